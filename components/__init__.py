@@ -1,0 +1,1 @@
+"""What exists in the cloud: settings, region facts and the Pulumi components built from them."""

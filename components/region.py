@@ -1,0 +1,339 @@
+"""Everything that differs by AWS partition or region, in one object.
+
+Two sources, in this order:
+
+1. botocore's own data (``partitions.json`` and ``endpoints.json``, read through its loader and
+   ``EndpointResolver``; no session, so no profile, credential or environment can change them).
+2. The small tables below for what botocore cannot know. Each names the public source it was read
+   from; a row marked *assumed* has none and says why it was chosen.
+
+This is the only module that may hold an ARN prefix, a DNS suffix, an account id or a region name.
+Importing it costs nothing: botocore is imported and read on first use, once per process.
+"""
+
+# botocore ships no type information; everything read from it is given a type at the boundary.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, ClassVar, cast
+
+_AWS, _CN, _GOV, _EUSC = "aws", "aws-cn", "aws-us-gov", "aws-eusc"
+_GLOBAL_SUFFIX = "amazonaws.com"
+
+
+class Feature(StrEnum):
+    """What a region may or may not offer; ask with :meth:`Region.has`."""
+
+    POD_IDENTITY = "EKS Pod Identity"
+    ECR_PUBLIC = "ECR Public"
+    PULL_THROUGH_CACHE = "ECR pull-through cache of public registries"
+    COGNITO = "Cognito user pools"
+    PRICE_API = "the price API as Karpenter calls it"
+    AUTO_MODE = "EKS Auto Mode"
+    IPV6 = "IPv6 clusters"
+    INTERNET_REGISTRIES = "docker.io, gcr.io, ghcr.io, quay.io and registry.k8s.io within reach"
+    UNAUTHENTICATED_API_NEEDS_ICP = "ICP filing needed for an API Gateway without IAM authorization"
+
+
+EXAMPLE_REGION = "cn-north-1"
+"""A name to show where a sentence needs one."""
+
+
+class UnknownRegion(ValueError):
+    """No partition of botocore has a region of that name; the message is one full sentence."""
+
+
+# Account that serves the EKS add-on images, where it is not the default one.
+# https://docs.aws.amazon.com/eks/latest/userguide/add-ons-images.html and, for the isolated
+# partitions, awslabs/amazon-eks-ami nodeadm/internal/aws/ecr/ecr.go.
+_ADDON_ACCOUNT_DEFAULT = "602401143452"
+_ADDON_ACCOUNTS = {
+    "af-south-1": "877085696533",
+    "ap-east-1": "800184023465",
+    "ap-east-2": "533267051163",
+    "ap-south-2": "900889452093",
+    "ap-southeast-3": "296578399912",
+    "ap-southeast-4": "491585149902",
+    "ap-southeast-5": "151610086707",
+    "ap-southeast-6": "333609536671",
+    "ap-southeast-7": "121268973566",
+    "ca-west-1": "761377655185",
+    "cn-north-1": "918309763551",
+    "cn-northwest-1": "961992271922",
+    "eu-central-2": "900612956339",
+    "eu-isoe-west-1": "249663109785",
+    "eu-south-1": "590381155156",
+    "eu-south-2": "455263428931",
+    "il-central-1": "066635153087",
+    "me-central-1": "759879836304",
+    "me-south-1": "558608220178",
+    "mx-central-1": "730335286997",
+    "us-gov-east-1": "151742754352",
+    "us-gov-west-1": "013241004608",
+    "us-iso-east-1": "725322719131",
+    "us-iso-west-1": "608367168043",
+    "us-isob-east-1": "187977181151",
+    "us-isof-south-1": "676585237158",
+}
+
+# VPC endpoint services whose name starts with the partition's reversed domain; every other service
+# is `com.amazonaws.<region>.<service>` in every partition.
+# aws/aws-cdk packages/aws-cdk-lib/aws-ec2/lib/vpc-endpoint.ts getDefaultEndpointPrefix, cut to the
+# services a cluster may need. `s3-interface` is the S3 interface endpoint; `s3` the gateway.
+_ENDPOINT_PREFIXES = {
+    _CN: "cn.com.amazonaws",
+    _EUSC: "eu.amazonaws",
+    "aws-iso": "gov.ic.c2s",
+    "aws-iso-b": "gov.sgov.sc2s",
+    "aws-iso-e": "uk.adc-e.cloud",
+    "aws-iso-f": "gov.ic.hci.csp",
+}
+_REGISTRY_ENDPOINTS = frozenset({"ecr.api", "ecr.dkr", "execute-api"})
+_ISO_ENDPOINTS = _REGISTRY_ENDPOINTS | {"autoscaling", "ebs", "ec2", "elasticfilesystem", "sqs"}
+_PREFIXED_ENDPOINTS = {
+    _CN: _ISO_ENDPOINTS
+    | {"batch", "cloudformation", "eks", "elasticache", "fsx", "lambda", "monitoring", "rds"}
+    | {"s3-interface", "sagemaker.api", "sagemaker.runtime", "states", "sts", "xray"},
+    _EUSC: _REGISTRY_ENDPOINTS,
+    "aws-iso": _ISO_ENDPOINTS | {"sagemaker.api", "sagemaker.runtime"},
+    "aws-iso-b": _ISO_ENDPOINTS | {"sagemaker.api", "sagemaker.runtime"},
+    "aws-iso-e": _REGISTRY_ENDPOINTS | {"ebs"},
+    "aws-iso-f": _REGISTRY_ENDPOINTS | {"ebs"},
+}
+
+# Service principals that are not `<service>.amazonaws.com`: aws/aws-cdk
+# packages/aws-cdk-lib/region-info/lib/default.ts. {r} is the region, {s} the partition's suffix.
+_PRINCIPALS_EVERYWHERE = {"logs": "logs.{r}.{s}"}
+_PRINCIPALS_CN = {"codedeploy": "codedeploy.{r}.{s}", "elasticmapreduce": "elasticmapreduce.{s}"}
+
+# botocore names an endpoint by its prefix, which for these is not the service's own name.
+_ENDPOINT_NAMES = {"ecr": "api.ecr", "ecr-public": "api.ecr-public", "pricing": "api.pricing"}
+
+# The bundle of the region's own certificate authorities; China's are not in the global bundle.
+# UsingWithRDS.SSL.html at docs.aws.amazon.com and docs.amazonaws.cn. Partitions not listed follow
+# GovCloud's pattern (*assumed*: their documentation is not public).
+_RDS_CA_HOSTS = {
+    _AWS: "truststore.pki.rds.amazonaws.com",
+    _CN: "rds-truststore.s3.cn-north-1.amazonaws.com.cn",
+    _GOV: "truststore.pki.us-gov-west-1.rds.amazonaws.com",
+}
+
+# Console hosts (public documentation of each partition; the isolated ones publish none).
+_CONSOLES = {
+    _AWS: "https://{r}.console.aws.amazon.com",
+    _CN: "https://console.amazonaws.cn",
+    _GOV: "https://console.amazonaws-us-gov.com",
+    _EUSC: "https://{r}.console.amazonaws-eusc.eu",
+}
+
+# Where Karpenter asks for prices, by the region's first part: hard-wired in
+# aws/karpenter-provider-aws pkg/providers/pricing/pricing.go. Other partitions get a frozen table.
+_PRICE_REGIONS = {_AWS: "us-east-1", _CN: "cn-northwest-1"}
+_PRICE_REGIONS_NEARER = {"ap": "ap-south-1", "eu": "eu-central-1"}
+
+# Instance families with NVIDIA GPUs (a family is the part of a type before its dot).
+GPU_FAMILIES = (
+    *("g3", "g3s", "g4dn", "g5", "g5g", "g6", "g6e", "g6f", "g7", "g7e", "gr6", "gr6f"),
+    *("p2", "p3", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "p6-b300"),
+)
+# Complete lists of what a region offers, where a source has one; elsewhere any family may be asked.
+# aws/karpenter-provider-aws pkg/providers/pricing/zz_generated.pricing_aws_cn.go, generated for
+# cn-north-1 in 2024-11. It has no table for cn-northwest-1: *assumed* equal.
+_GPU_OFFERED_IN_CHINA = ("g3", "g3s", "g4dn", "g5", "p2", "p3")
+_GPU_OFFERED = {
+    "cn-north-1": _GPU_OFFERED_IN_CHINA,
+    "cn-northwest-1": _GPU_OFFERED_IN_CHINA,
+}
+# Families a new pool starts with, cheapest single GPU first by the on-demand prices of the tables
+# above and pricing_aws_us_gov.go; only those the AL2023 AMI's default driver (580) serves. A family
+# a region does not have is no error to Karpenter, it finds no offering of it.
+_GPU_DEFAULTS = {
+    _AWS: ("g4dn", "g6", "g5", "g6e"),
+    _CN: ("g4dn", "g5", "p3"),
+    _GOV: ("g4dn", "p3"),
+}
+_GPU_DEFAULTS_ELSEWHERE = ("g4dn", "g5")
+
+# Partitions from which the public registries answer. China: facts/karpenter-eks-china.md section 2,
+# "Registries from mainland China"; the isolated partitions have no internet route at all.
+_OPEN_INTERNET = frozenset({_AWS, _GOV, _EUSC})
+# Where CodeBuild copies images from when the region itself cannot: nearest to both China regions.
+_MIRROR_REGIONS = {_CN: "ap-southeast-1"}
+
+
+@lru_cache(maxsize=1)
+def _resolver() -> Any:
+    from botocore.loaders import create_loader
+    from botocore.regions import EndpointResolver
+
+    return EndpointResolver(create_loader().load_data("endpoints"))
+
+
+@lru_cache(maxsize=1)
+def _partitions() -> dict[str, tuple[str, str]]:
+    """Region name -> (partition, DNS suffix), for every region of every partition."""
+    from botocore.loaders import create_loader
+
+    data = cast(dict[str, Any], create_loader().load_data("partitions"))
+    return {
+        name: (str(partition["id"]), str(partition["outputs"]["dnsSuffix"]))
+        for partition in data["partitions"]
+        for name in partition["regions"]
+        if not str(name).endswith("-global")  # a pseudo region for IAM, Route 53 and the like
+    }
+
+
+@lru_cache(maxsize=256)
+def _regions_with(endpoint: str, partition: str) -> frozenset[str]:
+    return frozenset(_resolver().get_available_endpoints(endpoint, partition))
+
+
+def known_regions() -> tuple[str, ...]:
+    """All region names botocore knows, sorted; pseudo regions (``aws-global``) left out."""
+    return tuple(sorted(_partitions()))
+
+
+@dataclass(frozen=True)
+class Region:
+    """One AWS region; make it with :meth:`of`. Equal and hashable by its name."""
+
+    name: str
+    partition: str
+    dns_suffix: str
+    oidc_audience: ClassVar[str] = "sts.amazonaws.com"
+    """The same in every partition, China included (eksctl pkg/iam/oidc, pulumi-eks cluster.ts)."""
+
+    @classmethod
+    def of(cls, name: str) -> Region:
+        """The region of that name. Raises UnknownRegion with one sentence and the nearest names."""
+        found = _partitions().get(name)
+        if found is None:
+            near = get_close_matches(name, known_regions(), n=3, cutoff=0.6)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"try {EXAMPLE_REGION}."
+            raise UnknownRegion(f"{name!r} is not a region of any AWS partition: {hint}")
+        return cls(name, *found)
+
+    def arn(
+        self, service: str, resource: str, *, account: str = "", region: str | None = None
+    ) -> str:
+        """An ARN here; ``region=None`` is this region, ``""`` fits global services (iam, s3)."""
+        where = self.name if region is None else region
+        return f"arn:{self.partition}:{service}:{where}:{account}:{resource}"
+
+    def managed_policy(self, name: str) -> str:
+        """The ARN of a policy AWS itself manages; ``name`` may hold a path (service-role/X)."""
+        return self.arn("iam", f"policy/{name}", account="aws", region="")
+
+    def service_host(self, service: str) -> str:
+        """The host of a service's regional API by botocore's rules, without scheme."""
+        endpoint = _ENDPOINT_NAMES.get(service, service)
+        found = _resolver().construct_endpoint(endpoint, self.name, self.partition)
+        return str(found["hostname"]) if found else f"{endpoint}.{self.name}.{self.dns_suffix}"
+
+    def service_principal(self, service: str) -> str:
+        """Who a trust or resource policy names for a service.
+
+        The global form is right inside every partition; aws-cdk's region-info keeps the few
+        exceptions.
+        """
+        own = _PRINCIPALS_CN if self.partition == _CN else {}
+        form = {**_PRINCIPALS_EVERYWHERE, **own}.get(service, f"{service}.{_GLOBAL_SUFFIX}")
+        return form.format(r=self.name, s=self.dns_suffix)
+
+    @property
+    def passed_to_ec2(self) -> tuple[str, ...]:
+        """Values of ``iam:PassedToService`` for EC2: both spellings where the suffix differs.
+
+        China's EC2 passes roles under its own suffix (terraform-aws-eks #3422, Karpenter's
+        cloudformation.yaml), unlike its trust policies.
+        """
+        return tuple(dict.fromkeys((f"ec2.{_GLOBAL_SUFFIX}", f"ec2.{self.dns_suffix}")))
+
+    def ecr_registry(self, account: str) -> str:
+        """The host of an account's private registry here."""
+        return f"{account}.dkr.ecr.{self.name}.{self.dns_suffix}"
+
+    @property
+    def eks_addon_account(self) -> str:
+        """The account whose registry serves EKS add-on images here (default where none is told)."""
+        return _ADDON_ACCOUNTS.get(self.name, _ADDON_ACCOUNT_DEFAULT)
+
+    def oidc_issuer_host(self) -> str:
+        """The host of this region's EKS OIDC issuers; a cluster's issuer is ``<host>/id/<id>``."""
+        return f"oidc.eks.{self.name}.{self.dns_suffix}"
+
+    def vpc_endpoint_service(self, service: str) -> str:
+        """The service name a VPC endpoint asks for; ``s3`` is the gateway, ``s3-interface`` not."""
+        prefixed = service in _PREFIXED_ENDPOINTS.get(self.partition, frozenset())
+        prefix = _ENDPOINT_PREFIXES[self.partition] if prefixed else "com.amazonaws"
+        return f"{prefix}.{self.name}.{service.removesuffix('-interface')}"
+
+    @property
+    def rds_ca_bundle_url(self) -> str:
+        """Where clients get the certificate authorities of this region's databases (PEM)."""
+        host = _RDS_CA_HOSTS.get(self.partition, f"truststore.pki.{self.service_host('rds')}")
+        return f"https://{host}/{self.name}/{self.name}-bundle.pem"
+
+    @property
+    def console_url(self) -> str:
+        """The web console, empty for the isolated partitions, which publish none."""
+        return _CONSOLES.get(self.partition, "").format(r=self.name)
+
+    @property
+    def pricing_region(self) -> str | None:
+        """The region whose price API Karpenter calls from here; None where it has none to call."""
+        nearer = _PRICE_REGIONS_NEARER if self.partition == _AWS else {}
+        return nearer.get(self.name.split("-")[0], _PRICE_REGIONS.get(self.partition))
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """All features of this region."""
+        return _features(self)
+
+    def has(self, feature: Feature) -> bool:
+        """Whether this region offers a feature."""
+        return feature in self.features
+
+    @property
+    def gpu_families(self) -> tuple[str, ...]:
+        """The families a GPU pool uses unless told otherwise, cheapest first GPU first."""
+        return _GPU_DEFAULTS.get(self.partition, _GPU_DEFAULTS_ELSEWHERE)
+
+    @property
+    def gpu_families_offered(self) -> tuple[str, ...]:
+        """The families one may ask for here; all known ones where no source lists the region's."""
+        return _GPU_OFFERED.get(self.name, GPU_FAMILIES)
+
+    @property
+    def mirror_region(self) -> str:
+        """Where images are copied from by default: this region when it reaches the registries."""
+        return _MIRROR_REGIONS.get(self.partition, self.name)
+
+
+@lru_cache(maxsize=256)
+def _features(region: Region) -> frozenset[Feature]:
+    p = region.partition
+    has = {
+        # docs.amazonaws.cn pod-identities.html: not in China, although botocore has endpoints.
+        Feature.POD_IDENTITY: p != _CN and region.name in _regions_with("eks-auth", p),
+        Feature.ECR_PUBLIC: bool(_regions_with("api.ecr-public", p)),
+        # docs.amazonaws.cn pull-through-cache.html; GovCloud: ECR to ECR only.
+        Feature.PULL_THROUGH_CACHE: p == _AWS,
+        Feature.COGNITO: region.name in _regions_with("cognito-idp", p),
+        Feature.PRICE_API: region.pricing_region is not None,
+        # terraform-aws-eks #3259: the managed policies it needs do not exist in China; no source
+        # says that GovCloud or the others have it.
+        Feature.AUTO_MODE: p == _AWS,
+        # botocore eks CreateCluster ipFamily: not in China.
+        Feature.IPV6: p != _CN,
+        Feature.INTERNET_REGISTRIES: p in _OPEN_INTERNET,
+        # docs.amazonaws.cn aws/userguide/api-gateway.html
+        Feature.UNAUTHENTICATED_API_NEEDS_ICP: p == _CN,
+    }
+    return frozenset(feature for feature, present in has.items() if present)
