@@ -1,0 +1,313 @@
+"""The settings of one stack as typed, checked models.
+
+Three ways in: :func:`load` inside a Pulumi program, :func:`from_stack_file` without an engine
+(rehearsal, command line) and :func:`from_mapping` for plain values. Each either returns
+:class:`Settings` or raises :class:`SettingsError` with every problem at once, each one sentence
+that names the key as the stack file writes it, the value and the way out.
+
+Names in a stack file are camelCase (``kubeflow:nodeGroup`` with ``instanceType``), here they are
+snake_case. No setting is a secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from components import settings_rules_aws, settings_rules_platform
+from components import settings_types as t
+from components.region import EXAMPLE_REGION, Region, UnknownRegion, known_regions
+from components.settings_facts import Facts, mirror_wanted, releases
+from components.settings_sentences import NAMESPACE, full_key, told_encrypted, translated
+from components.stack_file import StackFileError, read_stack_file
+
+MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
+"""Where releases live, one folder each."""
+
+
+class SettingsError(Exception):
+    """A stack that cannot be built; ``problems`` holds one full sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    # Numbers become text where text is asked for: YAML and `pulumi config set` read 1.35 as one.
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, coerce_numbers_to_str=True
+    )
+
+
+class ClusterSettings(_Section):
+    """The EKS cluster. An empty ``public_access_cidrs`` keeps the API server private."""
+
+    name: t.ClusterName = "kubeflow"
+    version: t.MinorVersion = "1.35"
+    admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
+    public_access_cidrs: Annotated[list[t.ClientCidr], t.Distinct] = []
+    log_types: Annotated[
+        list[Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]], t.Distinct
+    ] = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+
+
+class NetworkSettings(_Section):
+    """The VPC: a new one of ``cidr``, or an existing one by ``vpc_id`` and its subnets."""
+
+    cidr: t.Cidr = "10.64.0.0/16"
+    nat: Literal["single", "per-zone"] = "per-zone"
+    zones: Annotated[int, t.whole(2, 3, "zones")] = 3
+    vpc_id: t.VpcId | None = None
+    private_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
+    public_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
+
+
+class NodeGroupSettings(_Section):
+    """The managed node group that runs the platform itself (no GPU)."""
+
+    name: t.NodeGroupName = "kf"
+    instance_type: t.InstanceType = "m5.xlarge"
+    desired: Annotated[int, t.whole(1, 450, "nodes")] = 4
+    min: Annotated[int, t.whole(1, 450, "nodes")] = 4
+    max: Annotated[int, t.whole(1, 450, "nodes")] = 8
+    disk_gib: Annotated[int, t.whole(30, 16384, "GiB")] = 100
+
+
+class DatabaseSettings(_Section):
+    """The MySQL instance. ``max_storage_gib`` 0 keeps storage from growing by itself."""
+
+    instance_class: t.DatabaseClass = "db.m6g.large"
+    engine_version: t.MysqlVersion = "8.4"
+    storage_gib: Annotated[int, t.whole(20, 65536, "GiB")] = 100
+    max_storage_gib: Annotated[int, t.whole(0, 65536, "GiB")] = 500
+    multi_az: bool = True
+    deletion_protection: bool = True
+    backup_days: Annotated[int, t.whole(1, 35, "days")] = 7
+    skip_final_snapshot: bool = False
+
+
+class ArtifactsSettings(_Section):
+    """The bucket of pipeline artifacts. ``bucket`` None: named after cluster, account and region.
+
+    ``expire_days`` 0 keeps artifacts for ever.
+    """
+
+    bucket: t.BucketName | None = None
+    prefix: t.KeyPrefix = "private-artifacts"
+    expire_days: Annotated[int, t.whole(0, 36500, "days")] = 0
+    noncurrent_days: Annotated[int, t.whole(1, 36500, "days")] = 30
+    credentials: Literal["irsa", "static-key"] = "irsa"
+    retain_on_delete: bool = True
+
+
+class GpuPoolSettings(_Section):
+    """The Karpenter pool that grows from zero. No ``instance_families``: the region's own."""
+
+    enabled: bool = True
+    instance_families: Annotated[list[str], t.Distinct] = []
+    capacity_types: Annotated[list[Literal["on-demand", "spot", "reserved"]], t.Distinct] = [
+        "on-demand"
+    ]
+    max_gpus: Annotated[int, t.whole(1, 10000, "GPUs")] = 8
+    consolidate_after: t.Duration = "5m"
+    ami_alias: t.AmiAlias = "al2023@v20260714"
+    karpenter_version: t.KarpenterVersion = "1.14.1"
+
+    def families(self, region: Region) -> tuple[str, ...]:
+        """The instance families the pool may use in that region."""
+        return tuple(self.instance_families) or region.gpu_families
+
+
+class ImageMirrorSettings(_Section):
+    """The mirror of public images. ``enabled`` None: where the registries are out of reach.
+
+    ``build_profile`` names the AWS profile of ``build_region`` where that is another partition.
+    """
+
+    enabled: bool | None = None
+    repository_prefix: t.RepositoryPrefix = "kubeflow"
+    build_region: str | None = None
+    build_profile: t.ProfileName = "kubeflow-build"
+    in_flight_minutes: Annotated[int, t.whole(5, 480, "minutes")] = 60
+    credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
+
+    def wanted(self, region: Region) -> bool:
+        """Whether a stack of that region mirrors images."""
+        return mirror_wanted(self.enabled, region)
+
+    def build_in(self, region: Region) -> Region:
+        """The region whose CodeBuild copies images into that one."""
+        return Region.of(self.build_region or region.mirror_region)
+
+
+class User(_Section):
+    """One person: login and profile namespace."""
+
+    email: t.Email
+    namespace: t.ProfileNamespace
+
+
+def _known_region(name: str) -> str:
+    try:
+        return Region.of(name).name
+    except UnknownRegion as error:
+        raise ValueError(str(error).partition(" is ")[2]) from None
+
+
+class Settings(_Section):
+    """Everything a stack may say, checked; equal input gives equal settings."""
+
+    region: Annotated[str, AfterValidator(_known_region)]
+    account_id: t.AccountId | None = None
+    endpoints: dict[str, t.Url] = {}
+    tags: dict[str, str] = {}
+    release: t.ReleaseName = "26.03"
+    cluster: ClusterSettings = ClusterSettings()
+    network: NetworkSettings = NetworkSettings()
+    node_group: NodeGroupSettings = NodeGroupSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    artifacts: ArtifactsSettings = ArtifactsSettings()
+    gpu_pool: GpuPoolSettings = GpuPoolSettings()
+    image_mirror: ImageMirrorSettings = ImageMirrorSettings()
+    users: list[User] = Field(
+        default=[User(email="user@example.com", namespace="kubeflow-user-example-com")]
+    )
+
+
+def _aliases(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+SECTIONS: tuple[str, ...] = tuple(_aliases(Settings))
+"""The keys of a stack file, without their namespace."""
+
+
+def _names_at(path: tuple[str | int, ...]) -> list[str]:
+    """The names known beside the last part of a path, for did-you-mean."""
+    if len(path) == 1:
+        return list(SECTIONS)
+    by_alias = {field.alias: field.annotation for field in Settings.model_fields.values()}
+    kind = User if path[0] == "users" else by_alias.get(str(path[0]))
+    return _aliases(kind) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _plain(value: object) -> Any:
+    """A deep copy in dicts and lists, every key a text: YAML reads `on` and `1` as other things."""
+    if isinstance(value, Mapping):
+        items = cast(Mapping[object, object], value).items()
+        return {str(key): _plain(inner) for key, inner in items}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in cast(list[object], value)]
+    return value
+
+
+def _without(raw: dict[str, Any], path: tuple[str | int, ...]) -> str:
+    """Take a wrong value out of ``raw`` in place (a list as a whole); return its dotted path."""
+    places: list[dict[str, Any]] = [raw]
+    for part in path[:-1]:
+        inner: Any = places[-1].get(str(part))
+        if not isinstance(inner, dict):
+            break
+        places.append(cast(dict[str, Any], inner))
+    name = str(path[len(places) - 1])
+    if name not in places[-1]:  # pydantic named a place that is not there: give up the section
+        places, name = [raw], str(path[0])
+    places[-1].pop(name, None)
+    return ".".join([*(str(part) for part in path[: len(places) - 1]), name])
+
+
+def from_mapping(raw: Mapping[str, object], *, manifests: Path = MANIFESTS) -> Settings:
+    """Check plain values. Keys are section names without namespace; an empty section is a default.
+
+    manifests: where releases are looked up. Raises SettingsError with every problem found.
+    """
+    rest = {key: _plain(value) for key, value in raw.items() if value not in (None, "")}
+    problems: list[str] = []
+    broken: set[str] = set()
+    # Each round takes out what was wrong, so that the rules still see all that is right.
+    while True:
+        try:
+            settings = Settings.model_validate(rest)
+            break
+        except ValidationError as error:
+            for detail in cast(list[dict[str, Any]], error.errors(include_url=False)):
+                path = tuple(detail["loc"])
+                if path == ("region",) and detail["type"] == "missing":
+                    problems.append(
+                        f"{full_key('region')} is missing: say where the stack lives, "
+                        f"for example `{full_key('region')}: {EXAMPLE_REGION}`."
+                    )
+                else:
+                    problems.append(translated(detail, _names_at(path)))
+                wrong = _without(rest, path)
+                if detail["type"] != "extra_forbidden":
+                    broken.add(wrong)
+            rest.setdefault("region", known_regions()[0])
+    facts = Facts(settings, Region.of(settings.region), releases(manifests))
+    for rules in (settings_rules_platform.RULES, settings_rules_aws.RULES):
+        problems += rules.problems(facts, frozenset(broken))
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))
+    return settings
+
+
+def load() -> Settings:
+    """The settings of the stack being deployed, from the engine's configuration.
+
+    Raises SettingsError, also for keys of the namespace that are no settings.
+    """
+    from pulumi.runtime.config import (
+        CONFIG,
+        get_config,
+        get_config_env,
+        is_config_secret,
+    )
+
+    names = {*SECTIONS}
+    for key in (*CONFIG.get(), *get_config_env()):
+        namespace, _, name = key.partition(":")
+        if namespace == NAMESPACE:
+            names.add(name)
+    raw: dict[str, object] = {}
+    problems: list[str] = []
+    for name in sorted(names):
+        key = f"{NAMESPACE}:{name}"
+        value: object = get_config(key)
+        if is_config_secret(key):
+            problems.append(told_encrypted(key))
+            continue
+        if isinstance(value, str) and name not in ("region", "accountId", "release"):
+            with suppress(json.JSONDecodeError):  # plain text: the models refuse it with its key
+                value = json.loads(value)
+        if value is not None:
+            raw[name] = value
+    return _checked(raw, problems, MANIFESTS)
+
+
+def from_stack_file(path: Path, *, manifests: Path = MANIFESTS) -> Settings:
+    """The settings a stack file holds, read without an engine.
+
+    Raises SettingsError, also for a file that is missing, no YAML, or of another namespace.
+    """
+    try:
+        raw, problems = read_stack_file(path, SECTIONS)
+    except StackFileError as error:
+        raise SettingsError([str(error)]) from None
+    return _checked(raw, problems, manifests)
+
+
+def _checked(raw: Mapping[str, object], problems: list[str], manifests: Path) -> Settings:
+    try:
+        settings = from_mapping(raw, manifests=manifests)
+    except SettingsError as error:
+        raise SettingsError([*problems, *error.problems]) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings

@@ -1,0 +1,186 @@
+"""Rules over the platform: release, Kubernetes, Karpenter, GPU pool, image mirror, users."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from components.region import GPU_FAMILIES, Feature, Region, UnknownRegion
+from components.settings_facts import ARM_FAMILY, Facts, Release, Rules, mirror_wanted
+from components.settings_sentences import full_key, listed, nearest, told
+
+# Kubernetes versions EKS offers -> oldest Karpenter that serves them. karpenter.sh
+# upgrading/compatibility and endoflife.date/amazon-eks (facts/karpenter-eks-china.md 1.2); 1.31
+# leaves extended support on 2026-11-26.
+KUBERNETES = {
+    "1.32": (1, 2),
+    "1.33": (1, 5),
+    "1.34": (1, 6),
+    "1.35": (1, 9),
+    "1.36": (1, 13),
+}
+
+_PLATFORM_NAMESPACES = frozenset(
+    {"auth", "cert-manager", "default", "istio-system", "knative-eventing", "knative-serving"}
+    | {"kserve", "kube-node-lease", "kube-public", "kube-system", "kubeflow", "kubeflow-system"}
+    | {"karpenter", "oauth2-proxy"}
+)
+
+
+RULES = Rules()
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+@RULES.reads("release")
+def _release_exists(f: Facts) -> Iterator[str]:
+    name = f.settings.release
+    if f.releases and name not in f.releases:
+        yield told(
+            full_key("release"), name, f"manifests/ has no such folder: use {listed(f.releases)}"
+        )
+
+
+@RULES.reads("release", "artifacts.credentials")
+def _release_can_use_credentials(f: Facts) -> Iterator[str]:
+    release = f.releases.get(f.settings.release, Release())
+    wanted = f.settings.artifacts.credentials
+    if release.credentials and wanted not in release.credentials:
+        yield told(
+            full_key("artifacts.credentials"),
+            wanted,
+            f"Pipelines {release.pipelines} of release {f.settings.release} cannot use it: "
+            f"use {listed(release.credentials)}",
+        )
+
+
+@RULES.reads("cluster.version")
+def _kubernetes_is_offered(f: Facts) -> Iterator[str]:
+    version = f.settings.cluster.version
+    if version not in KUBERNETES:
+        yield told(
+            full_key("cluster.version"),
+            version,
+            f"EKS does not offer it: use {listed(KUBERNETES)}, in quotes",
+        )
+
+
+@RULES.reads("release", "cluster.version")
+def _release_runs_on_kubernetes(f: Facts) -> Iterator[str]:
+    version, release = f.settings.cluster.version, f.releases.get(f.settings.release)
+    if version not in KUBERNETES or not release or not release.kubernetes_min:
+        return
+    if not _minor(release.kubernetes_min) <= _minor(version) <= _minor(release.kubernetes_max):
+        yield told(
+            full_key("cluster.version"),
+            version,
+            f"release {f.settings.release} runs on {release.kubernetes_min} to "
+            f"{release.kubernetes_max}: use one of these",
+        )
+
+
+@RULES.reads("cluster.version", "gpuPool.karpenterVersion", "gpuPool.enabled")
+def _karpenter_serves_kubernetes(f: Facts) -> Iterator[str]:
+    pool, version = f.settings.gpu_pool, f.settings.cluster.version
+    oldest = KUBERNETES.get(version)
+    if pool.enabled and oldest and _minor(pool.karpenter_version) < oldest:
+        yield told(
+            full_key("gpuPool.karpenterVersion"),
+            pool.karpenter_version,
+            f"Kubernetes {version} needs {'.'.join(map(str, oldest))} or newer: raise it",
+        )
+
+
+@RULES.reads("gpuPool.instanceFamilies", "region")
+def _gpu_families_are_offered(f: Facts) -> Iterator[str]:
+    offered = f.region.gpu_families_offered
+    for index, name in enumerate(f.settings.gpu_pool.instance_families):
+        key = full_key(("gpuPool", "instanceFamilies", index))
+        family = name.partition(".")[0]
+        if family not in GPU_FAMILIES:
+            hint = nearest(family, offered)
+            yield told(key, name, f"that is no NVIDIA GPU family: {hint}")
+        elif family != name:
+            yield told(key, name, f"that is an instance type: write its family, {family}")
+        elif ARM_FAMILY.fullmatch(family):
+            yield told(key, name, "it is Arm, and Kubeflow's images are amd64 only: use g5")
+        elif name not in offered:
+            yield told(
+                key,
+                name,
+                f"{f.region.name} does not offer it: use {listed(offered)}",
+            )
+
+
+@RULES.reads("gpuPool.capacityTypes", "gpuPool.enabled")
+def _gpu_pool_has_capacity(f: Facts) -> Iterator[str]:
+    if not f.settings.gpu_pool.capacity_types:
+        yield told(full_key("gpuPool.capacityTypes"), "", "name one, for example on-demand")
+
+
+@RULES.reads("imageMirror.enabled", "imageMirror.buildRegion", "region")
+def _mirror_reaches_the_registries(f: Facts) -> Iterator[str]:
+    mirror, here = f.settings.image_mirror, f.region
+    reach = here.has(Feature.INTERNET_REGISTRIES)
+    if mirror.enabled is False and not reach:
+        yield told(
+            full_key("imageMirror.enabled"),
+            False,
+            f"{here.name} cannot reach docker.io, gcr.io, ghcr.io or quay.io, so no pod would "
+            "start: set it to true or remove the line",
+        )
+    if mirror.build_region is None:
+        if mirror_wanted(mirror.enabled, here) and not Region.of(here.mirror_region).has(
+            Feature.INTERNET_REGISTRIES
+        ):
+            yield told(
+                full_key("imageMirror.buildRegion"),
+                "",
+                f"{here.name} has no region near it that reaches the registries: name one",
+            )
+        return
+    try:
+        there = Region.of(mirror.build_region)
+    except UnknownRegion as error:
+        reason = str(error).partition(" is ")[2]
+        yield told(full_key("imageMirror.buildRegion"), mirror.build_region, reason)
+        return
+    if not there.has(Feature.INTERNET_REGISTRIES):
+        way = "remove the line" if there.partition == here.partition and not reach else ""
+        default = Region.of(here.mirror_region)
+        use = f"use {default.name}" if default.has(Feature.INTERNET_REGISTRIES) else "name another"
+        yield told(
+            full_key("imageMirror.buildRegion"),
+            there.name,
+            f"CodeBuild in the partition {there.partition} cannot reach the registries it should "
+            f"copy from: {use}{f' or {way}' if way else ''}",
+        )
+
+
+@RULES.reads("users")
+def _users_are_distinct(f: Facts) -> Iterator[str]:
+    if not f.settings.users:
+        yield told(full_key("users"), "", "nobody could log in: add an email and a namespace")
+    emails: dict[str, int] = {}
+    namespaces: dict[str, int] = {}
+    for index, user in enumerate(f.settings.users):
+        for name, value, seen in (
+            ("email", user.email, emails),
+            ("namespace", user.namespace, namespaces),
+        ):
+            first = seen.setdefault(value.lower(), index)
+            if first != index:
+                yield told(
+                    full_key(("users", index, name)),
+                    value,
+                    f"{full_key(('users', first))} has it already: change or remove one",
+                )
+        if user.namespace in _PLATFORM_NAMESPACES or user.namespace.startswith("kube-"):
+            yield told(
+                full_key(("users", index, "namespace")),
+                user.namespace,
+                "the platform lives there itself: choose another, for example "
+                + re.sub(r"[^a-z0-9]+", "-", f"kubeflow-{user.email.lower()}").strip("-"),
+            )
