@@ -1,0 +1,164 @@
+"""How one copy is started: a repository, a build, and no secret in either."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from webhook.copy_job import CopyJob, stored_credentials, variables
+from webhook.mirror import Claims
+from webhook.reference import InvalidReference, parse
+
+ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
+SHA = "sha256:" + "0123456789abcdef" * 4
+
+
+def refused(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "AKIASECRET"}}, "Call")
+
+
+@dataclass
+class Aws:
+    """Records every call of every client; raises what ``errors`` holds for an operation."""
+
+    errors: dict[str, Exception] = field(default_factory=dict[str, Exception])
+    calls: list[tuple[str, dict[str, Any]]] = field(
+        default_factory=list[tuple[str, dict[str, Any]]]
+    )
+
+    def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((operation, request))
+        if operation in self.errors:
+            raise self.errors[operation]
+        return {"build": {"id": "copier:1"}}
+
+    def create_repository(self, **request: Any) -> dict[str, Any]:
+        return self._call("create_repository", request)
+
+    def put_lifecycle_policy(self, **request: Any) -> dict[str, Any]:
+        return self._call("put_lifecycle_policy", request)
+
+    def start_build(self, **request: Any) -> dict[str, Any]:
+        return self._call("start_build", request)
+
+    def update_item(self, **request: Any) -> dict[str, Any]:
+        return self._call("update_item", request)
+
+    def of(self, operation: str) -> list[dict[str, Any]]:
+        return [request for name, request in self.calls if name == operation]
+
+
+def job(aws: Aws) -> CopyJob:
+    return CopyJob(
+        ecr=aws,
+        builds=lambda: aws,
+        claims=Claims(aws, "in-flight", 3600, lambda: 1000.0),
+        project="copier",
+        registry=f"{ECR}/kubeflow",
+        lifecycle='{"rules": []}',
+        tags={"owner": "platform"},
+    )
+
+
+def test_a_copy_starts_one_build_with_source_and_target() -> None:
+    aws = Aws()
+    assert job(aws).start("python:3.9") == "copier:1"
+    (build,) = aws.of("start_build")
+    assert build["projectName"] == "copier"
+    assert {v["name"]: v["value"] for v in build["environmentVariablesOverride"]} == {
+        "SOURCE_IMAGE": "docker.io/library/python:3.9",
+        "TARGET_IMAGE": f"{ECR}/kubeflow/docker.io/library/python:3.9",
+    }
+
+
+def test_the_same_image_has_the_same_token_so_codebuild_deduplicates_too() -> None:
+    aws = Aws()
+    job(aws).start("python:3.9")
+    job(aws).start("docker.io/library/python:3.9")
+    job(aws).start("python:3.10")
+    first, second, other = (build["idempotencyToken"] for build in aws.of("start_build"))
+    assert first == second != other
+
+
+def test_a_new_repository_is_scanned_encrypted_tagged_and_swept() -> None:
+    aws = Aws()
+    job(aws).start("quay.io/a/b:1")
+    (repository,) = aws.of("create_repository")
+    assert repository == {
+        "repositoryName": "kubeflow/quay.io/a/b",
+        "imageTagMutability": "MUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": True},
+        "encryptionConfiguration": {"encryptionType": "AES256"},
+        "tags": [{"Key": "owner", "Value": "platform"}],
+    }
+    assert aws.of("put_lifecycle_policy")[0]["lifecyclePolicyText"] == '{"rules": []}'
+
+
+def test_an_existing_repository_is_left_as_it_is() -> None:
+    aws = Aws({"create_repository": refused("RepositoryAlreadyExistsException")})
+    job(aws).start("quay.io/a/b:1")
+    assert aws.of("put_lifecycle_policy") == []
+    assert len(aws.of("start_build")) == 1
+
+
+@pytest.mark.parametrize("operation", ["create_repository", "start_build"])
+def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
+    operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    aws = Aws({operation: refused("AccessDeniedException")})
+    with pytest.raises(ClientError):
+        job(aws).start("quay.io/a/b:1")
+    (row,) = aws.of("update_item")
+    assert "AccessDeniedException" in row["ExpressionAttributeValues"][":reason"]["S"]
+    assert "AKIASECRET" not in caplog.text + json.dumps(row)
+
+
+def test_a_started_copy_holds_its_claim() -> None:
+    aws = Aws()
+    job(aws).start("quay.io/a/b:1")
+    (row,) = aws.of("update_item")
+    assert row["ExpressionAttributeValues"] == {":end": {"N": "4600"}}
+
+
+def test_nothing_is_called_for_what_is_no_image() -> None:
+    aws = Aws()
+    with pytest.raises(InvalidReference):
+        job(aws).start("quay.io/a/b:1; rm -rf /")
+    assert aws.calls == []
+
+
+def test_a_digest_stays_in_the_source_and_names_the_target() -> None:
+    assert variables(parse(f"quay.io/a/b:1@{SHA}"), f"{ECR}/kubeflow") == {
+        "SOURCE_IMAGE": f"quay.io/a/b:1@{SHA}",
+        "TARGET_IMAGE": f"{ECR}/kubeflow/quay.io/a/b:digest-sha256-{SHA[7:]}",
+    }
+
+
+class Secrets:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def get_secret_value(self, **_request: Any) -> dict[str, str]:
+        return {"SecretString": self.text}
+
+
+def test_stored_credentials_become_client_arguments() -> None:
+    text = '{"accessKeyId": "AKIA", "secretAccessKey": "s"}'
+    assert stored_credentials(Secrets(text), "name") == {
+        "aws_access_key_id": "AKIA",
+        "aws_secret_access_key": "s",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "AKIASECRET", "[]", '{"accessKeyId": "AKIASECRET"}'])
+def test_a_secret_of_another_shape_is_not_quoted(text: str) -> None:
+    with pytest.raises(ValueError, match="accessKeyId") as wrong:
+        stored_credentials(Secrets(text), "name")
+    assert "AKIASECRET" not in str(wrong.value)
+    assert wrong.value.__suppress_context__

@@ -1,0 +1,155 @@
+"""The Lambda transport: HTTP in, HTTP out, and never a reason for a pod to fail."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from webhook import lambda_handler
+from webhook.admission import WhenAbsent
+
+ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
+VARIABLES = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "cn-north-1",
+    "MIRROR_REGISTRY": f"{ECR}/kubeflow",
+    "MIRROR_TABLE": "in-flight",
+    "MIRROR_IN_FLIGHT_SECONDS": "3600",
+    "MIRROR_COPIER": "copier",
+    "MIRROR_PASSED": "reg.a.example reg.b.example/x",
+    "MIRROR_PROJECT": "project",
+    "MIRROR_BUILD_REGION": "ap-southeast-1",
+    "MIRROR_CREDENTIALS_SECRET": "start-build",
+}
+POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "python:3.9"}]}}
+MANIFEST = '{"mediaType": "application/vnd.oci.image.manifest.v1+json"}'
+REVIEW = {
+    "apiVersion": "admission.k8s.io/v1",
+    "kind": "AdmissionReview",
+    "request": {"uid": "u-1", "operation": "CREATE", "namespace": "team", "object": POD},
+}
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    _forget()
+    with mock_aws():
+        client: Any = boto3.client
+        client("dynamodb").create_table(
+            TableName="in-flight",
+            AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield client
+    _forget()
+
+
+def _forget() -> None:
+    lambda_handler._environment.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    lambda_handler._admission.cache_clear()  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_present_image_is_rewritten_over_http(aws: Any) -> None:
+    ecr = aws("ecr")
+    ecr.create_repository(repositoryName="kubeflow/docker.io/library/python")
+    ecr.put_image(
+        repositoryName="kubeflow/docker.io/library/python", imageTag="3.9", imageManifest=MANIFEST
+    )
+    given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
+    response = json.loads(given["body"])["response"]
+    assert (given["statusCode"], response["uid"], response["allowed"]) == (200, "u-1", True)
+    (step,) = json.loads(base64.b64decode(response["patch"]))
+    assert step["value"] == f"{ECR}/kubeflow/docker.io/library/python:3.9"
+
+
+def test_a_body_in_base64_is_read(aws: Any) -> None:
+    body = base64.b64encode(json.dumps(REVIEW).encode()).decode()
+    given = lambda_handler.admit({"body": body, "isBase64Encoded": True}, None)
+    assert given["statusCode"] == 200
+
+
+def test_a_copy_that_cannot_be_requested_does_not_stop_the_pod(aws: Any) -> None:
+    # There is no function "copier" in this account, so the invocation fails.
+    given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
+    response = json.loads(given["body"])["response"]
+    assert response["allowed"]
+    assert "could not be requested" in response["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"body": None},
+        {"body": ""},
+        {"body": "{"},
+        {"body": "[]"},
+        {"body": "{}"},
+        {"body": "%%%", "isBase64Encoded": True},
+        {"body": "/w==", "isBase64Encoded": True},
+        {"body": json.dumps({"apiVersion": "x", "request": {"uid": "u"}})},
+    ],
+)
+def test_what_is_no_review_is_http_400_so_that_failure_policy_applies(event: Any) -> None:
+    given = lambda_handler.admit(event, None)
+    assert given["statusCode"] == 400
+    assert json.loads(given["body"])["response"]["allowed"] is False
+
+
+def test_an_unforeseen_error_is_http_500_and_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Any:
+        raise RuntimeError("AKIASECRET")
+
+    monkeypatch.setattr(lambda_handler, "_admission", broken)
+    monkeypatch.setattr(broken, "cache_clear", lambda: None, raising=False)
+    given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
+    assert given["statusCode"] == 500
+    assert "AKIASECRET" not in given["body"] + caplog.text
+    monkeypatch.undo()
+
+
+def test_the_environment_is_read_once_and_typed() -> None:
+    read = lambda_handler.Environment.read(VARIABLES | {"MIRROR_WHEN_ABSENT": "keep"})
+    assert read.passed == ("reg.a.example", "reg.b.example/x")
+    assert read.when_absent is WhenAbsent.KEEP
+    assert read.in_flight_seconds == 3600
+
+
+def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(KeyError, match="MIRROR_REGISTRY"):
+        lambda_handler.Environment.read({})
+
+
+def test_a_copy_is_started_with_the_stored_credentials_of_the_other_side(
+    aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws("secretsmanager").create_secret(
+        Name="start-build", SecretString='{"accessKeyId": "AKIAOTHER", "secretAccessKey": "s"}'
+    )
+    made: dict[str, Any] = {}
+
+    class Builds:
+        def start_build(self, **request: Any) -> dict[str, Any]:
+            return {"build": {"id": f"{request['projectName']}:1"}}
+
+    def client(service: str, **arguments: Any) -> Any:
+        made[service] = arguments
+        return Builds() if service == "codebuild" else aws(service, **arguments)
+
+    monkeypatch.setattr(boto3, "client", client)
+    assert lambda_handler.start_copy({"image": "python:3.9"}, None) == {"build": "project:1"}
+    assert made["codebuild"]["region_name"] == "ap-southeast-1"
+    assert made["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
+    assert aws("ecr").describe_repositories()["repositories"]

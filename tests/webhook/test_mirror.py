@@ -1,0 +1,278 @@
+"""What is known about copies, and that each missing one is requested once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from moto import mock_aws
+
+from webhook.admission import Presence
+from webhook.mirror import (
+    ABSENT_SECONDS,
+    PRESENT_SECONDS,
+    RETRY_SECONDS,
+    Claims,
+    EcrMirror,
+    asynchronous_request,
+    target_tag,
+)
+from webhook.reference import parse
+
+SHA = "sha256:" + "0123456789abcdef" * 4
+IMAGE = parse("quay.io/a/b:1")
+ABSENT = "ImageNotFoundException"
+
+
+def refused(code: str, **more: Any) -> ClientError:
+    response: Any = {"Error": {"Code": code, "Message": "secret-in-the-message"}, **more}
+    return ClientError(response, "Call")
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Ecr:
+    error: Exception | None = None
+    calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def describe_images(self, **request: Any) -> dict[str, Any]:
+        self.calls.append(request)
+        if self.error:
+            raise self.error
+        return {"imageDetails": [{}]}
+
+
+@dataclass
+class World:
+    """One mirror with everything around it replaced."""
+
+    ecr: Ecr
+    table: Any
+    clock: Clock = field(default_factory=Clock)
+    requested: list[str] = field(default_factory=list[str])
+    seconds: int = 3600
+
+    def mirror(self, failure: Exception | None = None) -> EcrMirror:
+        def request(image: str) -> None:
+            if failure:
+                raise failure
+            self.requested.append(image)
+
+        claims = Claims(self.table, "in-flight", self.seconds, self.clock)
+        return EcrMirror(self.ecr, claims, request, prefix="kubeflow", clock=self.clock)
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "cn-north-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def table() -> Iterator[Any]:
+    with mock_aws():
+        client: Any = boto3.client("dynamodb")
+        client.create_table(
+            TableName="in-flight",
+            AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield client
+
+
+@pytest.fixture
+def world(table: Any) -> World:
+    return World(Ecr(refused(ABSENT)), table)
+
+
+def test_a_present_image_is_asked_for_by_tag_in_its_own_repository(table: Any) -> None:
+    world = World(Ecr(), table)
+    assert world.mirror().ask(IMAGE, start=True).presence is Presence.PRESENT
+    assert world.ecr.calls == [
+        {"repositoryName": "kubeflow/quay.io/a/b", "imageIds": [{"imageTag": "1"}]}
+    ]
+    assert world.requested == []
+
+
+def test_a_digest_is_asked_for_rather_than_the_tag_beside_it(table: Any) -> None:
+    world = World(Ecr(), table)
+    world.mirror().ask(parse(f"quay.io/a/b:1@{SHA}"), start=True)
+    assert world.ecr.calls[0]["imageIds"] == [{"imageDigest": SHA}]
+
+
+@pytest.mark.parametrize("code", [ABSENT, "RepositoryNotFoundException"])
+def test_an_absent_image_is_requested(world: World, code: str) -> None:
+    world.ecr.error = refused(code)
+    assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
+    assert world.requested == ["quay.io/a/b:1"]
+
+
+def test_a_dry_run_requests_nothing(world: World) -> None:
+    mirror = world.mirror()
+    assert mirror.ask(IMAGE, start=False).presence is Presence.ABSENT
+    assert world.requested == []
+    assert mirror.ask(IMAGE, start=True).presence is Presence.COPYING
+
+
+class Atomic:
+    """Makes each write one step, as DynamoDB does; moto lets threads in between its own two."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.lock = Lock()
+
+    def update_item(self, **request: Any) -> dict[str, Any]:
+        with self.lock:
+            return self.client.update_item(**request)
+
+
+def test_fifty_replicas_request_one_copy(world: World) -> None:
+    world.table = Atomic(world.table)
+    replicas = [world.mirror() for _ in range(50)]
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(replica.ask, IMAGE, start=True) for replica in replicas]
+        answers = [one.result() for one in asked]
+    assert {answer.presence for answer in answers} == {Presence.COPYING}
+    assert world.requested == ["quay.io/a/b:1"]
+
+
+def test_an_expired_claim_is_taken_again(world: World) -> None:
+    world.mirror().ask(IMAGE, start=True)
+    world.clock.now += world.seconds - 1
+    world.mirror().ask(IMAGE, start=True)
+    assert len(world.requested) == 1
+    world.clock.now += 2
+    world.mirror().ask(IMAGE, start=True)
+    assert len(world.requested) == 2
+
+
+def test_a_claim_carries_the_time_the_table_deletes_it(world: World) -> None:
+    world.mirror().ask(IMAGE, start=True)
+    row = world.table.get_item(TableName="in-flight", Key={"image": {"S": "quay.io/a/b:1"}})["Item"]
+    assert row["expires"] == {"N": str(1000 + world.seconds)}
+    assert row["attempts"] == {"N": "1"}
+
+
+def test_a_request_that_fails_is_remembered_with_its_reason_and_tried_again(world: World) -> None:
+    failing = world.mirror(refused("TooManyRequestsException"))
+    first = failing.ask(IMAGE, start=True)
+    assert first.presence is Presence.FAILED
+    other = world.mirror().ask(IMAGE, start=True)
+    assert other.presence is Presence.FAILED
+    assert "TooManyRequestsException" in other.reason
+    world.clock.now += RETRY_SECONDS + 1
+    assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
+
+
+def test_a_present_image_is_believed_for_minutes_and_an_absent_one_for_seconds(
+    world: World,
+) -> None:
+    mirror = world.mirror()
+    mirror.ask(IMAGE, start=True)
+    mirror.ask(IMAGE, start=True)
+    assert len(world.ecr.calls) == 1
+    world.clock.now += ABSENT_SECONDS
+    world.ecr.error = None
+    assert mirror.ask(IMAGE, start=True).presence is Presence.PRESENT
+    world.clock.now += PRESENT_SECONDS - 1
+    mirror.ask(IMAGE, start=True)
+    assert len(world.ecr.calls) == 2
+    world.clock.now += 1
+    mirror.ask(IMAGE, start=True)
+    assert len(world.ecr.calls) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [refused("ThrottlingException"), ConnectTimeoutError(endpoint_url="https://x")]
+)
+def test_a_registry_that_does_not_answer_is_unknown_and_not_remembered(
+    world: World, error: Exception
+) -> None:
+    world.ecr.error = error
+    mirror = world.mirror()
+    assert mirror.ask(IMAGE, start=True).presence is Presence.UNKNOWN
+    world.ecr.error = None
+    assert mirror.ask(IMAGE, start=True).presence is Presence.PRESENT
+
+
+def test_a_failure_is_logged_without_the_text_of_the_error(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world.mirror(refused("AccessDeniedException")).ask(IMAGE, start=True)
+    assert "AccessDeniedException" in caplog.text
+    assert "secret-in-the-message" not in caplog.text
+
+
+def test_the_memory_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.mirror._MOST_REMEMBERED", 3)
+    world.ecr.error = None
+    mirror = world.mirror()
+    for number in range(10):
+        mirror.ask(parse(f"quay.io/a/b:{number}"), start=True)
+    assert len(mirror._remembered) == 3  # pyright: ignore[reportPrivateUsage]
+
+
+def test_the_request_is_asynchronous() -> None:
+    calls: list[dict[str, Any]] = []
+
+    class Functions:
+        def invoke(self, **request: Any) -> None:
+            calls.append(request)
+
+    asynchronous_request(Functions(), "copier")("quay.io/a/b:1")
+    assert calls == [
+        {
+            "FunctionName": "copier",
+            "InvocationType": "Event",
+            "Payload": b'{"image": "quay.io/a/b:1"}',
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "tag"),
+    [
+        ("python", "latest"),
+        ("python:3.9", "3.9"),
+        (f"python@{SHA}", "digest-sha256-" + SHA[7:]),
+        (f"python:3.9@{SHA}", "digest-sha256-" + SHA[7:]),
+    ],
+)
+def test_a_copy_by_digest_gets_a_tag_nothing_else_moves(image: str, tag: str) -> None:
+    assert target_tag(parse(image)) == tag
+
+
+def test_ecr_finds_one_image_among_more_than_a_page(table: Any) -> None:
+    ecr: Any = boto3.client("ecr")
+    ecr.create_repository(repositoryName="kubeflow/quay.io/a/b")
+    for number in range(120):
+        ecr.put_image(
+            repositoryName="kubeflow/quay.io/a/b",
+            imageTag=f"v{number}",
+            imageManifest=f'{{"schemaVersion": 2, "n": {number}}}',
+            imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
+        )
+    world = World(ecr, table)
+    assert world.mirror().ask(parse("quay.io/a/b:v119"), start=True).presence is Presence.PRESENT
+    assert world.mirror().ask(parse("quay.io/a/b:v120"), start=True).presence is Presence.COPYING
+    assert world.mirror().ask(parse("quay.io/a/none:1"), start=True).presence is Presence.COPYING

@@ -1,0 +1,215 @@
+"""Image references: the full grammar, and where each image lives in the account's own registry.
+
+This module is the only place that knows the mapping from a source image to its mirror; the render,
+the admission handler, the mirror job and the command line all ask here, so they cannot disagree.
+Only the standard library is imported: it is part of the Lambda archive and of the render.
+
+Grammar: github.com/distribution/reference (regexp.go, normalize.go), which the kubelet uses too.
+Repository names of ECR: botocore data/ecr/2015-09-21/service-2.json, shape RepositoryName.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from dataclasses import dataclass
+
+DOCKER_HUB = "docker.io"
+"""The registry of a name without one; its other spelling is ``index.docker.io``."""
+
+LONGEST_PREFIX = 64
+"""Characters of an account's own prefix (``kubeflow`` in ``kubeflow/quay.io/x``), at most."""
+
+# ECR allows 256 characters. While rendering the registry is a marker and its prefix unknown, so the
+# room for the prefix is reserved instead of measured: one image, one name, whatever the prefix.
+_LONGEST_REPOSITORY = 256 - len("/") - LONGEST_PREFIX
+
+_MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(?::(?P<port>[0-9]+))?")
+_WORD = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_WORD}(?:/{_WORD})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}")
+_IMAGE_ID = re.compile(r"[a-f0-9]{64}")
+_ECR_HOST = re.compile(
+    r"[0-9]{12}\.dkr(?:\.ecr(?:-fips)?|-ecr(?:-fips)?)\.(?P<region>[a-z0-9-]+)\."
+    r"(?:amazonaws\.(?:com|com\.cn|eu)|on\.(?:aws|amazonwebservices\.com\.cn))"
+)
+
+
+class InvalidReference(ValueError):
+    """The text is no image reference; the message is one sentence for the person who wrote it."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One image: ``registry/repository[:tag][@digest]``, normalised as the kubelet would.
+
+    ``registry`` is a lower-case host with its port if it has one (``quay.io``, ``localhost:5000``,
+    ``[2001:db8::1]:443``) or a marker such as ``<<registry.host>>``. At least one of ``tag`` and
+    ``digest`` is set: a bare name means the tag ``latest``.
+    """
+
+    registry: str
+    repository: str
+    tag: str | None
+    digest: str | None
+
+    def __str__(self) -> str:
+        return self.name + self._suffix
+
+    @property
+    def name(self) -> str:
+        """``registry/repository``, without tag and digest."""
+        # A host of one lower-case word would read as an account of Docker Hub; in capitals the
+        # grammar takes it for a host again (normalize.go, splitDockerDomain).
+        written = self.registry if _is_plainly_host(self.registry) else self.registry.upper()
+        return f"{written}/{self.repository}"
+
+    @property
+    def mirrored_repository(self) -> str:
+        """The repository that holds the copy: a valid ECR name, without the account's own prefix.
+
+        Readable (``docker.io/library/python``); a port, an IPv6 host and a host of one word become
+        a first segment that can be no host (``port-5000/reg.example.com/x``), so that two sources
+        never share a repository; an over-long name is hashed. At most 191 characters, so that a
+        prefix of ``LONGEST_PREFIX`` always fits.
+        """
+        plain = f"{_spelled_host(self.registry)}/{self.repository}"
+        if len(plain) <= _LONGEST_REPOSITORY and _PATH.fullmatch(plain):
+            return plain
+        readable = re.sub(r"[^a-z0-9]+", "-", plain)[-100:].strip("-")
+        return f"hashed/{hashlib.sha256(self.name.encode()).hexdigest()[:40]}/{readable}"
+
+    def belongs_to(self, registry: str) -> bool:
+        """Is this image under ``registry`` (a host, a host with prefix, or a marker)?"""
+        return self.name.startswith(registry.rstrip("/") + "/")
+
+    def mirrored(self, registry: str) -> str:
+        """This image as pulled from ``registry``, tag and digest kept; its own stay as they are.
+
+        Args:
+            registry: ``<ecr host>/<prefix>``, a bare host, or a marker that stands for either.
+        """
+        if self.belongs_to(registry):
+            return str(self)
+        return f"{registry.rstrip('/')}/{self.mirrored_repository}{self._suffix}"
+
+    def origin(self, registry: str) -> Reference | None:
+        """The source of an image under ``registry``, or None where its name does not tell.
+
+        The inverse of ``mirrored`` for readable names; the other spellings cannot be read back.
+        """
+        if not self.belongs_to(registry):
+            return None
+        rest = str(self).removeprefix(registry.rstrip("/") + "/")
+        if not _is_plainly_host(rest.split("/", 1)[0]):
+            return None
+        try:
+            source = parse(rest)
+        except InvalidReference:
+            return None
+        return source if source.mirrored(registry) == str(self) else None
+
+    @property
+    def ecr_region(self) -> str | None:
+        """The region of a private ECR registry of any account; None for every other registry."""
+        found = _ECR_HOST.fullmatch(self.registry)
+        return found["region"] if found else None
+
+    @property
+    def _suffix(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{tag}@{self.digest}" if self.digest else tag
+
+
+def parse(image: str) -> Reference:
+    """Reads one image reference, as a person or a manifest writes it.
+
+    Raises:
+        InvalidReference: one sentence that says which part is wrong.
+    """
+    if not image:
+        raise InvalidReference("an image reference cannot be empty")
+    if _IMAGE_ID.fullmatch(image):
+        raise InvalidReference(f"{image!r} is an image id, which names no registry to pull from")
+    rest, at, digest = image.partition("@")
+    if at and not _DIGEST.fullmatch(digest):
+        raise InvalidReference(
+            f"{image!r} has the digest {digest!r}; a digest is sha256: and 64 hexadecimal digits"
+        )
+    name, tag = _split_tag(rest)
+    if tag is not None and not _TAG.fullmatch(tag):
+        raise InvalidReference(
+            f"{image!r} has the tag {tag!r}; a tag is up to 128 letters, digits, '_', '.' and '-', "
+            "and does not start with '.' or '-'"
+        )
+    registry, repository = _split_registry(image, name)
+    if len(repository) > 255:
+        raise InvalidReference(f"{image[:60]!r}... has a repository of more than 255 characters")
+    if not _PATH.fullmatch(repository):
+        advice = "must be lower-case" if repository != repository.lower() else "is not well-formed"
+        raise InvalidReference(f"{image!r} has the repository {repository!r}, which {advice}")
+    return Reference(
+        registry, repository, tag or (None if digest else "latest"), digest if at else None
+    )
+
+
+def _split_tag(name: str) -> tuple[str, str | None]:
+    colon = name.rfind(":")
+    # A colon before the last slash belongs to a port or an IPv6 host.
+    if colon < 0 or "/" in name[colon:]:
+        return name, None
+    return name[:colon], name[colon + 1 :]
+
+
+def _split_registry(image: str, name: str) -> tuple[str, str]:
+    first, slash, rest = name.partition("/")
+    if slash and _MARKER.fullmatch(first):
+        return first, rest
+    if not slash or (first == first.lower() and not _is_plainly_host(first)):
+        first, rest = DOCKER_HUB, name
+    registry = _normal_host(image, first)
+    if registry == DOCKER_HUB and "/" not in rest:
+        rest = f"library/{rest}"
+    return registry, rest
+
+
+def _is_plainly_host(word: str) -> bool:
+    """Does the grammar take ``word`` for a host, not for an account of Docker Hub?"""
+    return "." in word or ":" in word or word == "localhost" or bool(_MARKER.fullmatch(word))
+
+
+def _normal_host(image: str, written: str) -> str:
+    found = _HOST.fullmatch(written)
+    if not found:
+        raise InvalidReference(f"{image!r} has the registry {written!r}, which is no host name")
+    host, port = found["host"].lower(), found["port"]
+    if host.startswith("["):
+        try:
+            host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+        except ValueError:
+            raise InvalidReference(
+                f"{image!r} has the registry {written!r}, which is no IPv6 address"
+            ) from None
+    if port is not None and not 0 < int(port[:6]) <= 65535:
+        raise InvalidReference(f"{image!r} has the port {port}; a port is a number from 1 to 65535")
+    if host == f"index.{DOCKER_HUB}" and port is None:
+        host = DOCKER_HUB
+    return f"{host}:{int(port)}" if port else host
+
+
+def _spelled_host(registry: str) -> str:
+    """The registry as leading segments of a repository name, different for different hosts."""
+    host, colon, port = registry.rpartition(":") if _has_port(registry) else (registry, "", "")
+    if host.startswith("["):
+        host = "ipv6-" + ipaddress.IPv6Address(host[1:-1]).exploded.replace(":", "-")
+    elif not _is_plainly_host(host):
+        host = f"host/{host}"
+    return f"port-{port}/{host}" if colon else host
+
+
+def _has_port(registry: str) -> bool:
+    return ":" in registry.rpartition("]")[2]
