@@ -1,0 +1,186 @@
+"""What the leak check looks for, and the few findings that are right: data with its reasons."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from rendering.objects import ObjectKey
+
+MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
+"""A value that only exists after creation; the component puts it in."""
+
+PUBLIC_REGISTRIES = (
+    "docker.io",
+    "index.docker.io",
+    "registry-1.docker.io",
+    "gcr.io",
+    "us.gcr.io",
+    "eu.gcr.io",
+    "asia.gcr.io",
+    "mirror.gcr.io",
+    "ghcr.io",
+    "quay.io",
+    "nvcr.io",
+    "registry.k8s.io",
+    "k8s.gcr.io",
+    "public.ecr.aws",
+    "mcr.microsoft.com",
+)
+
+ARN = re.compile(r"\barn:(aws[a-z-]*):")
+HOST = re.compile(
+    r"(?:\w+://)?(?:[A-Za-z0-9*<>{}$_-]+\.)*(?P<suffix>amazonaws\.(?:com\.cn|com|eu))"
+    r"(?![A-Za-z0-9-])[^\s\"',]*"
+)
+CHINESE_HOST = re.compile(r"[A-Za-z0-9.-]+(?<!amazonaws)\.com\.cn(?![A-Za-z0-9-])")
+REGISTRY = re.compile(
+    # Not after a slash: behind the account's own registry, and in web addresses, it is a path.
+    r"(?<![\w./-])(?:"
+    + "|".join(re.escape(host) for host in PUBLIC_REGISTRIES)
+    + r"|[a-z0-9-]+\.pkg\.dev)/[a-z0-9][^\s\"',`]*"
+)
+VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
+TEMPLATE = re.compile(r"\{\{.*?\}\}|\{\{", re.DOTALL)
+TRIAL = re.compile(r"\$\{trial[A-Z]\w*[^}]*\}")
+EMPTY_HOST = re.compile(r"https?://(?=[:/\s]|$)|^\s*(?:bucket|endpoint):\s*(?:\"\"|'')?\s*$", re.M)
+MUST_NOT_BE_EMPTY = re.compile(
+    r"(?:db|mysql)Host|bucketName|(?:\w+_)?(?:BUCKET|BUCKET_?NAME)|"
+    r"\w*(?:DB|MYSQL|OBJECTSTORE|MINIO)\w*_(?:SERVICE_)?HOST"
+)
+SUSPICIOUS = re.compile(r"arn:aws|amazonaws|<<|\$\(|\$\{|\{\{|https?://|bucket:|endpoint:|com\.cn")
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A value that is right although it looks like a leak."""
+
+    kinds: str
+    names: str
+    """Shell patterns over ``kind`` and ``namespace/name`` (just ``name`` when cluster-scoped)."""
+    path: str
+    """Shell pattern over the path; ``[`` stands for itself."""
+    value: re.Pattern[str]
+    """The whole finding must match."""
+    reason: str
+
+    def covers(self, key: ObjectKey, path: str, value: str) -> bool:
+        name = f"{key.namespace}/{key.name}" if key.namespace else key.name
+        return (
+            fnmatchcase(key.kind, self.kinds)
+            and fnmatchcase(name, self.names)
+            and fnmatchcase(path, self.path.replace("[", "[[]"))
+            and self.value.fullmatch(value) is not None
+        )
+
+
+def _allow(kinds: str, names: str, path: str, value: str, reason: str) -> Allowed:
+    return Allowed(kinds, names, path, re.compile(value, re.DOTALL), reason)
+
+
+ALLOWED_HOSTS = (
+    _allow(
+        "*",
+        "*",
+        "*",
+        r"sts\.amazonaws\.com",
+        "the audience of EKS service account tokens is this in every partition "
+        "(facts/karpenter-eks-china.md 2)",
+    ),
+    _allow(
+        "*",
+        "*",
+        "*",
+        r"(?:eks|vpc|ec2)\.amazonaws\.com/[a-z0-9][A-Za-z0-9-]*",
+        "names of labels, annotations and resources (eks.amazonaws.com/role-arn), the same "
+        "everywhere; no host is asked for them",
+    ),
+    _allow(
+        "*",
+        "*",
+        "*Principal*",
+        r"[a-z0-9-]+(?:\.eks)?\.amazonaws\.com",
+        "service principals of IAM: the global form is valid in every partition "
+        "(aws-cdk, aws-iam/lib/principals.ts)",
+    ),
+)
+
+ALLOWED_TEMPLATES = (
+    _allow(
+        "ConfigMap",
+        "istio-system/istio-sidecar-injector*",
+        "data.config",
+        r".*",
+        "istiod expands these per pod (istio manifests/charts/istio-control/istio-discovery/files)",
+    ),
+    _allow(
+        "ConfigMap",
+        "knative-serving/config-*",
+        "data.*",
+        r".*",
+        "domain-template and logging templates that Knative expands (knative serving config/core)",
+    ),
+    _allow(
+        "ConfigMap",
+        "*/inferenceservice-config*",
+        "data.*",
+        r"\{\{ ?\.(?:Name|Namespace|IngressDomain|Annotations[\w.]*|Labels[\w.]*) ?\}\}",
+        "domainTemplate and pathTemplate that KServe expands (config/configmap of kserve/kserve)",
+    ),
+    _allow(
+        "*ServingRuntime",
+        "*",
+        "spec.*",
+        r"\{\{ ?\.(?:Name|Namespace|Labels\.\w+|Annotations\.\w+) ?\}\}",
+        "KServe expands these from the InferenceService (pkg/controller/.../utils.go)",
+    ),
+    _allow(
+        "ConfigMap",
+        "*/trial-templates*",
+        "data.*",
+        r"\$\{trial(?:Parameters|Spec)[^}]*\}",
+        "Katib expands these per trial (trialTemplate of an Experiment)",
+    ),
+    _allow(
+        "*",
+        "*",
+        "*",
+        r"\{\{ ?(?:workflow|pod|inputs|outputs|tasks|steps|node)\.[\w.-]+ ?\}\}",
+        "Argo expands these per workflow (keyFormat of the artifact repository)",
+    ),
+    _allow(
+        "ConfigMap",
+        "oauth2-proxy/*",
+        "data.*",
+        r"\{\{ ?\.\w+ ?\}\}",
+        "the sign-in page is a Go template that oauth2-proxy fills in",
+    ),
+)
+
+ALLOWED_VARIABLES = (
+    _allow(
+        "ConfigMap",
+        "istio-system/istio-sidecar-injector*",
+        "data.*",
+        r"\$\((?:POD_NAMESPACE|POD_NAME|INSTANCE_IP|HOST_IP)\)",
+        "arguments of the sidecar, whose container defines these variables",
+    ),
+)
+
+CREDENTIALS = {
+    "$2y$12$4K/VkmDd1q1Orb3xAt82zu8gk7Ad6ReFR4LCP9UeYE90NLiN9Df72": "the password 12341234 of Dex",
+    "pUBnBOY80SnXgjibTYM9ZWNzY2xreNGQok": "the OAuth client secret of every Kubeflow",
+    "7d16fee92f8d11b8940b081b3f8b8acb": "the cookie secret of every Kubeflow",
+    "minio123": "the secret key of every Kubeflow's MinIO",
+}
+"""Published values (facts/kubeflow-upstream.md 6), wherever they stand."""
+
+SECRET_CREDENTIALS = {
+    "minio": "the access key of every Kubeflow's MinIO",
+    "root": "the database user of every Kubeflow",
+    "test": "the database password of every Katib",
+}
+"""Words too common to look for anywhere but as a whole value of a Secret."""
+
+DEFAULT_USER = "user@example.com"

@@ -1,0 +1,247 @@
+"""Gives rendered objects the one shape that an API server would store and never fight about.
+
+Every rule here takes away something upstream wrote that is either refused, ignored or rewritten by
+the API server or a controller; a rule never adds meaning. What the Kubernetes provider of Pulumi
+should wait for is written as its own annotations (pulumi-kubernetes, provider/pkg/metadata).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from rendering.objects import (
+    CRD,
+    WORKLOADS,
+    Object,
+    ObjectKey,
+    annotate,
+    annotations_of,
+    is_builtin_group,
+    is_crd,
+)
+
+CLUSTER_SCOPED_KINDS = frozenset(
+    {
+        "APIService",
+        "CSIDriver",
+        "CSINode",
+        "CertificateSigningRequest",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ClusterTrustBundle",
+        CRD,
+        "DeviceClass",
+        "FlowSchema",
+        "IPAddress",
+        "IngressClass",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PriorityClass",
+        "PriorityLevelConfiguration",
+        "ResourceSlice",
+        "RuntimeClass",
+        "ServiceCIDR",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+        "VolumeAttributesClass",
+    }
+)
+"""Kinds of the API server's own groups that live outside namespaces (kubectl api-resources)."""
+
+WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+CA_INJECTION = "cert-manager.io/inject-"
+WAIT_FOR = "pulumi.com/waitFor"
+SKIP_AWAIT = "pulumi.com/skipAwait"
+TIMEOUT_SECONDS = "pulumi.com/timeoutSeconds"
+
+# A first install pulls some ninety images; ten minutes, the provider's default, is what one cold
+# node with a slow mirror needs for its own share alone.
+WORKLOAD_TIMEOUT_SECONDS = 1800
+
+INJECTED_CA = "jsonpath={.webhooks[0].clientConfig.caBundle}"
+"""Satisfied as soon as the field exists (pulumi-kubernetes, provider/pkg/jsonpath/jsonpath.go)."""
+
+_PLACEHOLDER_CA = ("", "Cg==", "Cg0K")
+"""Base64 of nothing and of a line break: what projects write where a CA will be injected."""
+
+
+def crd_scopes(crds: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], bool]:
+    """(group, kind) -> is it namespaced?"""
+    return {
+        (crd["spec"]["group"], crd["spec"]["names"]["kind"]): crd["spec"]["scope"] == "Namespaced"
+        for crd in crds
+    }
+
+
+def is_namespaced(key: ObjectKey, scopes: Mapping[tuple[str, str], bool]) -> bool | None:
+    """None: a custom resource whose CRD is not in the render, so nobody here can tell."""
+    if is_builtin_group(key.group):
+        return key.kind not in CLUSTER_SCOPED_KINDS
+    return scopes.get((key.group, key.kind))
+
+
+def normalise(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
+    """Normalises in place.
+
+    Returns:
+        Objects without CRDs, and the CRDs; both in the order they came.
+    """
+    every = list(objects)
+    crds = [obj for obj in every if is_crd(obj)]
+    others = [obj for obj in every if not is_crd(obj)]
+    for crd in crds:
+        _strip_common(crd)
+    scopes = crd_scopes(crds)
+    scaled = _scaled_by_autoscalers(others)
+    for obj in others:
+        _strip_common(obj)
+        _place(obj, scopes)
+        _normalise_kind(obj)
+        if ObjectKey.of(obj) in scaled:
+            # The autoscaler owns the count; two writers would undo each other for ever.
+            obj["spec"].pop("replicas", None)
+    return others, crds
+
+
+def runtime_fields(obj: Mapping[str, Any]) -> tuple[str, ...]:
+    """Paths that a controller fills in after creation, for Pulumi's ``ignore_changes``.
+
+    Secrets rendered without data (webhook certificates), the rules of aggregated ClusterRoles
+    (kube-controller-manager), and what CA injectors and webhook servers write into webhook
+    configurations (facts/kubeflow-upstream.md 2.1).
+    """
+    kind, group = obj.get("kind"), ObjectKey.of(obj).group
+    if kind == "Secret" and group == "" and not obj.get("data") and not obj.get("stringData"):
+        return ("data", "stringData")
+    if kind == "ClusterRole" and "aggregationRule" in obj:
+        return ("rules",)
+    if kind in WEBHOOK_KINDS:
+        hooks = cast("list[dict[str, Any]]", obj.get("webhooks") or [])
+        fields = [
+            f"webhooks[{index}].clientConfig.caBundle"
+            for index, hook in enumerate(hooks)
+            if "caBundle" not in (hook.get("clientConfig") or {})
+        ]
+        fields += [f"webhooks[{i}].rules" for i, hook in enumerate(hooks) if "rules" not in hook]
+        return tuple(fields)
+    return ()
+
+
+def wait_for_ca(configuration: Object) -> None:
+    """Whoever depends on this configuration is created only after a CA was injected."""
+    annotate(configuration, {WAIT_FOR: INJECTED_CA})
+
+
+def lacks_ca(configuration: Mapping[str, Any]) -> bool:
+    """Is there a webhook served in the cluster whose CA nobody has written yet?"""
+    clients = [hook.get("clientConfig") or {} for hook in configuration.get("webhooks") or []]
+    return any("service" in client and "caBundle" not in client for client in clients)
+
+
+def _strip_common(obj: Object) -> None:
+    obj.pop("status", None)
+    _drop_nulls(obj)
+
+
+def _drop_nulls(value: Any) -> None:
+    """Null is how Go prints a time that was never set, and how YAML prints an empty mapping.
+
+    The API server reads both as absent. Inside the schema of a CRD null can be a default, so only
+    timestamps go there; that is what the walk does everywhere.
+    """
+    if isinstance(value, dict):
+        mapping = cast("dict[str, Any]", value)
+        if mapping.get("creationTimestamp", "") is None:
+            del mapping["creationTimestamp"]
+        for child in mapping.values():
+            _drop_nulls(child)
+    elif isinstance(value, list):
+        for child in cast("list[Any]", value):
+            _drop_nulls(child)
+
+
+def _place(obj: Object, scopes: Mapping[tuple[str, str], bool]) -> None:
+    metadata: dict[str, Any] = obj.setdefault("metadata", {})
+    for key in ("labels", "annotations", "namespace"):
+        if key in metadata and not metadata[key]:
+            del metadata[key]
+    namespaced = is_namespaced(ObjectKey.of(obj), scopes)
+    if namespaced is False:
+        metadata.pop("namespace", None)
+    elif namespaced:
+        metadata.setdefault("namespace", "default")
+
+
+def _normalise_kind(obj: Object) -> None:
+    kind = obj["kind"]
+    group = ObjectKey.of(obj).group
+    if not is_builtin_group(group):
+        return
+    if kind == "Secret":
+        _readable_secret(obj)
+    elif kind == "ClusterRole" and "aggregationRule" in obj:
+        obj.pop("rules", None)
+    elif kind in WEBHOOK_KINDS:
+        _webhook_configuration(obj)
+    elif kind == "Service":
+        # A Service is ready when its pods are: the workload itself is what is awaited.
+        annotate(obj, {SKIP_AWAIT: "true"})
+    elif kind == "PersistentVolumeClaim":
+        # With WaitForFirstConsumer a claim is bound only once its pod, which waits for it, runs.
+        annotate(obj, {SKIP_AWAIT: "true"})
+    elif kind in WORKLOADS:
+        annotate(obj, {TIMEOUT_SECONDS: str(WORKLOAD_TIMEOUT_SECONDS)})
+
+
+def _readable_secret(secret: Object) -> None:
+    """Text moves from ``data`` to ``stringData``, where markers and leaks can be seen."""
+    data = cast("dict[str, str]", secret.pop("data", None) or {})
+    text: dict[str, str] = {}
+    binary: dict[str, str] = {}
+    for key, encoded in data.items():
+        try:
+            # kustomize breaks long values into lines.
+            text[key] = base64.b64decode("".join(encoded.split()), validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            binary[key] = encoded
+    # The API server lets stringData win over data.
+    text.update(secret.pop("stringData", None) or {})
+    if binary:
+        secret["data"] = binary
+    if text:
+        secret["stringData"] = text
+
+
+def _webhook_configuration(configuration: Object) -> None:
+    for hook in configuration.get("webhooks") or []:
+        client = hook.get("clientConfig") or {}
+        if client.get("caBundle", None) in _PLACEHOLDER_CA:
+            del client["caBundle"]
+        if hook.get("rules") == []:
+            # Filled in by the webhook's own server (knative); an empty list would take them away.
+            del hook["rules"]
+    injected = any(name.startswith(CA_INJECTION) for name in annotations_of(configuration))
+    if injected and lacks_ca(configuration):
+        wait_for_ca(configuration)
+
+
+def _scaled_by_autoscalers(objects: Iterable[Object]) -> set[ObjectKey]:
+    found: set[ObjectKey] = set()
+    for obj in objects:
+        if obj["kind"] == "HorizontalPodAutoscaler":
+            target = obj["spec"]["scaleTargetRef"]
+            namespace = str((obj.get("metadata") or {}).get("namespace") or "default")
+            found.add(
+                ObjectKey(target.get("apiVersion", ""), target["kind"], namespace, target["name"])
+            )
+    return found

@@ -1,0 +1,186 @@
+"""The order of creation, derived from the objects themselves.
+
+Direct prerequisites of an object, and nothing else (edges are written into Pulumi's state):
+
+1. its Namespace, when the render brings it;
+2. for a workload: every ConfigMap, Secret, ServiceAccount, PersistentVolumeClaim and PriorityClass
+   its pods name, and the cert-manager Certificate that produces a Secret they cannot start without;
+3. for a Certificate: its Issuer or ClusterIssuer;
+4. for a webhook configuration: the Services it calls, the workloads behind them, and the
+   Certificate whose CA is injected into it;
+5. for everything that a webhook with failurePolicy Fail would judge on CREATE: that webhook's
+   configuration. Workloads are judged through the pods they make.
+
+Rule 5 leaves out what rules 1 to 4 put before the configuration itself: nothing can be judged by a
+webhook that cannot exist before it. Roles, bindings, mesh policies and autoscalers need nothing:
+the API server accepts them in any order.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rendering.objects import Object, ObjectKey, RenderError, is_builtin_group
+from rendering.prerequisites import Index, judging_configurations, needs_of
+
+FIRST_KINDS = (
+    "Namespace",
+    "ResourceQuota",
+    "StorageClass",
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Secret",
+    "Endpoints",
+    "Service",
+    "LimitRange",
+    "PriorityClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Deployment",
+    "StatefulSet",
+    "CronJob",
+    "PodDisruptionBudget",
+)
+LAST_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+"""kustomize's legacy order (api/internal/builtins/SortOrderTransformer.go): only a tie-break."""
+
+
+class OrderCycle(RenderError):
+    """Objects that wait for each other; ``members`` in order, the first is needed by the last."""
+
+    def __init__(self, members: Sequence[ObjectKey]) -> None:
+        self.members = tuple(members)
+        chain = " -> ".join(str(key) for key in (*members, members[0]))
+        super().__init__(f"these objects wait for each other, so none can be created: {chain}")
+
+
+@dataclass(frozen=True)
+class Order:
+    objects: tuple[Object, ...]
+    prerequisites: Mapping[ObjectKey, tuple[ObjectKey, ...]]
+    """Only objects that have any; sorted; transitively reduced."""
+    needs_crds: frozenset[ObjectKey]
+
+
+class DuplicateObject(RenderError):
+    """Two objects of one name: the second would overwrite the first."""
+
+
+def derive(objects: Iterable[Object], crds: Iterable[Object] = ()) -> Order:
+    """Orders objects so that each comes after everything it needs.
+
+    Raises:
+        OrderCycle: with its members.
+        DuplicateObject: one object is rendered twice.
+    """
+    by_key: dict[ObjectKey, Object] = {}
+    for obj in objects:
+        key = ObjectKey.of(obj)
+        if key in by_key:
+            raise DuplicateObject(f"{key} is rendered twice")
+        by_key[key] = obj
+    index = Index(by_key, list(crds))
+    needs = {key: needs_of(key, index) - {key} for key in by_key}
+    ancestry = _Closure(needs)
+    for key in by_key:
+        needs[key] |= {
+            configuration
+            for configuration in judging_configurations(key, index)
+            if configuration != key and key not in ancestry.of(configuration)
+        }
+    sequence = _sorted(needs)
+    return Order(
+        objects=tuple(by_key[key] for key in sequence),
+        prerequisites=_reduced(needs, sequence),
+        needs_crds=frozenset(key for key in by_key if not is_builtin_group(key.group)),
+    )
+
+
+class _Closure:
+    """Everything an object needs, directly or not."""
+
+    def __init__(self, needs: Mapping[ObjectKey, set[ObjectKey]]) -> None:
+        self._needs = {key: set(direct) for key, direct in needs.items()}
+        self._known: dict[ObjectKey, frozenset[ObjectKey]] = {}
+
+    def of(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        if key not in self._known:
+            seen: set[ObjectKey] = set()
+            waiting = [key]
+            while waiting:
+                for need in self._needs[waiting.pop()]:
+                    if need not in seen:
+                        seen.add(need)
+                        waiting.append(need)
+            self._known[key] = frozenset(seen)
+        return self._known[key]
+
+
+def _rank(key: ObjectKey) -> tuple[int, ObjectKey]:
+    if key.kind in FIRST_KINDS:
+        return FIRST_KINDS.index(key.kind), key
+    if key.kind in LAST_KINDS:
+        return len(FIRST_KINDS) + 1 + LAST_KINDS.index(key.kind), key
+    return len(FIRST_KINDS), key
+
+
+def _sorted(needs: Mapping[ObjectKey, set[ObjectKey]]) -> list[ObjectKey]:
+    """Kahn's algorithm; of the objects that are free the lowest rank comes next."""
+    missing = {key: len(direct) for key, direct in needs.items()}
+    dependents: dict[ObjectKey, list[ObjectKey]] = {key: [] for key in needs}
+    for key, direct in needs.items():
+        for need in direct:
+            dependents[need].append(key)
+    free = [_rank(key) for key, count in missing.items() if not count]
+    heapq.heapify(free)
+    sequence: list[ObjectKey] = []
+    while free:
+        key = heapq.heappop(free)[1]
+        sequence.append(key)
+        for dependent in dependents[key]:
+            missing[dependent] -= 1
+            if not missing[dependent]:
+                heapq.heappush(free, _rank(dependent))
+    if len(sequence) < len(needs):
+        raise OrderCycle(_cycle(needs, set(needs) - set(sequence)))
+    return sequence
+
+
+def _cycle(needs: Mapping[ObjectKey, set[ObjectKey]], stuck: set[ObjectKey]) -> list[ObjectKey]:
+    """One cycle among objects of which each needs another stuck one."""
+    trail: list[ObjectKey] = []
+    key = min(stuck)
+    while key not in trail:
+        trail.append(key)
+        key = min(needs[key] & stuck)
+    members = trail[trail.index(key) :]
+    start = members.index(min(members))
+    return members[start:] + members[:start]
+
+
+def _reduced(
+    needs: Mapping[ObjectKey, set[ObjectKey]], sequence: Sequence[ObjectKey]
+) -> dict[ObjectKey, tuple[ObjectKey, ...]]:
+    """Drops a prerequisite that another prerequisite already has."""
+    bit = {key: 1 << place for place, key in enumerate(sequence)}
+    before: dict[ObjectKey, int] = {}
+    reduced: dict[ObjectKey, tuple[ObjectKey, ...]] = {}
+    for key in sequence:
+        implied = 0
+        for need in needs[key]:
+            implied |= before[need]
+        direct = 0
+        for need in needs[key]:
+            direct |= bit[need]
+        before[key] = implied | direct
+        kept = sorted(need for need in needs[key] if not bit[need] & implied)
+        if kept:
+            reduced[key] = tuple(kept)
+    return reduced

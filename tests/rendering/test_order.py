@@ -1,0 +1,297 @@
+"""The order of creation comes from the objects, and from nothing else."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from rendering import DuplicateObject, ObjectKey, OrderCycle
+from rendering.objects import Object
+from rendering.order import Order, derive
+
+APPS = "apps/v1"
+WEBHOOKS = "admissionregistration.k8s.io/v1"
+CERTIFICATES = "cert-manager.io/v1"
+
+
+def obj(kind: str, name: str, api: str = "v1", namespace: str | None = "n", **rest: Any) -> Object:
+    metadata: dict[str, Any] = {"name": name}
+    if namespace:
+        metadata["namespace"] = namespace
+    metadata |= rest.pop("metadata", {})
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **rest}
+
+
+def space(name: str, **labels: str) -> Object:
+    return obj("Namespace", name, namespace=None, metadata={"labels": labels})
+
+
+def workload(name: str, pod: dict[str, Any] | None = None, namespace: str = "n") -> Object:
+    template = {"metadata": {"labels": {"app": name}}, "spec": pod or {}}
+    return obj("Deployment", name, APPS, namespace, spec={"template": template})
+
+
+def service(name: str, namespace: str = "n") -> Object:
+    return obj("Service", name, namespace=namespace, spec={"selector": {"app": name}})
+
+
+def webhook(
+    name: str, served_by: str, *resources: str, group: str = "", namespace: str = "n", **rest: Any
+) -> Object:
+    rule = {
+        "apiGroups": [group],
+        "apiVersions": ["*"],
+        "resources": list(resources),
+        "operations": ["CREATE"],
+    }
+    client = {"service": {"name": served_by, "namespace": namespace}}
+    hook = {"name": name, "clientConfig": client, "rules": [rule], **rest}
+    return obj("ValidatingWebhookConfiguration", name, WEBHOOKS, None, webhooks=[hook])
+
+
+def needs(objects: list[Object], name: str, kind: str | None = None) -> set[str]:
+    """``Kind name`` of every direct prerequisite of the one object of that name (and kind)."""
+    (found,) = [
+        value
+        for key, value in derive(objects).prerequisites.items()
+        if key.name == name and kind in (None, key.kind)
+    ] or [()]
+    return {f"{key.kind} {key.name}" for key in found}
+
+
+def names(objects: list[Object]) -> list[str]:
+    return [item["metadata"]["name"] for item in derive(objects).objects]
+
+
+def env(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"containers": [{"env": [{"name": "A", "valueFrom": {kind: {"name": name, **more}}}]}]}
+
+
+def volume(**source: Any) -> dict[str, Any]:
+    return {"volumes": [{"name": "v", **source}]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "needed"),
+    [
+        (env("configMapKeyRef", "c", key="k"), "ConfigMap c"),
+        (env("secretKeyRef", "s", key="k"), "Secret s"),
+        (env("secretKeyRef", "s", key="k", optional=True), "Secret s"),
+        ({"containers": [{"envFrom": [{"configMapRef": {"name": "c"}}]}]}, "ConfigMap c"),
+        ({"initContainers": [{"envFrom": [{"secretRef": {"name": "s"}}]}]}, "Secret s"),
+        (volume(configMap={"name": "c"}), "ConfigMap c"),
+        (volume(secret={"secretName": "s"}), "Secret s"),
+        (volume(projected={"sources": [{"secret": {"name": "s"}}]}), "Secret s"),
+        (volume(projected={"sources": [{"configMap": {"name": "c"}}]}), "ConfigMap c"),
+        (volume(csi={"nodePublishSecretRef": {"name": "s"}}), "Secret s"),
+        (volume(persistentVolumeClaim={"claimName": "p"}), "PersistentVolumeClaim p"),
+        ({"imagePullSecrets": [{"name": "s"}]}, "Secret s"),
+        ({"serviceAccountName": "a"}, "ServiceAccount a"),
+        ({"priorityClassName": "high"}, "PriorityClass high"),
+    ],
+)
+def test_a_workload_comes_after_what_its_pods_name(pod: dict[str, Any], needed: str) -> None:
+    objects = [
+        workload("w", pod),
+        obj("ConfigMap", "c"),
+        obj("Secret", "s"),
+        obj("PersistentVolumeClaim", "p"),
+        obj("ServiceAccount", "a"),
+        obj("PriorityClass", "high", "scheduling.k8s.io/v1", None),
+        # The same names in another namespace are other objects.
+        obj("ConfigMap", "c", namespace="other"),
+        obj("Secret", "s", namespace="other"),
+    ]
+    assert needs(objects, "w") == {needed}
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Job", "Pod", "CronJob"])
+def test_every_kind_of_workload_is_read(kind: str) -> None:
+    pod: dict[str, Any] = {"spec": {"serviceAccountName": "a"}}
+    bodies: dict[str, dict[str, Any]] = {
+        "Pod": pod,
+        "CronJob": {"spec": {"jobTemplate": {"spec": {"template": pod}}}},
+    }
+    api = {"Pod": "v1", "Job": "batch/v1", "CronJob": "batch/v1"}.get(kind, APPS)
+    body = bodies.get(kind, {"spec": {"template": pod}})
+    assert needs([obj(kind, "w", api) | body, obj("ServiceAccount", "a")], "w") == {
+        "ServiceAccount a"
+    }
+
+
+def test_a_namespace_comes_before_its_content() -> None:
+    assert needs([obj("ConfigMap", "c"), space("n")], "c") == {"Namespace n"}
+
+
+def test_only_direct_prerequisites_are_kept() -> None:
+    objects = [space("n"), obj("ServiceAccount", "a"), workload("w", {"serviceAccountName": "a"})]
+    assert needs(objects, "w") == {"ServiceAccount a"}
+
+
+@pytest.mark.parametrize(
+    ("issuer", "needed"),
+    [
+        ({"name": "i"}, "Issuer i"),
+        ({"name": "i", "kind": "Issuer"}, "Issuer i"),
+        ({"name": "c", "kind": "ClusterIssuer"}, "ClusterIssuer c"),
+    ],
+)
+def test_a_certificate_comes_after_its_issuer(issuer: dict[str, str], needed: str) -> None:
+    objects = [
+        obj("Certificate", "x", CERTIFICATES, spec={"secretName": "t", "issuerRef": issuer}),
+        obj("Issuer", "i", CERTIFICATES),
+        obj("ClusterIssuer", "c", CERTIFICATES, None),
+    ]
+    assert needs(objects, "x") == {needed}
+
+
+@pytest.mark.parametrize(
+    ("secret", "needed"),
+    [
+        ({"secretName": "t"}, {"Certificate x"}),
+        # A pod that starts without it need not wait for its issue.
+        ({"secretName": "t", "optional": True}, set[str]()),
+    ],
+)
+def test_a_workload_comes_after_the_certificate_it_mounts(
+    secret: dict[str, Any], needed: set[str]
+) -> None:
+    certificate = obj(
+        "Certificate", "x", CERTIFICATES, spec={"secretName": "t", "issuerRef": {"name": "i"}}
+    )
+    assert needs([workload("w", volume(secret=secret)), certificate], "w") == needed
+
+
+def test_a_webhook_comes_after_its_service_and_its_workload() -> None:
+    objects = [webhook("hook", "judge", "widgets"), workload("judge"), service("judge")]
+    assert needs(objects, "hook") == {"Deployment judge", "Service judge"}
+
+
+def test_a_webhook_comes_after_the_certificate_injected_into_it() -> None:
+    configuration = webhook("hook", "judge", "widgets")
+    configuration["metadata"]["annotations"] = {"cert-manager.io/inject-ca-from": "n/x"}
+    certificate = obj(
+        "Certificate", "x", CERTIFICATES, spec={"secretName": "t", "issuerRef": {"name": "i"}}
+    )
+    assert needs([configuration, certificate], "hook") == {"Certificate x"}
+
+
+JUDGE = [workload("judge", namespace="mesh"), service("judge", namespace="mesh")]
+
+
+def injector(**rest: Any) -> Object:
+    return webhook("hook", "judge", "pods", namespace="mesh", **rest)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "waits"),
+    [
+        (injector(), True),
+        (injector(failurePolicy="Ignore"), False),
+        (injector(namespaceSelector={"matchLabels": {"injection": "on"}}), True),
+        (injector(namespaceSelector={"matchLabels": {"injection": "off"}}), False),
+        (
+            injector(namespaceSelector={"matchLabels": {"kubernetes.io/metadata.name": "n"}}),
+            True,
+        ),
+        (injector(objectSelector={"matchLabels": {"app": "w"}}), True),
+        (injector(objectSelector={"matchLabels": {"app": "other"}}), False),
+        (webhook("hook", "judge", "deployments", group="apps", namespace="mesh"), True),
+        (webhook("hook", "judge", "configmaps", namespace="mesh"), False),
+    ],
+)
+def test_a_workload_comes_after_the_webhook_that_judges_it(
+    configuration: Object, waits: bool
+) -> None:
+    objects = [space("n", injection="on"), space("mesh"), *JUDGE, configuration, workload("w")]
+    assert ("ValidatingWebhookConfiguration hook" in needs(objects, "w")) is waits
+
+
+def test_a_webhook_never_judges_what_it_needs_itself() -> None:
+    account = obj("ServiceAccount", "a", namespace="mesh")
+    judge = [workload("judge", {"serviceAccountName": "a"}, "mesh"), service("judge", "mesh")]
+    everything = webhook("hook", "judge", "*", namespace="mesh")
+    order = [*judge, account, everything, obj("ConfigMap", "c")]
+    assert names(order).index("judge") < names(order).index("hook") < names(order).index("c")
+    assert needs(order, "c") == {"ValidatingWebhookConfiguration hook"}
+
+
+def test_webhooks_never_judge_webhook_configurations() -> None:
+    greedy = webhook("greedy", "judge", "*", group="*", namespace="mesh")
+    assert needs([*JUDGE, greedy, webhook("other", "nobody", "x")], "other") == set()
+
+
+def test_two_judges_that_judge_each_other_are_a_cycle() -> None:
+    objects = [
+        workload("a"),
+        service("a"),
+        workload("b"),
+        service("b"),
+        webhook("hook-a", "a", "pods", objectSelector={"matchLabels": {"app": "b"}}),
+        webhook("hook-b", "b", "pods", objectSelector={"matchLabels": {"app": "a"}}),
+    ]
+    with pytest.raises(OrderCycle) as cycle:
+        derive(objects)
+    assert {key.name for key in cycle.value.members} == {"a", "hook-a", "b", "hook-b"}
+    assert all(str(key) in str(cycle.value) for key in cycle.value.members)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["RoleBinding", "VirtualService", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Role"],
+)
+def test_these_need_only_their_namespace(kind: str) -> None:
+    api = {"VirtualService": "networking.istio.io/v1"}.get(kind, "rbac.authorization.k8s.io/v1")
+    everything = [space("n"), workload("w"), service("w"), obj("Role", "r", api)]
+    assert needs([*everything, obj(kind, "x", api)], "x") == {"Namespace n"}
+
+
+def test_one_object_rendered_twice_is_refused() -> None:
+    with pytest.raises(DuplicateObject, match="v1/ConfigMap n/c is rendered twice"):
+        derive([obj("ConfigMap", "c"), obj("ConfigMap", "c")])
+
+
+def test_the_order_of_the_input_does_not_matter() -> None:
+    objects = [
+        space("n"),
+        workload("w", {"serviceAccountName": "a"}),
+        obj("ServiceAccount", "a"),
+        obj("ConfigMap", "c"),
+        *JUDGE,
+        injector(),
+    ]
+    expected = names(objects)
+    for seed in range(20):
+        shuffled = list(objects)
+        random.Random(seed).shuffle(shuffled)  # noqa: S311
+        assert names(shuffled) == expected
+
+
+def order_or_cycle(objects: list[Object]) -> Order | OrderCycle:
+    try:
+        return derive(objects)
+    except OrderCycle as cycle:
+        return cycle
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_cycle_survives_silently(seed: int) -> None:
+    """Random webhooks over random pods: an order in which nothing is refused, or the cycle."""
+    chance = random.Random(seed)  # noqa: S311
+    apps = [f"app{number}" for number in range(6)]
+    objects = [item for app in apps for item in (workload(app), service(app))]
+    for app in chance.sample(apps, 4):
+        seen = {"key": "app", "operator": "In", "values": chance.sample(apps, chance.randint(0, 2))}
+        selector = {"matchExpressions": [seen]}
+        objects.append(webhook(f"hook-{app}", app, "pods", objectSelector=selector))
+    order = order_or_cycle(objects)
+    if isinstance(order, OrderCycle):
+        assert len(set(order.members)) == len(order.members) >= 2
+        assert {"Deployment", "ValidatingWebhookConfiguration"} <= {k.kind for k in order.members}
+        return
+    place = {ObjectKey.of(item): index for index, item in enumerate(order.objects)}
+    assert len(place) == len(objects)
+    for key, required in order.prerequisites.items():
+        assert all(place[need] < place[key] for need in required)

@@ -1,0 +1,63 @@
+"""What release.yaml can say, and the sentence for what it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rendering import ReleaseInvalid
+from rendering.release import VersionRange, folder_digest, load
+
+SOURCE = f"{{name: a, bundle: a.tar.gz, sha256: {'0' * 64}}}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "inside", "outside"),
+    [
+        ("5.4.3", None, ["5.4.3", "5.10.0", "v5.8.1", "6.0.0"], ["5.4.2", "5.3.9"]),
+        ("1.33", "1.36", ["1.33", "1.36", "1.36.9"], ["1.32.8", "1.37"]),
+        (None, "5.7", ["3.2.0", "5.7.1"], ["5.8.0"]),
+        (None, None, ["0.0.1", "99.0.0"], []),
+    ],
+)
+def test_ranges_hold_both_ends(
+    low: str | None, high: str | None, inside: list[str], outside: list[str]
+) -> None:
+    accepted = VersionRange(min=low, max=high)
+    assert [version for version in inside + outside if accepted.holds(version)] == inside
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (None, "has no release.yaml"),
+        ("name: [", "not readable as YAML"),
+        ("{}", "name: Field required"),
+        ("{name: x, colour: red}", "colour: Extra inputs are not permitted"),
+        ("{name: x, kustomize: {min: five}}", r"kustomize.min: .*'five'"),
+        (
+            f"{{name: x, sources: [{SOURCE.replace('0' * 64, 'abc')}]}}",
+            r"sources.0.sha256: .*'abc'",
+        ),
+        (f"{{name: x, sources: [{SOURCE.replace('a.tar.gz', '../a.tar.gz')}]}}", r"0.bundle: "),
+        (f"{{name: x, sources: [{SOURCE.replace('name: a', 'name: ../a')}]}}", r"0.name: "),
+    ],
+)
+def test_a_wrong_release_gives_its_sentence(
+    text: str | None, complaint: str, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "release.yaml").write_text(text)
+    with pytest.raises(ReleaseInvalid, match=complaint):
+        load(tmp_path)
+
+
+def test_the_digest_of_a_folder_is_its_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_text("1")
+    before = folder_digest(tmp_path)
+    (tmp_path / "a" / "b").write_text("2")
+    changed = folder_digest(tmp_path)
+    (tmp_path / "a" / "b").rename(tmp_path / "a" / "c")
+    assert len({before, changed, folder_digest(tmp_path)}) == 3

@@ -1,0 +1,241 @@
+"""Release 26.03 on RDS and S3: how each consumer learns of its database and its artifacts."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from tests.rendering.beijing import (
+    KEY_FORMAT,
+    REGION,
+    S3,
+    Release,
+    config,
+    containers,
+    environment,
+    kubeflow,
+    secret,
+)
+
+
+@pytest.fixture(scope="module")
+def release() -> Release:
+    return kubeflow()
+
+
+def test_both_host_pairs_of_pipelines_point_at_the_database(release: Release) -> None:
+    data = release.get("ConfigMap", "pipeline-install-config")["data"]
+    assert (data["mysqlHost"], data["mysqlPort"]) == ("<<database.host>>", "<<database.port>>")
+    assert (data["dbHost"], data["dbPort"]) == ("<<database.host>>", "<<database.port>>")
+
+
+def test_the_rest_of_the_install_configuration_is_upstreams(release: Release) -> None:
+    data = release.get("ConfigMap", "pipeline-install-config")["data"]
+    kept = {"dbType": "mysql", "mlmdDb": "metadb", "cacheDb": "cachedb", "pipelineDb": "mlpipeline"}
+    assert kept.items() <= data.items()
+    assert data["ConMaxLifeTime"] == "120s"
+    assert data["appVersion"] == "2.16.0"
+    assert "defaultSecurityContextRunAsNonRoot" in data
+
+
+def test_the_database_user_is_not_root_without_a_password(release: Release) -> None:
+    assert release.secret("mysql-secret") == {
+        "username": "<<database.username>>",
+        "password": "<<database.password>>",
+    }
+
+
+def test_the_api_server_reads_host_name_user_and_password_of_its_database(
+    release: Release,
+) -> None:
+    variables = release.environment("ml-pipeline")
+    assert variables["DBCONFIG_MYSQLCONFIG_HOST"] == config("mysqlHost")
+    assert variables["DBCONFIG_MYSQLCONFIG_PORT"] == config("mysqlPort")
+    assert variables["DBCONFIG_MYSQLCONFIG_DBNAME"] == config("pipelineDb")
+    assert variables["DBCONFIG_MYSQLCONFIG_USER"] == secret("mysql-secret", "username")
+    assert variables["DBCONFIG_MYSQLCONFIG_PASSWORD"] == secret("mysql-secret", "password")
+
+
+def test_the_api_server_and_the_cache_server_encrypt_the_way_to_the_database(
+    release: Release,
+) -> None:
+    extra = release.environment("ml-pipeline")["DBCONFIG_MYSQLCONFIG_EXTRAPARAMS"]
+    assert json.loads(extra) == {"tls": "skip-verify"}
+    assert f"--db_extra_params={extra}" in release.container("cache-server")["args"]
+
+
+def test_the_cache_server_keeps_upstreams_arguments(release: Release) -> None:
+    arguments = release.container("cache-server")["args"]
+    assert {"--db_host=$(DBCONFIG_HOST_NAME)", "--tls_cert_filename=tls.crt"} <= set(arguments)
+
+
+@pytest.mark.parametrize(
+    ("deployment", "host", "port", "database"),
+    [
+        ("cache-server", "DBCONFIG_HOST_NAME", "DBCONFIG_PORT", ("DBCONFIG_DB_NAME", "cacheDb")),
+        ("metadata-grpc-deployment", "MYSQL_HOST", "MYSQL_PORT", ("MYSQL_DATABASE", "mlmdDb")),
+    ],
+)
+def test_cache_and_metadata_read_the_older_host_pair(
+    release: Release, deployment: str, host: str, port: str, database: tuple[str, str]
+) -> None:
+    variables = release.environment(deployment)
+    assert variables[host] == config("dbHost")
+    assert variables[port] == config("dbPort")
+    assert variables[database[0]] == config(database[1])
+    assert variables["DBCONFIG_USER"] == secret("mysql-secret", "username")
+    assert variables["DBCONFIG_PASSWORD"] == secret("mysql-secret", "password")
+
+
+def test_katib_reads_the_whole_database_address_from_its_secret(release: Release) -> None:
+    assert release.environment("katib-db-manager") == {
+        "DB_NAME": "mysql",
+        **{
+            key: secret("katib-mysql-secrets", key) for key in release.secret("katib-mysql-secrets")
+        },
+    }
+    assert release.secret("katib-mysql-secrets") == {
+        "DB_USER": "<<database.username>>",
+        "DB_PASSWORD": "<<database.password>>",
+        "KATIB_MYSQL_DB_DATABASE": "katib",
+        "KATIB_MYSQL_DB_HOST": "<<database.host>>",
+        "KATIB_MYSQL_DB_PORT": "<<database.port>>",
+    }
+
+
+def test_the_api_server_speaks_s3_without_a_key(release: Release) -> None:
+    variables = release.environment("ml-pipeline")
+    assert {k: v for k, v in variables.items() if k.startswith("OBJECTSTORECONFIG_")} == {
+        "OBJECTSTORECONFIG_HOST": S3,
+        "OBJECTSTORECONFIG_PORT": "",
+        "OBJECTSTORECONFIG_SECURE": "true",
+        "OBJECTSTORECONFIG_REGION": REGION,
+        "OBJECTSTORECONFIG_BUCKETNAME": config("bucketName"),
+        # empty, not absent: absent, the image's own config.json fills in minio/minio123
+        "OBJECTSTORECONFIG_ACCESSKEY": "",
+        "OBJECTSTORECONFIG_SECRETACCESSKEY": "",
+    }
+
+
+def test_the_workflow_controller_writes_artifacts_to_the_bucket_by_irsa(release: Release) -> None:
+    repository = yaml.safe_load(release.text("workflow-controller-configmap", "artifactRepository"))
+    assert repository == {
+        "archiveLogs": True,
+        "s3": {
+            "endpoint": S3,
+            "bucket": "<<bucket.name>>",
+            "region": REGION,
+            "insecure": False,
+            "useSDKCreds": True,
+            "keyFormat": KEY_FORMAT,
+        },
+    }
+
+
+def test_the_key_layout_is_upstreams_at_the_default_prefix() -> None:
+    assert KEY_FORMAT.replace("<<bucket.prefix>>", "private-artifacts") == (
+        "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/"
+        "{{workflow.creationTimestamp.Y}}/{{workflow.creationTimestamp.m}}/"
+        "{{workflow.creationTimestamp.d}}/{{pod.name}}"
+    )
+
+
+def test_the_workflow_controller_keeps_upstreams_executor(release: Release) -> None:
+    executor = yaml.safe_load(release.text("workflow-controller-configmap", "executor"))
+    assert executor["imagePullPolicy"] == "IfNotPresent"
+    assert executor["securityContext"]["runAsUser"] == 65532
+    assert executor["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_ui_finds_archived_logs_where_argo_wrote_them(release: Release) -> None:
+    variables = release.environment("ml-pipeline-ui")
+    assert variables["ARGO_ARCHIVE_LOGS"] == "true"
+    assert variables["ARGO_ARCHIVE_ARTIFACTORY"] == "s3"
+    assert variables["ARGO_ARCHIVE_BUCKETNAME"] == config("bucketName")
+    assert variables["ARGO_KEYFORMAT"] == KEY_FORMAT
+
+
+def test_the_ui_reads_s3_of_its_region_without_a_key(release: Release) -> None:
+    variables = release.environment("ml-pipeline-ui")
+    assert variables["AWS_S3_ENDPOINT"] == S3
+    assert variables["AWS_REGION"] == REGION
+    assert variables["AWS_SSL"] == "true"
+    assert not {name for name in variables if name.startswith(("MINIO_", "AWS_ACCESS", "AWS_SEC"))}
+
+
+def test_tensorboards_of_the_ui_still_run_as_the_profiles_editor(release: Release) -> None:
+    template = json.loads(release.text("ml-pipeline-ui-configmap", "viewer-pod-template.json"))
+    assert template["spec"]["serviceAccountName"] == "default-editor"
+
+
+@pytest.mark.parametrize("name", ["ml-pipeline", "ml-pipeline-ui"])
+def test_a_service_account_that_reaches_s3_has_its_role(release: Release, name: str) -> None:
+    annotations = release.get("ServiceAccount", name)["metadata"]["annotations"]
+    assert annotations["eks.amazonaws.com/role-arn"] == f"<<role.{name}>>"
+
+
+def test_every_container_that_speaks_s3_knows_its_region(release: Release) -> None:
+    speaks = re.compile(r"AWS_.*|S3_.*|OBJECTSTORECONFIG_.*")
+    found = {
+        container["name"]: environment(container).get("AWS_REGION")
+        for obj in release.all("Deployment")
+        for container in containers(obj)
+        if any(speaks.fullmatch(name) for name in environment(container))
+    }
+    assert found == {
+        "ml-pipeline-api-server": REGION,
+        "ml-pipeline-ui": REGION,
+        "profile-controller": REGION,
+    }
+
+
+def test_the_pipeline_root_is_on_s3(release: Release) -> None:
+    root = "s3://<<bucket.name>>/<<bucket.prefix>>"
+    assert release.text("pipeline-install-config", "defaultPipelineRoot") == root
+    assert release.text("kfp-launcher", "defaultPipelineRoot") == root
+
+
+def test_models_are_read_from_s3_of_the_region(release: Release) -> None:
+    credentials = json.loads(release.text("inferenceservice-config", "credentials"))
+    assert credentials == {
+        "storageSpecSecretName": "storage-config",
+        "storageSecretNameAnnotation": "serving.kserve.io/storageSecretName",
+        "gcs": {"gcsCredentialFileName": "gcloud-application-credentials.json"},
+        "s3": {
+            "s3AccessKeyIDName": "AWS_ACCESS_KEY_ID",
+            "s3SecretAccessKeyName": "AWS_SECRET_ACCESS_KEY",
+            "s3Endpoint": S3,
+            "s3UseHttps": "1",
+            "s3Region": REGION,
+            "s3VerifySSL": "1",
+            "s3UseVirtualBucket": "",
+            "s3UseAccelerate": "",
+            "s3UseAnonymousCredential": "",
+            "s3CABundle": "",
+        },
+    }
+
+
+def test_the_rest_of_kserves_configuration_is_upstreams(release: Release) -> None:
+    data = release.get("ConfigMap", "inferenceservice-config")["data"]
+    assert set(data) == {
+        "agent",
+        "autoscaler",
+        "batcher",
+        "credentials",
+        "deploy",
+        "explainers",
+        "inferenceService",
+        "ingress",
+        "localModel",
+        "logger",
+        "metricsAggregator",
+        "opentelemetryCollector",
+        "router",
+        "security",
+        "storageInitializer",
+    }
+    assert json.loads(data["ingress"])["ingressGateway"] == "kubeflow/kubeflow-gateway"

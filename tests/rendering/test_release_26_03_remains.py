@@ -1,0 +1,162 @@
+"""Release 26.03: nothing dangles, nothing published and nothing floating is left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from tests.rendering.beijing import (
+    Release,
+    containers,
+    environment,
+    kubeflow,
+    strings,
+)
+
+
+@pytest.fixture(scope="module")
+def release() -> Release:
+    return kubeflow()
+
+
+PUBLISHED_CREDENTIALS = [
+    "12341234",
+    "4K/VkmDd1q1Orb3xAt82zu8gk7Ad6ReFR4LCP9UeYE90NLiN9Df72",
+    "pUBnBOY80SnXgjibTYM9ZWNzY2xreNGQok",
+    "7d16fee92f8d11b8940b081b3f8b8acb",
+    "minio123",
+    "MYSQL_ROOT_PASSWORD",
+    "MYSQL_ALLOW_EMPTY_PASSWORD",
+    "user@example.com",
+]
+
+UPSTREAM_LEFTOVERS = {
+    # policies of components that 26.03's example does not install; nobody of ours removed them
+    "NetworkPolicy model-catalog",
+    "NetworkPolicy model-registry",
+    "NetworkPolicy model-registry-ui",
+    "NetworkPolicy training-operator-webhook",
+}
+
+
+def test_no_database_and_no_object_store_of_upstreams_own_is_left(release: Release) -> None:
+    left = [
+        f"{obj['kind']} {obj['metadata']['name']}"
+        for obj in release.rendered.objects
+        if re.search("mysql|seaweedfs|minio", obj["metadata"]["name"])
+    ]
+    # two Secrets keep upstream's names, because upstream's Deployments read them by these names
+    assert sorted(left) == ["Secret katib-mysql-secrets", "Secret mysql-secret"]
+
+
+def test_nothing_claims_a_volume(release: Release) -> None:
+    assert release.all("PersistentVolumeClaim") == []
+
+
+@pytest.mark.parametrize("store", ["seaweedfs", "minio", r"mysql\.kubeflow", "katib-mysql$"])
+def test_no_text_names_a_store_that_is_gone(release: Release, store: str) -> None:
+    found = [
+        text
+        for obj in release.rendered.objects
+        for text in strings(obj)
+        if re.search(store, text, re.IGNORECASE)
+    ]
+    assert found == []
+
+
+def test_every_destination_rule_has_its_service(release: Release) -> None:
+    services = {
+        f"{obj['metadata']['name']}.{obj['metadata']['namespace']}"
+        for obj in release.all("Service")
+    }
+    hosts = [obj["spec"]["host"] for obj in release.all("DestinationRule")]
+    in_cluster = [host for host in hosts if host.endswith(".svc.cluster.local") and "*" not in host]
+    assert [h for h in in_cluster if h.removesuffix(".svc.cluster.local") not in services] == []
+
+
+@pytest.mark.parametrize("kind", ["AuthorizationPolicy", "NetworkPolicy", "Service"])
+def test_every_selector_in_kubeflow_finds_a_workload(release: Release, kind: str) -> None:
+    pods = [
+        obj["spec"]["template"]["metadata"].get("labels", {})
+        for workload in ("Deployment", "StatefulSet", "DaemonSet")
+        for obj in release.all(workload)
+        if obj["metadata"]["namespace"] == "kubeflow"
+    ]
+    idle = {
+        f"{kind} {obj['metadata']['name']}"
+        for obj in release.all(kind)
+        if obj["metadata"]["namespace"] == "kubeflow"
+        and not any(selects(obj["spec"], labels) for labels in pods)
+    }
+    assert idle - UPSTREAM_LEFTOVERS == set()
+
+
+def selects(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    selector = spec.get("selector") or spec.get("podSelector") or {}
+    flat = selector if "matchLabels" not in selector and "matchExpressions" not in selector else {}
+    equal = {**flat, **selector.get("matchLabels", {})}
+    return all(labels.get(key) == value for key, value in equal.items()) and all(
+        labels.get(rule["key"]) in rule["values"] for rule in selector.get("matchExpressions", [])
+    )
+
+
+def test_every_service_account_a_pod_names_exists(release: Release) -> None:
+    accounts = {
+        (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        for obj in release.all("ServiceAccount")
+    }
+    named = {
+        (obj["metadata"]["namespace"], obj["spec"]["template"]["spec"].get("serviceAccountName"))
+        for kind in ("Deployment", "StatefulSet", "DaemonSet")
+        for obj in release.all(kind)
+    }
+    assert {pair for pair in named - accounts if pair[1]} == set()
+
+
+def test_every_key_a_container_reads_exists(release: Release) -> None:
+    held = {
+        (obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]): {
+            *obj.get("data", {}),
+            *obj.get("stringData", {}),
+        }
+        for kind in ("ConfigMap", "Secret")
+        for obj in release.all(kind)
+    }
+    missing = [
+        (obj["metadata"]["name"], name, reference)
+        for obj in release.all("Deployment")
+        for container in containers(obj)
+        for name, source in environment(container).items()
+        if isinstance(source, dict)
+        for how, reference in cast("dict[str, dict[str, Any]]", source).items()
+        if how in ("configMapKeyRef", "secretKeyRef") and not reference.get("optional")
+        if reference["key"]
+        not in held.get(
+            (
+                "ConfigMap" if how == "configMapKeyRef" else "Secret",
+                obj["metadata"]["namespace"],
+                reference["name"],
+            ),
+            set(),
+        )
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("credential", PUBLISHED_CREDENTIALS)
+def test_no_published_credential_is_left(release: Release, credential: str) -> None:
+    found = [
+        f"{obj['kind']} {obj['metadata']['name']}"
+        for obj in release.rendered.objects
+        if any(credential in text for text in strings(obj))
+    ]
+    assert found == []
+
+
+def test_no_image_floats(release: Release) -> None:
+    floating = re.compile(r"(?:[^:@]*|.*:(?:latest|main|master))")
+    last = {image.source: image.source.rpartition("/")[2] for image in release.rendered.images}
+    assert [source for source, name in last.items() if floating.fullmatch(name)] == []
