@@ -1,0 +1,1 @@
+"""Tables of invented outputs, one file per component; see ``rehearsal.clouds``."""

@@ -1,0 +1,187 @@
+"""Runs a Pulumi program under mocks and gives back every resource as it was registered.
+
+Pulumi's own mocks hide parents, dependencies and protection (facts of the SDK: ``MockResourceArgs``
+has none of them), and let a forgotten ``apply`` pass; here the monitor itself records each request,
+and the program is drained before anything is asserted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks, rpc
+
+from rehearsal.clouds import SimulatedCloud
+
+REGIONS = ("cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1")
+"""Both China regions, the commercial partition and GovCloud: every promise is kept in each."""
+
+_SECRET = "4dabf18193072939515e22adb298388d"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One resource as the engine would have received it; inputs are plain, secrets unwrapped."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    secrets: frozenset[str]
+    urn: str
+    parent: str
+    provider: str
+    dependencies: tuple[str, ...]
+    custom: bool
+    options: Any = field(repr=False, default=None)
+
+    @property
+    def protect(self) -> bool:
+        return bool(self.options.protect)
+
+    @property
+    def retain_on_delete(self) -> bool:
+        return bool(self.options.retainOnDelete)
+
+    @property
+    def ignore_changes(self) -> tuple[str, ...]:
+        return tuple(self.options.ignoreChanges)
+
+    @property
+    def parent_type(self) -> str:
+        return self.parent.split("::")[2].split("$")[-1] if self.parent else ""
+
+
+@dataclass
+class Recorded:
+    """Everything a program registered."""
+
+    all: list[Registered] = field(default_factory=list)
+    exports: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, type_: str) -> list[Registered]:
+        """Every resource of a type, by name."""
+        return sorted((r for r in self.all if r.type == type_), key=lambda r: r.name)
+
+    def only(self, type_: str, name: str | None = None) -> Registered:
+        """The one resource of a type (and name); fails unless there is exactly one."""
+        found = [r for r in self.of(type_) if name is None or r.name == name]
+        present = sorted(f"{r.type} {r.name}" for r in self.all)
+        listing = "\n".join(present)
+        assert len(found) == 1, f"{len(found)} of {type_} {name or ''} among:\n{listing}"
+        return found[0]
+
+    def none(self, type_: str) -> bool:
+        return not self.of(type_)
+
+    def dependencies_of(self, resource: Registered) -> set[tuple[str, str]]:
+        """Direct dependencies as (type, name)."""
+        by_urn = {r.urn: (r.type, r.name) for r in self.all}
+        return {by_urn[urn] for urn in resource.dependencies if urn in by_urn}
+
+
+class _Mocks(mocks.Mocks):
+    def __init__(self, region: str) -> None:
+        self.default = SimulatedCloud(region)
+        self.providers: dict[str, SimulatedCloud] = {}
+
+    def cloud(self, provider: str | None) -> SimulatedCloud:
+        # "urn:...::pulumi:providers:aws::NAME::ID": an explicit provider has its own region.
+        found = re.search(r"pulumi:providers:aws::([^:]+)", provider or "")
+        return self.providers.get(found.group(1), self.default) if found else self.default
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        if args.typ == "pulumi:providers:aws" and isinstance(args.inputs.get("region"), str):
+            self.providers[args.name] = SimulatedCloud(args.inputs["region"])
+        return self.cloud(args.provider).outputs(args.typ, args.name, _plain(args.inputs))
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        return self.cloud(args.provider).invoke(args.token, args.args)
+
+
+class _RecordingMonitor(mocks.MockMonitor):
+    def __init__(self, answers: _Mocks, recorded: Recorded) -> None:
+        super().__init__(answers)
+        self.recorded = recorded
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        response = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            raw = rpc.deserialize_properties(request.object, keep_unknowns=True)
+            self.recorded.all.append(
+                Registered(
+                    type=request.type,
+                    name=request.name,
+                    inputs=_plain(raw),
+                    secrets=frozenset(key for key, value in raw.items() if _holds_secret(value)),
+                    urn=response.urn,
+                    parent="" if "::pulumi:pulumi:Stack::" in request.parent else request.parent,
+                    provider=request.provider,
+                    dependencies=tuple(request.dependencies),
+                    custom=request.custom,
+                    options=request,
+                )
+            )
+        return response
+
+
+def _holds_secret(value: Any) -> bool:
+    if rpc.is_rpc_secret(value):
+        return True
+    if isinstance(value, Mapping):
+        return any(_holds_secret(item) for item in value.values())  # pyright: ignore[reportUnknownVariableType]
+    return isinstance(value, list) and any(_holds_secret(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _plain(value: Any) -> Any:
+    value = rpc.unwrap_rpc_secret(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def run(
+    program: Callable[[], Any],
+    region: str = "cn-north-1",
+    config: Mapping[str, str] | None = None,
+) -> Recorded:
+    """Runs ``program`` in the simulated ``region`` until every output is resolved.
+
+    Args:
+        program: registers resources; a returned mapping of outputs is resolved into ``exports``.
+        region: the default AWS region of the simulated cloud.
+        config: stack configuration, full keys (``kubeflow:region``) to raw strings.
+
+    Raises whatever the program raises, including a failed assertion inside an ``apply``.
+    """
+    recorded = Recorded()
+    answers = _Mocks(region)
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    mocks.set_mocks(
+        answers,
+        project="kubeflow",
+        stack=region,
+        preview=False,
+        monitor=_RecordingMonitor(answers, recorded),
+    )
+    pulumi.runtime.set_all_config(dict(config or {}))
+
+    @mocks.test
+    def drained() -> Any:
+        def keep(value: Any) -> None:
+            if isinstance(value, Mapping):
+                recorded.exports.update(value)  # pyright: ignore[reportUnknownArgumentType]
+
+        return pulumi.Output.from_input(program()).apply(keep)
+
+    drained()
+    return recorded
+
+
+__all__ = ["REGIONS", "Recorded", "Registered", "run"]
