@@ -1,0 +1,115 @@
+"""Registers any Kubernetes object as one Pulumi resource, unchanged, and binds late values into it.
+
+The generic ``pulumi.CustomResource`` with the SDK's own type token passes an object through as it
+is, also while values are unknown and before a cluster exists; ``apiextensions.CustomResource``
+keeps only ``metadata`` and ``spec`` and silently lost fields in 303 of 653 Kubeflow objects
+(docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pulumi
+
+from rendering import runtime_fields
+
+_MARKER = re.compile(r"<<([a-z][a-z0-9.-]*)>>")
+_PLUGIN_VERSION = importlib.metadata.version("pulumi-kubernetes")
+
+
+class UnboundValue(ValueError):
+    """A manifest names a late value that the stack does not provide."""
+
+
+def type_token(obj: Mapping[str, Any]) -> str:
+    """The resource type the Kubernetes provider derives its GroupVersionKind from."""
+    version = str(obj["apiVersion"])
+    return f"kubernetes:{version if '/' in version else f'core/{version}'}:{obj['kind']}"
+
+
+def object_name(obj: Mapping[str, Any]) -> str:
+    """``namespace/name``, or the name alone: unique within a type, and readable in a preview."""
+    metadata = cast("dict[str, str]", obj["metadata"])
+    namespace = metadata.get("namespace")
+    return f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
+
+
+def bind(value: Any, values: Mapping[str, pulumi.Input[str]]) -> Any:
+    """Replaces every ``<<name>>`` in the strings of ``value``.
+
+    Plain values give plain strings; an Output makes only its own field an Output, so that a preview
+    with an unknown database host still shows all the rest of the object.
+
+    Raises:
+        UnboundValue: a marker has no value.
+    """
+    if isinstance(value, str):
+        return _bind_text(value, values)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value).items()
+        return {key: bind(item, values) for key, item in items}
+    if isinstance(value, (list, tuple)):
+        return [bind(item, values) for item in cast("list[Any]", value)]
+    return value
+
+
+def _bind_text(text: str, values: Mapping[str, pulumi.Input[str]]) -> pulumi.Input[str]:
+    pieces = _MARKER.split(text)
+    if len(pieces) == 1:
+        return text
+    unknown = [name for name in pieces[1::2] if name not in values]
+    if unknown:
+        raise UnboundValue(
+            f"<<{unknown[0]}>> stands in a manifest but the stack has no such value: "
+            f"use one of {', '.join(sorted(values))}."
+        )
+    parts = [values[piece] if index % 2 else piece for index, piece in enumerate(pieces)]
+    if all(isinstance(part, str) for part in parts):
+        return "".join(cast("list[str]", parts))
+    return pulumi.Output.concat(*parts)
+
+
+def with_encoded_secret(obj: dict[str, Any]) -> dict[str, Any]:
+    """A Secret's ``stringData`` as ``data``, each value a Pulumi secret; other objects as they are.
+
+    The API server folds ``stringData`` into ``data`` on write, which would show as drift for ever.
+    """
+    if obj.get("kind") != "Secret" or obj.get("apiVersion") != "v1":
+        return obj
+    plain = cast("dict[str, pulumi.Input[str]]", obj.get("stringData") or {})
+    encoded: dict[str, Any] = {
+        key: pulumi.Output.secret(pulumi.Output.from_input(value).apply(_base64))
+        for key, value in plain.items()
+    }
+    given = cast("dict[str, str]", obj.get("data") or {})
+    data = {key: pulumi.Output.secret(value) for key, value in given.items()} | encoded
+    rest = {key: value for key, value in obj.items() if key not in ("stringData", "data")}
+    return rest | ({"data": data} if data else {})
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def register(
+    obj: dict[str, Any], *, name: str | None = None, opts: pulumi.ResourceOptions
+) -> pulumi.CustomResource:
+    """Registers one object; ``name`` defaults to ``namespace/name``.
+
+    Fields that a controller fills in (a webhook's caBundle, an aggregated role's rules, a
+    certificate) are left to it: an unchanged stack previews as unchanged.
+    """
+    own = pulumi.ResourceOptions(
+        version=_PLUGIN_VERSION, ignore_changes=list(runtime_fields(obj)) or None
+    )
+    return pulumi.CustomResource(
+        type_token(obj),
+        name or object_name(obj),
+        props=with_encoded_secret(obj),
+        opts=pulumi.ResourceOptions.merge(opts, own),
+    )
