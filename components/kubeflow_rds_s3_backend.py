@@ -1,0 +1,252 @@
+"""What replaces the MySQL and MinIO pods: a database, a bucket, a role for whoever needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.artifact_store import ArtifactStore, ArtifactStoreArgs
+from components.backend_policies import Policy, artifact_access, backend_key
+from components.database import Database, DatabaseArgs
+from components.irsa import ServiceAccount, irsa_trust
+from components.region import Region
+from components.settings import Settings
+
+KUBEFLOW = "kubeflow"
+EDITOR = "default-editor"
+"""The service account Pipelines runs, notebooks and Katib trials use in every profile."""
+_KEY_DELETION_DAYS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeflowRdsS3BackendArgs:
+    """What the backend needs of the cluster.
+
+    Attributes:
+        settings: the sections ``database``, ``artifacts`` and ``users`` are used.
+        region: of the AWS provider.
+        tags: AWS tags.
+        account_id: of the AWS provider.
+        vpc_id, subnet_ids: where the database lives; private subnets.
+        client_security_group_ids: the nodes, Karpenter's too: who may reach the database.
+        oidc_provider_arn, oidc_issuer: for the roles of service accounts.
+    """
+
+    settings: Settings
+    region: Region
+    tags: Mapping[str, str]
+    account_id: str
+    vpc_id: pulumi.Input[str]
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    client_security_group_ids: Sequence[pulumi.Input[str]]
+    oidc_provider_arn: pulumi.Input[str]
+    oidc_issuer: pulumi.Input[str]
+
+
+class KubeflowRdsS3Backend(pulumi.ComponentResource):
+    """Makes: one KMS key, the database, the bucket, an IAM role per service account.
+
+    With ``artifacts.credentials: static-key`` also one IAM user limited to the bucket, its key kept
+    in Secrets Manager, for releases whose Pipelines cannot assume a role; otherwise no key exists.
+
+    Attributes:
+        bucket_name, bucket_arn, database_host, database_port, database_username: for the manifests.
+        database_password: secret.
+        database_secret_arn: Secrets Manager secret with the master user as JSON.
+        role_arns: ``ml-pipeline``, ``ml-pipeline-ui`` and ``profile-default-editor`` (the first
+            user's).
+        profile_role_arns: a role per profile namespace, limited to that namespace's artifacts.
+    """
+
+    bucket_name: pulumi.Output[str]
+    bucket_arn: pulumi.Output[str]
+    database_host: pulumi.Output[str]
+    database_port: pulumi.Output[int]
+    database_username: pulumi.Output[str]
+    database_password: pulumi.Output[str]
+    database_secret_arn: pulumi.Output[str]
+    role_arns: dict[str, pulumi.Output[str]]
+    profile_role_arns: dict[str, pulumi.Output[str]]
+
+    def __init__(
+        self,
+        name: str,
+        args: KubeflowRdsS3BackendArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("kubeflow:platform:KubeflowRdsS3Backend", name, None, opts)
+        self._name = name
+        self._args = args
+        self._here = pulumi.ResourceOptions(parent=self)
+        self._cluster = args.settings.cluster.name
+        self._key = self._encryption_key()
+        self._bucket()
+        self._connect(self._database())
+        self.profile_role_arns = {
+            user.namespace: self._profile_role(user.namespace) for user in args.settings.users
+        }
+        self.role_arns = self._platform_roles()
+        if args.settings.artifacts.credentials == "static-key":
+            self._static_key()
+        self.register_outputs(
+            {
+                "bucket_name": self.bucket_name,
+                "database_host": self.database_host,
+                "database_secret_arn": self.database_secret_arn,
+                "role_arns": self.role_arns,
+            }
+        )
+
+    def _tags(self, role: str) -> dict[str, str]:
+        return {**self._args.tags, "Name": f"{self._cluster}-{role}"}
+
+    def _encryption_key(self) -> aws.kms.Key:
+        key = aws.kms.Key(
+            f"{self._name}-key",
+            description=f"Artifacts, database and secrets of Kubeflow on {self._cluster}",
+            enable_key_rotation=True,
+            deletion_window_in_days=_KEY_DELETION_DAYS,
+            policy=pulumi.Output.json_dumps(backend_key(self._args.region, self._args.account_id)),
+            tags=self._tags("backend"),
+            # Without it nobody reads the bucket or the last snapshot that outlive the stack.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=self._data_outlives()),
+        )
+        aws.kms.Alias(
+            f"{self._name}-key",
+            name=f"alias/{self._cluster}/kubeflow",
+            target_key_id=key.key_id,
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        return key
+
+    def _data_outlives(self) -> bool:
+        settings = self._args.settings
+        return settings.artifacts.retain_on_delete or not settings.database.skip_final_snapshot
+
+    def _bucket(self) -> None:
+        store = ArtifactStore(
+            f"{self._name}-artifacts",
+            ArtifactStoreArgs(
+                settings=self._args.settings.artifacts,
+                region=self._args.region,
+                cluster=self._cluster,
+                account_id=self._args.account_id,
+                key_arn=self._key.arn,
+                tags=self._args.tags,
+            ),
+            self._here,
+        )
+        self.bucket_name, self.bucket_arn = store.bucket_name, store.bucket_arn
+
+    def _database(self) -> Database:
+        return Database(
+            f"{self._name}-database",
+            DatabaseArgs(
+                settings=self._args.settings.database,
+                cluster=self._cluster,
+                vpc_id=self._args.vpc_id,
+                subnet_ids=self._args.subnet_ids,
+                client_security_group_ids=self._args.client_security_group_ids,
+                key_arn=self._key.arn,
+                tags=self._args.tags,
+            ),
+            self._here,
+        )
+
+    def _connect(self, database: Database) -> None:
+        self.database_host = database.host
+        self.database_port = database.port
+        self.database_username = database.username
+        self.database_password = database.password
+        self.database_secret_arn = database.secret_arn
+
+    def _platform_roles(self) -> dict[str, pulumi.Output[str]]:
+        """Pipelines' own pods see every namespace's artifacts; a profile sees its own."""
+        prefix = self._args.settings.artifacts.prefix
+        return {
+            # The API server also stores pipeline definitions, below its own prefix.
+            "ml-pipeline": self._role(
+                "ml-pipeline",
+                [(KUBEFLOW, "ml-pipeline")],
+                lambda bucket, key: artifact_access(bucket, key, [prefix, "pipelines"], write=True),
+            ),
+            "ml-pipeline-ui": self._role(
+                "ml-pipeline-ui",
+                [(KUBEFLOW, "ml-pipeline-ui")],
+                lambda bucket, key: artifact_access(bucket, key, [prefix], write=False),
+            ),
+            "profile-default-editor": next(iter(self.profile_role_arns.values())),
+        }
+
+    def _profile_role(self, namespace: str) -> pulumi.Output[str]:
+        prefix = f"{self._args.settings.artifacts.prefix}/{namespace}"
+        return self._role(
+            f"profile-{namespace}",
+            [(namespace, EDITOR)],
+            lambda bucket, key: artifact_access(bucket, key, [prefix], write=True),
+        )
+
+    def _role(
+        self,
+        role: str,
+        accounts: Sequence[ServiceAccount],
+        policy: Callable[[str, str], Policy],
+    ) -> pulumi.Output[str]:
+        args = self._args
+        trust = pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(
+            lambda found: irsa_trust(args.region, found[0], found[1], accounts)
+        )
+        made = aws.iam.Role(
+            f"{self._name}-{role}",
+            # A role name has 64 characters, AWS adds 26 of them; a namespace alone may have 63.
+            name_prefix=f"{self._cluster}-{role}"[:37] + "-",
+            description=f"Artifacts for {' and '.join('/'.join(pair) for pair in accounts)}"[:1000],
+            assume_role_policy=pulumi.Output.json_dumps(trust),
+            tags=self._tags(role),
+            opts=self._here,
+        )
+        aws.iam.RolePolicy(
+            f"{self._name}-{role}",
+            role=made.id,
+            policy=pulumi.Output.json_dumps(self._bound(policy)),
+            opts=self._here,
+        )
+        return made.arn
+
+    def _bound(self, policy: Callable[[str, str], Policy]) -> pulumi.Output[Policy]:
+        return pulumi.Output.all(self.bucket_arn, self._key.arn).apply(
+            lambda found: policy(found[0], found[1])
+        )
+
+    def _static_key(self) -> None:
+        """One user that can do nothing but use the bucket (KFP before 2.16, docs/decisions.md)."""
+        user = aws.iam.User(
+            f"{self._name}-artifacts", tags=self._tags("artifacts"), opts=self._here
+        )
+        aws.iam.UserPolicy(
+            f"{self._name}-artifacts",
+            user=user.name,
+            policy=pulumi.Output.json_dumps(
+                self._bound(lambda bucket, key: artifact_access(bucket, key, [], write=True))
+            ),
+            opts=self._here,
+        )
+        key = aws.iam.AccessKey(f"{self._name}-artifacts", user=user.name, opts=self._here)
+        secret = aws.secretsmanager.Secret(
+            f"{self._name}-artifacts",
+            name_prefix=f"{self._cluster}/kubeflow/artifacts-",
+            kms_key_id=self._key.arn,
+            tags=self._tags("artifacts"),
+            opts=self._here,
+        )
+        aws.secretsmanager.SecretVersion(
+            f"{self._name}-artifacts",
+            secret_id=secret.id,
+            secret_string=pulumi.Output.secret(
+                pulumi.Output.json_dumps({"accesskey": key.id, "secretkey": key.secret})
+            ),
+            opts=self._here,
+        )

@@ -1,0 +1,224 @@
+"""Secrets a stack invents: drawn once, kept, never readable in state."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import string
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import bcrypt
+import grpc
+import pulumi
+import pytest
+from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.runtime import rpc
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
+from components.generated_secret import (
+    LETTERS_AND_DIGITS,
+    BcryptHash,
+    BcryptHashProvider,
+    GeneratedSecret,
+    GeneratedSecretProvider,
+)
+from tests.harness import Recorded, run
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROVIDERS = (GeneratedSecretProvider, BcryptHashProvider)
+SHAPE: dict[str, Any] = {"length": 32, "alphabet": LETTERS_AND_DIGITS}
+# RDS refuses these in a MySQL master password, which has 8 to 41 characters
+# (docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html).
+REFUSED_BY_RDS = set('/@" ')
+
+
+def drawn(**shape: Any) -> str:
+    return (GeneratedSecretProvider().create({**SHAPE, **shape}).outs or {})["value"]
+
+
+def hashed(password: str) -> dict[str, Any]:
+    return BcryptHashProvider().create({"password": password}).outs or {}
+
+
+def registered(program: Callable[[], GeneratedSecret | BcryptHash]) -> Recorded:
+    def exporting() -> dict[str, object]:
+        return {"secret": pulumi.Output.from_input(program().value.is_secret())}
+
+    return run(exporting)
+
+
+# -- the drawn secret -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [8, 20, 32, 41])
+def test_a_secret_has_the_length_asked_for(length: int) -> None:
+    assert len(drawn(length=length)) == length
+
+
+def test_a_secret_holds_nothing_but_its_alphabet() -> None:
+    assert set(drawn(length=500, alphabet="abc")) == set("abc")
+
+
+def test_the_usual_alphabet_is_one_rds_accepts() -> None:
+    assert set(LETTERS_AND_DIGITS) == set(string.ascii_letters + string.digits)
+    assert not REFUSED_BY_RDS & set(LETTERS_AND_DIGITS)
+
+
+def test_no_two_stacks_draw_the_same() -> None:
+    assert len({drawn() for _ in range(50)}) == 50
+
+
+def test_the_id_says_nothing_about_the_secret() -> None:
+    made = GeneratedSecretProvider().create(dict(SHAPE))
+    assert made.id not in (made.outs or {})["value"]
+    assert made.id != GeneratedSecretProvider().create(dict(SHAPE)).id
+
+
+def test_an_unchanged_secret_is_kept() -> None:
+    state = {**SHAPE, "value": "drawn before"}
+    assert GeneratedSecretProvider().diff("id", state, dict(SHAPE)).changes is False
+
+
+@pytest.mark.parametrize(("key", "value"), [("length", 40), ("alphabet", "ab")])
+def test_another_shape_draws_a_new_secret(key: str, value: Any) -> None:
+    state = {**SHAPE, "value": "drawn before"}
+    diff = GeneratedSecretProvider().diff("id", state, {**SHAPE, key: value})
+    assert diff.changes
+    assert diff.replaces == [key]
+
+
+def test_a_refresh_keeps_the_secret() -> None:
+    state = {**SHAPE, "value": "drawn before"}
+    assert GeneratedSecretProvider().read("id", dict(state)).outs == state
+
+
+@pytest.mark.parametrize(("length", "alphabet"), [(0, "abc"), (32, ""), (32, "aaa")])
+def test_what_would_be_no_secret_is_refused(length: int, alphabet: str) -> None:
+    with pytest.raises(ValueError, match="is none"):
+        GeneratedSecret("refused", length=length, alphabet=alphabet)
+
+
+# -- the hash -------------------------------------------------------------------------------------
+
+
+def test_the_hash_is_the_passwords() -> None:
+    made = hashed("correct horse")["value"]
+    assert bcrypt.checkpw(b"correct horse", made.encode())
+    assert not bcrypt.checkpw(b"battery staple", made.encode())
+
+
+def test_the_salt_stays_while_the_password_does() -> None:
+    assert BcryptHashProvider().diff("id", hashed("same"), {"password": "same"}).changes is False
+
+
+def test_another_password_gets_another_hash_in_place() -> None:
+    provider, before, news = BcryptHashProvider(), hashed("old"), {"password": "new"}
+    diff = provider.diff("id", before, news)
+    assert diff.changes
+    assert not diff.replaces
+    after = (provider.update("id", before, news).outs or {})["value"]
+    assert bcrypt.checkpw(b"new", after.encode())
+
+
+def test_a_refresh_keeps_the_hash() -> None:
+    state = hashed("same")
+    assert BcryptHashProvider().read("id", dict(state)).outs == state
+
+
+def test_a_password_longer_than_bcrypt_reads_is_refused() -> None:
+    with pytest.raises(ValueError, match="72 bytes"):
+        hashed("x" * 73)
+
+
+# -- what ends up in state ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_pickled_provider_is_a_small_reference(provider: type[Any]) -> None:
+    pickled = serialize_provider(provider())
+    assert len(pickled) < 300
+    assert provider.__name__.encode() in base64.b64decode(pickled)
+
+
+def test_two_processes_pickle_the_same_bytes() -> None:
+    # Otherwise every `pulumi up` would show an update of every secret.
+    code = (
+        "from pulumi.dynamic.dynamic import serialize_provider as s\n"
+        "from components import generated_secret as g\n"
+        "import sys; sys.stdout.write(s(g.GeneratedSecretProvider()) + s(g.BcryptHashProvider()))"
+    )
+    here = "".join(serialize_provider(provider()) for provider in PROVIDERS)
+    there = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert there.stdout == here
+
+
+def test_the_value_of_a_secret_is_marked_secret() -> None:
+    recorded = registered(lambda: GeneratedSecret("password"))
+    made = recorded.only("pulumi-python:dynamic:GeneratedSecret", "password")
+    assert list(made.options.additionalSecretOutputs) == ["value"]
+    assert recorded.exports["secret"] is True
+    assert made.inputs["length"] == 32
+    assert not made.inputs.get("value")
+
+
+def test_a_password_goes_in_encrypted_and_its_hash_comes_out_so() -> None:
+    recorded = registered(lambda: BcryptHash("hash", "in plain text"))
+    made = recorded.only("pulumi-python:dynamic:BcryptHash", "hash")
+    assert "password" in made.secrets
+    assert recorded.exports["secret"] is True
+    assert set(made.options.additionalSecretOutputs) == {"password", "value"}
+
+
+def test_the_caller_may_add_outputs_that_are_secret() -> None:
+    recorded = registered(
+        lambda: GeneratedSecret(
+            "password", opts=pulumi.ResourceOptions(additional_secret_outputs=["alphabet"])
+        )
+    )
+    made = recorded.only("pulumi-python:dynamic:GeneratedSecret")
+    assert set(made.options.additionalSecretOutputs) == {"alphabet", "value"}
+
+
+# -- the plugin that runs it ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plugin() -> Iterator[Any]:
+    """Pulumi's own dynamic provider, as its plugin starts it: another process, in our folder."""
+    command = [sys.executable, "-u", "-m", "pulumi.dynamic"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        with grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
+            yield provider_pb2_grpc.ResourceProviderStub(channel)
+        process.kill()
+
+
+def sent(provider: type[Any], **props: Any) -> Any:
+    text = serialize_provider(provider())
+    serialized = rpc.serialize_properties({**props, "__provider": text}, {})
+    return asyncio.run(cast("Coroutine[Any, Any, Any]", serialized))
+
+
+def test_the_plugin_draws_a_secret_and_then_sees_no_change(plugin: Any) -> None:
+    news = sent(GeneratedSecretProvider, **SHAPE)
+    made = plugin.Create(provider_pb2.CreateRequest(properties=news)).properties
+    assert len(made["value"]) == 32
+    again = plugin.Diff(provider_pb2.DiffRequest(id="id", olds=made, news=news))
+    assert again.changes == provider_pb2.DiffResponse.DIFF_NONE
+    longer = sent(GeneratedSecretProvider, **{**SHAPE, "length": 40})
+    changed = plugin.Diff(provider_pb2.DiffRequest(id="id", olds=made, news=longer))
+    assert list(changed.replaces) == ["length"]
+
+
+def test_the_plugin_hashes_and_then_sees_no_change(plugin: Any) -> None:
+    news = sent(BcryptHashProvider, password="correct horse")
+    made = plugin.Create(provider_pb2.CreateRequest(properties=news)).properties
+    assert bcrypt.checkpw(b"correct horse", made["value"].encode())
+    again = plugin.Diff(provider_pb2.DiffRequest(id="id", olds=made, news=news))
+    assert again.changes == provider_pb2.DiffResponse.DIFF_NONE
