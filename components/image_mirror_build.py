@@ -1,0 +1,221 @@
+"""Where images are copied: a CodeBuild project that reaches the registries, and its two key pairs.
+
+IAM trust never crosses partitions, so between two of them each side holds the other's key in its
+Secrets Manager: the build side one that may push below one prefix, the cluster's side one that may
+start one project. Inside one partition there is no key at all: the roles themselves are allowed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components import image_mirror_policies as policies
+from components.image_mirror_buildspec import buildspec
+from components.region import Region
+from components.settings import Settings
+
+# docs.aws.amazon.com/codebuild/latest/userguide/ec2-compute-images.html: Amazon Linux 2023 with
+# the AWS CLI, curl and Python; offered in every region that has CodeBuild on Linux.
+_BUILD_IMAGE = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+_LOG_DAYS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageMirrorBuildArgs:
+    """Arguments of ``ImageMirrorBuild``.
+
+    Attributes:
+        settings: the stack's settings.
+        region: the stack's own region, which receives the copies.
+        build_region: the region that makes them.
+        build_provider: AWS provider of the build region, with credentials of its partition.
+        account_id: account of the stack's region.
+        build_account_id: account of the build region.
+        registry: ``<ecr host>/<prefix>`` that receives the copies.
+        tags: AWS tags.
+    """
+
+    settings: Settings
+    region: Region
+    build_region: Region
+    build_provider: aws.Provider
+    account_id: str
+    build_account_id: str
+    registry: str
+    tags: Mapping[str, str]
+
+
+class ImageMirrorBuild(pulumi.ComponentResource):
+    """A CodeBuild project, its role and log, and the key pairs where partitions differ.
+
+    Attributes:
+        project_name: the project, started once per image.
+        project_arn: its ARN, in the build region's partition.
+        start_secret_name: the secret in the stack's own region with a key that may start the
+            project; empty where the stack's own roles may.
+        start_secret_arn: its ARN; None likewise.
+    """
+
+    project_name: str
+    project_arn: str
+    start_secret_name: str
+    start_secret_arn: pulumi.Output[str] | None
+
+    def __init__(
+        self, name: str, args: ImageMirrorBuildArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubeflow:platform:ImageMirrorBuild", name, None, opts)
+        cluster = args.settings.cluster.name
+        # Several stacks may share one build account and region: the name tells them apart.
+        self.project_name = f"{cluster}-{args.region.name}-image-copy"
+        self.project_arn = args.build_region.arn(
+            "codebuild", f"project/{self.project_name}", account=args.build_account_id
+        )
+        crossing = args.build_region.partition != args.region.partition
+        push_secret = self._push_key(name, args) if crossing else None
+        self._project(name, args, push_secret)
+        self.start_secret_name, self.start_secret_arn = "", None
+        if crossing:
+            self.start_secret_name = f"{cluster}/image-mirror/start-build"
+            self.start_secret_arn = self._start_key(name, args)
+        self.register_outputs({"project_arn": self.project_arn})
+
+    def _push_key(self, name: str, args: ImageMirrorBuildArgs) -> aws.secretsmanager.Secret:
+        """The build side's secret: a key of the stack's side that may push below the prefix."""
+        return self._key_in_secret(
+            f"{name}-push",
+            policies.push_policy(
+                args.region, args.account_id, args.settings.image_mirror.repository_prefix
+            ),
+            secret_name=f"{args.settings.image_mirror.credentials_secret}/{args.region.name}",
+            tags=args.tags,
+            user_provider=None,
+            secret_provider=args.build_provider,
+        )
+
+    def _start_key(self, name: str, args: ImageMirrorBuildArgs) -> pulumi.Output[str]:
+        """The stack side's secret: a key of the build side that may start the project."""
+        return self._key_in_secret(
+            f"{name}-start",
+            policies.start_build_policy(self.project_arn),
+            secret_name=self.start_secret_name,
+            tags=args.tags,
+            user_provider=args.build_provider,
+            secret_provider=None,
+        ).arn
+
+    def _key_in_secret(
+        self,
+        name: str,
+        policy: policies.Policy,
+        *,
+        secret_name: str,
+        tags: Mapping[str, str],
+        user_provider: aws.Provider | None,
+        secret_provider: aws.Provider | None,
+    ) -> aws.secretsmanager.Secret:
+        of_user = pulumi.ResourceOptions(parent=self, provider=user_provider)
+        of_secret = pulumi.ResourceOptions(parent=self, provider=secret_provider)
+        user = aws.iam.User(name, tags={**tags, "Name": name}, opts=of_user)
+        aws.iam.UserPolicy(name, user=user.name, policy=json.dumps(policy), opts=of_user)
+        key = aws.iam.AccessKey(name, user=user.name, opts=of_user)
+        secret = aws.secretsmanager.Secret(
+            name,
+            name=secret_name,
+            description="Access key of the image mirror on the other side of the partition border",
+            # The key is made again at will, so there is nothing to recover after a destroy, and a
+            # name in recovery would stop the next `up`.
+            recovery_window_in_days=0,
+            tags={**tags, "Name": secret_name},
+            opts=of_secret,
+        )
+        aws.secretsmanager.SecretVersion(
+            name,
+            secret_id=secret.id,
+            secret_string=pulumi.Output.secret(
+                pulumi.Output.json_dumps({"accessKeyId": key.id, "secretAccessKey": key.secret})
+            ),
+            opts=of_secret,
+        )
+        return secret
+
+    def _project(
+        self,
+        name: str,
+        args: ImageMirrorBuildArgs,
+        push_secret: aws.secretsmanager.Secret | None,
+    ) -> None:
+        here = pulumi.ResourceOptions(parent=self, provider=args.build_provider)
+        group = f"/aws/codebuild/{self.project_name}"
+        log = aws.cloudwatch.LogGroup(
+            f"{name}-log",
+            name=group,
+            retention_in_days=_LOG_DAYS,
+            tags={**args.tags, "Name": group},
+            opts=here,
+        )
+        role = aws.iam.Role(
+            f"{name}-role",
+            description="Copies images for the image mirror",
+            assume_role_policy=json.dumps(
+                policies.service_trust(args.build_region, "codebuild", args.build_account_id)
+            ),
+            tags={**args.tags, "Name": f"{name}-role"},
+            opts=here,
+        )
+        aws.iam.RolePolicy(
+            f"{name}-role",
+            role=role.name,
+            policy=self._build_policy(args, group, push_secret),
+            opts=here,
+        )
+        variables = {
+            "TARGET_REGISTRY": args.registry,
+            "TARGET_REGION": args.region.name,
+            "CREDENTIALS_SECRET": push_secret.name if push_secret else "",
+        }
+        aws.codebuild.Project(
+            f"{name}-project",
+            name=self.project_name,
+            description=f"Copies one image into {args.registry}",
+            service_role=role.arn,
+            artifacts={"type": "NO_ARTIFACTS"},
+            source={"type": "NO_SOURCE", "buildspec": buildspec()},
+            environment={
+                "type": "LINUX_CONTAINER",
+                "compute_type": "BUILD_GENERAL1_SMALL",
+                "image": _BUILD_IMAGE,
+                "privileged_mode": False,
+                "environment_variables": [
+                    {"name": key, "value": value} for key, value in variables.items() if value
+                ],
+            },
+            logs_config={"cloudwatch_logs": {"status": "ENABLED", "group_name": log.name}},
+            # A copy that outlives its claim would be started a second time beside it.
+            build_timeout=args.settings.image_mirror.in_flight_minutes,
+            queued_timeout=60,
+            tags={**args.tags, "Name": self.project_name},
+            opts=pulumi.ResourceOptions.merge(
+                here, pulumi.ResourceOptions(delete_before_replace=True)
+            ),
+        )
+
+    def _build_policy(
+        self,
+        args: ImageMirrorBuildArgs,
+        group: str,
+        push_secret: aws.secretsmanager.Secret | None,
+    ) -> pulumi.Input[str]:
+        log_arn = args.build_region.arn("logs", f"log-group:{group}", account=args.build_account_id)
+        if push_secret is None:
+            prefix = args.settings.image_mirror.repository_prefix
+            push = policies.push_statements(args.region, args.account_id, prefix)
+            return json.dumps(policies.build_policy(log_arn=log_arn, secret_arn=None, push=push))
+        return push_secret.arn.apply(
+            lambda arn: json.dumps(policies.build_policy(log_arn=log_arn, secret_arn=arn))
+        )
