@@ -1,0 +1,188 @@
+"""Kubeflow itself: the rendered release as Pulumi resources, in the order its objects imply."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.crds import CustomResourceDefinitions
+from components.generated_secret import BcryptHash, GeneratedSecret
+from components.kubernetes_objects import bind, register
+from components.settings import Settings, User
+from rendering import ObjectKey, Rendered
+
+_DEX_PASSWORDS = "dex-passwords"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeflowManifestsArgs:
+    """What a release needs of the rest of the stack.
+
+    Attributes:
+        settings: the stack's settings; users become profiles and logins.
+        tags: AWS tags of the login secret.
+        rendered: the release's objects with ``<<late values>>`` still in them.
+        values: the late values by name; an Output stays an Output in the fields that use it.
+        profile_roles: namespace to the IAM role of its ``default-editor``.
+        kubeconfig: kubeconfig as JSON, for the one resource that is not the Kubernetes provider's.
+        cluster_arn: identity of the cluster the CRDs belong to.
+        ready: what anything that runs pods waits for: nodes, DNS, the CNI.
+    """
+
+    settings: Settings
+    tags: Mapping[str, str]
+    rendered: Rendered
+    values: Mapping[str, pulumi.Input[str]]
+    profile_roles: Mapping[str, pulumi.Input[str]]
+    kubeconfig: pulumi.Input[str]
+    cluster_arn: pulumi.Input[str]
+    ready: Sequence[pulumi.Resource] = ()
+
+
+class KubeflowManifests(pulumi.ComponentResource):
+    """Makes: CRDs, generated logins, every object of the release, one Profile per user.
+
+    Outputs:
+        login_secret_arn: Secrets Manager secret with a JSON object, e-mail to password.
+    """
+
+    login_secret_arn: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        args: KubeflowManifestsArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("kubeflow:platform:KubeflowManifests", name, {}, opts)
+        self._name = name
+        self._args = args
+        self._registered: dict[ObjectKey, pulumi.Resource] = {}
+        self._crds = self._custom_resource_definitions()
+        self._values = {**args.values, **self._generated_credentials()}
+        self._logins = self._user_logins()
+        self._objects()
+        self._profiles()
+        self.register_outputs({"loginSecretArn": self.login_secret_arn})
+
+    def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, depends_on=list(depends_on))
+
+    def _custom_resource_definitions(self) -> CustomResourceDefinitions:
+        return CustomResourceDefinitions(
+            f"{self._name}-crds",
+            crds=self._args.rendered.crds,
+            kubeconfig=self._args.kubeconfig,
+            cluster=self._args.cluster_arn,
+            opts=self._child(*self._args.ready),
+        )
+
+    def _generated_credentials(self) -> dict[str, pulumi.Input[str]]:
+        """Upstream publishes one OAuth client secret and one cookie key for everybody."""
+        client = GeneratedSecret(f"{self._name}-dex-client", length=40, opts=self._child())
+        # oauth2-proxy takes the cookie secret as an AES key: 16, 24 or 32 bytes.
+        cookie = GeneratedSecret(f"{self._name}-oauth2-cookie", length=32, opts=self._child())
+        return {
+            "dex.client-secret": client.value,
+            "oauth2-proxy.cookie-secret": cookie.value,
+            "dex.static-passwords": json.dumps(
+                [_dex_user(index, user) for index, user in enumerate(self._args.settings.users)]
+            ),
+        }
+
+    def _user_logins(self) -> dict[str, pulumi.Output[str]]:
+        """A password per user, kept in Secrets Manager; Dex sees the hash only."""
+        users = self._args.settings.users
+        passwords = {
+            user.email: GeneratedSecret(
+                f"{self._name}-login-{index}", length=20, opts=self._child()
+            ).value
+            for index, user in enumerate(users)
+        }
+        secret = aws.secretsmanager.Secret(
+            f"{self._name}-login",
+            name_prefix=f"{self._args.settings.cluster.name}/kubeflow/login-",
+            description="Dashboard logins: e-mail to password",
+            recovery_window_in_days=7,
+            tags=dict(self._args.tags),
+            opts=self._child(),
+        )
+        aws.secretsmanager.SecretVersion(
+            f"{self._name}-login",
+            secret_id=secret.id,
+            secret_string=pulumi.Output.secret(pulumi.Output.json_dumps(passwords)),
+            opts=self._child(),
+        )
+        self.login_secret_arn = secret.arn
+        return {
+            _hash_variable(index): BcryptHash(
+                f"{self._name}-login-hash-{index}", passwords[user.email], opts=self._child()
+            ).value
+            for index, user in enumerate(users)
+        }
+
+    def _objects(self) -> None:
+        rendered = self._args.rendered
+        for obj in rendered.objects:
+            key = ObjectKey.of(obj)
+            before = [self._registered[needed] for needed in rendered.prerequisites.get(key, ())]
+            if key in rendered.needs_crds:
+                before.append(self._crds)
+            if key.kind == "Namespace":
+                # What lives in a namespace waits for the nodes through it; they outlive it.
+                before.extend(self._args.ready)
+            bound = bind(obj, self._values)
+            if key.kind == "Secret" and key.name == _DEX_PASSWORDS:
+                bound["stringData"] = dict(self._logins)
+            self._registered[key] = register(bound, opts=self._child(*before))
+
+    def _profiles(self) -> None:
+        """One namespace per user; the profile controller must outlive it to run its finalizer."""
+        controllers = [
+            resource
+            for key, resource in self._registered.items()
+            if key.kind == "Deployment" and key.name.startswith("profiles-")
+        ]
+        for user in self._args.settings.users:
+            role = self._args.profile_roles[user.namespace]
+            register(profile(user, role), opts=self._child(self._crds, *controllers))
+
+
+def _hash_variable(index: int) -> str:
+    return f"DEX_USER_PASSWORD_{index}"
+
+
+def _dex_user(index: int, user: User) -> dict[str, str]:
+    return {
+        "email": user.email,
+        "hashFromEnv": _hash_variable(index),
+        "username": user.email.partition("@")[0],
+        "userID": str(index),
+    }
+
+
+def profile(user: User, role_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """The Profile of one user; its ``default-editor`` assumes ``role_arn``.
+
+    ``annotateOnly`` keeps the profile controller from rewriting the role's trust policy, which the
+    stack owns (kubeflow/kubeflow PR 6887).
+    """
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "Profile",
+        "metadata": {"name": user.namespace},
+        "spec": {
+            "owner": {"kind": "User", "name": user.email},
+            "plugins": [
+                {
+                    "kind": "AwsIamForServiceAccount",
+                    "spec": {"awsIamRole": role_arn, "annotateOnly": True},
+                }
+            ],
+        },
+    }

@@ -1,0 +1,165 @@
+"""What a stack needs before its first component: settings, providers, renders, late values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.eks_cluster import EksCluster
+from components.kubeflow_rds_s3_backend import KubeflowRdsS3Backend
+from components.region import Region
+from components.settings import Settings, SettingsError, load
+from rendering import Rendered, RenderError, render
+
+_ROOT = Path(__file__).resolve().parent.parent
+_REGISTRY_MARKER = "<<registry.host>>"
+_PORT_FORWARD = "kubectl -n istio-system port-forward svc/istio-ingressgateway 8080:80"
+
+
+def stack_settings() -> Settings:
+    """The stack's settings; every problem at once, as sentences and not as a traceback."""
+    try:
+        return load()
+    except SettingsError as error:
+        raise pulumi.RunError("\n".join(error.problems)) from error
+
+
+def stack_tags(settings: Settings) -> dict[str, str]:
+    """Tags of everything that can carry them; the settings' own tags win."""
+    return {
+        "project": pulumi.get_project(),
+        "stack": pulumi.get_stack(),
+        "cluster": settings.cluster.name,
+        **settings.tags,
+    }
+
+
+def aws_provider(settings: Settings, region: Region, tags: Mapping[str, str]) -> aws.Provider:
+    """The provider of the stack's own region and account.
+
+    ``accountId`` in the settings makes it refuse any other account; ``endpoints`` sends services
+    elsewhere (private endpoints, an emulator).
+    """
+    return aws.Provider(
+        "aws",
+        region=region.name,
+        allowed_account_ids=[settings.account_id] if settings.account_id else None,
+        default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
+        endpoints=[aws.ProviderEndpointArgs(**settings.endpoints)] if settings.endpoints else None,
+    )
+
+
+def build_provider(settings: Settings, region: Region, tags: Mapping[str, str]) -> aws.Provider:
+    """The provider of the region that copies images, with credentials of its own partition.
+
+    IAM trust never crosses partitions, so the build account comes from a named profile.
+    """
+    build_region = settings.image_mirror.build_in(region)
+    return aws.Provider(
+        "aws-build",
+        region=build_region.name,
+        profile=settings.image_mirror.build_profile
+        if build_region.partition != region.partition
+        else None,
+        default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
+    )
+
+
+def account_of(provider: aws.Provider) -> str:
+    """The account the provider's credentials belong to; known in every preview."""
+    return aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
+
+
+@dataclass(frozen=True)
+class Renders:
+    """Everything of this stack that comes out of kustomize."""
+
+    kubeflow: Rendered
+    karpenter_crds: Rendered
+    device_plugin: Rendered
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Source references of every image, sorted, each once."""
+        parts = (self.kubeflow, self.device_plugin)
+        return tuple(sorted({image.source for part in parts for image in part.images}))
+
+
+def render_stack(settings: Settings, region: Region) -> Renders:
+    """Renders the release and the add-ons; images move to the account's registry where needed."""
+    mirrored = settings.image_mirror.wanted(region)
+
+    def one(folder: str) -> Rendered:
+        return render(
+            _ROOT / "manifests" / folder,
+            partition=region.partition,
+            dns_suffix=region.dns_suffix,
+            registry=_REGISTRY_MARKER if mirrored else None,
+            in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+        )
+
+    try:
+        return Renders(
+            kubeflow=one(settings.release),
+            karpenter_crds=one("addons/karpenter-crds"),
+            device_plugin=one("addons/nvidia-device-plugin"),
+        )
+    except RenderError as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+def registry_of(settings: Settings, region: Region, account_id: str) -> str:
+    """Registry host and repository prefix of the account's image mirror."""
+    return f"{region.ecr_registry(account_id)}/{settings.image_mirror.repository_prefix}"
+
+
+def late_values(
+    settings: Settings,
+    region: Region,
+    account_id: str,
+    backend: KubeflowRdsS3Backend,
+) -> dict[str, pulumi.Input[str]]:
+    """The values manifests name as ``<<name>>``: facts of the region, and what the backend made."""
+    return {
+        "account.id": account_id,
+        "cluster.name": settings.cluster.name,
+        "region.name": region.name,
+        "region.partition": region.partition,
+        "region.dns-suffix": region.dns_suffix,
+        "registry.host": registry_of(settings, region, account_id),
+        "s3.host": region.service_host("s3"),
+        "sts.host": region.service_host("sts"),
+        "bucket.name": backend.bucket_name,
+        "bucket.prefix": settings.artifacts.prefix,
+        "database.host": backend.database_host,
+        "database.port": backend.database_port.apply(str),
+        "database.username": backend.database_username,
+        "database.password": backend.database_password,
+        **{f"role.{name}": arn for name, arn in backend.role_arns.items()},
+        "user.email": settings.users[0].email,
+        "user.namespace": settings.users[0].namespace,
+    }
+
+
+def export_hints(
+    settings: Settings, region: Region, cluster: EksCluster, login_secret: pulumi.Input[str]
+) -> None:
+    """What a person does next, as stack outputs."""
+    name = settings.cluster.name
+    connect = f"aws eks update-kubeconfig --region {region.name} --name {name}"
+    pulumi.export("dashboard", f"{connect} && {_PORT_FORWARD}, then open http://localhost:8080")
+    pulumi.export(
+        "login",
+        pulumi.Output.concat(
+            f"aws secretsmanager get-secret-value --region {region.name} --secret-id ",
+            login_secret,
+            " --query SecretString --output text",
+        ),
+    )
+    pulumi.export("verify", f"{connect} && kubectl get pods -A, all Running or Completed")
+    pulumi.export("console", region.console_url)
+    pulumi.export("cluster", cluster.cluster_name)
