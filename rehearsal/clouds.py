@@ -46,7 +46,9 @@ class Invention:
         given, prefix = self.inputs.get(key), self.inputs.get(f"{key}Prefix")
         if isinstance(given, str) and given:
             return given
-        return f"{prefix}{self.hex(26)}" if isinstance(prefix, str) else f"{self.name}-{self.hex(7)}"
+        if isinstance(prefix, str):
+            return f"{prefix}{self.hex(26)}"
+        return f"{self.name}-{self.hex(7)}"
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a regional resource of this account."""

@@ -11,26 +11,33 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pulumi
+from google.protobuf import json_format
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime.settings import get_root_resource
+from pulumi.runtime.stack import Stack
 
 from rehearsal.clouds import SimulatedCloud
 
 REGIONS = ("cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1")
 """Both China regions, the commercial partition and GovCloud: every promise is kept in each."""
 
-_SECRET = "4dabf18193072939515e22adb298388d"
+MASKED = "[secret]"
 
 
 @dataclass(frozen=True)
 class Registered:
-    """One resource as the engine would have received it; inputs are plain, secrets unwrapped."""
+    """One resource as the engine would have received it; inputs are plain, secrets unwrapped.
+
+    ``visible`` are the inputs as anybody may read them in a preview: MASKED for what is secret.
+    """
 
     type: str
     name: str
     inputs: dict[str, Any]
+    visible: dict[str, Any]
     secrets: frozenset[str]
     urn: str
     parent: str
@@ -38,6 +45,20 @@ class Registered:
     dependencies: tuple[str, ...]
     custom: bool
     options: Any = field(repr=False, default=None)
+
+    @property
+    def package(self) -> str:
+        return self.type.partition(":")[0]
+
+    @property
+    def provider_name(self) -> str:
+        """The name of the explicit provider; empty for a component or a default provider."""
+        return "" if "::default" in self.provider else _name_in(self.provider)
+
+    @property
+    def provider_names(self) -> frozenset[str]:
+        """The names of the providers a remote component hands on to its children."""
+        return frozenset(_name_in(each) for each in self.options.providers.values())
 
     @property
     def protect(self) -> bool:
@@ -58,10 +79,15 @@ class Registered:
 
 @dataclass
 class Recorded:
-    """Everything a program registered."""
+    """Everything a program registered, asked for and exported."""
 
     all: list[Registered] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Each data source, and the name of the explicit provider that was asked."""
     exports: dict[str, Any] = field(default_factory=dict)
+    """What the program returned as a mapping, and every ``pulumi.export``."""
+    secret_exports: set[str] = field(default_factory=set)
+    """The names of those a ``pulumi.export`` made secret."""
 
     def of(self, type_: str) -> list[Registered]:
         """Every resource of a type, by name."""
@@ -78,21 +104,37 @@ class Recorded:
     def none(self, type_: str) -> bool:
         return not self.of(type_)
 
+    def beneath(self, ancestor: str) -> list[Registered]:
+        """Every resource whose parents lead up to the component named so."""
+        by_urn = {r.urn: r for r in self.all}
+
+        def lineage(resource: Registered) -> set[str]:
+            above = by_urn.get(resource.parent)
+            return {above.name} | lineage(above) if above else set()
+
+        return [r for r in self.all if ancestor in lineage(r)]
+
     def dependencies_of(self, resource: Registered) -> set[tuple[str, str]]:
         """Direct dependencies as (type, name)."""
         by_urn = {r.urn: (r.type, r.name) for r in self.all}
         return {by_urn[urn] for urn in resource.dependencies if urn in by_urn}
 
 
+def _name_in(provider: str) -> str:
+    # A reference is the provider's URN, which ends in its type and name, and its id.
+    found = re.search(r"pulumi:providers:\w+::([^:]+)", provider)
+    return found.group(1) if found else ""
+
+
 class _Mocks(mocks.Mocks):
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, recorded: Recorded) -> None:
+        self.recorded = recorded
         self.default = SimulatedCloud(region)
         self.providers: dict[str, SimulatedCloud] = {}
 
     def cloud(self, provider: str | None) -> SimulatedCloud:
-        # "urn:...::pulumi:providers:aws::NAME::ID": an explicit provider has its own region.
-        found = re.search(r"pulumi:providers:aws::([^:]+)", provider or "")
-        return self.providers.get(found.group(1), self.default) if found else self.default
+        # An explicit provider has its own region.
+        return self.providers.get(_name_in(provider or ""), self.default)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if args.typ == "pulumi:providers:aws" and isinstance(args.inputs.get("region"), str):
@@ -100,6 +142,7 @@ class _Mocks(mocks.Mocks):
         return self.cloud(args.provider).outputs(args.typ, args.name, _plain(args.inputs))
 
     def call(self, args: mocks.MockCallArgs) -> Any:
+        self.recorded.asked.append((args.token, _name_in(args.provider or "")))
         return self.cloud(args.provider).invoke(args.token, args.args)
 
 
@@ -117,6 +160,7 @@ class _RecordingMonitor(mocks.MockMonitor):
                     type=request.type,
                     name=request.name,
                     inputs=_plain(raw),
+                    visible=_masked(json_format.MessageToDict(request.object)),
                     secrets=frozenset(key for key, value in raw.items() if _holds_secret(value)),
                     urn=response.urn,
                     parent="" if "::pulumi:pulumi:Stack::" in request.parent else request.parent,
@@ -146,6 +190,30 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value)
+        if items.get(rpc._special_sig_key) == rpc._special_secret_sig:  # pyright: ignore[reportPrivateUsage]
+            return MASKED
+        return {key: _masked(item) for key, item in items.items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _exported(recorded: Recorded, outputs: Mapping[str, Any]) -> list[pulumi.Output[None]]:
+    def keep(name: str, value: Any, secret: bool) -> None:
+        recorded.exports[name] = value
+        recorded.secret_exports |= {name} if secret else set()
+
+    kept: list[pulumi.Output[None]] = []
+    for name, value in outputs.items():
+        output = pulumi.Output.from_input(value)
+        both = pulumi.Output.all(output, output.is_secret())
+        kept.append(both.apply(lambda pair, name=name: keep(name, *pair)))
+    return kept
+
+
 def run(
     program: Callable[[], Any],
     region: str = "cn-north-1",
@@ -161,7 +229,7 @@ def run(
     Raises whatever the program raises, including a failed assertion inside an ``apply``.
     """
     recorded = Recorded()
-    answers = _Mocks(region)
+    answers = _Mocks(region, recorded)
     asyncio.set_event_loop(asyncio.new_event_loop())
     mocks.set_mocks(
         answers,
@@ -178,10 +246,13 @@ def run(
             if isinstance(value, Mapping):
                 recorded.exports.update(value)  # pyright: ignore[reportUnknownArgumentType]
 
-        return pulumi.Output.from_input(program()).apply(keep)
+        stack = cast("Stack", get_root_resource())
+        stack.outputs.clear()  # the runtime keeps one stack for all runs of a process
+        returned = pulumi.Output.from_input(program()).apply(keep)
+        return pulumi.Output.all(returned, *_exported(recorded, stack.outputs))
 
     drained()
     return recorded
 
 
-__all__ = ["REGIONS", "Recorded", "Registered", "run"]
+__all__ = ["MASKED", "REGIONS", "Recorded", "Registered", "run"]

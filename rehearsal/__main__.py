@@ -1,0 +1,206 @@
+"""``python -m rehearsal preview --stack cn-north-1``: a stack on the real engine, no cloud."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import rendering
+from components.region import Region
+from components.settings import Settings, SettingsError, from_stack_file
+from rehearsal import plan, report, tools
+from rehearsal.bench import bench as measure
+from rehearsal.clouds import ACCOUNT
+from rehearsal.engine import EngineFailure, Outcome, Rehearsal
+from rehearsal.providers import Simulation
+from rehearsal.sources import absent_sources
+from rendering.cache import cache_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+BAD_INPUT, ENGINE_FAILED = 2, 1
+REGISTRY_MARKER = "<<registry.host>>"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console(highlight=False, soft_wrap=True)
+Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
+
+
+@app.command()
+def preview(stack: Stack = "cn-north-1") -> None:
+    """Shows what the stack would make and writes the plan files into build/<stack>."""
+    _rehearse(stack, "preview", lambda rehearsal: rehearsal.preview())
+
+
+@app.command()
+def up(stack: Stack = "cn-north-1") -> None:
+    """Makes or changes the stack in the simulated clouds."""
+    _rehearse(stack, "up", lambda rehearsal: rehearsal.up())
+
+
+@app.command()
+def refresh(stack: Stack = "cn-north-1") -> None:
+    """Reads every resource back from the simulated clouds."""
+    _rehearse(stack, "refresh", lambda rehearsal: rehearsal.refresh())
+
+
+@app.command()
+def destroy(stack: Stack = "cn-north-1") -> None:
+    """Deletes the stack from the simulated clouds."""
+    _rehearse(stack, "destroy", lambda rehearsal: rehearsal.destroy())
+
+
+@app.command()
+def setup() -> None:
+    """Gets the tools a rehearsal needs: the Pulumi CLI and kustomize."""
+    with _sentences():
+        _tools()
+
+
+@app.command()
+def bench(stack: Stack = "cn-north-1", rounds: int = 3) -> None:
+    """Measures the preview against as many empty resources, and the render against kustomize."""
+    with _sentences():
+        from_stack_file(_stack_file(stack))
+        measure(stack, _tools().path, rounds=rounds, console=console)
+
+
+# -- one rehearsal --------------------------------------------------------------------------------
+
+
+@dataclass
+class _Clock:
+    times: dict[str, float] = field(default_factory=dict[str, float])
+
+    @contextmanager
+    def step(self, name: str) -> Generator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.times[name] = time.monotonic() - start
+
+
+def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) -> None:
+    clock = _Clock()
+    with _sentences():
+        settings = from_stack_file(_stack_file(stack))
+        with clock.step("sources"):
+            absent = absent_sources(ROOT / "manifests", settings.release)
+        console.print(f"[bold]{verb} of {stack} on simulated clouds[/]{_without(absent)}")
+        with clock.step("tools"):
+            engine = _tools()
+        with rendering.absent_sources_allowed():
+            rehearsal = _rehearsal(stack, settings, engine)
+            with clock.step(f"{verb}, with the simulated clouds' start"), rehearsal.started():
+                outcome = operation(rehearsal)
+        if outcome.resources:
+            with clock.step("plan files"):
+                _write_plan(rehearsal, settings, outcome)
+    console.print(report.changes_table(outcome))
+    console.print()
+    console.print(report.times_table(clock.times, engine))
+    counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
+    console.print(
+        f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}{_without(absent)}"
+    )
+
+
+def _without(absent: Mapping[str, str]) -> str:
+    """What the first and the last line say when something could not be rendered."""
+    parts = [f"; [yellow]WITHOUT {escape(name)}[/]: {escape(why)}" for name, why in absent.items()]
+    return "".join(parts)
+
+
+def _stack_file(stack: str) -> Path:
+    return ROOT / f"Pulumi.{stack}.yaml"
+
+
+def _rehearsal(stack: str, settings: Settings, engine: tools.Tool) -> Rehearsal:
+    return Rehearsal(
+        project=ROOT,
+        stack=stack,
+        build=ROOT / "build" / stack,
+        pulumi=engine.path,
+        simulation=Simulation(region=settings.region, account=settings.account_id or ACCOUNT),
+    )
+
+
+def _tools() -> tools.Tool:
+    logging.getLogger("rendering").addHandler(_Lines())
+    logging.getLogger("rendering").setLevel(logging.INFO)
+    tools.kustomize(_say)
+    return tools.pulumi(_say)
+
+
+class _Lines(logging.Handler):
+    """Shows what rendering says about its steps."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(record.getMessage())
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False)
+
+
+@contextmanager
+def _sentences() -> Generator[None]:
+    """Failures as sentences on standard error and an exit code, never as a stack trace."""
+    try:
+        yield
+    except SettingsError as error:
+        _fail(error.problems, BAD_INPUT)
+    except EngineFailure as failure:
+        cause = failure.cause.__cause__ if failure.cause is not None else None
+        is_input = isinstance(cause or failure.cause, (SettingsError, rendering.RenderError))
+        _fail(failure.problems, BAD_INPUT if is_input else ENGINE_FAILED)
+    except (tools.ToolMissing, rendering.RenderError) as error:
+        _fail([str(error)], BAD_INPUT)
+
+
+def _fail(problems: Sequence[str], code: int) -> None:
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for problem in problems:
+        errors.print(problem, markup=False, style="red")
+    raise typer.Exit(code)
+
+
+# -- plan files -----------------------------------------------------------------------------------
+
+
+def _write_plan(rehearsal: Rehearsal, settings: Settings, outcome: Outcome) -> None:
+    for path in plan.write(rehearsal.build, outcome.resources, _images(settings), _crds_of):
+        _say(f"wrote {path.relative_to(ROOT)}")
+
+
+def _images(settings: Settings) -> list[tuple[str, str]]:
+    """Every image of this process's renders, with the registry in its place."""
+    region = Region.of(settings.region)
+    account = settings.account_id or ACCOUNT
+    registry = f"{region.ecr_registry(account)}/{settings.image_mirror.repository_prefix}"
+    journal: Sequence[rendering.Rendered] = getattr(rendering, "journal", ())
+    return [
+        (image.source, image.target.replace(REGISTRY_MARKER, registry))
+        for rendered in journal
+        for image in rendered.images
+    ]
+
+
+def _crds_of(digest: str) -> Sequence[Mapping[str, Any]]:
+    """The CRDs of a bundle, as rendering left them in the cache."""
+    path = cache_folder("crds") / f"{Path(digest).stem}.json"
+    return cast("list[dict[str, Any]]", json.loads(path.read_text())) if path.exists() else []
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m rehearsal")

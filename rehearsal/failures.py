@@ -1,0 +1,62 @@
+"""Turns what the engine and a failing program say into sentences a person can act on."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_PREFIXES = ("an unhandled error occurred: ", "python inline source runtime error: ", "error: ")
+# The engine repeats the value of a bad property, which may be a secret and may be long.
+_BAD_PROPERTY = re.compile(r"property (\S+) value \{.*\} has a problem: ", re.DOTALL)
+_TRACE = "\nTraceback (most recent call last):"
+_ERROR_LINE = re.compile(r"^\s*error: (.+)$", re.MULTILINE)
+
+
+def sentence_of(message: str) -> str:
+    """One engine message without prefixes, values, stack traces and empty lines."""
+    text = message.split(_TRACE, maxsplit=1)[0].strip()
+    if text.startswith("code: ") and (found := _ERROR_LINE.search(text)):
+        # The CLI itself failed: its last words are in the output it left.
+        text = found.group(1)
+    for prefix in _PREFIXES:
+        text = text.removeprefix(prefix)
+    text = _BAD_PROPERTY.sub(r"property \1 ", text)
+    return re.sub(r"\s+", " ", text).removesuffix(" ()").strip()
+
+
+def told(failure: BaseException, project: Path) -> str:
+    """What a program's exception says; Python's own also say their type and where it happened."""
+    text = str(failure)
+    if type(failure).__module__ != "builtins" and text:
+        return text
+    inside = [
+        frame
+        for frame in traceback.extract_tb(failure.__traceback__)
+        if Path(frame.filename).is_relative_to(project)
+    ]
+    place = ""
+    if inside:
+        place = f" ({Path(inside[-1].filename).relative_to(project)}, line {inside[-1].lineno})"
+    name = type(failure).__name__
+    return f"{name}: {text}{place}" if text else f"{name}{place}"
+
+
+@cache
+def quiet_loop_end() -> None:
+    """Silences the SDK's complaint about its own closed event loop after a program failed.
+
+    The Automation API closes the loop of a failed inline program while a coroutine still waits for
+    it; whenever Python collects that, it reports "no running event loop" with a stack trace that
+    helps nobody. Everything else goes to the hook that was there before.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if "no running event loop" not in str(unraisable.exc_value):
+            before(unraisable)
+
+    sys.unraisablehook = hook

@@ -1,0 +1,161 @@
+"""Checks the inputs of a resource against the types of the Pulumi SDKs that are installed.
+
+A real provider refuses an unknown property, a missing one or a wrong type; a simulated one can do
+so as far as the SDK's own argument classes say (``rehearsal.shapes``). Types no SDK knows (custom
+resources, a package we have no class for) pass.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from rehearsal import wire
+from rehearsal.shapes import Kind, ObjectShape, Shapes, shapes_of
+
+
+@dataclass(frozen=True, order=True)
+class Failure:
+    """One thing wrong with an input: ``path`` is the property (``spec.template.spec``)."""
+
+    path: str
+    reason: str
+
+
+# A Kubernetes quantity may be written as a number, which its SDK types do not say
+# (k8s.io/apimachinery pkg/api/resource Quantity.UnmarshalJSON): class to such properties.
+_QUANTITIES: dict[str, frozenset[str]] = {
+    "EmptyDirVolumeSource": frozenset({"sizeLimit"}),
+    "LimitRangeItem": frozenset(
+        {"default", "defaultRequest", "max", "maxLimitRequestRatio", "min"}
+    ),
+    "MetricTarget": frozenset({"averageValue", "value"}),
+    "Overhead": frozenset({"podFixed"}),
+    "PersistentVolumeSpec": frozenset({"capacity"}),
+    "PodSpec": frozenset({"overhead"}),
+    "ResourceFieldSelector": frozenset({"divisor"}),
+    "ResourceQuotaSpec": frozenset({"hard"}),
+    "ResourceRequirements": frozenset({"limits", "requests"}),
+    "VolumeResourceRequirements": frozenset({"limits", "requests"}),
+}
+_NAMES = {
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "list": "a list",
+    "map": "a map",
+    "object": "an object",
+}
+
+
+def check(type_: str, plain: Mapping[str, Any]) -> list[Failure]:
+    """What is wrong with the plain inputs of a resource of this type; empty when nothing is.
+
+    Args:
+        type_: the resource's type token (``aws:iam/role:Role``, ``kubernetes:apps/v1:Deployment``).
+        plain: decoded inputs, see ``rehearsal.wire``.
+    """
+    shapes = shapes_of(type_)
+    if shapes is None:
+        return []
+    checker = _Checker(shapes, strict=type_.startswith("kubernetes:"))
+    if checker.strict and "status" in plain:
+        # An API server ignores a status on creation, and manifests carry empty ones.
+        plain = {key: value for key, value in plain.items() if key != "status"}
+    return sorted(checker.object(shapes.objects[shapes.root], plain, ""))
+
+
+class _Checker:
+    """Walks inputs along shapes.
+
+    Args:
+        strict: scalars must have their very type. The AWS provider's bridge converts between
+            strings and others in both directions, an API server does not.
+    """
+
+    def __init__(self, shapes: Shapes, *, strict: bool) -> None:
+        self.objects = shapes.objects
+        self.strict = strict
+
+    def object(self, shape: ObjectShape, value: Mapping[str, Any], at: str) -> Iterator[Failure]:
+        known = shape["properties"]
+        quantities = _QUANTITIES.get(shape["label"], frozenset())
+        for key, item in value.items():
+            path = f"{at}.{key}" if at else key
+            kind = known.get(key)
+            if kind is None:
+                if not key.startswith("__"):
+                    reason = f"is no property of {shape['label']}{_suggest(key, known)}"
+                    yield Failure(path, reason)
+            else:
+                yield from self.value(kind, item, path, lenient=key in quantities)
+        for key in shape["required"]:
+            if value.get(key) is None:
+                yield Failure(f"{at}.{key}" if at else key, f"is required by {shape['label']}")
+
+    def value(self, kind: Kind, value: Any, at: str, *, lenient: bool = False) -> Iterator[Failure]:
+        if kind == "any" or value is None or value == wire.UNKNOWN or _is_special(value):
+            return
+        if isinstance(kind, str):
+            if not _fits(value, kind, self.strict and not lenient):
+                yield Failure(at, f"must be {_NAMES[kind]}, not {_shown(value)}")
+            return
+        ((form, inner),) = cast("dict[str, Any]", kind).items()
+        if form == "any of":
+            yield from self._any_of(inner, value, at, lenient)
+        elif not isinstance(value, list if form == "list" else Mapping):
+            yield Failure(at, f"must be {_NAMES[form]}, not {_shown(value)}")
+        elif form == "object":
+            nested = cast("Mapping[str, Any]", value)
+            yield from self.object(self.objects[inner], nested, at)
+        elif form == "list":
+            for index, item in enumerate(cast("list[Any]", value)):
+                yield from self.value(inner, item, f"{at}[{index}]", lenient=lenient)
+        else:
+            for key, item in cast("Mapping[str, Any]", value).items():
+                yield from self.value(inner, item, f"{at}[{key}]", lenient=lenient)
+
+    def _any_of(self, kinds: list[Kind], value: Any, at: str, lenient: bool) -> list[Failure]:
+        attempts = [list(self.value(kind, value, at, lenient=lenient)) for kind in kinds]
+        if not all(attempts):
+            return []
+        # The most specific complaint: one about something inside the value, if there is one.
+        return max(attempts, key=lambda failures: len(failures[0].path))
+
+
+def _suggest(key: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _is_special(value: Any) -> bool:
+    """A resource reference or an asset, where its id or its content is meant."""
+    return isinstance(value, Mapping) and wire.SIGNATURE in value
+
+
+def _fits(value: Any, kind: str, strict: bool) -> bool:
+    if isinstance(value, (Mapping, list)):
+        return False
+    if kind == "string":
+        return isinstance(value, str) or not strict
+    if isinstance(value, str):
+        words = "true|false" if kind == "boolean" else r"-?\d+(\.\d+)?"
+        return not strict and re.fullmatch(words, value) is not None
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (kind == "number" and isinstance(value, float))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    # Not the text of a string: it may be a secret.
+    return "a string" if isinstance(value, str) else f"{value}".lower()

@@ -1,0 +1,116 @@
+"""Writes what a program would make, for people and for other tools: the plan files of a stack.
+
+``plan.json`` has every resource, ``kubernetes.yaml`` every Kubernetes object in the order it would
+be applied, ``images.txt`` every image and where it is pulled from, ``architecture.md`` a diagram
+drawn from the plan. The same plan gives the same bytes. Secrets are ``[secret]`` in all of them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rehearsal.architecture import diagram
+from rehearsal.recording import Planned
+
+CRD_RESOURCE = "pulumi-python:dynamic:CustomResourceDefinitions"
+"""The one resource that holds all CRDs of a release; its input ``bundle`` names their bodies."""
+
+Bodies = Callable[[str], Sequence[Mapping[str, Any]]]
+
+
+def write(
+    folder: Path,
+    resources: Sequence[Planned],
+    images: Iterable[tuple[str, str]] = (),
+    crds_of: Bodies | None = None,
+) -> list[Path]:
+    """Writes the plan files into ``folder`` and returns their paths.
+
+    Args:
+        resources: as recorded by a run of the engine.
+        images: (source, target) of every image the platform pulls.
+        crds_of: the CRDs behind the ``bundle`` input of a CRD resource; left out without it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ordered = in_dependency_order(resources)
+    files = {
+        "plan.json": plan_json(resources),
+        "kubernetes.yaml": kubernetes_yaml(ordered, crds_of),
+        "images.txt": "".join(f"{line}\n" for line in sorted({f"{a} -> {b}" for a, b in images})),
+        "architecture.md": diagram(resources),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return [folder / name for name in files]
+
+
+def plan_json(resources: Sequence[Planned]) -> str:
+    """The resources as JSON, by URN."""
+    rows = [
+        {
+            "urn": planned.urn,
+            "type": planned.type,
+            "name": planned.name,
+            "parent": planned.parent,
+            "provider": planned.provider.rsplit("::", 1)[0],
+            "dependencies": list(planned.dependencies),
+            "inputs": planned.inputs,
+        }
+        for planned in sorted(resources, key=lambda planned: planned.urn)
+    ]
+    return json.dumps(rows, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def in_dependency_order(resources: Sequence[Planned]) -> list[Planned]:
+    """Each resource after those it depends on; by URN where the order is free."""
+    by_urn = {planned.urn: planned for planned in resources}
+    waiting = {
+        planned.urn: {urn for urn in (*planned.dependencies, planned.parent) if urn in by_urn}
+        for planned in resources
+    }
+    dependents: defaultdict[str, list[str]] = defaultdict(list)
+    for urn, needed in waiting.items():
+        for other in needed:
+            dependents[other].append(urn)
+    ready = [urn for urn, needed in waiting.items() if not needed]
+    heapq.heapify(ready)
+    ordered: list[Planned] = []
+    while ready:
+        urn = heapq.heappop(ready)
+        ordered.append(by_urn[urn])
+        for dependent in dependents[urn]:
+            waiting[dependent].discard(urn)
+            if not waiting[dependent]:
+                heapq.heappush(ready, dependent)
+    return ordered
+
+
+def kubernetes_yaml(ordered: Sequence[Planned], crds_of: Bodies | None = None) -> str:
+    """Every Kubernetes object as a YAML stream, in order; CRDs where their resource is."""
+    documents: list[str] = []
+    for planned in ordered:
+        if planned.type == CRD_RESOURCE and crds_of is not None:
+            bundle = planned.inputs.get("bundle")
+            if isinstance(bundle, str):
+                documents += [_document(crd) for crd in crds_of(bundle)]
+        elif planned.type.startswith("kubernetes:") and "apiVersion" in (made := planned.inputs):
+            documents.append(_document(made))
+    return "".join(documents)
+
+
+# libyaml's emitter is about ten times as fast; PyYAML has it wherever wheels are.
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def _document(body: Mapping[str, Any]) -> str:
+    text: str = yaml.dump(
+        dict(body), Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=2**20
+    )
+    return f"---\n{text}"

@@ -1,0 +1,86 @@
+"""Starts and stops the simulated providers of a rehearsal.
+
+The providers run in a process of their own: the program under rehearsal keeps a core to itself,
+and its memory and times are its own. Only ``eks`` stays with the program, because its component
+registers children and those are recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, cast
+
+from rehearsal.cluster_component import ClusterComponent
+from rehearsal.dynamic_resources import DynamicResources
+from rehearsal.providers import SimulatedProvider, Simulation, serve
+from rehearsal.recording import Recorder
+
+_HERE = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def simulated_clouds(
+    simulation: Simulation, recorder: Callable[[], Recorder], *, python_path: Path = _HERE
+) -> Generator[Callable[[], str]]:
+    """Serves every package while the context lasts.
+
+    Args:
+        simulation: how the clouds answer.
+        recorder: gives the recorder of the run that is under way.
+        python_path: where the program's own modules are, for its dynamic resources.
+
+    Yields a function that waits until all of them listen and gives the value of
+    ``PULUMI_DEBUG_PROVIDERS``.
+    """
+    paths = [str(python_path), str(_HERE), os.environ.get("PYTHONPATH", "")]
+    command = [sys.executable, "-m", "rehearsal.simulated", json.dumps(asdict(simulation))]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, dict.fromkeys(paths)))},
+        text=True,
+    )
+    stdin, stdout = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
+    server, port = serve(ClusterComponent(simulation, recorder))
+
+    def listening() -> str:
+        line = stdout.readline()
+        if not line:
+            raise RuntimeError(
+                f"The simulated providers did not start (exit code {process.wait()}): "
+                "see the messages above."
+            )
+        return f"{line.strip()},eks:{port}"
+
+    try:
+        yield listening
+    finally:
+        server.stop(None)
+        stdin.close()  # end of file is the signal to leave
+        process.wait(timeout=10)
+        stdout.close()
+
+
+def _main(simulation: Simulation) -> None:
+    servers = {
+        "aws": serve(SimulatedProvider("aws", simulation)),
+        "kubernetes": serve(SimulatedProvider("kubernetes", simulation)),
+        "pulumi-python": serve(DynamicResources("pulumi-python", simulation)),
+    }
+    ports = ",".join(f"{package}:{port}" for package, (_, port) in servers.items())
+    sys.stdout.write(f"{ports}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main(Simulation(**json.loads(sys.argv[1])))

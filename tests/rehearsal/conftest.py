@@ -1,0 +1,53 @@
+"""Fixtures of the rehearsal's tests: the CLI, and a copy of the tiny project to run and change."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal import tools
+from rehearsal.engine import Rehearsal
+from rehearsal.providers import Simulation
+
+TINY = Path(__file__).parent / "tiny"
+
+Started = Callable[..., AbstractContextManager[Rehearsal]]
+
+
+@pytest.fixture(scope="session")
+def cli() -> Path:
+    """The Pulumi CLI, got if it is not there."""
+    return tools.pulumi().path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the tiny project that a test may change."""
+    return Path(shutil.copytree(TINY, tmp_path / "tiny"))
+
+
+@pytest.fixture
+def started(cli: Path, project: Path, tmp_path: Path) -> Started:
+    """Starts a rehearsal of the tiny project, or of a ``program`` in its place."""
+
+    @contextmanager
+    def start(
+        program: Callable[[], Any] | None = None, *, unknowns: bool = False
+    ) -> Generator[Rehearsal]:
+        rehearsal = Rehearsal(
+            project=project,
+            stack="tiny",
+            build=tmp_path / "build",
+            pulumi=cli,
+            simulation=Simulation(region="cn-north-1", unknowns=unknowns),
+            program=program,
+        )
+        with rehearsal.started():
+            yield rehearsal
+
+    return start

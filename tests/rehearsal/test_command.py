@@ -1,0 +1,45 @@
+"""``python -m rehearsal``: bad input stops before any engine, in sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rehearsal import __main__ as command
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project; any try to get a tool or run an engine fails the test."""
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+
+    def never(*_: object) -> None:
+        raise AssertionError("an engine was asked for")
+
+    monkeypatch.setattr(command.tools, "pulumi", never)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command.app, arguments)
+
+
+@pytest.mark.parametrize("verb", ["preview", "up", "destroy", "refresh", "bench"])
+def test_a_stack_that_does_not_exist_is_one_sentence(root: Path, verb: str) -> None:
+    (root / "Pulumi.cn-north-1.yaml").touch()
+    result = run(verb, "--stack", "cn-north-9")
+    assert result.exit_code == command.BAD_INPUT
+    assert "Pulumi.cn-north-9.yaml does not exist" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_every_problem_of_a_stack_is_told_at_once(root: Path) -> None:
+    (root / "Pulumi.bad.yaml").write_text(
+        "config:\n  kubeflow:region: cn-north-9\n  kubeflow:nodeGroup: {min: 5, max: 2}\n"
+    )
+    result = run("preview", "--stack", "bad")
+    assert result.exit_code == command.BAD_INPUT
+    assert "region" in result.stderr
+    assert "nodeGroup" in result.stderr

@@ -1,0 +1,103 @@
+"""What a rehearsal registers under ``eks.Cluster``, against what pulumi-eks does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+
+from components.eks_cluster import EksCluster, EksClusterArgs
+from components.region import Region
+from components.settings import from_mapping
+from rehearsal.clouds import SimulatedCloud
+from rehearsal.invented.eks_children import CHILDREN, Child, children
+from tests.harness import REGIONS, run
+
+ADMIN = "role/ops"
+
+
+def inputs_of(region: str) -> dict[str, Any]:
+    """What the real component gives to ``eks.Cluster``, as it goes over the wire."""
+    arn = f"arn:{Region.of(region).partition}:iam::111122223333:{ADMIN}"
+    settings = from_mapping({"region": region, "cluster": {"admins": [arn]}})
+
+    def program() -> None:
+        EksCluster(
+            "kf",
+            EksClusterArgs(settings=settings, region=Region.of(region), tags={"a": "b"}),
+            opts=pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)]),
+        )
+
+    return run(program, region).only("eks:index:Cluster").inputs
+
+
+@pytest.fixture(scope="module", params=REGIONS)
+def made(request: pytest.FixtureRequest) -> tuple[Region, dict[str, Child]]:
+    found = children("c", inputs_of(request.param), SimulatedCloud(request.param))
+    return Region.of(request.param), {child.type: child for child in found}
+
+
+def test_the_children_are_those_of_pulumi_eks(made: tuple[Region, dict[str, Child]]) -> None:
+    names = {type_: child.name for type_, child in made[1].items()}
+    (entry,) = [n for t, n in names.items() if t.endswith(":AccessEntry")]
+    assert entry.startswith("c-ops-")
+    assert names == {
+        "eks:index:ServiceRole": "c-eksRole",
+        "aws:iam/role:Role": "c-eksRole-role",
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "c-eksRole-4b490823",
+        "aws:eks/cluster:Cluster": "c-eksCluster",
+        "pulumi:providers:kubernetes": "c-eks-k8s",
+        "aws:eks/accessEntry:AccessEntry": entry,
+        "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": f"{entry}-admin",
+    }
+
+
+def test_the_control_plane_gets_what_the_component_was_given(
+    made: tuple[Region, dict[str, Child]],
+) -> None:
+    region, found = made
+    inputs = found["aws:eks/cluster:Cluster"].inputs
+    assert inputs["name"] == "kubeflow"
+    assert inputs["roleArn"].startswith(f"arn:{region.partition}:iam::111122223333:role/c-eksRole")
+    assert inputs["accessConfig"]["authenticationMode"] == "API"
+    assert inputs["vpcConfig"]["endpointPublicAccess"] is False
+    assert len(inputs["vpcConfig"]["subnetIds"]) == 3
+    key = inputs["encryptionConfig"]["provider"]["keyArn"]
+    assert key.startswith(f"arn:{region.partition}:kms:{region.name}:")
+
+
+def test_component_and_control_plane_describe_one_cluster(
+    made: tuple[Region, dict[str, Child]],
+) -> None:
+    region, found = made
+    cloud, inputs = SimulatedCloud(region.name), inputs_of(region.name)
+    plane = found["aws:eks/cluster:Cluster"]
+    _, cluster = cloud.outputs(plane.type, plane.name, plane.inputs)
+    _, component = cloud.outputs("eks:index:Cluster", "c", inputs)
+    server = json.loads(component["kubeconfigJson"])["clusters"][0]["cluster"]["server"]
+    assert server == cluster["endpoint"] == component["core"]["endpoint"]
+    assert component["oidcProviderUrl"] == cluster["identities"][0]["oidcs"][0]["issuer"]
+    assert component["nodeSecurityGroupId"] == cluster["vpcConfig"]["clusterSecurityGroupId"]
+
+
+def test_a_child_comes_after_everything_it_names() -> None:
+    seen: set[str] = set()
+    for child in children("c", inputs_of("cn-north-1")):
+        assert {*child.dependencies, *filter(None, [child.parent])} <= seen
+        seen.add(child.name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"skipDefaultNodeGroup": False}, {"createOidcProvider": True}, {"authenticationMode": None}],
+)
+def test_arguments_with_other_children_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(NotImplementedError, match=next(iter(change))):
+        children("c", {**inputs_of("cn-north-1"), **change})
+
+
+def test_the_table_is_found_by_the_components_type() -> None:
+    assert set(CHILDREN) == {"eks:index:Cluster"}

@@ -1,0 +1,93 @@
+"""The plan files: order, bytes, diagram, and no secret."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rehearsal import plan, wire
+from rehearsal.architecture import counts, diagram, edges
+from rehearsal.recording import Planned
+
+PREFIX = "urn:pulumi:dev::kubeflow::"
+
+
+def planned(type_: str, name: str, *needs: Planned, within: str = "", **inputs: Any) -> Planned:
+    chain = f"kubeflow:platform:{within}${type_}" if within else type_
+    return Planned(
+        urn=f"{PREFIX}{chain}::{name}",
+        type=type_,
+        name=name,
+        parent="",
+        dependencies=tuple(need.urn for need in needs),
+        provider="",
+        custom=True,
+        sent=wire.to_struct(inputs),
+    )
+
+
+def obj(kind: str, name: str, *needs: Planned, **rest: Any) -> Planned:
+    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **rest}
+    return planned(f"kubernetes:core/v1:{kind}", name, *needs, within="KubeflowManifests", **body)
+
+
+BUCKET = planned("aws:s3/bucket:Bucket", "bucket", within="Backend", bucket="b")
+ROLE = planned("aws:iam/role:Role", "role", BUCKET, within="Backend")
+SPACE = obj("Namespace", "zoo")
+CRDS = planned(plan.CRD_RESOURCE, "crds", SPACE, within="KubeflowManifests", bundle="abc")
+POD = obj("Pod", "ape", SPACE, ROLE, CRDS)
+EVERYTHING = [BUCKET, ROLE, SPACE, CRDS, POD]
+
+
+def crds_of(bundle: str) -> list[dict[str, Any]]:
+    return [{"kind": "CustomResourceDefinition", "metadata": {"name": bundle}}]
+
+
+def test_objects_come_after_what_they_need_and_crds_at_their_place() -> None:
+    text = plan.kubernetes_yaml(plan.in_dependency_order(EVERYTHING), crds_of)
+    names = [document["metadata"]["name"] for document in yaml.safe_load_all(text)]
+    assert names == ["zoo", "abc", "ape"]
+
+
+def test_the_same_plan_gives_the_same_bytes_in_whatever_order_it_was_recorded(
+    tmp_path: Path,
+) -> None:
+    def written(folder: Path, resources: list[Planned]) -> list[bytes]:
+        images = [("b", "y"), ("a", "x"), ("b", "y")]
+        return [path.read_bytes() for path in plan.write(folder, resources, images, crds_of)]
+
+    shuffled = random.Random(7).sample(EVERYTHING, len(EVERYTHING))  # noqa: S311
+    assert written(tmp_path / "one", EVERYTHING) == written(tmp_path / "two", shuffled)
+    assert (tmp_path / "one" / "images.txt").read_text() == "a -> x\nb -> y\n"
+
+
+def test_secrets_are_masked_and_the_code_of_dynamic_resources_is_left_out() -> None:
+    sent = wire.to_struct({"kind": "Secret", "__provider": "gASV"})
+    sent.fields["data"].CopyFrom(wire.encode({"password": "correct-horse"}, secret=True))
+    secret = Planned("u::p::t::n", "t", "n", "", (), "", True, sent)
+    (row,) = json.loads(plan.plan_json([secret]))
+    assert row["inputs"] == {"kind": "Secret", "data": "[secret]"}
+
+
+def test_the_diagram_counts_what_each_component_makes_and_needs() -> None:
+    assert counts(EVERYTHING) == {
+        "Backend": {"AWS": 2},
+        "KubeflowManifests": {"Kubernetes": 2, "own": 1},
+    }
+    assert edges(EVERYTHING) == {("KubeflowManifests", "Backend"): 1}
+    assert "KubeflowManifests -->|1| Backend" in diagram(EVERYTHING)
+
+
+def test_regions_count_apart_when_a_plan_has_several() -> None:
+    there = [planned("pulumi:providers:aws", name, region=name) for name in ("r-1", "r-2")]
+    made = [
+        Planned(
+            f"{PREFIX}aws:x:X::{p.name}", "aws:x:X", p.name, "", (), f"{p.urn}::id", True, p.sent
+        )
+        for p in there
+    ]
+    assert counts([*there, *made])[""] == {"AWS r-1": 1, "AWS r-2": 1}
