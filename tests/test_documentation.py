@@ -1,0 +1,260 @@
+"""What the documents promise is there: commands, files, settings, outputs, the drawn components."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from components.settings import Settings
+from rehearsal import plan
+from rehearsal.architecture import diagram
+
+ROOT = Path(__file__).resolve().parent.parent
+# The heading of the set-up section in each language.
+READMES = {"README.md": "Set up", "README.zh-CN.md": "安装"}
+SET_UP = ["make preview", "make test"]
+LABELS = {"Context", "Choice", "Reason", "Measured here", "Read", "Where", "Cost"}
+
+_FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+_PICTURE = re.compile(r"<!-- architecture:begin -->\n(.*?)<!-- architecture:end -->", re.DOTALL)
+_ENDINGS = (".py", ".md", ".yaml", ".txt", ".json", ".toml", ".sh", "/")
+
+each_readme = pytest.mark.parametrize("name", READMES)
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def section(name: str, heading: str) -> str:
+    """What stands below a heading, up to the next one."""
+    parts = re.split(r"^## (.+)$", text_of(name), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))[heading]
+
+
+def code_blocks(text: str) -> list[str]:
+    return _FENCE.findall(text)
+
+
+def quoted(name: str) -> list[str]:
+    """Everything in single backticks outside code blocks."""
+    found = re.findall(r"`([^`\n]+)`", _FENCE.sub("", text_of(name)))
+    assert found
+    return found
+
+
+def make_targets() -> set[str]:
+    names = re.findall(r"^([a-z][a-z -]*):(?!=)", text_of("Makefile"), flags=re.MULTILINE)
+    return {target for line in names for target in line.split()}
+
+
+def composed() -> set[str]:
+    """The components `__main__.py` makes: classes it imports with their Args, and calls."""
+    tree = ast.parse(text_of("__main__.py"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported = {alias.name for node in imports for alias in node.names}
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    called = {function.id for function in calls if isinstance(function, ast.Name)}
+    return {name for name in imported & called if f"{name}Args" in imported}
+
+
+def picture(name: str) -> str:
+    found = _PICTURE.findall(text_of(name))
+    assert len(found) == 1, f"{name} needs one picture between its two markers"
+    return found[0]
+
+
+# -- the two commands -----------------------------------------------------------------------------
+
+
+@each_readme
+def test_a_readme_sets_up_with_exactly_two_commands(name: str) -> None:
+    blocks = code_blocks(section(name, READMES[name]))
+    assert len(blocks) == 1
+    lines = [line.split("#")[0].strip() for line in blocks[0].splitlines()[1:-1]]
+    assert lines == SET_UP
+
+
+@each_readme
+def test_every_make_target_a_readme_names_exists(name: str) -> None:
+    code = [*code_blocks(text_of(name)), *quoted(name)]
+    named = {target for part in code for target in re.findall(r"\bmake ([a-z-]+)", part)}
+    assert named >= {"preview", "test"}
+    assert named <= make_targets()
+
+
+@each_readme
+def test_a_readme_is_read_in_two_minutes(name: str) -> None:
+    assert len(text_of(name).splitlines()) <= 150
+    assert "![" not in text_of(name)
+
+
+# -- what it names is there -----------------------------------------------------------------------
+
+
+@each_readme
+def test_every_file_and_folder_a_readme_names_exists(name: str) -> None:
+    made_later = ("build/", "./bundles", "~", "$")
+    made_by_the_plan = {"plan.json", "kubernetes.yaml", "images.txt", "architecture.md"}
+    links = re.findall(r"\]\(([^)]+)\)", text_of(name))
+    paths = {
+        token
+        for token in (*quoted(name), *links)
+        if token.endswith(_ENDINGS) and " " not in token and not token.startswith(made_later)
+    } - made_by_the_plan
+    assert len(paths) > 10
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
+@each_readme
+def test_the_files_a_readme_promises_under_build_are_the_ones_written(
+    name: str, tmp_path: Path
+) -> None:
+    promised = set(re.findall(r"`([a-z]+\.[a-z]+)`", section(name, READMES[name])))
+    assert promised == {path.name for path in plan.write(tmp_path, [])}
+
+
+@each_readme
+def test_every_stack_file_is_named_in_a_readme_and_every_named_one_exists(name: str) -> None:
+    named = set(re.findall(r"Pulumi\.[a-z0-9-]+\.yaml", text_of(name)))
+    assert named == {path.name for path in ROOT.glob("Pulumi.*.yaml")}
+
+
+@each_readme
+def test_every_folder_with_code_is_in_the_table_of_a_readme(name: str) -> None:
+    rows = set(re.findall(r"^\| `([a-z]+)/` \|", text_of(name), flags=re.MULTILINE))
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert rows == packages | {"manifests"}
+
+
+@each_readme
+def test_every_setting_a_readme_names_exists(name: str) -> None:
+    sections = {field.alias: field.annotation for field in Settings.model_fields.values()}
+    found = [
+        token.split(".") for token in quoted(name) if re.fullmatch(r"[a-z]+\.[A-Za-z]+", token)
+    ]
+    named = [(part, key) for part, key in found if part in sections]
+    assert ("database", "deletionProtection") in named
+    for part, key in named:
+        model = sections[part]
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        assert key in {field.alias for field in model.model_fields.values()}
+
+
+@each_readme
+def test_every_variable_of_ours_in_a_readme_is_read_by_the_code(name: str) -> None:
+    named = set(re.findall(r"KUBEFLOW_[A-Z_]+", text_of(name)))
+    sources = "".join(path.read_text() for path in ROOT.glob("rendering/*.py"))
+    assert {"KUBEFLOW_BUNDLES", "KUBEFLOW_GIT_PREFIX"} <= named
+    assert {variable for variable in named if f'"{variable}"' not in sources} == set()
+
+
+@each_readme
+def test_every_stack_output_a_readme_reads_is_exported(name: str) -> None:
+    named = set(re.findall(r"pulumi stack output (\w+)", text_of(name)))
+    program = text_of("__main__.py") + text_of("components/stack.py")
+    exported = set(re.findall(r'pulumi\.export\(\s*"(\w+)"', program))
+    assert {"login", "dashboard"} <= named <= exported
+
+
+@each_readme
+def test_what_a_readme_targets_and_invokes_has_the_names_the_stack_gives(name: str) -> None:
+    targeted = set(re.findall(r"'\*\*([A-Z]\w+)\*\*'", text_of(name)))
+    assert targeted == {"EksCluster", "ImageMirrorWebhook"}
+    assert targeted <= composed()
+    assert "--function-name kubeflow-image-copier " in text_of(name)
+    assert '(cluster, "image-copier")' in text_of("components/image_mirror_functions.py")
+    assert "`kubeflow-cn-north-1-image-copy`" in text_of(name)
+    assert '{args.region.name}-image-copy"' in text_of("components/image_mirror_build.py")
+
+
+# -- one text in two languages --------------------------------------------------------------------
+
+
+def test_both_readmes_have_the_same_code_blocks() -> None:
+    english, chinese = (code_blocks(text_of(name)) for name in READMES)
+    assert len(english) > 5
+    assert english == chinese
+
+
+def test_both_readmes_have_the_same_structure_and_name_the_same_things() -> None:
+    english, chinese = (text_of(name) for name in READMES)
+    shape = re.compile(r"^(#{1,3} |\d\. |\| )", re.MULTILINE)
+    assert shape.findall(english) == shape.findall(chinese)
+    first, second = ({*quoted(name)} for name in READMES)
+    assert first == second
+
+
+# -- the picture ----------------------------------------------------------------------------------
+
+
+@each_readme
+def test_the_picture_shows_exactly_the_components_the_program_composes(name: str) -> None:
+    boxes = re.findall(r'^  (\w+)\["<b>(\w+)</b>', picture(name), flags=re.MULTILINE)
+    assert all(node == label for node, label in boxes)
+    shown = {label for _, label in boxes} - {"stack"}
+    assert len(shown) == 5
+    assert shown == composed()
+    arrows = re.findall(r"^  (\w+) -->\|\d+\| (\w+)$", picture(name), flags=re.MULTILINE)
+    assert arrows
+    assert {end for arrow in arrows for end in arrow} <= shown
+
+
+@each_readme
+def test_the_numbers_in_the_picture_add_up_to_its_caption(name: str) -> None:
+    boxes = re.findall(r"<br/>([^\"]+)\"", picture(name))
+    kinds = [kind for box in boxes for kind in box.split(" · ")]
+    total = sum(int(kind.split()[0]) for kind in kinds)
+    assert total > 500
+    assert f"\n{total} resources; " in picture(name)
+
+
+@each_readme
+def test_the_picture_has_the_form_the_generator_writes(name: str) -> None:
+    empty, drawn = diagram([]).splitlines(), picture(name).splitlines()
+    assert drawn[:2] == empty[:2]
+    assert drawn[-1].partition(" ")[2] == empty[-1].partition(" ")[2]
+
+
+# -- decisions ------------------------------------------------------------------------------------
+
+
+def entries() -> dict[str, list[str]]:
+    """Title to the lines below it."""
+    parts = re.split(r"^## (.+)$", text_of("docs/decisions.md"), flags=re.MULTILINE)
+    return {
+        title: [line for line in body.splitlines() if line.strip()]
+        for title, body in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    numbers = [int(title.partition(". ")[0]) for title in entries()]
+    assert len(numbers) >= 19
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("title", entries())
+def test_a_decision_has_its_five_lines(title: str) -> None:
+    lines = [re.fullmatch(r"- \*\*([A-Z][a-z ]+)\*\*: (.+\.)", line) for line in entries()[title]]
+    labels = [line.group(1) for line in lines if line]
+    assert len(lines) == len(labels) == 5
+    assert labels[:3] == ["Context", "Choice", "Reason"]
+    assert "Cost" in labels
+    assert set(labels) <= LABELS
+
+
+def test_files_that_decisions_name_exist() -> None:
+    named = set(
+        re.findall(
+            r"`((?:components|rendering|rehearsal|webhook)/[\w./]*)`",
+            "\n".join(line for lines in entries().values() for line in lines),
+        )
+    )
+    assert len(named) > 5
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
