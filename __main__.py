@@ -29,6 +29,7 @@ region = Region.of(settings.region)
 tags = stack_tags(settings)
 aws = aws_provider(settings, region, tags)
 account_id = account_of(aws)
+registry = registry_of(settings, region, account_id)
 mirrored = settings.image_mirror.wanted(region)
 renders = render_stack(settings, region)
 
@@ -37,6 +38,7 @@ cluster = EksCluster(
     EksClusterArgs(settings=settings, region=region, tags=tags),
     pulumi.ResourceOptions(providers=[aws]),
 )
+ready = [*cluster.ready]
 everywhere = pulumi.ResourceOptions(providers=[aws, cluster.kubernetes_provider])
 
 backend = KubeflowRdsS3Backend(
@@ -63,12 +65,13 @@ if mirrored:
             region=region,
             tags=tags,
             account_id=account_id,
-            images=renders.images,
+            images=tuple(renders.inventory(settings, registry)),
             global_region=settings.image_mirror.build_in(region),
             global_provider=build_provider(settings, region, tags),
         ),
         everywhere,
     )
+    ready += mirror.ready
 
 if settings.gpu_pool.enabled:
     gpu = KarpenterGpuPool(
@@ -84,10 +87,10 @@ if settings.gpu_pool.enabled:
             kubeconfig_json=cluster.kubeconfig_json,
             oidc_provider_arn=cluster.oidc_provider_arn,
             oidc_issuer=cluster.oidc_issuer,
-            image_registry=registry_of(settings, region, account_id) if mirrored else None,
+            image_registry=registry if mirrored else None,
             crds=renders.karpenter_crds.crds,
             device_plugin=renders.device_plugin.objects,
-            ready=cluster.ready,
+            ready=ready,
         ),
         everywhere,
     )
@@ -102,7 +105,7 @@ kubeflow = KubeflowManifests(
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
         cluster_arn=cluster.cluster_arn,
-        ready=cluster.ready,
+        ready=ready,
     ),
     everywhere,
 )
@@ -110,6 +113,6 @@ kubeflow = KubeflowManifests(
 pulumi.export("kubeconfig", cluster.kubeconfig_json)
 pulumi.export("bucket", backend.bucket_name)
 pulumi.export("databaseEndpoint", backend.database_host)
-pulumi.export("registry", registry_of(settings, region, account_id))
+pulumi.export("registry", registry)
 pulumi.export("roleArns", backend.role_arns)
 export_hints(settings, region, cluster, kubeflow.login_secret_arn)

@@ -65,10 +65,12 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
     Attributes:
         registry: ``<ecr host>/<prefix>`` of every copy.
         webhook_url: where the API server sends reviews; secret.
+        ready: what pods that are to be rewritten depend on.
     """
 
     registry: pulumi.Output[str]
     webhook_url: pulumi.Output[str]
+    ready: list[pulumi.Resource]
 
     def __init__(
         self, name: str, args: ImageMirrorWebhookArgs, opts: pulumi.ResourceOptions | None = None
@@ -111,11 +113,12 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             here,
         )
         stage = self._api(name, args, functions.admission)
-        kubernetes_objects.register(
+        configuration = kubernetes_objects.register(
             webhook_configuration(self.webhook_url),
             name=f"{name}-configuration",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[stage]),
         )
+        self.ready = [configuration]
         if args.region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
             pulumi.log.info(
                 f"API Gateway in {args.region.name} answers 403 until the account has an ICP "

@@ -10,10 +10,12 @@ import pulumi
 import pulumi_aws as aws
 
 from components.eks_cluster import EksCluster
+from components.karpenter_objects import artifacts
 from components.kubeflow_rds_s3_backend import KubeflowRdsS3Backend
 from components.region import Region
 from components.settings import Settings, SettingsError, load
 from rendering import Rendered, RenderError, render
+from webhook.reference import parse
 
 _ROOT = Path(__file__).resolve().parent.parent
 _REGISTRY_MARKER = "<<registry.host>>"
@@ -82,11 +84,21 @@ class Renders:
     karpenter_crds: Rendered
     device_plugin: Rendered
 
-    @property
-    def images(self) -> tuple[str, ...]:
-        """Source references of every image, sorted, each once."""
-        parts = (self.kubeflow, self.device_plugin)
-        return tuple(sorted({image.source for part in parts for image in part.images}))
+    def inventory(self, settings: Settings, registry: str | None) -> dict[str, str]:
+        """Every image and chart the platform pulls: where it comes from, where it is pulled from.
+
+        Args:
+            settings: which of the optional parts there are.
+            registry: ``<ECR host>/<prefix>`` of the mirror; None: everything stays at its source.
+        """
+        parts = [self.kubeflow, *([self.device_plugin] if settings.gpu_pool.enabled else [])]
+        sources = {image.source for part in parts for image in part.images}
+        if settings.gpu_pool.enabled:
+            sources.update(artifacts(settings.gpu_pool.karpenter_version))
+        return {
+            source: parse(source).mirrored(registry) if registry else source
+            for source in sorted(sources)
+        }
 
 
 def render_stack(settings: Settings, region: Region) -> Renders:

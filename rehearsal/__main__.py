@@ -18,6 +18,7 @@ from rich.markup import escape
 import rendering
 from components.region import Region
 from components.settings import Settings, SettingsError, from_stack_file
+from components.stack import registry_of, render_stack
 from rehearsal import plan, report, tools
 from rehearsal.bench import bench as measure
 from rehearsal.clouds import ACCOUNT
@@ -28,7 +29,6 @@ from rendering.cache import cache_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 BAD_INPUT, ENGINE_FAILED = 2, 1
-REGISTRY_MARKER = "<<registry.host>>"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -101,7 +101,7 @@ def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) 
             engine = _tools()
         with rendering.absent_sources_allowed():
             rehearsal = _rehearsal(stack, settings, engine)
-            with clock.step(f"{verb}, with the simulated clouds' start"), rehearsal.started():
+            with clock.step(verb), rehearsal.started():
                 outcome = operation(rehearsal)
         if outcome.resources:
             with clock.step("plan files"):
@@ -184,16 +184,13 @@ def _write_plan(rehearsal: Rehearsal, settings: Settings, outcome: Outcome) -> N
 
 
 def _images(settings: Settings) -> list[tuple[str, str]]:
-    """Every image of this process's renders, with the registry in its place."""
+    """Every image and chart the stack pulls, and where it pulls it from."""
     region = Region.of(settings.region)
-    account = settings.account_id or ACCOUNT
-    registry = f"{region.ecr_registry(account)}/{settings.image_mirror.repository_prefix}"
-    journal: Sequence[rendering.Rendered] = getattr(rendering, "journal", ())
-    return [
-        (image.source, image.target.replace(REGISTRY_MARKER, registry))
-        for rendered in journal
-        for image in rendered.images
-    ]
+    registry = registry_of(settings, region, settings.account_id or ACCOUNT)
+    mirrored = settings.image_mirror.wanted(region)
+    with rendering.absent_sources_allowed():
+        renders = render_stack(settings, region)
+    return list(renders.inventory(settings, registry if mirrored else None).items())
 
 
 def _crds_of(digest: str) -> Sequence[Mapping[str, Any]]:
