@@ -76,6 +76,8 @@ class CrdProvider(ResourceProvider):
         return ReadResult(id_=id_, outs=props)
 
     def _apply(self, props: dict[str, Any], names: Sequence[str]) -> None:
+        if not names:
+            return
         bodies = _bodies(crd_bundle_path(props["bundle"]))
         _, api = _connect(props["kubeconfig"])
 

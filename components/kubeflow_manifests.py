@@ -14,7 +14,7 @@ from components.crds import CustomResourceDefinitions
 from components.generated_secret import BcryptHash, GeneratedSecret
 from components.kubernetes_objects import bind, register
 from components.settings import Settings, User
-from rendering import ObjectKey, Rendered
+from rendering import Object, ObjectKey, Rendered
 
 _DEX_PASSWORDS = "dex-passwords"
 
@@ -142,15 +142,38 @@ class KubeflowManifests(pulumi.ComponentResource):
             self._registered[key] = register(bound, opts=self._child(*before))
 
     def _profiles(self) -> None:
-        """One namespace per user; the profile controller must outlive it to run its finalizer."""
-        controllers = [
-            resource
-            for key, resource in self._registered.items()
-            if key.kind == "Deployment" and key.name.startswith("profiles-")
-        ]
+        """One namespace per user; what runs the Profile's finalizer must outlive it."""
+        before = [self._crds, *self._profile_controller()]
         for user in self._args.settings.users:
             role = self._args.profile_roles[user.namespace]
-            register(profile(user, role), opts=self._child(self._crds, *controllers))
+            register(profile(user, role), opts=self._child(*before))
+
+    def _profile_controller(self) -> list[pulumi.Resource]:
+        """Its Deployments and what grants them their rights.
+
+        A controller that lost its rights first leaves the finalizer, and destroy, hanging.
+        """
+        controllers = [
+            obj
+            for obj in self._args.rendered.objects
+            if obj["kind"] == "Deployment" and obj["metadata"]["name"].startswith("profiles-")
+        ]
+        accounts = {_account(controller) for controller in controllers}
+        rights = [obj for obj in self._args.rendered.objects if accounts & _granted(obj)]
+        return [self._registered[ObjectKey.of(obj)] for obj in (*controllers, *rights)]
+
+
+def _account(workload: Object) -> tuple[str, str]:
+    pod = workload["spec"]["template"]["spec"]
+    return workload["metadata"].get("namespace", ""), pod.get("serviceAccountName", "default")
+
+
+def _granted(obj: Object) -> set[tuple[str, str]]:
+    """The service accounts, by namespace and name, that a binding gives rights to."""
+    if obj["kind"] not in ("ClusterRoleBinding", "RoleBinding"):
+        return set()
+    subjects = [each for each in obj.get("subjects") or [] if each["kind"] == "ServiceAccount"]
+    return {(each.get("namespace", ""), each["name"]) for each in subjects}
 
 
 def _hash_variable(index: int) -> str:

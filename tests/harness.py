@@ -38,6 +38,7 @@ class Registered:
     name: str
     inputs: dict[str, Any]
     visible: dict[str, Any]
+    outputs: dict[str, Any]
     secrets: frozenset[str]
     urn: str
     parent: str
@@ -161,6 +162,7 @@ class _RecordingMonitor(mocks.MockMonitor):
                     name=request.name,
                     inputs=_plain(raw),
                     visible=_masked(json_format.MessageToDict(request.object)),
+                    outputs=self.resources[response.urn].state,
                     secrets=frozenset(key for key, value in raw.items() if _holds_secret(value)),
                     urn=response.urn,
                     parent="" if "::pulumi:pulumi:Stack::" in request.parent else request.parent,

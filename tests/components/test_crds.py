@@ -1,0 +1,282 @@
+"""All CRDs of a release are one resource: digests in state, only what changed is applied."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.dynamic.dynamic import serialize_provider
+
+from components import crds
+from components.crds import CrdProvider, CustomResourceDefinitions, digest_of
+from rendering import crd_bundle_path, write_crd_bundle
+from tests.harness import MASKED, Registered, run
+
+ROOT = Path(__file__).parents[2]
+TYPE = "pulumi-python:dynamic:CustomResourceDefinitions"
+KUBECONFIG = json.dumps({"clusters": ["the cluster's address"]})
+ESTABLISHED = [{"type": "Established", "status": "True"}]
+
+
+def crd(name: str, **spec: Any) -> dict[str, Any]:
+    kind = "CustomResourceDefinition"
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": kind, "metadata": {"name": name}} | {
+        "spec": {"group": "tiny.example", **spec}
+    }
+
+
+WIDGETS, GADGETS = crd("widgets.tiny.example"), crd("gadgets.tiny.example")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEFLOW_CACHE", str(tmp_path))
+
+
+class ApiException(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+
+@dataclass
+class FakeApi:
+    """The part of ``ApiextensionsV1Api`` that is used; it remembers what it was asked."""
+
+    applied: dict[str, Any] = field(default_factory=dict[str, Any])
+    options: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    deleted: list[str] = field(default_factory=list[str])
+    connections: list[str] = field(default_factory=list[str])
+    conditions: list[list[dict[str, str]]] = field(default_factory=list[list[dict[str, str]]])
+    delete_status: int = 200
+
+    def patch_custom_resource_definition(self, name: str, body: Any, **options: Any) -> None:
+        self.applied[name] = body
+        self.options.append(options)
+
+    def read_custom_resource_definition_status(self, name: str, **_: Any) -> Any:
+        assert name in self.applied
+        conditions = self.conditions.pop(0) if self.conditions else ESTABLISHED
+        return SimpleNamespace(data=json.dumps({"status": {"conditions": conditions}}))
+
+    def delete_custom_resource_definition(self, name: str) -> None:
+        self.deleted.append(name)
+        if self.delete_status != 200:
+            raise ApiException(self.delete_status)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    fake = FakeApi()
+
+    def connect(kubeconfig: str) -> tuple[Any, Any]:
+        fake.connections.append(kubeconfig)
+        return SimpleNamespace(ApiException=ApiException), fake
+
+    monkeypatch.setattr(crds, "_connect", connect)
+    return fake
+
+
+def props(*given: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
+    """What the resource of these CRDs hands to its provider."""
+    return {
+        "bundle": write_crd_bundle(given),
+        "cluster": "arn:aws-cn:eks:cn-north-1:111122223333:cluster/kubeflow",
+        "digests": {each["metadata"]["name"]: digest_of(each) for each in given},
+        "keep": True,
+        "kubeconfig": KUBECONFIG,
+        **changed,
+    }
+
+
+def registered(given: Sequence[Mapping[str, Any]], **options: Any) -> Registered:
+    cluster = pulumi.Output.from_input("arn:of:cluster")
+
+    def program() -> None:
+        CustomResourceDefinitions(
+            "crds", crds=given, kubeconfig=KUBECONFIG, cluster=cluster, **options
+        )
+
+    return run(program).only(TYPE)
+
+
+# -- what is registered ---------------------------------------------------------------------------
+
+
+def test_a_digest_changes_with_the_crd_and_not_with_the_order_of_its_keys() -> None:
+    assert digest_of(WIDGETS) == digest_of(dict(reversed(WIDGETS.items())))
+    assert digest_of(WIDGETS) != digest_of(crd("widgets.tiny.example", scope="Cluster"))
+    assert len(digest_of(WIDGETS)) == 16
+
+
+def test_state_holds_a_digest_per_crd_and_no_body() -> None:
+    inputs = registered([WIDGETS, GADGETS]).inputs
+    assert inputs["digests"] == {
+        "gadgets.tiny.example": digest_of(GADGETS),
+        "widgets.tiny.example": digest_of(WIDGETS),
+    }
+    assert "tiny.example/v1" not in json.dumps(inputs)
+    assert "spec" not in json.dumps(inputs)
+
+
+def test_the_bodies_lie_in_a_file_named_by_its_content() -> None:
+    named = registered([WIDGETS, GADGETS]).inputs["bundle"]
+    assert json.loads(crd_bundle_path(named).read_text()) == [GADGETS, WIDGETS]
+    assert registered([GADGETS, WIDGETS]).inputs["bundle"] == named
+
+
+def test_the_kubeconfig_is_a_secret_and_nothing_else_is() -> None:
+    visible = registered([WIDGETS]).visible
+    assert [key for key, value in visible.items() if value == MASKED] == ["kubeconfig"]
+
+
+def test_the_crds_outlive_the_stack_unless_told_otherwise() -> None:
+    assert registered([WIDGETS]).inputs["keep"] is True
+    assert registered([WIDGETS], keep=False).inputs["keep"] is False
+
+
+def test_the_provider_in_state_is_a_reference_of_a_few_bytes() -> None:
+    pickled = base64.b64decode(serialize_provider(CrdProvider()))
+    assert len(pickled) < 100
+    assert b"components.crds" in pickled
+
+
+def test_the_provider_in_state_is_the_same_in_every_process() -> None:
+    code = (
+        "from pulumi.dynamic.dynamic import serialize_provider as s; "
+        "from components.crds import CrdProvider; print(s(CrdProvider()), end='')"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert other.stdout == serialize_provider(CrdProvider())
+
+
+# -- diff -----------------------------------------------------------------------------------------
+
+
+def test_unchanged_crds_are_no_change() -> None:
+    assert CrdProvider().diff("id", props(WIDGETS), props(WIDGETS)).changes is False
+
+
+@pytest.mark.parametrize(
+    ("given", "keep"),
+    [
+        ([crd("widgets.tiny.example", scope="Cluster")], True),
+        ([WIDGETS, GADGETS], True),
+        ([], True),
+        ([WIDGETS], False),
+    ],
+    ids=["changed", "added", "removed", "keep"],
+)
+def test_another_crd_or_another_promise_is_an_update(given: list[Any], keep: bool) -> None:
+    diff = CrdProvider().diff("id", props(WIDGETS), props(*given, keep=keep))
+    assert diff.changes
+    assert diff.replaces == []
+
+
+def test_another_cluster_is_a_replacement() -> None:
+    diff = CrdProvider().diff("id", props(WIDGETS), props(WIDGETS, cluster="arn:of:another"))
+    assert diff.changes
+    assert diff.replaces == ["cluster"]
+
+
+def test_a_new_kubeconfig_for_the_same_cluster_is_no_change() -> None:
+    renewed = props(WIDGETS, kubeconfig="{}")
+    assert CrdProvider().diff("id", props(WIDGETS), renewed).changes is False
+
+
+# -- create, update, delete -----------------------------------------------------------------------
+
+
+def test_create_applies_every_crd_on_the_cluster_of_its_kubeconfig(api: FakeApi) -> None:
+    made = CrdProvider().create(props(WIDGETS, GADGETS))
+    assert api.applied == {"gadgets.tiny.example": GADGETS, "widgets.tiny.example": WIDGETS}
+    assert api.connections == [KUBECONFIG]
+    assert made.outs == props(WIDGETS, GADGETS)
+
+
+def test_crds_are_applied_server_side_by_a_manager_of_their_own(api: FakeApi) -> None:
+    CrdProvider().create(props(WIDGETS))
+    assert api.options == [
+        {
+            "field_manager": "kubeflow-crds",
+            "force": True,
+            "_content_type": "application/apply-patch+yaml",
+            "_preload_content": False,
+        }
+    ]
+
+
+def test_create_waits_until_the_api_server_serves_the_kind(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_once(_seconds: float) -> None: ...
+
+    monkeypatch.setattr("time.sleep", at_once)
+    api.conditions = [[], [{"type": "Established", "status": "False"}], ESTABLISHED]
+    CrdProvider().create(props(WIDGETS))
+    assert api.conditions == []
+
+
+def test_a_crd_that_is_never_established_is_named(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crds, "ESTABLISH_SECONDS", 0)
+    api.conditions = [[]]
+    with pytest.raises(TimeoutError, match=r"^CRD widgets\.tiny\.example is not Established after"):
+        CrdProvider().create(props(WIDGETS))
+
+
+def test_update_applies_only_what_changed_or_is_new(api: FakeApi) -> None:
+    changed = crd("widgets.tiny.example", scope="Cluster")
+    new = crd("gizmos.tiny.example")
+    CrdProvider().update("id", props(WIDGETS, GADGETS), props(changed, GADGETS, new))
+    assert api.applied == {"widgets.tiny.example": changed, "gizmos.tiny.example": new}
+
+
+def test_a_crd_that_left_the_release_stays_on_the_cluster(api: FakeApi) -> None:
+    made = CrdProvider().update("id", props(WIDGETS, GADGETS), props(WIDGETS))
+    assert api.deleted == []
+    assert made.outs == props(WIDGETS)
+
+
+def test_an_update_with_nothing_to_apply_needs_no_cluster(api: FakeApi) -> None:
+    CrdProvider().update("id", props(WIDGETS), props(WIDGETS, keep=False))
+    assert api.connections == []
+
+
+def test_delete_keeps_the_crds_and_the_users_objects_with_them(api: FakeApi) -> None:
+    CrdProvider().delete("id", props(WIDGETS))
+    assert api.deleted == api.connections == []
+
+
+def test_delete_removes_the_crds_where_the_stack_was_told_so(api: FakeApi) -> None:
+    CrdProvider().delete("id", props(WIDGETS, GADGETS, keep=False))
+    assert sorted(api.deleted) == ["gadgets.tiny.example", "widgets.tiny.example"]
+
+
+def test_deleting_what_is_gone_already_is_fine(api: FakeApi) -> None:
+    api.delete_status = 404
+    CrdProvider().delete("id", props(WIDGETS, GADGETS, keep=False))
+    assert len(api.deleted) == 2
+
+
+def test_any_other_failure_to_delete_is_told(api: FakeApi) -> None:
+    api.delete_status = 403
+    with pytest.raises(ApiException, match="403"):
+        CrdProvider().delete("id", props(WIDGETS, keep=False))
+
+
+def test_a_refresh_leaves_everything_as_it_is(api: FakeApi) -> None:
+    assert CrdProvider().read("id", props(WIDGETS)).outs == props(WIDGETS)
+    assert api.connections == []

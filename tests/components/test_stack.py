@@ -1,0 +1,138 @@
+"""What a stack needs before its first component: settings, tags, providers, what to copy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.region import Region
+from components.settings import from_mapping
+from components.stack import (
+    Renders,
+    aws_provider,
+    build_provider,
+    registry_of,
+    stack_settings,
+    stack_tags,
+)
+from rendering import ImageUse, Rendered
+from tests.harness import REGIONS, Registered, run
+
+PROVIDER = "pulumi:providers:aws"
+
+
+def account(region: str = "cn-north-1", **sections: Any) -> Registered:
+    settings = from_mapping({"region": region, **sections})
+    tags = {"platform": "kubeflow"}
+    return run(lambda: aws_provider(settings, Region.of(region), tags).urn, region).only(PROVIDER)
+
+
+def builder(region: str, **image_mirror: Any) -> Registered:
+    settings = from_mapping({"region": region, "imageMirror": image_mirror})
+    return run(lambda: build_provider(settings, Region.of(region), {}).urn, region).only(PROVIDER)
+
+
+def rendered(*sources: str) -> Rendered:
+    uses = tuple(ImageUse(source, source, ()) for source in sources)
+    return Rendered((), (), {}, frozenset(), uses, "")
+
+
+def test_settings_come_from_the_stacks_configuration() -> None:
+    config = {"kubeflow:region": "us-west-2", "kubeflow:cluster": json.dumps({"name": "ml"})}
+    told = run(lambda: {"settings": stack_settings().model_dump()}, config=config)
+    assert told.exports["settings"]["region"] == "us-west-2"
+    assert told.exports["settings"]["cluster"]["name"] == "ml"
+
+
+def test_wrong_settings_end_the_program_with_every_sentence_and_no_traceback() -> None:
+    config = {
+        "kubeflow:region": "cn-north-9",
+        "kubeflow:nodeGroup": json.dumps({"min": 5, "max": 2, "desired": 5}),
+    }
+    with pytest.raises(pulumi.RunError) as told:
+        run(stack_settings, config=config)
+    first, second = str(told.value).splitlines()
+    assert "cn-north-9" in first
+    assert "kubeflow:nodeGroup" in second
+
+
+def test_tags_name_project_stack_and_cluster_and_the_settings_own_win() -> None:
+    settings = from_mapping({"region": "cn-north-1", "tags": {"team": "ml", "stack": "own"}})
+    assert run(lambda: {"tags": stack_tags(settings)}).exports["tags"] == {
+        "project": "kubeflow",
+        "stack": "own",
+        "cluster": "kubeflow",
+        "team": "ml",
+    }
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_account_is_asked_in_the_stacks_region(region: str) -> None:
+    inputs = account(region).inputs
+    assert inputs["region"] == region
+    assert json.loads(inputs["defaultTags"]) == {"tags": {"platform": "kubeflow"}}
+
+
+def test_an_account_id_shuts_out_every_other_account() -> None:
+    allowed = account(accountId="111122223333").inputs["allowedAccountIds"]
+    assert json.loads(allowed) == ["111122223333"]
+    assert "allowedAccountIds" not in account().inputs
+
+
+def test_endpoints_send_services_elsewhere() -> None:
+    endpoints = account(endpoints={"s3": "http://127.0.0.1:5000"}).inputs["endpoints"]
+    assert json.loads(endpoints) == [{"s3": "http://127.0.0.1:5000"}]
+    assert "endpoints" not in account().inputs
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "cn-northwest-1"])
+def test_images_are_built_outside_china_with_credentials_of_their_own(region: str) -> None:
+    inputs = builder(region).inputs
+    assert Region.of(inputs["region"]).partition == "aws"
+    assert inputs["profile"] == "kubeflow-build"
+
+
+def test_images_are_built_with_the_stacks_credentials_inside_its_partition() -> None:
+    inputs = builder("us-west-2", enabled=True, buildRegion="us-east-1").inputs
+    assert inputs["region"] == "us-east-1"
+    assert "profile" not in inputs
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
+    settings = from_mapping({"region": region, "imageMirror": {"repositoryPrefix": "own"}})
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    told = registry_of(settings, Region.of(region), "111122223333")
+    assert told == f"111122223333.dkr.ecr.{region}.{suffix}/own"
+
+
+# -- what to copy ---------------------------------------------------------------------------------
+
+
+RENDERS = Renders(rendered("quay.io/b:1", "a:1"), rendered(), rendered("nvcr.io/plugin:1", "a:1"))
+WITHOUT_GPU = from_mapping({"region": "cn-north-1", "gpuPool": {"enabled": False}})
+
+
+def test_every_image_of_the_release_and_the_add_ons_is_copied_once() -> None:
+    told = list(RENDERS.inventory(from_mapping({"region": "cn-north-1"}), None))
+    assert told == sorted(set(told))
+    assert {"a:1", "quay.io/b:1", "nvcr.io/plugin:1"} < set(told)
+    assert any("karpenter" in source for source in told)
+
+
+def test_what_only_the_gpu_pool_needs_is_not_copied_without_it() -> None:
+    assert list(RENDERS.inventory(WITHOUT_GPU, None)) == ["a:1", "quay.io/b:1"]
+
+
+def test_an_image_is_pulled_from_the_mirror_or_from_its_source() -> None:
+    assert RENDERS.inventory(WITHOUT_GPU, "own/prefix") == {
+        "a:1": "own/prefix/docker.io/library/a:1",
+        "quay.io/b:1": "own/prefix/quay.io/b:1",
+    }
+    assert set(RENDERS.inventory(WITHOUT_GPU, None).items()) == {
+        ("a:1", "a:1"),
+        ("quay.io/b:1", "quay.io/b:1"),
+    }

@@ -1,0 +1,295 @@
+"""The whole program, as the engine would see it, for each of the four regions.
+
+Runs ``__main__.py`` itself on the real sources of release 26.03 and the stack files of this
+repository; only AWS, Kubernetes and the engine are simulated.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import runpy
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from components.region import Region
+from rendering.leak_tables import CREDENTIALS
+from tests.harness import MASKED, REGIONS, Recorded, Registered, run
+
+ROOT = Path(__file__).parents[1]
+ACCOUNT = "111122223333"
+CLUSTER = "eks:index:Cluster"
+SECRET = "kubernetes:core/v1:Secret"
+PROFILE = "kubernetes:kubeflow.org/v1:Profile"
+DYNAMIC = "pulumi-python:dynamic"
+BUILD = "aws-build"
+MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
+COMPONENTS = {"EksCluster", "KarpenterGpuPool", "KubeflowManifests", "KubeflowRdsS3Backend"}
+MIRROR = "ImageMirrorWebhook"
+
+
+def stack(region: str, **changed: Mapping[str, Any]) -> Recorded:
+    """The program on the region's own stack file, with some sections replaced."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{region}.yaml").read_text())["config"]
+    config |= {f"kubeflow:{section}": value for section, value in changed.items()}
+    raw = {k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}
+
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    return run(program, region, raw)
+
+
+@pytest.fixture(scope="module", params=REGIONS)
+def made(request: pytest.FixtureRequest) -> Recorded:
+    return stack(request.param)
+
+
+@pytest.fixture
+def region(made: Recorded) -> Region:
+    return Region.of(made.only("pulumi:providers:aws", "aws").inputs["region"])
+
+
+def top(recorded: Recorded) -> set[str]:
+    """The classes of the components that stand directly in the program."""
+    parents = (r for r in recorded.all if not r.parent and not r.type.startswith("pulumi:"))
+    return {r.type.removeprefix("kubeflow:platform:") for r in parents}
+
+
+def text(resource: Registered) -> str:
+    """All inputs as text, the data of Kubernetes Secrets decoded."""
+    inputs = json.dumps(resource.inputs, default=str)
+    if resource.type != SECRET:
+        return inputs
+    data = cast("dict[str, str]", resource.inputs.get("data") or {})
+    return inputs + " ".join(base64.b64decode(value).decode() for value in data.values())
+
+
+def containing(recorded: Recorded, what: str | re.Pattern[str]) -> list[str]:
+    """``type name: value`` of every resource of the stack's own region where it stands."""
+    pattern = what if isinstance(what, re.Pattern) else re.compile(re.escape(what))
+    return [
+        f"{r.type} {r.name}: {found.group()}"
+        for r in recorded.all
+        if BUILD not in (r.provider_name, r.name)
+        for found in [pattern.search(text(r))]
+        if found
+    ]
+
+
+# -- what there is --------------------------------------------------------------------------------
+
+
+def test_the_platform_is_made_of_its_components(made: Recorded, region: Region) -> None:
+    mirror = {MIRROR} if region.partition == "aws-cn" else set[str]()
+    assert top(made) == COMPONENTS | mirror
+
+
+def test_images_come_from_the_accounts_registry_only_where_others_are_out_of_reach(
+    made: Recorded, region: Region
+) -> None:
+    own = f"{ACCOUNT}.dkr.ecr.{region.name}.{region.dns_suffix}/kubeflow/"
+    images = [
+        container["image"]
+        for deployment in made.of("kubernetes:apps/v1:Deployment")
+        for container in deployment.inputs["spec"]["template"]["spec"]["containers"]
+    ]
+    mirrored = {image.startswith(own) for image in images}
+    assert len(images) > 30
+    assert mirrored == {region.partition == "aws-cn"}
+    assert made.none("aws:ecr/repository:Repository") == (region.partition != "aws-cn")
+
+
+def test_the_release_is_there_and_its_crds_are_one_resource(made: Recorded) -> None:
+    objects = [r for r in made.beneath("kubeflow") if r.package == "kubernetes"]
+    assert len(objects) > 500
+    crds = made.only(f"{DYNAMIC}:CustomResourceDefinitions", "kubeflow-crds")
+    assert len(crds.inputs["digests"]) > 50
+    assert made.none("kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition")
+
+
+def test_no_two_resources_are_called_the_same(made: Recorded) -> None:
+    twice = [urn for urn, count in Counter(r.urn for r in made.all).items() if count > 1]
+    assert twice == []
+
+
+def test_the_gpu_pool_can_be_left_out() -> None:
+    recorded = stack("us-west-2", gpuPool={"enabled": False})
+    assert top(recorded) == COMPONENTS - {"KarpenterGpuPool"}
+    assert containing(recorded, "karpenter.sh/v1") == []
+
+
+# -- who makes it ---------------------------------------------------------------------------------
+
+
+def test_every_resource_belongs_to_a_component(made: Recorded) -> None:
+    orphans = {r.type.split(":")[0] for r in made.all if r.custom and not r.parent}
+    assert orphans == {"pulumi"}  # the providers themselves
+
+
+def test_every_resource_has_an_explicit_provider(made: Recorded) -> None:
+    used = {r.package: set[str]() for r in made.all if r.package in ("aws", "kubernetes")}
+    for resource in made.all:
+        used.get(resource.package, set()).add(resource.provider_name)
+    assert used["aws"] <= {"aws", BUILD}
+    assert used["kubernetes"] == {"cluster-kubernetes"}
+
+
+def test_the_clusters_own_children_get_the_explicit_provider(made: Recorded) -> None:
+    assert made.only(CLUSTER).provider_names == {"aws"}
+
+
+def test_nothing_is_asked_of_a_default_provider(made: Recorded) -> None:
+    assert made.asked
+    assert {provider for _, provider in made.asked} <= {"aws", BUILD}
+
+
+def test_another_provider_is_used_only_to_copy_images(made: Recorded, region: Region) -> None:
+    abroad = {r.urn for r in made.all if r.provider_name == BUILD}
+    assert abroad <= {r.urn for r in made.beneath("mirror")}
+    assert bool(abroad) == (region.partition == "aws-cn")
+
+
+# -- what stands in it ----------------------------------------------------------------------------
+
+
+def test_arns_are_of_the_stacks_own_partition(made: Recorded, region: Region) -> None:
+    foreign = re.compile(rf"\barn:(?!{region.partition}:)aws[a-z-]*:\S*")
+    assert containing(made, foreign) == []
+
+
+def test_only_china_knows_chinese_hosts(made: Recorded, region: Region) -> None:
+    assert bool(containing(made, ".com.cn")) == (region.partition == "aws-cn")
+
+
+def test_every_late_value_is_bound(made: Recorded) -> None:
+    assert containing(made, MARKER) == []
+    assert not MARKER.search(json.dumps(made.exports))
+
+
+@pytest.mark.parametrize("published", CREDENTIALS)
+def test_no_credential_that_upstream_publishes_is_left(made: Recorded, published: str) -> None:
+    assert containing(made, published) == []
+
+
+# -- secrets --------------------------------------------------------------------------------------
+
+
+def test_no_generated_secret_can_be_read_anywhere(made: Recorded) -> None:
+    drawn = [r.outputs["value"] for r in made.of(f"{DYNAMIC}:GeneratedSecret")]
+    seen = json.dumps([r.visible for r in made.all])
+    assert len(drawn) >= 4
+    assert [value for value in drawn if value in seen] == []
+
+
+def test_every_password_and_kubeconfig_is_a_secret(made: Recorded) -> None:
+    held = [
+        made.only("aws:rds/instance:Instance").visible["password"],
+        made.only("pulumi:providers:kubernetes").visible["kubeconfig"],
+        *(r.visible["kubeconfig"] for r in made.of(f"{DYNAMIC}:CustomResourceDefinitions")),
+        *(r.visible["password"] for r in made.of(f"{DYNAMIC}:BcryptHash")),
+        *(
+            r.visible["secretString"]
+            for r in made.of("aws:secretsmanager/secretVersion:SecretVersion")
+        ),
+        *(value for r in made.of(SECRET) for value in (r.visible.get("data") or {}).values()),
+    ]
+    assert len(held) > 12
+    assert set(held) == {MASKED}
+
+
+def test_no_kubernetes_secret_has_text_beside_its_data(made: Recorded) -> None:
+    assert [r.name for r in made.of(SECRET) if "stringData" in r.inputs] == []
+
+
+def test_no_secret_is_told_in_a_tag_or_a_name(made: Recorded) -> None:
+    drawn = [r.outputs["value"] for r in made.of(f"{DYNAMIC}:GeneratedSecret")]
+    told = json.dumps([[r.name, r.inputs.get("tags"), r.inputs.get("name")] for r in made.all])
+    assert [value for value in drawn if value in told] == []
+
+
+# -- how it hangs together ------------------------------------------------------------------------
+
+
+def test_a_users_profile_is_removed_while_its_controller_can_still_do_so(made: Recorded) -> None:
+    (profile,) = made.of(PROFILE)
+    assert made.dependencies_of(profile) >= {
+        (f"{DYNAMIC}:CustomResourceDefinitions", "kubeflow-crds"),
+        ("kubernetes:apps/v1:Deployment", "kubeflow/profiles-deployment"),
+        (
+            "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
+            "profiles-cluster-rolebinding",
+        ),
+    }
+
+
+def test_dex_gets_a_hash_per_user(made: Recorded) -> None:
+    assert set(made.only(SECRET, "auth/dex-passwords").inputs["data"]) == {"DEX_USER_PASSWORD_0"}
+
+
+def test_namespaces_wait_for_the_nodes(made: Recorded) -> None:
+    waiting = made.dependencies_of(made.only("kubernetes:core/v1:Namespace", "kubeflow"))
+    assert "aws:eks/nodeGroup:NodeGroup" in {kind for kind, _ in waiting}
+
+
+def test_pods_wait_for_the_webhook_that_gives_them_reachable_images(
+    made: Recorded, region: Region
+) -> None:
+    waiting = made.dependencies_of(made.only("kubernetes:core/v1:Namespace", "kubeflow"))
+    mirror = [each for each in waiting if "MutatingWebhookConfiguration" in each[0]]
+    assert bool(mirror) == (region.partition == "aws-cn")
+
+
+def test_everything_reads_the_same_bucket_and_database(made: Recorded) -> None:
+    config = made.only("kubernetes:core/v1:ConfigMap", "kubeflow/pipeline-install-config")
+    data = config.inputs["data"]
+    assert data["bucketName"] == made.exports["bucket"]
+    assert {data["dbHost"], data["mysqlHost"]} == {made.exports["databaseEndpoint"]}
+
+
+# -- what it tells --------------------------------------------------------------------------------
+
+
+def test_only_the_kubeconfig_is_a_secret_output(made: Recorded) -> None:
+    assert made.secret_exports == {"kubeconfig"}
+    assert json.loads(made.exports["kubeconfig"])["kind"] == "Config"
+
+
+def test_the_outputs_are_those_a_person_needs(made: Recorded, region: Region) -> None:
+    assert {
+        "cluster",
+        "kubeconfig",
+        "dashboard",
+        "login",
+        "verify",
+        "console",
+        "bucket",
+        "databaseEndpoint",
+        "registry",
+        "roleArns",
+    } == set(made.exports)
+    assert made.exports["cluster"] == "kubeflow"
+    assert made.exports["bucket"].endswith(region.name)
+    assert made.exports["databaseEndpoint"].endswith(f".{region.name}.rds.{region.dns_suffix}")
+    assert made.exports["registry"] == f"{region.ecr_registry(ACCOUNT)}/kubeflow"
+
+
+def test_the_hints_are_commands_for_this_region(made: Recorded, region: Region) -> None:
+    connect = f"aws eks update-kubeconfig --region {region.name} --name kubeflow && kubectl "
+    assert made.exports["dashboard"].startswith(connect)
+    assert made.exports["verify"].startswith(connect)
+    assert f"--region {region.name} --secret-id arn:{region.partition}:" in made.exports["login"]
+
+
+def test_a_role_is_told_per_service_account_that_reads_artifacts(
+    made: Recorded, region: Region
+) -> None:
+    roles = made.exports["roleArns"]
+    assert {"ml-pipeline", "ml-pipeline-ui"} <= set(roles)
+    assert all(arn.startswith(f"arn:{region.partition}:iam::{ACCOUNT}:") for arn in roles.values())
