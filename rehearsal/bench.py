@@ -43,9 +43,9 @@ def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> Non
         subprocess.CalledProcessError: a measured run failed; it has said why.
     """
     previews: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    count = int(_measured("stack", stack, str(pulumi_cli), "0")["resources"])  # also warms up
     for number in range(1, rounds + 1):
-        full = _measured("stack", stack, str(pulumi_cli), "0")
-        empty = _measured("empty", stack, str(pulumi_cli), str(full["resources"]))
+        full, empty = _pair(stack, str(pulumi_cli), count, full_first=number % 2 == 1)
         previews.append((full, empty))
         console.print(
             f"preview {number}: {full['resources']} resources {full['seconds']:.1f} s, "
@@ -63,6 +63,17 @@ def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> Non
     peak = max(full["peak"] for full, _ in previews)
     table.add_row("peak memory of our process", f"{peak} MiB", "", "", "1024 MiB")
     console.print(table)
+
+
+def _pair(
+    stack: str, cli: str, count: int, *, full_first: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One measurement of each side, in turns so that neither is always the first."""
+    if full_first:
+        full = _measured("stack", stack, cli, "0")
+        return full, _measured("empty", stack, cli, str(count))
+    empty = _measured("empty", stack, cli, str(count))
+    return _measured("stack", stack, cli, "0"), empty
 
 
 def _row(pairs: list[tuple[float, float]]) -> tuple[str, str, str]:

@@ -10,11 +10,8 @@ changes. Nothing here opens a connection beyond the loopback interface.
 from __future__ import annotations
 
 import gc
-import os
 import re
 import runpy
-import secrets
-import shutil
 import sys
 import time
 from collections import Counter
@@ -22,37 +19,27 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-import yaml
 from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
-from semver import VersionInfo
+from pulumi.runtime.proto import engine_pb2
 
 from rehearsal.failures import quiet_loop_end, sentence_of, told
 from rehearsal.preload import Preload
 from rehearsal.providers import Simulation
 from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
+from rehearsal.workspace import EngineWorkspace
 
 Program = Callable[[], Any]
 
 # Providers the engine makes for itself, one per package and version; nobody asked for them.
 _DEFAULT_PROVIDER = re.compile(r"::pulumi:providers:[\w-]+::default(_|$)")
 
-_OFFLINE = {
-    "PULUMI_SKIP_UPDATE_CHECK": "true",
-    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-    "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
-    "PULUMI_SKIP_CONFIRMATIONS": "true",
-    "PULUMI_K8S_CLIENT_TIMEOUT": "1",
-}
 
-# The engine lives for seconds: collecting its garbage less often saves a tenth of its time.
-_SHORT_LIVED = {"GOGC": os.environ.get("GOGC", "300")}
-
-_NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+_STACK_FRAMES = 12
 
 
 class EngineFailure(Exception):
@@ -123,8 +110,13 @@ class Rehearsal:
         self.build = build.resolve()
         self.simulation = simulation
         self._program = program or self._main_program
-        self._pulumi = pulumi
-        self._checkpoints = checkpoints
+        self._workspace = EngineWorkspace(
+            project=self.project,
+            stack=stack,
+            build=self.build,
+            pulumi=pulumi,
+            checkpoints=checkpoints,
+        )
         self._run = _Run()
         self._handle: auto.Stack | None = None
         self._preload: Preload | None = None
@@ -134,10 +126,11 @@ class Rehearsal:
         """Serves the simulated clouds and opens the stack, for as long as the context lasts."""
         if self._program == self._main_program:
             self._preload = Preload(self.project)
-        with simulated_clouds(
+        clouds = simulated_clouds(
             self.simulation, lambda: self._run.recorder, python_path=self.project
-        ) as listening:
-            stack = self._open()
+        )
+        with _lean_interpreter(), clouds as listening:
+            stack = self._workspace.open(self._inline)
             attached = {"PULUMI_DEBUG_PROVIDERS": listening()}
             stack.workspace.env_vars = {**stack.workspace.env_vars, **attached}
             self._handle = stack
@@ -188,8 +181,7 @@ class Rehearsal:
         start = time.monotonic()
         outputs: dict[str, Any] = {}
         try:
-            with _no_collector():
-                result = operation(self._handle, lambda event: _watch(run, event))
+            result = operation(self._handle, lambda event: _watch(run, event))
         except Exception as failure:
             if run.failure is not None:
                 raise EngineFailure([told(run.failure, self.project)], run.failure) from None
@@ -210,6 +202,7 @@ class Rehearsal:
             self._preload.wait()
         settings: Any = runtime.SETTINGS
         settings.monitor = run.recorder.watch(settings.monitor)
+        settings.engine = _WithoutDebug(settings.engine)
         try:
             return self._program()
         except BaseException as failure:
@@ -223,98 +216,45 @@ class Rehearsal:
             sys.path.insert(0, str(self.project))
         runpy.run_path(str(self.project / "__main__.py"), run_name="__main__")
 
-    # -- the engine's own files -------------------------------------------------------------------
 
-    def _open(self) -> auto.Stack:
-        work = self._write_project()
-        state = self.build / "state"
-        state.mkdir(parents=True, exist_ok=True)
-        options = auto.LocalWorkspaceOptions(
-            work_dir=str(work),
-            pulumi_home=str(self._home()),
-            pulumi_command=_command(self._pulumi),
-            env_vars={
-                **_OFFLINE,
-                **_SHORT_LIVED,
-                **({} if self._checkpoints else _NO_CHECKPOINTS),
-                "PULUMI_BACKEND_URL": state.as_uri(),
-                "PULUMI_CONFIG_PASSPHRASE_FILE": str(self._passphrase_file()),
-            },
-        )
-        name = cast(str, yaml.safe_load((work / "Pulumi.yaml").read_text())["name"])
-        return auto.create_or_select_stack(
-            self.stack, project_name=name, program=self._inline, opts=options
-        )
+class _WithoutDebug:
+    """The engine as a program sees it, without the SDK's debug messages.
 
-    def _write_project(self) -> Path:
-        """A copy of the project's two files for the engine, which writes into them."""
-        work = self.build / "project"
-        work.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.project / "Pulumi.yaml", work / "Pulumi.yaml")
-        settings = self.project / f"Pulumi.{self.stack}.yaml"
-        target = work / f"Pulumi.{self.stack}.yaml"
-        own = yaml.safe_load(settings.read_text()) if settings.exists() else {}
-        config = cast("dict[str, Any]", (own or {}).get("config") or {})
-        kept = yaml.safe_load(target.read_text()) if target.exists() else {}
-        # Another passphrase or key encrypted the real stack's secrets; no rehearsal can read them.
-        copied = {"config": _without_secure(config)} if config else {}
-        salt = (kept or {}).get("encryptionsalt")
-        target.write_text(yaml.safe_dump(copied | ({"encryptionsalt": salt} if salt else {})))
-        return work
+    The SDK sends several per resource, each a call the program waits for, and the engine drops them
+    unless a person debugs it: a quarter of the processor time of a preview.
+    """
 
-    def _home(self) -> Path:
-        """The engine's own folder, in which it can't write its automatic log.
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
 
-        The CLI encrypts and compresses every property it sees into ``logs/``, 6 MB and 40 % of its
-        time per preview, and has no switch for it; it goes on without when there is no such folder
-        (pkg/logging/encrypted.go, StartLogging).
-        """
-        home = self.build / "home"
-        home.mkdir(parents=True, exist_ok=True)
-        logs = home / "logs"
-        if logs.is_dir():
-            shutil.rmtree(logs)
-        logs.touch()
-        return home
+    def Log(self, request: Any, *args: Any, **options: Any) -> Any:  # noqa: N802  (protocol's name)
+        if request.severity != engine_pb2.DEBUG:
+            return self._engine.Log(request, *args, **options)
+        return None
 
-    def _passphrase_file(self) -> Path:
-        path = self.build / "passphrase"
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(24))
-        return path
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
 
 
 @contextmanager
-def _no_collector() -> Generator[None]:
-    """Without the cyclic garbage collector: a tenth less time for 10 MiB more memory."""
+def _lean_interpreter() -> Generator[None]:
+    """Python without two things that cost a run of a thousand resources a second each.
+
+    The cyclic garbage collector would walk a million live objects again and again; what a run
+    leaves is set aside for good, because collecting it takes two seconds, now or when the process
+    ends. And the SDK sends the call stack with every resource, of which the innermost frames are
+    the program's and the other half is ours.
+    """
     enabled = gc.isenabled()
     gc.disable()
+    sys.tracebacklimit = _STACK_FRAMES
     try:
         yield
     finally:
+        del sys.tracebacklimit
+        gc.freeze()
         if enabled:
             gc.enable()
-
-
-def _without_secure(value: Any) -> Any:
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value)
-        if set(items) == {"secure"}:
-            return "rehearsal"
-        return {key: _without_secure(item) for key, item in items.items()}
-    if isinstance(value, list):
-        return [_without_secure(item) for item in cast("list[Any]", value)]
-    return value
-
-
-def _command(path: Path) -> auto.PulumiCommand:
-    # PulumiCommand insists on ROOT/bin/pulumi and asks for the version again; tools has done both.
-    command = auto.PulumiCommand.__new__(auto.PulumiCommand)
-    command.command = str(path)
-    command.version = VersionInfo(3, 259, 0)
-    return command
 
 
 def _watch(run: _Run, event: Any) -> None:

@@ -34,13 +34,11 @@ def told(failure: BaseException, project: Path) -> str:
     if type(failure).__module__ != "builtins" and text:
         return text
     inside = [
-        frame
-        for frame in traceback.extract_tb(failure.__traceback__)
-        if Path(frame.filename).is_relative_to(project)
+        (Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(failure.__traceback__)
+        if Path(frame.f_code.co_filename).is_relative_to(project)
     ]
-    place = ""
-    if inside:
-        place = f" ({Path(inside[-1].filename).relative_to(project)}, line {inside[-1].lineno})"
+    place = f" ({inside[-1][0].relative_to(project)}, line {inside[-1][1]})" if inside else ""
     name = type(failure).__name__
     return f"{name}: {text}{place}" if text else f"{name}{place}"
 

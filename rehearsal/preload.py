@@ -13,6 +13,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pulumi
+from pulumi import _types  # pyright: ignore[reportPrivateUsage]
+
 _ALIASES = {"aws": "pulumi_aws", "k8s": "pulumi_kubernetes", "eks": "pulumi_eks"}
 _USE = re.compile(r"\b(aws|k8s|eks)\.((?:[a-z_0-9]+\.)*)([A-Z]\w*)")
 
@@ -32,8 +35,11 @@ class Preload:
     def _run(self) -> None:
         for module, name in sorted(set(classes_of(self._project))):
             try:
-                # The SDKs' lazy modules load when something in them is looked at.
-                getattr(importlib.import_module(module), name)
+                # The SDKs' lazy modules load when something in them is looked at, and some only
+                # when the types of a resource's outputs are.
+                found = getattr(importlib.import_module(module), name)
+                if issubclass(found, pulumi.Resource):
+                    _types.resource_types(found)
             except Exception:  # noqa: S112  (the program itself will say what is wrong, if it is)
                 continue
 
