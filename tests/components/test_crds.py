@@ -99,9 +99,9 @@ def props(*given: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
 
 
 def registered(given: Sequence[Mapping[str, Any]], **options: Any) -> Registered:
-    cluster = pulumi.Output.from_input("arn:of:cluster")
-
     def program() -> None:
+        # Made inside: an Output outside needs an event loop that an earlier test may have closed.
+        cluster = pulumi.Output.from_input("arn:of:cluster")
         CustomResourceDefinitions(
             "crds", crds=given, kubeconfig=KUBECONFIG, cluster=cluster, **options
         )
