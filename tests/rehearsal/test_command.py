@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rehearsal import __main__ as command
+from rehearsal.engine import EngineFailure
+from rendering import LeakError
 
 
 @pytest.fixture
@@ -43,3 +45,21 @@ def test_every_problem_of_a_stack_is_told_at_once(root: Path) -> None:
     assert result.exit_code == command.BAD_INPUT
     assert "region" in result.stderr
     assert "nodeGroup" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [(LeakError([]), command.BAD_INPUT), (ValueError("no"), command.ENGINE_FAILED)],
+    ids=["a leak", "a bug"],
+)
+def test_a_failure_inside_the_program_is_told_apart_from_bad_input(
+    root: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception, code: int
+) -> None:
+    def fails(*_: object) -> None:
+        told = RuntimeError("One sentence.")
+        told.__cause__ = cause
+        raise EngineFailure(["One sentence."], told)
+
+    monkeypatch.setattr(command, "from_stack_file", fails)
+    result = run("preview")
+    assert (result.exit_code, result.stderr.strip()) == (code, "One sentence.")
