@@ -66,6 +66,8 @@ class _Construction:
         self.request = request
         self.plain = plain
         self.unknown = simulation.unknowns and request.dryRun
+        # In a preview a child that exists answers with its id: then its outputs are in the state.
+        self.exists = True
         # Children live where the component's AWS provider is.
         provider = recorder.find(request.providers.get("aws", "").rsplit("::", 1)[0])
         region = provider.inputs.get("region") if provider else None
@@ -99,7 +101,7 @@ class _Construction:
         for child in _children(request.type)(made):
             self._register(child)
         state = request.inputs
-        if not self.unknown:
+        if not self.unknown or self.exists:
             _, outputs = self.cloud.outputs(request.type, request.name, self.plain)
             state = wire.answer(request.inputs, self.plain, {**outputs, **self.references})
         self.monitor.RegisterResourceOutputs(
@@ -124,6 +126,7 @@ class _Construction:
             )
         )
         self.urns[child["name"]] = answer.urn
+        self.exists = self.exists and (bool(answer.id) or not child["custom"])
         if child["output"]:
             self.references[child["output"]] = {
                 wire.SIGNATURE: wire.RESOURCE,

@@ -1,0 +1,70 @@
+"""The whole Beijing stack on the real engine: its life, and a first preview that knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from rehearsal.engine import Rehearsal
+from rehearsal.providers import Simulation
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK = "cn-north-1"
+Begin = Callable[..., AbstractContextManager[Rehearsal]]
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def begin(cli: Path, tmp_path: Path) -> Begin:
+    """Starts a rehearsal of the project; ``edit`` changes the stack file's text beforehand."""
+
+    def start(*, unknowns: bool = False, edit: tuple[str, str] = ("", "")) -> object:
+        project = tmp_path / "project"
+        project.mkdir(exist_ok=True)
+        for name in ("Pulumi.yaml", "__main__.py", "components", "manifests", "webhook"):
+            if not (project / name).exists():
+                (project / name).symlink_to(ROOT / name)
+        text = (ROOT / f"Pulumi.{STACK}.yaml").read_text()
+        assert edit[0] in text
+        (project / f"Pulumi.{STACK}.yaml").write_text(text.replace(*edit) if edit[0] else text)
+        return Rehearsal(
+            project=project,
+            stack=STACK,
+            build=tmp_path / "build",
+            pulumi=cli,
+            simulation=Simulation(region=STACK, unknowns=unknowns),
+        ).started()
+
+    return start  # pyright: ignore[reportReturnType]
+
+
+def test_the_platform_is_made_changed_left_alone_and_taken_away(begin: Begin) -> None:
+    with begin() as rehearsal:
+        made = rehearsal.up().changes
+    assert set(made) == {"create"}
+    everything = made["create"]
+    assert everything > 900
+
+    with begin(edit=("maxGpus: 8", "maxGpus: 16")) as rehearsal:
+        changed = rehearsal.up()
+    touched = [urn for urn, operation in changed.operations.items() if operation != "same"]
+    assert changed.changes == {"same": everything - 1, "update": 1}
+    assert "karpenter.sh/v1:NodePool" in touched[0]
+
+    with begin(edit=("maxGpus: 8", "maxGpus: 16")) as rehearsal:
+        assert rehearsal.up().changes == {"same": everything}
+        assert rehearsal.destroy().changes == {"delete": everything}
+
+
+def test_a_first_preview_shows_every_resource_though_no_value_is_known(begin: Begin) -> None:
+    """As a real cloud answers before anything exists; ids, hosts and ARNs are unknown."""
+    with begin(unknowns=True) as rehearsal:
+        first = rehearsal.preview()
+        made = rehearsal.up()
+        again = rehearsal.preview()
+    assert {one.urn for one in first.resources} == {one.urn for one in made.resources}
+    assert set(again.changes) == {"same"}
