@@ -1,7 +1,7 @@
 STACK ?= cn-north-1
 PYTHON_OF_PROJECT := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy lint test bench
+.PHONY: help setup preview up destroy diagram lint test bench
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -11,6 +11,9 @@ setup:
 
 preview up destroy: setup  ## the whole stack STACK on the real engine and simulated clouds
 	@$(PYTHON_OF_PROJECT) -m rehearsal $@ --stack $(STACK)
+
+diagram: preview  ## the picture in both READMEs, from the plan
+	@$(PYTHON_OF_PROJECT) -m rehearsal diagram --stack $(STACK)
 
 lint: setup  ## ruff (lint and format) and pyright (strict)
 	@.venv/bin/ruff check .

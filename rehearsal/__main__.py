@@ -24,11 +24,13 @@ from rehearsal.bench import bench as measure
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.providers import Simulation
+from rehearsal.recording import Planned
 from rehearsal.sources import absent_sources
 from rendering.cache import cache_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 BAD_INPUT, ENGINE_FAILED = 2, 1
+DIAGRAM_BEGINS, DIAGRAM_ENDS = "<!-- architecture:begin -->", "<!-- architecture:end -->"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -57,6 +59,16 @@ def refresh(stack: Stack = "cn-north-1") -> None:
 def destroy(stack: Stack = "cn-north-1") -> None:
     """Deletes the stack from the simulated clouds."""
     _rehearse(stack, "destroy", lambda rehearsal: rehearsal.destroy())
+
+
+@app.command()
+def diagram(stack: Stack = "cn-north-1") -> None:
+    """Puts the diagram of the last preview into both READMEs."""
+    drawn = (ROOT / "build" / stack / "architecture.md").read_text()
+    for readme in ROOT.glob("README*.md"):
+        before, _, rest = readme.read_text().partition(DIAGRAM_BEGINS)
+        _, _, after = rest.partition(DIAGRAM_ENDS)
+        readme.write_text(f"{before}{DIAGRAM_BEGINS}\n{drawn}{DIAGRAM_ENDS}{after}")
 
 
 @app.command()
@@ -104,6 +116,8 @@ def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) 
             with clock.step(verb), rehearsal.started():
                 outcome = operation(rehearsal)
         if outcome.resources:
+            with clock.step("leak check"):
+                refuse_leaks(settings, outcome.resources)
             with clock.step("plan files"):
                 _write_plan(rehearsal, settings, outcome)
     console.print(report.changes_table(outcome))
@@ -178,6 +192,31 @@ def _fail(problems: Sequence[str], code: int) -> None:
 # -- plan files -----------------------------------------------------------------------------------
 
 
+def refuse_leaks(settings: Settings, resources: Sequence[Planned]) -> None:
+    """The render was checked before late values came in; here with them, as it would be applied.
+
+    Raises:
+        LeakError: object, path and value of each.
+    """
+    region = Region.of(settings.region)
+    mirrored = settings.image_mirror.wanted(region)
+    leaks = rendering.find_leaks(
+        [made for each in resources if (made := plan.kubernetes_object(each))],
+        partition=region.partition,
+        dns_suffix=region.dns_suffix,
+        registry=_registry(settings) if mirrored else None,
+        in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+        bound=True,
+    )
+    if leaks:
+        raise rendering.LeakError(leaks)
+
+
+def _registry(settings: Settings) -> str:
+    region = Region.of(settings.region)
+    return registry_of(settings, region, settings.account_id or ACCOUNT)
+
+
 def _write_plan(rehearsal: Rehearsal, settings: Settings, outcome: Outcome) -> None:
     for path in plan.write(rehearsal.build, outcome.resources, _images(settings), _crds_of):
         _say(f"wrote {path.relative_to(ROOT)}")
@@ -186,11 +225,10 @@ def _write_plan(rehearsal: Rehearsal, settings: Settings, outcome: Outcome) -> N
 def _images(settings: Settings) -> list[tuple[str, str]]:
     """Every image and chart the stack pulls, and where it pulls it from."""
     region = Region.of(settings.region)
-    registry = registry_of(settings, region, settings.account_id or ACCOUNT)
     mirrored = settings.image_mirror.wanted(region)
     with rendering.absent_sources_allowed():
         renders = render_stack(settings, region)
-    return list(renders.inventory(settings, registry if mirrored else None).items())
+    return list(renders.inventory(settings, _registry(settings) if mirrored else None).items())
 
 
 def _crds_of(digest: str) -> Sequence[Mapping[str, Any]]:

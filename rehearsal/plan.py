@@ -92,6 +92,12 @@ def in_dependency_order(resources: Sequence[Planned]) -> list[Planned]:
     return ordered
 
 
+def kubernetes_object(planned: Planned) -> Mapping[str, Any] | None:
+    """The Kubernetes object a resource is; None for AWS, Helm releases and CRD bundles."""
+    made = planned.inputs
+    return made if planned.type.startswith("kubernetes:") and "apiVersion" in made else None
+
+
 def kubernetes_yaml(ordered: Sequence[Planned], crds_of: Bodies | None = None) -> str:
     """Every Kubernetes object as a YAML stream, in order; CRDs where their resource is."""
     documents: list[str] = []
@@ -100,7 +106,7 @@ def kubernetes_yaml(ordered: Sequence[Planned], crds_of: Bodies | None = None) -
             bundle = planned.inputs.get("bundle")
             if isinstance(bundle, str):
                 documents += [_document(crd) for crd in crds_of(bundle)]
-        elif planned.type.startswith("kubernetes:") and "apiVersion" in (made := planned.inputs):
+        elif (made := kubernetes_object(planned)) is not None:
             documents.append(_document(made))
     return "".join(documents)
 

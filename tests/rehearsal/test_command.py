@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from components.settings import from_mapping
 from rehearsal import __main__ as command
 from rehearsal.engine import EngineFailure
 from rendering import LeakError
+from tests.rehearsal.test_plan import obj
 
 
 @pytest.fixture
@@ -45,6 +48,24 @@ def test_every_problem_of_a_stack_is_told_at_once(root: Path) -> None:
     assert result.exit_code == command.BAD_INPUT
     assert "region" in result.stderr
     assert "nodeGroup" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("region", "value", "leaks"),
+    [
+        ("cn-north-1", "arn:aws:iam::111122223333:role/editor", True),
+        ("cn-north-1", "arn:aws-cn:iam::111122223333:role/editor", False),
+        ("us-west-2", "s3.cn-north-1.amazonaws.com.cn", True),
+        ("us-gov-west-1", "arn:aws-us-gov:iam::111122223333:role/editor", False),
+    ],
+)
+def test_a_late_value_that_leaves_its_partition_stops_the_rehearsal(
+    region: str, value: str, leaks: bool
+) -> None:
+    settings = from_mapping({"region": region})
+    resources = [obj("ConfigMap", "settings", data={"value": value})]
+    with pytest.raises(LeakError, match="settings") if leaks else nullcontext():
+        command.refuse_leaks(settings, resources)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal.architecture import diagram
 from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation
 
@@ -44,7 +45,9 @@ def begin(cli: Path, tmp_path: Path) -> Begin:
 
 def test_the_platform_is_made_changed_left_alone_and_taken_away(begin: Begin) -> None:
     with begin() as rehearsal:
-        made = rehearsal.up().changes
+        up = rehearsal.up()
+    made = up.changes
+    assert diagram(up.resources) in (ROOT / "README.md").read_text(), "run `make diagram`"
     assert set(made) == {"create"}
     everything = made["create"]
     assert everything > 900
