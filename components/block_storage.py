@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from components.irsa import irsa_trust
+from components.kubernetes_objects import register
 from components.region import Region
 
 # The service account of the add-on's controller (EKS user guide, ebs-csi.html).
@@ -89,21 +91,29 @@ class BlockStorage(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[attachment, *args.after]),
         )
-        default_class = k8s.storage.v1.StorageClass(
-            f"{name}-gp3",
-            metadata={
-                "name": "gp3",
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-            },
-            provisioner="ebs.csi.aws.com",
-            parameters={"type": "gp3", "encrypted": "true"},
-            # A volume lives in one zone: it is made where the pod was placed.
-            volume_binding_mode="WaitForFirstConsumer",
-            allow_volume_expansion=True,
-            reclaim_policy="Delete",
+        default_class = register(
+            gp3_class(),
+            name=f"{name}-gp3",
             opts=pulumi.ResourceOptions(
                 parent=self, provider=args.kubernetes_provider, depends_on=[driver]
             ),
         )
         self.ready = [driver, default_class]
         self.register_outputs({"roleArn": role.arn, "storageClass": "gp3"})
+
+
+def gp3_class() -> dict[str, Any]:
+    """The default StorageClass: encrypted gp3, made in the zone where the pod was placed."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": "gp3",
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": "ebs.csi.aws.com",
+        "parameters": {"type": "gp3", "encrypted": "true"},
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": True,
+        "reclaimPolicy": "Delete",
+    }
