@@ -18,7 +18,6 @@ from components.stack import (
     build_provider,
     export_hints,
     late_values,
-    registry_of,
     render_stack,
     stack_settings,
     stack_tags,
@@ -29,7 +28,7 @@ region = Region.of(settings.region)
 tags = stack_tags(settings)
 aws = aws_provider(settings, region, tags)
 account_id = account_of(aws)
-registry = registry_of(settings, region, account_id)
+registry = settings.image_mirror.registry(region, account_id)
 mirrored = settings.image_mirror.wanted(region)
 renders = render_stack(settings, region)
 
@@ -58,6 +57,7 @@ backend = KubeflowRdsS3Backend(
 )
 
 if mirrored:
+    build = build_provider(settings, region, tags)
     mirror = ImageMirrorWebhook(
         "mirror",
         ImageMirrorWebhookArgs(
@@ -67,7 +67,8 @@ if mirrored:
             account_id=account_id,
             images=tuple(renders.inventory(settings, registry)),
             global_region=settings.image_mirror.build_in(region),
-            global_provider=build_provider(settings, region, tags),
+            global_provider=build,
+            global_account_id=account_of(build),
         ),
         everywhere,
     )

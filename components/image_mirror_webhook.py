@@ -38,7 +38,7 @@ class ImageMirrorWebhookArgs:
         account_id: account of the stack's region.
         images: every image the platform pulls, as its source names it.
         tags: AWS tags.
-        global_account_id: account of the global region; None asks its provider.
+        global_account_id: account of the global region's provider.
     """
 
     settings: Settings
@@ -48,7 +48,7 @@ class ImageMirrorWebhookArgs:
     account_id: str
     images: Sequence[str]
     tags: Mapping[str, str]
-    global_account_id: str | None = None
+    global_account_id: str
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
@@ -78,7 +78,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:ImageMirrorWebhook", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
         prefix = args.settings.image_mirror.repository_prefix
-        registry = f"{args.region.ecr_registry(args.account_id)}/{prefix}"
+        registry = args.settings.image_mirror.registry(args.region, args.account_id)
         self.registry = pulumi.Output.from_input(registry)
         ImageRepositories(
             f"{name}-repositories",
@@ -93,7 +93,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 build_region=args.global_region,
                 build_provider=args.global_provider,
                 account_id=args.account_id,
-                build_account_id=args.global_account_id or _account_of(args.global_provider),
+                build_account_id=args.global_account_id,
                 registry=registry,
                 tags=args.tags,
             ),
@@ -233,7 +233,3 @@ def webhook_configuration(url: pulumi.Input[str]) -> dict[str, Any]:
             }
         ],
     }
-
-
-def _account_of(provider: aws.Provider) -> str:
-    return aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id

@@ -142,6 +142,10 @@ class ImageMirrorSettings(_Section):
         """Whether a stack of that region mirrors images."""
         return mirror_wanted(self.enabled, region)
 
+    def registry(self, region: Region, account_id: str) -> str:
+        """Registry host and repository prefix of the account's copies."""
+        return f"{region.ecr_registry(account_id)}/{self.repository_prefix}"
+
     def build_in(self, region: Region) -> Region:
         """The region whose CodeBuild copies images into that one."""
         return Region.of(self.build_region or region.mirror_region)

@@ -124,11 +124,6 @@ def render_stack(settings: Settings, region: Region) -> Renders:
         raise pulumi.RunError(str(error)) from error
 
 
-def registry_of(settings: Settings, region: Region, account_id: str) -> str:
-    """Registry host and repository prefix of the account's image mirror."""
-    return f"{region.ecr_registry(account_id)}/{settings.image_mirror.repository_prefix}"
-
-
 def late_values(
     settings: Settings,
     region: Region,
@@ -142,7 +137,7 @@ def late_values(
         "region.name": region.name,
         "region.partition": region.partition,
         "region.dns-suffix": region.dns_suffix,
-        "registry.host": registry_of(settings, region, account_id),
+        "registry.host": settings.image_mirror.registry(region, account_id),
         "s3.host": region.service_host("s3"),
         "sts.host": region.service_host("sts"),
         "bucket.name": backend.bucket_name,

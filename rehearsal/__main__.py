@@ -18,7 +18,7 @@ from rich.markup import escape
 import rendering
 from components.region import Region
 from components.settings import Settings, SettingsError, from_stack_file
-from components.stack import registry_of, render_stack
+from components.stack import render_stack
 from rehearsal import plan, report, tools
 from rehearsal.bench import bench as measure
 from rehearsal.clouds import ACCOUNT
@@ -214,7 +214,7 @@ def refuse_leaks(settings: Settings, resources: Sequence[Planned]) -> None:
 
 def _registry(settings: Settings) -> str:
     region = Region.of(settings.region)
-    return registry_of(settings, region, settings.account_id or ACCOUNT)
+    return settings.image_mirror.registry(region, settings.account_id or ACCOUNT)
 
 
 def _write_plan(rehearsal: Rehearsal, settings: Settings, outcome: Outcome) -> None:

@@ -38,6 +38,7 @@ def stack(region: str, build_region: str) -> Recorded:
                 global_region=Region.of(build_region),
                 global_provider=aws.Provider("aws-build", region=build_region),
                 account_id=ACCOUNT,
+                global_account_id=ACCOUNT,
                 images=IMAGES,
                 tags={"project": "kubeflow"},
             ),

@@ -14,7 +14,6 @@ from components.stack import (
     Renders,
     aws_provider,
     build_provider,
-    registry_of,
     stack_settings,
     stack_tags,
 )
@@ -105,7 +104,7 @@ def test_images_are_built_with_the_stacks_credentials_inside_its_partition() -> 
 def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
     settings = from_mapping({"region": region, "imageMirror": {"repositoryPrefix": "own"}})
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    told = registry_of(settings, Region.of(region), "111122223333")
+    told = settings.image_mirror.registry(Region.of(region), "111122223333")
     assert told == f"111122223333.dkr.ecr.{region}.{suffix}/own"
 
 
