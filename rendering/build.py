@@ -92,17 +92,21 @@ def render(
             KustomizeFailed, DuplicateObject, OrderCycle, LeakError.
     """
     folder = folder.resolve()
-    release = load(folder)
     project, inside = _project_of(folder)
+    parts = {inside: load(folder)}
+    release = parts[inside]
+    for included in release.includes:
+        parts[Path("manifests") / included] = load(project / "manifests" / included)
     asked: dict[str, Any] = {
         "partition": partition,
         "dns_suffix": dns_suffix,
         "registry": registry,
         "in_region": sorted(in_region_registries),
-        "folder": folder_digest(folder),
+        "folders": {str(part): folder_digest(project / part) for part in parts},
     }
     try:
-        obtained = {s.name: sources.obtain(s, project, bundles) for s in release.sources}
+        wanted = {s.name: s for part in parts.values() for s in part.sources}
+        obtained = {n: sources.obtain(s, project, bundles) for n, s in wanted.items()}
     except sources.SourcesUnavailable as error:
         if not _allowed:
             raise
@@ -115,7 +119,7 @@ def render(
     rendered = _remembered(release.name, key)
     if rendered is None:
         started = time.monotonic()
-        text = _built(folder, inside, release, obtained, tool)
+        text = _built(project, parts, obtained, tool)
         _report(release.name, f"kustomize {tool.version} has built", started)
         rendered = _rendered(text, key, asked)
         cache.write_render(key, _to_stored(rendered), list(rendered.crds))
@@ -186,23 +190,23 @@ def _project_of(folder: Path) -> tuple[Path, Path]:
 
 
 def _built(
-    folder: Path,
-    inside: Path,
-    release: Release,
+    project: Path,
+    parts: Mapping[Path, Release],
     obtained: Mapping[str, sources.Unpacked],
     tool: kustomize.Kustomize,
 ) -> str:
+    """Builds the first of ``parts``, in a copy that has the others and all sources beside it."""
     with tempfile.TemporaryDirectory(prefix="kubeflow-render-") as temporary:
         # kustomize compares real paths, and the temporary folder can be behind a link (macOS).
         work = Path(temporary).resolve()
-        copy = work / inside
-        shutil.copytree(folder, copy)
         (work / "sources").mkdir()
         for name, source in obtained.items():
             (work / "sources" / name).symlink_to(source.folder, target_is_directory=True)
-        for item in release.files:
-            _copy(obtained, item.source, item.path, copy, item.to)
-        return kustomize.build(tool, copy)
+        for inside, part in parts.items():
+            shutil.copytree(project / inside, work / inside)
+            for item in part.files:
+                _copy(obtained, item.source, item.path, work / inside, item.to)
+        return kustomize.build(tool, work / next(iter(parts)))
 
 
 def _copy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -68,15 +68,30 @@ class Pipelines(_Strict):
     credentials: tuple[str, ...] = ()
 
 
+class CodeImage(_Strict):
+    """An image the platform can pull although no object names it: it stands in a program's code."""
+
+    image: str
+    needed: Literal["install", "feature", "example"]
+    where: str
+    """Which program names it, and the source of that knowledge."""
+
+
 class Release(_Strict):
     name: str
     kubernetes: VersionRange = VersionRange()
     kustomize: VersionRange = VersionRange()
+    includes: tuple[str, ...] = ()
+    """Other folders under ``manifests/`` that the kustomization names as ``../<folder>``; their
+    sources and files come with them."""
     sources: tuple[Source, ...] = ()
     files: tuple[CopiedFiles, ...] = ()
+    upstream: str | None = None
+    """The kustomization below ``sources/`` that this release is a changed copy of."""
     pipelines: Pipelines | None = None
-    settings: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Free room for what a release says to people and tools outside the render."""
+    images: tuple[CodeImage, ...] = ()
+    settings: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    """Late value -> the places that carry it, as ``Kind namespace/name#path``."""
 
 
 def version_parts(version: str) -> tuple[int, ...]:
