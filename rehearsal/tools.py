@@ -7,7 +7,6 @@ second run finds what the first one got.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -16,24 +15,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from rendering.cache import cache_folder
+from rehearsal.go_tools import GoProgram, Say, alone, build, go, tool_folder
 
 PULUMI_VERSION = "3.259.0"
 PULUMI_OLDEST = (3, 200, 0)
 KUSTOMIZE_VERSION = "5.7.1"
 _INSTALLER = "https://get.pulumi.com/install.sh"
-_PULUMI_MODULE = Path(__file__).parent / "pulumi-cli"
-_PULUMI_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 _REACH_SECONDS = 5
 _INSTALL_SECONDS = 600
-_BUILD_SECONDS = 3600
 
 
 class ToolMissing(Exception):
@@ -60,8 +55,6 @@ class Tool:
     def path(self) -> Path:
         return Path(self.command[0])
 
-
-Say = Callable[[str], None]
 
 _WAYS = {
     "Pulumi CLI": "There is no Pulumi CLI: put one on PATH, or let this machine reach Pulumi's own "
@@ -154,27 +147,38 @@ def _pulumi_on_path(say: Say) -> Found | None:
     return (path,), version, f"on PATH, {path}"
 
 
-def _pulumi_folder() -> Path:
-    return cache_folder("tools") / f"pulumi-{PULUMI_VERSION}"
+def _pulumi_program() -> GoProgram:
+    return GoProgram(
+        name="pulumi",
+        version=PULUMI_VERSION,
+        module=Path(__file__).parent / "pulumi-cli",
+        package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+        variables={
+            "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": f"v{PULUMI_VERSION}"
+        },
+        takes="about 5 minutes on two cores",
+    )
 
 
 def _pulumi_cached(_: Say) -> Found | None:
     # The installer makes bin/pulumi, our own build makes pulumi.
-    for path in (_pulumi_folder() / "pulumi", _pulumi_folder() / "bin" / "pulumi"):
+    program = _pulumi_program()
+    for path in (program.path, program.folder / "bin" / "pulumi"):
         if path.exists():
             return (str(path),), PULUMI_VERSION, f"in the cache, {path}"
     return None
 
 
 def _pulumi_got(say: Say) -> Found | None:
-    with _alone(_pulumi_folder(), say):
+    program = _pulumi_program()
+    with alone(program.folder, say):
         found = _pulumi_cached(say)
-        if found or not (_pulumi_installed(say) or _pulumi_built(say)):
+        if found or not (_pulumi_installed(program.folder, say) or build(program, say)):
             return found
         return _pulumi_cached(say)
 
 
-def _pulumi_installed(say: Say) -> bool:
+def _pulumi_installed(folder: Path, say: Say) -> bool:
     try:
         urllib.request.urlopen(_INSTALLER, timeout=_REACH_SECONDS).close()
     except (OSError, urllib.error.URLError) as failure:
@@ -187,30 +191,11 @@ def _pulumi_installed(say: Say) -> bool:
         "import sys; from pulumi.automation import PulumiCommand; from semver import VersionInfo; "
         "PulumiCommand.install(root=sys.argv[1], version=VersionInfo.parse(sys.argv[2]))"
     )
-    command = [sys.executable, "-c", program, str(_pulumi_folder()), PULUMI_VERSION]
+    command = [sys.executable, "-c", program, str(folder), PULUMI_VERSION]
     if _run(command, seconds=_INSTALL_SECONDS) is None:
         say("Pulumi's own installer failed; building the CLI instead")
         return False
     return True
-
-
-def _pulumi_built(say: Say) -> bool:
-    go = shutil.which("go")
-    if go is None:
-        say("There is no Go on PATH to build the Pulumi CLI with")
-        return False
-    folder = _pulumi_folder()
-    source = folder / "source"
-    shutil.copytree(_PULUMI_MODULE, source, dirs_exist_ok=True)
-    flag = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI_VERSION}"
-    say(f"Building the Pulumi CLI {PULUMI_VERSION} with Go: about 5 minutes on two cores, once")
-    return _go(
-        [go, "build", "-o", str(folder / "pulumi.new"), "-ldflags", flag, _PULUMI_PACKAGE],
-        say,
-        cwd=source,
-        made=folder / "pulumi.new",
-        final=folder / "pulumi",
-    )
 
 
 # -- kustomize ------------------------------------------------------------------------------------
@@ -223,7 +208,7 @@ def _kustomize_on_path(_: Say) -> Found | None:
 
 
 def _kustomize_folder() -> Path:
-    return cache_folder("tools") / f"kustomize-{KUSTOMIZE_VERSION}"
+    return tool_folder("kustomize", KUSTOMIZE_VERSION)
 
 
 def _kustomize_cached(_: Say) -> Found | None:
@@ -241,62 +226,20 @@ def _kustomize_in_kubectl(_: Say) -> Found | None:
 
 
 def _kustomize_built(say: Say) -> Found | None:
-    go = shutil.which("go")
-    if go is None:
+    if shutil.which("go") is None:
         return None
     folder = _kustomize_folder()
-    with _alone(folder, say):
+    with alone(folder, say):
         if found := _kustomize_cached(say):
             return found
         say(f"Building kustomize {KUSTOMIZE_VERSION} with Go: under a minute, once")
-        built = folder / "bin"
-        built_here = _go(
-            [go, "install", f"sigs.k8s.io/kustomize/kustomize/v5@v{KUSTOMIZE_VERSION}"],
+        bin_folder = folder / "bin"
+        built = go(
+            ["install", "-v", f"sigs.k8s.io/kustomize/kustomize/v5@v{KUSTOMIZE_VERSION}"],
             say,
             cwd=folder,
-            made=built / "kustomize",
+            made=bin_folder / "kustomize",
             final=folder / "kustomize",
-            GOBIN=str(built),
+            GOBIN=str(bin_folder),
         )
-        return _kustomize_cached(say) if built_here else None
-
-
-# -- building -------------------------------------------------------------------------------------
-
-
-def _go(command: list[str], say: Say, *, cwd: Path, made: Path, final: Path, **env: str) -> bool:
-    start = time.monotonic()
-    # A workspace of the caller's (GOFLAGS=-mod=..., go.work) is not ours to build in.
-    clean = {**os.environ, "GOFLAGS": "", "GOWORK": "off", **env}
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            cwd=cwd,
-            env=clean,
-            timeout=_BUILD_SECONDS,
-            capture_output=True,
-            text=True,
-        )
-    except subprocess.TimeoutExpired:
-        say(f"Go did not finish in {_BUILD_SECONDS // 60} minutes")
-        return False
-    if done.returncode != 0:
-        say("Go could not build it: " + (done.stderr.strip().splitlines() or ["no message"])[-1])
-        return False
-    made.replace(final)
-    say(f"Built {final} in {time.monotonic() - start:.0f} s")
-    return True
-
-
-@contextmanager
-def _alone(folder: Path, say: Say) -> Generator[None]:
-    """One process at a time gets a tool; the others wait and find it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another process is getting this tool; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        return _kustomize_cached(say) if built else None

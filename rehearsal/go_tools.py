@@ -1,0 +1,133 @@
+"""Builds a program from a Go module that pins all it needs, into the cache, once per version."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+
+from rendering.cache import cache_folder
+
+Say = Callable[[str], None]
+
+_BUILD_SECONDS = 3600
+_WORD_EVERY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class GoProgram:
+    """A program and the module that pins it.
+
+    Args:
+        name: of the program and of its file.
+        version: without ``v``.
+        module: a folder with ``go.mod`` and ``go.sum``.
+        package: import path of the program's ``main``.
+        variables: Go variables set at link time, by import path and name.
+        takes: what a first build costs, for people.
+    """
+
+    name: str
+    version: str
+    module: Path
+    package: str
+    variables: dict[str, str]
+    takes: str
+
+    @property
+    def folder(self) -> Path:
+        return tool_folder(self.name, self.version)
+
+    @property
+    def path(self) -> Path:
+        """Where the finished program is, or will be."""
+        return self.folder / self.name
+
+
+def tool_folder(name: str, version: str) -> Path:
+    """The cache's folder for one version of a tool."""
+    return cache_folder("tools") / f"{name}-{version}"
+
+
+def obtain(program: GoProgram, say: Say) -> Path | None:
+    """The program from the cache, else built; None: it can't be built here, ``say`` knows why."""
+    with alone(program.folder, say):
+        return program.path if program.path.exists() or build(program, say) else None
+
+
+def build(program: GoProgram, say: Say) -> bool:
+    """Builds ``program`` unless there is no Go; True: it is at ``program.path``.
+
+    Call it ``alone``: two builds at once would write the same files.
+    """
+    if shutil.which("go") is None:
+        say(f"There is no Go on PATH to build {program.name} with")
+        return False
+    # A copy, so that Go never writes into the project.
+    source = program.folder / "source"
+    shutil.copytree(program.module, source, dirs_exist_ok=True)
+    flags = " ".join(f"-X {variable}={value}" for variable, value in program.variables.items())
+    made = program.folder / f"{program.name}.new"
+    say(f"Building {program.name} {program.version} with Go: {program.takes}, once")
+    command = ["build", "-v", "-o", str(made), "-ldflags", flags, program.package]
+    return go(command, say, cwd=source, made=made, final=program.path)
+
+
+def go(arguments: list[str], say: Say, *, cwd: Path, made: Path, final: Path, **env: str) -> bool:
+    """Runs ``go`` with ``-v`` among its arguments; moves what it made into place."""
+    start = time.monotonic()
+    # A workspace of the caller's (GOFLAGS=-mod=..., go.work) is not ours to build in.
+    clean = {**os.environ, "GOFLAGS": "", "GOWORK": "off", **env}
+    last: deque[str] = deque(["no message"], maxlen=1)
+    count, word_due = 0, start + _WORD_EVERY_SECONDS
+    with subprocess.Popen(
+        ["go", *arguments],
+        cwd=cwd,
+        env=clean,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None  # noqa: S101 - it is a pipe
+        limit = Timer(_BUILD_SECONDS, process.kill)
+        limit.daemon = True
+        limit.start()
+        for line in process.stderr:  # -v: a line per package
+            count += 1
+            last.append(line.strip())
+            if time.monotonic() > word_due:
+                word_due = time.monotonic() + _WORD_EVERY_SECONDS
+                say(f"  {count} packages after {time.monotonic() - start:.0f} s")
+        code = process.wait()
+        limit.cancel()
+    seconds = time.monotonic() - start
+    if seconds >= _BUILD_SECONDS:
+        say(f"Go did not finish in {_BUILD_SECONDS // 60} minutes")
+        return False
+    if code != 0:
+        say(f"Go could not build it: {last[0]}")
+        return False
+    made.replace(final)
+    say(f"Built {final} in {seconds:.0f} s")
+    return True
+
+
+@contextmanager
+def alone(folder: Path, say: Say) -> Generator[None]:
+    """One process at a time gets a tool; the others wait and find it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another process is getting this tool; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
