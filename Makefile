@@ -1,7 +1,7 @@
 STACK ?= cn-north-1
 PYTHON_OF_PROJECT := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy diagram lint test bench
+.PHONY: help setup preview up destroy diagram lint test test-cluster bench golden
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -21,8 +21,19 @@ lint: setup  ## ruff (lint and format) and pyright (strict)
 	@.venv/bin/pyright
 
 test: lint  ## everything a contributor needs to trust a change
+	@tests/packages.sh mariadb-server openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m pytest
+
+golden: setup  ## each release's golden difference to its upstream, from the sources
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m rendering.golden
+
+test-cluster: setup  ## every object of the Beijing stack on a real Kubernetes API server
+	@tests/packages.sh etcd-server openssl
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.cluster.api_server
+	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/cluster
 
 bench: setup  ## the benchmark table, as ratios
 	@$(PYTHON_OF_PROJECT) -m rehearsal bench --stack $(STACK)

@@ -82,15 +82,7 @@ class CrdProvider(ResourceProvider):
         _, api = _connect(props["kubeconfig"])
 
         def apply(name: str) -> None:
-            # The answer stays bytes: as typed models, 5 MB of schemas take minutes to read.
-            api.patch_custom_resource_definition(
-                name,
-                bodies[name],
-                field_manager=FIELD_MANAGER,
-                force=True,
-                _content_type="application/apply-patch+yaml",
-                _preload_content=False,
-            )
+            _apply_one(api, bodies[name])
             _await_established(api, name)
 
         with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
@@ -107,6 +99,23 @@ def _connect(kubeconfig: str) -> tuple[Any, Any]:
 
     connection: Any = config.new_client_from_config_dict(json.loads(kubeconfig))
     return client, client.ApiextensionsV1Api(connection)
+
+
+def _apply_one(api: Any, crd: Mapping[str, Any]) -> None:
+    # The server takes a CRD at the version it is written in only, and release 1.5.1 has v1beta1.
+    api.api_client.call_api(
+        f"/apis/{crd['apiVersion']}/customresourcedefinitions/{crd['metadata']['name']}",
+        "PATCH",
+        query_params=[("fieldManager", FIELD_MANAGER), ("force", "true")],
+        header_params={
+            "Accept": "application/json",
+            "Content-Type": "application/apply-patch+yaml",
+        },
+        body=crd,
+        auth_settings=["BearerToken"],
+        # The answer stays bytes: as typed models, 5 MB of schemas take minutes to read.
+        _preload_content=False,
+    )
 
 
 def _await_established(api: Any, name: str) -> None:

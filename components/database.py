@@ -9,14 +9,12 @@ import pulumi
 import pulumi_aws as aws
 
 from components.generated_secret import GeneratedSecret
+from components.kept_secret import KeptSecret, keep
 from components.settings import DatabaseSettings
 
 PORT = 3306
-KATIB_DATABASE = "katib"
-"""Katib only creates its table, never its database (katib v0.19 pkg/db/v1beta1/mysql)."""
 _USERNAME = "kubeflow"
 _PASSWORD_LENGTH = 32
-_SECRET_RECOVERY_DAYS = 7
 
 _EVERY_VERSION = {
     # Katib's driver and MLMD's connector have no TLS setting (katib v0.19 pkg/db,
@@ -31,13 +29,13 @@ _EVERY_VERSION = {
     "long_query_time": "2",
     "log_output": "FILE",
 }
-# MLMD asks for mysql_native_password and nothing else (google/ml-metadata issue 178). The master
-# user gets the plugin in force when the instance is created, so the group must exist before it.
-_MLMD_CAN_LOG_IN = {
-    "8.4": {"authentication_policy": "*:mysql_native_password"},
-    "8.0": {"default_authentication_plugin": "mysql_native_password"},
-}
-_AT_RESTART = frozenset({"authentication_policy", "default_authentication_plugin"})
+# MLMD asks for mysql_native_password and nothing else (google/ml-metadata issue 178). RDS user
+# guide, MySQL.KnownIssuesAndLimitations.authentication-plugin: 8.4 still has the plugin and this
+# parameter makes it the default; no other one is needed to load it. 8.0 uses it and refuses to be
+# told otherwise. The master user gets the plugin in force when the instance is created, so the
+# group must exist before it.
+_MLMD_CAN_LOG_IN = {"8.4": {"authentication_policy": "*:mysql_native_password"}}
+_AT_RESTART = frozenset({"authentication_policy"})
 
 
 def family(engine_version: str) -> str:
@@ -82,17 +80,20 @@ class DatabaseArgs:
 
 
 class Database(pulumi.ComponentResource):
-    """Makes: subnet group, security group, parameter group, generated password, instance, secret.
+    """Makes: subnet group, security group, parameter group, master password, instance, secret.
 
-    Outputs:
-        host, port, username, password (secret), secret_arn.
+    It makes no database: components/database_users.py says which there are, and the Job that makes
+    the users makes them too. The master password leaves this component in its secret only. Nobody
+    rotates it: RDS changes it some time after it says so, and only that Job logs in with it.
+
+    Attributes:
+        host, port: where the database is.
+        master: the master user's secret, a JSON object of texts: username, password, host, port.
     """
 
     host: pulumi.Output[str]
     port: pulumi.Output[int]
-    username: pulumi.Output[str]
-    password: pulumi.Output[str]
-    secret_arn: pulumi.Output[str]
+    master: KeptSecret
 
     def __init__(
         self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None
@@ -103,15 +104,14 @@ class Database(pulumi.ComponentResource):
         self._here = pulumi.ResourceOptions(parent=self)
         # Letters and digits only: RDS refuses / @ " and space, and a URL needs no quoting.
         generated = GeneratedSecret(f"{name}-password", length=_PASSWORD_LENGTH, opts=self._here)
-        self.password = generated.value
         # Drawn anew with every instance: a second life of the stack finds its snapshot's name free.
         self._life = generated.id
-        instance = self._instance(self._subnets(), self._firewall(), self._parameters())
+        password = generated.value
+        instance = self._instance(password, self._subnets(), self._firewall(), self._parameters())
         self.host = instance.address
         self.port = instance.port
-        self.username = instance.username
-        self.secret_arn = self._secret(instance)
-        self.register_outputs({"host": self.host, "port": self.port, "secret_arn": self.secret_arn})
+        self.master = self._secret(instance, password)
+        self.register_outputs({"host": self.host, "port": self.port, "secret_arn": self.master.arn})
 
     def _tags(self, role: str) -> dict[str, str]:
         return {**self._args.tags, "Name": f"{self._args.cluster}-{role}"}
@@ -167,6 +167,7 @@ class Database(pulumi.ComponentResource):
 
     def _instance(
         self,
+        password: pulumi.Output[str],
         subnets: aws.rds.SubnetGroup,
         firewall: aws.ec2.SecurityGroup,
         group: aws.rds.ParameterGroup,
@@ -179,9 +180,8 @@ class Database(pulumi.ComponentResource):
             engine="mysql",
             engine_version=settings.engine_version,
             instance_class=settings.instance_class,
-            db_name=KATIB_DATABASE,
             username=_USERNAME,
-            password=self.password,
+            password=password,
             port=PORT,
             allocated_storage=settings.storage_gib,
             max_allocated_storage=settings.max_storage_gib,
@@ -212,31 +212,18 @@ class Database(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
-    def _secret(self, instance: aws.rds.Instance) -> pulumi.Output[str]:
-        secret = aws.secretsmanager.Secret(
+    def _secret(self, instance: aws.rds.Instance, password: pulumi.Output[str]) -> KeptSecret:
+        return keep(
             f"{self._name}-master",
-            name_prefix=f"{self._args.cluster}/kubeflow/database-",
+            prefix=f"{self._args.cluster}/kubeflow/database-",
             description=f"Master user of the database of {self._args.cluster}",
-            kms_key_id=self._args.key_arn,
-            recovery_window_in_days=_SECRET_RECOVERY_DAYS,
+            values={
+                "username": instance.username,
+                "password": password,
+                "host": instance.address,
+                "port": instance.port.apply(str),
+            },
+            key_arn=self._args.key_arn,
             tags=self._tags("database"),
             opts=self._here,
         )
-        aws.secretsmanager.SecretVersion(
-            f"{self._name}-master",
-            secret_id=secret.id,
-            secret_string=pulumi.Output.secret(
-                pulumi.Output.json_dumps(
-                    {
-                        "engine": "mysql",
-                        "host": instance.address,
-                        "port": instance.port,
-                        "username": instance.username,
-                        "password": self.password,
-                        "dbInstanceIdentifier": instance.identifier,
-                    }
-                )
-            ),
-            opts=self._here,
-        )
-        return secret.arn

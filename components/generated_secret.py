@@ -18,7 +18,10 @@ LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
 
 class GeneratedSecretProvider(ResourceProvider):
-    """Draws once from the system's random source; the value lives until its shape changes."""
+    """Draws once from the system's random source; the value lives until its shape changes.
+
+    ``generation`` is missing where nobody rotates, also in states from before there was one.
+    """
 
     serialize_as_secret_always = False
 
@@ -27,7 +30,8 @@ class GeneratedSecretProvider(ResourceProvider):
         return CreateResult(id_=secrets.token_hex(8), outs={**props, "value": value})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        changed = [key for key in ("alphabet", "length") if _olds.get(key) != _news.get(key)]
+        keys = ("alphabet", "generation", "length")
+        changed = [key for key in keys if _olds.get(key) != _news.get(key)]
         return DiffResult(changes=bool(changed), replaces=changed)
 
 
@@ -59,6 +63,7 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
     Args:
         length: characters.
         alphabet: what to draw from; letters and digits fit every consumer and need no quoting.
+        generation: any text; another one draws a new value. Empty: it never changes.
 
     Outputs:
         value: the text; a secret.
@@ -72,6 +77,7 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
         *,
         length: int = 32,
         alphabet: str = LETTERS_AND_DIGITS,
+        generation: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         if length < 1 or len(set(alphabet)) < 2:
@@ -79,7 +85,12 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
         super().__init__(
             GeneratedSecretProvider(),
             name,
-            {"length": length, "alphabet": alphabet, "value": None},
+            {
+                "length": length,
+                "alphabet": alphabet,
+                **({"generation": generation} if generation else {}),
+                "value": None,
+            },
             _keeping_secret(opts, "value"),
         )
         # Secret also before the engine has answered, whatever a provider answers.

@@ -28,7 +28,7 @@ class KubeflowManifestsArgs:
         tags: AWS tags of the login secret.
         rendered: the release's objects with ``<<late values>>`` still in them.
         values: the late values by name; an Output stays an Output in the fields that use it.
-        profile_roles: namespace to the IAM role of its ``default-editor``.
+        profile_roles: namespace to the IAM role of its ``default-editor``, if it has one.
         kubeconfig: kubeconfig as JSON, for the one resource that is not the Kubernetes provider's.
         cluster_arn: identity of the cluster the CRDs belong to.
         ready: what anything that runs pods waits for: nodes, DNS, the CNI.
@@ -145,7 +145,7 @@ class KubeflowManifests(pulumi.ComponentResource):
         """One namespace per user; what runs the Profile's finalizer must outlive it."""
         before = [self._crds, *self._profile_controller()]
         for user in self._args.settings.users:
-            role = self._args.profile_roles[user.namespace]
+            role = self._args.profile_roles.get(user.namespace)
             register(profile(user, role), opts=self._child(*before))
 
     def _profile_controller(self) -> list[pulumi.Resource]:
@@ -189,23 +189,22 @@ def _dex_user(index: int, user: User) -> dict[str, str]:
     }
 
 
-def profile(user: User, role_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """The Profile of one user; its ``default-editor`` assumes ``role_arn``.
+def profile(user: User, role_arn: pulumi.Input[str] | None) -> dict[str, Any]:
+    """The Profile of one user; its ``default-editor`` assumes ``role_arn`` if there is one.
 
     ``annotateOnly`` keeps the profile controller from rewriting the role's trust policy, which the
     stack owns (kubeflow/kubeflow PR 6887).
     """
+    identity = {
+        "kind": "AwsIamForServiceAccount",
+        "spec": {"awsIamRole": role_arn, "annotateOnly": True},
+    }
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": "Profile",
         "metadata": {"name": user.namespace},
         "spec": {
             "owner": {"kind": "User", "name": user.email},
-            "plugins": [
-                {
-                    "kind": "AwsIamForServiceAccount",
-                    "spec": {"awsIamRole": role_arn, "annotateOnly": True},
-                }
-            ],
+            **({"plugins": [identity]} if role_arn is not None else {}),
         },
     }

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from components import certificates
 from components.artifact_store import ArtifactStore, ArtifactStoreArgs
-from components.backend_policies import Policy, artifact_access, backend_key
+from components.backend_policies import Policy, artifact_access, backend_key, secret_reading
 from components.database import Database, DatabaseArgs
+from components.database_authorities import DatabaseAuthorities
+from components.database_users import USERS, DatabaseUsers, DatabaseUsersArgs
 from components.irsa import ServiceAccount, irsa_trust
+from components.kept_secret import KeptSecret, keep
 from components.region import Region
 from components.settings import Settings
 
 KUBEFLOW = "kubeflow"
 EDITOR = "default-editor"
 """The service account Pipelines runs, notebooks and Katib trials use in every profile."""
+_MASTER = "database-master"
+_ARTIFACTS = "artifacts"
+_READERS: Mapping[str, Sequence[ServiceAccount]] = {
+    # The second is that of release 1.5.1, whose secrets come through the Secrets Store CSI driver.
+    "database-clients": [(KUBEFLOW, "database-clients"), (KUBEFLOW, "kubeflow-secrets-manager-sa")],
+    "database-init": [("kubeflow-database", "database-init")],
+}
+"""Role -> the service accounts that bring secrets into the cluster with it."""
 _KEY_DELETION_DAYS = 30
 
 
@@ -47,27 +59,30 @@ class KubeflowRdsS3BackendArgs:
 
 
 class KubeflowRdsS3Backend(pulumi.ComponentResource):
-    """Makes: one KMS key, the database, the bucket, an IAM role per service account.
+    """Makes: one KMS key, database and users, the bucket, roles for service accounts.
 
-    With ``artifacts.credentials: static-key`` also one IAM user limited to the bucket, its key kept
-    in Secrets Manager, for releases whose Pipelines cannot assume a role; otherwise no key exists.
+    With ``artifacts.credentials: static-key`` one IAM user limited to the bucket takes the place of
+    the roles that reach artifacts, its key kept in Secrets Manager, for releases whose Pipelines
+    cannot assume a role; otherwise no key exists.
 
     Attributes:
-        bucket_name, bucket_arn, database_host, database_port, database_username: for the manifests.
-        database_password: secret.
-        database_secret_arn: Secrets Manager secret with the master user as JSON.
-        role_arns: ``ml-pipeline``, ``ml-pipeline-ui`` and ``profile-default-editor`` (the first
-            user's).
-        profile_role_arns: a role per profile namespace, limited to that namespace's artifacts.
+        bucket_name, bucket_arn, database_host, database_port: for the manifests.
+        database_authorities: PEM text of the roots the database's certificate goes back to.
+        secrets: where they are kept: one per component of ``database_users.USERS``,
+            ``database-master`` and, with a static key, ``artifacts``.
+        role_arns: ``database-clients`` (reads all secrets but the master's) and
+            ``database-init`` (reads the database's, the master's too); without a static key also
+            ``ml-pipeline``, ``ml-pipeline-ui`` and ``profile-default-editor`` (the first user's).
+        profile_role_arns: a role per profile namespace, limited to that namespace's artifacts; none
+            with a static key.
     """
 
     bucket_name: pulumi.Output[str]
     bucket_arn: pulumi.Output[str]
     database_host: pulumi.Output[str]
     database_port: pulumi.Output[int]
-    database_username: pulumi.Output[str]
-    database_password: pulumi.Output[str]
-    database_secret_arn: pulumi.Output[str]
+    database_authorities: pulumi.Input[str]
+    secrets: dict[str, KeptSecret]
     role_arns: dict[str, pulumi.Output[str]]
     profile_role_arns: dict[str, pulumi.Output[str]]
 
@@ -84,18 +99,21 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         self._cluster = args.settings.cluster.name
         self._key = self._encryption_key()
         self._bucket()
-        self._connect(self._database())
-        self.profile_role_arns = {
-            user.namespace: self._profile_role(user.namespace) for user in args.settings.users
-        }
-        self.role_arns = self._platform_roles()
+        self.database_authorities = self._authorities()
+        self.secrets = self._users(self._database())
+        self.profile_role_arns, platform_roles = {}, {}
         if args.settings.artifacts.credentials == "static-key":
-            self._static_key()
+            self.secrets[_ARTIFACTS] = self._static_key()
+        else:
+            self.profile_role_arns = {
+                user.namespace: self._profile_role(user.namespace) for user in args.settings.users
+            }
+            platform_roles = self._platform_roles()
+        self.role_arns = {**platform_roles, **self._reader_roles()}
         self.register_outputs(
             {
                 "bucket_name": self.bucket_name,
                 "database_host": self.database_host,
-                "database_secret_arn": self.database_secret_arn,
                 "role_arns": self.role_arns,
             }
         )
@@ -156,12 +174,30 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             self._here,
         )
 
-    def _connect(self, database: Database) -> None:
-        self.database_host = database.host
-        self.database_port = database.port
-        self.database_username = database.username
-        self.database_password = database.password
-        self.database_secret_arn = database.secret_arn
+    def _users(self, database: Database) -> dict[str, KeptSecret]:
+        self.database_host, self.database_port = database.host, database.port
+        users = DatabaseUsers(
+            f"{self._name}-database-users",
+            DatabaseUsersArgs(
+                cluster=self._cluster,
+                rotation=self._args.settings.database.rotation,
+                host=database.host,
+                port=database.port.apply(str),
+                key_arn=self._key.arn,
+                tags=self._args.tags,
+            ),
+            self._here,
+        )
+        return {**users.secrets, _MASTER: database.master}
+
+    def _authorities(self) -> pulumi.Input[str]:
+        given = self._args.settings.database.ca_bundle
+        if given:
+            return certificates.read(given)
+        url = self._args.region.rds_ca_bundle_url
+        return DatabaseAuthorities(
+            f"{self._name}-database-authorities", url=url, opts=self._here
+        ).pem
 
     def _platform_roles(self) -> dict[str, pulumi.Output[str]]:
         """Pipelines' own pods see every namespace's artifacts; a profile sees its own."""
@@ -171,29 +207,45 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             "ml-pipeline": self._role(
                 "ml-pipeline",
                 [(KUBEFLOW, "ml-pipeline")],
-                lambda bucket, key: artifact_access(bucket, key, [prefix, "pipelines"], write=True),
+                self._artifacts([prefix, "pipelines"], write=True),
             ),
             "ml-pipeline-ui": self._role(
                 "ml-pipeline-ui",
                 [(KUBEFLOW, "ml-pipeline-ui")],
-                lambda bucket, key: artifact_access(bucket, key, [prefix], write=False),
+                self._artifacts([prefix], write=False),
             ),
             "profile-default-editor": next(iter(self.profile_role_arns.values())),
         }
+
+    def _reader_roles(self) -> dict[str, pulumi.Output[str]]:
+        """Nothing that components get comes from where the master user's secret can be read."""
+        read = {
+            "database-clients": [name for name in self.secrets if name != _MASTER],
+            "database-init": [*USERS, _MASTER],
+        }
+        roles: dict[str, pulumi.Output[str]] = {}
+        for role, names in read.items():
+            arns = [self.secrets[name].arn for name in names]
+            policy = pulumi.Output.all(self._key.arn, *arns).apply(
+                lambda found: secret_reading(found[1:], found[0])
+            )
+            roles[role] = self._role(role, _READERS[role], policy, "Secrets")
+        return roles
 
     def _profile_role(self, namespace: str) -> pulumi.Output[str]:
         prefix = f"{self._args.settings.artifacts.prefix}/{namespace}"
         return self._role(
             f"profile-{namespace}",
             [(namespace, EDITOR)],
-            lambda bucket, key: artifact_access(bucket, key, [prefix], write=True),
+            self._artifacts([prefix], write=True),
         )
 
     def _role(
         self,
         role: str,
         accounts: Sequence[ServiceAccount],
-        policy: Callable[[str, str], Policy],
+        policy: pulumi.Output[Policy],
+        purpose: str = "Artifacts",
     ) -> pulumi.Output[str]:
         args = self._args
         trust = pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(
@@ -203,25 +255,26 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             f"{self._name}-{role}",
             # A role name has 64 characters, AWS adds 26 of them; a namespace alone may have 63.
             name_prefix=f"{self._cluster}-{role}"[:37] + "-",
-            description=f"Artifacts for {' and '.join('/'.join(pair) for pair in accounts)}"[:1000],
+            description=f"{purpose} for {' and '.join('/'.join(pair) for pair in accounts)}"[:1000],
             assume_role_policy=pulumi.Output.json_dumps(trust),
             tags=self._tags(role),
             opts=self._here,
         )
-        aws.iam.RolePolicy(
+        rights = aws.iam.RolePolicy(
             f"{self._name}-{role}",
             role=made.id,
-            policy=pulumi.Output.json_dumps(self._bound(policy)),
+            policy=pulumi.Output.json_dumps(policy),
             opts=self._here,
         )
-        return made.arn
+        # Whoever is given the role starts after it got its rights, and ends before it loses them.
+        return pulumi.Output.all(made.arn, rights.role).apply(lambda found: found[0])
 
-    def _bound(self, policy: Callable[[str, str], Policy]) -> pulumi.Output[Policy]:
+    def _artifacts(self, prefixes: Sequence[str], *, write: bool) -> pulumi.Output[Policy]:
         return pulumi.Output.all(self.bucket_arn, self._key.arn).apply(
-            lambda found: policy(found[0], found[1])
+            lambda found: artifact_access(found[0], found[1], prefixes, write=write)
         )
 
-    def _static_key(self) -> None:
+    def _static_key(self) -> KeptSecret:
         """One user that can do nothing but use the bucket (KFP before 2.16, docs/decisions.md)."""
         user = aws.iam.User(
             f"{self._name}-artifacts", tags=self._tags("artifacts"), opts=self._here
@@ -229,24 +282,16 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         aws.iam.UserPolicy(
             f"{self._name}-artifacts",
             user=user.name,
-            policy=pulumi.Output.json_dumps(
-                self._bound(lambda bucket, key: artifact_access(bucket, key, [], write=True))
-            ),
+            policy=pulumi.Output.json_dumps(self._artifacts([], write=True)),
             opts=self._here,
         )
         key = aws.iam.AccessKey(f"{self._name}-artifacts", user=user.name, opts=self._here)
-        secret = aws.secretsmanager.Secret(
+        return keep(
             f"{self._name}-artifacts",
-            name_prefix=f"{self._cluster}/kubeflow/artifacts-",
-            kms_key_id=self._key.arn,
+            prefix=f"{self._cluster}/kubeflow/artifacts-",
+            description=f"Access key of the artifact bucket of {self._cluster}",
+            values={"accesskey": key.id, "secretkey": key.secret},
+            key_arn=self._key.arn,
             tags=self._tags("artifacts"),
-            opts=self._here,
-        )
-        aws.secretsmanager.SecretVersion(
-            f"{self._name}-artifacts",
-            secret_id=secret.id,
-            secret_string=pulumi.Output.secret(
-                pulumi.Output.json_dumps({"accesskey": key.id, "secretkey": key.secret})
-            ),
             opts=self._here,
         )

@@ -81,7 +81,11 @@ class NodeGroupSettings(_Section):
 
 
 class DatabaseSettings(_Section):
-    """The MySQL instance. ``max_storage_gib`` 0 keeps storage from growing by itself."""
+    """The MySQL instance. ``max_storage_gib`` 0 keeps storage from growing by itself.
+
+    ``rotation`` counts how often the components' passwords were drawn. ``ca_bundle`` None: the
+    region's root certificates are downloaded.
+    """
 
     instance_class: t.DatabaseClass = "db.m6g.large"
     engine_version: t.MysqlVersion = "8.4"
@@ -91,6 +95,8 @@ class DatabaseSettings(_Section):
     deletion_protection: bool = True
     backup_days: Annotated[int, t.whole(1, 35, "days")] = 7
     skip_final_snapshot: bool = False
+    rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
+    ca_bundle: t.CertificateFile | None = None
 
 
 class ArtifactsSettings(_Section):

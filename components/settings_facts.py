@@ -7,7 +7,7 @@ mistake is told once. A rule yields one sentence per problem.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +30,10 @@ class Release:
 
     kubernetes_min: str = ""
     kubernetes_max: str = ""
+    unserved: Mapping[str, Mapping[str, Sequence[str]]] = field(
+        default_factory=dict[str, Mapping[str, Sequence[str]]]
+    )
+    """Kubernetes version -> API it took away -> the objects of the release that ask for it."""
     pipelines: str = ""
     credentials: tuple[str, ...] = ()
 
@@ -86,6 +90,7 @@ def releases(manifests: Path) -> Mapping[str, Release]:
         found[file.parent.name] = Release(
             str(kubernetes.get("min", "")),
             str(kubernetes.get("max", "")),
+            data.get("unserved") or {},
             str(pipelines.get("version", "")),
             tuple(str(name) for name in pipelines.get("credentials") or ()),
         )

@@ -56,10 +56,10 @@ def _release_can_use_credentials(f: Facts) -> Iterator[str]:
         )
 
 
-@RULES.reads("cluster.version")
+@RULES.reads("release", "cluster.version")
 def _kubernetes_is_offered(f: Facts) -> Iterator[str]:
     version = f.settings.cluster.version
-    if version not in KUBERNETES:
+    if version not in KUBERNETES and not _needs_older(f.releases.get(f.settings.release), version):
         yield told(
             full_key("cluster.version"),
             version,
@@ -72,19 +72,52 @@ def _release_runs_on_kubernetes(f: Facts) -> Iterator[str]:
     version, release = f.settings.cluster.version, f.releases.get(f.settings.release)
     if version not in KUBERNETES or not release or not release.kubernetes_min:
         return
-    if not _minor(release.kubernetes_min) <= _minor(version) <= _minor(release.kubernetes_max):
+    if not _runs_on(release, version):
+        why = "; ".join(_taken_away(release, version))
         yield told(
             full_key("cluster.version"),
             version,
             f"release {f.settings.release} runs on {release.kubernetes_min} to "
-            f"{release.kubernetes_max}: use one of these",
+            f"{release.kubernetes_max}{f' ({why})' if why else ''}: use one of these",
         )
 
 
-@RULES.reads("cluster.version", "gpuPool.karpenterVersion", "gpuPool.enabled")
+def _runs_on(release: Release, version: str) -> bool:
+    return _minor(release.kubernetes_min) <= _minor(version) <= _minor(release.kubernetes_max)
+
+
+def _needs_older(release: Release | None, version: str) -> bool:
+    """Is it a version of a release that runs on nothing EKS still offers?
+
+    Such a stack is rendered, rehearsed and compared with; only EKS itself refuses to make it.
+    """
+    return (
+        release is not None
+        and bool(release.kubernetes_min)
+        and _runs_on(release, version)
+        and not any(_runs_on(release, offered) for offered in KUBERNETES)
+    )
+
+
+def _taken_away(release: Release, version: str) -> Iterator[str]:
+    """Which objects of the release that version of Kubernetes would refuse, and why."""
+    for taken_in, apis in release.unserved.items():
+        if _minor(taken_in) <= _minor(version):
+            for api, names in apis.items():
+                yield f"{taken_in} took away {api}, needed by {listed(names, 'and')}"
+
+
+@RULES.reads("release", "cluster.version", "gpuPool.karpenterVersion", "gpuPool.enabled")
 def _karpenter_serves_kubernetes(f: Facts) -> Iterator[str]:
     pool, version = f.settings.gpu_pool, f.settings.cluster.version
     oldest = KUBERNETES.get(version)
+    if pool.enabled and _needs_older(f.releases.get(f.settings.release), version):
+        yield told(
+            full_key("gpuPool.enabled"),
+            True,
+            f"Karpenter {pool.karpenter_version} does not serve Kubernetes {version}: set it to "
+            "false",
+        )
     if pool.enabled and oldest and _minor(pool.karpenter_version) < oldest:
         yield told(
             full_key("gpuPool.karpenterVersion"),

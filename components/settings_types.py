@@ -13,6 +13,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
 
+from components import certificates
+
 
 def _text(pattern: str, problem: str) -> AfterValidator:
     compiled = re.compile(pattern)
@@ -99,6 +101,11 @@ def _bucket(value: str) -> str:
     return value
 
 
+def _certificate_file(value: str) -> str:
+    certificates.read(value)
+    return value
+
+
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _SUBNET = "subnet ids look like subnet-0123456789abcdef0: copy it from the VPC"
 
@@ -150,6 +157,7 @@ MysqlVersion = Annotated[
         "the platform runs on MySQL 8.4 (long-term support) or 8.0: write 8.4, in quotes",
     ),
 ]
+CertificateFile = Annotated[str, AfterValidator(_certificate_file)]
 KeyPrefix = Annotated[
     str,
     _text(

@@ -130,7 +130,10 @@ def late_values(
     account_id: str,
     backend: KubeflowRdsS3Backend,
 ) -> dict[str, pulumi.Input[str]]:
-    """The values manifests name as ``<<name>>``: facts of the region, and what the backend made."""
+    """The values manifests name as ``<<name>>``: facts of the region, and what the backend made.
+
+    None is a secret: ``secret.*`` are names of secrets, known when the secret has its value.
+    """
     return {
         "account.id": account_id,
         "cluster.name": settings.cluster.name,
@@ -144,8 +147,9 @@ def late_values(
         "bucket.prefix": settings.artifacts.prefix,
         "database.host": backend.database_host,
         "database.port": backend.database_port.apply(str),
-        "database.username": backend.database_username,
-        "database.password": backend.database_password,
+        "database.rotation": str(settings.database.rotation),
+        "database.authorities": backend.database_authorities,
+        **{f"secret.{name}": kept.name for name, kept in backend.secrets.items()},
         **{f"role.{name}": arn for name, arn in backend.role_arns.items()},
         "user.email": settings.users[0].email,
         "user.namespace": settings.users[0].namespace,

@@ -42,6 +42,7 @@ FORCE_NEW: dict[str, frozenset[str]] = {
     "aws:rds/subnetGroup:SubnetGroup": frozenset({"name"}),
     "aws:s3/bucket:Bucket": frozenset({"bucket"}),
     "aws:secretsmanager/secret:Secret": frozenset({"name"}),
+    "aws:secretsmanager/secretVersion:SecretVersion": frozenset({"secretId", "secretString"}),
     "aws:sqs/queue:Queue": frozenset({"name", "fifoQueue"}),
 }
 """Resource type -> top-level properties whose change makes a new resource."""

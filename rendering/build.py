@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
-import yaml
-
-from rendering import cache, images, kustomize, leaks, normalise, order, sources
+from rendering import cache, images, inventory, leaks, normalise, order, sources, waiting
+from rendering.assembly import assemble
 from rendering.images import ImageUse
-from rendering.objects import Object, ObjectKey, RenderError
-from rendering.release import Release, folder_digest, load
+from rendering.objects import Object, ObjectKey
+from rendering.release import Release, load
 
 log = logging.getLogger(__name__)
 
@@ -91,37 +87,28 @@ def render(
         RenderError: one of SourcesUnavailable, SourceRejected, ReleaseInvalid, KustomizeMissing,
             KustomizeFailed, DuplicateObject, OrderCycle, LeakError.
     """
-    folder = folder.resolve()
-    project, inside = _project_of(folder)
-    parts = {inside: load(folder)}
-    release = parts[inside]
-    for included in release.includes:
-        parts[Path("manifests") / included] = load(project / "manifests" / included)
+    try:
+        assembly = assemble(folder, bundles)
+    except sources.SourcesUnavailable as error:
+        if not _allowed:
+            raise
+        _allowed[-1].reasons[load(folder).name] = str(error)
+        return Rendered((), (), MappingProxyType({}), frozenset(), (), digest="")
+    release, tool = assembly.release, assembly.tool
     asked: dict[str, Any] = {
         "partition": partition,
         "dns_suffix": dns_suffix,
         "registry": registry,
         "in_region": sorted(in_region_registries),
-        "folders": {str(part): folder_digest(project / part) for part in parts},
+        **assembly.inputs(),
     }
-    try:
-        wanted = {s.name: s for part in parts.values() for s in part.sources}
-        obtained = {n: sources.obtain(s, project, bundles) for n, s in wanted.items()}
-    except sources.SourcesUnavailable as error:
-        if not _allowed:
-            raise
-        _allowed[-1].reasons[release.name] = str(error)
-        return Rendered((), (), MappingProxyType({}), frozenset(), (), digest="")
-    tool = kustomize.find(release.kustomize)
-    asked["sources"] = {name: source.identity for name, source in obtained.items()}
-    asked["kustomize"] = tool.version
     key = cache.render_key(asked)
     rendered = _remembered(release.name, key)
     if rendered is None:
         started = time.monotonic()
-        text = _built(project, parts, obtained, tool)
+        built = assembly.build(assembly.own)
         _report(release.name, f"kustomize {tool.version} has built", started)
-        rendered = _rendered(text, key, asked)
+        rendered = _rendered(built, key, asked, tuple(assembly.parts.values()))
         cache.write_render(key, _to_stored(rendered), list(rendered.crds))
         counts = (len(rendered.objects), len(rendered.crds), len(rendered.images))
         _report(release.name, "{} objects, {} CRDs, {} images".format(*counts), started)
@@ -181,75 +168,18 @@ def crd_digests(rendered: Rendered) -> dict[str, str]:
     }
 
 
-def _project_of(folder: Path) -> tuple[Path, Path]:
-    """The project root and the folder's way below it, which relative bases count on."""
-    for parent in folder.parents:
-        if parent.name == "manifests":
-            return parent.parent, folder.relative_to(parent.parent)
-    raise RenderError(f"{folder} must be below a folder named manifests, as its bases expect")
-
-
-def _built(
-    project: Path,
-    parts: Mapping[Path, Release],
-    obtained: Mapping[str, sources.Unpacked],
-    tool: kustomize.Kustomize,
-) -> str:
-    """Builds the first of ``parts``, in a copy that has the others and all sources beside it."""
-    with tempfile.TemporaryDirectory(prefix="kubeflow-render-") as temporary:
-        # kustomize compares real paths, and the temporary folder can be behind a link (macOS).
-        work = Path(temporary).resolve()
-        (work / "sources").mkdir()
-        for name, source in obtained.items():
-            (work / "sources" / name).symlink_to(source.folder, target_is_directory=True)
-        for inside, part in parts.items():
-            shutil.copytree(project / inside, work / inside)
-            for item in part.files:
-                _copy(obtained, item.source, item.path, work / inside, item.to)
-        return kustomize.build(tool, work / next(iter(parts)))
-
-
-def _copy(
-    obtained: Mapping[str, sources.Unpacked], source: str, path: str, copy: Path, to: str
-) -> None:
-    if source not in obtained:
-        raise RenderError(f"release.yaml copies {path} from {source}, which is none of its sources")
-    origin, target = obtained[source].folder / path, copy / to
-    if not origin.resolve().is_relative_to(obtained[source].folder.resolve()):
-        raise RenderError(f"release.yaml copies {path}, which is outside {source}")
-    if not target.resolve().is_relative_to(copy):
-        raise RenderError(f"release.yaml copies {path} to {to}, which is outside the release")
-    if not origin.exists():
-        raise RenderError(f"release.yaml copies {path} from {source}, which does not have it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if origin.is_dir():
-        shutil.copytree(origin, target, dirs_exist_ok=True)
-    else:
-        shutil.copyfile(origin, target)
-
-
-def _parsed(text: str) -> list[Object]:
-    # Nothing here is garbage until all is read: looking for some doubles the time (1.8 s to 2.7 s).
-    gc.disable()
-    try:
-        documents = yaml.load_all(text, Loader=yaml.CSafeLoader)
-        return [cast("Object", document) for document in documents if document]
-    finally:
-        gc.enable()
-
-
-def _rendered(text: str, key: str, asked: Mapping[str, Any]) -> Rendered:
-    objects, crds = normalise.normalise(_parsed(text))
+def _rendered(
+    built: list[Object], key: str, asked: Mapping[str, Any], releases: Sequence[Release]
+) -> Rendered:
+    objects, crds = normalise.normalise(built)
     registry, keep = asked["registry"], asked["in_region"]
+    # Before they are rewritten: the name of a copy does not always tell its source.
+    pulled = inventory.complete(objects, releases, registry, keep)
     if registry is not None:
         for obj in objects:
             images.rewrite(obj, registry, keep)
     ordered = order.derive(objects, crds)
-    by_key = {ObjectKey.of(obj): obj for obj in ordered.objects}
-    for needs in ordered.prerequisites.values():
-        for need in needs:
-            if need.kind in normalise.WEBHOOK_KINDS and normalise.lacks_ca(by_key[need]):
-                normalise.wait_for_ca(by_key[need])
+    waiting.await_needed(ordered.objects, ordered.prerequisites)
     found = leaks.find_leaks(
         ordered.objects,
         partition=asked["partition"],
@@ -264,7 +194,7 @@ def _rendered(text: str, key: str, asked: Mapping[str, Any]) -> Rendered:
         crds=tuple(sorted(crds, key=lambda crd: crd["metadata"]["name"])),
         prerequisites=MappingProxyType(dict(ordered.prerequisites)),
         needs_crds=ordered.needs_crds,
-        images=images.inventory(ordered.objects, registry, keep),
+        images=pulled,
         digest=key,
     )
 
@@ -278,7 +208,7 @@ def _to_stored(rendered: Rendered) -> dict[str, Any]:
             for key, needs in rendered.prerequisites.items()
         },
         "needs_crds": sorted(number[key] for key in rendered.needs_crds),
-        "images": [[use.source, use.target, use.where] for use in rendered.images],
+        "images": [[use.source, use.target, use.where, use.needed] for use in rendered.images],
     }
 
 
@@ -294,6 +224,6 @@ def _from_stored(key: str, body: Mapping[str, Any], crds: Sequence[Object]) -> R
             }
         ),
         needs_crds=frozenset(keys[place] for place in body["needs_crds"]),
-        images=tuple(ImageUse(s, t, tuple(where)) for s, t, where in body["images"]),
+        images=tuple(ImageUse(s, t, tuple(where), n) for s, t, where, n in body["images"]),
         digest=key,
     )

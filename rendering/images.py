@@ -25,6 +25,7 @@ from rendering.objects import (
     strings,
     value_at,
 )
+from rendering.release import Needed
 from webhook.reference import InvalidReference, Reference, parse
 
 
@@ -37,7 +38,22 @@ class ImageUse:
     target: str
     """What the objects name after rewriting; equal to ``source`` where nothing is rewritten."""
     where: tuple[str, ...]
-    """``Kind namespace/name#path``, sorted."""
+    """``Kind namespace/name#path``, sorted, list items by name where they have one
+    (``containers[manager]``); for an image only code names, which program."""
+    needed: Needed = "feature"
+
+    @classmethod
+    def known(
+        cls,
+        image: str,
+        where: str,
+        needed: Needed,
+        registry: str | None = None,
+        keep: Sequence[str] = (),
+    ) -> ImageUse:
+        """An image that no object names."""
+        reference = parse(image)
+        return cls(str(reference), _target(reference, registry, keep), (where,), needed)
 
 
 @dataclass(frozen=True)
@@ -134,7 +150,8 @@ def inventory(
             origin = reference.origin(registry) if registry else None
             source = str(origin or reference)
             targets[source] = _target(reference, registry, keep)
-            found.setdefault(source, set()).add(f"{key.kind} {name}#{spelled(occurrence.path)}")
+            place = f"{key.kind} {name}#{_place(obj, occurrence.path)}"
+            found.setdefault(source, set()).add(place)
     return tuple(
         ImageUse(source, targets[source], tuple(sorted(found[source]))) for source in sorted(found)
     )
@@ -155,6 +172,20 @@ def rewrite(obj: Object, registry: str, keep: Sequence[str] = ()) -> None:
             span = next(span for span in spans if (span.start, span.end) == (start, end))
             text = text[:start] + _replacement(text[start:end], span, registry, keep) + text[end:]
         set_at(obj, path, text)
+
+
+def _place(obj: Object, path: Path) -> str:
+    """The path with the names of list items that have one: an index moves when a list grows."""
+    steps: list[str] = []
+    here: Any = obj
+    for step in path:
+        here = here[step]
+        if isinstance(step, str):
+            steps.append(f".{step}")
+        else:
+            entry = cast("dict[str, Any]", here) if isinstance(here, dict) else {}
+            steps.append(f"[{entry.get('name') or step}]")
+    return "".join(steps).removeprefix(".")
 
 
 def _target(reference: Reference, registry: str | None, keep: Sequence[str]) -> str:

@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
+
+import yaml
 
 from rendering.cache import cache_folder
 from rendering.objects import RenderError
@@ -24,6 +27,8 @@ from rendering.release import VersionRange
 log = logging.getLogger(__name__)
 
 BUILD_SECONDS = 600
+_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_REMOTE = re.compile(r"(?:[a-z+]+:)+//|git::|[\w.-]+@[\w.-]+:|(?:www\.)?github\.com[/:]")
 _VERSION = re.compile(r"v(\d+\.\d+\.\d+)")
 _HARMLESS = ("deprecated", "well-defined vars that were never replaced", "kustomize edit fix")
 
@@ -71,9 +76,16 @@ def find(accepted: VersionRange) -> Kustomize:
 def build(kustomize: Kustomize, folder: Path) -> str:
     """The YAML stream kustomize prints for a folder.
 
+    Nothing is fetched: kustomize takes remote bases unverified, and waits long where it can't.
+
     Raises:
-        KustomizeFailed: with kustomize's own complaint.
+        KustomizeFailed: with kustomize's own complaint, or the remote base it would fetch.
     """
+    for file, base in remote_bases(folder):
+        raise KustomizeFailed(
+            f"{file} builds on {base}, which is not on this machine: name it under remotes of its "
+            "source in release.yaml, with its commit"
+        )
     try:
         done = subprocess.run(
             [*kustomize.command, str(folder)],
@@ -96,6 +108,52 @@ def build(kustomize: Kustomize, folder: Path) -> str:
     if not done.stdout.strip():
         raise KustomizeFailed(f"kustomize {kustomize.version} renders nothing from {folder}")
     return done.stdout
+
+
+def kustomizations(folder: Path) -> list[Path]:
+    """Every kustomization file below a folder."""
+    return sorted(path for path in folder.rglob("*") if path.name in _FILES)
+
+
+def bases(file: Path) -> list[str]:
+    """What a kustomization builds on: files, folders and URLs; nothing when it is unreadable."""
+    try:
+        found = cast("object", yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader))
+    except (OSError, yaml.YAMLError):
+        return []  # kustomize says better than we do what is wrong with it.
+    if not isinstance(found, dict):
+        return []
+    kustomization = cast("dict[str, Any]", found)
+    entries = [
+        entry
+        for key in ("resources", "bases", "components", "crds", "transformers", "generators")
+        for entry in cast("list[object]", kustomization.get(key) or [])
+    ]
+    return [entry for entry in entries if isinstance(entry, str) and "\n" not in entry]
+
+
+def is_remote(base: str) -> bool:
+    """Would kustomize fetch this base (kustomize api/internal/git/repospec.go, api/loader)?"""
+    return _REMOTE.match(base) is not None
+
+
+def remote_bases(folder: Path) -> list[tuple[Path, str]]:
+    """Every base that a build of ``folder`` would fetch, with the file that names it."""
+    found: list[tuple[Path, str]] = []
+    seen: set[Path] = set()
+    folders = [folder]
+    while folders:
+        here = folders.pop().resolve()
+        if here in seen:
+            continue
+        seen.add(here)
+        for file in (here / name for name in _FILES):
+            for base in bases(file):
+                if is_remote(base):
+                    found.append((file, base))
+                elif (here / base).is_dir():
+                    folders.append(here / base)
+    return sorted(found)
 
 
 def _programs() -> Iterator[tuple[str, tuple[str, ...]]]:

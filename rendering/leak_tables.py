@@ -150,6 +150,13 @@ ALLOWED_TEMPLATES = (
         "Argo expands these per workflow (keyFormat of the artifact repository)",
     ),
     _allow(
+        "ExternalSecret",
+        "*",
+        "spec.target.template.data.*",
+        r"\{\{ (?:\$\w+ := fromJson \.\w+ -|\$\w+\.\w+ |\(fromJson \.\w+\)\.\w+ |\.\w+ )\}\}",
+        "the External Secrets Operator fills these in from the remote secret (template engine v2)",
+    ),
+    _allow(
         "ConfigMap",
         "oauth2-proxy/*",
         "data.*",

@@ -2,7 +2,7 @@
 
 Every rule here takes away something upstream wrote that is either refused, ignored or rewritten by
 the API server or a controller; a rule never adds meaning. What the Kubernetes provider of Pulumi
-should wait for is written as its own annotations (pulumi-kubernetes, provider/pkg/metadata).
+should wait for is a page of its own: ``rendering.waiting``.
 """
 
 from __future__ import annotations
@@ -12,16 +12,8 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from rendering.objects import (
-    CRD,
-    WORKLOADS,
-    Object,
-    ObjectKey,
-    annotate,
-    annotations_of,
-    is_builtin_group,
-    is_crd,
-)
+from rendering import waiting
+from rendering.objects import CRD, WEBHOOK_KINDS, Object, ObjectKey, is_builtin_group, is_crd
 
 CLUSTER_SCOPED_KINDS = frozenset(
     {
@@ -57,19 +49,6 @@ CLUSTER_SCOPED_KINDS = frozenset(
     }
 )
 """Kinds of the API server's own groups that live outside namespaces (kubectl api-resources)."""
-
-WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-CA_INJECTION = "cert-manager.io/inject-"
-WAIT_FOR = "pulumi.com/waitFor"
-SKIP_AWAIT = "pulumi.com/skipAwait"
-TIMEOUT_SECONDS = "pulumi.com/timeoutSeconds"
-
-# A first install pulls some ninety images; ten minutes, the provider's default, is what one cold
-# node with a slow mirror needs for its own share alone.
-WORKLOAD_TIMEOUT_SECONDS = 1800
-
-INJECTED_CA = "jsonpath={.webhooks[0].clientConfig.caBundle}"
-"""Satisfied as soon as the field exists (pulumi-kubernetes, provider/pkg/jsonpath/jsonpath.go)."""
 
 _PLACEHOLDER_CA = ("", "Cg==", "Cg0K")
 """Base64 of nothing and of a line break: what projects write where a CA will be injected."""
@@ -107,6 +86,7 @@ def normalise(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
         _strip_common(obj)
         _place(obj, scopes)
         _normalise_kind(obj)
+        waiting.annotate_waiting(obj)
         if ObjectKey.of(obj) in scaled:
             # The autoscaler owns the count; two writers would undo each other for ever.
             obj["spec"].pop("replicas", None)
@@ -135,17 +115,6 @@ def runtime_fields(obj: Mapping[str, Any]) -> tuple[str, ...]:
         fields += [f"webhooks[{i}].rules" for i, hook in enumerate(hooks) if "rules" not in hook]
         return tuple(fields)
     return ()
-
-
-def wait_for_ca(configuration: Object) -> None:
-    """Whoever depends on this configuration is created only after a CA was injected."""
-    annotate(configuration, {WAIT_FOR: INJECTED_CA})
-
-
-def lacks_ca(configuration: Mapping[str, Any]) -> bool:
-    """Is there a webhook served in the cluster whose CA nobody has written yet?"""
-    clients = [hook.get("clientConfig") or {} for hook in configuration.get("webhooks") or []]
-    return any("service" in client and "caBundle" not in client for client in clients)
 
 
 def _strip_common(obj: Object) -> None:
@@ -193,14 +162,6 @@ def _normalise_kind(obj: Object) -> None:
         obj.pop("rules", None)
     elif kind in WEBHOOK_KINDS:
         _webhook_configuration(obj)
-    elif kind == "Service":
-        # A Service is ready when its pods are: the workload itself is what is awaited.
-        annotate(obj, {SKIP_AWAIT: "true"})
-    elif kind == "PersistentVolumeClaim":
-        # With WaitForFirstConsumer a claim is bound only once its pod, which waits for it, runs.
-        annotate(obj, {SKIP_AWAIT: "true"})
-    elif kind in WORKLOADS:
-        annotate(obj, {TIMEOUT_SECONDS: str(WORKLOAD_TIMEOUT_SECONDS)})
 
 
 def _readable_secret(secret: Object) -> None:
@@ -230,9 +191,6 @@ def _webhook_configuration(configuration: Object) -> None:
         if hook.get("rules") == []:
             # Filled in by the webhook's own server (knative); an empty list would take them away.
             del hook["rules"]
-    injected = any(name.startswith(CA_INJECTION) for name in annotations_of(configuration))
-    if injected and lacks_ca(configuration):
-        wait_for_ca(configuration)
 
 
 def _scaled_by_autoscalers(objects: Iterable[Object]) -> set[ObjectKey]:

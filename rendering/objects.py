@@ -18,6 +18,8 @@ Path = tuple[str | int, ...]
 
 CRD = "CustomResourceDefinition"
 
+WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+
 WORKLOADS = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicaSet", "Pod"}
 )

@@ -3,17 +3,29 @@
 Direct prerequisites of an object, and nothing else (edges are written into Pulumi's state):
 
 1. its Namespace, when the render brings it;
-2. for a workload: every ConfigMap, Secret, ServiceAccount, PersistentVolumeClaim and PriorityClass
-   its pods name, and the cert-manager Certificate that produces a Secret they cannot start without;
-3. for a Certificate: its Issuer or ClusterIssuer;
-4. for a webhook configuration: the Services it calls, the workloads behind them, and the
+2. for a workload: every ConfigMap, Secret, ServiceAccount, PersistentVolumeClaim, PriorityClass,
+   CSIDriver and SecretProviderClass its pods name, and the bindings of its ServiceAccount; for a
+   binding: its role, and what an aggregated role is made of;
+3. for a workload whose pods cannot start without a Secret: the Certificate, the ExternalSecret or
+   the SecretProviderClass that writes it, the last with the workloads that mount it;
+4. for a Certificate: its Issuer or ClusterIssuer; for an ExternalSecret: its stores; for a store:
+   the ServiceAccount it logs in as;
+5. for a webhook configuration: the Services it calls, the workloads behind them, and the
    Certificate whose CA is injected into it;
-5. for everything that a webhook with failurePolicy Fail would judge on CREATE: that webhook's
+6. for a custom resource: its controller, which is a workload whose ServiceAccount may write
+   ``<plural>/status`` or ``<plural>/finalizers`` of exactly that resource;
+7. for a workload: the Jobs that read credentials of a remote secret which its pods read too;
+8. for everything that a webhook with failurePolicy Fail would judge on CREATE: that webhook's
    configuration. Workloads are judged through the pods they make.
 
-Rule 5 leaves out what rules 1 to 4 put before the configuration itself: nothing can be judged by a
-webhook that cannot exist before it. Roles, bindings, mesh policies and autoscalers need nothing:
-the API server accepts them in any order.
+Everything is deleted in the opposite order. So rules 2 and 6 also keep a controller, and its
+rights, until the last finalizer it must take away is gone.
+
+Rules 6 to 8 leave out what the rules before them already put the other way round: a controller
+cannot wait for what waits for it, a Job cannot precede what it needs itself, and nothing can be
+judged by a webhook that cannot exist before it. cert-manager's own pods, for example, are judged by
+no webhook whose CA cert-manager issues. Roles, mesh policies and autoscalers need nothing: the API
+server accepts them in any order.
 """
 
 from __future__ import annotations
@@ -23,7 +35,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rendering.objects import Object, ObjectKey, RenderError, is_builtin_group
-from rendering.prerequisites import Index, judging_configurations, needs_of
+from rendering.prerequisites import (
+    Index,
+    controllers_of,
+    jobs_before,
+    judging_configurations,
+    needs_of,
+)
 
 FIRST_KINDS = (
     "Namespace",
@@ -88,13 +106,11 @@ def derive(objects: Iterable[Object], crds: Iterable[Object] = ()) -> Order:
         by_key[key] = obj
     index = Index(by_key, list(crds))
     needs = {key: needs_of(key, index) - {key} for key in by_key}
-    ancestry = _Closure(needs)
-    for key in by_key:
-        needs[key] |= {
-            configuration
-            for configuration in judging_configurations(key, index)
-            if configuration != key and key not in ancestry.of(configuration)
-        }
+    for rule in (controllers_of, jobs_before, judging_configurations):
+        before = _Closure(needs)
+        for key in by_key:
+            found = rule(key, index) - {key}
+            needs[key] |= {other for other in found if key not in before.of(other)}
     sequence = _sorted(needs)
     return Order(
         objects=tuple(by_key[key] for key in sequence),

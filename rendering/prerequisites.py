@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rendering.normalise import CA_INJECTION, WEBHOOK_KINDS, crd_scopes, is_namespaced
+from rendering import credentials
+from rendering.credentials import CERTIFICATES, Credentials
+from rendering.normalise import crd_scopes, is_namespaced
 from rendering.objects import (
+    WEBHOOK_KINDS,
     WORKLOADS,
     Object,
     ObjectKey,
     annotations_of,
-    containers_of,
     is_builtin_group,
     labels_of,
     pod_template,
 )
+from rendering.pod_references import account_of, drivers_of, named_by
+from rendering.rights import Rights
 from rendering.selectors import NAME_LABEL, Judged, judges_creation, plural_of
+from rendering.waiting import CA_INJECTION
 
-CERTIFICATES = "cert-manager.io"
 INJECT_CERTIFICATE = f"{CA_INJECTION}ca-from"
 INJECT_SECRET = f"{CA_INJECTION}ca-from-secret"
 
@@ -36,14 +40,13 @@ class Index:
         }
         self.configurations: list[ObjectKey] = []
         self._named: dict[tuple[str, str, str, str], ObjectKey] = {}
-        self._issued: dict[tuple[str, str], ObjectKey] = {}
+        self.credentials = Credentials(by_key)
+        self.rights = Rights(by_key)
         self._workloads: dict[str, list[tuple[ObjectKey, Mapping[str, str]]]] = defaultdict(list)
         for key, obj in by_key.items():
             self._named[key.group, key.kind, key.namespace, key.name] = key
             if key.kind in WEBHOOK_KINDS:
                 self.configurations.append(key)
-            elif key.group == CERTIFICATES and key.kind == "Certificate":
-                self._issued[key.namespace, str((obj.get("spec") or {}).get("secretName"))] = key
             elif key.kind in WORKLOADS:
                 template = pod_template(obj)
                 if template is not None:
@@ -52,11 +55,6 @@ class Index:
     def find(self, group: str, kind: str, namespace: str, name: Any) -> set[ObjectKey]:
         """The named object when the render has it, in whatever version; else nothing."""
         key = self._named.get((group, kind, namespace, str(name)))
-        return {key} if key else set()
-
-    def issuing(self, namespace: str, secret: Any) -> set[ObjectKey]:
-        """The Certificate that cert-manager writes into this Secret."""
-        key = self._issued.get((namespace, str(secret)))
         return {key} if key else set()
 
     def behind(self, service: ObjectKey) -> set[ObjectKey]:
@@ -70,6 +68,16 @@ class Index:
             if selector.items() <= labels.items()
         }
 
+    def judging_namespaces(self, group: str) -> set[str]:
+        """Where the Services stand that webhooks of this very group call."""
+        return {
+            str(hook["clientConfig"]["service"]["namespace"])
+            for configuration in self.configurations
+            for hook in self.by_key[configuration].get("webhooks") or []
+            if (hook.get("clientConfig") or {}).get("service")
+            if any(group in (rule.get("apiGroups") or []) for rule in hook.get("rules") or [])
+        }
+
     def namespace_labels(self, namespace: str) -> dict[str, str]:
         labels = {NAME_LABEL: namespace}
         for key in self.find("", "Namespace", "", namespace):
@@ -78,7 +86,7 @@ class Index:
 
 
 def needs_of(key: ObjectKey, index: Index) -> set[ObjectKey]:
-    """Rules 1 to 4: what the object names."""
+    """Rules 1 to 5: what the object names."""
     obj = index.by_key[key]
     needs = index.find("", "Namespace", "", key.namespace) if key.namespace else set[ObjectKey]()
     template = pod_template(obj)
@@ -90,50 +98,28 @@ def needs_of(key: ObjectKey, index: Index) -> set[ObjectKey]:
         namespace = "" if kind == "ClusterIssuer" else key.namespace
         group = issuer.get("group") or CERTIFICATES
         needs |= index.find(group, kind, namespace, issuer.get("name"))
-    if key.kind in WEBHOOK_KINDS:
+    elif credentials.is_external_secret(key):
+        for kind, name in credentials.stores_of(obj):
+            namespace = "" if kind == "ClusterSecretStore" else key.namespace
+            needs |= index.find(key.group, kind, namespace, name)
+    elif credentials.is_store(key):
+        for namespace, name in credentials.accounts_of_store(obj):
+            needs |= index.find("", "ServiceAccount", namespace, name)
+    elif key.kind in WEBHOOK_KINDS:
         needs |= _needs_of_configuration(obj, index)
-    return needs
+    return needs | index.rights.roles_of(key)
 
 
 def _needs_of_pods(namespace: str, spec: Mapping[str, Any], index: Index) -> set[ObjectKey]:
-    account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    account = account_of(spec)
     needs = index.find("", "ServiceAccount", namespace, account)
+    needs |= index.rights.bindings_of(namespace, account)
     needs |= index.find("scheduling.k8s.io", "PriorityClass", "", spec.get("priorityClassName"))
-    for kind, name, optional in _named_by_pods(spec):
-        needs |= index.find("", kind, namespace, name)
-        # An optional Secret that a controller issues later must not be waited for.
-        if kind == "Secret" and not optional:
-            needs |= index.issuing(namespace, name)
-    return needs
-
-
-def _named_by_pods(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
-    """(kind, name, optional) of every object a pod spec names in its own namespace."""
-    for pull in spec.get("imagePullSecrets") or []:
-        # The kubelet starts a pod without them.
-        yield "Secret", pull.get("name"), True
-    for container in containers_of(spec):
-        for variable in container.get("env") or []:
-            source = variable.get("valueFrom") or {}
-            yield from _reference("ConfigMap", source.get("configMapKeyRef"))
-            yield from _reference("Secret", source.get("secretKeyRef"))
-        for source in container.get("envFrom") or []:
-            yield from _reference("ConfigMap", source.get("configMapRef"))
-            yield from _reference("Secret", source.get("secretRef"))
-    for volume in spec.get("volumes") or []:
-        yield from _reference("PersistentVolumeClaim", volume.get("persistentVolumeClaim"))
-        for source in (volume, *((volume.get("projected") or {}).get("sources") or [])):
-            yield from _reference("ConfigMap", source.get("configMap"))
-            yield from _reference("Secret", source.get("secret"))
-        driver = (volume.get("csi") or {}).get("nodePublishSecretRef")
-        yield from _reference("Secret", driver)
-
-
-def _reference(kind: str, reference: Mapping[str, Any] | None) -> Iterator[tuple[str, Any, bool]]:
-    if reference:
-        # Volumes spell it secretName and claimName, everything else name.
-        name = reference.get("secretName") or reference.get("claimName") or reference.get("name")
-        yield kind, name, bool(reference.get("optional"))
+    for named in named_by(spec):
+        needs |= index.find("", named.kind, namespace, named.name)
+    for driver in drivers_of(spec):
+        needs |= index.find("storage.k8s.io", "CSIDriver", "", driver)
+    return needs | index.credentials.behind_pod(namespace, spec)
 
 
 def _needs_of_configuration(obj: Object, index: Index) -> set[ObjectKey]:
@@ -148,11 +134,24 @@ def _needs_of_configuration(obj: Object, index: Index) -> set[ObjectKey]:
     namespace, _, name = annotations.get(INJECT_CERTIFICATE, "").partition("/")
     needs |= index.find(CERTIFICATES, "Certificate", namespace, name)
     namespace, _, name = annotations.get(INJECT_SECRET, "").partition("/")
-    return needs | index.issuing(namespace, name)
+    return needs | index.credentials.writers(namespace, name)
+
+
+def controllers_of(key: ObjectKey, index: Index) -> set[ObjectKey]:
+    """Rule 6: what gives a custom resource its status and takes its finalizers away again."""
+    if is_builtin_group(key.group):
+        return set()
+    judged_in = index.judging_namespaces(key.group)
+    return index.rights.controllers_of(key, plural_of(key, index.plurals), judged_in)
+
+
+def jobs_before(key: ObjectKey, index: Index) -> set[ObjectKey]:
+    """Rule 7: Jobs that make the credentials true which a workload reads."""
+    return index.credentials.jobs_before(key)
 
 
 def judging_configurations(key: ObjectKey, index: Index) -> set[ObjectKey]:
-    """Rule 5: configurations with a webhook that must answer before the object can be created."""
+    """Rule 8: configurations with a webhook that must answer before the object can be created."""
     if key.kind in WEBHOOK_KINDS or key.group == "admissionregistration.k8s.io":
         # The API server never asks webhooks about its own admission configuration.
         return set()

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from rendering.objects import RenderError
 
@@ -15,6 +23,12 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^v?\d+(\.\d+){0,2}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
+GitRef = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w./+-]*$")]
+Inside = Annotated[str, StringConstraints(pattern=r"^\w[\w-]*(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
+"""A path below a folder: relative, and without a way up."""
+Needed = Literal["install", "feature", "example"]
+"""Why an image is pulled: to install the platform, when a feature is used, by an example."""
 
 
 class ReleaseInvalid(RenderError):
@@ -44,15 +58,60 @@ class VersionRange(_Strict):
         )
 
 
+class Remote(_Strict):
+    """A base in another repository that a source names by URL; a clone gets it as files.
+
+    A release asset (one file that a project uploaded) is not in git: ``asset`` is its URL, ``base``
+    the kustomization it was built from, ``images`` what the release process changed on the way.
+    """
+
+    repository: Repository
+    ref: GitRef
+    commit: Commit
+    folder: Inside
+    """The part of the repository that is taken over."""
+    asset: str | None = None
+    base: Inside | None = None
+    images: dict[str, str] = Field(default_factory=dict[str, str])
+    """Image name in ``base`` -> the whole reference in the asset."""
+
+    @model_validator(mode="after")
+    def _asset_has_a_base(self) -> Remote:
+        if (self.asset is None) != (self.base is None):
+            raise ValueError("an asset needs a base, and a base an asset: name both or neither")
+        return self
+
+
 class Source(_Strict):
     """An upstream repository at a ref, as a verified archive or a verified commit."""
 
     name: Name
-    repository: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    ref: str | None = None
+    repository: Repository | None = None
+    ref: GitRef | None = None
     commit: Commit | None = None
-    bundle: Annotated[str, StringConstraints(pattern=r"^[\w.-]+\.tar\.gz$")]
-    sha256: Sha256
+    bundle: Annotated[str, StringConstraints(pattern=r"^[\w.-]+\.tar\.gz$")] | None = None
+    """File name of its archive."""
+    sha256: Sha256 | None = None
+    """Of its archive."""
+    remotes: tuple[Remote, ...] = ()
+    """What a clone lacks: the archive holds these already."""
+    mounts: dict[Inside, Name] = Field(default_factory=dict[str, str])
+    """Folder inside it that it expects and does not hold -> the source that belongs there."""
+    checkout: Sha256 | None = None
+    """``checkout.files_digest`` of a clone with its remotes; holds for a bundle made of git too."""
+
+    @model_validator(mode="after")
+    def _has_a_way(self) -> Source:
+        if (self.bundle is None) != (self.sha256 is None):
+            raise ValueError("an archive is named by bundle and sha256: give both or neither")
+        if self.bundle is None and not self.in_git:
+            raise ValueError("give bundle and sha256, or repository, ref and commit, or all")
+        return self
+
+    @property
+    def in_git(self) -> bool:
+        """Can it be cloned?"""
+        return bool(self.repository and self.ref and self.commit)
 
 
 class CopiedFiles(_Strict):
@@ -72,14 +131,33 @@ class CodeImage(_Strict):
     """An image the platform can pull although no object names it: it stands in a program's code."""
 
     image: str
-    needed: Literal["install", "feature", "example"]
+    needed: Needed
     where: str
     """Which program names it, and the source of that knowledge."""
+
+
+class GoneImage(_Strict):
+    """An image of upstream's that its registry is reported to serve no more."""
+
+    image: str
+    """As upstream names it; ``*`` stands for any characters."""
+    substitute: str | None = None
+    """What is known to take its place; None: nothing, whoever has a copy must push it."""
+    source: str
+    """Where both are known from."""
+
+    def covers(self, image: str) -> bool:
+        return fnmatchcase(image, self.image)
 
 
 class Release(_Strict):
     name: str
     kubernetes: VersionRange = VersionRange()
+    unserved: dict[Version, dict[str, tuple[str, ...]]] = Field(
+        default_factory=dict[str, dict[str, tuple[str, ...]]]
+    )
+    """Kubernetes version -> API it took away -> the objects that ask for it: why ``kubernetes``
+    ends where it ends."""
     kustomize: VersionRange = VersionRange()
     includes: tuple[str, ...] = ()
     """Other folders under ``manifests/`` that the kustomization names as ``../<folder>``; their
@@ -90,6 +168,10 @@ class Release(_Strict):
     """The kustomization below ``sources/`` that this release is a changed copy of."""
     pipelines: Pipelines | None = None
     images: tuple[CodeImage, ...] = ()
+    gone: tuple[GoneImage, ...] = ()
+    """The first that covers an image counts."""
+    needed: dict[str, Needed] = Field(default_factory=dict[str, Needed])
+    """Source image, or a place that names it -> why it is needed, where the rules judge wrong."""
     settings: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     """Late value -> the places that carry it, as ``Kind namespace/name#path``."""
 
@@ -116,19 +198,46 @@ def load(folder: Path) -> Release:
     try:
         return Release.model_validate(raw)
     except ValidationError as error:
-        problems = "\n".join(
-            f"{path}: {'.'.join(str(step) for step in item['loc'])}: {item['msg']}"
-            f" (found {item['input']!r})"
-            for item in error.errors()
-        )
-        raise ReleaseInvalid(problems) from None
+        raise ReleaseInvalid(problems(path, error)) from None
+
+
+def stand_alone(manifests: Path) -> dict[str, Release]:
+    """Every folder that is rendered by itself: releases, and add-ons that no release includes.
+
+    Returns:
+        Way below ``manifests`` -> release.
+    """
+    found = {
+        path.parent.relative_to(manifests).as_posix(): load(path.parent)
+        for pattern in ("*/release.yaml", "addons/*/release.yaml")
+        for path in sorted(manifests.glob(pattern))
+    }
+    included = {name for release in found.values() for name in release.includes}
+    return {name: release for name, release in found.items() if name not in included}
+
+
+def problems(path: Path, error: ValidationError) -> str:
+    """One line per problem of a file, each with the key and the value."""
+    return "\n".join(
+        f"{path}: {'.'.join(str(step) for step in item['loc'])}: {item['msg']}"
+        f" (found {item['input']!r})"
+        for item in error.errors()
+    )
+
+
+MADE_FROM_RENDERS = frozenset(
+    {"golden.yaml", "reasons.yaml", "images.lock", "images.explained.yaml"}
+)
+"""Files of a release folder that say something about its render and are no part of it."""
 
 
 def folder_digest(folder: Path) -> str:
-    """sha256 over the names and contents of every file in a folder."""
+    """sha256 over the names and contents of every file in a folder that a render can depend on."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.name in MADE_FROM_RENDERS or "__pycache__" in path.parts:
+            continue
+        if path.is_file():
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from rehearsal.clouds import Invention, Outputs
@@ -70,6 +71,12 @@ def _hash(made: Invention) -> dict[str, Any]:
     return {"value": f"$2b$12$simulated{made.hex(44)}"}
 
 
+def _authorities(made: Invention) -> dict[str, Any]:
+    body = base64.b64encode(f"no certificate of {made.region.name} {made.hex(48)}".encode())
+    begin, end = (f"-----{which} CERTIFICATE-----" for which in ("BEGIN", "END"))
+    return {"id": made.inputs["url"], "pem": f"{begin}\n{body.decode()}\n{end}\n"}
+
+
 OUTPUTS: dict[str, Outputs] = {
     "aws:s3/bucket:Bucket": _bucket,
     "aws:s3/bucketPolicy:BucketPolicy": _of_bucket,
@@ -87,4 +94,5 @@ OUTPUTS: dict[str, Outputs] = {
     "aws:iam/userPolicy:UserPolicy": _user_policy,
     "aws:iam/rolePolicy:RolePolicy": _role_policy,
     "pulumi-python:dynamic:BcryptHash": _hash,
+    "pulumi-python:dynamic:DatabaseAuthorities": _authorities,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rehearsal.clouds import Invention
@@ -80,7 +81,8 @@ def _secret_version(made: Invention) -> dict[str, Any]:
 
 
 def _generated_secret(made: Invention) -> dict[str, Any]:
-    return {"value": made.hex(int(made.inputs["length"]))}
+    drawn = replace(made, name=f"{made.name}{made.inputs.get('generation', '')}")
+    return {"value": drawn.hex(int(made.inputs["length"]))}
 
 
 OUTPUTS = {

@@ -24,7 +24,9 @@ PARTITIONS = {
     "us-gov-west-1": ("aws-us-gov", "amazonaws.com"),
 }
 USERS = [{"email": "a@x.org", "namespace": "team-a"}, {"email": "b@x.org", "namespace": "team-b"}]
+SECRET = "aws:secretsmanager/secret:Secret"
 SECRET_TEXT = "aws:secretsmanager/secretVersion:SecretVersion"
+DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 
 
 def issuer(region: str) -> str:
@@ -37,33 +39,38 @@ def arn(region: str, rest: str) -> str:
     return f"arn:{PARTITIONS[region][0]}:{rest}"
 
 
+def component(settings: Settings) -> KubeflowRdsS3Backend:
+    """The component, for a program that runs in the region of the settings."""
+    region = settings.region
+    return KubeflowRdsS3Backend(
+        "backend",
+        KubeflowRdsS3BackendArgs(
+            settings=settings,
+            region=Region.of(region),
+            tags=TAGS,
+            account_id=ACCOUNT,
+            vpc_id="vpc-0",
+            subnet_ids=["subnet-1", "subnet-2"],
+            client_security_group_ids=[NODES, pulumi.Output.from_input(KARPENTER)],
+            oidc_provider_arn=arn(region, f"iam::{ACCOUNT}:oidc-provider/{issuer(region)}"),
+            oidc_issuer=issuer(region),
+        ),
+        pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)]),
+    )
+
+
 @cache
 def _backend(region: str, sections: str) -> Recorded:
     settings = Settings.model_validate({"region": region, "users": USERS, **json.loads(sections)})
 
     def program() -> dict[str, Any]:
-        made = KubeflowRdsS3Backend(
-            "backend",
-            KubeflowRdsS3BackendArgs(
-                settings=settings,
-                region=Region.of(region),
-                tags=TAGS,
-                account_id=ACCOUNT,
-                vpc_id="vpc-0",
-                subnet_ids=["subnet-1", "subnet-2"],
-                client_security_group_ids=[NODES, pulumi.Output.from_input(KARPENTER)],
-                oidc_provider_arn=arn(region, f"iam::{ACCOUNT}:oidc-provider/{issuer(region)}"),
-                oidc_issuer=issuer(region),
-            ),
-            pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)]),
-        )
+        made = component(settings)
         return {
             "bucket": made.bucket_name,
             "host": made.database_host,
             "port": made.database_port,
-            "username": made.database_username,
-            "password": made.database_password,
-            "password_is_secret": pulumi.Output.from_input(made.database_password.is_secret()),
+            "authorities": made.database_authorities,
+            "secrets": pulumi.Output.all(**{k: kept.name for k, kept in made.secrets.items()}),
             "roles": pulumi.Output.all(**made.role_arns),
             "profiles": pulumi.Output.all(**made.profile_role_arns),
         }
@@ -79,3 +86,8 @@ def backend(region: str = "cn-north-1", **sections: Any) -> Recorded:
 def document(resource: Registered, key: str = "policy") -> dict[str, Any]:
     """An input that is JSON text, parsed."""
     return json.loads(resource.inputs[key])
+
+
+def secret_texts(recorded: Recorded) -> dict[str, dict[str, str]]:
+    """What each secret holds, by the name of its resource."""
+    return {r.name: document(r, "secretString") for r in recorded.of(SECRET_TEXT)}

@@ -53,15 +53,22 @@ class FakeApi:
     """The part of ``ApiextensionsV1Api`` that is used; it remembers what it was asked."""
 
     applied: dict[str, Any] = field(default_factory=dict[str, Any])
-    options: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    paths: dict[str, str] = field(default_factory=dict[str, str])
+    asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     deleted: list[str] = field(default_factory=list[str])
     connections: list[str] = field(default_factory=list[str])
     conditions: list[list[dict[str, str]]] = field(default_factory=list[list[dict[str, str]]])
     delete_status: int = 200
 
-    def patch_custom_resource_definition(self, name: str, body: Any, **options: Any) -> None:
-        self.applied[name] = body
-        self.options.append(options)
+    @property
+    def api_client(self) -> FakeApi:
+        return self
+
+    def call_api(self, path: str, method: str, *, body: Any, **options: Any) -> None:
+        assert method == "PATCH"
+        name = body["metadata"]["name"]
+        self.applied[name], self.paths[name] = body, path
+        self.asked.append(options)
 
     def read_custom_resource_definition_status(self, name: str, **_: Any) -> Any:
         assert name in self.applied
@@ -207,14 +214,16 @@ def test_create_applies_every_crd_on_the_cluster_of_its_kubeconfig(api: FakeApi)
 
 def test_crds_are_applied_server_side_by_a_manager_of_their_own(api: FakeApi) -> None:
     CrdProvider().create(props(WIDGETS))
-    assert api.options == [
-        {
-            "field_manager": "kubeflow-crds",
-            "force": True,
-            "_content_type": "application/apply-patch+yaml",
-            "_preload_content": False,
-        }
-    ]
+    (asked,) = api.asked
+    assert dict(asked["query_params"]) == {"fieldManager": "kubeflow-crds", "force": "true"}
+    assert asked["header_params"]["Content-Type"] == "application/apply-patch+yaml"
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_a_crd_is_applied_at_the_version_it_is_written_in(api: FakeApi, version: str) -> None:
+    CrdProvider().create(props({**WIDGETS, "apiVersion": f"apiextensions.k8s.io/{version}"}))
+    path = f"/apis/apiextensions.k8s.io/{version}/customresourcedefinitions/widgets.tiny.example"
+    assert api.paths == {"widgets.tiny.example": path}
 
 
 def test_create_waits_until_the_api_server_serves_the_kind(

@@ -9,6 +9,7 @@ import pytest
 from components.database import family, has_insights, parameters
 from tests.components.simulated_backend import (
     ACCOUNT,
+    DRAWN,
     KARPENTER,
     NODES,
     PARTITIONS,
@@ -16,7 +17,7 @@ from tests.components.simulated_backend import (
     arn,
     backend,
 )
-from tests.harness import REGIONS
+from tests.harness import MASKED, REGIONS
 
 INSTANCE, RULE = (
     "aws:rds/instance:Instance",
@@ -148,12 +149,16 @@ def test_the_family_follows_the_version(version: str, expected: str) -> None:
     [
         ("8.4", "authentication_policy", "*:mysql_native_password"),
         ("8.4.7", "authentication_policy", "*:mysql_native_password"),
-        ("8.0", "default_authentication_plugin", "mysql_native_password"),
     ],
 )
 def test_ml_metadata_can_log_in(version: str, name: str, value: str) -> None:
-    both = {"authentication_policy", "default_authentication_plugin"}
-    assert {key: v for key, v in parameters(version).items() if key in both} == {name: value}
+    assert parameters(version)[name] == value
+
+
+@pytest.mark.parametrize("version", ["8.0", "8.0.43"])
+def test_the_plugin_is_left_alone_where_rds_lets_nobody_choose_it(version: str) -> None:
+    chosen = {"authentication_policy", "default_authentication_plugin", "mysql_native_password"}
+    assert not chosen & set(parameters(version))
 
 
 @pytest.mark.parametrize("version", ["8.0", "8.4"])
@@ -162,8 +167,8 @@ def test_katib_can_connect_without_tls(version: str) -> None:
     assert parameters(version)["character_set_server"] == "utf8mb4"
 
 
-def test_katib_finds_its_database() -> None:
-    assert backend().only(INSTANCE).inputs["dbName"] == "katib"
+def test_the_instance_comes_without_a_database_for_the_init_job_makes_them_all() -> None:
+    assert "dbName" not in backend().only(INSTANCE).inputs
 
 
 # -- the master password ---------------------------------------------------------------------------
@@ -171,38 +176,45 @@ def test_katib_finds_its_database() -> None:
 
 def test_the_master_password_is_drawn_and_stays_secret() -> None:
     recorded = backend()
-    drawn = recorded.only("pulumi-python:dynamic:GeneratedSecret", "backend-database-password")
+    drawn = recorded.only(DRAWN, "backend-database-password")
     assert 8 <= drawn.inputs["length"] <= 41
     assert not set(drawn.inputs["alphabet"]) & set('/@" ')
     instance = recorded.only(INSTANCE)
-    assert "password" in instance.secrets
-    assert instance.inputs["password"] == recorded.exports["password"]
-    assert recorded.exports["password_is_secret"] is True
+    assert instance.visible["password"] == MASKED
+    assert instance.inputs["password"] == drawn.outputs["value"]
+
+
+def test_the_master_password_goes_into_the_instance_and_its_own_secret_only() -> None:
+    recorded = backend()
+    password = recorded.only(INSTANCE).inputs["password"]
+    holding = {
+        (r.type, r.name) for r in recorded.all if password in json.dumps(r.inputs, default=str)
+    }
+    assert holding == {
+        (INSTANCE, "backend-database"),
+        (SECRET_TEXT, "backend-database-master"),
+    }
+    assert password not in json.dumps(recorded.exports)
 
 
 @every_region
-def test_secrets_manager_has_all_a_client_needs(region: str) -> None:
+def test_secrets_manager_has_all_the_init_job_needs_as_texts(region: str) -> None:
     recorded = backend(region)
-    version = recorded.only(SECRET_TEXT)
+    version = recorded.only(SECRET_TEXT, "backend-database-master")
     found = json.loads(version.inputs["secretString"])
-    assert "secretString" in version.secrets
-    assert set(found) == {
-        *("username", "password", "host", "port", "engine", "dbInstanceIdentifier"),
+    assert version.visible["secretString"] == MASKED
+    assert found == {
+        "username": "kubeflow",
+        "password": recorded.only(INSTANCE).inputs["password"],
+        "host": recorded.exports["host"],
+        "port": "3306",
     }
-    assert found["host"] == recorded.exports["host"]
     assert found["host"].endswith(f".{region}.rds.{PARTITIONS[region][1]}")
-    assert (found["port"], found["engine"]) == (3306, "mysql")
-
-
-def test_the_secret_is_encrypted_by_our_key_and_can_be_brought_back() -> None:
-    secret = backend().only("aws:secretsmanager/secret:Secret").inputs
-    assert ":key/" in secret["kmsKeyId"]
-    assert secret["recoveryWindowInDays"] >= 7
 
 
 def test_the_password_stands_in_no_name_and_no_tag() -> None:
     recorded = backend()
-    password = recorded.exports["password"]
+    password = recorded.only(INSTANCE).inputs["password"]
     for resource in recorded.all:
         public = json.dumps(
             [resource.name, resource.inputs.get("tags"), resource.inputs.get("name")]

@@ -28,6 +28,7 @@ from components.generated_secret import (
 )
 from tests.harness import Recorded, run
 
+DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROVIDERS = (GeneratedSecretProvider, BcryptHashProvider)
 SHAPE: dict[str, Any] = {"length": 32, "alphabet": LETTERS_AND_DIGITS}
@@ -81,6 +82,27 @@ def test_the_id_says_nothing_about_the_secret() -> None:
 def test_an_unchanged_secret_is_kept() -> None:
     state = {**SHAPE, "value": "drawn before"}
     assert GeneratedSecretProvider().diff("id", state, dict(SHAPE)).changes is False
+
+
+@pytest.mark.parametrize("more", [{}, {"generation": "3"}])
+def test_an_unchanged_generation_is_kept(more: dict[str, str]) -> None:
+    # The first: a stack made before there were generations, whose secrets nobody rotates.
+    state = {**SHAPE, **more, "value": "drawn before"}
+    assert GeneratedSecretProvider().diff("id", state, {**SHAPE, **more}).changes is False
+
+
+def test_another_generation_draws_a_new_secret() -> None:
+    state = {**SHAPE, "generation": "1", "value": "drawn before"}
+    diff = GeneratedSecretProvider().diff("id", state, {**SHAPE, "generation": "2"})
+    assert diff.changes
+    assert diff.replaces == ["generation"]
+
+
+def test_a_generation_is_no_input_of_a_secret_that_has_none() -> None:
+    plain = registered(lambda: GeneratedSecret("password")).only(DRAWN)
+    kept = registered(lambda: GeneratedSecret("password", generation="7")).only(DRAWN)
+    assert "generation" not in plain.inputs
+    assert kept.inputs["generation"] == "7"
 
 
 @pytest.mark.parametrize(("key", "value"), [("length", 40), ("alphabet", "ab")])

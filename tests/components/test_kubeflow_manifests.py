@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -90,6 +91,20 @@ WIDGETS = {
 }
 
 
+# Named by late values, in its name and in the text of whoever needs it.
+NUMBERED: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ServiceAccount",
+    "metadata": {"name": "login-<<database.rotation>>", "namespace": "app"},
+}
+NUMBERS_USER: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "user", "namespace": "app"},
+    "data": {"login": "login-<<database.rotation>>"},
+}
+
+
 def release() -> Rendered:
     key = ObjectKey.of
     return Rendered(
@@ -102,7 +117,12 @@ def release() -> Rendered:
     )
 
 
-def program() -> dict[str, Any]:
+def numbered() -> Rendered:
+    before = {ObjectKey.of(NUMBERS_USER): (ObjectKey.of(NUMBERED),)}
+    return replace(release(), objects=(NUMBERED, NUMBERS_USER), prerequisites=before)
+
+
+def program(rendered: Rendered) -> dict[str, Any]:
     settings = from_mapping({"region": "cn-north-1", "users": USERS})
     account = aws.Provider("aws", region="cn-north-1")
     cluster = kubernetes.Provider("kubernetes", kubeconfig="{}")
@@ -112,8 +132,9 @@ def program() -> dict[str, Any]:
         KubeflowManifestsArgs(
             settings=settings,
             tags={"platform": "kubeflow"},
-            rendered=release(),
+            rendered=rendered,
             values={
+                "database.rotation": "2",
                 "database.host": pulumi.Output.from_input("db.example"),
                 "region.name": "cn-north-1",
             },
@@ -127,11 +148,16 @@ def program() -> dict[str, Any]:
     return {"login": made.login_secret_arn}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBEFLOW_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield run(program)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(own_cache: None) -> Recorded:
+    return run(lambda: program(release()))
 
 
 def found(recorded: Recorded, obj: dict[str, Any]) -> Registered:
@@ -204,6 +230,15 @@ def test_late_values_are_bound(made: Recorded) -> None:
     data = found(made, CONFIG).inputs["data"]
     assert (data["host"], data["region"]) == ("db.example", "cn-north-1")
     assert "<<" not in json.dumps([r.inputs for r in made.all])
+
+
+def test_a_late_value_in_a_name_names_the_resource_too() -> None:
+    # Another value is then another resource: made first, and the old one goes last.
+    recorded = run(lambda: program(numbered()))
+    account = recorded.only("kubernetes:core/v1:ServiceAccount", "app/login-2")
+    user = recorded.only("kubernetes:core/v1:ConfigMap", "app/user")
+    assert account.inputs["metadata"]["name"] == user.inputs["data"]["login"] == "login-2"
+    assert recorded.dependencies_of(user) == {(account.type, account.name)}
 
 
 # -- credentials ----------------------------------------------------------------------------------
@@ -295,6 +330,11 @@ def test_the_controller_annotates_and_leaves_the_role_to_the_stack() -> None:
     user = User(email="ann@example.org", namespace="team-a")
     plugin = _plugin(profile(user, "arn:of:role"))
     assert plugin == {"awsIamRole": "arn:of:role", "annotateOnly": True}
+
+
+def test_a_profile_whose_editor_has_no_role_names_none() -> None:
+    user = User(email="ann@example.org", namespace="team-a")
+    assert "plugins" not in profile(user, None)["spec"]
 
 
 def _plugin(obj: dict[str, Any]) -> dict[str, Any]:

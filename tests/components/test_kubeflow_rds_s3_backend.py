@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pulumi
 import pytest
 
+from components.database_users import USERS
+from components.settings import from_mapping
 from tests.components.simulated_backend import (
     ACCOUNT,
     PARTITIONS,
+    SECRET,
     SECRET_TEXT,
     arn,
     backend,
+    component,
     document,
     issuer,
 )
-from tests.harness import REGIONS, Recorded
+from tests.harness import REGIONS, Recorded, run
 
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
 every_region = pytest.mark.parametrize("region", REGIONS)
@@ -34,7 +39,10 @@ TRUSTED = [
     ("ml-pipeline-ui", "kubeflow:ml-pipeline-ui"),
     ("profile-team-a", "team-a:default-editor"),
     ("profile-team-b", "team-b:default-editor"),
+    ("database-init", "kubeflow-database:database-init"),
 ]
+READER = "database-clients"
+READERS = ["kubeflow:database-clients", "kubeflow:kubeflow-secrets-manager-sa"]
 
 
 @every_region
@@ -55,9 +63,18 @@ def test_a_role_is_for_one_service_account_of_this_cluster(
     }
 
 
+@every_region
+def test_the_components_secrets_are_brought_by_either_releases_reader(region: str) -> None:
+    found = document(backend(region).only(ROLE, f"backend-{READER}"), "assumeRolePolicy")
+    (statement,) = found["Statement"]
+    subjects = statement["Condition"]["StringEquals"][f"{issuer(region)}:sub"]
+    assert subjects == [f"system:serviceaccount:{account}" for account in READERS]
+
+
 def test_no_other_role_exists_and_none_has_a_managed_policy() -> None:
     recorded = backend()
-    assert {r.name for r in recorded.of(ROLE)} == {f"backend-{role}" for role, _ in TRUSTED}
+    expected = {f"backend-{role}" for role, _ in TRUSTED} | {f"backend-{READER}"}
+    assert {r.name for r in recorded.of(ROLE)} == expected
     assert recorded.none("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
     assert all("managedPolicyArns" not in r.inputs for r in recorded.of(ROLE))
 
@@ -98,11 +115,28 @@ def test_the_artifact_prefix_is_the_settings() -> None:
 @every_region
 def test_the_roles_come_out_under_the_names_the_manifests_use(region: str) -> None:
     exports = backend(region).exports
-    assert {"ml-pipeline", "ml-pipeline-ui", "profile-default-editor"} <= set(exports["roles"])
+    assert set(exports["roles"]) == {
+        *("ml-pipeline", "ml-pipeline-ui", "profile-default-editor"),
+        *("database-clients", "database-init"),
+    }
     assert set(exports["profiles"]) == {"team-a", "team-b"}
     assert exports["roles"]["profile-default-editor"] == exports["profiles"]["team-a"]
     for role in (*exports["roles"].values(), *exports["profiles"].values()):
         assert role.startswith(arn(region, f"iam::{ACCOUNT}:role/"))
+
+
+@pytest.mark.parametrize("role", ["ml-pipeline", "profile-default-editor", "database-init"])
+def test_whoever_is_given_a_role_waits_for_its_rights(role: str) -> None:
+    settings = from_mapping({"region": "cn-north-1"})
+
+    def program() -> None:
+        annotation = {"eks.amazonaws.com/role-arn": component(settings).role_arns[role]}
+        account = {"metadata": {"annotations": annotation}}
+        pulumi.CustomResource("kubernetes:core/v1:ServiceAccount", "account", account)
+
+    recorded = run(program)
+    waiting = recorded.dependencies_of(recorded.only("kubernetes:core/v1:ServiceAccount"))
+    assert {kind for kind, _ in waiting} >= {ROLE, ROLE_POLICY}
 
 
 def test_the_longest_namespace_still_gives_a_role_name() -> None:
@@ -113,6 +147,47 @@ def test_the_longest_namespace_still_gives_a_role_name() -> None:
         assert role.inputs["namePrefix"].startswith("kubeflow-")
 
 
+# -- who reads which secret ------------------------------------------------------------------------
+
+COMPONENTS = [f"backend-database-users-{component}" for component in USERS]
+READ = [
+    ("database-clients", "irsa", COMPONENTS),
+    ("database-clients", "static-key", [*COMPONENTS, "backend-artifacts"]),
+    ("database-init", "irsa", [*COMPONENTS, "backend-database-master"]),
+    ("database-init", "static-key", [*COMPONENTS, "backend-database-master"]),
+]
+
+
+@every_region
+@pytest.mark.parametrize(("role", "credentials", "expected"), READ)
+def test_a_role_reads_exactly_its_secrets(
+    region: str, role: str, credentials: str, expected: list[str]
+) -> None:
+    recorded = backend(region, artifacts={"credentials": credentials})
+    found = statements(recorded, role)
+    assert set(found) == {"ReadSecrets", "SecretKey"}
+    arns = [recorded.only(SECRET, name).outputs["arn"] for name in expected]
+    assert found["ReadSecrets"]["Resource"] == arns
+    assert found["SecretKey"]["Resource"].startswith(arn(region, f"kms:{region}:{ACCOUNT}:key/"))
+
+
+@pytest.mark.parametrize("role", [role for role, _ in TRUSTED if not role.startswith("database")])
+def test_a_role_for_artifacts_reads_no_secret(role: str) -> None:
+    assert "secretsmanager" not in json.dumps(statements(backend(), role))
+
+
+@pytest.mark.parametrize(
+    ("credentials", "more"), [("irsa", set[str]()), ("static-key", {"artifacts"})]
+)
+def test_the_secrets_come_out_under_the_names_the_manifests_use(
+    credentials: str, more: set[str]
+) -> None:
+    recorded = backend(artifacts={"credentials": credentials})
+    told = recorded.exports["secrets"]
+    assert set(told) == {*USERS, "database-master"} | more
+    assert set(told.values()) == {r.outputs["name"] for r in recorded.of(SECRET)}
+
+
 # -- keys ------------------------------------------------------------------------------------------
 
 
@@ -121,7 +196,7 @@ def test_by_default_there_is_no_user_and_no_access_key(region: str) -> None:
     recorded = backend(region)
     assert recorded.none("aws:iam/user:User")
     assert recorded.none("aws:iam/accessKey:AccessKey")
-    assert len(recorded.of(SECRET_TEXT)) == 1
+    assert not [r for r in recorded.of(SECRET_TEXT) if "accesskey" in r.inputs["secretString"]]
 
 
 @every_region
@@ -163,3 +238,9 @@ def test_every_child_uses_the_stacks_own_provider() -> None:
     for resource in backend().all:
         if resource.type.startswith("aws:"):
             assert "pulumi:providers:aws::aws::" in resource.provider, resource.name
+
+
+def test_with_a_static_key_no_role_reaches_artifacts() -> None:
+    exports = backend(artifacts={"credentials": "static-key"}).exports
+    assert set(exports["roles"]) == {"database-clients", "database-init"}
+    assert not exports["profiles"]

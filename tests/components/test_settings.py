@@ -27,15 +27,16 @@ SECRETS = ["hunter2", "AKIAIOSFODNN7EXAMPLE", "8f14e45fceea167a", "AAABANcVc3h6Z
 @pytest.fixture
 def manifests(tmp_path: Path) -> Path:
     """Two releases that say what they can do, as the table of wrong stack files expects."""
-    for name, kubernetes, pipelines, credentials in (
-        ("26.03", '{min: "1.33", max: "1.36"}', "2.16.0", "[irsa, static-key]"),
-        ("1.5.1", '{min: "1.21", max: "1.36"}', "1.8.2", "[static-key]"),
+    gone = '{"1.22": {rbac/v1beta1: [Role a, Role b]}, "1.25": {policy/v1beta1: [Budget c/d]}}'
+    for name, kubernetes, unserved, pipelines, credentials in (
+        ("26.03", '{min: "1.33", max: "1.36"}', "{}", "2.16.0", "[irsa, static-key]"),
+        ("1.5.1", '{min: "1.19", max: "1.21"}', gone, "1.8.2", "[static-key]"),
     ):
         folder = tmp_path / "manifests" / name
         folder.mkdir(parents=True)
         (folder / "release.yaml").write_text(
-            f'kubernetes: {kubernetes}\npipelines: {{version: "{pipelines}", '
-            f"credentials: {credentials}}}\n"
+            f"kubernetes: {kubernetes}\nunserved: {unserved}\n"
+            f'pipelines: {{version: "{pipelines}", credentials: {credentials}}}\n'
         )
     return tmp_path / "manifests"
 
@@ -138,6 +139,7 @@ def test_the_same_values_give_the_same_settings_and_are_left_alone() -> None:
     [
         ("nodeGroup", "max", "9", "node_group.max", 9),
         ("database", "multiAz", "false", "database.multi_az", False),
+        ("database", "rotation", "2", "database.rotation", 2),
         ("cluster", "version", 1.35, "cluster.version", "1.35"),
         ("database", "engineVersion", 8.4, "database.engine_version", "8.4"),
         ("imageMirror", "enabled", "true", "image_mirror.enabled", True),

@@ -14,11 +14,13 @@ from components.stack import (
     Renders,
     aws_provider,
     build_provider,
+    late_values,
     stack_settings,
     stack_tags,
 )
 from rendering import ImageUse, Rendered
-from tests.harness import REGIONS, Registered, run
+from tests.components.simulated_backend import ACCOUNT, PARTITIONS, component
+from tests.harness import REGIONS, Recorded, Registered, run
 
 PROVIDER = "pulumi:providers:aws"
 
@@ -32,6 +34,14 @@ def account(region: str = "cn-north-1", **sections: Any) -> Registered:
 def builder(region: str, **image_mirror: Any) -> Registered:
     settings = from_mapping({"region": region, "imageMirror": image_mirror})
     return run(lambda: build_provider(settings, Region.of(region), {}).urn, region).only(PROVIDER)
+
+
+STATIC_KEY = {
+    "release": "1.5.1-aws-b1.0.0",
+    "cluster": {"version": "1.21"},
+    "artifacts": {"credentials": "static-key"},
+    "gpuPool": {"enabled": False},
+}
 
 
 def rendered(*sources: str) -> Rendered:
@@ -135,3 +145,51 @@ def test_an_image_is_pulled_from_the_mirror_or_from_its_source() -> None:
         ("a:1", "a:1"),
         ("quay.io/b:1", "quay.io/b:1"),
     }
+
+
+# -- late values ----------------------------------------------------------------------------------
+
+SECRETS = {
+    *("secret.ml-pipeline", "secret.cache", "secret.metadata", "secret.katib"),
+    "secret.database-master",
+}
+
+
+def bound(region: str = "cn-north-1", **sections: Any) -> Recorded:
+    """A run that exports every late value, and those that are secret."""
+    settings = from_mapping({"region": region, **sections})
+
+    def program() -> None:
+        backend = component(settings)
+        for name, value in late_values(settings, Region.of(region), ACCOUNT, backend).items():
+            pulumi.export(name, value)
+
+    return run(program, region)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_manifests_get_names_of_secrets_and_never_a_secret(region: str) -> None:
+    told = bound(region)
+    assert {name for name in told.exports if name.startswith("secret.")} == SECRETS
+    assert told.secret_exports == set()
+    names = [told.exports[name] for name in SECRETS]
+    assert all(name.startswith("kubeflow/kubeflow/database") for name in names)
+    assert not {"database.username", "database.password"} & set(told.exports)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_roles_that_read_secrets_are_of_the_stacks_partition(region: str) -> None:
+    told = bound(region).exports
+    for role in ("role.database-clients", "role.database-init"):
+        assert told[role].startswith(f"arn:{PARTITIONS[region][0]}:iam::{ACCOUNT}:role/")
+
+
+def test_a_static_key_is_named_like_the_other_secrets() -> None:
+    told = bound(**STATIC_KEY).exports
+    assert {name for name in told if name.startswith("secret.")} == SECRETS | {"secret.artifacts"}
+
+
+def test_the_database_is_told_with_its_rotation_as_text_and_its_roots() -> None:
+    told = bound(database={"rotation": 3}).exports
+    assert (told["database.rotation"], told["database.port"]) == ("3", "3306")
+    assert told["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")

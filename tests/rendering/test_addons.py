@@ -1,9 +1,16 @@
-"""The add-ons that come as manifests: Karpenter's CRDs and NVIDIA's device plugin."""
+"""The add-ons that come as manifests; the External Secrets Operator has a file of its own."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from components.database_users import USERS
+from rendering import Object
 from tests.rendering.beijing import (
     REGISTRY,
+    Release,
     rendered,
 )
 
@@ -29,3 +36,85 @@ def test_the_device_plugin_runs_on_gpu_nodes_and_tolerates_their_taint() -> None
     ]
     assert pod["priorityClassName"] == "system-node-critical"
     assert pod["containers"][0]["image"] == f"{REGISTRY}/nvcr.io/nvidia/k8s-device-plugin:v0.20.0"
+
+
+def database_init() -> Release:
+    return Release(rendered("addons/database-init"))
+
+
+def pod_of_the_job() -> dict[str, Any]:
+    (job,) = database_init().all("Job")
+    return job["spec"]["template"]["spec"]
+
+
+def test_the_database_job_has_the_table_of_the_components_that_have_users() -> None:
+    script = database_init().text("database-init", "components", "kubeflow-database")
+    rows = [line.split(maxsplit=3) for line in script.splitlines() if not line.startswith("#")]
+    assert {row[0] for row in rows} == USERS.keys()
+    assert {row[0]: (row[1], row[2]) for row in rows} == {
+        "ml-pipeline": ("caching_sha2_password", "SSL"),
+        "cache": ("caching_sha2_password", "SSL"),
+        # MLMD's client knows no other way to log in
+        "metadata": ("mysql_native_password", "SSL"),
+        # Katib's client has no TLS parameter
+        "katib": ("mysql_native_password", "NONE"),
+    }
+
+
+def test_another_number_of_the_rotation_is_another_run_of_the_database_job() -> None:
+    (job,) = database_init().all("Job")
+    assert job["metadata"]["name"] == "database-init-<<database.rotation>>"
+    volumes = {volume["name"]: volume for volume in job["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["secrets"]["secret"] == {
+        "secretName": "database-init-<<database.rotation>>",
+        "defaultMode": 0o440,
+    }
+    script = database_init().get("ConfigMap", "database-init", "kubeflow-database")
+    assert volumes["script"]["configMap"]["name"] == script["metadata"]["name"]
+
+
+def test_the_database_job_ends_and_says_so() -> None:
+    (job,) = database_init().all("Job")
+    assert job["spec"]["backoffLimit"] == 4
+    assert job["spec"]["activeDeadlineSeconds"] == 900
+    assert pod_of_the_job()["restartPolicy"] == "Never"
+
+
+def test_the_database_job_is_nobody_to_kubernetes_and_to_aws() -> None:
+    pod = pod_of_the_job()
+    assert pod["automountServiceAccountToken"] is False
+    assert "serviceAccountName" not in pod
+    (container,) = pod["containers"]
+    assert "env" not in container
+    assert container["image"] == f"{REGISTRY}/docker.io/library/mysql:8.4.11"
+    assert container["command"] == [
+        "bash",
+        "/etc/database-init/init.sh",
+        "/etc/database-secrets",
+    ]
+
+
+@pytest.mark.parametrize("folder", ["addons/external-secrets", "addons/database-init"])
+def test_namespaces_of_add_ons_are_restricted_and_their_pods_comply(folder: str) -> None:
+    release = Release(rendered(folder))
+    for namespace in release.all("Namespace"):
+        level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        assert level == "restricted"
+    workloads = [*release.all("Deployment"), *release.all("Job")]
+    assert workloads
+    for workload in workloads:
+        assert_restricted(workload)
+
+
+def assert_restricted(workload: Object) -> None:
+    """Pod Security Standards, level restricted, as far as these pods could break it."""
+    pod = workload["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }

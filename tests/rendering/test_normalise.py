@@ -118,29 +118,6 @@ def test_only_aggregated_roles_lose_their_rules(
     assert one(role).get("rules") == rules
 
 
-@pytest.mark.parametrize(
-    ("kind", "api", "annotation"),
-    [
-        ("Service", "v1", {"pulumi.com/skipAwait": "true"}),
-        ("PersistentVolumeClaim", "v1", {"pulumi.com/skipAwait": "true"}),
-        ("Deployment", "apps/v1", {"pulumi.com/timeoutSeconds": "1800"}),
-        ("StatefulSet", "apps/v1", {"pulumi.com/timeoutSeconds": "1800"}),
-        ("DaemonSet", "apps/v1", {"pulumi.com/timeoutSeconds": "1800"}),
-        ("Job", "batch/v1", {"pulumi.com/timeoutSeconds": "1800"}),
-        ("Service", "serving.knative.dev/v1", None),
-        ("ConfigMap", "v1", None),
-    ],
-)
-def test_what_is_awaited(kind: str, api: str, annotation: dict[str, str] | None) -> None:
-    assert one(obj(kind, api))["metadata"].get("annotations") == annotation
-
-
-def test_an_overlays_own_waiting_wins() -> None:
-    job = obj("Job", "batch/v1")
-    job["metadata"]["annotations"] = {"pulumi.com/timeoutSeconds": "60"}
-    assert one(job)["metadata"]["annotations"] == {"pulumi.com/timeoutSeconds": "60"}
-
-
 WEBHOOKS = "admissionregistration.k8s.io/v1"
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from rendering import ReleaseInvalid
-from rendering.release import VersionRange, folder_digest, load
+from rendering.release import VersionRange, folder_digest, load, stand_alone
 
+GIT = f"{{name: a, repository: a/b, ref: v1, commit: {'a' * 40}}}"
+REMOTE = f"{{repository: a/c, ref: v1, commit: {'a' * 40}, folder: c"
 SOURCE = f"{{name: a, bundle: a.tar.gz, sha256: {'0' * 64}}}"
 
 
@@ -42,6 +44,15 @@ def test_ranges_hold_both_ends(
         ),
         (f"{{name: x, sources: [{SOURCE.replace('a.tar.gz', '../a.tar.gz')}]}}", r"0.bundle: "),
         (f"{{name: x, sources: [{SOURCE.replace('name: a', 'name: ../a')}]}}", r"0.name: "),
+        ("{name: x, sources: [{name: a, bundle: a.tar.gz}]}", "give both or neither"),
+        ("{name: x, sources: [{name: a, repository: a/b, ref: v1}]}", "give bundle and sha256, or"),
+        ("{name: x, sources: [{name: a, repository: a/b, ref: --x}]}", r"0.ref: .*'--x'"),
+        (f"{{name: x, sources: [{GIT[:-1]}, remotes: [{REMOTE}, base: x}}]}}]}}", "needs a base"),
+        (
+            f"{{name: x, sources: [{GIT[:-1]}, remotes: [{REMOTE}/../x}}]}}]}}",
+            r"folder: .*'c/../x'",
+        ),
+        ("{name: x, needed: {a: often}}", r"needed.a: .*'often'"),
     ],
 )
 def test_a_wrong_release_gives_its_sentence(
@@ -61,3 +72,21 @@ def test_the_digest_of_a_folder_is_its_names_and_contents(tmp_path: Path) -> Non
     changed = folder_digest(tmp_path)
     (tmp_path / "a" / "b").rename(tmp_path / "a" / "c")
     assert len({before, changed, folder_digest(tmp_path)}) == 3
+
+
+def test_what_is_made_from_renders_is_no_part_of_them(tmp_path: Path) -> None:
+    before = folder_digest(tmp_path)
+    for name in ("images.lock", "images.explained.yaml"):
+        (tmp_path / name).write_text("1")
+    assert folder_digest(tmp_path) == before
+
+
+def test_what_another_release_includes_is_not_rendered_by_itself(tmp_path: Path) -> None:
+    for name, text in (
+        ("one", "{name: one, includes: [addons/b]}"),
+        ("addons/a", "{name: a}"),
+        ("addons/b", "{name: b}"),
+    ):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "release.yaml").write_text(text)
+    assert list(stand_alone(tmp_path)) == ["one", "addons/a"]

@@ -1,4 +1,4 @@
-"""Release 26.03 on RDS and S3: how each consumer learns of its database and its artifacts."""
+"""Release 26.03 on S3: how each consumer learns where its artifacts are."""
 
 from __future__ import annotations
 
@@ -17,19 +17,12 @@ from tests.rendering.beijing import (
     containers,
     environment,
     kubeflow,
-    secret,
 )
 
 
 @pytest.fixture(scope="module")
 def release() -> Release:
     return kubeflow()
-
-
-def test_both_host_pairs_of_pipelines_point_at_the_database(release: Release) -> None:
-    data = release.get("ConfigMap", "pipeline-install-config")["data"]
-    assert (data["mysqlHost"], data["mysqlPort"]) == ("<<database.host>>", "<<database.port>>")
-    assert (data["dbHost"], data["dbPort"]) == ("<<database.host>>", "<<database.port>>")
 
 
 def test_the_rest_of_the_install_configuration_is_upstreams(release: Release) -> None:
@@ -39,71 +32,6 @@ def test_the_rest_of_the_install_configuration_is_upstreams(release: Release) ->
     assert data["ConMaxLifeTime"] == "120s"
     assert data["appVersion"] == "2.16.0"
     assert "defaultSecurityContextRunAsNonRoot" in data
-
-
-def test_the_database_user_is_not_root_without_a_password(release: Release) -> None:
-    assert release.secret("mysql-secret") == {
-        "username": "<<database.username>>",
-        "password": "<<database.password>>",
-    }
-
-
-def test_the_api_server_reads_host_name_user_and_password_of_its_database(
-    release: Release,
-) -> None:
-    variables = release.environment("ml-pipeline")
-    assert variables["DBCONFIG_MYSQLCONFIG_HOST"] == config("mysqlHost")
-    assert variables["DBCONFIG_MYSQLCONFIG_PORT"] == config("mysqlPort")
-    assert variables["DBCONFIG_MYSQLCONFIG_DBNAME"] == config("pipelineDb")
-    assert variables["DBCONFIG_MYSQLCONFIG_USER"] == secret("mysql-secret", "username")
-    assert variables["DBCONFIG_MYSQLCONFIG_PASSWORD"] == secret("mysql-secret", "password")
-
-
-def test_the_api_server_and_the_cache_server_encrypt_the_way_to_the_database(
-    release: Release,
-) -> None:
-    extra = release.environment("ml-pipeline")["DBCONFIG_MYSQLCONFIG_EXTRAPARAMS"]
-    assert json.loads(extra) == {"tls": "skip-verify"}
-    assert f"--db_extra_params={extra}" in release.container("cache-server")["args"]
-
-
-def test_the_cache_server_keeps_upstreams_arguments(release: Release) -> None:
-    arguments = release.container("cache-server")["args"]
-    assert {"--db_host=$(DBCONFIG_HOST_NAME)", "--tls_cert_filename=tls.crt"} <= set(arguments)
-
-
-@pytest.mark.parametrize(
-    ("deployment", "host", "port", "database"),
-    [
-        ("cache-server", "DBCONFIG_HOST_NAME", "DBCONFIG_PORT", ("DBCONFIG_DB_NAME", "cacheDb")),
-        ("metadata-grpc-deployment", "MYSQL_HOST", "MYSQL_PORT", ("MYSQL_DATABASE", "mlmdDb")),
-    ],
-)
-def test_cache_and_metadata_read_the_older_host_pair(
-    release: Release, deployment: str, host: str, port: str, database: tuple[str, str]
-) -> None:
-    variables = release.environment(deployment)
-    assert variables[host] == config("dbHost")
-    assert variables[port] == config("dbPort")
-    assert variables[database[0]] == config(database[1])
-    assert variables["DBCONFIG_USER"] == secret("mysql-secret", "username")
-    assert variables["DBCONFIG_PASSWORD"] == secret("mysql-secret", "password")
-
-
-def test_katib_reads_the_whole_database_address_from_its_secret(release: Release) -> None:
-    assert release.environment("katib-db-manager") == {
-        "DB_NAME": "mysql",
-        **{
-            key: secret("katib-mysql-secrets", key) for key in release.secret("katib-mysql-secrets")
-        },
-    }
-    assert release.secret("katib-mysql-secrets") == {
-        "DB_USER": "<<database.username>>",
-        "DB_PASSWORD": "<<database.password>>",
-        "KATIB_MYSQL_DB_DATABASE": "katib",
-        "KATIB_MYSQL_DB_HOST": "<<database.host>>",
-        "KATIB_MYSQL_DB_PORT": "<<database.port>>",
-    }
 
 
 def test_the_api_server_speaks_s3_without_a_key(release: Release) -> None:
@@ -177,7 +105,7 @@ def test_a_service_account_that_reaches_s3_has_its_role(release: Release, name: 
     assert annotations["eks.amazonaws.com/role-arn"] == f"<<role.{name}>>"
 
 
-def test_every_container_that_speaks_s3_knows_its_region(release: Release) -> None:
+def test_every_container_that_speaks_to_aws_knows_its_region(release: Release) -> None:
     speaks = re.compile(r"AWS_.*|S3_.*|OBJECTSTORECONFIG_.*")
     found = {
         container["name"]: environment(container).get("AWS_REGION")
@@ -189,6 +117,7 @@ def test_every_container_that_speaks_s3_knows_its_region(release: Release) -> No
         "ml-pipeline-api-server": REGION,
         "ml-pipeline-ui": REGION,
         "profile-controller": REGION,
+        "external-secrets": REGION,
     }
 
 

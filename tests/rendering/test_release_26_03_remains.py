@@ -15,6 +15,7 @@ from tests.rendering.beijing import (
     kubeflow,
     strings,
 )
+from tests.rendering.secret_writer import REMOTE, written
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,28 @@ PUBLISHED_CREDENTIALS = [
     "user@example.com",
 ]
 
+PODS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+
+REMOVED = re.compile("mysql|seaweedfs|minio")
+"""In the names of everything that upstream installs for its own database and object store."""
+
+UNUSED_ACCOUNTS = {
+    # of upstream's, each as idle there: for remote clusters, for pods that users make, for tokens
+    ("istio-system", "istio-reader-service-account"),
+    ("kubeflow", "kserve-localmodelnode-agent"),
+    ("kubeflow", "kubeflow-pipelines-container-builder"),
+    ("kubeflow", "kubeflow-pipelines-viewer"),
+    ("kubeflow", "pipeline-runner"),
+    ("oauth2-proxy", "oauth2-proxy"),
+}
+
+WRITTEN_BY_THEIR_READERS = {
+    # rendered empty and filled in by the webhooks that read them through the API
+    ("knative-serving", "net-istio-webhook-certs"),
+    ("knative-serving", "webhook-certs"),
+    ("kubeflow", "kserve-webhook-server-secret"),
+}
+
 UPSTREAM_LEFTOVERS = {
     # policies of components that 26.03's example does not install; nobody of ours removed them
     "NetworkPolicy model-catalog",
@@ -42,21 +65,36 @@ UPSTREAM_LEFTOVERS = {
 }
 
 
-def test_no_database_and_no_object_store_of_upstreams_own_is_left(release: Release) -> None:
-    left = [
-        f"{obj['kind']} {obj['metadata']['name']}"
-        for obj in release.rendered.objects
-        if re.search("mysql|seaweedfs|minio", obj["metadata"]["name"])
-    ]
-    # two Secrets keep upstream's names, because upstream's Deployments read them by these names
-    assert sorted(left) == ["Secret katib-mysql-secrets", "Secret mysql-secret"]
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "AuthorizationPolicy",
+        "ConfigMap",
+        "Deployment",
+        "DestinationRule",
+        "NetworkPolicy",
+        "PersistentVolumeClaim",
+        "RoleBinding",
+        "Secret",
+        "Service",
+        "ServiceAccount",
+        "VirtualService",
+    ],
+)
+def test_no_object_of_upstreams_own_database_and_object_store_is_left(
+    release: Release, kind: str
+) -> None:
+    names = [obj["metadata"]["name"] for obj in release.all(kind)]
+    assert [name for name in names if REMOVED.search(name)] == []
 
 
 def test_nothing_claims_a_volume(release: Release) -> None:
     assert release.all("PersistentVolumeClaim") == []
 
 
-@pytest.mark.parametrize("store", ["seaweedfs", "minio", r"mysql\.kubeflow", "katib-mysql$"])
+@pytest.mark.parametrize(
+    "store", ["seaweedfs", "minio", r"mysql\.kubeflow", "katib-mysql", "mysql-secret"]
+)
 def test_no_text_names_a_store_that_is_gone(release: Release, store: str) -> None:
     found = [
         text
@@ -104,16 +142,41 @@ def selects(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def test_every_service_account_a_pod_names_exists(release: Release) -> None:
-    accounts = {
-        (obj["metadata"]["namespace"], obj["metadata"]["name"])
-        for obj in release.all("ServiceAccount")
+    named = {pair for pair in accounts_of_pods(release) if pair[1]}
+    assert named - names_of(release, "ServiceAccount") == set()
+
+
+def test_every_service_account_serves_somebody(release: Release) -> None:
+    stores = {
+        (store["metadata"]["namespace"], signing["serviceAccountRef"]["name"])
+        for store in release.all("SecretStore")
+        for signing in [store["spec"]["provider"]["aws"]["auth"]["jwt"]]
     }
-    named = {
+    idle = names_of(release, "ServiceAccount") - accounts_of_pods(release) - stores
+    assert idle == UNUSED_ACCOUNTS
+
+
+def test_every_secret_is_read_by_a_pod(release: Release) -> None:
+    read = {
+        (obj["metadata"]["namespace"], text)
+        for kind in PODS
+        for obj in release.all(kind)
+        for text in strings(obj["spec"]["template"]["spec"])
+    }
+    assert names_of(release, "Secret") - read == WRITTEN_BY_THEIR_READERS
+
+
+def names_of(release: Release, kind: str) -> set[tuple[str, str]]:
+    """(namespace, name) of every object of a kind."""
+    return {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in release.all(kind)}
+
+
+def accounts_of_pods(release: Release) -> set[tuple[str, str]]:
+    return {
         (obj["metadata"]["namespace"], obj["spec"]["template"]["spec"].get("serviceAccountName"))
-        for kind in ("Deployment", "StatefulSet", "DaemonSet")
+        for kind in PODS
         for obj in release.all(kind)
     }
-    assert {pair for pair in named - accounts if pair[1]} == set()
 
 
 def test_every_key_a_container_reads_exists(release: Release) -> None:
@@ -125,9 +188,13 @@ def test_every_key_a_container_reads_exists(release: Release) -> None:
         for kind in ("ConfigMap", "Secret")
         for obj in release.all(kind)
     }
+    for external in release.all("ExternalSecret"):
+        name = ("Secret", external["metadata"]["namespace"], external["spec"]["target"]["name"])
+        held[name] = {*written(external, REMOTE)}
     missing = [
         (obj["metadata"]["name"], name, reference)
-        for obj in release.all("Deployment")
+        for kind in PODS
+        for obj in release.all(kind)
         for container in containers(obj)
         for name, source in environment(container).items()
         if isinstance(source, dict)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rendering import SourceRejected, SourcesUnavailable
+from rendering import SourceRejected, SourcesUnavailable, checkout
 from rendering.cache import file_sha256
 from rendering.release import Source
 from rendering.sources import GIT_PREFIX, obtain
 from tests.rendering.conftest import archive
+from tests.rendering.git_host import GitHost
 
 BUNDLE = "widgets-1.tar.gz"
 
@@ -130,34 +130,45 @@ def test_without_a_way_the_sentence_names_them(way: str, project: Path, bundle: 
 @pytest.fixture
 def repository(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A git host on this disk with one tagged repository; returns the tag's commit."""
-    folder = tmp_path / "git-host" / "tiny" / "widgets"
-    folder.mkdir(parents=True)
-    (folder / "kustomization.yaml").write_text("resources: []\n")
-    person = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-
-    def git(*arguments: str) -> str:
-        command = ["git", *person, *arguments]
-        return subprocess.run(
-            command, cwd=folder, check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "-m", "one")
-    git("tag", "v1")
-    monkeypatch.setenv(GIT_PREFIX, f"file://{tmp_path / 'git-host'}")
     assert project.is_dir()
-    return git("rev-parse", "HEAD")
+    host = GitHost(tmp_path / "git-host")
+    monkeypatch.setenv(GIT_PREFIX, host.prefix)
+    return host.publish("tiny/widgets", "v1", {"kustomization.yaml": "resources: []\n"})
 
 
 def test_git_is_the_last_way(project: Path, bundle: Path, repository: str) -> None:
     source = source_of(bundle, repository="tiny/widgets", ref="v1", commit=repository)
     found = obtain(source, project)
     assert (found.folder / "kustomization.yaml").is_file()
-    assert found.identity == f"commit:{repository}"
+    assert found.identity == checkout.identity(source)
+    assert found.identity != obtain(source, project, bundle).identity
+
+
+def test_a_source_needs_no_archive(project: Path, repository: str) -> None:
+    source = Source(name="widgets", repository="tiny/widgets", ref="v1", commit=repository)
+    assert obtain(source, project).identity == checkout.identity(source)
 
 
 def test_a_moved_tag_is_refused(project: Path, bundle: Path, repository: str) -> None:
     source = source_of(bundle, repository="tiny/widgets", ref="v1", commit="0" * 40)
     with pytest.raises(SourceRejected, match=repository):
         obtain(source, project)
+
+
+@pytest.mark.parametrize("placed", [as_argument, as_argument_naming_the_file, in_environment])
+def test_what_a_person_points_at_is_verified_though_the_cache_has_it(
+    placed: Placed, project: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_of(bundle)
+    obtain(source, project, bundle)
+    bundle.write_bytes(bundle.read_bytes()[:-1])
+    argument = placed(bundle, project, monkeypatch)
+    with pytest.raises(SourceRejected, match="damaged or of another version"):
+        obtain(source, project, argument)
+
+
+def test_an_archive_without_a_repository_says_where_it_comes_from(
+    project: Path, bundle: Path
+) -> None:
+    with pytest.raises(SourcesUnavailable, match=r"\./kf bundle create.*laid out as no git repo"):
+        obtain(source_of(bundle), project)

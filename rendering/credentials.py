@@ -1,0 +1,185 @@
+"""Who writes the Secrets that pods name, and from which secret outside the cluster.
+
+Three ways lead to a Secret that no manifest holds: cert-manager issues it for a Certificate, the
+External Secrets Operator copies it for an ExternalSecret, and the Secrets Store CSI driver keeps it
+for a SecretProviderClass as long as some pod mounts that class.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import yaml
+
+from rendering.objects import Object, ObjectKey, pod_template
+from rendering.pod_references import classes_of, named_by
+
+CERTIFICATES = "cert-manager.io"
+EXTERNAL_SECRETS = "external-secrets.io"
+SECRETS_STORE = "secrets-store.csi.x-k8s.io"
+
+_ENDING = frozenset({"Job", "CronJob"})
+
+
+class Credentials:
+    """The Secrets of a render by who writes them, and its Jobs by what they read."""
+
+    def __init__(self, by_key: Mapping[ObjectKey, Object]) -> None:
+        self._by_key = by_key
+        self._written: dict[tuple[str, str], set[ObjectKey]] = defaultdict(set)
+        self._mounting: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._classes: dict[tuple[str, str], ObjectKey] = {}
+        self._jobs: dict[str, set[ObjectKey]] = defaultdict(set)
+        for key, obj in by_key.items():
+            for secret in secrets_written_by(obj):
+                self._written[key.namespace, secret].add(key)
+            if is_provider_class(key):
+                self._classes[key.namespace, key.name] = key
+        for key, spec in self._pods():
+            for mounted in self.mounted_by(key.namespace, spec):
+                if key.kind not in _ENDING:
+                    self._mounting[mounted].add(key)
+            if key.kind == "Job":
+                for remote in self._read_by(key.namespace, spec):
+                    self._jobs[remote].add(key)
+
+    def writers(self, namespace: str, secret: str) -> set[ObjectKey]:
+        """Certificates, ExternalSecrets and SecretProviderClasses that produce this Secret."""
+        return set(self._written.get((namespace, secret), ()))
+
+    def mounted_by(self, namespace: str, spec: Mapping[str, Any]) -> set[ObjectKey]:
+        """The SecretProviderClasses of the render that a pod mounts."""
+        named = ((namespace, name) for name in classes_of(spec))
+        return {self._classes[name] for name in named if name in self._classes}
+
+    def behind_pod(self, namespace: str, spec: Mapping[str, Any]) -> set[ObjectKey]:
+        """What must exist before the Secrets that a pod cannot start without do.
+
+        For a Secret of the CSI driver also the workloads that mount its class, unless the pod is
+        one of them: the driver writes the Secret when the first pod mounts.
+        """
+        mounted = self.mounted_by(namespace, spec)
+        found = set(mounted)
+        for writer in self._writers_for(namespace, spec):
+            found.add(writer)
+            if writer not in mounted:
+                found |= self._mounting.get(writer, set())
+        return found
+
+    def jobs_before(self, key: ObjectKey) -> set[ObjectKey]:
+        """Jobs that read one of the remote secrets whose copy a workload's pods read.
+
+        Such a Job makes the secret true, for instance creates the database user it names. Jobs do
+        not wait for each other by this rule: nothing tells which is first.
+        """
+        template = pod_template(self._by_key[key])
+        if template is None or key.kind == "Job":
+            return set()
+        remotes = self._read_by(key.namespace, template.get("spec") or {})
+        return {job for remote in remotes for job in self._jobs.get(remote, ())}
+
+    def _read_by(self, namespace: str, spec: Mapping[str, Any]) -> set[str]:
+        sources = self.mounted_by(namespace, spec) | self._writers_for(namespace, spec)
+        return {remote for key in sources for remote in remote_keys(self._by_key[key])}
+
+    def _writers_for(self, namespace: str, spec: Mapping[str, Any]) -> set[ObjectKey]:
+        # An optional Secret that a controller writes later must not be waited for.
+        return {
+            writer
+            for named in named_by(spec)
+            if named.kind == "Secret" and not named.optional
+            for writer in self.writers(namespace, named.name)
+        }
+
+    def _pods(self) -> Iterator[tuple[ObjectKey, Mapping[str, Any]]]:
+        for key, obj in self._by_key.items():
+            template = pod_template(obj)
+            if template is not None:
+                yield key, template.get("spec") or {}
+
+
+def is_external_secret(key: ObjectKey) -> bool:
+    return key.group == EXTERNAL_SECRETS and key.kind == "ExternalSecret"
+
+
+def is_store(key: ObjectKey) -> bool:
+    return key.group == EXTERNAL_SECRETS and key.kind in ("SecretStore", "ClusterSecretStore")
+
+
+def is_provider_class(key: ObjectKey) -> bool:
+    return key.group == SECRETS_STORE and key.kind == "SecretProviderClass"
+
+
+def secrets_written_by(obj: Mapping[str, Any]) -> set[str]:
+    """Names of the Secrets, in its own namespace, that a controller makes for this object."""
+    key, spec = ObjectKey.of(obj), obj.get("spec") or {}
+    if key.group == CERTIFICATES and key.kind == "Certificate":
+        return {str(spec.get("secretName"))}
+    if is_external_secret(key):
+        return {str((spec.get("target") or {}).get("name") or key.name)}
+    if is_provider_class(key):
+        return {str(copied.get("secretName")) for copied in spec.get("secretObjects") or []}
+    return set()
+
+
+def stores_of(external_secret: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """(kind, name) of the stores an ExternalSecret reads: its own and those of single entries."""
+    spec = external_secret.get("spec") or {}
+    references = [spec.get("secretStoreRef")]
+    for entry in (*(spec.get("data") or []), *(spec.get("dataFrom") or [])):
+        references.append((entry.get("sourceRef") or {}).get("storeRef"))
+    return {
+        (str(reference.get("kind") or "SecretStore"), str(reference.get("name")))
+        for reference in references
+        if reference
+    }
+
+
+def accounts_of_store(store: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """(namespace, name) of ServiceAccounts a store logs in as, whatever its provider.
+
+    Every provider spells it ``serviceAccountRef`` (external-secrets, apis/meta/v1/types.go);
+    only a ClusterSecretStore may name another namespace.
+    """
+    key = ObjectKey.of(store)
+    provider = (store.get("spec") or {}).get("provider")
+    return {
+        (key.namespace or str(reference.get("namespace") or ""), str(reference.get("name")))
+        for reference in _values_of(provider, "serviceAccountRef")
+    }
+
+
+def remote_keys(obj: Mapping[str, Any]) -> set[str]:
+    """The secrets outside the cluster that an ExternalSecret or SecretProviderClass reads."""
+    key, spec = ObjectKey.of(obj), obj.get("spec") or {}
+    if is_external_secret(key):
+        references = [entry.get("remoteRef") for entry in spec.get("data") or []]
+        references += [entry.get("extract") for entry in spec.get("dataFrom") or []]
+        return {str(reference["key"]) for reference in references if reference}
+    if is_provider_class(key):
+        return _object_names(str((spec.get("parameters") or {}).get("objects") or ""))
+    return set()
+
+
+def _object_names(text: str) -> set[str]:
+    try:
+        listed = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        # Some providers take another language here; then nobody but them knows the keys.
+        return set()
+    entries = cast("list[Any]", listed) if isinstance(listed, list) else []
+    return {str(entry["objectName"]) for entry in entries if "objectName" in (entry or {})}
+
+
+def _values_of(value: Any, name: str) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, dict):
+        for key, child in cast("dict[str, Any]", value).items():
+            if key == name and isinstance(child, dict):
+                yield cast("dict[str, Any]", child)
+            else:
+                yield from _values_of(child, name)
+    elif isinstance(value, list):
+        for child in cast("list[Any]", value):
+            yield from _values_of(child, name)

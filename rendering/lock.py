@@ -1,0 +1,137 @@
+"""``images.lock``: what the inventory of a release must equal, with the digests known so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from rendering.cache import write_atomically
+from rendering.images import ImageUse
+from rendering.objects import RenderError
+from rendering.release import Needed, problems
+from webhook.reference import parse
+
+NAME = "images.lock"
+
+_HEAD = """\
+# Every image that {release} can pull. Written by `./kf images lock --release {release}`, reviewed
+# like code: CI fails when a render shows an image that is not here, or the other way round.
+#   source  as upstream names it
+#   target  repository of its copy, below the registry and prefix of the account
+#   digest  what the registry answered when the lock was filled, or what the source itself is pinned
+#           to; null where nobody has asked yet (a machine without the internet)
+#   needed  install: a pod of the install runs it; feature: something names it that runs later;
+#           example: a template or tutorial names it (rendering/inventory.py, or release.yaml)
+#   where   the places that name it
+"""
+
+
+class LockInvalid(RenderError):
+    """``images.lock`` is missing or unreadable."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LockedImage(_Strict):
+    """A line of the lock."""
+
+    source: str
+    target: str
+    digest: Annotated[str, StringConstraints(pattern=r"^sha(256|384|512):[0-9a-f]+$")] | None
+    needed: Needed
+    where: tuple[str, ...]
+
+    @classmethod
+    def of(cls, use: ImageUse) -> LockedImage:
+        reference = parse(use.source)
+        return cls(
+            source=use.source,
+            target=reference.mirrored_repository,
+            digest=reference.digest,
+            needed=use.needed,
+            where=use.where,
+        )
+
+
+class Lock(_Strict):
+    """The images of one release folder, sorted by source."""
+
+    release: str
+    """The folder below ``manifests/``."""
+    images: tuple[LockedImage, ...]
+
+    def updated(self, uses: Iterable[ImageUse]) -> Lock:
+        """The lock of these uses, with the digests this one knows."""
+        known = {image.source: image.digest for image in self.images}
+        fresh = [LockedImage.of(use) for use in uses]
+        images = tuple(
+            image.model_copy(update={"digest": image.digest or known.get(image.source)})
+            for image in sorted(fresh, key=lambda image: image.source)
+        )
+        return Lock(release=self.release, images=images)
+
+    def filled(self, digests: Mapping[str, str]) -> Lock:
+        """With digests by source; what the source itself is pinned to stays."""
+        images = tuple(
+            image.model_copy(update={"digest": digests.get(image.source, image.digest)})
+            for image in self.images
+        )
+        return Lock(release=self.release, images=images)
+
+
+def differences(lock: Lock, uses: Sequence[ImageUse]) -> list[str]:
+    """A sentence for each way in which the lock is not what the render shows; digests aside."""
+    locked = {image.source: image for image in lock.images}
+    shown = {use.source: LockedImage.of(use) for use in uses}
+    found = [
+        f"{source} is in the render ({'; '.join(shown[source].where)}) and not in the lock"
+        for source in sorted(shown.keys() - locked.keys())
+    ]
+    found += [
+        f"{source} is in the lock and nothing in the render names it"
+        for source in sorted(locked.keys() - shown.keys())
+    ]
+    for source in sorted(shown.keys() & locked.keys()):
+        was, now = locked[source], shown[source]
+        found += [
+            f"{source}: {field} is {getattr(was, field)!r} in the lock, {getattr(now, field)!r} in "
+            "the render"
+            for field in ("target", "needed", "where")
+            if getattr(was, field) != getattr(now, field)
+        ]
+        if now.digest and was.digest != now.digest:
+            found.append(f"{source}: the lock has the digest {was.digest}")
+    return found
+
+
+def load(folder: Path, release: str) -> Lock:
+    """The lock of a release folder; an empty one where there is no file yet.
+
+    Raises:
+        LockInvalid: one line per problem.
+    """
+    path = folder / NAME
+    try:
+        raw = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+    except FileNotFoundError:
+        return Lock(release=release, images=())
+    except yaml.YAMLError as error:
+        raise LockInvalid(f"{path} is not readable as YAML: {error}") from None
+    try:
+        return Lock.model_validate(raw)
+    except ValidationError as error:
+        raise LockInvalid(problems(path, error)) from None
+
+
+def write(folder: Path, lock: Lock) -> None:
+    """Replaces the lock of a release folder; half a lock is never seen."""
+    path = folder / NAME
+    body = yaml.safe_dump(lock.model_dump(mode="json"), sort_keys=False, width=1000)
+    write_atomically(path, (_HEAD.format(release=lock.release) + body).encode())
+    path.chmod(0o644)

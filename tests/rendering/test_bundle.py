@@ -1,0 +1,298 @@
+"""A bundle carries every source of a release, and is used only if it is the right one."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rendering import SourceRejected, cache, render
+from rendering.bundle import Contents, read
+from rendering.checkout import GIT_PREFIX, files_digest
+from rendering.objects import RenderError
+from rendering.packing import create, needed_folders, needed_sources, verify
+from rendering.release import load
+from rendering.sources import obtain
+from tests.rendering.conftest import archive
+from tests.rendering.git_host import GitHost, config_map, widgets
+
+UNREACHABLE = "file:///no-such-host"
+
+
+@dataclass(frozen=True)
+class Project:
+    """One release with an archive and a git source, a folder it includes, and an add-on."""
+
+    root: Path
+
+    @property
+    def release(self) -> Path:
+        return self.root / "manifests" / "one"
+
+    def describe(self, folder: str, described: dict[str, Any]) -> None:
+        path = self.root / "manifests" / folder
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "release.yaml").write_text(yaml.safe_dump(described))
+
+    def bundle(self, name: str = "one.bundle.tar") -> Path:
+        out = self.root.parent / "made" / name
+        create(self.release, out, project=self.root, created_by="kf test")
+        return out
+
+
+def archived(root: Path, name: str) -> dict[str, str]:
+    content = root.parent / "content" / name
+    content.mkdir(parents=True)
+    (content / "thing.yaml").write_text(config_map(name, "{a: b}"))
+    (content / "kustomization.yaml").write_text("resources: [thing.yaml]\n")
+    path = root / "bundles" / f"{name}.tar.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(archive(content, name))
+    return {"name": name, "bundle": path.name, "sha256": cache.file_sha256(path)}
+
+
+@pytest.fixture
+def project(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    assert own_cache.is_dir()
+    host = GitHost(tmp_path / "git-host")
+    monkeypatch.setenv(GIT_PREFIX, host.prefix)
+    project = Project(tmp_path / "project")
+    in_git = widgets(host)
+    project.describe("one", {"name": "one", "sources": [in_git]})
+    (source,) = load(project.release).sources
+    in_git["checkout"] = files_digest(obtain(source, project.root).folder)
+    sources = [archived(project.root, "plain"), in_git]
+    project.describe("one", {"name": "one", "includes": ["addons/part"], "sources": sources})
+    project.describe("addons/part", {"name": "p", "sources": [archived(project.root, "part")]})
+    project.describe("addons/alone", {"name": "a", "sources": [archived(project.root, "alone")]})
+    (project.release / "kustomization.yaml").write_text(
+        "resources: [../../sources/plain, ../../sources/widgets/base, ../../sources/part]\n"
+    )
+    return project
+
+
+@pytest.fixture
+def elsewhere(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Project, Path]:
+    """The same project on another machine: no archives, no git, an empty cache, one bundle."""
+    bundle = project.bundle()
+    for path in (project.root / "bundles").iterdir():
+        path.unlink()
+    cut_off(tmp_path / "other-cache", monkeypatch)
+    return project, bundle
+
+
+def cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    monkeypatch.setenv(GIT_PREFIX, UNREACHABLE)
+    monkeypatch.setenv("KUBEFLOW_CACHE", str(folder))
+
+
+def names(project: Project, bundles: Path | None = None) -> list[str]:
+    rendered = render(
+        project.release, partition="aws", dns_suffix="x", registry=None, bundles=bundles
+    )
+    return sorted(obj["metadata"]["name"] for obj in rendered.objects)
+
+
+ALL = ["gadget", "gizmos-gizmo", "part", "plain", "shared", "widget"]
+
+
+def test_a_bundle_holds_everything_a_render_needs(
+    elsewhere: tuple[Project, Path],
+) -> None:
+    project, bundle = elsewhere
+    assert names(project, bundle) == ALL
+
+
+@pytest.mark.parametrize("where", ["KUBEFLOW_BUNDLES file", "KUBEFLOW_BUNDLES folder", "bundles/"])
+def test_it_is_found_where_archives_are(
+    where: str, elsewhere: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, bundle = elsewhere
+    if where == "bundles/":
+        bundle.rename(project.root / "bundles" / bundle.name)
+    else:
+        place = bundle if where.endswith("file") else bundle.parent
+        monkeypatch.setenv("KUBEFLOW_BUNDLES", str(place))
+    assert names(project) == ALL
+
+
+def test_equal_sources_give_equal_bytes(project: Project) -> None:
+    assert project.bundle().read_bytes() == project.bundle("again.bundle.tar").read_bytes()
+
+
+def test_a_bundle_of_a_bundle_is_the_same(
+    elsewhere: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, bundle = elsewhere
+    monkeypatch.setenv("KUBEFLOW_BUNDLES", str(bundle))
+    assert project.bundle("again.bundle.tar").read_bytes() == bundle.read_bytes()
+
+
+def test_bundle_json_says_where_everything_comes_from(project: Project) -> None:
+    with tarfile.open(project.bundle()) as tar:
+        assert tar.getnames()[0] == "bundle.json"
+        assert {(m.mtime, m.uid, m.mode) for m in tar.getmembers()} == {(0, 0, 0o644)}
+        stream = tar.extractfile("bundle.json")
+        assert stream is not None
+        told = json.load(stream)
+    assert (told["release"], told["created_by"]) == ("one", "kf test")
+    assert [source["name"] for source in told["sources"]] == ["alone", "part", "plain", "widgets"]
+    widget = told["sources"][3]
+    (source,) = [each for each in load(project.release).sources if each.name == "widgets"]
+    assert (widget["repository"], widget["ref"]) == ("tiny/widgets", "v1")
+    assert widget["commit"] == source.commit
+    assert widget["identity"].startswith("git:")
+    assert [remote["repository"] for remote in widget["remotes"]] == ["tiny/gadgets", "tiny/gizmos"]
+    assert told["sources"][2]["identity"] == f"sha256:{told['sources'][2]['sha256']}"
+
+
+def wanted(project: Project) -> dict[str, Any]:
+    releases = needed_folders(project.release, project.root / "manifests")
+    return needed_sources(releases.items())
+
+
+def test_the_bundle_that_was_made_verifies(elsewhere: tuple[Project, Path]) -> None:
+    project, bundle = elsewhere
+    assert verify(bundle, wanted(project)) == read(bundle)
+
+
+def remade(bundle: Path, change: dict[str, bytes], contents: dict[str, Any] | None = None) -> None:
+    """Writes the bundle again with other members, as somebody would who wants to be believed."""
+    with tarfile.open(bundle) as tar:
+        members = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
+    told = json.loads(members["bundle.json"]) | (contents or {})
+    for source in told["sources"]:
+        if source["file"] in change:
+            source["sha256"] = cache.sha256_of(change[source["file"]])
+            if source["identity"].startswith("sha256:"):
+                source["identity"] = f"sha256:{source['sha256']}"
+    members |= change | {"bundle.json": json.dumps(told).encode()}
+    with tarfile.open(bundle, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def file_of(bundle: Path, name: str) -> str:
+    return next(packed.file for packed in read(bundle).sources if packed.name == name)
+
+
+def damage_a_byte(bundle: Path) -> None:
+    content = bytearray(bundle.read_bytes())
+    with tarfile.open(bundle) as tar:
+        at = tar.getmember(file_of(bundle, "plain")).offset_data
+    content[at + 30] ^= 1
+    bundle.write_bytes(content)
+
+
+def cut(bundle: Path) -> None:
+    bundle.write_bytes(bundle.read_bytes()[:2000])
+
+
+def no_tar(bundle: Path) -> None:
+    bundle.write_bytes(b"<html>404</html>")
+
+
+def no_manifest(bundle: Path) -> None:
+    with tarfile.open(bundle, "w") as tar:
+        tar.addfile(tarfile.TarInfo("other"))
+
+
+def another_archive(bundle: Path) -> None:
+    remade(bundle, {file_of(bundle, "plain"): b"another archive"})
+
+
+def another_clone(bundle: Path) -> None:
+    content = bundle.parent / "forged"
+    content.mkdir()
+    (content / "kustomization.yaml").write_text("resources: []\n")
+    remade(bundle, {file_of(bundle, "widgets"): archive(content, "widgets")})
+
+
+def another_format(bundle: Path) -> None:
+    remade(bundle, {}, {"format": 2})
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (damage_a_byte, "is damaged: its sources/plain.tar.gz has the sha256"),
+        (cut, "cannot be read as a bundle|lacks sources/|is damaged"),
+        (no_tar, "cannot be read as a bundle"),
+        (no_manifest, "is no bundle: it has no bundle.json"),
+        (another_archive, "is a bundle of release one with sha256:.* as plain, but release.yaml"),
+        (another_clone, "the files of widgets in .* have the digest .*changed on the way"),
+        (another_format, "has an unreadable bundle.json: format"),
+    ],
+)
+def test_a_corrupted_or_wrong_bundle_is_refused_in_one_sentence(
+    harm: Any, sentence: str, elsewhere: tuple[Project, Path]
+) -> None:
+    project, bundle = elsewhere
+    harm(bundle)
+    for refused in (lambda: names(project, bundle), lambda: verify(bundle, wanted(project))):
+        with pytest.raises(SourceRejected, match=sentence) as failure:
+            refused()
+        assert "\n" not in str(failure.value)
+
+
+def test_members_that_nobody_listed_are_refused(elsewhere: tuple[Project, Path]) -> None:
+    _, bundle = elsewhere
+    remade(bundle, {"sources/more.tar.gz": b""})
+    with pytest.raises(SourceRejected, match=r"holds sources/more\.tar\.gz, which its bundle"):
+        verify(bundle)
+
+
+def test_a_bundle_without_a_needed_source_is_refused(elsewhere: tuple[Project, Path]) -> None:
+    project, bundle = elsewhere
+    project.describe("addons/new", {"name": "n", "sources": [archived(project.root, "new")]})
+    with pytest.raises(SourceRejected, match="bundle of release one without new"):
+        verify(bundle, wanted(project))
+
+
+def test_a_folder_can_hold_the_bundles_of_other_releases(
+    elsewhere: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, bundle = elsewhere
+    other = bundle.with_name("another.bundle.tar")
+    other.write_bytes(bundle.read_bytes())
+    another_archive(other)
+    monkeypatch.setenv("KUBEFLOW_BUNDLES", str(bundle.parent))
+    assert names(project) == ALL
+
+
+def test_a_clone_goes_into_a_bundle_only_with_its_digest_reviewed(project: Project) -> None:
+    described = yaml.safe_load((project.release / "release.yaml").read_text())
+    digest = described["sources"][1].pop("checkout")
+    project.describe("one", described)
+    with pytest.raises(SourceRejected, match=f"add `checkout: {digest}` to the source"):
+        project.bundle()
+
+
+def test_one_name_cannot_stand_for_two_sources(project: Project) -> None:
+    other = archived(project.root, "other") | {"name": "plain"}
+    project.describe("addons/alone", {"name": "a", "sources": [other]})
+    with pytest.raises(RenderError, match="the source plain is not the same in one and addons/al"):
+        project.bundle()
+
+
+def test_half_a_bundle_is_never_left(project: Project) -> None:
+    (project.root / "bundles" / "alone.tar.gz").unlink()
+    with pytest.raises(RenderError):
+        project.bundle()
+    assert not (project.root.parent / "made").exists()
+
+
+def test_contents_survive_being_written() -> None:
+    contents = Contents(release="r", created_by="kf", sources=())
+    assert Contents.model_validate_json(contents.model_dump_json()) == contents

@@ -1,0 +1,176 @@
+"""A clone becomes self-contained: other repositories by the same prefix, each at its commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rendering import KustomizeFailed, SourceRejected, SourcesUnavailable, kustomize
+from rendering.checkout import GIT_PREFIX, files_digest, identity
+from rendering.release import Source, VersionRange
+from rendering.sources import Unpacked, obtain
+from tests.rendering.git_host import GitHost, config_map, widgets
+
+
+@pytest.fixture
+def host(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> GitHost:
+    assert own_cache.is_dir()
+    host = GitHost(tmp_path / "git-host")
+    monkeypatch.setenv(GIT_PREFIX, host.prefix)
+    return host
+
+
+def obtained(tmp_path: Path, described: dict[str, Any]) -> Unpacked:
+    return obtain(Source.model_validate(described), tmp_path / "project")
+
+
+def test_remote_bases_become_folders_of_the_clone(host: GitHost, tmp_path: Path) -> None:
+    clone = obtained(tmp_path, widgets(host)).folder
+    text = (clone / "base" / "kustomization.yaml").read_text()
+    assert yaml.safe_load(text)["resources"] == [
+        "../remote/gadgets-v2/config/base",
+        "../remote/gizmos-v3/asset",
+        "widget.yaml",
+    ]
+    assert "# asset" in text
+    assert not (clone / "remote" / "gadgets-v2" / "code").exists()
+    assert not (clone / ".git").exists()
+
+
+def test_the_clone_builds_as_the_remote_bases_would_have(host: GitHost, tmp_path: Path) -> None:
+    clone = obtained(tmp_path, widgets(host)).folder
+    text = kustomize.build(kustomize.find(VersionRange()), clone / "base")
+    objects = {each["metadata"]["name"]: each for each in yaml.safe_load_all(text)}
+    assert sorted(objects) == ["gadget", "gizmos-gizmo", "shared", "widget"]
+    (container,) = objects["gizmos-gizmo"]["spec"]["containers"]
+    assert container["image"] == "registry.example/gizmo:v3"
+
+
+def test_an_asset_is_flat_so_that_names_in_it_are_final(host: GitHost, tmp_path: Path) -> None:
+    clone = obtained(tmp_path, widgets(host)).folder
+    asset = clone / "remote" / "gizmos-v3" / "asset"
+    assert yaml.safe_load((asset / "kustomization.yaml").read_text())["resources"] == [
+        "manifests.yaml"
+    ]
+    (pod,) = yaml.safe_load_all((asset / "manifests.yaml").read_text())
+    assert pod["metadata"]["name"] == "gizmos-gizmo"
+
+
+def test_a_base_nobody_made_local_is_refused_when_it_is_built(
+    host: GitHost, tmp_path: Path
+) -> None:
+    clone = obtained(tmp_path, widgets(host)).folder
+    with pytest.raises(KustomizeFailed, match=r"https://github.com/tiny/else//x\?ref=v9.*remotes"):
+        kustomize.build(kustomize.find(VersionRange()), clone / "other")
+
+
+@pytest.mark.parametrize("which", ["the source itself", "gadgets", "gizmos"])
+def test_a_moved_tag_is_refused_in_every_repository(
+    which: str, host: GitHost, tmp_path: Path
+) -> None:
+    described = widgets(host)
+    moved = {
+        "the source itself": described,
+        **dict(zip(("gadgets", "gizmos"), described["remotes"], strict=True)),
+    }[which]
+    moved["commit"] = "0" * 40
+    with pytest.raises(
+        SourceRejected, match=rf"{moved['repository']} has the commit .* names 0000"
+    ):
+        obtained(tmp_path, described)
+
+
+@pytest.mark.parametrize(
+    ("remote", "change", "sentence"),
+    [
+        (0, {"folder": "missing"}, "tiny/gadgets has no folder missing at v2"),
+        (1, {"base": "config/missing"}, "tiny/gizmos has no folder config/missing at v3"),
+        (0, {"folder": "code"}, "base/kustomization.yaml of widgets builds on .*gadgets-v2/config"),
+    ],
+)
+def test_what_a_remote_lacks_is_a_sentence(
+    remote: int, change: dict[str, str], sentence: str, host: GitHost, tmp_path: Path
+) -> None:
+    described = widgets(host)
+    described["remotes"][remote] |= change
+    with pytest.raises(SourceRejected, match=sentence):
+        obtained(tmp_path, described)
+
+
+def test_an_absent_repository_is_named(host: GitHost, tmp_path: Path) -> None:
+    described = widgets(host)
+    described["remotes"][0]["repository"] = "tiny/gone"
+    with pytest.raises(SourcesUnavailable, match="tiny/gone could not be cloned at v2"):
+        obtained(tmp_path, described)
+
+
+def test_nothing_half_done_stays_in_the_cache(
+    host: GitHost, tmp_path: Path, own_cache: Path
+) -> None:
+    described = widgets(host)
+    described["remotes"][1]["commit"] = "0" * 40
+    with pytest.raises(SourceRejected):
+        obtained(tmp_path, described)
+    assert list((own_cache / "sources").iterdir()) == []
+
+
+def test_a_clone_is_known_by_its_commit_and_its_remotes(host: GitHost, tmp_path: Path) -> None:
+    described = widgets(host)
+    source = Source.model_validate(described)
+    found = obtained(tmp_path, described)
+    assert found.identity == identity(source)
+    other = {**described, "remotes": described["remotes"][:1]}
+    assert identity(Source.model_validate(other)) != found.identity
+
+
+def test_a_checkout_of_another_digest_is_refused(host: GitHost, tmp_path: Path) -> None:
+    described = widgets(host)
+    digest = files_digest(obtained(tmp_path, described).folder)
+    host_again = {**described, "name": "again", "checkout": digest}
+    assert files_digest(obtained(tmp_path, host_again).folder) == digest
+    with pytest.raises(SourceRejected, match=f"have the digest {digest}.*names {'0' * 64}"):
+        obtained(tmp_path, {**described, "name": "other", "checkout": "0" * 64})
+
+
+def test_the_digest_of_files_is_their_names_contents_and_links(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    digests = [files_digest(tmp_path)]
+    (tmp_path / "a").write_text("2")
+    digests.append(files_digest(tmp_path))
+    (tmp_path / "a").rename(tmp_path / "b")
+    digests.append(files_digest(tmp_path))
+    (tmp_path / "c").symlink_to("b")
+    digests.append(files_digest(tmp_path))
+    assert len(set(digests)) == 4
+
+
+@pytest.mark.parametrize(
+    ("base", "remote"),
+    [
+        ("https://example.com/x.yaml", True),
+        ("https://github.com/a/b//c?ref=v1", True),
+        ("github.com/a/b", True),
+        ("git@github.com:a/b.git", True),
+        ("ssh://git@host/a", True),
+        ("git::https://host/a", True),
+        ("../base", False),
+        ("github.com.yaml", False),
+        ("base?ref", False),
+    ],
+)
+def test_what_kustomize_would_fetch_is_told_from_what_is_here(base: str, remote: bool) -> None:
+    assert kustomize.is_remote(base) is remote
+
+
+def test_remote_bases_are_found_through_other_folders(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "kustomization.yml").write_text("resources: [../b, x.yaml]\n")
+    (tmp_path / "a" / "x.yaml").write_text(config_map("x", "{}"))
+    (tmp_path / "b" / "Kustomization").write_text("components: [../a, github.com/a/b]\n")
+    assert kustomize.remote_bases(tmp_path / "a") == [
+        (tmp_path / "b" / "Kustomization", "github.com/a/b")
+    ]

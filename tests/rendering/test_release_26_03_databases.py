@@ -1,0 +1,227 @@
+"""Release 26.03 on RDS: how each of the four clients reaches its own database as its own user."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from components.database_users import USERS
+from tests.rendering.beijing import (
+    Release,
+    config,
+    containers,
+    environment,
+    kubeflow,
+    secret,
+    strings,
+)
+from tests.rendering.secret_writer import REMOTE, written
+
+ROTATION = "<<database.rotation>>"
+AUTHORITIES = "/etc/database-authorities"
+CLIENTS = {
+    "ml-pipeline": "ml-pipeline",
+    "cache": "cache-server",
+    "metadata": "metadata-grpc-deployment",
+    "katib": "katib-db-manager",
+}
+
+
+@pytest.fixture(scope="module")
+def release() -> Release:
+    return kubeflow()
+
+
+def secret_of(release: Release, component: str) -> dict[str, str]:
+    name = f"{component}-database-{ROTATION}"
+    return written(release.get("ExternalSecret", name), REMOTE)
+
+
+def test_both_host_pairs_of_pipelines_point_at_the_database(release: Release) -> None:
+    data = release.get("ConfigMap", "pipeline-install-config")["data"]
+    assert (data["mysqlHost"], data["mysqlPort"]) == ("<<database.host>>", "<<database.port>>")
+    assert (data["dbHost"], data["dbPort"]) == ("<<database.host>>", "<<database.port>>")
+
+
+def test_the_databases_that_pipelines_asks_for_are_those_its_users_have(release: Release) -> None:
+    data = release.get("ConfigMap", "pipeline-install-config")["data"]
+    assert {key: data[key] for key in ("pipelineDb", "cacheDb", "mlmdDb")} == {
+        "pipelineDb": USERS["ml-pipeline"].database,
+        "cacheDb": USERS["cache"].database,
+        "mlmdDb": USERS["metadata"].database,
+    }
+
+
+def test_each_client_has_a_user_of_its_own(release: Release) -> None:
+    assert CLIENTS.keys() == USERS.keys()
+    named = {
+        component: set(re.findall(r"[a-z-]+-database-<<[a-z.]+>>", " ".join(strings(workload))))
+        for component, name in CLIENTS.items()
+        for workload in [release.get("Deployment", name)]
+    }
+    assert named == {component: {f"{component}-database-{ROTATION}"} for component in CLIENTS}
+
+
+@pytest.mark.parametrize("component", CLIENTS)
+def test_a_client_reads_the_secret_of_its_name_and_is_told_within_the_hour(
+    release: Release, component: str
+) -> None:
+    external = release.get("ExternalSecret", f"{component}-database-{ROTATION}")
+    spec = external["spec"]
+    assert spec["dataFrom"] == [{"extract": {"key": f"<<secret.{component}>>"}}]
+    assert spec["target"]["name"] == external["metadata"]["name"]
+    assert spec["refreshInterval"] == "1h"
+    assert spec["secretStoreRef"] == {"kind": "SecretStore", "name": "secrets-manager"}
+
+
+def test_another_number_of_the_rotation_replaces_every_clients_pods(release: Release) -> None:
+    for name in CLIENTS.values():
+        template = release.get("Deployment", name)["spec"]["template"]
+        assert any(ROTATION in text for text in strings(template)), name
+
+
+def test_the_api_server_reads_host_name_user_and_password_of_its_database(
+    release: Release,
+) -> None:
+    variables = release.environment("ml-pipeline")
+    own = f"ml-pipeline-database-{ROTATION}"
+    assert variables["DBCONFIG_MYSQLCONFIG_HOST"] == config("mysqlHost")
+    assert variables["DBCONFIG_MYSQLCONFIG_PORT"] == config("mysqlPort")
+    assert variables["DBCONFIG_MYSQLCONFIG_DBNAME"] == config("pipelineDb")
+    assert variables["DBCONFIG_MYSQLCONFIG_USER"] == secret(own, "username")
+    assert variables["DBCONFIG_MYSQLCONFIG_PASSWORD"] == secret(own, "password")
+
+
+def test_the_cache_server_reads_the_older_host_pair(release: Release) -> None:
+    variables = release.environment("cache-server")
+    own = f"cache-database-{ROTATION}"
+    assert variables["DBCONFIG_HOST_NAME"] == config("dbHost")
+    assert variables["DBCONFIG_PORT"] == config("dbPort")
+    assert variables["DBCONFIG_DB_NAME"] == config("cacheDb")
+    assert variables["DBCONFIG_USER"] == secret(own, "username")
+    assert variables["DBCONFIG_PASSWORD"] == secret(own, "password")
+
+
+def test_the_cache_server_keeps_upstreams_arguments(release: Release) -> None:
+    arguments = release.container("cache-server")["args"]
+    assert {"--db_host=$(DBCONFIG_HOST_NAME)", "--tls_cert_filename=tls.crt"} <= set(arguments)
+
+
+def test_katib_reads_the_whole_database_address_from_its_secret(release: Release) -> None:
+    own = f"katib-database-{ROTATION}"
+    assert release.environment("katib-db-manager") == {
+        "DB_NAME": "mysql",
+        "DB_USER": secret(own, "username"),
+        "DB_PASSWORD": secret(own, "password"),
+        "KATIB_MYSQL_DB_DATABASE": secret(own, "database"),
+        "KATIB_MYSQL_DB_HOST": secret(own, "host"),
+        "KATIB_MYSQL_DB_PORT": secret(own, "port"),
+    }
+    assert secret_of(release, "katib")["database"] == "kubeflow"
+
+
+def test_mlmd_reads_its_database_from_a_file_and_from_nothing_else(release: Release) -> None:
+    container = release.container("metadata-grpc-deployment")
+    channel = ",".join(
+        (
+            "grpc.max_metadata_size=16384",
+            "grpc.max_receive_message_length=104857600",
+            "grpc.max_send_message_length=104857600",
+        )
+    )
+    assert container["args"] == [
+        "--grpc_port=8080",
+        # a file that cannot be read must not mean a database in memory
+        "--metadata_source_config_type=config_file",
+        "--metadata_store_server_config_file=/etc/metadata-database/config.pbtxt",
+        f"--grpc_channel_arguments={channel}",
+    ]
+    mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = release.get("Deployment", "metadata-grpc-deployment")["spec"]["template"]["spec"][
+        "volumes"
+    ]
+    by_name = {volume["name"]: volume for volume in volumes}
+    file = by_name[mounted["/etc/metadata-database"]]
+    assert file["secret"]["secretName"] == f"metadata-database-{ROTATION}"
+
+
+def test_mlmds_file_is_a_whole_server_configuration(release: Release) -> None:
+    assert secret_of(release, "metadata") == {
+        "config.pbtxt": """\
+connection_config {
+  mysql {
+    host: "db.example.rds.cn-north-1.amazonaws.com.cn"
+    port: 3306
+    database: "metadb"
+    user: "metadata"
+    password: "passwordOfmetadata"
+    ssl_options {
+      verify_server_cert: true
+    }
+  }
+}
+migration_options {
+  enable_upgrade_migration: true
+}
+"""
+    }
+
+
+def test_the_clients_written_in_go_check_the_servers_certificate(release: Release) -> None:
+    extra = release.environment("ml-pipeline")["DBCONFIG_MYSQLCONFIG_EXTRAPARAMS"]
+    assert json.loads(extra) == {"tls": "true"}
+    assert f"--db_extra_params={extra}" in release.container("cache-server")["args"]
+    for name in ("ml-pipeline", "cache-server"):
+        variables = release.environment(name)
+        # added to the public authorities, which S3 needs, never instead of them
+        assert variables["SSL_CERT_DIR"] == f"/etc/ssl/certs:{AUTHORITIES}"
+        assert "SSL_CERT_FILE" not in variables
+
+
+def test_mlmd_trusts_the_authorities_of_the_database_alone(release: Release) -> None:
+    variables = release.environment("metadata-grpc-deployment")
+    assert variables == {"SSL_CERT_FILE": f"{AUTHORITIES}/authorities.pem"}
+
+
+@pytest.mark.parametrize("name", ["ml-pipeline", "cache-server", "metadata-grpc-deployment"])
+def test_whoever_checks_the_server_has_the_authorities(release: Release, name: str) -> None:
+    pods = release.get("Deployment", name)["spec"]["template"]["spec"]
+    (volume,) = [v["name"] for v in pods["volumes"] if "configMap" in v]
+    assert {"name": volume, "mountPath": AUTHORITIES, "readOnly": True} in pods["containers"][0][
+        "volumeMounts"
+    ]
+    assert release.get("ConfigMap", "database-authorities")["data"] == {
+        "authorities.pem": "<<database.authorities>>"
+    }
+
+
+def test_only_the_cache_server_is_given_its_password_as_an_argument(release: Release) -> None:
+    told = {
+        obj["metadata"]["name"]
+        for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job")
+        for obj in release.all(kind)
+        for container in containers(obj)
+        for variable, source in environment(container).items()
+        if isinstance(source, dict) and "secretKeyRef" in source
+        for argument in [*container.get("command", []), *container.get("args", [])]
+        if f"$({variable})" in argument and "password" in argument
+    }
+    assert told == {"cache-server"}
+
+
+def test_no_pod_can_sign_in_to_secrets_manager_by_itself(release: Release) -> None:
+    may = {"role.database-clients", "role.database-init"}
+    accounts = {
+        (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        for obj in release.all("ServiceAccount")
+        if any(role in text for role in may for text in strings(obj))
+    }
+    assert accounts == {("kubeflow", "database-clients"), ("kubeflow-database", "database-init")}
+    running = {
+        (obj["metadata"]["namespace"], obj["spec"]["template"]["spec"].get("serviceAccountName"))
+        for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job")
+        for obj in release.all(kind)
+    }
+    assert accounts & running == set()
