@@ -1,0 +1,72 @@
+"""``./kf bundle``: a release's sources as one file, for a machine that reaches no git host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ops import VERSION, choice
+from ops.failures import Refused, messages, told
+from rendering import packing
+from rendering.bundle import SUFFIX, Contents
+from rendering.cache import file_sha256
+
+app = typer.Typer(no_args_is_help=True, help="Sources without GitHub.")
+
+
+@app.command()
+def create(
+    release: Annotated[str, typer.Option(help="A folder under manifests/.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Default: bundles/<release>.bundle.tar, where kf looks.")
+    ] = None,
+) -> None:
+    """Packs every source of a release, of what it includes and of the add-ons into one file."""
+    with told():
+        folder = choice.release_folder(release)
+        target = out or choice.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
+        if target.is_dir() or not target.name.endswith(".tar"):
+            raise Refused(f"{target} cannot be the bundle: name a file that ends in {SUFFIX}.")
+        created_by = f"kf {VERSION}"
+        contents = packing.create(folder, target, project=choice.PROJECT, created_by=created_by)
+    _tell(target, contents)
+    typer.echo(target)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A bundle.")],
+    release: Annotated[
+        str | None, typer.Option(help="Default: the release the bundle says it is of.")
+    ] = None,
+) -> None:
+    """Says whether a bundle is undamaged and holds what release.yaml names."""
+    with told():
+        contents = packing.verify(file)
+        wanted = choice.wanted_by(choice.release_folder(release or contents.release))
+        packing.verify(file, wanted)
+    _tell(file, contents)
+
+
+def _tell(path: Path, contents: Contents) -> None:
+    table = Table("source", "repository", "ref", "commit", "sha256", "made local")
+    for packed in contents.sources:
+        local = [f"{remote.repository} {remote.ref}" for remote in packed.remotes]
+        table.add_row(
+            packed.name,
+            packed.repository or "",
+            packed.ref or "",
+            (packed.commit or "")[:12],
+            packed.sha256[:12],
+            "\n".join(local),
+        )
+    messages.print(table)
+    megabytes = path.stat().st_size / 1e6
+    messages.print(
+        f"{path}: release {contents.release}, {len(contents.sources)} sources, {megabytes:.1f} MB, "
+        f"sha256 {file_sha256(path)}",
+        markup=False,
+    )

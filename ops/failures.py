@@ -1,0 +1,54 @@
+"""How a command ends badly: sentences on standard error and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+import pulumi
+import typer
+from rich.console import Console
+
+from components.settings import SettingsError
+from rehearsal.tools import ToolMissing
+from rendering import RenderError
+
+BAD_INPUT = 2
+FAILED = 1
+
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+"""For people; what a program could read goes to standard output."""
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; the message is one sentence with the way out."""
+
+
+def fail(sentences: Sequence[str], code: int) -> typer.Exit:
+    """Prints the sentences; raise what is returned."""
+    for sentence in sentences:
+        messages.print(sentence, markup=False, style="red")
+    return typer.Exit(code)
+
+
+@contextmanager
+def told() -> Generator[None]:
+    """Tells what is wrong with the input, and shows what rendering says about its steps."""
+    log = logging.getLogger("rendering")
+    lines = _Lines()
+    log.addHandler(lines)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    except SettingsError as error:
+        raise fail(error.problems, BAD_INPUT) from None
+    except (Refused, RenderError, ToolMissing, pulumi.RunError) as error:
+        raise fail([str(error)], BAD_INPUT) from None
+    finally:
+        log.removeHandler(lines)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        messages.print(record.getMessage(), markup=False, style="dim")

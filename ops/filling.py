@@ -1,0 +1,61 @@
+"""Fills a lock with digests: several registries at once, and nothing lost when it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ops.failures import messages
+from ops.registry import DigestUnknown
+from rendering import lock as locks
+from rendering.lock import Lock
+from webhook.reference import Reference, parse
+
+
+def fill(
+    folder: Path,
+    lock: Lock,
+    digest_of: Callable[[Reference], str],
+    *,
+    refresh: bool = False,
+    parallel: int = 8,
+) -> dict[str, str]:
+    """Asks for the digests a lock lacks and writes the lock after each answer.
+
+    Args:
+        folder: of the release; its lock is replaced.
+        refresh: also asks for those that are there. An answer that does not come changes nothing.
+        parallel: how many questions at a time.
+
+    Returns:
+        Source of each image whose digest stays unknown -> why, as the end of a sentence.
+    """
+    open_ones = [image.source for image in lock.images if refresh or image.digest is None]
+    failed: dict[str, str] = {}
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[image]}"),
+        console=messages,
+    )
+    executor = ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="digest")
+    try:
+        with progress:
+            task = progress.add_task(f"digests of {lock.release}", total=len(open_ones), image="")
+            asked = {executor.submit(digest_of, parse(source)): source for source in open_ones}
+            for answer in as_completed(asked):
+                source = asked[answer]
+                try:
+                    lock = lock.filled({source: answer.result()})
+                    locks.write(folder, lock)
+                except DigestUnknown as unknown:
+                    failed[source] = str(unknown)
+                progress.update(task, advance=1, image=source)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+    return dict(sorted(failed.items()))

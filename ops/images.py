@@ -1,0 +1,141 @@
+"""``./kf images``: the images a stack can pull, and the lock of those of a release."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ops import choice, inventories
+from ops.failures import FAILED, Refused, fail, messages, told
+from ops.filling import fill
+from ops.registry import digest_of
+from rendering import ImageUse
+from rendering import lock as locks
+from rendering.inventory import floating_uses
+
+app = typer.Typer(no_args_is_help=True, help="What the platform pulls.")
+
+Bundle = Annotated[
+    Path | None,
+    typer.Option("--bundle", help="Sources from this bundle, archive or folder.", metavar="FILE"),
+]
+
+
+class Format(StrEnum):
+    """How a list is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    TEXT = "text"
+
+
+@app.command("list")
+def list_(
+    *,
+    stack: Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="text: tab-separated, one image a line.")
+    ] = Format.TABLE,
+    bundle: Bundle = None,
+) -> None:
+    """Lists every image the stack can pull: source, target, why it is needed, where it is named."""
+    with told():
+        settings = choice.settings_of(stack)
+        choice.use_bundle(bundle, choice.MANIFESTS / settings.release)
+        uses = inventories.of_stack(settings)
+    _print(uses, format_)
+    counts = Counter(use.needed for use in uses)
+    messages.print(
+        f"{len(uses)} images of {stack}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())
+    )
+
+
+@app.command("lock")
+def lock(
+    *,
+    release: Annotated[
+        str | None, typer.Option(help="A folder under manifests/: 26.03, addons/karpenter-crds.")
+    ] = None,
+    stack: Annotated[
+        str | None, typer.Option(help="Instead: the release and the add-ons of this stack.")
+    ] = None,
+    refresh: Annotated[bool, typer.Option(help="Ask also for digests that are there.")] = False,
+    offline: Annotated[
+        bool, typer.Option(help="Ask nobody: lines only, digests as known.")
+    ] = False,
+    registry_mirror: Annotated[
+        str | None,
+        typer.Option(help="Ask this mirror (host[/prefix], laid out as ours) instead of sources."),
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Questions at a time.")] = 8,
+    bundle: Bundle = None,
+) -> None:
+    """Makes images.lock equal to the render and fills its digests; can be stopped and run again."""
+    problems: list[str] = []
+    with told():
+        for folder in _folders(release, stack):
+            name = folder.relative_to(choice.MANIFESTS).as_posix()
+            choice.use_bundle(bundle, folder)
+            uses = inventories.of_release(folder)
+            updated = locks.load(folder, name).updated(uses)
+            if not uses:
+                continue
+            locks.write(folder, updated)
+            problems += floating_uses(uses)
+            if not offline:
+                ask = partial(digest_of, mirror=registry_mirror)
+                failed = fill(folder, updated, ask, refresh=refresh, parallel=parallel)
+                problems += [f"{source} {why}" for source, why in failed.items()]
+            written = locks.load(folder, name)
+            known = sum(image.digest is not None for image in written.images)
+            messages.print(f"{name}: {len(uses)} images, {known} with a digest")
+    if problems:
+        raise fail(problems, FAILED)
+
+
+def _folders(release: str | None, stack: str | None) -> list[Path]:
+    if (release is None) == (stack is None):
+        raise Refused("say which lock: either --release or --stack.")
+    if release is not None:
+        return [choice.release_folder(release)]
+    return choice.folders_of_stack(choice.settings_of(str(stack)))
+
+
+def _print(uses: Sequence[ImageUse], format_: Format) -> None:
+    match format_:
+        case Format.JSON:
+            rows = [
+                {
+                    "source": use.source,
+                    "target": use.target,
+                    "needed": use.needed,
+                    "where": list(use.where),
+                }
+                for use in uses
+            ]
+            typer.echo(json.dumps(rows, indent=2))
+        case Format.TEXT:
+            for use in uses:
+                typer.echo("\t".join((use.source, use.target, use.needed, "; ".join(use.where))))
+        case Format.TABLE:
+            console = Console(highlight=False)
+            table = Table("source", "target", "needed", "where")
+            for column in table.columns:
+                column.overflow = "fold"
+            for use in uses:
+                table.add_row(use.source, use.target, use.needed, _short(use.where))
+            console.print(table, markup=False)
+
+
+def _short(where: Sequence[str]) -> str:
+    more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+    return f"{where[0]}{more}"

@@ -1,0 +1,63 @@
+"""What a stack or a release can pull, by rendering it: no account, no cluster, no Pulumi CLI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.region import EXAMPLE_REGION, Region
+from components.settings import Settings
+from components.stack import render_stack
+from ops.failures import messages
+from rehearsal import tools
+from rendering import ImageUse, KustomizeMissing, Rendered, kustomize, render
+from rendering.inventory import merged
+from rendering.release import VersionRange
+
+ACCOUNT = "<account>"
+"""Stands for the account's number where the stack file does not say it."""
+
+
+def of_release(folder: Path) -> tuple[ImageUse, ...]:
+    """Every image of a release folder; the sources are the same in every region."""
+    _need_kustomize()
+    region = Region.of(EXAMPLE_REGION)
+    # As a stack there renders it, so that one render in the cache serves both commands.
+    rendered = render(
+        folder,
+        partition=region.partition,
+        dns_suffix=region.dns_suffix,
+        registry="<<registry.host>>",
+        in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+    )
+    return rendered.images
+
+
+def of_stack(settings: Settings) -> list[ImageUse]:
+    """Every image and chart of a stack, with the place it is pulled from there; by source."""
+    _need_kustomize()
+    region = Region.of(settings.region)
+    account = settings.account_id or ACCOUNT
+    mirrored = settings.image_mirror.wanted(region)
+    registry = settings.image_mirror.registry(region, account) if mirrored else None
+    renders = render_stack(settings, region)
+    known: dict[str, ImageUse] = {}
+    for part in vars(renders).values():
+        if isinstance(part, Rendered):
+            for use in part.images:
+                known = merged(known, use)
+    return [
+        ImageUse(source, target, use.where, use.needed)
+        for source, target in renders.inventory(settings, registry).items()
+        for use in [known.get(source) or _of_a_chart(source)]
+    ]
+
+
+def _of_a_chart(source: str) -> ImageUse:
+    return ImageUse.known(source, "a Helm release of this stack (components/)", "install")
+
+
+def _need_kustomize() -> None:
+    try:
+        kustomize.find(VersionRange())
+    except KustomizeMissing:
+        tools.kustomize(lambda text: messages.print(text, markup=False))
