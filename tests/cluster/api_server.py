@@ -1,0 +1,197 @@
+"""A real Kubernetes API server on this machine: kube-apiserver and etcd, nothing else.
+
+No controller, scheduler or kubelet runs: what they would do and the tests need is in
+``stand_ins.py``. ``python -m tests.cluster.api_server`` builds the server beforehand.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from rehearsal.go_tools import GoProgram, Say, obtain
+from rehearsal.tools import ToolMissing
+
+_MODULES = Path(__file__).parent / "kube-apiserver"
+_READY_SECONDS = 60
+
+VERSIONS = {
+    found.parent.name: re.findall(r"k8s\.io/kubernetes v([\d.]+)", found.read_text())[0]
+    for found in sorted(_MODULES.glob("*/go.mod"))
+}
+"""Minor version -> the patch that its module pins."""
+CHOSEN = os.environ.get("KUBERNETES") or "1.36"
+"""The minor version under test; another one takes another build."""
+
+
+def kube_apiserver(minor: str, say: Say) -> Path:
+    """The program, from the cache or built.
+
+    Raises:
+        ToolMissing: it can't be built here, or there is no module for this version.
+    """
+    if minor not in VERSIONS:
+        raise ToolMissing(f"KUBERNETES is {minor}: use one of {', '.join(VERSIONS)}.")
+    version = VERSIONS[minor]
+    program = GoProgram(
+        name="kube-apiserver",
+        version=version,
+        module=_MODULES / minor,
+        package="k8s.io/kubernetes/cmd/kube-apiserver",
+        variables={"k8s.io/component-base/version.gitVersion": f"v{version}"},
+        takes="about 12 minutes on two cores",
+    )
+    path = obtain(program, say)
+    if path is None:
+        raise ToolMissing(f"There is no kube-apiserver {version}: install Go to build it with.")
+    return path
+
+
+@contextmanager
+def api_server(program: Path, folder: Path) -> Generator[dict[str, Any]]:
+    """Runs etcd and ``program`` until the end of the block; yields an administrator's kubeconfig.
+
+    Args:
+        program: the kube-apiserver.
+        folder: for data, keys and logs; may be thrown away afterwards.
+
+    Raises:
+        ToolMissing: there is no etcd.
+        RuntimeError: the server does not become ready; with the end of its log.
+    """
+    etcd = shutil.which("etcd")
+    if etcd is None:
+        raise ToolMissing("There is no etcd on PATH: run `tests/packages.sh etcd-server`.")
+    storage, peers, port = (_free_port() for _ in range(3))
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f"{token},administrator,1,system:masters\n")
+    key = folder / "service-account.key"
+    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+    with ExitStack() as running:
+        running.enter_context(_process(_etcd(etcd, folder, storage, peers), folder / "etcd.log"))
+        log = folder / "kube-apiserver.log"
+        command = _kube_apiserver(program, folder, storage, port)
+        server = running.enter_context(_process(command, log))
+        kubeconfig = _kubeconfig(port, token)
+        _await_ready(server, port, token, log)
+        authority = (folder / "certificates" / "apiserver.crt").read_bytes()
+        kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"] = base64.b64encode(
+            authority
+        ).decode()
+        yield kubeconfig
+
+
+def _etcd(program: str, folder: Path, clients: int, peers: int) -> list[str]:
+    return [
+        program,
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls=http://127.0.0.1:{clients}",
+        f"--advertise-client-urls=http://127.0.0.1:{clients}",
+        f"--listen-peer-urls=http://127.0.0.1:{peers}",
+        f"--initial-advertise-peer-urls=http://127.0.0.1:{peers}",
+        f"--initial-cluster=default=http://127.0.0.1:{peers}",
+        # Nothing here has to outlive a power failure.
+        "--unsafe-no-fsync",
+    ]
+
+
+def _kube_apiserver(program: Path, folder: Path, storage: int, port: int) -> list[str]:
+    key = folder / "service-account.key"
+    # Admission plugins are the server's defaults: PodSecurity and ServiceAccount are among them.
+    return [
+        str(program),
+        f"--etcd-servers=http://127.0.0.1:{storage}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={folder / 'certificates'}",
+        f"--token-auth-file={folder / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        "--allow-privileged",
+        "--service-cluster-ip-range=172.20.0.0/16",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={key}",
+        f"--service-account-signing-key-file={key}",
+    ]
+
+
+def _kubeconfig(port: int, token: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": f"https://127.0.0.1:{port}"}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+    }
+
+
+@contextmanager
+def _process(command: Sequence[str], log: Path) -> Generator[subprocess.Popen[bytes]]:
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield process
+        finally:
+            # Nobody needs what it would still write, and an orderly end takes seconds.
+            process.kill()
+
+
+def _await_ready(server: subprocess.Popen[bytes], port: int, token: str, log: Path) -> None:
+    # The certificate is made by the server itself as it starts, so there is none to trust yet.
+    anybody = ssl.create_default_context()
+    anybody.check_hostname = False
+    anybody.verify_mode = ssl.CERT_NONE
+
+    def settled() -> bool:
+        if server.poll() is not None:
+            return True
+        connection = HTTPSConnection("127.0.0.1", port, timeout=5, context=anybody)
+        with closing(connection):
+            try:
+                connection.request("GET", "/readyz", headers={"Authorization": f"Bearer {token}"})
+                return connection.getresponse().status == 200
+            except OSError:
+                return False
+
+    until = Retrying(
+        retry=retry_if_result(lambda done: not done),
+        stop=stop_after_delay(_READY_SECONDS),
+        wait=wait_fixed(0.2),
+        retry_error_callback=lambda _: False,
+    )
+    if not until(settled) or server.poll() is not None:
+        last = "\n".join(log.read_text().splitlines()[-5:])
+        raise RuntimeError(f"kube-apiserver did not become ready: {log}\n{last}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+if __name__ == "__main__":
+    _console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        _path = kube_apiserver(CHOSEN, _console.print)
+    except ToolMissing as missing:
+        _console.print(str(missing), style="red")
+        sys.exit(2)
+    _console.print(f"kube-apiserver {VERSIONS[CHOSEN]}: {_path}")
