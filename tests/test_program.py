@@ -34,16 +34,16 @@ COMPONENTS = {"EksCluster", "KarpenterGpuPool", "KubeflowManifests", "KubeflowRd
 MIRROR = "ImageMirrorWebhook"
 
 
-def stack(region: str, **changed: Mapping[str, Any]) -> Recorded:
-    """The program on the region's own stack file, with some sections replaced."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{region}.yaml").read_text())["config"]
+def stack(name: str, **changed: Mapping[str, Any]) -> Recorded:
+    """The program on a stack file of this repository, with some sections replaced."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
     config |= {f"kubeflow:{section}": value for section, value in changed.items()}
     raw = {k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}
 
     def program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    return run(program, region, raw)
+    return run(program, raw["kubeflow:region"], raw)
 
 
 @pytest.fixture(scope="module", params=REGIONS)

@@ -36,7 +36,7 @@ def builder(region: str, **image_mirror: Any) -> Registered:
     return run(lambda: build_provider(settings, Region.of(region), {}).urn, region).only(PROVIDER)
 
 
-STATIC_KEY = {
+STATIC_KEY: dict[str, Any] = {
     "release": "1.5.1-aws-b1.0.0",
     "cluster": {"version": "1.21"},
     "artifacts": {"credentials": "static-key"},

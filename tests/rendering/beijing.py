@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rendering import Object, Rendered, render
+from rendering.assembly import assemble
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 REGISTRY = "<<registry.host>>"
@@ -32,8 +33,16 @@ def rendered(folder: str) -> Rendered:
 
 
 @cache
-def kubeflow() -> Release:
-    return Release(rendered("26.03"))
+def kubeflow(release: str = "26.03") -> Release:
+    return Release(rendered(release))
+
+
+@cache
+def upstream(release: str) -> tuple[Object, ...]:
+    """What a release is a changed copy of, as its sources render to it."""
+    assembly = assemble(MANIFESTS / release)
+    assert assembly.upstream is not None
+    return tuple(assembly.build(assembly.upstream))
 
 
 class Release:

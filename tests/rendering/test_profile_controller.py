@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "manifests/26.03/pipelines/profile-controller/sync.py"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+SCRIPT = MANIFESTS / "26.03/pipelines/profile-controller/sync.py"
 KEY_FORMAT = "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/{{pod.name}}"
 
 
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("profile_controller_sync", SCRIPT)
+def load_script(script: Path = SCRIPT) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"sync_of_{script.parents[2].name}", script)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
