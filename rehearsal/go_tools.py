@@ -33,6 +33,10 @@ class GoProgram:
         package: import path of the program's ``main``.
         variables: Go variables set at link time, by import path and name.
         takes: what a first build costs, for people.
+        toolchain: the Go that can still build it (``go1.16.15``), fetched like a module; None: the
+            one on PATH.
+        prepare: makes what the module lacks, in a writable copy of it; returns more arguments for
+            ``go build``, or None when it can't, which ``say`` then knows.
     """
 
     name: str
@@ -41,6 +45,8 @@ class GoProgram:
     package: str
     variables: dict[str, str]
     takes: str
+    toolchain: str | None = None
+    prepare: Callable[[Path, Say], list[str] | None] | None = None
 
     @property
     def folder(self) -> Path:
@@ -77,21 +83,32 @@ def build(program: GoProgram, say: Say) -> bool:
     flags = " ".join(f"-X {variable}={value}" for variable, value in program.variables.items())
     made = program.folder / f"{program.name}.new"
     say(f"Building {program.name} {program.version} with Go: {program.takes}, once")
-    command = ["build", "-v", "-o", str(made), "-ldflags", flags, program.package]
-    return go(command, say, cwd=source, made=made, final=program.path)
+    more = program.prepare(source, say) if program.prepare else []
+    if more is None:
+        return False
+    command = ["build", "-v", *more, "-o", str(made), "-ldflags", flags, program.package]
+    toolchain = {"GOTOOLCHAIN": program.toolchain} if program.toolchain else {}
+    return go(command, say, cwd=source, made=made, final=program.path, **toolchain)
+
+
+def go_environment(**more: str) -> dict[str, str]:
+    """The variables to run Go with: a workspace or flags of the caller's are not ours to build in.
+
+    The flag is the default one; an empty text would leave those of ``go env -w`` in force, which
+    an older toolchain may not know.
+    """
+    return {**os.environ, "GOFLAGS": "-mod=readonly", "GOWORK": "off", **more}
 
 
 def go(arguments: list[str], say: Say, *, cwd: Path, made: Path, final: Path, **env: str) -> bool:
     """Runs ``go`` with ``-v`` among its arguments; moves what it made into place."""
     start = time.monotonic()
-    # A workspace of the caller's (GOFLAGS=-mod=..., go.work) is not ours to build in.
-    clean = {**os.environ, "GOFLAGS": "", "GOWORK": "off", **env}
     last: deque[str] = deque(["no message"], maxlen=1)
     count, word_due = 0, start + _WORD_EVERY_SECONDS
     with subprocess.Popen(
         ["go", *arguments],
         cwd=cwd,
-        env=clean,
+        env=go_environment(**env),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

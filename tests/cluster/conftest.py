@@ -1,4 +1,4 @@
-"""A platform installed once per run, empty API servers besides, and a closing summary."""
+"""A platform installed once per version, empty API servers besides, and a closing summary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from rich.console import Console
 from rendering import Object
 from tests.cluster.api_server import CHOSEN, VERSIONS, kube_apiserver
 from tests.cluster.installation import Installation, installation
-from tests.cluster.platform import Platform, platform, usual
+from tests.cluster.platform import Platform, platform, stack_on, usual
+
+CURRENT = [minor for minor in CHOSEN if stack_on(minor) == stack_on(max(VERSIONS))] or [
+    max(VERSIONS)
+]
+"""The chosen versions that release 26.03 runs on; the newest where none is chosen."""
 
 
 @dataclass
@@ -46,7 +51,7 @@ def pytest_terminal_summary(
 ) -> None:
     journal = config.stash[_JOURNAL]
     if journal.stages:
-        terminalreporter.section(f"kube-apiserver {VERSIONS.get(CHOSEN, CHOSEN)}", sep="-")
+        terminalreporter.section("on real API servers", sep="-")
     for fact in journal.facts:
         terminalreporter.write_line(fact)
     for name, seconds in journal.stages.items():
@@ -58,17 +63,24 @@ def journal(request: pytest.FixtureRequest) -> Journal:
     return request.config.stash[_JOURNAL]
 
 
+@pytest.fixture(scope="session", params=CHOSEN)
+def version(request: pytest.FixtureRequest) -> str:
+    """The minor version of Kubernetes under test."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def program() -> Path:
+def program(version: str) -> Path:
     """The kube-apiserver, built if it is not there."""
-    return kube_apiserver(CHOSEN, Console(stderr=True, highlight=False).print)
+    return kube_apiserver(version, Console(stderr=True, highlight=False).print)
 
 
 @pytest.fixture(scope="session")
-def beijing(journal: Journal) -> Platform:
-    """Everything the Beijing stack of release 26.03 puts into its cluster."""
-    with journal.stage("the program, under mocks"):
-        return platform("cn-north-1")
+def whole(version: str, journal: Journal) -> Platform:
+    """Everything that the Beijing stack of this version's release puts into its cluster."""
+    stack = stack_on(version)
+    with journal.stage(f"{version}: the program of {stack}, under mocks"):
+        return platform(stack)
 
 
 @pytest.fixture(scope="session")
@@ -82,21 +94,21 @@ def new_cluster(program: Path, tmp_path_factory: pytest.TempPathFactory) -> NewC
 
 
 @pytest.fixture(scope="session")
-def order(beijing: Platform) -> list[Object]:
-    return beijing.in_order(usual)
+def order(whole: Platform) -> list[Object]:
+    return whole.in_order(usual)
 
 
 @pytest.fixture(scope="session")
 def installed(
-    new_cluster: NewCluster, beijing: Platform, order: list[Object], journal: Journal
+    version: str, new_cluster: NewCluster, whole: Platform, order: list[Object], journal: Journal
 ) -> Generator[Installation]:
     """The platform, applied object by object; a refusal ends the run of every test that needs it.
 
     Whoever uses it only reads, or asks for dry runs.
     """
     with new_cluster("installed") as made:
-        with journal.stage(f"first: {len(beijing.crds)} CRDs"):
-            made.crds(beijing.crds)
-        with journal.stage(f"first: {len(order)} objects"):
+        with journal.stage(f"{version}: first, {len(whole.crds)} CRDs"):
+            made.crds(whole.crds)
+        with journal.stage(f"{version}: first, {len(order)} objects"):
             made.apply_all(order)
         yield made

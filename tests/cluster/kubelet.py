@@ -1,8 +1,8 @@
-"""What a pod needs before its containers start: the ConfigMaps and Secrets it names.
+"""What a pod needs before its containers start: ConfigMaps, Secrets and classes it names.
 
 The API server admits a pod without them and the kubelet waits; an order in which no pod ever waits
 is what this project promises. A Secret counts as there once the object is that makes a controller
-write it.
+write it; one of the Secrets Store CSI driver, once a workload that mounts its class is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from rendering import Object, ObjectKey
+from rendering.objects import pod_template
 
+_CLASS = "SecretProviderClass"
 _REFERENCES = {
     "configMap": "ConfigMap",
     "configMapKeyRef": "ConfigMap",
@@ -31,6 +33,8 @@ class Kubelet:
 
     def __init__(self) -> None:
         self._there: set[tuple[str, str, str]] = set()
+        self._synced: dict[tuple[str, str], list[str]] = {}
+        """Namespace and name of a SecretProviderClass -> the Secrets it is copied to."""
 
     def applied(self, obj: Object) -> None:
         key = ObjectKey.of(obj)
@@ -42,8 +46,18 @@ class Kubelet:
             case "external-secrets.io", "ExternalSecret":
                 name = obj["spec"].get("target", {}).get("name", key.name)
                 self._there.add(("Secret", key.namespace, name))
+            case "secrets-store.csi.x-k8s.io", "SecretProviderClass":
+                self._there.add((_CLASS, key.namespace, key.name))
+                copies = obj["spec"].get("secretObjects", [])
+                self._synced[key.namespace, key.name] = [each["secretName"] for each in copies]
             case _:
-                pass
+                self._mounted(key.namespace, (pod_template(obj) or {}).get("spec"))
+
+    def _mounted(self, namespace: str, spec: Any) -> None:
+        for kind, name in set(_named(spec)):
+            if kind == _CLASS:
+                secrets = self._synced.get((namespace, name), [])
+                self._there |= {("Secret", namespace, secret) for secret in secrets}
 
     def missing(self, pod: Object) -> list[str]:
         """``Secret name`` of everything this pod would wait for."""
@@ -63,6 +77,8 @@ def _named(value: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(value, dict):
         return
     for field, held in cast("dict[str, Any]", value).items():
+        if field == "secretProviderClass":
+            yield _CLASS, str(held)
         if field in _REFERENCES and isinstance(held, dict):
             reference = cast("Mapping[str, Any]", held)
             name = reference.get("secretName") or reference.get("name")

@@ -12,13 +12,17 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
+from components.settings import MANIFESTS, from_stack_file
 from rendering import Object, ObjectKey, crd_bundle_path
 from rendering.order import FIRST_KINDS
+from rendering.release import load
 from tests.harness import Registered
-from tests.test_program import stack
+from tests.test_program import ROOT, stack
 
+BEIJING = ("cn-north-1", "cn-north-1-kf151")
 CRDS = "pulumi-python:dynamic:CustomResourceDefinitions"
 Rank = Callable[[ObjectKey], tuple[int, ObjectKey]]
 
@@ -85,8 +89,20 @@ def contrary(key: ObjectKey) -> tuple[int, ObjectKey]:
     return -usual(key)[0], key
 
 
+def stack_on(minor: str) -> str:
+    """The Beijing stack whose release runs on this version of Kubernetes."""
+    (found,) = (
+        stack
+        for stack in BEIJING
+        for release in [from_stack_file(ROOT / f"Pulumi.{stack}.yaml").release]
+        if load(MANIFESTS / release).kubernetes.holds(minor)
+    )
+    return found
+
+
+@cache
 def platform(stack_name: str) -> Platform:
-    """The stack's whole platform; the program runs once, some 12 s."""
+    """The stack's whole platform; the program runs once, some 6 s."""
     registered = stack(stack_name).all
     made = {r.urn: ObjectKey.of(r.inputs) for r in registered if _is_object(r)}
     edges = {r.urn: (*r.dependencies, r.parent) for r in registered}

@@ -12,9 +12,12 @@ import pytest
 from rendering import Object, ObjectKey
 from rendering.objects import pod_template
 from tests.cluster.client import Refused
+from tests.cluster.conftest import CURRENT
 from tests.cluster.installation import Installation
 from tests.cluster.platform import Platform
 from tests.cluster.stand_ins import pod_of
+
+pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
@@ -30,9 +33,9 @@ def levels(installed: Installation) -> dict[str, str]:
 
 
 def test_every_pod_template_is_admitted_as_a_real_pod(
-    installed: Installation, beijing: Platform, levels: dict[str, str]
+    installed: Installation, whole: Platform, levels: dict[str, str]
 ) -> None:
-    templates = {key for key, obj in beijing.objects.items() if pod_template(obj) is not None}
+    templates = {key for key, obj in whole.objects.items() if pod_template(obj) is not None}
     assert set(installed.pods) == templates
     restricted = {key for key in templates if levels[key.namespace] == "restricted"}
     assert len(restricted) > 40
@@ -65,9 +68,9 @@ def loosened(workload: Object) -> Object:
 
 
 def test_a_pod_that_may_gain_privileges_is_refused(
-    installed: Installation, beijing: Platform
+    installed: Installation, whole: Platform
 ) -> None:
-    workload = beijing.objects[beijing.key("Deployment", "ml-pipeline")]
+    workload = whole.objects[whole.key("Deployment", "ml-pipeline")]
     assert ObjectKey.of(workload) in installed.pods
     with pytest.raises(Refused, match='violates PodSecurity "restricted:latest"'):
         installed.cluster.create(loosened(workload))

@@ -14,9 +14,11 @@ import yaml
 from rendering import Object, ObjectKey
 from rendering.objects import pod_template
 from tests.cluster.client import Refused
-from tests.cluster.conftest import NewCluster
+from tests.cluster.conftest import CURRENT, NewCluster
 from tests.cluster.installation import Installation
 from tests.cluster.platform import Platform, usual
+
+pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 
 UNANSWERED = "failed calling webhook"
 GROUPS = ("cert-manager.io", "external-secrets.io", "karpenter.sh", "karpenter.k8s.aws")
@@ -68,20 +70,20 @@ def config_map(namespace: str, **fields: Any) -> Object:
 
 
 @pytest.fixture(scope="module")
-def empty(new_cluster: NewCluster, beijing: Platform) -> Generator[Installation]:
+def empty(new_cluster: NewCluster, whole: Platform) -> Generator[Installation]:
     """An API server that knows a few kinds and has no objects."""
-    ours = [crd for crd in beijing.crds if crd["spec"]["group"] in GROUPS]
+    ours = [crd for crd in whole.crds if crd["spec"]["group"] in GROUPS]
     with new_cluster("empty") as made:
         made.crds([*ours, yaml.safe_load(GADGETS)])
         yield made
 
 
 def test_a_certificate_before_the_pods_behind_its_webhook_is_refused(
-    empty: Installation, beijing: Platform
+    empty: Installation, whole: Platform
 ) -> None:
-    certificate = beijing.key("Certificate", "katib-webhook-cert")
-    needed = beijing.with_needs(certificate)
-    in_order = [obj for obj in beijing.in_order(usual) if ObjectKey.of(obj) in needed]
+    certificate = whole.key("Certificate", "katib-webhook-cert")
+    needed = whole.with_needs(certificate)
+    in_order = [obj for obj in whole.in_order(usual) if ObjectKey.of(obj) in needed]
     backends = [obj for obj in in_order if obj["metadata"]["name"] == "cert-manager-webhook"]
     (workload,) = [obj for obj in backends if pod_template(obj) is not None]
     judged = [obj for obj in in_order if ObjectKey.of(obj).group == "cert-manager.io"]
@@ -126,11 +128,9 @@ def test_a_pod_before_what_its_containers_read_is_refused(
     empty.apply_all([{**made_by, "metadata": {"name": "read", "namespace": where}}, workload])
 
 
-def test_a_custom_resource_before_its_crd_is_refused(
-    empty: Installation, beijing: Platform
-) -> None:
+def test_a_custom_resource_before_its_crd_is_refused(empty: Installation, whole: Platform) -> None:
     with pytest.raises(Refused, match=r"the API server serves no /apis/kubeflow\.org/v1"):
-        empty.apply(next(obj for obj in beijing.objects.values() if obj["kind"] == "Profile"))
+        empty.apply(next(obj for obj in whole.objects.values() if obj["kind"] == "Profile"))
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_a_custom_resource_before_its_crd_is_refused(
     ],
 )
 def test_a_field_nobody_knows_is_refused(
-    empty: Installation, beijing: Platform, kind: str, path: tuple[str, ...]
+    empty: Installation, whole: Platform, kind: str, path: tuple[str, ...]
 ) -> None:
     obj = next(
         {**obj, "metadata": {**obj["metadata"], "namespace": "default"}}
         if key.namespace
         else dict(obj)
-        for key, obj in beijing.objects.items()
+        for key, obj in whole.objects.items()
         if key.kind == kind
     )
     *parents, field = path
