@@ -14,6 +14,8 @@ from rehearsal.providers import Simulation
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "cn-north-1"
+# A backend writes the whole state at every step, edges and all (docs/decisions.md).
+MOST_STATE_BYTES, MOST_EDGES = 5_000_000, 8
 Begin = Callable[..., AbstractContextManager[Rehearsal]]
 
 pytestmark = pytest.mark.engine
@@ -43,10 +45,16 @@ def begin(cli: Path, tmp_path: Path) -> Begin:
     return start  # pyright: ignore[reportReturnType]
 
 
-def test_the_platform_is_made_changed_left_alone_and_taken_away(begin: Begin) -> None:
+def test_the_platform_is_made_changed_left_alone_and_taken_away(
+    begin: Begin, tmp_path: Path
+) -> None:
     with begin() as rehearsal:
         up = rehearsal.up()
     made = up.changes
+    (state,) = (tmp_path / "build").glob(f"state/.pulumi/stacks/*/{STACK}.json")
+    assert state.stat().st_size < MOST_STATE_BYTES
+    objects = [each for each in up.resources if each.type.startswith("kubernetes:")]
+    assert sum(len(each.dependencies) for each in objects) < MOST_EDGES * len(objects)
     assert diagram(up.resources) in (ROOT / "README.md").read_text(), "run `make diagram`"
     assert set(made) == {"create"}
     everything = made["create"]
