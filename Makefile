@@ -21,7 +21,7 @@ lint: setup  ## ruff (lint and format) and pyright (strict)
 	@.venv/bin/pyright
 
 test: lint  ## everything a contributor needs to trust a change
-	@tests/packages.sh mariadb-server openssl
+	@tests/packages.sh mariadb-server docker-registry openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m pytest
 

@@ -172,13 +172,17 @@ def _known_region(name: str) -> str:
 
 
 class Settings(_Section):
-    """Everything a stack may say, checked; equal input gives equal settings."""
+    """Everything a stack may say, checked; equal input gives equal settings.
+
+    ``bundles`` None: sources are looked for in the usual places (rendering.sources).
+    """
 
     region: Annotated[str, AfterValidator(_known_region)]
     account_id: t.AccountId | None = None
     endpoints: dict[str, t.Url] = {}
     tags: dict[str, str] = {}
     release: t.ReleaseName = "26.03"
+    bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
     network: NetworkSettings = NetworkSettings()
     node_group: NodeGroupSettings = NodeGroupSettings()
@@ -190,6 +194,11 @@ class Settings(_Section):
         default=[User(email="user@example.com", namespace="kubeflow-user-example-com")]
     )
 
+    @property
+    def bundles_path(self) -> Path | None:
+        """Where sources are looked for first."""
+        return None if self.bundles is None else MANIFESTS.parent / self.bundles
+
 
 def _aliases(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
@@ -197,6 +206,9 @@ def _aliases(model: type[BaseModel]) -> list[str]:
 
 SECTIONS: tuple[str, ...] = tuple(_aliases(Settings))
 """The keys of a stack file, without their namespace."""
+
+_TEXTS = ("region", "accountId", "release", "bundles")
+"""Those that hold a text; the engine hands the others over as JSON."""
 
 
 def _names_at(path: tuple[str | int, ...]) -> list[str]:
@@ -293,7 +305,7 @@ def load() -> Settings:
         if is_config_secret(key):
             problems.append(told_encrypted(key))
             continue
-        if isinstance(value, str) and name not in ("region", "accountId", "release"):
+        if isinstance(value, str) and name not in _TEXTS:
             with suppress(json.JSONDecodeError):  # plain text: the models refuse it with its key
                 value = json.loads(value)
         if value is not None:

@@ -106,6 +106,15 @@ def _certificate_file(value: str) -> str:
     return value
 
 
+def _bundles(value: str) -> str:
+    if not (certificates.PROJECT / value).exists():
+        raise ValueError(
+            "there is no such folder or bundle: write its path from the project's folder "
+            "(`./kf bundle create` makes one), or remove the line"
+        )
+    return value
+
+
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _SUBNET = "subnet ids look like subnet-0123456789abcdef0: copy it from the VPC"
 
@@ -158,6 +167,7 @@ MysqlVersion = Annotated[
     ),
 ]
 CertificateFile = Annotated[str, AfterValidator(_certificate_file)]
+BundlesPath = Annotated[str, AfterValidator(_bundles)]
 KeyPrefix = Annotated[
     str,
     _text(

@@ -112,6 +112,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             dns_suffix=region.dns_suffix,
             registry=_REGISTRY_MARKER if mirrored else None,
             in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+            bundles=settings.bundles_path,
         )
 
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from ops.registry import digest_of
 from rendering import ImageUse
 from rendering import lock as locks
 from rendering.inventory import floating_uses
+from rendering.release import GoneImage
 
 app = typer.Typer(no_args_is_help=True, help="What the platform pulls.")
 
@@ -52,11 +53,14 @@ def list_(
         settings = choice.settings_of(stack)
         choice.use_bundle(bundle, choice.MANIFESTS / settings.release)
         uses = inventories.of_stack(settings)
-    _print(uses, format_)
+        gone = inventories.gone_of(choice.MANIFESTS / settings.release, uses)
+    _print(uses, gone, format_)
     counts = Counter(use.needed for use in uses)
     messages.print(
         f"{len(uses)} images of {stack}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())
     )
+    for known, count in Counter(gone.values()).items():
+        messages.print(_lost(known, count), markup=False, style="yellow")
 
 
 @app.command("lock")
@@ -110,7 +114,17 @@ def _folders(release: str | None, stack: str | None) -> list[Path]:
     return choice.folders_of_stack(choice.settings_of(str(stack)))
 
 
-def _print(uses: Sequence[ImageUse], format_: Format) -> None:
+def _lost(known: GoneImage, count: int) -> str:
+    what = f"{count} images {known.image} are" if count > 1 else f"{known.image} is"
+    way = (
+        f"push a copy of {known.substitute} to the target"
+        if known.substitute
+        else "nothing is known to take their place, so push copies that somebody still has"
+    )
+    return f"{what} reported gone ({known.source}): {way}."
+
+
+def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: Format) -> None:
     match format_:
         case Format.JSON:
             rows = [
@@ -119,6 +133,8 @@ def _print(uses: Sequence[ImageUse], format_: Format) -> None:
                     "target": use.target,
                     "needed": use.needed,
                     "where": list(use.where),
+                    "gone": use.source in gone,
+                    "substitute": gone[use.source].substitute if use.source in gone else None,
                 }
                 for use in uses
             ]

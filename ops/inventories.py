@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from components.region import EXAMPLE_REGION, Region
-from components.settings import Settings
+from components.settings import MANIFESTS, Settings
 from components.stack import render_stack
 from ops.failures import messages
 from rehearsal import tools
 from rendering import ImageUse, KustomizeMissing, Rendered, kustomize, render
 from rendering.inventory import merged
-from rendering.release import VersionRange
+from rendering.release import GoneImage, VersionRange, load
 
 ACCOUNT = "<account>"
 """Stands for the account's number where the stack file does not say it."""
@@ -50,6 +51,15 @@ def of_stack(settings: Settings) -> list[ImageUse]:
         for source, target in renders.inventory(settings, registry).items()
         for use in [known.get(source) or _of_a_chart(source)]
     ]
+
+
+def gone_of(folder: Path, uses: Iterable[ImageUse]) -> dict[str, GoneImage]:
+    """Source of each image that is reported gone from its registry -> what is known of it."""
+    release = load(folder)
+    included = [load(MANIFESTS / name) for name in release.includes]
+    known = [gone for part in (release, *included) for gone in part.gone]
+    found = {use.source: [each for each in known if each.covers(use.source)] for use in uses}
+    return {source: each[0] for source, each in found.items() if each}
 
 
 def _of_a_chart(source: str) -> ImageUse:

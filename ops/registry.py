@@ -8,6 +8,7 @@ needs no skopeo or crane on the machine, and a status code stays a number instea
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -94,11 +95,12 @@ def _ask(image: str) -> str:
     container = client.get_container(f"{_API_HOSTS.get(host, host)}/{path}")
     client.auth.load_configs(container)
     url = f"{client.prefix}://{container.manifest_url()}"
+    # Without oras' own retries (decorator.retry): they take any failure for a passing one, know
+    # no Retry-After, and would multiply with ours.
+    request: Callable[..., requests.Response] = OrasClient.do_request.__wrapped__  # pyright: ignore[reportFunctionMemberAccess]
     for method in ("HEAD", "GET"):
         try:
-            answer: requests.Response = client.do_request(
-                url, method, headers={"Accept": _MANIFESTS}
-            )
+            answer = request(client, url, method, headers={"Accept": _MANIFESTS})
         except ValueError:  # oras: nobody gives a token
             raise DigestUnknown("wants a login: `docker login` first") from None
         if answer.status_code == 404:

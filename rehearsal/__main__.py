@@ -107,7 +107,7 @@ def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) 
     with _sentences():
         settings = from_stack_file(_stack_file(stack))
         with clock.step("sources"):
-            absent = absent_sources(ROOT / "manifests", settings.release)
+            absent = absent_sources(ROOT / "manifests", settings.release, settings.bundles_path)
         console.print(f"[bold]{verb} of {stack} on simulated clouds[/]{_without(absent)}")
         with clock.step("tools"):
             engine = _tools()

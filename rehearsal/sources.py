@@ -8,12 +8,15 @@ from rendering import SourcesUnavailable, sources
 from rendering.release import load
 
 
-def absent_sources(manifests: Path, release: str) -> dict[str, str]:
+def absent_sources(
+    manifests: Path, release: str, bundles: Path | None = None
+) -> dict[str, str]:
     """Release name to the sentence that says how to get its sources; empty when all are here.
 
     Args:
         manifests: the folder of all releases.
         release: the stack's release; the add-ons always count.
+        bundles: the stack's own setting.
     """
     absent: dict[str, str] = {}
     add_ons = sorted(path.parent for path in (manifests / "addons").glob("*/release.yaml"))
@@ -23,7 +26,7 @@ def absent_sources(manifests: Path, release: str) -> dict[str, str]:
         described = load(folder)
         try:
             for source in described.sources:
-                sources.obtain(source, manifests.parent)
+                sources.obtain(source, manifests.parent, bundles)
         except SourcesUnavailable as unavailable:
             absent[described.name] = str(unavailable)
     return absent

@@ -26,7 +26,7 @@ sources:
 
 @pytest.fixture
 def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    def obtain(source: Source, project: Path) -> None:
+    def obtain(source: Source, project: Path, bundles: Path | None) -> None:
         if source.bundle == "gone.tar.gz":
             raise SourcesUnavailable(f"put {source.bundle} into {project.name}/bundles")
 

@@ -1,0 +1,96 @@
+"""./kf bundle: every source of a release in one file, and no other file taken for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ops import choice
+from rendering import bundle, render
+from tests.ops.command import kf
+from tests.rendering.beijing import MANIFESTS
+from tests.rendering.conftest import own_cache
+
+RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
+__all__ = ["own_cache"]
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundles") / f"{request.param}.bundle.tar"
+    done = kf("bundle", "create", "--release", request.param, "--out", str(out))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(out)
+    return out
+
+
+def test_a_bundle_holds_every_source_with_its_origin(made: Path) -> None:
+    contents = bundle.read(made)
+    wanted = choice.wanted_by(MANIFESTS / contents.release)
+    assert {packed.name for packed in contents.sources} == set(wanted)
+    for packed in contents.sources:
+        assert packed.commit == wanted[packed.name].commit
+        assert packed.ref == wanted[packed.name].ref
+
+
+def test_a_bundle_is_all_that_a_render_needs(
+    made: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rendering.sources._default_archive", _none)
+    name = bundle.read(made).release
+    rendered = render(
+        MANIFESTS / name,
+        partition="aws-cn",
+        dns_suffix="amazonaws.com.cn",
+        registry="<<registry.host>>",
+        bundles=made,
+    )
+    assert len(rendered.objects) > 500
+    assert {path.name.split("-")[0] for path in (own_cache / "sources").iterdir()} >= {"kubeflow"}
+
+
+def _none(_source: object, _project: object) -> None:
+    """No machine has the default folders but this one."""
+
+
+def test_a_bundle_says_that_it_is_whole(made: Path) -> None:
+    done = kf("bundle", "verify", str(made))
+    assert done.exit_code == 0, done.output
+    assert f"release {bundle.read(made).release}" in done.stderr
+
+
+def test_one_changed_byte_is_found(made: Path, tmp_path: Path) -> None:
+    content = bytearray(made.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged = tmp_path / made.name
+    damaged.write_bytes(content)
+    done = kf("bundle", "verify", str(damaged))
+    assert done.exit_code == 2
+    assert "sha256" in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_the_bundle_of_another_release_is_refused(made: Path) -> None:
+    (other,) = {*RELEASES} - {bundle.read(made).release}
+    done = kf("bundle", "verify", str(made), "--release", other)
+    assert done.exit_code == 2
+    assert f"is a bundle of release {bundle.read(made).release}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["create", "--release", "27.01"], "there is no release '27.01'"),
+        (
+            ["create", "--release", "26.03", "--out", "x.zip"],
+            "name a file that ends in .bundle.tar",
+        ),
+        (["verify", "absent.bundle.tar"], "absent.bundle.tar"),
+    ],
+)
+def test_bad_input_gets_one_sentence(arguments: list[str], sentence: str) -> None:
+    done = kf("bundle", *arguments)
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.output

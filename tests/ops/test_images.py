@@ -1,0 +1,106 @@
+"""./kf images: what a stack can pull, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ops import choice, inventories
+from rendering import ImageUse
+from rendering import lock as locks
+from tests.ops.command import kf
+from webhook.reference import parse
+
+
+def rows(stack: str) -> list[list[str]]:
+    done = kf("images", "list", "--stack", stack, "--format", "text")
+    assert done.exit_code == 0, done.output
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def test_every_image_of_beijing_comes_from_the_accounts_registry() -> None:
+    listed = rows("cn-north-1")
+    assert len(listed) > 100
+    for source, target, needed, where in listed:
+        copy = f"<account>.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow/{parse(source)}"
+        assert target == copy
+        assert needed in ("install", "feature", "example")
+        assert where
+
+
+def test_elsewhere_images_come_from_their_own_registries() -> None:
+    assert [row for row in rows("us-west-2") if row[0] != row[1]] == []
+
+
+def test_the_pool_the_operator_and_the_database_job_are_in_the_list() -> None:
+    names = {parse(row[0]).name for row in rows("cn-north-1")}
+    assert {
+        "public.ecr.aws/karpenter/controller",
+        "ghcr.io/external-secrets/external-secrets",
+        "nvcr.io/nvidia/k8s-device-plugin",
+        "docker.io/library/mysql",
+    } <= names
+
+
+def test_a_program_reads_the_same_as_json() -> None:
+    done = kf("images", "list", "--stack", "cn-north-1", "--format", "json")
+    listed = json.loads(done.stdout)
+    assert [each["source"] for each in listed] == [row[0] for row in rows("cn-north-1")]
+    assert set(listed[0]) == {"source", "target", "needed", "where", "gone", "substitute"}
+
+
+def test_images_that_are_gone_are_told_with_what_takes_their_place() -> None:
+    done = kf("images", "list", "--stack", "cn-north-1-kf151", "--format", "json")
+    gone = {each["source"]: each["substitute"] for each in json.loads(done.stdout) if each["gone"]}
+    assert gone["gcr.io/ml-pipeline/api-server:1.8.2"] is None
+    executor = "gcr.io/ml-pipeline/argoexec:v3.2.3-license-compliance"
+    assert gone[executor] == "quay.io/argoproj/argoexec:v3.2.3"
+    assert f"{executor} is reported gone" in done.stderr
+    assert re.search(r"\d+ images gcr.io/ml-pipeline/\* are reported gone", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["list", "--stack", "cn-nort-1"], "did you mean Pulumi.cn-north-1.yaml?"),
+        (["lock"], "say which lock: either --release or --stack."),
+        (["lock", "--release", "26.3"], "did you mean 26.03?"),
+        (["list", "--stack", "us-west-2", "--bundle", "no.tar"], "no.tar does not exist"),
+    ],
+)
+def test_bad_input_gets_one_sentence(arguments: list[str], sentence: str) -> None:
+    done = kf("images", *arguments)
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def tiny_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A release folder ``tiny`` with one image that a lock can be made of."""
+    folder = tmp_path / "manifests" / "tiny"
+    folder.mkdir(parents=True)
+    use = ImageUse("quay.io/a/b:v1", "quay.io/a/b:v1", ("here",), "install")
+    monkeypatch.setattr(choice, "MANIFESTS", folder.parent)
+    monkeypatch.setattr(choice, "release_folder", lambda _name: folder)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(inventories, "of_release", lambda _folder: (use,))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    return folder
+
+
+def test_a_lock_can_be_written_without_asking_anybody(tiny_lock: Path) -> None:
+    done = kf("images", "lock", "--release", "tiny", "--offline")
+    assert done.exit_code == 0, done.output
+    assert "tiny: 1 images, 0 with a digest" in done.stderr
+    (image,) = locks.load(tiny_lock, "tiny").images
+    assert (image.source, image.target, image.digest) == ("quay.io/a/b:v1", "quay.io/a/b", None)
+
+
+def test_a_digest_that_nobody_tells_fails_the_command_and_keeps_the_lock(tiny_lock: Path) -> None:
+    nobody = "127.0.0.1:1"
+    done = kf("images", "lock", "--release", "tiny", "--registry-mirror", nobody)
+    assert done.exit_code == 1
+    assert "quay.io/a/b:v1 cannot be reached" in done.stderr
+    assert [image.digest for image in locks.load(tiny_lock, "tiny").images] == [None]
