@@ -8,9 +8,7 @@ from rendering import SourcesUnavailable, sources
 from rendering.release import load
 
 
-def absent_sources(
-    manifests: Path, release: str, bundles: Path | None = None
-) -> dict[str, str]:
+def absent_sources(manifests: Path, release: str, bundles: Path | None = None) -> dict[str, str]:
     """Release name to the sentence that says how to get its sources; empty when all are here.
 
     Args:
