@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import choice, inventories
+from ops import choice, inventories, registry
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.ops.command import kf
@@ -98,7 +98,10 @@ def test_a_lock_can_be_written_without_asking_anybody(tiny_lock: Path) -> None:
     assert (image.source, image.target, image.digest) == ("quay.io/a/b:v1", "quay.io/a/b", None)
 
 
-def test_a_digest_that_nobody_tells_fails_the_command_and_keeps_the_lock(tiny_lock: Path) -> None:
+def test_a_digest_that_nobody_tells_fails_the_command_and_keeps_the_lock(
+    tiny_lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "ATTEMPTS", 1)
     nobody = "127.0.0.1:1"
     done = kf("images", "lock", "--release", "tiny", "--registry-mirror", nobody)
     assert done.exit_code == 1
