@@ -15,6 +15,7 @@ from components.generated_secret import GeneratedSecret
 from components.image_mirror_build import ImageMirrorBuild, ImageMirrorBuildArgs
 from components.image_mirror_functions import ImageMirrorFunctions, ImageMirrorFunctionsArgs
 from components.image_repositories import ImageRepositories, ImageRepositoriesArgs
+from components.mirrored_images import MirroredImages
 from components.region import Feature, Region
 from components.settings import Settings
 from webhook.admission import OPT_OUT
@@ -52,7 +53,7 @@ class ImageMirrorWebhookArgs:
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
-    """Repositories for the known images; a webhook that rewrites, and copies, all others.
+    """Repositories with the known images; a webhook that rewrites, and copies, all others.
 
     A pod is sent to API Gateway by a MutatingWebhookConfiguration, judged by a Lambda function
     within its own region, and never held up: failurePolicy is Ignore, and a missing image is copied
@@ -65,7 +66,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
     Attributes:
         registry: ``<ecr host>/<prefix>`` of every copy.
         webhook_url: where the API server sends reviews; secret.
-        ready: what pods that are to be rewritten depend on.
+        ready: what pods depend on: the copies of known images, the rewriting of all others.
     """
 
     registry: pulumi.Output[str]
@@ -80,7 +81,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         prefix = args.settings.image_mirror.repository_prefix
         registry = args.settings.image_mirror.registry(args.region, args.account_id)
         self.registry = pulumi.Output.from_input(registry)
-        ImageRepositories(
+        repositories = ImageRepositories(
             f"{name}-repositories",
             ImageRepositoriesArgs(prefix=prefix, images=args.images, tags=args.tags),
             here,
@@ -119,6 +120,8 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[stage]),
         )
         self.ready = [configuration]
+        if args.settings.image_mirror.inventory_first:
+            self.ready.append(self._inventory(name, args, build, [repositories, build]))
         if args.region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
             pulumi.log.info(
                 f"API Gateway in {args.region.name} answers 403 until the account has an ICP "
@@ -126,6 +129,27 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 self,
             )
         self.register_outputs({"registry": self.registry, "webhook_url": self.webhook_url})
+
+    def _inventory(
+        self,
+        name: str,
+        args: ImageMirrorWebhookArgs,
+        build: ImageMirrorBuild,
+        needed: Sequence[pulumi.Resource],
+    ) -> MirroredImages:
+        """Every image the platform is known to pull; pods that wait for it find theirs."""
+        settings, crossing = args.settings, args.global_region.partition != args.region.partition
+        return MirroredImages(
+            f"{name}-inventory",
+            images=args.images,
+            registry=settings.image_mirror.registry(args.region, args.account_id),
+            region=args.region.name,
+            project=build.project_name,
+            build_region=args.global_region.name,
+            build_profile=settings.image_mirror.build_profile if crossing else "",
+            ecr_endpoint=settings.endpoints.get("ecr", ""),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(needed)),
+        )
 
     def _api(
         self, name: str, args: ImageMirrorWebhookArgs, function: aws.lambda_.Function

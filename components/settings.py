@@ -135,6 +135,7 @@ class ImageMirrorSettings(_Section):
     """The mirror of public images. ``enabled`` None: where the registries are out of reach.
 
     ``build_profile`` names the AWS profile of ``build_region`` where that is another partition.
+    ``inventory_first``: every known image is copied before anything that runs pods.
     """
 
     enabled: bool | None = None
@@ -143,6 +144,7 @@ class ImageMirrorSettings(_Section):
     build_profile: t.ProfileName = "kubeflow-build"
     in_flight_minutes: Annotated[int, t.whole(5, 480, "minutes")] = 60
     credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
+    inventory_first: bool = True
 
     def wanted(self, region: Region) -> bool:
         """Whether a stack of that region mirrors images."""

@@ -246,6 +246,18 @@ def test_pods_wait_for_the_webhook_that_gives_them_reachable_images(
     assert bool(mirror) == (region.partition == "aws-cn")
 
 
+def test_pods_wait_until_every_known_image_is_copied(made: Recorded, region: Region) -> None:
+    copies = f"{DYNAMIC}:MirroredImages"
+    if region.partition != "aws-cn":
+        assert made.none(copies)
+        return
+    waiting = made.dependencies_of(made.only("kubernetes:core/v1:Namespace", "kubeflow"))
+    assert (copies, "mirror-inventory") in waiting
+    wanted = made.only(copies).inputs["images"]
+    assert "docker.io/library/mysql:8.4.11" in wanted
+    assert any(image.startswith("public.ecr.aws/karpenter/karpenter:") for image in wanted)
+
+
 def test_everything_reads_the_same_bucket_and_database(made: Recorded) -> None:
     config = made.only("kubernetes:core/v1:ConfigMap", "kubeflow/pipeline-install-config")
     data = config.inputs["data"]

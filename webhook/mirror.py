@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,24 @@ def target_tag(source: Reference) -> str:
         # Not "sha256-<hex>" alone: that name is taken by OCI 1.1 for an image's referrers.
         return f"digest-{source.digest.replace(':', '-')}"[:128]
     return source.tag or "latest"
+
+
+def is_there(ecr: EcrClient, prefix: str, source: Reference) -> bool:
+    """Does the account's registry hold the copy of ``source`` below ``prefix``?
+
+    Raises:
+        ClientError, BotoCoreError: the registry does not tell.
+    """
+    wanted = {"imageDigest": source.digest} if source.digest else {"imageTag": source.tag}
+    try:
+        ecr.describe_images(
+            repositoryName=f"{prefix}/{source.mirrored_repository}", imageIds=[wanted]
+        )
+    except ClientError as refused:
+        if error_code(refused) in ("ImageNotFoundException", "RepositoryNotFoundException"):
+            return False
+        raise
+    return True
 
 
 @dataclass(frozen=True)
@@ -119,7 +138,7 @@ class Claims:
 
 
 class EcrMirror:
-    """Answers ``admission.Mirror`` from ECR, with a short memory.
+    """Answers ``admission.Mirror`` from ECR, with a short memory; for any number of threads.
 
     Args:
         ecr: a boto3 ECR client of the registry's own region.
@@ -144,6 +163,7 @@ class EcrMirror:
         self._prefix = prefix
         self._clock = clock
         self._remembered: dict[str, tuple[float, Copy]] = {}
+        self._remembering = threading.Lock()
 
     def ask(self, source: Reference, *, start: bool) -> Copy:
         """See ``admission.Mirror.ask``; a failing AWS call is logged and answered as unknown."""
@@ -152,7 +172,7 @@ class EcrMirror:
         if known and not (start and known.presence is Presence.ABSENT):
             return known
         try:
-            if self._is_there(source):
+            if is_there(self._ecr, self._prefix, source):
                 return self._remember(key, Copy(Presence.PRESENT), PRESENT_SECONDS)
             if not start:
                 return self._remember(key, Copy(Presence.ABSENT), ABSENT_SECONDS)
@@ -175,27 +195,18 @@ class EcrMirror:
         log.info("requested a copy of %s", image)
         return Copy(Presence.COPYING)
 
-    def _is_there(self, source: Reference) -> bool:
-        wanted = {"imageDigest": source.digest} if source.digest else {"imageTag": source.tag}
-        try:
-            self._ecr.describe_images(
-                repositoryName=f"{self._prefix}/{source.mirrored_repository}", imageIds=[wanted]
-            )
-        except ClientError as refused:
-            if error_code(refused) in ("ImageNotFoundException", "RepositoryNotFoundException"):
-                return False
-            raise
-        return True
-
     def _recall(self, key: str) -> Copy | None:
         until, copy = self._remembered.get(key, (0.0, Copy(Presence.UNKNOWN)))
         return copy if self._clock() < until else None
 
     def _remember(self, key: str, copy: Copy, seconds: float) -> Copy:
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.pop(next(iter(self._remembered)), None)
-        self._remembered.pop(key, None)  # a renewed entry counts as young again
-        self._remembered[key] = (self._clock() + seconds, copy)
+        # Threads of the in-cluster server share this memory: a look at the oldest entry raises when
+        # another thread adds one meanwhile.
+        with self._remembering:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)), None)
+            self._remembered.pop(key, None)  # a renewed entry counts as young again
+            self._remembered[key] = (self._clock() + seconds, copy)
         return copy
 
 
