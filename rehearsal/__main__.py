@@ -20,6 +20,7 @@ from components.region import Region
 from components.settings import Settings, SettingsError, from_stack_file
 from components.stack import render_stack
 from rehearsal import plan, report, tools
+from rehearsal.admission_bench import admission_bench
 from rehearsal.bench import bench as measure
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
@@ -80,10 +81,15 @@ def setup() -> None:
 
 @app.command()
 def bench(stack: Stack = "cn-north-1", rounds: int = 3) -> None:
-    """Measures the preview against as many empty resources, and the render against kustomize."""
+    """Measures the preview against as many empty resources, and the render against kustomize.
+
+    Then the image mirror's admission, in milliseconds and by the second.
+    """
     with _sentences():
         from_stack_file(_stack_file(stack))
         measure(stack, _tools().path, rounds=rounds, console=console)
+        console.print()
+        admission_bench(console, rounds=rounds)
 
 
 # -- one rehearsal --------------------------------------------------------------------------------

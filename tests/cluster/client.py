@@ -65,6 +65,17 @@ class Cluster:
         query = {"fieldValidation": "Strict"}
         return self._send("POST", self.collection(obj), obj, kind="application/json", query=query)
 
+    def patch(self, obj: Object, change: Object, *, subresource: str = "") -> Answer:
+        """A strategic merge patch of an object or of its subresource, as kubectl sends it.
+
+        Raises:
+            Refused: as for ``apply``.
+        """
+        path = f"{self.collection(obj)}/{obj['metadata']['name']}/{subresource}".rstrip("/")
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        kind = "application/strategic-merge-patch+json"
+        return self._send("PATCH", path, change, kind=kind, query=query)
+
     def read(self, obj: Object) -> Object:
         """The object as it is stored."""
         return self.get(f"{self.collection(obj)}/{obj['metadata']['name']}")
@@ -119,7 +130,7 @@ class Cluster:
                 _request_timeout=_TIMEOUT_SECONDS,
             )
         except ApiException as failure:
-            named = str(ObjectKey.of(body)) if body else path
+            named = str(ObjectKey.of(body)) if body and "kind" in body else path
             raise Refused(f"{named}: {_sentence(failure)}") from None
         warnings = tuple(cast("list[str]", response.headers.getlist("Warning")))
         return Answer(json.loads(response.data), warnings)

@@ -12,7 +12,6 @@ import pytest
 from moto import mock_aws
 
 from webhook import lambda_handler
-from webhook.admission import WhenAbsent
 
 ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 VARIABLES = {
@@ -56,7 +55,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def _forget() -> None:
     lambda_handler._environment.cache_clear()  # pyright: ignore[reportPrivateUsage]
-    lambda_handler._admission.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    lambda_handler._decision.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_present_image_is_rewritten_over_http(aws: Any) -> None:
@@ -112,24 +111,12 @@ def test_an_unforeseen_error_is_http_500_and_tells_nothing(
     def broken() -> Any:
         raise RuntimeError("AKIASECRET")
 
-    monkeypatch.setattr(lambda_handler, "_admission", broken)
+    monkeypatch.setattr(lambda_handler, "_decision", broken)
     monkeypatch.setattr(broken, "cache_clear", lambda: None, raising=False)
     given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
     assert given["statusCode"] == 500
     assert "AKIASECRET" not in given["body"] + caplog.text
     monkeypatch.undo()
-
-
-def test_the_environment_is_read_once_and_typed() -> None:
-    read = lambda_handler.Environment.read(VARIABLES | {"MIRROR_WHEN_ABSENT": "keep"})
-    assert read.passed == ("reg.a.example", "reg.b.example/x")
-    assert read.when_absent is WhenAbsent.KEEP
-    assert read.in_flight_seconds == 3600
-
-
-def test_a_missing_variable_is_named() -> None:
-    with pytest.raises(KeyError, match="MIRROR_REGISTRY"):
-        lambda_handler.Environment.read({})
 
 
 def test_a_copy_is_started_with_the_stored_credentials_of_the_other_side(

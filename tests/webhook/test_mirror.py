@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from webhook.mirror import (
     asynchronous_request,
     target_tag,
 )
-from webhook.reference import parse
+from webhook.reference import Reference, parse
 
 SHA = "sha256:" + "0123456789abcdef" * 4
 IMAGE = parse("quay.io/a/b:1")
@@ -230,6 +231,33 @@ def test_the_memory_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) ->
     for number in range(10):
         mirror.ask(parse(f"quay.io/a/b:{number}"), start=True)
     assert len(mirror._remembered) == 3  # pyright: ignore[reportPrivateUsage]
+
+
+class Unhurried(dict[str, Any]):
+    """Lets other threads work between the start of an iteration and its first item."""
+
+    def __iter__(self) -> Iterator[str]:
+        items = super().__iter__()
+        time.sleep(0.001)
+        return items
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        time.sleep(0.001)
+        super().__setitem__(key, value)
+
+
+def test_the_memory_is_shared_by_threads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.mirror._MOST_REMEMBERED", 3)
+    world.ecr.error = None
+    mirror = world.mirror()
+    mirror._remembered = Unhurried()  # pyright: ignore[reportPrivateUsage]
+    images = [parse(f"quay.io/a/b:{number}") for number in range(100)]
+
+    def asked(image: Reference) -> Presence:
+        return mirror.ask(image, start=True).presence
+
+    with ThreadPoolExecutor(10) as threads:
+        assert set(threads.map(asked, images)) == {Presence.PRESENT}
 
 
 def test_the_request_is_asynchronous() -> None:

@@ -1,0 +1,130 @@
+"""The real webhook behind a real API server, and a registry that says what a test wants."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.image_mirror_webhook import webhook_configuration
+from rehearsal.certificates import Certificate
+from rendering import Object
+from tests.cluster.client import Answer, Cluster
+from tests.cluster.installation import Installation
+from tests.cluster.stand_ins import webhook_clients
+from tests.webhook.serving import serving
+from webhook.admission import OPT_OUT, Copy, Policy, Presence, WhenAbsent, images_of, review
+from webhook.reference import Reference
+from webhook.service import Decide
+
+ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
+OWN = f"{ECR}/kubeflow"
+SHA = "sha256:" + "0123456789abcdef" * 4
+TEAM = "team"
+
+
+@dataclass
+class Judge:
+    """The decision of a stack whose registry says what the test wants it to say.
+
+    Attributes:
+        copy: of every image.
+        reviews: of every call that came; each is the ``request`` of an AdmissionReview.
+        asked: images whose copy was asked for.
+        started: images whose copy would have been started.
+    """
+
+    when_absent: WhenAbsent = WhenAbsent.REWRITE
+    copy: Copy = field(default_factory=lambda: Copy(Presence.PRESENT))
+    reviews: list[Any] = field(default_factory=list[Any])
+    asked: list[str] = field(default_factory=list[str])
+    started: list[str] = field(default_factory=list[str])
+
+    def ask(self, source: Reference, *, start: bool) -> Copy:
+        self.asked.append(str(source))
+        if start:
+            self.started.append(str(source))
+        return self.copy
+
+    def decide(self, body: Any) -> dict[str, Any]:
+        self.reviews.append(body["request"])
+        return review(body, Policy(registry=OWN, when_absent=self.when_absent), self)
+
+
+class Mirrored:
+    """A cluster with the webhook, which can be taken away and brought back.
+
+    Args:
+        certificate: what the webhook shows, and the API server trusts.
+
+    Attributes:
+        decide: what the server decides by: ``judge``, unless a test puts something else here.
+    """
+
+    def __init__(self, installation: Installation, certificate: Certificate) -> None:
+        self.cluster: Cluster = installation.cluster
+        self.judge = Judge()
+        self.decide: Decide = self.judge.decide
+        self._certificate = certificate
+        self._running = ExitStack()
+        self._port = 0
+        self.start()
+        configuration = webhook_configuration(f"https://127.0.0.1:{self._port}/admit")
+        for client in webhook_clients(configuration):
+            client["caBundle"] = base64.b64encode(certificate.certificate.read_bytes()).decode()
+        self.cluster.apply(configuration)
+        installation.apply(namespace(TEAM))
+        installation.apply(namespace("unmirrored", {OPT_OUT: "true"}))
+
+    def judged_by(self, judge: Judge) -> None:
+        """From now on."""
+        self.judge, self.decide = judge, judge.decide
+
+    def _decided(self, body: object) -> dict[str, Any]:
+        return self.decide(body)
+
+    def start(self) -> None:
+        server = serving(self._certificate, self._decided, port=self._port)
+        self._port = self._running.enter_context(server)
+
+    def stop(self) -> None:
+        self._running.close()
+
+    @contextmanager
+    def down(self) -> Generator[None]:
+        """Nobody listens until the end of the block."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def create(self, name: str, *images: str, **more: Any) -> Answer:
+        return self.cluster.create(pod(name, *images, **more))
+
+    def stored(self, made: Answer) -> list[str]:
+        """The images of a pod as it was kept."""
+        return list(images_of(self.cluster.read(made.body)).values())
+
+
+def namespace(name: str, labels: Mapping[str, str] | None = None) -> Object:
+    metadata = {"name": name, "labels": dict(labels or {})}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def pod(
+    name: str, *images: str, where: str = TEAM, metadata: Object | None = None, **spec: Any
+) -> Object:
+    containers = [{"name": f"c{number}", "image": image} for number, image in enumerate(images)]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": where, **(metadata or {})},
+        "spec": {"containers": containers, **spec},
+    }
+
+
+def rewritten(given: Answer) -> bool:
+    return all(image.startswith(OWN) for image in images_of(given.body).values())

@@ -1,0 +1,108 @@
+"""The in-cluster server in this process, and a client that may misbehave."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+from rehearsal.certificates import Certificate
+from tests.webhook.test_admission import Told
+from webhook.admission import Policy, review
+from webhook.connection import Limits
+from webhook.server import AdmissionServer
+from webhook.service import Decide
+from webhook.serving_certificate import ServingCertificate
+
+OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
+POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "python:3.9"}]}}
+
+
+def decide(body: object) -> dict[str, Any]:
+    """The real decision, where every image has its copy."""
+    return review(body, Policy(registry=OWN), Told())
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One HTTP answer as it came over the socket."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@contextmanager
+def serving(
+    pair: Certificate, decide: Decide, limits: Limits | None = None, *, port: int = 0
+) -> Generator[int]:
+    """Serves on 127.0.0.1 until the end of the block; yields the port."""
+    certificate = ServingCertificate(pair.certificate, pair.key)
+    server = AdmissionServer(("127.0.0.1", port), certificate, decide, limits)
+    loop = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    loop.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        loop.join()
+
+
+@contextmanager
+def connected(port: int, authority: Path) -> Generator[ssl.SSLSocket]:
+    """A TLS connection that trusts this one certificate; a wait of 10 seconds is an error."""
+    trusted = ssl.create_default_context(cafile=authority)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        trusted.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        yield secured
+
+
+def post(body: bytes, path: str = "/admit?timeout=5s") -> bytes:
+    """The request that the API server makes of an AdmissionReview."""
+    head = f"POST {path} HTTP/1.1\r\nHost: webhook\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def admit(**changes: Any) -> bytes:
+    """The same of ``POD``, which ``decide`` rewrites."""
+    return post(json.dumps(review_of(POD, **changes)).encode())
+
+
+def answer(connection: ssl.SSLSocket) -> Answered:
+    """Waits for one answer; the connection can be used for more."""
+    with HTTPResponse(connection) as response:
+        response.begin()
+        return Answered(response.status, dict(response.headers), response.read())
+
+
+def ask(connection: ssl.SSLSocket, request: bytes) -> Answered:
+    """Sends and waits."""
+    connection.sendall(request)
+    return answer(connection)
+
+
+def is_closed(connection: ssl.SSLSocket) -> bool:
+    """Did the server end the connection, without another byte?"""
+    try:
+        return connection.recv(1) == b""
+    except (ConnectionError, ssl.SSLError):
+        return True
+
+
+def review_of(pod: Mapping[str, Any], uid: str = "u-1", **request: Any) -> dict[str, Any]:
+    """An AdmissionReview of a pod that is created."""
+    return {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {"uid": uid, "operation": "CREATE", "object": pod, **request},
+    }

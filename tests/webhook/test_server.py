@@ -1,0 +1,300 @@
+"""The in-cluster transport over real TLS sockets: answers, and what a client cannot do to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal.certificates import Certificate, self_signed
+from tests.webhook.serving import (
+    OWN,
+    POD,
+    admit,
+    ask,
+    connected,
+    decide,
+    is_closed,
+    post,
+    review_of,
+    serving,
+)
+from webhook.connection import Limits
+
+SECRET = "AKIASECRET"
+HASTY = Limits(request_seconds=0.3, idle_seconds=0.3)
+
+
+def response(body: bytes) -> dict[str, Any]:
+    return json.loads(body)["response"]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return self_signed(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def connection(pair: Certificate) -> Generator[ssl.SSLSocket]:
+    with serving(pair, decide) as port, connected(port, pair.certificate) as made:
+        yield made
+
+
+# -- answers --------------------------------------------------------------------------------------
+
+
+def test_a_review_is_answered_with_a_patch(connection: ssl.SSLSocket) -> None:
+    given = ask(connection, admit())
+    told = response(given.body)
+    assert (given.status, told["uid"], told["allowed"]) == (200, "u-1", True)
+    (step,) = json.loads(base64.b64decode(told["patch"]))
+    assert step["value"] == f"{OWN}/docker.io/library/python:3.9"
+
+
+def test_a_connection_stays_open_for_more_requests(connection: ssl.SSLSocket) -> None:
+    uids = [f"u-{number}" for number in range(5)]
+    assert [response(ask(connection, admit(uid=uid)).body)["uid"] for uid in uids] == uids
+
+
+def test_requests_sent_without_waiting_are_answered_in_turn(connection: ssl.SSLSocket) -> None:
+    connection.sendall(admit(uid="first") + admit(uid="second"))
+    received = b""
+    while received.count(b'"uid"') < 2:
+        received += connection.recv(1 << 16)
+    assert received.index(b"first") < received.index(b"second")
+
+
+def test_a_request_whose_end_waits_within_the_tls_layer_is_read(connection: ssl.SSLSocket) -> None:
+    # The server reads 64 KiB at a time and a TLS record holds 16: a short one before the others
+    # makes the last one be read in part, with nothing left at the socket to wait for.
+    first, second = admit(uid="first"), admit(uid="second")
+    first = post(first.partition(b"\r\n\r\n")[2].ljust(50_000))
+    second = post(second.partition(b"\r\n\r\n")[2].ljust(15_500))
+    head = first.index(b"\r\n\r\n") + 4
+    for record in (first[:head], first[head : head + 100], first[head + 100 :] + second):
+        connection.sendall(record)
+    received = b""
+    while received.count(b'"uid"') < 2:
+        received += connection.recv(1 << 16)
+    assert received.index(b"first") < received.index(b"second")
+
+
+def test_many_clients_at_once_each_get_their_own_answer(pair: Certificate) -> None:
+    together = threading.Barrier(8)
+
+    def at_once(body: object) -> dict[str, Any]:
+        together.wait(timeout=10)
+        return decide(body)
+
+    def client(number: int) -> str:
+        with connected(port, pair.certificate) as own:
+            return response(ask(own, admit(uid=f"u-{number}")).body)["uid"]
+
+    with serving(pair, at_once) as port, ThreadPoolExecutor(8) as clients:
+        assert list(clients.map(client, range(8))) == [f"u-{number}" for number in range(8)]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/readyz?verbose"])
+def test_probes_are_answered(connection: ssl.SSLSocket, path: str) -> None:
+    given = ask(connection, f"GET {path} HTTP/1.1\r\nHost: webhook\r\n\r\n".encode())
+    assert (given.status, given.body) == (200, b"ok\n")
+
+
+# -- what is no review ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b"[]", b"{}", b'{"apiVersion": "x", "request": {"uid": "u"}}']
+)
+def test_what_is_no_review_is_http_400_and_the_next_request_is_answered(
+    connection: ssl.SSLSocket, body: bytes
+) -> None:
+    given = ask(connection, post(body))
+    assert given.status == 400
+    assert json.loads(given.body)["kind"] == "AdmissionReview"
+    assert response(given.body)["allowed"] is False
+    assert ask(connection, admit()).status == 200
+
+
+def test_an_error_of_ours_is_http_500_and_tells_nothing(
+    pair: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: object) -> dict[str, Any]:
+        raise RuntimeError(SECRET)
+
+    caplog.set_level(logging.DEBUG)
+    with serving(pair, broken) as port, connected(port, pair.certificate) as connection:
+        given = ask(connection, admit())
+    assert given.status == 500
+    assert SECRET not in given.body.decode() + caplog.text
+    assert "RuntimeError" in caplog.text
+
+
+POST = f"POST /admit?key={SECRET} HTTP/1.1\r\nHost: webhook\r\n"
+REFUSED = {
+    "another path": (post(b"{}", "/admit/"), 404),
+    "another method": (f"PUT /admit HTTP/1.1\r\nX: {SECRET}\r\n\r\n".encode(), 501),
+    "a review that is read": (b"GET /admit HTTP/1.1\r\n\r\n", 405),
+    "a probe that is written": (post(b"{}", "/readyz"), 405),
+    "another page": (b"GET /metrics HTTP/1.1\r\n\r\n", 404),
+    "a probe with a body": (b"GET /livez HTTP/1.1\r\nContent-Length: 4\r\n\r\nGET ", 400),
+    "no length": (f"{POST}\r\n".encode(), 411),
+    "chunks": (f"{POST}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n".encode(), 411),
+    "chunks besides a length": (
+        f"{POST}Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{{}}".encode(),
+        411,
+    ),
+    "a length that is no number": (f"{POST}Content-Length: -1\r\n\r\n".encode(), 400),
+    "two lengths": (f"{POST}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}".encode(), 400),
+    "a length beyond all numbers": (f"{POST}Content-Length: {'9' * 5000}\r\n\r\n".encode(), 413),
+    "no HTTP": (f"{SECRET} {SECRET} {SECRET}\r\n\r\n".encode(), 400),
+    "a header without end": (f"{POST}X: {'x' * 70000}\r\n\r\n".encode(), 431),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_request_of_another_kind_is_refused_in_the_same_form_and_nothing_of_it_logged(
+    connection: ssl.SSLSocket, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    request, status = REFUSED[case]
+    given = ask(connection, request)
+    assert given.status == status
+    assert response(given.body)["status"]["code"] == status
+    assert given.headers["Connection"] == "close"
+    assert is_closed(connection)
+    assert str(status) in caplog.text
+    assert SECRET not in given.body.decode() + caplog.text
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+
+def test_a_body_too_large_is_refused_while_the_client_still_sends(pair: Certificate) -> None:
+    body = b" " * (8 << 20)
+    with (
+        serving(pair, decide, Limits(body=len(body) - 1)) as port,
+        connected(port, pair.certificate) as connection,
+    ):
+        assert ask(connection, post(body)).status == 413
+
+
+def test_a_body_of_just_the_size_is_read(pair: Certificate) -> None:
+    body = json.dumps(review_of(POD)).encode()
+    with (
+        serving(pair, decide, Limits(body=len(body))) as port,
+        connected(port, pair.certificate) as connection,
+    ):
+        assert ask(connection, post(body)).status == 200
+
+
+def test_a_client_that_does_not_greet_holds_up_nobody_and_is_closed(pair: Certificate) -> None:
+    with (
+        serving(pair, decide, HASTY) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as silent,
+    ):
+        with connected(port, pair.certificate) as connection:
+            assert ask(connection, admit()).status == 200
+        assert silent.recv(1) == b""
+
+
+def drip(connection: ssl.SSLSocket, text: bytes) -> None:
+    """Each byte in good time; all of them take several times what a request may."""
+    for byte in text:
+        time.sleep(0.05)
+        connection.sendall(bytes([byte]))
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_request_that_drips_in_is_given_up(
+    pair: Certificate, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    request = admit()
+    sent = 1 if part == "head" else request.index(b"\r\n\r\n") + 5
+    with serving(pair, decide, HASTY) as port, connected(port, pair.certificate) as connection:
+        connection.sendall(request[:sent])
+        with pytest.raises((ConnectionError, ssl.SSLEOFError)):
+            drip(connection, request[sent : sent + 40])
+    assert "took too long" in caplog.text
+
+
+def test_a_connection_nobody_uses_is_closed(pair: Certificate) -> None:
+    with serving(pair, decide, HASTY) as port, connected(port, pair.certificate) as connection:
+        assert ask(connection, admit()).status == 200
+        assert is_closed(connection)
+
+
+def test_a_client_that_leaves_amid_a_request_is_forgotten(
+    pair: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(pair, decide) as port:
+        with connected(port, pair.certificate) as connection:
+            connection.sendall(admit()[:-1])
+        with connected(port, pair.certificate) as connection:
+            assert ask(connection, admit()).status == 200
+    assert "Traceback" not in caplog.text
+
+
+def test_a_request_that_is_cut_off_is_judged_by_nobody(pair: Certificate) -> None:
+    judged: list[object] = []
+
+    def remember(body: object) -> dict[str, Any]:
+        judged.append(body)
+        return decide(body)
+
+    with serving(pair, remember) as port, connected(port, pair.certificate) as connection:
+        whole = post(json.dumps(review_of(POD)).encode() + b" ")
+        connection.sendall(whole[:-1])
+        socket.socket.shutdown(connection, socket.SHUT_WR)
+        assert is_closed(connection)
+    assert judged == []
+
+
+def test_of_a_client_that_fails_only_the_kind_of_failure_is_logged(
+    pair: Certificate, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    stranger = self_signed(tmp_path)
+    with (
+        serving(pair, decide) as port,
+        pytest.raises(ssl.SSLCertVerificationError),
+        connected(port, stranger.certificate),
+    ):
+        pass
+    assert caplog.messages == ["lost a connection: SSLError TLSV1_ALERT_UNKNOWN_CA"]
+
+
+def test_more_connections_than_allowed_are_closed_until_one_ends(pair: Certificate) -> None:
+    with serving(pair, decide, Limits(connections=2)) as port:
+        with ExitStack() as open_ones:
+            for _ in range(2):
+                made = open_ones.enter_context(connected(port, pair.certificate))
+                assert ask(made, admit()).status == 200
+            with (
+                pytest.raises((ConnectionError, ssl.SSLError)),
+                connected(port, pair.certificate) as third,
+            ):
+                ask(third, admit())
+        assert eventually_answered(port, pair)
+
+
+def eventually_answered(port: int, pair: Certificate) -> bool:
+    for _ in range(100):
+        try:
+            with connected(port, pair.certificate) as connection:
+                return ask(connection, admit()).status == 200
+        except (ConnectionError, ssl.SSLError):
+            time.sleep(0.05)
+    return False

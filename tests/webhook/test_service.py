@@ -1,0 +1,83 @@
+"""What both transports of the handler share: the environment, and replies to bodies."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from webhook.admission import WhenAbsent
+from webhook.service import Environment, reply
+
+VARIABLES = {
+    "MIRROR_REGISTRY": "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow",
+    "MIRROR_TABLE": "in-flight",
+    "MIRROR_IN_FLIGHT_SECONDS": "3600",
+}
+
+
+def allowed(body: Any) -> dict[str, Any]:
+    return {"response": {"uid": body["request"]["uid"], "allowed": True}}
+
+
+def test_the_environment_is_read_and_typed() -> None:
+    given = {"MIRROR_PASSED": "reg.a.example reg.b.example/x", "MIRROR_WHEN_ABSENT": "keep"}
+    read = Environment.read(VARIABLES | given | {"MIRROR_TAGS": '{"Team": "ml"}'})
+    assert read.passed == ("reg.a.example", "reg.b.example/x")
+    assert read.when_absent is WhenAbsent.KEEP
+    assert read.in_flight_seconds == 3600
+    assert read.tags == {"Team": "ml"}
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_missing_variable_is_named(name: str) -> None:
+    with pytest.raises(KeyError, match=name):
+        Environment.read({each: value for each, value in VARIABLES.items() if each != name})
+
+
+@pytest.mark.parametrize(
+    "change", [{"MIRROR_IN_FLIGHT_SECONDS": "soon"}, {"MIRROR_WHEN_ABSENT": "perhaps"}]
+)
+def test_a_value_of_the_wrong_kind_is_refused(change: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"soon|perhaps"):
+        Environment.read(VARIABLES | change)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("{", id="cut off"),
+        pytest.param(b"\xff", id="bytes of no text"),
+        pytest.param("[" * sys.getrecursionlimit() * 20, id="nested too deep"),
+        pytest.param("9" * 5000, id="a number too long"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_http_400_and_judged_by_nobody(body: bytes | str) -> None:
+    def untouched(_: object) -> dict[str, Any]:
+        raise AssertionError("judged")
+
+    given = reply(body, untouched)
+    assert (given.status, given.review["response"]["allowed"]) == (400, False)
+
+
+def test_one_line_is_logged_and_nothing_else_that_a_pod_holds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    pod = {"spec": {"containers": [{"env": [{"name": "KEY", "value": "AKIASECRET"}]}]}}
+    request = {"uid": "u", "namespace": "team", "name": ["AKIASECRET"], "object": pod}
+    assert reply(json.dumps({"request": request}), allowed).status == 200
+    (record,) = caplog.records
+    assert json.loads(record.getMessage()) == {
+        "uid": "u",
+        "namespace": "team",
+        "name": None,
+        "operation": None,
+        "allowed": True,
+        "patched": False,
+        "warnings": [],
+    }
