@@ -69,6 +69,10 @@ if mirrored:
             global_region=settings.image_mirror.build_in(region),
             global_provider=build,
             global_account_id=account_of(build),
+            pods=renders.image_mirror,
+            oidc_provider_arn=cluster.oidc_provider_arn,
+            oidc_issuer=cluster.oidc_issuer,
+            ready=cluster.ready,
         ),
         everywhere,
     )

@@ -1,4 +1,4 @@
-"""The two Lambda functions of the image mirror and the table they share."""
+"""The Lambda functions of the image mirror and the table that knows copies in flight."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class ImageMirrorFunctionsArgs:
         account_id: account of the stack's region.
         registry: ``<ecr host>/<prefix>``.
         tags: AWS tags, also of the repositories that the copier makes.
+        admission: whether a function answers admissions; pods of the cluster may instead.
         reserved_concurrency: most admissions judged at once; keeps a storm of pods from using up
             the account's other functions.
     """
@@ -46,24 +47,29 @@ class ImageMirrorFunctionsArgs:
     account_id: str
     registry: str
     tags: Mapping[str, str]
+    admission: bool = True
     reserved_concurrency: int = 20
 
 
 class ImageMirrorFunctions(pulumi.ComponentResource):
-    """``admission`` (behind API Gateway) and ``copier`` (behind ``admission``), with their table.
+    """``copier``, its table and, where API Gateway is the transport, ``admission`` before it.
 
-    The copier is a function of its own so that an admission never waits for another region and the
-    function that faces the network holds no key.
+    The copier is a function of its own so that an admission never waits for another region and
+    what faces the network holds no key.
 
     Attributes:
-        admission: the function that answers AdmissionReviews.
+        admission: the function that answers AdmissionReviews; None where pods do.
         copier: the function that starts copies.
+        copier_arn: its ARN, known beforehand.
         table: copies in flight, one row per image, removed by its own expiry.
+        table_arn: its ARN, known beforehand.
     """
 
-    admission: aws.lambda_.Function
+    admission: aws.lambda_.Function | None
     copier: aws.lambda_.Function
+    copier_arn: str
     table: aws.dynamodb.Table
+    table_arn: str
 
     def __init__(
         self, name: str, args: ImageMirrorFunctionsArgs, opts: pulumi.ResourceOptions | None = None
@@ -73,6 +79,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         prefix = args.settings.image_mirror.repository_prefix
         table_name = f"{cluster}-image-copies"
         table_arn = region.arn("dynamodb", f"table/{table_name}", account=account)
+        self.table_arn = table_arn
         self.table = aws.dynamodb.Table(
             f"{name}-in-flight",
             name=table_name,
@@ -90,6 +97,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             "MIRROR_IN_FLIGHT_SECONDS": str(args.settings.image_mirror.in_flight_minutes * 60),
         }
         copier_name = _function_name(cluster, "image-copier")
+        self.copier_arn = region.arn("lambda", f"function:{copier_name}", account=account)
         self.copier = self._function(
             f"{name}-copier",
             args,
@@ -125,27 +133,35 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             maximum_event_age_in_seconds=3600,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        admission_name = _function_name(cluster, "image-admission")
-        self.admission = self._function(
+        self.admission = self._admission(name, args, common) if args.admission else None
+        self.register_outputs({"copier_arn": self.copier.arn, "table": self.table.name})
+
+    def _admission(
+        self,
+        name: str,
+        args: ImageMirrorFunctionsArgs,
+        common: Mapping[str, pulumi.Input[str]],
+    ) -> aws.lambda_.Function:
+        called = _function_name(args.settings.cluster.name, "image-admission")
+        return self._function(
             f"{name}-admission",
             args,
-            function_name=admission_name,
+            function_name=called,
             handler="webhook.lambda_handler.admit",
             timeout=5,
-            environment={**common, "MIRROR_COPIER": copier_name},
+            environment={**common, "MIRROR_COPIER": self.copier.name},
             reserved_concurrency=args.reserved_concurrency,
             policy=json.dumps(
                 policies.admission_policy(
-                    region,
-                    account,
-                    prefix=prefix,
-                    table_arn=table_arn,
-                    copier_arn=region.arn("lambda", f"function:{copier_name}", account=account),
-                    log_arn=_log_arn(args, admission_name),
+                    args.region,
+                    args.account_id,
+                    prefix=args.settings.image_mirror.repository_prefix,
+                    table_arn=self.table_arn,
+                    copier_arn=self.copier_arn,
+                    log_arn=_log_arn(args, called),
                 )
             ),
         )
-        self.register_outputs({"admission_arn": self.admission.arn, "table": self.table.name})
 
     def _function(
         self,

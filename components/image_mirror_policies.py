@@ -63,14 +63,23 @@ def lambda_trust(region: Region) -> Policy:
 
 
 def admission_policy(
-    region: Region, account: str, *, prefix: str, table_arn: str, copier_arn: str, log_arn: str
+    region: Region,
+    account: str,
+    *,
+    prefix: str,
+    table_arn: str,
+    copier_arn: str,
+    log_arn: str | None = None,
 ) -> Policy:
-    """The admission function: look at copies, claim a missing one, hand it on. No secret."""
+    """Admission: look at copies, claim a missing one, hand it on. No secret.
+
+    Without ``log_arn`` for pods, whose log is the cluster's.
+    """
     return _document(
         _allow(("ecr:DescribeImages",), repositories(region, account, prefix)),
         _allow(("dynamodb:UpdateItem",), table_arn),
         _allow(("lambda:InvokeFunction",), copier_arn),
-        _write_log(log_arn),
+        *([_write_log(log_arn)] if log_arn else []),
     )
 
 

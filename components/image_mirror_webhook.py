@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +10,16 @@ import pulumi
 import pulumi_aws as aws
 
 from components import kubernetes_objects
-from components.generated_secret import GeneratedSecret
+from components.image_mirror_api import TIMEOUT_SECONDS, ImageMirrorApi, ImageMirrorApiArgs
 from components.image_mirror_build import ImageMirrorBuild, ImageMirrorBuildArgs
 from components.image_mirror_functions import ImageMirrorFunctions, ImageMirrorFunctionsArgs
+from components.image_mirror_pods import ImageMirrorPods, ImageMirrorPodsArgs
 from components.image_repositories import ImageRepositories, ImageRepositoriesArgs
 from components.mirrored_images import MirroredImages
-from components.region import Feature, Region
+from components.region import Region
 from components.settings import Settings
+from rendering import Rendered
 from webhook.admission import OPT_OUT
-
-_LOG_DAYS = 30
-_TIMEOUT_SECONDS = 5
-# Nothing here may tell the path, which is what keeps strangers out (docs.aws.amazon.com
-# apigateway/latest/developerguide/http-api-logging-variables.html).
-_LOGGED = ("requestId", "requestTime", "status", "responseLatency", "integrationErrorMessage")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +35,9 @@ class ImageMirrorWebhookArgs:
         images: every image the platform pulls, as its source names it.
         tags: AWS tags.
         global_account_id: account of the global region's provider.
+        pods: ``manifests/addons/image-mirror``, for the transport inside the cluster.
+        oidc_provider_arn, oidc_issuer: for the role of those pods.
+        ready: what pods wait for: nodes, DNS, the CNI.
     """
 
     settings: Settings
@@ -50,27 +48,25 @@ class ImageMirrorWebhookArgs:
     images: Sequence[str]
     tags: Mapping[str, str]
     global_account_id: str
+    pods: Rendered
+    oidc_provider_arn: pulumi.Input[str]
+    oidc_issuer: pulumi.Input[str]
+    ready: Sequence[pulumi.Resource] = ()
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
     """Repositories with the known images; a webhook that rewrites, and copies, all others.
 
-    A pod is sent to API Gateway by a MutatingWebhookConfiguration, judged by a Lambda function
-    within its own region, and never held up: failurePolicy is Ignore, and a missing image is copied
-    by a CodeBuild project of the global region while the kubelet retries.
-
-    EKS cannot sign calls to webhooks, so the API has no authorizer; its path is generated, secret
-    and logged nowhere, and its rate is limited. In China such an API answers only once the account
-    has an ICP filing (docs.amazonaws.cn aws/userguide/api-gateway.html).
+    A pod is judged by a handler in the cluster's own region (pods, or Lambda behind API Gateway)
+    and never held up: failurePolicy is Ignore, and a missing image is copied by a CodeBuild project
+    of the global region while the kubelet retries.
 
     Attributes:
         registry: ``<ecr host>/<prefix>`` of every copy.
-        webhook_url: where the API server sends reviews; secret.
         ready: what pods depend on: the copies of known images, the rewriting of all others.
     """
 
     registry: pulumi.Output[str]
-    webhook_url: pulumi.Output[str]
     ready: list[pulumi.Resource]
 
     def __init__(
@@ -110,25 +106,23 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 account_id=args.account_id,
                 registry=registry,
                 tags=args.tags,
+                admission=not args.settings.image_mirror.in_cluster(args.region),
             ),
             here,
         )
-        stage = self._api(name, args, functions.admission)
-        configuration = kubernetes_objects.register(
-            webhook_configuration(self.webhook_url),
-            name=f"{name}-configuration",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[stage]),
+        copies = (
+            [self._inventory(name, args, build, [repositories, build])]
+            if args.settings.image_mirror.inventory_first
+            else []
         )
-        self.ready = [configuration]
-        if args.settings.image_mirror.inventory_first:
-            self.ready.append(self._inventory(name, args, build, [repositories, build]))
-        if args.region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
-            pulumi.log.info(
-                f"API Gateway in {args.region.name} answers 403 until the account has an ICP "
-                "filing; pods then start with the images they name.",
-                self,
-            )
-        self.register_outputs({"registry": self.registry, "webhook_url": self.webhook_url})
+        client, answering = self._transport(name, args, functions, [*args.ready, *copies])
+        configuration = kubernetes_objects.register(
+            webhook_configuration(client),
+            name=f"{name}-configuration",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(answering)),
+        )
+        self.ready = [configuration, *copies]
+        self.register_outputs({"registry": self.registry})
 
     def _inventory(
         self,
@@ -151,74 +145,48 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(needed)),
         )
 
-    def _api(
-        self, name: str, args: ImageMirrorWebhookArgs, function: aws.lambda_.Function
-    ) -> aws.apigatewayv2.Stage:
+    def _transport(
+        self,
+        name: str,
+        args: ImageMirrorWebhookArgs,
+        functions: ImageMirrorFunctions,
+        ready: Sequence[pulumi.Resource],
+    ) -> tuple[pulumi.Input[str] | Mapping[str, Any], Sequence[pulumi.Resource]]:
+        """How the API server reaches the handler, and what must exist before it is asked to."""
         here = pulumi.ResourceOptions(parent=self)
-        cluster = args.settings.cluster.name
-        # Letters and digits: the URL needs no quoting.
-        path = GeneratedSecret(f"{name}-path", length=40, opts=here)
-        api = aws.apigatewayv2.Api(
-            f"{name}-api",
-            name=f"{cluster}-image-admission",
-            description="Admission of pods by the image mirror",
-            protocol_type="HTTP",
-            tags={**args.tags, "Name": f"{cluster}-image-admission"},
-            opts=here,
+        if functions.admission is not None:
+            api = ImageMirrorApi(
+                f"{name}-api",
+                ImageMirrorApiArgs(
+                    region=args.region,
+                    cluster=args.settings.cluster.name,
+                    function=functions.admission,
+                    tags=args.tags,
+                ),
+                here,
+            )
+            return api.url, [api.stage]
+        pods = ImageMirrorPods(
+            f"{name}-pods",
+            ImageMirrorPodsArgs(
+                settings=args.settings,
+                region=args.region,
+                account_id=args.account_id,
+                rendered=args.pods,
+                functions=functions,
+                registry=args.settings.image_mirror.registry(args.region, args.account_id),
+                oidc_provider_arn=args.oidc_provider_arn,
+                oidc_issuer=args.oidc_issuer,
+                tags=args.tags,
+                ready=ready,
+            ),
+            here,
         )
-        integration = aws.apigatewayv2.Integration(
-            f"{name}-integration",
-            api_id=api.id,
-            integration_type="AWS_PROXY",
-            integration_uri=function.invoke_arn,
-            payload_format_version="2.0",
-            timeout_milliseconds=_TIMEOUT_SECONDS * 1000 - 500,
-            opts=here,
-        )
-        route = aws.apigatewayv2.Route(
-            f"{name}-route",
-            api_id=api.id,
-            route_key=pulumi.Output.secret(pulumi.Output.concat("POST /", path.value)),
-            target=pulumi.Output.concat("integrations/", integration.id),
-            opts=here,
-        )
-        group = f"/aws/apigateway/{cluster}-image-admission"
-        log = aws.cloudwatch.LogGroup(
-            f"{name}-api-log",
-            name=group,
-            retention_in_days=_LOG_DAYS,
-            tags={**args.tags, "Name": group},
-            opts=here,
-        )
-        stage = aws.apigatewayv2.Stage(
-            f"{name}-stage",
-            api_id=api.id,
-            name="$default",
-            auto_deploy=True,
-            default_route_settings={"throttling_rate_limit": 100, "throttling_burst_limit": 200},
-            access_log_settings={
-                "destination_arn": log.arn,
-                "format": json.dumps({field: f"$context.{field}" for field in _LOGGED}),
-            },
-            tags={**args.tags, "Name": f"{cluster}-image-admission"},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[route]),
-        )
-        aws.lambda_.Permission(
-            f"{name}-api",
-            function=function.name,
-            action="lambda:InvokeFunction",
-            principal=args.region.service_principal("apigateway"),
-            source_arn=pulumi.Output.concat(api.execution_arn, "/*/*"),
-            opts=here,
-        )
-        self.webhook_url = pulumi.Output.secret(
-            pulumi.Output.concat(api.api_endpoint, "/", path.value)
-        )
-        return stage
+        return pods.client_config, pods.ready
 
 
-def webhook_configuration(url: pulumi.Input[str]) -> dict[str, Any]:
-    """The MutatingWebhookConfiguration that sends pods to ``url``.
+def webhook_configuration(client: pulumi.Input[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """The MutatingWebhookConfiguration that sends pods to a URL, or as a ``clientConfig`` says.
 
     kube-system and namespaces or pods labelled ``image-mirror/skip: "true"`` are left out; a
     webhook that does not answer in time is passed over.
@@ -237,12 +205,12 @@ def webhook_configuration(url: pulumi.Input[str]) -> dict[str, Any]:
             {
                 "name": "pods.image-mirror.internal",
                 "admissionReviewVersions": ["v1"],
-                "clientConfig": {"url": url},
+                "clientConfig": client if isinstance(client, Mapping) else {"url": client},
                 "failurePolicy": "Ignore",
                 "matchPolicy": "Equivalent",
                 "reinvocationPolicy": "IfNeeded",
                 "sideEffects": "NoneOnDryRun",
-                "timeoutSeconds": _TIMEOUT_SECONDS,
+                "timeoutSeconds": TIMEOUT_SECONDS,
                 "namespaceSelector": {"matchExpressions": [outside_system, not_skipped]},
                 "objectSelector": {"matchExpressions": [not_skipped]},
                 "rules": [

@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from components import settings_rules_aws, settings_rules_platform
 from components import settings_types as t
-from components.region import EXAMPLE_REGION, Region, UnknownRegion, known_regions
+from components.region import EXAMPLE_REGION, Feature, Region, UnknownRegion, known_regions
 from components.settings_facts import Facts, mirror_wanted, releases
 from components.settings_sentences import NAMESPACE, full_key, told_encrypted, translated
 from components.stack_file import StackFileError, read_stack_file
@@ -135,7 +135,8 @@ class ImageMirrorSettings(_Section):
     """The mirror of public images. ``enabled`` None: where the registries are out of reach.
 
     ``build_profile`` names the AWS profile of ``build_region`` where that is another partition.
-    ``inventory_first``: every known image is copied before anything that runs pods.
+    ``inventory_first``: every known image is copied before anything that runs pods. ``transport``
+    None: pods where an API Gateway would need a filing with the authorities.
     """
 
     enabled: bool | None = None
@@ -145,10 +146,17 @@ class ImageMirrorSettings(_Section):
     in_flight_minutes: Annotated[int, t.whole(5, 480, "minutes")] = 60
     credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
     inventory_first: bool = True
+    transport: Literal["api-gateway", "in-cluster"] | None = None
 
     def wanted(self, region: Region) -> bool:
         """Whether a stack of that region mirrors images."""
         return mirror_wanted(self.enabled, region)
+
+    def in_cluster(self, region: Region) -> bool:
+        """Whether pods of the cluster answer admissions there."""
+        if self.transport is None:
+            return region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP)
+        return self.transport == "in-cluster"
 
     def registry(self, region: Region, account_id: str) -> str:
         """Registry host and repository prefix of the account's copies."""

@@ -83,6 +83,7 @@ class Renders:
     kubeflow: Rendered
     karpenter_crds: Rendered
     device_plugin: Rendered
+    image_mirror: Rendered
 
     def inventory(self, settings: Settings, registry: str | None) -> dict[str, str]:
         """Every image and chart the platform pulls: where it comes from, where it is pulled from.
@@ -91,7 +92,10 @@ class Renders:
             settings: which of the optional parts there are.
             registry: ``<ECR host>/<prefix>`` of the mirror; None: everything stays at its source.
         """
+        region = Region.of(settings.region)
         parts = [self.kubeflow, *([self.device_plugin] if settings.gpu_pool.enabled else [])]
+        if settings.image_mirror.wanted(region) and settings.image_mirror.in_cluster(region):
+            parts.append(self.image_mirror)
         sources = {image.source for part in parts for image in part.images}
         if settings.gpu_pool.enabled:
             sources.update(artifacts(settings.gpu_pool.karpenter_version))
@@ -120,6 +124,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             kubeflow=one(settings.release),
             karpenter_crds=one("addons/karpenter-crds"),
             device_plugin=one("addons/nvidia-device-plugin"),
+            image_mirror=one("addons/image-mirror"),
         )
     except RenderError as error:
         raise pulumi.RunError(str(error)) from error

@@ -85,7 +85,16 @@ def _generated_secret(made: Invention) -> dict[str, Any]:
     return {"value": drawn.hex(int(made.inputs["length"]))}
 
 
+def _serving_certificate(made: Invention) -> dict[str, Any]:
+    texts = ("authority", "certificate", "key", "authorityKey")
+    return {
+        **{text: f"simulated {text} {made.hex(24)}" for text in texts},
+        "ends": "2099-01-01T00:00:00+00:00",
+    }
+
+
 OUTPUTS = {
+    "pulumi-python:dynamic:ServingCertificate": _serving_certificate,
     "pulumi-python:dynamic:GeneratedSecret": _generated_secret,
     "aws:ecr/repository:Repository": _repository,
     "aws:lambda/function:Function": _function,

@@ -121,8 +121,19 @@ def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
 # -- what to copy ---------------------------------------------------------------------------------
 
 
-RENDERS = Renders(rendered("quay.io/b:1", "a:1"), rendered(), rendered("nvcr.io/plugin:1", "a:1"))
-WITHOUT_GPU = from_mapping({"region": "cn-north-1", "gpuPool": {"enabled": False}})
+RENDERS = Renders(
+    kubeflow=rendered("quay.io/b:1", "a:1"),
+    karpenter_crds=rendered(),
+    device_plugin=rendered("nvcr.io/plugin:1", "a:1"),
+    image_mirror=rendered("public.ecr.aws/handler:1"),
+)
+WITHOUT_GPU = from_mapping(
+    {
+        "region": "cn-north-1",
+        "gpuPool": {"enabled": False},
+        "imageMirror": {"transport": "api-gateway"},
+    }
+)
 
 
 def test_every_image_of_the_release_and_the_add_ons_is_copied_once() -> None:
@@ -130,6 +141,14 @@ def test_every_image_of_the_release_and_the_add_ons_is_copied_once() -> None:
     assert told == sorted(set(told))
     assert {"a:1", "quay.io/b:1", "nvcr.io/plugin:1"} < set(told)
     assert any("karpenter" in source for source in told)
+
+
+@pytest.mark.parametrize(("transport", "needed"), [("in-cluster", True), ("api-gateway", False)])
+def test_what_runs_the_handlers_pods_is_copied_where_there_are_any(
+    transport: str, needed: bool
+) -> None:
+    settings = from_mapping({"region": "cn-north-1", "imageMirror": {"transport": transport}})
+    assert ("public.ecr.aws/handler:1" in RENDERS.inventory(settings, None)) is needed
 
 
 def test_what_only_the_gpu_pool_needs_is_not_copied_without_it() -> None:
