@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ops import bundles, images
+from ops import bundles, doctor, images
 
 app = typer.Typer(
     add_completion=False,
@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 app.add_typer(images.app, name="images")
 app.add_typer(bundles.app, name="bundle")
+app.command()(doctor.doctor)
 
 if __name__ == "__main__":
     app(prog_name="kf")

@@ -54,11 +54,21 @@ def of_stack(settings: Settings) -> list[ImageUse]:
 
 
 def gone_of(folder: Path, uses: Iterable[ImageUse]) -> dict[str, GoneImage]:
-    """Source of each image that is reported gone from its registry -> what is known of it."""
+    """As ``known_gone``, for uses."""
+    return known_gone(folder, [use.source for use in uses])
+
+
+def known_gone(folder: Path, images: Iterable[str]) -> dict[str, GoneImage]:
+    """Each of these images that is reported gone from its registry -> what is known of it.
+
+    Args:
+        folder: of the release; what it includes may know some too.
+        images: as upstream names them.
+    """
     release = load(folder)
     included = [load(MANIFESTS / name) for name in release.includes]
     known = [gone for part in (release, *included) for gone in part.gone]
-    found = {use.source: [each for each in known if each.covers(use.source)] for use in uses}
+    found = {image: [each for each in known if each.covers(image)] for image in images}
     return {source: each[0] for source, each in found.items() if each}
 
 

@@ -1,0 +1,46 @@
+"""``./kf doctor``: what stands between a stack file and its deployment."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ops import choice
+from ops.checks import Finding, Level, examine
+from ops.failures import FAILED, told
+from ops.images import Format
+
+_STYLES = {Level.GOOD: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
+
+
+def doctor(
+    stack: Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="text: tab-separated, one finding a line.")
+    ] = Format.TABLE,
+) -> None:
+    """Says what stands between a stack file and its deployment; asks nothing of AWS."""
+    with told():
+        findings = examine(choice.settings_of(stack))
+    _print(findings, format_)
+    if any(found.level is Level.PROBLEM for found in findings):
+        raise typer.Exit(FAILED)
+
+
+def _print(findings: list[Finding], format_: Format) -> None:
+    match format_:
+        case Format.JSON:
+            typer.echo(json.dumps([vars(found) for found in findings], indent=2))
+        case Format.TEXT:
+            for found in findings:
+                typer.echo("\t".join((found.level, found.about, found.sentence)))
+        case Format.TABLE:
+            table = Table("", "about", "finding")
+            for found in findings:
+                style = _STYLES[found.level]
+                table.add_row(f"[{style}]{found.level}[/]", found.about, found.sentence)
+            Console(highlight=False).print(table)

@@ -1,0 +1,101 @@
+"""./kf doctor: what stands between a stack file and its deployment, and the way out of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.settings import from_mapping
+from ops import checks
+from ops.checks import Level, examine
+from tests.ops.command import kf
+
+KF151: dict[str, Any] = {
+    "release": "1.5.1-aws-b1.0.0",
+    "cluster": {"version": "1.21"},
+    "artifacts": {"credentials": "static-key"},
+    "gpuPool": {"enabled": False},
+}
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with every program, and one AWS profile."""
+    config = tmp_path / "config"
+    config.write_text("[profile kubeflow-build]\nregion = ap-southeast-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(checks.shutil, "which", lambda program: f"/bin/{program}")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    return tmp_path
+
+
+def findings(level: Level, region: str = "cn-north-1", **sections: Any) -> dict[str, str]:
+    """About -> sentence, of one level."""
+    settings = from_mapping({"region": region, **sections})
+    return {f.about: f.sentence for f in examine(settings) if f.level is level}
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1"])
+def test_a_stack_of_defaults_has_no_problem_on_a_machine_with_everything(region: str) -> None:
+    assert findings(Level.PROBLEM, region) == {}
+
+
+def test_images_whose_digest_nobody_knows_are_a_note_with_the_command_to_fill_them() -> None:
+    assert "`./kf images lock --release 26.03`" in findings(Level.NOTE)["images"]
+
+
+def test_the_references_install_is_told_that_eks_and_registries_have_moved_on() -> None:
+    found = findings(Level.PROBLEM, **KF151)
+    assert "EKS makes no cluster of 1.21 any more" in found["Kubernetes"]
+    assert "are reported gone from their registries" in found["images"]
+
+
+def test_an_api_in_china_is_told_its_filing_and_the_other_way() -> None:
+    found = findings(Level.PROBLEM, imageMirror={"transport": "api-gateway"})
+    assert "403 in cn-north-1" in found["image mirror"]
+    assert "set it to in-cluster" in found["image mirror"]
+    assert findings(Level.PROBLEM, "us-west-2", imageMirror={"transport": "api-gateway"}) == {}
+
+
+def test_a_missing_profile_is_told_with_the_command_that_makes_it(machine: Path) -> None:
+    (machine / "config").write_text("")
+    found = findings(Level.PROBLEM)["image mirror"]
+    assert "`aws configure --profile kubeflow-build`" in found
+
+
+@pytest.mark.parametrize("program", ["pulumi", "pulumi-language-python", "aws", "helm"])
+def test_a_missing_program_is_told_with_what_it_is_for(
+    program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks.shutil, "which", lambda name: None if name == program else name)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    found = findings(Level.PROBLEM)
+    assert set(found) == {"programs"}
+    assert found["programs"].startswith(f"{program} is not on PATH")
+    assert "install" in found["programs"]
+
+
+def test_sources_that_are_out_of_reach_are_told_with_every_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBEFLOW_CACHE", str(tmp_path))
+    monkeypatch.setattr("rendering.sources._default_archive", lambda *_: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setenv("KUBEFLOW_GIT_PREFIX", "file:///nowhere/")
+    assert "./kf bundle create" in findings(Level.PROBLEM)["sources"]
+
+
+def test_a_program_reads_the_same_as_json_and_a_problem_is_exit_code_1() -> None:
+    good = kf("doctor", "--stack", "cn-north-1", "--format", "json")
+    assert good.exit_code == 0, good.output
+    assert {row["level"] for row in json.loads(good.stdout)} == {"good", "note"}
+    bad = kf("doctor", "--stack", "cn-north-1-kf151", "--format", "text")
+    assert bad.exit_code == 1
+    assert any(line.startswith("problem\tKubernetes\t") for line in bad.stdout.splitlines())
+
+
+def test_a_stack_that_does_not_exist_gets_one_sentence() -> None:
+    done = kf("doctor", "--stack", "cn-nort-1")
+    assert done.exit_code == 2
+    assert "did you mean Pulumi.cn-north-1.yaml?" in done.stderr
