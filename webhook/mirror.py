@@ -27,6 +27,9 @@ PRESENT_SECONDS = 300.0
 """How long a found copy is believed: a deleted image is noticed within five minutes."""
 ABSENT_SECONDS = 15.0
 """How long a missing copy is believed: a finished copy is noticed within seconds."""
+SILENT_SECONDS = 3.0
+"""How long a registry that did not answer is not asked again: the API server waits five seconds for
+a whole pod, and each of its images would wait for a time-out of its own."""
 RETRY_SECONDS = 120
 """How long a copy that could not be started is left alone before the next admission tries again."""
 _MOST_REMEMBERED = 4096
@@ -163,6 +166,7 @@ class EcrMirror:
         self._prefix = prefix
         self._clock = clock
         self._remembered: dict[str, tuple[float, Copy]] = {}
+        self._silent: tuple[float, Copy] = (0.0, Copy(Presence.UNKNOWN))
         self._remembering = threading.Lock()
 
     def ask(self, source: Reference, *, start: bool) -> Copy:
@@ -171,6 +175,9 @@ class EcrMirror:
         known = self._recall(key)
         if known and not (start and known.presence is Presence.ABSENT):
             return known
+        until, silence = self._silent
+        if self._clock() < until:
+            return silence
         try:
             if is_there(self._ecr, self._prefix, source):
                 return self._remember(key, Copy(Presence.PRESENT), PRESENT_SECONDS)
@@ -179,7 +186,9 @@ class EcrMirror:
             return self._remember(key, self._start(key), ABSENT_SECONDS)
         except (ClientError, BotoCoreError) as failure:
             log.warning("cannot tell whether %s is mirrored: %s", key, error_code(failure))
-            return Copy(Presence.UNKNOWN, error_code(failure))
+            silence = Copy(Presence.UNKNOWN, error_code(failure))
+            self._silent = (self._clock() + SILENT_SECONDS, silence)
+            return silence
 
     def _start(self, image: str) -> Copy:
         standing = self._claims.take(image)

@@ -20,6 +20,7 @@ from webhook.mirror import (
     ABSENT_SECONDS,
     PRESENT_SECONDS,
     RETRY_SECONDS,
+    SILENT_SECONDS,
     Claims,
     EcrMirror,
     asynchronous_request,
@@ -205,14 +206,24 @@ def test_a_present_image_is_believed_for_minutes_and_an_absent_one_for_seconds(
 @pytest.mark.parametrize(
     "error", [refused("ThrottlingException"), ConnectTimeoutError(endpoint_url="https://x")]
 )
-def test_a_registry_that_does_not_answer_is_unknown_and_not_remembered(
+def test_a_registry_that_does_not_answer_is_unknown_and_soon_asked_again(
     world: World, error: Exception
 ) -> None:
     world.ecr.error = error
     mirror = world.mirror()
     assert mirror.ask(IMAGE, start=True).presence is Presence.UNKNOWN
     world.ecr.error = None
+    world.clock.now += SILENT_SECONDS
     assert mirror.ask(IMAGE, start=True).presence is Presence.PRESENT
+
+
+def test_a_pod_of_many_images_waits_for_one_time_out_only(world: World) -> None:
+    world.ecr.error = ConnectTimeoutError(endpoint_url="https://x")
+    mirror = world.mirror()
+    asked = [mirror.ask(parse(f"quay.io/a/b:{tag}"), start=True) for tag in range(20)]
+    assert {copy.presence for copy in asked} == {Presence.UNKNOWN}
+    assert {copy.reason for copy in asked} == {"ConnectTimeoutError"}
+    assert len(world.ecr.calls) == 1
 
 
 def test_a_failure_is_logged_without_the_text_of_the_error(
