@@ -118,7 +118,8 @@ def review(body: object, policy: Policy, mirror: Mirror) -> dict[str, Any]:
         return refusal("", "the request has no AdmissionReview with a request.uid")
     version = _mapping(body).get("apiVersion")
     if version != _API_VERSION:
-        return refusal(uid, f"this webhook speaks {_API_VERSION}, the request {version!r}")
+        spoken = repr(_short(version)) if isinstance(version, str) else "no version"
+        return refusal(uid, f"this webhook speaks {_API_VERSION}, the request {spoken}")
     if request.get("operation") not in ("CREATE", "UPDATE"):
         return _response(uid, {"allowed": True})
     pod = _mapping(request.get("object"))
@@ -225,13 +226,19 @@ def _owned_places(pod: Mapping[str, Any]) -> Iterator[tuple[_Place, tuple[str, s
         for index, container in enumerate(_list(spec.get(field))):
             image = _mapping(container).get("image")
             if isinstance(image, str) and image:
-                owner = (field, str(_mapping(container).get("name")))
+                owner = (field, _name(container))
                 yield _Place(f"/spec/{field}/{index}/image", image), owner
     for index, volume in enumerate(_list(spec.get("volumes"))):
         image = _mapping(_mapping(volume).get("image")).get("reference")
         if isinstance(image, str) and image:
-            owner = ("volumes", str(_mapping(volume).get("name")))
+            owner = ("volumes", _name(volume))
             yield _Place(f"/spec/volumes/{index}/image/reference", image), owner
+
+
+def _name(item: object) -> str:
+    # Nothing but text is a name, and what else stands there may be too deep or too long to write.
+    name = _mapping(item).get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _images_by_owner(pod: Mapping[str, Any]) -> dict[tuple[str, str], str]:

@@ -21,21 +21,27 @@ DOCKER_HUB = "docker.io"
 LONGEST_PREFIX = 64
 """Characters of an account's own prefix (``kubeflow`` in ``kubeflow/quay.io/x``), at most."""
 
-# ECR allows 256 characters. While rendering the registry is a marker and its prefix unknown, so the
-# room for the prefix is reserved instead of measured: one image, one name, whatever the prefix.
-_LONGEST_REPOSITORY = 256 - len("/") - LONGEST_PREFIX
+# The grammar allows 255 characters, ECR one more. While rendering the registry is a marker and its
+# prefix unknown, so the room for the prefix is reserved instead of measured: one image, one name,
+# whatever the prefix.
+_LONGEST_REPOSITORY = 255
+_LONGEST_COPY = _LONGEST_REPOSITORY - len("/") - LONGEST_PREFIX
 
 _MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(?::(?P<port>[0-9]+))?")
+_HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::(?P<port>[0-9]+))?")
 _WORD = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_WORD}(?:/{_WORD})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}")
 _IMAGE_ID = re.compile(r"[a-f0-9]{64}")
+# The suffixes of every partition, plain and dual-stack: botocore data/partitions.json, where the
+# dual-stack ones begin with "api" in place of ECR's "on".
 _ECR_HOST = re.compile(
     r"[0-9]{12}\.dkr(?:\.ecr(?:-fips)?|-ecr(?:-fips)?)\.(?P<region>[a-z0-9-]+)\."
-    r"(?:amazonaws\.(?:com|com\.cn|eu)|on\.(?:aws|amazonwebservices\.com\.cn))"
+    r"(?:amazonaws\.(?:com|com\.cn|eu)|on\.(?:aws|amazonwebservices\.(?:com\.cn|eu))"
+    r"|(?:c2s|on\.aws)\.ic\.gov|sc2s\.sgov\.gov|on\.aws\.scloud"
+    r"|(?:on\.cloud-aws|cloud)\.adc-e\.uk|(?:csp|on\.aws)\.hci\.ic\.gov)"
 )
 
 
@@ -48,7 +54,7 @@ class Reference:
     """One image: ``registry/repository[:tag][@digest]``, normalised as the kubelet would.
 
     ``registry`` is a lower-case host with its port if it has one (``quay.io``, ``localhost:5000``,
-    ``[2001:db8::1]:443``) or a marker such as ``<<registry.host>>``. At least one of ``tag`` and
+    ``[2001:db8::1]:443``) or a marker of the render (``_MARKER``). At least one of ``tag`` and
     ``digest`` is set: a bare name means the tag ``latest``.
     """
 
@@ -74,11 +80,11 @@ class Reference:
 
         Readable (``docker.io/library/python``); a port, an IPv6 host and a host of one word become
         a first segment that can be no host (``port-5000/reg.example.com/x``), so that two sources
-        never share a repository; an over-long name is hashed. At most 191 characters, so that a
+        never share a repository; an over-long name is hashed. At most 190 characters, so that a
         prefix of ``LONGEST_PREFIX`` always fits.
         """
         plain = f"{_spelled_host(self.registry)}/{self.repository}"
-        if len(plain) <= _LONGEST_REPOSITORY and _PATH.fullmatch(plain):
+        if len(plain) <= _LONGEST_COPY and _PATH.fullmatch(plain):
             return plain
         readable = re.sub(r"[^a-z0-9]+", "-", plain)[-100:].strip("-")
         return f"hashed/{hashlib.sha256(self.name.encode()).hexdigest()[:40]}/{readable}"
@@ -147,7 +153,7 @@ def parse(image: str) -> Reference:
             "and does not start with '.' or '-'"
         )
     registry, repository = _split_registry(image, name)
-    if len(repository) > 255:
+    if len(repository) > _LONGEST_REPOSITORY:
         raise InvalidReference(f"{image[:60]!r}... has a repository of more than 255 characters")
     if not _PATH.fullmatch(repository):
         advice = "must be lower-case" if repository != repository.lower() else "is not well-formed"
@@ -186,7 +192,7 @@ def _normal_host(image: str, written: str) -> str:
     found = _HOST.fullmatch(written)
     if not found:
         raise InvalidReference(f"{image!r} has the registry {written!r}, which is no host name")
-    host, port = found["host"].lower(), found["port"]
+    host, port = found["host"].lower(), (found["port"] or "").lstrip("0")
     if host.startswith("["):
         try:
             host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
@@ -194,11 +200,13 @@ def _normal_host(image: str, written: str) -> str:
             raise InvalidReference(
                 f"{image!r} has the registry {written!r}, which is no IPv6 address"
             ) from None
-    if port is not None and not 0 < int(port[:6]) <= 65535:
-        raise InvalidReference(f"{image!r} has the port {port}; a port is a number from 1 to 65535")
-    if host == f"index.{DOCKER_HUB}" and port is None:
+    if found["port"] and not (0 < len(port) <= 5 and int(port) <= 65535):
+        raise InvalidReference(
+            f"{image!r} has the port {found['port']}; a port is a number from 1 to 65535"
+        )
+    if host == f"index.{DOCKER_HUB}" and not port:
         host = DOCKER_HUB
-    return f"{host}:{int(port)}" if port else host
+    return f"{host}:{port}" if port else host
 
 
 def _spelled_host(registry: str) -> str:

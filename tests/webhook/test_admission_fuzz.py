@@ -1,0 +1,177 @@
+"""No body, however odd, makes the handler fail or answer what the API server cannot use.
+
+Hypothesis draws bodies for ``FUZZ_SECONDS`` (all tests of this file together), in rounds of which
+each has its own seed: run longer, it sees more, and the first rounds are the same for everybody.
+
+    FUZZ_SECONDS=600 .venv/bin/python -m pytest -n 0 -o log_cli=true -o log_cli_level=INFO \\
+        tests/webhook/test_admission_fuzz.py
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.webhook.odd_reviews import REAL, Draft, arbitrary, drafts, nested
+from webhook import lambda_handler
+from webhook.admission import Copy, Policy, Presence, WhenAbsent, review
+from webhook.reference import Reference, parse
+
+log = logging.getLogger(__name__)
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "8"))
+OWN = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
+POINTER = re.compile(
+    r"/spec/(?:(?:initContainers|containers|ephemeralContainers)/\d+/image"
+    r"|volumes/\d+/image/reference)"
+)
+ROUND = settings(
+    max_examples=100,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
+)
+policies = st.builds(Policy, registry=st.just(OWN), when_absent=st.sampled_from(WhenAbsent))
+presences = st.sampled_from(Presence)
+
+
+class Told:
+    """A mirror that answers the same for every image."""
+
+    def __init__(self, presence: Presence) -> None:
+        self.presence = presence
+
+    def ask(self, source: Reference, *, start: bool) -> Copy:
+        return Copy(self.presence, f"{source.name} {start}")
+
+
+@pytest.fixture(autouse=True)
+def silence(caplog: pytest.LogCaptureFixture) -> None:
+    """A line per answer, kept for the report of a failure, would fill the memory in minutes."""
+    caplog.set_level(logging.CRITICAL, "webhook")
+
+
+def fuzz(share: float, bodies: st.SearchStrategy[Any], check: Callable[[Any], bool]) -> None:
+    """Rounds of ``check`` until its share of the time is over.
+
+    ``check`` tells whether its body got a patch: without any, the bodies would test nothing.
+    """
+    until = time.monotonic() + SECONDS * share
+    checked: list[bool] = []
+
+    def keep(body: Any) -> None:
+        checked.append(check(body))
+
+    for number in count():
+        seed(number)(ROUND(given(bodies)(keep)))()
+        if time.monotonic() >= until:
+            break
+    log.info("%d examples, %d with a patch", len(checked), sum(checked))
+    assert any(checked)
+
+
+def patch_of(response: dict[str, Any]) -> list[dict[str, str]]:
+    if "patch" not in response:
+        return []
+    assert (response["allowed"], response["patchType"]) == (True, "JSONPatch")
+    return json.loads(base64.b64decode(response["patch"], validate=True))
+
+
+def uid_of(body: Any) -> str:
+    request = body.get("request") if isinstance(body, dict) else None
+    uid = request.get("uid") if isinstance(request, dict) else None
+    return uid if isinstance(uid, str) else ""
+
+
+def at(pointer: str, pod: Any) -> Any:
+    for step in pointer.split("/")[1:]:
+        pod = pod[int(step)] if isinstance(pod, list) else pod[step]
+    return pod
+
+
+def hold(body: Any, answer: Any) -> bool:
+    """The promises of every answer; tells whether there was a patch."""
+    json.dumps(answer, allow_nan=False)
+    assert (answer["apiVersion"], answer["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
+    response = answer["response"]
+    assert response["uid"] == uid_of(body)
+    assert isinstance(response["allowed"], bool)
+    assert all(isinstance(warning, str) for warning in response.get("warnings", []))
+    patch = patch_of(response)
+    for step in patch:
+        assert step.keys() == {"op", "path", "value"}
+        assert step["op"] == "replace"
+        assert POINTER.fullmatch(step["path"])
+        old, new = parse(at(step["path"], body["request"]["object"])), parse(step["value"])
+        assert new.belongs_to(OWN)
+        assert (new.digest, new.tag) == (old.digest, old.tag)
+    return bool(patch)
+
+
+@pytest.mark.parametrize("strange", [nested(5000), 10**5000], ids=["too deep", "too long"])
+def test_what_python_cannot_print_is_answered_like_anything_else(strange: object) -> None:
+    mirror, policy = Told(Presence.PRESENT), Policy(registry=OWN)
+    pod = {"spec": {"containers": [{"name": strange, "image": "python:3.9"}]}}
+    body = {**REAL[0], "request": {**REAL[0]["request"], "object": pod, "namespace": strange}}
+    assert hold(body, review(body, policy, mirror))
+    body = {**REAL[0], "apiVersion": strange}
+    assert not hold(body, review(body, policy, mirror))
+
+
+def test_any_json_is_answered_and_any_patch_changes_images_only() -> None:
+    def check(drawn: tuple[Draft, Policy, Presence]) -> bool:
+        draft, policy, presence = drawn
+        body = draft.body()
+        return hold(body, review(body, policy, Told(presence)))
+
+    fuzz(0.5, st.tuples(drafts, policies, presences), check)
+
+
+def test_any_http_body_is_answered_and_never_by_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def check(drawn: tuple[Draft, Policy, Presence, bool, Any]) -> bool:
+        draft, policy, presence, encoded, odd = drawn
+
+        def decide(asked: object) -> dict[str, Any]:
+            return review(asked, policy, Told(presence))
+
+        monkeypatch.setattr("webhook.lambda_handler._decision", lambda: decide)
+        unread = lambda_handler.admit({"body": odd, "isBase64Encoded": encoded}, None)
+        assert unread["statusCode"] == 400
+        text = draft.text()
+        given = lambda_handler.admit(event(text, encoded=encoded), None)
+        answer = json.loads(given["body"])
+        assert given["statusCode"] in (200, 400)
+        if given["statusCode"] == 200:
+            return hold(json.loads(text), answer)
+        assert answer["response"]["allowed"] is False
+        assert answer["response"]["uid"] in ("", uid_of(read(text)))
+        return False
+
+    fuzz(0.5, st.tuples(drafts, policies, presences, st.booleans(), arbitrary), check)
+
+
+def read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def event(text: str, *, encoded: bool) -> dict[str, Any]:
+    """What API Gateway makes of a body."""
+    if not encoded:
+        return {"body": text, "isBase64Encoded": False}
+    body = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+    return {"body": body, "isBase64Encoded": True}
