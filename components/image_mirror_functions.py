@@ -149,7 +149,12 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             function_name=called,
             handler="webhook.lambda_handler.admit",
             timeout=5,
-            environment={**common, "MIRROR_COPIER": self.copier.name},
+            environment={
+                **common,
+                "MIRROR_COPIER": self.copier.name,
+                "MIRROR_WHEN_ABSENT": args.settings.image_mirror.when_absent,
+                "MIRROR_RULES": args.settings.image_mirror.rules_json(),
+            },
             reserved_concurrency=args.reserved_concurrency,
             policy=json.dumps(
                 policies.admission_policy(

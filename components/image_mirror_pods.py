@@ -131,6 +131,8 @@ class ImageMirrorPods(pulumi.ComponentResource):
             "mirror.table": args.functions.table.name,
             "mirror.copier": args.functions.copier.name,
             "mirror.in-flight-seconds": str(args.settings.image_mirror.in_flight_minutes * 60),
+            "mirror.when-absent": args.settings.image_mirror.when_absent,
+            "mirror.rules": args.settings.image_mirror.rules_json(),
             "mirror.code": code["metadata"]["name"],
         }
         made: dict[ObjectKey, pulumi.Resource] = {}

@@ -131,12 +131,22 @@ class GpuPoolSettings(_Section):
         return tuple(self.instance_families) or region.gpu_families
 
 
+class MirrorRule(_Section):
+    """What becomes of images of some registries in some namespaces; see ``webhook.rules``."""
+
+    action: Literal["mirror", "keep", "deny"]
+    registries: Annotated[list[t.RegistryPattern], t.Distinct] = []
+    namespaces: Annotated[list[t.NamespacePattern], t.Distinct] = []
+    when_absent: Literal["rewrite", "keep", "deny"] | None = None
+
+
 class ImageMirrorSettings(_Section):
     """The mirror of public images. ``enabled`` None: where the registries are out of reach.
 
     ``build_profile`` names the AWS profile of ``build_region`` where that is another partition.
     ``inventory_first``: every known image is copied before anything that runs pods. ``transport``
-    None: pods where an API Gateway would need a filing with the authorities.
+    None: pods where an API Gateway would need a filing with the authorities. ``rules`` are tried
+    in their order; an empty list of patterns covers everything.
     """
 
     enabled: bool | None = None
@@ -147,6 +157,8 @@ class ImageMirrorSettings(_Section):
     credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
     inventory_first: bool = True
     transport: Literal["api-gateway", "in-cluster"] | None = None
+    when_absent: Literal["rewrite", "keep", "deny"] = "rewrite"
+    rules: list[MirrorRule] = []
 
     def wanted(self, region: Region) -> bool:
         """Whether a stack of that region mirrors images."""
@@ -157,6 +169,11 @@ class ImageMirrorSettings(_Section):
         if self.transport is None:
             return region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP)
         return self.transport == "in-cluster"
+
+    def rules_json(self) -> str:
+        """The rules as the handler reads them (``webhook.rules.read``)."""
+        listed = [rule.model_dump(by_alias=True, exclude_defaults=True) for rule in self.rules]
+        return json.dumps(listed, separators=(",", ":"))
 
     def registry(self, region: Region, account_id: str) -> str:
         """Registry host and repository prefix of the account's copies."""
@@ -226,7 +243,11 @@ def _names_at(path: tuple[str | int, ...]) -> list[str]:
     if len(path) == 1:
         return list(SECTIONS)
     by_alias = {field.alias: field.annotation for field in Settings.model_fields.values()}
-    kind = User if path[0] == "users" else by_alias.get(str(path[0]))
+    kind = by_alias.get(str(path[0]))
+    if path[0] == "users":
+        kind = User
+    elif path[:2] == ("imageMirror", "rules"):
+        kind = MirrorRule
     return _aliases(kind) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 

@@ -27,6 +27,9 @@ _PLATFORM_NAMESPACES = frozenset(
 )
 
 
+# Of the 4 KiB that all variables of a function share (AWS Lambda quotas, developer guide).
+_LONGEST_RULES = 2000
+
 RULES = Rules()
 
 
@@ -189,6 +192,18 @@ def _mirror_reaches_the_registries(f: Facts) -> Iterator[str]:
             there.name,
             f"CodeBuild in the partition {there.partition} cannot reach the registries it should "
             f"copy from: {use}{f' or {way}' if way else ''}",
+        )
+
+
+@RULES.reads("imageMirror.rules")
+def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
+    length = len(f.settings.image_mirror.rules_json())
+    if length > _LONGEST_RULES:
+        yield told(
+            full_key("imageMirror.rules"),
+            f"{length} characters",
+            f"a Lambda function's environment has room for {_LONGEST_RULES}: use patterns, or "
+            "fewer rules",
         )
 
 

@@ -196,6 +196,17 @@ RepositoryPrefix = Annotated[
         "repository names have lower-case letters and digits, separated by single . _ - or /",
     ),
 ]
+RegistryPattern = Annotated[
+    str,
+    _text(
+        r"[a-z0-9.:*-]+(/[a-z0-9._*-]+)*",
+        "write a registry's host, perhaps with the beginning of a path, as in docker.io/bitnami; "
+        "* stands for any characters",
+    ),
+]
+NamespacePattern = Annotated[
+    str, _text(r"[a-z0-9*-]{1,63}", "write a namespace; * stands for any characters")
+]
 SecretName = Annotated[
     str,
     _text(

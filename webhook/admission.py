@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, cast
 
 from webhook.reference import InvalidReference, Reference, parse
+from webhook.rules import Action, Rule, WhenAbsent, rule_for
 
 OPT_OUT = "image-mirror/skip"
 """Pod annotation and namespace label: ``"true"`` leaves images as they are."""
@@ -25,21 +27,12 @@ OPT_OUT = "image-mirror/skip"
 _STATIC_POD = "kubernetes.io/config.mirror"
 
 _API_VERSION = "admission.k8s.io/v1"
+# A URL is no image reference, and may hold a password.
+_LOGIN = re.compile(r"//[^/@\s]*@")
 _CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 # k8s.io/api admission/v1: longer warnings, and more than 4096 characters in all, may be cut.
 _LONGEST_WARNING = 256
 _MOST_WARNINGS = 16
-
-
-class WhenAbsent(StrEnum):
-    """What becomes of an image whose copy is not there yet."""
-
-    REWRITE = "rewrite"
-    """Point at the copy at once; the kubelet retries until it has arrived."""
-    KEEP = "keep"
-    """Leave the source in place for this pod; a later pod finds the copy."""
-    DENY = "deny"
-    """Refuse the pod, with the reason; its controller tries again."""
 
 
 class Presence(StrEnum):
@@ -78,11 +71,13 @@ class Policy:
         registry: where copies live, ``<ecr host>/<prefix>``.
         passed: registries (hosts, or hosts with a path) left alone besides private ECR ones.
         when_absent: for images whose copy is not there yet.
+        rules: tried in this order, before all else is mirrored; see ``webhook.rules``.
     """
 
     registry: str
     passed: tuple[str, ...] = ()
     when_absent: WhenAbsent = WhenAbsent.REWRITE
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,6 +140,8 @@ def _answer(
     pod: Mapping[str, Any], request: Mapping[str, Any], policy: Policy, mirror: Mirror
 ) -> dict[str, Any]:
     settled = _images_by_owner(_mapping(request.get("oldObject")))
+    namespace = request.get("namespace")
+    where = namespace if isinstance(namespace, str) else ""
     dry_run = request.get("dryRun") is True
     decisions: dict[str, _Decision] = {}
     patch: list[dict[str, str]] = []
@@ -155,7 +152,7 @@ def _answer(
             continue
         decision = decisions.get(place.image)
         if decision is None:
-            decision = _decide(place.image, policy, mirror, start=not dry_run)
+            decision = _decide(place.image, where, policy, mirror, start=not dry_run)
             decisions[place.image] = decision
         if decision.image != place.image:
             patch.append({"op": "replace", "path": place.pointer, "value": decision.image})
@@ -177,11 +174,13 @@ def _answer(
     return answer
 
 
-def _decide(image: str, policy: Policy, mirror: Mirror, *, start: bool) -> _Decision:
+def _decide(
+    image: str, namespace: str, policy: Policy, mirror: Mirror, *, start: bool
+) -> _Decision:
     try:
         written = parse(image)
     except InvalidReference as wrong:
-        return _Decision(image, f"{wrong}: left as it is")
+        return _Decision(image, f"{_LOGIN.sub('//***@', str(wrong))}: left as it is")
     if written.belongs_to(policy.registry):
         # Rendered for this registry already. Its source is known by name, so a copy that is
         # missing can still be fetched; the reference stays as it is either way.
@@ -190,11 +189,26 @@ def _decide(image: str, policy: Policy, mirror: Mirror, *, start: bool) -> _Deci
         return _Decision(image, _told(source or written, copy))
     if written.ecr_region or any(written.belongs_to(registry) for registry in policy.passed):
         return _Decision(image)
-    copy = mirror.ask(written, start=start)
-    told = _told(written, copy)
-    if copy.presence is Presence.PRESENT or policy.when_absent is WhenAbsent.REWRITE:
-        return _Decision(written.mirrored(policy.registry), told)
-    if policy.when_absent is WhenAbsent.DENY and copy.presence is not Presence.UNKNOWN:
+    rule = rule_for(policy.rules, written, namespace)
+    match rule.action:
+        case Action.KEEP:
+            return _Decision(image)
+        case Action.DENY:
+            told = f"images of {written.name} are not allowed in namespace {namespace}"
+            return _Decision(image, f"{told} by a rule of this cluster", denied=True)
+        case Action.MIRROR:
+            copy = mirror.ask(written, start=start)
+            when_absent = rule.when_absent or policy.when_absent
+            return _mirrored(image, written.mirrored(policy.registry), written, copy, when_absent)
+
+
+def _mirrored(
+    image: str, target: str, source: Reference, copy: Copy, when_absent: WhenAbsent
+) -> _Decision:
+    told = _told(source, copy)
+    if copy.presence is Presence.PRESENT or when_absent is WhenAbsent.REWRITE:
+        return _Decision(target, told)
+    if when_absent is WhenAbsent.DENY and copy.presence is not Presence.UNKNOWN:
         return _Decision(image, told, denied=True)
     return _Decision(image, f"{told}; the source stays in place" if told else "")
 

@@ -16,6 +16,8 @@ import boto3
 from botocore.config import Config
 
 from webhook import admission, mirror
+from webhook.rules import Rule, WhenAbsent
+from webhook.rules import read as read_rules
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Environment:
         copier: name of the ``start_copy`` function (``MIRROR_COPIER``); for admission only.
         passed: registries left alone (``MIRROR_PASSED``, separated by spaces).
         when_absent: ``rewrite``, ``keep`` or ``deny`` (``MIRROR_WHEN_ABSENT``).
+        rules: a JSON list, see ``webhook.rules.read`` (``MIRROR_RULES``).
         project: CodeBuild project (``MIRROR_PROJECT``); ``start_copy`` only, like all below.
         build_region: its region (``MIRROR_BUILD_REGION``).
         credentials_secret: secret with keys for it (``MIRROR_CREDENTIALS_SECRET``); empty inside
@@ -58,7 +61,8 @@ class Environment:
     in_flight_seconds: int
     copier: str = ""
     passed: tuple[str, ...] = ()
-    when_absent: admission.WhenAbsent = admission.WhenAbsent.REWRITE
+    when_absent: WhenAbsent = WhenAbsent.REWRITE
+    rules: tuple[Rule, ...] = ()
     project: str = ""
     build_region: str = ""
     credentials_secret: str = ""
@@ -79,7 +83,8 @@ class Environment:
             in_flight_seconds=int(variables["MIRROR_IN_FLIGHT_SECONDS"]),
             copier=variables.get("MIRROR_COPIER", ""),
             passed=tuple(variables.get("MIRROR_PASSED", "").split()),
-            when_absent=admission.WhenAbsent(variables.get("MIRROR_WHEN_ABSENT", "rewrite")),
+            when_absent=WhenAbsent(variables.get("MIRROR_WHEN_ABSENT", "rewrite")),
+            rules=read_rules(variables.get("MIRROR_RULES", "[]")),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
             credentials_secret=variables.get("MIRROR_CREDENTIALS_SECRET", ""),
@@ -106,6 +111,7 @@ def decision(environment: Environment) -> Decide:
         registry=environment.registry,
         passed=environment.passed,
         when_absent=environment.when_absent,
+        rules=environment.rules,
     )
     known = mirror.EcrMirror(
         client("ecr", FAST),

@@ -15,8 +15,9 @@ from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
 from tests.webhook.serving import serving
-from webhook.admission import OPT_OUT, Copy, Policy, Presence, WhenAbsent, images_of, review
+from webhook.admission import OPT_OUT, Copy, Policy, Presence, images_of, review
 from webhook.reference import Reference
+from webhook.rules import WhenAbsent
 from webhook.service import Decide
 
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"

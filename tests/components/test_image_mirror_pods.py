@@ -16,6 +16,8 @@ from components.settings import from_mapping
 from rehearsal.clouds import ACCOUNT
 from tests.components.simulated_image_mirror import CROSSING, NODES, WITHIN, stack
 from tests.harness import MASKED, Recorded, Registered
+from webhook.rules import Action, Rule, WhenAbsent, read
+from webhook.service import Environment
 
 CERTIFICATE = "pulumi-python:dynamic:ServingCertificate"
 COPIES = ("pulumi-python:dynamic:MirroredImages", "image-mirror-inventory")
@@ -141,6 +143,28 @@ def test_the_pods_know_registry_table_and_copier(region: str, build_region: str)
     copier = recorded.only("aws:lambda/function:Function").inputs["name"]
     assert (variables["MIRROR_TABLE"], variables["MIRROR_COPIER"]) == (table, copier)
     assert container["image"].startswith(f"{recorded.exports['registry']}/public.ecr.aws/")
+    assert (variables["MIRROR_WHEN_ABSENT"], variables["MIRROR_RULES"]) == ("rewrite", "[]")
+    assert Environment.read(variables).registry == recorded.exports["registry"]
+
+
+def test_the_handler_reads_the_rules_that_the_settings_write() -> None:
+    mirror = from_mapping(
+        {
+            "region": "cn-north-1",
+            "imageMirror": {
+                "rules": [
+                    {"action": "keep", "registries": ["quay.io"], "namespaces": ["team-*"]},
+                    {"action": "mirror", "registries": ["nvcr.io"], "whenAbsent": "deny"},
+                    {"action": "deny"},
+                ]
+            },
+        }
+    ).image_mirror
+    assert read(mirror.rules_json()) == (
+        Rule(action=Action.KEEP, registries=("quay.io",), namespaces=("team-*",)),
+        Rule(action=Action.MIRROR, registries=("nvcr.io",), when_absent=WhenAbsent.DENY),
+        Rule(action=Action.DENY),
+    )
 
 
 @every_pair

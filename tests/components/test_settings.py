@@ -247,3 +247,10 @@ def test_the_engine_refuses_what_a_file_refuses() -> None:
         "kubeflow:nodes",
     ]
     assert "hunter2" not in str(refusal.value)
+
+
+def test_more_rules_than_an_environment_can_hold_are_refused_with_their_length() -> None:
+    rules = [{"action": "keep", "registries": [f"registry-{n}.example.cn"]} for n in range(60)]
+    (problem,) = problems_of({"region": "cn-north-1", "imageMirror": {"rules": rules}})
+    assert problem.startswith("kubeflow:imageMirror.rules is ")
+    assert "room for 2000" in problem

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from webhook.admission import OPT_OUT, Copy, Policy, Presence, WhenAbsent, images_of, review
+from webhook.admission import OPT_OUT, Copy, Policy, Presence, images_of, review
 from webhook.reference import Reference
+from webhook.rules import WhenAbsent
 
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
 OWN = f"{ECR}/kubeflow"

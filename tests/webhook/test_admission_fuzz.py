@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 
 from tests.webhook.odd_reviews import REAL, Draft, arbitrary, drafts, nested
 from webhook import lambda_handler
-from webhook.admission import Copy, Policy, Presence, WhenAbsent, review
+from webhook.admission import Copy, Policy, Presence, review
 from webhook.reference import Reference, parse
+from webhook.rules import WhenAbsent
 
 log = logging.getLogger(__name__)
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "8"))

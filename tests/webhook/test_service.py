@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from webhook.admission import WhenAbsent
+from webhook.rules import WhenAbsent
 from webhook.service import Environment, reply
 
 VARIABLES = {
