@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import choice, inventories
+from ops import choice, copies, inventories
 from ops.failures import FAILED, Refused, fail, messages, told
 from ops.filling import fill
 from ops.registry import digest_of
@@ -24,6 +24,8 @@ from rendering.inventory import floating_uses
 from rendering.release import GoneImage
 
 app = typer.Typer(no_args_is_help=True, help="What the platform pulls.")
+app.command("mirror")(copies.mirror)
+app.command("check")(copies.check)
 
 Bundle = Annotated[
     Path | None,

@@ -1,7 +1,7 @@
 """Where things that can be made again are kept, and renders by what went into them.
 
-``${KUBEFLOW_CACHE:-~/.cache/kubeflow-on-eks}/{sources,render,crds,tools}``; deleting any of it is
-always safe.
+``${KUBEFLOW_CACHE:-~/.cache/kubeflow-on-eks}/{sources,render,crds,manifests,tools}``; deleting any
+of it is always safe.
 """
 
 from __future__ import annotations

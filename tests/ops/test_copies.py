@@ -1,0 +1,94 @@
+"""./kf images mirror and check: what is asked wrongly gets one sentence, and nothing is begun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from components.settings import Settings
+from components.stack import stack_tags
+from ops import choice, mirror_target
+from tests.ops.command import kf
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "images.txt"
+
+
+@pytest.mark.parametrize("command", ["mirror", "check"])
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("quay.io/a/b:v1\n", "images.txt, line 1: write `source -> target`."),
+        ("quay.io/a/B:v1 -> h.example.com/b:v1\n", "line 1: 'quay.io/a/B:v1' has the repository"),
+        ("", "names no image"),
+        (
+            "quay.io/a/b:1 -> one.example.com/b:1\nquay.io/a/c:1 -> two.example.com/c:1\n",
+            "the copies go to 2 registries (one.example.com, two.example.com): one a run.",
+        ),
+    ],
+)
+def test_a_wrong_file_gets_one_sentence(
+    file: Path, command: str, lines: str, sentence: str
+) -> None:
+    file.write_text(lines)
+    done = kf("images", command, "--stack", "cn-north-1", "--from", str(file))
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--stack", "cn-nort-1"], "did you mean Pulumi.cn-north-1.yaml?"),
+        (["--stack", "us-west-2"], "us-west-2 pulls every image from its source"),
+        (
+            ["--stack", "cn-north-1", "--from", "no-such-file"],
+            "no-such-file cannot be read: No such file or directory.",
+        ),
+    ],
+)
+def test_a_wrong_stack_or_a_missing_file_gets_one_sentence(
+    arguments: list[str], sentence: str
+) -> None:
+    done = kf("images", "mirror", *arguments)
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_pattern_that_fits_no_image_gets_one_sentence(file: Path) -> None:
+    file.write_text("quay.io/a/b:v1 -> h.example.com/b:v1\n")
+    done = kf("images", "mirror", "--stack", "us-west-2", "--from", str(file), "--only", "nothing")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("no image of 1 fits 'nothing'")
+
+
+def test_without_credentials_the_way_out_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    done = kf("images", "check", "--stack", "cn-north-1")
+    assert done.exit_code == 2
+    assert "ecr:GetAuthorizationToken (NoCredentialsError): look at AWS_PROFILE" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_repositories_get_the_tags_that_the_stack_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = choice.settings_of("cn-north-1")
+    monkeypatch.setattr(pulumi, "get_project", lambda: "kubeflow")
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "cn-north-1")
+    assert mirror_target.tags(settings, "cn-north-1") == stack_tags(settings)
+
+
+def test_the_settings_own_tags_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(region="cn-north-1", tags={"project": "mine"})
+    assert mirror_target.tags(settings, "any")["project"] == "mine"

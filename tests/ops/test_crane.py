@@ -1,0 +1,150 @@
+"""What crane says and what is made of it. Its last lines here are as crane v0.20.6 printed them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ops import crane
+from ops.crane import Crane
+from ops.crane_failures import Absent, CraneFailed, Disturbed, Stopped, failure
+from rehearsal.tools import ToolMissing
+
+GET = "Error: fetching manifest h/a:v1: GET https://h/v2/a/manifests/v1:"
+POST = "Error: POST https://t/v2/a/blobs/uploads/:"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "sentence"),
+    [
+        (f"{GET} MANIFEST_UNKNOWN: manifest unknown; map[Tag:v1]", Absent, "is not there"),
+        (f"{GET} NAME_UNKNOWN: repository name not known; map[name:a]", Absent, "is not there"),
+        (f"{GET} unexpected status code 404 Not Found", Absent, "is not there"),
+        (f"{GET} UNAUTHORIZED: authentication required", CraneFailed, "is refused by h: log in"),
+        (f"{GET} DENIED: requested access is denied", CraneFailed, "is refused by h: log in"),
+        (f"{POST} NAME_UNKNOWN: no such", CraneFailed, "written: t has no such repository"),
+        (f"{GET} TOOMANYREQUESTS: slow down", Disturbed, "is asked for too often (429"),
+        (f"{GET} unexpected status code 429 Too Many Requests", Disturbed, "too often (429"),
+        (f"{GET} unexpected status code 503 Service Unavailable", Disturbed, "the answer 503"),
+        (f"{GET} MANIFEST_INVALID: no", CraneFailed, "is refused: "),
+        ('Error: Get "https://h/v2/": read: connection reset by peer', Disturbed, "was reset"),
+        ('Error: Get "https://h/v2/": dial tcp: lookup h: no such host', Disturbed, "not known"),
+        ('Error: Get "https://h/v2/": unexpected EOF', Disturbed, "the connection broke"),
+        ("Error: error getting credentials - err: exec: no such", CraneFailed, "helper of your"),
+        ("Error: something new", Disturbed, "fails: something new"),
+        ("", Disturbed, "fails: crane said nothing"),
+    ],
+)
+def test_a_failure_is_final_or_worth_another_attempt(
+    said: str, kind: type[CraneFailed], sentence: str
+) -> None:
+    found = failure(said)
+    assert type(found) is kind
+    assert sentence in str(found)
+    assert "\n" not in str(found)
+
+
+def test_what_a_url_carries_is_not_told() -> None:
+    said = 'Error: Get "https://s3.example.com/blob?X-Amz-Signature=secret&x=y": weird'
+    assert "secret" not in str(failure(said))
+    assert "https://s3.example.com/blob" in str(failure(said))
+
+
+def program(folder: Path, script: str) -> Path:
+    """A stand-in for crane."""
+    file = folder / "crane"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_crane_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = program(tmp_path, "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert crane.find(print) == file
+
+
+def test_without_crane_and_without_go_the_ways_out_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("KUBEFLOW_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ToolMissing, match="put it on PATH, or install Go"):
+        crane.find(lambda _: None)
+
+
+def test_the_built_crane_is_the_pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: found(name) if name != "crane" else None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    command = [str(crane.find(print)), "version"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert said.stdout.strip() == f"v{crane.VERSION}"
+
+
+def test_a_password_goes_through_a_pipe(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    Crane(program(tmp_path, f'echo "$@" > {said}; cat >> {said}')).login("h", "AWS", "pass")
+    assert said.read_text() == "auth login h --username AWS --password-stdin\npass"
+
+
+def test_each_attempt_that_is_repeated_is_told(tmp_path: Path) -> None:
+    file = program(
+        tmp_path,
+        f"""echo x >> {tmp_path}/tried
+        [ $(wc -l < {tmp_path}/tried) -gt 2 ] && echo sha256:1 && exit
+        echo 'Error: GET https://h/v2/: unexpected status code 502 Bad Gateway' >&2; exit 1""",
+    )
+    told: list[str] = []
+    assert Crane(file, longest_wait=0).digest("h/a:v1", told.append) == "sha256:1"
+    assert told == ["gets the answer 502"] * 2
+
+
+def test_what_never_passes_ends_after_so_many_attempts(tmp_path: Path) -> None:
+    file = program(tmp_path, f"echo x >> {tmp_path}/tried; echo 'Error: new' >&2; exit 1")
+    with pytest.raises(CraneFailed, match="fails: new, also after 3 attempts"):
+        Crane(file, attempts=3, longest_wait=0).digest("h/a:v1")
+    assert (tmp_path / "tried").read_text() == "x\n" * 3
+
+
+def test_blobs_are_told_as_they_arrive(tmp_path: Path) -> None:
+    lines = ("Copying from a to b", "existing blob: sha256:1", "mounted blob: sha256:2")
+    said = "; ".join(f"echo '2026/11/27 {line}' >&2" for line in (*lines, "pushed blob: sha256:3"))
+    arrived: list[str] = []
+    Crane(program(tmp_path, said)).copy("a", "b", arrived.append)
+    assert arrived == ["sha256:1", "sha256:2", "sha256:3"]
+
+
+def test_stopping_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
+    tool = Crane(program(tmp_path, f"touch {tmp_path}/begun; exec sleep 60"))
+    caught: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            tool.digest("h/a:v1")
+        except BaseException as error:
+            caught.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    end = time.monotonic() + 20
+    while not (tmp_path / "begun").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    tool.stop()
+    asking.join(20)
+    assert [type(error) for error in caught] == [Stopped]
+    with pytest.raises(Stopped):
+        tool.digest("h/a:v1")
+
+
+def test_a_question_that_gets_no_answer_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crane, "QUESTION_SECONDS", 0.2)
+    tool = Crane(program(tmp_path, "exec sleep 60"), attempts=1)
+    with pytest.raises(CraneFailed, match="takes longer than"):
+        tool.digest("h/a:v1")

@@ -1,0 +1,76 @@
+"""The Docker configuration of a run: the person's logins, and nothing of the run's left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ops.docker_config import own_config, persons_config, private_folder
+from ops.failures import Refused
+
+TARGET = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
+
+
+def test_logins_of_sources_are_kept_and_the_targets_is_left_out() -> None:
+    person = {"auths": {"quay.io": {"auth": "eA=="}, TARGET: {"auth": "old"}}}
+    assert own_config(person, ["quay.io"], TARGET) == {"auths": {"quay.io": {"auth": "eA=="}}}
+
+
+def test_a_store_for_all_hosts_is_asked_for_sources_and_gets_nothing_to_keep() -> None:
+    person = {"credsStore": "desktop", "auths": {"quay.io": {}}}
+    made = own_config(person, ["docker.io", "quay.io"], TARGET)
+    assert "credsStore" not in made
+    assert made["credHelpers"] == {
+        "https://index.docker.io/v1/": "desktop",
+        "quay.io": "desktop",
+    }
+
+
+def test_a_helper_of_one_source_stays_and_the_targets_would_stand_in_the_way() -> None:
+    person = {"credHelpers": {"gcr.io": "gcloud", TARGET: "ecr-login"}, "credsStore": "pass"}
+    made = own_config(person, ["gcr.io"], TARGET)
+    assert made["credHelpers"] == {"gcr.io": "gcloud"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path
+
+
+def test_dockers_own_file_is_read_and_else_podmans(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert persons_config() == {}
+    podman = home / "containers" / "auth.json"
+    podman.parent.mkdir()
+    podman.write_text('{"auths": {"podman": {}}}')
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
+    assert persons_config() == {"auths": {"podman": {}}}
+    docker = home / ".docker" / "config.json"
+    docker.parent.mkdir()
+    docker.write_text('{"auths": {"docker": {}}}')
+    assert persons_config() == {"auths": {"docker": {}}}
+
+
+@pytest.mark.parametrize("text", ['{"auths": secret', "[1]"])
+def test_a_file_that_is_no_configuration_is_refused_and_not_quoted(home: Path, text: str) -> None:
+    (home / ".docker").mkdir()
+    (home / ".docker" / "config.json").write_text(text)
+    with pytest.raises(Refused) as refused:
+        persons_config()
+    assert "is no JSON object" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_folder_is_private_and_goes_away() -> None:
+    with private_folder({"auths": {}}) as folder:
+        file = folder / "config.json"
+        assert json.loads(file.read_text()) == {"auths": {}}
+        assert folder.stat().st_mode & 0o077 == 0
+        assert file.stat().st_mode & 0o077 == 0
+    assert not folder.exists()

@@ -1,0 +1,168 @@
+"""What a mirror run decides, from plain values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ops import mirror_plan as plan
+from ops.failures import Refused
+from ops.mirror_plan import Copy, State, Surveyed
+from rendering import ImageUse
+from rendering.release import Needed
+from webhook.reference import parse
+
+REGISTRY = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
+A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+
+
+def read(*lines: str, **locked: str) -> list[Copy]:
+    return plan.read("\n".join(lines), locked, "images.txt")
+
+
+def surveyed(
+    source: str,
+    needed: Needed = "install",
+    found: str | None = None,
+    blobs: dict[str, int] | None = None,
+) -> Surveyed:
+    reference = parse(source)
+    repository = f"{REGISTRY}/{reference.mirrored_repository}"
+    copy = Copy(reference, repository, reference.tag or "", None, needed)
+    return Surveyed(copy, A, found, None, blobs)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "state"),
+    [
+        (A, None, State.MISSING),
+        (None, None, State.MISSING),
+        (A, A, State.PRESENT),
+        (A, B, State.DIFFERS),
+        (None, B, State.UNCOMPARED),
+    ],
+)
+def test_a_copy_is_judged_by_the_digest_of_its_whole_index(
+    wanted: str | None, found: str | None, state: State
+) -> None:
+    assert plan.state(wanted, found) is state
+
+
+def test_what_is_missing_or_differs_is_due_unless_it_cannot_be_had() -> None:
+    assert surveyed("quay.io/a/b:1").due
+    assert surveyed("quay.io/a/b:1", found=B).due
+    assert not surveyed("quay.io/a/b:1", found=A).due
+    assert not surveyed("quay.io/a/b:1").failed("is not there").due
+
+
+def test_a_line_names_a_source_and_where_its_copy_belongs() -> None:
+    (copy,) = read("# made by the plan", "", f"quay.io/a/b:v1 -> {REGISTRY}/quay.io/a/b:v1")
+    assert str(copy) == "quay.io/a/b:v1"
+    assert copy.target == f"{REGISTRY}/quay.io/a/b:v1"
+    assert copy.path == "kubeflow/quay.io/a/b"
+    assert copy.digest is None
+
+
+def test_a_pinned_source_gets_the_tag_of_its_digest_and_not_its_own() -> None:
+    (copy,) = read(f"quay.io/a/b:v1@{A} -> {REGISTRY}/quay.io/a/b:v1@{A}")
+    assert copy.target == f"{REGISTRY}/quay.io/a/b:digest-sha256-{'a' * 64}"
+    assert copy.digest == A
+
+
+def test_the_lock_tells_the_digest_of_what_names_only_a_tag() -> None:
+    (copy,) = plan.read(f"quay.io/a/b:v1 -> {REGISTRY}/x:v1", {"quay.io/a/b:v1": B}, "file")
+    assert copy.digest == B
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (["quay.io/a/b:v1"], "images.txt, line 1: write `source -> target`."),
+        (["", "-> reg.example.com/a"], "images.txt, line 2: write `source -> target`."),
+        (["quay.io/A:v1 -> reg.example.com/a:v1"], "must be lower-case."),
+        ([f"quay.io/a:v1 -> reg.example.com/a@{A}"], "has a digest that its source does not have."),
+        (
+            ["quay.io/a/b:v1 -> reg.example.com/x:v1", "quay.io/a/c:v1 -> reg.example.com/x:v1"],
+            "line 2: reg.example.com/x:v1 is to hold quay.io/a/b:v1 as well.",
+        ),
+        (["# nothing"], "names no image"),
+    ],
+)
+def test_a_line_that_says_something_else_is_refused(lines: list[str], sentence: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read(*lines)
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_run_has_one_target_registry() -> None:
+    copies = read("quay.io/a:1 -> one.example.com/a:1", "quay.io/b:1 -> two.example.com/b:1")
+    with pytest.raises(Refused, match=r"2 registries \(one.example.com, two.example.com\)"):
+        plan.one_host(copies)
+
+
+def test_what_a_stack_pulls_from_its_source_needs_no_copy() -> None:
+    stays = ImageUse("quay.io/a:1", "quay.io/a:1", (), "install")
+    moves = ImageUse("quay.io/b:1", f"{REGISTRY}/quay.io/b:1", (), "example")
+    (copy,) = plan.copies_of([stays, moves], {})
+    assert (str(copy), copy.needed) == ("quay.io/b:1", "example")
+
+
+def test_a_pattern_that_fits_nothing_is_refused() -> None:
+    copies = read("quay.io/a/kserve:1 -> reg.example.com/a:1")
+    assert plan.only(copies, "*kserve*") == copies
+    with pytest.raises(Refused, match="no image of 1 fits 'kserve'"):
+        plan.only(copies, "kserve")
+
+
+def manifest(config: str, **layers: int) -> dict[str, Any]:
+    described = [{"digest": digest, "size": size} for digest, size in layers.items()]
+    return {"config": {"digest": config, "size": 10}, "layers": described}
+
+
+def test_the_blobs_of_a_manifest_are_its_config_and_its_layers() -> None:
+    assert plan.blobs(json.dumps(manifest("c", x=100, y=1)).encode()) == {"c": 10, "x": 100, "y": 1}
+
+
+def test_an_index_has_members_and_no_blobs_of_its_own() -> None:
+    index = json.dumps({"manifests": [{"digest": A, "size": 7}, {"digest": B, "size": 7}]}).encode()
+    assert plan.members(index) == [A, B]
+    assert plan.blobs(index) == {}
+
+
+def test_a_blob_is_moved_once_per_repository() -> None:
+    twice = [
+        surveyed("quay.io/a/b:1", blobs={"base": 100, "one": 1}),
+        surveyed("quay.io/a/b:2", blobs={"base": 100, "two": 2}),
+    ]
+    assert plan.bytes_to_copy(twice) == 103
+    elsewhere = surveyed("quay.io/a/c:1", blobs={"base": 100})
+    assert plan.bytes_to_copy([*twice, elsewhere]) == 203
+
+
+def test_the_install_comes_first_and_then_what_is_largest() -> None:
+    due = [
+        surveyed("quay.io/example:1", "example", blobs={"x": 900}),
+        surveyed("quay.io/small:1", "install", blobs={"x": 1}),
+        surveyed("quay.io/feature:1", "feature", blobs={"x": 50}),
+        surveyed("quay.io/large:1", "install", blobs={"x": 500}),
+    ]
+    names = [each.copy.source.repository for each in plan.ordered(due)]
+    assert names == ["large", "small", "feature", "example"]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (64_000, "64 kB"), (1_500_000, "1.5 MB"), (7.25e10, "72.5 GB")],
+)
+def test_bytes_are_told_in_powers_of_ten(size: float, text: str) -> None:
+    assert plan.human(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(41.2, "about 41 s"), (600, "about 10 min"), (8000, "about 2 h 13 min")]
+)
+def test_durations_are_told_roughly(seconds: float, text: str) -> None:
+    assert plan.minutes(seconds) == text

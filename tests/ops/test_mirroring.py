@@ -1,0 +1,67 @@
+"""A run over copies, with a stand-in for crane."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ops.crane import Crane
+from ops.mirror_plan import Copy, Surveyed
+from ops.mirror_target import OtherRegistry
+from ops.mirroring import Outcome, Run
+from webhook.reference import parse
+
+WANTED, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+BLOBS = {"sha256:base": 1000, "sha256:top": 10}
+
+
+def due(name: str) -> Surveyed:
+    copy = Copy(parse(f"quay.io/{name}:v1"), "localhost/shared", name, None)
+    return Surveyed(copy, WANTED, None, None, BLOBS)
+
+
+def run(folder: Path, script: str, *names: str) -> Outcome:
+    program = folder / "crane"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    crane = Crane(program, attempts=2, longest_wait=0)
+    made = Run([due(name) for name in names], OtherRegistry(crane), crane)
+    made.copy(parallel=2)
+    return made.outcome
+
+
+def test_a_copy_counts_once_its_digest_is_read_back(tmp_path: Path) -> None:
+    outcome = run(tmp_path, f"[ $1 = copy ] || echo {WANTED}", "one", "two")
+    assert {each.copy.tag for each in outcome.copied} == {"one", "two"}
+    assert outcome.failed == {}
+
+
+def test_a_copy_that_is_something_else_afterwards_has_failed(tmp_path: Path) -> None:
+    outcome = run(tmp_path, f"[ $1 = copy ] || echo {OTHER}", "one")
+    assert outcome.copied == []
+    assert outcome.failed == {"quay.io/one:v1": f"is {OTHER} in the target, not {WANTED}"}
+
+
+def test_a_copy_is_made_by_digest_into_the_tag(tmp_path: Path) -> None:
+    run(tmp_path, f'[ $1 = copy ] && echo "$@" >> {tmp_path}/said || echo {WANTED}', "one")
+    assert (tmp_path / "said").read_text() == f"copy quay.io/one@{WANTED} localhost/shared:one\n"
+
+
+def test_a_blob_that_two_images_share_counts_once(tmp_path: Path) -> None:
+    said = "; ".join(f"echo 'existing blob: {digest}' >&2" for digest in BLOBS)
+    outcome = run(tmp_path, f"[ $1 = copy ] && {{ {said}; }} || echo {WANTED}", "one", "two")
+    assert outcome.moved == 1010
+
+
+def test_one_image_that_fails_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails = "echo 'Error: GET h: DENIED: no' >&2; exit 1"
+    script = f'case "$2" in quay.io/one@*) {fails};; esac; [ $1 = copy ] || echo {WANTED}'
+    outcome = run(tmp_path, script, "one", "two", "three")
+    assert {each.copy.tag for each in outcome.copied} == {"two", "three"}
+    assert list(outcome.failed) == ["quay.io/one:v1"]
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(line.split()[0] for line in lines) == ["[1/3]", "[2/3]", "[3/3]"]
+    assert any("quay.io/one:v1 is refused by the registry" in line for line in lines)
