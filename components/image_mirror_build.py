@@ -26,6 +26,21 @@ _LOG_DAYS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
+class BuildSide:
+    """Who copies images.
+
+    Attributes:
+        region: reaches the registries.
+        provider: AWS provider of that region, with credentials of its own partition.
+        account_id: of that provider.
+    """
+
+    region: Region
+    provider: aws.Provider
+    account_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageMirrorBuildArgs:
     """Arguments of ``ImageMirrorBuild``.
 
@@ -54,13 +69,15 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     """A CodeBuild project, its role and log, and the key pairs where partitions differ.
 
     Attributes:
-        project_name: the project, started once per image.
+        region: where the project is.
+        project_name: the project, started for one image or several.
         project_arn: its ARN, in the build region's partition.
         start_secret_name: the secret in the stack's own region with a key that may start the
             project; empty where the stack's own roles may.
         start_secret_arn: its ARN; None likewise.
     """
 
+    region: Region
     project_name: str
     project_arn: str
     start_secret_name: str
@@ -71,6 +88,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorBuild", name, None, opts)
         cluster = args.settings.cluster.name
+        self.region = args.build_region
         # Several stacks may share one build account and region: the name tells them apart.
         self.project_name = f"{cluster}-{args.region.name}-image-copy"
         self.project_arn = args.build_region.arn(
@@ -182,7 +200,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         aws.codebuild.Project(
             f"{name}-project",
             name=self.project_name,
-            description=f"Copies one image into {args.registry}",
+            description=f"Copies images into {args.registry}",
             service_role=role.arn,
             artifacts={"type": "NO_ARTIFACTS"},
             source={"type": "NO_SOURCE", "buildspec": buildspec()},

@@ -1,7 +1,8 @@
-"""The build that copies one image, registry to registry, without a container daemon.
+"""The build that copies images, registry to registry, without a container daemon.
 
-Pure: text in, text out; the tests run it with stand-ins for ``crane`` and ``aws``. A copy is made
-by digest with all its platforms, retried, and read back from the target before it counts.
+Pure: text in, text out; the tests run it with stand-ins for ``crane`` and ``aws``, and with the
+real crane between two registries. A copy is made by digest, retried, and read back from the target
+before it counts.
 
 crane v0.20.3 and the SHA-256 of its archive: github.com/google/go-containerregistry releases,
 checksums.txt.
@@ -26,25 +27,62 @@ echo "{CRANE_SHA256}  $archive" | sha256sum --check --quiet -
 tar --extract --gzip --file "$archive" --directory "${{CRANE_DIR:-/usr/local/bin}}" crane
 """
 
-# Keys live in the subshell of log_in only: the copy itself runs without them, and none is printed.
-_COPY = r"""
-set -euo pipefail
-: "${SOURCE_IMAGE:?}" "${TARGET_IMAGE:?}" "${TARGET_REGISTRY:?}" "${TARGET_REGION:?}"
-case "$TARGET_IMAGE" in
-  "$TARGET_REGISTRY"/*) ;;
-  *) echo "refused: $TARGET_IMAGE is not below $TARGET_REGISTRY" >&2; exit 2 ;;
-esac
+# Each reference becomes an argument of crane, and a target a path below the registry: none may be
+# an option, or climb by "..". What is none is not shown, for it may be anything. Words, not lines,
+# are read: whether a line's end survives the way through an environment variable does not matter.
+_PAIRS = r"""
+: "${IMAGES:?}" "${TARGET_REGISTRY:?}" "${TARGET_REGION:?}"
+refuse() { echo "refused: $1" >&2; exit 2; }
+tag=':[A-Za-z0-9_][A-Za-z0-9_.-]*'
+sum='@[a-z0-9]+:[0-9a-f]+'
+host='([A-Za-z0-9][A-Za-z0-9.-]*|\[[A-Fa-f0-9:]+\])(:[0-9]+)?'
+reference="^$host(/[a-z0-9][a-z0-9._-]*)+($tag|$sum|$tag$sum)\$"
+read -r -d '' -a words <<<"$IMAGES" || true
+((${#words[@]} > 0 && ${#words[@]} % 2 == 0)) || refuse "IMAGES holds no pairs of source and target"
+sources=() targets=()
+for ((place = 0; place < ${#words[@]}; place += 2)); do
+  sources+=("${words[place]}")
+  targets+=("${words[place + 1]}")
+done
+for place in "${!words[@]}"; do
+  [[ ${words[place]} =~ $reference ]] || refuse "word $place of IMAGES is no tagged image"
+done
+for image in "${targets[@]}"; do
+  case "$image" in
+    "$TARGET_REGISTRY"/*) ;;
+    *) refuse "$image is not below $TARGET_REGISTRY" ;;
+  esac
+done
+[[ ${PLATFORM:-} =~ ^([a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?)?$ ]] || refuse "$PLATFORM is no platform"
+"""
+
+# What crane says is shown without the queries of URLs: storage behind a registry is read with
+# signatures in them. "Final" are answers that would be the same at every attempt.
+_ATTEMPT = r"""
+said=$(mktemp)
+shown() { sed --unbuffered --regexp-extended 's#(https?://[^ "?]+)\?[^ "]*[^ ":]#\1#g'; }
+final='MANIFEST_UNKNOWN|NAME_UNKNOWN|NAME_INVALID|no child with platform'
 
 attempt() {
   local number
   for number in 1 2 3 4 5; do
-    "$@" && return 0
-    echo "attempt $number of 5 failed: $1 ${2:-}" >&2
+    { "$@" 2>&1 >&3 3>&- | shown | tee "$said" >&2; } 3>&1 && return 0
+    ! grep --quiet --extended-regexp "$final" "$said" || return 1
+    echo "attempt $number of 5 failed: $*" >&2
     [ "$number" = 5 ] || sleep "$((number * number * ${RETRY_SECONDS:-5}))"
   done
   return 1
 }
 
+reason() {
+  local last
+  last=$(tail --lines 1 "$said")
+  echo "${last:-no reason was given}"
+}
+"""
+
+# Keys live in the subshell of log_in only: the copy itself runs without them, and none is printed.
+_LOG_IN = r"""
 read_keys='import json, sys
 keys = json.load(sys.stdin)
 print(keys["accessKeyId"], keys["secretAccessKey"])'
@@ -65,24 +103,53 @@ log_in() (
   aws ecr get-login-password --region "$TARGET_REGION" |
     crane auth login "${TARGET_REGISTRY%%/*}" --username AWS --password-stdin
 )
+"""
 
-attempt log_in
-digest=$(attempt crane digest "$SOURCE_IMAGE")
-case "$SOURCE_IMAGE" in
-  *@*) source=$SOURCE_IMAGE ;;
-  *) source=${SOURCE_IMAGE%:*}@$digest ;;
-esac
-if [ "$(crane digest "$TARGET_IMAGE" 2>/dev/null || true)" = "$digest" ]; then
-  echo "$TARGET_IMAGE already is $digest"
-  exit 0
-fi
-attempt crane copy "$source" "$TARGET_IMAGE"
-copied=$(attempt crane digest "$TARGET_IMAGE")
-if [ "$copied" != "$digest" ]; then
-  echo "$TARGET_IMAGE is $copied, not $digest" >&2
+# errexit does not reach into a function whose status is looked at: each step says what it does
+# about a failure. An image that was asked for by digest is pulled by this digest, which only the
+# whole index has: no platform is picked from it.
+_COPY = r"""
+copy() {
+  local source=$1 target=$2 digest copied
+  local -a platform=()
+  case "$source" in
+    *@*) digest=$(attempt crane digest "$source") || return 1 ;;
+    *)
+      [ -z "${PLATFORM:-}" ] || platform=(--platform "$PLATFORM")
+      digest=$(attempt crane digest "${platform[@]}" "$source") || return 1
+      source=${source%:*}@$digest
+      ;;
+  esac
+  if [ "$(crane digest "$target" 2>/dev/null || true)" = "$digest" ]; then
+    echo "$target already is $digest" >&2
+    echo "$digest"
+    return 0
+  fi
+  attempt crane copy "$source" "$target" >&2 || return 1
+  copied=$(attempt crane digest "$target") || return 1
+  if [ "$copied" != "$digest" ]; then
+    echo "$target is $copied, not $digest" | tee "$said" >&2
+    return 1
+  fi
+  echo "$digest"
+}
+
+if ! attempt log_in; then
+  for source in "${sources[@]}"; do
+    echo "failed $source no login to $TARGET_REGISTRY: $(reason)"
+  done
   exit 1
 fi
-echo "$TARGET_IMAGE is $digest"
+failed=0
+for place in "${!sources[@]}"; do
+  if digest=$(copy "${sources[place]}" "${targets[place]}"); then
+    echo "ok ${sources[place]} $digest"
+  else
+    echo "failed ${sources[place]} $(reason)"
+    failed=1
+  fi
+done
+exit "$failed"
 """
 
 
@@ -92,13 +159,18 @@ def install_script() -> str:
 
 
 def copy_script() -> str:
-    """Bash that copies ``SOURCE_IMAGE`` to ``TARGET_IMAGE`` and verifies it.
+    """Bash that copies images one after the other and verifies each.
 
-    Environment: ``TARGET_REGISTRY`` (nothing outside it is written), ``TARGET_REGION``,
-    ``CREDENTIALS_SECRET`` (empty: the build's own role pushes), ``RETRY_SECONDS`` (5).
-    Exit status: 0 copied or already there, 1 failed, 2 refused.
+    Environment: ``IMAGES``, a line ``source target`` for each, with a tag or digest;
+    ``TARGET_REGISTRY`` (nothing outside it is written), ``TARGET_REGION``, ``CREDENTIALS_SECRET``
+    (empty: the build's own role pushes), ``PLATFORM`` (``linux/amd64``: of an index with a tag only
+    this image; empty: all), ``RETRY_SECONDS`` (5).
+    Output: for each image ``ok <source> <digest>`` or ``failed <source> <reason>``; how it goes
+    along is on standard error.
+    Exit status: 0 all copied or already there, 1 some failed, 2 refused, and nothing copied.
     """
-    return _COPY.strip() + "\n"
+    parts = ("set -euo pipefail", _PAIRS, _ATTEMPT, _LOG_IN, _COPY)
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def buildspec() -> str:

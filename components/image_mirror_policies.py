@@ -15,8 +15,8 @@ from components.region import Region
 
 Policy = dict[str, Any]
 
-BUILD_VARIABLES = ("SOURCE_IMAGE", "TARGET_IMAGE")
-"""The only variables a build may be started with."""
+BUILD_VARIABLES = ("IMAGES",)
+"""The only variable a build may be started with: sources and targets, for the build to check."""
 
 _OVERRIDES = (
     "codebuild:source.buildspec",
@@ -81,6 +81,30 @@ def admission_policy(
         _allow(("lambda:InvokeFunction",), copier_arn),
         *([_write_log(log_arn)] if log_arn else []),
     )
+
+
+def log_policy(log_arn: str) -> Policy:
+    """A function that asks AWS for nothing: it writes its own log."""
+    return _document(_write_log(log_arn))
+
+
+def pull_through_policy(region: Region, account: str, prefix: str) -> Policy:
+    """A node whose pull makes ECR fetch the image, with its repository and that one's tags.
+
+    All three are needed by whoever pulls first (docs.aws.amazon.com/AmazonECR/latest/userguide/
+    pull-through-cache-iam.html); pulling itself is in AWS's own policy for nodes.
+    """
+    first = ("ecr:BatchImportUpstreamImage", "ecr:CreateRepository", "ecr:TagResource")
+    return _document(_allow(first, repositories(region, account, prefix)))
+
+
+def repository_creation_policy(region: Region, account: str, prefix: str) -> Policy:
+    """ECR's own role while it makes a repository from a template with tags.
+
+    docs.aws.amazon.com/AmazonECR/latest/userguide/repository-creation-templates-custom.html.
+    """
+    made = ("ecr:CreateRepository", "ecr:ReplicateImage", "ecr:TagResource")
+    return _document(_allow(made, repositories(region, account, prefix)))
 
 
 def copier_policy(

@@ -1,13 +1,15 @@
 """Copies a list of images by builds in the global region, and waits until each is there.
 
 No Pulumi: what the resource ``MirroredImages`` does, over any ECR and CodeBuild client. Only what
-is missing is copied, so a run that failed or was stopped goes on where it was.
+is missing is copied, so a run that failed or was stopped goes on where it was. Each build
+waits for a machine and installs its tools, so that many images share one; how it went is asked of
+the registry, image by image.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,8 +22,10 @@ from webhook.reference import Reference, parse
 
 PARALLEL_BUILDS = 20
 """CodeBuild queues what exceeds an account's quota; this keeps the queue short for others."""
+IMAGES_PER_BUILD = 10
 POLL_SECONDS = 15
 MOST_SECONDS = 3 * 3600
+_LEAST_MINUTES, _MOST_MINUTES = 5, 480  # of a build's limits (shape TimeOut, likewise)
 _MOST_IDS = 100  # of one batch_get_builds (botocore data/codebuild, BatchGetBuildsInput)
 
 
@@ -52,7 +56,7 @@ class InventoryCopies:
     Attributes:
         ecr: client of the registry's region.
         builds: client of the build region.
-        project: CodeBuild project that copies one image per build.
+        project: CodeBuild project that copies images.
         registry: ``<ecr host>/<prefix>``.
         say: gets a line whenever something has changed.
     """
@@ -64,8 +68,10 @@ class InventoryCopies:
     say: Callable[[str], None]
     poll_seconds: float = POLL_SECONDS
     most_seconds: float = MOST_SECONDS
-    _waiting: deque[Reference] = field(default_factory=deque[Reference], init=False)
-    _running: dict[str, Reference] = field(default_factory=dict[str, Reference], init=False)
+    _waiting: list[Reference] = field(default_factory=list[Reference], init=False)
+    _running: dict[str, Sequence[Reference]] = field(
+        default_factory=dict[str, Sequence[Reference]], init=False
+    )
     _failed: dict[str, str] = field(default_factory=dict[str, str], init=False)
     _width: int = field(default=PARALLEL_BUILDS, init=False)
 
@@ -80,7 +86,7 @@ class InventoryCopies:
             ClientError, BotoCoreError: registry or builds cannot be asked at all.
         """
         wanted = [source for source in map(parse, images) if self._needs_a_copy(source)]
-        self._waiting = deque(source for source in wanted if not self._is_there(source))
+        self._waiting = [source for source in wanted if not self._is_there(source)]
         missing = len(self._waiting)
         self.say(f"{len(wanted) - missing} of {len(wanted)} images are in {self.registry}")
         until = Retrying(
@@ -91,7 +97,7 @@ class InventoryCopies:
         try:
             until(self._step)
         except RetryError:
-            late = [*self._waiting, *self._running.values()]
+            late = [*self._waiting, *self._copying()]
             self._failed |= {str(source): "its copy did not end in time" for source in late}
         if self._failed:
             raise ImagesMissing(self._failed)
@@ -105,37 +111,56 @@ class InventoryCopies:
 
     def _step(self) -> bool:
         """Looks at the builds that run and starts others; True: none is left."""
-        before = len(self._waiting) + len(self._running)
+        before = self._left()
         for build in self._described():
             if build["buildStatus"] != "IN_PROGRESS":
                 self._ended(self._running.pop(str(build["id"])), build)
         while self._waiting and len(self._running) < self._width:
-            if not self._start(self._waiting.popleft()):
+            if not self._start(self._next_batch()):
                 break
-        left = len(self._waiting) + len(self._running)
+        left = self._left()
         if left != before:
             failed = f", {len(self._failed)} failed" if self._failed else ""
             self.say(f"copying images: {left} to go{failed}")
         return not left
 
-    def _start(self, source: Reference) -> bool:
-        """Starts one build; False: the account takes no more for now."""
+    def _left(self) -> int:
+        return len(self._waiting) + len(self._copying())
+
+    def _copying(self) -> list[Reference]:
+        return [source for batch in self._running.values() for source in batch]
+
+    def _next_batch(self) -> list[Reference]:
+        """What the next build gets: an equal share of what waits, were all free builds started.
+
+        The share is dealt out like cards: neighbours in an inventory are of a kind, such as the
+        notebooks of some gigabytes each.
+        """
+        return self._waiting[:: self._width - len(self._running)][:IMAGES_PER_BUILD]
+
+    def _start(self, batch: Sequence[Reference]) -> bool:
+        """Starts one build; False: the account takes no more for now, and the images wait on."""
+        minutes = min(_MOST_MINUTES, max(_LEAST_MINUTES, math.ceil(self.most_seconds / 60)))
         try:
             answer = self.builds.start_build(
                 projectName=self.project,
                 environmentVariablesOverride=[
                     {"name": name, "value": value, "type": "PLAINTEXT"}
-                    for name, value in variables(source, self.registry).items()
+                    for name, value in variables(batch, self.registry).items()
                 ],
+                # The project's own limits are meant for one image that a pod waits for.
+                timeoutInMinutesOverride=minutes,
+                queuedTimeoutInMinutesOverride=minutes,
             )
         except (ClientError, BotoCoreError) as failure:
             if error_code(failure) == "AccountLimitExceededException":
-                self._waiting.appendleft(source)
                 self._width = max(1, len(self._running))
                 return False
-            self._failed[str(source)] = f"its build could not be started ({error_code(failure)})"
-            return True
-        self._running[str(answer["build"]["id"])] = source
+            reason = f"its build could not be started ({error_code(failure)})"
+            self._failed |= {str(source): reason for source in batch}
+        else:
+            self._running[str(answer["build"]["id"])] = batch
+        self._waiting = [source for source in self._waiting if source not in batch]
         return True
 
     def _described(self) -> list[dict[str, Any]]:
@@ -146,11 +171,11 @@ class InventoryCopies:
             for build in self.builds.batch_get_builds(ids=ids[start : start + _MOST_IDS])["builds"]
         ]
 
-    def _ended(self, source: Reference, build: dict[str, Any]) -> None:
-        if build["buildStatus"] != "SUCCEEDED":
-            self._failed[str(source)] = _reason(build)
-        elif not self._is_there(source):
-            self._failed[str(source)] = f"build {build['id']} succeeded and left no image"
+    def _ended(self, batch: Sequence[Reference], build: dict[str, Any]) -> None:
+        succeeded = build["buildStatus"] == "SUCCEEDED"
+        reason = f"build {build['id']} succeeded and left no image" if succeeded else _reason(build)
+        missing = [source for source in batch if not self._is_there(source)]
+        self._failed |= {str(source): reason for source in missing}
 
 
 def _reason(build: dict[str, Any]) -> str:
@@ -162,5 +187,6 @@ def _reason(build: dict[str, Any]) -> str:
         if context.get("message")
     ]
     log = (build.get("logs") or {}).get("deepLink")
-    said = messages[-1] if messages else "no message"
+    # CodeBuild quotes the failed command, here a whole script, and ends with "Reason: exit status".
+    said = messages[-1].rpartition("Reason: ")[2] if messages else "no message"
     return f"{build['buildStatus'].lower()}: {said}{f' ({log})' if log else ''}"

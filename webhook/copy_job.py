@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -74,7 +74,7 @@ class CopyJob:
                 projectName=self.project,
                 environmentVariablesOverride=[
                     {"name": name, "value": value, "type": "PLAINTEXT"}
-                    for name, value in variables(source, self.registry).items()
+                    for name, value in variables([source], self.registry).items()
                 ],
                 # CodeBuild itself answers a repeated token with the build it has already started.
                 idempotencyToken=_token(source),
@@ -108,11 +108,13 @@ class CopyJob:
             self.ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=self.lifecycle)
 
 
-def variables(source: Reference, registry: str) -> dict[str, str]:
-    """What one build is told: the image to copy, and where to. No secret is ever among them."""
+def variables(sources: Iterable[Reference], registry: str) -> dict[str, str]:
+    """What one build is told: each image to copy, and where to. No secret is ever among them."""
     return {
-        "SOURCE_IMAGE": str(source),
-        "TARGET_IMAGE": f"{registry}/{source.mirrored_repository}:{target_tag(source)}",
+        "IMAGES": "\n".join(
+            f"{source} {registry}/{source.mirrored_repository}:{target_tag(source)}"
+            for source in sources
+        )
     }
 
 

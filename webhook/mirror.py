@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -31,7 +31,11 @@ SILENT_SECONDS = 3.0
 """How long a registry that did not answer is not asked again: the API server waits five seconds for
 a whole pod, and each of its images would wait for a time-out of its own."""
 RETRY_SECONDS = 120
-"""How long a copy that could not be started is left alone before the next admission tries again."""
+"""How long a copy that could not be started is left alone; twice as long after each further try."""
+LONGEST_RETRY_SECONDS = 6 * 3600
+MOST_ATTEMPTS = 8
+"""Copies of one image that admissions ask for before they leave it to a person. The count ends with
+its row, which DynamoDB removes within days after its end."""
 _MOST_REMEMBERED = 4096
 
 
@@ -102,11 +106,13 @@ class Claims:
                 TableName=self.table,
                 Key={"image": {"S": image}},
                 UpdateExpression="SET expires = :end ADD attempts :one REMOVE reason",
-                ConditionExpression="attribute_not_exists(expires) OR expires < :now",
+                ConditionExpression="attribute_not_exists(expires) OR "
+                "(expires < :now AND attempts < :most)",
                 ExpressionAttributeValues={
                     ":end": {"N": str(now + self.seconds)},
                     ":now": {"N": str(now)},
                     ":one": {"N": "1"},
+                    ":most": {"N": str(MOST_ATTEMPTS)},
                 },
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -114,8 +120,7 @@ class Claims:
             if error_code(refused) != "ConditionalCheckFailedException":
                 raise
             row: dict[str, Any] = cast("dict[str, Any]", refused.response).get("Item") or {}
-            reason = str(row.get("reason", {}).get("S", ""))
-            return Copy(Presence.FAILED if reason else Presence.COPYING, reason)
+            return _standing(row, now)
         return None
 
     def renew(self, image: str) -> None:
@@ -128,16 +133,38 @@ class Claims:
         )
 
     def fail(self, image: str, reason: str) -> None:
-        """Records why a copy could not be started; the image may be claimed again soon."""
+        """Records why a copy could not be started; the image may be claimed again after a while."""
+        key = {"image": {"S": image}}
+        row = self.client.update_item(
+            TableName=self.table,
+            Key=key,
+            UpdateExpression="SET reason = :reason",
+            ExpressionAttributeValues={":reason": {"S": reason[:500]}},
+            ReturnValues="ALL_NEW",
+        )
+        wait = min(
+            RETRY_SECONDS * 2 ** (_attempts(row.get("Attributes")) - 1), LONGEST_RETRY_SECONDS
+        )
         self.client.update_item(
             TableName=self.table,
-            Key={"image": {"S": image}},
-            UpdateExpression="SET expires = :end, reason = :reason",
-            ExpressionAttributeValues={
-                ":end": {"N": str(int(self.clock()) + RETRY_SECONDS)},
-                ":reason": {"S": reason[:500]},
-            },
+            Key=key,
+            UpdateExpression="SET expires = :end",
+            ExpressionAttributeValues={":end": {"N": str(int(self.clock()) + wait)}},
         )
+
+
+def _standing(row: Mapping[str, Any], now: int) -> Copy:
+    """What a row that could not be claimed says."""
+    reason = str(row.get("reason", {}).get("S", ""))
+    if _attempts(row) >= MOST_ATTEMPTS and int(row.get("expires", {}).get("N", now)) < now:
+        last = f", the last time because {reason}" if reason else ""
+        tried = f"tried {MOST_ATTEMPTS} times{last}: copy it with `./kf images mirror`"
+        return Copy(Presence.FAILED, tried)
+    return Copy(Presence.FAILED if reason else Presence.COPYING, reason)
+
+
+def _attempts(row: Mapping[str, Any] | None) -> int:
+    return max(1, int((row or {}).get("attempts", {}).get("N", 1)))
 
 
 class EcrMirror:

@@ -140,15 +140,13 @@ def test_a_build_cannot_be_started_as_another_program(override: str) -> None:
     assert {"Null": {override: "false"}} in denied
 
 
-def test_a_build_takes_only_its_two_variables() -> None:
+def test_a_build_takes_nothing_but_its_images() -> None:
     (names,) = [
         s["Condition"]["ForAnyValue:StringNotEquals"]
         for s in statements(policies.start_build_policy(PROJECT), "Deny")
         if "ForAnyValue:StringNotEquals" in s["Condition"]
     ]
-    assert names == {
-        "codebuild:environment.environmentVariables.name": ["SOURCE_IMAGE", "TARGET_IMAGE"]
-    }
+    assert names == {"codebuild:environment.environmentVariables.name": ["IMAGES"]}
 
 
 @pytest.mark.parametrize("region", REGIONS)

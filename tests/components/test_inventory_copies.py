@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import boto3
@@ -16,7 +17,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from components.inventory_copies import PARALLEL_BUILDS, ImagesMissing, InventoryCopies
+from components.inventory_copies import (
+    IMAGES_PER_BUILD,
+    PARALLEL_BUILDS,
+    ImagesMissing,
+    InventoryCopies,
+)
 from webhook.mirror import target_tag
 from webhook.reference import parse
 
@@ -27,27 +33,37 @@ IMAGES = ("docker.io/library/busybox:1.36", "quay.io/a/b:v1", "quay.io/a/b:v2", 
 
 @dataclass
 class Builds:
-    """CodeBuild: each build ends at the next question after it was started, unless it hangs."""
+    """CodeBuild: each build ends at the next question after it was started, unless it hangs.
+
+    Like the real one it copies what it can, and fails if anything in it fails.
+    """
 
     ecr: Any
     fails: dict[str, str] = field(default_factory=dict[str, str])
     hangs: set[str] = field(default_factory=set[str])
     empty: set[str] = field(default_factory=set[str])
     most: int = 1000
-    started: list[str] = field(default_factory=list[str])
+    started: list[list[str]] = field(default_factory=list[list[str]])
+    requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     most_at_once: int = 0
-    _running: dict[str, str] = field(default_factory=dict[str, str])
+    _running: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    @property
+    def copied(self) -> list[str]:
+        return [source for batch in self.started for source in batch]
 
     def start_build(self, **request: Any) -> dict[str, Any]:
         if len(self._running) >= self.most:
             raise ClientError({"Error": {"Code": "AccountLimitExceededException"}}, "StartBuild")
         assert request["projectName"] == "copier"
         given = {v["name"]: v["value"] for v in request["environmentVariablesOverride"]}
-        source = given["SOURCE_IMAGE"]
-        assert given["TARGET_IMAGE"].startswith(f"{REGISTRY}/")
-        self.started.append(source)
+        pairs = [line.split(" ") for line in given["IMAGES"].splitlines()]
+        assert all(target.startswith(f"{REGISTRY}/") for _, target in pairs)
+        batch = [source for source, _ in pairs]
+        self.started.append(batch)
+        self.requests.append(request)
         identifier = f"copier:{len(self.started)}"
-        self._running[identifier] = source
+        self._running[identifier] = batch
         self.most_at_once = max(self.most_at_once, len(self._running))
         return {"build": {"id": identifier}}
 
@@ -55,17 +71,18 @@ class Builds:
         return {"builds": [self._look(identifier) for identifier in request["ids"]]}
 
     def _look(self, identifier: str) -> dict[str, Any]:
-        source = self._running[identifier]
-        if source in self.hangs:
+        batch = self._running[identifier]
+        if self.hangs.intersection(batch):
             return {"id": identifier, "buildStatus": "IN_PROGRESS"}
         del self._running[identifier]
-        if source in self.fails:
-            context = [{"message": self.fails[source]}]
+        for source in batch:
+            if source not in self.fails and source not in self.empty:
+                put(self.ecr, source)
+        failed = [self.fails[source] for source in batch if source in self.fails]
+        if failed:
+            phases = [{"contexts": []}, {"contexts": [{"message": failed[-1]}]}]
             logs = {"deepLink": "the log"}
-            phases = [{"contexts": []}, {"contexts": context}]
             return {"id": identifier, "buildStatus": "FAILED", "phases": phases, "logs": logs}
-        if source not in self.empty:
-            put(self.ecr, source)
         return {"id": identifier, "buildStatus": "SUCCEEDED"}
 
 
@@ -104,24 +121,64 @@ def copies(builds: Builds, said: list[str] | None = None, **more: Any) -> Invent
     )
 
 
+def numbered(many: int, name: str = "many") -> list[str]:
+    return [f"quay.io/{name}/image:{number}" for number in range(many)]
+
+
 def test_every_image_is_there_when_it_returns(builds: Builds) -> None:
     assert copies(builds).run(IMAGES) == len(IMAGES)
-    assert sorted(builds.started) == sorted(IMAGES)
+    assert sorted(builds.copied) == sorted(IMAGES)
     assert copies(builds).run(IMAGES) == 0
-    assert len(builds.started) == len(IMAGES)
+    assert len(builds.copied) == len(IMAGES)
 
 
 def test_only_what_is_missing_is_copied(builds: Builds) -> None:
     put(builds.ecr, IMAGES[1])
     copies(builds).run(IMAGES)
-    assert IMAGES[1] not in builds.started
-    assert len(builds.started) == len(IMAGES) - 1
+    assert IMAGES[1] not in builds.copied
+    assert len(builds.copied) == len(IMAGES) - 1
 
 
 def test_no_more_builds_run_at_once_than_others_can_bear(builds: Builds) -> None:
-    many = [f"quay.io/many/image:{number}" for number in range(3 * PARALLEL_BUILDS)]
-    copies(builds).run(many)
+    copies(builds).run(numbered(3 * PARALLEL_BUILDS))
     assert builds.most_at_once == PARALLEL_BUILDS
+
+
+def test_few_images_get_a_build_each_and_many_share_them_evenly(builds: Builds) -> None:
+    few, many = numbered(PARALLEL_BUILDS), numbered(150, "more")
+    copies(builds).run(few)
+    assert [len(batch) for batch in builds.started] == [1] * PARALLEL_BUILDS
+    builds.started.clear()
+    copies(builds).run(many)
+    assert sorted(builds.copied) == sorted(many)
+    assert {len(batch) for batch in builds.started} == {7, 8}
+    assert len(builds.started) == PARALLEL_BUILDS
+
+
+def test_neighbours_in_the_inventory_do_not_share_a_build(builds: Builds) -> None:
+    many = numbered(150)
+    copies(builds).run(many)
+    for batch in builds.started:
+        places = sorted(many.index(source) for source in batch)
+        assert min(after - before for before, after in pairwise(places)) > 10
+
+
+def test_a_build_takes_so_many_images_and_no_more(builds: Builds) -> None:
+    builds.most = 1
+    many = numbered(4 * IMAGES_PER_BUILD)
+    assert copies(builds).run(many) == len(many)
+    assert max(len(batch) for batch in builds.started) == IMAGES_PER_BUILD
+    assert sorted(builds.copied) == sorted(many)
+
+
+def test_a_build_may_run_and_queue_as_long_as_the_whole_run(builds: Builds) -> None:
+    copies(builds, most_seconds=3 * 3600).run(IMAGES[:1])
+    copies(builds, most_seconds=1).run(IMAGES[1:2])
+    limits = ("timeoutInMinutesOverride", "queuedTimeoutInMinutesOverride")
+    assert [[request[limit] for limit in limits] for request in builds.requests] == [
+        [180, 180],
+        [5, 5],
+    ]
 
 
 def test_an_account_with_a_small_quota_gets_what_it_can_take(builds: Builds) -> None:
@@ -142,8 +199,30 @@ def test_failed_images_are_told_with_their_reasons_and_the_others_are_there(
 
     builds.fails.clear()
     assert copies(builds).run(IMAGES) == 1
-    assert builds.started.count(IMAGES[0]) == 2
-    assert builds.started.count(IMAGES[1]) == 1
+    assert builds.copied.count(IMAGES[0]) == 2
+    assert builds.copied.count(IMAGES[1]) == 1
+
+
+def test_of_a_failed_build_only_what_is_missing_has_failed(builds: Builds) -> None:
+    builds.most = 1
+    many = numbered(1 + IMAGES_PER_BUILD)
+    builds.fails[many[3]] = "Error while executing command: (\nset -e\n). Reason: exit status 1"
+    with pytest.raises(ImagesMissing) as told:
+        copies(builds).run(many)
+    assert any(many[3] in batch and len(batch) > 1 for batch in builds.started)
+    assert told.value.failed == {many[3]: "failed: exit status 1 (the log)"}
+
+
+def test_a_build_that_cannot_be_started_fails_each_of_its_images(builds: Builds) -> None:
+    class Refusing(Builds):
+        def start_build(self, **_request: Any) -> dict[str, Any]:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "StartBuild")
+
+    many = numbered(PARALLEL_BUILDS + 1)
+    with pytest.raises(ImagesMissing) as told:
+        copies(Refusing(builds.ecr)).run(many)
+    reason = "its build could not be started (AccessDeniedException)"
+    assert told.value.failed == dict.fromkeys(many, reason)
 
 
 def test_a_build_that_leaves_no_image_is_no_success(builds: Builds) -> None:

@@ -45,6 +45,16 @@ def healthy(_method: str, _path: str) -> None:
     """No fault."""
 
 
+def failing_at_first(fault: str, times: int, path: str) -> Fault:
+    """A fault for the first requests whose line matches."""
+    left = [fault] * times
+
+    def decide(method: str, at: str) -> str | None:
+        return left.pop() if left and re.search(path, f"{method} {at}") else None
+
+    return decide
+
+
 class _Passage(BaseRequestHandler):
     """One connection of a client, and the one to the registry that belongs to it."""
 

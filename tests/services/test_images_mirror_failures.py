@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
 
 import pytest
 
 from ops import crane
 from tests.services.copied_images import Images, to_copy
-from tests.services.disturbances import RESET, healthy, way_to
+from tests.services.disturbances import RESET, failing_at_first, healthy, way_to
 from tests.services.registry import Registry
-
-
-def failing_at_first(fault: str, times: int, path: str) -> Callable[[str, str], str | None]:
-    """A fault for the first requests whose line matches."""
-    left = [fault] * times
-
-    def decide(method: str, at: str) -> str | None:
-        return left.pop() if left and re.search(path, f"{method} {at}") else None
-
-    return decide
 
 
 @pytest.mark.parametrize("fault", ["429 Too Many Requests", "503 Service Unavailable", RESET])

@@ -71,8 +71,7 @@ def test_a_copy_starts_one_build_with_source_and_target() -> None:
     (build,) = aws.of("start_build")
     assert build["projectName"] == "copier"
     assert {v["name"]: v["value"] for v in build["environmentVariablesOverride"]} == {
-        "SOURCE_IMAGE": "docker.io/library/python:3.9",
-        "TARGET_IMAGE": f"{ECR}/kubeflow/docker.io/library/python:3.9",
+        "IMAGES": f"docker.io/library/python:3.9 {ECR}/kubeflow/docker.io/library/python:3.9",
     }
 
 
@@ -114,9 +113,10 @@ def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
     aws = Aws({operation: refused("AccessDeniedException")})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
-    (row,) = aws.of("update_item")
-    assert "AccessDeniedException" in row["ExpressionAttributeValues"][":reason"]["S"]
-    assert "AKIASECRET" not in caplog.text + json.dumps(row)
+    remembered, released = aws.of("update_item")
+    assert "AccessDeniedException" in remembered["ExpressionAttributeValues"][":reason"]["S"]
+    assert "expires" in released["UpdateExpression"]
+    assert "AKIASECRET" not in caplog.text + json.dumps([remembered, released])
 
 
 def test_a_started_copy_holds_its_claim() -> None:
@@ -134,10 +134,17 @@ def test_nothing_is_called_for_what_is_no_image() -> None:
 
 
 def test_a_digest_stays_in_the_source_and_names_the_target() -> None:
-    assert variables(parse(f"quay.io/a/b:1@{SHA}"), f"{ECR}/kubeflow") == {
-        "SOURCE_IMAGE": f"quay.io/a/b:1@{SHA}",
-        "TARGET_IMAGE": f"{ECR}/kubeflow/quay.io/a/b:digest-sha256-{SHA[7:]}",
+    assert variables([parse(f"quay.io/a/b:1@{SHA}")], f"{ECR}/kubeflow") == {
+        "IMAGES": f"quay.io/a/b:1@{SHA} {ECR}/kubeflow/quay.io/a/b:digest-sha256-{SHA[7:]}",
     }
+
+
+def test_several_images_are_a_line_each() -> None:
+    images = [parse("quay.io/a/b:1"), parse("quay.io/a/b:2")]
+    assert variables(images, f"{ECR}/kubeflow")["IMAGES"].splitlines() == [
+        f"quay.io/a/b:1 {ECR}/kubeflow/quay.io/a/b:1",
+        f"quay.io/a/b:2 {ECR}/kubeflow/quay.io/a/b:2",
+    ]
 
 
 class Secrets:

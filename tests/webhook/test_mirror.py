@@ -18,6 +18,8 @@ from moto import mock_aws
 from webhook.admission import Presence
 from webhook.mirror import (
     ABSENT_SECONDS,
+    LONGEST_RETRY_SECONDS,
+    MOST_ATTEMPTS,
     PRESENT_SECONDS,
     RETRY_SECONDS,
     SILENT_SECONDS,
@@ -183,6 +185,35 @@ def test_a_request_that_fails_is_remembered_with_its_reason_and_tried_again(worl
     assert "TooManyRequestsException" in other.reason
     world.clock.now += RETRY_SECONDS + 1
     assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
+
+
+def test_each_further_failure_is_left_alone_for_twice_as_long(world: World) -> None:
+    failing = refused("TooManyRequestsException")
+    for waited in (RETRY_SECONDS, 2 * RETRY_SECONDS, 4 * RETRY_SECONDS):
+        assert world.mirror(failing).ask(IMAGE, start=True).presence is Presence.FAILED
+        world.clock.now += waited - 1
+        world.mirror().ask(IMAGE, start=True)
+        assert world.requested == []
+        world.clock.now += 2
+
+
+def test_an_image_that_always_fails_is_left_to_a_person_in_the_end(world: World) -> None:
+    for _ in range(MOST_ATTEMPTS):
+        world.mirror(refused("TooManyRequestsException")).ask(IMAGE, start=True)
+        world.clock.now += LONGEST_RETRY_SECONDS + 1
+    last = world.mirror().ask(IMAGE, start=True)
+    assert last.presence is Presence.FAILED
+    assert f"tried {MOST_ATTEMPTS} times" in last.reason
+    assert "TooManyRequestsException" in last.reason
+    assert "`./kf images mirror`" in last.reason
+    assert world.requested == []
+
+
+def test_builds_that_never_bring_the_image_are_bounded_too(world: World) -> None:
+    for _ in range(MOST_ATTEMPTS + 3):
+        world.mirror().ask(IMAGE, start=True)
+        world.clock.now += world.seconds + 1
+    assert len(world.requested) == MOST_ATTEMPTS
 
 
 def test_a_present_image_is_believed_for_minutes_and_an_absent_one_for_seconds(

@@ -114,9 +114,9 @@ def test_a_digest_is_kept_end_to_end(name: str, tag: str, digest: str, registry:
 def test_what_is_copied_is_what_will_be_pulled(image: Reference, prefix: str) -> None:
     own = f"{ECR}/{prefix}"
     assume(not image.belongs_to(own))
-    told = variables(image, own)
-    assert parse(told["SOURCE_IMAGE"]) == image
-    assert parse(told["TARGET_IMAGE"]).name == parse(image.mirrored(own)).name
+    source, target = variables([image], own)["IMAGES"].split(" ")
+    assert parse(source) == image
+    assert parse(target).name == parse(image.mirrored(own)).name
 
 
 @BOUNDED

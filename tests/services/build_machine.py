@@ -1,0 +1,146 @@
+"""A machine of CodeBuild in a folder: the build specification's own commands, and a real crane.
+
+Only ``aws`` is a stand-in: it hands out a registry password, and the key pair that the build reads
+across partitions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+from components.image_mirror_buildspec import buildspec
+from tests.services.copied_images import await_until
+
+PREFIX = "kubeflow"
+PUSH_KEY = "secret-key-that-pushes"
+ROLE_KEY = "secret-key-of-the-role"
+BUILD_SECONDS = 60
+
+_AWS = """#!/bin/bash
+case "$1 $2" in
+  "secretsmanager get-secret-value") cat "$MACHINE/secret" ;;
+  "ecr get-login-password") echo "password-of-$AWS_SECRET_ACCESS_KEY" ;;
+  *) echo "aws $*: not expected" >&2; exit 2 ;;
+esac
+"""
+
+
+@dataclass(frozen=True)
+class BuildMachine:
+    """Runs builds that push to one registry.
+
+    Attributes:
+        folder: its programs, its home and its secret.
+        registry: host of the registry that receives copies; the build may write below ``PREFIX``.
+    """
+
+    folder: Path
+    registry: str
+
+    @classmethod
+    def set_up(cls, folder: Path, crane: Path, registry: str) -> BuildMachine:
+        """A new machine, on which ``crane`` is where the install phase would put it."""
+        programs = folder / "programs"
+        programs.mkdir(parents=True)
+        (programs / "crane").symlink_to(crane)
+        (programs / "aws").write_text(_AWS)
+        (programs / "aws").chmod(0o755)
+        secret = {"accessKeyId": "AKIAPUSH", "secretAccessKey": PUSH_KEY}
+        (folder / "secret").write_text(json.dumps(secret))
+        return cls(folder, registry)
+
+    def target(self, name: str) -> str:
+        """Where the copy of ``name`` belongs."""
+        return f"{self.registry}/{PREFIX}/{name}"
+
+    def install(self, **more: str) -> CompletedProcess[str]:
+        """The install phase."""
+        return self._phase("install", more)
+
+    def copy(self, *pairs: tuple[str, str], **more: str) -> CompletedProcess[str]:
+        """The build phase, for pairs of source and target; stops it after ``BUILD_SECONDS``."""
+        return self._phase("build", {**_images(pairs), **more})
+
+    @contextmanager
+    def copying(self, *pairs: tuple[str, str]) -> Generator[Callable[[], None]]:
+        """The build phase while it runs; the block gets what ends all of it at once.
+
+        CodeBuild does so too: a build that is stopped, or over its time, loses its container.
+        """
+        with subprocess.Popen(
+            ["bash", "-c", command("build")],
+            env=self._environment(_images(pairs)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as build:
+
+            def end() -> None:
+                assert build.poll() is None, "the build has ended by itself"
+                os.killpg(build.pid, signal.SIGKILL)
+                build.wait(timeout=BUILD_SECONDS)
+                await_until(lambda: not _members(build.pid), "the whole group has ended")
+
+            try:
+                yield end
+            finally:
+                if build.poll() is None:
+                    os.killpg(build.pid, signal.SIGKILL)
+
+    def _phase(self, name: str, variables: dict[str, str]) -> CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", command(name)],
+            env=self._environment(variables),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_SECONDS,
+        )
+
+    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
+        python = Path(sys.executable).parent
+        return {
+            "PATH": f"{self.folder / 'programs'}:{python}:/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "MACHINE": str(self.folder),
+            "AWS_SECRET_ACCESS_KEY": ROLE_KEY,
+            "TARGET_REGISTRY": f"{self.registry}/{PREFIX}",
+            "TARGET_REGION": "cn-north-1",
+            "RETRY_SECONDS": "0",
+            **variables,
+        }
+
+
+def command(phase: str) -> str:
+    """The one command of a phase, as CodeBuild reads it."""
+    spec: dict[str, Any] = json.loads(buildspec())
+    (only,) = spec["phases"][phase]["commands"]
+    return only
+
+
+def _images(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return {"IMAGES": "\n".join(f"{source} {target}" for source, target in pairs)}
+
+
+def _members(group: int) -> list[str]:
+    """Processes of a group that still run."""
+    found: list[str] = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # "pid (name) state parent group ..."; a name may hold spaces and brackets itself.
+            state, _, of_group = file.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has ended
+            continue
+        if int(of_group) == group and state != "Z":
+            found.append(file.parent.name)
+    return found
