@@ -95,6 +95,8 @@ class AdmissionServer(ThreadingMixIn, TCPServer):
 
     def server_close(self) -> None:
         """Stops listening, ends idle connections, returns when all others have their answer."""
+        # First, so that whoever sees a connection end can not open another one here.
+        self.socket.close()
         self.ending.begin()
         super().server_close()
         self.ending.close()
