@@ -15,7 +15,7 @@ from components.region import Region
 from components.stack import (
     account_of,
     aws_provider,
-    build_provider,
+    build_side,
     export_hints,
     late_values,
     render_stack,
@@ -57,7 +57,6 @@ backend = KubeflowRdsS3Backend(
 )
 
 if mirrored:
-    build = build_provider(settings, region, tags)
     mirror = ImageMirrorWebhook(
         "mirror",
         ImageMirrorWebhookArgs(
@@ -66,9 +65,7 @@ if mirrored:
             tags=tags,
             account_id=account_id,
             images=tuple(renders.inventory(settings, registry)),
-            global_region=settings.image_mirror.build_in(region),
-            global_provider=build,
-            global_account_id=account_of(build),
+            build=build_side(settings, region, tags),
             pods=renders.image_mirror,
             oidc_provider_arn=cluster.oidc_provider_arn,
             oidc_issuer=cluster.oidc_issuer,

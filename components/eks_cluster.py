@@ -15,6 +15,7 @@ from components.block_storage import BlockStorage, BlockStorageArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.network import DISCOVERY_TAG, Network, NetworkArgs
 from components.node_group import NodeGroup, NodeGroupArgs
+from components.pull_through_cache import node_pull_policy
 from components.region import Region
 from components.settings import Settings
 
@@ -28,7 +29,7 @@ class EksClusterArgs:
     """What decides a cluster.
 
     Args:
-        settings: the sections cluster, network and node_group are used.
+        settings: the sections cluster, network, node_group and image_mirror are used.
         region: where it runs; must be the region of the AWS provider.
         tags: for everything that takes tags.
     """
@@ -123,7 +124,7 @@ class EksCluster(pulumi.ComponentResource):
             value=self.cluster_name,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        nodes, ready = self._addons_and_nodes(network)
+        nodes, ready = self._addons_and_nodes(network, account)
         storage = BlockStorage(
             f"{name}-storage",
             BlockStorageArgs(
@@ -201,7 +202,9 @@ class EksCluster(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _addons_and_nodes(self, network: Network) -> tuple[NodeGroup, list[pulumi.Resource]]:
+    def _addons_and_nodes(
+        self, network: Network, account: pulumi.Output[str]
+    ) -> tuple[NodeGroup, list[pulumi.Resource]]:
         # Nodes become Ready by the CNI; CoreDNS becomes active only on a node.
         vpc_cni = self._addon("vpc-cni", configuration=_VPC_CNI)
         kube_proxy = self._addon("kube-proxy")
@@ -215,6 +218,7 @@ class EksCluster(pulumi.ComponentResource):
                 subnet_ids=self.private_subnet_ids,
                 tags=self._args.tags,
                 after=[vpc_cni, kube_proxy, *network.ready],
+                pull_policy=node_pull_policy(self._args.settings, self._args.region, account),
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

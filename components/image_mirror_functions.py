@@ -1,21 +1,20 @@
-"""The Lambda functions of the image mirror and the table that knows copies in flight."""
+"""The Lambda functions of the image mirror: one starts copies, one may answer admissions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 
 from components import image_mirror_policies as policies
 from components.image_mirror_build import ImageMirrorBuild
+from components.image_mirror_handler import Copies, handler_archive, handler_variables
 from components.region import Region
 from components.settings import Settings
 
-_HANDLER_FOLDER = Path(__file__).resolve().parent.parent / "webhook"
 _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
 _ARCHITECTURE = "x86_64"
@@ -30,8 +29,7 @@ class ImageMirrorFunctionsArgs:
     Attributes:
         settings: the stack's settings.
         region: the stack's own region.
-        build_region: where the copies are made.
-        build: the project that makes them.
+        build: the project that makes copies; None where nothing is copied.
         account_id: account of the stack's region.
         registry: ``<ecr host>/<prefix>``.
         tags: AWS tags, also of the repositories that the copier makes.
@@ -42,8 +40,7 @@ class ImageMirrorFunctionsArgs:
 
     settings: Settings
     region: Region
-    build_region: Region
-    build: ImageMirrorBuild
+    build: ImageMirrorBuild | None
     account_id: str
     registry: str
     tags: Mapping[str, str]
@@ -52,35 +49,34 @@ class ImageMirrorFunctionsArgs:
 
 
 class ImageMirrorFunctions(pulumi.ComponentResource):
-    """``copier``, its table and, where API Gateway is the transport, ``admission`` before it.
+    """``copier`` and its table where images are copied, ``admission`` where API Gateway asks it.
 
     The copier is a function of its own so that an admission never waits for another region and
     what faces the network holds no key.
 
     Attributes:
         admission: the function that answers AdmissionReviews; None where pods do.
-        copier: the function that starts copies.
-        copier_arn: its ARN, known beforehand.
-        table: copies in flight, one row per image, removed by its own expiry.
-        table_arn: its ARN, known beforehand.
+        copies: how a missing copy is asked for; None where nothing is copied.
     """
 
     admission: aws.lambda_.Function | None
-    copier: aws.lambda_.Function
-    copier_arn: str
-    table: aws.dynamodb.Table
-    table_arn: str
+    copies: Copies | None
 
     def __init__(
         self, name: str, args: ImageMirrorFunctionsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorFunctions", name, None, opts)
+        self.copies = self._copies(name, args, args.build) if args.build else None
+        self.admission = self._admission(name, args) if args.admission else None
+        self.register_outputs({"admission": self.admission.arn if self.admission else None})
+
+    def _copies(self, name: str, args: ImageMirrorFunctionsArgs, build: ImageMirrorBuild) -> Copies:
+        """The table holds one row per image in flight, removed by its own expiry."""
         cluster, region, account = args.settings.cluster.name, args.region, args.account_id
         prefix = args.settings.image_mirror.repository_prefix
         table_name = f"{cluster}-image-copies"
         table_arn = region.arn("dynamodb", f"table/{table_name}", account=account)
-        self.table_arn = table_arn
-        self.table = aws.dynamodb.Table(
+        table = aws.dynamodb.Table(
             f"{name}-in-flight",
             name=table_name,
             billing_mode="PAY_PER_REQUEST",
@@ -91,28 +87,24 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             tags={**args.tags, "Name": table_name},
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        common: dict[str, pulumi.Input[str]] = {
-            "MIRROR_REGISTRY": args.registry,
-            "MIRROR_TABLE": self.table.name,
-            "MIRROR_IN_FLIGHT_SECONDS": str(args.settings.image_mirror.in_flight_minutes * 60),
-        }
         copier_name = _function_name(cluster, "image-copier")
-        self.copier_arn = region.arn("lambda", f"function:{copier_name}", account=account)
-        self.copier = self._function(
+        copier = self._function(
             f"{name}-copier",
             args,
             function_name=copier_name,
             handler="webhook.lambda_handler.start_copy",
             timeout=90,
             environment={
-                **common,
-                "MIRROR_PROJECT": args.build.project_name,
-                "MIRROR_BUILD_REGION": args.build_region.name,
-                "MIRROR_CREDENTIALS_SECRET": args.build.start_secret_name,
+                "MIRROR_REGISTRY": args.registry,
+                "MIRROR_TABLE": table.name,
+                "MIRROR_IN_FLIGHT_SECONDS": str(args.settings.image_mirror.in_flight_minutes * 60),
+                "MIRROR_PROJECT": build.project_name,
+                "MIRROR_BUILD_REGION": build.region.name,
+                "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
                 "MIRROR_LIFECYCLE": json.dumps(policies.lifecycle_policy()),
                 "MIRROR_TAGS": json.dumps(dict(args.tags), sort_keys=True),
             },
-            policy=pulumi.Output.from_input(args.build.start_secret_arn).apply(
+            policy=pulumi.Output.from_input(build.start_secret_arn).apply(
                 lambda secret_arn: json.dumps(
                     policies.copier_policy(
                         region,
@@ -120,7 +112,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                         prefix=prefix,
                         table_arn=table_arn,
                         log_arn=_log_arn(args, copier_name),
-                        project_arn=None if secret_arn else args.build.project_arn,
+                        project_arn=None if secret_arn else build.project_arn,
                         secret_arn=secret_arn,
                     )
                 )
@@ -128,44 +120,40 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         )
         aws.lambda_.FunctionEventInvokeConfig(
             f"{name}-copier",
-            function_name=self.copier.name,
+            function_name=copier.name,
             maximum_retry_attempts=2,
             maximum_event_age_in_seconds=3600,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.admission = self._admission(name, args, common) if args.admission else None
-        self.register_outputs({"copier_arn": self.copier.arn, "table": self.table.name})
+        return Copies(
+            table=table,
+            table_arn=table_arn,
+            copier=copier,
+            copier_arn=region.arn("lambda", f"function:{copier_name}", account=account),
+        )
 
-    def _admission(
-        self,
-        name: str,
-        args: ImageMirrorFunctionsArgs,
-        common: Mapping[str, pulumi.Input[str]],
-    ) -> aws.lambda_.Function:
+    def _admission(self, name: str, args: ImageMirrorFunctionsArgs) -> aws.lambda_.Function:
         called = _function_name(args.settings.cluster.name, "image-admission")
+        log_arn = _log_arn(args, called)
+        allowed = (
+            self.copies.admission_policy(
+                args.region,
+                args.account_id,
+                prefix=args.settings.image_mirror.repository_prefix,
+                log_arn=log_arn,
+            )
+            if self.copies
+            else policies.log_policy(log_arn)
+        )
         return self._function(
             f"{name}-admission",
             args,
             function_name=called,
             handler="webhook.lambda_handler.admit",
             timeout=5,
-            environment={
-                **common,
-                "MIRROR_COPIER": self.copier.name,
-                "MIRROR_WHEN_ABSENT": args.settings.image_mirror.when_absent,
-                "MIRROR_RULES": args.settings.image_mirror.rules_json(),
-            },
+            environment=handler_variables(args.settings, args.region, args.registry, self.copies),
             reserved_concurrency=args.reserved_concurrency,
-            policy=json.dumps(
-                policies.admission_policy(
-                    args.region,
-                    args.account_id,
-                    prefix=args.settings.image_mirror.repository_prefix,
-                    table_arn=self.table_arn,
-                    copier_arn=self.copier_arn,
-                    log_arn=_log_arn(args, called),
-                )
-            ),
+            policy=json.dumps(allowed),
         )
 
     def _function(
@@ -214,16 +202,6 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 parent=self, depends_on=[allowed], delete_before_replace=True
             ),
         )
-
-
-def handler_archive() -> pulumi.AssetArchive:
-    """The sources of the ``webhook`` package as a Lambda archive, and no byte code."""
-    return pulumi.AssetArchive(
-        {
-            f"webhook/{source.name}": pulumi.FileAsset(str(source))
-            for source in sorted(_HANDLER_FOLDER.glob("*.py"))
-        }
-    )
 
 
 def _function_name(cluster: str, role: str) -> str:

@@ -9,14 +9,12 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pulumi_aws as aws
 
-from components import image_mirror_policies as policies
-from components.image_mirror_functions import ImageMirrorFunctions
+from components.image_mirror_handler import HANDLER_FOLDER, Copies, handler_variables
 from components.irsa import irsa_trust
 from components.kubernetes_objects import bind, register
 from components.region import Region
@@ -29,7 +27,6 @@ SERVICE = "image-mirror"
 """Also the service account, as manifests/addons/image-mirror has them."""
 _PATH = "/admit"
 _SECRET = "image-mirror-certificate"  # noqa: S105 - its name
-_HANDLER_FOLDER = Path(__file__).resolve().parent.parent / "webhook"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +38,7 @@ class ImageMirrorPodsArgs:
         region: of the cluster.
         account_id: of the cluster.
         rendered: ``manifests/addons/image-mirror``.
-        functions: the table of copies and the function that starts them.
+        copies: how a missing copy is asked for; None where nothing is copied.
         registry: ``<ecr host>/<prefix>``.
         oidc_provider_arn, oidc_issuer: for the role of the pods' service account.
         tags: AWS tags.
@@ -52,7 +49,7 @@ class ImageMirrorPodsArgs:
     region: Region
     account_id: str
     rendered: Rendered
-    functions: ImageMirrorFunctions
+    copies: Copies | None
     registry: str
     oidc_provider_arn: pulumi.Input[str]
     oidc_issuer: pulumi.Input[str]
@@ -105,16 +102,14 @@ class ImageMirrorPods(pulumi.ComponentResource):
             tags={**args.tags, "Name": f"{cluster}-image-mirror"},
             opts=here,
         )
+        if args.copies is None:  # nothing is asked of AWS
+            return role.arn
         rights = aws.iam.RolePolicy(
             f"{self._name}-role",
             role=role.id,
             policy=json.dumps(
-                policies.admission_policy(
-                    region,
-                    args.account_id,
-                    prefix=args.settings.image_mirror.repository_prefix,
-                    table_arn=args.functions.table_arn,
-                    copier_arn=args.functions.copier_arn,
+                args.copies.admission_policy(
+                    region, args.account_id, prefix=args.settings.image_mirror.repository_prefix
                 )
             ),
             opts=here,
@@ -124,15 +119,12 @@ class ImageMirrorPods(pulumi.ComponentResource):
 
     def _objects(self, role_arn: pulumi.Output[str]) -> list[pulumi.Resource]:
         args, code = self._args, handler_code()
+        told = handler_variables(args.settings, args.region, args.registry, args.copies)
         values: dict[str, pulumi.Input[str]] = {
             "region.name": args.region.name,
             "registry.host": args.registry,
             "role.image-mirror": role_arn,
-            "mirror.table": args.functions.table.name,
-            "mirror.copier": args.functions.copier.name,
-            "mirror.in-flight-seconds": str(args.settings.image_mirror.in_flight_minutes * 60),
-            "mirror.when-absent": args.settings.image_mirror.when_absent,
-            "mirror.rules": args.settings.image_mirror.rules_json(),
+            **{_value_name(variable): value for variable, value in told.items()},
             "mirror.code": code["metadata"]["name"],
         }
         made: dict[ObjectKey, pulumi.Resource] = {}
@@ -145,7 +137,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
                 before += own
             if key.kind == "Namespace":
                 before += args.ready
-            made[key] = self._register(bind(obj, values), before)
+            made[key] = self._register(_without_empty_variables(bind(obj, values)), before)
         return [*made.values(), *own]
 
     def _register(
@@ -169,6 +161,22 @@ class ImageMirrorPods(pulumi.ComponentResource):
         }
 
 
+def _value_name(variable: str) -> str:
+    """The late value that the Deployment gives a variable: MIRROR_WHEN_ABSENT has its own name."""
+    return variable.lower().replace("_", ".", 1).replace("_", "-")
+
+
+def _without_empty_variables(obj: dict[str, Any]) -> dict[str, Any]:
+    """An object whose pods, as a Lambda function would, know no variable that says nothing."""
+    template = cast("dict[str, Any]", obj.get("spec") or {}).get("template")
+    if template is None:
+        return obj
+    for container in cast("dict[str, Any]", template)["spec"]["containers"]:
+        variables = cast("list[dict[str, Any]]", container.get("env") or [])
+        container["env"] = [each for each in variables if each["value"] != ""]
+    return obj
+
+
 def handler_code() -> dict[str, Any]:
     """The ``webhook`` package as a ConfigMap with one archive; another code has another name.
 
@@ -177,7 +185,7 @@ def handler_code() -> dict[str, Any]:
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
-        for source in sorted(_HANDLER_FOLDER.glob("*.py")):
+        for source in sorted(HANDLER_FOLDER.glob("*.py")):
             # A time of its own would make equal sources differ.
             entry = zipfile.ZipInfo(f"webhook/{source.name}", date_time=(1980, 1, 1, 0, 0, 0))
             writer.writestr(entry, source.read_bytes(), zipfile.ZIP_DEFLATED)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
 from components import kubernetes_objects
 from components.image_mirror_api import TIMEOUT_SECONDS, ImageMirrorApi, ImageMirrorApiArgs
-from components.image_mirror_build import ImageMirrorBuild, ImageMirrorBuildArgs
+from components.image_mirror_build import BuildSide, ImageMirrorBuild, ImageMirrorBuildArgs
 from components.image_mirror_functions import ImageMirrorFunctions, ImageMirrorFunctionsArgs
 from components.image_mirror_pods import ImageMirrorPods, ImageMirrorPodsArgs
 from components.image_repositories import ImageRepositories, ImageRepositoriesArgs
 from components.mirrored_images import MirroredImages
+from components.pull_through_cache import PullThroughCache, PullThroughCacheArgs
 from components.region import Region
 from components.settings import Settings
 from rendering import Rendered
@@ -29,12 +29,10 @@ class ImageMirrorWebhookArgs:
     Attributes:
         settings: the stack's settings.
         region: the stack's own region.
-        global_region: the region that reaches the registries and copies from them.
-        global_provider: AWS provider of that region, with credentials of its own partition.
+        build: who copies images; None where ECR pulls them through by itself.
         account_id: account of the stack's region.
         images: every image the platform pulls, as its source names it.
         tags: AWS tags.
-        global_account_id: account of the global region's provider.
         pods: ``manifests/addons/image-mirror``, for the transport inside the cluster.
         oidc_provider_arn, oidc_issuer: for the role of those pods.
         ready: what pods wait for: nodes, DNS, the CNI.
@@ -42,12 +40,10 @@ class ImageMirrorWebhookArgs:
 
     settings: Settings
     region: Region
-    global_region: Region
-    global_provider: aws.Provider
+    build: BuildSide | None
     account_id: str
     images: Sequence[str]
     tags: Mapping[str, str]
-    global_account_id: str
     pods: Rendered
     oidc_provider_arn: pulumi.Input[str]
     oidc_issuer: pulumi.Input[str]
@@ -55,11 +51,12 @@ class ImageMirrorWebhookArgs:
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
-    """Repositories with the known images; a webhook that rewrites, and copies, all others.
+    """A registry of the account's own that fills itself, and a webhook that rewrites pods to it.
 
     A pod is judged by a handler in the cluster's own region (pods, or Lambda behind API Gateway)
-    and never held up: failurePolicy is Ignore, and a missing image is copied by a CodeBuild project
-    of the global region while the kubelet retries.
+    and never held up: failurePolicy is Ignore. Where ECR has pull-through caches, one for each
+    registry it knows is all there is. Elsewhere the known images are copied into repositories of
+    their own, and a missing one by a CodeBuild project while the kubelet retries.
 
     Attributes:
         registry: ``<ecr host>/<prefix>`` of every copy.
@@ -73,10 +70,56 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         self, name: str, args: ImageMirrorWebhookArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorWebhook", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
-        prefix = args.settings.image_mirror.repository_prefix
         registry = args.settings.image_mirror.registry(args.region, args.account_id)
         self.registry = pulumi.Output.from_input(registry)
+        build, filled = (
+            (None, self._caches(name, args))
+            if args.build is None
+            else self._copies(name, args, args.build, registry)
+        )
+        functions = ImageMirrorFunctions(
+            f"{name}-functions",
+            ImageMirrorFunctionsArgs(
+                settings=args.settings,
+                region=args.region,
+                build=build,
+                account_id=args.account_id,
+                registry=registry,
+                tags=args.tags,
+                admission=not args.settings.image_mirror.in_cluster(args.region),
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        client, answering = self._transport(name, args, functions, [*args.ready, *filled])
+        configuration = kubernetes_objects.register(
+            webhook_configuration(client),
+            name=f"{name}-configuration",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(answering)),
+        )
+        self.ready = [configuration, *filled]
+        self.register_outputs({"registry": self.registry})
+
+    def _caches(self, name: str, args: ImageMirrorWebhookArgs) -> Sequence[pulumi.Resource]:
+        mirror = args.settings.image_mirror
+        return PullThroughCache(
+            f"{name}-cache",
+            PullThroughCacheArgs(
+                region=args.region,
+                account_id=args.account_id,
+                prefix=mirror.repository_prefix,
+                registries=mirror.cached(args.region) or (),
+                credentials=mirror.upstream_credentials,
+                tags=args.tags,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        ).ready
+
+    def _copies(
+        self, name: str, args: ImageMirrorWebhookArgs, side: BuildSide, registry: str
+    ) -> tuple[ImageMirrorBuild, Sequence[pulumi.Resource]]:
+        """What copies images, and the copies that pods wait for."""
+        here = pulumi.ResourceOptions(parent=self)
+        prefix = args.settings.image_mirror.repository_prefix
         repositories = ImageRepositories(
             f"{name}-repositories",
             ImageRepositoriesArgs(prefix=prefix, images=args.images, tags=args.tags),
@@ -87,42 +130,18 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             ImageMirrorBuildArgs(
                 settings=args.settings,
                 region=args.region,
-                build_region=args.global_region,
-                build_provider=args.global_provider,
+                build_region=side.region,
+                build_provider=side.provider,
                 account_id=args.account_id,
-                build_account_id=args.global_account_id,
+                build_account_id=side.account_id,
                 registry=registry,
                 tags=args.tags,
             ),
             here,
         )
-        functions = ImageMirrorFunctions(
-            f"{name}-functions",
-            ImageMirrorFunctionsArgs(
-                settings=args.settings,
-                region=args.region,
-                build_region=args.global_region,
-                build=build,
-                account_id=args.account_id,
-                registry=registry,
-                tags=args.tags,
-                admission=not args.settings.image_mirror.in_cluster(args.region),
-            ),
-            here,
-        )
-        copies = (
-            [self._inventory(name, args, build, [repositories, build])]
-            if args.settings.image_mirror.inventory_first
-            else []
-        )
-        client, answering = self._transport(name, args, functions, [*args.ready, *copies])
-        configuration = kubernetes_objects.register(
-            webhook_configuration(client),
-            name=f"{name}-configuration",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(answering)),
-        )
-        self.ready = [configuration, *copies]
-        self.register_outputs({"registry": self.registry})
+        if not args.settings.image_mirror.inventory_first:
+            return build, []
+        return build, [self._inventory(name, args, build, [repositories, build])]
 
     def _inventory(
         self,
@@ -132,14 +151,14 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         needed: Sequence[pulumi.Resource],
     ) -> MirroredImages:
         """Every image the platform is known to pull; pods that wait for it find theirs."""
-        settings, crossing = args.settings, args.global_region.partition != args.region.partition
+        settings, crossing = args.settings, build.region.partition != args.region.partition
         return MirroredImages(
             f"{name}-inventory",
             images=args.images,
             registry=settings.image_mirror.registry(args.region, args.account_id),
             region=args.region.name,
             project=build.project_name,
-            build_region=args.global_region.name,
+            build_region=build.region.name,
             build_profile=settings.image_mirror.build_profile if crossing else "",
             ecr_endpoint=settings.endpoints.get("ecr", ""),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(needed)),
@@ -173,7 +192,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 region=args.region,
                 account_id=args.account_id,
                 rendered=args.pods,
-                functions=functions,
+                copies=functions.copies,
                 registry=args.settings.image_mirror.registry(args.region, args.account_id),
                 oidc_provider_arn=args.oidc_provider_arn,
                 oidc_issuer=args.oidc_issuer,

@@ -18,6 +18,7 @@ from components.crds import CustomResourceDefinitions
 from components.eks_policies import service_trust
 from components.irsa import irsa_trust
 from components.kubernetes_objects import bind, register
+from components.pull_through_cache import node_pull_policy
 from components.region import Region
 from components.settings import Settings
 
@@ -51,7 +52,7 @@ class KarpenterGpuPoolArgs:
     """What decides the pool.
 
     Args:
-        settings: the sections ``gpu_pool`` and ``cluster.name`` are used.
+        settings: the sections ``gpu_pool``, ``image_mirror`` and ``cluster.name`` are used.
         region: where it runs; must be the region of the AWS provider.
         tags: for everything that takes tags, machines and disks included.
         account_id: of the AWS provider.
@@ -158,6 +159,13 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             )
             for policy in _NODE_POLICIES
         ]
+        pull = node_pull_policy(self._args.settings, self._args.region, self._args.account_id)
+        if pull is not None:
+            attachments.append(
+                aws.iam.RolePolicy(
+                    f"{self._name}-node-pull", role=role.name, policy=pull, opts=self._here
+                )
+            )
         profile = aws.iam.InstanceProfile(
             f"{self._name}-node", role=role.name, tags=self._tags("node"), opts=self._here
         )

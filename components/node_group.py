@@ -36,6 +36,7 @@ class NodeGroupArgs:
         subnet_ids: private subnets.
         tags: for everything that takes tags, the machines and their disks included.
         after: what must exist before the first node starts: the CNI, and the network's ways out.
+        pull_policy: what the nodes may do besides to pull images (JSON); None: nothing.
     """
 
     node_group: NodeGroupSettings
@@ -45,6 +46,7 @@ class NodeGroupArgs:
     subnet_ids: pulumi.Input[Sequence[str]]
     tags: Mapping[str, str]
     after: Sequence[pulumi.Resource]
+    pull_policy: pulumi.Input[str] | None = None
 
 
 class NodeGroup(pulumi.ComponentResource):
@@ -74,7 +76,7 @@ class NodeGroup(pulumi.ComponentResource):
             tags=tags,
             opts=here,
         )
-        attachments = [
+        attachments: list[pulumi.Resource] = [
             aws.iam.RolePolicyAttachment(
                 f"{name}-{policy}",
                 role=role.name,
@@ -83,6 +85,12 @@ class NodeGroup(pulumi.ComponentResource):
             )
             for policy in _POLICIES
         ]
+        if args.pull_policy is not None:
+            attachments.append(
+                aws.iam.RolePolicy(
+                    f"{name}-pull", role=role.name, policy=args.pull_policy, opts=here
+                )
+            )
         template = self._template(name, args, tags)
         wanted = args.node_group
         self.group = aws.eks.NodeGroup(

@@ -323,7 +323,10 @@ def _features(region: Region) -> frozenset[Feature]:
         # docs.amazonaws.cn pod-identities.html: not in China, although botocore has endpoints.
         Feature.POD_IDENTITY: p != _CN and region.name in _regions_with("eks-auth", p),
         Feature.ECR_PUBLIC: bool(_regions_with("api.ecr-public", p)),
-        # docs.amazonaws.cn pull-through-cache.html; GovCloud: ECR to ECR only.
+        # docs.amazonaws.cn pull-through-cache.html names both China regions as without; AWS "What's
+        # New" of 2023-11-17 (additional upstream registries): every region but China's and
+        # GovCloud's. GovCloud has rules from ECR to ECR since, which reach no public registry. No
+        # source says anything of the other partitions.
         Feature.PULL_THROUGH_CACHE: p == _AWS,
         Feature.COGNITO: region.name in _regions_with("cognito-idp", p),
         Feature.PRICE_API: region.pricing_region is not None,

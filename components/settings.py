@@ -26,6 +26,7 @@ from components.region import EXAMPLE_REGION, Feature, Region, UnknownRegion, kn
 from components.settings_facts import Facts, mirror_wanted, releases
 from components.settings_sentences import NAMESPACE, full_key, told_encrypted, translated
 from components.stack_file import StackFileError, read_stack_file
+from components.upstream_registries import OPEN
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 """Where releases live, one folder each."""
@@ -146,7 +147,10 @@ class ImageMirrorSettings(_Section):
     ``build_profile`` names the AWS profile of ``build_region`` where that is another partition.
     ``inventory_first``: every known image is copied before anything that runs pods. ``transport``
     None: pods where an API Gateway would need a filing with the authorities. ``rules`` are tried
-    in their order; an empty list of patterns covers everything.
+    in their order; an empty list of patterns covers everything. ``upstream_credentials``: registry
+    -> name of the secret with which ECR logs in there. Where ECR pulls by itself (``cached``),
+    nothing is copied, and ``inventory_first``, ``when_absent`` and what tells how to copy mean
+    nothing.
     """
 
     enabled: bool | None = None
@@ -159,10 +163,20 @@ class ImageMirrorSettings(_Section):
     transport: Literal["api-gateway", "in-cluster"] | None = None
     when_absent: Literal["rewrite", "keep", "deny"] = "rewrite"
     rules: list[MirrorRule] = []
+    upstream_credentials: dict[str, t.UpstreamSecretName] = {}
 
     def wanted(self, region: Region) -> bool:
         """Whether a stack of that region mirrors images."""
         return mirror_wanted(self.enabled, region)
+
+    def cached(self, region: Region) -> tuple[str, ...] | None:
+        """The registries from which ECR itself pulls for a stack of that region.
+
+        None where images are copied instead, or not mirrored at all.
+        """
+        if not (self.wanted(region) and region.has(Feature.PULL_THROUGH_CACHE)):
+            return None
+        return (*OPEN, *sorted(self.upstream_credentials))
 
     def in_cluster(self, region: Region) -> bool:
         """Whether pods of the cluster answer admissions there."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from components.region import GPU_FAMILIES, Feature, Region, UnknownRegion
 from components.settings_facts import ARM_FAMILY, Facts, Release, Rules, mirror_wanted
 from components.settings_sentences import full_key, listed, nearest, told
+from components.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 
 # Kubernetes versions EKS offers -> oldest Karpenter that serves them. karpenter.sh
 # upgrading/compatibility and endoflife.date/amazon-eks (facts/karpenter-eks-china.md 1.2); 1.31
@@ -183,7 +184,13 @@ def _mirror_reaches_the_registries(f: Facts) -> Iterator[str]:
         reason = str(error).partition(" is ")[2]
         yield told(full_key("imageMirror.buildRegion"), mirror.build_region, reason)
         return
-    if not there.has(Feature.INTERNET_REGISTRIES):
+    if mirror.cached(here) is not None:
+        yield told(
+            full_key("imageMirror.buildRegion"),
+            there.name,
+            f"ECR in {here.name} pulls images by itself and nothing is built: remove the line",
+        )
+    elif not there.has(Feature.INTERNET_REGISTRIES):
         way = "remove the line" if there.partition == here.partition and not reach else ""
         default = Region.of(here.mirror_region)
         use = f"use {default.name}" if default.has(Feature.INTERNET_REGISTRIES) else "name another"
@@ -204,6 +211,33 @@ def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
             f"{length} characters",
             f"a Lambda function's environment has room for {_LONGEST_RULES}: use patterns, or "
             "fewer rules",
+        )
+
+
+@RULES.reads("imageMirror.upstreamCredentials", "region")
+def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
+    # The secret's name is left out of the sentences: by its key it might be the secret itself.
+    for registry, secret in f.settings.image_mirror.upstream_credentials.items():
+        key = full_key(("imageMirror", "upstreamCredentials", registry))
+        if not f.region.has(Feature.PULL_THROUGH_CACHE):
+            why = f"ECR in {f.region.name} pulls from no public registry by itself: remove it"
+            yield told(key, secret, why)
+        elif registry in OPEN:
+            yield told(key, secret, f"{registry} takes no login: remove it")
+        elif registry not in WITH_LOGIN:
+            hint = nearest(registry, WITH_LOGIN)
+            yield told(key, secret, f"ECR cannot pull from {registry} with a login: {hint}")
+
+
+@RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")
+def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
+    mirror = f.settings.image_mirror
+    if mirror.cached(f.region) is not None and len(mirror.repository_prefix) > LONGEST_PREFIX:
+        yield told(
+            full_key("imageMirror.repositoryPrefix"),
+            mirror.repository_prefix,
+            f"ECR's pull-through caches in {f.region.name} leave room for {LONGEST_PREFIX} "
+            "characters: choose a shorter one",
         )
 
 

@@ -214,6 +214,15 @@ SecretName = Annotated[
         "it must be the name of a secret in Secrets Manager, never the secret itself",
     ),
 ]
+UpstreamSecretName = Annotated[
+    str,
+    _text(
+        # botocore ecr CredentialArn; secretsmanager CreateSecret, Name.
+        r"ecr-pullthroughcache/[A-Za-z0-9/_+=.@-]{1,491}",
+        "ECR reads a registry's login only from a secret in Secrets Manager whose name begins with "
+        "ecr-pullthroughcache/: write that name, never the secret itself",
+    ),
+]
 ProfileName = Annotated[
     str, _text(r"[\w.@+-]{1,64}", "it must be the name of a profile in your AWS configuration")
 ]

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.eks_cluster import EksCluster
+from components.image_mirror_build import BuildSide
 from components.karpenter_objects import artifacts
 from components.kubeflow_rds_s3_backend import KubeflowRdsS3Backend
 from components.region import Region
@@ -71,6 +72,18 @@ def build_provider(settings: Settings, region: Region, tags: Mapping[str, str]) 
     )
 
 
+def build_side(settings: Settings, region: Region, tags: Mapping[str, str]) -> BuildSide | None:
+    """Who copies images for the stack; None where ECR pulls them through by itself."""
+    if settings.image_mirror.cached(region) is not None:
+        return None
+    provider = build_provider(settings, region, tags)
+    return BuildSide(
+        region=settings.image_mirror.build_in(region),
+        provider=provider,
+        account_id=account_of(provider),
+    )
+
+
 def account_of(provider: aws.Provider) -> str:
     """The account the provider's credentials belong to; known in every preview."""
     return aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
@@ -99,8 +112,11 @@ class Renders:
         sources = {image.source for part in parts for image in part.images}
         if settings.gpu_pool.enabled:
             sources.update(artifacts(settings.gpu_pool.karpenter_version))
+        cached = settings.image_mirror.cached(region)
         return {
-            source: parse(source).mirrored(registry) if registry else source
+            source: source
+            if registry is None or (cached is not None and not parse(source).pulled_through(cached))
+            else parse(source).mirrored(registry)
             for source in sorted(sources)
         }
 
@@ -116,6 +132,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             dns_suffix=region.dns_suffix,
             registry=_REGISTRY_MARKER if mirrored else None,
             in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+            cached_registries=settings.image_mirror.cached(region),
             bundles=settings.bundles_path,
         )
 

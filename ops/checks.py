@@ -14,6 +14,7 @@ from typing import Any
 from components.region import Feature, Region
 from components.settings import MANIFESTS, Settings
 from components.settings_rules_platform import KUBERNETES
+from components.settings_sentences import listed
 from ops import inventories
 from rendering import RenderError, sources
 from rendering import lock as locks
@@ -110,6 +111,10 @@ def _mirror(stack: Subject) -> Iterator[Finding]:
     if not mirror.wanted(region):
         yield Finding(Level.GOOD, "image mirror", f"{region.name} reaches the registries itself")
         return
+    cached = mirror.cached(region)
+    if cached is not None:
+        told = f"ECR pulls from {listed(cached, 'and')} by itself; all else stays at its source"
+        yield Finding(Level.GOOD, "image mirror", told)
     if mirror.in_cluster(region):
         yield Finding(Level.GOOD, "image mirror", "pods of the cluster answer admissions")
     elif region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
@@ -121,7 +126,7 @@ def _mirror(stack: Subject) -> Iterator[Finding]:
         )
     else:
         yield Finding(Level.GOOD, "image mirror", "API Gateway answers admissions")
-    if mirror.build_in(region).partition != region.partition:
+    if cached is None and mirror.build_in(region).partition != region.partition:
         yield _profile(mirror.build_profile)
 
 

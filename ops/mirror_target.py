@@ -123,6 +123,8 @@ def opened(
     region = Region.of(settings.region)
     if not listed and not settings.image_mirror.wanted(region):
         raise Refused(f"{stack} pulls every image from its source: its imageMirror is not enabled.")
+    if not listed and settings.image_mirror.cached(region) is not None:
+        raise Refused(f"{stack} needs no copies: ECR in {region.name} pulls images by itself.")
     account = AccountRegistry.of(settings, tags(settings, stack))
     login = account.login()
     if settings.account_id not in (None, login.account):

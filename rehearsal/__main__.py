@@ -212,6 +212,7 @@ def refuse_leaks(settings: Settings, resources: Sequence[Planned]) -> None:
         dns_suffix=region.dns_suffix,
         registry=_registry(settings) if mirrored else None,
         in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+        cached_registries=settings.image_mirror.cached(region),
         bound=True,
     )
     if leaks:

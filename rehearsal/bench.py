@@ -154,6 +154,7 @@ def _render(stack: str) -> dict[str, Any]:
                 dns_suffix=region.dns_suffix,
                 registry="<<registry.host>>" if settings.image_mirror.wanted(region) else None,
                 in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+                cached_registries=settings.image_mirror.cached(region),
             )
         return {"seconds": time.monotonic() - start, "kustomize": sum(spent)}
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,7 @@ def render(
     dns_suffix: str,
     registry: str | None,
     in_region_registries: Sequence[str] = (),
+    cached_registries: Collection[str] | None = None,
     bundles: Path | None = None,
 ) -> Rendered:
     """Renders the release in ``folder`` (``manifests/<...>/<release>``).
@@ -81,6 +82,7 @@ def render(
         dns_suffix: of that partition's service hosts.
         registry: where every image is to come from (``<<registry.host>>``); None: images stay.
         in_region_registries: registries whose images need no copy.
+        cached_registries: the only ones whose images ``registry`` serves; None: it serves all.
         bundles: a folder of source archives, before all other ways.
 
     Raises:
@@ -100,6 +102,7 @@ def render(
         "dns_suffix": dns_suffix,
         "registry": registry,
         "in_region": sorted(in_region_registries),
+        "cached": None if cached_registries is None else sorted(cached_registries),
         **assembly.inputs(),
     }
     key = cache.render_key(asked)
@@ -172,12 +175,12 @@ def _rendered(
     built: list[Object], key: str, asked: Mapping[str, Any], releases: Sequence[Release]
 ) -> Rendered:
     objects, crds = normalise.normalise(built)
-    registry, keep = asked["registry"], asked["in_region"]
+    registry, keep, cached = asked["registry"], asked["in_region"], asked["cached"]
     # Before they are rewritten: the name of a copy does not always tell its source.
-    pulled = inventory.complete(objects, releases, registry, keep)
+    pulled = inventory.complete(objects, releases, registry, keep, cached)
     if registry is not None:
         for obj in objects:
-            images.rewrite(obj, registry, keep)
+            images.rewrite(obj, registry, keep, cached)
     ordered = order.derive(objects, crds)
     waiting.await_needed(ordered.objects, ordered.prerequisites)
     found = leaks.find_leaks(
@@ -186,6 +189,7 @@ def _rendered(
         dns_suffix=asked["dns_suffix"],
         registry=registry,
         in_region_registries=keep,
+        cached_registries=cached,
     )
     if found:
         raise leaks.LeakError(found)

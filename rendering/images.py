@@ -9,7 +9,7 @@ copy lives, is answered by ``webhook.reference``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -50,10 +50,12 @@ class ImageUse:
         needed: Needed,
         registry: str | None = None,
         keep: Sequence[str] = (),
+        *,
+        cached: Collection[str] | None = None,
     ) -> ImageUse:
         """An image that no object names."""
         reference = parse(image)
-        return cls(str(reference), _target(reference, registry, keep), (where,), needed)
+        return cls(str(reference), _target(reference, registry, keep, cached), (where,), needed)
 
 
 @dataclass(frozen=True)
@@ -130,13 +132,17 @@ def occurrences(obj: Object) -> Iterator[Occurrence]:
 
 
 def inventory(
-    objects: Iterable[Object], registry: str | None = None, keep: Sequence[str] = ()
+    objects: Iterable[Object],
+    registry: str | None = None,
+    keep: Sequence[str] = (),
+    cached: Collection[str] | None = None,
 ) -> tuple[ImageUse, ...]:
     """Every image named by the objects, sorted by source.
 
     Args:
         registry: where images are copied to; None when they stay where they are.
         keep: registries that need no copy, such as the region's own EKS registry.
+        cached: the only registries whose images ``registry`` serves; None: it serves all.
     """
     found: dict[str, set[str]] = {}
     targets: dict[str, str] = {}
@@ -149,7 +155,7 @@ def inventory(
             reference = parse(occurrence.span.image)
             origin = reference.origin(registry) if registry else None
             source = str(origin or reference)
-            targets[source] = _target(reference, registry, keep)
+            targets[source] = _target(reference, registry, keep, cached)
             place = f"{key.kind} {name}#{_place(obj, occurrence.path)}"
             found.setdefault(source, set()).add(place)
     return tuple(
@@ -157,8 +163,10 @@ def inventory(
     )
 
 
-def rewrite(obj: Object, registry: str, keep: Sequence[str] = ()) -> None:
-    """Lets every image of an object come from ``registry``, in place.
+def rewrite(
+    obj: Object, registry: str, keep: Sequence[str] = (), cached: Collection[str] | None = None
+) -> None:
+    """Lets every image of an object that ``registry`` serves come from there, in place.
 
     Doing it twice changes nothing more; tags and digests stay as they are written.
     """
@@ -170,7 +178,8 @@ def rewrite(obj: Object, registry: str, keep: Sequence[str] = ()) -> None:
         # From the end to the start, so that earlier positions stay true.
         for start, end in sorted({(span.start, span.end) for span in spans}, reverse=True):
             span = next(span for span in spans if (span.start, span.end) == (start, end))
-            text = text[:start] + _replacement(text[start:end], span, registry, keep) + text[end:]
+            if not stays(parse(span.image), registry, keep, cached):
+                text = text[:start] + _replacement(span, registry) + text[end:]
         set_at(obj, path, text)
 
 
@@ -188,17 +197,28 @@ def _place(obj: Object, path: Path) -> str:
     return "".join(steps).removeprefix(".")
 
 
-def _target(reference: Reference, registry: str | None, keep: Sequence[str]) -> str:
-    if registry is None or any(reference.belongs_to(kept) for kept in keep):
+def stays(
+    reference: Reference, registry: str, keep: Sequence[str], cached: Collection[str] | None
+) -> bool:
+    """Is an image pulled from where it is named: ``registry`` has it already, or never will?"""
+    if any(reference.belongs_to(known) for known in (registry, *keep)):
+        return True
+    return cached is not None and not reference.pulled_through(cached)
+
+
+def _target(
+    reference: Reference,
+    registry: str | None,
+    keep: Sequence[str],
+    cached: Collection[str] | None,
+) -> str:
+    if registry is None or stays(reference, registry, keep, cached):
         return str(reference)
     return reference.mirrored(registry)
 
 
-def _replacement(written: str, span: Span, registry: str, keep: Sequence[str]) -> str:
-    reference = parse(span.image)
-    if reference.belongs_to(registry) or any(reference.belongs_to(kept) for kept in keep):
-        return written
-    target = reference.mirrored(registry)
+def _replacement(span: Span, registry: str) -> str:
+    target = parse(span.image).mirrored(registry)
     if not span.suffix:
         return target
     if not target.endswith(span.suffix):

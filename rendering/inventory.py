@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rendering.images import ImageUse, inventory
@@ -40,6 +40,7 @@ def complete(
     releases: Sequence[Release],
     registry: str | None = None,
     keep: Sequence[str] = (),
+    cached: Collection[str] | None = None,
 ) -> tuple[ImageUse, ...]:
     """Every image that these objects, made of these releases, can pull; sorted by source.
 
@@ -48,16 +49,20 @@ def complete(
         releases: the release and those it includes: their ``images`` and ``needed`` count.
         registry: see ``images.inventory``.
         keep: likewise.
+        cached: likewise.
     """
     overrides: dict[str, Needed] = {
         key: why for release in releases for key, why in release.needed.items()
     }
     uses = {
         use.source: replace(use, needed=_needed(use, overrides))
-        for use in inventory(objects, registry, keep)
+        for use in inventory(objects, registry, keep, cached)
     }
     for image in (image for release in releases for image in release.images):
-        uses = merged(uses, ImageUse.known(image.image, image.where, image.needed, registry, keep))
+        known = ImageUse.known(
+            image.image, image.where, image.needed, registry, keep, cached=cached
+        )
+        uses = merged(uses, known)
     return tuple(uses[source] for source in sorted(uses))
 
 

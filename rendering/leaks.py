@@ -10,12 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from rendering import leak_tables as tables
-from rendering.images import EXAMPLE_CHECKSUM, occurrences
+from rendering.images import EXAMPLE_CHECKSUM, occurrences, stays
 from rendering.objects import (
     Object,
     ObjectKey,
@@ -58,6 +58,7 @@ def find_leaks(
     dns_suffix: str,
     registry: str | None,
     in_region_registries: Sequence[str] = (),
+    cached_registries: Collection[str] | None = None,
     bound: bool = False,
 ) -> list[Leak]:
     """Every leak, in the order of the objects.
@@ -68,10 +69,13 @@ def find_leaks(
         dns_suffix: the only one that its service hosts may have, such as ``amazonaws.com.cn``.
         registry: the only one, with ``in_region_registries``, that images may come from; None:
             any.
+        cached_registries: the only ones whose images must come from ``registry``; None: all.
         bound: late values are in: markers are holes now, and the user's own settings are no
             defaults of upstream.
     """
-    check = _Check(partition, dns_suffix, registry, tuple(in_region_registries), bound)
+    check = _Check(
+        partition, dns_suffix, registry, tuple(in_region_registries), cached_registries, bound
+    )
     return [leak for obj in objects if not is_crd(obj) for leak in check.of(cast("Object", obj))]
 
 
@@ -81,6 +85,7 @@ class _Check:
     dns_suffix: str
     registry: str | None
     keep: tuple[str, ...]
+    cached: Collection[str] | None
     bound: bool
 
     def of(self, obj: Object) -> Iterator[Leak]:
@@ -97,8 +102,7 @@ class _Check:
             yield from _passwords_of_secret(key, obj)
         if self.registry is not None:
             for found in occurrences(obj):
-                reference = parse(found.span.image)
-                if not any(reference.belongs_to(own) for own in (self.registry, *self.keep)):
+                if not stays(parse(found.span.image), self.registry, self.keep, self.cached):
                     reason = f"comes from outside {self.registry}"
                     yield Leak(key, spelled(found.path), found.span.image, reason)
 
@@ -118,8 +122,10 @@ class _Check:
         if self.registry is not None:
             for found in tables.REGISTRY.finditer(text):
                 line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+                host = found[0].partition("/")[0]
                 inside = any(found[0].startswith(f"{kept}/") for kept in self.keep)
-                if not inside and not line.lstrip().startswith("#"):
+                served = self.cached is None or host in self.cached
+                if served and not inside and not line.lstrip().startswith("#"):
                     yield found[0], f"comes from outside {self.registry}"
 
     def _partition(self, key: ObjectKey, where: str, text: str) -> Iterator[tuple[str, str]]:

@@ -32,6 +32,7 @@ BUILD = "aws-build"
 MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
 COMPONENTS = {"EksCluster", "KarpenterGpuPool", "KubeflowManifests", "KubeflowRdsS3Backend"}
 MIRROR = "ImageMirrorWebhook"
+CACHE_RULE = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"
 
 
 def stack(name: str, **changed: Mapping[str, Any]) -> Recorded:
@@ -83,6 +84,14 @@ def containing(recorded: Recorded, what: str | re.Pattern[str]) -> list[str]:
     ]
 
 
+def images_of_deployments(recorded: Recorded) -> list[str]:
+    return [
+        container["image"]
+        for deployment in recorded.of("kubernetes:apps/v1:Deployment")
+        for container in deployment.inputs["spec"]["template"]["spec"]["containers"]
+    ]
+
+
 # -- what there is --------------------------------------------------------------------------------
 
 
@@ -95,15 +104,12 @@ def test_images_come_from_the_accounts_registry_only_where_others_are_out_of_rea
     made: Recorded, region: Region
 ) -> None:
     own = f"{ACCOUNT}.dkr.ecr.{region.name}.{region.dns_suffix}/kubeflow/"
-    images = [
-        container["image"]
-        for deployment in made.of("kubernetes:apps/v1:Deployment")
-        for container in deployment.inputs["spec"]["template"]["spec"]["containers"]
-    ]
+    images = images_of_deployments(made)
     mirrored = {image.startswith(own) for image in images}
     assert len(images) > 30
     assert mirrored == {region.partition == "aws-cn"}
     assert made.none("aws:ecr/repository:Repository") == (region.partition != "aws-cn")
+    assert made.none(CACHE_RULE)
 
 
 def test_the_release_is_there_and_its_crds_are_one_resource(made: Recorded) -> None:
@@ -123,6 +129,52 @@ def test_the_gpu_pool_can_be_left_out() -> None:
     recorded = stack("us-west-2", gpuPool={"enabled": False})
     assert top(recorded) == COMPONENTS - {"KarpenterGpuPool"}
     assert containing(recorded, "karpenter.sh/v1") == []
+
+
+def test_where_ecr_pulls_by_itself_a_mirror_is_rules_and_no_build() -> None:
+    recorded = stack("us-west-2", imageMirror={"enabled": True})
+    assert top(recorded) == COMPONENTS | {MIRROR}
+    assert [r.name for r in recorded.all if BUILD in (r.provider_name, r.name)] == []
+    for kind in (
+        "aws:codebuild/project:Project",
+        "aws:ecr/repository:Repository",
+        "aws:dynamodb/table:Table",
+        f"{DYNAMIC}:MirroredImages",
+    ):
+        assert recorded.none(kind)
+    host = recorded.exports["registry"].removesuffix("/kubeflow")
+    rules = {
+        f"{host}/{rule.inputs['ecrRepositoryPrefix']}/": rule.inputs["upstreamRegistryUrl"]
+        for rule in recorded.of(CACHE_RULE)
+    }
+    assert len(rules) == 3
+    images = images_of_deployments(recorded)
+    moved = [image for image in images if image.startswith(f"{host}/")]
+    assert len(moved) > 3
+    assert [image for image in moved if not image.startswith(tuple(rules))] == []
+    left = {image for image in images if image not in moved}
+    assert left
+    assert [i for i in left if i.startswith(tuple(f"{there}/" for there in rules.values()))] == []
+    assert containing(recorded, MARKER) == []
+
+
+def test_where_ecr_pulls_by_itself_every_node_may_make_it() -> None:
+    recorded = stack("us-west-2", imageMirror={"enabled": True})
+    own = f"repository/{recorded.exports['registry'].partition('/')[2]}/*"
+    granted = {
+        r.name: r.inputs["policy"]
+        for r in recorded.of("aws:iam/rolePolicy:RolePolicy")
+        if "ecr:BatchImportUpstreamImage" in r.inputs["policy"]
+    }
+    assert set(granted) == {"cluster-nodes-pull", "gpu-node-pull"}
+    for policy in granted.values():
+        (statement,) = json.loads(policy)["Statement"]
+        assert statement["Resource"].endswith(own)
+    nodes = recorded.only("aws:eks/nodeGroup:NodeGroup")
+    assert "cluster-nodes-pull" in {name for _, name in recorded.dependencies_of(nodes)}
+    namespace = recorded.only("kubernetes:core/v1:Namespace", "kubeflow")
+    rules = {(CACHE_RULE, rule.name) for rule in recorded.of(CACHE_RULE)}
+    assert rules <= recorded.dependencies_of(namespace)
 
 
 # -- who makes it ---------------------------------------------------------------------------------

@@ -45,6 +45,8 @@ class Presence(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     """The registry could not be asked; nothing is assumed."""
+    NEVER = "never"
+    """The account's registry does not serve this source at all: it stays in place."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,8 @@ def _decide(
 def _mirrored(
     image: str, target: str, source: Reference, copy: Copy, when_absent: WhenAbsent
 ) -> _Decision:
+    if copy.presence is Presence.NEVER:
+        return _Decision(image)
     told = _told(source, copy)
     if copy.presence is Presence.PRESENT or when_absent is WhenAbsent.REWRITE:
         return _Decision(target, told)
@@ -226,6 +230,8 @@ def _told(source: Reference, copy: Copy) -> str:
             return f"{source} could not be copied to this account's registry{reason}"
         case Presence.UNKNOWN:
             return f"this account's registry could not be asked for {source}{reason}"
+        case Presence.NEVER:
+            return f"this account's registry does not serve {source}{reason}"
 
 
 def _places(pod: Mapping[str, Any]) -> Iterator[_Place]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
@@ -102,6 +103,14 @@ class Reference:
         if self.belongs_to(registry):
             return str(self)
         return f"{registry.rstrip('/')}/{self.mirrored_repository}{self._suffix}"
+
+    def pulled_through(self, registries: Collection[str]) -> bool:
+        """Would caches of these registries (plain hosts) find this image by its ``mirrored`` name?
+
+        A cache asks its registry for whatever follows the registry's name, so a name that had to be
+        spelled otherwise leads nowhere.
+        """
+        return self.registry in registries and self.mirrored_repository == self.name
 
     def origin(self, registry: str) -> Reference | None:
         """The source of an image under ``registry``, or None where its name does not tell.

@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 
 from webhook import admission, mirror
+from webhook.pull_through import PullThroughMirror
 from webhook.rules import Rule, WhenAbsent
 from webhook.rules import read as read_rules
 
@@ -42,6 +43,8 @@ class Environment:
 
     Attributes:
         registry: ``<ecr host>/<prefix>`` (``MIRROR_REGISTRY``).
+        cached: registries with a pull-through cache (``MIRROR_CACHED``, separated by spaces); with
+            any there are no copies, so neither table nor copier.
         table: in-flight table (``MIRROR_TABLE``).
         in_flight_seconds: how long a copy may take (``MIRROR_IN_FLIGHT_SECONDS``).
         copier: name of the ``start_copy`` function (``MIRROR_COPIER``); for admission only.
@@ -57,6 +60,7 @@ class Environment:
     """
 
     registry: str
+    cached: tuple[str, ...] = ()
     table: str
     in_flight_seconds: int
     copier: str = ""
@@ -77,10 +81,12 @@ class Environment:
             KeyError: names a variable that is missing.
             ValueError: a value is of the wrong kind.
         """
+        cached = tuple(variables.get("MIRROR_CACHED", "").split())
         return cls(
             registry=variables["MIRROR_REGISTRY"],
-            table=variables["MIRROR_TABLE"],
-            in_flight_seconds=int(variables["MIRROR_IN_FLIGHT_SECONDS"]),
+            cached=cached,
+            table="" if cached else variables["MIRROR_TABLE"],
+            in_flight_seconds=0 if cached else int(variables["MIRROR_IN_FLIGHT_SECONDS"]),
             copier=variables.get("MIRROR_COPIER", ""),
             passed=tuple(variables.get("MIRROR_PASSED", "").split()),
             when_absent=WhenAbsent(variables.get("MIRROR_WHEN_ABSENT", "rewrite")),
@@ -113,13 +119,19 @@ def decision(environment: Environment) -> Decide:
         when_absent=environment.when_absent,
         rules=environment.rules,
     )
-    known = mirror.EcrMirror(
+    known = _mirror(environment)
+    return lambda body: admission.review(body, policy, known)
+
+
+def _mirror(environment: Environment) -> admission.Mirror:
+    if environment.cached:
+        return PullThroughMirror(environment.cached)
+    return mirror.EcrMirror(
         client("ecr", FAST),
         claims(environment, FAST),
         mirror.asynchronous_request(client("lambda", FAST), environment.copier),
         prefix=environment.registry.partition("/")[2],
     )
-    return lambda body: admission.review(body, policy, known)
 
 
 def reply(body: bytes | str, decide: Decide) -> Reply:

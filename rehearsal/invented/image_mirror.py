@@ -19,6 +19,20 @@ def _repository(made: Invention) -> dict[str, Any]:
     }
 
 
+def _pull_through_rule(made: Invention) -> dict[str, Any]:
+    return {"id": str(made.inputs.get("ecrRepositoryPrefix")), "registryId": made.account}
+
+
+def _creation_template(made: Invention) -> dict[str, Any]:
+    return {"id": str(made.inputs.get("prefix")), "registryId": made.account}
+
+
+def _found_secret(made: Invention) -> dict[str, Any]:
+    name = str(made.inputs.get("name"))
+    arn = made.arn("secretsmanager", f"secret:{name}-{made.hex(6)}")
+    return {"id": arn, "arn": arn, "name": name}
+
+
 def _function(made: Invention) -> dict[str, Any]:
     name = made.physical_name()
     arn = made.arn("lambda", f"function:{name}")
@@ -97,6 +111,8 @@ OUTPUTS = {
     "pulumi-python:dynamic:ServingCertificate": _serving_certificate,
     "pulumi-python:dynamic:GeneratedSecret": _generated_secret,
     "aws:ecr/repository:Repository": _repository,
+    "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": _pull_through_rule,
+    "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate": _creation_template,
     "aws:lambda/function:Function": _function,
     "aws:dynamodb/table:Table": _table,
     "aws:apigatewayv2/api:Api": _api,
@@ -107,3 +123,5 @@ OUTPUTS = {
     "aws:secretsmanager/secret:Secret": _secret,
     "aws:secretsmanager/secretVersion:SecretVersion": _secret_version,
 }
+
+INVOKES = {"aws:secretsmanager/getSecret:getSecret": _found_secret}

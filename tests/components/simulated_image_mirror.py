@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.image_mirror_build import BuildSide
 from components.image_mirror_webhook import ImageMirrorWebhook, ImageMirrorWebhookArgs
 from components.region import Region
 from components.settings import from_mapping
@@ -16,7 +17,9 @@ from tests.harness import Recorded, run
 from tests.rendering.beijing import rendered
 
 CROSSING = [("cn-north-1", "us-west-2"), ("cn-northwest-1", "ap-southeast-1")]
-WITHIN = [("us-west-2", "us-west-2"), ("us-gov-west-1", "us-gov-west-1")]
+WITHIN = [("us-gov-west-1", "us-gov-west-1")]
+CACHED = ["us-west-2"]
+"""Where ECR pulls through by itself; the others copy, across a partition's border or inside it."""
 SHA = "sha256:" + "0123456789abcdef" * 4
 EKS = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn/eks/pause:3.10"
 IMAGES = ("python:3.9", "python:3.10", f"quay.io/a/b@{SHA}", "reg.example.com:5000/x:1", EKS)
@@ -24,9 +27,23 @@ NODES = ("aws:eks/nodeGroup:NodeGroup", "nodes")
 
 
 @cache
-def stack(region: str, build_region: str, transport: str = "api-gateway") -> Recorded:
-    """The component as the stack makes it; one run for equal arguments."""
-    mirror_settings = {"enabled": True, "transport": transport}
+def stack(
+    region: str,
+    build_region: str | None,
+    transport: str = "api-gateway",
+    logins: tuple[tuple[str, str], ...] = (),
+) -> Recorded:
+    """The component as the stack makes it; one run for equal arguments.
+
+    Args:
+        region: of the stack.
+        build_region: where images are copied; None where ECR pulls them through.
+        transport: of admissions.
+        logins: registry and name of a secret, of each.
+    """
+    mirror_settings: dict[str, Any] = {"enabled": True, "transport": transport}
+    if logins:
+        mirror_settings["upstreamCredentials"] = dict(logins)
 
     def program() -> dict[str, Any]:
         own = aws.Provider("aws", region=region)
@@ -43,10 +60,14 @@ def stack(region: str, build_region: str, transport: str = "api-gateway") -> Rec
             ImageMirrorWebhookArgs(
                 settings=from_mapping({"region": region, "imageMirror": mirror_settings}),
                 region=Region.of(region),
-                global_region=Region.of(build_region),
-                global_provider=aws.Provider("aws-build", region=build_region),
+                build=BuildSide(
+                    region=Region.of(build_region),
+                    provider=aws.Provider("aws-build", region=build_region),
+                    account_id=ACCOUNT,
+                )
+                if build_region
+                else None,
                 account_id=ACCOUNT,
-                global_account_id=ACCOUNT,
                 images=IMAGES,
                 tags={"project": "kubeflow"},
                 pods=rendered("addons/image-mirror"),

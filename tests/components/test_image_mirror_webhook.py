@@ -1,4 +1,4 @@
-"""The image mirror as a stack makes it: in both China regions, the commercial one and GovCloud."""
+"""The image mirror where it copies, in China and GovCloud; elsewhere: test_pull_through_cache."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from components.image_mirror_functions import handler_archive
+from components.image_mirror_handler import handler_archive
 from components.region import Region
 from rehearsal.clouds import ACCOUNT
-from tests.components.simulated_image_mirror import CROSSING, WITHIN, stack
+from tests.components.simulated_image_mirror import CACHED, CROSSING, WITHIN, stack
 from tests.harness import REGIONS, Recorded, Registered
 
 LAMBDA = "aws:lambda/function:Function"
@@ -28,7 +28,7 @@ def policy(recorded: Recorded, kind: str, name: str) -> str:
 
 
 def test_the_regions_under_test_are_all_regions() -> None:
-    assert {region for region, _ in [*CROSSING, *WITHIN]} == set(REGIONS)
+    assert {*CACHED, *(region for region, _ in [*CROSSING, *WITHIN])} == set(REGIONS)
 
 
 @every_pair

@@ -8,12 +8,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.region import Region
+from components.region import Feature, Region
 from components.settings import from_mapping
 from components.stack import (
     Renders,
     aws_provider,
     build_provider,
+    build_side,
     late_values,
     stack_settings,
     stack_tags,
@@ -105,9 +106,24 @@ def test_images_are_built_outside_china_with_credentials_of_their_own(region: st
 
 
 def test_images_are_built_with_the_stacks_credentials_inside_its_partition() -> None:
-    inputs = builder("us-west-2", enabled=True, buildRegion="us-east-1").inputs
-    assert inputs["region"] == "us-east-1"
+    inputs = builder("us-gov-west-1", enabled=True, buildRegion="us-gov-east-1").inputs
+    assert inputs["region"] == "us-gov-east-1"
     assert "profile" not in inputs
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_nothing_is_built_where_ecr_pulls_by_itself(region: str) -> None:
+    settings = from_mapping({"region": region, "imageMirror": {"enabled": True}})
+    here = Region.of(region)
+
+    def program() -> dict[str, Any]:
+        side = build_side(settings, here, {})
+        return {"region": side.region.name if side else None}
+
+    recorded = run(program, region)
+    caches = here.has(Feature.PULL_THROUGH_CACHE)
+    assert recorded.exports["region"] == (None if caches else here.mirror_region)
+    assert recorded.none(PROVIDER) is caches
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -212,3 +228,17 @@ def test_the_database_is_told_with_its_rotation_as_text_and_its_roots() -> None:
     told = bound(database={"rotation": 3}).exports
     assert (told["database.rotation"], told["database.port"]) == ("3", "3306")
     assert told["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_only_what_a_cache_serves_is_pulled_from_the_registry_that_caches_fill() -> None:
+    cached = from_mapping(
+        {
+            "region": "us-west-2",
+            "gpuPool": {"enabled": False},
+            "imageMirror": {"enabled": True},
+        }
+    )
+    assert RENDERS.inventory(cached, "own/prefix") == {
+        "a:1": "a:1",
+        "quay.io/b:1": "own/prefix/quay.io/b:1",
+    }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from components.settings import Settings
+from components.settings import Settings, from_mapping
 from components.stack import stack_tags
 from ops import choice, mirror_target
 from tests.ops.command import kf
@@ -59,6 +59,20 @@ def test_a_wrong_stack_or_a_missing_file_gets_one_sentence(
     assert done.exit_code == 2
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_stack_whose_registry_fills_itself_needs_no_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = from_mapping({"region": "us-west-2", "imageMirror": {"enabled": True}})
+
+    def settings_of(_: str) -> Settings:
+        return settings
+
+    monkeypatch.setattr(choice, "settings_of", settings_of)
+    done = kf("images", "mirror", "--stack", "us-west-2")
+    assert done.exit_code == 2
+    assert done.stderr == "us-west-2 needs no copies: ECR in us-west-2 pulls images by itself.\n"
 
 
 def test_a_pattern_that_fits_no_image_gets_one_sentence(file: Path) -> None:

@@ -60,6 +60,13 @@ def test_an_api_in_china_is_told_its_filing_and_the_other_way() -> None:
     assert findings(Level.PROBLEM, "us-west-2", imageMirror={"transport": "api-gateway"}) == {}
 
 
+def test_a_stack_whose_registry_fills_itself_is_told_from_where() -> None:
+    settings = from_mapping({"region": "us-west-2", "imageMirror": {"enabled": True}})
+    found = [f.sentence for f in examine(settings) if f.about == "image mirror"]
+    pulls = "ECR pulls from public.ecr.aws, quay.io and registry.k8s.io by itself"
+    assert found == [f"{pulls}; all else stays at its source", "API Gateway answers admissions"]
+
+
 def test_a_missing_profile_is_told_with_the_command_that_makes_it(machine: Path) -> None:
     (machine / "config").write_text("")
     found = findings(Level.PROBLEM)["image mirror"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rendering.images import inventory, occurrences, rewrite
+from rendering.images import ImageUse, inventory, occurrences, rewrite
 from rendering.objects import Object, strings
 
 REGISTRY = "<<registry.host>>"
@@ -256,6 +256,37 @@ def test_registries_of_the_region_need_no_copy() -> None:
     assert use.source == use.target == f"{own}/eks/coredns:v1"
     rewrite(thing, REGISTRY, keep=[own])
     assert thing["spec"]["containers"][0]["image"] == f"{own}/eks/coredns:v1"
+
+
+@pytest.mark.parametrize(
+    ("image", "moved"),
+    [
+        ("quay.io/a/b:1", True),
+        (f"quay.io/a/b:1@{DIGEST}", True),
+        ("quay.io.example.com/a/b:1", False),
+        ("quay.io:5000/a/b:1", False),
+        ("docker.io/a/b:1", False),
+        ("gcr.io/quay.io/b:1", False),
+        (f"quay.io/{'a' * 200}:1", False),  # its copy could not be called so
+    ],
+)
+def test_a_registry_that_serves_only_some_others_gets_their_images_alone(
+    image: str, moved: bool
+) -> None:
+    thing = obj(spec=pod(image=image))
+    expected = f"{REGISTRY}/{image}" if moved else image
+    (use,) = inventory([thing], REGISTRY, cached=["quay.io"])
+    assert (use.source, use.target) == (image, expected)
+    rewrite(thing, REGISTRY, cached=["quay.io"])
+    assert thing["spec"]["containers"][0]["image"] == expected
+
+
+def test_an_image_that_no_object_names_moves_likewise() -> None:
+    moved = [
+        ImageUse.known(image, "a program", "feature", REGISTRY, cached=["quay.io"]).target
+        for image in ("quay.io/a/b:1", "gcr.io/a/b:1")
+    ]
+    assert moved == [f"{REGISTRY}/quay.io/a/b:1", "gcr.io/a/b:1"]
 
 
 @pytest.mark.parametrize("registry", [REGISTRY, "1.dkr.example/kubeflow", "host:5000/p"])

@@ -118,6 +118,29 @@ def test_images_come_from_the_accounts_registry(thing: Object, leak: list[str]) 
     assert values(thing, registry=None) == []
 
 
+@pytest.mark.parametrize(
+    ("image", "leaks_out"),
+    [
+        ("quay.io/a/b:1", True),
+        ("gcr.io/a/b:1", False),
+        (f"{REGISTRY}/quay.io/a/b:1", False),
+    ],
+)
+def test_a_registry_with_caches_must_serve_their_images_and_no_others(
+    image: str, leaks_out: bool
+) -> None:
+    things = [obj("Pod", spec={"containers": [{"image": image}]}), config(f"use {image} here")]
+    found = find_leaks(
+        things,
+        partition="aws",
+        dns_suffix=SUFFIX["aws"],
+        registry=REGISTRY,
+        cached_registries=["quay.io"],
+    )
+    assert {leak.value for leak in found} == ({image} if leaks_out else set())
+    assert {leak.object.kind for leak in found} == ({"Pod", "ConfigMap"} if leaks_out else set())
+
+
 def container(**fields: Any) -> Object:
     spec = {"template": {"spec": {"containers": [{"name": "c", **fields}]}}}
     return {**obj("Deployment", spec=spec), "apiVersion": "apps/v1"}

@@ -26,6 +26,7 @@ def allowed(body: Any) -> dict[str, Any]:
 def test_the_environment_is_read_and_typed() -> None:
     given = {"MIRROR_PASSED": "reg.a.example reg.b.example/x", "MIRROR_WHEN_ABSENT": "keep"}
     read = Environment.read(VARIABLES | given | {"MIRROR_TAGS": '{"Team": "ml"}'})
+    assert read.cached == ()
     assert read.passed == ("reg.a.example", "reg.b.example/x")
     assert read.when_absent is WhenAbsent.KEEP
     assert read.in_flight_seconds == 3600

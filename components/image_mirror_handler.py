@@ -1,0 +1,79 @@
+"""What every admission handler of a stack is given: its code, and what it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components import image_mirror_policies as policies
+from components.region import Region
+from components.settings import Settings
+
+HANDLER_FOLDER = Path(__file__).resolve().parent.parent / "webhook"
+"""The sources of the handler."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """How a handler asks for a missing copy.
+
+    Attributes:
+        table: copies in flight, one row per image.
+        table_arn: its ARN, known beforehand.
+        copier: the function that starts copies.
+        copier_arn: its ARN, known beforehand.
+    """
+
+    table: aws.dynamodb.Table
+    table_arn: str
+    copier: aws.lambda_.Function
+    copier_arn: str
+
+    def admission_policy(
+        self, region: Region, account: str, *, prefix: str, log_arn: str | None = None
+    ) -> policies.Policy:
+        """See ``image_mirror_policies.admission_policy``."""
+        return policies.admission_policy(
+            region,
+            account,
+            prefix=prefix,
+            table_arn=self.table_arn,
+            copier_arn=self.copier_arn,
+            log_arn=log_arn,
+        )
+
+
+def handler_variables(
+    settings: Settings, region: Region, registry: str, copies: Copies | None
+) -> dict[str, pulumi.Input[str]]:
+    """The environment of ``webhook.service``; empty values need not be set.
+
+    Args:
+        settings: of the stack.
+        region: of the stack.
+        registry: ``<ecr host>/<prefix>``.
+        copies: None where the registry's pull-through caches fill it.
+    """
+    mirror = settings.image_mirror
+    return {
+        "MIRROR_REGISTRY": registry,
+        "MIRROR_CACHED": " ".join(mirror.cached(region) or ()),
+        "MIRROR_TABLE": copies.table.name if copies else "",
+        "MIRROR_COPIER": copies.copier.name if copies else "",
+        "MIRROR_IN_FLIGHT_SECONDS": str(mirror.in_flight_minutes * 60) if copies else "",
+        "MIRROR_WHEN_ABSENT": mirror.when_absent,
+        "MIRROR_RULES": mirror.rules_json(),
+    }
+
+
+def handler_archive() -> pulumi.AssetArchive:
+    """The sources of the ``webhook`` package as a Lambda archive, and no byte code."""
+    return pulumi.AssetArchive(
+        {
+            f"webhook/{source.name}": pulumi.FileAsset(str(source))
+            for source in sorted(HANDLER_FOLDER.glob("*.py"))
+        }
+    )

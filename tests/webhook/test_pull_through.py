@@ -1,0 +1,108 @@
+"""Admission where ECR pulls by itself: cached registries are rewritten to, all others stay."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from webhook.admission import Copy, Policy, Presence, review
+from webhook.pull_through import PullThroughMirror
+from webhook.reference import parse
+from webhook.rules import Action, Rule, WhenAbsent
+from webhook.service import Environment, decision
+
+OWN = "111122223333.dkr.ecr.us-west-2.amazonaws.com/kubeflow"
+SHA = "sha256:" + "0123456789abcdef" * 4
+CACHED = ("public.ecr.aws", "quay.io", "registry.k8s.io")
+MIRROR = PullThroughMirror(CACHED)
+
+
+def body(image: str, **more: Any) -> dict[str, Any]:
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": image}]}}
+    inner = {"uid": "u", "operation": "CREATE", "namespace": "team", "object": pod, **more}
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": inner}
+
+
+def becomes(response: dict[str, Any], image: str) -> str:
+    if "patch" not in response:
+        return image
+    (change,) = json.loads(base64.b64decode(response["patch"]))
+    return change["value"]
+
+
+def judged(image: str, *rules: Rule, **more: Any) -> dict[str, Any]:
+    policy = Policy(registry=OWN, rules=rules)
+    return review(body(image, **more), policy, MIRROR)["response"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "quay.io/a/b:1",
+        f"quay.io/a/b@{SHA}",
+        f"registry.k8s.io/pause:3.10@{SHA}",
+        "public.ecr.aws/docker/library/redis:7",
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_an_image_of_a_cached_registry_is_rewritten_without_a_word(
+    image: str, dry_run: bool
+) -> None:
+    response = judged(image, dryRun=dry_run)
+    assert becomes(response, image) == f"{OWN}/{image}"
+    assert "warnings" not in response
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "python:3.12",
+        "gcr.io/a/b:1",
+        "nvcr.io/nvidia/cuda:12",
+        "quay.io:5000/a/b:1",
+        "sub.quay.io/a/b:1",
+        f"quay.io/{'a' * 200}:1",
+    ],
+)
+@pytest.mark.parametrize("when_absent", WhenAbsent)
+def test_every_other_image_stays_at_its_source_without_a_word(
+    image: str, when_absent: WhenAbsent
+) -> None:
+    always = Rule(action=Action.MIRROR, when_absent=when_absent)
+    response = judged(image, always)
+    assert response["allowed"] is True
+    assert becomes(response, image) == image
+    assert "warnings" not in response
+
+
+def test_rules_of_the_stack_come_first() -> None:
+    assert becomes(judged("quay.io/a/b:1", Rule(action=Action.KEEP)), "-") == "-"
+    refused = judged("gcr.io/a/b:1", Rule(action=Action.DENY, registries=("gcr.io",)))
+    assert refused["allowed"] is False
+
+
+def test_a_name_below_the_registry_that_no_cache_serves_is_told() -> None:
+    response = judged(f"{OWN}/gcr.io/a/b:1")
+    assert becomes(response, "-") == "-"
+    assert response["warnings"] == ["this account's registry does not serve gcr.io/a/b:1"]
+    assert "warnings" not in judged(f"{OWN}/quay.io/a/b:1")
+
+
+def test_only_plain_names_are_served() -> None:
+    assert MIRROR.ask(parse("quay.io/a/b:1"), start=True) == Copy(Presence.PRESENT)
+    assert MIRROR.ask(parse("gcr.io/a/b:1"), start=True) == Copy(Presence.NEVER)
+
+
+def test_the_handler_needs_neither_table_nor_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("a client was made")
+
+    monkeypatch.setattr(boto3, "client", refused)
+    told = Environment.read({"MIRROR_REGISTRY": OWN, "MIRROR_CACHED": " ".join(CACHED)})
+    assert told.cached == CACHED
+    response = decision(told)(body("quay.io/a/b:1"))["response"]
+    assert becomes(response, "") == f"{OWN}/quay.io/a/b:1"

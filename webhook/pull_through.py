@@ -1,0 +1,28 @@
+"""Where ECR pulls by itself: every image of a cached registry is there as soon as it is asked for.
+
+Nothing is asked, claimed or started, so this needs no right and no time; a pull that fails shows in
+the events of its pod, as it would at the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from webhook.admission import Copy, Presence
+from webhook.reference import Reference
+
+
+class PullThroughMirror:
+    """Answers ``admission.Mirror`` for a registry whose pull-through caches fill it.
+
+    Args:
+        registries: the hosts that have a cache; images of all others stay at their source.
+    """
+
+    def __init__(self, registries: Collection[str]) -> None:
+        self._registries = frozenset(registries)
+
+    def ask(self, source: Reference, *, start: bool) -> Copy:  # noqa: ARG002 - nothing to start
+        """See ``admission.Mirror.ask``: PRESENT or NEVER."""
+        served = source.pulled_through(self._registries)
+        return Copy(Presence.PRESENT if served else Presence.NEVER)
