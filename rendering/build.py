@@ -138,16 +138,6 @@ def _report(name: str, what: str, started: float) -> None:
     log.info("%s: %s after %.1f s", name, what, time.monotonic() - started)
 
 
-def crd_bundle(rendered: Rendered) -> tuple[str, Path]:
-    """The CRDs of a render as a file named by its content.
-
-    Returns:
-        The sha256 of the file, and the file: a JSON list of CRDs, sorted by name.
-    """
-    digest = write_crd_bundle(rendered.crds)
-    return digest, crd_bundle_path(digest)
-
-
 def write_crd_bundle(crds: Sequence[Mapping[str, Any]]) -> str:
     """Writes CRDs to the cache, content-addressed; returns the sha256 that names them."""
     content = cache.canonical_json(sorted(crds, key=lambda crd: crd["metadata"]["name"]))
@@ -161,14 +151,6 @@ def write_crd_bundle(crds: Sequence[Mapping[str, Any]]) -> str:
 def crd_bundle_path(digest: str) -> Path:
     """Where ``write_crd_bundle`` leaves the CRDs of this digest on this machine."""
     return cache.cache_folder("crds") / f"{digest}.json"
-
-
-def crd_digests(rendered: Rendered) -> dict[str, str]:
-    """Name of each CRD -> sha256 of its canonical JSON."""
-    return {
-        crd["metadata"]["name"]: cache.sha256_of(cache.canonical_json(crd))
-        for crd in sorted(rendered.crds, key=lambda crd: crd["metadata"]["name"])
-    }
 
 
 def _rendered(

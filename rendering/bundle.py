@@ -56,15 +56,6 @@ class Contents(_Strict):
     sources: tuple[Packed, ...]
 
 
-def is_bundle(path: Path) -> bool:
-    """Does the file begin as a bundle does? A damaged one may not."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_BLOCK).startswith(MANIFEST.encode() + b"\0")
-    except OSError:
-        return False
-
-
 def write(path: Path, contents: Contents, files: Mapping[str, Path]) -> None:
     """Writes a bundle; half of one is never seen.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from rendering import (
     RenderError,
     SourcesUnavailable,
     absent_sources_allowed,
-    crd_bundle,
-    crd_digests,
+    crd_bundle_path,
     journal,
     render,
     runtime_fields,
+    write_crd_bundle,
 )
 from rendering import build as build_module
 from tests.rendering.conftest import TinyProject
@@ -159,10 +160,9 @@ def test_the_journal_holds_each_render_once(tiny: TinyProject) -> None:
 
 def test_crds_are_a_file_named_by_its_content(tiny: TinyProject) -> None:
     rendered = tiny.render()
-    digest, path = crd_bundle(rendered)
-    assert path.name == f"{digest}.json"
+    path = crd_bundle_path(write_crd_bundle(rendered.crds))
+    assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
     assert json.loads(path.read_text()) == list(rendered.crds)
-    assert list(crd_digests(rendered)) == ["widgets.tiny.example"]
 
 
 def test_a_leak_stops_the_render_and_is_not_cached(tiny: TinyProject, own_cache: Path) -> None:
