@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.backend_policies import bucket_policy
 from components.region import Region
-from components.settings import ArtifactsSettings
+from components.settings_sections import ArtifactsSettings
 
 _UPLOAD_DAYS = 7
 

@@ -12,7 +12,7 @@ import pulumi_eks as eks
 
 from components.eks_policies import cluster_access_policy, secrets_key_policy
 from components.region import Region
-from components.settings import ClusterSettings
+from components.settings_sections import ClusterSettings
 
 _LOG_DAYS = 90
 _KEY_DELETION_DAYS = 30  # the longest: a lost key is a lost cluster

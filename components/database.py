@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.generated_secret import GeneratedSecret
 from components.kept_secret import KeptSecret, keep
-from components.settings import DatabaseSettings
+from components.settings_sections import DatabaseSettings
 
 PORT = 3306
 _USERNAME = "kubeflow"

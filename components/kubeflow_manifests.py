@@ -13,7 +13,8 @@ import pulumi_aws as aws
 from components.crds import CustomResourceDefinitions
 from components.generated_secret import BcryptHash, GeneratedSecret
 from components.kubernetes_objects import bind, register
-from components.settings import Settings, User
+from components.settings import Settings
+from components.settings_sections import User
 from rendering import Object, ObjectKey, Rendered
 
 _DEX_PASSWORDS = "dex-passwords"

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.address_plan import AddressPlan, carve
 from components.region import Region
-from components.settings import NetworkSettings
+from components.settings_sections import NetworkSettings
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 
 DISCOVERY_TAG = "karpenter.sh/discovery"

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.eks_policies import service_trust
 from components.region import Region
-from components.settings import NodeGroupSettings
+from components.settings_sections import NodeGroupSettings
 
 # The AMI family of AL2023 without accelerators; EKS picks the newest release when it creates or
 # rolls the group. AL2 ends with Kubernetes 1.32 (facts/karpenter-eks-china.md 1.2).

@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import yaml
 
-from components.region import Feature, Region
-
-if TYPE_CHECKING:
-    from components.settings import Settings
+from components.region import Region
+from components.settings_sections import Settings
 
 ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")
 """Instance families with Graviton processors (m6g, c7gn, g5g ...)."""
@@ -95,8 +93,3 @@ def releases(manifests: Path) -> Mapping[str, Release]:
             tuple(str(name) for name in pipelines.get("credentials") or ()),
         )
     return found
-
-
-def mirror_wanted(enabled: bool | None, region: Region) -> bool:
-    """Whether images are mirrored: as told, else where the registries are out of reach."""
-    return not region.has(Feature.INTERNET_REGISTRIES) if enabled is None else enabled

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from components.region import GPU_FAMILIES, Feature, Region, UnknownRegion
-from components.settings_facts import ARM_FAMILY, Facts, Release, Rules, mirror_wanted
+from components.settings_facts import ARM_FAMILY, Facts, Release, Rules
 from components.settings_sentences import full_key, listed, nearest, told
 from components.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 
@@ -169,7 +169,7 @@ def _mirror_reaches_the_registries(f: Facts) -> Iterator[str]:
             "start: set it to true or remove the line",
         )
     if mirror.build_region is None:
-        if mirror_wanted(mirror.enabled, here) and not Region.of(here.mirror_region).has(
+        if mirror.wanted(here) and not Region.of(here.mirror_region).has(
             Feature.INTERNET_REGISTRIES
         ):
             yield told(

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from components.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs, profile
-from components.settings import User, from_mapping
+from components.settings import from_mapping
+from components.settings_sections import User
 from rendering import ObjectKey, Rendered
 from tests.harness import MASKED, Recorded, Registered, run
 

@@ -10,7 +10,7 @@ import pytest
 
 from components.network import Network, NetworkArgs
 from components.region import Region
-from components.settings import NetworkSettings
+from components.settings_sections import NetworkSettings
 from tests.harness import REGIONS, Recorded, run
 
 VPC, SUBNET, TAG = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet", "aws:ec2/tag:Tag"

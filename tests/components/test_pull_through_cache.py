@@ -10,7 +10,8 @@ import pytest
 
 from components.pull_through_cache import node_pull_policy
 from components.region import Feature, Region, known_regions
-from components.settings import ImageMirrorSettings, SettingsError, from_mapping
+from components.settings import SettingsError, from_mapping
+from components.settings_sections import ImageMirrorSettings
 from components.upstream_registries import LONGEST_RULE_PREFIX, OPEN, WITH_LOGIN
 from rehearsal.clouds import ACCOUNT
 from tests.components.simulated_image_mirror import CACHED, NODES, stack
