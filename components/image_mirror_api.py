@@ -10,9 +10,9 @@ import pulumi
 import pulumi_aws as aws
 
 from components.generated_secret import GeneratedSecret
+from components.image_mirror_build import LOG_DAYS
 from components.region import Feature, Region
 
-LOG_DAYS = 30
 TIMEOUT_SECONDS = 5
 # Nothing here may tell the path, which is what keeps strangers out (docs.aws.amazon.com
 # apigateway/latest/developerguide/http-api-logging-variables.html).

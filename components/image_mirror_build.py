@@ -22,7 +22,8 @@ from components.settings import Settings
 # docs.aws.amazon.com/codebuild/latest/userguide/ec2-compute-images.html: Amazon Linux 2023 with
 # the AWS CLI, curl and Python; offered in every region that has CodeBuild on Linux.
 _BUILD_IMAGE = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
-_LOG_DAYS = 30
+LOG_DAYS = 30
+"""Of every log of the image mirror."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +174,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         log = aws.cloudwatch.LogGroup(
             f"{name}-log",
             name=group,
-            retention_in_days=_LOG_DAYS,
+            retention_in_days=LOG_DAYS,
             tags={**args.tags, "Name": group},
             opts=here,
         )

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import image_mirror_policies as policies
-from components.image_mirror_build import ImageMirrorBuild
+from components.image_mirror_build import LOG_DAYS, ImageMirrorBuild
 from components.image_mirror_handler import Copies, handler_archive, handler_variables
 from components.region import Region
 from components.settings import Settings
@@ -18,7 +18,6 @@ from components.settings import Settings
 _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
 _ARCHITECTURE = "x86_64"
-_LOG_DAYS = 30
 _NAME_LIMIT = 64  # of a Lambda function
 
 
@@ -172,7 +171,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         group = aws.cloudwatch.LogGroup(
             f"{name}-log",
             name=f"/aws/lambda/{function_name}",
-            retention_in_days=_LOG_DAYS,
+            retention_in_days=LOG_DAYS,
             tags={**args.tags, "Name": f"/aws/lambda/{function_name}"},
             opts=here,
         )

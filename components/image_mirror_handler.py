@@ -12,8 +12,7 @@ from components import image_mirror_policies as policies
 from components.region import Region
 from components.settings import Settings
 
-HANDLER_FOLDER = Path(__file__).resolve().parent.parent / "webhook"
-"""The sources of the handler."""
+_WEBHOOK = Path(__file__).resolve().parent.parent / "webhook"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +68,13 @@ def handler_variables(
     }
 
 
+def handler_sources() -> dict[str, Path]:
+    """The ``webhook`` package: name within an archive -> file; no byte code."""
+    return {f"webhook/{source.name}": source for source in sorted(_WEBHOOK.glob("*.py"))}
+
+
 def handler_archive() -> pulumi.AssetArchive:
-    """The sources of the ``webhook`` package as a Lambda archive, and no byte code."""
+    """The ``webhook`` package as a Lambda archive."""
     return pulumi.AssetArchive(
-        {
-            f"webhook/{source.name}": pulumi.FileAsset(str(source))
-            for source in sorted(HANDLER_FOLDER.glob("*.py"))
-        }
+        {name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()}
     )

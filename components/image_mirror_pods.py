@@ -14,7 +14,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_aws as aws
 
-from components.image_mirror_handler import HANDLER_FOLDER, Copies, handler_variables
+from components.image_mirror_handler import Copies, handler_sources, handler_variables
 from components.irsa import irsa_trust
 from components.kubernetes_objects import bind, register
 from components.region import Region
@@ -185,9 +185,9 @@ def handler_code() -> dict[str, Any]:
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
-        for source in sorted(HANDLER_FOLDER.glob("*.py")):
+        for name, source in handler_sources().items():
             # A time of its own would make equal sources differ.
-            entry = zipfile.ZipInfo(f"webhook/{source.name}", date_time=(1980, 1, 1, 0, 0, 0))
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             writer.writestr(entry, source.read_bytes(), zipfile.ZIP_DEFLATED)
     digest = hashlib.sha256(archive.getvalue()).hexdigest()[:10]
     return {

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from webhook.copy_job import variables
+from webhook.copy_job import overrides
 from webhook.mirror import EcrClient, error_code, is_there
 from webhook.reference import Reference, parse
 
@@ -144,10 +144,7 @@ class InventoryCopies:
         try:
             answer = self.builds.start_build(
                 projectName=self.project,
-                environmentVariablesOverride=[
-                    {"name": name, "value": value, "type": "PLAINTEXT"}
-                    for name, value in variables(batch, self.registry).items()
-                ],
+                environmentVariablesOverride=overrides(batch, self.registry),
                 # The project's own limits are meant for one image that a pod waits for.
                 timeoutInMinutesOverride=minutes,
                 queuedTimeoutInMinutesOverride=minutes,

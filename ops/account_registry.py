@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components.image_mirror_policies import lifecycle_policy
 from components.settings import Settings
 from ops.failures import Refused
+from webhook.copy_job import new_repository
 from webhook.mirror import error_code
 
 _PARALLEL = 8
@@ -110,42 +111,37 @@ class AccountRegistry:
         return [name for name in wanted if name not in existing]
 
     def _prepare_one(self, existing: Mapping[str, dict[str, Any]], name: str) -> None:
-        tags = [{"Key": key, "Value": text} for key, text in {**self.tags, "Name": name}.items()]
+        wanted = new_repository(name, {**self.tags, "Name": name})
         described = existing.get(name)
         if described is None:
             with _told("ecr:CreateRepository"):
-                described = self._create(name, tags)
-        self._mend(described, tags)
+                described = self._create(wanted)
+        self._mend(described, wanted)
 
-    def _create(self, name: str, tags: list[dict[str, str]]) -> dict[str, Any]:
+    def _create(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            made = self.ecr.create_repository(
-                repositoryName=name,
-                imageTagMutability="MUTABLE",
-                imageScanningConfiguration={"scanOnPush": True},
-                encryptionConfiguration={"encryptionType": "AES256"},
-                tags=tags,
-            )
-            return made["repository"]
+            return self.ecr.create_repository(**wanted)["repository"]
         except ClientError as refused:
             # The webhook's copier may have been faster.
             if error_code(refused) != "RepositoryAlreadyExistsException":
                 raise
-            return self.ecr.describe_repositories(repositoryNames=[name])["repositories"][0]
+            names = [wanted["repositoryName"]]
+            return self.ecr.describe_repositories(repositoryNames=names)["repositories"][0]
 
-    def _mend(self, described: Mapping[str, Any], tags: list[dict[str, str]]) -> None:
+    def _mend(self, described: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         name, arn = described["repositoryName"], described["repositoryArn"]
-        if described.get("imageTagMutability") != "MUTABLE":
+        tagging, scanning = wanted["imageTagMutability"], wanted["imageScanningConfiguration"]
+        if described.get("imageTagMutability") != tagging:
             with _told("ecr:PutImageTagMutability"):
-                self.ecr.put_image_tag_mutability(repositoryName=name, imageTagMutability="MUTABLE")
+                self.ecr.put_image_tag_mutability(repositoryName=name, imageTagMutability=tagging)
         if not described.get("imageScanningConfiguration", {}).get("scanOnPush"):
             with _told("ecr:PutImageScanningConfiguration"):
                 self.ecr.put_image_scanning_configuration(
-                    repositoryName=name, imageScanningConfiguration={"scanOnPush": True}
+                    repositoryName=name, imageScanningConfiguration=scanning
                 )
         with _told("ecr:ListTagsForResource"):
             present = self.ecr.list_tags_for_resource(resourceArn=arn)["tags"]
-        lacking = [tag for tag in tags if tag not in present]
+        lacking = [tag for tag in wanted["tags"] if tag not in present]
         if lacking:
             with _told("ecr:TagResource"):
                 self.ecr.tag_resource(resourceArn=arn, tags=lacking)

@@ -109,17 +109,17 @@ def review(body: object, policy: Policy, mirror: Mirror) -> dict[str, Any]:
         request has none; a transport turns that into HTTP 400, which the API server treats by the
         webhook's failurePolicy. A readable review is always answered, never raised upon.
     """
-    request = _mapping(_mapping(body).get("request"))
+    request = mapping(mapping(body).get("request"))
     uid = request.get("uid")
     if not isinstance(uid, str) or not uid:
         return refusal("", "the request has no AdmissionReview with a request.uid")
-    version = _mapping(body).get("apiVersion")
+    version = mapping(body).get("apiVersion")
     if version != _API_VERSION:
         spoken = repr(_short(version)) if isinstance(version, str) else "no version"
         return refusal(uid, f"this webhook speaks {_API_VERSION}, the request {spoken}")
     if request.get("operation") not in ("CREATE", "UPDATE"):
         return _response(uid, {"allowed": True})
-    pod = _mapping(request.get("object"))
+    pod = mapping(request.get("object"))
     if not isinstance(pod.get("spec"), Mapping):
         return refusal(uid, "the request has no pod in request.object")
     if _opted_out(pod):
@@ -141,7 +141,7 @@ def images_of(pod: Mapping[str, Any]) -> dict[str, str]:
 def _answer(
     pod: Mapping[str, Any], request: Mapping[str, Any], policy: Policy, mirror: Mirror
 ) -> dict[str, Any]:
-    settled = _images_by_owner(_mapping(request.get("oldObject")))
+    settled = _images_by_owner(mapping(request.get("oldObject")))
     namespace = request.get("namespace")
     where = namespace if isinstance(namespace, str) else ""
     dry_run = request.get("dryRun") is True
@@ -241,15 +241,15 @@ def _places(pod: Mapping[str, Any]) -> Iterator[_Place]:
 
 def _owned_places(pod: Mapping[str, Any]) -> Iterator[tuple[_Place, tuple[str, str]]]:
     """Each image with its owner (list name, item name), by which an update recognises it."""
-    spec = _mapping(pod.get("spec"))
+    spec = mapping(pod.get("spec"))
     for field in _CONTAINER_LISTS:
         for index, container in enumerate(_list(spec.get(field))):
-            image = _mapping(container).get("image")
+            image = mapping(container).get("image")
             if isinstance(image, str) and image:
                 owner = (field, _name(container))
                 yield _Place(f"/spec/{field}/{index}/image", image), owner
     for index, volume in enumerate(_list(spec.get("volumes"))):
-        image = _mapping(_mapping(volume).get("image")).get("reference")
+        image = mapping(mapping(volume).get("image")).get("reference")
         if isinstance(image, str) and image:
             owner = ("volumes", _name(volume))
             yield _Place(f"/spec/volumes/{index}/image/reference", image), owner
@@ -257,7 +257,7 @@ def _owned_places(pod: Mapping[str, Any]) -> Iterator[tuple[_Place, tuple[str, s
 
 def _name(item: object) -> str:
     # Nothing but text is a name, and what else stands there may be too deep or too long to write.
-    name = _mapping(item).get("name")
+    name = mapping(item).get("name")
     return name if isinstance(name, str) else ""
 
 
@@ -266,7 +266,7 @@ def _images_by_owner(pod: Mapping[str, Any]) -> dict[tuple[str, str], str]:
 
 
 def _opted_out(pod: Mapping[str, Any]) -> bool:
-    annotations = _mapping(_mapping(pod.get("metadata")).get("annotations"))
+    annotations = mapping(mapping(pod.get("metadata")).get("annotations"))
     return annotations.get(OPT_OUT) == "true" or _STATIC_POD in annotations
 
 
@@ -282,7 +282,8 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_WARNING else text[: _LONGEST_WARNING - 3] + "..."
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value, if it is a JSON object, else an empty one: a request may hold anything."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 

@@ -72,10 +72,7 @@ class CopyJob:
             self._ensure_repository(source)
             build = self.builds().start_build(
                 projectName=self.project,
-                environmentVariablesOverride=[
-                    {"name": name, "value": value, "type": "PLAINTEXT"}
-                    for name, value in variables([source], self.registry).items()
-                ],
+                environmentVariablesOverride=overrides([source], self.registry),
                 # CodeBuild itself answers a repeated token with the build it has already started.
                 idempotencyToken=_token(source),
             )
@@ -93,13 +90,7 @@ class CopyJob:
         prefix = self.registry.partition("/")[2]
         name = f"{prefix}/{source.mirrored_repository}"
         try:
-            self.ecr.create_repository(
-                repositoryName=name,
-                imageTagMutability="MUTABLE",
-                imageScanningConfiguration={"scanOnPush": True},
-                encryptionConfiguration={"encryptionType": "AES256"},
-                tags=[{"Key": key, "Value": value} for key, value in self.tags.items()],
-            )
+            self.ecr.create_repository(**new_repository(name, self.tags))
         except ClientError as refused:
             if error_code(refused) != "RepositoryAlreadyExistsException":
                 raise
@@ -115,6 +106,23 @@ def variables(sources: Iterable[Reference], registry: str) -> dict[str, str]:
             f"{source} {registry}/{source.mirrored_repository}:{target_tag(source)}"
             for source in sources
         )
+    }
+
+
+def overrides(sources: Iterable[Reference], registry: str) -> list[dict[str, str]]:
+    """``variables`` as CodeBuild's StartBuild takes them."""
+    told = variables(sources, registry)
+    return [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in told.items()]
+
+
+def new_repository(name: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    """ECR's CreateRepository request for copies, as ``components.image_repositories`` has them."""
+    return {
+        "repositoryName": name,
+        "imageTagMutability": "MUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": True},
+        "encryptionConfiguration": {"encryptionType": "AES256"},
+        "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
     }
 
 

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -172,7 +172,7 @@ def client(service: str, config: Config, **arguments: str) -> Any:
 
 def _summary(asked: object, response: Mapping[str, Any]) -> dict[str, Any]:
     """One log line per admission: of what a pod's author wrote, its name and images in warnings."""
-    request = _mapping(_mapping(asked).get("request"))
+    request = admission.mapping(admission.mapping(asked).get("request"))
     return {
         "uid": response["uid"],
         **{name: _word(request.get(name)) for name in ("namespace", "name", "operation")},
@@ -180,10 +180,6 @@ def _summary(asked: object, response: Mapping[str, Any]) -> dict[str, Any]:
         "patched": "patch" in response,
         "warnings": response.get("warnings", []),
     }
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def _word(value: object) -> str | None:
