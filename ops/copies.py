@@ -20,7 +20,6 @@ from ops.mirror_plan import State, Surveyed
 from ops.mirror_target import Target, opened
 from ops.mirroring import Run
 from ops.survey import survey, weigh
-from rendering import ImageUse
 from rendering.release import GoneImage
 
 INTERRUPTED = 130
@@ -79,7 +78,9 @@ def mirror(
         known = _gone(stack, failed)
     if failed:
         counted = f"{len(failed)} of {len(copies)} images cannot be copied:"
-        reasons = [f"  {source} {why}{known[source]}" for source, why in sorted(failed.items())]
+        reasons = [
+            f"  {source} {why}{known.get(source, '')}" for source, why in sorted(failed.items())
+        ]
         raise fail([counted, *reasons], FAILED)
 
 
@@ -169,13 +170,10 @@ def _verdict(each: Surveyed) -> str:
 
 def _gone(stack: str, sources: Iterable[str]) -> dict[str, str]:
     """What is known about images that could not be had, as more of the sentence."""
-    uses = [ImageUse(source, source, (), "feature") for source in sources]
-    gone = inventories.gone_of(choice.MANIFESTS / choice.settings_of(stack).release, uses)
+    gone = inventories.known_gone(choice.MANIFESTS / choice.settings_of(stack).release, sources)
     return {
-        use.source: f"; it is reported gone, push a copy {_instead(gone[use.source])} to the target"
-        if use.source in gone
-        else ""
-        for use in uses
+        source: f"; it is reported gone, push a copy {_instead(known)} to the target"
+        for source, known in gone.items()
     }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ops.failures import messages
 from ops.registry import DigestUnknown
+from ops.survey import several
 from rendering import lock as locks
 from rendering.lock import Lock
 from webhook.reference import Reference, parse
@@ -43,19 +43,20 @@ def fill(
         TextColumn("{task.fields[image]}"),
         console=messages,
     )
-    executor = ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="digest")
-    try:
-        with progress:
-            task = progress.add_task(f"digests of {lock.release}", total=len(open_ones), image="")
-            asked = {executor.submit(digest_of, parse(source)): source for source in open_ones}
-            for answer in as_completed(asked):
-                source = asked[answer]
-                try:
-                    lock = lock.filled({source: answer.result()})
-                    locks.write(folder, lock)
-                except DigestUnknown as unknown:
-                    failed[source] = str(unknown)
-                progress.update(task, advance=1, image=source)
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+
+    def one(source: str) -> str | DigestUnknown:
+        try:
+            return digest_of(parse(source))
+        except DigestUnknown as unknown:
+            return unknown
+
+    with progress:
+        task = progress.add_task(f"digests of {lock.release}", total=len(open_ones), image="")
+        for source, answer in several(open_ones, one, parallel):
+            if isinstance(answer, DigestUnknown):
+                failed[source] = str(answer)
+            else:
+                lock = lock.filled({source: answer})
+                locks.write(folder, lock)
+            progress.update(task, advance=1, image=source)
     return dict(sorted(failed.items()))

@@ -55,7 +55,8 @@ def list_(
         settings = choice.settings_of(stack)
         choice.use_bundle(bundle, choice.MANIFESTS / settings.release)
         uses = inventories.of_stack(settings)
-        gone = inventories.gone_of(choice.MANIFESTS / settings.release, uses)
+        sources = [use.source for use in uses]
+        gone = inventories.known_gone(choice.MANIFESTS / settings.release, sources)
     _print(uses, gone, format_)
     counts = Counter(use.needed for use in uses)
     messages.print(

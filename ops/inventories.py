@@ -53,11 +53,6 @@ def of_stack(settings: Settings) -> list[ImageUse]:
     ]
 
 
-def gone_of(folder: Path, uses: Iterable[ImageUse]) -> dict[str, GoneImage]:
-    """As ``known_gone``, for uses."""
-    return known_gone(folder, [use.source for use in uses])
-
-
 def known_gone(folder: Path, images: Iterable[str]) -> dict[str, GoneImage]:
     """Each of these images that is reported gone from its registry -> what is known of it.
 

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any, get_args
+from typing import Any
 
 from ops.failures import Refused
 from rendering import ImageUse
-from rendering.release import Needed
+from rendering.release import NEEDS, Needed
 from webhook.mirror import target_tag
 from webhook.reference import InvalidReference, Reference, parse
 
-_NEEDS: tuple[str, ...] = get_args(Needed)
 _ARROW = " -> "
 
 
@@ -228,7 +227,7 @@ def bytes_to_copy(due: Iterable[Surveyed]) -> int:
 def ordered(due: Iterable[Surveyed]) -> list[Surveyed]:
     """What the install needs first; within that the largest first, so that none is left alone."""
     return sorted(
-        due, key=lambda each: (_NEEDS.index(each.copy.needed), -each.bytes, str(each.copy))
+        due, key=lambda each: (NEEDS.index(each.copy.needed), -each.bytes, str(each.copy))
     )
 
 

@@ -17,22 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import StringConstraints, ValidationError
 
 from rendering.cache import file_sha256
 from rendering.checkout import SourceRejected
-from rendering.release import Commit, Name, Remote, Sha256
+from rendering.release import Commit, Name, Remote, Sha256, Strict
 
 SUFFIX = ".bundle.tar"
 MANIFEST = "bundle.json"
-_BLOCK = 512
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Packed(_Strict):
+class Packed(Strict):
     """One source in a bundle, and where it came from."""
 
     name: Name
@@ -47,7 +42,7 @@ class Packed(_Strict):
     """Bases of other repositories that are local in it."""
 
 
-class Contents(_Strict):
+class Contents(Strict):
     """``bundle.json``."""
 
     format: Literal[1] = 1

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from rendering import kustomize
-from rendering.cache import canonical_json, sha256_of
+from rendering.cache import canonical_json, file_sha256, sha256_of
 from rendering.objects import RenderError
 from rendering.release import Remote, Source, VersionRange
 
@@ -88,7 +88,7 @@ def files_digest(folder: Path) -> str:
         if path.is_symlink():
             digest.update(f"link {name} {path.readlink().as_posix()}\n".encode())
         elif path.is_file():
-            digest.update(f"file {name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+            digest.update(f"file {name} {file_sha256(path)}\n".encode())
     return digest.hexdigest()
 
 

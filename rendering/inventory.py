@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rendering.images import ImageUse, inventory
 from rendering.objects import Object
-from rendering.release import Needed, Release
+from rendering.release import NEEDS, Needed, Release
 from webhook.reference import parse
 
 _RULES: tuple[tuple[re.Pattern[str], Needed], ...] = (
@@ -25,7 +25,6 @@ _RULES: tuple[tuple[re.Pattern[str], Needed], ...] = (
     # Katib offers these templates to people who write their first experiment.
     (re.compile(r"ConfigMap [^#]*/trial-templates#.*"), "example"),
 )
-_STRENGTH: tuple[Needed, ...] = ("install", "feature", "example")
 
 _FLOATING_TAG = re.compile(
     r"(?:latest|nightly)(?:-[a-z]+)*|main|master|head|dev|devel|edge|canary|snapshot", re.IGNORECASE
@@ -77,7 +76,7 @@ def merged(uses: Mapping[str, ImageUse], more: ImageUse) -> dict[str, ImageUse]:
 
 def strongest(needs: Iterable[Needed]) -> Needed:
     """install before feature before example."""
-    return min(needs, key=_STRENGTH.index)
+    return min(needs, key=NEEDS.index)
 
 
 def floating(source: str) -> str | None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import StringConstraints, ValidationError
 
 from rendering.cache import write_atomically
 from rendering.images import ImageUse
 from rendering.objects import RenderError
-from rendering.release import Needed, problems
+from rendering.release import Needed, Strict, problems
 from webhook.reference import parse
 
 NAME = "images.lock"
@@ -34,11 +34,7 @@ class LockInvalid(RenderError):
     """``images.lock`` is missing or unreadable."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LockedImage(_Strict):
+class LockedImage(Strict):
     """A line of the lock."""
 
     source: str
@@ -59,7 +55,7 @@ class LockedImage(_Strict):
         )
 
 
-class Lock(_Strict):
+class Lock(Strict):
     """The images of one release folder, sorted by source."""
 
     release: str

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rendering import bundle, checkout, sources
 from rendering.bundle import Contents, Packed
+from rendering.cache import file_sha256
 from rendering.checkout import SourceRejected
 from rendering.objects import RenderError
 from rendering.release import Release, Source, load
@@ -121,7 +122,7 @@ def _pack_clone(source: Source, project: Path, bundles: Path | None, file: Path)
 
 
 def _entry(source: Source, name: str, file: Path, of_git: bool) -> Packed:
-    digest = bundle.file_sha256(file)
+    digest = file_sha256(file)
     return Packed(
         name=source.name,
         file=name,

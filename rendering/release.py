@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from rendering.cache import file_sha256
 from rendering.objects import RenderError
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -29,17 +30,21 @@ Inside = Annotated[str, StringConstraints(pattern=r"^\w[\w-]*(\.[\w-]+)*(/[\w-]+
 """A path below a folder: relative, and without a way up."""
 Needed = Literal["install", "feature", "example"]
 """Why an image is pulled: to install the platform, when a feature is used, by an example."""
+NEEDS: tuple[Needed, ...] = get_args(Needed)
+"""The strongest first."""
 
 
 class ReleaseInvalid(RenderError):
     """``release.yaml`` is missing, unreadable or says something it cannot say."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A file of ours: an unknown key in it is a mistake."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class VersionRange(_Strict):
+class VersionRange(Strict):
     """Both ends are included; a missing end is open."""
 
     min: Version | None = None
@@ -58,7 +63,7 @@ class VersionRange(_Strict):
         )
 
 
-class Remote(_Strict):
+class Remote(Strict):
     """A base in another repository that a source names by URL; a clone gets it as files.
 
     A release asset (one file that a project uploaded) is not in git: ``asset`` is its URL, ``base``
@@ -82,7 +87,7 @@ class Remote(_Strict):
         return self
 
 
-class Source(_Strict):
+class Source(Strict):
     """An upstream repository at a ref, as a verified archive or a verified commit."""
 
     name: Name
@@ -114,7 +119,7 @@ class Source(_Strict):
         return bool(self.repository and self.ref and self.commit)
 
 
-class CopiedFiles(_Strict):
+class CopiedFiles(Strict):
     """Files or folders of a source, copied into the work copy of the folder before the build."""
 
     source: Name
@@ -122,12 +127,12 @@ class CopiedFiles(_Strict):
     to: str
 
 
-class Pipelines(_Strict):
+class Pipelines(Strict):
     version: Version
     credentials: tuple[str, ...] = ()
 
 
-class CodeImage(_Strict):
+class CodeImage(Strict):
     """An image the platform can pull although no object names it: it stands in a program's code."""
 
     image: str
@@ -136,7 +141,7 @@ class CodeImage(_Strict):
     """Which program names it, and the source of that knowledge."""
 
 
-class GoneImage(_Strict):
+class GoneImage(Strict):
     """An image of upstream's that its registry is reported to serve no more."""
 
     image: str
@@ -150,7 +155,7 @@ class GoneImage(_Strict):
         return fnmatchcase(image, self.image)
 
 
-class Release(_Strict):
+class Release(Strict):
     name: str
     kubernetes: VersionRange = VersionRange()
     unserved: dict[Version, dict[str, tuple[str, ...]]] = Field(
@@ -238,6 +243,6 @@ def folder_digest(folder: Path) -> str:
         if path.name in MADE_FROM_RENDERS or "__pycache__" in path.parts:
             continue
         if path.is_file():
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = file_sha256(path)
             digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return digest.hexdigest()
