@@ -67,12 +67,14 @@ class ImageMirrorBuildArgs:
 
 
 class ImageMirrorBuild(pulumi.ComponentResource):
-    """A CodeBuild project, its role and log, and the key pairs where partitions differ.
+    """A CodeBuild project, its role and log, the table of copies, and keys between partitions.
 
     Attributes:
         region: where the project is.
         project_name: the project, started for one image or several.
         project_arn: its ARN, in the build region's partition.
+        table: one row per copy under way or done, in the stack's own region.
+        table_name, table_arn: of it, known before it is made.
         start_secret_name: the secret in the stack's own region with a key that may start the
             project; empty where the stack's own roles may.
         start_secret_arn: its ARN; None likewise.
@@ -81,6 +83,9 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     region: Region
     project_name: str
     project_arn: str
+    table: aws.dynamodb.Table
+    table_name: str
+    table_arn: str
     start_secret_name: str
     start_secret_arn: pulumi.Output[str] | None
 
@@ -95,6 +100,11 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         self.project_arn = args.build_region.arn(
             "codebuild", f"project/{self.project_name}", account=args.build_account_id
         )
+        self.table_name = f"{cluster}-image-copies"
+        self.table_arn = args.region.arn(
+            "dynamodb", f"table/{self.table_name}", account=args.account_id
+        )
+        self.table = self._table(name, args)
         crossing = args.build_region.partition != args.region.partition
         push_secret = self._push_key(name, args) if crossing else None
         self._project(name, args, push_secret)
@@ -104,12 +114,29 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             self.start_secret_arn = self._start_key(name, args)
         self.register_outputs({"project_arn": self.project_arn})
 
+    def _table(self, name: str, args: ImageMirrorBuildArgs) -> aws.dynamodb.Table:
+        """Admissions claim a copy in it, builds write down how it went; rows end by themselves."""
+        return aws.dynamodb.Table(
+            f"{name}-copies",
+            name=self.table_name,
+            billing_mode="PAY_PER_REQUEST",
+            hash_key="image",
+            attributes=[{"name": "image", "type": "S"}],
+            ttl={"attribute_name": "expires", "enabled": True},
+            server_side_encryption={"enabled": True},
+            tags={**args.tags, "Name": self.table_name},
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+
     def _push_key(self, name: str, args: ImageMirrorBuildArgs) -> aws.secretsmanager.Secret:
         """The build side's secret: a key of the stack's side that may push below the prefix."""
         return self._key_in_secret(
             f"{name}-push",
             policies.push_policy(
-                args.region, args.account_id, args.settings.image_mirror.repository_prefix
+                args.region,
+                args.account_id,
+                prefix=args.settings.image_mirror.repository_prefix,
+                table_arn=self.table_arn,
             ),
             secret_name=f"{args.settings.image_mirror.credentials_secret}/{args.region.name}",
             tags=args.tags,
@@ -197,6 +224,9 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "TARGET_REGISTRY": args.registry,
             "TARGET_REGION": args.region.name,
             "CREDENTIALS_SECRET": push_secret.name if push_secret else "",
+            "PLATFORM": args.settings.image_mirror.platform or "",
+            "TABLE": self.table_name,
+            "FOLLOW_SECONDS": str(args.settings.image_mirror.follow_hours * 3600),
         }
         aws.codebuild.Project(
             f"{name}-project",
@@ -233,7 +263,9 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         log_arn = args.build_region.arn("logs", f"log-group:{group}", account=args.build_account_id)
         if push_secret is None:
             prefix = args.settings.image_mirror.repository_prefix
-            push = policies.push_statements(args.region, args.account_id, prefix)
+            push = policies.push_statements(
+                args.region, args.account_id, prefix=prefix, table_arn=self.table_arn
+            )
             return json.dumps(policies.build_policy(log_arn=log_arn, secret_arn=None, push=push))
         return push_secret.arn.apply(
             lambda arn: json.dumps(policies.build_policy(log_arn=log_arn, secret_arn=arn))

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 
+from webhook import claims
+
 CRANE_VERSION = "v0.20.3"
 CRANE_SHA256 = "36c67a932f489b3f2724b64af90b599a8ef2aa7b004872597373c0ad694dc059"
 _CRANE_URL = (
@@ -81,13 +83,13 @@ reason() {
 }
 """
 
-# Keys live in the subshell of log_in only: the copy itself runs without them, and none is printed.
-_LOG_IN = r"""
+# Keys live in the subshell of as_target only: crane runs without them, and none is printed.
+_AS_TARGET = r"""
 read_keys='import json, sys
 keys = json.load(sys.stdin)
 print(keys["accessKeyId"], keys["secretAccessKey"])'
 
-log_in() (
+as_target() (
   set -euo pipefail
   if [ -n "${CREDENTIALS_SECRET:-}" ]; then
     keys=$(aws secretsmanager get-secret-value --secret-id "$CREDENTIALS_SECRET" \
@@ -100,9 +102,50 @@ log_in() (
     export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
     unset keys AWS_SESSION_TOKEN AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
   fi
-  aws ecr get-login-password --region "$TARGET_REGION" |
-    crane auth login "${TARGET_REGISTRY%%/*}" --username AWS --password-stdin
+  aws "$@" --region "$TARGET_REGION"
 )
+
+log_in() {
+  as_target ecr get-login-password |
+    crane auth login "${TARGET_REGISTRY%%/*}" --username AWS --password-stdin
+}
+"""
+
+# How long a row of a copy stays whose source nobody looks at again.
+_REMEMBERED_SECONDS = 86400
+
+# What admissions read (webhook.claims). A build that cannot tell them has still copied: its claim
+# then ends by itself.
+_TELL = f"""
+row='import json, os, sys, time
+outcome, image, detail = sys.argv[1:]
+now, follow = int(time.time()), int(os.environ.get("FOLLOW_SECONDS") or 0)
+expression, values = dict(
+    ok=("{claims.COPIED}", {{
+        ":digest": dict(S=detail),
+        ":end": dict(N=str(now + (follow or {_REMEMBERED_SECONDS}))),
+    }}),
+    failed=("{claims.FAILED}", {{
+        ":reason": dict(S=detail[:{claims.LONGEST_REASON}]),
+        ":now": dict(N=str(now)),
+        ":first": dict(N="{claims.RETRY_SECONDS}"),
+    }}),
+)[outcome]
+print(json.dumps(dict(
+    TableName=os.environ["TABLE"],
+    Key=dict(image=dict(S=image)),
+    UpdateExpression=expression,
+    ExpressionAttributeValues=values,
+)))'
+
+tell() {{
+  echo "$*"
+  [ -n "${{TABLE:-}}" ] || return 0
+  local request
+  request=$(python3 -c "$row" "$1" "$2" "${{*:3}}") &&
+    as_target dynamodb update-item --cli-input-json "$request" >&2 ||
+    echo "the table $TABLE was not told about $2" >&2
+}}
 """
 
 # errexit does not reach into a function whose status is looked at: each step says what it does
@@ -136,16 +179,16 @@ copy() {
 
 if ! attempt log_in; then
   for source in "${sources[@]}"; do
-    echo "failed $source no login to $TARGET_REGISTRY: $(reason)"
+    tell failed "$source" "no login to $TARGET_REGISTRY: $(reason)"
   done
   exit 1
 fi
 failed=0
 for place in "${!sources[@]}"; do
   if digest=$(copy "${sources[place]}" "${targets[place]}"); then
-    echo "ok ${sources[place]} $digest"
+    tell ok "${sources[place]}" "$digest"
   else
-    echo "failed ${sources[place]} $(reason)"
+    tell failed "${sources[place]}" "$(reason)"
     failed=1
   fi
 done
@@ -164,12 +207,13 @@ def copy_script() -> str:
     Environment: ``IMAGES``, a line ``source target`` for each, with a tag or digest;
     ``TARGET_REGISTRY`` (nothing outside it is written), ``TARGET_REGION``, ``CREDENTIALS_SECRET``
     (empty: the build's own role pushes), ``PLATFORM`` (``linux/amd64``: of an index with a tag only
-    this image; empty: all), ``RETRY_SECONDS`` (5).
+    this image; empty: all), ``TABLE`` (is told how each image went; empty: none is),
+    ``FOLLOW_SECONDS`` (after which a tag's source is looked at again), ``RETRY_SECONDS`` (5).
     Output: for each image ``ok <source> <digest>`` or ``failed <source> <reason>``; how it goes
     along is on standard error.
     Exit status: 0 all copied or already there, 1 some failed, 2 refused, and nothing copied.
     """
-    parts = ("set -euo pipefail", _PAIRS, _ATTEMPT, _LOG_IN, _COPY)
+    parts = ("set -euo pipefail", _PAIRS, _ATTEMPT, _AS_TARGET, _TELL, _COPY)
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

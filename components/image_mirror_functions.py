@@ -48,7 +48,7 @@ class ImageMirrorFunctionsArgs:
 
 
 class ImageMirrorFunctions(pulumi.ComponentResource):
-    """``copier`` and its table where images are copied, ``admission`` where API Gateway asks it.
+    """``copier`` where images are copied, ``admission`` where API Gateway asks it.
 
     The copier is a function of its own so that an admission never waits for another region and
     what faces the network holds no key.
@@ -70,22 +70,8 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         self.register_outputs({"admission": self.admission.arn if self.admission else None})
 
     def _copies(self, name: str, args: ImageMirrorFunctionsArgs, build: ImageMirrorBuild) -> Copies:
-        """The table holds one row per image in flight, removed by its own expiry."""
         cluster, region, account = args.settings.cluster.name, args.region, args.account_id
         prefix = args.settings.image_mirror.repository_prefix
-        table_name = f"{cluster}-image-copies"
-        table_arn = region.arn("dynamodb", f"table/{table_name}", account=account)
-        table = aws.dynamodb.Table(
-            f"{name}-in-flight",
-            name=table_name,
-            billing_mode="PAY_PER_REQUEST",
-            hash_key="image",
-            attributes=[{"name": "image", "type": "S"}],
-            ttl={"attribute_name": "expires", "enabled": True},
-            server_side_encryption={"enabled": True},
-            tags={**args.tags, "Name": table_name},
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-        )
         copier_name = _function_name(cluster, "image-copier")
         copier = self._function(
             f"{name}-copier",
@@ -95,7 +81,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             timeout=90,
             environment={
                 "MIRROR_REGISTRY": args.registry,
-                "MIRROR_TABLE": table.name,
+                "MIRROR_TABLE": build.table.name,
                 "MIRROR_IN_FLIGHT_SECONDS": str(args.settings.image_mirror.in_flight_minutes * 60),
                 "MIRROR_PROJECT": build.project_name,
                 "MIRROR_BUILD_REGION": build.region.name,
@@ -109,7 +95,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                         region,
                         account,
                         prefix=prefix,
-                        table_arn=table_arn,
+                        table_arn=build.table_arn,
                         log_arn=_log_arn(args, copier_name),
                         project_arn=None if secret_arn else build.project_arn,
                         secret_arn=secret_arn,
@@ -125,8 +111,8 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         return Copies(
-            table=table,
-            table_arn=table_arn,
+            table=build.table,
+            table_arn=build.table_arn,
             copier=copier,
             copier_arn=region.arn("lambda", f"function:{copier_name}", account=account),
         )

@@ -63,6 +63,7 @@ def handler_variables(
         "MIRROR_TABLE": copies.table.name if copies else "",
         "MIRROR_COPIER": copies.copier.name if copies else "",
         "MIRROR_IN_FLIGHT_SECONDS": str(mirror.in_flight_minutes * 60) if copies else "",
+        "MIRROR_FOLLOW_SECONDS": str(mirror.follow_hours * 3600) if copies else "",
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
     }

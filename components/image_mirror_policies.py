@@ -161,16 +161,19 @@ def start_build_statements(project_arn: str) -> list[dict[str, Any]]:
     return [_allow(("codebuild:StartBuild",), project_arn), *denied]
 
 
-def push_policy(region: Region, account: str, prefix: str) -> Policy:
-    """Push images below one prefix; create and delete nothing else."""
-    return _document(*push_statements(region, account, prefix))
+def push_policy(region: Region, account: str, *, prefix: str, table_arn: str) -> Policy:
+    """Push images below one prefix and write down how it went; create and delete nothing else."""
+    return _document(*push_statements(region, account, prefix=prefix, table_arn=table_arn))
 
 
-def push_statements(region: Region, account: str, prefix: str) -> list[dict[str, Any]]:
+def push_statements(
+    region: Region, account: str, *, prefix: str, table_arn: str
+) -> list[dict[str, Any]]:
     """See ``push_policy``."""
     return [
         _allow(("ecr:GetAuthorizationToken",), "*"),
         _allow(_PUSH, repositories(region, account, prefix)),
+        _allow(("dynamodb:UpdateItem",), table_arn),
     ]
 
 

@@ -13,7 +13,7 @@ from components.image_mirror_api import TIMEOUT_SECONDS, ImageMirrorApi, ImageMi
 from components.image_mirror_build import BuildSide, ImageMirrorBuild, ImageMirrorBuildArgs
 from components.image_mirror_functions import ImageMirrorFunctions, ImageMirrorFunctionsArgs
 from components.image_mirror_pods import ImageMirrorPods, ImageMirrorPodsArgs
-from components.image_repositories import ImageRepositories, ImageRepositoriesArgs
+from components.image_repositories import ImageRepositories
 from components.mirrored_images import MirroredImages
 from components.pull_through_cache import PullThroughCache, PullThroughCacheArgs
 from components.region import Region
@@ -119,11 +119,14 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
     ) -> tuple[ImageMirrorBuild, Sequence[pulumi.Resource]]:
         """What copies images, and the copies that pods wait for."""
         here = pulumi.ResourceOptions(parent=self)
-        prefix = args.settings.image_mirror.repository_prefix
         repositories = ImageRepositories(
             f"{name}-repositories",
-            ImageRepositoriesArgs(prefix=prefix, images=args.images, tags=args.tags),
-            here,
+            images=args.images,
+            registry=registry,
+            region=args.region.name,
+            tags=args.tags,
+            endpoints=args.settings.endpoints,
+            opts=here,
         )
         build = ImageMirrorBuild(
             f"{name}-build",
@@ -158,9 +161,10 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             registry=settings.image_mirror.registry(args.region, args.account_id),
             region=args.region.name,
             project=build.project_name,
+            table=build.table_name,
             build_region=build.region.name,
             build_profile=settings.image_mirror.build_profile if crossing else "",
-            ecr_endpoint=settings.endpoints.get("ecr", ""),
+            endpoints=settings.endpoints,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(needed)),
         )
 

@@ -1,79 +1,123 @@
-"""One ECR repository for each image the platform is known to pull."""
+"""The ECR repositories of every image the platform is known to pull, as one resource."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pulumi
-import pulumi_aws as aws
+from pulumi.dynamic import (
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
 
+from components.ecr_repositories import copied_to, mutability
 from components.image_mirror_policies import lifecycle_policy
-from webhook.reference import parse
+
+if TYPE_CHECKING:
+    from components.ecr_repositories import EcrRepositories
+
+_COMPARED = ("repositories", "tags", "lifecycle")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageRepositoriesArgs:
-    """Arguments of ``ImageRepositories``.
+class ImageRepositoriesProvider(ResourceProvider):
+    """Makes and mends; what an update no longer names stays until the end, for pods still run."""
 
-    Attributes:
-        prefix: the account's own prefix of every repository.
-        images: source images; several tags of one image share a repository.
+    # The pickled provider is a reference to this class and captures no secret.
+    serialize_as_secret_always = False
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        _registry(props).prepare(props["repositories"])
+        return CreateResult(id_=props["registry"], outs=_with_kept(props, {}))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        _registry(_news).prepare(_news["repositories"])
+        return UpdateResult(outs=_with_kept(_news, _olds))
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        _registry(_props).delete(_props["kept"])
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        existing = _registry(props).existing()
+        there = {name: how for name, how in props["repositories"].items() if name in existing}
+        return ReadResult(id_=id_, outs={**props, "repositories": there})
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        moved = _olds.get("registry") != _news.get("registry")
+        changed = any(_olds.get(key) != _news.get(key) for key in _COMPARED)
+        return DiffResult(changes=moved or changed, replaces=["registry"] if moved else [])
+
+
+def _with_kept(news: dict[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
+    return {**news, "kept": sorted({*olds.get("kept", ()), *news["repositories"]})}
+
+
+def _registry(props: Mapping[str, Any]) -> EcrRepositories:
+    # Imported here: only a change asks AWS, never a preview.
+    import boto3
+    from botocore.config import Config
+
+    from components.ecr_repositories import PARALLEL, EcrRepositories
+
+    session: Any = boto3.Session(region_name=props["region"])
+    ecr = session.client(
+        "ecr",
+        endpoint_url=props["endpoints"].get("ecr") or None,
+        config=Config(
+            retries={"mode": "adaptive", "total_max_attempts": 10}, max_pool_connections=PARALLEL
+        ),
+    )
+    wanted, found = props["registry"].partition(".")[0], ecr.describe_registry()["registryId"]
+    if wanted != found:
+        raise ValueError(
+            f"the credentials are of account {found} and the images belong to {wanted}: choose "
+            "another AWS_PROFILE"
+        )
+    return EcrRepositories(ecr, props["tags"])
+
+
+class ImageRepositories(Resource, name="ImageRepositories"):
+    """Makes: ECR repositories, scanned on push, encrypted, swept, tagged; no tag moves needlessly.
+
+    Those that exist already, because the webhook or `./kf images mirror` made them, are mended.
+    A destroy deletes all it ever named, with their images: they are copies. Repositories of images
+    that only users bring are made by the mirror itself (``webhook.copy_job``) and are not among
+    them.
+
+    Args:
+        images: sources; several of one repository share it.
+        registry: ``<ecr host>/<prefix>``; another one is another resource.
+        region: of the registry.
         tags: AWS tags.
-        force_delete: whether ``destroy`` also deletes the images in them (they are only copies).
+        endpoints: of services, in place of AWS's own addresses.
     """
-
-    prefix: str
-    images: Sequence[str]
-    tags: Mapping[str, str]
-    force_delete: bool = True
-
-
-class ImageRepositories(pulumi.ComponentResource):
-    """ECR repositories, scanned on push and encrypted, each with the lifecycle rule of the mirror.
-
-    Tags stay mutable: a mirror must follow an upstream tag that moves (``latest``, ``3.9``); what
-    must not move is pulled by digest. Repositories of images that only users bring are made by the
-    mirror itself (``webhook.copy_job``) with the same settings.
-    """
-
-    names: tuple[str, ...]
-    """The repositories, with prefix, sorted."""
 
     def __init__(
         self,
         name: str,
-        args: ImageRepositoriesArgs,
+        *,
+        images: Sequence[str],
+        registry: str,
+        region: str,
+        tags: Mapping[str, str],
+        endpoints: Mapping[str, str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("kubeflow:platform:ImageRepositories", name, None, opts)
-        sources = mirrored_repositories(args.images)
-        self.names = tuple(f"{args.prefix}/{source}" for source in sources)
-        for source, full_name in zip(sources, self.names, strict=True):
-            repository = aws.ecr.Repository(
-                f"{name}-{source}",
-                name=full_name,
-                image_tag_mutability="MUTABLE",
-                image_scanning_configuration={"scan_on_push": True},
-                encryption_configurations=[{"encryption_type": "AES256"}],
-                force_delete=args.force_delete,
-                tags={**args.tags, "Name": full_name},
-                # The mirror may have made it first, and a name is free only after its deletion.
-                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-            )
-            aws.ecr.LifecyclePolicy(
-                f"{name}-{source}",
-                repository=repository.name,
-                policy=pulumi.Output.json_dumps(lifecycle_policy()),
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-        self.register_outputs({"names": list(self.names)})
-
-
-def mirrored_repositories(images: Iterable[str]) -> list[str]:
-    """The distinct repositories (without prefix) that hold the copies of ``images``, sorted.
-
-    Images of a private ECR registry need no copy. Raises InvalidReference for what is no image.
-    """
-    sources = (parse(image) for image in images)
-    return sorted({source.mirrored_repository for source in sources if not source.ecr_region})
+        super().__init__(
+            ImageRepositoriesProvider(),
+            name,
+            {
+                "repositories": mutability(copied_to(images, registry.partition("/")[2])),
+                "registry": registry,
+                "region": region,
+                "tags": dict(tags),
+                "lifecycle": json.dumps(lifecycle_policy()),
+                "endpoints": dict(endpoints or {}),
+            },
+            opts,
+        )

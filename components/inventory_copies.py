@@ -16,8 +16,9 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from webhook.claims import error_code, reason_of
 from webhook.copy_job import overrides
-from webhook.mirror import EcrClient, error_code, is_there
+from webhook.mirror import EcrClient, is_there
 from webhook.reference import Reference, parse
 
 PARALLEL_BUILDS = 20
@@ -58,6 +59,8 @@ class InventoryCopies:
         builds: client of the build region.
         project: CodeBuild project that copies images.
         registry: ``<ecr host>/<prefix>``.
+        told: why the last copy of an image failed, as its build wrote it down; empty: nothing is
+            known.
         say: gets a line whenever something has changed.
     """
 
@@ -65,6 +68,7 @@ class InventoryCopies:
     builds: BuildClient
     project: str
     registry: str
+    told: Callable[[str], str]
     say: Callable[[str], None]
     poll_seconds: float = POLL_SECONDS
     most_seconds: float = MOST_SECONDS
@@ -169,10 +173,36 @@ class InventoryCopies:
         ]
 
     def _ended(self, batch: Sequence[Reference], build: dict[str, Any]) -> None:
-        succeeded = build["buildStatus"] == "SUCCEEDED"
-        reason = f"build {build['id']} succeeded and left no image" if succeeded else _reason(build)
-        missing = [source for source in batch if not self._is_there(source)]
-        self._failed |= {str(source): reason for source in missing}
+        for source in batch:
+            if not self._is_there(source):
+                self._failed[str(source)] = self._why(source, build)
+
+    def _why(self, source: Reference, build: dict[str, Any]) -> str:
+        match build["buildStatus"]:
+            case "SUCCEEDED":
+                return f"build {build['id']} succeeded and left no image"
+            case "FAILED":  # at its end, so that it has written a reason for each image
+                return self.told(str(source)) or _reason(build)
+            case _:
+                return _reason(build)
+
+
+def written_reasons(table: Any, name: str) -> Callable[[str], str]:
+    """``told`` of the table of copies; what cannot be asked is not known.
+
+    Args:
+        table: boto3's DynamoDB client.
+        name: of the table.
+    """
+
+    def told(image: str) -> str:
+        try:
+            answer = table.get_item(TableName=name, Key={"image": {"S": image}})
+        except (ClientError, BotoCoreError):
+            return ""
+        return reason_of(answer.get("Item") or {})
+
+    return told
 
 
 def _reason(build: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -35,21 +35,23 @@ def _copy(props: dict[str, Any]) -> None:
     import boto3
     from botocore.config import Config
 
-    from components.inventory_copies import InventoryCopies
+    from components.inventory_copies import InventoryCopies, written_reasons
 
     patient = Config(retries={"mode": "adaptive", "total_max_attempts": 10})
     builder: Any = boto3.Session(profile_name=props["buildProfile"] or None)
-    ecr: Any = boto3.client(  # pyright: ignore[reportUnknownMemberType]
-        "ecr",
-        region_name=props["region"],
-        endpoint_url=props["ecrEndpoint"] or None,
-        config=patient,
-    )
+    here: Any = boto3.Session(region_name=props["region"])
+
+    def client(service: str) -> Any:
+        return here.client(
+            service, endpoint_url=props["endpoints"].get(service) or None, config=patient
+        )
+
     InventoryCopies(
-        ecr=ecr,
+        ecr=client("ecr"),
         builds=builder.client("codebuild", region_name=props["buildRegion"], config=patient),
         project=props["project"],
         registry=props["registry"],
+        told=written_reasons(client("dynamodb"), props["table"]),
         say=_say,
     ).run(props["images"])
 
@@ -68,9 +70,10 @@ class MirroredImages(Resource, name="MirroredImages"):
         registry: ``<ecr host>/<prefix>``; the repositories must exist.
         region: of the registry.
         project: the CodeBuild project that copies.
+        table: where its builds write down how each copy went.
         build_region: its region.
         build_profile: AWS profile that may start it; empty: the one of the deployment.
-        ecr_endpoint: in place of AWS's own address; empty: none.
+        endpoints: of services, in place of AWS's own addresses.
     """
 
     def __init__(
@@ -81,9 +84,10 @@ class MirroredImages(Resource, name="MirroredImages"):
         registry: str,
         region: str,
         project: str,
+        table: str,
         build_region: str,
         build_profile: str = "",
-        ecr_endpoint: str = "",
+        endpoints: Mapping[str, str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(
@@ -94,9 +98,10 @@ class MirroredImages(Resource, name="MirroredImages"):
                 "registry": registry,
                 "region": region,
                 "project": project,
+                "table": table,
                 "buildRegion": build_region,
                 "buildProfile": build_profile,
-                "ecrEndpoint": ecr_endpoint,
+                "endpoints": dict(endpoints or {}),
             },
             opts,
         )

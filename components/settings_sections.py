@@ -123,8 +123,10 @@ class ImageMirrorSettings(_Section):
 
     ``build_profile`` names the AWS profile of ``build_region`` where that is another partition.
     ``inventory_first``: every known image is copied before anything that runs pods. ``transport``
-    None: pods where an API Gateway would need a filing with the authorities. ``rules`` are tried
-    in their order; an empty list of patterns covers everything. ``upstream_credentials``: registry
+    None: pods where an API Gateway would need a filing with the authorities. ``platform`` None: all
+    platforms of an image are copied. ``follow_hours``: how old the copy of a tag may be until its
+    source is looked at again, when a pod asks for it; 0: as old as it gets. ``rules`` are tried in
+    their order; an empty list of patterns covers everything. ``upstream_credentials``: registry
     -> name of the secret with which ECR logs in there. Where ECR pulls by itself (``cached``),
     nothing is copied, and ``inventory_first``, ``when_absent`` and what tells how to copy mean
     nothing.
@@ -139,6 +141,8 @@ class ImageMirrorSettings(_Section):
     inventory_first: bool = True
     transport: Literal["api-gateway", "in-cluster"] | None = None
     when_absent: Literal["rewrite", "keep", "deny"] = "rewrite"
+    platform: t.Platform | None = None
+    follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24
     rules: list[MirrorRule] = []
     upstream_credentials: dict[str, t.UpstreamSecretName] = {}
 

@@ -151,6 +151,13 @@ VpcId = Annotated[
     str, _text(r"vpc-[0-9a-f]{8,17}", "VPC ids look like vpc-0123456789abcdef0: copy it from AWS")
 ]
 SubnetId = Annotated[str, _text(r"subnet-[0-9a-f]{8,17}", _SUBNET)]
+Platform = Annotated[
+    str,
+    _text(
+        r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?",
+        "platforms look like linux/amd64: write one, or remove the line to copy all",
+    ),
+]
 InstanceType = Annotated[
     str, _text(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "instance types look like m5.xlarge: write one")
 ]

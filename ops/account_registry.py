@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,13 +15,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.image_mirror_policies import lifecycle_policy
+from components.ecr_repositories import PARALLEL, EcrRepositories
 from components.settings import Settings
 from ops.failures import Refused
-from webhook.copy_job import new_repository
-from webhook.mirror import error_code
-
-_PARALLEL = 8
+from webhook.claims import error_code
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,8 @@ class AccountRegistry:
     def of(cls, settings: Settings, tags: Mapping[str, str]) -> AccountRegistry:
         """The registry that belongs to the credentials at hand, in the stack's region."""
         with _told("ecr"):
-            client = boto3.client(
+            # Not the default session: it would remember whoever asked first.
+            client = boto3.Session().client(
                 "ecr",
                 region_name=settings.region,
                 endpoint_url=settings.endpoints.get("ecr"),
@@ -60,7 +56,7 @@ class AccountRegistry:
                     retries={"mode": "adaptive", "max_attempts": 8},
                     connect_timeout=10,
                     read_timeout=30,
-                    max_pool_connections=_PARALLEL,
+                    max_pool_connections=PARALLEL,
                 ),
             )
         return cls(client, tags)
@@ -73,18 +69,12 @@ class AccountRegistry:
         account = (urlsplit(granted["proxyEndpoint"]).hostname or "").partition(".")[0]
         return Login(account, user, password, granted["expiresAt"].astimezone(UTC))
 
-    def repositories(self) -> dict[str, dict[str, Any]]:
-        """Every repository, by name, as ECR describes it."""
-        with _told("ecr:DescribeRepositories"):
-            pages = self.ecr.get_paginator("describe_repositories").paginate(
-                PaginationConfig={"PageSize": 1000}
-            )
-            return {each["repositoryName"]: each for page in pages for each in page["repositories"]}
-
     def digests(self, repositories: Iterable[str]) -> dict[str, dict[str, str]]:
         """Repository -> tag -> digest, of those of these repositories that exist."""
-        existing = sorted(self.repositories().keys() & set(repositories))
-        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="ecr") as executor:
+        with _told("ecr:DescribeRepositories"):
+            known = self._repositories().existing()
+        existing = sorted(known.keys() & set(repositories))
+        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="ecr") as executor:
             return dict(zip(existing, executor.map(self._tagged, existing), strict=True))
 
     def _tagged(self, repository: str) -> dict[str, str]:
@@ -98,58 +88,13 @@ class AccountRegistry:
                 each["imageTag"]: each["imageDigest"] for page in pages for each in page["imageIds"]
             }
 
-    def prepare(self, repositories: Iterable[str]) -> list[str]:
-        """Makes what is missing and mends what differs from ``components.image_repositories``.
+    def prepare(self, wanted: Mapping[str, str]) -> list[str]:
+        """See ``EcrRepositories.prepare``."""
+        with _told("ecr"):
+            return self._repositories().prepare(wanted)
 
-        Returns:
-            The repositories it made.
-        """
-        existing = self.repositories()
-        wanted = sorted(set(repositories))
-        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="ecr") as executor:
-            list(executor.map(partial(self._prepare_one, existing), wanted))
-        return [name for name in wanted if name not in existing]
-
-    def _prepare_one(self, existing: Mapping[str, dict[str, Any]], name: str) -> None:
-        wanted = new_repository(name, {**self.tags, "Name": name})
-        described = existing.get(name)
-        if described is None:
-            with _told("ecr:CreateRepository"):
-                described = self._create(wanted)
-        self._mend(described, wanted)
-
-    def _create(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return self.ecr.create_repository(**wanted)["repository"]
-        except ClientError as refused:
-            # The webhook's copier may have been faster.
-            if error_code(refused) != "RepositoryAlreadyExistsException":
-                raise
-            names = [wanted["repositoryName"]]
-            return self.ecr.describe_repositories(repositoryNames=names)["repositories"][0]
-
-    def _mend(self, described: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        name, arn = described["repositoryName"], described["repositoryArn"]
-        tagging, scanning = wanted["imageTagMutability"], wanted["imageScanningConfiguration"]
-        if described.get("imageTagMutability") != tagging:
-            with _told("ecr:PutImageTagMutability"):
-                self.ecr.put_image_tag_mutability(repositoryName=name, imageTagMutability=tagging)
-        if not described.get("imageScanningConfiguration", {}).get("scanOnPush"):
-            with _told("ecr:PutImageScanningConfiguration"):
-                self.ecr.put_image_scanning_configuration(
-                    repositoryName=name, imageScanningConfiguration=scanning
-                )
-        with _told("ecr:ListTagsForResource"):
-            present = self.ecr.list_tags_for_resource(resourceArn=arn)["tags"]
-        lacking = [tag for tag in wanted["tags"] if tag not in present]
-        if lacking:
-            with _told("ecr:TagResource"):
-                self.ecr.tag_resource(resourceArn=arn, tags=lacking)
-        # Written without a look: the text ECR gives back is not the text it was given.
-        with _told("ecr:PutLifecyclePolicy"):
-            self.ecr.put_lifecycle_policy(
-                repositoryName=name, lifecyclePolicyText=json.dumps(lifecycle_policy())
-            )
+    def _repositories(self) -> EcrRepositories:
+        return EcrRepositories(self.ecr, self.tags)
 
 
 def past_half(login: Login, since: datetime, now: datetime) -> bool:
@@ -163,6 +108,8 @@ def _told(call: str) -> Generator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
+        if isinstance(error, ClientError):
+            call = f"ecr:{error.operation_name}"
         raise Refused(
             f"AWS does not answer {call} ({error_code(error)}): look at AWS_PROFILE, at the "
             "credentials and at what they may do."

@@ -101,16 +101,24 @@ class Crane:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._guard = threading.Lock()
 
-    def digest(self, image: str, retried: Callable[[str], None] | None = None) -> str:
+    def digest(
+        self,
+        image: str,
+        platform: str | None = None,
+        retried: Callable[[str], None] | None = None,
+    ) -> str:
         """The digest of an image, of its whole index where it has one.
 
         Args:
+            platform: of an index, that of the image for this platform.
             retried: gets the reason of each attempt that failed and is followed by another.
 
         Raises:
             CraneFailed: ``Absent`` where there is none.
         """
-        return self._patiently(lambda: self._run("digest", image), retried).decode().strip()
+        chosen = ["--platform", platform] if platform else []
+        answer = self._patiently(lambda: self._run("digest", *chosen, image), retried)
+        return answer.decode().strip()
 
     def manifest(self, image: str, retried: Callable[[str], None] | None = None) -> bytes:
         """The manifest, byte by byte. Raises as ``digest``."""

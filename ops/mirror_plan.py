@@ -28,6 +28,7 @@ class Copy:
         tag: the copy's.
         digest: what the source is pinned to, or the lock says; None: the source has to be asked.
         needed: why the platform pulls it.
+        platform: of an index only the image for it; None: all of it.
     """
 
     source: Reference
@@ -35,6 +36,7 @@ class Copy:
     tag: str
     digest: str | None
     needed: Needed = "feature"
+    platform: str | None = None
 
     @property
     def target(self) -> str:
@@ -73,21 +75,24 @@ def state(wanted: str | None, found: str | None) -> State:
     return State.PRESENT if wanted == found else State.DIFFERS
 
 
-def copies_of(uses: Iterable[ImageUse], locked: Mapping[str, str]) -> list[Copy]:
+def copies_of(
+    uses: Iterable[ImageUse], locked: Mapping[str, str], platform: str | None
+) -> list[Copy]:
     """The copies a stack needs; what it pulls from its source is none.
 
     Args:
         uses: from ``inventories.of_stack``.
         locked: source -> digest, from the locks.
+        platform: the only one that is copied; None: all.
     """
     return [
-        _copy(parse(use.source), parse(use.target), locked.get(use.source), use.needed)
+        _copy(parse(use.source), parse(use.target), locked.get(use.source), platform, use.needed)
         for use in uses
         if use.source != use.target
     ]
 
 
-def read(text: str, locked: Mapping[str, str], name: str) -> list[Copy]:
+def read(text: str, locked: Mapping[str, str], platform: str | None, name: str) -> list[Copy]:
     """The copies in a file with a line ``source -> target`` for each, as ``images.txt`` has them.
 
     Empty lines and those that begin with ``#`` count for nothing.
@@ -95,6 +100,7 @@ def read(text: str, locked: Mapping[str, str], name: str) -> list[Copy]:
     Args:
         text: of the file.
         locked: source -> digest, from the locks.
+        platform: the only one that is copied; None: all.
         name: of the file, for sentences.
 
     Raises:
@@ -108,7 +114,7 @@ def read(text: str, locked: Mapping[str, str], name: str) -> list[Copy]:
         if not (arrow and source and target):
             raise Refused(f"{name}, line {number}: write `source -> target`.")
         try:
-            copy = _copy(parse(source), parse(target), locked.get(source), "feature")
+            copy = _copy(parse(source), parse(target), locked.get(source), platform)
         except InvalidReference as wrong:
             raise Refused(f"{name}, line {number}: {wrong}.") from None
         other = found.setdefault(copy.target, copy)
@@ -119,11 +125,20 @@ def read(text: str, locked: Mapping[str, str], name: str) -> list[Copy]:
     return list(found.values())
 
 
-def _copy(source: Reference, target: Reference, locked: str | None, needed: Needed) -> Copy:
+def _copy(
+    source: Reference,
+    target: Reference,
+    locked: str | None,
+    platform: str | None,
+    needed: Needed = "feature",
+) -> Copy:
     if target.digest and target.digest != source.digest:
         raise InvalidReference(f"{str(target)!r} has a digest that its source does not have")
     tag = target_tag(source) if target.digest or not target.tag else target.tag
-    return Copy(source, target.name, tag, source.digest or locked, needed)
+    if source.digest or platform is None:
+        return Copy(source, target.name, tag, source.digest or locked, needed)
+    # A lock tells the digest of the whole index.
+    return Copy(source, target.name, tag, None, needed, platform)
 
 
 def only(copies: Sequence[Copy], pattern: str | None) -> list[Copy]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import yaml
 
+from components.ecr_repositories import mutability
 from components.region import Region
 from components.settings import Settings
 from ops import choice, inventories
@@ -71,11 +72,13 @@ class Ecr:
     """ECR: its API tells in a call per repository what is there, and makes repositories."""
 
     def __init__(
-        self, account: AccountRegistry, crane: Crane, host: str, login: Login, paths: set[str]
+        self, account: AccountRegistry, crane: Crane, host: str, login: Login, copies: list[Copy]
     ) -> None:
         self._account, self._crane, self._host = account, crane, host
         self._guard = threading.Lock()
-        self._digests = account.digests(paths)
+        # Of all that belongs there, also of what a run leaves out.
+        self._mutability = mutability((copy.path, copy.source) for copy in copies)
+        self._digests = account.digests(self._mutability)
         self._write(login)
 
     def _write(self, login: Login) -> None:
@@ -92,7 +95,8 @@ class Ecr:
         return sorted({copy.path for copy in copies} - self._digests.keys())
 
     def prepare(self, copies: Iterable[Copy]) -> list[str]:
-        return self._account.prepare(copy.path for copy in copies)
+        wanted = {copy.path: self._mutability[copy.path] for copy in copies}
+        return self._account.prepare(wanted)
 
     def renew(self) -> None:
         with self._guard:
@@ -113,8 +117,8 @@ def opened(
         ToolMissing: no crane.
     """
     settings = choice.settings_of(stack)
-    locked = _locked(settings)
-    listed = None if file is None else plan.read(_text(file), locked, str(file))
+    locked, platform = _locked(settings), settings.image_mirror.platform
+    listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
     if listed and not any(parse(copy.target).ecr_region for copy in listed):
         plan.one_host(listed)
         with _crane(None) as crane:
@@ -134,7 +138,7 @@ def opened(
         )
     if not listed:
         known = settings.model_copy(update={"account_id": login.account})
-        listed = plan.copies_of(inventories.of_stack(known), locked)
+        listed = plan.copies_of(inventories.of_stack(known), locked, platform)
     host, wanted = plan.one_host(listed), region.ecr_registry(login.account)
     if host != wanted:
         raise Refused(f"the copies go to {host}, and the credentials are for {wanted}.")
@@ -144,7 +148,7 @@ def opened(
         private_folder(own_config(persons_config(), sources, host)) as folder,
         _crane(folder) as crane,
     ):
-        yield copies, Ecr(account, crane, host, login, {copy.path for copy in copies}), crane
+        yield copies, Ecr(account, crane, host, login, listed), crane
 
 
 @contextmanager

@@ -118,7 +118,7 @@ class Run:
         try:
             self._target.renew()
             self._crane.copy(f"{copy.source.name}@{wanted}", copy.target, arrived, retried)
-            read_back = self._crane.digest(copy.target, retried)
+            read_back = self._crane.digest(copy.target, retried=retried)
         except CraneFailed as why:
             return str(why)
         finally:

@@ -42,7 +42,7 @@ def survey(
         if copy.digest or not ask_sources:
             return Surveyed(copy, copy.digest, found)
         try:
-            return Surveyed(copy, crane.digest(str(copy.source)), found)
+            return Surveyed(copy, crane.digest(str(copy.source), copy.platform), found)
         except CraneFailed as why:
             # A copy whose source is gone may be all that is left of it: it counts as good.
             return Surveyed(copy, None, found, None if found else str(why))

@@ -31,7 +31,8 @@ from rich.table import Table
 from rehearsal.certificates import Certificate, self_signed
 from webhook import service
 from webhook.admission import Policy, review
-from webhook.mirror import Claims, EcrMirror
+from webhook.claims import Claims
+from webhook.mirror import EcrMirror
 from webhook.server import AdmissionServer, serve_until_told
 from webhook.serving_certificate import ServingCertificate
 

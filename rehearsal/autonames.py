@@ -21,7 +21,6 @@ AUTONAMED: dict[str, str] = {
     "aws:ec2/keyPair:KeyPair": "keyName",
     "aws:ec2/launchTemplate:LaunchTemplate": "name",
     "aws:ec2/securityGroup:SecurityGroup": "name",
-    "aws:ecr/repository:Repository": "name",
     "aws:eks/cluster:Cluster": "name",
     "aws:eks/nodeGroup:NodeGroup": "nodeGroupName",
     "aws:iam/instanceProfile:InstanceProfile": "name",

@@ -22,7 +22,6 @@ FORCE_NEW: dict[str, frozenset[str]] = {
     "aws:ec2/subnet:Subnet": frozenset({"cidrBlock", "availabilityZone", "vpcId"}),
     "aws:ec2/vpc:Vpc": frozenset({"cidrBlock"}),
     "aws:ec2/vpcEndpoint:VpcEndpoint": frozenset({"serviceName", "vpcId", "vpcEndpointType"}),
-    "aws:ecr/repository:Repository": frozenset({"name", "encryptionConfigurations"}),
     "aws:eks/accessEntry:AccessEntry": frozenset({"clusterName", "principalArn", "type"}),
     "aws:eks/addon:Addon": frozenset({"addonName", "clusterName"}),
     "aws:eks/cluster:Cluster": frozenset({"name", "roleArn", "encryptionConfig"}),

@@ -108,7 +108,7 @@ def test_images_come_from_the_accounts_registry_only_where_others_are_out_of_rea
     mirrored = {image.startswith(own) for image in images}
     assert len(images) > 30
     assert mirrored == {region.partition == "aws-cn"}
-    assert made.none("aws:ecr/repository:Repository") == (region.partition != "aws-cn")
+    assert made.none(f"{DYNAMIC}:ImageRepositories") == (region.partition != "aws-cn")
     assert made.none(CACHE_RULE)
 
 
@@ -137,7 +137,7 @@ def test_where_ecr_pulls_by_itself_a_mirror_is_rules_and_no_build() -> None:
     assert [r.name for r in recorded.all if BUILD in (r.provider_name, r.name)] == []
     for kind in (
         "aws:codebuild/project:Project",
-        "aws:ecr/repository:Repository",
+        f"{DYNAMIC}:ImageRepositories",
         "aws:dynamodb/table:Table",
         f"{DYNAMIC}:MirroredImages",
     ):

@@ -60,8 +60,11 @@ class Copy:
 class Mirror(Protocol):
     """What the handler asks about copies; must answer fast and never raise."""
 
-    def ask(self, source: Reference, *, start: bool) -> Copy:
-        """The state of ``source``'s copy; ``start`` requests one where it is absent."""
+    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
+        """The state of ``source``'s copy; ``start`` requests one where it is absent.
+
+        ``follow``, besides, has an old copy of a tag compared with the source: it may have moved.
+        """
         ...
 
 
@@ -185,7 +188,8 @@ def _decide(
         return _Decision(image, f"{_LOGIN.sub('//***@', str(wrong))}: left as it is")
     if written.belongs_to(policy.registry):
         # Rendered for this registry already. Its source is known by name, so a copy that is
-        # missing can still be fetched; the reference stays as it is either way.
+        # missing can still be fetched; the reference stays as it is either way. What the platform
+        # was released with does not follow its source.
         source = written.origin(policy.registry)
         copy = mirror.ask(source, start=start) if source else Copy(Presence.PRESENT)
         return _Decision(image, _told(source or written, copy))
@@ -199,7 +203,7 @@ def _decide(
             told = f"images of {written.name} are not allowed in namespace {namespace}"
             return _Decision(image, f"{told} by a rule of this cluster", denied=True)
         case Action.MIRROR:
-            copy = mirror.ask(written, start=start)
+            copy = mirror.ask(written, start=start, follow=True)
             when_absent = rule.when_absent or policy.when_absent
             return _mirrored(image, written.mirrored(policy.registry), written, copy, when_absent)
 

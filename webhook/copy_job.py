@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from webhook.mirror import Claims, error_code, target_tag
+from webhook.claims import Claims, error_code
+from webhook.mirror import target_tag
 from webhook.reference import Reference, parse
 
 log = logging.getLogger(__name__)
@@ -115,11 +116,13 @@ def overrides(sources: Iterable[Reference], registry: str) -> list[dict[str, str
     return [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in told.items()]
 
 
-def new_repository(name: str, tags: Mapping[str, str]) -> dict[str, Any]:
-    """ECR's CreateRepository request for copies, as ``components.image_repositories`` has them."""
+def new_repository(
+    name: str, tags: Mapping[str, str], mutability: str = "MUTABLE"
+) -> dict[str, Any]:
+    """ECR's CreateRepository request for copies."""
     return {
         "repositoryName": name,
-        "imageTagMutability": "MUTABLE",
+        "imageTagMutability": mutability,
         "imageScanningConfiguration": {"scanOnPush": True},
         "encryptionConfiguration": {"encryptionType": "AES256"},
         "tags": [{"Key": key, "Value": value} for key, value in tags.items()],

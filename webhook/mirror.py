@@ -1,5 +1,8 @@
 """What is known about copies: asks ECR, remembers briefly, and requests each missing copy once.
 
+A copy of a tag is requested again from time to time, for the tag may have moved on at its source;
+the build that is started compares both and copies only what differs.
+
 Admission waits for this module, so it only makes calls inside its own region: ``describe_images``
 for the one image (never a list, which pages), one conditional write to claim a missing image, and
 one asynchronous invocation of the function that starts the copy (``copy_job``). Nothing here waits
@@ -13,12 +16,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from datetime import datetime
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from webhook.admission import Copy, Presence
+from webhook.claims import Claims, error_code
 from webhook.reference import Reference
 
 log = logging.getLogger(__name__)
@@ -30,12 +34,6 @@ ABSENT_SECONDS = 15.0
 SILENT_SECONDS = 3.0
 """How long a registry that did not answer is not asked again: the API server waits five seconds for
 a whole pod, and each of its images would wait for a time-out of its own."""
-RETRY_SECONDS = 120
-"""How long a copy that could not be started is left alone; twice as long after each further try."""
-LONGEST_RETRY_SECONDS = 6 * 3600
-MOST_ATTEMPTS = 8
-"""Copies of one image that admissions ask for before they leave it to a person. The count ends with
-its row, which DynamoDB removes within days after its end."""
 _MOST_REMEMBERED = 4096
 
 
@@ -43,12 +41,6 @@ class EcrClient(Protocol):
     """The part of boto3's ECR client that admission uses."""
 
     def describe_images(self, **request: Any) -> dict[str, Any]: ...
-
-
-class DynamoDbClient(Protocol):
-    """The part of boto3's DynamoDB client that this module uses."""
-
-    def update_item(self, **request: Any) -> dict[str, Any]: ...
 
 
 def target_tag(source: Reference) -> str:
@@ -69,102 +61,25 @@ def is_there(ecr: EcrClient, prefix: str, source: Reference) -> bool:
     Raises:
         ClientError, BotoCoreError: the registry does not tell.
     """
+    return described(ecr, prefix, source) is not None
+
+
+def described(ecr: EcrClient, prefix: str, source: Reference) -> Mapping[str, Any] | None:
+    """What ECR says of the copy of ``source`` below ``prefix``; None: there is none.
+
+    Raises:
+        ClientError, BotoCoreError: the registry does not tell.
+    """
     wanted = {"imageDigest": source.digest} if source.digest else {"imageTag": source.tag}
     try:
-        ecr.describe_images(
+        answer = ecr.describe_images(
             repositoryName=f"{prefix}/{source.mirrored_repository}", imageIds=[wanted]
         )
     except ClientError as refused:
         if error_code(refused) in ("ImageNotFoundException", "RepositoryNotFoundException"):
-            return False
+            return None
         raise
-    return True
-
-
-@dataclass(frozen=True)
-class Claims:
-    """Which images are being copied: one row per image in DynamoDB, each with an end.
-
-    A row lives until ``expires`` (epoch seconds, also the table's TTL attribute). TTL deletion may
-    take days, so the condition compares the time itself; a failed copy never blocks its image for
-    longer than ``seconds``.
-    """
-
-    client: DynamoDbClient
-    table: str
-    seconds: int
-    clock: Callable[[], float] = time.time
-
-    def take(self, image: str) -> Copy | None:
-        """Claims ``image`` for this caller; None when claimed, else what the present row says.
-
-        Exactly one of any number of concurrent callers gets None, until the row expires.
-        """
-        now = int(self.clock())
-        try:
-            self.client.update_item(
-                TableName=self.table,
-                Key={"image": {"S": image}},
-                UpdateExpression="SET expires = :end ADD attempts :one REMOVE reason",
-                ConditionExpression="attribute_not_exists(expires) OR "
-                "(expires < :now AND attempts < :most)",
-                ExpressionAttributeValues={
-                    ":end": {"N": str(now + self.seconds)},
-                    ":now": {"N": str(now)},
-                    ":one": {"N": "1"},
-                    ":most": {"N": str(MOST_ATTEMPTS)},
-                },
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as refused:
-            if error_code(refused) != "ConditionalCheckFailedException":
-                raise
-            row: dict[str, Any] = cast("dict[str, Any]", refused.response).get("Item") or {}
-            return _standing(row, now)
-        return None
-
-    def renew(self, image: str) -> None:
-        """Holds the claim from now on, for a copy that has begun (perhaps at a second attempt)."""
-        self.client.update_item(
-            TableName=self.table,
-            Key={"image": {"S": image}},
-            UpdateExpression="SET expires = :end REMOVE reason",
-            ExpressionAttributeValues={":end": {"N": str(int(self.clock()) + self.seconds)}},
-        )
-
-    def fail(self, image: str, reason: str) -> None:
-        """Records why a copy could not be started; the image may be claimed again after a while."""
-        key = {"image": {"S": image}}
-        row = self.client.update_item(
-            TableName=self.table,
-            Key=key,
-            UpdateExpression="SET reason = :reason",
-            ExpressionAttributeValues={":reason": {"S": reason[:500]}},
-            ReturnValues="ALL_NEW",
-        )
-        wait = min(
-            RETRY_SECONDS * 2 ** (_attempts(row.get("Attributes")) - 1), LONGEST_RETRY_SECONDS
-        )
-        self.client.update_item(
-            TableName=self.table,
-            Key=key,
-            UpdateExpression="SET expires = :end",
-            ExpressionAttributeValues={":end": {"N": str(int(self.clock()) + wait)}},
-        )
-
-
-def _standing(row: Mapping[str, Any], now: int) -> Copy:
-    """What a row that could not be claimed says."""
-    reason = str(row.get("reason", {}).get("S", ""))
-    if _attempts(row) >= MOST_ATTEMPTS and int(row.get("expires", {}).get("N", now)) < now:
-        last = f", the last time because {reason}" if reason else ""
-        tried = f"tried {MOST_ATTEMPTS} times{last}: copy it with `./kf images mirror`"
-        return Copy(Presence.FAILED, tried)
-    return Copy(Presence.FAILED if reason else Presence.COPYING, reason)
-
-
-def _attempts(row: Mapping[str, Any] | None) -> int:
-    return max(1, int((row or {}).get("attempts", {}).get("N", 1)))
+    return next(iter(answer["imageDetails"]), {})
 
 
 class EcrMirror:
@@ -175,6 +90,7 @@ class EcrMirror:
         claims: the in-flight table.
         request: hands one image to whatever starts its copy; must return at once.
         prefix: the account's own repository prefix.
+        follow_seconds: how long the copy of a tag is taken for what its source has; 0: for ever.
         clock: seconds, for the memory; monotonic.
     """
 
@@ -185,18 +101,20 @@ class EcrMirror:
         request: Callable[[str], None],
         *,
         prefix: str,
+        follow_seconds: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ecr = ecr
         self._claims = claims
         self._request = request
         self._prefix = prefix
+        self._follow_seconds = follow_seconds
         self._clock = clock
         self._remembered: dict[str, tuple[float, Copy]] = {}
         self._silent: tuple[float, Copy] = (0.0, Copy(Presence.UNKNOWN))
         self._remembering = threading.Lock()
 
-    def ask(self, source: Reference, *, start: bool) -> Copy:
+    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
         """See ``admission.Mirror.ask``; a failing AWS call is logged and answered as unknown."""
         key = str(source)
         known = self._recall(key)
@@ -206,7 +124,10 @@ class EcrMirror:
         if self._clock() < until:
             return silence
         try:
-            if is_there(self._ecr, self._prefix, source):
+            copy = described(self._ecr, self._prefix, source)
+            if copy is not None:
+                if start and follow and not source.digest:
+                    self._follow(key, copy)
                 return self._remember(key, Copy(Presence.PRESENT), PRESENT_SECONDS)
             if not start:
                 return self._remember(key, Copy(Presence.ABSENT), ABSENT_SECONDS)
@@ -217,10 +138,29 @@ class EcrMirror:
             self._silent = (self._clock() + SILENT_SECONDS, silence)
             return silence
 
+    def _follow(self, image: str, copy: Mapping[str, Any]) -> None:
+        """Has an old copy of a tag compared with its source; whatever becomes of it, it is there.
+
+        Who asks a registry that is out of reach what its tag is now is the build.
+        """
+        pushed: datetime | None = copy.get("imagePushedAt")
+        age = self._claims.clock() - (pushed.timestamp() if pushed else 0)
+        if not self._follow_seconds or age < self._follow_seconds:
+            return
+        try:
+            if self._claims.take(image, there=True) is None:
+                self._hand_on(image)
+        except (ClientError, BotoCoreError) as failure:
+            log.warning("cannot have %s compared with its source: %s", image, error_code(failure))
+
     def _start(self, image: str) -> Copy:
         standing = self._claims.take(image)
         if standing:
             return standing
+        return self._hand_on(image)
+
+    def _hand_on(self, image: str) -> Copy:
+        """Requests the copy of a claimed image."""
         try:
             self._request(image)
         except (ClientError, BotoCoreError) as failure:
@@ -257,11 +197,3 @@ def asynchronous_request(client: Any, function: str) -> Callable[[str], None]:
         )
 
     return request
-
-
-def error_code(failure: Exception) -> str:
-    """The error's own short name: its text may quote a request, and with it a secret."""
-    if isinstance(failure, ClientError):
-        response: dict[str, Any] = cast("dict[str, Any]", failure.response)
-        return str(response.get("Error", {}).get("Code", "ClientError"))
-    return type(failure).__name__

@@ -22,7 +22,13 @@ class PullThroughMirror:
     def __init__(self, registries: Collection[str]) -> None:
         self._registries = frozenset(registries)
 
-    def ask(self, source: Reference, *, start: bool) -> Copy:  # noqa: ARG002 - nothing to start
+    def ask(
+        self,
+        source: Reference,
+        *,
+        start: bool,  # noqa: ARG002 - nothing to start
+        follow: bool = False,  # noqa: ARG002 - ECR compares by itself
+    ) -> Copy:
         """See ``admission.Mirror.ask``: PRESENT or NEVER."""
         served = source.pulled_through(self._registries)
         return Copy(Presence.PRESENT if served else Presence.NEVER)

@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 
 from webhook import admission, mirror
+from webhook.claims import Claims, error_code
 from webhook.pull_through import PullThroughMirror
 from webhook.rules import Rule, WhenAbsent
 from webhook.rules import read as read_rules
@@ -47,6 +48,8 @@ class Environment:
             any there are no copies, so neither table nor copier.
         table: in-flight table (``MIRROR_TABLE``).
         in_flight_seconds: how long a copy may take (``MIRROR_IN_FLIGHT_SECONDS``).
+        follow_seconds: after how long the source of a copied tag is looked at again; 0: never
+            (``MIRROR_FOLLOW_SECONDS``); for admission only.
         copier: name of the ``start_copy`` function (``MIRROR_COPIER``); for admission only.
         passed: registries left alone (``MIRROR_PASSED``, separated by spaces).
         when_absent: ``rewrite``, ``keep`` or ``deny`` (``MIRROR_WHEN_ABSENT``).
@@ -63,6 +66,7 @@ class Environment:
     cached: tuple[str, ...] = ()
     table: str
     in_flight_seconds: int
+    follow_seconds: int = 0
     copier: str = ""
     passed: tuple[str, ...] = ()
     when_absent: WhenAbsent = WhenAbsent.REWRITE
@@ -87,6 +91,7 @@ class Environment:
             cached=cached,
             table="" if cached else variables["MIRROR_TABLE"],
             in_flight_seconds=0 if cached else int(variables["MIRROR_IN_FLIGHT_SECONDS"]),
+            follow_seconds=int(variables.get("MIRROR_FOLLOW_SECONDS", "0")),
             copier=variables.get("MIRROR_COPIER", ""),
             passed=tuple(variables.get("MIRROR_PASSED", "").split()),
             when_absent=WhenAbsent(variables.get("MIRROR_WHEN_ABSENT", "rewrite")),
@@ -131,6 +136,7 @@ def _mirror(environment: Environment) -> admission.Mirror:
         claims(environment, FAST),
         mirror.asynchronous_request(client("lambda", FAST), environment.copier),
         prefix=environment.registry.partition("/")[2],
+        follow_seconds=environment.follow_seconds,
     )
 
 
@@ -149,7 +155,7 @@ def reply(body: bytes | str, decide: Decide) -> Reply:
     except Exception as failure:
         # The last line of defence: a pod must not fail because of us. The text of an exception may
         # quote what it was given, so only its kind is logged.
-        log.error("admission failed: %s", mirror.error_code(failure))
+        log.error("admission failed: %s", error_code(failure))
         return Reply(500, admission.refusal("", "internal error", code=500))
     response: Mapping[str, Any] = answer["response"]
     log.info("%s", json.dumps(_summary(asked, response)))
@@ -157,11 +163,9 @@ def reply(body: bytes | str, decide: Decide) -> Reply:
     return Reply(400 if malformed else 200, answer)
 
 
-def claims(environment: Environment, config: Config) -> mirror.Claims:
+def claims(environment: Environment, config: Config) -> Claims:
     """The stack's in-flight table."""
-    return mirror.Claims(
-        client("dynamodb", config), environment.table, environment.in_flight_seconds
-    )
+    return Claims(client("dynamodb", config), environment.table, environment.in_flight_seconds)
 
 
 def client(service: str, config: Config, **arguments: str) -> Any:

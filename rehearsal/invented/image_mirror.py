@@ -8,17 +8,6 @@ from typing import Any
 from rehearsal.clouds import Invention
 
 
-def _repository(made: Invention) -> dict[str, Any]:
-    name = made.physical_name()
-    return {
-        "id": name,
-        "name": name,
-        "arn": made.arn("ecr", f"repository/{name}"),
-        "registryId": made.account,
-        "repositoryUrl": f"{made.region.ecr_registry(made.account)}/{name}",
-    }
-
-
 def _pull_through_rule(made: Invention) -> dict[str, Any]:
     return {"id": str(made.inputs.get("ecrRepositoryPrefix")), "registryId": made.account}
 
@@ -110,7 +99,6 @@ def _serving_certificate(made: Invention) -> dict[str, Any]:
 OUTPUTS = {
     "pulumi-python:dynamic:ServingCertificate": _serving_certificate,
     "pulumi-python:dynamic:GeneratedSecret": _generated_secret,
-    "aws:ecr/repository:Repository": _repository,
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": _pull_through_rule,
     "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate": _creation_template,
     "aws:lambda/function:Function": _function,

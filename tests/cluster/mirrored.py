@@ -43,7 +43,7 @@ class Judge:
     asked: list[str] = field(default_factory=list[str])
     started: list[str] = field(default_factory=list[str])
 
-    def ask(self, source: Reference, *, start: bool) -> Copy:
+    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
         self.asked.append(str(source))
         if start:
             self.started.append(str(source))

@@ -32,6 +32,7 @@ def stack(
     build_region: str | None,
     transport: str = "api-gateway",
     logins: tuple[tuple[str, str], ...] = (),
+    **more: str,
 ) -> Recorded:
     """The component as the stack makes it; one run for equal arguments.
 
@@ -40,8 +41,9 @@ def stack(
         build_region: where images are copied; None where ECR pulls them through.
         transport: of admissions.
         logins: registry and name of a secret, of each.
+        more: settings of the image mirror.
     """
-    mirror_settings: dict[str, Any] = {"enabled": True, "transport": transport}
+    mirror_settings: dict[str, Any] = {"enabled": True, "transport": transport, **more}
     if logins:
         mirror_settings["upstreamCredentials"] = dict(logins)
 

@@ -144,3 +144,14 @@ def test_without_a_login_every_image_has_failed(build: Build) -> None:
     done = build.run_all([("quay.io/a/b:1", TARGET)] * 2)
     assert done.returncode == 1
     assert done.stdout.count(f"failed quay.io/a/b:1 no login to {HOST}/kubeflow: ") == 2
+
+
+def test_nobody_is_told_where_there_is_no_table(build: Build) -> None:
+    assert build.run().returncode == 0
+    assert build.of("aws dynamodb") == []
+
+
+def test_a_table_that_cannot_be_told_does_not_fail_a_copy(build: Build) -> None:
+    done = build.run(TABLE="copies", TABLE_FAILS="1")
+    assert (done.returncode, done.stdout) == (0, f"ok quay.io/a/b:1 {SHA}\n")
+    assert "the table copies was not told about quay.io/a/b:1" in done.stderr

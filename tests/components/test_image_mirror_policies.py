@@ -44,12 +44,12 @@ def copier(region: str, *, project: str | None, secret: str | None) -> policies.
 
 
 def push(region: str) -> policies.Policy:
-    return policies.push_policy(Region.of(region), ACCOUNT, "kubeflow")
+    return policies.push_policy(Region.of(region), ACCOUNT, prefix="kubeflow", table_arn=TABLE)
 
 
 def all_of(region: str) -> dict[str, policies.Policy]:
     there = Region.of(region)
-    pushing = policies.push_statements(there, ACCOUNT, "kubeflow")
+    pushing = policies.push_statements(there, ACCOUNT, prefix="kubeflow", table_arn=TABLE)
     return {
         "admission": admission(region),
         "copier across": copier(region, project=None, secret=SECRET),
@@ -115,6 +115,12 @@ def test_the_copier_reads_one_secret_across_partitions_and_none_within() -> None
 @pytest.mark.parametrize("region", REGIONS)
 def test_the_push_key_can_neither_create_nor_delete(region: str) -> None:
     assert not [a for a in allowed(push(region)) if "Create" in a or "Delete" in a]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_push_key_writes_down_how_it_went_in_one_table(region: str) -> None:
+    elsewhere = {a: r for a, r in allowed(push(region)).items() if not a.startswith("ecr:")}
+    assert elsewhere == {"dynamodb:UpdateItem": TABLE}
 
 
 def test_the_start_key_starts_one_project_and_nothing_else() -> None:

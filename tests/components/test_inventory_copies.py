@@ -22,7 +22,9 @@ from components.inventory_copies import (
     PARALLEL_BUILDS,
     ImagesMissing,
     InventoryCopies,
+    written_reasons,
 )
+from webhook.claims import Claims
 from webhook.mirror import target_tag
 from webhook.reference import parse
 
@@ -42,6 +44,7 @@ class Builds:
     fails: dict[str, str] = field(default_factory=dict[str, str])
     hangs: set[str] = field(default_factory=set[str])
     empty: set[str] = field(default_factory=set[str])
+    told: dict[str, str] = field(default_factory=dict[str, str])
     most: int = 1000
     started: list[list[str]] = field(default_factory=list[list[str]])
     requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -116,6 +119,7 @@ def copies(builds: Builds, said: list[str] | None = None, **more: Any) -> Invent
         builds=builds,
         project="copier",
         registry=REGISTRY,
+        told=lambda image: builds.told.get(image, ""),
         say=(said if said is not None else []).append,
         **{"poll_seconds": 0, **more},
     )
@@ -211,6 +215,33 @@ def test_of_a_failed_build_only_what_is_missing_has_failed(builds: Builds) -> No
         copies(builds).run(many)
     assert any(many[3] in batch and len(batch) > 1 for batch in builds.started)
     assert told.value.failed == {many[3]: "failed: exit status 1 (the log)"}
+
+
+def test_each_image_of_a_failed_build_has_the_reason_that_the_build_wrote_down(
+    builds: Builds,
+) -> None:
+    for image, reason in zip(
+        IMAGES[:2], ("MANIFEST_UNKNOWN", "429 Too Many Requests"), strict=True
+    ):
+        builds.fails[image] = "exit status 1"
+        builds.told[image] = reason
+    with pytest.raises(ImagesMissing) as told:
+        copies(builds).run(IMAGES)
+    assert told.value.failed == {IMAGES[0]: "MANIFEST_UNKNOWN", IMAGES[1]: "429 Too Many Requests"}
+
+
+def test_reasons_come_from_the_table_that_builds_write(ecr: Any) -> None:
+    table: Any = boto3.client("dynamodb", region_name="cn-north-1")
+    told = written_reasons(table, "copies")
+    assert told("a:1") == ""  # there is no table yet
+    table.create_table(
+        TableName="copies",
+        AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    Claims(table, "copies", 3600).fail("a:1", "MANIFEST_UNKNOWN")
+    assert (told("a:1"), told("b:1")) == ("MANIFEST_UNKNOWN", "")
 
 
 def test_a_build_that_cannot_be_started_fails_each_of_its_images(builds: Builds) -> None:

@@ -21,6 +21,7 @@ def registered(*images: str) -> Registered:
             registry=REGISTRY,
             region="cn-north-1",
             project="copier",
+            table="copies",
             build_region="ap-southeast-1",
             build_profile="kubeflow-build",
         )

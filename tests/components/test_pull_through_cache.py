@@ -27,7 +27,7 @@ LOGINS = (("docker.io", "ecr-pullthroughcache/docker-hub"), ("ghcr.io", "ecr-pul
 TRANSPORTS = ("api-gateway", "in-cluster")
 COPYING = (
     *("aws:codebuild/project:Project", "aws:dynamodb/table:Table"),
-    *("aws:ecr/repository:Repository", "aws:ecr/lifecyclePolicy:LifecyclePolicy"),
+    "pulumi-python:dynamic:ImageRepositories",
     *("aws:iam/user:User", "aws:iam/accessKey:AccessKey", "aws:secretsmanager/secret:Secret"),
     "pulumi-python:dynamic:MirroredImages",
 )

@@ -100,7 +100,7 @@ def test_each_attempt_that_is_repeated_is_told(tmp_path: Path) -> None:
         echo 'Error: GET https://h/v2/: unexpected status code 502 Bad Gateway' >&2; exit 1""",
     )
     told: list[str] = []
-    assert Crane(file, longest_wait=0).digest("h/a:v1", told.append) == "sha256:1"
+    assert Crane(file, longest_wait=0).digest("h/a:v1", retried=told.append) == "sha256:1"
     assert told == ["gets the answer 502"] * 2
 
 

@@ -19,7 +19,7 @@ A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 
 
 def read(*lines: str, **locked: str) -> list[Copy]:
-    return plan.read("\n".join(lines), locked, "images.txt")
+    return plan.read("\n".join(lines), locked, None, "images.txt")
 
 
 def surveyed(
@@ -72,7 +72,7 @@ def test_a_pinned_source_gets_the_tag_of_its_digest_and_not_its_own() -> None:
 
 
 def test_the_lock_tells_the_digest_of_what_names_only_a_tag() -> None:
-    (copy,) = plan.read(f"quay.io/a/b:v1 -> {REGISTRY}/x:v1", {"quay.io/a/b:v1": B}, "file")
+    (copy,) = plan.read(f"quay.io/a/b:v1 -> {REGISTRY}/x:v1", {"quay.io/a/b:v1": B}, None, "file")
     assert copy.digest == B
 
 
@@ -106,8 +106,25 @@ def test_a_run_has_one_target_registry() -> None:
 def test_what_a_stack_pulls_from_its_source_needs_no_copy() -> None:
     stays = ImageUse("quay.io/a:1", "quay.io/a:1", (), "install")
     moves = ImageUse("quay.io/b:1", f"{REGISTRY}/quay.io/b:1", (), "example")
-    (copy,) = plan.copies_of([stays, moves], {})
+    (copy,) = plan.copies_of([stays, moves], {}, None)
     assert (str(copy), copy.needed) == ("quay.io/b:1", "example")
+
+
+@pytest.mark.parametrize(
+    ("source", "platform", "digest"),
+    [
+        pytest.param("quay.io/a/b:v1", None, B, id="the lock tells the digest of all platforms"),
+        pytest.param("quay.io/a/b:v1", "linux/arm64", None, id="and of one only the source"),
+        pytest.param(f"quay.io/a/b@{B}", "linux/arm64", B, id="what is pinned is copied as it is"),
+    ],
+)
+def test_one_platform_of_an_image_has_another_digest(
+    source: str, platform: str | None, digest: str | None
+) -> None:
+    line = f"{source} -> {REGISTRY}/x:v1" if "@" not in source else f"{source} -> {REGISTRY}/x"
+    (copy,) = plan.read(line, {"quay.io/a/b:v1": B}, platform, "file")
+    assert copy.digest == digest
+    assert copy.platform == (platform if digest is None else None)
 
 
 def test_a_pattern_that_fits_nothing_is_refused() -> None:

@@ -1,7 +1,7 @@
 """A machine of CodeBuild in a folder: the build specification's own commands, and a real crane.
 
 Only ``aws`` is a stand-in: it hands out a registry password, and the key pair that the build reads
-across partitions.
+across partitions, and keeps what the table of copies is told.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ BUILD_SECONDS = 60
 _AWS = """#!/bin/bash
 case "$1 $2" in
   "secretsmanager get-secret-value") cat "$MACHINE/secret" ;;
+  "dynamodb update-item") echo "$4 $AWS_SECRET_ACCESS_KEY" >> "$MACHINE/told" ;;
   "ecr get-login-password") echo "password-of-$AWS_SECRET_ACCESS_KEY" ;;
   *) echo "aws $*: not expected" >&2; exit 2 ;;
 esac
@@ -62,6 +63,15 @@ class BuildMachine:
     def target(self, name: str) -> str:
         """Where the copy of ``name`` belongs."""
         return f"{self.registry}/{PREFIX}/{name}"
+
+    @property
+    def told(self) -> list[tuple[dict[str, Any], str]]:
+        """Each request to the table, and the key it was made with."""
+        file = self.folder / "told"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [
+            (json.loads(request), key) for request, _, key in (x.rpartition(" ") for x in lines)
+        ]
 
     def install(self, **more: str) -> CompletedProcess[str]:
         """The install phase."""

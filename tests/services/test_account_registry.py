@@ -16,7 +16,6 @@ from botocore.stub import Stubber
 from moto.server import ThreadedMotoServer
 from typer.testing import Result
 
-from components.image_mirror_policies import lifecycle_policy
 from ops import choice
 from ops.account_registry import AccountRegistry, Login, past_half
 from ops.failures import Refused
@@ -75,7 +74,7 @@ def test_every_repository_and_tag_is_seen_also_beyond_a_thousand(ecr: Any) -> No
         ecr.create_repository(repositoryName=name)
     digests = {f"v{number}": put(ecr, names[-1], f"v{number}") for number in range(1005)}
     known = AccountRegistry(ecr, TAGS)
-    assert set(known.repositories()) == set(names)
+    assert known.prepare(dict.fromkeys(names, "MUTABLE")) == []
     assert known.digests([names[-1], "kubeflow/absent"]) == {names[-1]: digests}
 
 
@@ -98,38 +97,6 @@ def test_each_page_is_asked_for(ecr: Any) -> None:
         found = AccountRegistry(ecr, TAGS).digests(["kubeflow/b"])
         assert found == {"kubeflow/b": {"1": A, "2": B}}
         aws.assert_no_pending_responses()
-
-
-def described(ecr: Any, name: str) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
-    (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
-    tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
-    policy = ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"]
-    return found, {tag["Key"]: tag["Value"] for tag in tags}, json.loads(policy)
-
-
-def test_a_missing_repository_is_made_as_the_stack_makes_them(ecr: Any) -> None:
-    known = AccountRegistry(ecr, TAGS)
-    assert known.prepare(["kubeflow/a", "kubeflow/b", "kubeflow/a"]) == ["kubeflow/a", "kubeflow/b"]
-    found, tags, policy = described(ecr, "kubeflow/a")
-    assert found["imageTagMutability"] == "MUTABLE"
-    assert found["imageScanningConfiguration"] == {"scanOnPush": True}
-    assert found["encryptionConfiguration"] == {"encryptionType": "AES256"}
-    assert tags == {**TAGS, "Name": "kubeflow/a"}
-    assert policy == lifecycle_policy()
-
-
-def test_a_repository_that_is_there_is_mended_and_keeps_its_own_tags(ecr: Any) -> None:
-    ecr.create_repository(
-        repositoryName="kubeflow/a",
-        imageTagMutability="IMMUTABLE",
-        tags=[{"Key": "owner", "Value": "me"}, {"Key": "stack", "Value": "other"}],
-    )
-    assert AccountRegistry(ecr, TAGS).prepare(["kubeflow/a"]) == []
-    found, tags, policy = described(ecr, "kubeflow/a")
-    assert found["imageTagMutability"] == "MUTABLE"
-    assert found["imageScanningConfiguration"] == {"scanOnPush": True}
-    assert tags == {**TAGS, "Name": "kubeflow/a", "owner": "me"}
-    assert policy == lifecycle_policy()
 
 
 def test_the_login_names_the_account_and_shows_no_password(ecr: Any) -> None:
@@ -165,6 +132,12 @@ def stack(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(choice, "PROJECT", tmp_path)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     return file
+
+
+def tags_of(ecr: Any, name: str) -> dict[str, str]:
+    (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
+    tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def images(command: str, *more: str) -> Result:
@@ -231,7 +204,7 @@ def test_images_reach_ecr_with_its_login_and_leave_none_behind(
         assert ecr.describe_repositories()["repositories"] == []
         done = images("mirror", "--from", str(tmp_path / "images.txt"))
         assert done.exit_code == 0, done.output
-        assert described(ecr, name)[1] == {
+        assert tags_of(ecr, name) == {
             "project": "kubeflow",
             "stack": "test",
             "cluster": "kubeflow",

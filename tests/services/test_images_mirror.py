@@ -11,8 +11,11 @@ import threading
 import time
 from contextlib import suppress
 
+import pytest
+
+from components.settings import Settings
 from ops import choice
-from tests.services.copied_images import MIRROR_SECONDS, Images, command_line, to_copy
+from tests.services.copied_images import MIRROR_SECONDS, STACK, Images, command_line, to_copy
 from tests.services.disturbances import way_to
 from tests.services.registry import Registry
 
@@ -36,6 +39,27 @@ def test_an_index_is_copied_with_all_its_platforms_and_layers(
         assert [len(own.blob(repository, each["digest"])) for each in image[1]["layers"]] == [
             *([1000] * 3)
         ]
+
+
+def test_of_an_index_one_platform_is_copied_where_the_stack_says_so(
+    *, upstream: Registry, own: Registry, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream.push("one", "v1", ("amd64", "arm64"))
+    index = upstream.manifest("one", "v1")
+    assert index is not None
+    _, arm64 = (member["digest"] for member in index[1]["manifests"])
+    source = images.add(f"{upstream.host}/one:v1", arm64)
+    known = choice.settings_of(STACK)
+    mirror = known.image_mirror.model_copy(update={"platform": "linux/arm64"})
+    changed = known.model_copy(update={"image_mirror": mirror})
+
+    def settings_of(_stack: str) -> Settings:
+        return changed
+
+    monkeypatch.setattr(choice, "settings_of", settings_of)
+    assert images.mirror().exit_code == 0
+    assert images.held() == {source: arm64}
+    assert images.check("--ask-sources").exit_code == 0
 
 
 def test_a_chart_is_copied_as_it_is(upstream: Registry, own: Registry, images: Images) -> None:

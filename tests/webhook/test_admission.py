@@ -27,11 +27,14 @@ class Told:
         self.answer = Copy(presence, reason)
         self.asked: list[str] = []
         self.started: list[str] = []
+        self.followed: list[str] = []
 
-    def ask(self, source: Reference, *, start: bool) -> Copy:
+    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
         self.asked.append(str(source))
         if start:
             self.started.append(str(source))
+        if follow:
+            self.followed.append(str(source))
         return self.answer
 
 
@@ -269,3 +272,10 @@ def test_the_images_of_a_pod_can_be_listed() -> None:
         "/spec/initContainers/0/image": "b:1",
         "/spec/containers/0/image": "a:1",
     }
+
+
+def test_what_users_bring_follows_its_source_and_what_the_platform_brought_does_not() -> None:
+    mirror = Told()
+    review(request(pod("quay.io/a/b:1", f"{OWN}/quay.io/c/d:1")), POLICY, mirror)
+    assert sorted(mirror.started) == ["quay.io/a/b:1", "quay.io/c/d:1"]
+    assert mirror.followed == ["quay.io/a/b:1"]

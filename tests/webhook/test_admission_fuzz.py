@@ -52,7 +52,7 @@ class Told:
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
 
-    def ask(self, source: Reference, *, start: bool) -> Copy:
+    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
         return Copy(self.presence, f"{source.name} {start}")
 
 

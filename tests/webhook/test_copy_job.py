@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from webhook.claims import Claims
 from webhook.copy_job import CopyJob, stored_credentials, variables
-from webhook.mirror import Claims
 from webhook.reference import InvalidReference, parse
 
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
@@ -113,10 +113,10 @@ def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
     aws = Aws({operation: refused("AccessDeniedException")})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
-    remembered, released = aws.of("update_item")
-    assert "AccessDeniedException" in remembered["ExpressionAttributeValues"][":reason"]["S"]
-    assert "expires" in released["UpdateExpression"]
-    assert "AKIASECRET" not in caplog.text + json.dumps([remembered, released])
+    (told,) = aws.of("update_item")
+    assert "AccessDeniedException" in told["ExpressionAttributeValues"][":reason"]["S"]
+    assert "expires" in told["UpdateExpression"]
+    assert "AKIASECRET" not in caplog.text + json.dumps(told)
 
 
 def test_a_started_copy_holds_its_claim() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
@@ -16,14 +17,11 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
 from webhook.admission import Presence
+from webhook.claims import COPIED, MOST_ATTEMPTS, RETRY_SECONDS, Claims
 from webhook.mirror import (
     ABSENT_SECONDS,
-    LONGEST_RETRY_SECONDS,
-    MOST_ATTEMPTS,
     PRESENT_SECONDS,
-    RETRY_SECONDS,
     SILENT_SECONDS,
-    Claims,
     EcrMirror,
     asynchronous_request,
     target_tag,
@@ -33,6 +31,7 @@ from webhook.reference import Reference, parse
 SHA = "sha256:" + "0123456789abcdef" * 4
 IMAGE = parse("quay.io/a/b:1")
 ABSENT = "ImageNotFoundException"
+DAY = 86400
 
 
 def refused(code: str, **more: Any) -> ClientError:
@@ -51,13 +50,15 @@ class Clock:
 @dataclass
 class Ecr:
     error: Exception | None = None
+    pushed: float = 0.0
     calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def describe_images(self, **request: Any) -> dict[str, Any]:
         self.calls.append(request)
         if self.error:
             raise self.error
-        return {"imageDetails": [{}]}
+        pushed = datetime.fromtimestamp(self.pushed, UTC)
+        return {"imageDetails": [{"imagePushedAt": pushed}]}
 
 
 @dataclass
@@ -77,7 +78,9 @@ class World:
             self.requested.append(image)
 
         claims = Claims(self.table, "in-flight", self.seconds, self.clock)
-        return EcrMirror(self.ecr, claims, request, prefix="kubeflow", clock=self.clock)
+        return EcrMirror(
+            self.ecr, claims, request, prefix="kubeflow", follow_seconds=DAY, clock=self.clock
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -200,7 +203,7 @@ def test_each_further_failure_is_left_alone_for_twice_as_long(world: World) -> N
 def test_an_image_that_always_fails_is_left_to_a_person_in_the_end(world: World) -> None:
     for _ in range(MOST_ATTEMPTS):
         world.mirror(refused("TooManyRequestsException")).ask(IMAGE, start=True)
-        world.clock.now += LONGEST_RETRY_SECONDS + 1
+        world.clock.now += RETRY_SECONDS * 2**MOST_ATTEMPTS
     last = world.mirror().ask(IMAGE, start=True)
     assert last.presence is Presence.FAILED
     assert f"tried {MOST_ATTEMPTS} times" in last.reason
@@ -214,6 +217,108 @@ def test_builds_that_never_bring_the_image_are_bounded_too(world: World) -> None
         world.mirror().ask(IMAGE, start=True)
         world.clock.now += world.seconds + 1
     assert len(world.requested) == MOST_ATTEMPTS
+
+
+def copied(world: World, digest: str) -> None:
+    """What the build writes when it has compared the copy with its source."""
+    world.table.update_item(
+        TableName="in-flight",
+        Key={"image": {"S": str(IMAGE)}},
+        UpdateExpression=COPIED,
+        ExpressionAttributeValues={
+            ":digest": {"S": digest},
+            ":end": {"N": str(int(world.clock.now) + DAY)},
+        },
+    )
+
+
+def failed(world: World, reason: str) -> None:
+    """What the build writes when it could not copy the image."""
+    Claims(world.table, "in-flight", world.seconds, world.clock).fail(str(IMAGE), reason)
+
+
+def test_the_reason_of_a_build_that_failed_is_told_and_the_image_left_alone_for_a_while(
+    world: World,
+) -> None:
+    world.mirror().ask(IMAGE, start=True)
+    failed(world, "MANIFEST_UNKNOWN")
+    told = world.mirror().ask(IMAGE, start=True)
+    assert (told.presence, told.reason) == (Presence.FAILED, "MANIFEST_UNKNOWN")
+    world.clock.now += RETRY_SECONDS - 1
+    world.mirror().ask(IMAGE, start=True)
+    assert len(world.requested) == 1
+    world.clock.now += 2
+    assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
+    assert len(world.requested) == 2
+
+
+def test_a_copy_that_was_deleted_is_requested_again_at_once(world: World) -> None:
+    world.mirror().ask(IMAGE, start=True)
+    copied(world, SHA)
+    assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
+    assert len(world.requested) == 2
+
+
+def test_a_success_ends_the_count_of_attempts(world: World) -> None:
+    for _ in range(MOST_ATTEMPTS):
+        world.mirror().ask(IMAGE, start=True)
+        world.clock.now += world.seconds + 1
+    copied(world, SHA)
+    assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
+
+
+@pytest.mark.parametrize(
+    ("image", "age", "requested"),
+    [
+        pytest.param("quay.io/a/b:1", DAY - 1, 0, id="a young copy"),
+        pytest.param("quay.io/a/b:1", DAY, 1, id="an old one of a tag"),
+        pytest.param(f"quay.io/a/b:1@{SHA}", DAY, 0, id="a digest never moves"),
+    ],
+)
+def test_the_source_of_an_old_copy_is_looked_at_again(
+    table: Any, image: str, age: int, requested: int
+) -> None:
+    world = World(Ecr(), table)
+    world.clock.now = world.ecr.pushed + age
+    asked = [world.mirror().ask(parse(image), start=True, follow=True) for _ in range(3)]
+    assert {copy.presence for copy in asked} == {Presence.PRESENT}
+    assert len(world.requested) == requested
+
+
+def test_a_source_that_was_compared_is_left_alone_until_the_copy_is_old_again(table: Any) -> None:
+    world = World(Ecr(), table)
+    for day in (1, 2, 3):
+        world.clock.now = float(day * (DAY + 1))
+        world.mirror().ask(IMAGE, start=True, follow=True)
+        copied(world, SHA)
+        world.mirror().ask(IMAGE, start=True, follow=True)
+        assert len(world.requested) == day
+
+
+@pytest.mark.parametrize("asked", [{"start": False, "follow": True}, {"start": True}])
+def test_only_who_asks_for_it_has_a_copy_compared(table: Any, asked: dict[str, bool]) -> None:
+    world = World(Ecr(), table)
+    world.clock.now = 10.0 * DAY
+    assert world.mirror().ask(IMAGE, **asked).presence is Presence.PRESENT
+    assert world.requested == []
+
+
+@pytest.mark.parametrize("failing", ["table", "request"])
+def test_a_copy_is_there_even_if_it_cannot_be_compared(
+    world: World, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    world.ecr.error = None
+    world.clock.now = 10.0 * DAY
+    if failing == "table":
+        throttled = Throttled()
+        monkeypatch.setattr(world, "table", throttled)
+    mirror = world.mirror(refused("TooManyRequestsException") if failing == "request" else None)
+    assert mirror.ask(IMAGE, start=True, follow=True).presence is Presence.PRESENT
+
+
+class Throttled:
+    def update_item(self, **_request: Any) -> dict[str, Any]:
+        raise refused("ThrottlingException")
 
 
 def test_a_present_image_is_believed_for_minutes_and_an_absent_one_for_seconds(
@@ -332,10 +437,10 @@ def test_a_copy_by_digest_gets_a_tag_nothing_else_moves(image: str, tag: str) ->
     assert target_tag(parse(image)) == tag
 
 
-def test_ecr_finds_one_image_among_more_than_a_page(table: Any) -> None:
+def test_ecr_finds_one_image_among_more_than_a_thousand(table: Any) -> None:
     ecr: Any = boto3.client("ecr")
     ecr.create_repository(repositoryName="kubeflow/quay.io/a/b")
-    for number in range(120):
+    for number in range(1100):
         ecr.put_image(
             repositoryName="kubeflow/quay.io/a/b",
             imageTag=f"v{number}",
@@ -343,6 +448,6 @@ def test_ecr_finds_one_image_among_more_than_a_page(table: Any) -> None:
             imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
         )
     world = World(ecr, table)
-    assert world.mirror().ask(parse("quay.io/a/b:v119"), start=True).presence is Presence.PRESENT
-    assert world.mirror().ask(parse("quay.io/a/b:v120"), start=True).presence is Presence.COPYING
+    assert world.mirror().ask(parse("quay.io/a/b:v1099"), start=True).presence is Presence.PRESENT
+    assert world.mirror().ask(parse("quay.io/a/b:v1100"), start=True).presence is Presence.COPYING
     assert world.mirror().ask(parse("quay.io/a/none:1"), start=True).presence is Presence.COPYING

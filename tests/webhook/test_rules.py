@@ -52,7 +52,7 @@ class Absent:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def ask(self, source: Reference, *, start: bool) -> Copy:
+    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
         self.asked.append(str(source))
         return Copy(Presence.COPYING if start else Presence.ABSENT)
 

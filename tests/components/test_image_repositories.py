@@ -1,0 +1,177 @@
+"""The repositories of the mirror: made or mended, whoever was there first. ECR is moto's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from components.ecr_repositories import copied_to, mutability
+from components.image_mirror_policies import lifecycle_policy
+from components.image_repositories import ImageRepositories, ImageRepositoriesProvider
+from components.region import Region
+from tests.harness import REGIONS, Registered, run
+
+TYPE = "pulumi-python:dynamic:ImageRepositories"
+ACCOUNT = "123456789012"  # moto's
+MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": "x", "config": {}, "layers": []})
+SHA = f"sha256:{'a' * 64}"
+TAGS = {"stack": "test", "cluster": "kubeflow"}
+
+
+@pytest.fixture(params=REGIONS)
+def region(request: pytest.FixtureRequest) -> Region:
+    return Region.of(request.param)
+
+
+@pytest.fixture
+def ecr(region: Region, monkeypatch: pytest.MonkeyPatch) -> Generator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        yield boto3.client("ecr", region_name=region.name)
+
+
+def registered(region: Region, *images: str, account: str = ACCOUNT) -> Registered:
+    def program() -> None:
+        ImageRepositories(
+            "repositories",
+            images=images,
+            registry=f"{region.ecr_registry(account)}/kubeflow",
+            region=region.name,
+            tags=TAGS,
+        )
+
+    return run(program).only(TYPE)
+
+
+def props(region: Region, *images: str, **changed: Any) -> dict[str, Any]:
+    return {**registered(region, *images).inputs, **changed}
+
+
+def names(ecr: Any) -> set[str]:
+    return {each["repositoryName"] for each in ecr.describe_repositories()["repositories"]}
+
+
+def described(ecr: Any, name: str) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
+    tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+    policy = ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"]
+    return found, {tag["Key"]: tag["Value"] for tag in tags}, json.loads(policy)
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (["quay.io/a/b:1"], {"p/quay.io/a/b": "MUTABLE"}),
+        ([f"quay.io/a/b@{SHA}"], {"p/quay.io/a/b": "IMMUTABLE"}),
+        ([f"quay.io/a/b:1@{SHA}"], {"p/quay.io/a/b": "IMMUTABLE"}),
+        ([f"quay.io/a/b@{SHA}", "quay.io/a/b:1"], {"p/quay.io/a/b": "MUTABLE"}),
+        ([f"{Region.of(REGIONS[0]).ecr_registry(ACCOUNT)}/x:1"], {}),
+    ],
+)
+def test_tags_are_immutable_where_every_image_is_named_by_digest(
+    images: list[str], expected: dict[str, str]
+) -> None:
+    assert mutability(copied_to(images, "p")) == expected
+
+
+def test_its_inputs_are_plain_and_none_is_a_secret(region: Region) -> None:
+    made = registered(region, "quay.io/b/c:1", "quay.io/a/b:1", "quay.io/a/b:2")
+    assert set(made.inputs["repositories"]) == {"kubeflow/quay.io/a/b", "kubeflow/quay.io/b/c"}
+    assert not made.secrets
+
+
+def test_a_repository_is_scanned_encrypted_tagged_and_swept(region: Region, ecr: Any) -> None:
+    wanted = props(region, "quay.io/a/b:1", f"quay.io/c/d@{SHA}")
+    made = ImageRepositoriesProvider().create(wanted)
+    assert made.id == wanted["registry"]
+    found, tags, policy = described(ecr, "kubeflow/quay.io/a/b")
+    assert found["imageTagMutability"] == "MUTABLE"
+    assert found["imageScanningConfiguration"] == {"scanOnPush": True}
+    assert found["encryptionConfiguration"] == {"encryptionType": "AES256"}
+    assert tags == {**TAGS, "Name": "kubeflow/quay.io/a/b"}
+    assert policy == lifecycle_policy()
+    assert described(ecr, "kubeflow/quay.io/c/d")[0]["imageTagMutability"] == "IMMUTABLE"
+
+
+def test_one_that_is_there_already_is_mended_and_keeps_its_own_tags(
+    region: Region, ecr: Any
+) -> None:
+    ecr.create_repository(
+        repositoryName="kubeflow/quay.io/a/b",
+        imageTagMutability="IMMUTABLE",
+        tags=[{"Key": "owner", "Value": "me"}, {"Key": "stack", "Value": "other"}],
+    )
+    ImageRepositoriesProvider().create(props(region, "quay.io/a/b:1"))
+    found, tags, policy = described(ecr, "kubeflow/quay.io/a/b")
+    assert found["imageTagMutability"] == "MUTABLE"
+    assert found["imageScanningConfiguration"] == {"scanOnPush": True}
+    assert tags == {**TAGS, "Name": "kubeflow/quay.io/a/b", "owner": "me"}
+    assert policy == lifecycle_policy()
+
+
+def test_what_an_update_no_longer_names_stays_for_running_pods_and_goes_at_the_end(
+    region: Region, ecr: Any
+) -> None:
+    provider = ImageRepositoriesProvider()
+    first = provider.create(props(region, "quay.io/old/a:1")).outs
+    second = provider.update("id", first or {}, props(region, "quay.io/new/a:1")).outs
+    assert names(ecr) == {"kubeflow/quay.io/old/a", "kubeflow/quay.io/new/a"}
+    ecr.create_repository(repositoryName="kubeflow/quay.io/users/own")
+    ecr.put_image(repositoryName="kubeflow/quay.io/new/a", imageTag="1", imageManifest=MANIFEST)
+    provider.delete("id", second or {})
+    assert names(ecr) == {"kubeflow/quay.io/users/own"}
+
+
+def test_a_repository_that_is_gone_already_does_not_stop_a_destroy(
+    region: Region, ecr: Any
+) -> None:
+    provider = ImageRepositoriesProvider()
+    made = provider.create(props(region, "quay.io/a/b:1", "quay.io/c/d:1")).outs or {}
+    ecr.delete_repository(repositoryName="kubeflow/quay.io/a/b")
+    provider.delete("id", made)
+    assert names(ecr) == set()
+
+
+def test_a_refresh_notices_what_is_gone_and_the_next_update_makes_it(
+    region: Region, ecr: Any
+) -> None:
+    provider, wanted = ImageRepositoriesProvider(), props(region, "quay.io/a/b:1")
+    made = provider.create(wanted).outs or {}
+    assert not provider.diff("id", made, wanted).changes
+    ecr.delete_repository(repositoryName="kubeflow/quay.io/a/b")
+    seen = provider.read("id", made).outs or {}
+    assert provider.diff("id", seen, wanted).changes
+    provider.update("id", seen, wanted)
+    assert names(ecr) == {"kubeflow/quay.io/a/b"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "changes", "replaces"),
+    [
+        ({}, False, []),
+        ({"endpoints": {"ecr": "https://private.example"}}, False, []),
+        ({"tags": {"stack": "other"}}, True, []),
+        ({"lifecycle": "{}"}, True, []),
+        ({"repositories": {}}, True, []),
+        ({"registry": "elsewhere/kubeflow"}, True, ["registry"]),
+    ],
+)
+def test_another_registry_is_another_resource_and_all_else_an_update(
+    changed: dict[str, Any], changes: bool, replaces: list[str]
+) -> None:
+    before = props(Region.of(REGIONS[0]), "quay.io/a/b:1")
+    found = ImageRepositoriesProvider().diff("id", {**before, "kept": []}, {**before, **changed})
+    assert (found.changes, found.replaces) == (changes, replaces)
+
+
+def test_credentials_of_another_account_make_nothing(region: Region, ecr: Any) -> None:
+    wanted = registered(region, "quay.io/a/b:1", account="999988887777").inputs
+    with pytest.raises(ValueError, match=rf"of account {ACCOUNT} and .* 999988887777"):
+        ImageRepositoriesProvider().create(wanted)
+    assert names(ecr) == set()

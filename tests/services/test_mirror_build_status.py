@@ -1,0 +1,135 @@
+"""What a build tells the table of copies is what admissions understand.
+
+The build runs as CodeBuild runs it, between two real registries; what it would have the AWS CLI
+send to DynamoDB is sent to moto's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from tests.services.build_machine import PREFIX, PUSH_KEY, ROLE_KEY, BuildMachine
+from tests.services.registry import Registry
+from webhook.admission import Presence
+from webhook.claims import LONGEST_REASON, MOST_ATTEMPTS, RETRY_SECONDS, Claims
+from webhook.mirror import EcrMirror
+from webhook.reference import parse
+
+TABLE = "kubeflow-image-copies"
+DAY = 86400
+
+
+class NoImages:
+    """An ECR that holds nothing."""
+
+    def describe_images(self, **_request: Any) -> dict[str, Any]:
+        raise ClientError({"Error": {"Code": "ImageNotFoundException"}}, "DescribeImages")
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        client: Any = boto3.client("dynamodb", region_name="cn-north-1")
+        client.create_table(
+            TableName=TABLE,
+            AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield client
+
+
+@pytest.fixture
+def machine(tool: Path, own: Registry, tmp_path: Path) -> BuildMachine:
+    return BuildMachine.set_up(tmp_path / "machine", tool, own.host)
+
+
+def row(table: Any, image: str) -> dict[str, Any]:
+    return table.get_item(TableName=TABLE, Key={"image": {"S": image}})["Item"]
+
+
+def carry(machine: BuildMachine, table: Any) -> None:
+    """Does what the build had the AWS CLI do."""
+    for request, _ in machine.told:
+        table.update_item(**request)
+
+
+def mirror(table: Any, requested: list[str], claims: Claims | None = None) -> EcrMirror:
+    known = claims or Claims(table, TABLE, 3600)
+    return EcrMirror(NoImages(), known, requested.append, prefix=PREFIX, follow_seconds=DAY)
+
+
+def test_a_failed_copy_is_told_with_its_reason_to_the_next_pod(
+    machine: BuildMachine, upstream: Registry, table: Any
+) -> None:
+    source, requested = f"{upstream.host}/status/absent:v1", list[str]()
+    mirror(table, requested).ask(parse(source), start=True)
+    done = machine.copy((source, machine.target("status/absent:v1")), TABLE=TABLE)
+    assert done.returncode == 1
+    carry(machine, table)
+    told = mirror(table, requested).ask(parse(source), start=True)
+    assert told.presence is Presence.FAILED
+    assert "MANIFEST_UNKNOWN" in told.reason
+    assert requested == [source]
+
+
+def test_a_failed_copy_is_tried_again_ever_later(
+    machine: BuildMachine, upstream: Registry, table: Any
+) -> None:
+    source = f"{upstream.host}/status/absent:v1"
+    machine.copy((source, machine.target("status/absent:v1")), TABLE=TABLE)
+    ((request, _),) = machine.told
+    now = int(request["ExpressionAttributeValues"][":now"]["N"])
+    waits: list[int] = []
+    for attempt in range(MOST_ATTEMPTS):
+        claims = Claims(table, TABLE, 3600, lambda at=attempt: now + at * 10**6)
+        assert claims.take(source) is None
+        table.update_item(**request)
+        waits.append(int(row(table, source)["expires"]["N"]) - now)
+    assert waits == [RETRY_SECONDS * 2**attempt for attempt in range(MOST_ATTEMPTS)]
+
+
+def test_a_copy_is_remembered_by_its_digest_until_its_source_is_due_again(
+    machine: BuildMachine, upstream: Registry, table: Any
+) -> None:
+    digest = upstream.push("status/good", "v1", ("amd64", "arm64"), layers=1)
+    source = f"{upstream.host}/status/good:v1"
+    assert Claims(table, TABLE, 3600).take(source) is None
+    pair = (source, machine.target("status/good:v1"))
+    assert machine.copy(pair, TABLE=TABLE, FOLLOW_SECONDS="7200").returncode == 0
+    carry(machine, table)
+    found = row(table, source)
+    assert found["digest"] == {"S": digest}
+    assert set(found) == {"image", "digest", "expires"}
+    end = int(found["expires"]["N"])
+    assert Claims(table, TABLE, 3600, lambda: end - 1).take(source, there=True) is not None
+    assert Claims(table, TABLE, 3600, lambda: end + 1).take(source, there=True) is None
+
+
+@pytest.mark.parametrize(("secret", "key"), [("", ROLE_KEY), ("push", PUSH_KEY)])
+def test_the_table_is_told_with_the_key_of_its_own_side(
+    machine: BuildMachine, upstream: Registry, secret: str, key: str
+) -> None:
+    upstream.push("status/key", "v1")
+    pair = (f"{upstream.host}/status/key:v1", machine.target("status/key:v1"))
+    machine.copy(pair, TABLE=TABLE, CREDENTIALS_SECRET=secret)
+    ((request, used),) = machine.told
+    assert used == key
+    assert "secret" not in str(request)
+
+
+def test_a_reason_is_cut_to_what_a_row_keeps(machine: BuildMachine, upstream: Registry) -> None:
+    name = "status/" + "long/" * 60 + "name"
+    pair = (f"{upstream.host}/{name}:v1", machine.target(f"{name}:v1"))
+    machine.copy(pair, TABLE=TABLE)
+    ((request, _),) = machine.told
+    assert len(request["ExpressionAttributeValues"][":reason"]["S"]) == LONGEST_REASON

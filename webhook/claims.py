@@ -1,0 +1,147 @@
+"""Which images are being copied, and how the last copy went: one row per image in DynamoDB.
+
+A row lives until ``expires`` (epoch seconds, also the table's TTL attribute). It means: a copy is
+under way (neither ``reason`` nor ``digest``), failed (``reason``), or is there and was compared
+with its source (``digest``). TTL deletion may take days, so conditions compare the time itself.
+
+The build that copies writes the last two kinds itself, with the expressions of this module
+(``components.image_mirror_buildspec``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from botocore.exceptions import ClientError
+
+from webhook.admission import Copy, Presence
+
+RETRY_SECONDS = 120
+"""How long a copy that failed is left alone; twice as long after each further try."""
+MOST_ATTEMPTS = 8
+"""Copies of one image that admissions ask for before they leave it to a person. The count ends with
+its row, which DynamoDB removes within days after its end."""
+LONGEST_REASON = 500
+"""Characters of a reason that are kept."""
+
+# The pause doubles by adding it to itself, so that whoever tells of a failure needs one call, no
+# arithmetic, and nothing that was read before.
+_CLAIM = (
+    "SET expires = :end, backoff = if_not_exists(backoff, :half) + if_not_exists(backoff, :half) "
+    "ADD attempts :one REMOVE reason, digest"
+)
+_FREE = (
+    "attribute_not_exists(expires) OR "
+    "(expires < :now AND (attribute_not_exists(attempts) OR attempts < :most))"
+)
+_GONE = f"attribute_exists(digest) OR {_FREE}"
+FAILED = "SET reason = :reason, expires = :now + if_not_exists(backoff, :first)"
+"""Update expression: a copy failed at ``:now``, because of ``:reason``."""
+COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, reason"
+"""Update expression: the copy is ``:digest``; its source is looked at again after ``:end``."""
+
+
+class DynamoDbClient(Protocol):
+    """The part of boto3's DynamoDB client that this module uses."""
+
+    def update_item(self, **request: Any) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The rows of one table.
+
+    Attributes:
+        client: of the table's region.
+        table: its name.
+        seconds: how long a copy may take; a claim ends then, whatever became of the copy.
+        clock: epoch seconds.
+    """
+
+    client: DynamoDbClient
+    table: str
+    seconds: int
+    clock: Callable[[], float] = time.time
+
+    def take(self, image: str, *, there: bool = False) -> Copy | None:
+        """Claims ``image`` for this caller; None when claimed, else what the present row says.
+
+        Exactly one of any number of concurrent callers gets None, until the row expires.
+
+        Args:
+            image: the source.
+            there: a copy is there, and is to be compared with its source; otherwise a row of a copy
+                that was there once stands in nobody's way.
+        """
+        now = int(self.clock())
+        values = {
+            ":end": now + self.seconds,
+            ":half": RETRY_SECONDS // 2,
+            ":now": now,
+            ":one": 1,
+            ":most": MOST_ATTEMPTS,
+        }
+        try:
+            self._update(
+                image,
+                _CLAIM,
+                {name: {"N": str(value)} for name, value in values.items()},
+                ConditionExpression=_FREE if there else _GONE,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as refused:
+            if error_code(refused) != "ConditionalCheckFailedException":
+                raise
+            row: dict[str, Any] = cast("dict[str, Any]", refused.response).get("Item") or {}
+            return _standing(row, now)
+        return None
+
+    def renew(self, image: str) -> None:
+        """Holds the claim from now on, for a copy that has begun (perhaps at a second attempt)."""
+        end = {":end": {"N": str(int(self.clock()) + self.seconds)}}
+        self._update(image, "SET expires = :end REMOVE reason", end)
+
+    def fail(self, image: str, reason: str) -> None:
+        """Records why a copy failed; the image may be claimed again after a while."""
+        values = {
+            ":reason": {"S": reason[:LONGEST_REASON]},
+            ":now": {"N": str(int(self.clock()))},
+            ":first": {"N": str(RETRY_SECONDS)},
+        }
+        self._update(image, FAILED, values)
+
+    def _update(self, image: str, expression: str, values: Mapping[str, Any], **more: Any) -> None:
+        self.client.update_item(
+            TableName=self.table,
+            Key={"image": {"S": image}},
+            UpdateExpression=expression,
+            ExpressionAttributeValues=values,
+            **more,
+        )
+
+
+def _standing(row: Mapping[str, Any], now: int) -> Copy:
+    """What a row that could not be claimed says."""
+    reason = reason_of(row)
+    attempts = int(row.get("attempts", {}).get("N", 1))
+    if attempts >= MOST_ATTEMPTS and int(row.get("expires", {}).get("N", now)) < now:
+        last = f", the last time because {reason}" if reason else ""
+        tried = f"tried {MOST_ATTEMPTS} times{last}: copy it with `./kf images mirror`"
+        return Copy(Presence.FAILED, tried)
+    return Copy(Presence.FAILED if reason else Presence.COPYING, reason)
+
+
+def reason_of(row: Mapping[str, Any]) -> str:
+    """Why the last copy failed; empty where it did not."""
+    return str(row.get("reason", {}).get("S", ""))
+
+
+def error_code(failure: Exception) -> str:
+    """The error's own short name: its text may quote a request, and with it a secret."""
+    if isinstance(failure, ClientError):
+        response: dict[str, Any] = cast("dict[str, Any]", failure.response)
+        return str(response.get("Error", {}).get("Code", "ClientError"))
+    return type(failure).__name__
