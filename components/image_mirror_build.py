@@ -1,8 +1,7 @@
-"""Where images are copied: a CodeBuild project that reaches the registries, and its two key pairs.
+"""Where images are copied: a CodeBuild project that reaches the registries.
 
-IAM trust never crosses partitions, so between two of them each side holds the other's key in its
-Secrets Manager: the build side one that may push below one prefix, the cluster's side one that may
-start one project. Inside one partition there is no key at all: the roles themselves are allowed.
+Between two partitions each side holds a credential of the other (``image_mirror_credentials``).
+Inside one partition there is none at all: the roles themselves are allowed.
 """
 
 from __future__ import annotations
@@ -16,6 +15,17 @@ import pulumi_aws as aws
 
 from components import image_mirror_policies as policies
 from components.image_mirror_buildspec import buildspec
+from components.image_mirror_credentials import (
+    Credential,
+    Handover,
+    Issuer,
+    Place,
+    Purpose,
+    key_in_secret,
+    registered_issuer,
+    sessions_in_secret,
+    user_name,
+)
 from components.region import Region
 from components.settings import Settings
 
@@ -53,6 +63,7 @@ class ImageMirrorBuildArgs:
         account_id: account of the stack's region.
         build_account_id: account of the build region.
         registry: ``<ecr host>/<prefix>`` that receives the copies.
+        issuer: of the cluster, in its own account.
         tags: AWS tags.
     """
 
@@ -63,11 +74,12 @@ class ImageMirrorBuildArgs:
     account_id: str
     build_account_id: str
     registry: str
+    issuer: Issuer
     tags: Mapping[str, str]
 
 
 class ImageMirrorBuild(pulumi.ComponentResource):
-    """A CodeBuild project, its role and log, the table of copies, and keys between partitions.
+    """A CodeBuild project, its role and log, the table of copies, credentials between partitions.
 
     Attributes:
         region: where the project is.
@@ -75,9 +87,10 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         project_arn: its ARN, in the build region's partition.
         table: one row per copy under way or done, in the stack's own region.
         table_name, table_arn: of it, known before it is made.
-        start_secret_name: the secret in the stack's own region with a key that may start the
+        start_secret_name: the secret in the stack's own region with a credential that may start the
             project; empty where the stack's own roles may.
         start_secret_arn: its ARN; None likewise.
+        handovers: how the credentials come to their secrets, where no key pair is in them.
     """
 
     region: Region
@@ -88,6 +101,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     table_arn: str
     start_secret_name: str
     start_secret_arn: pulumi.Output[str] | None
+    handovers: Mapping[Purpose, Handover]
 
     def __init__(
         self, name: str, args: ImageMirrorBuildArgs, opts: pulumi.ResourceOptions | None = None
@@ -106,12 +120,12 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         )
         self.table = self._table(name, args)
         crossing = args.build_region.partition != args.region.partition
-        push_secret = self._push_key(name, args) if crossing else None
-        self._project(name, args, push_secret)
-        self.start_secret_name, self.start_secret_arn = "", None
-        if crossing:
-            self.start_secret_name = f"{cluster}/image-mirror/start-build"
-            self.start_secret_arn = self._start_key(name, args)
+        self.handovers = {}
+        secrets = self._credentials(name, args) if crossing else {}
+        self._project(name, args, secrets.get(Purpose.PUSH))
+        start = secrets.get(Purpose.START)
+        self.start_secret_name = _start_secret(args) if start else ""
+        self.start_secret_arn = start.arn if start else None
         self.register_outputs({"project_arn": self.project_arn})
 
     def _table(self, name: str, args: ImageMirrorBuildArgs) -> aws.dynamodb.Table:
@@ -128,67 +142,60 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
-    def _push_key(self, name: str, args: ImageMirrorBuildArgs) -> aws.secretsmanager.Secret:
-        """The build side's secret: a key of the stack's side that may push below the prefix."""
-        return self._key_in_secret(
-            f"{name}-push",
-            policies.push_policy(
-                args.region,
-                args.account_id,
-                prefix=args.settings.image_mirror.repository_prefix,
-                table_arn=self.table_arn,
+    def _credentials(
+        self, name: str, args: ImageMirrorBuildArgs
+    ) -> dict[Purpose, aws.secretsmanager.Secret]:
+        """The secret on each side with a credential of the other."""
+        mirror, cluster = args.settings.image_mirror, args.settings.cluster.name
+        own = Place(region=args.region, provider=None)
+        build = Place(region=args.build_region, provider=args.build_provider)
+        push = policies.push_policy(
+            args.region,
+            args.account_id,
+            prefix=mirror.repository_prefix,
+            table_arn=self.table_arn,
+        )
+        wanted = {
+            Purpose.PUSH: Credential(
+                purpose=Purpose.PUSH,
+                policy=push,
+                giver=own,
+                holder=build,
+                secret_name=f"{mirror.credentials_secret}/{args.region.name}",
+                tags=args.tags,
             ),
-            secret_name=f"{args.settings.image_mirror.credentials_secret}/{args.region.name}",
-            tags=args.tags,
-            user_provider=None,
-            secret_provider=args.build_provider,
-        )
-
-    def _start_key(self, name: str, args: ImageMirrorBuildArgs) -> pulumi.Output[str]:
-        """The stack side's secret: a key of the build side that may start the project."""
-        return self._key_in_secret(
-            f"{name}-start",
-            policies.start_build_policy(self.project_arn),
-            secret_name=self.start_secret_name,
-            tags=args.tags,
-            user_provider=args.build_provider,
-            secret_provider=None,
-        ).arn
-
-    def _key_in_secret(
-        self,
-        name: str,
-        policy: policies.Policy,
-        *,
-        secret_name: str,
-        tags: Mapping[str, str],
-        user_provider: aws.Provider | None,
-        secret_provider: aws.Provider | None,
-    ) -> aws.secretsmanager.Secret:
-        of_user = pulumi.ResourceOptions(parent=self, provider=user_provider)
-        of_secret = pulumi.ResourceOptions(parent=self, provider=secret_provider)
-        user = aws.iam.User(name, tags={**tags, "Name": name}, opts=of_user)
-        aws.iam.UserPolicy(name, user=user.name, policy=json.dumps(policy), opts=of_user)
-        key = aws.iam.AccessKey(name, user=user.name, opts=of_user)
-        secret = aws.secretsmanager.Secret(
-            name,
-            name=secret_name,
-            description="Access key of the image mirror on the other side of the partition border",
-            # The key is made again at will, so there is nothing to recover after a destroy, and a
-            # name in recovery would stop the next `up`.
-            recovery_window_in_days=0,
-            tags={**tags, "Name": secret_name},
-            opts=of_secret,
-        )
-        aws.secretsmanager.SecretVersion(
-            name,
-            secret_id=secret.id,
-            secret_string=pulumi.Output.secret(
-                pulumi.Output.json_dumps({"accessKeyId": key.id, "secretAccessKey": key.secret})
+            Purpose.START: Credential(
+                purpose=Purpose.START,
+                policy=policies.start_build_policy(self.project_arn),
+                giver=build,
+                holder=own,
+                secret_name=_start_secret(args),
+                tags=args.tags,
             ),
-            opts=of_secret,
-        )
-        return secret
+        }
+        if mirror.credentials == "key-pair":
+            return {
+                purpose: key_in_secret(
+                    f"{name}-{purpose}",
+                    each,
+                    user=user_name(cluster, args.region, purpose),
+                    rotation=mirror.rotation,
+                    parent=self,
+                )
+                for purpose, each in wanted.items()
+            }
+        issuers = {
+            args.region.partition: args.issuer,
+            args.build_region.partition: registered_issuer(
+                f"{name}-issuer", args.issuer.host, build, tags=args.tags, parent=self
+            ),
+        }
+        made = {
+            purpose: sessions_in_secret(f"{name}-{purpose}", each, issuers=issuers, parent=self)
+            for purpose, each in wanted.items()
+        }
+        self.handovers = {purpose: handover for purpose, (_, handover) in made.items()}
+        return {purpose: secret for purpose, (secret, _) in made.items()}
 
     def _project(
         self,
@@ -270,3 +277,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         return push_secret.arn.apply(
             lambda arn: json.dumps(policies.build_policy(log_arn=log_arn, secret_arn=arn))
         )
+
+
+def _start_secret(args: ImageMirrorBuildArgs) -> str:
+    return f"{args.settings.cluster.name}/image-mirror/start-build"

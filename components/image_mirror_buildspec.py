@@ -87,7 +87,7 @@ reason() {
 _AS_TARGET = r"""
 read_keys='import json, sys
 keys = json.load(sys.stdin)
-print(keys["accessKeyId"], keys["secretAccessKey"])'
+print(keys["accessKeyId"], keys["secretAccessKey"], keys.get("sessionToken", ""))'
 
 as_target() (
   set -euo pipefail
@@ -98,9 +98,11 @@ as_target() (
       echo "$CREDENTIALS_SECRET holds no accessKeyId and secretAccessKey" >&2
       return 1
     }
-    read -r AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY <<<"$keys"
+    unset AWS_SESSION_TOKEN AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
+    read -r AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN <<<"$keys"
     export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
-    unset keys AWS_SESSION_TOKEN AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
+    [ -z "$AWS_SESSION_TOKEN" ] || export AWS_SESSION_TOKEN
+    unset keys
   fi
   aws "$@" --region "$TARGET_REGION"
 )

@@ -136,7 +136,7 @@ def copier_policy(
 
 
 def start_build_policy(project_arn: str) -> Policy:
-    """The user whose keys the China side holds: start builds of one project, as it is defined."""
+    """What the cluster's side holds across partitions: start one project, as it is defined."""
     return _document(*start_build_statements(project_arn))
 
 
@@ -175,6 +175,11 @@ def push_statements(
         _allow(_PUSH, repositories(region, account, prefix)),
         _allow(("dynamodb:UpdateItem",), table_arn),
     ]
+
+
+def write_secret_policy(secret_arn: str) -> Policy:
+    """Whoever brings sessions: a new value for one secret, whose values it cannot read."""
+    return _document(_allow(("secretsmanager:PutSecretValue",), secret_arn))
 
 
 def build_policy(

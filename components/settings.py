@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
-from components import settings_rules_aws, settings_rules_platform
+from components import settings_rules_aws, settings_rules_mirror, settings_rules_platform
 from components.region import EXAMPLE_REGION, Region, known_regions
 from components.settings_facts import Facts, releases
 from components.settings_sections import MANIFESTS, MirrorRule, Settings, User
@@ -112,8 +112,8 @@ def from_mapping(raw: Mapping[str, object], *, manifests: Path = MANIFESTS) -> S
                     broken.add(wrong)
             rest.setdefault("region", known_regions()[0])
     facts = Facts(settings, Region.of(settings.region), releases(manifests))
-    for rules in (settings_rules_platform.RULES, settings_rules_aws.RULES):
-        problems += rules.problems(facts, frozenset(broken))
+    for rules in (settings_rules_platform, settings_rules_mirror, settings_rules_aws):
+        problems += rules.RULES.problems(facts, frozenset(broken))
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return settings

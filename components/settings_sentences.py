@@ -15,7 +15,8 @@ NAMESPACE = "kubeflow"
 _SECRET_NAME = re.compile(r"(?i)pass(word|wd|phrase)|secret|token|credential|(private|api).?key")
 # Access key ids, and anything as long and as mixed as a secret access key.
 _SECRET_VALUE = re.compile(r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|[A-Za-z0-9/+]{40}|://[^/\s]*:[^/\s]*@")
-_NOT_SECRET = {f"{NAMESPACE}:artifacts.credentials"}  # a choice of words
+# Choices of words.
+_NOT_SECRET = {f"{NAMESPACE}:artifacts.credentials", f"{NAMESPACE}:imageMirror.credentials"}
 _LONGEST = 60
 
 

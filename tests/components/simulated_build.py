@@ -37,7 +37,9 @@ echo "aws $1 $2 $4 [${AWS_SECRET_ACCESS_KEY:-}]" >> "$WORLD/calls"
 case "$1" in
   secretsmanager) cat "$WORLD/secret" ;;
   dynamodb) echo "$4" >> "$WORLD/told"; exit "${TABLE_FAILS:-0}" ;;
-  ecr) echo password-of-"${AWS_SECRET_ACCESS_KEY:-the-role}" ;;
+  ecr)
+    session=${AWS_SESSION_TOKEN:+ in $AWS_SESSION_TOKEN}
+    echo "password-of-${AWS_SECRET_ACCESS_KEY:-the-role}$session" ;;
 esac
 """
 

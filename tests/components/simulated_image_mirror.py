@@ -32,6 +32,8 @@ def stack(
     build_region: str | None,
     transport: str = "api-gateway",
     logins: tuple[tuple[str, str], ...] = (),
+    *,
+    credentials: str = "key-pair",
     **more: str,
 ) -> Recorded:
     """The component as the stack makes it; one run for equal arguments.
@@ -41,9 +43,13 @@ def stack(
         build_region: where images are copied; None where ECR pulls them through.
         transport: of admissions.
         logins: registry and name of a secret, of each.
+        credentials: across partitions.
         more: settings of the image mirror.
     """
     mirror_settings: dict[str, Any] = {"enabled": True, "transport": transport, **more}
+    if credentials != "key-pair":
+        mirror_settings |= {"credentials": credentials, "inventoryFirst": False}
+        mirror_settings["buildRegion"] = build_region
     if logins:
         mirror_settings["upstreamCredentials"] = dict(logins)
 

@@ -1,0 +1,60 @@
+"""Rules over the image mirror across partitions: what its two sides hold of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from components.region import UnknownRegion
+from components.settings_facts import Facts, Rules
+from components.settings_sentences import full_key, told
+
+RULES = Rules()
+
+_CREDENTIALS = full_key("imageMirror.credentials")
+
+
+def _crosses(f: Facts) -> bool:
+    """Are images copied from one partition into another?"""
+    mirror, here = f.settings.image_mirror, f.region
+    if not mirror.wanted(here) or mirror.cached(here) is not None:
+        return False
+    try:
+        return mirror.build_in(here).partition != here.partition
+    except UnknownRegion:  # another rule's matter
+        return True
+
+
+@RULES.reads("imageMirror.credentials", "imageMirror.enabled", "imageMirror.buildRegion", "region")
+def _sessions_replace_keys(f: Facts) -> Iterator[str]:
+    chosen = f.settings.image_mirror.credentials
+    if chosen == "web-identity" and not _crosses(f):
+        yield told(
+            _CREDENTIALS,
+            chosen,
+            f"no image crosses a partition's border to {f.region.name}, so there is no key that "
+            "sessions could replace: remove the line",
+        )
+
+
+@RULES.reads(
+    *("imageMirror.credentials", "imageMirror.enabled", "imageMirror.buildRegion", "region"),
+    *("imageMirror.transport", "imageMirror.inventoryFirst"),
+)
+def _sessions_come_from_a_pod(f: Facts) -> Iterator[str]:
+    mirror = f.settings.image_mirror
+    if mirror.credentials != "web-identity" or not _crosses(f):
+        return
+    if not mirror.in_cluster(f.region):
+        yield told(
+            full_key("imageMirror.transport"),
+            mirror.transport or "",
+            f"with {_CREDENTIALS} {mirror.credentials} a pod beside those that answer admissions "
+            "hands sessions over: set it to in-cluster",
+        )
+    if mirror.inventory_first:
+        yield told(
+            full_key("imageMirror.inventoryFirst"),
+            True,
+            f"with {_CREDENTIALS} {mirror.credentials} nothing is copied before pods run: set it "
+            "to false, and run `./kf images mirror` before `pulumi up`",
+        )
