@@ -23,6 +23,7 @@ from components.image_mirror_credentials import (
     Purpose,
     key_in_secret,
     registered_issuer,
+    secret_names,
     sessions_in_secret,
     user_name,
 )
@@ -124,7 +125,8 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         secrets = self._credentials(name, args) if crossing else {}
         self._project(name, args, secrets.get(Purpose.PUSH))
         start = secrets.get(Purpose.START)
-        self.start_secret_name = _start_secret(args) if start else ""
+        named = secret_names(args.settings, args.region)
+        self.start_secret_name = named[Purpose.START] if start else ""
         self.start_secret_arn = start.arn if start else None
         self.register_outputs({"project_arn": self.project_arn})
 
@@ -147,6 +149,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     ) -> dict[Purpose, aws.secretsmanager.Secret]:
         """The secret on each side with a credential of the other."""
         mirror, cluster = args.settings.image_mirror, args.settings.cluster.name
+        names = secret_names(args.settings, args.region)
         own = Place(region=args.region, provider=None)
         build = Place(region=args.build_region, provider=args.build_provider)
         push = policies.push_policy(
@@ -161,7 +164,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
                 policy=push,
                 giver=own,
                 holder=build,
-                secret_name=f"{mirror.credentials_secret}/{args.region.name}",
+                secret_name=names[Purpose.PUSH],
                 tags=args.tags,
             ),
             Purpose.START: Credential(
@@ -169,7 +172,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
                 policy=policies.start_build_policy(self.project_arn),
                 giver=build,
                 holder=own,
-                secret_name=_start_secret(args),
+                secret_name=names[Purpose.START],
                 tags=args.tags,
             ),
         }
@@ -277,7 +280,3 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         return push_secret.arn.apply(
             lambda arn: json.dumps(policies.build_policy(log_arn=log_arn, secret_arn=arn))
         )
-
-
-def _start_secret(args: ImageMirrorBuildArgs) -> str:
-    return f"{args.settings.cluster.name}/image-mirror/start-build"

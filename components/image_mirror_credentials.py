@@ -23,6 +23,7 @@ import pulumi_aws as aws
 from components import image_mirror_policies as policies
 from components.irsa import irsa_trust
 from components.region import Region
+from components.settings import Settings
 
 SESSIONS = ("image-mirror", "image-mirror-sessions")
 """Namespace and service account of the pod that hands sessions over."""
@@ -42,6 +43,14 @@ def user_name(cluster: str, region: Region, purpose: Purpose) -> str:
     users belong to no region and stacks may share an account.
     """
     return f"{cluster}-{region.name}-{purpose}"
+
+
+def secret_names(settings: Settings, region: Region) -> Mapping[Purpose, str]:
+    """The secret that holds each credential, in the Secrets Manager of the other side."""
+    return {
+        Purpose.PUSH: f"{settings.image_mirror.credentials_secret}/{region.name}",
+        Purpose.START: f"{settings.cluster.name}/image-mirror/start-build",
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

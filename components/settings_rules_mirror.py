@@ -14,12 +14,8 @@ _CREDENTIALS = full_key("imageMirror.credentials")
 
 
 def _crosses(f: Facts) -> bool:
-    """Are images copied from one partition into another?"""
-    mirror, here = f.settings.image_mirror, f.region
-    if not mirror.wanted(here) or mirror.cached(here) is not None:
-        return False
     try:
-        return mirror.build_in(here).partition != here.partition
+        return f.settings.image_mirror.crosses(f.region)
     except UnknownRegion:  # another rule's matter
         return True
 

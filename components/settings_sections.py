@@ -163,6 +163,11 @@ class ImageMirrorSettings(_Section):
             return None
         return (*OPEN, *sorted(self.upstream_credentials))
 
+    def crosses(self, region: Region) -> bool:
+        """Whether images are copied to a stack of that region from another partition."""
+        copied = self.wanted(region) and self.cached(region) is None
+        return copied and self.build_in(region).partition != region.partition
+
     def in_cluster(self, region: Region) -> bool:
         """Whether pods of the cluster answer admissions there."""
         if self.transport is None:

@@ -1,6 +1,6 @@
 """What ``./kf doctor`` looks at: each check says what it found and, where it is wrong, the way out.
 
-Nothing is asked of AWS: what only an account can tell, `pulumi preview` tells.
+Nothing here is asked of AWS; that is ``ops.account_checks``.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ class Subject:
 Check = Callable[[Subject], Iterator[Finding]]
 
 
-def examine(settings: Settings) -> list[Finding]:
+def examine(subject: Subject) -> list[Finding]:
     """Every finding about a stack whose settings are valid, in the order of the checks."""
-    subject = Subject(settings, Region.of(settings.region))
     return [found for check in _CHECKS for found in check(subject)]
 
 

@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from components.region import Region
 from ops import choice
-from ops.checks import Finding, Level, examine
+from ops.account_checks import examine_account
+from ops.checks import Finding, Level, Subject, examine
 from ops.failures import FAILED, told
 from ops.images import Format
 
@@ -22,10 +24,13 @@ def doctor(
     format_: Annotated[
         Format, typer.Option("--format", help="text: tab-separated, one finding a line.")
     ] = Format.TABLE,
+    offline: Annotated[bool, typer.Option(help="Ask nothing of AWS.")] = False,
 ) -> None:
-    """Says what stands between a stack file and its deployment; asks nothing of AWS."""
+    """Says what stands between a stack file and its deployment; changes nothing anywhere."""
     with told():
-        findings = examine(choice.settings_of(stack))
+        settings = choice.settings_of(stack)
+        subject = Subject(settings, Region.of(settings.region))
+        findings = examine(subject) + ([] if offline else examine_account(subject))
     _print(findings, format_)
     if any(found.level is Level.PROBLEM for found in findings):
         raise typer.Exit(FAILED)

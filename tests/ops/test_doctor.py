@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from components.region import Region
 from components.settings import from_mapping
 from ops import checks
-from ops.checks import Level, examine
+from ops.checks import Level, Subject, examine
 from tests.ops.command import kf
 
 KF151: dict[str, Any] = {
@@ -28,14 +29,18 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     config.write_text("[profile kubeflow-build]\nregion = ap-southeast-1\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr(checks.shutil, "which", lambda program: f"/bin/{program}")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     return tmp_path
 
 
 def findings(level: Level, region: str = "cn-north-1", **sections: Any) -> dict[str, str]:
     """About -> sentence, of one level."""
-    settings = from_mapping({"region": region, **sections})
-    return {f.about: f.sentence for f in examine(settings) if f.level is level}
+    return {f.about: f.sentence for f in examine(subject(region, **sections)) if f.level is level}
+
+
+def subject(region: str, **sections: Any) -> Subject:
+    return Subject(from_mapping({"region": region, **sections}), Region.of(region))
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1"])
@@ -61,8 +66,8 @@ def test_an_api_in_china_is_told_its_filing_and_the_other_way() -> None:
 
 
 def test_a_stack_whose_registry_fills_itself_is_told_from_where() -> None:
-    settings = from_mapping({"region": "us-west-2", "imageMirror": {"enabled": True}})
-    found = [f.sentence for f in examine(settings) if f.about == "image mirror"]
+    mirrored = subject("us-west-2", imageMirror={"enabled": True})
+    found = [f.sentence for f in examine(mirrored) if f.about == "image mirror"]
     pulls = "ECR pulls from public.ecr.aws, quay.io and registry.k8s.io by itself"
     assert found == [f"{pulls}; all else stays at its source", "API Gateway answers admissions"]
 

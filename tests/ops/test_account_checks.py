@@ -1,0 +1,225 @@
+"""What ./kf doctor asks of the two accounts, against moto's IAM and Secrets Manager of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import mock_aws
+
+from components.image_mirror_credentials import Purpose, secret_names, user_name
+from components.region import Region
+from components.settings import from_mapping
+from ops import account_checks, key_checks
+from ops.account_checks import examine_account
+from ops.checks import Finding, Level, Subject
+from tests.ops.command import kf
+
+ACCOUNT = "123456789012"
+KEYS = "aws_access_key_id = testing\naws_secret_access_key = testing\n"
+SESSIONS = {"credentials": "web-identity", "inventoryFirst": False, "transport": "in-cluster"}
+# The stack's region, and from where its images are copied over a partition's border.
+BORDERS = [
+    ("cn-north-1", "ap-southeast-1"),
+    ("cn-northwest-1", "us-west-2"),
+    ("us-gov-west-1", "us-west-2"),
+    ("us-gov-east-1", "us-west-2"),
+]
+every_border = pytest.mark.parametrize(("region", "build_region"), BORDERS)
+
+
+@pytest.fixture(autouse=True)
+def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Credentials of the stack's account, and a profile of the build account."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "credentials").write_text(f"[default]\n{KEYS}[kubeflow-build]\n{KEYS}")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # Without keys of moto's own: doctor is to find those of the file.
+    with mock_aws(config={"core": {"mock_credentials": False}}):
+        yield
+
+
+def subject(region: str, build_region: Any = "", **mirror: Any) -> Subject:
+    crossing = {"enabled": True, "buildRegion": build_region} if build_region else {}
+    settings = from_mapping({"region": region, "imageMirror": {**crossing, **mirror}})
+    return Subject(settings, Region.of(region))
+
+
+def of_the_mirror(stack: Subject) -> list[Finding]:
+    return [found for found in examine_account(stack) if found.about == "image mirror"]
+
+
+def client(service: str, region: str) -> Any:
+    make: Any = boto3.client
+    return make(service, region_name=region)
+
+
+def with_keys(stack: Subject, region: str, build_region: str, number: int = 1) -> None:
+    """Each side's user, with so many keys, as ``pulumi up`` makes them."""
+    for purpose, place in ((Purpose.PUSH, region), (Purpose.START, build_region)):
+        user, iam = user_name("kubeflow", stack.region, purpose), client("iam", place)
+        iam.create_user(UserName=user)
+        for _ in range(number):
+            iam.create_access_key(UserName=user)
+
+
+def later(monkeypatch: pytest.MonkeyPatch, **time: int) -> None:
+    then = key_checks.now() + timedelta(**time)
+    monkeypatch.setattr(key_checks, "now", lambda: then)
+
+
+@every_border
+def test_a_young_key_of_each_side_is_good(region: str, build_region: str) -> None:
+    stack = subject(region, build_region)
+    with_keys(stack, region, build_region)
+    assert [(found.level, found.sentence) for found in of_the_mirror(stack)] == [
+        (Level.GOOD, f"the key of the IAM user kubeflow-{region}-push is 0 days old"),
+        (Level.GOOD, f"the key of the IAM user kubeflow-{region}-start is 0 days old"),
+    ]
+
+
+@every_border
+@pytest.mark.parametrize(("days", "level"), [(90, Level.GOOD), (91, Level.NOTE)])
+def test_a_key_of_more_than_90_days_is_told_with_the_command_that_makes_another(
+    region: str, build_region: str, days: int, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = subject(region, build_region, rotation=4)
+    with_keys(stack, region, build_region)
+    later(monkeypatch, days=days)
+    found = of_the_mirror(stack)
+    assert [each.level for each in found] == [level] * 2
+    for each in found:
+        assert f"is {days} days old" in each.sentence
+        command = "`pulumi config set --path kubeflow:imageMirror.rotation 5 && pulumi up`"
+        assert (command in each.sentence) is (level is Level.NOTE)
+
+
+def test_what_is_wrong_with_a_key_is_told_with_its_user_and_the_way_out() -> None:
+    stack = subject("cn-north-1")
+    assert [found.sentence for found in of_the_mirror(stack)] == [
+        f"there is no IAM user kubeflow-cn-north-1-{purpose} yet, whose key is to {purpose}: "
+        "`pulumi up`"
+        for purpose in ("push", "start")
+    ]
+    with_keys(stack, "cn-north-1", "ap-southeast-1", number=2)
+    assert "has 2 keys: `pulumi up` ends the rotation" in of_the_mirror(stack)[0].sentence
+    iam, user = client("iam", "cn-north-1"), "kubeflow-cn-north-1-push"
+    for key in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+        iam.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    found = of_the_mirror(stack)[0]
+    assert found.level is Level.PROBLEM
+    assert "has no active key, so nothing can be copied" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("region", "mirror"),
+    [("us-west-2", {}), ("us-west-2", {"enabled": True}), ("us-gov-west-1", {"enabled": True})],
+)
+def test_where_no_border_is_crossed_no_key_is_looked_for(
+    region: str, mirror: dict[str, Any]
+) -> None:
+    assert of_the_mirror(subject(region, **mirror)) == []
+
+
+@every_border
+def test_sessions_that_are_handed_over_in_time_are_good(
+    region: str, build_region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = subject(region, build_region, **SESSIONS)
+    named = secret_names(stack.settings, stack.region)
+    for purpose, holder in ((Purpose.PUSH, build_region), (Purpose.START, region)):
+        client("secretsmanager", holder).create_secret(Name=named[purpose])
+    assert {found.level for found in of_the_mirror(stack)} == {Level.PROBLEM}
+    for purpose, holder in ((Purpose.PUSH, build_region), (Purpose.START, region)):
+        secrets = client("secretsmanager", holder)
+        secrets.put_secret_value(SecretId=named[purpose], SecretString="{}")
+    assert {found.level for found in of_the_mirror(stack)} == {Level.GOOD}
+    later(monkeypatch, minutes=61)
+    (first, _) = of_the_mirror(stack)
+    assert first.level is Level.PROBLEM
+    assert "logs -l app=image-mirror-sessions" in first.sentence
+
+
+def test_a_secret_that_does_not_exist_yet_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Secrets:
+        def list_secret_version_ids(self, **_: Any) -> Any:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "List")
+
+    monkeypatch.setattr(key_checks, "client", lambda *_: Secrets())  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(key_checks, "build_client", lambda *_: Secrets())  # pyright: ignore[reportUnknownLambdaType]
+    assert [
+        (found.level, found.sentence) for found in of_the_mirror(subject("cn-north-1", **SESSIONS))
+    ] == [
+        (Level.NOTE, f"there is no secret {name} yet: `pulumi up` makes it")
+        for name in ("kubeflow-image-mirror/cn-north-1", "kubeflow/image-mirror/start-build")
+    ]
+
+
+def test_credentials_of_another_account_are_a_problem() -> None:
+    settings = from_mapping({"region": "cn-north-1", "accountId": "111122223333"})
+    (found, *_) = examine_account(Subject(settings, Region.of("cn-north-1")))
+    assert found.level is Level.PROBLEM
+    assert f"of account {ACCOUNT} and kubeflow:accountId is 111122223333" in found.sentence
+
+
+def test_a_call_that_is_refused_is_one_note_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: Any) -> Iterator[Finding]:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListGpus")
+
+    def unreachable(*_: Any) -> Iterator[Finding]:
+        raise EndpointConnectionError(endpoint_url="https://nowhere.example")
+
+    def fine(*_: Any) -> Iterator[Finding]:
+        yield Finding(Level.GOOD, "last", "looked at")
+
+    monkeypatch.setattr(account_checks, "CHECKS", (refused, unreachable, fine))
+    first, second, third = examine_account(subject("cn-north-1"))
+    assert (first.level, second.level) == (Level.NOTE, Level.NOTE)
+    assert "does not answer ListGpus (AccessDenied)" in first.sentence
+    assert "(EndpointConnectionError)" in second.sentence
+    assert third.about == "last"
+
+
+def test_keys_that_may_not_be_listed_are_one_note_that_names_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "Create")
+
+    monkeypatch.setattr(key_checks, "client", refused)
+    found = [each for each in examine_account(subject("cn-north-1")) if "iam" in each.sentence]
+    assert [each.level for each in found] == [Level.NOTE]
+    assert "does not answer iam:ListAccessKeys (AccessDenied)" in found[0].sentence
+
+
+def test_without_credentials_one_note_says_that_nothing_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "credentials").write_text("")
+    (found,) = examine_account(subject("cn-north-1"))
+    assert (found.level, found.about) == (Level.NOTE, "account")
+    assert "set AWS_PROFILE" in found.sentence
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    (found,) = examine_account(subject("cn-north-1"))
+    assert found.level is Level.NOTE
+    assert "(ProfileNotFound) cannot be used" in found.sentence
+
+
+def test_offline_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = kf("doctor", "--stack", "cn-north-1", "--format", "text")
+    assert f"good\taccount\tthe credentials are of account {ACCOUNT}" in asked.stdout.splitlines()
+    monkeypatch.setattr("ops.doctor.examine_account", None)
+    offline = kf("doctor", "--stack", "cn-north-1", "--format", "text", "--offline")
+    assert offline.exit_code in (0, 1)
+    assert "\taccount\t" not in offline.stdout
+    assert "\tprograms\t" in offline.stdout
