@@ -14,6 +14,8 @@ from components.image_mirror_build import LOG_DAYS
 from components.region import Feature, Region
 
 TIMEOUT_SECONDS = 5
+RATE_LIMIT, RATE_BURST = 100, 200
+"""Reviews a second, and at once."""
 # Nothing here may tell the path, which is what keeps strangers out (docs.aws.amazon.com
 # apigateway/latest/developerguide/http-api-logging-variables.html).
 _LOGGED = ("requestId", "requestTime", "status", "responseLatency", "integrationErrorMessage")
@@ -96,7 +98,10 @@ class ImageMirrorApi(pulumi.ComponentResource):
             api_id=api.id,
             name="$default",
             auto_deploy=True,
-            default_route_settings={"throttling_rate_limit": 100, "throttling_burst_limit": 200},
+            default_route_settings={
+                "throttling_rate_limit": RATE_LIMIT,
+                "throttling_burst_limit": RATE_BURST,
+            },
             access_log_settings={
                 "destination_arn": log.arn,
                 "format": json.dumps({field: f"$context.{field}" for field in _LOGGED}),

@@ -14,6 +14,7 @@ from components.image_mirror_build import BuildSide, ImageMirrorBuild, ImageMirr
 from components.image_mirror_credentials import Issuer
 from components.image_mirror_functions import ImageMirrorFunctions, ImageMirrorFunctionsArgs
 from components.image_mirror_pods import ImageMirrorPods, ImageMirrorPodsArgs
+from components.image_mirror_private_api import ImageMirrorPrivateApi, ImageMirrorPrivateApiArgs
 from components.image_mirror_sessions import ImageMirrorSessions, ImageMirrorSessionsArgs
 from components.image_repositories import ImageRepositories
 from components.mirrored_images import MirroredImages
@@ -37,6 +38,8 @@ class ImageMirrorWebhookArgs:
         tags: AWS tags.
         pods: ``manifests/addons/image-mirror``, for the transport inside the cluster.
         oidc_provider_arn, oidc_issuer: for the role of those pods.
+        vpc_id, subnet_ids: where a private API is reached.
+        client_security_group_ids: of the control plane, which reaches it.
         ready: what pods wait for: nodes, DNS, the CNI.
     """
 
@@ -49,13 +52,16 @@ class ImageMirrorWebhookArgs:
     pods: Rendered
     oidc_provider_arn: pulumi.Input[str]
     oidc_issuer: pulumi.Input[str]
+    vpc_id: pulumi.Input[str]
+    subnet_ids: pulumi.Input[Sequence[str]]
+    client_security_group_ids: Sequence[pulumi.Input[str]]
     ready: Sequence[pulumi.Resource] = ()
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
     """A registry of the account's own that fills itself, and a webhook that rewrites pods to it.
 
-    A pod is judged by a handler in the cluster's own region (pods, or Lambda behind API Gateway)
+    A pod is judged by a handler in the cluster's own region (pods, or Lambda behind an API)
     and never held up: failurePolicy is Ignore. Where ECR has pull-through caches, one for each
     registry it knows is all there is. Elsewhere the known images are copied into repositories of
     their own, and a missing one by a CodeBuild project while the kubelet retries.
@@ -193,6 +199,21 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         """How the API server reaches the handler, and what must exist before it is asked to."""
         here = pulumi.ResourceOptions(parent=self)
         if functions.admission is not None:
+            if args.settings.image_mirror.transport == "private-api":
+                private = ImageMirrorPrivateApi(
+                    f"{name}-api",
+                    ImageMirrorPrivateApiArgs(
+                        region=args.region,
+                        cluster=args.settings.cluster.name,
+                        function=functions.admission,
+                        vpc_id=args.vpc_id,
+                        subnet_ids=args.subnet_ids,
+                        client_security_group_ids=args.client_security_group_ids,
+                        tags=args.tags,
+                    ),
+                    here,
+                )
+                return private.url, [private.stage]
             api = ImageMirrorApi(
                 f"{name}-api",
                 ImageMirrorApiArgs(

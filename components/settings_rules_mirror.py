@@ -1,4 +1,4 @@
-"""Rules over the image mirror across partitions: what its two sides hold of each other."""
+"""Rules over the image mirror's ways: across partitions, and from the control plane to it."""
 
 from __future__ import annotations
 
@@ -53,4 +53,18 @@ def _sessions_come_from_a_pod(f: Facts) -> Iterator[str]:
             True,
             f"with {_CREDENTIALS} {mirror.credentials} nothing is copied before pods run: set it "
             "to false, and run `./kf images mirror` before `pulumi up`",
+        )
+
+
+@RULES.reads("imageMirror.transport", "imageMirror.enabled", "cluster.controlPlaneEgress", "region")
+def _private_api_is_reached(f: Facts) -> Iterator[str]:
+    mirror = f.settings.image_mirror
+    private = mirror.wanted(f.region) and mirror.transport == "private-api"
+    if private and f.settings.cluster.control_plane_egress is None:
+        yield told(
+            full_key("imageMirror.transport"),
+            mirror.transport,
+            "the control plane reaches nothing in the VPC that is outside the cluster, unless "
+            f"{full_key('cluster.controlPlaneEgress')} is customer-routed (for good): set that, or "
+            "use in-cluster",
         )

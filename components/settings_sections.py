@@ -25,12 +25,17 @@ class _Section(BaseModel):
 
 
 class ClusterSettings(_Section):
-    """The EKS cluster. An empty ``public_access_cidrs`` keeps the API server private."""
+    """The EKS cluster. An empty ``public_access_cidrs`` keeps the API server private.
+
+    ``control_plane_egress``: how the control plane reaches webhooks outside the cluster; None
+    leaves it to EKS. Once routed by the customer, only a new cluster goes back.
+    """
 
     name: t.ClusterName = "kubeflow"
     version: t.MinorVersion = "1.35"
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
     public_access_cidrs: Annotated[list[t.ClientCidr], t.Distinct] = []
+    control_plane_egress: Literal["customer-routed"] | None = None
     log_types: Annotated[
         list[Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]], t.Distinct
     ] = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -143,7 +148,7 @@ class ImageMirrorSettings(_Section):
     credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
     rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     inventory_first: bool = True
-    transport: Literal["api-gateway", "in-cluster"] | None = None
+    transport: Literal["api-gateway", "private-api", "in-cluster"] | None = None
     when_absent: Literal["rewrite", "keep", "deny"] = "rewrite"
     platform: t.Platform | None = None
     follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24

@@ -50,6 +50,7 @@ def stack(
     if credentials != "key-pair":
         mirror_settings |= {"credentials": credentials, "inventoryFirst": False}
         mirror_settings["buildRegion"] = build_region
+    cluster = {"controlPlaneEgress": "customer-routed"} if transport == "private-api" else {}
     if logins:
         mirror_settings["upstreamCredentials"] = dict(logins)
 
@@ -66,7 +67,9 @@ def stack(
         mirror = ImageMirrorWebhook(
             "image-mirror",
             ImageMirrorWebhookArgs(
-                settings=from_mapping({"region": region, "imageMirror": mirror_settings}),
+                settings=from_mapping(
+                    {"region": region, "cluster": cluster, "imageMirror": mirror_settings}
+                ),
                 region=Region.of(region),
                 build=BuildSide(
                     region=Region.of(build_region),
@@ -81,6 +84,9 @@ def stack(
                 pods=rendered("addons/image-mirror"),
                 oidc_provider_arn=Region.of(region).arn("iam", "oidc-provider/issuer"),
                 oidc_issuer="issuer",
+                vpc_id="vpc-1",
+                subnet_ids=["subnet-1", "subnet-2"],
+                client_security_group_ids=["sg-control-plane"],
                 ready=[nodes],
             ),
             pulumi.ResourceOptions(providers=[own]),
