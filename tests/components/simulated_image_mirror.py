@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -26,8 +27,7 @@ IMAGES = ("python:3.9", "python:3.10", f"quay.io/a/b@{SHA}", "reg.example.com:50
 NODES = ("aws:eks/nodeGroup:NodeGroup", "nodes")
 
 
-@cache
-def stack(
+def mirror_program(
     region: str,
     build_region: str | None,
     transport: str = "api-gateway",
@@ -35,8 +35,8 @@ def stack(
     *,
     credentials: str = "key-pair",
     **more: str,
-) -> Recorded:
-    """The component as the stack makes it; one run for equal arguments.
+) -> Callable[[], dict[str, Any]]:
+    """The component as the stack makes it, for mocks or for the engine.
 
     Args:
         region: of the stack.
@@ -93,4 +93,10 @@ def stack(
         )
         return {"registry": mirror.registry}
 
-    return run(program, region=region)
+    return program
+
+
+@cache
+def stack(region: str, build_region: str | None, *choices: Any, **named: str) -> Recorded:
+    """The program of ``mirror_program`` under mocks; one run for equal arguments."""
+    return run(mirror_program(region, build_region, *choices, **named), region=region)
