@@ -168,7 +168,6 @@ class ImageMirrorBuild(pulumi.ComponentResource):
                 tags=args.tags,
             ),
             Purpose.START: Credential(
-                purpose=Purpose.START,
                 policy=policies.start_build_policy(self.project_arn),
                 giver=build,
                 holder=own,

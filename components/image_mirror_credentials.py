@@ -71,7 +71,6 @@ class Credential:
     """Who gives what to whom.
 
     Attributes:
-        purpose: names it.
         policy: all it allows, on the giving side.
         giver: the side it is a credential of.
         holder: the side whose secret holds it.
@@ -79,7 +78,6 @@ class Credential:
         tags: AWS tags.
     """
 
-    purpose: Purpose
     policy: policies.Policy
     giver: Place
     holder: Place

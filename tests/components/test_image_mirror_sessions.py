@@ -14,7 +14,7 @@ from tests.components.simulated_image_mirror import CROSSING, stack
 from tests.harness import Recorded, Registered
 from webhook.sessions import SESSION_SECONDS, Handover, read
 
-GOV = ("us-gov-west-1", "us-west-2")
+GOV = [("us-gov-west-1", "us-west-2"), ("us-gov-east-1", "us-west-2")]
 SUBJECT = "system:serviceaccount:image-mirror:image-mirror-sessions"
 ALLOWED = {
     "push": {
@@ -32,7 +32,7 @@ ALLOWED = {
     "start": {"codebuild:StartBuild"},
     "start-writer": {"secretsmanager:PutSecretValue"},
 }
-every_border = pytest.mark.parametrize(("region", "build_region"), [*CROSSING, GOV])
+every_border = pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *GOV])
 
 
 def made(region: str, build_region: str) -> Recorded:
