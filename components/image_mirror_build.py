@@ -160,7 +160,6 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         )
         wanted = {
             Purpose.PUSH: Credential(
-                purpose=Purpose.PUSH,
                 policy=push,
                 giver=own,
                 holder=build,

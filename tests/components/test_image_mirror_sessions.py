@@ -18,6 +18,7 @@ GOV = [("us-gov-west-1", "us-west-2"), ("us-gov-east-1", "us-west-2")]
 SUBJECT = "system:serviceaccount:image-mirror:image-mirror-sessions"
 ALLOWED = {
     "push": {
+        "dynamodb:UpdateItem",
         "ecr:BatchCheckLayerAvailability",
         "ecr:BatchGetImage",
         "ecr:CompleteLayerUpload",
