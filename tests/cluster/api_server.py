@@ -118,7 +118,9 @@ def _etcd(program: str, folder: Path, clients: int, peers: int) -> list[str]:
 
 def _kube_apiserver(program: Path, folder: Path, storage: int, port: int) -> list[str]:
     key = folder / "service-account.key"
-    # Admission plugins are the server's defaults: PodSecurity and ServiceAccount are among them.
+    # Admission plugins are the server's defaults, PodSecurity and ServiceAccount among them, and the
+    # one besides that EKS has on in every version since 1.19 (EKS user guide, "platform versions";
+    # aws/containers-roadmap 739).
     return [
         str(program),
         f"--etcd-servers=http://127.0.0.1:{storage}",
@@ -127,6 +129,7 @@ def _kube_apiserver(program: Path, folder: Path, storage: int, port: int) -> lis
         f"--cert-dir={folder / 'certificates'}",
         f"--token-auth-file={folder / 'tokens.csv'}",
         "--authorization-mode=RBAC",
+        "--enable-admission-plugins=ExtendedResourceToleration",
         "--allow-privileged",
         "--service-cluster-ip-range=172.20.0.0/16",
         "--service-account-issuer=https://kubernetes.default.svc",

@@ -69,6 +69,7 @@ def test_a_profile_gets_its_configuration_and_its_artifact_server() -> None:
         "ConfigMap kfp-launcher",
         "ConfigMap metadata-grpc-configmap",
         "ConfigMap artifact-repositories",
+        "PodDefault keep-node",
         "Deployment ml-pipeline-ui-artifact",
         "Service ml-pipeline-ui-artifact",
     ]
@@ -76,7 +77,7 @@ def test_a_profile_gets_its_configuration_and_its_artifact_server() -> None:
 
 def test_without_the_proxy_a_profile_gets_configuration_only() -> None:
     kinds = {name.split()[0] for name in objects(replace(SETTINGS, artifact_server=False))}
-    assert kinds == {"ConfigMap"}
+    assert kinds == {"ConfigMap", "PodDefault"}
 
 
 @pytest.mark.parametrize("labels", [{}, {sync.ENABLED_LABEL: "false"}, {"other": "true"}])

@@ -1,4 +1,4 @@
-"""Metacontroller's sync hook for Kubeflow profiles: what Pipelines needs in each namespace, on S3.
+"""Metacontroller's sync hook for Kubeflow profiles: what S3 and GPU nodes need in each of them.
 
 Runs as /hooks/sync.py in Deployment kubeflow/kubeflow-pipelines-profile-controller on a plain
 Python, so it imports the standard library only. The DecoratorController of the same name POSTs
@@ -24,6 +24,8 @@ Object = dict[str, Any]
 ENABLED_LABEL = "pipelines.kubeflow.org/enabled"
 PORT = 8080
 ARTIFACT_SERVER = "ml-pipeline-ui-artifact"
+KEEP_NODE = "keep-node"
+"""Name of the PodDefault and key of the label that asks for it."""
 
 
 class MissingSettingError(Exception):
@@ -81,6 +83,7 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         launcher_config(name, settings),
         metadata_store_config(name),
         artifact_repositories(name, settings),
+        keep_node(name),
     ]
     if settings.artifact_server:
         objects += [artifact_deployment(name, settings), artifact_service(name)]
@@ -147,6 +150,24 @@ def artifact_repositories(namespace: str, settings: Settings) -> Object:
         "workflows.argoproj.io/default-artifact-repository": "default-namespaced"
     }
     return result
+
+
+def keep_node(namespace: str) -> Object:
+    """Whatever carries the label stays on its node until it is done.
+
+    The notebook spawner sets the label (spawner_ui_config.yaml, ``configurations``); it takes the
+    first key of ``matchLabels`` and the value ``"true"``, and fails on a PodDefault without any.
+    """
+    return {
+        "apiVersion": "kubeflow.org/v1alpha1",
+        "kind": "PodDefault",
+        "metadata": {"name": KEEP_NODE, "namespace": namespace},
+        "spec": {
+            "desc": "Keep its node: never moved by Karpenter while it runs",
+            "selector": {"matchLabels": {KEEP_NODE: "true"}},
+            "annotations": {"karpenter.sh/do-not-disrupt": "true"},
+        },
+    }
 
 
 def artifact_deployment(namespace: str, settings: Settings) -> Object:
