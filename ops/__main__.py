@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ops import bundles, doctor, images
+from ops import bundles, doctor, images, verify
 
 app = typer.Typer(
     add_completion=False,
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.add_typer(images.app, name="images")
 app.add_typer(bundles.app, name="bundle")
 app.command()(doctor.doctor)
+app.command()(verify.verify)
 
 if __name__ == "__main__":
     app(prog_name="kf")

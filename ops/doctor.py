@@ -31,12 +31,13 @@ def doctor(
         settings = choice.settings_of(stack)
         subject = Subject(settings, Region.of(settings.region))
         findings = examine(subject) + ([] if offline else examine_account(subject))
-    _print(findings, format_)
+    show(findings, format_)
     if any(found.level is Level.PROBLEM for found in findings):
         raise typer.Exit(FAILED)
 
 
-def _print(findings: list[Finding], format_: Format) -> None:
+def show(findings: list[Finding], format_: Format) -> None:
+    """Prints findings to standard output."""
     match format_:
         case Format.JSON:
             typer.echo(json.dumps([vars(found) for found in findings], indent=2))

@@ -118,8 +118,8 @@ def _etcd(program: str, folder: Path, clients: int, peers: int) -> list[str]:
 
 def _kube_apiserver(program: Path, folder: Path, storage: int, port: int) -> list[str]:
     key = folder / "service-account.key"
-    # Admission plugins are the server's defaults, PodSecurity and ServiceAccount among them, and the
-    # one besides that EKS has on in every version since 1.19 (EKS user guide, "platform versions";
+    # Admission plugins are the server's defaults, PodSecurity and ServiceAccount among them, and
+    # one that EKS has besides, in every version since 1.19 (EKS user guide, "platform versions";
     # aws/containers-roadmap 739).
     return [
         str(program),

@@ -1,0 +1,113 @@
+"""A small HTTP server that answers like a Kubernetes API server: lists, in pages, by selector."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+TOKEN = "of-the-test"
+Lists = dict[str, list[Mapping[str, Any]]]
+
+
+@dataclass
+class ApiOfLists:
+    """What is served, by path; what is not here is 404.
+
+    Attributes:
+        lists: path -> the items of the list.
+        refusals: path -> the status it answers with instead.
+        asked: paths with their queries, in order.
+        page: how many items an answer holds at most, whatever was asked for.
+    """
+
+    lists: Lists
+    refusals: dict[str, int] = field(default_factory=dict[str, int])
+    asked: list[tuple[str, dict[str, str]]] = field(
+        default_factory=list[tuple[str, dict[str, str]]]
+    )
+    page: int = 2
+    url: str = ""
+
+    def answer(self, path: str, query: dict[str, str], token: str) -> tuple[int, Any]:
+        self.asked.append((path, query))
+        if token != f"Bearer {TOKEN}":
+            return 401, {"kind": "Status"}
+        if path in self.refusals:
+            return self.refusals[path], {"kind": "Status"}
+        if path == "/version":
+            return 200, {"gitVersion": "v1.35.2-eks-1234567"}
+        if path not in self.lists:
+            return 404, {"kind": "Status"}
+        found = [each for each in self.lists[path] if selects(query.get("fieldSelector"), each)]
+        start = int(query.get("continue", "0"))
+        end = start + min(self.page, int(query["limit"]))
+        following = {"continue": str(end)} if end < len(found) else {}
+        return 200, {"metadata": following, "items": found[start:end]}
+
+
+def selects(selector: str | None, obj: Mapping[str, Any]) -> bool:
+    """A field selector of one ``path=value``."""
+    if selector is None:
+        return True
+    path, _, value = selector.partition("=")
+    found: Any = obj
+    for part in path.split("."):
+        found = found[part]
+    return found == value
+
+
+@contextmanager
+def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
+    """Serves on a free port of this machine until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked = urlsplit(self.path)
+            query = {key: values[0] for key, values in parse_qs(asked.query).items()}
+            token = self.headers.get("Authorization", "")
+            status, body = api.answer(asked.path, query, token)
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            del format, args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    api.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def kubeconfig(folder: Path, server: str, token: str = TOKEN) -> Path:
+    """A kubeconfig file for a server."""
+    path = folder / "kubeconfig"
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+    }
+    path.write_text(json.dumps(content))
+    return path

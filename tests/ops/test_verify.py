@@ -1,0 +1,153 @@
+"""./kf verify: what a person is told of the cluster their kubeconfig names, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.ops import waiting_pods as these
+from tests.ops.api_of_lists import ApiOfLists, Lists, kubeconfig, serving
+from tests.ops.command import kf
+
+PODS, EVENTS = "/api/v1/pods", "/api/v1/events"
+NODE_POOLS = "/apis/karpenter.sh/v1/nodepools"
+NODE_CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
+VERIFY = ("verify", "--stack", "cn-north-1", "--format")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ApiOfLists]:
+    """A cluster with the stack's pool and nothing that waits, which KUBECONFIG names."""
+    lists: Lists = {PODS: [], EVENTS: [], NODE_POOLS: [these.pool()], NODE_CLAIMS: []}
+    with serving(ApiOfLists(lists)) as api:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, api.url)))
+        yield api
+
+
+def test_a_cluster_where_nothing_waits_is_good(cluster: ApiOfLists) -> None:
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == [
+        f"good\tcluster\t{cluster.url} answers as v1.35.2-eks-1234567",
+        "good\tGPU pods\tnone waits for a node",
+    ]
+
+
+def test_a_pod_with_a_wrong_toleration_is_a_problem_with_the_way_out(cluster: ApiOfLists) -> None:
+    wrong = {"key": "nvidia.com/gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}
+    cluster.lists[PODS] = [these.pod(tolerations=[wrong])]
+    done = kf(*VERIFY, "json")
+    assert done.exit_code == 1
+    (found,) = [row for row in json.loads(done.stdout) if row["about"] == "alice/train"]
+    assert found["level"] == "problem"
+    assert "the taint nvidia.com/gpu=true:NoSchedule of NodePool gpu" in found["sentence"]
+    assert "operator: Exists" in found["sentence"]
+
+
+def test_a_person_reads_a_table(cluster: ApiOfLists) -> None:
+    cluster.lists[PODS] = [these.pod(16)]
+    done = kf(*VERIFY, "table")
+    assert done.exit_code == 1
+    assert "alice/train" in done.stdout
+    assert "│" in done.stdout
+
+
+def test_a_machine_on_its_way_is_worth_a_note_and_no_failure(cluster: ApiOfLists) -> None:
+    cluster.lists[PODS] = [these.pod()]
+    cluster.lists[NODE_CLAIMS] = [these.node_claim(Launched="True")]
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 0, done.output
+    assert "note\talice/train\ta machine is starting: NodeClaim gpu-x7k2p" in done.stdout
+
+
+def test_an_event_of_karpenters_explains_the_wait(cluster: ApiOfLists) -> None:
+    cluster.lists[PODS] = [these.pod()]
+    other = these.event("Scheduled", "assigned", kind="Pod", name="web")
+    cluster.lists[EVENTS] = [other, these.no_capacity("VcpuLimitExceeded"), other]
+    assert "the account's quota is used up" in kf(*VERIFY, "text").stdout
+
+
+def test_lists_are_read_to_their_last_page(cluster: ApiOfLists) -> None:
+    cluster.lists[PODS] = [these.pod(16, name=f"train-{number}") for number in range(5)]
+    done = kf(*VERIFY, "json")
+    told = [row["about"] for row in json.loads(done.stdout) if row["level"] == "problem"]
+    assert told == [f"alice/train-{number}" for number in range(5)]
+    assert [query.get("continue") for path, query in cluster.asked if path == PODS] == [
+        None,
+        "2",
+        "4",
+    ]
+
+
+def test_running_pods_are_not_even_fetched(cluster: ApiOfLists) -> None:
+    kf(*VERIFY, "text")
+    queries = [query for path, query in cluster.asked if path == PODS]
+    assert [query["fieldSelector"] for query in queries] == ["status.phase=Pending"]
+
+
+def test_without_karpenter_the_setting_that_brings_it_is_named(cluster: ApiOfLists) -> None:
+    del cluster.lists[NODE_POOLS], cluster.lists[NODE_CLAIMS]
+    cluster.lists[PODS] = [these.pod()]
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 1
+    assert "kubeflow:gpuPool.enabled" in done.stdout
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_may_not_read_is_told_what_and_where_to_be_admitted(
+    cluster: ApiOfLists, status: int
+) -> None:
+    cluster.refusals[NODE_POOLS] = status
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 2
+    assert f"{NODE_POOLS} ({status} " in done.stderr
+    assert "kubeflow:cluster.admins" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_server_in_trouble_is_told_by_its_status(cluster: ApiOfLists) -> None:
+    cluster.refusals[PODS] = 503
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 2
+    assert f"answers 503 Service Unavailable to {PODS}" in done.stderr
+
+
+def test_a_cluster_that_cannot_be_reached_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, url)))
+        done = kf(*VERIFY, "text")
+    assert done.exit_code == 2
+    assert f"{url} does not answer (" in done.stderr
+    assert "kubeflow:cluster.publicAccessCidrs" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.output
+
+
+def test_without_a_kubeconfig_the_command_that_makes_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 2
+    assert "aws eks update-kubeconfig" in done.stderr
+
+
+def test_what_lets_one_in_is_never_printed(cluster: ApiOfLists) -> None:
+    cluster.refusals[PODS] = 403
+    done = kf(*VERIFY, "json")
+    assert "of-the-test" not in done.output
+
+
+def test_a_stack_that_does_not_exist_gets_one_sentence(cluster: ApiOfLists) -> None:
+    done = kf("verify", "--stack", "cn-nort-1")
+    assert done.exit_code == 2
+    assert "did you mean Pulumi.cn-north-1.yaml?" in done.stderr
+    assert cluster.asked == []
