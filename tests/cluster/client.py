@@ -56,14 +56,16 @@ class Cluster:
             "PATCH", path, obj, dry_run=dry_run, kind="application/apply-patch+yaml", query=query
         )
 
-    def create(self, obj: Object) -> Answer:
+    def create(self, obj: Object, *, dry_run: bool = False) -> Answer:
         """A plain create, as controllers do it.
 
         Raises:
             Refused: as for ``apply``.
         """
         query = {"fieldValidation": "Strict"}
-        return self._send("POST", self.collection(obj), obj, kind="application/json", query=query)
+        return self._send(
+            "POST", self.collection(obj), obj, dry_run=dry_run, kind="application/json", query=query
+        )
 
     def patch(self, obj: Object, change: Object, *, subresource: str = "") -> Answer:
         """A strategic merge patch of an object or of its subresource, as kubectl sends it.

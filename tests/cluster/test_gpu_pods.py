@@ -55,14 +55,14 @@ def taint(whole: Platform) -> dict[str, str]:
 def test_a_pod_that_asks_for_a_gpu_may_run_on_the_pools_nodes(
     installed: Installation, taint: dict[str, str], resources: dict[str, Any]
 ) -> None:
-    made = installed.cluster.create(pod(f"gpus-{len(resources)}", resources))
+    made = installed.cluster.create(pod(f"gpus-{len(resources)}", resources), dry_run=True)
     assert tolerated(made.body, taint)
 
 
 def test_a_pod_that_asks_for_no_gpu_stays_off_them(
     installed: Installation, taint: dict[str, str]
 ) -> None:
-    made = installed.cluster.create(pod("no-gpu", {"limits": {"cpu": "1"}}))
+    made = installed.cluster.create(pod("no-gpu", {"limits": {"cpu": "1"}}), dry_run=True)
     assert not tolerated(made.body, taint)
 
 
@@ -72,7 +72,7 @@ def test_a_toleration_of_the_pods_own_is_not_doubled(
     """Katib's template and the spawner's group write the very one that the server adds."""
     own = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
     asked = pod("own", {"limits": {GPU_RESOURCE: "1"}}, tolerations=[own])
-    made = installed.cluster.create(asked)
+    made = installed.cluster.create(asked, dry_run=True)
     keys = [each.get("key") for each in made.body["spec"]["tolerations"]]
     assert tolerated(made.body, taint)
     assert keys.count(GPU_RESOURCE) == 1
@@ -80,4 +80,4 @@ def test_a_toleration_of_the_pods_own_is_not_doubled(
 
 def test_a_gpu_is_a_whole_one(installed: Installation) -> None:
     with pytest.raises(Refused, match="must be an integer"):
-        installed.cluster.create(pod("half", {"limits": {GPU_RESOURCE: "500m"}}))
+        installed.cluster.create(pod("half", {"limits": {GPU_RESOURCE: "500m"}}), dry_run=True)
