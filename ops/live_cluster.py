@@ -56,7 +56,7 @@ class LiveCluster:
             Unreachable: it does not answer.
             Refused: it answers with an error.
         """
-        return str(self._get("/version", {})["gitVersion"])
+        return str(self._send("GET", "/version", {})["gitVersion"])
 
     def all(self, path: str, **selected: str) -> list[Object]:
         """Every object below a path; none where the API is not served.
@@ -71,11 +71,20 @@ class LiveCluster:
         """
         return list(self._pages(path, selected))
 
+    def as_admitted(self, path: str, obj: Object) -> Object:
+        """What the API server would make of a new object; nothing is stored (a dry run).
+
+        Raises:
+            Unreachable: no answer.
+            Refused: whoever asks may not, or the server says no.
+        """
+        return self._send("POST", path, {"dryRun": "All"}, obj)
+
     def _pages(self, path: str, selected: dict[str, str]) -> Iterator[Object]:
         following: dict[str, str] = {}
         while True:
             try:
-                page = self._get(path, {**selected, "limit": str(_PAGE), **following})
+                page = self._send("GET", path, {**selected, "limit": str(_PAGE), **following})
             except _NotServed:
                 return
             yield from cast("list[Object]", page["items"])
@@ -84,16 +93,19 @@ class LiveCluster:
                 return
             following = {"continue": token}
 
-    def _get(self, path: str, query: dict[str, str]) -> dict[str, Any]:
+    def _send(
+        self, method: str, path: str, query: dict[str, str], body: Object | None = None
+    ) -> dict[str, Any]:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
         try:
             response = self._api.call_api(
                 path,
-                "GET",
+                method,
                 query_params=list(query.items()),
-                header_params={"Accept": "application/json"},
+                header_params={"Accept": "application/json", "Content-Type": "application/json"},
+                body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _return_http_data_only=True,
@@ -120,7 +132,7 @@ class _NotServed(Exception):
 def _no(host: str, path: str, failure: Any) -> str:
     if failure.status in _NOT_ASKED:
         return (
-            f"{host} does not let you read {path} ({failure.status} {failure.reason}): check "
+            f"{host} does not let you use {path} ({failure.status} {failure.reason}): check "
             "`aws sts get-caller-identity`, and name that role in kubeflow:cluster.admins."
         )
     return f"{host} answers {failure.status} {failure.reason} to {path}: try again later."

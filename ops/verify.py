@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
+from components.settings_sentences import listed
 from ops import choice
 from ops.checks import Finding, Level
 from ops.doctor import show
-from ops.failures import FAILED, told
+from ops.failures import FAILED, Refused, told
 from ops.images import Format
 from ops.karpenter_word import REASONS, Seen
-from ops.live_cluster import LiveCluster
+from ops.live_cluster import LiveCluster, Unreachable
+from ops.node_pool_fit import GPU, Object, has_gpus, untolerated
 from ops.pending_pods import Cause, explain
 
 _KARPENTER = "/apis/karpenter.sh/v1"
+_ASKS: Object = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"generateName": "kf-verify-"},
+    "spec": {
+        "containers": [
+            {"name": "asks", "image": "never-pulled", "resources": {"limits": {GPU: "1"}}}
+        ]
+    },
+}
 _NO_PROBLEM = (Cause.NODE_IS_COMING, Cause.HELD)
 
 
@@ -42,16 +55,45 @@ def examine(cluster: LiveCluster) -> list[Finding]:
         Refused: it does not let one read.
     """
     version = cluster.version()
+    pools = cluster.all(f"{_KARPENTER}/nodepools")
     return [
         Finding(Level.GOOD, "cluster", f"{cluster.host} answers as {version}"),
-        *_pending(cluster),
+        *_tolerations(cluster, pools),
+        *_pending(cluster, pools),
     ]
 
 
-def _pending(cluster: LiveCluster) -> list[Finding]:
+def _tolerations(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
+    """Whether a pod that only asks for a GPU may run on the nodes of each pool.
+
+    EKS says that its API server adds the toleration by itself; here it is asked, by a dry run where
+    no webhook of ours looks.
+    """
+    offering = [pool for pool in pools if has_gpus(pool)]
+    if not offering:
+        return
+    try:
+        admitted = cluster.as_admitted("/api/v1/namespaces/kube-system/pods", _ASKS)
+    except Unreachable:
+        raise
+    except Refused as refused:
+        yield Finding(Level.NOTE, "GPU tolerations", f"nothing can be told of them: {refused}")
+        return
+    for pool in offering:
+        name, taints = pool["metadata"]["name"], untolerated(admitted, pool)
+        if not taints:
+            told = f"NodePool {name} takes any pod that asks for {GPU}"
+            yield Finding(Level.GOOD, "GPU tolerations", told)
+            continue
+        keys = listed([taint["key"] for taint in taints], "and")
+        told = f"NodePool {name} takes only pods that tolerate {keys} in their own words"
+        yield Finding(Level.NOTE, "GPU tolerations", told)
+
+
+def _pending(cluster: LiveCluster, pools: list[Object]) -> list[Finding]:
     seen = Seen(
         pods=cluster.all("/api/v1/pods", fieldSelector="status.phase=Pending"),
-        node_pools=cluster.all(f"{_KARPENTER}/nodepools"),
+        node_pools=pools,
         node_claims=cluster.all(f"{_KARPENTER}/nodeclaims"),
         events=[
             event

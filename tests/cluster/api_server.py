@@ -119,8 +119,8 @@ def _etcd(program: str, folder: Path, clients: int, peers: int) -> list[str]:
 def _kube_apiserver(program: Path, folder: Path, storage: int, port: int) -> list[str]:
     key = folder / "service-account.key"
     # Admission plugins are the server's defaults, PodSecurity and ServiceAccount among them, and
-    # one that EKS has besides, in every version since 1.19 (EKS user guide, "platform versions";
-    # aws/containers-roadmap 739).
+    # one that EKS has on besides: since 1.19 (aws/containers-roadmap 739), and by its user guide
+    # ("platform versions", awsdocs/amazon-eks-user-guide 4d52b4d) in each version it lists.
     return [
         str(program),
         f"--etcd-servers=http://127.0.0.1:{storage}",

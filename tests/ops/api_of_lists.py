@@ -24,6 +24,7 @@ class ApiOfLists:
         lists: path -> the items of the list.
         refusals: path -> the status it answers with instead.
         asked: paths with their queries, in order.
+        adds: tolerations it gives to a new pod; nothing new is kept.
         page: how many items an answer holds at most, whatever was asked for.
     """
 
@@ -32,15 +33,21 @@ class ApiOfLists:
     asked: list[tuple[str, dict[str, str]]] = field(
         default_factory=list[tuple[str, dict[str, str]]]
     )
+    adds: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     page: int = 2
     url: str = ""
 
-    def answer(self, path: str, query: dict[str, str], token: str) -> tuple[int, Any]:
+    def answer(
+        self, path: str, query: dict[str, str], token: str, body: dict[str, Any] | None = None
+    ) -> tuple[int, Any]:
         self.asked.append((path, query))
         if token != f"Bearer {TOKEN}":
             return 401, {"kind": "Status"}
         if path in self.refusals:
             return self.refusals[path], {"kind": "Status"}
+        if body is not None:
+            assert query == {"dryRun": "All"}
+            return 201, {**body, "spec": {**body["spec"], "tolerations": self.adds}}
         if path == "/version":
             return 200, {"gitVersion": "v1.35.2-eks-1234567"}
         if path not in self.lists:
@@ -70,11 +77,14 @@ def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def do_POST(self) -> None:
+            self.do_GET(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def do_GET(self, sent: dict[str, Any] | None = None) -> None:
             asked = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(asked.query).items()}
             token = self.headers.get("Authorization", "")
-            status, body = api.answer(asked.path, query, token)
+            status, body = api.answer(asked.path, query, token, sent)
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -14,6 +14,7 @@ from tests.ops.api_of_lists import ApiOfLists, Lists, kubeconfig, serving
 from tests.ops.command import kf
 
 PODS, EVENTS = "/api/v1/pods", "/api/v1/events"
+NEW_PODS = "/api/v1/namespaces/kube-system/pods"
 NODE_POOLS = "/apis/karpenter.sh/v1/nodepools"
 NODE_CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
 VERIFY = ("verify", "--stack", "cn-north-1", "--format")
@@ -23,7 +24,7 @@ VERIFY = ("verify", "--stack", "cn-north-1", "--format")
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ApiOfLists]:
     """A cluster with the stack's pool and nothing that waits, which KUBECONFIG names."""
     lists: Lists = {PODS: [], EVENTS: [], NODE_POOLS: [these.pool()], NODE_CLAIMS: []}
-    with serving(ApiOfLists(lists)) as api:
+    with serving(ApiOfLists(lists, adds=[these.TOLERATION])) as api:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, api.url)))
         yield api
 
@@ -33,8 +34,30 @@ def test_a_cluster_where_nothing_waits_is_good(cluster: ApiOfLists) -> None:
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines() == [
         f"good\tcluster\t{cluster.url} answers as v1.35.2-eks-1234567",
+        "good\tGPU tolerations\tNodePool gpu takes any pod that asks for nvidia.com/gpu",
         "good\tGPU pods\tnone waits for a node",
     ]
+
+
+def test_an_api_server_that_adds_no_toleration_is_worth_a_note(cluster: ApiOfLists) -> None:
+    cluster.adds.clear()
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 0
+    assert "NodePool gpu takes only pods that tolerate nvidia.com/gpu in their" in done.stdout
+
+
+def test_the_question_stores_nothing_and_no_webhook_of_ours_sees_it(cluster: ApiOfLists) -> None:
+    kf(*VERIFY, "text")
+    assert (NEW_PODS, {"dryRun": "All"}) in cluster.asked
+    assert cluster.lists[PODS] == []
+
+
+def test_who_may_only_read_is_told_the_rest_all_the_same(cluster: ApiOfLists) -> None:
+    cluster.refusals[NEW_PODS] = 403
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 0
+    assert "note\tGPU tolerations\tnothing can be told of them" in done.stdout
+    assert "good\tGPU pods" in done.stdout
 
 
 def test_a_pod_with_a_wrong_toleration_is_a_problem_with_the_way_out(cluster: ApiOfLists) -> None:
