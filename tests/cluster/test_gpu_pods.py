@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 
 from components.karpenter_objects import GPU_RESOURCE
 from rendering import Object
@@ -12,6 +14,7 @@ from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT
 from tests.cluster.installation import Installation
 from tests.cluster.platform import Platform
+from tests.rendering.test_profile_controller import objects as made_in_a_profile
 
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 
@@ -81,3 +84,33 @@ def test_a_toleration_of_the_pods_own_is_not_doubled(
 def test_a_gpu_is_a_whole_one(installed: Installation) -> None:
     with pytest.raises(Refused, match="must be an integer"):
         installed.cluster.create(pod("half", {"limits": {GPU_RESOURCE: "500m"}}), dry_run=True)
+
+
+def test_what_keeps_a_notebook_on_its_node_is_accepted_in_a_profile(
+    installed: Installation,
+) -> None:
+    made = made_in_a_profile(name="default")["PodDefault keep-node"]
+    assert installed.cluster.apply(made, dry_run=True).warnings == ()
+
+
+def test_katibs_template_for_trials_on_a_gpu_is_a_job_and_its_pod_may_run_on_the_pool(
+    installed: Installation, whole: Platform, taint: dict[str, str]
+) -> None:
+    (config,) = [obj for key, obj in whole.objects.items() if key.name == "trial-templates"]
+    text = config["data"]["gpuTrialTemplate.yaml"]
+    job = yaml.safe_load(re.sub(r"\$\{trialParameters\.\w+\}", "0.1", text))
+    job["metadata"] = {"name": "trial", "namespace": "default"}
+    installed.cluster.create(job, dry_run=True)
+    metadata = {**job["spec"]["template"]["metadata"], "name": "trial", "namespace": "default"}
+    asked = {"apiVersion": "v1", "kind": "Pod", **job["spec"]["template"], "metadata": metadata}
+    answered = installed.cluster.create(asked, dry_run=True).body
+    assert tolerated(answered, taint)
+    assert answered["metadata"]["annotations"] == {"karpenter.sh/do-not-disrupt": "true"}
+
+
+def test_what_trainers_pods_carry_is_kept_by_its_own_schema(installed: Installation) -> None:
+    """Embedded metadata is pruned by CRDs that do not name it."""
+    path = "/apis/trainer.kubeflow.org/v1alpha1/clustertrainingruntimes/torch-distributed"
+    (job,) = installed.cluster.get(path)["spec"]["template"]["spec"]["replicatedJobs"]
+    kept = job["template"]["spec"]["template"]["metadata"]["annotations"]
+    assert kept == {"karpenter.sh/do-not-disrupt": "true"}
