@@ -114,7 +114,9 @@ class LiveCluster:
             return json.loads(response.data)
         except ApiException as failure:
             if failure.status == 404:
-                raise _NotServed(path) from None
+                raise _NotServed(
+                    f"{self.host} serves no {path}: name a Kubernetes API server in KUBECONFIG."
+                ) from None
             raise Refused(_no(self.host, path, failure)) from None
         except (HTTPError, ValueError) as silent:
             reason = getattr(silent, "reason", silent)
@@ -125,8 +127,8 @@ class LiveCluster:
             ) from None
 
 
-class _NotServed(Exception):
-    pass
+class _NotServed(Refused):
+    """Of lists it means that there are none."""
 
 
 def _no(host: str, path: str, failure: Any) -> str:

@@ -81,13 +81,18 @@ def _tolerations(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]
         return
     for pool in offering:
         name, taints = pool["metadata"]["name"], untolerated(admitted, pool)
-        if not taints:
-            told = f"NodePool {name} takes any pod that asks for {GPU}"
-            yield Finding(Level.GOOD, "GPU tolerations", told)
-            continue
-        keys = listed([taint["key"] for taint in taints], "and")
-        told = f"NodePool {name} takes only pods that tolerate {keys} in their own words"
-        yield Finding(Level.NOTE, "GPU tolerations", told)
+        keys = [taint["key"] for taint in taints]
+        yield (
+            Finding(
+                Level.NOTE,
+                "GPU tolerations",
+                f"NodePool {name} takes only pods that tolerate {listed(keys, 'and')} themselves",
+            )
+            if keys
+            else Finding(
+                Level.GOOD, "GPU tolerations", f"NodePool {name} takes any pod that asks for {GPU}"
+            )
+        )
 
 
 def _pending(cluster: LiveCluster, pools: list[Object]) -> list[Finding]:

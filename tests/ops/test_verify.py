@@ -43,7 +43,7 @@ def test_an_api_server_that_adds_no_toleration_is_worth_a_note(cluster: ApiOfLis
     cluster.adds.clear()
     done = kf(*VERIFY, "text")
     assert done.exit_code == 0
-    assert "NodePool gpu takes only pods that tolerate nvidia.com/gpu in their" in done.stdout
+    assert "NodePool gpu takes only pods that tolerate nvidia.com/gpu themselves" in done.stdout
 
 
 def test_the_question_stores_nothing_and_no_webhook_of_ours_sees_it(cluster: ApiOfLists) -> None:
@@ -137,6 +137,13 @@ def test_a_server_in_trouble_is_told_by_its_status(cluster: ApiOfLists) -> None:
     done = kf(*VERIFY, "text")
     assert done.exit_code == 2
     assert f"answers 503 Service Unavailable to {PODS}" in done.stderr
+
+
+def test_what_is_no_kubernetes_is_told_so(cluster: ApiOfLists) -> None:
+    cluster.refusals["/version"] = 404
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 2
+    assert "serves no /version: name a Kubernetes API server" in done.stderr
 
 
 def test_a_cluster_that_cannot_be_reached_is_one_sentence(
