@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from components.karpenter_objects import GPU_RESOURCE, gpu_node_pool
+from ops.karpenter_word import Seen
+from ops.pending_pods import Cause, explain
 
 Object = dict[str, Any]
 
@@ -91,3 +93,10 @@ def event(reason: str, message: str, *, kind: str, name: str, at: str = LATER) -
 def no_capacity(message: str, at: str = LATER, claim: str = "gpu-x7k2p") -> Object:
     reason = "InsufficientCapacityError"
     return event(reason, message, kind="NodeClaim", name=claim, at=at)
+
+
+def why(waiting: Object, *pools: Object, **seen: Any) -> tuple[Cause, str]:
+    """The cause and sentence of one pod, with the usual pool where none is given."""
+    (found,) = explain(Seen(pods=[waiting], node_pools=pools or (pool(),), **seen))
+    assert found.pod == "alice/train"
+    return found.cause, found.sentence
