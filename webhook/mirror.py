@@ -79,7 +79,7 @@ def described(ecr: EcrClient, prefix: str, source: Reference) -> Mapping[str, An
         if error_code(refused) in ("ImageNotFoundException", "RepositoryNotFoundException"):
             return None
         raise
-    return next(iter(answer["imageDetails"]), {})
+    return next(iter(answer.get("imageDetails") or ()), {})
 
 
 class EcrMirror:
