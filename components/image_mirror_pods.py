@@ -78,7 +78,8 @@ class ImageMirrorPods(pulumi.ComponentResource):
         self._certificate = ServingCertificate(
             f"{name}-certificate", hosts=hosts, opts=pulumi.ResourceOptions(parent=self)
         )
-        self.ready = self._objects(self._role())
+        # Where ECR pulls by itself nothing is asked of AWS.
+        self.ready = self._objects(self._role(args.copies) if args.copies else "")
         bundle = self._certificate.authority.apply(
             lambda pem: base64.b64encode(pem.encode()).decode()
         )
@@ -88,7 +89,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         }
         self.register_outputs({"service": hosts[0]})
 
-    def _role(self) -> pulumi.Output[str]:
+    def _role(self, copies: Copies) -> pulumi.Output[str]:
         args, here = self._args, pulumi.ResourceOptions(parent=self)
         cluster, region = args.settings.cluster.name, args.region
         trust = pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(
@@ -102,13 +103,11 @@ class ImageMirrorPods(pulumi.ComponentResource):
             tags={**args.tags, "Name": f"{cluster}-image-mirror"},
             opts=here,
         )
-        if args.copies is None:  # nothing is asked of AWS
-            return role.arn
         rights = aws.iam.RolePolicy(
             f"{self._name}-role",
             role=role.id,
             policy=json.dumps(
-                args.copies.admission_policy(
+                copies.admission_policy(
                     region, args.account_id, prefix=args.settings.image_mirror.repository_prefix
                 )
             ),
@@ -117,7 +116,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         # Whoever is given the role starts after it got its rights.
         return pulumi.Output.all(role.arn, rights.role).apply(lambda found: found[0])
 
-    def _objects(self, role_arn: pulumi.Output[str]) -> list[pulumi.Resource]:
+    def _objects(self, role_arn: pulumi.Input[str]) -> list[pulumi.Resource]:
         args, code = self._args, handler_code()
         told = handler_variables(args.settings, args.region, args.registry, args.copies)
         values: dict[str, pulumi.Input[str]] = {
@@ -137,7 +136,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
                 before += own
             if key.kind == "Namespace":
                 before += args.ready
-            made[key] = self._register(_without_empty_variables(bind(obj, values)), before)
+            made[key] = self._register(_without_empty_values(bind(obj, values)), before)
         return [*made.values(), *own]
 
     def _register(
@@ -166,8 +165,11 @@ def _value_name(variable: str) -> str:
     return variable.lower().replace("_", ".", 1).replace("_", "-")
 
 
-def _without_empty_variables(obj: dict[str, Any]) -> dict[str, Any]:
-    """An object whose pods, as a Lambda function would, know no variable that says nothing."""
+def _without_empty_values(obj: dict[str, Any]) -> dict[str, Any]:
+    """An object without a role that is none, and whose pods know no variable that says nothing."""
+    if obj["kind"] == "ServiceAccount":
+        annotations = obj["metadata"]["annotations"]
+        obj["metadata"]["annotations"] = {k: v for k, v in annotations.items() if v != ""}
     template = cast("dict[str, Any]", obj.get("spec") or {}).get("template")
     if template is None:
         return obj

@@ -290,3 +290,11 @@ def test_a_prefix_that_leaves_no_room_for_a_registry_is_refused_where_it_matters
         "kubeflow:imageMirror.repositoryPrefix is fifteen-letters: ECR's pull-through caches in "
         f"{region} leave room for 14 characters: choose a shorter one."
     )
+
+
+@every_cached
+def test_pods_that_ask_nothing_of_aws_have_no_role(region: str) -> None:
+    recorded = made(region, "in-cluster")
+    assert [r.name for r in recorded.of("aws:iam/role:Role") if "pods" in r.name] == []
+    account = recorded.only("kubernetes:core/v1:ServiceAccount").inputs
+    assert account["metadata"]["annotations"] == {}
