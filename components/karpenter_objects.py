@@ -1,4 +1,4 @@
-"""Karpenter as data: the chart's values, the EC2NodeClass and NodePool, the device plugin's object.
+"""Karpenter's own objects as data: what a node is made of, and the pools that make nodes.
 
 Pure. Field names and rules: the CRDs of Karpenter 1.14.1 (karpenter.k8s.aws/v1, karpenter.sh/v1).
 Where an argument is typed ``Any`` it is a string or a Pulumi output of one: a value that exists
@@ -8,122 +8,37 @@ only after creation passes through untouched.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from components.region import Feature, Region
-from webhook.reference import parse
+from components.node_pools import CPU_CATEGORIES, GPU_POOL, GPU_RESOURCE, SLICE_RESOURCE, Pool
+from components.settings_node_pools import BOTTLEROCKET, Budget, Taint
 
 Object = dict[str, Any]
 
 NAMESPACE = "kube-system"
 """Karpenter's namespace: the API server gives its requests priority there (its docs, settings)."""
 SERVICE_ACCOUNT = "karpenter"
-POOL_NAME = "gpu"
-"""Name of the NodePool and of its EC2NodeClass."""
+POOL_NAME = GPU_POOL
+"""Name of the GPU NodePool and of its EC2NodeClass."""
 DISCOVERY_TAG = "karpenter.sh/discovery"
 """Tag of the subnets, security groups and capacity reservations a cluster's nodes may use."""
-GPU_RESOURCE = "nvidia.com/gpu"
 GPU_LABEL = "nvidia.com/gpu.present"
 """The device plugin's node selector. AL2023 nodes set it themselves from Kubernetes 1.35 on only;
 in the pool's template Karpenter knows it beforehand and counts the plugin's pod."""
+SLICING_LABEL = "nvidia.com/device-plugin.config"
+"""Which configuration of the device plugin a node gets (k8s-device-plugin, README); none: GPUs are
+whole."""
+OWN_PLUGIN_LABEL = "nvidia.com/gpu.deploy.device-plugin"
+"""``false`` on nodes that bring a device plugin (the GPU operator's word for leaving one out)."""
 
-DRAIN_MINUTES = 30
-"""The longest a node waits for its pods once it must go, so that a destroy comes to an end."""
-
-CHART = "public.ecr.aws/karpenter/karpenter"
-CONTROLLER = "public.ecr.aws/karpenter/controller"
-# charts/karpenter/values.yaml of each version. A version that is not here is pulled by the digest
-# its own chart holds.
-_DIGESTS = {"1.14.1": "sha256:723130949e4cab989461ff07d1be4cd781d63515432494641b33c235f300ae23"}
-
-
-def controller_image(version: str) -> str:
-    """The controller's image as its publisher names it; with digest where it is known here."""
-    digest = _DIGESTS.get(version)
-    return f"{CONTROLLER}:{version}" + (f"@{digest}" if digest else "")
+SLICED_COUNTS = (1, 2, 4, 8, 16)
+"""GPUs one EC2 machine can have. A sliced pool takes no other machines, because each number needs
+its own NodeOverlay (``karpenter_overlays``)."""
 
 
-def artifacts(version: str) -> tuple[str, ...]:
-    """What the inventory must hold for this component: the controller's image and the OCI chart."""
-    return (controller_image(version), f"{CHART}:{version}")
-
-
-def chart_location(registry: str | None) -> str:
-    """Where the chart is pulled from: its publisher, or its copy under ``registry``.
-
-    The machine that runs Pulumi pulls it, with the login of ``helm registry login`` or of Docker:
-    the provider has none of its own for OCI registries (pulumi-kubernetes #1914).
-    """
-    return f"oci://{_mirrored(CHART, registry)}"
-
-
-def controller_repository(registry: str | None) -> str:
-    """The image repository of the controller, without tag."""
-    return _mirrored(CONTROLLER, registry)
-
-
-def _mirrored(name: str, registry: str | None) -> str:
-    reference = parse(name)
-    if registry is None:
-        return reference.name
-    return f"{registry.rstrip('/')}/{reference.mirrored_repository}"
-
-
-def helm_values(
-    *,
-    region: Region,
-    version: str,
-    cluster_name: Any,
-    cluster_endpoint: Any,
-    queue_name: Any,
-    role_arn: Any,
-    repository: Any,
-) -> dict[str, Any]:
-    """Values of the chart ``karpenter`` at ``version``.
-
-    ``isolatedVPC`` is set exactly where no price API can be called. In GovCloud Karpenter never
-    asks for on-demand prices and works with those of its release (pkg/providers/pricing/pricing.go,
-    UpdateOnDemandPricing); the flag says so, and also ends its search in IAM for instance profiles
-    it does not own. It must stay off in China: there it would freeze the prices of 2024, and what
-    has no price is never launched.
-    """
-    image = {"repository": repository, "tag": version}
-    if version in _DIGESTS:
-        image["digest"] = _DIGESTS[version]
-    return {
-        # Two, so that one can fail. The chart wants them on two hosts and spread over the zones.
-        "replicas": 2,
-        "serviceAccount": {
-            "name": SERVICE_ACCOUNT,
-            "annotations": {"eks.amazonaws.com/role-arn": role_arn},
-        },
-        "controller": {
-            "image": image,
-            # Pods reach no instance metadata (hop limit 1), and without a region the SDK would ask
-            # the global STS, which does not know an identity of China (karpenter #4658).
-            "env": [{"name": "AWS_REGION", "value": region.name}],
-            # No CPU limit: throttled while it simulates scheduling, it launches late.
-            "resources": {
-                "requests": {"cpu": "500m", "memory": "1Gi"},
-                "limits": {"memory": "1Gi"},
-            },
-        },
-        "settings": {
-            "clusterName": cluster_name,
-            "clusterEndpoint": cluster_endpoint,
-            "interruptionQueue": queue_name,
-            "isolatedVPC": not region.has(Feature.PRICE_API),
-            # Said in full, so that a new default of a later chart shows as a difference here.
-            "featureGates": {
-                "capacityBuffer": False,
-                "nodeOverlay": False,
-                "nodeRepair": False,
-                "reservedCapacity": True,
-                "spotToSpotConsolidation": False,
-                "staticCapacity": False,
-            },
-        },
-    }
+def slicing_config(slices: int) -> str:
+    """The value of ``SLICING_LABEL`` for nodes whose GPUs have so many slices."""
+    return f"slices-{slices}"
 
 
 def ec2_node_class(
@@ -133,25 +48,36 @@ def ec2_node_class(
     ami_alias: str,
     tags: Mapping[str, str],
     reserved: bool,
+    name: str = POOL_NAME,
+    disk_gib: int = 200,
+    slices: int = 1,
 ) -> Object:
-    """The EC2NodeClass: image, network, disk and identity of the GPU nodes.
+    """The EC2NodeClass of one pool: image, network, disk and identity of its nodes.
 
     Args:
         cluster_name: value of the discovery tag.
         instance_profile: name of the profile; Karpenter then manages none (see
             karpenter_policies).
-        ami_alias: ``al2023@v<date>``; resolves to the NVIDIA build for instances with GPUs. Pinned,
-            because a newer one replaces nodes.
+        ami_alias: ``al2023@v<date>`` or ``bottlerocket@v<version>``; resolves to the NVIDIA build
+            for instances with GPUs. Pinned, because a newer one replaces nodes.
         tags: for instances, volumes and launch templates; the provider's default tags do not reach
             what Karpenter makes.
         reserved: also use capacity reservations that carry the discovery tag.
+        name: of the pool.
+        disk_gib: for images and the pods' files, where the machine has no disks of its own.
+        slices: of each GPU; only Bottlerocket is told here, AL2023 by the device plugin.
     """
     discovered = [{"tags": {DISCOVERY_TAG: cluster_name}}]
     reservations = {"capacityReservationSelectorTerms": discovered} if reserved else {}
+    bottlerocket = ami_alias.startswith(BOTTLEROCKET)
+    disks = {"/dev/xvda": disk_gib}
+    if bottlerocket:  # the system has a disk of its own (Karpenter pkg/providers/amifamily)
+        disks = {"/dev/xvda": 4, "/dev/xvdb": disk_gib}
+    own = {"userData": _slicing_toml(slices)} if bottlerocket and slices > 1 else {}
     return {
         "apiVersion": "karpenter.k8s.aws/v1",
         "kind": "EC2NodeClass",
-        "metadata": {"name": POOL_NAME},
+        "metadata": {"name": name},
         "spec": {
             "amiSelectorTerms": [{"alias": ami_alias}],
             "subnetSelectorTerms": discovered,
@@ -160,16 +86,19 @@ def ec2_node_class(
             "instanceProfile": instance_profile,
             "blockDeviceMappings": [
                 {
-                    "deviceName": "/dev/xvda",
+                    "deviceName": device,
                     "ebs": {
-                        # Images with CUDA and a framework are 10 GB each, unpacked twice that.
-                        "volumeSize": "200Gi",
+                        "volumeSize": f"{size}Gi",
                         "volumeType": "gp3",
                         "encrypted": True,
                         "deleteOnTermination": True,
                     },
                 }
+                for device, size in disks.items()
             ],
+            # Disks of the machine itself, where it has any, hold images and the pods' files; the
+            # machine without keeps them on the volume above (Karpenter nodeclasses.md).
+            "instanceStorePolicy": "RAID0",
             "metadataOptions": {
                 "httpEndpoint": "enabled",
                 "httpProtocolIPv6": "disabled",
@@ -178,8 +107,22 @@ def ec2_node_class(
                 "httpTokens": "required",
             },
             "tags": dict(tags),
+            **own,
         },
     }
+
+
+def _slicing_toml(slices: int) -> str:
+    # bottlerocket.dev, 1.54.x, settings.kubelet-device-plugins; Karpenter merges it with its own.
+    return (
+        "[settings.kubelet-device-plugins.nvidia]\n"
+        'device-sharing-strategy = "time-slicing"\n'
+        "\n"
+        "[settings.kubelet-device-plugins.nvidia.time-slicing]\n"
+        f"replicas = {slices}\n"
+        "rename-by-default = true\n"
+        "fail-requests-greater-than-one = true\n"
+    )
 
 
 def gpu_node_pool(
@@ -189,79 +132,119 @@ def gpu_node_pool(
     max_gpus: int,
     consolidate_after: str,
 ) -> Object:
-    """The NodePool of GPU nodes: none until a pod asks for one, none again when the last is done.
+    """The NodePool of GPU nodes as ``gpuPool`` describes it, everything else at its default.
 
     One pool for all families, not one per family with weights: the limit of a NodePool is the only
     cap Karpenter has, and with one pool per family demand beyond ``max_gpus`` would spill into the
     next dearer family, up to ``max_gpus`` again in each. Karpenter itself takes the cheapest type
     that fits, by live prices where there is a price API (for both China regions it is asked in
-    Ningxia) and by the tables of its release elsewhere; each of these orders the default families
-    as ``Region.gpu_families`` does. It also keeps Spot free to choose among all families. The order
-    of ``families`` has no meaning to Karpenter.
-
-    Args:
-        families: EC2 instance families with NVIDIA GPUs.
-        capacity_types: any of ``reserved``, ``spot``, ``on-demand``; Karpenter prefers them in this
-            order.
-        max_gpus: GPUs of all nodes together; Karpenter may pass it for a moment.
-        consolidate_after: how long a node stays empty before it goes, ``5m``.
+    Ningxia) and by tables elsewhere; each of these orders the default families as
+    ``Region.gpu_families`` does. It also keeps Spot free to choose among all families. The order of
+    ``families`` has no meaning to Karpenter.
     """
+    return node_pool(
+        Pool(
+            families=families,
+            capacity_types=capacity_types,
+            max_gpus=max_gpus,
+            consolidate_after=consolidate_after,
+        )
+    )
+
+
+def node_pool(pool: Pool) -> Object:
+    """The NodePool: none of its nodes until a pod asks for one, none when the last is done."""
+    template = {
+        "nodeClassRef": {
+            "group": "karpenter.k8s.aws",
+            "kind": "EC2NodeClass",
+            "name": pool.name,
+        },
+        **({"taints": [_taint(taint) for taint in pool.taints]} if pool.taints else {}),
+        "requirements": _requirements(pool),
+        "expireAfter": pool.expire_after,
+        "terminationGracePeriod": f"{pool.termination_minutes}m",
+    }
+    labels = _labels(pool)
     return {
         "apiVersion": "karpenter.sh/v1",
         "kind": "NodePool",
-        "metadata": {"name": POOL_NAME},
+        "metadata": {"name": pool.name},
         "spec": {
-            "template": {
-                "metadata": {"labels": {GPU_LABEL: "true"}},
-                "spec": {
-                    "nodeClassRef": {
-                        "group": "karpenter.k8s.aws",
-                        "kind": "EC2NodeClass",
-                        "name": POOL_NAME,
-                    },
-                    "taints": [{"key": GPU_RESOURCE, "value": "true", "effect": "NoSchedule"}],
-                    "requirements": [
-                        _one_of("kubernetes.io/arch", ["amd64"]),
-                        _one_of("kubernetes.io/os", ["linux"]),
-                        _one_of("karpenter.sh/capacity-type", capacity_types),
-                        _one_of("karpenter.k8s.aws/instance-family", families),
-                        # A pod that only tolerates the taint must not start a machine without GPU.
-                        _one_of("karpenter.k8s.aws/instance-gpu-manufacturer", ["nvidia"]),
-                    ],
-                    # Since v1 expiry drains before there is a replacement: it would end training.
-                    "expireAfter": "Never",
-                    "terminationGracePeriod": f"{DRAIN_MINUTES}m",
-                },
-            },
-            "limits": {GPU_RESOURCE: str(max_gpus)},
+            "template": {**({"metadata": {"labels": labels}} if labels else {}), "spec": template},
+            "limits": _limits(pool),
             "disruption": {
-                "consolidationPolicy": "WhenEmpty",
-                "consolidateAfter": consolidate_after,
-                "budgets": [
-                    # The default, a tenth at a time, keeps most empty machines on the bill.
-                    {"nodes": "100%", "reasons": ["Empty"]},
-                    # With a grace period set, drift would end even pods that ask not to be
-                    # disrupted (Karpenter's disruption.md): a new AMI comes with the next fresh
-                    # node instead.
-                    {"nodes": "0", "reasons": ["Drifted"]},
-                ],
+                "consolidationPolicy": pool.consolidation_policy,
+                "consolidateAfter": pool.consolidate_after,
+                "budgets": [_budget(budget) for budget in pool.budgets],
             },
+            **({} if pool.weight is None else {"weight": pool.weight}),
         },
     }
+
+
+def _labels(pool: Pool) -> dict[str, str]:
+    labels = dict(pool.labels)
+    if pool.has_gpus:
+        labels[GPU_LABEL] = "true"
+        if pool.bottlerocket:
+            labels[OWN_PLUGIN_LABEL] = "false"
+        elif pool.sliced:
+            labels[SLICING_LABEL] = slicing_config(pool.slices)
+    return labels
+
+
+def _limits(pool: Pool) -> dict[str, str]:
+    if pool.max_gpus is None:
+        return {"cpu": str(pool.max_cpus)}
+    # What a sliced node registers, and what its NodeOverlay promises: slices, and no whole GPU.
+    if pool.sliced:
+        return {SLICE_RESOURCE: str(pool.max_gpus * pool.slices)}
+    return {GPU_RESOURCE: str(pool.max_gpus)}
+
+
+def _requirements(pool: Pool) -> list[dict[str, Any]]:
+    found = [
+        _one_of("kubernetes.io/arch", ["amd64"]),
+        _one_of("kubernetes.io/os", ["linux"]),
+        _one_of("karpenter.sh/capacity-type", pool.capacity_types),
+    ]
+    if pool.families:
+        found.append(_one_of("karpenter.k8s.aws/instance-family", pool.families))
+    else:
+        found.append(_one_of("karpenter.k8s.aws/instance-category", CPU_CATEGORIES))
+        # Before the fifth come machines of the Xen age, slower and no cheaper.
+        found.append(_above("karpenter.k8s.aws/instance-generation", 4))
+    manufacturer = "karpenter.k8s.aws/instance-gpu-manufacturer"
+    if not pool.has_gpus:
+        # A pod that wants no GPU must not start a machine with one.
+        return [*found, {"key": manufacturer, "operator": "DoesNotExist"}]
+    # A pod that only tolerates the taint must not start a machine without GPU.
+    found.append(_one_of(manufacturer, ["nvidia"]))
+    if pool.gpu_names:
+        found.append(_one_of("karpenter.k8s.aws/instance-gpu-name", pool.gpu_names))
+    counts = pool.gpu_counts or (SLICED_COUNTS if pool.sliced else ())
+    if counts:
+        found.append(_one_of("karpenter.k8s.aws/instance-gpu-count", [str(n) for n in counts]))
+    if pool.min_gpu_memory_gb is not None:
+        # EC2 tells MiB: 22888 for the 24 GB of an A10G.
+        least = pool.min_gpu_memory_gb * 10**9 // 2**20
+        found.append(_above("karpenter.k8s.aws/instance-gpu-memory", least - 1))
+    return found
 
 
 def _one_of(key: str, values: Sequence[str]) -> dict[str, Any]:
     return {"key": key, "operator": "In", "values": list(values)}
 
 
-def unawaited(obj: Object) -> Object:
-    """A device plugin object; its DaemonSet is one that nobody waits for.
+def _above(key: str, value: int) -> dict[str, Any]:
+    return {"key": key, "operator": "Gt", "values": [str(value)]}
 
-    Its first pod can run only on the first GPU node, and that comes with the first pod that wants
-    one. Which nodes it runs on is the overlay's business (manifests/addons/nvidia-device-plugin).
-    """
-    if obj.get("kind") != "DaemonSet":
-        return obj
-    metadata = cast(dict[str, Any], obj["metadata"])
-    annotations = {**metadata.get("annotations", {}), "pulumi.com/skipAwait": "true"}
-    return {**obj, "metadata": {**metadata, "annotations": annotations}}
+
+def _taint(taint: Taint) -> dict[str, str]:
+    value = {"value": taint.value} if taint.value else {}
+    return {"key": taint.key, **value, "effect": taint.effect}
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return budget.model_dump(exclude_defaults=True)

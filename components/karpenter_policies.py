@@ -9,7 +9,8 @@ while names are short. Three kinds of statement of that template are missing on 
   that exists (``spec.instanceProfile``), and then Karpenter makes none (pkg/controllers/nodeclass/
   instanceprofile.go). Listing and reading stay: the finalizer and the garbage collector look for
   profiles of their own even so (nodeclass/controller.go cleanupManagedInstanceProfiles).
-- Reading prices, where no region offers a price API to Karpenter (GovCloud, pricing.go).
+- Reading prices, where no region offers a price API to Karpenter (GovCloud, pricing.go), or where
+  the stack brings prices of its own.
 - Reading zonal shifts: the feature is off.
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.region import Feature, Region
+from components.region import Region
 
 Policy = dict[str, Any]
 """A policy document, ready for ``json.dumps``."""
@@ -174,8 +175,8 @@ def interruption_policy(queue_arn: str) -> Policy:
     )
 
 
-def resource_discovery_policy(region: Region, account_id: str) -> Policy:
-    """Reading what can be launched here, and at what price."""
+def resource_discovery_policy(region: Region, account_id: str, *, asks_for_prices: bool) -> Policy:
+    """Reading what can be launched here, and with ``asks_for_prices`` at what price."""
     profiles = region.arn("iam", "instance-profile/*", account=account_id, region="")
     statements: list[dict[str, Any]] = [
         {
@@ -216,7 +217,7 @@ def resource_discovery_policy(region: Region, account_id: str) -> Policy:
             "Resource": profiles,
         },
     ]
-    if region.has(Feature.PRICE_API):
+    if asks_for_prices:
         # No region condition: the prices of both China regions are read in one of them.
         statements.append(
             {

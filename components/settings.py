@@ -19,9 +19,15 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
-from components import settings_rules_aws, settings_rules_mirror, settings_rules_platform
+from components import (
+    settings_rules_aws,
+    settings_rules_mirror,
+    settings_rules_platform,
+    settings_rules_pools,
+)
 from components.region import EXAMPLE_REGION, Region, known_regions
 from components.settings_facts import Facts, releases
+from components.settings_node_pools import Budget, NodePoolSettings, Taint
 from components.settings_sections import MANIFESTS, MirrorRule, Settings, User
 from components.settings_sentences import NAMESPACE, full_key, told_encrypted, translated
 from components.stack_file import StackFileError, read_stack_file
@@ -45,6 +51,8 @@ SECTIONS: tuple[str, ...] = tuple(_aliases(Settings))
 _TEXTS = ("region", "accountId", "release", "bundles")
 """Those that hold a text; the engine hands the others over as JSON."""
 
+_LISTED: Mapping[str, type[BaseModel]] = {"taints": Taint, "budgets": Budget}
+
 
 def _names_at(path: tuple[str | int, ...]) -> list[str]:
     """The names known beside the last part of a path, for did-you-mean."""
@@ -56,6 +64,10 @@ def _names_at(path: tuple[str | int, ...]) -> list[str]:
         kind = User
     elif path[:2] == ("imageMirror", "rules"):
         kind = MirrorRule
+    elif path[0] == "nodePools" and len(path) > 2:
+        kind = NodePoolSettings
+    for part in path[1:-1]:
+        kind = _LISTED.get(str(part), kind)
     return _aliases(kind) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 
@@ -112,7 +124,12 @@ def from_mapping(raw: Mapping[str, object], *, manifests: Path = MANIFESTS) -> S
                     broken.add(wrong)
             rest.setdefault("region", known_regions()[0])
     facts = Facts(settings, Region.of(settings.region), releases(manifests))
-    for rules in (settings_rules_platform, settings_rules_mirror, settings_rules_aws):
+    for rules in (
+        settings_rules_platform,
+        settings_rules_mirror,
+        settings_rules_pools,
+        settings_rules_aws,
+    ):
         problems += rules.RULES.problems(facts, frozenset(broken))
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))

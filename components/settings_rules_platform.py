@@ -1,12 +1,12 @@
-"""Rules over the platform: release, Kubernetes, Karpenter, GPU pool, image mirror, users."""
+"""Rules over the platform: release, Kubernetes, Karpenter, image mirror, users."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from components.region import GPU_FAMILIES, Feature, Region, UnknownRegion
-from components.settings_facts import ARM_FAMILY, Facts, Release, Rules
+from components.region import Feature, Region, UnknownRegion
+from components.settings_facts import Facts, Release, Rules
 from components.settings_sentences import full_key, listed, nearest, told
 from components.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 
@@ -128,33 +128,6 @@ def _karpenter_serves_kubernetes(f: Facts) -> Iterator[str]:
             pool.karpenter_version,
             f"Kubernetes {version} needs {'.'.join(map(str, oldest))} or newer: raise it",
         )
-
-
-@RULES.reads("gpuPool.instanceFamilies", "region")
-def _gpu_families_are_offered(f: Facts) -> Iterator[str]:
-    offered = f.region.gpu_families_offered
-    for index, name in enumerate(f.settings.gpu_pool.instance_families):
-        key = full_key(("gpuPool", "instanceFamilies", index))
-        family = name.partition(".")[0]
-        if family not in GPU_FAMILIES:
-            hint = nearest(family, offered)
-            yield told(key, name, f"that is no NVIDIA GPU family: {hint}")
-        elif family != name:
-            yield told(key, name, f"that is an instance type: write its family, {family}")
-        elif ARM_FAMILY.fullmatch(family):
-            yield told(key, name, "it is Arm, and Kubeflow's images are amd64 only: use g5")
-        elif name not in offered:
-            yield told(
-                key,
-                name,
-                f"{f.region.name} does not offer it: use {listed(offered)}",
-            )
-
-
-@RULES.reads("gpuPool.capacityTypes", "gpuPool.enabled")
-def _gpu_pool_has_capacity(f: Facts) -> Iterator[str]:
-    if not f.settings.gpu_pool.capacity_types:
-        yield told(full_key("gpuPool.capacityTypes"), "", "name one, for example on-demand")
 
 
 @RULES.reads("imageMirror.enabled", "imageMirror.buildRegion", "region")

@@ -6,25 +6,19 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field
 
 from components import settings_types as t
 from components.region import Feature, Region, UnknownRegion
+from components.settings_node_pools import GpuPoolSettings, NodePoolSettings
+from components.settings_section import Section
 from components.upstream_registries import OPEN
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 """Where releases live, one folder each."""
 
 
-class _Section(BaseModel):
-    # Numbers become text where text is asked for: YAML and `pulumi config set` read 1.35 as one.
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, coerce_numbers_to_str=True
-    )
-
-
-class ClusterSettings(_Section):
+class ClusterSettings(Section):
     """The EKS cluster. An empty ``public_access_cidrs`` keeps the API server private.
 
     ``control_plane_egress``: how the control plane reaches webhooks outside the cluster; None
@@ -41,7 +35,7 @@ class ClusterSettings(_Section):
     ] = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
-class NetworkSettings(_Section):
+class NetworkSettings(Section):
     """The VPC: a new one of ``cidr``, or an existing one by ``vpc_id`` and its subnets."""
 
     cidr: t.Cidr = "10.64.0.0/16"
@@ -52,7 +46,7 @@ class NetworkSettings(_Section):
     public_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
 
 
-class NodeGroupSettings(_Section):
+class NodeGroupSettings(Section):
     """The managed node group that runs the platform itself (no GPU)."""
 
     name: t.NodeGroupName = "kf"
@@ -63,7 +57,7 @@ class NodeGroupSettings(_Section):
     disk_gib: Annotated[int, t.whole(30, 16384, "GiB")] = 100
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """The MySQL instance. ``max_storage_gib`` 0 keeps storage from growing by itself.
 
     ``rotation`` counts how often the components' passwords were drawn. ``ca_bundle`` None: the
@@ -82,7 +76,7 @@ class DatabaseSettings(_Section):
     ca_bundle: t.CertificateFile | None = None
 
 
-class ArtifactsSettings(_Section):
+class ArtifactsSettings(Section):
     """The bucket of pipeline artifacts. ``bucket`` None: named after cluster, account and region.
 
     ``expire_days`` 0 keeps artifacts for ever.
@@ -96,25 +90,7 @@ class ArtifactsSettings(_Section):
     retain_on_delete: bool = True
 
 
-class GpuPoolSettings(_Section):
-    """The Karpenter pool that grows from zero. No ``instance_families``: the region's own."""
-
-    enabled: bool = True
-    instance_families: Annotated[list[str], t.Distinct] = []
-    capacity_types: Annotated[list[Literal["on-demand", "spot", "reserved"]], t.Distinct] = [
-        "on-demand"
-    ]
-    max_gpus: Annotated[int, t.whole(1, 10000, "GPUs")] = 8
-    consolidate_after: t.Duration = "5m"
-    ami_alias: t.AmiAlias = "al2023@v20260714"
-    karpenter_version: t.KarpenterVersion = "1.14.1"
-
-    def families(self, region: Region) -> tuple[str, ...]:
-        """The instance families the pool may use in that region."""
-        return tuple(self.instance_families) or region.gpu_families
-
-
-class MirrorRule(_Section):
+class MirrorRule(Section):
     """What becomes of images of some registries in some namespaces; see ``webhook.rules``."""
 
     action: Literal["mirror", "keep", "deny"]
@@ -123,7 +99,7 @@ class MirrorRule(_Section):
     when_absent: Literal["rewrite", "keep", "deny"] | None = None
 
 
-class ImageMirrorSettings(_Section):
+class ImageMirrorSettings(Section):
     """The mirror of public images. ``enabled`` None: where the registries are out of reach.
 
     ``build_profile`` names the AWS profile of ``build_region`` where that is another partition;
@@ -193,7 +169,7 @@ class ImageMirrorSettings(_Section):
         return Region.of(self.build_region or region.mirror_region)
 
 
-class User(_Section):
+class User(Section):
     """One person: login and profile namespace."""
 
     email: t.Email
@@ -207,7 +183,7 @@ def _known_region(name: str) -> str:
         raise ValueError(str(error).partition(" is ")[2]) from None
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything a stack may say, checked; equal input gives equal settings.
 
     ``bundles`` None: sources are looked for in the usual places (rendering.sources).
@@ -225,6 +201,7 @@ class Settings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     artifacts: ArtifactsSettings = ArtifactsSettings()
     gpu_pool: GpuPoolSettings = GpuPoolSettings()
+    node_pools: dict[str, NodePoolSettings] = {}
     image_mirror: ImageMirrorSettings = ImageMirrorSettings()
     users: list[User] = Field(
         default=[User(email="user@example.com", namespace="kubeflow-user-example-com")]

@@ -7,9 +7,8 @@ and value in front.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from ipaddress import IPv4Network, ip_network
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
 
@@ -41,16 +40,13 @@ def whole(low: int, high: int, unit: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-def _distinct(problem: str) -> Callable[[list[str]], list[str]]:
-    def check(values: list[str]) -> list[str]:
-        if len(set(values)) != len(values):
-            raise ValueError(problem)
-        return values
-
-    return check
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) != len(values):
+        raise ValueError("the same entry stands there twice: remove one")
+    return values
 
 
-Distinct = AfterValidator(_distinct("the same entry stands there twice: remove one"))
+Distinct = AfterValidator(_distinct)
 
 
 def network_of(text: str) -> IPv4Network:
@@ -188,10 +184,37 @@ Duration = Annotated[
 AmiAlias = Annotated[
     str,
     _text(
-        r"al2023@v\d{8}",
-        "pin an AMI as al2023@v<yyyymmdd>; @latest would replace nodes at every AMI release, and "
-        "other families need another device plugin",
+        r"al2023@v\d{8}|bottlerocket@v1\.\d+\.\d+",
+        "pin an AMI as al2023@v<yyyymmdd> or bottlerocket@v1.<minor>.<patch>; @latest would "
+        "replace nodes at every AMI release, and other families need another device plugin",
     ),
+]
+# Grammar of Kubernetes (kubernetes.io, labels and selectors; taints use the same).
+LABEL_NAME = re.compile(
+    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
+)
+LabelName = Annotated[
+    str,
+    _text(LABEL_NAME.pattern, "label and taint names look like example.com/team: write such a one"),
+]
+LabelValue = Annotated[
+    str,
+    _text(
+        r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?",
+        "values have up to 63 letters, digits and _ . -, a letter or digit first and last",
+    ),
+]
+GpuName = Annotated[
+    str,
+    _text(r"[a-z0-9-]+", "Karpenter writes GPUs in lower case, like t4, a10g or v100: do the same"),
+]
+# Karpenter's CRD of NodePools, spec.disruption.budgets.
+NodeShare = Annotated[
+    str,
+    _text(r"(100|\d{1,2})%|\d+", "write a number of nodes or a share of them, as in 1 or 10%"),
+]
+BudgetDuration = Annotated[
+    str, _text(r"\d+(h|m)|\d+h\d+m", "write hours and minutes, as in 8h or 1h30m")
 ]
 KarpenterVersion = Annotated[
     str, _text(r"\d+\.\d+\.\d+", "chart versions look like 1.14.1, without v: write one, in quotes")

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 
 from components.eks_cluster import EksCluster
 from components.image_mirror_build import BuildSide
-from components.karpenter_objects import artifacts
+from components.karpenter_chart import artifacts
 from components.kubeflow_rds_s3_backend import KubeflowRdsS3Backend
 from components.region import Region
 from components.settings import Settings, SettingsError, load
