@@ -15,8 +15,9 @@ from components.block_storage import BlockStorage, BlockStorageArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.network import DISCOVERY_TAG, Network, NetworkArgs
 from components.node_group import NodeGroup, NodeGroupArgs
+from components.pod_identity import AGENT
 from components.pull_through_cache import node_pull_policy
-from components.region import Region
+from components.region import Feature, Region
 from components.settings import Settings
 
 # Enforce NetworkPolicy objects; Kubeflow brings some. The add-on's schema wants a string
@@ -223,7 +224,10 @@ class EksCluster(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         coredns = self._addon("coredns", after=[nodes.group])
-        return nodes, [nodes.group, vpc_cni, kube_proxy, coredns]
+        ready: list[pulumi.Resource] = [nodes.group, vpc_cni, kube_proxy, coredns]
+        if self._args.region.has(Feature.POD_IDENTITY):
+            ready.append(self._addon(AGENT, after=[nodes.group]))
+        return nodes, ready
 
     def _addon_version(self, addon: str) -> pulumi.Output[str]:
         # The default version for this Kubernetes version, seen in the preview: it moves with the

@@ -147,6 +147,13 @@ def _access_policy(made: Invention) -> dict[str, Any]:
     return {"id": "#".join(str(made.inputs.get(key, "")) for key in keys)}
 
 
+def _association(made: Invention) -> dict[str, Any]:
+    identifier = f"a-{made.hex()}"
+    cluster = made.inputs.get("clusterName", "")
+    arn = made.arn("eks", f"podidentityassociation/{cluster}/{identifier}")
+    return {"id": identifier, "associationId": identifier, "associationArn": arn}
+
+
 def _key(made: Invention) -> dict[str, Any]:
     digits = made.hex(32)
     cuts = (0, 8, 12, 16, 20, 32)
@@ -184,6 +191,7 @@ OUTPUTS: dict[str, Callable[[Invention], dict[str, Any]]] = {
     "aws:eks/nodeGroup:NodeGroup": _part("nodegroup", "nodeGroupName"),
     "aws:eks/accessEntry:AccessEntry": _access_entry,
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": _access_policy,
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": _association,
     "aws:kms/key:Key": _key,
     "aws:kms/alias:Alias": _alias,
     "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
@@ -196,6 +204,7 @@ _ADDON_VERSIONS = {
     "kube-proxy": "v{kubernetes}.0-eksbuild.2",
     "coredns": "v1.13.1-eksbuild.1",
     "aws-ebs-csi-driver": "v1.56.0-eksbuild.1",
+    "eks-pod-identity-agent": "v1.3.10-eksbuild.1",
 }
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from components.region import Region
+from components.region import Feature, Region
 from tests.components.simulated_cluster import (
     ADDON,
     ATTACHMENT,
@@ -124,8 +124,24 @@ def test_addons_have_the_version_that_belongs_to_the_kubernetes_version(region: 
         r.inputs["addonName"]: r.inputs["addonVersion"]
         for r in cluster(region, cluster={"version": "1.34"}).of(ADDON)
     }
-    assert set(versions) == {"vpc-cni", "kube-proxy", "coredns", "aws-ebs-csi-driver"}
+    assert {"vpc-cni", "kube-proxy", "coredns", "aws-ebs-csi-driver"} <= set(versions)
     assert versions["kube-proxy"].startswith("v1.34.")
+
+
+def test_the_pod_identity_agent_runs_exactly_where_the_region_has_pod_identity(
+    made: tuple[Region, Recorded],
+) -> None:
+    region, recorded = made
+    addons = {r.inputs["addonName"] for r in recorded.of(ADDON)}
+    assert ("eks-pod-identity-agent" in addons) == region.has(Feature.POD_IDENTITY)
+    assert region.has(Feature.POD_IDENTITY) == (region.partition != "aws-cn")
+
+
+def test_pods_with_a_pod_identity_wait_for_its_agent() -> None:
+    oregon = cluster("us-west-2")
+    agent = oregon.only(ADDON, "kf-eks-pod-identity-agent")
+    assert names(oregon.dependencies_of(agent), GROUP)
+    assert agent.urn in oregon.exports["ready"]
 
 
 def test_network_policies_are_enforced(beijing: Recorded) -> None:

@@ -3,79 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-import pulumi
 import pytest
 
-from components.karpenter_gpu_pool import KarpenterGpuPool, KarpenterGpuPoolArgs
-from components.network import DISCOVERY_TAG
-from components.region import Region
-from components.settings import from_mapping
+from components.region import Feature, Region
 from rehearsal.clouds import ACCOUNT
-from tests.harness import REGIONS, Recorded, Registered, run
-
-POOL = "gpu-pool"
-ROLE = "aws:iam/role:Role"
-RELEASE = "kubernetes:helm.sh/v3:Release"
-NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
-NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
-DAEMON_SET = "kubernetes:apps/v1:DaemonSet"
-CRD = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "nodepools.karpenter.sh"},
-}
-PLUGIN: dict[str, Any] = {
-    "apiVersion": "apps/v1",
-    "kind": "DaemonSet",
-    "metadata": {"name": "nvidia-device-plugin", "namespace": "gpu"},
-    "spec": {
-        "template": {
-            "spec": {"containers": [{"name": "p", "image": "<<registry.host>>/nvcr.io/plugin:1"}]}
-        }
-    },
-}
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gpu"}}
-
-
-def _program(region: Region, registry: str | None, pool: dict[str, object]) -> Callable[[], Any]:
-    issuer = f"{region.oidc_issuer_host()}/id/ABC"
-
-    def program() -> dict[str, Any]:
-        made = KarpenterGpuPool(
-            POOL,
-            KarpenterGpuPoolArgs(
-                settings=from_mapping({"region": region.name, "gpuPool": pool}),
-                region=region,
-                tags={"project": "kubeflow"},
-                account_id=pulumi.Output.from_input(ACCOUNT),
-                cluster_name=pulumi.Output.from_input("kubeflow"),
-                cluster_arn=region.arn("eks", "cluster/kubeflow", account=ACCOUNT),
-                cluster_endpoint="https://cluster.example",
-                kubeconfig_json=pulumi.Output.secret("{}"),
-                oidc_provider_arn=region.arn(
-                    "iam", f"oidc-provider/{issuer}", account=ACCOUNT, region=""
-                ),
-                oidc_issuer=issuer,
-                image_registry=registry,
-                crds=[CRD],
-                device_plugin=[PLUGIN, NAMESPACE] if registry else [],
-                ready=[pulumi.CustomResource("test:index:Nodes", "nodes")],
-            ),
-        )
-        return {
-            "node": made.node_role_arn,
-            "controller": made.controller_role_arn,
-            "queue": made.queue_name,
-        }
-
-    return program
-
-
-def _run(name: str, *, registry: str | None = None, **pool: object) -> Recorded:
-    return run(_program(Region.of(name), registry, pool), region=name)
+from tests.components.simulated_karpenter import (
+    ASSOCIATION,
+    DAEMON_SET,
+    NODE_CLASS,
+    NODE_POOL,
+    POOL,
+    RELEASE,
+    ROLE,
+    made_in,
+    names,
+)
+from tests.harness import REGIONS, Recorded, Registered
 
 
 @pytest.fixture(scope="module", params=REGIONS)
@@ -85,16 +30,12 @@ def region(request: pytest.FixtureRequest) -> Region:
 
 @pytest.fixture(scope="module")
 def made(region: Region) -> Recorded:
-    return _run(region.name, registry=f"{region.ecr_registry(ACCOUNT)}/kubeflow")
+    return made_in(region.name, registry=f"{region.ecr_registry(ACCOUNT)}/kubeflow")
 
 
 def _trust(role: Registered) -> dict[str, Any]:
     (statement,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
     return statement
-
-
-def _names(found: list[Registered]) -> list[str]:
-    return [one.name.removeprefix(f"{POOL}-") for one in found]
 
 
 def test_nodes_are_ec2_machines_with_four_policies_of_aws(made: Recorded, region: Region) -> None:
@@ -129,9 +70,9 @@ def test_the_node_class_uses_the_profile_of_the_node_role(made: Recorded) -> Non
     assert used.startswith(profile.name)
 
 
-def test_only_karpenters_service_account_takes_the_controller_role(
-    made: Recorded, region: Region
-) -> None:
+@pytest.mark.parametrize("name", ["cn-north-1", "cn-northwest-1"])
+def test_in_china_only_karpenters_service_account_takes_the_controller_role(name: str) -> None:
+    made, region = made_in(name), Region.of(name)
     trust = _trust(made.only(ROLE, f"{POOL}-controller"))
     issuer = f"{region.oidc_issuer_host()}/id/ABC"
     assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
@@ -142,8 +83,24 @@ def test_only_karpenters_service_account_takes_the_controller_role(
     }
 
 
+@pytest.mark.parametrize("name", ["us-west-2", "us-gov-west-1"])
+def test_where_there_is_pod_identity_only_this_clusters_karpenter_takes_the_role(name: str) -> None:
+    made = made_in(name)
+    trust = _trust(made.only(ROLE, f"{POOL}-controller"))
+    assert trust["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+    assert trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+    assert trust["Condition"]["StringEquals"] == {
+        "aws:RequestTag/eks-cluster-name": "kubeflow",
+        "aws:RequestTag/kubernetes-namespace": "kube-system",
+        "aws:RequestTag/kubernetes-service-account": "karpenter",
+    }
+    association = made.only(ASSOCIATION).inputs
+    assert (association["namespace"], association["serviceAccount"]) == ("kube-system", "karpenter")
+    assert association["roleArn"] == made.exports["controller"]
+
+
 def test_the_controller_role_gets_its_five_policies(made: Recorded) -> None:
-    assert _names(made.of("aws:iam/policy:Policy")) == [
+    assert names(made.of("aws:iam/policy:Policy")) == [
         "cluster-discovery",
         "interruption",
         "node-identity",
@@ -208,19 +165,26 @@ def test_karpenter_is_installed_from_the_registry_of_the_account(
     assert image["repository"] == f"{registry}/public.ecr.aws/karpenter/controller"
 
 
-def test_karpenter_is_told_its_role_and_its_queue(made: Recorded) -> None:
+def test_karpenter_is_told_its_role_and_its_queue(made: Recorded, region: Region) -> None:
     values = made.only(RELEASE).inputs["values"]
-    annotations = values["serviceAccount"]["annotations"]
-    assert annotations == {"eks.amazonaws.com/role-arn": made.exports["controller"]}
+    by_irsa = {"eks.amazonaws.com/role-arn": made.exports["controller"]}
+    by_association = region.has(Feature.POD_IDENTITY)
+    assert values["serviceAccount"]["annotations"] == ({} if by_association else by_irsa)
+    assert made.none(ASSOCIATION) != by_association
     assert values["settings"]["interruptionQueue"] == made.exports["queue"]
 
 
-def test_karpenter_starts_with_its_crds_its_permissions_and_a_place_to_run(made: Recorded) -> None:
+def test_karpenter_starts_with_its_crds_its_permissions_and_a_place_tomade_in(
+    made: Recorded,
+) -> None:
     needs = made.dependencies_of(made.only(RELEASE))
     assert f"{POOL}-crds" in {name for _, name in needs}
     for part in ("node-lifecycle", "node-identity", "interruption"):
         assert ("aws:iam/rolePolicyAttachment:RolePolicyAttachment", f"{POOL}-{part}") in needs
     assert ("test:index:Nodes", "nodes") in needs
+    assert {name for type_, name in needs if type_ == ASSOCIATION} == {
+        one.name for one in made.of(ASSOCIATION)
+    }
 
 
 def test_on_destroy_karpenter_outlives_its_nodes(made: Recorded) -> None:
@@ -271,10 +235,9 @@ def test_everything_taggable_carries_the_tags_of_the_stack(made: Recorded) -> No
 
 
 def test_everything_belongs_to_the_component(made: Recorded) -> None:
-    others = [one for one in made.all if not one.type.startswith(("kubeflow:", "test:"))]
+    others = {one.name for one in made.all if not one.type.startswith(("kubeflow:", "test:"))}
     assert others
-    for one in others:
-        assert one.options.parent.endswith(f"kubeflow:platform:KarpenterGpuPool::{POOL}"), one.name
+    assert others <= {one.name for one in made.beneath(POOL)}
 
 
 def test_nothing_is_named_after_a_foreign_partition(made: Recorded, region: Region) -> None:
@@ -284,42 +247,7 @@ def test_nothing_is_named_after_a_foreign_partition(made: Recorded, region: Regi
 
 
 def test_without_a_mirror_everything_comes_from_its_publisher() -> None:
-    release = _run("us-west-2").only(RELEASE)
+    release = made_in("us-west-2").only(RELEASE)
     assert release.inputs["chart"] == "oci://public.ecr.aws/karpenter/karpenter"
     image = release.inputs["values"]["controller"]["image"]
     assert image["repository"] == "public.ecr.aws/karpenter/controller"
-
-
-def test_the_settings_of_the_pool_reach_its_objects() -> None:
-    changed = _run(
-        "cn-north-1",
-        instanceFamilies=["g5"],
-        capacityTypes=["spot", "reserved"],
-        maxGpus=32,
-        consolidateAfter="1m",
-        amiAlias="al2023@v20260801",
-        karpenterVersion="1.14.0",
-    )
-    spec = changed.only(NODE_POOL).inputs["spec"]
-    wanted = {one["key"]: one["values"] for one in spec["template"]["spec"]["requirements"]}
-    assert wanted["karpenter.k8s.aws/instance-family"] == ["g5"]
-    assert wanted["karpenter.sh/capacity-type"] == ["spot", "reserved"]
-    assert spec["limits"] == {"nvidia.com/gpu": "32"}
-    assert spec["disruption"]["consolidateAfter"] == "1m"
-    node_class = changed.only(NODE_CLASS).inputs["spec"]
-    assert node_class["amiSelectorTerms"] == [{"alias": "al2023@v20260801"}]
-    assert "capacityReservationSelectorTerms" in node_class
-    assert changed.only(RELEASE).inputs["version"] == "1.14.0"
-
-
-def test_with_spot_the_controller_may_make_the_spot_role_once() -> None:
-    policy = _run("cn-north-1", capacityTypes=["spot"]).only(
-        "aws:iam/policy:Policy", f"{POOL}-node-identity"
-    )
-    sids = [one["Sid"] for one in json.loads(policy.inputs["policy"])["Statement"]]
-    assert sids == ["AllowPassingInstanceRole", "AllowSpotServiceLinkedRole"]
-
-
-def test_nodes_are_found_by_the_tag_the_network_sets() -> None:
-    spec = _run("cn-north-1").only(NODE_CLASS).inputs["spec"]
-    assert spec["subnetSelectorTerms"] == [{"tags": {DISCOVERY_TAG: "kubeflow"}}]

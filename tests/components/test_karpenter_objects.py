@@ -1,21 +1,19 @@
-"""The pool, its machines and Karpenter's own installation, as data."""
+"""The pools and their machines, as data."""
 
 from __future__ import annotations
 
-import copy
 import re
+import tomllib
 from typing import Any
 
 import pytest
 import yaml
 
 from components import karpenter_objects as objects
+from components.node_pools import pools_of
 from components.region import Region
-from components.settings import MANIFESTS
+from components.settings import MANIFESTS, from_mapping
 from tests.harness import REGIONS
-
-REGISTRY = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
-DIGEST = "sha256:723130949e4cab989461ff07d1be4cd781d63515432494641b33c235f300ae23"
 
 # Rules of the two CRDs that a plan must not break (x-kubernetes-validations of 1.14.1).
 RESERVED_TAGS = re.compile(
@@ -48,21 +46,7 @@ def _pool(**changed: Any) -> dict[str, Any]:
 
 def _requirements(pool: dict[str, Any]) -> dict[str, list[str]]:
     found = pool["spec"]["template"]["spec"]["requirements"]
-    assert {one["operator"] for one in found} == {"In"}
-    assert all(one["values"] for one in found)
-    return {one["key"]: one["values"] for one in found}
-
-
-def _values(region: str = "cn-north-1", version: str = "1.14.1") -> dict[str, Any]:
-    return objects.helm_values(
-        region=Region.of(region),
-        version=version,
-        cluster_name="kubeflow",
-        cluster_endpoint="https://cluster.example",
-        queue_name="queue",
-        role_arn="arn:of:role",
-        repository=objects.controller_repository(REGISTRY),
-    )
+    return {one["key"]: one["values"] for one in found if one["operator"] == "In"}
 
 
 def test_a_node_class_names_an_existing_profile_and_no_role() -> None:
@@ -171,93 +155,170 @@ def test_the_pool_refers_to_its_node_class() -> None:
     }
 
 
-def test_the_controller_runs_twice_under_the_given_role() -> None:
-    values = _values()
-    assert values["replicas"] == 2
-    assert values["serviceAccount"] == {
-        "name": "karpenter",
-        "annotations": {"eks.amazonaws.com/role-arn": "arn:of:role"},
-    }
-
-
-@pytest.mark.parametrize("name", REGIONS)
-def test_the_controller_knows_its_region_without_instance_metadata(name: str) -> None:
-    assert _values(name)["controller"]["env"] == [{"name": "AWS_REGION", "value": name}]
+def test_fast_disks_of_the_machine_itself_are_used() -> None:
+    assert _node_class()["spec"]["instanceStorePolicy"] == "RAID0"
 
 
 @pytest.mark.parametrize(
-    ("name", "isolated"),
+    ("alias", "disks"),
     [
-        ("cn-north-1", False),
-        ("cn-northwest-1", False),
-        ("us-west-2", False),
-        ("us-gov-west-1", True),
+        ("al2023@v20260714", {"/dev/xvda": "300Gi"}),
+        ("bottlerocket@v1.54.0", {"/dev/xvda": "4Gi", "/dev/xvdb": "300Gi"}),
     ],
 )
-def test_prices_are_frozen_only_where_there_is_no_price_api(name: str, isolated: bool) -> None:
-    assert _values(name)["settings"]["isolatedVPC"] is isolated
-
-
-def test_the_controller_serves_this_cluster_and_its_queue() -> None:
-    settings = _values()["settings"]
-    assert settings["clusterName"] == "kubeflow"
-    assert settings["clusterEndpoint"] == "https://cluster.example"
-    assert settings["interruptionQueue"] == "queue"
-
-
-def test_no_alpha_feature_is_on() -> None:
-    gates = _values()["settings"]["featureGates"]
-    assert [name for name, on in gates.items() if on] == ["reservedCapacity"]
-
-
-def test_the_controller_image_is_pulled_by_digest_from_the_mirror() -> None:
-    image = _values()["controller"]["image"]
-    assert image == {
-        "repository": f"{REGISTRY}/public.ecr.aws/karpenter/controller",
-        "tag": "1.14.1",
-        "digest": DIGEST,
-    }
-
-
-def test_another_version_keeps_the_digest_of_its_own_chart() -> None:
-    assert "digest" not in _values(version="1.15.0")["controller"]["image"]
-
-
-@pytest.mark.parametrize(
-    ("registry", "chart"),
-    [
-        (None, "oci://public.ecr.aws/karpenter/karpenter"),
-        (REGISTRY, f"oci://{REGISTRY}/public.ecr.aws/karpenter/karpenter"),
-    ],
-)
-def test_the_chart_comes_from_the_mirror_where_there_is_one(
-    registry: str | None, chart: str
+def test_images_lie_on_the_disk_where_the_system_looks_for_them(
+    alias: str, disks: dict[str, str]
 ) -> None:
-    assert objects.chart_location(registry) == chart
+    found = _node_class(ami_alias=alias, disk_gib=300)["spec"]["blockDeviceMappings"]
+    assert {disk["deviceName"]: disk["ebs"]["volumeSize"] for disk in found} == disks
+    assert all(disk["ebs"]["encrypted"] for disk in found)
 
 
-def test_the_inventory_is_told_what_to_mirror() -> None:
-    assert objects.artifacts("1.14.1") == (
-        f"public.ecr.aws/karpenter/controller:1.14.1@{DIGEST}",
-        "public.ecr.aws/karpenter/karpenter:1.14.1",
+def test_bottlerocket_slices_by_its_own_settings() -> None:
+    spec = _node_class(ami_alias="bottlerocket@v1.54.0", slices=4)["spec"]
+    plugin = tomllib.loads(spec["userData"])["settings"]["kubelet-device-plugins"]["nvidia"]
+    assert plugin == {
+        "device-sharing-strategy": "time-slicing",
+        "time-slicing": {
+            "replicas": 4,
+            "rename-by-default": True,
+            "fail-requests-greater-than-one": True,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("alias", "slices"), [("al2023@v20260714", 4), ("bottlerocket@v1.54.0", 1)]
+)
+def test_other_nodes_need_no_user_data(alias: str, slices: int) -> None:
+    assert "userData" not in _node_class(ami_alias=alias, slices=slices)["spec"]
+
+
+# -- further pools --------------------------------------------------------------------------------
+
+
+def _further(**settings: Any) -> dict[str, Any]:
+    """The NodePool ``more`` of a Beijing stack with these settings."""
+    found = from_mapping({"region": "cn-north-1", "nodePools": {"more": settings}})
+    (more,) = [p for p in pools_of(found, Region.of("cn-north-1")) if p.name == "more"]
+    return objects.node_pool(more)
+
+
+def test_a_pool_without_gpus_has_no_taint_and_no_machine_with_one() -> None:
+    pool = _further(maxCpus=64, capacityTypes=["spot"])
+    spec = pool["spec"]["template"]["spec"]
+    assert "taints" not in spec
+    assert "metadata" not in pool["spec"]["template"]
+    assert pool["spec"]["limits"] == {"cpu": "64"}
+    manufacturer = "karpenter.k8s.aws/instance-gpu-manufacturer"
+    assert {"key": manufacturer, "operator": "DoesNotExist"} in spec["requirements"]
+    assert _requirements(pool)["karpenter.k8s.aws/instance-category"] == ["c", "m", "r"]
+
+
+def test_a_pool_of_gpus_is_what_gpu_pool_would_be() -> None:
+    more = _further(maxGpus=8)
+    assert more.pop("metadata") == {"name": "more"}
+    first = _pool(families=["g4dn", "g5", "p3"])
+    first["spec"]["template"]["spec"]["nodeClassRef"]["name"] = "more"
+    assert more["spec"] == first["spec"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "requirement"),
+    [
+        ({"gpuNames": ["t4"]}, ("instance-gpu-name", "In", ["t4"])),
+        ({"gpuCounts": [1, 4]}, ("instance-gpu-count", "In", ["1", "4"])),
+        # EC2 tells 22888 MiB for an A10G of 24 GB, and 16384 for a T4 of 16.
+        ({"minGpuMemoryGb": 24}, ("instance-gpu-memory", "Gt", ["22887"])),
+        ({"minGpuMemoryGb": 16}, ("instance-gpu-memory", "Gt", ["15257"])),
+        ({"instanceFamilies": ["g5"]}, ("instance-family", "In", ["g5"])),
+    ],
+)
+def test_gpus_are_chosen_by_name_number_and_memory(
+    setting: dict[str, Any], requirement: tuple[str, str, list[str]]
+) -> None:
+    key, operator, values = requirement
+    found = _further(maxGpus=8, **setting)["spec"]["template"]["spec"]["requirements"]
+    wanted = {"key": f"karpenter.k8s.aws/{key}", "operator": operator, "values": values}
+    assert wanted in found
+
+
+@pytest.mark.parametrize(
+    ("setting", "place", "value"),
+    [
+        (
+            {"taints": [{"key": "team", "value": "a"}]},
+            "template.spec.taints",
+            [{"key": "team", "value": "a", "effect": "NoSchedule"}],
+        ),
+        ({"labels": {"team": "a"}}, "template.metadata.labels.team", "a"),
+        (
+            {"consolidationPolicy": "Balanced"},
+            "disruption.budgets",
+            [
+                {"nodes": "100%", "reasons": ["Empty"]},
+                {"nodes": "0", "reasons": ["Drifted"]},
+                {"nodes": "10%", "reasons": ["Underutilized"]},
+            ],
+        ),
+        ({"consolidationPolicy": "Balanced"}, "disruption.consolidationPolicy", "Balanced"),
+        ({"consolidateAfter": "30s"}, "disruption.consolidateAfter", "30s"),
+        (
+            {"budgets": [{"nodes": "1", "schedule": "0 1 * * *", "duration": "8h"}]},
+            "disruption.budgets",
+            [{"nodes": "1", "schedule": "0 1 * * *", "duration": "8h"}],
+        ),
+        ({"expireAfter": "720h"}, "template.spec.expireAfter", "720h"),
+        ({"terminationMinutes": 5}, "template.spec.terminationGracePeriod", "5m"),
+        ({"weight": 10}, "weight", 10),
+    ],
+)
+def test_every_setting_of_a_pool_reaches_its_place(
+    setting: dict[str, Any], place: str, value: object
+) -> None:
+    found: Any = _further(maxGpus=8, **setting)["spec"]
+    for part in place.split("."):
+        found = found[part]
+    assert found == value
+
+
+def test_a_sliced_pool_counts_slices_and_marks_its_nodes_for_the_device_plugin() -> None:
+    pool = _further(maxGpus=2, slices=4)
+    assert pool["spec"]["limits"] == {"nvidia.com/gpu.shared": "8"}
+    assert pool["spec"]["template"]["metadata"]["labels"] == {
+        "nvidia.com/gpu.present": "true",
+        "nvidia.com/device-plugin.config": "slices-4",
+    }
+
+
+@pytest.mark.parametrize("slices", [1, 4])
+def test_nodes_of_bottlerocket_are_left_out_by_the_device_plugin(slices: int) -> None:
+    pool = _further(maxGpus=2, slices=slices, amiAlias="bottlerocket@v1.54.0")
+    assert pool["spec"]["template"]["metadata"]["labels"] == {
+        "nvidia.com/gpu.present": "true",
+        "nvidia.com/gpu.deploy.device-plugin": "false",
+    }
+
+
+def test_a_pool_has_the_machine_image_of_the_gpu_pool_or_its_own() -> None:
+    settings = from_mapping(
+        {
+            "region": "cn-north-1",
+            "gpuPool": {"amiAlias": "al2023@v20260801"},
+            "nodePools": {
+                "same": {"maxGpus": 1},
+                "own": {"maxGpus": 1, "amiAlias": "bottlerocket@v1.54.0"},
+            },
+        }
     )
+    aliases = {p.name: p.ami_alias for p in pools_of(settings, Region.of("cn-north-1"))}
+    assert aliases == {
+        "gpu": "al2023@v20260801",
+        "own": "bottlerocket@v1.54.0",
+        "same": "al2023@v20260801",
+    }
 
 
-DAEMON_SET: dict[str, Any] = {
-    "apiVersion": "apps/v1",
-    "kind": "DaemonSet",
-    "metadata": {"name": "plugin", "annotations": {"own": "kept"}},
-    "spec": {"template": {}},
-}
-
-
-def test_nobody_waits_for_a_device_plugin_that_has_no_node_yet() -> None:
-    rendered = copy.deepcopy(DAEMON_SET)
-    annotations = objects.unawaited(rendered)["metadata"]["annotations"]
-    assert annotations == {"own": "kept", "pulumi.com/skipAwait": "true"}
-    assert rendered == DAEMON_SET
-
-
-def test_other_objects_of_the_device_plugin_stay_as_they_are() -> None:
-    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plugin"}}
-    assert objects.unawaited(config) == config
+def test_without_karpenter_there_are_no_pools() -> None:
+    settings = from_mapping({"region": "cn-north-1", "gpuPool": {"enabled": False}})
+    assert pools_of(settings, Region.of("cn-north-1")) == ()

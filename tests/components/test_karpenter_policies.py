@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components import karpenter_policies as policies
-from components.region import Feature, Region, known_regions
+from components.region import Region, known_regions
 from tests.harness import REGIONS
 
 ACCOUNT = "111122223333"
@@ -21,7 +21,9 @@ PARTITIONS = {
 }
 
 
-def _all(region: Region, *, cluster: str = CLUSTER, spot: bool = True) -> dict[str, dict[str, Any]]:
+def _all(
+    region: Region, *, cluster: str = CLUSTER, spot: bool = True, prices: bool = True
+) -> dict[str, dict[str, Any]]:
     role = region.arn("iam", "role/" + "r" * 64, account=ACCOUNT, region="")
     queue = region.arn("sqs", "q" * 80, account=ACCOUNT)
     return {
@@ -29,12 +31,16 @@ def _all(region: Region, *, cluster: str = CLUSTER, spot: bool = True) -> dict[s
         "node-identity": policies.node_identity_policy(region, ACCOUNT, role, spot=spot),
         "cluster-discovery": policies.cluster_discovery_policy(region, ACCOUNT, cluster),
         "interruption": policies.interruption_policy(queue),
-        "resource-discovery": policies.resource_discovery_policy(region, ACCOUNT),
+        "resource-discovery": policies.resource_discovery_policy(
+            region, ACCOUNT, asks_for_prices=prices
+        ),
     }
 
 
-def _statements(region_name: str, *, spot: bool = True) -> dict[str, dict[str, Any]]:
-    documents = _all(Region.of(region_name), spot=spot).values()
+def _statements(
+    region_name: str, *, spot: bool = True, prices: bool = True
+) -> dict[str, dict[str, Any]]:
+    documents = _all(Region.of(region_name), spot=spot, prices=prices).values()
     return {found["Sid"]: found for document in documents for found in document["Statement"]}
 
 
@@ -149,9 +155,9 @@ def test_the_spot_role_can_be_made_only_where_spot_is_wanted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REGIONS)
-def test_prices_are_read_where_there_is_a_price_api(name: str) -> None:
-    reads_prices = "AllowPricingReadActions" in _statements(name)
-    assert reads_prices == Region.of(name).has(Feature.PRICE_API) == (name != "us-gov-west-1")
+@pytest.mark.parametrize("prices", [True, False])
+def test_prices_are_read_only_by_who_asks_for_them(name: str, prices: bool) -> None:
+    assert ("AllowPricingReadActions" in _statements(name, prices=prices)) is prices
 
 
 @pytest.mark.parametrize("name", REGIONS)
