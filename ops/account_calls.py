@@ -11,13 +11,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.checks import Subject
-from webhook.mirror import error_code
+from webhook.claims import error_code
 
 Session = Any
 """A ``boto3.Session``, which has no types of its own."""
 
 # A person waits: what does not answer soon is told as such.
-_BRISK = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 3})
+BRISK = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 3})
 
 
 class Unanswered(Exception):
@@ -61,11 +61,9 @@ def build_session(stack: Subject) -> Session | None:
 
 def client(stack: Subject, session: Session, service: str) -> Any:
     """A client of the stack's own side; a service may have another URL in the settings."""
-    return session.client(
-        service, endpoint_url=stack.settings.endpoints.get(service), config=_BRISK
-    )
+    return session.client(service, endpoint_url=stack.settings.endpoints.get(service), config=BRISK)
 
 
 def build_client(session: Session, service: str) -> Any:
     """A client of the build side."""
-    return session.client(service, config=_BRISK)
+    return session.client(service, config=BRISK)

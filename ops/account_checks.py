@@ -11,8 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.account_calls import Session, Unanswered, asking, client, stack_session
 from ops.checks import Finding, Level, Subject
+from ops.gpu_checks import gpu_findings
 from ops.key_checks import mirror_credentials
-from webhook.mirror import error_code
+from webhook.claims import error_code
 
 AccountCheck = Callable[[Subject, Session], Iterator[Finding]]
 
@@ -73,5 +74,10 @@ def _is_the_stacks(stack: Subject, session: Session) -> Iterator[Finding]:
         )
 
 
-CHECKS: tuple[AccountCheck, ...] = (_is_the_stacks, mirror_credentials)
+def _gpu_machines(stack: Subject, session: Session) -> Iterator[Finding]:
+    if stack.settings.gpu_pool.enabled:
+        yield from gpu_findings(stack.settings, stack.region, session)
+
+
+CHECKS: tuple[AccountCheck, ...] = (_is_the_stacks, mirror_credentials, _gpu_machines)
 """In the order in which they are told; each gets the stack's own session."""

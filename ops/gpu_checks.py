@@ -16,8 +16,9 @@ from components.node_pools import Pool, pools_of
 from components.region import Region
 from components.settings import Settings
 from components.settings_sentences import full_key, listed
+from ops.account_calls import BRISK
 from ops.checks import Finding, Level
-from webhook.mirror import error_code
+from webhook.claims import error_code
 
 ABOUT = "GPU machines"
 
@@ -61,7 +62,7 @@ def gpu_findings(settings: Settings, region: Region, session: Any) -> Iterator[F
 
     def client(service: str) -> Any:
         url = settings.endpoints.get(service.replace("-", ""))
-        return session.client(service, region_name=region.name, endpoint_url=url)
+        return session.client(service, region_name=region.name, endpoint_url=url, config=BRISK)
 
     quotas: dict[str, float | None] = {}
     for pool in pools_of(settings, region):

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from components.image_mirror_credentials import Purpose, secret_names, user_name
 from ops.account_calls import Session, asking, build_client, build_session, client
 from ops.checks import Finding, Level, Subject
-from webhook.mirror import error_code
+from webhook.claims import error_code
 from webhook.sessions import SESSION_SECONDS
 
 Ask = Callable[[str], Any]

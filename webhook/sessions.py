@@ -24,7 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from webhook import service
-from webhook.mirror import error_code
+from webhook.claims import error_code
 
 log = logging.getLogger(__name__)
 
