@@ -21,7 +21,10 @@ GPU_RESOURCE = "nvidia.com/gpu"
 SLICE_RESOURCE = "nvidia.com/gpu.shared"
 """What the device plugin calls a slice with ``renameByDefault`` (k8s-device-plugin, README)."""
 
+# Named like what pods ask for: the API server of EKS gives whoever asks for a resource the
+# toleration of that key (admission plugin ExtendedResourceToleration; docs/decisions.md).
 GPU_TAINT = Taint(key=GPU_RESOURCE, value="true")
+SLICE_TAINT = Taint(key=SLICE_RESOURCE, value="true")
 CPU_CATEGORIES = ("c", "m", "r")
 """Where a pool without GPUs names no family: compute, general purpose and memory."""
 
@@ -124,7 +127,8 @@ def pools_of(settings: Settings, region: Region) -> tuple[Pool, ...]:
 
 def _common(name: str, wanted: GpuPoolSettings | NodePoolSettings) -> Pool:
     policy = wanted.consolidation_policy
-    taints = (GPU_TAINT,) if wanted.max_gpus is not None else ()
+    own = SLICE_TAINT if wanted.slices > 1 else GPU_TAINT
+    taints = (own,) if wanted.max_gpus is not None else ()
     budgets = _BUDGETS if policy == "WhenEmpty" else (*_BUDGETS, _PACKING)
     return Pool(
         name=name,

@@ -291,6 +291,15 @@ def test_a_sliced_pool_counts_slices_and_marks_its_nodes_for_the_device_plugin()
     }
 
 
+@pytest.mark.parametrize(
+    ("slices", "resource"), [(1, "nvidia.com/gpu"), (4, "nvidia.com/gpu.shared")]
+)
+def test_the_taint_is_called_like_what_pods_of_the_pool_ask_for(slices: int, resource: str) -> None:
+    pool = _further(maxGpus=2, slices=slices)
+    taint = {"key": resource, "value": "true", "effect": "NoSchedule"}
+    assert pool["spec"]["template"]["spec"]["taints"] == [taint]
+
+
 @pytest.mark.parametrize("slices", [1, 4])
 def test_nodes_of_bottlerocket_are_left_out_by_the_device_plugin(slices: int) -> None:
     pool = _further(maxGpus=2, slices=slices, amiAlias="bottlerocket@v1.54.0")
