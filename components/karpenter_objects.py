@@ -125,14 +125,8 @@ def _slicing_toml(slices: int) -> str:
     )
 
 
-def gpu_node_pool(
-    *,
-    families: Sequence[str],
-    capacity_types: Sequence[str],
-    max_gpus: int,
-    consolidate_after: str,
-) -> Object:
-    """The NodePool of GPU nodes as ``gpuPool`` describes it, everything else at its default.
+def node_pool(pool: Pool) -> Object:
+    """The NodePool: none of its nodes until a pod asks for one, none when the last is done.
 
     One pool for all families, not one per family with weights: the limit of a NodePool is the only
     cap Karpenter has, and with one pool per family demand beyond ``max_gpus`` would spill into the
@@ -142,18 +136,6 @@ def gpu_node_pool(
     ``Region.gpu_families`` does. It also keeps Spot free to choose among all families. The order of
     ``families`` has no meaning to Karpenter.
     """
-    return node_pool(
-        Pool(
-            families=families,
-            capacity_types=capacity_types,
-            max_gpus=max_gpus,
-            consolidate_after=consolidate_after,
-        )
-    )
-
-
-def node_pool(pool: Pool) -> Object:
-    """The NodePool: none of its nodes until a pod asks for one, none when the last is done."""
     template = {
         "nodeClassRef": {
             "group": "karpenter.k8s.aws",

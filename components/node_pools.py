@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from components.gpu_families import FAMILIES
 from components.region import Region
 from components.settings import Settings
 from components.settings_node_pools import (
@@ -110,7 +111,11 @@ def pools_of(settings: Settings, region: Region) -> tuple[Pool, ...]:
     gpu = settings.gpu_pool
     if not gpu.enabled:
         return ()
-    found = [replace(_common(GPU_POOL, gpu), families=gpu.families(region), max_gpus=gpu.max_gpus)]
+    families = gpu.families(region)
+    counts = cheapest_counts(families) if gpu.gpu_counts is None else tuple(gpu.gpu_counts)
+    found = [
+        replace(_common(GPU_POOL, gpu), families=families, max_gpus=gpu.max_gpus, gpu_counts=counts)
+    ]
     for name, wanted in sorted(settings.node_pools.items()):
         default = region.gpu_families if wanted.max_gpus is not None else ()
         found.append(
@@ -125,6 +130,17 @@ def pools_of(settings: Settings, region: Region) -> tuple[Pool, ...]:
     return tuple(found)
 
 
+def cheapest_counts(families: Sequence[str]) -> tuple[int, ...]:
+    """GPUs per machine for pods that ask for one each: one, where each family has such a machine.
+
+    Karpenter puts pods that wait together on one machine as long as any allowed type holds them,
+    and looks for the cheapest type only then: three trials get a machine with four GPUs at two and
+    a half times the price of three machines with one (docs/decisions.md).
+    """
+    known = [FAMILIES[family].per_machine for family in families if family in FAMILIES]
+    return (1,) if all(1 in sizes for sizes in known) else ()
+
+
 def _common(name: str, wanted: GpuPoolSettings | NodePoolSettings) -> Pool:
     policy = wanted.consolidation_policy
     own = SLICE_TAINT if wanted.slices > 1 else GPU_TAINT
@@ -134,7 +150,7 @@ def _common(name: str, wanted: GpuPoolSettings | NodePoolSettings) -> Pool:
         name=name,
         families=(),
         gpu_names=tuple(wanted.gpu_names),
-        gpu_counts=tuple(wanted.gpu_counts),
+        gpu_counts=tuple(wanted.gpu_counts or ()),
         min_gpu_memory_gb=wanted.min_gpu_memory_gb,
         capacity_types=tuple(wanted.capacity_types),
         slices=wanted.slices,

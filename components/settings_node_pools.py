@@ -43,7 +43,7 @@ class PoolSettings(Section):
 
     instance_families: Annotated[list[str], t.Distinct] = []
     gpu_names: Annotated[list[t.GpuName], t.Distinct] = []
-    gpu_counts: Annotated[list[Annotated[int, t.whole(1, 16, "GPUs")]], t.Distinct] = []
+    gpu_counts: Annotated[list[Annotated[int, t.whole(1, 16, "GPUs")]], t.Distinct] | None = None
     min_gpu_memory_gb: Annotated[int, t.whole(1, 1024, "GB")] | None = None
     capacity_types: Annotated[list[CapacityType], t.Distinct] = ["on-demand"]
     slices: Annotated[int, t.whole(1, 48, "slices")] = 1

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ops.gpu_families import FAMILIES, per_machine
+from components.gpu_families import FAMILIES, per_machine
 
 Object = Mapping[str, Any]
 

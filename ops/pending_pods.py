@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from components.gpu_families import per_machine
 from components.settings_sentences import listed
 from ops.karpenter_word import Seen, conditions, reached, stage, trouble, when
 from ops.node_pool_fit import (
@@ -26,6 +27,7 @@ from ops.node_pool_fit import (
 )
 
 FAMILIES_SETTING = "kubeflow:gpuPool.instanceFamilies"
+COUNTS_SETTING = "kubeflow:gpuPool.gpuCounts"
 LIMIT_SETTING = "kubeflow:gpuPool.maxGpus"
 
 # aws/karpenter-provider-aws v1.14.1, pkg/errors/errors.go: codes of EC2 that mean "no capacity" to
@@ -156,12 +158,17 @@ def _too_many(asked: dict[str, int], pool: Object) -> Obstacle | None:
     sizes, amount = machine_sizes(pool), asked.get(GPU, 0)
     if not sizes or amount <= max(sizes):
         return None
+    larger = amount <= max(per_machine(families_of(pool)))
+    way_out = (
+        f"allow larger ones in {COUNTS_SETTING}"
+        if larger
+        else f"add a larger family to {FAMILIES_SETTING}"
+    )
     return Obstacle(
         Cause.TOO_MANY_GPUS,
         f"it asks for {amount} GPUs on one node, and the largest machine of "
         f"{listed(list(families_of(pool)), 'or')} (NodePool {_name(pool)}) has {max(sizes)}: "
-        f"spread the work over pods of at most {max(sizes)}, or add a larger family to "
-        f"{FAMILIES_SETTING}",
+        f"spread the work over pods of at most {max(sizes)}, or {way_out}",
     )
 
 

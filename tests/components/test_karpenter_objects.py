@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components import karpenter_objects as objects
-from components.node_pools import pools_of
+from components.node_pools import Pool, pools_of
 from components.region import Region
 from components.settings import MANIFESTS, from_mapping
 from tests.harness import REGIONS
@@ -41,7 +41,7 @@ def _pool(**changed: Any) -> dict[str, Any]:
         "max_gpus": 8,
         "consolidate_after": "5m",
     }
-    return objects.gpu_node_pool(**{**given, **changed})
+    return objects.node_pool(Pool(**{**given, **changed}))
 
 
 def _requirements(pool: dict[str, Any]) -> dict[str, list[str]]:
@@ -289,6 +289,33 @@ def test_a_sliced_pool_counts_slices_and_marks_its_nodes_for_the_device_plugin()
         "nvidia.com/gpu.present": "true",
         "nvidia.com/device-plugin.config": "slices-4",
     }
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_by_default_a_machine_has_one_gpu_so_that_trials_never_share_a_dear_one(
+    region: str,
+) -> None:
+    (pool,) = pools_of(from_mapping({"region": region}), Region.of(region))
+    assert pool.gpu_counts == (1,)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "counts"),
+    [
+        ({"gpuCounts": []}, ()),
+        ({"gpuCounts": [4, 8]}, (4, 8)),
+        ({"instanceFamilies": ["p5"]}, (1,)),
+        # It has machines of eight only: who names it wants them.
+        ({"instanceFamilies": ["g5", "p4d"]}, ()),
+    ],
+)
+def test_larger_machines_are_for_who_asks_for_them(
+    wanted: dict[str, Any], counts: tuple[int, ...]
+) -> None:
+    (pool,) = pools_of(
+        from_mapping({"region": "us-west-2", "gpuPool": wanted}), Region.of("us-west-2")
+    )
+    assert pool.gpu_counts == counts
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ def test_more_gpus_than_any_machine_has_are_told_with_the_most_there_can_be(
     assert why(pod(most), pool(*families, max_gpus=64))[0] is Cause.UNKNOWN
 
 
+def test_a_pool_of_small_machines_is_told_to_allow_larger_ones() -> None:
+    cause, sentence = why(pod(4), pool("g4dn", "g5", gpu_counts=(1,)))
+    assert cause is Cause.TOO_MANY_GPUS
+    assert "(NodePool gpu) has 1" in sentence
+    assert "allow larger ones in kubeflow:gpuPool.gpuCounts" in sentence
+
+
 def test_a_pool_that_narrows_its_machines_is_measured_by_that() -> None:
     narrow = pool()
     count = expression("karpenter.k8s.aws/instance-gpu-count", "Lt", "8")

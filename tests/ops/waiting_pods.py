@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from components.karpenter_objects import GPU_RESOURCE, gpu_node_pool
+from components.karpenter_objects import node_pool
+from components.node_pools import GPU_RESOURCE, Pool
 from ops.karpenter_word import Seen
 from ops.pending_pods import Cause, explain
 
@@ -16,13 +18,16 @@ LATER = "2026-11-27T10:01:00Z"
 BEFORE = "2026-11-27T09:59:00Z"
 
 
-def pool(*families: str, max_gpus: int = 8, used: int = 0, name: str = "gpu") -> Object:
+def pool(
+    *families: str,
+    max_gpus: int = 8,
+    gpu_counts: Sequence[int] = (),
+    used: int = 0,
+    name: str = "gpu",
+) -> Object:
     """The NodePool this project makes, with the GPUs its nodes have."""
-    made = gpu_node_pool(
-        families=families or ("g4dn", "g5"),
-        capacity_types=["on-demand"],
-        max_gpus=max_gpus,
-        consolidate_after="5m",
+    made = node_pool(
+        Pool(families=families or ("g4dn", "g5"), gpu_counts=gpu_counts, max_gpus=max_gpus)
     )
     made["metadata"]["name"] = name
     return {**made, "status": {"resources": {GPU_RESOURCE: str(used)}}}

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from components import karpenter_objects as karpenter
+from components.node_pools import Pool
 from tests.rendering.beijing import Release, kubeflow
 from tests.rendering.test_profile_controller import objects as made_in_a_profile
 
@@ -27,9 +28,7 @@ def release() -> Release:
 @pytest.fixture(scope="module")
 def pool() -> dict[str, Any]:
     """What a node of the GPU pool is: taints and labels."""
-    made = karpenter.gpu_node_pool(
-        families=["g4dn"], capacity_types=["on-demand"], max_gpus=8, consolidate_after="5m"
-    )
+    made = karpenter.node_pool(Pool(families=["g4dn"], max_gpus=8))
     return made["spec"]["template"]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from components.gpu_families import FAMILIES, per_machine
 from components.region import GPU_FAMILIES
-from ops.gpu_families import FAMILIES, per_machine
 
 PARTS_OF_A_GPU = {"g6f", "gr6f"}
 
