@@ -15,7 +15,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -83,16 +83,16 @@ def api_server(program: Path, folder: Path) -> Generator[dict[str, Any]]:
     etcd = shutil.which("etcd")
     if etcd is None:
         raise ToolMissing("There is no etcd on PATH: run `tests/packages.sh etcd-server`.")
-    storage, peers, port = (_free_port() for _ in range(3))
+    storage, peers, port = (free_port() for _ in range(3))
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f"{token},administrator,1,system:masters\n")
     key = folder / "service-account.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
     with ExitStack() as running:
-        running.enter_context(_process(_etcd(etcd, folder, storage, peers), folder / "etcd.log"))
+        running.enter_context(process(_etcd(etcd, folder, storage, peers), folder / "etcd.log"))
         log = folder / "kube-apiserver.log"
         command = _kube_apiserver(program, folder, storage, port)
-        server = running.enter_context(_process(command, log))
+        server = running.enter_context(process(command, log))
         kubeconfig = _kubeconfig(port, token)
         _await_ready(server, port, token, log)
         authority = (folder / "certificates" / "apiserver.crt").read_bytes()
@@ -150,16 +150,24 @@ def _kubeconfig(port: int, token: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _process(command: Sequence[str], log: Path) -> Generator[subprocess.Popen[bytes]]:
+def process(
+    command: Sequence[str], log: Path, variables: Mapping[str, str] | None = None
+) -> Generator[subprocess.Popen[bytes]]:
+    """Runs a program until the end of the block; ``variables`` come on top of our own."""
     with (
         log.open("wb") as stream,
-        subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(
+            command,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(variables or {})},
+        ) as running,
     ):
         try:
-            yield process
+            yield running
         finally:
             # Nobody needs what it would still write, and an orderly end takes seconds.
-            process.kill()
+            running.kill()
 
 
 def _await_ready(server: subprocess.Popen[bytes], port: int, token: str, log: Path) -> None:
@@ -190,7 +198,8 @@ def _await_ready(server: subprocess.Popen[bytes], port: int, token: str, log: Pa
         raise RuntimeError(f"kube-apiserver did not become ready: {log}\n{last}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

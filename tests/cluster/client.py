@@ -85,6 +85,14 @@ class Cluster:
     def get(self, path: str) -> dict[str, Any]:
         return self._send("GET", path).body
 
+    def delete(self, path: str) -> None:
+        """An object, or all of a collection; what they own follows.
+
+        Raises:
+            Refused: there is no such object, or it may not be deleted.
+        """
+        self._send("DELETE", path, query={"propagationPolicy": "Background"})
+
     def collection(self, obj: Object) -> str:
         """The path that objects of this kind and namespace are under, by the server's discovery.
 
