@@ -1,7 +1,7 @@
 STACK ?= cn-north-1
 PYTHON_OF_PROJECT := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy diagram lint test test-cluster bench golden
+.PHONY: help setup preview up destroy diagram lint test test-cluster test-elasticity bench golden
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ test-cluster: setup  ## every object of the Beijing stack on a real Kubernetes A
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.cluster.api_server
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/cluster
+
+test-elasticity: setup  ## from zero to a GPU and back, with the real Karpenter on simulated nodes
+	@tests/packages.sh etcd-server openssl
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.elasticity.programs
+	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/elasticity
 
 bench: setup  ## the benchmark table, as ratios
 	@$(PYTHON_OF_PROJECT) -m rehearsal bench --stack $(STACK)

@@ -1,0 +1,133 @@
+"""A cluster without machines: the control plane's programs, kwok in place of kubelets, Karpenter.
+
+All of them talk to one API server as its administrator; what Karpenter's own role allows is not
+tested here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.crds import CrdProvider, digest_of
+from components.karpenter_objects import NAMESPACE
+from rendering import Object, write_crd_bundle
+from tests.cluster.api_server import api_server, free_port, process
+from tests.cluster.client import Cluster
+from tests.elasticity.catalogue import catalogue
+from tests.elasticity.programs import Programs
+from tests.elasticity.stages import configuration
+
+_CONTROLLERS = (
+    "daemonset-controller",
+    "garbage-collector-controller",
+    "job-controller",
+    "node-lifecycle-controller",
+    "pod-garbage-collector-controller",
+    "taint-eviction-controller",
+)
+# EKS sizes its control plane's clients by load and says nothing of numbers; Kubernetes' own
+# defaults, 20 and 50 a second, would make Katib's trials appear one by one.
+_CLIENTS = {"KUBE_FEATURE_WatchListClient": "false"}
+"""kwok asks for streamed lists and never settles for others where the API server has none; with
+Debian's etcd it has none: etcd 3.4 cannot be asked how far it is."""
+_RATE = ("--kube-api-qps=1000", "--kube-api-burst=2000")
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """What runs for the whole session; ``folder`` has the logs."""
+
+    cluster: Cluster
+    programs: Programs
+    folder: Path
+
+    @property
+    def kubeconfig_file(self) -> Path:
+        return self.folder / "kubeconfig.json"
+
+    @contextmanager
+    def karpenter(
+        self, name: str, gates: Mapping[str, bool], *, sold_out: Collection[str] = ()
+    ) -> Generator[None]:
+        """Karpenter on its kwok provider until the end of the block.
+
+        Args:
+            name: of its log.
+            gates: feature gates as the chart's values name them.
+            sold_out: zones that have no machine left; Karpenter learns it as it launches.
+        """
+        offered = self.folder / f"{name}-instance-types.json"
+        offered.write_text(json.dumps(catalogue().for_kwok()))
+        variables = {
+            "KUBECONFIG": str(self.kubeconfig_file),
+            "SYSTEM_NAMESPACE": NAMESPACE,
+            "INSTANCE_TYPES_FILE_PATH": str(offered),
+            # One replica, and nobody waits for the lease of one that was killed.
+            "DISABLE_LEADER_ELECTION": "true",
+            "METRICS_PORT": str(free_port()),
+            "HEALTH_PROBE_PORT": str(free_port()),
+            "FEATURE_GATES": ",".join(
+                f"{gate[0].upper()}{gate[1:]}={str(on).lower()}" for gate, on in gates.items()
+            ),
+        }
+        program = self.programs.karpenter
+        if sold_out:
+            program = self.programs.sold_out
+            variables["SOLD_OUT_ZONES"] = ",".join(sold_out)
+        log = self.folder / f"karpenter-{name}.log"
+        with process([str(program)], log, variables):
+            yield
+
+    def crds(self, crds: Sequence[Object]) -> None:
+        """All at once, by the program's own resource; returns when they are Established."""
+        CrdProvider().create(
+            {
+                "bundle": write_crd_bundle(crds),
+                "cluster": "test",
+                "digests": {crd["metadata"]["name"]: digest_of(crd) for crd in crds},
+                "keep": True,
+                "kubeconfig": json.dumps(self.cluster.kubeconfig),
+            }
+        )
+
+
+@contextmanager
+def control_plane(programs: Programs, folder: Path) -> Generator[ControlPlane]:
+    """Starts it all except Karpenter; data, keys and logs go into ``folder``."""
+    with ExitStack() as running:
+        kubeconfig = running.enter_context(api_server(programs.api_server, folder))
+        made = ControlPlane(Cluster(kubeconfig), programs, folder)
+        made.kubeconfig_file.write_text(json.dumps(kubeconfig))
+        stages = folder / "kwok.yaml"
+        stages.write_text(configuration())
+        for name, command in _commands(made, stages).items():
+            running.enter_context(process(command, folder / f"{name}.log", _CLIENTS))
+        yield made
+
+
+def _commands(made: ControlPlane, stages: Path) -> dict[str, list[str]]:
+    as_administrator = f"--kubeconfig={made.kubeconfig_file}"
+    alone = ["--leader-elect=false", "--secure-port=0"]
+    programs = made.programs
+    return {
+        "kube-scheduler": [str(programs.scheduler), as_administrator, *alone, *_RATE],
+        "kube-controller-manager": [
+            str(programs.controllers),
+            as_administrator,
+            *alone,
+            *_RATE,
+            f"--controllers={','.join(_CONTROLLERS)}",
+            f"--service-account-private-key-file={made.folder / 'service-account.key'}",
+            "--concurrent-job-syncs=50",
+        ],
+        "kwok": [
+            str(programs.kwok),
+            as_administrator,
+            f"--config={stages}",
+            "--manage-all-nodes=true",
+        ],
+    }

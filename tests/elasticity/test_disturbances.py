@@ -1,0 +1,121 @@
+"""A Spot machine is taken back, a zone is sold out, Karpenter tidies up: training goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.elasticity import measuring
+from tests.elasticity.catalogue import catalogue
+from tests.elasticity.cluster import ControlPlane
+from tests.elasticity.conftest import NewScenario
+from tests.elasticity.events import ec2_events
+from tests.elasticity.pools import rendered
+from tests.elasticity.report import Report
+from tests.elasticity.trials import Trial
+
+_ZONE = "topology.kubernetes.io/zone"
+_DO_NOT_DISRUPT = {"karpenter.sh/do-not-disrupt": "true"}
+_AFTER = "10s"
+
+
+def test_a_trial_on_a_spot_machine_that_is_taken_back_runs_on_another(
+    plane: ControlPlane, new_scenario: NewScenario, report: Report
+) -> None:
+    trial = Trial("trial", 20)
+    pool = rendered(capacity_types=["spot"], consolidate_after=_AFTER)
+    with ec2_events(plane) as events, new_scenario("spot-interruption", pool) as made:
+        made.start([trial])
+        first = made.running(trial)
+        events.spot_interruption(first.node)
+        made.seen.until(
+            lambda: any(m.gone is not None for m in made.seen.machines), 60, "the machine ends"
+        )
+        assert made.seen.saw("SpotInterrupted")
+        made.all_done(1, 90)
+        made.at_zero(70)
+        assert [m.capacity_type for m in made.seen.machines] == ["spot", "spot"]
+        assert len({m.node for m in made.seen.machines}) == 2
+        report.add(made)
+
+
+def test_trials_go_to_the_zones_that_have_machines(
+    new_scenario: NewScenario, report: Report
+) -> None:
+    sold_out, *others = catalogue().zones
+    rather = Trial("rather-there", 5, prefers={_ZONE: sold_out})
+    only = Trial("only-there", 5, selector={_ZONE: sold_out})
+    pool = rendered(consolidate_after=_AFTER)
+    with new_scenario("zone-sold-out", pool, sold_out=[sold_out]) as made:
+        made.start([rather])
+        made.all_done(1, 60)
+        assert made.seen.saw("InsufficientCapacityError", sold_out)
+        made.start([only])
+        made.seen.until(
+            lambda: made.seen.saw("FailedScheduling", "required offering"), 60, "the reason"
+        )
+        made.at_zero(70)
+        assert {machine.zone for machine in made.seen.machines} <= set(others)
+        (waiting,) = made.pods_of(only)
+        assert waiting.bound is None
+        report.add(made)
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_consolidation_moves_a_training_only_if_it_may(
+    protected: bool, new_scenario: NewScenario, report: Report
+) -> None:
+    # Two together get one machine with four GPUs; the one that stays would fit a cheaper one.
+    annotations = _DO_NOT_DISRUPT if protected else {}
+    training = Trial("training", 60 if protected else None, annotations=annotations)
+    short = Trial("short", 5)
+    pool = _consolidating(rendered(consolidate_after=_AFTER))
+    name = "training-protected" if protected else "training-unprotected"
+    with new_scenario(name, pool) as made:
+        made.start([training, short])
+        first = made.running(training)
+        if protected:
+            made.all_done(2, 120)
+            made.at_zero(70)
+            assert [pod.name for pod in made.pods_of(training)] == [first.name]
+            assert measuring.by_type(made.seen.machines) == {"g4dn.12xlarge": 1}
+            assert made.seen.saw("DisruptionBlocked", "do-not-disrupt")
+        else:
+            made.seen.until(
+                lambda: any(
+                    p.name != first.name and p.phase == "Running" for p in made.pods_of(training)
+                ),
+                90,
+                "the training is moved",
+            )
+            assert measuring.by_type(made.seen.machines) == {"g4dn.12xlarge": 1, "g4dn.xlarge": 1}
+        report.add(made)
+
+
+def test_a_training_outlives_its_empty_neighbours(
+    new_scenario: NewScenario, report: Report
+) -> None:
+    training = Trial("training", 40, amount=4, annotations=_DO_NOT_DISRUPT)
+    short = Trial("short", 5, mebibytes=100_000)
+    with new_scenario("neighbour-goes", rendered(consolidate_after=_AFTER)) as made:
+        made.start([training, short])
+        first = made.running(training)
+        made.seen.until(
+            lambda: any(m.gone is not None for m in made.seen.machines), 60, "the neighbour goes"
+        )
+        assert first.ended is None
+        made.all_done(2, 90)
+        assert [pod.name for pod in made.pods_of(training)] == [first.name]
+        made.at_zero(70)
+        report.add(made)
+
+
+def _consolidating(pool: dict[str, Any]) -> dict[str, Any]:
+    """Whoever chooses the other policy must still be able to protect a training."""
+    disruption = {
+        **pool["spec"]["disruption"],
+        "consolidationPolicy": "WhenEmptyOrUnderutilized",
+        "budgets": [{"nodes": "100%"}],
+    }
+    return {**pool, "spec": {**pool["spec"], "disruption": disruption}}

@@ -1,0 +1,41 @@
+"""Far more trials than GPUs: the limit holds, the rest waits its turn, little is paid in vain."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.elasticity import measuring
+from tests.elasticity.catalogue import catalogue
+from tests.elasticity.conftest import NewScenario
+from tests.elasticity.pools import rendered
+from tests.elasticity.report import Report
+from tests.elasticity.trials import Trial
+
+_CONSOLIDATE_AFTER = 10
+_SLACK_SECONDS = 60
+_WASTE = 1.10
+
+
+@pytest.mark.parametrize(("count", "max_gpus", "takes"), [(500, 128, 30), (2000, 256, 15)])
+def test_trials_beyond_the_limit_wait_and_then_run(
+    count: int, max_gpus: int, takes: int, new_scenario: NewScenario, report: Report
+) -> None:
+    trials = [Trial(f"trial-{number}", takes) for number in range(count)]
+    pool = rendered(max_gpus=max_gpus, consolidate_after=f"{_CONSOLIDATE_AFTER}s")
+    with new_scenario(f"{count}-trials", pool) as made:
+        made.start(trials)
+        made.all_done(count, 2 * count / max_gpus * takes + 60)
+        made.at_zero(_CONSOLIDATE_AFTER + _SLACK_SECONDS)
+        ideal = measuring.ideal_gpu_seconds(trials, made.limit, _CONSOLIDATE_AFTER)
+        report.add(made, ideal_gpu_seconds=ideal)
+        gpus = measuring.gpus(made.seen, catalogue())
+        # All of the limit is used, and one provisioning round never passes it.
+        assert measuring.peak(gpus) == max_gpus
+        # No trial was lost or run twice.
+        assert len(made.seen.pods) == count
+        assert measuring.last_gone_after(made.seen) <= _CONSOLIDATE_AFTER + _SLACK_SECONDS
+        waits = measuring.waits(made.seen)
+        assert waits is not None
+        assert waits.p99 < 15
+        if count == 500:
+            assert measuring.area(gpus) <= _WASTE * ideal

@@ -1,0 +1,61 @@
+"""A person starts trials: machines come, the cheapest that fit, and go again."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.elasticity import measuring
+from tests.elasticity.catalogue import catalogue
+from tests.elasticity.conftest import NewScenario
+from tests.elasticity.pools import rendered
+from tests.elasticity.report import Report
+from tests.elasticity.trials import Trial
+
+_CONSOLIDATE_AFTER = 10
+_SLACK_SECONDS = 60
+
+
+@pytest.mark.parametrize(
+    ("size", "trial"),
+    [
+        ("small", Trial("one", 5)),
+        ("much-memory", Trial("one", 5, mebibytes=100_000)),
+        ("many-gpus", Trial("one", 5, amount=4)),
+    ],
+)
+def test_one_trial_gets_the_cheapest_machine_that_fits_and_leaves_none(
+    size: str, trial: Trial, new_scenario: NewScenario, report: Report
+) -> None:
+    pool = rendered(consolidate_after=f"{_CONSOLIDATE_AFTER}s")
+    with new_scenario(f"one-trial-{size}", pool) as made:
+        assert not made.seen.standing
+        made.start([trial])
+        made.all_done(1, 60)
+        made.at_zero(_CONSOLIDATE_AFTER + _SLACK_SECONDS)
+        (machine,) = made.seen.machines
+        expected = catalogue().cheapest(
+            gpus=trial.amount, millicores=trial.millicores, mebibytes=trial.mebibytes
+        )
+        assert (machine.instance_type, machine.capacity_type) == (expected, "on-demand")
+        assert measuring.peak(measuring.cost(made.seen, catalogue())) == catalogue().price(expected)
+        waits = measuring.waits(made.seen)
+        assert waits is not None
+        assert waits.p50 < 2
+        gone = measuring.last_gone_after(made.seen)
+        assert _CONSOLIDATE_AFTER <= gone + 1 <= _CONSOLIDATE_AFTER + _SLACK_SECONDS
+        report.add(made)
+
+
+def test_twelve_trials_three_at_a_time_reuse_their_machines(
+    new_scenario: NewScenario, report: Report
+) -> None:
+    trials = [Trial(f"trial-{number}", 5) for number in range(12)]
+    with new_scenario(
+        "12-trials-3-parallel", rendered(consolidate_after=f"{_CONSOLIDATE_AFTER}s")
+    ) as made:
+        made.run(trials, parallel=3, seconds=60)
+        made.at_zero(_CONSOLIDATE_AFTER + _SLACK_SECONDS)
+        # Karpenter packs what waits together on as few machines as it can.
+        assert measuring.by_type(made.seen.machines) == {"g4dn.12xlarge": 1}
+        assert len(made.seen.pods) == len(trials)
+        report.add(made)
