@@ -69,12 +69,15 @@ def kube_apiserver(minor: str, say: Say) -> Path:
 
 
 @contextmanager
-def api_server(program: Path, folder: Path) -> Generator[dict[str, Any]]:
+def api_server(
+    program: Path, folder: Path, *, more: Sequence[str] = ()
+) -> Generator[dict[str, Any]]:
     """Runs etcd and ``program`` until the end of the block; yields an administrator's kubeconfig.
 
     Args:
         program: the kube-apiserver.
         folder: for data, keys and logs; may be thrown away afterwards.
+        more: arguments of the server besides those it always gets.
 
     Raises:
         ToolMissing: there is no etcd.
@@ -92,7 +95,7 @@ def api_server(program: Path, folder: Path) -> Generator[dict[str, Any]]:
         running.enter_context(process(_etcd(etcd, folder, storage, peers), folder / "etcd.log"))
         log = folder / "kube-apiserver.log"
         command = _kube_apiserver(program, folder, storage, port)
-        server = running.enter_context(process(command, log))
+        server = running.enter_context(process([*command, *more], log))
         kubeconfig = _kubeconfig(port, token)
         _await_ready(server, port, token, log)
         authority = (folder / "certificates" / "apiserver.crt").read_bytes()

@@ -31,10 +31,10 @@ _CONTROLLERS = (
 )
 # EKS sizes its control plane's clients by load and says nothing of numbers; Kubernetes' own
 # defaults, 20 and 50 a second, would make Katib's trials appear one by one.
-_CLIENTS = {"KUBE_FEATURE_WatchListClient": "false"}
-"""kwok asks for streamed lists and never settles for others where the API server has none; with
-Debian's etcd it has none: etcd 3.4 cannot be asked how far it is."""
 _RATE = ("--kube-api-qps=1000", "--kube-api-burst=2000")
+# Streamed lists need an etcd that can be asked how far it is; Debian's 3.4 cannot. Told that there
+# are none, clients list and watch; otherwise kwok asks for them again and again.
+_SERVER = ("--feature-gates=WatchList=false",)
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ class ControlPlane:
 def control_plane(programs: Programs, folder: Path) -> Generator[ControlPlane]:
     """Starts it all except Karpenter; data, keys and logs go into ``folder``."""
     with ExitStack() as running:
-        kubeconfig = running.enter_context(api_server(programs.api_server, folder))
+        kubeconfig = running.enter_context(api_server(programs.api_server, folder, more=_SERVER))
         made = ControlPlane(Cluster(kubeconfig), programs, folder)
         made.kubeconfig_file.write_text(json.dumps(kubeconfig))
         stages = folder / "kwok.yaml"
         stages.write_text(configuration())
         for name, command in _commands(made, stages).items():
-            running.enter_context(process(command, folder / f"{name}.log", _CLIENTS))
+            running.enter_context(process(command, folder / f"{name}.log"))
         yield made
 
 
