@@ -25,17 +25,21 @@ class Waits:
     p99: float
 
 
-def waits(record: Record) -> Waits | None:
+def waits(record: Record, catalogue: Catalogue) -> Waits | None:
     """None: no pod waited for a machine.
 
-    Pods beyond the pool's limit run later on machines of others; no NodeClaim is theirs.
+    A machine is made for as many pods as have a GPU on it; whoever comes after them, beyond the
+    pool's limit, waits for another's end and not for a NodeClaim.
     """
-    created = {claim.node: claim.created for claim in record.claims.values() if claim.node}
-    found = sorted(
-        created[pod.node] - pod.created
-        for pod in record.pods.values()
-        if pod.node in created and created[pod.node] >= pod.created
-    )
+    found: list[float] = []
+    for machine in record.machines:
+        here = sorted(
+            (pod for pod in record.pods.values() if pod.node == machine.node),
+            key=lambda pod: pod.bound or 0,
+        )
+        first = here[: catalogue.types[machine.instance_type].gpus]
+        found += [machine.created - pod.created for pod in first if pod.created <= machine.created]
+    found.sort()
     if not found:
         return None
     last = min(len(found) - 1, round(0.99 * (len(found) - 1)))

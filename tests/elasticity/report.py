@@ -49,7 +49,7 @@ class Report:
     def add(self, made: Scenario, *, ideal_gpu_seconds: float | None = None) -> None:
         """Takes a scenario's numbers as they are now."""
         seen, known = made.seen, catalogue()
-        waits = measuring.waits(seen)
+        waits = measuring.waits(seen, known)
         gone = (
             "-"
             if seen.standing or not seen.machines

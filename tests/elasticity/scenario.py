@@ -33,7 +33,7 @@ class Scenario:
 
     def start(self, trials: Sequence[Trial]) -> None:
         """Creates all Jobs at once, as far as one client can."""
-        with ThreadPoolExecutor(16) as clients:
+        with ThreadPoolExecutor(4) as clients:
             jobs = (trial.job(self.name) for trial in trials)
             list(clients.map(self.plane.cluster.create, jobs))
 

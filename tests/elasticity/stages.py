@@ -11,7 +11,7 @@ from rendering import Object
 from tests.elasticity.programs import KWOK, sources
 
 TAKES = "elasticity.test/takes"
-"""Annotation of a pod of a Job: after so long it succeeds, ``30s``."""
+"""Annotation of a pod of a Job: so many seconds after its start it succeeds."""
 
 _STAGES = (
     "node/fast/node-initialize.yaml",
@@ -44,8 +44,10 @@ def _stage(path: Path) -> Object:
             spec["next"]["statusTemplate"], "with .status.capacity", "with .status.allocatable"
         )
     elif path.stem == "pod-complete":
-        # Training takes time; the stage itself ends a Job's pod at once.
-        source = f'.metadata.annotations["{TAKES}"]'
+        # Training takes time; the stage itself ends a Job's pod at once. A moment, not a duration:
+        # kwok looks at its pods again now and then, and would begin to wait anew.
+        takes = f'.metadata.annotations["{TAKES}"] | tonumber'
+        source = f"(.status.startTime | fromdateiso8601) + ({takes}) | todateiso8601"
         spec["delay"] = {"durationMilliseconds": 0, "durationFrom": {"expressionFrom": source}}
     return stage
 

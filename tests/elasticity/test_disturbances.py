@@ -93,24 +93,6 @@ def test_consolidation_moves_a_training_only_if_it_may(
         report.add(made)
 
 
-def test_a_training_outlives_its_empty_neighbours(
-    new_scenario: NewScenario, report: Report
-) -> None:
-    training = Trial("training", 40, amount=4, annotations=_DO_NOT_DISRUPT)
-    short = Trial("short", 5, mebibytes=100_000)
-    with new_scenario("neighbour-goes", rendered(consolidate_after=_AFTER)) as made:
-        made.start([training, short])
-        first = made.running(training)
-        made.seen.until(
-            lambda: any(m.gone is not None for m in made.seen.machines), 60, "the neighbour goes"
-        )
-        assert first.ended is None
-        made.all_done(2, 90)
-        assert [pod.name for pod in made.pods_of(training)] == [first.name]
-        made.at_zero(70)
-        report.add(made)
-
-
 def _consolidating(pool: dict[str, Any]) -> dict[str, Any]:
     """Whoever chooses the other policy must still be able to protect a training."""
     disruption = {

@@ -26,7 +26,7 @@ def record() -> Record:
 
 
 def test_only_pods_that_a_machine_was_made_for_count_as_waiting_for_one() -> None:
-    assert measuring.waits(record()) == measuring.Waits(count=1, p50=1.5, p99=1.5)
+    assert measuring.waits(record(), catalogue()) == measuring.Waits(count=1, p50=1.5, p99=1.5)
 
 
 def test_gpus_and_money_are_counted_from_launch_to_end() -> None:

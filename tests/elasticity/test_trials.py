@@ -25,7 +25,7 @@ def test_a_trial_gets_the_cheapest_machine_that_fits_and_leaves_none(
         (machine,) = made.seen.machines
         assert (machine.instance_type, machine.capacity_type) == (cheapest(trial), "on-demand")
         assert measuring.peak(measuring.cost(made.seen, known)) == known.price("g4dn.xlarge")
-        waits = measuring.waits(made.seen)
+        waits = measuring.waits(made.seen, known)
         assert waits is not None
         assert waits.p50 < 2
         gone = measuring.last_gone_after(made.seen)

@@ -15,6 +15,7 @@ from tests.cluster.platform import platform
 from tests.elasticity.pools import STACK
 from tests.elasticity.stages import TAKES
 
+_FOR_EVER = 24 * 3600
 _TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -47,7 +48,7 @@ class Trial:
         """The Job of ``trialSpec``, named and labelled as Katib 0.19 does it."""
         made = _template()
         pod = made["spec"]["template"]
-        takes = f"{self.takes}s" if self.takes is not None else "24h"
+        takes = str(_FOR_EVER if self.takes is None else self.takes)
         pod["metadata"] = {
             "labels": {"katib.kubeflow.org/trial": self.name},
             "annotations": {TAKES: takes, "sidecar.istio.io/inject": "false", **self.annotations},

@@ -216,29 +216,33 @@ def record(kubeconfig: Mapping[str, Any], namespace: str, folder: Path) -> Gener
         listed.raise_for_status()
         # Only what happens from now on is of interest.
         since = listed.json()["metadata"]["resourceVersion"]
-        follow = partial(_follow, seen, kind, session, f"{url}?watch=true&resourceVersion={since}")
-        Thread(target=follow, args=(ended,), daemon=True).start()
+        watch = partial(session.get, url, stream=True, timeout=(_ANSWER_SECONDS, None))
+        follow = partial(_follow, seen, kind, watch, since, ended)
+        Thread(target=follow, daemon=True).start()
     try:
         yield seen
     finally:
         ended.set()
 
 
-def _follow(seen: Record, kind: str, session: requests.Session, url: str, ended: Event) -> None:
-    reason = "the server closed it"
+def _follow(
+    seen: Record, kind: str, watch: Callable[..., requests.Response], since: str, ended: Event
+) -> None:
+    """Watches from ``since`` on. The server closes a watch whose reader falls behind; another from
+    the last change on misses nothing."""
     try:
-        with session.get(url, stream=True, timeout=(_ANSWER_SECONDS, None)) as stream:
-            stream.raise_for_status()
-            for line in stream.iter_lines(chunk_size=65536):
-                if ended.is_set():
-                    return
-                change = json.loads(line)
-                seen.take(kind, change["type"], change["object"])
+        while not ended.is_set():
+            with watch(params={"watch": "true", "resourceVersion": since}) as stream:
+                stream.raise_for_status()
+                for line in stream.iter_lines(chunk_size=65536):
+                    if ended.is_set():
+                        return
+                    change = json.loads(line)
+                    seen.take(kind, change["type"], change["object"])
+                    since = change["object"]["metadata"]["resourceVersion"]
     except Exception as error:  # whatever it is, a test waits for this watch
-        reason = repr(error)
-    if not ended.is_set():
         with seen.changed:
-            seen.failure = f"the watch of {kind} ended early: {reason}"
+            seen.failure = f"the watch of {kind} ended early: {error!r}"
             seen.changed.notify_all()
 
 
