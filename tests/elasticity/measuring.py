@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from tests.elasticity.catalogue import Catalogue
 from tests.elasticity.trials import Trial
-from tests.elasticity.watching import ClaimLife, PodLife, Record
+from tests.elasticity.watching import ClaimLife, Record
 
 Steps = list[tuple[float, float]]
 """Values over time: from each second on, the value."""
@@ -111,20 +111,23 @@ def last_gone_after(record: Record) -> float:
     ends = [machine.gone for machine in record.machines]
     if None in ends:
         raise ValueError("a machine is still there")
-    done = max(pod.ended or pod.deleted or 0 for pod in record.pods.values())
-    return max(end for end in ends if end is not None) - done
+    return max(end for end in ends if end is not None) - _last_end(record)
 
 
-def ideal_gpu_seconds(trials: Sequence[Trial], limit: int, consolidate_after: float) -> float:
-    """GPU-seconds of the least that could run these trials of one GPU each.
+def _last_end(record: Record) -> float:
+    return max(pod.ended or pod.deleted or 0 for pod in record.pods.values())
 
-    The limit's GPUs, or one per trial where that is less, start with the first trial, are busy
-    without a gap and go ``consolidate_after`` after their last: that wait is a setting, and nobody
-    packs it away. With more trials than GPUs some GPU is free first; it goes first.
+
+def gpu_seconds_while_working(record: Record, catalogue: Catalogue) -> float:
+    """GPU-seconds of all machines up to the end of the last trial.
+
+    What follows is the wait of ``consolidateAfter`` and Karpenter's own rounds: the same half a
+    minute however long the trials are, and promised apart from this.
     """
-    used = sum((trial.takes or 0) * trial.amount for trial in trials)
-    return used + min(limit, sum(trial.amount for trial in trials)) * consolidate_after
+    done = _last_end(record)
+    return area([(at, value) for at, value in gpus(record, catalogue) if at < done] + [(done, 0)])
 
 
-def ended(record: Record) -> list[PodLife]:
-    return [pod for pod in record.pods.values() if pod.phase == "Succeeded"]
+def ideal_gpu_seconds(trials: Sequence[Trial]) -> float:
+    """GPU-seconds of an ideal packing: every GPU is busy from its launch to its last end."""
+    return sum((trial.takes or 0) * trial.amount for trial in trials)

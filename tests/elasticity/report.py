@@ -27,7 +27,7 @@ _HEADINGS = (
     "pending to NodeClaim p50 / p99",
     "GPUs at most / limit",
     "last machine gone after",
-    "GPU-hours: machines / ideal",
+    "GPU-hours: machines in all / while trials ran / ideal",
 )
 
 
@@ -57,6 +57,7 @@ class Report:
         )
         machines: Mapping[str, int] = measuring.by_type(seen.machines)
         paid = measuring.area(measuring.gpus(seen, known)) / 3600
+        working = measuring.gpu_seconds_while_working(seen, known) / 3600
         ideal = "-" if ideal_gpu_seconds is None else f"{ideal_gpu_seconds / 3600:.2f}"
         self.rows.append(
             Row(
@@ -68,7 +69,7 @@ class Report:
                     f"{waits.p50:.2f} / {waits.p99:.2f} s ({waits.count})" if waits else "-",
                     f"{measuring.peak(measuring.gpus(seen, known)):.0f} / {made.limit}",
                     gone,
-                    f"{paid:.2f} / {ideal}",
+                    f"{paid:.2f} / {working:.2f} / {ideal}",
                 ),
                 seen,
                 seen.now,

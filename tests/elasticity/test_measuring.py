@@ -46,15 +46,10 @@ def test_the_last_machine_is_timed_from_the_end_of_the_last_trial() -> None:
         measuring.last_gone_after(standing)
 
 
-@pytest.mark.parametrize(
-    ("count", "limit", "gpu_seconds"),
-    [(1, 8, 30 + 10), (500, 128, 500 * 30 + 128 * 10), (3, 8, 3 * 30 + 3 * 10)],
-)
-def test_the_ideal_is_the_work_and_one_last_wait_of_each_gpu(
-    count: int, limit: int, gpu_seconds: float
-) -> None:
-    trials = [Trial(f"trial-{number}", 30) for number in range(count)]
-    assert measuring.ideal_gpu_seconds(trials, limit, 10) == gpu_seconds
+def test_waste_is_what_is_paid_until_the_last_trial_ends_beyond_the_work_itself() -> None:
+    # One GPU from 2 to 23, four more from 3 to 4.
+    assert measuring.gpu_seconds_while_working(record(), catalogue()) == 21 + 4
+    assert measuring.ideal_gpu_seconds([Trial("a", 10), Trial("b", 10, amount=4)]) == 50
 
 
 def test_the_cheapest_machine_is_the_one_with_the_lowest_price_among_those_that_fit() -> None:
