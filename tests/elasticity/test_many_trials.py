@@ -16,7 +16,7 @@ _SLACK_SECONDS = 60
 _WASTE = 1.10
 
 
-@pytest.mark.parametrize(("count", "max_gpus", "takes"), [(500, 128, 30), (2000, 256, 5)])
+@pytest.mark.parametrize(("count", "max_gpus", "takes"), [(500, 128, 45), (2000, 256, 5)])
 def test_trials_beyond_the_limit_wait_and_then_run(
     count: int, max_gpus: int, takes: int, new_scenario: NewScenario, report: Report
 ) -> None:
