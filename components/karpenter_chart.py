@@ -107,6 +107,11 @@ def helm_values(
             "clusterEndpoint": cluster_endpoint,
             "interruptionQueue": queue_name,
             "isolatedVPC": not asks_for_prices,
+            # Karpenter gathers pods that arrive together, to pack them on few machines; by default
+            # for up to ten seconds as long as more arrive. GPU machines hold one pod each (see
+            # ``node_pools.cheapest_counts``), so that waiting longer packs nothing better.
+            "batchIdleDuration": "1s",
+            "batchMaxDuration": "2s",
             # Said in full, so that a new default of a later chart shows as a difference here.
             "featureGates": {
                 "capacityBuffer": False,

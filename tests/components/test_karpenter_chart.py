@@ -77,6 +77,11 @@ def test_the_controller_serves_this_cluster_and_its_queue() -> None:
     assert settings["interruptionQueue"] == "queue"
 
 
+def test_a_burst_of_trials_does_not_wait_for_its_own_end() -> None:
+    settings = _values()["settings"]
+    assert (settings["batchIdleDuration"], settings["batchMaxDuration"]) == ("1s", "2s")
+
+
 def test_no_alpha_feature_is_on_unasked() -> None:
     gates = _values()["settings"]["featureGates"]
     assert [name for name, on in gates.items() if on] == ["reservedCapacity"]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.crds import CrdProvider, digest_of
 from components.karpenter_objects import NAMESPACE
@@ -51,13 +52,13 @@ class ControlPlane:
 
     @contextmanager
     def karpenter(
-        self, name: str, gates: Mapping[str, bool], *, sold_out: Collection[str] = ()
+        self, name: str, told: Mapping[str, Any], *, sold_out: Collection[str] = ()
     ) -> Generator[None]:
         """Karpenter on its kwok provider until the end of the block.
 
         Args:
             name: of its log.
-            gates: feature gates as the chart's values name them.
+            told: ``settings`` of the chart's values.
             sold_out: zones that have no machine left; Karpenter learns it as it launches.
         """
         offered = self.folder / f"{name}-instance-types.json"
@@ -71,8 +72,11 @@ class ControlPlane:
             "METRICS_PORT": str(free_port()),
             "HEALTH_PROBE_PORT": str(free_port()),
             "FEATURE_GATES": ",".join(
-                f"{gate[0].upper()}{gate[1:]}={str(on).lower()}" for gate, on in gates.items()
+                f"{gate[0].upper()}{gate[1:]}={str(on).lower()}"
+                for gate, on in told["featureGates"].items()
             ),
+            "BATCH_IDLE_DURATION": told["batchIdleDuration"],
+            "BATCH_MAX_DURATION": told["batchMaxDuration"],
         }
         program = self.programs.karpenter
         if sold_out:

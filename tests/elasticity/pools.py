@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
-from components.karpenter_objects import POOL_NAME, gpu_node_pool, helm_values
+from components.karpenter_chart import helm_values
+from components.karpenter_objects import POOL_NAME, node_pool
+from components.node_pools import Pool, pools_of
 from components.region import Region
 from components.settings import Settings, from_stack_file
 from rendering import Object
@@ -20,28 +23,21 @@ NODE_CLASS: Object = {
     "spec": {"nodeRegistrationDelay": "1s"},
 }
 
-CapacityType = Literal["on-demand", "spot", "reserved"]
-
 
 def settings() -> Settings:
     return from_stack_file(ROOT / f"Pulumi.{STACK}.yaml")
 
 
-def rendered(
-    *,
-    max_gpus: int | None = None,
-    consolidate_after: str | None = None,
-    capacity_types: list[CapacityType] | None = None,
-) -> Object:
-    """The stack's NodePool, with some of its settings replaced."""
+def gpu_pool(**changed: Any) -> Pool:
+    """The stack's GPU pool, with some of its fields replaced."""
     stack = settings()
-    wanted = stack.gpu_pool
-    return gpu_node_pool(
-        families=wanted.families(Region.of(stack.region)),
-        capacity_types=capacity_types or wanted.capacity_types,
-        max_gpus=max_gpus or wanted.max_gpus,
-        consolidate_after=consolidate_after or wanted.consolidate_after,
-    )
+    (pool,) = pools_of(stack, Region.of(stack.region))
+    return replace(pool, **changed)
+
+
+def rendered(**changed: Any) -> Object:
+    """The NodePool of ``gpu_pool``."""
+    return node_pool(gpu_pool(**changed))
 
 
 def on_kwok(pool: Object) -> Object:
@@ -53,8 +49,8 @@ def on_kwok(pool: Object) -> Object:
     return {**pool, "spec": {**spec, "template": {**template, "spec": changed}}}
 
 
-def gates() -> dict[str, bool]:
-    """Karpenter's feature gates as the stack's chart values have them."""
+def chart_settings() -> dict[str, Any]:
+    """What the stack's chart values tell Karpenter."""
     stack = settings()
     values = helm_values(
         region=Region.of(stack.region),
@@ -64,5 +60,7 @@ def gates() -> dict[str, bool]:
         queue_name="",
         role_arn="",
         repository="",
+        asks_for_prices=True,
+        node_overlays=False,
     )
-    return values["settings"]["featureGates"]
+    return values["settings"]

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from components.node_pools import GPU_RESOURCE, SLICE_RESOURCE
 from rendering import Object
 from tests.cluster.stand_ins import default_account
 from tests.elasticity.cluster import ControlPlane
-from tests.elasticity.pools import NODE_CLASS, gates, on_kwok
+from tests.elasticity.pools import NODE_CLASS, chart_settings, on_kwok
 from tests.elasticity.trials import Trial
 from tests.elasticity.watching import PodLife, Record, record
 
@@ -27,14 +28,15 @@ class Scenario:
     pool: Object
 
     @property
-    def limit(self) -> int:
-        """GPUs that the NodePool allows."""
-        return int(self.pool["spec"]["limits"]["nvidia.com/gpu"])
+    def limit(self) -> str:
+        """What the NodePool allows: so many GPUs, or slices of them."""
+        limits = self.pool["spec"]["limits"]
+        return limits.get(GPU_RESOURCE) or f"{limits[SLICE_RESOURCE]} slices"
 
     def start(self, trials: Sequence[Trial]) -> None:
         """Creates all Jobs at once, as far as one client can."""
+        jobs = [trial.job(self.name) for trial in trials]
         with ThreadPoolExecutor(4) as clients:
-            jobs = (trial.job(self.name) for trial in trials)
             list(clients.map(self.plane.cluster.create, jobs))
 
     def run(self, trials: Sequence[Trial], *, parallel: int, seconds: float) -> None:
@@ -65,7 +67,7 @@ class Scenario:
         return next(pod for pod in self.pods_of(trial) if pod.phase == "Running")
 
     def pods_of(self, trial: Trial) -> list[PodLife]:
-        return [p for p in self.seen.pods.values() if p.name.startswith(f"{trial.name}-")]
+        return [p for p in list(self.seen.pods.values()) if p.name.startswith(f"{trial.name}-")]
 
     def at_zero(self, seconds: float) -> None:
         """Waits until no machine is left."""
@@ -100,7 +102,9 @@ def scenario(
     cluster.apply(default_account(name))
     with ExitStack() as running:
         seen = running.enter_context(record(cluster.kubeconfig, name, plane.folder))
-        running.enter_context(plane.karpenter(name, {**gates(), **(on or {})}, sold_out=sold_out))
+        told = chart_settings()
+        told["featureGates"] = {**told["featureGates"], **(on or {})}
+        running.enter_context(plane.karpenter(name, told, sold_out=sold_out))
         made = Scenario(name, plane, seen, pool)
         for obj in (NODE_CLASS, *also, on_kwok(pool)):
             cluster.apply(obj)

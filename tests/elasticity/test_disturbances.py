@@ -70,7 +70,7 @@ def test_consolidation_moves_a_training_only_if_it_may(
     annotations = _DO_NOT_DISRUPT if protected else {}
     training = Trial("training", 60 if protected else None, annotations=annotations)
     short = Trial("short", 5)
-    pool = _consolidating(rendered(consolidate_after=_AFTER))
+    pool = _consolidating(rendered(consolidate_after=_AFTER, gpu_counts=()))
     name = "training-protected" if protected else "training-unprotected"
     with new_scenario(name, pool) as made:
         made.start([training, short])

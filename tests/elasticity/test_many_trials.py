@@ -14,9 +14,10 @@ from tests.elasticity.trials import Trial
 _CONSOLIDATE_AFTER = 10
 _SLACK_SECONDS = 60
 _WASTE = 1.10
+_AGAIN = 1.01
 
 
-@pytest.mark.parametrize(("count", "max_gpus", "takes"), [(500, 128, 45), (2000, 256, 5)])
+@pytest.mark.parametrize(("count", "max_gpus", "takes"), [(500, 64, 30), (2000, 64, 2)])
 def test_trials_beyond_the_limit_wait_and_then_run(
     count: int, max_gpus: int, takes: int, new_scenario: NewScenario, report: Report
 ) -> None:
@@ -31,12 +32,15 @@ def test_trials_beyond_the_limit_wait_and_then_run(
         gpus = measuring.gpus(made.seen, catalogue())
         # All of the limit is used, and one provisioning round never passes it.
         assert measuring.peak(gpus) == max_gpus
-        # No trial was lost or run twice.
-        assert len(made.seen.pods) == count
+        assert measuring.by_type(made.seen.machines) == {"g4dn.xlarge": max_gpus}
+        # No trial was lost, and hardly one lost its machine and ran again.
+        assert sum(pod.phase == "Succeeded" for pod in made.seen.pods.values()) == count
+        assert len(made.seen.pods) <= count * _AGAIN
         assert measuring.last_gone_after(made.seen) <= _CONSOLIDATE_AFTER + _SLACK_SECONDS
         waits = measuring.waits(made.seen, catalogue())
         assert waits is not None
         assert waits.p99 < 15
         if count == 500:
+            assert waits.p50 < 2
             paid = measuring.gpu_seconds_while_working(made.seen, catalogue())
             assert paid <= _WASTE * ideal

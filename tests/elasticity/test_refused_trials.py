@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from components.node_pools import GPU_TAINT
+from components.settings_node_pools import Taint
 from tests.elasticity import measuring
 from tests.elasticity.conftest import NewScenario
 from tests.elasticity.pools import rendered
 from tests.elasticity.report import Report
 from tests.elasticity.trials import Trial
 
-_ELSEWHERE = {"key": "example.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+# A pool for one team: its second taint is one that the API server knows nothing of.
+_TEAM = Taint(key="team", value="vision")
+_OURS = {"key": "team", "value": "vision", "effect": "NoSchedule"}
+_OTHERS = {"key": "team", "value": "speech", "effect": "NoSchedule"}
 _REASONS = [
-    (Trial("sixteen-gpus", 5, amount=16), "no instance type has enough resources"),
-    (Trial("wrong-toleration", 5, tolerations=(_ELSEWHERE,)), "did not tolerate taint"),
+    (
+        Trial("sixteen-gpus", 5, amount=16, tolerations=(_OURS,)),
+        "no instance type has enough resources",
+    ),
+    (Trial("wrong-toleration", 5, tolerations=(_OTHERS,)), "did not tolerate taint"),
 ]
 
 
 def test_trials_that_cannot_run_say_why_and_move_no_machine(
     new_scenario: NewScenario, report: Report
 ) -> None:
-    neighbour = Trial("neighbour", 5)
-    with new_scenario("refused", rendered(max_gpus=64, consolidate_after="10s")) as made:
+    neighbour = Trial("neighbour", 5, tolerations=(_OURS,))
+    pool = rendered(max_gpus=64, consolidate_after="10s", taints=(GPU_TAINT, _TEAM))
+    with new_scenario("refused", pool) as made:
         made.start([trial for trial, _ in _REASONS])
         for trial, reason in _REASONS:
             made.seen.until(

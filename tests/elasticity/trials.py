@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,7 +17,6 @@ from tests.elasticity.pools import STACK
 from tests.elasticity.stages import TAKES
 
 _FOR_EVER = 24 * 3600
-_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Trial:
         name: of the trial and its Job.
         takes: seconds of training; None: it never ends by itself.
         amount: of ``resource``.
-        tolerations: the pool's taint by default.
+        tolerations: none by default; as on EKS, the API server adds that of the resource.
         annotations: of the pod.
         selector: labels that the node must have.
         prefers: labels that it had better have.
@@ -39,14 +39,14 @@ class Trial:
     resource: str = GPU_RESOURCE
     millicores: int = 2000
     mebibytes: int = 8192
-    tolerations: tuple[Mapping[str, str], ...] = (_TOLERATION,)
+    tolerations: tuple[Mapping[str, str], ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     selector: Mapping[str, str] = field(default_factory=dict[str, str])
     prefers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def job(self, namespace: str) -> Object:
         """The Job of ``trialSpec``, named and labelled as Katib 0.19 does it."""
-        made = _template()
+        made = deepcopy(_template())
         pod = made["spec"]["template"]
         takes = str(_FOR_EVER if self.takes is None else self.takes)
         pod["metadata"] = {
@@ -80,12 +80,8 @@ class Trial:
         }
 
 
-def _template() -> dict[str, Any]:
-    return yaml.safe_load(_text())
-
-
 @cache
-def _text() -> str:
+def _template() -> dict[str, Any]:
     objects = platform(STACK)
     templates = objects.objects[objects.key("ConfigMap", "trial-templates")]
-    return templates["data"]["defaultTrialTemplate.yaml"]
+    return yaml.safe_load(templates["data"]["defaultTrialTemplate.yaml"])

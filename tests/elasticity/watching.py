@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import Condition, Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from urllib3 import Retry
 
 from components.karpenter_objects import GPU_RESOURCE
@@ -23,6 +24,7 @@ from rendering import Object
 _CAPACITY_TYPE = "karpenter.sh/capacity-type"
 _INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 _ANSWER_SECONDS = 30
+_LOOK_SECONDS = 0.1
 _ZONE = "topology.kubernetes.io/zone"
 
 
@@ -108,7 +110,7 @@ class Told:
 
 @dataclass
 class Record:
-    """Everything seen since it began; the watches write, whoever reads holds ``changed``."""
+    """Everything seen since it began; the watches write, whoever reads holds ``lock``."""
 
     began: float = field(default_factory=time.monotonic)
     pods: dict[str, PodLife] = field(default_factory=dict[str, PodLife])
@@ -116,7 +118,7 @@ class Record:
     nodes: dict[str, NodeLife] = field(default_factory=dict[str, NodeLife])
     told: list[Told] = field(default_factory=list[Told])
     pools: dict[str, Object] = field(default_factory=dict[str, Object])
-    changed: Condition = field(default_factory=Condition)
+    lock: Lock = field(default_factory=Lock)
     failure: str | None = None
 
     @property
@@ -138,8 +140,20 @@ class Record:
         Raises:
             AssertionError: they did not within ``seconds``; with what is known then.
         """
-        with self.changed:
-            shown = self.changed.wait_for(lambda: self.failure or reached(), seconds)
+
+        def settled() -> bool:
+            with self.lock:
+                return bool(self.failure) or reached()
+
+        # Not at every change: there are thousands a second, and each look goes over all pods.
+        looks = Retrying(
+            retry=retry_if_result(lambda done: not done),
+            wait=wait_fixed(_LOOK_SECONDS),
+            stop=stop_after_delay(seconds),
+            retry_error_callback=lambda _: False,
+        )
+        shown = looks(settled)
+        with self.lock:
             assert not self.failure, self.failure
             assert shown, f"not within {seconds:.0f} s: {what}\n{self._state()}"
             return self.now
@@ -157,7 +171,7 @@ class Record:
 
     def take(self, kind: str, action: str, obj: Object) -> None:
         """One line of a watch."""
-        with self.changed:
+        with self.lock:
             at, uid = self.now, obj["metadata"]["uid"]
             if kind == "Event":
                 self._event(at, obj)
@@ -165,7 +179,6 @@ class Record:
                 self.pools[obj["metadata"]["name"]] = obj
             else:
                 self._life(at, kind, uid, action, obj)
-            self.changed.notify_all()
 
     def _life(self, at: float, kind: str, uid: str, action: str, obj: Object) -> None:
         name = obj["metadata"]["name"]
@@ -241,9 +254,8 @@ def _follow(
                     seen.take(kind, change["type"], change["object"])
                     since = change["object"]["metadata"]["resourceVersion"]
     except Exception as error:  # whatever it is, a test waits for this watch
-        with seen.changed:
+        with seen.lock:
             seen.failure = f"the watch of {kind} ended early: {error!r}"
-            seen.changed.notify_all()
 
 
 def _condition(obj: Object, name: str) -> str:
