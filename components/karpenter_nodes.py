@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from components.eks_policies import service_trust
+from components.node_role import JOINING, node_role
 from components.region import Region
-
-# Karpenter's cloudformation.yaml, KarpenterNodeRole: joining, pod network, pulling images, and a
-# way onto the machine without SSH.
-_POLICIES = (
-    "AmazonEKSWorkerNodePolicy",
-    "AmazonEKS_CNI_Policy",
-    "AmazonEC2ContainerRegistryPullOnly",
-    "AmazonSSMManagedInstanceCore",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,28 +48,18 @@ class KarpenterNodes(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:KarpenterNodes", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
         tags = {**args.tags, "Name": name}
-        role = aws.iam.Role(
+        role, rights = node_role(
+            name,
             name,
             description="Nodes that Karpenter launches",
-            assume_role_policy=json.dumps(service_trust(args.region, "ec2")),
+            region=args.region,
+            # And a way onto the machine without SSH (Karpenter's cloudformation.yaml,
+            # KarpenterNodeRole).
+            policies=(*JOINING, "AmazonSSMManagedInstanceCore"),
+            pull_policy=args.pull_policy,
             tags=tags,
             opts=here,
         )
-        rights: list[pulumi.Resource] = [
-            aws.iam.RolePolicyAttachment(
-                f"{name}-{policy}",
-                role=role.name,
-                policy_arn=args.region.managed_policy(policy),
-                opts=here,
-            )
-            for policy in _POLICIES
-        ]
-        if args.pull_policy is not None:
-            rights.append(
-                aws.iam.RolePolicy(
-                    f"{name}-pull", role=role.name, policy=args.pull_policy, opts=here
-                )
-            )
         profile = aws.iam.InstanceProfile(name, role=role.name, tags=tags, opts=here)
         entry = aws.eks.AccessEntry(
             name,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.eks_policies import service_trust
+from components.node_role import JOINING, node_role
 from components.region import Region
 from components.settings_sections import NodeGroupSettings
 
@@ -16,11 +16,6 @@ from components.settings_sections import NodeGroupSettings
 # rolls the group. AL2 ends with Kubernetes 1.32 (facts/karpenter-eks-china.md 1.2).
 _AMI_TYPE = "AL2023_x86_64_STANDARD"
 _ROOT_DEVICE = "/dev/xvda"  # of every AL2023 AMI (awslabs/amazon-eks-ami)
-_POLICIES = (
-    "AmazonEKSWorkerNodePolicy",
-    "AmazonEKS_CNI_Policy",
-    "AmazonEC2ContainerRegistryPullOnly",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,28 +64,16 @@ class NodeGroup(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:NodeGroup", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
         tags = {**args.tags, "Name": name}
-        role = aws.iam.Role(
+        role, rights = node_role(
             f"{name}-role",
+            name,
             description="Nodes of the EKS cluster",
-            assume_role_policy=pulumi.Output.json_dumps(service_trust(args.region, "ec2")),
+            region=args.region,
+            policies=JOINING,
+            pull_policy=args.pull_policy,
             tags=tags,
             opts=here,
         )
-        attachments: list[pulumi.Resource] = [
-            aws.iam.RolePolicyAttachment(
-                f"{name}-{policy}",
-                role=role.name,
-                policy_arn=args.region.managed_policy(policy),
-                opts=here,
-            )
-            for policy in _POLICIES
-        ]
-        if args.pull_policy is not None:
-            attachments.append(
-                aws.iam.RolePolicy(
-                    f"{name}-pull", role=role.name, policy=args.pull_policy, opts=here
-                )
-            )
         template = self._template(name, args, tags)
         wanted = args.node_group
         self.group = aws.eks.NodeGroup(
@@ -115,7 +98,7 @@ class NodeGroup(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[*attachments, *args.after],
+                depends_on=[*rights, *args.after],
                 # People and autoscalers move the size between min and max; a deployment must not
                 # move it back.
                 ignore_changes=["scalingConfig.desiredSize"],
