@@ -61,7 +61,9 @@ def build_session(stack: Subject) -> Session | None:
 
 def client(stack: Subject, session: Session, service: str) -> Any:
     """A client of the stack's own side; a service may have another URL in the settings."""
-    return session.client(service, endpoint_url=stack.settings.endpoints.get(service), config=BRISK)
+    # Pulumi's AWS provider, whose names the settings have, writes them without hyphens.
+    url = stack.settings.endpoints.get(service.replace("-", ""))
+    return session.client(service, region_name=stack.region.name, endpoint_url=url, config=BRISK)
 
 
 def build_client(session: Session, service: str) -> Any:

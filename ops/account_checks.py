@@ -76,7 +76,7 @@ def _is_the_stacks(stack: Subject, session: Session) -> Iterator[Finding]:
 
 def _gpu_machines(stack: Subject, session: Session) -> Iterator[Finding]:
     if stack.settings.gpu_pool.enabled:
-        yield from gpu_findings(stack.settings, stack.region, session)
+        yield from gpu_findings(stack, session)
 
 
 CHECKS: tuple[AccountCheck, ...] = (_is_the_stacks, mirror_credentials, _gpu_machines)

@@ -14,10 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.node_pools import Pool, pools_of
 from components.region import Region
-from components.settings import Settings
 from components.settings_sentences import full_key, listed
-from ops.account_calls import BRISK
-from ops.checks import Finding, Level
+from ops.account_calls import Session, client
+from ops.checks import Finding, Level, Subject
 from webhook.claims import error_code
 
 ABOUT = "GPU machines"
@@ -49,27 +48,23 @@ class Machine:
         return self.name.partition(".")[0]
 
 
-def gpu_findings(settings: Settings, region: Region, session: Any) -> Iterator[Finding]:
+def gpu_findings(stack: Subject, session: Session) -> Iterator[Finding]:
     """Findings about every GPU pool of a stack, in the pools' order.
 
     Args:
-        settings: valid ones.
-        region: of the stack.
-        session: a ``boto3.Session``, or what makes clients like one. Needs
+        stack: its settings and region.
+        session: of its account. Needs
             ``ec2:DescribeInstanceTypes``, ``ec2:DescribeInstanceTypeOfferings`` and
             ``servicequotas:GetServiceQuota``; what it may not ask becomes a note.
     """
 
-    def client(service: str) -> Any:
-        url = settings.endpoints.get(service.replace("-", ""))
-        return session.client(service, region_name=region.name, endpoint_url=url, config=BRISK)
-
+    region = stack.region
     quotas: dict[str, float | None] = {}
-    for pool in pools_of(settings, region):
+    for pool in pools_of(stack.settings, region):
         if not pool.has_gpus:
             continue
         try:
-            machines = _machines(client("ec2"), pool)
+            machines = _machines(client(stack, session, "ec2"), pool)
         except (ClientError, BotoCoreError) as error:
             yield _unasked("ec2:DescribeInstanceTypeOfferings", error)
             return
@@ -78,7 +73,7 @@ def gpu_findings(settings: Settings, region: Region, session: Any) -> Iterator[F
             for (code, name), usable in _by_quota(kind, machines).items():
                 if code not in quotas:
                     try:
-                        quotas[code] = _quota(client("service-quotas"), code)
+                        quotas[code] = _quota(client(stack, session, "service-quotas"), code)
                     except (ClientError, BotoCoreError) as error:
                         quotas[code] = None
                         yield _unasked(f"servicequotas:GetServiceQuota of {code}", error)

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from components.region import Region
 from components.settings import from_mapping
-from ops.checks import Finding, Level
+from ops.checks import Finding, Level, Subject
 from ops.gpu_checks import gpu_findings
 
 REGION = "us-west-2"
@@ -53,7 +53,9 @@ class Session:
 
 def findings(quotas: dict[str, float] | None = None, **sections: Any) -> list[Finding]:
     settings = from_mapping({"region": REGION, **sections})
-    return list(gpu_findings(settings, Region.of(REGION), Session(dict(quotas or {G: 768.0}))))
+    return list(
+        gpu_findings(Subject(settings, Region.of(REGION)), Session(dict(quotas or {G: 768.0})))
+    )
 
 
 def told(level: Level, found: list[Finding]) -> list[str]:
@@ -137,7 +139,7 @@ def test_each_family_and_kind_of_capacity_has_its_quota(
     session = Session(dict.fromkeys(codes, 10000.0))
     pool = {"instanceFamilies": families, "capacityTypes": kinds}
     settings = from_mapping({"region": REGION, "gpuPool": pool})
-    found = list(gpu_findings(settings, Region.of(REGION), session))
+    found = list(gpu_findings(Subject(settings, Region.of(REGION)), session))
     assert session.asked == codes
     assert told(Level.NOTE, found) == told(Level.PROBLEM, found) == []
 
@@ -148,7 +150,7 @@ def test_a_quota_two_pools_share_is_asked_for_once() -> None:
     settings = from_mapping(
         {"region": REGION, "gpuPool": {"instanceFamilies": ["g4dn"]}, "nodePools": more}
     )
-    found = list(gpu_findings(settings, Region.of(REGION), session))
+    found = list(gpu_findings(Subject(settings, Region.of(REGION)), session))
     assert session.asked == [G]
     assert [one.sentence.split(" has ")[0] for one in found[::2]] == [
         "the pool gpu",
@@ -158,7 +160,7 @@ def test_a_quota_two_pools_share_is_asked_for_once() -> None:
 
 def test_what_aws_does_not_answer_is_a_note_with_its_short_code() -> None:
     settings = from_mapping({"region": REGION, "gpuPool": {"instanceFamilies": ["g4dn"]}})
-    found = list(gpu_findings(settings, Region.of(REGION), Session({})))
+    found = list(gpu_findings(Subject(settings, Region.of(REGION)), Session({})))
     (sentence,) = told(Level.NOTE, found)
     assert sentence == (
         "AWS does not answer servicequotas:GetServiceQuota of L-DB2E81BA "
@@ -176,7 +178,7 @@ def test_where_machines_cannot_be_asked_for_nothing_is_made_up() -> None:
             return client
 
     settings = from_mapping({"region": REGION})
-    found = list(gpu_findings(settings, Region.of(REGION), Forbidden({})))
+    found = list(gpu_findings(Subject(settings, Region.of(REGION)), Forbidden({})))
     assert [one.level for one in found] == [Level.NOTE]
     assert "(UnauthorizedOperation)" in found[0].sentence
 
@@ -185,7 +187,7 @@ def test_where_machines_cannot_be_asked_for_nothing_is_made_up() -> None:
 def test_every_partition_is_asked_in_its_own_region(region: str) -> None:
     # moto knows no offerings there: an account without any machine.
     settings = from_mapping({"region": region})
-    (problem,) = gpu_findings(settings, Region.of(region), Session({}))
+    (problem,) = gpu_findings(Subject(settings, Region.of(region)), Session({}))
     assert problem.level is Level.PROBLEM
     assert problem.sentence.startswith(f"{region} has no machine for the pool gpu")
 
