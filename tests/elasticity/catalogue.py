@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from components.instance_prices import prices_in
 from components.karpenter_objects import GPU_RESOURCE
 
 _FILE = Path(__file__).with_suffix(".yaml")
@@ -22,13 +23,12 @@ class _Strict(BaseModel):
 
 
 class InstanceType(_Strict):
-    """One machine; ``cpu`` and ``memory`` are what pods may have of it, prices CNY per hour."""
+    """One machine; ``cpu`` and ``memory`` are what pods may have of it."""
 
     gpus: int
     cpu: str
     memory: str
     pods: int
-    on_demand: float
 
     @property
     def millicores(self) -> int:
@@ -42,14 +42,22 @@ class InstanceType(_Strict):
 class Catalogue(_Strict):
     """What a region sells, where, and for how much."""
 
+    region: str
     spot_share: float
     zones: tuple[str, ...]
     types: dict[str, InstanceType]
 
     def price(self, instance_type: str, capacity_type: str = "on-demand") -> float:
         """CNY per hour."""
-        whole = self.types[instance_type].on_demand
+        whole = self._on_demand[instance_type]
         return whole * self.spot_share if capacity_type == "spot" else whole
+
+    @cached_property
+    def _on_demand(self) -> dict[str, float]:
+        prices = prices_in(self.region)
+        assert prices is not None, self.region
+        families = {name.partition(".")[0] for name in self.types}
+        return {name: float(price) for name, price in prices.of(families).items()}
 
     def cheapest(self, *, gpus: int, millicores: int, mebibytes: int) -> str:
         """The cheapest type on which such a pod fits alone."""
