@@ -62,9 +62,20 @@ def kube_apiserver(minor: str, say: Say) -> Path:
         toolchain=openapi_definitions.TOOLCHAIN if old else None,
         prepare=openapi_definitions.overlay if old else None,
     )
+    return built(program, say)
+
+
+def built(program: GoProgram, say: Say) -> Path:
+    """A program of a tier, from the cache or built.
+
+    Raises:
+        ToolMissing: it can't be built here.
+    """
     path = obtain(program, say)
     if path is None:
-        raise ToolMissing(f"There is no kube-apiserver {version}: install Go to build it with.")
+        raise ToolMissing(
+            f"There is no {program.name} {program.version}: install Go to build it with."
+        )
     return path
 
 

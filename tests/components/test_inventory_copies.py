@@ -24,6 +24,7 @@ from components.inventory_copies import (
     InventoryCopies,
     written_reasons,
 )
+from tests.webhook.copies_table import create_table
 from webhook.claims import Claims
 from webhook.mirror import target_tag
 from webhook.reference import parse
@@ -234,12 +235,7 @@ def test_reasons_come_from_the_table_that_builds_write(ecr: Any) -> None:
     table: Any = boto3.client("dynamodb", region_name="cn-north-1")
     told = written_reasons(table, "copies")
     assert told("a:1") == ""  # there is no table yet
-    table.create_table(
-        TableName="copies",
-        AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(table, "copies")
     Claims(table, "copies", 3600).fail("a:1", "MANIFEST_UNKNOWN")
     assert (told("a:1"), told("b:1")) == ("MANIFEST_UNKNOWN", "")
 

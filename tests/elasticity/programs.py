@@ -17,10 +17,10 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from rehearsal.go_tools import GoProgram, Say, go_environment, obtain
+from rehearsal.go_tools import GoProgram, Say, go_environment
 from rehearsal.tools import ToolMissing
 from rendering import Object
-from tests.cluster.api_server import kube_apiserver
+from tests.cluster.api_server import built, kube_apiserver
 
 _MODULES = Path(__file__).parent / "modules"
 _KUBERNETES = "1.36"
@@ -101,12 +101,12 @@ def programs(say: Say) -> Programs:
     """
     return Programs(
         api_server=kube_apiserver(_KUBERNETES, say),
-        scheduler=_built(SCHEDULER, say),
-        controllers=_built(CONTROLLERS, say),
-        karpenter=_built(KARPENTER, say),
-        sold_out=_built(SOLD_OUT, say),
-        interruption=_built(INTERRUPTION, say),
-        kwok=_built(KWOK, say),
+        scheduler=built(SCHEDULER, say),
+        controllers=built(CONTROLLERS, say),
+        karpenter=built(KARPENTER, say),
+        sold_out=built(SOLD_OUT, say),
+        interruption=built(INTERRUPTION, say),
+        kwok=built(KWOK, say),
     )
 
 
@@ -130,15 +130,6 @@ def node_class_crd() -> Object:
     """The kwok provider's own kind of node class."""
     crds = sources(KARPENTER) / "kwok" / "apis" / "crds"
     return yaml.safe_load((crds / "karpenter.kwok.sh_kwoknodeclasses.yaml").read_text())
-
-
-def _built(program: GoProgram, say: Say) -> Path:
-    path = obtain(program, say)
-    if path is None:
-        raise ToolMissing(
-            f"There is no {program.name} {program.version}: install Go to build it with."
-        )
-    return path
 
 
 if __name__ == "__main__":

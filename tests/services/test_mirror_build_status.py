@@ -17,6 +17,7 @@ from moto import mock_aws
 
 from tests.services.build_machine import PREFIX, PUSH_KEY, ROLE_KEY, BuildMachine
 from tests.services.registry import Registry
+from tests.webhook.copies_table import create_table
 from webhook.admission import Presence
 from webhook.claims import LONGEST_REASON, MOST_ATTEMPTS, RETRY_SECONDS, Claims
 from webhook.mirror import EcrMirror
@@ -39,12 +40,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, "testing")
     with mock_aws():
         client: Any = boto3.client("dynamodb", region_name="cn-north-1")
-        client.create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(client, TABLE)
         yield client
 
 

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.webhook.copies_table import create_table
 from webhook import lambda_handler
 
 ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
@@ -43,12 +44,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     _forget()
     with mock_aws():
         client: Any = boto3.client
-        client("dynamodb").create_table(
-            TableName="in-flight",
-            AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(client("dynamodb"), "in-flight")
         yield client
     _forget()
 

@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
+from tests.webhook.copies_table import create_table
 from webhook.admission import Presence
 from webhook.claims import COPIED, MOST_ATTEMPTS, RETRY_SECONDS, Claims
 from webhook.mirror import (
@@ -97,12 +98,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def table() -> Iterator[Any]:
     with mock_aws():
         client: Any = boto3.client("dynamodb")
-        client.create_table(
-            TableName="in-flight",
-            AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(client, "in-flight")
         yield client
 
 
