@@ -95,6 +95,7 @@ if settings.gpu_pool.enabled:
             image_registry=registry if mirrored else None,
             crds=renders.karpenter_crds.crds,
             device_plugin=renders.device_plugin.objects,
+            dcgm_exporter=renders.dcgm_exporter.objects,
             ready=ready,
         ),
         everywhere,

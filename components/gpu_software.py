@@ -1,10 +1,11 @@
-"""What GPU nodes run besides pods of users: NVIDIA's device plugin, and how it slices GPUs.
+"""What GPU nodes run besides pods of users: NVIDIA's device plugin, how it slices GPUs, metrics.
 
-Pure. The plugin itself comes from its own manifest (manifests/addons/nvidia-device-plugin); here
-are its copies for sliced pools. NVIDIA's chart has one DaemonSet for all nodes, with a helper that
-watches the node's label and restarts the plugin (k8s-device-plugin v0.20.0, config-manager). Our
-nodes have their label from birth and keep it, so a DaemonSet per number of slices does the same
-without rights in the cluster and without a second container.
+Pure. Plugin and exporter come from manifests of their own (manifests/addons/nvidia-device-plugin,
+manifests/addons/dcgm-exporter); here are the plugin's copies for sliced pools. NVIDIA's chart has
+one DaemonSet for all nodes, with a helper that watches the node's label and restarts the plugin
+(k8s-device-plugin v0.20.0, config-manager). Our nodes have their label from birth and keep it, so a
+DaemonSet per number of slices does the same without rights in the cluster and without a second
+container.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import yaml
 
 from components.karpenter_objects import GPU_LABEL, SLICING_LABEL, Object, slicing_config
 from components.node_pools import GPU_RESOURCE, Pool
-from components.settings_node_pools import Taint
 
 _CONFIG_FILE = "config.yaml"
 _CONFIG_FOLDER = "/etc/nvidia-device-plugin"
@@ -31,8 +31,7 @@ def device_plugin(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[Obj
     served = [pool for pool in pools if pool.has_gpus and not pool.bottlerocket]
     if not served:
         return []
-    taints = {taint: None for pool in served for taint in pool.taints}
-    found = [unawaited(_tolerating(obj, taints)) for obj in rendered]
+    found = [unawaited(_tolerating(obj, served)) for obj in rendered]
     plugins = [obj for obj in found if obj["kind"] == "DaemonSet"]
     for slices in sorted({pool.slices for pool in served if pool.sliced}):
         for plugin in plugins:
@@ -41,14 +40,21 @@ def device_plugin(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[Obj
     return found
 
 
-def _tolerating(obj: Object, taints: Iterable[Taint]) -> Object:
-    """A DaemonSet that runs on nodes with these taints too; what it tolerates by itself stays."""
+def metrics_exporter(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[Object]:
+    """DCGM exporter's objects for these pools; empty where none has GPUs."""
+    served = [pool for pool in pools if pool.has_gpus]
+    return [_tolerating(obj, served) for obj in rendered] if served else []
+
+
+def _tolerating(obj: Object, pools: Iterable[Pool]) -> Object:
+    """A DaemonSet that runs on the pools' nodes too; what it tolerates by itself stays."""
     if obj["kind"] != "DaemonSet":
         return obj
     made = deepcopy(obj)
     pod = made["spec"]["template"]["spec"]
     tolerated: list[dict[str, str]] = pod.get("tolerations", [])
     known = {(one.get("key"), one.get("effect")) for one in tolerated}
+    taints = {taint: None for pool in pools for taint in pool.taints}
     more = [
         {"key": taint.key, "operator": "Exists", "effect": taint.effect}
         for taint in taints

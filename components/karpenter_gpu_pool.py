@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import pulumi_kubernetes as k8s
 
 from components import karpenter_chart as chart
 from components.crds import CustomResourceDefinitions
-from components.gpu_software import device_plugin
+from components.gpu_software import device_plugin, metrics_exporter
 from components.karpenter_controller import KarpenterController, KarpenterControllerArgs
 from components.karpenter_interruptions import KarpenterInterruptions, KarpenterInterruptionsArgs
 from components.karpenter_nodes import KarpenterNodes, KarpenterNodesArgs
@@ -45,6 +45,7 @@ class KarpenterGpuPoolArgs:
         image_registry: ``<ECR host>/<prefix>`` that holds chart and images; None: their publishers.
         crds: Karpenter's CRDs as rendered.
         device_plugin: NVIDIA's device plugin as rendered; may hold ``<<registry.host>>``.
+        dcgm_exporter: likewise the exporter of GPU metrics; used where the settings ask for it.
         ready: what pods need: nodes, network, DNS. All of it outlives the pools on destroy.
     """
 
@@ -61,6 +62,7 @@ class KarpenterGpuPoolArgs:
     image_registry: pulumi.Input[str] | None
     crds: Sequence[Mapping[str, Any]]
     device_plugin: Sequence[Mapping[str, Any]]
+    dcgm_exporter: Sequence[Mapping[str, Any]]
     ready: Sequence[pulumi.Resource] = ()
 
 
@@ -130,7 +132,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             ),
             self._here,
         )
-        self._device_plugin()
+        self._gpu_software()
 
         self.node_role_arn = nodes.role_arn
         self.controller_role_arn = controller.role_arn
@@ -181,18 +183,26 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             opts=self._after([crds, *controller.ready, *args.ready]),
         )
 
-    def _device_plugin(self) -> None:
+    def _gpu_software(self) -> None:
+        args = self._args
+        pools = pools_of(args.settings, args.region)
+        self._on_gpu_nodes(
+            "plugin", device_plugin([dict(obj) for obj in args.device_plugin], pools)
+        )
+        if args.settings.gpu_pool.dcgm_exporter:
+            exporter = [dict(obj) for obj in args.dcgm_exporter]
+            self._on_gpu_nodes("exporter", metrics_exporter(exporter, pools))
+
+    def _on_gpu_nodes(self, role: str, objects: Iterable[Mapping[str, Any]]) -> None:
         args = self._args
         late = {} if args.image_registry is None else {"registry.host": args.image_registry}
-        pools = pools_of(args.settings, args.region)
-        plugin = device_plugin([dict(obj) for obj in args.device_plugin], pools)
         made: list[pulumi.Resource] = []
         # What others live in or read comes first; the sort keeps the rest in order.
         early = ("Namespace", "ConfigMap")
-        for obj in sorted(plugin, key=lambda found: (*early, found["kind"]).index(found["kind"])):
+        for obj in sorted(objects, key=lambda found: (*early, found["kind"]).index(found["kind"])):
             resource = register(
                 cast(dict[str, Any], bind(obj, late)),
-                name=f"{self._name}-plugin-{obj['kind'].lower()}-{obj['metadata']['name']}",
+                name=f"{self._name}-{role}-{obj['kind'].lower()}-{obj['metadata']['name']}",
                 opts=self._after([*made, *args.ready]),
             )
             if obj["kind"] in early:

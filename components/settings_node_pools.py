@@ -62,7 +62,7 @@ class GpuPoolSettings(PoolSettings):
     """Karpenter itself, and its GPU pool that grows from zero.
 
     No ``instance_families``: the region's own. ``prices`` None: the price API where Karpenter can
-    call one, else what its release knows.
+    call one, else what its release knows. ``dcgm_exporter``: metrics of every GPU.
     """
 
     enabled: bool = True
@@ -70,6 +70,7 @@ class GpuPoolSettings(PoolSettings):
     ami_alias: t.AmiAlias = "al2023@v20260714"
     karpenter_version: t.KarpenterVersion = "1.14.1"
     prices: Literal["api", "table"] | None = None
+    dcgm_exporter: bool = False
 
     def families(self, region: Region) -> tuple[str, ...]:
         """The instance families the pool may use in that region."""

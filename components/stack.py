@@ -96,6 +96,7 @@ class Renders:
     kubeflow: Rendered
     karpenter_crds: Rendered
     device_plugin: Rendered
+    dcgm_exporter: Rendered
     image_mirror: Rendered
 
     def inventory(self, settings: Settings, registry: str | None) -> dict[str, str]:
@@ -106,7 +107,11 @@ class Renders:
             registry: ``<ECR host>/<prefix>`` of the mirror; None: everything stays at its source.
         """
         region = Region.of(settings.region)
-        parts = [self.kubeflow, *([self.device_plugin] if settings.gpu_pool.enabled else [])]
+        parts = [self.kubeflow]
+        if settings.gpu_pool.enabled:
+            parts.append(self.device_plugin)
+            if settings.gpu_pool.dcgm_exporter:
+                parts.append(self.dcgm_exporter)
         if settings.image_mirror.wanted(region) and settings.image_mirror.in_cluster(region):
             parts.append(self.image_mirror)
         sources = {image.source for part in parts for image in part.images}
@@ -141,6 +146,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             kubeflow=one(settings.release),
             karpenter_crds=one("addons/karpenter-crds"),
             device_plugin=one("addons/nvidia-device-plugin"),
+            dcgm_exporter=one("addons/dcgm-exporter"),
             image_mirror=one("addons/image-mirror"),
         )
     except RenderError as error:

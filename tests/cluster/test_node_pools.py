@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.gpu_software import device_plugin
+from components.gpu_software import device_plugin, metrics_exporter
 from components.karpenter_objects import ec2_node_class, node_pool
 from components.karpenter_pools import overlays_of
 from components.node_pools import pools_of
@@ -67,9 +67,10 @@ def test_every_kind_of_pool_is_accepted_and_a_misspelt_field_is_not(
     assert len(overlays) > 20
     node_pools = [node_pool(pool) for pool in pools]
     plugin = device_plugin(list(rendered("addons/nvidia-device-plugin").objects), pools)
+    exporter = metrics_exporter(list(rendered("addons/dcgm-exporter").objects), pools)
     with new_cluster("node-pools") as made:
         made.crds(rendered("addons/karpenter-crds").crds)
-        made.apply_all([*classes, *overlays, *node_pools, *plugin])
+        made.apply_all([*classes, *overlays, *node_pools, *plugin, *exporter])
         for obj in [*classes, *node_pools]:
             assert made.cluster.read(obj)["spec"].items() >= obj["spec"].items()
         wrong = {**node_pools[0], "spec": {**node_pools[0]["spec"], "wieght": 1}}

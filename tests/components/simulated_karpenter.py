@@ -12,6 +12,7 @@ from components.region import Region
 from components.settings import from_mapping
 from rehearsal.clouds import ACCOUNT
 from tests.harness import Recorded, Registered, run
+from tests.rendering.beijing import rendered
 
 POOL = "gpu-pool"
 ROLE = "aws:iam/role:Role"
@@ -47,6 +48,7 @@ PLUGIN: dict[str, Any] = {
     },
 }
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gpu"}}
+EXPORTER = list(rendered("addons/dcgm-exporter").objects)
 
 
 STEPS: dict[str, object] = {"steps": {"maxCpus": 64, "capacityTypes": ["spot"]}}
@@ -77,6 +79,7 @@ def _program(
                 image_registry=registry,
                 crds=[CRD],
                 device_plugin=[PLUGIN, NAMESPACE] if registry else [],
+                dcgm_exporter=EXPORTER,
                 ready=[pulumi.CustomResource("test:index:Nodes", "nodes")],
             ),
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.gpu_software import device_plugin, unawaited
+from components.gpu_software import device_plugin, metrics_exporter, unawaited
 from components.karpenter_objects import node_pool
 from components.node_pools import Pool
 from components.settings_node_pools import Taint
@@ -16,6 +16,7 @@ from rendering import Object
 from tests.rendering.beijing import rendered
 
 RENDERED = list(rendered("addons/nvidia-device-plugin").objects)
+EXPORTER = list(rendered("addons/dcgm-exporter").objects)
 WHOLE = Pool(families=["g4dn"], max_gpus=8)
 SLICED = Pool(name="shared", families=["g4dn"], max_gpus=2, slices=4)
 BOTTLEROCKET = Pool(name="b", families=["g5"], max_gpus=2, ami_alias="bottlerocket@v1.54.0")
@@ -125,10 +126,26 @@ def test_without_a_node_for_it_there_is_no_plugin(pools: list[Pool]) -> None:
     assert device_plugin(RENDERED, pools) == []
 
 
+TEAM = Pool(name="team", families=["g5"], max_gpus=1, taints=(Taint(key="team", value="a"),))
+
+
+@pytest.mark.parametrize("pool", [WHOLE, SLICED, BOTTLEROCKET, TEAM], ids=lambda pool: pool.name)
+def test_the_metrics_exporter_runs_on_every_gpu_node(pool: Pool) -> None:
+    _, exporter = metrics_exporter(EXPORTER, [WHOLE, SLICED, BOTTLEROCKET, TEAM, CPUS])
+    assert runs_on(exporter, pool)
+    assert not runs_on(exporter, CPUS)
+
+
+@pytest.mark.parametrize("pools", [[CPUS], []])
+def test_without_gpus_there_are_no_metrics_of_them(pools: list[Pool]) -> None:
+    assert metrics_exporter(EXPORTER, pools) == []
+
+
 def test_what_was_rendered_stays_as_it_is() -> None:
-    before = copy.deepcopy(RENDERED)
+    before = copy.deepcopy([RENDERED, EXPORTER])
     device_plugin(RENDERED, [WHOLE, SLICED])
-    assert before == RENDERED
+    metrics_exporter(EXPORTER, [SLICED, TEAM])
+    assert before == [RENDERED, EXPORTER]
 
 
 DAEMON_SET: dict[str, Any] = {

@@ -88,6 +88,18 @@ def test_pools_of_bottlerocket_need_no_device_plugin_of_ours() -> None:
     assert made.none(DAEMON_SET)
 
 
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_gpus_have_metrics_where_the_stack_asks_for_them(region: str, wanted: bool) -> None:
+    made = made_in(region, registry="registry.example", dcgmExporter=wanted)
+    found = [name for name in names(made.all) if name.startswith("exporter-")]
+    asked = ["exporter-daemonset-dcgm-exporter", "exporter-service-dcgm-exporter"]
+    assert sorted(found) == (asked if wanted else [])
+    for name in found:
+        (one,) = [each for each in made.all if each.name == f"{POOL}-{name}"]
+        assert one.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
 def test_prices_from_a_table_reach_karpenter_and_it_asks_nobody_else() -> None:
     made = made_in("cn-north-1", prices="table")
     overlays = {one.inputs["metadata"]["name"]: one for one in made.of(NODE_OVERLAY)}

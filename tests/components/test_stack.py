@@ -141,6 +141,7 @@ RENDERS = Renders(
     kubeflow=rendered("quay.io/b:1", "a:1"),
     karpenter_crds=rendered(),
     device_plugin=rendered("nvcr.io/plugin:1", "a:1"),
+    dcgm_exporter=rendered("nvcr.io/dcgm-exporter:1"),
     image_mirror=rendered("public.ecr.aws/handler:1"),
 )
 WITHOUT_GPU = from_mapping(
@@ -165,6 +166,14 @@ def test_what_runs_the_handlers_pods_is_copied_where_there_are_any(
 ) -> None:
     settings = from_mapping({"region": "cn-north-1", "imageMirror": {"transport": transport}})
     assert ("public.ecr.aws/handler:1" in RENDERS.inventory(settings, None)) is needed
+
+
+@pytest.mark.parametrize(("gpus", "metrics"), [(True, True), (True, False), (False, True)])
+def test_the_metrics_exporter_is_copied_where_it_runs(gpus: bool, metrics: bool) -> None:
+    pool = {"enabled": gpus, "dcgmExporter": metrics}
+    settings = from_mapping({"region": "cn-north-1", "gpuPool": pool})
+    told = RENDERS.inventory(settings, None)
+    assert ("nvcr.io/dcgm-exporter:1" in told) is (gpus and metrics)
 
 
 def test_what_only_the_gpu_pool_needs_is_not_copied_without_it() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components.database_users import USERS
+from components.node_pools import SLICE_RESOURCE
 from rendering import Object
 from tests.rendering.beijing import (
     REGISTRY,
@@ -36,6 +37,23 @@ def test_the_device_plugin_runs_on_gpu_nodes_and_tolerates_their_taint() -> None
     ]
     assert pod["priorityClassName"] == "system-node-critical"
     assert pod["containers"][0]["image"] == f"{REGISTRY}/nvcr.io/nvidia/k8s-device-plugin:v0.20.0"
+
+
+def test_the_metrics_exporter_sees_every_gpu_and_names_the_pod_that_has_it() -> None:
+    service, exporter = rendered("addons/dcgm-exporter").objects
+    pod = exporter["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert "nvidia.com/gpu" not in container["resources"]["requests"]
+    assert container["securityContext"]["capabilities"] == {"add": ["SYS_ADMIN"], "drop": ["ALL"]}
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+    assert variables["DCGM_EXPORTER_KUBERNETES"] == variables["KUBERNETES_VIRTUAL_GPUS"] == "true"
+    assert variables["NVIDIA_RESOURCE_NAMES"] == SLICE_RESOURCE
+    (mount,) = container["volumeMounts"]
+    assert mount["mountPath"] == "/var/lib/kubelet/pod-resources"
+    assert container["image"].startswith(f"{REGISTRY}/nvcr.io/nvidia/k8s/dcgm-exporter:")
+    labels = exporter["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == labels == exporter["spec"]["selector"]["matchLabels"]
 
 
 def database_init() -> Release:
