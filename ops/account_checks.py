@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.account_calls import Session, Unanswered, asking, client, stack_session
 from ops.checks import Finding, Level, Subject
-from ops.gpu_checks import gpu_findings
 from ops.key_checks import mirror_credentials
+from ops.pool_checks import pool_findings
 from webhook.claims import error_code
 
 AccountCheck = Callable[[Subject, Session], Iterator[Finding]]
@@ -76,7 +76,7 @@ def _is_the_stacks(stack: Subject, session: Session) -> Iterator[Finding]:
 
 def _gpu_machines(stack: Subject, session: Session) -> Iterator[Finding]:
     if stack.settings.gpu_pool.enabled:
-        yield from gpu_findings(stack, session)
+        yield from pool_findings(stack, session)
 
 
 CHECKS: tuple[AccountCheck, ...] = (_is_the_stacks, mirror_credentials, _gpu_machines)

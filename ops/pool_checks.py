@@ -5,9 +5,9 @@ Asks EC2 and Service Quotas through the session it is given, and changes nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,7 +19,7 @@ from ops.account_calls import Session, client
 from ops.checks import Finding, Level, Subject
 from webhook.claims import error_code
 
-ABOUT = "GPU machines"
+ABOUT = "node pools"
 
 # Names and codes: service-quotas ListServiceQuotas of `ec2`, as written down in many public
 # repositories (they are the same in every region); all of them count vCPUs.
@@ -29,7 +29,11 @@ _QUOTAS = {
     ("p", "on-demand"): ("L-417A185B", "Running On-Demand P instances"),
     ("p", "spot"): ("L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests"),
     ("p5", "spot"): ("L-C4BD4855", "All P5 Spot Instance Requests"),
+    ("standard", "on-demand"): ("L-1216C47A", "Running On-Demand Standard instances"),
+    ("standard", "spot"): ("L-34B43A08", "All Standard Spot Instance Requests"),
 }
+# The families that these two count, by their full names: A, C, D, H, I, M, R, T and Z.
+_STANDARD = re.compile(r"(im|is|[acdhimrtz])\d.*")
 # One filter takes 200 values (EC2 API reference, Filter); a family has a good dozen of sizes.
 _VALUES = 200
 
@@ -48,8 +52,10 @@ class Machine:
         return self.name.partition(".")[0]
 
 
-def gpu_findings(stack: Subject, session: Session) -> Iterator[Finding]:
-    """Findings about every GPU pool of a stack, in the pools' order.
+def pool_findings(stack: Subject, session: Session) -> Iterator[Finding]:
+    """Findings about every pool of a stack that names families, in the pools' order.
+
+    A pool without GPUs need name none, and then takes what is there of half the catalogue.
 
     Args:
         stack: its settings and region.
@@ -61,7 +67,7 @@ def gpu_findings(stack: Subject, session: Session) -> Iterator[Finding]:
     region = stack.region
     quotas: dict[str, float | None] = {}
     for pool in pools_of(stack.settings, region):
-        if not pool.has_gpus:
+        if not pool.families:
             continue
         try:
             machines = _machines(client(stack, session, "ec2"), pool)
@@ -132,8 +138,8 @@ def _gpu_list(described: dict[str, Any]) -> list[dict[str, Any]]:
 def _fits(pool: Pool, described: dict[str, Any]) -> bool:
     """Whether a type has the GPUs a pool asks for; names as Karpenter writes them (``a10g``)."""
     gpus = _gpu_list(described)
-    if not gpus:
-        return False
+    if not gpus or not pool.has_gpus:
+        return not gpus and not pool.has_gpus
     name = str(gpus[0].get("Name", "")).lower().replace(" ", "-")
     memory = int(gpus[0].get("MemoryInfo", {}).get("SizeInMiB", 0))
     return (
@@ -186,13 +192,16 @@ def _by_quota(
     """The quota each machine is counted in; reservations are in none of these."""
     found: dict[tuple[str, str], list[Machine]] = {}
     for machine in machines:
-        kinds = (machine.family[:2], machine.family[:1])
-        for kind in kinds:
+        for kind in _kinds(machine.family):
             quota = _QUOTAS.get((kind, capacity_type))
             if quota is not None:
                 found.setdefault(quota, []).append(machine)
                 break
     return found
+
+
+def _kinds(family: str) -> tuple[str, ...]:
+    return ("standard",) if _STANDARD.fullmatch(family) else (family[:2], family[:1])
 
 
 def _quota(service_quotas: Any, code: str) -> float:
@@ -203,8 +212,13 @@ def _quota(service_quotas: Any, code: str) -> float:
 def _enough(pool: Pool, code: str, name: str, value: float, machines: list[Machine]) -> Finding:
     """What a quota leaves of a pool's limit, packed as densely as these machines allow."""
     smallest = min(machines, key=lambda machine: machine.vcpus)
-    densest = min(machines, key=lambda m: m.vcpus / m.gpus if m.gpus else inf)
-    wanted = -(-(pool.max_gpus or 0) // densest.gpus) * densest.vcpus
+    if pool.max_gpus is None:
+        wanted = pool.max_cpus or 0
+        need = f"the pool {pool.name} may have {wanted}"
+    else:
+        densest = min(machines, key=lambda machine: machine.vcpus / machine.gpus)
+        wanted = -(-pool.max_gpus // densest.gpus) * densest.vcpus
+        need = f"{pool.max_gpus} GPUs of the pool {pool.name} take {wanted} at least"
     quota = f"the quota {name} ({code}) is {value:g} vCPUs"
     ask = f"ask for {max(wanted, smallest.vcpus)} in Service Quotas"
     if value < smallest.vcpus:
@@ -218,7 +232,6 @@ def _enough(pool: Pool, code: str, name: str, value: float, machines: list[Machi
         return Finding(
             Level.NOTE,
             ABOUT,
-            f"{quota}, and {pool.max_gpus} GPUs of the pool {pool.name} take {wanted} at least: "
-            f"{ask}",
+            f"{quota}, and {need}: {ask}",
         )
     return Finding(Level.GOOD, ABOUT, f"{quota}, enough for the pool {pool.name}")

@@ -13,7 +13,7 @@ from moto import mock_aws
 from components.region import Region
 from components.settings import from_mapping
 from ops.checks import Finding, Level, Subject
-from ops.gpu_checks import gpu_findings
+from ops.pool_checks import pool_findings
 
 REGION = "us-west-2"
 G, G_SPOT, P = "L-DB2E81BA", "L-3819A6DF", "L-417A185B"
@@ -54,7 +54,7 @@ class Session:
 def findings(quotas: dict[str, float] | None = None, **sections: Any) -> list[Finding]:
     settings = from_mapping({"region": REGION, **sections})
     return list(
-        gpu_findings(Subject(settings, Region.of(REGION)), Session(dict(quotas or {G: 768.0})))
+        pool_findings(Subject(settings, Region.of(REGION)), Session(dict(quotas or {G: 768.0})))
     )
 
 
@@ -139,7 +139,7 @@ def test_each_family_and_kind_of_capacity_has_its_quota(
     session = Session(dict.fromkeys(codes, 10000.0))
     pool = {"instanceFamilies": families, "capacityTypes": kinds}
     settings = from_mapping({"region": REGION, "gpuPool": pool})
-    found = list(gpu_findings(Subject(settings, Region.of(REGION)), session))
+    found = list(pool_findings(Subject(settings, Region.of(REGION)), session))
     assert session.asked == codes
     assert told(Level.NOTE, found) == told(Level.PROBLEM, found) == []
 
@@ -150,7 +150,7 @@ def test_a_quota_two_pools_share_is_asked_for_once() -> None:
     settings = from_mapping(
         {"region": REGION, "gpuPool": {"instanceFamilies": ["g4dn"]}, "nodePools": more}
     )
-    found = list(gpu_findings(Subject(settings, Region.of(REGION)), session))
+    found = list(pool_findings(Subject(settings, Region.of(REGION)), session))
     assert session.asked == [G]
     assert [one.sentence.split(" has ")[0] for one in found[::2]] == [
         "the pool gpu",
@@ -158,9 +158,40 @@ def test_a_quota_two_pools_share_is_asked_for_once() -> None:
     ]
 
 
+STEPS = {"maxCpus": 64, "instanceFamilies": ["m5"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "value", "level"),
+    [
+        ("on-demand", "L-1216C47A", 64.0, Level.GOOD),
+        ("on-demand", "L-1216C47A", 63.0, Level.NOTE),
+        ("spot", "L-34B43A08", 64.0, Level.GOOD),
+        ("spot", "L-34B43A08", 1.0, Level.PROBLEM),
+    ],
+)
+def test_a_pool_without_gpus_is_looked_at_likewise(
+    kind: str, code: str, value: float, level: Level
+) -> None:
+    *_, offered, quota = findings(
+        {G: 768.0, code: value},
+        gpuPool={"instanceFamilies": ["g4dn"]},
+        nodePools={"steps": {**STEPS, "capacityTypes": [kind]}},
+    )
+    assert offered.level is Level.GOOD
+    assert offered.sentence.startswith("the pool steps has m5 in us-west-2a")
+    assert quota.level is level
+    assert f"({code}) is {value:g} vCPUs" in quota.sentence
+
+
+def test_a_pool_of_any_family_has_nothing_to_ask_for() -> None:
+    found = findings(gpuPool={"instanceFamilies": ["g4dn"]}, nodePools={"steps": {"maxCpus": 64}})
+    assert [one for one in found if "steps" in one.sentence] == []
+
+
 def test_what_aws_does_not_answer_is_a_note_with_its_short_code() -> None:
     settings = from_mapping({"region": REGION, "gpuPool": {"instanceFamilies": ["g4dn"]}})
-    found = list(gpu_findings(Subject(settings, Region.of(REGION)), Session({})))
+    found = list(pool_findings(Subject(settings, Region.of(REGION)), Session({})))
     (sentence,) = told(Level.NOTE, found)
     assert sentence == (
         "AWS does not answer servicequotas:GetServiceQuota of L-DB2E81BA "
@@ -178,7 +209,7 @@ def test_where_machines_cannot_be_asked_for_nothing_is_made_up() -> None:
             return client
 
     settings = from_mapping({"region": REGION})
-    found = list(gpu_findings(Subject(settings, Region.of(REGION)), Forbidden({})))
+    found = list(pool_findings(Subject(settings, Region.of(REGION)), Forbidden({})))
     assert [one.level for one in found] == [Level.NOTE]
     assert "(UnauthorizedOperation)" in found[0].sentence
 
@@ -187,7 +218,7 @@ def test_where_machines_cannot_be_asked_for_nothing_is_made_up() -> None:
 def test_every_partition_is_asked_in_its_own_region(region: str) -> None:
     # moto knows no offerings there: an account without any machine.
     settings = from_mapping({"region": region})
-    (problem,) = gpu_findings(Subject(settings, Region.of(region)), Session({}))
+    (problem,) = pool_findings(Subject(settings, Region.of(region)), Session({}))
     assert problem.level is Level.PROBLEM
     assert problem.sentence.startswith(f"{region} has no machine for the pool gpu")
 
