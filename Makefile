@@ -39,7 +39,9 @@ test-elasticity: setup  ## from zero to a GPU and back, with the real Karpenter 
 	@tests/packages.sh etcd-server openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.elasticity.programs
-	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/elasticity
+	@rm -rf build/elasticity
+	@$(PYTHON_OF_PROJECT) -m pytest -n 4 --dist worksteal -m "not alone" tests/elasticity
+	@$(PYTHON_OF_PROJECT) -m pytest -n 0 -m alone tests/elasticity
 
 bench: setup  ## the benchmark table, as ratios
 	@$(PYTHON_OF_PROJECT) -m rehearsal bench --stack $(STACK)

@@ -133,5 +133,7 @@ def _commands(made: ControlPlane, stages: Path) -> dict[str, list[str]]:
             as_administrator,
             f"--config={stages}",
             "--manage-all-nodes=true",
+            # Without leases the controllers would take every node for lost after 50 seconds.
+            "--node-lease-duration-seconds=40",
         ],
     }

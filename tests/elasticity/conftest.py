@@ -1,4 +1,4 @@
-"""The control plane, started once; scenarios; the report of them all at the end."""
+"""The control plane, started once per process; scenarios; the report of them all at the end."""
 
 from __future__ import annotations
 
@@ -11,36 +11,24 @@ from rich.console import Console
 
 from tests.cluster.platform import platform
 from tests.cluster.stand_ins import default_account
+from tests.elasticity import report
 from tests.elasticity.cluster import ControlPlane, control_plane
 from tests.elasticity.pools import STACK
 from tests.elasticity.programs import node_class_crd, programs
-from tests.elasticity.report import Report
 from tests.elasticity.scenario import Scenario, scenario
 
 _GROUPS = ("karpenter.sh", "karpenter.k8s.aws", "autoscaling.x-k8s.io")
 _PLUGIN = "nvidia-device-plugin-daemonset"
-_REPORT = pytest.StashKey[Report]()
 
 NewScenario = Callable[..., AbstractContextManager[Scenario]]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_REPORT] = Report()
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    report = config.stash[_REPORT]
-    if report.rows:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    written = report.write()
+    if written:
         terminalreporter.section("simulated nodes, real Karpenter", sep="-")
-        for path in report.write():
+        for path in written:
             terminalreporter.write_line(str(path))
-
-
-@pytest.fixture(scope="session")
-def report(request: pytest.FixtureRequest) -> Report:
-    return request.config.stash[_REPORT]
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,16 @@ def rendered(**changed: Any) -> Object:
     return node_pool(gpu_pool(**changed))
 
 
+def consolidating(pool: Object) -> Object:
+    """The same NodePool with the policy that also moves pods, at any time."""
+    disruption = {
+        **pool["spec"]["disruption"],
+        "consolidationPolicy": "WhenEmptyOrUnderutilized",
+        "budgets": [{"nodes": "100%"}],
+    }
+    return {**pool, "spec": {**pool["spec"], "disruption": disruption}}
+
+
 def on_kwok(pool: Object) -> Object:
     """The same NodePool; only the kind of its node class differs."""
     spec = pool["spec"]

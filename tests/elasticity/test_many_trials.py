@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.elasticity import measuring
+from tests.elasticity import measuring, report
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.conftest import NewScenario
 from tests.elasticity.pools import rendered
-from tests.elasticity.report import Report
 from tests.elasticity.trials import Trial
 
 _CONSOLIDATE_AFTER = 10
@@ -17,9 +16,10 @@ _WASTE = 1.10
 _AGAIN = 1.01
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("count", "max_gpus", "takes"), [(500, 64, 30), (2000, 64, 2)])
 def test_trials_beyond_the_limit_wait_and_then_run(
-    count: int, max_gpus: int, takes: int, new_scenario: NewScenario, report: Report
+    count: int, max_gpus: int, takes: int, new_scenario: NewScenario
 ) -> None:
     trials = [Trial(f"trial-{number}", takes) for number in range(count)]
     pool = rendered(max_gpus=max_gpus, consolidate_after=f"{_CONSOLIDATE_AFTER}s")
@@ -33,6 +33,8 @@ def test_trials_beyond_the_limit_wait_and_then_run(
         # All of the limit is used, and one provisioning round never passes it.
         assert measuring.peak(gpus) == max_gpus
         assert measuring.by_type(made.seen.machines) == {"g4dn.xlarge": max_gpus}
+        hourly = measuring.peak(measuring.cost(made.seen, catalogue()))
+        assert hourly == pytest.approx(max_gpus * catalogue().price("g4dn.xlarge"))
         # No trial was lost, and hardly one lost its machine and ran again.
         assert sum(pod.phase == "Succeeded" for pod in made.seen.pods.values()) == count
         assert len(made.seen.pods) <= count * _AGAIN

@@ -1,13 +1,20 @@
-"""Trials that can't run: they wait, with a reason, and no machine comes or goes for them."""
+"""Trials that can't run: they wait, with a reason, and no machine comes or goes for them.
+
+Karpenter says the reason in an event, ``./kf verify`` in a sentence with the way out.
+"""
 
 from __future__ import annotations
 
+import pytest
+
 from components.node_pools import GPU_TAINT
 from components.settings_node_pools import Taint
-from tests.elasticity import measuring
+from ops.live_cluster import LiveCluster
+from ops.verify import examine
+from tests.elasticity import measuring, report
+from tests.elasticity.cluster import ControlPlane
 from tests.elasticity.conftest import NewScenario
 from tests.elasticity.pools import rendered
-from tests.elasticity.report import Report
 from tests.elasticity.trials import Trial
 
 # A pool for one team: its second taint is one that the API server knows nothing of.
@@ -18,19 +25,24 @@ _REASONS = [
     (
         Trial("sixteen-gpus", 5, amount=16, tolerations=(_OURS,)),
         "no instance type has enough resources",
+        "it asks for 16 GPUs on one node, and the largest machine of",
     ),
-    (Trial("wrong-toleration", 5, tolerations=(_OTHERS,)), "did not tolerate taint"),
+    (
+        Trial("wrong-toleration", 5, tolerations=(_OTHERS,)),
+        "did not tolerate taint",
+        "does not match the taint team=vision:NoSchedule of NodePool gpu",
+    ),
 ]
 
 
 def test_trials_that_cannot_run_say_why_and_move_no_machine(
-    new_scenario: NewScenario, report: Report
+    plane: ControlPlane, new_scenario: NewScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     neighbour = Trial("neighbour", 5, tolerations=(_OURS,))
-    pool = rendered(max_gpus=64, consolidate_after="10s", taints=(GPU_TAINT, _TEAM))
+    pool = rendered(max_gpus=64, consolidate_after="2s", taints=(GPU_TAINT, _TEAM))
     with new_scenario("refused", pool) as made:
-        made.start([trial for trial, _ in _REASONS])
-        for trial, reason in _REASONS:
+        made.start([trial for trial, *_ in _REASONS])
+        for trial, reason, _ in _REASONS:
             made.seen.until(
                 lambda trial=trial, reason=reason: any(
                     told.reason == "FailedScheduling"
@@ -47,8 +59,11 @@ def test_trials_that_cannot_run_say_why_and_move_no_machine(
         made.at_zero(70)
         assert measuring.by_type(made.seen.machines) == {"g4dn.xlarge": 1}
         assert len(made.seen.claims) == 1
-        for trial, _ in _REASONS:
+        monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_file))
+        told = {finding.about: finding.sentence for finding in examine(LiveCluster())}
+        for trial, _, sentence in _REASONS:
             (waiting,) = made.pods_of(trial)
             assert waiting.phase == "Pending"
             assert waiting.bound is None
+            assert sentence in told[f"{made.name}/{waiting.name}"]
         report.add(made)

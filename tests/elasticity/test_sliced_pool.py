@@ -5,15 +5,14 @@ from __future__ import annotations
 from components.karpenter_overlays import slice_overlays
 from components.node_pools import SLICE_RESOURCE, SLICE_TAINT
 from rendering import Object
-from tests.elasticity import measuring
+from tests.elasticity import measuring, report
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.conftest import NewScenario
 from tests.elasticity.pools import gpu_pool, rendered
-from tests.elasticity.report import Report
 from tests.elasticity.trials import Trial
 
 _SLICES = 4
-_SLICED = {"slices": _SLICES, "taints": (SLICE_TAINT,), "consolidate_after": "10s"}
+_SLICED = {"slices": _SLICES, "taints": (SLICE_TAINT,), "consolidate_after": "2s"}
 
 
 def _overlays() -> list[Object]:
@@ -31,7 +30,7 @@ def _overlays() -> list[Object]:
     return [{**made, "spec": {**made["spec"], "requirements": [pool, machines]}}]
 
 
-def test_four_trials_on_one_gpu_are_one_machine(new_scenario: NewScenario, report: Report) -> None:
+def test_four_trials_on_one_gpu_are_one_machine(new_scenario: NewScenario) -> None:
     trials = [
         Trial(f"slice-{number}", 5, resource=SLICE_RESOURCE, millicores=500, mebibytes=2048)
         for number in range(_SLICES)
@@ -46,7 +45,7 @@ def test_four_trials_on_one_gpu_are_one_machine(new_scenario: NewScenario, repor
 
 
 def test_without_the_overlay_a_slice_is_nothing_karpenter_could_bring(
-    new_scenario: NewScenario, report: Report
+    new_scenario: NewScenario,
 ) -> None:
     with new_scenario("sliced-without-overlay", rendered(**_SLICED)) as made:
         made.start([Trial("slice", 5, resource=SLICE_RESOURCE)])

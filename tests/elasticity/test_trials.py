@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.elasticity import measuring
+import pytest
+
+from tests.elasticity import measuring, report
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.conftest import NewScenario
 from tests.elasticity.pools import rendered
-from tests.elasticity.report import Report
 from tests.elasticity.trials import Trial
 
 _CONSOLIDATE_AFTER = 10
@@ -14,7 +15,7 @@ _SLACK_SECONDS = 60
 
 
 def test_a_trial_gets_the_cheapest_machine_that_fits_and_leaves_none(
-    new_scenario: NewScenario, report: Report
+    new_scenario: NewScenario,
 ) -> None:
     trial, known = Trial("trial", 5), catalogue()
     with new_scenario("one-trial", rendered(consolidate_after=f"{_CONSOLIDATE_AFTER}s")) as made:
@@ -34,14 +35,14 @@ def test_a_trial_gets_the_cheapest_machine_that_fits_and_leaves_none(
 
 
 def test_whatever_else_a_trial_asks_for_it_is_the_cheapest_machine_that_has_it(
-    new_scenario: NewScenario, report: Report
+    new_scenario: NewScenario,
 ) -> None:
     trials = [
         Trial("small", 30),
         Trial("much-memory", 20, mebibytes=100_000),
         Trial("four-gpus", 10, amount=4),
     ]
-    pool = rendered(consolidate_after=f"{_CONSOLIDATE_AFTER}s", gpu_counts=())
+    pool = rendered(consolidate_after="2s", gpu_counts=())
     with new_scenario("three-sizes", pool) as made:
         for trial in trials:
             made.start([trial])
@@ -53,9 +54,7 @@ def test_whatever_else_a_trial_asks_for_it_is_the_cheapest_machine_that_has_it(
         report.add(made)
 
 
-def test_twelve_trials_three_at_a_time_reuse_their_machines(
-    new_scenario: NewScenario, report: Report
-) -> None:
+def test_twelve_trials_three_at_a_time_reuse_their_machines(new_scenario: NewScenario) -> None:
     trials = [Trial(f"trial-{number}", 5) for number in range(12)]
     with new_scenario(
         "12-trials-3-parallel", rendered(consolidate_after=f"{_CONSOLIDATE_AFTER}s")
@@ -63,16 +62,19 @@ def test_twelve_trials_three_at_a_time_reuse_their_machines(
         made.run(trials, parallel=3, seconds=60)
         made.at_zero(_CONSOLIDATE_AFTER + _SLACK_SECONDS)
         assert measuring.by_type(made.seen.machines) == {"g4dn.xlarge": 3}
+        hourly = measuring.peak(measuring.cost(made.seen, catalogue()))
+        assert hourly == pytest.approx(3 * catalogue().price("g4dn.xlarge"))
+        assert measuring.last_gone_after(made.seen) <= _CONSOLIDATE_AFTER + _SLACK_SECONDS
         assert len(made.seen.pods) == len(trials)
         report.add(made)
 
 
 def test_trials_that_wait_together_would_share_a_dear_machine_if_they_could(
-    new_scenario: NewScenario, report: Report
+    new_scenario: NewScenario,
 ) -> None:
     """Why the pool takes machines with one GPU (docs/decisions.md)."""
     trials, known = [Trial(f"trial-{number}", 5) for number in range(3)], catalogue()
-    pool = rendered(consolidate_after=f"{_CONSOLIDATE_AFTER}s", gpu_counts=())
+    pool = rendered(consolidate_after="2s", gpu_counts=())
     with new_scenario("3-trials-any-machine", pool) as made:
         made.start(trials)
         made.all_done(len(trials), 60)
