@@ -111,7 +111,7 @@ def helm_values(
             # for up to ten seconds as long as more arrive. GPU machines hold one pod each (see
             # ``node_pools.cheapest_counts``), so that waiting longer packs nothing better.
             "batchIdleDuration": "1s",
-            "batchMaxDuration": "2s",
+            "batchMaxDuration": "1500ms",
             # Said in full, so that a new default of a later chart shows as a difference here.
             "featureGates": {
                 "capacityBuffer": False,

@@ -79,7 +79,7 @@ def test_the_controller_serves_this_cluster_and_its_queue() -> None:
 
 def test_a_burst_of_trials_does_not_wait_for_its_own_end() -> None:
     settings = _values()["settings"]
-    assert (settings["batchIdleDuration"], settings["batchMaxDuration"]) == ("1s", "2s")
+    assert (settings["batchIdleDuration"], settings["batchMaxDuration"]) == ("1s", "1500ms")
 
 
 def test_no_alpha_feature_is_on_unasked() -> None:
