@@ -74,10 +74,10 @@ def _is_the_stacks(stack: Subject, session: Session) -> Iterator[Finding]:
         )
 
 
-def _gpu_machines(stack: Subject, session: Session) -> Iterator[Finding]:
+def _node_pools(stack: Subject, session: Session) -> Iterator[Finding]:
     if stack.settings.gpu_pool.enabled:
         yield from pool_findings(stack, session)
 
 
-CHECKS: tuple[AccountCheck, ...] = (_is_the_stacks, mirror_credentials, _gpu_machines)
+CHECKS: tuple[AccountCheck, ...] = (_is_the_stacks, mirror_credentials, _node_pools)
 """In the order in which they are told; each gets the stack's own session."""

@@ -55,7 +55,7 @@ class Machine:
 def pool_findings(stack: Subject, session: Session) -> Iterator[Finding]:
     """Findings about every pool of a stack that names families, in the pools' order.
 
-    A pool without GPUs need name none, and then takes what is there of half the catalogue.
+    A pool without GPUs may name none, and every region has machines for it.
 
     Args:
         stack: its settings and region.
@@ -138,8 +138,10 @@ def _gpu_list(described: dict[str, Any]) -> list[dict[str, Any]]:
 def _fits(pool: Pool, described: dict[str, Any]) -> bool:
     """Whether a type has the GPUs a pool asks for; names as Karpenter writes them (``a10g``)."""
     gpus = _gpu_list(described)
-    if not gpus or not pool.has_gpus:
-        return not gpus and not pool.has_gpus
+    if pool.has_gpus != bool(gpus):
+        return False
+    if not gpus:
+        return True
     name = str(gpus[0].get("Name", "")).lower().replace(" ", "-")
     memory = int(gpus[0].get("MemoryInfo", {}).get("SizeInMiB", 0))
     return (
