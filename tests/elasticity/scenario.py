@@ -66,6 +66,16 @@ class Scenario:
         )
         return next(pod for pod in self.pods_of(trial) if pod.phase == "Running")
 
+    def moved(self, trial: Trial, first: PodLife, seconds: float = 90) -> None:
+        """Waits for the trial to run in another pod than its first."""
+        self.seen.until(
+            lambda: any(
+                pod.name != first.name and pod.phase == "Running" for pod in self.pods_of(trial)
+            ),
+            seconds,
+            f"{trial.name} is moved",
+        )
+
     def pods_of(self, trial: Trial) -> list[PodLife]:
         return [p for p in list(self.seen.pods.values()) if p.name.startswith(f"{trial.name}-")]
 

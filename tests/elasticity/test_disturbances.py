@@ -80,12 +80,6 @@ def test_consolidation_moves_a_training_only_if_it_may(
             assert measuring.by_type(made.seen.machines) == {"g4dn.12xlarge": 1}
             assert made.seen.saw("DisruptionBlocked", "do-not-disrupt")
         else:
-            made.seen.until(
-                lambda: any(
-                    p.name != first.name and p.phase == "Running" for p in made.pods_of(training)
-                ),
-                90,
-                "the training is moved",
-            )
+            made.moved(training, first)
             assert measuring.by_type(made.seen.machines) == {"g4dn.12xlarge": 1, "g4dn.xlarge": 1}
         report.add(made)

@@ -19,12 +19,6 @@ def test_karpenter_moves_work_to_what_the_table_calls_cheaper(new_scenario: NewS
         training = Trial("training", None)
         made.start([training])
         first = made.running(training)
-        made.seen.until(
-            lambda: any(
-                pod.name != first.name and pod.phase == "Running" for pod in made.pods_of(training)
-            ),
-            90,
-            "the training is moved",
-        )
+        made.moved(training, first)
         assert measuring.by_type(made.seen.machines) == {"g4dn.xlarge": 1, "g5.xlarge": 1}
         report.add(made)
