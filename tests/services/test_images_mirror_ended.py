@@ -45,8 +45,10 @@ def test_a_run_that_is_ended_goes_on_where_it_was(
 
 def ended(images: Images, way: Way, by: signal.Signals) -> tuple[int, str]:
     """Ends ./kf with a signal while four copies hang; returns its exit code and last words."""
+    # A shell makes what it starts in the background deaf to SIGINT, these tests for example.
+    hearing = ["env", "--default-signal=INT"]
     with subprocess.Popen(
-        command_line(images, "--parallel", "4"),
+        [*hearing, *command_line(images, "--parallel", "4")],
         cwd=choice.PROJECT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
