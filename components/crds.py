@@ -30,6 +30,9 @@ from rendering.build import crd_bundle_path, write_crd_bundle
 FIELD_MANAGER = "kubeflow-crds"
 ESTABLISH_SECONDS = 120
 _PARALLEL_REQUESTS = 8
+# What an API server answers while it is busy, or while EKS scales or replaces it: an apply and a
+# read may be sent again.
+_MAY_PASS = frozenset({429, 500, 502, 503, 504})
 
 
 def digest_of(crd: Mapping[str, Any]) -> str:
@@ -101,9 +104,22 @@ def _connect(kubeconfig: str) -> tuple[Any, Any]:
     return client, client.ApiextensionsV1Api(connection)
 
 
+def _may_pass(failure: BaseException) -> bool:
+    return getattr(failure, "status", None) in _MAY_PASS
+
+
 def _apply_one(api: Any, crd: Mapping[str, Any]) -> None:
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+    patiently = Retrying(
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_delay(ESTABLISH_SECONDS),
+        wait=wait_fixed(1),
+        reraise=True,
+    )
     # The server takes a CRD at the version it is written in only, and release 1.5.1 has v1beta1.
-    api.api_client.call_api(
+    patiently(
+        api.api_client.call_api,
         f"/apis/{crd['apiVersion']}/customresourcedefinitions/{crd['metadata']['name']}",
         "PATCH",
         query_params=[("fieldManager", FIELD_MANAGER), ("force", "true")],
@@ -119,7 +135,14 @@ def _apply_one(api: Any, crd: Mapping[str, Any]) -> None:
 
 
 def _await_established(api: Any, name: str) -> None:
-    from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+    from tenacity import (
+        RetryError,
+        Retrying,
+        retry_if_exception,
+        retry_if_result,
+        stop_after_delay,
+        wait_fixed,
+    )
 
     def established() -> bool:
         answer = api.read_custom_resource_definition_status(name, _preload_content=False)
@@ -128,7 +151,7 @@ def _await_established(api: Any, name: str) -> None:
         return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
     until = Retrying(
-        retry=retry_if_result(lambda done: not done),
+        retry=retry_if_result(lambda done: not done) | retry_if_exception(_may_pass),
         stop=stop_after_delay(ESTABLISH_SECONDS),
         wait=wait_fixed(1),
     )

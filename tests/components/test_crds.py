@@ -59,6 +59,7 @@ class FakeApi:
     connections: list[str] = field(default_factory=list[str])
     conditions: list[list[dict[str, str]]] = field(default_factory=list[list[dict[str, str]]])
     delete_status: int = 200
+    failures: list[int] = field(default_factory=list[int])
 
     @property
     def api_client(self) -> FakeApi:
@@ -66,14 +67,20 @@ class FakeApi:
 
     def call_api(self, path: str, method: str, *, body: Any, **options: Any) -> None:
         assert method == "PATCH"
+        self.fail()
         name = body["metadata"]["name"]
         self.applied[name], self.paths[name] = body, path
         self.asked.append(options)
 
     def read_custom_resource_definition_status(self, name: str, **_: Any) -> Any:
         assert name in self.applied
+        self.fail()
         conditions = self.conditions.pop(0) if self.conditions else ESTABLISHED
         return SimpleNamespace(data=json.dumps({"status": {"conditions": conditions}}))
+
+    def fail(self) -> None:
+        if self.failures and (status := self.failures.pop(0)):
+            raise ApiException(status)
 
     def delete_custom_resource_definition(self, name: str) -> None:
         self.deleted.append(name)
@@ -226,15 +233,37 @@ def test_a_crd_is_applied_at_the_version_it_is_written_in(api: FakeApi, version:
     assert api.paths == {"widgets.tiny.example": path}
 
 
-def test_create_waits_until_the_api_server_serves_the_kind(
-    api: FakeApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def at_once(_seconds: float) -> None: ...
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(_seconds: float) -> None: ...
 
-    monkeypatch.setattr("time.sleep", at_once)
+    monkeypatch.setattr("time.sleep", sleep)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_create_waits_until_the_api_server_serves_the_kind(api: FakeApi) -> None:
     api.conditions = [[], [{"type": "Established", "status": "False"}], ESTABLISHED]
     CrdProvider().create(props(WIDGETS))
     assert api.conditions == []
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("calm", [0, 1], ids=["the apply", "the look at it"])
+def test_what_a_busy_api_server_refuses_is_asked_again(
+    api: FakeApi, status: int, calm: int
+) -> None:
+    api.failures = [*[0] * calm, status, status]
+    CrdProvider().create(props(WIDGETS))
+    assert api.failures == []
+    assert api.applied == {"widgets.tiny.example": WIDGETS}
+
+
+@pytest.mark.parametrize("status", [401, 403, 422])
+def test_what_the_api_server_refuses_for_good_is_told_at_once(api: FakeApi, status: int) -> None:
+    api.failures = [status]
+    with pytest.raises(ApiException, match=str(status)):
+        CrdProvider().create(props(WIDGETS))
 
 
 def test_a_crd_that_is_never_established_is_named(
