@@ -110,8 +110,9 @@ def _plot(rows: list[Row], path: Path) -> None:
     figure, axes = pyplot.subplots(len(rows), 1, figsize=(9, 2.2 * len(rows) + 0.8), squeeze=False)
     figure.suptitle(TITLE)
     for axis, row in zip(axes[:, 0], rows, strict=True):
-        for name, steps in row.curves.items():
-            axis.step(*zip(*steps, strict=True), where="post", label=name)
+        # Dashed, the second of two equal curves leaves the first one to be seen.
+        for line, (name, steps) in zip(("-", "-", "--"), row.curves.items(), strict=True):
+            axis.step(*zip(*steps, strict=True), line, where="post", label=name)
         axis.set_title(row.cells[0], loc="left", fontsize="medium")
         axis.set_xlabel("seconds")
         axis.set_xlim(0, max(steps[-1][0] for steps in row.curves.values()))
