@@ -108,17 +108,21 @@ def _may_pass(failure: BaseException) -> bool:
     return getattr(failure, "status", None) in _MAY_PASS
 
 
-def _apply_one(api: Any, crd: Mapping[str, Any]) -> None:
+def _patiently() -> Any:
+    """Asks again once a second, for as long as a CRD may take, after what may pass."""
     from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-    patiently = Retrying(
+    return Retrying(
         retry=retry_if_exception(_may_pass),
         stop=stop_after_delay(ESTABLISH_SECONDS),
         wait=wait_fixed(1),
         reraise=True,
     )
+
+
+def _apply_one(api: Any, crd: Mapping[str, Any]) -> None:
     # The server takes a CRD at the version it is written in only, and release 1.5.1 has v1beta1.
-    patiently(
+    _patiently()(
         api.api_client.call_api,
         f"/apis/{crd['apiVersion']}/customresourcedefinitions/{crd['metadata']['name']}",
         "PATCH",
@@ -135,14 +139,7 @@ def _apply_one(api: Any, crd: Mapping[str, Any]) -> None:
 
 
 def _await_established(api: Any, name: str) -> None:
-    from tenacity import (
-        RetryError,
-        Retrying,
-        retry_if_exception,
-        retry_if_result,
-        stop_after_delay,
-        wait_fixed,
-    )
+    from tenacity import RetryError, retry_if_result
 
     def established() -> bool:
         answer = api.read_custom_resource_definition_status(name, _preload_content=False)
@@ -150,11 +147,8 @@ def _await_established(api: Any, name: str) -> None:
         conditions = status.get("conditions") or []
         return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
-    until = Retrying(
-        retry=retry_if_result(lambda done: not done) | retry_if_exception(_may_pass),
-        stop=stop_after_delay(ESTABLISH_SECONDS),
-        wait=wait_fixed(1),
-    )
+    asks = _patiently()
+    until = asks.copy(retry=asks.retry | retry_if_result(lambda done: not done), reraise=False)
     try:
         until(established)
     except RetryError as failure:
