@@ -73,6 +73,13 @@ def test_secrets_are_masked_and_the_code_of_dynamic_resources_is_left_out() -> N
     assert row["inputs"] == {"kind": "Secret", "data": "[secret]"}
 
 
+def test_a_file_of_the_project_is_named_by_its_path_inside_it() -> None:
+    asset = {"code": {"path": str(plan.PROJECT / "webhook" / "mirror.py")}}
+    planned = Planned("u::p::t::n", "t", "n", "", (), "", True, wire.to_struct(asset))
+    (row,) = json.loads(plan.plan_json([planned]))
+    assert row["inputs"] == {"code": {"path": "webhook/mirror.py"}}
+
+
 def test_the_diagram_counts_what_each_component_makes_and_needs() -> None:
     assert counts(EVERYTHING) == {
         "Backend": {"AWS": 2},
