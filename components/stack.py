@@ -15,7 +15,7 @@ from components.karpenter_chart import artifacts
 from components.kubeflow_rds_s3_backend import KubeflowRdsS3Backend
 from components.region import Region
 from components.settings import Settings, SettingsError, load
-from rendering import Rendered, RenderError, render
+from rendering import Rendered, RenderError, render, require_sources
 from webhook.reference import parse
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -142,6 +142,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
         )
 
     try:
+        require_sources(_ROOT / "manifests" / settings.release, settings.bundles_path)
         return Renders(
             kubeflow=one(settings.release),
             karpenter_crds=one("addons/karpenter-crds"),

@@ -8,18 +8,21 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from components.settings import Settings
 from ops import VERSION, choice
 from ops.failures import Refused, messages, told
 from rendering import packing
 from rendering.bundle import SUFFIX, Contents
 from rendering.cache import file_sha256
 
+DEFAULT_RELEASE = str(Settings.model_fields["release"].default)
+
 app = typer.Typer(no_args_is_help=True, help="Sources without GitHub.")
 
 
 @app.command()
 def create(
-    release: Annotated[str, typer.Option(help="A folder under manifests/.")],
+    release: Annotated[str, typer.Option(help="A folder under manifests/.")] = DEFAULT_RELEASE,
     out: Annotated[
         Path | None, typer.Option(help="Default: bundles/<release>.bundle.tar, where kf looks.")
     ] = None,
@@ -52,16 +55,15 @@ def verify(
 
 
 def _tell(path: Path, contents: Contents) -> None:
-    table = Table("source", "repository", "ref", "commit", "sha256", "made local")
+    table = Table("source", "repository", "ref", "commit", "digest", "made local")
     for packed in contents.sources:
-        local = [f"{remote.repository} {remote.ref}" for remote in packed.remotes]
         table.add_row(
             packed.name,
-            packed.repository or "",
-            packed.ref or "",
-            (packed.commit or "")[:12],
-            packed.sha256[:12],
-            "\n".join(local),
+            packed.repository,
+            packed.ref,
+            packed.commit[:12],
+            packed.digest[:12],
+            "\n".join(packed.made_local),
         )
     messages.print(table)
     megabytes = path.stat().st_size / 1e6

@@ -18,7 +18,7 @@ from components.settings_sentences import listed
 from ops import inventories
 from rendering import RenderError, sources
 from rendering import lock as locks
-from rendering.packing import needed_folders, needed_sources
+from rendering.needs import sources_of_stack
 
 
 class Level(StrEnum):
@@ -71,14 +71,14 @@ def _kubernetes(stack: Subject) -> Iterator[Finding]:
 def _sources(stack: Subject) -> Iterator[Finding]:
     settings = stack.settings
     folder = MANIFESTS / settings.release
-    wanted = needed_sources(needed_folders(folder, MANIFESTS).items())
-    for name, source in wanted.items():
+    wanted = sources_of_stack(folder, MANIFESTS)
+    for source in wanted.values():
         try:
             unpacked = sources.obtain(source, MANIFESTS.parent, settings.bundles_path)
         except RenderError as unavailable:
             yield Finding(Level.PROBLEM, "sources", str(unavailable))
         else:
-            yield Finding(Level.GOOD, "sources", f"{name} is here, {unpacked.identity[:19]}")
+            yield Finding(Level.GOOD, "sources", f"{source} is here, {unpacked.digest[:12]}")
 
 
 def _images(stack: Subject) -> Iterator[Finding]:

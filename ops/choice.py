@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.settings import MANIFESTS, Settings, from_stack_file
 from ops.failures import Refused
-from rendering import packing, sources
+from rendering import needs, packing, sources
 from rendering.release import stand_alone
 
 PROJECT = MANIFESTS.parent
@@ -64,8 +64,7 @@ def use_bundle(path: Path | None, folder: Path) -> None:
 
 def wanted_by(folder: Path) -> dict[str, sources.Source]:
     """The sources that the bundle of a release must hold."""
-    releases = packing.needed_folders(folder, _manifests_of(folder))
-    return packing.needed_sources(releases.items())
+    return needs.sources_of_stack(folder, _manifests_of(folder))
 
 
 def _manifests_of(folder: Path) -> Path:

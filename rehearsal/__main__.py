@@ -13,7 +13,6 @@ from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 import rendering
 from components.region import Region
@@ -26,8 +25,9 @@ from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
-from rehearsal.sources import absent_sources
+from rehearsal.sources import incomplete, incomplete_fails, missing_of_stack
 from rendering.cache import cache_folder
+from rendering.release import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 BAD_INPUT, ENGINE_FAILED = 2, 1
@@ -112,9 +112,13 @@ def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) 
     clock = _Clock()
     with _sentences():
         settings = from_stack_file(_stack_file(stack))
+        console.print(f"[bold]{verb} of {stack} on simulated clouds[/]")
+        _show_rendering()
         with clock.step("sources"):
-            absent = absent_sources(ROOT / "manifests", settings.release, settings.bundles_path)
-        console.print(f"[bold]{verb} of {stack} on simulated clouds[/]{_without(absent)}")
+            missing = missing_of_stack(ROOT / "manifests", settings.release, settings.bundles_path)
+        if missing and incomplete_fails():
+            _fail([incomplete(missing)], BAD_INPUT)
+        _tell(missing)
         with clock.step("tools"):
             engine = _tools()
         with rendering.absent_sources_allowed():
@@ -130,15 +134,14 @@ def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) 
     console.print()
     console.print(report.times_table(clock.times, engine))
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
-    console.print(
-        f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}{_without(absent)}"
-    )
+    console.print(f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}")
+    _tell(missing)
 
 
-def _without(absent: Mapping[str, str]) -> str:
-    """What the first and the last line say when something could not be rendered."""
-    parts = [f"; [yellow]WITHOUT {escape(name)}[/]: {escape(why)}" for name, why in absent.items()]
-    return "".join(parts)
+def _tell(missing: Sequence[Source]) -> None:
+    """At the start and at the end, when something could not be rendered."""
+    if missing:
+        console.print(incomplete(missing), markup=False, style="yellow")
 
 
 def _stack_file(stack: str) -> Path:
@@ -155,9 +158,12 @@ def _rehearsal(stack: str, settings: Settings, engine: tools.Tool) -> Rehearsal:
     )
 
 
-def _tools() -> tools.Tool:
+def _show_rendering() -> None:
     logging.getLogger("rendering").addHandler(_Lines())
     logging.getLogger("rendering").setLevel(logging.INFO)
+
+
+def _tools() -> tools.Tool:
     tools.kustomize(_say)
     return tools.pulumi(_say)
 

@@ -6,12 +6,12 @@ Pure functions over files and dictionaries: no Pulumi, no AWS, no cluster. ``ren
 from __future__ import annotations
 
 from rendering.build import (
-    Absent,
     Rendered,
     absent_sources_allowed,
     crd_bundle_path,
     journal,
     render,
+    require_sources,
     write_crd_bundle,
 )
 from rendering.images import ImageUse
@@ -24,7 +24,6 @@ from rendering.release import Release, ReleaseInvalid
 from rendering.sources import SourceRejected, SourcesUnavailable
 
 __all__ = [
-    "Absent",
     "DuplicateObject",
     "ImageUse",
     "KustomizeFailed",
@@ -45,6 +44,7 @@ __all__ = [
     "find_leaks",
     "journal",
     "render",
+    "require_sources",
     "runtime_fields",
     "write_crd_bundle",
 ]

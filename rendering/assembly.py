@@ -51,7 +51,7 @@ class Assembly:
         """What tells this assembly from every other, as JSON values."""
         return {
             "folders": {str(part): folder_digest(self.project / part) for part in self.parts},
-            "sources": {name: source.identity for name, source in self.obtained.items()},
+            "sources": {name: source.digest for name, source in self.obtained.items()},
             "kustomize": self.tool.version,
         }
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 from rendering import cache, images, inventory, leaks, normalise, order, sources, waiting
 from rendering.assembly import assemble
 from rendering.images import ImageUse
+from rendering.needs import missing_sources, sources_of_stack
 from rendering.objects import Object, ObjectKey
-from rendering.release import Release, load
+from rendering.release import Release
 
 log = logging.getLogger(__name__)
 
@@ -35,33 +36,39 @@ class Rendered:
     digest: str
 
 
-@dataclass
-class Absent:
-    """What could not be rendered for want of sources."""
-
-    reasons: dict[str, str] = field(default_factory=dict[str, str])
-    """Release name -> the sentence that says how to get its sources."""
-
-
 journal: list[Rendered] = []
 """Every distinct render of this process, in the order they were asked for."""
 
 # Not a context variable: Pulumi runs a program in threads of its own.
-_allowed: list[Absent] = []
+_allowed: list[object] = []
 
 
 @contextmanager
-def absent_sources_allowed() -> Generator[Absent]:
-    """Within, a release without sources renders as empty, and the yielded object remembers it.
+def absent_sources_allowed() -> Generator[None]:
+    """Within, a release without sources renders as empty.
 
     Only for rehearsal: a real deployment must never leave Kubeflow out because a download failed.
     """
-    absent = Absent()
-    _allowed.append(absent)
+    _allowed.append(mark := object())
     try:
-        yield absent
+        yield
     finally:
-        _allowed.remove(absent)
+        _allowed.remove(mark)
+
+
+def require_sources(folder: Path, bundles: Path | None = None) -> None:
+    """Gets every source that a stack of the release in ``folder`` renders.
+
+    Raises:
+        SourcesUnavailable: no way leads to some; it names all of them.
+        SourceRejected: a source is there but is a different one.
+    """
+    if _allowed:
+        return
+    manifests = folder.parent
+    wanted = sources_of_stack(folder, manifests)
+    if missing := missing_sources(wanted.values(), manifests.parent, bundles):
+        raise sources.SourcesUnavailable(missing)
 
 
 def render(
@@ -91,10 +98,9 @@ def render(
     """
     try:
         assembly = assemble(folder, bundles)
-    except sources.SourcesUnavailable as error:
+    except sources.SourcesUnavailable:
         if not _allowed:
             raise
-        _allowed[-1].reasons[load(folder).name] = str(error)
         return Rendered((), (), MappingProxyType({}), frozenset(), (), digest="")
     release, tool = assembly.release, assembly.tool
     asked: dict[str, Any] = {

@@ -7,7 +7,6 @@ itself finds damage; that it is the right one is decided by release.yaml, in ``s
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import shutil
@@ -20,8 +19,8 @@ from typing import IO, Annotated, Literal
 from pydantic import StringConstraints, ValidationError
 
 from rendering.cache import file_sha256
-from rendering.checkout import SourceRejected
-from rendering.release import Commit, Name, Remote, Sha256, Strict
+from rendering.release import Commit, Name, Sha256, Strict
+from rendering.source_files import SourceRejected, member
 
 SUFFIX = ".bundle.tar"
 MANIFEST = "bundle.json"
@@ -33,19 +32,20 @@ class Packed(Strict):
     name: Name
     file: Annotated[str, StringConstraints(pattern=r"^sources/[\w.-]+\.tar\.gz$")]
     sha256: Sha256
-    identity: str
-    """``sha256:...`` for an archive as published, ``git:...`` for one made of a clone."""
-    repository: str | None = None
-    ref: str | None = None
-    commit: Commit | None = None
-    remotes: tuple[Remote, ...] = ()
-    """Bases of other repositories that are local in it."""
+    """Of the archive."""
+    digest: Sha256
+    """Of the files in it."""
+    repository: str
+    ref: str
+    commit: Commit
+    made_local: tuple[str, ...] = ()
+    """Other repositories whose files it has too, each with its ref."""
 
 
 class Contents(Strict):
     """``bundle.json``."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     release: str
     created_by: str
     sources: tuple[Packed, ...]
@@ -71,25 +71,6 @@ def write(path: Path, contents: Contents, files: Mapping[str, Path]) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def archive(folder: Path, top: str, target: Path) -> None:
-    """Packs a folder under one top folder: sorted, without times, owners and umasks."""
-    with (
-        target.open("wb") as stream,
-        # No file name and no time in gzip's header either.
-        gzip.GzipFile(filename="", fileobj=stream, mode="wb", mtime=0) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for path in sorted(folder.rglob("*")):
-            name = f"{top}/{path.relative_to(folder).as_posix()}"
-            if path.is_symlink():
-                link = _member(name, 0)
-                link.type, link.linkname = tarfile.SYMTYPE, path.readlink().as_posix()
-                tar.addfile(link)
-            elif path.is_file():
-                with path.open("rb") as content:
-                    _add(tar, name, content, path.stat().st_size)
 
 
 def read(path: Path) -> Contents:
@@ -158,10 +139,4 @@ def _contents(path: Path, tar: tarfile.TarFile) -> Contents:
 
 
 def _add(tar: tarfile.TarFile, name: str, stream: IO[bytes], size: int) -> None:
-    tar.addfile(_member(name, size), stream)
-
-
-def _member(name: str, size: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.size, member.mtime, member.mode = size, 0, 0o644
-    return member
+    tar.addfile(member(name, size), stream)

@@ -1,52 +1,41 @@
-"""A source from git: cloned at its commit, and made self-contained.
+"""A source from git: the files of a repository at a commit, made self-contained.
 
 Upstream kustomizations name bases of other repositories by URL, and kustomize would fetch them
 while it renders, unverified. ``remotes`` in release.yaml names each with its commit: they are
-cloned through the same prefix, laid into ``remote/`` of the clone, and the lines that named URLs
+fetched through the same prefix, laid into ``remote/`` of the clone, and the lines that named URLs
 name those folders instead. Nothing else of the clone changes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from rendering import kustomize
-from rendering.cache import canonical_json, file_sha256, sha256_of
+from rendering.cache import canonical_json
 from rendering.objects import RenderError
 from rendering.release import Remote, Source, VersionRange
+from rendering.source_files import SourceRejected, files_digest, take
 
 GIT_PREFIX = "KUBEFLOW_GIT_PREFIX"
 """Environment: what stands before ``owner/name`` of a repository; for mirrors of GitHub."""
 
-FORMAT = 1
-"""Part of every identity: grows when the same repositories become other files."""
-
 _ANSWER_SECONDS = 10
-_CLONE_SECONDS = 600
-
-
-class SourceRejected(RenderError):
-    """An archive or a clone is not what ``release.yaml`` says it is."""
+_FETCH_SECONDS = 600
+_SLOW_NO_SECONDS = 3
 
 
 class CloneFailed(RenderError):
     """A repository is out of reach; the message is the end of a sentence."""
-
-
-def identity(source: Source) -> str:
-    """``git:...``: names the files that a clone of this source becomes."""
-    made_of = source.model_dump(include={"commit", "remotes"}, mode="json")
-    return f"git:{sha256_of(canonical_json({**made_of, 'format': FORMAT}))}"
 
 
 def prefix() -> str:
@@ -54,56 +43,83 @@ def prefix() -> str:
     return os.environ.get(GIT_PREFIX, "https://github.com/").rstrip("/") + "/"
 
 
+_unanswered: set[str] = set()
+"""Repositories, and prefixes of hosts, that did not answer: none is asked twice in a process."""
+
+
 def answers(repository: str) -> bool:
-    """Does the git host know the repository, within ten seconds?"""
-    url = prefix() + repository
-    return _git(["ls-remote", "--exit-code", url, "HEAD"], Path.cwd(), _ANSWER_SECONDS) is not None
+    """Is the repository to be had from the git host? Found out within ten seconds."""
+    host, url = prefix(), prefix() + repository
+    if {host, url} & _unanswered:
+        return False
+    started = time.monotonic()
+    if _git(["ls-remote", "--exit-code", url, "HEAD"], Path.cwd(), _ANSWER_SECONDS) is not None:
+        return True
+    # A host that is cut off takes its time with each of its repositories.
+    _unanswered.add(host if time.monotonic() - started > _SLOW_NO_SECONDS else url)
+    return False
 
 
 def check_out(source: Source, target: Path) -> None:
-    """Makes ``target`` a self-contained clone of the source.
+    """Lays the files of a source into ``target``, with its remote bases as folders of their own.
+
+    A repository whose files are the ones that release.yaml names is taken whatever its commit is: a
+    mirror can be made of an archive. Any other one must have the commit.
 
     Raises:
-        CloneFailed: a repository can't be cloned.
+        CloneFailed: a repository can't be fetched.
         SourceRejected: a ref is another commit, or a remote lacks what is named.
         KustomizeMissing, KustomizeFailed: a release asset can't be built.
     """
-    if not (source.repository and source.ref and source.commit):
-        raise CloneFailed("it is in no git repository")
-    _clone(source.repository, source.ref, source.commit, target)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".clone.") as temporary:
+        clone = Path(temporary) / "clone"
+        commit = _fetch(source, source.paths, clone)
+        take(clone, source.paths, target)
+    if files_digest(target) in source.digests:
+        return
+    _require_commit(source, commit)
     for remote in source.remotes:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".remote.") as temporary:
             clone = Path(temporary) / "clone"
-            _clone(remote.repository, remote.ref, remote.commit, clone)
+            _require_commit(remote, _fetch(remote, (remote.folder,), clone))
             _lay_in(remote, clone, target / _home(remote))
-    for file in kustomize.kustomizations(target):
+    for file in kustomize.kustomizations(target) if source.remotes else ():
         _name_local_bases(source, target, file)
 
 
-def files_digest(folder: Path) -> str:
-    """sha256 over the names and contents of every file of a folder; a link counts by its target."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            digest.update(f"link {name} {path.readlink().as_posix()}\n".encode())
-        elif path.is_file():
-            digest.update(f"file {name} {file_sha256(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _clone(repository: str, ref: str, commit: str, target: Path) -> None:
-    url = prefix() + repository
-    clone = ["clone", "--quiet", "--depth", "1", "--config", "core.autocrlf=false"]
-    if _git([*clone, "--branch", ref, url, str(target)], target.parent, _CLONE_SECONDS) is None:
-        raise CloneFailed(f"{url} could not be cloned at {ref}")
-    found = (_git(["rev-parse", "HEAD"], target, _ANSWER_SECONDS) or "").strip()
-    if found != commit:
-        raise SourceRejected(
-            f"{url} has the commit {found} at {ref}, but release.yaml names {commit}; the tag was "
-            "moved, or the mirror is another repository"
-        )
+def _fetch(wanted: Source | Remote, paths: Sequence[str], target: Path) -> str:
+    """Lays the repository's files at the ref, ``paths`` at least, into ``target``; its commit."""
+    url = prefix() + wanted.repository
+    target.mkdir()
+    _git(["init", "--quiet"], target, _ANSWER_SECONDS)
+    _git(["config", "core.autocrlf", "false"], target, _ANSWER_SECONDS)
+    _git(["remote", "add", "origin", url], target, _ANSWER_SECONDS)
+    fetch = ["fetch", "--quiet", "--depth", "1", "--no-tags"]
+    if paths:
+        # Of a large repository only what is needed: a host that cannot filter gives everything.
+        fetch.append("--filter=blob:none")
+        named = [f"/{path}" for path in paths]
+        _git(["sparse-checkout", "set", "--no-cone", *named], target, _ANSWER_SECONDS)
+    # A ref that is a commit, or that a mirror lacks, is asked for by the commit.
+    for name in (wanted.ref, wanted.commit):
+        if _git([*fetch, "origin", name], target, _FETCH_SECONDS) is not None:
+            break
+    else:
+        raise CloneFailed(f"{url} could not be fetched at {wanted.ref}")
+    if _git(["checkout", "--quiet", "FETCH_HEAD"], target, _FETCH_SECONDS) is None:
+        raise CloneFailed(f"{url} could not be checked out at {wanted.ref}")
+    commit = (_git(["rev-parse", "HEAD"], target, _ANSWER_SECONDS) or "").strip()
     shutil.rmtree(target / ".git")
+    return commit
+
+
+def _require_commit(wanted: Source | Remote, commit: str) -> None:
+    if commit != wanted.commit:
+        raise SourceRejected(
+            f"{prefix()}{wanted.repository} has the commit {commit} at {wanted.ref}, but "
+            f"release.yaml names {wanted.commit}; the tag was moved, or the mirror is another "
+            "repository"
+        )
 
 
 def _home(remote: Remote) -> Path:

@@ -88,35 +88,37 @@ class Remote(Strict):
 
 
 class Source(Strict):
-    """An upstream repository at a ref, as a verified archive or a verified commit."""
+    """Files of an upstream repository at a ref; their digest decides, whichever way they come.
+
+    An archive of them is called ``<name>-<ref>.tar.gz`` and has one top folder.
+    """
 
     name: Name
-    repository: Repository | None = None
-    ref: GitRef | None = None
-    commit: Commit | None = None
-    bundle: Annotated[str, StringConstraints(pattern=r"^[\w.-]+\.tar\.gz$")] | None = None
-    """File name of its archive."""
-    sha256: Sha256 | None = None
-    """Of its archive."""
+    repository: Repository
+    ref: GitRef
+    commit: Commit
+    paths: tuple[Inside, ...] = ()
+    """The files and folders that are used; empty: all of the repository."""
+    digest: Sha256
+    """``source_files.files_digest`` of ``paths``."""
+    checkout: Sha256 | None = None
+    """The same of a clone with its remotes, where the archive is less than the repository."""
     remotes: tuple[Remote, ...] = ()
     """What a clone lacks: the archive holds these already."""
     mounts: dict[Inside, Name] = Field(default_factory=dict[str, str])
     """Folder inside it that it expects and does not hold -> the source that belongs there."""
-    checkout: Sha256 | None = None
-    """``checkout.files_digest`` of a clone with its remotes; holds for a bundle made of git too."""
-
-    @model_validator(mode="after")
-    def _has_a_way(self) -> Source:
-        if (self.bundle is None) != (self.sha256 is None):
-            raise ValueError("an archive is named by bundle and sha256: give both or neither")
-        if self.bundle is None and not self.in_git:
-            raise ValueError("give bundle and sha256, or repository, ref and commit, or all")
-        return self
 
     @property
-    def in_git(self) -> bool:
-        """Can it be cloned?"""
-        return bool(self.repository and self.ref and self.commit)
+    def digests(self) -> tuple[str, ...]:
+        """Every digest its files may have."""
+        return (self.digest,) if self.checkout is None else (self.digest, self.checkout)
+
+    @property
+    def archive(self) -> str:
+        return f"{self.name}-{self.ref}.tar.gz"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.ref}"
 
 
 class CopiedFiles(Strict):

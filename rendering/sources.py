@@ -1,27 +1,27 @@
 """Upstream sources: found, verified, unpacked once.
 
 Ways, in this order: what the caller gives, ``KUBEFLOW_BUNDLES`` (folders, archives or bundles,
-separated like ``PATH``), the cache, ``bundles`` in the project, ``../shared/upstream``, git. An
-archive must have the sha256 that ``release.yaml`` names, a clone its commit; nothing else is used.
+separated like ``PATH``), the cache, ``bundles`` in the project, ``../shared/upstream``, git. Files
+must have a digest that ``release.yaml`` names, whichever way they come; nothing else is used.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tarfile
 import tempfile
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rendering import bundle, checkout
-from rendering.cache import cache_folder, file_sha256
-from rendering.checkout import GIT_PREFIX, CloneFailed, SourceRejected
+from rendering.cache import cache_folder
+from rendering.checkout import GIT_PREFIX, CloneFailed
 from rendering.objects import RenderError
 from rendering.release import Source
+from rendering.source_files import SourceRejected, files_digest, unpack
 
 __all__ = ["GIT_PREFIX", "SourceRejected", "SourcesUnavailable", "Unpacked", "obtain"]
 
@@ -31,7 +31,20 @@ BUNDLES = "KUBEFLOW_BUNDLES"
 
 
 class SourcesUnavailable(RenderError):
-    """None of the ways leads to a source; the message names them."""
+    """None of the ways leads to some sources; one line names each, and the way out.
+
+    Attributes:
+        missing: the sources.
+    """
+
+    def __init__(self, missing: Sequence[Source], reason: str = "") -> None:
+        self.missing = tuple(missing)
+        why = reason or f"{checkout.prefix()} does not serve them"
+        super().__init__(
+            f"without {', '.join(map(str, missing))}: {why} and no bundle here has them; way out: "
+            f"a git mirror in {GIT_PREFIX}, or the file that `./kf bundle create` makes on a "
+            f"connected machine in ./bundles or what {BUNDLES} names"
+        )
 
 
 @dataclass(frozen=True)
@@ -39,12 +52,85 @@ class Unpacked:
     """A verified source on this disk."""
 
     folder: Path
-    identity: str
-    """``sha256:...`` of the archive or ``git:...`` of the clone with its remotes."""
+    digest: str
+    """Of its files."""
+
+
+def obtain(source: Source, project: Path, bundles: Path | None = None) -> Unpacked:
+    """Finds, verifies and unpacks a source.
+
+    Args:
+        source: as release.yaml describes it.
+        project: the folder beside which ``shared`` is looked for, and in which ``bundles`` is.
+        bundles: a folder of archives and bundles, or one of them; before all other ways.
+
+    Raises:
+        SourcesUnavailable: no way leads to it.
+        SourceRejected: an archive or clone is there but is a different one.
+    """
+    found = _named(source, bundles) or _cached(source) or _beside(source, project)
+    return found or _fetched(source)
+
+
+def check(path: Path, source: Source) -> None:
+    """Verifies what a bundle or an archive holds of a source as if it were used, without the cache.
+
+    Raises:
+        SourceRejected: it is not what release.yaml names.
+    """
+    archive = _archive_at(path, source)
+    if archive is None:
+        raise SourceRejected(f"{path} does not hold {source}")
+    with _unpacked(archive, source):
+        pass
+
+
+# -- the cache ------------------------------------------------------------------------------------
+
+
+def _home(source: Source, digest: str) -> Path:
+    return cache_folder("sources") / f"{source.name}-{digest[:20]}"
+
+
+def _cached(source: Source) -> Unpacked | None:
+    kept = (Unpacked(_home(source, digest), digest) for digest in source.digests)
+    return next((each for each in kept if each.folder.is_dir()), None)
+
+
+def _keep(folder: Path, source: Source, digest: str) -> Unpacked:
+    """Moves verified files into the cache in one step; of two processes that race, one wins."""
+    home = _home(source, digest)
+    try:
+        folder.replace(home)
+    except OSError:
+        if not home.is_dir():
+            raise
+    return Unpacked(home, digest)
+
+
+@contextmanager
+def _empty(source: Source) -> Generator[Path]:
+    """A folder that is not there yet, on the cache's own disk."""
+    root = cache_folder("sources")
+    with tempfile.TemporaryDirectory(dir=root, prefix=f".{source.name}.") as temporary:
+        yield Path(temporary) / "files"
+
+
+def _verified(folder: Path, source: Source, where: str) -> str:
+    found = files_digest(folder)
+    if found not in source.digests:
+        raise SourceRejected(
+            f"{where} is damaged or of another version: its files of {source} have the digest "
+            f"{found}, but release.yaml names {' or '.join(source.digests)}; replace it"
+        )
+    return found
+
+
+# -- archives and bundles -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Archive:
+class _Archive:
     """An archive of a source: a file of its own, or a member of a bundle."""
 
     path: Path
@@ -61,225 +147,88 @@ class Archive:
             bundle.extract(self.path, self.packed, target)
             yield target
 
-    def of_git(self, source: Source) -> bool:
-        """Was it made of a clone?"""
-        return self.packed is not None and self.packed.identity == checkout.identity(source)
+
+@contextmanager
+def _unpacked(archive: _Archive, source: Source) -> Generator[tuple[Path, str]]:
+    """The verified files of an archive in a temporary folder, and their digest."""
+    with archive.file() as file, _empty(source) as folder:
+        unpack(file, source.paths, folder, str(archive.path))
+        yield folder, _verified(folder, source, str(archive.path))
 
 
-def obtain(source: Source, project: Path, bundles: Path | None = None) -> Unpacked:
-    """Finds, verifies and unpacks a source.
-
-    Raises:
-        SourcesUnavailable: no way leads to it.
-        SourceRejected: an archive or clone is there but is a different one.
-    """
-    archive = _named_archive(source, bundles)
-    if archive is None:
-        for unpacked in (_home(source, of_git=False), _home(source, of_git=True)):
-            if unpacked.folder.is_dir():
-                return unpacked
-        archive = _default_archive(source, project)
-    return _unpacked(archive, source) if archive else _cloned(source, bundles)
+def _used(archive: _Archive, source: Source) -> Unpacked:
+    with _unpacked(archive, source) as (folder, digest):
+        if not _home(source, digest).is_dir():
+            log.info("unpacking %s from %s", source, archive.path)
+        return _keep(folder, source, digest)
 
 
-def find_archive(source: Source, project: Path, bundles: Path | None = None) -> Archive | None:
-    """The archive of a source, verified; None when there is only git.
-
-    Raises:
-        SourceRejected: an archive is there but is a different one.
-    """
-    return _named_archive(source, bundles) or _default_archive(source, project)
-
-
-def check(path: Path, source: Source) -> None:
-    """Verifies what a bundle holds of a source as if it were used, without the cache.
-
-    Raises:
-        SourceRejected: it is not what release.yaml names.
-    """
-    archive = _archive_at(path, source)
-    if archive is None:
-        raise SourceRejected(f"{path} does not hold {source.name}")
-    with tempfile.TemporaryDirectory(prefix="kubeflow-bundle-") as temporary:
-        _unpacked(archive, source, Path(temporary) / "unpacked")
-
-
-def _home(source: Source, *, of_git: bool) -> Unpacked:
-    identity = checkout.identity(source) if of_git else f"sha256:{source.sha256}"
-    kind, _, digest = identity.partition(":")
-    name = f"{source.name}-{'git-' if kind == 'git' else ''}{digest[:20]}"
-    return Unpacked(cache_folder("sources") / name, identity)
-
-
-# -- archives -------------------------------------------------------------------------------------
-
-
-def _named_archive(source: Source, bundles: Path | None) -> Archive | None:
+def _named(source: Source, bundles: Path | None) -> Unpacked | None:
     """What a person pointed at: verified every time, and refused when it is another one."""
     named = [Path(entry) for entry in os.environ.get(BUNDLES, "").split(os.pathsep) if entry]
     refused: list[SourceRejected] = []
     for place in [*([bundles] if bundles else []), *named]:
         try:
-            found = _archive_at(place.expanduser(), source)
+            if archive := _archive_at(place.expanduser(), source):
+                return _used(archive, source)
         except SourceRejected as rejected:
             refused.append(rejected)
-        else:
-            if found:
-                return found
     if refused:
         raise refused[0]
     return None
 
 
-def _default_archive(source: Source, project: Path) -> Archive | None:
-    places = (project / "bundles", project.parent / "shared" / "upstream", cache_folder("sources"))
-    return next(filter(None, (_archive_at(place, source) for place in places)), None)
+def _beside(source: Source, project: Path) -> Unpacked | None:
+    """What lies where archives are looked for without being asked."""
+    places = (project / "bundles", project.parent / "shared" / "upstream")
+    archive = next(filter(None, (_archive_at(place, source) for place in places)), None)
+    return _used(archive, source) if archive else None
 
 
-def _archive_at(place: Path, source: Source) -> Archive | None:
+def _archive_at(place: Path, source: Source) -> _Archive | None:
     if place.is_dir():
-        if source.bundle and (place / source.bundle).is_file():
-            return _verified(place / source.bundle, source)
+        if (place / source.archive).is_file():
+            return _Archive(place / source.archive)
         for path in sorted(place.glob(f"*{bundle.SUFFIX}")):
             # A folder can hold the bundles of other releases too.
             if packed := _fitting(bundle.read(path), source):
-                return Archive(path, packed)
+                return _Archive(path, packed)
         return None
-    if place.name == source.bundle and place.is_file():
-        return _verified(place, source)
+    if place.name == source.archive and place.is_file():
+        return _Archive(place)
     if place.is_file() and not place.name.endswith(".tar.gz"):
         contents = bundle.read(place)
         if packed := _fitting(contents, source):
-            return Archive(place, packed)
+            return _Archive(place, packed)
         for packed in contents.sources:
             if packed.name == source.name:
-                raise SourceRejected(_other(place, contents, packed, source))
+                raise SourceRejected(
+                    f"{place} is a bundle of release {contents.release} with {packed.digest} as "
+                    f"the digest of {source.name}, but release.yaml names "
+                    f"{' or '.join(source.digests)}; take the bundle of this release"
+                )
     return None
 
 
 def _fitting(contents: bundle.Contents, source: Source) -> bundle.Packed | None:
-    accepted = {_home(source, of_git=False).identity, checkout.identity(source)}
-    return next(
-        (p for p in contents.sources if p.name == source.name and p.identity in accepted), None
-    )
-
-
-def _other(path: Path, contents: bundle.Contents, packed: bundle.Packed, source: Source) -> str:
-    wanted = f"sha256:{source.sha256}" if source.sha256 else checkout.identity(source)
-    return (
-        f"{path} is a bundle of release {contents.release} with {packed.identity} as "
-        f"{source.name}, but release.yaml names {wanted}; take the bundle of this release"
-    )
-
-
-def _verified(path: Path, source: Source) -> Archive:
-    _verify(path, source)
-    return Archive(path)
-
-
-def _verify(archive: Path, source: Source) -> None:
-    found = file_sha256(archive)
-    if found != source.sha256:
-        raise SourceRejected(
-            f"{archive} has the sha256 {found}, but release.yaml names {source.sha256} for "
-            f"{source.name}; replace the archive, it is damaged or of another version"
-        )
-
-
-def _unpacked(archive: Archive, source: Source, target: Path | None = None) -> Unpacked:
-    of_git = archive.of_git(source)
-    home = _home(source, of_git=of_git)
-    target = target or home.folder
-    with archive.file() as file:
-        if archive.packed is not None and not of_git:
-            _verify(file, source)
-        if not target.is_dir():
-            log.info("unpacking %s from %s", source.name, archive.path)
-            _unpack(file, target, source if of_git else None)
-    return home
-
-
-def _unpack(archive: Path, target: Path, of_git: Source | None) -> None:
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        with tarfile.open(archive, "r:gz") as content:
-            # The data filter refuses absolute names, links that leave the folder, and devices.
-            content.extractall(temporary, filter="data")
-        inside = list(temporary.iterdir())
-        top = inside[0] if len(inside) == 1 and inside[0].is_dir() else temporary
-        if of_git is not None:
-            verify_files(top, of_git, str(archive.name))
-        _publish(top, target)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise SourceRejected(f"{archive} cannot be unpacked: {error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _publish(folder: Path, target: Path) -> None:
-    """Half an unpacked source is never seen; of two processes that unpack it, one wins."""
-    try:
-        folder.replace(target)
-    except OSError:
-        if not target.is_dir():
-            raise
+    fitting = (p for p in contents.sources if p.name == source.name and p.digest in source.digests)
+    return next(fitting, None)
 
 
 # -- git ------------------------------------------------------------------------------------------
 
 
-def _cloned(source: Source, bundles: Path | None) -> Unpacked:
-    if not (source.repository and source.in_git):
-        raise _unavailable(source, bundles, "it is laid out as no git repository is")
-    prefix = checkout.prefix()
-    if prefix not in _answering:
-        _answering[prefix] = checkout.answers(source.repository)
-    if not _answering[prefix]:
-        raise _unavailable(source, bundles, f"{prefix}{source.repository} does not answer")
-    home = _home(source, of_git=True)
-    temporary = Path(tempfile.mkdtemp(dir=home.folder.parent, prefix=f".{home.folder.name}."))
-    try:
-        log.info("cloning %s%s at %s", prefix, source.repository, source.ref)
-        checkout.check_out(source, temporary / "clone")
-        if source.checkout:
-            verify_files(temporary / "clone", source, f"{prefix}{source.repository}")
-        _publish(temporary / "clone", home.folder)
-    except CloneFailed as failed:
-        raise _unavailable(source, bundles, str(failed)) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return home
-
-
-_answering: dict[str, bool] = {}
-"""Which git hosts answered: one that is cut off is asked once per process, not once per source."""
-
-
-def verify_files(folder: Path, source: Source, where: str) -> None:
-    """Compares a clone, or what a bundle has of one, with the digest in release.yaml.
-
-    Raises:
-        SourceRejected: they differ, or release.yaml names none.
-    """
-    found = checkout.files_digest(folder)
-    if source.checkout is None:
-        raise SourceRejected(
-            f"{source.name} in {where} was made of git and release.yaml names no digest of its "
-            f"files: if you trust it, add `checkout: {found}` to the source"
-        )
-    if found != source.checkout:
-        raise SourceRejected(
-            f"the files of {source.name} in {where} have the digest {found}, but release.yaml "
-            f"names {source.checkout} as its checkout; they were changed on the way"
-        )
-
-
-def _unavailable(source: Source, bundles: Path | None, last: str) -> SourcesUnavailable:
-    given = f"{bundles}, " if bundles else ""
-    files = f"{source.bundle} or a bundle" if source.bundle else "a bundle"
-    return SourcesUnavailable(
-        f"the sources of {source.name} are not to be had: put {files} (made by `./kf bundle "
-        f"create` where they are) into {given}a folder named by {BUNDLES}, ./bundles or "
-        f"../shared/upstream, or let git reach them, by a mirror named in {GIT_PREFIX} if need be "
-        f"({last})"
-    )
+def _fetched(source: Source) -> Unpacked:
+    url = checkout.prefix() + source.repository
+    if not checkout.answers(source.repository):
+        raise SourcesUnavailable([source], f"{url} does not answer")
+    started = time.monotonic()
+    log.info("fetching %s from %s", source, url)
+    with _empty(source) as folder:
+        try:
+            checkout.check_out(source, folder)
+        except CloneFailed as failed:
+            raise SourcesUnavailable([source], str(failed)) from None
+        kept = _keep(folder, source, _verified(folder, source, url))
+    log.info("fetched %s in %.1f s", source, time.monotonic() - started)
+    return kept

@@ -37,7 +37,7 @@ def test_a_bundle_holds_every_source_with_its_origin(made: Path) -> None:
 def test_a_bundle_is_all_that_a_render_needs(
     made: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rendering.sources._default_archive", _none)
+    monkeypatch.setattr("rendering.sources._beside", _none)
     name = bundle.read(made).release
     rendered = render(
         MANIFESTS / name,

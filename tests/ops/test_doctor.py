@@ -105,7 +105,7 @@ def test_sources_that_are_out_of_reach_are_told_with_every_way(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KUBEFLOW_CACHE", str(tmp_path))
-    monkeypatch.setattr("rendering.sources._default_archive", lambda *_: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr("rendering.sources._beside", lambda *_: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     monkeypatch.setenv("KUBEFLOW_GIT_PREFIX", "file:///nowhere/")
     assert "./kf bundle create" in findings(Level.PROBLEM)["sources"]
 

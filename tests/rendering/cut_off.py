@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from rendering import render
+from rendering.cache import canonical_json, sha256_of
 
 REGISTRY = "<<registry.host>>"
 
@@ -36,6 +37,7 @@ def main(folder: str, host: str, port: str) -> None:
         "crds": len(rendered.crds),
         "images": len(rendered.images),
         "digest": rendered.digest,
+        "content": sha256_of(canonical_json([rendered.objects, rendered.crds])),
     }
     sys.stdout.write(json.dumps(told))
 

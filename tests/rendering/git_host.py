@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,25 @@ class GitHost:
 
     def publish(self, repository: str, ref: str, files: dict[str, str]) -> str:
         """Makes a repository with one tagged commit; returns the commit."""
-        work = self.folder.parent / "work" / repository
+        work = self._work(repository)
         for name, text in files.items():
             path = work / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(text))
+        return self._publish(work, repository, ref)
+
+    def publish_folder(self, repository: str, ref: str, folder: Path) -> str:
+        """Makes a repository with the files of a folder; returns the commit."""
+        work = self._work(repository)
+        shutil.copytree(folder, work, symlinks=True)
+        return self._publish(work, repository, ref)
+
+    def _work(self, repository: str) -> Path:
+        return self.folder.parent / "work" / repository
+
+    def _publish(self, work: Path, repository: str, ref: str) -> str:
         _git(work, "init", "--quiet")
-        _git(work, "add", ".")
+        _git(work, "add", "--force", ".")
         _git(work, "commit", "--quiet", "-m", ref)
         _git(work, "tag", ref)
         bare = self.folder / repository
@@ -100,6 +113,7 @@ def widgets(host: GitHost) -> dict[str, Any]:
         "repository": "tiny/widgets",
         "ref": "v1",
         "commit": commit,
+        "digest": "0" * 64,
         "remotes": [
             {
                 "repository": "tiny/gadgets",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,12 @@ import yaml
 
 from rendering import SourceRejected, cache, render
 from rendering.bundle import Contents, read
-from rendering.checkout import GIT_PREFIX, files_digest
+from rendering.checkout import GIT_PREFIX, check_out
+from rendering.needs import sources_of_stack
 from rendering.objects import RenderError
-from rendering.packing import create, needed_folders, needed_sources, verify
+from rendering.packing import create, verify
 from rendering.release import load
-from rendering.sources import obtain
+from rendering.source_files import files_digest
 from tests.rendering.conftest import archive
 from tests.rendering.git_host import GitHost, config_map, widgets
 
@@ -51,10 +53,16 @@ def archived(root: Path, name: str) -> dict[str, str]:
     content.mkdir(parents=True)
     (content / "thing.yaml").write_text(config_map(name, "{a: b}"))
     (content / "kustomization.yaml").write_text("resources: [thing.yaml]\n")
-    path = root / "bundles" / f"{name}.tar.gz"
+    path = root / "bundles" / f"{name}-v1.tar.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(archive(content, name))
-    return {"name": name, "bundle": path.name, "sha256": cache.file_sha256(path)}
+    return {
+        "name": name,
+        "repository": f"tiny/{name}",
+        "ref": "v1",
+        "commit": "0" * 40,
+        "digest": files_digest(content),
+    }
 
 
 @pytest.fixture
@@ -66,7 +74,8 @@ def project(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     in_git = widgets(host)
     project.describe("one", {"name": "one", "sources": [in_git]})
     (source,) = load(project.release).sources
-    in_git["checkout"] = files_digest(obtain(source, project.root).folder)
+    check_out(source, tmp_path / "clone")
+    in_git["checkout"] = files_digest(tmp_path / "clone")
     sources = [archived(project.root, "plain"), in_git]
     project.describe("one", {"name": "one", "includes": ["addons/part"], "sources": sources})
     project.describe("addons/part", {"name": "p", "sources": [archived(project.root, "part")]})
@@ -150,14 +159,12 @@ def test_bundle_json_says_where_everything_comes_from(project: Project) -> None:
     (source,) = [each for each in load(project.release).sources if each.name == "widgets"]
     assert (widget["repository"], widget["ref"]) == ("tiny/widgets", "v1")
     assert widget["commit"] == source.commit
-    assert widget["identity"].startswith("git:")
-    assert [remote["repository"] for remote in widget["remotes"]] == ["tiny/gadgets", "tiny/gizmos"]
-    assert told["sources"][2]["identity"] == f"sha256:{told['sources'][2]['sha256']}"
+    assert widget["digest"] == source.checkout
+    assert widget["made_local"] == ["tiny/gadgets v2", "tiny/gizmos v3"]
 
 
 def wanted(project: Project) -> dict[str, Any]:
-    releases = needed_folders(project.release, project.root / "manifests")
-    return needed_sources(releases.items())
+    return sources_of_stack(project.release, project.root / "manifests")
 
 
 def test_the_bundle_that_was_made_verifies(elsewhere: tuple[Project, Path]) -> None:
@@ -165,7 +172,12 @@ def test_the_bundle_that_was_made_verifies(elsewhere: tuple[Project, Path]) -> N
     assert verify(bundle, wanted(project)) == read(bundle)
 
 
-def remade(bundle: Path, change: dict[str, bytes], contents: dict[str, Any] | None = None) -> None:
+def remade(
+    bundle: Path,
+    change: dict[str, bytes],
+    contents: dict[str, Any] | None = None,
+    digest: str | None = None,
+) -> None:
     """Writes the bundle again with other members, as somebody would who wants to be believed."""
     with tarfile.open(bundle) as tar:
         members = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
@@ -173,8 +185,7 @@ def remade(bundle: Path, change: dict[str, bytes], contents: dict[str, Any] | No
     for source in told["sources"]:
         if source["file"] in change:
             source["sha256"] = cache.sha256_of(change[source["file"]])
-            if source["identity"].startswith("sha256:"):
-                source["identity"] = f"sha256:{source['sha256']}"
+            source["digest"] = digest or source["digest"]
     members |= change | {"bundle.json": json.dumps(told).encode()}
     with tarfile.open(bundle, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in members.items():
@@ -209,7 +220,11 @@ def no_manifest(bundle: Path) -> None:
 
 
 def another_archive(bundle: Path) -> None:
-    remade(bundle, {file_of(bundle, "plain"): b"another archive"})
+    remade(bundle, {file_of(bundle, "plain"): b"another archive"}, digest="f" * 64)
+
+
+def an_archive_that_is_none(bundle: Path) -> None:
+    remade(bundle, {file_of(bundle, "plain"): b"<html>404</html>"})
 
 
 def another_clone(bundle: Path) -> None:
@@ -220,18 +235,25 @@ def another_clone(bundle: Path) -> None:
 
 
 def another_format(bundle: Path) -> None:
-    remade(bundle, {}, {"format": 2})
+    remade(bundle, {}, {"format": 1})
 
 
 @pytest.mark.parametrize(
     ("harm", "sentence"),
     [
-        (damage_a_byte, "is damaged: its sources/plain.tar.gz has the sha256"),
+        (damage_a_byte, "is damaged: its sources/plain-v1.tar.gz has the sha256"),
         (cut, "cannot be read as a bundle|lacks sources/|is damaged"),
         (no_tar, "cannot be read as a bundle"),
         (no_manifest, "is no bundle: it has no bundle.json"),
-        (another_archive, "is a bundle of release one with sha256:.* as plain, but release.yaml"),
-        (another_clone, "the files of widgets in .* have the digest .*changed on the way"),
+        (
+            another_archive,
+            "is a bundle of release one with [0-9a-f]+ as the digest of plain, but release.yaml",
+        ),
+        (an_archive_that_is_none, r"one.bundle.tar cannot be unpacked: not a gzip file"),
+        (
+            another_clone,
+            "is damaged or of another version: its files of widgets v1 have the digest",
+        ),
         (another_format, "has an unreadable bundle.json: format"),
     ],
 )
@@ -275,7 +297,7 @@ def test_a_clone_goes_into_a_bundle_only_with_its_digest_reviewed(project: Proje
     described = yaml.safe_load((project.release / "release.yaml").read_text())
     digest = described["sources"][1].pop("checkout")
     project.describe("one", described)
-    with pytest.raises(SourceRejected, match=f"add `checkout: {digest}` to the source"):
+    with pytest.raises(SourceRejected, match=f"widgets v1 have the digest {digest}, but release.y"):
         project.bundle()
 
 
@@ -286,8 +308,9 @@ def test_one_name_cannot_stand_for_two_sources(project: Project) -> None:
         project.bundle()
 
 
-def test_half_a_bundle_is_never_left(project: Project) -> None:
-    (project.root / "bundles" / "alone.tar.gz").unlink()
+def test_half_a_bundle_is_never_left(project: Project, own_cache: Path) -> None:
+    (project.root / "bundles" / "alone-v1.tar.gz").unlink()
+    shutil.rmtree(own_cache / "sources", ignore_errors=True)
     with pytest.raises(RenderError):
         project.bundle()
     assert not (project.root.parent / "made").exists()

@@ -18,10 +18,14 @@ from typing import Any
 
 import pytest
 
-from rendering.assembly import assemble
-from rendering.cache import cache_folder
-from tests.rendering.beijing import MANIFESTS
+from rendering import Rendered
+from rendering.cache import canonical_json, sha256_of
+from rendering.needs import sources_of_stack
+from rendering.release import Source
+from rendering.sources import GIT_PREFIX, Unpacked, obtain
+from tests.rendering.beijing import MANIFESTS, rendered
 from tests.rendering.conftest import TinyProject
+from tests.rendering.git_host import GitHost
 
 PROJECT = MANIFESTS.parent
 NAMESPACE = ("unshare", "--map-root-user", "--net")
@@ -66,19 +70,39 @@ def test_a_release_renders_the_same_without_a_network(
     assert offline["images"] > 0
 
 
+Published = tuple[Rendered, list[tuple[Source, Unpacked]]]
+
+
 @pytest.fixture
-def unpacked() -> Path:
-    """The cache folder that holds the sources of 26.03; they are fetched if they must be."""
-    assemble(MANIFESTS / "26.03", None)
-    return cache_folder("sources")
+def as_published() -> Published:
+    """26.03 and its sources, by whatever way leads to them on this machine."""
+    wanted = sources_of_stack(MANIFESTS / "26.03", MANIFESTS).values()
+    return rendered("26.03"), [(source, obtain(source, PROJECT)) for source in wanted]
 
 
-def test_kubeflow_renders_without_a_network(
-    unpacked: Path, own_cache: Path, listening: Address
+@pytest.fixture
+def from_git(
+    as_published: Published, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A cache with nothing but the sources of 26.03, each fetched from a git host of its files."""
+    host = GitHost(tmp_path / "git-host")
+    monkeypatch.setenv(GIT_PREFIX, host.prefix)
+    for source, published in as_published[1]:
+        host.publish_folder(source.repository, source.ref, published.folder)
+        fetched = obtain(source, tmp_path / "alone")
+        assert fetched.digest == published.digest
+        assert fetched.folder.is_relative_to(own_cache)
+    return own_cache
+
+
+def test_kubeflow_from_git_renders_the_same_without_a_network(
+    from_git: Path, as_published: Published, listening: Address
 ) -> None:
-    (own_cache / "sources").symlink_to(unpacked, target_is_directory=True)
     offline = told(MANIFESTS / "26.03", listening, *NAMESPACE)
     assert offline["answer"] == "ENETUNREACH"
+    assert (from_git / "render" / f"{offline['digest']}.json").is_file()
     assert offline["objects"] > 500
     assert offline["crds"] > 50
     assert offline["images"] > 80
+    rendered = as_published[0]
+    assert offline["content"] == sha256_of(canonical_json([rendered.objects, rendered.crds]))

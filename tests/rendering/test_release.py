@@ -9,9 +9,8 @@ import pytest
 from rendering import ReleaseInvalid
 from rendering.release import VersionRange, folder_digest, load, stand_alone
 
-GIT = f"{{name: a, repository: a/b, ref: v1, commit: {'a' * 40}}}"
 REMOTE = f"{{repository: a/c, ref: v1, commit: {'a' * 40}, folder: c"
-SOURCE = f"{{name: a, bundle: a.tar.gz, sha256: {'0' * 64}}}"
+SOURCE = f"{{name: a, repository: a/b, ref: v1, commit: {'a' * 40}, digest: {'0' * 64}}}"
 
 
 @pytest.mark.parametrize(
@@ -40,16 +39,18 @@ def test_ranges_hold_both_ends(
         ("{name: x, kustomize: {min: five}}", r"kustomize.min: .*'five'"),
         (
             f"{{name: x, sources: [{SOURCE.replace('0' * 64, 'abc')}]}}",
-            r"sources.0.sha256: .*'abc'",
+            r"sources.0.digest: .*'abc'",
         ),
-        (f"{{name: x, sources: [{SOURCE.replace('a.tar.gz', '../a.tar.gz')}]}}", r"0.bundle: "),
+        (f"{{name: x, sources: [{SOURCE[:-1]}, paths: [../a]}}]}}", r"0.paths.0: .*'../a'"),
         (f"{{name: x, sources: [{SOURCE.replace('name: a', 'name: ../a')}]}}", r"0.name: "),
-        ("{name: x, sources: [{name: a, bundle: a.tar.gz}]}", "give both or neither"),
-        ("{name: x, sources: [{name: a, repository: a/b, ref: v1}]}", "give bundle and sha256, or"),
+        ("{name: x, sources: [{name: a, repository: a/b}]}", r"0.commit: Field required"),
         ("{name: x, sources: [{name: a, repository: a/b, ref: --x}]}", r"0.ref: .*'--x'"),
-        (f"{{name: x, sources: [{GIT[:-1]}, remotes: [{REMOTE}, base: x}}]}}]}}", "needs a base"),
         (
-            f"{{name: x, sources: [{GIT[:-1]}, remotes: [{REMOTE}/../x}}]}}]}}",
+            f"{{name: x, sources: [{SOURCE[:-1]}, remotes: [{REMOTE}, base: x}}]}}]}}",
+            "needs a base",
+        ),
+        (
+            f"{{name: x, sources: [{SOURCE[:-1]}, remotes: [{REMOTE}/../x}}]}}]}}",
             r"folder: .*'c/../x'",
         ),
         ("{name: x, needed: {a: often}}", r"needed.a: .*'often'"),

@@ -13,11 +13,12 @@ import pytest
 
 from components.kubernetes_objects import bind
 from components.settings import SettingsError, from_mapping
-from rendering import LeakError, Rendered, cache, render
+from rendering import LeakError, Rendered, render
 from rendering.golden import golden
 from rendering.leaks import find_leaks
 from rendering.objects import Object, ObjectKey, spelled, strings
 from rendering.release import load
+from rendering.source_files import files_digest
 from tests.rendering.beijing import REGISTRY
 from tests.rendering.conftest import TinyProject, archive
 
@@ -39,7 +40,8 @@ def project(tmp_path: Path, own_cache: Path) -> TinyProject:
     bundle.parent.mkdir()
     bundle.write_bytes(archive(MADE_UP / "source", f"weather-{NAME}"))
     described = release / "release.yaml"
-    described.write_text(re.sub("0{64}", cache.file_sha256(bundle), described.read_text()))
+    digest = files_digest(MADE_UP / "source")
+    described.write_text(re.sub("0{64}", digest, described.read_text()))
     return TinyProject(root, release, bundle)
 
 

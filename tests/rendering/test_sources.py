@@ -2,173 +2,244 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rendering import SourceRejected, SourcesUnavailable, checkout
-from rendering.cache import file_sha256
 from rendering.release import Source
-from rendering.sources import GIT_PREFIX, obtain
-from tests.rendering.conftest import archive
+from rendering.source_files import files_digest, pack
+from rendering.sources import GIT_PREFIX, Unpacked, obtain
 from tests.rendering.git_host import GitHost
 
-BUNDLE = "widgets-1.tar.gz"
+FILES = {
+    "deploy/crds.yaml": "kind: A\n",
+    "deploy/more/x.yaml": "kind: X\n",
+    "code/main.go": "package main\n",
+}
 
 
 @pytest.fixture
-def project(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, own_cache: Path) -> Path:
     assert own_cache.is_dir()
-    monkeypatch.setenv(GIT_PREFIX, str(tmp_path / "no-such-host"))
     folder = tmp_path / "project"
     folder.mkdir()
     return folder
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    content = tmp_path / "content"
-    content.mkdir()
-    (content / "kustomization.yaml").write_text("resources: []\n")
-    path = tmp_path / "elsewhere" / BUNDLE
+def files(tmp_path: Path) -> Path:
+    """The files of a repository at a ref."""
+    return written(tmp_path / "files", FILES)
+
+
+@pytest.fixture
+def source(files: Path, tmp_path: Path) -> Source:
+    """What a release uses of it: a folder."""
+    return described(taken(files, tmp_path / "taken"))
+
+
+@pytest.fixture
+def archive(files: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "elsewhere" / "widgets-v1.tar.gz"
     path.parent.mkdir()
-    path.write_bytes(archive(content, "widgets-1"))
+    pack(files, "widgets-v1", path)
     return path
 
 
-def source_of(bundle: Path, **more: str) -> Source:
+def written(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def taken(files: Path, target: Path) -> Path:
+    return written(target, {n: (files / n).read_text() for n in FILES if n.startswith("deploy")})
+
+
+def described(files: Path, **more: object) -> Source:
     return Source.model_validate(
-        {"name": "widgets", "bundle": BUNDLE, "sha256": file_sha256(bundle), **more}
+        {
+            "name": "widgets",
+            "repository": "tiny/widgets",
+            "ref": "v1",
+            "commit": "0" * 40,
+            "paths": ["deploy"],
+            "digest": files_digest(files),
+            **more,
+        }
+    )
+
+
+def names(unpacked: Unpacked) -> list[str]:
+    return sorted(
+        path.relative_to(unpacked.folder).as_posix()
+        for path in unpacked.folder.rglob("*")
+        if path.is_file()
     )
 
 
 Placed = Callable[[Path, Path, pytest.MonkeyPatch], Path | None]
 
 
-def as_argument(bundle: Path, _project: Path, _patch: pytest.MonkeyPatch) -> Path | None:
-    return bundle.parent
+def as_argument(archive: Path, _project: Path, _patch: pytest.MonkeyPatch) -> Path | None:
+    return archive.parent
 
 
-def as_argument_naming_the_file(bundle: Path, _project: Path, _patch: pytest.MonkeyPatch) -> Path:
-    return bundle
+def as_argument_naming_the_file(archive: Path, _project: Path, _patch: pytest.MonkeyPatch) -> Path:
+    return archive
 
 
-def in_environment(bundle: Path, _project: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setenv("KUBEFLOW_BUNDLES", os.pathsep.join(["/nowhere", str(bundle.parent)]))
+def in_environment(archive: Path, _project: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("KUBEFLOW_BUNDLES", os.pathsep.join(["/nowhere", str(archive.parent)]))
 
 
-def in_project(bundle: Path, project: Path, _patch: pytest.MonkeyPatch) -> None:
+def in_project(archive: Path, project: Path, _patch: pytest.MonkeyPatch) -> None:
     (project / "bundles").mkdir()
-    bundle.rename(project / "bundles" / BUNDLE)
+    archive.rename(project / "bundles" / archive.name)
 
 
-def in_shared(bundle: Path, project: Path, _patch: pytest.MonkeyPatch) -> None:
+def in_shared(archive: Path, project: Path, _patch: pytest.MonkeyPatch) -> None:
     (project.parent / "shared" / "upstream").mkdir(parents=True)
-    bundle.rename(project.parent / "shared" / "upstream" / BUNDLE)
+    archive.rename(project.parent / "shared" / "upstream" / archive.name)
 
 
-@pytest.mark.parametrize(
-    "placed", [as_argument, as_argument_naming_the_file, in_environment, in_project, in_shared]
-)
-def test_an_archive_is_found(
-    placed: Placed, project: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+def in_git(archive: Path, _project: Path, patch: pytest.MonkeyPatch) -> None:
+    host = GitHost(archive.parent / "git-host")
+    host.publish("tiny/widgets", "v1", FILES)
+    patch.setenv(GIT_PREFIX, host.prefix)
+
+
+WAYS = [as_argument, as_argument_naming_the_file, in_environment, in_project, in_shared, in_git]
+
+
+@pytest.fixture
+def argument(
+    request: pytest.FixtureRequest, archive: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path | None:
+    """The archive is put where the test's parameter says; what ``obtain`` is given with it."""
+    placed: Placed = request.param
+    return placed(archive, project, monkeypatch)
+
+
+@pytest.mark.parametrize("argument", WAYS, indirect=True)
+def test_every_way_leads_to_the_same_files(
+    argument: Path | None, source: Source, project: Path
 ) -> None:
-    source = source_of(bundle)
-    argument = placed(bundle, project, monkeypatch)
     found = obtain(source, project, argument)
-    assert (found.folder / "kustomization.yaml").is_file()
-    assert found.identity == f"sha256:{source.sha256}"
+    assert names(found) == ["deploy/crds.yaml", "deploy/more/x.yaml"]
+    assert found.digest == source.digest == files_digest(found.folder)
 
 
-def test_an_unpacked_archive_is_not_needed_again(project: Path, bundle: Path) -> None:
-    source = source_of(bundle)
-    first = obtain(source, project, bundle.parent)
-    bundle.unlink()
+@pytest.mark.parametrize("argument", [as_argument, in_git], indirect=True)
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["deploy/crds.yaml"], ["deploy/crds.yaml"]),
+        (["deploy/more", "code"], ["code/main.go", "deploy/more/x.yaml"]),
+        ([], sorted(FILES)),
+    ],
+)
+def test_only_the_named_paths_are_taken(
+    argument: Path | None, paths: list[str], found: list[str], project: Path, tmp_path: Path
+) -> None:
+    expected = written(tmp_path / "expected", {name: FILES[name] for name in found})
+    assert names(obtain(described(expected, paths=paths), project, argument)) == found
+
+
+def test_what_was_unpacked_is_not_needed_again(
+    project: Path, source: Source, archive: Path
+) -> None:
+    first = obtain(source, project, archive.parent)
+    archive.unlink()
     assert obtain(source, project) == first
 
 
-def test_an_archive_of_another_digest_is_refused(project: Path, bundle: Path) -> None:
-    source = source_of(bundle)
-    bundle.write_bytes(bundle.read_bytes() + b"\0")
-    with pytest.raises(SourceRejected, match=f"release.yaml names {source.sha256}"):
-        obtain(source, project, bundle.parent)
-
-
-@pytest.mark.parametrize("member", ["../outside", "/etc/outside"])
-def test_an_archive_cannot_write_outside_its_folder(
-    member: str, project: Path, tmp_path: Path, own_cache: Path
+@pytest.mark.parametrize("argument", WAYS, indirect=True)
+def test_files_of_another_digest_are_refused_whichever_way_they_come(
+    argument: Path | None, project: Path, files: Path, own_cache: Path
 ) -> None:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as writer:
-        writer.addfile(tarfile.TarInfo(member))
-    path = tmp_path / BUNDLE
-    path.write_bytes(content.getvalue())
-    if member.startswith("/"):
-        # The filter drops the leading slash: the member lands inside.
-        obtain(source_of(path), project, tmp_path)
-    else:
-        with pytest.raises(SourceRejected, match="cannot be unpacked"):
-            obtain(source_of(path), project, tmp_path)
-    assert not list(own_cache.rglob("../outside"))
+    other = described(files, digest="f" * 64)
+    with pytest.raises(SourceRejected, match=r"release\.yaml names (f{64}|0{40})"):
+        obtain(other, project, argument)
+    assert list((own_cache / "sources").iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "way", [BUNDLE, "KUBEFLOW_BUNDLES", "./bundles", "../shared/upstream", "git", GIT_PREFIX]
+    "argument", [as_argument, as_argument_naming_the_file, in_environment], indirect=True
 )
-def test_without_a_way_the_sentence_names_them(way: str, project: Path, bundle: Path) -> None:
-    source = source_of(bundle, repository="tiny/widgets", ref="1", commit="0" * 40)
+def test_what_a_person_points_at_is_verified_though_the_cache_has_it(
+    argument: Path | None, source: Source, project: Path, archive: Path
+) -> None:
+    obtain(source, project, archive)
+    archive.write_bytes(archive.read_bytes()[:80])
+    with pytest.raises(SourceRejected, match=r"widgets-v1\.tar\.gz cannot be unpacked"):
+        obtain(source, project, argument)
+
+
+@pytest.mark.parametrize(
+    "way", ["widgets v1", "KUBEFLOW_BUNDLES", "./kf bundle create", "./bundles", GIT_PREFIX]
+)
+def test_without_a_way_one_line_names_the_source_and_the_ways_out(
+    way: str, project: Path, source: Source
+) -> None:
     with pytest.raises(SourcesUnavailable) as failure:
         obtain(source, project)
     assert way in str(failure.value)
     assert "\n" not in str(failure.value)
+    assert len(str(failure.value)) < 400
 
 
-@pytest.fixture
-def repository(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A git host on this disk with one tagged repository; returns the tag's commit."""
-    assert project.is_dir()
-    host = GitHost(tmp_path / "git-host")
+def test_a_repository_is_taken_by_its_files_though_its_commit_is_another(
+    project: Path, source: Source, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_git(archive, project, monkeypatch)
+    assert obtain(source, project).digest == source.digest
+
+
+def test_a_moved_tag_is_refused(
+    project: Path, source: Source, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = GitHost(archive.parent / "git-host")
+    commit = host.publish("tiny/widgets", "v1", {"deploy/crds.yaml": "kind: B\n"})
     monkeypatch.setenv(GIT_PREFIX, host.prefix)
-    return host.publish("tiny/widgets", "v1", {"kustomization.yaml": "resources: []\n"})
-
-
-def test_git_is_the_last_way(project: Path, bundle: Path, repository: str) -> None:
-    source = source_of(bundle, repository="tiny/widgets", ref="v1", commit=repository)
-    found = obtain(source, project)
-    assert (found.folder / "kustomization.yaml").is_file()
-    assert found.identity == checkout.identity(source)
-    assert found.identity != obtain(source, project, bundle).identity
-
-
-def test_a_source_needs_no_archive(project: Path, repository: str) -> None:
-    source = Source(name="widgets", repository="tiny/widgets", ref="v1", commit=repository)
-    assert obtain(source, project).identity == checkout.identity(source)
-
-
-def test_a_moved_tag_is_refused(project: Path, bundle: Path, repository: str) -> None:
-    source = source_of(bundle, repository="tiny/widgets", ref="v1", commit="0" * 40)
-    with pytest.raises(SourceRejected, match=repository):
+    with pytest.raises(SourceRejected, match=rf"{commit} at v1, but release.yaml names 0000"):
         obtain(source, project)
 
 
-@pytest.mark.parametrize("placed", [as_argument, as_argument_naming_the_file, in_environment])
-def test_what_a_person_points_at_is_verified_though_the_cache_has_it(
-    placed: Placed, project: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_ref_that_is_a_commit_is_fetched(
+    project: Path, source: Source, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = source_of(bundle)
-    obtain(source, project, bundle)
-    bundle.write_bytes(bundle.read_bytes()[:-1])
-    argument = placed(bundle, project, monkeypatch)
-    with pytest.raises(SourceRejected, match="damaged or of another version"):
-        obtain(source, project, argument)
+    host = GitHost(archive.parent / "git-host")
+    commit = host.publish("tiny/widgets", "v1", FILES)
+    monkeypatch.setenv(GIT_PREFIX, host.prefix)
+    at_commit = source.model_copy(update={"ref": commit[:7], "commit": commit})
+    assert obtain(at_commit, project).digest == source.digest
 
 
-def test_an_archive_without_a_repository_says_where_it_comes_from(
-    project: Path, bundle: Path
+def test_a_repository_that_does_not_answer_is_asked_once(
+    project: Path, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SourcesUnavailable, match=r"\./kf bundle create.*laid out as no git repo"):
-        obtain(source_of(bundle), project)
+    asked: list[list[str]] = []
+
+    def silent(arguments: list[str], *_: object) -> None:
+        asked.append(arguments)
+
+    monkeypatch.setattr(checkout, "_git", silent)
+    for _ in range(3):
+        with pytest.raises(SourcesUnavailable):
+            obtain(source, project)
+    assert len(asked) == 1
+
+
+def test_a_host_that_has_some_repositories_is_asked_for_each(
+    project: Path, source: Source, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_git(archive, project, monkeypatch)
+    absent = source.model_copy(update={"name": "gadgets", "repository": "tiny/gadgets"})
+    with pytest.raises(SourcesUnavailable, match="gadgets v1"):
+        obtain(absent, project)
+    assert obtain(source, project).digest == source.digest

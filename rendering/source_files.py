@@ -1,0 +1,142 @@
+"""Files of an upstream repository on this disk, and the digest that names them.
+
+The same files have the same digest, whether a clone, an archive or a bundle brought them: what a
+release is rendered from depends on nothing else.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from rendering.cache import file_sha256
+from rendering.objects import RenderError
+
+MOST_BYTES = 1 << 30
+"""What an archive may unpack to: a thousand times the manifests of a release."""
+
+
+class SourceRejected(RenderError):
+    """An archive, a bundle or a clone is not what ``release.yaml`` says it is."""
+
+
+def files_digest(folder: Path) -> str:
+    """sha256 over the names and contents of every file of a folder; a link counts by its target."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            digest.update(f"link {name} {path.readlink().as_posix()}\n".encode())
+        elif path.is_file():
+            digest.update(f"file {name} {file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def take(folder: Path, paths: Sequence[str], target: Path) -> None:
+    """Copies the named files and folders of ``folder``, or all of it, into ``target``.
+
+    Names that ``folder`` lacks are passed over: the digest tells that something is missing.
+    """
+    for path in paths or ["."]:
+        origin, place = folder / path, target / path
+        if origin.is_dir():
+            shutil.copytree(origin, place, symlinks=True, dirs_exist_ok=True)
+        elif origin.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(origin, place, follow_symlinks=False)
+
+
+def unpack(archive: Path, paths: Sequence[str], target: Path, where: str = "") -> None:
+    """Unpacks the named files and folders of an archive, or all of it, without its top folder.
+
+    Written member by member, because ``tarfile``'s own filters came with Python 3.11.4
+    (https://docs.python.org/3.11/library/tarfile.html#tarfile-extraction-filter).
+
+    Args:
+        archive: a ``.tar.gz`` with one top folder.
+        paths: below that folder; empty: everything.
+        target: a folder that is made.
+        where: what messages call the archive; its own path where it is no part of another file.
+
+    Raises:
+        SourceRejected: it is damaged, too large, or has a member that is no file, folder or link
+            inside the archive.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            _extract(tar, paths, target)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise SourceRejected(f"{where or archive} cannot be unpacked: {error}") from None
+
+
+def pack(folder: Path, top: str, target: Path) -> None:
+    """Packs a folder under one top folder: sorted, without times, owners and umasks."""
+    with (
+        target.open("wb") as stream,
+        # No file name and no time in gzip's header either.
+        gzip.GzipFile(filename="", fileobj=stream, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for path in sorted(folder.rglob("*")):
+            name = f"{top}/{path.relative_to(folder).as_posix()}"
+            if path.is_symlink():
+                link = member(name, 0)
+                link.type, link.linkname = tarfile.SYMTYPE, path.readlink().as_posix()
+                tar.addfile(link)
+            elif path.is_file():
+                with path.open("rb") as content:
+                    tar.addfile(member(name, path.stat().st_size), content)
+
+
+def member(name: str, size: int) -> tarfile.TarInfo:
+    """A file in a tar that has the same bytes on every machine and day."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = size, 0, 0o644
+    return info
+
+
+def _extract(tar: tarfile.TarFile, paths: Sequence[str], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    links: list[tuple[Path, str]] = []
+    for info, inside in _members(tar):
+        if paths and not any(inside.is_relative_to(path) for path in paths):
+            continue
+        place = target / inside
+        if info.issym():
+            links.append((place, info.linkname))
+        elif info.isreg():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _write(tar.extractfile(info) or io.BytesIO(), place)
+    # After the files, so that no file is written through a link.
+    for place, linked in links:
+        if not (place.parent / linked).resolve().is_relative_to(target.resolve()):
+            raise tarfile.TarError(f"the link {place.name} leads out of the archive")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(linked)
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
+    """Each member with its place below the top folder."""
+    size = 0
+    for info in tar:
+        name = PurePosixPath(info.name)
+        if name.is_absolute() or ".." in name.parts:
+            raise tarfile.TarError(f"the member {info.name} is outside the archive's folder")
+        if not (info.isreg() or info.isdir() or info.issym()):
+            raise tarfile.TarError(f"the member {info.name} is no file, folder or symbolic link")
+        size += info.size
+        if size > MOST_BYTES:
+            raise tarfile.TarError(f"it unpacks to more than {MOST_BYTES >> 20} MiB")
+        yield info, PurePosixPath(*name.parts[1:])
+
+
+def _write(stream: IO[bytes], place: Path) -> None:
+    with place.open("xb") as copy:
+        shutil.copyfileobj(stream, copy)

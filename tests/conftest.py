@@ -1,0 +1,83 @@
+"""Tests that need an upstream source which is out of reach here are left out, counted and named.
+
+Everything else runs, so that a clone that nothing lies beside can be worked on. Where ``CI`` is
+``true``, nothing is left out: a missing source ends the run before the first test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from functools import cache
+
+import pytest
+
+from components.settings import MANIFESTS
+from rehearsal.sources import incomplete, incomplete_fails
+from rendering import SourcesUnavailable
+from rendering.needs import missing_sources
+from rendering.release import Source, load
+
+MISSING = pytest.StashKey[list[Source]]()
+INCOMPLETE = 2
+
+
+@cache
+def upstream_sources() -> tuple[Source, ...]:
+    """The sources of every release and add-on of the project."""
+    folders = sorted(path.parent for path in MANIFESTS.rglob("release.yaml"))
+    return tuple(source for folder in folders for source in load(folder).sources)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    if hasattr(config, "workerinput"):
+        return
+    missing = missing_sources(upstream_sources(), MANIFESTS.parent)
+    if missing and incomplete_fails():
+        pytest.exit(incomplete(missing), returncode=INCOMPLETE)
+    config.stash[MISSING] = missing
+    _tell(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.excinfo is not None and not incomplete_fails() and _left_out(call.excinfo.value):
+        path, line, _ = item.location
+        report.outcome = "skipped"
+        report.longrepr = (path, line or 0, "left out: its upstream sources are out of reach")
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    if config.stash.get(MISSING, []):
+        count = len(terminalreporter.stats.get("skipped", []))
+        terminalreporter.write_line(f"{count} tests were left out.")
+        _tell(config)
+
+
+def _tell(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if config.stash[MISSING] and isinstance(reporter, pytest.TerminalReporter):
+        reporter.write_line(incomplete(config.stash[MISSING]))
+
+
+def _left_out(error: BaseException) -> bool:
+    """Whether a source of the project's own manifests stopped the test, not one a test made up."""
+    return any(
+        source in upstream_sources()
+        for each in _causes(error)
+        if isinstance(each, SourcesUnavailable)
+        for source in each.missing
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        # The engine's failure carries the program's exception beside its sentences.
+        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
