@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 from rehearsal.clouds import Invention, Outputs
@@ -68,7 +69,8 @@ def _role_policy(made: Invention) -> dict[str, Any]:
 
 
 def _hash(made: Invention) -> dict[str, Any]:
-    return {"value": f"$2b$12$simulated{made.hex(44)}"}
+    salted = replace(made, name=f"{made.name} {made.inputs.get('password')}")
+    return {"value": f"$2b$12$simulated{salted.hex(44)}"}
 
 
 def _authorities(made: Invention) -> dict[str, Any]:

@@ -103,8 +103,11 @@ def _secret_version(made: Invention) -> dict[str, Any]:
 
 
 def _generated_secret(made: Invention) -> dict[str, Any]:
+    length = int(made.inputs["length"])
     drawn = replace(made, name=f"{made.name}{made.inputs.get('generation', '')}")
-    return {"value": drawn.hex(int(made.inputs["length"]))}
+    # A replacement has another id too; the id is unrelated to the value.
+    identity = replace(drawn, name=f"{drawn.name} of {length}")
+    return {"id": identity.hex(16), "value": drawn.hex(length)}
 
 
 def _serving_certificate(made: Invention) -> dict[str, Any]:
