@@ -170,7 +170,7 @@ class ImageMirrorSettings(Section):
 
 
 class User(Section):
-    """One person: login and profile namespace."""
+    """One person: login and profile namespace. The e-mail address, in lower case, is who it is."""
 
     email: t.Email
     namespace: t.ProfileNamespace

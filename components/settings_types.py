@@ -256,12 +256,18 @@ UpstreamSecretName = Annotated[
 ProfileName = Annotated[
     str, _text(r"[\w.@+-]{1,64}", "it must be the name of a profile in your AWS configuration")
 ]
+# Lower case, as Dex has it in the tokens it issues, whatever was typed and written (dexidp/dex
+# storage/static.go, WithStaticPasswords; server/server.go, passwordDB.Login), and Kubeflow compares
+# letter by letter. ASCII, where lower case is the same in Go and Python. Without *, with which an
+# e-mail would match other people's in Istio's policies
+# (https://istio.io/latest/docs/reference/config/security/authorization-policy/, Rule).
 Email = Annotated[
     str,
     _text(
-        r"[^@\s,:;\"'<>]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
+        r"(?=[!-~]+$)[^@\s*,:;\"'<>]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
         "it must be one e-mail address, name@domain",
     ),
+    AfterValidator(str.lower),
 ]
 ProfileNamespace = Annotated[
     str,

@@ -155,6 +155,12 @@ def test_values_may_come_as_the_command_line_stores_them(
     assert type(found) is type(value)
 
 
+def test_a_person_is_the_e_mail_address_that_dex_issues_in_lower_case() -> None:
+    users = [{"email": "Zhang.Wei@Example.CN", "namespace": "zhang-wei"}]
+    (user,) = from_mapping({"region": "cn-north-1", "users": users}).users
+    assert user.email == "zhang.wei@example.cn"
+
+
 @pytest.mark.parametrize("empty", [None, ""])
 def test_an_empty_section_is_its_default(empty: object) -> None:
     raw = {"region": "cn-north-1", "accountId": empty, "nodeGroup": empty}
