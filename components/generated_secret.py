@@ -67,9 +67,12 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
 
     Outputs:
         value: the text; a secret.
+        version: a random name of this very text, and no secret; another text has another. For
+            whatever has to notice a new text without knowing it.
     """
 
     value: pulumi.Output[str]
+    version: pulumi.Output[str]
 
     def __init__(
         self,
@@ -95,6 +98,8 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
         )
         # Secret also before the engine has answered, whatever a provider answers.
         self.value = pulumi.Output.secret(self.value)
+        # A new text is always a replacement, which has an id of its own.
+        self.version = self.id
 
 
 class BcryptHash(Resource, name="BcryptHash"):
