@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
+from components.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.crds import CustomResourceDefinitions
-from components.generated_secret import BcryptHash, GeneratedSecret
+from components.generated_secret import GeneratedSecret
 from components.kubernetes_objects import bind, register
+from components.logins import Logins, LoginsArgs
 from components.settings import Settings
 from components.settings_sections import User
 from rendering import Object, ObjectKey, Rendered
 
 _DEX_PASSWORDS = "dex-passwords"
+LateValues = Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class KubeflowManifestsArgs:
     settings: Settings
     tags: Mapping[str, str]
     rendered: Rendered
-    values: Mapping[str, pulumi.Input[str]]
+    values: LateValues
     profile_roles: Mapping[str, pulumi.Input[str]]
     kubeconfig: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
@@ -65,8 +66,8 @@ class KubeflowManifests(pulumi.ComponentResource):
         self._args = args
         self._registered: dict[ObjectKey, pulumi.Resource] = {}
         self._crds = self._custom_resource_definitions()
-        self._values = {**args.values, **self._generated_credentials()}
         self._logins = self._user_logins()
+        self._values, self._versions = self._late_values()
         self._objects()
         self._profiles()
         self.register_outputs({"loginSecretArn": self.login_secret_arn})
@@ -83,52 +84,39 @@ class KubeflowManifests(pulumi.ComponentResource):
             opts=self._child(*self._args.ready),
         )
 
-    def _generated_credentials(self) -> dict[str, pulumi.Input[str]]:
-        """Upstream publishes one OAuth client secret and one cookie key for everybody."""
-        client = GeneratedSecret(f"{self._name}-dex-client", length=40, opts=self._child())
-        # oauth2-proxy takes the cookie secret as an AES key: 16, 24 or 32 bytes.
-        cookie = GeneratedSecret(f"{self._name}-oauth2-cookie", length=32, opts=self._child())
-        return {
-            "dex.client-secret": client.value,
-            "oauth2-proxy.cookie-secret": cookie.value,
-            "dex.static-passwords": json.dumps(
-                [_dex_user(index, user) for index, user in enumerate(self._args.settings.users)]
+    def _user_logins(self) -> Logins:
+        settings = self._args.settings
+        logins = Logins(
+            f"{self._name}-login",
+            LoginsArgs(users=settings.users, cluster=settings.cluster.name, tags=self._args.tags),
+            self._child(),
+        )
+        self.login_secret_arn = logins.secret_arn
+        return logins
+
+    def _late_values(self) -> tuple[LateValues, LateValues]:
+        """All late values, and the same with the version of a secret in the secret's place.
+
+        Upstream publishes one OAuth client secret and one cookie key for everybody.
+        """
+        generated = {
+            "dex.client-secret": GeneratedSecret(
+                f"{self._name}-dex-client", length=40, opts=self._child()
+            ),
+            # oauth2-proxy takes the cookie secret as an AES key: 16, 24 or 32 bytes.
+            "oauth2-proxy.cookie-secret": GeneratedSecret(
+                f"{self._name}-oauth2-cookie", length=32, opts=self._child()
             ),
         }
-
-    def _user_logins(self) -> dict[str, pulumi.Output[str]]:
-        """A password per user, kept in Secrets Manager; Dex sees the hash only."""
-        users = self._args.settings.users
-        passwords = {
-            user.email: GeneratedSecret(
-                f"{self._name}-login-{index}", length=20, opts=self._child()
-            ).value
-            for index, user in enumerate(users)
-        }
-        secret = aws.secretsmanager.Secret(
-            f"{self._name}-login",
-            name_prefix=f"{self._args.settings.cluster.name}/kubeflow/login-",
-            description="Dashboard logins: e-mail to password",
-            recovery_window_in_days=7,
-            tags=dict(self._args.tags),
-            opts=self._child(),
+        plain = {**self._args.values, "dex.static-passwords": self._logins.static_passwords}
+        return (
+            {**plain, **{name: drawn.value for name, drawn in generated.items()}},
+            {**plain, **{name: drawn.version for name, drawn in generated.items()}},
         )
-        aws.secretsmanager.SecretVersion(
-            f"{self._name}-login",
-            secret_id=secret.id,
-            secret_string=pulumi.Output.secret(pulumi.Output.json_dumps(passwords)),
-            opts=self._child(),
-        )
-        self.login_secret_arn = secret.arn
-        return {
-            _hash_variable(index): BcryptHash(
-                f"{self._name}-login-hash-{index}", passwords[user.email], opts=self._child()
-            ).value
-            for index, user in enumerate(users)
-        }
 
     def _objects(self) -> None:
         rendered = self._args.rendered
+        configuration = self._configuration()
         for obj in rendered.objects:
             key = ObjectKey.of(obj)
             before = [self._registered[needed] for needed in rendered.prerequisites.get(key, ())]
@@ -137,10 +125,17 @@ class KubeflowManifests(pulumi.ComponentResource):
             if key.kind == "Namespace":
                 # What lives in a namespace waits for the nodes through it; they outlive it.
                 before.extend(self._args.ready)
-            bound = bind(obj, self._values)
-            if key.kind == "Secret" and key.name == _DEX_PASSWORDS:
-                bound["stringData"] = dict(self._logins)
-            self._registered[key] = register(bound, opts=self._child(*before))
+            read = [configuration[each] for each in read_by(obj) if each in configuration]
+            bound = _bound(obj, self._values, self._logins.hashes)
+            self._registered[key] = register(with_checksum(bound, read), opts=self._child(*before))
+
+    def _configuration(self) -> dict[ObjectKey, Object]:
+        """The release's ConfigMaps and Secrets, the latter without a secret in them."""
+        return {
+            ObjectKey.of(obj): _bound(obj, self._versions, self._logins.versions)
+            for obj in self._args.rendered.objects
+            if obj["kind"] in CONFIGURATION
+        }
 
     def _profiles(self) -> None:
         """One namespace per user; what runs the Profile's finalizer must outlive it."""
@@ -177,17 +172,11 @@ def _granted(obj: Object) -> set[tuple[str, str]]:
     return {(each.get("namespace", ""), each["name"]) for each in subjects}
 
 
-def _hash_variable(index: int) -> str:
-    return f"DEX_USER_PASSWORD_{index}"
-
-
-def _dex_user(index: int, user: User) -> dict[str, str]:
-    return {
-        "email": user.email,
-        "hashFromEnv": _hash_variable(index),
-        "username": user.email.partition("@")[0],
-        "userID": str(index),
-    }
+def _bound(obj: Object, values: LateValues, hashes: LateValues) -> Object:
+    bound = bind(obj, values)
+    if obj["kind"] == "Secret" and obj["metadata"]["name"] == _DEX_PASSWORDS:
+        bound["stringData"] = dict(hashes)
+    return bound
 
 
 def profile(user: User, role_arn: pulumi.Input[str] | None) -> dict[str, Any]:

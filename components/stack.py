@@ -181,8 +181,6 @@ def late_values(
         "database.authorities": backend.database_authorities,
         **{f"secret.{name}": kept.name for name, kept in backend.secrets.items()},
         **{f"role.{name}": arn for name, arn in backend.role_arns.items()},
-        "user.email": settings.users[0].email,
-        "user.namespace": settings.users[0].namespace,
     }
 
 

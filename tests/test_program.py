@@ -282,7 +282,32 @@ def test_a_users_profile_is_removed_while_its_controller_can_still_do_so(made: R
 
 
 def test_dex_gets_a_hash_per_user(made: Recorded) -> None:
-    assert set(made.only(SECRET, "auth/dex-passwords").inputs["data"]) == {"DEX_USER_PASSWORD_0"}
+    config = made.only("kubernetes:core/v1:ConfigMap", "auth/dex").inputs["data"]["config.yaml"]
+    (user,) = yaml.safe_load(config)["staticPasswords"]
+    assert user["email"] == "user@example.com"
+    assert set(made.only(SECRET, "auth/dex-passwords").inputs["data"]) == {user["hashFromEnv"]}
+
+
+def checksums(recorded: Recorded) -> dict[str, str]:
+    """Workload to the checksum of its configuration, as anybody may read it in a preview."""
+    kinds = ("DaemonSet", "Deployment", "StatefulSet")
+    templates = {
+        r.name: r.visible["spec"]["template"]
+        for kind in kinds
+        for r in recorded.of(f"kubernetes:apps/v1:{kind}")
+    }
+    return {
+        name: annotations["checksum/config"]
+        for name, template in templates.items()
+        for annotations in [template.get("metadata", {}).get("annotations", {})]
+        if "checksum/config" in annotations
+    }
+
+
+def test_pods_start_anew_when_what_they_read_changes(made: Recorded) -> None:
+    found = checksums(made)
+    assert {"auth/dex", "oauth2-proxy/oauth2-proxy", "kubeflow/ml-pipeline"} <= set(found)
+    assert [name for name, text in found.items() if not re.fullmatch("[0-9a-f]{64}", text)] == []
 
 
 def test_namespaces_wait_for_the_nodes(made: Recorded) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Recorded
-from tests.test_program import MARKER, PROFILE, SECRET, containing, stack, top
+from tests.test_program import MARKER, PROFILE, SECRET, checksums, containing, stack, top
 
 STACK = "cn-north-1-kf151"
 
@@ -86,3 +86,9 @@ def test_the_account_that_reads_secrets_may_do_nothing_else(made: Recorded) -> N
 def test_no_kubernetes_secret_holds_what_comes_from_secrets_manager(made: Recorded) -> None:
     names = {r.name for r in made.of(SECRET)}
     assert not names & {"kubeflow/mysql-secret", "kubeflow/mlpipeline-minio-artifact"}
+
+
+def test_both_ends_of_the_login_start_anew_when_what_they_read_changes(made: Recorded) -> None:
+    found = checksums(made)
+    assert {"auth/dex", "istio-system/authservice"} <= set(found)
+    assert [name for name, text in found.items() if len(text) != 64] == []

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from components.logins import DexAccount
 from rendering import Object
 from rendering.leak_tables import CREDENTIALS
 from tests.rendering.beijing import (
@@ -193,7 +194,7 @@ def test_dex_and_the_authservice_share_one_generated_client_secret(release: Rele
 
 
 def test_dex_knows_the_stacks_users_and_waits_for_their_passwords(release: Release) -> None:
-    users = [{"email": "a@b.cn", "hashFromEnv": "DEX_USER_PASSWORD_0", "username": "a"}]
+    users = [DexAccount("a@b.cn").static_password, DexAccount("c@b.cn").static_password]
     text = release.text("dex", "config.yaml", "auth")
     found = yaml.safe_load(text.replace("<<dex.static-passwords>>", json.dumps(users)))
     assert found["staticPasswords"] == users

@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 
+from components.logins import DexAccount
 from tests.rendering.beijing import (
     KEY_FORMAT,
     MANIFESTS,
@@ -96,7 +97,7 @@ def test_oauth2_proxy_reads_the_generated_secret(release: Release) -> None:
 
 
 def test_dex_knows_the_stacks_users_and_tells_its_log_little(release: Release) -> None:
-    users = [{"email": "a@b.cn", "hashFromEnv": "DEX_USER_PASSWORD_0", "username": "a"}]
+    users = [DexAccount("a@b.cn").static_password, DexAccount("c@b.cn").static_password]
     text = release.text("dex", "config.yaml", "auth")
     config = yaml.safe_load(text.replace("<<dex.static-passwords>>", json.dumps(users)))
     assert config["staticPasswords"] == users
