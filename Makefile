@@ -4,12 +4,15 @@ PYTHON_OF_PROJECT := .venv/bin/python
 .PHONY: help setup preview up destroy diagram lint test test-cluster test-elasticity bench golden
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup:
+setup:  ## .venv: Python with every package at its pinned version
 	@./setup.sh
 
-preview up destroy: setup  ## the whole stack STACK on the real engine and simulated clouds
+preview: setup  ## what the stack STACK would make, planned by the real engine on simulated clouds
+up: setup  ## the stack STACK made, or changed, in simulated clouds
+destroy: setup  ## the stack STACK removed from simulated clouds
+preview up destroy:
 	@$(PYTHON_OF_PROJECT) -m rehearsal $@ --stack $(STACK)
 
 diagram: preview  ## the picture in both READMEs, from the plan
