@@ -10,6 +10,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="What a person does beside `pulumi up`.",
 )
 app.add_typer(images.app, name="images")

@@ -70,5 +70,4 @@ def _tell(path: Path, contents: Contents) -> None:
     messages.print(
         f"{path}: release {contents.release}, {len(contents.sources)} sources, {megabytes:.1f} MB, "
         f"sha256 {file_sha256(path)}",
-        markup=False,
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from components.region import Region
 from ops import choice
@@ -47,6 +48,6 @@ def show(findings: list[Finding], format_: Format) -> None:
         case Format.TABLE:
             table = Table("", "about", "finding")
             for found in findings:
-                style = _STYLES[found.level]
-                table.add_row(f"[{style}]{found.level}[/]", found.about, found.sentence)
-            Console(highlight=False).print(table)
+                level = Text(found.level, style=_STYLES[found.level])
+                table.add_row(level, found.about, found.sentence)
+            Console(highlight=False, markup=False).print(table)

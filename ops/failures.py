@@ -17,8 +17,8 @@ from rendering import RenderError
 BAD_INPUT = 2
 FAILED = 1
 
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
-"""For people; what a program could read goes to standard output."""
+messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+"""For people; what a program could read goes to standard output. Brackets in names are no markup."""
 
 
 class Refused(Exception):
@@ -28,7 +28,7 @@ class Refused(Exception):
 def fail(sentences: Sequence[str], code: int) -> typer.Exit:
     """Prints the sentences; raise what is returned."""
     for sentence in sentences:
-        messages.print(sentence, markup=False, style="red")
+        messages.print(sentence, style="red")
     return typer.Exit(code)
 
 
@@ -51,4 +51,4 @@ def told() -> Generator[None]:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        messages.print(record.getMessage(), markup=False, style="dim")
+        messages.print(record.getMessage(), style="dim")

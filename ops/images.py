@@ -63,7 +63,7 @@ def list_(
         f"{len(uses)} images of {stack}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())
     )
     for known, count in Counter(gone.values()).items():
-        messages.print(_lost(known, count), markup=False, style="yellow")
+        messages.print(_lost(known, count), style="yellow")
 
 
 @app.command("lock")
@@ -146,13 +146,13 @@ def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: For
             for use in uses:
                 typer.echo("\t".join((use.source, use.target, use.needed, "; ".join(use.where))))
         case Format.TABLE:
-            console = Console(highlight=False)
+            console = Console(highlight=False, markup=False)
             table = Table("source", "target", "needed", "where")
             for column in table.columns:
                 column.overflow = "fold"
             for use in uses:
                 table.add_row(use.source, use.target, use.needed, _short(use.where))
-            console.print(table, markup=False)
+            console.print(table)
 
 
 def _short(where: Sequence[str]) -> str:

@@ -146,7 +146,6 @@ class Run:
             f"[{done}/{len(self._due)}] {each.copy} "
             + (why or "copied")
             + (f", {plan.minutes(left)} left" if left else ""),
-            markup=False,
             style="red" if why else None,
         )
 

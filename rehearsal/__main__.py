@@ -33,7 +33,12 @@ ROOT = Path(__file__).resolve().parent.parent
 BAD_INPUT, ENGINE_FAILED = 2, 1
 DIAGRAM_BEGINS, DIAGRAM_ENDS = "<!-- architecture:begin -->", "<!-- architecture:end -->"
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 console = Console(highlight=False, soft_wrap=True)
 Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 
