@@ -24,6 +24,10 @@ from rehearsal.clouds import SimulatedCloud
 REGIONS = ("cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1")
 """Both China regions, the commercial partition and GovCloud: every promise is kept in each."""
 
+SHIPPED = (*REGIONS, "cn-north-1-kf151")
+"""The stacks whose files this repository ships. A test never asks which stack files lie around:
+those of a user stand beside them."""
+
 MASKED = "[secret]"
 
 

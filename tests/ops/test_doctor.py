@@ -10,8 +10,10 @@ import pytest
 
 from components.region import Region
 from components.settings import from_mapping
-from ops import checks
-from ops.checks import Level, Subject, examine
+from ops import checks, choice
+from ops.checks import Finding, Level, Subject, examine
+from ops.doctor import show
+from ops.images import Format
 from tests.ops.command import kf
 
 KF151: dict[str, Any] = {
@@ -119,7 +121,18 @@ def test_a_program_reads_the_same_as_json_and_a_problem_is_exit_code_1() -> None
     assert any(line.startswith("problem\tKubernetes\t") for line in bad.stdout.splitlines())
 
 
-def test_a_stack_that_does_not_exist_gets_one_sentence() -> None:
+def test_a_stack_that_does_not_exist_gets_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.cn-north-1.yaml").touch()
+    monkeypatch.setattr(choice, "PROJECT", tmp_path)
     done = kf("doctor", "--stack", "cn-nort-1")
     assert done.exit_code == 2
     assert "did you mean Pulumi.cn-north-1.yaml?" in done.stderr
+
+
+def test_brackets_of_a_finding_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show([Finding(Level.NOTE, "[bold]", "host[/prefix] [red]")], Format.TABLE)
+    printed = capsys.readouterr().out
+    assert "[bold]" in printed
+    assert "host[/prefix] [red]" in printed
