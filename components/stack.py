@@ -20,7 +20,14 @@ from webhook.reference import parse
 
 _ROOT = Path(__file__).resolve().parent.parent
 _REGISTRY_MARKER = "<<registry.host>>"
-_PORT_FORWARD = "kubectl -n istio-system port-forward svc/istio-ingressgateway 8080:80"
+_DASHBOARD_PORT = 8080
+_PORT_FORWARD = (
+    f"kubectl -n istio-system port-forward svc/istio-ingressgateway {_DASHBOARD_PORT}:80"
+)
+_ALL_PODS_READY = (
+    "kubectl wait pods --all -A --for=condition=Ready "
+    "--field-selector='status.phase!=Succeeded' --timeout=10m"
+)
 
 
 def stack_settings() -> Settings:
@@ -187,10 +194,16 @@ def late_values(
 def export_hints(
     settings: Settings, region: Region, cluster: EksCluster, login_secret: pulumi.Input[str]
 ) -> None:
-    """What a person does next, as stack outputs."""
+    """What a person does next, as stack outputs: each is one command for a shell, or one value.
+
+    ``verify`` waits until every pod that has not ended is ready, and names those that are not after
+    ten minutes. A pod's phase would not do: it is Running also while containers crash
+    (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
+    """
     name = settings.cluster.name
     connect = f"aws eks update-kubeconfig --region {region.name} --name {name}"
-    pulumi.export("dashboard", f"{connect} && {_PORT_FORWARD}, then open http://localhost:8080")
+    pulumi.export("dashboard", f"{connect} && {_PORT_FORWARD}")
+    pulumi.export("dashboardUrl", f"http://localhost:{_DASHBOARD_PORT}")
     pulumi.export(
         "login",
         pulumi.Output.concat(
@@ -199,6 +212,6 @@ def export_hints(
             " --query SecretString --output text",
         ),
     )
-    pulumi.export("verify", f"{connect} && kubectl get pods -A, all Running or Completed")
+    pulumi.export("verify", f"{connect} && {_ALL_PODS_READY}")
     pulumi.export("console", region.console_url)
     pulumi.export("cluster", cluster.cluster_name)

@@ -18,7 +18,8 @@ BAD_INPUT = 2
 FAILED = 1
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-"""For people; what a program could read goes to standard output. Brackets in names are no markup."""
+"""For people; what a program could read goes to standard output. Brackets are no
+markup."""
 
 
 class Refused(Exception):

@@ -75,4 +75,4 @@ def _need_kustomize() -> None:
     try:
         kustomize.find(VersionRange())
     except KustomizeMissing:
-        tools.kustomize(lambda text: messages.print(text))
+        tools.kustomize(messages.print)

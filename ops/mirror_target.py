@@ -161,7 +161,7 @@ def _crane(config: Path | None) -> Generator[Crane]:
         crane.stop()
 
 
-_say: Callable[[str], None] = lambda text: messages.print(text)  # noqa: E731
+_say: Callable[[str], None] = messages.print
 
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:

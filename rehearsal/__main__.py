@@ -138,6 +138,10 @@ def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) 
     console.print(report.changes_table(outcome))
     console.print()
     console.print(report.times_table(clock.times, engine))
+    if outcome.outputs:
+        console.print("\n[bold]outputs[/]")
+    for line in report.output_lines(outcome):
+        _say(line)
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
     console.print(f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}")
     _tell(missing)

@@ -31,6 +31,7 @@ from rehearsal.preload import Preload
 from rehearsal.providers import Simulation
 from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
+from rehearsal.wire import MASK
 from rehearsal.workspace import EngineWorkspace
 
 Program = Callable[[], Any]
@@ -61,6 +62,7 @@ class Outcome:
             without the stack itself.
         operations: URN to operation.
         resources: what the program asked for; empty for destroy and refresh.
+        outputs: the stack's, after ``up``; ``[secret]`` for those that are secrets.
         seconds: wall time of the run, the simulated clouds' start apart.
     """
 
@@ -186,7 +188,10 @@ class Rehearsal:
             if run.failure is not None:
                 raise EngineFailure([told(run.failure, self.project)], run.failure) from None
             raise EngineFailure(run.problems or [sentence_of(str(failure))], failure) from None
-        outputs = {key: item.value for key, item in getattr(result, "outputs", {}).items()}
+        outputs = {
+            key: MASK if item.secret else item.value
+            for key, item in getattr(result, "outputs", {}).items()
+        }
         return Outcome(
             changes=dict(sorted(Counter(run.operations.values()).items())),
             operations=run.operations,

@@ -40,6 +40,14 @@ def changes_table(outcome: Outcome) -> Table:
     return table
 
 
+def output_lines(outcome: Outcome) -> list[str]:
+    """The stack's outputs, a line each, for pasting; of a mapping only how much there is."""
+    return [
+        f"{name:<17} {f'({len(value)} names)' if isinstance(value, Mapping) else value}"
+        for name, value in sorted(outcome.outputs.items())
+    ]
+
+
 def times_table(times: Mapping[str, float], tool: Tool) -> Table:
     """Seconds per step, the engine used, and memory."""
     table = Table(box=None, pad_edge=False, show_header=False)

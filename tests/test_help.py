@@ -7,8 +7,8 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -25,12 +25,15 @@ APPS = {
 }
 
 
-def commands(app: typer.Typer) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+Command = Any  # Typer has Click's classes twice: its own copy, and none that it publishes.
+
+
+def commands(app: typer.Typer) -> Iterator[tuple[tuple[str, ...], Command]]:
     """Every command and every group of an application: the words that call it, and the command."""
 
     def below(
-        words: tuple[str, ...], command: click.Command
-    ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+        words: tuple[str, ...], command: Command
+    ) -> Iterator[tuple[tuple[str, ...], Command]]:
         yield words, command
         for name, child in getattr(command, "commands", {}).items():
             yield from below((*words, name), child)
@@ -50,7 +53,7 @@ def unwrapped(text: str) -> str:
     return "".join(text.split())
 
 
-def written(command: click.Command) -> list[str]:
+def written(command: Command) -> list[str]:
     """Each paragraph and each description of an option that the source has for a command."""
     described = [getattr(parameter, "help", None) for parameter in command.params]
     texts = [*inspect.cleandoc(command.help or "").split("\n\n"), *described]
@@ -60,7 +63,7 @@ def written(command: click.Command) -> list[str]:
 @pytest.mark.parametrize("columns", [40, 80, 200])
 @pytest.mark.parametrize(("app", "words", "command"), ALL)
 def test_help_has_the_words_of_the_source_at_every_width(
-    app: typer.Typer, words: tuple[str, ...], command: click.Command, columns: int
+    app: typer.Typer, words: tuple[str, ...], command: Command, columns: int
 ) -> None:
     result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": str(columns)})
     assert result.exit_code == 0, result.exception

@@ -21,6 +21,7 @@ import yaml
 from components.region import Region
 from rendering.leak_tables import CREDENTIALS
 from tests.harness import MASKED, REGIONS, Recorded, Registered, run
+from tests.pasted import paste
 
 ROOT = Path(__file__).parents[1]
 ACCOUNT = "111122223333"
@@ -355,6 +356,7 @@ def test_the_outputs_are_those_a_person_needs(made: Recorded, region: Region) ->
         "cluster",
         "kubeconfig",
         "dashboard",
+        "dashboardUrl",
         "login",
         "verify",
         "console",
@@ -369,11 +371,21 @@ def test_the_outputs_are_those_a_person_needs(made: Recorded, region: Region) ->
     assert made.exports["registry"] == f"{region.ecr_registry(ACCOUNT)}/kubeflow"
 
 
-def test_the_hints_are_commands_for_this_region(made: Recorded, region: Region) -> None:
-    connect = f"aws eks update-kubeconfig --region {region.name} --name kubeflow && kubectl "
-    assert made.exports["dashboard"].startswith(connect)
-    assert made.exports["verify"].startswith(connect)
-    assert f"--region {region.name} --secret-id arn:{region.partition}:" in made.exports["login"]
+def test_every_output_pastes(made: Recorded, region: Region, tmp_path: Path) -> None:
+    pasted = paste(made.exports, tmp_path)
+    connect = ["aws", "eks", "update-kubeconfig", "--region", region.name, "--name", "kubeflow"]
+    assert pasted["dashboard"][0] == pasted["verify"][0] == connect
+    (login,) = pasted["login"]
+    assert login[login.index("--region") + 1] == region.name
+    assert login[login.index("--secret-id") + 1].startswith(f"arn:{region.partition}:")
+
+
+def test_the_dashboards_address_is_where_its_command_listens(
+    made: Recorded, tmp_path: Path
+) -> None:
+    _, forward = paste(made.exports, tmp_path)["dashboard"]
+    port = forward[-1].partition(":")[0]
+    assert made.exports["dashboardUrl"] == f"http://localhost:{port}"
 
 
 def test_a_role_is_told_per_service_account_that_reads_artifacts(

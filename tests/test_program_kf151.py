@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness import Recorded
+from tests.pasted import COMMANDS, paste
 from tests.test_program import MARKER, PROFILE, SECRET, checksums, containing, stack, top
 
 STACK = "cn-north-1-kf151"
@@ -92,3 +94,7 @@ def test_both_ends_of_the_login_start_anew_when_what_they_read_changes(made: Rec
     found = checksums(made)
     assert {"auth/dex", "istio-system/authservice"} <= set(found)
     assert [name for name, text in found.items() if len(text) != 64] == []
+
+
+def test_every_output_pastes(made: Recorded, tmp_path: Path) -> None:
+    assert set(paste(made.exports, tmp_path)) == COMMANDS

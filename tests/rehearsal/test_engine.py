@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from rehearsal import plan, wire
 from rehearsal.engine import EngineFailure, Outcome
 from rehearsal.recording import Planned
+from rehearsal.report import output_lines
 from tests.rehearsal.conftest import Started
 
 pytestmark = pytest.mark.engine
@@ -39,6 +41,17 @@ def configure(project: Path, **values: str) -> None:
             if line.strip().startswith(f"tiny:{key}:"):
                 text = text.replace(line, f"  tiny:{key}: {value}")
     path.write_text(text)
+
+
+def test_up_shows_every_output_in_a_line_that_pastes_and_no_secret(started: Started) -> None:
+    with started() as rehearsal:
+        before, made = rehearsal.preview(), rehearsal.up()
+    assert output_lines(before) == []
+    shown = dict(line.split(maxsplit=1) for line in output_lines(made))
+    assert shown["password"] == "[secret]"
+    assert shown["roles"] == "(2 names)"
+    assert re.fullmatch(r"arn:aws-cn:iam::\d{12}:role/\S+", shown["role"])
+    assert made.outputs["password"] == "[secret]"
 
 
 def test_a_stack_is_previewed_made_changed_left_alone_and_destroyed(

@@ -66,3 +66,5 @@ secret = k8s.core.v1.Secret(
 pulumi.CustomResource("aws:quantum/entangler:Entangler", "entangler", {"qubits": 3}, here)
 Note("note", role.arn)
 pulumi.export("role", role.arn)
+pulumi.export("roles", {"here": role.arn, "far": far.arn})
+pulumi.export("password", config.require_secret("password"))
