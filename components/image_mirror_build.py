@@ -17,14 +17,10 @@ from components import image_mirror_policies as policies
 from components.image_mirror_buildspec import buildspec
 from components.image_mirror_credentials import (
     Credential,
-    Handover,
-    Issuer,
     Place,
     Purpose,
     key_in_secret,
-    registered_issuer,
     secret_names,
-    sessions_in_secret,
     user_name,
 )
 from components.region import Region
@@ -64,7 +60,6 @@ class ImageMirrorBuildArgs:
         account_id: account of the stack's region.
         build_account_id: account of the build region.
         registry: ``<ecr host>/<prefix>`` that receives the copies.
-        issuer: of the cluster, in its own account.
         tags: AWS tags.
     """
 
@@ -75,7 +70,6 @@ class ImageMirrorBuildArgs:
     account_id: str
     build_account_id: str
     registry: str
-    issuer: Issuer
     tags: Mapping[str, str]
 
 
@@ -91,7 +85,6 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         start_secret_name: the secret in the stack's own region with a credential that may start the
             project; empty where the stack's own roles may.
         start_secret_arn: its ARN; None likewise.
-        handovers: how the credentials come to their secrets, where no key pair is in them.
     """
 
     region: Region
@@ -102,7 +95,6 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     table_arn: str
     start_secret_name: str
     start_secret_arn: pulumi.Output[str] | None
-    handovers: Mapping[Purpose, Handover]
 
     def __init__(
         self, name: str, args: ImageMirrorBuildArgs, opts: pulumi.ResourceOptions | None = None
@@ -121,7 +113,6 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         )
         self.table = self._table(name, args)
         crossing = args.build_region.partition != args.region.partition
-        self.handovers = {}
         secrets = self._credentials(name, args) if crossing else {}
         self._project(name, args, secrets.get(Purpose.PUSH))
         start = secrets.get(Purpose.START)
@@ -174,29 +165,16 @@ class ImageMirrorBuild(pulumi.ComponentResource):
                 tags=args.tags,
             ),
         }
-        if mirror.credentials == "key-pair":
-            return {
-                purpose: key_in_secret(
-                    f"{name}-{purpose}",
-                    each,
-                    user=user_name(cluster, args.region, purpose),
-                    rotation=mirror.rotation,
-                    parent=self,
-                )
-                for purpose, each in wanted.items()
-            }
-        issuers = {
-            args.region.partition: args.issuer,
-            args.build_region.partition: registered_issuer(
-                f"{name}-issuer", args.issuer.host, build, tags=args.tags, parent=self
-            ),
-        }
-        made = {
-            purpose: sessions_in_secret(f"{name}-{purpose}", each, issuers=issuers, parent=self)
+        return {
+            purpose: key_in_secret(
+                f"{name}-{purpose}",
+                each,
+                user=user_name(cluster, args.region, purpose),
+                rotation=mirror.rotation,
+                parent=self,
+            )
             for purpose, each in wanted.items()
         }
-        self.handovers = {purpose: handover for purpose, (_, handover) in made.items()}
-        return {purpose: secret for purpose, (secret, _) in made.items()}
 
     def _project(
         self,

@@ -87,7 +87,7 @@ reason() {
 _AS_TARGET = r"""
 read_keys='import json, sys
 keys = json.load(sys.stdin)
-print(keys["accessKeyId"], keys["secretAccessKey"], keys.get("sessionToken", ""))'
+print(keys["accessKeyId"], keys["secretAccessKey"])'
 
 as_target() (
   set -euo pipefail
@@ -99,9 +99,8 @@ as_target() (
       return 1
     }
     unset AWS_SESSION_TOKEN AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
-    read -r AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN <<<"$keys"
+    read -r AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY <<<"$keys"
     export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
-    [ -z "$AWS_SESSION_TOKEN" ] || export AWS_SESSION_TOKEN
     unset keys
   fi
   aws "$@" --region "$TARGET_REGION"

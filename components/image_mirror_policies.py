@@ -177,11 +177,6 @@ def push_statements(
     ]
 
 
-def write_secret_policy(secret_arn: str) -> Policy:
-    """Whoever brings sessions: a new value for one secret, whose values it cannot read."""
-    return _document(_allow(("secretsmanager:PutSecretValue",), secret_arn))
-
-
 def build_policy(
     *, log_arn: str, secret_arn: str | None, push: Sequence[dict[str, Any]] = ()
 ) -> Policy:

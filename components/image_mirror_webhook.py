@@ -11,11 +11,9 @@ import pulumi
 from components import kubernetes_objects
 from components.image_mirror_api import TIMEOUT_SECONDS, ImageMirrorApi, ImageMirrorApiArgs
 from components.image_mirror_build import BuildSide, ImageMirrorBuild, ImageMirrorBuildArgs
-from components.image_mirror_credentials import Issuer
 from components.image_mirror_functions import ImageMirrorFunctions, ImageMirrorFunctionsArgs
 from components.image_mirror_pods import ImageMirrorPods, ImageMirrorPodsArgs
 from components.image_mirror_private_api import ImageMirrorPrivateApi, ImageMirrorPrivateApiArgs
-from components.image_mirror_sessions import ImageMirrorSessions, ImageMirrorSessionsArgs
 from components.image_repositories import ImageRepositories
 from components.mirrored_images import MirroredImages
 from components.pull_through_cache import PullThroughCache, PullThroughCacheArgs
@@ -104,18 +102,6 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             name=f"{name}-configuration",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(answering)),
         )
-        if build is not None and build.handovers:
-            ImageMirrorSessions(
-                f"{name}-sessions",
-                ImageMirrorSessionsArgs(
-                    region=args.region,
-                    rendered=args.pods,
-                    registry=registry,
-                    handovers=build.handovers,
-                    ready=answering,
-                ),
-                pulumi.ResourceOptions(parent=self),
-            )
         self.ready = [configuration, *filled]
         self.register_outputs({"registry": self.registry})
 
@@ -158,7 +144,6 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 account_id=args.account_id,
                 build_account_id=side.account_id,
                 registry=registry,
-                issuer=Issuer(provider_arn=args.oidc_provider_arn, host=args.oidc_issuer),
                 tags=args.tags,
             ),
             here,

@@ -1,16 +1,13 @@
-"""Rules over the image mirror's ways: across partitions, and from the control plane to it."""
+"""Rules over the image mirror's ways: copies or none, and from the control plane to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from components.region import UnknownRegion
 from components.settings_facts import Facts, Rules
 from components.settings_sentences import full_key, told
 
 RULES = Rules()
-
-_CREDENTIALS = full_key("imageMirror.credentials")
 
 # What tells how to copy, by the name in the stack file.
 _OF_COPIES = {
@@ -24,13 +21,6 @@ _OF_COPIES = {
 }
 
 
-def _crosses(f: Facts) -> bool:
-    try:
-        return f.settings.image_mirror.crosses(f.region)
-    except UnknownRegion:  # another rule's matter
-        return True
-
-
 @RULES.reads("imageMirror", "region")
 def _only_copies_are_told_how(f: Facts) -> Iterator[str]:
     mirror = f.settings.image_mirror
@@ -41,42 +31,6 @@ def _only_copies_are_told_how(f: Facts) -> Iterator[str]:
             full_key(f"imageMirror.{_OF_COPIES[name]}"),
             getattr(mirror, name),
             f"ECR in {f.region.name} pulls images by itself and nothing is copied: remove the line",
-        )
-
-
-@RULES.reads("imageMirror.credentials", "imageMirror.enabled", "imageMirror.buildRegion", "region")
-def _sessions_replace_keys(f: Facts) -> Iterator[str]:
-    chosen = f.settings.image_mirror.credentials
-    if chosen == "web-identity" and not _crosses(f):
-        yield told(
-            _CREDENTIALS,
-            chosen,
-            f"no image crosses a partition's border to {f.region.name}, so there is no key that "
-            "sessions could replace: remove the line",
-        )
-
-
-@RULES.reads(
-    *("imageMirror.credentials", "imageMirror.enabled", "imageMirror.buildRegion", "region"),
-    *("imageMirror.transport", "imageMirror.inventoryFirst"),
-)
-def _sessions_come_from_a_pod(f: Facts) -> Iterator[str]:
-    mirror = f.settings.image_mirror
-    if mirror.credentials != "web-identity" or not _crosses(f):
-        return
-    if not mirror.in_cluster(f.region):
-        yield told(
-            full_key("imageMirror.transport"),
-            mirror.transport or "",
-            f"with {_CREDENTIALS} {mirror.credentials} a pod beside those that answer admissions "
-            "hands sessions over: set it to in-cluster",
-        )
-    if mirror.inventory_first:
-        yield told(
-            full_key("imageMirror.inventoryFirst"),
-            True,
-            f"with {_CREDENTIALS} {mirror.credentials} nothing is copied before pods run: set it "
-            "to false, and run `./kf images mirror` before `pulumi up`",
         )
 
 

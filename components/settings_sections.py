@@ -103,8 +103,7 @@ class ImageMirrorSettings(Section):
     """The mirror of public images. ``enabled`` None: where the registries are out of reach.
 
     ``build_profile`` names the AWS profile of ``build_region`` where that is another partition;
-    ``credentials`` say what the two then hold of each other: key pairs, made again when
-    ``rotation`` counts on, or sessions that a pod of the cluster gets for its OIDC token.
+    the two then hold an access key of each other, made again when ``rotation`` counts on.
     ``inventory_first``: every known image is copied before anything that runs pods. ``transport``
     None: pods where an API Gateway would need a filing with the authorities. ``platform`` None: all
     platforms of an image are copied. ``follow_hours``: how old the copy of a tag may be until its
@@ -120,7 +119,6 @@ class ImageMirrorSettings(Section):
     build_region: str | None = None
     build_profile: t.ProfileName = "kubeflow-build"
     in_flight_minutes: Annotated[int, t.whole(5, 480, "minutes")] = 60
-    credentials: Literal["key-pair", "web-identity"] = "key-pair"
     credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
     rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     inventory_first: bool = True

@@ -94,6 +94,13 @@ _TYPES = {
 }
 
 
+# Settings that there were: the nearest name would be that of another matter.
+_REMOVED = {
+    full_key("imageMirror.credentials"): "remove the line, both sides always hold an access key "
+    "of the other (imageMirror.rotation makes new ones).",
+}
+
+
 def translated(error: Mapping[str, Any], known: Sequence[str]) -> str:
     """One pydantic error as a sentence; ``known`` are the names its place may hold."""
     kind: str = error["type"]
@@ -102,8 +109,8 @@ def translated(error: Mapping[str, Any], known: Sequence[str]) -> str:
     if kind == "missing":
         return f"{key} is missing: add it, every entry needs {listed(known, 'and')}."
     if kind == "extra_forbidden":
-        name = str(error["loc"][-1])
-        return f"{key} ({shown(value, key)}) is not a setting: {nearest(name, known)}"
+        way_out = _REMOVED.get(key) or nearest(str(error["loc"][-1]), known)
+        return f"{key} ({shown(value, key)}) is not a setting: {way_out}"
     if kind == "literal_error":
         names = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
         return told(key, value, nearest(str(value), names))

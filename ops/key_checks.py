@@ -14,11 +14,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from components.image_mirror_credentials import Purpose, secret_names, user_name
+from components.image_mirror_credentials import Purpose, user_name
 from ops.account_calls import Session, asking, build_client, build_session, client
 from ops.checks import Finding, Level, Subject
 from webhook.claims import error_code
-from webhook.sessions import SESSION_SECONDS
 
 Ask = Callable[[str], Any]
 """Makes the client of a service, of one side."""
@@ -30,7 +29,7 @@ _ABOUT = "image mirror"
 
 
 def mirror_credentials(stack: Subject, session: Session) -> Iterator[Finding]:
-    """The two key pairs, or the two sessions, by the accounts they belong to or lie in.
+    """The key of each side, by the account it belongs to.
 
     Raises:
         Unanswered: names the call.
@@ -38,14 +37,9 @@ def mirror_credentials(stack: Subject, session: Session) -> Iterator[Finding]:
     if not stack.settings.image_mirror.crosses(stack.region):
         return
     abroad = build_session(stack)
-    look = _key if stack.settings.image_mirror.credentials == "key-pair" else _session
-    for purpose in Purpose:
-        # A key is a matter of its own side, a session of the one that holds it.
-        at_home = (purpose is Purpose.PUSH) == (look is _key)
-        if at_home:
-            yield look(stack, purpose, partial(client, stack, session))
-        elif abroad is not None:
-            yield look(stack, purpose, partial(build_client, abroad))
+    yield _key(stack, Purpose.PUSH, partial(client, stack, session))
+    if abroad is not None:
+        yield _key(stack, Purpose.START, partial(build_client, abroad))
 
 
 def _key(stack: Subject, purpose: Purpose, ask: Ask) -> Finding:
@@ -76,26 +70,6 @@ def _rotate(stack: Subject) -> str:
     following = stack.settings.image_mirror.rotation + 1
     key = "kubeflow:imageMirror.rotation"
     return f"`pulumi config set --path {key} {following} && pulumi up` makes another one"
-
-
-def _session(stack: Subject, purpose: Purpose, ask: Ask) -> Finding:
-    secret = secret_names(stack.settings, stack.region)[purpose]
-    with asking("secretsmanager:ListSecretVersionIds"):
-        try:
-            versions = ask("secretsmanager").list_secret_version_ids(SecretId=secret)["Versions"]
-        except ClientError as refused:
-            if error_code(refused) != "ResourceNotFoundException":
-                raise
-            return _note(f"there is no secret {secret} yet: `pulumi up` makes it")
-    current = [each for each in versions if "AWSCURRENT" in each.get("VersionStages", ())]
-    if current and (now() - current[0]["CreatedDate"]).total_seconds() < SESSION_SECONDS:
-        return Finding(Level.GOOD, _ABOUT, f"{secret} holds a session that is still good")
-    return Finding(
-        Level.PROBLEM,
-        _ABOUT,
-        f"{secret} holds no session that is still good, so nothing can be copied: `kubectl -n "
-        "image-mirror logs -l app=image-mirror-sessions` says why",
-    )
 
 
 def _note(sentence: str) -> Finding:

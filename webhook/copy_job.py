@@ -132,8 +132,6 @@ def new_repository(
 def stored_credentials(client: Any, secret: str) -> dict[str, str]:
     """boto3 arguments from a secret ``{"accessKeyId": ..., "secretAccessKey": ...}``.
 
-    A ``sessionToken`` beside them is taken along: ``webhook.sessions`` writes one.
-
     Raises:
         ValueError: the secret has another shape; the message does not quote it.
     """
@@ -143,7 +141,6 @@ def stored_credentials(client: Any, secret: str) -> dict[str, str]:
         return {
             "aws_access_key_id": stored["accessKeyId"],
             "aws_secret_access_key": stored["secretAccessKey"],
-            **({"aws_session_token": stored["sessionToken"]} if "sessionToken" in stored else {}),
         }
     except (ValueError, KeyError, TypeError):
         raise ValueError(

@@ -32,8 +32,6 @@ def mirror_program(
     build_region: str | None,
     transport: str = "api-gateway",
     logins: tuple[tuple[str, str], ...] = (),
-    *,
-    credentials: str = "key-pair",
     **more: str,
 ) -> Callable[[], dict[str, Any]]:
     """The component as the stack makes it, for mocks or for the engine.
@@ -43,13 +41,9 @@ def mirror_program(
         build_region: where images are copied; None where ECR pulls them through.
         transport: of admissions.
         logins: registry and name of a secret, of each.
-        credentials: across partitions.
         more: settings of the image mirror.
     """
     mirror_settings: dict[str, Any] = {"enabled": True, "transport": transport, **more}
-    if credentials != "key-pair":
-        mirror_settings |= {"credentials": credentials, "inventoryFirst": False}
-        mirror_settings["buildRegion"] = build_region
     cluster = {"controlPlaneEgress": "customer-routed"} if transport == "private-api" else {}
     if logins:
         mirror_settings["upstreamCredentials"] = dict(logins)

@@ -96,15 +96,6 @@ def test_across_partitions_the_stored_key_logs_in_and_nothing_else_sees_it(build
     assert "push-key" not in done.stdout + done.stderr
 
 
-def test_a_session_that_was_handed_over_logs_in_as_a_key_would(build: Build) -> None:
-    session = {"accessKeyId": "ASIA", "secretAccessKey": "push-key", "sessionToken": "push-token"}
-    (build.world / "secret").write_text(json.dumps(session))
-    done = build.run(CREDENTIALS_SECRET="push-secret")
-    assert done.returncode == 0, done.stderr
-    assert (build.world / "password").read_text() == "password-of-push-key in push-token\n"
-    assert "push-token" not in done.stdout + done.stderr
-
-
 def test_the_roles_own_session_is_not_mixed_with_a_stored_key(build: Build) -> None:
     done = build.run(CREDENTIALS_SECRET="push-secret", AWS_SESSION_TOKEN="of-the-role")
     assert done.returncode == 0, done.stderr

@@ -56,7 +56,6 @@ def all_of(region: str) -> dict[str, policies.Policy]:
         "copier within": copier(region, project=PROJECT, secret=None),
         "push": push(region),
         "start": policies.start_build_policy(PROJECT),
-        "write": policies.write_secret_policy(SECRET),
         "build across": policies.build_policy(log_arn=LOG, secret_arn=SECRET),
         "build within": policies.build_policy(log_arn=LOG, secret_arn=None, push=pushing),
     }
@@ -126,11 +125,6 @@ def test_the_push_key_writes_down_how_it_went_in_one_table(region: str) -> None:
 
 def test_the_start_key_starts_one_project_and_nothing_else() -> None:
     assert allowed(policies.start_build_policy(PROJECT)) == {"codebuild:StartBuild": PROJECT}
-
-
-def test_who_brings_sessions_writes_one_secret_and_reads_none() -> None:
-    written = allowed(policies.write_secret_policy(SECRET))
-    assert written == {"secretsmanager:PutSecretValue": SECRET}
 
 
 @pytest.mark.parametrize(

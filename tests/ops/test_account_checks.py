@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from components.image_mirror_credentials import Purpose, secret_names, user_name
+from components.image_mirror_credentials import Purpose, user_name
 from components.region import Region
 from components.settings import from_mapping
 from ops import account_checks, key_checks
@@ -22,7 +22,6 @@ from tests.ops.command import kf
 
 ACCOUNT = "123456789012"
 KEYS = "aws_access_key_id = testing\naws_secret_access_key = testing\n"
-SESSIONS = {"credentials": "web-identity", "inventoryFirst": False, "transport": "in-cluster"}
 # The stack's region, and from where its images are copied over a partition's border.
 BORDERS = [
     ("cn-north-1", "ap-southeast-1"),
@@ -127,40 +126,6 @@ def test_where_no_border_is_crossed_no_key_is_looked_for(
     region: str, mirror: dict[str, Any]
 ) -> None:
     assert of_the_mirror(subject(region, **mirror)) == []
-
-
-@every_border
-def test_sessions_that_are_handed_over_in_time_are_good(
-    region: str, build_region: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack = subject(region, build_region, **SESSIONS)
-    named = secret_names(stack.settings, stack.region)
-    for purpose, holder in ((Purpose.PUSH, build_region), (Purpose.START, region)):
-        client("secretsmanager", holder).create_secret(Name=named[purpose])
-    assert {found.level for found in of_the_mirror(stack)} == {Level.PROBLEM}
-    for purpose, holder in ((Purpose.PUSH, build_region), (Purpose.START, region)):
-        secrets = client("secretsmanager", holder)
-        secrets.put_secret_value(SecretId=named[purpose], SecretString="{}")
-    assert {found.level for found in of_the_mirror(stack)} == {Level.GOOD}
-    later(monkeypatch, minutes=61)
-    (first, _) = of_the_mirror(stack)
-    assert first.level is Level.PROBLEM
-    assert "logs -l app=image-mirror-sessions" in first.sentence
-
-
-def test_a_secret_that_does_not_exist_yet_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Secrets:
-        def list_secret_version_ids(self, **_: Any) -> Any:
-            raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "List")
-
-    monkeypatch.setattr(key_checks, "client", lambda *_: Secrets())  # pyright: ignore[reportUnknownLambdaType]
-    monkeypatch.setattr(key_checks, "build_client", lambda *_: Secrets())  # pyright: ignore[reportUnknownLambdaType]
-    assert [
-        (found.level, found.sentence) for found in of_the_mirror(subject("cn-north-1", **SESSIONS))
-    ] == [
-        (Level.NOTE, f"there is no secret {name} yet: `pulumi up` makes it")
-        for name in ("kubeflow-image-mirror/cn-north-1", "kubeflow/image-mirror/start-build")
-    ]
 
 
 def test_credentials_of_another_account_are_a_problem() -> None:

@@ -1,4 +1,4 @@
-"""The mirror's credentials on the real engine: a rotation, and the way from keys to sessions."""
+"""The mirror's keys on the real engine: a rotation, and where they are in clear: nowhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi_aws as aws
 import pytest
 
 from components.image_mirror_build import ImageMirrorBuild, ImageMirrorBuildArgs
-from components.image_mirror_credentials import Issuer, Purpose
+from components.image_mirror_credentials import Purpose
 from components.region import Region
 from components.settings import from_mapping
 from rehearsal.clouds import ACCOUNT
@@ -21,7 +21,6 @@ from tests.rehearsal.conftest import Started
 pytestmark = pytest.mark.engine
 
 OWN, BUILD = Region.of("cn-north-1"), Region.of("ap-southeast-1")
-SESSIONS = {"credentials": "web-identity", "inventoryFirst": False}
 
 
 def build(**mirror: Any) -> Callable[[], Any]:
@@ -38,9 +37,6 @@ def build(**mirror: Any) -> Callable[[], Any]:
                 account_id=ACCOUNT,
                 build_account_id=ACCOUNT,
                 registry=settings.image_mirror.registry(OWN, ACCOUNT),
-                issuer=Issuer(
-                    provider_arn=OWN.arn("iam", "oidc-provider/issuer", region=""), host="issuer"
-                ),
                 tags={},
             ),
             pulumi.ResourceOptions(providers=[aws.Provider("aws", region=OWN.name)]),
@@ -85,16 +81,3 @@ def test_no_key_is_in_clear_in_anything_the_engine_writes(started: Started, tmp_
     states = [file for file in written if b"accessKey:AccessKey" in file.read_bytes()]
     assert states
     assert [file for file in states if b"simulated-" in file.read_bytes()] == []
-
-
-def test_sessions_take_the_place_of_keys_and_keep_the_secrets(started: Started) -> None:
-    with started(build(rotation=3)) as rehearsal:
-        rehearsal.up()
-    with started(build(**SESSIONS)) as rehearsal:
-        done = steps(rehearsal.up())
-        assert set(rehearsal.up().changes) == {"same"}
-    gone = {what.split()[0] for operation, what in done if operation == "delete"}
-    assert gone == {"AccessKey", "SecretVersion", "User", "UserPolicy"}
-    assert not [what for _, what in done if what.startswith("Secret ")]
-    made = {what.split()[0] for operation, what in done if operation == "create"}
-    assert made == {"OpenIdConnectProvider", "Role", "RolePolicy"}
