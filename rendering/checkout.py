@@ -24,7 +24,7 @@ from rendering import kustomize
 from rendering.cache import canonical_json
 from rendering.objects import RenderError
 from rendering.release import Remote, Source, VersionRange
-from rendering.source_files import SourceRejected, files_digest, take
+from rendering.source_files import SourceRejected, files_digest
 
 GIT_PREFIX = "KUBEFLOW_GIT_PREFIX"
 """Environment: what stands before ``owner/name`` of a repository; for mirrors of GitHub."""
@@ -71,10 +71,7 @@ def check_out(source: Source, target: Path) -> None:
         SourceRejected: a ref is another commit, or a remote lacks what is named.
         KustomizeMissing, KustomizeFailed: a release asset can't be built.
     """
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".clone.") as temporary:
-        clone = Path(temporary) / "clone"
-        commit = _fetch(source, source.paths, clone)
-        take(clone, source.paths, target)
+    commit = _fetch(source, source.paths, target)
     if files_digest(target) in source.digests:
         return
     _require_commit(source, commit)
@@ -88,7 +85,11 @@ def check_out(source: Source, target: Path) -> None:
 
 
 def _fetch(wanted: Source | Remote, paths: Sequence[str], target: Path) -> str:
-    """Lays the repository's files at the ref, ``paths`` at least, into ``target``; its commit."""
+    """Lays the repository's files at the ref, those of ``paths`` or all, into ``target``.
+
+    Returns:
+        the commit.
+    """
     url = prefix() + wanted.repository
     target.mkdir()
     _git(["init", "--quiet"], target, _ANSWER_SECONDS)
@@ -99,7 +100,8 @@ def _fetch(wanted: Source | Remote, paths: Sequence[str], target: Path) -> str:
         # Of a large repository only what is needed: a host that cannot filter gives everything.
         fetch.append("--filter=blob:none")
         named = [f"/{path}" for path in paths]
-        _git(["sparse-checkout", "set", "--no-cone", *named], target, _ANSWER_SECONDS)
+        if _git(["sparse-checkout", "set", "--no-cone", *named], target, _ANSWER_SECONDS) is None:
+            raise CloneFailed("git 2.25 or newer is needed, which can check out some folders only")
     # A ref that is a commit, or that a mirror lacks, is asked for by the commit.
     for name in (wanted.ref, wanted.commit):
         if _git([*fetch, "origin", name], target, _FETCH_SECONDS) is not None:

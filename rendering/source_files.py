@@ -39,20 +39,6 @@ def files_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def take(folder: Path, paths: Sequence[str], target: Path) -> None:
-    """Copies the named files and folders of ``folder``, or all of it, into ``target``.
-
-    Names that ``folder`` lacks are passed over: the digest tells that something is missing.
-    """
-    for path in paths or ["."]:
-        origin, place = folder / path, target / path
-        if origin.is_dir():
-            shutil.copytree(origin, place, symlinks=True, dirs_exist_ok=True)
-        elif origin.is_file():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(origin, place, follow_symlinks=False)
-
-
 def unpack(archive: Path, paths: Sequence[str], target: Path, where: str = "") -> None:
     """Unpacks the named files and folders of an archive, or all of it, without its top folder.
 
