@@ -161,18 +161,15 @@ def render_stack(settings: Settings, region: Region) -> Renders:
         raise pulumi.RunError(str(error)) from error
 
 
-def late_values(
-    settings: Settings,
-    region: Region,
-    account_id: str,
-    backend: KubeflowRdsS3Backend,
-) -> dict[str, pulumi.Input[str]]:
-    """The values manifests name as ``<<name>>``: facts of the region, and what the backend made.
+def known_values(settings: Settings, region: Region, account_id: str) -> dict[str, str]:
+    """The late values that are known before anything is made: facts of region and account.
 
-    None is a secret: ``secret.*`` are names of secrets, known when the secret has its value.
+    ``registry.host`` has the mirror's prefix and is where copies are; ``account.registry`` is the
+    host alone, of every repository of the account here.
     """
     return {
         "account.id": account_id,
+        "account.registry": region.ecr_registry(account_id),
         "cluster.name": settings.cluster.name,
         "region.name": region.name,
         "region.partition": region.partition,
@@ -180,11 +177,28 @@ def late_values(
         "registry.host": settings.image_mirror.registry(region, account_id),
         "s3.host": region.service_host("s3"),
         "sts.host": region.service_host("sts"),
-        "bucket.name": backend.bucket_name,
         "bucket.prefix": settings.artifacts.prefix,
+        "database.rotation": str(settings.database.rotation),
+        "user.email": settings.users[0].email,
+        "user.namespace": settings.users[0].namespace,
+    }
+
+
+def late_values(
+    settings: Settings,
+    region: Region,
+    account_id: str,
+    backend: KubeflowRdsS3Backend,
+) -> dict[str, pulumi.Input[str]]:
+    """The values manifests name as ``<<name>>``: known ones, and what the backend made.
+
+    None is a secret: ``secret.*`` are names of secrets, known when the secret has its value.
+    """
+    return {
+        **known_values(settings, region, account_id),
+        "bucket.name": backend.bucket_name,
         "database.host": backend.database_host,
         "database.port": backend.database_port.apply(str),
-        "database.rotation": str(settings.database.rotation),
         "database.authorities": backend.database_authorities,
         **{f"secret.{name}": kept.name for name, kept in backend.secrets.items()},
         **{f"role.{name}": arn for name, arn in backend.role_arns.items()},

@@ -228,6 +228,13 @@ def test_the_roles_that_read_secrets_are_of_the_stacks_partition(region: str) ->
         assert told[role].startswith(f"arn:{PARTITIONS[region][0]}:iam::{ACCOUNT}:role/")
 
 
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_accounts_registry_is_a_host_without_the_mirrors_prefix(region: str) -> None:
+    host = f"{ACCOUNT}.dkr.ecr.{region}.{PARTITIONS[region][1]}"
+    told = bound(region).exports
+    assert (told["account.registry"], told["registry.host"]) == (host, f"{host}/kubeflow")
+
+
 def test_a_static_key_is_named_like_the_other_secrets() -> None:
     told = bound(**STATIC_KEY).exports
     assert {name for name in told if name.startswith("secret.")} == SECRETS | {"secret.artifacts"}
