@@ -26,6 +26,7 @@ lint: setup  ## ruff (lint and format) and pyright (strict)
 test: lint  ## everything a contributor needs to trust a change
 	@tests/packages.sh mariadb-server docker-registry openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.services.serving_programs
 	@$(PYTHON_OF_PROJECT) -m pytest
 
 golden: setup  ## each release's golden difference to its upstream, from the sources

@@ -127,27 +127,6 @@ def test_the_pipeline_root_is_on_s3(release: Release) -> None:
     assert release.text("kfp-launcher", "defaultPipelineRoot") == root
 
 
-def test_models_are_read_from_s3_of_the_region(release: Release) -> None:
-    credentials = json.loads(release.text("inferenceservice-config", "credentials"))
-    assert credentials == {
-        "storageSpecSecretName": "storage-config",
-        "storageSecretNameAnnotation": "serving.kserve.io/storageSecretName",
-        "gcs": {"gcsCredentialFileName": "gcloud-application-credentials.json"},
-        "s3": {
-            "s3AccessKeyIDName": "AWS_ACCESS_KEY_ID",
-            "s3SecretAccessKeyName": "AWS_SECRET_ACCESS_KEY",
-            "s3Endpoint": S3,
-            "s3UseHttps": "1",
-            "s3Region": REGION,
-            "s3VerifySSL": "1",
-            "s3UseVirtualBucket": "",
-            "s3UseAccelerate": "",
-            "s3UseAnonymousCredential": "",
-            "s3CABundle": "",
-        },
-    }
-
-
 def test_the_rest_of_kserves_configuration_is_upstreams(release: Release) -> None:
     data = release.get("ConfigMap", "inferenceservice-config")["data"]
     assert set(data) == {

@@ -22,10 +22,16 @@ class Authority:
         self.file = folder / "authority.pem"
         self.file.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def sign(self, host: str, folder: Path) -> tuple[Path, Path]:
-        """Files with the certificate and the private key of a server called ``host``."""
+    def sign(self, host: str, folder: Path, *more: str) -> tuple[Path, Path]:
+        """Files with the certificate and the private key of a server called ``host``.
+
+        Args:
+            host: its name.
+            folder: for both files.
+            more: other names of the same server; ``*`` stands for one part of a name.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(host)])
+        names = x509.SubjectAlternativeName([x509.DNSName(name) for name in (host, *more)])
         builder = _builder(_named(host), self._name, key).add_extension(names, critical=False)
         certificate, private = folder / "server.pem", folder / "server-key.pem"
         certificate.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))

@@ -63,7 +63,7 @@ class _Passage(BaseRequestHandler):
         client.settimeout(_IDLE_SECONDS)
         leads_to = cast(_Server, self.server).leads_to
         with socket.create_connection(leads_to, _IDLE_SECONDS) as registry:
-            back = threading.Thread(target=_pump, args=(registry, client), daemon=True)
+            back = threading.Thread(target=pump, args=(registry, client), daemon=True)
             back.start()
             try:
                 while data := client.recv(65536):
@@ -108,7 +108,8 @@ class _Server(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Passage)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    """Passes everything on until either side ends; the other side has ended then too."""
     try:
         while data := source.recv(65536):
             sink.sendall(data)

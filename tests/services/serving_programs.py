@@ -1,0 +1,119 @@
+"""The readers of KServe's and Knative's settings: their own code, in the releases that we install.
+
+``python -m tests.services.serving_programs`` gets both beforehand: a small Go program around the
+packages that read the ConfigMaps, and the Python packages of KServe's storage initializer, in a
+virtual environment of their own, because their versions are those of its image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import venv
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rehearsal.go_tools import GoProgram, Say, alone, tool_folder
+from rehearsal.tools import ToolMissing
+from rendering.release import folder_digest
+from tests.cluster.api_server import built
+
+_HERE = Path(__file__).parent / "serving"
+_PACKAGES = _HERE / "storage-initializer.txt"
+
+
+def _pinned(requirement: str) -> str:
+    return re.findall(rf"{re.escape(requirement)} v([\d.]+)", (_HERE / "go.mod").read_text())[0]
+
+
+# The digest is part of the version, since the program is ours and changes without a new KServe.
+SETTINGS_READER = GoProgram(
+    name="serving-settings",
+    version=f"{_pinned('github.com/kserve/kserve')}-{folder_digest(_HERE)[:12]}",
+    module=_HERE,
+    package=".",
+    variables={},
+    takes="about a minute on two cores",
+)
+
+
+def environment_by_kserve(config_map: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that KServe gives a storage initializer whose account carries a role.
+
+    Args:
+        config_map: ``inferenceservice-config`` as the cluster has it.
+    """
+    return json.loads(_read_settings(config_map, "environment"))
+
+
+def left_to_the_kubelet(config_map: Mapping[str, Any], images: Sequence[str]) -> dict[str, bool]:
+    """Image -> whether Knative starts it by its tag, without asking its registry for a digest.
+
+    Args:
+        config_map: ``config-deployment`` as the cluster has it.
+        images: references with a tag, or without one.
+    """
+    answers = json.loads(_read_settings(config_map, "skipped", *images))
+    return dict(zip(images, answers, strict=True))
+
+
+def storage_initializer(say: Say) -> Path:
+    """The Python that has the storage initializer's packages, from the cache or installed.
+
+    Raises:
+        ToolMissing: pip could not install them; with its last line.
+    """
+    key = hashlib.sha256(f"{_PACKAGES.read_text()}{sys.version}{sys.prefix}".encode()).hexdigest()
+    folder = tool_folder("storage-initializer", key[:16])
+    python, complete = folder / "venv" / "bin" / "python", folder / "complete"
+    with alone(folder, say):
+        if not complete.exists():
+            say(f"Python packages: installing KServe's storage initializer into {folder}")
+            venv.create(folder / "venv", clear=True, symlinks=True)
+            _install(python)
+            complete.touch()
+    return python
+
+
+def _install(python: Path) -> None:
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    options = ["--disable-pip-version-check", "--no-deps", "--requirement", str(_PACKAGES)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ToolMissing(f"pip could not install KServe's storage initializer: {last}")
+
+
+@cache
+def _settings_reader() -> Path:
+    return built(SETTINGS_READER, print)
+
+
+def _read_settings(config_map: Mapping[str, Any], *question: str) -> str:
+    done = subprocess.run(
+        [str(_settings_reader()), *question],
+        input=json.dumps(config_map),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+if __name__ == "__main__":
+    _console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        built(SETTINGS_READER, _console.print)
+        storage_initializer(_console.print)
+    except ToolMissing as missing:
+        _console.print(str(missing), style="red")
+        sys.exit(2)
