@@ -1,0 +1,92 @@
+"""Knative starts what the account's registry holds by its tag, in every partition and release.
+
+Its controller asks other registries for a digest first; at the account's it has no login. Knative's
+own code judges our ConfigMap.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from components.kubernetes_objects import bind
+from components.region import Region
+from components.settings import from_mapping
+from components.stack import known_values
+from rendering import Object
+from tests.harness import REGIONS
+from tests.rendering.beijing import Release, kubeflow
+from tests.services.serving_programs import left_to_the_kubelet
+
+ACCOUNT = "111122223333"
+RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
+each_release = pytest.mark.parametrize("release", RELEASES)
+each_region = pytest.mark.parametrize("region", REGIONS)
+STACKS = {
+    **{region: {"region": region} for region in REGIONS},
+    "pulled through": {"region": "us-west-2", "imageMirror": {"enabled": True}},
+    "copied in GovCloud": {"region": "us-gov-west-1", "imageMirror": {"enabled": True}},
+}
+"""Settings by what they stand for: with a mirror of each kind, and without one."""
+
+
+def config_deployment(release: str) -> Object:
+    return kubeflow(release).get("ConfigMap", "config-deployment", "knative-serving")
+
+
+def bound(value: Object, **stack: Any) -> Object:
+    settings = from_mapping(stack)
+    return bind(value, known_values(settings, Region.of(settings.region), ACCOUNT))
+
+
+def runtime_images(release: Release) -> list[str]:
+    """What KServe's serving runtimes run, as rendered: images of the mirror."""
+    specs = [runtime["spec"] for runtime in release.all("ClusterServingRuntime")]
+    return sorted({each["image"] for spec in specs for each in spec["containers"]})
+
+
+@each_release
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_tags_of_the_accounts_registry_are_left_to_the_kubelet(
+    release: str, stack: dict[str, Any]
+) -> None:
+    host = Region.of(stack["region"]).ecr_registry(ACCOUNT)
+    images = [f"{host}/team-a/model:v1", f"{host}/kubeflow/docker.io/library/python"]
+    answers = left_to_the_kubelet(bound(config_deployment(release), **stack), images)
+    assert answers == dict.fromkeys(images, True)
+
+
+@each_region
+def test_no_serving_runtime_needs_a_digest_of_the_mirror(region: str) -> None:
+    images = runtime_images(kubeflow("26.03"))
+    assert len(images) > 5
+    mirrored = bound({"images": images}, region=region)["images"]
+    answers = left_to_the_kubelet(bound(config_deployment("26.03"), region=region), mirrored)
+    assert answers == dict.fromkeys(mirrored, True)
+
+
+@each_release
+def test_hosts_that_knative_skips_by_itself_are_still_skipped(release: str) -> None:
+    images = [f"{host}/team-a/model:v1" for host in ("kind.local", "ko.local", "dev.local")]
+    answers = left_to_the_kubelet(bound(config_deployment(release), region="cn-north-1"), images)
+    assert answers == dict.fromkeys(images, True)
+
+
+@each_release
+def test_every_other_registry_is_asked_as_before(release: str) -> None:
+    images = [
+        "docker.io/library/python:3.11",
+        "444455556666.dkr.ecr.cn-north-1.amazonaws.com.cn/a/b",
+    ]
+    answers = left_to_the_kubelet(bound(config_deployment(release), region="cn-north-1"), images)
+    assert answers == dict.fromkeys(images, False)
+
+
+@each_release
+def test_the_key_is_spelled_as_the_releases_own_knative_explains_it(release: str) -> None:
+    """Old versions know one spelling, new ones both; each ConfigMap explains its own."""
+    data = config_deployment(release)["data"]
+    key = next(key for key, value in data.items() if value.endswith("<<account.registry>>"))
+    assert re.search(rf"^{key}: ", data["_example"], re.MULTILINE)
