@@ -12,7 +12,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from rendering import waiting
+from rendering import waiting, written_by_others
 from rendering.objects import CRD, WEBHOOK_KINDS, Object, ObjectKey, is_builtin_group, is_crd
 
 CLUSTER_SCOPED_KINDS = frozenset(
@@ -52,6 +52,22 @@ CLUSTER_SCOPED_KINDS = frozenset(
 
 _PLACEHOLDER_CA = ("", "Cg==", "Cg0K")
 """Base64 of nothing and of a line break: what projects write where a CA will be injected."""
+
+
+_MAPS = frozenset(
+    {
+        "annotations",
+        "binaryData",
+        "data",
+        "labels",
+        "limits",
+        "matchLabels",
+        "nodeSelector",
+        "requests",
+    }
+)
+"""Fields of built-in types that hold keys of the user's choice; any other mapping is a structure
+(k8s.io/api core/v1/types.go, k8s.io/apimachinery pkg/apis/meta/v1/types.go)."""
 
 
 def crd_scopes(crds: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], bool]:
@@ -97,8 +113,9 @@ def runtime_fields(obj: Mapping[str, Any]) -> tuple[str, ...]:
     """Paths that a controller fills in after creation, for Pulumi's ``ignore_changes``.
 
     Secrets rendered without data (webhook certificates), the rules of aggregated ClusterRoles
-    (kube-controller-manager), and what CA injectors and webhook servers write into webhook
-    configurations (facts/kubeflow-upstream.md 2.1).
+    (kube-controller-manager), and the authority that CA injectors and webhook servers write into
+    webhook configurations. A field that a stack made earlier did apply is not among them: Pulumi
+    would go on to apply its old value (see ``rendering.written_by_others``).
     """
     kind, group = obj.get("kind"), ObjectKey.of(obj).group
     if kind == "Secret" and group == "" and not obj.get("data") and not obj.get("stringData"):
@@ -107,13 +124,11 @@ def runtime_fields(obj: Mapping[str, Any]) -> tuple[str, ...]:
         return ("rules",)
     if kind in WEBHOOK_KINDS:
         hooks = cast("list[dict[str, Any]]", obj.get("webhooks") or [])
-        fields = [
+        return tuple(
             f"webhooks[{index}].clientConfig.caBundle"
             for index, hook in enumerate(hooks)
             if "caBundle" not in (hook.get("clientConfig") or {})
-        ]
-        fields += [f"webhooks[{i}].rules" for i, hook in enumerate(hooks) if "rules" not in hook]
-        return tuple(fields)
+        )
     return ()
 
 
@@ -139,6 +154,25 @@ def _drop_nulls(value: Any) -> None:
             _drop_nulls(child)
 
 
+def _drop_empty(value: Any) -> None:
+    """An empty list or map of a built-in type is not stored, so it would differ for ever.
+
+    The types of k8s.io/api keep both as absent (``omitempty``) or as null (``ClusterRole.rules``),
+    and nothing there reads an empty one otherwise. An empty structure is a value
+    (``emptyDir: {}``, ``podSelector: {}``); the parameters of a DRA driver are the driver's own.
+    """
+    if isinstance(value, dict):
+        mapping = cast("dict[str, Any]", value)
+        for key, child in list(mapping.items()):
+            if child == [] or (child == {} and key in _MAPS):
+                del mapping[key]
+            elif key != "opaque":
+                _drop_empty(child)
+    elif isinstance(value, list):
+        for child in cast("list[Any]", value):
+            _drop_empty(child)
+
+
 def _place(obj: Object, scopes: Mapping[tuple[str, str], bool]) -> None:
     metadata: dict[str, Any] = obj.setdefault("metadata", {})
     for key in ("labels", "annotations", "namespace"):
@@ -156,6 +190,7 @@ def _normalise_kind(obj: Object) -> None:
     group = ObjectKey.of(obj).group
     if not is_builtin_group(group):
         return
+    _drop_empty(obj)
     if kind == "Secret":
         _readable_secret(obj)
     elif kind == "ClusterRole" and "aggregationRule" in obj:
@@ -188,9 +223,7 @@ def _webhook_configuration(configuration: Object) -> None:
         client = hook.get("clientConfig") or {}
         if client.get("caBundle", None) in _PLACEHOLDER_CA:
             del client["caBundle"]
-        if hook.get("rules") == []:
-            # Filled in by the webhook's own server (knative); an empty list would take them away.
-            del hook["rules"]
+    written_by_others.leave_out(configuration)
 
 
 def _scaled_by_autoscalers(objects: Iterable[Object]) -> set[ObjectKey]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 from typing import Any
 
 import pytest
@@ -116,6 +117,43 @@ def test_only_aggregated_roles_lose_their_rules(
     if aggregated:
         role["aggregationRule"] = {"clusterRoleSelectors": []}
     assert one(role).get("rules") == rules
+
+
+RBAC, NETWORKING = "rbac.authorization.k8s.io/v1", "networking.k8s.io/v1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "api", "given", "becomes"),
+    [
+        ("ClusterRole", RBAC, {"rules": []}, {}),
+        (
+            "Role",
+            RBAC,
+            {"rules": [{"verbs": ["get"], "resourceNames": []}]},
+            {"rules": [{"verbs": ["get"]}]},
+        ),
+        ("StatefulSet", "apps/v1", {"spec": {"volumeClaimTemplates": []}}, {"spec": {}}),
+        ("Pod", "v1", {"spec": {"nodeSelector": {}}}, {"spec": {}}),
+        ("ConfigMap", "v1", {"data": {}, "binaryData": {}}, {}),
+        # Structures, and elements of lists, are values whatever is in them.
+        ("Pod", "v1", {"spec": {"volumes": [{"emptyDir": {}}]}}, None),
+        ("NetworkPolicy", NETWORKING, {"spec": {"podSelector": {}, "ingress": [{}]}}, None),
+        # Here the driver decides what an empty list means.
+        (
+            "DeviceClass",
+            "resource.k8s.io/v1",
+            {"spec": {"config": [{"opaque": {"parameters": {"a": [], "labels": {}}}}]}},
+            None,
+        ),
+        ("Thing", "t.example/v1", {"spec": {"rules": [], "labels": {}}}, None),
+    ],
+)
+def test_empty_lists_and_maps_of_built_in_types_go(
+    kind: str, api: str, given: dict[str, Any], becomes: dict[str, Any] | None
+) -> None:
+    found = one(obj(kind, api, **copy.deepcopy(given)))
+    kept = {key: value for key, value in found.items() if key in given}
+    assert kept == (given if becomes is None else becomes)
 
 
 WEBHOOKS = "admissionregistration.k8s.io/v1"

@@ -1,0 +1,87 @@
+"""Fields of webhook configurations that their own servers write, and so must not be applied.
+
+Nothing in a manifest marks such a field, so the writers stand here, each with the source that was
+read on 2026-11-28. With server-side apply a field belongs to whoever changed it last: an applied
+value that its server has overwritten refuses the next change of the object ("conflict with
+pilot-discovery"), and one that was never applied is left alone.
+
+Caution: a field that a server only adds to (Knative's ``namespaceSelector``) keeps what upstream
+wrote and is not in the table; no release has one where a server adds to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rendering.objects import Object, labels_of
+
+Hook = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A server that writes into webhook configurations.
+
+    Attributes:
+        source: where it does so.
+        owns: is this webhook of this configuration one of its own?
+        fields: what it writes, each as the way from the webhook.
+    """
+
+    source: str
+    owns: Callable[[Mapping[str, Any], Hook], bool]
+    fields: tuple[tuple[str, ...], ...]
+
+
+def _validates_istio(configuration: Mapping[str, Any], _: Hook) -> bool:
+    validating = configuration["kind"] == "ValidatingWebhookConfiguration"
+    return validating and "istio.io/rev" in labels_of(configuration)
+
+
+def _served_by_knative(configuration: Mapping[str, Any], hook: Hook) -> bool:
+    name = str(configuration["metadata"]["name"])
+    return hook.get("name") == name and name.endswith(".knative.dev")
+
+
+WRITERS = (
+    Writer(
+        # Fail from the moment istiod refuses an invalid Gateway, Ignore until then; absent, the API
+        # server's own default is Fail, so Istio's objects come after the configuration.
+        source="istio/istio 62eb6f3 pkg/webhooks/validation/controller/controller.go,"
+        " updateValidatingWebhookConfiguration; istio/istio#44285",
+        owns=_validates_istio,
+        fields=(("failurePolicy",), ("clientConfig", "caBundle")),
+    ),
+    Writer(
+        # Rules and authority come in one update: what is not yet judged is never refused.
+        source="knative/pkg 4a022ed (serving 0.48.1) webhook/resourcesemantics/defaulting/"
+        "defaulting.go and validation/reconcile_config.go, webhook/configmaps/configmaps.go,"
+        " webhook/psbinding/psbinding.go; knative/serving#13449",
+        owns=_served_by_knative,
+        fields=(
+            ("rules",),
+            ("clientConfig", "caBundle"),
+            ("clientConfig", "service", "path"),
+            ("reinvocationPolicy",),
+        ),
+    ),
+)
+
+
+def leave_out(configuration: Object) -> None:
+    """Takes away, in place, what others write into a webhook configuration."""
+    for hook in configuration.get("webhooks") or []:
+        for writer in WRITERS:
+            if writer.owns(configuration, hook):
+                for way in writer.fields:
+                    _drop(hook, way)
+
+
+def _drop(hook: Hook, way: tuple[str, ...]) -> None:
+    *parents, last = way
+    holder: Any = hook
+    for parent in parents:
+        holder = holder.get(parent) or {}
+    holder.pop(last, None)
