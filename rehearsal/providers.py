@@ -141,7 +141,7 @@ class SimulatedProvider(ResourceProviderServicer):
     # -- resources --------------------------------------------------------------------------------
 
     def Check(self, request: Any, context: Any) -> Any:
-        type_, name = _identity(request)
+        type_, name = identity(request)
         plain = wire.properties(request.news)
         failures = self.failures(type_, plain)
         if failures:
@@ -159,11 +159,15 @@ class SimulatedProvider(ResourceProviderServicer):
         """What is wrong with the inputs of a resource."""
         return inputs.check(type_, plain) if self.simulation.checked else []
 
+    def before(self, request: Any) -> Struct:
+        """What new inputs are compared with."""
+        return request.old_inputs if request.old_inputs.fields else request.olds
+
     def Diff(self, request: Any, context: Any) -> Any:
-        old = request.old_inputs if request.old_inputs.fields else request.olds
+        old = self.before(request)
         if old == request.news:
             return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
-        type_, _ = _identity(request)
+        type_, _ = identity(request)
         paths = changes.changed_paths(wire.properties(old), wire.properties(request.news))
         ignored = tuple(request.ignoreChanges)
         paths = [path for path in paths if not path.startswith(ignored)] if ignored else paths
@@ -184,7 +188,7 @@ class SimulatedProvider(ResourceProviderServicer):
         if self.simulation.unknowns and request.preview:
             # An empty answer leaves everything that is not an input unknown to the program.
             return "", sent
-        type_, name = _identity(request)
+        type_, name = identity(request)
         plain = wire.properties(sent)
         identifier, outputs = self.instance(context).cloud.outputs(type_, name, plain)
         return identifier, wire.answer(sent, plain, outputs)
@@ -194,7 +198,7 @@ class SimulatedProvider(ResourceProviderServicer):
             return provider_pb2.ReadResponse(
                 id=request.id, properties=request.properties, inputs=request.inputs
             )
-        type_, name = _identity(request)
+        type_, name = identity(request)
         _, outputs = self.instance(context).cloud.outputs(type_, name, {"id": request.id})
         return provider_pb2.ReadResponse(
             id=request.id, properties=wire.to_struct(outputs), inputs=request.inputs
@@ -214,7 +218,7 @@ class SimulatedProvider(ResourceProviderServicer):
         return response(**{"return": wire.to_struct(result)})
 
 
-def _identity(request: Any) -> tuple[str, str]:
+def identity(request: Any) -> tuple[str, str]:
     """The resource's type and name; from the URN where the request has only that."""
     if request.type:
         return request.type, request.name

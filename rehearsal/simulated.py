@@ -19,6 +19,7 @@ from typing import IO, cast
 
 from rehearsal.cluster_component import ClusterComponent
 from rehearsal.dynamic_resources import DynamicResources
+from rehearsal.kubernetes_objects import KubernetesObjects
 from rehearsal.providers import SimulatedProvider, Simulation, serve
 from rehearsal.recording import Recorder
 
@@ -72,7 +73,7 @@ def simulated_clouds(
 def _main(simulation: Simulation) -> None:
     servers = {
         "aws": serve(SimulatedProvider("aws", simulation)),
-        "kubernetes": serve(SimulatedProvider("kubernetes", simulation)),
+        "kubernetes": serve(KubernetesObjects("kubernetes", simulation)),
         "pulumi-python": serve(DynamicResources("pulumi-python", simulation)),
     }
     ports = ",".join(f"{package}:{port}" for package, (_, port) in servers.items())

@@ -55,6 +55,11 @@ def _decode_struct(struct: Struct, mask: bool) -> Any:
     return {key: decode(item, mask=mask) for key, item in fields.items()}
 
 
+def is_special(value: Value) -> bool:
+    """Whether a value is a secret, an asset or a reference instead of an object of the program."""
+    return SIGNATURE in value.struct_value.fields
+
+
 def properties(struct: Struct, *, mask: bool = False) -> dict[str, Any]:
     """The plain properties of a request, see ``decode``."""
     return {key: decode(value, mask=mask) for key, value in struct.fields.items()}

@@ -19,6 +19,9 @@ import pytest
 import yaml
 
 from components.region import Region
+from rehearsal import wire
+from rehearsal.invented.controllers import written_back
+from rehearsal.kubernetes_objects import pruned, stored
 from rendering.leak_tables import CREDENTIALS
 from tests.harness import MASKED, REGIONS, Recorded, Registered, run
 from tests.pasted import paste
@@ -83,6 +86,19 @@ def containing(recorded: Recorded, what: str | re.Pattern[str]) -> list[str]:
         for found in [pattern.search(text(r))]
         if found
     ]
+
+
+def not_as_stored(recorded: Recorded) -> list[str]:
+    """Objects of which an API server or a controller keeps other values than were given."""
+    found: list[str] = []
+    for resource in recorded.all:
+        if resource.package == "kubernetes" and "apiVersion" in resource.inputs:
+            given = wire.to_struct(resource.inputs)
+            written = written_back(resource.inputs)
+            live = wire.to_struct(written[1]) if written else given
+            if pruned(stored(resource.type, live), given) != given:
+                found.append(f"{resource.type} {resource.name}")
+    return found
 
 
 def images_of_deployments(recorded: Recorded) -> list[str]:
@@ -219,6 +235,10 @@ def test_arns_are_of_the_stacks_own_partition(made: Recorded, region: Region) ->
 
 def test_only_china_knows_chinese_hosts(made: Recorded, region: Region) -> None:
     assert bool(containing(made, ".com.cn")) == (region.partition == "aws-cn")
+
+
+def test_every_object_is_given_as_an_api_server_stores_it(made: Recorded) -> None:
+    assert not_as_stored(made) == []
 
 
 def test_every_late_value_is_bound(made: Recorded) -> None:

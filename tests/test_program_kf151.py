@@ -10,7 +10,16 @@ import pytest
 
 from tests.harness import Recorded
 from tests.pasted import COMMANDS, paste
-from tests.test_program import MARKER, PROFILE, SECRET, checksums, containing, stack, top
+from tests.test_program import (
+    MARKER,
+    PROFILE,
+    SECRET,
+    checksums,
+    containing,
+    not_as_stored,
+    stack,
+    top,
+)
 
 STACK = "cn-north-1-kf151"
 
@@ -39,6 +48,10 @@ def test_pipelines_is_told_where_bucket_and_databases_are(made: Recorded) -> Non
     assert data["minioServiceHost"] == "s3.cn-north-1.amazonaws.com.cn"
     assert data["minioServiceRegion"] == "cn-north-1"
     assert (data["mlmdDb"], data["dbHost"]) == ("metadb", made.exports["databaseEndpoint"])
+
+
+def test_every_object_is_given_as_an_api_server_stores_it(made: Recorded) -> None:
+    assert not_as_stored(made) == []
 
 
 def test_no_marker_is_left_unbound(made: Recorded) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal.architecture import diagram
-from rehearsal.engine import Rehearsal
+from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.providers import Simulation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,11 +45,19 @@ def begin(cli: Path, tmp_path: Path) -> Begin:
     return start  # pyright: ignore[reportReturnType]
 
 
+def touched(outcome: Outcome) -> dict[str, str]:
+    """URN to operation of what a run changes or would change."""
+    return {urn: done for urn, done in outcome.operations.items() if done != "same"}
+
+
 def test_the_platform_is_made_changed_left_alone_and_taken_away(
     begin: Begin, tmp_path: Path
 ) -> None:
     with begin() as rehearsal:
         up = rehearsal.up()
+        assert touched(rehearsal.preview()) == {}
+        assert set(rehearsal.refresh().changes) == {"refresh"}
+        assert touched(rehearsal.preview()) == {}
     made = up.changes
     (state,) = (tmp_path / "build").glob(f"state/.pulumi/stacks/*/{STACK}.json")
     assert state.stat().st_size < MOST_STATE_BYTES
@@ -62,9 +70,8 @@ def test_the_platform_is_made_changed_left_alone_and_taken_away(
 
     with begin(edit=("maxGpus: 8", "maxGpus: 16")) as rehearsal:
         changed = rehearsal.up()
-    touched = [urn for urn, operation in changed.operations.items() if operation != "same"]
     assert changed.changes == {"same": everything - 1, "update": 1}
-    assert "karpenter.sh/v1:NodePool" in touched[0]
+    assert "karpenter.sh/v1:NodePool" in next(iter(touched(changed)))
 
     with begin(edit=("maxGpus: 8", "maxGpus: 16")) as rehearsal:
         assert rehearsal.up().changes == {"same": everything}

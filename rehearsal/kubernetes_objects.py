@@ -1,0 +1,148 @@
+"""Kubernetes objects in a rehearsal: stored as an API server stores them, and written back.
+
+Behaves as pulumi-kubernetes does with server-side apply (provider/pkg/provider/provider.go Diff and
+Read, provider/pkg/await/await.go ssaUpdate): what is stored, cut to what the program gave, is
+compared with what the program gives now; a refresh makes the stored values the program's old ones;
+a field that a controller has written with another value refuses an update.
+
+Stricter than the provider in one thing: of an empty list or map that Go's ``omitempty`` leaves out
+the provider knows before it asks, and shows no difference.
+"""
+
+# ruff: noqa: N802  (the protocol's names)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import grpc
+from google.protobuf.struct_pb2 import Struct, Value
+
+from rehearsal import wire
+from rehearsal.changes import changed_paths
+from rehearsal.invented.controllers import written_back
+from rehearsal.providers import SimulatedProvider, identity
+from rehearsal.shapes import Kind, ObjectShape, Shapes, shapes_of
+from rendering.objects import annotations_of
+
+PATCH_FORCE = "pulumi.com/patchForce"
+
+
+class KubernetesObjects(SimulatedProvider):
+    """Serves ``kubernetes``: objects with an ``apiVersion``; anything else as every provider."""
+
+    def before(self, request: Any) -> Struct:
+        given = super().before(request)
+        return pruned(request.olds, given) if _is_object(given) else given
+
+    def made(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
+        identifier, state = super().made(request, sent, context)
+        return identifier, stored(identity(request)[0], state) if _is_object(state) else state
+
+    def Update(self, request: Any, context: Any) -> Any:
+        conflict = _conflict(wire.properties(request.news)) if _is_object(request.news) else None
+        if conflict:
+            context.abort(grpc.StatusCode.UNKNOWN, conflict)
+        return super().Update(request, context)
+
+    def Read(self, request: Any, context: Any) -> Any:
+        answer = super().Read(request, context)
+        if not _is_object(request.inputs):
+            return answer
+        written = written_back(wire.properties(answer.properties))
+        if written is not None:
+            answer.properties.fields["webhooks"].CopyFrom(wire.encode(written[1]["webhooks"]))
+        answer.inputs.CopyFrom(pruned(answer.properties, request.inputs))
+        return answer
+
+
+def _is_object(struct: Struct) -> bool:
+    return "apiVersion" in struct.fields
+
+
+def stored(type_: str, sent: Struct) -> Struct:
+    """An object as an API server keeps it: lists and maps of its built-in types that are empty are
+    not there (k8s.io/api: ``omitempty``, or null where a field has none, as ``ClusterRole.rules``).
+
+    Structures stay, empty or not (``emptyDir: {}``); so does all of a custom resource.
+    """
+    shapes = shapes_of(type_)
+    kept = Struct()
+    kept.CopyFrom(sent)
+    if shapes is not None:
+        _drop_empty(kept, shapes.objects[shapes.root], shapes)
+    return kept
+
+
+def _drop_empty(struct: Struct, shape: ObjectShape, shapes: Shapes) -> None:
+    for key in list(struct.fields):
+        kind: Kind = shape["properties"].get(key)
+        if not isinstance(kind, Mapping):
+            continue
+        value = struct.fields[key]
+        ((form, inner),) = cast("Mapping[str, Any]", kind).items()
+        if _is_empty(value) and form in ("list", "map"):
+            del struct.fields[key]
+        elif form == "object":
+            _drop_empty(value.struct_value, shapes.objects[inner], shapes)
+        elif form == "list" and isinstance(inner, Mapping) and "object" in inner:
+            for item in value.list_value.values:
+                _drop_empty(item.struct_value, shapes.objects[inner["object"]], shapes)
+
+
+def _is_empty(value: Value) -> bool:
+    kind = value.WhichOneof("kind")
+    return (kind == "list_value" and not value.list_value.values) or (
+        kind == "struct_value" and not value.struct_value.fields
+    )
+
+
+def pruned(live: Struct, given: Struct) -> Struct:
+    """Of what is stored, the fields that the program gave (pulumi-kubernetes, pruneMap)."""
+    kept = Struct()
+    for key, value in live.fields.items():
+        if key in given.fields:
+            kept.fields[key].CopyFrom(_pruned(value, given.fields[key]))
+    return kept
+
+
+def _pruned(live: Value, given: Value) -> Value:
+    kinds = (live.WhichOneof("kind"), given.WhichOneof("kind"))
+    if kinds == ("struct_value", "struct_value") and not wire.is_special(live):
+        return Value(struct_value=pruned(live.struct_value, given.struct_value))
+    if kinds == ("list_value", "list_value"):
+        kept = Value()
+        kept.list_value.values.extend(
+            _pruned(one, other)
+            for one, other in zip(live.list_value.values, given.list_value.values, strict=False)
+        )
+        return kept
+    return live
+
+
+def _conflict(sent: Mapping[str, Any]) -> str | None:
+    """What the API server answers to server-side apply of fields that a controller has written."""
+    written = written_back(sent)
+    if written is None or annotations_of(sent).get(PATCH_FORCE) == "true":
+        return None
+    manager, live = written
+    fields = [path for path in changed_paths(sent, live) if _is_set(sent, path)]
+    if not fields:
+        return None
+    return (
+        f"Apply failed with {len(fields)} conflict(s): conflict with {manager!r} using "
+        f"{sent['apiVersion']} at {', '.join(fields)} of {sent['metadata']['name']}"
+    )
+
+
+def _is_set(sent: Mapping[str, Any], path: str) -> bool:
+    value: Any = sent
+    for step in path.replace("[", ".").replace("]", "").split("."):
+        if isinstance(value, list):
+            value = value[int(step)]
+        elif step in value:
+            value = value[step]
+        else:
+            return False
+    return True
