@@ -67,6 +67,16 @@ class Cluster:
             "POST", self.collection(obj), obj, dry_run=dry_run, kind="application/json", query=query
         )
 
+    def replace(self, obj: Object, *, manager: str) -> Answer:
+        """A whole object in place of the stored one, as controllers update what they have read.
+
+        Raises:
+            Refused: as for ``apply``; also an object that is not the stored one any more.
+        """
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
+        path = f"{self.collection(obj)}/{obj['metadata']['name']}"
+        return self._send("PUT", path, obj, kind="application/json", query=query)
+
     def patch(self, obj: Object, change: Object, *, subresource: str = "") -> Answer:
         """A strategic merge patch of an object or of its subresource, as kubectl sends it.
 

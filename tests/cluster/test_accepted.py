@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
 from rendering import Object, ObjectKey
+from rendering.objects import Path, spelled
 from tests.cluster.api_server import VERSIONS
 from tests.cluster.conftest import Journal, NewCluster
 from tests.cluster.installation import Installation, differences
 from tests.cluster.platform import Platform, contrary, stack_on
-from tests.cluster.stand_ins import webhook_clients
+from tests.cluster.stand_ins import redirected, webhook_clients
+
+
+def containers_in(value: Any, way: Path = ()) -> Iterator[Path]:
+    """The way to each list and each mapping inside a JSON value, empty ones too."""
+    if isinstance(value, (dict, list)):
+        yield way
+        inner = cast("Object", value).items() if isinstance(value, dict) else enumerate(value)
+        for step, child in cast("Iterable[tuple[str | int, Any]]", inner):
+            yield from containers_in(child, (*way, step))
 
 
 def test_every_object_is_accepted_the_first_time_in_the_derived_order(
@@ -72,6 +85,19 @@ def test_a_second_apply_changes_nothing(
             if (found := differences(*installed.again(obj)))
         }
     assert changed == {}
+
+
+def test_every_list_and_map_is_stored_that_is_given(
+    installed: Installation, order: list[Object]
+) -> None:
+    """One that is not would differ at every preview, as an empty ``ClusterRole.rules`` did."""
+    lost = {
+        f"{ObjectKey.of(obj)}: {spelled(way)}"
+        for obj in order
+        for given in [redirected(obj, installed.admission)]
+        for way in {*containers_in(given)} - {*containers_in(installed.cluster.read(obj))}
+    }
+    assert lost == set()
 
 
 def test_it_is_the_edges_and_not_luck_that_make_the_order_right(
