@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 
 from components.settings import from_mapping
 from rehearsal import __main__ as command
-from rehearsal.engine import EngineFailure
+from rehearsal.engine import EngineFailure, Outcome
+from rehearsal.tools import Tool
 from rendering import LeakError
 from tests.rehearsal.test_plan import obj
 
@@ -84,3 +85,28 @@ def test_a_failure_inside_the_program_is_told_apart_from_bad_input(
     monkeypatch.setattr(command, "from_stack_file", fails)
     result = run("preview")
     assert (result.exit_code, result.stderr.strip()) == (code, "One sentence.")
+
+
+class Ended:
+    """A rehearsal that made nothing and has outputs."""
+
+    def started(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def up(self) -> Outcome:
+        outputs = {"verify": "kubectl wait pods", "kubeconfig": "[secret]"}
+        return Outcome(changes={}, operations={}, resources=[], outputs=outputs, seconds=0)
+
+
+def test_up_ends_with_the_outputs_of_the_stack(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "Pulumi.x.yaml").write_text("config:\n  kubeflow:region: us-west-2\n")
+    monkeypatch.setattr(command, "absent_sources", lambda *_: {})  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(command, "_tools", lambda: Tool(("pulumi",), "3.0.0", "here", 0))
+    monkeypatch.setattr(command, "_rehearsal", lambda *_: Ended())  # pyright: ignore[reportUnknownLambdaType]
+    *_, title, first, second, last = run("up", "--stack", "x").stdout.splitlines()
+    assert [title, first.split(), second.split(maxsplit=1)] == [
+        "outputs",
+        ["kubeconfig", "[secret]"],
+        ["verify", "kubectl wait pods"],
+    ]
+    assert last == "up of x on simulated clouds: nothing"
