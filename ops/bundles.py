@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from components.settings import Settings
-from ops import VERSION, choice
+from ops import choice, version
 from ops.failures import Refused, messages, told
 from rendering import packing
 from rendering.bundle import SUFFIX, Contents
@@ -33,7 +33,7 @@ def create(
         target = out or choice.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
         if target.is_dir() or not target.name.endswith(".tar"):
             raise Refused(f"{target} cannot be the bundle: name a file that ends in {SUFFIX}.")
-        created_by = f"kf {VERSION}"
+        created_by = f"kf {version()}"
         contents = packing.create(folder, target, project=choice.PROJECT, created_by=created_by)
     _tell(target, contents)
     typer.echo(target)

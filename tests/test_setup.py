@@ -105,8 +105,10 @@ def test_a_newer_python_gets_the_pinned_packages(checkout: Path, version: str) -
 
 
 def test_linters_and_readmes_have_the_same_floor() -> None:
-    tools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    tools = configured["tool"]
     minor = FLOOR.rpartition(".")[0]
+    assert configured["project"]["requires-python"] == f">={FLOOR}"
     assert tools["pyright"]["pythonVersion"] == minor
     assert tools["ruff"]["target-version"] == f"py{minor.replace('.', '')}"
     for readme in ("README.md", "README.zh-CN.md"):
