@@ -24,7 +24,10 @@ _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _PICTURE = re.compile(r"<!-- architecture:begin -->\n(.*?)<!-- architecture:end -->", re.DOTALL)
 _ENDINGS = (".py", ".md", ".yaml", ".txt", ".json", ".toml", ".sh", "/")
 
+GUIDE = "CONTRIBUTING.md"
+
 each_readme = pytest.mark.parametrize("name", READMES)
+each_document = pytest.mark.parametrize("name", [*READMES, GUIDE])
 
 
 def text_of(name: str) -> str:
@@ -63,6 +66,13 @@ def composed() -> set[str]:
     return {name for name in imported & called if f"{name}Args" in imported}
 
 
+def imported_by(folder: str) -> set[str]:
+    """The packages at the top that a folder's modules import, the folder itself left out."""
+    texts = [path.read_text() for path in (ROOT / folder).rglob("*.py")]
+    named = re.findall(r"^ *(?:from|import) (\w+)", "\n".join(texts), flags=re.MULTILINE)
+    return set(named) - {folder}
+
+
 def picture(name: str) -> str:
     found = _PICTURE.findall(text_of(name))
     assert len(found) == 1, f"{name} needs one picture between its two markers"
@@ -80,8 +90,8 @@ def test_a_readme_sets_up_with_exactly_two_commands(name: str) -> None:
     assert lines == SET_UP
 
 
-@each_readme
-def test_every_make_target_a_readme_names_exists(name: str) -> None:
+@each_document
+def test_every_make_target_a_document_names_exists(name: str) -> None:
     code = [*code_blocks(text_of(name)), *quoted(name)]
     named = {target for part in code for target in re.findall(r"\bmake ([a-z-]+)", part)}
     assert named >= {"preview", "test"}
@@ -98,15 +108,17 @@ def test_a_readme_is_read_in_two_minutes(name: str) -> None:
 # -- what it names is there -----------------------------------------------------------------------
 
 
-@each_readme
-def test_every_file_and_folder_a_readme_names_exists(name: str) -> None:
+@each_document
+def test_every_file_and_folder_a_document_names_exists(name: str) -> None:
     made_later = ("build/", "./bundles", "~", "$")
     made_by_the_plan = {"plan.json", "kubernetes.yaml", "images.txt", "architecture.md"}
     links = re.findall(r"\]\(([^)]+)\)", text_of(name))
     paths = {
         token
         for token in (*quoted(name), *links)
-        if token.endswith(_ENDINGS) and " " not in token and not token.startswith(made_later)
+        if token.endswith(_ENDINGS)
+        and not re.search("[ <]", token)
+        and not token.startswith(made_later)
     } - made_by_the_plan
     assert len(paths) > 10
     assert sorted(path for path in paths if not (ROOT / path).exists()) == []
@@ -134,6 +146,18 @@ def test_every_folder_with_code_is_in_the_table_of_a_readme(name: str) -> None:
     rows = set(re.findall(r"^\| `([a-z]+)/` \|", text_of(name), flags=re.MULTILINE))
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert rows == packages | {"manifests"}
+
+
+def test_the_guide_has_the_imports_between_folders_as_they_are() -> None:
+    rows = dict(
+        re.findall(r"^\| `([a-z]+)/` \| .* \| (.*) \|$", text_of(GUIDE), flags=re.MULTILINE)
+    )
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert set(rows) == packages | {"manifests", "docs"}
+    for folder in packages - {"tests"}:
+        assert set(re.findall(r"`([a-z]+)`", rows[folder])) == imported_by(folder) & packages, (
+            folder
+        )
 
 
 @each_readme
