@@ -2,7 +2,7 @@
 
 aws/karpenter-provider-aws, ``website/content/en/docs/reference/instance-types.md``: 1d92708 for
 those it still lists, v0.37.0 for g3, g3s, p2 and p3. ``g6f`` and ``gr6f`` are left out: they have
-parts of a GPU, which EC2 counts as none (facts/karpenter-eks-china.md 1.5).
+parts of a GPU, which EC2 counts as none.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from components.region import Region
 from components.settings_sections import NodeGroupSettings
 
 # The AMI family of AL2023 without accelerators; EKS picks the newest release when it creates or
-# rolls the group. AL2 ends with Kubernetes 1.32 (facts/karpenter-eks-china.md 1.2).
+# rolls the group. AL2 ends with Kubernetes 1.32 (aws/karpenter-provider-aws
+# website/content/en/docs/concepts/nodeclasses.md).
 _AMI_TYPE = "AL2023_x86_64_STANDARD"
 _ROOT_DEVICE = "/dev/xvda"  # of every AL2023 AMI (awslabs/amazon-eks-ami)
 

@@ -160,8 +160,10 @@ _GPU_DEFAULTS = {
 }
 _GPU_DEFAULTS_ELSEWHERE = ("g4dn", "g5")
 
-# Partitions from which the public registries answer. China: facts/karpenter-eks-china.md section 2,
-# "Registries from mainland China"; the isolated partitions have no internet route at all.
+# Partitions from which the public registries answer. China: k8s.gcr.io and
+# gcr.io awslabs/amazon-eks-ami#722, registry.k8s.io kubernetes/registry.k8s.io#137, quay.io
+# kubernetes-sigs/aws-load-balancer-controller#176, docker.io docker/distribution-library-image#176.
+# The isolated partitions have no internet route at all.
 _OPEN_INTERNET = frozenset({_AWS, _GOV, _EUSC})
 # Where CodeBuild copies images from when the region itself cannot: nearest to both China regions.
 _MIRROR_REGIONS = {_CN: "ap-southeast-1"}

@@ -11,8 +11,7 @@ from components.settings_sentences import full_key, listed, nearest, told
 from components.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 
 # Kubernetes versions EKS offers -> oldest Karpenter that serves them. karpenter.sh
-# upgrading/compatibility and endoflife.date/amazon-eks (facts/karpenter-eks-china.md 1.2); 1.31
-# leaves extended support on 2026-11-26.
+# upgrading/compatibility and endoflife.date/amazon-eks; 1.31 leaves extended support on 2026-11-26.
 KUBERNETES = {
     "1.32": (1, 2),
     "1.33": (1, 5),

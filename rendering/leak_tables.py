@@ -86,7 +86,7 @@ ALLOWED_HOSTS = (
         "*",
         r"sts\.amazonaws\.com",
         "the audience of EKS service account tokens is this in every partition "
-        "(facts/karpenter-eks-china.md 2)",
+        "(eksctl-io/eksctl#1912)",
     ),
     _allow(
         "*",
@@ -181,7 +181,7 @@ CREDENTIALS = {
     "7d16fee92f8d11b8940b081b3f8b8acb": "the cookie secret of every Kubeflow",
     "minio123": "the secret key of every Kubeflow's MinIO",
 }
-"""Published values (facts/kubeflow-upstream.md 6), wherever they stand."""
+"""Values that kubeflow/manifests publishes in ``common`` and Pipelines, wherever they stand."""
 
 SECRET_CREDENTIALS = {
     "minio": "the access key of every Kubeflow's MinIO",

@@ -37,7 +37,7 @@ class Reason(BaseModel):
     because: str
     """One sentence."""
     source: str
-    """Where that is known from: a document and its section, an issue."""
+    """Where that is known from: a repository and a path, an issue, a document of this project."""
     removed: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Release 1.5.1-aws-b1.0.0: the reference's install with each of its predecessor's defects mended.
 
-Numbers in brackets are sections of facts/awslabs-rds-s3.md.
+The predecessor is awslabs/kubeflow-manifests v1.5.1-aws-b1.0.0, deployments/rds-s3.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def text_upstream(config_map: str, key: str) -> str:
     return found
 
 
-# -- what awslabs lost by replacing ConfigMaps (1.4) ----------------------------------------------
+# -- what awslabs lost by replacing ConfigMaps -----------------------------------------------------
 
 
 def test_argo_runs_steps_without_docker(argo: dict[str, Any]) -> None:
@@ -148,7 +148,7 @@ def test_the_ui_knows_its_region_and_where_older_artifacts_are(release: Release)
     assert found["AWS_ACCESS_KEY_ID"] == secret("mlpipeline-minio-artifact", "accesskey")
 
 
-# -- what is left of what was removed (1.1, 1.3, 1.4) ---------------------------------------------
+# -- what is left of what was removed --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Release 1.5.1-aws-b1.0.0 on RDS: each client its own user, by the Secrets Store CSI driver.
 
-Numbers in brackets are sections of facts/awslabs-rds-s3.md.
+The predecessor is awslabs/kubeflow-manifests v1.5.1-aws-b1.0.0, deployments/rds-s3.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def release() -> Release:
     return kubeflow("1.5.1-aws-b1.0.0")
 
 
-# -- the database (1.3) ---------------------------------------------------------------------------
+# -- the database ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_another_number_of_the_rotation_replaces_every_clients_pods(release: Rel
         assert any(ROTATION in text for text in strings(template)), name
 
 
-# -- secrets (1.2, 3.1) ---------------------------------------------------------------------------
+# -- secrets ---------------------------------------------------------------------------------------
 
 
 def test_the_reference_names_of_accounts_and_classes_are_kept(release: Release) -> None:

@@ -6,8 +6,8 @@ every namespace labelled ``pipelines.kubeflow.org/enabled`` to /sync as ``{"obje
 "attachments": {...}}`` and makes the cluster match the answer ``{"attachments": [objects]}``.
 
 It makes no Secret and calls no API: pods reach S3 by the role on ServiceAccount default-editor.
-What it must write is in facts/kubeflow-upstream.md 5.1 and kubeflow/pipelines 2.16.0
-(backend/src/v2/config for kfp-launcher); the settings are in deployment.yaml beside this file.
+What it must write is in kubeflow/pipelines 2.16.0 (backend/src/v2/config for kfp-launcher); the
+settings are in deployment.yaml beside this file.
 """
 
 from __future__ import annotations
