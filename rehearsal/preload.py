@@ -45,8 +45,8 @@ class Preload:
 
 
 def classes_of(project: Path) -> Iterator[tuple[str, str]]:
-    """The SDK classes named in ``__main__.py`` and ``components/*.py``: (module, class)."""
-    for path in (project / "__main__.py", *sorted((project / "components").glob("*.py"))):
+    """The SDK classes named in ``__main__.py`` and below ``components/``: (module, class)."""
+    for path in (project / "__main__.py", *sorted((project / "components").rglob("*.py"))):
         if path.exists():
             for package, inner, name in _USE.findall(path.read_text()):
                 yield ".".join([_ALIASES[package], *filter(None, inner.split("."))]), name
