@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -90,11 +89,7 @@ class ControlPlane(pulumi.ComponentResource):
             # otherwise write the deployer's AWS_PROFILE into its own kubeconfig (cluster.ts).
             provider_credential_opts=eks.KubeconfigOptionsArgs(),
             tags=tags,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[logs],
-                transforms=[_customer_routed] if wanted.control_plane_egress else None,
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
         )
         self.register_outputs({"name": wanted.name, "keyArn": key.arn})
 
@@ -134,24 +129,6 @@ def _administrator(arn: str, args: ControlPlaneArgs) -> eks.AccessEntryArgs:
         },
         tags=dict(args.tags),
     )
-
-
-def _customer_routed(
-    given: pulumi.ResourceTransformArgs,
-) -> pulumi.ResourceTransformResult | None:
-    """Sends the control plane's requests to webhooks and issuers through the VPC.
-
-    pulumi-eks has no argument for it, its child of pulumi-aws has (eks.Cluster, vpcConfig).
-    """
-    if given.type_ != "aws:eks/cluster:Cluster":
-        return None
-    props = dict(given.props)
-    # pulumi-eks computes it, so in a preview it may not be known.
-    network: pulumi.Output[dict[str, Any]] = pulumi.Output.from_input(props["vpcConfig"])
-    props["vpcConfig"] = network.apply(
-        lambda known: {**known, "controlPlaneEgressMode": "CUSTOMER_ROUTED"}
-    )
-    return pulumi.ResourceTransformResult(props, given.opts)
 
 
 def arn_key(arn: str) -> str:

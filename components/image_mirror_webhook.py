@@ -13,7 +13,6 @@ from components.image_mirror_api import TIMEOUT_SECONDS, ImageMirrorApi, ImageMi
 from components.image_mirror_build import BuildSide, ImageMirrorBuild, ImageMirrorBuildArgs
 from components.image_mirror_functions import ImageMirrorFunctions, ImageMirrorFunctionsArgs
 from components.image_mirror_pods import ImageMirrorPods, ImageMirrorPodsArgs
-from components.image_mirror_private_api import ImageMirrorPrivateApi, ImageMirrorPrivateApiArgs
 from components.image_repositories import ImageRepositories
 from components.mirrored_images import MirroredImages
 from components.pull_through_cache import PullThroughCache, PullThroughCacheArgs
@@ -36,8 +35,6 @@ class ImageMirrorWebhookArgs:
         tags: AWS tags.
         pods: ``manifests/addons/image-mirror``, for the transport inside the cluster.
         oidc_provider_arn, oidc_issuer: for the role of those pods.
-        vpc_id, subnet_ids: where a private API is reached.
-        client_security_group_ids: of the control plane, which reaches it.
         ready: what pods wait for: nodes, DNS, the CNI.
     """
 
@@ -50,9 +47,6 @@ class ImageMirrorWebhookArgs:
     pods: Rendered
     oidc_provider_arn: pulumi.Input[str]
     oidc_issuer: pulumi.Input[str]
-    vpc_id: pulumi.Input[str]
-    subnet_ids: pulumi.Input[Sequence[str]]
-    client_security_group_ids: Sequence[pulumi.Input[str]]
     ready: Sequence[pulumi.Resource] = ()
 
 
@@ -184,21 +178,6 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         """How the API server reaches the handler, and what must exist before it is asked to."""
         here = pulumi.ResourceOptions(parent=self)
         if functions.admission is not None:
-            if args.settings.image_mirror.transport == "private-api":
-                private = ImageMirrorPrivateApi(
-                    f"{name}-api",
-                    ImageMirrorPrivateApiArgs(
-                        region=args.region,
-                        cluster=args.settings.cluster.name,
-                        function=functions.admission,
-                        vpc_id=args.vpc_id,
-                        subnet_ids=args.subnet_ids,
-                        client_security_group_ids=args.client_security_group_ids,
-                        tags=args.tags,
-                    ),
-                    here,
-                )
-                return private.url, [private.stage]
             api = ImageMirrorApi(
                 f"{name}-api",
                 ImageMirrorApiArgs(

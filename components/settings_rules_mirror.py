@@ -1,4 +1,4 @@
-"""Rules over the image mirror's ways: copies or none, and from the control plane to it."""
+"""Rules over the image mirror: settings of copies only where images are copied."""
 
 from __future__ import annotations
 
@@ -31,18 +31,4 @@ def _only_copies_are_told_how(f: Facts) -> Iterator[str]:
             full_key(f"imageMirror.{_OF_COPIES[name]}"),
             getattr(mirror, name),
             f"ECR in {f.region.name} pulls images by itself and nothing is copied: remove the line",
-        )
-
-
-@RULES.reads("imageMirror.transport", "imageMirror.enabled", "cluster.controlPlaneEgress", "region")
-def _private_api_is_reached(f: Facts) -> Iterator[str]:
-    mirror = f.settings.image_mirror
-    private = mirror.wanted(f.region) and mirror.transport == "private-api"
-    if private and f.settings.cluster.control_plane_egress is None:
-        yield told(
-            full_key("imageMirror.transport"),
-            mirror.transport,
-            "the control plane reaches nothing in the VPC that is outside the cluster, unless "
-            f"{full_key('cluster.controlPlaneEgress')} is customer-routed (for good): set that, or "
-            "use in-cluster",
         )

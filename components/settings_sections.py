@@ -19,17 +19,12 @@ MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 
 
 class ClusterSettings(Section):
-    """The EKS cluster. An empty ``public_access_cidrs`` keeps the API server private.
-
-    ``control_plane_egress``: how the control plane reaches webhooks outside the cluster; None
-    leaves it to EKS. Once routed by the customer, only a new cluster goes back.
-    """
+    """The EKS cluster. An empty ``public_access_cidrs`` keeps the API server private."""
 
     name: t.ClusterName = "kubeflow"
     version: t.MinorVersion = "1.35"
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
     public_access_cidrs: Annotated[list[t.ClientCidr], t.Distinct] = []
-    control_plane_egress: Literal["customer-routed"] | None = None
     log_types: Annotated[
         list[Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]], t.Distinct
     ] = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -122,7 +117,7 @@ class ImageMirrorSettings(Section):
     credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
     rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     inventory_first: bool = True
-    transport: Literal["api-gateway", "private-api", "in-cluster"] | None = None
+    transport: Literal["api-gateway", "in-cluster"] | None = None
     when_absent: Literal["rewrite", "keep", "deny"] = "rewrite"
     platform: t.Platform | None = None
     follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24

@@ -98,6 +98,8 @@ _TYPES = {
 _REMOVED = {
     full_key("imageMirror.credentials"): "remove the line, both sides always hold an access key "
     "of the other (imageMirror.rotation makes new ones).",
+    full_key("cluster.controlPlaneEgress"): "remove the line, only imageMirror.transport "
+    "private-api needed it, which was removed too.",
 }
 
 

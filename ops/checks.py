@@ -116,8 +116,6 @@ def _mirror(stack: Subject) -> Iterator[Finding]:
         yield Finding(Level.GOOD, "image mirror", told)
     if mirror.in_cluster(region):
         yield Finding(Level.GOOD, "image mirror", "pods of the cluster answer admissions")
-    elif mirror.transport == "private-api":
-        yield _private_api(region)
     elif region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
         yield Finding(
             Level.PROBLEM,
@@ -129,21 +127,6 @@ def _mirror(stack: Subject) -> Iterator[Finding]:
         yield Finding(Level.GOOD, "image mirror", "API Gateway answers admissions")
     if cached is None and mirror.build_in(region).partition != region.partition:
         yield _profile(mirror.build_profile)
-
-
-def _private_api(region: Region) -> Finding:
-    reached = (
-        "a private API answers admissions, which the control plane reaches because its requests go "
-        "through the VPC (kubeflow:cluster.controlPlaneEgress)"
-    )
-    if not region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
-        return Finding(Level.GOOD, "image mirror", reached)
-    return Finding(
-        Level.NOTE,
-        "image mirror",
-        f"{reached}; whether such an API needs an ICP filing in {region.name} is not documented: "
-        "see if pods are rewritten, or set kubeflow:imageMirror.transport to in-cluster",
-    )
 
 
 def _profile(name: str) -> Finding:

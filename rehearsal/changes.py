@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 FORCE_NEW: dict[str, frozenset[str]] = {
-    "aws:apigateway/deployment:Deployment": frozenset({"restApi", "triggers"}),
     "aws:codebuild/project:Project": frozenset({"name"}),
     "aws:dynamodb/table:Table": frozenset({"name", "hashKey", "rangeKey"}),
     "aws:ec2/eip:Eip": frozenset({"domain"}),

@@ -26,7 +26,7 @@ _PATIENT = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attemp
 
 
 def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """Answers one request of an HTTP API (payload 2.0) or a REST API (1.0): ``service.reply``."""
+    """Answers one request of an HTTP API (payload 2.0): ``service.reply``."""
     given = service.reply(_body(event), _decide)
     return {
         "statusCode": given.status,

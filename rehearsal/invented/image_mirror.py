@@ -61,25 +61,6 @@ def _stage(made: Invention) -> dict[str, Any]:
     }
 
 
-def _rest_api(made: Invention) -> dict[str, Any]:
-    api = made.hex(10)
-    return {
-        "id": api,
-        "arn": made.region.arn("apigateway", f"/restapis/{api}"),
-        "executionArn": made.arn("execute-api", api),
-        "rootResourceId": made.hex(10)[::-1],
-    }
-
-
-def _rest_stage(made: Invention) -> dict[str, Any]:
-    api, name = str(made.inputs.get("restApi")), str(made.inputs.get("stageName"))
-    return {
-        "id": f"ags-{api}-{name}",
-        "arn": made.region.arn("apigateway", f"/restapis/{api}/stages/{name}"),
-        "executionArn": made.arn("execute-api", f"{api}/{name}"),
-    }
-
-
 def _short_id(made: Invention) -> dict[str, Any]:
     return {"id": made.hex(7)}
 
@@ -129,12 +110,6 @@ OUTPUTS = {
     "aws:apigatewayv2/stage:Stage": _stage,
     "aws:apigatewayv2/integration:Integration": _short_id,
     "aws:apigatewayv2/route:Route": _short_id,
-    "aws:apigateway/restApi:RestApi": _rest_api,
-    "aws:apigateway/stage:Stage": _rest_stage,
-    "aws:apigateway/deployment:Deployment": _short_id,
-    "aws:apigateway/resource:Resource": _short_id,
-    "aws:apigateway/method:Method": _short_id,
-    "aws:apigateway/integration:Integration": _short_id,
     "aws:codebuild/project:Project": _project,
     "aws:secretsmanager/secret:Secret": _secret,
     "aws:secretsmanager/secretVersion:SecretVersion": _secret_version,

@@ -44,7 +44,6 @@ def mirror_program(
         more: settings of the image mirror.
     """
     mirror_settings: dict[str, Any] = {"enabled": True, "transport": transport, **more}
-    cluster = {"controlPlaneEgress": "customer-routed"} if transport == "private-api" else {}
     if logins:
         mirror_settings["upstreamCredentials"] = dict(logins)
 
@@ -61,9 +60,7 @@ def mirror_program(
         mirror = ImageMirrorWebhook(
             "image-mirror",
             ImageMirrorWebhookArgs(
-                settings=from_mapping(
-                    {"region": region, "cluster": cluster, "imageMirror": mirror_settings}
-                ),
+                settings=from_mapping({"region": region, "imageMirror": mirror_settings}),
                 region=Region.of(region),
                 build=BuildSide(
                     region=Region.of(build_region),
@@ -78,9 +75,6 @@ def mirror_program(
                 pods=rendered("addons/image-mirror"),
                 oidc_provider_arn=Region.of(region).arn("iam", "oidc-provider/issuer"),
                 oidc_issuer="issuer",
-                vpc_id="vpc-1",
-                subnet_ids=["subnet-1", "subnet-2"],
-                client_security_group_ids=["sg-control-plane"],
                 ready=[nodes],
             ),
             pulumi.ResourceOptions(providers=[own]),

@@ -67,18 +67,6 @@ def test_an_api_in_china_is_told_its_filing_and_the_other_way() -> None:
     assert findings(Level.PROBLEM, "us-west-2", imageMirror={"transport": "api-gateway"}) == {}
 
 
-@pytest.mark.parametrize(
-    ("region", "level"), [("cn-north-1", Level.NOTE), ("us-gov-west-1", Level.GOOD)]
-)
-def test_a_private_api_is_told_what_it_needs(region: str, level: Level) -> None:
-    mirror = {"enabled": True, "transport": "private-api"}
-    private = subject(region, cluster={"controlPlaneEgress": "customer-routed"}, imageMirror=mirror)
-    (found,) = [f for f in examine(private) if "a private API" in f.sentence]
-    assert found.level is level
-    assert "kubeflow:cluster.controlPlaneEgress" in found.sentence
-    assert ("ICP filing" in found.sentence) is (level is Level.NOTE)
-
-
 def test_a_stack_whose_registry_fills_itself_is_told_from_where() -> None:
     mirrored = subject("us-west-2", imageMirror={"enabled": True})
     found = [f.sentence for f in examine(mirrored) if f.about == "image mirror"]

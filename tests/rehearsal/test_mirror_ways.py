@@ -12,7 +12,7 @@ from tests.rehearsal.conftest import Started
 pytestmark = pytest.mark.engine
 
 
-@pytest.mark.parametrize("transport", ["private-api", "in-cluster"])
+@pytest.mark.parametrize("transport", ["api-gateway", "in-cluster"])
 def test_it_is_made_stays_as_it_is_and_goes(transport: str, started: Started) -> None:
     program = mirror_program("cn-north-1", "us-west-2", transport)
     with started(program) as rehearsal:

@@ -73,28 +73,6 @@ def test_a_body_in_base64_is_read(aws: Any) -> None:
     assert given["statusCode"] == 200
 
 
-@pytest.mark.parametrize("encoded", [False, True])
-def test_a_private_rest_api_is_answered_as_well(aws: Any, encoded: bool) -> None:
-    # Payload 1.0, docs.aws.amazon.com apigateway set-up-lambda-proxy-integrations: what differs
-    # from 2.0 is nothing that is read, and the answer is what a proxy integration must give.
-    body = json.dumps(REVIEW)
-    event = {
-        "resource": "/path",
-        "path": "/path",
-        "httpMethod": "POST",
-        "headers": {"Content-Type": "application/json"},
-        "multiValueHeaders": {"Content-Type": ["application/json"]},
-        "queryStringParameters": {"timeout": "5s"},
-        "requestContext": {"stage": "admission", "httpMethod": "POST"},
-        "body": base64.b64encode(body.encode()).decode() if encoded else body,
-        "isBase64Encoded": encoded,
-    }
-    given = lambda_handler.admit(event, None)
-    assert set(given) == {"statusCode", "headers", "body"}
-    assert given["statusCode"] == 200
-    assert json.loads(given["body"])["response"]["uid"] == "u-1"
-
-
 def test_a_copy_that_cannot_be_requested_does_not_stop_the_pod(aws: Any) -> None:
     # There is no function "copier" in this account, so the invocation fails.
     given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
