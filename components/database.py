@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.generated_secret import GeneratedSecret
+from components.dynamic.generated_secret import GeneratedSecret
 from components.kept_secret import KeptSecret, keep
 from components.settings_sections import DatabaseSettings
 

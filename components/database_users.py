@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.generated_secret import GeneratedSecret
+from components.dynamic.generated_secret import GeneratedSecret
 from components.kept_secret import KeptSecret, keep
 
 PASSWORD_LENGTH = 32

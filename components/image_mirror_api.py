@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.generated_secret import GeneratedSecret
+from components.dynamic.generated_secret import GeneratedSecret
 from components.image_mirror_build import LOG_DAYS
 from components.region import Feature, Region
 

@@ -14,11 +14,11 @@ from typing import Any, cast
 import pulumi
 import pulumi_aws as aws
 
+from components.dynamic.serving_certificate import ServingCertificate
 from components.image_mirror_handler import Copies, handler_sources, handler_variables
 from components.irsa import irsa_trust
 from components.kubernetes_objects import bind, register
 from components.region import Region
-from components.serving_certificate import ServingCertificate
 from components.settings import Settings
 from rendering import ObjectKey, Rendered
 

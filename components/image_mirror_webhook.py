@@ -9,12 +9,12 @@ from typing import Any
 import pulumi
 
 from components import kubernetes_objects
+from components.dynamic.image_repositories import ImageRepositories
+from components.dynamic.mirrored_images import MirroredImages
 from components.image_mirror_api import TIMEOUT_SECONDS, ImageMirrorApi, ImageMirrorApiArgs
 from components.image_mirror_build import BuildSide, ImageMirrorBuild, ImageMirrorBuildArgs
 from components.image_mirror_functions import ImageMirrorFunctions, ImageMirrorFunctionsArgs
 from components.image_mirror_pods import ImageMirrorPods, ImageMirrorPodsArgs
-from components.image_repositories import ImageRepositories
-from components.mirrored_images import MirroredImages
 from components.pull_through_cache import PullThroughCache, PullThroughCacheArgs
 from components.region import Region
 from components.settings import Settings

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components import karpenter_chart as chart
-from components.crds import CustomResourceDefinitions
+from components.dynamic.crds import CustomResourceDefinitions
 from components.gpu_software import device_plugin, metrics_exporter
 from components.karpenter_controller import KarpenterController, KarpenterControllerArgs
 from components.karpenter_interruptions import KarpenterInterruptions, KarpenterInterruptionsArgs

@@ -9,8 +9,8 @@ from typing import Any
 import pulumi
 
 from components.config_checksums import CONFIGURATION, read_by, with_checksum
-from components.crds import CustomResourceDefinitions
-from components.generated_secret import GeneratedSecret
+from components.dynamic.crds import CustomResourceDefinitions
+from components.dynamic.generated_secret import GeneratedSecret
 from components.kubernetes_objects import bind, register
 from components.logins import Logins, LoginsArgs
 from components.settings import Settings

@@ -12,8 +12,8 @@ from components import certificates
 from components.artifact_store import ArtifactStore, ArtifactStoreArgs
 from components.backend_policies import Policy, artifact_access, backend_key, secret_reading
 from components.database import Database, DatabaseArgs
-from components.database_authorities import DatabaseAuthorities
 from components.database_users import USERS, DatabaseUsers, DatabaseUsersArgs
+from components.dynamic.database_authorities import DatabaseAuthorities
 from components.irsa import ServiceAccount, irsa_trust
 from components.kept_secret import KeptSecret, keep
 from components.region import Region

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.generated_secret import BcryptHash, GeneratedSecret
+from components.dynamic.generated_secret import BcryptHash, GeneratedSecret
 from components.kept_secret import RECOVERY_DAYS
 from components.settings_sections import User
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from components.crds import FIELD_MANAGER as CRD_MANAGER
-from components.crds import CrdProvider, digest_of
+from components.dynamic.crds import FIELD_MANAGER as CRD_MANAGER
+from components.dynamic.crds import CrdProvider, digest_of
 from rendering import Object, ObjectKey, write_crd_bundle
 from tests.cluster.admission_server import AdmissionServer, admission_server
 from tests.cluster.api_server import api_server

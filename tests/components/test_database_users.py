@@ -7,7 +7,7 @@ import json
 import pytest
 
 from components.database_users import USERS
-from components.generated_secret import LETTERS_AND_DIGITS
+from components.dynamic.generated_secret import LETTERS_AND_DIGITS
 from tests.components.simulated_backend import (
     ACCOUNT,
     DRAWN,

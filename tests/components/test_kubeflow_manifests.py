@@ -14,7 +14,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 import yaml
 
-from components.generated_secret import GeneratedSecret
+from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs, profile
 from components.settings import from_mapping
 from components.settings_sections import User

@@ -15,7 +15,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 import yaml
 
-from components.generated_secret import GeneratedSecret
+from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs
 from components.settings import from_mapping
 from rehearsal.engine import Outcome, Rehearsal

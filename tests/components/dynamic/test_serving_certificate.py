@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.serving_certificate import (
+from components.dynamic.serving_certificate import (
     CERTIFICATE_DAYS,
     RENEW_DAYS,
     ServingCertificate,

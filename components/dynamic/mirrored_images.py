@@ -35,7 +35,7 @@ def _copy(props: dict[str, Any]) -> None:
     import boto3
     from botocore.config import Config
 
-    from components.inventory_copies import InventoryCopies, written_reasons
+    from components.dynamic.inventory_copies import InventoryCopies, written_reasons
 
     patient = Config(retries={"mode": "adaptive", "total_max_attempts": 10})
     builder: Any = boto3.Session(profile_name=props["buildProfile"] or None)

@@ -15,7 +15,7 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
 from components import certificates
-from components.database_authorities import (
+from components.dynamic.database_authorities import (
     AuthoritiesUnreachable,
     DatabaseAuthoritiesProvider,
     downloaded,
@@ -25,7 +25,7 @@ from tests.components.simulated_backend import backend
 from tests.components.test_certificates import ONE
 from tests.harness import REGIONS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 AUTHORITIES = "pulumi-python:dynamic:DatabaseAuthorities"
 every_region = pytest.mark.parametrize("region", REGIONS)
 
@@ -110,10 +110,10 @@ def test_only_another_address_downloads_again() -> None:
 def test_the_pickled_provider_is_a_small_reference_and_the_same_in_every_process() -> None:
     pickled = serialize_provider(DatabaseAuthoritiesProvider())
     assert len(pickled) < 300
-    assert b"components.database_authorities" in base64.b64decode(pickled)
+    assert b"components.dynamic.database_authorities" in base64.b64decode(pickled)
     code = (
         "from pulumi.dynamic.dynamic import serialize_provider as s\n"
-        "from components.database_authorities import DatabaseAuthoritiesProvider as P\n"
+        "from components.dynamic.database_authorities import DatabaseAuthoritiesProvider as P\n"
         "import sys; sys.stdout.write(s(P()))"
     )
     there = subprocess.run(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.mirrored_images import MirroredImages, MirroredImagesProvider
+from components.dynamic.mirrored_images import MirroredImages, MirroredImagesProvider
 from tests.harness import Registered, run
 
 TYPE = "pulumi-python:dynamic:MirroredImages"
@@ -60,7 +60,7 @@ def test_it_exists_only_once_every_image_is_copied(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[Any] = []
-    monkeypatch.setattr("components.mirrored_images._copy", copied.append)
+    monkeypatch.setattr("components.dynamic.mirrored_images._copy", copied.append)
     wanted = props("a:1")
     if step == "create":
         outs = MirroredImagesProvider().create(wanted).outs

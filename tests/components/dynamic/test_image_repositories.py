@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from components.dynamic.image_repositories import ImageRepositories, ImageRepositoriesProvider
 from components.ecr_repositories import copied_to, mutability
 from components.image_mirror_policies import lifecycle_policy
-from components.image_repositories import ImageRepositories, ImageRepositoriesProvider
 from components.region import Region
 from tests.harness import REGIONS, Registered, run
 

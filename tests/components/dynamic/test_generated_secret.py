@@ -19,7 +19,7 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from components.generated_secret import (
+from components.dynamic.generated_secret import (
     LETTERS_AND_DIGITS,
     BcryptHash,
     BcryptHashProvider,
@@ -29,7 +29,7 @@ from components.generated_secret import (
 from tests.harness import Recorded, run
 
 DRAWN = "pulumi-python:dynamic:GeneratedSecret"
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 PROVIDERS = (GeneratedSecretProvider, BcryptHashProvider)
 SHAPE: dict[str, Any] = {"length": 32, "alphabet": LETTERS_AND_DIGITS}
 # RDS refuses these in a MySQL master password, which has 8 to 41 characters
@@ -170,7 +170,7 @@ def test_two_processes_pickle_the_same_bytes() -> None:
     # Otherwise every `pulumi up` would show an update of every secret.
     code = (
         "from pulumi.dynamic.dynamic import serialize_provider as s\n"
-        "from components import generated_secret as g\n"
+        "from components.dynamic import generated_secret as g\n"
         "import sys; sys.stdout.write(s(g.GeneratedSecretProvider()) + s(g.BcryptHashProvider()))"
     )
     here = "".join(serialize_provider(provider()) for provider in PROVIDERS)

@@ -1,6 +1,6 @@
 """A certificate for a webhook's pods, and the authority the API server is told to trust.
 
-A dynamic resource, like components/generated_secret.py: nothing has to run in the cluster before
+A dynamic resource, like generated_secret.py beside it: nothing has to run in the cluster before
 it, and no provider plugin has to be downloaded. The authority lives ten years; the certificate two,
 and any deployment in its second year makes a new one, which the pods pick up from their Secret.
 """

@@ -1,6 +1,6 @@
 """The root certificates of the region's databases, which clients check the server against.
 
-A dynamic resource, like components/generated_secret.py: AWS publishes the roots at an address of
+A dynamic resource, like generated_secret.py beside it: AWS publishes the roots at an address of
 its own in every partition, and no provider has a data source for them.
 """
 

@@ -16,12 +16,12 @@ import pulumi
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
-from components import crds
-from components.crds import CrdProvider, CustomResourceDefinitions, digest_of
+from components.dynamic import crds
+from components.dynamic.crds import CrdProvider, CustomResourceDefinitions, digest_of
 from rendering import crd_bundle_path, write_crd_bundle
 from tests.harness import MASKED, Registered, run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TYPE = "pulumi-python:dynamic:CustomResourceDefinitions"
 KUBECONFIG = json.dumps({"clusters": ["the cluster's address"]})
 ESTABLISHED = [{"type": "Established", "status": "True"}]
@@ -161,13 +161,13 @@ def test_the_crds_outlive_the_stack_unless_told_otherwise() -> None:
 def test_the_provider_in_state_is_a_reference_of_a_few_bytes() -> None:
     pickled = base64.b64decode(serialize_provider(CrdProvider()))
     assert len(pickled) < 100
-    assert b"components.crds" in pickled
+    assert b"components.dynamic.crds" in pickled
 
 
 def test_the_provider_in_state_is_the_same_in_every_process() -> None:
     code = (
         "from pulumi.dynamic.dynamic import serialize_provider as s; "
-        "from components.crds import CrdProvider; print(s(CrdProvider()), end='')"
+        "from components.dynamic.crds import CrdProvider; print(s(CrdProvider()), end='')"
     )
     other = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

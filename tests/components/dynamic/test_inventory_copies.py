@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from components.inventory_copies import (
+from components.dynamic.inventory_copies import (
     IMAGES_PER_BUILD,
     PARALLEL_BUILDS,
     ImagesMissing,

@@ -1,0 +1,1 @@
+"""Dynamic resources: each module holds a resource and the provider that Pulumi pickles."""
