@@ -1,1 +1,14 @@
-"""Dynamic resources: each module holds a resource and the provider that Pulumi pickles."""
+"""Every dynamic provider of the program. FROZEN: no module or class here may move or be renamed.
+
+The state of every deployed stack holds, for each dynamic resource, a pickle that names the module
+and the class of its provider (``serialize_provider`` in pulumi/pulumi,
+sdk/python/lib/pulumi/dynamic/dynamic.py). ``pulumi refresh``, ``pulumi destroy`` and a replacement
+in ``pulumi up`` load that text (``get_provider`` in ``__main__.py`` beside it). Where the name is
+gone they end in ModuleNotFoundError or AttributeError, and the resource can be neither read nor
+deleted.
+
+To move a provider nevertheless, leave a module of the old name that imports the class from its new
+place, for as long as a stack deployed before may exist. A module here imports nothing that imports
+this package, and no package whose ``__init__`` does: Pulumi's plugin may load any of them first.
+``tests/components/dynamic/test_frozen_paths.py`` holds a stored text of each provider.
+"""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +11,6 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi.dynamic.dynamic import serialize_provider
 
 from components.dynamic import crds
 from components.dynamic.crds import CrdProvider, CustomResourceDefinitions, digest_of
@@ -156,23 +152,6 @@ def test_the_kubeconfig_is_a_secret_and_nothing_else_is() -> None:
 def test_the_crds_outlive_the_stack_unless_told_otherwise() -> None:
     assert registered([WIDGETS]).inputs["keep"] is True
     assert registered([WIDGETS], keep=False).inputs["keep"] is False
-
-
-def test_the_provider_in_state_is_a_reference_of_a_few_bytes() -> None:
-    pickled = base64.b64decode(serialize_provider(CrdProvider()))
-    assert len(pickled) < 100
-    assert b"components.dynamic.crds" in pickled
-
-
-def test_the_provider_in_state_is_the_same_in_every_process() -> None:
-    code = (
-        "from pulumi.dynamic.dynamic import serialize_provider as s; "
-        "from components.dynamic.crds import CrdProvider; print(s(CrdProvider()), end='')"
-    )
-    other = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert other.stdout == serialize_provider(CrdProvider())
 
 
 # -- diff -----------------------------------------------------------------------------------------

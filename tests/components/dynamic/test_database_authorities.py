@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from pulumi.dynamic.dynamic import serialize_provider
 
 from components import certificates
 from components.dynamic.database_authorities import (
@@ -105,21 +101,6 @@ def test_only_another_address_downloads_again() -> None:
     assert provider.diff("id", state, {"url": "https://one"}).changes is False
     assert provider.diff("id", state, {"url": "https://two"}).replaces == ["url"]
     assert provider.read("id", dict(state)).outs == state
-
-
-def test_the_pickled_provider_is_a_small_reference_and_the_same_in_every_process() -> None:
-    pickled = serialize_provider(DatabaseAuthoritiesProvider())
-    assert len(pickled) < 300
-    assert b"components.dynamic.database_authorities" in base64.b64decode(pickled)
-    code = (
-        "from pulumi.dynamic.dynamic import serialize_provider as s\n"
-        "from components.dynamic.database_authorities import DatabaseAuthoritiesProvider as P\n"
-        "import sys; sys.stdout.write(s(P()))"
-    )
-    there = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert there.stdout == pickled
 
 
 # -- in the stack ---------------------------------------------------------------------------------

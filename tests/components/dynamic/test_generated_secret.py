@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import string
-import subprocess
-import sys
-from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import bcrypt
-import grpc
 import pulumi
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
-from pulumi.runtime import rpc
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2
 
 from components.dynamic.generated_secret import (
     LETTERS_AND_DIGITS,
@@ -26,11 +19,10 @@ from components.dynamic.generated_secret import (
     GeneratedSecret,
     GeneratedSecretProvider,
 )
+from tests.components.dynamic import pulumi_plugin
 from tests.harness import Recorded, run
 
 DRAWN = "pulumi-python:dynamic:GeneratedSecret"
-ROOT = Path(__file__).resolve().parents[3]
-PROVIDERS = (GeneratedSecretProvider, BcryptHashProvider)
 SHAPE: dict[str, Any] = {"length": 32, "alphabet": LETTERS_AND_DIGITS}
 # RDS refuses these in a MySQL master password, which has 8 to 41 characters
 # (docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html).
@@ -156,28 +148,7 @@ def test_a_password_longer_than_bcrypt_reads_is_refused() -> None:
         hashed("x" * 73)
 
 
-# -- what ends up in state ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_the_pickled_provider_is_a_small_reference(provider: type[Any]) -> None:
-    pickled = serialize_provider(provider())
-    assert len(pickled) < 300
-    assert provider.__name__.encode() in base64.b64decode(pickled)
-
-
-def test_two_processes_pickle_the_same_bytes() -> None:
-    # Otherwise every `pulumi up` would show an update of every secret.
-    code = (
-        "from pulumi.dynamic.dynamic import serialize_provider as s\n"
-        "from components.dynamic import generated_secret as g\n"
-        "import sys; sys.stdout.write(s(g.GeneratedSecretProvider()) + s(g.BcryptHashProvider()))"
-    )
-    here = "".join(serialize_provider(provider()) for provider in PROVIDERS)
-    there = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert there.stdout == here
+# -- what ends up in state -------------------------------------------------------------------------
 
 
 def test_the_value_of_a_secret_is_marked_secret() -> None:
@@ -212,19 +183,12 @@ def test_the_caller_may_add_outputs_that_are_secret() -> None:
 
 @pytest.fixture(scope="module")
 def plugin() -> Iterator[Any]:
-    """Pulumi's own dynamic provider, as its plugin starts it: another process, in our folder."""
-    command = [sys.executable, "-u", "-m", "pulumi.dynamic"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        with grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
-            yield provider_pb2_grpc.ResourceProviderStub(channel)
-        process.kill()
+    with pulumi_plugin.started() as started:
+        yield started
 
 
 def sent(provider: type[Any], **props: Any) -> Any:
-    text = serialize_provider(provider())
-    serialized = rpc.serialize_properties({**props, "__provider": text}, {})
-    return asyncio.run(cast("Coroutine[Any, Any, Any]", serialized))
+    return pulumi_plugin.sent(serialize_provider(provider()), **props)
 
 
 def test_the_plugin_draws_a_secret_and_then_sees_no_change(plugin: Any) -> None:
