@@ -58,11 +58,7 @@ class EksCluster(pulumi.ComponentResource):
         oidc_issuer: the issuer without ``https://``.
         vpc_id: see Network.
         private_subnet_ids: see Network.
-        public_subnet_ids: see Network.
         node_security_group_id: the group of every node.
-        cluster_security_group_id: the same group.
-        node_group: the managed node group.
-        node_role_arn: the role of its nodes.
         kubernetes_provider: for every object in the cluster.
         ready: what anything that runs pods depends on.
     """
@@ -75,11 +71,7 @@ class EksCluster(pulumi.ComponentResource):
     oidc_issuer: pulumi.Output[str]
     vpc_id: pulumi.Output[str]
     private_subnet_ids: pulumi.Output[list[str]]
-    public_subnet_ids: pulumi.Output[list[str]]
     node_security_group_id: pulumi.Output[str]
-    cluster_security_group_id: pulumi.Output[str]
-    node_group: aws.eks.NodeGroup
-    node_role_arn: pulumi.Output[str]
     kubernetes_provider: k8s.Provider
     ready: Sequence[pulumi.Resource]
 
@@ -120,7 +112,7 @@ class EksCluster(pulumi.ComponentResource):
         self.kubernetes_provider = self._kubernetes_provider()
         aws.ec2.Tag(
             f"{name}-discovery",
-            resource_id=self.cluster_security_group_id,
+            resource_id=control_plane.cluster.cluster_security_group_id,
             key=DISCOVERY_TAG,
             value=self.cluster_name,
             opts=pulumi.ResourceOptions(parent=self),
@@ -140,8 +132,6 @@ class EksCluster(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.node_group = nodes.group
-        self.node_role_arn = nodes.role_arn
         self.ready = [*ready, *storage.ready]
         self.register_outputs(
             {
@@ -167,11 +157,9 @@ class EksCluster(pulumi.ComponentResource):
         )
         self.endpoint = control_plane.kubeconfig_json.apply(server_of)
         self.kubeconfig_json = pulumi.Output.secret(control_plane.kubeconfig_json)
-        self.cluster_security_group_id = control_plane.cluster_security_group_id
         self.node_security_group_id = control_plane.node_security_group_id
         self.vpc_id = network.vpc_id
         self.private_subnet_ids = network.private_subnet_ids
-        self.public_subnet_ids = network.public_subnet_ids
 
         # Without thumbprints: IAM trusts the issuer by its own list of certificate authorities, and
         # asking for one needs a TLS connection to the region during preview.

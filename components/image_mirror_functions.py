@@ -19,6 +19,8 @@ _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
 _ARCHITECTURE = "x86_64"
 _NAME_LIMIT = 64  # of a Lambda function
+# Keeps a storm of pods from using up the account's other functions.
+_ADMISSIONS_AT_ONCE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,6 @@ class ImageMirrorFunctionsArgs:
         registry: ``<ecr host>/<prefix>``.
         tags: AWS tags, also of the repositories that the copier makes.
         admission: whether a function answers admissions; pods of the cluster may instead.
-        reserved_concurrency: most admissions judged at once; keeps a storm of pods from using up
-            the account's other functions.
     """
 
     settings: Settings
@@ -44,7 +44,6 @@ class ImageMirrorFunctionsArgs:
     registry: str
     tags: Mapping[str, str]
     admission: bool = True
-    reserved_concurrency: int = 20
 
 
 class ImageMirrorFunctions(pulumi.ComponentResource):
@@ -137,7 +136,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             handler="webhook.lambda_handler.admit",
             timeout=5,
             environment=handler_variables(args.settings, args.region, args.registry, self.copies),
-            reserved_concurrency=args.reserved_concurrency,
+            reserved_concurrency=_ADMISSIONS_AT_ONCE,
             policy=json.dumps(allowed),
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 from components.region import Region
 
 ServiceAccount = tuple[str, str]
-"""Namespace and name of a Kubernetes service account; either may hold ``*``."""
+"""Namespace and name of a Kubernetes service account."""
 
 
 def irsa_trust(
@@ -27,41 +27,33 @@ def irsa_trust(
         region: gives the audience; it is the same in China (eksctl pkg/iam/oidc/api.go).
         oidc_provider_arn: the cluster's IAM OIDC provider.
         oidc_issuer: the cluster's issuer, with or without ``https://``.
-        subjects: namespaces and names; ``*`` matches any run of characters, as in IAM.
+        subjects: namespaces and names, in full.
 
     Returns:
-        A policy document. Exact subjects and patterns are two statements: within one they would all
-        be matched as patterns, and a condition block joins its operators by AND.
+        A policy document, the same for any order of the subjects.
 
     Raises:
-        ValueError: no subject, or one so wide that any pod of the cluster could take the role.
+        ValueError: no subject, or one with a ``*``: the role is open to named accounts only.
     """
     if not subjects:
         raise ValueError("A role for service accounts needs at least one namespace and name.")
-    for namespace, name in subjects:
-        if not namespace.strip("*") and not name.strip("*"):
-            raise ValueError("A role for service accounts cannot be open to every service account.")
-
+    names = sorted({f"system:serviceaccount:{namespace}:{name}" for namespace, name in subjects})
+    if any("*" in name for name in names):
+        raise ValueError("A role for service accounts needs their namespaces and names in full.")
     issuer = oidc_issuer.removeprefix("https://")
-    names = [f"system:serviceaccount:{namespace}:{name}" for namespace, name in subjects]
-    exact = sorted({name for name in names if "*" not in name})
-    patterns = sorted({name for name in names if "*" in name})
-
-    statements: list[dict[str, Any]] = []
-    for operator, values in (("StringEquals", exact), ("StringLike", patterns)):
-        if not values:
-            continue
-        condition: dict[str, dict[str, str | list[str]]] = {
-            "StringEquals": {f"{issuer}:aud": region.oidc_audience}
-        }
-        subject = values[0] if len(values) == 1 else values
-        condition.setdefault(operator, {})[f"{issuer}:sub"] = subject
-        statements.append(
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
             {
                 "Effect": "Allow",
                 "Principal": {"Federated": oidc_provider_arn},
                 "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": condition,
+                "Condition": {
+                    "StringEquals": {
+                        f"{issuer}:aud": region.oidc_audience,
+                        f"{issuer}:sub": names[0] if len(names) == 1 else names,
+                    }
+                },
             }
-        )
-    return {"Version": "2012-10-17", "Statement": statements}
+        ],
+    }

@@ -73,16 +73,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
     dependencies: NodePools (Karpenter ends their nodes), EC2NodeClasses, Karpenter, its
     permissions, and only then the node group it runs on: whoever has to remove a finalizer is still
     there.
-
-    Attributes:
-        node_role_arn: role of the nodes of all pools.
-        controller_role_arn: role of Karpenter's service account.
-        queue_name: the interruption queue.
     """
-
-    node_role_arn: pulumi.Output[str]
-    controller_role_arn: pulumi.Output[str]
-    queue_name: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: KarpenterGpuPoolArgs, opts: pulumi.ResourceOptions | None = None
@@ -133,17 +124,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             self._here,
         )
         self._gpu_software()
-
-        self.node_role_arn = nodes.role_arn
-        self.controller_role_arn = controller.role_arn
-        self.queue_name = interruptions.queue_name
-        self.register_outputs(
-            {
-                "nodeRoleArn": self.node_role_arn,
-                "controllerRoleArn": self.controller_role_arn,
-                "queueName": self.queue_name,
-            }
-        )
+        self.register_outputs({})
 
     def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=list(resources))

@@ -23,9 +23,6 @@ from components.region import Region
 Policy = dict[str, Any]
 """A policy document, ready for ``json.dumps``."""
 
-LONGEST_POLICY = 6144
-"""Characters of a managed policy, white space not counted (IAM quotas)."""
-
 # What a launch makes: all of it carries the cluster's tags, which every other statement asks for.
 _LAUNCHED = (
     "fleet",

@@ -66,7 +66,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
     cannot assume a role; otherwise no key exists.
 
     Attributes:
-        bucket_name, bucket_arn, database_host, database_port: for the manifests.
+        bucket_name, database_host, database_port: for the manifests.
         database_authorities: PEM text of the roots the database's certificate goes back to.
         secrets: where they are kept: one per component of ``database_users.USERS``,
             ``database-master`` and, with a static key, ``artifacts``.
@@ -78,7 +78,6 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
     """
 
     bucket_name: pulumi.Output[str]
-    bucket_arn: pulumi.Output[str]
     database_host: pulumi.Output[str]
     database_port: pulumi.Output[int]
     database_authorities: pulumi.Input[str]
@@ -110,13 +109,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             }
             platform_roles = self._platform_roles()
         self.role_arns = {**platform_roles, **self._reader_roles()}
-        self.register_outputs(
-            {
-                "bucket_name": self.bucket_name,
-                "database_host": self.database_host,
-                "role_arns": self.role_arns,
-            }
-        )
+        self.register_outputs({})
 
     def _tags(self, role: str) -> dict[str, str]:
         return {**self._args.tags, "Name": f"{self._cluster}-{role}"}
@@ -157,7 +150,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             ),
             self._here,
         )
-        self.bucket_name, self.bucket_arn = store.bucket_name, store.bucket_arn
+        self.bucket_name, self._bucket_arn = store.bucket_name, store.bucket_arn
 
     def _database(self) -> Database:
         return Database(
@@ -270,7 +263,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         return pulumi.Output.all(made.arn, rights.role).apply(lambda found: found[0])
 
     def _artifacts(self, prefixes: Sequence[str], *, write: bool) -> pulumi.Output[Policy]:
-        return pulumi.Output.all(self.bucket_arn, self._key.arn).apply(
+        return pulumi.Output.all(self._bucket_arn, self._key.arn).apply(
             lambda found: artifact_access(found[0], found[1], prefixes, write=write)
         )
 

@@ -31,12 +31,8 @@ class Feature(StrEnum):
     """What a region may or may not offer; ask with :meth:`Region.has`."""
 
     POD_IDENTITY = "EKS Pod Identity"
-    ECR_PUBLIC = "ECR Public"
     PULL_THROUGH_CACHE = "ECR pull-through cache of public registries"
-    COGNITO = "Cognito user pools"
     PRICE_API = "the price API as Karpenter calls it"
-    AUTO_MODE = "EKS Auto Mode"
-    IPV6 = "IPv6 clusters"
     INTERNET_REGISTRIES = "docker.io, gcr.io, ghcr.io, quay.io and registry.k8s.io within reach"
     UNAUTHENTICATED_API_NEEDS_ICP = "ICP filing needed for an API Gateway without IAM authorization"
 
@@ -266,10 +262,6 @@ class Region:
         """The account whose registry serves EKS add-on images here (default where none is told)."""
         return _ADDON_ACCOUNTS.get(self.name, _ADDON_ACCOUNT_DEFAULT)
 
-    def oidc_issuer_host(self) -> str:
-        """The host of this region's EKS OIDC issuers; a cluster's issuer is ``<host>/id/<id>``."""
-        return f"oidc.eks.{self.name}.{self.dns_suffix}"
-
     def vpc_endpoint_service(self, service: str) -> str:
         """The service name a VPC endpoint asks for; ``s3`` is the gateway, ``s3-interface`` not."""
         prefixed = service in _PREFIXED_ENDPOINTS.get(self.partition, frozenset())
@@ -324,19 +316,12 @@ def _features(region: Region) -> frozenset[Feature]:
     has = {
         # docs.amazonaws.cn pod-identities.html: not in China, although botocore has endpoints.
         Feature.POD_IDENTITY: p != _CN and region.name in _regions_with("eks-auth", p),
-        Feature.ECR_PUBLIC: bool(_regions_with("api.ecr-public", p)),
         # docs.amazonaws.cn pull-through-cache.html names both China regions as without; AWS "What's
         # New" of 2023-11-17 (additional upstream registries): every region but China's and
         # GovCloud's. GovCloud has rules from ECR to ECR since, which reach no public registry. No
         # source says anything of the other partitions.
         Feature.PULL_THROUGH_CACHE: p == _AWS,
-        Feature.COGNITO: region.name in _regions_with("cognito-idp", p),
         Feature.PRICE_API: region.pricing_region is not None,
-        # terraform-aws-eks #3259: the managed policies it needs do not exist in China; no source
-        # says that GovCloud or the others have it.
-        Feature.AUTO_MODE: p == _AWS,
-        # botocore eks CreateCluster ipFamily: not in China.
-        Feature.IPV6: p != _CN,
         Feature.INTERNET_REGISTRIES: p in _OPEN_INTERNET,
         # docs.amazonaws.cn aws/userguide/api-gateway.html
         Feature.UNAUTHENTICATED_API_NEEDS_ICP: p == _CN,

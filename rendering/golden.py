@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
-from textwrap import shorten
 from typing import Annotated, Any, cast
 
 import typer
@@ -23,7 +22,7 @@ from rich.console import Console
 
 from rendering import cache, normalise
 from rendering.assembly import Assembly, assemble
-from rendering.differences import ABSENT, Change, Differences, changes, compare
+from rendering.differences import ABSENT, Change, Differences, compare
 from rendering.objects import Object, RenderError, is_crd
 from rendering.reasons import REASONS_FILE, Explained, Place, explain, load_reasons, places
 from rendering.release import MADE_FROM_RENDERS, load
@@ -82,31 +81,6 @@ def golden(folder: Path) -> Golden:
     return Golden(
         folder, _document(assembly, found, reasons.given), tuple(_complaints(folder, reasons))
     )
-
-
-def disagreements(folder: Path, document: Mapping[str, Any]) -> list[str]:
-    """Where the committed ``golden.yaml`` says something else than ``document``."""
-    path = folder / GOLDEN_FILE
-    if not path.exists():
-        return [f"{path} is not there"]
-    committed = _by_place(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
-    made = _by_place(document)
-    found = [f"{place} is new" for place in made if place not in committed]
-    found += [f"{place} is gone" for place in committed if place not in made]
-    for place in committed.keys() & made.keys():
-        for change in changes(committed[place], made[place]):
-            was, now = (shorten(repr(side), 120) for side in (change.upstream, change.ours))
-            found.append(f"{place}, {change.path}: {GOLDEN_FILE} has {was}, the render {now}")
-    return sorted(found)
-
-
-def _by_place(document: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"upstream": document["upstream"]}
-    for way in ("removed", "added"):
-        found |= {f"{way} {name}": value for name, value in document[way].items()}
-    for name, values in document["changed"].items():
-        found |= {str(Place.of_change(name, each["path"])): each for each in values}
-    return found
 
 
 def _ours(assembly: Assembly) -> list[Object]:

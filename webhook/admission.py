@@ -136,11 +136,6 @@ def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
     return _response(uid, {"allowed": False, "status": status})
 
 
-def images_of(pod: Mapping[str, Any]) -> dict[str, str]:
-    """Every image a pod would pull: JSON pointer -> image as written."""
-    return {place.pointer: place.image for place in _places(pod)}
-
-
 def _answer(
     pod: Mapping[str, Any], request: Mapping[str, Any], policy: Policy, mirror: Mirror
 ) -> dict[str, Any]:
@@ -236,11 +231,6 @@ def _told(source: Reference, copy: Copy) -> str:
             return f"this account's registry could not be asked for {source}{reason}"
         case Presence.NEVER:
             return f"this account's registry does not serve {source}{reason}"
-
-
-def _places(pod: Mapping[str, Any]) -> Iterator[_Place]:
-    for place, _ in _owned_places(pod):
-        yield place
 
 
 def _owned_places(pod: Mapping[str, Any]) -> Iterator[tuple[_Place, tuple[str, str]]]:

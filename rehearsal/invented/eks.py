@@ -29,15 +29,14 @@ def control_plane(made: Invention) -> dict[str, Any]:
     own = replace(made, type=_CLUSTER, name=name)
     identity = own.hex(32).upper()
     authority = base64.b64encode(f"simulated authority of {name}".encode()).decode()
+    issuers = f"oidc.eks.{made.region.name}.{made.region.dns_suffix}"
     return {
         "id": name,
         "arn": made.arn("eks", f"cluster/{name}"),
         "name": name,
         "endpoint": f"https://{identity}.gr7.{made.region.name}.eks.{made.region.dns_suffix}",
         "certificateAuthority": {"data": authority},
-        "identities": [
-            {"oidcs": [{"issuer": f"https://{made.region.oidc_issuer_host()}/id/{identity}"}]}
-        ],
+        "identities": [{"oidcs": [{"issuer": f"https://{issuers}/id/{identity}"}]}],
         "clusterSecurityGroupId": f"sg-{own.hex()}",
         "status": "ACTIVE",
         "platformVersion": "eks.1",

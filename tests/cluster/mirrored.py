@@ -15,7 +15,7 @@ from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
 from tests.webhook.serving import serving
-from webhook.admission import OPT_OUT, Copy, Policy, Presence, images_of, review
+from webhook.admission import OPT_OUT, Copy, Policy, Presence, review
 from webhook.reference import Reference
 from webhook.rules import WhenAbsent
 from webhook.service import Decide
@@ -107,7 +107,7 @@ class Mirrored:
 
     def stored(self, made: Answer) -> list[str]:
         """The images of a pod as it was kept."""
-        return list(images_of(self.cluster.read(made.body)).values())
+        return images_of(self.cluster.read(made.body))
 
 
 def namespace(name: str, labels: Mapping[str, str] | None = None) -> Object:
@@ -127,5 +127,14 @@ def pod(
     }
 
 
+def images_of(made: Object) -> list[str]:
+    """Every image a pod pulls: of its containers of all kinds, then of its image volumes."""
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    spec = made["spec"]
+    images = [container["image"] for kind in kinds for container in spec.get(kind, [])]
+    volumes = [volume["image"] for volume in spec.get("volumes", []) if "image" in volume]
+    return images + [volume["reference"] for volume in volumes]
+
+
 def rewritten(given: Answer) -> bool:
-    return all(image.startswith(OWN) for image in images_of(given.body).values())
+    return all(image.startswith(OWN) for image in images_of(given.body))

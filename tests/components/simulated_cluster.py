@@ -39,7 +39,6 @@ def cluster(region: str = "cn-north-1", **sections: Any) -> Recorded:
             "issuer": made.oidc_issuer,
             "oidc": made.oidc_provider_arn,
             "node_group": made.node_security_group_id,
-            "cluster_group": made.cluster_security_group_id,
             "subnets": made.private_subnet_ids,
             "kubeconfig_is_secret": made.kubeconfig_json.is_secret(),
             "ready": pulumi.Output.all(*[resource.urn for resource in made.ready]),

@@ -58,10 +58,10 @@ SLICED: dict[str, object] = {"shared": {"maxGpus": 2, "instanceFamilies": ["g4dn
 def _program(
     region: Region, pools: dict[str, object], registry: str | None, pool: dict[str, object]
 ) -> Callable[[], Any]:
-    issuer = f"{region.oidc_issuer_host()}/id/ABC"
+    issuer = f"oidc.eks.{region.name}.{region.dns_suffix}/id/ABC"
 
     def program() -> dict[str, Any]:
-        made = KarpenterGpuPool(
+        KarpenterGpuPool(
             POOL,
             KarpenterGpuPoolArgs(
                 settings=from_mapping({"region": region.name, "gpuPool": pool, "nodePools": pools}),
@@ -83,11 +83,7 @@ def _program(
                 ready=[pulumi.CustomResource("test:index:Nodes", "nodes")],
             ),
         )
-        return {
-            "node": made.node_role_arn,
-            "controller": made.controller_role_arn,
-            "queue": made.queue_name,
-        }
+        return {}
 
     return program
 

@@ -111,7 +111,10 @@ def test_everything_that_takes_tags_has_the_stacks(beijing: Recorded) -> None:
 
 def test_karpenter_finds_the_group_that_every_node_is_in(beijing: Recorded) -> None:
     tag = beijing.only("aws:ec2/tag:Tag", "kf-discovery").inputs
-    assert tag["resourceId"] == beijing.exports["node_group"] == beijing.exports["cluster_group"]
+    (cluster,) = beijing.of(CLUSTER)
+    given = (cluster.outputs["clusterSecurityGroupId"], cluster.outputs["nodeSecurityGroupId"])
+    assert (tag["resourceId"], beijing.exports["node_group"]) == given
+    assert given[0] == given[1]
     assert (tag["key"], tag["value"]) == ("karpenter.sh/discovery", "kubeflow")
 
 

@@ -59,7 +59,7 @@ def test_nodes_are_ec2_machines_with_four_policies_of_aws(made: Recorded, region
 def test_nodes_may_join_the_cluster_as_linux_machines(made: Recorded) -> None:
     entry = made.only("aws:eks/accessEntry:AccessEntry")
     assert entry.inputs["type"] == "EC2_LINUX"
-    assert entry.inputs["principalArn"] == made.exports["node"]
+    assert entry.inputs["principalArn"] == made.only(ROLE, f"{POOL}-node").outputs["arn"]
     assert "kubernetesGroups" not in entry.inputs
 
 
@@ -74,7 +74,7 @@ def test_the_node_class_uses_the_profile_of_the_node_role(made: Recorded) -> Non
 def test_in_china_only_karpenters_service_account_takes_the_controller_role(name: str) -> None:
     made, region = made_in(name), Region.of(name)
     trust = _trust(made.only(ROLE, f"{POOL}-controller"))
-    issuer = f"{region.oidc_issuer_host()}/id/ABC"
+    issuer = f"oidc.eks.{region.name}.{region.dns_suffix}/id/ABC"
     assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
     assert trust["Principal"]["Federated"].startswith(f"arn:{region.partition}:iam::{ACCOUNT}:")
     assert trust["Condition"]["StringEquals"] == {
@@ -96,7 +96,7 @@ def test_where_there_is_pod_identity_only_this_clusters_karpenter_takes_the_role
     }
     association = made.only(ASSOCIATION).inputs
     assert (association["namespace"], association["serviceAccount"]) == ("kube-system", "karpenter")
-    assert association["roleArn"] == made.exports["controller"]
+    assert association["roleArn"] == made.only(ROLE, f"{POOL}-controller").outputs["arn"]
 
 
 def test_the_controller_role_gets_its_five_policies(made: Recorded) -> None:
@@ -116,7 +116,7 @@ def test_the_controller_may_pass_the_node_role_only(made: Recorded) -> None:
     policy = made.only("aws:iam/policy:Policy", f"{POOL}-node-identity")
     (passing,) = json.loads(policy.inputs["policy"])["Statement"]
     assert passing["Action"] == "iam:PassRole"
-    assert passing["Resource"] == made.exports["node"]
+    assert passing["Resource"] == made.only(ROLE, f"{POOL}-node").outputs["arn"]
 
 
 def test_warnings_are_kept_five_minutes_and_encrypted(made: Recorded) -> None:
@@ -149,7 +149,8 @@ def test_five_rules_bring_every_kind_of_interruption_to_the_queue(made: Recorded
     ]
     targets = made.of("aws:cloudwatch/eventTarget:EventTarget")
     assert len(targets) == 5
-    assert {target.inputs["arn"].rsplit(":", 1)[1] for target in targets} == {made.exports["queue"]}
+    queue = made.only("aws:sqs/queue:Queue").outputs["name"]
+    assert {target.inputs["arn"].rsplit(":", 1)[1] for target in targets} == {queue}
 
 
 def test_karpenter_is_installed_from_the_registry_of_the_account(
@@ -167,11 +168,12 @@ def test_karpenter_is_installed_from_the_registry_of_the_account(
 
 def test_karpenter_is_told_its_role_and_its_queue(made: Recorded, region: Region) -> None:
     values = made.only(RELEASE).inputs["values"]
-    by_irsa = {"eks.amazonaws.com/role-arn": made.exports["controller"]}
+    by_irsa = {"eks.amazonaws.com/role-arn": made.only(ROLE, f"{POOL}-controller").outputs["arn"]}
     by_association = region.has(Feature.POD_IDENTITY)
     assert values["serviceAccount"]["annotations"] == ({} if by_association else by_irsa)
     assert made.none(ASSOCIATION) != by_association
-    assert values["settings"]["interruptionQueue"] == made.exports["queue"]
+    queue = made.only("aws:sqs/queue:Queue").outputs["name"]
+    assert values["settings"]["interruptionQueue"] == queue
 
 
 def test_karpenter_starts_with_its_crds_its_permissions_and_a_place_tomade_in(

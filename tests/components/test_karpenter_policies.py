@@ -13,6 +13,9 @@ from tests.harness import REGIONS
 
 ACCOUNT = "111122223333"
 CLUSTER = "kubeflow"
+# Characters of a managed policy, white space not counted:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+LONGEST_POLICY = 6144
 PARTITIONS = {
     "cn-north-1": "aws-cn",
     "cn-northwest-1": "aws-cn",
@@ -176,7 +179,7 @@ def test_only_this_cluster_and_only_public_parameters_are_read(name: str) -> Non
 @pytest.mark.parametrize("name", [max(known_regions(), key=len), *REGIONS])
 def test_every_policy_fits_iam_with_the_longest_names_there_are(name: str) -> None:
     for part, document in _all(Region.of(name), cluster="c" * 100).items():
-        assert len(json.dumps(document, separators=(",", ":"))) < policies.LONGEST_POLICY, part
+        assert len(json.dumps(document, separators=(",", ":"))) <= LONGEST_POLICY, part
 
 
 @pytest.mark.parametrize("name", REGIONS)

@@ -38,7 +38,6 @@ def test_every_region_of_every_partition_has_all_its_facts(name: str) -> None:
     assert region.dns_suffix == suffix
     for service in ("s3", "sts", "ecr", "rds", "secretsmanager", "eks", "ec2", "sqs", "logs"):
         assert region.service_host(service).endswith(f"{name}.{suffix}")
-    assert region.oidc_issuer_host() == f"oidc.eks.{name}.{suffix}"
     assert region.ecr_registry("123456789012") == f"123456789012.dkr.ecr.{name}.{suffix}"
     assert region.managed_policy("X") == f"arn:{region.partition}:iam::aws:policy/X"
     assert region.rds_ca_bundle_url.startswith("https://")
@@ -69,7 +68,7 @@ def test_outside_china_nothing_ends_in_com_cn(name: str) -> None:
 def test_in_china_every_host_ends_in_com_cn(name: str) -> None:
     region = Region.of(name)
     hosts = [region.service_host(s) for s in ("s3", "sts", "ecr", "rds", "eks", "iam", "pricing")]
-    hosts += [region.oidc_issuer_host(), region.ecr_registry("1")]
+    hosts += [region.ecr_registry("1")]
     assert all(host.endswith(".amazonaws.com.cn") for host in hosts)
 
 
@@ -150,12 +149,8 @@ def test_vpc_endpoints_have_the_prefix_of_their_service(
     ("feature", "regions"),
     [
         (Feature.POD_IDENTITY, ["us-west-2", "us-gov-west-1"]),
-        (Feature.ECR_PUBLIC, ["us-west-2"]),
         (Feature.PULL_THROUGH_CACHE, ["us-west-2"]),
-        (Feature.COGNITO, ["us-west-2", "us-gov-west-1"]),
         (Feature.PRICE_API, ["cn-north-1", "cn-northwest-1", "us-west-2"]),
-        (Feature.AUTO_MODE, ["us-west-2"]),
-        (Feature.IPV6, ["us-west-2", "us-gov-west-1"]),
         (Feature.INTERNET_REGISTRIES, ["us-west-2", "us-gov-west-1"]),
         (Feature.UNAUTHENTICATED_API_NEEDS_ICP, ["cn-north-1", "cn-northwest-1"]),
     ],

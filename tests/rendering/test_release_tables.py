@@ -11,8 +11,8 @@ from rendering.golden import releases
 from rendering.images import inventory
 from rendering.objects import ObjectKey, spelled, strings
 from rendering.release import load
-from rendering.served import unserved
 from tests.rendering.beijing import MANIFESTS, rendered, upstream
+from tests.rendering.removed_apis import unserved
 
 MARKER = re.compile(r"<<([a-z][a-z0-9.-]*)>>")
 RELEASES = [path.name for path in releases(MANIFESTS.parent)]

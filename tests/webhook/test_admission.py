@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from webhook.admission import OPT_OUT, Copy, Policy, Presence, images_of, review
+from webhook.admission import OPT_OUT, Copy, Policy, Presence, review
 from webhook.reference import Reference
 from webhook.rules import WhenAbsent
 
@@ -265,13 +265,6 @@ def test_an_odd_pod_is_allowed_unchanged(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT", None])
 def test_other_operations_are_none_of_our_business(operation: Any) -> None:
     assert answer(request(pod("python"), operation)) == {"uid": "u-1", "allowed": True}
-
-
-def test_the_images_of_a_pod_can_be_listed() -> None:
-    assert images_of(pod("a:1", initContainers=[{"name": "i", "image": "b:1"}])) == {
-        "/spec/initContainers/0/image": "b:1",
-        "/spec/containers/0/image": "a:1",
-    }
 
 
 def test_what_users_bring_follows_its_source_and_what_the_platform_brought_does_not() -> None:
