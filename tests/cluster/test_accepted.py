@@ -36,7 +36,8 @@ def test_every_object_is_accepted_the_first_time_in_the_derived_order(
 
 
 ASKED = {
-    "cn-north-1": {"cert-manager", "istio-system", "knative-serving", "kubeflow"},
+    # Knative's server itself writes the rules of its webhooks, so here nobody asks them.
+    "cn-north-1": {"cert-manager", "istio-system", "kubeflow"},
     "cn-north-1-kf151": {"cert-manager", "istio-system"},
 }
 """Namespaces whose webhooks judge something of the platform itself."""
