@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ from rich.console import Console
 from components.settings import SettingsError
 from rehearsal.tools import ToolMissing
 from rendering import RenderError
+from rendering.steps import steps_shown
 
 BAD_INPUT = 2
 FAILED = 1
@@ -36,20 +36,10 @@ def fail(sentences: Sequence[str], code: int) -> typer.Exit:
 @contextmanager
 def told() -> Generator[None]:
     """Tells what is wrong with the input, and shows what rendering says about its steps."""
-    log = logging.getLogger("rendering")
-    lines = _Lines()
-    log.addHandler(lines)
-    log.setLevel(logging.INFO)
     try:
-        yield
+        with steps_shown(lambda line: messages.print(line, style="dim")):
+            yield
     except SettingsError as error:
         raise fail(error.problems, BAD_INPUT) from None
     except (Refused, RenderError, ToolMissing, pulumi.RunError) as error:
         raise fail([str(error)], BAD_INPUT) from None
-    finally:
-        log.removeHandler(lines)
-
-
-class _Lines(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        messages.print(record.getMessage(), style="dim")

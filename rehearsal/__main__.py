@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from rehearsal.recording import Planned
 from rehearsal.sources import incomplete, incomplete_fails, missing_of_stack
 from rendering.cache import cache_folder
 from rendering.release import Source
+from rendering.steps import steps_shown
 
 ROOT = Path(__file__).resolve().parent.parent
 BAD_INPUT, ENGINE_FAILED = 2, 1
@@ -115,10 +115,9 @@ class _Clock:
 
 def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) -> None:
     clock = _Clock()
-    with _sentences():
+    with _sentences(), steps_shown(_say):
         settings = from_stack_file(_stack_file(stack))
         console.print(f"[bold]{verb} of {stack} on simulated clouds[/]")
-        _show_rendering()
         with clock.step("sources"):
             missing = missing_of_stack(ROOT / "manifests", settings.release, settings.bundles_path)
         if missing and incomplete_fails():
@@ -167,21 +166,9 @@ def _rehearsal(stack: str, settings: Settings, engine: tools.Tool) -> Rehearsal:
     )
 
 
-def _show_rendering() -> None:
-    logging.getLogger("rendering").addHandler(_Lines())
-    logging.getLogger("rendering").setLevel(logging.INFO)
-
-
 def _tools() -> tools.Tool:
     tools.kustomize(_say)
     return tools.pulumi(_say)
-
-
-class _Lines(logging.Handler):
-    """Shows what rendering says about its steps."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _say(record.getMessage())
 
 
 def _say(text: str) -> None:
