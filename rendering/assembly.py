@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import yaml
 
-from rendering import kustomize, sources
+from rendering import cache, kustomize, sources
 from rendering.objects import Object, RenderError
 from rendering.release import Release, folder_digest, load
 
@@ -56,12 +56,29 @@ class Assembly:
         }
 
     def build(self, kustomization: Path) -> list[Object]:
-        """Builds a kustomization of a temporary copy; ``kustomization`` is the way inside it.
+        """The objects of a kustomization; ``kustomization`` is its path below the assembled folder.
+
+        They come from the cache when the same files were built by the same kustomize before, for
+        whichever region or registry: those are no input of kustomize.
 
         Raises:
             KustomizeFailed: with kustomize's own complaint.
             RenderError: ``files`` of a release.yaml names what is not there.
         """
+        key = cache.build_key(str(kustomization), self._inputs_of(kustomization))
+        built = cache.read_build(key)
+        if built is None:
+            built = self._build(kustomization)
+            cache.write_build(key, built)
+        return built
+
+    def _inputs_of(self, kustomization: Path) -> dict[str, Any]:
+        if kustomization.is_relative_to("sources"):
+            # A changed overlay leaves its upstream as it was.
+            return {**self.inputs(), "folders": {}, "mounts": self.mounts}
+        return self.inputs()
+
+    def _build(self, kustomization: Path) -> list[Object]:
         with tempfile.TemporaryDirectory(prefix="kubeflow-render-") as temporary:
             # kustomize compares real paths, and the temporary folder can be behind a link (macOS).
             work = Path(temporary).resolve()

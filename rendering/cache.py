@@ -1,7 +1,7 @@
 """Where things that can be made again are kept, and renders by what went into them.
 
-``${KUBEFLOW_CACHE:-~/.cache/kubeflow-on-eks}/{sources,render,crds,manifests,tools}``; deleting any
-of it is always safe.
+``${KUBEFLOW_CACHE:-~/.cache/kubeflow-on-eks}/{sources,build,render,crds,manifests,tools}``;
+deleting any of it is always safe.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,34 @@ def write_atomically(path: Path, content: bytes) -> None:
 def code_digest() -> str:
     """Changes whenever the code that makes renders does."""
     here = Path(__file__).resolve().parent
-    files = [*sorted(here.glob("*.py")), here.parent / "webhook" / "reference.py"]
+    return _digest_of([*sorted(here.glob("*.py")), here.parent / "webhook" / "reference.py"])
+
+
+def _digest_of(files: Iterable[Path]) -> str:
     digest = hashlib.sha256(FORMAT.encode())
     for path in files:
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def build_key(kustomization: str, inputs: Mapping[str, Any]) -> str:
+    """The name of what kustomize makes of a kustomization; ``inputs``: all that it reads."""
+    here = Path(__file__).resolve().parent
+    code = _digest_of(here / name for name in ("assembly.py", "kustomize.py"))
+    return sha256_of(canonical_json({**inputs, "kustomization": kustomization, "code": code}))
+
+
+def read_build(key: str) -> list[dict[str, Any]] | None:
+    """The stored objects of a build; None when it was never stored or is unreadable."""
+    try:
+        return json.loads((cache_folder("build") / f"{key}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def write_build(key: str, objects: Sequence[Mapping[str, Any]]) -> None:
+    content = json.dumps(objects, ensure_ascii=False).encode()
+    write_atomically(cache_folder("build") / f"{key}.json", content)
 
 
 def render_key(inputs: Mapping[str, Any]) -> str:

@@ -67,39 +67,34 @@ def releases(project: Path) -> list[Path]:
 
 
 def golden(folder: Path) -> Golden:
-    """Compares the release in ``folder`` with its upstream; both may come from the render cache.
+    """Compares the release in ``folder`` with its upstream.
 
     Raises:
         RenderError: a side cannot be built, the release names no upstream, an object occurs twice,
             or reasons.yaml is not readable.
     """
     assembly = assemble(folder)
-    if assembly.upstream is None:
-        raise RenderError(f"{folder / 'release.yaml'} names no upstream to compare with")
-    found = compare(_upstream(assembly, assembly.upstream), _ours(assembly))
+    found = compare(upstream_objects(assembly), _normalised(assembly, assembly.own))
     reasons = explain(places(found), load_reasons(folder))
     return Golden(
         folder, _document(assembly, found, reasons.given), tuple(_complaints(folder, reasons))
     )
 
 
-def _ours(assembly: Assembly) -> list[Object]:
-    return _built(assembly, assembly.own, assembly.inputs())
+def upstream_objects(assembly: Assembly) -> list[Object]:
+    """What a release is a changed copy of, normalised.
+
+    Raises:
+        RenderError: the release names no upstream, or the upstream cannot be built.
+    """
+    if assembly.upstream is None:
+        file = assembly.own / "release.yaml"
+        raise RenderError(f"{file} names no upstream to compare with")
+    return _normalised(assembly, assembly.upstream)
 
 
-def _upstream(assembly: Assembly, kustomization: Path) -> list[Object]:
-    # An overlay that changes leaves its upstream as it was.
-    asked = {key: value for key, value in assembly.inputs().items() if key != "folders"}
-    return _built(assembly, kustomization, {**asked, "mounts": assembly.mounts})
-
-
-def _built(assembly: Assembly, kustomization: Path, asked: Mapping[str, Any]) -> list[Object]:
-    key = cache.render_key({"normalised": str(kustomization), **asked})
-    stored = cache.read_render(key)
-    if stored is not None:
-        return [*stored[0]["objects"], *stored[1]]
+def _normalised(assembly: Assembly, kustomization: Path) -> list[Object]:
     objects, crds = normalise.normalise(assembly.build(kustomization))
-    cache.write_render(key, {"objects": objects}, crds)
     return [*objects, *crds]
 
 

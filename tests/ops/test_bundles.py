@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ops import choice
-from rendering import bundle, render
+from rendering import bundle
+from rendering.sources import obtain
 from tests.ops.command import kf
 from tests.rendering.beijing import MANIFESTS
 from tests.rendering.conftest import own_cache
@@ -34,24 +35,13 @@ def test_a_bundle_holds_every_source_with_its_origin(made: Path) -> None:
         assert packed.ref == wanted[packed.name].ref
 
 
-def test_a_bundle_is_all_that_a_render_needs(
-    made: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rendering.sources._beside", _none)
-    name = bundle.read(made).release
-    rendered = render(
-        MANIFESTS / name,
-        partition="aws-cn",
-        dns_suffix="amazonaws.com.cn",
-        registry="<<registry.host>>",
-        bundles=made,
-    )
-    assert len(rendered.objects) > 500
-    assert {path.name.split("-")[0] for path in (own_cache / "sources").iterdir()} >= {"kubeflow"}
-
-
-def _none(_source: object, _project: object) -> None:
-    """No machine has the default folders but this one."""
+def test_a_bundle_is_all_that_a_render_needs(made: Path, own_cache: Path, tmp_path: Path) -> None:
+    """Its sources reach a machine that has nothing else, in a project that nothing lies beside."""
+    wanted = choice.wanted_by(MANIFESTS / bundle.read(made).release)
+    for source in wanted.values():
+        unpacked = obtain(source, tmp_path, made)
+        assert unpacked.digest == source.digest
+        assert unpacked.folder.is_relative_to(own_cache)
 
 
 def test_a_bundle_says_that_it_is_whole(made: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from rendering import Object, Rendered, render
 from rendering.assembly import assemble
+from rendering.golden import upstream_objects
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 REGISTRY = "<<registry.host>>"
@@ -40,9 +41,7 @@ def kubeflow(release: str = "26.03") -> Release:
 @cache
 def upstream(release: str) -> tuple[Object, ...]:
     """What a release is a changed copy of, as its sources render to it."""
-    assembly = assemble(MANIFESTS / release)
-    assert assembly.upstream is not None
-    return tuple(assembly.build(assembly.upstream))
+    return tuple(upstream_objects(assemble(MANIFESTS / release)))
 
 
 class Release:

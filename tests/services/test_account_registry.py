@@ -16,6 +16,7 @@ from botocore.stub import Stubber
 from moto.server import ThreadedMotoServer
 from typer.testing import Result
 
+from components.ecr_repositories import PARALLEL
 from ops import choice
 from ops.account_registry import AccountRegistry, Login, past_half
 from ops.failures import Refused
@@ -68,11 +69,14 @@ def put(ecr: Any, repository: str, tag: str) -> str:
     return made["image"]["imageId"]["imageDigest"]
 
 
-def test_every_repository_and_tag_is_seen_also_beyond_a_thousand(ecr: Any) -> None:
-    names = [f"kubeflow/quay.io/{number:04}" for number in range(1005)]
+def test_every_repository_and_tag_is_seen_also_where_there_are_more_than_connections(
+    ecr: Any,
+) -> None:
+    many = PARALLEL + 3
+    names = [f"kubeflow/quay.io/{number:04}" for number in range(many)]
     for name in names:
         ecr.create_repository(repositoryName=name)
-    digests = {f"v{number}": put(ecr, names[-1], f"v{number}") for number in range(1005)}
+    digests = {f"v{number}": put(ecr, names[-1], f"v{number}") for number in range(many)}
     known = AccountRegistry(ecr, TAGS)
     assert known.prepare(dict.fromkeys(names, "MUTABLE")) == []
     assert known.digests([names[-1], "kubeflow/absent"]) == {names[-1]: digests}
