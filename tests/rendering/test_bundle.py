@@ -65,17 +65,20 @@ def archived(root: Path, name: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def project(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    assert own_cache.is_dir()
-    host = GitHost(tmp_path / "git-host")
-    monkeypatch.setenv(GIT_PREFIX, host.prefix)
-    project = Project(tmp_path / "project")
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the project and its git host, which every test has a copy of."""
+    folder = tmp_path_factory.mktemp("bundle")
+    host = GitHost(folder / "git-host")
+    project = Project(folder / "project")
     in_git = widgets(host)
     project.describe("one", {"name": "one", "sources": [in_git]})
     (source,) = load(project.release).sources
-    check_out(source, tmp_path / "clone")
-    in_git["checkout"] = files_digest(tmp_path / "clone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBEFLOW_CACHE", str(folder / "cache"))
+        patch.setenv(GIT_PREFIX, host.prefix)
+        check_out(source, folder / "clone")
+    in_git["checkout"] = files_digest(folder / "clone")
     sources = [archived(project.root, "plain"), in_git]
     project.describe("one", {"name": "one", "includes": ["addons/part"], "sources": sources})
     project.describe("addons/part", {"name": "p", "sources": [archived(project.root, "part")]})
@@ -83,7 +86,18 @@ def project(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     (project.release / "kustomization.yaml").write_text(
         "resources: [../../sources/plain, ../../sources/widgets/base, ../../sources/part]\n"
     )
-    return project
+    return folder
+
+
+@pytest.fixture
+def project(
+    made_once: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Project:
+    assert own_cache.is_dir()
+    for name in ("git-host", "project"):
+        shutil.copytree(made_once / name, tmp_path / name)
+    monkeypatch.setenv(GIT_PREFIX, GitHost(tmp_path / "git-host").prefix)
+    return Project(tmp_path / "project")
 
 
 @pytest.fixture
