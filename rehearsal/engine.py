@@ -31,7 +31,7 @@ from rehearsal.preload import Preload
 from rehearsal.providers import Simulation
 from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
-from rehearsal.wire import MASK
+from rehearsal.wire import masked
 from rehearsal.workspace import EngineWorkspace
 
 Program = Callable[[], Any]
@@ -62,7 +62,7 @@ class Outcome:
             without the stack itself.
         operations: URN to operation.
         resources: what the program asked for; empty for destroy and refresh.
-        outputs: the stack's, after ``up``; ``[secret]`` for those that are secrets.
+        outputs: the stack's, after ``up``; ``[secret]`` for what is secret in them.
         seconds: wall time of the run, the simulated clouds' start apart.
     """
 
@@ -77,6 +77,7 @@ class Outcome:
 class _Run:
     recorder: Recorder = field(default_factory=Recorder)
     operations: dict[str, str] = field(default_factory=dict[str, str])
+    outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     problems: list[str] = field(default_factory=list[str])
     failure: BaseException | None = None
 
@@ -154,7 +155,8 @@ class Rehearsal:
         return self._perform(
             lambda stack, watch: stack.up(
                 on_event=watch, suppress_outputs=True, suppress_progress=True, color="never"
-            )
+            ),
+            made=True,
         )
 
     def refresh(self) -> Outcome:
@@ -175,28 +177,25 @@ class Rehearsal:
 
     # -- one run ----------------------------------------------------------------------------------
 
-    def _perform(self, operation: Callable[[auto.Stack, Callable[[Any], None]], Any]) -> Outcome:
+    def _perform(
+        self, operation: Callable[[auto.Stack, Callable[[Any], None]], Any], *, made: bool = False
+    ) -> Outcome:
         if self._handle is None:
             raise RuntimeError("a rehearsal runs inside `with rehearsal.started():`")
         quiet_loop_end()
         self._run = run = _Run()
         start = time.monotonic()
-        outputs: dict[str, Any] = {}
         try:
-            result = operation(self._handle, lambda event: _watch(run, event))
+            operation(self._handle, lambda event: _watch(run, event))
         except Exception as failure:
             if run.failure is not None:
                 raise EngineFailure([told(run.failure, self.project)], run.failure) from None
             raise EngineFailure(run.problems or [sentence_of(str(failure))], failure) from None
-        outputs = {
-            key: MASK if item.secret else item.value
-            for key, item in getattr(result, "outputs", {}).items()
-        }
         return Outcome(
             changes=dict(sorted(Counter(run.operations.values()).items())),
             operations=run.operations,
             resources=run.recorder.resources,
-            outputs=outputs,
+            outputs=run.outputs if made else {},
             seconds=time.monotonic() - start,
         )
 
@@ -269,6 +268,8 @@ def _watch(run: _Run, event: Any) -> None:
             operation = metadata.op.value
             # A replacement is announced as three steps; to a person it is one thing.
             run.operations[metadata.urn] = "replace" if "replace" in operation else operation
+    elif event.res_outputs_event and event.res_outputs_event.metadata.type == STACK_TYPE:
+        run.outputs = masked(event.res_outputs_event.metadata.new.outputs)
     elif event.diagnostic_event and event.diagnostic_event.severity == "error":
         sentence = sentence_of(event.diagnostic_event.message)
         if sentence and sentence not in run.problems:

@@ -55,6 +55,18 @@ def _decode_struct(struct: Struct, mask: bool) -> Any:
     return {key: decode(item, mask=mask) for key, item in fields.items()}
 
 
+def masked(value: Any) -> Any:
+    """A value of an engine event, with ``"[secret]"`` for each secret in it."""
+    if isinstance(value, list):
+        return [masked(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    items = cast("dict[str, Any]", value)
+    if items.get(SIGNATURE) == SECRET:
+        return MASK
+    return {key: masked(item) for key, item in items.items()}
+
+
 def is_special(value: Value) -> bool:
     """Whether a value is a secret, an asset or a reference instead of an object of the program."""
     return SIGNATURE in value.struct_value.fields

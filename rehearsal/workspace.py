@@ -10,11 +10,13 @@ import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 from pulumi import automation as auto
+from pulumi.automation._stack import StackInitMode  # the type of a public argument
 from semver import VersionInfo
 
 _OFFLINE = {
@@ -29,6 +31,21 @@ _OFFLINE = {
 _SHORT_LIVED = {"GOGC": os.environ.get("GOGC", "300")}
 
 _NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+
+
+class EngineStack(auto.Stack):
+    """A stack of which a run is one start of the CLI.
+
+    The SDK starts the CLI again after each run, once for the history and twice for the outputs:
+    three quarters of the processor time of a small stack's ``up`` (measured: 2.4 CPU seconds with
+    them, 0.9 without). Outputs come with the engine's events, and the history is read by nobody.
+    """
+
+    def outputs(self) -> auto.OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> auto.UpdateSummary:  # noqa: ARG002 the SDK's own
+        return auto.UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +76,12 @@ class EngineWorkspace:
                 "PULUMI_BACKEND_URL": state.as_uri(),
                 "PULUMI_CONFIG_PASSPHRASE_FILE": str(self._passphrase_file()),
             },
+            program=program,
         )
         name = cast(str, yaml.safe_load((work / "Pulumi.yaml").read_text())["name"])
-        return auto.create_or_select_stack(
-            self.stack, project_name=name, program=program, opts=options
-        )
+        known = state / ".pulumi" / "stacks" / name / f"{self.stack}.json"
+        mode = StackInitMode.SELECT if known.exists() else StackInitMode.CREATE
+        return EngineStack(self.stack, auto.LocalWorkspace(**vars(options)), mode)
 
     def _write_project(self) -> Path:
         """A copy of the project's two files for the engine, which writes into them."""
