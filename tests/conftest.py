@@ -7,6 +7,7 @@ Everything else runs, so that a clone that nothing lies beside can be worked on.
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator, Iterator
 from functools import cache
 
@@ -21,6 +22,9 @@ from rendering.release import Source, load
 # A program of 800 resources makes so many objects that half of its time goes to looking for garbage
 # among renders that stay (measured: 7.4 CPU seconds with Python's own thresholds, 4.4 with these).
 gc.set_threshold(100_000, 50, 100)
+
+# moto makes a thousand images, each with a snapshot, in every EC2 it simulates; no test reads one.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 MISSING = pytest.StashKey[list[Source]]()
 INCOMPLETE = 2

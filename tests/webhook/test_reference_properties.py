@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from webhook.copy_job import variables
 from webhook.reference import LONGEST_PREFIX, InvalidReference, Reference, parse
 
-BOUNDED = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+BOUNDED = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 
 # Words that mean something in the name of a copy, where two sources could meet.
