@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from functools import cache
 
 import pytest
@@ -48,12 +48,45 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     _tell(config)
 
 
+class _Met:
+    """The sources that were found out of reach since a test began, and what failed for it.
+
+    A failure alone does not tell: a command turns a missing source into a sentence and an exit
+    code, and a fixture that failed gives its failure to every later test.
+    """
+
+    def __init__(self) -> None:
+        self.sources: list[Source] = []
+        self.failures: list[BaseException] = []
+        met, original = self, SourcesUnavailable.__init__
+
+        def recorded(self: SourcesUnavailable, missing: Sequence[Source], reason: str = "") -> None:
+            met.sources += missing
+            original(self, missing, reason)
+
+        SourcesUnavailable.__init__ = recorded
+
+    def left_out(self, failure: BaseException) -> bool:
+        """Whether a source of the project's own manifests stopped the test, not one it made up."""
+        if any(source in upstream_sources() for source in self.sources):
+            self.failures.append(failure)
+        return any(failure is known for known in self.failures)
+
+
+_met = _Met()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    _met.sources.clear()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if call.excinfo is not None and not incomplete_fails() and _left_out(call.excinfo.value):
+    if call.excinfo is not None and not incomplete_fails() and _met.left_out(call.excinfo.value):
         path, line, _ = item.location
         report.outcome = "skipped"
         report.longrepr = (path, line or 0, "left out: its upstream sources are out of reach")
@@ -73,20 +106,3 @@ def _tell(config: pytest.Config) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if config.stash[MISSING] and isinstance(reporter, pytest.TerminalReporter):
         reporter.write_line(incomplete(config.stash[MISSING]))
-
-
-def _left_out(error: BaseException) -> bool:
-    """Whether a source of the project's own manifests stopped the test, not one a test made up."""
-    return any(
-        source in upstream_sources()
-        for each in _causes(error)
-        if isinstance(each, SourcesUnavailable)
-        for source in each.missing
-    )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        # The engine's failure carries the program's exception beside its sentences.
-        error = getattr(error, "cause", None) or error.__cause__ or error.__context__

@@ -15,16 +15,19 @@ from components.settings_node_pools import Taint
 from rendering import Object
 from tests.rendering.beijing import rendered
 
-RENDERED = list(rendered("addons/nvidia-device-plugin").objects)
-EXPORTER = list(rendered("addons/dcgm-exporter").objects)
+PLUGIN, EXPORTER = "addons/nvidia-device-plugin", "addons/dcgm-exporter"
 WHOLE = Pool(families=["g4dn"], max_gpus=8)
 SLICED = Pool(name="shared", families=["g4dn"], max_gpus=2, slices=4)
 BOTTLEROCKET = Pool(name="b", families=["g5"], max_gpus=2, ami_alias="bottlerocket@v1.54.0")
 CPUS = Pool(name="steps", families=["m5"], max_cpus=64, taints=())
 
 
+def objects_of(add_on: str) -> list[Object]:
+    return list(rendered(add_on).objects)
+
+
 def plugins(*pools: Pool) -> list[Object]:
-    return [obj for obj in device_plugin(RENDERED, pools) if obj["kind"] == "DaemonSet"]
+    return [obj for obj in device_plugin(objects_of(PLUGIN), pools) if obj["kind"] == "DaemonSet"]
 
 
 def runs_on(plugin: Object, pool: Pool) -> bool:
@@ -63,7 +66,7 @@ def test_every_gpu_node_has_exactly_one_device_plugin(pool: Pool, served_by: lis
 
 
 def test_the_plugin_of_a_sliced_pool_reads_its_configuration() -> None:
-    objects = device_plugin(RENDERED, [SLICED])
+    objects = device_plugin(objects_of(PLUGIN), [SLICED])
     (config,) = [obj for obj in objects if obj["kind"] == "ConfigMap"]
     assert yaml.safe_load(config["data"]["config.yaml"]) == {
         "version": "v1",
@@ -123,7 +126,7 @@ def test_the_plugin_goes_where_the_taints_of_a_pool_keep_others_away(slices: int
 
 @pytest.mark.parametrize("pools", [[BOTTLEROCKET], [CPUS], []])
 def test_without_a_node_for_it_there_is_no_plugin(pools: list[Pool]) -> None:
-    assert device_plugin(RENDERED, pools) == []
+    assert device_plugin(objects_of(PLUGIN), pools) == []
 
 
 TEAM = Pool(name="team", families=["g5"], max_gpus=1, taints=(Taint(key="team", value="a"),))
@@ -131,21 +134,21 @@ TEAM = Pool(name="team", families=["g5"], max_gpus=1, taints=(Taint(key="team", 
 
 @pytest.mark.parametrize("pool", [WHOLE, SLICED, BOTTLEROCKET, TEAM], ids=lambda pool: pool.name)
 def test_the_metrics_exporter_runs_on_every_gpu_node(pool: Pool) -> None:
-    _, exporter = metrics_exporter(EXPORTER, [WHOLE, SLICED, BOTTLEROCKET, TEAM, CPUS])
+    _, exporter = metrics_exporter(objects_of(EXPORTER), [WHOLE, SLICED, BOTTLEROCKET, TEAM, CPUS])
     assert runs_on(exporter, pool)
     assert not runs_on(exporter, CPUS)
 
 
 @pytest.mark.parametrize("pools", [[CPUS], []])
 def test_without_gpus_there_are_no_metrics_of_them(pools: list[Pool]) -> None:
-    assert metrics_exporter(EXPORTER, pools) == []
+    assert metrics_exporter(objects_of(EXPORTER), pools) == []
 
 
 def test_what_was_rendered_stays_as_it_is() -> None:
-    before = copy.deepcopy([RENDERED, EXPORTER])
-    device_plugin(RENDERED, [WHOLE, SLICED])
-    metrics_exporter(EXPORTER, [SLICED, TEAM])
-    assert before == [RENDERED, EXPORTER]
+    before = copy.deepcopy([objects_of(PLUGIN), objects_of(EXPORTER)])
+    device_plugin(objects_of(PLUGIN), [WHOLE, SLICED])
+    metrics_exporter(objects_of(EXPORTER), [SLICED, TEAM])
+    assert before == [objects_of(PLUGIN), objects_of(EXPORTER)]
 
 
 DAEMON_SET: dict[str, Any] = {
