@@ -7,17 +7,17 @@ from functools import lru_cache
 from pathlib import Path
 
 import yaml
-from pydantic import PositiveFloat, TypeAdapter
-
-from components.settings_section import Section
+from pydantic import BaseModel, ConfigDict, PositiveFloat, TypeAdapter
 
 TABLE = Path(__file__).with_suffix(".yaml")
 NAME = "components/instance_prices.yaml"
 """The table, as a sentence names it."""
 
 
-class RegionPrices(Section):
+class RegionPrices(BaseModel):
     """What machines cost in one region: family -> size -> price of an hour."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     currency: str
     date: str
