@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from components.image_mirror_policies import lifecycle_policy
+from components.registry_policies import lifecycle_policy
 from webhook.claims import error_code
 from webhook.copy_job import new_repository
 from webhook.reference import Reference, parse

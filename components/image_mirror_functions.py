@@ -13,6 +13,7 @@ from components import image_mirror_policies as policies
 from components.image_mirror_build import LOG_DAYS, ImageMirrorBuild
 from components.image_mirror_handler import Copies, handler_archive, handler_variables
 from components.region import Region
+from components.registry_policies import lifecycle_policy
 from components.settings import Settings
 
 _RUNTIME = "python3.12"
@@ -85,7 +86,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 "MIRROR_PROJECT": build.project_name,
                 "MIRROR_BUILD_REGION": build.region.name,
                 "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
-                "MIRROR_LIFECYCLE": json.dumps(policies.lifecycle_policy()),
+                "MIRROR_LIFECYCLE": json.dumps(lifecycle_policy()),
                 "MIRROR_TAGS": json.dumps(dict(args.tags), sort_keys=True),
             },
             policy=pulumi.Output.from_input(build.start_secret_arn).apply(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components import image_mirror_policies as policies
+from components import registry_policies as policies
 from components.eks_policies import service_trust
 from components.region import Region
 from components.settings import Settings

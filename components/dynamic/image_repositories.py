@@ -17,7 +17,7 @@ from pulumi.dynamic import (
 )
 
 from components.ecr_repositories import copied_to, mutability
-from components.image_mirror_policies import lifecycle_policy
+from components.registry_policies import lifecycle_policy
 
 if TYPE_CHECKING:
     from components.ecr_repositories import EcrRepositories

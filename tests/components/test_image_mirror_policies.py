@@ -170,13 +170,3 @@ def test_a_policy_fits_the_limit_of_an_inline_one(region: str) -> None:
     sizes = {name: len(json.dumps(p).replace(" ", "")) for name, p in all_of(region).items()}
     assert max(sizes["push"], sizes["start"]) <= 2048
     assert max(sizes.values()) <= 10240
-
-
-def test_only_images_that_lost_their_tag_are_swept() -> None:
-    (rule,) = policies.lifecycle_policy(30)["rules"]
-    assert rule["selection"] == {
-        "tagStatus": "untagged",
-        "countType": "sinceImagePushed",
-        "countUnit": "days",
-        "countNumber": 30,
-    }

@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from components.dynamic.image_repositories import ImageRepositories, ImageRepositoriesProvider
 from components.ecr_repositories import copied_to, mutability
-from components.image_mirror_policies import lifecycle_policy
 from components.region import Region
+from components.registry_policies import lifecycle_policy
 from tests.harness import REGIONS, Registered, run
 
 TYPE = "pulumi-python:dynamic:ImageRepositories"
