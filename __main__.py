@@ -6,13 +6,12 @@ zero, Kubeflow on top. The stack file decides everything else (Pulumi.cn-north-1
 
 import pulumi
 
-from components.eks_cluster import EksCluster, EksClusterArgs
-from components.image_mirror_webhook import ImageMirrorWebhook, ImageMirrorWebhookArgs
-from components.karpenter_gpu_pool import KarpenterGpuPool, KarpenterGpuPoolArgs
-from components.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs
-from components.kubeflow_rds_s3_backend import KubeflowRdsS3Backend, KubeflowRdsS3BackendArgs
-from components.region import Region
-from components.stack import (
+from components.backend import KubeflowRdsS3Backend, KubeflowRdsS3BackendArgs
+from components.cluster import EksCluster, EksClusterArgs
+from components.gpu import KarpenterGpuPool, KarpenterGpuPoolArgs
+from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
+from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
+from program import (
     account_of,
     aws_provider,
     build_side,
@@ -22,6 +21,7 @@ from components.stack import (
     stack_settings,
     stack_tags,
 )
+from regions.region import Region
 
 settings = stack_settings()
 region = Region.of(settings.region)

@@ -1,1 +1,1 @@
-"""What exists in the cloud: settings, region facts and the Pulumi components built from them."""
+"""What exists in the cloud: a package for each of the five components, and what they share."""

@@ -15,9 +15,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.ecr_repositories import PARALLEL, EcrRepositories
-from components.settings import Settings
+from components.registry.ecr_repositories import PARALLEL, EcrRepositories
 from ops.failures import Refused
+from settings import Settings
 from webhook.claims import error_code
 
 

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from components.settings import Settings
 from ops import choice, version
 from ops.failures import Refused, messages, told
 from rendering import packing
 from rendering.bundle import SUFFIX, Contents
 from rendering.cache import file_sha256
+from settings import Settings
 
 DEFAULT_RELEASE = str(Settings.model_fields["release"].default)
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from components.region import Feature, Region
-from components.settings import MANIFESTS, Settings
-from components.settings_rules_platform import KUBERNETES
-from components.settings_sentences import listed
 from ops import inventories
+from regions.region import Feature, Region
 from rendering import RenderError, sources
 from rendering import lock as locks
 from rendering.needs import sources_of_stack
+from settings import MANIFESTS, Settings
+from settings.rules_platform import KUBERNETES
+from settings.sentences import listed
 
 
 class Level(StrEnum):

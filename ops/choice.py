@@ -6,10 +6,10 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 
-from components.settings import MANIFESTS, Settings, from_stack_file
 from ops.failures import Refused
 from rendering import needs, packing, sources
 from rendering.release import stand_alone
+from settings import MANIFESTS, Settings, from_stack_file
 
 PROJECT = MANIFESTS.parent
 

@@ -33,8 +33,8 @@ from tenacity import (
 )
 
 from ops.crane_failures import CraneFailed, Disturbed, Stopped, failure
-from rehearsal.go_tools import GoProgram, Say, obtain
-from rehearsal.tools import ToolMissing
+from toolchain.go_tools import GoProgram, Say, obtain
+from toolchain.tools import ToolMissing
 
 VERSION = "0.20.6"
 ATTEMPTS = 6

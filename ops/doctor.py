@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.region import Region
 from ops import choice
 from ops.account_checks import examine_account
 from ops.checks import Finding, Level, Subject, examine
 from ops.failures import FAILED, told
 from ops.images import Format
+from regions.region import Region
 
 _STYLES = {Level.GOOD: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
 

@@ -9,10 +9,10 @@ import pulumi
 import typer
 from rich.console import Console
 
-from components.settings import SettingsError
-from rehearsal.tools import ToolMissing
 from rendering import RenderError
 from rendering.steps import steps_shown
+from settings import SettingsError
+from toolchain.tools import ToolMissing
 
 BAD_INPUT = 2
 FAILED = 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from components.region import EXAMPLE_REGION, Region
-from components.settings import MANIFESTS, Settings
-from components.stack import render_stack
 from ops.failures import messages
-from rehearsal import tools
+from program import render_stack
+from regions.region import EXAMPLE_REGION, Region
 from rendering import ImageUse, KustomizeMissing, Rendered, kustomize, render
 from rendering.inventory import merged
 from rendering.release import GoneImage, VersionRange, load
+from settings import MANIFESTS, Settings
+from toolchain import tools
 
 ACCOUNT = "<account>"
 """Stands for the account's number where the stack file does not say it."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from components.image_mirror_credentials import Purpose, user_name
+from components.mirror.credentials import Purpose, user_name
 from ops.account_calls import Session, asking, build_client, build_session, client
 from ops.checks import Finding, Level, Subject
 from webhook.claims import error_code

@@ -11,9 +11,7 @@ from typing import Protocol
 
 import yaml
 
-from components.ecr_repositories import mutability
-from components.region import Region
-from components.settings import Settings
+from components.registry.ecr_repositories import mutability
 from ops import choice, inventories
 from ops import crane as tool
 from ops import mirror_plan as plan
@@ -23,7 +21,9 @@ from ops.crane_failures import Absent, CraneFailed
 from ops.docker_config import own_config, persons_config, private_folder
 from ops.failures import Refused, messages
 from ops.mirror_plan import Copy
+from regions.region import Region
 from rendering import lock as locks
+from settings import Settings
 from webhook.reference import parse
 
 
@@ -165,7 +165,7 @@ _say: Callable[[str], None] = messages.print
 
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:
-    """The tags ``components.stack.stack_tags`` gives, which asks the engine for these two names."""
+    """The tags ``program.stack_tags`` gives, which asks the engine for these two names."""
     described = yaml.safe_load((choice.PROJECT / "Pulumi.yaml").read_bytes())
     return {
         "project": described["name"],

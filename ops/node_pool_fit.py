@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from components.gpu_families import FAMILIES, per_machine
+from regions.gpu_families import FAMILIES, per_machine
 
 Object = Mapping[str, Any]
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from components.gpu_families import per_machine
-from components.settings_sentences import listed
 from ops.karpenter_word import Seen, conditions, reached, stage, trouble, when
 from ops.node_pool_fit import (
     FAMILY,
@@ -25,6 +23,8 @@ from ops.node_pool_fit import (
     untolerated,
     wanted,
 )
+from regions.gpu_families import per_machine
+from settings.sentences import listed
 
 FAMILIES_SETTING = "kubeflow:gpuPool.instanceFamilies"
 COUNTS_SETTING = "kubeflow:gpuPool.gpuCounts"

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.node_pools import Pool, pools_of
-from components.region import Region
-from components.settings_sentences import full_key, listed
+from components.gpu.node_pools import Pool, pools_of
 from ops.account_calls import Session, client
 from ops.checks import Finding, Level, Subject
+from regions.region import Region
+from settings.sentences import full_key, listed
 from webhook.claims import error_code
 
 ABOUT = "node pools"

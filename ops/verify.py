@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from components.settings_sentences import listed
 from ops import choice
 from ops.checks import Finding, Level
 from ops.doctor import show
@@ -17,6 +16,7 @@ from ops.karpenter_word import REASONS, Seen
 from ops.live_cluster import LiveCluster, Unreachable
 from ops.node_pool_fit import GPU, Object, has_gpus, untolerated
 from ops.pending_pods import Cause, explain
+from settings.sentences import listed
 
 _KARPENTER = "/apis/karpenter.sh/v1"
 _ASKS: Object = {

@@ -14,12 +14,11 @@ import typer
 from rich.console import Console
 
 import rendering
-from components.region import Region
-from components.settings import Settings, SettingsError, from_stack_file
-from components.stack import render_stack
-from rehearsal import plan, report, tools
-from rehearsal.admission_bench import admission_bench
-from rehearsal.bench import bench as measure
+from benchmarks.admissions import admission_bench
+from benchmarks.preview_and_render import bench as measure
+from program import render_stack
+from regions.region import Region
+from rehearsal import plan, report
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.providers import Simulation
@@ -28,6 +27,8 @@ from rehearsal.sources import incomplete, incomplete_fails, missing_of_stack
 from rendering.cache import cache_folder
 from rendering.release import Source
 from rendering.steps import steps_shown
+from settings import Settings, SettingsError, from_stack_file
+from toolchain import tools
 
 ROOT = Path(__file__).resolve().parent.parent
 BAD_INPUT, ENGINE_FAILED = 2, 1

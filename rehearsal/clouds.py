@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from components.region import Region
+from regions.region import Region
 
 ACCOUNT = "111122223333"
 """The documentation account id AWS uses in its own examples."""

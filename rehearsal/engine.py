@@ -89,7 +89,7 @@ class Rehearsal:
         project: folder with ``Pulumi.yaml`` and ``Pulumi.<stack>.yaml``.
         stack: the stack's name.
         build: where everything the engine writes goes.
-        pulumi: the CLI, see ``rehearsal.tools``.
+        pulumi: the CLI, see ``toolchain.tools``.
         simulation: how the clouds answer.
         program: what to run; the project's ``__main__.py`` when None.
         checkpoints: write the state at every step as a real deployment does. Without, a run that is

@@ -45,8 +45,9 @@ class Preload:
 
 
 def classes_of(project: Path) -> Iterator[tuple[str, str]]:
-    """The SDK classes named in ``__main__.py`` and below ``components/``: (module, class)."""
-    for path in (project / "__main__.py", *sorted((project / "components").rglob("*.py"))):
+    """The SDK classes named in the program and below ``components/``: (module, class)."""
+    program = (project / "__main__.py", project / "program.py")
+    for path in (*program, *sorted((project / "components").rglob("*.py"))):
         if path.exists():
             for package, inner, name in _USE.findall(path.read_text()):
                 yield ".".join([_ALIASES[package], *filter(None, inner.split("."))]), name

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from rehearsal.architecture import component_of
 from rehearsal.engine import Outcome
-from rehearsal.tools import Tool
+from toolchain.tools import Tool
 
 _ORDER = ("create", "update", "replace", "delete", "same", "refresh")
 

@@ -13,11 +13,11 @@ from functools import cache
 
 import pytest
 
-from components.settings import MANIFESTS
 from rehearsal.sources import incomplete, incomplete_fails
 from rendering import SourcesUnavailable
 from rendering.needs import missing_sources
 from rendering.release import Source, load
+from settings import MANIFESTS
 
 # A program of 800 resources makes so many objects that half of its time goes to looking for garbage
 # among renders that stay (measured: 7.4 CPU seconds with Python's own thresholds, 4.4 with these).

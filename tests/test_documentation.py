@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from components.settings import Settings
 from rehearsal import plan
 from rehearsal.architecture import diagram
+from settings import Settings
 from tests.harness import SHIPPED
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,7 +144,8 @@ def test_every_shipped_stack_file_is_named_in_a_readme_and_every_named_one_exist
 
 @each_readme
 def test_every_folder_with_code_is_in_the_table_of_a_readme(name: str) -> None:
-    rows = set(re.findall(r"^\| `([a-z]+)/` \|", text_of(name), flags=re.MULTILINE))
+    cells = re.findall(r"^\| (`[a-z]+/`(?:, `[a-z]+/`)*) \|", text_of(name), flags=re.MULTILINE)
+    rows = {folder for cell in cells for folder in re.findall(r"`([a-z]+)/`", cell)}
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert rows == packages | {"manifests"}
 
@@ -187,7 +188,7 @@ def test_every_variable_of_ours_in_a_readme_is_read_by_the_code(name: str) -> No
 @each_readme
 def test_every_stack_output_a_readme_reads_is_exported(name: str) -> None:
     named = set(re.findall(r"pulumi stack output (\w+)", text_of(name)))
-    program = text_of("__main__.py") + text_of("components/stack.py")
+    program = text_of("__main__.py") + text_of("program.py")
     exported = set(re.findall(r'pulumi\.export\(\s*"(\w+)"', program))
     assert {"login", "dashboard"} <= named <= exported
 
@@ -195,7 +196,7 @@ def test_every_stack_output_a_readme_reads_is_exported(name: str) -> None:
 @each_readme
 def test_the_build_project_a_readme_names_is_the_one_the_stack_makes(name: str) -> None:
     assert "`kubeflow-cn-north-1-image-copy`" in text_of(name)
-    assert '{args.region.name}-image-copy"' in text_of("components/image_mirror_build.py")
+    assert '{args.region.name}-image-copy"' in text_of("components/mirror/build.py")
 
 
 # -- one text in two languages --------------------------------------------------------------------
@@ -275,9 +276,10 @@ def test_a_decision_has_its_five_lines(title: str) -> None:
 
 
 def test_files_that_decisions_name_exist() -> None:
+    folders = "|".join(path.parent.name for path in ROOT.glob("*/__init__.py"))
     named = set(
         re.findall(
-            r"`((?:components|rendering|rehearsal|webhook)/[\w./]*)`",
+            rf"`((?:{folders})/[\w./]*)`",
             "\n".join(line for lines in entries().values() for line in lines),
         )
     )

@@ -18,7 +18,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from components.region import Region
+from regions.region import Region
 from rehearsal import wire
 from rehearsal.invented.controllers import written_back
 from rehearsal.kubernetes_objects import pruned, stored

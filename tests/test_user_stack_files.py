@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TWO_LINES = "config:\n  kubeflow:region: eu-west-1\n"
 READING_STACK_FILES = (
     "tests/test_documentation.py",
-    "tests/components/test_settings.py",
+    "tests/settings/test_settings.py",
     "tests/ops/test_doctor.py",
 )
 

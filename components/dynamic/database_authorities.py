@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
 
-from components import certificates
+from settings import certificates
 
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 20
@@ -65,7 +65,7 @@ def downloaded(url: str) -> str:
 def _fetched(url: str) -> str:
     from urllib.request import urlopen
 
-    # The address is the region's own (components/region.py), never a setting.
+    # The address is the region's own (regions/region.py), never a setting.
     with urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
         return answer.read(_MOST_BYTES).decode("utf-8")
 

@@ -16,11 +16,11 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from components.ecr_repositories import copied_to, mutability
-from components.registry_policies import lifecycle_policy
+from components.registry.ecr_repositories import copied_to, mutability
+from components.registry.policies import lifecycle_policy
 
 if TYPE_CHECKING:
-    from components.ecr_repositories import EcrRepositories
+    from components.registry.ecr_repositories import EcrRepositories
 
 _COMPARED = ("repositories", "tags", "lifecycle")
 
@@ -62,7 +62,7 @@ def _registry(props: Mapping[str, Any]) -> EcrRepositories:
     import boto3
     from botocore.config import Config
 
-    from components.ecr_repositories import PARALLEL, EcrRepositories
+    from components.registry.ecr_repositories import PARALLEL, EcrRepositories
 
     session: Any = boto3.Session(region_name=props["region"])
     ecr = session.client(

@@ -24,9 +24,9 @@ from typing import Any
 from rich.console import Console
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from rehearsal.go_tools import GoProgram, Say, obtain
-from rehearsal.tools import ToolMissing
 from tests.cluster import openapi_definitions
+from toolchain.go_tools import GoProgram, Say, obtain
+from toolchain.tools import ToolMissing
 
 _MODULES = Path(__file__).parent / "kube-apiserver"
 _READY_SECONDS = 60

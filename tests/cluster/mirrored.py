@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.image_mirror_webhook import webhook_configuration
-from rehearsal.certificates import Certificate
+from benchmarks.certificates import Certificate
+from components.mirror.image_mirror_webhook import webhook_configuration
 from rendering import Object
 from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation

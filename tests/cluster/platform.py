@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from components.settings import MANIFESTS, from_stack_file
 from rendering import Object, ObjectKey, crd_bundle_path
 from rendering.order import FIRST_KINDS
 from rendering.release import load
+from settings import MANIFESTS, from_stack_file
 from tests.harness import Registered
 from tests.test_program import ROOT, stack
 

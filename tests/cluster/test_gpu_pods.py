@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.karpenter_objects import GPU_RESOURCE
+from components.gpu.karpenter_objects import GPU_RESOURCE
 from rendering import Object
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from rehearsal.certificates import self_signed
+from benchmarks.certificates import self_signed
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
 from tests.cluster.mirrored import ECR, OWN, SHA, Judge, Mirrored, pod, rewritten

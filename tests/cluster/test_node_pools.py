@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from components.gpu_software import device_plugin, metrics_exporter
-from components.karpenter_objects import ec2_node_class, node_pool
-from components.karpenter_pools import overlays_of
-from components.node_pools import pools_of
-from components.region import Region
-from components.settings import from_mapping
+from components.gpu.karpenter_objects import ec2_node_class, node_pool
+from components.gpu.karpenter_pools import overlays_of
+from components.gpu.node_pools import pools_of
+from components.gpu.software import device_plugin, metrics_exporter
+from regions.region import Region
+from settings import from_mapping
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
 from tests.rendering.beijing import rendered

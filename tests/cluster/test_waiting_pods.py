@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.karpenter_objects import GPU_RESOURCE
+from components.gpu.karpenter_objects import GPU_RESOURCE
 from rendering import Object
 from tests.cluster.conftest import CURRENT, NewCluster
 from tests.cluster.installation import Installation

@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from components.instance_prices import prices_in
-from components.karpenter_objects import GPU_RESOURCE
+from components.gpu.karpenter_objects import GPU_RESOURCE
+from regions.instance_prices import prices_in
 
 _FILE = Path(__file__).with_suffix(".yaml")
 # What the kwok provider keeps back on each machine (kwok/cloudprovider/helpers.go, KubeReserved).

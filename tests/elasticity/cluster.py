@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.dynamic.crds import CrdProvider, digest_of
-from components.karpenter_objects import NAMESPACE
+from components.gpu.karpenter_objects import NAMESPACE
 from rendering import Object, write_crd_bundle
 from tests.cluster.api_server import api_server, free_port, process
 from tests.cluster.client import Cluster

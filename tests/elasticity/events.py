@@ -12,7 +12,7 @@ import boto3
 import requests
 from moto.server import ThreadedMotoServer
 
-from components.karpenter_interruptions import INTERRUPTIONS, QUEUE_RETENTION_SECONDS
+from components.gpu.interruptions import INTERRUPTIONS, QUEUE_RETENTION_SECONDS
 from tests.cluster.api_server import process
 from tests.elasticity.cluster import ControlPlane
 from tests.elasticity.pools import STACK

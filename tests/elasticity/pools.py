@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from components.karpenter_chart import helm_values
-from components.karpenter_objects import POOL_NAME, node_pool
-from components.node_pools import Pool, pools_of
-from components.region import Region
-from components.settings import Settings, from_stack_file
+from components.gpu.chart import helm_values
+from components.gpu.karpenter_objects import POOL_NAME, node_pool
+from components.gpu.node_pools import Pool, pools_of
+from regions.region import Region
 from rendering import Object
+from settings import Settings, from_stack_file
 from tests.test_program import ROOT
 
 STACK = "cn-north-1"

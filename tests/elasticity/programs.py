@@ -17,10 +17,10 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from rehearsal.go_tools import GoProgram, Say, go_environment
-from rehearsal.tools import ToolMissing
 from rendering import Object
 from tests.cluster.api_server import built, kube_apiserver
+from toolchain.go_tools import GoProgram, Say, go_environment
+from toolchain.tools import ToolMissing
 
 _MODULES = Path(__file__).parent / "modules"
 _KUBERNETES = "1.36"

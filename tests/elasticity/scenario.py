@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from components.node_pools import GPU_RESOURCE, SLICE_RESOURCE
+from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE
 from rendering import Object
 from tests.cluster.stand_ins import default_account
 from tests.elasticity.cluster import ControlPlane

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.region import Region
+from regions.region import Region
 from tests.cluster.platform import platform
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.pools import STACK, on_kwok, rendered, settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.karpenter_overlays import price_overlays
+from components.gpu.overlays import price_overlays
 from tests.elasticity import measuring, report
 from tests.elasticity.conftest import NewScenario
 from tests.elasticity.pools import consolidating, rendered

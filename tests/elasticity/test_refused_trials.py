@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from components.node_pools import GPU_TAINT
-from components.settings_node_pools import Taint
+from components.gpu.node_pools import GPU_TAINT
 from ops.live_cluster import LiveCluster
 from ops.verify import examine
+from settings.node_pools import Taint
 from tests.elasticity import measuring, report
 from tests.elasticity.cluster import ControlPlane
 from tests.elasticity.conftest import NewScenario

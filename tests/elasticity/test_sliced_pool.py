@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from components.karpenter_overlays import slice_overlays
-from components.node_pools import SLICE_RESOURCE, SLICE_TAINT
+from components.gpu.node_pools import SLICE_RESOURCE, SLICE_TAINT
+from components.gpu.overlays import slice_overlays
 from rendering import Object
 from tests.elasticity import measuring, report
 from tests.elasticity.catalogue import catalogue

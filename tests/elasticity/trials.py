@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from components.karpenter_objects import GPU_RESOURCE
+from components.gpu.karpenter_objects import GPU_RESOURCE
 from rendering import Object
 from tests.cluster.platform import platform
 from tests.elasticity.pools import STACK

@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from urllib3 import Retry
 
-from components.karpenter_objects import GPU_RESOURCE
+from components.gpu.karpenter_objects import GPU_RESOURCE
 from rendering import Object
 
 _CAPACITY_TYPE = "karpenter.sh/capacity-type"

@@ -12,12 +12,12 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from components.image_mirror_credentials import Purpose, user_name
-from components.region import Region
-from components.settings import from_mapping
+from components.mirror.credentials import Purpose, user_name
 from ops import account_checks, key_checks
 from ops.account_checks import examine_account
 from ops.checks import Finding, Level, Subject
+from regions.region import Region
+from settings import from_mapping
 from tests.ops.command import kf
 
 ACCOUNT = "123456789012"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from components.settings import Settings, from_mapping
-from components.stack import stack_tags
 from ops import choice, mirror_target
+from program import stack_tags
+from settings import Settings, from_mapping
 from tests.ops.command import kf
 
 

@@ -13,7 +13,7 @@ import pytest
 from ops import crane
 from ops.crane import Crane
 from ops.crane_failures import Absent, CraneFailed, Disturbed, Stopped, failure
-from rehearsal.tools import ToolMissing
+from toolchain.tools import ToolMissing
 
 GET = "Error: fetching manifest h/a:v1: GET https://h/v2/a/manifests/v1:"
 POST = "Error: POST https://t/v2/a/blobs/uploads/:"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from components.region import Region
-from components.settings import from_mapping
 from ops import checks, choice
 from ops.checks import Finding, Level, Subject, examine
 from ops.doctor import show
 from ops.images import Format
+from regions.region import Region
+from settings import from_mapping
 from tests.ops.command import kf
 
 KF151: dict[str, Any] = {

@@ -10,10 +10,10 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from components.region import Region
-from components.settings import from_mapping
 from ops.checks import Finding, Level, Subject
 from ops.pool_checks import pool_findings
+from regions.region import Region
+from settings import from_mapping
 
 REGION = "us-west-2"
 G, G_SPOT, P = "L-DB2E81BA", "L-3819A6DF", "L-417A185B"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from components.karpenter_objects import node_pool
-from components.node_pools import GPU_RESOURCE, Pool
+from components.gpu.karpenter_objects import node_pool
+from components.gpu.node_pools import GPU_RESOURCE, Pool
 from ops.karpenter_word import Seen
 from ops.pending_pods import Cause, explain
 

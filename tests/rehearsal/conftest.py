@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal import tools
 from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation
+from toolchain import tools
 
 TINY = Path(__file__).parent / "tiny"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from components.settings import MANIFESTS
 from rehearsal.sources import incomplete_fails, missing_of_stack
 from rendering.needs import sources_of_stack
+from settings import MANIFESTS
 from tests.rendering.conftest import own_cache
 
 __all__ = ["own_cache"]

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from components.settings import from_mapping
 from rehearsal import __main__ as command
 from rehearsal.engine import EngineFailure, Outcome
-from rehearsal.tools import Tool
 from rendering import LeakError
+from settings import from_mapping
 from tests.rehearsal.test_plan import obj
+from toolchain.tools import Tool
 
 
 @pytest.fixture

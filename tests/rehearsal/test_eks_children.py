@@ -9,11 +9,11 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.eks_cluster import EksCluster, EksClusterArgs
-from components.region import Region
-from components.settings import from_mapping
+from components.cluster import EksCluster, EksClusterArgs
+from regions.region import Region
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.invented.eks_children import CHILDREN, Child, children
+from settings import from_mapping
 from tests.harness import REGIONS, run
 
 ADMIN = "role/ops"

@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from components.kubernetes_objects import register
+from components.objects.kubernetes_objects import register
 from rehearsal import wire
 from rehearsal.engine import EngineFailure
 from rehearsal.kubernetes_objects import PATCH_FORCE, KubernetesObjects, pruned, stored

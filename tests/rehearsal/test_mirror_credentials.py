@@ -10,12 +10,12 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.image_mirror_build import ImageMirrorBuild, ImageMirrorBuildArgs
-from components.image_mirror_credentials import Purpose
-from components.region import Region
-from components.settings import from_mapping
+from components.mirror.build import ImageMirrorBuild, ImageMirrorBuildArgs
+from components.mirror.credentials import Purpose
+from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import Outcome
+from settings import from_mapping
 from tests.rehearsal.conftest import Started
 
 pytestmark = pytest.mark.engine

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from components.settings import from_mapping
 from rehearsal.__main__ import refuse_leaks
-from tests.components.simulated_image_mirror import mirror_program
+from settings import from_mapping
+from tests.components.mirror.simulated_image_mirror import mirror_program
 from tests.rehearsal.conftest import Started
 
 pytestmark = pytest.mark.engine

@@ -16,12 +16,12 @@ import pytest
 import yaml
 
 from components.dynamic.generated_secret import GeneratedSecret
-from components.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs
-from components.settings import from_mapping
+from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.providers import Simulation
 from rehearsal.wire import properties
 from rendering import Object, ObjectKey, Rendered, render
+from settings import from_mapping
 from tests.rehearsal.conftest import TINY, Started
 
 pytestmark = pytest.mark.engine
@@ -80,7 +80,7 @@ def program(release: str, names: Sequence[str]) -> Callable[[], None]:
 
     def run() -> None:
         account = aws.Provider("aws", region=settings.region)
-        # As in components/eks_cluster.py: ConfigMaps and Secrets are changed in place.
+        # As in components/cluster/eks_cluster.py: ConfigMaps and Secrets are changed in place.
         cluster = kubernetes.Provider(
             "kubernetes",
             kubeconfig="{}",

@@ -9,11 +9,11 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 
-from components.database_users import USERS
-from components.kubernetes_objects import bind, register
-from components.settings import from_mapping
+from components.backend.database_users import USERS
+from components.objects.kubernetes_objects import bind, register
 from rehearsal.engine import Outcome
-from tests.components.simulated_backend import component
+from settings import from_mapping
+from tests.components.backend.simulated_backend import component
 from tests.rehearsal.conftest import Started
 
 pytestmark = pytest.mark.engine

@@ -18,6 +18,17 @@ STACK = "cn-north-1"
 MOST_STATE_BYTES, MOST_EDGES = 5_000_000, 8
 Begin = Callable[..., AbstractContextManager[Rehearsal]]
 
+PROGRAM = (
+    "Pulumi.yaml",
+    "__main__.py",
+    "program.py",
+    "settings",
+    "regions",
+    "components",
+    "manifests",
+    "webhook",
+)
+
 pytestmark = pytest.mark.engine
 
 
@@ -28,7 +39,7 @@ def begin(cli: Path, tmp_path: Path) -> Begin:
     def start(*, unknowns: bool = False, edit: tuple[str, str] = ("", "")) -> object:
         project = tmp_path / "project"
         project.mkdir(exist_ok=True)
-        for name in ("Pulumi.yaml", "__main__.py", "components", "manifests", "webhook"):
+        for name in PROGRAM:
             if not (project / name).exists():
                 (project / name).symlink_to(ROOT / name)
         text = (ROOT / f"Pulumi.{STACK}.yaml").read_text()

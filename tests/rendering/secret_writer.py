@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from components.database_users import USERS
+from components.backend.database_users import USERS
 from rendering import Object
 
 Remote = Mapping[str, Mapping[str, str]]

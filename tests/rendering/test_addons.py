@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.database_users import USERS
-from components.node_pools import SLICE_RESOURCE
+from components.backend.database_users import USERS
+from components.gpu.node_pools import SLICE_RESOURCE
 from rendering import Object
 from tests.rendering.beijing import (
     REGISTRY,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.database_users import USERS
+from components.backend.database_users import USERS
 from rendering import ObjectKey
 from tests.rendering.beijing import REGION, REGISTRY, Release, kubeflow, rendered
 from tests.rendering.secret_writer import REMOTE, written

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from components.logins import DexAccount
+from components.kubeflow.logins import DexAccount
 from rendering import Object
 from rendering.leak_tables import CREDENTIALS
 from tests.rendering.beijing import (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.database_users import USERS
+from components.backend.database_users import USERS
 from tests.rendering.beijing import (
     REGION,
     REGISTRY,

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from components.database_users import USERS
+from components.backend.database_users import USERS
 from tests.rendering.beijing import (
     Release,
     config,

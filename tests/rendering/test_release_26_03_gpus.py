@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components import karpenter_objects as karpenter
-from components.node_pools import Pool
+from components.gpu import karpenter_objects as karpenter
+from components.gpu.node_pools import Pool
 from tests.rendering.beijing import Release, kubeflow
 from tests.rendering.test_profile_controller import objects as made_in_a_profile
 

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from components.logins import DexAccount
+from components.kubeflow.logins import DexAccount
 from tests.rendering.beijing import (
     KEY_FORMAT,
     MANIFESTS,

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from components.kubernetes_objects import bind
-from components.settings import SettingsError, from_mapping
+from components.objects.kubernetes_objects import bind
 from rendering import LeakError, Rendered, render
 from rendering.golden import golden
 from rendering.leaks import find_leaks
 from rendering.objects import Object, ObjectKey, spelled, strings
 from rendering.release import load
 from rendering.source_files import files_digest
+from settings import SettingsError, from_mapping
 from tests.rendering.beijing import REGISTRY
 from tests.rendering.conftest import TinyProject, archive
 
@@ -193,8 +193,9 @@ def test_the_same_folder_serves_every_partition(project: TinyProject) -> None:
 
 
 def test_no_code_knows_it() -> None:
-    folders = ("components", "rendering", "rehearsal", "webhook", "ops", "manifests")
-    code = [path for folder in folders for path in (PROJECT / folder).rglob("*.py")]
+    folders = {file.parent for file in PROJECT.glob("*/__init__.py")} - {PROJECT / "tests"}
+    folders |= {PROJECT / "manifests"}
+    code = [*PROJECT.glob("*.py"), *(path for each in folders for path in each.rglob("*.py"))]
     assert len(code) > 20
     assert list(MADE_UP.rglob("*.py")) == []
     assert [

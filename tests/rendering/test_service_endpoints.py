@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from components.region import Region
-from components.settings import from_stack_file
-from components.stack import render_stack
+from program import render_stack
+from regions.region import Region
 from rendering.objects import ObjectKey
+from settings import from_stack_file
 from tests.rendering.beijing import MANIFESTS, strings
 
 STACKS = sorted(MANIFESTS.parent.glob("Pulumi.*.yaml"))

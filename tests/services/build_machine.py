@@ -18,7 +18,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from components.image_mirror_buildspec import buildspec
+from components.mirror.buildspec import buildspec
 from tests.services.copied_images import await_until
 
 PREFIX = "kubeflow"

@@ -25,7 +25,7 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from components.region import Region
+from regions.region import Region
 from tests.services.certificates import Authority
 from tests.services.disturbances import pump
 

@@ -20,10 +20,10 @@ from typing import Any
 
 from rich.console import Console
 
-from rehearsal.go_tools import GoProgram, Say, alone, tool_folder
-from rehearsal.tools import ToolMissing
 from rendering.release import folder_digest
 from tests.cluster.api_server import built
+from toolchain.go_tools import GoProgram, Say, alone, tool_folder
+from toolchain.tools import ToolMissing
 
 _HERE = Path(__file__).parent / "serving"
 _PACKAGES = _HERE / "storage-initializer.txt"

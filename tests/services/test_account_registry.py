@@ -16,7 +16,7 @@ from botocore.stub import Stubber
 from moto.server import ThreadedMotoServer
 from typer.testing import Result
 
-from components.ecr_repositories import PARALLEL
+from components.registry.ecr_repositories import PARALLEL
 from ops import choice
 from ops.account_registry import AccountRegistry, Login, past_half
 from ops.failures import Refused

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from components.kubernetes_objects import bind
-from components.region import Region
-from components.settings import from_mapping
-from components.stack import known_values
+from components.objects.kubernetes_objects import bind
+from program import known_values
+from regions.region import Region
 from rendering import Object
+from settings import from_mapping
 from tests.harness import REGIONS
 from tests.rendering.beijing import Release, kubeflow
 from tests.services.serving_programs import left_to_the_kubelet

@@ -13,8 +13,8 @@ from contextlib import suppress
 
 import pytest
 
-from components.settings import Settings
 from ops import choice
+from settings import Settings
 from tests.services.copied_images import MIRROR_SECONDS, STACK, Images, command_line, to_copy
 from tests.services.disturbances import way_to
 from tests.services.registry import Registry

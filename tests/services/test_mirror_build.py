@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.image_mirror_buildspec import CRANE_SHA256
+from components.mirror.buildspec import CRANE_SHA256
 from tests.services.build_machine import PREFIX, BuildMachine, command
 from tests.services.copied_images import await_until
 from tests.services.disturbances import HANG, Way, healthy, way_to

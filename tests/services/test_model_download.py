@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from components.kubernetes_objects import bind
-from components.region import Region
-from components.settings import from_mapping
-from components.stack import known_values
+from components.objects.kubernetes_objects import bind
+from program import known_values
+from regions.region import Region
 from rendering import Object
+from settings import from_mapping
 from tests.harness import REGIONS
 from tests.rendering.beijing import kubeflow
 from tests.services.regional_aws import ACCOUNT, RegionalAws, regional_aws

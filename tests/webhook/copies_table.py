@@ -1,4 +1,4 @@
-"""The table of copies on a simulated DynamoDB, as ``components.image_mirror_build`` makes it."""
+"""The table of copies on a simulated DynamoDB, as ``components.mirror.build`` makes it."""
 
 from __future__ import annotations
 

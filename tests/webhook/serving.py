@@ -13,7 +13,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from rehearsal.certificates import Certificate
+from benchmarks.certificates import Certificate
 from tests.webhook.test_admission import Told
 from webhook.admission import Policy, review
 from webhook.connection import Limits

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.certificates import Certificate, self_signed
+from benchmarks.certificates import Certificate, self_signed
 from tests.webhook.serving import (
     OWN,
     POD,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.certificates import Certificate, self_signed
+from benchmarks.certificates import Certificate, self_signed
 from tests.webhook.serving import (
     OWN,
     admit,

@@ -10,16 +10,16 @@ from typing import Any, cast
 
 import pytest
 
-from components import certificates
 from components.dynamic.database_authorities import (
     AuthoritiesUnreachable,
     DatabaseAuthoritiesProvider,
     downloaded,
 )
-from components.region import Region
-from tests.components.simulated_backend import backend
-from tests.components.test_certificates import ONE
+from regions.region import Region
+from settings import certificates
+from tests.components.backend.simulated_backend import backend
 from tests.harness import REGIONS
+from tests.settings.test_certificates import ONE
 
 ROOT = Path(__file__).resolve().parents[3]
 AUTHORITIES = "pulumi-python:dynamic:DatabaseAuthorities"

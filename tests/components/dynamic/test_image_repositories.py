@@ -11,9 +11,9 @@ import pytest
 from moto import mock_aws
 
 from components.dynamic.image_repositories import ImageRepositories, ImageRepositoriesProvider
-from components.ecr_repositories import copied_to, mutability
-from components.region import Region
-from components.registry_policies import lifecycle_policy
+from components.registry.ecr_repositories import copied_to, mutability
+from components.registry.policies import lifecycle_policy
+from regions.region import Region
 from tests.harness import REGIONS, Registered, run
 
 TYPE = "pulumi-python:dynamic:ImageRepositories"

@@ -1,0 +1,65 @@
+"""The role of EC2 machines that join the cluster, whoever starts them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.eks_policies import service_trust
+from regions.region import Region
+
+JOINING = (
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
+    "AmazonEC2ContainerRegistryPullOnly",
+)
+"""AWS' own policies that every node needs: joining, pod network, pulling images."""
+
+
+def node_role(
+    role_name: str,
+    name: str,
+    *,
+    description: str,
+    region: Region,
+    policies: Sequence[str],
+    pull_policy: pulumi.Input[str] | None,
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
+    """Makes: a role that EC2 may take, and its rights, which must exist before a node joins.
+
+    Args:
+        role_name: of the role, in Pulumi.
+        name: begins the names of what gives it rights.
+        description: of the role.
+        region: gives the ARNs of AWS' own policies and the principal of EC2.
+        policies: of AWS' own, by name.
+        pull_policy: what the nodes may do besides to pull images (JSON); None: nothing.
+        tags: of the role.
+        opts: of every resource.
+    """
+    role = aws.iam.Role(
+        role_name,
+        description=description,
+        assume_role_policy=json.dumps(service_trust(region, "ec2")),
+        tags=dict(tags),
+        opts=opts,
+    )
+    rights: list[pulumi.Resource] = [
+        aws.iam.RolePolicyAttachment(
+            f"{name}-{policy}",
+            role=role.name,
+            policy_arn=region.managed_policy(policy),
+            opts=opts,
+        )
+        for policy in policies
+    ]
+    if pull_policy is not None:
+        rights.append(
+            aws.iam.RolePolicy(f"{name}-pull", role=role.name, policy=pull_policy, opts=opts)
+        )
+    return role, rights

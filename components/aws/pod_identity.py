@@ -1,0 +1,43 @@
+"""EKS Pod Identity: roles for pods without the cluster's OIDC provider, where a region has it.
+
+Pure data, no Pulumi. Everywhere else a role for pods is built with ``irsa``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.aws.irsa import ServiceAccount
+from regions.region import Region
+
+AGENT = "eks-pod-identity-agent"
+"""The add-on that hands credentials to pods; one on every node (EKS user guide, pod-id-agent)."""
+
+
+def pod_identity_trust(
+    region: Region, cluster_name: str, service_account: ServiceAccount
+) -> dict[str, Any]:
+    """The trust policy of a role for one service account of one cluster.
+
+    EKS adds the three tags to every session (EKS user guide, pod-id-abac), and a condition on them
+    keeps the role from other associations of the account (pod-id-role, "Setting Conditions").
+    """
+    namespace, name = service_account
+    tags = {
+        "eks-cluster-name": cluster_name,
+        "kubernetes-namespace": namespace,
+        "kubernetes-service-account": name,
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": region.service_principal("pods.eks")},
+                "Action": ["sts:AssumeRole", "sts:TagSession"],
+                "Condition": {
+                    "StringEquals": {f"aws:RequestTag/{tag}": value for tag, value in tags.items()}
+                },
+            }
+        ],
+    }

@@ -1,0 +1,119 @@
+"""Volumes for pods: the EBS CSI driver with a role of its own, and the default StorageClass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as k8s
+
+from components.aws.irsa import irsa_trust
+from components.objects.kubernetes_objects import register
+from regions.region import Region
+
+# The service account of the add-on's controller (EKS user guide, ebs-csi.html).
+_CONTROLLER = ("kube-system", "ebs-csi-controller-sa")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockStorageArgs:
+    """What the driver needs.
+
+    Args:
+        region: gives the ARN of AWS' own policy and the audience of the trust.
+        cluster_name: the cluster that gets the add-on.
+        addon_version: the version of ``aws-ebs-csi-driver``.
+        oidc_provider_arn: the cluster's IAM OIDC provider.
+        oidc_issuer: its issuer, without scheme.
+        kubernetes_provider: reaches the cluster.
+        tags: for everything that takes tags.
+        after: what must exist before the controller's pods can start.
+    """
+
+    region: Region
+    cluster_name: pulumi.Input[str]
+    addon_version: pulumi.Input[str]
+    oidc_provider_arn: pulumi.Input[str]
+    oidc_issuer: pulumi.Input[str]
+    kubernetes_provider: k8s.Provider
+    tags: Mapping[str, str]
+    after: Sequence[pulumi.Resource]
+
+
+class BlockStorage(pulumi.ComponentResource):
+    """The EBS CSI add-on and the StorageClass ``gp3``, encrypted and default.
+
+    EKS makes a class ``gp2`` on every cluster, and since 1.30 it is not the default one (EKS user
+    guide, kubernetes-versions-extended.html), so no annotation has to be taken away.
+
+    Attributes:
+        ready: what a pod with a volume claim depends on.
+    """
+
+    ready: Sequence[pulumi.Resource]
+
+    def __init__(
+        self, name: str, args: BlockStorageArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubeflow:platform:BlockStorage", name, None, opts)
+        here = pulumi.ResourceOptions(parent=self)
+        tags = {**args.tags, "Name": name}
+
+        def trust(found: Sequence[str]) -> dict[str, object]:
+            return irsa_trust(args.region, found[0], found[1], [_CONTROLLER])
+
+        role = aws.iam.Role(
+            f"{name}-role",
+            description="EBS CSI driver of the EKS cluster",
+            assume_role_policy=pulumi.Output.json_dumps(
+                pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(trust)
+            ),
+            tags=tags,
+            opts=here,
+        )
+        attachment = aws.iam.RolePolicyAttachment(
+            f"{name}-policy",
+            role=role.name,
+            policy_arn=args.region.managed_policy("service-role/AmazonEBSCSIDriverPolicy"),
+            opts=here,
+        )
+        driver = aws.eks.Addon(
+            f"{name}-driver",
+            cluster_name=args.cluster_name,
+            addon_name="aws-ebs-csi-driver",
+            addon_version=args.addon_version,
+            service_account_role_arn=role.arn,
+            resolve_conflicts_on_create="OVERWRITE",
+            resolve_conflicts_on_update="OVERWRITE",
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[attachment, *args.after]),
+        )
+        default_class = register(
+            gp3_class(),
+            name=f"{name}-gp3",
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=args.kubernetes_provider, depends_on=[driver]
+            ),
+        )
+        self.ready = [driver, default_class]
+        self.register_outputs({"roleArn": role.arn, "storageClass": "gp3"})
+
+
+def gp3_class() -> dict[str, Any]:
+    """The default StorageClass: encrypted gp3, made in the zone where the pod was placed."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": "gp3",
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": "ebs.csi.aws.com",
+        "parameters": {"type": "gp3", "encrypted": "true"},
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": True,
+        "reclaimPolicy": "Delete",
+    }

@@ -1,0 +1,139 @@
+"""The EKS control plane through pulumi-eks, with its encryption key and its logs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_eks as eks
+
+from components.aws.eks_policies import cluster_access_policy, secrets_key_policy
+from regions.region import Region
+from settings.sections import ClusterSettings
+
+_LOG_DAYS = 90
+_KEY_DELETION_DAYS = 30  # the longest: a lost key is a lost cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlPlaneArgs:
+    """What decides a control plane.
+
+    Args:
+        cluster: name, version, administrators, who may reach the public endpoint, logs.
+        region: gives the ARNs of EKS' access policies.
+        account_id: owns the encryption key.
+        vpc_id: where it is reached privately.
+        subnet_ids: private subnets in at least two zones.
+        tags: for everything that takes tags.
+    """
+
+    cluster: ClusterSettings
+    region: Region
+    account_id: pulumi.Output[str]
+    vpc_id: pulumi.Input[str]
+    subnet_ids: pulumi.Input[Sequence[str]]
+    tags: Mapping[str, str]
+
+
+class ControlPlane(pulumi.ComponentResource):
+    """pulumi-eks' ``Cluster`` with everything optional off, its key and its log group.
+
+    Attributes:
+        cluster: the remote component; depend on it to wait for the API server.
+    """
+
+    cluster: eks.Cluster
+
+    def __init__(
+        self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubeflow:platform:ControlPlane", name, None, opts)
+        wanted, tags = args.cluster, dict(args.tags)
+        key = self._secrets_key(name, args)
+        # EKS would make this group itself, and keep logs for ever.
+        logs = aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            name=f"/aws/eks/{wanted.name}/cluster",
+            retention_in_days=_LOG_DAYS,
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        public = list(wanted.public_access_cidrs)
+        self.cluster = eks.Cluster(
+            f"{name}-eks",
+            name=wanted.name,
+            version=wanted.version,
+            authentication_mode=eks.AuthenticationMode.API,
+            access_entries={arn_key(arn): _administrator(arn, args) for arn in wanted.admins},
+            vpc_id=args.vpc_id,
+            private_subnet_ids=args.subnet_ids,
+            endpoint_private_access=True,
+            endpoint_public_access=bool(public),
+            # Refused by pulumi-eks when public access is off, even if empty.
+            public_access_cidrs=public or None,
+            enabled_cluster_log_types=list(wanted.log_types),
+            encryption_config_key_arn=key.arn,
+            skip_default_node_group=True,
+            skip_default_security_groups=True,
+            create_instance_role=False,
+            create_oidc_provider=False,
+            bootstrap_self_managed_addons=False,
+            use_default_vpc_cni=True,
+            kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
+            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
+            # Empty on purpose: pulumi-eks refuses an explicit AWS provider without it, and would
+            # otherwise write the deployer's AWS_PROFILE into its own kubeconfig (cluster.ts).
+            provider_credential_opts=eks.KubeconfigOptionsArgs(),
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
+        )
+        self.register_outputs({"name": wanted.name, "keyArn": key.arn})
+
+    def _secrets_key(self, name: str, args: ControlPlaneArgs) -> aws.kms.Key:
+        cluster, region = args.cluster.name, args.region
+        key = aws.kms.Key(
+            f"{name}-secrets",
+            description=f"Secrets of the EKS cluster {cluster}",
+            enable_key_rotation=True,
+            deletion_window_in_days=_KEY_DELETION_DAYS,
+            policy=pulumi.Output.json_dumps(
+                args.account_id.apply(lambda account: secrets_key_policy(region, account))
+            ),
+            tags={**args.tags, "Name": f"{name}-secrets"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.kms.Alias(
+            f"{name}-secrets",
+            name=f"alias/eks/{cluster}/secrets",
+            target_key_id=key.key_id,
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        return key
+
+
+def _administrator(arn: str, args: ControlPlaneArgs) -> eks.AccessEntryArgs:
+    # EKS gives the creator of the cluster an entry of its own: a creator in the list is refused
+    # by CreateAccessEntry as existing, so the list is for everybody else.
+    return eks.AccessEntryArgs(
+        principal_arn=arn,
+        type=eks.AccessEntryType.STANDARD,
+        access_policies={
+            "admin": eks.AccessPolicyAssociationArgs(
+                policy_arn=cluster_access_policy(args.region, "AmazonEKSClusterAdminPolicy"),
+                access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
+            )
+        },
+        tags=dict(args.tags),
+    )
+
+
+def arn_key(arn: str) -> str:
+    """A stable, readable name for a principal: its last part and a digest of the whole ARN.
+
+    Two principals can share the last part (a role and a user, or two paths), hence the digest.
+    """
+    return f"{arn.rsplit('/', 1)[-1]}-{hashlib.sha256(arn.encode()).hexdigest()[:8]}"

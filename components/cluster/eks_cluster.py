@@ -1,0 +1,253 @@
+"""The Kubernetes cluster: network, control plane, nodes, add-ons, and the way to talk to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_eks as eks
+import pulumi_kubernetes as k8s
+
+from components.aws.pod_identity import AGENT
+from components.cluster.block_storage import BlockStorage, BlockStorageArgs
+from components.cluster.control_plane import ControlPlane, ControlPlaneArgs
+from components.cluster.network import DISCOVERY_TAG, Network, NetworkArgs
+from components.cluster.node_group import NodeGroup, NodeGroupArgs
+from components.registry.pull_through_cache import node_pull_policy
+from regions.region import Feature, Region
+from settings import Settings
+
+# Enforce NetworkPolicy objects; Kubeflow brings some. The add-on's schema wants a string
+# (aws/amazon-vpc-cni-k8s charts/aws-vpc-cni, pulumi-eks nodejs/eks/addons/cni-addon.ts).
+_VPC_CNI = {"enableNetworkPolicy": "true"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EksClusterArgs:
+    """What decides a cluster.
+
+    Args:
+        settings: the sections cluster, network, node_group and image_mirror are used.
+        region: where it runs; must be the region of the AWS provider.
+        tags: for everything that takes tags.
+    """
+
+    settings: Settings
+    region: Region
+    tags: Mapping[str, str]
+
+
+class EksCluster(pulumi.ComponentResource):
+    """An EKS cluster that pods with volumes and IAM roles can run on.
+
+    The control plane is pulumi-eks' ``Cluster`` with everything optional off; add-ons, OIDC
+    provider and nodes are plain AWS resources, so that their order, versions and configuration are
+    decided here (pulumi-eks asks for the newest version at every preview, reads a TLS certificate
+    during preview, and places CoreDNS before nodes). No security group is made either: EKS makes
+    one that admits control plane and nodes to each other, and managed and Karpenter's nodes use it.
+
+    Attributes:
+        cluster_name: known in the first preview; whoever uses it waits for the control plane.
+        cluster_arn: likewise.
+        endpoint: URL of the API server.
+        kubeconfig_json: secret; asks the AWS CLI for a token, holds none.
+        oidc_provider_arn: for trust policies of IAM roles for service accounts.
+        oidc_issuer: the issuer without ``https://``.
+        vpc_id: see Network.
+        private_subnet_ids: see Network.
+        node_security_group_id: the group of every node.
+        kubernetes_provider: for every object in the cluster.
+        ready: what anything that runs pods depends on.
+    """
+
+    cluster_name: pulumi.Output[str]
+    cluster_arn: pulumi.Output[str]
+    endpoint: pulumi.Output[str]
+    kubeconfig_json: pulumi.Output[str]
+    oidc_provider_arn: pulumi.Output[str]
+    oidc_issuer: pulumi.Output[str]
+    vpc_id: pulumi.Output[str]
+    private_subnet_ids: pulumi.Output[list[str]]
+    node_security_group_id: pulumi.Output[str]
+    kubernetes_provider: k8s.Provider
+    ready: Sequence[pulumi.Resource]
+
+    def __init__(
+        self, name: str, args: EksClusterArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubeflow:platform:EksCluster", name, None, opts)
+        self._name = name
+        self._args = args
+        settings, region = args.settings, args.region
+
+        network = Network(
+            f"{name}-network",
+            NetworkArgs(
+                network=settings.network,
+                region=region,
+                cluster_name=settings.cluster.name,
+                tags=args.tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        account = aws.get_caller_identity_output(
+            opts=pulumi.InvokeOutputOptions(parent=self)
+        ).account_id
+        control_plane = ControlPlane(
+            f"{name}-control-plane",
+            ControlPlaneArgs(
+                cluster=settings.cluster,
+                region=region,
+                account_id=account,
+                vpc_id=network.vpc_id,
+                subnet_ids=network.private_subnet_ids,
+                tags=args.tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self._describe(network, control_plane.cluster, account)
+        self.kubernetes_provider = self._kubernetes_provider()
+        aws.ec2.Tag(
+            f"{name}-discovery",
+            resource_id=control_plane.cluster.cluster_security_group_id,
+            key=DISCOVERY_TAG,
+            value=self.cluster_name,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        nodes, ready = self._addons_and_nodes(network, account)
+        storage = BlockStorage(
+            f"{name}-storage",
+            BlockStorageArgs(
+                region=region,
+                cluster_name=self.cluster_name,
+                addon_version=self._addon_version("aws-ebs-csi-driver"),
+                oidc_provider_arn=self.oidc_provider_arn,
+                oidc_issuer=self.oidc_issuer,
+                kubernetes_provider=self.kubernetes_provider,
+                tags=args.tags,
+                after=[nodes.group],
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.ready = [*ready, *storage.ready]
+        self.register_outputs(
+            {
+                "clusterName": self.cluster_name,
+                "clusterArn": self.cluster_arn,
+                "endpoint": self.endpoint,
+                "kubeconfig": self.kubeconfig_json,
+                "oidcProviderArn": self.oidc_provider_arn,
+                "vpcId": self.vpc_id,
+            }
+        )
+
+    def _describe(
+        self, network: Network, control_plane: eks.Cluster, account: pulumi.Output[str]
+    ) -> None:
+        region, cluster = self._args.region, self._args.settings.cluster.name
+        # Through the URN: the name stays known while the cluster does not exist yet, and whoever
+        # uses it still depends on the whole remote component (the engine expands that to its
+        # children when it deletes: pkg/resource/graph, DependenciesOf).
+        self.cluster_name = control_plane.urn.apply(lambda _: cluster)
+        self.cluster_arn = pulumi.Output.all(self.cluster_name, account).apply(
+            lambda found: region.arn("eks", f"cluster/{found[0]}", account=found[1])
+        )
+        self.endpoint = control_plane.kubeconfig_json.apply(server_of)
+        self.kubeconfig_json = pulumi.Output.secret(control_plane.kubeconfig_json)
+        self.node_security_group_id = control_plane.node_security_group_id
+        self.vpc_id = network.vpc_id
+        self.private_subnet_ids = network.private_subnet_ids
+
+        # Without thumbprints: IAM trusts the issuer by its own list of certificate authorities, and
+        # asking for one needs a TLS connection to the region during preview.
+        provider = aws.iam.OpenIdConnectProvider(
+            f"{self._name}-oidc",
+            url=control_plane.oidc_provider_url,
+            client_id_lists=[region.oidc_audience],
+            tags={**self._args.tags, "Name": f"{self._name}-oidc"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.oidc_provider_arn = provider.arn
+        self.oidc_issuer = control_plane.oidc_issuer
+
+    def _kubernetes_provider(self) -> k8s.Provider:
+        return k8s.Provider(
+            f"{self._name}-kubernetes",
+            kubeconfig=self.kubeconfig_json,
+            # Six of Kubeflow's CRDs are too large for client-side apply.
+            enable_server_side_apply=True,
+            # A changed ConfigMap or Secret is an update, not a replacement that pods would notice.
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
+            # The endpoint is new exactly when the cluster is; a changed kubeconfig alone must not
+            # replace six hundred objects.
+            cluster_identifier=self.endpoint,
+            # delete_unreachable stays off: a network failure during destroy must not leave load
+            # balancers and volumes behind that no state knows. An operator who lost the cluster
+            # sets PULUMI_K8S_DELETE_UNREACHABLE for that one run.
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _addons_and_nodes(
+        self, network: Network, account: pulumi.Output[str]
+    ) -> tuple[NodeGroup, list[pulumi.Resource]]:
+        # Nodes become Ready by the CNI; CoreDNS becomes active only on a node.
+        vpc_cni = self._addon("vpc-cni", configuration=_VPC_CNI)
+        kube_proxy = self._addon("kube-proxy")
+        nodes = NodeGroup(
+            f"{self._name}-nodes",
+            NodeGroupArgs(
+                node_group=self._args.settings.node_group,
+                region=self._args.region,
+                cluster_name=self.cluster_name,
+                kubernetes_version=self._args.settings.cluster.version,
+                subnet_ids=self.private_subnet_ids,
+                tags=self._args.tags,
+                after=[vpc_cni, kube_proxy, *network.ready],
+                pull_policy=node_pull_policy(self._args.settings, self._args.region, account),
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        coredns = self._addon("coredns", after=[nodes.group])
+        ready: list[pulumi.Resource] = [nodes.group, vpc_cni, kube_proxy, coredns]
+        if self._args.region.has(Feature.POD_IDENTITY):
+            ready.append(self._addon(AGENT, after=[nodes.group]))
+        return nodes, ready
+
+    def _addon_version(self, addon: str) -> pulumi.Output[str]:
+        # The default version for this Kubernetes version, seen in the preview: it moves with the
+        # cluster's version, and a version the region does not offer fails before anything is made.
+        return aws.eks.get_addon_version_output(
+            addon_name=addon,
+            kubernetes_version=self._args.settings.cluster.version,
+            opts=pulumi.InvokeOutputOptions(parent=self),
+        ).version
+
+    def _addon(
+        self,
+        addon: str,
+        *,
+        configuration: Mapping[str, str] | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> aws.eks.Addon:
+        return aws.eks.Addon(
+            f"{self._name}-{addon}",
+            cluster_name=self.cluster_name,
+            addon_name=addon,
+            addon_version=self._addon_version(addon),
+            configuration_values=json.dumps(configuration) if configuration else None,
+            resolve_conflicts_on_create="OVERWRITE",
+            resolve_conflicts_on_update="OVERWRITE",
+            # Removing the add-on from this program must not take the network from running pods.
+            preserve=True,
+            tags=dict(self._args.tags),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+        )
+
+
+def server_of(kubeconfig: str) -> str:
+    """The API server's URL in a kubeconfig (JSON) of one cluster."""
+    return str(json.loads(kubeconfig)["clusters"][0]["cluster"]["server"])

@@ -1,0 +1,275 @@
+"""The network a cluster runs in: a VPC of its own, or one that exists already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.cluster.address_plan import AddressPlan, carve
+from components.cluster.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
+from regions.region import Region
+from settings.sections import NetworkSettings
+
+DISCOVERY_TAG = "karpenter.sh/discovery"
+"""Karpenter finds subnets and security groups by this tag (its docs, concepts/nodeclasses)."""
+
+# Zones in which EKS cannot place a control plane (EKS user guide, network-reqs.html); an id of
+# another region excludes nothing.
+_NO_CONTROL_PLANE = ["use1-az3", "usw1-az2", "cac1-az3"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkArgs:
+    """What decides a network.
+
+    Args:
+        network: the range, number of zones and kind of NAT; or the ids of a VPC and its subnets.
+        region: gives the names of the endpoint services.
+        cluster_name: the value of Karpenter's discovery tag.
+        tags: for everything that takes tags.
+    """
+
+    network: NetworkSettings
+    region: Region
+    cluster_name: str
+    tags: Mapping[str, str]
+
+
+class Network(pulumi.ComponentResource):
+    """A VPC with one private and one public subnet per zone, ways out and service endpoints.
+
+    With ``network.vpc_id`` set it creates none of that: it only marks the given private subnets for
+    Karpenter. Their roles for load balancers stay the owner's business, because a tag made here is
+    also removed here, and other clusters may live in the same subnets.
+
+    Attributes:
+        vpc_id: the VPC.
+        private_subnet_ids: one subnet per zone for nodes, pods and the database.
+        public_subnet_ids: one subnet per zone for load balancers that face the internet.
+        ready: what a node needs before it can reach the AWS APIs: routes and endpoints.
+    """
+
+    vpc_id: pulumi.Output[str]
+    private_subnet_ids: pulumi.Output[list[str]]
+    public_subnet_ids: pulumi.Output[list[str]]
+    ready: Sequence[pulumi.Resource]
+
+    def __init__(
+        self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubeflow:platform:Network", name, None, opts)
+        self._name = name
+        self._args = args
+        self._here = pulumi.ResourceOptions(parent=self)
+        if args.network.vpc_id:
+            self._adopt(args.network.vpc_id)
+        else:
+            self._create(carve(args.network.cidr, args.network.zones))
+        self.register_outputs(
+            {
+                "vpcId": self.vpc_id,
+                "privateSubnetIds": self.private_subnet_ids,
+                "publicSubnetIds": self.public_subnet_ids,
+            }
+        )
+
+    def _tags(self, role: str) -> dict[str, str]:
+        return {**self._args.tags, "Name": f"{self._name}-{role}"}
+
+    def _adopt(self, vpc_id: str) -> None:
+        network = self._args.network
+        self.vpc_id = pulumi.Output.from_input(vpc_id)
+        self.private_subnet_ids = pulumi.Output.from_input(list(network.private_subnet_ids))
+        self.public_subnet_ids = pulumi.Output.from_input(list(network.public_subnet_ids))
+        self.ready = [
+            aws.ec2.Tag(
+                f"{self._name}-discovery-{subnet}",
+                resource_id=subnet,
+                key=DISCOVERY_TAG,
+                value=self._args.cluster_name,
+                opts=self._here,
+            )
+            for subnet in network.private_subnet_ids
+        ]
+
+    def _create(self, plan: AddressPlan) -> None:
+        vpc = aws.ec2.Vpc(
+            f"{self._name}-vpc",
+            cidr_block=self._args.network.cidr,
+            # Both are needed for the endpoints' private names and the cluster's private endpoint.
+            enable_dns_support=True,
+            enable_dns_hostnames=True,
+            tags=self._tags("vpc"),
+            opts=self._here,
+        )
+        # Without rules: whatever forgets to name a security group can talk to nobody.
+        aws.ec2.DefaultSecurityGroup(
+            f"{self._name}-default",
+            vpc_id=vpc.id,
+            tags=self._tags("default"),
+            opts=self._here,
+        )
+        zones = self._zones(len(plan.private))
+        public = self._subnets(vpc, "public", plan.public, zones, {"kubernetes.io/role/elb": "1"})
+        private = self._subnets(
+            vpc,
+            "private",
+            plan.private,
+            zones,
+            {
+                "kubernetes.io/role/internal-elb": "1",
+                DISCOVERY_TAG: self._args.cluster_name,
+            },
+        )
+        internet_route = self._open_to_internet(vpc, public)
+        tables, routes = self._way_out(vpc, public, private, internet_route)
+
+        self.vpc_id = vpc.id
+        self.private_subnet_ids = _ids(private)
+        self.public_subnet_ids = _ids(public)
+        endpoints = VpcEndpoints(
+            f"{self._name}-endpoints",
+            VpcEndpointsArgs(
+                region=self._args.region,
+                vpc_id=vpc.id,
+                cidr=self._args.network.cidr,
+                subnet_ids=self.private_subnet_ids,
+                route_table_ids=[table.id for table in tables],
+                tags=self._args.tags,
+            ),
+            opts=self._here,
+        )
+        self.ready = [*routes, *endpoints.ready]
+
+    def _zones(self, count: int) -> Sequence[pulumi.Output[str]]:
+        found = aws.get_availability_zones_output(
+            state="available",
+            # Local and Wavelength Zones cannot hold a control plane or NAT gateway.
+            filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+            exclude_zone_ids=_NO_CONTROL_PLANE,
+            opts=pulumi.InvokeOutputOptions(parent=self),
+        )
+        region = self._args.region.name
+
+        def zone(names: Sequence[str], index: int) -> str:
+            if len(names) < count:
+                raise ValueError(
+                    f"kubeflow:network.zones is {count}, but {region} has {len(names)} zones for a "
+                    f"cluster ({', '.join(names)}): use {len(names)} or fewer."
+                )
+            return sorted(names)[index]
+
+        return [found.names.apply(lambda names, i=i: zone(names, i)) for i in range(count)]
+
+    def _subnets(
+        self,
+        vpc: aws.ec2.Vpc,
+        kind: str,
+        blocks: Sequence[str],
+        zones: Sequence[pulumi.Output[str]],
+        tags: Mapping[str, str],
+    ) -> list[aws.ec2.Subnet]:
+        # A zone that AWS adds later would move the others in the sorted list and replace subnets.
+        fixed = pulumi.ResourceOptions(parent=self, ignore_changes=["availabilityZone"])
+        return [
+            aws.ec2.Subnet(
+                f"{self._name}-{kind}-{number}",
+                vpc_id=vpc.id,
+                cidr_block=block,
+                availability_zone=zone,
+                map_public_ip_on_launch=False,
+                tags={**self._tags(f"{kind}-{number}"), **tags},
+                opts=fixed,
+            )
+            for number, (block, zone) in enumerate(zip(blocks, zones, strict=True), start=1)
+        ]
+
+    def _open_to_internet(
+        self, vpc: aws.ec2.Vpc, public: Sequence[aws.ec2.Subnet]
+    ) -> aws.ec2.Route:
+        gateway = aws.ec2.InternetGateway(
+            f"{self._name}-internet",
+            vpc_id=vpc.id,
+            tags=self._tags("internet"),
+            opts=self._here,
+        )
+        table = aws.ec2.RouteTable(
+            f"{self._name}-public", vpc_id=vpc.id, tags=self._tags("public"), opts=self._here
+        )
+        for number, subnet in enumerate(public, start=1):
+            aws.ec2.RouteTableAssociation(
+                f"{self._name}-public-{number}",
+                subnet_id=subnet.id,
+                route_table_id=table.id,
+                opts=self._here,
+            )
+        return aws.ec2.Route(
+            f"{self._name}-public-internet",
+            route_table_id=table.id,
+            destination_cidr_block="0.0.0.0/0",
+            gateway_id=gateway.id,
+            opts=self._here,
+        )
+
+    def _way_out(
+        self,
+        vpc: aws.ec2.Vpc,
+        public: Sequence[aws.ec2.Subnet],
+        private: Sequence[aws.ec2.Subnet],
+        internet_route: aws.ec2.Route,
+    ) -> tuple[list[aws.ec2.RouteTable], list[pulumi.Resource]]:
+        # One table per private subnet even with a single NAT gateway: going from one gateway to
+        # one per zone then changes routes, and replaces nothing.
+        homes = public[:1] if self._args.network.nat == "single" else public
+        gateways = [
+            self._nat_gateway(number, subnet, internet_route)
+            for number, subnet in enumerate(homes, start=1)
+        ]
+        tables: list[aws.ec2.RouteTable] = []
+        ready: list[pulumi.Resource] = []
+        for number, subnet in enumerate(private, start=1):
+            role = f"private-{number}"
+            table = aws.ec2.RouteTable(
+                f"{self._name}-{role}", vpc_id=vpc.id, tags=self._tags(role), opts=self._here
+            )
+            association = aws.ec2.RouteTableAssociation(
+                f"{self._name}-{role}",
+                subnet_id=subnet.id,
+                route_table_id=table.id,
+                opts=self._here,
+            )
+            route = aws.ec2.Route(
+                f"{self._name}-{role}-nat",
+                route_table_id=table.id,
+                destination_cidr_block="0.0.0.0/0",
+                nat_gateway_id=gateways[(number - 1) % len(gateways)].id,
+                opts=self._here,
+            )
+            tables.append(table)
+            ready += [association, route]
+        return tables, ready
+
+    def _nat_gateway(
+        self, number: int, subnet: aws.ec2.Subnet, internet_route: aws.ec2.Route
+    ) -> aws.ec2.NatGateway:
+        role = f"nat-{number}"
+        # Neither works before the VPC's way to the internet exists (EC2 AllocateAddress,
+        # CreateNatGateway); no input names it.
+        after_internet = pulumi.ResourceOptions(parent=self, depends_on=[internet_route])
+        address = aws.ec2.Eip(
+            f"{self._name}-{role}", domain="vpc", tags=self._tags(role), opts=after_internet
+        )
+        return aws.ec2.NatGateway(
+            f"{self._name}-{role}",
+            subnet_id=subnet.id,
+            allocation_id=address.allocation_id,
+            tags=self._tags(role),
+            opts=after_internet,
+        )
+
+
+def _ids(subnets: Sequence[aws.ec2.Subnet]) -> pulumi.Output[list[str]]:
+    return pulumi.Output.all(*[subnet.id for subnet in subnets])

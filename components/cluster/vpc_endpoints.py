@@ -1,0 +1,107 @@
+"""Ways to the AWS APIs that do not leave the VPC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from regions.region import Feature, Region
+
+# What nodes and the platform's pods call often enough that it should not cross the NAT gateway (EKS
+# user guide, private-clusters.html): bootstrap and VPC CNI (ec2, eks), image pulls (ecr), IRSA
+# (sts), logs; Karpenter's AMI lookup (ssm) and interruption queue (sqs); database secrets. Left
+# out, since nothing here calls them: autoscaling (cluster autoscaler), elasticloadbalancing.
+_INTERFACES = ("ec2", "ecr.api", "ecr.dkr", "eks", "logs", "secretsmanager", "sqs", "ssm", "sts")
+
+
+def interface_endpoints(region: Region) -> tuple[str, ...]:
+    """The services that get an interface endpoint, by their own names (``ecr.api``), sorted."""
+    pod_identity = ("eks-auth",) if region.has(Feature.POD_IDENTITY) else ()
+    return tuple(sorted((*_INTERFACES, *pod_identity)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VpcEndpointsArgs:
+    """What decides the endpoints.
+
+    Args:
+        region: gives the name of each endpoint service.
+        vpc_id: where they are.
+        cidr: the VPC's range; everything in it may use them.
+        subnet_ids: private subnets, one per zone.
+        route_table_ids: of those subnets; they get the way to S3.
+        tags: for everything that takes tags.
+    """
+
+    region: Region
+    vpc_id: pulumi.Input[str]
+    cidr: str
+    subnet_ids: pulumi.Input[Sequence[str]]
+    route_table_ids: Sequence[pulumi.Input[str]]
+    tags: Mapping[str, str]
+
+
+class VpcEndpoints(pulumi.ComponentResource):
+    """The S3 gateway endpoint, and interface endpoints that admit HTTPS from the VPC.
+
+    Attributes:
+        ready: what a node needs before it can use them.
+    """
+
+    ready: Sequence[pulumi.Resource]
+
+    def __init__(
+        self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubeflow:platform:VpcEndpoints", name, None, opts)
+        here = pulumi.ResourceOptions(parent=self)
+
+        def tags(role: str) -> dict[str, str]:
+            return {**args.tags, "Name": f"{name}-{role}"}
+
+        objects = aws.ec2.VpcEndpoint(
+            f"{name}-s3",
+            vpc_id=args.vpc_id,
+            service_name=args.region.vpc_endpoint_service("s3"),
+            vpc_endpoint_type="Gateway",
+            route_table_ids=args.route_table_ids,
+            tags=tags("s3"),
+            opts=here,
+        )
+        group = aws.ec2.SecurityGroup(
+            f"{name}-clients",
+            description="AWS APIs, for everything inside the VPC",
+            vpc_id=args.vpc_id,
+            tags=tags("clients"),
+            opts=here,
+        )
+        admitted = aws.vpc.SecurityGroupIngressRule(
+            f"{name}-https",
+            security_group_id=group.id,
+            description="HTTPS from the VPC",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4=args.cidr,
+            tags=tags("https"),
+            opts=here,
+        )
+        interfaces = [
+            aws.ec2.VpcEndpoint(
+                f"{name}-{service.replace('.', '-')}",
+                vpc_id=args.vpc_id,
+                service_name=args.region.vpc_endpoint_service(service),
+                vpc_endpoint_type="Interface",
+                private_dns_enabled=True,
+                subnet_ids=args.subnet_ids,
+                security_group_ids=[group.id],
+                tags=tags(service),
+                opts=here,
+            )
+            for service in interface_endpoints(args.region)
+        ]
+        self.ready = [objects, admitted, *interfaces]
+        self.register_outputs({"s3": objects.id})

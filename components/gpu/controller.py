@@ -1,0 +1,151 @@
+"""Who Karpenter itself is: a role for its service account, and what that role may do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.irsa import irsa_trust
+from components.aws.pod_identity import pod_identity_trust
+from components.gpu import policies
+from components.gpu.karpenter_objects import NAMESPACE, SERVICE_ACCOUNT
+from components.gpu.node_pools import pools_of
+from regions.region import Feature, Region
+from settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class KarpenterControllerArgs:
+    """What decides the role.
+
+    Args:
+        settings: the pools, and the cluster's name.
+        region: where it runs; decides between Pod Identity and IRSA.
+        tags: for everything that takes tags.
+        account_id: of the AWS provider.
+        cluster_name: orders the association after the control plane.
+        oidc_provider_arn: for the trust policy of IRSA.
+        oidc_issuer: likewise, without ``https://``.
+        node_role_arn: the one role the controller may give to instances.
+        queue_arn: the one queue it may read.
+    """
+
+    settings: Settings
+    region: Region
+    tags: Mapping[str, str]
+    account_id: pulumi.Input[str]
+    cluster_name: pulumi.Input[str]
+    oidc_provider_arn: pulumi.Input[str]
+    oidc_issuer: pulumi.Input[str]
+    node_role_arn: pulumi.Input[str]
+    queue_arn: pulumi.Input[str]
+
+
+class KarpenterController(pulumi.ComponentResource):
+    """The controller's role with five policies; by Pod Identity where the region has it, else IRSA.
+
+    Attributes:
+        role_arn: of the role.
+        annotated_role_arn: what the service account is annotated with; None with Pod Identity.
+        ready: what must exist before the controller starts: pods get their identity when they are
+            made.
+    """
+
+    role_arn: pulumi.Output[str]
+    annotated_role_arn: pulumi.Output[str] | None
+    ready: Sequence[pulumi.Resource]
+
+    def __init__(
+        self, name: str, args: KarpenterControllerArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubeflow:platform:KarpenterController", name, None, opts)
+        self._name = name
+        self._args = args
+        here = pulumi.ResourceOptions(parent=self)
+        by_pod_identity = args.region.has(Feature.POD_IDENTITY)
+        role = aws.iam.Role(
+            f"{name}-controller",
+            description="Karpenter's service account",
+            assume_role_policy=self._pod_identity() if by_pod_identity else self._irsa(),
+            tags=self._tags("controller"),
+            opts=here,
+        )
+        ready: list[pulumi.Resource] = []
+        for part, document in self._documents().items():
+            policy = aws.iam.Policy(
+                f"{name}-{part}",
+                description=f"Karpenter of the EKS cluster {args.settings.cluster.name}: {part}",
+                policy=document,
+                tags=self._tags(part),
+                opts=here,
+            )
+            ready.append(
+                aws.iam.RolePolicyAttachment(
+                    f"{name}-{part}", role=role.name, policy_arn=policy.arn, opts=here
+                )
+            )
+        if by_pod_identity:
+            ready.append(
+                aws.eks.PodIdentityAssociation(
+                    f"{name}-controller",
+                    cluster_name=args.cluster_name,
+                    namespace=NAMESPACE,
+                    service_account=SERVICE_ACCOUNT,
+                    role_arn=role.arn,
+                    tags=self._tags("controller"),
+                    opts=here,
+                )
+            )
+        self.role_arn = role.arn
+        self.annotated_role_arn = None if by_pod_identity else role.arn
+        self.ready = ready
+        self.register_outputs({"roleArn": self.role_arn})
+
+    def _tags(self, role: str) -> dict[str, str]:
+        return {**self._args.tags, "Name": f"{self._name}-{role}"}
+
+    def _pod_identity(self) -> str:
+        cluster = self._args.settings.cluster.name
+        account = (NAMESPACE, SERVICE_ACCOUNT)
+        return json.dumps(pod_identity_trust(self._args.region, cluster, account))
+
+    def _irsa(self) -> pulumi.Output[str]:
+        return _policy(
+            partial(irsa_trust, self._args.region, subjects=[(NAMESPACE, SERVICE_ACCOUNT)]),
+            self._args.oidc_provider_arn,
+            self._args.oidc_issuer,
+        )
+
+    def _documents(self) -> dict[str, pulumi.Input[str]]:
+        args, region = self._args, self._args.region
+        cluster, account = args.settings.cluster.name, args.account_id
+        spot = any("spot" in pool.capacity_types for pool in pools_of(args.settings, region))
+        prices = args.settings.gpu_pool.asks_for_prices(region)
+        return {
+            "node-lifecycle": json.dumps(policies.node_lifecycle_policy(region, cluster)),
+            "node-identity": _policy(
+                partial(policies.node_identity_policy, region, spot=spot),
+                account,
+                args.node_role_arn,
+            ),
+            "cluster-discovery": _policy(
+                partial(policies.cluster_discovery_policy, region, cluster_name=cluster), account
+            ),
+            "interruption": _policy(policies.interruption_policy, args.queue_arn),
+            "resource-discovery": _policy(
+                partial(policies.resource_discovery_policy, region, asks_for_prices=prices),
+                account,
+            ),
+        }
+
+
+def _policy(
+    document: Callable[..., policies.Policy], *inputs: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """A policy document as JSON; known in the preview as soon as its inputs are."""
+    return pulumi.Output.all(*inputs).apply(lambda known: json.dumps(document(*known)))

@@ -1,0 +1,92 @@
+"""What EC2 says about the end of an instance, and the queue in which Karpenter reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.gpu.policies import queue_policy
+from regions.region import Region
+
+# Karpenter's cloudformation.yaml: events that tell of an instance's end. A rebalance recommendation
+# only becomes a Kubernetes event, Karpenter drains nothing for it (concepts/disruption.md).
+INTERRUPTIONS: Mapping[str, tuple[str, str]] = {
+    "scheduled-change": ("aws.health", "AWS Health Event"),
+    "spot-interruption": ("aws.ec2", "EC2 Spot Instance Interruption Warning"),
+    "rebalance": ("aws.ec2", "EC2 Instance Rebalance Recommendation"),
+    "state-change": ("aws.ec2", "EC2 Instance State-change Notification"),
+    "reservation-end": ("aws.ec2", "EC2 Capacity Reservation Instance Interruption Warning"),
+}
+"""Role in the resource's name -> source and detail type of the event."""
+
+QUEUE_RETENTION_SECONDS = 300  # an older warning is about an instance that is gone
+
+
+@dataclass(frozen=True, kw_only=True)
+class KarpenterInterruptionsArgs:
+    """What decides the queue: where it is, and the tags of all that takes tags."""
+
+    region: Region
+    tags: Mapping[str, str]
+
+
+class KarpenterInterruptions(pulumi.ComponentResource):
+    """The queue, who may write to it, and the rules that do.
+
+    Attributes:
+        queue_name: what the controller is told.
+        queue_arn: what it may read.
+        ready: what must exist for every warning to arrive.
+    """
+
+    queue_name: pulumi.Output[str]
+    queue_arn: pulumi.Output[str]
+    ready: Sequence[pulumi.Resource]
+
+    def __init__(
+        self,
+        name: str,
+        args: KarpenterInterruptionsArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("kubeflow:platform:KarpenterInterruptions", name, None, opts)
+        here = pulumi.ResourceOptions(parent=self)
+        queue = aws.sqs.Queue(
+            f"{name}-interruption",
+            message_retention_seconds=QUEUE_RETENTION_SECONDS,
+            sqs_managed_sse_enabled=True,
+            tags={**args.tags, "Name": f"{name}-interruption"},
+            opts=here,
+        )
+        admitted = aws.sqs.QueuePolicy(
+            f"{name}-interruption",
+            queue_url=queue.url,
+            policy=queue.arn.apply(lambda arn: json.dumps(queue_policy(args.region, arn))),
+            opts=here,
+        )
+        targets: list[pulumi.Resource] = []
+        for role, (source, detail_type) in INTERRUPTIONS.items():
+            rule = aws.cloudwatch.EventRule(
+                f"{name}-{role}",
+                description=f"{detail_type}, for Karpenter",
+                event_pattern=json.dumps({"source": [source], "detail-type": [detail_type]}),
+                tags={**args.tags, "Name": f"{name}-{role}"},
+                opts=here,
+            )
+            targets.append(
+                aws.cloudwatch.EventTarget(
+                    f"{name}-{role}",
+                    rule=rule.name,
+                    target_id="interruption-queue",
+                    arn=queue.arn,
+                    opts=here,
+                )
+            )
+        self.queue_name = queue.name
+        self.queue_arn = queue.arn
+        self.ready = [admitted, *targets]
+        self.register_outputs({"queueName": self.queue_name, "queueArn": self.queue_arn})

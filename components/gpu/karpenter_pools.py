@@ -1,0 +1,103 @@
+"""The pools of a stack in its cluster: what their nodes are made of, and what limits them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.gpu import karpenter_objects as objects
+from components.gpu.node_pools import Pool, pools_of
+from components.gpu.overlays import price_overlays, slice_overlays
+from components.objects.kubernetes_objects import register
+from regions.instance_prices import prices_in
+from regions.region import Region
+from settings import Settings
+
+# The nodes drain first, then EC2 has to end them.
+_ENDING_MINUTES = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class KarpenterPoolsArgs:
+    """What decides the pools.
+
+    Args:
+        settings: the pools, and the cluster's name.
+        region: where they run; gives default families.
+        tags: for machines and disks.
+        profile_name: instance profile of the nodes.
+        after: Karpenter, and all its nodes need.
+    """
+
+    settings: Settings
+    region: Region
+    tags: Mapping[str, str]
+    profile_name: pulumi.Input[str]
+    after: Sequence[pulumi.Resource]
+
+
+class KarpenterPools(pulumi.ComponentResource):
+    """An EC2NodeClass and a NodePool per pool, and the NodeOverlays they rest on.
+
+    A node class of its own for every pool: another image or disk for one of them replaces no nodes
+    of the others.
+    """
+
+    def __init__(
+        self, name: str, args: KarpenterPoolsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubeflow:platform:KarpenterPools", name, None, opts)
+        self._name = name
+        self._args = args
+        # Before the pools: until it knows them, Karpenter would size nodes by what EC2 tells.
+        overlays = [
+            register(
+                overlay,
+                name=f"{name}-{overlay['metadata']['name']}",
+                opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            )
+            for overlay in overlays_of(args.settings, args.region)
+        ]
+        for pool in pools_of(args.settings, args.region):
+            self._pool(pool, overlays)
+        self.register_outputs({})
+
+    def _pool(self, pool: Pool, overlays: Sequence[pulumi.Resource]) -> None:
+        args, suffix = self._args, "" if pool.name == objects.POOL_NAME else f"-{pool.name}"
+        node_class = register(
+            objects.ec2_node_class(
+                name=pool.name,
+                cluster_name=args.settings.cluster.name,
+                instance_profile=args.profile_name,
+                ami_alias=pool.ami_alias,
+                tags=args.tags,
+                reserved=pool.reserved,
+                disk_gib=pool.disk_gib,
+                slices=pool.slices,
+            ),
+            name=f"{self._name}-node-class{suffix}",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+        )
+        minutes = pool.termination_minutes + _ENDING_MINUTES
+        register(
+            objects.node_pool(pool),
+            name=f"{self._name}-node-pool{suffix}",
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[node_class, *overlays],
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{minutes}m"),
+            ),
+        )
+
+
+def overlays_of(settings: Settings, region: Region) -> tuple[objects.Object, ...]:
+    """The NodeOverlays of a stack; none as long as whole GPUs and live prices are enough."""
+    pools = pools_of(settings, region)
+    table = prices_in(region.name) if settings.gpu_pool.prices == "table" else None
+    families = {family for pool in pools for family in pool.families}
+    return (
+        *slice_overlays(pools),
+        *(price_overlays(table.of(families)) if table else ()),
+    )

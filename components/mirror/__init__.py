@@ -1,0 +1,5 @@
+"""The image mirror: admissions, copies, and the account that copies across partitions."""
+
+from components.mirror.image_mirror_webhook import ImageMirrorWebhook, ImageMirrorWebhookArgs
+
+__all__ = ["ImageMirrorWebhook", "ImageMirrorWebhookArgs"]

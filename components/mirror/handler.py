@@ -1,0 +1,81 @@
+"""What every admission handler of a stack is given: its code, and what it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.mirror import policies
+from regions.region import Region
+from settings import Settings
+
+_WEBHOOK = Path(__file__).resolve().parents[2] / "webhook"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """How a handler asks for a missing copy.
+
+    Attributes:
+        table: copies in flight, one row per image.
+        table_arn: its ARN, known beforehand.
+        copier: the function that starts copies.
+        copier_arn: its ARN, known beforehand.
+    """
+
+    table: aws.dynamodb.Table
+    table_arn: str
+    copier: aws.lambda_.Function
+    copier_arn: str
+
+    def admission_policy(
+        self, region: Region, account: str, *, prefix: str, log_arn: str | None = None
+    ) -> policies.Policy:
+        """See ``policies.admission_policy``."""
+        return policies.admission_policy(
+            region,
+            account,
+            prefix=prefix,
+            table_arn=self.table_arn,
+            copier_arn=self.copier_arn,
+            log_arn=log_arn,
+        )
+
+
+def handler_variables(
+    settings: Settings, region: Region, registry: str, copies: Copies | None
+) -> dict[str, pulumi.Input[str]]:
+    """The environment of ``webhook.service``; empty values need not be set.
+
+    Args:
+        settings: of the stack.
+        region: of the stack.
+        registry: ``<ecr host>/<prefix>``.
+        copies: None where the registry's pull-through caches fill it.
+    """
+    mirror = settings.image_mirror
+    return {
+        "MIRROR_REGISTRY": registry,
+        "MIRROR_CACHED": " ".join(mirror.cached(region) or ()),
+        "MIRROR_TABLE": copies.table.name if copies else "",
+        "MIRROR_COPIER": copies.copier.name if copies else "",
+        "MIRROR_IN_FLIGHT_SECONDS": str(mirror.in_flight_minutes * 60) if copies else "",
+        "MIRROR_FOLLOW_SECONDS": str(mirror.follow_hours * 3600) if copies else "",
+        "MIRROR_WHEN_ABSENT": mirror.when_absent,
+        "MIRROR_RULES": mirror.rules_json(),
+    }
+
+
+def handler_sources() -> dict[str, Path]:
+    """The ``webhook`` package: name within an archive -> file; no byte code."""
+    return {f"webhook/{source.name}": source for source in sorted(_WEBHOOK.glob("*.py"))}
+
+
+def handler_archive() -> pulumi.AssetArchive:
+    """The ``webhook`` package as a Lambda archive."""
+    return pulumi.AssetArchive(
+        {name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()}
+    )

@@ -1,0 +1,1 @@
+"""Kubernetes objects as resources: registered in order, bound to values known late."""

@@ -1,0 +1,231 @@
+"""What a stack needs before its first component: settings, providers, renders, late values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.backend import KubeflowRdsS3Backend
+from components.cluster import EksCluster
+from components.gpu.chart import artifacts
+from components.mirror.build import BuildSide
+from regions.region import Region
+from rendering import Rendered, RenderError, render, require_sources
+from settings import Settings, SettingsError, load
+from webhook.reference import parse
+
+_ROOT = Path(__file__).resolve().parent
+_REGISTRY_MARKER = "<<registry.host>>"
+_DASHBOARD_PORT = 8080
+_PORT_FORWARD = (
+    f"kubectl -n istio-system port-forward svc/istio-ingressgateway {_DASHBOARD_PORT}:80"
+)
+_ALL_PODS_READY = (
+    "kubectl wait pods --all -A --for=condition=Ready "
+    "--field-selector='status.phase!=Succeeded' --timeout=10m"
+)
+
+
+def stack_settings() -> Settings:
+    """The stack's settings; every problem at once, as sentences and not as a traceback."""
+    try:
+        return load()
+    except SettingsError as error:
+        raise pulumi.RunError("\n".join(error.problems)) from error
+
+
+def stack_tags(settings: Settings) -> dict[str, str]:
+    """Tags of everything that can carry them; the settings' own tags win."""
+    return {
+        "project": pulumi.get_project(),
+        "stack": pulumi.get_stack(),
+        "cluster": settings.cluster.name,
+        **settings.tags,
+    }
+
+
+def aws_provider(settings: Settings, region: Region, tags: Mapping[str, str]) -> aws.Provider:
+    """The provider of the stack's own region and account.
+
+    ``accountId`` in the settings makes it refuse any other account; ``endpoints`` sends services
+    elsewhere (private endpoints, an emulator).
+    """
+    return aws.Provider(
+        "aws",
+        region=region.name,
+        allowed_account_ids=[settings.account_id] if settings.account_id else None,
+        default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
+        endpoints=[aws.ProviderEndpointArgs(**settings.endpoints)] if settings.endpoints else None,
+    )
+
+
+def build_provider(settings: Settings, region: Region, tags: Mapping[str, str]) -> aws.Provider:
+    """The provider of the region that copies images, with credentials of its own partition.
+
+    IAM trust never crosses partitions, so the build account comes from a named profile.
+    """
+    build_region = settings.image_mirror.build_in(region)
+    return aws.Provider(
+        "aws-build",
+        region=build_region.name,
+        profile=settings.image_mirror.build_profile
+        if build_region.partition != region.partition
+        else None,
+        default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
+    )
+
+
+def build_side(settings: Settings, region: Region, tags: Mapping[str, str]) -> BuildSide | None:
+    """Who copies images for the stack; None where ECR pulls them through by itself."""
+    if settings.image_mirror.cached(region) is not None:
+        return None
+    provider = build_provider(settings, region, tags)
+    return BuildSide(
+        region=settings.image_mirror.build_in(region),
+        provider=provider,
+        account_id=account_of(provider),
+    )
+
+
+def account_of(provider: aws.Provider) -> str:
+    """The account the provider's credentials belong to; known in every preview."""
+    return aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
+
+
+@dataclass(frozen=True)
+class Renders:
+    """Everything of this stack that comes out of kustomize."""
+
+    kubeflow: Rendered
+    karpenter_crds: Rendered
+    device_plugin: Rendered
+    dcgm_exporter: Rendered
+    image_mirror: Rendered
+
+    def inventory(self, settings: Settings, registry: str | None) -> dict[str, str]:
+        """Every image and chart the platform pulls: where it comes from, where it is pulled from.
+
+        Args:
+            settings: which of the optional parts there are.
+            registry: ``<ECR host>/<prefix>`` of the mirror; None: everything stays at its source.
+        """
+        region = Region.of(settings.region)
+        parts = [self.kubeflow]
+        if settings.gpu_pool.enabled:
+            parts.append(self.device_plugin)
+            if settings.gpu_pool.dcgm_exporter:
+                parts.append(self.dcgm_exporter)
+        if settings.image_mirror.wanted(region) and settings.image_mirror.in_cluster(region):
+            parts.append(self.image_mirror)
+        sources = {image.source for part in parts for image in part.images}
+        if settings.gpu_pool.enabled:
+            sources.update(artifacts(settings.gpu_pool.karpenter_version))
+        cached = settings.image_mirror.cached(region)
+        return {
+            source: source
+            if registry is None or (cached is not None and not parse(source).pulled_through(cached))
+            else parse(source).mirrored(registry)
+            for source in sorted(sources)
+        }
+
+
+def render_stack(settings: Settings, region: Region) -> Renders:
+    """Renders the release and the add-ons; images move to the account's registry where needed."""
+    mirrored = settings.image_mirror.wanted(region)
+
+    def one(folder: str) -> Rendered:
+        return render(
+            _ROOT / "manifests" / folder,
+            partition=region.partition,
+            dns_suffix=region.dns_suffix,
+            registry=_REGISTRY_MARKER if mirrored else None,
+            in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+            cached_registries=settings.image_mirror.cached(region),
+            bundles=settings.bundles_path,
+        )
+
+    try:
+        require_sources(_ROOT / "manifests" / settings.release, settings.bundles_path)
+        return Renders(
+            kubeflow=one(settings.release),
+            karpenter_crds=one("addons/karpenter-crds"),
+            device_plugin=one("addons/nvidia-device-plugin"),
+            dcgm_exporter=one("addons/dcgm-exporter"),
+            image_mirror=one("addons/image-mirror"),
+        )
+    except RenderError as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+def known_values(settings: Settings, region: Region, account_id: str) -> dict[str, str]:
+    """The late values that are known before anything is made: facts of region and account.
+
+    ``registry.host`` has the mirror's prefix and is where copies are; ``account.registry`` is the
+    host alone, of every repository of the account here.
+    """
+    return {
+        "account.id": account_id,
+        "account.registry": region.ecr_registry(account_id),
+        "cluster.name": settings.cluster.name,
+        "region.name": region.name,
+        "region.partition": region.partition,
+        "region.dns-suffix": region.dns_suffix,
+        "registry.host": settings.image_mirror.registry(region, account_id),
+        "s3.host": region.service_host("s3"),
+        "sts.host": region.service_host("sts"),
+        "bucket.prefix": settings.artifacts.prefix,
+        "database.rotation": str(settings.database.rotation),
+        "user.email": settings.users[0].email,
+        "user.namespace": settings.users[0].namespace,
+    }
+
+
+def late_values(
+    settings: Settings,
+    region: Region,
+    account_id: str,
+    backend: KubeflowRdsS3Backend,
+) -> dict[str, pulumi.Input[str]]:
+    """The values manifests name as ``<<name>>``: known ones, and what the backend made.
+
+    None is a secret: ``secret.*`` are names of secrets, known when the secret has its value.
+    """
+    return {
+        **known_values(settings, region, account_id),
+        "bucket.name": backend.bucket_name,
+        "database.host": backend.database_host,
+        "database.port": backend.database_port.apply(str),
+        "database.authorities": backend.database_authorities,
+        **{f"secret.{name}": kept.name for name, kept in backend.secrets.items()},
+        **{f"role.{name}": arn for name, arn in backend.role_arns.items()},
+    }
+
+
+def export_hints(
+    settings: Settings, region: Region, cluster: EksCluster, login_secret: pulumi.Input[str]
+) -> None:
+    """What a person does next, as stack outputs: each is one command for a shell, or one value.
+
+    ``verify`` waits until every pod that has not ended is ready, and names those that are not after
+    ten minutes. A pod's phase would not do: it is Running also while containers crash
+    (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
+    """
+    name = settings.cluster.name
+    connect = f"aws eks update-kubeconfig --region {region.name} --name {name}"
+    pulumi.export("dashboard", f"{connect} && {_PORT_FORWARD}")
+    pulumi.export("dashboardUrl", f"http://localhost:{_DASHBOARD_PORT}")
+    pulumi.export(
+        "login",
+        pulumi.Output.concat(
+            f"aws secretsmanager get-secret-value --region {region.name} --secret-id ",
+            login_secret,
+            " --query SecretString --output text",
+        ),
+    )
+    pulumi.export("verify", f"{connect} && {_ALL_PODS_READY}")
+    pulumi.export("console", region.console_url)
+    pulumi.export("cluster", cluster.cluster_name)

@@ -1,0 +1,1 @@
+"""Everything that differs by partition or region, with its dated tables; no Pulumi."""

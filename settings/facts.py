@@ -1,0 +1,95 @@
+"""The frame of the cross-field rules: what a rule may look at, and how rules are run.
+
+Every rule names the settings it reads and is left out while one of them is wrong by itself, so a
+mistake is told once. A rule yields one sentence per problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from regions.region import Region
+from settings.sections import Settings
+
+ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")
+"""Instance families with Graviton processors (m6g, c7gn, g5g ...)."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a release says of itself in its release.yaml; empty where it says nothing."""
+
+    kubernetes_min: str = ""
+    kubernetes_max: str = ""
+    unserved: Mapping[str, Mapping[str, Sequence[str]]] = field(
+        default_factory=dict[str, Mapping[str, Sequence[str]]]
+    )
+    """Kubernetes version -> API it took away -> the objects of the release that ask for it."""
+    pipelines: str = ""
+    credentials: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What rules may look at; the region is a stand-in while `region` itself is wrong."""
+
+    settings: Settings
+    region: Region
+    releases: Mapping[str, Release] = field(default_factory=dict[str, Release])
+
+
+Rule = Callable[[Facts], Iterator[str]]
+
+
+class Rules:
+    """A collection of rules, in the order in which their problems are told."""
+
+    def __init__(self) -> None:
+        self._rules: list[tuple[tuple[str, ...], Rule]] = []
+
+    def reads(self, *keys: str) -> Callable[[Rule], Rule]:
+        """Adds a rule, with the settings it reads (dotted, as in the stack file)."""
+
+        def add(rule: Rule) -> Rule:
+            self._rules.append((keys, rule))
+            return rule
+
+        return add
+
+    def problems(self, facts: Facts, broken: frozenset[str]) -> list[str]:
+        """What the rules find that read nothing in ``broken``, the keys wrong by themselves."""
+
+        def usable(key: str) -> bool:
+            return not any(f"{key}.".startswith(f"{b}.") or b.startswith(f"{key}.") for b in broken)
+
+        return [
+            problem
+            for keys, rule in self._rules
+            if all(usable(key) for key in keys)
+            for problem in rule(facts)
+        ]
+
+
+@lru_cache(maxsize=8)
+def releases(manifests: Path) -> Mapping[str, Release]:
+    """The releases below a folder, by name: every folder in it that has a release.yaml."""
+    found: dict[str, Release] = {}
+    for file in sorted(manifests.glob("*/release.yaml")):
+        data: dict[str, Any] = yaml.safe_load(file.read_text("utf-8")) or {}
+        kubernetes = cast(dict[str, Any], data.get("kubernetes") or {})
+        pipelines = cast(dict[str, Any], data.get("pipelines") or {})
+        found[file.parent.name] = Release(
+            str(kubernetes.get("min", "")),
+            str(kubernetes.get("max", "")),
+            data.get("unserved") or {},
+            str(pipelines.get("version", "")),
+            tuple(str(name) for name in pipelines.get("credentials") or ()),
+        )
+    return found

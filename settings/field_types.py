@@ -1,0 +1,283 @@
+"""The checked value types of which the settings are made.
+
+Each refuses with the second half of a sentence (reason, then way out); ``sentences`` puts key and
+value in front.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, ip_network
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
+
+from settings import certificates
+
+
+def _text(pattern: str, problem: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(problem)
+        return value
+
+    return AfterValidator(check)
+
+
+def whole(low: int, high: int, unit: str) -> WrapValidator:
+    """For an int from low to high, both included; a number written as text is one too."""
+
+    def check(value: object, convert: ValidatorFunctionWrapHandler) -> int:
+        if isinstance(value, bool):  # Python would take true for 1
+            raise ValueError("it must be a whole number")
+        number: int = convert(value)
+        if not low <= number <= high:
+            raise ValueError(f"use {low} to {high} {unit}")
+        return number
+
+    return WrapValidator(check)
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) != len(values):
+        raise ValueError("the same entry stands there twice: remove one")
+    return values
+
+
+Distinct = AfterValidator(_distinct)
+
+
+def network_of(text: str) -> IPv4Network:
+    """The IPv4 network of a CIDR. Raises ValueError with the way out."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError("it is no address range: write one like 10.64.0.0/16") from None
+        raise ValueError(f"its address lies inside the range: write {network}") from None
+    if not isinstance(network, IPv4Network):
+        raise ValueError("IPv6 ranges are not supported: write an IPv4 range")
+    return network
+
+
+def _cidr(value: str) -> str:
+    network_of(value)
+    return value
+
+
+def _not_everybody(value: str) -> str:
+    if network_of(value).prefixlen == 0:
+        raise ValueError("that opens the API server to everybody: list the ranges you connect from")
+    return value
+
+
+def _release_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        raise ValueError("it must be the name of a folder under manifests/")
+    return value
+
+
+def _bucket(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", value):
+        raise ValueError(
+            "bucket names have 3 to 63 lower-case letters, digits and hyphens and begin and end "
+            "with a letter or digit (dots break TLS host names): choose another"
+        )
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    for reserved in ("xn--", "sthree-", "amzn-s3-demo-"):
+        if value.startswith(reserved):
+            raise ValueError(f"S3 reserves names that begin with {reserved}: choose another")
+    for reserved in ("-s3alias", "--ol-s3", "--x-s3", "--table-s3"):
+        if value.endswith(reserved):
+            raise ValueError(f"S3 reserves names that end with {reserved}: choose another")
+    return value
+
+
+def _certificate_file(value: str) -> str:
+    certificates.read(value)
+    return value
+
+
+def _bundles(value: str) -> str:
+    if not (certificates.PROJECT / value).exists():
+        raise ValueError(
+            "there is no such folder or bundle: write its path from the project's folder "
+            "(`./kf bundle create` makes one), or remove the line"
+        )
+    return value
+
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_SUBNET = "subnet ids look like subnet-0123456789abcdef0: copy it from the VPC"
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+ClientCidr = Annotated[str, AfterValidator(_not_everybody)]
+ReleaseName = Annotated[str, AfterValidator(_release_name)]
+BucketName = Annotated[str, AfterValidator(_bucket)]
+AccountId = Annotated[
+    str, _text(r"\d{12}", "account ids have 12 digits: write all of them, in quotes")
+]
+PrincipalArn = Annotated[
+    str,
+    _text(
+        r"arn:[a-z-]+:iam::\d{12}:(role|user)/[\w+=,.@/-]+",
+        "it must be the ARN of an IAM role or user (not of an STS session or root): "
+        "write the role's own ARN",
+    ),
+]
+MinorVersion = Annotated[
+    str, _text(r"\d+\.\d+", "Kubernetes versions look like 1.35: write major.minor, in quotes")
+]
+ClusterName = Annotated[
+    str,
+    _text(
+        r"[a-z][a-z0-9-]{0,38}[a-z0-9]",
+        "use 2 to 40 lower-case letters, digits and hyphens, a letter first: "
+        "other names are made from it",
+    ),
+]
+NodeGroupName = Annotated[
+    str, _text(r"[a-z][a-z0-9-]{0,30}", "use up to 31 lower-case letters, digits and hyphens")
+]
+VpcId = Annotated[
+    str, _text(r"vpc-[0-9a-f]{8,17}", "VPC ids look like vpc-0123456789abcdef0: copy it from AWS")
+]
+SubnetId = Annotated[str, _text(r"subnet-[0-9a-f]{8,17}", _SUBNET)]
+Platform = Annotated[
+    str,
+    _text(
+        r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?",
+        "platforms look like linux/amd64: write one, or remove the line to copy all",
+    ),
+]
+InstanceType = Annotated[
+    str, _text(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "instance types look like m5.xlarge: write one")
+]
+DatabaseClass = Annotated[
+    str,
+    _text(r"db\.[a-z][a-z0-9-]*\.[a-z0-9-]+", "database classes look like db.m6g.large: write one"),
+]
+# Both run the platform; the 5.7 and 9.x lines are not on RDS or lack mysql_native_password.
+MysqlVersion = Annotated[
+    str,
+    _text(
+        r"8\.(0|4)(\.\d+)?",
+        "the platform runs on MySQL 8.4 (long-term support) or 8.0: write 8.4, in quotes",
+    ),
+]
+CertificateFile = Annotated[str, AfterValidator(_certificate_file)]
+BundlesPath = Annotated[str, AfterValidator(_bundles)]
+KeyPrefix = Annotated[
+    str,
+    _text(
+        r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*",
+        "use names separated by single slashes, none at the start or end",
+    ),
+]
+Duration = Annotated[
+    str, _text(r"(\d+(h|m|s))+|Never", "durations look like 5m, 1h30m or Never: write one")
+]
+AmiAlias = Annotated[
+    str,
+    _text(
+        r"al2023@v\d{8}|bottlerocket@v1\.\d+\.\d+",
+        "pin an AMI as al2023@v<yyyymmdd> or bottlerocket@v1.<minor>.<patch>; @latest would "
+        "replace nodes at every AMI release, and other families need another device plugin",
+    ),
+]
+# Grammar of Kubernetes (kubernetes.io, labels and selectors; taints use the same).
+LABEL_NAME = re.compile(
+    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
+)
+LabelName = Annotated[
+    str,
+    _text(LABEL_NAME.pattern, "label and taint names look like example.com/team: write such a one"),
+]
+LabelValue = Annotated[
+    str,
+    _text(
+        r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?",
+        "values have up to 63 letters, digits and _ . -, a letter or digit first and last",
+    ),
+]
+GpuName = Annotated[
+    str,
+    _text(r"[a-z0-9-]+", "Karpenter writes GPUs in lower case, like t4, a10g or v100: do the same"),
+]
+# Karpenter's CRD of NodePools, spec.disruption.budgets.
+NodeShare = Annotated[
+    str,
+    _text(r"(100|\d{1,2})%|\d+", "write a number of nodes or a share of them, as in 1 or 10%"),
+]
+BudgetDuration = Annotated[
+    str, _text(r"\d+(h|m)|\d+h\d+m", "write hours and minutes, as in 8h or 1h30m")
+]
+KarpenterVersion = Annotated[
+    str, _text(r"\d+\.\d+\.\d+", "chart versions look like 1.14.1, without v: write one, in quotes")
+]
+RepositoryPrefix = Annotated[
+    str,
+    _text(
+        r"[a-z0-9]+([._/-][a-z0-9]+)*",
+        "repository names have lower-case letters and digits, separated by single . _ - or /",
+    ),
+]
+RegistryPattern = Annotated[
+    str,
+    _text(
+        r"[a-z0-9.:*-]+(/[a-z0-9._*-]+)*",
+        "write a registry's host, perhaps with the beginning of a path, as in docker.io/bitnami; "
+        "* stands for any characters",
+    ),
+]
+NamespacePattern = Annotated[
+    str, _text(r"[a-z0-9*-]{1,63}", "write a namespace; * stands for any characters")
+]
+SecretName = Annotated[
+    str,
+    _text(
+        r"(?!(AKIA|ASIA)[A-Z0-9]{16}$)[A-Za-z0-9/_+=.@-]{1,39}",
+        "it must be the name of a secret in Secrets Manager, never the secret itself",
+    ),
+]
+UpstreamSecretName = Annotated[
+    str,
+    _text(
+        # botocore ecr CredentialArn; secretsmanager CreateSecret, Name.
+        r"ecr-pullthroughcache/[A-Za-z0-9/_+=.@-]{1,491}",
+        "ECR reads a registry's login only from a secret in Secrets Manager whose name begins with "
+        "ecr-pullthroughcache/: write that name, never the secret itself",
+    ),
+]
+ProfileName = Annotated[
+    str, _text(r"[\w.@+-]{1,64}", "it must be the name of a profile in your AWS configuration")
+]
+# Lower case, as Dex has it in the tokens it issues, whatever was typed and written (dexidp/dex
+# storage/static.go, WithStaticPasswords; server/server.go, passwordDB.Login), and Kubeflow compares
+# letter by letter. ASCII, where lower case is the same in Go and Python. Without *, with which an
+# e-mail would match other people's in Istio's policies
+# (https://istio.io/latest/docs/reference/config/security/authorization-policy/, Rule).
+Email = Annotated[
+    str,
+    _text(
+        r"(?=[!-~]+$)[^@\s*,:;\"'<>]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
+        "it must be one e-mail address, name@domain",
+    ),
+    AfterValidator(str.lower),
+]
+ProfileNamespace = Annotated[
+    str,
+    _text(
+        _LABEL,
+        "namespaces have up to 63 lower-case letters, digits and hyphens, "
+        "a letter or digit first and last",
+    ),
+]
+Url = Annotated[
+    str,
+    _text(r"https?://[^\s@/]+(/\S*)?", "it must be a URL, http(s)://host[:port], no login in it"),
+]

@@ -1,0 +1,246 @@
+"""Who may use the bucket and the database: a role per service account, and by default no key."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.backend.database_users import USERS
+from settings import from_mapping
+from tests.components.backend.simulated_backend import (
+    ACCOUNT,
+    PARTITIONS,
+    SECRET,
+    SECRET_TEXT,
+    arn,
+    backend,
+    component,
+    document,
+    issuer,
+)
+from tests.harness import REGIONS, Recorded, run
+
+ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
+every_region = pytest.mark.parametrize("region", REGIONS)
+
+
+def statements(recorded: Recorded, role: str) -> dict[str, Any]:
+    found = document(recorded.only(ROLE_POLICY, f"backend-{role}"))["Statement"]
+    return {statement["Sid"]: statement for statement in found}
+
+
+# -- roles -----------------------------------------------------------------------------------------
+
+TRUSTED = [
+    ("ml-pipeline", "kubeflow:ml-pipeline"),
+    ("ml-pipeline-ui", "kubeflow:ml-pipeline-ui"),
+    ("profile-team-a", "team-a:default-editor"),
+    ("profile-team-b", "team-b:default-editor"),
+    ("database-init", "kubeflow-database:database-init"),
+]
+READER = "database-clients"
+READERS = ["kubeflow:database-clients", "kubeflow:kubeflow-secrets-manager-sa"]
+
+
+@every_region
+@pytest.mark.parametrize(("role", "account"), TRUSTED)
+def test_a_role_is_for_one_service_account_of_this_cluster(
+    region: str, role: str, account: str
+) -> None:
+    found = document(backend(region).only(ROLE, f"backend-{role}"), "assumeRolePolicy")
+    (statement,) = found["Statement"]
+    provider = arn(region, f"iam::{ACCOUNT}:oidc-provider/{issuer(region)}")
+    assert statement["Principal"] == {"Federated": provider}
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Condition"] == {
+        "StringEquals": {
+            f"{issuer(region)}:aud": "sts.amazonaws.com",
+            f"{issuer(region)}:sub": f"system:serviceaccount:{account}",
+        }
+    }
+
+
+@every_region
+def test_the_components_secrets_are_brought_by_either_releases_reader(region: str) -> None:
+    found = document(backend(region).only(ROLE, f"backend-{READER}"), "assumeRolePolicy")
+    (statement,) = found["Statement"]
+    subjects = statement["Condition"]["StringEquals"][f"{issuer(region)}:sub"]
+    assert subjects == [f"system:serviceaccount:{account}" for account in READERS]
+
+
+def test_no_other_role_exists_and_none_has_a_managed_policy() -> None:
+    recorded = backend()
+    expected = {f"backend-{role}" for role, _ in TRUSTED} | {f"backend-{READER}"}
+    assert {r.name for r in recorded.of(ROLE)} == expected
+    assert recorded.none("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    assert all("managedPolicyArns" not in r.inputs for r in recorded.of(ROLE))
+
+
+@every_region
+@pytest.mark.parametrize("namespace", ["team-a", "team-b"])
+def test_a_profile_reads_and_writes_its_own_artifacts_only(region: str, namespace: str) -> None:
+    found = statements(backend(region), f"profile-{namespace}")
+    bucket = arn(region, f"s3:::kubeflow-{ACCOUNT}-{region}")
+    assert found["Artifacts"]["Resource"] == [f"{bucket}/private-artifacts/{namespace}/*"]
+    assert {"s3:GetObject", "s3:PutObject"} <= {*found["Artifacts"]["Action"]}
+    assert found["ListArtifacts"]["Condition"] == {
+        "StringLike": {
+            "s3:prefix": [f"private-artifacts/{namespace}", f"private-artifacts/{namespace}/*"]
+        }
+    }
+    assert found["ArtifactKey"]["Resource"].startswith(arn(region, f"kms:{region}:{ACCOUNT}:key/"))
+
+
+def test_the_api_server_writes_artifacts_and_pipeline_definitions() -> None:
+    bucket = arn("cn-north-1", f"s3:::kubeflow-{ACCOUNT}-cn-north-1")
+    found = statements(backend(), "ml-pipeline")["Artifacts"]
+    assert found["Resource"] == [f"{bucket}/private-artifacts/*", f"{bucket}/pipelines/*"]
+    assert "s3:PutObject" in found["Action"]
+
+
+def test_the_user_interface_only_reads() -> None:
+    found = statements(backend(), "ml-pipeline-ui")
+    assert found["Artifacts"]["Action"] == ["s3:GetObject", "s3:GetObjectVersion"]
+    assert found["ArtifactKey"]["Action"] == ["kms:Decrypt"]
+
+
+def test_the_artifact_prefix_is_the_settings() -> None:
+    found = statements(backend(artifacts={"prefix": "runs/all"}), "profile-team-a")
+    assert found["Artifacts"]["Resource"][0].endswith("/runs/all/team-a/*")
+
+
+@every_region
+def test_the_roles_come_out_under_the_names_the_manifests_use(region: str) -> None:
+    exports = backend(region).exports
+    assert set(exports["roles"]) == {
+        *("ml-pipeline", "ml-pipeline-ui", "profile-default-editor"),
+        *("database-clients", "database-init"),
+    }
+    assert set(exports["profiles"]) == {"team-a", "team-b"}
+    assert exports["roles"]["profile-default-editor"] == exports["profiles"]["team-a"]
+    for role in (*exports["roles"].values(), *exports["profiles"].values()):
+        assert role.startswith(arn(region, f"iam::{ACCOUNT}:role/"))
+
+
+@pytest.mark.parametrize("role", ["ml-pipeline", "profile-default-editor", "database-init"])
+def test_whoever_is_given_a_role_waits_for_its_rights(role: str) -> None:
+    settings = from_mapping({"region": "cn-north-1"})
+
+    def program() -> None:
+        annotation = {"eks.amazonaws.com/role-arn": component(settings).role_arns[role]}
+        account = {"metadata": {"annotations": annotation}}
+        pulumi.CustomResource("kubernetes:core/v1:ServiceAccount", "account", account)
+
+    recorded = run(program)
+    waiting = recorded.dependencies_of(recorded.only("kubernetes:core/v1:ServiceAccount"))
+    assert {kind for kind, _ in waiting} >= {ROLE, ROLE_POLICY}
+
+
+def test_the_longest_namespace_still_gives_a_role_name() -> None:
+    # IAM: 64 characters, of which the provider appends 26 to a prefix.
+    recorded = backend(users=[{"email": "a@x.org", "namespace": "n" * 63}])
+    for role in recorded.of(ROLE):
+        assert len(role.inputs["namePrefix"]) <= 38
+        assert role.inputs["namePrefix"].startswith("kubeflow-")
+
+
+# -- who reads which secret ------------------------------------------------------------------------
+
+COMPONENTS = [f"backend-database-users-{component}" for component in USERS]
+READ = [
+    ("database-clients", "irsa", COMPONENTS),
+    ("database-clients", "static-key", [*COMPONENTS, "backend-artifacts"]),
+    ("database-init", "irsa", [*COMPONENTS, "backend-database-master"]),
+    ("database-init", "static-key", [*COMPONENTS, "backend-database-master"]),
+]
+
+
+@every_region
+@pytest.mark.parametrize(("role", "credentials", "expected"), READ)
+def test_a_role_reads_exactly_its_secrets(
+    region: str, role: str, credentials: str, expected: list[str]
+) -> None:
+    recorded = backend(region, artifacts={"credentials": credentials})
+    found = statements(recorded, role)
+    assert set(found) == {"ReadSecrets", "SecretKey"}
+    arns = [recorded.only(SECRET, name).outputs["arn"] for name in expected]
+    assert found["ReadSecrets"]["Resource"] == arns
+    assert found["SecretKey"]["Resource"].startswith(arn(region, f"kms:{region}:{ACCOUNT}:key/"))
+
+
+@pytest.mark.parametrize("role", [role for role, _ in TRUSTED if not role.startswith("database")])
+def test_a_role_for_artifacts_reads_no_secret(role: str) -> None:
+    assert "secretsmanager" not in json.dumps(statements(backend(), role))
+
+
+@pytest.mark.parametrize(
+    ("credentials", "more"), [("irsa", set[str]()), ("static-key", {"artifacts"})]
+)
+def test_the_secrets_come_out_under_the_names_the_manifests_use(
+    credentials: str, more: set[str]
+) -> None:
+    recorded = backend(artifacts={"credentials": credentials})
+    told = recorded.exports["secrets"]
+    assert set(told) == {*USERS, "database-master"} | more
+    assert set(told.values()) == {r.outputs["name"] for r in recorded.of(SECRET)}
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+@every_region
+def test_by_default_there_is_no_user_and_no_access_key(region: str) -> None:
+    recorded = backend(region)
+    assert recorded.none("aws:iam/user:User")
+    assert recorded.none("aws:iam/accessKey:AccessKey")
+    assert not [r for r in recorded.of(SECRET_TEXT) if "accesskey" in r.inputs["secretString"]]
+
+
+@every_region
+def test_a_static_key_opens_this_bucket_only_and_is_kept_in_secrets_manager(region: str) -> None:
+    recorded = backend(region, artifacts={"credentials": "static-key"})
+    recorded.only("aws:iam/accessKey:AccessKey")
+    bucket = arn(region, f"s3:::kubeflow-{ACCOUNT}-{region}")
+    policy = document(recorded.only("aws:iam/userPolicy:UserPolicy"))
+    ours = (bucket, arn(region, f"kms:{region}:{ACCOUNT}:key/"))
+    for statement in policy["Statement"]:
+        named = statement["Resource"]
+        assert all(r.startswith(ours) for r in (named if isinstance(named, list) else [named]))
+    (kept,) = [v for v in recorded.of(SECRET_TEXT) if v.name == "backend-artifacts"]
+    assert "secretString" in kept.secrets
+    assert set(json.loads(kept.inputs["secretString"])) == {"accesskey", "secretkey"}
+
+
+# -- everything ------------------------------------------------------------------------------------
+
+
+@every_region
+def test_everything_that_can_carry_tags_carries_the_stacks(region: str) -> None:
+    tagged = [r for r in backend(region).all if "tags" in r.inputs]
+    assert len(tagged) >= 12
+    for resource in tagged:
+        assert resource.inputs["tags"]["platform"] == "kubeflow", resource.name
+        assert resource.inputs["tags"]["Name"], resource.name
+
+
+@every_region
+def test_nothing_names_another_partition(region: str) -> None:
+    others = {partition for partition, _ in PARTITIONS.values()} - {PARTITIONS[region][0]}
+    for resource in backend(region).all:
+        text = json.dumps(resource.inputs, default=str)
+        assert not any(f"arn:{other}:" in text for other in others), resource.name
+
+
+def test_every_child_uses_the_stacks_own_provider() -> None:
+    for resource in backend().all:
+        if resource.type.startswith("aws:"):
+            assert "pulumi:providers:aws::aws::" in resource.provider, resource.name
+
+
+def test_with_a_static_key_no_role_reaches_artifacts() -> None:
+    exports = backend(artifacts={"credentials": "static-key"}).exports
+    assert set(exports["roles"]) == {"database-clients", "database-init"}
+    assert not exports["profiles"]

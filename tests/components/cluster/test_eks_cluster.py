@@ -1,0 +1,194 @@
+"""The cluster: who may reach it, what protects it, whom its pods are."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.cluster.eks_cluster import server_of
+from regions.region import Region
+from tests.components.cluster.simulated_cluster import (
+    ADDON,
+    ATTACHMENT,
+    CLUSTER,
+    KEY,
+    OIDC,
+    PROVIDER,
+    ROLE,
+    cluster,
+    policy,
+)
+from tests.harness import REGIONS, Recorded
+
+
+@pytest.fixture(scope="module", params=REGIONS)
+def made(request: pytest.FixtureRequest) -> tuple[Region, Recorded]:
+    return Region.of(request.param), cluster(request.param)
+
+
+@pytest.fixture(scope="module")
+def beijing() -> Recorded:
+    return cluster()
+
+
+# Reaching it
+
+
+def test_the_api_server_is_private_unless_ranges_are_named(beijing: Recorded) -> None:
+    inputs = beijing.only(CLUSTER).inputs
+    assert inputs["endpointPrivateAccess"] is True
+    assert inputs["endpointPublicAccess"] is False
+    assert "publicAccessCidrs" not in inputs  # pulumi-eks refuses it, even empty
+
+
+def test_named_ranges_and_nobody_else_reach_the_public_endpoint() -> None:
+    made = cluster(cluster={"publicAccessCidrs": ["203.0.113.0/24"]})
+    inputs = made.only(CLUSTER).inputs
+    assert inputs["endpointPrivateAccess"] is True
+    assert inputs["endpointPublicAccess"] is True
+    assert inputs["publicAccessCidrs"] == ["203.0.113.0/24"]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_administrators_get_an_access_entry_of_their_partition(region: str) -> None:
+    partition = Region.of(region).partition
+    arns = [f"arn:{partition}:iam::111122223333:{path}" for path in ("role/ops/a", "user/a")]
+    made = cluster(region, cluster={"admins": arns}).only(CLUSTER).inputs
+    assert made["authenticationMode"] == "API"
+    entries = made["accessEntries"]
+    assert len(entries) == 2
+    assert all(key.startswith("a-") for key in entries)
+    assert {entry["principalArn"] for entry in entries.values()} == set(arns)
+    for entry in entries.values():
+        assert entry["accessPolicies"]["admin"] == {
+            "policyArn": f"arn:{partition}:eks::aws:cluster-access-policy/"
+            "AmazonEKSClusterAdminPolicy",
+            "accessScope": {"type": "cluster"},
+        }
+
+
+def test_the_kubeconfig_is_a_secret_and_names_the_region(made: tuple[Region, Recorded]) -> None:
+    region, recorded = made
+    provider = recorded.only(PROVIDER)
+    assert recorded.exports["kubeconfig_is_secret"] is True
+    assert "kubeconfig" in provider.secrets
+    assert f'"--region", "{region.name}"' in provider.inputs["kubeconfig"]
+    assert server_of(provider.inputs["kubeconfig"]) == recorded.exports["endpoint"]
+
+
+def test_objects_are_applied_server_side_and_survive_a_new_kubeconfig(beijing: Recorded) -> None:
+    inputs = beijing.only(PROVIDER).inputs
+    assert inputs["enableServerSideApply"] in (True, "true")
+    assert inputs["enableConfigMapMutable"] in (True, "true")
+    assert inputs["enableSecretMutable"] in (True, "true")
+    assert inputs["clusterIdentifier"] == beijing.exports["endpoint"]
+    assert "deleteUnreachable" not in inputs
+
+
+# What protects it
+
+
+def test_secrets_are_encrypted_by_a_key_that_rotates(made: tuple[Region, Recorded]) -> None:
+    region, recorded = made
+    key = recorded.only(KEY)
+    used = recorded.only(CLUSTER).inputs["encryptionConfigKeyArn"]
+    assert used.startswith(f"arn:{region.partition}:kms:{region.name}:111122223333:key/")
+    assert key.inputs["enableKeyRotation"] is True
+    assert key.inputs["deletionWindowInDays"] == 30
+
+
+def test_only_the_account_itself_holds_the_key(made: tuple[Region, Recorded]) -> None:
+    region, recorded = made
+    statements = policy(recorded.only(KEY), "policy")
+    account = f"arn:{region.partition}:iam::111122223333:root"
+    actions = [action for statement in statements for action in statement["Action"]]
+    assert all(statement["Principal"] == {"AWS": account} for statement in statements)
+    assert not any("*" in action for action in actions)
+    assert {"kms:PutKeyPolicy", "kms:CreateGrant", "kms:DescribeKey"} <= set(actions)
+
+
+def test_every_log_of_the_control_plane_is_kept_for_a_while(beijing: Recorded) -> None:
+    group = beijing.only("aws:cloudwatch/logGroup:LogGroup")
+    control_plane = beijing.only(CLUSTER)
+    assert set(control_plane.inputs["enabledClusterLogTypes"]) == {
+        "api",
+        "audit",
+        "authenticator",
+        "controllerManager",
+        "scheduler",
+    }
+    assert group.inputs["name"] == "/aws/eks/kubeflow/cluster"
+    assert group.inputs["retentionInDays"] == 90
+    assert (group.type, group.name) in beijing.dependencies_of(control_plane)
+
+
+def test_pulumi_eks_makes_nothing_that_is_made_here(beijing: Recorded) -> None:
+    inputs = beijing.only(CLUSTER).inputs
+    assert inputs["skipDefaultNodeGroup"]
+    assert inputs["skipDefaultSecurityGroups"]
+    assert inputs["useDefaultVpcCni"] is True
+    assert inputs["createOidcProvider"] is False  # it would read a certificate during preview
+    assert inputs["bootstrapSelfManagedAddons"] is False
+    assert inputs["kubeProxyAddonOptions"]["enabled"] is False
+    assert inputs["corednsAddonOptions"]["enabled"] is False
+    assert inputs["providerCredentialOpts"] == {}
+
+
+def test_the_remote_component_gets_the_given_provider(beijing: Recorded) -> None:
+    assert "::account::" in beijing.only(CLUSTER).options.providers["aws"]
+
+
+def test_every_aws_resource_is_made_by_the_given_provider(beijing: Recorded) -> None:
+    made = [r for r in beijing.all if r.type.startswith("aws:")]
+    assert made
+    assert all("::account::" in r.provider for r in made)
+
+
+# Identity of pods
+
+
+def test_service_accounts_are_trusted_through_the_clusters_issuer(
+    made: tuple[Region, Recorded],
+) -> None:
+    region, recorded = made
+    inputs = recorded.only(OIDC).inputs
+    issuer = recorded.exports["issuer"]
+    assert inputs["url"] == f"https://{issuer}"
+    assert issuer.startswith(f"oidc.eks.{region.name}.{region.dns_suffix}/id/")
+    assert inputs["clientIdLists"] == ["sts.amazonaws.com"]
+    assert "thumbprintLists" not in inputs
+    arn = f"arn:{region.partition}:iam::111122223333:oidc-provider/{issuer}"
+    assert recorded.exports["oidc"] == arn
+
+
+def test_volumes_are_made_by_a_role_of_their_own(made: tuple[Region, Recorded]) -> None:
+    region, recorded = made
+    role = recorded.only(ROLE, "kf-storage-role")
+    (statement,) = policy(role)
+    issuer = recorded.exports["issuer"]
+    assert statement["Principal"] == {"Federated": recorded.exports["oidc"]}
+    assert statement["Condition"]["StringEquals"] == {
+        f"{issuer}:aud": "sts.amazonaws.com",
+        f"{issuer}:sub": "system:serviceaccount:kube-system:ebs-csi-controller-sa",
+    }
+    attached = recorded.only(ATTACHMENT, "kf-storage-policy").inputs["policyArn"]
+    name = "service-role/AmazonEBSCSIDriverPolicy"
+    assert attached == f"arn:{region.partition}:iam::aws:policy/{name}"
+    driver = recorded.only(ADDON, "kf-storage-driver").inputs
+    assert driver["serviceAccountRoleArn"].startswith(f"arn:{region.partition}:iam::111122223333:")
+
+
+def test_the_clusters_arn_is_of_its_partition(made: tuple[Region, Recorded]) -> None:
+    region, recorded = made
+    arn = f"arn:{region.partition}:eks:{region.name}:111122223333:cluster/kubeflow"
+    assert recorded.exports["arn"] == arn
+    assert recorded.exports["name"] == "kubeflow"
+
+
+def test_an_existing_vpc_is_used_as_it_is() -> None:
+    subnets = ["subnet-00000000000000001", "subnet-00000000000000002"]
+    network = {"vpcId": "vpc-0123456789abcdef0", "privateSubnetIds": subnets}
+    public = {"publicSubnetIds": ["subnet-00000000000000003", "subnet-00000000000000004"]}
+    made = cluster(network={**network, **public})
+    assert made.none("aws:ec2/vpc:Vpc")
+    assert made.only(CLUSTER).inputs["privateSubnetIds"] == subnets
+    assert made.only(CLUSTER).inputs["vpcId"] == "vpc-0123456789abcdef0"

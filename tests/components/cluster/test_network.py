@@ -1,0 +1,174 @@
+"""The VPC a cluster gets, and the one it may be given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+
+from components.cluster.network import Network, NetworkArgs
+from regions.region import Region
+from settings.sections import NetworkSettings
+from tests.harness import REGIONS, Recorded, run
+
+VPC, SUBNET, TAG = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet", "aws:ec2/tag:Tag"
+NAT, ROUTE, TABLE = (
+    "aws:ec2/natGateway:NatGateway",
+    "aws:ec2/route:Route",
+    "aws:ec2/routeTable:RouteTable",
+)
+ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
+TAGS = {"platform": "kubeflow"}
+EXISTING: dict[str, Any] = {
+    "vpcId": "vpc-0123456789abcdef0",
+    "privateSubnetIds": ["subnet-00000000000000001", "subnet-00000000000000002"],
+    "publicSubnetIds": ["subnet-00000000000000003"],
+}
+
+
+def network(region: str = "cn-north-1", **settings: Any) -> Recorded:
+    def program() -> dict[str, Any]:
+        made = Network(
+            "net",
+            NetworkArgs(
+                network=NetworkSettings.model_validate(settings),
+                region=Region.of(region),
+                cluster_name="kubeflow",
+                tags=TAGS,
+            ),
+            opts=pulumi.ResourceOptions(providers=[aws.Provider("account", region=region)]),
+        )
+        return {
+            "vpc": made.vpc_id,
+            "private": made.private_subnet_ids,
+            "public": made.public_subnet_ids,
+        }
+
+    return run(program, region)
+
+
+@pytest.fixture(scope="module", params=REGIONS)
+def new(request: pytest.FixtureRequest) -> tuple[Region, Recorded]:
+    return Region.of(request.param), network(request.param)
+
+
+def test_each_zone_has_a_private_and_a_public_subnet(new: tuple[Region, Recorded]) -> None:
+    region, made = new
+    zones = [f"{region.name}{letter}" for letter in "abc"]
+    for kind, cidr in (("private", "10.64.128.0/18"), ("public", "10.64.224.0/20")):
+        subnets = [s for s in made.of(SUBNET) if s.name.startswith(f"net-{kind}-")]
+        assert [s.inputs["availabilityZone"] for s in subnets] == zones
+        assert subnets[2].inputs["cidrBlock"] == cidr
+        assert not any(s.inputs["mapPublicIpOnLaunch"] for s in subnets)
+        assert len(made.exports[kind]) == 3
+
+
+def test_load_balancers_and_karpenter_find_their_subnets(new: tuple[Region, Recorded]) -> None:
+    private = new[1].only(SUBNET, "net-private-1").inputs["tags"]
+    public = new[1].only(SUBNET, "net-public-1").inputs["tags"]
+    assert private["kubernetes.io/role/internal-elb"] == "1"
+    assert private["karpenter.sh/discovery"] == "kubeflow"
+    assert public["kubernetes.io/role/elb"] == "1"
+    assert "karpenter.sh/discovery" not in public
+
+
+def test_interface_endpoints_carry_the_service_names_of_their_partition(
+    new: tuple[Region, Recorded],
+) -> None:
+    region, made = new
+    prefixed = "cn.com.amazonaws" if region.partition == "aws-cn" else "com.amazonaws"
+    expected = {f"{prefixed}.{region.name}.{s}" for s in ("ec2", "ecr.api", "ecr.dkr", "eks")}
+    expected |= {f"{prefixed}.{region.name}.{s}" for s in ("sqs", "sts")}
+    expected |= {f"com.amazonaws.{region.name}.{s}" for s in ("logs", "secretsmanager", "ssm")}
+    if region.partition != "aws-cn":
+        expected.add(f"com.amazonaws.{region.name}.eks-auth")  # EKS Pod Identity
+    interfaces = [e for e in made.of(ENDPOINT) if e.inputs["vpcEndpointType"] == "Interface"]
+    assert {e.inputs["serviceName"] for e in interfaces} == expected
+    assert all(e.inputs["privateDnsEnabled"] for e in interfaces)
+    assert all(e.inputs["subnetIds"] == made.exports["private"] for e in interfaces)
+
+
+def test_s3_is_reached_through_a_gateway_on_every_private_table(
+    new: tuple[Region, Recorded],
+) -> None:
+    region, made = new
+    gateway = made.only(ENDPOINT, "net-endpoints-s3").inputs
+    assert gateway["serviceName"] == f"com.amazonaws.{region.name}.s3"
+    assert gateway["vpcEndpointType"] == "Gateway"
+    assert len(gateway["routeTableIds"]) == 3
+
+
+def test_endpoints_admit_https_from_the_vpc_only(new: tuple[Region, Recorded]) -> None:
+    rule = new[1].only("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule").inputs
+    assert (rule["ipProtocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
+    assert rule["cidrIpv4"] == "10.64.0.0/16"
+    group = new[1].only("aws:ec2/securityGroup:SecurityGroup").inputs
+    assert "ingress" not in group
+    assert "egress" not in group
+
+
+def test_a_forgotten_security_group_lets_nobody_talk(new: tuple[Region, Recorded]) -> None:
+    default = new[1].only("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup").inputs
+    assert "ingress" not in default
+    assert "egress" not in default
+
+
+def test_private_names_of_endpoints_can_be_resolved(new: tuple[Region, Recorded]) -> None:
+    vpc = new[1].only(VPC).inputs
+    assert vpc["enableDnsSupport"]
+    assert vpc["enableDnsHostnames"]
+
+
+def test_everything_that_takes_tags_has_the_stacks_and_a_name(
+    new: tuple[Region, Recorded],
+) -> None:
+    untagged = {ROUTE, "aws:ec2/routeTableAssociation:RouteTableAssociation"}
+    for made in new[1].all:
+        if made.type.startswith("aws:") and made.type not in untagged:
+            assert made.inputs["tags"]["platform"] == "kubeflow", made.name
+            assert made.inputs["tags"]["Name"].startswith("net-"), made.name
+
+
+def test_every_resource_is_made_by_the_given_provider(new: tuple[Region, Recorded]) -> None:
+    made = [r for r in new[1].all if r.type.startswith("aws:")]
+    assert made
+    assert all("::account::" in r.provider for r in made)
+
+
+@pytest.mark.parametrize(("nat", "gateways"), [("single", 1), ("per-zone", 3)])
+def test_private_subnets_leave_through_the_gateways_asked_for(nat: str, gateways: int) -> None:
+    made = network(nat=nat)
+    out = [r.inputs["natGatewayId"] for r in made.of(ROUTE) if "natGatewayId" in r.inputs]
+    assert len(made.of(NAT)) == gateways
+    assert len(out) == 3
+    assert len(set(out)) == gateways
+    assert len({r.inputs["routeTableId"] for r in made.of(ROUTE)}) == 4
+
+
+def test_a_gateway_waits_for_the_way_to_the_internet() -> None:
+    made = network()
+    for gateway in made.of(NAT):
+        assert (ROUTE, "net-public-internet") in made.dependencies_of(gateway)
+
+
+def test_a_zone_opened_later_replaces_no_subnet() -> None:
+    assert all(s.ignore_changes == ("availabilityZone",) for s in network().of(SUBNET))
+
+
+def test_two_zones_are_enough() -> None:
+    assert len(network(zones=2).of(SUBNET)) == 4
+
+
+def test_an_existing_vpc_is_only_marked_for_karpenter() -> None:
+    made = network(**EXISTING)
+    tags = [r.inputs for r in made.of(TAG)]
+    assert [r.type for r in made.all if r.type.startswith("aws:")] == [TAG, TAG]
+    assert {t["resourceId"] for t in tags} == set(EXISTING["privateSubnetIds"])
+    assert {(t["key"], t["value"]) for t in tags} == {("karpenter.sh/discovery", "kubeflow")}
+    assert made.exports == {
+        "vpc": EXISTING["vpcId"],
+        "private": EXISTING["privateSubnetIds"],
+        "public": EXISTING["publicSubnetIds"],
+    }

@@ -1,0 +1,103 @@
+"""The GPU pool component under mocks, for the tests that look at it from several sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+
+from components.gpu import KarpenterGpuPool, KarpenterGpuPoolArgs
+from regions.region import Region
+from rehearsal.clouds import ACCOUNT
+from settings import from_mapping
+from tests.harness import Recorded, Registered, run
+from tests.rendering.beijing import rendered
+
+POOL = "gpu-pool"
+ROLE = "aws:iam/role:Role"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
+NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
+NODE_OVERLAY = "kubernetes:karpenter.sh/v1alpha1:NodeOverlay"
+ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+DAEMON_SET = "kubernetes:apps/v1:DaemonSet"
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "nodepools.karpenter.sh"},
+}
+PLUGIN: dict[str, Any] = {
+    "apiVersion": "apps/v1",
+    "kind": "DaemonSet",
+    "metadata": {"name": "nvidia-device-plugin", "namespace": "gpu"},
+    "spec": {
+        "template": {
+            "metadata": {"labels": {"name": "plugin"}},
+            "spec": {
+                "containers": [
+                    {
+                        "name": "p",
+                        "image": "<<registry.host>>/nvcr.io/plugin:1",
+                        "volumeMounts": [],
+                    }
+                ],
+                "volumes": [],
+            },
+        }
+    },
+}
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gpu"}}
+EXPORTER = list(rendered("addons/dcgm-exporter").objects)
+
+
+STEPS: dict[str, object] = {"steps": {"maxCpus": 64, "capacityTypes": ["spot"]}}
+SLICED: dict[str, object] = {"shared": {"maxGpus": 2, "instanceFamilies": ["g4dn"], "slices": 4}}
+
+
+def _program(
+    region: Region, pools: dict[str, object], registry: str | None, pool: dict[str, object]
+) -> Callable[[], Any]:
+    issuer = f"oidc.eks.{region.name}.{region.dns_suffix}/id/ABC"
+
+    def program() -> dict[str, Any]:
+        KarpenterGpuPool(
+            POOL,
+            KarpenterGpuPoolArgs(
+                settings=from_mapping({"region": region.name, "gpuPool": pool, "nodePools": pools}),
+                region=region,
+                tags={"project": "kubeflow"},
+                account_id=pulumi.Output.from_input(ACCOUNT),
+                cluster_name=pulumi.Output.from_input("kubeflow"),
+                cluster_arn=region.arn("eks", "cluster/kubeflow", account=ACCOUNT),
+                cluster_endpoint="https://cluster.example",
+                kubeconfig_json=pulumi.Output.secret("{}"),
+                oidc_provider_arn=region.arn(
+                    "iam", f"oidc-provider/{issuer}", account=ACCOUNT, region=""
+                ),
+                oidc_issuer=issuer,
+                image_registry=registry,
+                crds=[CRD],
+                device_plugin=[PLUGIN, NAMESPACE] if registry else [],
+                dcgm_exporter=EXPORTER,
+                ready=[pulumi.CustomResource("test:index:Nodes", "nodes")],
+            ),
+        )
+        return {}
+
+    return program
+
+
+def made_in(
+    name: str,
+    node_pools: dict[str, object] | None = None,
+    *,
+    registry: str | None = None,
+    **pool: object,
+) -> Recorded:
+    return run(_program(Region.of(name), node_pools or {}, registry, pool), region=name)
+
+
+def names(found: list[Registered]) -> list[str]:
+    """Names of resources without the component's."""
+    return [one.name.removeprefix(f"{POOL}-") for one in found]

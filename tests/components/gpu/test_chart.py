@@ -1,0 +1,125 @@
+"""Karpenter's own installation, as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.gpu import chart
+from regions.region import Region
+from settings import from_mapping
+from tests.harness import REGIONS
+
+REGISTRY = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
+DIGEST = "sha256:723130949e4cab989461ff07d1be4cd781d63515432494641b33c235f300ae23"
+
+
+def _values(region: str = "cn-north-1", version: str = "1.14.1", **changed: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "role_arn": "arn:of:role",
+        "asks_for_prices": True,
+        "node_overlays": False,
+        **changed,
+    }
+    return chart.helm_values(
+        region=Region.of(region),
+        version=version,
+        cluster_name="kubeflow",
+        cluster_endpoint="https://cluster.example",
+        queue_name="queue",
+        repository=chart.controller_repository(REGISTRY),
+        **given,
+    )
+
+
+def test_the_controller_runs_twice_under_the_given_role() -> None:
+    values = _values()
+    assert values["replicas"] == 2
+    assert values["serviceAccount"] == {
+        "name": "karpenter",
+        "annotations": {"eks.amazonaws.com/role-arn": "arn:of:role"},
+    }
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_the_controller_knows_its_region_without_instance_metadata(name: str) -> None:
+    assert _values(name)["controller"]["env"] == [{"name": "AWS_REGION", "value": name}]
+
+
+@pytest.mark.parametrize(
+    ("name", "prices", "isolated"),
+    [
+        ("cn-north-1", None, False),
+        ("cn-northwest-1", None, False),
+        ("us-west-2", None, False),
+        ("us-gov-west-1", None, True),
+        ("cn-north-1", "api", False),
+        ("cn-north-1", "table", True),
+    ],
+)
+def test_prices_are_frozen_only_where_nobody_can_be_asked(
+    name: str, prices: str | None, isolated: bool
+) -> None:
+    pool = from_mapping({"region": name, "gpuPool": {"prices": prices}}).gpu_pool
+    asks = pool.asks_for_prices(Region.of(name))
+    assert _values(name, asks_for_prices=asks)["settings"]["isolatedVPC"] is isolated
+
+
+def test_a_role_that_comes_by_pod_identity_is_in_no_annotation() -> None:
+    assert _values(role_arn=None)["serviceAccount"]["annotations"] == {}
+
+
+def test_the_controller_serves_this_cluster_and_its_queue() -> None:
+    settings = _values()["settings"]
+    assert settings["clusterName"] == "kubeflow"
+    assert settings["clusterEndpoint"] == "https://cluster.example"
+    assert settings["interruptionQueue"] == "queue"
+
+
+def test_a_burst_of_trials_does_not_wait_for_its_own_end() -> None:
+    settings = _values()["settings"]
+    assert (settings["batchIdleDuration"], settings["batchMaxDuration"]) == ("1s", "1500ms")
+
+
+def test_no_alpha_feature_is_on_unasked() -> None:
+    gates = _values()["settings"]["featureGates"]
+    assert [name for name, on in gates.items() if on] == ["reservedCapacity"]
+
+
+def test_overlays_are_the_one_alpha_feature_that_can_be_turned_on() -> None:
+    gates = _values(node_overlays=True)["settings"]["featureGates"]
+    assert [name for name, on in gates.items() if on] == ["nodeOverlay", "reservedCapacity"]
+
+
+def test_the_controller_image_is_pulled_by_digest_from_the_mirror() -> None:
+    image = _values()["controller"]["image"]
+    assert image == {
+        "repository": f"{REGISTRY}/public.ecr.aws/karpenter/controller",
+        "tag": "1.14.1",
+        "digest": DIGEST,
+    }
+
+
+def test_another_version_keeps_the_digest_of_its_own_chart() -> None:
+    assert "digest" not in _values(version="1.15.0")["controller"]["image"]
+
+
+@pytest.mark.parametrize(
+    ("registry", "location"),
+    [
+        (None, "oci://public.ecr.aws/karpenter/karpenter"),
+        (REGISTRY, f"oci://{REGISTRY}/public.ecr.aws/karpenter/karpenter"),
+    ],
+)
+def test_the_chart_comes_from_the_mirror_where_there_is_one(
+    registry: str | None, location: str
+) -> None:
+    assert chart.chart_location(registry) == location
+
+
+def test_the_inventory_is_told_what_to_mirror() -> None:
+    assert chart.artifacts("1.14.1") == (
+        f"public.ecr.aws/karpenter/controller:1.14.1@{DIGEST}",
+        "public.ecr.aws/karpenter/karpenter:1.14.1",
+    )

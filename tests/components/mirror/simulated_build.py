@@ -1,0 +1,104 @@
+"""A build machine of the image mirror in a folder, with stand-ins for crane and aws."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.mirror.buildspec import buildspec
+
+SHA = "sha256:" + "0123456789abcdef" * 4
+HOST = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
+TARGET = f"{HOST}/kubeflow/quay.io/a/b:1"
+
+# Registries are files: "digests/<reference>" holds a digest; a copy writes one. Each call is logged
+# with the key it would use, and fails as long as "failures/<subcommand>" counts down.
+CRANE = r"""#!/bin/bash
+echo "crane $* [${AWS_SECRET_ACCESS_KEY:-}]" >> "$WORLD/calls"
+left=$(cat "$WORLD/failures/$1" 2>/dev/null || echo 0)
+if [ "$left" -gt 0 ]; then echo $((left - 1)) > "$WORLD/failures/$1"; exit 1; fi
+file() { echo "$WORLD/digests/$(tr '/:@' '___' <<<"$1")"; }
+case "$1 $2" in
+  auth*) cat > "$WORLD/password" ;;
+  "digest --platform") cat "$(file "$4+$3")" ;;
+  digest*)
+    cat "$(file "$2")" 2>/dev/null && exit
+    echo "Error: GET https://host/manifests?signature=of-a-url: ${ABSENT:-broken}" >&2
+    exit 1 ;;
+  copy*) cat "$WORLD/arrives" 2>/dev/null > "$(file "$3")" || cp "$(file "$2")" "$(file "$3")" ;;
+esac
+"""
+AWS = r"""#!/bin/bash
+echo "aws $1 $2 $4 [${AWS_SECRET_ACCESS_KEY:-}]" >> "$WORLD/calls"
+case "$1" in
+  secretsmanager) cat "$WORLD/secret" ;;
+  dynamodb) echo "$4" >> "$WORLD/told"; exit "${TABLE_FAILS:-0}" ;;
+  ecr)
+    session=${AWS_SESSION_TOKEN:+ in $AWS_SESSION_TOKEN}
+    echo "password-of-${AWS_SECRET_ACCESS_KEY:-the-role}$session" ;;
+esac
+"""
+
+
+@dataclass
+class Build:
+    """A build machine in a folder."""
+
+    world: Path
+
+    def digest(self, image: str, digest: str = SHA) -> None:
+        name = image.translate(str.maketrans("/:@", "___"))
+        (self.world / "digests" / name).write_text(digest + "\n")
+
+    def fail(self, command: str, times: int) -> None:
+        (self.world / "failures" / command).write_text(str(times))
+
+    def run(self, source: str = "quay.io/a/b:1", target: str = TARGET, **more: str) -> Any:
+        return self.run_all([(source, target)], **more)
+
+    def run_all(self, pairs: list[tuple[str, str]], **more: str) -> Any:
+        phases = json.loads(buildspec())["phases"]
+        environment = {
+            "PATH": f"{self.world}/bin:{Path(sys.executable).parent}:/usr/bin:/bin",
+            "WORLD": str(self.world),
+            "IMAGES": "\n".join(f"{source} {target}" for source, target in pairs),
+            "TARGET_REGISTRY": f"{HOST}/kubeflow",
+            "TARGET_REGION": "cn-north-1",
+            "RETRY_SECONDS": "0",
+            **more,
+        }
+        (command,) = phases["build"]["commands"]
+        return subprocess.run(
+            ["bash", "-c", command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        file = self.world / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def of(self, start: str) -> list[str]:
+        return [call for call in self.calls if call.startswith(start)]
+
+
+def build_machine(folder: Path) -> Build:
+    """A machine that knows one source, ``quay.io/a/b:1``, whose digest is ``SHA``."""
+    for name in ("bin", "digests", "failures"):
+        (folder / name).mkdir()
+    for name, text in {"crane": CRANE, "aws": AWS}.items():
+        (folder / "bin" / name).write_text(text)
+        (folder / "bin" / name).chmod(0o755)
+    (folder / "secret").write_text('{"accessKeyId": "AKIAPUSH", "secretAccessKey": "push-key"}')
+    made = Build(folder)
+    made.digest("quay.io/a/b:1")
+    made.digest(f"quay.io/a/b@{SHA}")
+    return made

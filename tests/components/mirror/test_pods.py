@@ -1,0 +1,196 @@
+"""The mirror's admission as pods: reached inside the cluster, with rights of its own only."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.mirror.pods import handler_code
+from regions.region import Region
+from rehearsal.clouds import ACCOUNT
+from settings import from_mapping
+from tests.components.mirror.simulated_image_mirror import CROSSING, NODES, WITHIN, stack
+from tests.harness import MASKED, Recorded, Registered
+from webhook.rules import Action, Rule, WhenAbsent, read
+from webhook.service import Environment
+
+CERTIFICATE = "pulumi-python:dynamic:ServingCertificate"
+COPIES = ("pulumi-python:dynamic:MirroredImages", "image-mirror-inventory")
+WEBHOOK = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
+DEPLOYMENT = "kubernetes:apps/v1:Deployment"
+SERVICE = "kubernetes:core/v1:Service"
+
+every_pair = pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *WITHIN])
+
+
+def made(region: str = "cn-north-1", build_region: str = "us-west-2") -> Recorded:
+    return stack(region, build_region, "in-cluster")
+
+
+def deployment() -> Registered:
+    return made().only(DEPLOYMENT)
+
+
+@pytest.mark.parametrize(
+    ("region", "transport", "in_cluster"),
+    [
+        ("cn-north-1", None, True),
+        ("cn-northwest-1", None, True),
+        ("us-west-2", None, False),
+        ("us-gov-west-1", None, False),
+        ("cn-north-1", "api-gateway", False),
+        ("us-west-2", "in-cluster", True),
+    ],
+)
+def test_where_an_api_needs_a_filing_pods_answer_unless_told_otherwise(
+    region: str, transport: str | None, in_cluster: bool
+) -> None:
+    mirror = {"transport": transport} if transport else {}
+    settings = from_mapping({"region": region, "imageMirror": mirror})
+    assert settings.image_mirror.in_cluster(Region.of(region)) is in_cluster
+
+
+@every_pair
+def test_nothing_of_the_other_transport_is_there(region: str, build_region: str) -> None:
+    recorded = made(region, build_region)
+    assert recorded.none("aws:apigatewayv2/api:Api")
+    functions = {r.name for r in recorded.of("aws:lambda/function:Function")}
+    assert functions == {"image-mirror-functions-copier"}
+
+
+@every_pair
+def test_the_api_server_reaches_the_service_and_trusts_its_authority(
+    region: str, build_region: str
+) -> None:
+    recorded = made(region, build_region)
+    (webhook,) = recorded.only(WEBHOOK).inputs["webhooks"]
+    client = webhook["clientConfig"]
+    service = recorded.only(SERVICE).inputs
+    named = service["metadata"]
+    assert client["service"] == {
+        "namespace": named["namespace"],
+        "name": named["name"],
+        "path": "/admit",
+        "port": service["spec"]["ports"][0]["port"],
+    }
+    certificate = recorded.only(CERTIFICATE)
+    assert base64.b64decode(client["caBundle"]).decode() == certificate.outputs["authority"]
+    assert f"{named['name']}.{named['namespace']}.svc" in certificate.inputs["hosts"]
+
+
+def test_the_service_selects_the_pods_on_the_port_they_serve() -> None:
+    service, template = made().only(SERVICE).inputs["spec"], deployment().inputs["spec"]["template"]
+    assert service["selector"].items() <= template["metadata"]["labels"].items()
+    (container,) = template["spec"]["containers"]
+    assert service["ports"][0]["targetPort"] == container["ports"][0]["name"]
+    assert container["ports"][0]["containerPort"] == 8443  # webhook.server's default
+
+
+def test_one_pod_can_be_lost() -> None:
+    assert deployment().inputs["spec"]["replicas"] == 2
+    budget = made().only("kubernetes:policy/v1:PodDisruptionBudget").inputs["spec"]
+    assert budget["minAvailable"] == 1
+
+
+def test_the_pods_mount_the_code_and_the_certificate_that_were_made_for_them() -> None:
+    volumes = {v["name"]: v for v in deployment().inputs["spec"]["template"]["spec"]["volumes"]}
+    code, secret = handler_code()["metadata"]["name"], "image-mirror-certificate"
+    assert volumes["code"]["configMap"]["name"] == code
+    assert volumes["certificate"]["secret"]["secretName"] == secret
+    waiting = {name for _, name in made().dependencies_of(deployment())}
+    assert {f"image-mirror-pods-configmap-{code}", f"image-mirror-pods-secret-{secret}"} <= waiting
+
+
+def test_the_code_runs_from_the_archive_that_the_pods_mount(tmp_path: Path) -> None:
+    (content,) = handler_code()["binaryData"].values()
+    archive = tmp_path / "webhook.zip"
+    archive.write_bytes(base64.b64decode(content))
+    (container,) = deployment().inputs["spec"]["template"]["spec"]["containers"]
+    path = next(each["value"] for each in container["env"] if each["name"] == "PYTHONPATH")
+    assert path.split(":")[0] == f"{container['volumeMounts'][0]['mountPath']}/{archive.name}"
+    done = subprocess.run(
+        [sys.executable, *container["command"][1:]],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(archive)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    # It starts, and misses what only a cluster gives it.
+    assert done.returncode == 2
+    assert "cannot start" in done.stderr
+
+
+def test_equal_code_has_an_equal_name_and_fits_a_config_map() -> None:
+    assert handler_code() == handler_code()
+    assert len(handler_code()["binaryData"]["webhook.zip"]) < 900_000
+
+
+@every_pair
+def test_the_pods_know_registry_table_and_copier(region: str, build_region: str) -> None:
+    recorded = made(region, build_region)
+    (container,) = recorded.only(DEPLOYMENT).inputs["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    assert variables["AWS_REGION"] == region
+    assert variables["MIRROR_REGISTRY"] == recorded.exports["registry"]
+    table = recorded.only("aws:dynamodb/table:Table").inputs["name"]
+    copier = recorded.only("aws:lambda/function:Function").inputs["name"]
+    assert (variables["MIRROR_TABLE"], variables["MIRROR_COPIER"]) == (table, copier)
+    assert container["image"].startswith(f"{recorded.exports['registry']}/public.ecr.aws/")
+    assert (variables["MIRROR_WHEN_ABSENT"], variables["MIRROR_RULES"]) == ("rewrite", "[]")
+    assert Environment.read(variables).registry == recorded.exports["registry"]
+
+
+def test_the_handler_reads_the_rules_that_the_settings_write() -> None:
+    mirror = from_mapping(
+        {
+            "region": "cn-north-1",
+            "imageMirror": {
+                "rules": [
+                    {"action": "keep", "registries": ["quay.io"], "namespaces": ["team-*"]},
+                    {"action": "mirror", "registries": ["nvcr.io"], "whenAbsent": "deny"},
+                    {"action": "deny"},
+                ]
+            },
+        }
+    ).image_mirror
+    assert read(mirror.rules_json()) == (
+        Rule(action=Action.KEEP, registries=("quay.io",), namespaces=("team-*",)),
+        Rule(action=Action.MIRROR, registries=("nvcr.io",), when_absent=WhenAbsent.DENY),
+        Rule(action=Action.DENY),
+    )
+
+
+@every_pair
+def test_the_pods_may_look_claim_and_hand_on_and_nothing_else(
+    region: str, build_region: str
+) -> None:
+    recorded = made(region, build_region)
+    policy = json.loads(
+        recorded.only("aws:iam/rolePolicy:RolePolicy", "image-mirror-pods-role").inputs["policy"]
+    )
+    granted = {action: s["Resource"] for s in policy["Statement"] for action in s["Action"]}
+    assert set(granted) == {"ecr:DescribeImages", "dynamodb:UpdateItem", "lambda:InvokeFunction"}
+    own = Region.of(region).arn("dynamodb", "table/kubeflow-image-copies", account=ACCOUNT)
+    assert granted["dynamodb:UpdateItem"] == own
+    trust = recorded.only("aws:iam/role:Role", "image-mirror-pods-role").inputs["assumeRolePolicy"]
+    assert "system:serviceaccount:image-mirror:image-mirror" in trust
+
+
+def test_pods_wait_for_nodes_and_images_and_the_api_server_for_the_pods() -> None:
+    recorded = made()
+    namespace = recorded.dependencies_of(recorded.only("kubernetes:core/v1:Namespace"))
+    assert {NODES, COPIES} <= namespace
+    asked = recorded.dependencies_of(recorded.only(WEBHOOK))
+    assert (DEPLOYMENT, "image-mirror-pods-deployment-image-mirror") in asked
+
+
+def test_the_keys_of_the_certificate_are_secrets() -> None:
+    data = made().only("kubernetes:core/v1:Secret").visible["data"]
+    assert set(data.values()) == {MASKED}

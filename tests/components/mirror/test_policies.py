@@ -1,0 +1,172 @@
+"""What each part of the image mirror may do: as little as its work needs, in every partition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components.mirror import policies
+from regions.region import Region
+from tests.harness import REGIONS
+
+ACCOUNT = "111122223333"
+LOG = "log-arn"
+TABLE = "table-arn"
+COPIER = "copier-arn"
+PROJECT = "project-arn"
+SECRET = "secret-arn"
+
+
+def admission(region: str) -> policies.Policy:
+    return policies.admission_policy(
+        Region.of(region),
+        ACCOUNT,
+        prefix="kubeflow",
+        table_arn=TABLE,
+        copier_arn=COPIER,
+        log_arn=LOG,
+    )
+
+
+def copier(region: str, *, project: str | None, secret: str | None) -> policies.Policy:
+    return policies.copier_policy(
+        Region.of(region),
+        ACCOUNT,
+        prefix="kubeflow",
+        table_arn=TABLE,
+        log_arn=LOG,
+        project_arn=project,
+        secret_arn=secret,
+    )
+
+
+def push(region: str) -> policies.Policy:
+    return policies.push_policy(Region.of(region), ACCOUNT, prefix="kubeflow", table_arn=TABLE)
+
+
+def all_of(region: str) -> dict[str, policies.Policy]:
+    there = Region.of(region)
+    pushing = policies.push_statements(there, ACCOUNT, prefix="kubeflow", table_arn=TABLE)
+    return {
+        "admission": admission(region),
+        "copier across": copier(region, project=None, secret=SECRET),
+        "copier within": copier(region, project=PROJECT, secret=None),
+        "push": push(region),
+        "start": policies.start_build_policy(PROJECT),
+        "build across": policies.build_policy(log_arn=LOG, secret_arn=SECRET),
+        "build within": policies.build_policy(log_arn=LOG, secret_arn=None, push=pushing),
+    }
+
+
+def statements(policy: policies.Policy, effect: str = "Allow") -> Iterator[dict[str, Any]]:
+    return (s for s in policy["Statement"] if s["Effect"] == effect)
+
+
+def allowed(policy: policies.Policy) -> dict[str, str]:
+    """Action -> the one resource it is allowed on."""
+    return {action: s["Resource"] for s in statements(policy) for action in s["Action"]}
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_no_policy_allows_a_wildcard_action(region: str) -> None:
+    for name, policy in all_of(region).items():
+        assert not [action for action in allowed(policy) if "*" in action], name
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_only_the_registry_login_has_no_resource(region: str) -> None:
+    for name, policy in all_of(region).items():
+        unbound = {action for action, resource in allowed(policy).items() if resource == "*"}
+        assert unbound <= {"ecr:GetAuthorizationToken"}, name
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_registry_rights_end_at_the_prefix_and_the_partition(region: str) -> None:
+    own = Region.of(region).arn("ecr", "repository/kubeflow/*", account=ACCOUNT)
+    for name, policy in all_of(region).items():
+        for action, resource in allowed(policy).items():
+            if action.startswith("ecr:") and action != "ecr:GetAuthorizationToken":
+                assert resource == own, name
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_function_that_faces_the_network_holds_no_secret(region: str) -> None:
+    assert set(allowed(admission(region))) == {
+        "ecr:DescribeImages",
+        "dynamodb:UpdateItem",
+        "lambda:InvokeFunction",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+    }
+
+
+def test_the_copier_reads_one_secret_across_partitions_and_none_within() -> None:
+    across = allowed(copier("cn-north-1", project=None, secret=SECRET))
+    assert across["secretsmanager:GetSecretValue"] == SECRET
+    assert "codebuild:StartBuild" not in across
+    within = allowed(copier("us-west-2", project=PROJECT, secret=None))
+    assert within["codebuild:StartBuild"] == PROJECT
+    assert "secretsmanager:GetSecretValue" not in within
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_push_key_can_neither_create_nor_delete(region: str) -> None:
+    assert not [a for a in allowed(push(region)) if "Create" in a or "Delete" in a]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_push_key_writes_down_how_it_went_in_one_table(region: str) -> None:
+    elsewhere = {a: r for a, r in allowed(push(region)).items() if not a.startswith("ecr:")}
+    assert elsewhere == {"dynamodb:UpdateItem": TABLE}
+
+
+def test_the_start_key_starts_one_project_and_nothing_else() -> None:
+    assert allowed(policies.start_build_policy(PROJECT)) == {"codebuild:StartBuild": PROJECT}
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "codebuild:source.buildspec",
+        "codebuild:source.location",
+        "codebuild:environment.image",
+        "codebuild:environment.privilegedMode",
+        "codebuild:serviceRole",
+    ],
+)
+def test_a_build_cannot_be_started_as_another_program(override: str) -> None:
+    denied = [
+        s["Condition"]
+        for s in statements(policies.start_build_policy(PROJECT), "Deny")
+        if "codebuild:StartBuild" in s["Action"]
+    ]
+    assert {"Null": {override: "false"}} in denied
+
+
+def test_a_build_takes_nothing_but_its_images() -> None:
+    (names,) = [
+        s["Condition"]["ForAnyValue:StringNotEquals"]
+        for s in statements(policies.start_build_policy(PROJECT), "Deny")
+        if "ForAnyValue:StringNotEquals" in s["Condition"]
+    ]
+    assert names == {"codebuild:environment.environmentVariables.name": ["IMAGES"]}
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_services_take_roles_under_their_own_names(region: str) -> None:
+    trust = policies.service_trust(Region.of(region), "codebuild", ACCOUNT)["Statement"][0]
+    assert trust["Principal"] == {"Service": "codebuild.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    function = policies.lambda_trust(Region.of(region))["Statement"][0]
+    assert function["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_policy_fits_the_limit_of_an_inline_one(region: str) -> None:
+    # IAM quotas: 2,048 characters inline for a user, 10,240 for a role, white space not counted.
+    sizes = {name: len(json.dumps(p).replace(" ", "")) for name, p in all_of(region).items()}
+    assert max(sizes["push"], sizes["start"]) <= 2048
+    assert max(sizes.values()) <= 10240

@@ -1,0 +1,300 @@
+"""Where ECR has pull-through caches, they are the whole mirror: no build, no copier, no copies."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from components.registry.pull_through_cache import node_pull_policy
+from regions.region import Feature, Region, known_regions
+from regions.upstream_registries import LONGEST_RULE_PREFIX, OPEN, WITH_LOGIN
+from rehearsal.clouds import ACCOUNT
+from settings import SettingsError, from_mapping
+from settings.sections import ImageMirrorSettings
+from tests.components.mirror.simulated_image_mirror import CACHED, NODES, stack
+from tests.harness import REGIONS, Recorded, Registered, run
+from webhook.reference import parse
+from webhook.service import Environment
+
+RULE = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"
+TEMPLATE = "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate"
+LAMBDA = "aws:lambda/function:Function"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+LOGINS = (("docker.io", "ecr-pullthroughcache/docker-hub"), ("ghcr.io", "ecr-pullthroughcache/gh"))
+TRANSPORTS = ("api-gateway", "in-cluster")
+COPYING = (
+    *("aws:codebuild/project:Project", "aws:dynamodb/table:Table"),
+    "pulumi-python:dynamic:ImageRepositories",
+    *("aws:iam/user:User", "aws:iam/accessKey:AccessKey", "aws:secretsmanager/secret:Secret"),
+    "pulumi-python:dynamic:MirroredImages",
+)
+# botocore ecr PullThroughCacheRuleRepositoryPrefix.
+RULE_PREFIX = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
+
+every_cached = pytest.mark.parametrize("region", CACHED)
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+def made(region: str, transport: str = "api-gateway") -> Recorded:
+    return stack(region, None, transport, LOGINS)
+
+
+def rules(recorded: Recorded) -> dict[str, Registered]:
+    """Upstream host -> its rule."""
+    return {rule.inputs["upstreamRegistryUrl"]: rule for rule in recorded.of(RULE)}
+
+
+def settings_of(region: str, **mirror: Any) -> Any:
+    return from_mapping({"region": region, "imageMirror": mirror})
+
+
+def problems(region: str, **mirror: Any) -> list[str]:
+    with pytest.raises(SettingsError) as refusal:
+        settings_of(region, **mirror)
+    return refusal.value.problems
+
+
+# -- where ----------------------------------------------------------------------------------------
+
+
+def test_caches_are_used_in_the_commercial_partition_and_nowhere_else() -> None:
+    with_caches = {
+        name
+        for name in known_regions()
+        if ImageMirrorSettings(enabled=True).cached(Region.of(name)) is not None
+    }
+    assert with_caches == {n for n in known_regions() if Region.of(n).partition == "aws"}
+    assert with_caches & set(REGIONS) == set(CACHED)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_stack_that_mirrors_nothing_has_no_cache(region: str) -> None:
+    if Region.of(region).has(Feature.INTERNET_REGISTRIES):
+        assert settings_of(region).image_mirror.cached(Region.of(region)) is None
+
+
+# -- rules ----------------------------------------------------------------------------------------
+
+
+@every_cached
+def test_registries_that_take_no_login_always_have_a_rule(region: str) -> None:
+    assert set(rules(stack(region, None))) == {"public.ecr.aws", "quay.io", "registry.k8s.io"}
+    assert all("credentialArn" not in rule.inputs for rule in stack(region, None).of(RULE))
+
+
+@every_cached
+def test_a_registry_with_a_secret_has_a_rule_that_reads_it(region: str) -> None:
+    found = rules(made(region))
+    assert set(found) == {*OPEN, "registry-1.docker.io", "ghcr.io"}
+    secret = Region.of(region).arn(
+        "secretsmanager", "secret:ecr-pullthroughcache/docker-hub", account=ACCOUNT
+    )
+    assert found["registry-1.docker.io"].inputs["credentialArn"].startswith(secret)
+    assert "credentialArn" not in found["quay.io"].inputs
+
+
+@every_cached
+@pytest.mark.parametrize("image", ["quay.io/a/b:1", "python:3.9", "registry.k8s.io/pause:3.10"])
+def test_a_rule_pulls_through_exactly_what_an_image_is_rewritten_to(
+    region: str, image: str
+) -> None:
+    recorded, source = made(region), parse(image)
+    host = Region.of(region).ecr_registry(ACCOUNT)
+    path = source.mirrored(recorded.exports["registry"]).removeprefix(f"{host}/")
+    (rule,) = [
+        r for r in recorded.of(RULE) if path.startswith(f"{r.inputs['ecrRepositoryPrefix']}/")
+    ]
+    upstream = path.removeprefix(f"{rule.inputs['ecrRepositoryPrefix']}/")
+    assert upstream == str(source).removeprefix(f"{source.registry}/")
+    assert rule.inputs["upstreamRegistryUrl"].endswith(source.registry)
+
+
+@every_cached
+def test_prefixes_are_as_ecr_takes_them(region: str) -> None:
+    for rule in made(region).of(RULE):
+        prefix = rule.inputs["ecrRepositoryPrefix"]
+        assert RULE_PREFIX.fullmatch(prefix)
+        assert len(prefix) <= LONGEST_RULE_PREFIX
+
+
+@every_cached
+def test_the_repositories_that_ecr_makes_are_like_those_of_copies(region: str) -> None:
+    recorded = made(region)
+    for rule in recorded.of(RULE):
+        template = recorded.only(TEMPLATE, rule.name)
+        assert template.inputs["prefix"] == rule.inputs["ecrRepositoryPrefix"]
+        assert template.inputs["appliedFors"] == ["PULL_THROUGH_CACHE"]
+        assert template.inputs["encryptionConfigurations"] == [{"encryptionType": "AES256"}]
+        assert template.inputs["imageTagMutability"] == "MUTABLE"
+        assert template.inputs["resourceTags"]["project"] == "kubeflow"
+        assert json.loads(template.inputs["lifecyclePolicy"])["rules"][0]["action"]
+        assert (TEMPLATE, rule.name) in recorded.dependencies_of(rule)
+
+
+@every_cached
+def test_ecr_makes_and_tags_repositories_below_the_prefix_only(region: str) -> None:
+    recorded = made(region)
+    role = recorded.only("aws:iam/role:Role", "image-mirror-cache-role")
+    assert "ecr.amazonaws.com" in role.inputs["assumeRolePolicy"]
+    (statement,) = json.loads(recorded.only(ROLE_POLICY, role.name).inputs["policy"])["Statement"]
+    assert statement["Resource"] == Region.of(region).arn(
+        "ecr", "repository/kubeflow/*", account=ACCOUNT
+    )
+    arns = {template.inputs["customRoleArn"] for template in recorded.of(TEMPLATE)}
+    assert arns == {role.outputs["arn"]}
+
+
+# -- nothing else ---------------------------------------------------------------------------------
+
+
+@every_cached
+@every_transport
+def test_nothing_copies(region: str, transport: str) -> None:
+    recorded = made(region, transport)
+    assert [kind for kind in COPYING if not recorded.none(kind)] == []
+    copiers = [r.name for r in recorded.of(LAMBDA) if not r.name.endswith("-admission")]
+    assert copiers == []
+    # The simulation's own provider; none of another region.
+    assert {r.provider_name for r in recorded.all if r.package == "aws"} == {"aws"}
+
+
+@every_cached
+@every_transport
+def test_the_handler_knows_the_caches_and_asks_aws_for_nothing(region: str, transport: str) -> None:
+    recorded = made(region, transport)
+    variables = variables_of(recorded, transport)
+    assert "" not in variables.values()
+    assert {"MIRROR_TABLE", "MIRROR_COPIER"}.isdisjoint(variables)
+    read = Environment.read(variables)
+    assert read.registry == recorded.exports["registry"]
+    assert read.cached == (*OPEN, *WITH_LOGIN)
+    for policy in recorded.of(ROLE_POLICY):
+        if "cache" not in policy.name:
+            assert "ecr:" not in policy.inputs["policy"]
+            assert "dynamodb:" not in policy.inputs["policy"]
+            assert "lambda:" not in policy.inputs["policy"]
+
+
+def variables_of(recorded: Recorded, transport: str) -> dict[str, str]:
+    if transport == "api-gateway":
+        return recorded.only(LAMBDA).inputs["environment"]["variables"]
+    (container,) = recorded.only("kubernetes:apps/v1:Deployment").inputs["spec"]["template"][
+        "spec"
+    ]["containers"]
+    return {each["name"]: each["value"] for each in container["env"]}
+
+
+@every_cached
+def test_the_handlers_own_pods_wait_for_the_rules(region: str) -> None:
+    recorded = made(region, "in-cluster")
+    waiting = recorded.dependencies_of(recorded.only("kubernetes:core/v1:Namespace"))
+    assert {(RULE, rule.name) for rule in recorded.of(RULE)} | {NODES} <= waiting
+
+
+# -- the nodes ------------------------------------------------------------------------------------
+
+
+def policy_of(region: str, **mirror: Any) -> dict[str, Any] | None:
+    """What nodes of such a stack may do besides."""
+
+    def program() -> dict[str, Any]:
+        told = node_pull_policy(settings_of(region, **mirror), Region.of(region), ACCOUNT)
+        return {"policy": told}
+
+    told = run(program, region).exports["policy"]
+    return None if told is None else json.loads(told)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_nodes_may_make_ecr_pull_only_where_it_does(region: str) -> None:
+    policy = policy_of(region, enabled=True, repositoryPrefix="own")
+    if region not in CACHED:
+        assert policy is None
+        return
+    assert policy is not None
+    (statement,) = policy["Statement"]
+    assert statement["Action"] == [
+        "ecr:BatchImportUpstreamImage",
+        "ecr:CreateRepository",
+        "ecr:TagResource",
+    ]
+    assert statement["Resource"] == Region.of(region).arn(
+        "ecr", "repository/own/*", account=ACCOUNT
+    )
+
+
+@every_cached
+def test_nodes_may_no_more_than_before_without_a_mirror(region: str) -> None:
+    assert policy_of(region) is None
+
+
+# -- what the settings refuse ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("name", ["docker-hub", "pullthroughcache/x", "ecr-pullthroughcache/"])
+def test_a_secret_that_ecr_could_not_read_is_refused_unshown(region: str, name: str) -> None:
+    (problem,) = problems(region, enabled=True, upstreamCredentials={"docker.io": name})
+    assert problem == (
+        "kubeflow:imageMirror.upstreamCredentials.docker.io is not shown here: ECR reads a "
+        "registry's login only from a secret in Secrets Manager whose name begins with "
+        "ecr-pullthroughcache/: write that name, never the secret itself."
+    )
+
+
+@every_cached
+@pytest.mark.parametrize(
+    ("registry", "told"),
+    [
+        ("quay.io", "quay.io takes no login: remove it."),
+        ("gcr.io", "ECR cannot pull from gcr.io with a login: did you mean ghcr.io?"),
+        ("nvcr.example", "with a login: use docker.io or ghcr.io."),
+    ],
+)
+def test_a_registry_that_takes_no_login_is_refused(region: str, registry: str, told: str) -> None:
+    given = {registry: "ecr-pullthroughcache/x"}
+    (problem,) = problems(region, enabled=True, upstreamCredentials=given)
+    assert problem.startswith(f"kubeflow:imageMirror.upstreamCredentials.{registry} is ")
+    assert problem.endswith(told)
+
+
+@pytest.mark.parametrize("region", [name for name in REGIONS if name not in CACHED])
+def test_a_login_is_refused_where_nothing_would_use_it(region: str) -> None:
+    (problem,) = problems(region, upstreamCredentials=dict(LOGINS[:1]))
+    assert problem.endswith(f"ECR in {region} pulls from no public registry by itself: remove it.")
+
+
+@every_cached
+def test_a_region_to_build_in_is_refused_where_nothing_is_built(region: str) -> None:
+    (problem,) = problems(region, enabled=True, buildRegion="us-east-1")
+    assert problem == (
+        f"kubeflow:imageMirror.buildRegion is us-east-1: ECR in {region} pulls images by itself "
+        "and nothing is built: remove the line."
+    )
+    assert settings_of(region, buildRegion="us-east-1")  # nothing is mirrored at all
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_prefix_that_leaves_no_room_for_a_registry_is_refused_where_it_matters(
+    region: str,
+) -> None:
+    assert settings_of(region, enabled=True, repositoryPrefix="fourteen-chars")
+    if region not in CACHED:
+        assert settings_of(region, enabled=True, repositoryPrefix="fifteen-letters")
+        return
+    (problem,) = problems(region, enabled=True, repositoryPrefix="fifteen-letters")
+    assert problem == (
+        "kubeflow:imageMirror.repositoryPrefix is fifteen-letters: ECR's pull-through caches in "
+        f"{region} leave room for 14 characters: choose a shorter one."
+    )
+
+
+@every_cached
+def test_pods_that_ask_nothing_of_aws_have_no_role(region: str) -> None:
+    recorded = made(region, "in-cluster")
+    assert [r.name for r in recorded.of("aws:iam/role:Role") if "pods" in r.name] == []
+    account = recorded.only("kubernetes:core/v1:ServiceAccount").inputs
+    assert account["metadata"]["annotations"] == {}

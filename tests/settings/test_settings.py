@@ -1,0 +1,263 @@
+"""A stack file becomes checked settings, or one sentence per mistake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from pulumi.runtime.config import set_all_config
+
+from regions.region import Feature, Region, known_regions
+from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file
+from settings import load as load_settings
+from tests.harness import REGIONS
+
+ROOT = Path(__file__).parents[2]
+WRONG = cast(
+    list[dict[str, Any]],
+    yaml.safe_load((Path(__file__).parent / "wrong_stack_files.yaml").read_text("utf-8")),
+)
+SECRETS = ["hunter2", "AKIAIOSFODNN7EXAMPLE", "8f14e45fceea167a", "AAABANcVc3h6Zm9vYmFy"]
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    """Two releases that say what they can do, as the table of wrong stack files expects."""
+    gone = '{"1.22": {rbac/v1beta1: [Role a, Role b]}, "1.25": {policy/v1beta1: [Budget c/d]}}'
+    for name, kubernetes, unserved, pipelines, credentials in (
+        ("26.03", '{min: "1.33", max: "1.36"}', "{}", "2.16.0", "[irsa, static-key]"),
+        ("1.5.1", '{min: "1.19", max: "1.21"}', gone, "1.8.2", "[static-key]"),
+    ):
+        folder = tmp_path / "manifests" / name
+        folder.mkdir(parents=True)
+        (folder / "release.yaml").write_text(
+            f"kubernetes: {kubernetes}\nunserved: {unserved}\n"
+            f'pipelines: {{version: "{pipelines}", credentials: {credentials}}}\n'
+        )
+    return tmp_path / "manifests"
+
+
+@pytest.fixture
+def engine_config() -> Iterator[None]:
+    yield
+    set_all_config({}, [])
+
+
+def problems_of(raw: Mapping[str, object], **more: Any) -> list[str]:
+    with pytest.raises(SettingsError) as refusal:
+        from_mapping(raw, **more)
+    return refusal.value.problems
+
+
+@pytest.mark.parametrize("case", WRONG, ids=[case["name"] for case in WRONG])
+def test_a_wrong_stack_file_gives_exactly_these_sentences(
+    case: dict[str, Any], tmp_path: Path, manifests: Path
+) -> None:
+    file = tmp_path / "Pulumi.wrong.yaml"
+    file.write_text(case["stack"], "utf-8")
+    with pytest.raises(SettingsError) as refusal:
+        from_stack_file(file, manifests=manifests)
+    assert refusal.value.problems == case["problems"]
+
+
+def test_the_table_of_wrong_stack_files_is_long_enough() -> None:
+    assert len(WRONG) >= 30
+
+
+@pytest.mark.parametrize("case", WRONG, ids=[case["name"] for case in WRONG])
+def test_every_sentence_is_one_line_ends_as_one_and_holds_no_secret(case: dict[str, Any]) -> None:
+    for sentence in case["problems"]:
+        assert "\n" not in sentence
+        assert sentence.endswith((".", "?"))
+        assert not [secret for secret in SECRETS if secret in sentence]
+
+
+@pytest.mark.parametrize("stack", REGIONS)
+def test_the_stacks_we_ship_are_right(stack: str) -> None:
+    settings = from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
+    assert settings.region == stack
+    assert settings.node_group.name == "kf"
+    assert settings.node_group.instance_type == "m5.xlarge"
+    group = settings.node_group
+    assert (group.desired, group.min, group.max) == (4, 4, 8)
+
+
+@pytest.mark.parametrize("stack", REGIONS[1:])
+def test_short_stacks_are_short_because_defaults_carry_them(stack: str) -> None:
+    settings = from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
+    assert settings == from_mapping({"region": stack})
+
+
+def test_the_beijing_example_names_every_setting() -> None:
+    text = (ROOT / "Pulumi.cn-north-1.yaml").read_text("utf-8")
+    for name, field in Settings.model_fields.items():
+        assert f"kubeflow:{field.alias or name}:" in text
+        inner: Any = getattr(field.annotation, "model_fields", {})
+        assert not [f.alias for f in inner.values() if f"{f.alias}:" not in text]
+
+
+def test_the_project_declares_every_section_and_defaults_all_but_the_region() -> None:
+    project = cast(dict[str, Any], yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8")))
+    declared = cast(dict[str, dict[str, Any]], project["config"])
+    assert tuple(declared) == SECTIONS
+    assert all(entry["type"] and entry["description"] for entry in declared.values())
+    assert [name for name, entry in declared.items() if "default" not in entry] == ["region"]
+
+
+def test_the_defaults_the_project_declares_are_our_own() -> None:
+    project = cast(dict[str, Any], yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8")))
+    declared = {k: v["default"] for k, v in project["config"].items() if "default" in v}
+    assert from_mapping({"region": "us-west-2", **declared}) == from_mapping(
+        {"region": "us-west-2"}
+    )
+
+
+@pytest.mark.parametrize(
+    "region", [n for n in known_regions() if not Region.of(n).partition.startswith("aws-iso")]
+)
+def test_a_region_alone_is_a_stack(region: str) -> None:
+    settings = from_mapping({"region": region})
+    here = Region.of(region)
+    assert settings.image_mirror.wanted(here) == (not here.has(Feature.INTERNET_REGISTRIES))
+    assert settings.image_mirror.build_in(here).has(Feature.INTERNET_REGISTRIES)
+    assert settings.gpu_pool.families(here) == here.gpu_families
+
+
+def test_the_same_values_give_the_same_settings_and_are_left_alone() -> None:
+    raw = {"region": "us-west-2", "nodeGroup": {"min": "5", "wrong": 1}, "users": [{"email": 1}]}
+    before = json.dumps(raw)
+    assert problems_of(raw) == problems_of(raw)
+    assert json.dumps(raw) == before
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "given", "attribute", "value"),
+    [
+        ("nodeGroup", "max", "9", "node_group.max", 9),
+        ("database", "multiAz", "false", "database.multi_az", False),
+        ("database", "rotation", "2", "database.rotation", 2),
+        ("cluster", "version", 1.35, "cluster.version", "1.35"),
+        ("database", "engineVersion", 8.4, "database.engine_version", "8.4"),
+        ("imageMirror", "enabled", "true", "image_mirror.enabled", True),
+    ],
+)
+def test_values_may_come_as_the_command_line_stores_them(
+    section: str, key: str, given: object, attribute: str, value: object
+) -> None:
+    found: Any = from_mapping({"region": "cn-north-1", section: {key: given}})
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_person_is_the_e_mail_address_that_dex_issues_in_lower_case() -> None:
+    users = [{"email": "Zhang.Wei@Example.CN", "namespace": "zhang-wei"}]
+    (user,) = from_mapping({"region": "cn-north-1", "users": users}).users
+    assert user.email == "zhang.wei@example.cn"
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_section_is_its_default(empty: object) -> None:
+    raw = {"region": "cn-north-1", "accountId": empty, "nodeGroup": empty}
+    assert from_mapping(raw) == from_mapping({"region": "cn-north-1"})
+
+
+def test_a_mistake_does_not_hide_the_others() -> None:
+    raw = {"region": "moon", "database": {"storageGib": 600, "backupDays": 99}, "network": 1}
+    keys = [problem.split(" is ")[0] for problem in problems_of(raw)]
+    assert keys == [
+        "kubeflow:region",
+        "kubeflow:network",
+        "kubeflow:database.backupDays",
+        "kubeflow:database.maxStorageGib",
+    ]
+
+
+def test_a_mistake_is_told_once() -> None:
+    raw = {"region": "cn-north-1", "nodeGroup": {"min": "many", "desired": 2, "max": 3}}
+    assert len(problems_of(raw)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "karpenter", "right"),
+    [
+        ("1.36", "1.13.0", True),
+        ("1.36", "1.12.2", False),
+        ("1.35", "1.9.0", True),
+        ("1.35", "1.8.9", False),
+        ("1.34", "1.6.0", True),
+        ("1.33", "1.4.9", False),
+    ],
+)
+def test_karpenter_must_know_the_kubernetes_version(
+    kubernetes: str, karpenter: str, right: bool
+) -> None:
+    raw: dict[str, object] = {"region": "cn-north-1", "cluster": {"version": kubernetes}}
+    raw["gpuPool"] = {"karpenterVersion": karpenter}
+    if right:
+        assert from_mapping(raw)
+    else:
+        assert problems_of(raw)[0].startswith("kubeflow:gpuPool.karpenterVersion")
+    assert from_mapping({**raw, "gpuPool": {**cast(Any, raw["gpuPool"]), "enabled": False}})
+
+
+def test_an_existing_vpc_needs_no_range_of_its_own() -> None:
+    ids = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    network = {"cidr": "172.20.0.0/16", "vpcId": "vpc-0123456789abcdef0", "privateSubnetIds": ids}
+    assert from_mapping({"region": "cn-north-1", "network": network}).network.vpc_id
+
+
+def test_a_missing_stack_file_is_told_with_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.cn-north-1.yaml").touch()
+    with pytest.raises(SettingsError, match=r"Pulumi\.cn-north-1\.yaml"):
+        from_stack_file(tmp_path / "Pulumi.cn-north1.yaml")
+
+
+def test_other_packages_may_have_their_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.x.yaml"
+    file.write_text("config:\n  aws:profile: ops\n  kubeflow:region: us-west-2\n")
+    assert from_stack_file(file).region == "us-west-2"
+
+
+@pytest.mark.usefixtures("engine_config")
+def test_the_engine_and_the_file_give_the_same_settings() -> None:
+    path = ROOT / "Pulumi.cn-north-1.yaml"
+    config = cast(dict[str, Any], yaml.safe_load(path.read_text("utf-8")))["config"]
+    as_sent = {k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}
+    set_all_config(as_sent)
+    assert load_settings() == from_stack_file(path)
+
+
+@pytest.mark.usefixtures("engine_config")
+def test_the_engine_refuses_what_a_file_refuses() -> None:
+    set_all_config(
+        {
+            "kubeflow:region": "us-west-2",
+            "kubeflow:release": "26.03",
+            "kubeflow:nodeGroup": "kf",
+            "kubeflow:nodes": "4",
+            "kubeflow:database": "hunter2",
+            "aws:region": "us-west-2",
+        },
+        ["kubeflow:database"],
+    )
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    assert [problem.split(" ")[0] for problem in refusal.value.problems] == [
+        "kubeflow:database",
+        "kubeflow:nodeGroup",
+        "kubeflow:nodes",
+    ]
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_more_rules_than_an_environment_can_hold_are_refused_with_their_length() -> None:
+    rules = [{"action": "keep", "registries": [f"registry-{n}.example.cn"]} for n in range(60)]
+    (problem,) = problems_of({"region": "cn-north-1", "imageMirror": {"rules": rules}})
+    assert problem.startswith("kubeflow:imageMirror.rules is ")
+    assert "room for 2000" in problem

@@ -1,0 +1,260 @@
+"""What a stack needs before its first component: settings, tags, providers, what to copy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from program import (
+    Renders,
+    aws_provider,
+    build_provider,
+    build_side,
+    late_values,
+    stack_settings,
+    stack_tags,
+)
+from regions.region import Feature, Region
+from rendering import ImageUse, Rendered
+from settings import from_mapping
+from tests.components.backend.simulated_backend import ACCOUNT, PARTITIONS, component
+from tests.harness import REGIONS, Recorded, Registered, run
+
+PROVIDER = "pulumi:providers:aws"
+
+
+def account(region: str = "cn-north-1", **sections: Any) -> Registered:
+    settings = from_mapping({"region": region, **sections})
+    tags = {"platform": "kubeflow"}
+    return run(lambda: aws_provider(settings, Region.of(region), tags).urn, region).only(PROVIDER)
+
+
+def builder(region: str, **image_mirror: Any) -> Registered:
+    settings = from_mapping({"region": region, "imageMirror": image_mirror})
+    return run(lambda: build_provider(settings, Region.of(region), {}).urn, region).only(PROVIDER)
+
+
+STATIC_KEY: dict[str, Any] = {
+    "release": "1.5.1-aws-b1.0.0",
+    "cluster": {"version": "1.21"},
+    "artifacts": {"credentials": "static-key"},
+    "gpuPool": {"enabled": False},
+}
+
+
+def rendered(*sources: str) -> Rendered:
+    uses = tuple(ImageUse(source, source, ()) for source in sources)
+    return Rendered((), (), {}, frozenset(), uses, "")
+
+
+def test_settings_come_from_the_stacks_configuration() -> None:
+    config = {"kubeflow:region": "us-west-2", "kubeflow:cluster": json.dumps({"name": "ml"})}
+    told = run(lambda: {"settings": stack_settings().model_dump()}, config=config)
+    assert told.exports["settings"]["region"] == "us-west-2"
+    assert told.exports["settings"]["cluster"]["name"] == "ml"
+
+
+def test_wrong_settings_end_the_program_with_every_sentence_and_no_traceback() -> None:
+    config = {
+        "kubeflow:region": "cn-north-9",
+        "kubeflow:nodeGroup": json.dumps({"min": 5, "max": 2, "desired": 5}),
+    }
+    with pytest.raises(pulumi.RunError) as told:
+        run(stack_settings, config=config)
+    first, second = str(told.value).splitlines()
+    assert "cn-north-9" in first
+    assert "kubeflow:nodeGroup" in second
+
+
+def test_tags_name_project_stack_and_cluster_and_the_settings_own_win() -> None:
+    settings = from_mapping({"region": "cn-north-1", "tags": {"team": "ml", "stack": "own"}})
+    assert run(lambda: {"tags": stack_tags(settings)}).exports["tags"] == {
+        "project": "kubeflow",
+        "stack": "own",
+        "cluster": "kubeflow",
+        "team": "ml",
+    }
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_account_is_asked_in_the_stacks_region(region: str) -> None:
+    inputs = account(region).inputs
+    assert inputs["region"] == region
+    assert json.loads(inputs["defaultTags"]) == {"tags": {"platform": "kubeflow"}}
+
+
+def test_an_account_id_shuts_out_every_other_account() -> None:
+    allowed = account(accountId="111122223333").inputs["allowedAccountIds"]
+    assert json.loads(allowed) == ["111122223333"]
+    assert "allowedAccountIds" not in account().inputs
+
+
+def test_endpoints_send_services_elsewhere() -> None:
+    endpoints = account(endpoints={"s3": "http://127.0.0.1:5000"}).inputs["endpoints"]
+    assert json.loads(endpoints) == [{"s3": "http://127.0.0.1:5000"}]
+    assert "endpoints" not in account().inputs
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "cn-northwest-1"])
+def test_images_are_built_outside_china_with_credentials_of_their_own(region: str) -> None:
+    inputs = builder(region).inputs
+    assert Region.of(inputs["region"]).partition == "aws"
+    assert inputs["profile"] == "kubeflow-build"
+
+
+def test_images_are_built_with_the_stacks_credentials_inside_its_partition() -> None:
+    inputs = builder("us-gov-west-1", enabled=True, buildRegion="us-gov-east-1").inputs
+    assert inputs["region"] == "us-gov-east-1"
+    assert "profile" not in inputs
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_nothing_is_built_where_ecr_pulls_by_itself(region: str) -> None:
+    settings = from_mapping({"region": region, "imageMirror": {"enabled": True}})
+    here = Region.of(region)
+
+    def program() -> dict[str, Any]:
+        side = build_side(settings, here, {})
+        return {"region": side.region.name if side else None}
+
+    recorded = run(program, region)
+    caches = here.has(Feature.PULL_THROUGH_CACHE)
+    assert recorded.exports["region"] == (None if caches else here.mirror_region)
+    assert recorded.none(PROVIDER) is caches
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
+    settings = from_mapping({"region": region, "imageMirror": {"repositoryPrefix": "own"}})
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    told = settings.image_mirror.registry(Region.of(region), "111122223333")
+    assert told == f"111122223333.dkr.ecr.{region}.{suffix}/own"
+
+
+# -- what to copy ---------------------------------------------------------------------------------
+
+
+RENDERS = Renders(
+    kubeflow=rendered("quay.io/b:1", "a:1"),
+    karpenter_crds=rendered(),
+    device_plugin=rendered("nvcr.io/plugin:1", "a:1"),
+    dcgm_exporter=rendered("nvcr.io/dcgm-exporter:1"),
+    image_mirror=rendered("public.ecr.aws/handler:1"),
+)
+WITHOUT_GPU = from_mapping(
+    {
+        "region": "cn-north-1",
+        "gpuPool": {"enabled": False},
+        "imageMirror": {"transport": "api-gateway"},
+    }
+)
+
+
+def test_every_image_of_the_release_and_the_add_ons_is_copied_once() -> None:
+    told = list(RENDERS.inventory(from_mapping({"region": "cn-north-1"}), None))
+    assert told == sorted(set(told))
+    assert {"a:1", "quay.io/b:1", "nvcr.io/plugin:1"} < set(told)
+    assert any("karpenter" in source for source in told)
+
+
+@pytest.mark.parametrize(("transport", "needed"), [("in-cluster", True), ("api-gateway", False)])
+def test_what_runs_the_handlers_pods_is_copied_where_there_are_any(
+    transport: str, needed: bool
+) -> None:
+    settings = from_mapping({"region": "cn-north-1", "imageMirror": {"transport": transport}})
+    assert ("public.ecr.aws/handler:1" in RENDERS.inventory(settings, None)) is needed
+
+
+@pytest.mark.parametrize(("gpus", "metrics"), [(True, True), (True, False), (False, True)])
+def test_the_metrics_exporter_is_copied_where_it_runs(gpus: bool, metrics: bool) -> None:
+    pool = {"enabled": gpus, "dcgmExporter": metrics}
+    settings = from_mapping({"region": "cn-north-1", "gpuPool": pool})
+    told = RENDERS.inventory(settings, None)
+    assert ("nvcr.io/dcgm-exporter:1" in told) is (gpus and metrics)
+
+
+def test_what_only_the_gpu_pool_needs_is_not_copied_without_it() -> None:
+    assert list(RENDERS.inventory(WITHOUT_GPU, None)) == ["a:1", "quay.io/b:1"]
+
+
+def test_an_image_is_pulled_from_the_mirror_or_from_its_source() -> None:
+    assert RENDERS.inventory(WITHOUT_GPU, "own/prefix") == {
+        "a:1": "own/prefix/docker.io/library/a:1",
+        "quay.io/b:1": "own/prefix/quay.io/b:1",
+    }
+    assert set(RENDERS.inventory(WITHOUT_GPU, None).items()) == {
+        ("a:1", "a:1"),
+        ("quay.io/b:1", "quay.io/b:1"),
+    }
+
+
+# -- late values ----------------------------------------------------------------------------------
+
+SECRETS = {
+    *("secret.ml-pipeline", "secret.cache", "secret.metadata", "secret.katib"),
+    "secret.database-master",
+}
+
+
+def bound(region: str = "cn-north-1", **sections: Any) -> Recorded:
+    """A run that exports every late value, and those that are secret."""
+    settings = from_mapping({"region": region, **sections})
+
+    def program() -> None:
+        backend = component(settings)
+        for name, value in late_values(settings, Region.of(region), ACCOUNT, backend).items():
+            pulumi.export(name, value)
+
+    return run(program, region)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_manifests_get_names_of_secrets_and_never_a_secret(region: str) -> None:
+    told = bound(region)
+    assert {name for name in told.exports if name.startswith("secret.")} == SECRETS
+    assert told.secret_exports == set()
+    names = [told.exports[name] for name in SECRETS]
+    assert all(name.startswith("kubeflow/kubeflow/database") for name in names)
+    assert not {"database.username", "database.password"} & set(told.exports)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_roles_that_read_secrets_are_of_the_stacks_partition(region: str) -> None:
+    told = bound(region).exports
+    for role in ("role.database-clients", "role.database-init"):
+        assert told[role].startswith(f"arn:{PARTITIONS[region][0]}:iam::{ACCOUNT}:role/")
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_accounts_registry_is_a_host_without_the_mirrors_prefix(region: str) -> None:
+    host = f"{ACCOUNT}.dkr.ecr.{region}.{PARTITIONS[region][1]}"
+    told = bound(region).exports
+    assert (told["account.registry"], told["registry.host"]) == (host, f"{host}/kubeflow")
+
+
+def test_a_static_key_is_named_like_the_other_secrets() -> None:
+    told = bound(**STATIC_KEY).exports
+    assert {name for name in told if name.startswith("secret.")} == SECRETS | {"secret.artifacts"}
+
+
+def test_the_database_is_told_with_its_rotation_as_text_and_its_roots() -> None:
+    told = bound(database={"rotation": 3}).exports
+    assert (told["database.rotation"], told["database.port"]) == ("3", "3306")
+    assert told["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_only_what_a_cache_serves_is_pulled_from_the_registry_that_caches_fill() -> None:
+    cached = from_mapping(
+        {
+            "region": "us-west-2",
+            "gpuPool": {"enabled": False},
+            "imageMirror": {"enabled": True},
+        }
+    )
+    assert RENDERS.inventory(cached, "own/prefix") == {
+        "a:1": "a:1",
+        "quay.io/b:1": "own/prefix/quay.io/b:1",
+    }

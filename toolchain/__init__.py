@@ -1,0 +1,1 @@
+"""Programs that a rehearsal or a test needs: found, installed or built once."""
