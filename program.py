@@ -13,10 +13,10 @@ from components.backend import KubeflowRdsS3Backend
 from components.cluster import EksCluster
 from components.gpu.chart import artifacts
 from components.mirror.build import BuildSide
+from images.reference import parse
 from regions.region import Region
 from rendering import Rendered, RenderError, render, require_sources
 from settings import Settings, SettingsError, load
-from webhook.reference import parse
 
 _ROOT = Path(__file__).resolve().parent
 _REGISTRY_MARKER = "<<registry.host>>"

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from images.reference import DOCKER_HUB
 from ops.failures import Refused
-from webhook.reference import DOCKER_HUB
 
 # The key under which every client keeps Docker Hub's login (moby/moby registry/config.go).
 _DOCKER_HUB_KEY = "https://index.docker.io/v1/"

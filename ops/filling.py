@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from images.reference import Reference, parse
 from ops.failures import messages
 from ops.registry import DigestUnknown
 from ops.survey import several
 from rendering import lock as locks
 from rendering.lock import Lock
-from webhook.reference import Reference, parse
 
 
 def fill(

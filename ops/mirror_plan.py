@@ -9,11 +9,11 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
+from images.reference import InvalidReference, Reference, parse
 from ops.failures import Refused
 from rendering import ImageUse
 from rendering.release import NEEDS, Needed
 from webhook.mirror import target_tag
-from webhook.reference import InvalidReference, Reference, parse
 
 _ARROW = " -> "
 

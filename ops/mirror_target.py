@@ -12,6 +12,7 @@ from typing import Protocol
 import yaml
 
 from components.registry.ecr_repositories import mutability
+from images.reference import parse
 from ops import choice, inventories
 from ops import crane as tool
 from ops import mirror_plan as plan
@@ -24,7 +25,6 @@ from ops.mirror_plan import Copy
 from regions.region import Region
 from rendering import lock as locks
 from settings import Settings
-from webhook.reference import parse
 
 
 class Target(Protocol):

@@ -24,7 +24,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from webhook.reference import DOCKER_HUB, Reference
+from images.reference import DOCKER_HUB, Reference
 
 ANSWER_SECONDS = 30
 ATTEMPTS = 6

@@ -55,7 +55,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def code_digest() -> str:
     """Changes whenever the code that makes renders does."""
     here = Path(__file__).resolve().parent
-    return _digest_of([*sorted(here.glob("*.py")), here.parent / "webhook" / "reference.py"])
+    return _digest_of([*sorted(here.glob("*.py")), *sorted((here.parent / "images").glob("*.py"))])
 
 
 def _digest_of(files: Iterable[Path]) -> str:

@@ -2,8 +2,8 @@
 
 An occurrence is a span of one string of one object together with the image it names. Rewriting
 replaces the span and nothing else, so comments, key order and quotes of configuration text stay.
-How texts inside ConfigMaps are read is in ``image_text``; what is an image reference, and where its
-copy lives, is answered by ``webhook.reference``.
+How texts inside ConfigMaps are read is in ``images.text``; what is an image reference, and where
+its copy lives, is answered by ``images.reference``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from rendering.image_text import Span, is_image_key, plausible, spans_of_text
+from images.reference import InvalidReference, Reference, parse
+from images.text import Span, is_image_key, plausible, spans_of_text
 from rendering.objects import (
     Object,
     ObjectKey,
@@ -26,7 +27,6 @@ from rendering.objects import (
     value_at,
 )
 from rendering.release import Needed
-from webhook.reference import InvalidReference, Reference, parse
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from images.reference import parse
 from rendering.images import ImageUse, inventory
 from rendering.objects import Object
 from rendering.release import NEEDS, Needed, Release
-from webhook.reference import parse
 
 _RULES: tuple[tuple[re.Pattern[str], Needed], ...] = (
     # The pods of built-in workloads start with the install.

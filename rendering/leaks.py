@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from images.reference import parse
 from rendering import leak_tables as tables
 from rendering.images import EXAMPLE_CHECKSUM, occurrences, stays
 from rendering.objects import (
@@ -28,7 +29,6 @@ from rendering.objects import (
     spelled,
     strings,
 )
-from webhook.reference import parse
 
 
 @dataclass(frozen=True, order=True)

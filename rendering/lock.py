@@ -9,11 +9,11 @@ from typing import Annotated
 import yaml
 from pydantic import StringConstraints, ValidationError
 
+from images.reference import parse
 from rendering.cache import write_atomically
 from rendering.images import ImageUse
 from rendering.objects import RenderError
 from rendering.release import Needed, Strict, problems
-from webhook.reference import parse
 
 NAME = "images.lock"
 

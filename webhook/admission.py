@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, cast
 
-from webhook.reference import InvalidReference, Reference, parse
+from images.reference import InvalidReference, Reference, parse
 from webhook.rules import Action, Rule, WhenAbsent, rule_for
 
 OPT_OUT = "image-mirror/skip"

@@ -5,7 +5,7 @@ under way (neither ``reason`` nor ``digest``), failed (``reason``), or is there 
 with its source (``digest``). TTL deletion may take days, so conditions compare the time itself.
 
 The build that copies writes the last two kinds itself, with the expressions of this module
-(``components.image_mirror_buildspec``).
+(``components.mirror.buildspec``).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Runs behind an asynchronous invocation, never inside an admission, and is the only part that reads
 the credentials of the other partition. The build itself is described in
-``components/image_mirror_build.py``.
+``components/mirror/build.py``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from images.reference import Reference, parse
 from webhook.claims import Claims, error_code
 from webhook.mirror import target_tag
-from webhook.reference import Reference, parse
 
 log = logging.getLogger(__name__)
 

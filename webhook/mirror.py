@@ -21,9 +21,9 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from images.reference import Reference
 from webhook.admission import Copy, Presence
 from webhook.claims import Claims, error_code
-from webhook.reference import Reference
 
 log = logging.getLogger(__name__)
 

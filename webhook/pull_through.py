@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from images.reference import Reference
 from webhook.admission import Copy, Presence
-from webhook.reference import Reference
 
 
 class PullThroughMirror:

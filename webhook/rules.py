@@ -13,7 +13,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
-from webhook.reference import Reference
+from images.reference import Reference
 
 
 class WhenAbsent(StrEnum):

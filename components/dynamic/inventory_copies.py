@@ -16,10 +16,10 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from images.reference import Reference, parse
 from webhook.claims import error_code, reason_of
 from webhook.copy_job import overrides
 from webhook.mirror import EcrClient, is_there
-from webhook.reference import Reference, parse
 
 PARALLEL_BUILDS = 20
 """CodeBuild queues what exceeds an account's quota; this keeps the queue short for others."""

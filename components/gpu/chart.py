@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from components.gpu.karpenter_objects import SERVICE_ACCOUNT
+from images.reference import parse
 from regions.region import Region
-from webhook.reference import parse
 
 CHART = "public.ecr.aws/karpenter/karpenter"
 CONTROLLER = "public.ecr.aws/karpenter/controller"

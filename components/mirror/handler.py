@@ -12,7 +12,8 @@ from components.mirror import policies
 from regions.region import Region
 from settings import Settings
 
-_WEBHOOK = Path(__file__).resolve().parents[2] / "webhook"
+_ROOT = Path(__file__).resolve().parents[2]
+_GRAMMAR = ("__init__.py", "reference.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +71,13 @@ def handler_variables(
 
 
 def handler_sources() -> dict[str, Path]:
-    """The ``webhook`` package: name within an archive -> file; no byte code."""
-    return {f"webhook/{source.name}": source for source in sorted(_WEBHOOK.glob("*.py"))}
+    """The ``webhook`` package and the grammar of images: name within an archive -> file."""
+    sources = (*_ROOT.glob("webhook/*.py"), *(_ROOT / "images" / name for name in _GRAMMAR))
+    return {source.relative_to(_ROOT).as_posix(): source for source in sorted(sources)}
 
 
 def handler_archive() -> pulumi.AssetArchive:
-    """The ``webhook`` package as a Lambda archive."""
+    """The handler's sources as a Lambda archive."""
     return pulumi.AssetArchive(
         {name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()}
     )

@@ -16,9 +16,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from components.registry.policies import lifecycle_policy
+from images.reference import Reference, parse
 from webhook.claims import error_code
 from webhook.copy_job import new_repository
-from webhook.reference import Reference, parse
 
 PARALLEL = 8
 """Repositories at a time; also the connections a client should have."""

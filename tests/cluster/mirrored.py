@@ -10,13 +10,13 @@ from typing import Any
 
 from benchmarks.certificates import Certificate
 from components.mirror.image_mirror_webhook import webhook_configuration
+from images.reference import Reference
 from rendering import Object
 from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
 from tests.webhook.serving import serving
 from webhook.admission import OPT_OUT, Copy, Policy, Presence, review
-from webhook.reference import Reference
 from webhook.rules import WhenAbsent
 from webhook.service import Decide
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from images.reference import parse
 from ops import choice, inventories, registry
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.ops.command import kf
-from webhook.reference import parse
 
 
 def rows(stack: str) -> list[list[str]]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from images.reference import parse
 from ops import mirror_plan as plan
 from ops.failures import Refused
 from ops.mirror_plan import Copy, State, Surveyed
 from rendering import ImageUse
 from rendering.release import Needed
-from webhook.reference import parse
 
 REGISTRY = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"

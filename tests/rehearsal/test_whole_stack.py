@@ -25,6 +25,7 @@ PROGRAM = (
     "settings",
     "regions",
     "components",
+    "images",
     "manifests",
     "webhook",
 )

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 import yaml
 
+from images.reference import parse
 from rendering import ImageUse, Object
 from rendering.images import inventory
 from rendering.inventory import complete, floating, floating_uses
@@ -18,7 +19,6 @@ from rendering.sources import obtain
 from tests.rendering.beijing import MANIFESTS, rendered
 from tests.rendering.registry_search import Hit, search
 from tests.rendering.test_images import DIGEST, config, obj, pod
-from webhook.reference import parse
 
 FOLDERS = tuple(stand_alone(MANIFESTS))
 

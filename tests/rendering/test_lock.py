@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from images.reference import parse
 from rendering import ImageUse
 from rendering.lock import Lock, LockInvalid, differences, load, write
 from rendering.release import stand_alone
 from tests.rendering.beijing import MANIFESTS, rendered
-from webhook.reference import parse
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 OTHER = "sha256:" + "f" * 64

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from typer.testing import Result
 
+from images.reference import parse
 from tests.ops.command import kf
 from tests.services.registry import Registry
 from webhook.mirror import target_tag
-from webhook.reference import parse
 
 STACK = "cn-north-1"
 MIRROR_SECONDS = 120

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from images.reference import Reference, parse
 from ops import registry as asking
 from ops.filling import fill
 from ops.registry import DigestUnknown, digest_of
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.services.registry import Registry, registry
-from webhook.reference import Reference, parse
 
 SOURCES = ("docker.io/library/busybox:1.36", "quay.io/a/b:v1", "ghcr.io/c/d:v2")
 DIGEST = f"sha256:{'a' * 64}"

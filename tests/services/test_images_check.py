@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from images.reference import parse
 from tests.services.copied_images import Images
 from tests.services.registry import Registry
 from webhook.mirror import target_tag
-from webhook.reference import parse
 
 
 def test_check_is_silent_about_what_is_right(upstream: Registry, images: Images) -> None:

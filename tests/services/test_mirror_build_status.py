@@ -15,13 +15,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from images.reference import parse
 from tests.services.build_machine import PREFIX, PUSH_KEY, ROLE_KEY, BuildMachine
 from tests.services.registry import Registry
 from tests.webhook.copies_table import create_table
 from webhook.admission import Presence
 from webhook.claims import LONGEST_REASON, MOST_ATTEMPTS, RETRY_SECONDS, Claims
 from webhook.mirror import EcrMirror
-from webhook.reference import parse
 
 TABLE = "kubeflow-image-copies"
 DAY = 86400

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from images.reference import Reference
 from webhook.admission import OPT_OUT, Copy, Policy, Presence, review
-from webhook.reference import Reference
 from webhook.rules import WhenAbsent
 
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"

@@ -23,10 +23,10 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from images.reference import Reference, parse
 from tests.webhook.odd_reviews import REAL, Draft, arbitrary, drafts, nested
 from webhook import lambda_handler
 from webhook.admission import Copy, Policy, Presence, review
-from webhook.reference import Reference, parse
 from webhook.rules import WhenAbsent
 
 log = logging.getLogger(__name__)

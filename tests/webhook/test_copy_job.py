@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from images.reference import InvalidReference, parse
 from webhook.claims import Claims
 from webhook.copy_job import CopyJob, stored_credentials, variables
-from webhook.reference import InvalidReference, parse
 
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
 SHA = "sha256:" + "0123456789abcdef" * 4

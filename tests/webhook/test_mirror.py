@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
+from images.reference import Reference, parse
 from tests.webhook.copies_table import create_table
 from webhook.admission import Presence
 from webhook.claims import COPIED, MOST_ATTEMPTS, RETRY_SECONDS, Claims
@@ -27,7 +28,6 @@ from webhook.mirror import (
     asynchronous_request,
     target_tag,
 )
-from webhook.reference import Reference, parse
 
 SHA = "sha256:" + "0123456789abcdef" * 4
 IMAGE = parse("quay.io/a/b:1")

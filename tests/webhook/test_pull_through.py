@@ -9,9 +9,9 @@ from typing import Any
 import boto3
 import pytest
 
+from images.reference import parse
 from webhook.admission import Copy, Policy, Presence, review
 from webhook.pull_through import PullThroughMirror
-from webhook.reference import parse
 from webhook.rules import Action, Rule, WhenAbsent
 from webhook.service import Environment, decision
 

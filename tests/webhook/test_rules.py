@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from images.reference import Reference, parse
 from webhook.admission import Copy, Policy, Presence, review
-from webhook.reference import Reference, parse
 from webhook.rules import Action, Rule, WhenAbsent, read, rule_for
 
 OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"

@@ -24,10 +24,10 @@ from components.dynamic.inventory_copies import (
     InventoryCopies,
     written_reasons,
 )
+from images.reference import parse
 from tests.webhook.copies_table import create_table
 from webhook.claims import Claims
 from webhook.mirror import target_tag
-from webhook.reference import parse
 
 HOST = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 REGISTRY = f"{HOST}/kubeflow"

@@ -10,10 +10,10 @@ import pytest
 
 from components.mirror.buildspec import CRANE_SHA256, buildspec, copy_script
 from components.mirror.policies import BUILD_VARIABLES
+from images.reference import parse
 from tests.components.mirror.simulated_build import HOST, TARGET, Build, build_machine
-from tests.webhook.test_reference_table import VALID
+from tests.images.test_reference_table import VALID
 from webhook.copy_job import variables
-from webhook.reference import parse
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.registry.pull_through_cache import node_pull_policy
+from images.reference import parse
 from regions.region import Feature, Region, known_regions
 from regions.upstream_registries import LONGEST_RULE_PREFIX, OPEN, WITH_LOGIN
 from rehearsal.clouds import ACCOUNT
@@ -16,7 +17,6 @@ from settings import SettingsError, from_mapping
 from settings.sections import ImageMirrorSettings
 from tests.components.mirror.simulated_image_mirror import CACHED, NODES, stack
 from tests.harness import REGIONS, Recorded, Registered, run
-from webhook.reference import parse
 from webhook.service import Environment
 
 RULE = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"

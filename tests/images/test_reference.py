@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from webhook.reference import LONGEST_PREFIX, InvalidReference, parse
+from images.reference import LONGEST_PREFIX, InvalidReference, parse
 
 SHA = "sha256:" + "0123456789abcdef" * 4
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"

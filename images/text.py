@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import yaml
 
-from webhook.reference import InvalidReference, parse
+from images.reference import InvalidReference, parse
 
 
 @dataclass(frozen=True)

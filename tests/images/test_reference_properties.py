@@ -13,8 +13,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from images.reference import LONGEST_PREFIX, InvalidReference, Reference, parse
 from webhook.copy_job import variables
-from webhook.reference import LONGEST_PREFIX, InvalidReference, Reference, parse
 
 BOUNDED = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from webhook.reference import InvalidReference, Reference, parse
+from images.reference import InvalidReference, Reference, parse
 
 PREFIX = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 HEX = "0123456789abcdef"
