@@ -21,7 +21,9 @@ class Unreachable(Refused):
 
 
 class LiveCluster:
-    """Reads lists of objects; answers stay JSON (docs/decisions.md 2).
+    """Reads lists of objects; answers stay JSON.
+
+    The reason is in docs/decisions/0002-crd-answers-stay-untyped.md.
 
     Attributes:
         host: URL of the API server.

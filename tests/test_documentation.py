@@ -249,27 +249,60 @@ def test_the_picture_has_the_form_the_generator_writes(name: str) -> None:
 
 # -- decisions ------------------------------------------------------------------------------------
 
+DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+INDEX = "docs/decisions/README.md"
 
-def entries() -> dict[str, list[str]]:
-    """Title to the lines below it."""
-    parts = re.split(r"^## (.+)$", text_of("docs/decisions.md"), flags=re.MULTILINE)
-    return {
-        title: [line for line in body.splitlines() if line.strip()]
-        for title, body in zip(parts[1::2], parts[2::2], strict=True)
-    }
+each_decision = pytest.mark.parametrize("file", DECISIONS, ids=lambda file: file.name[:4])
+
+
+def number_and_title(file: Path) -> tuple[int, str]:
+    heading = re.fullmatch(r"# (\d+)\. (.+)", file.read_text().splitlines()[0])
+    assert heading, f"{file.name} begins with no numbered title"
+    return int(heading[1]), heading[2]
+
+
+def tracked_texts() -> dict[str, str]:
+    """Path -> text of every tracked file."""
+    listed = subprocess.run(
+        ["git", "ls-files", ":!.ci"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert len(listed) > 500
+    return {name: text_of(name) for name in listed}
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
-    numbers = [int(title.partition(". ")[0]) for title in entries()]
-    assert len(numbers) >= 19
+    numbers = [int(file.name[:4]) for file in DECISIONS]
+    assert len(numbers) >= 54
     assert numbers == list(range(1, len(numbers) + 1))
+    assert [number_and_title(file)[0] for file in DECISIONS] == numbers
 
 
-@pytest.mark.parametrize("title", entries())
-def test_a_decision_has_its_five_lines(title: str) -> None:
-    lines = [re.fullmatch(r"- \*\*([A-Z][a-z ]+)\*\*: (.+\.)", line) for line in entries()[title]]
-    labels = [line.group(1) for line in lines if line]
-    assert len(lines) == len(labels) == 5
+def test_the_folder_of_decisions_holds_nothing_but_decisions_and_their_index() -> None:
+    present = {path.name for path in (ROOT / INDEX).parent.iterdir()}
+    assert {name for name in present if not re.fullmatch(r"\d{4}(-[a-z0-9]+)+\.md", name)} == {
+        "README.md"
+    }
+
+
+def test_the_index_of_decisions_has_every_decision_in_order() -> None:
+    rows = re.findall(r"^\| \[(\d+)\]\((.+?)\) \| (.+?) \| (.+) \|$", text_of(INDEX), re.MULTILINE)
+    assert [(int(number), file, title) for number, file, title, _ in rows] == [
+        (number, file.name, title)
+        for file in DECISIONS
+        for number, title in [number_and_title(file)]
+    ]
+
+
+@each_decision
+def test_a_decision_is_at_most_five_lines_below_title_and_status(file: Path) -> None:
+    _, *below = filter(None, file.read_text().splitlines())
+    if below[0].startswith("Status: "):
+        linked = re.match(r"Status: (?:superseded|amended) by \[\d+\]\((.+?)\)", below.pop(0))
+        assert linked
+        assert (file.parent / linked[1]) in set(DECISIONS) - {file}
+    lines = [re.fullmatch(r"- \*\*([A-Z][a-z ]+)\*\*: (.+\.)", line) for line in below]
+    labels = [line[1] for line in lines if line]
+    assert len(lines) == len(labels) <= 5
     assert labels[:3] == ["Context", "Choice", "Reason"]
     assert "Cost" in labels
     assert set(labels) <= LABELS
@@ -277,14 +310,31 @@ def test_a_decision_has_its_five_lines(title: str) -> None:
 
 def test_files_that_decisions_name_exist() -> None:
     folders = "|".join(path.parent.name for path in ROOT.glob("*/__init__.py"))
-    named = set(
-        re.findall(
-            rf"`((?:{folders})/[\w./]*)`",
-            "\n".join(line for lines in entries().values() for line in lines),
-        )
-    )
+    texts = "\n".join(file.read_text() for file in DECISIONS)
+    named = set(re.findall(rf"`((?:{folders})/[\w./]*)`", texts))
     assert len(named) > 5
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_every_reference_to_a_decision_leads_to_its_file() -> None:
+    """By path from the root anywhere, by link inside `docs/`; a bare number leads nowhere."""
+    texts = tracked_texts()
+    paths = {
+        (name, path)
+        for name, text in texts.items()
+        for path in re.findall(r"docs/decisions[\w./-]*[\w/]", text)
+    }
+    links = {
+        (name, str((Path(name).parent / link).relative_to(".")))
+        for name, text in texts.items()
+        if name.startswith("docs/")
+        for link in re.findall(r"\]\(([^):]*\d{4}-[a-z0-9-]+\.md)\)", text)
+    }
+    assert len(paths) > 20
+    assert len(links) > len(DECISIONS)
+    assert sorted((name, path) for name, path in paths | links if not (ROOT / path).exists()) == []
+    bare = re.compile(r"(?<!\[)\bdecisions? \d+|decisions/?,? \d+")
+    assert sorted(name for name, text in texts.items() if bare.search(text)) == []
 
 
 # -- sources --------------------------------------------------------------------------------------
@@ -293,14 +343,9 @@ def test_files_that_decisions_name_exist() -> None:
 def test_nothing_refers_to_what_a_reader_cannot_open() -> None:
     """Notes and issues from where this was written are no source: no reader has them."""
     unreadable = re.compile(r"(?<![\w-])fac[t]s/|desig[n]\.md|(?<![\w/])issue \d+, part \d")
-    tracked = subprocess.run(
-        ["git", "ls-files", ":!.ci"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    assert len(tracked) > 500
-    texts = {name: text_of(name) for name in tracked}
     assert [
         f"{name}:{number}"
-        for name, text in texts.items()
+        for name, text in tracked_texts().items()
         for number, line in enumerate(text.splitlines(), start=1)
         if unreadable.search(line)
     ] == []

@@ -267,7 +267,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         )
 
     def _static_key(self) -> KeptSecret:
-        """One user that can do nothing but use the bucket (KFP before 2.16, docs/decisions.md)."""
+        """One user that can do nothing but use the bucket (KFP before 2.16)."""
         user = aws.iam.User(
             f"{self._name}-artifacts", tags=self._tags("artifacts"), opts=self._here
         )

@@ -3,7 +3,7 @@
 CRDs are 88 % of the bytes of a rendered Kubeflow. As resources they make the state file 15 MB,
 written again at every step: after 280 s 133 of 651 objects existed. Applied first, in one
 server-side apply (18 s), the other 577 objects were all created in 133 s with a state of 4 MB
-(docs/decisions.md).
+(docs/decisions/0001-crds-are-one-resource.md).
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ SLICE_RESOURCE = "nvidia.com/gpu.shared"
 """What the device plugin calls a slice with ``renameByDefault`` (k8s-device-plugin, README)."""
 
 # Named like what pods ask for: the API server of EKS gives whoever asks for a resource the
-# toleration of that key (admission plugin ExtendedResourceToleration; docs/decisions.md).
+# toleration of that key (admission plugin ExtendedResourceToleration;
+# docs/decisions/0036-gpu-taint-named-like-the-resource.md).
 GPU_TAINT = Taint(key=GPU_RESOURCE, value="true")
 SLICE_TAINT = Taint(key=SLICE_RESOURCE, value="true")
 CPU_CATEGORIES = ("c", "m", "r")
@@ -129,7 +130,8 @@ def cheapest_counts(families: Sequence[str]) -> tuple[int, ...]:
 
     Karpenter puts pods that wait together on one machine as long as any allowed type holds them,
     and looks for the cheapest type only then: three trials get a machine with four GPUs at two and
-    a half times the price of three machines with one (docs/decisions.md).
+    a half times the price of three machines with one
+    (docs/decisions/0048-one-gpu-per-machine.md).
     """
     known = [FAMILIES[family].per_machine for family in families if family in FAMILIES]
     return (1,) if all(1 in sizes for sizes in known) else ()

@@ -3,7 +3,7 @@
 The generic ``pulumi.CustomResource`` with the SDK's own type token passes an object through as it
 is, also while values are unknown and before a cluster exists; ``apiextensions.CustomResource``
 keeps only ``metadata`` and ``spec`` and silently lost fields in 303 of 653 Kubeflow objects
-(docs/decisions.md).
+(docs/decisions/0003-objects-are-generic-resources.md).
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ def mutability(copies: Iterable[tuple[str, Reference]]) -> dict[str, str]:
     """Repository -> ``imageTagMutability``, sorted.
 
     Where every known image of a repository is named by digest, each copy has a tag of its own that
-    nothing should ever move. Elsewhere tags follow their source (docs/decisions.md, 16).
+    nothing should ever move. Elsewhere tags follow their source
+    (docs/decisions/0016-immutable-tags-for-digests-only.md).
     """
     moving: dict[str, bool] = {}
     for repository, source in copies:

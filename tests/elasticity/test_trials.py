@@ -72,7 +72,7 @@ def test_twelve_trials_three_at_a_time_reuse_their_machines(new_scenario: NewSce
 def test_trials_that_wait_together_would_share_a_dear_machine_if_they_could(
     new_scenario: NewScenario,
 ) -> None:
-    """Why the pool takes machines with one GPU (docs/decisions.md)."""
+    """The reason for one GPU per machine: docs/decisions/0048-one-gpu-per-machine.md."""
     trials, known = [Trial(f"trial-{number}", 5) for number in range(3)], catalogue()
     pool = rendered(consolidate_after="2s", gpu_counts=())
     with new_scenario("3-trials-any-machine", pool) as made:

@@ -14,7 +14,8 @@ from rehearsal.providers import Simulation
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "cn-north-1"
-# A backend writes the whole state at every step, edges and all (docs/decisions.md).
+# A backend writes the whole state at every step, edges and all:
+# docs/decisions/0001-crds-are-one-resource.md.
 MOST_STATE_BYTES, MOST_EDGES = 5_000_000, 8
 Begin = Callable[..., AbstractContextManager[Rehearsal]]
 

@@ -19,7 +19,8 @@ FILE = Path(__file__).parent / "karpenter_published_rights.yaml"
 PUBLISHED: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text("utf-8"))
 
 LEFT_OUT = {
-    # The stack makes the one instance profile (docs/decisions.md 11).
+    # The stack makes the one instance profile:
+    # docs/decisions/0011-karpenter-gets-its-instance-profile.md
     "iam:CreateInstanceProfile",
     "iam:TagInstanceProfile",
     "iam:AddRoleToInstanceProfile",
