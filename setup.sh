@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Gives this checkout its Python: a virtual environment with every version pinned, kept in a cache
-# keyed by those versions and linked as .venv, so that a second clone or a second run takes no time.
+# Creates the virtual environment of this checkout from requirements.lock, which pins every package to a
+# version and to the hashes of its archives. The environment is cached by the lock and linked as .venv,
+# so that a second clone or a second run takes no time.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,8 +15,10 @@ if ! found="$("$python" -c "$version" 2>/dev/null)"; then
   exit 2
 fi
 
-pins="$(cat requirements.txt requirements-dev.txt constraints.txt; "$python" -c 'import sys; print(sys.version, sys.prefix)')"
-key="$(printf '%s' "$pins" | sha256sum | cut -c1-16)"
+lock=requirements.lock
+# macOS has no sha256sum.
+digest='import hashlib, sys; data = open(sys.argv[1], "rb").read(); print(hashlib.sha256(data + f"{sys.version} {sys.prefix}".encode()).hexdigest()[:16])'
+key="$("$python" -c "$digest" "$lock")"
 venv="$cache/venv/$key"
 
 if [ ! -e "$venv/complete" ]; then
@@ -23,8 +26,16 @@ if [ ! -e "$venv/complete" ]; then
   start=$SECONDS
   rm -rf "$venv"
   "$python" -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    -r requirements-dev.txt -c constraints.txt
+  code=0
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" \
+    2>"$venv/pip.log" || code=$?
+  if grep -q 'DO NOT MATCH THE HASHES' "$venv/pip.log"; then
+    packages="$(sed -n 's/^ *\([^ ]*==[^ ]*\) from .*/\1/p' "$venv/pip.log" | paste -sd ' ' -)"
+    echo "Python packages: the archive of $packages does not have its hash in $lock, and nothing was installed: check the package index that pip is configured with, or renew $lock by the command in its first lines." >&2
+    exit 2
+  fi
+  cat "$venv/pip.log" >&2
+  [ "$code" -eq 0 ] || exit "$code"
   touch "$venv/complete"
   echo "Python packages: installed in $((SECONDS - start)) s."
 fi

@@ -106,7 +106,7 @@ def test_every_declared_package_is_imported() -> None:
 
 @pytest.mark.parametrize("file", [PRODUCT, DEVELOPMENT])
 def test_a_declared_package_has_the_version_that_setup_installs(file: str) -> None:
-    installed = pins("constraints.txt")
+    installed = pins("requirements.lock")
     assert {name: installed.get(name) for name in pins(file)} == pins(file)
 
 

@@ -1,31 +1,39 @@
-"""`./setup.sh` takes Debian 12's Python and any newer one; of an older one it makes nothing."""
+"""`./setup.sh` takes Debian 12's Python or a newer one, and only packages with the locked hash."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.test_packages import canonical
+
 ROOT = Path(__file__).resolve().parent.parent
+LOCK = "requirements.lock"
 FLOOR = "3.11.2"
 OLD = ["2.7.18", "3.9.18", "3.10.9", "3.11.0", "3.11.1"]
 NEW = [FLOOR, "3.11.14", "3.12.0", "3.13.1", "4.0.0"]
 
 # Runs code as the real interpreter does, but of the version asked for; a virtual environment that
-# it makes holds itself, and pip only takes note of what it was to install.
+# it makes holds itself, and pip takes note of what it was to install. The real pip installs too,
+# if its index is given; a real environment would take ten seconds to make.
 _INTERPRETER = """#!{real} -I
-import pathlib, shutil, sys
+import os, pathlib, shutil, subprocess, sys
 
 arguments, log = sys.argv[1:], pathlib.Path({log!r})
 if arguments[0] == "-c":
     sys.version_info = tuple(map(int, {version!r}.split(".")))
     sys.version = {version!r}
+    sys.argv = ["-c", *arguments[2:]]
     exec(arguments[1])
 elif arguments[:2] == ["-m", "venv"]:
     target = pathlib.Path(arguments[2], "bin", "python")
@@ -33,6 +41,9 @@ elif arguments[:2] == ["-m", "venv"]:
     shutil.copy(__file__, target)
 else:
     log.write_text(" ".join(arguments))
+    if "PIP_FIND_LINKS" in os.environ:
+        target = pathlib.Path(__file__).parent.parent / "packages"
+        sys.exit(subprocess.call([{real!r}, *arguments, "--target", target]))
 """
 
 
@@ -49,24 +60,31 @@ def checkout(tmp_path: Path) -> Path:
     """The script with the lists of packages, and nothing else."""
     folder = tmp_path / "checkout"
     folder.mkdir()
-    for name in ("setup.sh", "requirements.txt", "requirements-dev.txt", "constraints.txt"):
+    for name in ("setup.sh", "requirements.txt", "requirements-dev.txt", LOCK):
         shutil.copy(ROOT / name, folder)
     return folder
 
 
-def set_up(checkout: Path, version: str | None) -> Ended:
-    """Runs the script with a Python of that version; None: with none at all."""
+def set_up(checkout: Path, version: str | None, index: Path | None = None) -> Ended:
+    """Runs the script with a Python of that version; None: with none at all.
+
+    Args:
+        index: A folder of archives from which the real pip installs; None: nothing is installed.
+    """
     python, log = checkout.parent / "python3", checkout.parent / "installed"
     if version is not None:
         code = _INTERPRETER.format(real=sys.executable, version=version, log=str(log))
         python.write_text(code)
         python.chmod(0o700)
+    variables = {"PATH": "/usr/bin:/bin", "PYTHON": str(python)}
+    if index is not None:
+        variables |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)}
     done = subprocess.run(
         [checkout / "setup.sh"],
         env={
-            "PATH": "/usr/bin:/bin",
-            "PYTHON": str(python),
+            **variables,
             "KUBEFLOW_CACHE": str(checkout.parent / "cache"),
+            "PIP_CONFIG_FILE": "/dev/null",
         },
         capture_output=True,
         text=True,
@@ -74,6 +92,41 @@ def set_up(checkout: Path, version: str | None) -> Ended:
     )
     installed = log.read_text() if log.exists() else ""
     return Ended(done.returncode, done.stderr, installed, checkout / ".venv")
+
+
+def wheel(folder: Path) -> Path:
+    """The smallest package that pip installs: one module, `sample`."""
+    file = folder / "sample-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("sample.py", "")
+        archive.writestr(
+            "sample-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: sample\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "sample-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        archive.writestr("sample-1.0.dist-info/RECORD", "")
+    return file
+
+
+def install(checkout: Path, requirement: str) -> Ended:
+    """Runs the script with the real pip, that requirement as the lock and `wheel` as the index."""
+    (checkout / LOCK).write_text(requirement)
+    return set_up(checkout, FLOOR, index=checkout.parent)
+
+
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """Name of a package as indexes compare it (PEP 503) -> its version and its hashes."""
+    found = re.findall(
+        r"^([\w.-]+)(?:\[[\w,]+\])?==(\S+)(.*(?:\n +--hash=\S+.*)*)",
+        (ROOT / LOCK).read_text(),
+        re.M,
+    )
+    return {
+        canonical(name): (version, re.findall(r"--hash=(\S+)", rest))
+        for name, version, rest in found
+    }
 
 
 @pytest.mark.parametrize("version", OLD)
@@ -100,8 +153,101 @@ def test_a_newer_python_gets_the_pinned_packages(checkout: Path, version: str) -
     ended = set_up(checkout, version)
     assert (ended.code, ended.error) == (0, "")
     assert "install" in ended.installed
-    assert ended.installed.endswith("-r requirements-dev.txt -c constraints.txt")
+    assert ended.installed.endswith("--require-hashes -r requirements.lock")
     assert (ended.venv / "bin" / "python").exists()
+
+
+# -- the lock -------------------------------------------------------------------------------------
+
+
+def test_an_archive_with_the_locked_hash_is_installed(checkout: Path) -> None:
+    digest = hashlib.sha256(wheel(checkout.parent).read_bytes()).hexdigest()
+    ended = install(checkout, f"sample==1.0 --hash=sha256:{digest}\n")
+    assert (ended.code, ended.error) == (0, "")
+    assert (ended.venv / "packages" / "sample.py").exists()
+
+
+def test_an_archive_with_another_hash_is_refused_in_one_sentence(checkout: Path) -> None:
+    wheel(checkout.parent)
+    ended = install(checkout, f"sample==1.0 --hash=sha256:{'0' * 64}\n")
+    assert (ended.code, len(ended.error.splitlines())) == (2, 1)
+    assert ended.error.startswith(
+        f"Python packages: the archive of sample==1.0 does not have its hash in {LOCK}, "
+    )
+    assert not ended.venv.is_symlink()
+    assert not [*(checkout.parent / "cache").rglob("complete")]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "message"),
+    [
+        pytest.param("sample==1.0\n", "Hashes are required", id="no-hash"),
+        pytest.param(
+            f"absent==1.0 --hash=sha256:{'0' * 64}\n", "No matching distribution", id="absent"
+        ),
+    ],
+)
+def test_what_pip_refuses_ends_with_its_message_and_no_environment(
+    checkout: Path, requirement: str, message: str
+) -> None:
+    wheel(checkout.parent)
+    ended = install(checkout, requirement)
+    assert ended.code == 1
+    assert message in ended.error
+    assert not ended.venv.is_symlink()
+    assert not [*(checkout.parent / "cache").rglob("complete")]
+
+
+def test_another_lock_gets_another_environment(checkout: Path) -> None:
+    first = set_up(checkout, FLOOR).venv.resolve()
+    with (checkout / LOCK).open("a") as file:
+        file.write("# newer\n")
+    assert set_up(checkout, FLOOR).venv.resolve() != first
+
+
+@pytest.mark.parametrize("requirements", ["requirements.txt", "requirements-dev.txt"])
+def test_every_required_package_is_in_the_lock_at_its_version(requirements: str) -> None:
+    required = re.findall(
+        r"^([\w.-]+)(?:\[[\w,]+\])?==(\S+)$", (ROOT / requirements).read_text(), re.M
+    )
+    assert len(required) > 5
+    versions = {name: version for name, (version, _) in locked().items()}
+    assert {canonical(name): version for name, version in required}.items() <= versions.items()
+
+
+def test_every_locked_package_has_hashes_and_the_lock_names_no_index() -> None:
+    lines = (ROOT / LOCK).read_text().splitlines()
+    assert len(locked()) == len([line for line in lines if re.match(r"[^ #]", line)]) > 100
+    assert {
+        name
+        for name, (_, hashes) in locked().items()
+        if not hashes or not all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in hashes)
+    } == set()
+    assert [line for line in lines if "://" in line or "index-url" in line] == []
+
+
+def test_every_package_installed_here_is_in_the_lock_at_its_version() -> None:
+    installed = {
+        canonical(each.name): each.version
+        for each in importlib.metadata.distributions()
+        if each.name not in {"pip", "setuptools"}
+    }
+    assert len(installed) > 100
+    versions = {name: version for name, (version, _) in locked().items()}
+    assert installed.items() <= versions.items()
+
+
+def test_the_lock_and_the_guide_name_the_command_that_renews_it() -> None:
+    """Renovate runs the command in the lock's second line."""
+    head = (ROOT / LOCK).read_text().splitlines()[1].removeprefix("#    ")
+    assert head == (
+        f"uv pip compile --universal --generate-hashes --python-version={FLOOR}"
+        " --output-file=requirements.lock requirements.txt requirements-dev.txt"
+    )
+    assert f"`{head}`" in (ROOT / "CONTRIBUTING.md").read_text()
+
+
+# -- the floor ------------------------------------------------------------------------------------
 
 
 def test_linters_and_readmes_have_the_same_floor() -> None:
