@@ -35,7 +35,7 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """What a person does beside `pulumi up`."""
+    """Operational commands beside `pulumi up`."""
 
 
 if __name__ == "__main__":

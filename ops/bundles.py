@@ -17,17 +17,15 @@ from settings import Settings
 
 DEFAULT_RELEASE = str(Settings.model_fields["release"].default)
 
-app = typer.Typer(no_args_is_help=True, help="Sources without GitHub.")
+app = typer.Typer(no_args_is_help=True, help="Bundles of sources, for machines without GitHub.")
 
 
 @app.command()
 def create(
     release: Annotated[str, typer.Option(help="A folder under manifests/.")] = DEFAULT_RELEASE,
-    out: Annotated[
-        Path | None, typer.Option(help="Default: bundles/<release>.bundle.tar, where kf looks.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: bundles/<release>.bundle.tar.")] = None,
 ) -> None:
-    """Packs every source of a release, of what it includes and of the add-ons into one file."""
+    """Packs every source of a release, its includes and the add-ons into one file."""
     with told():
         folder = choice.release_folder(release)
         target = out or choice.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
@@ -41,12 +39,12 @@ def create(
 
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(help="A bundle.")],
+    file: Annotated[Path, typer.Argument(help="The bundle to check.")],
     release: Annotated[
-        str | None, typer.Option(help="Default: the release the bundle says it is of.")
+        str | None, typer.Option(help="Default: the release named in the bundle.")
     ] = None,
 ) -> None:
-    """Says whether a bundle is undamaged and holds what release.yaml names."""
+    """Checks that a bundle is intact and contains the sources in release.yaml."""
     with told():
         contents = packing.verify(file)
         wanted = choice.wanted_by(choice.release_folder(release or contents.release))

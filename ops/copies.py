@@ -35,7 +35,7 @@ From = Annotated[
     ),
 ]
 Only = Annotated[
-    str | None, typer.Option(metavar="PATTERN", help="Sources that fit this: '*kserve*'.")
+    str | None, typer.Option(metavar="PATTERN", help="Only sources that match, such as '*kserve*'.")
 ]
 
 
@@ -51,18 +51,18 @@ def mirror(
     stack: Stack,
     file: From = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
+        bool, typer.Option("--dry-run", help="Print the planned copies; change nothing.")
     ] = False,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Images at a time.")] = 4,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Number of parallel copies.")] = 4,
     only: Only = None,
     estimate: Annotated[
         bool,
         typer.Option(
-            help="Add up sizes first. Each manifest read for that counts as a pull at Docker Hub."
+            help="Print the total size first; each manifest read counts as a Docker Hub pull."
         ),
     ] = True,
 ) -> None:
-    """Copies what the account's registry lacks; can be stopped at any time and run again."""
+    """Copies missing images to the account's registry; can be interrupted and rerun."""
     with told(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
         surveyed = survey(copies, target, crane, ask_sources=True, parallel=parallel * 2)
         if estimate:
@@ -92,14 +92,14 @@ def check(
     ask_sources: Annotated[
         bool,
         typer.Option(
-            "--ask-sources", help="Where no lock tells a digest, ask the image's own registry."
+            "--ask-sources", help="If the lock has no digest, query the image's own registry."
         ),
     ] = False,
     format_: Annotated[
         Format, typer.Option("--format", help="json: every image, with its digests.")
     ] = Format.TEXT,
 ) -> None:
-    """Says which copies are missing or are not what their source or the lock says."""
+    """Lists copies that are missing or differ from their source or the lock."""
     with told(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
         surveyed = survey(copies, target, crane, ask_sources=ask_sources, parallel=8)
     if format_ is Format.JSON:

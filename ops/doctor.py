@@ -23,11 +23,11 @@ _STYLES = {Level.GOOD: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
 def doctor(
     stack: Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")],
     format_: Annotated[
-        Format, typer.Option("--format", help="text: tab-separated, one finding a line.")
+        Format, typer.Option("--format", help="text: tab-separated, one finding per line.")
     ] = Format.TABLE,
-    offline: Annotated[bool, typer.Option(help="Ask nothing of AWS.")] = False,
+    offline: Annotated[bool, typer.Option(help="Omit the checks that call AWS.")] = False,
 ) -> None:
-    """Says what stands between a stack file and its deployment; changes nothing anywhere."""
+    """Lists obstacles to the deployment of a stack file; read-only."""
     with told():
         settings = choice.settings_of(stack)
         subject = Subject(settings, Region.of(settings.region))

@@ -23,7 +23,7 @@ from rendering import lock as locks
 from rendering.inventory import floating_uses
 from rendering.release import GoneImage
 
-app = typer.Typer(no_args_is_help=True, help="What the platform pulls.")
+app = typer.Typer(no_args_is_help=True, help="Images: list, lock, mirror, check.")
 app.command("mirror")(copies.mirror)
 app.command("check")(copies.check)
 
@@ -46,11 +46,11 @@ def list_(
     *,
     stack: Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")],
     format_: Annotated[
-        Format, typer.Option("--format", help="text: tab-separated, one image a line.")
+        Format, typer.Option("--format", help="text: tab-separated, one image per line.")
     ] = Format.TABLE,
     bundle: Bundle = None,
 ) -> None:
-    """Lists every image the stack can pull: source, target, why it is needed, where it is named."""
+    """Lists every image the stack can pull: source, target, reason, place in the manifests."""
     with told():
         settings = choice.settings_of(stack)
         choice.use_bundle(bundle, choice.MANIFESTS / settings.release)
@@ -70,23 +70,24 @@ def list_(
 def lock(
     *,
     release: Annotated[
-        str | None, typer.Option(help="A folder under manifests/: 26.03, addons/karpenter-crds.")
+        str | None,
+        typer.Option(help="A folder under manifests/: 26.03, addons/karpenter-crds."),
     ] = None,
     stack: Annotated[
-        str | None, typer.Option(help="Instead: the release and the add-ons of this stack.")
+        str | None, typer.Option(help="Instead of --release: the release and add-ons of a stack.")
     ] = None,
-    refresh: Annotated[bool, typer.Option(help="Ask also for digests that are there.")] = False,
+    refresh: Annotated[bool, typer.Option(help="Query also digests that the lock has.")] = False,
     offline: Annotated[
-        bool, typer.Option(help="Ask nobody: lines only, digests as known.")
+        bool, typer.Option(help="Query no registry: update lines, retain known digests.")
     ] = False,
     registry_mirror: Annotated[
         str | None,
-        typer.Option(help="Ask this mirror (host[/prefix], laid out as ours) instead of sources."),
+        typer.Option(help="Query this mirror (host[/prefix], laid out as ours), not sources."),
     ] = None,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Questions at a time.")] = 8,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Number of parallel queries.")] = 8,
     bundle: Bundle = None,
 ) -> None:
-    """Makes images.lock equal to the render and fills its digests; can be stopped and run again."""
+    """Updates images.lock from the render and adds digests; can be interrupted and rerun."""
     problems: list[str] = []
     with told():
         for folder in _folders(release, stack):

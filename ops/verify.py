@@ -35,10 +35,10 @@ _NO_PROBLEM = (Cause.NODE_IS_COMING, Cause.HELD)
 def verify(
     stack: Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")],
     format_: Annotated[
-        Format, typer.Option("--format", help="text: tab-separated, one finding a line.")
+        Format, typer.Option("--format", help="text: tab-separated, one finding per line.")
     ] = Format.TABLE,
 ) -> None:
-    """Says what is wrong on a live platform; asks the cluster of the current kubeconfig."""
+    """Lists problems of a live platform, on the cluster of the current kubeconfig."""
     with told():
         choice.settings_of(stack)
         findings = examine(LiveCluster())
