@@ -9,32 +9,30 @@ import pulumi
 from components.backend import KubeflowRdsS3Backend, KubeflowRdsS3BackendArgs
 from components.cluster import EksCluster, EksClusterArgs
 from components.gpu import KarpenterGpuPool, KarpenterGpuPoolArgs
+from components.gpu.node_pools import pools_of
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
 from program import (
-    account_of,
-    aws_provider,
     build_side,
     export_hints,
     late_values,
     render_stack,
+    stack_context,
     stack_settings,
-    stack_tags,
 )
-from regions.region import Region
 
 settings = stack_settings()
-region = Region.of(settings.region)
-tags = stack_tags(settings)
-aws = aws_provider(settings, region, tags)
-account_id = account_of(aws)
-registry = settings.image_mirror.registry(region, account_id)
-mirrored = settings.image_mirror.wanted(region)
-renders = render_stack(settings, region)
+context, aws = stack_context(settings)
+renders = render_stack(settings, context.region)
 
 cluster = EksCluster(
     "cluster",
-    EksClusterArgs(settings=settings, region=region, tags=tags),
+    EksClusterArgs(
+        context=context,
+        cluster=settings.cluster,
+        network=settings.network,
+        node_group=settings.node_group,
+    ),
     pulumi.ResourceOptions(providers=[aws]),
 )
 ready = [*cluster.ready]
@@ -43,32 +41,28 @@ everywhere = pulumi.ResourceOptions(providers=[aws, cluster.kubernetes_provider]
 backend = KubeflowRdsS3Backend(
     "backend",
     KubeflowRdsS3BackendArgs(
-        settings=settings,
-        region=region,
-        tags=tags,
-        account_id=account_id,
+        context=context,
+        database=settings.database,
+        artifacts=settings.artifacts,
+        profiles=[user.namespace for user in settings.users],
         vpc_id=cluster.vpc_id,
         subnet_ids=cluster.private_subnet_ids,
         client_security_group_ids=[cluster.node_security_group_id],
-        oidc_provider_arn=cluster.oidc_provider_arn,
-        oidc_issuer=cluster.oidc_issuer,
+        oidc=cluster.oidc,
     ),
     everywhere,
 )
 
-if mirrored:
+if context.mirror.enabled:
     mirror = ImageMirrorWebhook(
         "mirror",
         ImageMirrorWebhookArgs(
-            settings=settings,
-            region=region,
-            tags=tags,
-            account_id=account_id,
-            images=tuple(renders.inventory(settings, registry)),
-            build=build_side(settings, region, tags),
+            context=context,
+            mirror=settings.image_mirror,
+            images=tuple(renders.inventory(settings, context.image_registry)),
+            build=build_side(context, settings.image_mirror),
             pods=renders.image_mirror,
-            oidc_provider_arn=cluster.oidc_provider_arn,
-            oidc_issuer=cluster.oidc_issuer,
+            oidc=cluster.oidc,
             ready=cluster.ready,
         ),
         everywhere,
@@ -79,17 +73,14 @@ if settings.gpu_pool.enabled:
     gpu = KarpenterGpuPool(
         "gpu",
         KarpenterGpuPoolArgs(
-            settings=settings,
-            region=region,
-            tags=tags,
-            account_id=account_id,
+            context=context,
+            gpu_pool=settings.gpu_pool,
+            pools=pools_of(settings, context.region),
             cluster_name=cluster.cluster_name,
             cluster_arn=cluster.cluster_arn,
             cluster_endpoint=cluster.endpoint,
             kubeconfig_json=cluster.kubeconfig_json,
-            oidc_provider_arn=cluster.oidc_provider_arn,
-            oidc_issuer=cluster.oidc_issuer,
-            image_registry=registry if mirrored else None,
+            oidc=cluster.oidc,
             crds=renders.karpenter_crds.crds,
             device_plugin=renders.device_plugin.objects,
             dcgm_exporter=renders.dcgm_exporter.objects,
@@ -101,10 +92,10 @@ if settings.gpu_pool.enabled:
 kubeflow = KubeflowManifests(
     "kubeflow",
     KubeflowManifestsArgs(
-        settings=settings,
-        tags=tags,
+        context=context,
+        users=settings.users,
         rendered=renders.kubeflow,
-        values=late_values(settings, region, account_id, backend),
+        values=late_values(context, settings, backend),
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
         cluster_arn=cluster.cluster_arn,
@@ -116,6 +107,6 @@ kubeflow = KubeflowManifests(
 pulumi.export("kubeconfig", cluster.kubeconfig_json)
 pulumi.export("bucket", backend.bucket_name)
 pulumi.export("databaseEndpoint", backend.database_host)
-pulumi.export("registry", registry)
+pulumi.export("registry", context.image_prefix)
 pulumi.export("roleArns", backend.role_arns)
-export_hints(settings, region, cluster, kubeflow.login_secret_arn)
+export_hints(context, cluster, kubeflow.login_secret_arn)

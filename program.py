@@ -17,6 +17,9 @@ from images.reference import parse
 from regions.region import Region
 from rendering import Rendered, RenderError, render, require_sources
 from settings import Settings, SettingsError, load
+from settings.context import StackContext
+from settings.mirror_mode import MirrorMode
+from settings.sections import ImageMirrorSettings
 
 _ROOT = Path(__file__).resolve().parent
 _REGISTRY_MARKER = "<<registry.host>>"
@@ -48,7 +51,7 @@ def stack_tags(settings: Settings) -> dict[str, str]:
     }
 
 
-def aws_provider(settings: Settings, region: Region, tags: Mapping[str, str]) -> aws.Provider:
+def aws_provider(settings: Settings, tags: Mapping[str, str]) -> aws.Provider:
     """The provider of the stack's own region and account.
 
     ``accountId`` in the settings makes it refuse any other account; ``endpoints`` sends services
@@ -56,39 +59,36 @@ def aws_provider(settings: Settings, region: Region, tags: Mapping[str, str]) ->
     """
     return aws.Provider(
         "aws",
-        region=region.name,
+        region=settings.region,
         allowed_account_ids=[settings.account_id] if settings.account_id else None,
         default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
         endpoints=[aws.ProviderEndpointArgs(**settings.endpoints)] if settings.endpoints else None,
     )
 
 
-def build_provider(settings: Settings, region: Region, tags: Mapping[str, str]) -> aws.Provider:
-    """The provider of the region that copies images, with credentials of its own partition.
+def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
+    """What every component shares, and the provider of the stack's own side."""
+    tags = stack_tags(settings)
+    provider = aws_provider(settings, tags)
+    return StackContext.of(settings, account_of(provider), tags), provider
 
-    IAM trust never crosses partitions, so the build account comes from a named profile.
+
+def build_side(context: StackContext, mirror: ImageMirrorSettings) -> BuildSide | None:
+    """What copies images for the stack; None where ECR pulls them through by itself.
+
+    IAM trust never crosses partitions, so the credentials of another partition's account come from
+    a named profile.
     """
-    build_region = settings.image_mirror.build_in(region)
-    return aws.Provider(
-        "aws-build",
-        region=build_region.name,
-        profile=settings.image_mirror.build_profile
-        if build_region.partition != region.partition
-        else None,
-        default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
-    )
-
-
-def build_side(settings: Settings, region: Region, tags: Mapping[str, str]) -> BuildSide | None:
-    """Who copies images for the stack; None where ECR pulls them through by itself."""
-    if settings.image_mirror.cached(region) is not None:
+    if context.mirror.cached is not None:
         return None
-    provider = build_provider(settings, region, tags)
-    return BuildSide(
-        region=settings.image_mirror.build_in(region),
-        provider=provider,
-        account_id=account_of(provider),
+    region = context.mirror.build_region
+    provider = aws.Provider(
+        "aws-build",
+        region=region.name,
+        profile=mirror.build_profile if context.mirror.crosses_partitions else None,
+        default_tags=aws.ProviderDefaultTagsArgs(tags=dict(context.tags)),
     )
+    return BuildSide(region=region, provider=provider, account_id=account_of(provider))
 
 
 def account_of(provider: aws.Provider) -> str:
@@ -113,18 +113,18 @@ class Renders:
             settings: which of the optional parts there are.
             registry: ``<ECR host>/<prefix>`` of the mirror; None: everything stays at its source.
         """
-        region = Region.of(settings.region)
+        mirror = MirrorMode(settings.image_mirror, Region.of(settings.region))
         parts = [self.kubeflow]
         if settings.gpu_pool.enabled:
             parts.append(self.device_plugin)
             if settings.gpu_pool.dcgm_exporter:
                 parts.append(self.dcgm_exporter)
-        if settings.image_mirror.wanted(region) and settings.image_mirror.in_cluster(region):
+        if mirror.enabled and mirror.in_cluster:
             parts.append(self.image_mirror)
         sources = {image.source for part in parts for image in part.images}
         if settings.gpu_pool.enabled:
             sources.update(artifacts(settings.gpu_pool.karpenter_version))
-        cached = settings.image_mirror.cached(region)
+        cached = mirror.cached
         return {
             source: source
             if registry is None or (cached is not None and not parse(source).pulled_through(cached))
@@ -135,16 +135,16 @@ class Renders:
 
 def render_stack(settings: Settings, region: Region) -> Renders:
     """Renders the release and the add-ons; images move to the account's registry where needed."""
-    mirrored = settings.image_mirror.wanted(region)
+    mirror = MirrorMode(settings.image_mirror, region)
 
     def one(folder: str) -> Rendered:
         return render(
             _ROOT / "manifests" / folder,
             partition=region.partition,
             dns_suffix=region.dns_suffix,
-            registry=_REGISTRY_MARKER if mirrored else None,
+            registry=_REGISTRY_MARKER if mirror.enabled else None,
             in_region_registries=[region.ecr_registry(region.eks_addon_account)],
-            cached_registries=settings.image_mirror.cached(region),
+            cached_registries=mirror.cached,
             bundles=settings.bundles_path,
         )
 
@@ -161,20 +161,21 @@ def render_stack(settings: Settings, region: Region) -> Renders:
         raise pulumi.RunError(str(error)) from error
 
 
-def known_values(settings: Settings, region: Region, account_id: str) -> dict[str, str]:
+def known_values(context: StackContext, settings: Settings) -> dict[str, str]:
     """The late values that are known before anything is made: facts of region and account.
 
     ``registry.host`` has the mirror's prefix and is where copies are; ``account.registry`` is the
     host alone, of every repository of the account here.
     """
+    region = context.region
     return {
-        "account.id": account_id,
-        "account.registry": region.ecr_registry(account_id),
-        "cluster.name": settings.cluster.name,
+        "account.id": context.account_id,
+        "account.registry": region.ecr_registry(context.account_id),
+        "cluster.name": context.cluster,
         "region.name": region.name,
         "region.partition": region.partition,
         "region.dns-suffix": region.dns_suffix,
-        "registry.host": settings.image_mirror.registry(region, account_id),
+        "registry.host": context.image_prefix,
         "s3.host": region.service_host("s3"),
         "sts.host": region.service_host("sts"),
         "bucket.prefix": settings.artifacts.prefix,
@@ -185,17 +186,14 @@ def known_values(settings: Settings, region: Region, account_id: str) -> dict[st
 
 
 def late_values(
-    settings: Settings,
-    region: Region,
-    account_id: str,
-    backend: KubeflowRdsS3Backend,
+    context: StackContext, settings: Settings, backend: KubeflowRdsS3Backend
 ) -> dict[str, pulumi.Input[str]]:
     """The values manifests name as ``<<name>>``: known ones, and what the backend made.
 
     None is a secret: ``secret.*`` are names of secrets, known when the secret has its value.
     """
     return {
-        **known_values(settings, region, account_id),
+        **known_values(context, settings),
         "bucket.name": backend.bucket_name,
         "database.host": backend.database_host,
         "database.port": backend.database_port.apply(str),
@@ -206,7 +204,7 @@ def late_values(
 
 
 def export_hints(
-    settings: Settings, region: Region, cluster: EksCluster, login_secret: pulumi.Input[str]
+    context: StackContext, cluster: EksCluster, login_secret: pulumi.Input[str]
 ) -> None:
     """What a person does next, as stack outputs: each is one command for a shell, or one value.
 
@@ -214,8 +212,8 @@ def export_hints(
     ten minutes. A pod's phase would not do: it is Running also while containers crash
     (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
     """
-    name = settings.cluster.name
-    connect = f"aws eks update-kubeconfig --region {region.name} --name {name}"
+    region = context.region
+    connect = f"aws eks update-kubeconfig --region {region.name} --name {context.cluster}"
     pulumi.export("dashboard", f"{connect} && {_PORT_FORWARD}")
     pulumi.export("dashboardUrl", f"http://localhost:{_DASHBOARD_PORT}")
     pulumi.export(

@@ -30,6 +30,7 @@ from rehearsal.report import peak_mib
 from rendering import absent_sources_allowed, kustomize, render
 from rendering.cache import cache_folder
 from settings import from_stack_file
+from settings.mirror_mode import MirrorMode
 
 _ROOT = Path(__file__).resolve().parent.parent
 PREVIEW_LIMIT, RENDER_LIMIT = 2.0, 1.5
@@ -129,6 +130,7 @@ def _render(stack: str) -> dict[str, Any]:
     """A render with an empty render cache, and how much of it was kustomize itself."""
     settings = from_stack_file(_ROOT / f"Pulumi.{stack}.yaml")
     region = Region.of(settings.region)
+    mirror = MirrorMode(settings.image_mirror, region)
     spent: list[float] = []
     build = kustomize.build
 
@@ -152,9 +154,9 @@ def _render(stack: str) -> dict[str, Any]:
                 _ROOT / "manifests" / settings.release,
                 partition=region.partition,
                 dns_suffix=region.dns_suffix,
-                registry="<<registry.host>>" if settings.image_mirror.wanted(region) else None,
+                registry="<<registry.host>>" if mirror.enabled else None,
                 in_region_registries=[region.ecr_registry(region.eks_addon_account)],
-                cached_registries=settings.image_mirror.cached(region),
+                cached_registries=mirror.cached,
             )
         return {"seconds": time.monotonic() - start, "kustomize": sum(spent)}
     finally:

@@ -52,11 +52,10 @@ def build_session(stack: Subject) -> Session | None:
 
     None: nothing crosses a border, or the profile is missing, which ``ops.checks`` has told.
     """
-    mirror, region = stack.settings.image_mirror, stack.region
-    there = mirror.build_in(region)
-    if not mirror.crosses(region) or mirror.build_profile not in boto3.Session().available_profiles:
+    mirror, profile = stack.mirror, stack.settings.image_mirror.build_profile
+    if not mirror.crosses_partitions or profile not in boto3.Session().available_profiles:
         return None
-    return boto3.Session(profile_name=mirror.build_profile, region_name=there.name)
+    return boto3.Session(profile_name=profile, region_name=mirror.build_region.name)
 
 
 def client(stack: Subject, session: Session, service: str) -> Any:

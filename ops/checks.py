@@ -17,6 +17,7 @@ from rendering import RenderError, sources
 from rendering import lock as locks
 from rendering.needs import sources_of_stack
 from settings import MANIFESTS, Settings
+from settings.mirror_mode import MirrorMode
 from settings.rules_platform import KUBERNETES
 from settings.sentences import listed
 
@@ -45,6 +46,11 @@ class Subject:
 
     settings: Settings
     region: Region
+
+    @property
+    def mirror(self) -> MirrorMode:
+        """How images reach the stack."""
+        return MirrorMode(self.settings.image_mirror, self.region)
 
 
 Check = Callable[[Subject], Iterator[Finding]]
@@ -106,15 +112,15 @@ def _images(stack: Subject) -> Iterator[Finding]:
 
 
 def _mirror(stack: Subject) -> Iterator[Finding]:
-    mirror, region = stack.settings.image_mirror, stack.region
-    if not mirror.wanted(region):
+    mirror, region = stack.mirror, stack.region
+    if not mirror.enabled:
         yield Finding(Level.GOOD, "image mirror", f"{region.name} reaches the registries itself")
         return
-    cached = mirror.cached(region)
+    cached = mirror.cached
     if cached is not None:
         told = f"ECR pulls from {listed(cached, 'and')} by itself; all else stays at its source"
         yield Finding(Level.GOOD, "image mirror", told)
-    if mirror.in_cluster(region):
+    if mirror.in_cluster:
         yield Finding(Level.GOOD, "image mirror", "pods of the cluster answer admissions")
     elif region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
         yield Finding(
@@ -125,8 +131,8 @@ def _mirror(stack: Subject) -> Iterator[Finding]:
         )
     else:
         yield Finding(Level.GOOD, "image mirror", "API Gateway answers admissions")
-    if cached is None and mirror.build_in(region).partition != region.partition:
-        yield _profile(mirror.build_profile)
+    if mirror.crosses_partitions:
+        yield _profile(mirror.settings.build_profile)
 
 
 def _profile(name: str) -> Finding:
@@ -145,7 +151,6 @@ def _profile(name: str) -> Finding:
 
 
 def _programs(stack: Subject) -> Iterator[Finding]:
-    settings, region = stack.settings, stack.region
     needed = {
         "pulumi": "it deploys: install the official Pulumi CLI",
         "pulumi-language-python": "it runs the program: install the official Pulumi CLI, which "
@@ -153,7 +158,7 @@ def _programs(stack: Subject) -> Iterator[Finding]:
         "aws": "the kubeconfig asks it for tokens: install AWS CLI v2",
         **(
             {"helm": "it logs in to the registry that holds Karpenter's chart: install Helm 3"}
-            if settings.gpu_pool.enabled and settings.image_mirror.wanted(region)
+            if stack.settings.gpu_pool.enabled and stack.mirror.enabled
             else {}
         ),
     }

@@ -12,6 +12,7 @@ from rendering import ImageUse, KustomizeMissing, Rendered, kustomize, render
 from rendering.inventory import merged
 from rendering.release import GoneImage, VersionRange, load
 from settings import MANIFESTS, Settings
+from settings.context import StackContext
 from toolchain import tools
 
 ACCOUNT = "<account>"
@@ -36,11 +37,8 @@ def of_release(folder: Path) -> tuple[ImageUse, ...]:
 def of_stack(settings: Settings) -> list[ImageUse]:
     """Every image and chart of a stack, with the place it is pulled from there; by source."""
     _need_kustomize()
-    region = Region.of(settings.region)
-    account = settings.account_id or ACCOUNT
-    mirrored = settings.image_mirror.wanted(region)
-    registry = settings.image_mirror.registry(region, account) if mirrored else None
-    renders = render_stack(settings, region)
+    context = StackContext.of(settings, settings.account_id or ACCOUNT, {})
+    renders = render_stack(settings, context.region)
     known: dict[str, ImageUse] = {}
     for part in vars(renders).values():
         if isinstance(part, Rendered):
@@ -48,7 +46,7 @@ def of_stack(settings: Settings) -> list[ImageUse]:
                 known = merged(known, use)
     return [
         ImageUse(source, target, use.where, use.needed)
-        for source, target in renders.inventory(settings, registry).items()
+        for source, target in renders.inventory(settings, context.image_registry).items()
         for use in [known.get(source) or _of_a_chart(source)]
     ]
 

@@ -34,7 +34,7 @@ def mirror_credentials(stack: Subject, session: Session) -> Iterator[Finding]:
     Raises:
         Unanswered: names the call.
     """
-    if not stack.settings.image_mirror.crosses(stack.region):
+    if not stack.mirror.crosses_partitions:
         return
     abroad = build_session(stack)
     yield _key(stack, Purpose.PUSH, partial(client, stack, session))

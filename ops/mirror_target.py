@@ -25,6 +25,7 @@ from ops.mirror_plan import Copy
 from regions.region import Region
 from rendering import lock as locks
 from settings import Settings
+from settings.mirror_mode import MirrorMode
 
 
 class Target(Protocol):
@@ -125,9 +126,10 @@ def opened(
             yield plan.only(listed, pattern), OtherRegistry(crane), crane
         return
     region = Region.of(settings.region)
-    if not listed and not settings.image_mirror.wanted(region):
+    mirror = MirrorMode(settings.image_mirror, region)
+    if not listed and not mirror.enabled:
         raise Refused(f"{stack} pulls every image from its source: its imageMirror is not enabled.")
-    if not listed and settings.image_mirror.cached(region) is not None:
+    if not listed and mirror.cached is not None:
         raise Refused(f"{stack} needs no copies: ECR in {region.name} pulls images by itself.")
     account = AccountRegistry.of(settings, tags(settings, stack))
     login = account.login()

@@ -17,7 +17,6 @@ import rendering
 from benchmarks.admissions import admission_bench
 from benchmarks.preview_and_render import bench as measure
 from program import render_stack
-from regions.region import Region
 from rehearsal import plan, report
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
@@ -28,6 +27,7 @@ from rendering.cache import cache_folder
 from rendering.release import Source
 from rendering.steps import steps_shown
 from settings import Settings, SettingsError, from_stack_file
+from settings.context import StackContext
 from toolchain import tools
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -207,24 +207,23 @@ def refuse_leaks(settings: Settings, resources: Sequence[Planned]) -> None:
     Raises:
         LeakError: object, path and value of each.
     """
-    region = Region.of(settings.region)
-    mirrored = settings.image_mirror.wanted(region)
+    context = _context(settings)
+    region = context.region
     leaks = rendering.find_leaks(
         [made for each in resources if (made := plan.kubernetes_object(each))],
         partition=region.partition,
         dns_suffix=region.dns_suffix,
-        registry=_registry(settings) if mirrored else None,
+        registry=context.image_registry,
         in_region_registries=[region.ecr_registry(region.eks_addon_account)],
-        cached_registries=settings.image_mirror.cached(region),
+        cached_registries=context.mirror.cached,
         bound=True,
     )
     if leaks:
         raise rendering.LeakError(leaks)
 
 
-def _registry(settings: Settings) -> str:
-    region = Region.of(settings.region)
-    return settings.image_mirror.registry(region, settings.account_id or ACCOUNT)
+def _context(settings: Settings) -> StackContext:
+    return StackContext.of(settings, settings.account_id or ACCOUNT, {})
 
 
 def _write_plan(rehearsal: Rehearsal, settings: Settings, outcome: Outcome) -> None:
@@ -234,11 +233,10 @@ def _write_plan(rehearsal: Rehearsal, settings: Settings, outcome: Outcome) -> N
 
 def _images(settings: Settings) -> list[tuple[str, str]]:
     """Every image and chart the stack pulls, and where it pulls it from."""
-    region = Region.of(settings.region)
-    mirrored = settings.image_mirror.wanted(region)
+    context = _context(settings)
     with rendering.absent_sources_allowed():
-        renders = render_stack(settings, region)
-    return list(renders.inventory(settings, _registry(settings) if mirrored else None).items())
+        renders = render_stack(settings, context.region)
+    return list(renders.inventory(settings, context.image_registry).items())
 
 
 def _crds_of(digest: str) -> Sequence[Mapping[str, Any]]:

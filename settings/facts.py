@@ -16,6 +16,7 @@ from typing import Any, cast
 import yaml
 
 from regions.region import Region
+from settings.mirror_mode import MirrorMode
 from settings.sections import Settings
 
 ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")
@@ -43,6 +44,11 @@ class Facts:
     settings: Settings
     region: Region
     releases: Mapping[str, Release] = field(default_factory=dict[str, Release])
+
+    @property
+    def mirror(self) -> MirrorMode:
+        """How images reach the stack."""
+        return MirrorMode(self.settings.image_mirror, self.region)
 
 
 Rule = Callable[[Facts], Iterator[str]]

@@ -24,7 +24,7 @@ _OF_COPIES = {
 @RULES.reads("imageMirror", "region")
 def _only_copies_are_told_how(f: Facts) -> Iterator[str]:
     mirror = f.settings.image_mirror
-    if mirror.cached(f.region) is None:
+    if f.mirror.cached is None:
         return
     for name in (each for each in _OF_COPIES if each in mirror.model_fields_set):
         yield told(

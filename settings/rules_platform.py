@@ -141,9 +141,7 @@ def _mirror_reaches_the_registries(f: Facts) -> Iterator[str]:
             "start: set it to true or remove the line",
         )
     if mirror.build_region is None:
-        if mirror.wanted(here) and not Region.of(here.mirror_region).has(
-            Feature.INTERNET_REGISTRIES
-        ):
+        if f.mirror.enabled and not Region.of(here.mirror_region).has(Feature.INTERNET_REGISTRIES):
             yield told(
                 full_key("imageMirror.buildRegion"),
                 "",
@@ -156,7 +154,7 @@ def _mirror_reaches_the_registries(f: Facts) -> Iterator[str]:
         reason = str(error).partition(" is ")[2]
         yield told(full_key("imageMirror.buildRegion"), mirror.build_region, reason)
         return
-    if mirror.cached(here) is not None:
+    if f.mirror.cached is not None:
         yield told(
             full_key("imageMirror.buildRegion"),
             there.name,
@@ -204,7 +202,7 @@ def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
 @RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")
 def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
     mirror = f.settings.image_mirror
-    if mirror.cached(f.region) is not None and len(mirror.repository_prefix) > LONGEST_PREFIX:
+    if f.mirror.cached is not None and len(mirror.repository_prefix) > LONGEST_PREFIX:
         yield told(
             full_key("imageMirror.repositoryPrefix"),
             mirror.repository_prefix,

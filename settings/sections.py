@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from regions.region import Feature, Region, UnknownRegion
-from regions.upstream_registries import OPEN
+from regions.region import Region, UnknownRegion
 from settings import field_types as t
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
 from settings.section import Section
@@ -124,42 +123,10 @@ class ImageMirrorSettings(Section):
     rules: list[MirrorRule] = []
     upstream_credentials: dict[str, t.UpstreamSecretName] = {}
 
-    def wanted(self, region: Region) -> bool:
-        """Whether a stack of that region mirrors images."""
-        return not region.has(Feature.INTERNET_REGISTRIES) if self.enabled is None else self.enabled
-
-    def cached(self, region: Region) -> tuple[str, ...] | None:
-        """The registries from which ECR itself pulls for a stack of that region.
-
-        None where images are copied instead, or not mirrored at all.
-        """
-        if not (self.wanted(region) and region.has(Feature.PULL_THROUGH_CACHE)):
-            return None
-        return (*OPEN, *sorted(self.upstream_credentials))
-
-    def crosses(self, region: Region) -> bool:
-        """Whether images are copied to a stack of that region from another partition."""
-        copied = self.wanted(region) and self.cached(region) is None
-        return copied and self.build_in(region).partition != region.partition
-
-    def in_cluster(self, region: Region) -> bool:
-        """Whether pods of the cluster answer admissions there."""
-        if self.transport is None:
-            return region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP)
-        return self.transport == "in-cluster"
-
     def rules_json(self) -> str:
         """The rules as the handler reads them (``webhook.rules.read``)."""
         listed = [rule.model_dump(by_alias=True, exclude_defaults=True) for rule in self.rules]
         return json.dumps(listed, separators=(",", ":"))
-
-    def registry(self, region: Region, account_id: str) -> str:
-        """Registry host and repository prefix of the account's copies."""
-        return f"{region.ecr_registry(account_id)}/{self.repository_prefix}"
-
-    def build_in(self, region: Region) -> Region:
-        """The region whose CodeBuild copies images into that one."""
-        return Region.of(self.build_region or region.mirror_region)
 
 
 class User(Section):

@@ -11,7 +11,6 @@ import pytest
 from program import (
     Renders,
     aws_provider,
-    build_provider,
     build_side,
     late_values,
     stack_settings,
@@ -20,6 +19,7 @@ from program import (
 from regions.region import Feature, Region
 from rendering import ImageUse, Rendered
 from settings import from_mapping
+from settings.context import StackContext
 from tests.components.backend.simulated_backend import ACCOUNT, PARTITIONS, component
 from tests.harness import REGIONS, Recorded, Registered, run
 
@@ -29,12 +29,17 @@ PROVIDER = "pulumi:providers:aws"
 def account(region: str = "cn-north-1", **sections: Any) -> Registered:
     settings = from_mapping({"region": region, **sections})
     tags = {"platform": "kubeflow"}
-    return run(lambda: aws_provider(settings, Region.of(region), tags).urn, region).only(PROVIDER)
+    return run(lambda: aws_provider(settings, tags).urn, region).only(PROVIDER)
 
 
 def builder(region: str, **image_mirror: Any) -> Registered:
     settings = from_mapping({"region": region, "imageMirror": image_mirror})
-    return run(lambda: build_provider(settings, Region.of(region), {}).urn, region).only(PROVIDER)
+    context = StackContext.of(settings, ACCOUNT, {})
+
+    def program() -> None:
+        assert build_side(context, settings.image_mirror) is not None
+
+    return run(program, region).only(PROVIDER)
 
 
 STATIC_KEY: dict[str, Any] = {
@@ -117,7 +122,7 @@ def test_nothing_is_built_where_ecr_pulls_by_itself(region: str) -> None:
     here = Region.of(region)
 
     def program() -> dict[str, Any]:
-        side = build_side(settings, here, {})
+        side = build_side(StackContext.of(settings, ACCOUNT, {}), settings.image_mirror)
         return {"region": side.region.name if side else None}
 
     recorded = run(program, region)
@@ -130,7 +135,7 @@ def test_nothing_is_built_where_ecr_pulls_by_itself(region: str) -> None:
 def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
     settings = from_mapping({"region": region, "imageMirror": {"repositoryPrefix": "own"}})
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    told = settings.image_mirror.registry(Region.of(region), "111122223333")
+    told = StackContext.of(settings, ACCOUNT, {}).image_prefix
     assert told == f"111122223333.dkr.ecr.{region}.{suffix}/own"
 
 
@@ -205,7 +210,9 @@ def bound(region: str = "cn-north-1", **sections: Any) -> Recorded:
 
     def program() -> None:
         backend = component(settings)
-        for name, value in late_values(settings, Region.of(region), ACCOUNT, backend).items():
+        for name, value in late_values(
+            StackContext.of(settings, ACCOUNT, {}), settings, backend
+        ).items():
             pulumi.export(name, value)
 
     return run(program, region)

@@ -47,12 +47,12 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "__main__": (
         "components.backend components.cluster components.gpu components.kubeflow "
-        "components.mirror program regions"
+        "components.mirror program"
     ),
     "toolchain": "rendering",
     "rehearsal": "regions rendering toolchain",
     "benchmarks": "regions rehearsal rendering settings webhook",
-    "rehearsal.__main__": "benchmarks program regions rehearsal rendering settings toolchain",
+    "rehearsal.__main__": "benchmarks program rehearsal rendering settings toolchain",
     "ops": (
         "components.gpu components.mirror components.registry images program "
         "regions rendering settings toolchain webhook"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components.backend.policies import bucket_policy
-from regions.region import Region
+from settings.context import StackContext
 from settings.sections import ArtifactsSettings
 
 _UPLOAD_DAYS = 7
@@ -20,20 +19,14 @@ class ArtifactStoreArgs:
     """What decides the bucket.
 
     Attributes:
+        context: what all components of the stack share.
         settings: the section ``artifacts``.
-        region: where the bucket lives.
-        cluster: name of the cluster, part of the default bucket name.
-        account_id: likewise; bucket names are unique within a partition.
         key_arn: KMS key of its objects.
-        tags: AWS tags.
     """
 
+    context: StackContext
     settings: ArtifactsSettings
-    region: Region
-    cluster: str
-    account_id: str
     key_arn: pulumi.Input[str]
-    tags: Mapping[str, str]
 
 
 class ArtifactStore(pulumi.ComponentResource):
@@ -56,11 +49,14 @@ class ArtifactStore(pulumi.ComponentResource):
         self._here = pulumi.ResourceOptions(
             parent=self, retain_on_delete=args.settings.retain_on_delete
         )
-        bucket_name = args.settings.bucket or f"{args.cluster}-{args.account_id}-{args.region.name}"
+        bucket_name = (
+            args.settings.bucket
+            or f"{args.context.cluster}-{args.context.account_id}-{args.context.region.name}"
+        )
         bucket = aws.s3.Bucket(
             name,
             bucket=bucket_name,
-            tags={**args.tags, "Name": bucket_name},
+            tags={**args.context.tags, "Name": bucket_name},
             # S3 deletes empty buckets only; whoever gives up the bucket gives up what is in it.
             force_destroy=not args.settings.retain_on_delete,
             opts=self._here,
@@ -72,7 +68,7 @@ class ArtifactStore(pulumi.ComponentResource):
         versioning = self._versions(bucket)
         self._lifecycle(bucket, versioning)
         self._transport(bucket, blocked)
-        self.register_outputs({"bucket_name": self.bucket_name, "bucket_arn": self.bucket_arn})
+        self.register_outputs({"bucketName": self.bucket_name, "bucketArn": self.bucket_arn})
 
     def _privacy(self, bucket: aws.s3.Bucket) -> aws.s3.BucketPublicAccessBlock:
         aws.s3.BucketOwnershipControls(

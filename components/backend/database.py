@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from components.aws.kept_secret import KeptSecret, keep
 from components.dynamic.generated_secret import GeneratedSecret
+from settings.context import StackContext
 from settings.sections import DatabaseSettings
 
 PORT = 3306
@@ -62,21 +63,19 @@ class DatabaseArgs:
     """What decides the instance.
 
     Attributes:
+        context: what all components of the stack share.
         settings: the section ``database``.
-        cluster: name of the cluster; the instance is called after it.
         vpc_id, subnet_ids: where it lives; private subnets of at least two zones.
         client_security_group_ids: who may connect, and nobody else.
         key_arn: KMS key of storage, snapshots and the secret.
-        tags: AWS tags.
     """
 
+    context: StackContext
     settings: DatabaseSettings
-    cluster: str
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     client_security_group_ids: Sequence[pulumi.Input[str]]
     key_arn: pulumi.Input[str]
-    tags: Mapping[str, str]
 
 
 class Database(pulumi.ComponentResource):
@@ -111,26 +110,23 @@ class Database(pulumi.ComponentResource):
         self.host = instance.address
         self.port = instance.port
         self.master = self._secret(instance, password)
-        self.register_outputs({"host": self.host, "port": self.port, "secret_arn": self.master.arn})
-
-    def _tags(self, role: str) -> dict[str, str]:
-        return {**self._args.tags, "Name": f"{self._args.cluster}-{role}"}
+        self.register_outputs({"host": self.host, "port": self.port, "secretArn": self.master.arn})
 
     def _subnets(self) -> aws.rds.SubnetGroup:
         return aws.rds.SubnetGroup(
             f"{self._name}-subnets",
-            description=f"Private subnets of {self._args.cluster}",
+            description=f"Private subnets of {self._args.context.cluster}",
             subnet_ids=self._args.subnet_ids,
-            tags=self._tags("database"),
+            tags=self._args.context.named("database"),
             opts=self._here,
         )
 
     def _firewall(self) -> aws.ec2.SecurityGroup:
         group = aws.ec2.SecurityGroup(
             f"{self._name}-clients",
-            description=f"MySQL for the nodes of {self._args.cluster}",
+            description=f"MySQL for the nodes of {self._args.context.cluster}",
             vpc_id=self._args.vpc_id,
-            tags=self._tags("database"),
+            tags=self._args.context.named("database"),
             opts=self._here,
         )
         for index, client in enumerate(self._args.client_security_group_ids):
@@ -142,7 +138,7 @@ class Database(pulumi.ComponentResource):
                 from_port=PORT,
                 to_port=PORT,
                 description="MySQL from cluster nodes",
-                tags=self._tags("database"),
+                tags=self._args.context.named("database"),
                 opts=self._here,
             )
         return group
@@ -161,7 +157,7 @@ class Database(pulumi.ComponentResource):
                 )
                 for key, value in sorted(parameters(version).items())
             ],
-            tags=self._tags("database"),
+            tags=self._args.context.named("database"),
             opts=self._here,
         )
 
@@ -172,7 +168,7 @@ class Database(pulumi.ComponentResource):
         firewall: aws.ec2.SecurityGroup,
         group: aws.rds.ParameterGroup,
     ) -> aws.rds.Instance:
-        settings, cluster = self._args.settings, self._args.cluster
+        settings, cluster = self._args.settings, self._args.context.cluster
         insights = has_insights(settings.instance_class)
         return aws.rds.Instance(
             self._name,
@@ -207,7 +203,7 @@ class Database(pulumi.ComponentResource):
             apply_immediately=False,
             performance_insights_enabled=insights,
             performance_insights_kms_key_id=self._args.key_arn if insights else None,
-            tags=self._tags("kubeflow"),
+            tags=self._args.context.named("kubeflow"),
             # The identifier is free only after the deletion, which takes the last snapshot.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
@@ -215,8 +211,8 @@ class Database(pulumi.ComponentResource):
     def _secret(self, instance: aws.rds.Instance, password: pulumi.Output[str]) -> KeptSecret:
         return keep(
             f"{self._name}-master",
-            prefix=f"{self._args.cluster}/kubeflow/database-",
-            description=f"Master user of the database of {self._args.cluster}",
+            prefix=f"{self._args.context.cluster}/kubeflow/database-",
+            description=f"Master user of the database of {self._args.context.cluster}",
             values={
                 "username": instance.username,
                 "password": password,
@@ -224,6 +220,6 @@ class Database(pulumi.ComponentResource):
                 "port": instance.port.apply(str),
             },
             key_arn=self._args.key_arn,
-            tags=self._tags("database"),
+            tags=self._args.context.named("database"),
             opts=self._here,
         )

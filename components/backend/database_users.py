@@ -13,6 +13,7 @@ import pulumi
 
 from components.aws.kept_secret import KeptSecret, keep
 from components.dynamic.generated_secret import GeneratedSecret
+from settings.context import StackContext
 
 PASSWORD_LENGTH = 32
 
@@ -39,19 +40,17 @@ class DatabaseUsersArgs:
     """What the users' secrets hold.
 
     Attributes:
-        cluster: name of the cluster; secrets are called after it.
+        context: what all components of the stack share.
         rotation: the setting ``database.rotation``; another number draws new passwords.
         host, port: where the database is.
         key_arn: KMS key of the secrets.
-        tags: AWS tags.
     """
 
-    cluster: str
+    context: StackContext
     rotation: int
     host: pulumi.Input[str]
     port: pulumi.Input[str]
     key_arn: pulumi.Input[str]
-    tags: Mapping[str, str]
 
 
 class DatabaseUsers(pulumi.ComponentResource):
@@ -85,8 +84,8 @@ class DatabaseUsers(pulumi.ComponentResource):
         )
         return keep(
             f"{self._name}-{component}",
-            prefix=f"{args.cluster}/kubeflow/database/{component}-",
-            description=f"Database user of {component} on {args.cluster}",
+            prefix=f"{args.context.cluster}/kubeflow/database/{component}-",
+            description=f"Database user of {component} on {args.context.cluster}",
             values={
                 "username": user.username,
                 "password": password.value,
@@ -95,6 +94,6 @@ class DatabaseUsers(pulumi.ComponentResource):
                 "database": user.database,
             },
             key_arn=args.key_arn,
-            tags={**args.tags, "Name": f"{args.cluster}-database-{component}"},
+            tags={**args.context.tags, "Name": f"{args.context.cluster}-database-{component}"},
             opts=here,
         )

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.irsa import ServiceAccount, irsa_trust
 from components.aws.kept_secret import KeptSecret, keep
+from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore, ArtifactStoreArgs
 from components.backend.database import Database, DatabaseArgs
 from components.backend.database_users import USERS, DatabaseUsers, DatabaseUsersArgs
 from components.backend.policies import Policy, artifact_access, backend_key, secret_reading
 from components.dynamic.database_authorities import DatabaseAuthorities
-from regions.region import Region
-from settings import Settings, certificates
+from settings import certificates
+from settings.context import StackContext
+from settings.sections import ArtifactsSettings, DatabaseSettings
 
 KUBEFLOW = "kubeflow"
 EDITOR = "default-editor"
@@ -37,24 +38,22 @@ class KubeflowRdsS3BackendArgs:
     """What the backend needs of the cluster.
 
     Attributes:
-        settings: the sections ``database``, ``artifacts`` and ``users`` are used.
-        region: of the AWS provider.
-        tags: AWS tags.
-        account_id: of the AWS provider.
+        context: what all components of the stack share.
+        database, artifacts: the settings of the same names.
+        profiles: the profiles' namespaces, the first user's first.
         vpc_id, subnet_ids: where the database lives; private subnets.
         client_security_group_ids: the nodes, Karpenter's too: who may reach the database.
-        oidc_provider_arn, oidc_issuer: for the roles of service accounts.
+        oidc: the cluster's OIDC provider, for the roles of service accounts.
     """
 
-    settings: Settings
-    region: Region
-    tags: Mapping[str, str]
-    account_id: str
+    context: StackContext
+    database: DatabaseSettings
+    artifacts: ArtifactsSettings
+    profiles: Sequence[str]
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     client_security_group_ids: Sequence[pulumi.Input[str]]
-    oidc_provider_arn: pulumi.Input[str]
-    oidc_issuer: pulumi.Input[str]
+    oidc: OidcProvider
 
 
 class KubeflowRdsS3Backend(pulumi.ComponentResource):
@@ -94,24 +93,21 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._here = pulumi.ResourceOptions(parent=self)
-        self._cluster = args.settings.cluster.name
+        self._cluster = args.context.cluster
         self._key = self._encryption_key()
         self._bucket()
         self.database_authorities = self._authorities()
         self.secrets = self._users(self._database())
         self.profile_role_arns, platform_roles = {}, {}
-        if args.settings.artifacts.credentials == "static-key":
+        if args.artifacts.credentials == "static-key":
             self.secrets[_ARTIFACTS] = self._static_key()
         else:
             self.profile_role_arns = {
-                user.namespace: self._profile_role(user.namespace) for user in args.settings.users
+                namespace: self._profile_role(namespace) for namespace in args.profiles
             }
             platform_roles = self._platform_roles()
         self.role_arns = {**platform_roles, **self._reader_roles()}
         self.register_outputs({})
-
-    def _tags(self, role: str) -> dict[str, str]:
-        return {**self._args.tags, "Name": f"{self._cluster}-{role}"}
 
     def _encryption_key(self) -> aws.kms.Key:
         key = aws.kms.Key(
@@ -119,8 +115,10 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             description=f"Artifacts, database and secrets of Kubeflow on {self._cluster}",
             enable_key_rotation=True,
             deletion_window_in_days=_KEY_DELETION_DAYS,
-            policy=pulumi.Output.json_dumps(backend_key(self._args.region, self._args.account_id)),
-            tags=self._tags("backend"),
+            policy=pulumi.Output.json_dumps(
+                backend_key(self._args.context.region, self._args.context.account_id)
+            ),
+            tags=self._args.context.named("backend"),
             # Without it nobody reads the bucket or the last snapshot that outlive the stack.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=self._data_outlives()),
         )
@@ -133,19 +131,16 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         return key
 
     def _data_outlives(self) -> bool:
-        settings = self._args.settings
-        return settings.artifacts.retain_on_delete or not settings.database.skip_final_snapshot
+        args = self._args
+        return args.artifacts.retain_on_delete or not args.database.skip_final_snapshot
 
     def _bucket(self) -> None:
         store = ArtifactStore(
             f"{self._name}-artifacts",
             ArtifactStoreArgs(
-                settings=self._args.settings.artifacts,
-                region=self._args.region,
-                cluster=self._cluster,
-                account_id=self._args.account_id,
+                context=self._args.context,
+                settings=self._args.artifacts,
                 key_arn=self._key.arn,
-                tags=self._args.tags,
             ),
             self._here,
         )
@@ -155,13 +150,12 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         return Database(
             f"{self._name}-database",
             DatabaseArgs(
-                settings=self._args.settings.database,
-                cluster=self._cluster,
+                context=self._args.context,
+                settings=self._args.database,
                 vpc_id=self._args.vpc_id,
                 subnet_ids=self._args.subnet_ids,
                 client_security_group_ids=self._args.client_security_group_ids,
                 key_arn=self._key.arn,
-                tags=self._args.tags,
             ),
             self._here,
         )
@@ -171,29 +165,28 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         users = DatabaseUsers(
             f"{self._name}-database-users",
             DatabaseUsersArgs(
-                cluster=self._cluster,
-                rotation=self._args.settings.database.rotation,
+                context=self._args.context,
+                rotation=self._args.database.rotation,
                 host=database.host,
                 port=database.port.apply(str),
                 key_arn=self._key.arn,
-                tags=self._args.tags,
             ),
             self._here,
         )
         return {**users.secrets, _MASTER: database.master}
 
     def _authorities(self) -> pulumi.Input[str]:
-        given = self._args.settings.database.ca_bundle
+        given = self._args.database.ca_bundle
         if given:
             return certificates.read(given)
-        url = self._args.region.rds_ca_bundle_url
+        url = self._args.context.region.rds_ca_bundle_url
         return DatabaseAuthorities(
             f"{self._name}-database-authorities", url=url, opts=self._here
         ).pem
 
     def _platform_roles(self) -> dict[str, pulumi.Output[str]]:
         """Pipelines' own pods see every namespace's artifacts; a profile sees its own."""
-        prefix = self._args.settings.artifacts.prefix
+        prefix = self._args.artifacts.prefix
         return {
             # The API server also stores pipeline definitions, below its own prefix.
             "ml-pipeline": self._role(
@@ -225,7 +218,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         return roles
 
     def _profile_role(self, namespace: str) -> pulumi.Output[str]:
-        prefix = f"{self._args.settings.artifacts.prefix}/{namespace}"
+        prefix = f"{self._args.artifacts.prefix}/{namespace}"
         return self._role(
             f"profile-{namespace}",
             [(namespace, EDITOR)],
@@ -239,27 +232,17 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         policy: pulumi.Output[Policy],
         purpose: str = "Artifacts",
     ) -> pulumi.Output[str]:
-        args = self._args
-        trust = pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(
-            lambda found: irsa_trust(args.region, found[0], found[1], accounts)
-        )
-        made = aws.iam.Role(
+        context = self._args.context
+        served = " and ".join("/".join(pair) for pair in accounts)
+        return role_with_rights(
             f"{self._name}-{role}",
-            # A role name has 64 characters, AWS adds 26 of them; a namespace alone may have 63.
-            name_prefix=f"{self._cluster}-{role}"[:37] + "-",
-            description=f"{purpose} for {' and '.join('/'.join(pair) for pair in accounts)}"[:1000],
-            assume_role_policy=pulumi.Output.json_dumps(trust),
-            tags=self._tags(role),
+            name_prefix=f"{context.cluster}-{role}",
+            description=f"{purpose} for {served}"[:1000],
+            trust=self._args.oidc.trust(context.region, accounts),
+            policy=policy,
+            tags=context.named(role),
             opts=self._here,
         )
-        rights = aws.iam.RolePolicy(
-            f"{self._name}-{role}",
-            role=made.id,
-            policy=pulumi.Output.json_dumps(policy),
-            opts=self._here,
-        )
-        # Whoever is given the role starts after it got its rights, and ends before it loses them.
-        return pulumi.Output.all(made.arn, rights.role).apply(lambda found: found[0])
 
     def _artifacts(self, prefixes: Sequence[str], *, write: bool) -> pulumi.Output[Policy]:
         return pulumi.Output.all(self._bucket_arn, self._key.arn).apply(
@@ -269,7 +252,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
     def _static_key(self) -> KeptSecret:
         """One user that can do nothing but use the bucket (KFP before 2.16)."""
         user = aws.iam.User(
-            f"{self._name}-artifacts", tags=self._tags("artifacts"), opts=self._here
+            f"{self._name}-artifacts", tags=self._args.context.named("artifacts"), opts=self._here
         )
         aws.iam.UserPolicy(
             f"{self._name}-artifacts",
@@ -284,6 +267,6 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             description=f"Access key of the artifact bucket of {self._cluster}",
             values={"accesskey": key.id, "secretkey": key.secret},
             key_arn=self._key.arn,
-            tags=self._tags("artifacts"),
+            tags=self._args.context.named("artifacts"),
             opts=self._here,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,9 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from components.aws.irsa import irsa_trust
+from components.aws.roles import OidcProvider
 from components.objects.kubernetes_objects import register
-from regions.region import Region
+from settings.context import StackContext
 
 # The service account of the add-on's controller (EKS user guide, ebs-csi.html).
 _CONTROLLER = ("kube-system", "ebs-csi-controller-sa")
@@ -23,24 +23,20 @@ class BlockStorageArgs:
     """What the driver needs.
 
     Args:
-        region: gives the ARN of AWS' own policy and the audience of the trust.
+        context: what all components of the stack share.
         cluster_name: the cluster that gets the add-on.
         addon_version: the version of ``aws-ebs-csi-driver``.
-        oidc_provider_arn: the cluster's IAM OIDC provider.
-        oidc_issuer: its issuer, without scheme.
+        oidc: the cluster's OIDC provider, for the roles of service accounts.
         kubernetes_provider: reaches the cluster.
-        tags: for everything that takes tags.
         after: what must exist before the controller's pods can start.
     """
 
-    region: Region
+    context: StackContext
     cluster_name: pulumi.Input[str]
     addon_version: pulumi.Input[str]
-    oidc_provider_arn: pulumi.Input[str]
-    oidc_issuer: pulumi.Input[str]
     kubernetes_provider: k8s.Provider
-    tags: Mapping[str, str]
     after: Sequence[pulumi.Resource]
+    oidc: OidcProvider
 
 
 class BlockStorage(pulumi.ComponentResource):
@@ -60,16 +56,13 @@ class BlockStorage(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:BlockStorage", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
-        tags = {**args.tags, "Name": name}
-
-        def trust(found: Sequence[str]) -> dict[str, object]:
-            return irsa_trust(args.region, found[0], found[1], [_CONTROLLER])
+        tags = {**args.context.tags, "Name": name}
 
         role = aws.iam.Role(
             f"{name}-role",
             description="EBS CSI driver of the EKS cluster",
             assume_role_policy=pulumi.Output.json_dumps(
-                pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(trust)
+                args.oidc.trust(args.context.region, [_CONTROLLER])
             ),
             tags=tags,
             opts=here,
@@ -77,7 +70,7 @@ class BlockStorage(pulumi.ComponentResource):
         attachment = aws.iam.RolePolicyAttachment(
             f"{name}-policy",
             role=role.name,
-            policy_arn=args.region.managed_policy("service-role/AmazonEBSCSIDriverPolicy"),
+            policy_arn=args.context.region.managed_policy("service-role/AmazonEBSCSIDriverPolicy"),
             opts=here,
         )
         driver = aws.eks.Addon(

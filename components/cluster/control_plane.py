@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,7 +12,7 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 
 from components.aws.eks_policies import cluster_access_policy, secrets_key_policy
-from regions.region import Region
+from settings.context import StackContext
 from settings.sections import ClusterSettings
 
 _LOG_DAYS = 90
@@ -23,20 +24,16 @@ class ControlPlaneArgs:
     """What decides a control plane.
 
     Args:
+        context: what all components of the stack share.
         cluster: name, version, administrators, who may reach the public endpoint, logs.
-        region: gives the ARNs of EKS' access policies.
-        account_id: owns the encryption key.
         vpc_id: where it is reached privately.
         subnet_ids: private subnets in at least two zones.
-        tags: for everything that takes tags.
     """
 
+    context: StackContext
     cluster: ClusterSettings
-    region: Region
-    account_id: pulumi.Output[str]
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[str]]
-    tags: Mapping[str, str]
 
 
 class ControlPlane(pulumi.ComponentResource):
@@ -52,7 +49,7 @@ class ControlPlane(pulumi.ComponentResource):
         self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:ControlPlane", name, None, opts)
-        wanted, tags = args.cluster, dict(args.tags)
+        wanted, tags = args.cluster, dict(args.context.tags)
         key = self._secrets_key(name, args)
         # EKS would make this group itself, and keep logs for ever.
         logs = aws.cloudwatch.LogGroup(
@@ -94,16 +91,14 @@ class ControlPlane(pulumi.ComponentResource):
         self.register_outputs({"name": wanted.name, "keyArn": key.arn})
 
     def _secrets_key(self, name: str, args: ControlPlaneArgs) -> aws.kms.Key:
-        cluster, region = args.cluster.name, args.region
+        cluster, region = args.cluster.name, args.context.region
         key = aws.kms.Key(
             f"{name}-secrets",
             description=f"Secrets of the EKS cluster {cluster}",
             enable_key_rotation=True,
             deletion_window_in_days=_KEY_DELETION_DAYS,
-            policy=pulumi.Output.json_dumps(
-                args.account_id.apply(lambda account: secrets_key_policy(region, account))
-            ),
-            tags={**args.tags, "Name": f"{name}-secrets"},
+            policy=json.dumps(secrets_key_policy(region, args.context.account_id)),
+            tags={**args.context.tags, "Name": f"{name}-secrets"},
             opts=pulumi.ResourceOptions(parent=self),
         )
         aws.kms.Alias(
@@ -123,11 +118,13 @@ def _administrator(arn: str, args: ControlPlaneArgs) -> eks.AccessEntryArgs:
         type=eks.AccessEntryType.STANDARD,
         access_policies={
             "admin": eks.AccessPolicyAssociationArgs(
-                policy_arn=cluster_access_policy(args.region, "AmazonEKSClusterAdminPolicy"),
+                policy_arn=cluster_access_policy(
+                    args.context.region, "AmazonEKSClusterAdminPolicy"
+                ),
                 access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
             )
         },
-        tags=dict(args.tags),
+        tags=dict(args.context.tags),
     )
 
 

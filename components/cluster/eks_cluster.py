@@ -12,13 +12,15 @@ import pulumi_eks as eks
 import pulumi_kubernetes as k8s
 
 from components.aws.pod_identity import AGENT
+from components.aws.roles import OidcProvider
 from components.cluster.block_storage import BlockStorage, BlockStorageArgs
 from components.cluster.control_plane import ControlPlane, ControlPlaneArgs
 from components.cluster.network import DISCOVERY_TAG, Network, NetworkArgs
 from components.cluster.node_group import NodeGroup, NodeGroupArgs
 from components.registry.pull_through_cache import node_pull_policy
-from regions.region import Feature, Region
-from settings import Settings
+from regions.region import Feature
+from settings.context import StackContext
+from settings.sections import ClusterSettings, NetworkSettings, NodeGroupSettings
 
 # Enforce NetworkPolicy objects; Kubeflow brings some. The add-on's schema wants a string
 # (aws/amazon-vpc-cni-k8s charts/aws-vpc-cni, pulumi-eks nodejs/eks/addons/cni-addon.ts).
@@ -30,14 +32,14 @@ class EksClusterArgs:
     """What decides a cluster.
 
     Args:
-        settings: the sections cluster, network, node_group and image_mirror are used.
-        region: where it runs; must be the region of the AWS provider.
-        tags: for everything that takes tags.
+        context: what all components of the stack share.
+        cluster, network, node_group: the settings of the same names.
     """
 
-    settings: Settings
-    region: Region
-    tags: Mapping[str, str]
+    context: StackContext
+    cluster: ClusterSettings
+    network: NetworkSettings
+    node_group: NodeGroupSettings
 
 
 class EksCluster(pulumi.ComponentResource):
@@ -54,8 +56,7 @@ class EksCluster(pulumi.ComponentResource):
         cluster_arn: likewise.
         endpoint: URL of the API server.
         kubeconfig_json: secret; asks the AWS CLI for a token, holds none.
-        oidc_provider_arn: for trust policies of IAM roles for service accounts.
-        oidc_issuer: the issuer without ``https://``.
+        oidc: for trust policies of IAM roles for service accounts.
         vpc_id: see Network.
         private_subnet_ids: see Network.
         node_security_group_id: the group of every node.
@@ -67,8 +68,7 @@ class EksCluster(pulumi.ComponentResource):
     cluster_arn: pulumi.Output[str]
     endpoint: pulumi.Output[str]
     kubeconfig_json: pulumi.Output[str]
-    oidc_provider_arn: pulumi.Output[str]
-    oidc_issuer: pulumi.Output[str]
+    oidc: OidcProvider
     vpc_id: pulumi.Output[str]
     private_subnet_ids: pulumi.Output[list[str]]
     node_security_group_id: pulumi.Output[str]
@@ -81,34 +81,25 @@ class EksCluster(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:EksCluster", name, None, opts)
         self._name = name
         self._args = args
-        settings, region = args.settings, args.region
-
         network = Network(
             f"{name}-network",
             NetworkArgs(
-                network=settings.network,
-                region=region,
-                cluster_name=settings.cluster.name,
-                tags=args.tags,
+                context=args.context,
+                network=args.network,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        account = aws.get_caller_identity_output(
-            opts=pulumi.InvokeOutputOptions(parent=self)
-        ).account_id
         control_plane = ControlPlane(
             f"{name}-control-plane",
             ControlPlaneArgs(
-                cluster=settings.cluster,
-                region=region,
-                account_id=account,
+                context=args.context,
+                cluster=args.cluster,
                 vpc_id=network.vpc_id,
                 subnet_ids=network.private_subnet_ids,
-                tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self._describe(network, control_plane.cluster, account)
+        self._describe(network, control_plane.cluster)
         self.kubernetes_provider = self._kubernetes_provider()
         aws.ec2.Tag(
             f"{name}-discovery",
@@ -117,17 +108,15 @@ class EksCluster(pulumi.ComponentResource):
             value=self.cluster_name,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        nodes, ready = self._addons_and_nodes(network, account)
+        nodes, ready = self._addons_and_nodes(network)
         storage = BlockStorage(
             f"{name}-storage",
             BlockStorageArgs(
-                region=region,
+                context=args.context,
                 cluster_name=self.cluster_name,
                 addon_version=self._addon_version("aws-ebs-csi-driver"),
-                oidc_provider_arn=self.oidc_provider_arn,
-                oidc_issuer=self.oidc_issuer,
+                oidc=self.oidc,
                 kubernetes_provider=self.kubernetes_provider,
-                tags=args.tags,
                 after=[nodes.group],
             ),
             opts=pulumi.ResourceOptions(parent=self),
@@ -139,21 +128,20 @@ class EksCluster(pulumi.ComponentResource):
                 "clusterArn": self.cluster_arn,
                 "endpoint": self.endpoint,
                 "kubeconfig": self.kubeconfig_json,
-                "oidcProviderArn": self.oidc_provider_arn,
+                "oidcProviderArn": self.oidc.arn,
                 "vpcId": self.vpc_id,
             }
         )
 
-    def _describe(
-        self, network: Network, control_plane: eks.Cluster, account: pulumi.Output[str]
-    ) -> None:
-        region, cluster = self._args.region, self._args.settings.cluster.name
+    def _describe(self, network: Network, control_plane: eks.Cluster) -> None:
+        region, cluster = self._args.context.region, self._args.context.cluster
         # Through the URN: the name stays known while the cluster does not exist yet, and whoever
         # uses it still depends on the whole remote component (the engine expands that to its
         # children when it deletes: pkg/resource/graph, DependenciesOf).
         self.cluster_name = control_plane.urn.apply(lambda _: cluster)
-        self.cluster_arn = pulumi.Output.all(self.cluster_name, account).apply(
-            lambda found: region.arn("eks", f"cluster/{found[0]}", account=found[1])
+        account = self._args.context.account_id
+        self.cluster_arn = self.cluster_name.apply(
+            lambda name: region.arn("eks", f"cluster/{name}", account=account)
         )
         self.endpoint = control_plane.kubeconfig_json.apply(server_of)
         self.kubeconfig_json = pulumi.Output.secret(control_plane.kubeconfig_json)
@@ -167,11 +155,10 @@ class EksCluster(pulumi.ComponentResource):
             f"{self._name}-oidc",
             url=control_plane.oidc_provider_url,
             client_id_lists=[region.oidc_audience],
-            tags={**self._args.tags, "Name": f"{self._name}-oidc"},
+            tags={**self._args.context.tags, "Name": f"{self._name}-oidc"},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.oidc_provider_arn = provider.arn
-        self.oidc_issuer = control_plane.oidc_issuer
+        self.oidc = OidcProvider(provider.arn, control_plane.oidc_issuer)
 
     def _kubernetes_provider(self) -> k8s.Provider:
         return k8s.Provider(
@@ -191,29 +178,26 @@ class EksCluster(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _addons_and_nodes(
-        self, network: Network, account: pulumi.Output[str]
-    ) -> tuple[NodeGroup, list[pulumi.Resource]]:
+    def _addons_and_nodes(self, network: Network) -> tuple[NodeGroup, list[pulumi.Resource]]:
         # Nodes become Ready by the CNI; CoreDNS becomes active only on a node.
         vpc_cni = self._addon("vpc-cni", configuration=_VPC_CNI)
         kube_proxy = self._addon("kube-proxy")
         nodes = NodeGroup(
             f"{self._name}-nodes",
             NodeGroupArgs(
-                node_group=self._args.settings.node_group,
-                region=self._args.region,
+                context=self._args.context,
+                node_group=self._args.node_group,
                 cluster_name=self.cluster_name,
-                kubernetes_version=self._args.settings.cluster.version,
+                kubernetes_version=self._args.cluster.version,
                 subnet_ids=self.private_subnet_ids,
-                tags=self._args.tags,
                 after=[vpc_cni, kube_proxy, *network.ready],
-                pull_policy=node_pull_policy(self._args.settings, self._args.region, account),
+                pull_policy=node_pull_policy(self._args.context),
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         coredns = self._addon("coredns", after=[nodes.group])
         ready: list[pulumi.Resource] = [nodes.group, vpc_cni, kube_proxy, coredns]
-        if self._args.region.has(Feature.POD_IDENTITY):
+        if self._args.context.region.has(Feature.POD_IDENTITY):
             ready.append(self._addon(AGENT, after=[nodes.group]))
         return nodes, ready
 
@@ -222,7 +206,7 @@ class EksCluster(pulumi.ComponentResource):
         # cluster's version, and a version the region does not offer fails before anything is made.
         return aws.eks.get_addon_version_output(
             addon_name=addon,
-            kubernetes_version=self._args.settings.cluster.version,
+            kubernetes_version=self._args.cluster.version,
             opts=pulumi.InvokeOutputOptions(parent=self),
         ).version
 
@@ -243,7 +227,7 @@ class EksCluster(pulumi.ComponentResource):
             resolve_conflicts_on_update="OVERWRITE",
             # Removing the add-on from this program must not take the network from running pods.
             preserve=True,
-            tags=dict(self._args.tags),
+            tags=dict(self._args.context.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
 

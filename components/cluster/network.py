@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.cluster.address_plan import AddressPlan, carve
 from components.cluster.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
-from regions.region import Region
+from settings.context import StackContext
 from settings.sections import NetworkSettings
 
 DISCOVERY_TAG = "karpenter.sh/discovery"
@@ -26,16 +26,12 @@ class NetworkArgs:
     """What decides a network.
 
     Args:
+        context: what all components of the stack share.
         network: the range, number of zones and kind of NAT; or the ids of a VPC and its subnets.
-        region: gives the names of the endpoint services.
-        cluster_name: the value of Karpenter's discovery tag.
-        tags: for everything that takes tags.
     """
 
+    context: StackContext
     network: NetworkSettings
-    region: Region
-    cluster_name: str
-    tags: Mapping[str, str]
 
 
 class Network(pulumi.ComponentResource):
@@ -77,7 +73,7 @@ class Network(pulumi.ComponentResource):
         )
 
     def _tags(self, role: str) -> dict[str, str]:
-        return {**self._args.tags, "Name": f"{self._name}-{role}"}
+        return {**self._args.context.tags, "Name": f"{self._name}-{role}"}
 
     def _adopt(self, vpc_id: str) -> None:
         network = self._args.network
@@ -89,7 +85,7 @@ class Network(pulumi.ComponentResource):
                 f"{self._name}-discovery-{subnet}",
                 resource_id=subnet,
                 key=DISCOVERY_TAG,
-                value=self._args.cluster_name,
+                value=self._args.context.cluster,
                 opts=self._here,
             )
             for subnet in network.private_subnet_ids
@@ -121,7 +117,7 @@ class Network(pulumi.ComponentResource):
             zones,
             {
                 "kubernetes.io/role/internal-elb": "1",
-                DISCOVERY_TAG: self._args.cluster_name,
+                DISCOVERY_TAG: self._args.context.cluster,
             },
         )
         internet_route = self._open_to_internet(vpc, public)
@@ -133,12 +129,11 @@ class Network(pulumi.ComponentResource):
         endpoints = VpcEndpoints(
             f"{self._name}-endpoints",
             VpcEndpointsArgs(
-                region=self._args.region,
+                context=self._args.context,
                 vpc_id=vpc.id,
                 cidr=self._args.network.cidr,
                 subnet_ids=self.private_subnet_ids,
                 route_table_ids=[table.id for table in tables],
-                tags=self._args.tags,
             ),
             opts=self._here,
         )
@@ -152,7 +147,7 @@ class Network(pulumi.ComponentResource):
             exclude_zone_ids=_NO_CONTROL_PLANE,
             opts=pulumi.InvokeOutputOptions(parent=self),
         )
-        region = self._args.region.name
+        region = self._args.context.region.name
 
         def zone(names: Sequence[str], index: int) -> str:
             if len(names) < count:

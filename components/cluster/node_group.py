@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.node_role import JOINING, node_role
-from regions.region import Region
+from settings.context import StackContext
 from settings.sections import NodeGroupSettings
 
 # The AMI family of AL2023 without accelerators; EKS picks the newest release when it creates or
@@ -24,23 +24,21 @@ class NodeGroupArgs:
     """What decides the group.
 
     Args:
+        context: what all components of the stack share.
         node_group: name, instance type, sizes and disk. ``desired`` counts when the group is made;
             to raise ``min`` above the current size later, scale the group up first.
-        region: gives the ARNs of AWS' own policies and the principal of EC2.
         cluster_name: the cluster the nodes join.
         kubernetes_version: of the nodes; changing it rolls them, one at a time.
         subnet_ids: private subnets.
-        tags: for everything that takes tags, the machines and their disks included.
         after: what must exist before the first node starts: the CNI, and the network's ways out.
         pull_policy: what the nodes may do besides to pull images (JSON); None: nothing.
     """
 
+    context: StackContext
     node_group: NodeGroupSettings
-    region: Region
     cluster_name: pulumi.Input[str]
     kubernetes_version: str
     subnet_ids: pulumi.Input[Sequence[str]]
-    tags: Mapping[str, str]
     after: Sequence[pulumi.Resource]
     pull_policy: pulumi.Input[str] | None = None
 
@@ -64,12 +62,12 @@ class NodeGroup(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:NodeGroup", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
-        tags = {**args.tags, "Name": name}
+        tags = {**args.context.tags, "Name": name}
         role, rights = node_role(
             f"{name}-role",
             name,
             description="Nodes of the EKS cluster",
-            region=args.region,
+            region=args.context.region,
             policies=JOINING,
             pull_policy=args.pull_policy,
             tags=tags,

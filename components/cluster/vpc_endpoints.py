@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from regions.region import Feature, Region
+from settings.context import StackContext
 
 # What nodes and the platform's pods call often enough that it should not cross the NAT gateway (EKS
 # user guide, private-clusters.html): bootstrap and VPC CNI (ec2, eks), image pulls (ecr), IRSA
@@ -28,20 +29,18 @@ class VpcEndpointsArgs:
     """What decides the endpoints.
 
     Args:
-        region: gives the name of each endpoint service.
+        context: what all components of the stack share.
         vpc_id: where they are.
         cidr: the VPC's range; everything in it may use them.
         subnet_ids: private subnets, one per zone.
         route_table_ids: of those subnets; they get the way to S3.
-        tags: for everything that takes tags.
     """
 
-    region: Region
+    context: StackContext
     vpc_id: pulumi.Input[str]
     cidr: str
     subnet_ids: pulumi.Input[Sequence[str]]
     route_table_ids: Sequence[pulumi.Input[str]]
-    tags: Mapping[str, str]
 
 
 class VpcEndpoints(pulumi.ComponentResource):
@@ -60,12 +59,12 @@ class VpcEndpoints(pulumi.ComponentResource):
         here = pulumi.ResourceOptions(parent=self)
 
         def tags(role: str) -> dict[str, str]:
-            return {**args.tags, "Name": f"{name}-{role}"}
+            return {**args.context.tags, "Name": f"{name}-{role}"}
 
         objects = aws.ec2.VpcEndpoint(
             f"{name}-s3",
             vpc_id=args.vpc_id,
-            service_name=args.region.vpc_endpoint_service("s3"),
+            service_name=args.context.region.vpc_endpoint_service("s3"),
             vpc_endpoint_type="Gateway",
             route_table_ids=args.route_table_ids,
             tags=tags("s3"),
@@ -93,7 +92,7 @@ class VpcEndpoints(pulumi.ComponentResource):
             aws.ec2.VpcEndpoint(
                 f"{name}-{service.replace('.', '-')}",
                 vpc_id=args.vpc_id,
-                service_name=args.region.vpc_endpoint_service(service),
+                service_name=args.context.region.vpc_endpoint_service(service),
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
                 subnet_ids=args.subnet_ids,
@@ -101,7 +100,7 @@ class VpcEndpoints(pulumi.ComponentResource):
                 tags=tags(service),
                 opts=here,
             )
-            for service in interface_endpoints(args.region)
+            for service in interface_endpoints(args.context.region)
         ]
         self.ready = [objects, admitted, *interfaces]
         self.register_outputs({"s3": objects.id})

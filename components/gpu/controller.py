@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.irsa import irsa_trust
 from components.aws.pod_identity import pod_identity_trust
+from components.aws.roles import OidcProvider
 from components.gpu import policies
 from components.gpu.karpenter_objects import NAMESPACE, SERVICE_ACCOUNT
-from components.gpu.node_pools import pools_of
-from regions.region import Feature, Region
-from settings import Settings
+from components.gpu.node_pools import Pool
+from regions.region import Feature
+from settings.context import StackContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,26 +24,22 @@ class KarpenterControllerArgs:
     """What decides the role.
 
     Args:
-        settings: the pools, and the cluster's name.
-        region: where it runs; decides between Pod Identity and IRSA.
-        tags: for everything that takes tags.
-        account_id: of the AWS provider.
+        context: what all components of the stack share.
+        pools: what the controller makes machines for.
+        asks_for_prices: whether it calls the price API.
         cluster_name: orders the association after the control plane.
-        oidc_provider_arn: for the trust policy of IRSA.
-        oidc_issuer: likewise, without ``https://``.
+        oidc: the cluster's OIDC provider, for the roles of service accounts.
         node_role_arn: the one role the controller may give to instances.
         queue_arn: the one queue it may read.
     """
 
-    settings: Settings
-    region: Region
-    tags: Mapping[str, str]
-    account_id: pulumi.Input[str]
+    context: StackContext
+    pools: Sequence[Pool]
+    asks_for_prices: bool
     cluster_name: pulumi.Input[str]
-    oidc_provider_arn: pulumi.Input[str]
-    oidc_issuer: pulumi.Input[str]
     node_role_arn: pulumi.Input[str]
     queue_arn: pulumi.Input[str]
+    oidc: OidcProvider
 
 
 class KarpenterController(pulumi.ComponentResource):
@@ -67,7 +63,7 @@ class KarpenterController(pulumi.ComponentResource):
         self._name = name
         self._args = args
         here = pulumi.ResourceOptions(parent=self)
-        by_pod_identity = args.region.has(Feature.POD_IDENTITY)
+        by_pod_identity = args.context.region.has(Feature.POD_IDENTITY)
         role = aws.iam.Role(
             f"{name}-controller",
             description="Karpenter's service account",
@@ -79,7 +75,7 @@ class KarpenterController(pulumi.ComponentResource):
         for part, document in self._documents().items():
             policy = aws.iam.Policy(
                 f"{name}-{part}",
-                description=f"Karpenter of the EKS cluster {args.settings.cluster.name}: {part}",
+                description=f"Karpenter of the EKS cluster {args.context.cluster}: {part}",
                 policy=document,
                 tags=self._tags(part),
                 opts=here,
@@ -107,25 +103,21 @@ class KarpenterController(pulumi.ComponentResource):
         self.register_outputs({"roleArn": self.role_arn})
 
     def _tags(self, role: str) -> dict[str, str]:
-        return {**self._args.tags, "Name": f"{self._name}-{role}"}
+        return {**self._args.context.tags, "Name": f"{self._name}-{role}"}
 
     def _pod_identity(self) -> str:
-        cluster = self._args.settings.cluster.name
+        cluster = self._args.context.cluster
         account = (NAMESPACE, SERVICE_ACCOUNT)
-        return json.dumps(pod_identity_trust(self._args.region, cluster, account))
+        return json.dumps(pod_identity_trust(self._args.context.region, cluster, account))
 
     def _irsa(self) -> pulumi.Output[str]:
-        return _policy(
-            partial(irsa_trust, self._args.region, subjects=[(NAMESPACE, SERVICE_ACCOUNT)]),
-            self._args.oidc_provider_arn,
-            self._args.oidc_issuer,
-        )
+        trust = self._args.oidc.trust(self._args.context.region, [(NAMESPACE, SERVICE_ACCOUNT)])
+        return pulumi.Output.json_dumps(trust)
 
     def _documents(self) -> dict[str, pulumi.Input[str]]:
-        args, region = self._args, self._args.region
-        cluster, account = args.settings.cluster.name, args.account_id
-        spot = any("spot" in pool.capacity_types for pool in pools_of(args.settings, region))
-        prices = args.settings.gpu_pool.asks_for_prices(region)
+        args, region = self._args, self._args.context.region
+        cluster, account = args.context.cluster, args.context.account_id
+        spot = any("spot" in pool.capacity_types for pool in args.pools)
         return {
             "node-lifecycle": json.dumps(policies.node_lifecycle_policy(region, cluster)),
             "node-identity": _policy(
@@ -138,7 +130,9 @@ class KarpenterController(pulumi.ComponentResource):
             ),
             "interruption": _policy(policies.interruption_policy, args.queue_arn),
             "resource-discovery": _policy(
-                partial(policies.resource_discovery_policy, region, asks_for_prices=prices),
+                partial(
+                    policies.resource_discovery_policy, region, asks_for_prices=args.asks_for_prices
+                ),
                 account,
             ),
         }

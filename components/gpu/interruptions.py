@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.gpu.policies import queue_policy
-from regions.region import Region
+from settings.context import StackContext
 
 # Karpenter's cloudformation.yaml: events that tell of an instance's end. A rebalance recommendation
 # only becomes a Kubernetes event, Karpenter drains nothing for it (concepts/disruption.md).
@@ -30,8 +30,7 @@ QUEUE_RETENTION_SECONDS = 300  # an older warning is about an instance that is g
 class KarpenterInterruptionsArgs:
     """What decides the queue: where it is, and the tags of all that takes tags."""
 
-    region: Region
-    tags: Mapping[str, str]
+    context: StackContext
 
 
 class KarpenterInterruptions(pulumi.ComponentResource):
@@ -59,13 +58,13 @@ class KarpenterInterruptions(pulumi.ComponentResource):
             f"{name}-interruption",
             message_retention_seconds=QUEUE_RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
-            tags={**args.tags, "Name": f"{name}-interruption"},
+            tags={**args.context.tags, "Name": f"{name}-interruption"},
             opts=here,
         )
         admitted = aws.sqs.QueuePolicy(
             f"{name}-interruption",
             queue_url=queue.url,
-            policy=queue.arn.apply(lambda arn: json.dumps(queue_policy(args.region, arn))),
+            policy=queue.arn.apply(lambda arn: json.dumps(queue_policy(args.context.region, arn))),
             opts=here,
         )
         targets: list[pulumi.Resource] = []
@@ -74,7 +73,7 @@ class KarpenterInterruptions(pulumi.ComponentResource):
                 f"{name}-{role}",
                 description=f"{detail_type}, for Karpenter",
                 event_pattern=json.dumps({"source": [source], "detail-type": [detail_type]}),
-                tags={**args.tags, "Name": f"{name}-{role}"},
+                tags={**args.context.tags, "Name": f"{name}-{role}"},
                 opts=here,
             )
             targets.append(

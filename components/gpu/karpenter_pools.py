@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 
 from components.gpu import karpenter_objects as objects
-from components.gpu.node_pools import Pool, pools_of
+from components.gpu.node_pools import Pool
 from components.gpu.overlays import price_overlays, slice_overlays
 from components.objects.kubernetes_objects import register
 from regions.instance_prices import prices_in
 from regions.region import Region
-from settings import Settings
+from settings.context import StackContext
 
 # The nodes drain first, then EC2 has to end them.
 _ENDING_MINUTES = 15
@@ -24,16 +25,16 @@ class KarpenterPoolsArgs:
     """What decides the pools.
 
     Args:
-        settings: the pools, and the cluster's name.
-        region: where they run; gives default families.
-        tags: for machines and disks.
+        context: what all components of the stack share.
+        pools: one NodePool each.
+        prices: the setting ``gpuPool.prices``.
         profile_name: instance profile of the nodes.
         after: Karpenter, and all its nodes need.
     """
 
-    settings: Settings
-    region: Region
-    tags: Mapping[str, str]
+    context: StackContext
+    pools: Sequence[Pool]
+    prices: Literal["api", "table"] | None
     profile_name: pulumi.Input[str]
     after: Sequence[pulumi.Resource]
 
@@ -58,9 +59,9 @@ class KarpenterPools(pulumi.ComponentResource):
                 name=f"{name}-{overlay['metadata']['name']}",
                 opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
             )
-            for overlay in overlays_of(args.settings, args.region)
+            for overlay in overlays_of(args.pools, args.prices, args.context.region)
         ]
-        for pool in pools_of(args.settings, args.region):
+        for pool in args.pools:
             self._pool(pool, overlays)
         self.register_outputs({})
 
@@ -69,10 +70,10 @@ class KarpenterPools(pulumi.ComponentResource):
         node_class = register(
             objects.ec2_node_class(
                 name=pool.name,
-                cluster_name=args.settings.cluster.name,
+                cluster_name=args.context.cluster,
                 instance_profile=args.profile_name,
                 ami_alias=pool.ami_alias,
-                tags=args.tags,
+                tags=args.context.tags,
                 reserved=pool.reserved,
                 disk_gib=pool.disk_gib,
                 slices=pool.slices,
@@ -92,10 +93,17 @@ class KarpenterPools(pulumi.ComponentResource):
         )
 
 
-def overlays_of(settings: Settings, region: Region) -> tuple[objects.Object, ...]:
-    """The NodeOverlays of a stack; none as long as whole GPUs and live prices are enough."""
-    pools = pools_of(settings, region)
-    table = prices_in(region.name) if settings.gpu_pool.prices == "table" else None
+def overlays_of(
+    pools: Sequence[Pool], prices: Literal["api", "table"] | None, region: Region
+) -> tuple[objects.Object, ...]:
+    """The NodeOverlays of a stack; none as long as whole GPUs and live prices are enough.
+
+    Args:
+        pools: of the stack.
+        prices: the setting ``gpuPool.prices``.
+        region: whose price table is taken where ``prices`` is ``table``.
+    """
+    table = prices_in(region.name) if prices == "table" else None
     families = {family for pool in pools for family in pool.families}
     return (
         *slice_overlays(pools),

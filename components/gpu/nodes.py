@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components.aws.node_role import JOINING, node_role
-from regions.region import Region
+from settings.context import StackContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +17,12 @@ class KarpenterNodesArgs:
     """What decides the identity.
 
     Args:
-        region: gives the ARNs of AWS' own policies and the principal of EC2.
-        tags: for everything that takes tags.
+        context: what all components of the stack share.
         cluster_name: the cluster the nodes join.
         pull_policy: what the nodes may do besides to pull images (JSON); None: nothing.
     """
 
-    region: Region
-    tags: Mapping[str, str]
+    context: StackContext
     cluster_name: pulumi.Input[str]
     pull_policy: pulumi.Input[str] | None
 
@@ -47,12 +45,12 @@ class KarpenterNodes(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterNodes", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
-        tags = {**args.tags, "Name": name}
+        tags = {**args.context.tags, "Name": name}
         role, rights = node_role(
             name,
             name,
             description="Nodes that Karpenter launches",
-            region=args.region,
+            region=args.context.region,
             # And a way onto the machine without SSH (Karpenter's cloudformation.yaml,
             # KarpenterNodeRole).
             policies=(*JOINING, "AmazonSSMManagedInstanceCore"),

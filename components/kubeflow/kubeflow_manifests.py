@@ -14,7 +14,7 @@ from components.kubeflow.logins import Logins, LoginsArgs
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
-from settings import Settings
+from settings.context import StackContext
 from settings.sections import User
 
 _DEX_PASSWORDS = "dex-passwords"
@@ -26,8 +26,8 @@ class KubeflowManifestsArgs:
     """What a release needs of the rest of the stack.
 
     Attributes:
-        settings: the stack's settings; users become profiles and logins.
-        tags: AWS tags of the login secret.
+        context: what all components of the stack share.
+        users: the setting ``users``: each has a profile and a login.
         rendered: the release's objects with ``<<late values>>`` still in them.
         values: the late values by name; an Output stays an Output in the fields that use it.
         profile_roles: namespace to the IAM role of its ``default-editor``, if it has one.
@@ -36,8 +36,8 @@ class KubeflowManifestsArgs:
         ready: what anything that runs pods waits for: nodes, DNS, the CNI.
     """
 
-    settings: Settings
-    tags: Mapping[str, str]
+    context: StackContext
+    users: Sequence[User]
     rendered: Rendered
     values: LateValues
     profile_roles: Mapping[str, pulumi.Input[str]]
@@ -85,10 +85,12 @@ class KubeflowManifests(pulumi.ComponentResource):
         )
 
     def _user_logins(self) -> Logins:
-        settings = self._args.settings
         logins = Logins(
             f"{self._name}-login",
-            LoginsArgs(users=settings.users, cluster=settings.cluster.name, tags=self._args.tags),
+            LoginsArgs(
+                context=self._args.context,
+                users=self._args.users,
+            ),
             self._child(),
         )
         self.login_secret_arn = logins.secret_arn
@@ -140,7 +142,7 @@ class KubeflowManifests(pulumi.ComponentResource):
     def _profiles(self) -> None:
         """One namespace per user; what runs the Profile's finalizer must outlive it."""
         before = [self._crds, *self._profile_controller()]
-        for user in self._args.settings.users:
+        for user in self._args.users:
             role = self._args.profile_roles.get(user.namespace)
             register(profile(user, role), opts=self._child(*before))
 

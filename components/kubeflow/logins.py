@@ -16,6 +16,7 @@ import pulumi_aws as aws
 
 from components.aws.kept_secret import RECOVERY_DAYS
 from components.dynamic.generated_secret import BcryptHash, GeneratedSecret
+from settings.context import StackContext
 from settings.sections import User
 
 PASSWORD_LENGTH = 20
@@ -66,14 +67,12 @@ class LoginsArgs:
     """Who logs in.
 
     Attributes:
+        context: what all components of the stack share.
         users: the setting ``users``; their order has no effect.
-        cluster: name of the cluster; the secret is called after it.
-        tags: AWS tags of the secret.
     """
 
+    context: StackContext
     users: Sequence[User]
-    cluster: str
-    tags: Mapping[str, str]
 
 
 class Logins(pulumi.ComponentResource):
@@ -122,10 +121,10 @@ class Logins(pulumi.ComponentResource):
         """Where people read their passwords; Dex has the hashes alone."""
         secret = aws.secretsmanager.Secret(
             self._name,
-            name_prefix=f"{self._args.cluster}/kubeflow/login-",
+            name_prefix=f"{self._args.context.cluster}/kubeflow/login-",
             description="Dashboard logins: e-mail to password",
             recovery_window_in_days=RECOVERY_DAYS,
-            tags=dict(self._args.tags),
+            tags=dict(self._args.context.tags),
             opts=self._here,
         )
         by_email = {account.email: drawn.value for account, drawn in passwords.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -11,7 +10,8 @@ import pulumi_aws as aws
 
 from components.dynamic.generated_secret import GeneratedSecret
 from components.mirror.build import LOG_DAYS
-from regions.region import Feature, Region
+from regions.region import Feature
+from settings.context import StackContext
 
 TIMEOUT_SECONDS = 5
 RATE_LIMIT, RATE_BURST = 100, 200
@@ -26,16 +26,12 @@ class ImageMirrorApiArgs:
     """Arguments of ``ImageMirrorApi``.
 
     Attributes:
-        region: of the function.
-        cluster: name of the cluster; the API is called after it.
+        context: what all components of the stack share.
         function: answers admission reviews.
-        tags: AWS tags.
     """
 
-    region: Region
-    cluster: str
+    context: StackContext
     function: aws.lambda_.Function
-    tags: Mapping[str, str]
 
 
 class ImageMirrorApi(pulumi.ComponentResource):
@@ -58,7 +54,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorApi", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
-        called = f"{args.cluster}-image-admission"
+        called = f"{args.context.cluster}-image-admission"
         # Letters and digits: the URL needs no quoting.
         path = GeneratedSecret(f"{name}-path", length=40, opts=here)
         api = aws.apigatewayv2.Api(
@@ -66,7 +62,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
             name=called,
             description="Admission of pods by the image mirror",
             protocol_type="HTTP",
-            tags={**args.tags, "Name": called},
+            tags={**args.context.tags, "Name": called},
             opts=here,
         )
         integration = aws.apigatewayv2.Integration(
@@ -90,7 +86,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
             f"{name}-api-log",
             name=group,
             retention_in_days=LOG_DAYS,
-            tags={**args.tags, "Name": group},
+            tags={**args.context.tags, "Name": group},
             opts=here,
         )
         self.stage = aws.apigatewayv2.Stage(
@@ -106,21 +102,22 @@ class ImageMirrorApi(pulumi.ComponentResource):
                 "destination_arn": log.arn,
                 "format": json.dumps({field: f"$context.{field}" for field in _LOGGED}),
             },
-            tags={**args.tags, "Name": called},
+            tags={**args.context.tags, "Name": called},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[route]),
         )
         aws.lambda_.Permission(
             f"{name}-api",
             function=args.function.name,
             action="lambda:InvokeFunction",
-            principal=args.region.service_principal("apigateway"),
+            principal=args.context.region.service_principal("apigateway"),
             source_arn=pulumi.Output.concat(api.execution_arn, "/*/*"),
             opts=here,
         )
         self.url = pulumi.Output.secret(pulumi.Output.concat(api.api_endpoint, "/", path.value))
-        if args.region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
+        region = args.context.region
+        if region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
             pulumi.log.info(
-                f"API Gateway in {args.region.name} answers 403 until the account has an ICP "
+                f"API Gateway in {region.name} answers 403 until the account has an ICP "
                 "filing; pods then start with the images they name.",
                 self,
             )

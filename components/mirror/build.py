@@ -7,7 +7,6 @@ Inside one partition there is none at all: the roles themselves are allowed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -24,7 +23,8 @@ from components.mirror.credentials import (
     user_name,
 )
 from regions.region import Region
-from settings import Settings
+from settings.context import StackContext
+from settings.sections import ImageMirrorSettings
 
 # docs.aws.amazon.com/codebuild/latest/userguide/ec2-compute-images.html: Amazon Linux 2023 with
 # the AWS CLI, curl and Python; offered in every region that has CodeBuild on Linux.
@@ -53,24 +53,14 @@ class ImageMirrorBuildArgs:
     """Arguments of ``ImageMirrorBuild``.
 
     Attributes:
-        settings: the stack's settings.
-        region: the stack's own region, which receives the copies.
-        build_region: the region that makes them.
-        build_provider: AWS provider of the build region, with credentials of its partition.
-        account_id: account of the stack's region.
-        build_account_id: account of the build region.
-        registry: ``<ecr host>/<prefix>`` that receives the copies.
-        tags: AWS tags.
+        context: what all components of the stack share.
+        mirror: the setting ``imageMirror``.
+        side: makes the copies.
     """
 
-    settings: Settings
-    region: Region
-    build_region: Region
-    build_provider: aws.Provider
-    account_id: str
-    build_account_id: str
-    registry: str
-    tags: Mapping[str, str]
+    context: StackContext
+    mirror: ImageMirrorSettings
+    side: BuildSide
 
 
 class ImageMirrorBuild(pulumi.ComponentResource):
@@ -100,23 +90,22 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         self, name: str, args: ImageMirrorBuildArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorBuild", name, None, opts)
-        cluster = args.settings.cluster.name
-        self.region = args.build_region
+        cluster = args.context.cluster
+        self.region = args.side.region
         # Several stacks may share one build account and region: the name tells them apart.
-        self.project_name = f"{cluster}-{args.region.name}-image-copy"
-        self.project_arn = args.build_region.arn(
-            "codebuild", f"project/{self.project_name}", account=args.build_account_id
+        self.project_name = f"{cluster}-{args.context.region.name}-image-copy"
+        self.project_arn = args.side.region.arn(
+            "codebuild", f"project/{self.project_name}", account=args.side.account_id
         )
         self.table_name = f"{cluster}-image-copies"
-        self.table_arn = args.region.arn(
-            "dynamodb", f"table/{self.table_name}", account=args.account_id
+        self.table_arn = args.context.region.arn(
+            "dynamodb", f"table/{self.table_name}", account=args.context.account_id
         )
         self.table = self._table(name, args)
-        crossing = args.build_region.partition != args.region.partition
-        secrets = self._credentials(name, args) if crossing else {}
+        secrets = self._credentials(name, args) if args.context.mirror.crosses_partitions else {}
         self._project(name, args, secrets.get(Purpose.PUSH))
         start = secrets.get(Purpose.START)
-        named = secret_names(args.settings, args.region)
+        named = secret_names(args.context, args.mirror)
         self.start_secret_name = named[Purpose.START] if start else ""
         self.start_secret_arn = start.arn if start else None
         self.register_outputs({"project_arn": self.project_arn})
@@ -131,7 +120,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             attributes=[{"name": "image", "type": "S"}],
             ttl={"attribute_name": "expires", "enabled": True},
             server_side_encryption={"enabled": True},
-            tags={**args.tags, "Name": self.table_name},
+            tags={**args.context.tags, "Name": self.table_name},
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
@@ -139,13 +128,13 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         self, name: str, args: ImageMirrorBuildArgs
     ) -> dict[Purpose, aws.secretsmanager.Secret]:
         """The secret on each side with a credential of the other."""
-        mirror, cluster = args.settings.image_mirror, args.settings.cluster.name
-        names = secret_names(args.settings, args.region)
-        own = Place(region=args.region, provider=None)
-        build = Place(region=args.build_region, provider=args.build_provider)
+        mirror, cluster = args.mirror, args.context.cluster
+        names = secret_names(args.context, args.mirror)
+        own = Place(region=args.context.region, provider=None)
+        build = Place(region=args.side.region, provider=args.side.provider)
         push = policies.push_policy(
-            args.region,
-            args.account_id,
+            args.context.region,
+            args.context.account_id,
             prefix=mirror.repository_prefix,
             table_arn=self.table_arn,
         )
@@ -155,21 +144,21 @@ class ImageMirrorBuild(pulumi.ComponentResource):
                 giver=own,
                 holder=build,
                 secret_name=names[Purpose.PUSH],
-                tags=args.tags,
+                tags=args.context.tags,
             ),
             Purpose.START: Credential(
                 policy=policies.start_build_policy(self.project_arn),
                 giver=build,
                 holder=own,
                 secret_name=names[Purpose.START],
-                tags=args.tags,
+                tags=args.context.tags,
             ),
         }
         return {
             purpose: key_in_secret(
                 f"{name}-{purpose}",
                 each,
-                user=user_name(cluster, args.region, purpose),
+                user=user_name(cluster, args.context.region, purpose),
                 rotation=mirror.rotation,
                 parent=self,
             )
@@ -182,22 +171,22 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         args: ImageMirrorBuildArgs,
         push_secret: aws.secretsmanager.Secret | None,
     ) -> None:
-        here = pulumi.ResourceOptions(parent=self, provider=args.build_provider)
+        here = pulumi.ResourceOptions(parent=self, provider=args.side.provider)
         group = f"/aws/codebuild/{self.project_name}"
         log = aws.cloudwatch.LogGroup(
             f"{name}-log",
             name=group,
             retention_in_days=LOG_DAYS,
-            tags={**args.tags, "Name": group},
+            tags={**args.context.tags, "Name": group},
             opts=here,
         )
         role = aws.iam.Role(
             f"{name}-role",
             description="Copies images for the image mirror",
             assume_role_policy=json.dumps(
-                policies.service_trust(args.build_region, "codebuild", args.build_account_id)
+                policies.service_trust(args.side.region, "codebuild", args.side.account_id)
             ),
-            tags={**args.tags, "Name": f"{name}-role"},
+            tags={**args.context.tags, "Name": f"{name}-role"},
             opts=here,
         )
         aws.iam.RolePolicy(
@@ -207,17 +196,17 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             opts=here,
         )
         variables = {
-            "TARGET_REGISTRY": args.registry,
-            "TARGET_REGION": args.region.name,
+            "TARGET_REGISTRY": args.context.image_prefix,
+            "TARGET_REGION": args.context.region.name,
             "CREDENTIALS_SECRET": push_secret.name if push_secret else "",
-            "PLATFORM": args.settings.image_mirror.platform or "",
+            "PLATFORM": args.mirror.platform or "",
             "TABLE": self.table_name,
-            "FOLLOW_SECONDS": str(args.settings.image_mirror.follow_hours * 3600),
+            "FOLLOW_SECONDS": str(args.mirror.follow_hours * 3600),
         }
         aws.codebuild.Project(
             f"{name}-project",
             name=self.project_name,
-            description=f"Copies images into {args.registry}",
+            description=f"Copies images into {args.context.image_prefix}",
             service_role=role.arn,
             artifacts={"type": "NO_ARTIFACTS"},
             source={"type": "NO_SOURCE", "buildspec": buildspec()},
@@ -232,9 +221,9 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             },
             logs_config={"cloudwatch_logs": {"status": "ENABLED", "group_name": log.name}},
             # A copy that outlives its claim would be started a second time beside it.
-            build_timeout=args.settings.image_mirror.in_flight_minutes,
+            build_timeout=args.mirror.in_flight_minutes,
             queued_timeout=60,
-            tags={**args.tags, "Name": self.project_name},
+            tags={**args.context.tags, "Name": self.project_name},
             opts=pulumi.ResourceOptions.merge(
                 here, pulumi.ResourceOptions(delete_before_replace=True)
             ),
@@ -246,11 +235,14 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         group: str,
         push_secret: aws.secretsmanager.Secret | None,
     ) -> pulumi.Input[str]:
-        log_arn = args.build_region.arn("logs", f"log-group:{group}", account=args.build_account_id)
+        log_arn = args.side.region.arn("logs", f"log-group:{group}", account=args.side.account_id)
         if push_secret is None:
-            prefix = args.settings.image_mirror.repository_prefix
+            prefix = args.context.mirror.prefix
             push = policies.push_statements(
-                args.region, args.account_id, prefix=prefix, table_arn=self.table_arn
+                args.context.region,
+                args.context.account_id,
+                prefix=prefix,
+                table_arn=self.table_arn,
             )
             return json.dumps(policies.build_policy(log_arn=log_arn, secret_arn=None, push=push))
         return push_secret.arn.apply(

@@ -17,7 +17,8 @@ import pulumi_aws as aws
 
 from components.mirror import policies
 from regions.region import Region
-from settings import Settings
+from settings.context import StackContext
+from settings.sections import ImageMirrorSettings
 
 
 class Purpose(StrEnum):
@@ -36,11 +37,11 @@ def user_name(cluster: str, region: Region, purpose: Purpose) -> str:
     return f"{cluster}-{region.name}-{purpose}"
 
 
-def secret_names(settings: Settings, region: Region) -> Mapping[Purpose, str]:
+def secret_names(context: StackContext, mirror: ImageMirrorSettings) -> Mapping[Purpose, str]:
     """The secret that holds each credential, in the Secrets Manager of the other side."""
     return {
-        Purpose.PUSH: f"{settings.image_mirror.credentials_secret}/{region.name}",
-        Purpose.START: f"{settings.cluster.name}/image-mirror/start-build",
+        Purpose.PUSH: f"{mirror.credentials_secret}/{context.region.name}",
+        Purpose.START: f"{context.cluster}/image-mirror/start-build",
     }
 
 

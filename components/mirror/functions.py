@@ -13,8 +13,8 @@ from components.mirror import policies
 from components.mirror.build import LOG_DAYS, ImageMirrorBuild
 from components.mirror.handler import Copies, handler_archive, handler_variables
 from components.registry.policies import lifecycle_policy
-from regions.region import Region
-from settings import Settings
+from settings.context import StackContext
+from settings.sections import ImageMirrorSettings
 
 _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
@@ -29,21 +29,15 @@ class ImageMirrorFunctionsArgs:
     """Arguments of ``ImageMirrorFunctions``.
 
     Attributes:
-        settings: the stack's settings.
-        region: the stack's own region.
+        context: what all components of the stack share.
+        mirror: the setting ``imageMirror``.
         build: the project that makes copies; None where nothing is copied.
-        account_id: account of the stack's region.
-        registry: ``<ecr host>/<prefix>``.
-        tags: AWS tags, also of the repositories that the copier makes.
         admission: whether a function answers admissions; pods of the cluster may instead.
     """
 
-    settings: Settings
-    region: Region
+    context: StackContext
+    mirror: ImageMirrorSettings
     build: ImageMirrorBuild | None
-    account_id: str
-    registry: str
-    tags: Mapping[str, str]
     admission: bool = True
 
 
@@ -70,8 +64,12 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         self.register_outputs({"admission": self.admission.arn if self.admission else None})
 
     def _copies(self, name: str, args: ImageMirrorFunctionsArgs, build: ImageMirrorBuild) -> Copies:
-        cluster, region, account = args.settings.cluster.name, args.region, args.account_id
-        prefix = args.settings.image_mirror.repository_prefix
+        cluster, region, account = (
+            args.context.cluster,
+            args.context.region,
+            args.context.account_id,
+        )
+        prefix = args.context.mirror.prefix
         copier_name = _function_name(cluster, "image-copier")
         copier = self._function(
             f"{name}-copier",
@@ -80,14 +78,14 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             handler="webhook.lambda_handler.start_copy",
             timeout=90,
             environment={
-                "MIRROR_REGISTRY": args.registry,
+                "MIRROR_REGISTRY": args.context.image_prefix,
                 "MIRROR_TABLE": build.table.name,
-                "MIRROR_IN_FLIGHT_SECONDS": str(args.settings.image_mirror.in_flight_minutes * 60),
+                "MIRROR_IN_FLIGHT_SECONDS": str(args.mirror.in_flight_minutes * 60),
                 "MIRROR_PROJECT": build.project_name,
                 "MIRROR_BUILD_REGION": build.region.name,
                 "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
                 "MIRROR_LIFECYCLE": json.dumps(lifecycle_policy()),
-                "MIRROR_TAGS": json.dumps(dict(args.tags), sort_keys=True),
+                "MIRROR_TAGS": json.dumps(dict(args.context.tags), sort_keys=True),
             },
             policy=pulumi.Output.from_input(build.start_secret_arn).apply(
                 lambda secret_arn: json.dumps(
@@ -118,13 +116,13 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         )
 
     def _admission(self, name: str, args: ImageMirrorFunctionsArgs) -> aws.lambda_.Function:
-        called = _function_name(args.settings.cluster.name, "image-admission")
+        called = _function_name(args.context.cluster, "image-admission")
         log_arn = _log_arn(args, called)
         allowed = (
             self.copies.admission_policy(
-                args.region,
-                args.account_id,
-                prefix=args.settings.image_mirror.repository_prefix,
+                args.context.region,
+                args.context.account_id,
+                prefix=args.context.mirror.prefix,
                 log_arn=log_arn,
             )
             if self.copies
@@ -136,7 +134,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             function_name=called,
             handler="webhook.lambda_handler.admit",
             timeout=5,
-            environment=handler_variables(args.settings, args.region, args.registry, self.copies),
+            environment=handler_variables(args.context, args.mirror, self.copies),
             reserved_concurrency=_ADMISSIONS_AT_ONCE,
             policy=json.dumps(allowed),
         )
@@ -158,14 +156,14 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             f"{name}-log",
             name=f"/aws/lambda/{function_name}",
             retention_in_days=LOG_DAYS,
-            tags={**args.tags, "Name": f"/aws/lambda/{function_name}"},
+            tags={**args.context.tags, "Name": f"/aws/lambda/{function_name}"},
             opts=here,
         )
         role = aws.iam.Role(
             f"{name}-role",
             description=f"Lambda function {function_name} of the image mirror",
-            assume_role_policy=json.dumps(policies.lambda_trust(args.region)),
-            tags={**args.tags, "Name": f"{name}-role"},
+            assume_role_policy=json.dumps(policies.lambda_trust(args.context.region)),
+            tags={**args.context.tags, "Name": f"{name}-role"},
             opts=here,
         )
         allowed = aws.iam.RolePolicy(f"{name}-role", role=role.name, policy=policy, opts=here)
@@ -182,7 +180,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             environment={"variables": {key: value for key, value in environment.items() if value}},
             logging_config={"log_format": "Text", "log_group": group.name},
             reserved_concurrent_executions=reserved_concurrency,
-            tags={**args.tags, "Name": function_name},
+            tags={**args.context.tags, "Name": function_name},
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[allowed], delete_before_replace=True
             ),
@@ -195,4 +193,4 @@ def _function_name(cluster: str, role: str) -> str:
 
 def _log_arn(args: ImageMirrorFunctionsArgs, function_name: str) -> str:
     group = f"log-group:/aws/lambda/{function_name}"
-    return args.region.arn("logs", group, account=args.account_id)
+    return args.context.region.arn("logs", group, account=args.context.account_id)

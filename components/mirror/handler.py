@@ -10,7 +10,8 @@ import pulumi_aws as aws
 
 from components.mirror import policies
 from regions.region import Region
-from settings import Settings
+from settings.context import StackContext
+from settings.sections import ImageMirrorSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _GRAMMAR = ("__init__.py", "reference.py")
@@ -47,20 +48,18 @@ class Copies:
 
 
 def handler_variables(
-    settings: Settings, region: Region, registry: str, copies: Copies | None
+    context: StackContext, mirror: ImageMirrorSettings, copies: Copies | None
 ) -> dict[str, pulumi.Input[str]]:
     """The environment of ``webhook.service``; empty values need not be set.
 
     Args:
-        settings: of the stack.
-        region: of the stack.
-        registry: ``<ecr host>/<prefix>``.
+        context: of the stack.
+        mirror: the setting ``imageMirror``.
         copies: None where the registry's pull-through caches fill it.
     """
-    mirror = settings.image_mirror
     return {
-        "MIRROR_REGISTRY": registry,
-        "MIRROR_CACHED": " ".join(mirror.cached(region) or ()),
+        "MIRROR_REGISTRY": context.image_prefix,
+        "MIRROR_CACHED": " ".join(context.mirror.cached or ()),
         "MIRROR_TABLE": copies.table.name if copies else "",
         "MIRROR_COPIER": copies.copier.name if copies else "",
         "MIRROR_IN_FLIGHT_SECONDS": str(mirror.in_flight_minutes * 60) if copies else "",

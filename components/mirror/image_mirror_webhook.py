@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from components.aws.roles import OidcProvider
 from components.dynamic.image_repositories import ImageRepositories
 from components.dynamic.mirrored_images import MirroredImages
 from components.mirror.api import TIMEOUT_SECONDS, ImageMirrorApi, ImageMirrorApiArgs
@@ -16,9 +17,9 @@ from components.mirror.functions import ImageMirrorFunctions, ImageMirrorFunctio
 from components.mirror.pods import ImageMirrorPods, ImageMirrorPodsArgs
 from components.objects import kubernetes_objects
 from components.registry.pull_through_cache import PullThroughCache, PullThroughCacheArgs
-from regions.region import Region
 from rendering import Rendered
-from settings import Settings
+from settings.context import StackContext
+from settings.sections import ImageMirrorSettings
 from webhook.admission import OPT_OUT
 
 
@@ -27,26 +28,21 @@ class ImageMirrorWebhookArgs:
     """Arguments of ``ImageMirrorWebhook``.
 
     Attributes:
-        settings: the stack's settings.
-        region: the stack's own region.
+        context: what all components of the stack share.
+        mirror: the setting ``imageMirror``.
         build: who copies images; None where ECR pulls them through by itself.
-        account_id: account of the stack's region.
         images: every image the platform pulls, as its source names it.
-        tags: AWS tags.
         pods: ``manifests/addons/image-mirror``, for the transport inside the cluster.
-        oidc_provider_arn, oidc_issuer: for the role of those pods.
+        oidc: the cluster's OIDC provider, for the roles of service accounts.
         ready: what pods wait for: nodes, DNS, the CNI.
     """
 
-    settings: Settings
-    region: Region
+    context: StackContext
+    mirror: ImageMirrorSettings
     build: BuildSide | None
-    account_id: str
     images: Sequence[str]
-    tags: Mapping[str, str]
     pods: Rendered
-    oidc_provider_arn: pulumi.Input[str]
-    oidc_issuer: pulumi.Input[str]
+    oidc: OidcProvider
     ready: Sequence[pulumi.Resource] = ()
 
 
@@ -70,23 +66,19 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         self, name: str, args: ImageMirrorWebhookArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorWebhook", name, None, opts)
-        registry = args.settings.image_mirror.registry(args.region, args.account_id)
-        self.registry = pulumi.Output.from_input(registry)
+        self.registry = pulumi.Output.from_input(args.context.image_prefix)
         build, filled = (
             (None, self._caches(name, args))
             if args.build is None
-            else self._copies(name, args, args.build, registry)
+            else self._copies(name, args, args.build)
         )
         functions = ImageMirrorFunctions(
             f"{name}-functions",
             ImageMirrorFunctionsArgs(
-                settings=args.settings,
-                region=args.region,
+                context=args.context,
+                mirror=args.mirror,
                 build=build,
-                account_id=args.account_id,
-                registry=registry,
-                tags=args.tags,
-                admission=not args.settings.image_mirror.in_cluster(args.region),
+                admission=not args.context.mirror.in_cluster,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -100,49 +92,39 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         self.register_outputs({"registry": self.registry})
 
     def _caches(self, name: str, args: ImageMirrorWebhookArgs) -> Sequence[pulumi.Resource]:
-        mirror = args.settings.image_mirror
         return PullThroughCache(
             f"{name}-cache",
             PullThroughCacheArgs(
-                region=args.region,
-                account_id=args.account_id,
-                prefix=mirror.repository_prefix,
-                registries=mirror.cached(args.region) or (),
-                credentials=mirror.upstream_credentials,
-                tags=args.tags,
+                context=args.context,
+                credentials=args.mirror.upstream_credentials,
             ),
             pulumi.ResourceOptions(parent=self),
         ).ready
 
     def _copies(
-        self, name: str, args: ImageMirrorWebhookArgs, side: BuildSide, registry: str
+        self, name: str, args: ImageMirrorWebhookArgs, side: BuildSide
     ) -> tuple[ImageMirrorBuild, Sequence[pulumi.Resource]]:
         """What copies images, and the copies that pods wait for."""
         here = pulumi.ResourceOptions(parent=self)
         repositories = ImageRepositories(
             f"{name}-repositories",
             images=args.images,
-            registry=registry,
-            region=args.region.name,
-            tags=args.tags,
-            endpoints=args.settings.endpoints,
+            registry=args.context.image_prefix,
+            region=args.context.region.name,
+            tags=args.context.tags,
+            endpoints=args.context.endpoints,
             opts=here,
         )
         build = ImageMirrorBuild(
             f"{name}-build",
             ImageMirrorBuildArgs(
-                settings=args.settings,
-                region=args.region,
-                build_region=side.region,
-                build_provider=side.provider,
-                account_id=args.account_id,
-                build_account_id=side.account_id,
-                registry=registry,
-                tags=args.tags,
+                context=args.context,
+                mirror=args.mirror,
+                side=side,
             ),
             here,
         )
-        if not args.settings.image_mirror.inventory_first:
+        if not args.mirror.inventory_first:
             return build, []
         return build, [self._inventory(name, args, build, [repositories, build])]
 
@@ -154,17 +136,18 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         needed: Sequence[pulumi.Resource],
     ) -> MirroredImages:
         """Every image the platform is known to pull; pods that wait for it find theirs."""
-        settings, crossing = args.settings, build.region.partition != args.region.partition
         return MirroredImages(
             f"{name}-inventory",
             images=args.images,
-            registry=settings.image_mirror.registry(args.region, args.account_id),
-            region=args.region.name,
+            registry=args.context.image_prefix,
+            region=args.context.region.name,
             project=build.project_name,
             table=build.table_name,
             build_region=build.region.name,
-            build_profile=settings.image_mirror.build_profile if crossing else "",
-            endpoints=settings.endpoints,
+            build_profile=args.mirror.build_profile
+            if args.context.mirror.crosses_partitions
+            else "",
+            endpoints=args.context.endpoints,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(needed)),
         )
 
@@ -181,10 +164,8 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             api = ImageMirrorApi(
                 f"{name}-api",
                 ImageMirrorApiArgs(
-                    region=args.region,
-                    cluster=args.settings.cluster.name,
+                    context=args.context,
                     function=functions.admission,
-                    tags=args.tags,
                 ),
                 here,
             )
@@ -192,15 +173,11 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         pods = ImageMirrorPods(
             f"{name}-pods",
             ImageMirrorPodsArgs(
-                settings=args.settings,
-                region=args.region,
-                account_id=args.account_id,
+                context=args.context,
+                mirror=args.mirror,
                 rendered=args.pods,
                 copies=functions.copies,
-                registry=args.settings.image_mirror.registry(args.region, args.account_id),
-                oidc_provider_arn=args.oidc_provider_arn,
-                oidc_issuer=args.oidc_issuer,
-                tags=args.tags,
+                oidc=args.oidc,
                 ready=ready,
             ),
             here,

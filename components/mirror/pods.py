@@ -5,22 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pulumi
-import pulumi_aws as aws
 
-from components.aws.irsa import irsa_trust
+from components.aws.roles import OidcProvider, role_with_rights
 from components.dynamic.serving_certificate import ServingCertificate
 from components.mirror.handler import Copies, handler_sources, handler_variables
 from components.objects.kubernetes_objects import bind, register
-from regions.region import Region
 from rendering import ObjectKey, Rendered
-from settings import Settings
+from settings.context import StackContext
+from settings.sections import ImageMirrorSettings
 
 NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
@@ -34,27 +32,20 @@ class ImageMirrorPodsArgs:
     """Arguments of ``ImageMirrorPods``.
 
     Attributes:
-        settings: the stack's settings.
-        region: of the cluster.
-        account_id: of the cluster.
+        context: what all components of the stack share.
+        mirror: the setting ``imageMirror``.
         rendered: ``manifests/addons/image-mirror``.
         copies: how a missing copy is asked for; None where nothing is copied.
-        registry: ``<ecr host>/<prefix>``.
-        oidc_provider_arn, oidc_issuer: for the role of the pods' service account.
-        tags: AWS tags.
+        oidc: the cluster's OIDC provider, for the roles of service accounts.
         ready: what pods wait for: nodes, and the image of their own.
     """
 
-    settings: Settings
-    region: Region
-    account_id: str
+    context: StackContext
+    mirror: ImageMirrorSettings
     rendered: Rendered
     copies: Copies | None
-    registry: str
-    oidc_provider_arn: pulumi.Input[str]
-    oidc_issuer: pulumi.Input[str]
-    tags: Mapping[str, str]
     ready: Sequence[pulumi.Resource]
+    oidc: OidcProvider
 
 
 class ImageMirrorPods(pulumi.ComponentResource):
@@ -90,38 +81,25 @@ class ImageMirrorPods(pulumi.ComponentResource):
         self.register_outputs({"service": hosts[0]})
 
     def _role(self, copies: Copies) -> pulumi.Output[str]:
-        args, here = self._args, pulumi.ResourceOptions(parent=self)
-        cluster, region = args.settings.cluster.name, args.region
-        trust = pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(
-            lambda found: irsa_trust(region, found[0], found[1], [(NAMESPACE, SERVICE)])
-        )
-        role = aws.iam.Role(
+        context = self._args.context
+        return role_with_rights(
             f"{self._name}-role",
-            name_prefix=f"{cluster}-image-mirror"[:37] + "-",
+            name_prefix=f"{context.cluster}-image-mirror",
             description="Admission of the image mirror: looks at copies and hands missing ones on",
-            assume_role_policy=pulumi.Output.json_dumps(trust),
-            tags={**args.tags, "Name": f"{cluster}-image-mirror"},
-            opts=here,
-        )
-        rights = aws.iam.RolePolicy(
-            f"{self._name}-role",
-            role=role.id,
-            policy=json.dumps(
-                copies.admission_policy(
-                    region, args.account_id, prefix=args.settings.image_mirror.repository_prefix
-                )
+            trust=self._args.oidc.trust(context.region, [(NAMESPACE, SERVICE)]),
+            policy=copies.admission_policy(
+                context.region, context.account_id, prefix=context.mirror.prefix
             ),
-            opts=here,
+            tags=context.named("image-mirror"),
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        # Whoever is given the role starts after it got its rights.
-        return pulumi.Output.all(role.arn, rights.role).apply(lambda found: found[0])
 
     def _objects(self, role_arn: pulumi.Input[str]) -> list[pulumi.Resource]:
         args, code = self._args, handler_code()
-        told = handler_variables(args.settings, args.region, args.registry, args.copies)
+        told = handler_variables(args.context, args.mirror, args.copies)
         values: dict[str, pulumi.Input[str]] = {
-            "region.name": args.region.name,
-            "registry.host": args.registry,
+            "region.name": args.context.region.name,
+            "registry.host": args.context.image_prefix,
             "role.image-mirror": role_arn,
             **{_value_name(variable): value for variable, value in told.items()},
             "mirror.code": code["metadata"]["name"],

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components.aws.eks_policies import service_trust
+from components.aws.roles import role_with_rights
 from components.registry import policies
-from regions.region import Region
 from regions.upstream_registries import address
-from settings import Settings
+from settings.context import StackContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,20 +21,12 @@ class PullThroughCacheArgs:
     """Arguments of ``PullThroughCache``.
 
     Attributes:
-        region: of the registry.
-        account_id: whose registry it is.
-        prefix: the account's own prefix of every repository.
-        registries: from which to pull (``regions.upstream_registries``).
+        context: what all components of the stack share.
         credentials: registry -> name of an existing secret with the login there.
-        tags: AWS tags, also of the repositories that ECR will make.
     """
 
-    region: Region
-    account_id: str
-    prefix: str
-    registries: Sequence[str]
+    context: StackContext
     credentials: Mapping[str, str]
-    tags: Mapping[str, str]
 
 
 class PullThroughCache(pulumi.ComponentResource):
@@ -56,33 +48,27 @@ class PullThroughCache(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:PullThroughCache", name, None, opts)
         self._name = name
         self._args = args
+        registries = args.context.mirror.cached or ()
         role_arn = self._role()
-        self.ready = [self._rule(registry, role_arn) for registry in args.registries]
-        self.register_outputs({"registries": list(args.registries)})
+        self.ready = [self._rule(registry, role_arn) for registry in registries]
+        self.register_outputs({"registries": list(registries)})
 
     def _role(self) -> pulumi.Output[str]:
         """What ECR needs to tag a repository that it makes."""
-        args, here = self._args, pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(
+        context = self._args.context
+        return role_with_rights(
             f"{self._name}-role",
             description="ECR, while it makes repositories for its pull-through caches",
-            assume_role_policy=json.dumps(service_trust(args.region, "ecr")),
-            tags={**args.tags, "Name": f"{self._name}-role"},
-            opts=here,
-        )
-        rights = aws.iam.RolePolicy(
-            f"{self._name}-role",
-            role=role.id,
-            policy=json.dumps(
-                policies.repository_creation_policy(args.region, args.account_id, args.prefix)
+            trust=service_trust(context.region, "ecr"),
+            policy=policies.repository_creation_policy(
+                context.region, context.account_id, context.mirror.prefix
             ),
-            opts=here,
+            tags={**context.tags, "Name": f"{self._name}-role"},
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        # Whoever is given the role uses it after it got its rights.
-        return pulumi.Output.all(role.arn, rights.role).apply(lambda found: found[0])
 
     def _rule(self, registry: str, role_arn: pulumi.Output[str]) -> aws.ecr.PullThroughCacheRule:
-        args, prefix = self._args, f"{self._args.prefix}/{registry}"
+        args, prefix = self._args, f"{self._args.context.mirror.prefix}/{registry}"
         # One for each rule: AWS asks for a template of the rule's own prefix (botocore ecr
         # CreateRepositoryCreationTemplate, prefix).
         template = aws.ecr.RepositoryCreationTemplate(
@@ -94,7 +80,7 @@ class PullThroughCache(pulumi.ComponentResource):
             encryption_configurations=[{"encryption_type": "AES256"}],
             image_tag_mutability="MUTABLE",
             lifecycle_policy=json.dumps(policies.lifecycle_policy()),
-            resource_tags=dict(args.tags),
+            resource_tags=dict(args.context.tags),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         return aws.ecr.PullThroughCacheRule(
@@ -118,16 +104,12 @@ class PullThroughCache(pulumi.ComponentResource):
         ).arn
 
 
-def node_pull_policy(
-    settings: Settings, region: Region, account_id: pulumi.Input[str]
-) -> pulumi.Output[str] | None:
+def node_pull_policy(context: StackContext) -> str | None:
     """What a stack's nodes may do besides to pull images, as JSON; None: ECR pulls nothing through.
 
     Whoever pulls an image first makes ECR fetch it, so it is the nodes that need the right.
     """
-    if settings.image_mirror.cached(region) is None:
+    if context.mirror.cached is None:
         return None
-    prefix = settings.image_mirror.repository_prefix
-    return pulumi.Output.from_input(account_id).apply(
-        lambda account: json.dumps(policies.pull_through_policy(region, account, prefix))
-    )
+    prefix = context.mirror.prefix
+    return json.dumps(policies.pull_through_policy(context.region, context.account_id, prefix))

@@ -63,7 +63,7 @@ def test_every_kind_of_pool_is_accepted_and_a_misspelt_field_is_not(
         )
         for pool in pools
     ]
-    overlays = overlays_of(settings, region)
+    overlays = overlays_of(pools, settings.gpu_pool.prices, region)
     assert len(overlays) > 20
     node_pools = [node_pool(pool) for pool in pools]
     plugin = device_plugin(list(rendered("addons/nvidia-device-plugin").objects), pools)

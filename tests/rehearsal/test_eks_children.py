@@ -9,11 +9,12 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.cluster import EksCluster, EksClusterArgs
+from components.cluster import EksCluster
 from regions.region import Region
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.invented.eks_children import CHILDREN, Child, children
 from settings import from_mapping
+from tests.components.cluster.simulated_cluster import cluster_args
 from tests.harness import REGIONS, run
 
 ADMIN = "role/ops"
@@ -27,7 +28,7 @@ def inputs_of(region: str) -> dict[str, Any]:
     def program() -> None:
         EksCluster(
             "kf",
-            EksClusterArgs(settings=settings, region=Region.of(region), tags={"a": "b"}),
+            cluster_args(settings, {"a": "b"}),
             opts=pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)]),
         )
 

@@ -10,12 +10,13 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.mirror.build import ImageMirrorBuild, ImageMirrorBuildArgs
+from components.mirror.build import BuildSide, ImageMirrorBuild, ImageMirrorBuildArgs
 from components.mirror.credentials import Purpose
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import Outcome
 from settings import from_mapping
+from settings.context import StackContext
 from tests.rehearsal.conftest import Started
 
 pytestmark = pytest.mark.engine
@@ -30,14 +31,13 @@ def build(**mirror: Any) -> Callable[[], Any]:
         ImageMirrorBuild(
             "build",
             ImageMirrorBuildArgs(
-                settings=settings,
-                region=OWN,
-                build_region=BUILD,
-                build_provider=aws.Provider("aws-build", region=BUILD.name),
-                account_id=ACCOUNT,
-                build_account_id=ACCOUNT,
-                registry=settings.image_mirror.registry(OWN, ACCOUNT),
-                tags={},
+                context=StackContext.of(settings, ACCOUNT, {}),
+                mirror=settings.image_mirror,
+                side=BuildSide(
+                    region=BUILD,
+                    provider=aws.Provider("aws-build", region=BUILD.name),
+                    account_id=ACCOUNT,
+                ),
             ),
             pulumi.ResourceOptions(providers=[aws.Provider("aws", region=OWN.name)]),
         )

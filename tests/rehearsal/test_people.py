@@ -17,11 +17,13 @@ import yaml
 
 from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
+from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.providers import Simulation
 from rehearsal.wire import properties
 from rendering import Object, ObjectKey, Rendered, render
 from settings import from_mapping
+from settings.context import StackContext
 from tests.rehearsal.conftest import TINY, Started
 
 pytestmark = pytest.mark.engine
@@ -90,8 +92,8 @@ def program(release: str, names: Sequence[str]) -> Callable[[], None]:
         KubeflowManifests(
             "kubeflow",
             KubeflowManifestsArgs(
-                settings=settings,
-                tags={},
+                context=StackContext.of(settings, ACCOUNT, {}),
+                users=settings.users,
                 rendered=login(release),
                 values={},
                 profile_roles={},

@@ -16,6 +16,7 @@ from program import known_values
 from regions.region import Region
 from rendering import Object
 from settings import from_mapping
+from settings.context import StackContext
 from tests.harness import REGIONS
 from tests.rendering.beijing import Release, kubeflow
 from tests.services.serving_programs import left_to_the_kubelet
@@ -38,7 +39,7 @@ def config_deployment(release: str) -> Object:
 
 def bound(value: Object, **stack: Any) -> Object:
     settings = from_mapping(stack)
-    return bind(value, known_values(settings, Region.of(settings.region), ACCOUNT))
+    return bind(value, known_values(StackContext.of(settings, ACCOUNT, {}), settings))
 
 
 def runtime_images(release: Release) -> list[str]:

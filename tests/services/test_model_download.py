@@ -16,6 +16,7 @@ from program import known_values
 from regions.region import Region
 from rendering import Object
 from settings import from_mapping
+from settings.context import StackContext
 from tests.harness import REGIONS
 from tests.rendering.beijing import kubeflow
 from tests.services.regional_aws import ACCOUNT, RegionalAws, regional_aws
@@ -38,7 +39,8 @@ def nobodys_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def inference_service_config(region: Region) -> Object:
-    values = known_values(from_mapping({"region": region.name}), region, ACCOUNT)
+    settings = from_mapping({"region": region.name})
+    values = known_values(StackContext.of(settings, ACCOUNT, {}), settings)
     return bind(kubeflow().get("ConfigMap", "inferenceservice-config"), values)
 
 

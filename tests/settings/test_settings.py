@@ -14,6 +14,7 @@ from pulumi.runtime.config import set_all_config
 from regions.region import Feature, Region, known_regions
 from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file
 from settings import load as load_settings
+from settings.mirror_mode import MirrorMode
 from tests.harness import REGIONS
 
 ROOT = Path(__file__).parents[2]
@@ -122,8 +123,9 @@ def test_the_defaults_the_project_declares_are_our_own() -> None:
 def test_a_region_alone_is_a_stack(region: str) -> None:
     settings = from_mapping({"region": region})
     here = Region.of(region)
-    assert settings.image_mirror.wanted(here) == (not here.has(Feature.INTERNET_REGISTRIES))
-    assert settings.image_mirror.build_in(here).has(Feature.INTERNET_REGISTRIES)
+    mirror = MirrorMode(settings.image_mirror, here)
+    assert mirror.enabled == (not here.has(Feature.INTERNET_REGISTRIES))
+    assert mirror.build_region.has(Feature.INTERNET_REGISTRIES)
     assert settings.gpu_pool.families(here) == here.gpu_families
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.roles import OidcProvider
 from components.backend import KubeflowRdsS3Backend, KubeflowRdsS3BackendArgs
-from regions.region import Region
 from settings import Settings
+from settings.context import StackContext
 from tests.harness import Recorded, Registered, run
 
 ACCOUNT = "111122223333"
@@ -45,15 +46,16 @@ def component(settings: Settings) -> KubeflowRdsS3Backend:
     return KubeflowRdsS3Backend(
         "backend",
         KubeflowRdsS3BackendArgs(
-            settings=settings,
-            region=Region.of(region),
-            tags=TAGS,
-            account_id=ACCOUNT,
+            context=StackContext.of(settings, ACCOUNT, TAGS),
+            database=settings.database,
+            artifacts=settings.artifacts,
+            profiles=[user.namespace for user in settings.users],
             vpc_id="vpc-0",
             subnet_ids=["subnet-1", "subnet-2"],
             client_security_group_ids=[NODES, pulumi.Output.from_input(KARPENTER)],
-            oidc_provider_arn=arn(region, f"iam::{ACCOUNT}:oidc-provider/{issuer(region)}"),
-            oidc_issuer=issuer(region),
+            oidc=OidcProvider(
+                arn(region, f"iam::{ACCOUNT}:oidc-provider/{issuer(region)}"), issuer(region)
+            ),
         ),
         pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)]),
     )

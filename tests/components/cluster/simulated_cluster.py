@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.cluster import EksCluster, EksClusterArgs
-from regions.region import Region
-from settings import from_mapping
+from rehearsal.clouds import ACCOUNT
+from settings import Settings, from_mapping
+from settings.context import StackContext
 from tests.harness import Recorded, Registered, run
 
 CLUSTER, ADDON, GROUP = "eks:index:Cluster", "aws:eks/addon:Addon", "aws:eks/nodeGroup:NodeGroup"
@@ -22,6 +24,16 @@ STORAGE_CLASS = "kubernetes:storage.k8s.io/v1:StorageClass"
 TAGS = {"platform": "kubeflow"}
 
 
+def cluster_args(settings: Settings, tags: Mapping[str, str]) -> EksClusterArgs:
+    """The arguments of the cluster of a stack with these settings."""
+    return EksClusterArgs(
+        context=StackContext.of(settings, ACCOUNT, tags),
+        cluster=settings.cluster,
+        network=settings.network,
+        node_group=settings.node_group,
+    )
+
+
 def cluster(region: str = "cn-north-1", **sections: Any) -> Recorded:
     """The component ``kf`` of a stack with the given sections, and what it exports."""
     settings = from_mapping({"region": region, **sections})
@@ -29,15 +41,15 @@ def cluster(region: str = "cn-north-1", **sections: Any) -> Recorded:
     def program() -> dict[str, Any]:
         made = EksCluster(
             "kf",
-            EksClusterArgs(settings=settings, region=Region.of(region), tags=TAGS),
+            cluster_args(settings, TAGS),
             opts=pulumi.ResourceOptions(providers=[aws.Provider("account", region=region)]),
         )
         return {
             "name": made.cluster_name,
             "arn": made.cluster_arn,
             "endpoint": made.endpoint,
-            "issuer": made.oidc_issuer,
-            "oidc": made.oidc_provider_arn,
+            "issuer": made.oidc.issuer,
+            "oidc": made.oidc.arn,
             "node_group": made.node_security_group_id,
             "subnets": made.private_subnet_ids,
             "kubeconfig_is_secret": made.kubeconfig_json.is_secret(),

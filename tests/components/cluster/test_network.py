@@ -10,6 +10,9 @@ import pytest
 
 from components.cluster.network import Network, NetworkArgs
 from regions.region import Region
+from rehearsal.clouds import ACCOUNT
+from settings import from_mapping
+from settings.context import StackContext
 from settings.sections import NetworkSettings
 from tests.harness import REGIONS, Recorded, run
 
@@ -33,10 +36,8 @@ def network(region: str = "cn-north-1", **settings: Any) -> Recorded:
         made = Network(
             "net",
             NetworkArgs(
+                context=StackContext.of(from_mapping({"region": region}), ACCOUNT, TAGS),
                 network=NetworkSettings.model_validate(settings),
-                region=Region.of(region),
-                cluster_name="kubeflow",
-                tags=TAGS,
             ),
             opts=pulumi.ResourceOptions(providers=[aws.Provider("account", region=region)]),
         )

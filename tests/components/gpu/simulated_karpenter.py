@@ -7,10 +7,13 @@ from typing import Any
 
 import pulumi
 
+from components.aws.roles import OidcProvider
 from components.gpu import KarpenterGpuPool, KarpenterGpuPoolArgs
+from components.gpu.node_pools import pools_of
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
+from settings.context import StackContext
 from tests.harness import Recorded, Registered, run
 from tests.rendering.beijing import rendered
 
@@ -56,29 +59,34 @@ SLICED: dict[str, object] = {"shared": {"maxGpus": 2, "instanceFamilies": ["g4dn
 
 
 def _program(
-    region: Region, pools: dict[str, object], registry: str | None, pool: dict[str, object]
+    region: Region, pools: dict[str, object], mirrored: bool | None, pool: dict[str, object]
 ) -> Callable[[], Any]:
+    settings = from_mapping(
+        {
+            "region": region.name,
+            "gpuPool": pool,
+            "nodePools": pools,
+            "imageMirror": {} if mirrored is None else {"enabled": mirrored},
+        }
+    )
     issuer = f"oidc.eks.{region.name}.{region.dns_suffix}/id/ABC"
 
     def program() -> dict[str, Any]:
         KarpenterGpuPool(
             POOL,
             KarpenterGpuPoolArgs(
-                settings=from_mapping({"region": region.name, "gpuPool": pool, "nodePools": pools}),
-                region=region,
-                tags={"project": "kubeflow"},
-                account_id=pulumi.Output.from_input(ACCOUNT),
+                context=StackContext.of(settings, ACCOUNT, {"project": "kubeflow"}),
+                gpu_pool=settings.gpu_pool,
+                pools=pools_of(settings, region),
                 cluster_name=pulumi.Output.from_input("kubeflow"),
                 cluster_arn=region.arn("eks", "cluster/kubeflow", account=ACCOUNT),
                 cluster_endpoint="https://cluster.example",
                 kubeconfig_json=pulumi.Output.secret("{}"),
-                oidc_provider_arn=region.arn(
-                    "iam", f"oidc-provider/{issuer}", account=ACCOUNT, region=""
+                oidc=OidcProvider(
+                    region.arn("iam", f"oidc-provider/{issuer}", account=ACCOUNT, region=""), issuer
                 ),
-                oidc_issuer=issuer,
-                image_registry=registry,
                 crds=[CRD],
-                device_plugin=[PLUGIN, NAMESPACE] if registry else [],
+                device_plugin=[PLUGIN, NAMESPACE] if mirrored else [],
                 dcgm_exporter=EXPORTER,
                 ready=[pulumi.CustomResource("test:index:Nodes", "nodes")],
             ),
@@ -92,10 +100,10 @@ def made_in(
     name: str,
     node_pools: dict[str, object] | None = None,
     *,
-    registry: str | None = None,
+    mirrored: bool | None = None,
     **pool: object,
 ) -> Recorded:
-    return run(_program(Region.of(name), node_pools or {}, registry, pool), region=name)
+    return run(_program(Region.of(name), node_pools or {}, mirrored, pool), region=name)
 
 
 def names(found: list[Registered]) -> list[str]:

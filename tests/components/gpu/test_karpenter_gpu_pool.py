@@ -30,7 +30,7 @@ def region(request: pytest.FixtureRequest) -> Region:
 
 @pytest.fixture(scope="module")
 def made(region: Region) -> Recorded:
-    return made_in(region.name, registry=f"{region.ecr_registry(ACCOUNT)}/kubeflow")
+    return made_in(region.name, mirrored=True)
 
 
 def _trust(role: Registered) -> dict[str, Any]:
@@ -226,6 +226,7 @@ def test_the_device_plugin_comes_after_its_namespace(made: Recorded) -> None:
 
 def test_everything_taggable_carries_the_tags_of_the_stack(made: Recorded) -> None:
     untagged = {
+        "aws:iam/rolePolicy:RolePolicy",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
         "aws:sqs/queuePolicy:QueuePolicy",
         "aws:cloudwatch/eventTarget:EventTarget",

@@ -71,27 +71,29 @@ def test_karpenter_knows_slices_before_it_makes_a_node_for_them() -> None:
 
 
 def test_a_sliced_pool_has_a_device_plugin_with_its_configuration() -> None:
-    made = made_in("cn-north-1", SLICED, registry="registry.example")
+    made = made_in("cn-north-1", SLICED, mirrored=True)
     assert names(made.of(DAEMON_SET)) == [
         "plugin-daemonset-nvidia-device-plugin",
         "plugin-daemonset-nvidia-device-plugin-slices-4",
     ]
     sliced = made.only(DAEMON_SET, f"{POOL}-plugin-daemonset-nvidia-device-plugin-slices-4")
     (container,) = sliced.inputs["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "registry.example/nvcr.io/plugin:1"
+    assert container["image"] == (
+        "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow/nvcr.io/plugin:1"
+    )
     config = "kubernetes:core/v1:ConfigMap"
     assert (config, made.only(config).name) in made.dependencies_of(sliced)
 
 
 def test_pools_of_bottlerocket_need_no_device_plugin_of_ours() -> None:
-    made = made_in("cn-north-1", registry="registry.example", amiAlias="bottlerocket@v1.54.0")
+    made = made_in("cn-north-1", mirrored=True, amiAlias="bottlerocket@v1.54.0")
     assert made.none(DAEMON_SET)
 
 
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("wanted", [True, False])
 def test_gpus_have_metrics_where_the_stack_asks_for_them(region: str, wanted: bool) -> None:
-    made = made_in(region, registry="registry.example", dcgmExporter=wanted)
+    made = made_in(region, mirrored=True, dcgmExporter=wanted)
     found = [name for name in names(made.all) if name.startswith("exporter-")]
     asked = ["exporter-daemonset-dcgm-exporter", "exporter-service-dcgm-exporter"]
     assert sorted(found) == (asked if wanted else [])

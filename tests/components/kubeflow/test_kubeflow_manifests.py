@@ -16,8 +16,10 @@ import yaml
 
 from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs, profile
+from rehearsal.clouds import ACCOUNT
 from rendering import ObjectKey, Rendered
 from settings import from_mapping
+from settings.context import StackContext
 from settings.sections import User
 from tests.harness import MASKED, Recorded, Registered, run
 
@@ -84,11 +86,13 @@ spec: {template: {spec: {containers: [{name: proxy, envFrom: [{secretRef: {name:
 {apiVersion: tiny.example/v1, kind: Widget, metadata: {name: first, namespace: app}}
 """
 OBJECTS = tuple[dict[str, Any], ...](yaml.safe_load_all(RELEASE))
-NAMESPACE, ACCOUNT, RIGHTS, OTHER_RIGHTS, CONFIG, OAUTH, PASSWORDS, *WORKLOADS, WIDGET = OBJECTS
+NAMESPACE, SERVICE_ACCOUNT, RIGHTS, OTHER_RIGHTS, CONFIG, OAUTH, PASSWORDS, *WORKLOADS, WIDGET = (
+    OBJECTS
+)
 CONTROLLER, DEX, PROXY = WORKLOADS
 PREREQUISITES: list[tuple[dict[str, Any], tuple[dict[str, Any], ...]]] = [
-    *((obj, (NAMESPACE,)) for obj in (ACCOUNT, CONFIG, OAUTH, PASSWORDS, WIDGET)),
-    (CONTROLLER, (ACCOUNT, CONFIG)),
+    *((obj, (NAMESPACE,)) for obj in (SERVICE_ACCOUNT, CONFIG, OAUTH, PASSWORDS, WIDGET)),
+    (CONTROLLER, (SERVICE_ACCOUNT, CONFIG)),
 ]
 WIDGETS = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -136,8 +140,8 @@ def program(rendered: Rendered) -> dict[str, Any]:
     made = KubeflowManifests(
         "kubeflow",
         KubeflowManifestsArgs(
-            settings=settings,
-            tags={"platform": "kubeflow"},
+            context=StackContext.of(settings, ACCOUNT, {"platform": "kubeflow"}),
+            users=settings.users,
             rendered=rendered,
             values={
                 "database.rotation": "2",

@@ -11,6 +11,9 @@ import pulumi_aws as aws
 import pytest
 
 from components.kubeflow.logins import DexAccount, Logins, LoginsArgs
+from rehearsal.clouds import ACCOUNT
+from settings import from_mapping
+from settings.context import StackContext
 from settings.sections import User
 from tests.harness import MASKED, REGIONS, Recorded, run
 
@@ -22,10 +25,12 @@ ALIKE = ["a.b@x.cn", "a_b@x.cn", "a-b@x.cn", "a.b@x-cn.cn", "ab@x.cn", "a+b@x.cn
 def logins(*emails: str, region: str = "cn-north-1") -> Recorded:
     users = [User(email=email, namespace=f"n{place}") for place, email in enumerate(emails)]
 
+    settings = from_mapping({"region": region, "cluster": {"name": "ml"}})
+
     def program() -> dict[str, Any]:
         made = Logins(
             "login",
-            LoginsArgs(users=users, cluster="ml", tags={"team": "ml"}),
+            LoginsArgs(context=StackContext.of(settings, ACCOUNT, {"team": "ml"}), users=users),
             pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)]),
         )
         secrets = [*made.hashes.values(), *made.versions.values()]

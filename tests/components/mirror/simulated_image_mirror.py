@@ -9,11 +9,13 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.roles import OidcProvider
 from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
 from components.mirror.build import BuildSide
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
+from settings.context import StackContext
 from tests.harness import Recorded, run
 from tests.rendering.beijing import rendered
 
@@ -47,6 +49,8 @@ def mirror_program(
     if logins:
         mirror_settings["upstreamCredentials"] = dict(logins)
 
+    settings = from_mapping({"region": region, "imageMirror": mirror_settings})
+
     def program() -> dict[str, Any]:
         own = aws.Provider("aws", region=region)
         nodes = aws.eks.NodeGroup(
@@ -60,8 +64,8 @@ def mirror_program(
         mirror = ImageMirrorWebhook(
             "image-mirror",
             ImageMirrorWebhookArgs(
-                settings=from_mapping({"region": region, "imageMirror": mirror_settings}),
-                region=Region.of(region),
+                context=StackContext.of(settings, ACCOUNT, {"project": "kubeflow"}),
+                mirror=settings.image_mirror,
                 build=BuildSide(
                     region=Region.of(build_region),
                     provider=aws.Provider("aws-build", region=build_region),
@@ -69,12 +73,9 @@ def mirror_program(
                 )
                 if build_region
                 else None,
-                account_id=ACCOUNT,
                 images=IMAGES,
-                tags={"project": "kubeflow"},
                 pods=rendered("addons/image-mirror"),
-                oidc_provider_arn=Region.of(region).arn("iam", "oidc-provider/issuer"),
-                oidc_issuer="issuer",
+                oidc=OidcProvider(Region.of(region).arn("iam", "oidc-provider/issuer"), "issuer"),
                 ready=[nodes],
             ),
             pulumi.ResourceOptions(providers=[own]),

@@ -14,6 +14,7 @@ from components.mirror.pods import handler_code
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
+from settings.mirror_mode import MirrorMode
 from tests.components.mirror.simulated_image_mirror import CROSSING, NODES, WITHIN, stack
 from tests.harness import MASKED, Recorded, Registered
 from webhook.rules import Action, Rule, WhenAbsent, read
@@ -52,7 +53,7 @@ def test_where_an_api_needs_a_filing_pods_answer_unless_told_otherwise(
 ) -> None:
     mirror = {"transport": transport} if transport else {}
     settings = from_mapping({"region": region, "imageMirror": mirror})
-    assert settings.image_mirror.in_cluster(Region.of(region)) is in_cluster
+    assert MirrorMode(settings.image_mirror, Region.of(region)).in_cluster is in_cluster
 
 
 @every_pair

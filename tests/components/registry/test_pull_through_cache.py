@@ -14,9 +14,11 @@ from regions.region import Feature, Region, known_regions
 from regions.upstream_registries import LONGEST_RULE_PREFIX, OPEN, WITH_LOGIN
 from rehearsal.clouds import ACCOUNT
 from settings import SettingsError, from_mapping
+from settings.context import StackContext
+from settings.mirror_mode import MirrorMode
 from settings.sections import ImageMirrorSettings
 from tests.components.mirror.simulated_image_mirror import CACHED, NODES, stack
-from tests.harness import REGIONS, Recorded, Registered, run
+from tests.harness import REGIONS, Recorded, Registered
 from webhook.service import Environment
 
 RULE = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"
@@ -64,7 +66,7 @@ def test_caches_are_used_in_the_commercial_partition_and_nowhere_else() -> None:
     with_caches = {
         name
         for name in known_regions()
-        if ImageMirrorSettings(enabled=True).cached(Region.of(name)) is not None
+        if MirrorMode(ImageMirrorSettings(enabled=True), Region.of(name)).cached is not None
     }
     assert with_caches == {n for n in known_regions() if Region.of(n).partition == "aws"}
     assert with_caches & set(REGIONS) == set(CACHED)
@@ -73,7 +75,7 @@ def test_caches_are_used_in_the_commercial_partition_and_nowhere_else() -> None:
 @pytest.mark.parametrize("region", REGIONS)
 def test_a_stack_that_mirrors_nothing_has_no_cache(region: str) -> None:
     if Region.of(region).has(Feature.INTERNET_REGISTRIES):
-        assert settings_of(region).image_mirror.cached(Region.of(region)) is None
+        assert MirrorMode(settings_of(region).image_mirror, Region.of(region)).cached is None
 
 
 # -- rules ----------------------------------------------------------------------------------------
@@ -199,12 +201,7 @@ def test_the_handlers_own_pods_wait_for_the_rules(region: str) -> None:
 
 def policy_of(region: str, **mirror: Any) -> dict[str, Any] | None:
     """What nodes of such a stack may do besides."""
-
-    def program() -> dict[str, Any]:
-        told = node_pull_policy(settings_of(region, **mirror), Region.of(region), ACCOUNT)
-        return {"policy": told}
-
-    told = run(program, region).exports["policy"]
+    told = node_pull_policy(StackContext.of(settings_of(region, **mirror), ACCOUNT, {}))
     return None if told is None else json.loads(told)
 
 

@@ -1,0 +1,77 @@
+"""IAM roles of pods and services, whose ARN becomes known once the role has its rights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.irsa import ServiceAccount, irsa_trust
+from regions.region import Region
+
+Document = Mapping[str, Any]
+# A role name has 64 characters, and AWS appends 26 to a prefix.
+_LONGEST_PREFIX = 38
+
+
+@dataclass(frozen=True)
+class OidcProvider:
+    """A cluster's OIDC provider in IAM, on which roles of service accounts rest.
+
+    Attributes:
+        arn: of the provider.
+        issuer: its URL, with or without ``https://``.
+    """
+
+    arn: pulumi.Input[str]
+    issuer: pulumi.Input[str]
+
+    def trust(
+        self, region: Region, subjects: Sequence[ServiceAccount]
+    ) -> pulumi.Output[dict[str, Any]]:
+        """The trust policy of a role for service accounts of the cluster, see ``irsa_trust``."""
+        return pulumi.Output.all(self.arn, self.issuer).apply(
+            lambda found: irsa_trust(region, found[0], found[1], subjects)
+        )
+
+
+def role_with_rights(
+    resource: str,
+    *,
+    description: str,
+    trust: pulumi.Input[Document],
+    policy: pulumi.Input[Document],
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+    name_prefix: str | None = None,
+) -> pulumi.Output[str]:
+    """Makes: a role and its one inline policy.
+
+    Args:
+        resource: the Pulumi name of both.
+        description: of the role.
+        trust: who may assume it.
+        policy: what it may do.
+        tags: of the role.
+        opts: of both.
+        name_prefix: of the role's name, shortened where it is too long; None: named by Pulumi.
+
+    Returns:
+        The role's ARN, known once the role has its policy: a pod or service that is given the ARN
+        starts after the role got its rights, and ends before the role loses them.
+    """
+    role = aws.iam.Role(
+        resource,
+        name_prefix=None if name_prefix is None else name_prefix[: _LONGEST_PREFIX - 1] + "-",
+        description=description,
+        assume_role_policy=pulumi.Output.json_dumps(trust),
+        tags=dict(tags),
+        opts=opts,
+    )
+    rights = aws.iam.RolePolicy(
+        resource, role=role.id, policy=pulumi.Output.json_dumps(policy), opts=opts
+    )
+    return pulumi.Output.all(role.arn, rights.role).apply(lambda found: found[0])

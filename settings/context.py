@@ -1,0 +1,58 @@
+"""What is decided once for a whole stack: where it is, its names, how images reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regions.region import Region
+from settings.mirror_mode import MirrorMode
+from settings.sections import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackContext:
+    """What every component of a stack shares.
+
+    Attributes:
+        region: of the stack's AWS provider.
+        account_id: of that provider.
+        cluster: the cluster's name, with which names of the account's resources begin.
+        tags: of everything that takes AWS tags.
+        endpoints: AWS service -> URL, where a service is reached elsewhere than by its own name.
+        mirror: how images reach the stack.
+    """
+
+    region: Region
+    account_id: str
+    cluster: str
+    tags: Mapping[str, str]
+    endpoints: Mapping[str, str]
+    mirror: MirrorMode
+
+    @classmethod
+    def of(cls, settings: Settings, account_id: str, tags: Mapping[str, str]) -> StackContext:
+        """The context of a stack with these settings in this account."""
+        region = Region.of(settings.region)
+        return cls(
+            region=region,
+            account_id=account_id,
+            cluster=settings.cluster.name,
+            tags=tags,
+            endpoints=settings.endpoints,
+            mirror=MirrorMode(settings.image_mirror, region),
+        )
+
+    @property
+    def image_prefix(self) -> str:
+        """``<ECR host>/<repository prefix>``: what the name of every copy begins with."""
+        return f"{self.region.ecr_registry(self.account_id)}/{self.mirror.prefix}"
+
+    @property
+    def image_registry(self) -> str | None:
+        """``image_prefix`` where images are mirrored; None: images stay at their publishers'."""
+        return self.image_prefix if self.mirror.enabled else None
+
+    def named(self, role: str) -> dict[str, str]:
+        """The tags of a resource, with ``<cluster>-<role>`` as its ``Name``."""
+        return {**self.tags, "Name": f"{self.cluster}-{role}"}

@@ -1,0 +1,63 @@
+"""How images reach a stack: what its settings and its region decide together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regions.region import Feature, Region
+from regions.upstream_registries import OPEN
+from settings.sections import ImageMirrorSettings
+
+
+@dataclass(frozen=True)
+class MirrorMode:
+    """How images reach a stack.
+
+    Attributes:
+        settings: the setting ``imageMirror``.
+        region: of the stack.
+    """
+
+    settings: ImageMirrorSettings
+    region: Region
+
+    @property
+    def enabled(self) -> bool:
+        """Whether images are pulled from the account's own registry instead of their source."""
+        if self.settings.enabled is None:
+            return not self.region.has(Feature.INTERNET_REGISTRIES)
+        return self.settings.enabled
+
+    @property
+    def prefix(self) -> str:
+        """What the name of every repository of copies begins with."""
+        return self.settings.repository_prefix
+
+    @property
+    def cached(self) -> tuple[str, ...] | None:
+        """The registries from which ECR itself pulls; None: images are copied or not mirrored."""
+        if not (self.enabled and self.region.has(Feature.PULL_THROUGH_CACHE)):
+            return None
+        return (*OPEN, *sorted(self.settings.upstream_credentials))
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether pods of the cluster answer admissions; elsewhere an API Gateway does."""
+        if self.settings.transport is None:
+            return self.region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP)
+        return self.settings.transport == "in-cluster"
+
+    @property
+    def build_region(self) -> Region:
+        """The region whose CodeBuild copies images.
+
+        Raises:
+            UnknownRegion: ``imageMirror.buildRegion`` is none.
+        """
+        return Region.of(self.settings.build_region or self.region.mirror_region)
+
+    @property
+    def crosses_partitions(self) -> bool:
+        """Whether images are copied from another partition."""
+        copied = self.enabled and self.cached is None
+        return copied and self.build_region.partition != self.region.partition
