@@ -59,7 +59,7 @@ if context.mirror.enabled:
         ImageMirrorWebhookArgs(
             context=context,
             mirror=settings.image_mirror,
-            images=tuple(renders.inventory(settings, context.image_registry)),
+            images=tuple(renders.inventory(context.image_registry, context.mirror.cached)),
             build=build_side(context, settings.image_mirror),
             pods=renders.image_mirror,
             oidc=cluster.oidc,
@@ -69,7 +69,7 @@ if context.mirror.enabled:
     )
     ready += mirror.ready
 
-if settings.gpu_pool.enabled:
+if renders.karpenter is not None:
     gpu = KarpenterGpuPool(
         "gpu",
         KarpenterGpuPoolArgs(
@@ -81,9 +81,8 @@ if settings.gpu_pool.enabled:
             cluster_endpoint=cluster.endpoint,
             kubeconfig_json=cluster.kubeconfig_json,
             oidc=cluster.oidc,
-            crds=renders.karpenter_crds.crds,
-            device_plugin=renders.device_plugin.objects,
-            dcgm_exporter=renders.dcgm_exporter.objects,
+            karpenter=renders.karpenter,
+            add_ons=renders.add_ons.get("gpu", {}),
             ready=ready,
         ),
         everywhere,

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import reduce
+from operator import getitem
 
 import pulumi
 import pulumi_aws as aws
 
 from components.backend import KubeflowRdsS3Backend
 from components.cluster import EksCluster
-from components.gpu.chart import artifacts
 from components.mirror.build import BuildSide
 from images.reference import parse
 from regions.region import Region
 from rendering import Rendered, RenderError, render, require_sources
+from rendering.release import stand_alone
 from settings import Settings, SettingsError, load
 from settings.context import StackContext
 from settings.mirror_mode import MirrorMode
+from settings.node_pools import KARPENTER
+from settings.section import MANIFESTS
 from settings.sections import ImageMirrorSettings
 
-_ROOT = Path(__file__).resolve().parent
 _REGISTRY_MARKER = "<<registry.host>>"
 _DASHBOARD_PORT = 8080
 _PORT_FORWARD = (
@@ -98,33 +100,34 @@ def account_of(provider: aws.Provider) -> str:
 
 @dataclass(frozen=True)
 class Renders:
-    """Everything of this stack that comes out of kustomize."""
+    """Everything of this stack that comes out of kustomize.
+
+    Attributes:
+        kubeflow: the release.
+        karpenter: the stack's version of Karpenter; None without GPU pool.
+        image_mirror: the mirror's admission handler as pods; None where there are no such pods.
+        add_ons: component -> name of an add-on that the settings enable -> its objects.
+    """
 
     kubeflow: Rendered
-    karpenter_crds: Rendered
-    device_plugin: Rendered
-    dcgm_exporter: Rendered
-    image_mirror: Rendered
+    karpenter: Rendered | None
+    image_mirror: Rendered | None
+    add_ons: Mapping[str, Mapping[str, Rendered]]
 
-    def inventory(self, settings: Settings, registry: str | None) -> dict[str, str]:
+    def all(self) -> list[Rendered]:
+        """Each of them."""
+        add_ons = [rendered for found in self.add_ons.values() for rendered in found.values()]
+        own = (self.kubeflow, self.karpenter, self.image_mirror)
+        return [*(rendered for rendered in own if rendered is not None), *add_ons]
+
+    def inventory(self, registry: str | None, cached: Collection[str] | None) -> dict[str, str]:
         """Every image and chart the platform pulls: where it comes from, where it is pulled from.
 
         Args:
-            settings: which of the optional parts there are.
             registry: ``<ECR host>/<prefix>`` of the mirror; None: everything stays at its source.
+            cached: the only registries that the mirror serves; None: it serves all.
         """
-        mirror = MirrorMode(settings.image_mirror, Region.of(settings.region))
-        parts = [self.kubeflow]
-        if settings.gpu_pool.enabled:
-            parts.append(self.device_plugin)
-            if settings.gpu_pool.dcgm_exporter:
-                parts.append(self.dcgm_exporter)
-        if mirror.enabled and mirror.in_cluster:
-            parts.append(self.image_mirror)
-        sources = {image.source for part in parts for image in part.images}
-        if settings.gpu_pool.enabled:
-            sources.update(artifacts(settings.gpu_pool.karpenter_version))
-        cached = mirror.cached
+        sources = {image.source for part in self.all() for image in part.images}
         return {
             source: source
             if registry is None or (cached is not None and not parse(source).pulled_through(cached))
@@ -139,7 +142,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
 
     def one(folder: str) -> Rendered:
         return render(
-            _ROOT / "manifests" / folder,
+            MANIFESTS / folder,
             partition=region.partition,
             dns_suffix=region.dns_suffix,
             registry=_REGISTRY_MARKER if mirror.enabled else None,
@@ -149,16 +152,33 @@ def render_stack(settings: Settings, region: Region) -> Renders:
         )
 
     try:
-        require_sources(_ROOT / "manifests" / settings.release, settings.bundles_path)
+        require_sources(MANIFESTS / settings.release, settings.bundles_path)
         return Renders(
             kubeflow=one(settings.release),
-            karpenter_crds=one("addons/karpenter-crds"),
-            device_plugin=one("addons/nvidia-device-plugin"),
-            dcgm_exporter=one("addons/dcgm-exporter"),
-            image_mirror=one("addons/image-mirror"),
+            karpenter=one(f"addons/{KARPENTER}{settings.gpu_pool.karpenter_version}")
+            if settings.gpu_pool.enabled
+            else None,
+            image_mirror=one("addons/image-mirror")
+            if mirror.enabled and mirror.in_cluster
+            else None,
+            add_ons={
+                component: {name: one(f"addons/{name}") for name in names}
+                for component, names in enabled_add_ons(settings).items()
+            },
         )
     except RenderError as error:
         raise pulumi.RunError(str(error)) from error
+
+
+def enabled_add_ons(settings: Settings) -> dict[str, list[str]]:
+    """Component -> the add-ons that its folders declare for it and that the settings enable."""
+    values = settings.model_dump(by_alias=True)
+    found: dict[str, list[str]] = {}
+    for folder, release in stand_alone(MANIFESTS).items():
+        enabled = (reduce(getitem, key.split("."), values) for key in release.enabled_by)
+        if release.part_of and all(enabled):
+            found.setdefault(release.part_of, []).append(folder.removeprefix("addons/"))
+    return found
 
 
 def known_values(context: StackContext, settings: Settings) -> dict[str, str]:

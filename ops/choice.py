@@ -24,7 +24,7 @@ def settings_of(stack: str) -> Settings:
 
 
 def release_folder(name: str, manifests: Path = MANIFESTS) -> Path:
-    """The folder of a release (``26.03``) or of an add-on (``addons/karpenter-crds``).
+    """The folder of a release (``26.03``) or of an add-on (``addons/karpenter-1.14.1``).
 
     Raises:
         Refused: there is none of that name.

@@ -71,7 +71,7 @@ def lock(
     *,
     release: Annotated[
         str | None,
-        typer.Option(help="A folder under manifests/: 26.03, addons/karpenter-crds."),
+        typer.Option(help="A folder under manifests/: 26.03, addons/karpenter-1.14.1."),
     ] = None,
     stack: Annotated[
         str | None, typer.Option(help="Instead of --release: the release and add-ons of a stack.")

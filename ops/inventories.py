@@ -8,7 +8,7 @@ from pathlib import Path
 from ops.failures import messages
 from program import render_stack
 from regions.region import EXAMPLE_REGION, Region
-from rendering import ImageUse, KustomizeMissing, Rendered, kustomize, render
+from rendering import ImageUse, KustomizeMissing, kustomize, render
 from rendering.inventory import merged
 from rendering.release import GoneImage, VersionRange, load
 from settings import MANIFESTS, Settings
@@ -40,13 +40,14 @@ def of_stack(settings: Settings) -> list[ImageUse]:
     context = StackContext.of(settings, settings.account_id or ACCOUNT, {})
     renders = render_stack(settings, context.region)
     known: dict[str, ImageUse] = {}
-    for part in vars(renders).values():
-        if isinstance(part, Rendered):
-            for use in part.images:
-                known = merged(known, use)
+    for part in renders.all():
+        for use in part.images:
+            known = merged(known, use)
     return [
         ImageUse(source, target, use.where, use.needed)
-        for source, target in renders.inventory(settings, context.image_registry).items()
+        for source, target in renders.inventory(
+            context.image_registry, context.mirror.cached
+        ).items()
         for use in [known.get(source) or _of_a_chart(source)]
     ]
 

@@ -236,7 +236,7 @@ def _images(settings: Settings) -> list[tuple[str, str]]:
     context = _context(settings)
     with rendering.absent_sources_allowed():
         renders = render_stack(settings, context.region)
-    return list(renders.inventory(settings, context.image_registry).items())
+    return list(renders.inventory(context.image_registry, context.mirror.cached).items())
 
 
 def _crds_of(digest: str) -> Sequence[Mapping[str, Any]]:

@@ -169,6 +169,10 @@ class Release(Strict):
     includes: tuple[str, ...] = ()
     """Other folders under ``manifests/`` that the kustomization names as ``../<folder>``; their
     sources and files come with them."""
+    part_of: str = ""
+    """Of an add-on: the component that registers its objects, by its folder in ``components/``."""
+    enabled_by: tuple[str, ...] = ()
+    """Of an add-on: the settings that must all be true, as the stack file writes them."""
     sources: tuple[Source, ...] = ()
     files: tuple[CopiedFiles, ...] = ()
     upstream: str | None = None

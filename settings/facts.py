@@ -17,6 +17,7 @@ import yaml
 
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
+from settings.node_pools import KARPENTER, numbers
 from settings.sections import Settings
 
 ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")
@@ -44,6 +45,8 @@ class Facts:
     settings: Settings
     region: Region
     releases: Mapping[str, Release] = field(default_factory=dict[str, Release])
+    karpenter: Mapping[str, Release] = field(default_factory=dict[str, Release])
+    """Version -> what its folder under ``manifests/addons`` states."""
 
     @property
     def mirror(self) -> MirrorMode:
@@ -86,16 +89,26 @@ class Rules:
 @lru_cache(maxsize=8)
 def releases(manifests: Path) -> Mapping[str, Release]:
     """The releases below a folder, by name: every folder in it that has a release.yaml."""
-    found: dict[str, Release] = {}
-    for file in sorted(manifests.glob("*/release.yaml")):
-        data: dict[str, Any] = yaml.safe_load(file.read_text("utf-8")) or {}
-        kubernetes = cast(dict[str, Any], data.get("kubernetes") or {})
-        pipelines = cast(dict[str, Any], data.get("pipelines") or {})
-        found[file.parent.name] = Release(
-            str(kubernetes.get("min", "")),
-            str(kubernetes.get("max", "")),
-            data.get("unserved") or {},
-            str(pipelines.get("version", "")),
-            tuple(str(name) for name in pipelines.get("credentials") or ()),
-        )
-    return found
+    files = sorted(manifests.glob("*/release.yaml"))
+    return {file.parent.name: _release(file) for file in files}
+
+
+@lru_cache(maxsize=8)
+def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
+    """The versions of Karpenter in ``addons/karpenter-<version>`` below a folder, oldest first."""
+    files = manifests.glob(f"addons/{KARPENTER}*/release.yaml")
+    found = {file.parent.name.removeprefix(KARPENTER): _release(file) for file in files}
+    return {version: found[version] for version in sorted(found, key=numbers)}
+
+
+def _release(file: Path) -> Release:
+    data: dict[str, Any] = yaml.safe_load(file.read_text("utf-8")) or {}
+    kubernetes = cast(dict[str, Any], data.get("kubernetes") or {})
+    pipelines = cast(dict[str, Any], data.get("pipelines") or {})
+    return Release(
+        str(kubernetes.get("min", "")),
+        str(kubernetes.get("max", "")),
+        data.get("unserved") or {},
+        str(pipelines.get("version", "")),
+        tuple(str(name) for name in pipelines.get("credentials") or ()),
+    )

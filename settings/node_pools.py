@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from regions.region import Feature, Region
 from settings import field_types as t
-from settings.section import Section
+from settings.section import MANIFESTS, Section
 
 CapacityType = Literal["on-demand", "spot", "reserved"]
 ConsolidationPolicy = Literal["WhenEmpty", "WhenEmptyOrUnderutilized", "Balanced"]
@@ -31,6 +33,21 @@ class Budget(Section):
     reasons: Annotated[list[Reason], t.Distinct] = []
     schedule: str | None = None
     duration: t.BudgetDuration | None = None
+
+
+KARPENTER = "karpenter-"
+"""Begins the name of the folder of each version of Karpenter, under ``manifests/addons``."""
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """``1.14.1`` -> (1, 14, 1)."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def newest_karpenter() -> str:
+    """The newest version of Karpenter that ``manifests/addons`` has a folder of."""
+    folders = (MANIFESTS / "addons").glob(f"{KARPENTER}*")
+    return max((folder.name.removeprefix(KARPENTER) for folder in folders), key=numbers)
 
 
 class PoolSettings(Section):
@@ -68,7 +85,7 @@ class GpuPoolSettings(PoolSettings):
     enabled: bool = True
     max_gpus: Annotated[int, t.whole(1, 10000, "GPUs")] = 8
     ami_alias: t.AmiAlias = "al2023@v20260714"
-    karpenter_version: t.KarpenterVersion = "1.14.1"
+    karpenter_version: t.KarpenterVersion = Field(default_factory=newest_karpenter)
     prices: Literal["api", "table"] | None = None
     dcgm_exporter: bool = False
 

@@ -10,15 +10,8 @@ from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 from settings.facts import Facts, Release, Rules
 from settings.sentences import full_key, listed, nearest, told
 
-# Kubernetes versions EKS offers -> oldest Karpenter that serves them. karpenter.sh
-# upgrading/compatibility and endoflife.date/amazon-eks; 1.31 leaves extended support on 2026-11-26.
-KUBERNETES = {
-    "1.32": (1, 2),
-    "1.33": (1, 5),
-    "1.34": (1, 6),
-    "1.35": (1, 9),
-    "1.36": (1, 13),
-}
+KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36")
+"""Versions EKS offers (endoflife.date/amazon-eks; 1.31 leaves extended support on 2026-11-26)."""
 
 _PLATFORM_NAMESPACES = frozenset(
     {"auth", "cert-manager", "default", "istio-system", "knative-eventing", "knative-serving"}
@@ -110,10 +103,21 @@ def _taken_away(release: Release, version: str) -> Iterator[str]:
                 yield f"{taken_in} took away {api}, needed by {listed(names, 'and')}"
 
 
+@RULES.reads("gpuPool.karpenterVersion")
+def _karpenter_has_a_folder(f: Facts) -> Iterator[str]:
+    version = f.settings.gpu_pool.karpenter_version
+    if f.karpenter and version not in f.karpenter:
+        yield told(
+            full_key("gpuPool.karpenterVersion"),
+            version,
+            f"manifests/addons/ has no folder karpenter-{version}: use {listed(f.karpenter)}",
+        )
+
+
 @RULES.reads("release", "cluster.version", "gpuPool.karpenterVersion", "gpuPool.enabled")
 def _karpenter_serves_kubernetes(f: Facts) -> Iterator[str]:
     pool, version = f.settings.gpu_pool, f.settings.cluster.version
-    oldest = KUBERNETES.get(version)
+    newest = f.karpenter.get(pool.karpenter_version, Release()).kubernetes_max
     if pool.enabled and _needs_older(f.releases.get(f.settings.release), version):
         yield told(
             full_key("gpuPool.enabled"),
@@ -121,11 +125,12 @@ def _karpenter_serves_kubernetes(f: Facts) -> Iterator[str]:
             f"Karpenter {pool.karpenter_version} does not serve Kubernetes {version}: set it to "
             "false",
         )
-    if pool.enabled and oldest and _minor(pool.karpenter_version) < oldest:
+    if pool.enabled and newest and _minor(newest) < _minor(version):
         yield told(
             full_key("gpuPool.karpenterVersion"),
             pool.karpenter_version,
-            f"Kubernetes {version} needs {'.'.join(map(str, oldest))} or newer: raise it",
+            f"it serves Kubernetes up to {newest}, and {full_key('cluster.version')} is {version}: "
+            "use a newer one",
         )
 
 

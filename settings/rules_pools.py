@@ -23,8 +23,6 @@ _POOL_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 _OUR_LABELS = re.compile(
     r"([a-z0-9-]+\.)*(karpenter\.(sh|k8s\.aws)|kubernetes\.io|k8s\.io)/.*|nvidia\.com/.*"
 )
-# NodeOverlays that give a price to a type without one (karpenter-provider-aws 1.14, upgrade guide).
-_OLDEST_WITH_OVERLAYS = (1, 14)
 # Time slicing in Bottlerocket (bottlerocket.dev, settings of 1.26.x).
 _OLDEST_BOTTLEROCKET = 26
 
@@ -199,25 +197,6 @@ def _budgets(path: Path, pool: PoolSettings) -> Iterator[str]:
 
 
 # -- slices and prices ----------------------------------------------------------------------------
-
-
-@RULES.reads("gpuPool", "nodePools")
-def _karpenter_knows_overlays(f: Facts) -> Iterator[str]:
-    gpu = f.settings.gpu_pool
-    sliced = [full_key((*path, "slices")) for path, pool in _further(f) if pool.slices > 1]
-    needs = [
-        *([full_key("gpuPool.prices")] if gpu.prices == "table" else []),
-        *([full_key("gpuPool.slices")] if gpu.slices > 1 else []),
-        *sliced,
-    ]
-    version = tuple(int(part) for part in gpu.karpenter_version.split(".")[:2])
-    if needs and version < _OLDEST_WITH_OVERLAYS:
-        oldest = ".".join(map(str, _OLDEST_WITH_OVERLAYS))
-        yield told(
-            full_key("gpuPool.karpenterVersion"),
-            gpu.karpenter_version,
-            f"it is too old for {listed(needs, 'and')}: use {oldest} or newer",
-        )
 
 
 @RULES.reads("gpuPool", "nodePools")

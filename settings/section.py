@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+
+MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
+"""Where releases and add-ons live, one folder each."""
 
 
 class Section(BaseModel):

@@ -11,10 +11,7 @@ from pydantic import AfterValidator, Field
 from regions.region import Region, UnknownRegion
 from settings import field_types as t
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
-from settings.section import Section
-
-MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
-"""Where releases live, one folder each."""
+from settings.section import MANIFESTS, Section
 
 
 class ClusterSettings(Section):

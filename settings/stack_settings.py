@@ -21,9 +21,10 @@ from pydantic import BaseModel, ValidationError
 
 from regions.region import EXAMPLE_REGION, Region, known_regions
 from settings import rules_aws, rules_mirror, rules_platform, rules_pools
-from settings.facts import Facts, releases
+from settings.facts import Facts, karpenter_releases, releases
 from settings.node_pools import Budget, NodePoolSettings, Taint
-from settings.sections import MANIFESTS, MirrorRule, Settings, User
+from settings.section import MANIFESTS
+from settings.sections import MirrorRule, Settings, User
 from settings.sentences import NAMESPACE, full_key, told_encrypted, translated
 from settings.stack_file import StackFileError, read_stack_file
 
@@ -118,7 +119,9 @@ def from_mapping(raw: Mapping[str, object], *, manifests: Path = MANIFESTS) -> S
                 if detail["type"] != "extra_forbidden":
                     broken.add(wrong)
             rest.setdefault("region", known_regions()[0])
-    facts = Facts(settings, Region.of(settings.region), releases(manifests))
+    facts = Facts(
+        settings, Region.of(settings.region), releases(manifests), karpenter_releases(manifests)
+    )
     for rules in (
         rules_platform,
         rules_mirror,

@@ -8,17 +8,21 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.gpu.software import GPU_SOFTWARE
 from program import (
     Renders,
     aws_provider,
     build_side,
+    enabled_add_ons,
     late_values,
+    render_stack,
     stack_settings,
     stack_tags,
 )
 from regions.region import Feature, Region
 from rendering import ImageUse, Rendered
-from settings import from_mapping
+from rendering.release import stand_alone
+from settings import MANIFESTS, from_mapping
 from settings.context import StackContext
 from tests.components.backend.simulated_backend import ACCOUNT, PARTITIONS, component
 from tests.harness import REGIONS, Recorded, Registered, run
@@ -144,56 +148,66 @@ def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
 
 RENDERS = Renders(
     kubeflow=rendered("quay.io/b:1", "a:1"),
-    karpenter_crds=rendered(),
-    device_plugin=rendered("nvcr.io/plugin:1", "a:1"),
-    dcgm_exporter=rendered("nvcr.io/dcgm-exporter:1"),
-    image_mirror=rendered("public.ecr.aws/handler:1"),
-)
-WITHOUT_GPU = from_mapping(
-    {
-        "region": "cn-north-1",
-        "gpuPool": {"enabled": False},
-        "imageMirror": {"transport": "api-gateway"},
-    }
+    karpenter=rendered("public.ecr.aws/karpenter/karpenter:1"),
+    image_mirror=None,
+    add_ons={"gpu": {"plugin": rendered("nvcr.io/plugin:1", "a:1")}},
 )
 
 
 def test_every_image_of_the_release_and_the_add_ons_is_copied_once() -> None:
-    told = list(RENDERS.inventory(from_mapping({"region": "cn-north-1"}), None))
-    assert told == sorted(set(told))
-    assert {"a:1", "quay.io/b:1", "nvcr.io/plugin:1"} < set(told)
-    assert any("karpenter" in source for source in told)
+    assert list(RENDERS.inventory(None, None)) == [
+        "a:1",
+        "nvcr.io/plugin:1",
+        "public.ecr.aws/karpenter/karpenter:1",
+        "quay.io/b:1",
+    ]
 
 
 @pytest.mark.parametrize(("transport", "needed"), [("in-cluster", True), ("api-gateway", False)])
-def test_what_runs_the_handlers_pods_is_copied_where_there_are_any(
-    transport: str, needed: bool
-) -> None:
+def test_the_handlers_pods_are_rendered_where_there_are_any(transport: str, needed: bool) -> None:
     settings = from_mapping({"region": "cn-north-1", "imageMirror": {"transport": transport}})
-    assert ("public.ecr.aws/handler:1" in RENDERS.inventory(settings, None)) is needed
+    renders = render_stack(settings, Region.of("cn-north-1"))
+    assert (renders.image_mirror is not None) is needed
 
 
-@pytest.mark.parametrize(("gpus", "metrics"), [(True, True), (True, False), (False, True)])
-def test_the_metrics_exporter_is_copied_where_it_runs(gpus: bool, metrics: bool) -> None:
-    pool = {"enabled": gpus, "dcgmExporter": metrics}
+@pytest.mark.parametrize(
+    ("pool", "add_ons"),
+    [
+        ({}, ["nvidia-device-plugin"]),
+        ({"dcgmExporter": True}, ["dcgm-exporter", "nvidia-device-plugin"]),
+        ({"enabled": False, "dcgmExporter": True}, []),
+    ],
+)
+def test_an_add_on_is_in_a_stack_whose_settings_enable_it(
+    pool: dict[str, bool], add_ons: list[str]
+) -> None:
     settings = from_mapping({"region": "cn-north-1", "gpuPool": pool})
-    told = RENDERS.inventory(settings, None)
-    assert ("nvcr.io/dcgm-exporter:1" in told) is (gpus and metrics)
+    assert enabled_add_ons(settings).get("gpu", []) == add_ons
+    renders = render_stack(settings, Region.of("cn-north-1"))
+    assert sorted(renders.add_ons.get("gpu", {})) == add_ons
+    assert (renders.karpenter is None) is (pool.get("enabled") is False)
 
 
-def test_what_only_the_gpu_pool_needs_is_not_copied_without_it() -> None:
-    assert list(RENDERS.inventory(WITHOUT_GPU, None)) == ["a:1", "quay.io/b:1"]
+def test_every_add_on_of_a_component_is_known_to_it() -> None:
+    parts = {
+        folder.removeprefix("addons/"): release.part_of
+        for folder, release in stand_alone(MANIFESTS).items()
+        if release.part_of
+    }
+    assert {name for name, part in parts.items() if part == "gpu"} == set(GPU_SOFTWARE)
+    assert set(parts.values()) == {"gpu"}
 
 
 def test_an_image_is_pulled_from_the_mirror_or_from_its_source() -> None:
-    assert RENDERS.inventory(WITHOUT_GPU, "own/prefix") == {
-        "a:1": "own/prefix/docker.io/library/a:1",
-        "quay.io/b:1": "own/prefix/quay.io/b:1",
-    }
-    assert set(RENDERS.inventory(WITHOUT_GPU, None).items()) == {
-        ("a:1", "a:1"),
-        ("quay.io/b:1", "quay.io/b:1"),
-    }
+    assert RENDERS.inventory("own/prefix", None)["a:1"] == "own/prefix/docker.io/library/a:1"
+    assert RENDERS.inventory("own/prefix", None)["quay.io/b:1"] == "own/prefix/quay.io/b:1"
+    assert {source == target for source, target in RENDERS.inventory(None, None).items()} == {True}
+
+
+def test_only_what_a_cache_serves_is_pulled_from_the_registry_that_caches_fill() -> None:
+    pulled = RENDERS.inventory("own/prefix", ["quay.io"])
+    assert pulled["a:1"] == "a:1"
+    assert pulled["quay.io/b:1"] == "own/prefix/quay.io/b:1"
 
 
 # -- late values ----------------------------------------------------------------------------------
@@ -251,17 +265,3 @@ def test_the_database_is_told_with_its_rotation_as_text_and_its_roots() -> None:
     told = bound(database={"rotation": 3}).exports
     assert (told["database.rotation"], told["database.port"]) == ("3", "3306")
     assert told["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")
-
-
-def test_only_what_a_cache_serves_is_pulled_from_the_registry_that_caches_fill() -> None:
-    cached = from_mapping(
-        {
-            "region": "us-west-2",
-            "gpuPool": {"enabled": False},
-            "imageMirror": {"enabled": True},
-        }
-    )
-    assert RENDERS.inventory(cached, "own/prefix") == {
-        "a:1": "a:1",
-        "quay.io/b:1": "own/prefix/quay.io/b:1",
-    }

@@ -29,7 +29,7 @@ def schema(kind: str) -> dict[str, Any]:
     """The schema of the version we write, which admits no field that it does not name."""
     crd = next(
         each
-        for each in rendered("addons/karpenter-crds").crds
+        for each in rendered("addons/karpenter-1.14.1").crds
         if each["metadata"]["name"] == CRDS[kind]
     )
     (version,) = [each for each in crd["spec"]["versions"] if each["name"] == "v1"]

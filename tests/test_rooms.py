@@ -35,15 +35,14 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "components.gpu": (
         "components.aws components.dynamic components.objects components.registry "
-        "images regions settings"
+        "images regions rendering settings"
     ),
     "components.mirror": (
         "components.aws components.dynamic components.objects components.registry "
         "regions rendering settings webhook"
     ),
     "program": (
-        "components.backend components.cluster components.gpu components.mirror "
-        "images regions rendering settings"
+        "components.backend components.cluster components.mirror images regions rendering settings"
     ),
     "__main__": (
         "components.backend components.cluster components.gpu components.kubeflow "

@@ -7,6 +7,7 @@ after creation passes through untouched.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from components.gpu.karpenter_objects import SERVICE_ACCOUNT
@@ -15,20 +16,12 @@ from regions.region import Region
 
 CHART = "public.ecr.aws/karpenter/karpenter"
 CONTROLLER = "public.ecr.aws/karpenter/controller"
-# charts/karpenter/values.yaml of each version. A version that is not here is pulled by the digest
-# its own chart holds.
-_DIGESTS = {"1.14.1": "sha256:723130949e4cab989461ff07d1be4cd781d63515432494641b33c235f300ae23"}
 
 
-def controller_image(version: str) -> str:
-    """The controller's image as its publisher names it; with digest where it is known here."""
-    digest = _DIGESTS.get(version)
-    return f"{CONTROLLER}:{version}" + (f"@{digest}" if digest else "")
-
-
-def artifacts(version: str) -> tuple[str, ...]:
-    """What the inventory must hold for this component: the controller's image and the OCI chart."""
-    return (controller_image(version), f"{CHART}:{version}")
+def controller_digest(images: Iterable[str]) -> str | None:
+    """The digest of the controller's image among the images of a version's folder; None: none."""
+    references = [parse(image) for image in images]
+    return next((found.digest for found in references if found.name == CONTROLLER), None)
 
 
 def chart_location(registry: str | None) -> str:
@@ -61,6 +54,7 @@ def helm_values(
     queue_name: Any,
     role_arn: Any | None,
     repository: Any,
+    digest: str | None,
     asks_for_prices: bool,
     node_overlays: bool,
 ) -> dict[str, Any]:
@@ -74,6 +68,7 @@ def helm_values(
         queue_name: of the interruption queue.
         role_arn: role of the service account; None: an EKS Pod Identity association says it.
         repository: of the controller's image.
+        digest: of that image; None: the one its chart has.
         asks_for_prices: False sets ``isolatedVPC``. Without a price API Karpenter works with the
             prices of its release (pkg/providers/pricing/pricing.go, UpdateOnDemandPricing), and
             with those of NodeOverlays; the flag also ends its search in IAM for instance profiles
@@ -82,8 +77,8 @@ def helm_values(
         node_overlays: turns the alpha feature on, for prices of our own and for slices of GPUs.
     """
     image = {"repository": repository, "tag": version}
-    if version in _DIGESTS:
-        image["digest"] = _DIGESTS[version]
+    if digest is not None:
+        image["digest"] = digest
     return {
         # Two, so that one can fail. The chart wants them on two hosts and spread over the zones.
         "replicas": 2,

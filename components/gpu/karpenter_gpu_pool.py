@@ -18,9 +18,10 @@ from components.gpu.karpenter_objects import NAMESPACE
 from components.gpu.karpenter_pools import KarpenterPools, KarpenterPoolsArgs, overlays_of
 from components.gpu.node_pools import Pool
 from components.gpu.nodes import KarpenterNodes, KarpenterNodesArgs
-from components.gpu.software import device_plugin, metrics_exporter
+from components.gpu.software import GPU_SOFTWARE
 from components.objects.kubernetes_objects import bind, register
 from components.registry.pull_through_cache import node_pull_policy
+from rendering import Rendered
 from settings.context import StackContext
 from settings.node_pools import GpuPoolSettings
 
@@ -40,9 +41,9 @@ class KarpenterGpuPoolArgs:
         cluster_endpoint: URL of the API server.
         kubeconfig_json: for the CRDs; a secret.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
-        crds: Karpenter's CRDs as rendered.
-        device_plugin: NVIDIA's device plugin as rendered; may hold ``<<registry.host>>``.
-        dcgm_exporter: likewise the exporter of GPU metrics; used where the settings ask for it.
+        karpenter: the folder of its version as rendered: CRDs and images.
+        add_ons: name -> what GPU nodes run besides pods of users, as rendered; a key of
+            ``software.GPU_SOFTWARE``.
         ready: what pods need: nodes, network, DNS. All of it outlives the pools on destroy.
     """
 
@@ -53,9 +54,8 @@ class KarpenterGpuPoolArgs:
     cluster_arn: pulumi.Input[str]
     cluster_endpoint: pulumi.Input[str]
     kubeconfig_json: pulumi.Input[str]
-    crds: Sequence[Mapping[str, Any]]
-    device_plugin: Sequence[Mapping[str, Any]]
-    dcgm_exporter: Sequence[Mapping[str, Any]]
+    karpenter: Rendered
+    add_ons: Mapping[str, Rendered]
     oidc: OidcProvider
     ready: Sequence[pulumi.Resource] = ()
 
@@ -133,7 +133,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         version = args.gpu_pool.karpenter_version
         crds = CustomResourceDefinitions(
             f"{self._name}-crds",
-            crds=args.crds,
+            crds=args.karpenter.crds,
             kubeconfig=args.kubeconfig_json,
             cluster=args.cluster_arn,
             opts=self._here,
@@ -155,6 +155,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 queue_name=queue_name,
                 role_arn=controller.annotated_role_arn,
                 repository=chart.controller_repository(args.context.image_registry),
+                digest=chart.controller_digest(use.source for use in args.karpenter.images),
                 asks_for_prices=self._asks_for_prices,
                 node_overlays=bool(overlays),
             ),
@@ -162,13 +163,9 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         )
 
     def _gpu_software(self) -> None:
-        args = self._args
-        self._on_gpu_nodes(
-            "plugin", device_plugin([dict(obj) for obj in args.device_plugin], args.pools)
-        )
-        if args.gpu_pool.dcgm_exporter:
-            exporter = [dict(obj) for obj in args.dcgm_exporter]
-            self._on_gpu_nodes("exporter", metrics_exporter(exporter, args.pools))
+        for add_on, rendered in self._args.add_ons.items():
+            role, objects_for = GPU_SOFTWARE[add_on]
+            self._on_gpu_nodes(role, objects_for(rendered.objects, self._args.pools))
 
     def _on_gpu_nodes(self, role: str, objects: Iterable[Mapping[str, Any]]) -> None:
         args = self._args

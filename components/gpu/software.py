@@ -10,7 +10,7 @@ container.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, cast
 
@@ -116,3 +116,12 @@ def unawaited(obj: Object) -> Object:
     metadata = cast(dict[str, Any], obj["metadata"])
     annotations = {**metadata.get("annotations", {}), "pulumi.com/skipAwait": "true"}
     return {**obj, "metadata": {**metadata, "annotations": annotations}}
+
+
+GPU_SOFTWARE: Mapping[
+    str, tuple[str, Callable[[Sequence[Object], Iterable[Pool]], list[Object]]]
+] = {
+    "nvidia-device-plugin": ("plugin", device_plugin),
+    "dcgm-exporter": ("exporter", metrics_exporter),
+}
+"""Add-on -> the part of its resources' names, and its objects for the pools of a stack."""

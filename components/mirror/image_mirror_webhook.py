@@ -32,7 +32,8 @@ class ImageMirrorWebhookArgs:
         mirror: the setting ``imageMirror``.
         build: who copies images; None where ECR pulls them through by itself.
         images: every image the platform pulls, as its source names it.
-        pods: ``manifests/addons/image-mirror``, for the transport inside the cluster.
+        pods: ``manifests/addons/image-mirror`` as rendered, where pods of the cluster answer
+            admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         ready: what pods wait for: nodes, DNS, the CNI.
     """
@@ -41,7 +42,7 @@ class ImageMirrorWebhookArgs:
     mirror: ImageMirrorSettings
     build: BuildSide | None
     images: Sequence[str]
-    pods: Rendered
+    pods: Rendered | None
     oidc: OidcProvider
     ready: Sequence[pulumi.Resource] = ()
 
@@ -78,7 +79,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 context=args.context,
                 mirror=args.mirror,
                 build=build,
-                admission=not args.context.mirror.in_cluster,
+                admission=args.pods is None,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -160,29 +161,27 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
     ) -> tuple[pulumi.Input[str] | Mapping[str, Any], Sequence[pulumi.Resource]]:
         """How the API server reaches the handler, and what must exist before it is asked to."""
         here = pulumi.ResourceOptions(parent=self)
-        if functions.admission is not None:
-            api = ImageMirrorApi(
-                f"{name}-api",
-                ImageMirrorApiArgs(
+        if args.pods is not None:
+            pods = ImageMirrorPods(
+                f"{name}-pods",
+                ImageMirrorPodsArgs(
                     context=args.context,
-                    function=functions.admission,
+                    mirror=args.mirror,
+                    rendered=args.pods,
+                    copies=functions.copies,
+                    oidc=args.oidc,
+                    ready=ready,
                 ),
                 here,
             )
-            return api.url, [api.stage]
-        pods = ImageMirrorPods(
-            f"{name}-pods",
-            ImageMirrorPodsArgs(
-                context=args.context,
-                mirror=args.mirror,
-                rendered=args.pods,
-                copies=functions.copies,
-                oidc=args.oidc,
-                ready=ready,
-            ),
+            return pods.client_config, pods.ready
+        assert functions.admission is not None  # noqa: S101 - the function is there without pods
+        api = ImageMirrorApi(
+            f"{name}-api",
+            ImageMirrorApiArgs(context=args.context, function=functions.admission),
             here,
         )
-        return pods.client_config, pods.ready
+        return api.url, [api.stage]
 
 
 def webhook_configuration(client: pulumi.Input[str] | Mapping[str, Any]) -> dict[str, Any]:

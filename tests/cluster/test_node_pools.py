@@ -69,7 +69,7 @@ def test_every_kind_of_pool_is_accepted_and_a_misspelt_field_is_not(
     plugin = device_plugin(list(rendered("addons/nvidia-device-plugin").objects), pools)
     exporter = metrics_exporter(list(rendered("addons/dcgm-exporter").objects), pools)
     with new_cluster("node-pools") as made:
-        made.crds(rendered("addons/karpenter-crds").crds)
+        made.crds(rendered("addons/karpenter-1.14.1").crds)
         made.apply_all([*classes, *overlays, *node_pools, *plugin, *exporter])
         for obj in [*classes, *node_pools]:
             assert made.cluster.read(obj)["spec"].items() >= obj["spec"].items()

@@ -70,6 +70,7 @@ def chart_settings() -> dict[str, Any]:
         queue_name="",
         role_arn="",
         repository="",
+        digest=None,
         asks_for_prices=True,
         node_overlays=False,
     )

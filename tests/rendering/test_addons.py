@@ -17,7 +17,7 @@ from tests.rendering.beijing import (
 
 
 def test_karpenters_resources_are_crds_only() -> None:
-    crds_only = rendered("addons/karpenter-crds")
+    crds_only = rendered("addons/karpenter-1.14.1")
     assert crds_only.objects == ()
     assert sorted(crd["metadata"]["name"] for crd in crds_only.crds) == [
         "capacitybuffers.autoscaling.x-k8s.io",

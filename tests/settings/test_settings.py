@@ -12,9 +12,10 @@ import yaml
 from pulumi.runtime.config import set_all_config
 
 from regions.region import Feature, Region, known_regions
-from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file
+from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file, node_pools
 from settings import load as load_settings
 from settings.mirror_mode import MirrorMode
+from settings.node_pools import GpuPoolSettings
 from tests.harness import REGIONS
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,9 @@ def manifests(tmp_path: Path) -> Path:
             f"kubernetes: {kubernetes}\nunserved: {unserved}\n"
             f'pipelines: {{version: "{pipelines}", credentials: {credentials}}}\n'
         )
+    karpenter = tmp_path / "manifests" / "addons" / "karpenter-1.14.1"
+    karpenter.mkdir(parents=True)
+    (karpenter / "release.yaml").write_text("name: karpenter-1.14.1\n")
     return tmp_path / "manifests"
 
 
@@ -185,27 +189,37 @@ def test_a_mistake_is_told_once() -> None:
     assert len(problems_of(raw)) == 1
 
 
-@pytest.mark.parametrize(
-    ("kubernetes", "karpenter", "right"),
-    [
-        ("1.36", "1.13.0", True),
-        ("1.36", "1.12.2", False),
-        ("1.35", "1.9.0", True),
-        ("1.35", "1.8.9", False),
-        ("1.34", "1.6.0", True),
-        ("1.33", "1.4.9", False),
-    ],
-)
-def test_karpenter_must_know_the_kubernetes_version(
-    kubernetes: str, karpenter: str, right: bool
+@pytest.mark.parametrize(("newest", "right"), [("1.36", True), ("1.35", True), ("1.34", False)])
+def test_karpenter_must_serve_the_kubernetes_version(
+    newest: str, right: bool, tmp_path: Path
 ) -> None:
-    raw: dict[str, object] = {"region": "cn-north-1", "cluster": {"version": kubernetes}}
-    raw["gpuPool"] = {"karpenterVersion": karpenter}
+    for version, serves in (("9.9.9", newest), ("10.0.0", "1.40")):
+        folder = tmp_path / "addons" / f"karpenter-{version}"
+        folder.mkdir(parents=True)
+        (folder / "release.yaml").write_text(f'kubernetes: {{max: "{serves}"}}\n')
+    pool: dict[str, object] = {"karpenterVersion": "9.9.9"}
+    raw: dict[str, object] = {"region": "cn-north-1", "cluster": {"version": "1.35"}}
     if right:
-        assert from_mapping(raw)
+        assert from_mapping({**raw, "gpuPool": pool}, manifests=tmp_path)
     else:
-        assert problems_of(raw)[0].startswith("kubeflow:gpuPool.karpenterVersion")
-    assert from_mapping({**raw, "gpuPool": {**cast(Any, raw["gpuPool"]), "enabled": False}})
+        with pytest.raises(SettingsError) as refused:
+            from_mapping({**raw, "gpuPool": pool}, manifests=tmp_path)
+        (problem,) = refused.value.problems
+        assert problem == (
+            "kubeflow:gpuPool.karpenterVersion is 9.9.9: it serves Kubernetes up to 1.34, and "
+            "kubeflow:cluster.version is 1.35: use a newer one."
+        )
+    without = {**raw, "gpuPool": {**pool, "enabled": False}}
+    assert from_mapping(without, manifests=tmp_path)
+
+
+def test_the_newest_karpenter_that_has_a_folder_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1.9.0", "1.14.1", "1.14.10", "1.2.30"):
+        (tmp_path / "addons" / f"karpenter-{version}").mkdir(parents=True)
+    monkeypatch.setattr(node_pools, "MANIFESTS", tmp_path)
+    assert GpuPoolSettings().karpenter_version == "1.14.10"
 
 
 def test_an_existing_vpc_needs_no_range_of_its_own() -> None:

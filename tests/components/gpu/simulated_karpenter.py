@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -51,7 +52,7 @@ PLUGIN: dict[str, Any] = {
     },
 }
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gpu"}}
-EXPORTER = list(rendered("addons/dcgm-exporter").objects)
+KARPENTER, DEVICE_PLUGIN = "addons/karpenter-1.14.1", "addons/nvidia-device-plugin"
 
 
 STEPS: dict[str, object] = {"steps": {"maxCpus": 64, "capacityTypes": ["spot"]}}
@@ -69,6 +70,10 @@ def _program(
             "imageMirror": {} if mirrored is None else {"enabled": mirrored},
         }
     )
+    plugin = replace(rendered(DEVICE_PLUGIN), objects=(PLUGIN, NAMESPACE))
+    add_ons = {"nvidia-device-plugin": plugin} if mirrored else {}
+    if settings.gpu_pool.dcgm_exporter:
+        add_ons["dcgm-exporter"] = rendered("addons/dcgm-exporter")
     issuer = f"oidc.eks.{region.name}.{region.dns_suffix}/id/ABC"
 
     def program() -> dict[str, Any]:
@@ -85,9 +90,8 @@ def _program(
                 oidc=OidcProvider(
                     region.arn("iam", f"oidc-provider/{issuer}", account=ACCOUNT, region=""), issuer
                 ),
-                crds=[CRD],
-                device_plugin=[PLUGIN, NAMESPACE] if mirrored else [],
-                dcgm_exporter=EXPORTER,
+                karpenter=replace(rendered(KARPENTER), crds=(CRD,)),
+                add_ons=add_ons,
                 ready=[pulumi.CustomResource("test:index:Nodes", "nodes")],
             ),
         )

@@ -8,23 +8,25 @@ import pytest
 
 from components.gpu import chart
 from regions.region import Region
-from settings import from_mapping
+from rendering.release import load
+from settings import MANIFESTS, from_mapping
 from tests.harness import REGIONS
 
 REGISTRY = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 DIGEST = "sha256:723130949e4cab989461ff07d1be4cd781d63515432494641b33c235f300ae23"
 
 
-def _values(region: str = "cn-north-1", version: str = "1.14.1", **changed: Any) -> dict[str, Any]:
+def _values(region: str = "cn-north-1", **changed: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "role_arn": "arn:of:role",
         "asks_for_prices": True,
         "node_overlays": False,
+        "digest": DIGEST,
         **changed,
     }
     return chart.helm_values(
         region=Region.of(region),
-        version=version,
+        version="1.14.1",
         cluster_name="kubeflow",
         cluster_endpoint="https://cluster.example",
         queue_name="queue",
@@ -101,8 +103,8 @@ def test_the_controller_image_is_pulled_by_digest_from_the_mirror() -> None:
     }
 
 
-def test_another_version_keeps_the_digest_of_its_own_chart() -> None:
-    assert "digest" not in _values(version="1.15.0")["controller"]["image"]
+def test_without_a_digest_of_ours_the_chart_has_its_own() -> None:
+    assert "digest" not in _values(digest=None)["controller"]["image"]
 
 
 @pytest.mark.parametrize(
@@ -118,8 +120,7 @@ def test_the_chart_comes_from_the_mirror_where_there_is_one(
     assert chart.chart_location(registry) == location
 
 
-def test_the_inventory_is_told_what_to_mirror() -> None:
-    assert chart.artifacts("1.14.1") == (
-        f"public.ecr.aws/karpenter/controller:1.14.1@{DIGEST}",
-        "public.ecr.aws/karpenter/karpenter:1.14.1",
-    )
+def test_the_digest_is_that_of_the_controller_among_the_images_of_the_version() -> None:
+    folder = load(MANIFESTS / "addons" / "karpenter-1.14.1")
+    assert chart.controller_digest(each.image for each in folder.images) == DIGEST
+    assert chart.controller_digest(["public.ecr.aws/karpenter/karpenter:1.14.1"]) is None

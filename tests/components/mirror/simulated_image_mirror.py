@@ -74,7 +74,7 @@ def mirror_program(
                 if build_region
                 else None,
                 images=IMAGES,
-                pods=rendered("addons/image-mirror"),
+                pods=rendered("addons/image-mirror") if transport == "in-cluster" else None,
                 oidc=OidcProvider(Region.of(region).arn("iam", "oidc-provider/issuer"), "issuer"),
                 ready=[nodes],
             ),
