@@ -24,7 +24,7 @@ from settings.node_pools import KARPENTER
 from settings.section import MANIFESTS
 from settings.sections import ImageMirrorSettings
 
-_REGISTRY_MARKER = "<<registry.host>>"
+_IMAGE_PREFIX = "<<image.prefix>>"
 _DASHBOARD_PORT = 8080
 _PORT_FORWARD = (
     f"kubectl -n istio-system port-forward svc/istio-ingressgateway {_DASHBOARD_PORT}:80"
@@ -145,7 +145,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             MANIFESTS / folder,
             partition=region.partition,
             dns_suffix=region.dns_suffix,
-            registry=_REGISTRY_MARKER if mirror.enabled else None,
+            registry=_IMAGE_PREFIX if mirror.enabled else None,
             in_region_registries=[region.ecr_registry(region.eks_addon_account)],
             cached_registries=mirror.cached,
             bundles=settings.bundles_path,
@@ -184,8 +184,8 @@ def enabled_add_ons(settings: Settings) -> dict[str, list[str]]:
 def known_values(context: StackContext, settings: Settings) -> dict[str, str]:
     """The late values that are known before anything is made: facts of region and account.
 
-    ``registry.host`` has the mirror's prefix and is where copies are; ``account.registry`` is the
-    host alone, of every repository of the account here.
+    ``image.prefix`` is host and repository prefix of every copy; ``account.registry`` is the host
+    alone, of every repository of the account in the region.
     """
     region = context.region
     return {
@@ -195,7 +195,7 @@ def known_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "region.name": region.name,
         "region.partition": region.partition,
         "region.dns-suffix": region.dns_suffix,
-        "registry.host": context.image_prefix,
+        "image.prefix": context.image_prefix,
         "s3.host": region.service_host("s3"),
         "sts.host": region.service_host("sts"),
         "bucket.prefix": settings.artifacts.prefix,

@@ -154,7 +154,7 @@ def _render(stack: str) -> dict[str, Any]:
                 _ROOT / "manifests" / settings.release,
                 partition=region.partition,
                 dns_suffix=region.dns_suffix,
-                registry="<<registry.host>>" if mirror.enabled else None,
+                registry="<<image.prefix>>" if mirror.enabled else None,
                 in_region_registries=[region.ecr_registry(region.eks_addon_account)],
                 cached_registries=mirror.cached,
             )

@@ -28,7 +28,7 @@ def of_release(folder: Path) -> tuple[ImageUse, ...]:
         folder,
         partition=region.partition,
         dns_suffix=region.dns_suffix,
-        registry="<<registry.host>>",
+        registry="<<image.prefix>>",
         in_region_registries=[region.ecr_registry(region.eks_addon_account)],
     )
     return rendered.images

@@ -87,7 +87,7 @@ def render(
         folder: with ``release.yaml`` and ``kustomization.yaml``, below a folder ``manifests``.
         partition: of the stack's region; decides what counts as a leak.
         dns_suffix: of that partition's service hosts.
-        registry: where every image is to come from (``<<registry.host>>``); None: images stay.
+        registry: where every image is to come from (``<<image.prefix>>``); None: images stay.
         in_region_registries: registries whose images need no copy.
         cached_registries: the only ones whose images ``registry`` serves; None: it serves all.
         bundles: a folder of source archives, before all other ways.

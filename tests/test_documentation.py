@@ -193,12 +193,6 @@ def test_every_stack_output_a_readme_reads_is_exported(name: str) -> None:
     assert {"login", "dashboard"} <= named <= exported
 
 
-@each_readme
-def test_the_build_project_a_readme_names_is_the_one_the_stack_makes(name: str) -> None:
-    assert "`kubeflow-cn-north-1-image-copy`" in text_of(name)
-    assert '{args.region.name}-image-copy"' in text_of("components/mirror/build.py")
-
-
 # -- one text in two languages --------------------------------------------------------------------
 
 

@@ -137,6 +137,13 @@ def test_the_release_is_there_and_its_crds_are_one_resource(made: Recorded) -> N
     assert made.none("kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition")
 
 
+def test_the_readmes_name_the_build_project_of_the_stack(made: Recorded, region: Region) -> None:
+    if region.name == "cn-north-1":
+        (project,) = made.of("aws:codebuild/project:Project")
+        for readme in ("README.md", "README.zh-CN.md"):
+            assert f"`{project.inputs['name']}`" in (ROOT / readme).read_text()
+
+
 def test_no_two_resources_are_called_the_same(made: Recorded) -> None:
     twice = [urn for urn, count in Counter(r.urn for r in made.all).items() if count > 1]
     assert twice == []

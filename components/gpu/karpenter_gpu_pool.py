@@ -170,7 +170,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
     def _on_gpu_nodes(self, role: str, objects: Iterable[Mapping[str, Any]]) -> None:
         args = self._args
         registry = args.context.image_registry
-        values = {} if registry is None else {"registry.host": registry}
+        values = {} if registry is None else {"image.prefix": registry}
         made: list[pulumi.Resource] = []
         # What others live in or read comes first; the sort keeps the rest in order.
         early = ("Namespace", "ConfigMap")

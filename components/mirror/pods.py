@@ -99,7 +99,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         told = handler_variables(args.context, args.mirror, args.copies)
         values: dict[str, pulumi.Input[str]] = {
             "region.name": args.context.region.name,
-            "registry.host": args.context.image_prefix,
+            "image.prefix": args.context.image_prefix,
             "role.image-mirror": role_arn,
             **{_value_name(variable): value for variable, value in told.items()},
             "mirror.code": code["metadata"]["name"],

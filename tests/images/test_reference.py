@@ -11,7 +11,7 @@ from images.reference import LONGEST_PREFIX, InvalidReference, parse
 SHA = "sha256:" + "0123456789abcdef" * 4
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
 OWN = f"{ECR}/kubeflow"
-MARKER = "<<registry.host>>"
+MARKER = "<<image.prefix>>"
 
 # image as written -> registry, repository, tag, digest
 READ = [
@@ -106,8 +106,8 @@ INVALID = [
     ("https://quay.io/app", "host"),
     ("quay.io/app\n", "not well-formed"),
     ("quay.io/äpp", "not well-formed"),
-    ("<<registry.host>>", "lower-case|not well-formed"),
-    ("<<registry.host>>x/app", "host"),
+    ("<<image.prefix>>", "lower-case|not well-formed"),
+    ("<<image.prefix>>x/app", "host"),
 ]
 
 

@@ -30,7 +30,7 @@ words = st.one_of(
 repositories = st.lists(words, min_size=1, max_size=4).map("/".join).filter(lambda r: len(r) <= 240)
 hosts = st.one_of(
     st.sampled_from([word for word in MEANT if "." in word]),
-    st.sampled_from(["localhost", "HOST", "PORT-80", "HASHED", "<<registry.host>>"]),
+    st.sampled_from(["localhost", "HOST", "PORT-80", "HASHED", "<<image.prefix>>"]),
     st.from_regex(
         r"[a-zA-Z0-9]{1,5}(?:-{1,2}[a-z0-9]{1,3})?(?:\.[a-z0-9]{1,5}){1,3}", fullmatch=True
     ),
@@ -64,7 +64,7 @@ prefixes = st.one_of(
 own_registries = st.one_of(
     st.just(ECR),
     prefixes.map(lambda prefix: f"{ECR}/{prefix}"),
-    st.sampled_from(["<<registry.host>>", "<<registry.host>>/team"]),
+    st.sampled_from(["<<image.prefix>>", "<<image.prefix>>/team"]),
 )
 # Close to the grammar, so that many are nearly right; and anything at all.
 texts = st.one_of(st.text("aA0.-_:/@[]<>٣\n", max_size=30), st.text(max_size=30))

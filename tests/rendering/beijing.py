@@ -16,7 +16,7 @@ from rendering.assembly import assemble
 from rendering.golden import upstream_objects
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
-REGISTRY = "<<registry.host>>"
+REGISTRY = "<<image.prefix>>"
 KEY_FORMAT = (
     "<<bucket.prefix>>/{{workflow.namespace}}/{{workflow.name}}/{{workflow.creationTimestamp.Y}}/"
     "{{workflow.creationTimestamp.m}}/{{workflow.creationTimestamp.d}}/{{pod.name}}"

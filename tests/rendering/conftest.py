@@ -34,7 +34,7 @@ class TinyProject:
     release: Path
     bundle: Path
 
-    def render(self, registry: str | None = "<<registry.host>>") -> Rendered:
+    def render(self, registry: str | None = "<<image.prefix>>") -> Rendered:
         return render(
             self.release, partition="aws-cn", dns_suffix="amazonaws.com.cn", registry=registry
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from rendering import render
 from rendering.cache import canonical_json, sha256_of
 
-REGISTRY = "<<registry.host>>"
+REGISTRY = "<<image.prefix>>"
 
 
 def answer(host: str, port: int) -> str:

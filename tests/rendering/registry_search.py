@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rendering import Object
 from rendering.objects import ObjectKey, spelled, strings
 
-MARKER = "<<registry.host>>/"
+MARKER = "<<image.prefix>>/"
 
 _HOSTS = (
     r"(?:[a-z0-9-]+\.)*(?:docker\.io|gcr\.io|quay\.io|ghcr\.io|registry\.k8s\.io|k8s\.gcr\.io|"

@@ -10,7 +10,7 @@ import pytest
 from rendering.images import ImageUse, inventory, occurrences, rewrite
 from rendering.objects import Object, strings
 
-REGISTRY = "<<registry.host>>"
+REGISTRY = "<<image.prefix>>"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 

@@ -10,7 +10,7 @@ import pytest
 from rendering import LeakError, find_leaks
 from rendering.objects import Object
 
-REGISTRY = "<<registry.host>>"
+REGISTRY = "<<image.prefix>>"
 SUFFIX = {
     "aws": "amazonaws.com",
     "aws-cn": "amazonaws.com.cn",

@@ -25,7 +25,7 @@ BOUNDED = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-REGISTRIES = ("<<registry.host>>", "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow")
+REGISTRIES = ("<<image.prefix>>", "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow")
 
 names = st.from_regex(r"[a-z]{3,8}(?:[._-][a-z0-9]{1,4})?x", fullmatch=True)
 tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}", fullmatch=True)

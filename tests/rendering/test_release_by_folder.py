@@ -131,7 +131,7 @@ def test_its_settings_stand_where_it_says_and_leave_no_hole_once_bound(
     settings = load(project.release).settings
     for value, places in settings.items():
         assert all(f"<<{value}>>" in found[place] for place in places)
-    values = {"database.rotation": "1", "registry.host": "registry.example.com"}
+    values = {"database.rotation": "1", "image.prefix": "registry.example.com"}
     bound = [bind(obj, values | dict.fromkeys(settings, "x")) for obj in rendered.objects]
     assert find_leaks(bound, **CHINA, registry="registry.example.com", bound=True) == []
 

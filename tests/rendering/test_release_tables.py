@@ -26,7 +26,7 @@ def test_the_table_of_settings_is_what_the_render_carries(name: str) -> None:
         key = ObjectKey.of(obj)
         place = f"{key.namespace}/{key.name}" if key.namespace else key.name
         for path, text in strings(obj):
-            for marker in sorted(set(MARKER.findall(text)) - {"registry.host"}):
+            for marker in sorted(set(MARKER.findall(text)) - {"image.prefix"}):
                 found[marker].append(f"{key.kind} {place}#{spelled(path)}")
     table = load(MANIFESTS / name).settings
     assert {marker: list(places) for marker, places in table.items()} == {

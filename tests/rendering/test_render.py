@@ -99,7 +99,7 @@ def test_inventory_names_source_target_and_places(tiny: TinyProject) -> None:
         "quay.io/tiny/round:v1",
     }
     maker = uses["docker.io/tiny/maker:v1"]
-    assert maker.target == "<<registry.host>>/docker.io/tiny/maker:v1"
+    assert maker.target == "<<image.prefix>>/docker.io/tiny/maker:v1"
     assert maker.where == ("Widget first#spec.container.image",)
 
 
@@ -119,7 +119,7 @@ def test_comments_in_copied_files_stay(tiny: TinyProject) -> None:
     (config,) = [obj for obj in tiny.render().objects if "widgets.yaml" in (obj.get("data") or {})]
     text = config["data"]["widgets.yaml"]
     assert "# Which image makes which widget." in text
-    assert "image: <<registry.host>>/quay.io/tiny/round:v1  # the usual one" in text
+    assert "image: <<image.prefix>>/quay.io/tiny/round:v1  # the usual one" in text
 
 
 def test_unchanged_inputs_are_not_built_again(tiny: TinyProject, built: list[Path]) -> None:

@@ -28,7 +28,7 @@ def test_no_variable_names_one_host_for_every_service_of_aws(stack: Path) -> Non
     renders = render_stack(settings, Region.of(settings.region))
     found = {
         str(ObjectKey.of(obj))
-        for part in vars(renders).values()
+        for part in renders.all()
         for obj in part.objects
         for text in strings(obj)
         if FOR_EVERY_SERVICE.search(text)

@@ -63,7 +63,7 @@ ODD = (
     "localhost:000001" + "0" * 5000 + "/x",
     "[" + "f:" * 2500 + "]/x",
     f"[::1]:80/x:1@{SHA}",
-    "<<registry.host>>/x",
+    "<<image.prefix>>/x",
     "q.io/" + "a" * 255,
     f"{OWN}/{OWN}/x",
 )

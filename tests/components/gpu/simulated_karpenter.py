@@ -42,7 +42,7 @@ PLUGIN: dict[str, Any] = {
                 "containers": [
                     {
                         "name": "p",
-                        "image": "<<registry.host>>/nvcr.io/plugin:1",
+                        "image": "<<image.prefix>>/nvcr.io/plugin:1",
                         "volumeMounts": [],
                     }
                 ],
