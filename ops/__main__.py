@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from ops import bundles, doctor, images, verify, version
+from ops import version
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(images.app, name="images")
-app.add_typer(bundles.app, name="bundle")
-app.command()(doctor.doctor)
-app.command()(verify.verify)
+COMMANDS = {
+    "images": ("ops.images", "Images: list, lock, mirror, check."),
+    "bundle": ("ops.bundles", "Bundles of sources, for machines without GitHub."),
+    "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
+    "verify": (
+        "ops.verify",
+        "Lists problems of a live platform, on the cluster of the current kubeconfig.",
+    ),
+}
+"""Command or group -> its module, and its line in the help of ``./kf``."""
+
+
+class ImportedWhenCalled(TyperGroup):
+    """Commands whose modules are imported when they are called.
+
+    All of them take two seconds of processor time, of which ``./kf --help`` and ``--version`` need
+    nothing. Until then a command without parameters stands in the place of each.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = imported(args[0])
+        return super().resolve_command(ctx, args)
+
+
+def imported(name: str) -> Any:
+    """The command or group of that name, from its module: ``app``, or a function of the name."""
+    module = import_module(COMMANDS[name][0])
+    parent = _application()
+    if hasattr(module, "app"):
+        parent.add_typer(module.app, name=name)
+    else:
+        parent.command(name)(getattr(module, name))
+    return typer.main.get_group(parent).commands[name]
+
+
+def _application(**more: Any) -> typer.Typer:
+    return typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **more
+    )
+
+
+app = _application(no_args_is_help=True, cls=ImportedWhenCalled)
+for _name, (_, _summary) in COMMANDS.items():
+    app.command(_name, help=_summary)(lambda: None)
 
 
 def _print_version(asked: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def commands(app: typer.Typer) -> Iterator[tuple[tuple[str, ...], Command]]:
     ) -> Iterator[tuple[tuple[str, ...], Command]]:
         yield words, command
         for name, child in getattr(command, "commands", {}).items():
-            yield from below((*words, name), child)
+            called = isinstance(command, ops.__main__.ImportedWhenCalled)
+            yield from below((*words, name), ops.__main__.imported(name) if called else child)
 
     return below((), typer.main.get_command(app))
 
@@ -82,6 +84,21 @@ def test_every_program_with_a_command_line_is_asked() -> None:
     }
     assert runnable == {"ops/__main__.py", "rehearsal/__main__.py", "rendering/golden.py"}
     assert len(ALL) > 15
+
+
+def test_the_list_of_commands_has_the_first_line_of_each() -> None:
+    lines = {name: summary for name, (_, summary) in ops.__main__.COMMANDS.items()}
+    helps = {name: inspect.cleandoc(ops.__main__.imported(name).help or "") for name in lines}
+    assert lines == {name: text.splitlines()[0] for name, text in helps.items()}
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    """Which takes two seconds of processor time."""
+    code = "import sys, ops.__main__; print([n for n in sys.modules if n.startswith('ops.')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['ops.__main__']"
 
 
 @pytest.mark.parametrize("words", [[], ["images"], ["images", "lock"]])
