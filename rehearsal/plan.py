@@ -7,9 +7,7 @@ drawn from the plan. The same plan gives the same bytes. Secrets are ``[secret]`
 
 from __future__ import annotations
 
-import heapq
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import yaml
 
 from rehearsal.architecture import diagram
 from rehearsal.recording import Planned
+from rendering.order import in_order
 
 CRD_RESOURCE = "pulumi-python:dynamic:CustomResourceDefinitions"
 """The one resource that holds all CRDs of a release; its input ``bundle`` names their bodies."""
@@ -75,25 +74,11 @@ def plan_json(resources: Sequence[Planned]) -> str:
 def in_dependency_order(resources: Sequence[Planned]) -> list[Planned]:
     """Each resource after those it depends on; by URN where the order is free."""
     by_urn = {planned.urn: planned for planned in resources}
-    waiting = {
-        planned.urn: {urn for urn in (*planned.dependencies, planned.parent) if urn in by_urn}
-        for planned in resources
+    needs = {
+        urn: {need for need in (*planned.dependencies, planned.parent) if need in by_urn}
+        for urn, planned in by_urn.items()
     }
-    dependents: defaultdict[str, list[str]] = defaultdict(list)
-    for urn, needed in waiting.items():
-        for other in needed:
-            dependents[other].append(urn)
-    ready = [urn for urn, needed in waiting.items() if not needed]
-    heapq.heapify(ready)
-    ordered: list[Planned] = []
-    while ready:
-        urn = heapq.heappop(ready)
-        ordered.append(by_urn[urn])
-        for dependent in dependents[urn]:
-            waiting[dependent].discard(urn)
-            if not waiting[dependent]:
-                heapq.heappush(ready, dependent)
-    return ordered
+    return [by_urn[urn] for urn in in_order(needs, str)]
 
 
 def kubernetes_object(planned: Planned) -> Mapping[str, Any] | None:

@@ -31,8 +31,10 @@ server accepts them in any order.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, TypeVar, cast
 
 from rendering.objects import Object, ObjectKey, RenderError, is_builtin_group
 from rendering.prerequisites import (
@@ -42,6 +44,8 @@ from rendering.prerequisites import (
     judging_configurations,
     needs_of,
 )
+
+_K = TypeVar("_K")
 
 FIRST_KINDS = (
     "Namespace",
@@ -111,12 +115,30 @@ def derive(objects: Iterable[Object], crds: Iterable[Object] = ()) -> Order:
         for key in by_key:
             found = rule(key, index) - {key}
             needs[key] |= {other for other in found if key not in before.of(other)}
-    sequence = _sorted(needs)
+    keys = sequence(needs)
     return Order(
-        objects=tuple(by_key[key] for key in sequence),
-        prerequisites=_reduced(needs, sequence),
+        objects=tuple(by_key[key] for key in keys),
+        prerequisites=_reduced(needs, keys),
         needs_crds=frozenset(key for key in by_key if not is_builtin_group(key.group)),
     )
+
+
+def in_order(needs: Mapping[_K, Iterable[_K]], rank: Callable[[_K], Any]) -> list[_K]:
+    """Each key after those it needs; of the keys that are free, the lowest rank comes next.
+
+    Raises:
+        graphlib.CycleError: its second argument is a cycle in which each key is needed by the next.
+    """
+    sorter = TopologicalSorter(needs)
+    sorter.prepare()
+    free: list[tuple[Any, _K]] = []
+    sequence: list[_K] = []
+    while sorter.is_active():
+        for key in sorter.get_ready():
+            heapq.heappush(free, (rank(key), key))
+        sequence.append(heapq.heappop(free)[1])
+        sorter.done(sequence[-1])
+    return sequence
 
 
 class _Closure:
@@ -139,46 +161,28 @@ class _Closure:
         return self._known[key]
 
 
-def _rank(key: ObjectKey) -> tuple[int, ObjectKey]:
+def _rank(key: ObjectKey) -> int:
     if key.kind in FIRST_KINDS:
-        return FIRST_KINDS.index(key.kind), key
+        return FIRST_KINDS.index(key.kind)
     if key.kind in LAST_KINDS:
-        return len(FIRST_KINDS) + 1 + LAST_KINDS.index(key.kind), key
-    return len(FIRST_KINDS), key
+        return len(FIRST_KINDS) + 1 + LAST_KINDS.index(key.kind)
+    return len(FIRST_KINDS)
 
 
-def _sorted(needs: Mapping[ObjectKey, set[ObjectKey]]) -> list[ObjectKey]:
-    """Kahn's algorithm; of the objects that are free the lowest rank comes next."""
-    missing = {key: len(direct) for key, direct in needs.items()}
-    dependents: dict[ObjectKey, list[ObjectKey]] = {key: [] for key in needs}
-    for key, direct in needs.items():
-        for need in direct:
-            dependents[need].append(key)
-    free = [_rank(key) for key, count in missing.items() if not count]
-    heapq.heapify(free)
-    sequence: list[ObjectKey] = []
-    while free:
-        key = heapq.heappop(free)[1]
-        sequence.append(key)
-        for dependent in dependents[key]:
-            missing[dependent] -= 1
-            if not missing[dependent]:
-                heapq.heappush(free, _rank(dependent))
-    if len(sequence) < len(needs):
-        raise OrderCycle(_cycle(needs, set(needs) - set(sequence)))
-    return sequence
+def sequence(needs: Mapping[ObjectKey, set[ObjectKey]]) -> list[ObjectKey]:
+    """Each object after those it needs; where that is free, in kustomize's legacy order.
 
-
-def _cycle(needs: Mapping[ObjectKey, set[ObjectKey]], stuck: set[ObjectKey]) -> list[ObjectKey]:
-    """One cycle among objects of which each needs another stuck one."""
-    trail: list[ObjectKey] = []
-    key = min(stuck)
-    while key not in trail:
-        trail.append(key)
-        key = min(needs[key] & stuck)
-    members = trail[trail.index(key) :]
-    start = members.index(min(members))
-    return members[start:] + members[:start]
+    Raises:
+        OrderCycle: with its members.
+    """
+    # Names before ranks: with sets, the cycle that is found would be another in each process.
+    by_name = {key: sorted(needs[key]) for key in sorted(needs)}
+    try:
+        return in_order(by_name, _rank)
+    except CycleError as error:
+        *members, _ = reversed(cast("list[ObjectKey]", error.args[1]))
+        start = members.index(min(members))
+        raise OrderCycle(members[start:] + members[:start]) from None
 
 
 def _reduced(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -51,6 +52,12 @@ def test_objects_come_after_what_they_need_and_crds_at_their_place() -> None:
     text = plan.kubernetes_yaml(plan.in_dependency_order(EVERYTHING), crds_of)
     names = [document["metadata"]["name"] for document in yaml.safe_load_all(text)]
     assert names == ["zoo", "abc", "ape"]
+
+
+def test_a_resource_comes_after_its_parent() -> None:
+    parent = obj("ConfigMap", "zebra")
+    child = dataclasses.replace(obj("ConfigMap", "ant"), parent=parent.urn)
+    assert plan.in_dependency_order([child, parent]) == [parent, child]
 
 
 def test_the_same_plan_gives_the_same_bytes_in_whatever_order_it_was_recorded(

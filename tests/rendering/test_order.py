@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from rendering import DuplicateObject, ObjectKey, OrderCycle
 from rendering.objects import Object
-from rendering.order import Order, derive
+from rendering.order import Order, derive, sequence
 from tests.rendering.small_objects import (
     APPS,
     CERTIFICATES,
@@ -194,6 +197,45 @@ def test_two_judges_that_judge_each_other_are_a_cycle() -> None:
         derive(objects)
     assert {key.name for key in cycle.value.members} == {"a", "hook-a", "b", "hook-b"}
     assert all(str(key) in str(cycle.value) for key in cycle.value.members)
+
+
+def test_objects_that_need_nothing_of_each_other_come_by_kind_and_then_by_name() -> None:
+    kinds = ["ServiceAccount", "Secret", "Deployment", "Gateway", "MutatingWebhookConfiguration"]
+    keys = [ObjectKey("v1", kind, "n", name) for kind in kinds for name in "ab"]
+    assert sequence({key: set() for key in reversed(keys)}) == keys
+
+
+def test_each_member_of_a_cycle_needs_the_next_and_the_least_is_first() -> None:
+    needs = {"a": set[str](), "b": {"d"}, "c": {"b"}, "d": {"a", "c"}}
+    keys = {name: ObjectKey("v1", "Secret", "n", name) for name in needs}
+    with pytest.raises(OrderCycle) as cycle:
+        sequence({keys[name]: {keys[other] for other in needs[name]} for name in needs})
+    assert "".join(key.name for key in cycle.value.members) == "bdc"
+
+
+def test_every_process_names_the_same_cycle() -> None:
+    # "0" needs six objects, which wait for each other by twos: hashes differ between processes,
+    # and so does the order of a set.
+    program = (
+        "from rendering.objects import ObjectKey, RenderError\n"
+        "from rendering.order import sequence\n"
+        "keys = [ObjectKey('v1', 'Secret', 'n', f'{n}') for n in range(7)]\n"
+        "needs = {keys[n]: {keys[(n - 1 ^ 1) + 1]} for n in range(1, 7)}\n"
+        "try: sequence({keys[0]: {*keys[1:]}, **needs})\n"
+        "except RenderError as cycle: print(cycle)\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(6)
+    }
+    assert len(told) == 1
+    assert "wait for each other" in told.pop()
 
 
 @pytest.mark.parametrize(
