@@ -18,10 +18,11 @@ preview up destroy:
 diagram: preview  ## the picture in both READMEs, from the plan
 	@$(PYTHON_OF_PROJECT) -m rehearsal diagram --stack $(STACK)
 
-lint: setup  ## ruff (lint and format) and pyright (strict)
+lint: setup  ## ruff (lint and format), pyright (strict) and shellcheck
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/pyright
+	@.venv/bin/shellcheck $$(git grep --extended-regexp --files-with-matches '^#!/(usr/bin/env |bin/)(ba)?sh$$')
 
 test: lint  ## everything a contributor needs to trust a change
 	@tests/packages.sh mariadb-server docker-registry openssl

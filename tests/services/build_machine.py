@@ -127,15 +127,19 @@ class BuildMachine:
             "TARGET_REGISTRY": f"{self.registry}/{PREFIX}",
             "TARGET_REGION": "cn-north-1",
             "RETRY_SECONDS": "0",
+            **specification()["env"]["variables"],
             **variables,
         }
 
 
 def command(phase: str) -> str:
     """The one command of a phase, as CodeBuild reads it."""
-    spec: dict[str, Any] = json.loads(buildspec())
-    (only,) = spec["phases"][phase]["commands"]
+    (only,) = specification()["phases"][phase]["commands"]
     return only
+
+
+def specification() -> dict[str, Any]:
+    return json.loads(buildspec())
 
 
 def _images(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:

@@ -61,8 +61,9 @@ class Build:
         return self.run_all([(source, target)], **more)
 
     def run_all(self, pairs: list[tuple[str, str]], **more: str) -> Any:
-        phases = json.loads(buildspec())["phases"]
+        spec = json.loads(buildspec())
         environment = {
+            **spec["env"]["variables"],
             "PATH": f"{self.world}/bin:{Path(sys.executable).parent}:/usr/bin:/bin",
             "WORLD": str(self.world),
             "IMAGES": "\n".join(f"{source} {target}" for source, target in pairs),
@@ -71,7 +72,7 @@ class Build:
             "RETRY_SECONDS": "0",
             **more,
         }
-        (command,) = phases["build"]["commands"]
+        (command,) = spec["phases"]["build"]["commands"]
         return subprocess.run(
             ["bash", "-c", command],
             env=environment,

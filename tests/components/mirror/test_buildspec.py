@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from components.mirror.buildspec import buildspec, copy_script, install_script
+from components.mirror import copy_json
+from components.mirror.buildspec import buildspec
 from tests.components.mirror.simulated_build import HOST, SHA, TARGET, Build, build_machine
+from webhook import claims
 
 
 @pytest.fixture
@@ -17,17 +21,22 @@ def build(tmp_path: Path) -> Build:
     return build_machine(tmp_path)
 
 
-@pytest.mark.parametrize("script", [install_script(), copy_script()])
-def test_the_scripts_are_valid_bash(script: str) -> None:
+@pytest.mark.parametrize("phase", ["install", "build"])
+def test_the_commands_are_bash_without_a_finding_of_shellcheck(phase: str) -> None:
+    (command,) = json.loads(buildspec())["phases"][phase]["commands"]
     checked = subprocess.run(
-        ["bash", "-n"], input=script, capture_output=True, text=True, check=False
+        [Path(sys.executable).with_name("shellcheck"), "--shell=bash", "-"],
+        input=command,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (checked.returncode, checked.stdout) == (0, "")
 
 
 def test_the_specification_runs_one_bash_command_per_phase() -> None:
     spec = json.loads(buildspec())
-    assert (spec["version"], spec["env"]) == (0.2, {"shell": "bash"})
+    assert (spec["version"], spec["env"]["shell"]) == (0.2, "bash")
     assert [len(phase["commands"]) for phase in spec["phases"].values()] == [1, 1]
 
 
@@ -149,6 +158,32 @@ def test_without_a_login_every_image_has_failed(build: Build) -> None:
 def test_nobody_is_told_where_there_is_no_table(build: Build) -> None:
     assert build.run().returncode == 0
     assert build.of("aws dynamodb") == []
+
+
+@pytest.mark.parametrize(("follow", "seconds"), [("7200", 7200), ("0", 86400), ("", 86400)])
+def test_a_copy_is_remembered_for_a_day_where_its_source_is_not_followed(
+    build: Build, follow: str, seconds: int
+) -> None:
+    begun = int(time.time())
+    assert build.run(TABLE="copies", FOLLOW_SECONDS=follow).returncode == 0
+    (line,) = (build.world / "told").read_text().splitlines()
+    end = int(json.loads(line)["ExpressionAttributeValues"][":end"]["N"])
+    assert begun + seconds <= end <= int(time.time()) + seconds
+
+
+def test_a_failed_copy_that_no_admission_claimed_has_the_first_pause(build: Build) -> None:
+    assert build.run("quay.io/absent/x:1", TABLE="copies").returncode == 1
+    (line,) = (build.world / "told").read_text().splitlines()
+    values = json.loads(line)["ExpressionAttributeValues"]
+    assert values[":first"] == {"N": str(claims.RETRY_SECONDS)}
+
+
+def test_the_program_for_json_arrives_byte_for_byte(build: Build) -> None:
+    python = build.world / "bin" / "python3"
+    python.write_text(f'#!/bin/bash\ncp "$1" "$WORLD/program"\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    assert build.run(TABLE="copies").returncode == 0
+    assert (build.world / "program").read_bytes() == Path(copy_json.__file__).read_bytes()
 
 
 def test_a_table_that_cannot_be_told_does_not_fail_a_copy(build: Build) -> None:

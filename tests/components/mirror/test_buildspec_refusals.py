@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.mirror.buildspec import CRANE_SHA256, buildspec, copy_script
+from components.mirror.buildspec import CRANE_SHA256, buildspec
 from components.mirror.policies import BUILD_VARIABLES
 from images.reference import parse
 from tests.components.mirror.simulated_build import HOST, TARGET, Build, build_machine
@@ -22,7 +22,8 @@ def build(tmp_path: Path) -> Build:
 
 
 def test_the_variables_of_a_build_are_those_its_starter_may_set() -> None:
-    assert all(f"${{{name}:?}}" in copy_script() for name in BUILD_VARIABLES)
+    (command,) = json.loads(buildspec())["phases"]["build"]["commands"]
+    assert all(f"${{{name}:?}}" in command for name in BUILD_VARIABLES)
 
 
 def test_the_signature_in_a_url_is_not_shown(build: Build) -> None:
@@ -113,8 +114,11 @@ def test_a_crane_of_another_digest_is_not_installed(build: Build) -> None:
     curl = "#!/bin/bash\nwhile [ $# -gt 1 ]; do [ $1 = --output ] && echo x > $2; shift; done\n"
     (build.world / "bin" / "curl").write_text(curl)
     (build.world / "bin" / "curl").chmod(0o755)
-    (command,) = json.loads(buildspec())["phases"]["install"]["commands"]
-    environment = {"PATH": f"{build.world}/bin:/usr/bin:/bin", "CRANE_DIR": str(build.world)}
+    spec = json.loads(buildspec())
+    (command,) = spec["phases"]["install"]["commands"]
+    variables = spec["env"]["variables"]
+    programs = f"{build.world}/bin:/usr/bin:/bin"
+    environment = {**variables, "PATH": programs, "CRANE_DIR": str(build.world)}
     done = subprocess.run(
         ["bash", "-c", command],
         env=environment,
@@ -125,4 +129,4 @@ def test_a_crane_of_another_digest_is_not_installed(build: Build) -> None:
     )
     assert done.returncode != 0
     assert not (build.world / "crane").exists()
-    assert CRANE_SHA256 in command
+    assert variables["CRANE_SHA256"] == CRANE_SHA256
