@@ -14,6 +14,8 @@ _CONSOLIDATE_AFTER = 10
 _SLACK_SECONDS = 60
 _WASTE = 1.10
 _AGAIN = 1.01
+_OVERRUN = 2
+"""GPUs that the pool may have beyond its limit for a moment."""
 
 
 @pytest.mark.alone
@@ -30,8 +32,10 @@ def test_trials_beyond_the_limit_wait_and_then_run(
         ideal = measuring.ideal_gpu_seconds(trials)
         report.add(made, ideal_gpu_seconds=ideal)
         gpus = measuring.gpus(made.seen, catalogue())
-        # All of the limit is used, and one provisioning round never passes it.
-        assert measuring.peak(gpus) == max_gpus
+        # All of the limit is used. "Limit checking is eventually consistent, which can result in
+        # overrun during rapid scale outs" (aws/karpenter-provider-aws,
+        # website/content/en/docs/concepts/nodepools.md): 65 of 64 in one run of several.
+        assert max_gpus <= measuring.peak(gpus) <= max_gpus + _OVERRUN
         assert measuring.by_type(made.seen.machines) == {"g4dn.xlarge": max_gpus}
         hourly = measuring.peak(measuring.cost(made.seen, catalogue()))
         assert hourly == pytest.approx(max_gpus * catalogue().price("g4dn.xlarge"))
