@@ -22,8 +22,9 @@ from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
-from rehearsal.sources import incomplete, incomplete_fails, missing_of_stack
+from rehearsal.sources import incomplete, incomplete_fails
 from rendering.cache import cache_folder
+from rendering.needs import missing_of_stack
 from rendering.release import Source
 from rendering.steps import steps_shown
 from settings import Settings, SettingsError, from_stack_file

@@ -14,7 +14,7 @@ from typing import Any
 from rendering import cache, images, inventory, leaks, normalise, order, sources, waiting
 from rendering.assembly import assemble
 from rendering.images import ImageUse
-from rendering.needs import missing_sources, sources_of_stack
+from rendering.needs import missing_of_stack
 from rendering.objects import Object, ObjectKey
 from rendering.release import Release
 
@@ -65,9 +65,7 @@ def require_sources(folder: Path, bundles: Path | None = None) -> None:
     """
     if _allowed:
         return
-    manifests = folder.parent
-    wanted = sources_of_stack(folder, manifests)
-    if missing := missing_sources(wanted.values(), manifests.parent, bundles):
+    if missing := missing_of_stack(folder.parent, folder.name, bundles):
         raise sources.SourcesUnavailable(missing)
 
 

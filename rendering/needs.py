@@ -67,3 +67,18 @@ def missing_sources(
         except SourcesUnavailable:
             missing.append(source)
     return missing
+
+
+def missing_of_stack(manifests: Path, release: str, bundles: Path | None = None) -> list[Source]:
+    """The sources that no way leads to, of all that a stack of ``release`` renders.
+
+    Args:
+        manifests: the folder of all releases.
+        release: the stack's release.
+        bundles: the stack's own setting.
+
+    Raises:
+        SourceRejected: a source is there but is a different one.
+    """
+    wanted = sources_of_stack(manifests / release, manifests)
+    return missing_sources(wanted.values(), manifests.parent, bundles)

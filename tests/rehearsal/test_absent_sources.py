@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.sources import incomplete_fails, missing_of_stack
-from rendering.needs import sources_of_stack
+from rehearsal.sources import incomplete_fails
+from rendering.needs import missing_of_stack, sources_of_stack
 from settings import MANIFESTS
 from tests.rendering.conftest import own_cache
 
