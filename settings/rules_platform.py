@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from regions.region import Feature, Region, UnknownRegion
 from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 from settings.facts import Facts, Release, Rules
+from settings.node_pools import numbers
 from settings.sentences import full_key, listed, nearest, told
 
 KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36")
@@ -27,7 +28,7 @@ RULES = Rules()
 
 
 def _minor(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2])
+    return numbers(version)[:2]
 
 
 @RULES.reads("release")

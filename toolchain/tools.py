@@ -21,6 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rendering.release import version_parts
 from toolchain.go_tools import GoProgram, Say, alone, build, go, tool_folder
 
 PULUMI_VERSION = "3.259.0"
@@ -123,10 +124,6 @@ def _version(text: str | None) -> str | None:
     return found.group(1) if found else None
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
 # -- Pulumi ---------------------------------------------------------------------------------------
 
 
@@ -140,7 +137,7 @@ def _pulumi_on_path(say: Say) -> Found | None:
     version = _pulumi_version(path) if path else None
     if path is None or version is None:
         return None
-    if _numbers(version) < PULUMI_OLDEST:
+    if version_parts(version) < PULUMI_OLDEST:
         oldest = ".".join(map(str, PULUMI_OLDEST))
         say(f"Pulumi CLI {version} on PATH is older than {oldest}; looking for another")
         return None
