@@ -7,14 +7,17 @@ repository; only AWS, Kubernetes and the engine are simulated.
 from __future__ import annotations
 
 import base64
+import fnmatch
 import json
 import re
 import runpy
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import botocore.session
 import pytest
 import yaml
 
@@ -36,6 +39,11 @@ BUILD = "aws-build"
 MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
 COMPONENTS = {"EksCluster", "KarpenterGpuPool", "KubeflowManifests", "KubeflowRdsS3Backend"}
 MIRROR = "ImageMirrorWebhook"
+WITHOUT_OPERATION = {
+    *("iam:PassRole", "lambda:InvokeFunction", "sts:TagSession"),
+    *("s3:GetObjectVersion", "s3:ListBucket", "s3:ListMultipartUploadParts"),
+}
+"""Actions that no operation of the API has as its name (AWS Service Authorization Reference)."""
 CACHE_RULE = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"
 
 
@@ -137,11 +145,32 @@ def test_the_release_is_there_and_its_crds_are_one_resource(made: Recorded) -> N
     assert made.none("kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition")
 
 
-def test_the_readmes_name_the_build_project_of_the_stack(made: Recorded, region: Region) -> None:
-    if region.name == "cn-north-1":
-        (project,) = made.of("aws:codebuild/project:Project")
-        for readme in ("README.md", "README.zh-CN.md"):
-            assert f"`{project.inputs['name']}`" in (ROOT / readme).read_text()
+@pytest.mark.parametrize("made", ["cn-north-1"], indirect=True)
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_a_readme_names_the_build_project_of_the_stack(made: Recorded, readme: str) -> None:
+    (project,) = made.of("aws:codebuild/project:Project")
+    assert f"`{project.inputs['name']}`" in (ROOT / readme).read_text()
+
+
+def actions(recorded: Recorded) -> set[str]:
+    """Every ``service:Action`` of the policies and trust policies that are given to AWS."""
+    texts = [r.inputs.get(key) for r in recorded.all for key in ("policy", "assumeRolePolicy")]
+    documents = [json.loads(text) for text in texts if isinstance(text, str) and "{" in text]
+    named = [statement["Action"] for each in documents for statement in each["Statement"]]
+    return {action for each in named for action in ([each] if isinstance(each, str) else each)}
+
+
+@cache
+def operations(service: str) -> tuple[str, ...]:
+    model: Any = botocore.session.get_session().get_service_model(service)
+    return tuple(model.operation_names)
+
+
+def test_every_action_of_a_policy_exists(made: Recorded) -> None:
+    named = actions(made)
+    assert len(named) > 40
+    split = [action.split(":") for action in named - WITHOUT_OPERATION]
+    assert [pair for pair in split if not fnmatch.filter(operations(pair[0]), pair[1])] == []
 
 
 def test_no_two_resources_are_called_the_same(made: Recorded) -> None:
