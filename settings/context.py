@@ -53,6 +53,10 @@ class StackContext:
         """``image_prefix`` where images are mirrored; None: images stay at their publishers'."""
         return self.image_prefix if self.mirror.enabled else None
 
+    def tagged(self, name: str) -> dict[str, str]:
+        """The tags of a resource of that ``Name``."""
+        return {**self.tags, "Name": name}
+
     def named(self, role: str) -> dict[str, str]:
-        """The tags of a resource, with ``<cluster>-<role>`` as its ``Name``."""
-        return {**self.tags, "Name": f"{self.cluster}-{role}"}
+        """The tags of a resource with ``<cluster>-<role>`` as its ``Name``."""
+        return self.tagged(f"{self.cluster}-{role}")

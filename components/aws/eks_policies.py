@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from components.aws.documents import Document, document
 from regions.region import Region
 
 # What an account's own administrators need to look after a key, without `kms:*`.
@@ -37,7 +36,7 @@ KEY_ADMINISTRATION = (
 _USE_KEY = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt")
 
 
-def secrets_key_policy(region: Region, account_id: str) -> dict[str, Any]:
+def secrets_key_policy(region: Region, account_id: str) -> Document:
     """The key policy of the key that encrypts the cluster's Secrets.
 
     Both statements name the account, which hands the decision to IAM policies of that account: no
@@ -45,39 +44,22 @@ def secrets_key_policy(region: Region, account_id: str) -> dict[str, Any]:
     to change the policy, or KMS refuses it (CreateKey, BypassPolicyLockoutSafetyCheck).
     """
     account = {"AWS": region.arn("iam", "root", account=account_id, region="")}
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "AccountKeepsTheKey",
-                "Effect": "Allow",
-                "Principal": account,
-                "Action": list(KEY_ADMINISTRATION),
-                "Resource": "*",
-            },
-            {
-                "Sid": "AccountLetsTheClusterUseTheKey",
-                "Effect": "Allow",
-                "Principal": account,
-                "Action": list(_USE_KEY),
-                "Resource": "*",
-            },
-        ],
-    }
-
-
-def service_trust(region: Region, service: str) -> dict[str, Any]:
-    """The trust policy of a role that one AWS service takes, for instance ``ec2``."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": region.service_principal(service)},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
+    return document(
+        {
+            "Sid": "AccountKeepsTheKey",
+            "Effect": "Allow",
+            "Principal": account,
+            "Action": list(KEY_ADMINISTRATION),
+            "Resource": "*",
+        },
+        {
+            "Sid": "AccountLetsTheClusterUseTheKey",
+            "Effect": "Allow",
+            "Principal": account,
+            "Action": list(_USE_KEY),
+            "Resource": "*",
+        },
+    )
 
 
 def cluster_access_policy(region: Region, name: str) -> str:

@@ -7,8 +7,8 @@ pod-identities.html), so every role of this project that pods use is built from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from components.aws.documents import Document, document
 from regions.region import Region
 
 ServiceAccount = tuple[str, str]
@@ -20,7 +20,7 @@ def irsa_trust(
     oidc_provider_arn: str,
     oidc_issuer: str,
     subjects: Sequence[ServiceAccount],
-) -> dict[str, Any]:
+) -> Document:
     """The trust policy of a role for the given service accounts of one cluster.
 
     Args:
@@ -41,19 +41,16 @@ def irsa_trust(
     if any("*" in name for name in names):
         raise ValueError("A role for service accounts needs their namespaces and names in full.")
     issuer = oidc_issuer.removeprefix("https://")
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Federated": oidc_provider_arn},
-                "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {
-                    "StringEquals": {
-                        f"{issuer}:aud": region.oidc_audience,
-                        f"{issuer}:sub": names[0] if len(names) == 1 else names,
-                    }
-                },
-            }
-        ],
-    }
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Federated": oidc_provider_arn},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {
+                "StringEquals": {
+                    f"{issuer}:aud": region.oidc_audience,
+                    f"{issuer}:sub": names[0] if len(names) == 1 else names,
+                }
+            },
+        }
+    )

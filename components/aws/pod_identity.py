@@ -5,8 +5,7 @@ Pure data, no Pulumi. Everywhere else a role for pods is built with ``irsa``.
 
 from __future__ import annotations
 
-from typing import Any
-
+from components.aws.documents import Document, document
 from components.aws.irsa import ServiceAccount
 from regions.region import Region
 
@@ -16,7 +15,7 @@ AGENT = "eks-pod-identity-agent"
 
 def pod_identity_trust(
     region: Region, cluster_name: str, service_account: ServiceAccount
-) -> dict[str, Any]:
+) -> Document:
     """The trust policy of a role for one service account of one cluster.
 
     EKS adds the three tags to every session (EKS user guide, pod-id-abac), and a condition on them
@@ -28,16 +27,13 @@ def pod_identity_trust(
         "kubernetes-namespace": namespace,
         "kubernetes-service-account": name,
     }
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": region.service_principal("pods.eks")},
-                "Action": ["sts:AssumeRole", "sts:TagSession"],
-                "Condition": {
-                    "StringEquals": {f"aws:RequestTag/{tag}": value for tag, value in tags.items()}
-                },
-            }
-        ],
-    }
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": region.service_principal("pods.eks")},
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+            "Condition": {
+                "StringEquals": {f"aws:RequestTag/{tag}": value for tag, value in tags.items()}
+            },
+        }
+    )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.documents import Document
 from components.aws.irsa import ServiceAccount, irsa_trust
 from regions.region import Region
 
-Document = Mapping[str, Any]
 # A role name has 64 characters, and AWS appends 26 to a prefix.
 _LONGEST_PREFIX = 38
 
@@ -29,9 +28,7 @@ class OidcProvider:
     arn: pulumi.Input[str]
     issuer: pulumi.Input[str]
 
-    def trust(
-        self, region: Region, subjects: Sequence[ServiceAccount]
-    ) -> pulumi.Output[dict[str, Any]]:
+    def trust(self, region: Region, subjects: Sequence[ServiceAccount]) -> pulumi.Output[Document]:
         """The trust policy of a role for service accounts of the cluster, see ``irsa_trust``."""
         return pulumi.Output.all(self.arn, self.issuer).apply(
             lambda found: irsa_trust(region, found[0], found[1], subjects)

@@ -56,7 +56,7 @@ class ArtifactStore(pulumi.ComponentResource):
         bucket = aws.s3.Bucket(
             name,
             bucket=bucket_name,
-            tags={**args.context.tags, "Name": bucket_name},
+            tags=args.context.tagged(bucket_name),
             # S3 deletes empty buckets only; whoever gives up the bucket gives up what is in it.
             force_destroy=not args.settings.retain_on_delete,
             opts=self._here,

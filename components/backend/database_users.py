@@ -94,6 +94,6 @@ class DatabaseUsers(pulumi.ComponentResource):
                 "database": user.database,
             },
             key_arn=args.key_arn,
-            tags={**args.context.tags, "Name": f"{args.context.cluster}-database-{component}"},
+            tags=args.context.named(f"database-{component}"),
             opts=here,
         )

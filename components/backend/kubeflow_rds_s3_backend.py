@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.documents import Document
 from components.aws.kept_secret import KeptSecret, keep
 from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore, ArtifactStoreArgs
 from components.backend.database import Database, DatabaseArgs
 from components.backend.database_users import USERS, DatabaseUsers, DatabaseUsersArgs
-from components.backend.policies import Policy, artifact_access, backend_key, secret_reading
+from components.backend.policies import artifact_access, backend_key, secret_reading
 from components.dynamic.database_authorities import DatabaseAuthorities
 from settings import certificates
 from settings.context import StackContext
@@ -138,9 +139,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         store = ArtifactStore(
             f"{self._name}-artifacts",
             ArtifactStoreArgs(
-                context=self._args.context,
-                settings=self._args.artifacts,
-                key_arn=self._key.arn,
+                context=self._args.context, settings=self._args.artifacts, key_arn=self._key.arn
             ),
             self._here,
         )
@@ -229,7 +228,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         self,
         role: str,
         accounts: Sequence[ServiceAccount],
-        policy: pulumi.Output[Policy],
+        policy: pulumi.Output[Document],
         purpose: str = "Artifacts",
     ) -> pulumi.Output[str]:
         context = self._args.context
@@ -244,7 +243,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             opts=self._here,
         )
 
-    def _artifacts(self, prefixes: Sequence[str], *, write: bool) -> pulumi.Output[Policy]:
+    def _artifacts(self, prefixes: Sequence[str], *, write: bool) -> pulumi.Output[Document]:
         return pulumi.Output.all(self._bucket_arn, self._key.arn).apply(
             lambda found: artifact_access(found[0], found[1], prefixes, write=write)
         )

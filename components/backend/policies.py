@@ -5,28 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from components.aws.documents import Document, document
 from components.aws.eks_policies import KEY_ADMINISTRATION
 from regions.region import Region
-
-Policy = dict[str, Any]
-
-
-def _document(*statements: dict[str, Any]) -> Policy:
-    return {"Version": "2012-10-17", "Statement": list(statements)}
-
 
 _ALGORITHM = "s3:x-amz-server-side-encryption"
 _KEY = f"{_ALGORITHM}-aws-kms-key-id"
 
 
-def bucket_policy(bucket_arn: str, key_arn: str) -> Policy:
+def bucket_policy(bucket_arn: str, key_arn: str) -> Document:
     """Refuses requests to the bucket without TLS, and uploads that ask for another encryption.
 
     An upload that asks for none is encrypted by the bucket's default, with the same key. Null is
     needed: StringNotEquals is also true of a header that was not sent (IAM user guide,
     reference_policies_elements_condition_operators.html).
     """
-    return _document(
+    return document(
         {
             "Sid": "DenyInsecureTransport",
             "Effect": "Deny",
@@ -53,7 +47,7 @@ def _deny_upload(sid: str, bucket_arn: str, header: str, only: str) -> dict[str,
 
 def artifact_access(
     bucket_arn: str, key_arn: str, prefixes: Sequence[str], *, write: bool
-) -> Policy:
+) -> Document:
     """Reading, and writing where asked, of the objects below ``prefixes`` and of nothing else.
 
     Args:
@@ -76,7 +70,7 @@ def artifact_access(
     if write:
         actions += ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
         actions += ["s3:ListMultipartUploadParts"]
-    return _document(
+    return document(
         {
             "Sid": "FindBucket",
             "Effect": "Allow",
@@ -94,9 +88,9 @@ def artifact_access(
     )
 
 
-def secret_reading(secret_arns: Sequence[str], key_arn: str) -> Policy:
+def secret_reading(secret_arns: Sequence[str], key_arn: str) -> Document:
     """Reading of exactly these secrets. The reference attached SecretsManagerReadWrite instead."""
-    return _document(
+    return document(
         {
             "Sid": "ReadSecrets",
             "Effect": "Allow",
@@ -112,14 +106,14 @@ def secret_reading(secret_arns: Sequence[str], key_arn: str) -> Policy:
     )
 
 
-def backend_key(region: Region, account_id: str) -> Policy:
+def backend_key(region: Region, account_id: str) -> Document:
     """The one key of bucket, database and secrets; IAM policies of the account decide who uses it.
 
     RDS and EBS work through grants, which the creator of the database must be able to make.
     """
     account = {"AWS": region.arn("iam", "root", account=account_id, region="")}
     use = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*"]
-    return _document(
+    return document(
         {
             "Sid": "AccountKeepsTheKey",
             "Effect": "Allow",

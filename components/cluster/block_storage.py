@@ -56,7 +56,7 @@ class BlockStorage(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:BlockStorage", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
-        tags = {**args.context.tags, "Name": name}
+        tags = args.context.tagged(name)
 
         role = aws.iam.Role(
             f"{name}-role",

@@ -98,7 +98,7 @@ class ControlPlane(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=_KEY_DELETION_DAYS,
             policy=json.dumps(secrets_key_policy(region, args.context.account_id)),
-            tags={**args.context.tags, "Name": f"{name}-secrets"},
+            tags=args.context.tagged(f"{name}-secrets"),
             opts=pulumi.ResourceOptions(parent=self),
         )
         aws.kms.Alias(

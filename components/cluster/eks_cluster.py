@@ -83,10 +83,7 @@ class EksCluster(pulumi.ComponentResource):
         self._args = args
         network = Network(
             f"{name}-network",
-            NetworkArgs(
-                context=args.context,
-                network=args.network,
-            ),
+            NetworkArgs(context=args.context, network=args.network),
             opts=pulumi.ResourceOptions(parent=self),
         )
         control_plane = ControlPlane(
@@ -155,7 +152,7 @@ class EksCluster(pulumi.ComponentResource):
             f"{self._name}-oidc",
             url=control_plane.oidc_provider_url,
             client_id_lists=[region.oidc_audience],
-            tags={**self._args.context.tags, "Name": f"{self._name}-oidc"},
+            tags=self._args.context.tagged(f"{self._name}-oidc"),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.oidc = OidcProvider(provider.arn, control_plane.oidc_issuer)

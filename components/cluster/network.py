@@ -73,7 +73,7 @@ class Network(pulumi.ComponentResource):
         )
 
     def _tags(self, role: str) -> dict[str, str]:
-        return {**self._args.context.tags, "Name": f"{self._name}-{role}"}
+        return self._args.context.tagged(f"{self._name}-{role}")
 
     def _adopt(self, vpc_id: str) -> None:
         network = self._args.network

@@ -62,7 +62,7 @@ class NodeGroup(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:NodeGroup", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
-        tags = {**args.context.tags, "Name": name}
+        tags = args.context.tagged(name)
         role, rights = node_role(
             f"{name}-role",
             name,

@@ -59,7 +59,7 @@ class VpcEndpoints(pulumi.ComponentResource):
         here = pulumi.ResourceOptions(parent=self)
 
         def tags(role: str) -> dict[str, str]:
-            return {**args.context.tags, "Name": f"{name}-{role}"}
+            return args.context.tagged(f"{name}-{role}")
 
         objects = aws.ec2.VpcEndpoint(
             f"{name}-s3",

@@ -10,6 +10,7 @@ from functools import partial
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.documents import Document
 from components.aws.pod_identity import pod_identity_trust
 from components.aws.roles import OidcProvider
 from components.gpu import policies
@@ -103,7 +104,7 @@ class KarpenterController(pulumi.ComponentResource):
         self.register_outputs({"roleArn": self.role_arn})
 
     def _tags(self, role: str) -> dict[str, str]:
-        return {**self._args.context.tags, "Name": f"{self._name}-{role}"}
+        return self._args.context.tagged(f"{self._name}-{role}")
 
     def _pod_identity(self) -> str:
         cluster = self._args.context.cluster
@@ -138,8 +139,6 @@ class KarpenterController(pulumi.ComponentResource):
         }
 
 
-def _policy(
-    document: Callable[..., policies.Policy], *inputs: pulumi.Input[str]
-) -> pulumi.Output[str]:
+def _policy(document: Callable[..., Document], *inputs: pulumi.Input[str]) -> pulumi.Output[str]:
     """A policy document as JSON; known in the preview as soon as its inputs are."""
     return pulumi.Output.all(*inputs).apply(lambda known: json.dumps(document(*known)))

@@ -58,7 +58,7 @@ class KarpenterInterruptions(pulumi.ComponentResource):
             f"{name}-interruption",
             message_retention_seconds=QUEUE_RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
-            tags={**args.context.tags, "Name": f"{name}-interruption"},
+            tags=args.context.tagged(f"{name}-interruption"),
             opts=here,
         )
         admitted = aws.sqs.QueuePolicy(
@@ -73,7 +73,7 @@ class KarpenterInterruptions(pulumi.ComponentResource):
                 f"{name}-{role}",
                 description=f"{detail_type}, for Karpenter",
                 event_pattern=json.dumps({"source": [source], "detail-type": [detail_type]}),
-                tags={**args.context.tags, "Name": f"{name}-{role}"},
+                tags=args.context.tagged(f"{name}-{role}"),
                 opts=here,
             )
             targets.append(

@@ -89,9 +89,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         )
         interruptions = KarpenterInterruptions(
             name,
-            KarpenterInterruptionsArgs(
-                context=args.context,
-            ),
+            KarpenterInterruptionsArgs(context=args.context),
             self._here,
         )
         controller = KarpenterController(
@@ -107,13 +105,16 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             ),
             self._here,
         )
-        karpenter = self._karpenter(controller, interruptions.queue_name)
+        overlays = overlays_of(args.pools, args.gpu_pool.prices, args.context.region)
+        karpenter = self._karpenter(
+            controller, interruptions.queue_name, node_overlays=bool(overlays)
+        )
         KarpenterPools(
             name,
             KarpenterPoolsArgs(
                 context=args.context,
                 pools=args.pools,
-                prices=args.gpu_pool.prices,
+                overlays=overlays,
                 profile_name=nodes.profile_name,
                 after=[karpenter, *nodes.ready, *interruptions.ready],
             ),
@@ -126,10 +127,13 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, depends_on=list(resources))
 
     def _karpenter(
-        self, controller: KarpenterController, queue_name: pulumi.Output[str]
+        self,
+        controller: KarpenterController,
+        queue_name: pulumi.Output[str],
+        *,
+        node_overlays: bool,
     ) -> k8s.helm.v3.Release:
         args = self._args
-        overlays = overlays_of(args.pools, args.gpu_pool.prices, args.context.region)
         version = args.gpu_pool.karpenter_version
         crds = CustomResourceDefinitions(
             f"{self._name}-crds",
@@ -157,7 +161,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 repository=chart.controller_repository(args.context.image_registry),
                 digest=chart.controller_digest(use.source for use in args.karpenter.images),
                 asks_for_prices=self._asks_for_prices,
-                node_overlays=bool(overlays),
+                node_overlays=node_overlays,
             ),
             opts=self._after([crds, *controller.ready, *args.ready]),
         )

@@ -27,14 +27,14 @@ class KarpenterPoolsArgs:
     Args:
         context: what all components of the stack share.
         pools: one NodePool each.
-        prices: the setting ``gpuPool.prices``.
+        overlays: the NodeOverlays of those pools (``overlays_of``).
         profile_name: instance profile of the nodes.
         after: Karpenter, and all its nodes need.
     """
 
     context: StackContext
     pools: Sequence[Pool]
-    prices: Literal["api", "table"] | None
+    overlays: Sequence[objects.Object]
     profile_name: pulumi.Input[str]
     after: Sequence[pulumi.Resource]
 
@@ -59,7 +59,7 @@ class KarpenterPools(pulumi.ComponentResource):
                 name=f"{name}-{overlay['metadata']['name']}",
                 opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
             )
-            for overlay in overlays_of(args.pools, args.prices, args.context.region)
+            for overlay in args.overlays
         ]
         for pool in args.pools:
             self._pool(pool, overlays)

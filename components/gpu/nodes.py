@@ -45,7 +45,7 @@ class KarpenterNodes(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterNodes", name, None, opts)
         here = pulumi.ResourceOptions(parent=self)
-        tags = {**args.context.tags, "Name": name}
+        tags = args.context.tagged(name)
         role, rights = node_role(
             name,
             name,

@@ -18,10 +18,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.aws.documents import Document, document
 from regions.region import Region
-
-Policy = dict[str, Any]
-"""A policy document, ready for ``json.dumps``."""
 
 # What a launch makes: all of it carries the cluster's tags, which every other statement asks for.
 _LAUNCHED = (
@@ -36,7 +34,7 @@ _LAUNCH = ["ec2:RunInstances", "ec2:CreateFleet"]
 _ANY_POOL = "karpenter.sh/nodepool"
 
 
-def node_lifecycle_policy(region: Region, cluster_name: str) -> Policy:
+def node_lifecycle_policy(region: Region, cluster_name: str) -> Document:
     """Launching, tagging and ending instances, all bound to the cluster's tags."""
     owner = f"kubernetes.io/cluster/{cluster_name}"
     launched = [region.arn("ec2", f"{kind}/*", account="*") for kind in _LAUNCHED]
@@ -51,7 +49,7 @@ def node_lifecycle_policy(region: Region, cluster_name: str) -> Policy:
         "aws:RequestTag/eks:eks-cluster-name": cluster_name,
     }
     of_a_pool = {f"aws:RequestTag/{_ANY_POOL}": "*"}
-    return _document(
+    return document(
         {
             "Sid": "AllowScopedEC2InstanceAccessActions",
             "Effect": "Allow",
@@ -117,7 +115,7 @@ def node_lifecycle_policy(region: Region, cluster_name: str) -> Policy:
 
 def node_identity_policy(
     region: Region, account_id: str, node_role_arn: str, *, spot: bool
-) -> Policy:
+) -> Document:
     """Giving the node role to instances; with ``spot``, EC2's own role for Spot on first use.
 
     The service-linked role exists once per account. As a resource of this stack it would clash with
@@ -133,10 +131,10 @@ def node_identity_policy(
         "Condition": {"StringEquals": {"iam:PassedToService": list(region.passed_to_ec2)}},
     }
     if not spot:
-        return _document(pass_role)
+        return document(pass_role)
     service = region.service_principal("spot")
     role = f"role/aws-service-role/{service}/AWSServiceRoleForEC2Spot"
-    return _document(
+    return document(
         pass_role,
         {
             "Sid": "AllowSpotServiceLinkedRole",
@@ -148,9 +146,9 @@ def node_identity_policy(
     )
 
 
-def cluster_discovery_policy(region: Region, account_id: str, cluster_name: str) -> Policy:
+def cluster_discovery_policy(region: Region, account_id: str, cluster_name: str) -> Document:
     """Reading this cluster's endpoint, certificate and address range."""
-    return _document(
+    return document(
         {
             "Sid": "AllowAPIServerEndpointDiscovery",
             "Effect": "Allow",
@@ -160,9 +158,9 @@ def cluster_discovery_policy(region: Region, account_id: str, cluster_name: str)
     )
 
 
-def interruption_policy(queue_arn: str) -> Policy:
+def interruption_policy(queue_arn: str) -> Document:
     """Receiving what EC2 says about its instances."""
-    return _document(
+    return document(
         {
             "Sid": "AllowInterruptionQueueActions",
             "Effect": "Allow",
@@ -172,7 +170,9 @@ def interruption_policy(queue_arn: str) -> Policy:
     )
 
 
-def resource_discovery_policy(region: Region, account_id: str, *, asks_for_prices: bool) -> Policy:
+def resource_discovery_policy(
+    region: Region, account_id: str, *, asks_for_prices: bool
+) -> Document:
     """Reading what can be launched here, and with ``asks_for_prices`` at what price."""
     profiles = region.arn("iam", "instance-profile/*", account=account_id, region="")
     statements: list[dict[str, Any]] = [
@@ -224,13 +224,13 @@ def resource_discovery_policy(region: Region, account_id: str, *, asks_for_price
                 "Resource": "*",
             }
         )
-    return _document(*statements)
+    return document(*statements)
 
 
-def queue_policy(region: Region, queue_arn: str) -> Policy:
+def queue_policy(region: Region, queue_arn: str) -> Document:
     """Who may write to the interruption queue: EventBridge and SQS itself, over TLS only."""
     senders = [region.service_principal("events"), region.service_principal("sqs")]
-    return _document(
+    return document(
         {
             "Sid": "AllowEvents",
             "Effect": "Allow",
@@ -247,7 +247,3 @@ def queue_policy(region: Region, queue_arn: str) -> Policy:
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         },
     )
-
-
-def _document(*statements: dict[str, Any]) -> Policy:
-    return {"Version": "2012-10-17", "Statement": list(statements)}

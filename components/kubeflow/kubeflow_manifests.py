@@ -87,10 +87,7 @@ class KubeflowManifests(pulumi.ComponentResource):
     def _user_logins(self) -> Logins:
         logins = Logins(
             f"{self._name}-login",
-            LoginsArgs(
-                context=self._args.context,
-                users=self._args.users,
-            ),
+            LoginsArgs(context=self._args.context, users=self._args.users),
             self._child(),
         )
         self.login_secret_arn = logins.secret_arn

@@ -62,7 +62,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
             name=called,
             description="Admission of pods by the image mirror",
             protocol_type="HTTP",
-            tags={**args.context.tags, "Name": called},
+            tags=args.context.tagged(called),
             opts=here,
         )
         integration = aws.apigatewayv2.Integration(
@@ -86,7 +86,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
             f"{name}-api-log",
             name=group,
             retention_in_days=LOG_DAYS,
-            tags={**args.context.tags, "Name": group},
+            tags=args.context.tagged(group),
             opts=here,
         )
         self.stage = aws.apigatewayv2.Stage(
@@ -102,7 +102,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
                 "destination_arn": log.arn,
                 "format": json.dumps({field: f"$context.{field}" for field in _LOGGED}),
             },
-            tags={**args.context.tags, "Name": called},
+            tags=args.context.tagged(called),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[route]),
         )
         aws.lambda_.Permission(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.documents import service_trust
 from components.mirror import policies
 from components.mirror.buildspec import buildspec
 from components.mirror.credentials import (
@@ -108,7 +109,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         named = secret_names(args.context, args.mirror)
         self.start_secret_name = named[Purpose.START] if start else ""
         self.start_secret_arn = start.arn if start else None
-        self.register_outputs({"project_arn": self.project_arn})
+        self.register_outputs({"projectArn": self.project_arn})
 
     def _table(self, name: str, args: ImageMirrorBuildArgs) -> aws.dynamodb.Table:
         """Admissions claim a copy in it, builds write down how it went; rows end by themselves."""
@@ -120,7 +121,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             attributes=[{"name": "image", "type": "S"}],
             ttl={"attribute_name": "expires", "enabled": True},
             server_side_encryption={"enabled": True},
-            tags={**args.context.tags, "Name": self.table_name},
+            tags=args.context.tagged(self.table_name),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
@@ -177,16 +178,16 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             f"{name}-log",
             name=group,
             retention_in_days=LOG_DAYS,
-            tags={**args.context.tags, "Name": group},
+            tags=args.context.tagged(group),
             opts=here,
         )
         role = aws.iam.Role(
             f"{name}-role",
             description="Copies images for the image mirror",
             assume_role_policy=json.dumps(
-                policies.service_trust(args.side.region, "codebuild", args.side.account_id)
+                service_trust(args.side.region, "codebuild", account=args.side.account_id)
             ),
-            tags={**args.context.tags, "Name": f"{name}-role"},
+            tags=args.context.tagged(f"{name}-role"),
             opts=here,
         )
         aws.iam.RolePolicy(
@@ -223,7 +224,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             # A copy that outlives its claim would be started a second time beside it.
             build_timeout=args.mirror.in_flight_minutes,
             queued_timeout=60,
-            tags={**args.context.tags, "Name": self.project_name},
+            tags=args.context.tagged(self.project_name),
             opts=pulumi.ResourceOptions.merge(
                 here, pulumi.ResourceOptions(delete_before_replace=True)
             ),

@@ -15,7 +15,7 @@ from enum import StrEnum
 import pulumi
 import pulumi_aws as aws
 
-from components.mirror import policies
+from components.aws.documents import Document
 from regions.region import Region
 from settings.context import StackContext
 from settings.sections import ImageMirrorSettings
@@ -70,7 +70,7 @@ class Credential:
         tags: AWS tags.
     """
 
-    policy: policies.Policy
+    policy: Document
     giver: Place
     holder: Place
     secret_name: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.documents import service_trust
 from components.mirror import policies
 from components.mirror.build import LOG_DAYS, ImageMirrorBuild
 from components.mirror.handler import Copies, handler_archive, handler_variables
@@ -156,14 +157,14 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             f"{name}-log",
             name=f"/aws/lambda/{function_name}",
             retention_in_days=LOG_DAYS,
-            tags={**args.context.tags, "Name": f"/aws/lambda/{function_name}"},
+            tags=args.context.tagged(f"/aws/lambda/{function_name}"),
             opts=here,
         )
         role = aws.iam.Role(
             f"{name}-role",
             description=f"Lambda function {function_name} of the image mirror",
-            assume_role_policy=json.dumps(policies.lambda_trust(args.context.region)),
-            tags={**args.context.tags, "Name": f"{name}-role"},
+            assume_role_policy=json.dumps(service_trust(args.context.region, "lambda")),
+            tags=args.context.tagged(f"{name}-role"),
             opts=here,
         )
         allowed = aws.iam.RolePolicy(f"{name}-role", role=role.name, policy=policy, opts=here)
@@ -180,7 +181,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             environment={"variables": {key: value for key, value in environment.items() if value}},
             logging_config={"log_format": "Text", "log_group": group.name},
             reserved_concurrent_executions=reserved_concurrency,
-            tags={**args.context.tags, "Name": function_name},
+            tags=args.context.tagged(function_name),
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[allowed], delete_before_replace=True
             ),

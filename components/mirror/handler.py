@@ -8,6 +8,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.documents import Document
 from components.mirror import policies
 from regions.region import Region
 from settings.context import StackContext
@@ -35,7 +36,7 @@ class Copies:
 
     def admission_policy(
         self, region: Region, account: str, *, prefix: str, log_arn: str | None = None
-    ) -> policies.Policy:
+    ) -> Document:
         """See ``policies.admission_policy``."""
         return policies.admission_policy(
             region,

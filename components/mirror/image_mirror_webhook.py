@@ -96,8 +96,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         return PullThroughCache(
             f"{name}-cache",
             PullThroughCacheArgs(
-                context=args.context,
-                credentials=args.mirror.upstream_credentials,
+                context=args.context, credentials=args.mirror.upstream_credentials
             ),
             pulumi.ResourceOptions(parent=self),
         ).ready
@@ -118,11 +117,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         )
         build = ImageMirrorBuild(
             f"{name}-build",
-            ImageMirrorBuildArgs(
-                context=args.context,
-                mirror=args.mirror,
-                side=side,
-            ),
+            ImageMirrorBuildArgs(context=args.context, mirror=args.mirror, side=side),
             here,
         )
         if not args.mirror.inventory_first:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
+from components.aws.documents import Document, allow, document
 from regions.region import Region
-
-Policy = dict[str, Any]
 
 
 def repositories(region: Region, account: str, prefix: str) -> str:
@@ -15,26 +11,26 @@ def repositories(region: Region, account: str, prefix: str) -> str:
     return region.arn("ecr", f"repository/{prefix}/*", account=account)
 
 
-def pull_through_policy(region: Region, account: str, prefix: str) -> Policy:
+def pull_through_policy(region: Region, account: str, prefix: str) -> Document:
     """A node whose pull makes ECR fetch the image, with its repository and that one's tags.
 
     All three are needed by whoever pulls first (docs.aws.amazon.com/AmazonECR/latest/userguide/
     pull-through-cache-iam.html); pulling itself is in AWS's own policy for nodes.
     """
     first = ("ecr:BatchImportUpstreamImage", "ecr:CreateRepository", "ecr:TagResource")
-    return _document(_allow(first, repositories(region, account, prefix)))
+    return document(allow(first, repositories(region, account, prefix)))
 
 
-def repository_creation_policy(region: Region, account: str, prefix: str) -> Policy:
+def repository_creation_policy(region: Region, account: str, prefix: str) -> Document:
     """ECR's own role while it makes a repository from a template with tags.
 
     docs.aws.amazon.com/AmazonECR/latest/userguide/repository-creation-templates-custom.html.
     """
     made = ("ecr:CreateRepository", "ecr:ReplicateImage", "ecr:TagResource")
-    return _document(_allow(made, repositories(region, account, prefix)))
+    return document(allow(made, repositories(region, account, prefix)))
 
 
-def lifecycle_policy(untagged_days: int = 90) -> Policy:
+def lifecycle_policy(untagged_days: int = 90) -> Document:
     """Sweeps away images whose tag moved on, after long enough for nodes that still run them.
 
     Every copy has a tag (``webhook.mirror.target_tag``), and ECR keeps the untagged parts of a
@@ -55,11 +51,3 @@ def lifecycle_policy(untagged_days: int = 90) -> Policy:
             }
         ]
     }
-
-
-def _allow(actions: Sequence[str], resource: str) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
-
-
-def _document(*statements: dict[str, Any]) -> Policy:
-    return {"Version": "2012-10-17", "Statement": list(statements)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.eks_policies import service_trust
+from components.aws.documents import service_trust
 from components.aws.roles import role_with_rights
 from components.registry import policies
 from regions.upstream_registries import address
@@ -63,7 +63,7 @@ class PullThroughCache(pulumi.ComponentResource):
             policy=policies.repository_creation_policy(
                 context.region, context.account_id, context.mirror.prefix
             ),
-            tags={**context.tags, "Name": f"{self._name}-role"},
+            tags=context.tagged(f"{self._name}-role"),
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from components.aws.documents import Document, service_trust
 from components.mirror import policies
 from regions.region import Region
 from tests.harness import REGIONS
@@ -20,7 +21,7 @@ PROJECT = "project-arn"
 SECRET = "secret-arn"
 
 
-def admission(region: str) -> policies.Policy:
+def admission(region: str) -> Document:
     return policies.admission_policy(
         Region.of(region),
         ACCOUNT,
@@ -31,7 +32,7 @@ def admission(region: str) -> policies.Policy:
     )
 
 
-def copier(region: str, *, project: str | None, secret: str | None) -> policies.Policy:
+def copier(region: str, *, project: str | None, secret: str | None) -> Document:
     return policies.copier_policy(
         Region.of(region),
         ACCOUNT,
@@ -43,11 +44,11 @@ def copier(region: str, *, project: str | None, secret: str | None) -> policies.
     )
 
 
-def push(region: str) -> policies.Policy:
+def push(region: str) -> Document:
     return policies.push_policy(Region.of(region), ACCOUNT, prefix="kubeflow", table_arn=TABLE)
 
 
-def all_of(region: str) -> dict[str, policies.Policy]:
+def all_of(region: str) -> dict[str, Document]:
     there = Region.of(region)
     pushing = policies.push_statements(there, ACCOUNT, prefix="kubeflow", table_arn=TABLE)
     return {
@@ -61,11 +62,11 @@ def all_of(region: str) -> dict[str, policies.Policy]:
     }
 
 
-def statements(policy: policies.Policy, effect: str = "Allow") -> Iterator[dict[str, Any]]:
+def statements(policy: Document, effect: str = "Allow") -> Iterator[dict[str, Any]]:
     return (s for s in policy["Statement"] if s["Effect"] == effect)
 
 
-def allowed(policy: policies.Policy) -> dict[str, str]:
+def allowed(policy: Document) -> dict[str, str]:
     """Action -> the one resource it is allowed on."""
     return {action: s["Resource"] for s in statements(policy) for action in s["Action"]}
 
@@ -157,10 +158,10 @@ def test_a_build_takes_nothing_but_its_images() -> None:
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_services_take_roles_under_their_own_names(region: str) -> None:
-    trust = policies.service_trust(Region.of(region), "codebuild", ACCOUNT)["Statement"][0]
+    trust = service_trust(Region.of(region), "codebuild", account=ACCOUNT)["Statement"][0]
     assert trust["Principal"] == {"Service": "codebuild.amazonaws.com"}
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-    function = policies.lambda_trust(Region.of(region))["Statement"][0]
+    function = service_trust(Region.of(region), "lambda")["Statement"][0]
     assert function["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
