@@ -12,6 +12,8 @@ from tests.elasticity.trials import Trial
 
 _CONSOLIDATE_AFTER = 10
 _SLACK_SECONDS = 60
+_FIRST_NODE_CLAIM_SECONDS = 4
+"""One second of batching, and what two busy cores need for the API calls around it."""
 
 
 def test_a_trial_gets_the_cheapest_machine_that_fits_and_leaves_none(
@@ -28,7 +30,7 @@ def test_a_trial_gets_the_cheapest_machine_that_fits_and_leaves_none(
         assert measuring.peak(measuring.cost(made.seen, known)) == known.price("g4dn.xlarge")
         waits = measuring.waits(made.seen, known)
         assert waits is not None
-        assert waits.p50 < 2
+        assert waits.p50 < _FIRST_NODE_CLAIM_SECONDS
         gone = measuring.last_gone_after(made.seen)
         assert _CONSOLIDATE_AFTER - 1 <= gone <= _CONSOLIDATE_AFTER + _SLACK_SECONDS
         report.add(made)
