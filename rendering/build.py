@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rendering import cache, images, inventory, leaks, normalise, order, sources, waiting
+from rendering import await_annotations, cache, images, inventory, leaks, normalise, order, sources
 from rendering.assembly import assemble
 from rendering.images import ImageUse
 from rendering.needs import missing_of_stack
@@ -168,7 +168,7 @@ def _rendered(
         for obj in objects:
             images.rewrite(obj, registry, keep, cached)
     ordered = order.derive(objects, crds)
-    waiting.await_needed(ordered.objects, ordered.prerequisites)
+    await_annotations.annotate_needed(ordered.objects, ordered.prerequisites)
     found = leaks.find_leaks(
         ordered.objects,
         partition=asked["partition"],

@@ -2,7 +2,7 @@
 
 Every rule here takes away something upstream wrote that is either refused, ignored or rewritten by
 the API server or a controller; a rule never adds meaning. What the Kubernetes provider of Pulumi
-should wait for is a page of its own: ``rendering.waiting``.
+should wait for is a page of its own: ``rendering.await_annotations``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from rendering import waiting, written_by_others
+from rendering import await_annotations, controller_fields
 from rendering.objects import CRD, WEBHOOK_KINDS, Object, ObjectKey, is_builtin_group, is_crd
 
 CLUSTER_SCOPED_KINDS = frozenset(
@@ -102,7 +102,7 @@ def normalise(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
         _strip_common(obj)
         _place(obj, scopes)
         _normalise_kind(obj)
-        waiting.annotate_waiting(obj)
+        await_annotations.annotate_object(obj)
         if ObjectKey.of(obj) in scaled:
             # The autoscaler owns the count; two writers would undo each other for ever.
             obj["spec"].pop("replicas", None)
@@ -115,7 +115,7 @@ def runtime_fields(obj: Mapping[str, Any]) -> tuple[str, ...]:
     Secrets rendered without data (webhook certificates), the rules of aggregated ClusterRoles
     (kube-controller-manager), and the authority that CA injectors and webhook servers write into
     webhook configurations. A field that a stack made earlier did apply is not among them: Pulumi
-    would go on to apply its old value (see ``rendering.written_by_others``).
+    would go on to apply its old value (see ``rendering.controller_fields``).
     """
     kind, group = obj.get("kind"), ObjectKey.of(obj).group
     if kind == "Secret" and group == "" and not obj.get("data") and not obj.get("stringData"):
@@ -223,7 +223,7 @@ def _webhook_configuration(configuration: Object) -> None:
         client = hook.get("clientConfig") or {}
         if client.get("caBundle", None) in _PLACEHOLDER_CA:
             del client["caBundle"]
-    written_by_others.leave_out(configuration)
+    controller_fields.drop(configuration)
 
 
 def _scaled_by_autoscalers(objects: Iterable[Object]) -> set[ObjectKey]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rendering import credentials
+from rendering.await_annotations import CA_INJECTION
 from rendering.credentials import CERTIFICATES, Credentials
 from rendering.normalise import crd_scopes, is_namespaced
 from rendering.objects import (
@@ -20,9 +21,8 @@ from rendering.objects import (
     pod_template,
 )
 from rendering.pod_references import account_of, drivers_of, named_by
-from rendering.rights import Rights
+from rendering.rbac import Rbac
 from rendering.selectors import NAME_LABEL, Judged, judges_creation, plural_of
-from rendering.waiting import CA_INJECTION
 
 INJECT_CERTIFICATE = f"{CA_INJECTION}ca-from"
 INJECT_SECRET = f"{CA_INJECTION}ca-from-secret"
@@ -41,7 +41,7 @@ class Index:
         self.configurations: list[ObjectKey] = []
         self._named: dict[tuple[str, str, str, str], ObjectKey] = {}
         self.credentials = Credentials(by_key)
-        self.rights = Rights(by_key)
+        self.rbac = Rbac(by_key)
         self._workloads: dict[str, list[tuple[ObjectKey, Mapping[str, str]]]] = defaultdict(list)
         for key, obj in by_key.items():
             self._named[key.group, key.kind, key.namespace, key.name] = key
@@ -107,13 +107,13 @@ def needs_of(key: ObjectKey, index: Index) -> set[ObjectKey]:
             needs |= index.find("", "ServiceAccount", namespace, name)
     elif key.kind in WEBHOOK_KINDS:
         needs |= _needs_of_configuration(obj, index)
-    return needs | index.rights.roles_of(key)
+    return needs | index.rbac.roles_of(key)
 
 
 def _needs_of_pods(namespace: str, spec: Mapping[str, Any], index: Index) -> set[ObjectKey]:
     account = account_of(spec)
     needs = index.find("", "ServiceAccount", namespace, account)
-    needs |= index.rights.bindings_of(namespace, account)
+    needs |= index.rbac.bindings_of(namespace, account)
     needs |= index.find("scheduling.k8s.io", "PriorityClass", "", spec.get("priorityClassName"))
     for named in named_by(spec):
         needs |= index.find("", named.kind, namespace, named.name)
@@ -142,7 +142,7 @@ def controllers_of(key: ObjectKey, index: Index) -> set[ObjectKey]:
     if is_builtin_group(key.group):
         return set()
     judged_in = index.judging_namespaces(key.group)
-    return index.rights.controllers_of(key, plural_of(key, index.plurals), judged_in)
+    return index.rbac.controllers_of(key, plural_of(key, index.plurals), judged_in)
 
 
 def jobs_before(key: ObjectKey, index: Index) -> set[ObjectKey]:

@@ -39,7 +39,7 @@ READY = "condition=Ready"
 (external-secrets, apis/externalsecrets/v1/externalsecret_types.go)."""
 
 
-def annotate_waiting(obj: Object) -> None:
+def annotate_object(obj: Object) -> None:
     """The waiting of one object for itself, in place; an overlay's own annotations win."""
     kind, group = obj["kind"], ObjectKey.of(obj).group
     if not is_builtin_group(group):
@@ -59,7 +59,7 @@ def annotate_waiting(obj: Object) -> None:
             wait_for_ca(obj)
 
 
-def await_needed(
+def annotate_needed(
     objects: Iterable[Object], prerequisites: Mapping[ObjectKey, Iterable[ObjectKey]]
 ) -> None:
     """Annotates, in place, what others need in force and not only in existence.

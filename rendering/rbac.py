@@ -25,7 +25,7 @@ STATUS_HOLDERS = {
 mounts a class (secrets-store-csi-driver, apis/v1/secretproviderclasspodstatus_types.go)."""
 
 
-class Rights:
+class Rbac:
     """The roles and bindings of a render, by the accounts they serve."""
 
     def __init__(self, by_key: Mapping[ObjectKey, Object]) -> None:

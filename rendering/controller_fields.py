@@ -70,7 +70,7 @@ WRITERS = (
 )
 
 
-def leave_out(configuration: Object) -> None:
+def drop(configuration: Object) -> None:
     """Takes away, in place, what others write into a webhook configuration."""
     for hook in configuration.get("webhooks") or []:
         for writer in WRITERS:
