@@ -135,16 +135,8 @@ EXAMPLE_CHECKSUM = "knative.dev/example-checksum"
 """Knative rejects a ConfigMap whose ``_example`` was changed (knative/pkg configmap/hash-gen)."""
 
 
-@dataclass(frozen=True)
-class Occurrence:
-    """A span of the string at ``path`` that names an image."""
-
-    path: Path
-    span: Span
-
-
-def occurrences(obj: Object) -> Iterator[Occurrence]:
-    """Every image that an object names; the schemas of CRDs describe images and name none."""
+def occurrences(obj: Object) -> Iterator[tuple[Path, Span]]:
+    """Every span of a string at a path that names an image; the schemas of CRDs name none."""
     if is_crd(obj):
         return
     kind = str(obj.get("kind", ""))
@@ -154,7 +146,7 @@ def occurrences(obj: Object) -> Iterator[Occurrence]:
         for pattern, spelling in rows:
             if pattern.fullmatch(written):
                 for span in _spans(obj, path, text, spelling):
-                    yield Occurrence(path, span)
+                    yield path, span
                 break
 
 
@@ -166,14 +158,14 @@ def inventory(
     targets: dict[str, str] = {}
     for obj in objects:
         key = ObjectKey.of(obj)
-        for occurrence in occurrences(obj):
-            if not occurrence.span.listed:
+        for path, span in occurrences(obj):
+            if not span.listed:
                 continue
-            reference = parse(occurrence.span.image)
+            reference = parse(span.image)
             origin = reference.origin(registries.own) if registries.own else None
             source = str(origin or reference)
             targets[source] = registries.target(reference)
-            place = f"{key.kind} {key.full_name}#{_place(obj, occurrence.path)}"
+            place = f"{key.kind} {key.full_name}#{_place(obj, path)}"
             places.setdefault(source, set()).add(place)
     return tuple(
         ImageUse(source, targets[source], tuple(sorted(where)))
@@ -186,16 +178,15 @@ def rewrite(obj: Object, registries: Registries) -> None:
 
     A second call changes nothing; tags and digests stay as they are written.
     """
-    by_path: dict[Path, set[Span]] = {}
-    for occurrence in occurrences(obj):
-        by_path.setdefault(occurrence.path, set()).add(occurrence.span)
+    by_path: dict[Path, dict[tuple[int, int], Span]] = {}
+    for path, span in occurrences(obj):
+        by_path.setdefault(path, {})[span.start, span.end] = span
     for path, spans in by_path.items():
         text = cast("str", value_at(obj, path))
         # From the end to the start, so that earlier positions stay true.
-        for start, end in sorted({(span.start, span.end) for span in spans}, reverse=True):
-            span = next(span for span in spans if (span.start, span.end) == (start, end))
-            if not registries.stays(parse(span.image)):
-                text = text[:start] + _replacement(span, registries) + text[end:]
+        for start, end in sorted(spans, reverse=True):
+            if not registries.stays(parse(spans[start, end].image)):
+                text = text[:start] + _replacement(spans[start, end], registries) + text[end:]
         set_at(obj, path, text)
 
 

@@ -102,9 +102,9 @@ class _Check:
         if key.kind == "Secret" and not key.group:
             yield from _passwords_of_secret(key, obj)
         if self.registries.own is not None:
-            for use in occurrences(obj):
-                if not self.registries.stays(parse(use.span.image)):
-                    yield Leak(key, spelled(use.path), use.span.image, self._foreign_registry)
+            for path, span in occurrences(obj):
+                if not self.registries.stays(parse(span.image)):
+                    yield Leak(key, spelled(path), span.image, self._foreign_registry)
 
     @property
     def _foreign_registry(self) -> str:

@@ -63,7 +63,7 @@ class Rbac:
         return reachable([role], self._aggregated) if role else set()
 
     def controllers_of(
-        self, key: ObjectKey, resource: str, webhook_namespaces: Set[str] = frozenset()
+        self, key: ObjectKey, resource: str, webhook_namespaces: Set[str]
     ) -> set[ObjectKey]:
         """Workloads that may write the status or the finalizers of exactly this resource.
 

@@ -35,7 +35,7 @@ def _random_value(chance: random.Random, depth: int) -> Any:
 def test_rewriting_any_object_changes_its_images_only(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     thing = obj(chance.choice(["Thing", "ConfigMap"]), spec=_random_value(chance, 6))
-    places = {occurrence.path for occurrence in occurrences(thing)}
+    places = {path for path, _ in occurrences(thing)}
     moved = copy.deepcopy(thing)
     rewrite(moved, Registries(REGISTRY))
     for (path, before), (same, after) in zip(strings(thing), strings(moved), strict=True):
