@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
 
 import yaml
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
@@ -24,8 +24,7 @@ ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")
 """Instance families with Graviton processors (m6g, c7gn, g5g ...)."""
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(BaseModel):
     """The part of a release.yaml that rules read; a missing key is empty.
 
     Attributes:
@@ -36,13 +35,16 @@ class Release:
         credentials: the kinds of credentials that Pipelines can use for S3.
     """
 
-    kubernetes_min: str = ""
-    kubernetes_max: str = ""
-    unserved: Mapping[str, Mapping[str, Sequence[str]]] = field(
-        default_factory=dict[str, Mapping[str, Sequence[str]]]
+    # The whole model is in ``rendering.release``, which this room does not import.
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+
+    kubernetes_min: str = Field(default="", validation_alias=AliasPath("kubernetes", "min"))
+    kubernetes_max: str = Field(default="", validation_alias=AliasPath("kubernetes", "max"))
+    unserved: Mapping[str, Mapping[str, Sequence[str]]] = {}
+    pipelines: str = Field(default="", validation_alias=AliasPath("pipelines", "version"))
+    credentials: tuple[str, ...] = Field(
+        default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
-    pipelines: str = ""
-    credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,25 +105,16 @@ class Rules:
 def releases(manifests: Path) -> Mapping[str, Release]:
     """The releases below a folder, by name: every folder in it that has a release.yaml."""
     files = sorted(manifests.glob("*/release.yaml"))
-    return {file.parent.name: _release(file) for file in files}
+    return {file.parent.name: _read(file) for file in files}
 
 
 @lru_cache(maxsize=8)
 def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
     """The versions of Karpenter in ``addons/karpenter-<version>`` below a folder, oldest first."""
     files = manifests.glob(f"addons/{KARPENTER}*/release.yaml")
-    by_version = {file.parent.name.removeprefix(KARPENTER): _release(file) for file in files}
+    by_version = {file.parent.name.removeprefix(KARPENTER): _read(file) for file in files}
     return {version: by_version[version] for version in sorted(by_version, key=numbers)}
 
 
-def _release(file: Path) -> Release:
-    data: dict[str, Any] = yaml.safe_load(file.read_text("utf-8")) or {}
-    kubernetes = cast(dict[str, Any], data.get("kubernetes") or {})
-    pipelines = cast(dict[str, Any], data.get("pipelines") or {})
-    return Release(
-        str(kubernetes.get("min", "")),
-        str(kubernetes.get("max", "")),
-        data.get("unserved") or {},
-        str(pipelines.get("version", "")),
-        tuple(str(name) for name in pipelines.get("credentials") or ()),
-    )
+def _read(file: Path) -> Release:
+    return Release.model_validate(yaml.safe_load(file.read_text("utf-8")) or {})
