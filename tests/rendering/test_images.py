@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from images.reference import parse
 from rendering.images import ImageUse, Registries, inventory, occurrences, rewrite
 from rendering.objects import Object, strings
 
@@ -186,6 +187,7 @@ def test_images_are_found(thing: Object, images: list[str]) -> None:
 def test_every_one_is_rewritten_once_and_for_all(thing: Object, images: list[str]) -> None:
     moved = copy.deepcopy(thing)
     rewrite(moved, COPIED)
+    assert all(COPIED.stays(parse(span.image)) for _, span in occurrences(moved))
     uses = inventory([moved], COPIED)
     assert [use.source for use in uses] == images
     assert [use.target for use in uses] == [f"{REGISTRY}/{image}" for image in images]
