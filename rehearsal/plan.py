@@ -16,7 +16,7 @@ import yaml
 
 from rehearsal.architecture import diagram
 from rehearsal.recording import Planned
-from rendering.order import in_order
+from rendering.graphs import in_order
 
 CRD_RESOURCE = "pulumi-python:dynamic:CustomResourceDefinitions"
 """The one resource that holds all CRDs of a release; its input ``bundle`` names their bodies."""

@@ -6,66 +6,72 @@ import logging
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rendering import cache, images, inventory, leaks, normalise, order, sources, waiting
-from rendering.assembly import assemble
-from rendering.images import ImageUse
+from rendering import await_annotations, cache, images, inventory, leaks, normalise, order, sources
+from rendering.assembly import Assembly, assemble
+from rendering.images import ImageUse, Registries
 from rendering.needs import missing_of_stack
-from rendering.objects import Object, ObjectKey
-from rendering.release import Release
+from rendering.objects import Object, ObjectKey, is_builtin_group
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A release as objects. ``digest`` names the inputs: equal digests, equal objects."""
+    """A release as objects.
+
+    Attributes:
+        objects: in the order of creation, without CRDs.
+        crds: the CustomResourceDefinitions.
+        prerequisites: direct prerequisites of each object that has any.
+        images: every image that the release can pull.
+        digest: of the inputs: equal digests, equal objects.
+    """
 
     objects: tuple[Object, ...]
-    """In the order of creation, without CRDs."""
     crds: tuple[Object, ...]
     prerequisites: Mapping[ObjectKey, tuple[ObjectKey, ...]]
-    """Direct prerequisites of each object that has any."""
-    needs_crds: frozenset[ObjectKey]
-    """Custom resources: the API server must know their CRDs first."""
     images: tuple[ImageUse, ...]
     digest: str
 
+    @cached_property
+    def needs_crds(self) -> frozenset[ObjectKey]:
+        """Custom resources: the API server must have their CRDs first."""
+        keys = map(ObjectKey.of, self.objects)
+        return frozenset(key for key in keys if not is_builtin_group(key.group))
 
-journal: list[Rendered] = []
-"""Every distinct render of this process, in the order they were asked for."""
 
-# Not a context variable: Pulumi runs a program in threads of its own.
-_allowed: list[object] = []
+# One entry per block of absent_sources_allowed that runs. A context variable would not do, because
+# Pulumi runs a program in threads of its own.
+_rehearsals: list[None] = []
 
 
 @contextmanager
 def absent_sources_allowed() -> Generator[None]:
-    """Within, a release without sources renders as empty.
+    """Within the block, a release without sources renders as empty.
 
-    Only for rehearsal: a real deployment must never leave Kubeflow out because a download failed.
+    Only for rehearsal: a deployment must fail when a download fails, not leave Kubeflow out.
     """
-    _allowed.append(mark := object())
+    _rehearsals.append(None)
     try:
         yield
     finally:
-        _allowed.remove(mark)
+        _rehearsals.pop()
 
 
 def require_sources(folder: Path, bundles: Path | None = None) -> None:
     """Gets every source that a stack of the release in ``folder`` renders.
 
     Raises:
-        SourcesUnavailable: no way leads to some; it names all of them.
+        SourcesUnavailable: sources are out of reach; the message names all of them.
         SourceRejected: a source is there but is a different one.
     """
-    if _allowed:
-        return
-    if missing := missing_of_stack(folder.parent, folder.name, bundles):
+    if not _rehearsals and (missing := missing_of_stack(folder.parent, folder.name, bundles)):
         raise sources.SourcesUnavailable(missing)
 
 
@@ -97,11 +103,10 @@ def render(
     try:
         assembly = assemble(folder, bundles)
     except sources.SourcesUnavailable:
-        if not _allowed:
+        if not _rehearsals:
             raise
-        return Rendered((), (), MappingProxyType({}), frozenset(), (), digest="")
-    release, tool = assembly.release, assembly.tool
-    asked: dict[str, Any] = {
+        return Rendered((), (), MappingProxyType({}), (), digest="")
+    inputs: dict[str, Any] = {
         "partition": partition,
         "dns_suffix": dns_suffix,
         "registry": registry,
@@ -109,41 +114,27 @@ def render(
         "cached": None if cached_registries is None else sorted(cached_registries),
         **assembly.inputs(),
     }
-    key = cache.render_key(asked)
-    rendered = _remembered(release.name, key)
-    if rendered is None:
-        started = time.monotonic()
-        built = assembly.build(assembly.own)
-        _report(release.name, f"kustomize {tool.version} has built", started)
-        rendered = _rendered(built, key, asked, tuple(assembly.parts.values()))
-        cache.write_render(key, _to_stored(rendered), list(rendered.crds))
-        counts = (len(rendered.objects), len(rendered.crds), len(rendered.images))
-        _report(release.name, "{} objects, {} CRDs, {} images".format(*counts), started)
-    if all(known.digest != key for known in journal):
-        journal.append(rendered)
-    return rendered
-
-
-def _remembered(name: str, key: str) -> Rendered | None:
-    """The same render of this process or of an earlier one."""
-    for known in journal:
-        if known.digest == key:
-            return known
+    digest = cache.sha256_of(cache.canonical_json({**inputs, "code": cache.code_digest()}))
     started = time.monotonic()
-    stored = cache.read_render(key)
-    if stored is None:
-        return None
-    rendered = _from_stored(key, *stored)
-    _report(name, "unchanged, from the cache", started)
+
+    def report(what: str) -> None:
+        log.info("%s: %s after %.1f s", assembly.release.name, what, time.monotonic() - started)
+
+    if stored := cache.read("render", digest):
+        rendered = _from_stored(digest, stored)
+        report("unchanged, from the cache")
+        return rendered
+    built = assembly.build(assembly.own)
+    report(f"kustomize {assembly.tool.version} has built")
+    rendered = _rendered(built, digest, inputs, assembly)
+    cache.write("render", digest, _to_stored(rendered))
+    counts = f"{len(rendered.objects)} objects, {len(rendered.crds)} CRDs"
+    report(f"{counts}, {len(rendered.images)} images")
     return rendered
-
-
-def _report(name: str, what: str, started: float) -> None:
-    log.info("%s: %s after %.1f s", name, what, time.monotonic() - started)
 
 
 def write_crd_bundle(crds: Sequence[Mapping[str, Any]]) -> str:
-    """Writes CRDs to the cache, content-addressed; returns the sha256 that names them."""
+    """Writes CRDs to the cache, named by their content; returns the sha256 in that name."""
     content = cache.canonical_json(sorted(crds, key=lambda crd: crd["metadata"]["name"]))
     digest = cache.sha256_of(content)
     path = crd_bundle_path(digest)
@@ -153,67 +144,59 @@ def write_crd_bundle(crds: Sequence[Mapping[str, Any]]) -> str:
 
 
 def crd_bundle_path(digest: str) -> Path:
-    """Where ``write_crd_bundle`` leaves the CRDs of this digest on this machine."""
+    """The file that ``write_crd_bundle`` writes for this digest on this machine."""
     return cache.cache_folder("crds") / f"{digest}.json"
 
 
 def _rendered(
-    built: list[Object], key: str, asked: Mapping[str, Any], releases: Sequence[Release]
+    built: list[Object], digest: str, inputs: Mapping[str, Any], assembly: Assembly
 ) -> Rendered:
     objects, crds = normalise.normalise(built)
-    registry, keep, cached = asked["registry"], asked["in_region"], asked["cached"]
-    # Before they are rewritten: the name of a copy does not always tell its source.
-    pulled = inventory.complete(objects, releases, registry, keep, cached)
-    if registry is not None:
+    registries = Registries(inputs["registry"], inputs["in_region"], inputs["cached"])
+    # Before rewriting, because the name of a copy does not always contain its source.
+    pulled = inventory.complete(objects, tuple(assembly.parts.values()), registries)
+    if registries.own is not None:
         for obj in objects:
-            images.rewrite(obj, registry, keep, cached)
+            images.rewrite(obj, registries)
     ordered = order.derive(objects, crds)
-    waiting.await_needed(ordered.objects, ordered.prerequisites)
-    found = leaks.find_leaks(
+    await_annotations.annotate_needed(ordered.objects, ordered.prerequisites)
+    leaked = leaks.find_leaks(
         ordered.objects,
-        partition=asked["partition"],
-        dns_suffix=asked["dns_suffix"],
-        registry=registry,
-        in_region_registries=keep,
-        cached_registries=cached,
+        partition=inputs["partition"],
+        dns_suffix=inputs["dns_suffix"],
+        registry=registries.own,
+        in_region_registries=registries.in_region,
+        cached_registries=registries.cached,
     )
-    if found:
-        raise leaks.LeakError(found)
-    return Rendered(
-        objects=ordered.objects,
-        crds=tuple(sorted(crds, key=lambda crd: crd["metadata"]["name"])),
-        prerequisites=MappingProxyType(dict(ordered.prerequisites)),
-        needs_crds=ordered.needs_crds,
-        images=pulled,
-        digest=key,
-    )
+    if leaked:
+        raise leaks.LeakError(leaked)
+    prerequisites = MappingProxyType(dict(ordered.prerequisites))
+    return Rendered(ordered.objects, tuple(crds), prerequisites, pulled, digest)
 
 
 def _to_stored(rendered: Rendered) -> dict[str, Any]:
     number = {ObjectKey.of(obj): place for place, obj in enumerate(rendered.objects)}
     return {
         "objects": rendered.objects,
-        "prerequisites": {
-            str(number[key]): [number[need] for need in needs]
+        "crds": rendered.crds,
+        "prerequisites": [
+            [number[key], [number[need] for need in needs]]
             for key, needs in rendered.prerequisites.items()
-        },
-        "needs_crds": sorted(number[key] for key in rendered.needs_crds),
-        "images": [[use.source, use.target, use.where, use.needed] for use in rendered.images],
+        ],
+        "images": [astuple(use) for use in rendered.images],
     }
 
 
-def _from_stored(key: str, body: Mapping[str, Any], crds: Sequence[Object]) -> Rendered:
-    keys = [ObjectKey.of(obj) for obj in body["objects"]]
+def _from_stored(digest: str, stored: Mapping[str, Any]) -> Rendered:
+    keys = [ObjectKey.of(obj) for obj in stored["objects"]]
+    prerequisites = {
+        keys[place]: tuple(keys[need] for need in needs) for place, needs in stored["prerequisites"]
+    }
+    uses = (ImageUse(s, t, tuple(where), needed) for s, t, where, needed in stored["images"])
     return Rendered(
-        objects=tuple(body["objects"]),
-        crds=tuple(crds),
-        prerequisites=MappingProxyType(
-            {
-                keys[int(place)]: tuple(keys[need] for need in needs)
-                for place, needs in body["prerequisites"].items()
-            }
-        ),
-        needs_crds=frozenset(keys[place] for place in body["needs_crds"]),
-        images=tuple(ImageUse(s, t, tuple(where), n) for s, t, where, n in body["images"]),
-        digest=key,
+        tuple(stored["objects"]),
+        tuple(stored["crds"]),
+        MappingProxyType(prerequisites),
+        tuple(uses),
+        digest,
     )

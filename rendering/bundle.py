@@ -1,8 +1,8 @@
 """A bundle: every source of a release in one file, for a machine that reaches no git host.
 
-A tar whose first member, ``bundle.json``, says what the others are: one archive for each source,
-with its sha256 and where it came from. The same sources give the same bytes. What a bundle says of
-itself finds damage; that it is the right one is decided by release.yaml, in ``sources``.
+A tar whose first member, ``bundle.json``, lists the others: one archive for each source, with its
+sha256 and origin. The same sources give the same bytes. The checksums in a bundle only find damage;
+``sources`` compares its files with the digests in release.yaml.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Generator, Mapping
+import tempfile
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import StringConstraints, ValidationError
 
@@ -27,19 +28,25 @@ MANIFEST = "bundle.json"
 
 
 class Packed(Strict):
-    """One source in a bundle, and where it came from."""
+    """One source in a bundle, and its origin.
+
+    Attributes:
+        name: of the source.
+        file: its archive, a member of the bundle.
+        sha256: of the archive.
+        digest: of the files in it.
+        repository: as in release.yaml, like ``ref`` and ``commit``.
+        made_local: other repositories whose files are in the archive too, each with its ref.
+    """
 
     name: Name
     file: Annotated[str, StringConstraints(pattern=r"^sources/[\w.-]+\.tar\.gz$")]
     sha256: Sha256
-    """Of the archive."""
     digest: Sha256
-    """Of the files in it."""
     repository: str
     ref: str
     commit: Commit
     made_local: tuple[str, ...] = ()
-    """Other repositories whose files it has too, each with its ref."""
 
 
 class Contents(Strict):
@@ -51,11 +58,13 @@ class Contents(Strict):
     sources: tuple[Packed, ...]
 
 
-def write(path: Path, contents: Contents, files: Mapping[str, Path]) -> None:
-    """Writes a bundle; half of one is never seen.
+def write(path: Path, contents: Contents, archives: Path) -> None:
+    """Writes a bundle in one step: no reader sees a part of it.
 
     Args:
-        files: member name -> the archive on this disk.
+        path: of the bundle.
+        contents: its ``bundle.json``.
+        archives: a folder with the archive of each source.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     manifest = (
@@ -64,17 +73,18 @@ def write(path: Path, contents: Contents, files: Mapping[str, Path]) -> None:
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with tarfile.open(unfinished, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            _add(tar, MANIFEST, io.BytesIO(manifest), len(manifest))
-            for name in sorted(files):
-                with files[name].open("rb") as stream:
-                    _add(tar, name, stream, files[name].stat().st_size)
+            tar.addfile(member(MANIFEST, len(manifest)), io.BytesIO(manifest))
+            for file in sorted(packed.file for packed in contents.sources):
+                archive = archives / Path(file).name
+                with archive.open("rb") as stream:
+                    tar.addfile(member(file, archive.stat().st_size), stream)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Contents:
-    """What a bundle says is in it; its archives are not looked at.
+    """The bundle.json of a bundle; its archives are not read.
 
     Raises:
         SourceRejected: it is no bundle, or its bundle.json can't be read.
@@ -83,31 +93,35 @@ def read(path: Path) -> Contents:
         return _contents(path, tar)
 
 
-def extract(path: Path, packed: Packed, target: Path) -> None:
-    """Copies one archive out of a bundle.
+@contextmanager
+def extracted(path: Path, packed: Packed) -> Generator[Path]:
+    """An archive of a bundle as a file of its own, within the block.
 
     Raises:
-        SourceRejected: it is not there, or not what bundle.json says.
+        SourceRejected: it is missing, or has another sha256 than bundle.json names.
     """
-    with _opened(path) as tar:
-        try:
-            stream = tar.extractfile(packed.file)
-        except KeyError:
-            stream = None
-        if stream is None:
-            raise SourceRejected(f"{path} lacks {packed.file}, which its {MANIFEST} names")
-        with target.open("wb") as copy:
-            shutil.copyfileobj(stream, copy)
-    found = file_sha256(target)
-    if found != packed.sha256:
-        raise SourceRejected(
-            f"{path} is damaged: its {packed.file} has the sha256 {found}, but its {MANIFEST} "
-            f"says {packed.sha256}; copy the bundle again"
-        )
+    with tempfile.TemporaryDirectory(prefix="kubeflow-bundle-") as temporary:
+        target = Path(temporary) / Path(packed.file).name
+        with _opened(path) as tar:
+            try:
+                stream = tar.extractfile(packed.file)
+            except KeyError:
+                stream = None
+            if stream is None:
+                raise SourceRejected(f"{path} lacks {packed.file}, which its {MANIFEST} names")
+            with target.open("wb") as copy:
+                shutil.copyfileobj(stream, copy)
+        sha256 = file_sha256(target)
+        if sha256 != packed.sha256:
+            raise SourceRejected(
+                f"{path} is damaged: its {packed.file} has the sha256 {sha256}, but its {MANIFEST} "
+                f"names {packed.sha256}; copy the bundle again"
+            )
+        yield target
 
 
 def unlisted(path: Path) -> list[str]:
-    """Members that bundle.json does not name."""
+    """Members of a bundle that are not in its bundle.json."""
     with _opened(path) as tar:
         listed = {MANIFEST, *(packed.file for packed in _contents(path, tar).sources)}
         return sorted(set(tar.getnames()) - listed)
@@ -136,7 +150,3 @@ def _contents(path: Path, tar: tarfile.TarFile) -> Contents:
         raise SourceRejected(
             f"{path} has an unreadable {MANIFEST}: {where} {first['msg']}"
         ) from None
-
-
-def _add(tar: tarfile.TarFile, name: str, stream: IO[bytes], size: int) -> None:
-    tar.addfile(member(name, size), stream)

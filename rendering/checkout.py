@@ -1,8 +1,8 @@
 """A source from git: the files of a repository at a commit, made self-contained.
 
 Upstream kustomizations name bases of other repositories by URL, and kustomize would fetch them
-while it renders, unverified. ``remotes`` in release.yaml names each with its commit: they are
-fetched through the same prefix, laid into ``remote/`` of the clone, and the lines that named URLs
+unverified while it renders. ``remotes`` in release.yaml lists each with its commit: they are
+fetched from the same host and copied into ``remote/`` of the clone, and the lines with the URLs
 name those folders instead. Nothing else of the clone changes.
 """
 
@@ -27,11 +27,11 @@ from rendering.release import Remote, Source, VersionRange
 from rendering.source_files import SourceRejected, files_digest
 
 GIT_PREFIX = "KUBEFLOW_GIT_PREFIX"
-"""Environment: what stands before ``owner/name`` of a repository; for mirrors of GitHub."""
+"""Environment variable with the beginning of every repository's URL; for mirrors of GitHub."""
 
 _ANSWER_SECONDS = 10
 _FETCH_SECONDS = 600
-_SLOW_NO_SECONDS = 3
+_SLOW_FAILURE_SECONDS = 3
 
 
 class CloneFailed(RenderError):
@@ -39,37 +39,38 @@ class CloneFailed(RenderError):
 
 
 def prefix() -> str:
-    """What stands before ``owner/name``, with its last slash."""
+    """The part of a repository's URL before ``owner/name``, with its last slash."""
     return os.environ.get(GIT_PREFIX, "https://github.com/").rstrip("/") + "/"
 
 
-_unanswered: set[str] = set()
-"""Repositories, and prefixes of hosts, that did not answer: none is asked twice in a process."""
+_unreachable: set[str] = set()
+"""Repositories, and prefixes of hosts, that did not answer: a process tries each once."""
 
 
 def answers(repository: str) -> bool:
-    """Is the repository to be had from the git host? Found out within ten seconds."""
+    """Whether the git host serves the repository; takes at most ten seconds."""
     host, url = prefix(), prefix() + repository
-    if {host, url} & _unanswered:
+    if {host, url} & _unreachable:
         return False
     started = time.monotonic()
     if _git(["ls-remote", "--exit-code", url, "HEAD"], Path.cwd(), _ANSWER_SECONDS) is not None:
         return True
-    # A host that is cut off takes its time with each of its repositories.
-    _unanswered.add(host if time.monotonic() - started > _SLOW_NO_SECONDS else url)
+    # A slow failure is the host's: without network each of its repositories would take as long.
+    _unreachable.add(host if time.monotonic() - started > _SLOW_FAILURE_SECONDS else url)
     return False
 
 
 def check_out(source: Source, target: Path) -> None:
-    """Lays the files of a source into ``target``, with its remote bases as folders of their own.
+    """Writes the files of a source into ``target``, with its remote bases as folders of their own.
 
-    A repository whose files are the ones that release.yaml names is taken whatever its commit is: a
-    mirror can be made of an archive. Any other one must have the commit.
+    A repository whose files have a digest in release.yaml is accepted with any commit, because a
+    mirror can be made of an archive. Any other repository must have the commit in release.yaml.
 
     Raises:
         CloneFailed: a repository can't be fetched.
-        SourceRejected: a ref is another commit, or a remote lacks what is named.
-        KustomizeMissing, KustomizeFailed: a release asset can't be built.
+        SourceRejected: a ref is another commit, or a remote lacks a folder in release.yaml.
+        KustomizeMissing: a release asset can't be built.
+        KustomizeFailed: likewise.
     """
     commit = _fetch(source, source.paths, target)
     if files_digest(target) in source.digests:
@@ -79,47 +80,47 @@ def check_out(source: Source, target: Path) -> None:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".remote.") as temporary:
             clone = Path(temporary) / "clone"
             _require_commit(remote, _fetch(remote, (remote.folder,), clone))
-            _lay_in(remote, clone, target / _home(remote))
+            _copy_remote(remote, clone, target / _home(remote))
     for file in kustomize.kustomizations(target) if source.remotes else ():
         _name_local_bases(source, target, file)
 
 
-def _fetch(wanted: Source | Remote, paths: Sequence[str], target: Path) -> str:
-    """Lays the repository's files at the ref, those of ``paths`` or all, into ``target``.
+def _fetch(repository: Source | Remote, paths: Sequence[str], target: Path) -> str:
+    """Writes the repository's files at the ref, those of ``paths`` or all, into ``target``.
 
     Returns:
-        the commit.
+        The commit.
     """
-    url = prefix() + wanted.repository
+    url = prefix() + repository.repository
     target.mkdir()
     _git(["init", "--quiet"], target, _ANSWER_SECONDS)
     _git(["config", "core.autocrlf", "false"], target, _ANSWER_SECONDS)
     _git(["remote", "add", "origin", url], target, _ANSWER_SECONDS)
     fetch = ["fetch", "--quiet", "--depth", "1", "--no-tags"]
     if paths:
-        # Of a large repository only what is needed: a host that cannot filter gives everything.
+        # Blobs of other paths are left out; a host that cannot filter sends all of them.
         fetch.append("--filter=blob:none")
         named = [f"/{path}" for path in paths]
         if _git(["sparse-checkout", "set", "--no-cone", *named], target, _ANSWER_SECONDS) is None:
             raise CloneFailed("git 2.25 or newer is needed, which can check out some folders only")
-    # A ref that is a commit, or that a mirror lacks, is asked for by the commit.
-    for name in (wanted.ref, wanted.commit):
+    # The commit serves where the mirror lacks the ref, or the ref is one.
+    for name in (repository.ref, repository.commit):
         if _git([*fetch, "origin", name], target, _FETCH_SECONDS) is not None:
             break
     else:
-        raise CloneFailed(f"{url} could not be fetched at {wanted.ref}")
+        raise CloneFailed(f"{url} could not be fetched at {repository.ref}")
     if _git(["checkout", "--quiet", "FETCH_HEAD"], target, _FETCH_SECONDS) is None:
-        raise CloneFailed(f"{url} could not be checked out at {wanted.ref}")
+        raise CloneFailed(f"{url} could not be checked out at {repository.ref}")
     commit = (_git(["rev-parse", "HEAD"], target, _ANSWER_SECONDS) or "").strip()
     shutil.rmtree(target / ".git")
     return commit
 
 
-def _require_commit(wanted: Source | Remote, commit: str) -> None:
-    if commit != wanted.commit:
+def _require_commit(repository: Source | Remote, commit: str) -> None:
+    if commit != repository.commit:
         raise SourceRejected(
-            f"{prefix()}{wanted.repository} has the commit {commit} at {wanted.ref}, but "
-            f"release.yaml names {wanted.commit}; the tag was moved, or the mirror is another "
+            f"{prefix()}{repository.repository} has the commit {commit} at {repository.ref}, but "
+            f"release.yaml names {repository.commit}; the tag was moved, or the mirror is another "
             "repository"
         )
 
@@ -128,11 +129,11 @@ def _home(remote: Remote) -> Path:
     return Path("remote") / f"{remote.repository.partition('/')[2]}-{remote.ref}"
 
 
-def _lay_in(remote: Remote, clone: Path, home: Path) -> None:
-    for named in filter(None, (remote.folder, remote.base)):
-        if not (clone / named).is_dir():
+def _copy_remote(remote: Remote, clone: Path, home: Path) -> None:
+    for folder in filter(None, (remote.folder, remote.base)):
+        if not (clone / folder).is_dir():
             raise SourceRejected(
-                f"{remote.repository} has no folder {named} at {remote.ref}, which release.yaml "
+                f"{remote.repository} has no folder {folder} at {remote.ref}, which release.yaml "
                 "names under remotes"
             )
     shutil.copytree(clone / remote.folder, home / remote.folder, symlinks=True)
@@ -141,71 +142,63 @@ def _lay_in(remote: Remote, clone: Path, home: Path) -> None:
 
 
 def _build_asset(home: Path, base: str, images: Mapping[str, str]) -> None:
-    """Flat, as the asset is: kustomize would still change names inside a base that it can see.
+    """Builds a release asset into one file, because kustomize changes names in a folder's bases.
 
     Built on jobset's folders instead of its asset, 26.03 loses the Service of two conversion
-    webhooks: jobset and pvcviewer both call theirs webhook-service, and kustomize gives up.
+    webhooks: jobset and pvcviewer both call theirs webhook-service, and kustomize finds neither.
     """
     overlay, asset = home / "overlay", home / "asset"
     overlay.mkdir()
     asset.mkdir()
-    _write(
-        overlay / "kustomization.yaml",
-        {
-            "resources": [f"../{base}"],
-            "images": [_changed(*change) for change in sorted(images.items())],
-        },
-    )
+    tags = [(name, *reference.rpartition(":")) for name, reference in sorted(images.items())]
+    changed = [{"name": name, "newName": new, "newTag": tag} for name, new, _, tag in tags]
+    _write_kustomization(overlay, resources=[f"../{base}"], images=changed)
     built = kustomize.build(kustomize.find(VersionRange()), overlay)
-    # In one spelling, so that every version of kustomize that agrees makes the same file.
+    # In one spelling, so that versions of kustomize that only format differently give equal files.
     documents = yaml.load_all(built, Loader=yaml.CSafeLoader)
     objects = [canonical_json(document) for document in documents if document]
-    (asset / "manifests.yaml").write_bytes(b"".join(b"---\n%s\n" % each for each in objects))
-    _write(asset / "kustomization.yaml", {"resources": ["manifests.yaml"]})
+    (asset / "manifests.yaml").write_bytes(b"".join(b"---\n%s\n" % obj for obj in objects))
+    _write_kustomization(asset, resources=["manifests.yaml"])
     shutil.rmtree(overlay)
 
 
-def _write(file: Path, kustomization: Mapping[str, Any]) -> None:
+def _write_kustomization(folder: Path, **fields: Any) -> None:
     head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-    file.write_text(yaml.safe_dump({**head, **kustomization}, sort_keys=False), encoding="utf-8")
-
-
-def _changed(name: str, reference: str) -> dict[str, str]:
-    new_name, _, tag = reference.rpartition(":")
-    return {"name": name, "newName": new_name, "newTag": tag}
+    text = yaml.safe_dump({**head, **fields}, sort_keys=False)
+    (folder / "kustomization.yaml").write_text(text, encoding="utf-8")
 
 
 def _name_local_bases(source: Source, root: Path, file: Path) -> None:
     for base in filter(kustomize.is_remote, kustomize.bases(file)):
         local = next(filter(None, (_local(remote, base) for remote in source.remotes)), None)
         if local is None:
-            continue  # Not every folder is built; kustomize.build refuses one that is.
+            continue  # Some folders are never built; kustomize.build refuses the others.
         if not (root / local).exists():
             name = file.relative_to(root).as_posix()
             raise SourceRejected(
                 f"{name} of {source.name} builds on {base}, but {local.relative_to('remote')} is "
                 "not in what release.yaml takes over under remotes"
             )
-        way = Path(os.path.relpath(root / local, file.parent)).as_posix()
+        relative = os.path.relpath(root / local, file.parent)
         whole = rf"""(?<![^\s"'\[,]){re.escape(base)}(?![^\s"'\],])"""
-        text = re.sub(whole, lambda _, way=way: way, file.read_text(encoding="utf-8"))
+        text = re.sub(whole, lambda _, new=relative: new, file.read_text(encoding="utf-8"))
         file.write_text(text, encoding="utf-8")
 
 
 def _local(remote: Remote, base: str) -> Path | None:
     if remote.asset == base:
         return _home(remote) / "asset"
-    written = re.fullmatch(
+    url = re.fullmatch(
         rf"(?:https://)?github\.com/{re.escape(remote.repository)}(?:\.git)?(?P<path>/[^?]*)?"
         rf"\?(?:[^&]*&)*(?:ref|version)={re.escape(remote.ref)}(?:&.*)?",
         base,
     )
-    return _home(remote) / (written["path"] or "").strip("/") if written else None
+    return _home(remote) / (url["path"] or "").strip("/") if url else None
 
 
 def _git(arguments: list[str], folder: Path, seconds: int) -> str | None:
-    """What git prints; None when it is not installed, fails or takes longer."""
-    # Large files by LFS are no manifests; a question for a password would wait for ever.
+    """The output of git; None when it is not installed, fails or takes longer."""
+    # Large files by LFS are no manifests; a prompt for a password would never end.
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
     try:
         done = subprocess.run(

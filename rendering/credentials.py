@@ -1,8 +1,8 @@
-"""Who writes the Secrets that pods name, and from which secret outside the cluster.
+"""The writers of the Secrets that pods name, and the secrets outside the cluster behind them.
 
-Three ways lead to a Secret that no manifest holds: cert-manager issues it for a Certificate, the
-External Secrets Operator copies it for an ExternalSecret, and the Secrets Store CSI driver keeps it
-for a SecretProviderClass as long as some pod mounts that class.
+Three controllers write Secrets that no manifest holds: cert-manager for a Certificate, the External
+Secrets Operator for an ExternalSecret, and the Secrets Store CSI driver for a SecretProviderClass
+as long as a pod mounts that class.
 """
 
 from __future__ import annotations
@@ -13,79 +13,77 @@ from typing import Any, cast
 
 import yaml
 
-from rendering.objects import Object, ObjectKey, pod_template
+from rendering.objects import Object, ObjectKey, pod_spec
 from rendering.pod_references import classes_of, named_by
 
 CERTIFICATES = "cert-manager.io"
 EXTERNAL_SECRETS = "external-secrets.io"
 SECRETS_STORE = "secrets-store.csi.x-k8s.io"
 
-_ENDING = frozenset({"Job", "CronJob"})
-
 
 class Credentials:
-    """The Secrets of a render by who writes them, and its Jobs by what they read."""
+    """The Secrets of a render by their writers, and its Jobs by the remote secrets they read."""
 
     def __init__(self, by_key: Mapping[ObjectKey, Object]) -> None:
         self._by_key = by_key
-        self._written: dict[tuple[str, str], set[ObjectKey]] = defaultdict(set)
+        self._writers: dict[tuple[str, str], set[ObjectKey]] = defaultdict(set)
         self._mounting: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._classes: dict[tuple[str, str], ObjectKey] = {}
         self._jobs: dict[str, set[ObjectKey]] = defaultdict(set)
         for key, obj in by_key.items():
             for secret in secrets_written_by(obj):
-                self._written[key.namespace, secret].add(key)
+                self._writers[key.namespace, secret].add(key)
             if is_provider_class(key):
                 self._classes[key.namespace, key.name] = key
-        for key, spec in self._pods():
-            for mounted in self.mounted_by(key.namespace, spec):
-                if key.kind not in _ENDING:
-                    self._mounting[mounted].add(key)
+        for key, obj in by_key.items():
+            spec = pod_spec(obj) or {}
             if key.kind == "Job":
                 for remote in self._read_by(key.namespace, spec):
                     self._jobs[remote].add(key)
+            elif key.kind != "CronJob":
+                for mounted in self._mounted_by(key.namespace, spec):
+                    self._mounting[mounted].add(key)
 
     def writers(self, namespace: str, secret: str) -> set[ObjectKey]:
         """Certificates, ExternalSecrets and SecretProviderClasses that produce this Secret."""
-        return set(self._written.get((namespace, secret), ()))
-
-    def mounted_by(self, namespace: str, spec: Mapping[str, Any]) -> set[ObjectKey]:
-        """The SecretProviderClasses of the render that a pod mounts."""
-        named = ((namespace, name) for name in classes_of(spec))
-        return {self._classes[name] for name in named if name in self._classes}
+        return set(self._writers.get((namespace, secret), ()))
 
     def behind_pod(self, namespace: str, spec: Mapping[str, Any]) -> set[ObjectKey]:
-        """What must exist before the Secrets that a pod cannot start without do.
+        """Objects that must exist before the Secrets without which a pod cannot start.
 
         For a Secret of the CSI driver also the workloads that mount its class, unless the pod is
         one of them: the driver writes the Secret when the first pod mounts.
         """
-        mounted = self.mounted_by(namespace, spec)
-        found = set(mounted)
-        for writer in self._writers_for(namespace, spec):
-            found.add(writer)
-            if writer not in mounted:
-                found |= self._mounting.get(writer, set())
-        return found
+        mounted = self._mounted_by(namespace, spec)
+        writers = self._writers_for(namespace, spec)
+        mounting = (self._mounting.get(writer, ()) for writer in writers - mounted)
+        return mounted.union(writers, *mounting)
 
     def jobs_before(self, key: ObjectKey) -> set[ObjectKey]:
         """Jobs that read one of the remote secrets whose copy a workload's pods read.
 
-        Such a Job makes the secret true, for instance creates the database user it names. Jobs do
-        not wait for each other by this rule: nothing tells which is first.
+        Such a Job puts the secret in force, for instance by creating the database user in it. This
+        rule orders no Jobs among themselves: their references do not tell which is first.
         """
-        template = pod_template(self._by_key[key])
-        if template is None or key.kind == "Job":
+        spec = pod_spec(self._by_key[key])
+        if spec is None or key.kind == "Job":
             return set()
-        remotes = self._read_by(key.namespace, template.get("spec") or {})
-        return {job for remote in remotes for job in self._jobs.get(remote, ())}
+        return {
+            job
+            for remote in self._read_by(key.namespace, spec)
+            for job in self._jobs.get(remote, ())
+        }
+
+    def _mounted_by(self, namespace: str, spec: Mapping[str, Any]) -> set[ObjectKey]:
+        names = ((namespace, name) for name in classes_of(spec))
+        return {self._classes[name] for name in names if name in self._classes}
 
     def _read_by(self, namespace: str, spec: Mapping[str, Any]) -> set[str]:
-        sources = self.mounted_by(namespace, spec) | self._writers_for(namespace, spec)
+        sources = self._mounted_by(namespace, spec) | self._writers_for(namespace, spec)
         return {remote for key in sources for remote in remote_keys(self._by_key[key])}
 
     def _writers_for(self, namespace: str, spec: Mapping[str, Any]) -> set[ObjectKey]:
-        # An optional Secret that a controller writes later must not be waited for.
+        # A pod starts without its optional Secrets, which a controller can write later.
         return {
             writer
             for named in named_by(spec)
@@ -93,27 +91,24 @@ class Credentials:
             for writer in self.writers(namespace, named.name)
         }
 
-    def _pods(self) -> Iterator[tuple[ObjectKey, Mapping[str, Any]]]:
-        for key, obj in self._by_key.items():
-            template = pod_template(obj)
-            if template is not None:
-                yield key, template.get("spec") or {}
-
 
 def is_external_secret(key: ObjectKey) -> bool:
+    """Whether an object is an ExternalSecret."""
     return key.group == EXTERNAL_SECRETS and key.kind == "ExternalSecret"
 
 
 def is_store(key: ObjectKey) -> bool:
+    """Whether an object is a store of the External Secrets Operator."""
     return key.group == EXTERNAL_SECRETS and key.kind in ("SecretStore", "ClusterSecretStore")
 
 
 def is_provider_class(key: ObjectKey) -> bool:
+    """Whether an object is a SecretProviderClass."""
     return key.group == SECRETS_STORE and key.kind == "SecretProviderClass"
 
 
 def secrets_written_by(obj: Mapping[str, Any]) -> set[str]:
-    """Names of the Secrets, in its own namespace, that a controller makes for this object."""
+    """Names of the Secrets, in its own namespace, that a controller writes for this object."""
     key, spec = ObjectKey.of(obj), obj.get("spec") or {}
     if key.group == CERTIFICATES and key.kind == "Certificate":
         return {str(spec.get("secretName"))}
@@ -138,7 +133,7 @@ def stores_of(external_secret: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def accounts_of_store(store: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """(namespace, name) of ServiceAccounts a store logs in as, whatever its provider.
+    """(namespace, name) of the ServiceAccounts a store logs in as, for any provider.
 
     Every provider spells it ``serviceAccountRef`` (external-secrets, apis/meta/v1/types.go);
     only a ClusterSecretStore may name another namespace.
@@ -165,11 +160,11 @@ def remote_keys(obj: Mapping[str, Any]) -> set[str]:
 
 def _object_names(text: str) -> set[str]:
     try:
-        listed = yaml.load(text, Loader=yaml.CSafeLoader)
+        entries = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
-        # Some providers take another language here; then nobody but them knows the keys.
+        # A provider with another format: its keys are unknown here.
         return set()
-    entries = cast("list[Any]", listed) if isinstance(listed, list) else []
+    entries = cast("list[Any]", entries) if isinstance(entries, list) else []
     return {str(entry["objectName"]) for entry in entries if "objectName" in (entry or {})}
 
 

@@ -1,4 +1,4 @@
-"""What one render says otherwise than another: objects removed, added and changed, value by value.
+"""The differences of one render to another: objects removed, added and changed, value by value.
 
 Objects are matched by group, kind, namespace and name, items of lists by the field that names them,
 and texts that are YAML or JSON on both sides by their structure, so that a difference is as small
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, cast
@@ -30,33 +30,29 @@ _NAMING = ("name", "mountPath", "containerPort", "port", "key")
 ``mountPath`` before others, because one volume can be mounted twice)."""
 
 INTO_TEXT = " > "
-"""Stands in a path where it goes on inside the structure of a text."""
+"""Stands in a path before the part inside the structure of a text."""
 
-_PLAIN_KEY = re.compile(r"[\w-]+")
+ABSENT: Any = object()
+"""The value of a side that has none; null is a value."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A value that differs. ``path`` is unique in its object; a side without it is ``ABSENT``.
+    """A value that differs.
 
     ``spec.containers[name=main].env[name=A].value`` goes into items by name, ``args[2]`` by their
     place in upstream's list (``args[+2]``: new items before it), ``data.settings > a.b`` into the
     structure of a text, and ``list[order]`` is a changed order of named items that both have.
+
+    Attributes:
+        path: unique in its object.
+        upstream: the value there, or ``ABSENT``.
+        ours: likewise.
     """
 
     path: str
     upstream: Any
     ours: Any
-
-
-class _Absent:
-    """Says that a side has no such value; null is a value."""
-
-    def __repr__(self) -> str:
-        return "absent"
-
-
-ABSENT = _Absent()
 
 
 @dataclass(frozen=True)
@@ -68,55 +64,54 @@ class Differences:
     changed: Mapping[str, tuple[Change, ...]]
 
 
-class NamedTwice(RenderError):
-    """Two objects of one render have the same name, so that nothing can be matched with them."""
-
-
 def named(obj: Mapping[str, Any]) -> str:
     """``Deployment.apps kubeflow/ml-pipeline``: kubectl's kind and group, without a version."""
     key = ObjectKey.of(obj)
-    group = f".{key.group}" if key.group else ""
-    where = f"{key.namespace}/{key.name}" if key.namespace else key.name
-    return f"{key.kind}{group} {where}"
+    return f"{key.kind}{f'.{key.group}' if key.group else ''} {key.full_name}"
 
 
 def compare(upstream: Iterable[Object], ours: Iterable[Object]) -> Differences:
-    """Every difference of ``ours`` to ``upstream``; none exactly when the two say the same.
+    """Every difference of ``ours`` to ``upstream``; none exactly when the two are equal.
 
     Raises:
-        NamedTwice: an object occurs twice on one side.
+        RenderError: an object occurs twice on one side, so that nothing can be matched with it.
     """
     theirs, own = _by_name(upstream), _by_name(ours)
     changed = {
-        name: found
-        for name in sorted(theirs.keys() & own.keys())
-        if canonical_json(theirs[name]) != canonical_json(own[name])
-        and (found := tuple(changes(theirs[name], own[name])))
+        name: tuple(changes(theirs[name], own[name])) for name in sorted(theirs.keys() & own.keys())
     }
     return Differences(
         removed={name: theirs[name] for name in sorted(theirs.keys() - own.keys())},
         added={name: own[name] for name in sorted(own.keys() - theirs.keys())},
-        changed=changed,
+        changed={name: values for name, values in changed.items() if values},
     )
 
 
 def changes(upstream: Any, ours: Any, path: str = "") -> Iterator[Change]:
-    """Every difference of a JSON value to another, in the order of paths."""
-    if isinstance(upstream, dict) and isinstance(ours, dict):
-        yield from _of_mappings(cast(Object, upstream), cast(Object, ours), path)
-    elif isinstance(upstream, list) and isinstance(ours, list):
-        yield from _of_lists(cast("list[Any]", upstream), cast("list[Any]", ours), path)
-    elif isinstance(upstream, str) and isinstance(ours, str):
-        yield from _of_texts(upstream, ours, path)
-    elif type(upstream) is not type(ours) or upstream != ours:
-        yield Change(path, upstream, ours)
+    """Every value at or below ``path`` that differs."""
+    match upstream, ours:
+        case dict(), dict():
+            yield from _of_mappings(upstream, ours, path, _field)
+        case list(), list():
+            yield from _of_lists(upstream, ours, path)
+        case str(), str():
+            yield from _of_texts(upstream, ours, path)
+        case _:
+            if type(upstream) is not type(ours) or upstream != ours:
+                yield Change(path, upstream, ours)
 
 
-def _of_mappings(upstream: Object, ours: Object, path: str) -> Iterator[Change]:
+def _field(key: str) -> str:
+    return f".{key}" if re.fullmatch(r"[\w-]+", key) else f"[{key}]"
+
+
+def _of_mappings(
+    upstream: Object, ours: Object, path: str, step: Callable[[str], str]
+) -> Iterator[Change]:
+    """``step`` spells a key as the end of a path."""
     for key in sorted(upstream.keys() | ours.keys()):
-        plain = _PLAIN_KEY.fullmatch(key)
-        dot = "." if plain and path and not path.endswith(INTO_TEXT) else ""
-        deeper = f"{path}{dot}{key if plain else f'[{key}]'}"
+        inside = path and not path.endswith(INTO_TEXT)
+        deeper = path + (step(key) if inside else step(key).removeprefix("."))
         if key in upstream and key in ours:
             yield from changes(upstream[key], ours[key], deeper)
         else:
@@ -130,12 +125,7 @@ def _of_lists(upstream: list[Any], ours: list[Any], path: str) -> Iterator[Chang
         return
     theirs = {str(item[field]): item for item in upstream}
     own = {str(item[field]): item for item in ours}
-    for name in sorted(theirs.keys() | own.keys()):
-        deeper = f"{path}[{field}={name}]"
-        if name in theirs and name in own:
-            yield from changes(theirs[name], own[name], deeper)
-        else:
-            yield Change(deeper, theirs.get(name, ABSENT), own.get(name, ABSENT))
+    yield from _of_mappings(theirs, own, path, lambda name: f"[{field}={name}]")
     before = [name for name in theirs if name in own]
     after = [name for name in own if name in theirs]
     if before != after and not (path.endswith(".env") and _independent(upstream + ours)):
@@ -143,16 +133,16 @@ def _of_lists(upstream: list[Any], ours: list[Any], path: str) -> Iterator[Chang
 
 
 def _names(field: str, *lists: list[Any]) -> bool:
-    """Does ``field`` tell the items of each list apart?"""
+    """Whether ``field`` tells the items of each list apart."""
     for items in lists:
-        found = [item.get(field) if isinstance(item, dict) else None for item in items]
-        if not items or None in found or len({str(value) for value in found}) < len(items):
+        names = [item.get(field) if isinstance(item, dict) else None for item in items]
+        if not items or None in names or len(set(map(str, names))) < len(items):
             return False
     return True
 
 
 def _independent(variables: list[Any]) -> bool:
-    """Does no variable of a container use another one, which must then stand before it?
+    """Whether no variable of a container uses another one, which would have to stand before it.
 
     Nothing else gives their order a meaning (Kubernetes API reference, EnvVar), and kustomize puts
     those that a patch names first.
@@ -163,42 +153,39 @@ def _independent(variables: list[Any]) -> bool:
 def _of_sequences(upstream: list[Any], ours: list[Any], path: str) -> Iterator[Change]:
     spelled = [[canonical_json(item) for item in items] for items in (upstream, ours)]
     matcher = SequenceMatcher(None, *spelled, autojunk=False)
-    for what, start, end, own_start, own_end in matcher.get_opcodes():
+    for tag, start, end, own_start, own_end in matcher.get_opcodes():
         before, after = upstream[start:end], ours[own_start:own_end]
-        if what == "equal":
+        span = f"{start}" if end - start == 1 else f"{start}:{end}"
+        if tag == "equal":
             continue
         if len(before) == len(after):
             for index, (old, new) in enumerate(zip(before, after, strict=True), start):
                 yield from changes(old, new, f"{path}[{index}]")
-        elif what == "insert":
+        elif not before:
             yield Change(f"{path}[+{start}]", ABSENT, _alone(after))
-        elif what == "delete":
-            yield Change(f"{path}[{_span(start, end)}]", _alone(before), ABSENT)
+        elif not after:
+            yield Change(f"{path}[{span}]", _alone(before), ABSENT)
         else:
-            yield Change(f"{path}[{_span(start, end)}]", before, after)
+            yield Change(f"{path}[{span}]", before, after)
 
 
 def _alone(items: list[Any]) -> Any:
     return items[0] if len(items) == 1 else items
 
 
-def _span(start: int, end: int) -> str:
-    return str(start) if end - start == 1 else f"{start}:{end}"
-
-
 def _of_texts(upstream: str, ours: str, path: str) -> Iterator[Change]:
     if upstream == ours:
         return
     theirs, own = _structure(upstream), _structure(ours)
-    found: list[Change] = []
+    inside: list[Change] = []
     if theirs is not None and type(theirs) is type(own):
-        found = list(changes(theirs, own, f"{path}{INTO_TEXT}"))
-    # Texts that parse to the same can still differ, by a comment for example.
-    yield from found or [Change(path, upstream, ours)]
+        inside = list(changes(theirs, own, f"{path}{INTO_TEXT}"))
+    # Texts of equal structure can still differ, by a comment for example.
+    yield from inside or [Change(path, upstream, ours)]
 
 
 def _structure(text: str) -> dict[str, Any] | list[Any] | None:
-    """What a text of several lines, or one in brackets, says as YAML; JSON is YAML."""
+    """A text of several lines, or one in brackets, parsed as YAML; JSON is YAML."""
     if "\n" not in text and not text.startswith(("{", "[")):
         return None
     try:
@@ -211,23 +198,17 @@ def _structure(text: str) -> dict[str, Any] | list[Any] | None:
 
 
 def _by_name(objects: Iterable[Object]) -> dict[str, Object]:
-    found: dict[str, Object] = {}
-    for obj in _without_hashes(list(objects)):
-        name = named(obj)
-        if name in found:
-            raise NamedTwice(f"{name} occurs twice in one render")
-        found[name] = obj
-    return found
-
-
-def _without_hashes(objects: Sequence[Object]) -> list[Object]:
-    """Puts ``<hash>`` for the hash in generated names, also where others name them."""
-    names: dict[str, str] = {}
-    for obj in objects:
-        name = ObjectKey.of(obj).name
-        if obj.get("kind") in HASHED_KINDS and _HASH.search(name):
-            names[name] = _HASH.sub("<hash>", name)
-    return [_renamed(obj, names) for obj in objects] if names else list(objects)
+    """Objects by name, with ``<hash>`` for the hash in generated names, also in references."""
+    every = list(objects)
+    names = [ObjectKey.of(obj).name for obj in every if obj.get("kind") in HASHED_KINDS]
+    without_hash = {name: _HASH.sub("<hash>", name) for name in names if _HASH.search(name)}
+    by_name: dict[str, Object] = {}
+    for obj in every:
+        renamed = _renamed(obj, without_hash)
+        if named(renamed) in by_name:
+            raise RenderError(f"{named(renamed)} occurs twice in one render")
+        by_name[named(renamed)] = renamed
+    return by_name
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:

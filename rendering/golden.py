@@ -1,8 +1,8 @@
 """The golden difference of a release to its upstream: ``python -m rendering.golden``.
 
-``golden.yaml`` beside a ``release.yaml`` that names an ``upstream`` holds every value in which the
-release differs from it, object by object, each with the reason that ``reasons.yaml`` gives. A
-reviewer reads it; a test holds it equal to what the sources render to.
+``golden.yaml`` beside a ``release.yaml`` with an ``upstream`` lists every value that differs from
+it, object by object, each with its reason from ``reasons.yaml``. It is reviewed like code, and a
+test compares it with what the sources render to.
 
 Both sides are normalised, so that only what would be applied counts, and neither is rewritten for
 a registry: those changes are the same for every release and have tests of their own.
@@ -10,7 +10,7 @@ a registry: those changes are the same for every release and have tests of their
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
@@ -24,12 +24,12 @@ from rendering import cache, normalise
 from rendering.assembly import Assembly, assemble
 from rendering.differences import ABSENT, Change, Differences, compare
 from rendering.objects import Object, RenderError, is_crd
-from rendering.reasons import REASONS_FILE, Explained, Place, explain, load_reasons, places
+from rendering.reasons import REASONS_FILE, explain, load_reasons, places
 from rendering.release import MADE_FROM_RENDERS, load
 
 GOLDEN_FILE = "golden.yaml"
 MOST_LINES = 40
-"""A longer text, or difference of texts, is shown by its digest: nobody reviews it in passing."""
+"""A longer text, or difference of texts, is shown by its digest, because no review reads it."""
 
 _HEADER = """\
 # Every difference of this release to its upstream. Made by `make golden`; never edited.
@@ -45,13 +45,17 @@ console = Console(highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True)
 class Golden:
-    """The difference of one release as it is now."""
+    """The difference of a release to its upstream, from its sources.
+
+    Attributes:
+        folder: of the release.
+        document: content of ``golden.yaml`` as JSON values.
+        complaints: a sentence per difference without a reason, and per pattern of no difference.
+    """
 
     folder: Path
     document: Mapping[str, Any]
-    """What ``golden.yaml`` must hold, as JSON values."""
     complaints: tuple[str, ...]
-    """A sentence per difference without a reason, and per pattern that covers no difference."""
 
     def text(self) -> str:
         """The file ``golden.yaml``."""
@@ -61,7 +65,7 @@ class Golden:
 
 
 def releases(project: Path) -> list[Path]:
-    """The folders under ``manifests`` whose release.yaml names an upstream."""
+    """The folders under ``manifests`` whose release.yaml has an upstream."""
     folders = sorted(path.parent for path in (project / "manifests").rglob("release.yaml"))
     return [folder for folder in folders if load(folder).upstream]
 
@@ -70,27 +74,32 @@ def golden(folder: Path) -> Golden:
     """Compares the release in ``folder`` with its upstream.
 
     Raises:
-        RenderError: a side cannot be built, the release names no upstream, an object occurs twice,
+        RenderError: a side cannot be built, the release has no upstream, an object occurs twice,
             or reasons.yaml is not readable.
     """
     assembly = assemble(folder)
-    found = compare(upstream_objects(assembly), _normalised(assembly, assembly.own))
-    reasons = explain(places(found), load_reasons(folder))
-    return Golden(
-        folder, _document(assembly, found, reasons.given), tuple(_complaints(folder, reasons))
+    differences = compare(upstream_objects(assembly), _normalised(assembly, assembly.own))
+    different = list(places(differences))
+    reasons, unused = explain(different, load_reasons(folder))
+    file = f"{folder.name}/{REASONS_FILE}"
+    complaints = (
+        *(f"{place} has no reason in {file}" for place in different if place not in reasons),
+        *(f"{file} explains what does not differ, {pattern}" for pattern in unused),
     )
+    return Golden(folder, _document(assembly, differences, reasons), complaints)
 
 
 def upstream_objects(assembly: Assembly) -> list[Object]:
-    """What a release is a changed copy of, normalised.
+    """The objects that a release is a changed copy of, normalised.
 
     Raises:
-        RenderError: the release names no upstream, or the upstream cannot be built.
+        RenderError: the release has no upstream, or the upstream cannot be built.
     """
-    if assembly.upstream is None:
+    upstream = assembly.release.upstream
+    if upstream is None:
         file = assembly.own / "release.yaml"
         raise RenderError(f"{file} names no upstream to compare with")
-    return _normalised(assembly, assembly.upstream)
+    return _normalised(assembly, Path("sources") / upstream)
 
 
 def _normalised(assembly: Assembly, kustomization: Path) -> list[Object]:
@@ -98,52 +107,43 @@ def _normalised(assembly: Assembly, kustomization: Path) -> list[Object]:
     return [*objects, *crds]
 
 
-def _complaints(folder: Path, reasons: Explained) -> Iterator[str]:
-    file = f"{folder.name}/{REASONS_FILE}"
-    for place in reasons.without:
-        yield f"{place} has no reason in {file}"
-    for pattern in reasons.unused:
-        yield f"{file} explains what does not differ, {pattern}"
-
-
 def _document(
-    assembly: Assembly, found: Differences, reasons: Mapping[Place, str]
+    assembly: Assembly, differences: Differences, reasons: Mapping[str, str]
 ) -> dict[str, Any]:
     texts = _texts_of_files(assembly)
 
-    def because(place: Place) -> dict[str, str]:
+    def because(place: str) -> dict[str, str]:
         return {"reason": reasons[place]} if place in reasons else {}
 
     return {
         "upstream": assembly.release.upstream,
-        "removed": {name: because(Place("removed", name)) for name in found.removed},
+        "removed": {name: because(f"removed {name}") for name in differences.removed},
         "added": {
-            name: {**because(Place("added", name)), **_added(obj, texts)}
-            for name, obj in found.added.items()
+            name: {**because(f"added {name}"), **_added(obj, texts)}
+            for name, obj in differences.added.items()
         },
         "changed": {
             name: [
                 {
                     "path": change.path,
                     **_changed(change, texts),
-                    **because(Place.of_change(name, change.path)),
+                    **because(f"changed {name}#{change.path}"),
                 }
                 for change in values
             ]
-            for name, values in found.changed.items()
+            for name, values in differences.changed.items()
         },
     }
 
 
 def _texts_of_files(assembly: Assembly) -> dict[str, str]:
-    """Text of each file of the release and its includes -> the way to it."""
-    found: dict[str, str] = {}
-    for part in assembly.parts:
-        for path in sorted((assembly.project / part).rglob("*")):
-            if path.is_file() and path.name not in MADE_FROM_RENDERS:
-                text = path.read_text(encoding="utf-8", errors="replace")
-                found[text] = path.relative_to(assembly.project).as_posix()
-    return found
+    """Text of each file of the release and its includes -> the file's path in the project."""
+    return {
+        path.read_text(encoding="utf-8", errors="replace"): str(path.relative_to(assembly.project))
+        for part in assembly.parts
+        for path in sorted((assembly.project / part).rglob("*"))
+        if path.is_file() and path.name not in MADE_FROM_RENDERS
+    }
 
 
 def _added(obj: Object, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -155,11 +155,11 @@ def _added(obj: Object, texts: Mapping[str, str]) -> dict[str, Any]:
 def _changed(change: Change, texts: Mapping[str, str]) -> dict[str, Any]:
     upstream, ours = change.upstream, change.ours
     if isinstance(ours, str) and "\n" in ours and ours in texts:
-        # Replaced as a whole: what upstream had there is no part of the change.
+        # The file replaces the whole text, so upstream's text is no part of the change.
         return {"ours": _shown(ours, texts)}
     if isinstance(upstream, str) and isinstance(ours, str) and "\n" in upstream + ours:
         lines = unified_diff(upstream.splitlines(), ours.splitlines(), n=1, lineterm="")
-        # YAML shows a text in lines only when no line ends in a space.
+        # PyYAML writes a text in lines only when no line ends in a space.
         shown = [line.rstrip() for line in lines][2:]
         if len(shown) <= MOST_LINES:
             return {"diff": "\n".join(shown) + "\n"}
@@ -181,7 +181,7 @@ def _shown(value: Any, texts: Mapping[str, str]) -> Any:
 
 
 class _Dumper(yaml.CSafeDumper):
-    """Texts of several lines stand as such, and nothing is written as a reference to elsewhere."""
+    """Writes texts of several lines as blocks, and every value where it stands, without aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 PyYAML's own signature
         return True
@@ -203,33 +203,33 @@ def main(
 ) -> None:
     """Writes the golden difference of each release to its upstream."""
     try:
-        known = {str(path.relative_to(ROOT / "manifests")): path for path in releases(ROOT)}
-        unknown = [name for name in names or known if name not in known]
-        if unknown:
-            raise RenderError(
-                f"{unknown[0]} is no release with an upstream; there are {', '.join(known)}"
-            )
-        wrong = [sentence for name in names or known for sentence in _write(name, known[name])]
+        folders = {str(path.relative_to(ROOT / "manifests")): path for path in releases(ROOT)}
+        for name in names or ():
+            if name not in folders:
+                raise RenderError(
+                    f"{name} is no release with an upstream; there are {', '.join(folders)}"
+                )
+        complaints = [line for name in names or folders for line in _write(name, folders[name])]
     except RenderError as error:
-        wrong = [str(error)]
-    for sentence in wrong:
+        complaints = [str(error)]
+    for sentence in complaints:
         console.print(sentence, style="red", markup=False)
-    if wrong:
+    if complaints:
         raise typer.Exit(BAD_INPUT)
 
 
 def _write(name: str, folder: Path) -> tuple[str, ...]:
     with console.status(f"{name}: building the release and its upstream"):
-        made = golden(folder)
-    counts = {way: len(made.document[way]) for way in ("removed", "added", "changed")}
-    values = sum(map(len, made.document["changed"].values()))
-    said = ", ".join(f"{count} {way}" for way, count in counts.items())
-    if made.complaints:
-        console.print(f"{name}: {said} ({values} values); {GOLDEN_FILE} is left as it was")
+        difference = golden(folder)
+    counts = {way: len(difference.document[way]) for way in ("removed", "added", "changed")}
+    values = sum(map(len, difference.document["changed"].values()))
+    summary = f"{', '.join(f'{count} {way}' for way, count in counts.items())} ({values} values)"
+    if difference.complaints:
+        console.print(f"{name}: {summary}; {GOLDEN_FILE} is left as it was")
     else:
-        cache.write_atomically(folder / GOLDEN_FILE, made.text().encode())
-        console.print(f"{name}: {said} ({values} values), written")
-    return made.complaints
+        cache.write_atomically(folder / GOLDEN_FILE, difference.text().encode())
+        console.print(f"{name}: {summary}, written")
+    return difference.complaints
 
 
 if __name__ == "__main__":

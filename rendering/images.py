@@ -1,9 +1,8 @@
-"""Where images stand in a render: one table, read by the inventory and by the rewriting alike.
+"""Where images stand in a render: one table, read by the inventory and by the rewriting.
 
 An occurrence is a span of one string of one object together with the image it names. Rewriting
-replaces the span and nothing else, so comments, key order and quotes of configuration text stay.
-How texts inside ConfigMaps are read is in ``images.text``; what is an image reference, and where
-its copy lives, is answered by ``images.reference``.
+replaces only the span, so comments, key order and quotes of configuration text stay. Texts inside
+ConfigMaps are read by ``images.text``, references parsed and copies named by ``images.reference``.
 """
 
 from __future__ import annotations
@@ -30,94 +29,114 @@ from rendering.release import Needed
 
 
 @dataclass(frozen=True)
+class Registries:
+    """Which images come from the account's own registry.
+
+    Attributes:
+        own: the registry with the copies, with its prefix (``<<image.prefix>>``); None: no image
+            is copied.
+        in_region: registries whose images need no copy, such as the region's own EKS registry.
+        cached: the only registries whose images ``own`` serves; None: it serves all.
+    """
+
+    own: str | None = None
+    in_region: Sequence[str] = ()
+    cached: Collection[str] | None = None
+
+    def stays(self, reference: Reference) -> bool:
+        """Whether an image is pulled from the registry that its reference names."""
+        if self.own is None or any(map(reference.belongs_to, (self.own, *self.in_region))):
+            return True
+        return self.cached is not None and not reference.pulled_through(self.cached)
+
+    def target(self, reference: Reference) -> str:
+        """The reference that an image is pulled by."""
+        if self.own is None or self.stays(reference):
+            return str(reference)
+        return reference.mirrored(self.own)
+
+
+NO_COPIES = Registries()
+
+
+@dataclass(frozen=True)
 class ImageUse:
-    """One image the platform can pull, and every place that names it."""
+    """An image that the platform can pull, and every place that names it.
+
+    Attributes:
+        source: normalised reference as upstream names it (``docker.io/library/mysql:8.4``).
+        target: the reference after rewriting; equal to ``source`` where nothing is rewritten.
+        where: ``Kind namespace/name#path``, sorted, list items by name where they have one
+            (``containers[manager]``); for an image that only code names, the program.
+        needed: what the image is pulled for.
+    """
 
     source: str
-    """Normalised reference as upstream names it (``docker.io/library/mysql:8.4``)."""
     target: str
-    """What the objects name after rewriting; equal to ``source`` where nothing is rewritten."""
     where: tuple[str, ...]
-    """``Kind namespace/name#path``, sorted, list items by name where they have one
-    (``containers[manager]``); for an image only code names, which program."""
     needed: Needed = "feature"
 
     @classmethod
     def known(
-        cls,
-        image: str,
-        where: str,
-        needed: Needed,
-        registry: str | None = None,
-        keep: Sequence[str] = (),
-        *,
-        cached: Collection[str] | None = None,
+        cls, image: str, where: str, needed: Needed, registries: Registries = NO_COPIES
     ) -> ImageUse:
         """An image that no object names."""
         reference = parse(image)
-        return cls(str(reference), _target(reference, registry, keep, cached), (where,), needed)
+        return cls(str(reference), registries.target(reference), (where,), needed)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A row of the table: which strings of which kinds hold an image, and in which spelling."""
+class ImageField:
+    """A row of the table: strings that hold an image.
+
+    Attributes:
+        kinds: regular expression over ``kind``.
+        path: regular expression over the path as ``objects.spelled`` writes it.
+        spelling: ``whole`` string; ``environment`` variable; command line ``flag``; ``text`` of a
+            file.
+    """
 
     kinds: str
-    """Pattern over ``kind``."""
     path: str
-    """Pattern over the path as ``objects.spelled`` writes it."""
     spelling: str
-    """``whole`` string; ``environment`` variable; command line ``flag``; ``text`` of a file."""
-    example: str
 
 
-PLACES = (
-    Place(
+IMAGE_FIELDS = (
+    # Pod specs at any depth: workloads, ClusterServingRuntime, ClusterTrainingRuntime, PodDefault,
+    # Notebook.
+    ImageField(
         r".*",
         r"(?:.*\.)?(?:containers|initContainers|ephemeralContainers|sidecars)\[\d+\]\.image",
         "whole",
-        "pod specs at any depth: workloads, ClusterServingRuntime, ClusterTrainingRuntime, "
-        "PodDefault, Notebook",
     ),
-    Place(r".*", r"(?:.*\.)?container\.image", "whole", "ClusterStorageContainer, DaemonSet-like"),
-    Place(r".*", r"(?:.*\.)?volumes\[\d+\]\.image\.reference", "whole", "image volumes"),
-    Place(r"(?!ConfigMap$|Secret$).*", r"spec\.(?:.*\.)?image", "whole", "knative Image, SparkApp"),
-    Place(r".*", r".*\.annotations\.sidecar\.istio\.io/proxyImage", "whole", "istio's override"),
-    Place(r".*", r".*\.env\[\d+\]\.value", "environment", "V2_DRIVER_IMAGE, FRONTEND_IMAGE + _TAG"),
-    Place(
-        r".*",
-        r".*\.(?:args|command)\[\d+\]",
-        "flag",
-        "--executor-image IMAGE, --acme-http01-solver-image=IMAGE",
-    ),
-    Place(
-        r"ConfigMap",
-        r"data\..*",
-        "text",
-        "katib-config, trial-templates, spawner_ui_config.yaml, inferenceservice-config, istio's "
-        "values, cacheImage, TENSORBOARD_IMAGE, queue-sidecar-image",
-    ),
+    # ClusterStorageContainer.
+    ImageField(r".*", r"(?:.*\.)?container\.image", "whole"),
+    # Image volumes.
+    ImageField(r".*", r"(?:.*\.)?volumes\[\d+\]\.image\.reference", "whole"),
+    # Knative's Image, SparkApplication.
+    ImageField(r"(?!ConfigMap$|Secret$).*", r"spec\.(?:.*\.)?image", "whole"),
+    # Istio's override.
+    ImageField(r".*", r".*\.annotations\.sidecar\.istio\.io/proxyImage", "whole"),
+    # V2_DRIVER_IMAGE, FRONTEND_IMAGE with FRONTEND_TAG.
+    ImageField(r".*", r".*\.env\[\d+\]\.value", "environment"),
+    # --executor-image IMAGE, --acme-http01-solver-image=IMAGE.
+    ImageField(r".*", r".*\.(?:args|command)\[\d+\]", "flag"),
+    # katib-config, trial-templates, spawner_ui_config.yaml, inferenceservice-config, cacheImage,
+    # Istio's values, TENSORBOARD_IMAGE, queue-sidecar-image.
+    ImageField(r"ConfigMap", r"data\..*", "text"),
 )
 
-_TABLE = tuple((re.compile(p.kinds), re.compile(p.path), p.spelling) for p in PLACES)
+_TABLE = tuple((re.compile(f.kinds), re.compile(f.path), f.spelling) for f in IMAGE_FIELDS)
 
 ENVIRONMENT_NAME = re.compile(r"(?:[A-Z0-9_]*_)?IMAGE|RELATED_IMAGE_[A-Z0-9_]+")
 FLAG = re.compile(r"--?[A-Za-z0-9.-]*image(?:=(?P<value>.*))?", re.DOTALL)
 
 EXAMPLE_CHECKSUM = "knative.dev/example-checksum"
-"""Knative refuses a ConfigMap whose ``_example`` was changed (knative/pkg configmap/hash-gen)."""
+"""Knative rejects a ConfigMap whose ``_example`` was changed (knative/pkg configmap/hash-gen)."""
 
 
-@dataclass(frozen=True)
-class Occurrence:
-    """``path[start:end]`` names ``image``, whose part after the span is ``suffix``."""
-
-    path: Path
-    span: Span
-
-
-def occurrences(obj: Object) -> Iterator[Occurrence]:
-    """Every image named by an object; CRDs name none (their schemas only describe)."""
+def occurrences(obj: Object) -> Iterator[tuple[Path, Span]]:
+    """Every span of a string at a path that names an image; the schemas of CRDs name none."""
     if is_crd(obj):
         return
     kind = str(obj.get("kind", ""))
@@ -127,103 +146,69 @@ def occurrences(obj: Object) -> Iterator[Occurrence]:
         for pattern, spelling in rows:
             if pattern.fullmatch(written):
                 for span in _spans(obj, path, text, spelling):
-                    yield Occurrence(path, span)
+                    yield path, span
                 break
 
 
 def inventory(
-    objects: Iterable[Object],
-    registry: str | None = None,
-    keep: Sequence[str] = (),
-    cached: Collection[str] | None = None,
+    objects: Iterable[Object], registries: Registries = NO_COPIES
 ) -> tuple[ImageUse, ...]:
-    """Every image named by the objects, sorted by source.
-
-    Args:
-        registry: where images are copied to; None when they stay where they are.
-        keep: registries that need no copy, such as the region's own EKS registry.
-        cached: the only registries whose images ``registry`` serves; None: it serves all.
-    """
-    found: dict[str, set[str]] = {}
+    """Every image that the objects name, sorted by source."""
+    places: dict[str, set[str]] = {}
     targets: dict[str, str] = {}
     for obj in objects:
         key = ObjectKey.of(obj)
-        name = f"{key.namespace}/{key.name}" if key.namespace else key.name
-        for occurrence in occurrences(obj):
-            if not occurrence.span.listed:
+        for path, span in occurrences(obj):
+            if not span.listed:
                 continue
-            reference = parse(occurrence.span.image)
-            origin = reference.origin(registry) if registry else None
+            reference = parse(span.image)
+            origin = reference.origin(registries.own) if registries.own else None
             source = str(origin or reference)
-            targets[source] = _target(reference, registry, keep, cached)
-            place = f"{key.kind} {name}#{_place(obj, occurrence.path)}"
-            found.setdefault(source, set()).add(place)
+            targets[source] = registries.target(reference)
+            place = f"{key.kind} {key.full_name}#{_place(obj, path)}"
+            places.setdefault(source, set()).add(place)
     return tuple(
-        ImageUse(source, targets[source], tuple(sorted(found[source]))) for source in sorted(found)
+        ImageUse(source, targets[source], tuple(sorted(where)))
+        for source, where in sorted(places.items())
     )
 
 
-def rewrite(
-    obj: Object, registry: str, keep: Sequence[str] = (), cached: Collection[str] | None = None
-) -> None:
-    """Lets every image of an object that ``registry`` serves come from there, in place.
+def rewrite(obj: Object, registries: Registries) -> None:
+    """Replaces every image of an object that has a copy by the copy, in place.
 
-    Doing it twice changes nothing more; tags and digests stay as they are written.
+    A second call changes nothing; tags and digests stay as they are written.
     """
-    by_path: dict[Path, set[Span]] = {}
-    for occurrence in occurrences(obj):
-        by_path.setdefault(occurrence.path, set()).add(occurrence.span)
+    by_path: dict[Path, dict[tuple[int, int], Span]] = {}
+    for path, span in occurrences(obj):
+        by_path.setdefault(path, {})[span.start, span.end] = span
     for path, spans in by_path.items():
         text = cast("str", value_at(obj, path))
         # From the end to the start, so that earlier positions stay true.
-        for start, end in sorted({(span.start, span.end) for span in spans}, reverse=True):
-            span = next(span for span in spans if (span.start, span.end) == (start, end))
-            if not stays(parse(span.image), registry, keep, cached):
-                text = text[:start] + _replacement(span, registry) + text[end:]
+        for start, end in sorted(spans, reverse=True):
+            if not registries.stays(parse(spans[start, end].image)):
+                text = text[:start] + _replacement(spans[start, end], registries) + text[end:]
         set_at(obj, path, text)
 
 
 def _place(obj: Object, path: Path) -> str:
-    """The path with the names of list items that have one: an index moves when a list grows."""
+    """The path with list items by name where they have one: an index moves when a list grows."""
     steps: list[str] = []
-    here: Any = obj
+    value: Any = obj
     for step in path:
-        here = here[step]
+        value = value[step]
         if isinstance(step, str):
             steps.append(f".{step}")
         else:
-            entry = cast("dict[str, Any]", here) if isinstance(here, dict) else {}
-            steps.append(f"[{entry.get('name') or step}]")
+            item = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+            steps.append(f"[{item.get('name') or step}]")
     return "".join(steps).removeprefix(".")
 
 
-def stays(
-    reference: Reference, registry: str, keep: Sequence[str], cached: Collection[str] | None
-) -> bool:
-    """Is an image pulled from where it is named: ``registry`` has it already, or never will?"""
-    if any(reference.belongs_to(known) for known in (registry, *keep)):
-        return True
-    return cached is not None and not reference.pulled_through(cached)
-
-
-def _target(
-    reference: Reference,
-    registry: str | None,
-    keep: Sequence[str],
-    cached: Collection[str] | None,
-) -> str:
-    if registry is None or stays(reference, registry, keep, cached):
-        return str(reference)
-    return reference.mirrored(registry)
-
-
-def _replacement(span: Span, registry: str) -> str:
-    target = parse(span.image).mirrored(registry)
-    if not span.suffix:
-        return target
+def _replacement(span: Span, registries: Registries) -> str:
+    target = registries.target(parse(span.image))
     if not target.endswith(span.suffix):
-        # Only a repository name hashed for its length ends differently, and then a registry and a
-        # name that are joined by the program that reads them cannot name the copy.
+        # A repository name that was hashed for its length ends differently, and a program that
+        # joins repository and tag itself cannot read such a name.
         raise InvalidReference(f"{span.image} is written in two parts and its copy cannot be")
     return target.removesuffix(span.suffix)
 
@@ -251,7 +236,7 @@ def _environment(variables: list[Any], path: Path, text: str) -> list[Span]:
     if not ENVIRONMENT_NAME.fullmatch(name) or not plausible(text):
         return []
     if name.endswith("IMAGE"):
-        # Programs that join two variables themselves (KFP's FRONTEND_IMAGE and FRONTEND_TAG).
+        # The program joins two variables (FRONTEND_IMAGE and FRONTEND_TAG of Pipelines).
         sibling = name.removesuffix("IMAGE") + "TAG"
         for variable in variables:
             if variable.get("name") == sibling and variable.get("value"):
@@ -261,14 +246,13 @@ def _environment(variables: list[Any], path: Path, text: str) -> list[Span]:
 
 
 def _flag(arguments: list[Any], path: Path, text: str) -> list[Span]:
-    found = FLAG.fullmatch(text)
-    if found and found["value"] is not None:
-        value = found["value"]
-        start = len(text) - len(value)
-        return [Span(start, len(text), value)] if plausible(value) else []
+    flag = FLAG.fullmatch(text)
+    if flag and flag["value"] is not None:
+        value = flag["value"]
+        return [Span(len(text) - len(value), len(text), value)] if plausible(value) else []
     index = cast("int", path[-1])
     if index and not text.startswith("-"):
-        before = FLAG.fullmatch(str(arguments[index - 1]))
-        if before and before["value"] is None:
+        flag = FLAG.fullmatch(str(arguments[index - 1]))
+        if flag and flag["value"] is None:
             return _whole(text)
     return []

@@ -1,13 +1,13 @@
-"""What a release can pull, and why: images that objects name, and those only programs know."""
+"""The images that a release can pull: in its objects, and in the code of its programs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from images.reference import parse
-from rendering.images import ImageUse, inventory
+from rendering.images import NO_COPIES, ImageUse, Registries, inventory
 from rendering.objects import Object
 from rendering.release import NEEDS, Needed, Release
 
@@ -20,9 +20,9 @@ _RULES: tuple[tuple[re.Pattern[str], Needed], ...] = (
         ),
         "install",
     ),
-    # Istio's injector puts this proxy into the pods of every namespace that asks for it.
+    # Istio's injector puts this proxy into the pods of every namespace with injection.
     (re.compile(r"ConfigMap [^#]*/istio-sidecar-injector#data\.values"), "install"),
-    # Katib offers these templates to people who write their first experiment.
+    # Templates that Katib's web app offers for a new experiment.
     (re.compile(r"ConfigMap [^#]*/trial-templates#.*"), "example"),
 )
 
@@ -37,62 +37,54 @@ _STAGING = re.compile(r"gcr\.io/k8s-staging-[^/]+/.*|[a-z0-9-]+-docker\.pkg\.dev
 def complete(
     objects: Iterable[Object],
     releases: Sequence[Release],
-    registry: str | None = None,
-    keep: Sequence[str] = (),
-    cached: Collection[str] | None = None,
+    registries: Registries = NO_COPIES,
 ) -> tuple[ImageUse, ...]:
-    """Every image that these objects, made of these releases, can pull; sorted by source.
+    """Every image that a render can pull, sorted by source.
 
     Args:
-        objects: as rendered, before or after rewriting.
+        objects: of the render, before or after rewriting.
         releases: the release and those it includes: their ``images`` and ``needed`` count.
-        registry: see ``images.inventory``.
-        keep: likewise.
-        cached: likewise.
+        registries: which images are copied.
     """
     overrides: dict[str, Needed] = {
         key: why for release in releases for key, why in release.needed.items()
     }
     uses = {
         use.source: replace(use, needed=_needed(use, overrides))
-        for use in inventory(objects, registry, keep, cached)
+        for use in inventory(objects, registries)
     }
     for image in (image for release in releases for image in release.images):
-        known = ImageUse.known(
-            image.image, image.where, image.needed, registry, keep, cached=cached
-        )
-        uses = merged(uses, known)
+        uses = merged(uses, ImageUse.known(image.image, image.where, image.needed, registries))
     return tuple(uses[source] for source in sorted(uses))
 
 
 def merged(uses: Mapping[str, ImageUse], more: ImageUse) -> dict[str, ImageUse]:
     """The uses by source, with one more: places add up, and the stronger need counts."""
-    known = uses.get(more.source)
-    if known is not None:
-        where = tuple(sorted({*known.where, *more.where}))
-        more = replace(more, where=where, needed=strongest((known.needed, more.needed)))
+    other = uses.get(more.source)
+    if other is not None:
+        where = tuple(sorted({*other.where, *more.where}))
+        more = replace(more, where=where, needed=_strongest((other.needed, more.needed)))
     return {**uses, more.source: more}
 
 
-def strongest(needs: Iterable[Needed]) -> Needed:
-    """install before feature before example."""
+def _strongest(needs: Iterable[Needed]) -> Needed:
     return min(needs, key=NEEDS.index)
 
 
 def floating(source: str) -> str | None:
-    """Why an image is not the same one tomorrow, as the end of a sentence; None when it is."""
+    """Why a reference can stand for another image later, as the end of a sentence; or None."""
     reference = parse(source)
     if reference.digest:
         return None
     if _STAGING.fullmatch(reference.name):
-        return "is in a staging registry, which deletes what it holds"
+        return "is in a staging registry, which deletes its images"
     if reference.tag and _FLOATING_TAG.fullmatch(reference.tag):
         return f"has the tag {reference.tag}, which moves"
     return None
 
 
 def floating_uses(uses: Iterable[ImageUse]) -> list[str]:
-    """A sentence for every image that somebody must pin, with the places that name it."""
+    """A sentence for every image that must be pinned, with the places that name it."""
     return [
         f"{use.source} {reason}: pin it where it stands ({'; '.join(use.where)})"
         for use in uses
@@ -103,7 +95,7 @@ def floating_uses(uses: Iterable[ImageUse]) -> list[str]:
 def _needed(use: ImageUse, overrides: Mapping[str, Needed]) -> Needed:
     if use.source in overrides:
         return overrides[use.source]
-    return strongest(_needed_at(place, overrides) for place in use.where)
+    return _strongest(_needed_at(place, overrides) for place in use.where)
 
 
 def _needed_at(place: str, overrides: Mapping[str, Needed]) -> Needed:

@@ -1,12 +1,11 @@
-"""Runs kustomize: the tool's own binary, in a version that renders the release rightly.
+"""Runs kustomize: the tool's own binary, in a version that ``release.yaml`` accepts.
 
-kustomize 5.8 renders Kubeflow v1.11.0 wrong and says nothing (kubeflow/manifests#3315), so the
-range comes from ``release.yaml`` and is checked; a binary outside it is never used.
+kustomize 5.8 renders Kubeflow v1.11.0 wrong without an error (kubeflow/manifests#3315), so a binary
+outside the range in ``release.yaml`` is never used.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -21,6 +20,7 @@ from typing import Any, cast
 import yaml
 
 from rendering.cache import cache_folder
+from rendering.graphs import reachable
 from rendering.objects import RenderError
 from rendering.release import VersionRange
 
@@ -29,57 +29,61 @@ log = logging.getLogger(__name__)
 BUILD_SECONDS = 600
 _FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REMOTE = re.compile(r"(?:[a-z+]+:)+//|git::|[\w.-]+@[\w.-]+:|(?:www\.)?github\.com[/:]")
-_VERSION = re.compile(r"v(\d+\.\d+\.\d+)")
+_VERSION = r"v(\d+\.\d+\.\d+)"
 _HARMLESS = ("deprecated", "well-defined vars that were never replaced", "kustomize edit fix")
 
 
 class KustomizeMissing(RenderError):
-    """No kustomize, or none in the range that the release accepts."""
+    """No kustomize on this machine, or none in the range that the release accepts."""
 
 
 class KustomizeFailed(RenderError):
-    """kustomize ran and refused; the message is its own last line."""
+    """kustomize ran and failed; the message is the last line of its error output."""
 
 
 @dataclass(frozen=True)
 class Kustomize:
-    """A way to run kustomize."""
+    """A kustomize on this machine.
+
+    Attributes:
+        command: program and subcommand; the folder to build follows.
+        version: without the leading v.
+    """
 
     command: tuple[str, ...]
-    """Program and subcommand; the folder to build follows."""
     version: str
-    """Without the leading v."""
 
 
 def find(accepted: VersionRange) -> Kustomize:
     """The first kustomize in the accepted range: PATH, the tools cache, ``kubectl kustomize``.
 
     Raises:
-        KustomizeMissing: one sentence with what was found and what is accepted.
+        KustomizeMissing: one sentence with the versions that were found and those accepted.
     """
-    seen: list[str] = []
+    refused: list[str] = []
     for program, arguments in _programs():
         version = _version(program, arguments)
         if version is None:
             continue
         if accepted.holds(version):
             return Kustomize((program, *arguments), version)
-        seen.append(f"{' '.join((program, *arguments))} is {version}")
-    found = f"found, but not accepted: {'; '.join(seen)}" if seen else "found neither"
-    wanted = str(accepted) or "of any version"
+        refused.append(f"{' '.join((program, *arguments))} is {version}")
+    reason = f"found, but not accepted: {'; '.join(refused)}" if refused else "found neither"
+    versions = str(accepted) or "of any version"
     raise KustomizeMissing(
-        f"rendering needs kustomize {wanted} on PATH, in {cache_folder('tools')}, or kubectl with "
-        f"such a kustomize ({found})"
+        f"rendering needs kustomize {versions} on PATH, in {cache_folder('tools')}, or kubectl "
+        f"with such a kustomize ({reason})"
     )
 
 
 def build(kustomize: Kustomize, folder: Path) -> str:
-    """The YAML stream kustomize prints for a folder.
+    """The YAML stream that kustomize prints for a folder.
 
-    Nothing is fetched: kustomize takes remote bases unverified, and waits long where it can't.
+    A folder with remote bases is refused: kustomize would fetch them unverified, and wait long
+    without network.
 
     Raises:
-        KustomizeFailed: with kustomize's own complaint, or the remote base it would fetch.
+        KustomizeFailed: with kustomize's own error, or the remote base it would fetch.
     """
     for file, base in remote_bases(folder):
         raise KustomizeFailed(
@@ -116,44 +120,40 @@ def kustomizations(folder: Path) -> list[Path]:
 
 
 def bases(file: Path) -> list[str]:
-    """What a kustomization builds on: files, folders and URLs; nothing when it is unreadable."""
+    """The files, folders and URLs that a kustomization builds on; none when it is unreadable."""
     try:
-        found = cast("object", yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader))
+        kustomization = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
     except (OSError, yaml.YAMLError):
-        return []  # kustomize says better than we do what is wrong with it.
-    if not isinstance(found, dict):
+        return []  # kustomize reports what is wrong with the file.
+    if not isinstance(kustomization, dict):
         return []
-    kustomization = cast("dict[str, Any]", found)
-    entries = [
+    return [
         entry
         for key in ("resources", "bases", "components", "crds", "transformers", "generators")
-        for entry in cast("list[object]", kustomization.get(key) or [])
+        for entry in cast("dict[str, Any]", kustomization).get(key) or []
+        if isinstance(entry, str) and "\n" not in entry
     ]
-    return [entry for entry in entries if isinstance(entry, str) and "\n" not in entry]
 
 
 def is_remote(base: str) -> bool:
-    """Would kustomize fetch this base (kustomize api/internal/git/repospec.go, api/loader)?"""
+    """Whether kustomize would fetch this base (api/internal/git/repospec.go, api/loader)."""
     return _REMOTE.match(base) is not None
 
 
 def remote_bases(folder: Path) -> list[tuple[Path, str]]:
     """Every base that a build of ``folder`` would fetch, with the file that names it."""
-    found: list[tuple[Path, str]] = []
-    seen: set[Path] = set()
-    folders = [folder]
-    while folders:
-        here = folders.pop().resolve()
-        if here in seen:
-            continue
-        seen.add(here)
-        for file in (here / name for name in _FILES):
+    remote: list[tuple[Path, str]] = []
+
+    def local_bases(inside: Path) -> Iterator[Path]:
+        for file in (inside / name for name in _FILES):
             for base in bases(file):
                 if is_remote(base):
-                    found.append((file, base))
-                elif (here / base).is_dir():
-                    folders.append(here / base)
-    return sorted(found)
+                    remote.append((file, base))
+                elif (inside / base).is_dir():
+                    yield (inside / base).resolve()
+
+    reachable([folder.resolve()], local_bases)
+    return sorted(remote)
 
 
 def _programs() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -170,23 +170,14 @@ def _programs() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 @lru_cache(maxsize=16)
 def _version(program: str, arguments: tuple[str, ...]) -> str | None:
-    """Asked once per binary and process."""
+    command, printed = [program, "version"], _VERSION
     if arguments == ("kustomize",):
-        text = _output([program, "version", "--client", "-o", "json"])
-        try:
-            text = str(json.loads(text)["kustomizeVersion"])
-        except (ValueError, KeyError, TypeError):
-            return None
-    else:
-        text = _output([program, "version"])
-    # One built by `go install` can call itself (devel); its folder in the tools cache names it.
-    found = _VERSION.search(text) or re.search(r"kustomize-(\d+\.\d+\.\d+)/", program)
-    return found[1] if found else None
-
-
-def _output(command: list[str]) -> str:
+        command += ["--client", "-o", "json"]
+        printed = rf'"kustomizeVersion":\s*"{_VERSION}'
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
+        return None
+    # A build by `go install` can print (devel); its folder in the tools cache has the version.
+    version = re.search(printed, done.stdout) or re.search(r"kustomize-(\d+\.\d+\.\d+)/", program)
+    return version[1] if version else None

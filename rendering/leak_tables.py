@@ -1,4 +1,4 @@
-"""What the leak check looks for, and the few findings that are right: data with its reasons."""
+"""Tables of the leak check: what is a leak, and which values only look like one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from rendering.objects import ObjectKey
-
 MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
-"""A value that only exists after creation; the component puts it in."""
+"""A deploy value: it exists only after creation, and the component binds it."""
 
 PUBLIC_REGISTRIES = (
     "docker.io",
@@ -36,7 +34,7 @@ HOST = re.compile(
 )
 CHINESE_HOST = re.compile(r"[A-Za-z0-9.-]+(?<!amazonaws)\.com\.cn(?![A-Za-z0-9-])")
 REGISTRY = re.compile(
-    # Not after a slash: behind the account's own registry, and in web addresses, it is a path.
+    # Not after a slash: there it is a path, below the account's own registry or in a web address.
     r"(?<![\w./-])(?:"
     + "|".join(re.escape(host) for host in PUBLIC_REGISTRIES)
     + r"|[a-z0-9-]+\.pkg\.dev)/[a-z0-9][^\s\"',`]*"
@@ -54,52 +52,39 @@ SUSPICIOUS = re.compile(r"arn:aws|amazonaws|<<|\$\(|\$\{|\{\{|https?://|bucket:|
 
 @dataclass(frozen=True)
 class Allowed:
-    """A value that is right although it looks like a leak."""
+    """A value that is right although it looks like a leak.
 
-    kinds: str
-    names: str
-    """Shell patterns over ``kind`` and ``namespace/name`` (just ``name`` when cluster-scoped)."""
-    path: str
-    """Shell pattern over the path; ``[`` stands for itself."""
-    value: re.Pattern[str]
-    """The whole finding must match."""
+    Attributes:
+        place: shell pattern over ``Kind namespace/name#path``; ``[`` stands for itself.
+        value: regular expression that matches the whole value.
+        reason: why the value is right, with a source.
+    """
+
+    place: str
+    value: str
     reason: str
 
-    def covers(self, key: ObjectKey, path: str, value: str) -> bool:
-        name = f"{key.namespace}/{key.name}" if key.namespace else key.name
-        return (
-            fnmatchcase(key.kind, self.kinds)
-            and fnmatchcase(name, self.names)
-            and fnmatchcase(path, self.path.replace("[", "[[]"))
-            and self.value.fullmatch(value) is not None
+    def covers(self, place: str, value: str) -> bool:
+        """Whether this entry allows the value at this place."""
+        return fnmatchcase(place, self.place.replace("[", "[[]")) and bool(
+            re.fullmatch(self.value, value, re.DOTALL)
         )
 
 
-def _allow(kinds: str, names: str, path: str, value: str, reason: str) -> Allowed:
-    return Allowed(kinds, names, path, re.compile(value, re.DOTALL), reason)
-
-
 ALLOWED_HOSTS = (
-    _allow(
-        "*",
-        "*",
+    Allowed(
         "*",
         r"sts\.amazonaws\.com",
-        "the audience of EKS service account tokens is this in every partition "
-        "(eksctl-io/eksctl#1912)",
+        "the audience of EKS service account tokens in every partition (eksctl-io/eksctl#1912)",
     ),
-    _allow(
-        "*",
-        "*",
+    Allowed(
         "*",
         r"(?:eks|vpc|ec2)\.amazonaws\.com/[a-z0-9][A-Za-z0-9-]*",
-        "names of labels, annotations and resources (eks.amazonaws.com/role-arn), the same "
-        "everywhere; no host is asked for them",
+        "names of labels, annotations and resources (eks.amazonaws.com/role-arn), the same in "
+        "every partition; no request goes to them",
     ),
-    _allow(
-        "*",
-        "*",
-        "*Principal*",
+    Allowed(
+        "*#*Principal*",
         r"[a-z0-9-]+(?:\.eks)?\.amazonaws\.com",
         "service principals of IAM: the global form is valid in every partition "
         "(aws-cdk, aws-iam/lib/principals.ts)",
@@ -107,69 +92,51 @@ ALLOWED_HOSTS = (
 )
 
 ALLOWED_TEMPLATES = (
-    _allow(
-        "ConfigMap",
-        "istio-system/istio-sidecar-injector*",
-        "data.config",
+    Allowed(
+        "ConfigMap istio-system/istio-sidecar-injector*#data.config",
         r".*",
         "istiod expands these per pod (istio manifests/charts/istio-control/istio-discovery/files)",
     ),
-    _allow(
-        "ConfigMap",
-        "knative-serving/config-*",
-        "data.*",
+    Allowed(
+        "ConfigMap knative-serving/config-*#data.*",
         r".*",
         "domain-template and logging templates that Knative expands (knative serving config/core)",
     ),
-    _allow(
-        "ConfigMap",
-        "*/inferenceservice-config*",
-        "data.*",
+    Allowed(
+        "ConfigMap */inferenceservice-config*#data.*",
         r"\{\{ ?\.(?:Name|Namespace|IngressDomain|Annotations[\w.]*|Labels[\w.]*) ?\}\}",
         "domainTemplate and pathTemplate that KServe expands (config/configmap of kserve/kserve)",
     ),
-    _allow(
-        "*ServingRuntime",
-        "*",
-        "spec.*",
+    Allowed(
+        "*ServingRuntime *#spec.*",
         r"\{\{ ?\.(?:Name|Namespace|Labels\.\w+|Annotations\.\w+) ?\}\}",
         "KServe expands these from the InferenceService (pkg/controller/.../utils.go)",
     ),
-    _allow(
-        "ConfigMap",
-        "*/trial-templates*",
-        "data.*",
+    Allowed(
+        "ConfigMap */trial-templates*#data.*",
         r"\$\{trial(?:Parameters|Spec)[^}]*\}",
         "Katib expands these per trial (trialTemplate of an Experiment)",
     ),
-    _allow(
-        "*",
-        "*",
+    Allowed(
         "*",
         r"\{\{ ?(?:workflow|pod|inputs|outputs|tasks|steps|node)\.[\w.-]+ ?\}\}",
         "Argo expands these per workflow (keyFormat of the artifact repository)",
     ),
-    _allow(
-        "ExternalSecret",
-        "*",
-        "spec.target.template.data.*",
+    Allowed(
+        "ExternalSecret *#spec.target.template.data.*",
         r"\{\{ (?:\$\w+ := fromJson \.\w+ -|\$\w+\.\w+ |\(fromJson \.\w+\)\.\w+ |\.\w+ )\}\}",
         "the External Secrets Operator fills these in from the remote secret (template engine v2)",
     ),
-    _allow(
-        "ConfigMap",
-        "oauth2-proxy/*",
-        "data.*",
+    Allowed(
+        "ConfigMap oauth2-proxy/*#data.*",
         r"\{\{ ?\.\w+ ?\}\}",
         "the sign-in page is a Go template that oauth2-proxy fills in",
     ),
 )
 
 ALLOWED_VARIABLES = (
-    _allow(
-        "ConfigMap",
-        "istio-system/istio-sidecar-injector*",
-        "data.*",
+    Allowed(
+        "ConfigMap istio-system/istio-sidecar-injector*#data.*",
         r"\$\((?:POD_NAMESPACE|POD_NAME|INSTANCE_IP|HOST_IP)\)",
         "arguments of the sidecar, whose container defines these variables",
     ),
@@ -181,13 +148,13 @@ CREDENTIALS = {
     "7d16fee92f8d11b8940b081b3f8b8acb": "the cookie secret of every Kubeflow",
     "minio123": "the secret key of every Kubeflow's MinIO",
 }
-"""Values that kubeflow/manifests publishes in ``common`` and Pipelines, wherever they stand."""
+"""Values that kubeflow/manifests publishes in ``common`` and Pipelines; a leak in any object."""
 
 SECRET_CREDENTIALS = {
     "minio": "the access key of every Kubeflow's MinIO",
     "root": "the database user of every Kubeflow",
     "test": "the database password of every Katib",
 }
-"""Words too common to look for anywhere but as a whole value of a Secret."""
+"""Words so common that only the whole value of a Secret is compared with them."""
 
 DEFAULT_USER = "user@example.com"

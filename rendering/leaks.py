@@ -1,14 +1,11 @@
-"""What must never stand in a render: foreign partitions and registries, holes, known passwords.
+"""Values that no render may hold: foreign partitions and registries, holes, published passwords.
 
-A leak is a value, not an opinion: each finding names object, path and value. The few values that
-look like leaks and are right stand in ``leak_tables``, each with its reason. CRDs are not looked
-at: their schemas only describe.
+A leak names object, path and value. ``leak_tables`` lists the values that look like leaks and are
+right, each with its reason. CRDs are left out: their schemas only describe.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,23 +13,33 @@ from typing import Any, cast
 
 from images.reference import parse
 from rendering import leak_tables as tables
-from rendering.images import EXAMPLE_CHECKSUM, occurrences, stays
+from rendering.images import EXAMPLE_CHECKSUM, Registries, occurrences
 from rendering.objects import (
+    POD_CONTAINERS,
     Object,
     ObjectKey,
     Path,
     RenderError,
     annotations_of,
-    containers_of,
+    decoded,
     is_crd,
     pod_template,
     spelled,
     strings,
+    value_at,
 )
+
+_EXPANDED = ("command", "args", "env")
+"""Fields of a container in which the kubelet expands ``$(NAME)``."""
+
+_SCRIPTS = ("command", "args", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
+"""Fields of a container that can hold a shell script, where ``$(NAME)`` runs a command."""
 
 
 @dataclass(frozen=True, order=True)
 class Leak:
+    """A value that no render may hold."""
+
     object: ObjectKey
     path: str
     value: str
@@ -66,16 +73,15 @@ def find_leaks(
     Args:
         objects: Kubernetes objects; CRDs among them are left out.
         partition: of the stack's region, such as ``aws-cn``.
-        dns_suffix: the only one that its service hosts may have, such as ``amazonaws.com.cn``.
-        registry: the only one, with ``in_region_registries``, that images may come from; None:
-            any.
+        dns_suffix: the only one that service hosts may have, such as ``amazonaws.com.cn``.
+        registry: the account's registry; None: images may come from any.
+        in_region_registries: further registries that images may come from.
         cached_registries: the only ones whose images must come from ``registry``; None: all.
-        bound: late values are in: markers are holes now, and the user's own settings are no
-            defaults of upstream.
+        bound: whether deploy values are bound: then a marker is a hole, and upstream's example user
+            can be one of the stack's own.
     """
-    check = _Check(
-        partition, dns_suffix, registry, tuple(in_region_registries), cached_registries, bound
-    )
+    registries = Registries(registry, in_region_registries, cached_registries)
+    check = _Check(partition, dns_suffix, registries, bound)
     return [leak for obj in objects if not is_crd(obj) for leak in check.of(cast("Object", obj))]
 
 
@@ -83,96 +89,94 @@ def find_leaks(
 class _Check:
     partition: str
     dns_suffix: str
-    registry: str | None
-    keep: tuple[str, ...]
-    cached: Collection[str] | None
+    registries: Registries
     bound: bool
 
     def of(self, obj: Object) -> Iterator[Leak]:
         key = ObjectKey.of(obj)
         skipped = ("data", "_example") if EXAMPLE_CHECKSUM in annotations_of(obj) else None
-        defined = _variables(obj)
         for path, text in _strings_and_keys(obj):
-            if path[:2] == skipped:
-                continue
-            where = spelled(path)
-            for value, reason in self._values(key, path, where, text, defined):
-                yield Leak(key, where, value, reason)
+            if path[:2] != skipped:
+                for value, reason in self._values(obj, path, text):
+                    yield Leak(key, spelled(path), value, reason)
         if key.kind == "Secret" and not key.group:
             yield from _passwords_of_secret(key, obj)
-        if self.registry is not None:
-            for found in occurrences(obj):
-                if not stays(parse(found.span.image), self.registry, self.keep, self.cached):
-                    reason = f"comes from outside {self.registry}"
-                    yield Leak(key, spelled(found.path), found.span.image, reason)
+        if self.registries.own is not None:
+            for path, span in occurrences(obj):
+                if not self.registries.stays(parse(span.image)):
+                    yield Leak(key, spelled(path), span.image, self._foreign_registry)
 
-    def _values(
-        self, key: ObjectKey, path: Path, where: str, text: str, defined: Mapping[Path, set[str]]
-    ) -> Iterator[tuple[str, str]]:
+    @property
+    def _foreign_registry(self) -> str:
+        return f"comes from outside {self.registries.own}"
+
+    def _values(self, obj: Object, path: Path, text: str) -> Iterator[tuple[str, str]]:
         if tables.SUSPICIOUS.search(text):
-            yield from self._partition(key, where, text)
-            yield from self._holes(key, path, where, text, defined)
-        if not text and tables.MUST_NOT_BE_EMPTY.fullmatch(_name_of(path)):
-            yield text, f"{_name_of(path)} is empty"
+            key = ObjectKey.of(obj)
+            place = f"{key.kind} {key.full_name}#{spelled(path)}"
+            yield from self._partition(place, text)
+            yield from self._holes(obj, path, place, text)
+        if not text and tables.MUST_NOT_BE_EMPTY.fullmatch(str(path[-1])):
+            yield text, f"{path[-1]} is empty"
         for secret, meaning in tables.CREDENTIALS.items():
             if secret in text:
                 yield secret, f"is {meaning}"
-        if tables.DEFAULT_USER in text and not self.bound and key.kind in ("ConfigMap", "Profile"):
+        if (
+            tables.DEFAULT_USER in text
+            and not self.bound
+            and obj.get("kind") in ("ConfigMap", "Profile")
+        ):
             yield tables.DEFAULT_USER, "is upstream's example user, not one of the stack's"
-        if self.registry is not None:
-            for found in tables.REGISTRY.finditer(text):
-                line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
-                host = found[0].partition("/")[0]
-                inside = any(found[0].startswith(f"{kept}/") for kept in self.keep)
-                served = self.cached is None or host in self.cached
-                if served and not inside and not line.lstrip().startswith("#"):
-                    yield found[0], f"comes from outside {self.registry}"
+        if self.registries.own is not None:
+            for match in tables.REGISTRY.finditer(text):
+                host = match[0].partition("/")[0]
+                cached = self.registries.cached is None or host in self.registries.cached
+                inside = match[0].startswith(tuple(f"{r}/" for r in self.registries.in_region))
+                if cached and not inside and not _is_comment(text, match.start()):
+                    yield match[0], self._foreign_registry
 
-    def _partition(self, key: ObjectKey, where: str, text: str) -> Iterator[tuple[str, str]]:
-        for found in tables.ARN.finditer(text):
-            if found[1] != self.partition:
-                yield found[0], f"belongs to another partition than {self.partition}"
-        for found in tables.HOST.finditer(text):
-            value = found[0]
-            right = found["suffix"] == self.dns_suffix
-            if not right and not _is_allowed(tables.ALLOWED_HOSTS, key, where, value):
-                yield value, f"hosts of {self.partition} end in {self.dns_suffix}"
+    def _partition(self, place: str, text: str) -> Iterator[tuple[str, str]]:
+        for match in tables.ARN.finditer(text):
+            if match[1] != self.partition:
+                yield match[0], f"belongs to another partition than {self.partition}"
+        for match in tables.HOST.finditer(text):
+            own = match["suffix"] == self.dns_suffix
+            if not own and not _is_allowed(tables.ALLOWED_HOSTS, place, match[0]):
+                yield match[0], f"hosts of {self.partition} end in {self.dns_suffix}"
         if self.partition != "aws-cn":
-            for found in tables.CHINESE_HOST.finditer(text):
-                yield found[0], f"is a host of China, not of {self.partition}"
+            for match in tables.CHINESE_HOST.finditer(text):
+                yield match[0], f"is a host of China, not of {self.partition}"
 
-    def _holes(
-        self, key: ObjectKey, path: Path, where: str, text: str, defined: Mapping[Path, set[str]]
-    ) -> Iterator[tuple[str, str]]:
+    def _holes(self, obj: Object, path: Path, place: str, text: str) -> Iterator[tuple[str, str]]:
         if self.bound:
-            for found in tables.MARKER.finditer(text):
-                yield found[0], "is still a marker"
-        for found in tables.VARIABLE.finditer(text):
-            if not _is_expanded(path, text, found[1], defined) and not _is_allowed(
-                tables.ALLOWED_VARIABLES, key, where, found[0]
+            for match in tables.MARKER.finditer(text):
+                yield match[0], "is still a marker"
+        for match in tables.VARIABLE.finditer(text):
+            if not _is_expanded(obj, path, text, match[1]) and not _is_allowed(
+                tables.ALLOWED_VARIABLES, place, match[0]
             ):
-                yield found[0], "is a variable that nobody replaces"
+                yield match[0], "is a variable that nothing replaces"
         for pattern in (tables.TEMPLATE, tables.TRIAL):
-            for found in pattern.finditer(text):
-                if not _is_comment(text, found.start()) and not _is_allowed(
-                    tables.ALLOWED_TEMPLATES, key, where, found[0]
+            for match in pattern.finditer(text):
+                if not _is_comment(text, match.start()) and not _is_allowed(
+                    tables.ALLOWED_TEMPLATES, place, match[0]
                 ):
-                    yield found[0], "is a template that nobody fills in"
-        for found in tables.EMPTY_HOST.finditer(text):
-            if not _is_comment(text, found.start()):
-                yield found[0].strip(), "names no bucket or host"
+                    yield match[0], "is a template that nothing fills in"
+        for match in tables.EMPTY_HOST.finditer(text):
+            if not _is_comment(text, match.start()):
+                yield match[0].strip(), "names no bucket or host"
 
 
 def _strings_and_keys(obj: Object) -> Iterator[tuple[Path, str]]:
-    """Every string value, and the keys of labels and annotations, which are text too."""
+    """Every string value, and keys of annotations that can hold a host or an ARN."""
     yield from strings(obj)
     for name in annotations_of(obj):
         if "amazonaws" in name or "arn:" in name:
             yield ("metadata", "annotations"), name
 
 
-def _is_allowed(allowed: Iterable[tables.Allowed], key: ObjectKey, path: str, value: str) -> bool:
-    return any(entry.covers(key, path, value) for entry in allowed)
+def _is_allowed(allowed: Iterable[tables.Allowed], place: str, value: str) -> bool:
+    return any(entry.covers(place, value) for entry in allowed)
 
 
 def _is_comment(text: str, position: int) -> bool:
@@ -180,66 +184,27 @@ def _is_comment(text: str, position: int) -> bool:
     return line.lstrip().startswith("#")
 
 
-def _name_of(path: Path) -> str:
-    return str(path[-1])
-
-
-def _variables(obj: Object) -> dict[Path, set[str]]:
-    """Way to each container -> names that ``$(NAME)`` may use in it; ``*`` for an unknown set."""
-    template = pod_template(obj)
-    if template is None:
-        return {}
-    found: dict[Path, set[str]] = {}
-    chosen = {id(container) for container in containers_of(template.get("spec") or {})}
-    for path, container in _mappings(obj):
-        if id(container) in chosen:
-            names = {str(variable.get("name")) for variable in container.get("env") or []}
-            found[path] = names | ({"*"} if container.get("envFrom") else set[str]())
-    return found
-
-
-def _mappings(value: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
-    if isinstance(value, dict):
-        mapping = cast("dict[str, Any]", value)
-        yield path, mapping
-        for key, child in mapping.items():
-            yield from _mappings(child, (*path, key))
-    elif isinstance(value, list):
-        for index, child in enumerate(cast("list[Any]", value)):
-            yield from _mappings(child, (*path, index))
-
-
-def _is_expanded(path: Path, text: str, name: str, defined: Mapping[Path, set[str]]) -> bool:
-    """Kubernetes expands variables in command, args and env of the container that defines them."""
-    for holder, names in defined.items():
-        if path[: len(holder)] == holder and len(path) > len(holder):
-            part = path[len(holder)]
-            if part in ("command", "args", "env") and (name in names or "*" in names):
+def _is_expanded(obj: Object, path: Path, text: str, name: str) -> bool:
+    """Whether ``$(name)`` is a variable of its container or a command of a shell script."""
+    if pod_template(obj) is None:
+        return False
+    for depth in range(2, len(path)):
+        if path[depth - 2] in POD_CONTAINERS and isinstance(path[depth - 1], int):
+            field, container = path[depth], value_at(obj, path[:depth])
+            variables = [variable.get("name") for variable in container.get("env") or []]
+            if field in _EXPANDED and (name in variables or container.get("envFrom")):
                 return True
-            # In a script for a shell the same spelling runs a command.
-            return part in (
-                "command",
-                "args",
-                "lifecycle",
-                "livenessProbe",
-                "readinessProbe",
-                "startupProbe",
-            ) and bool(re.search(r"\s", text))
+            return field in _SCRIPTS and bool(re.search(r"\s", text))
     return False
 
 
 def _passwords_of_secret(key: ObjectKey, obj: Object) -> Iterator[Leak]:
-    values: dict[str, str] = dict(obj.get("stringData") or {})
-    known = {*tables.CREDENTIALS, *tables.SECRET_CREDENTIALS}
+    words = tables.SECRET_CREDENTIALS
     for name, encoded in (obj.get("data") or {}).items():
-        try:
-            text = base64.b64decode("".join(str(encoded).split()), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            continue
-        for value in known:
+        text = decoded(str(encoded)) or ""
+        for value, meaning in {**tables.CREDENTIALS, **words}.items():
             if text == value or (value in tables.CREDENTIALS and value in text):
-                meaning = tables.CREDENTIALS.get(value) or tables.SECRET_CREDENTIALS[value]
                 yield Leak(key, f"data.{name}", value, f"is {meaning}")
-    for name, text in values.items():
-        if text in tables.SECRET_CREDENTIALS:
-            yield Leak(key, f"stringData.{name}", text, f"is {tables.SECRET_CREDENTIALS[text]}")
+    for name, text in (obj.get("stringData") or {}).items():
+        if text in words:
+            yield Leak(key, f"stringData.{name}", text, f"is {words[text]}")

@@ -1,4 +1,4 @@
-"""``images.lock``: what the inventory of a release must equal, with the digests known so far."""
+"""``images.lock``: the inventory that a release must have, with the digests known so far."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _HEAD = """\
 
 
 class LockInvalid(RenderError):
-    """``images.lock`` is missing or unreadable."""
+    """``images.lock`` is unreadable."""
 
 
 class LockedImage(Strict):
-    """A line of the lock."""
+    """An entry of the lock; the head of the file describes its fields."""
 
     source: str
     target: str
@@ -45,6 +45,7 @@ class LockedImage(Strict):
 
     @classmethod
     def of(cls, use: ImageUse) -> LockedImage:
+        """The entry of an image, with the digest that its reference is pinned to."""
         reference = parse(use.source)
         return cls(
             source=use.source,
@@ -56,24 +57,28 @@ class LockedImage(Strict):
 
 
 class Lock(Strict):
-    """The images of one release folder, sorted by source."""
+    """The images of one release folder, sorted by source.
+
+    Attributes:
+        release: the folder below ``manifests/``.
+        images: its entries.
+    """
 
     release: str
-    """The folder below ``manifests/``."""
     images: tuple[LockedImage, ...]
 
     def updated(self, uses: Iterable[ImageUse]) -> Lock:
-        """The lock of these uses, with the digests this one knows."""
-        known = {image.source: image.digest for image in self.images}
+        """The lock of these uses, with the digests of this one."""
+        digests = {image.source: image.digest for image in self.images}
         fresh = [LockedImage.of(use) for use in uses]
         images = tuple(
-            image.model_copy(update={"digest": image.digest or known.get(image.source)})
+            image.model_copy(update={"digest": image.digest or digests.get(image.source)})
             for image in sorted(fresh, key=lambda image: image.source)
         )
         return Lock(release=self.release, images=images)
 
     def filled(self, digests: Mapping[str, str]) -> Lock:
-        """With digests by source; what the source itself is pinned to stays."""
+        """The lock with these digests by source; all others stay."""
         images = tuple(
             image.model_copy(update={"digest": digests.get(image.source, image.digest)})
             for image in self.images
@@ -82,28 +87,28 @@ class Lock(Strict):
 
 
 def differences(lock: Lock, uses: Sequence[ImageUse]) -> list[str]:
-    """A sentence for each way in which the lock is not what the render shows; digests aside."""
+    """A sentence for each difference between the lock and a render, apart from missing digests."""
     locked = {image.source: image for image in lock.images}
     shown = {use.source: LockedImage.of(use) for use in uses}
-    found = [
+    sentences = [
         f"{source} is in the render ({'; '.join(shown[source].where)}) and not in the lock"
         for source in sorted(shown.keys() - locked.keys())
     ]
-    found += [
+    sentences += [
         f"{source} is in the lock and nothing in the render names it"
         for source in sorted(locked.keys() - shown.keys())
     ]
     for source in sorted(shown.keys() & locked.keys()):
         was, now = locked[source], shown[source]
-        found += [
+        sentences += [
             f"{source}: {field} is {getattr(was, field)!r} in the lock, {getattr(now, field)!r} in "
             "the render"
             for field in ("target", "needed", "where")
             if getattr(was, field) != getattr(now, field)
         ]
         if now.digest and was.digest != now.digest:
-            found.append(f"{source}: the lock has the digest {was.digest}")
-    return found
+            sentences.append(f"{source}: the lock has the digest {was.digest}")
+    return sentences
 
 
 def load(folder: Path, release: str) -> Lock:
@@ -126,7 +131,7 @@ def load(folder: Path, release: str) -> Lock:
 
 
 def write(folder: Path, lock: Lock) -> None:
-    """Replaces the lock of a release folder; half a lock is never seen."""
+    """Replaces the lock of a release folder in one step."""
     path = folder / NAME
     body = yaml.safe_dump(lock.model_dump(mode="json"), sort_keys=False, width=1000)
     write_atomically(path, (_HEAD.format(release=lock.release) + body).encode())

@@ -1,4 +1,4 @@
-"""Which folders and sources a stack of a release renders, and which sources are out of reach."""
+"""The sources that a stack of a release renders, and those of them that are out of reach."""
 
 from __future__ import annotations
 
@@ -6,62 +6,46 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rendering.objects import RenderError
-from rendering.release import Release, Source, load, stand_alone
+from rendering.release import Source, load, stand_alone
 from rendering.sources import SourcesUnavailable, obtain
-
-
-def needed_folders(folder: Path, manifests: Path) -> dict[str, Release]:
-    """A release, what it includes, and the add-ons that no release includes: all that a stack of
-    that release renders.
-
-    Returns:
-        Way below ``manifests`` -> release.
-    """
-    own = folder.resolve().relative_to(manifests.resolve()).as_posix()
-    found = {own: load(folder)}
-    add_ons = [name for name in stand_alone(manifests) if name.startswith("addons/")]
-    for name in (*found[own].includes, *add_ons):
-        found.setdefault(name, load(manifests / name))
-    return found
-
-
-def needed_sources(releases: Iterable[tuple[str, Release]]) -> dict[str, Source]:
-    """The sources of several releases by name.
-
-    Raises:
-        RenderError: one name stands for two different sources.
-    """
-    found: dict[str, tuple[str, Source]] = {}
-    for folder, release in releases:
-        for source in release.sources:
-            other, known = found.setdefault(source.name, (folder, source))
-            if known != source:
-                raise RenderError(
-                    f"the source {source.name} is not the same in {other} and {folder}: give one "
-                    "of them another name, or both the same archive and commit"
-                )
-    return {name: source for name, (_, source) in sorted(found.items())}
 
 
 def sources_of_stack(folder: Path, manifests: Path) -> dict[str, Source]:
     """Every source that a stack of the release in ``folder`` renders, by name.
 
+    These are the sources of the release, of the folders it includes, and of the add-ons that no
+    release includes.
+
     Raises:
         RenderError: one name stands for two different sources.
     """
-    return needed_sources(needed_folders(folder, manifests).items())
+    own = folder.resolve().relative_to(manifests.resolve()).as_posix()
+    releases = {own: load(folder)}
+    add_ons = [name for name in stand_alone(manifests) if name.startswith("addons/")]
+    for name in (*releases[own].includes, *add_ons):
+        releases.setdefault(name, load(manifests / name))
+    by_name: dict[str, tuple[str, Source]] = {}
+    for name, release in releases.items():
+        for source in release.sources:
+            other, first = by_name.setdefault(source.name, (name, source))
+            if first != source:
+                raise RenderError(
+                    f"the source {source.name} is not the same in {other} and {name}: give one "
+                    "of them another name, or both the same archive and commit"
+                )
+    return {name: source for name, (_, source) in sorted(by_name.items())}
 
 
 def missing_sources(
-    wanted: Iterable[Source], project: Path, bundles: Path | None = None
+    sources: Iterable[Source], project: Path, bundles: Path | None = None
 ) -> list[Source]:
-    """Those of ``wanted`` that no way leads to; the others are in the cache afterwards.
+    """The sources that are out of reach; the others are in the cache afterwards.
 
     Raises:
         SourceRejected: a source is there but is a different one.
     """
     missing: list[Source] = []
-    for source in wanted:
+    for source in sources:
         try:
             obtain(source, project, bundles)
         except SourcesUnavailable:
@@ -70,7 +54,7 @@ def missing_sources(
 
 
 def missing_of_stack(manifests: Path, release: str, bundles: Path | None = None) -> list[Source]:
-    """The sources that no way leads to, of all that a stack of ``release`` renders.
+    """The sources that are out of reach, of all that a stack of ``release`` renders.
 
     Args:
         manifests: the folder of all releases.
@@ -80,5 +64,5 @@ def missing_of_stack(manifests: Path, release: str, bundles: Path | None = None)
     Raises:
         SourceRejected: a source is there but is a different one.
     """
-    wanted = sources_of_stack(manifests / release, manifests)
-    return missing_sources(wanted.values(), manifests.parent, bundles)
+    sources = sources_of_stack(manifests / release, manifests)
+    return missing_sources(sources.values(), manifests.parent, bundles)

@@ -1,19 +1,24 @@
-"""Gives rendered objects the one shape that an API server would store and never fight about.
+"""Gives rendered objects the one shape that an API server stores.
 
-Every rule here takes away something upstream wrote that is either refused, ignored or rewritten by
-the API server or a controller; a rule never adds meaning. What the Kubernetes provider of Pulumi
-should wait for is a page of its own: ``rendering.waiting``.
+Every rule removes what the API server or a controller refuses, ignores or rewrites; a rule never
+adds meaning. The annotations for Pulumi's provider are in ``rendering.await_annotations``.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from rendering import waiting, written_by_others
-from rendering.objects import CRD, WEBHOOK_KINDS, Object, ObjectKey, is_builtin_group, is_crd
+from rendering import await_annotations, controller_fields
+from rendering.objects import (
+    CRD,
+    WEBHOOK_KINDS,
+    Object,
+    ObjectKey,
+    decoded,
+    is_builtin_group,
+    is_crd,
+)
 
 CLUSTER_SCOPED_KINDS = frozenset(
     {
@@ -51,27 +56,20 @@ CLUSTER_SCOPED_KINDS = frozenset(
 """Kinds of the API server's own groups that live outside namespaces (kubectl api-resources)."""
 
 _PLACEHOLDER_CA = ("", "Cg==", "Cg0K")
-"""Base64 of nothing and of a line break: what projects write where a CA will be injected."""
+"""Base64 of nothing and of a line break: upstreams write them where a CA will be injected."""
 
-
-_MAPS = frozenset(
-    {
-        "annotations",
-        "binaryData",
-        "data",
-        "labels",
-        "limits",
-        "matchLabels",
-        "nodeSelector",
-        "requests",
-    }
-)
+_MAPS = frozenset({"annotations", "binaryData", "data", "labels"}) | {
+    "limits",
+    "matchLabels",
+    "nodeSelector",
+    "requests",
+}
 """Fields of built-in types that hold keys of the user's choice; any other mapping is a structure
 (k8s.io/api core/v1/types.go, k8s.io/apimachinery pkg/apis/meta/v1/types.go)."""
 
 
 def crd_scopes(crds: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], bool]:
-    """(group, kind) -> is it namespaced?"""
+    """(group, kind) -> whether it is namespaced."""
     return {
         (crd["spec"]["group"], crd["spec"]["names"]["kind"]): crd["spec"]["scope"] == "Namespaced"
         for crd in crds
@@ -79,7 +77,7 @@ def crd_scopes(crds: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], bool]
 
 
 def is_namespaced(key: ObjectKey, scopes: Mapping[tuple[str, str], bool]) -> bool | None:
-    """None: a custom resource whose CRD is not in the render, so nobody here can tell."""
+    """Whether a kind is namespaced; None for a custom resource whose CRD is not in the render."""
     if is_builtin_group(key.group):
         return key.kind not in CLUSTER_SCOPED_KINDS
     return scopes.get((key.group, key.kind))
@@ -92,19 +90,20 @@ def normalise(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
         Objects without CRDs, and the CRDs; both in the order they came.
     """
     every = list(objects)
+    for obj in every:
+        obj.pop("status", None)
+        _drop(obj, _is_unset_time)
     crds = [obj for obj in every if is_crd(obj)]
     others = [obj for obj in every if not is_crd(obj)]
-    for crd in crds:
-        _strip_common(crd)
     scopes = crd_scopes(crds)
     scaled = _scaled_by_autoscalers(others)
     for obj in others:
-        _strip_common(obj)
         _place(obj, scopes)
-        _normalise_kind(obj)
-        waiting.annotate_waiting(obj)
+        if is_builtin_group(ObjectKey.of(obj).group):
+            _normalise_builtin(obj)
+        await_annotations.annotate_object(obj)
         if ObjectKey.of(obj) in scaled:
-            # The autoscaler owns the count; two writers would undo each other for ever.
+            # The autoscaler owns the count; a second writer would overwrite it at every update.
             obj["spec"].pop("replicas", None)
     return others, crds
 
@@ -114,8 +113,8 @@ def runtime_fields(obj: Mapping[str, Any]) -> tuple[str, ...]:
 
     Secrets rendered without data (webhook certificates), the rules of aggregated ClusterRoles
     (kube-controller-manager), and the authority that CA injectors and webhook servers write into
-    webhook configurations. A field that a stack made earlier did apply is not among them: Pulumi
-    would go on to apply its old value (see ``rendering.written_by_others``).
+    webhook configurations. A field that a stack has applied before is not among them: Pulumi would
+    go on to apply its old value (see ``rendering.controller_fields``).
     """
     kind, group = obj.get("kind"), ObjectKey.of(obj).group
     if kind == "Secret" and group == "" and not obj.get("data") and not obj.get("stringData"):
@@ -132,45 +131,39 @@ def runtime_fields(obj: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _strip_common(obj: Object) -> None:
-    obj.pop("status", None)
-    _drop_nulls(obj)
+def _drop(value: Any, drops: Callable[[str, Any], bool]) -> None:
+    """Removes the entries of every mapping that ``drops`` selects by key and value.
 
-
-def _drop_nulls(value: Any) -> None:
-    """Null is how Go prints a time that was never set, and how YAML prints an empty mapping.
-
-    The API server reads both as absent. Inside the schema of a CRD null can be a default, so only
-    timestamps go there; that is what the walk does everywhere.
-    """
-    if isinstance(value, dict):
-        mapping = cast("dict[str, Any]", value)
-        if mapping.get("creationTimestamp", "") is None:
-            del mapping["creationTimestamp"]
-        for child in mapping.values():
-            _drop_nulls(child)
-    elif isinstance(value, list):
-        for child in cast("list[Any]", value):
-            _drop_nulls(child)
-
-
-def _drop_empty(value: Any) -> None:
-    """An empty list or map of a built-in type is not stored, so it would differ for ever.
-
-    The types of k8s.io/api keep both as absent (``omitempty``) or as null (``ClusterRole.rules``),
-    and nothing there reads an empty one otherwise. An empty structure is a value
-    (``emptyDir: {}``, ``podSelector: {}``); the parameters of a DRA driver are the driver's own.
+    The parameters of a DRA driver (``opaque``) have a format of the driver's own and stay.
     """
     if isinstance(value, dict):
         mapping = cast("dict[str, Any]", value)
         for key, child in list(mapping.items()):
-            if child == [] or (child == {} and key in _MAPS):
+            if drops(key, child):
                 del mapping[key]
             elif key != "opaque":
-                _drop_empty(child)
+                _drop(child, drops)
     elif isinstance(value, list):
         for child in cast("list[Any]", value):
-            _drop_empty(child)
+            _drop(child, drops)
+
+
+def _is_unset_time(key: str, value: Any) -> bool:
+    """Go writes a time that was never set as null, which the API server reads as absent.
+
+    Only this timestamp is removed, because inside the schema of a CRD null can be a default.
+    """
+    return key == "creationTimestamp" and value is None
+
+
+def _is_not_stored(key: str, value: Any) -> bool:
+    """An empty list or map of a built-in type is not stored, so it would differ at every update.
+
+    The types of k8s.io/api keep both as absent (``omitempty``) or as null (``ClusterRole.rules``),
+    and nothing there reads an empty one otherwise. An empty structure is a value
+    (``emptyDir: {}``, ``podSelector: {}``).
+    """
+    return value == [] or (value == {} and key in _MAPS)
 
 
 def _place(obj: Object, scopes: Mapping[tuple[str, str], bool]) -> None:
@@ -185,54 +178,42 @@ def _place(obj: Object, scopes: Mapping[tuple[str, str], bool]) -> None:
         metadata.setdefault("namespace", "default")
 
 
-def _normalise_kind(obj: Object) -> None:
-    kind = obj["kind"]
-    group = ObjectKey.of(obj).group
-    if not is_builtin_group(group):
-        return
-    _drop_empty(obj)
-    if kind == "Secret":
+def _normalise_builtin(obj: Object) -> None:
+    _drop(obj, _is_not_stored)
+    if obj["kind"] == "Secret":
         _readable_secret(obj)
-    elif kind == "ClusterRole" and "aggregationRule" in obj:
+    elif obj["kind"] == "ClusterRole" and "aggregationRule" in obj:
         obj.pop("rules", None)
-    elif kind in WEBHOOK_KINDS:
-        _webhook_configuration(obj)
+    elif obj["kind"] in WEBHOOK_KINDS:
+        for hook in obj.get("webhooks") or []:
+            client = hook.get("clientConfig") or {}
+            if client.get("caBundle", None) in _PLACEHOLDER_CA:
+                del client["caBundle"]
+        controller_fields.drop(obj)
 
 
 def _readable_secret(secret: Object) -> None:
-    """Text moves from ``data`` to ``stringData``, where markers and leaks can be seen."""
+    """Text moves from ``data`` to ``stringData``, where markers and leaks are found."""
     data = cast("dict[str, str]", secret.pop("data", None) or {})
-    text: dict[str, str] = {}
-    binary: dict[str, str] = {}
-    for key, encoded in data.items():
-        try:
-            # kustomize breaks long values into lines.
-            text[key] = base64.b64decode("".join(encoded.split()), validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError, ValueError):
-            binary[key] = encoded
+    texts = {key: decoded(encoded) for key, encoded in data.items()}
     # The API server lets stringData win over data.
-    text.update(secret.pop("stringData", None) or {})
-    if binary:
+    text = {
+        **{key: value for key, value in texts.items() if value is not None},
+        **(secret.pop("stringData", None) or {}),
+    }
+    if binary := {key: encoded for key, encoded in data.items() if texts[key] is None}:
         secret["data"] = binary
     if text:
         secret["stringData"] = text
 
 
-def _webhook_configuration(configuration: Object) -> None:
-    for hook in configuration.get("webhooks") or []:
-        client = hook.get("clientConfig") or {}
-        if client.get("caBundle", None) in _PLACEHOLDER_CA:
-            del client["caBundle"]
-    written_by_others.leave_out(configuration)
-
-
 def _scaled_by_autoscalers(objects: Iterable[Object]) -> set[ObjectKey]:
-    found: set[ObjectKey] = set()
+    scaled: set[ObjectKey] = set()
     for obj in objects:
         if obj["kind"] == "HorizontalPodAutoscaler":
             target = obj["spec"]["scaleTargetRef"]
             namespace = str((obj.get("metadata") or {}).get("namespace") or "default")
-            found.add(
+            scaled.add(
                 ObjectKey(target.get("apiVersion", ""), target["kind"], namespace, target["name"])
             )
-    return found
+    return scaled

@@ -2,10 +2,10 @@
 
 Direct prerequisites of an object, and nothing else (edges are written into Pulumi's state):
 
-1. its Namespace, when the render brings it;
+1. its Namespace, when it is in the render;
 2. for a workload: every ConfigMap, Secret, ServiceAccount, PersistentVolumeClaim, PriorityClass,
    CSIDriver and SecretProviderClass its pods name, and the bindings of its ServiceAccount; for a
-   binding: its role, and what an aggregated role is made of;
+   binding: its role, and the roles that an aggregated role consists of;
 3. for a workload whose pods cannot start without a Secret: the Certificate, the ExternalSecret or
    the SecretProviderClass that writes it, the last with the workloads that mount it;
 4. for a Certificate: its Issuer or ClusterIssuer; for an ExternalSecret: its stores; for a store:
@@ -15,37 +15,36 @@ Direct prerequisites of an object, and nothing else (edges are written into Pulu
 6. for a custom resource: its controller, which is a workload whose ServiceAccount may write
    ``<plural>/status`` or ``<plural>/finalizers`` of exactly that resource;
 7. for a workload: the Jobs that read credentials of a remote secret which its pods read too;
-8. for everything that a webhook with failurePolicy Fail would judge on CREATE: that webhook's
-   configuration. Workloads are judged through the pods they make.
+8. for every object that a webhook with failurePolicy Fail intercepts on CREATE: that webhook's
+   configuration. Workloads are intercepted through the pods they create.
 
-Everything is deleted in the opposite order. So rules 2 and 6 also keep a controller, and its
-rights, until the last finalizer it must take away is gone.
+Deletion goes in the opposite order. So rules 2 and 6 also keep a controller, and its RBAC, until
+the last finalizer that it must remove is gone.
 
-Rules 6 to 8 leave out what the rules before them already put the other way round: a controller
-cannot wait for what waits for it, a Job cannot precede what it needs itself, and nothing can be
-judged by a webhook that cannot exist before it. cert-manager's own pods, for example, are judged by
-no webhook whose CA cert-manager issues. Roles, mesh policies and autoscalers need nothing: the API
-server accepts them in any order.
+Rules 6 to 8 leave out edges that would contradict the rules before them: a controller cannot wait
+for an object that waits for it, a Job cannot precede its own prerequisites, and no object can be
+intercepted by a webhook that cannot exist before it. cert-manager's own pods, for example, are
+intercepted by no webhook whose CA cert-manager issues. Roles, mesh policies and autoscalers have no
+prerequisites: the API server accepts them in any order.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
-from typing import Any, TypeVar, cast
+from functools import cache
+from graphlib import CycleError
+from typing import cast
 
-from rendering.objects import Object, ObjectKey, RenderError, is_builtin_group
+from rendering.graphs import in_order, reachable
+from rendering.objects import Object, ObjectKey, RenderError
 from rendering.prerequisites import (
     Index,
     controllers_of,
+    intercepting_configurations,
     jobs_before,
-    judging_configurations,
     needs_of,
 )
-
-_K = TypeVar("_K")
 
 FIRST_KINDS = (
     "Namespace",
@@ -75,7 +74,11 @@ LAST_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 
 
 class OrderCycle(RenderError):
-    """Objects that wait for each other; ``members`` in order, the first is needed by the last."""
+    """Objects that wait for each other.
+
+    Attributes:
+        members: each is needed by the next, and the last by the first.
+    """
 
     def __init__(self, members: Sequence[ObjectKey]) -> None:
         self.members = tuple(members)
@@ -83,20 +86,25 @@ class OrderCycle(RenderError):
         super().__init__(f"these objects wait for each other, so none can be created: {chain}")
 
 
-@dataclass(frozen=True)
-class Order:
-    objects: tuple[Object, ...]
-    prerequisites: Mapping[ObjectKey, tuple[ObjectKey, ...]]
-    """Only objects that have any; sorted; transitively reduced."""
-    needs_crds: frozenset[ObjectKey]
-
-
 class DuplicateObject(RenderError):
     """Two objects of one name: the second would overwrite the first."""
 
 
+@dataclass(frozen=True)
+class Order:
+    """Objects in the order of creation.
+
+    Attributes:
+        objects: each after its prerequisites.
+        prerequisites: direct ones of each object that has any; sorted and transitively reduced.
+    """
+
+    objects: tuple[Object, ...]
+    prerequisites: Mapping[ObjectKey, tuple[ObjectKey, ...]]
+
+
 def derive(objects: Iterable[Object], crds: Iterable[Object] = ()) -> Order:
-    """Orders objects so that each comes after everything it needs.
+    """Orders objects so that each comes after its prerequisites.
 
     Raises:
         OrderCycle: with its members.
@@ -110,55 +118,27 @@ def derive(objects: Iterable[Object], crds: Iterable[Object] = ()) -> Order:
         by_key[key] = obj
     index = Index(by_key, list(crds))
     needs = {key: needs_of(key, index) - {key} for key in by_key}
-    for rule in (controllers_of, jobs_before, judging_configurations):
-        before = _Closure(needs)
-        for key in by_key:
-            found = rule(key, index) - {key}
-            needs[key] |= {other for other in found if key not in before.of(other)}
+    for rule in (controllers_of, jobs_before, intercepting_configurations):
+        needs = _with_rule(rule, index, needs)
     keys = sequence(needs)
-    return Order(
-        objects=tuple(by_key[key] for key in keys),
-        prerequisites=_reduced(needs, keys),
-        needs_crds=frozenset(key for key in by_key if not is_builtin_group(key.group)),
-    )
+    return Order(tuple(by_key[key] for key in keys), _reduced(needs, keys))
 
 
-def in_order(needs: Mapping[_K, Iterable[_K]], rank: Callable[[_K], Any]) -> list[_K]:
-    """Each key after those it needs; of the keys that are free, the lowest rank comes next.
+def _with_rule(
+    rule: Callable[[ObjectKey, Index], set[ObjectKey]],
+    index: Index,
+    needs: Mapping[ObjectKey, set[ObjectKey]],
+) -> dict[ObjectKey, set[ObjectKey]]:
+    """The prerequisites with those of a further rule that contradict none of them."""
 
-    Raises:
-        graphlib.CycleError: its second argument is a cycle in which each key is needed by the next.
-    """
-    sorter = TopologicalSorter(needs)
-    sorter.prepare()
-    free: list[tuple[Any, _K]] = []
-    sequence: list[_K] = []
-    while sorter.is_active():
-        for key in sorter.get_ready():
-            heapq.heappush(free, (rank(key), key))
-        sequence.append(heapq.heappop(free)[1])
-        sorter.done(sequence[-1])
-    return sequence
+    @cache
+    def before(key: ObjectKey) -> set[ObjectKey]:
+        return reachable([key], needs.__getitem__)
 
-
-class _Closure:
-    """Everything an object needs, directly or not."""
-
-    def __init__(self, needs: Mapping[ObjectKey, set[ObjectKey]]) -> None:
-        self._needs = {key: set(direct) for key, direct in needs.items()}
-        self._known: dict[ObjectKey, frozenset[ObjectKey]] = {}
-
-    def of(self, key: ObjectKey) -> frozenset[ObjectKey]:
-        if key not in self._known:
-            seen: set[ObjectKey] = set()
-            waiting = [key]
-            while waiting:
-                for need in self._needs[waiting.pop()]:
-                    if need not in seen:
-                        seen.add(need)
-                        waiting.append(need)
-            self._known[key] = frozenset(seen)
-        return self._known[key]
+    return {
+        key: needs[key] | {other for other in rule(key, index) if key not in before(other)}
+        for key in needs
+    }
 
 
 def _rank(key: ObjectKey) -> int:
@@ -170,12 +150,12 @@ def _rank(key: ObjectKey) -> int:
 
 
 def sequence(needs: Mapping[ObjectKey, set[ObjectKey]]) -> list[ObjectKey]:
-    """Each object after those it needs; where that is free, in kustomize's legacy order.
+    """Each object after those it needs; among free ones, kustomize's legacy order.
 
     Raises:
         OrderCycle: with its members.
     """
-    # Names before ranks: with sets, the cycle that is found would be another in each process.
+    # Sorted, because sets would make the reported cycle another one in each process.
     by_name = {key: sorted(needs[key]) for key in sorted(needs)}
     try:
         return in_order(by_name, _rank)
@@ -196,11 +176,8 @@ def _reduced(
         implied = 0
         for need in needs[key]:
             implied |= before[need]
-        direct = 0
-        for need in needs[key]:
-            direct |= bit[need]
-        before[key] = implied | direct
-        kept = sorted(need for need in needs[key] if not bit[need] & implied)
+        kept = tuple(sorted(need for need in needs[key] if not bit[need] & implied))
+        before[key] = implied | sum(bit[need] for need in kept)
         if kept:
-            reduced[key] = tuple(kept)
+            reduced[key] = kept
     return reduced

@@ -1,4 +1,4 @@
-"""Puts every source that a release needs into one bundle, and judges one that somebody brings."""
+"""Packs every source of a release into one bundle, and verifies a bundle."""
 
 from __future__ import annotations
 
@@ -8,52 +8,49 @@ from pathlib import Path
 from rendering import bundle, sources
 from rendering.bundle import Contents, Packed
 from rendering.cache import file_sha256
-from rendering.needs import needed_folders, needed_sources
+from rendering.needs import sources_of_stack
 from rendering.release import Source
 from rendering.source_files import SourceRejected, pack
 
 
-def create(
-    folder: Path, out: Path, *, project: Path, created_by: str, bundles: Path | None = None
-) -> Contents:
+def create(folder: Path, out: Path, *, project: Path, created_by: str) -> Contents:
     """Writes the bundle of the release in ``folder``; equal sources give equal bytes.
 
     Raises:
-        RenderError: a source is out of reach, or is not what release.yaml names.
+        RenderError: a source is out of reach, or is not the one in release.yaml.
     """
-    releases = needed_folders(folder, project / "manifests")
-    wanted = needed_sources(releases.items())
-    with tempfile.TemporaryDirectory(prefix="kubeflow-bundle-") as made:
-        packed = [_pack(source, project, bundles, Path(made)) for source in wanted.values()]
+    manifests = project / "manifests"
+    needed = sources_of_stack(folder, manifests)
+    with tempfile.TemporaryDirectory(prefix="kubeflow-bundle-") as archives:
         contents = Contents(
-            release=next(iter(releases)), created_by=created_by, sources=tuple(packed)
+            release=folder.resolve().relative_to(manifests.resolve()).as_posix(),
+            created_by=created_by,
+            sources=tuple(_pack(source, project, Path(archives)) for source in needed.values()),
         )
-        files = {entry.file: Path(made) / Path(entry.file).name for entry in packed}
-        bundle.write(out, contents, files)
+        bundle.write(out, contents, Path(archives))
     return contents
 
 
 def verify(path: Path, wanted: dict[str, Source] | None = None) -> Contents:
-    """Judges a bundle by its own checksums and by the sources it should hold.
+    """Checks a bundle by its own checksums and by the sources that it should hold.
 
     Args:
-        wanted: by name; None: only whether it is undamaged.
+        path: of the bundle.
+        wanted: by name; None: only the checksums are checked.
 
     Raises:
-        SourceRejected: one sentence with the first thing that is wrong.
+        SourceRejected: one sentence with the first fault.
     """
     contents = bundle.read(path)
-    held = {packed.name: packed for packed in contents.sources}
-    extra = bundle.unlisted(path)
-    if extra:
+    if extra := bundle.unlisted(path):
         raise SourceRejected(
             f"{path} holds {', '.join(extra)}, which its bundle.json does not name"
         )
-    with tempfile.TemporaryDirectory(prefix="kubeflow-bundle-") as temporary:
-        for packed in contents.sources:
-            bundle.extract(path, packed, Path(temporary) / Path(packed.file).name)
+    for packed in contents.sources:
+        with bundle.extracted(path, packed):
+            pass
     for name, source in (wanted or {}).items():
-        if name not in held:
+        if name not in {packed.name for packed in contents.sources}:
             raise SourceRejected(
                 f"{path} is a bundle of release {contents.release} without {name}, which is needed"
             )
@@ -61,13 +58,14 @@ def verify(path: Path, wanted: dict[str, Source] | None = None) -> Contents:
     return contents
 
 
-def _pack(source: Source, project: Path, bundles: Path | None, made: Path) -> Packed:
-    unpacked = sources.obtain(source, project, bundles)
-    pack(unpacked.folder, source.archive.removesuffix(".tar.gz"), made / source.archive)
+def _pack(source: Source, project: Path, archives: Path) -> Packed:
+    unpacked = sources.obtain(source, project)
+    archive = archives / source.archive
+    pack(unpacked.folder, source.archive.removesuffix(".tar.gz"), archive)
     return Packed(
         name=source.name,
         file=f"sources/{source.archive}",
-        sha256=file_sha256(made / source.archive),
+        sha256=file_sha256(archive),
         digest=unpacked.digest,
         repository=source.repository,
         ref=source.ref,

@@ -1,4 +1,4 @@
-"""What a pod spec names in its own namespace, in every spelling of core/v1 PodSpec."""
+"""Objects that a pod spec names in its own namespace, in every spelling of core/v1 PodSpec."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ SECRETS_STORE_DRIVER = "secrets-store.csi.k8s.io"
 
 @dataclass(frozen=True)
 class Named:
+    """An object that a pod spec names; a pod starts without an ``optional`` one."""
+
     kind: str
     name: str
     optional: bool = False
-    """The pod starts without it."""
 
 
 def account_of(spec: Mapping[str, Any]) -> str:
-    """The ServiceAccount the pod runs as; the API server fills in ``default``."""
+    """The ServiceAccount that the pod runs as; the API server fills in ``default``."""
     return str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "default")
 
 
 def named_by(spec: Mapping[str, Any]) -> Iterator[Named]:
     """Every ConfigMap, Secret and PersistentVolumeClaim that a pod spec names."""
     for pull in spec.get("imagePullSecrets") or []:
-        # The kubelet starts a pod without them.
+        # The kubelet starts a pod without its pull secrets.
         yield Named("Secret", str(pull.get("name")), optional=True)
     for container in containers_of(spec):
         for variable in container.get("env") or []:
@@ -47,7 +48,7 @@ def named_by(spec: Mapping[str, Any]) -> Iterator[Named]:
 
 
 def drivers_of(spec: Mapping[str, Any]) -> set[str]:
-    """CSI drivers that mount a volume of the pod's own."""
+    """CSI drivers of the inline volumes of the pod."""
     return {str(csi.get("driver")) for csi in _csi_volumes(spec)}
 
 
@@ -68,6 +69,6 @@ def _csi_volumes(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _reference(kind: str, reference: Mapping[str, Any] | None) -> Iterator[Named]:
     if reference:
-        # Volumes spell it secretName and claimName, everything else name.
+        # The field is secretName or claimName in volumes, name elsewhere.
         name = reference.get("secretName") or reference.get("claimName") or reference.get("name")
         yield Named(kind, str(name), bool(reference.get("optional")))

@@ -1,4 +1,4 @@
-"""``release.yaml``: what a folder under ``manifests/`` says about itself."""
+"""``release.yaml``: describes a release or an add-on, in its folder under ``manifests/``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import yaml
+from packaging.version import Version as ParsedVersion
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -29,33 +30,33 @@ GitRef = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w./+-]*$")]
 Inside = Annotated[str, StringConstraints(pattern=r"^\w[\w-]*(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
 """A path below a folder: relative, and without a way up."""
 Needed = Literal["install", "feature", "example"]
-"""Why an image is pulled: to install the platform, when a feature is used, by an example."""
+"""What an image is pulled for: to install the platform, when a feature is used, by an example."""
 NEEDS: tuple[Needed, ...] = get_args(Needed)
 """The strongest first."""
 
 
 class ReleaseInvalid(RenderError):
-    """``release.yaml`` is missing, unreadable or says something it cannot say."""
+    """``release.yaml`` is missing or unreadable, or a key or value in it is not allowed."""
 
 
 class Strict(BaseModel):
-    """A file of ours: an unknown key in it is a mistake."""
+    """Part of a file of this project: unknown keys are refused, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class VersionRange(Strict):
-    """Both ends are included; a missing end is open."""
+    """A range of versions with both ends; a missing end is open."""
 
     min: Version | None = None
     max: Version | None = None
 
     def holds(self, version: str) -> bool:
-        """Is ``version`` inside? Only the parts an end names are compared (5.8 holds 5.8.1)."""
-        given = version_parts(version)
-        low = version_parts(self.min) if self.min else ()
-        high = version_parts(self.max) if self.max else ()
-        return given[: len(low)] >= low and (not high or given[: len(high)] <= high)
+        """Whether ``version`` is inside; 5.8 as an end includes 5.8.1."""
+        parts = ParsedVersion(version).release
+        low = ParsedVersion(self.min).release if self.min else ()
+        high = ParsedVersion(self.max).release if self.max else ()
+        return parts[: len(low)] >= low and (not high or parts[: len(high)] <= high)
 
     def __str__(self) -> str:
         return " ".join(
@@ -64,21 +65,27 @@ class VersionRange(Strict):
 
 
 class Remote(Strict):
-    """A base in another repository that a source names by URL; a clone gets it as files.
+    """A base in another repository that a source names by URL; its files are added to a clone.
 
-    A release asset (one file that a project uploaded) is not in git: ``asset`` is its URL, ``base``
-    the kustomization it was built from, ``images`` what the release process changed on the way.
+    A release asset (one file that a project uploaded) is not in git and is built from a base.
+
+    Attributes:
+        repository: ``owner/name``.
+        ref: a tag, branch or commit.
+        commit: of the ref.
+        folder: the part of the repository that is copied.
+        asset: URL of a release asset.
+        base: the kustomization that the asset was built from.
+        images: image name in ``base`` -> the whole reference in the asset.
     """
 
     repository: Repository
     ref: GitRef
     commit: Commit
     folder: Inside
-    """The part of the repository that is taken over."""
     asset: str | None = None
     base: Inside | None = None
     images: dict[str, str] = Field(default_factory=dict[str, str])
-    """Image name in ``base`` -> the whole reference in the asset."""
 
     @model_validator(mode="after")
     def _asset_has_a_base(self) -> Remote:
@@ -88,9 +95,18 @@ class Remote(Strict):
 
 
 class Source(Strict):
-    """Files of an upstream repository at a ref; their digest decides, whichever way they come.
+    """Files of an upstream repository at a ref, accepted by their digest wherever they come from.
 
-    An archive of them is called ``<name>-<ref>.tar.gz`` and has one top folder.
+    Attributes:
+        name: begins the name of an archive, ``<name>-<ref>.tar.gz``, which has one top folder.
+        repository: ``owner/name``.
+        ref: a tag, branch or commit.
+        commit: of the ref.
+        paths: the files and folders that are used; empty: all of the repository.
+        digest: ``source_files.files_digest`` of ``paths``.
+        checkout: the same of a clone with its remotes, where the archive is only a part of it.
+        remotes: bases that a clone names by URL; the archive contains them as files.
+        mounts: folder that the files refer to and do not contain -> the source to mount there.
     """
 
     name: Name
@@ -98,15 +114,10 @@ class Source(Strict):
     ref: GitRef
     commit: Commit
     paths: tuple[Inside, ...] = ()
-    """The files and folders that are used; empty: all of the repository."""
     digest: Sha256
-    """``source_files.files_digest`` of ``paths``."""
     checkout: Sha256 | None = None
-    """The same of a clone with its remotes, where the archive is less than the repository."""
     remotes: tuple[Remote, ...] = ()
-    """What a clone lacks: the archive holds these already."""
     mounts: dict[Inside, Name] = Field(default_factory=dict[str, str])
-    """Folder inside it that it expects and does not hold -> the source that belongs there."""
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -115,6 +126,7 @@ class Source(Strict):
 
     @property
     def archive(self) -> str:
+        """The file name of an archive."""
         return f"{self.name}-{self.ref}.tar.gz"
 
     def __str__(self) -> str:
@@ -122,7 +134,7 @@ class Source(Strict):
 
 
 class CopiedFiles(Strict):
-    """Files or folders of a source, copied into the work copy of the folder before the build."""
+    """A file or folder of a source, copied into the work copy of the release before the build."""
 
     source: Name
     path: str
@@ -130,67 +142,84 @@ class CopiedFiles(Strict):
 
 
 class Pipelines(Strict):
+    """Kubeflow Pipelines of a release: its version, and the credentials it can use for S3."""
+
     version: Version
     credentials: tuple[str, ...] = ()
 
 
 class CodeImage(Strict):
-    """An image the platform can pull although no object names it: it stands in a program's code."""
+    """An image that no object names, because it stands in the code of a program.
+
+    Attributes:
+        image: the reference.
+        needed: what it is pulled for.
+        where: the program, and the source of that knowledge.
+    """
 
     image: str
     needed: Needed
     where: str
-    """Which program names it, and the source of that knowledge."""
 
 
 class GoneImage(Strict):
-    """An image of upstream's that its registry is reported to serve no more."""
+    """An image of upstream's that its registry is reported to have removed.
+
+    Attributes:
+        image: as upstream names it; ``*`` stands for any characters.
+        substitute: an image that takes its place; None: only a copy that was kept can.
+        source: of both.
+    """
 
     image: str
-    """As upstream names it; ``*`` stands for any characters."""
     substitute: str | None = None
-    """What is known to take its place; None: nothing, whoever has a copy must push it."""
     source: str
-    """Where both are known from."""
 
     def covers(self, image: str) -> bool:
+        """Whether the entry is about this image."""
         return fnmatchcase(image, self.image)
 
 
 class Release(Strict):
+    """A ``release.yaml``.
+
+    Attributes:
+        name: with the version.
+        kubernetes: the versions that it runs on.
+        unserved: Kubernetes version -> API that it removed -> the objects that use it: the reason
+            for the end of ``kubernetes``.
+        kustomize: the versions that render it right.
+        includes: other folders under ``manifests/`` that the kustomization names as
+            ``../<folder>``, and whose sources and files are copied with it.
+        part_of: of an add-on: the component that registers its objects, by its folder in
+            ``components/``.
+        enabled_by: of an add-on: the settings that must all be true, as the stack file writes them.
+        sources: upstream repositories.
+        files: copied from the sources.
+        upstream: the kustomization below ``sources/`` that this release is a changed copy of.
+        pipelines: the Kubeflow Pipelines in it.
+        images: those that no object names.
+        gone: images of upstream's without a registry; the first that covers an image counts.
+        needed: source image, or a place that names it -> what it is pulled for, where the rules of
+            ``inventory`` are wrong.
+    """
+
     name: str
     kubernetes: VersionRange = VersionRange()
     unserved: dict[Version, dict[str, tuple[str, ...]]] = Field(
         default_factory=dict[str, dict[str, tuple[str, ...]]]
     )
-    """Kubernetes version -> API it took away -> the objects that ask for it: why ``kubernetes``
-    ends where it ends."""
     kustomize: VersionRange = VersionRange()
     includes: tuple[str, ...] = ()
-    """Other folders under ``manifests/`` that the kustomization names as ``../<folder>``; their
-    sources and files come with them."""
     part_of: str = ""
-    """Of an add-on: the component that registers its objects, by its folder in ``components/``."""
     enabled_by: tuple[str, ...] = ()
-    """Of an add-on: the settings that must all be true, as the stack file writes them."""
     sources: tuple[Source, ...] = ()
     files: tuple[CopiedFiles, ...] = ()
     upstream: str | None = None
-    """The kustomization below ``sources/`` that this release is a changed copy of."""
     pipelines: Pipelines | None = None
     images: tuple[CodeImage, ...] = ()
     gone: tuple[GoneImage, ...] = ()
-    """The first that covers an image counts."""
     needed: dict[str, Needed] = Field(default_factory=dict[str, Needed])
-    """Source image, or a place that names it -> why it is needed, where the rules judge wrong."""
-    settings: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
-    """Late value -> the places that carry it, as ``Kind namespace/name#path``."""
-
-
-def version_parts(version: str) -> tuple[int, ...]:
-    """``v5.8.1`` -> (5, 8, 1); a suffix after the digits does not count."""
-    digits = version.removeprefix("v").split("-")[0].split("+")[0]
-    return tuple(int(part) for part in digits.split("."))
 
 
 def load(folder: Path) -> Release:
@@ -218,13 +247,13 @@ def stand_alone(manifests: Path) -> dict[str, Release]:
     Returns:
         Way below ``manifests`` -> release.
     """
-    found = {
+    releases = {
         path.parent.relative_to(manifests).as_posix(): load(path.parent)
         for pattern in ("*/release.yaml", "addons/*/release.yaml")
         for path in sorted(manifests.glob(pattern))
     }
-    included = {name for release in found.values() for name in release.includes}
-    return {name: release for name, release in found.items() if name not in included}
+    included = {name for release in releases.values() for name in release.includes}
+    return {name: release for name, release in releases.items() if name not in included}
 
 
 def problems(path: Path, error: ValidationError) -> str:
@@ -239,7 +268,7 @@ def problems(path: Path, error: ValidationError) -> str:
 MADE_FROM_RENDERS = frozenset(
     {"golden.yaml", "reasons.yaml", "images.lock", "images.explained.yaml"}
 )
-"""Files of a release folder that say something about its render and are no part of it."""
+"""Files of a release folder that describe its render and are no input of it."""
 
 
 def folder_digest(folder: Path) -> str:

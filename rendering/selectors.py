@@ -16,8 +16,17 @@ NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a webhook sees of one object on CREATE."""
+class Creation:
+    """An object's creation, as a webhook's rules and selectors are evaluated on it.
+
+    Attributes:
+        group: of the object's API.
+        version: of the object's API.
+        resource: plural of its kind.
+        namespaced: whether it lives in a namespace.
+        labels: its own.
+        namespace_labels: of its namespace; a Namespace's own; unused for other cluster-scoped ones.
+    """
 
     group: str
     version: str
@@ -25,21 +34,16 @@ class Judged:
     namespaced: bool
     labels: Mapping[str, str]
     namespace_labels: Mapping[str, str]
-    """Of its namespace; its own for a Namespace; not looked at for other cluster-scoped objects."""
-
-    @property
-    def is_namespace(self) -> bool:
-        return self.group == "" and self.resource == "namespaces"
 
 
 def matches_selector(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """An absent or empty selector matches everything."""
+    """Whether a label selector selects these labels; an absent or empty one selects all."""
     if not selector:
         return True
-    wanted: Mapping[str, str] = selector.get("matchLabels") or {}
-    if any(labels.get(key) != value for key, value in wanted.items()):
-        return False
-    return all(_holds(expression, labels) for expression in selector.get("matchExpressions") or [])
+    equal: Mapping[str, str] = selector.get("matchLabels") or {}
+    return equal.items() <= labels.items() and all(
+        _holds(expression, labels) for expression in selector.get("matchExpressions") or []
+    )
 
 
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -54,48 +58,48 @@ def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         case "DoesNotExist":
             return key not in labels
         case _:
-            # An operator nobody knows yet: better one edge too many than an object refused.
+            # An operator of a later Kubernetes: an edge too many is harmless, a missing one is not.
             return True
 
 
-def judges_creation(webhook: Mapping[str, Any], judged: Judged) -> bool:
-    """Would this webhook refuse the creation while nobody answers for it?
+def intercepts(webhook: Mapping[str, Any], creation: Creation) -> bool:
+    """Whether the API server refuses the creation while this webhook does not answer.
 
-    ``failurePolicy`` defaults to Fail in v1. ``matchConditions`` are not evaluated: they can only
-    make a webhook see less, and one edge too many does no harm.
+    ``failurePolicy`` defaults to Fail in v1. ``matchConditions`` are not evaluated: they only
+    narrow what a webhook matches, and an edge too many is harmless.
     """
     if webhook.get("failurePolicy", "Fail") != "Fail":
         return False
     exact = webhook.get("matchPolicy") == "Exact"
-    if not any(_rule_holds(rule, judged, exact) for rule in webhook.get("rules") or []):
+    if not any(_rule_matches(rule, creation, exact) for rule in webhook.get("rules") or []):
         return False
-    sees_namespace = judged.namespaced or judged.is_namespace
-    if sees_namespace and not matches_selector(
-        webhook.get("namespaceSelector"), judged.namespace_labels
+    is_namespace = (creation.group, creation.resource) == ("", "namespaces")
+    if (creation.namespaced or is_namespace) and not matches_selector(
+        webhook.get("namespaceSelector"), creation.namespace_labels
     ):
         return False
-    return matches_selector(webhook.get("objectSelector"), judged.labels)
+    return matches_selector(webhook.get("objectSelector"), creation.labels)
 
 
-def _rule_holds(rule: Mapping[str, Any], judged: Judged, exact: bool) -> bool:
-    wanted = {
+def _rule_matches(rule: Mapping[str, Any], creation: Creation, exact: bool) -> bool:
+    accepted = {
         "operations": {"CREATE", "*"},
-        "apiGroups": {judged.group, "*"},
-        "resources": {judged.resource, "*", "*/*"},
-        "scope": {"Namespaced" if judged.namespaced else "Cluster", "*"},
+        "apiGroups": {creation.group, "*"},
+        "resources": {creation.resource, "*", "*/*"},
+        "scope": {"Namespaced" if creation.namespaced else "Cluster", "*"},
     }
     if exact:
         # matchPolicy Equivalent, the default, converts every version to one that a rule names.
-        wanted["apiVersions"] = {judged.version, "*"}
-    given = {**rule, "scope": [rule.get("scope") or "*"]}
-    return all(accepted & set(given.get(key) or []) for key, accepted in wanted.items())
+        accepted["apiVersions"] = {creation.version, "*"}
+    fields = {**rule, "scope": [rule.get("scope") or "*"]}
+    return all(values & set(fields.get(key) or []) for key, values in accepted.items())
 
 
 def plural_of(key: ObjectKey, plurals: Mapping[tuple[str, str], str]) -> str:
-    """The resource a kind is served as: from its CRD, else by the API conventions' rule."""
-    known = plurals.get((key.group, key.kind))
-    if known:
-        return known
+    """The resource that a kind is served as: from its CRD, else by the API conventions' rule."""
+    plural = plurals.get((key.group, key.kind))
+    if plural:
+        return plural
     kind = key.kind.lower()
     if kind == "endpoints":
         return kind

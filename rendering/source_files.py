@@ -1,7 +1,7 @@
-"""Files of an upstream repository on this disk, and the digest that names them.
+"""Files of an upstream repository on this disk, and their digest.
 
-The same files have the same digest, whether a clone, an archive or a bundle brought them: what a
-release is rendered from depends on nothing else.
+The same files have the same digest in a clone, an archive or a bundle, so that a render does not
+depend on where they came from.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from rendering.cache import file_sha256
 from rendering.objects import RenderError
 
 MOST_BYTES = 1 << 30
-"""What an archive may unpack to: a thousand times the manifests of a release."""
+"""The most bytes that an archive may unpack to: a thousand times the manifests of a release."""
 
 
 class SourceRejected(RenderError):
-    """An archive, a bundle or a clone is not what ``release.yaml`` says it is."""
+    """An archive, a bundle or a clone has not the files that ``release.yaml`` describes."""
 
 
 def files_digest(folder: Path) -> str:
@@ -49,7 +49,7 @@ def unpack(archive: Path, paths: Sequence[str], target: Path, where: str = "") -
         archive: a ``.tar.gz`` with one top folder.
         paths: below that folder; empty: everything.
         target: a folder that is made.
-        where: what messages call the archive; its own path where it is no part of another file.
+        where: the name of the archive in messages; its path by default.
 
     Raises:
         SourceRejected: it is damaged, too large, or has a member that is no file, folder or link
@@ -63,7 +63,7 @@ def unpack(archive: Path, paths: Sequence[str], target: Path, where: str = "") -
 
 
 def pack(folder: Path, top: str, target: Path) -> None:
-    """Packs a folder under one top folder: sorted, without times, owners and umasks."""
+    """Packs a folder under one top folder: sorted, without times, owners and modes."""
     with (
         target.open("wb") as stream,
         # No file name and no time in gzip's header either.
@@ -82,7 +82,7 @@ def pack(folder: Path, top: str, target: Path) -> None:
 
 
 def member(name: str, size: int) -> tarfile.TarInfo:
-    """A file in a tar that has the same bytes on every machine and day."""
+    """A header in a tar that has the same bytes on every machine at any time."""
     info = tarfile.TarInfo(name)
     info.size, info.mtime, info.mode = size, 0, 0o644
     return info
@@ -100,7 +100,7 @@ def _extract(tar: tarfile.TarFile, paths: Sequence[str], target: Path) -> None:
         elif info.isreg():
             place.parent.mkdir(parents=True, exist_ok=True)
             _write(tar.extractfile(info) or io.BytesIO(), place)
-    # After the files, so that no file is written through a link.
+    # Links after files, so that no file is written through a link.
     for place, linked in links:
         if not (place.parent / linked).resolve().is_relative_to(target.resolve()):
             raise tarfile.TarError(f"the link {place.name} leads out of the archive")

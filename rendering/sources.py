@@ -1,8 +1,8 @@
 """Upstream sources: found, verified, unpacked once.
 
-Ways, in this order: what the caller gives, ``KUBEFLOW_BUNDLES`` (folders, archives or bundles,
+Searched in this order: the caller's argument, ``KUBEFLOW_BUNDLES`` (folders, archives or bundles,
 separated like ``PATH``), the cache, ``bundles`` in the project, ``../shared/upstream``, git. Files
-must have a digest that ``release.yaml`` names, whichever way they come; nothing else is used.
+from any of them must have a digest that ``release.yaml`` names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +23,13 @@ from rendering.objects import RenderError
 from rendering.release import Source
 from rendering.source_files import SourceRejected, files_digest, unpack
 
-__all__ = ["GIT_PREFIX", "SourceRejected", "SourcesUnavailable", "Unpacked", "obtain"]
-
 log = logging.getLogger(__name__)
 
 BUNDLES = "KUBEFLOW_BUNDLES"
 
 
 class SourcesUnavailable(RenderError):
-    """None of the ways leads to some sources; one line names each, and the way out.
+    """Sources are out of reach; one line names each, and the way out.
 
     Attributes:
         missing: the sources.
@@ -49,11 +47,15 @@ class SourcesUnavailable(RenderError):
 
 @dataclass(frozen=True)
 class Unpacked:
-    """A verified source on this disk."""
+    """A verified source on this disk.
+
+    Attributes:
+        folder: with its files.
+        digest: of the files.
+    """
 
     folder: Path
     digest: str
-    """Of its files."""
 
 
 def obtain(source: Source, project: Path, bundles: Path | None = None) -> Unpacked:
@@ -61,22 +63,23 @@ def obtain(source: Source, project: Path, bundles: Path | None = None) -> Unpack
 
     Args:
         source: as release.yaml describes it.
-        project: the folder beside which ``shared`` is looked for, and in which ``bundles`` is.
-        bundles: a folder of archives and bundles, or one of them; before all other ways.
+        project: the folder with ``bundles`` in it and ``shared`` beside it.
+        bundles: a folder of archives and bundles, or one of them; searched first.
 
     Raises:
-        SourcesUnavailable: no way leads to it.
+        SourcesUnavailable: it is out of reach.
         SourceRejected: an archive or clone is there but is a different one.
     """
-    found = _named(source, bundles) or _cached(source) or _beside(source, project)
-    return found or _fetched(source)
+    return (
+        _named(source, bundles) or _cached(source) or _beside(source, project) or _fetched(source)
+    )
 
 
 def check(path: Path, source: Source) -> None:
-    """Verifies what a bundle or an archive holds of a source as if it were used, without the cache.
+    """Verifies the files of a source in a bundle or an archive, without use of the cache.
 
     Raises:
-        SourceRejected: it is not what release.yaml names.
+        SourceRejected: they are missing, or are not the ones in release.yaml.
     """
     archive = _archive_at(path, source)
     if archive is None:
@@ -93,8 +96,8 @@ def _home(source: Source, digest: str) -> Path:
 
 
 def _cached(source: Source) -> Unpacked | None:
-    kept = (Unpacked(_home(source, digest), digest) for digest in source.digests)
-    return next((each for each in kept if each.folder.is_dir()), None)
+    entries = (Unpacked(_home(source, digest), digest) for digest in source.digests)
+    return next((entry for entry in entries if entry.folder.is_dir()), None)
 
 
 def _keep(folder: Path, source: Source, digest: str) -> Unpacked:
@@ -110,20 +113,20 @@ def _keep(folder: Path, source: Source, digest: str) -> Unpacked:
 
 @contextmanager
 def _empty(source: Source) -> Generator[Path]:
-    """A folder that is not there yet, on the cache's own disk."""
+    """The path of a folder to be made, on the cache's own disk."""
     root = cache_folder("sources")
     with tempfile.TemporaryDirectory(dir=root, prefix=f".{source.name}.") as temporary:
         yield Path(temporary) / "files"
 
 
 def _verified(folder: Path, source: Source, where: str) -> str:
-    found = files_digest(folder)
-    if found not in source.digests:
+    digest = files_digest(folder)
+    if digest not in source.digests:
         raise SourceRejected(
             f"{where} is damaged or of another version: its files of {source} have the digest "
-            f"{found}, but release.yaml names {' or '.join(source.digests)}; replace it"
+            f"{digest}, but release.yaml names {' or '.join(source.digests)}; replace it"
         )
-    return found
+    return digest
 
 
 # -- archives and bundles -------------------------------------------------------------------------
@@ -136,24 +139,17 @@ class _Archive:
     path: Path
     packed: bundle.Packed | None = None
 
-    @contextmanager
-    def file(self) -> Generator[Path]:
-        """The archive as a file, undamaged."""
-        if self.packed is None:
-            yield self.path
-            return
-        with tempfile.TemporaryDirectory(prefix="kubeflow-bundle-") as temporary:
-            target = Path(temporary) / Path(self.packed.file).name
-            bundle.extract(self.path, self.packed, target)
-            yield target
-
 
 @contextmanager
 def _unpacked(archive: _Archive, source: Source) -> Generator[tuple[Path, str]]:
     """The verified files of an archive in a temporary folder, and their digest."""
-    with archive.file() as file, _empty(source) as folder:
-        unpack(file, source.paths, folder, str(archive.path))
-        yield folder, _verified(folder, source, str(archive.path))
+    packed, path = archive.packed, archive.path
+    with (
+        nullcontext(path) if packed is None else bundle.extracted(path, packed) as file,
+        _empty(source) as folder,
+    ):
+        unpack(file, source.paths, folder, str(path))
+        yield folder, _verified(folder, source, str(path))
 
 
 def _used(archive: _Archive, source: Source) -> Unpacked:
@@ -164,7 +160,7 @@ def _used(archive: _Archive, source: Source) -> Unpacked:
 
 
 def _named(source: Source, bundles: Path | None) -> Unpacked | None:
-    """What a person pointed at: verified every time, and refused when it is another one."""
+    """From a place that the user named: verified every time, and refused if it does not fit."""
     named = [Path(entry) for entry in os.environ.get(BUNDLES, "").split(os.pathsep) if entry]
     refused: list[SourceRejected] = []
     for place in [*([bundles] if bundles else []), *named]:
@@ -179,7 +175,7 @@ def _named(source: Source, bundles: Path | None) -> Unpacked | None:
 
 
 def _beside(source: Source, project: Path) -> Unpacked | None:
-    """What lies where archives are looked for without being asked."""
+    """From the folders that are searched by default."""
     places = (project / "bundles", project.parent / "shared" / "upstream")
     archive = next(filter(None, (_archive_at(place, source) for place in places)), None)
     return _used(archive, source) if archive else None
@@ -229,6 +225,6 @@ def _fetched(source: Source) -> Unpacked:
             checkout.check_out(source, folder)
         except CloneFailed as failed:
             raise SourcesUnavailable([source], str(failed)) from None
-        kept = _keep(folder, source, _verified(folder, source, url))
+        unpacked = _keep(folder, source, _verified(folder, source, url))
     log.info("fetched %s in %.1f s", source, time.monotonic() - started)
-    return kept
+    return unpacked

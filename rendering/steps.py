@@ -1,4 +1,4 @@
-"""What rendering logs about its steps, as lines on somebody's screen."""
+"""The steps that rendering logs, as lines for a terminal."""
 
 from __future__ import annotations
 
@@ -11,24 +11,16 @@ from contextlib import contextmanager
 def steps_shown(write: Callable[[str], None]) -> Generator[None]:
     """Hands every step that is logged inside the block to ``write``, one line each.
 
-    Handler and level are those of before when the block ends: a second command in the same
-    process is not shown on the first one's screen.
+    The handler and the level of the logger are restored at the end of the block, so that the steps
+    of a second command in the same process go to its own ``write`` only.
     """
     log = logging.getLogger("rendering")
-    level, lines = log.level, _Lines(write)
-    log.addHandler(lines)
+    level, handler = log.level, logging.Handler()
+    handler.emit = lambda record: write(record.getMessage())
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
         yield
     finally:
         log.setLevel(level)
-        log.removeHandler(lines)
-
-
-class _Lines(logging.Handler):
-    def __init__(self, write: Callable[[str], None]) -> None:
-        super().__init__()
-        self._write = write
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._write(record.getMessage())
+        log.removeHandler(handler)

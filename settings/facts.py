@@ -1,7 +1,7 @@
-"""The frame of the cross-field rules: what a rule may look at, and how rules are run.
+"""The frame of the cross-field rules: the facts that a rule may read, and how rules are run.
 
-Every rule names the settings it reads and is left out while one of them is wrong by itself, so a
-mistake is told once. A rule yields one sentence per problem.
+Every rule names the settings it reads and is skipped while one of them is wrong by itself, so that
+a mistake is reported once. A rule yields one sentence per problem.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
 
 import yaml
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
@@ -24,29 +24,44 @@ ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")
 """Instance families with Graviton processors (m6g, c7gn, g5g ...)."""
 
 
-@dataclass(frozen=True)
-class Release:
-    """What a release says of itself in its release.yaml; empty where it says nothing."""
+class Release(BaseModel):
+    """The part of a release.yaml that rules read; a missing key is empty.
 
-    kubernetes_min: str = ""
-    kubernetes_max: str = ""
-    unserved: Mapping[str, Mapping[str, Sequence[str]]] = field(
-        default_factory=dict[str, Mapping[str, Sequence[str]]]
+    Attributes:
+        kubernetes_min: the oldest version of Kubernetes that it runs on.
+        kubernetes_max: the newest.
+        unserved: Kubernetes version -> API that it removed -> the objects that use the API.
+        pipelines: the version of Kubeflow Pipelines.
+        credentials: the kinds of credentials that Pipelines can use for S3.
+    """
+
+    # The whole model is in ``rendering.release``, which this room does not import.
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+
+    kubernetes_min: str = Field(default="", validation_alias=AliasPath("kubernetes", "min"))
+    kubernetes_max: str = Field(default="", validation_alias=AliasPath("kubernetes", "max"))
+    unserved: Mapping[str, Mapping[str, Sequence[str]]] = {}
+    pipelines: str = Field(default="", validation_alias=AliasPath("pipelines", "version"))
+    credentials: tuple[str, ...] = Field(
+        default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
-    """Kubernetes version -> API it took away -> the objects of the release that ask for it."""
-    pipelines: str = ""
-    credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What rules may look at; the region is a stand-in while `region` itself is wrong."""
+    """The facts that rules read.
+
+    Attributes:
+        settings: all of the stack's; defaults in place of those that are wrong by themselves.
+        region: the stack's; any known one while `region` itself is wrong.
+        releases: by name.
+        karpenter: version -> the release.yaml of its folder under ``manifests/addons``.
+    """
 
     settings: Settings
     region: Region
     releases: Mapping[str, Release] = field(default_factory=dict[str, Release])
     karpenter: Mapping[str, Release] = field(default_factory=dict[str, Release])
-    """Version -> what its folder under ``manifests/addons`` states."""
 
     @property
     def mirror(self) -> MirrorMode:
@@ -58,7 +73,7 @@ Rule = Callable[[Facts], Iterator[str]]
 
 
 class Rules:
-    """A collection of rules, in the order in which their problems are told."""
+    """A collection of rules, in the order in which their problems are reported."""
 
     def __init__(self) -> None:
         self._rules: list[tuple[tuple[str, ...], Rule]] = []
@@ -73,7 +88,7 @@ class Rules:
         return add
 
     def problems(self, facts: Facts, broken: frozenset[str]) -> list[str]:
-        """What the rules find that read nothing in ``broken``, the keys wrong by themselves."""
+        """The problems that the rules find, without rules that read a key in ``broken``."""
 
         def usable(key: str) -> bool:
             return not any(f"{key}.".startswith(f"{b}.") or b.startswith(f"{key}.") for b in broken)
@@ -90,25 +105,16 @@ class Rules:
 def releases(manifests: Path) -> Mapping[str, Release]:
     """The releases below a folder, by name: every folder in it that has a release.yaml."""
     files = sorted(manifests.glob("*/release.yaml"))
-    return {file.parent.name: _release(file) for file in files}
+    return {file.parent.name: _read(file) for file in files}
 
 
 @lru_cache(maxsize=8)
 def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
     """The versions of Karpenter in ``addons/karpenter-<version>`` below a folder, oldest first."""
     files = manifests.glob(f"addons/{KARPENTER}*/release.yaml")
-    found = {file.parent.name.removeprefix(KARPENTER): _release(file) for file in files}
-    return {version: found[version] for version in sorted(found, key=numbers)}
+    by_version = {file.parent.name.removeprefix(KARPENTER): _read(file) for file in files}
+    return {version: by_version[version] for version in sorted(by_version, key=numbers)}
 
 
-def _release(file: Path) -> Release:
-    data: dict[str, Any] = yaml.safe_load(file.read_text("utf-8")) or {}
-    kubernetes = cast(dict[str, Any], data.get("kubernetes") or {})
-    pipelines = cast(dict[str, Any], data.get("pipelines") or {})
-    return Release(
-        str(kubernetes.get("min", "")),
-        str(kubernetes.get("max", "")),
-        data.get("unserved") or {},
-        str(pipelines.get("version", "")),
-        tuple(str(name) for name in pipelines.get("credentials") or ()),
-    )
+def _read(file: Path) -> Release:
+    return Release.model_validate(yaml.safe_load(file.read_text("utf-8")) or {})

@@ -56,7 +56,7 @@ STATIC_KEY: dict[str, Any] = {
 
 def rendered(*sources: str) -> Rendered:
     uses = tuple(ImageUse(source, source, ()) for source in sources)
-    return Rendered((), (), {}, frozenset(), uses, "")
+    return Rendered((), (), {}, uses, "")
 
 
 def test_settings_come_from_the_stacks_configuration() -> None:

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import Version
 from rich.console import Console
 
-from rendering.release import version_parts
 from toolchain.go_tools import GoProgram, Say, alone, build, go, tool_folder
 
 PULUMI_VERSION = "3.259.0"
@@ -137,7 +137,7 @@ def _pulumi_on_path(say: Say) -> Found | None:
     version = _pulumi_version(path) if path else None
     if path is None or version is None:
         return None
-    if version_parts(version) < PULUMI_OLDEST:
+    if Version(version).release < PULUMI_OLDEST:
         oldest = ".".join(map(str, PULUMI_OLDEST))
         say(f"Pulumi CLI {version} on PATH is older than {oldest}; looking for another")
         return None

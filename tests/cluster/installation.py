@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from components.dynamic.crds import FIELD_MANAGER as CRD_MANAGER
 from components.dynamic.crds import CrdProvider, digest_of
-from rendering import Object, ObjectKey, write_crd_bundle
+from rendering import Object, ObjectKey
+from rendering.build import write_crd_bundle
 from tests.cluster.admission_server import AdmissionServer, admission_server
 from tests.cluster.api_server import api_server
 from tests.cluster.client import Answer, Cluster, Refused

@@ -7,15 +7,15 @@ Karpenter's controller is missing: it is a Helm release and its chart is not amo
 
 from __future__ import annotations
 
-import heapq
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from rendering import Object, ObjectKey, crd_bundle_path
+from rendering import Object, ObjectKey
+from rendering.build import crd_bundle_path
+from rendering.graphs import in_order, reachable
 from rendering.order import FIRST_KINDS
 from rendering.release import load
 from settings import MANIFESTS, from_stack_file
@@ -43,34 +43,11 @@ class Platform:
 
     def in_order(self, rank: Rank) -> list[Object]:
         """One of the orders the edges allow: of what is free, the lowest rank comes first."""
-        missing = {key: len(self.needs[key]) for key in self.objects}
-        dependents: defaultdict[ObjectKey, list[ObjectKey]] = defaultdict(list)
-        for key, needed in self.needs.items():
-            for need in needed:
-                dependents[need].append(key)
-        free = [(rank(key), key) for key, count in missing.items() if not count]
-        heapq.heapify(free)
-        sequence: list[Object] = []
-        while free:
-            _, key = heapq.heappop(free)
-            sequence.append(self.objects[key])
-            for dependent in dependents[key]:
-                missing[dependent] -= 1
-                if not missing[dependent]:
-                    heapq.heappush(free, (rank(dependent), dependent))
-        assert len(sequence) == len(self.objects), "the program's dependencies have a cycle"
-        return sequence
+        return [self.objects[key] for key in in_order(self.needs, rank)]
 
     def with_needs(self, *keys: ObjectKey) -> set[ObjectKey]:
         """The keys and everything that must come before them."""
-        found: set[ObjectKey] = set()
-        waiting = list(keys)
-        while waiting:
-            key = waiting.pop()
-            if key not in found:
-                found.add(key)
-                waiting.extend(self.needs[key])
-        return found
+        return reachable(keys, self.needs.__getitem__)
 
     def key(self, kind: str, name: str) -> ObjectKey:
         """The one object of this kind and name."""

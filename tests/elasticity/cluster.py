@@ -15,7 +15,8 @@ from typing import Any
 
 from components.dynamic.crds import CrdProvider, digest_of
 from components.gpu.karpenter_objects import NAMESPACE
-from rendering import Object, write_crd_bundle
+from rendering import Object
+from rendering.build import write_crd_bundle
 from tests.cluster.api_server import api_server, free_port, process
 from tests.cluster.client import Cluster
 from tests.elasticity.catalogue import catalogue

@@ -72,7 +72,7 @@ def login(release: str) -> Rendered:
         key: tuple(needed for needed in whole.prerequisites.get(key, ()) if needed in keys)
         for key in keys
     }
-    return replace(whole, objects=objects, crds=(), prerequisites=needs, needs_crds=frozenset())
+    return replace(whole, objects=objects, crds=(), prerequisites=needs)
 
 
 def program(release: str, names: Sequence[str]) -> Callable[[], None]:

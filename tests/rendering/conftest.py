@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rendering import Rendered, build, cache, checkout, kustomize, render
+from rendering import Rendered, cache, checkout, kustomize, render
 from rendering.source_files import files_digest
 
 TINY = Path(__file__).parent / "tiny"
@@ -49,10 +49,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "tools").symlink_to(tools, target_is_directory=True)
     monkeypatch.setenv("KUBEFLOW_CACHE", str(folder))
     monkeypatch.delenv("KUBEFLOW_BUNDLES", raising=False)
-    monkeypatch.setattr(build, "journal", [])
     # A test that reaches a git host serves it itself.
     monkeypatch.setenv("KUBEFLOW_GIT_PREFIX", f"file://{tmp_path}/no-such-host")
-    monkeypatch.setattr(checkout, "_unanswered", set[str]())
+    monkeypatch.setattr(checkout, "_unreachable", set[str]())
     return folder
 
 

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from rendering import SourceRejected, cache, render
+from rendering import cache, render
 from rendering.bundle import Contents, read
 from rendering.checkout import GIT_PREFIX, check_out
 from rendering.needs import sources_of_stack
 from rendering.objects import RenderError
 from rendering.packing import create, verify
 from rendering.release import load
-from rendering.source_files import files_digest
+from rendering.source_files import SourceRejected, files_digest
 from tests.rendering.conftest import archive
 from tests.rendering.git_host import GitHost, config_map, widgets
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from rendering import KustomizeFailed, SourceRejected, SourcesUnavailable, kustomize
+from rendering import SourcesUnavailable, kustomize
 from rendering.checkout import GIT_PREFIX, check_out
+from rendering.kustomize import KustomizeFailed
 from rendering.release import Source, VersionRange
-from rendering.source_files import files_digest
+from rendering.source_files import SourceRejected, files_digest
 from rendering.sources import Unpacked, obtain
 from tests.rendering.git_host import GitHost, config_map, widgets
 

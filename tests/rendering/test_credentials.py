@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from rendering import ObjectKey, OrderCycle
+from rendering import ObjectKey
 from rendering.credentials import remote_keys
 from rendering.objects import Object
-from rendering.order import derive
+from rendering.order import OrderCycle, derive
 from tests.rendering.small_objects import needs, obj, space, workload
 
 EXTERNAL = "external-secrets.io/v1"

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from rendering.differences import ABSENT, Change, NamedTwice, changes, compare
+from rendering import RenderError
+from rendering.differences import ABSENT, Change, changes, compare
 
 HASHES = ("42d46f9h7d", "9kbt2c84gm")
 Value = Any
@@ -163,7 +164,7 @@ def test_a_name_that_only_looks_a_little_like_a_hash_stays() -> None:
 
 
 def test_an_object_that_occurs_twice_is_refused() -> None:
-    with pytest.raises(NamedTwice, match="ConfigMap kubeflow/a occurs twice"):
+    with pytest.raises(RenderError, match="ConfigMap kubeflow/a occurs twice"):
         compare([config_map("a")], [config_map("a"), config_map("a")])
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from rendering.images import ImageUse, inventory, occurrences, rewrite
+from images.reference import parse
+from rendering.images import ImageUse, Registries, inventory, occurrences, rewrite
 from rendering.objects import Object, strings
 
 REGISTRY = "<<image.prefix>>"
+COPIED = Registries(REGISTRY)
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
@@ -184,12 +186,13 @@ def test_images_are_found(thing: Object, images: list[str]) -> None:
 @pytest.mark.parametrize(("thing", "images"), TABLE)
 def test_every_one_is_rewritten_once_and_for_all(thing: Object, images: list[str]) -> None:
     moved = copy.deepcopy(thing)
-    rewrite(moved, REGISTRY)
-    uses = inventory([moved], REGISTRY)
+    rewrite(moved, COPIED)
+    assert all(COPIED.stays(parse(span.image)) for _, span in occurrences(moved))
+    uses = inventory([moved], COPIED)
     assert [use.source for use in uses] == images
     assert [use.target for use in uses] == [f"{REGISTRY}/{image}" for image in images]
     again = copy.deepcopy(moved)
-    rewrite(again, REGISTRY)
+    rewrite(again, COPIED)
     assert again == moved
 
 
@@ -197,7 +200,7 @@ def test_every_one_is_rewritten_once_and_for_all(thing: Object, images: list[str
 def test_text_changes_nowhere_but_in_its_images(thing: Object, images: list[str]) -> None:
     assert images
     moved = copy.deepcopy(thing)
-    rewrite(moved, REGISTRY)
+    rewrite(moved, COPIED)
     for (path, before), (same, after) in zip(strings(thing), strings(moved), strict=True):
         assert path == same
         # Taking the registry away again gives the text back, but for names that grew complete.
@@ -238,7 +241,7 @@ def plain(text: str) -> str:
 )
 def test_what_is_no_image_is_left_alone(thing: Object) -> None:
     before = copy.deepcopy(thing)
-    rewrite(thing, REGISTRY)
+    rewrite(thing, COPIED)
     assert thing == before
     assert inventory([thing]) == ()
 
@@ -252,9 +255,10 @@ def test_knatives_checked_examples_are_left_alone() -> None:
 def test_registries_of_the_region_need_no_copy() -> None:
     own = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn"
     thing = obj(spec=pod(image=f"{own}/eks/coredns:v1"))
-    (use,) = inventory([thing], REGISTRY, keep=[own])
+    registries = Registries(REGISTRY, in_region=[own])
+    (use,) = inventory([thing], registries)
     assert use.source == use.target == f"{own}/eks/coredns:v1"
-    rewrite(thing, REGISTRY, keep=[own])
+    rewrite(thing, registries)
     assert thing["spec"]["containers"][0]["image"] == f"{own}/eks/coredns:v1"
 
 
@@ -275,15 +279,17 @@ def test_a_registry_that_serves_only_some_others_gets_their_images_alone(
 ) -> None:
     thing = obj(spec=pod(image=image))
     expected = f"{REGISTRY}/{image}" if moved else image
-    (use,) = inventory([thing], REGISTRY, cached=["quay.io"])
+    registries = Registries(REGISTRY, cached=["quay.io"])
+    (use,) = inventory([thing], registries)
     assert (use.source, use.target) == (image, expected)
-    rewrite(thing, REGISTRY, cached=["quay.io"])
+    rewrite(thing, registries)
     assert thing["spec"]["containers"][0]["image"] == expected
 
 
 def test_an_image_that_no_object_names_moves_likewise() -> None:
+    registries = Registries(REGISTRY, cached=["quay.io"])
     moved = [
-        ImageUse.known(image, "a program", "feature", REGISTRY, cached=["quay.io"]).target
+        ImageUse.known(image, "a program", "feature", registries).target
         for image in ("quay.io/a/b:1", "gcr.io/a/b:1")
     ]
     assert moved == [f"{REGISTRY}/quay.io/a/b:1", "gcr.io/a/b:1"]
@@ -292,7 +298,7 @@ def test_an_image_that_no_object_names_moves_likewise() -> None:
 @pytest.mark.parametrize("registry", [REGISTRY, "1.dkr.example/kubeflow", "host:5000/p"])
 def test_a_digest_stays_with_its_tag(registry: str) -> None:
     thing = obj(spec=pod(image=f"quay.io/a/b:1@{DIGEST}"))
-    rewrite(thing, registry)
+    rewrite(thing, Registries(registry))
     assert thing["spec"]["containers"][0]["image"] == f"{registry}/quay.io/a/b:1@{DIGEST}"
 
 

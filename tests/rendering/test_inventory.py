@@ -11,7 +11,7 @@ import yaml
 
 from images.reference import parse
 from rendering import ImageUse, Object
-from rendering.images import inventory
+from rendering.images import Registries, inventory
 from rendering.inventory import complete, floating, floating_uses
 from rendering.objects import is_crd
 from rendering.release import CodeImage, Needed, Release, stand_alone
@@ -193,7 +193,8 @@ def test_release_yaml_can_say_it_better(key: str) -> None:
 
 def test_images_that_only_code_knows_are_in_it_with_their_copy() -> None:
     known = CodeImage(image="a/b:2", needed="example", where="the SDK")
-    uses = complete([config(image="a/b:1")], [Release(name="r", images=(known,))], "reg/p")
+    release = Release(name="r", images=(known,))
+    uses = complete([config(image="a/b:1")], [release], Registries("reg/p"))
     assert uses[1] == ImageUse("docker.io/a/b:2", "reg/p/docker.io/a/b:2", ("the SDK",), "example")
 
 

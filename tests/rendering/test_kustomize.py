@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rendering import KustomizeFailed, KustomizeMissing, kustomize
-from rendering.kustomize import Kustomize
+from rendering import KustomizeMissing, kustomize
+from rendering.kustomize import Kustomize, KustomizeFailed
 from rendering.release import VersionRange
 
 

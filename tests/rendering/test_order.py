@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rendering import DuplicateObject, ObjectKey, OrderCycle
+from rendering import ObjectKey
 from rendering.objects import Object
-from rendering.order import Order, derive, sequence
+from rendering.order import DuplicateObject, Order, OrderCycle, derive, sequence
 from tests.rendering.small_objects import (
     APPS,
     CERTIFICATES,

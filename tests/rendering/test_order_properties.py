@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from rendering import ObjectKey, OrderCycle
+from rendering import ObjectKey
 from rendering.objects import Object
-from rendering.order import Order, derive
+from rendering.order import Order, OrderCycle, derive
 from tests.rendering.small_objects import obj, service, webhook
 
 BOUNDED = settings(

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rendering.images import PLACES, inventory, occurrences, rewrite
+from rendering.images import IMAGE_FIELDS, Registries, inventory, occurrences, rewrite
 from rendering.objects import Object, spelled, strings
 
 BOUNDED = settings(
@@ -123,7 +123,7 @@ def planted(plant: Plant, image: str, depth: list[str | int], around: Any, note:
 
 def rewritten(thing: Object, registry: str) -> Object:
     moved = copy.deepcopy(thing)
-    rewrite(moved, registry)
+    rewrite(moved, Registries(registry))
     return moved
 
 
@@ -151,12 +151,11 @@ def test_every_row_of_the_table_is_planted() -> None:
         place
         for plant in PLANTS
         for thing in [planted(plant, "a/b:1", [], None, "")]
-        for occurrence in occurrences(thing)
-        for place in PLACES
-        if re.fullmatch(place.kinds, thing["kind"])
-        and re.fullmatch(place.path, spelled(occurrence.path))
+        for path, _ in occurrences(thing)
+        for place in IMAGE_FIELDS
+        if re.fullmatch(place.kinds, thing["kind"]) and re.fullmatch(place.path, spelled(path))
     }
-    assert found == set(PLACES)
+    assert found == set(IMAGE_FIELDS)
 
 
 def _variables(name: str, tag: str) -> Object:
@@ -223,7 +222,7 @@ def test_only_strings_that_hold_an_image_change_and_keep_their_digests(
     before = {"apiVersion": "v1", "kind": kind, **body}
     after = rewritten(before, registry)
     assert rewritten(after, registry) == after
-    holding = {occurrence.path for occurrence in occurrences(before)}
+    holding = {path for path, _ in occurrences(before)}
     for (path, old), (same, new) in zip(strings(before), strings(after), strict=True):
         assert same == path
         assert (old == new) is (path not in holding)

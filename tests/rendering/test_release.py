@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rendering import ReleaseInvalid
-from rendering.release import VersionRange, folder_digest, load, stand_alone
+from rendering.release import ReleaseInvalid, VersionRange, folder_digest, load, stand_alone
 
 REMOTE = f"{{repository: a/c, ref: v1, commit: {'a' * 40}, folder: c"
 SOURCE = f"{{name: a, repository: a/b, ref: v1, commit: {'a' * 40}, digest: {'0' * 64}}}"

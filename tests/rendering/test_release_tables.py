@@ -1,37 +1,17 @@
-"""What each release.yaml says of its render is so: its settings, its old APIs, its lost images."""
+"""What each release.yaml says of its render is so: its old APIs, its lost images."""
 
 from __future__ import annotations
-
-import re
-from collections import defaultdict
 
 import pytest
 
 from rendering.golden import releases
 from rendering.images import inventory
-from rendering.objects import ObjectKey, spelled, strings
 from rendering.release import load
 from tests.rendering.beijing import MANIFESTS, rendered, upstream
 from tests.rendering.removed_apis import unserved
 
-MARKER = re.compile(r"<<([a-z][a-z0-9.-]*)>>")
 RELEASES = [path.name for path in releases(MANIFESTS.parent)]
 each_release = pytest.mark.parametrize("name", RELEASES)
-
-
-@each_release
-def test_the_table_of_settings_is_what_the_render_carries(name: str) -> None:
-    found: dict[str, list[str]] = defaultdict(list)
-    for obj in rendered(name).objects:
-        key = ObjectKey.of(obj)
-        place = f"{key.namespace}/{key.name}" if key.namespace else key.name
-        for path, text in strings(obj):
-            for marker in sorted(set(MARKER.findall(text)) - {"image.prefix"}):
-                found[marker].append(f"{key.kind} {place}#{spelled(path)}")
-    table = load(MANIFESTS / name).settings
-    assert {marker: list(places) for marker, places in table.items()} == {
-        marker: sorted(places) for marker, places in found.items()
-    }
 
 
 @each_release

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rendering.images import occurrences, rewrite
+from rendering.images import Registries, occurrences, rewrite
 from rendering.objects import strings
 from tests.rendering.test_images import DIGEST, REGISTRY, obj, pod
 
@@ -35,9 +35,9 @@ def _random_value(chance: random.Random, depth: int) -> Any:
 def test_rewriting_any_object_changes_its_images_only(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     thing = obj(chance.choice(["Thing", "ConfigMap"]), spec=_random_value(chance, 6))
-    places = {occurrence.path for occurrence in occurrences(thing)}
+    places = {path for path, _ in occurrences(thing)}
     moved = copy.deepcopy(thing)
-    rewrite(moved, REGISTRY)
+    rewrite(moved, Registries(REGISTRY))
     for (path, before), (same, after) in zip(strings(thing), strings(moved), strict=True):
         assert path == same
         if path in places:
@@ -46,5 +46,5 @@ def test_rewriting_any_object_changes_its_images_only(seed: int) -> None:
         else:
             assert after == before
     again = copy.deepcopy(moved)
-    rewrite(again, REGISTRY)
+    rewrite(again, Registries(REGISTRY))
     assert again == moved

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rendering.objects import ObjectKey
-from rendering.selectors import Judged, judges_creation, matches_selector, plural_of
+from rendering.selectors import Creation, intercepts, matches_selector, plural_of
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_selectors(selector: dict[str, Any] | None, labels: dict[str, str], matc
     assert matches_selector(selector, labels) is matches
 
 
-POD = Judged("", "v1", "pods", True, {"app": "a"}, {"team": "x"})
-ROLE = Judged("rbac.authorization.k8s.io", "v1", "clusterroles", False, {}, {})
-NAMESPACE = Judged("", "v1", "namespaces", False, {}, {"team": "x"})
+POD = Creation("", "v1", "pods", True, {"app": "a"}, {"team": "x"})
+ROLE = Creation("rbac.authorization.k8s.io", "v1", "clusterroles", False, {}, {})
+NAMESPACE = Creation("", "v1", "namespaces", False, {}, {"team": "x"})
 RULE: dict[str, Any] = {
     "apiGroups": [""],
     "apiVersions": ["v1"],
@@ -101,9 +101,9 @@ def hook(rule: dict[str, Any] | None = None, **rest: Any) -> dict[str, Any]:
     ],
 )
 def test_what_a_webhook_judges_on_create(
-    webhook: dict[str, Any], judged: Judged, judges: bool
+    webhook: dict[str, Any], judged: Creation, judges: bool
 ) -> None:
-    assert judges_creation(webhook, judged) is judges
+    assert intercepts(webhook, judged) is judges
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rendering import SourceRejected, source_files
-from rendering.source_files import files_digest, pack, unpack
+from rendering import source_files
+from rendering.source_files import SourceRejected, files_digest, pack, unpack
 
 
 def archive_of(folder: Path, *members: tarfile.TarInfo) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rendering import SourceRejected, SourcesUnavailable, checkout
+from rendering import SourcesUnavailable, checkout
 from rendering.release import Source
-from rendering.source_files import files_digest, pack
+from rendering.source_files import SourceRejected, files_digest, pack
 from rendering.sources import GIT_PREFIX, Unpacked, obtain
 from tests.rendering.git_host import GitHost
 

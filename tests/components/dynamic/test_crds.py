@@ -14,7 +14,7 @@ import pytest
 
 from components.dynamic import crds
 from components.dynamic.crds import CrdProvider, CustomResourceDefinitions, digest_of
-from rendering import crd_bundle_path, write_crd_bundle
+from rendering.build import crd_bundle_path, write_crd_bundle
 from tests.harness import MASKED, Registered, run
 
 ROOT = Path(__file__).parents[3]

@@ -121,7 +121,6 @@ def release() -> Rendered:
         objects=OBJECTS,
         crds=(WIDGETS,),
         prerequisites={key(obj): tuple(map(key, before)) for obj, before in PREREQUISITES},
-        needs_crds=frozenset({key(WIDGET)}),
         images=(),
         digest="tiny",
     )

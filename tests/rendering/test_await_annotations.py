@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rendering.await_annotations import annotate_needed, annotate_object
 from rendering.objects import Object, ObjectKey
-from rendering.waiting import annotate_waiting, await_needed
 from tests.rendering.small_objects import APPS, obj, webhook
 
 EXTERNAL = "external-secrets.io/v1"
@@ -35,14 +35,14 @@ def told(thing: Object) -> dict[str, str]:
 )
 def test_what_is_awaited(kind: str, api: str, expected: dict[str, str]) -> None:
     thing = obj(kind, "x", api)
-    annotate_waiting(thing)
+    annotate_object(thing)
     assert told(thing) == expected
 
 
 def test_an_overlays_own_waiting_wins() -> None:
     own = {"pulumi.com/timeoutSeconds": "60", "pulumi.com/replaceUnready": "false"}
     job = obj("Job", "x", "batch/v1", metadata={"annotations": own})
-    annotate_waiting(job)
+    annotate_object(job)
     assert told(job) == own
 
 
@@ -66,7 +66,7 @@ def test_only_what_others_need_is_awaited(
 ) -> None:
     item = {**thing, "metadata": dict(thing["metadata"])}
     other = obj("Deployment", "other", APPS)
-    await_needed([item, other], {ObjectKey.of(other): [ObjectKey.of(item)]} if needed else {})
+    annotate_needed([item, other], {ObjectKey.of(other): [ObjectKey.of(item)]} if needed else {})
     assert told(item) == (expected if needed else {})
     assert told(other) == {}
 
@@ -74,5 +74,5 @@ def test_only_what_others_need_is_awaited(
 def test_a_webhook_with_a_ca_is_in_force_at_once() -> None:
     configuration = webhook("x", "judge", "pods")
     configuration["webhooks"][0]["clientConfig"]["caBundle"] = "TUlJ"
-    await_needed([configuration], {ObjectKey.of(obj("Pod", "p")): [ObjectKey.of(configuration)]})
+    annotate_needed([configuration], {ObjectKey.of(obj("Pod", "p")): [ObjectKey.of(configuration)]})
     assert told(configuration) == {}

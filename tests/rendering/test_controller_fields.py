@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rendering import Object
+from rendering.controller_fields import drop
 from rendering.objects import Path, value_at
-from rendering.written_by_others import leave_out
 
 VALIDATING, MUTATING = "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"
 ISTIO, KNATIVE = {"istio.io/rev": "default"}, "webhook.serving.knative.dev"
@@ -57,7 +57,7 @@ def test_exactly_what_its_server_writes_is_left_out_of_a_configuration(
 ) -> None:
     made = configuration(kind, name, hook, copy.deepcopy(labels))
     kept = copy.deepcopy(made)
-    leave_out(made)
+    drop(made)
     for way in left_out:
         del value_at(kept["webhooks"][0], way[:-1])[way[-1]]
     assert made == kept
@@ -67,5 +67,5 @@ def test_exactly_what_its_server_writes_is_left_out_of_a_configuration(
 def test_what_is_not_there_cannot_be_left_out(given: dict[str, Any]) -> None:
     made: Object = {"kind": MUTATING, "metadata": {"name": KNATIVE}, "webhooks": [given]}
     before = copy.deepcopy(made)
-    leave_out(made)
+    drop(made)
     assert made == before

@@ -1,7 +1,7 @@
-"""What the Kubernetes provider of Pulumi waits for, written as its own annotations.
+"""Annotations that tell Pulumi's Kubernetes provider when a resource is ready.
 
-A resource is created when what it needs is not only there but in force: pods run, a Job is done, a
-CA is in its webhook, a Secret is written. Outside facts: pulumi-kubernetes,
+A resource is created when its prerequisites not only exist but are in force: pods run, a Job is
+done, a CA is in its webhook, a Secret is written. Outside facts: pulumi-kubernetes,
 provider/pkg/metadata/overrides.go and provider/pkg/jsonpath/jsonpath.go.
 """
 
@@ -27,62 +27,57 @@ SKIP_AWAIT = "pulumi.com/skipAwait"
 TIMEOUT_SECONDS = "pulumi.com/timeoutSeconds"
 REPLACE_UNREADY = "pulumi.com/replaceUnready"
 
-# A first install pulls some ninety images; ten minutes, the provider's default, is what one cold
-# node with a slow mirror needs for its own share alone.
+# A first install pulls some ninety images; one cold node with a slow mirror takes ten minutes, the
+# provider's default, for its own share alone.
 WORKLOAD_TIMEOUT_SECONDS = 1800
 
 INJECTED_CA = "jsonpath={.webhooks[0].clientConfig.caBundle}"
 """Satisfied as soon as the field exists."""
 
 READY = "condition=Ready"
-"""What the External Secrets Operator writes once a store answers and a Secret is written
+"""The condition that the External Secrets Operator sets on a reachable store and a written Secret
 (external-secrets, apis/externalsecrets/v1/externalsecret_types.go)."""
 
 
-def annotate_waiting(obj: Object) -> None:
-    """The waiting of one object for itself, in place; an overlay's own annotations win."""
+def annotate_object(obj: Object) -> None:
+    """Annotates one object by its kind, in place; annotations of an overlay take precedence."""
     kind, group = obj["kind"], ObjectKey.of(obj).group
     if not is_builtin_group(group):
         return
     if kind in ("Service", "PersistentVolumeClaim"):
-        # A Service is ready when its pods are: the workload itself is what is awaited. And with
-        # WaitForFirstConsumer a claim is bound only once its pod, which waits for it, runs.
+        # A Service is ready when its pods are, and their workload is awaited. With
+        # WaitForFirstConsumer a claim is bound only when its pod runs, which needs the claim.
         annotate(obj, {SKIP_AWAIT: "true"})
     elif kind in WORKLOADS:
         annotate(obj, {TIMEOUT_SECONDS: str(WORKLOAD_TIMEOUT_SECONDS)})
         if kind == "Job":
-            # A failed Job stays failed for ever: the next run starts a new one (PR 1575).
+            # A failed Job stays failed, so the next run starts a new one (pulumi-kubernetes#1575).
             annotate(obj, {REPLACE_UNREADY: "true"})
     elif kind in WEBHOOK_KINDS:
         injected = any(name.startswith(CA_INJECTION) for name in annotations_of(obj))
-        if injected and lacks_ca(obj):
-            wait_for_ca(obj)
+        if injected and _lacks_ca(obj):
+            annotate(obj, {WAIT_FOR: INJECTED_CA})
 
 
-def await_needed(
+def annotate_needed(
     objects: Iterable[Object], prerequisites: Mapping[ObjectKey, Iterable[ObjectKey]]
 ) -> None:
-    """Annotates, in place, what others need in force and not only in existence.
+    """Annotates, in place, prerequisites that must be in force before their dependents.
 
-    Webhook configurations whose CA is yet to be written; ExternalSecrets and their stores.
+    These are webhook configurations without their CA, ExternalSecrets and their stores.
     """
     needed = {need for needs in prerequisites.values() for need in needs}
     for obj in objects:
         key = ObjectKey.of(obj)
         if key not in needed:
             continue
-        if key.kind in WEBHOOK_KINDS and lacks_ca(obj):
-            wait_for_ca(obj)
+        if key.kind in WEBHOOK_KINDS and _lacks_ca(obj):
+            annotate(obj, {WAIT_FOR: INJECTED_CA})
         elif is_external_secret(key) or is_store(key):
             annotate(obj, {WAIT_FOR: READY})
 
 
-def wait_for_ca(configuration: Object) -> None:
-    """Whoever depends on this configuration is created only after a CA was injected."""
-    annotate(configuration, {WAIT_FOR: INJECTED_CA})
-
-
-def lacks_ca(configuration: Mapping[str, Any]) -> bool:
-    """Is there a webhook served in the cluster whose CA nobody has written yet?"""
+def _lacks_ca(configuration: Mapping[str, Any]) -> bool:
+    """Whether a webhook that is served in the cluster has no CA yet."""
     clients = [hook.get("clientConfig") or {} for hook in configuration.get("webhooks") or []]
     return any("service" in client and "caBundle" not in client for client in clients)

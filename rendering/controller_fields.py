@@ -1,8 +1,8 @@
 """Fields of webhook configurations that their own servers write, and so must not be applied.
 
-Nothing in a manifest marks such a field, so the writers stand here, each with the source that was
-read on 2026-11-28. With server-side apply a field belongs to whoever changed it last: an applied
-value that its server has overwritten refuses the next change of the object ("conflict with
+No manifest marks such a field, so this table lists the writers, each with the source that was read
+on 2026-11-28. With server-side apply a field belongs to whoever changed it last: an applied value
+that its server has overwritten refuses the next change of the object ("conflict with
 pilot-discovery"), and one that was never applied is left alone.
 
 Caution: a field that a server only adds to (Knative's ``namespaceSelector``) keeps what upstream
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rendering.objects import Object, labels_of
+from rendering.objects import Object, Path, labels_of
 
 Hook = dict[str, Any]
 
@@ -25,14 +25,14 @@ class Writer:
     """A server that writes into webhook configurations.
 
     Attributes:
-        source: where it does so.
-        owns: is this webhook of this configuration one of its own?
-        fields: what it writes, each as the way from the webhook.
+        source: the code that writes.
+        owns: whether a webhook of a configuration is the server's own.
+        fields: paths of the written fields, below the webhook.
     """
 
     source: str
     owns: Callable[[Mapping[str, Any], Hook], bool]
-    fields: tuple[tuple[str, ...], ...]
+    fields: tuple[Path, ...]
 
 
 def _validates_istio(configuration: Mapping[str, Any], _: Hook) -> bool:
@@ -55,7 +55,7 @@ WRITERS = (
         fields=(("failurePolicy",), ("clientConfig", "caBundle")),
     ),
     Writer(
-        # Rules and authority come in one update: what is not yet judged is never refused.
+        # Rules and authority come in one update, so no request is refused before the server is up.
         source="knative/pkg 4a022ed (serving 0.48.1) webhook/resourcesemantics/defaulting/"
         "defaulting.go and validation/reconcile_config.go, webhook/configmaps/configmaps.go,"
         " webhook/psbinding/psbinding.go; knative/serving#13449",
@@ -70,18 +70,13 @@ WRITERS = (
 )
 
 
-def leave_out(configuration: Object) -> None:
-    """Takes away, in place, what others write into a webhook configuration."""
+def drop(configuration: Object) -> None:
+    """Removes, in place, the fields of a webhook configuration that its servers write."""
     for hook in configuration.get("webhooks") or []:
         for writer in WRITERS:
             if writer.owns(configuration, hook):
-                for way in writer.fields:
-                    _drop(hook, way)
-
-
-def _drop(hook: Hook, way: tuple[str, ...]) -> None:
-    *parents, last = way
-    holder: Any = hook
-    for parent in parents:
-        holder = holder.get(parent) or {}
-    holder.pop(last, None)
+                for *parents, field in writer.fields:
+                    holder: Any = hook
+                    for parent in parents:
+                        holder = holder.get(parent) or {}
+                    holder.pop(field, None)
