@@ -1,6 +1,6 @@
 """The checked value types of which the settings are made.
 
-Each refuses with the second half of a sentence (reason, then way out); ``sentences`` puts key and
+Each refuses with the second half of a sentence (reason, then way out); ``errors`` puts key and
 value in front.
 """
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from math import ceil
 
+from settings.errors import full_key, listed, looks_secret, told
 from settings.facts import ARM_FAMILY, Facts, Rules
 from settings.field_types import network_of
-from settings.sentences import full_key, listed, looks_secret, told
 
 # The range EKS gives Services in a VPC of 10.x; stated, because the rule below relies on it.
 SERVICE_CIDR = "172.20.0.0/16"

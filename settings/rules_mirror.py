@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from settings.errors import full_key, told
 from settings.facts import Facts, Rules
-from settings.sentences import full_key, told
 
 RULES = Rules()
 

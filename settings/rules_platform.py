@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from regions.region import Feature, Region, UnknownRegion
 from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
+from settings.errors import full_key, listed, nearest, told
 from settings.facts import Facts, Release, Rules
 from settings.node_pools import numbers
-from settings.sentences import full_key, listed, nearest, told
 
 KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36")
 """Versions EKS offers (endoflife.date/amazon-eks; 1.31 leaves extended support on 2026-11-26)."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from regions.instance_prices import NAME as PRICE_TABLE
 from regions.instance_prices import prices_in
 from regions.region import GPU_FAMILIES, Feature
+from settings.errors import full_key, listed, nearest, told
 from settings.facts import ARM_FAMILY, Facts, Rules
 from settings.field_types import LABEL_NAME
 from settings.node_pools import BOTTLEROCKET, NodePoolSettings, PoolSettings
-from settings.sentences import full_key, listed, nearest, told
 
 RULES = Rules()
 

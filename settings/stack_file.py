@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import yaml
 
-from settings.sentences import NAMESPACE, full_key, nearest, shown, told_encrypted
+from settings.errors import NAMESPACE, full_key, nearest, shown, told_encrypted
 
 # Everything the CLI itself may write at the top of a stack file.
 _TOP = ("config", "encryptionsalt", "encryptedkey", "secretsprovider", "environment")

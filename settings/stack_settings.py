@@ -21,11 +21,11 @@ from pydantic import BaseModel, ValidationError
 
 from regions.region import EXAMPLE_REGION, Region, known_regions
 from settings import rules_aws, rules_mirror, rules_platform, rules_pools
+from settings.errors import NAMESPACE, full_key, told_encrypted, translated
 from settings.facts import Facts, karpenter_releases, releases
 from settings.node_pools import Budget, NodePoolSettings, Taint
 from settings.section import MANIFESTS
 from settings.sections import MirrorRule, Settings, User
-from settings.sentences import NAMESPACE, full_key, told_encrypted, translated
 from settings.stack_file import StackFileError, read_stack_file
 
 

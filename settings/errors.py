@@ -1,4 +1,4 @@
-"""How a wrong setting is told: one sentence with key, value and way out, and never a secret."""
+"""Errors in a stack file: one sentence each, with key, value and way out, and never a secret."""
 
 from __future__ import annotations
 
