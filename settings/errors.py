@@ -15,12 +15,27 @@ NAMESPACE = "kubeflow"
 _SECRET_NAME = re.compile(r"(?i)pass(word|wd|phrase)|secret|token|credential|(private|api).?key")
 # Access key ids, and anything as long and as mixed as a secret access key.
 _SECRET_VALUE = re.compile(r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|[A-Za-z0-9/+]{40}|://[^/\s]*:[^/\s]*@")
-# Choices of words.
-_NOT_SECRET = {f"{NAMESPACE}:artifacts.credentials", f"{NAMESPACE}:imageMirror.credentials"}
+# Their values are names of methods.
+_NOT_SECRET = {"kubeflow:artifacts.credentials", "kubeflow:imageMirror.credentials"}
 _LONGEST = 60
 
+Path = Sequence[str | int]
+"""The keys from a section down to a setting, as in the stack file; a number: an entry of a list."""
 
-def full_key(path: Sequence[str | int] | str) -> str:
+
+class SettingsError(Exception):
+    """A stack that cannot be built.
+
+    Attributes:
+        problems: one full sentence each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+def full_key(path: Path | str) -> str:
     """A setting's name as the stack file writes it: ``kubeflow:users[0].email``."""
     parts = path.split(".") if isinstance(path, str) else path
     text = ""
@@ -30,7 +45,7 @@ def full_key(path: Sequence[str | int] | str) -> str:
 
 
 def looks_secret(key: str, value: object = "") -> bool:
-    """Whether a value is better not repeated, by its key's name or its own looks."""
+    """Whether a value may be a secret, by the name of its key or by its own form."""
     if isinstance(value, Mapping) and "secure" in value:
         return True
     text = str(cast(object, value))
@@ -43,9 +58,9 @@ def looks_secret(key: str, value: object = "") -> bool:
 
 
 def shown(value: object, key: str = "") -> str:
-    """A value as a sentence repeats it: as YAML would write it, short, secrets hidden."""
+    """A value for a sentence: in YAML's form, short, secrets hidden."""
     if key not in _NOT_SECRET and looks_secret(key, value):
-        return "not shown here"
+        return "[hidden]"
     if value is None or value == "":
         return "empty"
     if isinstance(value, bool):
@@ -57,29 +72,31 @@ def shown(value: object, key: str = "") -> str:
 
 
 def listed(names: Iterable[str], last: str = "or") -> str:
-    """``a, b or c``"""
+    """``a, b or c``."""
     items = list(names)
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``did you mean x?`` when a known name is close, else the known names."""
-    names = list(known)
-    lower = {n.lower(): n for n in names}
-    near = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
-    return f"did you mean {lower[near[0]]}?" if near else f"use {listed(names)}."
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """``did you mean x?`` if one of the names is similar, else ``use`` and all of them."""
+    by_lower = {each.lower(): each for each in names}
+    similar = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    if similar:
+        return f"did you mean {by_lower[similar[0]]}?"
+    return f"use {listed(by_lower.values())}."
 
 
-def told(key: str, value: object, problem: str) -> str:
-    """The sentence: ``<key> is <value>: <problem>``, closed by a full stop."""
-    text = f"{key} is {shown(value, key)}: {problem}"
+def refusal(path: Path | str, value: object, reason: str) -> str:
+    """The sentence ``<key> is <value>: <reason>.``; a reason ends with the way out."""
+    key = full_key(path)
+    text = f"{key} is {shown(value, key)}: {reason}"
     return text if text.endswith(("?", ".")) else f"{text}."
 
 
-def told_encrypted(key: str) -> str:
-    """The sentence about a setting that was stored as a secret, which none is."""
+def encrypted(key: str) -> str:
+    """The sentence about a setting that is stored as a secret."""
     return (
-        f"{key} is encrypted: no setting is a secret, so write it plainly "
+        f"{key} is encrypted: no setting is a secret, so store it as plain text "
         f"(`pulumi config set --plaintext {key} ...`)."
     )
 
@@ -87,35 +104,39 @@ def told_encrypted(key: str) -> str:
 _TYPES = {
     "int": "it must be a whole number",
     "bool": "it must be true or false",
-    "string": "it must be a text",
-    "list": "it must be a list, one `- item` a line",
+    "string": "it must be text",
+    "list": "it must be a list, with one `- item` per line",
     "dict": "it must be a mapping of names to values",
     "model": "it must be a mapping of settings",
 }
+"""The first word of a pydantic error's type -> the reason."""
 
-
-# Settings that there were: the nearest name would be that of another matter.
+# Of former settings: a similar name would be that of an unrelated one.
 _REMOVED = {
-    full_key("imageMirror.credentials"): "remove the line, both sides always hold an access key "
-    "of the other (imageMirror.rotation makes new ones).",
-    full_key("cluster.controlPlaneEgress"): "remove the line, only imageMirror.transport "
-    "private-api needed it, which was removed too.",
+    "kubeflow:imageMirror.credentials": "remove the line; each side always stores an access key of "
+    "the other (imageMirror.rotation replaces both).",
+    "kubeflow:cluster.controlPlaneEgress": "remove the line; only the former imageMirror.transport "
+    "private-api needed it.",
 }
 
 
-def translated(error: Mapping[str, Any], known: Sequence[str]) -> str:
-    """One pydantic error as a sentence; ``known`` are the names its place may hold."""
-    kind: str = error["type"]
-    key = full_key(error["loc"])
-    value = error["input"]
+def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The sentence of one pydantic error.
+
+    Args:
+        error: one of ``ValidationError.errors()``.
+        names: of the settings that are possible in that place.
+    """
+    kind, path, value = str(error["type"]), cast(Path, error["loc"]), error["input"]
+    key = full_key(path)
     if kind == "missing":
-        return f"{key} is missing: add it, every entry needs {listed(known, 'and')}."
+        return f"{key} is missing: add it (an entry has {listed(names, 'and')})."
     if kind == "extra_forbidden":
-        way_out = _REMOVED.get(key) or nearest(str(error["loc"][-1]), known)
+        way_out = _REMOVED.get(key) or suggestion(str(path[-1]), names)
         return f"{key} ({shown(value, key)}) is not a setting: {way_out}"
     if kind == "literal_error":
-        names = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
-        return told(key, value, nearest(str(value), names))
+        choices = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
+        return refusal(path, value, suggestion(str(value), choices))
     if kind == "value_error":
-        return told(key, value, str(error["ctx"]["error"]))
-    return told(key, value, _TYPES.get(kind.partition("_")[0], str(error["msg"])))
+        return refusal(path, value, str(error["ctx"]["error"]))
+    return refusal(path, value, _TYPES.get(kind.partition("_")[0], str(error["msg"])))

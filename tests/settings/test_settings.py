@@ -15,7 +15,7 @@ from regions.region import Feature, Region, known_regions
 from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file, node_pools
 from settings import load as load_settings
 from settings.mirror_mode import MirrorMode
-from settings.node_pools import GpuPoolSettings
+from settings.node_pools import GpuPoolSettings, families_of
 from tests.harness import REGIONS
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +130,7 @@ def test_a_region_alone_is_a_stack(region: str) -> None:
     mirror = MirrorMode(settings.image_mirror, here)
     assert mirror.enabled == (not here.has(Feature.INTERNET_REGISTRIES))
     assert mirror.build_region.has(Feature.INTERNET_REGISTRIES)
-    assert settings.gpu_pool.families(here) == here.gpu_families
+    assert families_of(settings.gpu_pool, here) == here.gpu_families
 
 
 def test_the_same_values_give_the_same_settings_and_are_left_alone() -> None:
@@ -206,7 +206,7 @@ def test_karpenter_must_serve_the_kubernetes_version(
             from_mapping({**raw, "gpuPool": pool}, manifests=tmp_path)
         (problem,) = refused.value.problems
         assert problem == (
-            "kubeflow:gpuPool.karpenterVersion is 9.9.9: it serves Kubernetes up to 1.34, and "
+            "kubeflow:gpuPool.karpenterVersion is 9.9.9: it supports Kubernetes up to 1.34, and "
             "kubeflow:cluster.version is 1.35: use a newer one."
         )
     without = {**raw, "gpuPool": {**pool, "enabled": False}}
