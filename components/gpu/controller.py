@@ -1,16 +1,14 @@
-"""Who Karpenter itself is: a role for its service account, and what that role may do."""
+"""The IAM identity of Karpenter's controller: the role of its service account, and its policies."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.documents import Document
 from components.aws.pod_identity import pod_identity_trust
 from components.aws.roles import OidcProvider
 from components.gpu import policies
@@ -22,16 +20,16 @@ from settings.context import StackContext
 
 @dataclass(frozen=True, kw_only=True)
 class KarpenterControllerArgs:
-    """What decides the role.
+    """Arguments of ``KarpenterController``.
 
     Args:
-        context: what all components of the stack share.
-        pools: what the controller makes machines for.
-        asks_for_prices: whether it calls the price API.
+        context: shared by all components of the stack.
+        pools: of the stack.
+        asks_for_prices: whether the controller calls the price API.
         cluster_name: orders the association after the control plane.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         node_role_arn: the one role the controller may give to instances.
-        queue_arn: the one queue it may read.
+        queue_arn: the one queue the controller may read.
     """
 
     context: StackContext
@@ -47,13 +45,10 @@ class KarpenterController(pulumi.ComponentResource):
     """The controller's role with five policies; by Pod Identity where the region has it, else IRSA.
 
     Attributes:
-        role_arn: of the role.
-        annotated_role_arn: what the service account is annotated with; None with Pod Identity.
-        ready: what must exist before the controller starts: pods get their identity when they are
-            made.
+        annotated_role_arn: the annotation of the service account; None with Pod Identity.
+        ready: must exist before the controller's pods, which get their identity on creation.
     """
 
-    role_arn: pulumi.Output[str]
     annotated_role_arn: pulumi.Output[str] | None
     ready: Sequence[pulumi.Resource]
 
@@ -98,10 +93,9 @@ class KarpenterController(pulumi.ComponentResource):
                     opts=here,
                 )
             )
-        self.role_arn = role.arn
         self.annotated_role_arn = None if by_pod_identity else role.arn
         self.ready = ready
-        self.register_outputs({"roleArn": self.role_arn})
+        self.register_outputs({"roleArn": role.arn})
 
     def _tags(self, role: str) -> dict[str, str]:
         return self._args.context.tagged(f"{self._name}-{role}")
@@ -119,26 +113,23 @@ class KarpenterController(pulumi.ComponentResource):
         args, region = self._args, self._args.context.region
         cluster, account = args.context.cluster, args.context.account_id
         spot = any("spot" in pool.capacity_types for pool in args.pools)
+
+        def node_identity(role_arn: str) -> str:
+            return json.dumps(policies.node_identity_policy(region, account, role_arn, spot=spot))
+
+        def interruption(queue_arn: str) -> str:
+            return json.dumps(policies.interruption_policy(queue_arn))
+
         return {
             "node-lifecycle": json.dumps(policies.node_lifecycle_policy(region, cluster)),
-            "node-identity": _policy(
-                partial(policies.node_identity_policy, region, spot=spot),
-                account,
-                args.node_role_arn,
+            "node-identity": pulumi.Output.from_input(args.node_role_arn).apply(node_identity),
+            "cluster-discovery": json.dumps(
+                policies.cluster_discovery_policy(region, account, cluster)
             ),
-            "cluster-discovery": _policy(
-                partial(policies.cluster_discovery_policy, region, cluster_name=cluster), account
-            ),
-            "interruption": _policy(policies.interruption_policy, args.queue_arn),
-            "resource-discovery": _policy(
-                partial(
-                    policies.resource_discovery_policy, region, asks_for_prices=args.asks_for_prices
-                ),
-                account,
+            "interruption": pulumi.Output.from_input(args.queue_arn).apply(interruption),
+            "resource-discovery": json.dumps(
+                policies.resource_discovery_policy(
+                    region, account, asks_for_prices=args.asks_for_prices
+                )
             ),
         }
-
-
-def _policy(document: Callable[..., Document], *inputs: pulumi.Input[str]) -> pulumi.Output[str]:
-    """A policy document as JSON; known in the preview as soon as its inputs are."""
-    return pulumi.Output.all(*inputs).apply(lambda known: json.dumps(document(*known)))

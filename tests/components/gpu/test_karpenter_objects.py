@@ -24,14 +24,10 @@ DURATION = re.compile(r"(([0-9]+(s|m|h))+)|Never")
 
 
 def _node_class(**changed: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "cluster_name": "kubeflow",
-        "instance_profile": "profile",
-        "ami_alias": "al2023@v20260714",
-        "tags": {"team": "ml"},
-        "reserved": False,
-    }
-    return objects.ec2_node_class(**{**given, **changed})
+    pool = Pool(families=["g4dn"], max_gpus=8, **changed)
+    return objects.ec2_node_class(
+        pool, cluster_name="research", instance_profile="profile", tags={"team": "ml"}
+    )
 
 
 def _pool(**changed: Any) -> dict[str, Any]:
@@ -61,15 +57,15 @@ def test_the_machine_image_is_pinned() -> None:
 
 
 def test_subnets_and_security_groups_are_found_by_the_tag_of_the_cluster() -> None:
-    spec = _node_class(cluster_name="research")["spec"]
+    spec = _node_class()["spec"]
     wanted = [{"tags": {"karpenter.sh/discovery": "research"}}]
     assert spec["subnetSelectorTerms"] == spec["securityGroupSelectorTerms"] == wanted
 
 
-@pytest.mark.parametrize("reserved", [True, False])
-def test_capacity_reservations_are_used_only_if_asked_for(reserved: bool) -> None:
-    spec = _node_class(reserved=reserved)["spec"]
-    assert ("capacityReservationSelectorTerms" in spec) == reserved
+@pytest.mark.parametrize("kind", ["reserved", "on-demand"])
+def test_capacity_reservations_are_used_only_if_asked_for(kind: str) -> None:
+    spec = _node_class(capacity_types=[kind])["spec"]
+    assert ("capacityReservationSelectorTerms" in spec) == (kind == "reserved")
 
 
 def test_the_disk_is_large_and_encrypted_and_goes_with_the_machine() -> None:
@@ -90,7 +86,7 @@ def test_pods_cannot_take_the_identity_of_their_node() -> None:
 
 
 def test_machines_carry_our_tags_and_none_that_karpenter_keeps_for_itself() -> None:
-    tags = _node_class(tags={"team": "ml"})["spec"]["tags"]
+    tags = _node_class()["spec"]["tags"]
     assert tags == {"team": "ml"}
     assert not [key for key in tags if RESERVED_TAGS.match(key)]
 
