@@ -115,6 +115,8 @@ _TYPES = {
 _REMOVED = {
     "kubeflow:imageMirror.credentials": "remove the line; each side always stores an access key of "
     "the other (imageMirror.rotation replaces both).",
+    "kubeflow:network.publicSubnetIds": "remove the line; it had no effect (load balancers find "
+    "subnets by the tag kubernetes.io/role/elb, which the VPC's owner sets).",
     "kubeflow:cluster.controlPlaneEgress": "remove the line; only the former imageMirror.transport "
     "private-api needed it.",
 }

@@ -60,23 +60,16 @@ def _vpc_range_fits(f: Facts) -> Iterator[str]:
             yield refusal(key, net.cidr, f"it overlaps {taken}, {whose}: use another private range")
 
 
-@RULES.reads("network.vpcId", "network.privateSubnetIds", "network.publicSubnetIds")
+@RULES.reads("network.vpcId", "network.privateSubnetIds")
 def _existing_vpc_is_whole(f: Facts) -> Iterator[str]:
-    net, vpc = f.settings.network, full_key("network.vpcId")
-    private, public = "network.privateSubnetIds", "network.publicSubnetIds"
-    for key, ids in ((private, net.private_subnet_ids), (public, net.public_subnet_ids)):
-        if ids and not net.vpc_id:
-            yield refusal(
-                key, listed(ids, "and"), f"subnets need their VPC: add {vpc} or remove them"
-            )
-    if net.vpc_id and len(net.private_subnet_ids) < 2:
-        yield refusal(
-            "network.vpcId",
-            net.vpc_id,
-            f"an existing VPC needs at least two {full_key(private)}, in different zones: add them",
-        )
-    for both in sorted({*net.private_subnet_ids} & {*net.public_subnet_ids}):
-        yield refusal(public, both, f"it is also in {full_key(private)}: keep it in one of them")
+    vpc_id, subnets = f.settings.network.vpc_id, f.settings.network.private_subnet_ids
+    if subnets and not vpc_id:
+        reason = f"subnets need their VPC: add {full_key('network.vpcId')} or remove them"
+        yield refusal("network.privateSubnetIds", listed(subnets, "and"), reason)
+    if vpc_id and len(subnets) < 2:
+        key = full_key("network.privateSubnetIds")
+        reason = f"an existing VPC needs at least two {key}, in different zones: add them"
+        yield refusal("network.vpcId", vpc_id, reason)
 
 
 @RULES.reads("nodeGroup.min", "nodeGroup.max", "nodeGroup.desired")

@@ -33,7 +33,6 @@ class NetworkSettings(Section):
     zones: Annotated[int, t.whole(2, 3, "zones")] = 3
     vpc_id: t.VpcId | None = None
     private_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
-    public_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
 
 
 class NodeGroupSettings(Section):

@@ -27,7 +27,6 @@ TAGS = {"platform": "kubeflow"}
 EXISTING: dict[str, Any] = {
     "vpcId": "vpc-0123456789abcdef0",
     "privateSubnetIds": ["subnet-00000000000000001", "subnet-00000000000000002"],
-    "publicSubnetIds": ["subnet-00000000000000003"],
 }
 
 
