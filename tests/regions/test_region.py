@@ -36,7 +36,7 @@ def test_every_region_of_every_partition_has_all_its_facts(name: str) -> None:
     region = Region.of(name)
     suffix = SUFFIXES[region.partition]
     assert region.dns_suffix == suffix
-    for service in ("s3", "sts", "ecr", "rds", "secretsmanager", "eks", "ec2", "sqs", "logs"):
+    for service in ("s3", "sts", "rds", "secretsmanager", "eks", "ec2", "sqs", "logs"):
         assert region.service_host(service).endswith(f"{name}.{suffix}")
     assert region.ecr_registry("123456789012") == f"123456789012.dkr.ecr.{name}.{suffix}"
     assert region.managed_policy("X") == f"arn:{region.partition}:iam::aws:policy/X"
@@ -48,10 +48,6 @@ def test_every_region_of_every_partition_has_all_its_facts(name: str) -> None:
     assert set(region.gpu_families) <= set(region.gpu_families_offered)
     assert set(region.gpu_families_offered) <= set(GPU_FAMILIES)
     assert "ec2.amazonaws.com" in region.passed_to_ec2
-    assert region.has(Feature.PRICE_API) == (region.pricing_region is not None)
-    assert region.pricing_region is None or (
-        Region.of(region.pricing_region).partition == region.partition
-    )
     assert Region.of(region.mirror_region)
     assert "{" not in region.console_url
 
@@ -59,15 +55,14 @@ def test_every_region_of_every_partition_has_all_its_facts(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in ALL if not n.startswith("cn-")])
 def test_outside_china_nothing_ends_in_com_cn(name: str) -> None:
     region = Region.of(name)
-    told = [region.service_host("s3"), region.rds_ca_bundle_url, region.console_url]
-    told += [region.service_principal("logs"), *region.passed_to_ec2]
-    assert not [text for text in told if ".cn" in text]
+    hosts = [region.service_host("s3"), region.rds_ca_bundle_url, region.console_url]
+    assert not [text for text in (*hosts, *region.passed_to_ec2) if ".cn" in text]
 
 
 @pytest.mark.parametrize("name", [n for n in ALL if n.startswith("cn-")])
 def test_in_china_every_host_ends_in_com_cn(name: str) -> None:
     region = Region.of(name)
-    hosts = [region.service_host(s) for s in ("s3", "sts", "ecr", "rds", "eks", "iam", "pricing")]
+    hosts = [region.service_host(s) for s in ("s3", "sts", "rds", "eks", "iam")]
     hosts += [region.ecr_registry("1")]
     assert all(host.endswith(".amazonaws.com.cn") for host in hosts)
 
@@ -111,7 +106,6 @@ def test_service_principals_are_global_and_the_audience_is_the_same_everywhere(n
     region = Region.of(name)
     for service in ("ec2", "eks", "lambda", "codebuild", "events"):
         assert region.service_principal(service) == f"{service}.amazonaws.com"
-    assert region.service_principal("logs") == f"logs.{name}.{region.dns_suffix}"
     assert region.oidc_audience == "sts.amazonaws.com"
 
 
@@ -157,21 +151,6 @@ def test_vpc_endpoints_have_the_prefix_of_their_service(
 )
 def test_features_are_where_they_are_and_nowhere_else(feature: Feature, regions: list[str]) -> None:
     assert [name for name in FOUR if Region.of(name).has(feature)] == regions
-
-
-@pytest.mark.parametrize(
-    ("name", "prices"),
-    [
-        ("cn-north-1", "cn-northwest-1"),
-        ("eu-north-1", "eu-central-1"),
-        ("ap-southeast-1", "ap-south-1"),
-        ("sa-east-1", "us-east-1"),
-        ("us-gov-west-1", None),
-        ("eusc-de-east-1", None),
-    ],
-)
-def test_prices_come_from_where_karpenter_asks(name: str, prices: str | None) -> None:
-    assert Region.of(name).pricing_region == prices
 
 
 def test_china_copies_its_images_from_a_region_that_reaches_the_registries() -> None:
