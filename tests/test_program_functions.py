@@ -13,8 +13,8 @@ from program import (
     Renders,
     aws_provider,
     build_side,
+    deploy_values,
     enabled_add_ons,
-    late_values,
     render_stack,
     stack_settings,
     stack_tags,
@@ -210,7 +210,7 @@ def test_only_what_a_cache_serves_is_pulled_from_the_registry_that_caches_fill()
     assert pulled["quay.io/b:1"] == "own/prefix/quay.io/b:1"
 
 
-# -- late values ----------------------------------------------------------------------------------
+# -- values at deploy time -------------------------------------------------------------------------
 
 SECRETS = {
     *("secret.ml-pipeline", "secret.cache", "secret.metadata", "secret.katib"),
@@ -219,12 +219,12 @@ SECRETS = {
 
 
 def bound(region: str = "cn-north-1", **sections: Any) -> Recorded:
-    """A run that exports every late value, and those that are secret."""
+    """A run that exports every value for manifests, and the names of secret ones."""
     settings = from_mapping({"region": region, **sections})
 
     def program() -> None:
         backend = component(settings)
-        for name, value in late_values(
+        for name, value in deploy_values(
             StackContext.of(settings, ACCOUNT, {}), settings, backend
         ).items():
             pulumi.export(name, value)
