@@ -41,10 +41,6 @@ EXAMPLE_REGION = "cn-north-1"
 """For sentences with an example."""
 
 
-class UnknownRegion(ValueError):
-    """No partition of botocore has a region of that name; the message is one sentence."""
-
-
 # The account with the EKS add-on images, where it is not the default one.
 # https://docs.aws.amazon.com/eks/latest/userguide/add-ons-images.html and, for the isolated
 # partitions, awslabs/amazon-eks-ami nodeadm/internal/aws/ecr/ecr.go.
@@ -199,12 +195,12 @@ class Region:
         """The region of that name.
 
         Raises:
-            UnknownRegion: with similar names.
+            ValueError: no partition has it; the message ends with similar names.
         """
         if name not in _partitions():
             similar = get_close_matches(name, known_regions(), n=3, cutoff=0.6)
             hint = f"did you mean {' or '.join(similar)}?" if similar else f"try {EXAMPLE_REGION}."
-            raise UnknownRegion(f"{name!r} is not a region of any AWS partition: {hint}")
+            raise ValueError(f"no AWS partition has a region of this name: {hint}")
         return cls(name, *_partitions()[name])
 
     def arn(

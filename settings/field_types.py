@@ -6,12 +6,13 @@ Each refuses a value with a reason that ends with the way out; ``errors`` adds k
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Network, ip_network
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
 
-from regions.region import Region, UnknownRegion
+from regions.region import Region
 from settings import certificates
 from settings.section import PROJECT
 
@@ -19,12 +20,21 @@ from settings.section import PROJECT
 def _text(pattern: str, reason: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
-    def check(value: str) -> str:
+    def check(value: str) -> None:
         if not compiled.fullmatch(value):
             raise ValueError(reason)
+
+    return _checked(check)
+
+
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """For text that passes a check, whose ValueError is the reason."""
+
+    def unchanged(value: str) -> str:
+        check(value)
         return value
 
-    return AfterValidator(check)
+    return AfterValidator(unchanged)
 
 
 def whole(low: int, high: int, unit: str) -> WrapValidator:
@@ -67,45 +77,26 @@ def network_of(text: str) -> IPv4Network:
     return network
 
 
-def _cidr(value: str) -> str:
-    network_of(value)
-    return value
-
-
-def _client_cidr(value: str) -> str:
-    if network_of(value).prefixlen == 0:
+def _limited(text: str) -> None:
+    if network_of(text).prefixlen == 0:
         raise ValueError(
             "it opens the API server to the whole internet: list the ranges you connect from"
         )
-    return value
 
 
-def _certificate_file(value: str) -> str:
-    certificates.read(value)
-    return value
-
-
-def _bundles(value: str) -> str:
-    if not (PROJECT / value).exists():
+def _present(path: str) -> None:
+    if not (PROJECT / path).exists():
         raise ValueError(
             "there is no such folder or bundle: write its path from the project's folder "
             "(`./kf bundle create` makes one), or remove the line"
         )
-    return value
 
 
-def _region(name: str) -> str:
-    try:
-        return Region.of(name).name
-    except UnknownRegion as error:
-        raise ValueError(str(error).partition(" is ")[2]) from None
-
-
-RegionName = Annotated[str, AfterValidator(_region)]
-Cidr = Annotated[str, AfterValidator(_cidr)]
-ClientCidr = Annotated[str, AfterValidator(_client_cidr)]
-CertificateFile = Annotated[str, AfterValidator(_certificate_file)]
-BundlesPath = Annotated[str, AfterValidator(_bundles)]
+RegionName = Annotated[str, _checked(Region.of)]
+Cidr = Annotated[str, _checked(network_of)]
+ClientCidr = Annotated[str, _checked(_limited)]
+CertificateFile = Annotated[str, _checked(certificates.read)]
+BundlesPath = Annotated[str, _checked(_present)]
 ReleaseName = Annotated[
     str,
     _text(r"[A-Za-z0-9][A-Za-z0-9._-]*", "it must be the name of a folder under manifests/"),

@@ -18,6 +18,8 @@ GPU_POOL = "gpu"
 """The name of the pool that ``gpuPool`` describes."""
 BOTTLEROCKET = "bottlerocket@"
 """The start of the alias of every Bottlerocket AMI; all others are AL2023."""
+DISCOVERY_TAG = "karpenter.sh/discovery"
+"""Tag of a cluster's subnets, security groups and reservations (Karpenter's docs, nodeclasses)."""
 KARPENTER = "karpenter-"
 """The start of the name of the folder of each version of Karpenter, under ``manifests/addons``."""
 

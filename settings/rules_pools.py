@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from pydantic.alias_generators import to_camel
+
 from regions.instance_prices import NAME as PRICE_TABLE
 from regions.instance_prices import prices_in
 from regions.region import GPU_FAMILIES, Feature
@@ -126,17 +128,12 @@ def _only_gpu_pools_choose_gpus(f: Facts) -> Iterator[str]:
     for path, pool in _further(f):
         if pool.max_cpus is None or pool.max_gpus is not None:
             continue
-        chosen = {
-            "gpuNames": pool.gpu_names,
-            "gpuCounts": pool.gpu_counts,
-            "minGpuMemoryGb": pool.min_gpu_memory_gb,
-            "slices": pool.slices if pool.slices > 1 else None,
-        }
-        for setting, value in chosen.items():
-            if value:
+        for name in ("gpu_names", "gpu_counts", "min_gpu_memory_gb", "slices"):
+            value = getattr(pool, name)
+            if value and value != 1:  # one slice is a whole GPU, the default
                 limit = full_key((*path, "maxGpus"))
                 reason = f"the pool has no GPUs: limit it with {limit}, or remove the line"
-                yield refusal((*path, setting), value, reason)
+                yield refusal((*path, to_camel(name)), value, reason)
 
 
 # -- what its nodes carry and how they go ---------------------------------------------------------

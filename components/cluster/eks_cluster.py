@@ -15,11 +15,12 @@ from components.aws.pod_identity import AGENT
 from components.aws.roles import OidcProvider
 from components.cluster.block_storage import BlockStorage, BlockStorageArgs
 from components.cluster.control_plane import ControlPlane, ControlPlaneArgs
-from components.cluster.network import DISCOVERY_TAG, Network, NetworkArgs
+from components.cluster.network import Network, NetworkArgs
 from components.cluster.node_group import NodeGroup, NodeGroupArgs
 from components.registry.pull_through_cache import node_pull_policy
 from regions.region import Feature
 from settings.context import StackContext
+from settings.node_pools import DISCOVERY_TAG
 from settings.sections import ClusterSettings, NetworkSettings, NodeGroupSettings
 
 # Enforces NetworkPolicy objects, of which Kubeflow has some. The add-on's schema has a string here

@@ -11,10 +11,8 @@ import pulumi_aws as aws
 from components.cluster.address_plan import AddressPlan, carve
 from components.cluster.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from settings.context import StackContext
+from settings.node_pools import DISCOVERY_TAG
 from settings.sections import NetworkSettings
-
-DISCOVERY_TAG = "karpenter.sh/discovery"
-"""Tag by which Karpenter finds subnets and security groups (its docs, concepts/nodeclasses)."""
 
 # Zones in which EKS cannot place a control plane (EKS user guide, network-reqs.html); an ID of
 # another region has no effect.

@@ -59,11 +59,17 @@ class KarpenterController(pulumi.ComponentResource):
         self._name = name
         self._args = args
         here = pulumi.ResourceOptions(parent=self)
-        by_pod_identity = args.context.region.has(Feature.POD_IDENTITY)
+        region, subject = args.context.region, (NAMESPACE, SERVICE_ACCOUNT)
+        by_pod_identity = region.has(Feature.POD_IDENTITY)
+        trust = (
+            pod_identity_trust(region, args.context.cluster, subject)
+            if by_pod_identity
+            else args.oidc.trust(region, [subject])
+        )
         role = aws.iam.Role(
             f"{name}-controller",
             description="Karpenter's service account",
-            assume_role_policy=self._pod_identity() if by_pod_identity else self._irsa(),
+            assume_role_policy=pulumi.Output.json_dumps(trust),
             tags=self._tags("controller"),
             opts=here,
         )
@@ -99,15 +105,6 @@ class KarpenterController(pulumi.ComponentResource):
 
     def _tags(self, role: str) -> dict[str, str]:
         return self._args.context.tagged(f"{self._name}-{role}")
-
-    def _pod_identity(self) -> str:
-        cluster = self._args.context.cluster
-        account = (NAMESPACE, SERVICE_ACCOUNT)
-        return json.dumps(pod_identity_trust(self._args.context.region, cluster, account))
-
-    def _irsa(self) -> pulumi.Output[str]:
-        trust = self._args.oidc.trust(self._args.context.region, [(NAMESPACE, SERVICE_ACCOUNT)])
-        return pulumi.Output.json_dumps(trust)
 
     def _documents(self) -> dict[str, pulumi.Input[str]]:
         args, region = self._args, self._args.context.region

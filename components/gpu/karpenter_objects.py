@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.gpu.node_pools import CPU_CATEGORIES, GPU_RESOURCE, SLICE_RESOURCE, Pool
-from settings.node_pools import Taint
+from settings.node_pools import DISCOVERY_TAG, Taint
 
 Object = dict[str, Any]
 
 NAMESPACE = "kube-system"
 """Karpenter's namespace: the API server gives its requests priority there (its docs, settings)."""
 SERVICE_ACCOUNT = "karpenter"
-DISCOVERY_TAG = "karpenter.sh/discovery"
-"""Tag of the subnets, security groups and capacity reservations a cluster's nodes may use."""
 GPU_LABEL = "nvidia.com/gpu.present"
 """The device plugin's node selector. AL2023 nodes set it themselves only from Kubernetes 1.35 on;
 in the pool's template it is known before the node exists, and Karpenter counts the plugin's pod."""

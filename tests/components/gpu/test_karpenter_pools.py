@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from components.cluster.network import DISCOVERY_TAG
+from settings.node_pools import DISCOVERY_TAG
 from tests.components.gpu.simulated_karpenter import (
     DAEMON_SET,
     NODE_CLASS,
