@@ -55,7 +55,7 @@ class BlockStorage(pulumi.ComponentResource):
         self, name: str, args: BlockStorageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:BlockStorage", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         tags = args.context.tagged(name)
 
         role = aws.iam.Role(
@@ -65,13 +65,13 @@ class BlockStorage(pulumi.ComponentResource):
                 args.oidc.trust(args.context.region, [_CONTROLLER])
             ),
             tags=tags,
-            opts=here,
+            opts=child,
         )
         attachment = aws.iam.RolePolicyAttachment(
             f"{name}-policy",
             role=role.name,
             policy_arn=args.context.region.managed_policy("service-role/AmazonEBSCSIDriverPolicy"),
-            opts=here,
+            opts=child,
         )
         driver = aws.eks.Addon(
             f"{name}-driver",

@@ -55,7 +55,7 @@ class Network(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:Network", name, None, opts)
         self._name = name
         self._args = args
-        self._here = pulumi.ResourceOptions(parent=self)
+        self._child = pulumi.ResourceOptions(parent=self)
         if args.network.vpc_id:
             self._adopt(args.network.vpc_id)
         else:
@@ -75,7 +75,7 @@ class Network(pulumi.ComponentResource):
                 resource_id=subnet,
                 key=DISCOVERY_TAG,
                 value=self._args.context.cluster,
-                opts=self._here,
+                opts=self._child,
             )
             for subnet in network.private_subnet_ids
         ]
@@ -88,14 +88,14 @@ class Network(pulumi.ComponentResource):
             enable_dns_support=True,
             enable_dns_hostnames=True,
             tags=self._tags("vpc"),
-            opts=self._here,
+            opts=self._child,
         )
         # Without rules: resources that name no security group have no network access.
         aws.ec2.DefaultSecurityGroup(
             f"{self._name}-default",
             vpc_id=vpc.id,
             tags=self._tags("default"),
-            opts=self._here,
+            opts=self._child,
         )
         zones = self._zones(len(plan.private))
         public = self._subnets(vpc, "public", plan.public, zones, {"kubernetes.io/role/elb": "1"})
@@ -123,7 +123,7 @@ class Network(pulumi.ComponentResource):
                 subnet_ids=self.private_subnet_ids,
                 route_table_ids=[table.id for table in tables],
             ),
-            opts=self._here,
+            opts=self._child,
         )
         self.ready = [*routes, *endpoints.ready]
 
@@ -177,24 +177,24 @@ class Network(pulumi.ComponentResource):
             f"{self._name}-internet",
             vpc_id=vpc.id,
             tags=self._tags("internet"),
-            opts=self._here,
+            opts=self._child,
         )
         table = aws.ec2.RouteTable(
-            f"{self._name}-public", vpc_id=vpc.id, tags=self._tags("public"), opts=self._here
+            f"{self._name}-public", vpc_id=vpc.id, tags=self._tags("public"), opts=self._child
         )
         for number, subnet in enumerate(public, start=1):
             aws.ec2.RouteTableAssociation(
                 f"{self._name}-public-{number}",
                 subnet_id=subnet.id,
                 route_table_id=table.id,
-                opts=self._here,
+                opts=self._child,
             )
         return aws.ec2.Route(
             f"{self._name}-public-internet",
             route_table_id=table.id,
             destination_cidr_block="0.0.0.0/0",
             gateway_id=gateway.id,
-            opts=self._here,
+            opts=self._child,
         )
 
     def _way_out(
@@ -216,20 +216,20 @@ class Network(pulumi.ComponentResource):
         for number, subnet in enumerate(private, start=1):
             role = f"private-{number}"
             table = aws.ec2.RouteTable(
-                f"{self._name}-{role}", vpc_id=vpc.id, tags=self._tags(role), opts=self._here
+                f"{self._name}-{role}", vpc_id=vpc.id, tags=self._tags(role), opts=self._child
             )
             association = aws.ec2.RouteTableAssociation(
                 f"{self._name}-{role}",
                 subnet_id=subnet.id,
                 route_table_id=table.id,
-                opts=self._here,
+                opts=self._child,
             )
             route = aws.ec2.Route(
                 f"{self._name}-{role}-nat",
                 route_table_id=table.id,
                 destination_cidr_block="0.0.0.0/0",
                 nat_gateway_id=gateways[(number - 1) % len(gateways)].id,
-                opts=self._here,
+                opts=self._child,
             )
             tables.append(table)
             ready += [association, route]

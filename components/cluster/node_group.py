@@ -59,7 +59,7 @@ class NodeGroup(pulumi.ComponentResource):
         self, name: str, args: NodeGroupArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:NodeGroup", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         tags = args.context.tagged(name)
         role, rights = node_role(
             f"{name}-role",
@@ -69,7 +69,7 @@ class NodeGroup(pulumi.ComponentResource):
             policies=JOINING,
             pull_policy=args.pull_policy,
             tags=tags,
-            opts=here,
+            opts=child,
         )
         template = self._template(name, args, tags)
         settings = args.node_group

@@ -56,7 +56,7 @@ class VpcEndpoints(pulumi.ComponentResource):
         self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:VpcEndpoints", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
 
         def tags(role: str) -> dict[str, str]:
             return args.context.tagged(f"{name}-{role}")
@@ -68,14 +68,14 @@ class VpcEndpoints(pulumi.ComponentResource):
             vpc_endpoint_type="Gateway",
             route_table_ids=args.route_table_ids,
             tags=tags("s3"),
-            opts=here,
+            opts=child,
         )
         group = aws.ec2.SecurityGroup(
             f"{name}-clients",
             description="AWS APIs, for everything inside the VPC",
             vpc_id=args.vpc_id,
             tags=tags("clients"),
-            opts=here,
+            opts=child,
         )
         admitted = aws.vpc.SecurityGroupIngressRule(
             f"{name}-https",
@@ -86,7 +86,7 @@ class VpcEndpoints(pulumi.ComponentResource):
             to_port=443,
             cidr_ipv4=args.cidr,
             tags=tags("https"),
-            opts=here,
+            opts=child,
         )
         interfaces = [
             aws.ec2.VpcEndpoint(
@@ -98,7 +98,7 @@ class VpcEndpoints(pulumi.ComponentResource):
                 subnet_ids=args.subnet_ids,
                 security_group_ids=[group.id],
                 tags=tags(service),
-                opts=here,
+                opts=child,
             )
             for service in interface_endpoints(args.context.region)
         ]

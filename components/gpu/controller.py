@@ -58,7 +58,7 @@ class KarpenterController(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:KarpenterController", name, None, opts)
         self._name = name
         self._args = args
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         region, subject = args.context.region, (NAMESPACE, SERVICE_ACCOUNT)
         by_pod_identity = region.has(Feature.POD_IDENTITY)
         trust = (
@@ -71,7 +71,7 @@ class KarpenterController(pulumi.ComponentResource):
             description="Karpenter's service account",
             assume_role_policy=pulumi.Output.json_dumps(trust),
             tags=self._tags("controller"),
-            opts=here,
+            opts=child,
         )
         ready: list[pulumi.Resource] = []
         for part, document in self._documents().items():
@@ -80,11 +80,11 @@ class KarpenterController(pulumi.ComponentResource):
                 description=f"Karpenter of the EKS cluster {args.context.cluster}: {part}",
                 policy=document,
                 tags=self._tags(part),
-                opts=here,
+                opts=child,
             )
             ready.append(
                 aws.iam.RolePolicyAttachment(
-                    f"{name}-{part}", role=role.name, policy_arn=policy.arn, opts=here
+                    f"{name}-{part}", role=role.name, policy_arn=policy.arn, opts=child
                 )
             )
         if by_pod_identity:
@@ -96,7 +96,7 @@ class KarpenterController(pulumi.ComponentResource):
                     service_account=SERVICE_ACCOUNT,
                     role_arn=role.arn,
                     tags=self._tags("controller"),
-                    opts=here,
+                    opts=child,
                 )
             )
         self.annotated_role_arn = None if by_pod_identity else role.arn

@@ -42,19 +42,19 @@ class KarpenterInterruptions(pulumi.ComponentResource):
         self, name: str, context: StackContext, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterInterruptions", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         queue = aws.sqs.Queue(
             f"{name}-interruption",
             message_retention_seconds=QUEUE_RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
             tags=context.tagged(f"{name}-interruption"),
-            opts=here,
+            opts=child,
         )
         admitted = aws.sqs.QueuePolicy(
             f"{name}-interruption",
             queue_url=queue.url,
             policy=queue.arn.apply(lambda arn: json.dumps(queue_policy(context.region, arn))),
-            opts=here,
+            opts=child,
         )
         targets: list[pulumi.Resource] = []
         for role, (source, detail_type) in INTERRUPTIONS.items():
@@ -63,7 +63,7 @@ class KarpenterInterruptions(pulumi.ComponentResource):
                 description=f"{detail_type}, for Karpenter",
                 event_pattern=json.dumps({"source": [source], "detail-type": [detail_type]}),
                 tags=context.tagged(f"{name}-{role}"),
-                opts=here,
+                opts=child,
             )
             targets.append(
                 aws.cloudwatch.EventTarget(
@@ -71,7 +71,7 @@ class KarpenterInterruptions(pulumi.ComponentResource):
                     rule=rule.name,
                     target_id="interruption-queue",
                     arn=queue.arn,
-                    opts=here,
+                    opts=child,
                 )
             )
         self.queue_name = queue.name

@@ -73,7 +73,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:KarpenterGpuPool", name, None, opts)
         self._name = name
         self._args = args
-        self._here = pulumi.ResourceOptions(parent=self)
+        self._child = pulumi.ResourceOptions(parent=self)
         self._asks_for_prices = args.gpu_pool.asks_for_prices(args.context.region)
 
         nodes = KarpenterNodes(
@@ -83,9 +83,9 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 cluster_name=args.cluster_name,
                 pull_policy=node_pull_policy(args.context),
             ),
-            self._here,
+            self._child,
         )
-        interruptions = KarpenterInterruptions(name, args.context, self._here)
+        interruptions = KarpenterInterruptions(name, args.context, self._child)
         controller = KarpenterController(
             name,
             KarpenterControllerArgs(
@@ -97,7 +97,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 node_role_arn=nodes.role_arn,
                 queue_arn=interruptions.queue_arn,
             ),
-            self._here,
+            self._child,
         )
         overlays = overlays_of(args.pools, args.gpu_pool.prices, args.context.region)
         karpenter = self._karpenter(
@@ -112,7 +112,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 profile_name=nodes.profile_name,
                 after=[karpenter, *nodes.ready, *interruptions.ready],
             ),
-            self._here,
+            self._child,
         )
         for add_on, rendered in args.add_ons.items():
             role, objects_for = GPU_SOFTWARE[add_on]
@@ -136,7 +136,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             crds=args.karpenter.crds,
             kubeconfig=args.kubeconfig_json,
             cluster=args.cluster_arn,
-            opts=self._here,
+            opts=self._child,
         )
         return k8s.helm.v3.Release(
             f"{self._name}-karpenter",

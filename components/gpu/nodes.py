@@ -44,7 +44,7 @@ class KarpenterNodes(pulumi.ComponentResource):
         self, name: str, args: KarpenterNodesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterNodes", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         tags = args.context.tagged(name)
         role, rights = node_role(
             name,
@@ -55,9 +55,9 @@ class KarpenterNodes(pulumi.ComponentResource):
             policies=(*JOINING, "AmazonSSMManagedInstanceCore"),
             pull_policy=args.pull_policy,
             tags=tags,
-            opts=here,
+            opts=child,
         )
-        profile = aws.iam.InstanceProfile(name, role=role.name, tags=tags, opts=here)
+        profile = aws.iam.InstanceProfile(name, role=role.name, tags=tags, opts=child)
         entry = aws.eks.AccessEntry(
             name,
             cluster_name=args.cluster_name,
@@ -65,7 +65,7 @@ class KarpenterNodes(pulumi.ComponentResource):
             # Includes the groups of nodes; no other groups or access policies are allowed.
             type="EC2_LINUX",
             tags=tags,
-            opts=here,
+            opts=child,
         )
         self.role_arn = role.arn
         self.profile_name = profile.name

@@ -113,6 +113,14 @@ def test_the_project_declares_every_section_and_defaults_all_but_the_region() ->
     assert [name for name, entry in declared.items() if "default" not in entry] == ["region"]
 
 
+def test_the_project_describes_every_setting_of_a_section() -> None:
+    project = cast(dict[str, Any], yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8")))
+    for name, field in Settings.model_fields.items():
+        description = project["config"][field.alias or name]["description"]
+        inner: Any = getattr(field.annotation, "model_fields", {})
+        assert not [f.alias for f in inner.values() if f.alias not in description]
+
+
 def test_the_defaults_the_project_declares_are_our_own() -> None:
     project = cast(dict[str, Any], yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8")))
     declared = {k: v["default"] for k, v in project["config"].items() if "default" in v}
