@@ -427,6 +427,13 @@ def test_the_outputs_are_those_a_person_needs(made: Recorded, region: Region) ->
     assert made.exports["registry"] == f"{region.ecr_registry(ACCOUNT)}/kubeflow"
 
 
+@pytest.mark.parametrize("made", ["cn-north-1"], indirect=True)
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_every_output_that_a_readme_reads_exists(made: Recorded, readme: str) -> None:
+    names = set(re.findall(r"pulumi stack output (\w+)", (ROOT / readme).read_text("utf-8")))
+    assert {"login", "dashboard"} <= names <= set(made.exports)
+
+
 def test_every_output_pastes(made: Recorded, region: Region, tmp_path: Path) -> None:
     pasted = paste(made.exports, tmp_path)
     connect = ["aws", "eks", "update-kubeconfig", "--region", region.name, "--name", "kubeflow"]

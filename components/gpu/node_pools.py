@@ -42,6 +42,9 @@ _BUDGETS = (
 _PACKING = Budget(nodes="10%", reasons=["Underutilized"])
 
 
+_DEFAULTS = GpuPoolSettings()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pool:
     """One NodePool and its machines.
@@ -72,20 +75,20 @@ class Pool:
     gpu_names: Sequence[str] = ()
     gpu_counts: Sequence[int] = ()
     min_gpu_memory_gb: int | None = None
-    capacity_types: Sequence[str] = ("on-demand",)
+    capacity_types: Sequence[str] = tuple(_DEFAULTS.capacity_types)
     max_gpus: int | None = None
     max_cpus: int | None = None
-    slices: int = 1
-    ami_alias: str = "al2023@v20260714"
+    slices: int = _DEFAULTS.slices
+    ami_alias: str = _DEFAULTS.ami_alias
     taints: Sequence[Taint] = (GPU_TAINT,)
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    consolidation_policy: str = "WhenEmpty"
-    consolidate_after: str = "5m"
+    consolidation_policy: str = _DEFAULTS.consolidation_policy
+    consolidate_after: str = _DEFAULTS.consolidate_after
     budgets: Sequence[Budget] = _BUDGETS
-    expire_after: str = "Never"
-    termination_minutes: int = 30
-    weight: int | None = None
-    disk_gib: int = 200
+    expire_after: str = _DEFAULTS.expire_after
+    termination_minutes: int = _DEFAULTS.termination_minutes
+    weight: int | None = _DEFAULTS.weight
+    disk_gib: int = _DEFAULTS.disk_gib
 
     @property
     def has_gpus(self) -> bool:
