@@ -98,8 +98,7 @@ ClientCidr = Annotated[str, _checked(_limited)]
 CertificateFile = Annotated[str, _checked(certificates.read)]
 BundlesPath = Annotated[str, _checked(_present)]
 ReleaseName = Annotated[
-    str,
-    _text(r"[A-Za-z0-9][A-Za-z0-9._-]*", "it must be the name of a folder under manifests/"),
+    str, _text(r"[A-Za-z0-9][A-Za-z0-9._-]*", "it must be the name of a folder under manifests/")
 ]
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BucketName = Annotated[
@@ -144,17 +143,12 @@ VpcId = Annotated[
     str, _text(r"vpc-[0-9a-f]{8,17}", "VPC IDs look like vpc-0123456789abcdef0: copy it from AWS")
 ]
 SubnetId = Annotated[
-    str,
-    _text(
-        r"subnet-[0-9a-f]{8,17}",
-        "subnet IDs look like subnet-0123456789abcdef0: copy it from the VPC",
-    ),
+    str, _text(r"subnet-[0-9a-f]{8,17}", "subnet IDs look like subnet-0123456789abcdef0: copy it")
 ]
 Platform = Annotated[
     str,
     _text(
-        r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?",
-        "platforms look like linux/amd64: write one, or remove the line to copy all",
+        r"[a-z0-9]+(/[a-z0-9]+){1,2}", "write one like linux/amd64, or remove the line to copy all"
     ),
 ]
 ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")

@@ -11,10 +11,9 @@ from settings.errors import full_key, listed, looks_secret, refusal
 from settings.facts import Facts, Rules
 from settings.field_types import network_of
 
-# The range EKS gives Services in a VPC of 10.x; stated, because the rule below relies on it.
-_SERVICE_CIDR = "172.20.0.0/16"
 _TAKEN_RANGES = {
-    _SERVICE_CIDR: "the range of the cluster's Services",
+    # In a VPC of 10.x; EKS chooses it.
+    "172.20.0.0/16": "the range of the cluster's Services",
     # docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
     "172.17.0.0/16": "the range of Docker's own bridge on the nodes",
 }
