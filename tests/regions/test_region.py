@@ -1,4 +1,4 @@
-"""A region answers everything that differs by region, in every partition there is."""
+"""A region has all facts that differ by region, in every partition."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_in_china_every_host_ends_in_com_cn(name: str) -> None:
         ),
     ],
 )
-def test_what_botocore_cannot_know(name: str, partition: str, addons: str, rds_ca: str) -> None:
+def test_facts_that_botocore_lacks(name: str, partition: str, addons: str, rds_ca: str) -> None:
     region = Region.of(name)
     assert region.partition == partition
     assert region.eks_addon_account == addons
@@ -94,7 +94,7 @@ def test_what_botocore_cannot_know(name: str, partition: str, addons: str, rds_c
 
 
 @pytest.mark.parametrize("name", FOUR)
-def test_arns_are_of_the_partition_and_of_the_region_unless_told(name: str) -> None:
+def test_arns_are_of_the_partition_and_by_default_of_the_region(name: str) -> None:
     region = Region.of(name)
     p = region.partition
     assert region.arn("sqs", "q", account="123456789012") == f"arn:{p}:sqs:{name}:123456789012:q"
