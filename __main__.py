@@ -1,7 +1,7 @@
 """One region name in, one machine-learning platform out.
 
-Read downwards: network and cluster, what replaces MySQL and MinIO, the image mirror, GPU nodes from
-zero, Kubeflow on top. The stack file decides everything else (Pulumi.cn-north-1.yaml explains it).
+Five components in the order of their dependencies: cluster, backend, image mirror, GPU pool,
+Kubeflow. The stack file has all settings; Pulumi.cn-north-1.yaml explains each.
 """
 
 import pulumi
@@ -14,8 +14,8 @@ from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
 from program import (
     build_side,
-    export_hints,
-    late_values,
+    deploy_values,
+    export_outputs,
     render_stack,
     stack_context,
     stack_settings,
@@ -25,6 +25,7 @@ settings = stack_settings()
 context, aws = stack_context(settings)
 renders = render_stack(settings, context.region)
 
+# EKS: network, control plane, nodes, add-ons, storage.
 cluster = EksCluster(
     "cluster",
     EksClusterArgs(
@@ -35,9 +36,9 @@ cluster = EksCluster(
     ),
     pulumi.ResourceOptions(providers=[aws]),
 )
-ready = [*cluster.ready]
-everywhere = pulumi.ResourceOptions(providers=[aws, cluster.kubernetes_provider])
+providers = pulumi.ResourceOptions(providers=[aws, cluster.kubernetes_provider])
 
+# RDS and S3 in place of Kubeflow's MySQL and object store, and the IAM roles of their clients.
 backend = KubeflowRdsS3Backend(
     "backend",
     KubeflowRdsS3BackendArgs(
@@ -50,9 +51,11 @@ backend = KubeflowRdsS3Backend(
         client_security_group_ids=[cluster.node_security_group_id],
         oidc=cluster.oidc,
     ),
-    everywhere,
+    providers,
 )
 
+# A copy of every image, where the public registries are unreachable. Pods depend on `ready`.
+ready = [*cluster.ready]
 if context.mirror.enabled:
     mirror = ImageMirrorWebhook(
         "mirror",
@@ -65,12 +68,13 @@ if context.mirror.enabled:
             oidc=cluster.oidc,
             ready=cluster.ready,
         ),
-        everywhere,
+        providers,
     )
     ready += mirror.ready
 
+# GPU nodes from zero: Karpenter, its pools, the device plugin; not with gpuPool.enabled at false.
 if renders.karpenter is not None:
-    gpu = KarpenterGpuPool(
+    KarpenterGpuPool(
         "gpu",
         KarpenterGpuPoolArgs(
             context=context,
@@ -85,27 +89,23 @@ if renders.karpenter is not None:
             add_ons=renders.add_ons.get("gpu", {}),
             ready=ready,
         ),
-        everywhere,
+        providers,
     )
 
+# Kubeflow's objects with the backend's addresses, logins and a profile per user.
 kubeflow = KubeflowManifests(
     "kubeflow",
     KubeflowManifestsArgs(
         context=context,
         users=settings.users,
         rendered=renders.kubeflow,
-        values=late_values(context, settings, backend),
+        values=deploy_values(context, settings, backend),
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
         cluster_arn=cluster.cluster_arn,
         ready=ready,
     ),
-    everywhere,
+    providers,
 )
 
-pulumi.export("kubeconfig", cluster.kubeconfig_json)
-pulumi.export("bucket", backend.bucket_name)
-pulumi.export("databaseEndpoint", backend.database_host)
-pulumi.export("registry", context.image_prefix)
-pulumi.export("roleArns", backend.role_arns)
-export_hints(context, cluster, kubeflow.login_secret_arn)
+export_outputs(context, cluster, backend, kubeflow.login_secret_arn)

@@ -1,4 +1,4 @@
-"""What a stack needs before its first component: settings, providers, renders, late values."""
+"""The parts of a stack around its components: settings, providers, renders, values, outputs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -36,7 +37,7 @@ _ALL_PODS_READY = (
 
 
 def stack_settings() -> Settings:
-    """The stack's settings; every problem at once, as sentences and not as a traceback."""
+    """The stack's settings; a pulumi.RunError, one sentence per problem, ends the program."""
     try:
         return load()
     except SettingsError as error:
@@ -44,7 +45,7 @@ def stack_settings() -> Settings:
 
 
 def stack_tags(settings: Settings) -> dict[str, str]:
-    """Tags of everything that can carry them; the settings' own tags win."""
+    """Tags of every resource that can have some; the setting ``tags`` overrides them."""
     return {
         "project": pulumi.get_project(),
         "stack": pulumi.get_stack(),
@@ -56,8 +57,8 @@ def stack_tags(settings: Settings) -> dict[str, str]:
 def aws_provider(settings: Settings, tags: Mapping[str, str]) -> aws.Provider:
     """The provider of the stack's own region and account.
 
-    ``accountId`` in the settings makes it refuse any other account; ``endpoints`` sends services
-    elsewhere (private endpoints, an emulator).
+    With the setting ``accountId`` the provider refuses any other account; ``endpoints`` has other
+    URLs of services (private endpoints, an emulator).
     """
     return aws.Provider(
         "aws",
@@ -69,14 +70,14 @@ def aws_provider(settings: Settings, tags: Mapping[str, str]) -> aws.Provider:
 
 
 def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
-    """What every component shares, and the provider of the stack's own side."""
+    """The context of the stack's components, and the provider of its own account."""
     tags = stack_tags(settings)
     provider = aws_provider(settings, tags)
     return StackContext.of(settings, account_of(provider), tags), provider
 
 
 def build_side(context: StackContext, mirror: ImageMirrorSettings) -> BuildSide | None:
-    """What copies images for the stack; None where ECR pulls them through by itself.
+    """Where images are copied for the stack; None where ECR itself pulls them.
 
     IAM trust never crosses partitions, so the credentials of another partition's account come from
     a named profile.
@@ -94,19 +95,19 @@ def build_side(context: StackContext, mirror: ImageMirrorSettings) -> BuildSide 
 
 
 def account_of(provider: aws.Provider) -> str:
-    """The account the provider's credentials belong to; known in every preview."""
+    """The account of the provider's credentials, looked up also in a preview."""
     return aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
 
 
 @dataclass(frozen=True)
 class Renders:
-    """Everything of this stack that comes out of kustomize.
+    """Everything that is rendered for one stack.
 
     Attributes:
         kubeflow: the release.
         karpenter: the stack's version of Karpenter; None without GPU pool.
-        image_mirror: the mirror's admission handler as pods; None where there are no such pods.
-        add_ons: component -> name of an add-on that the settings enable -> its objects.
+        image_mirror: the pods of the mirror's admission handler; None where it has none.
+        add_ons: component -> name of an enabled add-on -> its objects.
     """
 
     kubeflow: Rendered
@@ -115,17 +116,17 @@ class Renders:
     add_ons: Mapping[str, Mapping[str, Rendered]]
 
     def all(self) -> list[Rendered]:
-        """Each of them."""
-        add_ons = [rendered for found in self.add_ons.values() for rendered in found.values()]
-        own = (self.kubeflow, self.karpenter, self.image_mirror)
-        return [*(rendered for rendered in own if rendered is not None), *add_ons]
+        """The present ones."""
+        add_ons = (rendered for part in self.add_ons.values() for rendered in part.values())
+        single = (self.kubeflow, self.karpenter, self.image_mirror)
+        return [*(rendered for rendered in single if rendered is not None), *add_ons]
 
     def inventory(self, registry: str | None, cached: Collection[str] | None) -> dict[str, str]:
-        """Every image and chart the platform pulls: where it comes from, where it is pulled from.
+        """Every image and chart of the platform: source -> the reference that is pulled.
 
         Args:
-            registry: ``<ECR host>/<prefix>`` of the mirror; None: everything stays at its source.
-            cached: the only registries that the mirror serves; None: it serves all.
+            registry: ``<ECR host>/<prefix>`` of the mirror; None: no mirror.
+            cached: the only registries in the mirror; None: all.
         """
         sources = {image.source for part in self.all() for image in part.images}
         return {
@@ -137,7 +138,7 @@ class Renders:
 
 
 def render_stack(settings: Settings, region: Region) -> Renders:
-    """Renders the release and the add-ons; images move to the account's registry where needed."""
+    """Renders release and add-ons; mirrored images get names in the account's registry."""
     mirror = MirrorMode(settings.image_mirror, region)
 
     def one(folder: str) -> Rendered:
@@ -171,20 +172,20 @@ def render_stack(settings: Settings, region: Region) -> Renders:
 
 
 def enabled_add_ons(settings: Settings) -> dict[str, list[str]]:
-    """Component -> the add-ons that its folders declare for it and that the settings enable."""
+    """Component -> its add-ons (``part_of``) that the settings enable (``enabled_by``)."""
     values = settings.model_dump(by_alias=True)
-    found: dict[str, list[str]] = {}
+    add_ons: dict[str, list[str]] = {}
     for folder, release in stand_alone(MANIFESTS).items():
         enabled = (reduce(getitem, key.split("."), values) for key in release.enabled_by)
         if release.part_of and all(enabled):
-            found.setdefault(release.part_of, []).append(folder.removeprefix("addons/"))
-    return found
+            add_ons.setdefault(release.part_of, []).append(folder.removeprefix("addons/"))
+    return add_ons
 
 
-def known_values(context: StackContext, settings: Settings) -> dict[str, str]:
-    """The late values that are known before anything is made: facts of region and account.
+def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
+    """The values for markers in manifests that need no resource.
 
-    ``image.prefix`` is host and repository prefix of every copy; ``account.registry`` is the host
+    ``image.prefix`` is host and repository prefix of every copy, ``account.registry`` the host
     alone, of every repository of the account in the region.
     """
     region = context.region
@@ -205,45 +206,54 @@ def known_values(context: StackContext, settings: Settings) -> dict[str, str]:
     }
 
 
-def late_values(
+def deploy_values(
     context: StackContext, settings: Settings, backend: KubeflowRdsS3Backend
 ) -> dict[str, pulumi.Input[str]]:
-    """The values manifests name as ``<<name>>``: known ones, and what the backend made.
+    """The values for markers ``<<name>>`` in manifests, with outputs that exist at deploy time.
 
     None is a secret: ``secret.*`` are names of secrets, known when the secret has its value.
     """
     return {
-        **known_values(context, settings),
+        **static_values(context, settings),
         "bucket.name": backend.bucket_name,
         "database.host": backend.database_host,
         "database.port": backend.database_port.apply(str),
         "database.authorities": backend.database_authorities,
-        **{f"secret.{name}": kept.name for name, kept in backend.secrets.items()},
+        **{f"secret.{name}": secret.name for name, secret in backend.secrets.items()},
         **{f"role.{name}": arn for name, arn in backend.role_arns.items()},
     }
 
 
-def export_hints(
-    context: StackContext, cluster: EksCluster, login_secret: pulumi.Input[str]
+def export_outputs(
+    context: StackContext,
+    cluster: EksCluster,
+    backend: KubeflowRdsS3Backend,
+    login_secret: pulumi.Input[str],
 ) -> None:
-    """What a person does next, as stack outputs: each is one command for a shell, or one value.
+    """The stack's outputs; ``login``, ``dashboard`` and ``verify`` are shell commands.
 
-    ``verify`` waits until every pod that has not ended is ready, and names those that are not after
-    ten minutes. A pod's phase would not do: it is Running also while containers crash
+    ``verify`` waits until every pod that has not ended is ready, and names the others after ten
+    minutes. A pod's phase is no such test: it is Running also while containers crash
     (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
     """
     region = context.region
     connect = f"aws eks update-kubeconfig --region {region.name} --name {context.cluster}"
-    pulumi.export("dashboard", f"{connect} && {_PORT_FORWARD}")
-    pulumi.export("dashboardUrl", f"http://localhost:{_DASHBOARD_PORT}")
-    pulumi.export(
-        "login",
-        pulumi.Output.concat(
+    outputs: dict[str, Any] = {
+        "cluster": cluster.cluster_name,
+        "kubeconfig": cluster.kubeconfig_json,
+        "bucket": backend.bucket_name,
+        "databaseEndpoint": backend.database_host,
+        "registry": context.image_prefix,
+        "roleArns": backend.role_arns,
+        "console": region.console_url,
+        "dashboard": f"{connect} && {_PORT_FORWARD}",
+        "dashboardUrl": f"http://localhost:{_DASHBOARD_PORT}",
+        "login": pulumi.Output.concat(
             f"aws secretsmanager get-secret-value --region {region.name} --secret-id ",
             login_secret,
             " --query SecretString --output text",
         ),
-    )
-    pulumi.export("verify", f"{connect} && {_ALL_PODS_READY}")
-    pulumi.export("console", region.console_url)
-    pulumi.export("cluster", cluster.cluster_name)
+        "verify": f"{connect} && {_ALL_PODS_READY}",
+    }
+    for name, value in outputs.items():
+        pulumi.export(name, value)

@@ -17,9 +17,9 @@ from rendering import RenderError, sources
 from rendering import lock as locks
 from rendering.needs import sources_of_stack
 from settings import MANIFESTS, Settings
+from settings.errors import listed
 from settings.mirror_mode import MirrorMode
 from settings.rules_platform import KUBERNETES
-from settings.sentences import listed
 
 
 class Level(StrEnum):

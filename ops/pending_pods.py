@@ -24,7 +24,7 @@ from ops.node_pool_fit import (
     wanted,
 )
 from regions.gpu_families import per_machine
-from settings.sentences import listed
+from settings.errors import listed
 
 FAMILIES_SETTING = "kubeflow:gpuPool.instanceFamilies"
 COUNTS_SETTING = "kubeflow:gpuPool.gpuCounts"

@@ -16,7 +16,7 @@ from components.gpu.node_pools import Pool, pools_of
 from ops.account_calls import Session, client
 from ops.checks import Finding, Level, Subject
 from regions.region import Region
-from settings.sentences import full_key, listed
+from settings.errors import full_key, listed
 from webhook.claims import error_code
 
 ABOUT = "node pools"

@@ -16,7 +16,7 @@ from ops.karpenter_word import REASONS, Seen
 from ops.live_cluster import LiveCluster, Unreachable
 from ops.node_pool_fit import GPU, Object, has_gpus, untolerated
 from ops.pending_pods import Cause, explain
-from settings.sentences import listed
+from settings.errors import listed
 
 _KARPENTER = "/apis/karpenter.sh/v1"
 _ASKS: Object = {

@@ -1,8 +1,8 @@
-"""How many GPUs of which kind the machines of each EC2 family have, by Karpenter's own tables.
+"""Number and kind of the GPUs in machines of each EC2 family, from Karpenter's own tables.
 
 aws/karpenter-provider-aws, ``website/content/en/docs/reference/instance-types.md``: 1d92708 for
-those it still lists, v0.37.0 for g3, g3s, p2 and p3. ``g6f`` and ``gr6f`` are left out: they have
-parts of a GPU, which EC2 counts as none.
+its present families, v0.37.0 for g3, g3s, p2 and p3. ``g6f`` and ``gr6f`` are left out: their
+parts of a GPU count as none in EC2.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Gpus:
-    """What a family has.
+    """The GPUs of a family.
 
     Attributes:
         name: as in the label ``karpenter.k8s.aws/instance-gpu-name``.
-        per_machine: the numbers there are, smallest first.
+        per_machine: GPUs of one machine, smallest number first.
     """
 
     name: str
@@ -51,9 +51,9 @@ FAMILIES = {
 def per_machine(families: Iterable[str]) -> tuple[int, ...]:
     """The numbers of GPUs a machine of these families can have, smallest first.
 
-    Empty when one of them is not known here: then nothing can be said of them together.
+    Empty if one of the families is not in the table.
     """
-    named = list(families)
-    if not all(family in FAMILIES for family in named):
+    names = list(families)
+    if not all(family in FAMILIES for family in names):
         return ()
-    return tuple(sorted({count for family in named for count in FAMILIES[family].per_machine}))
+    return tuple(sorted({count for family in names for count in FAMILIES[family].per_machine}))

@@ -1,4 +1,4 @@
-"""Hourly prices from a table of our own, for stacks whose Karpenter reaches no price API."""
+"""Hourly prices from a table in this folder, for stacks whose Karpenter reaches no price API."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, TypeAdapter
 
 TABLE = Path(__file__).with_suffix(".yaml")
 NAME = "regions/instance_prices.yaml"
-"""The table, as a sentence names it."""
+"""The table's path, for sentences."""
 
 
 class RegionPrices(BaseModel):
-    """What machines cost in one region: family -> size -> price of an hour."""
+    """Prices of one hour in one region: family -> size -> price."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
@@ -25,7 +25,7 @@ class RegionPrices(BaseModel):
     prices: dict[str, dict[str, PositiveFloat]]
 
     def of(self, families: Iterable[str]) -> dict[str, str]:
-        """Instance type -> price, of all types of these families that have one."""
+        """Instance type -> price, for all types of these families with a price."""
         return {
             f"{family}.{size}": f"{price:.6f}".rstrip("0").rstrip(".")
             for family in families

@@ -4,11 +4,11 @@ Two sources, in this order:
 
 1. botocore's own data (``partitions.json`` and ``endpoints.json``, read through its loader and
    ``EndpointResolver``; no session, so no profile, credential or environment can change them).
-2. The small tables below for what botocore cannot know. Each names the public source it was read
-   from; a row marked *assumed* has none and says why it was chosen.
+2. The small tables below for facts that botocore lacks. Each has its public source; a row marked
+   *assumed* has none, and a reason.
 
-This is the only module that may hold an ARN prefix, a DNS suffix, an account id or a region name.
-Importing it costs nothing: botocore is imported and read on first use, once per process.
+Only this module may contain an ARN prefix, a DNS suffix, an account ID or a region name. Its import
+is fast: botocore is imported and read on first use, once per process.
 """
 
 # botocore ships no type information; everything read from it is given a type at the boundary.
@@ -28,7 +28,7 @@ _GLOBAL_SUFFIX = "amazonaws.com"
 
 
 class Feature(StrEnum):
-    """What a region may or may not offer; ask with :meth:`Region.has`."""
+    """Features that some regions lack; see :meth:`Region.has`."""
 
     POD_IDENTITY = "EKS Pod Identity"
     PULL_THROUGH_CACHE = "ECR pull-through cache of public registries"
@@ -38,14 +38,10 @@ class Feature(StrEnum):
 
 
 EXAMPLE_REGION = "cn-north-1"
-"""A name to show where a sentence needs one."""
+"""For sentences with an example."""
 
 
-class UnknownRegion(ValueError):
-    """No partition of botocore has a region of that name; the message is one full sentence."""
-
-
-# Account that serves the EKS add-on images, where it is not the default one.
+# The account with the EKS add-on images, where it is not the default one.
 # https://docs.aws.amazon.com/eks/latest/userguide/add-ons-images.html and, for the isolated
 # partitions, awslabs/amazon-eks-ami nodeadm/internal/aws/ecr/ecr.go.
 _ADDON_ACCOUNT_DEFAULT = "602401143452"
@@ -103,14 +99,6 @@ _PREFIXED_ENDPOINTS = {
     "aws-iso-f": _REGISTRY_ENDPOINTS | {"ebs"},
 }
 
-# Service principals that are not `<service>.amazonaws.com`: aws/aws-cdk
-# packages/aws-cdk-lib/region-info/lib/default.ts. {r} is the region, {s} the partition's suffix.
-_PRINCIPALS_EVERYWHERE = {"logs": "logs.{r}.{s}"}
-_PRINCIPALS_CN = {"codedeploy": "codedeploy.{r}.{s}", "elasticmapreduce": "elasticmapreduce.{s}"}
-
-# botocore names an endpoint by its prefix, which for these is not the service's own name.
-_ENDPOINT_NAMES = {"ecr": "api.ecr", "ecr-public": "api.ecr-public", "pricing": "api.pricing"}
-
 # The bundle of the region's own certificate authorities; China's are not in the global bundle.
 # UsingWithRDS.SSL.html at docs.aws.amazon.com and docs.amazonaws.cn. Partitions not listed follow
 # GovCloud's pattern (*assumed*: their documentation is not public).
@@ -128,17 +116,12 @@ _CONSOLES = {
     _EUSC: "https://{r}.console.amazonaws-eusc.eu",
 }
 
-# Where Karpenter asks for prices, by the region's first part: hard-wired in
-# aws/karpenter-provider-aws pkg/providers/pricing/pricing.go. Other partitions get a frozen table.
-_PRICE_REGIONS = {_AWS: "us-east-1", _CN: "cn-northwest-1"}
-_PRICE_REGIONS_NEARER = {"ap": "ap-south-1", "eu": "eu-central-1"}
-
 # Instance families with NVIDIA GPUs (a family is the part of a type before its dot).
 GPU_FAMILIES = (
     *("g3", "g3s", "g4dn", "g5", "g5g", "g6", "g6e", "g6f", "g7", "g7e", "gr6", "gr6f"),
     *("p2", "p3", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "p6-b300"),
 )
-# Complete lists of what a region offers, where a source has one; elsewhere any family may be asked.
+# Complete lists of a region's families, where a source has one; elsewhere any family is accepted.
 # aws/karpenter-provider-aws pkg/providers/pricing/zz_generated.pricing_aws_cn.go, generated for
 # cn-north-1 in 2024-11. It has no table for cn-northwest-1: *assumed* equal.
 _GPU_OFFERED_IN_CHINA = ("g3", "g3s", "g4dn", "g5", "p2", "p3")
@@ -146,9 +129,9 @@ _GPU_OFFERED = {
     "cn-north-1": _GPU_OFFERED_IN_CHINA,
     "cn-northwest-1": _GPU_OFFERED_IN_CHINA,
 }
-# Families a new pool starts with, cheapest single GPU first by the on-demand prices of the tables
-# above and pricing_aws_us_gov.go; only those the AL2023 AMI's default driver (580) serves. A family
-# a region does not have is no error to Karpenter, it finds no offering of it.
+# Default families of a pool, cheapest single GPU first by the on-demand prices of the tables above
+# and pricing_aws_us_gov.go; only families that the AL2023 AMI's default driver (580) supports. A
+# family that a region lacks has no effect: Karpenter finds no offering of it.
 _GPU_DEFAULTS = {
     _AWS: ("g4dn", "g6", "g5", "g6e"),
     _CN: ("g4dn", "g5", "p3"),
@@ -156,12 +139,12 @@ _GPU_DEFAULTS = {
 }
 _GPU_DEFAULTS_ELSEWHERE = ("g4dn", "g5")
 
-# Partitions from which the public registries answer. China: k8s.gcr.io and
+# Partitions from which the public registries are reachable. China: k8s.gcr.io and
 # gcr.io awslabs/amazon-eks-ami#722, registry.k8s.io kubernetes/registry.k8s.io#137, quay.io
 # kubernetes-sigs/aws-load-balancer-controller#176, docker.io docker/distribution-library-image#176.
 # The isolated partitions have no internet route at all.
 _OPEN_INTERNET = frozenset({_AWS, _GOV, _EUSC})
-# Where CodeBuild copies images from when the region itself cannot: nearest to both China regions.
+# The region of CodeBuild where the region itself has no access: nearest to both China regions.
 _MIRROR_REGIONS = {_CN: "ap-southeast-1"}
 
 
@@ -193,7 +176,7 @@ def _regions_with(endpoint: str, partition: str) -> frozenset[str]:
 
 
 def known_regions() -> tuple[str, ...]:
-    """All region names botocore knows, sorted; pseudo regions (``aws-global``) left out."""
+    """All region names of botocore, sorted, without pseudo regions (``aws-global``)."""
     return tuple(sorted(_partitions()))
 
 
@@ -209,121 +192,111 @@ class Region:
 
     @classmethod
     def of(cls, name: str) -> Region:
-        """The region of that name. Raises UnknownRegion with one sentence and the nearest names."""
-        found = _partitions().get(name)
-        if found is None:
-            near = get_close_matches(name, known_regions(), n=3, cutoff=0.6)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"try {EXAMPLE_REGION}."
-            raise UnknownRegion(f"{name!r} is not a region of any AWS partition: {hint}")
-        return cls(name, *found)
+        """The region of that name.
+
+        Raises:
+            ValueError: no partition has it; the message ends with similar names.
+        """
+        if name not in _partitions():
+            similar = get_close_matches(name, known_regions(), n=3, cutoff=0.6)
+            hint = f"did you mean {' or '.join(similar)}?" if similar else f"try {EXAMPLE_REGION}."
+            raise ValueError(f"no AWS partition has a region of this name: {hint}")
+        return cls(name, *_partitions()[name])
 
     def arn(
         self, service: str, resource: str, *, account: str = "", region: str | None = None
     ) -> str:
-        """An ARN here; ``region=None`` is this region, ``""`` fits global services (iam, s3)."""
-        where = self.name if region is None else region
-        return f"arn:{self.partition}:{service}:{where}:{account}:{resource}"
+        """An ARN of this partition; ``region=None`` is this region, ``""`` none (iam, s3)."""
+        name = self.name if region is None else region
+        return f"arn:{self.partition}:{service}:{name}:{account}:{resource}"
 
     def managed_policy(self, name: str) -> str:
-        """The ARN of a policy AWS itself manages; ``name`` may hold a path (service-role/X)."""
+        """The ARN of an AWS managed policy; ``name`` may contain a path (service-role/X)."""
         return self.arn("iam", f"policy/{name}", account="aws", region="")
 
     def service_host(self, service: str) -> str:
         """The host of a service's regional API by botocore's rules, without scheme."""
-        endpoint = _ENDPOINT_NAMES.get(service, service)
-        found = _resolver().construct_endpoint(endpoint, self.name, self.partition)
-        return str(found["hostname"]) if found else f"{endpoint}.{self.name}.{self.dns_suffix}"
+        endpoint = _resolver().construct_endpoint(service, self.name, self.partition)
+        return str(endpoint["hostname"]) if endpoint else f"{service}.{self.name}.{self.dns_suffix}"
 
     def service_principal(self, service: str) -> str:
-        """Who a trust or resource policy names for a service.
+        """A service's name as principal of a trust or resource policy.
 
-        The global form is right inside every partition; aws-cdk's region-info keeps the few
-        exceptions.
+        The global form is right in every partition, except for logs, and in China codedeploy and
+        elasticmapreduce, of which the platform uses none (aws/aws-cdk
+        packages/aws-cdk-lib/region-info/lib/default.ts).
         """
-        own = _PRINCIPALS_CN if self.partition == _CN else {}
-        form = {**_PRINCIPALS_EVERYWHERE, **own}.get(service, f"{service}.{_GLOBAL_SUFFIX}")
-        return form.format(r=self.name, s=self.dns_suffix)
+        return f"{service}.{_GLOBAL_SUFFIX}"
 
     @property
     def passed_to_ec2(self) -> tuple[str, ...]:
         """Values of ``iam:PassedToService`` for EC2: both spellings where the suffix differs.
 
-        China's EC2 passes roles under its own suffix (terraform-aws-eks #3422, Karpenter's
-        cloudformation.yaml), unlike its trust policies.
+        In China the value has the partition's own suffix (terraform-aws-eks #3422, Karpenter's
+        cloudformation.yaml), unlike in trust policies.
         """
         return tuple(dict.fromkeys((f"ec2.{_GLOBAL_SUFFIX}", f"ec2.{self.dns_suffix}")))
 
     def ecr_registry(self, account: str) -> str:
-        """The host of an account's private registry here."""
+        """The host of an account's private registry in this region."""
         return f"{account}.dkr.ecr.{self.name}.{self.dns_suffix}"
 
     @property
     def eks_addon_account(self) -> str:
-        """The account whose registry serves EKS add-on images here (default where none is told)."""
+        """The account of the registry with this region's EKS add-on images."""
         return _ADDON_ACCOUNTS.get(self.name, _ADDON_ACCOUNT_DEFAULT)
 
     def vpc_endpoint_service(self, service: str) -> str:
-        """The service name a VPC endpoint asks for; ``s3`` is the gateway, ``s3-interface`` not."""
+        """The service name of a VPC endpoint; ``s3`` is the gateway, ``s3-interface`` the other."""
         prefixed = service in _PREFIXED_ENDPOINTS.get(self.partition, frozenset())
         prefix = _ENDPOINT_PREFIXES[self.partition] if prefixed else "com.amazonaws"
         return f"{prefix}.{self.name}.{service.removesuffix('-interface')}"
 
     @property
     def rds_ca_bundle_url(self) -> str:
-        """Where clients get the certificate authorities of this region's databases (PEM)."""
+        """The URL of the certificate authorities (PEM) of this region's databases."""
         host = _RDS_CA_HOSTS.get(self.partition, f"truststore.pki.{self.service_host('rds')}")
         return f"https://{host}/{self.name}/{self.name}-bundle.pem"
 
     @property
     def console_url(self) -> str:
-        """The web console, empty for the isolated partitions, which publish none."""
+        """The URL of the web console; empty in the isolated partitions, which publish none."""
         return _CONSOLES.get(self.partition, "").format(r=self.name)
-
-    @property
-    def pricing_region(self) -> str | None:
-        """The region whose price API Karpenter calls from here; None where it has none to call."""
-        nearer = _PRICE_REGIONS_NEARER if self.partition == _AWS else {}
-        return nearer.get(self.name.split("-")[0], _PRICE_REGIONS.get(self.partition))
-
-    @property
-    def features(self) -> frozenset[Feature]:
-        """All features of this region."""
-        return _features(self)
 
     def has(self, feature: Feature) -> bool:
         """Whether this region offers a feature."""
-        return feature in self.features
+        return _features(self)[feature]
 
     @property
     def gpu_families(self) -> tuple[str, ...]:
-        """The families a GPU pool uses unless told otherwise, cheapest first GPU first."""
+        """The default families of a GPU pool, cheapest single GPU first."""
         return _GPU_DEFAULTS.get(self.partition, _GPU_DEFAULTS_ELSEWHERE)
 
     @property
     def gpu_families_offered(self) -> tuple[str, ...]:
-        """The families one may ask for here; all known ones where no source lists the region's."""
+        """The GPU families of this region; all families where no source lists the region's."""
         return _GPU_OFFERED.get(self.name, GPU_FAMILIES)
 
     @property
     def mirror_region(self) -> str:
-        """Where images are copied from by default: this region when it reaches the registries."""
+        """The default region of the copy builds: this one, if it reaches the registries."""
         return _MIRROR_REGIONS.get(self.partition, self.name)
 
 
 @lru_cache(maxsize=256)
-def _features(region: Region) -> frozenset[Feature]:
+def _features(region: Region) -> dict[Feature, bool]:
     p = region.partition
-    has = {
+    return {
         # docs.amazonaws.cn pod-identities.html: not in China, although botocore has endpoints.
         Feature.POD_IDENTITY: p != _CN and region.name in _regions_with("eks-auth", p),
-        # docs.amazonaws.cn pull-through-cache.html names both China regions as without; AWS "What's
-        # New" of 2023-11-17 (additional upstream registries): every region but China's and
-        # GovCloud's. GovCloud has rules from ECR to ECR since, which reach no public registry. No
-        # source says anything of the other partitions.
+        # docs.amazonaws.cn pull-through-cache.html: neither China region; AWS "What's New" of
+        # 2023-11-17 (additional upstream registries): every region but China's and GovCloud's.
+        # Later GovCloud got rules from ECR to ECR, which reach no public registry. No source has
+        # the other partitions.
         Feature.PULL_THROUGH_CACHE: p == _AWS,
-        Feature.PRICE_API: region.pricing_region is not None,
+        # aws/karpenter-provider-aws pkg/providers/pricing/pricing.go; elsewhere a frozen table.
+        Feature.PRICE_API: p in (_AWS, _CN),
         Feature.INTERNET_REGISTRIES: p in _OPEN_INTERNET,
         # docs.amazonaws.cn aws/userguide/api-gateway.html
         Feature.UNAUTHENTICATED_API_NEEDS_ICP: p == _CN,
     }
-    return frozenset(feature for feature, present in has.items() if present)

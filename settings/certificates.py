@@ -1,25 +1,24 @@
-"""Certificates of authorities in PEM form, as clients of the database are given them.
+"""Certificates of authorities in PEM form, as the database's clients get them.
 
-No Pulumi: settings check a file with it, and the dynamic provider what it downloaded.
+No Pulumi: settings check a file, and a dynamic provider checks what it downloaded.
 """
 
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-"""The project's folder; paths in a stack file are relative to it."""
+from settings.section import PROJECT
 
 
 def checked(text: str) -> str:
-    """The text itself, if it holds certificates of at least one authority and no private key.
+    """The text itself, if it contains certificates of an authority and no private key.
 
-    Raises ValueError with the second half of a sentence: what is wrong, then the way out.
+    Raises:
+        ValueError: with the reason and the way out.
     """
     if "PRIVATE KEY-----" in text:
         raise ValueError(
-            "it holds a private key, and the cluster shows this file to everybody: "
+            "it contains a private key, and everybody in the cluster can read this file: "
             "leave only the certificates in it"
         )
     store = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -30,8 +29,8 @@ def checked(text: str) -> str:
         store = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not store.cert_store_stats()["x509_ca"]:
         raise ValueError(
-            "it holds no certificate of an authority in PEM form: "
-            "take the bundle of the region from the RDS user guide, UsingWithRDS.SSL"
+            "it contains no certificate of an authority in PEM form: "
+            "use the region's bundle from the RDS user guide, UsingWithRDS.SSL"
         )
     return text
 
@@ -39,7 +38,8 @@ def checked(text: str) -> str:
 def read(path: str) -> str:
     """The certificates in a file; ``path`` is relative to the project, or absolute.
 
-    Raises ValueError as :func:`checked` does, also when there is no such text file.
+    Raises:
+        ValueError: as of :func:`checked`, also when there is no such text file.
     """
     try:
         return checked((PROJECT / path).read_text("utf-8"))

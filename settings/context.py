@@ -1,4 +1,4 @@
-"""What is decided once for a whole stack: where it is, its names, how images reach it."""
+"""The facts that all components of a stack share: region, account, names, mirror."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from settings.sections import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class StackContext:
-    """What every component of a stack shares.
+    """Shared by all components of a stack.
 
     Attributes:
         region: of the stack's AWS provider.
         account_id: of that provider.
-        cluster: the cluster's name, with which names of the account's resources begin.
-        tags: of everything that takes AWS tags.
-        endpoints: AWS service -> URL, where a service is reached elsewhere than by its own name.
+        cluster: the cluster's name; names of the account's resources begin with it.
+        tags: of every resource that can have AWS tags.
+        endpoints: AWS service -> URL, for services with another URL than AWS's own.
         mirror: how images reach the stack.
     """
 
@@ -45,12 +45,12 @@ class StackContext:
 
     @property
     def image_prefix(self) -> str:
-        """``<ECR host>/<repository prefix>``: what the name of every copy begins with."""
+        """``<ECR host>/<repository prefix>``, the start of every copy's name."""
         return f"{self.region.ecr_registry(self.account_id)}/{self.mirror.prefix}"
 
     @property
     def image_registry(self) -> str | None:
-        """``image_prefix`` where images are mirrored; None: images stay at their publishers'."""
+        """``image_prefix`` where images are mirrored; None: images come from their publishers."""
         return self.image_prefix if self.mirror.enabled else None
 
     def tagged(self, name: str) -> dict[str, str]:

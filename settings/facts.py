@@ -6,7 +6,6 @@ a mistake is reported once. A rule yields one sentence per problem.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,9 +18,6 @@ from regions.region import Region
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER, numbers
 from settings.sections import Settings
-
-ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")
-"""Instance families with Graviton processors (m6g, c7gn, g5g ...)."""
 
 
 class Release(BaseModel):

@@ -1,4 +1,4 @@
-"""How images reach a stack: what its settings and its region decide together."""
+"""How images reach a stack, by its settings and its region."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class MirrorMode:
     """How images reach a stack.
 
     Attributes:
-        settings: the setting ``imageMirror``.
+        settings: the section ``imageMirror``.
         region: of the stack.
     """
 
@@ -23,14 +23,14 @@ class MirrorMode:
 
     @property
     def enabled(self) -> bool:
-        """Whether images are pulled from the account's own registry instead of their source."""
+        """Whether images are pulled from the account's registry instead of their source."""
         if self.settings.enabled is None:
             return not self.region.has(Feature.INTERNET_REGISTRIES)
         return self.settings.enabled
 
     @property
     def prefix(self) -> str:
-        """What the name of every repository of copies begins with."""
+        """The prefix of the names of all repositories of copies."""
         return self.settings.repository_prefix
 
     @property
@@ -42,18 +42,14 @@ class MirrorMode:
 
     @property
     def in_cluster(self) -> bool:
-        """Whether pods of the cluster answer admissions; elsewhere an API Gateway does."""
+        """Whether pods of the cluster serve the admission webhook; else an API Gateway does."""
         if self.settings.transport is None:
             return self.region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP)
         return self.settings.transport == "in-cluster"
 
     @property
     def build_region(self) -> Region:
-        """The region whose CodeBuild copies images.
-
-        Raises:
-            UnknownRegion: ``imageMirror.buildRegion`` is none.
-        """
+        """The region whose CodeBuild copies images."""
         return Region.of(self.settings.build_region or self.region.mirror_region)
 
     @property

@@ -14,12 +14,18 @@ CapacityType = Literal["on-demand", "spot", "reserved"]
 ConsolidationPolicy = Literal["WhenEmpty", "WhenEmptyOrUnderutilized", "Balanced"]
 Reason = Literal["Empty", "Underutilized", "Drifted"]
 
+GPU_POOL = "gpu"
+"""The name of the pool that ``gpuPool`` describes."""
 BOTTLEROCKET = "bottlerocket@"
-"""How the alias of every Bottlerocket AMI begins; all others are AL2023."""
+"""The start of the alias of every Bottlerocket AMI; all others are AL2023."""
+DISCOVERY_TAG = "karpenter.sh/discovery"
+"""Tag of a cluster's subnets, security groups and reservations (Karpenter's docs, nodeclasses)."""
+KARPENTER = "karpenter-"
+"""The start of the name of the folder of each version of Karpenter, under ``manifests/addons``."""
 
 
 class Taint(Section):
-    """What keeps pods without a toleration off the nodes of a pool."""
+    """A taint of a pool's nodes; only pods with a toleration run there."""
 
     key: t.LabelName
     value: t.LabelValue = ""
@@ -27,16 +33,12 @@ class Taint(Section):
 
 
 class Budget(Section):
-    """How many nodes may go at once; always, or for ``duration`` from each hit of ``schedule``."""
+    """How many nodes may go at once: always, or for ``duration`` from each time of ``schedule``."""
 
     nodes: t.NodeShare
     reasons: Annotated[list[Reason], t.Distinct] = []
     schedule: str | None = None
     duration: t.BudgetDuration | None = None
-
-
-KARPENTER = "karpenter-"
-"""Begins the name of the folder of each version of Karpenter, under ``manifests/addons``."""
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -45,17 +47,20 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def newest_karpenter() -> str:
-    """The newest version of Karpenter that ``manifests/addons`` has a folder of."""
+    """The newest version of Karpenter that has a folder in ``manifests/addons``."""
     folders = (MANIFESTS / "addons").glob(f"{KARPENTER}*")
     return max((folder.name.removeprefix(KARPENTER) for folder in folders), key=numbers)
 
 
 class PoolSettings(Section):
-    """What any pool may say; None is a default that ``node_pools`` decides.
+    """Settings of any pool; None is a default from ``components/gpu/node_pools.py``.
 
-    ``gpu_names`` as Karpenter writes them (t4, a10g, v100). ``min_gpu_memory_gb`` as data sheets
-    give it. ``slices``: pods that take turns on one GPU; ``max_gpus`` counts GPUs, never slices.
-    ``weight``: of two pools a pod fits, the one with the higher weight is tried first.
+    Attributes:
+        gpu_names: as Karpenter writes them (t4, a10g, v100).
+        gpu_counts: GPUs per machine.
+        min_gpu_memory_gb: of one GPU, in GB as in data sheets.
+        slices: pods that share one GPU by time slicing.
+        weight: of two pools that a pod fits, the one with the higher weight is tried first.
     """
 
     instance_families: Annotated[list[str], t.Distinct] = []
@@ -78,8 +83,10 @@ class PoolSettings(Section):
 class GpuPoolSettings(PoolSettings):
     """Karpenter itself, and its GPU pool that grows from zero.
 
-    No ``instance_families``: the region's own. ``prices`` None: the price API where Karpenter can
-    call one, else what its release knows. ``dcgm_exporter``: metrics of every GPU.
+    Attributes:
+        max_gpus: the limit of the pool, in GPUs, never in slices.
+        prices: None: the price API where Karpenter can reach one, else its release's own table.
+        dcgm_exporter: whether every GPU node exports metrics of its GPUs.
     """
 
     enabled: bool = True
@@ -89,21 +96,26 @@ class GpuPoolSettings(PoolSettings):
     prices: Literal["api", "table"] | None = None
     dcgm_exporter: bool = False
 
-    def families(self, region: Region) -> tuple[str, ...]:
-        """The instance families the pool may use in that region."""
-        return tuple(self.instance_families) or region.gpu_families
-
     def asks_for_prices(self, region: Region) -> bool:
-        """Whether Karpenter calls the price API from there."""
+        """Whether Karpenter calls the price API from that region."""
         return self.prices != "table" and region.has(Feature.PRICE_API)
 
 
 class NodePoolSettings(PoolSettings):
-    """One further pool: of GPUs where it has ``max_gpus``, of machines without where ``max_cpus``.
+    """One further pool: with ``max_gpus`` a pool of GPUs, with ``max_cpus`` of machines without.
 
-    ``ami_alias`` None: that of the GPU pool.
+    Attributes:
+        max_gpus: the limit of the pool, in GPUs, never in slices.
+        max_cpus: the limit of the pool, in vCPUs.
+        ami_alias: None: that of the GPU pool.
     """
 
     max_gpus: Annotated[int, t.whole(1, 10000, "GPUs")] | None = None
     max_cpus: Annotated[int, t.whole(1, 100000, "vCPUs")] | None = None
     ami_alias: t.AmiAlias | None = None
+
+
+def families_of(pool: GpuPoolSettings | NodePoolSettings, region: Region) -> tuple[str, ...]:
+    """The instance families of a pool, by default those of the region; none: any without GPUs."""
+    default = () if pool.max_gpus is None else region.gpu_families
+    return tuple(pool.instance_families) or default

@@ -1,34 +1,104 @@
-"""Rules over the image mirror: settings of copies only where images are copied."""
+"""Rules over the image mirror: who copies from where, and what only copies need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic.alias_generators import to_camel
+
+from regions.region import Feature, Region
+from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
+from settings.errors import refusal, suggestion
 from settings.facts import Facts, Rules
-from settings.sentences import full_key, told
 
 RULES = Rules()
 
-# What tells how to copy, by the name in the stack file.
-_OF_COPIES = {
-    "when_absent": "whenAbsent",
-    "inventory_first": "inventoryFirst",
-    "in_flight_minutes": "inFlightMinutes",
-    "platform": "platform",
-    "follow_hours": "followHours",
-    "build_profile": "buildProfile",
-    "rotation": "rotation",
-}
+_OF_COPIES = (
+    *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
+    *("follow_hours", "build_profile", "rotation"),
+)
+# Of the 4 KiB that all variables of a function share (AWS Lambda quotas, developer guide).
+_LONGEST_RULES = 2000
+
+
+@RULES.reads("imageMirror.enabled", "region")
+def _images_are_reachable(f: Facts) -> Iterator[str]:
+    if f.settings.image_mirror.enabled is False and not f.region.has(Feature.INTERNET_REGISTRIES):
+        yield refusal(
+            "imageMirror.enabled",
+            False,
+            f"{f.region.name} cannot reach docker.io, gcr.io, ghcr.io or quay.io, so no pod would "
+            "start: set it to true or remove the line",
+        )
+
+
+@RULES.reads("imageMirror.enabled", "imageMirror.buildRegion", "region")
+def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
+    given, there = f.settings.image_mirror.build_region, f.mirror.build_region
+    default = Region.of(f.region.mirror_region)
+    reachable = there.has(Feature.INTERNET_REGISTRIES)
+    if given is None:
+        if f.mirror.enabled and not reachable:
+            reason = f"no region near {f.region.name} reaches the registries: name one that does"
+            yield refusal("imageMirror.buildRegion", "", reason)
+    elif f.mirror.cached is not None:
+        ecr = f"ECR in {f.region.name} pulls images by itself"
+        reason = f"{ecr} and nothing is built: remove the line"
+        yield refusal("imageMirror.buildRegion", given, reason)
+    elif not reachable:
+        can = default.has(Feature.INTERNET_REGISTRIES)
+        yield refusal(
+            "imageMirror.buildRegion",
+            given,
+            f"CodeBuild in the partition {there.partition} cannot reach the registries to copy "
+            f"from: {f'use {default.name} or remove the line' if can else 'name another'}",
+        )
+
+
+@RULES.reads("imageMirror.rules")
+def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
+    length = len(f.settings.image_mirror.rules_json())
+    if length > _LONGEST_RULES:
+        yield refusal(
+            "imageMirror.rules",
+            f"{length} characters",
+            f"a Lambda function's environment has room for {_LONGEST_RULES}: use patterns, or "
+            "fewer rules",
+        )
+
+
+@RULES.reads("imageMirror.upstreamCredentials", "region")
+def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
+    for registry, secret in f.settings.image_mirror.upstream_credentials.items():
+        if not f.region.has(Feature.PULL_THROUGH_CACHE):
+            reason = f"ECR in {f.region.name} pulls from no public registry by itself: remove it"
+        elif registry in OPEN:
+            reason = f"{registry} takes no login: remove it"
+        elif registry not in WITH_LOGIN:
+            hint = suggestion(registry, WITH_LOGIN)
+            reason = f"ECR cannot pull from {registry} with a login: {hint}"
+        else:
+            continue
+        yield refusal(("imageMirror", "upstreamCredentials", registry), secret, reason)
+
+
+@RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")
+def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
+    prefix = f.settings.image_mirror.repository_prefix
+    if f.mirror.cached is not None and len(prefix) > LONGEST_PREFIX:
+        yield refusal(
+            "imageMirror.repositoryPrefix",
+            prefix,
+            f"ECR's pull-through caches in {f.region.name} leave room for {LONGEST_PREFIX} "
+            "characters: choose a shorter one",
+        )
 
 
 @RULES.reads("imageMirror", "region")
-def _only_copies_are_told_how(f: Facts) -> Iterator[str]:
+def _settings_of_copies_need_copies(f: Facts) -> Iterator[str]:
     mirror = f.settings.image_mirror
-    if f.mirror.cached is None:
-        return
-    for name in (each for each in _OF_COPIES if each in mirror.model_fields_set):
-        yield told(
-            full_key(f"imageMirror.{_OF_COPIES[name]}"),
-            getattr(mirror, name),
-            f"ECR in {f.region.name} pulls images by itself and nothing is copied: remove the line",
-        )
+    for name in _OF_COPIES if f.mirror.cached is not None else ():
+        if name in mirror.model_fields_set:
+            ecr = f"ECR in {f.region.name} pulls images by itself"
+            reason = f"{ecr} and nothing is copied: remove the line"
+            yield refusal(f"imageMirror.{to_camel(name)}", getattr(mirror, name), reason)

@@ -1,4 +1,4 @@
-"""The strict model of which every part of a stack file is made."""
+"""The strict model that every part of a stack file is checked by."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
-"""Where releases and add-ons live, one folder each."""
+PROJECT = Path(__file__).resolve().parent.parent
+"""The project's folder; paths in a stack file are relative to it."""
+MANIFESTS = PROJECT / "manifests"
+"""The folder of releases and add-ons, one folder each."""
 
 
 class Section(BaseModel):
     """Names are camelCase in the stack file, unknown ones are refused, values do not change."""
 
-    # Numbers become text where text is asked for: YAML and `pulumi config set` read 1.35 as one.
+    # YAML and `pulumi config set` read 1.35 as a number; where text is required, it becomes text.
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, coerce_numbers_to_str=True
     )

@@ -1,4 +1,4 @@
-"""What a stack file may hold: a model for each section, and :class:`Settings`, all of them."""
+"""What a stack file may contain: a model for each section, and :class:`Settings`, all of them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from regions.region import Region, UnknownRegion
 from settings import field_types as t
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
-from settings.section import MANIFESTS, Section
+from settings.section import PROJECT, Section
 
 
 class ClusterSettings(Section):
-    """The EKS cluster. An empty ``public_access_cidrs`` keeps the API server private."""
+    """The EKS cluster. With no ``public_access_cidrs`` the API server is private."""
 
     name: t.ClusterName = "kubeflow"
     version: t.MinorVersion = "1.35"
@@ -34,7 +33,6 @@ class NetworkSettings(Section):
     zones: Annotated[int, t.whole(2, 3, "zones")] = 3
     vpc_id: t.VpcId | None = None
     private_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
-    public_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
 
 
 class NodeGroupSettings(Section):
@@ -49,10 +47,12 @@ class NodeGroupSettings(Section):
 
 
 class DatabaseSettings(Section):
-    """The MySQL instance. ``max_storage_gib`` 0 keeps storage from growing by itself.
+    """The MySQL instance.
 
-    ``rotation`` counts how often the components' passwords were drawn. ``ca_bundle`` None: the
-    region's root certificates are downloaded.
+    Attributes:
+        max_storage_gib: the limit of storage autoscaling; 0: off.
+        rotation: counts the passwords that every component of the platform has had.
+        ca_bundle: a PEM file; None: the region's root certificates are downloaded.
     """
 
     instance_class: t.DatabaseClass = "db.m6g.large"
@@ -68,9 +68,11 @@ class DatabaseSettings(Section):
 
 
 class ArtifactsSettings(Section):
-    """The bucket of pipeline artifacts. ``bucket`` None: named after cluster, account and region.
+    """The bucket of pipeline artifacts.
 
-    ``expire_days`` 0 keeps artifacts for ever.
+    Attributes:
+        bucket: None: named after cluster, account and region.
+        expire_days: 0: artifacts never expire.
     """
 
     bucket: t.BucketName | None = None
@@ -82,7 +84,7 @@ class ArtifactsSettings(Section):
 
 
 class MirrorRule(Section):
-    """What becomes of images of some registries in some namespaces; see ``webhook.rules``."""
+    """How images of some registries in some namespaces are treated; see ``webhook.rules``."""
 
     action: Literal["mirror", "keep", "deny"]
     registries: Annotated[list[t.RegistryPattern], t.Distinct] = []
@@ -91,23 +93,27 @@ class MirrorRule(Section):
 
 
 class ImageMirrorSettings(Section):
-    """The mirror of public images. ``enabled`` None: where the registries are out of reach.
+    """The mirror of public images.
 
-    ``build_profile`` names the AWS profile of ``build_region`` where that is another partition;
-    the two then hold an access key of each other, made again when ``rotation`` counts on.
-    ``inventory_first``: every known image is copied before anything that runs pods. ``transport``
-    None: pods where an API Gateway would need a filing with the authorities. ``platform`` None: all
-    platforms of an image are copied. ``follow_hours``: how old the copy of a tag may be until its
-    source is looked at again, when a pod asks for it; 0: as old as it gets. ``rules`` are tried in
-    their order; an empty list of patterns covers everything. ``upstream_credentials``: registry
-    -> name of the secret with which ECR logs in there. Where ECR pulls by itself (``cached``),
-    nothing is copied, and ``inventory_first``, ``when_absent`` and what tells how to copy mean
-    nothing.
+    Where ECR itself pulls images (``MirrorMode.cached``) nothing is copied, and the settings of
+    copies have no effect.
+
+    Attributes:
+        enabled: None: where the public registries are unreachable.
+        build_profile: the AWS profile for a ``build_region`` in another partition. Each side stores
+            an access key of the other, replaced when ``rotation`` increases.
+        inventory_first: whether pods wait until every known image is copied.
+        transport: None: pods where an API Gateway would need an ICP filing.
+        platform: the only platform that is copied of an image; None: all.
+        follow_hours: the age from which the copy of a tag is compared with its source again, when a
+            pod uses it; 0: never.
+        rules: the first match applies; an empty list of patterns matches everything.
+        upstream_credentials: registry -> name of the secret with ECR's login there.
     """
 
     enabled: bool | None = None
     repository_prefix: t.RepositoryPrefix = "kubeflow"
-    build_region: str | None = None
+    build_region: t.RegionName | None = None
     build_profile: t.ProfileName = "kubeflow-build"
     in_flight_minutes: Annotated[int, t.whole(5, 480, "minutes")] = 60
     credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
@@ -121,32 +127,22 @@ class ImageMirrorSettings(Section):
     upstream_credentials: dict[str, t.UpstreamSecretName] = {}
 
     def rules_json(self) -> str:
-        """The rules as the handler reads them (``webhook.rules.read``)."""
-        listed = [rule.model_dump(by_alias=True, exclude_defaults=True) for rule in self.rules]
-        return json.dumps(listed, separators=(",", ":"))
+        """The rules in the form that ``webhook.rules.read`` takes."""
+        rules = [rule.model_dump(by_alias=True, exclude_defaults=True) for rule in self.rules]
+        return json.dumps(rules, separators=(",", ":"))
 
 
 class User(Section):
-    """One person: login and profile namespace. The e-mail address, in lower case, is who it is."""
+    """One user: login and profile namespace. The e-mail address, in lower case, is the identity."""
 
     email: t.Email
     namespace: t.ProfileNamespace
 
 
-def _known_region(name: str) -> str:
-    try:
-        return Region.of(name).name
-    except UnknownRegion as error:
-        raise ValueError(str(error).partition(" is ")[2]) from None
-
-
 class Settings(Section):
-    """Everything a stack may say, checked; equal input gives equal settings.
+    """All settings of a stack, checked; equal input gives equal settings."""
 
-    ``bundles`` None: sources are looked for in the usual places (rendering.sources).
-    """
-
-    region: Annotated[str, AfterValidator(_known_region)]
+    region: t.RegionName
     account_id: t.AccountId | None = None
     endpoints: dict[str, t.Url] = {}
     tags: dict[str, str] = {}
@@ -166,5 +162,5 @@ class Settings(Section):
 
     @property
     def bundles_path(self) -> Path | None:
-        """Where sources are looked for first."""
-        return None if self.bundles is None else MANIFESTS.parent / self.bundles
+        """The first place searched for sources; None: the default places (rendering.sources)."""
+        return None if self.bundles is None else PROJECT / self.bundles

@@ -1,4 +1,4 @@
-"""Reading a Pulumi stack file without Pulumi: its ``config:`` map, and what is wrong around it."""
+"""Reads a Pulumi stack file without Pulumi: its ``config:`` map, and errors around it."""
 
 from __future__ import annotations
 
@@ -9,89 +9,96 @@ from typing import Any, cast
 
 import yaml
 
-from settings.sentences import NAMESPACE, full_key, nearest, shown, told_encrypted
+from settings.errors import NAMESPACE, SettingsError, encrypted, full_key, shown, suggestion
 
 # Everything the CLI itself may write at the top of a stack file.
-_TOP = ("config", "encryptionsalt", "encryptedkey", "secretsprovider", "environment")
-
-
-class StackFileError(Exception):
-    """A file that cannot be read as a stack file at all; the message is one sentence."""
+_TOP = {"config", "encryptionsalt", "encryptedkey", "secretsprovider", "environment"}
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML's last one would win in silence."""
+    """Refuses a key that occurs twice, of which YAML would take the last; every key is text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
+        names: set[str] = set()
         for key, _ in node.value:
             name = str(key.value)
-            if name in seen:
-                line = key.start_mark.line + 1
-                raise StackFileError(f"{name} stands twice (again in line {line}): keep one")
-            seen.add(name)
-        return super().construct_mapping(node, deep)
+            if name in names:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{name} occurs twice", problem_mark=key.start_mark
+                )
+            names.add(name)
+        self.flatten_mapping(node)
+        return {
+            str(key.value): self.construct_object(value, deep=deep) for key, value in node.value
+        }
 
 
 def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, object], list[str]]:
-    """The values under our namespace (keys without it), and a sentence per misplaced key.
+    """The values under the project's namespace, by their keys without it, and misplaced keys.
 
-    Raises StackFileError when there is nothing to read values from.
+    Args:
+        path: of the file.
+        sections: the keys a stack file may have, without namespace.
+
+    Returns:
+        Also the values of misplaced keys, so that they are checked; and a sentence for each of
+        those keys.
+
+    Raises:
+        SettingsError: the file cannot be read as a stack file.
     """
-    name = path.name
-    example = f"`config:` and under it `{full_key('region')}: ...`"
+    data: Any = None
+    example = f"write `config:` and under it `{full_key('region')}: ...`"
     try:
-        data = cast(object, yaml.load(path.read_text("utf-8"), _Loader))  # noqa: S506 - a SafeLoader
+        data = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
-        there = sorted(p.name for p in path.parent.glob("Pulumi.*.yaml"))
-        hint = nearest(name, there) if there else f"write it with {example}."
-        raise StackFileError(f"{name} does not exist: {hint}") from None
+        names = sorted(file.name for file in path.parent.glob("Pulumi.*.yaml"))
+        way_out = suggestion(path.name, names) if names else f"{example}."
+        problem = f" does not exist: {way_out}"
     except (OSError, UnicodeDecodeError) as error:
-        raise StackFileError(f"{name} cannot be read ({error}): make it a text file.") from None
-    except StackFileError as error:
-        raise StackFileError(f"{name}: {error}.") from None
+        problem = f" cannot be read ({error}): make it a text file."
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}: {getattr(error, 'problem', '')})" if mark else ""
-        raise StackFileError(f"{name} is no YAML{where}: correct that line.") from None
-    if data is None:
-        raise StackFileError(f"{name} is empty: write {example}.")
+        problem = f" is not valid YAML{where}: correct that line."
+    else:
+        problem = _misshapen(data, example)
+    if problem:
+        raise SettingsError([f"{path.name}{problem}"])
+    return _values(data["config"], list(sections))
+
+
+def _misshapen(data: Any, example: str) -> str:
     if not isinstance(data, Mapping):
-        raise StackFileError(f"{name} is not a mapping: write {example}.")
+        return f" is {'empty' if data is None else 'not a mapping'}: {example}."
     top = cast(Mapping[str, object], data)
     if top.get("config") is None:
-        wrong = [key for key in top if key not in _TOP]
-        near = get_close_matches("config", [str(key) for key in wrong], n=1)
-        hint = f"rename {near[0]} to config" if near else f"write {example}"
-        raise StackFileError(f"{name} has no config: {hint}.")
-    if not isinstance(top["config"], Mapping):
-        raise StackFileError(f"{name}: config is not a mapping: write {example}.")
-    return _ours(cast(Mapping[object, object], top["config"]), list(sections))
+        similar = get_close_matches("config", top.keys() - _TOP, n=1)
+        return f" has no config: {f'rename {similar[0]} to config' if similar else example}."
+    return "" if isinstance(top["config"], Mapping) else f": config is not a mapping: {example}."
 
 
-def _ours(
-    config: Mapping[object, object], sections: list[str]
+def _values(
+    config: Mapping[str, object], sections: list[str]
 ) -> tuple[dict[str, object], list[str]]:
-    raw: dict[str, object] = {}
+    values: dict[str, object] = {}
     problems: list[str] = []
-    for key, value in ((str(k), v) for k, v in config.items()):
+    for key, value in config.items():
         namespace, colon, section = key.partition(":")
         if not colon:
             section = key
-            own = [full_key(name) for name in sections]
-            hint = f"write {full_key(key)}." if key in sections else nearest(key, own)
+            all_keys = [full_key(name) for name in sections]
+            hint = f"write {full_key(key)}." if key in sections else suggestion(key, all_keys)
             problems.append(f"{key} ({shown(value, key)}) has no namespace: {hint}")
         elif namespace != NAMESPACE:
             if not get_close_matches(namespace, [NAMESPACE], cutoff=0.75):
-                continue  # another package's own configuration
+                continue  # configuration of another package
             problems.append(
                 f"{key} ({shown(value, key)}) is in the namespace {namespace}: "
                 f"write {full_key(section)}."
             )
         if isinstance(value, Mapping) and "secure" in value:
-            problems.append(told_encrypted(key))
+            problems.append(encrypted(key))
         elif namespace == NAMESPACE or section in sections:
-            raw.setdefault(
-                section, cast(object, value)
-            )  # also what is misplaced, to judge its value
-    return raw, problems
+            values.setdefault(section, cast(object, value))
+    return values, problems

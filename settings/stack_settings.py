@@ -3,38 +3,30 @@
 Three ways in: :func:`load` inside a Pulumi program, :func:`from_stack_file` without an engine
 (rehearsal, command line) and :func:`from_mapping` for plain values. Each either returns
 :class:`Settings` or raises :class:`SettingsError` with every problem at once, each one sentence
-that names the key as the stack file writes it, the value and the way out.
+with the key as in the stack file, the value and the way out.
 
-Names in a stack file are camelCase (``kubeflow:nodeGroup`` with ``instanceType``), here they are
-snake_case. No setting is a secret.
+Names in a stack file are camelCase (``kubeflow:nodeGroup`` with ``instanceType``), in Python they
+are snake_case. No setting is a secret.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from regions.region import EXAMPLE_REGION, Region, known_regions
+from regions.region import EXAMPLE_REGION, Region
 from settings import rules_aws, rules_mirror, rules_platform, rules_pools
+from settings.errors import NAMESPACE, SettingsError, encrypted, from_pydantic, full_key
 from settings.facts import Facts, karpenter_releases, releases
-from settings.node_pools import Budget, NodePoolSettings, Taint
 from settings.section import MANIFESTS
-from settings.sections import MirrorRule, Settings, User
-from settings.sentences import NAMESPACE, full_key, told_encrypted, translated
-from settings.stack_file import StackFileError, read_stack_file
-
-
-class SettingsError(Exception):
-    """A stack that cannot be built; ``problems`` holds one full sentence each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+from settings.sections import Settings
+from settings.stack_file import read_stack_file
 
 
 def _aliases(model: type[BaseModel]) -> list[str]:
@@ -44,63 +36,57 @@ def _aliases(model: type[BaseModel]) -> list[str]:
 SECTIONS: tuple[str, ...] = tuple(_aliases(Settings))
 """The keys of a stack file, without their namespace."""
 
-_TEXTS = ("region", "accountId", "release", "bundles")
-"""Those that hold a text; the engine hands the others over as JSON."""
-
-_LISTED: Mapping[str, type[BaseModel]] = {"taints": Taint, "budgets": Budget}
-
 
 def _names_at(path: tuple[str | int, ...]) -> list[str]:
-    """The names known beside the last part of a path, for did-you-mean."""
-    if len(path) == 1:
-        return list(SECTIONS)
-    by_alias = {field.alias: field.annotation for field in Settings.model_fields.values()}
-    kind = by_alias.get(str(path[0]))
-    if path[0] == "users":
-        kind = User
-    elif path[:2] == ("imageMirror", "rules"):
-        kind = MirrorRule
-    elif path[0] == "nodePools" and len(path) > 2:
-        kind = NodePoolSettings
-    for part in path[1:-1]:
-        kind = _LISTED.get(str(part), kind)
-    return _aliases(kind) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+    """The settings that are possible in the place of the last part of a path."""
+    model: type[BaseModel] = Settings
+    parts = iter(path[:-1])
+    for part in parts:
+        types = {field.alias: field.annotation for field in model.model_fields.values()}
+        annotation = types.get(str(part))
+        model = next(_models_in(annotation), model)
+        if get_origin(annotation) is dict:
+            next(parts, None)  # a name of the user's own
+    return _aliases(model)
 
 
-def _plain(value: object) -> Any:
-    """A deep copy in dicts and lists, every key a text: YAML reads `on` and `1` as other things."""
-    if isinstance(value, Mapping):
-        items = cast(Mapping[object, object], value).items()
-        return {str(key): _plain(inner) for key, inner in items}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in cast(list[object], value)]
-    return value
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models in a type: ``list[Taint] | None`` -> ``Taint``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def _without(raw: dict[str, Any], path: tuple[str | int, ...]) -> str:
-    """Take a wrong value out of ``raw`` in place (a list as a whole); return its dotted path."""
-    places: list[dict[str, Any]] = [raw]
-    for part in path[:-1]:
-        inner: Any = places[-1].get(str(part))
-        if not isinstance(inner, dict):
-            break
-        places.append(cast(dict[str, Any], inner))
-    name = str(path[len(places) - 1])
-    if name not in places[-1]:  # pydantic named a place that is not there: give up the section
-        places, name = [raw], str(path[0])
-    places[-1].pop(name, None)
-    return ".".join([*(str(part) for part in path[: len(places) - 1]), name])
+    """Removes a wrong value from ``raw`` (a list as a whole); returns its dotted path."""
+    place, depth = raw, 0
+    while depth < len(path) - 1 and isinstance(place.get(str(path[depth])), dict):
+        place = place[str(path[depth])]
+        depth += 1
+    if str(path[depth]) not in place:  # missing, or named by pydantic alone: the whole section
+        place, depth = raw, 0
+    place.pop(str(path[depth]), None)
+    return ".".join(str(part) for part in path[: depth + 1])
 
 
-def from_mapping(raw: Mapping[str, object], *, manifests: Path = MANIFESTS) -> Settings:
-    """Check plain values. Keys are section names without namespace; an empty section is a default.
+def from_mapping(
+    raw: Mapping[str, object], *, manifests: Path = MANIFESTS, problems: Iterable[str] = ()
+) -> Settings:
+    """The settings in plain values.
 
-    manifests: where releases are looked up. Raises SettingsError with every problem found.
+    Args:
+        raw: keys are section names without namespace; an empty section is a default.
+        manifests: the folder of the releases.
+        problems: of the same stack, from before its values were read.
+
+    Raises:
+        SettingsError: with these problems and all others.
     """
-    rest = {key: _plain(value) for key, value in raw.items() if value not in (None, "")}
-    problems: list[str] = []
+    rest = deepcopy({key: value for key, value in raw.items() if value not in (None, "")})
+    all_problems = list(problems)
     broken: set[str] = set()
-    # Each round takes out what was wrong, so that the rules still see all that is right.
+    # Each round removes what is wrong, so that the rules check all the rest.
     while True:
         try:
             settings = Settings.model_validate(rest)
@@ -109,81 +95,57 @@ def from_mapping(raw: Mapping[str, object], *, manifests: Path = MANIFESTS) -> S
             for detail in cast(list[dict[str, Any]], error.errors(include_url=False)):
                 path = tuple(detail["loc"])
                 if path == ("region",) and detail["type"] == "missing":
-                    problems.append(
-                        f"{full_key('region')} is missing: say where the stack lives, "
+                    all_problems.append(
+                        f"{full_key('region')} is missing: add the region of the stack, "
                         f"for example `{full_key('region')}: {EXAMPLE_REGION}`."
                     )
                 else:
-                    problems.append(translated(detail, _names_at(path)))
+                    all_problems.append(from_pydantic(detail, _names_at(path)))
                 wrong = _without(rest, path)
                 if detail["type"] != "extra_forbidden":
                     broken.add(wrong)
-            rest.setdefault("region", known_regions()[0])
+            rest.setdefault("region", EXAMPLE_REGION)
     facts = Facts(
         settings, Region.of(settings.region), releases(manifests), karpenter_releases(manifests)
     )
-    for rules in (
-        rules_platform,
-        rules_mirror,
-        rules_pools,
-        rules_aws,
-    ):
-        problems += rules.RULES.problems(facts, frozenset(broken))
-    if problems:
-        raise SettingsError(list(dict.fromkeys(problems)))
+    for rules in (rules_platform, rules_mirror, rules_pools, rules_aws):
+        all_problems += rules.RULES.problems(facts, frozenset(broken))
+    if all_problems:
+        raise SettingsError(list(dict.fromkeys(all_problems)))
     return settings
 
 
 def load() -> Settings:
     """The settings of the stack being deployed, from the engine's configuration.
 
-    Raises SettingsError, also for keys of the namespace that are no settings.
+    Raises:
+        SettingsError: also for keys of the namespace that are no settings.
     """
-    from pulumi.runtime.config import (
-        CONFIG,
-        get_config,
-        get_config_env,
-        is_config_secret,
-    )
+    from pulumi.runtime.config import CONFIG, get_config, get_config_env, is_config_secret
 
-    names = {*SECTIONS}
-    for key in (*CONFIG.get(), *get_config_env()):
-        namespace, _, name = key.partition(":")
-        if namespace == NAMESPACE:
-            names.add(name)
+    prefix = f"{NAMESPACE}:"
+    keys = {key for key in (*CONFIG.get(), *get_config_env()) if key.startswith(prefix)}
     raw: dict[str, object] = {}
     problems: list[str] = []
-    for name in sorted(names):
-        key = f"{NAMESPACE}:{name}"
+    for key in sorted(keys | {full_key(section) for section in SECTIONS}):
         value: object = get_config(key)
         if is_config_secret(key):
-            problems.append(told_encrypted(key))
+            problems.append(encrypted(key))
             continue
-        if isinstance(value, str) and name not in _TEXTS:
-            with suppress(json.JSONDecodeError):  # plain text: the models refuse it with its key
+        # The engine gives mappings and lists as JSON; other text is refused with its key.
+        if isinstance(value, str) and value.startswith(("{", "[")):
+            with suppress(json.JSONDecodeError):
                 value = json.loads(value)
         if value is not None:
-            raw[name] = value
-    return _checked(raw, problems, MANIFESTS)
+            raw[key.removeprefix(prefix)] = value
+    return from_mapping(raw, problems=problems)
 
 
 def from_stack_file(path: Path, *, manifests: Path = MANIFESTS) -> Settings:
-    """The settings a stack file holds, read without an engine.
+    """The settings in a stack file, read without an engine.
 
-    Raises SettingsError, also for a file that is missing, no YAML, or of another namespace.
+    Raises:
+        SettingsError: also for a file that is missing, no YAML, or of another namespace.
     """
-    try:
-        raw, problems = read_stack_file(path, SECTIONS)
-    except StackFileError as error:
-        raise SettingsError([str(error)]) from None
-    return _checked(raw, problems, manifests)
-
-
-def _checked(raw: Mapping[str, object], problems: list[str], manifests: Path) -> Settings:
-    try:
-        settings = from_mapping(raw, manifests=manifests)
-    except SettingsError as error:
-        raise SettingsError([*problems, *error.problems]) from None
-    if problems:
-        raise SettingsError(problems)
-    return settings
+    raw, problems = read_stack_file(path, SECTIONS)
+    return from_mapping(raw, manifests=manifests, problems=problems)

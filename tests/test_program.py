@@ -319,8 +319,8 @@ def test_no_kubernetes_secret_has_text_beside_its_data(made: Recorded) -> None:
 
 def test_no_secret_is_told_in_a_tag_or_a_name(made: Recorded) -> None:
     drawn = [r.outputs["value"] for r in made.of(f"{DYNAMIC}:GeneratedSecret")]
-    told = json.dumps([[r.name, r.inputs.get("tags"), r.inputs.get("name")] for r in made.all])
-    assert [value for value in drawn if value in told] == []
+    shown = json.dumps([[r.name, r.inputs.get("tags"), r.inputs.get("name")] for r in made.all])
+    assert [value for value in drawn if value in shown] == []
 
 
 # -- how it hangs together ------------------------------------------------------------------------
@@ -387,9 +387,9 @@ def test_pods_wait_until_every_known_image_is_copied(made: Recorded, region: Reg
         return
     waiting = made.dependencies_of(made.only("kubernetes:core/v1:Namespace", "kubeflow"))
     assert (copies, "mirror-inventory") in waiting
-    wanted = made.only(copies).inputs["images"]
-    assert "docker.io/library/mysql:8.4.11" in wanted
-    assert any(image.startswith("public.ecr.aws/karpenter/karpenter:") for image in wanted)
+    images = made.only(copies).inputs["images"]
+    assert "docker.io/library/mysql:8.4.11" in images
+    assert any(image.startswith("public.ecr.aws/karpenter/karpenter:") for image in images)
 
 
 def test_everything_reads_the_same_bucket_and_database(made: Recorded) -> None:
@@ -399,7 +399,7 @@ def test_everything_reads_the_same_bucket_and_database(made: Recorded) -> None:
     assert {data["dbHost"], data["mysqlHost"]} == {made.exports["databaseEndpoint"]}
 
 
-# -- what it tells --------------------------------------------------------------------------------
+# -- outputs --------------------------------------------------------------------------------------
 
 
 def test_only_the_kubeconfig_is_a_secret_output(made: Recorded) -> None:
@@ -407,7 +407,7 @@ def test_only_the_kubeconfig_is_a_secret_output(made: Recorded) -> None:
     assert json.loads(made.exports["kubeconfig"])["kind"] == "Config"
 
 
-def test_the_outputs_are_those_a_person_needs(made: Recorded, region: Region) -> None:
+def test_the_outputs_are_those_of_the_documentation(made: Recorded, region: Region) -> None:
     assert {
         "cluster",
         "kubeconfig",
@@ -427,6 +427,13 @@ def test_the_outputs_are_those_a_person_needs(made: Recorded, region: Region) ->
     assert made.exports["registry"] == f"{region.ecr_registry(ACCOUNT)}/kubeflow"
 
 
+@pytest.mark.parametrize("made", ["cn-north-1"], indirect=True)
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_every_output_that_a_readme_reads_exists(made: Recorded, readme: str) -> None:
+    names = set(re.findall(r"pulumi stack output (\w+)", (ROOT / readme).read_text("utf-8")))
+    assert {"login", "dashboard"} <= names <= set(made.exports)
+
+
 def test_every_output_pastes(made: Recorded, region: Region, tmp_path: Path) -> None:
     pasted = paste(made.exports, tmp_path)
     connect = ["aws", "eks", "update-kubeconfig", "--region", region.name, "--name", "kubeflow"]
@@ -444,7 +451,7 @@ def test_the_dashboards_address_is_where_its_command_listens(
     assert made.exports["dashboardUrl"] == f"http://localhost:{port}"
 
 
-def test_a_role_is_told_per_service_account_that_reads_artifacts(
+def test_the_outputs_have_a_role_per_service_account_that_reads_artifacts(
     made: Recorded, region: Region
 ) -> None:
     roles = made.exports["roleArns"]

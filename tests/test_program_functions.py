@@ -1,4 +1,4 @@
-"""What a stack needs before its first component: settings, tags, providers, what to copy."""
+"""The parts of a stack around its components: settings, tags, providers, images, values."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from program import (
     Renders,
     aws_provider,
     build_side,
+    deploy_values,
     enabled_add_ons,
-    late_values,
     render_stack,
     stack_settings,
     stack_tags,
@@ -61,9 +61,9 @@ def rendered(*sources: str) -> Rendered:
 
 def test_settings_come_from_the_stacks_configuration() -> None:
     config = {"kubeflow:region": "us-west-2", "kubeflow:cluster": json.dumps({"name": "ml"})}
-    told = run(lambda: {"settings": stack_settings().model_dump()}, config=config)
-    assert told.exports["settings"]["region"] == "us-west-2"
-    assert told.exports["settings"]["cluster"]["name"] == "ml"
+    recorded = run(lambda: {"settings": stack_settings().model_dump()}, config=config)
+    assert recorded.exports["settings"]["region"] == "us-west-2"
+    assert recorded.exports["settings"]["cluster"]["name"] == "ml"
 
 
 def test_wrong_settings_end_the_program_with_every_sentence_and_no_traceback() -> None:
@@ -71,9 +71,9 @@ def test_wrong_settings_end_the_program_with_every_sentence_and_no_traceback() -
         "kubeflow:region": "cn-north-9",
         "kubeflow:nodeGroup": json.dumps({"min": 5, "max": 2, "desired": 5}),
     }
-    with pytest.raises(pulumi.RunError) as told:
+    with pytest.raises(pulumi.RunError) as refusal:
         run(stack_settings, config=config)
-    first, second = str(told.value).splitlines()
+    first, second = str(refusal.value).splitlines()
     assert "cn-north-9" in first
     assert "kubeflow:nodeGroup" in second
 
@@ -139,8 +139,8 @@ def test_nothing_is_built_where_ecr_pulls_by_itself(region: str) -> None:
 def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
     settings = from_mapping({"region": region, "imageMirror": {"repositoryPrefix": "own"}})
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    told = StackContext.of(settings, ACCOUNT, {}).image_prefix
-    assert told == f"111122223333.dkr.ecr.{region}.{suffix}/own"
+    prefix = StackContext.of(settings, ACCOUNT, {}).image_prefix
+    assert prefix == f"111122223333.dkr.ecr.{region}.{suffix}/own"
 
 
 # -- what to copy ---------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_only_what_a_cache_serves_is_pulled_from_the_registry_that_caches_fill()
     assert pulled["quay.io/b:1"] == "own/prefix/quay.io/b:1"
 
 
-# -- late values ----------------------------------------------------------------------------------
+# -- values at deploy time -------------------------------------------------------------------------
 
 SECRETS = {
     *("secret.ml-pipeline", "secret.cache", "secret.metadata", "secret.katib"),
@@ -219,12 +219,12 @@ SECRETS = {
 
 
 def bound(region: str = "cn-north-1", **sections: Any) -> Recorded:
-    """A run that exports every late value, and those that are secret."""
+    """A run that exports every value for manifests, and the names of secret ones."""
     settings = from_mapping({"region": region, **sections})
 
     def program() -> None:
         backend = component(settings)
-        for name, value in late_values(
+        for name, value in deploy_values(
             StackContext.of(settings, ACCOUNT, {}), settings, backend
         ).items():
             pulumi.export(name, value)
@@ -234,34 +234,34 @@ def bound(region: str = "cn-north-1", **sections: Any) -> Recorded:
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_the_manifests_get_names_of_secrets_and_never_a_secret(region: str) -> None:
-    told = bound(region)
-    assert {name for name in told.exports if name.startswith("secret.")} == SECRETS
-    assert told.secret_exports == set()
-    names = [told.exports[name] for name in SECRETS]
+    recorded = bound(region)
+    assert {name for name in recorded.exports if name.startswith("secret.")} == SECRETS
+    assert recorded.secret_exports == set()
+    names = [recorded.exports[name] for name in SECRETS]
     assert all(name.startswith("kubeflow/kubeflow/database") for name in names)
-    assert not {"database.username", "database.password"} & set(told.exports)
+    assert not {"database.username", "database.password"} & set(recorded.exports)
 
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_the_roles_that_read_secrets_are_of_the_stacks_partition(region: str) -> None:
-    told = bound(region).exports
+    values = bound(region).exports
     for role in ("role.database-clients", "role.database-init"):
-        assert told[role].startswith(f"arn:{PARTITIONS[region][0]}:iam::{ACCOUNT}:role/")
+        assert values[role].startswith(f"arn:{PARTITIONS[region][0]}:iam::{ACCOUNT}:role/")
 
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_the_accounts_registry_is_a_host_without_the_mirrors_prefix(region: str) -> None:
     host = f"{ACCOUNT}.dkr.ecr.{region}.{PARTITIONS[region][1]}"
-    told = bound(region).exports
-    assert (told["account.registry"], told["image.prefix"]) == (host, f"{host}/kubeflow")
+    values = bound(region).exports
+    assert (values["account.registry"], values["image.prefix"]) == (host, f"{host}/kubeflow")
 
 
 def test_a_static_key_is_named_like_the_other_secrets() -> None:
-    told = bound(**STATIC_KEY).exports
-    assert {name for name in told if name.startswith("secret.")} == SECRETS | {"secret.artifacts"}
+    values = bound(**STATIC_KEY).exports
+    assert {name for name in values if name.startswith("secret.")} == SECRETS | {"secret.artifacts"}
 
 
-def test_the_database_is_told_with_its_rotation_as_text_and_its_roots() -> None:
-    told = bound(database={"rotation": 3}).exports
-    assert (told["database.rotation"], told["database.port"]) == ("3", "3306")
-    assert told["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")
+def test_the_values_of_the_database_include_its_rotation_and_root_certificates() -> None:
+    values = bound(database={"rotation": 3}).exports
+    assert (values["database.rotation"], values["database.port"]) == ("3", "3306")
+    assert values["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")

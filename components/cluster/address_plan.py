@@ -1,4 +1,4 @@
-"""How a VPC's addresses are divided into subnets: arithmetic only, tested on its own."""
+"""The division of a VPC's range into subnets: arithmetic only."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class AddressPlan:
 
 
 def carve(cidr: str, zones: int) -> AddressPlan:
-    """Divides a VPC's range: as much as possible for nodes and pods, the rest for load balancers.
+    """Divides a VPC's range: most of it for nodes and pods, the rest for load balancers.
 
-    The range is cut into equal blocks, one per zone and at least one more; the first blocks are the
-    private subnets (with the VPC CNI every pod takes an address there), the last block is cut again
-    into the public ones. ``10.64.0.0/16`` over three zones gives private /18 and public /20 blocks.
+    The range has equal blocks, one per zone and at least one more: the first are the private
+    subnets (with the VPC CNI every pod has an address there), the last is divided again into the
+    public ones. ``10.64.0.0/16`` over three zones gives private /18 and public /20 blocks.
 
     Args:
         cidr: an IPv4 network of prefix length 16 to 28, without host bits.

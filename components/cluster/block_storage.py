@@ -1,4 +1,4 @@
-"""Volumes for pods: the EBS CSI driver with a role of its own, and the default StorageClass."""
+"""Volumes for pods: the EBS CSI driver with its role, and the default StorageClass."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _CONTROLLER = ("kube-system", "ebs-csi-controller-sa")
 
 @dataclass(frozen=True, kw_only=True)
 class BlockStorageArgs:
-    """What the driver needs.
+    """Arguments of ``BlockStorage``.
 
     Args:
-        context: what all components of the stack share.
-        cluster_name: the cluster that gets the add-on.
+        context: shared by all components of the stack.
+        cluster_name: the cluster of the add-on.
         addon_version: the version of ``aws-ebs-csi-driver``.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
-        kubernetes_provider: reaches the cluster.
-        after: what must exist before the controller's pods can start.
+        kubernetes_provider: of the cluster.
+        after: needed by the controller's pods.
     """
 
     context: StackContext
@@ -42,11 +42,11 @@ class BlockStorageArgs:
 class BlockStorage(pulumi.ComponentResource):
     """The EBS CSI add-on and the StorageClass ``gp3``, encrypted and default.
 
-    EKS makes a class ``gp2`` on every cluster, and since 1.30 it is not the default one (EKS user
-    guide, kubernetes-versions-extended.html), so no annotation has to be taken away.
+    EKS makes a class ``gp2`` on every cluster; since 1.30 it is not the default (EKS user guide,
+    kubernetes-versions-extended.html).
 
     Attributes:
-        ready: what a pod with a volume claim depends on.
+        ready: needed by pods with a volume claim.
     """
 
     ready: Sequence[pulumi.Resource]
@@ -55,7 +55,7 @@ class BlockStorage(pulumi.ComponentResource):
         self, name: str, args: BlockStorageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:BlockStorage", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         tags = args.context.tagged(name)
 
         role = aws.iam.Role(
@@ -65,13 +65,13 @@ class BlockStorage(pulumi.ComponentResource):
                 args.oidc.trust(args.context.region, [_CONTROLLER])
             ),
             tags=tags,
-            opts=here,
+            opts=child,
         )
         attachment = aws.iam.RolePolicyAttachment(
             f"{name}-policy",
             role=role.name,
             policy_arn=args.context.region.managed_policy("service-role/AmazonEBSCSIDriverPolicy"),
-            opts=here,
+            opts=child,
         )
         driver = aws.eks.Addon(
             f"{name}-driver",
@@ -92,11 +92,11 @@ class BlockStorage(pulumi.ComponentResource):
             ),
         )
         self.ready = [driver, default_class]
-        self.register_outputs({"roleArn": role.arn, "storageClass": "gp3"})
+        self.register_outputs({"roleArn": role.arn})
 
 
 def gp3_class() -> dict[str, Any]:
-    """The default StorageClass: encrypted gp3, made in the zone where the pod was placed."""
+    """The default StorageClass: encrypted gp3, created in the zone of the pod's node."""
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",

@@ -21,12 +21,12 @@ _KEY_DELETION_DAYS = 30  # the longest: a lost key is a lost cluster
 
 @dataclass(frozen=True, kw_only=True)
 class ControlPlaneArgs:
-    """What decides a control plane.
+    """Arguments of ``ControlPlane``.
 
     Args:
-        context: what all components of the stack share.
-        cluster: name, version, administrators, who may reach the public endpoint, logs.
-        vpc_id: where it is reached privately.
+        context: shared by all components of the stack.
+        cluster: name, version, administrators, ranges with access to the public endpoint, logs.
+        vpc_id: of the private endpoint.
         subnet_ids: private subnets in at least two zones.
     """
 
@@ -40,7 +40,7 @@ class ControlPlane(pulumi.ComponentResource):
     """pulumi-eks' ``Cluster`` with everything optional off, its key and its log group.
 
     Attributes:
-        cluster: the remote component; depend on it to wait for the API server.
+        cluster: the remote component; its dependents wait for the API server.
     """
 
     cluster: eks.Cluster
@@ -49,30 +49,30 @@ class ControlPlane(pulumi.ComponentResource):
         self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:ControlPlane", name, None, opts)
-        wanted, tags = args.cluster, dict(args.context.tags)
+        settings, tags = args.cluster, dict(args.context.tags)
         key = self._secrets_key(name, args)
-        # EKS would make this group itself, and keep logs for ever.
+        # EKS would make this group itself, without expiry of logs.
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs",
-            name=f"/aws/eks/{wanted.name}/cluster",
+            name=f"/aws/eks/{settings.name}/cluster",
             retention_in_days=_LOG_DAYS,
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        public = list(wanted.public_access_cidrs)
+        public = list(settings.public_access_cidrs)
         self.cluster = eks.Cluster(
             f"{name}-eks",
-            name=wanted.name,
-            version=wanted.version,
+            name=settings.name,
+            version=settings.version,
             authentication_mode=eks.AuthenticationMode.API,
-            access_entries={arn_key(arn): _administrator(arn, args) for arn in wanted.admins},
+            access_entries={arn_key(arn): _administrator(arn, args) for arn in settings.admins},
             vpc_id=args.vpc_id,
             private_subnet_ids=args.subnet_ids,
             endpoint_private_access=True,
             endpoint_public_access=bool(public),
-            # Refused by pulumi-eks when public access is off, even if empty.
+            # pulumi-eks refuses even an empty list without public access.
             public_access_cidrs=public or None,
-            enabled_cluster_log_types=list(wanted.log_types),
+            enabled_cluster_log_types=list(settings.log_types),
             encryption_config_key_arn=key.arn,
             skip_default_node_group=True,
             skip_default_security_groups=True,
@@ -82,13 +82,13 @@ class ControlPlane(pulumi.ComponentResource):
             use_default_vpc_cni=True,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
             coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
-            # Empty on purpose: pulumi-eks refuses an explicit AWS provider without it, and would
+            # Empty, because pulumi-eks refuses an explicit AWS provider without it, and would
             # otherwise write the deployer's AWS_PROFILE into its own kubeconfig (cluster.ts).
             provider_credential_opts=eks.KubeconfigOptionsArgs(),
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
         )
-        self.register_outputs({"name": wanted.name, "keyArn": key.arn})
+        self.register_outputs({"name": settings.name, "keyArn": key.arn})
 
     def _secrets_key(self, name: str, args: ControlPlaneArgs) -> aws.kms.Key:
         cluster, region = args.cluster.name, args.context.region
@@ -111,8 +111,8 @@ class ControlPlane(pulumi.ComponentResource):
 
 
 def _administrator(arn: str, args: ControlPlaneArgs) -> eks.AccessEntryArgs:
-    # EKS gives the creator of the cluster an entry of its own: a creator in the list is refused
-    # by CreateAccessEntry as existing, so the list is for everybody else.
+    # The creator of the cluster has an entry from EKS; CreateAccessEntry refuses a second one, so
+    # the list is for everybody else.
     return eks.AccessEntryArgs(
         principal_arn=arn,
         type=eks.AccessEntryType.STANDARD,

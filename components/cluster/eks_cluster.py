@@ -1,4 +1,4 @@
-"""The Kubernetes cluster: network, control plane, nodes, add-ons, and the way to talk to it."""
+"""The Kubernetes cluster: network, control plane, nodes, add-ons, and its provider."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from components.aws.pod_identity import AGENT
 from components.aws.roles import OidcProvider
 from components.cluster.block_storage import BlockStorage, BlockStorageArgs
 from components.cluster.control_plane import ControlPlane, ControlPlaneArgs
-from components.cluster.network import DISCOVERY_TAG, Network, NetworkArgs
+from components.cluster.network import Network, NetworkArgs
 from components.cluster.node_group import NodeGroup, NodeGroupArgs
 from components.registry.pull_through_cache import node_pull_policy
 from regions.region import Feature
 from settings.context import StackContext
+from settings.node_pools import DISCOVERY_TAG
 from settings.sections import ClusterSettings, NetworkSettings, NodeGroupSettings
 
-# Enforce NetworkPolicy objects; Kubeflow brings some. The add-on's schema wants a string
+# Enforces NetworkPolicy objects, of which Kubeflow has some. The add-on's schema has a string here
 # (aws/amazon-vpc-cni-k8s charts/aws-vpc-cni, pulumi-eks nodejs/eks/addons/cni-addon.ts).
 _VPC_CNI = {"enableNetworkPolicy": "true"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EksClusterArgs:
-    """What decides a cluster.
+    """Arguments of ``EksCluster``.
 
     Args:
-        context: what all components of the stack share.
+        context: shared by all components of the stack.
         cluster, network, node_group: the settings of the same names.
     """
 
@@ -43,25 +44,25 @@ class EksClusterArgs:
 
 
 class EksCluster(pulumi.ComponentResource):
-    """An EKS cluster that pods with volumes and IAM roles can run on.
+    """An EKS cluster for pods with volumes and IAM roles.
 
     The control plane is pulumi-eks' ``Cluster`` with everything optional off; add-ons, OIDC
     provider and nodes are plain AWS resources, so that their order, versions and configuration are
-    decided here (pulumi-eks asks for the newest version at every preview, reads a TLS certificate
-    during preview, and places CoreDNS before nodes). No security group is made either: EKS makes
-    one that admits control plane and nodes to each other, and managed and Karpenter's nodes use it.
+    decided here (pulumi-eks looks up the newest version at every preview, reads a TLS certificate
+    during preview, and orders CoreDNS before nodes). No security group is made either: EKS makes
+    one between control plane and nodes, which managed and Karpenter's nodes use.
 
     Attributes:
-        cluster_name: known in the first preview; whoever uses it waits for the control plane.
+        cluster_name: known in the first preview; its dependents wait for the control plane.
         cluster_arn: likewise.
         endpoint: URL of the API server.
-        kubeconfig_json: secret; asks the AWS CLI for a token, holds none.
+        kubeconfig_json: secret; it gets tokens from the AWS CLI and contains none.
         oidc: for trust policies of IAM roles for service accounts.
         vpc_id: see Network.
         private_subnet_ids: see Network.
         node_security_group_id: the group of every node.
         kubernetes_provider: for every object in the cluster.
-        ready: what anything that runs pods depends on.
+        ready: needed by everything that runs pods.
     """
 
     cluster_name: pulumi.Output[str]
@@ -132,9 +133,9 @@ class EksCluster(pulumi.ComponentResource):
 
     def _describe(self, network: Network, control_plane: eks.Cluster) -> None:
         region, cluster = self._args.context.region, self._args.context.cluster
-        # Through the URN: the name stays known while the cluster does not exist yet, and whoever
-        # uses it still depends on the whole remote component (the engine expands that to its
-        # children when it deletes: pkg/resource/graph, DependenciesOf).
+        # Through the URN: the name is known before the cluster exists, and its dependents still
+        # depend on the whole remote component (the engine expands that to its children when it
+        # deletes: pkg/resource/graph, DependenciesOf).
         self.cluster_name = control_plane.urn.apply(lambda _: cluster)
         account = self._args.context.account_id
         self.cluster_arn = self.cluster_name.apply(
@@ -146,8 +147,8 @@ class EksCluster(pulumi.ComponentResource):
         self.vpc_id = network.vpc_id
         self.private_subnet_ids = network.private_subnet_ids
 
-        # Without thumbprints: IAM trusts the issuer by its own list of certificate authorities, and
-        # asking for one needs a TLS connection to the region during preview.
+        # Without thumbprints: IAM has its own list of certificate authorities for the issuer, and
+        # reading one needs a TLS connection to the region during preview.
         provider = aws.iam.OpenIdConnectProvider(
             f"{self._name}-oidc",
             url=control_plane.oidc_provider_url,
@@ -163,20 +164,20 @@ class EksCluster(pulumi.ComponentResource):
             kubeconfig=self.kubeconfig_json,
             # Six of Kubeflow's CRDs are too large for client-side apply.
             enable_server_side_apply=True,
-            # A changed ConfigMap or Secret is an update, not a replacement that pods would notice.
+            # A changed ConfigMap or Secret is an update, not a replacement.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
-            # The endpoint is new exactly when the cluster is; a changed kubeconfig alone must not
-            # replace six hundred objects.
+            # Only a new cluster has a new endpoint; a changed kubeconfig must not replace six
+            # hundred objects.
             cluster_identifier=self.endpoint,
             # delete_unreachable stays off: a network failure during destroy must not leave load
-            # balancers and volumes behind that no state knows. An operator who lost the cluster
-            # sets PULUMI_K8S_DELETE_UNREACHABLE for that one run.
+            # balancers and volumes that are in no state. After the loss of a cluster, set
+            # PULUMI_K8S_DELETE_UNREACHABLE for one run.
             opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _addons_and_nodes(self, network: Network) -> tuple[NodeGroup, list[pulumi.Resource]]:
-        # Nodes become Ready by the CNI; CoreDNS becomes active only on a node.
+        # Nodes become Ready through the CNI; CoreDNS becomes active only on a node.
         vpc_cni = self._addon("vpc-cni", configuration=_VPC_CNI)
         kube_proxy = self._addon("kube-proxy")
         nodes = NodeGroup(
@@ -199,8 +200,8 @@ class EksCluster(pulumi.ComponentResource):
         return nodes, ready
 
     def _addon_version(self, addon: str) -> pulumi.Output[str]:
-        # The default version for this Kubernetes version, seen in the preview: it moves with the
-        # cluster's version, and a version the region does not offer fails before anything is made.
+        # The default version for this Kubernetes version, looked up in the preview: a version that
+        # the region does not offer fails before any change.
         return aws.eks.get_addon_version_output(
             addon_name=addon,
             kubernetes_version=self._args.cluster.version,
@@ -222,7 +223,7 @@ class EksCluster(pulumi.ComponentResource):
             configuration_values=json.dumps(configuration) if configuration else None,
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
-            # Removing the add-on from this program must not take the network from running pods.
+            # Without the add-on in the program, running pods still need their network.
             preserve=True,
             tags=dict(self._args.context.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),

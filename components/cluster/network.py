@@ -1,4 +1,4 @@
-"""The network a cluster runs in: a VPC of its own, or one that exists already."""
+"""The network of a cluster: a new VPC, or an existing one."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ import pulumi_aws as aws
 from components.cluster.address_plan import AddressPlan, carve
 from components.cluster.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from settings.context import StackContext
+from settings.node_pools import DISCOVERY_TAG
 from settings.sections import NetworkSettings
 
-DISCOVERY_TAG = "karpenter.sh/discovery"
-"""Karpenter finds subnets and security groups by this tag (its docs, concepts/nodeclasses)."""
-
-# Zones in which EKS cannot place a control plane (EKS user guide, network-reqs.html); an id of
-# another region excludes nothing.
+# Zones in which EKS cannot place a control plane (EKS user guide, network-reqs.html); an ID of
+# another region has no effect.
 _NO_CONTROL_PLANE = ["use1-az3", "usw1-az2", "cac1-az3"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What decides a network.
+    """Arguments of ``Network``.
 
     Args:
-        context: what all components of the stack share.
-        network: the range, number of zones and kind of NAT; or the ids of a VPC and its subnets.
+        context: shared by all components of the stack.
+        network: the range, number of zones and kind of NAT; or the IDs of a VPC and its subnets.
     """
 
     context: StackContext
@@ -35,22 +33,20 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC with one private and one public subnet per zone, ways out and service endpoints.
+    """A VPC with one private and one public subnet per zone, NAT and service endpoints.
 
-    With ``network.vpc_id`` set it creates none of that: it only marks the given private subnets for
-    Karpenter. Their roles for load balancers stay the owner's business, because a tag made here is
-    also removed here, and other clusters may live in the same subnets.
+    With ``network.vpc_id`` it creates none of these and only tags the given private subnets for
+    Karpenter. Their tags for load balancers are up to the VPC's owner: a tag made here is also
+    removed here, and other clusters may use the same subnets.
 
     Attributes:
         vpc_id: the VPC.
         private_subnet_ids: one subnet per zone for nodes, pods and the database.
-        public_subnet_ids: one subnet per zone for load balancers that face the internet.
-        ready: what a node needs before it can reach the AWS APIs: routes and endpoints.
+        ready: routes and endpoints, without which a node cannot reach the AWS APIs.
     """
 
     vpc_id: pulumi.Output[str]
     private_subnet_ids: pulumi.Output[list[str]]
-    public_subnet_ids: pulumi.Output[list[str]]
     ready: Sequence[pulumi.Resource]
 
     def __init__(
@@ -59,18 +55,12 @@ class Network(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:Network", name, None, opts)
         self._name = name
         self._args = args
-        self._here = pulumi.ResourceOptions(parent=self)
+        self._child = pulumi.ResourceOptions(parent=self)
         if args.network.vpc_id:
             self._adopt(args.network.vpc_id)
         else:
             self._create(carve(args.network.cidr, args.network.zones))
-        self.register_outputs(
-            {
-                "vpcId": self.vpc_id,
-                "privateSubnetIds": self.private_subnet_ids,
-                "publicSubnetIds": self.public_subnet_ids,
-            }
-        )
+        self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
     def _tags(self, role: str) -> dict[str, str]:
         return self._args.context.tagged(f"{self._name}-{role}")
@@ -79,14 +69,13 @@ class Network(pulumi.ComponentResource):
         network = self._args.network
         self.vpc_id = pulumi.Output.from_input(vpc_id)
         self.private_subnet_ids = pulumi.Output.from_input(list(network.private_subnet_ids))
-        self.public_subnet_ids = pulumi.Output.from_input(list(network.public_subnet_ids))
         self.ready = [
             aws.ec2.Tag(
                 f"{self._name}-discovery-{subnet}",
                 resource_id=subnet,
                 key=DISCOVERY_TAG,
                 value=self._args.context.cluster,
-                opts=self._here,
+                opts=self._child,
             )
             for subnet in network.private_subnet_ids
         ]
@@ -99,14 +88,14 @@ class Network(pulumi.ComponentResource):
             enable_dns_support=True,
             enable_dns_hostnames=True,
             tags=self._tags("vpc"),
-            opts=self._here,
+            opts=self._child,
         )
-        # Without rules: whatever forgets to name a security group can talk to nobody.
+        # Without rules: resources that name no security group have no network access.
         aws.ec2.DefaultSecurityGroup(
             f"{self._name}-default",
             vpc_id=vpc.id,
             tags=self._tags("default"),
-            opts=self._here,
+            opts=self._child,
         )
         zones = self._zones(len(plan.private))
         public = self._subnets(vpc, "public", plan.public, zones, {"kubernetes.io/role/elb": "1"})
@@ -124,8 +113,7 @@ class Network(pulumi.ComponentResource):
         tables, routes = self._way_out(vpc, public, private, internet_route)
 
         self.vpc_id = vpc.id
-        self.private_subnet_ids = _ids(private)
-        self.public_subnet_ids = _ids(public)
+        self.private_subnet_ids = pulumi.Output.all(*[subnet.id for subnet in private])
         endpoints = VpcEndpoints(
             f"{self._name}-endpoints",
             VpcEndpointsArgs(
@@ -135,12 +123,12 @@ class Network(pulumi.ComponentResource):
                 subnet_ids=self.private_subnet_ids,
                 route_table_ids=[table.id for table in tables],
             ),
-            opts=self._here,
+            opts=self._child,
         )
         self.ready = [*routes, *endpoints.ready]
 
     def _zones(self, count: int) -> Sequence[pulumi.Output[str]]:
-        found = aws.get_availability_zones_output(
+        zones = aws.get_availability_zones_output(
             state="available",
             # Local and Wavelength Zones cannot hold a control plane or NAT gateway.
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
@@ -157,7 +145,7 @@ class Network(pulumi.ComponentResource):
                 )
             return sorted(names)[index]
 
-        return [found.names.apply(lambda names, i=i: zone(names, i)) for i in range(count)]
+        return [zones.names.apply(lambda names, i=i: zone(names, i)) for i in range(count)]
 
     def _subnets(
         self,
@@ -167,7 +155,7 @@ class Network(pulumi.ComponentResource):
         zones: Sequence[pulumi.Output[str]],
         tags: Mapping[str, str],
     ) -> list[aws.ec2.Subnet]:
-        # A zone that AWS adds later would move the others in the sorted list and replace subnets.
+        # A zone that AWS adds later changes the sorted list, which would replace subnets.
         fixed = pulumi.ResourceOptions(parent=self, ignore_changes=["availabilityZone"])
         return [
             aws.ec2.Subnet(
@@ -189,24 +177,24 @@ class Network(pulumi.ComponentResource):
             f"{self._name}-internet",
             vpc_id=vpc.id,
             tags=self._tags("internet"),
-            opts=self._here,
+            opts=self._child,
         )
         table = aws.ec2.RouteTable(
-            f"{self._name}-public", vpc_id=vpc.id, tags=self._tags("public"), opts=self._here
+            f"{self._name}-public", vpc_id=vpc.id, tags=self._tags("public"), opts=self._child
         )
         for number, subnet in enumerate(public, start=1):
             aws.ec2.RouteTableAssociation(
                 f"{self._name}-public-{number}",
                 subnet_id=subnet.id,
                 route_table_id=table.id,
-                opts=self._here,
+                opts=self._child,
             )
         return aws.ec2.Route(
             f"{self._name}-public-internet",
             route_table_id=table.id,
             destination_cidr_block="0.0.0.0/0",
             gateway_id=gateway.id,
-            opts=self._here,
+            opts=self._child,
         )
 
     def _way_out(
@@ -216,8 +204,8 @@ class Network(pulumi.ComponentResource):
         private: Sequence[aws.ec2.Subnet],
         internet_route: aws.ec2.Route,
     ) -> tuple[list[aws.ec2.RouteTable], list[pulumi.Resource]]:
-        # One table per private subnet even with a single NAT gateway: going from one gateway to
-        # one per zone then changes routes, and replaces nothing.
+        # One table per private subnet even with a single NAT gateway: a change to one gateway per
+        # zone then only updates routes.
         homes = public[:1] if self._args.network.nat == "single" else public
         gateways = [
             self._nat_gateway(number, subnet, internet_route)
@@ -228,20 +216,20 @@ class Network(pulumi.ComponentResource):
         for number, subnet in enumerate(private, start=1):
             role = f"private-{number}"
             table = aws.ec2.RouteTable(
-                f"{self._name}-{role}", vpc_id=vpc.id, tags=self._tags(role), opts=self._here
+                f"{self._name}-{role}", vpc_id=vpc.id, tags=self._tags(role), opts=self._child
             )
             association = aws.ec2.RouteTableAssociation(
                 f"{self._name}-{role}",
                 subnet_id=subnet.id,
                 route_table_id=table.id,
-                opts=self._here,
+                opts=self._child,
             )
             route = aws.ec2.Route(
                 f"{self._name}-{role}-nat",
                 route_table_id=table.id,
                 destination_cidr_block="0.0.0.0/0",
                 nat_gateway_id=gateways[(number - 1) % len(gateways)].id,
-                opts=self._here,
+                opts=self._child,
             )
             tables.append(table)
             ready += [association, route]
@@ -251,8 +239,8 @@ class Network(pulumi.ComponentResource):
         self, number: int, subnet: aws.ec2.Subnet, internet_route: aws.ec2.Route
     ) -> aws.ec2.NatGateway:
         role = f"nat-{number}"
-        # Neither works before the VPC's way to the internet exists (EC2 AllocateAddress,
-        # CreateNatGateway); no input names it.
+        # Both need the VPC's route to the internet (EC2 AllocateAddress, CreateNatGateway), which
+        # is none of their inputs.
         after_internet = pulumi.ResourceOptions(parent=self, depends_on=[internet_route])
         address = aws.ec2.Eip(
             f"{self._name}-{role}", domain="vpc", tags=self._tags(role), opts=after_internet
@@ -264,7 +252,3 @@ class Network(pulumi.ComponentResource):
             tags=self._tags(role),
             opts=after_internet,
         )
-
-
-def _ids(subnets: Sequence[aws.ec2.Subnet]) -> pulumi.Output[list[str]]:
-    return pulumi.Output.all(*[subnet.id for subnet in subnets])

@@ -1,4 +1,4 @@
-"""The managed node group that carries the platform itself; GPU nodes come from Karpenter."""
+"""The managed node group of the platform itself; GPU nodes come from Karpenter."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from components.aws.node_role import JOINING, node_role
 from settings.context import StackContext
 from settings.sections import NodeGroupSettings
 
-# The AMI family of AL2023 without accelerators; EKS picks the newest release when it creates or
-# rolls the group. AL2 ends with Kubernetes 1.32 (aws/karpenter-provider-aws
+# The AMI family of AL2023 without accelerators; EKS uses the newest release when it creates or
+# replaces the nodes. AL2 ends with Kubernetes 1.32 (aws/karpenter-provider-aws
 # website/content/en/docs/concepts/nodeclasses.md).
 _AMI_TYPE = "AL2023_x86_64_STANDARD"
 _ROOT_DEVICE = "/dev/xvda"  # of every AL2023 AMI (awslabs/amazon-eks-ami)
@@ -21,17 +21,17 @@ _ROOT_DEVICE = "/dev/xvda"  # of every AL2023 AMI (awslabs/amazon-eks-ami)
 
 @dataclass(frozen=True, kw_only=True)
 class NodeGroupArgs:
-    """What decides the group.
+    """Arguments of ``NodeGroup``.
 
     Args:
-        context: what all components of the stack share.
-        node_group: name, instance type, sizes and disk. ``desired`` counts when the group is made;
-            to raise ``min`` above the current size later, scale the group up first.
+        context: shared by all components of the stack.
+        node_group: name, instance type, sizes and disk. ``desired`` has effect only on creation;
+            before ``min`` is raised above the current size, the group must be scaled up.
         cluster_name: the cluster the nodes join.
-        kubernetes_version: of the nodes; changing it rolls them, one at a time.
+        kubernetes_version: of the nodes; a change replaces them, one at a time.
         subnet_ids: private subnets.
-        after: what must exist before the first node starts: the CNI, and the network's ways out.
-        pull_policy: what the nodes may do besides to pull images (JSON); None: nothing.
+        after: needed by the first node: the CNI, and the network's routes.
+        pull_policy: further rights to pull images (JSON); None: none.
     """
 
     context: StackContext
@@ -47,21 +47,19 @@ class NodeGroup(pulumi.ComponentResource):
     """An EKS managed node group with its role and launch template.
 
     EKS itself makes the access entry of the role (EKS user guide, creating-access-entries.html) and
-    puts the nodes into the cluster security group, because the launch template names none.
+    adds the nodes to the cluster security group, because the launch template names none.
 
     Attributes:
-        group: the node group; a pod has a place to run once it exists.
-        role_arn: the role of the nodes.
+        group: the node group; pods can run once it exists.
     """
 
     group: aws.eks.NodeGroup
-    role_arn: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: NodeGroupArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:NodeGroup", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         tags = args.context.tagged(name)
         role, rights = node_role(
             f"{name}-role",
@@ -71,14 +69,14 @@ class NodeGroup(pulumi.ComponentResource):
             policies=JOINING,
             pull_policy=args.pull_policy,
             tags=tags,
-            opts=here,
+            opts=child,
         )
         template = self._template(name, args, tags)
-        wanted = args.node_group
+        settings = args.node_group
         self.group = aws.eks.NodeGroup(
             f"{name}-group",
             cluster_name=args.cluster_name,
-            node_group_name=wanted.name,
+            node_group_name=settings.name,
             version=args.kubernetes_version,
             node_role_arn=role.arn,
             subnet_ids=args.subnet_ids,
@@ -89,25 +87,24 @@ class NodeGroup(pulumi.ComponentResource):
                 "version": template.latest_version.apply(lambda version: str(int(version))),
             },
             scaling_config={
-                "desired_size": wanted.desired,
-                "min_size": wanted.min,
-                "max_size": wanted.max,
+                "desired_size": settings.desired,
+                "min_size": settings.min,
+                "max_size": settings.max,
             },
             update_config={"max_unavailable": 1},
             tags=tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[*rights, *args.after],
-                # People and autoscalers move the size between min and max; a deployment must not
-                # move it back.
+                # Operators and autoscalers change the size between min and max; a deployment must
+                # not reset it.
                 ignore_changes=["scalingConfig.desiredSize"],
-                # The name is the reference's own and fixed, so two of them cannot exist at once.
-                # Instance type and disk are in the template and change without replacement.
+                # The name is fixed (the reference's), so that two groups cannot exist at once.
+                # Instance type and disk are in the template, which changes without replacement.
                 delete_before_replace=True,
             ),
         )
-        self.role_arn = role.arn
-        self.register_outputs({"roleArn": self.role_arn, "name": self.group.node_group_name})
+        self.register_outputs({"roleArn": role.arn, "name": self.group.node_group_name})
 
     def _template(
         self, name: str, args: NodeGroupArgs, tags: Mapping[str, str]
@@ -127,7 +124,7 @@ class NodeGroup(pulumi.ComponentResource):
                     },
                 }
             ],
-            # One hop: pods cannot reach the instance's credentials, only IRSA gives them any.
+            # One hop: pods cannot reach the instance's credentials, and have only those of IRSA.
             metadata_options={
                 "http_endpoint": "enabled",
                 "http_tokens": "required",

@@ -1,4 +1,4 @@
-"""Ways to the AWS APIs that do not leave the VPC."""
+"""VPC endpoints: access to the AWS APIs inside the VPC."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import pulumi_aws as aws
 from regions.region import Feature, Region
 from settings.context import StackContext
 
-# What nodes and the platform's pods call often enough that it should not cross the NAT gateway (EKS
-# user guide, private-clusters.html): bootstrap and VPC CNI (ec2, eks), image pulls (ecr), IRSA
-# (sts), logs; Karpenter's AMI lookup (ssm) and interruption queue (sqs); database secrets. Left
-# out, since nothing here calls them: autoscaling (cluster autoscaler), elasticloadbalancing.
+# APIs that nodes and the platform's pods call often, without the NAT gateway (EKS user guide,
+# private-clusters.html): bootstrap and VPC CNI (ec2, eks), image pulls (ecr), IRSA (sts), logs;
+# Karpenter's AMI lookup (ssm) and interruption queue (sqs); database secrets. Without callers here,
+# and left out: autoscaling (cluster autoscaler), elasticloadbalancing.
 _INTERFACES = ("ec2", "ecr.api", "ecr.dkr", "eks", "logs", "secretsmanager", "sqs", "ssm", "sts")
 
 
 def interface_endpoints(region: Region) -> tuple[str, ...]:
-    """The services that get an interface endpoint, by their own names (``ecr.api``), sorted."""
+    """The services with an interface endpoint, by their own names (``ecr.api``), sorted."""
     pod_identity = ("eks-auth",) if region.has(Feature.POD_IDENTITY) else ()
     return tuple(sorted((*_INTERFACES, *pod_identity)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class VpcEndpointsArgs:
-    """What decides the endpoints.
+    """Arguments of ``VpcEndpoints``.
 
     Args:
-        context: what all components of the stack share.
-        vpc_id: where they are.
+        context: shared by all components of the stack.
+        vpc_id: of the endpoints.
         cidr: the VPC's range; everything in it may use them.
         subnet_ids: private subnets, one per zone.
-        route_table_ids: of those subnets; they get the way to S3.
+        route_table_ids: of those subnets; they get the route to S3.
     """
 
     context: StackContext
@@ -47,7 +47,7 @@ class VpcEndpoints(pulumi.ComponentResource):
     """The S3 gateway endpoint, and interface endpoints that admit HTTPS from the VPC.
 
     Attributes:
-        ready: what a node needs before it can use them.
+        ready: must exist before a node can use them.
     """
 
     ready: Sequence[pulumi.Resource]
@@ -56,7 +56,7 @@ class VpcEndpoints(pulumi.ComponentResource):
         self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:VpcEndpoints", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
 
         def tags(role: str) -> dict[str, str]:
             return args.context.tagged(f"{name}-{role}")
@@ -68,14 +68,14 @@ class VpcEndpoints(pulumi.ComponentResource):
             vpc_endpoint_type="Gateway",
             route_table_ids=args.route_table_ids,
             tags=tags("s3"),
-            opts=here,
+            opts=child,
         )
         group = aws.ec2.SecurityGroup(
             f"{name}-clients",
             description="AWS APIs, for everything inside the VPC",
             vpc_id=args.vpc_id,
             tags=tags("clients"),
-            opts=here,
+            opts=child,
         )
         admitted = aws.vpc.SecurityGroupIngressRule(
             f"{name}-https",
@@ -86,7 +86,7 @@ class VpcEndpoints(pulumi.ComponentResource):
             to_port=443,
             cidr_ipv4=args.cidr,
             tags=tags("https"),
-            opts=here,
+            opts=child,
         )
         interfaces = [
             aws.ec2.VpcEndpoint(
@@ -98,7 +98,7 @@ class VpcEndpoints(pulumi.ComponentResource):
                 subnet_ids=args.subnet_ids,
                 security_group_ids=[group.id],
                 tags=tags(service),
-                opts=here,
+                opts=child,
             )
             for service in interface_endpoints(args.context.region)
         ]

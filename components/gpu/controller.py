@@ -1,16 +1,14 @@
-"""Who Karpenter itself is: a role for its service account, and what that role may do."""
+"""The IAM identity of Karpenter's controller: the role of its service account, and its policies."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.documents import Document
 from components.aws.pod_identity import pod_identity_trust
 from components.aws.roles import OidcProvider
 from components.gpu import policies
@@ -22,16 +20,16 @@ from settings.context import StackContext
 
 @dataclass(frozen=True, kw_only=True)
 class KarpenterControllerArgs:
-    """What decides the role.
+    """Arguments of ``KarpenterController``.
 
     Args:
-        context: what all components of the stack share.
-        pools: what the controller makes machines for.
-        asks_for_prices: whether it calls the price API.
+        context: shared by all components of the stack.
+        pools: of the stack.
+        asks_for_prices: whether the controller calls the price API.
         cluster_name: orders the association after the control plane.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         node_role_arn: the one role the controller may give to instances.
-        queue_arn: the one queue it may read.
+        queue_arn: the one queue the controller may read.
     """
 
     context: StackContext
@@ -47,13 +45,10 @@ class KarpenterController(pulumi.ComponentResource):
     """The controller's role with five policies; by Pod Identity where the region has it, else IRSA.
 
     Attributes:
-        role_arn: of the role.
-        annotated_role_arn: what the service account is annotated with; None with Pod Identity.
-        ready: what must exist before the controller starts: pods get their identity when they are
-            made.
+        annotated_role_arn: the annotation of the service account; None with Pod Identity.
+        ready: must exist before the controller's pods, which get their identity on creation.
     """
 
-    role_arn: pulumi.Output[str]
     annotated_role_arn: pulumi.Output[str] | None
     ready: Sequence[pulumi.Resource]
 
@@ -63,14 +58,20 @@ class KarpenterController(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:KarpenterController", name, None, opts)
         self._name = name
         self._args = args
-        here = pulumi.ResourceOptions(parent=self)
-        by_pod_identity = args.context.region.has(Feature.POD_IDENTITY)
+        child = pulumi.ResourceOptions(parent=self)
+        region, subject = args.context.region, (NAMESPACE, SERVICE_ACCOUNT)
+        by_pod_identity = region.has(Feature.POD_IDENTITY)
+        trust = (
+            pod_identity_trust(region, args.context.cluster, subject)
+            if by_pod_identity
+            else args.oidc.trust(region, [subject])
+        )
         role = aws.iam.Role(
             f"{name}-controller",
             description="Karpenter's service account",
-            assume_role_policy=self._pod_identity() if by_pod_identity else self._irsa(),
+            assume_role_policy=pulumi.Output.json_dumps(trust),
             tags=self._tags("controller"),
-            opts=here,
+            opts=child,
         )
         ready: list[pulumi.Resource] = []
         for part, document in self._documents().items():
@@ -79,11 +80,11 @@ class KarpenterController(pulumi.ComponentResource):
                 description=f"Karpenter of the EKS cluster {args.context.cluster}: {part}",
                 policy=document,
                 tags=self._tags(part),
-                opts=here,
+                opts=child,
             )
             ready.append(
                 aws.iam.RolePolicyAttachment(
-                    f"{name}-{part}", role=role.name, policy_arn=policy.arn, opts=here
+                    f"{name}-{part}", role=role.name, policy_arn=policy.arn, opts=child
                 )
             )
         if by_pod_identity:
@@ -95,50 +96,37 @@ class KarpenterController(pulumi.ComponentResource):
                     service_account=SERVICE_ACCOUNT,
                     role_arn=role.arn,
                     tags=self._tags("controller"),
-                    opts=here,
+                    opts=child,
                 )
             )
-        self.role_arn = role.arn
         self.annotated_role_arn = None if by_pod_identity else role.arn
         self.ready = ready
-        self.register_outputs({"roleArn": self.role_arn})
+        self.register_outputs({"roleArn": role.arn})
 
     def _tags(self, role: str) -> dict[str, str]:
         return self._args.context.tagged(f"{self._name}-{role}")
-
-    def _pod_identity(self) -> str:
-        cluster = self._args.context.cluster
-        account = (NAMESPACE, SERVICE_ACCOUNT)
-        return json.dumps(pod_identity_trust(self._args.context.region, cluster, account))
-
-    def _irsa(self) -> pulumi.Output[str]:
-        trust = self._args.oidc.trust(self._args.context.region, [(NAMESPACE, SERVICE_ACCOUNT)])
-        return pulumi.Output.json_dumps(trust)
 
     def _documents(self) -> dict[str, pulumi.Input[str]]:
         args, region = self._args, self._args.context.region
         cluster, account = args.context.cluster, args.context.account_id
         spot = any("spot" in pool.capacity_types for pool in args.pools)
+
+        def node_identity(role_arn: str) -> str:
+            return json.dumps(policies.node_identity_policy(region, account, role_arn, spot=spot))
+
+        def interruption(queue_arn: str) -> str:
+            return json.dumps(policies.interruption_policy(queue_arn))
+
         return {
             "node-lifecycle": json.dumps(policies.node_lifecycle_policy(region, cluster)),
-            "node-identity": _policy(
-                partial(policies.node_identity_policy, region, spot=spot),
-                account,
-                args.node_role_arn,
+            "node-identity": pulumi.Output.from_input(args.node_role_arn).apply(node_identity),
+            "cluster-discovery": json.dumps(
+                policies.cluster_discovery_policy(region, account, cluster)
             ),
-            "cluster-discovery": _policy(
-                partial(policies.cluster_discovery_policy, region, cluster_name=cluster), account
-            ),
-            "interruption": _policy(policies.interruption_policy, args.queue_arn),
-            "resource-discovery": _policy(
-                partial(
-                    policies.resource_discovery_policy, region, asks_for_prices=args.asks_for_prices
-                ),
-                account,
+            "interruption": pulumi.Output.from_input(args.queue_arn).apply(interruption),
+            "resource-discovery": json.dumps(
+                policies.resource_discovery_policy(
+                    region, account, asks_for_prices=args.asks_for_prices
+                )
             ),
         }
-
-
-def _policy(document: Callable[..., Document], *inputs: pulumi.Input[str]) -> pulumi.Output[str]:
-    """A policy document as JSON; known in the preview as soon as its inputs are."""
-    return pulumi.Output.all(*inputs).apply(lambda known: json.dumps(document(*known)))

@@ -1,10 +1,9 @@
-"""What EC2 says about the end of an instance, and the queue in which Karpenter reads it."""
+"""EC2's warnings before the end of an instance, and the queue from which Karpenter reads them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -12,8 +11,8 @@ import pulumi_aws as aws
 from components.gpu.policies import queue_policy
 from settings.context import StackContext
 
-# Karpenter's cloudformation.yaml: events that tell of an instance's end. A rebalance recommendation
-# only becomes a Kubernetes event, Karpenter drains nothing for it (concepts/disruption.md).
+# Karpenter's cloudformation.yaml. A rebalance recommendation becomes a Kubernetes event; Karpenter
+# drains nothing for it (concepts/disruption.md).
 INTERRUPTIONS: Mapping[str, tuple[str, str]] = {
     "scheduled-change": ("aws.health", "AWS Health Event"),
     "spot-interruption": ("aws.ec2", "EC2 Spot Instance Interruption Warning"),
@@ -26,20 +25,13 @@ INTERRUPTIONS: Mapping[str, tuple[str, str]] = {
 QUEUE_RETENTION_SECONDS = 300  # an older warning is about an instance that is gone
 
 
-@dataclass(frozen=True, kw_only=True)
-class KarpenterInterruptionsArgs:
-    """What decides the queue: where it is, and the tags of all that takes tags."""
-
-    context: StackContext
-
-
 class KarpenterInterruptions(pulumi.ComponentResource):
-    """The queue, who may write to it, and the rules that do.
+    """The queue, its policy, and the rules that write to it.
 
     Attributes:
-        queue_name: what the controller is told.
-        queue_arn: what it may read.
-        ready: what must exist for every warning to arrive.
+        queue_name: for the controller's settings.
+        queue_arn: for the controller's role.
+        ready: must exist for every warning to arrive.
     """
 
     queue_name: pulumi.Output[str]
@@ -47,25 +39,22 @@ class KarpenterInterruptions(pulumi.ComponentResource):
     ready: Sequence[pulumi.Resource]
 
     def __init__(
-        self,
-        name: str,
-        args: KarpenterInterruptionsArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, context: StackContext, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterInterruptions", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         queue = aws.sqs.Queue(
             f"{name}-interruption",
             message_retention_seconds=QUEUE_RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
-            tags=args.context.tagged(f"{name}-interruption"),
-            opts=here,
+            tags=context.tagged(f"{name}-interruption"),
+            opts=child,
         )
         admitted = aws.sqs.QueuePolicy(
             f"{name}-interruption",
             queue_url=queue.url,
-            policy=queue.arn.apply(lambda arn: json.dumps(queue_policy(args.context.region, arn))),
-            opts=here,
+            policy=queue.arn.apply(lambda arn: json.dumps(queue_policy(context.region, arn))),
+            opts=child,
         )
         targets: list[pulumi.Resource] = []
         for role, (source, detail_type) in INTERRUPTIONS.items():
@@ -73,8 +62,8 @@ class KarpenterInterruptions(pulumi.ComponentResource):
                 f"{name}-{role}",
                 description=f"{detail_type}, for Karpenter",
                 event_pattern=json.dumps({"source": [source], "detail-type": [detail_type]}),
-                tags=args.context.tagged(f"{name}-{role}"),
-                opts=here,
+                tags=context.tagged(f"{name}-{role}"),
+                opts=child,
             )
             targets.append(
                 aws.cloudwatch.EventTarget(
@@ -82,7 +71,7 @@ class KarpenterInterruptions(pulumi.ComponentResource):
                     rule=rule.name,
                     target_id="interruption-queue",
                     arn=queue.arn,
-                    opts=here,
+                    opts=child,
                 )
             )
         self.queue_name = queue.name

@@ -1,4 +1,4 @@
-"""GPU machines that exist only while a pod asks for them: Karpenter, its AWS side and its pools."""
+"""GPU machines that exist only while pods request them: Karpenter, its AWS side and its pools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.aws.roles import OidcProvider
 from components.dynamic.crds import CustomResourceDefinitions
 from components.gpu import chart
 from components.gpu.controller import KarpenterController, KarpenterControllerArgs
-from components.gpu.interruptions import KarpenterInterruptions, KarpenterInterruptionsArgs
+from components.gpu.interruptions import KarpenterInterruptions
 from components.gpu.karpenter_objects import NAMESPACE
 from components.gpu.karpenter_pools import KarpenterPools, KarpenterPoolsArgs, overlays_of
 from components.gpu.node_pools import Pool
@@ -30,10 +30,10 @@ _INSTALL_SECONDS = 600
 
 @dataclass(frozen=True, kw_only=True)
 class KarpenterGpuPoolArgs:
-    """What decides the pools.
+    """Arguments of ``KarpenterGpuPool``.
 
     Args:
-        context: what all components of the stack share.
+        context: shared by all components of the stack.
         gpu_pool: the settings of that name.
         pools: of the stack (``node_pools.pools_of``).
         cluster_name: orders this component after the control plane.
@@ -41,10 +41,9 @@ class KarpenterGpuPoolArgs:
         cluster_endpoint: URL of the API server.
         kubeconfig_json: for the CRDs; a secret.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
-        karpenter: the folder of its version as rendered: CRDs and images.
-        add_ons: name -> what GPU nodes run besides pods of users, as rendered; a key of
-            ``software.GPU_SOFTWARE``.
-        ready: what pods need: nodes, network, DNS. All of it outlives the pools on destroy.
+        karpenter: the rendered folder of Karpenter's version: CRDs and images.
+        add_ons: key of ``software.GPU_SOFTWARE`` -> its rendered objects.
+        ready: needed by pods: nodes, network, DNS. On destroy, they are deleted after the pools.
     """
 
     context: StackContext
@@ -64,9 +63,8 @@ class KarpenterGpuPool(pulumi.ComponentResource):
     """Karpenter with everything it needs in AWS, a pool of GPU nodes from zero, and further pools.
 
     Needs the providers ``aws`` and ``kubernetes``. On destroy the order is the reverse of the
-    dependencies: NodePools (Karpenter ends their nodes), EC2NodeClasses, Karpenter, its
-    permissions, and only then the node group it runs on: whoever has to remove a finalizer is still
-    there.
+    dependencies: NodePools (Karpenter terminates their nodes), EC2NodeClasses, Karpenter, its
+    permissions, and only then its node group, so that Karpenter can remove all finalizers.
     """
 
     def __init__(
@@ -75,7 +73,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:KarpenterGpuPool", name, None, opts)
         self._name = name
         self._args = args
-        self._here = pulumi.ResourceOptions(parent=self)
+        self._child = pulumi.ResourceOptions(parent=self)
         self._asks_for_prices = args.gpu_pool.asks_for_prices(args.context.region)
 
         nodes = KarpenterNodes(
@@ -85,13 +83,9 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 cluster_name=args.cluster_name,
                 pull_policy=node_pull_policy(args.context),
             ),
-            self._here,
+            self._child,
         )
-        interruptions = KarpenterInterruptions(
-            name,
-            KarpenterInterruptionsArgs(context=args.context),
-            self._here,
-        )
+        interruptions = KarpenterInterruptions(name, args.context, self._child)
         controller = KarpenterController(
             name,
             KarpenterControllerArgs(
@@ -103,7 +97,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 node_role_arn=nodes.role_arn,
                 queue_arn=interruptions.queue_arn,
             ),
-            self._here,
+            self._child,
         )
         overlays = overlays_of(args.pools, args.gpu_pool.prices, args.context.region)
         karpenter = self._karpenter(
@@ -118,9 +112,11 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 profile_name=nodes.profile_name,
                 after=[karpenter, *nodes.ready, *interruptions.ready],
             ),
-            self._here,
+            self._child,
         )
-        self._gpu_software()
+        for add_on, rendered in args.add_ons.items():
+            role, objects_for = GPU_SOFTWARE[add_on]
+            self._on_gpu_nodes(role, objects_for(rendered.objects, args.pools))
         self.register_outputs({})
 
     def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
@@ -133,19 +129,19 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         *,
         node_overlays: bool,
     ) -> k8s.helm.v3.Release:
-        args = self._args
+        args, registry = self._args, self._args.context.image_registry
         version = args.gpu_pool.karpenter_version
         crds = CustomResourceDefinitions(
             f"{self._name}-crds",
             crds=args.karpenter.crds,
             kubeconfig=args.kubeconfig_json,
             cluster=args.cluster_arn,
-            opts=self._here,
+            opts=self._child,
         )
         return k8s.helm.v3.Release(
             f"{self._name}-karpenter",
             name="karpenter",
-            chart=chart.chart_location(args.context.image_registry),
+            chart=f"oci://{chart.location(chart.CHART, registry)}",
             version=version,
             namespace=NAMESPACE,
             # The chart installs its CRDs once and never upgrades them; here they are a resource.
@@ -158,7 +154,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 cluster_endpoint=args.cluster_endpoint,
                 queue_name=queue_name,
                 role_arn=controller.annotated_role_arn,
-                repository=chart.controller_repository(args.context.image_registry),
+                repository=chart.location(chart.CONTROLLER, registry),
                 digest=chart.controller_digest(use.source for use in args.karpenter.images),
                 asks_for_prices=self._asks_for_prices,
                 node_overlays=node_overlays,
@@ -166,23 +162,18 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             opts=self._after([crds, *controller.ready, *args.ready]),
         )
 
-    def _gpu_software(self) -> None:
-        for add_on, rendered in self._args.add_ons.items():
-            role, objects_for = GPU_SOFTWARE[add_on]
-            self._on_gpu_nodes(role, objects_for(rendered.objects, self._args.pools))
-
     def _on_gpu_nodes(self, role: str, objects: Iterable[Mapping[str, Any]]) -> None:
         args = self._args
         registry = args.context.image_registry
         values = {} if registry is None else {"image.prefix": registry}
-        made: list[pulumi.Resource] = []
-        # What others live in or read comes first; the sort keeps the rest in order.
-        early = ("Namespace", "ConfigMap")
-        for obj in sorted(objects, key=lambda found: (*early, found["kind"]).index(found["kind"])):
+        needed: list[pulumi.Resource] = []
+        # Namespaces and ConfigMaps first: other objects are in them or read them.
+        first = {"Namespace": 0, "ConfigMap": 1}
+        for obj in sorted(objects, key=lambda each: first.get(each["kind"], 2)):
             resource = register(
                 cast(dict[str, Any], bind(obj, values)),
                 name=f"{self._name}-{role}-{obj['kind'].lower()}-{obj['metadata']['name']}",
-                opts=self._after([*made, *args.ready]),
+                opts=self._after([*needed, *args.ready]),
             )
-            if obj["kind"] in early:
-                made.append(resource)
+            if obj["kind"] in first:
+                needed.append(resource)

@@ -1,8 +1,7 @@
-"""Karpenter's own objects as data: what a node is made of, and the pools that make nodes.
+"""Karpenter's own objects as data: EC2NodeClasses, NodePools and their parts.
 
 Pure. Field names and rules: the CRDs of Karpenter 1.14.1 (karpenter.k8s.aws/v1, karpenter.sh/v1).
-Where an argument is typed ``Any`` it is a string or a Pulumi output of one: a value that exists
-only after creation passes through untouched.
+An argument of type ``Any`` is a string or a Pulumi output of one, which passes through untouched.
 """
 
 from __future__ import annotations
@@ -10,30 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.gpu.node_pools import CPU_CATEGORIES, GPU_POOL, GPU_RESOURCE, SLICE_RESOURCE, Pool
-from settings.node_pools import BOTTLEROCKET, Budget, Taint
+from components.gpu.node_pools import CPU_CATEGORIES, GPU_RESOURCE, SLICE_RESOURCE, Pool
+from settings.node_pools import DISCOVERY_TAG, Taint
 
 Object = dict[str, Any]
 
 NAMESPACE = "kube-system"
 """Karpenter's namespace: the API server gives its requests priority there (its docs, settings)."""
 SERVICE_ACCOUNT = "karpenter"
-POOL_NAME = GPU_POOL
-"""Name of the GPU NodePool and of its EC2NodeClass."""
-DISCOVERY_TAG = "karpenter.sh/discovery"
-"""Tag of the subnets, security groups and capacity reservations a cluster's nodes may use."""
 GPU_LABEL = "nvidia.com/gpu.present"
-"""The device plugin's node selector. AL2023 nodes set it themselves from Kubernetes 1.35 on only;
-in the pool's template Karpenter knows it beforehand and counts the plugin's pod."""
+"""The device plugin's node selector. AL2023 nodes set it themselves only from Kubernetes 1.35 on;
+in the pool's template it is known before the node exists, and Karpenter counts the plugin's pod."""
 SLICING_LABEL = "nvidia.com/device-plugin.config"
-"""Which configuration of the device plugin a node gets (k8s-device-plugin, README); none: GPUs are
+"""The configuration of the device plugin on a node (k8s-device-plugin, README); none: GPUs are
 whole."""
 OWN_PLUGIN_LABEL = "nvidia.com/gpu.deploy.device-plugin"
-"""``false`` on nodes that bring a device plugin (the GPU operator's word for leaving one out)."""
+"""``false`` on nodes whose AMI has a device plugin (the GPU operator's label to exclude a node)."""
 
 SLICED_COUNTS = (1, 2, 4, 8, 16)
-"""GPUs one EC2 machine can have. A sliced pool takes no other machines, because each number needs
-its own NodeOverlay (``overlays``)."""
+"""GPUs one EC2 machine can have. A sliced pool uses no other machines, because each number needs a
+NodeOverlay (``overlays``)."""
 
 
 def slicing_config(slices: int) -> str:
@@ -42,47 +37,34 @@ def slicing_config(slices: int) -> str:
 
 
 def ec2_node_class(
-    *,
-    cluster_name: str,
-    instance_profile: Any,
-    ami_alias: str,
-    tags: Mapping[str, str],
-    reserved: bool,
-    name: str = POOL_NAME,
-    disk_gib: int = 200,
-    slices: int = 1,
+    pool: Pool, *, cluster_name: str, instance_profile: Any, tags: Mapping[str, str]
 ) -> Object:
     """The EC2NodeClass of one pool: image, network, disk and identity of its nodes.
 
     Args:
+        pool: the AMI of its alias is the NVIDIA build on instances with GPUs.
         cluster_name: value of the discovery tag.
-        instance_profile: name of the profile; Karpenter then manages none (see
-            ``policies``).
-        ami_alias: ``al2023@v<date>`` or ``bottlerocket@v<version>``; resolves to the NVIDIA build
-            for instances with GPUs. Pinned, because a newer one replaces nodes.
+        instance_profile: name of the profile; Karpenter then manages none (see ``policies``).
         tags: for instances, volumes and launch templates; the provider's default tags do not reach
             what Karpenter makes.
-        reserved: also use capacity reservations that carry the discovery tag.
-        name: of the pool.
-        disk_gib: for images and the pods' files, where the machine has no disks of its own.
-        slices: of each GPU; only Bottlerocket is told here, AL2023 by the device plugin.
     """
     discovered = [{"tags": {DISCOVERY_TAG: cluster_name}}]
-    reservations = {"capacityReservationSelectorTerms": discovered} if reserved else {}
-    bottlerocket = ami_alias.startswith(BOTTLEROCKET)
-    disks = {"/dev/xvda": disk_gib}
-    if bottlerocket:  # the system has a disk of its own (Karpenter pkg/providers/amifamily)
-        disks = {"/dev/xvda": 4, "/dev/xvdb": disk_gib}
-    own = {"userData": _slicing_toml(slices)} if bottlerocket and slices > 1 else {}
+    disks = {"/dev/xvda": pool.disk_gib}
+    optional: dict[str, Any] = {}
+    if pool.reserved:
+        optional["capacityReservationSelectorTerms"] = discovered
+    if pool.bottlerocket:  # the system has a disk of its own (Karpenter pkg/providers/amifamily)
+        disks = {"/dev/xvda": 4, "/dev/xvdb": pool.disk_gib}
+        if pool.sliced:
+            optional["userData"] = _slicing_toml(pool.slices)
     return {
         "apiVersion": "karpenter.k8s.aws/v1",
         "kind": "EC2NodeClass",
-        "metadata": {"name": name},
+        "metadata": {"name": pool.name},
         "spec": {
-            "amiSelectorTerms": [{"alias": ami_alias}],
+            "amiSelectorTerms": [{"alias": pool.ami_alias}],
             "subnetSelectorTerms": discovered,
             "securityGroupSelectorTerms": discovered,
-            **reservations,
             "instanceProfile": instance_profile,
             "blockDeviceMappings": [
                 {
@@ -96,18 +78,18 @@ def ec2_node_class(
                 }
                 for device, size in disks.items()
             ],
-            # Disks of the machine itself, where it has any, hold images and the pods' files; the
-            # machine without keeps them on the volume above (Karpenter nodeclasses.md).
+            # Images and the pods' files are on the machine's own disks; on a machine without, they
+            # are on the volume above (Karpenter nodeclasses.md).
             "instanceStorePolicy": "RAID0",
             "metadataOptions": {
                 "httpEndpoint": "enabled",
                 "httpProtocolIPv6": "disabled",
-                # A pod is one hop further away: it has its own identity and never the node's.
+                # A pod is one hop further away and cannot use the node's identity.
                 "httpPutResponseHopLimit": 1,
                 "httpTokens": "required",
             },
             "tags": dict(tags),
-            **own,
+            **optional,
         },
     }
 
@@ -126,15 +108,14 @@ def _slicing_toml(slices: int) -> str:
 
 
 def node_pool(pool: Pool) -> Object:
-    """The NodePool: none of its nodes until a pod asks for one, none when the last is done.
+    """The NodePool: no node before a pod requests one, and none after the last pod.
 
-    One pool for all families, not one per family with weights: the limit of a NodePool is the only
-    cap Karpenter has, and with one pool per family demand beyond ``max_gpus`` would spill into the
-    next dearer family, up to ``max_gpus`` again in each. Karpenter itself takes the cheapest type
-    that fits, by live prices where there is a price API (for both China regions it is asked in
-    Ningxia) and by tables elsewhere; each of these orders the default families as
-    ``Region.gpu_families`` does. It also keeps Spot free to choose among all families. The order of
-    ``families`` has no meaning to Karpenter.
+    One pool for all families: the limit of a NodePool is Karpenter's only cap, and with one pool
+    per family, demand beyond ``max_gpus`` would move on to the next dearer family, up to
+    ``max_gpus`` again in each. Karpenter launches the cheapest type that fits, by live prices where
+    it can call a price API (for both China regions, Ningxia's) and by tables elsewhere; both order
+    the default families as ``Region.gpu_families`` does. Spot can also use all families. The order
+    of ``families`` has no effect on Karpenter.
     """
     template = {
         "nodeClassRef": {
@@ -158,7 +139,7 @@ def node_pool(pool: Pool) -> Object:
             "disruption": {
                 "consolidationPolicy": pool.consolidation_policy,
                 "consolidateAfter": pool.consolidate_after,
-                "budgets": [_budget(budget) for budget in pool.budgets],
+                "budgets": [budget.model_dump(exclude_defaults=True) for budget in pool.budgets],
             },
             **({} if pool.weight is None else {"weight": pool.weight}),
         },
@@ -179,43 +160,46 @@ def _labels(pool: Pool) -> dict[str, str]:
 def _limits(pool: Pool) -> dict[str, str]:
     if pool.max_gpus is None:
         return {"cpu": str(pool.max_cpus)}
-    # What a sliced node registers, and what its NodeOverlay promises: slices, and no whole GPU.
+    # A sliced node registers slices and no whole GPU, as its NodeOverlay states.
     if pool.sliced:
         return {SLICE_RESOURCE: str(pool.max_gpus * pool.slices)}
     return {GPU_RESOURCE: str(pool.max_gpus)}
 
 
 def _requirements(pool: Pool) -> list[dict[str, Any]]:
-    found = [
-        _one_of("kubernetes.io/arch", ["amd64"]),
-        _one_of("kubernetes.io/os", ["linux"]),
-        _one_of("karpenter.sh/capacity-type", pool.capacity_types),
+    requirements = [
+        one_of("kubernetes.io/arch", ["amd64"]),
+        one_of("kubernetes.io/os", ["linux"]),
+        one_of("karpenter.sh/capacity-type", pool.capacity_types),
     ]
     if pool.families:
-        found.append(_one_of("karpenter.k8s.aws/instance-family", pool.families))
+        requirements.append(one_of("karpenter.k8s.aws/instance-family", pool.families))
     else:
-        found.append(_one_of("karpenter.k8s.aws/instance-category", CPU_CATEGORIES))
-        # Before the fifth come machines of the Xen age, slower and no cheaper.
-        found.append(_above("karpenter.k8s.aws/instance-generation", 4))
+        requirements.append(one_of("karpenter.k8s.aws/instance-category", CPU_CATEGORIES))
+        # Generations before the fifth are Xen-based, slower and no cheaper.
+        requirements.append(_above("karpenter.k8s.aws/instance-generation", 4))
     manufacturer = "karpenter.k8s.aws/instance-gpu-manufacturer"
     if not pool.has_gpus:
-        # A pod that wants no GPU must not start a machine with one.
-        return [*found, {"key": manufacturer, "operator": "DoesNotExist"}]
+        # A pod that requests no GPU must not start a machine with one.
+        return [*requirements, {"key": manufacturer, "operator": "DoesNotExist"}]
     # A pod that only tolerates the taint must not start a machine without GPU.
-    found.append(_one_of(manufacturer, ["nvidia"]))
+    requirements.append(one_of(manufacturer, ["nvidia"]))
     if pool.gpu_names:
-        found.append(_one_of("karpenter.k8s.aws/instance-gpu-name", pool.gpu_names))
+        requirements.append(one_of("karpenter.k8s.aws/instance-gpu-name", pool.gpu_names))
     counts = pool.gpu_counts or (SLICED_COUNTS if pool.sliced else ())
     if counts:
-        found.append(_one_of("karpenter.k8s.aws/instance-gpu-count", [str(n) for n in counts]))
+        requirements.append(
+            one_of("karpenter.k8s.aws/instance-gpu-count", [str(n) for n in counts])
+        )
     if pool.min_gpu_memory_gb is not None:
-        # EC2 tells MiB: 22888 for the 24 GB of an A10G.
+        # In MiB from EC2: 22888 for the 24 GB of an A10G.
         least = pool.min_gpu_memory_gb * 10**9 // 2**20
-        found.append(_above("karpenter.k8s.aws/instance-gpu-memory", least - 1))
-    return found
+        requirements.append(_above("karpenter.k8s.aws/instance-gpu-memory", least - 1))
+    return requirements
 
 
-def _one_of(key: str, values: Sequence[str]) -> dict[str, Any]:
+def one_of(key: str, values: Sequence[str]) -> dict[str, Any]:
+    """A requirement: the label has one of these values."""
     return {"key": key, "operator": "In", "values": list(values)}
 
 
@@ -226,7 +210,3 @@ def _above(key: str, value: int) -> dict[str, Any]:
 def _taint(taint: Taint) -> dict[str, str]:
     value = {"value": taint.value} if taint.value else {}
     return {"key": taint.key, **value, "effect": taint.effect}
-
-
-def _budget(budget: Budget) -> dict[str, Any]:
-    return budget.model_dump(exclude_defaults=True)

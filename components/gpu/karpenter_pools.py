@@ -1,4 +1,4 @@
-"""The pools of a stack in its cluster: what their nodes are made of, and what limits them."""
+"""The pools of a stack in its cluster: EC2NodeClasses, NodePools and NodeOverlays."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from components.objects.kubernetes_objects import register
 from regions.instance_prices import prices_in
 from regions.region import Region
 from settings.context import StackContext
+from settings.node_pools import GPU_POOL
 
-# The nodes drain first, then EC2 has to end them.
+# After draining, EC2 has to terminate the machines.
 _ENDING_MINUTES = 15
 
 
 @dataclass(frozen=True, kw_only=True)
 class KarpenterPoolsArgs:
-    """What decides the pools.
+    """Arguments of ``KarpenterPools``.
 
     Args:
-        context: what all components of the stack share.
+        context: shared by all components of the stack.
         pools: one NodePool each.
         overlays: the NodeOverlays of those pools (``overlays_of``).
         profile_name: instance profile of the nodes.
-        after: Karpenter, and all its nodes need.
+        after: Karpenter, and the resources that its nodes need.
     """
 
     context: StackContext
@@ -40,10 +41,10 @@ class KarpenterPoolsArgs:
 
 
 class KarpenterPools(pulumi.ComponentResource):
-    """An EC2NodeClass and a NodePool per pool, and the NodeOverlays they rest on.
+    """An EC2NodeClass and a NodePool per pool, after the NodeOverlays.
 
-    A node class of its own for every pool: another image or disk for one of them replaces no nodes
-    of the others.
+    Each pool has its own node class: another image or disk for one pool replaces no nodes of the
+    others.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class KarpenterPools(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:KarpenterPools", name, None, opts)
         self._name = name
         self._args = args
-        # Before the pools: until it knows them, Karpenter would size nodes by what EC2 tells.
+        # Before the pools: without overlays Karpenter sizes nodes by EC2's data.
         overlays = [
             register(
                 overlay,
@@ -66,17 +67,13 @@ class KarpenterPools(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _pool(self, pool: Pool, overlays: Sequence[pulumi.Resource]) -> None:
-        args, suffix = self._args, "" if pool.name == objects.POOL_NAME else f"-{pool.name}"
+        args, suffix = self._args, "" if pool.name == GPU_POOL else f"-{pool.name}"
         node_class = register(
             objects.ec2_node_class(
-                name=pool.name,
+                pool,
                 cluster_name=args.context.cluster,
                 instance_profile=args.profile_name,
-                ami_alias=pool.ami_alias,
                 tags=args.context.tags,
-                reserved=pool.reserved,
-                disk_gib=pool.disk_gib,
-                slices=pool.slices,
             ),
             name=f"{self._name}-node-class{suffix}",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
@@ -96,16 +93,13 @@ class KarpenterPools(pulumi.ComponentResource):
 def overlays_of(
     pools: Sequence[Pool], prices: Literal["api", "table"] | None, region: Region
 ) -> tuple[objects.Object, ...]:
-    """The NodeOverlays of a stack; none as long as whole GPUs and live prices are enough.
+    """The NodeOverlays of a stack; none for whole GPUs with live prices.
 
     Args:
         pools: of the stack.
         prices: the setting ``gpuPool.prices``.
-        region: whose price table is taken where ``prices`` is ``table``.
+        region: of the price table, where ``prices`` is ``table``.
     """
     table = prices_in(region.name) if prices == "table" else None
     families = {family for pool in pools for family in pool.families}
-    return (
-        *slice_overlays(pools),
-        *(price_overlays(table.of(families)) if table else ()),
-    )
+    return (*slice_overlays(pools), *(price_overlays(table.of(families)) if table else ()))

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from regions.gpu_families import FAMILIES
 from regions.region import Region
 from settings import Settings
-from settings.node_pools import BOTTLEROCKET, Budget, GpuPoolSettings, NodePoolSettings, Taint
+from settings.node_pools import (
+    BOTTLEROCKET,
+    GPU_POOL,
+    Budget,
+    GpuPoolSettings,
+    NodePoolSettings,
+    Taint,
+    families_of,
+)
 
-GPU_POOL = "gpu"
-"""The name of the pool that ``gpuPool`` describes."""
 GPU_RESOURCE = "nvidia.com/gpu"
 SLICE_RESOURCE = "nvidia.com/gpu.shared"
 """What the device plugin calls a slice with ``renameByDefault`` (k8s-device-plugin, README)."""
 
-# Named like what pods ask for: the API server of EKS gives whoever asks for a resource the
-# toleration of that key (admission plugin ExtendedResourceToleration;
+# Named like the resource: the API server of EKS adds the toleration of that key to pods that
+# request the resource (admission plugin ExtendedResourceToleration;
 # docs/decisions/0036-gpu-taint-named-like-the-resource.md).
 GPU_TAINT = Taint(key=GPU_RESOURCE, value="true")
 SLICE_TAINT = Taint(key=SLICE_RESOURCE, value="true")
 CPU_CATEGORIES = ("c", "m", "r")
-"""Where a pool without GPUs names no family: compute, general purpose and memory."""
+"""Compute, general purpose and memory: for pools without GPUs that name no family."""
 
 _BUDGETS = (
-    # The default, a tenth at a time, keeps most empty machines on the bill.
+    # Karpenter's default, a tenth at a time, leaves most empty machines running, and on the bill.
     Budget(nodes="100%", reasons=["Empty"]),
-    # With a grace period set, drift would end even pods that ask not to be disrupted (Karpenter's
-    # disruption.md): a new AMI comes with the next fresh node instead.
+    # With a grace period, drift ends even pods with the annotation against disruption (Karpenter's
+    # disruption.md): only new nodes get a new AMI.
     Budget(nodes="0", reasons=["Drifted"]),
 )
-# Karpenter's own default, for pools that are also packed tighter while pods run.
+# Karpenter's own default, for pools whose running pods are also consolidated.
 _PACKING = Budget(nodes="10%", reasons=["Underutilized"])
+
+
+_DEFAULTS = GpuPoolSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +57,15 @@ class Pool:
         min_gpu_memory_gb: of one GPU, in GB (10^9 bytes), as data sheets give it.
         capacity_types: any of ``reserved``, ``spot``, ``on-demand``; Karpenter prefers them in this
             order.
-        max_gpus: of all nodes together; None: machines without GPU. Karpenter may pass it for a
-            moment.
+        max_gpus: of all nodes together; None: machines without GPU. Karpenter may exceed it
+            briefly.
         max_cpus: vCPUs of all nodes together, where ``max_gpus`` is None.
-        slices: pods that take turns on one GPU; 1: a GPU belongs to one pod.
+        slices: pods that share one GPU by time slicing; 1: one pod per GPU.
         ami_alias: ``al2023@v<date>`` or ``bottlerocket@v<version>``.
-        consolidate_after: how long a node stays empty (or poorly used) before it goes, ``5m``.
-        expire_after: how old a node gets. Since v1 expiry drains before there is a replacement: it
-            would end training.
-        termination_minutes: the longest a node waits for its pods once it must go.
+        consolidate_after: how long a node is empty (or poorly used) before its removal, ``5m``.
+        expire_after: the age at which a node is drained. Since Karpenter 1.0 its replacement starts
+            only then, which would end training.
+        termination_minutes: the longest time for draining a node.
         weight: higher is tried first; None: Karpenter's own order.
         disk_gib: images with CUDA and a framework are 10 GB each, unpacked twice that.
     """
@@ -65,20 +75,20 @@ class Pool:
     gpu_names: Sequence[str] = ()
     gpu_counts: Sequence[int] = ()
     min_gpu_memory_gb: int | None = None
-    capacity_types: Sequence[str] = ("on-demand",)
+    capacity_types: Sequence[str] = tuple(_DEFAULTS.capacity_types)
     max_gpus: int | None = None
     max_cpus: int | None = None
-    slices: int = 1
-    ami_alias: str = "al2023@v20260714"
+    slices: int = _DEFAULTS.slices
+    ami_alias: str = _DEFAULTS.ami_alias
     taints: Sequence[Taint] = (GPU_TAINT,)
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    consolidation_policy: str = "WhenEmpty"
-    consolidate_after: str = "5m"
+    consolidation_policy: str = _DEFAULTS.consolidation_policy
+    consolidate_after: str = _DEFAULTS.consolidate_after
     budgets: Sequence[Budget] = _BUDGETS
-    expire_after: str = "Never"
-    termination_minutes: int = 30
-    weight: int | None = None
-    disk_gib: int = 200
+    expire_after: str = _DEFAULTS.expire_after
+    termination_minutes: int = _DEFAULTS.termination_minutes
+    weight: int | None = _DEFAULTS.weight
+    disk_gib: int = _DEFAULTS.disk_gib
 
     @property
     def has_gpus(self) -> bool:
@@ -87,7 +97,7 @@ class Pool:
 
     @property
     def sliced(self) -> bool:
-        """Whether its GPUs are handed out in slices, as ``SLICE_RESOURCE``."""
+        """Whether pods request its GPUs in slices, as ``SLICE_RESOURCE``."""
         return self.slices > 1
 
     @property
@@ -106,58 +116,38 @@ def pools_of(settings: Settings, region: Region) -> tuple[Pool, ...]:
     gpu = settings.gpu_pool
     if not gpu.enabled:
         return ()
-    families = gpu.families(region)
-    counts = cheapest_counts(families) if gpu.gpu_counts is None else tuple(gpu.gpu_counts)
-    found = [
-        replace(_common(GPU_POOL, gpu), families=families, max_gpus=gpu.max_gpus, gpu_counts=counts)
+    counts = gpu.gpu_counts
+    if counts is None:
+        counts = cheapest_counts(families_of(gpu, region))
+    further = [
+        _pool(name, own, region, ami_alias=own.ami_alias or gpu.ami_alias)
+        for name, own in sorted(settings.node_pools.items())
     ]
-    for name, wanted in sorted(settings.node_pools.items()):
-        default = region.gpu_families if wanted.max_gpus is not None else ()
-        found.append(
-            replace(
-                _common(name, wanted),
-                families=tuple(wanted.instance_families) or default,
-                max_gpus=wanted.max_gpus,
-                max_cpus=wanted.max_cpus,
-                ami_alias=wanted.ami_alias or gpu.ami_alias,
-            )
-        )
-    return tuple(found)
+    return (_pool(GPU_POOL, gpu, region, gpu_counts=tuple(counts)), *further)
 
 
 def cheapest_counts(families: Sequence[str]) -> tuple[int, ...]:
-    """GPUs per machine for pods that ask for one each: one, where each family has such a machine.
+    """GPUs per machine for pods that request one each: one, if each family has such a machine.
 
-    Karpenter puts pods that wait together on one machine as long as any allowed type holds them,
-    and looks for the cheapest type only then: three trials get a machine with four GPUs at two and
-    a half times the price of three machines with one
-    (docs/decisions/0048-one-gpu-per-machine.md).
+    Karpenter packs pods that are pending together on one machine while any allowed type has room,
+    and only then selects the cheapest type: three trials get a machine with four GPUs at two and a
+    half times the price of three machines with one (docs/decisions/0048-one-gpu-per-machine.md).
     """
-    known = [FAMILIES[family].per_machine for family in families if family in FAMILIES]
-    return (1,) if all(1 in sizes for sizes in known) else ()
+    counts = [FAMILIES[family].per_machine for family in families if family in FAMILIES]
+    return (1,) if all(1 in sizes for sizes in counts) else ()
 
 
-def _common(name: str, wanted: GpuPoolSettings | NodePoolSettings) -> Pool:
-    policy = wanted.consolidation_policy
-    own = SLICE_TAINT if wanted.slices > 1 else GPU_TAINT
-    taints = (own,) if wanted.max_gpus is not None else ()
-    budgets = _BUDGETS if policy == "WhenEmpty" else (*_BUDGETS, _PACKING)
-    return Pool(
-        name=name,
-        families=(),
-        gpu_names=tuple(wanted.gpu_names),
-        gpu_counts=tuple(wanted.gpu_counts or ()),
-        min_gpu_memory_gb=wanted.min_gpu_memory_gb,
-        capacity_types=tuple(wanted.capacity_types),
-        slices=wanted.slices,
-        ami_alias=wanted.ami_alias or "",
-        taints=taints if wanted.taints is None else tuple(wanted.taints),
-        labels=dict(wanted.labels),
-        consolidation_policy=policy,
-        consolidate_after=wanted.consolidate_after,
-        budgets=budgets if wanted.budgets is None else tuple(wanted.budgets),
-        expire_after=wanted.expire_after,
-        termination_minutes=wanted.termination_minutes,
-        weight=wanted.weight,
-        disk_gib=wanted.disk_gib,
-    )
+def _pool(
+    name: str, own: GpuPoolSettings | NodePoolSettings, region: Region, **chosen: Any
+) -> Pool:
+    taint = SLICE_TAINT if own.slices > 1 else GPU_TAINT
+    packing = () if own.consolidation_policy == "WhenEmpty" else (_PACKING,)
+    values: dict[str, Any] = {
+        "name": name,
+        "families": families_of(own, region),
+        "taints": () if own.max_gpus is None else (taint,),
+        "budgets": (*_BUDGETS, *packing),
+    }
+    names = {field.name for field in fields(Pool)}
+    values |= {key: value for key, value in own if key in names and value is not None}
+    return Pool(**values | chosen)

@@ -1,4 +1,4 @@
-"""Who a node of Karpenter is: its role, its instance profile and its place in the cluster."""
+"""The IAM identity of Karpenter's nodes: role, instance profile, access entry."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from settings.context import StackContext
 
 @dataclass(frozen=True, kw_only=True)
 class KarpenterNodesArgs:
-    """What decides the identity.
+    """Arguments of ``KarpenterNodes``.
 
     Args:
-        context: what all components of the stack share.
+        context: shared by all components of the stack.
         cluster_name: the cluster the nodes join.
-        pull_policy: what the nodes may do besides to pull images (JSON); None: nothing.
+        pull_policy: further rights to pull images (JSON); None: none.
     """
 
     context: StackContext
@@ -32,8 +32,8 @@ class KarpenterNodes(pulumi.ComponentResource):
 
     Attributes:
         role_arn: of the role.
-        profile_name: what an EC2NodeClass names.
-        ready: what must exist before the first node can join.
+        profile_name: for the EC2NodeClasses.
+        ready: must exist before the first node can join.
     """
 
     role_arn: pulumi.Output[str]
@@ -44,29 +44,28 @@ class KarpenterNodes(pulumi.ComponentResource):
         self, name: str, args: KarpenterNodesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterNodes", name, None, opts)
-        here = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self)
         tags = args.context.tagged(name)
         role, rights = node_role(
             name,
             name,
             description="Nodes that Karpenter launches",
             region=args.context.region,
-            # And a way onto the machine without SSH (Karpenter's cloudformation.yaml,
-            # KarpenterNodeRole).
+            # The last for a shell without SSH (Karpenter's cloudformation.yaml, KarpenterNodeRole).
             policies=(*JOINING, "AmazonSSMManagedInstanceCore"),
             pull_policy=args.pull_policy,
             tags=tags,
-            opts=here,
+            opts=child,
         )
-        profile = aws.iam.InstanceProfile(name, role=role.name, tags=tags, opts=here)
+        profile = aws.iam.InstanceProfile(name, role=role.name, tags=tags, opts=child)
         entry = aws.eks.AccessEntry(
             name,
             cluster_name=args.cluster_name,
             principal_arn=role.arn,
-            # Brings the groups nodes need; no groups or access policies of one's own are allowed.
+            # Includes the groups of nodes; no other groups or access policies are allowed.
             type="EC2_LINUX",
             tags=tags,
-            opts=here,
+            opts=child,
         )
         self.role_arn = role.arn
         self.profile_name = profile.name

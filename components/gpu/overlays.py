@@ -1,4 +1,4 @@
-"""What Karpenter cannot know by itself: prices it cannot ask for, and slices of GPUs.
+"""NodeOverlays: prices from a table, and slices of GPUs, of which EC2 has no data.
 
 Pure. NodeOverlay is alpha and behind the feature gate of that name. How Karpenter 1.14 reads one:
 kubernetes-sigs/karpenter v1.14.0 pkg/controllers/nodeoverlay and pkg/cloudprovider/types.go,
@@ -10,25 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from components.gpu.karpenter_objects import SLICED_COUNTS, Object
+from components.gpu.karpenter_objects import SLICED_COUNTS, Object, one_of
 from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE, Pool
 
 
 def slice_overlays(pools: Iterable[Pool]) -> tuple[Object, ...]:
-    """For every sliced pool and every number of GPUs a machine of it may have, its slices.
+    """The slices of a machine, for every sliced pool and every number of GPUs in a machine.
 
-    Karpenter sizes nodes by the real GPUs of a machine, so it would make a node per slice, and
-    never find a place for a pod that asks for ``SLICE_RESOURCE``. The whole GPU is taken away,
-    because a sliced node registers none: a pod that wants one would get such a node and wait on it
-    for ever. (``capacity`` is merged over what EC2 tells; only cpu, memory, ephemeral-storage and
-    pods cannot be changed.)
+    Karpenter sizes nodes by the real GPUs of a machine: without overlays it has no machine for a
+    pod that requests ``SLICE_RESOURCE``. The number of whole GPUs is 0, as on the node itself: a
+    pod that requests one would start such a node and be pending for ever. (``capacity`` overrides
+    EC2's data, except for cpu, memory, ephemeral-storage and pods.)
     """
     return tuple(
         _overlay(
             f"{pool.name}-{count}-gpus-in-slices",
             [
-                _one_of("karpenter.sh/nodepool", pool.name),
-                _one_of("karpenter.k8s.aws/instance-gpu-count", str(count)),
+                one_of("karpenter.sh/nodepool", [pool.name]),
+                one_of("karpenter.k8s.aws/instance-gpu-count", [str(count)]),
             ],
             capacity={GPU_RESOURCE: "0", SLICE_RESOURCE: str(count * pool.slices)},
         )
@@ -41,14 +40,14 @@ def slice_overlays(pools: Iterable[Pool]) -> tuple[Object, ...]:
 def price_overlays(prices: Mapping[str, str]) -> tuple[Object, ...]:
     """One overlay per instance type with its price.
 
-    A type without a price is never launched. An overlay gives it one only while it names nothing
-    but the instance type (offering.go, GetOverlayPrice), so it holds for Spot and reserved capacity
-    as well: among capacity types Karpenter still prefers reserved, then Spot.
+    A type without a price is never launched. An overlay's price has effect only if the overlay
+    names nothing but the instance type (offering.go, GetOverlayPrice), so it is also the price of
+    Spot and reserved capacity: Karpenter still prefers reserved, then Spot.
     """
     return tuple(
         _overlay(
             f"price-of-{instance_type.replace('.', '-')}",
-            [_one_of("node.kubernetes.io/instance-type", instance_type)],
+            [one_of("node.kubernetes.io/instance-type", [instance_type])],
             price=price,
         )
         for instance_type, price in sorted(prices.items())
@@ -62,7 +61,3 @@ def _overlay(name: str, requirements: list[dict[str, Any]], **what: Any) -> Obje
         "metadata": {"name": name},
         "spec": {"requirements": requirements, **what},
     }
-
-
-def _one_of(key: str, value: str) -> dict[str, Any]:
-    return {"key": key, "operator": "In", "values": [value]}

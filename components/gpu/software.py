@@ -1,11 +1,11 @@
-"""What GPU nodes run besides pods of users: NVIDIA's device plugin, how it slices GPUs, metrics.
+"""The platform's own pods on GPU nodes: NVIDIA's device plugin, one per number of slices; metrics.
 
-Pure. Plugin and exporter come from manifests of their own (manifests/addons/nvidia-device-plugin,
-manifests/addons/dcgm-exporter); here are the plugin's copies for sliced pools. NVIDIA's chart has
-one DaemonSet for all nodes, with a helper that watches the node's label and restarts the plugin
-(k8s-device-plugin v0.20.0, config-manager). Our nodes have their label from birth and keep it, so a
-DaemonSet per number of slices does the same without rights in the cluster and without a second
-container.
+Pure. Plugin and exporter are rendered (manifests/addons/nvidia-device-plugin,
+manifests/addons/dcgm-exporter); this module makes the plugin's copies for sliced pools. NVIDIA's
+chart has one DaemonSet for all nodes, with a helper that watches the node's label and restarts the
+plugin (k8s-device-plugin v0.20.0, config-manager). Karpenter's nodes have their label from the
+start, and it never changes, so that a DaemonSet per number of slices has the same effect without
+rights in the cluster and without a second container.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _CONFIG_FOLDER = "/etc/nvidia-device-plugin"
 
 
 def device_plugin(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[Object]:
-    """The plugin's objects for these pools: as rendered, and once more per number of slices.
+    """The plugin's objects for these pools: as rendered, and a copy per number of slices.
 
-    Empty where every GPU node brings a plugin of its own (Bottlerocket).
+    Empty where the AMI of every GPU node has a plugin (Bottlerocket).
     """
     served = [pool for pool in pools if pool.has_gpus and not pool.bottlerocket]
     if not served:
         return []
-    found = [unawaited(_tolerating(obj, served)) for obj in rendered]
-    plugins = [obj for obj in found if obj["kind"] == "DaemonSet"]
+    objects = [unawaited(_tolerating(obj, served)) for obj in rendered]
+    plugins = [obj for obj in objects if obj["kind"] == "DaemonSet"]
     for slices in sorted({pool.slices for pool in served if pool.sliced}):
         for plugin in plugins:
             config = _config(slices, plugin["metadata"]["namespace"])
-            found += [config, _slicing(plugin, slices, config["metadata"]["name"])]
-    return found
+            objects += [config, _slicing(plugin, slices, config["metadata"]["name"])]
+    return objects
 
 
 def metrics_exporter(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[Object]:
@@ -47,29 +47,28 @@ def metrics_exporter(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[
 
 
 def _tolerating(obj: Object, pools: Iterable[Pool]) -> Object:
-    """A DaemonSet that runs on the pools' nodes too; what it tolerates by itself stays."""
+    """The same object; a DaemonSet also tolerates the pools' taints."""
     if obj["kind"] != "DaemonSet":
         return obj
-    made = deepcopy(obj)
-    pod = made["spec"]["template"]["spec"]
-    tolerated: list[dict[str, str]] = pod.get("tolerations", [])
-    known = {(one.get("key"), one.get("effect")) for one in tolerated}
-    taints = {taint: None for pool in pools for taint in pool.taints}
-    more = [
-        {"key": taint.key, "operator": "Exists", "effect": taint.effect}
-        for taint in taints
-        if (taint.key, taint.effect) not in known
+    copy = deepcopy(obj)
+    pod = copy["spec"]["template"]["spec"]
+    tolerations: list[dict[str, str]] = pod.setdefault("tolerations", [])
+    tolerated = {(one.get("key"), one.get("effect")) for one in tolerations}
+    taints = dict.fromkeys((taint.key, taint.effect) for pool in pools for taint in pool.taints)
+    tolerations += [
+        {"key": key, "operator": "Exists", "effect": effect}
+        for key, effect in taints
+        if (key, effect) not in tolerated
     ]
-    pod["tolerations"] = [*tolerated, *more]
-    return made
+    return copy
 
 
 def _config(slices: int, namespace: str) -> Object:
     # k8s-device-plugin v0.20.0, README, "Shared access to GPUs with CUDA time-slicing".
     sharing = {
-        # Whoever asks for a whole GPU never gets a slice of one by that name.
+        # Pods that request a whole GPU never get a slice.
         "renameByDefault": True,
-        # Two slices may be of one GPU and are no more than one: who asks for two is told so.
+        # Two slices may be of one GPU, and then give no more than one: such a request fails.
         "failRequestsGreaterThanOne": True,
         "resources": [{"name": GPU_RESOURCE, "replicas": slices}],
     }
@@ -86,12 +85,12 @@ def _config(slices: int, namespace: str) -> Object:
 
 
 def _slicing(plugin: Object, slices: int, config: str) -> Object:
-    """A plugin's DaemonSet for the nodes of one number of slices, reading that ConfigMap."""
-    made = deepcopy(plugin)
+    """A plugin's DaemonSet for the nodes of one number of slices, with that ConfigMap."""
+    copy = deepcopy(plugin)
     name = f"{plugin['metadata']['name']}-{slicing_config(slices)}"
-    made["metadata"]["name"] = name
-    made["spec"]["selector"] = {"matchLabels": {"name": name}}
-    template = made["spec"]["template"]
+    copy["metadata"]["name"] = name
+    copy["spec"]["selector"] = {"matchLabels": {"name": name}}
+    template = copy["spec"]["template"]
     template["metadata"]["labels"] = {"name": name}
     pod: dict[str, Any] = template["spec"]
     pod["nodeSelector"] = {GPU_LABEL: "true", SLICING_LABEL: slicing_config(slices)}
@@ -102,14 +101,14 @@ def _slicing(plugin: Object, slices: int, config: str) -> Object:
         container["env"] = [*container.get("env", []), {"name": "CONFIG_FILE", "value": path}]
         mount = {"name": "config", "mountPath": _CONFIG_FOLDER, "readOnly": True}
         container["volumeMounts"] = [*container["volumeMounts"], mount]
-    return made
+    return copy
 
 
 def unawaited(obj: Object) -> Object:
-    """A device plugin object; its DaemonSet is one that nobody waits for.
+    """The same object; Pulumi waits for no pod of a DaemonSet.
 
-    Its first pod can run only on the first GPU node, and that comes with the first pod that wants
-    one. Which nodes it runs on is the overlay's business (manifests/addons/nvidia-device-plugin).
+    Its first pod needs a GPU node, and the first GPU node starts with the first pod that requests
+    a GPU.
     """
     if obj.get("kind") != "DaemonSet":
         return obj
@@ -124,4 +123,4 @@ GPU_SOFTWARE: Mapping[
     "nvidia-device-plugin": ("plugin", device_plugin),
     "dcgm-exporter": ("exporter", metrics_exporter),
 }
-"""Add-on -> the part of its resources' names, and its objects for the pools of a stack."""
+"""Add-on -> a part of its resources' names, and the function that fits its objects to the pools."""

@@ -52,14 +52,7 @@ def test_every_kind_of_pool_is_accepted_and_a_misspelt_field_is_not(
     pools = pools_of(settings, region)
     classes = [
         ec2_node_class(
-            name=pool.name,
-            cluster_name="kubeflow",
-            instance_profile="profile",
-            ami_alias=pool.ami_alias,
-            tags={"stack": "test"},
-            reserved=pool.reserved,
-            disk_gib=pool.disk_gib,
-            slices=pool.slices,
+            pool, cluster_name="kubeflow", instance_profile="profile", tags={"stack": "test"}
         )
         for pool in pools
     ]

@@ -6,18 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from components.gpu.chart import helm_values
-from components.gpu.karpenter_objects import POOL_NAME, node_pool
+from components.gpu.karpenter_objects import node_pool
 from components.gpu.node_pools import Pool, pools_of
 from regions.region import Region
 from rendering import Object
 from settings import Settings, from_stack_file
+from settings.node_pools import GPU_POOL
 from tests.test_program import ROOT
 
 STACK = "cn-north-1"
 NODE_CLASS: Object = {
     "apiVersion": "karpenter.kwok.sh/v1alpha1",
     "kind": "KWOKNodeClass",
-    "metadata": {"name": POOL_NAME},
+    "metadata": {"name": GPU_POOL},
     # A GPU machine takes a minute or more from its launch to its node; it is the same minute for
     # everything measured here, and would only be waited for.
     "spec": {"nodeRegistrationDelay": "1s"},
@@ -54,7 +55,7 @@ def on_kwok(pool: Object) -> Object:
     """The same NodePool; only the kind of its node class differs."""
     spec = pool["spec"]
     template = spec["template"]
-    reference = {"group": "karpenter.kwok.sh", "kind": NODE_CLASS["kind"], "name": POOL_NAME}
+    reference = {"group": "karpenter.kwok.sh", "kind": NODE_CLASS["kind"], "name": GPU_POOL}
     changed: dict[str, Any] = {**template["spec"], "nodeClassRef": reference}
     return {**pool, "spec": {**spec, "template": {**template, "spec": changed}}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regions.region import Region
+from settings.node_pools import families_of
 from tests.cluster.platform import platform
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.pools import STACK, on_kwok, rendered, settings
@@ -25,4 +26,4 @@ def test_only_the_node_class_differs_on_kwok() -> None:
 def test_every_family_of_the_stack_is_in_the_catalogue() -> None:
     stack = settings()
     families = {name.partition(".")[0] for name in catalogue().types}
-    assert families == set(stack.gpu_pool.families(Region.of(stack.region)))
+    assert families == set(families_of(stack.gpu_pool, Region.of(stack.region)))

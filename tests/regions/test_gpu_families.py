@@ -1,4 +1,4 @@
-"""What is known of the machines of each family with GPUs."""
+"""The table of GPUs per machine of each family."""
 
 from __future__ import annotations
 

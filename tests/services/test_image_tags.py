@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from components.objects.kubernetes_objects import bind
-from program import known_values
+from program import static_values
 from regions.region import Region
 from rendering import Object
 from settings import from_mapping
@@ -39,7 +39,7 @@ def config_deployment(release: str) -> Object:
 
 def bound(value: Object, **stack: Any) -> Object:
     settings = from_mapping(stack)
-    return bind(value, known_values(StackContext.of(settings, ACCOUNT, {}), settings))
+    return bind(value, static_values(StackContext.of(settings, ACCOUNT, {}), settings))
 
 
 def runtime_images(release: Release) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.objects.kubernetes_objects import bind
-from program import known_values
+from program import static_values
 from regions.region import Region
 from rendering import Object
 from settings import from_mapping
@@ -40,7 +40,7 @@ def nobodys_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def inference_service_config(region: Region) -> Object:
     settings = from_mapping({"region": region.name})
-    values = known_values(StackContext.of(settings, ACCOUNT, {}), settings)
+    values = static_values(StackContext.of(settings, ACCOUNT, {}), settings)
     return bind(kubeflow().get("ConfigMap", "inferenceservice-config"), values)
 
 

@@ -15,7 +15,7 @@ from regions.region import Feature, Region, known_regions
 from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file, node_pools
 from settings import load as load_settings
 from settings.mirror_mode import MirrorMode
-from settings.node_pools import GpuPoolSettings
+from settings.node_pools import GpuPoolSettings, families_of
 from tests.harness import REGIONS
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ SECRETS = ["hunter2", "AKIAIOSFODNN7EXAMPLE", "8f14e45fceea167a", "AAABANcVc3h6Z
 
 @pytest.fixture
 def manifests(tmp_path: Path) -> Path:
-    """Two releases that say what they can do, as the table of wrong stack files expects."""
+    """Two releases with their versions, as the table of wrong stack files expects."""
     gone = '{"1.22": {rbac/v1beta1: [Role a, Role b]}, "1.25": {policy/v1beta1: [Budget c/d]}}'
     for name, kubernetes, unserved, pipelines, credentials in (
         ("26.03", '{min: "1.33", max: "1.36"}', "{}", "2.16.0", "[irsa, static-key]"),
@@ -113,6 +113,14 @@ def test_the_project_declares_every_section_and_defaults_all_but_the_region() ->
     assert [name for name, entry in declared.items() if "default" not in entry] == ["region"]
 
 
+def test_the_project_describes_every_setting_of_a_section() -> None:
+    project = cast(dict[str, Any], yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8")))
+    for name, field in Settings.model_fields.items():
+        description = project["config"][field.alias or name]["description"]
+        inner: Any = getattr(field.annotation, "model_fields", {})
+        assert not [f.alias for f in inner.values() if f.alias not in description]
+
+
 def test_the_defaults_the_project_declares_are_our_own() -> None:
     project = cast(dict[str, Any], yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8")))
     declared = {k: v["default"] for k, v in project["config"].items() if "default" in v}
@@ -130,7 +138,7 @@ def test_a_region_alone_is_a_stack(region: str) -> None:
     mirror = MirrorMode(settings.image_mirror, here)
     assert mirror.enabled == (not here.has(Feature.INTERNET_REGISTRIES))
     assert mirror.build_region.has(Feature.INTERNET_REGISTRIES)
-    assert settings.gpu_pool.families(here) == here.gpu_families
+    assert families_of(settings.gpu_pool, here) == here.gpu_families
 
 
 def test_the_same_values_give_the_same_settings_and_are_left_alone() -> None:
@@ -154,11 +162,11 @@ def test_the_same_values_give_the_same_settings_and_are_left_alone() -> None:
 def test_values_may_come_as_the_command_line_stores_them(
     section: str, key: str, given: object, attribute: str, value: object
 ) -> None:
-    found: Any = from_mapping({"region": "cn-north-1", section: {key: given}})
+    checked: Any = from_mapping({"region": "cn-north-1", section: {key: given}})
     for name in attribute.split("."):
-        found = getattr(found, name)
-    assert found == value
-    assert type(found) is type(value)
+        checked = getattr(checked, name)
+    assert checked == value
+    assert type(checked) is type(value)
 
 
 def test_a_person_is_the_e_mail_address_that_dex_issues_in_lower_case() -> None:
@@ -184,7 +192,7 @@ def test_a_mistake_does_not_hide_the_others() -> None:
     ]
 
 
-def test_a_mistake_is_told_once() -> None:
+def test_a_mistake_is_reported_once() -> None:
     raw = {"region": "cn-north-1", "nodeGroup": {"min": "many", "desired": 2, "max": 3}}
     assert len(problems_of(raw)) == 1
 
@@ -206,7 +214,7 @@ def test_karpenter_must_serve_the_kubernetes_version(
             from_mapping({**raw, "gpuPool": pool}, manifests=tmp_path)
         (problem,) = refused.value.problems
         assert problem == (
-            "kubeflow:gpuPool.karpenterVersion is 9.9.9: it serves Kubernetes up to 1.34, and "
+            "kubeflow:gpuPool.karpenterVersion is 9.9.9: it supports Kubernetes up to 1.34, and "
             "kubeflow:cluster.version is 1.35: use a newer one."
         )
     without = {**raw, "gpuPool": {**pool, "enabled": False}}
@@ -228,7 +236,7 @@ def test_an_existing_vpc_needs_no_range_of_its_own() -> None:
     assert from_mapping({"region": "cn-north-1", "network": network}).network.vpc_id
 
 
-def test_a_missing_stack_file_is_told_with_its_neighbours(tmp_path: Path) -> None:
+def test_for_a_missing_stack_file_its_neighbours_are_named(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.cn-north-1.yaml").touch()
     with pytest.raises(SettingsError, match=r"Pulumi\.cn-north-1\.yaml"):
         from_stack_file(tmp_path / "Pulumi.cn-north1.yaml")

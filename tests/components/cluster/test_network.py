@@ -27,7 +27,6 @@ TAGS = {"platform": "kubeflow"}
 EXISTING: dict[str, Any] = {
     "vpcId": "vpc-0123456789abcdef0",
     "privateSubnetIds": ["subnet-00000000000000001", "subnet-00000000000000002"],
-    "publicSubnetIds": ["subnet-00000000000000003"],
 }
 
 
@@ -41,11 +40,7 @@ def network(region: str = "cn-north-1", **settings: Any) -> Recorded:
             ),
             opts=pulumi.ResourceOptions(providers=[aws.Provider("account", region=region)]),
         )
-        return {
-            "vpc": made.vpc_id,
-            "private": made.private_subnet_ids,
-            "public": made.public_subnet_ids,
-        }
+        return {"vpc": made.vpc_id, "private": made.private_subnet_ids}
 
     return run(program, region)
 
@@ -63,7 +58,7 @@ def test_each_zone_has_a_private_and_a_public_subnet(new: tuple[Region, Recorded
         assert [s.inputs["availabilityZone"] for s in subnets] == zones
         assert subnets[2].inputs["cidrBlock"] == cidr
         assert not any(s.inputs["mapPublicIpOnLaunch"] for s in subnets)
-        assert len(made.exports[kind]) == 3
+    assert len(made.exports["private"]) == 3
 
 
 def test_load_balancers_and_karpenter_find_their_subnets(new: tuple[Region, Recorded]) -> None:
@@ -171,5 +166,4 @@ def test_an_existing_vpc_is_only_marked_for_karpenter() -> None:
     assert made.exports == {
         "vpc": EXISTING["vpcId"],
         "private": EXISTING["privateSubnetIds"],
-        "public": EXISTING["publicSubnetIds"],
     }

@@ -30,7 +30,7 @@ def _values(region: str = "cn-north-1", **changed: Any) -> dict[str, Any]:
         cluster_name="kubeflow",
         cluster_endpoint="https://cluster.example",
         queue_name="queue",
-        repository=chart.controller_repository(REGISTRY),
+        repository=chart.location(chart.CONTROLLER, REGISTRY),
         **given,
     )
 
@@ -107,17 +107,10 @@ def test_without_a_digest_of_ours_the_chart_has_its_own() -> None:
     assert "digest" not in _values(digest=None)["controller"]["image"]
 
 
-@pytest.mark.parametrize(
-    ("registry", "location"),
-    [
-        (None, "oci://public.ecr.aws/karpenter/karpenter"),
-        (REGISTRY, f"oci://{REGISTRY}/public.ecr.aws/karpenter/karpenter"),
-    ],
-)
-def test_the_chart_comes_from_the_mirror_where_there_is_one(
-    registry: str | None, location: str
-) -> None:
-    assert chart.chart_location(registry) == location
+@pytest.mark.parametrize("registry", [None, REGISTRY])
+def test_the_chart_comes_from_the_mirror_where_there_is_one(registry: str | None) -> None:
+    prefix = f"{registry}/" if registry else ""
+    assert chart.location(chart.CHART, registry) == f"{prefix}public.ecr.aws/karpenter/karpenter"
 
 
 def test_the_digest_is_that_of_the_controller_among_the_images_of_the_version() -> None:

@@ -203,9 +203,9 @@ def test_ending_the_pool_may_take_as_long_as_draining_its_nodes(made: Recorded) 
 
 def test_the_pool_has_the_defaults_of_its_region(made: Recorded, region: Region) -> None:
     spec = made.only(NODE_POOL).inputs["spec"]
-    wanted = {one["key"]: one["values"] for one in spec["template"]["spec"]["requirements"]}
-    assert wanted["karpenter.k8s.aws/instance-family"] == list(region.gpu_families)
-    assert wanted["karpenter.sh/capacity-type"] == ["on-demand"]
+    requirements = {one["key"]: one["values"] for one in spec["template"]["spec"]["requirements"]}
+    assert requirements["karpenter.k8s.aws/instance-family"] == list(region.gpu_families)
+    assert requirements["karpenter.sh/capacity-type"] == ["on-demand"]
     assert spec["limits"] == {"nvidia.com/gpu": "8"}
 
 

@@ -24,14 +24,10 @@ DURATION = re.compile(r"(([0-9]+(s|m|h))+)|Never")
 
 
 def _node_class(**changed: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "cluster_name": "kubeflow",
-        "instance_profile": "profile",
-        "ami_alias": "al2023@v20260714",
-        "tags": {"team": "ml"},
-        "reserved": False,
-    }
-    return objects.ec2_node_class(**{**given, **changed})
+    pool = Pool(families=["g4dn"], max_gpus=8, **changed)
+    return objects.ec2_node_class(
+        pool, cluster_name="research", instance_profile="profile", tags={"team": "ml"}
+    )
 
 
 def _pool(**changed: Any) -> dict[str, Any]:
@@ -61,15 +57,15 @@ def test_the_machine_image_is_pinned() -> None:
 
 
 def test_subnets_and_security_groups_are_found_by_the_tag_of_the_cluster() -> None:
-    spec = _node_class(cluster_name="research")["spec"]
-    wanted = [{"tags": {"karpenter.sh/discovery": "research"}}]
-    assert spec["subnetSelectorTerms"] == spec["securityGroupSelectorTerms"] == wanted
+    spec = _node_class()["spec"]
+    terms = [{"tags": {"karpenter.sh/discovery": "research"}}]
+    assert spec["subnetSelectorTerms"] == spec["securityGroupSelectorTerms"] == terms
 
 
-@pytest.mark.parametrize("reserved", [True, False])
-def test_capacity_reservations_are_used_only_if_asked_for(reserved: bool) -> None:
-    spec = _node_class(reserved=reserved)["spec"]
-    assert ("capacityReservationSelectorTerms" in spec) == reserved
+@pytest.mark.parametrize("kind", ["reserved", "on-demand"])
+def test_capacity_reservations_are_used_only_if_asked_for(kind: str) -> None:
+    spec = _node_class(capacity_types=[kind])["spec"]
+    assert ("capacityReservationSelectorTerms" in spec) == (kind == "reserved")
 
 
 def test_the_disk_is_large_and_encrypted_and_goes_with_the_machine() -> None:
@@ -90,7 +86,7 @@ def test_pods_cannot_take_the_identity_of_their_node() -> None:
 
 
 def test_machines_carry_our_tags_and_none_that_karpenter_keeps_for_itself() -> None:
-    tags = _node_class(tags={"team": "ml"})["spec"]["tags"]
+    tags = _node_class()["spec"]["tags"]
     assert tags == {"team": "ml"}
     assert not [key for key in tags if RESERVED_TAGS.match(key)]
 
@@ -104,16 +100,16 @@ def test_the_pool_starts_at_zero_and_ends_at_the_given_number_of_gpus() -> None:
 @pytest.mark.parametrize("name", REGIONS)
 def test_the_pool_takes_the_gpu_families_of_its_region(name: str) -> None:
     families = Region.of(name).gpu_families
-    wanted = _requirements(_pool(families=families))
-    assert wanted["karpenter.k8s.aws/instance-family"] == list(families)
+    requirements = _requirements(_pool(families=families))
+    assert requirements["karpenter.k8s.aws/instance-family"] == list(families)
     assert families[0] == "g4dn"
 
 
 def test_only_nvidia_machines_of_the_wanted_kind_are_launched() -> None:
-    wanted = _requirements(_pool(capacity_types=["spot", "on-demand"]))
-    assert wanted["karpenter.sh/capacity-type"] == ["spot", "on-demand"]
-    assert wanted["kubernetes.io/arch"] == ["amd64"]
-    assert wanted["karpenter.k8s.aws/instance-gpu-manufacturer"] == ["nvidia"]
+    requirements = _requirements(_pool(capacity_types=["spot", "on-demand"]))
+    assert requirements["karpenter.sh/capacity-type"] == ["spot", "on-demand"]
+    assert requirements["kubernetes.io/arch"] == ["amd64"]
+    assert requirements["karpenter.k8s.aws/instance-gpu-manufacturer"] == ["nvidia"]
 
 
 def test_pods_without_a_toleration_stay_off_gpu_nodes() -> None:
@@ -228,7 +224,7 @@ def test_a_pool_of_gpus_is_what_gpu_pool_would_be() -> None:
     [
         ({"gpuNames": ["t4"]}, ("instance-gpu-name", "In", ["t4"])),
         ({"gpuCounts": [1, 4]}, ("instance-gpu-count", "In", ["1", "4"])),
-        # EC2 tells 22888 MiB for an A10G of 24 GB, and 16384 for a T4 of 16.
+        # EC2 has 22888 MiB for an A10G of 24 GB, and 16384 for a T4 of 16.
         ({"minGpuMemoryGb": 24}, ("instance-gpu-memory", "Gt", ["22887"])),
         ({"minGpuMemoryGb": 16}, ("instance-gpu-memory", "Gt", ["15257"])),
         ({"instanceFamilies": ["g5"]}, ("instance-family", "In", ["g5"])),
@@ -239,8 +235,8 @@ def test_gpus_are_chosen_by_name_number_and_memory(
 ) -> None:
     key, operator, values = requirement
     found = _further(maxGpus=8, **setting)["spec"]["template"]["spec"]["requirements"]
-    wanted = {"key": f"karpenter.k8s.aws/{key}", "operator": operator, "values": values}
-    assert wanted in found
+    expected = {"key": f"karpenter.k8s.aws/{key}", "operator": operator, "values": values}
+    assert expected in found
 
 
 @pytest.mark.parametrize(
@@ -300,20 +296,20 @@ def test_by_default_a_machine_has_one_gpu_so_that_trials_never_share_a_dear_one(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "counts"),
+    ("settings", "counts"),
     [
         ({"gpuCounts": []}, ()),
         ({"gpuCounts": [4, 8]}, (4, 8)),
         ({"instanceFamilies": ["p5"]}, (1,)),
-        # It has machines of eight only: who names it wants them.
+        # p4d has machines with eight GPUs only.
         ({"instanceFamilies": ["g5", "p4d"]}, ()),
     ],
 )
-def test_larger_machines_are_for_who_asks_for_them(
-    wanted: dict[str, Any], counts: tuple[int, ...]
+def test_larger_machines_are_used_only_on_request(
+    settings: dict[str, Any], counts: tuple[int, ...]
 ) -> None:
     (pool,) = pools_of(
-        from_mapping({"region": "us-west-2", "gpuPool": wanted}), Region.of("us-west-2")
+        from_mapping({"region": "us-west-2", "gpuPool": settings}), Region.of("us-west-2")
     )
     assert pool.gpu_counts == counts
 
@@ -321,7 +317,7 @@ def test_larger_machines_are_for_who_asks_for_them(
 @pytest.mark.parametrize(
     ("slices", "resource"), [(1, "nvidia.com/gpu"), (4, "nvidia.com/gpu.shared")]
 )
-def test_the_taint_is_called_like_what_pods_of_the_pool_ask_for(slices: int, resource: str) -> None:
+def test_the_taint_has_the_name_of_the_requested_resource(slices: int, resource: str) -> None:
     pool = _further(maxGpus=2, slices=slices)
     taint = {"key": resource, "value": "true", "effect": "NoSchedule"}
     assert pool["spec"]["template"]["spec"]["taints"] == [taint]

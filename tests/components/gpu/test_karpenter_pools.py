@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from components.cluster.network import DISCOVERY_TAG
+from settings.node_pools import DISCOVERY_TAG
 from tests.components.gpu.simulated_karpenter import (
     DAEMON_SET,
     NODE_CLASS,
@@ -32,9 +32,9 @@ def test_the_settings_of_the_pool_reach_its_objects() -> None:
         amiAlias="al2023@v20260801",
     )
     spec = changed.only(NODE_POOL).inputs["spec"]
-    wanted = {one["key"]: one["values"] for one in spec["template"]["spec"]["requirements"]}
-    assert wanted["karpenter.k8s.aws/instance-family"] == ["g5"]
-    assert wanted["karpenter.sh/capacity-type"] == ["spot", "reserved"]
+    requirements = {one["key"]: one["values"] for one in spec["template"]["spec"]["requirements"]}
+    assert requirements["karpenter.k8s.aws/instance-family"] == ["g5"]
+    assert requirements["karpenter.sh/capacity-type"] == ["spot", "reserved"]
     assert spec["limits"] == {"nvidia.com/gpu": "32"}
     assert spec["disruption"]["consolidateAfter"] == "1m"
     node_class = changed.only(NODE_CLASS).inputs["spec"]
@@ -89,12 +89,12 @@ def test_pools_of_bottlerocket_need_no_device_plugin_of_ours() -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-@pytest.mark.parametrize("wanted", [True, False])
-def test_gpus_have_metrics_where_the_stack_asks_for_them(region: str, wanted: bool) -> None:
-    made = made_in(region, mirrored=True, dcgmExporter=wanted)
+@pytest.mark.parametrize("enabled", [True, False])
+def test_gpus_have_metrics_where_the_stack_asks_for_them(region: str, enabled: bool) -> None:
+    made = made_in(region, mirrored=True, dcgmExporter=enabled)
     found = [name for name in names(made.all) if name.startswith("exporter-")]
     asked = ["exporter-daemonset-dcgm-exporter", "exporter-service-dcgm-exporter"]
-    assert sorted(found) == (asked if wanted else [])
+    assert sorted(found) == (asked if enabled else [])
     for name in found:
         (one,) = [each for each in made.all if each.name == f"{POOL}-{name}"]
         assert one.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"

@@ -1,4 +1,4 @@
-"""Slices and prices, as Karpenter is told them."""
+"""NodeOverlays: slices of GPUs, and prices from the table."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def requirements(obj: Object) -> dict[str, list[str]]:
 
 
 def test_a_machine_of_a_sliced_pool_has_slices_and_no_whole_gpu() -> None:
-    told = {
+    capacities = {
         requirements(one)["karpenter.k8s.aws/instance-gpu-count"][0]: one["spec"]["capacity"]
         for one in slice_overlays([SLICED])
     }
-    assert told == {
+    assert capacities == {
         count: {"nvidia.com/gpu": "0", "nvidia.com/gpu.shared": str(4 * int(count))}
         for count in ("1", "2", "4", "8", "16")
     }
 
 
-def test_slices_are_told_of_their_pool_only() -> None:
+def test_overlays_of_slices_name_their_pool_only() -> None:
     whole = Pool(families=["g4dn"], max_gpus=8)
     pools = {
         requirements(one)["karpenter.sh/nodepool"][0] for one in slice_overlays([whole, SLICED])
@@ -42,12 +42,12 @@ def test_slices_are_told_of_their_pool_only() -> None:
 def test_a_sliced_pool_has_no_machine_without_an_overlay(counts: tuple[int, ...]) -> None:
     pool = Pool(families=["g4dn"], max_gpus=2, slices=4, gpu_counts=counts)
     key = "karpenter.k8s.aws/instance-gpu-count"
-    (wanted,) = [
+    (values,) = [
         one["values"]
         for one in node_pool(pool)["spec"]["template"]["spec"]["requirements"]
         if one["key"] == key
     ]
-    assert [requirements(one)[key][0] for one in slice_overlays([pool])] == wanted
+    assert [requirements(one)[key][0] for one in slice_overlays([pool])] == values
 
 
 def test_a_price_names_an_instance_type_and_nothing_else() -> None:
@@ -73,7 +73,7 @@ def test_names_of_overlays_are_unique() -> None:
 # -- the table of prices --------------------------------------------------------------------------
 
 
-def test_the_table_says_where_its_prices_come_from() -> None:
+def test_the_table_has_the_source_of_its_prices() -> None:
     table = prices_in("cn-north-1")
     assert table is not None
     assert (table.currency, table.date) == ("CNY", "2024-11-06")
@@ -102,7 +102,7 @@ def test_a_region_without_a_source_has_no_prices(region: str) -> None:
     assert prices_in(region) is None
 
 
-def test_prices_are_written_as_the_crd_wants_them() -> None:
+def test_prices_have_the_form_of_the_crd() -> None:
     table = prices_in("cn-north-1")
     assert table is not None
     assert table.of(["g4dn", "g6"]) == {

@@ -105,14 +105,14 @@ def test_action_by_action_karpenter_may_do_what_its_list_says(
 ) -> None:
     region = Region.of(name)
     left_out = LEFT_OUT | (set() if prices else {PRICES})
-    wanted = {
+    expected = {
         right
         for right in _in_its_partition(region, published(region))
         if right.action not in left_out
     }
     given = ours(region, spot=spot, prices=prices)
-    assert wanted - given == set()
-    assert {right.action for right in given - wanted} == ({SPOT} if spot else set())
+    assert expected - given == set()
+    assert {right.action for right in given - expected} == ({SPOT} if spot else set())
 
 
 def test_what_is_left_out_is_on_the_list() -> None:

@@ -236,7 +236,7 @@ def test_nodes_may_no_more_than_before_without_a_mirror(region: str) -> None:
 def test_a_secret_that_ecr_could_not_read_is_refused_unshown(region: str, name: str) -> None:
     (problem,) = problems(region, enabled=True, upstreamCredentials={"docker.io": name})
     assert problem == (
-        "kubeflow:imageMirror.upstreamCredentials.docker.io is not shown here: ECR reads a "
+        "kubeflow:imageMirror.upstreamCredentials.docker.io is [hidden]: ECR reads a "
         "registry's login only from a secret in Secrets Manager whose name begins with "
         "ecr-pullthroughcache/: write that name, never the secret itself."
     )
