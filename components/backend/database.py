@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.kept_secret import KeptSecret, keep
+from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
 from settings.sections import DatabaseSettings
@@ -92,7 +92,7 @@ class Database(pulumi.ComponentResource):
 
     host: pulumi.Output[str]
     port: pulumi.Output[int]
-    master: KeptSecret
+    master: ManagedSecret
 
     def __init__(
         self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None
@@ -208,8 +208,8 @@ class Database(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
-    def _secret(self, instance: aws.rds.Instance, password: pulumi.Output[str]) -> KeptSecret:
-        return keep(
+    def _secret(self, instance: aws.rds.Instance, password: pulumi.Output[str]) -> ManagedSecret:
+        return managed_secret(
             f"{self._name}-master",
             prefix=f"{self._args.context.cluster}/kubeflow/database-",
             description=f"Master user of the database of {self._args.context.cluster}",

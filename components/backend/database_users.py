@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.aws.kept_secret import KeptSecret, keep
+from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
 
@@ -62,7 +62,7 @@ class DatabaseUsers(pulumi.ComponentResource):
         secrets: component to where its secret is kept.
     """
 
-    secrets: dict[str, KeptSecret]
+    secrets: dict[str, ManagedSecret]
 
     def __init__(
         self, name: str, args: DatabaseUsersArgs, opts: pulumi.ResourceOptions | None = None
@@ -73,7 +73,7 @@ class DatabaseUsers(pulumi.ComponentResource):
         self.secrets = {component: self._secret(component) for component in USERS}
         self.register_outputs({"secrets": {c: kept.name for c, kept in self.secrets.items()}})
 
-    def _secret(self, component: str) -> KeptSecret:
+    def _secret(self, component: str) -> ManagedSecret:
         args, user = self._args, USERS[component]
         here = pulumi.ResourceOptions(parent=self)
         password = GeneratedSecret(
@@ -82,7 +82,7 @@ class DatabaseUsers(pulumi.ComponentResource):
             generation=str(args.rotation),
             opts=here,
         )
-        return keep(
+        return managed_secret(
             f"{self._name}-{component}",
             prefix=f"{args.context.cluster}/kubeflow/database/{component}-",
             description=f"Database user of {component} on {args.context.cluster}",

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.documents import Document
-from components.aws.kept_secret import KeptSecret, keep
+from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore, ArtifactStoreArgs
 from components.backend.database import Database, DatabaseArgs
@@ -80,7 +80,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
     database_host: pulumi.Output[str]
     database_port: pulumi.Output[int]
     database_authorities: pulumi.Input[str]
-    secrets: dict[str, KeptSecret]
+    secrets: dict[str, ManagedSecret]
     role_arns: dict[str, pulumi.Output[str]]
     profile_role_arns: dict[str, pulumi.Output[str]]
 
@@ -159,7 +159,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             self._here,
         )
 
-    def _users(self, database: Database) -> dict[str, KeptSecret]:
+    def _users(self, database: Database) -> dict[str, ManagedSecret]:
         self.database_host, self.database_port = database.host, database.port
         users = DatabaseUsers(
             f"{self._name}-database-users",
@@ -248,7 +248,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             lambda found: artifact_access(found[0], found[1], prefixes, write=write)
         )
 
-    def _static_key(self) -> KeptSecret:
+    def _static_key(self) -> ManagedSecret:
         """One user that can do nothing but use the bucket (KFP before 2.16)."""
         user = aws.iam.User(
             f"{self._name}-artifacts", tags=self._args.context.named("artifacts"), opts=self._here
@@ -260,7 +260,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             opts=self._here,
         )
         key = aws.iam.AccessKey(f"{self._name}-artifacts", user=user.name, opts=self._here)
-        return keep(
+        return managed_secret(
             f"{self._name}-artifacts",
             prefix=f"{self._cluster}/kubeflow/artifacts-",
             description=f"Access key of the artifact bucket of {self._cluster}",

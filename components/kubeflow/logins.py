@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.kept_secret import RECOVERY_DAYS
+from components.aws.managed_secret import RECOVERY_DAYS
 from components.dynamic.generated_secret import BcryptHash, GeneratedSecret
 from settings.context import StackContext
 from settings.sections import User

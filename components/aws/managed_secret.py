@@ -13,7 +13,7 @@ RECOVERY_DAYS = 7
 
 
 @dataclass(frozen=True)
-class KeptSecret:
+class ManagedSecret:
     """Where a secret is kept.
 
     Attributes:
@@ -26,7 +26,7 @@ class KeptSecret:
     name: pulumi.Output[str]
 
 
-def keep(
+def managed_secret(
     resource: str,
     *,
     prefix: str,
@@ -35,7 +35,7 @@ def keep(
     key_arn: pulumi.Input[str],
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
-) -> KeptSecret:
+) -> ManagedSecret:
     """Makes: one secret and its current version.
 
     Args:
@@ -61,4 +61,4 @@ def keep(
         opts=opts,
     )
     named = pulumi.Output.all(secret.name, version.secret_id).apply(lambda found: found[0])
-    return KeptSecret(arn=secret.arn, name=named)
+    return ManagedSecret(arn=secret.arn, name=named)
