@@ -105,7 +105,7 @@ kubeflow = KubeflowManifests(
 
 pulumi.export("kubeconfig", cluster.kubeconfig_json)
 pulumi.export("bucket", backend.bucket_name)
-pulumi.export("databaseEndpoint", backend.database_host)
+pulumi.export("databaseEndpoint", backend.database.host)
 pulumi.export("registry", context.image_prefix)
 pulumi.export("roleArns", backend.role_arns)
 export_hints(context, cluster, kubeflow.login_secret_arn)

@@ -215,8 +215,8 @@ def late_values(
     return {
         **known_values(context, settings),
         "bucket.name": backend.bucket_name,
-        "database.host": backend.database_host,
-        "database.port": backend.database_port.apply(str),
+        "database.host": backend.database.host,
+        "database.port": backend.database.port,
         "database.authorities": backend.database_authorities,
         **{f"secret.{name}": kept.name for name, kept in backend.secrets.items()},
         **{f"role.{name}": arn for name, arn in backend.role_arns.items()},
