@@ -12,7 +12,7 @@ import json
 import re
 import runpy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -392,11 +392,48 @@ def test_pods_wait_until_every_known_image_is_copied(made: Recorded, region: Reg
     assert any(image.startswith("public.ecr.aws/karpenter/karpenter:") for image in images)
 
 
-def test_everything_reads_the_same_bucket_and_database(made: Recorded) -> None:
+def test_everything_reads_the_same_bucket(made: Recorded) -> None:
     config = made.only("kubernetes:core/v1:ConfigMap", "kubeflow/pipeline-install-config")
-    data = config.inputs["data"]
-    assert data["bucketName"] == made.exports["bucket"]
-    assert {data["dbHost"], data["mysqlHost"]} == {made.exports["databaseEndpoint"]}
+    assert config.inputs["data"]["bucketName"] == made.exports["bucket"]
+
+
+def test_the_databases_host_goes_from_the_instance_to_every_pod_in_three_steps(
+    made: Recorded,
+) -> None:
+    # The instance's address is `backend.database.host`; ...
+    host = made.only("aws:rds/instance:Instance").outputs["address"]
+    assert made.exports["databaseEndpoint"] == host
+    # ... which is in a ConfigMap, as `<<database.host>>`, and in every secret of the database; ...
+    config = made.only("kubernetes:core/v1:ConfigMap", "kubeflow/pipeline-install-config")
+    keys = {key for key, value in config.inputs["data"].items() if value == host}
+    assert keys == {"dbHost", "mysqlHost"}
+    secrets = made.of("aws:secretsmanager/secretVersion:SecretVersion")
+    texts = [json.loads(r.inputs["secretString"]) for r in secrets if "database" in r.name]
+    assert [text["host"] for text in texts] == [host] * 5
+    # ... which the pods' variables name; the metadata store reads a file of its secret instead.
+    from_config = {("pipeline-install-config", key) for key in keys}
+    from_secrets = {(f"{name}-database-1", "host") for name in ("katib", "ml-pipeline", "cache")}
+    assert {
+        (deployment, variable)
+        for deployment, variable, source in variables_with_a_source(made)
+        if source in from_config | from_secrets
+    } == {
+        ("kubeflow/cache-server", "DBCONFIG_HOST_NAME"),
+        ("kubeflow/katib-db-manager", "KATIB_MYSQL_DB_HOST"),
+        ("kubeflow/ml-pipeline", "DBCONFIG_HOST"),
+        ("kubeflow/ml-pipeline", "DBCONFIG_MYSQLCONFIG_HOST"),
+    }
+
+
+def variables_with_a_source(made: Recorded) -> Iterator[tuple[str, str, tuple[str, str]]]:
+    """Deployment, variable, and the ConfigMap or Secret with the key that it comes from."""
+    for deployment in made.of("kubernetes:apps/v1:Deployment"):
+        for container in deployment.inputs["spec"]["template"]["spec"]["containers"]:
+            for variable in container.get("env") or ():
+                origin = variable.get("valueFrom") or {}
+                source = origin.get("configMapKeyRef") or origin.get("secretKeyRef")
+                if source:
+                    yield deployment.name, variable["name"], (source["name"], source["key"])
 
 
 # -- outputs --------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""What several components share on AWS: roles, their trust, policies, kept secrets."""
+"""What several components share on AWS: roles, trust policies, keys, managed secrets."""

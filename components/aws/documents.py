@@ -1,4 +1,4 @@
-"""IAM policy documents as data, and the trust of roles that AWS services take."""
+"""IAM policy documents as data, and the trust policy of roles that AWS services assume."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ def document(*statements: dict[str, Any]) -> Document:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def allow(actions: Sequence[str], resource: str) -> dict[str, Any]:
-    """The statement that allows these actions on one resource, or one pattern of resources."""
-    return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+def allow(
+    actions: Sequence[str], resource: str | Sequence[str], *, sid: str = ""
+) -> dict[str, Any]:
+    """The statement that allows these actions on resources, or patterns of resources."""
+    named = {"Sid": sid} if sid else {}
+    return {**named, "Effect": "Allow", "Action": list(actions), "Resource": resource}
 
 
 def service_trust(region: Region, service: str, *, account: str | None = None) -> Document:
-    """The trust policy of a role that one AWS service takes, for instance ``ec2``.
+    """The trust policy of a role that one AWS service assumes, for instance ``ec2``.
 
     Args:
         region: gives the service's principal.
         service: as in the principal's name.
-        account: on whose behalf alone the service takes the role; None: no such condition, for
-            services whose first call has no source yet (Lambda).
+        account: the only account on whose behalf the service assumes the role; None: any, for
+            services whose first call names no account (Lambda).
     """
     statement: dict[str, Any] = {
         "Effect": "Allow",

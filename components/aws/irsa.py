@@ -1,7 +1,7 @@
-"""IAM roles for service accounts: who may assume a role that belongs to pods.
+"""IAM roles for service accounts (IRSA): the trust policy of a role that pods assume.
 
-Pure data, no Pulumi. IRSA works in every partition; EKS Pod Identity does not (docs.amazonaws.cn,
-pod-identities.html), so every role of this project that pods use is built from this policy.
+Pure data, no Pulumi. IRSA works in every partition, EKS Pod Identity does not (docs.amazonaws.cn,
+pod-identities.html).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def irsa_trust(
     """The trust policy of a role for the given service accounts of one cluster.
 
     Args:
-        region: gives the audience; it is the same in China (eksctl pkg/iam/oidc/api.go).
+        region: gives the audience, the same in every partition (eksctl pkg/iam/oidc/api.go).
         oidc_provider_arn: the cluster's IAM OIDC provider.
         oidc_issuer: the cluster's issuer, with or without ``https://``.
         subjects: namespaces and names, in full.
@@ -33,7 +33,7 @@ def irsa_trust(
         A policy document, the same for any order of the subjects.
 
     Raises:
-        ValueError: no subject, or one with a ``*``: the role is open to named accounts only.
+        ValueError: there is no subject, or one contains ``*``.
     """
     if not subjects:
         raise ValueError("A role for service accounts needs at least one namespace and name.")

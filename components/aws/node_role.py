@@ -1,4 +1,4 @@
-"""The role of EC2 machines that join the cluster, whoever starts them."""
+"""The role of EC2 machines that join the cluster, those of the node group and of Karpenter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOINING = (
     "AmazonEKS_CNI_Policy",
     "AmazonEC2ContainerRegistryPullOnly",
 )
-"""AWS' own policies that every node needs: joining, pod network, pulling images."""
+"""AWS' own policies that every node needs: to join, for the pod network, to pull images."""
 
 
 def node_role(
@@ -30,17 +30,20 @@ def node_role(
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
-    """Makes: a role that EC2 may take, and its rights, which must exist before a node joins.
+    """Makes: a role that EC2 may assume, and its policies.
 
     Args:
-        role_name: of the role, in Pulumi.
-        name: begins the names of what gives it rights.
+        role_name: the Pulumi name of the role.
+        name: prefix of the Pulumi names of its policies.
         description: of the role.
         region: gives the ARNs of AWS' own policies and the principal of EC2.
-        policies: of AWS' own, by name.
-        pull_policy: what the nodes may do besides to pull images (JSON); None: nothing.
+        policies: names of AWS' own policies.
+        pull_policy: an inline policy (JSON) with further rights to pull images; None: none.
         tags: of the role.
         opts: of every resource.
+
+    Returns:
+        The role, and its policies, which must exist before a node joins.
     """
     role = aws.iam.Role(
         role_name,

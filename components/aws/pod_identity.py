@@ -1,6 +1,6 @@
 """EKS Pod Identity: roles for pods without the cluster's OIDC provider, where a region has it.
 
-Pure data, no Pulumi. Everywhere else a role for pods is built with ``irsa``.
+Pure data, no Pulumi. In other regions a role for pods has the trust policy of ``irsa``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from components.aws.irsa import ServiceAccount
 from regions.region import Region
 
 AGENT = "eks-pod-identity-agent"
-"""The add-on that hands credentials to pods; one on every node (EKS user guide, pod-id-agent)."""
+"""The add-on that gives pods credentials, on every node (EKS user guide, pod-id-agent)."""
 
 
 def pod_identity_trust(
@@ -18,8 +18,8 @@ def pod_identity_trust(
 ) -> Document:
     """The trust policy of a role for one service account of one cluster.
 
-    EKS adds the three tags to every session (EKS user guide, pod-id-abac), and a condition on them
-    keeps the role from other associations of the account (pod-id-role, "Setting Conditions").
+    EKS adds the three tags to every session (EKS user guide, pod-id-abac); the condition on them
+    excludes other associations of the account (pod-id-role, "Setting Conditions").
     """
     namespace, name = service_account
     tags = {

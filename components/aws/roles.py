@@ -1,4 +1,4 @@
-"""IAM roles of pods and services, whose ARN becomes known once the role has its rights."""
+"""IAM roles of pods and services, whose ARN is known once the role has its policy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_PREFIX = 38
 
 @dataclass(frozen=True)
 class OidcProvider:
-    """A cluster's OIDC provider in IAM, on which roles of service accounts rest.
+    """A cluster's OIDC provider in IAM, which roles of service accounts trust.
 
     Attributes:
         arn: of the provider.
@@ -31,7 +31,7 @@ class OidcProvider:
     def trust(self, region: Region, subjects: Sequence[ServiceAccount]) -> pulumi.Output[Document]:
         """The trust policy of a role for service accounts of the cluster, see ``irsa_trust``."""
         return pulumi.Output.all(self.arn, self.issuer).apply(
-            lambda found: irsa_trust(region, found[0], found[1], subjects)
+            lambda provider: irsa_trust(region, provider[0], provider[1], subjects)
         )
 
 
@@ -57,8 +57,8 @@ def role_with_rights(
         name_prefix: of the role's name, shortened where it is too long; None: named by Pulumi.
 
     Returns:
-        The role's ARN, known once the role has its policy: a pod or service that is given the ARN
-        starts after the role got its rights, and ends before the role loses them.
+        The role's ARN, known once the role has its policy: a pod or service with the ARN starts
+        after the policy is attached, and ends before the policy is deleted.
     """
     role = aws.iam.Role(
         resource,
@@ -68,7 +68,7 @@ def role_with_rights(
         tags=dict(tags),
         opts=opts,
     )
-    rights = aws.iam.RolePolicy(
+    inline = aws.iam.RolePolicy(
         resource, role=role.id, policy=pulumi.Output.json_dumps(policy), opts=opts
     )
-    return pulumi.Output.all(role.arn, rights.role).apply(lambda found: found[0])
+    return pulumi.Output.all(role.arn, inline.role).apply(lambda values: values[0])

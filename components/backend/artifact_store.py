@@ -1,8 +1,6 @@
-"""The bucket that takes MinIO's place: artifacts, logs and pipeline root."""
+"""The bucket that replaces MinIO: artifacts, logs and pipeline root."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -11,157 +9,134 @@ from components.backend.policies import bucket_policy
 from settings.context import StackContext
 from settings.sections import ArtifactsSettings
 
-_UPLOAD_DAYS = 7
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArtifactStoreArgs:
-    """What decides the bucket.
-
-    Attributes:
-        context: what all components of the stack share.
-        settings: the section ``artifacts``.
-        key_arn: KMS key of its objects.
-    """
-
-    context: StackContext
-    settings: ArtifactsSettings
-    key_arn: pulumi.Input[str]
-
 
 class ArtifactStore(pulumi.ComponentResource):
-    """Makes: one private, versioned, encrypted bucket that only answers over TLS.
+    """Makes: one private, versioned, encrypted bucket that accepts TLS only.
 
-    Outputs:
-        bucket_name, bucket_arn.
+    Args:
+        name: of the component and of the bucket.
+        context: what all components of the stack share.
+        settings: the section ``artifacts``.
+        key_arn: KMS key of the objects.
+        opts: of the component.
+
+    Attributes:
+        bucket_name: of the bucket.
+        bucket_arn: of the bucket.
     """
 
     bucket_name: pulumi.Output[str]
     bucket_arn: pulumi.Output[str]
 
     def __init__(
-        self, name: str, args: ArtifactStoreArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        settings: ArtifactsSettings,
+        key_arn: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:ArtifactStore", name, None, opts)
-        self._name = name
-        self._args = args
-        # A bucket that outlives the stack keeps its encryption, its policy and its privacy as well.
-        self._here = pulumi.ResourceOptions(
-            parent=self, retain_on_delete=args.settings.retain_on_delete
-        )
+        self._name, self._settings, self._key_arn = name, settings, key_arn
         bucket_name = (
-            args.settings.bucket
-            or f"{args.context.cluster}-{args.context.account_id}-{args.context.region.name}"
+            settings.bucket or f"{context.cluster}-{context.account_id}-{context.region.name}"
         )
         bucket = aws.s3.Bucket(
             name,
             bucket=bucket_name,
-            tags=args.context.tagged(bucket_name),
-            # S3 deletes empty buckets only; whoever gives up the bucket gives up what is in it.
-            force_destroy=not args.settings.retain_on_delete,
-            opts=self._here,
+            tags=context.tagged(bucket_name),
+            # S3 deletes empty buckets only: without retention the objects are deleted too.
+            force_destroy=not settings.retain_on_delete,
+            opts=self._child(),
         )
         self.bucket_name = bucket.bucket
         self.bucket_arn = bucket.arn
-        blocked = self._privacy(bucket)
-        self._encryption(bucket)
-        versioning = self._versions(bucket)
-        self._lifecycle(bucket, versioning)
-        self._transport(bucket, blocked)
-        self.register_outputs({"bucketName": self.bucket_name, "bucketArn": self.bucket_arn})
+        self._private(bucket)
+        self._encrypted(bucket)
+        self._versioned(bucket)
+        self.register_outputs({})
 
-    def _privacy(self, bucket: aws.s3.Bucket) -> aws.s3.BucketPublicAccessBlock:
+    def _private(self, bucket: aws.s3.Bucket) -> None:
         aws.s3.BucketOwnershipControls(
             f"{self._name}-ownership",
             bucket=bucket.id,
-            rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
-            opts=self._here,
+            rule={"object_ownership": "BucketOwnerEnforced"},
+            opts=self._child(),
         )
-        return aws.s3.BucketPublicAccessBlock(
+        block = aws.s3.BucketPublicAccessBlock(
             f"{self._name}-private",
             bucket=bucket.id,
             block_public_acls=True,
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=self._here,
+            opts=self._child(),
         )
-
-    def _encryption(self, bucket: aws.s3.Bucket) -> None:
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{self._name}-encryption",
-            bucket=bucket.id,
-            rules=[
-                aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
-                    # One data key per bucket and period instead of one KMS call per artifact.
-                    bucket_key_enabled=True,
-                    apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-                        sse_algorithm="aws:kms", kms_master_key_id=self._args.key_arn
-                    ),
-                )
-            ],
-            opts=self._here,
-        )
-
-    def _versions(self, bucket: aws.s3.Bucket) -> aws.s3.BucketVersioning:
-        return aws.s3.BucketVersioning(
-            f"{self._name}-versions",
-            bucket=bucket.id,
-            versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(
-                status="Enabled"
-            ),
-            opts=self._here,
-        )
-
-    def _lifecycle(self, bucket: aws.s3.Bucket, versioning: aws.s3.BucketVersioning) -> None:
-        settings = self._args.settings
-        rule = aws.s3.BucketLifecycleConfigurationRuleArgs
-        rules = [
-            rule(
-                id="old-versions",
-                status="Enabled",
-                filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-                noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                    noncurrent_days=settings.noncurrent_days
-                ),
-                abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-                    days_after_initiation=_UPLOAD_DAYS
-                ),
-            )
-        ]
-        if settings.expire_days:
-            rules.append(
-                rule(
-                    id="old-artifacts",
-                    status="Enabled",
-                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(
-                        prefix=f"{settings.prefix}/"
-                    ),
-                    expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(
-                        days=settings.expire_days
-                    ),
-                )
-            )
-        aws.s3.BucketLifecycleConfiguration(
-            f"{self._name}-lifecycle",
-            bucket=bucket.id,
-            rules=rules,
-            opts=self._after(versioning),
-        )
-
-    def _transport(self, bucket: aws.s3.Bucket, blocked: aws.s3.BucketPublicAccessBlock) -> None:
-        policy = pulumi.Output.all(bucket.arn, self._args.key_arn).apply(
-            lambda found: bucket_policy(found[0], found[1])
+        policy = pulumi.Output.all(bucket.arn, self._key_arn).apply(
+            lambda arns: bucket_policy(arns[0], arns[1])
         )
         # S3 refuses two configuration calls on one bucket at once (OperationAborted).
         aws.s3.BucketPolicy(
             f"{self._name}-tls-only",
             bucket=bucket.id,
             policy=pulumi.Output.json_dumps(policy),
-            opts=self._after(blocked),
+            opts=self._child(block),
         )
 
-    def _after(self, resource: pulumi.Resource) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions.merge(
-            self._here, pulumi.ResourceOptions(depends_on=[resource])
+    def _encrypted(self, bucket: aws.s3.Bucket) -> None:
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            f"{self._name}-encryption",
+            bucket=bucket.id,
+            rules=[
+                {
+                    # One data key per bucket and period instead of one KMS call per artifact.
+                    "bucket_key_enabled": True,
+                    "apply_server_side_encryption_by_default": {
+                        "sse_algorithm": "aws:kms",
+                        "kms_master_key_id": self._key_arn,
+                    },
+                }
+            ],
+            opts=self._child(),
+        )
+
+    def _versioned(self, bucket: aws.s3.Bucket) -> None:
+        versioning = aws.s3.BucketVersioning(
+            f"{self._name}-versions",
+            bucket=bucket.id,
+            versioning_configuration={"status": "Enabled"},
+            opts=self._child(),
+        )
+        settings = self._settings
+        rules: list[aws.s3.BucketLifecycleConfigurationRuleArgsDict] = [
+            {
+                "id": "old-versions",
+                "status": "Enabled",
+                "filter": {"prefix": ""},
+                "noncurrent_version_expiration": {"noncurrent_days": settings.noncurrent_days},
+                "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
+            }
+        ]
+        if settings.expire_days:
+            rules.append(
+                {
+                    "id": "old-artifacts",
+                    "status": "Enabled",
+                    "filter": {"prefix": f"{settings.prefix}/"},
+                    "expiration": {"days": settings.expire_days},
+                }
+            )
+        aws.s3.BucketLifecycleConfiguration(
+            f"{self._name}-lifecycle",
+            bucket=bucket.id,
+            rules=rules,
+            opts=self._child(versioning),
+        )
+
+    def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
+        # A bucket that outlives the stack remains encrypted and private, and keeps its policy.
+        return pulumi.ResourceOptions(
+            parent=self,
+            retain_on_delete=self._settings.retain_on_delete,
+            depends_on=list(depends_on),
         )

@@ -1,4 +1,4 @@
-"""The MySQL instance that takes the place of the MySQL pods of Pipelines, metadata and Katib."""
+"""The MySQL instance that replaces the MySQL pods of Pipelines, metadata and Katib."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.kept_secret import KeptSecret, keep
+from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
 from settings.sections import DatabaseSettings
 
 PORT = 3306
-_USERNAME = "kubeflow"
-_PASSWORD_LENGTH = 32
 
-_EVERY_VERSION = {
+_PARAMETERS = {
     # Katib's driver and MLMD's connector have no TLS setting (katib v0.19 pkg/db,
-    # google/ml-metadata issue 130), so plain connections inside the VPC must stay possible;
-    # whoever can, uses TLS.
+    # google/ml-metadata issue 130), so the server must accept plain connections inside the VPC;
+    # every other client uses TLS.
     "require_secure_transport": "0",
     "character_set_server": "utf8mb4",
     "collation_server": "utf8mb4_unicode_ci",
@@ -30,12 +28,12 @@ _EVERY_VERSION = {
     "long_query_time": "2",
     "log_output": "FILE",
 }
-# MLMD asks for mysql_native_password and nothing else (google/ml-metadata issue 178). RDS user
-# guide, MySQL.KnownIssuesAndLimitations.authentication-plugin: 8.4 still has the plugin and this
-# parameter makes it the default; no other one is needed to load it. 8.0 uses it and refuses to be
-# told otherwise. The master user gets the plugin in force when the instance is created, so the
-# group must exist before it.
-_MLMD_CAN_LOG_IN = {"8.4": {"authentication_policy": "*:mysql_native_password"}}
+# MLMD's connector supports mysql_native_password alone (google/ml-metadata issue 178). In 8.4 this
+# parameter makes the plugin the default, and RDS needs no other one for it (RDS user guide,
+# MySQL.KnownIssuesAndLimitations.authentication-plugin); in 8.0 it is the default already, and RDS
+# rejects the parameter. The master user gets the plugin that is the default when the instance is
+# created, so the parameter group must exist before the instance.
+_PARAMETERS_BY_FAMILY = {"mysql8.4": {"authentication_policy": "*:mysql_native_password"}}
 _AT_RESTART = frozenset({"authentication_policy"})
 
 
@@ -46,13 +44,14 @@ def family(engine_version: str) -> str:
 
 def parameters(engine_version: str) -> dict[str, str]:
     """Parameters under which KFP, Katib and MLMD can all connect."""
-    major = ".".join(engine_version.split(".")[:2])
-    return {**_EVERY_VERSION, **_MLMD_CAN_LOG_IN.get(major, {})}
+    return {**_PARAMETERS, **_PARAMETERS_BY_FAMILY.get(family(engine_version), {})}
 
 
 def has_insights(instance_class: str) -> bool:
-    """Whether Performance Insights serves MySQL on ``db.m6g.large`` (RDS user guide,
-    USER_PerfInsights.Overview.Engines.html: not on t2, nor on micro and small t3 and t4g).
+    """Whether an instance class such as ``db.m6g.large`` has Performance Insights for MySQL.
+
+    All have, except t2, and micro and small of t3 and t4g (RDS user guide,
+    USER_PerfInsights.Overview.Engines.html).
     """
     _, kind, size = instance_class.split(".", 2)
     return kind != "t2" and not (kind in ("t3", "t4g") and size in ("micro", "small"))
@@ -60,13 +59,14 @@ def has_insights(instance_class: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
-    """What decides the instance.
+    """Arguments of the database.
 
-    Attributes:
+    Args:
         context: what all components of the stack share.
         settings: the section ``database``.
-        vpc_id, subnet_ids: where it lives; private subnets of at least two zones.
-        client_security_group_ids: who may connect, and nobody else.
+        vpc_id: of the subnets.
+        subnet_ids: private subnets of at least two zones.
+        client_security_group_ids: the only ones whose members may connect.
         key_arn: KMS key of storage, snapshots and the secret.
     """
 
@@ -81,18 +81,19 @@ class DatabaseArgs:
 class Database(pulumi.ComponentResource):
     """Makes: subnet group, security group, parameter group, master password, instance, secret.
 
-    It makes no database: ``database_users`` beside it says which there are, and the Job that makes
-    the users makes them too. The master password leaves this component in its secret only. Nobody
-    rotates it: RDS changes it some time after it says so, and only that Job logs in with it.
+    The Job ``database-init`` creates the databases of ``database_users`` and their users. It alone
+    logs in as the master user, whose password is stored in its secret only and is not rotated: RDS
+    applies a new one with a delay.
 
     Attributes:
-        host, port: where the database is.
+        host: DNS name of the instance.
+        port: as text.
         master: the master user's secret, a JSON object of texts: username, password, host, port.
     """
 
     host: pulumi.Output[str]
-    port: pulumi.Output[int]
-    master: KeptSecret
+    port: pulumi.Output[str]
+    master: ManagedSecret
 
     def __init__(
         self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None
@@ -100,25 +101,36 @@ class Database(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:Database", name, None, opts)
         self._name = name
         self._args = args
-        self._here = pulumi.ResourceOptions(parent=self)
-        # Letters and digits only: RDS refuses / @ " and space, and a URL needs no quoting.
-        generated = GeneratedSecret(f"{name}-password", length=_PASSWORD_LENGTH, opts=self._here)
-        # Drawn anew with every instance: a second life of the stack finds its snapshot's name free.
-        self._life = generated.id
-        password = generated.value
-        instance = self._instance(password, self._subnets(), self._firewall(), self._parameters())
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tags = args.context.named("database")
+        # Letters and digits only: RDS rejects / @ " and space.
+        password = GeneratedSecret(f"{name}-password", length=32, opts=self._child)
+        instance = self._instance(password)
         self.host = instance.address
-        self.port = instance.port
-        self.master = self._secret(instance, password)
-        self.register_outputs({"host": self.host, "port": self.port, "secretArn": self.master.arn})
+        self.port = instance.port.apply(str)
+        self.master = managed_secret(
+            f"{name}-master",
+            prefix=f"{args.context.cluster}/kubeflow/database-",
+            description=f"Master user of the database of {args.context.cluster}",
+            values={
+                "username": instance.username,
+                "password": password.value,
+                "host": self.host,
+                "port": self.port,
+            },
+            key_arn=args.key_arn,
+            tags=self._tags,
+            opts=self._child,
+        )
+        self.register_outputs({})
 
     def _subnets(self) -> aws.rds.SubnetGroup:
         return aws.rds.SubnetGroup(
             f"{self._name}-subnets",
             description=f"Private subnets of {self._args.context.cluster}",
             subnet_ids=self._args.subnet_ids,
-            tags=self._args.context.named("database"),
-            opts=self._here,
+            tags=self._tags,
+            opts=self._child,
         )
 
     def _firewall(self) -> aws.ec2.SecurityGroup:
@@ -126,8 +138,8 @@ class Database(pulumi.ComponentResource):
             f"{self._name}-clients",
             description=f"MySQL for the nodes of {self._args.context.cluster}",
             vpc_id=self._args.vpc_id,
-            tags=self._args.context.named("database"),
-            opts=self._here,
+            tags=self._tags,
+            opts=self._child,
         )
         for index, client in enumerate(self._args.client_security_group_ids):
             aws.vpc.SecurityGroupIngressRule(
@@ -138,8 +150,8 @@ class Database(pulumi.ComponentResource):
                 from_port=PORT,
                 to_port=PORT,
                 description="MySQL from cluster nodes",
-                tags=self._args.context.named("database"),
-                opts=self._here,
+                tags=self._tags,
+                opts=self._child,
             )
         return group
 
@@ -150,24 +162,18 @@ class Database(pulumi.ComponentResource):
             family=family(version),
             description="KFP, Katib and MLMD",
             parameters=[
-                aws.rds.ParameterGroupParameterArgs(
-                    name=key,
-                    value=value,
-                    apply_method="pending-reboot" if key in _AT_RESTART else "immediate",
-                )
-                for key, value in sorted(parameters(version).items())
+                {
+                    "name": name,
+                    "value": value,
+                    "apply_method": "pending-reboot" if name in _AT_RESTART else "immediate",
+                }
+                for name, value in sorted(parameters(version).items())
             ],
-            tags=self._args.context.named("database"),
-            opts=self._here,
+            tags=self._tags,
+            opts=self._child,
         )
 
-    def _instance(
-        self,
-        password: pulumi.Output[str],
-        subnets: aws.rds.SubnetGroup,
-        firewall: aws.ec2.SecurityGroup,
-        group: aws.rds.ParameterGroup,
-    ) -> aws.rds.Instance:
+    def _instance(self, password: GeneratedSecret) -> aws.rds.Instance:
         settings, cluster = self._args.settings, self._args.context.cluster
         insights = has_insights(settings.instance_class)
         return aws.rds.Instance(
@@ -176,26 +182,27 @@ class Database(pulumi.ComponentResource):
             engine="mysql",
             engine_version=settings.engine_version,
             instance_class=settings.instance_class,
-            username=_USERNAME,
-            password=password,
+            username="kubeflow",
+            password=password.value,
             port=PORT,
             allocated_storage=settings.storage_gib,
             max_allocated_storage=settings.max_storage_gib,
             storage_type="gp3",
             storage_encrypted=True,
             kms_key_id=self._args.key_arn,
-            db_subnet_group_name=subnets.name,
-            vpc_security_group_ids=[firewall.id],
-            parameter_group_name=group.name,
+            db_subnet_group_name=self._subnets().name,
+            vpc_security_group_ids=[self._firewall().id],
+            parameter_group_name=self._parameters().name,
             publicly_accessible=False,
             multi_az=settings.multi_az,
             backup_retention_period=settings.backup_days,
             copy_tags_to_snapshot=True,
             deletion_protection=settings.deletion_protection,
             skip_final_snapshot=settings.skip_final_snapshot,
+            # Unique for each instance: the snapshot of a destroyed stack keeps its name.
             final_snapshot_identifier=None
             if settings.skip_final_snapshot
-            else pulumi.Output.concat(f"{cluster}-kubeflow-final-", self._life),
+            else pulumi.Output.concat(f"{cluster}-kubeflow-final-", password.version),
             delete_automated_backups=False,
             enabled_cloudwatch_logs_exports=["error", "slowquery"],
             auto_minor_version_upgrade=True,
@@ -204,22 +211,6 @@ class Database(pulumi.ComponentResource):
             performance_insights_enabled=insights,
             performance_insights_kms_key_id=self._args.key_arn if insights else None,
             tags=self._args.context.named("kubeflow"),
-            # The identifier is free only after the deletion, which takes the last snapshot.
+            # The identifier is unused only after the deletion, which takes the final snapshot.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-        )
-
-    def _secret(self, instance: aws.rds.Instance, password: pulumi.Output[str]) -> KeptSecret:
-        return keep(
-            f"{self._name}-master",
-            prefix=f"{self._args.context.cluster}/kubeflow/database-",
-            description=f"Master user of the database of {self._args.context.cluster}",
-            values={
-                "username": instance.username,
-                "password": password,
-                "host": instance.address,
-                "port": instance.port.apply(str),
-            },
-            key_arn=self._args.key_arn,
-            tags=self._args.context.named("database"),
-            opts=self._here,
         )

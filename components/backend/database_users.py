@@ -1,7 +1,7 @@
-"""One database user per component of Kubeflow: who it is, and its password in Secrets Manager.
+"""One database user per component of Kubeflow, with its password in Secrets Manager.
 
-The users themselves are made inside the database by the Job ``database-init``, which reads these
-secrets and the master user's; nothing else reads the master's.
+The Job ``database-init`` creates the users inside the database. It reads these secrets and the
+master user's, which nothing else reads.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.aws.kept_secret import KeptSecret, keep
+from components.aws.managed_secret import ManagedSecret, managed_secret
+from components.backend.database import Database
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
-
-PASSWORD_LENGTH = 32
 
 
 @dataclass(frozen=True)
 class DatabaseUser:
-    """A MySQL user (at most 32 characters) and the one database it works in."""
+    """A MySQL user (at most 32 characters) and its one database."""
 
     username: str
     database: str
@@ -32,25 +31,7 @@ USERS: Mapping[str, DatabaseUser] = {
     "metadata": DatabaseUser("metadata", "metadb"),
     "katib": DatabaseUser("katib", "kubeflow"),
 }
-"""Component -> its user. Databases are called as in the reference installation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatabaseUsersArgs:
-    """What the users' secrets hold.
-
-    Attributes:
-        context: what all components of the stack share.
-        rotation: the setting ``database.rotation``; another number draws new passwords.
-        host, port: where the database is.
-        key_arn: KMS key of the secrets.
-    """
-
-    context: StackContext
-    rotation: int
-    host: pulumi.Input[str]
-    port: pulumi.Input[str]
-    key_arn: pulumi.Input[str]
+"""Component -> its user. The databases are named as in the AWS distribution of Kubeflow 1.5.1."""
 
 
 class DatabaseUsers(pulumi.ComponentResource):
@@ -58,42 +39,49 @@ class DatabaseUsers(pulumi.ComponentResource):
 
     Each secret is a JSON object of texts: username, password, host, port, database.
 
+    Args:
+        name: of the component.
+        context: what all components of the stack share.
+        rotation: the setting ``database.rotation``; another number draws new passwords.
+        database: the instance that the users belong to.
+        key_arn: KMS key of the secrets.
+        opts: of the component.
+
     Attributes:
-        secrets: component to where its secret is kept.
+        secrets: component -> its secret.
     """
 
-    secrets: dict[str, KeptSecret]
+    secrets: dict[str, ManagedSecret]
 
     def __init__(
-        self, name: str, args: DatabaseUsersArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        *,
+        rotation: int,
+        database: Database,
+        key_arn: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:DatabaseUsers", name, {}, opts)
-        self._name = name
-        self._args = args
-        self.secrets = {component: self._secret(component) for component in USERS}
-        self.register_outputs({"secrets": {c: kept.name for c, kept in self.secrets.items()}})
-
-    def _secret(self, component: str) -> KeptSecret:
-        args, user = self._args, USERS[component]
-        here = pulumi.ResourceOptions(parent=self)
-        password = GeneratedSecret(
-            f"{self._name}-{component}",
-            length=PASSWORD_LENGTH,
-            generation=str(args.rotation),
-            opts=here,
-        )
-        return keep(
-            f"{self._name}-{component}",
-            prefix=f"{args.context.cluster}/kubeflow/database/{component}-",
-            description=f"Database user of {component} on {args.context.cluster}",
-            values={
-                "username": user.username,
-                "password": password.value,
-                "host": args.host,
-                "port": args.port,
-                "database": user.database,
-            },
-            key_arn=args.key_arn,
-            tags=args.context.named(f"database-{component}"),
-            opts=here,
-        )
+        self.secrets = {}
+        child = pulumi.ResourceOptions(parent=self)
+        for component, user in USERS.items():
+            resource = f"{name}-{component}"
+            password = GeneratedSecret(resource, length=32, generation=str(rotation), opts=child)
+            self.secrets[component] = managed_secret(
+                resource,
+                prefix=f"{context.cluster}/kubeflow/database/{component}-",
+                description=f"Database user of {component} on {context.cluster}",
+                values={
+                    "username": user.username,
+                    "password": password.value,
+                    "host": database.host,
+                    "port": database.port,
+                    "database": user.database,
+                },
+                key_arn=key_arn,
+                tags=context.named(f"database-{component}"),
+                opts=child,
+            )
+        self.register_outputs({})

@@ -1,12 +1,12 @@
-"""Who may touch the artifacts, the database secret and their key: documents as plain data."""
+"""Policies of the artifacts, the database's secrets and their key, as data: no Pulumi."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from components.aws.documents import Document, document
-from components.aws.eks_policies import KEY_ADMINISTRATION
+from components.aws.documents import Document, allow, document
+from components.aws.key_policies import key_policy
 from regions.region import Region
 
 _ALGORITHM = "s3:x-amz-server-side-encryption"
@@ -14,10 +14,10 @@ _KEY = f"{_ALGORITHM}-aws-kms-key-id"
 
 
 def bucket_policy(bucket_arn: str, key_arn: str) -> Document:
-    """Refuses requests to the bucket without TLS, and uploads that ask for another encryption.
+    """Denies requests to the bucket without TLS, and uploads that request another encryption.
 
-    An upload that asks for none is encrypted by the bucket's default, with the same key. Null is
-    needed: StringNotEquals is also true of a header that was not sent (IAM user guide,
+    An upload that requests none is encrypted by the bucket's default, with the same key. Null is
+    needed: StringNotEquals is also true for a missing header (IAM user guide,
     reference_policies_elements_condition_operators.html).
     """
     return document(
@@ -48,21 +48,16 @@ def _deny_upload(sid: str, bucket_arn: str, header: str, only: str) -> dict[str,
 def artifact_access(
     bucket_arn: str, key_arn: str, prefixes: Sequence[str], *, write: bool
 ) -> Document:
-    """Reading, and writing where asked, of the objects below ``prefixes`` and of nothing else.
+    """Allows to read, and optionally to write, the objects below ``prefixes`` and nothing else.
 
     Args:
         bucket_arn: the artifact bucket.
-        key_arn: the KMS key its objects are encrypted with.
-        prefixes: key prefixes without a trailing slash; an empty tuple opens the whole bucket.
-        write: also put and delete (Argo and KFP replace and clean up their own artifacts).
+        key_arn: the KMS key that encrypts its objects.
+        prefixes: key prefixes without a trailing slash; none: the whole bucket.
+        write: also to put and delete (Argo and KFP replace and delete their own artifacts).
     """
     objects = [f"{bucket_arn}/{prefix}/*" for prefix in prefixes] or [f"{bucket_arn}/*"]
-    listing: dict[str, Any] = {
-        "Sid": "ListArtifacts",
-        "Effect": "Allow",
-        "Action": ["s3:ListBucket"],
-        "Resource": bucket_arn,
-    }
+    listing = allow(["s3:ListBucket"], bucket_arn, sid="ListArtifacts")
     if prefixes:
         patterns = [pattern for prefix in prefixes for pattern in (prefix, f"{prefix}/*")]
         listing["Condition"] = {"StringLike": {"s3:prefix": patterns}}
@@ -70,62 +65,31 @@ def artifact_access(
     if write:
         actions += ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
         actions += ["s3:ListMultipartUploadParts"]
+    use_key = ["kms:Decrypt", "kms:GenerateDataKey"] if write else ["kms:Decrypt"]
     return document(
-        {
-            "Sid": "FindBucket",
-            "Effect": "Allow",
-            "Action": ["s3:GetBucketLocation"],
-            "Resource": bucket_arn,
-        },
+        allow(["s3:GetBucketLocation"], bucket_arn, sid="FindBucket"),
         listing,
-        {"Sid": "Artifacts", "Effect": "Allow", "Action": actions, "Resource": objects},
-        {
-            "Sid": "ArtifactKey",
-            "Effect": "Allow",
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey"] if write else ["kms:Decrypt"],
-            "Resource": key_arn,
-        },
+        allow(actions, objects, sid="Artifacts"),
+        allow(use_key, key_arn, sid="ArtifactKey"),
     )
 
 
 def secret_reading(secret_arns: Sequence[str], key_arn: str) -> Document:
-    """Reading of exactly these secrets. The reference attached SecretsManagerReadWrite instead."""
+    """Allows to read exactly these secrets, encrypted with this key."""
     return document(
-        {
-            "Sid": "ReadSecrets",
-            "Effect": "Allow",
-            "Action": ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
-            "Resource": list(secret_arns),
-        },
-        {
-            "Sid": "SecretKey",
-            "Effect": "Allow",
-            "Action": ["kms:Decrypt"],
-            "Resource": key_arn,
-        },
+        allow(
+            ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
+            secret_arns,
+            sid="ReadSecrets",
+        ),
+        allow(["kms:Decrypt"], key_arn, sid="SecretKey"),
     )
 
 
 def backend_key(region: Region, account_id: str) -> Document:
-    """The one key of bucket, database and secrets; IAM policies of the account decide who uses it.
+    """The policy of the one key of bucket, database and secrets.
 
-    RDS and EBS work through grants, which the creator of the database must be able to make.
+    RDS and EBS use the key through grants, which the database's creator makes.
     """
-    account = {"AWS": region.arn("iam", "root", account=account_id, region="")}
     use = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*"]
-    return document(
-        {
-            "Sid": "AccountKeepsTheKey",
-            "Effect": "Allow",
-            "Principal": account,
-            "Action": list(KEY_ADMINISTRATION),
-            "Resource": "*",
-        },
-        {
-            "Sid": "AccountLetsItsRolesUseTheKey",
-            "Effect": "Allow",
-            "Principal": account,
-            "Action": [*use, "kms:ReEncrypt*"],
-            "Resource": "*",
-        },
-    )
+    return key_policy(region, account_id, "AccountLetsItsRolesUseTheKey", [*use, "kms:ReEncrypt*"])

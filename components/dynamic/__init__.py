@@ -1,11 +1,10 @@
-"""Every dynamic provider of the program. FROZEN: no module or class here may move or be renamed.
+"""Every dynamic provider of the program. FROZEN: no provider's module or class is renamed.
 
-The state of every deployed stack holds, for each dynamic resource, a pickle that names the module
-and the class of its provider (``serialize_provider`` in pulumi/pulumi,
+The state of a deployed stack contains a pickle per dynamic resource, which names the module and the
+class of its provider (``serialize_provider`` in pulumi/pulumi,
 sdk/python/lib/pulumi/dynamic/dynamic.py). ``pulumi refresh``, ``pulumi destroy`` and a replacement
-in ``pulumi up`` load that text (``get_provider`` in ``__main__.py`` beside it). Where the name is
-gone they end in ModuleNotFoundError or AttributeError, and the resource can be neither read nor
-deleted.
+in ``pulumi up`` load that pickle (``get_provider`` in ``__main__.py`` beside it). Without the name
+they end in ModuleNotFoundError or AttributeError, and the resource can be neither read nor deleted.
 
 To move a provider nevertheless, leave a module of the old name that imports the class from its new
 place, for as long as a stack deployed before may exist. A module here imports nothing that imports

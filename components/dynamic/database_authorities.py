@@ -1,7 +1,6 @@
-"""The root certificates of the region's databases, which clients check the server against.
+"""The root certificates with which clients verify the region's databases.
 
-A dynamic resource, like generated_secret.py beside it: AWS publishes the roots at an address of
-its own in every partition, and no provider has a data source for them.
+AWS publishes the roots at one address per partition, and no provider has a data source for them.
 """
 
 from __future__ import annotations
@@ -9,46 +8,44 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, Resource
 
+from components.dynamic.provider import DynamicProvider
 from settings import certificates
 
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 20
 _MOST_BYTES = 512 * 1024
-"""A region's bundle has under 10 KiB; what is bound into a ConfigMap must stay below 1 MiB."""
+"""Of a bundle: a region's has under 10 KiB, and a ConfigMap takes less than 1 MiB."""
 
 
 class AuthoritiesUnreachable(Exception):
-    """The roots could not be had; the message is one sentence with the way out."""
+    """The download failed; the message is one sentence with the way out."""
 
 
-class DatabaseAuthoritiesProvider(ResourceProvider):
-    """Downloads once; roots outlive any database, so only another address downloads again."""
+class DatabaseAuthoritiesProvider(DynamicProvider):
+    """Downloads once per address: roots outlive any database."""
 
-    # The pickled provider is a reference to this class and captures no secret.
-    serialize_as_secret_always = False
+    replacing = ("url",)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        """Download the certificates."""
         return CreateResult(id_=props["url"], outs={**props, "pem": downloaded(props["url"])})
-
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        changed = _olds.get("url") != _news.get("url")
-        return DiffResult(changes=changed, replaces=["url"] if changed else [])
 
 
 def downloaded(url: str) -> str:
     """The certificates at an address, as PEM text.
 
-    Raises AuthoritiesUnreachable when nothing comes, or something that is no certificate.
+    Raises:
+        AuthoritiesUnreachable: the request fails, or the response is no certificate.
     """
-    # Imported here: only a create downloads, never a preview.
+    # Imported here: a preview downloads nothing.
     from http.client import HTTPException
 
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
     attempts = Retrying(
-        retry=retry_if_exception(_may_pass),
+        retry=retry_if_exception(_is_transient),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(max=8),
         reraise=True,
@@ -57,36 +54,35 @@ def downloaded(url: str) -> str:
         return certificates.checked(attempts(_fetched, url))
     except (OSError, HTTPException, ValueError) as failure:
         raise AuthoritiesUnreachable(
-            f"The root certificates of the region's databases are not to be had from {url} "
-            f"({failure}): set kubeflow:database.caBundle to a file that holds them."
+            f"The root certificates of the region's databases cannot be downloaded from {url} "
+            f"({failure}): set kubeflow:database.caBundle to a file with them."
         ) from failure
 
 
 def _fetched(url: str) -> str:
     from urllib.request import urlopen
 
-    # The address is the region's own (regions/region.py), never a setting.
-    with urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-        return answer.read(_MOST_BYTES).decode("utf-8")
+    # The address is a constant of the region (regions/region.py), never a setting.
+    with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+        return response.read(_MOST_BYTES).decode("utf-8")
 
 
-def _may_pass(failure: BaseException) -> bool:
-    """Whether asking again can help: not when the server has answered that it will not."""
-    from urllib.error import HTTPError
-
-    if isinstance(failure, HTTPError):
-        return failure.code >= 500
-    return isinstance(failure, OSError)
+def _is_transient(failure: BaseException) -> bool:
+    """Whether a repetition can succeed: after a lost connection or a status of 500 and above."""
+    # Of the errors that urlopen raises, HTTPError alone has a code.
+    return isinstance(failure, OSError) and getattr(failure, "code", 500) >= 500
 
 
 class DatabaseAuthorities(Resource, name="DatabaseAuthorities"):
-    """Makes: a copy of the certificates at an address, kept in state; public data, no secret.
+    """Makes: a copy of the certificates at an address in the state; public data, no secret.
 
     Args:
+        name: of the resource.
         url: the region's bundle (``Region.rds_ca_bundle_url``); another one downloads anew. To
-            fetch the same one again, ``pulumi up --replace`` with this resource's URN.
+            download the same one again, ``pulumi up --replace`` with this resource's URN.
+        opts: of the resource.
 
-    Outputs:
+    Attributes:
         pem: the certificates as PEM text.
     """
 

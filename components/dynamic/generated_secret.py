@@ -1,8 +1,7 @@
-"""Secrets this stack invents for itself, so that no two stacks share a published one.
+"""Secrets that the stack generates, so that no two stacks share a published one.
 
-Dynamic resources: their plugin ships with the Pulumi CLI, so nothing has to be downloaded. Both
-providers are importable classes without captured values; the pickle that ends up in state is a
-reference of a few dozen bytes, the same in every process.
+Dynamic resources, because their plugin is part of the Pulumi CLI: nothing has to be downloaded
+(docs/decisions/0060-own-secrets-and-certificates-stay.md).
 """
 
 from __future__ import annotations
@@ -12,63 +11,61 @@ import string
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, Resource, UpdateResult
+
+from components.dynamic.provider import DynamicProvider, with_secret_outputs
 
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
 
-class GeneratedSecretProvider(ResourceProvider):
-    """Draws once from the system's random source; the value lives until its shape changes.
+class GeneratedSecretProvider(DynamicProvider):
+    """Draws once from the system's random source; another input draws another value.
 
-    ``generation`` is missing where nobody rotates, also in states from before there was one.
+    ``generation`` is missing where nothing rotates the value.
     """
 
-    serialize_as_secret_always = False
+    replacing = ("alphabet", "generation", "length")
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        """Draw the value."""
         value = "".join(secrets.choice(props["alphabet"]) for _ in range(int(props["length"])))
         return CreateResult(id_=secrets.token_hex(8), outs={**props, "value": value})
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        keys = ("alphabet", "generation", "length")
-        changed = [key for key in keys if _olds.get(key) != _news.get(key)]
-        return DiffResult(changes=bool(changed), replaces=changed)
 
+class BcryptHashProvider(DynamicProvider):
+    """Hashes with a new salt when the password changes, and only then."""
 
-class BcryptHashProvider(ResourceProvider):
-    """Hashes with a fresh salt whenever the password changes, and only then."""
-
-    serialize_as_secret_always = False
+    updating = ("password",)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        """Hash the password."""
         return CreateResult(id_=secrets.token_hex(8), outs=_hashed(props))
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        return DiffResult(changes=_olds.get("password") != _news.get("password"))
-
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Hash the new password."""
         return UpdateResult(outs=_hashed(_news))
 
 
 def _hashed(props: dict[str, Any]) -> dict[str, Any]:
-    # Imported here: only a create needs the native module, never a preview.
+    # Imported here: a preview hashes nothing and needs no native module.
     import bcrypt
 
     return {**props, "value": bcrypt.hashpw(props["password"].encode(), bcrypt.gensalt()).decode()}
 
 
 class GeneratedSecret(Resource, name="GeneratedSecret"):
-    """Makes: one random text that differs in every stack and stays the same across updates.
+    """Makes: a text of random letters and digits, which every consumer accepts unquoted.
 
     Args:
+        name: of the resource.
         length: characters.
-        alphabet: what to draw from; letters and digits fit every consumer and need no quoting.
-        generation: any text; another one draws a new value. Empty: it never changes.
+        generation: any text; another one draws a new value. Empty: the value never changes.
+        opts: of the resource.
 
-    Outputs:
+    Attributes:
         value: the text; a secret.
-        version: a random name of this very text, and no secret; another text has another. For
-            whatever has to notice a new text without knowing it.
+        version: a random public text, another one for every value; for what must notice a new
+            value without containing it.
     """
 
     value: pulumi.Output[str]
@@ -78,27 +75,24 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
         self,
         name: str,
         *,
-        length: int = 32,
-        alphabet: str = LETTERS_AND_DIGITS,
+        length: int,
         generation: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        if length < 1 or len(set(alphabet)) < 2:
-            raise ValueError(f"a secret of {length} characters from {alphabet!r} is none")
         super().__init__(
             GeneratedSecretProvider(),
             name,
             {
                 "length": length,
-                "alphabet": alphabet,
+                "alphabet": LETTERS_AND_DIGITS,
                 **({"generation": generation} if generation else {}),
                 "value": None,
             },
-            _keeping_secret(opts, "value"),
+            with_secret_outputs(opts, "value"),
         )
-        # Secret also before the engine has answered, whatever a provider answers.
+        # A secret also before the engine responds, and if a provider returns plain text.
         self.value = pulumi.Output.secret(self.value)
-        # A new text is always a replacement, which has an id of its own.
+        # Another value is always a replacement, which has another id.
         self.version = self.id
 
 
@@ -106,31 +100,23 @@ class BcryptHash(Resource, name="BcryptHash"):
     """Makes: the bcrypt hash of a password, as Dex takes it.
 
     Args:
-        password: at most 72 bytes, bcrypt's own limit; kept in state as a secret.
+        name: of the resource.
+        password: at most 72 bytes, bcrypt's own limit; a secret in the state.
+        opts: of the resource.
 
-    Outputs:
+    Attributes:
         value: the hash; a secret.
     """
 
     value: pulumi.Output[str]
 
     def __init__(
-        self,
-        name: str,
-        password: pulumi.Input[str],
-        *,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, password: pulumi.Input[str], *, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(
             BcryptHashProvider(),
             name,
             {"password": pulumi.Output.secret(password), "value": None},
-            _keeping_secret(opts, "value", "password"),
+            with_secret_outputs(opts, "value", "password"),
         )
         self.value = pulumi.Output.secret(self.value)
-
-
-def _keeping_secret(opts: pulumi.ResourceOptions | None, *outputs: str) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions.merge(
-        opts, pulumi.ResourceOptions(additional_secret_outputs=list(outputs))
-    )

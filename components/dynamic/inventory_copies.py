@@ -1,14 +1,13 @@
-"""Copies a list of images by builds in the global region, and waits until each is there.
+"""Copies a list of images by builds in the build region, and waits until each copy exists.
 
-No Pulumi: what the resource ``MirroredImages`` does, over any ECR and CodeBuild client. Only what
-is missing is copied, so a run that failed or was stopped goes on where it was. Each build
-waits for a machine and installs its tools, so that many images share one; how it went is asked of
-the registry, image by image.
+No Pulumi: what the resource ``MirroredImages`` does, over any ECR and CodeBuild client. Only
+missing images are copied, so that a run continues one that failed or was stopped. Several images
+share a build, because each build waits for a machine and installs its tools. Whether an image was
+copied is looked up in the registry, not in the build.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,20 +21,22 @@ from webhook.copy_job import overrides
 from webhook.mirror import EcrClient, is_there
 
 PARALLEL_BUILDS = 20
-"""CodeBuild queues what exceeds an account's quota; this keeps the queue short for others."""
+"""CodeBuild queues what exceeds an account's quota; this leaves room for the account's others."""
 IMAGES_PER_BUILD = 10
-POLL_SECONDS = 15
 MOST_SECONDS = 3 * 3600
-_LEAST_MINUTES, _MOST_MINUTES = 5, 480  # of a build's limits (shape TimeOut, likewise)
-_MOST_IDS = 100  # of one batch_get_builds (botocore data/codebuild, BatchGetBuildsInput)
+"""For a whole run, and for each build in it."""
 
 
 class BuildClient(Protocol):
     """The part of boto3's CodeBuild client that is used."""
 
-    def start_build(self, **request: Any) -> dict[str, Any]: ...
+    def start_build(self, **request: Any) -> dict[str, Any]:
+        """``StartBuild``."""
+        ...
 
-    def batch_get_builds(self, **request: Any) -> dict[str, Any]: ...
+    def batch_get_builds(self, **request: Any) -> dict[str, Any]:
+        """``BatchGetBuilds``."""
+        ...
 
 
 class ImagesMissing(Exception):
@@ -44,8 +45,8 @@ class ImagesMissing(Exception):
     def __init__(self, failed: dict[str, str]) -> None:
         lines = [f"  {source}: {reason}" for source, reason in sorted(failed.items())]
         super().__init__(
-            f"{len(failed)} images could not be copied; what was copied stays, and `pulumi up` "
-            "goes on with these:\n" + "\n".join(lines)
+            f"{len(failed)} images could not be copied; the other copies exist, and `pulumi up` "
+            "tries these again:\n" + "\n".join(lines)
         )
         self.failed = failed
 
@@ -59,18 +60,20 @@ class InventoryCopies:
         builds: client of the build region.
         project: CodeBuild project that copies images.
         registry: ``<ecr host>/<prefix>``.
-        told: why the last copy of an image failed, as its build wrote it down; empty: nothing is
-            known.
-        say: gets a line whenever something has changed.
+        recorded_failure: why the last copy of an image failed, as its build recorded it; empty:
+            there is no record.
+        report: receives a line at every progress.
+        poll_seconds: between two looks at the builds.
+        most_seconds: for the run.
     """
 
     ecr: EcrClient
     builds: BuildClient
     project: str
     registry: str
-    told: Callable[[str], str]
-    say: Callable[[str], None]
-    poll_seconds: float = POLL_SECONDS
+    recorded_failure: Callable[[str], str]
+    report: Callable[[str], object]
+    poll_seconds: float = 15
     most_seconds: float = MOST_SECONDS
     _waiting: list[Reference] = field(default_factory=list[Reference], init=False)
     _running: dict[str, Sequence[Reference]] = field(
@@ -80,78 +83,71 @@ class InventoryCopies:
     _width: int = field(default=PARALLEL_BUILDS, init=False)
 
     def run(self, images: Iterable[str]) -> int:
-        """Returns when a copy of every image is in the registry.
+        """Copy the missing images; return when a copy of every image is in the registry.
 
         Returns:
-            How many had to be copied.
+            How many were copied.
 
         Raises:
-            ImagesMissing: some could not be; the others are there.
-            ClientError, BotoCoreError: registry or builds cannot be asked at all.
+            ImagesMissing: some could not be copied; copies of the others exist.
+            ClientError, BotoCoreError: the registry or the builds cannot be read at all.
         """
-        wanted = [source for source in map(parse, images) if self._needs_a_copy(source)]
-        self._waiting = [source for source in wanted if not self._is_there(source)]
+        sources = [
+            source
+            for source in map(parse, images)
+            if not source.ecr_region and not source.belongs_to(self.registry)
+        ]
+        self._waiting = [source for source in sources if not self._has_copy(source)]
         missing = len(self._waiting)
-        self.say(f"{len(wanted) - missing} of {len(wanted)} images are in {self.registry}")
-        until = Retrying(
+        self.report(f"{len(sources) - missing} of {len(sources)} images are in {self.registry}")
+        repeated = Retrying(
             retry=retry_if_result(lambda done: not done),
             stop=stop_after_delay(self.most_seconds),
             wait=wait_fixed(self.poll_seconds),
         )
         try:
-            until(self._step)
+            repeated(self._step)
         except RetryError:
-            late = [*self._waiting, *self._copying()]
+            late = self._unfinished()
             self._failed |= {str(source): "its copy did not end in time" for source in late}
         if self._failed:
             raise ImagesMissing(self._failed)
         return missing
 
-    def _needs_a_copy(self, source: Reference) -> bool:
-        return not source.ecr_region and not source.belongs_to(self.registry)
-
-    def _is_there(self, source: Reference) -> bool:
+    def _has_copy(self, source: Reference) -> bool:
         return is_there(self.ecr, self.registry.partition("/")[2], source)
 
+    def _unfinished(self) -> list[Reference]:
+        return [*self._waiting, *(source for batch in self._running.values() for source in batch)]
+
     def _step(self) -> bool:
-        """Looks at the builds that run and starts others; True: none is left."""
-        before = self._left()
-        for build in self._described():
-            if build["buildStatus"] != "IN_PROGRESS":
-                self._ended(self._running.pop(str(build["id"])), build)
-        while self._waiting and len(self._running) < self._width:
-            if not self._start(self._next_batch()):
+        """Evaluates builds that have ended and starts others; True: every build has ended."""
+        before = len(self._unfinished())
+        if self._running:
+            # PARALLEL_BUILDS identifiers at most; CodeBuild takes 100.
+            for build in self.builds.batch_get_builds(ids=[*self._running])["builds"]:
+                if build["buildStatus"] != "IN_PROGRESS":
+                    self._ended(self._running.pop(str(build["id"])), build)
+        while self._waiting and (free := self._width - len(self._running)) > 0:
+            # An equal share for each free build, of images that are not neighbours: neighbours in
+            # an inventory are alike, for instance notebooks of some gigabytes each.
+            if not self._start(self._waiting[::free][:IMAGES_PER_BUILD]):
                 break
-        left = self._left()
+        left = len(self._unfinished())
         if left != before:
             failed = f", {len(self._failed)} failed" if self._failed else ""
-            self.say(f"copying images: {left} to go{failed}")
+            self.report(f"copying images: {left} to go{failed}")
         return not left
 
-    def _left(self) -> int:
-        return len(self._waiting) + len(self._copying())
-
-    def _copying(self) -> list[Reference]:
-        return [source for batch in self._running.values() for source in batch]
-
-    def _next_batch(self) -> list[Reference]:
-        """What the next build gets: an equal share of what waits, were all free builds started.
-
-        The share is dealt out like cards: neighbours in an inventory are of a kind, such as the
-        notebooks of some gigabytes each.
-        """
-        return self._waiting[:: self._width - len(self._running)][:IMAGES_PER_BUILD]
-
     def _start(self, batch: Sequence[Reference]) -> bool:
-        """Starts one build; False: the account takes no more for now, and the images wait on."""
-        minutes = min(_MOST_MINUTES, max(_LEAST_MINUTES, math.ceil(self.most_seconds / 60)))
+        """Starts one build; False: the account's quota is used up, and the images wait on."""
         try:
-            answer = self.builds.start_build(
+            response = self.builds.start_build(
                 projectName=self.project,
                 environmentVariablesOverride=overrides(batch, self.registry),
-                # The project's own limits are meant for one image that a pod waits for.
-                timeoutInMinutesOverride=minutes,
-                queuedTimeoutInMinutesOverride=minutes,
+                # The project's own limits are for one image that a pod waits for.
+                timeoutInMinutesOverride=MOST_SECONDS // 60,
+                queuedTimeoutInMinutesOverride=MOST_SECONDS // 60,
             )
         except (ClientError, BotoCoreError) as failure:
             if error_code(failure) == "AccountLimitExceededException":
@@ -160,53 +156,40 @@ class InventoryCopies:
             reason = f"its build could not be started ({error_code(failure)})"
             self._failed |= {str(source): reason for source in batch}
         else:
-            self._running[str(answer["build"]["id"])] = batch
+            self._running[str(response["build"]["id"])] = batch
         self._waiting = [source for source in self._waiting if source not in batch]
         return True
 
-    def _described(self) -> list[dict[str, Any]]:
-        ids = list(self._running)
-        return [
-            build
-            for start in range(0, len(ids), _MOST_IDS)
-            for build in self.builds.batch_get_builds(ids=ids[start : start + _MOST_IDS])["builds"]
-        ]
-
     def _ended(self, batch: Sequence[Reference], build: dict[str, Any]) -> None:
         for source in batch:
-            if not self._is_there(source):
-                self._failed[str(source)] = self._why(source, build)
+            if not self._has_copy(source):
+                self._failed[str(source)] = self._failure(source, build)
 
-    def _why(self, source: Reference, build: dict[str, Any]) -> str:
+    def _failure(self, source: Reference, build: dict[str, Any]) -> str:
         match build["buildStatus"]:
             case "SUCCEEDED":
                 return f"build {build['id']} succeeded and left no image"
-            case "FAILED":  # at its end, so that it has written a reason for each image
-                return self.told(str(source)) or _reason(build)
+            case "FAILED":  # the build ran to its end and recorded a reason for each image
+                return self.recorded_failure(str(source)) or _reason(build)
             case _:
                 return _reason(build)
 
 
-def written_reasons(table: Any, name: str) -> Callable[[str], str]:
-    """``told`` of the table of copies; what cannot be asked is not known.
+def recorded_failures(dynamodb: Any, table: str) -> Callable[[str], str]:
+    """``recorded_failure`` from the table of copies; empty also where it cannot be read."""
 
-    Args:
-        table: boto3's DynamoDB client.
-        name: of the table.
-    """
-
-    def told(image: str) -> str:
+    def recorded_failure(image: str) -> str:
         try:
-            answer = table.get_item(TableName=name, Key={"image": {"S": image}})
+            response = dynamodb.get_item(TableName=table, Key={"image": {"S": image}})
         except (ClientError, BotoCoreError):
             return ""
-        return reason_of(answer.get("Item") or {})
+        return reason_of(response.get("Item") or {})
 
-    return told
+    return recorded_failure
 
 
 def _reason(build: dict[str, Any]) -> str:
-    """What went wrong, and where its log is."""
+    """CodeBuild's own message, and the address of its log."""
     messages = [
         str(context["message"]).strip()
         for phase in build.get("phases") or []
@@ -215,5 +198,5 @@ def _reason(build: dict[str, Any]) -> str:
     ]
     log = (build.get("logs") or {}).get("deepLink")
     # CodeBuild quotes the failed command, here a whole script, and ends with "Reason: exit status".
-    said = messages[-1].rpartition("Reason: ")[2] if messages else "no message"
-    return f"{build['buildStatus'].lower()}: {said}{f' ({log})' if log else ''}"
+    message = messages[-1].rpartition("Reason: ")[2] if messages else "no message"
+    return f"{build['buildStatus'].lower()}: {message}{f' ({log})' if log else ''}"

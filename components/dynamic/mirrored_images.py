@@ -1,4 +1,4 @@
-"""The whole inventory in the account's registry, as one resource that pods wait for."""
+"""Copies of the whole inventory in the account's registry: one resource, for which pods wait."""
 
 from __future__ import annotations
 
@@ -7,73 +7,58 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, Resource, UpdateResult
+
+from components.dynamic.provider import DynamicProvider, aws_client
 
 
-class MirroredImagesProvider(ResourceProvider):
-    """Copies what is missing and waits; nothing to delete, the repositories hold the copies."""
+class MirroredImagesProvider(DynamicProvider):
+    """Copies missing images and waits; deletes nothing, since the repositories hold the copies."""
 
-    # The pickled provider is a reference to this class and captures no secret.
-    serialize_as_secret_always = False
+    replacing = ("registry",)
+    updating = ("images",)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        """Copy every image that the registry lacks."""
         _copy(props)
         return CreateResult(id_=props["registry"], outs=props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Copy every image that the registry lacks."""
         _copy(_news)
         return UpdateResult(outs=_news)
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        moved = _olds.get("registry") != _news.get("registry")
-        changed = moved or _olds.get("images") != _news.get("images")
-        return DiffResult(changes=changed, replaces=["registry"] if moved else [])
-
 
 def _copy(props: dict[str, Any]) -> None:
-    # Imported here: only a create or an update asks AWS, never a preview.
-    import boto3
-    from botocore.config import Config
+    # Imported here: a preview copies nothing.
+    from components.dynamic.inventory_copies import InventoryCopies, recorded_failures
 
-    from components.dynamic.inventory_copies import InventoryCopies, written_reasons
-
-    patient = Config(retries={"mode": "adaptive", "total_max_attempts": 10})
-    builder: Any = boto3.Session(profile_name=props["buildProfile"] or None)
-    here: Any = boto3.Session(region_name=props["region"])
-
-    def client(service: str) -> Any:
-        return here.client(
-            service, endpoint_url=props["endpoints"].get(service) or None, config=patient
-        )
-
+    build_side = {"region": props["buildRegion"], "endpoints": {}}
     InventoryCopies(
-        ecr=client("ecr"),
-        builds=builder.client("codebuild", region_name=props["buildRegion"], config=patient),
+        ecr=aws_client("ecr", props),
+        builds=aws_client("codebuild", build_side, profile=props["buildProfile"]),
         project=props["project"],
         registry=props["registry"],
-        told=written_reasons(client("dynamodb"), props["table"]),
-        say=_say,
+        recorded_failure=recorded_failures(aws_client("dynamodb", props), props["table"]),
+        # The engine shows what a plugin writes to its standard error.
+        report=lambda line: sys.stderr.write(f"{line}\n"),
     ).run(props["images"])
 
 
-def _say(line: str) -> None:
-    # The engine shows what a plugin writes there.
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
 class MirroredImages(Resource, name="MirroredImages"):
-    """Makes: a copy of every image, present in the account's registry when it is created.
+    """Makes: a copy of every image in the account's registry before anything that depends on it.
 
     Args:
-        images: sources, as upstream names them; another list copies what it has more.
+        name: of the resource.
+        images: sources, as upstream names them; another list copies what the registry lacks.
         registry: ``<ecr host>/<prefix>``; the repositories must exist.
         region: of the registry.
         project: the CodeBuild project that copies.
-        table: where its builds write down how each copy went.
-        build_region: its region.
-        build_profile: AWS profile that may start it; empty: the one of the deployment.
-        endpoints: of services, in place of AWS's own addresses.
+        table: the DynamoDB table in which its builds record the result of each copy.
+        build_region: region of the project.
+        build_profile: AWS profile that may start builds; empty: the one of the deployment.
+        endpoints: service -> URL in place of AWS's own, in ``region``.
+        opts: of the resource.
     """
 
     def __init__(

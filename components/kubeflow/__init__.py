@@ -1,4 +1,4 @@
-"""Kubeflow itself: the rendered objects, the logins and the people's profiles."""
+"""Kubeflow itself: the rendered objects, the logins and the users' profiles."""
 
 from components.kubeflow.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs
 

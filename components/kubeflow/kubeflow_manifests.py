@@ -1,4 +1,4 @@
-"""Kubeflow itself: the rendered release as Pulumi resources, in the order its objects imply."""
+"""Kubeflow itself: the rendered release as Pulumi resources, in the order of its dependencies."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ import pulumi
 
 from components.dynamic.crds import CustomResourceDefinitions
 from components.dynamic.generated_secret import GeneratedSecret
-from components.kubeflow.logins import Logins, LoginsArgs
+from components.kubeflow.logins import Logins
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
+from rendering.pod_references import account_of
+from rendering.rbac import Rbac
 from settings.context import StackContext
 from settings.sections import User
 
-_DEX_PASSWORDS = "dex-passwords"
-LateValues = Mapping[str, pulumi.Input[str]]
+DeployValues = Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class KubeflowManifestsArgs:
-    """What a release needs of the rest of the stack.
+    """Arguments of a release.
 
-    Attributes:
+    Args:
         context: what all components of the stack share.
         users: the setting ``users``: each has a profile and a login.
-        rendered: the release's objects with ``<<late values>>`` still in them.
-        values: the late values by name; an Output stays an Output in the fields that use it.
-        profile_roles: namespace to the IAM role of its ``default-editor``, if it has one.
-        kubeconfig: kubeconfig as JSON, for the one resource that is not the Kubernetes provider's.
-        cluster_arn: identity of the cluster the CRDs belong to.
-        ready: what anything that runs pods waits for: nodes, DNS, the CNI.
+        rendered: the release's objects with markers such as ``<<database.host>>``.
+        values: the values of the markers, by name; an Output remains one in the fields that use it.
+        profile_roles: namespace -> the IAM role of its ``default-editor``, if it has one.
+        kubeconfig: kubeconfig as JSON, for the CRDs, which are no resource of the Kubernetes
+            provider.
+        cluster_arn: identity of the cluster that the CRDs belong to.
+        ready: what everything that runs pods depends on: nodes, DNS, the CNI.
     """
 
     context: StackContext
     users: Sequence[User]
     rendered: Rendered
-    values: LateValues
+    values: DeployValues
     profile_roles: Mapping[str, pulumi.Input[str]]
     kubeconfig: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
@@ -49,8 +51,8 @@ class KubeflowManifestsArgs:
 class KubeflowManifests(pulumi.ComponentResource):
     """Makes: CRDs, generated logins, every object of the release, one Profile per user.
 
-    Outputs:
-        login_secret_arn: Secrets Manager secret with a JSON object, e-mail to password.
+    Attributes:
+        login_secret_arn: of the secret with a JSON object, e-mail address -> password.
     """
 
     login_secret_arn: pulumi.Output[str]
@@ -65,36 +67,24 @@ class KubeflowManifests(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._registered: dict[ObjectKey, pulumi.Resource] = {}
-        self._crds = self._custom_resource_definitions()
-        self._logins = self._user_logins()
-        self._values, self._versions = self._late_values()
+        self._crds = CustomResourceDefinitions(
+            f"{name}-crds",
+            crds=args.rendered.crds,
+            kubeconfig=args.kubeconfig,
+            cluster=args.cluster_arn,
+            opts=self._child(*args.ready),
+        )
+        self._logins = Logins(f"{name}-login", args.context, args.users, self._child())
+        self.login_secret_arn = self._logins.secret_arn
         self._objects()
         self._profiles()
-        self.register_outputs({"loginSecretArn": self.login_secret_arn})
+        self.register_outputs({})
 
     def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=list(depends_on))
 
-    def _custom_resource_definitions(self) -> CustomResourceDefinitions:
-        return CustomResourceDefinitions(
-            f"{self._name}-crds",
-            crds=self._args.rendered.crds,
-            kubeconfig=self._args.kubeconfig,
-            cluster=self._args.cluster_arn,
-            opts=self._child(*self._args.ready),
-        )
-
-    def _user_logins(self) -> Logins:
-        logins = Logins(
-            f"{self._name}-login",
-            LoginsArgs(context=self._args.context, users=self._args.users),
-            self._child(),
-        )
-        self.login_secret_arn = logins.secret_arn
-        return logins
-
-    def _late_values(self) -> tuple[LateValues, LateValues]:
-        """All late values, and the same with the version of a secret in the secret's place.
+    def _deploy_values(self) -> tuple[DeployValues, DeployValues]:
+        """The values of all markers, and the same with public versions in place of secrets.
 
         Upstream publishes one OAuth client secret and one cookie key for everybody.
         """
@@ -102,78 +92,62 @@ class KubeflowManifests(pulumi.ComponentResource):
             "dex.client-secret": GeneratedSecret(
                 f"{self._name}-dex-client", length=40, opts=self._child()
             ),
-            # oauth2-proxy takes the cookie secret as an AES key: 16, 24 or 32 bytes.
+            # oauth2-proxy uses the cookie secret as an AES key of 16, 24 or 32 bytes.
             "oauth2-proxy.cookie-secret": GeneratedSecret(
                 f"{self._name}-oauth2-cookie", length=32, opts=self._child()
             ),
         }
-        plain = {**self._args.values, "dex.static-passwords": self._logins.static_passwords}
+        public = {**self._args.values, "dex.static-passwords": self._logins.static_passwords}
         return (
-            {**plain, **{name: drawn.value for name, drawn in generated.items()}},
-            {**plain, **{name: drawn.version for name, drawn in generated.items()}},
+            {**public, **{name: secret.value for name, secret in generated.items()}},
+            {**public, **{name: secret.version for name, secret in generated.items()}},
         )
 
     def _objects(self) -> None:
         rendered = self._args.rendered
-        configuration = self._configuration()
+        values, versions = self._deploy_values()
+        # The release's ConfigMaps and Secrets, with public versions in place of secrets.
+        configuration = {
+            ObjectKey.of(obj): _bound(obj, versions, self._logins.versions)
+            for obj in rendered.objects
+            if obj["kind"] in CONFIGURATION
+        }
         for obj in rendered.objects:
             key = ObjectKey.of(obj)
             before = [self._registered[needed] for needed in rendered.prerequisites.get(key, ())]
             if key in rendered.needs_crds:
                 before.append(self._crds)
             if key.kind == "Namespace":
-                # What lives in a namespace waits for the nodes through it; they outlive it.
+                # Everything in the namespace depends on the nodes through it.
                 before.extend(self._args.ready)
-            read = [configuration[each] for each in read_by(obj) if each in configuration]
-            bound = _bound(obj, self._values, self._logins.hashes)
+            read = [configuration[source] for source in read_by(obj) if source in configuration]
+            bound = _bound(obj, values, self._logins.hashes)
             self._registered[key] = register(with_checksum(bound, read), opts=self._child(*before))
 
-    def _configuration(self) -> dict[ObjectKey, Object]:
-        """The release's ConfigMaps and Secrets, the latter without a secret in them."""
-        return {
-            ObjectKey.of(obj): _bound(obj, self._versions, self._logins.versions)
-            for obj in self._args.rendered.objects
-            if obj["kind"] in CONFIGURATION
-        }
-
     def _profiles(self) -> None:
-        """One namespace per user; what runs the Profile's finalizer must outlive it."""
+        """A namespace per user, deleted before the controller that runs its finalizer."""
         before = [self._crds, *self._profile_controller()]
         for user in self._args.users:
             role = self._args.profile_roles.get(user.namespace)
             register(profile(user, role), opts=self._child(*before))
 
     def _profile_controller(self) -> list[pulumi.Resource]:
-        """Its Deployments and what grants them their rights.
+        """The profile controller's Deployments, and the bindings that grant them rights.
 
-        A controller that lost its rights first leaves the finalizer, and destroy, hanging.
+        A controller without rights never finishes the finalizer, and the destroy hangs.
         """
-        controllers = [
-            obj
-            for obj in self._args.rendered.objects
-            if obj["kind"] == "Deployment" and obj["metadata"]["name"].startswith("profiles-")
-        ]
-        accounts = {_account(controller) for controller in controllers}
-        rights = [obj for obj in self._args.rendered.objects if accounts & _granted(obj)]
-        return [self._registered[ObjectKey.of(obj)] for obj in (*controllers, *rights)]
+        objects = {ObjectKey.of(obj): obj for obj in self._args.rendered.objects}
+        rbac, before = Rbac(objects), set[ObjectKey]()
+        for key, obj in objects.items():
+            if key.kind == "Deployment" and key.name.startswith("profiles-"):
+                account = account_of(obj["spec"]["template"]["spec"])
+                before |= {key, *rbac.bindings_of(key.namespace, account)}
+        return [self._registered[key] for key in sorted(before)]
 
 
-def _account(workload: Object) -> tuple[str, str]:
-    pod = workload["spec"]["template"]["spec"]
-    return workload["metadata"].get("namespace", ""), pod.get("serviceAccountName", "default")
-
-
-def _granted(obj: Object) -> set[tuple[str, str]]:
-    """The service accounts, by namespace and name, that a binding gives rights to."""
-    if obj["kind"] not in ("ClusterRoleBinding", "RoleBinding"):
-        return set()
-    subjects = [each for each in obj.get("subjects") or [] if each["kind"] == "ServiceAccount"]
-    return {(each.get("namespace", ""), each["name"]) for each in subjects}
-
-
-def _bound(obj: Object, values: LateValues, hashes: LateValues) -> Object:
+def _bound(obj: Object, values: DeployValues, hashes: DeployValues) -> Object:
     bound = bind(obj, values)
-    if obj["kind"] == "Secret" and obj["metadata"]["name"] == _DEX_PASSWORDS:
+    if obj["kind"] == "Secret" and obj["metadata"]["name"] == "dex-passwords":
         bound["stringData"] = dict(hashes)
     return bound
 
@@ -181,8 +155,8 @@ def _bound(obj: Object, values: LateValues, hashes: LateValues) -> Object:
 def profile(user: User, role_arn: pulumi.Input[str] | None) -> dict[str, Any]:
     """The Profile of one user; its ``default-editor`` assumes ``role_arn`` if there is one.
 
-    ``annotateOnly`` keeps the profile controller from rewriting the role's trust policy, which the
-    stack owns (kubeflow/kubeflow PR 6887).
+    With ``annotateOnly`` the profile controller does not rewrite the role's trust policy, which
+    belongs to the stack (kubeflow/kubeflow PR 6887).
     """
     identity = {
         "kind": "AwsIamForServiceAccount",

@@ -1,1 +1,1 @@
-"""Kubernetes objects as resources: registered in order, bound to values known late."""
+"""Kubernetes objects as resources, with the values that are known at deploy time."""

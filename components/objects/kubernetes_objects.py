@@ -1,8 +1,8 @@
-"""Registers any Kubernetes object as one Pulumi resource, unchanged, and binds late values into it.
+"""Registers any Kubernetes object as one Pulumi resource, and replaces the markers in it.
 
-The generic ``pulumi.CustomResource`` with the SDK's own type token passes an object through as it
-is, also while values are unknown and before a cluster exists; ``apiextensions.CustomResource``
-keeps only ``metadata`` and ``spec`` and silently lost fields in 303 of 653 Kubeflow objects
+The generic ``pulumi.CustomResource`` with the SDK's own type token passes an object unchanged, also
+while values are unknown and before a cluster exists; ``apiextensions.CustomResource`` passes only
+``metadata`` and ``spec`` and silently lost fields in 303 of 653 Kubeflow objects
 (docs/decisions/0003-objects-are-generic-resources.md).
 """
 
@@ -23,11 +23,11 @@ _PLUGIN_VERSION = importlib.metadata.version("pulumi-kubernetes")
 
 
 class UnboundValue(ValueError):
-    """A manifest names a late value that the stack does not provide."""
+    """A manifest has a marker without a value."""
 
 
 def type_token(obj: Mapping[str, Any]) -> str:
-    """The resource type the Kubernetes provider derives its GroupVersionKind from."""
+    """The resource type, from which the Kubernetes provider derives the GroupVersionKind."""
     version = str(obj["apiVersion"])
     return f"kubernetes:{version if '/' in version else f'core/{version}'}:{obj['kind']}"
 
@@ -40,10 +40,10 @@ def object_name(obj: Mapping[str, Any]) -> str:
 
 
 def bind(value: Any, values: Mapping[str, pulumi.Input[str]]) -> Any:
-    """Replaces every ``<<name>>`` in the strings of ``value``.
+    """Replace every marker ``<<name>>`` in the strings of ``value``.
 
-    Plain values give plain strings; an Output makes only its own field an Output, so that a preview
-    with an unknown database host still shows all the rest of the object.
+    Only a string with an Output among its values becomes an Output, so that a preview with an
+    unknown database host shows the other fields of the object.
 
     Raises:
         UnboundValue: a marker has no value.
@@ -65,7 +65,7 @@ def _bind_text(text: str, values: Mapping[str, pulumi.Input[str]]) -> pulumi.Inp
     unknown = [name for name in pieces[1::2] if name not in values]
     if unknown:
         raise UnboundValue(
-            f"<<{unknown[0]}>> stands in a manifest but the stack has no such value: "
+            f"<<{unknown[0]}>> is in a manifest and the stack has no such value: "
             f"use one of {', '.join(sorted(values))}."
         )
     parts = [values[piece] if index % 2 else piece for index, piece in enumerate(pieces)]
@@ -75,21 +75,18 @@ def _bind_text(text: str, values: Mapping[str, pulumi.Input[str]]) -> pulumi.Inp
 
 
 def with_encoded_secret(obj: dict[str, Any]) -> dict[str, Any]:
-    """A Secret's ``stringData`` as ``data``, each value a Pulumi secret; other objects as they are.
+    """A Secret's ``stringData`` as ``data``, each value a Pulumi secret; other objects unchanged.
 
-    The API server folds ``stringData`` into ``data`` on write, which would show as drift for ever.
+    The API server merges ``stringData`` into ``data``; every refresh would show a difference.
     """
     if obj.get("kind") != "Secret" or obj.get("apiVersion") != "v1":
         return obj
     plain = cast("dict[str, pulumi.Input[str]]", obj.get("stringData") or {})
-    encoded: dict[str, Any] = {
-        key: pulumi.Output.secret(pulumi.Output.from_input(value).apply(_base64))
-        for key, value in plain.items()
-    }
-    given = cast("dict[str, str]", obj.get("data") or {})
-    data = {key: pulumi.Output.secret(value) for key, value in given.items()} | encoded
+    encoded = {key: pulumi.Output.from_input(text).apply(_base64) for key, text in plain.items()}
+    data = {**(obj.get("data") or {}), **encoded}
     rest = {key: value for key, value in obj.items() if key not in ("stringData", "data")}
-    return rest | ({"data": data} if data else {})
+    secrets = {key: pulumi.Output.secret(value) for key, value in data.items()}
+    return {**rest, "data": secrets} if secrets else rest
 
 
 def _base64(text: str) -> str:
@@ -99,10 +96,10 @@ def _base64(text: str) -> str:
 def register(
     obj: dict[str, Any], *, name: str | None = None, opts: pulumi.ResourceOptions
 ) -> pulumi.CustomResource:
-    """Registers one object; ``name`` defaults to ``namespace/name``.
+    """Register one object; ``name`` defaults to ``namespace/name``.
 
-    Fields that a controller fills in (a webhook's caBundle, an aggregated role's rules, a
-    certificate) are left to it: an unchanged stack previews as unchanged.
+    Fields that a controller writes (a webhook's caBundle, an aggregated role's rules, a
+    certificate) are ignored, so that a preview of an unchanged stack shows no change.
     """
     own = pulumi.ResourceOptions(
         version=_PLUGIN_VERSION, ignore_changes=list(runtime_fields(obj)) or None

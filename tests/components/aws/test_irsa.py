@@ -47,12 +47,6 @@ def test_several_service_accounts_are_compared_by_their_full_names() -> None:
     }
 
 
-def test_the_order_of_subjects_does_not_change_the_policy() -> None:
-    region, subjects = Region.of("cn-north-1"), [("a", "x"), ("b", "y"), ("c", "z")]
-    forward = irsa_trust(region, PROVIDER, ISSUER, subjects)
-    assert irsa_trust(region, PROVIDER, ISSUER, subjects[::-1]) == forward
-
-
 @pytest.mark.parametrize(
     "subjects", [[], [("*", "*")], [("kubeflow", "a"), ("*", "b")], [("kubeflow", "a-*")]]
 )

@@ -69,8 +69,8 @@ def _backend(region: str, sections: str) -> Recorded:
         made = component(settings)
         return {
             "bucket": made.bucket_name,
-            "host": made.database_host,
-            "port": made.database_port,
+            "host": made.database.host,
+            "port": made.database.port,
             "authorities": made.database_authorities,
             "secrets": pulumi.Output.all(**{k: kept.name for k, kept in made.secrets.items()}),
             "roles": pulumi.Output.all(**made.role_arns),

@@ -62,6 +62,21 @@ def test_the_bucket_refuses_plain_http_and_foreign_keys(region: str) -> None:
     assert found[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [
+        ("Policy", ("PublicAccessBlock", "private")),
+        ("LifecycleConfiguration", ("Versioning", "versions")),
+    ],
+)
+def test_calls_on_the_bucket_that_s3_refuses_at_once_follow_each_other(
+    later: str, earlier: tuple[str, str]
+) -> None:
+    recorded, (kind, name) = backend(), earlier
+    dependencies = recorded.dependencies_of(recorded.only(f"aws:s3/bucket{later}:Bucket{later}"))
+    assert (f"aws:s3/bucket{kind}:Bucket{kind}", f"backend-artifacts-{name}") in dependencies
+
+
 def test_old_versions_and_broken_uploads_go_and_artifacts_stay() -> None:
     recorded = backend(artifacts={"noncurrentDays": 5})
     versions = recorded.only("aws:s3/bucketVersioning:BucketVersioning").inputs

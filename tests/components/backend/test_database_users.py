@@ -58,17 +58,6 @@ def test_a_components_secret_is_all_it_needs_as_texts(region: str, component: st
     }
 
 
-@every_region
-def test_no_components_secret_names_the_master_user(region: str) -> None:
-    recorded = backend(region)
-    texts = secret_texts(recorded)
-    master = texts["backend-database-master"]
-    for component in EXPECTED:
-        assert texts[resource(component)]["username"] != master["username"]
-        assert texts[resource(component)]["password"] != master["password"]
-        assert master["password"] not in json.dumps(texts[resource(component)])
-
-
 def test_every_password_is_its_own_of_letters_and_digits() -> None:
     recorded = backend()
     assert len(set(passwords(recorded).values())) == len(passwords(recorded)) == 5

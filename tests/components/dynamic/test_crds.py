@@ -51,10 +51,8 @@ class FakeApi:
     applied: dict[str, Any] = field(default_factory=dict[str, Any])
     paths: dict[str, str] = field(default_factory=dict[str, str])
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    deleted: list[str] = field(default_factory=list[str])
     connections: list[str] = field(default_factory=list[str])
     conditions: list[list[dict[str, str]]] = field(default_factory=list[list[dict[str, str]]])
-    delete_status: int = 200
     failures: list[int] = field(default_factory=list[int])
 
     @property
@@ -78,19 +76,14 @@ class FakeApi:
         if self.failures and (status := self.failures.pop(0)):
             raise ApiException(status)
 
-    def delete_custom_resource_definition(self, name: str) -> None:
-        self.deleted.append(name)
-        if self.delete_status != 200:
-            raise ApiException(self.delete_status)
-
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     fake = FakeApi()
 
-    def connect(kubeconfig: str) -> tuple[Any, Any]:
+    def connect(kubeconfig: str) -> FakeApi:
         fake.connections.append(kubeconfig)
-        return SimpleNamespace(ApiException=ApiException), fake
+        return fake
 
     monkeypatch.setattr(crds, "_connect", connect)
     return fake
@@ -108,13 +101,11 @@ def props(*given: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
     }
 
 
-def registered(given: Sequence[Mapping[str, Any]], **options: Any) -> Registered:
+def registered(given: Sequence[Mapping[str, Any]]) -> Registered:
     def program() -> None:
         # Made inside: an Output outside needs an event loop that an earlier test may have closed.
         cluster = pulumi.Output.from_input("arn:of:cluster")
-        CustomResourceDefinitions(
-            "crds", crds=given, kubeconfig=KUBECONFIG, cluster=cluster, **options
-        )
+        CustomResourceDefinitions("crds", crds=given, kubeconfig=KUBECONFIG, cluster=cluster)
 
     return run(program).only(TYPE)
 
@@ -149,9 +140,8 @@ def test_the_kubeconfig_is_a_secret_and_nothing_else_is() -> None:
     assert [key for key, value in visible.items() if value == MASKED] == ["kubeconfig"]
 
 
-def test_the_crds_outlive_the_stack_unless_told_otherwise() -> None:
+def test_the_provider_of_an_earlier_version_keeps_the_crds_on_a_destroy_too() -> None:
     assert registered([WIDGETS]).inputs["keep"] is True
-    assert registered([WIDGETS], keep=False).inputs["keep"] is False
 
 
 # -- diff -----------------------------------------------------------------------------------------
@@ -162,17 +152,12 @@ def test_unchanged_crds_are_no_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "keep"),
-    [
-        ([crd("widgets.tiny.example", scope="Cluster")], True),
-        ([WIDGETS, GADGETS], True),
-        ([], True),
-        ([WIDGETS], False),
-    ],
-    ids=["changed", "added", "removed", "keep"],
+    "given",
+    [[crd("widgets.tiny.example", scope="Cluster")], [WIDGETS, GADGETS], []],
+    ids=["changed", "added", "removed"],
 )
-def test_another_crd_or_another_promise_is_an_update(given: list[Any], keep: bool) -> None:
-    diff = CrdProvider().diff("id", props(WIDGETS), props(*given, keep=keep))
+def test_another_crd_is_an_update(given: list[Any]) -> None:
+    diff = CrdProvider().diff("id", props(WIDGETS), props(*given))
     assert diff.changes
     assert diff.replaces == []
 
@@ -263,35 +248,13 @@ def test_update_applies_only_what_changed_or_is_new(api: FakeApi) -> None:
 
 def test_a_crd_that_left_the_release_stays_on_the_cluster(api: FakeApi) -> None:
     made = CrdProvider().update("id", props(WIDGETS, GADGETS), props(WIDGETS))
-    assert api.deleted == []
-    assert made.outs == props(WIDGETS)
-
-
-def test_an_update_with_nothing_to_apply_needs_no_cluster(api: FakeApi) -> None:
-    CrdProvider().update("id", props(WIDGETS), props(WIDGETS, keep=False))
     assert api.connections == []
+    assert made.outs == props(WIDGETS)
 
 
 def test_delete_keeps_the_crds_and_the_users_objects_with_them(api: FakeApi) -> None:
     CrdProvider().delete("id", props(WIDGETS))
-    assert api.deleted == api.connections == []
-
-
-def test_delete_removes_the_crds_where_the_stack_was_told_so(api: FakeApi) -> None:
-    CrdProvider().delete("id", props(WIDGETS, GADGETS, keep=False))
-    assert sorted(api.deleted) == ["gadgets.tiny.example", "widgets.tiny.example"]
-
-
-def test_deleting_what_is_gone_already_is_fine(api: FakeApi) -> None:
-    api.delete_status = 404
-    CrdProvider().delete("id", props(WIDGETS, GADGETS, keep=False))
-    assert len(api.deleted) == 2
-
-
-def test_any_other_failure_to_delete_is_told(api: FakeApi) -> None:
-    api.delete_status = 403
-    with pytest.raises(ApiException, match="403"):
-        CrdProvider().delete("id", props(WIDGETS, keep=False))
+    assert api.connections == []
 
 
 def test_a_refresh_leaves_everything_as_it_is(api: FakeApi) -> None:

@@ -19,10 +19,11 @@ from moto import mock_aws
 
 from components.dynamic.inventory_copies import (
     IMAGES_PER_BUILD,
+    MOST_SECONDS,
     PARALLEL_BUILDS,
     ImagesMissing,
     InventoryCopies,
-    written_reasons,
+    recorded_failures,
 )
 from images.reference import parse
 from tests.webhook.copies_table import create_table
@@ -45,7 +46,7 @@ class Builds:
     fails: dict[str, str] = field(default_factory=dict[str, str])
     hangs: set[str] = field(default_factory=set[str])
     empty: set[str] = field(default_factory=set[str])
-    told: dict[str, str] = field(default_factory=dict[str, str])
+    recorded: dict[str, str] = field(default_factory=dict[str, str])
     most: int = 1000
     started: list[list[str]] = field(default_factory=list[list[str]])
     requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -114,14 +115,14 @@ def builds(ecr: Any) -> Builds:
     return Builds(ecr)
 
 
-def copies(builds: Builds, said: list[str] | None = None, **more: Any) -> InventoryCopies:
+def copies(builds: Builds, lines: list[str] | None = None, **more: Any) -> InventoryCopies:
     return InventoryCopies(
         ecr=builds.ecr,
         builds=builds,
         project="copier",
         registry=REGISTRY,
-        told=lambda image: builds.told.get(image, ""),
-        say=(said if said is not None else []).append,
+        recorded_failure=lambda image: builds.recorded.get(image, ""),
+        report=(lines if lines is not None else []).append,
         **{"poll_seconds": 0, **more},
     )
 
@@ -177,13 +178,10 @@ def test_a_build_takes_so_many_images_and_no_more(builds: Builds) -> None:
 
 
 def test_a_build_may_run_and_queue_as_long_as_the_whole_run(builds: Builds) -> None:
-    copies(builds, most_seconds=3 * 3600).run(IMAGES[:1])
-    copies(builds, most_seconds=1).run(IMAGES[1:2])
-    limits = ("timeoutInMinutesOverride", "queuedTimeoutInMinutesOverride")
-    assert [[request[limit] for limit in limits] for request in builds.requests] == [
-        [180, 180],
-        [5, 5],
-    ]
+    copies(builds).run(IMAGES[:1])
+    (request,) = builds.requests
+    assert request["timeoutInMinutesOverride"] == MOST_SECONDS // 60
+    assert request["queuedTimeoutInMinutesOverride"] == MOST_SECONDS // 60
 
 
 def test_an_account_with_a_small_quota_gets_what_it_can_take(builds: Builds) -> None:
@@ -196,11 +194,11 @@ def test_failed_images_are_told_with_their_reasons_and_the_others_are_there(
     builds: Builds,
 ) -> None:
     builds.fails[IMAGES[0]] = "429 Too Many Requests"
-    with pytest.raises(ImagesMissing) as told:
+    with pytest.raises(ImagesMissing) as failure:
         copies(builds).run(IMAGES)
-    assert told.value.failed == {IMAGES[0]: "failed: 429 Too Many Requests (the log)"}
-    assert f"  {IMAGES[0]}: failed: 429" in str(told.value)
-    assert "`pulumi up` goes on" in str(told.value)
+    assert failure.value.failed == {IMAGES[0]: "failed: 429 Too Many Requests (the log)"}
+    assert f"  {IMAGES[0]}: failed: 429" in str(failure.value)
+    assert "`pulumi up` tries these again" in str(failure.value)
 
     builds.fails.clear()
     assert copies(builds).run(IMAGES) == 1
@@ -212,10 +210,10 @@ def test_of_a_failed_build_only_what_is_missing_has_failed(builds: Builds) -> No
     builds.most = 1
     many = numbered(1 + IMAGES_PER_BUILD)
     builds.fails[many[3]] = "Error while executing command: (\nset -e\n). Reason: exit status 1"
-    with pytest.raises(ImagesMissing) as told:
+    with pytest.raises(ImagesMissing) as failure:
         copies(builds).run(many)
     assert any(many[3] in batch and len(batch) > 1 for batch in builds.started)
-    assert told.value.failed == {many[3]: "failed: exit status 1 (the log)"}
+    assert failure.value.failed == {many[3]: "failed: exit status 1 (the log)"}
 
 
 def test_each_image_of_a_failed_build_has_the_reason_that_the_build_wrote_down(
@@ -225,19 +223,23 @@ def test_each_image_of_a_failed_build_has_the_reason_that_the_build_wrote_down(
         IMAGES[:2], ("MANIFEST_UNKNOWN", "429 Too Many Requests"), strict=True
     ):
         builds.fails[image] = "exit status 1"
-        builds.told[image] = reason
-    with pytest.raises(ImagesMissing) as told:
+        builds.recorded[image] = reason
+    with pytest.raises(ImagesMissing) as failure:
         copies(builds).run(IMAGES)
-    assert told.value.failed == {IMAGES[0]: "MANIFEST_UNKNOWN", IMAGES[1]: "429 Too Many Requests"}
+    assert failure.value.failed == {
+        IMAGES[0]: "MANIFEST_UNKNOWN",
+        IMAGES[1]: "429 Too Many Requests",
+    }
 
 
 def test_reasons_come_from_the_table_that_builds_write(ecr: Any) -> None:
     table: Any = boto3.client("dynamodb", region_name="cn-north-1")
-    told = written_reasons(table, "copies")
-    assert told("a:1") == ""  # there is no table yet
+    recorded_failure = recorded_failures(table, "copies")
+    assert recorded_failure("a:1") == ""  # there is no table yet
     create_table(table, "copies")
     Claims(table, "copies", 3600).fail("a:1", "MANIFEST_UNKNOWN")
-    assert (told("a:1"), told("b:1")) == ("MANIFEST_UNKNOWN", "")
+    assert recorded_failure("a:1") == "MANIFEST_UNKNOWN"
+    assert recorded_failure("b:1") == ""
 
 
 def test_a_build_that_cannot_be_started_fails_each_of_its_images(builds: Builds) -> None:
@@ -246,10 +248,10 @@ def test_a_build_that_cannot_be_started_fails_each_of_its_images(builds: Builds)
             raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "StartBuild")
 
     many = numbered(PARALLEL_BUILDS + 1)
-    with pytest.raises(ImagesMissing) as told:
+    with pytest.raises(ImagesMissing) as failure:
         copies(Refusing(builds.ecr)).run(many)
     reason = "its build could not be started (AccessDeniedException)"
-    assert told.value.failed == dict.fromkeys(many, reason)
+    assert failure.value.failed == dict.fromkeys(many, reason)
 
 
 def test_a_build_that_leaves_no_image_is_no_success(builds: Builds) -> None:
@@ -260,9 +262,9 @@ def test_a_build_that_leaves_no_image_is_no_success(builds: Builds) -> None:
 
 def test_a_build_that_never_ends_is_not_awaited_for_ever(builds: Builds) -> None:
     builds.hangs.add(IMAGES[0])
-    with pytest.raises(ImagesMissing) as told:
+    with pytest.raises(ImagesMissing) as failure:
         copies(builds, most_seconds=0.5, poll_seconds=0.01).run(IMAGES)
-    assert told.value.failed == {IMAGES[0]: "its copy did not end in time"}
+    assert failure.value.failed == {IMAGES[0]: "its copy did not end in time"}
 
 
 def test_images_that_need_no_copy_are_left_alone(builds: Builds) -> None:
@@ -272,12 +274,12 @@ def test_images_that_need_no_copy_are_left_alone(builds: Builds) -> None:
 
 
 def test_progress_is_told_whenever_something_has_changed(builds: Builds) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     put(builds.ecr, IMAGES[1])
     builds.fails[IMAGES[0]] = "no such image"
     with pytest.raises(ImagesMissing):
-        copies(builds, said).run(IMAGES)
-    assert said == [
+        copies(builds, lines).run(IMAGES)
+    assert lines == [
         f"1 of 4 images are in {REGISTRY}",
         "copying images: 0 to go, 1 failed",
     ]

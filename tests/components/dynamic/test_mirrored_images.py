@@ -45,6 +45,7 @@ def test_its_inputs_are_sorted_and_none_is_a_secret() -> None:
         (props("a:1"), False, []),
         (props("a:1", "b:1"), True, []),
         (props("a:1", buildProfile="other"), False, []),
+        (props("a:1", project="other"), False, []),
         (props("a:1", registry="elsewhere/kubeflow"), True, ["registry"]),
     ],
 )

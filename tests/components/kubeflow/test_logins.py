@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.kubeflow.logins import DexAccount, Logins, LoginsArgs
+from components.kubeflow.logins import DexAccount, Logins
 from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
 from settings.context import StackContext
@@ -30,7 +30,8 @@ def logins(*emails: str, region: str = "cn-north-1") -> Recorded:
     def program() -> dict[str, Any]:
         made = Logins(
             "login",
-            LoginsArgs(context=StackContext.of(settings, ACCOUNT, {"team": "ml"}), users=users),
+            StackContext.of(settings, ACCOUNT, {"team": "ml"}),
+            users,
             pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)]),
         )
         secrets = [*made.hashes.values(), *made.versions.values()]

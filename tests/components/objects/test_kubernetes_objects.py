@@ -130,7 +130,7 @@ def test_a_marker_without_a_value_is_told_with_those_there_are() -> None:
     with pytest.raises(UnboundValue) as told:
         bind({"data": ["<<bucket.nmae>>"]}, VALUES)
     assert str(told.value) == (
-        "<<bucket.nmae>> stands in a manifest but the stack has no such value: "
+        "<<bucket.nmae>> is in a manifest and the stack has no such value: "
         "use one of bucket.name, s3.host."
     )
 

@@ -1,4 +1,4 @@
-"""A secret as this stack keeps it: a JSON object of texts in Secrets Manager, under our own key."""
+"""Secrets of the stack in Secrets Manager, each a JSON object of texts."""
 
 from __future__ import annotations
 
@@ -9,41 +9,44 @@ import pulumi
 import pulumi_aws as aws
 
 RECOVERY_DAYS = 7
-"""How long a deleted secret can be brought back; as long, nobody else can have its name."""
+"""How long a deleted secret can be restored; as long, its name cannot be used again."""
 
 
 @dataclass(frozen=True)
-class KeptSecret:
-    """Where a secret is kept.
+class ManagedSecret:
+    """A secret in Secrets Manager.
 
     Attributes:
         arn: for policies.
-        name: for readers; becomes known only when the secret has its value, so that whatever names
-            it comes after the value and never reads an empty secret.
+        name: for readers; known once the secret has its value, so that no reader that depends on
+            the name finds the secret empty.
     """
 
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
 
 
-def keep(
+def managed_secret(
     resource: str,
     *,
     prefix: str,
     description: str,
     values: Mapping[str, pulumi.Input[str]],
-    key_arn: pulumi.Input[str],
+    key_arn: pulumi.Input[str] | None = None,
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
-) -> KeptSecret:
+) -> ManagedSecret:
     """Makes: one secret and its current version.
 
     Args:
         resource: the Pulumi name of both.
-        prefix: how the secret's name begins. AWS's provider appends a number, for a name stays
-            taken for as long as its deleted secret can be brought back.
-        values: the JSON object, all of it texts; a change is a new version of the same secret.
-        key_arn: KMS key it is encrypted with.
+        prefix: of the secret's name, to which the provider appends a number: the name of a deleted
+            secret cannot be used again before ``RECOVERY_DAYS`` have passed.
+        description: of the secret.
+        values: the JSON object; a change is a new version of the same secret.
+        key_arn: KMS key that encrypts it; None: the account's own key of Secrets Manager.
+        tags: of the secret.
+        opts: of both.
     """
     secret = aws.secretsmanager.Secret(
         resource,
@@ -60,5 +63,5 @@ def keep(
         secret_string=pulumi.Output.secret(pulumi.Output.json_dumps(dict(values))),
         opts=opts,
     )
-    named = pulumi.Output.all(secret.name, version.secret_id).apply(lambda found: found[0])
-    return KeptSecret(arn=secret.arn, name=named)
+    name = pulumi.Output.all(secret.name, version.secret_id).apply(lambda values: values[0])
+    return ManagedSecret(arn=secret.arn, name=name)

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.aws.kept_secret import RECOVERY_DAYS, keep
+from components.aws.managed_secret import RECOVERY_DAYS, managed_secret
 from tests.components.backend.simulated_backend import SECRET, SECRET_TEXT
 from tests.harness import MASKED, Recorded, run
 
@@ -16,7 +16,7 @@ READER = "kubernetes:core/v1:ConfigMap"
 
 
 def program() -> dict[str, Any]:
-    kept = keep(
+    kept = managed_secret(
         "login",
         prefix="ml/login-",
         description="A login",
