@@ -16,8 +16,7 @@ from typing import Any
 from benchmarks.certificates import Certificate
 from tests.webhook.test_admission import Told
 from webhook.admission import Policy, review
-from webhook.connection import Limits
-from webhook.server import AdmissionServer
+from webhook.server import AdmissionServer, Limits
 from webhook.service import Decide
 from webhook.serving_certificate import ServingCertificate
 

@@ -30,7 +30,7 @@ from tests.webhook.serving import (
     review_of,
     serving,
 )
-from webhook.connection import Limits
+from webhook.server import Limits
 
 SECRET = "AKIASECRET"
 HASTY = Limits(request_seconds=0.3, idle_seconds=0.3)
