@@ -181,8 +181,8 @@ class _Connection(BaseHTTPRequestHandler):
         elif len(body := self.rfile.read(int(lengths[0]))) < int(lengths[0]):
             self.close_connection = True  # the client is gone
         else:
-            answer = service.reply(body, self._server.decide)
-            self._send(answer.status, json.dumps(answer.review).encode())
+            status, review = service.reply(body, self._server.decide)
+            self._send(status, json.dumps(review).encode())
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuses a request whose body was not read, and ends the connection.

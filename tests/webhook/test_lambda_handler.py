@@ -23,7 +23,6 @@ VARIABLES = {
     "MIRROR_TABLE": "in-flight",
     "MIRROR_IN_FLIGHT_SECONDS": "3600",
     "MIRROR_COPIER": "copier",
-    "MIRROR_PASSED": "reg.a.example reg.b.example/x",
     "MIRROR_PROJECT": "project",
     "MIRROR_BUILD_REGION": "ap-southeast-1",
     "MIRROR_CREDENTIALS_SECRET": "start-build",

@@ -368,12 +368,12 @@ def test_a_failure_is_logged_without_the_text_of_the_error(
 
 
 def test_the_memory_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.mirror._MOST_REMEMBERED", 3)
+    monkeypatch.setattr("webhook.mirror._MOST_CACHED", 3)
     world.ecr.error = None
     mirror = world.mirror()
     for number in range(10):
         mirror.ask(parse(f"quay.io/a/b:{number}"), start=True)
-    assert len(mirror._remembered) == 3  # pyright: ignore[reportPrivateUsage]
+    assert len(mirror._cache) == 3  # pyright: ignore[reportPrivateUsage]
 
 
 class Unhurried(dict[str, Any]):
@@ -390,10 +390,10 @@ class Unhurried(dict[str, Any]):
 
 
 def test_the_memory_is_shared_by_threads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.mirror._MOST_REMEMBERED", 3)
+    monkeypatch.setattr("webhook.mirror._MOST_CACHED", 3)
     world.ecr.error = None
     mirror = world.mirror()
-    mirror._remembered = Unhurried()  # pyright: ignore[reportPrivateUsage]
+    mirror._cache = Unhurried()  # pyright: ignore[reportPrivateUsage]
     images = [parse(f"quay.io/a/b:{number}") for number in range(100)]
 
     def asked(image: Reference) -> Presence:

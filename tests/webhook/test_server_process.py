@@ -36,8 +36,8 @@ VARIABLES = {
     "MIRROR_TABLE": "in-flight",
     "MIRROR_IN_FLIGHT_SECONDS": "3600",
     "MIRROR_COPIER": "copier",
-    # AWS is never asked about an image of a registry that is passed.
-    "MIRROR_PASSED": "docker.io",
+    # No call to AWS for an image that stays at its source.
+    "MIRROR_RULES": '[{"action": "keep"}]',
 }
 
 
