@@ -40,7 +40,9 @@ _MOST_CACHED = 4096
 class EcrClient(Protocol):
     """The part of boto3's ECR client that admission uses."""
 
-    def describe_images(self, **request: Any) -> dict[str, Any]: ...
+    def describe_images(self, **request: Any) -> dict[str, Any]:
+        """See the ECR API, DescribeImages."""
+        ...
 
 
 def target_tag(source: Reference) -> str:
