@@ -114,10 +114,10 @@ def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
     aws = Aws({operation: refused("AccessDeniedException")})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
-    (told,) = aws.of("update_item")
-    assert "AccessDeniedException" in told["ExpressionAttributeValues"][":reason"]["S"]
-    assert "expires" in told["UpdateExpression"]
-    assert "AKIASECRET" not in caplog.text + json.dumps(told)
+    (row,) = aws.of("update_item")
+    assert "AccessDeniedException" in row["ExpressionAttributeValues"][":reason"]["S"]
+    assert "expires" in row["UpdateExpression"]
+    assert "AKIASECRET" not in caplog.text + json.dumps(row)
 
 
 def test_a_started_copy_holds_its_claim() -> None:
