@@ -109,7 +109,7 @@ class AdmissionServer(ThreadingMixIn, TCPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Makes the handshake here and not in ``accept``, where one client would hold up all."""
+        """Makes the TLS handshake, which in ``accept`` would let one client block all others."""
         try:
             request.settimeout(self.limits.request_seconds)
             secured = self._certificate.context().wrap_socket(request, server_side=True)
@@ -231,7 +231,7 @@ class _Connection(BaseHTTPRequestHandler):
 class _RequestBytes(io.RawIOBase):
     """The bytes of requests: a long wait for a request's first one, a short one for all others.
 
-    A timeout of the socket alone would begin anew with each byte that drips in.
+    A timeout of the socket alone would start again with every byte.
 
     Attributes:
         deadline: of the present request, monotonic seconds; None before its first byte.

@@ -47,14 +47,14 @@ class ImageMirrorWebhookArgs:
 class ImageMirrorWebhook(pulumi.ComponentResource):
     """A registry of the account's own that fills itself, and a webhook that rewrites pods to it.
 
-    A pod is judged by a handler in the cluster's own region (pods, or Lambda behind an API)
-    and never held up: failurePolicy is Ignore. With ECR's pull-through caches, one for each
-    registry it knows is all there is. Elsewhere the known images are copied into repositories of
-    their own, and a missing one by a CodeBuild project while the kubelet retries.
+    A handler in the cluster's own region (pods, or Lambda behind an API) judges each pod; without
+    its answer pods start unchanged (failurePolicy Ignore). Where ECR has pull-through caches, it
+    fetches the images itself. Elsewhere the platform's images are copied into repositories of the
+    account first, and a user's image by a CodeBuild project while the kubelet retries.
 
     Attributes:
         registry: ``<ecr host>/<prefix>`` of every copy.
-        ready: prerequisites of pods: the copies of known images, the rewriting of all others.
+        ready: prerequisites of pods: the platform's copies, and the rewriting of all other images.
     """
 
     registry: pulumi.Output[str]

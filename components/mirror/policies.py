@@ -91,7 +91,8 @@ def start_build_statements(project_arn: str) -> list[dict[str, Any]]:
         *({"Null": {key: "false"}} for key in _OVERRIDES),
         {"ForAnyValue:StringNotEquals": names},
     ]
-    return [start, *({**start, "Effect": "Deny", "Condition": each} for each in conditions)]
+    deny = {**start, "Effect": "Deny"}
+    return [start, *({**deny, "Condition": condition} for condition in conditions)]
 
 
 def push_statements(context: StackContext, *, table_arn: str) -> list[dict[str, Any]]:
