@@ -233,13 +233,13 @@ def failed(world: World, reason: str) -> None:
     Claims(world.table, "in-flight", world.seconds, world.clock).fail(str(IMAGE), reason)
 
 
-def test_the_reason_of_a_build_that_failed_is_told_and_the_image_left_alone_for_a_while(
+def test_the_reason_of_a_failed_build_is_shown_and_the_image_left_alone_for_a_while(
     world: World,
 ) -> None:
     world.mirror().ask(IMAGE, start=True)
     failed(world, "MANIFEST_UNKNOWN")
-    told = world.mirror().ask(IMAGE, start=True)
-    assert (told.presence, told.reason) == (Presence.FAILED, "MANIFEST_UNKNOWN")
+    copy = world.mirror().ask(IMAGE, start=True)
+    assert (copy.presence, copy.reason) == (Presence.FAILED, "MANIFEST_UNKNOWN")
     world.clock.now += RETRY_SECONDS - 1
     world.mirror().ask(IMAGE, start=True)
     assert len(world.requested) == 1
