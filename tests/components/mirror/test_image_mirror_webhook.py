@@ -215,6 +215,14 @@ def test_a_key_is_good_for_one_thing_in_its_own_partition(region: str, build_reg
 
 
 @crossing
+def test_a_key_has_its_rights_from_the_start(region: str, build_region: str) -> None:
+    recorded = stack(region, build_region)
+    for key in recorded.of("aws:iam/accessKey:AccessKey"):
+        rights = ("aws:iam/userPolicy:UserPolicy", key.name.removesuffix("-1"))
+        assert rights in recorded.dependencies_of(key)
+
+
+@crossing
 def test_the_copier_and_the_build_may_read_their_own_secret(region: str, build_region: str) -> None:
     recorded = stack(region, build_region)
     copier = policy(recorded, "rolePolicy:RolePolicy", "image-mirror-functions-copier-role")
