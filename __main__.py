@@ -61,9 +61,8 @@ if context.mirror.enabled:
         "mirror",
         ImageMirrorWebhookArgs(
             context=context,
-            mirror=settings.image_mirror,
             images=tuple(renders.inventory(context.image_registry, context.mirror.cached)),
-            build=build_side(context, settings.image_mirror),
+            build=build_side(context),
             pods=renders.image_mirror,
             oidc=cluster.oidc,
             ready=cluster.ready,

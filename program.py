@@ -23,7 +23,6 @@ from settings.context import StackContext
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.section import MANIFESTS
-from settings.sections import ImageMirrorSettings
 
 _IMAGE_PREFIX = "<<image.prefix>>"
 _DASHBOARD_PORT = 8080
@@ -76,7 +75,7 @@ def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
     return StackContext.of(settings, account_of(provider), tags), provider
 
 
-def build_side(context: StackContext, mirror: ImageMirrorSettings) -> BuildSide | None:
+def build_side(context: StackContext) -> BuildSide | None:
     """Where images are copied for the stack; None where ECR itself pulls them.
 
     IAM trust never crosses partitions, so the credentials of another partition's account come from
@@ -88,7 +87,9 @@ def build_side(context: StackContext, mirror: ImageMirrorSettings) -> BuildSide 
     provider = aws.Provider(
         "aws-build",
         region=region.name,
-        profile=mirror.build_profile if context.mirror.crosses_partitions else None,
+        profile=context.mirror.settings.build_profile
+        if context.mirror.crosses_partitions
+        else None,
         default_tags=aws.ProviderDefaultTagsArgs(tags=dict(context.tags)),
     )
     return BuildSide(region=region, provider=provider, account_id=account_of(provider))

@@ -33,7 +33,7 @@ from webhook import service
 from webhook.admission import Policy, review
 from webhook.claims import Claims
 from webhook.mirror import EcrMirror
-from webhook.server import AdmissionServer, serve_until_told
+from webhook.server import AdmissionServer, serve_until_signal
 from webhook.serving_certificate import ServingCertificate
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -96,7 +96,7 @@ def one_admission(times: int = 2000) -> tuple[Cost, Cost]:
     with _quiet():
         for _ in range(times):
             start, used = time.perf_counter(), time.thread_time()
-            json.dumps(service.reply(body, decide).review).encode()
+            json.dumps(service.reply(body, decide)[1]).encode()
             processor.append((time.thread_time() - used) * 1000)
             clock.append((time.perf_counter() - start) * 1000)
     clocks, processors = (
@@ -237,7 +237,7 @@ def _serve(folder: Path) -> None:
     server = AdmissionServer(("127.0.0.1", 0), certificate, _warm_decision())
     sys.stdout.write(f"{server.server_address[1]}\n")
     sys.stdout.flush()
-    serve_until_told(server)
+    serve_until_signal(server)
 
 
 @contextmanager

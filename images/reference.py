@@ -1,8 +1,8 @@
 """Image references: the full grammar, and where each image lives in the account's own registry.
 
-This module is the only place that knows the mapping from a source image to its mirror; the render,
-the admission handler, the mirror job and the command line all ask here, so they cannot disagree.
-Only the standard library is imported: it is part of the Lambda archive and of the render.
+The only place with the mapping from a source image to its copy: the render, the admission handler,
+the copier and the command line all use it. Imports the standard library only, as part of the Lambda
+archive and of the render.
 
 Grammar: github.com/distribution/reference (regexp.go, normalize.go), which the kubelet uses too.
 Repository names of ECR: botocore data/ecr/2015-09-21/service-2.json, shape RepositoryName.
@@ -22,9 +22,8 @@ DOCKER_HUB = "docker.io"
 LONGEST_PREFIX = 64
 """Characters of an account's own prefix (``kubeflow`` in ``kubeflow/quay.io/x``), at most."""
 
-# The grammar allows 255 characters, ECR one more. While rendering the registry is a marker and its
-# prefix unknown, so the room for the prefix is reserved instead of measured: one image, one name,
-# whatever the prefix.
+# The grammar allows 255 characters, ECR one more. While rendering, the registry is a marker and its
+# prefix unknown, so the longest prefix is reserved: the name of a copy does not depend on it.
 _LONGEST_REPOSITORY = 255
 _LONGEST_COPY = _LONGEST_REPOSITORY - len("/") - LONGEST_PREFIX
 
@@ -47,7 +46,7 @@ _ECR_HOST = re.compile(
 
 
 class InvalidReference(ValueError):
-    """The text is no image reference; the message is one sentence for the person who wrote it."""
+    """The text is no image reference; the message is one sentence that names the wrong part."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +69,19 @@ class Reference:
     @property
     def name(self) -> str:
         """``registry/repository``, without tag and digest."""
-        # A host of one lower-case word would read as an account of Docker Hub; in capitals the
-        # grammar takes it for a host again (normalize.go, splitDockerDomain).
-        written = self.registry if _is_plainly_host(self.registry) else self.registry.upper()
-        return f"{written}/{self.repository}"
+        # The grammar takes a host of one lower-case word for an account of Docker Hub, and one in
+        # capitals for a host (normalize.go, splitDockerDomain).
+        host = self.registry if _is_plainly_host(self.registry) else self.registry.upper()
+        return f"{host}/{self.repository}"
 
     @property
     def mirrored_repository(self) -> str:
         """The repository that holds the copy: a valid ECR name, without the account's own prefix.
 
-        Readable (``docker.io/library/python``); a port, an IPv6 host and a host of one word become
-        a first segment that can be no host (``port-5000/reg.example.com/x``), so that two sources
-        never share a repository; an over-long name is hashed. At most 190 characters, so that a
-        prefix of ``LONGEST_PREFIX`` always fits.
+        ``docker.io/library/python``; a port, an IPv6 host and a host of one word become a first
+        segment that can be no host (``port-5000/reg.example.com/x``), so that two sources never
+        share a repository; an over-long name is hashed. At most 190 characters, so that a prefix of
+        ``LONGEST_PREFIX`` always fits.
         """
         plain = f"{_spelled_host(self.registry)}/{self.repository}"
         if len(plain) <= _LONGEST_COPY and _PATH.fullmatch(plain):
@@ -91,11 +90,11 @@ class Reference:
         return f"hashed/{hashlib.sha256(self.name.encode()).hexdigest()[:40]}/{readable}"
 
     def belongs_to(self, registry: str) -> bool:
-        """Is this image under ``registry`` (a host, a host with prefix, or a marker)?"""
+        """Whether this image is under ``registry`` (a host, a host with prefix, or a marker)."""
         return self.name.startswith(registry.rstrip("/") + "/")
 
     def mirrored(self, registry: str) -> str:
-        """This image as pulled from ``registry``, tag and digest kept; its own stay as they are.
+        """This image as pulled from ``registry``, with its tag and digest; unchanged if under it.
 
         Args:
             registry: ``<ecr host>/<prefix>``, a bare host, or a marker that stands for either.
@@ -105,17 +104,17 @@ class Reference:
         return f"{registry.rstrip('/')}/{self.mirrored_repository}{self._suffix}"
 
     def pulled_through(self, registries: Collection[str]) -> bool:
-        """Would caches of these registries (plain hosts) find this image by its ``mirrored`` name?
+        """Whether caches of these registries (plain hosts) serve this image's ``mirrored`` name.
 
-        A cache asks its registry for whatever follows the registry's name, so a name that had to be
-        spelled otherwise leads nowhere.
+        A cache requests whatever follows the registry's name, so a hashed or otherwise changed name
+        does not exist at the registry.
         """
         return self.registry in registries and self.mirrored_repository == self.name
 
     def origin(self, registry: str) -> Reference | None:
-        """The source of an image under ``registry``, or None where its name does not tell.
+        """The source of an image under ``registry``: the inverse of ``mirrored``.
 
-        The inverse of ``mirrored`` for readable names; the other spellings cannot be read back.
+        None for any other image, and for names that ``mirrored`` had to hash or change.
         """
         if not self.belongs_to(registry):
             return None
@@ -131,8 +130,8 @@ class Reference:
     @property
     def ecr_region(self) -> str | None:
         """The region of a private ECR registry of any account; None for every other registry."""
-        found = _ECR_HOST.fullmatch(self.registry)
-        return found["region"] if found else None
+        match = _ECR_HOST.fullmatch(self.registry)
+        return match["region"] if match else None
 
     @property
     def _suffix(self) -> str:
@@ -141,10 +140,10 @@ class Reference:
 
 
 def parse(image: str) -> Reference:
-    """Reads one image reference, as a person or a manifest writes it.
+    """Parses one image reference, as people and manifests write it.
 
     Raises:
-        InvalidReference: one sentence that says which part is wrong.
+        InvalidReference: the text is none.
     """
     if not image:
         raise InvalidReference("an image reference cannot be empty")
@@ -193,25 +192,25 @@ def _split_registry(image: str, name: str) -> tuple[str, str]:
 
 
 def _is_plainly_host(word: str) -> bool:
-    """Does the grammar take ``word`` for a host, not for an account of Docker Hub?"""
+    """Whether the grammar takes ``word`` for a host, not for an account of Docker Hub."""
     return "." in word or ":" in word or word == "localhost" or bool(_MARKER.fullmatch(word))
 
 
-def _normal_host(image: str, written: str) -> str:
-    found = _HOST.fullmatch(written)
-    if not found:
-        raise InvalidReference(f"{image!r} has the registry {written!r}, which is no host name")
-    host, port = found["host"].lower(), (found["port"] or "").lstrip("0")
+def _normal_host(image: str, text: str) -> str:
+    match = _HOST.fullmatch(text)
+    if not match:
+        raise InvalidReference(f"{image!r} has the registry {text!r}, which is no host name")
+    host, port = match["host"].lower(), (match["port"] or "").lstrip("0")
     if host.startswith("["):
         try:
             host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
         except ValueError:
             raise InvalidReference(
-                f"{image!r} has the registry {written!r}, which is no IPv6 address"
+                f"{image!r} has the registry {text!r}, which is no IPv6 address"
             ) from None
-    if found["port"] and not (0 < len(port) <= 5 and int(port) <= 65535):
+    if match["port"] and not (0 < len(port) <= 5 and int(port) <= 65535):
         raise InvalidReference(
-            f"{image!r} has the port {found['port']}; a port is a number from 1 to 65535"
+            f"{image!r} has the port {match['port']}; a port is a number from 1 to 65535"
         )
     if host == f"index.{DOCKER_HUB}" and not port:
         host = DOCKER_HUB
@@ -220,13 +219,10 @@ def _normal_host(image: str, written: str) -> str:
 
 def _spelled_host(registry: str) -> str:
     """The registry as leading segments of a repository name, different for different hosts."""
-    host, colon, port = registry.rpartition(":") if _has_port(registry) else (registry, "", "")
+    match = _HOST.fullmatch(registry)
+    host, port = match.group("host", "port") if match else (registry, None)
     if host.startswith("["):
         host = "ipv6-" + ipaddress.IPv6Address(host[1:-1]).exploded.replace(":", "-")
     elif not _is_plainly_host(host):
         host = f"host/{host}"
-    return f"port-{port}/{host}" if colon else host
-
-
-def _has_port(registry: str) -> bool:
-    return ":" in registry.rpartition("]")[2]
+    return f"port-{port}/{host}" if port else host

@@ -1,8 +1,8 @@
 """Images inside configuration text: a ConfigMap's YAML, JSON, or templates that are neither.
 
-Text that parses is read by its structure and the position of each scalar comes from the parser;
-text that does not (Go templates, examples) is read line by line. Either way the answer is a span of
-the text as it stands, never a new rendering of it.
+Text that parses is read by its structure, with the parser's position of each scalar; text that does
+not (Go templates, examples) is read line by line. Either way the result is a span of the original
+text, never a new rendering of it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from images.reference import InvalidReference, parse
 
 @dataclass(frozen=True)
 class Span:
-    """Characters ``start`` to ``end`` of a text stand for ``image``.
+    """An image in a text: the characters ``start`` to ``end``, plus ``suffix``, are ``image``.
 
-    ``suffix`` is the end of ``image`` that is written elsewhere (``:1.29.0`` when the tag has a key
-    of its own), so the text of the span plus ``suffix`` is ``image``.
+    Attributes:
+        start: index of the first character.
+        end: index behind the last one.
+        image: the whole reference.
+        suffix: the end of ``image`` that stands elsewhere (``:1.29.0`` of a tag with its own key).
+        listed: False for a registry alone, which moves with its images but is none itself.
     """
 
     start: int
@@ -30,15 +34,13 @@ class Span:
     image: str
     suffix: str = ""
     listed: bool = True
-    """False for a registry alone: it moves with its images but names none itself."""
 
 
-IMAGE_KEY = re.compile(r"(?:[\w.-]*[a-z0-9_.-])?(?:[iI]mage|IMAGE)|IMAGE|(?:[\w.-]*[_-])image")
-VERSION_KEYS = ("defaultImageVersion", "defaultGpuImageVersion")
-"""KServe's and KFServing's split spelling in inferenceservice-config."""
-
-SPAWNER = re.compile(r"spawnerFormDefaults\.image(?:Group\w+)?\.(?:value|options\[\d+\])")
-"""Notebook images of jupyter-web-app: value and options[] of each image group."""
+_IMAGE_KEY = re.compile(r"(?:[\w.-]*[a-z0-9_.-])?(?:[iI]mage|IMAGE)|IMAGE|(?:[\w.-]*[_-])image")
+# KServe and KFServing, inferenceservice-config: the tag has a key of its own.
+_VERSION_KEYS = ("defaultImageVersion", "defaultGpuImageVersion")
+# jupyter-web-app: the notebook images of each image group.
+_SPAWNER = re.compile(r"spawnerFormDefaults\.image(?:Group\w+)?\.(?:value|options\[\d+\])")
 
 _LINE = re.compile(
     # At the start of a line or of a flow mapping; the value ends the line or its entry.
@@ -46,20 +48,18 @@ _LINE = re.compile(
         (?P<quote>["']?)(?P<image>[^\s"'{}$,\#`]+)(?P=quote)(?=[ \t]*(?:[,}\]]|$|\#))""",
     re.MULTILINE | re.VERBOSE,
 )
-_VERSION_LINE = re.compile(
-    r"""["']?(?:defaultImageVersion|defaultGpuImageVersion)["']?\s*:\s*["']?([\w.-]+)"""
-)
+_VERSION_LINE = re.compile(rf"""["']?(?:{"|".join(_VERSION_KEYS)})["']?\s*:\s*["']?([\w.-]+)""")
 _NOT_IMAGES = frozenset({"true", "false", "null", "yes", "no", "on", "off", "none", "always"})
 _LINES_TO_VERSION = 6
 
 
 def is_image_key(key: str) -> bool:
-    """Does a key of this name hold an image (``cacheImage``, ``queue-sidecar-image``)?"""
-    return IMAGE_KEY.fullmatch(key) is not None
+    """Whether the value of a key is an image (``cacheImage``, ``queue-sidecar-image``)."""
+    return _IMAGE_KEY.fullmatch(key) is not None
 
 
 def plausible(text: str) -> bool:
-    """Can ``text`` be an image that somebody meant, not a switch, a number or a template?"""
+    """Whether ``text`` can be an image, not a switch, a number or a template."""
     if not text or text.lower() in _NOT_IMAGES or "$" in text or text.startswith(("ko://", "<<<")):
         return False
     if text.replace(".", "").isdigit():
@@ -78,7 +78,7 @@ def spans_of_text(text: str) -> list[Span]:
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
-        return list(_spans_of_lines(text, 0))
+        root = None
     if root is None or isinstance(root, yaml.ScalarNode):
         return list(_spans_of_lines(text, 0))
     return list(dict.fromkeys(_spans_of_node(text, root, "", _hub(root))))
@@ -106,25 +106,21 @@ def _is_comment(text: str, position: int) -> bool:
 def _spans_of_node(
     text: str, node: yaml.Node, path: str, hub: tuple[yaml.ScalarNode, str] | None
 ) -> Iterator[Span]:
+    entries: list[tuple[str, yaml.Node]] = []
     if isinstance(node, yaml.MappingNode):
         entries = _entries(node)
         yield from _spans_of_hub(text, dict(entries).get("hub"))
-        for key, child in entries:
-            inner = f"{path}.{key}" if path else key
-            if not isinstance(child, yaml.ScalarNode):
-                yield from _spans_of_node(text, child, inner, hub)
-            elif is_image_key(key):
-                yield from _spans_of_value(text, child, entries, hub)
-            else:
-                yield from _spans_of_other(text, child, inner)
-    elif isinstance(node, yaml.SequenceNode):
-        children = cast("list[yaml.Node]", node.value)
-        for index, child in enumerate(children):
-            inner = f"{path}[{index}]"
-            if isinstance(child, yaml.ScalarNode):
-                yield from _spans_of_other(text, child, inner)
-            else:
-                yield from _spans_of_node(text, child, inner, hub)
+        children = [(key, f"{path}.{key}" if path else key, child) for key, child in entries]
+    else:
+        items = cast("list[yaml.Node]", node.value)
+        children = [("", f"{path}[{index}]", child) for index, child in enumerate(items)]
+    for key, child_path, child in children:
+        if not isinstance(child, yaml.ScalarNode):
+            yield from _spans_of_node(text, child, child_path, hub)
+        elif is_image_key(key):
+            yield from _spans_of_value(text, child, entries, hub)
+        else:
+            yield from _spans_of_other(text, child, child_path)
 
 
 def _spans_of_value(
@@ -147,7 +143,7 @@ def _spans_of_value(
     versions = [
         cast("str", child.value)
         for key, child in siblings
-        if key in VERSION_KEYS and isinstance(child, yaml.ScalarNode) and child.value
+        if key in _VERSION_KEYS and isinstance(child, yaml.ScalarNode) and child.value
     ]
     if versions and ":" not in image.rpartition("/")[2]:
         for version in versions:
@@ -158,13 +154,13 @@ def _spans_of_value(
 
 def _spans_of_other(text: str, node: yaml.ScalarNode, path: str) -> Iterator[Span]:
     value = cast("str", node.value)
-    if SPAWNER.fullmatch(path):
+    if _SPAWNER.fullmatch(path):
         place = _position(text, node)
         if place and plausible(value):
             yield Span(*place, value)
     elif "\n" in value and "mage" in value:
-        # A file inside the file (JSON in a block scalar): its lines stand in this text as they are.
-        start, end = cast("Any", node.start_mark).index, cast("Any", node.end_mark).index
+        # A file inside the file (JSON in a block scalar): its lines are lines of this text.
+        start, end = _extent(node)
         yield from _spans_of_lines(text[start:end], start)
 
 
@@ -182,7 +178,7 @@ def _entries(node: yaml.MappingNode) -> list[tuple[str, yaml.Node]]:
 
 
 def _hub(node: yaml.Node) -> tuple[yaml.ScalarNode, str] | None:
-    """The first mapping, outermost first, that says hub and tag: Istio's ``global``."""
+    """The first mapping, outermost first, with a hub and a tag: Istio's ``global``."""
     if isinstance(node, yaml.MappingNode):
         entries = _entries(node)
         scalars = {key: child for key, child in entries if isinstance(child, yaml.ScalarNode)}
@@ -194,9 +190,12 @@ def _hub(node: yaml.Node) -> tuple[yaml.ScalarNode, str] | None:
 
 
 def _position(text: str, node: yaml.ScalarNode) -> tuple[int, int] | None:
-    """Where a scalar's value stands; None when it is not written literally (escapes, folds)."""
-    start = cast("int", cast("Any", node.start_mark).index)
-    end = cast("int", cast("Any", node.end_mark).index)
+    """The position of a scalar's value; None when it is not written literally (escapes, folds)."""
+    start, end = _extent(node)
     if text[start : start + 1] in ("'", '"'):
         start, end = start + 1, end - 1
     return (start, end) if text[start:end] == node.value else None
+
+
+def _extent(node: yaml.ScalarNode) -> tuple[int, int]:
+    return cast("Any", node.start_mark).index, cast("Any", node.end_mark).index

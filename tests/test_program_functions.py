@@ -41,7 +41,7 @@ def builder(region: str, **image_mirror: Any) -> Registered:
     context = StackContext.of(settings, ACCOUNT, {})
 
     def program() -> None:
-        assert build_side(context, settings.image_mirror) is not None
+        assert build_side(context) is not None
 
     return run(program, region).only(PROVIDER)
 
@@ -126,7 +126,7 @@ def test_nothing_is_built_where_ecr_pulls_by_itself(region: str) -> None:
     here = Region.of(region)
 
     def program() -> dict[str, Any]:
-        side = build_side(StackContext.of(settings, ACCOUNT, {}), settings.image_mirror)
+        side = build_side(StackContext.of(settings, ACCOUNT, {}))
         return {"region": side.region.name if side else None}
 
     recorded = run(program, region)

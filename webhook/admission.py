@@ -1,7 +1,7 @@
 """The admission decision: an AdmissionReview in, an AdmissionReview with a JSON patch out.
 
-Pure: no network, no clock, no AWS. What is known about a copy comes through ``Mirror``, so that
-both transports (Lambda, in-cluster) and the tests share this one handler.
+Pure: no network, no clock, no AWS. The state of copies comes through ``Mirror``, so that both
+transports (Lambda, in-cluster) and the tests share this one handler.
 
 Shapes: k8s.io/api admission/v1 AdmissionReview; core/v1 Pod (containers, initContainers,
 ephemeralContainers, and image volumes, Kubernetes 1.31 on).
@@ -23,30 +23,46 @@ from webhook.rules import Action, Rule, WhenAbsent, rule_for
 OPT_OUT = "image-mirror/skip"
 """Pod annotation and namespace label: ``"true"`` leaves images as they are."""
 
-# A pod of the kubelet's own manifest folder: a changed mirror is deleted and made again for ever.
+# A pod of the kubelet's own manifest folder: the kubelet would recreate a changed one for ever.
 _STATIC_POD = "kubernetes.io/config.mirror"
 
 _API_VERSION = "admission.k8s.io/v1"
 # A URL is no image reference, and may hold a password.
 _LOGIN = re.compile(r"//[^/@\s]*@")
-_CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
+# List in a pod's spec -> the path to the image of an item.
+_IMAGE_PATHS = {
+    "initContainers": ("image",),
+    "containers": ("image",),
+    "ephemeralContainers": ("image",),
+    "volumes": ("image", "reference"),
+}
 # k8s.io/api admission/v1: longer warnings, and more than 4096 characters in all, may be cut.
 _LONGEST_WARNING = 256
 _MOST_WARNINGS = 16
 
 
 class Presence(StrEnum):
-    """What is known about the copy of an image."""
+    """The state of an image's copy."""
 
     PRESENT = "present"
     COPYING = "copying"
     ABSENT = "absent"
-    """Not there, and no copy was asked for (a dry run)."""
+    """Not there, and no copy was requested (a dry run)."""
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """The registry could not be asked; nothing is assumed."""
+    """The registry did not answer; nothing is assumed."""
     NEVER = "never"
     """The account's registry does not serve this source at all: it stays in place."""
+
+
+_WARNINGS = {
+    Presence.PRESENT: "",
+    Presence.COPYING: "{} is being copied to this account's registry",
+    Presence.ABSENT: "{} is not in this account's registry yet",
+    Presence.FAILED: "{} could not be copied to this account's registry",
+    Presence.UNKNOWN: "this account's registry could not be asked for {}",
+    Presence.NEVER: "this account's registry does not serve {}",
+}
 
 
 @dataclass(frozen=True)
@@ -58,12 +74,15 @@ class Copy:
 
 
 class Mirror(Protocol):
-    """What the handler asks about copies; must answer fast and never raise."""
+    """The source of copies' states; answers fast and never raises."""
 
     def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
-        """The state of ``source``'s copy; ``start`` requests one where it is absent.
+        """The state of ``source``'s copy.
 
-        ``follow``, besides, has an old copy of a tag compared with the source: it may have moved.
+        Args:
+            source: as the pod names it.
+            start: request a copy where there is none.
+            follow: request the comparison of an old copy with its source, whose tag may have moved.
         """
         ...
 
@@ -73,22 +92,14 @@ class Policy:
     """The rules of one stack.
 
     Attributes:
-        registry: where copies live, ``<ecr host>/<prefix>``.
-        passed: registries (hosts, or hosts with a path) left alone besides private ECR ones.
+        registry: of copies, ``<ecr host>/<prefix>``.
         when_absent: for images whose copy is not there yet.
         rules: tried in this order, before all else is mirrored; see ``webhook.rules``.
     """
 
     registry: str
-    passed: tuple[str, ...] = ()
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Place:
-    pointer: str
-    image: str
 
 
 @dataclass(frozen=True)
@@ -104,13 +115,12 @@ def review(body: object, policy: Policy, mirror: Mirror) -> dict[str, Any]:
     Args:
         body: the decoded JSON of the request, whatever it is.
         policy: the stack's rules.
-        mirror: what is known about copies; asked once per distinct image.
+        mirror: the state of copies; asked once per distinct image.
 
     Returns:
-        An AdmissionReview. A body that is no review, or a review of something that is no pod, gets
-        a response with ``status.code`` 400 and, as nobody can act on it, an empty ``uid`` when the
-        request has none; a transport turns that into HTTP 400, which the API server treats by the
-        webhook's failurePolicy. A readable review is always answered, never raised upon.
+        An AdmissionReview; no body raises. One that is no review of a pod gets a response with
+        ``status.code`` 400, and with an empty ``uid`` when the request has none; a transport turns
+        that into HTTP 400, to which the API server applies the webhook's failurePolicy.
     """
     request = mapping(mapping(body).get("request"))
     uid = request.get("uid")
@@ -118,20 +128,21 @@ def review(body: object, policy: Policy, mirror: Mirror) -> dict[str, Any]:
         return refusal("", "the request has no AdmissionReview with a request.uid")
     version = mapping(body).get("apiVersion")
     if version != _API_VERSION:
-        spoken = repr(_short(version)) if isinstance(version, str) else "no version"
-        return refusal(uid, f"this webhook speaks {_API_VERSION}, the request {spoken}")
+        given = repr(_short(version)) if isinstance(version, str) else "no version"
+        return refusal(uid, f"this webhook speaks {_API_VERSION}, the request {given}")
     if request.get("operation") not in ("CREATE", "UPDATE"):
         return _response(uid, {"allowed": True})
     pod = mapping(request.get("object"))
     if not isinstance(pod.get("spec"), Mapping):
         return refusal(uid, "the request has no pod in request.object")
-    if _opted_out(pod):
+    annotations = mapping(mapping(pod.get("metadata")).get("annotations"))
+    if annotations.get(OPT_OUT) == "true" or _STATIC_POD in annotations:
         return _response(uid, {"allowed": True})
     return _response(uid, _answer(pod, request, policy, mirror))
 
 
 def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
-    """The AdmissionReview that says why a request could not be judged."""
+    """The AdmissionReview of a request that could not be judged, with the reason."""
     status = {"code": code, "message": f"image-mirror: {message}"}
     return _response(uid, {"allowed": False, "status": status})
 
@@ -139,30 +150,26 @@ def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
 def _answer(
     pod: Mapping[str, Any], request: Mapping[str, Any], policy: Policy, mirror: Mirror
 ) -> dict[str, Any]:
-    settled = _images_by_owner(mapping(request.get("oldObject")))
+    old_images = {owner: image for _, owner, image in _images(mapping(request.get("oldObject")))}
     namespace = request.get("namespace")
-    where = namespace if isinstance(namespace, str) else ""
+    if not isinstance(namespace, str):
+        namespace = ""
     dry_run = request.get("dryRun") is True
     decisions: dict[str, _Decision] = {}
     patch: list[dict[str, str]] = []
-    for place, owner in _owned_places(pod):
+    for pointer, owner, image in _images(pod):
         # An update may touch labels only; rewriting an image that already runs would restart its
         # container, and ephemeral containers and volumes cannot be changed at all.
-        if settled.get(owner) == place.image:
+        if old_images.get(owner) == image:
             continue
-        decision = decisions.get(place.image)
-        if decision is None:
-            decision = _decide(place.image, where, policy, mirror, start=not dry_run)
-            decisions[place.image] = decision
-        if decision.image != place.image:
-            patch.append({"op": "replace", "path": place.pointer, "value": decision.image})
+        if image not in decisions:
+            decisions[image] = _decide(image, namespace, policy, mirror, start=not dry_run)
+        if decisions[image].image != image:
+            patch.append({"op": "replace", "path": pointer, "value": decisions[image].image})
     denied = [d.warning for d in decisions.values() if d.denied]
     if denied:
-        status = {
-            "code": 403,
-            "reason": "Forbidden",
-            "message": "image-mirror: " + "; ".join(denied),
-        }
+        message = "image-mirror: " + "; ".join(denied)
+        status = {"code": 403, "reason": "Forbidden", "message": message}
         return {"allowed": False, "status": status}
     answer: dict[str, Any] = {"allowed": True}
     if patch:
@@ -178,29 +185,24 @@ def _decide(
     image: str, namespace: str, policy: Policy, mirror: Mirror, *, start: bool
 ) -> _Decision:
     try:
-        written = parse(image)
-    except InvalidReference as wrong:
-        return _Decision(image, f"{_LOGIN.sub('//***@', str(wrong))}: left as it is")
-    if written.belongs_to(policy.registry):
-        # Rendered for this registry already. Its source is known by name, so a copy that is
-        # missing can still be fetched; the reference stays as it is either way. What the platform
-        # was released with does not follow its source.
-        source = written.origin(policy.registry)
-        copy = mirror.ask(source, start=start) if source else Copy(Presence.PRESENT)
-        return _Decision(image, _told(source or written, copy))
-    if written.ecr_region or any(written.belongs_to(registry) for registry in policy.passed):
+        source = parse(image)
+    except InvalidReference as error:
+        return _Decision(image, f"{_LOGIN.sub('//***@', str(error))}: left as it is")
+    if source.belongs_to(policy.registry):
+        # Rendered for this registry already: the reference stays as it is. Where its name gives the
+        # source, a missing copy can still be fetched; a copy of the release's own images does not
+        # follow its source.
+        origin = source.origin(policy.registry)
+        return _Decision(image, _warning(origin, mirror.ask(origin, start=start)) if origin else "")
+    rule = rule_for(policy.rules, source, namespace)
+    if source.ecr_region or rule.action is Action.KEEP:
         return _Decision(image)
-    rule = rule_for(policy.rules, written, namespace)
-    match rule.action:
-        case Action.KEEP:
-            return _Decision(image)
-        case Action.DENY:
-            told = f"images of {written.name} are not allowed in namespace {namespace}"
-            return _Decision(image, f"{told} by a rule of this cluster", denied=True)
-        case Action.MIRROR:
-            copy = mirror.ask(written, start=start, follow=True)
-            when_absent = rule.when_absent or policy.when_absent
-            return _mirrored(image, written.mirrored(policy.registry), written, copy, when_absent)
+    if rule.action is Action.DENY:
+        refused = f"images of {source.name} are not allowed in namespace {namespace}"
+        return _Decision(image, f"{refused} by a rule of this cluster", denied=True)
+    copy = mirror.ask(source, start=start, follow=True)
+    target = source.mirrored(policy.registry)
+    return _mirrored(image, target, source, copy, rule.when_absent or policy.when_absent)
 
 
 def _mirrored(
@@ -208,60 +210,34 @@ def _mirrored(
 ) -> _Decision:
     if copy.presence is Presence.NEVER:
         return _Decision(image)
-    told = _told(source, copy)
+    warning = _warning(source, copy)
     if copy.presence is Presence.PRESENT or when_absent is WhenAbsent.REWRITE:
-        return _Decision(target, told)
+        return _Decision(target, warning)
     if when_absent is WhenAbsent.DENY and copy.presence is not Presence.UNKNOWN:
-        return _Decision(image, told, denied=True)
-    return _Decision(image, f"{told}; the source stays in place" if told else "")
+        return _Decision(image, warning, denied=True)
+    return _Decision(image, f"{warning}; the source stays in place")
 
 
-def _told(source: Reference, copy: Copy) -> str:
+def _warning(source: Reference, copy: Copy) -> str:
     reason = f": {copy.reason}" if copy.reason else ""
-    match copy.presence:
-        case Presence.PRESENT:
-            return ""
-        case Presence.COPYING:
-            return f"{source} is being copied to this account's registry{reason}"
-        case Presence.ABSENT:
-            return f"{source} is not in this account's registry yet{reason}"
-        case Presence.FAILED:
-            return f"{source} could not be copied to this account's registry{reason}"
-        case Presence.UNKNOWN:
-            return f"this account's registry could not be asked for {source}{reason}"
-        case Presence.NEVER:
-            return f"this account's registry does not serve {source}{reason}"
+    warning = _WARNINGS[copy.presence].format(source)
+    return f"{warning}{reason}" if warning else ""
 
 
-def _owned_places(pod: Mapping[str, Any]) -> Iterator[tuple[_Place, tuple[str, str]]]:
-    """Each image with its owner (list name, item name), by which an update recognises it."""
+def _images(pod: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str], str]]:
+    """JSON pointer, owner (list and item name, the same after an update) and name of each image."""
     spec = mapping(pod.get("spec"))
-    for field in _CONTAINER_LISTS:
-        for index, container in enumerate(_list(spec.get(field))):
-            image = mapping(container).get("image")
+    for field, path in _IMAGE_PATHS.items():
+        items: object = spec.get(field)
+        for index, item in enumerate(cast("list[Any]", items) if isinstance(items, list) else ()):
+            image = item
+            for key in path:
+                image = mapping(image).get(key)
             if isinstance(image, str) and image:
-                owner = (field, _name(container))
-                yield _Place(f"/spec/{field}/{index}/image", image), owner
-    for index, volume in enumerate(_list(spec.get("volumes"))):
-        image = mapping(mapping(volume).get("image")).get("reference")
-        if isinstance(image, str) and image:
-            owner = ("volumes", _name(volume))
-            yield _Place(f"/spec/volumes/{index}/image/reference", image), owner
-
-
-def _name(item: object) -> str:
-    # Nothing but text is a name, and what else stands there may be too deep or too long to write.
-    name = mapping(item).get("name")
-    return name if isinstance(name, str) else ""
-
-
-def _images_by_owner(pod: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    return {owner: place.image for place, owner in _owned_places(pod)}
-
-
-def _opted_out(pod: Mapping[str, Any]) -> bool:
-    annotations = mapping(mapping(pod.get("metadata")).get("annotations"))
-    return annotations.get(OPT_OUT) == "true" or _STATIC_POD in annotations
+                # A name that is no text may be too deep or too long to compare.
+                name = mapping(item).get("name")
+                owner = (field, name if isinstance(name, str) else "")
+                yield f"/spec/{field}/{index}/{'/'.join(path)}", owner, image
 
 
 def _response(uid: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -279,7 +255,3 @@ def _short(text: str) -> str:
 def mapping(value: object) -> Mapping[str, Any]:
     """The value, if it is a JSON object, else an empty one: a request may hold anything."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -1,10 +1,10 @@
-"""Which images are being copied, and how the last copy went: one row per image in DynamoDB.
+"""The images being copied, and the result of each last copy: one row per image in DynamoDB.
 
-A row lives until ``expires`` (epoch seconds, also the table's TTL attribute). It means: a copy is
-under way (neither ``reason`` nor ``digest``), failed (``reason``), or is there and was compared
-with its source (``digest``). TTL deletion may take days, so conditions compare the time itself.
+A row is valid until ``expires`` (epoch seconds, also the table's TTL attribute). Its copy is under
+way (neither ``reason`` nor ``digest``), has failed (``reason``), or is there and was compared with
+its source (``digest``). TTL deletion may take days, so conditions compare the time itself.
 
-The build that copies writes the last two kinds itself, with the expressions of this module
+The build that copies writes ``reason`` and ``digest``, with the expressions of this module
 (``components.mirror.buildspec``).
 """
 
@@ -13,22 +13,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
 from webhook.admission import Copy, Presence
 
 RETRY_SECONDS = 120
-"""How long a copy that failed is left alone; twice as long after each further try."""
+"""The pause after a copy that failed; doubled after each further attempt."""
 MOST_ATTEMPTS = 8
-"""Copies of one image that admissions ask for before they leave it to a person. The count ends with
-its row, which DynamoDB removes within days after its end."""
+"""Copies of one image that admissions request before a person has to. The count ends with its row,
+which DynamoDB removes within days after its end."""
 LONGEST_REASON = 500
-"""Characters of a reason that are kept."""
+"""Characters of a reason that are stored."""
 
-# The pause doubles by adding it to itself, so that whoever tells of a failure needs one call, no
-# arithmetic, and nothing that was read before.
+# The pause doubles by adding it to itself, so that the record of a failure is one call, without
+# arithmetic and without a read before it.
 _CLAIM = (
     "SET expires = :end, backoff = if_not_exists(backoff, :half) + if_not_exists(backoff, :half) "
     "ADD attempts :one REMOVE reason, digest"
@@ -41,13 +41,8 @@ _GONE = f"attribute_exists(digest) OR {_FREE}"
 FAILED = "SET reason = :reason, expires = :now + if_not_exists(backoff, :first)"
 """Update expression: a copy failed at ``:now``, because of ``:reason``."""
 COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, reason"
-"""Update expression: the copy is ``:digest``; its source is looked at again after ``:end``."""
-
-
-class DynamoDbClient(Protocol):
-    """The part of boto3's DynamoDB client that this module uses."""
-
-    def update_item(self, **request: Any) -> dict[str, Any]: ...
+"""Update expression: the copy is ``:digest``; it is compared with its source again after ``:end``.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,26 +50,26 @@ class Claims:
     """The rows of one table.
 
     Attributes:
-        client: of the table's region.
+        client: boto3's DynamoDB client of the table's region.
         table: its name.
         seconds: how long a copy may take; a claim ends then, whatever became of the copy.
         clock: epoch seconds.
     """
 
-    client: DynamoDbClient
+    client: Any
     table: str
     seconds: int
     clock: Callable[[], float] = time.time
 
     def take(self, image: str, *, there: bool = False) -> Copy | None:
-        """Claims ``image`` for this caller; None when claimed, else what the present row says.
+        """Claims ``image`` for this caller; returns None, or the state of a copy claimed before.
 
         Exactly one of any number of concurrent callers gets None, until the row expires.
 
         Args:
             image: the source.
-            there: a copy is there, and is to be compared with its source; otherwise a row of a copy
-                that was there once stands in nobody's way.
+            there: a copy exists and is to be compared with its source; otherwise the row of a
+                former copy does not prevent the claim.
         """
         now = int(self.clock())
         values = {
@@ -96,16 +91,16 @@ class Claims:
             if error_code(refused) != "ConditionalCheckFailedException":
                 raise
             row: dict[str, Any] = cast("dict[str, Any]", refused.response).get("Item") or {}
-            return _standing(row, now)
+            return _state(row, now)
         return None
 
     def renew(self, image: str) -> None:
-        """Holds the claim from now on, for a copy that has begun (perhaps at a second attempt)."""
+        """Extends the claim of a copy that has begun (perhaps at a second attempt)."""
         end = {":end": {"N": str(int(self.clock()) + self.seconds)}}
         self._update(image, "SET expires = :end REMOVE reason", end)
 
     def fail(self, image: str, reason: str) -> None:
-        """Records why a copy failed; the image may be claimed again after a while."""
+        """Records why a copy failed; the image may be claimed again after the pause."""
         values = {
             ":reason": {"S": reason[:LONGEST_REASON]},
             ":now": {"N": str(int(self.clock()))},
@@ -123,14 +118,13 @@ class Claims:
         )
 
 
-def _standing(row: Mapping[str, Any], now: int) -> Copy:
-    """What a row that could not be claimed says."""
+def _state(row: Mapping[str, Any], now: int) -> Copy:
     reason = reason_of(row)
     attempts = int(row.get("attempts", {}).get("N", 1))
     if attempts >= MOST_ATTEMPTS and int(row.get("expires", {}).get("N", now)) < now:
         last = f", the last time because {reason}" if reason else ""
-        tried = f"tried {MOST_ATTEMPTS} times{last}: copy it with `./kf images mirror`"
-        return Copy(Presence.FAILED, tried)
+        attempted = f"tried {MOST_ATTEMPTS} times{last}: copy it with `./kf images mirror`"
+        return Copy(Presence.FAILED, attempted)
     return Copy(Presence.FAILED if reason else Presence.COPYING, reason)
 
 
@@ -140,7 +134,7 @@ def reason_of(row: Mapping[str, Any]) -> str:
 
 
 def error_code(failure: Exception) -> str:
-    """The error's own short name: its text may quote a request, and with it a secret."""
+    """The error's own short name; its text may quote a request, and with it a secret."""
     if isinstance(failure, ClientError):
         response: dict[str, Any] = cast("dict[str, Any]", failure.response)
         return str(response.get("Error", {}).get("Code", "ClientError"))

@@ -1,8 +1,7 @@
 """Starts the copy of one image: a repository to hold it, then one build in the global region.
 
 Runs behind an asynchronous invocation, never inside an admission, and is the only part that reads
-the credentials of the other partition. The build itself is described in
-``components/mirror/build.py``.
+the credentials of the other partition. The build: ``components/mirror/build.py``.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,50 +22,36 @@ from webhook.mirror import target_tag
 log = logging.getLogger(__name__)
 
 
-class RegistryClient(Protocol):
-    """The part of boto3's ECR client that creates a repository."""
-
-    def create_repository(self, **request: Any) -> dict[str, Any]: ...
-
-    def put_lifecycle_policy(self, **request: Any) -> dict[str, Any]: ...
-
-
-class BuildClient(Protocol):
-    """The part of boto3's CodeBuild client that starts a build."""
-
-    def start_build(self, **request: Any) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class CopyJob:
     """How copies are started in one stack.
 
     Attributes:
-        ecr: client of the registry's region.
-        builds: makes the CodeBuild client of the global region; called per copy, so that rotated
-            credentials are picked up.
-        claims: the in-flight table, told when a copy cannot be started.
+        ecr: boto3's ECR client of the registry's region.
+        builds: makes boto3's CodeBuild client of the global region; called per copy, so that
+            rotated credentials take effect.
+        claims: the table of copies.
         project: the CodeBuild project's name.
         registry: ``<ecr host>/<prefix>``.
         lifecycle: the lifecycle policy (JSON) of a new repository; empty for none.
         tags: of a new repository.
     """
 
-    ecr: RegistryClient
-    builds: Callable[[], BuildClient]
+    ecr: Any
+    builds: Callable[[], Any]
     claims: Claims
     project: str
     registry: str
-    lifecycle: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    lifecycle: str
+    tags: Mapping[str, str]
 
     def start(self, image: str) -> str:
         """Starts the copy of ``image``; returns the build's id.
 
         Raises:
             InvalidReference: ``image`` is no image reference.
-            ClientError, BotoCoreError: AWS refused; the claim is released for a later attempt and
-                the reason kept for people to read.
+            ClientError, BotoCoreError: AWS refused; the claim ends with the reason, for a later
+                attempt.
         """
         source = parse(image)
         try:
@@ -75,7 +60,7 @@ class CopyJob:
                 projectName=self.project,
                 environmentVariablesOverride=overrides([source], self.registry),
                 # CodeBuild itself answers a repeated token with the build it has already started.
-                idempotencyToken=_token(source),
+                idempotencyToken=hashlib.sha256(str(source).encode()).hexdigest(),
             )
         except (ClientError, BotoCoreError) as failure:
             reason = f"the copy could not be started ({error_code(failure)})"
@@ -100,20 +85,13 @@ class CopyJob:
             self.ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=self.lifecycle)
 
 
-def variables(sources: Iterable[Reference], registry: str) -> dict[str, str]:
-    """What one build is told: each image to copy, and where to. No secret is ever among them."""
-    return {
-        "IMAGES": "\n".join(
-            f"{source} {registry}/{source.mirrored_repository}:{target_tag(source)}"
-            for source in sources
-        )
-    }
-
-
 def overrides(sources: Iterable[Reference], registry: str) -> list[dict[str, str]]:
-    """``variables`` as CodeBuild's StartBuild takes them."""
-    told = variables(sources, registry)
-    return [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in told.items()]
+    """The variable of one build, as StartBuild takes it: each image and its target; no secret."""
+    images = "\n".join(
+        f"{source} {registry}/{source.mirrored_repository}:{target_tag(source)}"
+        for source in sources
+    )
+    return [{"name": "IMAGES", "value": images, "type": "PLAINTEXT"}]
 
 
 def new_repository(
@@ -146,7 +124,3 @@ def stored_credentials(client: Any, secret: str) -> dict[str, str]:
         raise ValueError(
             "the credentials secret holds no accessKeyId and secretAccessKey"
         ) from None
-
-
-def _token(source: Reference) -> str:
-    return hashlib.sha256(str(source).encode()).hexdigest()

@@ -1,13 +1,12 @@
 """The two Lambda functions: ``admit`` behind API Gateway, ``start_copy`` behind ``admit``.
 
-Configuration comes from the environment the stack sets (``service.Environment``). Clients are
-made once per container on first use, so that a cold start imports boto3 and nothing more.
+Configuration comes from the environment (``service.Environment``). Clients are made once per
+container, on first use, so that a cold start only imports.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import logging
 import os
@@ -27,29 +26,39 @@ _PATIENT = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attemp
 
 def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers one request of an HTTP API (payload 2.0): ``service.reply``."""
-    given = service.reply(_body(event), _decide)
+    status, review = service.reply(_body(event), _decide)
     return {
-        "statusCode": given.status,
+        "statusCode": status,
         "headers": {"content-type": "application/json"},
-        "body": json.dumps(given.review),
+        "body": json.dumps(review),
     }
 
 
 def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, str]:
-    """Starts the copy of ``event["image"]``; raising lets Lambda's queue try again."""
-    return {"build": _copy_job().start(str(event["image"]))}
+    """Starts the copy of ``event["image"]``; after an error Lambda's queue tries again."""
+    environment = _environment()
+    job = copy_job.CopyJob(
+        ecr=service.client("ecr", _PATIENT),
+        builds=_builds,
+        claims=service.claims(environment, _PATIENT),
+        project=environment.project,
+        registry=environment.registry,
+        lifecycle=environment.lifecycle,
+        tags=environment.tags,
+    )
+    return {"build": job.start(str(event["image"]))}
 
 
 def _body(event: Mapping[str, Any]) -> bytes | str:
     text: object = event.get("body")
     if not isinstance(text, str):
-        return ""  # no request of API Gateway, but perhaps a test event written by hand
+        return ""  # no request of API Gateway, perhaps a test event written by hand
     if not event.get("isBase64Encoded"):
         return text
     try:
         return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        return ""  # which is as little JSON as what was sent
+    except ValueError:
+        return ""  # no JSON, like what was sent
 
 
 @cache
@@ -62,22 +71,9 @@ def _decision() -> service.Decide:
     return service.decision(_environment())
 
 
-def _decide(asked: object) -> dict[str, Any]:
-    # Read and made only now: a wrong environment is then an answered error like any other.
-    return _decision()(asked)
-
-
-def _copy_job() -> copy_job.CopyJob:
-    environment = _environment()
-    return copy_job.CopyJob(
-        ecr=service.client("ecr", _PATIENT),
-        builds=_builds,
-        claims=service.claims(environment, _PATIENT),
-        project=environment.project,
-        registry=environment.registry,
-        lifecycle=environment.lifecycle,
-        tags=environment.tags,
-    )
+def _decide(body: object) -> dict[str, Any]:
+    # The environment is read inside the call: a wrong one is an answered error like any other.
+    return _decision()(body)
 
 
 def _builds() -> Any:

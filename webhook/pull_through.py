@@ -1,7 +1,7 @@
-"""Where ECR pulls by itself: every image of a cached registry is there as soon as it is asked for.
+"""Pull-through caches: ECR itself fetches every image of a cached registry at the first pull.
 
-Nothing is asked, claimed or started, so this needs no right and no time; a pull that fails shows in
-the events of its pod, as it would at the source.
+No AWS call, so no right and no time; a pull that fails shows in the events of its pod, as it would
+at the source.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Ordered rules of a stack: which registries are mirrored, left alone or refused, and for whom.
 
-Pure data; the first rule that covers an image decides, and what no rule covers is mirrored. A last
+The first rule that covers an image decides, and an image that no rule covers is mirrored. A last
 rule that denies everything makes an allow-list of those before it.
 """
 
@@ -17,7 +17,7 @@ from images.reference import Reference
 
 
 class WhenAbsent(StrEnum):
-    """What becomes of an image whose copy is not there yet."""
+    """The treatment of an image whose copy is not there yet."""
 
     REWRITE = "rewrite"
     """Point at the copy at once; the kubelet retries until it has arrived."""
@@ -28,7 +28,7 @@ class WhenAbsent(StrEnum):
 
 
 class Action(StrEnum):
-    """What is done with an image that a rule covers."""
+    """The treatment of an image that a rule covers."""
 
     MIRROR = "mirror"
     KEEP = "keep"
@@ -41,7 +41,7 @@ class Rule:
     """One rule; every pattern may hold ``*``.
 
     Attributes:
-        action: what is done.
+        action: on the images it covers.
         registries: hosts, or hosts with the beginning of a path (``docker.io/bitnami``).
         namespaces: of the pod.
         when_absent: in place of the stack's own; only for what is mirrored.
@@ -53,6 +53,7 @@ class Rule:
     when_absent: WhenAbsent | None = None
 
     def covers(self, image: Reference, namespace: str) -> bool:
+        """Whether this rule applies to an image of a pod in that namespace."""
         return any(fnmatchcase(namespace, pattern) for pattern in self.namespaces) and any(
             fnmatchcase(image.name, f"{pattern.rstrip('/')}/*") for pattern in self.registries
         )
@@ -62,7 +63,7 @@ _MIRROR = Rule(action=Action.MIRROR)
 
 
 def rule_for(rules: Iterable[Rule], image: Reference, namespace: str) -> Rule:
-    """The first that covers the image of a pod in that namespace; else: it is mirrored."""
+    """The first that covers the image of a pod in that namespace; by default it is mirrored."""
     return next((rule for rule in rules if rule.covers(image, namespace)), _MIRROR)
 
 
@@ -73,15 +74,15 @@ def read(text: str) -> tuple[Rule, ...]:
         ValueError: the text is no such list.
     """
     try:
-        listed = cast("list[Mapping[str, Any]]", json.loads(text))
+        rules = cast("list[Mapping[str, Any]]", json.loads(text))
         return tuple(
             Rule(
-                action=Action(each["action"]),
-                registries=tuple(each.get("registries") or ("*",)),
-                namespaces=tuple(each.get("namespaces") or ("*",)),
-                when_absent=WhenAbsent(each["whenAbsent"]) if each.get("whenAbsent") else None,
+                action=Action(rule["action"]),
+                registries=tuple(rule.get("registries") or ("*",)),
+                namespaces=tuple(rule.get("namespaces") or ("*",)),
+                when_absent=WhenAbsent(rule["whenAbsent"]) if rule.get("whenAbsent") else None,
             )
-            for each in listed
+            for rule in rules
         )
-    except (KeyError, TypeError, AttributeError) as wrong:
-        raise ValueError(f"no list of rules: {wrong}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no list of rules: {error}") from None

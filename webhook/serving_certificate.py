@@ -1,4 +1,4 @@
-"""The certificate of the in-cluster server: two files that somebody else renews at any time."""
+"""The certificate of the in-cluster server: two files that are renewed at any time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_Stamp = tuple[tuple[int, int, int], ...]
-
 
 class ServingCertificate:
     """A certificate and its key; a changed file is used from the next connection on.
 
-    The kubelet swaps all files of a mounted Secret at once by a symbolic link (kubernetes.io docs,
-    "Mounted Secrets are updated automatically"), so that names stay and what they lead to changes.
-    Files that do not fit each other, or cannot be read, leave the last good pair in use.
+    The kubelet replaces all files of a mounted Secret at once by a symbolic link (kubernetes.io
+    docs, "Mounted Secrets are updated automatically"). Files that do not fit each other, or cannot
+    be read, leave the last valid pair in use.
 
     Args:
         certificate: PEM, the server's own first.
@@ -30,32 +28,25 @@ class ServingCertificate:
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = (certificate, key)
         self._lock = threading.Lock()
+        self._failure = ""
         self._stamp = self._stamped()
-        self._refused: _Stamp | None = None
         self._context = self._loaded()
 
     def context(self) -> ssl.SSLContext:
-        """What a new connection is wrapped with."""
+        """The TLS context of a new connection."""
         with self._lock:
             try:
-                # Before loading: files that change meanwhile are then looked at once more.
+                # Before loading: a change during the load is then seen at the next connection.
                 stamp = self._stamped()
                 if stamp != self._stamp:
                     self._context, self._stamp = self._loaded(), stamp
                     log.info("using the renewed certificate")
+                self._failure = ""
             except OSError as failure:
-                self._complain(failure)
+                if self._failure != type(failure).__name__:  # not once per connection
+                    self._failure = type(failure).__name__
+                    log.error("the certificate cannot be renewed: %s", self._failure)
             return self._context
-
-    def _complain(self, failure: OSError) -> None:
-        """Once per state of the files, not once per connection."""
-        try:
-            stamp = self._stamped()
-        except OSError:
-            stamp = ()
-        if stamp != self._refused:
-            self._refused = stamp
-            log.error("the certificate cannot be renewed: %s", type(failure).__name__)
 
     def _loaded(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -64,6 +55,6 @@ class ServingCertificate:
         context.load_cert_chain(*self._files, password="")
         return context
 
-    def _stamped(self) -> _Stamp:
-        found = [path.stat() for path in self._files]
-        return tuple((each.st_mtime_ns, each.st_ino, each.st_size) for each in found)
+    def _stamped(self) -> list[tuple[int, int, int]]:
+        status = [path.stat() for path in self._files]
+        return [(file.st_mtime_ns, file.st_ino, file.st_size) for file in status]

@@ -1,8 +1,8 @@
 """The build that copies images, registry to registry, without a container daemon.
 
-``install_crane.sh`` puts crane on the machine, ``copy.sh`` copies by digest and reads each copy
-back from the target, ``copy_json.py`` makes the rows that admissions read. A build has no source,
-so the specification carries the text of these files.
+``install_crane.sh`` installs crane, ``copy.sh`` copies by digest and reads each copy back from the
+target, ``copy_json.py`` makes the rows that admissions read. A build has no source, so the
+specification contains the text of these files.
 
 The SHA-256 of crane's archive: github.com/google/go-containerregistry releases, checksums.txt.
 """
@@ -29,7 +29,7 @@ VARIABLES = {
     "FIRST_PAUSE": str(claims.RETRY_SECONDS),
     "REMEMBERED_SECONDS": "86400",
 }
-"""Of every build. A variable of the project or of one build goes before one of the same name here
+"""Variables of every build. One of the project or of a single build overrides one of the same name
 (docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html, ``env/variables``); a build
 that an admission starts has none but ``policies.BUILD_VARIABLES``."""
 

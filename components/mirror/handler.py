@@ -1,4 +1,4 @@
-"""What every admission handler of a stack is given: its code, and what it is told."""
+"""The code and the environment of a stack's admission handlers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.documents import Document
-from components.mirror import policies
-from regions.region import Region
 from settings.context import StackContext
-from settings.sections import ImageMirrorSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _GRAMMAR = ("__init__.py", "reference.py")
@@ -20,13 +16,13 @@ _GRAMMAR = ("__init__.py", "reference.py")
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """How a handler asks for a missing copy.
+    """What a handler uses to request a missing copy.
 
     Attributes:
-        table: copies in flight, one row per image.
-        table_arn: its ARN, known beforehand.
+        table: one row per image.
+        table_arn: its ARN, known before it exists.
         copier: the function that starts copies.
-        copier_arn: its ARN, known beforehand.
+        copier_arn: its ARN, known before it exists.
     """
 
     table: aws.dynamodb.Table
@@ -34,30 +30,15 @@ class Copies:
     copier: aws.lambda_.Function
     copier_arn: str
 
-    def admission_policy(
-        self, region: Region, account: str, *, prefix: str, log_arn: str | None = None
-    ) -> Document:
-        """See ``policies.admission_policy``."""
-        return policies.admission_policy(
-            region,
-            account,
-            prefix=prefix,
-            table_arn=self.table_arn,
-            copier_arn=self.copier_arn,
-            log_arn=log_arn,
-        )
 
-
-def handler_variables(
-    context: StackContext, mirror: ImageMirrorSettings, copies: Copies | None
-) -> dict[str, pulumi.Input[str]]:
+def handler_variables(context: StackContext, copies: Copies | None) -> dict[str, pulumi.Input[str]]:
     """The environment of ``webhook.service``; empty values need not be set.
 
     Args:
         context: of the stack.
-        mirror: the setting ``imageMirror``.
         copies: None where the registry's pull-through caches fill it.
     """
+    mirror = context.mirror.settings
     return {
         "MIRROR_REGISTRY": context.image_prefix,
         "MIRROR_CACHED": " ".join(context.mirror.cached or ()),

@@ -7,144 +7,140 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import pulumi
 
 from components.aws.roles import OidcProvider, role_with_rights
 from components.dynamic.serving_certificate import ServingCertificate
+from components.mirror import policies
 from components.mirror.handler import Copies, handler_sources, handler_variables
 from components.objects.kubernetes_objects import bind, register
 from rendering import ObjectKey, Rendered
 from settings.context import StackContext
-from settings.sections import ImageMirrorSettings
 
 NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
-"""Also the service account, as manifests/addons/image-mirror has them."""
+"""Also the service account, as in manifests/addons/image-mirror."""
 _PATH = "/admit"
 _SECRET = "image-mirror-certificate"  # noqa: S105 - its name
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageMirrorPodsArgs:
-    """Arguments of ``ImageMirrorPods``.
-
-    Attributes:
-        context: what all components of the stack share.
-        mirror: the setting ``imageMirror``.
-        rendered: ``manifests/addons/image-mirror``.
-        copies: how a missing copy is asked for; None where nothing is copied.
-        oidc: the cluster's OIDC provider, for the roles of service accounts.
-        ready: what pods wait for: nodes, and the image of their own.
-    """
-
-    context: StackContext
-    mirror: ImageMirrorSettings
-    rendered: Rendered
-    copies: Copies | None
-    ready: Sequence[pulumi.Resource]
-    oidc: OidcProvider
 
 
 class ImageMirrorPods(pulumi.ComponentResource):
     """Two replicas of ``webhook.server``, their role, certificate and code.
 
+    Args:
+        context: what all components of the stack share.
+        rendered: ``manifests/addons/image-mirror``.
+        copies: what a handler uses to request a missing copy; None where nothing is copied.
+        oidc: the cluster's OIDC provider, for the roles of service accounts.
+        prerequisites: nodes, and the pods' own image.
+
     Attributes:
-        client_config: how the API server reaches them, for a webhook configuration.
-        ready: exists once they answer.
+        client_config: the address of the pods, for a webhook configuration.
+        ready: the objects; they exist once the pods answer.
     """
 
-    client_config: Mapping[str, Any]
-    ready: Sequence[pulumi.Resource]
-
     def __init__(
-        self, name: str, args: ImageMirrorPodsArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        *,
+        rendered: Rendered,
+        copies: Copies | None,
+        oidc: OidcProvider,
+        prerequisites: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorPods", name, None, opts)
         self._name = name
-        self._args = args
         hosts = [f"{SERVICE}.{NAMESPACE}.svc", f"{SERVICE}.{NAMESPACE}.svc.cluster.local"]
         self._certificate = ServingCertificate(
             f"{name}-certificate", hosts=hosts, opts=pulumi.ResourceOptions(parent=self)
         )
-        # Where ECR pulls by itself nothing is asked of AWS.
-        self.ready = self._objects(self._role(args.copies) if args.copies else "")
+        code, variables = handler_code(), handler_variables(context, copies)
+        values: dict[str, pulumi.Input[str]] = {
+            "region.name": context.region.name,
+            "image.prefix": context.image_prefix,
+            # With pull-through caches the handler calls nothing of AWS.
+            "role.image-mirror": self._role(context, copies, oidc) if copies else "",
+            **{_value_name(variable): value for variable, value in variables.items()},
+            "mirror.code": code["metadata"]["name"],
+        }
+        self.ready = self._objects(rendered, values, code, prerequisites)
         bundle = self._certificate.authority.apply(
             lambda pem: base64.b64encode(pem.encode()).decode()
         )
-        self.client_config = {
+        self.client_config: Mapping[str, Any] = {
             "service": {"namespace": NAMESPACE, "name": SERVICE, "path": _PATH, "port": 443},
             "caBundle": bundle,
         }
         self.register_outputs({"service": hosts[0]})
 
-    def _role(self, copies: Copies) -> pulumi.Output[str]:
-        context = self._args.context
+    def _role(
+        self, context: StackContext, copies: Copies, oidc: OidcProvider
+    ) -> pulumi.Output[str]:
         return role_with_rights(
             f"{self._name}-role",
             name_prefix=f"{context.cluster}-image-mirror",
             description="Admission of the image mirror: looks at copies and hands missing ones on",
-            trust=self._args.oidc.trust(context.region, [(NAMESPACE, SERVICE)]),
-            policy=copies.admission_policy(
-                context.region, context.account_id, prefix=context.mirror.prefix
+            trust=oidc.trust(context.region, [(NAMESPACE, SERVICE)]),
+            policy=policies.admission_policy(
+                context, table_arn=copies.table_arn, copier_arn=copies.copier_arn
             ),
             tags=context.named("image-mirror"),
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _objects(self, role_arn: pulumi.Input[str]) -> list[pulumi.Resource]:
-        args, code = self._args, handler_code()
-        told = handler_variables(args.context, args.mirror, args.copies)
-        values: dict[str, pulumi.Input[str]] = {
-            "region.name": args.context.region.name,
-            "image.prefix": args.context.image_prefix,
-            "role.image-mirror": role_arn,
-            **{_value_name(variable): value for variable, value in told.items()},
-            "mirror.code": code["metadata"]["name"],
-        }
-        made: dict[ObjectKey, pulumi.Resource] = {}
+    def _objects(
+        self,
+        rendered: Rendered,
+        values: Mapping[str, pulumi.Input[str]],
+        code: dict[str, Any],
+        prerequisites: Sequence[pulumi.Resource],
+    ) -> list[pulumi.Resource]:
+        resources: dict[ObjectKey, pulumi.Resource] = {}
         own: list[pulumi.Resource] = []
-        for obj in args.rendered.objects:
+        for obj in rendered.objects:
             key = ObjectKey.of(obj)
-            before = [made[needed] for needed in args.rendered.prerequisites.get(key, ())]
+            before = [resources[needed] for needed in rendered.prerequisites.get(key, ())]
             if key.kind == "Deployment":
-                own = [self._register(each, before) for each in (code, self._secret())]
+                own = [self._register(mounted, before) for mounted in (code, self._secret())]
                 before += own
             if key.kind == "Namespace":
-                before += args.ready
-            made[key] = self._register(_without_empty_values(bind(obj, values)), before)
-        return [*made.values(), *own]
+                before += prerequisites
+            resources[key] = self._register(_without_empty_values(bind(obj, values)), before)
+        return [*resources.values(), *own]
 
     def _register(
         self, obj: dict[str, Any], before: Sequence[pulumi.Resource]
     ) -> pulumi.CustomResource:
-        metadata = obj["metadata"]
         return register(
             obj,
-            name=f"{self._name}-{obj['kind'].lower()}-{metadata['name']}",
+            name=f"{self._name}-{obj['kind'].lower()}-{obj['metadata']['name']}",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(before)),
         )
 
     def _secret(self) -> dict[str, Any]:
-        served = self._certificate
         return {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": _SECRET, "namespace": NAMESPACE},
             "type": "kubernetes.io/tls",
-            "stringData": {"tls.crt": served.certificate, "tls.key": served.key},
+            "stringData": {
+                "tls.crt": self._certificate.certificate,
+                "tls.key": self._certificate.key,
+            },
         }
 
 
 def _value_name(variable: str) -> str:
-    """The late value that the Deployment gives a variable: MIRROR_WHEN_ABSENT has its own name."""
+    """The marker of a variable in the Deployment: ``mirror.when-absent`` of MIRROR_WHEN_ABSENT."""
     return variable.lower().replace("_", ".", 1).replace("_", "-")
 
 
 def _without_empty_values(obj: dict[str, Any]) -> dict[str, Any]:
-    """An object without a role that is none, and whose pods know no variable that says nothing."""
+    """The object without annotations of its service account, or variables, that are empty."""
     if obj["kind"] == "ServiceAccount":
         annotations = obj["metadata"]["annotations"]
         obj["metadata"]["annotations"] = {k: v for k, v in annotations.items() if v != ""}
@@ -153,15 +149,15 @@ def _without_empty_values(obj: dict[str, Any]) -> dict[str, Any]:
         return obj
     for container in cast("dict[str, Any]", template)["spec"]["containers"]:
         variables = cast("list[dict[str, Any]]", container.get("env") or [])
-        container["env"] = [each for each in variables if each["value"] != ""]
+        container["env"] = [pair for pair in variables if pair["value"] != ""]
     return obj
 
 
 def handler_code() -> dict[str, Any]:
-    """The ``webhook`` package as a ConfigMap with one archive; another code has another name.
+    """The ``webhook`` package as a ConfigMap with one archive; its name changes with the code.
 
-    An archive, because Python imports from one and nobody takes it for configuration: as texts the
-    leak check would read ``image: str`` in them as the name of an image.
+    Python imports from an archive; in plain text, the leak check would read ``image: str`` as the
+    name of an image.
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:

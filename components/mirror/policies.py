@@ -1,22 +1,20 @@
-"""What each part of the image mirror may do, as data.
+"""The rights of each part of the image mirror, as data.
 
-The reference gave its function three FullAccess policies and printed the keys it held; here every
-statement names its actions, and each is limited to one repository prefix, table, function, project
-or secret. The only ``Resource: "*"`` is ``ecr:GetAuthorizationToken``, which has no resource
-(docs.aws.amazon.com service-authorization list_amazonelasticcontainerregistry).
+Every statement names its actions, and each is limited to one repository prefix, table, function,
+project or secret. The only ``Resource: "*"`` is ``ecr:GetAuthorizationToken``, which has no
+resource (docs.aws.amazon.com service-authorization list_amazonelasticcontainerregistry).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from components.aws.documents import Document, allow, document
 from components.registry.policies import repositories
-from regions.region import Region
+from settings.context import StackContext
 
 BUILD_VARIABLES = ("IMAGES",)
-"""The only variable a build may be started with: sources and targets, for the build to check."""
+"""The only variable a build may be started with: sources and targets, which the build checks."""
 
 _OVERRIDES = (
     "codebuild:source.buildspec",
@@ -40,20 +38,14 @@ _PUSH = (
 
 
 def admission_policy(
-    region: Region,
-    account: str,
-    *,
-    prefix: str,
-    table_arn: str,
-    copier_arn: str,
-    log_arn: str | None = None,
+    context: StackContext, *, table_arn: str, copier_arn: str, log_arn: str | None = None
 ) -> Document:
-    """Admission: look at copies, claim a missing one, hand it on. No secret.
+    """Admission: describe copies, claim a missing one, invoke the copier. No secret.
 
     Without ``log_arn`` for pods, whose log is the cluster's.
     """
     return document(
-        allow(("ecr:DescribeImages",), repositories(region, account, prefix)),
+        allow(("ecr:DescribeImages",), repositories(context)),
         allow(("dynamodb:UpdateItem",), table_arn),
         allow(("lambda:InvokeFunction",), copier_arn),
         *([_write_log(log_arn)] if log_arn else []),
@@ -61,88 +53,67 @@ def admission_policy(
 
 
 def log_policy(log_arn: str) -> Document:
-    """A function that asks AWS for nothing: it writes its own log."""
+    """A function that calls nothing of AWS but its own log."""
     return document(_write_log(log_arn))
 
 
 def copier_policy(
-    region: Region,
-    account: str,
+    context: StackContext,
     *,
-    prefix: str,
     table_arn: str,
     log_arn: str,
-    project_arn: str | None,
+    project_arn: str,
     secret_arn: str | None,
 ) -> Document:
-    """The function that starts copies: make a repository, then one build.
+    """The function that starts copies: create a repository, start one build.
 
-    Exactly one of ``project_arn`` (same partition) and ``secret_arn`` (keys for the other one).
+    With ``secret_arn`` (keys of the other partition) it starts the build by those keys.
     """
-    own = repositories(region, account, prefix)
     create = ("ecr:CreateRepository", "ecr:PutLifecyclePolicy", "ecr:TagResource")
-    statements = [
-        allow(create, own),
+    return document(
+        allow(create, repositories(context)),
         allow(("dynamodb:UpdateItem",), table_arn),
         _write_log(log_arn),
-    ]
-    if secret_arn:
-        statements.append(allow(("secretsmanager:GetSecretValue",), secret_arn))
-    if project_arn:
-        statements += start_build_statements(project_arn)
-    return document(*statements)
-
-
-def start_build_policy(project_arn: str) -> Document:
-    """What the cluster's side holds across partitions: start one project, as it is defined."""
-    return document(*start_build_statements(project_arn))
+        *([_read_secret(secret_arn)] if secret_arn else start_build_statements(project_arn)),
+    )
 
 
 def start_build_statements(project_arn: str) -> list[dict[str, Any]]:
-    """Allows starting the project, and denies what would make it another program.
+    """Allows starting the project, and denies every override that makes it another program.
 
-    A caller of StartBuild may otherwise replace the build spec, the image and any variable, and so
+    A caller of StartBuild could otherwise replace the build spec, the image and any variable, and
     read the push credentials; condition keys: docs.aws.amazon.com/codebuild/latest/userguide/
     action-context-keys.html.
     """
-    denied = [
-        {**allow(("codebuild:StartBuild",), project_arn), "Effect": "Deny", "Condition": condition}
-        for condition in (
-            *({"Null": {key: "false"}} for key in _OVERRIDES),
-            {
-                "ForAnyValue:StringNotEquals": {
-                    "codebuild:environment.environmentVariables.name": list(BUILD_VARIABLES)
-                }
-            },
-        )
+    start = allow(("codebuild:StartBuild",), project_arn)
+    names = {"codebuild:environment.environmentVariables.name": list(BUILD_VARIABLES)}
+    conditions: list[dict[str, Any]] = [
+        *({"Null": {key: "false"}} for key in _OVERRIDES),
+        {"ForAnyValue:StringNotEquals": names},
     ]
-    return [allow(("codebuild:StartBuild",), project_arn), *denied]
+    deny = {**start, "Effect": "Deny"}
+    return [start, *({**deny, "Condition": condition} for condition in conditions)]
 
 
-def push_policy(region: Region, account: str, *, prefix: str, table_arn: str) -> Document:
-    """Push images below one prefix and write down how it went; create and delete nothing else."""
-    return document(*push_statements(region, account, prefix=prefix, table_arn=table_arn))
-
-
-def push_statements(
-    region: Region, account: str, *, prefix: str, table_arn: str
-) -> list[dict[str, Any]]:
-    """See ``push_policy``."""
+def push_statements(context: StackContext, *, table_arn: str) -> list[dict[str, Any]]:
+    """Push images below one prefix and record the results; create and delete nothing else."""
     return [
         allow(("ecr:GetAuthorizationToken",), "*"),
-        allow(_PUSH, repositories(region, account, prefix)),
+        allow(_PUSH, repositories(context)),
         allow(("dynamodb:UpdateItem",), table_arn),
     ]
 
 
 def build_policy(
-    *, log_arn: str, secret_arn: str | None, push: Sequence[dict[str, Any]] = ()
+    context: StackContext, *, table_arn: str, log_arn: str, secret_arn: str | None
 ) -> Document:
     """The build's own role: its log, and either a secret with push keys or the right to push."""
-    statements = [_write_log(log_arn), *push]
-    if secret_arn:
-        statements.append(allow(("secretsmanager:GetSecretValue",), secret_arn))
-    return document(*statements)
+    push = push_statements(context, table_arn=table_arn)
+    return document(_write_log(log_arn), *([_read_secret(secret_arn)] if secret_arn else push))
+
+
+def _read_secret(secret_arn: str) -> dict[str, Any]:
+    return allow(("secretsmanager:GetSecretValue",), secret_arn)
 
 
 def _write_log(log_arn: str) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The stack's own registry: repositories, pull-through caches, and what may be done there."""
+"""The stack's own registry: repositories, pull-through caches, and the rights to both."""

@@ -1,16 +1,15 @@
-"""ECR repositories as the mirror wants them: made where they are missing, mended where they differ.
+"""ECR repositories of copies: created where they are missing, corrected where they differ.
 
-No Pulumi: what the resource ``ImageRepositories`` and ``./kf images mirror`` do, over any ECR
-client. A repository may be there already, because the webhook or a person was faster.
+No Pulumi: used by the resource ``ImageRepositories`` and by ``./kf images mirror``, over any ECR
+client. The webhook or a person may create a repository first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -21,13 +20,14 @@ from webhook.claims import error_code
 from webhook.copy_job import new_repository
 
 PARALLEL = 8
-"""Repositories at a time; also the connections a client should have."""
+"""Repositories at a time, and connections of a client."""
 
 
 def copied_to(images: Iterable[str], prefix: str) -> list[tuple[str, Reference]]:
     """The repository of each image's copy, and the image; those of private ECR need no copy.
 
-    Raises InvalidReference for what is no image.
+    Raises:
+        InvalidReference: a text is no image reference.
     """
     sources = (parse(image) for image in images)
     return [(f"{prefix}/{s.mirrored_repository}", s) for s in sources if not s.ecr_region]
@@ -36,8 +36,8 @@ def copied_to(images: Iterable[str], prefix: str) -> list[tuple[str, Reference]]
 def mutability(copies: Iterable[tuple[str, Reference]]) -> dict[str, str]:
     """Repository -> ``imageTagMutability``, sorted.
 
-    Where every known image of a repository is named by digest, each copy has a tag of its own that
-    nothing should ever move. Elsewhere tags follow their source
+    Immutable where every image of a repository is named by digest: each copy has a tag of its own
+    that never moves. Elsewhere tags follow their source
     (docs/decisions/0016-immutable-tags-for-digests-only.md).
     """
     moving: dict[str, bool] = {}
@@ -51,7 +51,7 @@ class EcrRepositories:
     """The repositories of one registry; every call may raise ClientError or BotoCoreError.
 
     Attributes:
-        ecr: a boto3 client.
+        ecr: boto3's ECR client.
         tags: of every repository, besides its ``Name``.
     """
 
@@ -63,61 +63,60 @@ class EcrRepositories:
         pages = self.ecr.get_paginator("describe_repositories").paginate(
             PaginationConfig={"PageSize": 1000}
         )
-        return {each["repositoryName"]: each for page in pages for each in page["repositories"]}
+        return {repo["repositoryName"]: repo for page in pages for repo in page["repositories"]}
 
-    def prepare(self, wanted: Mapping[str, str]) -> list[str]:
-        """Makes what is missing, mends what differs.
+    def prepare(self, mutability: Mapping[str, str]) -> list[str]:
+        """Creates missing repositories, corrects those that differ.
 
         Args:
-            wanted: repository -> its ``imageTagMutability``.
+            mutability: repository -> its ``imageTagMutability``.
 
         Returns:
-            The repositories it made.
+            The repositories it created.
         """
         existing = self.existing()
-        self._each(partial(self._prepare_one, existing, wanted), wanted)
-        return [name for name in wanted if name not in existing]
+
+        def prepare_one(name: str) -> None:
+            request = new_repository(name, {**self.tags, "Name": name}, mutability[name])
+            self._correct(existing.get(name) or self._create(request), request)
+
+        self._for_each(prepare_one, mutability)
+        return [name for name in mutability if name not in existing]
 
     def delete(self, names: Iterable[str]) -> None:
         """Deletes repositories with all images in them, which are only copies."""
-        self._each(self._delete_one, names)
+        self._for_each(self._delete_one, names)
 
-    def _each(self, do: Any, names: Iterable[str]) -> None:
+    def _for_each(self, action: Callable[[str], None], names: Iterable[str]) -> None:
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="ecr") as executor:
-            list(executor.map(do, names))
-
-    def _prepare_one(
-        self, existing: Mapping[str, dict[str, Any]], wanted: Mapping[str, str], name: str
-    ) -> None:
-        request = new_repository(name, {**self.tags, "Name": name}, wanted[name])
-        self._mend(existing.get(name) or self._create(request), request)
+            list(executor.map(action, names))
 
     def _create(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return self.ecr.create_repository(**request)["repository"]
         except ClientError as refused:
-            # The webhook's copier may have been faster.
+            # The webhook's copier may have created it meanwhile.
             if error_code(refused) != "RepositoryAlreadyExistsException":
                 raise
             names = [request["repositoryName"]]
             return self.ecr.describe_repositories(repositoryNames=names)["repositories"][0]
 
-    def _mend(self, described: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    def _correct(self, described: Mapping[str, Any], request: Mapping[str, Any]) -> None:
         name, arn = described["repositoryName"], described["repositoryArn"]
-        if described.get("imageTagMutability") != wanted["imageTagMutability"]:
+        if described.get("imageTagMutability") != request["imageTagMutability"]:
             self.ecr.put_image_tag_mutability(
-                repositoryName=name, imageTagMutability=wanted["imageTagMutability"]
+                repositoryName=name, imageTagMutability=request["imageTagMutability"]
             )
         if not described.get("imageScanningConfiguration", {}).get("scanOnPush"):
             self.ecr.put_image_scanning_configuration(
                 repositoryName=name,
-                imageScanningConfiguration=wanted["imageScanningConfiguration"],
+                imageScanningConfiguration=request["imageScanningConfiguration"],
             )
         present = self.ecr.list_tags_for_resource(resourceArn=arn)["tags"]
-        lacking = [tag for tag in wanted["tags"] if tag not in present]
-        if lacking:
-            self.ecr.tag_resource(resourceArn=arn, tags=lacking)
-        # Written without a look: the text ECR gives back is not the text it was given.
+        missing = [tag for tag in request["tags"] if tag not in present]
+        if missing:
+            self.ecr.tag_resource(resourceArn=arn, tags=missing)
+        # Written without a comparison: ECR does not return the text that was written.
         self.ecr.put_lifecycle_policy(
             repositoryName=name, lifecyclePolicyText=json.dumps(lifecycle_policy())
         )

@@ -14,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from images.reference import LONGEST_PREFIX, InvalidReference, Reference, parse
-from webhook.copy_job import variables
+from webhook.copy_job import overrides
 
 BOUNDED = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
@@ -114,7 +114,8 @@ def test_a_digest_is_kept_end_to_end(name: str, tag: str, digest: str, registry:
 def test_what_is_copied_is_what_will_be_pulled(image: Reference, prefix: str) -> None:
     own = f"{ECR}/{prefix}"
     assume(not image.belongs_to(own))
-    source, target = variables([image], own)["IMAGES"].split(" ")
+    (variable,) = overrides([image], own)
+    source, target = variable["value"].split(" ")
     assert parse(source) == image
     assert parse(target).name == parse(image.mirrored(own)).name
 

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.mirror.build import BuildSide, ImageMirrorBuild, ImageMirrorBuildArgs
+from components.mirror.build import BuildSide, ImageMirrorBuild
 from components.mirror.credentials import Purpose
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
@@ -30,14 +30,11 @@ def build(**mirror: Any) -> Callable[[], Any]:
     def program() -> None:
         ImageMirrorBuild(
             "build",
-            ImageMirrorBuildArgs(
-                context=StackContext.of(settings, ACCOUNT, {}),
-                mirror=settings.image_mirror,
-                side=BuildSide(
-                    region=BUILD,
-                    provider=aws.Provider("aws-build", region=BUILD.name),
-                    account_id=ACCOUNT,
-                ),
+            StackContext.of(settings, ACCOUNT, {}),
+            BuildSide(
+                region=BUILD,
+                provider=aws.Provider("aws-build", region=BUILD.name),
+                account_id=ACCOUNT,
             ),
             pulumi.ResourceOptions(providers=[aws.Provider("aws", region=OWN.name)]),
         )

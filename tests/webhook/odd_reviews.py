@@ -14,14 +14,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-SHA = "sha256:" + "0123456789abcdef" * 4
-OWN = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
-
-
-def _review(pod: Any, **more: Any) -> dict[str, Any]:
-    request = {"uid": "u-1", "operation": "CREATE", "namespace": "team", "object": pod, **more}
-    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-
+from tests.webhook.reviews import OWN, SHA, review_of
 
 POD: dict[str, Any] = {
     "metadata": {"name": "p", "annotations": {"a": "b"}, "managedFields": [{"f:spec": {}}]},
@@ -38,10 +31,10 @@ POD: dict[str, Any] = {
 }
 OLD: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{"name": "main", "image": "a:1"}]}}
 REAL = (
-    _review(POD),
-    _review(POD, dryRun=True),
-    _review(POD, operation="UPDATE", oldObject=OLD),
-    _review(POD, operation="UPDATE", oldObject=POD, subResource="ephemeralcontainers"),
+    review_of(POD, namespace="team"),
+    review_of(POD, namespace="team", dryRun=True),
+    review_of(POD, namespace="team", operation="UPDATE", oldObject=OLD),
+    review_of(POD, operation="UPDATE", oldObject=POD, subResource="ephemeralcontainers"),
 )
 FIELDS = (
     *("apiVersion", "request", "uid", "operation", "object", "oldObject", "dryRun"),

@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.certificates import Certificate
-from tests.webhook.test_admission import Told
+from tests.webhook.reviews import OWN, FixedMirror, pod, review_of
 from webhook.admission import Policy, review
-from webhook.connection import Limits
-from webhook.server import AdmissionServer
+from webhook.server import AdmissionServer, Limits
 from webhook.service import Decide
 from webhook.serving_certificate import ServingCertificate
 
-OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
-POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "python:3.9"}]}}
+POD = pod("python:3.9")
 
 
 def decide(body: object) -> dict[str, Any]:
     """The real decision, where every image has its copy."""
-    return review(body, Policy(registry=OWN), Told())
+    return review(body, Policy(registry=OWN), FixedMirror())
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def post(body: bytes, path: str = "/admit?timeout=5s") -> bytes:
 
 
 def admit(**changes: Any) -> bytes:
-    """The same of ``POD``, which ``decide`` rewrites."""
+    """The request for ``POD``, which ``decide`` rewrites."""
     return post(json.dumps(review_of(POD, **changes)).encode())
 
 
@@ -97,12 +95,3 @@ def is_closed(connection: ssl.SSLSocket) -> bool:
         return connection.recv(1) == b""
     except (ConnectionError, ssl.SSLError):
         return True
-
-
-def review_of(pod: Mapping[str, Any], uid: str = "u-1", **request: Any) -> dict[str, Any]:
-    """An AdmissionReview of a pod that is created."""
-    return {
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {"uid": uid, "operation": "CREATE", "object": pod, **request},
-    }

@@ -1,68 +1,26 @@
-"""The admission handler: what a pod becomes, and what its author is told."""
+"""The admission handler: what a pod becomes, and the warnings of its author."""
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 from typing import Any
 
 import pytest
 
-from images.reference import Reference
-from webhook.admission import OPT_OUT, Copy, Policy, Presence, review
+from tests.webhook.reviews import OWN, SHA, FixedMirror, patched, pod, review_of
+from webhook.admission import OPT_OUT, Policy, Presence, review
 from webhook.rules import WhenAbsent
 
-ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
-OWN = f"{ECR}/kubeflow"
 EKS = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn"
-SHA = "sha256:" + "0123456789abcdef" * 4
-POLICY = Policy(registry=OWN, passed=("reg.corp.example/base",))
+POLICY = Policy(registry=OWN)
 
 
-class Told:
-    """A mirror that answers the same for every image and remembers what it was asked."""
-
-    def __init__(self, presence: Presence = Presence.PRESENT, reason: str = "") -> None:
-        self.answer = Copy(presence, reason)
-        self.asked: list[str] = []
-        self.started: list[str] = []
-        self.followed: list[str] = []
-
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
-        self.asked.append(str(source))
-        if start:
-            self.started.append(str(source))
-        if follow:
-            self.followed.append(str(source))
-        return self.answer
-
-
-def pod(*images: str, **spec: Any) -> dict[str, Any]:
-    containers = [{"name": f"c{i}", "image": image} for i, image in enumerate(images)]
-    return {"metadata": {"name": "p"}, "spec": {"containers": containers, **spec}}
-
-
-def request(obj: Any, operation: str = "CREATE", **more: Any) -> dict[str, Any]:
-    inner = {"uid": "u-1", "operation": operation, "object": obj, **more}
-    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": inner}
-
-
-def answer(body: Any, mirror: Told | None = None, policy: Policy = POLICY) -> dict[str, Any]:
-    given = review(body, policy, mirror or Told())
+def answer(body: Any, mirror: FixedMirror | None = None, policy: Policy = POLICY) -> dict[str, Any]:
+    given = review(body, policy, mirror or FixedMirror())
     assert (given["apiVersion"], given["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
     json.dumps(given)
     return given["response"]
-
-
-def patched(response: dict[str, Any]) -> dict[str, str]:
-    """JSON pointer -> new value."""
-    if "patch" not in response:
-        return {}
-    assert response["patchType"] == "JSONPatch"
-    patch = json.loads(base64.b64decode(response["patch"]))
-    assert {step["op"] for step in patch} == {"replace"}
-    return {step["path"]: step["value"] for step in patch}
 
 
 def applied(obj: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +45,7 @@ def test_every_place_that_pulls_an_image_is_rewritten() -> None:
             {"name": "model", "image": {"reference": f"gcr.io/m/model:2@{SHA}"}},
         ],
     )
-    assert patched(answer(request(everything))) == {
+    assert patched(answer(review_of(everything))) == {
         "/spec/containers/0/image": f"{OWN}/docker.io/library/python:3.9",
         "/spec/initContainers/0/image": f"{OWN}/quay.io/a/init:1",
         "/spec/ephemeralContainers/0/image": f"{OWN}/ghcr.io/a/debug@{SHA}",
@@ -101,28 +59,23 @@ def test_every_place_that_pulls_an_image_is_rewritten() -> None:
         f"{OWN}/docker.io/library/python:3.9",
         f"{OWN}/my-own-app:1",
         f"{EKS}/eks/coredns:v1.12.4",
-        f"{ECR}/somebody-else:1",
+        f"{OWN.partition('/')[0]}/somebody-else:1",
         "444455556666.dkr.ecr.us-west-2.amazonaws.com/app:1",
-        "reg.corp.example/base/app:1",
     ],
 )
 def test_what_needs_no_mirror_passes_through(image: str) -> None:
-    assert answer(request(pod(image))) == {"uid": "u-1", "allowed": True}
-
-
-def test_a_registry_is_passed_by_path_not_by_likeness() -> None:
-    assert patched(answer(request(pod("reg.corp.example/base2/app:1"))))
+    assert answer(review_of(pod(image))) == {"uid": "u-1", "allowed": True}
 
 
 def test_the_second_invocation_changes_nothing() -> None:
     first = pod("python:3.9", f"quay.io/x/y@{SHA}")
-    second = applied(first, answer(request(first)))
-    assert patched(answer(request(second))) == {}
+    second = applied(first, answer(review_of(first)))
+    assert patched(answer(review_of(second))) == {}
 
 
 def test_an_image_named_twice_is_asked_for_once() -> None:
-    mirror = Told()
-    answer(request(pod("python:3.9", "python:3.9", "python:3.9")), mirror)
+    mirror = FixedMirror()
+    answer(review_of(pod("python:3.9", "python:3.9", "python:3.9")), mirror)
     assert mirror.asked == ["docker.io/library/python:3.9"]
 
 
@@ -130,15 +83,15 @@ def test_an_image_named_twice_is_asked_for_once() -> None:
 def test_an_opted_out_or_static_pod_is_left_alone(annotation: dict[str, str]) -> None:
     own = pod("python:3.9")
     own["metadata"]["annotations"] = annotation
-    mirror = Told(Presence.COPYING)
-    assert answer(request(own), mirror) == {"uid": "u-1", "allowed": True}
+    mirror = FixedMirror(Presence.COPYING)
+    assert answer(review_of(own), mirror) == {"uid": "u-1", "allowed": True}
     assert mirror.asked == []
 
 
 def test_an_update_rewrites_only_what_it_changes() -> None:
     old = pod("python:3.9", "quay.io/a/b:1", volumes=[{"name": "v", "image": {"reference": "m:1"}}])
     new = pod("python:3.9", "quay.io/a/b:2", volumes=[{"name": "v", "image": {"reference": "m:1"}}])
-    assert patched(answer(request(new, "UPDATE", oldObject=old))) == {
+    assert patched(answer(review_of(new, operation="UPDATE", oldObject=old))) == {
         "/spec/containers/1/image": f"{OWN}/quay.io/a/b:2"
     }
 
@@ -147,14 +100,16 @@ def test_a_debug_container_is_rewritten_and_its_elder_stays() -> None:
     elder, newer = ({"name": n, "image": "busybox:1.36"} for n in ("elder", "newer"))
     old = pod("python:3.9", ephemeralContainers=[elder])
     new = pod("python:3.9", ephemeralContainers=[elder, newer])
-    given = answer(request(new, "UPDATE", oldObject=old, subResource="ephemeralcontainers"))
+    given = answer(
+        review_of(new, operation="UPDATE", oldObject=old, subResource="ephemeralcontainers")
+    )
     assert patched(given) == {
         "/spec/ephemeralContainers/1/image": f"{OWN}/docker.io/library/busybox:1.36"
     }
 
 
-def test_a_copy_on_its_way_is_told_and_rewritten() -> None:
-    given = answer(request(pod("python:3.9")), Told(Presence.COPYING))
+def test_a_copy_under_way_is_a_warning_and_is_rewritten_to() -> None:
+    given = answer(review_of(pod("python:3.9")), FixedMirror(Presence.COPYING))
     assert given["allowed"]
     assert patched(given)
     assert given["warnings"] == [
@@ -181,42 +136,44 @@ def test_an_absent_copy_is_treated_by_policy(
     when_absent: WhenAbsent, presence: Presence, allowed: bool, rewritten: bool
 ) -> None:
     policy = Policy(registry=OWN, when_absent=when_absent)
-    given = answer(request(pod("python:3.9")), Told(presence, "why"), policy)
+    given = answer(review_of(pod("python:3.9")), FixedMirror(presence, "why"), policy)
     assert (given["allowed"], bool(patched(given))) == (allowed, rewritten)
 
 
 def test_a_denial_names_the_image_and_the_reason() -> None:
     policy = Policy(registry=OWN, when_absent=WhenAbsent.DENY)
-    given = answer(request(pod("python:3.9")), Told(Presence.FAILED, "429 from the hub"), policy)
+    given = answer(
+        review_of(pod("python:3.9")), FixedMirror(Presence.FAILED, "429 from the hub"), policy
+    )
     assert given["status"]["code"] == 403
     assert "docker.io/library/python:3.9" in given["status"]["message"]
     assert "429 from the hub" in given["status"]["message"]
 
 
 def test_a_dry_run_starts_no_copy_but_shows_the_result() -> None:
-    mirror = Told(Presence.ABSENT)
-    given = answer(request(pod("python:3.9"), dryRun=True), mirror)
+    mirror = FixedMirror(Presence.ABSENT)
+    given = answer(review_of(pod("python:3.9"), dryRun=True), mirror)
     assert mirror.started == []
     assert patched(given)
 
 
 def test_an_image_rendered_for_our_registry_is_fetched_when_missing() -> None:
-    mirror = Told(Presence.COPYING)
-    given = answer(request(pod(f"{OWN}/quay.io/a/b@{SHA}")), mirror)
+    mirror = FixedMirror(Presence.COPYING)
+    given = answer(review_of(pod(f"{OWN}/quay.io/a/b@{SHA}")), mirror)
     assert mirror.started == [f"quay.io/a/b@{SHA}"]
     assert patched(given) == {}
     assert given["warnings"]
 
 
 def test_an_unreadable_image_is_left_for_the_kubelet_to_refuse() -> None:
-    given = answer(request(pod("Quay.io/UPPER/x", "python:3.9")))
+    given = answer(review_of(pod("Quay.io/UPPER/x", "python:3.9")))
     assert patched(given) == {"/spec/containers/1/image": f"{OWN}/docker.io/library/python:3.9"}
     assert "lower-case" in given["warnings"][0]
 
 
 def test_warnings_stay_within_what_kubernetes_shows() -> None:
     images = [f"quay.io/{'a' * 200}/{number}:1" for number in range(40)]
-    given = answer(request(pod(*images)), Told(Presence.COPYING))
+    given = answer(review_of(pod(*images)), FixedMirror(Presence.COPYING))
     assert len(patched(given)) == 40
     assert len(given["warnings"]) <= 16
     assert max(map(len, given["warnings"])) <= 256
@@ -235,10 +192,10 @@ def test_what_is_no_review_gets_an_error_response(body: Any) -> None:
     "body",
     [
         {"apiVersion": "admission.k8s.io/v1beta1", "request": {"uid": "u-1"}},
-        request(None),
-        request("pod"),
-        request({"metadata": {}}),
-        request({"spec": []}),
+        review_of(None),
+        review_of("pod"),
+        review_of({"metadata": {}}),
+        review_of({"spec": []}),
     ],
 )
 def test_a_review_of_no_pod_is_answered_with_its_uid(body: Any) -> None:
@@ -259,16 +216,16 @@ def test_a_review_of_no_pod_is_answered_with_its_uid(body: Any) -> None:
 )
 def test_an_odd_pod_is_allowed_unchanged(spec: dict[str, Any]) -> None:
     odd = {"metadata": {"annotations": None}, "spec": spec}
-    assert answer(request(odd, oldObject=7)) == {"uid": "u-1", "allowed": True}
+    assert answer(review_of(odd, oldObject=7)) == {"uid": "u-1", "allowed": True}
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT", None])
 def test_other_operations_are_none_of_our_business(operation: Any) -> None:
-    assert answer(request(pod("python"), operation)) == {"uid": "u-1", "allowed": True}
+    assert answer(review_of(pod("python"), operation=operation)) == {"uid": "u-1", "allowed": True}
 
 
 def test_what_users_bring_follows_its_source_and_what_the_platform_brought_does_not() -> None:
-    mirror = Told()
-    review(request(pod("quay.io/a/b:1", f"{OWN}/quay.io/c/d:1")), POLICY, mirror)
+    mirror = FixedMirror()
+    review(review_of(pod("quay.io/a/b:1", f"{OWN}/quay.io/c/d:1")), POLICY, mirror)
     assert sorted(mirror.started) == ["quay.io/a/b:1", "quay.io/c/d:1"]
     assert mirror.followed == ["quay.io/a/b:1"]

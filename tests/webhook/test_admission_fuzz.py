@@ -23,15 +23,15 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from images.reference import Reference, parse
+from images.reference import parse
 from tests.webhook.odd_reviews import REAL, Draft, arbitrary, drafts, nested
+from tests.webhook.reviews import OWN, FixedMirror
 from webhook import lambda_handler
-from webhook.admission import Copy, Policy, Presence, review
+from webhook.admission import Policy, Presence, review
 from webhook.rules import WhenAbsent
 
 log = logging.getLogger(__name__)
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "8"))
-OWN = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 POINTER = re.compile(
     r"/spec/(?:(?:initContainers|containers|ephemeralContainers)/\d+/image"
     r"|volumes/\d+/image/reference)"
@@ -44,16 +44,6 @@ ROUND = settings(
 )
 policies = st.builds(Policy, registry=st.just(OWN), when_absent=st.sampled_from(WhenAbsent))
 presences = st.sampled_from(Presence)
-
-
-class Told:
-    """A mirror that answers the same for every image."""
-
-    def __init__(self, presence: Presence) -> None:
-        self.presence = presence
-
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
-        return Copy(self.presence, f"{source.name} {start}")
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +111,7 @@ def hold(body: Any, answer: Any) -> bool:
 
 @pytest.mark.parametrize("strange", [nested(5000), 10**5000], ids=["too deep", "too long"])
 def test_what_python_cannot_print_is_answered_like_anything_else(strange: object) -> None:
-    mirror, policy = Told(Presence.PRESENT), Policy(registry=OWN)
+    mirror, policy = FixedMirror(Presence.PRESENT), Policy(registry=OWN)
     pod = {"spec": {"containers": [{"name": strange, "image": "python:3.9"}]}}
     body = {**REAL[0], "request": {**REAL[0]["request"], "object": pod, "namespace": strange}}
     assert hold(body, review(body, policy, mirror))
@@ -133,7 +123,7 @@ def test_any_json_is_answered_and_any_patch_changes_images_only() -> None:
     def check(drawn: tuple[Draft, Policy, Presence]) -> bool:
         draft, policy, presence = drawn
         body = draft.body()
-        return hold(body, review(body, policy, Told(presence)))
+        return hold(body, review(body, policy, FixedMirror(presence)))
 
     fuzz(0.5, st.tuples(drafts, policies, presences), check)
 
@@ -145,7 +135,7 @@ def test_any_http_body_is_answered_and_never_by_an_error_of_ours(
         draft, policy, presence, encoded, odd = drawn
 
         def decide(asked: object) -> dict[str, Any]:
-            return review(asked, policy, Told(presence))
+            return review(asked, policy, FixedMirror(presence))
 
         monkeypatch.setattr("webhook.lambda_handler._decision", lambda: decide)
         unread = lambda_handler.admit({"body": odd, "isBase64Encoded": encoded}, None)

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from images.reference import InvalidReference, parse
 from webhook.claims import Claims
-from webhook.copy_job import CopyJob, stored_credentials, variables
+from webhook.copy_job import CopyJob, overrides, stored_credentials
 
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
 SHA = "sha256:" + "0123456789abcdef" * 4
@@ -70,9 +70,10 @@ def test_a_copy_starts_one_build_with_source_and_target() -> None:
     assert job(aws).start("python:3.9") == "copier:1"
     (build,) = aws.of("start_build")
     assert build["projectName"] == "copier"
-    assert {v["name"]: v["value"] for v in build["environmentVariablesOverride"]} == {
-        "IMAGES": f"docker.io/library/python:3.9 {ECR}/kubeflow/docker.io/library/python:3.9",
-    }
+    pair = f"docker.io/library/python:3.9 {ECR}/kubeflow/docker.io/library/python:3.9"
+    assert build["environmentVariablesOverride"] == [
+        {"name": "IMAGES", "value": pair, "type": "PLAINTEXT"}
+    ]
 
 
 def test_the_same_image_has_the_same_token_so_codebuild_deduplicates_too() -> None:
@@ -113,10 +114,10 @@ def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
     aws = Aws({operation: refused("AccessDeniedException")})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
-    (told,) = aws.of("update_item")
-    assert "AccessDeniedException" in told["ExpressionAttributeValues"][":reason"]["S"]
-    assert "expires" in told["UpdateExpression"]
-    assert "AKIASECRET" not in caplog.text + json.dumps(told)
+    (row,) = aws.of("update_item")
+    assert "AccessDeniedException" in row["ExpressionAttributeValues"][":reason"]["S"]
+    assert "expires" in row["UpdateExpression"]
+    assert "AKIASECRET" not in caplog.text + json.dumps(row)
 
 
 def test_a_started_copy_holds_its_claim() -> None:
@@ -133,16 +134,11 @@ def test_nothing_is_called_for_what_is_no_image() -> None:
     assert aws.calls == []
 
 
-def test_a_digest_stays_in_the_source_and_names_the_target() -> None:
-    assert variables([parse(f"quay.io/a/b:1@{SHA}")], f"{ECR}/kubeflow") == {
-        "IMAGES": f"quay.io/a/b:1@{SHA} {ECR}/kubeflow/quay.io/a/b:digest-sha256-{SHA[7:]}",
-    }
-
-
-def test_several_images_are_a_line_each() -> None:
-    images = [parse("quay.io/a/b:1"), parse("quay.io/a/b:2")]
-    assert variables(images, f"{ECR}/kubeflow")["IMAGES"].splitlines() == [
-        f"quay.io/a/b:1 {ECR}/kubeflow/quay.io/a/b:1",
+def test_several_images_are_a_line_each_and_a_digest_names_the_target() -> None:
+    images = [parse(f"quay.io/a/b:1@{SHA}"), parse("quay.io/a/b:2")]
+    (variable,) = overrides(images, f"{ECR}/kubeflow")
+    assert variable["value"].splitlines() == [
+        f"quay.io/a/b:1@{SHA} {ECR}/kubeflow/quay.io/a/b:digest-sha256-{SHA[7:]}",
         f"quay.io/a/b:2 {ECR}/kubeflow/quay.io/a/b:2",
     ]
 

@@ -12,6 +12,7 @@ import pytest
 from moto import mock_aws
 
 from tests.webhook.copies_table import create_table
+from tests.webhook.reviews import patched, pod, review_of
 from webhook import lambda_handler
 
 ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
@@ -23,18 +24,12 @@ VARIABLES = {
     "MIRROR_TABLE": "in-flight",
     "MIRROR_IN_FLIGHT_SECONDS": "3600",
     "MIRROR_COPIER": "copier",
-    "MIRROR_PASSED": "reg.a.example reg.b.example/x",
     "MIRROR_PROJECT": "project",
     "MIRROR_BUILD_REGION": "ap-southeast-1",
     "MIRROR_CREDENTIALS_SECRET": "start-build",
 }
-POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "python:3.9"}]}}
 MANIFEST = '{"mediaType": "application/vnd.oci.image.manifest.v1+json"}'
-REVIEW = {
-    "apiVersion": "admission.k8s.io/v1",
-    "kind": "AdmissionReview",
-    "request": {"uid": "u-1", "operation": "CREATE", "namespace": "team", "object": POD},
-}
+REVIEW = review_of(pod("python:3.9"), namespace="team")
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +58,7 @@ def test_a_present_image_is_rewritten_over_http(aws: Any) -> None:
     given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
     response = json.loads(given["body"])["response"]
     assert (given["statusCode"], response["uid"], response["allowed"]) == (200, "u-1", True)
-    (step,) = json.loads(base64.b64decode(response["patch"]))
-    assert step["value"] == f"{ECR}/kubeflow/docker.io/library/python:3.9"
+    assert list(patched(response).values()) == [f"{ECR}/kubeflow/docker.io/library/python:3.9"]
 
 
 def test_a_body_in_base64_is_read(aws: Any) -> None:

@@ -233,13 +233,13 @@ def failed(world: World, reason: str) -> None:
     Claims(world.table, "in-flight", world.seconds, world.clock).fail(str(IMAGE), reason)
 
 
-def test_the_reason_of_a_build_that_failed_is_told_and_the_image_left_alone_for_a_while(
+def test_the_reason_of_a_failed_build_is_shown_and_the_image_left_alone_for_a_while(
     world: World,
 ) -> None:
     world.mirror().ask(IMAGE, start=True)
     failed(world, "MANIFEST_UNKNOWN")
-    told = world.mirror().ask(IMAGE, start=True)
-    assert (told.presence, told.reason) == (Presence.FAILED, "MANIFEST_UNKNOWN")
+    copy = world.mirror().ask(IMAGE, start=True)
+    assert (copy.presence, copy.reason) == (Presence.FAILED, "MANIFEST_UNKNOWN")
     world.clock.now += RETRY_SECONDS - 1
     world.mirror().ask(IMAGE, start=True)
     assert len(world.requested) == 1
@@ -368,12 +368,12 @@ def test_a_failure_is_logged_without_the_text_of_the_error(
 
 
 def test_the_memory_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.mirror._MOST_REMEMBERED", 3)
+    monkeypatch.setattr("webhook.mirror._MOST_CACHED", 3)
     world.ecr.error = None
     mirror = world.mirror()
     for number in range(10):
         mirror.ask(parse(f"quay.io/a/b:{number}"), start=True)
-    assert len(mirror._remembered) == 3  # pyright: ignore[reportPrivateUsage]
+    assert len(mirror._cache) == 3  # pyright: ignore[reportPrivateUsage]
 
 
 class Unhurried(dict[str, Any]):
@@ -390,10 +390,10 @@ class Unhurried(dict[str, Any]):
 
 
 def test_the_memory_is_shared_by_threads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.mirror._MOST_REMEMBERED", 3)
+    monkeypatch.setattr("webhook.mirror._MOST_CACHED", 3)
     world.ecr.error = None
     mirror = world.mirror()
-    mirror._remembered = Unhurried()  # pyright: ignore[reportPrivateUsage]
+    mirror._cache = Unhurried()  # pyright: ignore[reportPrivateUsage]
     images = [parse(f"quay.io/a/b:{number}") for number in range(100)]
 
     def asked(image: Reference) -> Presence:

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 import boto3
 import pytest
 
 from images.reference import parse
+from tests.webhook.reviews import OWN, SHA, patched, pod, review_of
 from webhook.admission import Copy, Policy, Presence, review
 from webhook.pull_through import PullThroughMirror
 from webhook.rules import Action, Rule, WhenAbsent
 from webhook.service import Environment, decision
 
-OWN = "111122223333.dkr.ecr.us-west-2.amazonaws.com/kubeflow"
-SHA = "sha256:" + "0123456789abcdef" * 4
 CACHED = ("public.ecr.aws", "quay.io", "registry.k8s.io")
 MIRROR = PullThroughMirror(CACHED)
 
 
-def body(image: str, **more: Any) -> dict[str, Any]:
-    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": image}]}}
-    inner = {"uid": "u", "operation": "CREATE", "namespace": "team", "object": pod, **more}
-    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": inner}
-
-
 def becomes(response: dict[str, Any], image: str) -> str:
-    if "patch" not in response:
-        return image
-    (change,) = json.loads(base64.b64decode(response["patch"]))
-    return change["value"]
+    return patched(response).get("/spec/containers/0/image", image)
 
 
 def judged(image: str, *rules: Rule, **more: Any) -> dict[str, Any]:
     policy = Policy(registry=OWN, rules=rules)
-    return review(body(image, **more), policy, MIRROR)["response"]
+    return review(review_of(pod(image), namespace="team", **more), policy, MIRROR)["response"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +73,7 @@ def test_rules_of_the_stack_come_first() -> None:
     assert refused["allowed"] is False
 
 
-def test_a_name_below_the_registry_that_no_cache_serves_is_told() -> None:
+def test_a_name_below_the_registry_that_no_cache_serves_is_a_warning() -> None:
     response = judged(f"{OWN}/gcr.io/a/b:1")
     assert becomes(response, "-") == "-"
     assert response["warnings"] == ["this account's registry does not serve gcr.io/a/b:1"]
@@ -102,7 +90,7 @@ def test_the_handler_needs_neither_table_nor_aws(monkeypatch: pytest.MonkeyPatch
         raise AssertionError("a client was made")
 
     monkeypatch.setattr(boto3, "client", refused)
-    told = Environment.read({"MIRROR_REGISTRY": OWN, "MIRROR_CACHED": " ".join(CACHED)})
-    assert told.cached == CACHED
-    response = decision(told)(body("quay.io/a/b:1"))["response"]
+    environment = Environment.read({"MIRROR_REGISTRY": OWN, "MIRROR_CACHED": " ".join(CACHED)})
+    assert environment.cached == CACHED
+    response = decision(environment)(review_of(pod("quay.io/a/b:1")))["response"]
     assert becomes(response, "") == f"{OWN}/quay.io/a/b:1"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
 import pytest
 
-from images.reference import Reference, parse
-from webhook.admission import Copy, Policy, Presence, review
+from images.reference import parse
+from tests.webhook.reviews import OWN, FixedMirror, patched, pod, review_of
+from webhook.admission import Policy, Presence, review
 from webhook.rules import Action, Rule, WhenAbsent, read, rule_for
 
-OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 TEAMS_QUAY = Rule(action=Action.KEEP, registries=("quay.io",), namespaces=("team-*",))
 BITNAMI = Rule(action=Action.DENY, registries=("docker.io/bitnami",))
 NVIDIA = Rule(action=Action.MIRROR, registries=("nvcr.io",), when_absent=WhenAbsent.DENY)
@@ -46,47 +45,33 @@ def test_the_first_rule_that_covers_an_image_decides(
     assert rule_for(rules, parse(image), namespace).action is action
 
 
-class Absent:
-    """A registry that has nothing; it remembers whose copy was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
-        self.asked.append(str(source))
-        return Copy(Presence.COPYING if start else Presence.ABSENT)
-
-
-def answer(rules: tuple[Rule, ...], image: str, namespace: str = "team-a") -> dict[str, Any]:
-    pod = {"metadata": {}, "spec": {"containers": [{"name": "c", "image": image}]}}
-    request = {"uid": "1", "operation": "CREATE", "namespace": namespace, "object": pod}
-    body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-    mirror = Absent()
+def answer(rules: tuple[Rule, ...], image: str) -> dict[str, Any]:
+    mirror = FixedMirror(Presence.COPYING)
+    body = review_of(pod(image), namespace="team-a")
     response: dict[str, Any] = review(body, Policy(registry=OWN, rules=rules), mirror)["response"]
     return {**response, "asked": mirror.asked}
 
 
 def test_what_is_kept_is_neither_rewritten_nor_copied() -> None:
-    found = answer((TEAMS_QUAY,), "quay.io/a/b:1")
-    assert found["allowed"]
-    assert "patch" not in found
-    assert found["asked"] == []
+    given = answer((TEAMS_QUAY,), "quay.io/a/b:1")
+    assert given["allowed"]
+    assert "patch" not in given
+    assert given["asked"] == []
 
 
 def test_what_is_denied_names_registry_and_namespace_and_is_not_copied() -> None:
-    found = answer((BITNAMI,), "bitnami/redis:7")
-    assert not found["allowed"]
+    given = answer((BITNAMI,), "bitnami/redis:7")
+    assert not given["allowed"]
     assert (
-        "docker.io/bitnami/redis are not allowed in namespace team-a" in found["status"]["message"]
+        "docker.io/bitnami/redis are not allowed in namespace team-a" in given["status"]["message"]
     )
-    assert found["asked"] == []
+    assert given["asked"] == []
 
 
 def test_a_rule_can_be_stricter_about_absent_copies_than_the_stack() -> None:
     assert not answer((NVIDIA,), "nvcr.io/nvidia/x:1")["allowed"]
     other = answer((NVIDIA,), "quay.io/a/b:1")
-    patch = json.loads(base64.b64decode(other["patch"]))
-    assert patch[0]["value"] == f"{OWN}/quay.io/a/b:1"
+    assert patched(other) == {"/spec/containers/0/image": f"{OWN}/quay.io/a/b:1"}
 
 
 def test_an_image_of_the_own_registry_is_under_no_rule() -> None:
@@ -94,10 +79,10 @@ def test_an_image_of_the_own_registry_is_under_no_rule() -> None:
 
 
 def test_a_login_in_what_is_no_image_is_not_repeated() -> None:
-    found = answer((), "https://user:hunter2@registry.example.com/x")
-    assert found["allowed"]
-    assert "hunter2" not in json.dumps(found)
-    assert "left as it is" in found["warnings"][0]
+    given = answer((), "https://user:hunter2@registry.example.com/x")
+    assert given["allowed"]
+    assert "hunter2" not in json.dumps(given)
+    assert "left as it is" in given["warnings"][0]
 
 
 def test_rules_are_read_as_the_stack_writes_them() -> None:

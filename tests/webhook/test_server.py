@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import socket
@@ -18,8 +17,8 @@ from typing import Any
 import pytest
 
 from benchmarks.certificates import Certificate, self_signed
+from tests.webhook.reviews import OWN, patched, review_of
 from tests.webhook.serving import (
-    OWN,
     POD,
     admit,
     ask,
@@ -27,10 +26,9 @@ from tests.webhook.serving import (
     decide,
     is_closed,
     post,
-    review_of,
     serving,
 )
-from webhook.connection import Limits
+from webhook.server import Limits
 
 SECRET = "AKIASECRET"
 HASTY = Limits(request_seconds=0.3, idle_seconds=0.3)
@@ -56,10 +54,9 @@ def connection(pair: Certificate) -> Generator[ssl.SSLSocket]:
 
 def test_a_review_is_answered_with_a_patch(connection: ssl.SSLSocket) -> None:
     given = ask(connection, admit())
-    told = response(given.body)
-    assert (given.status, told["uid"], told["allowed"]) == (200, "u-1", True)
-    (step,) = json.loads(base64.b64decode(told["patch"]))
-    assert step["value"] == f"{OWN}/docker.io/library/python:3.9"
+    answered = response(given.body)
+    assert (given.status, answered["uid"], answered["allowed"]) == (200, "u-1", True)
+    assert list(patched(answered).values()) == [f"{OWN}/docker.io/library/python:3.9"]
 
 
 def test_a_connection_stays_open_for_more_requests(connection: ssl.SSLSocket) -> None:
@@ -234,6 +231,14 @@ def test_a_connection_nobody_uses_is_closed(pair: Certificate) -> None:
     with serving(pair, decide, HASTY) as port, connected(port, pair.certificate) as connection:
         assert ask(connection, admit()).status == 200
         assert is_closed(connection)
+
+
+def test_the_time_of_a_request_begins_with_its_first_byte(pair: Certificate) -> None:
+    limits = Limits(request_seconds=0.5)
+    with serving(pair, decide, limits) as port, connected(port, pair.certificate) as connection:
+        assert ask(connection, admit()).status == 200
+        time.sleep(0.6)
+        assert ask(connection, admit()).status == 200
 
 
 def test_a_client_that_leaves_amid_a_request_is_forgotten(

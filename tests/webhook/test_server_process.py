@@ -15,15 +15,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.certificates import Certificate, self_signed
+from tests.webhook.reviews import OWN, review_of
 from tests.webhook.serving import (
-    OWN,
     admit,
     answer,
     ask,
     connected,
     is_closed,
     post,
-    review_of,
 )
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,8 +35,8 @@ VARIABLES = {
     "MIRROR_TABLE": "in-flight",
     "MIRROR_IN_FLIGHT_SECONDS": "3600",
     "MIRROR_COPIER": "copier",
-    # AWS is never asked about an image of a registry that is passed.
-    "MIRROR_PASSED": "docker.io",
+    # No call to AWS for an image that stays at its source.
+    "MIRROR_RULES": '[{"action": "keep"}]',
 }
 
 
@@ -109,20 +108,20 @@ def test_the_log_of_the_process_names_a_pod_and_quotes_nothing_of_it(pair: Certi
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "named"),
     [
         ({"MIRROR_REGISTRY": None}, "MIRROR_REGISTRY"),
         ({"MIRROR_PORT": "https"}, "https"),
         ({"MIRROR_CERTIFICATE": "/nowhere/tls.crt"}, "/nowhere/tls.crt"),
     ],
 )
-def test_a_process_that_is_told_too_little_says_what_and_does_not_start(
-    pair: Certificate, changes: dict[str, str | None], told: str
+def test_a_process_without_its_environment_names_what_is_missing_and_ends(
+    pair: Certificate, changes: dict[str, str | None], named: str
 ) -> None:
     files = {"MIRROR_CERTIFICATE": str(pair.certificate), "MIRROR_KEY": str(pair.key)}
     given = {**VARIABLES, **files, **changes}
     with program({name: value for name, value in given.items() if value}) as process:
         _, log = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert told in log
+    assert named in log
     assert "Traceback" not in log

@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.certificates import Certificate, self_signed
-from tests.webhook.serving import (
-    admit,
-    ask,
-    connected,
-    decide,
-    serving,
-)
+from tests.webhook.serving import admit, ask, connected, decide, serving
 
 
 class Mounted:
@@ -60,7 +54,7 @@ def test_a_renewed_certificate_is_shown_to_new_connections_and_old_ones_go_on(
         assert ask(old, admit()).status == 200
 
 
-def test_files_that_do_not_fit_leave_the_last_pair_in_use_and_are_told_once(
+def test_files_that_do_not_fit_leave_the_last_pair_in_use_and_are_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "other").mkdir()

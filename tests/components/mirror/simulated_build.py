@@ -36,7 +36,7 @@ AWS = r"""#!/bin/bash
 echo "aws $1 $2 $4 [${AWS_SECRET_ACCESS_KEY:-}]" >> "$WORLD/calls"
 case "$1" in
   secretsmanager) cat "$WORLD/secret" ;;
-  dynamodb) echo "$4" >> "$WORLD/told"; exit "${TABLE_FAILS:-0}" ;;
+  dynamodb) echo "$4" >> "$WORLD/rows"; exit "${TABLE_FAILS:-0}" ;;
   ecr)
     session=${AWS_SESSION_TOKEN:+ in $AWS_SESSION_TOKEN}
     echo "password-of-${AWS_SECRET_ACCESS_KEY:-the-role}$session" ;;
@@ -99,7 +99,7 @@ def build_machine(folder: Path) -> Build:
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
     (folder / "secret").write_text('{"accessKeyId": "AKIAPUSH", "secretAccessKey": "push-key"}')
-    made = Build(folder)
-    made.digest("quay.io/a/b:1")
-    made.digest(f"quay.io/a/b@{SHA}")
-    return made
+    build = Build(folder)
+    build.digest("quay.io/a/b:1")
+    build.digest(f"quay.io/a/b@{SHA}")
+    return build

@@ -65,7 +65,6 @@ def mirror_program(
             "image-mirror",
             ImageMirrorWebhookArgs(
                 context=StackContext.of(settings, ACCOUNT, {"project": "kubeflow"}),
-                mirror=settings.image_mirror,
                 build=BuildSide(
                     region=Region.of(build_region),
                     provider=aws.Provider("aws-build", region=build_region),

@@ -155,7 +155,7 @@ def test_without_a_login_every_image_has_failed(build: Build) -> None:
     assert done.stdout.count(f"failed quay.io/a/b:1 no login to {HOST}/kubeflow: ") == 2
 
 
-def test_nobody_is_told_where_there_is_no_table(build: Build) -> None:
+def test_nothing_is_written_without_a_table(build: Build) -> None:
     assert build.run().returncode == 0
     assert build.of("aws dynamodb") == []
 
@@ -166,14 +166,14 @@ def test_a_copy_is_remembered_for_a_day_where_its_source_is_not_followed(
 ) -> None:
     begun = int(time.time())
     assert build.run(TABLE="copies", FOLLOW_SECONDS=follow).returncode == 0
-    (line,) = (build.world / "told").read_text().splitlines()
+    (line,) = (build.world / "rows").read_text().splitlines()
     end = int(json.loads(line)["ExpressionAttributeValues"][":end"]["N"])
     assert begun + seconds <= end <= int(time.time()) + seconds
 
 
 def test_a_failed_copy_that_no_admission_claimed_has_the_first_pause(build: Build) -> None:
     assert build.run("quay.io/absent/x:1", TABLE="copies").returncode == 1
-    (line,) = (build.world / "told").read_text().splitlines()
+    (line,) = (build.world / "rows").read_text().splitlines()
     values = json.loads(line)["ExpressionAttributeValues"]
     assert values[":first"] == {"N": str(claims.RETRY_SECONDS)}
 
@@ -186,7 +186,7 @@ def test_the_program_for_json_arrives_byte_for_byte(build: Build) -> None:
     assert (build.world / "program").read_bytes() == Path(copy_json.__file__).read_bytes()
 
 
-def test_a_table_that_cannot_be_told_does_not_fail_a_copy(build: Build) -> None:
+def test_a_table_that_cannot_be_written_does_not_fail_a_copy(build: Build) -> None:
     done = build.run(TABLE="copies", TABLE_FAILS="1")
     assert (done.returncode, done.stdout) == (0, f"ok quay.io/a/b:1 {SHA}\n")
     assert "the table copies was not told about quay.io/a/b:1" in done.stderr

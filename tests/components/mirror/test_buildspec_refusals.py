@@ -13,7 +13,7 @@ from components.mirror.policies import BUILD_VARIABLES
 from images.reference import parse
 from tests.components.mirror.simulated_build import HOST, TARGET, Build, build_machine
 from tests.images.test_reference_table import VALID
-from webhook.copy_job import variables
+from webhook.copy_job import overrides
 
 
 @pytest.fixture
@@ -78,7 +78,8 @@ def test_every_image_that_the_project_can_name_is_taken(build: Build) -> None:
     # A marker of the render stands for a registry that is not known yet: none is ever copied.
     images = [parse(row[0]) for row in VALID if "<<" not in row[0]]
     build.fail("auth", 5)  # far enough: what is refused ends with another status
-    done = build.run(IMAGES=variables(images, f"{HOST}/kubeflow")["IMAGES"])
+    (variable,) = overrides(images, f"{HOST}/kubeflow")
+    done = build.run(IMAGES=variable["value"])
     assert (done.returncode, done.stdout.count("failed ")) == (1, len(images)), done.stderr
 
 

@@ -33,26 +33,26 @@ def test_the_regions_under_test_are_all_regions() -> None:
 
 @every_pair
 def test_each_known_image_has_one_repository(region: str, build_region: str) -> None:
-    made = stack(region, build_region).only("pulumi-python:dynamic:ImageRepositories").inputs
-    assert made["repositories"] == {
+    inputs = stack(region, build_region).only("pulumi-python:dynamic:ImageRepositories").inputs
+    assert inputs["repositories"] == {
         "kubeflow/docker.io/library/python": "MUTABLE",
         "kubeflow/port-5000/reg.example.com/x": "MUTABLE",
         # Its only image is named by digest.
         "kubeflow/quay.io/a/b": "IMMUTABLE",
     }
-    assert made["tags"]["project"] == "kubeflow"
-    assert json.loads(made["lifecycle"])["rules"][0]["action"] == {"type": "expire"}
+    assert inputs["tags"]["project"] == "kubeflow"
+    assert json.loads(inputs["lifecycle"])["rules"][0]["action"] == {"type": "expire"}
 
 
 @every_pair
 def test_one_platform_is_copied_where_a_stack_says_so(region: str, build_region: str) -> None:
-    def told(**mirror: str) -> dict[str, str]:
+    def variables(**mirror: str) -> dict[str, str]:
         project = stack(region, build_region, **mirror).only("aws:codebuild/project:Project")
         given = project.inputs["environment"]["environmentVariables"]
         return {each["name"]: each["value"] for each in given}
 
-    assert "PLATFORM" not in told()
-    assert told(platform="linux/arm64")["PLATFORM"] == "linux/arm64"
+    assert "PLATFORM" not in variables()
+    assert variables(platform="linux/arm64")["PLATFORM"] == "linux/arm64"
 
 
 @every_pair
@@ -183,8 +183,8 @@ def test_no_key_stands_in_an_environment(region: str, build_region: str) -> None
     recorded = stack(region, build_region)
     environment = recorded.only("aws:codebuild/project:Project").inputs["environment"]
     names = {variable["name"] for variable in environment["environmentVariables"]}
-    told = {"TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"}
-    assert told <= names <= {*told, "CREDENTIALS_SECRET"}
+    always = {"TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"}
+    assert always <= names <= {*always, "CREDENTIALS_SECRET"}
     everything = json.dumps([function.inputs["environment"] for function in recorded.of(LAMBDA)])
     assert "AKIA" not in everything
 
@@ -212,6 +212,14 @@ def test_a_key_is_good_for_one_thing_in_its_own_partition(region: str, build_reg
     start = policy(recorded, "userPolicy:UserPolicy", "image-mirror-build-start")
     project = f"project/kubeflow-{region}-image-copy"
     assert Region.of(build_region).arn("codebuild", project, account=ACCOUNT) in start
+
+
+@crossing
+def test_a_key_has_its_rights_from_the_start(region: str, build_region: str) -> None:
+    recorded = stack(region, build_region)
+    for key in recorded.of("aws:iam/accessKey:AccessKey"):
+        rights = ("aws:iam/userPolicy:UserPolicy", key.name.removesuffix("-1"))
+        assert rights in recorded.dependencies_of(key)
 
 
 @crossing
@@ -272,8 +280,8 @@ def test_everything_of_the_stacks_own_side_stays_in_its_partition(
 
 @every_pair
 def test_everything_that_can_carry_tags_carries_the_stacks(region: str, build_region: str) -> None:
-    made = stack(region, build_region).beneath("image-mirror")
-    tagged = [r for r in made if "tags" in r.inputs and r.package == "aws"]
+    resources = stack(region, build_region).beneath("image-mirror")
+    tagged = [r for r in resources if "tags" in r.inputs and r.package == "aws"]
     assert len(tagged) >= 12
     for resource in tagged:
         assert resource.inputs["tags"]["project"] == "kubeflow", resource.name

@@ -29,12 +29,12 @@ SERVICE = "kubernetes:core/v1:Service"
 every_pair = pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *WITHIN])
 
 
-def made(region: str = "cn-north-1", build_region: str = "us-west-2") -> Recorded:
+def in_pods(region: str = "cn-north-1", build_region: str = "us-west-2") -> Recorded:
     return stack(region, build_region, "in-cluster")
 
 
 def deployment() -> Registered:
-    return made().only(DEPLOYMENT)
+    return in_pods().only(DEPLOYMENT)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def deployment() -> Registered:
         ("us-west-2", "in-cluster", True),
     ],
 )
-def test_where_an_api_needs_a_filing_pods_answer_unless_told_otherwise(
+def test_where_an_api_needs_a_filing_pods_answer_unless_a_transport_is_set(
     region: str, transport: str | None, in_cluster: bool
 ) -> None:
     mirror = {"transport": transport} if transport else {}
@@ -58,7 +58,7 @@ def test_where_an_api_needs_a_filing_pods_answer_unless_told_otherwise(
 
 @every_pair
 def test_nothing_of_the_other_transport_is_there(region: str, build_region: str) -> None:
-    recorded = made(region, build_region)
+    recorded = in_pods(region, build_region)
     assert recorded.none("aws:apigatewayv2/api:Api")
     functions = {r.name for r in recorded.of("aws:lambda/function:Function")}
     assert functions == {"image-mirror-functions-copier"}
@@ -68,7 +68,7 @@ def test_nothing_of_the_other_transport_is_there(region: str, build_region: str)
 def test_the_api_server_reaches_the_service_and_trusts_its_authority(
     region: str, build_region: str
 ) -> None:
-    recorded = made(region, build_region)
+    recorded = in_pods(region, build_region)
     (webhook,) = recorded.only(WEBHOOK).inputs["webhooks"]
     client = webhook["clientConfig"]
     service = recorded.only(SERVICE).inputs
@@ -85,7 +85,8 @@ def test_the_api_server_reaches_the_service_and_trusts_its_authority(
 
 
 def test_the_service_selects_the_pods_on_the_port_they_serve() -> None:
-    service, template = made().only(SERVICE).inputs["spec"], deployment().inputs["spec"]["template"]
+    service = in_pods().only(SERVICE).inputs["spec"]
+    template = deployment().inputs["spec"]["template"]
     assert service["selector"].items() <= template["metadata"]["labels"].items()
     (container,) = template["spec"]["containers"]
     assert service["ports"][0]["targetPort"] == container["ports"][0]["name"]
@@ -94,7 +95,7 @@ def test_the_service_selects_the_pods_on_the_port_they_serve() -> None:
 
 def test_one_pod_can_be_lost() -> None:
     assert deployment().inputs["spec"]["replicas"] == 2
-    budget = made().only("kubernetes:policy/v1:PodDisruptionBudget").inputs["spec"]
+    budget = in_pods().only("kubernetes:policy/v1:PodDisruptionBudget").inputs["spec"]
     assert budget["minAvailable"] == 1
 
 
@@ -103,7 +104,7 @@ def test_the_pods_mount_the_code_and_the_certificate_that_were_made_for_them() -
     code, secret = handler_code()["metadata"]["name"], "image-mirror-certificate"
     assert volumes["code"]["configMap"]["name"] == code
     assert volumes["certificate"]["secret"]["secretName"] == secret
-    waiting = {name for _, name in made().dependencies_of(deployment())}
+    waiting = {name for _, name in in_pods().dependencies_of(deployment())}
     assert {f"image-mirror-pods-configmap-{code}", f"image-mirror-pods-secret-{secret}"} <= waiting
 
 
@@ -135,7 +136,7 @@ def test_equal_code_has_an_equal_name_and_fits_a_config_map() -> None:
 
 @every_pair
 def test_the_pods_know_registry_table_and_copier(region: str, build_region: str) -> None:
-    recorded = made(region, build_region)
+    recorded = in_pods(region, build_region)
     (container,) = recorded.only(DEPLOYMENT).inputs["spec"]["template"]["spec"]["containers"]
     variables = {each["name"]: each["value"] for each in container["env"]}
     assert variables["AWS_REGION"] == region
@@ -172,7 +173,7 @@ def test_the_handler_reads_the_rules_that_the_settings_write() -> None:
 def test_the_pods_may_look_claim_and_hand_on_and_nothing_else(
     region: str, build_region: str
 ) -> None:
-    recorded = made(region, build_region)
+    recorded = in_pods(region, build_region)
     policy = json.loads(
         recorded.only("aws:iam/rolePolicy:RolePolicy", "image-mirror-pods-role").inputs["policy"]
     )
@@ -185,7 +186,7 @@ def test_the_pods_may_look_claim_and_hand_on_and_nothing_else(
 
 
 def test_pods_wait_for_nodes_and_images_and_the_api_server_for_the_pods() -> None:
-    recorded = made()
+    recorded = in_pods()
     namespace = recorded.dependencies_of(recorded.only("kubernetes:core/v1:Namespace"))
     assert {NODES, COPIES} <= namespace
     asked = recorded.dependencies_of(recorded.only(WEBHOOK))
@@ -193,5 +194,5 @@ def test_pods_wait_for_nodes_and_images_and_the_api_server_for_the_pods() -> Non
 
 
 def test_the_keys_of_the_certificate_are_secrets() -> None:
-    data = made().only("kubernetes:core/v1:Secret").visible["data"]
+    data = in_pods().only("kubernetes:core/v1:Secret").visible["data"]
     assert set(data.values()) == {MASKED}

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from components.aws.documents import Document, service_trust
+from components.aws.documents import Document, document, service_trust
 from components.mirror import policies
 from regions.region import Region
+from settings import from_mapping
+from settings.context import StackContext
 from tests.harness import REGIONS
 
 ACCOUNT = "111122223333"
@@ -21,44 +23,43 @@ PROJECT = "project-arn"
 SECRET = "secret-arn"
 
 
+def context(region: str) -> StackContext:
+    return StackContext.of(from_mapping({"region": region}), ACCOUNT, {})
+
+
 def admission(region: str) -> Document:
     return policies.admission_policy(
-        Region.of(region),
-        ACCOUNT,
-        prefix="kubeflow",
-        table_arn=TABLE,
-        copier_arn=COPIER,
-        log_arn=LOG,
+        context(region), table_arn=TABLE, copier_arn=COPIER, log_arn=LOG
     )
 
 
-def copier(region: str, *, project: str | None, secret: str | None) -> Document:
+def copier(region: str, secret: str | None) -> Document:
     return policies.copier_policy(
-        Region.of(region),
-        ACCOUNT,
-        prefix="kubeflow",
-        table_arn=TABLE,
-        log_arn=LOG,
-        project_arn=project,
-        secret_arn=secret,
+        context(region), table_arn=TABLE, log_arn=LOG, project_arn=PROJECT, secret_arn=secret
     )
+
+
+def build(region: str, secret: str | None) -> Document:
+    return policies.build_policy(context(region), table_arn=TABLE, log_arn=LOG, secret_arn=secret)
 
 
 def push(region: str) -> Document:
-    return policies.push_policy(Region.of(region), ACCOUNT, prefix="kubeflow", table_arn=TABLE)
+    return document(*policies.push_statements(context(region), table_arn=TABLE))
+
+
+def start() -> Document:
+    return document(*policies.start_build_statements(PROJECT))
 
 
 def all_of(region: str) -> dict[str, Document]:
-    there = Region.of(region)
-    pushing = policies.push_statements(there, ACCOUNT, prefix="kubeflow", table_arn=TABLE)
     return {
         "admission": admission(region),
-        "copier across": copier(region, project=None, secret=SECRET),
-        "copier within": copier(region, project=PROJECT, secret=None),
+        "copier across": copier(region, SECRET),
+        "copier within": copier(region, None),
         "push": push(region),
-        "start": policies.start_build_policy(PROJECT),
-        "build across": policies.build_policy(log_arn=LOG, secret_arn=SECRET),
-        "build within": policies.build_policy(log_arn=LOG, secret_arn=None, push=pushing),
+        "start": start(),
+        "build across": build(region, SECRET),
+        "build within": build(region, None),
     }
 
 
@@ -105,10 +106,10 @@ def test_the_function_that_faces_the_network_holds_no_secret(region: str) -> Non
 
 
 def test_the_copier_reads_one_secret_across_partitions_and_none_within() -> None:
-    across = allowed(copier("cn-north-1", project=None, secret=SECRET))
+    across = allowed(copier("cn-north-1", SECRET))
     assert across["secretsmanager:GetSecretValue"] == SECRET
     assert "codebuild:StartBuild" not in across
-    within = allowed(copier("us-west-2", project=PROJECT, secret=None))
+    within = allowed(copier("us-west-2", None))
     assert within["codebuild:StartBuild"] == PROJECT
     assert "secretsmanager:GetSecretValue" not in within
 
@@ -125,7 +126,7 @@ def test_the_push_key_writes_down_how_it_went_in_one_table(region: str) -> None:
 
 
 def test_the_start_key_starts_one_project_and_nothing_else() -> None:
-    assert allowed(policies.start_build_policy(PROJECT)) == {"codebuild:StartBuild": PROJECT}
+    assert allowed(start()) == {"codebuild:StartBuild": PROJECT}
 
 
 @pytest.mark.parametrize(
@@ -140,9 +141,7 @@ def test_the_start_key_starts_one_project_and_nothing_else() -> None:
 )
 def test_a_build_cannot_be_started_as_another_program(override: str) -> None:
     denied = [
-        s["Condition"]
-        for s in statements(policies.start_build_policy(PROJECT), "Deny")
-        if "codebuild:StartBuild" in s["Action"]
+        s["Condition"] for s in statements(start(), "Deny") if "codebuild:StartBuild" in s["Action"]
     ]
     assert {"Null": {override: "false"}} in denied
 
@@ -150,7 +149,7 @@ def test_a_build_cannot_be_started_as_another_program(override: str) -> None:
 def test_a_build_takes_nothing_but_its_images() -> None:
     (names,) = [
         s["Condition"]["ForAnyValue:StringNotEquals"]
-        for s in statements(policies.start_build_policy(PROJECT), "Deny")
+        for s in statements(start(), "Deny")
         if "ForAnyValue:StringNotEquals" in s["Condition"]
     ]
     assert names == {"codebuild:environment.environmentVariables.name": ["IMAGES"]}

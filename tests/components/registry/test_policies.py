@@ -6,10 +6,10 @@ from components.registry.policies import lifecycle_policy
 
 
 def test_only_images_that_lost_their_tag_are_swept() -> None:
-    (rule,) = lifecycle_policy(30)["rules"]
+    (rule,) = lifecycle_policy()["rules"]
     assert rule["selection"] == {
         "tagStatus": "untagged",
         "countType": "sinceImagePushed",
         "countUnit": "days",
-        "countNumber": 30,
+        "countNumber": 90,
     }

@@ -40,7 +40,7 @@ every_cached = pytest.mark.parametrize("region", CACHED)
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
-def made(region: str, transport: str = "api-gateway") -> Recorded:
+def with_logins(region: str, transport: str = "api-gateway") -> Recorded:
     return stack(region, None, transport, LOGINS)
 
 
@@ -89,13 +89,13 @@ def test_registries_that_take_no_login_always_have_a_rule(region: str) -> None:
 
 @every_cached
 def test_a_registry_with_a_secret_has_a_rule_that_reads_it(region: str) -> None:
-    found = rules(made(region))
-    assert set(found) == {*OPEN, "registry-1.docker.io", "ghcr.io"}
+    by_upstream = rules(with_logins(region))
+    assert set(by_upstream) == {*OPEN, "registry-1.docker.io", "ghcr.io"}
     secret = Region.of(region).arn(
         "secretsmanager", "secret:ecr-pullthroughcache/docker-hub", account=ACCOUNT
     )
-    assert found["registry-1.docker.io"].inputs["credentialArn"].startswith(secret)
-    assert "credentialArn" not in found["quay.io"].inputs
+    assert by_upstream["registry-1.docker.io"].inputs["credentialArn"].startswith(secret)
+    assert "credentialArn" not in by_upstream["quay.io"].inputs
 
 
 @every_cached
@@ -103,7 +103,7 @@ def test_a_registry_with_a_secret_has_a_rule_that_reads_it(region: str) -> None:
 def test_a_rule_pulls_through_exactly_what_an_image_is_rewritten_to(
     region: str, image: str
 ) -> None:
-    recorded, source = made(region), parse(image)
+    recorded, source = with_logins(region), parse(image)
     host = Region.of(region).ecr_registry(ACCOUNT)
     path = source.mirrored(recorded.exports["registry"]).removeprefix(f"{host}/")
     (rule,) = [
@@ -116,7 +116,7 @@ def test_a_rule_pulls_through_exactly_what_an_image_is_rewritten_to(
 
 @every_cached
 def test_prefixes_are_as_ecr_takes_them(region: str) -> None:
-    for rule in made(region).of(RULE):
+    for rule in with_logins(region).of(RULE):
         prefix = rule.inputs["ecrRepositoryPrefix"]
         assert RULE_PREFIX.fullmatch(prefix)
         assert len(prefix) <= LONGEST_RULE_PREFIX
@@ -124,7 +124,7 @@ def test_prefixes_are_as_ecr_takes_them(region: str) -> None:
 
 @every_cached
 def test_the_repositories_that_ecr_makes_are_like_those_of_copies(region: str) -> None:
-    recorded = made(region)
+    recorded = with_logins(region)
     for rule in recorded.of(RULE):
         template = recorded.only(TEMPLATE, rule.name)
         assert template.inputs["prefix"] == rule.inputs["ecrRepositoryPrefix"]
@@ -138,7 +138,7 @@ def test_the_repositories_that_ecr_makes_are_like_those_of_copies(region: str) -
 
 @every_cached
 def test_ecr_makes_and_tags_repositories_below_the_prefix_only(region: str) -> None:
-    recorded = made(region)
+    recorded = with_logins(region)
     role = recorded.only("aws:iam/role:Role", "image-mirror-cache-role")
     assert "ecr.amazonaws.com" in role.inputs["assumeRolePolicy"]
     (statement,) = json.loads(recorded.only(ROLE_POLICY, role.name).inputs["policy"])["Statement"]
@@ -155,7 +155,7 @@ def test_ecr_makes_and_tags_repositories_below_the_prefix_only(region: str) -> N
 @every_cached
 @every_transport
 def test_nothing_copies(region: str, transport: str) -> None:
-    recorded = made(region, transport)
+    recorded = with_logins(region, transport)
     assert [kind for kind in COPYING if not recorded.none(kind)] == []
     copiers = [r.name for r in recorded.of(LAMBDA) if not r.name.endswith("-admission")]
     assert copiers == []
@@ -166,7 +166,7 @@ def test_nothing_copies(region: str, transport: str) -> None:
 @every_cached
 @every_transport
 def test_the_handler_knows_the_caches_and_asks_aws_for_nothing(region: str, transport: str) -> None:
-    recorded = made(region, transport)
+    recorded = with_logins(region, transport)
     variables = variables_of(recorded, transport)
     assert "" not in variables.values()
     assert {"MIRROR_TABLE", "MIRROR_COPIER"}.isdisjoint(variables)
@@ -191,7 +191,7 @@ def variables_of(recorded: Recorded, transport: str) -> dict[str, str]:
 
 @every_cached
 def test_the_handlers_own_pods_wait_for_the_rules(region: str) -> None:
-    recorded = made(region, "in-cluster")
+    recorded = with_logins(region, "in-cluster")
     waiting = recorded.dependencies_of(recorded.only("kubernetes:core/v1:Namespace"))
     assert {(RULE, rule.name) for rule in recorded.of(RULE)} | {NODES} <= waiting
 
@@ -201,8 +201,8 @@ def test_the_handlers_own_pods_wait_for_the_rules(region: str) -> None:
 
 def policy_of(region: str, **mirror: Any) -> dict[str, Any] | None:
     """What nodes of such a stack may do besides."""
-    told = node_pull_policy(StackContext.of(settings_of(region, **mirror), ACCOUNT, {}))
-    return None if told is None else json.loads(told)
+    policy = node_pull_policy(StackContext.of(settings_of(region, **mirror), ACCOUNT, {}))
+    return None if policy is None else json.loads(policy)
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -244,18 +244,18 @@ def test_a_secret_that_ecr_could_not_read_is_refused_unshown(region: str, name: 
 
 @every_cached
 @pytest.mark.parametrize(
-    ("registry", "told"),
+    ("registry", "end"),
     [
         ("quay.io", "quay.io takes no login: remove it."),
         ("gcr.io", "ECR cannot pull from gcr.io with a login: did you mean ghcr.io?"),
         ("nvcr.example", "with a login: use docker.io or ghcr.io."),
     ],
 )
-def test_a_registry_that_takes_no_login_is_refused(region: str, registry: str, told: str) -> None:
+def test_a_registry_that_takes_no_login_is_refused(region: str, registry: str, end: str) -> None:
     given = {registry: "ecr-pullthroughcache/x"}
     (problem,) = problems(region, enabled=True, upstreamCredentials=given)
     assert problem.startswith(f"kubeflow:imageMirror.upstreamCredentials.{registry} is ")
-    assert problem.endswith(told)
+    assert problem.endswith(end)
 
 
 @pytest.mark.parametrize("region", [name for name in REGIONS if name not in CACHED])
@@ -291,7 +291,7 @@ def test_a_prefix_that_leaves_no_room_for_a_registry_is_refused_where_it_matters
 
 @every_cached
 def test_pods_that_ask_nothing_of_aws_have_no_role(region: str) -> None:
-    recorded = made(region, "in-cluster")
+    recorded = with_logins(region, "in-cluster")
     assert [r.name for r in recorded.of("aws:iam/role:Role") if "pods" in r.name] == []
     account = recorded.only("kubernetes:core/v1:ServiceAccount").inputs
     assert account["metadata"]["annotations"] == {}
