@@ -18,7 +18,8 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -32,11 +33,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from components.mirror.buildspec import CRANE_VERSION
 from ops.crane_failures import CraneFailed, Disturbed, Stopped, failure
 from toolchain.go_tools import GoProgram, Say, obtain
 from toolchain.tools import ToolMissing
 
-VERSION = "0.20.6"
 ATTEMPTS = 6
 LONGEST_WAIT_SECONDS = 60.0
 QUESTION_SECONDS = 120.0
@@ -67,12 +68,30 @@ def _program() -> GoProgram:
     package = "github.com/google/go-containerregistry/cmd/crane"
     return GoProgram(
         name="crane",
-        version=VERSION,
+        version=CRANE_VERSION,
         module=Path(__file__).parent / "crane",
         package=package,
-        variables={f"{package}/cmd.Version": f"v{VERSION}"},
+        variables={f"{package}/cmd.Version": f"v{CRANE_VERSION}"},
         takes="about a minute on two cores",
     )
+
+
+@contextmanager
+def running(say: Say, config: Path | None = None) -> Generator[Crane]:
+    """crane, which is stopped at the end of the block.
+
+    Args:
+        say: gets what ``find`` does.
+        config: the folder with Docker's configuration; None: the person's own.
+
+    Raises:
+        ToolMissing: from ``find``.
+    """
+    crane = Crane(find(say), {"DOCKER_CONFIG": str(config)} if config else {})
+    try:
+        yield crane
+    finally:
+        crane.stop()
 
 
 class Crane:

@@ -8,11 +8,29 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from images.reference import Reference, parse
+from ops.crane import Crane
+from ops.crane_failures import CraneFailed
 from ops.failures import messages
-from ops.registry import DigestUnknown
 from ops.survey import several
 from rendering import lock as locks
 from rendering.lock import Lock
+
+
+def digest_of(image: Reference, crane: Crane, mirror: str | None = None) -> str:
+    """The digest a pull of the image would get; one that the reference names is not asked for.
+
+    Args:
+        mirror: ``host[/prefix]`` that holds copies as our own mirror lays them out.
+
+    Raises:
+        CraneFailed: no such image, no right to it, or no answer after several attempts.
+    """
+    return image.digest or crane.digest(image.mirrored(mirror) if mirror else str(image))
+
+
+def unknown(lock: Lock, *, refresh: bool) -> list[str]:
+    """The sources whose digests are asked for: those the lock lacks, or all."""
+    return [image.source for image in lock.images if refresh or image.digest is None]
 
 
 def fill(
@@ -33,7 +51,7 @@ def fill(
     Returns:
         Source of each image whose digest stays unknown -> why, as the end of a sentence.
     """
-    open_ones = [image.source for image in lock.images if refresh or image.digest is None]
+    open_ones = unknown(lock, refresh=refresh)
     failed: dict[str, str] = {}
     progress = Progress(
         TextColumn("{task.description}"),
@@ -44,16 +62,16 @@ def fill(
         console=messages,
     )
 
-    def one(source: str) -> str | DigestUnknown:
+    def one(source: str) -> str | CraneFailed:
         try:
             return digest_of(parse(source))
-        except DigestUnknown as unknown:
-            return unknown
+        except CraneFailed as failure:
+            return failure
 
     with progress:
         task = progress.add_task(f"digests of {lock.release}", total=len(open_ones), image="")
         for source, answer in several(open_ones, one, parallel):
-            if isinstance(answer, DigestUnknown):
+            if isinstance(answer, CraneFailed):
                 failed[source] = str(answer)
             else:
                 lock = lock.filled({source: answer})

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ops import choice, copies, inventories
+from ops.crane import running
 from ops.failures import FAILED, Refused, fail, messages, told
-from ops.filling import fill
-from ops.registry import digest_of
+from ops.filling import digest_of, fill, unknown
 from rendering import ImageUse
 from rendering import lock as locks
 from rendering.inventory import floating_uses
@@ -99,9 +99,10 @@ def lock(
                 continue
             locks.write(folder, updated)
             problems += floating_uses(uses)
-            if not offline:
-                ask = partial(digest_of, mirror=registry_mirror)
-                failed = fill(folder, updated, ask, refresh=refresh, parallel=parallel)
+            if not offline and unknown(updated, refresh=refresh):
+                with running(messages.print) as crane:
+                    ask = partial(digest_of, crane=crane, mirror=registry_mirror)
+                    failed = fill(folder, updated, ask, refresh=refresh, parallel=parallel)
                 problems += [f"{source} {why}" for source, why in failed.items()]
             written = locks.load(folder, name)
             known = sum(image.digest is not None for image in written.images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +14,9 @@ import yaml
 from components.registry.ecr_repositories import mutability
 from images.reference import parse
 from ops import choice, inventories
-from ops import crane as tool
 from ops import mirror_plan as plan
 from ops.account_registry import AccountRegistry, Login, past_half
-from ops.crane import Crane
+from ops.crane import Crane, running
 from ops.crane_failures import Absent, CraneFailed
 from ops.docker_config import own_config, persons_config, private_folder
 from ops.failures import Refused, messages
@@ -122,7 +121,7 @@ def opened(
     listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
     if listed and not any(parse(copy.target).ecr_region for copy in listed):
         plan.one_host(listed)
-        with _crane(None) as crane:
+        with running(messages.print) as crane:
             yield plan.only(listed, pattern), OtherRegistry(crane), crane
         return
     region = Region.of(settings.region)
@@ -148,22 +147,9 @@ def opened(
     sources = {copy.source.registry for copy in copies}
     with (
         private_folder(own_config(persons_config(), sources, host)) as folder,
-        _crane(folder) as crane,
+        running(messages.print, folder) as crane,
     ):
         yield copies, Ecr(account, crane, host, login, listed), crane
-
-
-@contextmanager
-def _crane(config: Path | None) -> Generator[Crane]:
-    environment = {"DOCKER_CONFIG": str(config)} if config else {}
-    crane = Crane(tool.find(_say), environment)
-    try:
-        yield crane
-    finally:
-        crane.stop()
-
-
-_say: Callable[[str], None] = messages.print
 
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:

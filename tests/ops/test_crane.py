@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from components.mirror.buildspec import CRANE_VERSION
 from ops import crane
 from ops.crane import Crane
 from ops.crane_failures import Absent, CraneFailed, Disturbed, Stopped, failure
@@ -83,7 +84,12 @@ def test_the_built_crane_is_the_pinned_one(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "which", lambda name: found(name) if name != "crane" else None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     command = [str(crane.find(print)), "version"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert said.stdout.strip() == f"v{crane.VERSION}"
+    assert said.stdout.strip() == f"v{CRANE_VERSION}"
+
+
+def test_the_module_that_is_built_pins_the_crane_of_the_builds() -> None:
+    module = (Path(crane.__file__).parent / "crane" / "go.mod").read_text()
+    assert f"require github.com/google/go-containerregistry v{CRANE_VERSION}\n" in module
 
 
 def test_a_password_goes_through_a_pipe(tmp_path: Path) -> None:
@@ -137,6 +143,17 @@ def test_stopping_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None
     tool.stop()
     asking.join(20)
     assert [type(error) for error in caught] == [Stopped]
+    with pytest.raises(Stopped):
+        tool.digest("h/a:v1")
+
+
+def test_a_running_crane_has_its_configuration_and_is_stopped_after_the_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "echo $DOCKER_CONFIG")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with crane.running(print, tmp_path / "docker") as tool:
+        assert tool.digest("h/a:v1") == str(tmp_path / "docker")
     with pytest.raises(Stopped):
         tool.digest("h/a:v1")
 
