@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ops import choice, version
-from ops.failures import Refused, messages, told
+from ops import targets, version
+from ops.cli_errors import Refused, messages, told
 from rendering import packing
 from rendering.bundle import SUFFIX, Contents
 from rendering.cache import file_sha256
@@ -27,12 +27,12 @@ def create(
 ) -> None:
     """Packs every source of a release, its includes and the add-ons into one file."""
     with told():
-        folder = choice.release_folder(release)
-        target = out or choice.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
+        folder = targets.release_folder(release)
+        target = out or targets.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
         if target.is_dir() or not target.name.endswith(".tar"):
             raise Refused(f"{target} cannot be the bundle: name a file that ends in {SUFFIX}.")
         created_by = f"kf {version()}"
-        contents = packing.create(folder, target, project=choice.PROJECT, created_by=created_by)
+        contents = packing.create(folder, target, project=targets.PROJECT, created_by=created_by)
     _tell(target, contents)
     typer.echo(target)
 
@@ -47,7 +47,7 @@ def verify(
     """Checks that a bundle is intact and contains the sources in release.yaml."""
     with told():
         contents = packing.verify(file)
-        wanted = choice.wanted_by(choice.release_folder(release or contents.release))
+        wanted = targets.wanted_by(targets.release_folder(release or contents.release))
         packing.verify(file, wanted)
     _tell(file, contents)
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ops import choice
+from ops import targets
 from ops.account_checks import examine_account
 from ops.checks import Finding, Level, Subject, examine
-from ops.failures import FAILED, told
+from ops.cli_errors import FAILED, told
 from ops.images import Format
 from regions.region import Region
 
@@ -29,7 +29,7 @@ def doctor(
 ) -> None:
     """Lists obstacles to the deployment of a stack file; read-only."""
     with told():
-        settings = choice.settings_of(stack)
+        settings = targets.settings_of(stack)
         subject = Subject(settings, Region.of(settings.region))
         findings = examine(subject) + ([] if offline else examine_account(subject))
     show(findings, format_)

@@ -14,18 +14,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import choice, copies, inventories
+from ops import inventories, targets
+from ops.cli_errors import FAILED, Refused, fail, messages, told
 from ops.crane import running
-from ops.failures import FAILED, Refused, fail, messages, told
-from ops.filling import digest_of, fill, unknown
+from ops.lock_digests import digest_of, fill, unknown
+from ops.mirror import commands as mirror_commands
 from rendering import ImageUse
 from rendering import lock as locks
 from rendering.inventory import floating_uses
 from rendering.release import GoneImage
 
 app = typer.Typer(no_args_is_help=True, help="Images: list, lock, mirror, check.")
-app.command("mirror")(copies.mirror)
-app.command("check")(copies.check)
+app.command("mirror")(mirror_commands.mirror)
+app.command("check")(mirror_commands.check)
 
 Bundle = Annotated[
     Path | None,
@@ -52,11 +53,11 @@ def list_(
 ) -> None:
     """Lists every image the stack can pull: source, target, reason, place in the manifests."""
     with told():
-        settings = choice.settings_of(stack)
-        choice.use_bundle(bundle, choice.MANIFESTS / settings.release)
+        settings = targets.settings_of(stack)
+        targets.use_bundle(bundle, targets.MANIFESTS / settings.release)
         uses = inventories.of_stack(settings)
         sources = [use.source for use in uses]
-        gone = inventories.known_gone(choice.MANIFESTS / settings.release, sources)
+        gone = inventories.known_gone(targets.MANIFESTS / settings.release, sources)
     _print(uses, gone, format_)
     counts = Counter(use.needed for use in uses)
     messages.print(
@@ -91,8 +92,8 @@ def lock(
     problems: list[str] = []
     with told():
         for folder in _folders(release, stack):
-            name = folder.relative_to(choice.MANIFESTS).as_posix()
-            choice.use_bundle(bundle, folder)
+            name = folder.relative_to(targets.MANIFESTS).as_posix()
+            targets.use_bundle(bundle, folder)
             uses = inventories.of_release(folder)
             updated = locks.load(folder, name).updated(uses)
             if not uses:
@@ -115,8 +116,8 @@ def _folders(release: str | None, stack: str | None) -> list[Path]:
     if (release is None) == (stack is None):
         raise Refused("say which lock: either --release or --stack.")
     if release is not None:
-        return [choice.release_folder(release)]
-    return choice.folders_of_stack(choice.settings_of(str(stack)))
+        return [targets.release_folder(release)]
+    return targets.folders_of_stack(targets.settings_of(str(stack)))
 
 
 def _lost(known: GoneImage, count: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ops.failures import messages
+from ops.cli_errors import messages
 from program import render_stack
 from regions.region import EXAMPLE_REGION, Region
 from rendering import ImageUse, KustomizeMissing, kustomize, render

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, cast
 
-from ops.failures import Refused
+from ops.cli_errors import Refused
 from ops.node_pool_fit import Object
 
 _PAGE = 500

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from ops.karpenter_word import Seen, conditions, reached, stage, trouble, when
+from ops.karpenter_status import Seen, conditions, reached, stage, trouble, when
 from ops.node_pool_fit import (
     FAMILY,
     GPU,

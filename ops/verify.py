@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ops import choice
+from ops import targets
 from ops.checks import Finding, Level
+from ops.cli_errors import FAILED, Refused, told
 from ops.doctor import show
-from ops.failures import FAILED, Refused, told
 from ops.images import Format
-from ops.karpenter_word import REASONS, Seen
+from ops.karpenter_status import REASONS, Seen
 from ops.live_cluster import LiveCluster, Unreachable
 from ops.node_pool_fit import GPU, Object, has_gpus, untolerated
 from ops.pending_pods import Cause, explain
@@ -40,7 +40,7 @@ def verify(
 ) -> None:
     """Lists problems of a live platform, on the cluster of the current kubeconfig."""
     with told():
-        choice.settings_of(stack)
+        targets.settings_of(stack)
         findings = examine(LiveCluster())
     show(findings, format_)
     if any(found.level is Level.PROBLEM for found in findings):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ops import checks, choice
+from ops import checks, targets
 from ops.checks import Finding, Level, Subject, examine
 from ops.doctor import show
 from ops.images import Format
@@ -113,7 +113,7 @@ def test_a_stack_that_does_not_exist_gets_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "Pulumi.cn-north-1.yaml").touch()
-    monkeypatch.setattr(choice, "PROJECT", tmp_path)
+    monkeypatch.setattr(targets, "PROJECT", tmp_path)
     done = kf("doctor", "--stack", "cn-nort-1")
     assert done.exit_code == 2
     assert "did you mean Pulumi.cn-north-1.yaml?" in done.stderr

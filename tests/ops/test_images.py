@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from images.reference import parse
-from ops import choice, crane, inventories
+from ops import crane, inventories, targets
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.ops.command import kf
@@ -85,8 +85,8 @@ def tiny_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "manifests" / "tiny"
     folder.mkdir(parents=True)
     use = ImageUse("quay.io/a/b:v1", "quay.io/a/b:v1", ("here",), "install")
-    monkeypatch.setattr(choice, "MANIFESTS", folder.parent)
-    monkeypatch.setattr(choice, "release_folder", lambda _name: folder)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(targets, "MANIFESTS", folder.parent)
+    monkeypatch.setattr(targets, "release_folder", lambda _name: folder)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     monkeypatch.setattr(inventories, "of_release", lambda _folder: (use,))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     return folder
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.gpu.karpenter_objects import GPU_LABEL
-from ops.karpenter_word import Seen
+from ops.karpenter_status import Seen
 from ops.pending_pods import Cause, explain
 from tests.ops import waiting_pods as these
 from tests.ops.waiting_pods import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from components.gpu.karpenter_objects import node_pool
 from components.gpu.node_pools import GPU_RESOURCE, Pool
-from ops.karpenter_word import Seen
+from ops.karpenter_status import Seen
 from ops.pending_pods import Cause, explain
 
 Object = dict[str, Any]

@@ -17,9 +17,9 @@ from moto.server import ThreadedMotoServer
 from typer.testing import Result
 
 from components.registry.ecr_repositories import PARALLEL
-from ops import choice
-from ops.account_registry import AccountRegistry, Login, past_half
-from ops.failures import Refused
+from ops import targets
+from ops.cli_errors import Refused
+from ops.mirror.account_registry import AccountRegistry, Login, past_half
 from tests.ops.command import kf
 from tests.services.certificates import Authority
 from tests.services.disturbances import way_to
@@ -133,7 +133,7 @@ def stack(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(
         f"config:\n  kubeflow:region: {REGION}\n  kubeflow:endpoints:\n    ecr: {aws}\n"
     )
-    monkeypatch.setattr(choice, "PROJECT", tmp_path)
+    monkeypatch.setattr(targets, "PROJECT", tmp_path)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     return file
 

@@ -15,7 +15,7 @@ import pytest
 from images.reference import Reference, parse
 from ops.crane import Crane
 from ops.crane_failures import CraneFailed
-from ops.filling import digest_of, fill
+from ops.lock_digests import digest_of, fill
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.services.registry import Registry, registry

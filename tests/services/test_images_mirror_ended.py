@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import choice
+from ops import targets
 from tests.services.copied_images import Images, await_until, command_line, to_copy
 from tests.services.disturbances import HANG, Way, healthy, way_to
 from tests.services.registry import Registry
@@ -49,7 +49,7 @@ def ended(images: Images, way: Way, by: signal.Signals) -> tuple[int, str]:
     hearing = ["env", "--default-signal=INT"]
     with subprocess.Popen(
         [*hearing, *command_line(images, "--parallel", "4")],
-        cwd=choice.PROJECT,
+        cwd=targets.PROJECT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ops import mirror_plan as plan
+from ops.cli_errors import messages
 from ops.crane import Crane
 from ops.crane_failures import CraneFailed
-from ops.failures import messages
-from ops.mirror_plan import Copy, Surveyed
-from ops.mirror_target import Target
+from ops.mirror import plan
+from ops.mirror.plan import Copy, Surveyed
+from ops.mirror.target import Target
 from rendering.cache import cache_folder, sha256_of, write_atomically
 
 _T = TypeVar("_T")

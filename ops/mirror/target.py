@@ -13,14 +13,14 @@ import yaml
 
 from components.registry.ecr_repositories import mutability
 from images.reference import parse
-from ops import choice, inventories
-from ops import mirror_plan as plan
-from ops.account_registry import AccountRegistry, Login, past_half
+from ops import inventories, targets
+from ops.cli_errors import Refused, messages
 from ops.crane import Crane, running
 from ops.crane_failures import Absent, CraneFailed
-from ops.docker_config import own_config, persons_config, private_folder
-from ops.failures import Refused, messages
-from ops.mirror_plan import Copy
+from ops.mirror import plan
+from ops.mirror.account_registry import AccountRegistry, Login, past_half
+from ops.mirror.docker_config import own_config, persons_config, private_folder
+from ops.mirror.plan import Copy
 from regions.region import Region
 from rendering import lock as locks
 from settings import Settings
@@ -116,7 +116,7 @@ def opened(
         Refused, SettingsError: no such stack or file, no credentials, or those of another account.
         ToolMissing: no crane.
     """
-    settings = choice.settings_of(stack)
+    settings = targets.settings_of(stack)
     locked, platform = _locked(settings), settings.image_mirror.platform
     listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
     if listed and not any(parse(copy.target).ecr_region for copy in listed):
@@ -154,7 +154,7 @@ def opened(
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:
     """The tags ``program.stack_tags`` gives, which asks the engine for these two names."""
-    described = yaml.safe_load((choice.PROJECT / "Pulumi.yaml").read_bytes())
+    described = yaml.safe_load((targets.PROJECT / "Pulumi.yaml").read_bytes())
     return {
         "project": described["name"],
         "stack": stack,
@@ -166,7 +166,7 @@ def tags(settings: Settings, stack: str) -> dict[str, str]:
 def _locked(settings: Settings) -> dict[str, str]:
     return {
         image.source: image.digest
-        for folder in choice.folders_of_stack(settings)
+        for folder in targets.folders_of_stack(settings)
         for image in locks.load(folder, folder.name).images
         if image.digest
     }

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.docker_config import own_config, persons_config, private_folder
-from ops.failures import Refused
+from ops.cli_errors import Refused
+from ops.mirror.docker_config import own_config, persons_config, private_folder
 
 TARGET = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 

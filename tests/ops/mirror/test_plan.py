@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from images.reference import parse
-from ops import mirror_plan as plan
-from ops.failures import Refused
-from ops.mirror_plan import Copy, State, Surveyed
+from ops.cli_errors import Refused
+from ops.mirror import plan
+from ops.mirror.plan import Copy, State, Surveyed
 from rendering import ImageUse
 from rendering.release import Needed
 

@@ -13,13 +13,13 @@ from typing import Annotated
 
 import typer
 
-from ops import choice, inventories
-from ops import mirror_plan as plan
-from ops.failures import FAILED, fail, messages, told
-from ops.mirror_plan import State, Surveyed
-from ops.mirror_target import Target, opened
-from ops.mirroring import Run
-from ops.survey import survey, weigh
+from ops import inventories, targets
+from ops.cli_errors import FAILED, fail, messages, told
+from ops.mirror import plan
+from ops.mirror.plan import State, Surveyed
+from ops.mirror.registry_state import survey, weigh
+from ops.mirror.run import Run
+from ops.mirror.target import Target, opened
 from rendering.release import GoneImage
 
 INTERRUPTED = 130
@@ -170,7 +170,7 @@ def _verdict(each: Surveyed) -> str:
 
 def _gone(stack: str, sources: Iterable[str]) -> dict[str, str]:
     """What is known about images that could not be had, as more of the sentence."""
-    gone = inventories.known_gone(choice.MANIFESTS / choice.settings_of(stack).release, sources)
+    gone = inventories.known_gone(targets.MANIFESTS / targets.settings_of(stack).release, sources)
     return {
         source: f"; it is reported gone, push a copy {_instead(known)} to the target"
         for source, known in gone.items()

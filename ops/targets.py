@@ -6,7 +6,7 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 
-from ops.failures import Refused
+from ops.cli_errors import Refused
 from rendering import needs, packing, sources
 from rendering.release import stand_alone
 from settings import MANIFESTS, Settings, from_stack_file

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.registry.ecr_repositories import PARALLEL, EcrRepositories
-from ops.failures import Refused
+from ops.cli_errors import Refused
 from settings import Settings
 from webhook.claims import error_code
 

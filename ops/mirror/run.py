@@ -18,13 +18,13 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from ops import mirror_plan as plan
+from ops.cli_errors import messages
 from ops.crane import Crane
 from ops.crane_failures import CraneFailed
-from ops.failures import messages
-from ops.mirror_plan import Surveyed
-from ops.mirror_target import Target
-from ops.survey import several
+from ops.mirror import plan
+from ops.mirror.plan import Surveyed
+from ops.mirror.registry_state import several
+from ops.mirror.target import Target
 
 # Bytes count when a blob is complete, and a big one takes minutes: an average over less would jump.
 _AVERAGE_SECONDS = 600.0

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from images.reference import InvalidReference, Reference, parse
-from ops.failures import Refused
+from ops.cli_errors import Refused
 from rendering import ImageUse
 from rendering.release import NEEDS, Needed
 from webhook.mirror import target_tag

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from images.reference import Reference, parse
+from ops.cli_errors import messages
 from ops.crane import Crane
 from ops.crane_failures import CraneFailed
-from ops.failures import messages
-from ops.survey import several
+from ops.mirror.registry_state import several
 from rendering import lock as locks
 from rendering.lock import Lock
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from images.reference import DOCKER_HUB
-from ops.failures import Refused
+from ops.cli_errors import Refused
 
 # The key under which every client keeps Docker Hub's login (moby/moby registry/config.go).
 _DOCKER_HUB_KEY = "https://index.docker.io/v1/"

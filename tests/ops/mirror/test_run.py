@@ -8,9 +8,9 @@ import pytest
 
 from images.reference import parse
 from ops.crane import Crane
-from ops.mirror_plan import Copy, Surveyed
-from ops.mirror_target import OtherRegistry
-from ops.mirroring import Outcome, Run
+from ops.mirror.plan import Copy, Surveyed
+from ops.mirror.run import Outcome, Run
+from ops.mirror.target import OtherRegistry
 
 WANTED, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 BLOBS = {"sha256:base": 1000, "sha256:top": 10}
