@@ -1,22 +1,33 @@
-"""What Karpenter tells of its doings: conditions of NodeClaims, and events.
+"""The state of Karpenter's objects: conditions of NodeClaims, and events.
 
 kubernetes-sigs/karpenter v1.14.1, ``pkg/events/reason.go`` for the reasons and
-``pkg/controllers/nodeclaim/lifecycle`` for the conditions. A NodeClaim that gets no capacity is
-deleted at once, so only its event is left.
+``pkg/controllers/nodeclaim/lifecycle`` for the conditions. A NodeClaim without capacity is deleted
+at once, so only its event remains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ops.node_pool_fit import POOL_LABEL, Object
+Object = Mapping[str, Any]
+"""A Kubernetes object, as the JSON of the API server."""
+
+POOL_LABEL = "karpenter.sh/nodepool"
+REASONS = (
+    "FailedScheduling",
+    "InsufficientCapacityError",
+    "NoCompatibleInstanceTypes",
+    "Nominated",
+)
+"""Of the events that explain why a pod is pending."""
+_NOT_YET = "AwaitingReconciliation"  # of a condition not reconciled yet (awslabs/operatorpkg)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a cluster holds, as JSON objects.
+class ClusterState:
+    """Objects of a cluster.
 
     Attributes:
         pods: at least those that are pending.
@@ -30,63 +41,50 @@ class Seen:
     node_claims: Sequence[Object] = ()
     events: Sequence[Object] = ()
 
-    def claims_of(self, pool: Object) -> list[Object]:
-        """The NodeClaims that a NodePool made."""
-        name = pool["metadata"]["name"]
+    def starting_claims(self, pool: str) -> list[Object]:
+        """The NodeClaims of a NodePool whose nodes are not ready for pods yet."""
         return [
             claim
             for claim in self.node_claims
-            if (claim["metadata"].get("labels") or {}).get(POOL_LABEL) == name
+            if (claim["metadata"].get("labels") or {}).get(POOL_LABEL) == pool
+            and "Initialized" not in _reached(claim)
         ]
 
-    def told(self, reason: str, about: Object | None = None) -> list[Object]:
-        """Events of one reason, the newest first; ``about`` one object, or whichever."""
-        found = [each for each in self.events if each.get("reason") == reason]
-        if about is not None:
-            metadata = about["metadata"]
-            whose = (metadata.get("namespace"), metadata["name"])
-            found = [
-                each
-                for each in found
-                if (each["involvedObject"].get("namespace"), each["involvedObject"]["name"])
-                == whose
-            ]
-        return sorted(found, key=when, reverse=True)
+    def events_of(self, reason: str) -> list[Object]:
+        """Events of one reason, the newest first."""
+        events = [event for event in self.events if event.get("reason") == reason]
+        return sorted(events, key=time_of, reverse=True)
+
+    def messages_about(self, obj: Object, reason: str) -> list[str]:
+        """Messages of the events of one reason about one object, the newest first."""
+        metadata = obj["metadata"]
+        key = (metadata.get("namespace"), metadata["name"])
+        return [
+            event.get("message", "")
+            for event in self.events_of(reason)
+            for involved in [event["involvedObject"]]
+            if (involved.get("namespace"), involved["name"]) == key
+        ]
 
 
-REASONS = (
-    "FailedScheduling",
-    "InsufficientCapacityError",
-    "NoCompatibleInstanceTypes",
-    "Nominated",
-)
-"""Of the events that say why a pod waits."""
-_NOT_YET = "AwaitingReconciliation"  # of a condition that nobody looked at (awslabs/operatorpkg)
-
-
-def when(event: Object) -> str:
+def time_of(event: Object) -> str:
     """The time of an event, as the API server writes times."""
     return event.get("lastTimestamp") or event.get("eventTime") or ""
 
 
 def conditions(obj: Object) -> list[dict[str, Any]]:
-    """``status.conditions``"""
+    """``status.conditions``."""
     return obj.get("status", {}).get("conditions") or []
 
 
-def reached(obj: Object, condition: str) -> bool:
-    """Whether a condition is true."""
-    return any(each["type"] == condition and each["status"] == "True" for each in conditions(obj))
-
-
 def trouble(claim: Object) -> str | None:
-    """What is wrong with a NodeClaim that is starting, with the way out."""
-    for each in conditions(claim):
-        reason, message = each.get("reason", ""), each.get("message", "")
-        failed = each["status"] != "True" and reason not in ("", _NOT_YET)
-        if each["type"] == "Launched" and failed:
-            return f"was not launched ({reason}: {message}): mend that, Karpenter tries again"
-        if each["type"] == "Initialized" and reason == "ResourceNotRegistered":
+    """The failure of a NodeClaim that is starting, with the way out."""
+    for condition in conditions(claim):
+        reason, message = condition.get("reason", ""), condition.get("message", "")
+        failed = condition["status"] != "True" and reason not in ("", _NOT_YET)
+        if condition["type"] == "Launched" and failed:
+            return f"was not launched ({reason}: {message}): correct that, Karpenter retries"
+        if condition["type"] == "Initialized" and reason == "ResourceNotRegistered":
             return (
                 f"has joined without its GPUs ({message}): look at the device plugin's pods with "
                 "`kubectl -n kube-system get pods -o wide`"
@@ -95,7 +93,11 @@ def trouble(claim: Object) -> str | None:
 
 
 def stage(claim: Object) -> str:
-    """How far a NodeClaim is, with its name."""
-    steps = [step for step in ("Launched", "Registered", "Initialized") if reached(claim, step)]
-    made = claim["metadata"].get("creationTimestamp", "an unknown time")
-    return f"{claim['metadata']['name']} of {made} is {steps[-1] if steps else 'requested'}"
+    """The name of a NodeClaim and the last stage it reached."""
+    created = claim["metadata"].get("creationTimestamp", "an unknown time")
+    return f"{claim['metadata']['name']} of {created} is {['requested', *_reached(claim)][-1]}"
+
+
+def _reached(claim: Object) -> list[str]:
+    true = {condition["type"] for condition in conditions(claim) if condition["status"] == "True"}
+    return [stage for stage in ("Launched", "Registered", "Initialized") if stage in true]

@@ -1,1 +1,1 @@
-"""Copies of images in the registry of the account: plan, run and checks."""
+"""Copies of images in the registry of the account."""

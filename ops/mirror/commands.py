@@ -5,27 +5,26 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal
 
 from ops import inventories, targets
-from ops.cli_errors import FAILED, fail, messages, told
-from ops.mirror import plan
-from ops.mirror.plan import State, Surveyed
-from ops.mirror.registry_state import survey, weigh
+from ops.cli_errors import FAILED, errors_reported, fail, messages
+from ops.mirror.plan import State, Surveyed, bytes_to_copy, ordered
+from ops.mirror.registry_state import add_sizes, survey
 from ops.mirror.run import Run
 from ops.mirror.target import Target, opened
-from rendering.release import GoneImage
 
 INTERRUPTED = 130
-"""What shells take for ended by Ctrl-C."""
+"""The exit code of shells for a program ended by Ctrl-C."""
 
-Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 From = Annotated[
     Path | None,
     typer.Option(
@@ -40,7 +39,7 @@ Only = Annotated[
 
 
 class Format(StrEnum):
-    """How the answer is printed."""
+    """How the result of a check is printed."""
 
     TEXT = "text"
     JSON = "json"
@@ -48,7 +47,7 @@ class Format(StrEnum):
 
 def mirror(
     *,
-    stack: Stack,
+    stack: targets.Stack,
     file: From = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the planned copies; change nothing.")
@@ -63,30 +62,39 @@ def mirror(
     ] = True,
 ) -> None:
     """Copies missing images to the account's registry; can be interrupted and rerun."""
-    with told(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
-        surveyed = survey(copies, target, crane, ask_sources=True, parallel=parallel * 2)
+    with errors_reported(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
+        surveyed = survey(copies, target, crane, query_sources=True, parallel=parallel * 2)
         if estimate:
-            surveyed = weigh(surveyed, crane, parallel=parallel * 2)
-        due = plan.ordered(each for each in surveyed if each.due)
-        failed = {str(each.copy): each.problem for each in surveyed if each.problem}
-        _announce(surveyed, due, target, estimated=estimate)
+            surveyed = add_sizes(surveyed, crane, parallel=parallel * 2)
+        due = ordered(item for item in surveyed if item.due)
+        failed = {str(item.copy): item.problem for item in surveyed if item.problem}
+        messages.print(_counts(surveyed))
+        if due:
+            bytes_ = f", {decimal(bytes_to_copy(due))} with what their repositories already hold"
+            messages.print(f"to copy: {len(due)} images{bytes_ if estimate else ''}")
+        if missing := target.missing_repositories(item.copy for item in due):
+            messages.print(f"repositories to make: {len(missing)}")
         if dry_run:
-            for each in due:
-                typer.echo(f"{each.copy} -> {each.copy.target}")
+            for item in due:
+                typer.echo(f"{item.copy} -> {item.copy.target}")
         elif due:
             failed |= _copied(due, target, Run(due, target, crane), parallel)
-        known = _gone(stack, failed)
+        release = targets.MANIFESTS / targets.settings_of(stack).release
+        gone = inventories.known_gone(release, failed)
     if failed:
+        for source, entry in gone.items():
+            copy = f"of {entry.substitute}" if entry.substitute else "that still exists"
+            failed[source] = (
+                f"{failed[source]}; it is reported gone, push a copy {copy} to the target"
+            )
         counted = f"{len(failed)} of {len(copies)} images cannot be copied:"
-        reasons = [
-            f"  {source} {why}{known.get(source, '')}" for source, why in sorted(failed.items())
-        ]
+        reasons = [f"  {source} {reason}" for source, reason in sorted(failed.items())]
         raise fail([counted, *reasons], FAILED)
 
 
 def check(
     *,
-    stack: Stack,
+    stack: targets.Stack,
     file: From = None,
     only: Only = None,
     ask_sources: Annotated[
@@ -100,95 +108,67 @@ def check(
     ] = Format.TEXT,
 ) -> None:
     """Lists copies that are missing or differ from their source or the lock."""
-    with told(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
-        surveyed = survey(copies, target, crane, ask_sources=ask_sources, parallel=8)
+    with errors_reported(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
+        surveyed = survey(copies, target, crane, query_sources=ask_sources, parallel=8)
+    wrong = [item for item in surveyed if item.problem or item.due]
     if format_ is Format.JSON:
         rows = [
             {
-                "source": str(each.copy),
-                "target": each.copy.target,
-                "state": each.state,
-                "wanted": each.wanted,
-                "found": each.found,
-                "problem": each.problem,
+                "source": str(item.copy),
+                "target": item.copy.target,
+                "state": item.state,
+                "wanted": item.expected,
+                "found": item.actual,
+                "problem": item.problem,
             }
-            for each in surveyed
+            for item in surveyed
         ]
         typer.echo(json.dumps(rows, indent=2))
     else:
-        for each in surveyed:
-            if each.problem or each.due:
-                typer.echo(f"{each.copy} {_verdict(each)}")
-    messages.print(f"{len(surveyed)} images: {_counts(surveyed)}")
-    if any(each.problem or each.due for each in surveyed):
+        for item in wrong:
+            typer.echo(f"{item.copy} {_verdict(item)}")
+    messages.print(_counts(surveyed))
+    if wrong:
         raise typer.Exit(FAILED)
 
 
 def _copied(due: Sequence[Surveyed], target: Target, run: Run, parallel: int) -> dict[str, str]:
-    made = target.prepare(each.copy for each in due)
-    if made:
-        messages.print(f"made {len(made)} repositories")
+    created = target.prepare(item.copy for item in due)
+    if created:
+        messages.print(f"made {len(created)} repositories")
     try:
         run.copy(parallel)
     finally:
-        outcome = run.outcome
         messages.print(
-            f"copied {len(outcome.copied)} of {len(due)} images and verified their digests: "
-            f"{plan.human(outcome.moved)} in {plan.minutes(outcome.seconds)}, "
-            f"{outcome.retries} attempts repeated"
+            f"copied {len(run.copied)} of {len(due)} images and verified their digests: "
+            f"{decimal(run.moved)} in {timedelta(seconds=round(run.seconds))}, "
+            f"{run.retries} attempts repeated"
         )
-    return outcome.failed
-
-
-def _announce(
-    surveyed: Sequence[Surveyed], due: Sequence[Surveyed], target: Target, *, estimated: bool
-) -> None:
-    messages.print(f"{len(surveyed)} images: {_counts(surveyed)}")
-    if due:
-        size = (
-            f", {plan.human(plan.bytes_to_copy(due))} with what their repositories already hold"
-            if estimated
-            else ""
-        )
-        messages.print(f"to copy: {len(due)} images{size}")
-    if lacking := target.lacking(each.copy for each in due):
-        messages.print(f"repositories to make: {len(lacking)}")
+    return run.failed
 
 
 def _counts(surveyed: Sequence[Surveyed]) -> str:
-    counts = Counter("undecided" if each.problem else str(each.state) for each in surveyed)
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    counts = Counter("undecided" if item.problem else str(item.state) for item in surveyed)
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return f"{len(surveyed)} images: {states}"
 
 
-def _verdict(each: Surveyed) -> str:
-    if each.problem:
-        return each.problem
-    if each.state is State.MISSING:
-        return f"is missing: there is no {each.copy.target}"
-    return f"differs: {each.copy.target} is {each.found}, not {each.wanted}"
-
-
-def _gone(stack: str, sources: Iterable[str]) -> dict[str, str]:
-    """What is known about images that could not be had, as more of the sentence."""
-    gone = inventories.known_gone(targets.MANIFESTS / targets.settings_of(stack).release, sources)
-    return {
-        source: f"; it is reported gone, push a copy {_instead(known)} to the target"
-        for source, known in gone.items()
-    }
-
-
-def _instead(gone: GoneImage) -> str:
-    return f"of {gone.substitute}" if gone.substitute else "that somebody still has"
+def _verdict(item: Surveyed) -> str:
+    if item.problem:
+        return item.problem
+    if item.state is State.MISSING:
+        return f"is missing: there is no {item.copy.target}"
+    return f"differs: {item.copy.target} is {item.actual}, not {item.expected}"
 
 
 @contextmanager
 def _interruptible() -> Generator[None]:
-    """Ctrl-C and SIGTERM end a run alike: what is complete stays, the rest is told."""
+    """Ctrl-C and SIGTERM end a run in the same way: complete copies remain."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        messages.print("stopped; the same command goes on with the rest")
+        messages.print("stopped; the same command continues with the rest")
         raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)

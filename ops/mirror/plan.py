@@ -1,10 +1,10 @@
-"""What a mirror run has to do: decisions over plain values, without any input or output."""
+"""The plan of a mirror run: decisions over plain values, without any input or output."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
@@ -20,15 +20,15 @@ _ARROW = " -> "
 
 @dataclass(frozen=True)
 class Copy:
-    """One image or chart, and where its copy belongs.
+    """One image or chart, and the place of its copy.
 
     Attributes:
         source: as upstream names it.
         repository: ``host/path`` of the copy.
         tag: the copy's.
-        digest: what the source is pinned to, or the lock says; None: the source has to be asked.
+        digest: of the source's reference, or of the lock; None: only the source's registry has it.
         needed: why the platform pulls it.
-        platform: of an index only the image for it; None: all of it.
+        platform: of an index, the only one that is copied; None: all of them.
     """
 
     source: Reference
@@ -56,29 +56,10 @@ class Copy:
         return str(self.source)
 
 
-class State(StrEnum):
-    """Of a copy in the target registry."""
-
-    PRESENT = "present"
-    MISSING = "missing"
-    DIFFERS = "differs"
-    UNCOMPARED = "uncompared"
-    """It is there, and nothing tells what its digest should be."""
-
-
-def state(wanted: str | None, found: str | None) -> State:
-    """Compares the digests of whole indexes."""
-    if found is None:
-        return State.MISSING
-    if wanted is None:
-        return State.UNCOMPARED
-    return State.PRESENT if wanted == found else State.DIFFERS
-
-
 def copies_of(
     uses: Iterable[ImageUse], locked: Mapping[str, str], platform: str | None
 ) -> list[Copy]:
-    """The copies a stack needs; what it pulls from its source is none.
+    """The copies a stack needs: one for each image that it does not pull from its source.
 
     Args:
         uses: from ``inventories.of_stack``.
@@ -93,9 +74,9 @@ def copies_of(
 
 
 def read(text: str, locked: Mapping[str, str], platform: str | None, name: str) -> list[Copy]:
-    """The copies in a file with a line ``source -> target`` for each, as ``images.txt`` has them.
+    """The copies in a file with a line ``source -> target`` for each, as in ``images.txt``.
 
-    Empty lines and those that begin with ``#`` count for nothing.
+    Empty lines and those that begin with ``#`` are skipped.
 
     Args:
         text: of the file.
@@ -104,9 +85,9 @@ def read(text: str, locked: Mapping[str, str], platform: str | None, name: str) 
         name: of the file, for sentences.
 
     Raises:
-        Refused: a line says something else, or two lines want one place for two images.
+        Refused: a line has another form, or two lines have one target for two images.
     """
-    found: dict[str, Copy] = {}
+    copies: dict[str, Copy] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -115,14 +96,17 @@ def read(text: str, locked: Mapping[str, str], platform: str | None, name: str) 
             raise Refused(f"{name}, line {number}: write `source -> target`.")
         try:
             copy = _copy(parse(source), parse(target), locked.get(source), platform)
-        except InvalidReference as wrong:
-            raise Refused(f"{name}, line {number}: {wrong}.") from None
-        other = found.setdefault(copy.target, copy)
+        except InvalidReference as invalid:
+            raise Refused(f"{name}, line {number}: {invalid}.") from None
+        other = copies.setdefault(copy.target, copy)
         if other.source != copy.source:
-            raise Refused(f"{name}, line {number}: {copy.target} is to hold {other} as well.")
-    if not found:
+            raise Refused(
+                f"{name}, line {number}: {copy.target} is also the target of {other}: give each "
+                "image its own."
+            )
+    if not copies:
         raise Refused(f"{name} names no image: write `source -> target`, one image a line.")
-    return list(found.values())
+    return list(copies.values())
 
 
 def _copy(
@@ -137,26 +121,26 @@ def _copy(
     tag = target_tag(source) if target.digest or not target.tag else target.tag
     if source.digest or platform is None:
         return Copy(source, target.name, tag, source.digest or locked, needed)
-    # A lock tells the digest of the whole index.
+    # The lock has the digest of the whole index.
     return Copy(source, target.name, tag, None, needed, platform)
 
 
 def only(copies: Sequence[Copy], pattern: str | None) -> list[Copy]:
-    """Those whose source fits a shell pattern.
+    """The copies whose source matches a shell pattern.
 
     Raises:
         Refused: none does.
     """
-    chosen = [copy for copy in copies if pattern is None or fnmatchcase(str(copy), pattern)]
-    if not chosen:
+    matching = [copy for copy in copies if pattern is None or fnmatchcase(str(copy), pattern)]
+    if not matching:
         raise Refused(
-            f"no image of {len(copies)} fits {pattern!r}: patterns are for whole names, "
+            f"no image of {len(copies)} matches {pattern!r}: patterns are for whole names, "
             "as in '*kserve*'."
         )
-    return chosen
+    return matching
 
 
-def one_host(copies: Sequence[Copy]) -> str:
+def one_host(copies: Iterable[Copy]) -> str:
     """The registry that receives all copies.
 
     Raises:
@@ -168,96 +152,86 @@ def one_host(copies: Sequence[Copy]) -> str:
     return hosts[0]
 
 
+class State(StrEnum):
+    """Of a copy in the target registry."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    DIFFERS = "differs"
+    UNCOMPARED = "uncompared"
+    """The copy is present, and the digest it should have is unknown."""
+
+
 @dataclass(frozen=True)
 class Surveyed:
-    """A copy after its target, and where needed its source, was asked.
+    """A copy after the query of its target and, where necessary, of its source.
 
     Attributes:
-        copy: what was asked about.
-        wanted: the digest it should have; None: nothing told it.
-        found: the digest it has; None: there is none.
-        problem: why it cannot be decided or copied, as the end of a sentence.
-        blobs: digest -> bytes of what a copy moves; empty: not asked.
+        copy: the copy in question.
+        expected: the digest it should have; None: unknown.
+        actual: the digest it has; None: it is missing.
+        problem: why its state is unknown or it cannot be copied, as the end of a sentence.
+        blobs: digest -> bytes of what a copy moves; None: not queried.
     """
 
     copy: Copy
-    wanted: str | None
-    found: str | None
+    expected: str | None
+    actual: str | None
     problem: str | None = None
     blobs: Mapping[str, int] | None = None
 
     @property
     def state(self) -> State:
-        return state(self.wanted, self.found)
+        """Compares the digests of whole indexes."""
+        if self.actual is None:
+            return State.MISSING
+        if self.expected is None:
+            return State.UNCOMPARED
+        return State.PRESENT if self.expected == self.actual else State.DIFFERS
 
     @property
     def due(self) -> bool:
-        """Is it to be copied?"""
+        """Whether a run copies it."""
         return self.problem is None and self.state in (State.MISSING, State.DIFFERS)
 
     @property
     def bytes(self) -> int:
         return sum((self.blobs or {}).values())
 
-    def failed(self, reason: str) -> Surveyed:
-        return replace(self, problem=reason)
 
+def members_and_blobs(manifest: bytes) -> tuple[list[str], dict[str, int]]:
+    """The digests of the manifests in an index; the blobs of any other manifest, with their bytes.
 
-def members(manifest: bytes) -> list[str]:
-    """The digests of the manifests in an index; of anything else, none."""
-    return [each["digest"] for each in _parsed(manifest).get("manifests") or []]
-
-
-def blobs(manifest: bytes) -> dict[str, int]:
-    """The blobs a manifest names, with their sizes in bytes; the old schema 1 tells no sizes.
-
-    Field names: OCI image-spec manifest.md, which Docker's schema 2 shares.
+    Field names: OCI image-spec manifest.md, which Docker's schema 2 shares; the old schema 1 has no
+    sizes. What is not a JSON object has neither.
     """
-    parsed = _parsed(manifest)
-    parts = [parsed.get("config"), *(parsed.get("layers") or [])]
-    return {part["digest"]: int(part.get("size", 0)) for part in parts if part}
-
-
-def _parsed(manifest: bytes) -> dict[str, Any]:
     try:
         parsed: Any = json.loads(manifest)
     except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
-
-
-def bytes_to_copy(due: Iterable[Surveyed]) -> int:
-    """What a run moves at most: each blob once per target repository.
-
-    Blobs that the repository already holds are counted: only crane asks for them, one by one.
-    """
-    needed = {
-        (each.copy.repository, digest): size
-        for each in due
-        for digest, size in (each.blobs or {}).items()
-    }
-    return sum(needed.values())
-
-
-def ordered(due: Iterable[Surveyed]) -> list[Surveyed]:
-    """What the install needs first; within that the largest first, so that none is left alone."""
-    return sorted(
-        due, key=lambda each: (NEEDS.index(each.copy.needed), -each.bytes, str(each.copy))
+        parsed = None
+    fields: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+    blobs = [fields.get("config"), *(fields.get("layers") or [])]
+    return (
+        [member["digest"] for member in fields.get("manifests") or []],
+        {blob["digest"]: int(blob.get("size", 0)) for blob in blobs if blob},
     )
 
 
-def human(size: float) -> str:
-    """Bytes for people, in powers of ten as networks count."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+def bytes_to_copy(due: Iterable[Surveyed]) -> int:
+    """The most that a run moves: each blob once per target repository.
+
+    Blobs that the repository already has are included: crane finds them during the copy.
+    """
+    sizes = {
+        (item.copy.repository, digest): size
+        for item in due
+        for digest, size in (item.blobs or {}).items()
+    }
+    return sum(sizes.values())
 
 
-def minutes(seconds: float) -> str:
-    """A duration for people."""
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    hours, rest = divmod(round(seconds / 60), 60)
-    return f"about {hours} h {rest} min" if hours else f"about {rest} min"
+def ordered(due: Iterable[Surveyed]) -> list[Surveyed]:
+    """The images of the install first; within that the largest, so that none runs alone at last."""
+    return sorted(
+        due, key=lambda item: (NEEDS.index(item.copy.needed), -item.bytes, str(item.copy))
+    )

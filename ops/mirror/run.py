@@ -1,10 +1,10 @@
-"""Copies what a survey found missing: the most needed first, several at a time, each verified."""
+"""The copies of a run: the most needed first, several at a time, each verified."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from datetime import timedelta
 from threading import Lock
 
 from rich.progress import (
@@ -21,59 +21,49 @@ from rich.table import Column
 from ops.cli_errors import messages
 from ops.crane import Crane
 from ops.crane_failures import CraneFailed
-from ops.mirror import plan
-from ops.mirror.plan import Surveyed
-from ops.mirror.registry_state import several
+from ops.mirror.plan import Surveyed, bytes_to_copy
 from ops.mirror.target import Target
+from ops.parallel import in_parallel
 
-# Bytes count when a blob is complete, and a big one takes minutes: an average over less would jump.
+# Bytes count when a blob is complete, and a large one takes minutes: an average over less jumps.
 _AVERAGE_SECONDS = 600.0
 _NAME_WIDTH = 40
 
 
-@dataclass
-class Outcome:
-    """Of a run, also of one that was interrupted.
+class Run:
+    """One run over the copies that are due; its attributes are valid also after an interrupt.
+
+    Args:
+        due: in the order in which they begin.
+        target: receives them; already prepared.
+        crane: copies them.
 
     Attributes:
-        copied: and verified, in the order of their ends.
-        failed: source -> why, as the end of a sentence.
-        retries: attempts that failed and were followed by another.
-        moved: bytes of the blobs that are in the target now.
+        copied: copied and verified, in the order in which they ended.
+        failed: source -> reason, as the end of a sentence.
+        retries: failed attempts that another one followed.
+        moved: bytes of the blobs that the target has now.
         seconds: since the start.
     """
 
-    copied: list[Surveyed] = field(default_factory=list[Surveyed])
-    failed: dict[str, str] = field(default_factory=dict[str, str])
-    retries: int = 0
-    moved: int = 0
-    seconds: float = 0.0
-
-
-class Run:
-    """One run over the copies that are due.
-
-    Args:
-        due: in the order in which they are to begin.
-        target: receives them; is prepared already.
-        crane: does the work.
-    """
-
     def __init__(self, due: Sequence[Surveyed], target: Target, crane: Crane) -> None:
+        self.copied: list[Surveyed] = []
+        self.failed: dict[str, str] = {}
+        self.retries = self.moved = 0
+        self.seconds = 0.0
         self._due, self._target, self._crane = due, target, crane
-        self.outcome = Outcome()
-        self._total = plan.bytes_to_copy(due)
+        self._total = bytes_to_copy(due)
         self._counted: set[tuple[str, str]] = set()
         self._guard = Lock()
+        column = Column(no_wrap=True)
+        amount = DownloadColumn if self._total else MofNCompleteColumn
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}", markup=False, table_column=_line()),
+            TextColumn("{task.description}", markup=False, table_column=column),
             BarColumn(bar_width=12),
-            DownloadColumn(table_column=_line())
-            if self._total
-            else MofNCompleteColumn(table_column=_line()),
-            TimeRemainingColumn(table_column=_line()),
-            TextColumn("{task.fields[note]}", markup=False, style="yellow", table_column=_line()),
+            amount(table_column=column),
+            TimeRemainingColumn(table_column=column),
+            TextColumn("{task.fields[note]}", markup=False, style="yellow", table_column=column),
             console=messages,
             speed_estimate_period=_AVERAGE_SECONDS,
             disable=not messages.is_terminal,  # a log has the line per image
@@ -81,79 +71,68 @@ class Run:
         self._all = self._progress.add_task("all", total=self._total or len(due), note="")
 
     def copy(self, parallel: int) -> None:
-        """Copies all of them; ``outcome`` is right at any time, also after an interrupt.
-
-        Args:
-            parallel: how many images at a time.
-        """
+        """Copy all, so many images at a time."""
         start = time.monotonic()
         try:
             with self._progress:
-                for each, why in several(self._due, self._one, parallel):
-                    if why is None:
-                        self.outcome.copied.append(each)
+                for item, reason in in_parallel(self._due, self._one, parallel):
+                    if reason is None:
+                        self.copied.append(item)
                     else:
-                        self.outcome.failed[str(each.copy)] = why
-                    self._tell(each, why)
+                        self.failed[str(item.copy)] = reason
+                    self._report(item, reason)
         finally:
-            self.outcome.seconds = time.monotonic() - start
+            self.seconds = time.monotonic() - start
 
-    def _one(self, each: Surveyed) -> str | None:
-        """Copies and verifies one image; says why it failed."""
-        copy, wanted = each.copy, str(each.wanted)
-        task = self._progress.add_task(_short(str(copy)), total=each.bytes or None, note="")
+    def _one(self, item: Surveyed) -> str | None:
+        """Copy and verify one image; return the reason where it failed."""
+        copy, expected = item.copy, str(item.expected)
+        name = str(copy)
+        if len(name) > _NAME_WIDTH:  # the end of a name distinguishes images
+            name = f"…{name[1 - _NAME_WIDTH :]}"
+        task = self._progress.add_task(name, total=item.bytes or None, note="")
 
-        def arrived(digest: str) -> None:
-            size = self._new_bytes(each, [digest])
+        def on_blob(digest: str) -> None:
+            size = self._new_bytes(item, [digest])
             self._progress.advance(task, size)
             self._progress.advance(self._all, size)
             with self._guard:
-                self.outcome.moved += size
+                self.moved += size
 
-        def retried(why: str) -> None:
-            self._progress.update(task, note=f"again, because it {why}"[:70])
+        def on_retry(reason: str) -> None:
+            self._progress.update(task, note=f"again, because it {reason}"[:70])
             with self._guard:
-                self.outcome.retries += 1
+                self.retries += 1
 
         try:
-            self._target.renew()
-            self._crane.copy(f"{copy.source.name}@{wanted}", copy.target, arrived, retried)
-            read_back = self._crane.digest(copy.target, retried=retried)
-        except CraneFailed as why:
-            return str(why)
+            self._target.renew_login()
+            self._crane.copy(f"{copy.source.name}@{expected}", copy.target, on_blob, on_retry)
+            actual = self._crane.digest(copy.target)
+        except CraneFailed as failure:
+            return str(failure)
         finally:
             self._progress.remove_task(task)
-        return None if read_back == wanted else f"is {read_back} in the target, not {wanted}"
+        return None if actual == expected else f"is {actual} in the target, not {expected}"
 
-    def _new_bytes(self, each: Surveyed, digests: Iterable[str]) -> int:
-        """What these blobs add: crane names one again at every attempt, and images share some."""
-        sizes = each.blobs or {}
+    def _new_bytes(self, item: Surveyed, digests: Iterable[str]) -> int:
+        """The bytes of blobs not counted yet: attempts repeat blobs, and images share them."""
+        sizes = item.blobs or {}
         with self._guard:
-            places = {(each.copy.repository, digest) for digest in digests if digest in sizes}
-            fresh = places - self._counted
-            self._counted |= fresh
-        return sum(sizes[digest] for _, digest in fresh)
+            places = {(item.copy.repository, digest) for digest in digests if digest in sizes}
+            new = places - self._counted
+            self._counted |= new
+        return sum(sizes[digest] for _, digest in new)
 
-    def _tell(self, each: Surveyed, why: str | None) -> None:
+    def _report(self, item: Surveyed, reason: str | None) -> None:
         # What a failed image did not move counts as done, or the time left would never end.
-        rest = self._new_bytes(each, each.blobs or ()) if self._total else 1
-        done = len(self.outcome.copied) + len(self.outcome.failed)
+        rest = self._new_bytes(item, item.blobs or ()) if self._total else 1
+        ended = f"{len(self.copied) + len(self.failed)}/{len(self._due)}"
         self._progress.update(
-            self._all, advance=rest, description=f"{done} of {len(self._due)} images"
+            self._all, advance=rest, description=f"{ended.replace('/', ' of ')} images"
         )
         left = self._progress.tasks[0].time_remaining
+        time_left = f", about {timedelta(seconds=round(left))} left" if left else ""
         messages.print(
-            f"[{done}/{len(self._due)}] {each.copy} "
-            + (why or "copied")
-            + (f", {plan.minutes(left)} left" if left else ""),
-            style="red" if why else None,
+            f"[{ended}] {item.copy} {reason or 'copied'}{time_left}",
+            style="red" if reason else None,
         )
-
-
-def _line() -> Column:
-    return Column(no_wrap=True)
-
-
-def _short(name: str) -> str:
-    """The end of a name tells images apart."""
-    return name if len(name) <= _NAME_WIDTH else f"…{name[1 - _NAME_WIDTH :]}"

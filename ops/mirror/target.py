@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import yaml
 
 from components.registry.ecr_repositories import mutability
 from images.reference import parse
 from ops import inventories, targets
-from ops.cli_errors import Refused, messages
+from ops.cli_errors import Refused
 from ops.crane import Crane, running
-from ops.crane_failures import Absent, CraneFailed
+from ops.crane_failures import Absent
 from ops.mirror import plan
-from ops.mirror.account_registry import AccountRegistry, Login, past_half
-from ops.mirror.docker_config import own_config, persons_config, private_folder
+from ops.mirror.account_registry import AccountRegistry, Login
+from ops.mirror.docker_config import private_folder, user_config, with_login
 from ops.mirror.plan import Copy
 from regions.region import Region
 from rendering import lock as locks
@@ -27,93 +26,85 @@ from settings import Settings
 from settings.mirror_mode import MirrorMode
 
 
-class Target(Protocol):
-    """Where the copies go."""
+class Target:
+    """A registry that creates repositories by itself.
 
-    def found(self, copy: Copy) -> str | None:
-        """The digest of the copy that is there; None: there is none. Raises CraneFailed."""
-        ...
-
-    def lacking(self, copies: Iterable[Copy]) -> list[str]:
-        """The repositories of these copies that ``prepare`` would make."""
-        ...
-
-    def prepare(self, copies: Iterable[Copy]) -> list[str]:
-        """Makes what these copies need; returns the new repositories."""
-        ...
-
-    def renew(self) -> None:
-        """Keeps the login valid in a run of many hours."""
-        ...
-
-
-class OtherRegistry:
-    """A registry that makes repositories by itself."""
+    Args:
+        crane: queries it.
+    """
 
     def __init__(self, crane: Crane) -> None:
         self._crane = crane
 
-    def found(self, copy: Copy) -> str | None:
+    def digest(self, copy: Copy) -> str | None:
+        """The digest of the copy in the registry; None: it is missing. Raises CraneFailed."""
         try:
             return self._crane.digest(copy.target)
         except Absent:
             return None
 
-    def lacking(self, copies: Iterable[Copy]) -> list[str]:  # noqa: ARG002 - makes its own
+    def missing_repositories(self, copies: Iterable[Copy]) -> list[str]:
+        """The repositories of these copies that ``prepare`` would create."""
+        del copies
         return []
 
-    def prepare(self, copies: Iterable[Copy]) -> list[str]:  # noqa: ARG002 - makes its own
+    def prepare(self, copies: Iterable[Copy]) -> list[str]:
+        """Create and configure the repositories of these copies; return the new ones."""
+        del copies
         return []
 
-    def renew(self) -> None: ...
+    def renew_login(self) -> None:
+        """Replace a login that expires during a run of many hours."""
 
 
-class Ecr:
-    """ECR: its API tells in a call per repository what is there, and makes repositories."""
+class Ecr(Target):
+    """ECR, whose API lists a repository in one call and creates repositories.
+
+    Args:
+        account: the registry.
+        login: its first login, already written.
+        write: writes another login to the configuration of crane.
+        copies: all copies that belong there, including those that a run leaves out.
+    """
 
     def __init__(
-        self, account: AccountRegistry, crane: Crane, host: str, login: Login, copies: list[Copy]
+        self,
+        account: AccountRegistry,
+        login: Login,
+        write: Callable[[Login], None],
+        copies: Iterable[Copy],
     ) -> None:
-        self._account, self._crane, self._host = account, crane, host
+        self._account, self._login, self._write = account, login, write
         self._guard = threading.Lock()
-        # Of all that belongs there, also of what a run leaves out.
         self._mutability = mutability((copy.path, copy.source) for copy in copies)
         self._digests = account.digests(self._mutability)
-        self._write(login)
 
-    def _write(self, login: Login) -> None:
-        try:
-            self._crane.login(self._host, login.user, login.password)
-        except CraneFailed as why:
-            raise Refused(f"crane cannot keep the login to {self._host}, which {why}.") from None
-        self._login, self._since = login, datetime.now(UTC)
-
-    def found(self, copy: Copy) -> str | None:
+    def digest(self, copy: Copy) -> str | None:
         return self._digests.get(copy.path, {}).get(copy.tag)
 
-    def lacking(self, copies: Iterable[Copy]) -> list[str]:
+    def missing_repositories(self, copies: Iterable[Copy]) -> list[str]:
         return sorted({copy.path for copy in copies} - self._digests.keys())
 
     def prepare(self, copies: Iterable[Copy]) -> list[str]:
-        wanted = {copy.path: self._mutability[copy.path] for copy in copies}
-        return self._account.prepare(wanted)
+        return self._account.prepare({copy.path: self._mutability[copy.path] for copy in copies})
 
-    def renew(self) -> None:
+    def renew_login(self) -> None:
         with self._guard:
-            if past_half(self._login, self._since, datetime.now(UTC)):
-                self._write(self._account.login())
+            if datetime.now(UTC) > self._login.renew_at:
+                self._login = self._account.login()
+                self._write(self._login)
 
 
 @contextmanager
 def opened(
     stack: str, file: Path | None, pattern: str | None
 ) -> Generator[tuple[list[Copy], Target, Crane]]:
-    """The copies of a stack (or of a file), their target, and a crane that is logged in there.
+    """The copies of a stack (or of a file), their target, and a crane with its login.
 
     The crane is stopped at the end of the block.
 
     Raises:
-        Refused, SettingsError: no such stack or file, no credentials, or those of another account.
+        Refused, SettingsError: wrong stack or file, no credentials, or those of another account.
         ToolMissing: no crane.
     """
     settings = targets.settings_of(stack)
@@ -121,8 +112,8 @@ def opened(
     listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
     if listed and not any(parse(copy.target).ecr_region for copy in listed):
         plan.one_host(listed)
-        with running(messages.print) as crane:
-            yield plan.only(listed, pattern), OtherRegistry(crane), crane
+        with running() as crane:
+            yield plan.only(listed, pattern), Target(crane), crane
         return
     region = Region.of(settings.region)
     mirror = MirrorMode(settings.image_mirror, region)
@@ -138,25 +129,27 @@ def opened(
             f"{settings.account_id}: choose another AWS_PROFILE."
         )
     if not listed:
-        known = settings.model_copy(update={"account_id": login.account})
-        listed = plan.copies_of(inventories.of_stack(known), locked, platform)
-    host, wanted = plan.one_host(listed), region.ecr_registry(login.account)
-    if host != wanted:
-        raise Refused(f"the copies go to {host}, and the credentials are for {wanted}.")
+        of_account = settings.model_copy(update={"account_id": login.account})
+        listed = plan.copies_of(inventories.of_stack(of_account), locked, platform)
+    host, own = plan.one_host(listed), region.ecr_registry(login.account)
+    if host != own:
+        raise Refused(f"the copies go to {host}, and the credentials are for {own}.")
     copies = plan.only(listed, pattern)
-    sources = {copy.source.registry for copy in copies}
-    with (
-        private_folder(own_config(persons_config(), sources, host)) as folder,
-        running(messages.print, folder) as crane,
-    ):
-        yield copies, Ecr(account, crane, host, login, listed), crane
+    sources, users = {copy.source.registry for copy in copies}, user_config()
+    with private_folder() as (folder, write_config), running(folder) as crane:
+
+        def write(login: Login) -> None:
+            write_config(with_login(users, sources, host, login.token))
+
+        write(login)
+        yield copies, Ecr(account, login, write, listed), crane
 
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:
-    """The tags ``program.stack_tags`` gives, which asks the engine for these two names."""
-    described = yaml.safe_load((targets.PROJECT / "Pulumi.yaml").read_bytes())
+    """The tags of ``program.stack_tags``, which gets these two names from the engine."""
+    project = yaml.safe_load((targets.PROJECT / "Pulumi.yaml").read_bytes())
     return {
-        "project": described["name"],
+        "project": project["name"],
         "stack": stack,
         "cluster": settings.cluster.name,
         **settings.tags,
@@ -176,5 +169,5 @@ def _text(file: Path) -> str:
     try:
         return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise Refused(f"{file} cannot be read: {reason}.") from None

@@ -67,7 +67,7 @@ def test_images_that_are_gone_are_told_with_what_takes_their_place() -> None:
     ("arguments", "sentence"),
     [
         (["list", "--stack", "cn-nort-1"], "did you mean Pulumi.cn-north-1.yaml?"),
-        (["lock"], "say which lock: either --release or --stack."),
+        (["lock"], "name the lock by either --release or --stack."),
         (["lock", "--release", "26.3"], "did you mean 26.03?"),
         (["list", "--stack", "us-west-2", "--bundle", "no.tar"], "no.tar does not exist"),
     ],

@@ -82,7 +82,7 @@ def test_no_capacity_is_told_in_ec2s_words_and_with_the_choices() -> None:
     cause, sentence = why(pod(), events=[no_capacity(ICE)])
     assert cause is Cause.CAPACITY
     assert ICE in sentence
-    assert "EC2 has none of g4dn and g5" in sentence
+    assert "EC2 has no capacity of g4dn and g5" in sentence
     assert "kubeflow:gpuPool.capacityTypes" in sentence
 
 
@@ -188,7 +188,7 @@ def test_what_nothing_here_explains_is_told_in_the_schedulers_words() -> None:
     waiting["status"]["conditions"] = [
         {"type": "PodScheduled", "status": "False", "message": "0/4 nodes are available"}
     ]
-    assert why(waiting) == (Cause.UNKNOWN, "the scheduler says: 0/4 nodes are available")
+    assert why(waiting) == (Cause.UNKNOWN, "message of the scheduler: 0/4 nodes are available")
 
 
 def test_without_a_word_from_anybody_karpenters_log_is_the_place_to_look() -> None:

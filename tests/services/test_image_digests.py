@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from images.reference import Reference, parse
+from ops import crane as crane_module
 from ops.crane import Crane
 from ops.crane_failures import CraneFailed
-from ops.lock_digests import digest_of, fill
+from ops.lock_digests import add_digests, digest_of
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.services.registry import Registry, registry
@@ -28,6 +29,11 @@ DIGEST = f"sha256:{hashlib.sha256().hexdigest()}"
 @pytest.fixture
 def crane(tool: Path) -> Crane:
     return Crane(tool)
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crane_module, "LONGEST_WAIT_SECONDS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +67,7 @@ def test_a_lock_gets_the_digest_of_the_whole_index(
     mirror: Registry, crane: Crane, digests: dict[str, str], tmp_path: Path
 ) -> None:
     ask = partial(digest_of, crane=crane, mirror=f"{mirror.host}/kubeflow")
-    assert fill(tmp_path, lock_of(*SOURCES), ask) == {}
+    assert add_digests(tmp_path, lock_of(*SOURCES), ask) == {}
     assert written(tmp_path) == digests
 
 
@@ -83,7 +89,7 @@ def test_what_is_not_there_is_told_and_the_rest_is_kept(
     mirror: Registry, crane: Crane, digests: dict[str, str], tmp_path: Path
 ) -> None:
     ask = partial(digest_of, crane=crane, mirror=f"{mirror.host}/kubeflow")
-    failed = fill(tmp_path, lock_of(*SOURCES, "quay.io/absent:v1"), ask)
+    failed = add_digests(tmp_path, lock_of(*SOURCES, "quay.io/absent:v1"), ask)
     assert failed == {"quay.io/absent:v1": "is not there"}
     assert written(tmp_path) == {**digests, "quay.io/absent:v1": None}
 
@@ -102,10 +108,10 @@ def test_a_run_that_is_stopped_goes_on_where_it_stopped(tmp_path: Path) -> None:
         return DIGEST
 
     with pytest.raises(Stopped):
-        fill(tmp_path, lock_of(*SOURCES), ask, parallel=1)
+        add_digests(tmp_path, lock_of(*SOURCES), ask, parallel=1)
     first = written(tmp_path)
     assert sorted(first.values(), key=str) == [None, None, DIGEST]
-    fill(tmp_path, locks.load(tmp_path, "tiny"), ask, parallel=1)
+    add_digests(tmp_path, locks.load(tmp_path, "tiny"), ask, parallel=1)
     assert set(written(tmp_path).values()) == {DIGEST}
     done = next(source for source, digest in first.items() if digest)
     assert asked.count(done) == 1
@@ -149,14 +155,16 @@ def answering(*statuses: int) -> Generator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("busy", [(429,) * 2, (503, 429, 429), (500, 502, 503) * 2])
-def test_a_registry_that_is_busy_is_asked_again(busy: tuple[int, ...], tool: Path) -> None:
+def test_a_busy_registry_is_queried_again(busy: tuple[int, ...], tool: Path, no_wait: None) -> None:
     with answering(*busy, 200) as (host, seen):
-        assert digest_of(parse(f"{host}/app:v1"), Crane(tool, longest_wait=0)) == DIGEST
+        assert digest_of(parse(f"{host}/app:v1"), Crane(tool)) == DIGEST
     assert len(seen) == len(busy) + 1
 
 
-def test_a_registry_that_stays_busy_is_given_up(tool: Path) -> None:
-    crane = Crane(tool, attempts=3, longest_wait=0)
+def test_the_queries_of_a_busy_registry_end(
+    crane: Crane, no_wait: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crane_module, "ATTEMPTS", 3)
     with (
         answering(429) as (host, _),
         pytest.raises(CraneFailed, match=r"asked for too often .* also after 3 attempts"),

@@ -32,7 +32,7 @@ def test_a_run_that_is_ended_goes_on_where_it_was(
         code, said = ended(images, way, ended_by)
         if ended_by is not signal.SIGKILL:  # which nobody survives to say anything
             assert code == 130
-            assert "the same command goes on with the rest" in said
+            assert "the same command continues with the rest" in said
         await_until(lambda: not cranes_at(way.host), "crane has ended")
         before = images.held()
         assert set(before) == {f"{way.host}/{name}:v1" for name in names[:2]}

@@ -80,7 +80,7 @@ def test_a_pattern_that_fits_no_image_gets_one_sentence(file: Path) -> None:
     file.write_text("quay.io/a/b:v1 -> h.example.com/b:v1\n")
     done = kf("images", "mirror", "--stack", "us-west-2", "--from", str(file), "--only", "nothing")
     assert done.exit_code == 2
-    assert done.stderr.startswith("no image of 1 fits 'nothing'")
+    assert done.stderr.startswith("no image of 1 matches 'nothing'")
 
 
 def test_without_credentials_the_way_out_is_told(
@@ -93,7 +93,7 @@ def test_without_credentials_the_way_out_is_told(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     done = kf("images", "check", "--stack", "cn-north-1")
     assert done.exit_code == 2
-    assert "ecr:GetAuthorizationToken (NoCredentialsError): look at AWS_PROFILE" in done.stderr
+    assert "ecr:GetAuthorizationToken fails (NoCredentialsError): check AWS_PROFILE" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -1,0 +1,50 @@
+"""Work in threads: results as they end, and a progress bar on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+from rich.progress import track
+
+from ops.cli_errors import messages
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def in_parallel(
+    items: Sequence[_T], do: Callable[[_T], _R], parallel: int
+) -> Generator[tuple[_T, _R]]:
+    """Each item with its result, in the order in which they end.
+
+    An interrupt leaves the generator at once: items that have not begun are dropped.
+    """
+    executor = ThreadPoolExecutor(parallel)
+    try:
+        futures = {executor.submit(do, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def with_progress(
+    items: Sequence[_T], do: Callable[[_T], _R], parallel: int, label: str
+) -> Generator[tuple[_T, _R]]:
+    """As ``in_parallel``, with a progress bar on a terminal."""
+    yield from track(
+        in_parallel(items, do, parallel),
+        label,
+        total=len(items),
+        console=messages,
+        transient=True,
+        disable=not messages.is_terminal,
+    )
+
+
+def in_order(items: Sequence[_T], do: Callable[[_T], _R], parallel: int, label: str) -> list[_R]:
+    """The results in the order of the items, with a progress bar on a terminal."""
+    results = dict(with_progress(range(len(items)), lambda at: do(items[at]), parallel, label))
+    return [results[at] for at in range(len(items))]
