@@ -50,7 +50,7 @@ def _ignore(_: str) -> None: ...
 
 
 def find() -> Path:
-    """crane from PATH, else from the cache, else built with Go.
+    """Find crane on PATH, else from the cache, else built with Go.
 
     Raises:
         ToolMissing: none of these.
@@ -77,7 +77,7 @@ def find() -> Path:
 
 @contextmanager
 def running(config: Path | None = None) -> Generator[Crane]:
-    """crane, which is stopped at the end of the block.
+    """Run crane, and stop it at the end of the block.
 
     Args:
         config: the folder with Docker's configuration; None: the user's own.

@@ -10,13 +10,13 @@ from ops import targets
 from ops.account_checks import examine_account
 from ops.checks import Subject, examine
 from ops.cli_errors import errors_reported
-from ops.findings import FindingFormat, Format, report
+from ops.findings import FindingFormat, report
 from regions.region import Region
 
 
 def doctor(
     stack: targets.Stack,
-    format_: FindingFormat = Format.TABLE,
+    format_: FindingFormat = "table",
     offline: Annotated[bool, typer.Option(help="Omit the checks that call AWS.")] = False,
 ) -> None:
     """Lists obstacles to the deployment of a stack file; read-only."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -16,15 +16,7 @@ from rich.text import Text
 
 from ops.cli_errors import FAILED
 
-
-class Format(StrEnum):
-    """How a list is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    TEXT = "text"
-
-
+Format = Literal["table", "json", "text"]
 FindingFormat = Annotated[
     Format, typer.Option("--format", help="text: tab-separated, one finding per line.")
 ]
@@ -62,12 +54,12 @@ def report(findings: Sequence[Finding], format_: Format) -> None:
         typer.Exit: with code 1, if one of them is a problem.
     """
     match format_:
-        case Format.JSON:
+        case "json":
             typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-        case Format.TEXT:
+        case "text":
             for finding in findings:
                 typer.echo("\t".join((finding.level, finding.about, finding.sentence)))
-        case Format.TABLE:
+        case "table":
             table = Table("", "about", "finding")
             for finding in findings:
                 level = Text(finding.level, style=_STYLES[finding.level])

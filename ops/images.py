@@ -40,7 +40,7 @@ def list_(
     stack: targets.Stack,
     format_: Annotated[
         Format, typer.Option("--format", help="text: tab-separated, one image per line.")
-    ] = Format.TABLE,
+    ] = "table",
     bundle: Bundle = None,
 ) -> None:
     """Lists every image the stack can pull: source, target, reason, place in the manifests."""
@@ -123,7 +123,7 @@ def _gone(entry: GoneImage, count: int) -> str:
 
 def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: Format) -> None:
     match format_:
-        case Format.JSON:
+        case "json":
             rows = [
                 {
                     "source": use.source,
@@ -136,10 +136,10 @@ def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: For
                 for use in uses
             ]
             typer.echo(json.dumps(rows, indent=2))
-        case Format.TEXT:
+        case "text":
             for use in uses:
                 typer.echo("\t".join((use.source, use.target, use.needed, "; ".join(use.where))))
-        case Format.TABLE:
+        case "table":
             table = Table("source", "target", "needed", "where")
             for column in table.columns:
                 column.overflow = "fold"

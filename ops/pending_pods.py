@@ -5,7 +5,6 @@ Pure: objects come as JSON from the Kubernetes API (``ops/live_cluster.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -47,29 +46,20 @@ class Cause(IntEnum):
     NODE_IS_COMING = 10
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """A pending pod, ``namespace/name``, and the reason."""
-
-    pod: str
-    cause: Cause
-    sentence: str
-
-
 class Obstacle(NamedTuple):
-    """The reason why one pool does not serve one pod."""
+    """The reason why no pool, or one of them, serves a pod."""
 
     cause: Cause
     sentence: str
 
 
-def explain(state: ClusterState) -> list[Waiting]:
-    """Every pending pod that requests a GPU, in the order of the pods."""
-    return [
-        Waiting(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}", *_reason(pod, state))
+def explain(state: ClusterState) -> dict[str, Obstacle]:
+    """``namespace/name`` of every pending pod that requests a GPU -> the reason."""
+    return {
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": _reason(pod, state)
         for pod in state.pods
         if _pending(pod) and gpus_requested(pod)
-    ]
+    }
 
 
 def _pending(pod: Object) -> bool:

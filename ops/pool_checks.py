@@ -47,6 +47,7 @@ class Machine:
 
     @property
     def family(self) -> str:
+        """The part of the name before the size."""
         return self.name.partition(".")[0]
 
 

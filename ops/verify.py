@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
-from ops.findings import Finding, FindingFormat, Format, good, note, problem, report
+from ops.findings import Finding, FindingFormat, good, note, problem, report
 from ops.karpenter_status import REASONS, ClusterState, Object
 from ops.live_cluster import LiveCluster, Unreachable
 from ops.node_pool_fit import GPU, NodePool
@@ -26,7 +26,7 @@ _GPU_POD: Object = {
 }
 
 
-def verify(stack: targets.Stack, format_: FindingFormat = Format.TABLE) -> None:
+def verify(stack: targets.Stack, format_: FindingFormat = "table") -> None:
     """Lists problems of a live platform, on the cluster of the current kubeconfig."""
     with errors_reported():
         targets.settings_of(stack)
@@ -90,9 +90,9 @@ def _pending(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
             for event in cluster.all("/api/v1/events", fieldSelector=f"reason={reason}")
         ],
     )
-    pending = explain(state)
-    if not pending:
+    reasons = explain(state)
+    if not reasons:
         yield good("GPU pods", "none waits for a node")
-    for pod in pending:
-        harmless = pod.cause in (Cause.NODE_IS_COMING, Cause.HELD)
-        yield (note if harmless else problem)(pod.pod, pod.sentence)
+    for pod, (cause, sentence) in reasons.items():
+        harmless = cause in (Cause.NODE_IS_COMING, Cause.HELD)
+        yield (note if harmless else problem)(pod, sentence)

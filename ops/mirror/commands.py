@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.filesize import decimal
@@ -36,13 +35,6 @@ From = Annotated[
 Only = Annotated[
     str | None, typer.Option(metavar="PATTERN", help="Only sources that match, such as '*kserve*'.")
 ]
-
-
-class Format(StrEnum):
-    """How the result of a check is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def mirror(
@@ -104,14 +96,15 @@ def check(
         ),
     ] = False,
     format_: Annotated[
-        Format, typer.Option("--format", help="json: every image, with its digests.")
-    ] = Format.TEXT,
+        Literal["text", "json"],
+        typer.Option("--format", help="json: every image, with its digests."),
+    ] = "text",
 ) -> None:
     """Lists copies that are missing or differ from their source or the lock."""
     with errors_reported(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
         surveyed = survey(copies, target, crane, query_sources=ask_sources, parallel=8)
     wrong = [item for item in surveyed if item.problem or item.due]
-    if format_ is Format.JSON:
+    if format_ == "json":
         rows = [
             {
                 "source": str(item.copy),

@@ -40,6 +40,7 @@ class Copy:
 
     @property
     def target(self) -> str:
+        """The reference of the copy."""
         return f"{self.repository}:{self.tag}"
 
     @property
@@ -196,6 +197,7 @@ class Surveyed:
 
     @property
     def bytes(self) -> int:
+        """The size of what a copy moves."""
         return sum((self.blobs or {}).values())
 
 

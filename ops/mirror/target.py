@@ -80,15 +80,19 @@ class Ecr(Target):
         self._digests = account.digests(self._mutability)
 
     def digest(self, copy: Copy) -> str | None:
+        """See ``Target``; read once, when the target was opened."""
         return self._digests.get(copy.path, {}).get(copy.tag)
 
     def missing_repositories(self, copies: Iterable[Copy]) -> list[str]:
+        """See ``Target``."""
         return sorted({copy.path for copy in copies} - self._digests.keys())
 
     def prepare(self, copies: Iterable[Copy]) -> list[str]:
+        """See ``Target``."""
         return self._account.prepare({copy.path: self._mutability[copy.path] for copy in copies})
 
     def renew_login(self) -> None:
+        """See ``Target``; after half of the login's lifetime."""
         with self._guard:
             if datetime.now(UTC) > self._login.renew_at:
                 self._login = self._account.login()

@@ -10,7 +10,7 @@ import pytest
 
 from ops import checks, targets
 from ops.checks import Subject, examine
-from ops.findings import Format, Level, note, report
+from ops.findings import Level, note, report
 from regions.region import Region
 from settings import from_mapping
 from tests.ops.command import kf
@@ -122,7 +122,7 @@ def test_a_stack_that_does_not_exist_gets_one_sentence(
 
 
 def test_brackets_of_a_finding_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    report([note("[bold]", "host[/prefix] [red]")], Format.TABLE)
+    report([note("[bold]", "host[/prefix] [red]")], "table")
     printed = capsys.readouterr().out
     assert "[bold]" in printed
     assert "host[/prefix] [red]" in printed
