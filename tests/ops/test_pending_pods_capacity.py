@@ -129,6 +129,11 @@ def test_a_machine_that_is_starting_is_named_with_how_far_it_is() -> None:
     assert "NodeClaim gpu-x7k2p of 2026-11-27T10:01:00Z is Launched" in sentence
 
 
+def test_a_machine_that_is_ready_is_not_on_its_way() -> None:
+    claim = node_claim(Launched="True", Registered="True", Initialized="True")
+    assert why(pod(), node_claims=[claim])[0] is Cause.UNKNOWN
+
+
 def test_a_machine_that_was_just_asked_for_is_no_trouble() -> None:
     claim = node_claim(Launched=("Unknown", "AwaitingReconciliation", "object is awaiting"))
     assert why(pod(), node_claims=[claim])[0] is Cause.NODE_IS_COMING
