@@ -17,8 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -75,25 +74,8 @@ def find() -> Path:
     return built
 
 
-@contextmanager
-def running(config: Path | None = None) -> Generator[Crane]:
-    """Run crane, and stop it at the end of the block.
-
-    Args:
-        config: the folder with Docker's configuration; None: the user's own.
-
-    Raises:
-        ToolMissing: from ``find``.
-    """
-    crane = Crane(find(), config)
-    try:
-        yield crane
-    finally:
-        crane.stop()
-
-
 class Crane:
-    """Runs crane, in any number of threads.
+    """Runs crane, in any number of threads; as a context manager, until the end of the block.
 
     Args:
         program: from ``find``.
@@ -106,6 +88,12 @@ class Crane:
         self._stopping = threading.Event()
         self._running: set[subprocess.Popen[str]] = set()
         self._guard = threading.Lock()
+
+    def __enter__(self) -> Crane:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def digest(self, image: str, platform: str | None = None) -> str:
         """The digest of an image, of its whole index where it has one.

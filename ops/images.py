@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ops import inventories, targets
 from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
-from ops.crane import running
+from ops.crane import Crane, find
 from ops.findings import Format
 from ops.lock_digests import add_digests, digest_of, to_query
 from ops.mirror import commands as mirror_commands
@@ -93,7 +93,7 @@ def lock(
             locks.write(folder, updated)
             problems += floating_uses(uses)
             if not offline and to_query(updated, refresh=refresh):
-                with running() as crane:
+                with Crane(find()) as crane:
                     query = partial(digest_of, crane=crane, mirror=registry_mirror)
                     failed = add_digests(folder, updated, query, refresh=refresh, parallel=parallel)
                 problems += [f"{source} {reason}" for source, reason in failed.items()]

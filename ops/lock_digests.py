@@ -8,7 +8,7 @@ from pathlib import Path
 from images.reference import Reference, parse
 from ops.crane import Crane
 from ops.crane_failures import CraneFailed
-from ops.parallel import with_progress
+from ops.parallel import in_parallel
 from rendering import lock as locks
 from rendering.lock import Lock
 
@@ -61,7 +61,7 @@ def add_digests(
 
     failed: dict[str, str] = {}
     sources = to_query(lock, refresh=refresh)
-    for source, answer in with_progress(sources, query, parallel, f"digests of {lock.release}"):
+    for source, answer in in_parallel(sources, query, parallel, f"digests of {lock.release}"):
         if isinstance(answer, CraneFailed):
             failed[source] = str(answer)
         else:

@@ -15,36 +15,35 @@ _R = TypeVar("_R")
 
 
 def in_parallel(
-    items: Sequence[_T], do: Callable[[_T], _R], parallel: int
+    items: Sequence[_T], do: Callable[[_T], _R], parallel: int, label: str = ""
 ) -> Generator[tuple[_T, _R]]:
     """Each item with its result, in the order in which they end.
 
     An interrupt leaves the generator at once: items that have not begun are dropped.
+
+    Args:
+        items: the arguments of ``do``, once each.
+        do: runs in a thread.
+        parallel: number of threads.
+        label: of a progress bar on a terminal; empty: no bar.
     """
     executor = ThreadPoolExecutor(parallel)
     try:
         futures = {executor.submit(do, item): item for item in items}
-        for future in as_completed(futures):
+        for future in track(
+            as_completed(futures),
+            label,
+            total=len(items),
+            console=messages,
+            transient=True,
+            disable=not (label and messages.is_terminal),
+        ):
             yield futures[future], future.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def with_progress(
-    items: Sequence[_T], do: Callable[[_T], _R], parallel: int, label: str
-) -> Generator[tuple[_T, _R]]:
-    """As ``in_parallel``, with a progress bar on a terminal."""
-    yield from track(
-        in_parallel(items, do, parallel),
-        label,
-        total=len(items),
-        console=messages,
-        transient=True,
-        disable=not messages.is_terminal,
-    )
-
-
 def in_order(items: Sequence[_T], do: Callable[[_T], _R], parallel: int, label: str) -> list[_R]:
-    """The results in the order of the items, with a progress bar on a terminal."""
-    results = dict(with_progress(range(len(items)), lambda at: do(items[at]), parallel, label))
+    """The results of ``in_parallel``, in the order of the items."""
+    results = dict(in_parallel(range(len(items)), lambda at: do(items[at]), parallel, label))
     return [results[at] for at in range(len(items))]

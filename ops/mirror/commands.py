@@ -7,7 +7,6 @@ import signal
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +18,7 @@ from ops.cli_errors import FAILED, errors_reported, fail, messages
 from ops.mirror.plan import State, Surveyed, bytes_to_copy, ordered
 from ops.mirror.registry_state import add_sizes, survey
 from ops.mirror.run import Run
-from ops.mirror.target import Target, opened
+from ops.mirror.target import opened
 
 INTERRUPTED = 130
 """The exit code of shells for a program ended by Ctrl-C."""
@@ -70,7 +69,11 @@ def mirror(
             for item in due:
                 typer.echo(f"{item.copy} -> {item.copy.target}")
         elif due:
-            failed |= _copied(due, target, Run(due, target, crane), parallel)
+            if created := target.prepare(item.copy for item in due):
+                messages.print(f"made {len(created)} repositories")
+            run = Run(due, target, crane)
+            run.copy(parallel)
+            failed |= run.failed
         release = targets.MANIFESTS / targets.settings_of(stack).release
         gone = inventories.known_gone(release, failed)
     if failed:
@@ -123,21 +126,6 @@ def check(
     messages.print(_counts(surveyed))
     if wrong:
         raise typer.Exit(FAILED)
-
-
-def _copied(due: Sequence[Surveyed], target: Target, run: Run, parallel: int) -> dict[str, str]:
-    created = target.prepare(item.copy for item in due)
-    if created:
-        messages.print(f"made {len(created)} repositories")
-    try:
-        run.copy(parallel)
-    finally:
-        messages.print(
-            f"copied {len(run.copied)} of {len(due)} images and verified their digests: "
-            f"{decimal(run.moved)} in {timedelta(seconds=round(run.seconds))}, "
-            f"{run.retries} attempts repeated"
-        )
-    return run.failed
 
 
 def _counts(surveyed: Sequence[Surveyed]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from threading import Lock
 
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -43,14 +44,12 @@ class Run:
         failed: source -> reason, as the end of a sentence.
         retries: failed attempts that another one followed.
         moved: bytes of the blobs that the target has now.
-        seconds: since the start.
     """
 
     def __init__(self, due: Sequence[Surveyed], target: Target, crane: Crane) -> None:
         self.copied: list[Surveyed] = []
         self.failed: dict[str, str] = {}
         self.retries = self.moved = 0
-        self.seconds = 0.0
         self._due, self._target, self._crane = due, target, crane
         self._total = bytes_to_copy(due)
         self._counted: set[tuple[str, str]] = set()
@@ -71,7 +70,7 @@ class Run:
         self._all = self._progress.add_task("all", total=self._total or len(due), note="")
 
     def copy(self, parallel: int) -> None:
-        """Copy all, so many images at a time."""
+        """Copy all, so many images at a time, and print a summary, also after an interrupt."""
         start = time.monotonic()
         try:
             with self._progress:
@@ -82,7 +81,11 @@ class Run:
                         self.failed[str(item.copy)] = reason
                     self._report(item, reason)
         finally:
-            self.seconds = time.monotonic() - start
+            messages.print(
+                f"copied {len(self.copied)} of {len(self._due)} images and verified their digests: "
+                f"{decimal(self.moved)} in {timedelta(seconds=round(time.monotonic() - start))}, "
+                f"{self.retries} attempts repeated"
+            )
 
     def _one(self, item: Surveyed) -> str | None:
         """Copy and verify one image; return the reason where it failed."""

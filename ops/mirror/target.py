@@ -14,7 +14,7 @@ from components.registry.ecr_repositories import mutability
 from images.reference import parse
 from ops import inventories, targets
 from ops.cli_errors import Refused
-from ops.crane import Crane, running
+from ops.crane import Crane, find
 from ops.crane_failures import Absent
 from ops.mirror import plan
 from ops.mirror.account_registry import AccountRegistry, Login
@@ -116,7 +116,7 @@ def opened(
     listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
     if listed and not any(parse(copy.target).ecr_region for copy in listed):
         plan.one_host(listed)
-        with running() as crane:
+        with Crane(find()) as crane:
             yield plan.only(listed, pattern), Target(crane), crane
         return
     region = Region.of(settings.region)
@@ -140,7 +140,7 @@ def opened(
         raise Refused(f"the copies go to {host}, and the credentials are for {own}.")
     copies = plan.only(listed, pattern)
     sources, users = {copy.source.registry for copy in copies}, user_config()
-    with private_folder() as (folder, write_config), running(folder) as crane:
+    with private_folder() as (folder, write_config), Crane(find(), folder) as crane:
 
         def write(login: Login) -> None:
             write_config(with_login(users, sources, host, login.token))

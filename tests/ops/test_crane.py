@@ -149,12 +149,9 @@ def test_stopping_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None
         tool.digest("h/a:v1")
 
 
-def test_a_running_crane_has_its_configuration_and_is_stopped_after_the_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program(tmp_path, "echo $DOCKER_CONFIG")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with crane.running(tmp_path / "docker") as tool:
+def test_crane_has_its_configuration_and_is_stopped_after_the_block(tmp_path: Path) -> None:
+    file = program(tmp_path, "echo $DOCKER_CONFIG")
+    with Crane(file, tmp_path / "docker") as tool:
         assert tool.digest("h/a:v1") == str(tmp_path / "docker")
     with pytest.raises(Stopped):
         tool.digest("h/a:v1")

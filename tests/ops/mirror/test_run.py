@@ -62,6 +62,7 @@ def test_one_image_that_fails_stops_no_other(
     outcome = run(tmp_path, script, "one", "two", "three")
     assert {each.copy.tag for each in outcome.copied} == {"two", "three"}
     assert list(outcome.failed) == ["quay.io/one:v1"]
-    lines = capsys.readouterr().err.splitlines()
+    *lines, summary = capsys.readouterr().err.splitlines()
+    assert summary.startswith("copied 2 of 3 images and verified their digests: 0 bytes in 0:00:0")
     assert sorted(line.split()[0] for line in lines) == ["[1/3]", "[2/3]", "[3/3]"]
     assert any("quay.io/one:v1 is refused by the registry" in line for line in lines)
