@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 from rich.progress import track
@@ -27,11 +28,15 @@ def in_parallel(
         parallel: number of threads.
         label: of a progress bar on a terminal; empty: no bar.
     """
-    executor = ThreadPoolExecutor(parallel)
+    executor, ended = ThreadPoolExecutor(parallel), SimpleQueue[Future[_R]]()
     try:
-        futures = {executor.submit(do, item): item for item in items}
+        futures: dict[Future[_R], _T] = {}
+        for item in items:
+            future = executor.submit(do, item)
+            futures[future] = item
+            future.add_done_callback(ended.put)
         for future in track(
-            as_completed(futures),
+            (ended.get() for _ in items),
             label,
             total=len(items),
             console=messages,
