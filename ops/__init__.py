@@ -1,4 +1,4 @@
-"""The command line, ``./kf``: what a person does beside ``pulumi up``."""
+"""The command line ``./kf``: checks of stacks and platforms, images and bundles of sources."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from pathlib import Path
 
 @cache
 def version() -> str:
-    """The version of the project, which ``[project]`` in pyproject.toml holds alone."""
+    """The version of the project, which only ``[project]`` in pyproject.toml contains."""
     text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text(encoding="utf-8")
     return str(tomllib.loads(text)["project"]["version"])

@@ -25,11 +25,12 @@ COMMANDS = {
 class ImportedWhenCalled(TyperGroup):
     """Commands whose modules are imported when they are called.
 
-    All of them take two seconds of processor time, of which ``./kf --help`` and ``--version`` need
-    nothing. Until then a command without parameters stands in the place of each.
+    All of them take two seconds of processor time, which ``./kf --help`` and ``--version`` save.
+    Until its import a command is represented by one without parameters.
     """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command, then resolve as Typer does."""
         if args and args[0] in COMMANDS:
             self.commands[args[0]] = imported(args[0])
         return super().resolve_command(ctx, args)
@@ -46,9 +47,9 @@ def imported(name: str) -> Any:
     return typer.main.get_group(parent).commands[name]
 
 
-def _application(**more: Any) -> typer.Typer:
+def _application(**options: Any) -> typer.Typer:
     return typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **more
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **options
     )
 
 
@@ -57,8 +58,8 @@ for _name, (_, _summary) in COMMANDS.items():
     app.command(_name, help=_summary)(lambda: None)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"kf {version()}")
         raise typer.Exit
 

@@ -1,4 +1,4 @@
-"""``./kf bundle``: a release's sources as one file, for a machine that reaches no git host."""
+"""``./kf bundle``: the sources of a release as one file, for a machine that reaches no git host."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ops import choice, version
-from ops.failures import Refused, messages, told
+from ops import targets, version
+from ops.cli_errors import Refused, errors_reported, messages
 from rendering import packing
 from rendering.bundle import SUFFIX, Contents
 from rendering.cache import file_sha256
@@ -26,15 +26,16 @@ def create(
     out: Annotated[Path | None, typer.Option(help="Default: bundles/<release>.bundle.tar.")] = None,
 ) -> None:
     """Packs every source of a release, its includes and the add-ons into one file."""
-    with told():
-        folder = choice.release_folder(release)
-        target = out or choice.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
-        if target.is_dir() or not target.name.endswith(".tar"):
-            raise Refused(f"{target} cannot be the bundle: name a file that ends in {SUFFIX}.")
-        created_by = f"kf {version()}"
-        contents = packing.create(folder, target, project=choice.PROJECT, created_by=created_by)
-    _tell(target, contents)
-    typer.echo(target)
+    with errors_reported():
+        folder = targets.release_folder(release)
+        file = out or targets.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
+        if file.is_dir() or not file.name.endswith(".tar"):
+            raise Refused(f"{file} cannot be the bundle: name a file that ends in {SUFFIX}.")
+        contents = packing.create(
+            folder, file, project=targets.PROJECT, created_by=f"kf {version()}"
+        )
+    _summarize(file, contents)
+    typer.echo(file)
 
 
 @app.command()
@@ -45,14 +46,14 @@ def verify(
     ] = None,
 ) -> None:
     """Checks that a bundle is intact and contains the sources in release.yaml."""
-    with told():
+    with errors_reported():
         contents = packing.verify(file)
-        wanted = choice.wanted_by(choice.release_folder(release or contents.release))
-        packing.verify(file, wanted)
-    _tell(file, contents)
+        folder = targets.release_folder(release or contents.release)
+        packing.verify(file, targets.sources_of(folder))
+    _summarize(file, contents)
 
 
-def _tell(path: Path, contents: Contents) -> None:
+def _summarize(path: Path, contents: Contents) -> None:
     table = Table("source", "repository", "ref", "commit", "digest", "made local")
     for packed in contents.sources:
         table.add_row(

@@ -1,12 +1,12 @@
 """The program ``crane``, which copies images from registry to registry without a container daemon.
 
 crane is the command line of go-containerregistry, github.com/google/go-containerregistry/cmd/crane.
-It is taken from PATH, else built once with Go from the module in ``ops/crane/``. What it says on
-standard error is read: the lines per blob here (pkg/v1/remote/write.go, pusher.go), its last line
-in ``ops.crane_failures``.
+It is taken from PATH, else built once with Go from the module in ``ops/crane/``. Its standard error
+is parsed: the lines per blob here (pkg/v1/remote/write.go, pusher.go), the last line in
+``ops.crane_failures``.
 
-crane tries a request that broke or got 5xx three times within seconds. What outlasts that, and 429,
-is tried again here with a growing wait; a ``Retry-After`` is not among the things crane tells.
+crane repeats a request that broke or got 5xx three times within seconds (pkg/v1/remote/options.go).
+Longer disturbances and 429 are retried here with a growing wait; crane prints no ``Retry-After``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -28,26 +27,29 @@ from tenacity import (
     retry_if_exception_type,
     sleep_using_event,
     stop_after_attempt,
-    stop_when_event_set,
     wait_random_exponential,
 )
 
+from components.mirror.buildspec import CRANE_VERSION
+from ops.cli_errors import messages
 from ops.crane_failures import CraneFailed, Disturbed, Stopped, failure
-from toolchain.go_tools import GoProgram, Say, obtain
+from toolchain.go_tools import GoProgram, obtain
 from toolchain.tools import ToolMissing
 
-VERSION = "0.20.6"
 ATTEMPTS = 6
 LONGEST_WAIT_SECONDS = 60.0
-QUESTION_SECONDS = 120.0
+QUERY_SECONDS = 120.0
 COPY_SECONDS = 6 * 3600.0
-"""A layer of 10 GB at 1 MB/s takes three hours, and crane is silent meanwhile."""
+"""A layer of 10 GB at 1 MB/s takes three hours, during which crane prints nothing."""
 
 _BLOB = re.compile(r"(?:existing|mounted|pushed) blob: (?P<digest>\S+)")
 
 
-def find(say: Say) -> Path:
-    """crane from PATH, else from the cache, else built with Go.
+def _ignore(_: str) -> None: ...
+
+
+def find() -> Path:
+    """Find crane on PATH, else from the cache, else built with Go.
 
     Raises:
         ToolMissing: none of these.
@@ -55,7 +57,16 @@ def find(say: Say) -> Path:
     on_path = shutil.which("crane")
     if on_path:
         return Path(on_path)
-    built = obtain(_program(), say)
+    package = "github.com/google/go-containerregistry/cmd/crane"
+    program = GoProgram(
+        name="crane",
+        version=CRANE_VERSION,
+        module=Path(__file__).parent / "crane",
+        package=package,
+        variables={f"{package}/cmd.Version": f"v{CRANE_VERSION}"},
+        takes="about a minute on two cores",
+    )
+    built = obtain(program, messages.print)
     if built is None:
         raise ToolMissing(
             "There is no crane: put it on PATH, or install Go so that it can be built."
@@ -63,179 +74,138 @@ def find(say: Say) -> Path:
     return built
 
 
-def _program() -> GoProgram:
-    package = "github.com/google/go-containerregistry/cmd/crane"
-    return GoProgram(
-        name="crane",
-        version=VERSION,
-        module=Path(__file__).parent / "crane",
-        package=package,
-        variables={f"{package}/cmd.Version": f"v{VERSION}"},
-        takes="about a minute on two cores",
-    )
-
-
 class Crane:
-    """Runs crane, for any number of threads.
+    """Runs crane, in any number of threads; as a context manager, until the end of the block.
 
     Args:
         program: from ``find``.
-        environment: variables that differ from this process's own (``DOCKER_CONFIG``).
-        attempts: of each question and copy, at most.
-        longest_wait: between two attempts, in seconds.
+        config: the folder with Docker's configuration; None: the user's own.
     """
 
-    def __init__(
-        self,
-        program: Path,
-        environment: Mapping[str, str] | None = None,
-        *,
-        attempts: int | None = None,
-        longest_wait: float | None = None,
-    ) -> None:
-        self._program = program
-        self._environment = {**os.environ, **(environment or {})}
-        self._attempts = attempts or ATTEMPTS
-        self._longest_wait = LONGEST_WAIT_SECONDS if longest_wait is None else longest_wait
+    def __init__(self, program: Path, config: Path | None = None) -> None:
+        self._program = str(program)
+        self._environment = os.environ | ({"DOCKER_CONFIG": str(config)} if config else {})
         self._stopping = threading.Event()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[subprocess.Popen[str]] = set()
         self._guard = threading.Lock()
 
-    def digest(
-        self,
-        image: str,
-        platform: str | None = None,
-        retried: Callable[[str], None] | None = None,
-    ) -> str:
+    def __enter__(self) -> Crane:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def digest(self, image: str, platform: str | None = None) -> str:
         """The digest of an image, of its whole index where it has one.
 
         Args:
+            image: by tag or digest.
             platform: of an index, that of the image for this platform.
-            retried: gets the reason of each attempt that failed and is followed by another.
 
         Raises:
             CraneFailed: ``Absent`` where there is none.
         """
-        chosen = ["--platform", platform] if platform else []
-        answer = self._patiently(lambda: self._run("digest", *chosen, image), retried)
-        return answer.decode().strip()
+        selected = ["--platform", platform] if platform else []
+        return self._with_retries("digest", *selected, image).decode().strip()
 
-    def manifest(self, image: str, retried: Callable[[str], None] | None = None) -> bytes:
+    def manifest(self, image: str) -> bytes:
         """The manifest, byte by byte. Raises as ``digest``."""
-        return self._patiently(lambda: self._run("manifest", image), retried)
+        return self._with_retries("manifest", image)
 
     def copy(
         self,
         source: str,
         target: str,
-        arrived: Callable[[str], None],
-        retried: Callable[[str], None] | None = None,
+        on_blob: Callable[[str], None],
+        on_retry: Callable[[str], None] = _ignore,
     ) -> None:
-        """Copies an image or any other artifact, all its platforms; the manifest goes last.
+        """Copy an image or any other artifact, all its platforms; the manifest goes last.
 
         Args:
-            arrived: gets the digest of each blob that the target holds from then on, also again.
-            retried: as for ``digest``.
+            source: by digest.
+            target: by tag.
+            on_blob: gets the digest of each blob that the target has from then on, also repeatedly.
+            on_retry: gets the reason of each failed attempt that another one follows.
 
         Raises:
-            CraneFailed: what has arrived stays, and is not sent again.
+            CraneFailed: blobs already copied remain, and are not copied again.
         """
 
-        def line(text: str) -> None:
-            found = _BLOB.search(text)
-            if found:
-                arrived(found["digest"])
+        def on_line(text: str) -> None:
+            match = _BLOB.search(text)
+            if match:
+                on_blob(match["digest"])
 
-        self._patiently(
-            lambda: self._run("copy", source, target, line=line, seconds=COPY_SECONDS), retried
-        )
-
-    def login(self, host: str, user: str, password: str) -> None:
-        """Writes a login into the folder ``DOCKER_CONFIG``; the password goes through a pipe."""
-        self._run("auth", "login", host, "--username", user, "--password-stdin", given=password)
+        self._with_retries("copy", source, target, on_line=on_line, on_retry=on_retry)
 
     def stop(self) -> None:
-        """Ends what runs and refuses what would start: nothing is lost but blobs half sent."""
+        """End running processes and refuse new ones; only half-copied blobs are lost."""
         self._stopping.set()
         with self._guard:
-            running = list(self._running)
-        for process in running:
-            process.terminate()
+            for process in self._running:
+                process.terminate()
 
-    def _patiently(self, do: Callable[[], bytes], retried: Callable[[str], None] | None) -> bytes:
-        def again(state: RetryCallState) -> None:
-            if retried and state.outcome:
-                retried(str(state.outcome.exception()))
+    def _with_retries(
+        self,
+        *arguments: str,
+        on_line: Callable[[str], None] = _ignore,
+        on_retry: Callable[[str], None] = _ignore,
+    ) -> bytes:
+        def before_sleep(state: RetryCallState) -> None:
+            on_retry(str(state.outcome and state.outcome.exception()))
 
         attempts = Retrying(
             retry=retry_if_exception_type(Disturbed),
-            stop=stop_after_attempt(self._attempts) | stop_when_event_set(self._stopping),
-            wait=wait_random_exponential(multiplier=1, max=self._longest_wait),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=1, max=LONGEST_WAIT_SECONDS),
             sleep=sleep_using_event(self._stopping),
-            before_sleep=again,
+            before_sleep=before_sleep,
             reraise=True,
         )
         try:
-            return attempts(do)
+            return attempts(self._run, arguments, on_line)
         except Disturbed as disturbed:
-            if self._stopping.is_set():
-                raise Stopped from None
-            raise CraneFailed(f"{disturbed}, also after {self._attempts} attempts") from None
+            raise CraneFailed(f"{disturbed}, also after {ATTEMPTS} attempts") from None
 
-    def _run(
-        self,
-        *arguments: str,
-        line: Callable[[str], None] | None = None,
-        given: str = "",
-        seconds: float | None = None,
-    ) -> bytes:
-        seconds = QUESTION_SECONDS if seconds is None else seconds
-        last: deque[str] = deque([""], maxlen=1)
-        # Answers go to a file: with two pipes, the one not read just then could fill up.
-        with tempfile.TemporaryFile() as answer, self._start(arguments, answer) as process:
-            expired = threading.Event()
-
-            def expire(process: subprocess.Popen[bytes] = process) -> None:
-                expired.set()
-                process.kill()
-
-            limit = threading.Timer(seconds, expire)
+    def _run(self, arguments: tuple[str, ...], on_line: Callable[[str], None]) -> bytes:
+        seconds = COPY_SECONDS if arguments[0] == "copy" else QUERY_SECONDS
+        last_line = ""
+        # Output goes to a file: with two pipes, the one not read at the moment could fill up.
+        with tempfile.TemporaryFile() as output, self._start(arguments, output) as process:
+            limit = threading.Timer(seconds, process.kill)
             limit.daemon = True
             limit.start()
-            assert process.stdin is not None  # noqa: S101 - it is a pipe
-            assert process.stderr is not None  # noqa: S101 - likewise
             try:
-                process.stdin.write(given.encode())
-                process.stdin.close()
-                for raw in process.stderr:
-                    text = raw.decode(errors="replace").strip()
-                    last.append(text)
-                    if line:
-                        line(text)
+                for line in process.stderr or ():
+                    last_line = line.strip()
+                    on_line(last_line)
                 code = process.wait()
             finally:
+                expired = limit.finished.is_set()
                 limit.cancel()
                 with self._guard:
                     self._running.discard(process)
             if code == 0:
-                answer.seek(0)
-                return answer.read()
+                output.seek(0)
+                return output.read()
         if self._stopping.is_set():
             raise Stopped
-        if expired.is_set():
+        if expired:
             raise Disturbed(f"takes longer than {seconds:.0f} s")
-        raise failure(last[0]) if code > 0 else Disturbed("fails: crane was killed")
+        raise failure(last_line) if code > 0 else Disturbed("fails: crane was killed")
 
-    def _start(self, arguments: tuple[str, ...], answer: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(self, arguments: tuple[str, ...], output: IO[bytes]) -> subprocess.Popen[str]:
         with self._guard:
             if self._stopping.is_set():
                 raise Stopped
             process = subprocess.Popen(
-                [str(self._program), *arguments],
+                [self._program, *arguments],
                 env=self._environment,
-                stdin=subprocess.PIPE,
-                stdout=answer,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
                 stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
             )
             self._running.add(process)
             return process

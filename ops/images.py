@@ -1,11 +1,10 @@
-"""``./kf images``: the images a stack can pull, and the lock of those of a release."""
+"""``./kf images``: the images a stack can pull, and the locks of releases."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +13,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import choice, copies, inventories
-from ops.failures import FAILED, Refused, fail, messages, told
-from ops.filling import fill
-from ops.registry import digest_of
+from ops import inventories, targets
+from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
+from ops.crane import Crane, find
+from ops.findings import Format
+from ops.lock_digests import add_digests, digest_of, to_query
+from ops.mirror import commands as mirror_commands
 from rendering import ImageUse
 from rendering import lock as locks
 from rendering.inventory import floating_uses
 from rendering.release import GoneImage
 
 app = typer.Typer(no_args_is_help=True, help="Images: list, lock, mirror, check.")
-app.command("mirror")(copies.mirror)
-app.command("check")(copies.check)
+app.command("mirror")(mirror_commands.mirror)
+app.command("check")(mirror_commands.check)
 
 Bundle = Annotated[
     Path | None,
@@ -33,37 +34,29 @@ Bundle = Annotated[
 ]
 
 
-class Format(StrEnum):
-    """How a list is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    TEXT = "text"
-
-
 @app.command("list")
 def list_(
     *,
-    stack: Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")],
+    stack: targets.Stack,
     format_: Annotated[
         Format, typer.Option("--format", help="text: tab-separated, one image per line.")
-    ] = Format.TABLE,
+    ] = "table",
     bundle: Bundle = None,
 ) -> None:
     """Lists every image the stack can pull: source, target, reason, place in the manifests."""
-    with told():
-        settings = choice.settings_of(stack)
-        choice.use_bundle(bundle, choice.MANIFESTS / settings.release)
+    with errors_reported():
+        settings = targets.settings_of(stack)
+        folder = targets.MANIFESTS / settings.release
+        targets.use_bundle(bundle, folder)
         uses = inventories.of_stack(settings)
-        sources = [use.source for use in uses]
-        gone = inventories.known_gone(choice.MANIFESTS / settings.release, sources)
+        gone = inventories.known_gone(folder, [use.source for use in uses])
     _print(uses, gone, format_)
     counts = Counter(use.needed for use in uses)
     messages.print(
         f"{len(uses)} images of {stack}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())
     )
-    for known, count in Counter(gone.values()).items():
-        messages.print(_lost(known, count), style="yellow")
+    for entry, count in Counter(gone.values()).items():
+        messages.print(_gone(entry, count), style="yellow")
 
 
 @app.command("lock")
@@ -89,48 +82,48 @@ def lock(
 ) -> None:
     """Updates images.lock from the render and adds digests; can be interrupted and rerun."""
     problems: list[str] = []
-    with told():
+    with errors_reported():
         for folder in _folders(release, stack):
-            name = folder.relative_to(choice.MANIFESTS).as_posix()
-            choice.use_bundle(bundle, folder)
+            name = folder.relative_to(targets.MANIFESTS).as_posix()
+            targets.use_bundle(bundle, folder)
             uses = inventories.of_release(folder)
             updated = locks.load(folder, name).updated(uses)
             if not uses:
                 continue
             locks.write(folder, updated)
             problems += floating_uses(uses)
-            if not offline:
-                ask = partial(digest_of, mirror=registry_mirror)
-                failed = fill(folder, updated, ask, refresh=refresh, parallel=parallel)
-                problems += [f"{source} {why}" for source, why in failed.items()]
-            written = locks.load(folder, name)
-            known = sum(image.digest is not None for image in written.images)
-            messages.print(f"{name}: {len(uses)} images, {known} with a digest")
+            if not offline and to_query(updated, refresh=refresh):
+                with Crane(find()) as crane:
+                    query = partial(digest_of, crane=crane, mirror=registry_mirror)
+                    failed = add_digests(folder, updated, query, refresh=refresh, parallel=parallel)
+                problems += [f"{source} {reason}" for source, reason in failed.items()]
+            digests = [image.digest for image in locks.load(folder, name).images if image.digest]
+            messages.print(f"{name}: {len(uses)} images, {len(digests)} with a digest")
     if problems:
         raise fail(problems, FAILED)
 
 
 def _folders(release: str | None, stack: str | None) -> list[Path]:
     if (release is None) == (stack is None):
-        raise Refused("say which lock: either --release or --stack.")
+        raise Refused("name the lock by either --release or --stack.")
     if release is not None:
-        return [choice.release_folder(release)]
-    return choice.folders_of_stack(choice.settings_of(str(stack)))
+        return [targets.release_folder(release)]
+    return targets.folders_of_stack(targets.settings_of(str(stack)))
 
 
-def _lost(known: GoneImage, count: int) -> str:
-    what = f"{count} images {known.image} are" if count > 1 else f"{known.image} is"
-    way = (
-        f"push a copy of {known.substitute} to the target"
-        if known.substitute
-        else "nothing is known to take their place, so push copies that somebody still has"
+def _gone(entry: GoneImage, count: int) -> str:
+    images = f"{count} images {entry.image} are" if count > 1 else f"{entry.image} is"
+    way_out = (
+        f"push a copy of {entry.substitute} to the target"
+        if entry.substitute
+        else "no substitute is known, so push existing copies to the target"
     )
-    return f"{what} reported gone ({known.source}): {way}."
+    return f"{images} reported gone ({entry.source}): {way_out}."
 
 
 def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: Format) -> None:
     match format_:
-        case Format.JSON:
+        case "json":
             rows = [
                 {
                     "source": use.source,
@@ -143,19 +136,15 @@ def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: For
                 for use in uses
             ]
             typer.echo(json.dumps(rows, indent=2))
-        case Format.TEXT:
+        case "text":
             for use in uses:
                 typer.echo("\t".join((use.source, use.target, use.needed, "; ".join(use.where))))
-        case Format.TABLE:
-            console = Console(highlight=False, markup=False)
+        case "table":
             table = Table("source", "target", "needed", "where")
             for column in table.columns:
                 column.overflow = "fold"
             for use in uses:
-                table.add_row(use.source, use.target, use.needed, _short(use.where))
-            console.print(table)
-
-
-def _short(where: Sequence[str]) -> str:
-    more = f" and {len(where) - 1} more" if len(where) > 1 else ""
-    return f"{where[0]}{more}"
+                first, *others = use.where
+                where = f"{first} and {len(others)} more" if others else first
+                table.add_row(use.source, use.target, use.needed, where)
+            Console(highlight=False, markup=False).print(table)

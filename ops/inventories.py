@@ -1,11 +1,11 @@
-"""What a stack or a release can pull, by rendering it: no account, no cluster, no Pulumi CLI."""
+"""The images that a stack or a release can pull, from its render: no account, no cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from ops.failures import messages
+from ops.cli_errors import messages
 from program import render_stack
 from regions.region import EXAMPLE_REGION, Region
 from rendering import ImageUse, KustomizeMissing, kustomize, render
@@ -16,14 +16,14 @@ from settings.context import StackContext
 from toolchain import tools
 
 ACCOUNT = "<account>"
-"""Stands for the account's number where the stack file does not say it."""
+"""In targets of images, where the stack file has no account ID."""
 
 
 def of_release(folder: Path) -> tuple[ImageUse, ...]:
     """Every image of a release folder; the sources are the same in every region."""
-    _need_kustomize()
+    _provide_kustomize()
     region = Region.of(EXAMPLE_REGION)
-    # As a stack there renders it, so that one render in the cache serves both commands.
+    # With the arguments of a stack there, so that both commands share one render in the cache.
     rendered = render(
         folder,
         partition=region.partition,
@@ -35,42 +35,41 @@ def of_release(folder: Path) -> tuple[ImageUse, ...]:
 
 
 def of_stack(settings: Settings) -> list[ImageUse]:
-    """Every image and chart of a stack, with the place it is pulled from there; by source."""
-    _need_kustomize()
+    """Every image and chart of a stack, with the target it is pulled from there; by source."""
+    _provide_kustomize()
     context = StackContext.of(settings, settings.account_id or ACCOUNT, {})
     renders = render_stack(settings, context.region)
-    known: dict[str, ImageUse] = {}
+    uses: dict[str, ImageUse] = {}
     for part in renders.all():
         for use in part.images:
-            known = merged(known, use)
+            uses = merged(uses, use)
+    pulled = renders.inventory(context.image_registry, context.mirror.cached)
     return [
         ImageUse(source, target, use.where, use.needed)
-        for source, target in renders.inventory(
-            context.image_registry, context.mirror.cached
-        ).items()
-        for use in [known.get(source) or _of_a_chart(source)]
+        for source, target in pulled.items()
+        for use in [uses.get(source) or _of_a_chart(source)]
     ]
 
 
 def known_gone(folder: Path, images: Iterable[str]) -> dict[str, GoneImage]:
-    """Each of these images that is reported gone from its registry -> what is known of it.
+    """Each of these images that is reported gone from its registry -> the entry in release.yaml.
 
     Args:
-        folder: of the release; what it includes may know some too.
+        folder: of the release; its entries and those of the folders it includes are read.
         images: as upstream names them.
     """
     release = load(folder)
     included = [load(MANIFESTS / name) for name in release.includes]
-    known = [gone for part in (release, *included) for gone in part.gone]
-    found = {image: [each for each in known if each.covers(image)] for image in images}
-    return {source: each[0] for source, each in found.items() if each}
+    entries = [gone for part in (release, *included) for gone in part.gone]
+    covering = {image: next((e for e in entries if e.covers(image)), None) for image in images}
+    return {image: entry for image, entry in covering.items() if entry}
 
 
 def _of_a_chart(source: str) -> ImageUse:
     return ImageUse.known(source, "a Helm release of this stack (components/)", "install")
 
 
-def _need_kustomize() -> None:
+def _provide_kustomize() -> None:
     try:
         kustomize.find(VersionRange())
     except KustomizeMissing:

@@ -1,81 +1,70 @@
-"""How old the image mirror's credentials are, on both sides of the partition border.
+"""The age of the image mirror's access keys, on both sides of the partition border.
 
-IAM itself is asked for the age of a key, by the name the stack gives its user: a secret's own date
-also changes with its tags, and would tell neither a key that was removed by hand nor a second one
-that a rotation left behind.
+The age is IAM's: the date of a secret also changes with its tags, and shows neither a key that was
+deleted by hand nor a second one left behind by a rotation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from components.mirror.credentials import Purpose, user_name
-from ops.account_calls import Session, asking, build_client, build_session, client
-from ops.checks import Finding, Level, Subject
-from webhook.claims import error_code
-
-Ask = Callable[[str], Any]
-"""Makes the client of a service, of one side."""
+from ops.account_calls import Session, aws_call, build_client, client
+from ops.checks import Subject
+from ops.findings import Finding, good, note, problem
 
 OLDEST_DAYS = 90
-"""As AWS Config's rule access-keys-rotated has it."""
+"""The default of AWS Config's rule access-keys-rotated, ``maxAccessKeyAge``:
+https://docs.aws.amazon.com/config/latest/developerguide/access-keys-rotated.html."""
 
 _ABOUT = "image mirror"
 
 
 def mirror_credentials(stack: Subject, session: Session) -> Iterator[Finding]:
-    """The key of each side, by the account it belongs to.
+    """The key of each side, where images cross a partition border.
 
     Raises:
-        Unanswered: names the call.
+        CallFailed
     """
     if not stack.mirror.crosses_partitions:
         return
-    abroad = build_session(stack)
-    yield _key(stack, Purpose.PUSH, partial(client, stack, session))
-    if abroad is not None:
-        yield _key(stack, Purpose.START, partial(build_client, abroad))
+    with aws_call("iam:ListAccessKeys"):
+        yield _key(stack, Purpose.PUSH, client(stack, session, "iam"))
+        build_iam = build_client(stack, "iam")
+        if build_iam is not None:
+            yield _key(stack, Purpose.START, build_iam)
 
 
-def _key(stack: Subject, purpose: Purpose, ask: Ask) -> Finding:
+def _key(stack: Subject, purpose: Purpose, iam: Any) -> Finding:
     user = user_name(stack.settings.cluster.name, stack.region, purpose)
-    with asking("iam:ListAccessKeys"):
-        try:
-            keys = ask("iam").list_access_keys(UserName=user)["AccessKeyMetadata"]
-        except ClientError as refused:
-            if error_code(refused) != "NoSuchEntity":
-                raise
-            return _note(f"there is no IAM user {user} yet, whose key is to {purpose}: `pulumi up`")
+    try:
+        keys = iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
+    except iam.exceptions.NoSuchEntityException:
+        sentence = (
+            f"the IAM user {user}, whose key is to {purpose}, does not exist yet: `pulumi up`"
+        )
+        return note(_ABOUT, sentence)
     active = [key for key in keys if key["Status"] == "Active"]
+    rotation = stack.settings.image_mirror.rotation + 1
+    rotate = (
+        f"`pulumi config set --path kubeflow:imageMirror.rotation {rotation} && pulumi up` creates "
+        "a new one"
+    )
     if not active:
-        return Finding(
-            Level.PROBLEM,
-            _ABOUT,
-            f"the IAM user {user} has no active key, so nothing can be copied: {_rotate(stack)}",
+        return problem(
+            _ABOUT, f"the IAM user {user} has no active key, so no image can be copied: {rotate}"
         )
     if len(keys) > 1:
-        return _note(f"the IAM user {user} has {len(keys)} keys: `pulumi up` ends the rotation")
+        return note(
+            _ABOUT, f"the IAM user {user} has {len(keys)} keys: `pulumi up` ends the rotation"
+        )
     days = (now() - active[0]["CreateDate"]).days
-    if days > OLDEST_DAYS:
-        return _note(f"the key of the IAM user {user} is {days} days old: {_rotate(stack)}")
-    return Finding(Level.GOOD, _ABOUT, f"the key of the IAM user {user} is {days} days old")
-
-
-def _rotate(stack: Subject) -> str:
-    following = stack.settings.image_mirror.rotation + 1
-    key = "kubeflow:imageMirror.rotation"
-    return f"`pulumi config set --path {key} {following} && pulumi up` makes another one"
-
-
-def _note(sentence: str) -> Finding:
-    return Finding(Level.NOTE, _ABOUT, sentence)
+    age = f"the key of the IAM user {user} is {days} days old"
+    return note(_ABOUT, f"{age}: {rotate}") if days > OLDEST_DAYS else good(_ABOUT, age)
 
 
 def now() -> datetime:
-    """The present time, for tests to choose."""
+    """The present time, which tests replace."""
     return datetime.now(UTC)

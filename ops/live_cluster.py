@@ -1,19 +1,16 @@
-"""The cluster that the current kubeconfig names, read through the official Kubernetes client."""
+"""The cluster of the current kubeconfig, read through the official Kubernetes client."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
-from ops.failures import Refused
-from ops.node_pool_fit import Object
+from ops.cli_errors import Refused
+from ops.karpenter_status import Object
 
-_PAGE = 500
 _SECONDS = (5, 30)
 """To connect, to answer."""
-_NOT_ASKED = (401, 403)
 
 
 class Unreachable(Refused):
@@ -29,24 +26,23 @@ class LiveCluster:
         host: URL of the API server.
 
     Raises:
-        Unreachable: there is no kubeconfig, or it names no cluster.
+        Unreachable: the kubeconfig is missing, or names no cluster.
     """
 
     def __init__(self) -> None:
-        # Imported here: the client costs a second, and most commands need none.
+        # Imported here: the client costs a second, and most commands do not use it.
         from kubernetes import client, config
 
         settings: Any = client.Configuration()
-        # One failed attempt tells as much as four, and a person is waiting.
         settings.retries = False
-        # The client itself reads the variable once, when it is imported.
+        # The client itself reads the variable only once, when it is imported.
         files = os.environ.get("KUBECONFIG") or config.KUBE_CONFIG_DEFAULT_LOCATION
         try:
             config.load_kube_config(config_file=files, client_configuration=settings)
-        except (config.ConfigException, OSError) as missing:
+        except (config.ConfigException, OSError) as error:
             raise Unreachable(
-                f"there is no usable kubeconfig ({missing}): run `aws eks update-kubeconfig --name "
-                "<cluster>`, or let KUBECONFIG name one."
+                f"there is no usable kubeconfig ({error}): run `aws eks update-kubeconfig --name "
+                "<cluster>`, or set KUBECONFIG."
             ) from None
         self.host = str(settings.host)
         self._api: Any = client.ApiClient(settings)
@@ -55,8 +51,8 @@ class LiveCluster:
         """The API server's, ``v1.35.2-eks-...``.
 
         Raises:
-            Unreachable: it does not answer.
-            Refused: it answers with an error.
+            Unreachable: no answer.
+            Refused: an error as the answer.
         """
         return str(self._send("GET", "/version", {})["gitVersion"])
 
@@ -69,31 +65,16 @@ class LiveCluster:
 
         Raises:
             Unreachable: no answer.
-            Refused: whoever asks may not, or the server says no.
+            Refused: the user has no right to it, or another error as the answer.
         """
-        return list(self._pages(path, selected))
+        try:
+            return self._send("GET", path, selected)["items"]
+        except _NotServed:
+            return []
 
     def as_admitted(self, path: str, obj: Object) -> Object:
-        """What the API server would make of a new object; nothing is stored (a dry run).
-
-        Raises:
-            Unreachable: no answer.
-            Refused: whoever asks may not, or the server says no.
-        """
+        """A new object after admission, by a dry run: nothing is stored. Raises as ``all``."""
         return self._send("POST", path, {"dryRun": "All"}, obj)
-
-    def _pages(self, path: str, selected: dict[str, str]) -> Iterator[Object]:
-        following: dict[str, str] = {}
-        while True:
-            try:
-                page = self._send("GET", path, {**selected, "limit": str(_PAGE), **following})
-            except _NotServed:
-                return
-            yield from cast("list[Object]", page["items"])
-            token = page["metadata"].get("continue")
-            if not token:
-                return
-            following = {"continue": token}
 
     def _send(
         self, method: str, path: str, query: dict[str, str], body: Object | None = None
@@ -115,13 +96,19 @@ class LiveCluster:
             )
             return json.loads(response.data)
         except ApiException as failure:
+            answer = f"{failure.status} {failure.reason}"
             if failure.status == 404:
                 raise _NotServed(
                     f"{self.host} serves no {path}: name a Kubernetes API server in KUBECONFIG."
                 ) from None
-            raise Refused(_no(self.host, path, failure)) from None
-        except (HTTPError, ValueError) as silent:
-            reason = getattr(silent, "reason", silent)
+            if failure.status in (401, 403):
+                raise Refused(
+                    f"{self.host} does not let you use {path} ({answer}): check `aws sts "
+                    "get-caller-identity`, and name that role in kubeflow:cluster.admins."
+                ) from None
+            raise Refused(f"{self.host} answers {answer} to {path}: try again later.") from None
+        except (HTTPError, ValueError) as error:
+            reason = getattr(error, "reason", error)
             raise Unreachable(
                 f"{self.host} does not answer ({reason}): check the network and the kubeconfig; "
                 "the API server of a stack is private by default (kubeflow:cluster."
@@ -130,13 +117,4 @@ class LiveCluster:
 
 
 class _NotServed(Refused):
-    """Of lists it means that there are none."""
-
-
-def _no(host: str, path: str, failure: Any) -> str:
-    if failure.status in _NOT_ASKED:
-        return (
-            f"{host} does not let you use {path} ({failure.status} {failure.reason}): check "
-            "`aws sts get-caller-identity`, and name that role in kubeflow:cluster.admins."
-        )
-    return f"{host} answers {failure.status} {failure.reason} to {path}: try again later."
+    """404: for lists, there are no such objects."""

@@ -1,42 +1,41 @@
-"""Whether a NodePool could make a node for a pod: taints, labels and numbers of GPUs.
+"""Whether a NodePool could create a node for a pod: taints, labels and numbers of GPUs.
 
 The rules are those of Kubernetes (tolerations, node affinity) and, for labels that no node has yet,
-Karpenter's: what a pool does not mention a machine may still have when Karpenter knows the label by
-itself, and else not (kubernetes-sigs/karpenter v1.14.1, pkg/scheduling/requirements.go, and
-pkg/apis/v1/labels.go for the labels it knows). Objects are JSON as the API server gives it.
+Karpenter's: a label that the pool does not mention may be on a machine if it is well-known to
+Karpenter, and otherwise is not (kubernetes-sigs/karpenter v1.14.1, pkg/scheduling/requirements.go,
+and pkg/apis/v1/labels.go for the well-known labels).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import operator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
 
+from ops.karpenter_status import POOL_LABEL, Object
 from regions.gpu_families import FAMILIES, per_machine
 
-Object = Mapping[str, Any]
-
 GPU_DOMAIN = "nvidia.com/"
-"""Every resource of the device plugin is below it: ``gpu``, ``gpu.shared``, ``mig-...``."""
+"""Of every resource of the device plugin: ``gpu``, ``gpu.shared``, ``mig-...``."""
 GPU = "nvidia.com/gpu"
 FAMILY = "karpenter.k8s.aws/instance-family"
 GPU_NAME = "karpenter.k8s.aws/instance-gpu-name"
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
-POOL_LABEL = "karpenter.sh/nodepool"
 
-_KNOWN_LABELS = frozenset(
-    {
-        INSTANCE_TYPE,
-        "karpenter.sh/capacity-type",
-        "kubernetes.io/arch",
-        "kubernetes.io/os",
-        "topology.k8s.aws/zone-id",
-        "topology.kubernetes.io/region",
-        "topology.kubernetes.io/zone",
-    }
+_WELL_KNOWN = (
+    INSTANCE_TYPE,
+    "karpenter.k8s.aws/instance-",
+    "karpenter.sh/capacity-type",
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "topology.k8s.aws/zone-id",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
 )
-_KNOWN_PREFIX = "karpenter.k8s.aws/instance-"
-_BLOCKING = ("NoSchedule", "NoExecute")
+"""Beginnings of labels."""
+_NUMERIC = {"Gt": operator.gt, "Gte": operator.ge, "Lt": operator.lt, "Lte": operator.le}
+_WORDS = {"In": "of", "NotIn": "not of", "Gt": "above", "Lt": "below"}
 
 
 @dataclass(frozen=True)
@@ -49,190 +48,157 @@ class Requirement:
 
     def admits(self, value: str) -> bool:
         """Whether a node with this value of the label meets it."""
-        match self.operator:
-            case "In":
-                return value in self.values
-            case "NotIn":
-                return value not in self.values
-            case "DoesNotExist":
-                return False
-            case "Gt" | "Lt" | "Gte" | "Lte":
-                return _compares(self.operator, value, self.values)
-            case _:
-                return True
+        compare = _NUMERIC.get(self.operator)
+        if compare:
+            numbers = [int(text) for text in (value, *self.values[:1]) if text.isdigit()]
+            return len(numbers) == 2 and compare(*numbers)
+        if self.operator in ("In", "NotIn"):
+            return (value in self.values) == (self.operator == "In")
+        return self.operator != "DoesNotExist"
 
     def __str__(self) -> str:
-        words = {"In": "of", "NotIn": "not of", "Gt": "above", "Lt": "below"}
-        wanted = f"{words.get(self.operator, self.operator)} {', '.join(self.values)}".strip()
-        return f"{self.key} {wanted}"
+        word = _WORDS.get(self.operator, self.operator)
+        return f"{self.key} {word} {', '.join(self.values)}".strip()
 
 
-def _compares(operator: str, value: str, bounds: Sequence[str]) -> bool:
-    if not value.isdigit() or not bounds or not bounds[0].isdigit():
-        return False
-    number, bound = int(value), int(bounds[0])
-    return {
-        "Gt": number > bound,
-        "Gte": number >= bound,
-        "Lt": number < bound,
-        "Lte": number <= bound,
-    }[operator]
+class NodePool:
+    """A NodePool as scheduling sees it.
+
+    Args:
+        obj: of karpenter.sh/v1.
+
+    Attributes:
+        name: of the object.
+        taints: of its nodes.
+        limits: resource -> quantity.
+        requirements: what is known of the labels of its nodes.
+        families: the instance families it is limited to; empty: it is not limited.
+        sizes: numbers of GPUs its machines can have, ascending; empty: not known.
+        has_gpus: whether anything in it is about GPUs.
+    """
+
+    def __init__(self, obj: Object) -> None:
+        self.obj = obj
+        self.name: str = obj["metadata"]["name"]
+        template = obj["spec"]["template"]
+        labels: dict[str, str] = (template.get("metadata") or {}).get("labels") or {}
+        self.taints: list[Object] = template["spec"].get("taints") or []
+        self.limits: dict[str, str] = obj["spec"].get("limits") or {}
+        self.requirements = _with_families(
+            _equal({**labels, POOL_LABEL: self.name})
+            + _requirements(template["spec"].get("requirements") or [])
+        )
+        families = [set(item.values) for item in self._of(FAMILY) if item.operator == "In"]
+        self.families = tuple(sorted(set.intersection(*families))) if families else ()
+        known = [FAMILIES[family].name for family in self.families if family in FAMILIES]
+        counts = self._of("karpenter.k8s.aws/instance-gpu-count")
+        self.sizes = tuple(
+            size
+            for size in per_machine(self.families)
+            if all(count.admits(str(size)) for count in counts)
+        )
+        names = (*self.limits, *labels, *(taint["key"] for taint in self.taints))
+        self.has_gpus = (
+            bool(known)
+            or any(name.startswith(GPU_DOMAIN) for name in names)
+            or any(r.key.startswith("karpenter.k8s.aws/instance-gpu-") for r in self.requirements)
+        )
+        if known and len(known) == len(self.families):
+            self.requirements.append(Requirement(GPU_NAME, "In", tuple(sorted({*known}))))
+
+    def untolerated(self, pod: Object) -> list[Object]:
+        """The taints that keep a pod off the nodes."""
+        tolerations = pod["spec"].get("tolerations") or []
+        return [
+            taint
+            for taint in self.taints
+            if taint["effect"] in ("NoSchedule", "NoExecute")
+            and not any(_tolerates(toleration, taint) for toleration in tolerations)
+        ]
+
+    def conflicts(self, wanted: Iterable[Requirement]) -> list[tuple[Requirement, str]]:
+        """The conditions no node can meet, each with what is known of the label instead."""
+        return [
+            (condition, self._description(condition.key))
+            for condition in wanted
+            if self._conflicts(condition)
+        ]
+
+    def _of(self, key: str) -> list[Requirement]:
+        return [requirement for requirement in self.requirements if requirement.key == key]
+
+    def _description(self, key: str) -> str:
+        return " and ".join(
+            f"{'' if item.operator == 'In' else item.operator + ' '}{', '.join(item.values)}"
+            for item in self._of(key)
+        )
+
+    def _conflicts(self, condition: Requirement) -> bool:
+        own = self._of(condition.key)
+        if not own:
+            optional = condition.operator in ("NotIn", "DoesNotExist")
+            return not (optional or condition.key.startswith(_WELL_KNOWN))
+        both = [*own, condition]
+        values = next((item.values for item in both if item.operator == "In"), None)
+        if values is None:
+            return len({item.operator == "DoesNotExist" for item in both}) == 2
+        return not any(all(item.admits(value) for item in both) for value in values)
 
 
-def gpus_asked(pod: Object) -> dict[str, int]:
-    """Resource -> how many of it one node must have free; without those of nobody's GPUs."""
-    spec = pod["spec"]
-    asked: dict[str, int] = {}
+def gpus_requested(pod: Object) -> dict[str, int]:
+    """Resource of GPUs -> how many of it one node must have free."""
+    spec, requested = pod["spec"], Counter[str]()
     for container in spec.get("containers", []):
-        for name, amount in _gpu_limits(container):
-            asked[name] = asked.get(name, 0) + amount
+        requested += _gpu_limits(container)
     # They run before the others, one after the other.
     for container in spec.get("initContainers", []):
-        for name, amount in _gpu_limits(container):
-            asked[name] = max(asked.get(name, 0), amount)
-    return {name: amount for name, amount in asked.items() if amount}
+        requested |= _gpu_limits(container)
+    return dict(requested)
 
 
-def _gpu_limits(container: Object) -> Iterator[tuple[str, int]]:
-    # An extended resource's limit is its request, and always a whole number.
-    for name, amount in container.get("resources", {}).get("limits", {}).items():
-        if name.startswith(GPU_DOMAIN):
-            yield name, int(amount)
+def _gpu_limits(container: Object) -> Counter[str]:
+    # The limit of an extended resource is its request, and always a whole number.
+    limits = container.get("resources", {}).get("limits", {})
+    return Counter({key: int(limits[key]) for key in limits if key.startswith(GPU_DOMAIN)})
 
 
-def untolerated(pod: Object, pool: Object) -> list[Object]:
-    """The taints of the pool that keep the pod off its nodes."""
-    tolerations = pod["spec"].get("tolerations") or []
-    taints = _template_spec(pool).get("taints") or []
+def node_requirements(pod: Object) -> list[list[Requirement]]:
+    """The pod's conditions on its node, which must meet all of at least one list."""
+    spec = pod["spec"]
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    selector = _equal(spec.get("nodeSelector") or {})
     return [
-        taint
-        for taint in taints
-        if taint["effect"] in _BLOCKING and not any(_tolerates(each, taint) for each in tolerations)
+        _with_families([*selector, *_requirements(term.get("matchExpressions") or [])])
+        for term in required.get("nodeSelectorTerms") or [{}]
     ]
 
 
 def _tolerates(toleration: Object, taint: Object) -> bool:
     if toleration.get("effect") not in (None, "", taint["effect"]):
         return False
-    key = toleration.get("key") or ""
-    operator = toleration.get("operator") or "Equal"
-    if not key:
-        return operator == "Exists"
-    if key != taint["key"]:
-        return False
-    return operator == "Exists" or (toleration.get("value") or "") == (taint.get("value") or "")
+    exists = toleration.get("operator") == "Exists"
+    if not toleration.get("key"):
+        return exists
+    same_value = (toleration.get("value") or "") == (taint.get("value") or "")
+    return toleration["key"] == taint["key"] and (exists or same_value)
 
 
-def wanted(pod: Object) -> list[list[Requirement]]:
-    """The pod's conditions on its node: it takes one that meets all of any list."""
-    spec = pod["spec"]
-    always = [
-        Requirement(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items()
-    ]
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    terms = required.get("nodeSelectorTerms") or [{}]
+def _equal(labels: dict[str, str]) -> list[Requirement]:
+    return [Requirement(key, "In", (value,)) for key, value in labels.items()]
+
+
+def _requirements(items: Iterable[Object]) -> list[Requirement]:
     return [
-        _with_families([*always, *_requirements(term.get("matchExpressions") or [])])
-        for term in terms
-    ]
-
-
-def offered(pool: Object) -> list[Requirement]:
-    """What is known of the labels of the nodes a pool makes."""
-    labels = (pool["spec"]["template"].get("metadata") or {}).get("labels") or {}
-    made = [Requirement(key, "In", (value,)) for key, value in labels.items()]
-    made.append(Requirement(POOL_LABEL, "In", (pool["metadata"]["name"],)))
-    made += _requirements(_template_spec(pool).get("requirements") or [])
-    made = _with_families(made)
-    families = families_of(pool)
-    if families and all(family in FAMILIES for family in families):
-        kinds = sorted({FAMILIES[family].name for family in families})
-        made.append(Requirement(GPU_NAME, "In", tuple(kinds)))
-    return made
-
-
-def conflicts(wants: Iterable[Requirement], pool: Object) -> list[tuple[Requirement, str]]:
-    """The conditions no node of the pool can meet, each with what the pool's nodes have instead."""
-    has = offered(pool)
-    return [(each, has_of(has, each.key)) for each in wants if _conflict(each, has)]
-
-
-def has_of(has: Sequence[Requirement], key: str) -> str:
-    """What is known of one label, for people."""
-    return " and ".join(
-        f"{'' if each.operator == 'In' else each.operator + ' '}{', '.join(each.values)}"
-        for each in has
-        if each.key == key
-    )
-
-
-def _conflict(wants: Requirement, has: Sequence[Requirement]) -> bool:
-    there = [each for each in has if each.key == wants.key]
-    if not there:
-        known = wants.key in _KNOWN_LABELS or wants.key.startswith(_KNOWN_PREFIX)
-        return not known and wants.operator not in ("NotIn", "DoesNotExist")
-    every = [wants, *there]
-    listed = next((each.values for each in (*there, wants) if each.operator == "In"), None)
-    if listed is not None:
-        return not any(all(each.admits(value) for each in every) for value in listed)
-    return len({each.operator == "DoesNotExist" for each in every}) == 2
-
-
-def families_of(pool: Object) -> tuple[str, ...]:
-    """The instance families a pool is limited to; empty where it isn't."""
-    listed = _with_families(_requirements(_template_spec(pool).get("requirements") or []))
-    sets = [set(each.values) for each in listed if each.key == FAMILY and each.operator == "In"]
-    return tuple(sorted(set.intersection(*sets))) if sets else ()
-
-
-def machine_sizes(pool: Object) -> tuple[int, ...]:
-    """How many GPUs a machine of the pool can have, smallest first; empty when it's not known."""
-    count = "karpenter.k8s.aws/instance-gpu-count"
-    limits = [
-        each
-        for each in _requirements(_template_spec(pool).get("requirements") or [])
-        if each.key == count
-    ]
-    return tuple(
-        size
-        for size in per_machine(families_of(pool))
-        if all(each.admits(str(size)) for each in limits)
-    )
-
-
-def has_gpus(pool: Object) -> bool:
-    """Whether a pool is there for GPUs, by any of the ways to say so."""
-    template = _template_spec(pool)
-    said = [
-        *(pool["spec"].get("limits") or {}),
-        *((pool["spec"]["template"].get("metadata") or {}).get("labels") or {}),
-        *(taint["key"] for taint in template.get("taints") or []),
-    ]
-    keys = {each["key"] for each in template.get("requirements") or []}
-    return (
-        any(name.startswith(GPU_DOMAIN) for name in said)
-        or any(key.startswith("karpenter.k8s.aws/instance-gpu-") for key in keys)
-        or any(family in FAMILIES for family in families_of(pool))
-    )
-
-
-def _requirements(listed: Iterable[Object]) -> list[Requirement]:
-    return [
-        Requirement(each["key"], each["operator"], tuple(each.get("values") or ()))
-        for each in listed
+        Requirement(item["key"], item["operator"], tuple(item.get("values") or ()))
+        for item in items
     ]
 
 
 def _with_families(requirements: list[Requirement]) -> list[Requirement]:
-    """With what a list of instance types says of their families."""
-    implied = [
-        Requirement(FAMILY, "In", tuple(sorted({value.split(".")[0] for value in each.values})))
-        for each in requirements
-        if each.key == INSTANCE_TYPE and each.operator == "In"
+    """Add the families that a list of instance types implies."""
+    return requirements + [
+        Requirement(FAMILY, "In", tuple(sorted({value.split(".")[0] for value in item.values})))
+        for item in requirements
+        if item.key == INSTANCE_TYPE and item.operator == "In"
     ]
-    return [*requirements, *implied]
-
-
-def _template_spec(pool: Object) -> dict[str, Any]:
-    return cast("dict[str, Any]", pool["spec"]["template"]["spec"])

@@ -1,6 +1,6 @@
 """What an account can launch: machines of each pool by zone, and quotas that would stop them.
 
-Asks EC2 and Service Quotas through the session it is given, and changes nothing.
+Calls EC2 and Service Quotas with the session of the caller; read-only.
 """
 
 from __future__ import annotations
@@ -8,16 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Any
 
 from components.gpu.node_pools import Pool, pools_of
-from ops.account_calls import Session, client
-from ops.checks import Finding, Level, Subject
+from ops.account_calls import CallFailed, Session, aws_call, client
+from ops.checks import Subject
+from ops.findings import Finding, good, note, problem
 from regions.region import Region
 from settings.errors import full_key, listed
-from webhook.claims import error_code
 
 ABOUT = "node pools"
 
@@ -34,13 +32,13 @@ _QUOTAS = {
 }
 # The families that these two count, by their full names: A, C, D, H, I, M, R, T and Z.
 _STANDARD = re.compile(r"(im|is|[acdhimrtz])\d.*")
-# One filter takes 200 values (EC2 API reference, Filter); a family has a good dozen of sizes.
+# One filter takes 200 values (EC2 API reference, Filter); a family has about a dozen sizes.
 _VALUES = 200
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One instance type of a pool; ``zones`` are those of the region that offer it."""
+    """One instance type of a pool, with the zones of the region that offer it."""
 
     name: str
     vcpus: int
@@ -49,95 +47,85 @@ class Machine:
 
     @property
     def family(self) -> str:
+        """The part of the name before the size."""
         return self.name.partition(".")[0]
 
 
 def pool_findings(stack: Subject, session: Session) -> Iterator[Finding]:
-    """Findings about every pool of a stack that names families, in the pools' order.
+    """Findings about every pool of a stack that names families, in the order of the pools.
 
-    A pool without GPUs may name none, and every region has machines for it.
+    A pool without GPUs may name none, and every region has machines for it. A quota that cannot
+    be read becomes a note.
 
     Args:
         stack: its settings and region.
-        session: of its account. Needs
-            ``ec2:DescribeInstanceTypes``, ``ec2:DescribeInstanceTypeOfferings`` and
-            ``servicequotas:GetServiceQuota``; what it may not ask becomes a note.
-    """
+        session: of its account, allowed to call ``ec2:DescribeInstanceTypes``,
+            ``ec2:DescribeInstanceTypeOfferings`` and ``servicequotas:GetServiceQuota``.
 
-    region = stack.region
-    quotas: dict[str, float | None] = {}
-    for pool in pools_of(stack.settings, region):
+    Raises:
+        CallFailed: of EC2.
+    """
+    values: dict[str, float | None] = {}
+    for pool in pools_of(stack.settings, stack.region):
         if not pool.families:
             continue
-        try:
+        with aws_call("ec2"):
             machines = _machines(client(stack, session, "ec2"), pool)
-        except (ClientError, BotoCoreError) as error:
-            yield _unasked("ec2:DescribeInstanceTypeOfferings", error)
-            return
-        yield from _offered(pool, region, machines)
-        for kind in pool.capacity_types:
-            for (code, name), usable in _by_quota(kind, machines).items():
-                if code not in quotas:
+        yield from _offered(pool, stack.region, machines)
+        for capacity_type in pool.capacity_types:
+            for (code, name), counted in _by_quota(capacity_type, machines).items():
+                if code not in values:
                     try:
-                        quotas[code] = _quota(client(stack, session, "service-quotas"), code)
-                    except (ClientError, BotoCoreError) as error:
-                        quotas[code] = None
-                        yield _unasked(f"servicequotas:GetServiceQuota of {code}", error)
-                value = quotas[code]
+                        with aws_call(f"servicequotas:GetServiceQuota of {code}"):
+                            values[code] = _quota(client(stack, session, "service-quotas"), code)
+                    except CallFailed as failure:
+                        values[code] = None
+                        yield note(ABOUT, f"a quota was not checked: {failure}")
+                value = values[code]
                 if value is not None:
-                    yield _enough(pool, code, name, value, usable)
-
-
-def _unasked(call: str, error: Exception) -> Finding:
-    # Only AWS's short code is told: its sentence may quote a request.
-    told = f"AWS does not answer {call} ({error_code(error)}), so this was not looked at"
-    return Finding(Level.NOTE, ABOUT, told)
+                    yield _sufficient(pool, f"{name} ({code})", value, counted)
 
 
 def _machines(ec2: Any, pool: Pool) -> list[Machine]:
-    """The instance types a pool may use, as far as one of the region's zones offers them."""
+    """The instance types a pool may use that a zone of the region offers."""
     families = [f"{family}.*" for family in pool.families]
-    described = [
-        found
+    described = {
+        str(instance_type["InstanceType"]): instance_type
         for page in ec2.get_paginator("describe_instance_types").paginate(
             Filters=[{"Name": "instance-type", "Values": families}]
         )
-        for found in page["InstanceTypes"]
-        if _fits(pool, found)
-    ]
-    names = [str(found["InstanceType"]) for found in described]
-    zones: dict[str, list[str]] = {name: [] for name in names}
+        for instance_type in page["InstanceTypes"]
+        if _fits(pool, instance_type)
+    }
+    names, zones = list(described), {name: list[str]() for name in described}
     for start in range(0, len(names), _VALUES):
-        asked = [{"Name": "instance-type", "Values": names[start : start + _VALUES]}]
+        filters = [{"Name": "instance-type", "Values": names[start : start + _VALUES]}]
         pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
-            LocationType="availability-zone", Filters=asked
+            LocationType="availability-zone", Filters=filters
         )
         for page in pages:
             for offering in page["InstanceTypeOfferings"]:
                 zones[offering["InstanceType"]].append(offering["Location"])
     return [
         Machine(
-            name=found["InstanceType"],
-            vcpus=found["VCpuInfo"]["DefaultVCpus"],
-            gpus=_gpus(found),
-            zones=tuple(sorted(zones[found["InstanceType"]])),
+            name,
+            described[name]["VCpuInfo"]["DefaultVCpus"],
+            _gpus(described[name]),
+            tuple(sorted(offered)),
         )
-        for found in described
-        if zones[found["InstanceType"]]
+        for name, offered in zones.items()
+        if offered
     ]
 
 
 def _gpus(described: dict[str, Any]) -> int:
-    return sum(int(gpu.get("Count", 0)) for gpu in _gpu_list(described))
-
-
-def _gpu_list(described: dict[str, Any]) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", described.get("GpuInfo", {}).get("Gpus", []))
+    gpus: list[dict[str, Any]] = described.get("GpuInfo", {}).get("Gpus", [])
+    return sum(int(gpu.get("Count", 0)) for gpu in gpus)
 
 
 def _fits(pool: Pool, described: dict[str, Any]) -> bool:
-    """Whether a type has the GPUs a pool asks for; names as Karpenter writes them (``a10g``)."""
-    gpus = _gpu_list(described)
+    """Whether a type has the GPUs a pool selects; names as Karpenter writes them (``a10g``)."""
+    gpus: list[dict[str, Any]] = described.get("GpuInfo", {}).get("Gpus", [])
     if pool.has_gpus != bool(gpus):
         return False
     if not gpus:
@@ -152,58 +140,49 @@ def _fits(pool: Pool, described: dict[str, Any]) -> bool:
 
 
 def _offered(pool: Pool, region: Region, machines: Sequence[Machine]) -> Iterator[Finding]:
-    where: dict[str, set[str]] = {family: set() for family in pool.families}
+    zones: dict[str, set[str]] = {family: set() for family in pool.families}
     for machine in machines:
-        where[machine.family].update(machine.zones)
-    found = {family: sorted(zones) for family, zones in where.items() if zones}
-    missing = [family for family, zones in where.items() if not zones]
-    if not found:
-        yield Finding(
-            Level.PROBLEM,
+        zones[machine.family].update(machine.zones)
+    offered = [
+        f"{family} in {listed(sorted(zones[family]), 'and')}" for family in zones if zones[family]
+    ]
+    missing = [family for family in zones if not zones[family]]
+    if not offered:
+        path = ("gpuPool",) if pool.name == "gpu" else ("nodePools", pool.name)
+        yield problem(
             ABOUT,
             f"{region.name} has no machine for the pool {pool.name}, which asks for "
-            f"{listed(missing)}: name other families in {_families_key(pool)}",
+            f"{listed(missing)}: name other families in {full_key((*path, 'instanceFamilies'))}",
         )
         return
-    told = "; ".join(f"{family} in {listed(zones, 'and')}" for family, zones in found.items())
-    yield Finding(Level.GOOD, ABOUT, f"the pool {pool.name} has {told}")
+    yield good(ABOUT, f"the pool {pool.name} has {'; '.join(offered)}")
     if missing:
-        yield Finding(
-            Level.NOTE,
+        yield note(
             ABOUT,
             f"{region.name} has no machine of {listed(missing)} for the pool {pool.name}, which "
-            "goes on with the others",
+            "uses its other families",
         )
-    if len(set().union(*where.values())) == 1:
-        yield Finding(
-            Level.NOTE,
+    if len(set().union(*zones.values())) == 1:
+        yield note(
             ABOUT,
-            f"only one zone has machines for the pool {pool.name}: without capacity there, there "
-            "is none",
+            f"only one zone has machines for the pool {pool.name}: without capacity there, the "
+            "pool has none",
         )
-
-
-def _families_key(pool: Pool) -> str:
-    path = ("gpuPool",) if pool.name == "gpu" else ("nodePools", pool.name)
-    return full_key((*path, "instanceFamilies"))
 
 
 def _by_quota(
     capacity_type: str, machines: Sequence[Machine]
 ) -> dict[tuple[str, str], list[Machine]]:
-    """The quota each machine is counted in; reservations are in none of these."""
-    found: dict[tuple[str, str], list[Machine]] = {}
+    """Code and name of each quota -> the machines it counts; none counts reservations."""
+    counted: dict[tuple[str, str], list[Machine]] = {}
     for machine in machines:
-        for kind in _kinds(machine.family):
-            quota = _QUOTAS.get((kind, capacity_type))
-            if quota is not None:
-                found.setdefault(quota, []).append(machine)
-                break
-    return found
-
-
-def _kinds(family: str) -> tuple[str, ...]:
-    return ("standard",) if _STANDARD.fullmatch(family) else (family[:2], family[:1])
+        family = machine.family
+        kinds = ("standard",) if _STANDARD.fullmatch(family) else (family[:2], family[:1])
+        quotas = (_QUOTAS.get((kind, capacity_type)) for kind in kinds)
+        quota = next(filter(None, quotas), None)
+        if quota is not None:
+            counted.setdefault(quota, []).append(machine)
+    return counted
 
 
 def _quota(service_quotas: Any, code: str) -> float:
@@ -211,29 +190,24 @@ def _quota(service_quotas: Any, code: str) -> float:
     return float(answer["Quota"]["Value"])
 
 
-def _enough(pool: Pool, code: str, name: str, value: float, machines: list[Machine]) -> Finding:
-    """What a quota leaves of a pool's limit, packed as densely as these machines allow."""
+def _sufficient(pool: Pool, quota: str, value: float, machines: list[Machine]) -> Finding:
+    """Whether a quota allows the limit of a pool, packed as densely as these machines allow."""
     smallest = min(machines, key=lambda machine: machine.vcpus)
     if pool.max_gpus is None:
-        wanted = pool.max_cpus or 0
-        need = f"the pool {pool.name} may have {wanted}"
+        vcpus = pool.max_cpus or 0
+        need = f"the pool {pool.name} may have {vcpus}"
     else:
         densest = min(machines, key=lambda machine: machine.vcpus / machine.gpus)
-        wanted = -(-pool.max_gpus // densest.gpus) * densest.vcpus
-        need = f"{pool.max_gpus} GPUs of the pool {pool.name} take {wanted} at least"
-    quota = f"the quota {name} ({code}) is {value:g} vCPUs"
-    ask = f"ask for {max(wanted, smallest.vcpus)} in Service Quotas"
+        vcpus = -(-pool.max_gpus // densest.gpus) * densest.vcpus
+        need = f"{pool.max_gpus} GPUs of the pool {pool.name} take at least {vcpus}"
+    sentence = f"the quota {quota} is {value:g} vCPUs"
+    way_out = f"ask for {max(vcpus, smallest.vcpus)} in Service Quotas"
     if value < smallest.vcpus:
-        return Finding(
-            Level.PROBLEM,
+        return problem(
             ABOUT,
-            f"{quota}, and the smallest machine of the pool {pool.name}, {smallest.name}, has "
-            f"{smallest.vcpus}: {ask}",
+            f"{sentence}, and the smallest machine of the pool {pool.name}, {smallest.name}, has "
+            f"{smallest.vcpus}: {way_out}",
         )
-    if value < wanted:
-        return Finding(
-            Level.NOTE,
-            ABOUT,
-            f"{quota}, and {need}: {ask}",
-        )
-    return Finding(Level.GOOD, ABOUT, f"{quota}, enough for the pool {pool.name}")
+    if value < vcpus:
+        return note(ABOUT, f"{sentence}, and {need}: {way_out}")
+    return good(ABOUT, f"{sentence}, enough for the pool {pool.name}")

@@ -1,50 +1,37 @@
-"""``./kf verify``: what is wrong on a live platform, and the way out of each."""
+"""``./kf verify``: problems of a live platform, with the way out of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
 
-import typer
-
-from ops import choice
-from ops.checks import Finding, Level
-from ops.doctor import show
-from ops.failures import FAILED, Refused, told
-from ops.images import Format
-from ops.karpenter_word import REASONS, Seen
+from ops import targets
+from ops.cli_errors import Refused, errors_reported
+from ops.findings import Finding, FindingFormat, good, note, problem, report
+from ops.karpenter_status import REASONS, ClusterState, Object
 from ops.live_cluster import LiveCluster, Unreachable
-from ops.node_pool_fit import GPU, Object, has_gpus, untolerated
+from ops.node_pool_fit import GPU, NodePool
 from ops.pending_pods import Cause, explain
 from settings.errors import listed
 
 _KARPENTER = "/apis/karpenter.sh/v1"
-_ASKS: Object = {
+_GPU_POD: Object = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"generateName": "kf-verify-"},
     "spec": {
         "containers": [
-            {"name": "asks", "image": "never-pulled", "resources": {"limits": {GPU: "1"}}}
+            {"name": "main", "image": "never-pulled", "resources": {"limits": {GPU: "1"}}}
         ]
     },
 }
-_NO_PROBLEM = (Cause.NODE_IS_COMING, Cause.HELD)
 
 
-def verify(
-    stack: Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")],
-    format_: Annotated[
-        Format, typer.Option("--format", help="text: tab-separated, one finding per line.")
-    ] = Format.TABLE,
-) -> None:
+def verify(stack: targets.Stack, format_: FindingFormat = "table") -> None:
     """Lists problems of a live platform, on the cluster of the current kubeconfig."""
-    with told():
-        choice.settings_of(stack)
+    with errors_reported():
+        targets.settings_of(stack)
         findings = examine(LiveCluster())
-    show(findings, format_)
-    if any(found.level is Level.PROBLEM for found in findings):
-        raise typer.Exit(FAILED)
+    report(findings, format_)
 
 
 def examine(cluster: LiveCluster) -> list[Finding]:
@@ -52,51 +39,48 @@ def examine(cluster: LiveCluster) -> list[Finding]:
 
     Raises:
         Unreachable: no API server answers.
-        Refused: it does not let one read.
+        Refused: the user has no right to read it.
     """
     version = cluster.version()
     pools = cluster.all(f"{_KARPENTER}/nodepools")
     return [
-        Finding(Level.GOOD, "cluster", f"{cluster.host} answers as {version}"),
+        good("cluster", f"{cluster.host} answers as {version}"),
         *_tolerations(cluster, pools),
         *_pending(cluster, pools),
     ]
 
 
 def _tolerations(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
-    """Whether a pod that only asks for a GPU may run on the nodes of each pool.
+    """Whether a pod that only requests a GPU may run on the nodes of each pool.
 
-    EKS says that its API server adds the toleration by itself; here it is asked, by a dry run where
-    no webhook of ours looks.
+    By AWS's documentation the API server of EKS adds the toleration; here it is tested, by a dry
+    run in a namespace without webhooks of this project.
     """
-    offering = [pool for pool in pools if has_gpus(pool)]
-    if not offering:
+    about = "GPU tolerations"
+    gpu_pools = [pool for pool in map(NodePool, pools) if pool.has_gpus]
+    if not gpu_pools:
         return
     try:
-        admitted = cluster.as_admitted("/api/v1/namespaces/kube-system/pods", _ASKS)
+        admitted = cluster.as_admitted("/api/v1/namespaces/kube-system/pods", _GPU_POD)
     except Unreachable:
         raise
     except Refused as refused:
-        yield Finding(Level.NOTE, "GPU tolerations", f"nothing can be told of them: {refused}")
+        yield note(about, f"not checked: {refused}")
         return
-    for pool in offering:
-        name, taints = pool["metadata"]["name"], untolerated(admitted, pool)
-        keys = [taint["key"] for taint in taints]
-        yield (
-            Finding(
-                Level.NOTE,
-                "GPU tolerations",
-                f"NodePool {name} takes only pods that tolerate {listed(keys, 'and')} themselves",
+    for pool in gpu_pools:
+        keys = [taint["key"] for taint in pool.untolerated(admitted)]
+        if keys:
+            yield note(
+                about,
+                f"NodePool {pool.name} takes only pods that tolerate {listed(keys, 'and')} "
+                "themselves",
             )
-            if keys
-            else Finding(
-                Level.GOOD, "GPU tolerations", f"NodePool {name} takes any pod that asks for {GPU}"
-            )
-        )
+        else:
+            yield good(about, f"NodePool {pool.name} takes any pod that asks for {GPU}")
 
 
-def _pending(cluster: LiveCluster, pools: list[Object]) -> list[Finding]:
-    seen = Seen(
+def _pending(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
+    state = ClusterState(
         pods=cluster.all("/api/v1/pods", fieldSelector="status.phase=Pending"),
         node_pools=pools,
         node_claims=cluster.all(f"{_KARPENTER}/nodeclaims"),
@@ -106,10 +90,9 @@ def _pending(cluster: LiveCluster, pools: list[Object]) -> list[Finding]:
             for event in cluster.all("/api/v1/events", fieldSelector=f"reason={reason}")
         ],
     )
-    waiting = explain(seen)
-    if not waiting:
-        return [Finding(Level.GOOD, "GPU pods", "none waits for a node")]
-    return [
-        Finding(Level.NOTE if each.cause in _NO_PROBLEM else Level.PROBLEM, each.pod, each.sentence)
-        for each in waiting
-    ]
+    reasons = explain(state)
+    if not reasons:
+        yield good("GPU pods", "none waits for a node")
+    for pod, (cause, sentence) in reasons.items():
+        harmless = cause in (Cause.NODE_IS_COMING, Cause.HELD)
+        yield (note if harmless else problem)(pod, sentence)

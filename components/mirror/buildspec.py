@@ -4,7 +4,8 @@
 target, ``copy_json.py`` makes the rows that admissions read. A build has no source, so the
 specification contains the text of these files.
 
-The SHA-256 of crane's archive: github.com/google/go-containerregistry releases, checksums.txt.
+The SHA-256 of crane's archive: github.com/google/go-containerregistry releases, checksums.txt; also
+in github.com/cashapp/hermit-packages, crane.hcl.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from pathlib import Path
 
 from webhook import claims
 
-CRANE_VERSION = "v0.20.3"
-CRANE_SHA256 = "36c67a932f489b3f2724b64af90b599a8ef2aa7b004872597373c0ad694dc059"
+CRANE_VERSION = "0.20.6"
+"""Of go-containerregistry; ``ops.crane`` builds the same one from ``ops/crane/go.mod``."""
+CRANE_SHA256 = "c1d593d01551f2c9a3df5ca0a0be4385a839bd9b86d4a76e18d7b17d16559127"
 
 VARIABLES = {
     "CRANE_URL": (
         "https://github.com/google/go-containerregistry/releases/download/"
-        f"{CRANE_VERSION}/go-containerregistry_Linux_x86_64.tar.gz"
+        f"v{CRANE_VERSION}/go-containerregistry_Linux_x86_64.tar.gz"
     ),
     "CRANE_SHA256": CRANE_SHA256,
     "COPIED": claims.COPIED,

@@ -1,4 +1,4 @@
-"""A small HTTP server that answers like a Kubernetes API server: lists, in pages, by selector."""
+"""A small HTTP server that answers like a Kubernetes API server: lists, by field selector."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class ApiOfLists:
         refusals: path -> the status it answers with instead.
         asked: paths with their queries, in order.
         adds: tolerations it gives to a new pod; nothing new is kept.
-        page: how many items an answer holds at most, whatever was asked for.
     """
 
     lists: Lists
@@ -34,7 +33,6 @@ class ApiOfLists:
         default_factory=list[tuple[str, dict[str, str]]]
     )
     adds: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
-    page: int = 2
     url: str = ""
 
     def answer(
@@ -52,11 +50,8 @@ class ApiOfLists:
             return 200, {"gitVersion": "v1.35.2-eks-1234567"}
         if path not in self.lists:
             return 404, {"kind": "Status"}
-        found = [each for each in self.lists[path] if selects(query.get("fieldSelector"), each)]
-        start = int(query.get("continue", "0"))
-        end = start + min(self.page, int(query["limit"]))
-        following = {"continue": str(end)} if end < len(found) else {}
-        return 200, {"metadata": following, "items": found[start:end]}
+        selector = query.get("fieldSelector")
+        return 200, {"items": [item for item in self.lists[path] if selects(selector, item)]}
 
 
 def selects(selector: str | None, obj: Mapping[str, Any]) -> bool:

@@ -14,8 +14,10 @@ from moto import mock_aws
 
 from components.mirror.credentials import Purpose, user_name
 from ops import account_checks, key_checks
+from ops.account_calls import aws_call
 from ops.account_checks import examine_account
-from ops.checks import Finding, Level, Subject
+from ops.checks import Subject
+from ops.findings import Finding, Level, good
 from regions.region import Region
 from settings import from_mapping
 from tests.ops.command import kf
@@ -104,8 +106,8 @@ def test_a_key_of_more_than_90_days_is_told_with_the_command_that_makes_another(
 def test_what_is_wrong_with_a_key_is_told_with_its_user_and_the_way_out() -> None:
     stack = subject("cn-north-1")
     assert [found.sentence for found in of_the_mirror(stack)] == [
-        f"there is no IAM user kubeflow-cn-north-1-{purpose} yet, whose key is to {purpose}: "
-        "`pulumi up`"
+        f"the IAM user kubeflow-cn-north-1-{purpose}, whose key is to {purpose}, does not exist "
+        "yet: `pulumi up`"
         for purpose in ("push", "start")
     ]
     with_keys(stack, "cn-north-1", "ap-southeast-1", number=2)
@@ -115,7 +117,7 @@ def test_what_is_wrong_with_a_key_is_told_with_its_user_and_the_way_out() -> Non
         iam.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
     found = of_the_mirror(stack)[0]
     assert found.level is Level.PROBLEM
-    assert "has no active key, so nothing can be copied" in found.sentence
+    assert "has no active key, so no image can be copied" in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -139,18 +141,20 @@ def test_a_call_that_is_refused_is_one_note_that_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refused(*_: Any) -> Iterator[Finding]:
-        raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListGpus")
+        with aws_call("ec2"):
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListGpus")
 
     def unreachable(*_: Any) -> Iterator[Finding]:
-        raise EndpointConnectionError(endpoint_url="https://nowhere.example")
+        with aws_call("ec2:ListGpus"):
+            raise EndpointConnectionError(endpoint_url="https://nowhere.example")
 
     def fine(*_: Any) -> Iterator[Finding]:
-        yield Finding(Level.GOOD, "last", "looked at")
+        yield good("last", "checked")
 
     monkeypatch.setattr(account_checks, "CHECKS", (refused, unreachable, fine))
     first, second, third = examine_account(subject("cn-north-1"))
     assert (first.level, second.level) == (Level.NOTE, Level.NOTE)
-    assert "does not answer ListGpus (AccessDenied)" in first.sentence
+    assert "ec2:ListGpus fails (AccessDenied)" in first.sentence
     assert "(EndpointConnectionError)" in second.sentence
     assert third.about == "last"
 
@@ -164,7 +168,7 @@ def test_keys_that_may_not_be_listed_are_one_note_that_names_the_call(
     monkeypatch.setattr(key_checks, "client", refused)
     found = [each for each in examine_account(subject("cn-north-1")) if "iam" in each.sentence]
     assert [each.level for each in found] == [Level.NOTE]
-    assert "does not answer iam:ListAccessKeys (AccessDenied)" in found[0].sentence
+    assert "iam:ListAccessKeys fails (AccessDenied)" in found[0].sentence
 
 
 def test_without_credentials_one_note_says_that_nothing_was_asked(
@@ -177,7 +181,7 @@ def test_without_credentials_one_note_says_that_nothing_was_asked(
     monkeypatch.setenv("AWS_PROFILE", "absent")
     (found,) = examine_account(subject("cn-north-1"))
     assert found.level is Level.NOTE
-    assert "(ProfileNotFound) cannot be used" in found.sentence
+    assert "fails (ProfileNotFound)" in found.sentence
 
 
 def test_offline_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What crane says and what is made of it. Its last lines here are as crane v0.20.6 printed them."""
+"""crane's output and its meaning. The last lines here are as crane v0.20.6 printed them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from components.mirror.buildspec import CRANE_VERSION
 from ops import crane
 from ops.crane import Crane
 from ops.crane_failures import Absent, CraneFailed, Disturbed, Stopped, failure
@@ -37,7 +38,7 @@ POST = "Error: POST https://t/v2/a/blobs/uploads/:"
         ('Error: Get "https://h/v2/": unexpected EOF', Disturbed, "the connection broke"),
         ("Error: error getting credentials - err: exec: no such", CraneFailed, "helper of your"),
         ("Error: something new", Disturbed, "fails: something new"),
-        ("", Disturbed, "fails: crane said nothing"),
+        ("", Disturbed, "fails: crane printed nothing"),
     ],
 )
 def test_a_failure_is_final_or_worth_another_attempt(
@@ -66,7 +67,7 @@ def program(folder: Path, script: str) -> Path:
 def test_crane_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = program(tmp_path, "exit 0")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert crane.find(print) == file
+    assert crane.find() == file
 
 
 def test_without_crane_and_without_go_the_ways_out_are_told(
@@ -75,43 +76,50 @@ def test_without_crane_and_without_go_the_ways_out_are_told(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("KUBEFLOW_CACHE", str(tmp_path / "cache"))
     with pytest.raises(ToolMissing, match="put it on PATH, or install Go"):
-        crane.find(lambda _: None)
+        crane.find()
 
 
 def test_the_built_crane_is_the_pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: found(name) if name != "crane" else None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
-    command = [str(crane.find(print)), "version"]
+    command = [str(crane.find()), "version"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert said.stdout.strip() == f"v{crane.VERSION}"
+    assert said.stdout.strip() == f"v{CRANE_VERSION}"
 
 
-def test_a_password_goes_through_a_pipe(tmp_path: Path) -> None:
-    said = tmp_path / "said"
-    Crane(program(tmp_path, f'echo "$@" > {said}; cat >> {said}')).login("h", "AWS", "pass")
-    assert said.read_text() == "auth login h --username AWS --password-stdin\npass"
+def test_the_module_that_is_built_pins_the_crane_of_the_builds() -> None:
+    module = (Path(crane.__file__).parent / "crane" / "go.mod").read_text()
+    assert f"require github.com/google/go-containerregistry v{CRANE_VERSION}\n" in module
 
 
-def test_each_attempt_that_is_repeated_is_told(tmp_path: Path) -> None:
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crane, "LONGEST_WAIT_SECONDS", 0)
+
+
+def test_each_attempt_that_is_repeated_is_reported(tmp_path: Path, no_wait: None) -> None:
     file = program(
         tmp_path,
         f"""echo x >> {tmp_path}/tried
-        [ $(wc -l < {tmp_path}/tried) -gt 2 ] && echo sha256:1 && exit
+        [ $(wc -l < {tmp_path}/tried) -gt 2 ] && exit
         echo 'Error: GET https://h/v2/: unexpected status code 502 Bad Gateway' >&2; exit 1""",
     )
-    told: list[str] = []
-    assert Crane(file, longest_wait=0).digest("h/a:v1", retried=told.append) == "sha256:1"
-    assert told == ["gets the answer 502"] * 2
+    reasons: list[str] = []
+    Crane(file).copy("h/a:v1", "t/a:v1", print, reasons.append)
+    assert reasons == ["gets the answer 502"] * 2
 
 
-def test_what_never_passes_ends_after_so_many_attempts(tmp_path: Path) -> None:
+def test_a_lasting_disturbance_ends_after_so_many_attempts(
+    tmp_path: Path, no_wait: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crane, "ATTEMPTS", 3)
     file = program(tmp_path, f"echo x >> {tmp_path}/tried; echo 'Error: new' >&2; exit 1")
     with pytest.raises(CraneFailed, match="fails: new, also after 3 attempts"):
-        Crane(file, attempts=3, longest_wait=0).digest("h/a:v1")
+        Crane(file).digest("h/a:v1")
     assert (tmp_path / "tried").read_text() == "x\n" * 3
 
 
-def test_blobs_are_told_as_they_arrive(tmp_path: Path) -> None:
+def test_blobs_are_reported_as_they_are_copied(tmp_path: Path) -> None:
     lines = ("Copying from a to b", "existing blob: sha256:1", "mounted blob: sha256:2")
     said = "; ".join(f"echo '2026/11/27 {line}' >&2" for line in (*lines, "pushed blob: sha256:3"))
     arrived: list[str] = []
@@ -141,10 +149,17 @@ def test_stopping_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None
         tool.digest("h/a:v1")
 
 
-def test_a_question_that_gets_no_answer_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crane, "QUESTION_SECONDS", 0.2)
-    tool = Crane(program(tmp_path, "exec sleep 60"), attempts=1)
+def test_crane_has_its_configuration_and_is_stopped_after_the_block(tmp_path: Path) -> None:
+    file = program(tmp_path, "echo $DOCKER_CONFIG")
+    with Crane(file, tmp_path / "docker") as tool:
+        assert tool.digest("h/a:v1") == str(tmp_path / "docker")
+    with pytest.raises(Stopped):
+        tool.digest("h/a:v1")
+
+
+def test_a_query_without_an_answer_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crane, "QUERY_SECONDS", 0.2)
+    monkeypatch.setattr(crane, "ATTEMPTS", 1)
+    tool = Crane(program(tmp_path, "exec sleep 60"))
     with pytest.raises(CraneFailed, match="takes longer than"):
         tool.digest("h/a:v1")

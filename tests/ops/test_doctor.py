@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from ops import checks, choice
-from ops.checks import Finding, Level, Subject, examine
-from ops.doctor import show
-from ops.images import Format
+from ops import checks, targets
+from ops.checks import Subject, examine
+from ops.findings import Level, note, report
 from regions.region import Region
 from settings import from_mapping
 from tests.ops.command import kf
@@ -56,7 +55,7 @@ def test_images_whose_digest_nobody_knows_are_a_note_with_the_command_to_fill_th
 
 def test_the_references_install_is_told_that_eks_and_registries_have_moved_on() -> None:
     found = findings(Level.PROBLEM, **KF151)
-    assert "EKS makes no cluster of 1.21 any more" in found["Kubernetes"]
+    assert "EKS no longer creates clusters of 1.21" in found["Kubernetes"]
     assert "are reported gone from their registries" in found["images"]
 
 
@@ -70,8 +69,11 @@ def test_an_api_in_china_is_told_its_filing_and_the_other_way() -> None:
 def test_a_stack_whose_registry_fills_itself_is_told_from_where() -> None:
     mirrored = subject("us-west-2", imageMirror={"enabled": True})
     found = [f.sentence for f in examine(mirrored) if f.about == "image mirror"]
-    pulls = "ECR pulls from public.ecr.aws, quay.io and registry.k8s.io by itself"
-    assert found == [f"{pulls}; all else stays at its source", "API Gateway answers admissions"]
+    caches = "ECR caches public.ecr.aws, quay.io and registry.k8s.io"
+    assert found == [
+        f"{caches}; other images are pulled from their sources",
+        "API Gateway serves admission",
+    ]
 
 
 def test_a_missing_profile_is_told_with_the_command_that_makes_it(machine: Path) -> None:
@@ -113,14 +115,14 @@ def test_a_stack_that_does_not_exist_gets_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "Pulumi.cn-north-1.yaml").touch()
-    monkeypatch.setattr(choice, "PROJECT", tmp_path)
+    monkeypatch.setattr(targets, "PROJECT", tmp_path)
     done = kf("doctor", "--stack", "cn-nort-1")
     assert done.exit_code == 2
     assert "did you mean Pulumi.cn-north-1.yaml?" in done.stderr
 
 
 def test_brackets_of_a_finding_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    show([Finding(Level.NOTE, "[bold]", "host[/prefix] [red]")], Format.TABLE)
+    report([note("[bold]", "host[/prefix] [red]")], "table")
     printed = capsys.readouterr().out
     assert "[bold]" in printed
     assert "host[/prefix] [red]" in printed

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from images.reference import parse
-from ops import choice, inventories, registry
+from ops import crane, inventories, targets
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.ops.command import kf
+from tests.ops.test_crane import program
 
 
 def rows(stack: str) -> list[list[str]]:
@@ -66,7 +67,7 @@ def test_images_that_are_gone_are_told_with_what_takes_their_place() -> None:
     ("arguments", "sentence"),
     [
         (["list", "--stack", "cn-nort-1"], "did you mean Pulumi.cn-north-1.yaml?"),
-        (["lock"], "say which lock: either --release or --stack."),
+        (["lock"], "name the lock by either --release or --stack."),
         (["lock", "--release", "26.3"], "did you mean 26.03?"),
         (["list", "--stack", "us-west-2", "--bundle", "no.tar"], "no.tar does not exist"),
     ],
@@ -84,8 +85,8 @@ def tiny_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "manifests" / "tiny"
     folder.mkdir(parents=True)
     use = ImageUse("quay.io/a/b:v1", "quay.io/a/b:v1", ("here",), "install")
-    monkeypatch.setattr(choice, "MANIFESTS", folder.parent)
-    monkeypatch.setattr(choice, "release_folder", lambda _name: folder)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(targets, "MANIFESTS", folder.parent)
+    monkeypatch.setattr(targets, "release_folder", lambda _name: folder)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     monkeypatch.setattr(inventories, "of_release", lambda _folder: (use,))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     return folder
 
@@ -101,9 +102,52 @@ def test_a_lock_can_be_written_without_asking_anybody(tiny_lock: Path) -> None:
 def test_a_digest_that_nobody_tells_fails_the_command_and_keeps_the_lock(
     tiny_lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "ATTEMPTS", 1)
+    monkeypatch.setattr(crane, "ATTEMPTS", 1)
     nobody = "127.0.0.1:1"
     done = kf("images", "lock", "--release", "tiny", "--registry-mirror", nobody)
     assert done.exit_code == 1
     assert "quay.io/a/b:v1 cannot be reached" in done.stderr
     assert [image.digest for image in locks.load(tiny_lock, "tiny").images] == [None]
+
+
+@pytest.fixture
+def no_crane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("KUBEFLOW_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def full_lock(tiny_lock: Path) -> Path:
+    """The lock of ``tiny_lock`` with the digest it lacks."""
+    kf("images", "lock", "--release", "tiny", "--offline")
+    digest = f"sha256:{'a' * 64}"
+    locks.write(tiny_lock, locks.load(tiny_lock, "tiny").filled({"quay.io/a/b:v1": digest}))
+    return tiny_lock
+
+
+def test_a_lock_without_a_gap_is_made_where_there_is_no_crane(
+    full_lock: Path, no_crane: None
+) -> None:
+    done = kf("images", "lock", "--release", "tiny")
+    assert (done.exit_code, done.stderr) == (0, "tiny: 1 images, 1 with a digest\n")
+
+
+@pytest.mark.parametrize(("lock", "more"), [("tiny_lock", []), ("full_lock", ["--refresh"])])
+def test_where_a_digest_is_to_be_asked_for_the_ways_to_crane_are_told(
+    lock: str, more: list[str], no_crane: None, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(lock)
+    done = kf("images", "lock", "--release", "tiny", *more)
+    assert done.exit_code == 2
+    assert "There is no crane: put it on PATH, or install Go" in done.stderr
+
+
+def test_a_mirror_is_asked_for_its_copy(
+    tiny_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = f"sha256:{'b' * 64}"
+    program(tmp_path, f"echo $@ > {tmp_path}/asked; echo {digest}")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert kf("images", "lock", "--release", "tiny", "--registry-mirror", "h.io/p").exit_code == 0
+    assert (tmp_path / "asked").read_text() == "digest h.io/p/quay.io/a/b:v1\n"
+    assert [image.digest for image in locks.load(tiny_lock, "tiny").images] == [digest]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.gpu.karpenter_objects import GPU_LABEL
-from ops.karpenter_word import Seen
+from ops.karpenter_status import ClusterState
 from ops.pending_pods import Cause, explain
 from tests.ops import waiting_pods as these
 from tests.ops.waiting_pods import (
@@ -38,27 +38,27 @@ INSTANCE_TYPE = "node.kubernetes.io/instance-type"
     ids=["no GPU", "running", "placed", "not NVIDIA's"],
 )
 def test_only_pods_that_wait_for_a_gpu_are_told_of(other: dict[str, Any]) -> None:
-    assert explain(Seen(pods=[other], node_pools=[])) == []
+    assert explain(ClusterState(pods=[other], node_pools=[])) == {}
 
 
 def test_every_waiting_pod_gets_one_sentence() -> None:
-    seen = Seen(pods=[pod(), pod(99, name="wide")], node_pools=[pool()])
-    assert [each.pod for each in explain(seen)] == ["alice/train", "alice/wide"]
+    seen = ClusterState(pods=[pod(), pod(99, name="wide")], node_pools=[pool()])
+    assert list(explain(seen)) == ["alice/train", "alice/wide"]
 
 
 def test_a_pod_that_somebody_holds_back_is_no_matter_of_nodes() -> None:
     cause, sentence = why(pod(schedulingGates=[{"name": "kueue.x-k8s.io/admission"}]))
     assert cause is Cause.HELD
-    assert "held back by kueue.x-k8s.io/admission" in sentence
+    assert "the scheduling gate kueue.x-k8s.io/admission holds it" in sentence
 
 
 # -- no pool --------------------------------------------------------------------------------------
 
 
 def test_without_any_node_pool_the_setting_that_makes_one_is_named() -> None:
-    (found,) = explain(Seen(pods=[pod()], node_pools=[]))
-    assert found.cause is Cause.NO_POOL
-    assert "kubeflow:gpuPool.enabled" in found.sentence
+    cause, sentence = explain(ClusterState(pods=[pod()], node_pools=[]))["alice/train"]
+    assert cause is Cause.NO_POOL
+    assert "kubeflow:gpuPool.enabled" in sentence
 
 
 def test_pools_without_gpus_are_named_as_such() -> None:

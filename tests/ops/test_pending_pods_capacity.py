@@ -82,7 +82,7 @@ def test_no_capacity_is_told_in_ec2s_words_and_with_the_choices() -> None:
     cause, sentence = why(pod(), events=[no_capacity(ICE)])
     assert cause is Cause.CAPACITY
     assert ICE in sentence
-    assert "EC2 has none of g4dn and g5" in sentence
+    assert "EC2 has no capacity of g4dn and g5" in sentence
     assert "kubeflow:gpuPool.capacityTypes" in sentence
 
 
@@ -127,6 +127,11 @@ def test_a_machine_that_is_starting_is_named_with_how_far_it_is() -> None:
     cause, sentence = why(pod(), pool(used=8), node_claims=[claim], events=events)
     assert cause is Cause.NODE_IS_COMING
     assert "NodeClaim gpu-x7k2p of 2026-11-27T10:01:00Z is Launched" in sentence
+
+
+def test_a_machine_that_is_ready_is_not_on_its_way() -> None:
+    claim = node_claim(Launched="True", Registered="True", Initialized="True")
+    assert why(pod(), node_claims=[claim])[0] is Cause.UNKNOWN
 
 
 def test_a_machine_that_was_just_asked_for_is_no_trouble() -> None:
@@ -188,7 +193,7 @@ def test_what_nothing_here_explains_is_told_in_the_schedulers_words() -> None:
     waiting["status"]["conditions"] = [
         {"type": "PodScheduled", "status": "False", "message": "0/4 nodes are available"}
     ]
-    assert why(waiting) == (Cause.UNKNOWN, "the scheduler says: 0/4 nodes are available")
+    assert why(waiting) == (Cause.UNKNOWN, "message of the scheduler: 0/4 nodes are available")
 
 
 def test_without_a_word_from_anybody_karpenters_log_is_the_place_to_look() -> None:

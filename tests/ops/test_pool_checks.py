@@ -10,7 +10,9 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from ops.checks import Finding, Level, Subject
+from ops.account_calls import CallFailed
+from ops.checks import Subject
+from ops.findings import Finding, Level
 from ops.pool_checks import pool_findings
 from regions.region import Region
 from settings import from_mapping
@@ -83,7 +85,7 @@ def test_a_pool_of_machines_the_region_does_not_have_is_a_problem_with_the_setti
 def test_a_family_the_region_does_not_have_is_a_note_where_others_remain() -> None:
     found = findings(gpuPool={"instanceFamilies": ["g4dn", "p2"]})
     assert told(Level.NOTE, found) == [
-        "us-west-2 has no machine of p2 for the pool gpu, which goes on with the others"
+        "us-west-2 has no machine of p2 for the pool gpu, which uses its other families"
     ]
 
 
@@ -116,7 +118,7 @@ def test_a_quota_below_the_limit_of_the_pool_is_a_note(value: float, level: Leve
     *_, last = findings({G: value}, gpuPool={"instanceFamilies": ["g4dn"], "maxGpus": 8})
     assert last.level is level
     if level is Level.NOTE:
-        assert "31 vCPUs, and 8 GPUs of the pool gpu take 32 at least" in last.sentence
+        assert "31 vCPUs, and 8 GPUs of the pool gpu take at least 32" in last.sentence
 
 
 @pytest.mark.parametrize(
@@ -194,8 +196,9 @@ def test_what_aws_does_not_answer_is_a_note_with_its_short_code() -> None:
     found = list(pool_findings(Subject(settings, Region.of(REGION)), Session({})))
     (sentence,) = told(Level.NOTE, found)
     assert sentence == (
-        "AWS does not answer servicequotas:GetServiceQuota of L-DB2E81BA "
-        "(NoSuchResourceException), so this was not looked at"
+        "a quota was not checked: servicequotas:GetServiceQuota of L-DB2E81BA fails "
+        "(NoSuchResourceException): check AWS_PROFILE, the network and the permissions of the "
+        "credentials."
     )
 
 
@@ -209,9 +212,9 @@ def test_where_machines_cannot_be_asked_for_nothing_is_made_up() -> None:
             return client
 
     settings = from_mapping({"region": REGION})
-    found = list(pool_findings(Subject(settings, Region.of(REGION)), Forbidden({})))
-    assert [one.level for one in found] == [Level.NOTE]
-    assert "(UnauthorizedOperation)" in found[0].sentence
+    refused = r"ec2:DescribeInstanceTypes fails \(UnauthorizedOperation\)"
+    with pytest.raises(CallFailed, match=refused):
+        list(pool_findings(Subject(settings, Region.of(REGION)), Forbidden({})))
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "cn-northwest-1", "us-gov-west-1"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from components.gpu.karpenter_objects import node_pool
 from components.gpu.node_pools import GPU_RESOURCE, Pool
-from ops.karpenter_word import Seen
+from ops.karpenter_status import ClusterState
 from ops.pending_pods import Cause, explain
 
 Object = dict[str, Any]
@@ -102,6 +102,6 @@ def no_capacity(message: str, at: str = LATER, claim: str = "gpu-x7k2p") -> Obje
 
 def why(waiting: Object, *pools: Object, **seen: Any) -> tuple[Cause, str]:
     """The cause and sentence of one pod, with the usual pool where none is given."""
-    (found,) = explain(Seen(pods=[waiting], node_pools=pools or (pool(),), **seen))
-    assert found.pod == "alice/train"
-    return found.cause, found.sentence
+    reasons = explain(ClusterState(pods=[waiting], node_pools=pools or (pool(),), **seen))
+    assert list(reasons) == ["alice/train"]
+    return reasons["alice/train"]

@@ -28,7 +28,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Generator[Registry]:
 @pytest.fixture(scope="session")
 def tool() -> Path:
     """crane, built before any test's time limit begins."""
-    return crane.find(print)
+    return crane.find()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Generator
@@ -17,9 +18,9 @@ from moto.server import ThreadedMotoServer
 from typer.testing import Result
 
 from components.registry.ecr_repositories import PARALLEL
-from ops import choice
-from ops.account_registry import AccountRegistry, Login, past_half
-from ops.failures import Refused
+from ops import targets
+from ops.cli_errors import Refused
+from ops.mirror.account_registry import AccountRegistry
 from tests.ops.command import kf
 from tests.services.certificates import Authority
 from tests.services.disturbances import way_to
@@ -105,22 +106,29 @@ def test_each_page_is_asked_for(ecr: Any) -> None:
 
 def test_the_login_names_the_account_and_shows_no_password(ecr: Any) -> None:
     login = AccountRegistry(ecr, TAGS).login()
-    assert (login.account, login.user) == (ACCOUNT, "AWS")
-    assert login.password
-    assert login.password not in repr(login)
+    assert login.account == ACCOUNT
+    assert base64.b64decode(login.token).startswith(b"AWS:")
+    assert login.token not in repr(login)
 
 
-def test_a_login_is_renewed_after_half_its_time() -> None:
-    begun = datetime(2026, 1, 1, tzinfo=UTC)
-    login = Login(ACCOUNT, "AWS", "password", begun + timedelta(hours=12))
-    assert not past_half(login, begun, begun + timedelta(hours=5))
-    assert past_half(login, begun, begun + timedelta(hours=7))
+def test_a_login_is_renewed_after_half_its_time(ecr: Any) -> None:
+    granted = {
+        "authorizationToken": "QVdTOngK",
+        "proxyEndpoint": f"https://{HOST}",
+        "expiresAt": datetime.now(UTC) + timedelta(hours=12),
+    }
+    with Stubber(ecr) as aws:
+        aws.add_response("get_authorization_token", {"authorizationData": [granted]})
+        left = AccountRegistry(ecr, TAGS).login().renew_at - datetime.now(UTC)
+    assert timedelta(hours=5, minutes=55) < left < timedelta(hours=6, minutes=5)
 
 
 def test_what_aws_refuses_is_told_by_its_code_alone(ecr: Any) -> None:
     with Stubber(ecr) as aws:
         aws.add_client_error("get_authorization_token", "AccessDenied", "secret words")
-        with pytest.raises(Refused, match=r"ecr:GetAuthorizationToken \(AccessDenied\)") as refused:
+        with pytest.raises(
+            Refused, match=r"ecr:GetAuthorizationToken fails \(AccessDenied\)"
+        ) as refused:
             AccountRegistry(ecr, TAGS).login()
     assert "secret" not in str(refused.value)
 
@@ -133,7 +141,7 @@ def stack(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(
         f"config:\n  kubeflow:region: {REGION}\n  kubeflow:endpoints:\n    ecr: {aws}\n"
     )
-    monkeypatch.setattr(choice, "PROJECT", tmp_path)
+    monkeypatch.setattr(targets, "PROJECT", tmp_path)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     return file
 
@@ -217,13 +225,17 @@ def test_images_reach_ecr_with_its_login_and_leave_none_behind(
         login = AccountRegistry(ecr, TAGS).login()
         answer = requests.get(
             f"https://{HOST}/v2/{name}/manifests/v1",
-            headers={"Accept": "application/vnd.oci.image.index.v1+json"},
-            auth=(login.user, login.password),
+            headers={
+                "Accept": "application/vnd.oci.image.index.v1+json",
+                "Authorization": f"Basic {login.token}",
+            },
             verify=str(authority.file),
             timeout=10,
         )
         assert answer.headers["Docker-Content-Digest"] == digest
-    assert login.password not in dry.output + done.output
+    password = base64.b64decode(login.token).decode().partition(":")[2]
+    assert login.token not in dry.output + done.output
+    assert password not in dry.output + done.output
     assert {call.split()[0] for call in ring.read_text().splitlines()} == {"get"}
     assert (tmp_path / "docker" / "config.json").read_text() == '{"credsStore": "ring"}'
 

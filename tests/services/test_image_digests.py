@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,15 +13,27 @@ from pathlib import Path
 import pytest
 
 from images.reference import Reference, parse
-from ops import registry as asking
-from ops.filling import fill
-from ops.registry import DigestUnknown, digest_of
+from ops import crane as crane_module
+from ops.crane import Crane
+from ops.crane_failures import CraneFailed
+from ops.lock_digests import add_digests, digest_of
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.services.registry import Registry, registry
 
 SOURCES = ("docker.io/library/busybox:1.36", "quay.io/a/b:v1", "ghcr.io/c/d:v2")
-DIGEST = f"sha256:{'a' * 64}"
+# Of no bytes, which is what the server below sends.
+DIGEST = f"sha256:{hashlib.sha256().hexdigest()}"
+
+
+@pytest.fixture
+def crane(tool: Path) -> Crane:
+    return Crane(tool)
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crane_module, "LONGEST_WAIT_SECONDS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -51,28 +64,32 @@ def written(folder: Path) -> dict[str, str | None]:
 
 
 def test_a_lock_gets_the_digest_of_the_whole_index(
-    mirror: Registry, digests: dict[str, str], tmp_path: Path
+    mirror: Registry, crane: Crane, digests: dict[str, str], tmp_path: Path
 ) -> None:
-    ask = partial(digest_of, mirror=f"{mirror.host}/kubeflow")
-    assert fill(tmp_path, lock_of(*SOURCES), ask) == {}
+    ask = partial(digest_of, crane=crane, mirror=f"{mirror.host}/kubeflow")
+    assert add_digests(tmp_path, lock_of(*SOURCES), ask) == {}
     assert written(tmp_path) == digests
 
 
-def test_an_image_of_one_platform_has_the_digest_of_its_manifest(mirror: Registry) -> None:
+def test_an_image_of_one_platform_has_the_digest_of_its_manifest(
+    mirror: Registry, crane: Crane
+) -> None:
     digest = mirror.push("kubeflow/quay.io/single", "v1")
-    assert digest_of(parse("quay.io/single:v1"), f"{mirror.host}/kubeflow") == digest
+    assert digest_of(parse("quay.io/single:v1"), crane, f"{mirror.host}/kubeflow") == digest
 
 
-def test_the_registry_itself_is_asked_where_no_mirror_is_named(mirror: Registry) -> None:
+def test_the_registry_itself_is_asked_where_no_mirror_is_named(
+    mirror: Registry, crane: Crane
+) -> None:
     digest = mirror.push("direct", "v1")
-    assert digest_of(parse(f"{mirror.host}/direct:v1")) == digest
+    assert digest_of(parse(f"{mirror.host}/direct:v1"), crane) == digest
 
 
 def test_what_is_not_there_is_told_and_the_rest_is_kept(
-    mirror: Registry, digests: dict[str, str], tmp_path: Path
+    mirror: Registry, crane: Crane, digests: dict[str, str], tmp_path: Path
 ) -> None:
-    ask = partial(digest_of, mirror=f"{mirror.host}/kubeflow")
-    failed = fill(tmp_path, lock_of(*SOURCES, "quay.io/absent:v1"), ask)
+    ask = partial(digest_of, crane=crane, mirror=f"{mirror.host}/kubeflow")
+    failed = add_digests(tmp_path, lock_of(*SOURCES, "quay.io/absent:v1"), ask)
     assert failed == {"quay.io/absent:v1": "is not there"}
     assert written(tmp_path) == {**digests, "quay.io/absent:v1": None}
 
@@ -91,17 +108,17 @@ def test_a_run_that_is_stopped_goes_on_where_it_stopped(tmp_path: Path) -> None:
         return DIGEST
 
     with pytest.raises(Stopped):
-        fill(tmp_path, lock_of(*SOURCES), ask, parallel=1)
+        add_digests(tmp_path, lock_of(*SOURCES), ask, parallel=1)
     first = written(tmp_path)
     assert sorted(first.values(), key=str) == [None, None, DIGEST]
-    fill(tmp_path, locks.load(tmp_path, "tiny"), ask, parallel=1)
+    add_digests(tmp_path, locks.load(tmp_path, "tiny"), ask, parallel=1)
     assert set(written(tmp_path).values()) == {DIGEST}
     done = next(source for source, digest in first.items() if digest)
     assert asked.count(done) == 1
 
 
-def test_a_digest_in_the_reference_is_not_asked_for() -> None:
-    assert digest_of(parse(f"quay.io/a/b@{DIGEST}")) == DIGEST
+def test_a_digest_in_the_reference_is_not_asked_for(crane: Crane) -> None:
+    assert digest_of(parse(f"quay.io/a/b@{DIGEST}"), crane) == DIGEST
 
 
 @contextmanager
@@ -111,11 +128,13 @@ def answering(*statuses: int) -> Generator[tuple[str, list[str]]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
-            seen.append(self.path)
-            status = left.pop(0) if len(left) > 1 else left[0]
+            status = 200
+            if self.path != "/v2/":  # where a client asks how to log in
+                seen.append(self.path)
+                status = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(status)
-            self.send_header("Retry-After", "0")
             if status == 200:
+                self.send_header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
                 self.send_header("Docker-Content-Digest", DIGEST)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -135,23 +154,25 @@ def answering(*statuses: int) -> Generator[tuple[str, list[str]]]:
         server.server_close()
 
 
-@pytest.mark.parametrize("busy", [(429,), (503, 429), (500, 502, 503)])
-def test_a_registry_that_is_busy_is_asked_again(busy: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("busy", [(429,) * 2, (503, 429, 429), (500, 502, 503) * 2])
+def test_a_busy_registry_is_queried_again(busy: tuple[int, ...], tool: Path, no_wait: None) -> None:
     with answering(*busy, 200) as (host, seen):
-        assert digest_of(parse(f"{host}/a:v1")) == DIGEST
+        assert digest_of(parse(f"{host}/app:v1"), Crane(tool)) == DIGEST
     assert len(seen) == len(busy) + 1
 
 
-def test_a_registry_that_stays_busy_is_given_up() -> None:
+def test_the_queries_of_a_busy_registry_end(
+    crane: Crane, no_wait: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crane_module, "ATTEMPTS", 3)
     with (
-        answering(429) as (host, seen),
-        pytest.raises(DigestUnknown, match=f"answers 429, also after {asking.ATTEMPTS} attempts"),
+        answering(429) as (host, _),
+        pytest.raises(CraneFailed, match=r"asked for too often .* also after 3 attempts"),
     ):
-        digest_of(parse(f"{host}/a:v1"))
-    assert len(seen) == asking.ATTEMPTS
+        digest_of(parse(f"{host}/app:v1"), crane)
 
 
-def test_a_login_is_asked_for_and_not_tried_for_ever() -> None:
-    with answering(403) as (host, seen), pytest.raises(DigestUnknown, match="docker login"):
-        digest_of(parse(f"{host}/a:v1"))
-    assert len(seen) == 1
+def test_a_login_is_asked_for_and_not_tried_for_ever(crane: Crane) -> None:
+    with answering(403) as (host, seen), pytest.raises(CraneFailed, match="log in there"):
+        digest_of(parse(f"{host}/app:v1"), crane)
+    assert seen == ["/v2/app/manifests/v1"] * 2  # crane asks with HEAD, then with GET

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 
-from ops import choice
+from ops import targets
 from settings import Settings
 from tests.services.copied_images import MIRROR_SECONDS, STACK, Images, command_line, to_copy
 from tests.services.disturbances import way_to
@@ -49,14 +49,14 @@ def test_of_an_index_one_platform_is_copied_where_the_stack_says_so(
     assert index is not None
     _, arm64 = (member["digest"] for member in index[1]["manifests"])
     source = images.add(f"{upstream.host}/one:v1", arm64)
-    known = choice.settings_of(STACK)
+    known = targets.settings_of(STACK)
     mirror = known.image_mirror.model_copy(update={"platform": "linux/arm64"})
     changed = known.model_copy(update={"image_mirror": mirror})
 
     def settings_of(_stack: str) -> Settings:
         return changed
 
-    monkeypatch.setattr(choice, "settings_of", settings_of)
+    monkeypatch.setattr(targets, "settings_of", settings_of)
     assert images.mirror().exit_code == 0
     assert images.held() == {source: arm64}
     assert images.check("--ask-sources").exit_code == 0
@@ -108,7 +108,7 @@ def test_a_dry_run_says_what_it_would_copy_and_copies_nothing(
     done = images.mirror("--dry-run")
     assert done.exit_code == 0
     assert done.stdout.startswith(f"{source} -> ")
-    assert re.search(r"to copy: 1 images, 2 kB with what", done.stderr)
+    assert re.search(r"to copy: 1 images, 2\.\d kB with what", done.stderr)
     assert images.held() == {}
 
 
@@ -167,7 +167,7 @@ def on_a_terminal(images: Images) -> str:
     termios.tcsetwinsize(its, (30, 120))
     environment = {**os.environ, "TERM": "xterm"}
     with subprocess.Popen(
-        command_line(images), cwd=choice.PROJECT, env=environment, stdout=its, stderr=its
+        command_line(images), cwd=targets.PROJECT, env=environment, stdout=its, stderr=its
     ) as process:
         os.close(its)
         limit = threading.Timer(MIRROR_SECONDS, process.kill)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import choice
+from ops import targets
 from tests.services.copied_images import Images, await_until, command_line, to_copy
 from tests.services.disturbances import HANG, Way, healthy, way_to
 from tests.services.registry import Registry
@@ -32,7 +32,7 @@ def test_a_run_that_is_ended_goes_on_where_it_was(
         code, said = ended(images, way, ended_by)
         if ended_by is not signal.SIGKILL:  # which nobody survives to say anything
             assert code == 130
-            assert "the same command goes on with the rest" in said
+            assert "the same command continues with the rest" in said
         await_until(lambda: not cranes_at(way.host), "crane has ended")
         before = images.held()
         assert set(before) == {f"{way.host}/{name}:v1" for name in names[:2]}
@@ -49,7 +49,7 @@ def ended(images: Images, way: Way, by: signal.Signals) -> tuple[int, str]:
     hearing = ["env", "--default-signal=INT"]
     with subprocess.Popen(
         [*hearing, *command_line(images, "--parallel", "4")],
-        cwd=choice.PROJECT,
+        cwd=targets.PROJECT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

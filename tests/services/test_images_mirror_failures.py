@@ -60,7 +60,7 @@ def test_a_target_that_does_not_answer_is_a_failure_of_each_image(
     done = images.mirror()
     assert done.exit_code == 1
     reason = "127.0.0.1:1 cannot be reached: the connection is refused, also after 2 attempts"
-    assert f"/image:v1 cannot be looked for: {reason}" in done.stderr
+    assert f"/image:v1 cannot be looked up: {reason}" in done.stderr
 
 
 def test_twenty_images_of_which_three_fail(

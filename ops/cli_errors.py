@@ -1,4 +1,4 @@
-"""How a command ends badly: sentences on standard error and an exit code, never a traceback."""
+"""Errors of the command line: sentences on standard error and an exit code, without a traceback."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ BAD_INPUT = 2
 FAILED = 1
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-"""For people; what a program could read goes to standard output. Brackets are no
-markup."""
+"""For people; standard output is for programs. Brackets are printed as they are."""
 
 
 class Refused(Exception):
-    """What was asked for cannot be done; the message is one sentence with the way out."""
+    """A request that cannot be met; the message is one sentence with the way out."""
 
 
 def fail(sentences: Sequence[str], code: int) -> typer.Exit:
-    """Prints the sentences; raise what is returned."""
+    """Print the sentences and return the exception to raise."""
     for sentence in sentences:
         messages.print(sentence, style="red")
     return typer.Exit(code)
 
 
 @contextmanager
-def told() -> Generator[None]:
-    """Tells what is wrong with the input, and shows what rendering says about its steps."""
+def errors_reported() -> Generator[None]:
+    """Print errors of the input as sentences, and the steps of rendering as they begin."""
     try:
         with steps_shown(lambda line: messages.print(line, style="dim")):
             yield

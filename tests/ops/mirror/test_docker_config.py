@@ -7,20 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from ops.docker_config import own_config, persons_config, private_folder
-from ops.failures import Refused
+from ops.cli_errors import Refused
+from ops.mirror.docker_config import private_folder, user_config, with_login
 
 TARGET = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 
 
-def test_logins_of_sources_are_kept_and_the_targets_is_left_out() -> None:
-    person = {"auths": {"quay.io": {"auth": "eA=="}, TARGET: {"auth": "old"}}}
-    assert own_config(person, ["quay.io"], TARGET) == {"auths": {"quay.io": {"auth": "eA=="}}}
+def test_logins_of_sources_remain_and_that_of_the_target_is_replaced() -> None:
+    user = {
+        "auths": {"quay.io": {"auth": "eA=="}, TARGET: {"auth": "old"}, f"https://{TARGET}": {}},
+        "HttpHeaders": {"a": "b"},
+    }
+    assert with_login(user, ["quay.io"], TARGET, "new") == {
+        "auths": {"quay.io": {"auth": "eA=="}, TARGET: {"auth": "new"}},
+        "credHelpers": {},
+        "HttpHeaders": {"a": "b"},
+    }
 
 
 def test_a_store_for_all_hosts_is_asked_for_sources_and_gets_nothing_to_keep() -> None:
-    person = {"credsStore": "desktop", "auths": {"quay.io": {}}}
-    made = own_config(person, ["docker.io", "quay.io"], TARGET)
+    user = {"credsStore": "desktop", "auths": {"quay.io": {}}}
+    made = with_login(user, ["docker.io", "quay.io"], TARGET, "new")
     assert "credsStore" not in made
     assert made["credHelpers"] == {
         "https://index.docker.io/v1/": "desktop",
@@ -29,8 +36,8 @@ def test_a_store_for_all_hosts_is_asked_for_sources_and_gets_nothing_to_keep() -
 
 
 def test_a_helper_of_one_source_stays_and_the_targets_would_stand_in_the_way() -> None:
-    person = {"credHelpers": {"gcr.io": "gcloud", TARGET: "ecr-login"}, "credsStore": "pass"}
-    made = own_config(person, ["gcr.io"], TARGET)
+    user = {"credHelpers": {"gcr.io": "gcloud", TARGET: "ecr-login"}, "credsStore": "pass"}
+    made = with_login(user, ["gcr.io"], TARGET, "new")
     assert made["credHelpers"] == {"gcr.io": "gcloud"}
 
 
@@ -45,16 +52,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_dockers_own_file_is_read_and_else_podmans(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert persons_config() == {}
+    assert user_config() == {}
     podman = home / "containers" / "auth.json"
     podman.parent.mkdir()
     podman.write_text('{"auths": {"podman": {}}}')
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
-    assert persons_config() == {"auths": {"podman": {}}}
+    assert user_config() == {"auths": {"podman": {}}}
     docker = home / ".docker" / "config.json"
     docker.parent.mkdir()
     docker.write_text('{"auths": {"docker": {}}}')
-    assert persons_config() == {"auths": {"docker": {}}}
+    assert user_config() == {"auths": {"docker": {}}}
 
 
 @pytest.mark.parametrize("text", ['{"auths": secret', "[1]"])
@@ -62,15 +69,15 @@ def test_a_file_that_is_no_configuration_is_refused_and_not_quoted(home: Path, t
     (home / ".docker").mkdir()
     (home / ".docker" / "config.json").write_text(text)
     with pytest.raises(Refused) as refused:
-        persons_config()
-    assert "is no JSON object" in str(refused.value)
+        user_config()
+    assert "is not a JSON object" in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
 def test_the_folder_is_private_and_goes_away() -> None:
-    with private_folder({"auths": {}}) as folder:
-        file = folder / "config.json"
-        assert json.loads(file.read_text()) == {"auths": {}}
-        assert folder.stat().st_mode & 0o077 == 0
-        assert file.stat().st_mode & 0o077 == 0
+    with private_folder() as (folder, write):
+        for config in ({"auths": {}}, {"auths": {"quay.io": {}}}):
+            write(config)
+            assert json.loads((folder / "config.json").read_text()) == config
+        assert [file.stat().st_mode & 0o077 for file in (folder, *folder.iterdir())] == [0, 0]
     assert not folder.exists()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from ops import choice, mirror_target
+from ops import targets
+from ops.mirror import target
 from program import stack_tags
 from settings import Settings, from_mapping
 from tests.ops.command import kf
@@ -69,7 +70,7 @@ def test_a_stack_whose_registry_fills_itself_needs_no_copies(
     def settings_of(_: str) -> Settings:
         return settings
 
-    monkeypatch.setattr(choice, "settings_of", settings_of)
+    monkeypatch.setattr(targets, "settings_of", settings_of)
     done = kf("images", "mirror", "--stack", "us-west-2")
     assert done.exit_code == 2
     assert done.stderr == "us-west-2 needs no copies: ECR in us-west-2 pulls images by itself.\n"
@@ -79,7 +80,7 @@ def test_a_pattern_that_fits_no_image_gets_one_sentence(file: Path) -> None:
     file.write_text("quay.io/a/b:v1 -> h.example.com/b:v1\n")
     done = kf("images", "mirror", "--stack", "us-west-2", "--from", str(file), "--only", "nothing")
     assert done.exit_code == 2
-    assert done.stderr.startswith("no image of 1 fits 'nothing'")
+    assert done.stderr.startswith("no image of 1 matches 'nothing'")
 
 
 def test_without_credentials_the_way_out_is_told(
@@ -92,17 +93,17 @@ def test_without_credentials_the_way_out_is_told(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     done = kf("images", "check", "--stack", "cn-north-1")
     assert done.exit_code == 2
-    assert "ecr:GetAuthorizationToken (NoCredentialsError): look at AWS_PROFILE" in done.stderr
+    assert "ecr:GetAuthorizationToken fails (NoCredentialsError): check AWS_PROFILE" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_repositories_get_the_tags_that_the_stack_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = choice.settings_of("cn-north-1")
+    settings = targets.settings_of("cn-north-1")
     monkeypatch.setattr(pulumi, "get_project", lambda: "kubeflow")
     monkeypatch.setattr(pulumi, "get_stack", lambda: "cn-north-1")
-    assert mirror_target.tags(settings, "cn-north-1") == stack_tags(settings)
+    assert target.tags(settings, "cn-north-1") == stack_tags(settings)
 
 
 def test_the_settings_own_tags_win(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(region="cn-north-1", tags={"project": "mine"})
-    assert mirror_target.tags(settings, "any")["project"] == "mine"
+    assert target.tags(settings, "any")["project"] == "mine"

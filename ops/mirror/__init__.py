@@ -1,0 +1,1 @@
+"""Copies of images in the registry of the account."""

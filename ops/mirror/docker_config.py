@@ -1,0 +1,92 @@
+"""A Docker configuration for one run: the user's logins, and the login to the target.
+
+It is deleted with the run: the login to ECR is written neither to the user's key ring nor to the
+user's file.
+Format: docs.docker.com/reference/cli/docker/#docker-cli-configuration-file-configjson-properties.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from images.reference import DOCKER_HUB
+from ops.cli_errors import Refused
+
+# The key of Docker Hub's login in every client (moby/moby registry/config.go).
+_DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+
+
+def with_login(
+    config: Mapping[str, Any], sources: Iterable[str], target: str, token: str
+) -> dict[str, Any]:
+    """The configuration of a run.
+
+    Args:
+        config: the user's own.
+        sources: hosts that are read.
+        target: the host that is written to; its other logins and helpers are left out.
+        token: its login, ``user:password`` in base64.
+
+    Returns:
+        A store for all hosts becomes a helper for each source: it is read and never written.
+    """
+    auths: dict[str, Any] = dict(config.get("auths") or {})
+    helpers: dict[str, Any] = dict(config.get("credHelpers") or {})
+    store = config.get("credsStore")
+    if store:
+        for host in sources:
+            helpers.setdefault(_DOCKER_HUB_KEY if host == DOCKER_HUB else host, store)
+    for logins in (auths, helpers):
+        logins.pop(target, None)
+        logins.pop(f"https://{target}", None)
+    auths[target] = {"auth": token}
+    headers = {key: config[key] for key in ("HttpHeaders",) if key in config}
+    return {"auths": auths, "credHelpers": helpers, **headers}
+
+
+def user_config() -> Mapping[str, Any]:
+    """Docker's configuration of the user, else Podman's logins, else nothing.
+
+    Raises:
+        Refused: the file is not a JSON object; its content is not quoted.
+    """
+    docker = os.environ.get("DOCKER_CONFIG")
+    podman, runtime = os.environ.get("REGISTRY_AUTH_FILE"), os.environ.get("XDG_RUNTIME_DIR")
+    files = [
+        Path(docker) / "config.json" if docker else Path.home() / ".docker" / "config.json",
+        *([Path(podman)] if podman else []),
+        *([Path(runtime) / "containers" / "auth.json"] if runtime else []),
+    ]
+    for file in filter(Path.is_file, files):
+        try:
+            config: object = json.loads(file.read_bytes())
+        except ValueError:
+            config = None
+        if not isinstance(config, dict):
+            raise Refused(f"{file} is not a JSON object: repair it, or log in again.")
+        return cast(dict[str, Any], config)
+    return {}
+
+
+@contextmanager
+def private_folder() -> Generator[tuple[Path, Callable[[Mapping[str, Any]], None]]]:
+    """A folder for ``DOCKER_CONFIG`` that only this user can read, until the end of the block.
+
+    Yields:
+        The folder, and what writes a configuration to it while crane may read the previous one.
+    """
+    with tempfile.TemporaryDirectory(prefix="kf-docker-") as folder:
+
+        def write(config: Mapping[str, Any]) -> None:
+            # As created by tempfile: readable by this user alone.
+            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
+                json.dump(config, file)
+            Path(file.name).replace(Path(folder) / "config.json")
+
+        yield Path(folder), write

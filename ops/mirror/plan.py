@@ -1,0 +1,239 @@
+"""The plan of a mirror run: decisions over plain values, without any input or output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from images.reference import InvalidReference, Reference, parse
+from ops.cli_errors import Refused
+from rendering import ImageUse
+from rendering.release import NEEDS, Needed
+from webhook.mirror import target_tag
+
+_ARROW = " -> "
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One image or chart, and the place of its copy.
+
+    Attributes:
+        source: as upstream names it.
+        repository: ``host/path`` of the copy.
+        tag: the copy's.
+        digest: of the source's reference, or of the lock; None: only the source's registry has it.
+        needed: why the platform pulls it.
+        platform: of an index, the only one that is copied; None: all of them.
+    """
+
+    source: Reference
+    repository: str
+    tag: str
+    digest: str | None
+    needed: Needed = "feature"
+    platform: str | None = None
+
+    @property
+    def target(self) -> str:
+        """The reference of the copy."""
+        return f"{self.repository}:{self.tag}"
+
+    @property
+    def host(self) -> str:
+        """The registry of the copy."""
+        return self.repository.partition("/")[0]
+
+    @property
+    def path(self) -> str:
+        """The repository within its registry."""
+        return self.repository.partition("/")[2]
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+
+def copies_of(
+    uses: Iterable[ImageUse], locked: Mapping[str, str], platform: str | None
+) -> list[Copy]:
+    """The copies a stack needs: one for each image that it does not pull from its source.
+
+    Args:
+        uses: from ``inventories.of_stack``.
+        locked: source -> digest, from the locks.
+        platform: the only one that is copied; None: all.
+    """
+    return [
+        _copy(parse(use.source), parse(use.target), locked.get(use.source), platform, use.needed)
+        for use in uses
+        if use.source != use.target
+    ]
+
+
+def read(text: str, locked: Mapping[str, str], platform: str | None, name: str) -> list[Copy]:
+    """The copies in a file with a line ``source -> target`` for each, as in ``images.txt``.
+
+    Empty lines and those that begin with ``#`` are skipped.
+
+    Args:
+        text: of the file.
+        locked: source -> digest, from the locks.
+        platform: the only one that is copied; None: all.
+        name: of the file, for sentences.
+
+    Raises:
+        Refused: a line has another form, or two lines have one target for two images.
+    """
+    copies: dict[str, Copy] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        source, arrow, target = (part.strip() for part in line.partition(_ARROW))
+        if not (arrow and source and target):
+            raise Refused(f"{name}, line {number}: write `source -> target`.")
+        try:
+            copy = _copy(parse(source), parse(target), locked.get(source), platform)
+        except InvalidReference as invalid:
+            raise Refused(f"{name}, line {number}: {invalid}.") from None
+        other = copies.setdefault(copy.target, copy)
+        if other.source != copy.source:
+            raise Refused(
+                f"{name}, line {number}: {copy.target} is also the target of {other}: give each "
+                "image its own."
+            )
+    if not copies:
+        raise Refused(f"{name} names no image: write `source -> target`, one image a line.")
+    return list(copies.values())
+
+
+def _copy(
+    source: Reference,
+    target: Reference,
+    locked: str | None,
+    platform: str | None,
+    needed: Needed = "feature",
+) -> Copy:
+    if target.digest and target.digest != source.digest:
+        raise InvalidReference(f"{str(target)!r} has a digest that its source does not have")
+    tag = target_tag(source) if target.digest or not target.tag else target.tag
+    if source.digest or platform is None:
+        return Copy(source, target.name, tag, source.digest or locked, needed)
+    # The lock has the digest of the whole index.
+    return Copy(source, target.name, tag, None, needed, platform)
+
+
+def only(copies: Sequence[Copy], pattern: str | None) -> list[Copy]:
+    """The copies whose source matches a shell pattern.
+
+    Raises:
+        Refused: none does.
+    """
+    matching = [copy for copy in copies if pattern is None or fnmatchcase(str(copy), pattern)]
+    if not matching:
+        raise Refused(
+            f"no image of {len(copies)} matches {pattern!r}: patterns are for whole names, "
+            "as in '*kserve*'."
+        )
+    return matching
+
+
+def one_host(copies: Iterable[Copy]) -> str:
+    """The registry that receives all copies.
+
+    Raises:
+        Refused: there is more than one.
+    """
+    hosts = sorted({copy.host for copy in copies})
+    if len(hosts) > 1:
+        raise Refused(f"the copies go to {len(hosts)} registries ({', '.join(hosts)}): one a run.")
+    return hosts[0]
+
+
+class State(StrEnum):
+    """Of a copy in the target registry."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    DIFFERS = "differs"
+    UNCOMPARED = "uncompared"
+    """The copy is present, and the digest it should have is unknown."""
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """A copy after the query of its target and, where necessary, of its source.
+
+    Attributes:
+        copy: the copy in question.
+        expected: the digest it should have; None: unknown.
+        actual: the digest it has; None: it is missing.
+        problem: why its state is unknown or it cannot be copied, as the end of a sentence.
+        blobs: digest -> bytes of what a copy moves; None: not queried.
+    """
+
+    copy: Copy
+    expected: str | None
+    actual: str | None
+    problem: str | None = None
+    blobs: Mapping[str, int] | None = None
+
+    @property
+    def state(self) -> State:
+        """Compares the digests of whole indexes."""
+        if self.actual is None:
+            return State.MISSING
+        if self.expected is None:
+            return State.UNCOMPARED
+        return State.PRESENT if self.expected == self.actual else State.DIFFERS
+
+    @property
+    def due(self) -> bool:
+        """Whether a run copies it."""
+        return self.problem is None and self.state in (State.MISSING, State.DIFFERS)
+
+    @property
+    def bytes(self) -> int:
+        """The size of what a copy moves."""
+        return sum((self.blobs or {}).values())
+
+
+def members_and_blobs(manifest: bytes) -> tuple[list[str], dict[str, int]]:
+    """The digests of the manifests in an index; the blobs of any other manifest, with their bytes.
+
+    Field names: OCI image-spec manifest.md, which Docker's schema 2 shares; the old schema 1 has no
+    sizes. What is not a JSON object has neither.
+    """
+    try:
+        parsed: Any = json.loads(manifest)
+    except ValueError:
+        parsed = None
+    fields: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+    blobs = [fields.get("config"), *(fields.get("layers") or [])]
+    return (
+        [member["digest"] for member in fields.get("manifests") or []],
+        {blob["digest"]: int(blob.get("size", 0)) for blob in blobs if blob},
+    )
+
+
+def bytes_to_copy(due: Iterable[Surveyed]) -> int:
+    """The most that a run moves: each blob once per target repository.
+
+    Blobs that the repository already has are included: crane finds them during the copy.
+    """
+    sizes = {
+        (item.copy.repository, digest): size
+        for item in due
+        for digest, size in (item.blobs or {}).items()
+    }
+    return sum(sizes.values())
+
+
+def ordered(due: Iterable[Surveyed]) -> list[Surveyed]:
+    """The images of the install first; within that the largest, so that none runs alone at last."""
+    return sorted(
+        due, key=lambda item: (NEEDS.index(item.copy.needed), -item.bytes, str(item.copy))
+    )
