@@ -4,7 +4,7 @@ Every ARN, endpoint and id that a simulated provider answers is computed here, f
 facts and the resource's inputs, so that a unit test and a rehearsal of the whole stack see the same
 values. Nothing is random: the same resource in the same region always gets the same answers.
 
-A table file in ``rehearsal/invented/`` defines ``OUTPUTS`` (resource type -> function) and, where
+A table file in ``rehearsal/sample_outputs/`` defines ``OUTPUTS`` (resource type -> function) and, where
 it needs them, ``INVOKES`` (function token -> function). Each function takes an ``Invention`` and
 returns the computed properties only; inputs are echoed back by ``SimulatedCloud``. A type no table
 knows still works: its inputs, an id and nothing else.
@@ -64,7 +64,7 @@ Outputs = Callable[[Invention], dict[str, Any]]
 
 @cache
 def _tables() -> tuple[dict[str, Outputs], dict[str, Outputs]]:
-    import rehearsal.invented as package
+    import rehearsal.sample_outputs as package
 
     outputs: dict[str, Outputs] = {}
     invokes: dict[str, Outputs] = {}
@@ -103,7 +103,7 @@ class SimulatedCloud:
         """The answer to a data-source call; LookupError names a token no table knows."""
         known = _tables()[1].get(token)
         if known is None:
-            raise LookupError(f"no simulated answer for {token}: add it to rehearsal/invented")
+            raise LookupError(f"no simulated answer for {token}: add it to rehearsal/sample_outputs")
         return known(Invention(token, token, args, self._region_of(args), self.account))
 
     def _region_of(self, inputs: Mapping[str, Any]) -> Region:

@@ -1,7 +1,7 @@
 """``eks:index:Cluster`` in a rehearsal: the remote component with the children the real one makes.
 
 The real provider runs pulumi-eks' own program; this one registers the component and the children of
-``rehearsal.invented.eks_children`` with the engine that asked, so that the plan shows every AWS
+``rehearsal.sample_outputs.eks_children`` with the engine that asked, so that the plan shows every AWS
 resource the cluster brings and the engine creates, diffs and deletes them like any other.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 import grpc
 from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
-from rehearsal import wire
+from rehearsal import protocol
 from rehearsal.clouds import Invention, SimulatedCloud
-from rehearsal.invented import eks_children
+from rehearsal.sample_outputs import eks_children
 from rehearsal.providers import SimulatedProvider, Simulation
 from rehearsal.recording import Recorder
 
@@ -32,7 +32,7 @@ class ClusterComponent(SimulatedProvider):
         self._recorder = recorder
 
     def Construct(self, request: Any, context: Any) -> Any:
-        plain = wire.properties(request.inputs)
+        plain = protocol.properties(request.inputs)
         failures = self.failures(request.type, plain)
         if failures:
             told = "; ".join(f"{failure.path} {failure.reason}" for failure in failures)
@@ -103,7 +103,7 @@ class _Construction:
         state = request.inputs
         if not self.unknown or self.exists:
             _, outputs = self.cloud.outputs(request.type, request.name, self.plain)
-            state = wire.answer(request.inputs, self.plain, {**outputs, **self.references})
+            state = protocol.answer(request.inputs, self.plain, {**outputs, **self.references})
         self.monitor.RegisterResourceOutputs(
             resource_pb2.RegisterResourceOutputsRequest(urn=component.urn, outputs=state)
         )
@@ -117,7 +117,7 @@ class _Construction:
                 name=child["name"],
                 parent=self.urns[child["parent"]],
                 custom=child["custom"],
-                object=wire.to_struct(child["inputs"]),
+                object=protocol.to_struct(child["inputs"]),
                 dependencies=[self.urns[name] for name in child["dependencies"]],
                 ignoreChanges=child["ignore_changes"],
                 provider=self.request.providers.get(package, ""),
@@ -129,7 +129,7 @@ class _Construction:
         self.exists = self.exists and (bool(answer.id) or not child["custom"])
         if child["output"]:
             self.references[child["output"]] = {
-                wire.SIGNATURE: wire.RESOURCE,
+                protocol.SIGNATURE: protocol.RESOURCE,
                 "urn": answer.urn,
                 "id": answer.id,
                 "packageVersion": "",
@@ -139,7 +139,7 @@ class _Construction:
 def _listed(plain: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs with an unknown list as a list of one unknown, as a program would iterate it."""
     return {
-        key: [value] if value == wire.UNKNOWN and key.endswith("s") else value
+        key: [value] if value == protocol.UNKNOWN and key.endswith("s") else value
         for key, value in plain.items()
     }
 

@@ -17,7 +17,7 @@ import dill  # pyright: ignore[reportMissingTypeStubs]
 from pulumi.dynamic import ResourceProvider
 from pulumi.runtime.proto import provider_pb2
 
-from rehearsal import wire
+from rehearsal import protocol
 from rehearsal.providers import SimulatedProvider
 
 PICKLED = "__provider"
@@ -33,7 +33,7 @@ class DynamicResources(SimulatedProvider):
     """Serves ``pulumi-python``: the real check and diff, a simulated create, update and delete."""
 
     def Check(self, request: Any, context: Any) -> Any:
-        olds, news = wire.properties(request.olds), wire.properties(request.news)
+        olds, news = protocol.properties(request.olds), protocol.properties(request.news)
         result = _unpickled(news.pop(PICKLED)).check(olds, news)
         if result.failures:
             return provider_pb2.CheckResponse(
@@ -43,10 +43,10 @@ class DynamicResources(SimulatedProvider):
                 ]
             )
         # What check left alone is echoed, so that its secrets stay secret.
-        return provider_pb2.CheckResponse(inputs=wire.answer(request.news, news, result.inputs))
+        return provider_pb2.CheckResponse(inputs=protocol.answer(request.news, news, result.inputs))
 
     def Diff(self, request: Any, context: Any) -> Any:
-        olds, news = wire.properties(request.olds), wire.properties(request.news)
+        olds, news = protocol.properties(request.olds), protocol.properties(request.news)
         result = _unpickled(news[PICKLED]).diff(request.id, olds, news)
         response = provider_pb2.DiffResponse
         if result.changes is None:

@@ -31,7 +31,7 @@ from rehearsal.preload import Preload
 from rehearsal.providers import Simulation
 from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
-from rehearsal.wire import masked
+from rehearsal.protocol import masked
 from rehearsal.workspace import EngineWorkspace
 
 Program = Callable[[], Any]

@@ -19,11 +19,11 @@ from typing import Any, cast
 import grpc
 from google.protobuf.struct_pb2 import Struct, Value
 
-from rehearsal import wire
-from rehearsal.changes import changed_paths
-from rehearsal.invented.controllers import written_back
+from rehearsal import protocol
+from rehearsal.diff import changed_paths
+from rehearsal.sample_outputs.controllers import written_back
 from rehearsal.providers import SimulatedProvider, identity
-from rehearsal.shapes import Kind, ObjectShape, Shapes, shapes_of
+from rehearsal.sdk_schema import Kind, ObjectShape, Shapes, shapes_of
 from rendering.objects import annotations_of
 
 PATCH_FORCE = "pulumi.com/patchForce"
@@ -41,7 +41,7 @@ class KubernetesObjects(SimulatedProvider):
         return identifier, stored(identity(request)[0], state) if _is_object(state) else state
 
     def Update(self, request: Any, context: Any) -> Any:
-        conflict = _conflict(wire.properties(request.news)) if _is_object(request.news) else None
+        conflict = _conflict(protocol.properties(request.news)) if _is_object(request.news) else None
         if conflict:
             context.abort(grpc.StatusCode.UNKNOWN, conflict)
         return super().Update(request, context)
@@ -50,9 +50,9 @@ class KubernetesObjects(SimulatedProvider):
         answer = super().Read(request, context)
         if not _is_object(request.inputs):
             return answer
-        written = written_back(wire.properties(answer.properties))
+        written = written_back(protocol.properties(answer.properties))
         if written is not None:
-            answer.properties.fields["webhooks"].CopyFrom(wire.encode(written[1]["webhooks"]))
+            answer.properties.fields["webhooks"].CopyFrom(protocol.encode(written[1]["webhooks"]))
         answer.inputs.CopyFrom(pruned(answer.properties, request.inputs))
         return answer
 
@@ -109,7 +109,7 @@ def pruned(live: Struct, given: Struct) -> Struct:
 
 def _pruned(live: Value, given: Value) -> Value:
     kinds = (live.WhichOneof("kind"), given.WhichOneof("kind"))
-    if kinds == ("struct_value", "struct_value") and not wire.is_special(live):
+    if kinds == ("struct_value", "struct_value") and not protocol.is_special(live):
         return Value(struct_value=pruned(live.struct_value, given.struct_value))
     if kinds == ("list_value", "list_value"):
         kept = Value()

@@ -31,7 +31,7 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
 )
 
-from rehearsal import changes, inputs, wire
+from rehearsal import diff, inputs, protocol
 from rehearsal.autonames import with_autoname
 from rehearsal.clouds import ACCOUNT, Invention, SimulatedCloud
 
@@ -110,8 +110,8 @@ class SimulatedProvider(ResourceProviderServicer):
     def DiffConfig(self, request: Any, context: Any) -> Any:
         paths = [
             path
-            for path in changes.changed_paths(
-                wire.properties(request.old_inputs), wire.properties(request.news)
+            for path in diff.changed_paths(
+                protocol.properties(request.old_inputs), protocol.properties(request.news)
             )
             # The engine's own notes about the plugin.
             if path.split(".")[0] not in ("version", "__internal", "pluginDownloadURL")
@@ -121,7 +121,7 @@ class SimulatedProvider(ResourceProviderServicer):
         return _difference(paths, replaces, replaces_first=False)
 
     def Configure(self, request: Any, context: Any) -> Any:
-        settings = wire.properties(request.args)
+        settings = protocol.properties(request.args)
         region = settings.get("region")
         cloud = SimulatedCloud(
             region if isinstance(region, str) and region else self.simulation.region,
@@ -142,7 +142,7 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def Check(self, request: Any, context: Any) -> Any:
         type_, name = identity(request)
-        plain = wire.properties(request.news)
+        plain = protocol.properties(request.news)
         failures = self.failures(type_, plain)
         if failures:
             return provider_pb2.CheckResponse(
@@ -168,10 +168,10 @@ class SimulatedProvider(ResourceProviderServicer):
         if old == request.news:
             return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
         type_, _ = identity(request)
-        paths = changes.changed_paths(wire.properties(old), wire.properties(request.news))
+        paths = diff.changed_paths(protocol.properties(old), protocol.properties(request.news))
         ignored = tuple(request.ignoreChanges)
         paths = [path for path in paths if not path.startswith(ignored)] if ignored else paths
-        replaces = changes.replacing(type_, paths, mutable=self.instance(context).mutable)
+        replaces = diff.replacing(type_, paths, mutable=self.instance(context).mutable)
         # A name of our own choosing can't be taken twice: the old one goes first.
         return _difference(paths, replaces, replaces_first=type_.startswith("kubernetes:"))
 
@@ -189,9 +189,9 @@ class SimulatedProvider(ResourceProviderServicer):
             # An empty answer leaves everything that is not an input unknown to the program.
             return "", sent
         type_, name = identity(request)
-        plain = wire.properties(sent)
+        plain = protocol.properties(sent)
         identifier, outputs = self.instance(context).cloud.outputs(type_, name, plain)
-        return identifier, wire.answer(sent, plain, outputs)
+        return identifier, protocol.answer(sent, plain, outputs)
 
     def Read(self, request: Any, context: Any) -> Any:
         if request.properties.fields:
@@ -201,7 +201,7 @@ class SimulatedProvider(ResourceProviderServicer):
         type_, name = identity(request)
         _, outputs = self.instance(context).cloud.outputs(type_, name, {"id": request.id})
         return provider_pb2.ReadResponse(
-            id=request.id, properties=wire.to_struct(outputs), inputs=request.inputs
+            id=request.id, properties=protocol.to_struct(outputs), inputs=request.inputs
         )
 
     def Delete(self, request: Any, context: Any) -> Any:
@@ -209,13 +209,13 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def Invoke(self, request: Any, context: Any) -> Any:
         try:
-            result = self.instance(context).cloud.invoke(request.tok, wire.properties(request.args))
+            result = self.instance(context).cloud.invoke(request.tok, protocol.properties(request.args))
         except LookupError as missing:
             return provider_pb2.InvokeResponse(
                 failures=[provider_pb2.CheckFailure(reason=str(missing.args[0]))]
             )
         response: Any = provider_pb2.InvokeResponse
-        return response(**{"return": wire.to_struct(result)})
+        return response(**{"return": protocol.to_struct(result)})
 
 
 def identity(request: Any) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from rehearsal import wire
+from rehearsal import protocol
 from rehearsal.dynamic_resources import PICKLED
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -36,7 +36,7 @@ class Planned:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        plain = wire.properties(self.sent, mask=True)
+        plain = protocol.properties(self.sent, mask=True)
         # The code of a dynamic resource is no fact about the platform.
         plain.pop(PICKLED, None)
         return plain
@@ -61,7 +61,7 @@ class Recorder:
             return self._planned.get(urn)
 
     def watch(self, monitor: Any) -> Any:
-        """A stand-in for a resource monitor stub that records what passes through it."""
+        """A proxy of a resource monitor stub that records what passes through it."""
         return _Watched(monitor, self)
 
     def add(self, request: Any, urn: str) -> None:

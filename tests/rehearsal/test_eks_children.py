@@ -12,7 +12,7 @@ import pytest
 from components.cluster import EksCluster
 from regions.region import Region
 from rehearsal.clouds import SimulatedCloud
-from rehearsal.invented.eks_children import CHILDREN, Child, children
+from rehearsal.sample_outputs.eks_children import CHILDREN, Child, children
 from settings import from_mapping
 from tests.components.cluster.simulated_cluster import cluster_args
 from tests.harness import REGIONS, run
@@ -21,7 +21,7 @@ ADMIN = "role/ops"
 
 
 def inputs_of(region: str) -> dict[str, Any]:
-    """What the real component gives to ``eks.Cluster``, as it goes over the wire."""
+    """What the real component gives to ``eks.Cluster``, as the engine receives it."""
     arn = f"arn:{Region.of(region).partition}:iam::111122223333:{ADMIN}"
     settings = from_mapping({"region": region, "cluster": {"admins": [arn]}})
 

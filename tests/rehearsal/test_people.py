@@ -20,7 +20,7 @@ from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.providers import Simulation
-from rehearsal.wire import properties
+from rehearsal.protocol import properties
 from rendering import Object, ObjectKey, Rendered, render
 from settings import from_mapping
 from settings.context import StackContext

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from rehearsal import plan, wire
+from rehearsal import plan, protocol
 from rehearsal.architecture import counts, diagram, edges
 from rehearsal.recording import Planned
 
@@ -27,7 +27,7 @@ def planned(type_: str, name: str, *needs: Planned, within: str = "", **inputs: 
         dependencies=tuple(need.urn for need in needs),
         provider="",
         custom=True,
-        sent=wire.to_struct(inputs),
+        sent=protocol.to_struct(inputs),
     )
 
 
@@ -73,8 +73,8 @@ def test_the_same_plan_gives_the_same_bytes_in_whatever_order_it_was_recorded(
 
 
 def test_secrets_are_masked_and_the_code_of_dynamic_resources_is_left_out() -> None:
-    sent = wire.to_struct({"kind": "Secret", "__provider": "gASV"})
-    sent.fields["data"].CopyFrom(wire.encode({"password": "correct-horse"}, secret=True))
+    sent = protocol.to_struct({"kind": "Secret", "__provider": "gASV"})
+    sent.fields["data"].CopyFrom(protocol.encode({"password": "correct-horse"}, secret=True))
     secret = Planned("u::p::t::n", "t", "n", "", (), "", True, sent)
     (row,) = json.loads(plan.plan_json([secret]))
     assert row["inputs"] == {"kind": "Secret", "data": "[secret]"}
@@ -82,7 +82,7 @@ def test_secrets_are_masked_and_the_code_of_dynamic_resources_is_left_out() -> N
 
 def test_a_file_of_the_project_is_named_by_its_path_inside_it() -> None:
     asset = {"code": {"path": str(plan.PROJECT / "webhook" / "mirror.py")}}
-    planned = Planned("u::p::t::n", "t", "n", "", (), "", True, wire.to_struct(asset))
+    planned = Planned("u::p::t::n", "t", "n", "", (), "", True, protocol.to_struct(asset))
     (row,) = json.loads(plan.plan_json([planned]))
     assert row["inputs"] == {"code": {"path": "webhook/mirror.py"}}
 

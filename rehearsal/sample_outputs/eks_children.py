@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rehearsal.clouds import ACCOUNT, Invention, SimulatedCloud
-from rehearsal.invented.eks import kubeconfig
+from rehearsal.sample_outputs.eks import kubeconfig
 
 _ROLE = "aws:iam/role:Role"
 
@@ -53,7 +53,7 @@ def children(
 
     Args:
         name: Pulumi name of the component.
-        inputs: its inputs, plain and in the wire's camelCase.
+        inputs: its inputs, plain and in the protocol's camelCase.
         cloud: invents what one child takes from another; Beijing by default.
 
     Raises:
@@ -140,7 +140,7 @@ def _refuse_unknown(inputs: Mapping[str, Any]) -> None:
     if wrong:
         raise NotImplementedError(
             f"eks.Cluster was given {', '.join(wrong)} in a way whose children "
-            f"rehearsal/invented/eks_children.py does not know: add them there."
+            f"rehearsal/sample_outputs/eks_children.py does not know: add them there."
         )
 
 
