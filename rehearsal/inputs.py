@@ -1,8 +1,8 @@
 """Checks the inputs of a resource against the types of the Pulumi SDKs that are installed.
 
-A real provider refuses an unknown property, a missing one or a wrong type; a simulated one can do
-so as far as the SDK's own argument classes say (``rehearsal.sdk_schema``). Types no SDK knows (custom
-resources, a package we have no class for) pass.
+A real provider refuses an unknown property, a missing one or a wrong type; so does a simulated one,
+by the SDK's own argument classes (``rehearsal.sdk_schema``). Types without a class (custom
+resources, other packages) pass.
 """
 
 from __future__ import annotations

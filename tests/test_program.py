@@ -23,8 +23,8 @@ import yaml
 
 from regions.region import Region
 from rehearsal import protocol
-from rehearsal.sample_outputs.controllers import written_back
 from rehearsal.kubernetes_objects import pruned, stored
+from rehearsal.sample_outputs.controllers import written_back
 from rendering.leak_tables import CREDENTIALS
 from tests.harness import MASKED, REGIONS, Recorded, Registered, run
 from tests.pasted import paste

@@ -1,1 +1,1 @@
-"""Tables of invented outputs, one file per component; see ``rehearsal.clouds``."""
+"""Sample outputs: the values that simulated providers compute, by resource type."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -157,14 +159,25 @@ def test_of_what_is_stored_only_what_was_given_is_compared() -> None:
 def test_a_refresh_gives_the_stored_values_of_what_was_given_as_inputs() -> None:
     given = protocol.to_struct(ISTIO)
     request = provider_pb2.ReadRequest(id="istio-validator", properties=given, inputs=given)
-    read: Any = KubernetesObjects("kubernetes", Simulation(region="cn-north-1")).Read(request, None)
+    read: Any = KubernetesObjects(Simulation(region="cn-north-1")).Read(request, None)
     (stored_hook,) = protocol.properties(read.properties)["webhooks"]
     (given_hook,) = protocol.properties(read.inputs)["webhooks"]
     assert stored_hook["clientConfig"]["caBundle"]
     assert given_hook == {**ISTIO["webhooks"][0], "failurePolicy": "Fail"}
 
 
+def test_an_object_without_a_name_gets_one_from_its_pulumi_name() -> None:
+    given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"labels": {"a": "b"}}}
+    request = provider_pb2.CheckRequest(
+        type="kubernetes:core/v1:ConfigMap", name="space/Some", news=protocol.to_struct(given)
+    )
+    context = SimpleNamespace(peer=lambda: "")
+    checked: Any = KubernetesObjects(Simulation(region="cn-north-1")).Check(request, context)
+    metadata = protocol.properties(checked.inputs)["metadata"]
+    assert metadata["labels"] == {"a": "b"}
+    assert re.fullmatch("some-[0-9a-f]{8}", metadata["name"])
+
+
 def test_a_secret_stays_one_and_whole() -> None:
-    live = protocol.to_struct({})
-    live.fields["data"].CopyFrom(protocol.encode({"key": "value"}, secret=True))
+    live = protocol.to_struct({"data": protocol.secret({"key": "value"})})
     assert pruned(live, protocol.to_struct({"data": {"key": "plain"}})) == live
