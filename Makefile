@@ -49,4 +49,4 @@ test-elasticity: setup  ## from zero to a GPU and back, with the real Karpenter 
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 -m alone tests/elasticity
 
 bench: setup  ## the benchmark table, as ratios
-	@$(PYTHON_OF_PROJECT) -m rehearsal bench --stack $(STACK)
+	@$(PYTHON_OF_PROJECT) -m benchmarks --stack $(STACK)

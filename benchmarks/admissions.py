@@ -1,7 +1,7 @@
-"""The benchmark of the image mirror's admission: how long one takes, and how many a second.
+"""The benchmark of the image mirror's admission: duration of one, and number per second.
 
-(a) is in process, with every copy known; (b) is one server process (``webhook.server``) on one
-core, asked over HTTPS by connections that stay open; (c) is the import that a cold start of the
+(a) is in process, with every copy in place; (b) is one server process (``webhook.server``) on one
+core, called over HTTPS by connections that stay open; (c) is the import that a cold start of the
 Lambda function waits for. (b) and (c) run in processes of their own.
 """
 
@@ -44,7 +44,7 @@ _OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 
 @dataclass(frozen=True)
 class Cost:
-    """Milliseconds by the clock, and of the processor: on a busy machine only those are ours."""
+    """Milliseconds by the clock and of the processor, which a busy machine does not disturb."""
 
     clock: float
     processor: float
@@ -52,7 +52,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Throughput:
-    """What one server did: answers per second, and processor milliseconds for each."""
+    """One server's answers per second, and processor milliseconds per answer."""
 
     per_second: float
     processor: float
@@ -62,7 +62,8 @@ def admission_bench(console: Console, *, rounds: int) -> None:
     """Measures and prints.
 
     Raises:
-        subprocess.CalledProcessError: a measured process failed; it has said why.
+        subprocess.CalledProcessError: a measured process failed; the reason is on its standard
+            error.
     """
     half, most = one_admission()
     load = [throughput() for _ in range(rounds)]
@@ -135,7 +136,7 @@ def cold_import(times: int = 9) -> Cost:
     return Cost(statistics.median(clock), statistics.median(processor))
 
 
-# -- what is asked --------------------------------------------------------------------------------
+# -- the request ----------------------------------------------------------------------------------
 
 
 def _body(containers: int) -> bytes:
@@ -179,7 +180,7 @@ def _body(containers: int) -> bytes:
 
 
 class _Everything:
-    """ECR and DynamoDB as they answer when every copy is there."""
+    """ECR and DynamoDB, with every copy in place."""
 
     def describe_images(self, **_: Any) -> dict[str, Any]:
         return {}
@@ -189,7 +190,7 @@ class _Everything:
 
 
 def _warm_decision() -> service.Decide:
-    """The decision over the real memory; only AWS is not asked."""
+    """The decision with its real cache; AWS alone is simulated."""
     aws = _Everything()
     prefix = _OWN.partition("/")[2]
     known = EcrMirror(aws, Claims(aws, "table", 3600), lambda _: None, prefix=prefix)
@@ -199,7 +200,7 @@ def _warm_decision() -> service.Decide:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """The line that each admission logs is written, but not for this terminal."""
+    """Writes the log line of each admission to memory instead of the terminal."""
     log, written = logging.getLogger("webhook"), io.StringIO()
     handler = logging.StreamHandler(written)
     log.addHandler(handler)
@@ -213,7 +214,7 @@ def _quiet() -> Generator[None]:
         log.level, log.propagate = before
 
 
-# -- a server, and who asks it --------------------------------------------------------------------
+# -- a server, and its clients --------------------------------------------------------------------
 
 
 @contextmanager
@@ -256,7 +257,7 @@ def _connections(port: int, pair: Certificate) -> Generator[list[ssl.SSLSocket]]
 
 
 def _load(connections: list[ssl.SSLSocket], seconds: float) -> int:
-    """Keeps every connection busy; the number of answers. A refusal ends the measurement."""
+    """Keeps every connection busy, and returns the number of answers. A refusal raises."""
     body = _body(_USUAL_CONTAINERS)
     head = "POST /admit?timeout=5s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json"
     request = f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

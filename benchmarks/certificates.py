@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Certificate:
-    """Two PEM files; who trusts ``certificate`` trusts the server that has ``key``."""
+    """Two PEM files of a server; a client trusts ``certificate``."""
 
     certificate: Path
     key: Path

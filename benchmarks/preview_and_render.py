@@ -1,8 +1,8 @@
-"""The benchmark of the issue's promises, as ratios taken side by side on the same machine.
+"""Preview and render as ratios, each measured beside its lower bound on the same machine.
 
 The preview of the whole stack against a preview of as many empty resources by the same engine and
 the same simulated providers, and the cold render against ``kustomize build`` alone. Every number is
-taken in a fresh process, the two sides by turns, so that a busy machine disturbs both.
+taken in a fresh process, the two sides in turns, so that a busy machine disturbs both.
 """
 
 from __future__ import annotations
@@ -38,15 +38,17 @@ EMPTY_TYPE = "aws:bench/empty:Empty"
 
 
 def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> None:
-    """Measures and prints; ``rounds`` pairs of each.
+    """Measures and prints ``rounds`` pairs of each.
 
     Raises:
-        subprocess.CalledProcessError: a measured run failed; it has said why.
+        subprocess.CalledProcessError: a measured run failed; the reason is on its standard error.
     """
     previews: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    count = int(_measured("stack", stack, str(pulumi_cli), "0")["resources"])  # also warms up
+    count = str(_measured("stack", stack, str(pulumi_cli), "0")["resources"])  # also warms up
     for number in range(1, rounds + 1):
-        full, empty = _pair(stack, str(pulumi_cli), count, full_first=number % 2 == 1)
+        sides = ("stack", "empty") if number % 2 else ("empty", "stack")
+        measured = {side: _measured(side, stack, str(pulumi_cli), count) for side in sides}
+        full, empty = measured["stack"], measured["empty"]
         previews.append((full, empty))
         console.print(
             f"preview {number}: {full['resources']} resources {full['seconds']:.1f} s, "
@@ -64,17 +66,6 @@ def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> Non
     peak = max(full["peak"] for full, _ in previews)
     table.add_row("peak memory of our process", f"{peak} MiB", "", "", "1024 MiB")
     console.print(table)
-
-
-def _pair(
-    stack: str, cli: str, count: int, *, full_first: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One measurement of each side, in turns so that neither is always the first."""
-    if full_first:
-        full = _measured("stack", stack, cli, "0")
-        return full, _measured("empty", stack, cli, str(count))
-    empty = _measured("empty", stack, cli, str(count))
-    return _measured("stack", stack, cli, "0"), empty
 
 
 def _row(pairs: list[tuple[float, float]]) -> tuple[str, str, str]:

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
 
 import rendering
-from benchmarks.admissions import admission_bench
-from benchmarks.preview_and_render import bench as measure
 from program import render_stack
 from rehearsal import plan, report
 from rehearsal.clouds import ACCOUNT
-from rehearsal.engine import EngineFailure, Outcome, Rehearsal
+from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
+from rehearsal.report import BAD_INPUT, console, fail, failures_as_sentences, say
 from rehearsal.sources import incomplete, incomplete_fails
 from rendering.cache import cache_folder
 from rendering.needs import missing_of_stack
-from rendering.release import Source
 from rendering.steps import steps_shown
-from settings import Settings, SettingsError, from_stack_file
+from settings import Settings, from_stack_file
 from settings.context import StackContext
 from toolchain import tools
 
 ROOT = Path(__file__).resolve().parent.parent
-BAD_INPUT, ENGINE_FAILED = 2, 1
 DIAGRAM_BEGINS, DIAGRAM_ENDS = "<!-- architecture:begin -->", "<!-- architecture:end -->"
 
 app = typer.Typer(
@@ -41,32 +36,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console = Console(highlight=False, soft_wrap=True)
 Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 
 
 @app.command()
 def preview(stack: Stack = "cn-north-1") -> None:
     """Shows what the stack would make and writes the plan files into build/<stack>."""
-    _rehearse(stack, "preview", lambda rehearsal: rehearsal.preview())
+    _rehearse(stack, "preview")
 
 
 @app.command()
 def up(stack: Stack = "cn-north-1") -> None:
     """Makes or changes the stack in the simulated clouds."""
-    _rehearse(stack, "up", lambda rehearsal: rehearsal.up())
+    _rehearse(stack, "up")
 
 
 @app.command()
 def refresh(stack: Stack = "cn-north-1") -> None:
     """Reads every resource back from the simulated clouds."""
-    _rehearse(stack, "refresh", lambda rehearsal: rehearsal.refresh())
+    _rehearse(stack, "refresh")
 
 
 @app.command()
 def destroy(stack: Stack = "cn-north-1") -> None:
     """Deletes the stack from the simulated clouds."""
-    _rehearse(stack, "destroy", lambda rehearsal: rehearsal.destroy())
+    _rehearse(stack, "destroy")
 
 
 @app.command()
@@ -82,80 +76,55 @@ def diagram(stack: Stack = "cn-north-1") -> None:
 @app.command()
 def setup() -> None:
     """Gets the tools a rehearsal needs: the Pulumi CLI and kustomize."""
-    with _sentences():
+    with failures_as_sentences():
         _tools()
-
-
-@app.command()
-def bench(stack: Stack = "cn-north-1", rounds: int = 3) -> None:
-    """Measures the preview against as many empty resources, and the render against kustomize.
-
-    Then the image mirror's admission, in milliseconds and by the second.
-    """
-    with _sentences():
-        from_stack_file(_stack_file(stack))
-        measure(stack, _tools().path, rounds=rounds, console=console)
-        console.print()
-        admission_bench(console, rounds=rounds)
 
 
 # -- one rehearsal --------------------------------------------------------------------------------
 
 
-@dataclass
-class _Clock:
-    times: dict[str, float] = field(default_factory=dict[str, float])
+def _rehearse(stack: str, verb: str) -> None:
+    times: dict[str, float] = {}
 
     @contextmanager
-    def step(self, name: str) -> Generator[None]:
+    def step(name: str) -> Generator[None]:
         start = time.monotonic()
-        try:
-            yield
-        finally:
-            self.times[name] = time.monotonic() - start
+        yield
+        times[name] = time.monotonic() - start
 
-
-def _rehearse(stack: str, verb: str, operation: Callable[[Rehearsal], Outcome]) -> None:
-    clock = _Clock()
-    with _sentences(), steps_shown(_say):
-        settings = from_stack_file(_stack_file(stack))
+    with failures_as_sentences(), steps_shown(say):
+        settings = from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
         console.print(f"[bold]{verb} of {stack} on simulated clouds[/]")
-        with clock.step("sources"):
+        with step("sources"):
             missing = missing_of_stack(ROOT / "manifests", settings.release, settings.bundles_path)
-        if missing and incomplete_fails():
-            _fail([incomplete(missing)], BAD_INPUT)
-        _tell(missing)
-        with clock.step("tools"):
+        notice = incomplete(missing) if missing else ""
+        if notice and incomplete_fails():
+            fail([notice], BAD_INPUT)
+        # At the start and at the end, when something could not be rendered.
+        console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
+        with step("tools"):
             engine = _tools()
         with rendering.absent_sources_allowed():
             rehearsal = _rehearsal(stack, settings, engine)
-            with clock.step(verb), rehearsal.started():
-                outcome = operation(rehearsal)
+            with step(verb), rehearsal.started():
+                outcome: Outcome = getattr(rehearsal, verb)()
         if outcome.resources:
-            with clock.step("leak check"):
+            with step("leak check"):
                 refuse_leaks(settings, outcome.resources)
-            with clock.step("plan files"):
-                _write_plan(rehearsal, settings, outcome)
+            with step("plan files"):
+                images = _images(settings)
+                for path in plan.write(rehearsal.build, outcome.resources, images, _crds_of):
+                    say(f"wrote {path.relative_to(ROOT)}")
     console.print(report.changes_table(outcome))
     console.print()
-    console.print(report.times_table(clock.times, engine))
+    console.print(report.times_table(times, engine))
     if outcome.outputs:
         console.print("\n[bold]outputs[/]")
     for line in report.output_lines(outcome):
-        _say(line)
+        say(line)
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
     console.print(f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}")
-    _tell(missing)
-
-
-def _tell(missing: Sequence[Source]) -> None:
-    """At the start and at the end, when something could not be rendered."""
-    if missing:
-        console.print(incomplete(missing), markup=False, style="yellow")
-
-
-def _stack_file(stack: str) -> Path:
-    return ROOT / f"Pulumi.{stack}.yaml"
+    console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
 
 
 def _rehearsal(stack: str, settings: Settings, engine: tools.Tool) -> Rehearsal:
@@ -169,49 +138,24 @@ def _rehearsal(stack: str, settings: Settings, engine: tools.Tool) -> Rehearsal:
 
 
 def _tools() -> tools.Tool:
-    tools.kustomize(_say)
-    return tools.pulumi(_say)
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False)
-
-
-@contextmanager
-def _sentences() -> Generator[None]:
-    """Failures as sentences on standard error and an exit code, never as a stack trace."""
-    try:
-        yield
-    except SettingsError as error:
-        _fail(error.problems, BAD_INPUT)
-    except EngineFailure as failure:
-        cause = failure.cause.__cause__ if failure.cause is not None else None
-        is_input = isinstance(cause or failure.cause, (SettingsError, rendering.RenderError))
-        _fail(failure.problems, BAD_INPUT if is_input else ENGINE_FAILED)
-    except (tools.ToolMissing, rendering.RenderError) as error:
-        _fail([str(error)], BAD_INPUT)
-
-
-def _fail(problems: Sequence[str], code: int) -> None:
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    for problem in problems:
-        errors.print(problem, markup=False, style="red")
-    raise typer.Exit(code)
+    tools.kustomize(say)
+    return tools.pulumi(say)
 
 
 # -- plan files -----------------------------------------------------------------------------------
 
 
 def refuse_leaks(settings: Settings, resources: Sequence[Planned]) -> None:
-    """The render was checked before late values came in; here with them, as it would be applied.
+    """Checks the objects as they would be applied; the render had no late values in them yet.
 
     Raises:
         LeakError: object, path and value of each.
     """
     context = _context(settings)
     region = context.region
+    objects = (plan.kubernetes_object(resource) for resource in resources)
     leaks = rendering.find_leaks(
-        [made for each in resources if (made := plan.kubernetes_object(each))],
+        [obj for obj in objects if obj],
         partition=region.partition,
         dns_suffix=region.dns_suffix,
         registry=context.image_registry,
@@ -227,17 +171,12 @@ def _context(settings: Settings) -> StackContext:
     return StackContext.of(settings, settings.account_id or ACCOUNT, {})
 
 
-def _write_plan(rehearsal: Rehearsal, settings: Settings, outcome: Outcome) -> None:
-    for path in plan.write(rehearsal.build, outcome.resources, _images(settings), _crds_of):
-        _say(f"wrote {path.relative_to(ROOT)}")
-
-
-def _images(settings: Settings) -> list[tuple[str, str]]:
-    """Every image and chart the stack pulls, and where it pulls it from."""
+def _images(settings: Settings) -> Mapping[str, str]:
+    """Every image and chart that the stack pulls -> where it is pulled from."""
     context = _context(settings)
     with rendering.absent_sources_allowed():
         renders = render_stack(settings, context.region)
-    return list(renders.inventory(context.image_registry, context.mirror.cached).items())
+    return renders.inventory(context.image_registry, context.mirror.cached)
 
 
 def _crds_of(digest: str) -> Sequence[Mapping[str, Any]]:

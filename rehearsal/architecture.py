@@ -1,4 +1,4 @@
-"""An architecture diagram drawn from a plan: the components, what each makes, what needs what."""
+"""An architecture diagram drawn from a plan: components, their resources, their dependencies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LABELS = {"aws": "AWS", "kubernetes": "Kubernetes", "pulumi-python": "own", "ek
 
 
 def component_of(urn: str) -> str:
-    """The class name of the outermost platform component a resource is in, else ``""``.
+    """The class name of the outermost platform component around a resource, else ``""``.
 
     A URN's third part is the chain of the types of all parents, outermost first.
     """
@@ -26,7 +26,7 @@ def component_of(urn: str) -> str:
 
 
 def regions_of(resources: Sequence[Planned]) -> dict[str, str]:
-    """Provider URN to the AWS region it was given."""
+    """URN of an AWS provider -> its region."""
     return {
         planned.urn: str(planned.inputs.get("region", ""))
         for planned in resources
@@ -35,10 +35,10 @@ def regions_of(resources: Sequence[Planned]) -> dict[str, str]:
 
 
 def counts(resources: Sequence[Planned]) -> dict[str, Counter[str]]:
-    """Component to kind of resource (``AWS``, ``Kubernetes`` ...) to count.
+    """Component -> kind of resource (``AWS``, ``Kubernetes`` ...) -> count.
 
-    Components themselves and providers are not counted: they make nothing. When the plan has AWS
-    providers in several regions, each region counts apart (``AWS ap-southeast-1``).
+    Components and providers are not counted. When the plan has AWS providers in several regions,
+    each region has a count of its own (``AWS ap-southeast-1``).
     """
     regions = regions_of(resources)
     apart = len(set(regions.values())) > 1
@@ -57,15 +57,13 @@ def counts(resources: Sequence[Planned]) -> dict[str, Counter[str]]:
 
 def edges(resources: Sequence[Planned]) -> Counter[tuple[str, str]]:
     """(component, component it needs) to the number of dependencies between their resources."""
-    known = {planned.urn for planned in resources}
-    found: Counter[tuple[str, str]] = Counter()
-    for planned in resources:
-        here = component_of(planned.urn)
-        for urn in planned.dependencies:
-            there = component_of(urn) if urn in known else ""
-            if here and there and here != there:
-                found[(here, there)] += 1
-    return found
+    urns = {planned.urn for planned in resources}
+    pairs = (
+        (component_of(planned.urn), component_of(urn))
+        for planned in resources
+        for urn in urns.intersection(planned.dependencies)
+    )
+    return Counter((one, other) for one, other in pairs if one and other and one != other)
 
 
 def diagram(resources: Sequence[Planned]) -> str:
@@ -73,11 +71,11 @@ def diagram(resources: Sequence[Planned]) -> str:
     table = counts(resources)
     lines = ["```mermaid", "flowchart TB"]
     for component, kinds in table.items():
-        made = " · ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+        listed = " · ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
         label = component or "stack"
-        lines.append(f'  {_node(label)}["<b>{label}</b><br/>{made}"]')
-    for (here, there), number in sorted(edges(resources).items()):
-        lines.append(f"  {_node(here)} -->|{number}| {_node(there)}")
+        lines.append(f'  {_node(label)}["<b>{label}</b><br/>{listed}"]')
+    for (one, other), number in sorted(edges(resources).items()):
+        lines.append(f"  {_node(one)} -->|{number}| {_node(other)}")
     total = sum(sum(kinds.values()) for kinds in table.values())
     caption = (
         f"{total} resources; an arrow points to what a component needs, "

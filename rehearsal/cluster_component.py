@@ -1,83 +1,63 @@
 """``eks:index:Cluster`` in a rehearsal: the remote component with the children the real one makes.
 
 The real provider runs pulumi-eks' own program; this one registers the component and the children of
-``rehearsal.invented.eks_children`` with the engine that asked, so that the plan shows every AWS
-resource the cluster brings and the engine creates, diffs and deletes them like any other.
+``rehearsal.sample_outputs.eks_children`` with the engine, so that the plan has every AWS resource
+of the cluster and the engine creates, compares and deletes them like any other.
 """
 
-# ruff: noqa: N802  (names and arguments are the protocol's)
+# ruff: noqa: N802  (methods and properties of the protocol)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
-from rehearsal import wire
-from rehearsal.clouds import Invention, SimulatedCloud
-from rehearsal.invented import eks_children
+from rehearsal import inputs, protocol
+from rehearsal.architecture import regions_of
+from rehearsal.clouds import SimulatedCloud
 from rehearsal.providers import SimulatedProvider, Simulation
 from rehearsal.recording import Recorder
-
-Children = Callable[[Invention], Sequence[Mapping[str, Any]]]
+from rehearsal.sample_outputs.eks_children import children
 
 
 class ClusterComponent(SimulatedProvider):
     """Serves the ``eks`` package."""
 
     def __init__(self, simulation: Simulation, recorder: Callable[[], Recorder]) -> None:
-        super().__init__("eks", simulation)
+        super().__init__(simulation)
         self._recorder = recorder
 
     def Construct(self, request: Any, context: Any) -> Any:
-        plain = wire.properties(request.inputs)
-        failures = self.failures(request.type, plain)
+        """Registers the component and its children."""
+        plain = protocol.properties(request.inputs)
+        failures = inputs.check(request.type, plain)
         if failures:
-            told = "; ".join(f"{failure.path} {failure.reason}" for failure in failures)
+            reasons = "; ".join(f"{failure.path} {failure.reason}" for failure in failures)
             context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, f"{request.type} {request.name!r}: {told}"
+                grpc.StatusCode.INVALID_ARGUMENT, f"{request.type} {request.name!r}: {reasons}"
             )
         recorder = self._recorder()
         with grpc.insecure_channel(request.monitorEndpoint) as channel:
             monitor = recorder.watch(resource_pb2_grpc.ResourceMonitorStub(channel))
+            # Children live where the component's AWS provider is.
+            provider = request.providers.get("aws", "").rsplit("::", 1)[0]
+            region = regions_of(recorder.resources).get(provider)
+            cloud = SimulatedCloud(region or self.simulation.region, self.simulation.account)
             try:
-                return _Construction(self.simulation, monitor, request, plain, recorder).done()
+                return self._construct(request, plain, monitor, cloud)
             except NotImplementedError as unknown:
                 context.abort(grpc.StatusCode.UNIMPLEMENTED, str(unknown))
             except grpc.RpcError as refused:
-                # A child that the engine refused: its own sentence says why.
+                # A child that the engine refused: its own sentence has the reason.
                 context.abort(grpc.StatusCode.ABORTED, str(getattr(refused, "details", str)()))
 
-
-class _Construction:
-    """One component being made."""
-
-    def __init__(
-        self,
-        simulation: Simulation,
-        monitor: Any,
-        request: Any,
-        plain: Mapping[str, Any],
-        recorder: Recorder,
-    ) -> None:
-        self.monitor = monitor
-        self.request = request
-        self.plain = plain
-        self.unknown = simulation.unknowns and request.dryRun
-        # In a preview a child that exists answers with its id: then its outputs are in the state.
-        self.exists = True
-        # Children live where the component's AWS provider is.
-        provider = recorder.find(request.providers.get("aws", "").rsplit("::", 1)[0])
-        region = provider.inputs.get("region") if provider else None
-        self.cloud = SimulatedCloud(str(region or simulation.region), simulation.account)
-        self.urns: dict[str, str] = {}
-        self.references: dict[str, Any] = {}
-
-    def done(self) -> Any:
-        request = self.request
-        component = self.monitor.RegisterResource(
+    def _construct(
+        self, request: Any, plain: dict[str, Any], monitor: Any, cloud: SimulatedCloud
+    ) -> Any:
+        component = monitor.RegisterResource(
             resource_pb2.RegisterResourceRequest(
                 type=request.type,
                 name=request.name,
@@ -90,59 +70,36 @@ class _Construction:
                 acceptSecrets=True,
             )
         )
-        self.urns[""] = component.urn
-        made = Invention(
-            request.type,
-            request.name,
-            _listed(self.plain),
-            self.cloud.region,
-            self.cloud.account,
-        )
-        for child in _children(request.type)(made):
-            self._register(child)
+        urns = {"": component.urn}
+        # In a preview a child that exists has an id: then its outputs are in the state.
+        all_exist = True
+        # A program would iterate an unknown list as a list of one unknown.
+        listed = {
+            key: [value] if value == protocol.UNKNOWN and key.endswith("s") else value
+            for key, value in plain.items()
+        }
+        for child in children(cloud.resource(request.type, request.name, listed)):
+            registered = monitor.RegisterResource(
+                resource_pb2.RegisterResourceRequest(
+                    type=child.type,
+                    name=child.name,
+                    parent=urns[child.parent],
+                    custom=child.custom,
+                    object=protocol.to_struct(child.inputs),
+                    dependencies=[urns[name] for name in child.dependencies],
+                    ignoreChanges=child.ignore_changes,
+                    provider=request.providers.get(child.type.split(":", 1)[0], ""),
+                    acceptSecrets=True,
+                    supportsPartialValues=True,
+                )
+            )
+            urns[child.name] = registered.urn
+            all_exist = all_exist and (bool(registered.id) or not child.custom)
         state = request.inputs
-        if not self.unknown or self.exists:
-            _, outputs = self.cloud.outputs(request.type, request.name, self.plain)
-            state = wire.answer(request.inputs, self.plain, {**outputs, **self.references})
-        self.monitor.RegisterResourceOutputs(
+        if all_exist or not (self.simulation.unknowns and request.dryRun):
+            _, outputs = cloud.outputs(request.type, request.name, plain)
+            state = protocol.answer(request.inputs, plain, outputs)
+        monitor.RegisterResourceOutputs(
             resource_pb2.RegisterResourceOutputsRequest(urn=component.urn, outputs=state)
         )
         return provider_pb2.ConstructResponse(urn=component.urn, state=state)
-
-    def _register(self, child: Mapping[str, Any]) -> None:
-        package = str(child["type"]).split(":", 1)[0]
-        answer = self.monitor.RegisterResource(
-            resource_pb2.RegisterResourceRequest(
-                type=child["type"],
-                name=child["name"],
-                parent=self.urns[child["parent"]],
-                custom=child["custom"],
-                object=wire.to_struct(child["inputs"]),
-                dependencies=[self.urns[name] for name in child["dependencies"]],
-                ignoreChanges=child["ignore_changes"],
-                provider=self.request.providers.get(package, ""),
-                acceptSecrets=True,
-                supportsPartialValues=True,
-            )
-        )
-        self.urns[child["name"]] = answer.urn
-        self.exists = self.exists and (bool(answer.id) or not child["custom"])
-        if child["output"]:
-            self.references[child["output"]] = {
-                wire.SIGNATURE: wire.RESOURCE,
-                "urn": answer.urn,
-                "id": answer.id,
-                "packageVersion": "",
-            }
-
-
-def _listed(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs with an unknown list as a list of one unknown, as a program would iterate it."""
-    return {
-        key: [value] if value == wire.UNKNOWN and key.endswith("s") else value
-        for key, value in plain.items()
-    }
-
-
-def _children(type_: str) -> Children:
-    return eks_children.CHILDREN.get(type_, lambda _: ())

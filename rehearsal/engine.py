@@ -13,34 +13,30 @@ import gc
 import re
 import runpy
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
-from pulumi.runtime.proto import engine_pb2
 
 from rehearsal.failures import quiet_loop_end, sentence_of, told
 from rehearsal.preload import Preload
+from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
 from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
-from rehearsal.wire import masked
-from rehearsal.workspace import EngineWorkspace
+from rehearsal.workspace import open_stack
 
 Program = Callable[[], Any]
 
-# Providers the engine makes for itself, one per package and version; nobody asked for them.
+# Providers the engine makes for itself, one per package and version.
 _DEFAULT_PROVIDER = re.compile(r"::pulumi:providers:[\w-]+::default(_|$)")
-
-
-_STACK_FRAMES = 12
 
 
 class EngineFailure(Exception):
@@ -63,14 +59,12 @@ class Outcome:
         operations: URN to operation.
         resources: what the program asked for; empty for destroy and refresh.
         outputs: the stack's, after ``up``; ``[secret]`` for what is secret in them.
-        seconds: wall time of the run, the simulated clouds' start apart.
     """
 
     changes: dict[str, int]
     operations: dict[str, str]
     resources: list[Planned]
     outputs: dict[str, Any]
-    seconds: float
 
 
 @dataclass
@@ -92,9 +86,6 @@ class Rehearsal:
         pulumi: the CLI, see ``toolchain.tools``.
         simulation: how the clouds answer.
         program: what to run; the project's ``__main__.py`` when None.
-        checkpoints: write the state at every step as a real deployment does. Without, a run that is
-            killed forgets what it made, which costs nothing in a cloud that does not exist, and a
-            run of 600 objects is about six times as fast.
     """
 
     def __init__(
@@ -106,20 +97,13 @@ class Rehearsal:
         pulumi: Path,
         simulation: Simulation,
         program: Program | None = None,
-        checkpoints: bool = False,
     ) -> None:
         self.project = project.resolve()
         self.stack = stack
         self.build = build.resolve()
-        self.simulation = simulation
-        self._program = program or self._main_program
-        self._workspace = EngineWorkspace(
-            project=self.project,
-            stack=stack,
-            build=self.build,
-            pulumi=pulumi,
-            checkpoints=checkpoints,
-        )
+        self._pulumi = pulumi
+        self._simulation = simulation
+        self._program = program
         self._run = _Run()
         self._handle: auto.Stack | None = None
         self._preload: Preload | None = None
@@ -127,66 +111,52 @@ class Rehearsal:
     @contextmanager
     def started(self) -> Generator[Rehearsal]:
         """Serves the simulated clouds and opens the stack, for as long as the context lasts."""
-        if self._program == self._main_program:
+        if self._program is None:
             self._preload = Preload(self.project)
-        clouds = simulated_clouds(
-            self.simulation, lambda: self._run.recorder, python_path=self.project
-        )
-        with _lean_interpreter(), clouds as listening:
-            stack = self._workspace.open(self._inline)
-            attached = {"PULUMI_DEBUG_PROVIDERS": listening()}
-            stack.workspace.env_vars = {**stack.workspace.env_vars, **attached}
-            self._handle = stack
-            try:
+        clouds = simulated_clouds(self._simulation, lambda: self._run.recorder, self.project)
+        # The collector would walk a million live objects: 2.5 of a preview's 30 CPU seconds.
+        gc.disable()
+        try:
+            with clouds as listening:
+                stack = open_stack(self.project, self.stack, self.build, self._pulumi, self._inline)
+                attached = {"PULUMI_DEBUG_PROVIDERS": listening()}
+                stack.workspace.env_vars = {**stack.workspace.env_vars, **attached}
+                self._handle = stack
                 yield self
-            finally:
-                self._handle = None
+        finally:
+            self._handle = None
+            # What the run leaves is set aside for good: collecting it takes two seconds.
+            gc.freeze()
+            gc.enable()
 
     def preview(self) -> Outcome:
-        """What ``up`` would do."""
-        return self._perform(
-            lambda stack, watch: stack.preview(
-                on_event=watch, suppress_outputs=True, suppress_progress=True, color="never"
-            )
-        )
+        """Plans what ``up`` would do."""
+        return self._perform("preview")
 
     def up(self) -> Outcome:
-        """Creates, updates and deletes until the simulated clouds are as the program says."""
-        return self._perform(
-            lambda stack, watch: stack.up(
-                on_event=watch, suppress_outputs=True, suppress_progress=True, color="never"
-            ),
-            made=True,
-        )
+        """Creates, updates and deletes until the simulated clouds are as the program describes."""
+        return self._perform("up")
 
     def refresh(self) -> Outcome:
         """Reads every resource back from the simulated clouds."""
-        return self._perform(
-            lambda stack, watch: stack.refresh(
-                on_event=watch, suppress_progress=True, color="never"
-            )
-        )
+        return self._perform("refresh")
 
     def destroy(self) -> Outcome:
         """Deletes everything."""
-        return self._perform(
-            lambda stack, watch: stack.destroy(
-                on_event=watch, suppress_progress=True, color="never"
-            )
-        )
+        return self._perform("destroy")
 
-    # -- one run ----------------------------------------------------------------------------------
-
-    def _perform(
-        self, operation: Callable[[auto.Stack, Callable[[Any], None]], Any], *, made: bool = False
-    ) -> Outcome:
+    def _perform(self, verb: str) -> Outcome:
         if self._handle is None:
             raise RuntimeError("a rehearsal runs inside `with rehearsal.started():`")
         quiet_loop_end()
         self._run = run = _Run()
-        start = time.monotonic()
         try:
-            operation(self._handle, lambda event: _watch(run, event))
+            getattr(self._handle, verb)(
+                on_event=partial(_watch, run),
+                suppress_outputs=True,
+                suppress_progress=True,
+                color="never",
+            )
         except Exception as failure:
             if run.failure is not None:
                 raise EngineFailure([told(run.failure, self.project)], run.failure) from None
@@ -195,8 +165,7 @@ class Rehearsal:
             changes=dict(sorted(Counter(run.operations.values()).items())),
             operations=run.operations,
             resources=run.recorder.resources,
-            outputs=run.outputs if made else {},
-            seconds=time.monotonic() - start,
+            outputs=run.outputs if verb == "up" else {},
         )
 
     def _inline(self) -> Any:
@@ -206,9 +175,10 @@ class Rehearsal:
             self._preload.wait()
         settings: Any = runtime.SETTINGS
         settings.monitor = run.recorder.watch(settings.monitor)
-        settings.engine = _WithoutDebug(settings.engine)
+        # Four per resource, each a call that the program waits for: a fifth of a preview's time.
+        pulumi.log.debug = _no_debug
         try:
-            return self._program()
+            return self._program() if self._program else self._main_program()
         except BaseException as failure:
             run.failure = failure
             # A RunError reaches the engine as its text alone, without a stack trace.
@@ -221,44 +191,8 @@ class Rehearsal:
         runpy.run_path(str(self.project / "__main__.py"), run_name="__main__")
 
 
-class _WithoutDebug:
-    """The engine as a program sees it, without the SDK's debug messages.
-
-    The SDK sends several per resource, each a call the program waits for, and the engine drops them
-    unless a person debugs it: a quarter of the processor time of a preview.
-    """
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def Log(self, request: Any, *args: Any, **options: Any) -> Any:  # noqa: N802  (protocol's name)
-        if request.severity != engine_pb2.DEBUG:
-            return self._engine.Log(request, *args, **options)
-        return None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-
-@contextmanager
-def _lean_interpreter() -> Generator[None]:
-    """Python without two things that cost a run of a thousand resources a second each.
-
-    The cyclic garbage collector would walk a million live objects again and again; what a run
-    leaves is set aside for good, because collecting it takes two seconds, now or when the process
-    ends. And the SDK sends the call stack with every resource, of which the innermost frames are
-    the program's and the other half is ours.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    sys.tracebacklimit = _STACK_FRAMES
-    try:
-        yield
-    finally:
-        del sys.tracebacklimit
-        gc.freeze()
-        if enabled:
-            gc.enable()
+def _no_debug(_msg: str, *_args: object, **_options: object) -> None:
+    """Drops a debug message; the engine would drop it too, unless it is being debugged."""
 
 
 def _watch(run: _Run, event: Any) -> None:
@@ -269,7 +203,9 @@ def _watch(run: _Run, event: Any) -> None:
             # A replacement is announced as three steps; to a person it is one thing.
             run.operations[metadata.urn] = "replace" if "replace" in operation else operation
     elif event.res_outputs_event and event.res_outputs_event.metadata.type == STACK_TYPE:
-        run.outputs = masked(event.res_outputs_event.metadata.new.outputs)
+        stack = event.res_outputs_event.metadata.new
+        # A destroy ends without a new state of the stack.
+        run.outputs = properties(to_struct(stack.outputs), mask=True) if stack else {}
     elif event.diagnostic_event and event.diagnostic_event.severity == "error":
         sentence = sentence_of(event.diagnostic_event.message)
         if sentence and sentence not in run.problems:

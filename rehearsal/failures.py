@@ -1,4 +1,4 @@
-"""Turns what the engine and a failing program say into sentences a person can act on."""
+"""Sentences a person can act on, from messages of the engine and exceptions of a program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sentence_of(message: str) -> str:
     """One engine message without prefixes, values, stack traces and empty lines."""
     text = message.split(_TRACE, maxsplit=1)[0].strip()
     if text.startswith("code: ") and (found := _ERROR_LINE.search(text)):
-        # The CLI itself failed: its last words are in the output it left.
+        # The CLI itself failed: the reason is in its output.
         text = found.group(1)
     for prefix in _PREFIXES:
         text = text.removeprefix(prefix)
@@ -29,7 +29,7 @@ def sentence_of(message: str) -> str:
 
 
 def told(failure: BaseException, project: Path) -> str:
-    """What a program's exception says; Python's own also say their type and where it happened."""
+    """The text of a program's exception; of Python's own also the type and the line."""
     text = str(failure)
     if type(failure).__module__ != "builtins" and text:
         return text
@@ -45,11 +45,10 @@ def told(failure: BaseException, project: Path) -> str:
 
 @cache
 def quiet_loop_end() -> None:
-    """Silences the SDK's complaint about its own closed event loop after a program failed.
+    """Silences an error of the SDK about its own closed event loop after a program failed.
 
     The Automation API closes the loop of a failed inline program while a coroutine still waits for
-    it; whenever Python collects that, it reports "no running event loop" with a stack trace that
-    helps nobody. Everything else goes to the hook that was there before.
+    it; Python reports "no running event loop" with a stack trace when it collects the coroutine.
     """
     before = sys.unraisablehook
 

@@ -1,8 +1,8 @@
 """Checks the inputs of a resource against the types of the Pulumi SDKs that are installed.
 
-A real provider refuses an unknown property, a missing one or a wrong type; a simulated one can do
-so as far as the SDK's own argument classes say (``rehearsal.shapes``). Types no SDK knows (custom
-resources, a package we have no class for) pass.
+A real provider refuses an unknown property, a missing one or a wrong type; so does a simulated one,
+by the SDK's own argument classes (``rehearsal.sdk_schema``). Types without a class (custom
+resources, other packages) pass.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from rehearsal import wire
-from rehearsal.shapes import Kind, ObjectShape, Shapes, shapes_of
+from rehearsal import protocol
+from rehearsal.sdk_schema import Kind, ObjectShape, Shapes, shapes_of
 
 
 @dataclass(frozen=True, order=True)
@@ -57,7 +57,7 @@ def check(type_: str, plain: Mapping[str, Any]) -> list[Failure]:
 
     Args:
         type_: the resource's type token (``aws:iam/role:Role``, ``kubernetes:apps/v1:Deployment``).
-        plain: decoded inputs, see ``rehearsal.wire``.
+        plain: decoded inputs, see ``rehearsal.protocol``.
     """
     shapes = shapes_of(type_)
     if shapes is None:
@@ -98,7 +98,7 @@ class _Checker:
                 yield Failure(f"{at}.{key}" if at else key, f"is required by {shape['label']}")
 
     def value(self, kind: Kind, value: Any, at: str, *, lenient: bool = False) -> Iterator[Failure]:
-        if kind == "any" or value is None or value == wire.UNKNOWN or _is_special(value):
+        if kind == "any" or value is None or value == protocol.UNKNOWN or _is_special(value):
             return
         if isinstance(kind, str):
             if not _fits(value, kind, self.strict and not lenient):
@@ -134,7 +134,7 @@ def _suggest(key: str, known: Mapping[str, Any]) -> str:
 
 def _is_special(value: Any) -> bool:
     """A resource reference or an asset, where its id or its content is meant."""
-    return isinstance(value, Mapping) and wire.SIGNATURE in value
+    return isinstance(value, Mapping) and protocol.SIGNATURE in value
 
 
 def _fits(value: Any, kind: str, strict: bool) -> bool:

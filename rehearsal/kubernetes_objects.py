@@ -5,11 +5,11 @@ Read, provider/pkg/await/await.go ssaUpdate): what is stored, cut to what the pr
 compared with what the program gives now; a refresh makes the stored values the program's old ones;
 a field that a controller has written with another value refuses an update.
 
-Stricter than the provider in one thing: of an empty list or map that Go's ``omitempty`` leaves out
-the provider knows before it asks, and shows no difference.
+Stricter than the provider in one thing: the provider shows no difference for an empty list or map
+that Go's ``omitempty`` leaves out.
 """
 
-# ruff: noqa: N802  (the protocol's names)
+# ruff: noqa: N802  (methods of the protocol)
 
 from __future__ import annotations
 
@@ -19,40 +19,46 @@ from typing import Any, cast
 import grpc
 from google.protobuf.struct_pb2 import Struct, Value
 
-from rehearsal import wire
-from rehearsal.changes import changed_paths
-from rehearsal.invented.controllers import written_back
-from rehearsal.providers import SimulatedProvider, identity
-from rehearsal.shapes import Kind, ObjectShape, Shapes, shapes_of
+from rehearsal import protocol
+from rehearsal.diff import changed_paths
+from rehearsal.providers import SimulatedProvider
+from rehearsal.sample_outputs.controllers import written_back
+from rehearsal.sdk_schema import Kind, ObjectShape, Shapes, shapes_of
 from rendering.objects import annotations_of
 
 PATCH_FORCE = "pulumi.com/patchForce"
 
 
 class KubernetesObjects(SimulatedProvider):
-    """Serves ``kubernetes``: objects with an ``apiVersion``; anything else as every provider."""
+    """Serves ``kubernetes``: objects have an ``apiVersion``; a Helm release has none."""
 
     def before(self, request: Any) -> Struct:
+        """The stored object, cut to what the program gave."""
         given = super().before(request)
         return pruned(request.olds, given) if _is_object(given) else given
 
     def made(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
+        """The object as stored."""
         identifier, state = super().made(request, sent, context)
-        return identifier, stored(identity(request)[0], state) if _is_object(state) else state
+        return identifier, stored(request.type, state) if _is_object(state) else state
 
     def Update(self, request: Any, context: Any) -> Any:
-        conflict = _conflict(wire.properties(request.news)) if _is_object(request.news) else None
+        """Refuses to change a field that a controller has written."""
+        conflict = (
+            _conflict(protocol.properties(request.news)) if _is_object(request.news) else None
+        )
         if conflict:
             context.abort(grpc.StatusCode.UNKNOWN, conflict)
         return super().Update(request, context)
 
     def Read(self, request: Any, context: Any) -> Any:
+        """The object as stored and as controllers have written into it."""
         answer = super().Read(request, context)
         if not _is_object(request.inputs):
             return answer
-        written = written_back(wire.properties(answer.properties))
+        written = written_back(protocol.properties(answer.properties))
         if written is not None:
-            answer.properties.fields["webhooks"].CopyFrom(wire.encode(written[1]["webhooks"]))
+            answer.properties.update({"webhooks": written[1]["webhooks"]})
         answer.inputs.CopyFrom(pruned(answer.properties, request.inputs))
         return answer
 
@@ -62,9 +68,9 @@ def _is_object(struct: Struct) -> bool:
 
 
 def stored(type_: str, sent: Struct) -> Struct:
-    """An object as an API server keeps it: lists and maps of its built-in types that are empty are
-    not there (k8s.io/api: ``omitempty``, or null where a field has none, as ``ClusterRole.rules``).
+    """An object as an API server stores it, without empty lists and maps of built-in types.
 
+    k8s.io/api has ``omitempty``, or null where a field lacks it, as ``ClusterRole.rules``.
     Structures stay, empty or not (``emptyDir: {}``); so does all of a custom resource.
     """
     shapes = shapes_of(type_)
@@ -99,7 +105,7 @@ def _is_empty(value: Value) -> bool:
 
 
 def pruned(live: Struct, given: Struct) -> Struct:
-    """Of what is stored, the fields that the program gave (pulumi-kubernetes, pruneMap)."""
+    """The stored object, cut to the fields that the program gave (pulumi-kubernetes, pruneMap)."""
     kept = Struct()
     for key, value in live.fields.items():
         if key in given.fields:
@@ -109,7 +115,10 @@ def pruned(live: Struct, given: Struct) -> Struct:
 
 def _pruned(live: Value, given: Value) -> Value:
     kinds = (live.WhichOneof("kind"), given.WhichOneof("kind"))
-    if kinds == ("struct_value", "struct_value") and not wire.is_special(live):
+    if (
+        kinds == ("struct_value", "struct_value")
+        and protocol.SIGNATURE not in live.struct_value.fields
+    ):
         return Value(struct_value=pruned(live.struct_value, given.struct_value))
     if kinds == ("list_value", "list_value"):
         kept = Value()
@@ -122,7 +131,7 @@ def _pruned(live: Value, given: Value) -> Value:
 
 
 def _conflict(sent: Mapping[str, Any]) -> str | None:
-    """What the API server answers to server-side apply of fields that a controller has written."""
+    """The refusal of a server-side apply of fields that a controller has written, if any."""
     written = written_back(sent)
     if written is None or annotations_of(sent).get(PATCH_FORCE) == "true":
         return None

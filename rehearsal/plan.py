@@ -1,4 +1,4 @@
-"""Writes what a program would make, for people and for other tools: the plan files of a stack.
+"""The plan files of a stack, for people and for other tools.
 
 ``plan.json`` has every resource, ``kubernetes.yaml`` every Kubernetes object in the order it would
 be applied, ``images.txt`` every image and where it is pulled from, ``architecture.md`` a diagram
@@ -8,7 +8,7 @@ drawn from the plan. The same plan gives the same bytes. Secrets are ``[secret]`
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +29,23 @@ Bodies = Callable[[str], Sequence[Mapping[str, Any]]]
 def write(
     folder: Path,
     resources: Sequence[Planned],
-    images: Iterable[tuple[str, str]] = (),
-    crds_of: Bodies | None = None,
+    images: Mapping[str, str],
+    crds_of: Bodies,
 ) -> list[Path]:
     """Writes the plan files into ``folder`` and returns their paths.
 
     Args:
+        folder: is made when it is missing.
         resources: as recorded by a run of the engine.
-        images: (source, target) of every image the platform pulls.
-        crds_of: the CRDs behind the ``bundle`` input of a CRD resource; left out without it.
+        images: every image the platform pulls, and where it is pulled from.
+        crds_of: the CRDs behind the ``bundle`` input of a CRD resource.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ordered = in_dependency_order(resources)
     files = {
         "plan.json": plan_json(resources),
         "kubernetes.yaml": kubernetes_yaml(ordered, crds_of),
-        "images.txt": "".join(f"{line}\n" for line in sorted({f"{a} -> {b}" for a, b in images})),
+        "images.txt": "".join(sorted(f"{name} -> {target}\n" for name, target in images.items())),
         "architecture.md": diagram(resources),
     }
     for name, text in files.items():
@@ -83,20 +84,18 @@ def in_dependency_order(resources: Sequence[Planned]) -> list[Planned]:
 
 def kubernetes_object(planned: Planned) -> Mapping[str, Any] | None:
     """The Kubernetes object a resource is; None for AWS, Helm releases and CRD bundles."""
-    made = planned.inputs
-    return made if planned.type.startswith("kubernetes:") and "apiVersion" in made else None
+    inputs = planned.inputs
+    return inputs if planned.type.startswith("kubernetes:") and "apiVersion" in inputs else None
 
 
-def kubernetes_yaml(ordered: Sequence[Planned], crds_of: Bodies | None = None) -> str:
+def kubernetes_yaml(ordered: Sequence[Planned], crds_of: Bodies) -> str:
     """Every Kubernetes object as a YAML stream, in order; CRDs where their resource is."""
     documents: list[str] = []
     for planned in ordered:
-        if planned.type == CRD_RESOURCE and crds_of is not None:
-            bundle = planned.inputs.get("bundle")
-            if isinstance(bundle, str):
-                documents += [_document(crd) for crd in crds_of(bundle)]
-        elif (made := kubernetes_object(planned)) is not None:
-            documents.append(_document(made))
+        if planned.type == CRD_RESOURCE:
+            documents += [_document(crd) for crd in crds_of(planned.inputs["bundle"])]
+        elif (obj := kubernetes_object(planned)) is not None:
+            documents.append(_document(obj))
     return "".join(documents)
 
 

@@ -1,25 +1,22 @@
 """Simulated resource providers: what the engine talks to instead of a cloud.
 
 One gRPC server per package (aws, kubernetes, pulumi-python; eks in ``rehearsal.cluster_component``)
-that the engine attaches to by ``PULUMI_DEBUG_PROVIDERS=aws:PORT,...``. Every answer comes from
+that the engine attaches to by ``PULUMI_DEBUG_PROVIDERS=aws:PORT,...``. Sample outputs come from
 ``rehearsal.clouds``; inputs are checked by ``rehearsal.inputs``.
 
 The engine opens one connection per provider instance to the same server (provider_plugin.go,
-``NewProvider``: a dial per instance, also when attaching), so the peer of a call tells which
-instance asks, and two AWS providers with two regions are told apart by what each was configured
-with.
+``NewProvider``: a dial per instance, also when attaching), so the peer of a call identifies the
+instance, and two AWS providers are told apart by the region that each was configured with.
 """
 
-# ruff: noqa: N802, ARG002  (names and arguments are the protocol's)
+# ruff: noqa: ARG002, N802  (methods and arguments of the protocol)
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterable
 from concurrent import futures
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
@@ -31,12 +28,9 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
 )
 
-from rehearsal import changes, inputs, wire
-from rehearsal.autonames import with_autoname
-from rehearsal.clouds import ACCOUNT, Invention, SimulatedCloud
-
-PACKAGES = ("aws", "kubernetes", "pulumi-python", "eks")
-"""Every package a rehearsal serves; any other asks for its plugin and fails, offline as we are."""
+from rehearsal import diff, inputs, protocol
+from rehearsal.clouds import ACCOUNT, SimulatedCloud
+from rehearsal.sample_outputs.resource import SimulatedResource, name_property
 
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
 _OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
@@ -48,197 +42,171 @@ class Simulation:
 
     Args:
         region: the region of a provider that was configured without one.
-        account: the account every ARN is made in.
-        unknowns: answer a preview like a real cloud, with computed properties unknown, instead of
-            with the values that create would give.
-        checked: check inputs against the SDKs' types.
+        account: the account of every ARN.
+        unknowns: in a preview computed properties are unknown, as in a real cloud, instead of the
+            values that create would give.
     """
 
     region: str
     account: str = ACCOUNT
     unknowns: bool = False
-    checked: bool = True
-
-
-@dataclass
-class _Instance:
-    """One configured provider instance, by connection."""
-
-    cloud: SimulatedCloud
-    settings: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def mutable(self) -> frozenset[str]:
-        """Kinds this instance of the Kubernetes provider changes in place."""
-        kinds = {"ConfigMap": "enableConfigMapMutable", "Secret": "enableSecretMutable"}
-        return frozenset(kind for kind, key in kinds.items() if _is_true(self.settings.get(key)))
-
-
-def _is_true(value: object) -> bool:
-    return value is True or value == "true"
 
 
 class SimulatedProvider(ResourceProviderServicer):
     """Serves one package of the simulated cloud; see the protocol's provider.proto."""
 
-    def __init__(self, package: str, simulation: Simulation) -> None:
-        self.package = package
+    def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
-        self._instances: dict[str, _Instance] = {}
-        self._lock = threading.Lock()
+        self._settings: dict[str, dict[str, Any]] = {}
+        """By the peer of a connection."""
 
     # -- life cycle -------------------------------------------------------------------------------
 
     def Handshake(self, request: Any, context: Any) -> Any:
+        """Accepts the engine, secrets included."""
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
 
     def Attach(self, request: Any, context: Any) -> Any:
+        """Accepts the engine that attaches."""
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        """A version, which the engine demands."""
         return plugin_pb2.PluginInfo(version="0.0.0-rehearsal")
 
     def GetSchema(self, request: Any, context: Any) -> Any:
-        return provider_pb2.GetSchemaResponse(schema=json.dumps({"name": self.package}))
+        """An empty schema: the engine needs none."""
+        return provider_pb2.GetSchemaResponse(schema="{}")
 
     def Cancel(self, request: Any, context: Any) -> Any:
+        """Nothing to cancel."""
         return empty_pb2.Empty()
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
+        """Accepts any configuration."""
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(self, request: Any, context: Any) -> Any:
-        paths = [
-            path
-            for path in changes.changed_paths(
-                wire.properties(request.old_inputs), wire.properties(request.news)
-            )
-            # The engine's own notes about the plugin.
-            if path.split(".")[0] not in ("version", "__internal", "pluginDownloadURL")
-        ]
+        """A replacement when region or cluster is another, else an update."""
+        old, new = (protocol.properties(each) for each in (request.old_inputs, request.news))
+        # The engine's own notes about the plugin.
+        notes = ("version", "__internal", "pluginDownloadURL")
+        paths = [path for path in diff.changed_paths(old, new) if path.split(".")[0] not in notes]
         # Another region, another cluster: everything made by it is made again.
         replaces = [path for path in paths if path in ("region", "clusterIdentifier")]
         return _difference(paths, replaces, replaces_first=False)
 
     def Configure(self, request: Any, context: Any) -> Any:
-        settings = wire.properties(request.args)
-        region = settings.get("region")
-        cloud = SimulatedCloud(
-            region if isinstance(region, str) and region else self.simulation.region,
-            self.simulation.account,
-        )
-        with self._lock:
-            self._instances[context.peer()] = _Instance(cloud, settings)
-        return provider_pb2.ConfigureResponse(
-            acceptSecrets=True, supportsPreview=True, acceptResources=False, acceptOutputs=False
-        )
+        """Remembers the configuration of this connection."""
+        self._settings[context.peer()] = protocol.properties(request.args)
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
-    def instance(self, context: Any) -> _Instance:
-        """The provider instance behind a call; of the stack's region if it was never configured."""
-        found = self._instances.get(context.peer())
-        return found or _Instance(SimulatedCloud(self.simulation.region, self.simulation.account))
+    def cloud(self, context: Any) -> SimulatedCloud:
+        """The cloud of the provider instance behind a call."""
+        region = self._settings.get(context.peer(), {}).get("region")
+        return SimulatedCloud(region or self.simulation.region, self.simulation.account)
 
     # -- resources --------------------------------------------------------------------------------
 
     def Check(self, request: Any, context: Any) -> Any:
-        type_, name = identity(request)
-        plain = wire.properties(request.news)
-        failures = self.failures(type_, plain)
+        """Refuses wrong inputs, and adds the name that the provider would choose."""
+        plain = protocol.properties(request.news)
+        failures = inputs.check(request.type, plain)
         if failures:
-            return provider_pb2.CheckResponse(
-                failures=[
-                    provider_pb2.CheckFailure(property=f.path, reason=f.reason) for f in failures
-                ]
-            )
-        region, account = self.instance(context).cloud.region, self.simulation.account
-        return provider_pb2.CheckResponse(
-            inputs=with_autoname(request.news, Invention(type_, name, plain, region, account))
-        )
-
-    def failures(self, type_: str, plain: Mapping[str, Any]) -> list[inputs.Failure]:
-        """What is wrong with the inputs of a resource."""
-        return inputs.check(type_, plain) if self.simulation.checked else []
+            return check_failures((failure.path, failure.reason) for failure in failures)
+        resource = self.cloud(context).resource(request.type, request.name, plain)
+        named = Struct()
+        named.CopyFrom(request.news)
+        _name(named, resource)
+        return provider_pb2.CheckResponse(inputs=named)
 
     def before(self, request: Any) -> Struct:
         """What new inputs are compared with."""
         return request.old_inputs if request.old_inputs.fields else request.olds
 
     def Diff(self, request: Any, context: Any) -> Any:
-        old = self.before(request)
-        if old == request.news:
-            return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
-        type_, _ = identity(request)
-        paths = changes.changed_paths(wire.properties(old), wire.properties(request.news))
+        """Every changed path, and those that force a replacement."""
+        old, new = (protocol.properties(each) for each in (self.before(request), request.news))
+        paths = diff.changed_paths(old, new)
         ignored = tuple(request.ignoreChanges)
         paths = [path for path in paths if not path.startswith(ignored)] if ignored else paths
-        replaces = changes.replacing(type_, paths, mutable=self.instance(context).mutable)
+        settings = self._settings.get(context.peer(), {})
+        replaces = diff.replacing(request.type, paths, mutable=_mutable(settings))
         # A name of our own choosing can't be taken twice: the old one goes first.
-        return _difference(paths, replaces, replaces_first=type_.startswith("kubernetes:"))
+        replaces_first = request.type.startswith("kubernetes:")
+        return _difference(paths, replaces, replaces_first=replaces_first)
 
     def Create(self, request: Any, context: Any) -> Any:
+        """Sample outputs beside the inputs."""
         identifier, state = self.made(request, request.properties, context)
         return provider_pb2.CreateResponse(id=identifier, properties=state)
 
     def Update(self, request: Any, context: Any) -> Any:
+        """Sample outputs beside the new inputs."""
         _, state = self.made(request, request.news, context)
         return provider_pb2.UpdateResponse(properties=state)
 
     def made(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
-        """The id and state of the resource, as ``rehearsal.clouds`` invents them."""
+        """The id and the state of the resource."""
         if self.simulation.unknowns and request.preview:
-            # An empty answer leaves everything that is not an input unknown to the program.
+            # An empty id leaves everything that is not an input unknown to the program.
             return "", sent
-        type_, name = identity(request)
-        plain = wire.properties(sent)
-        identifier, outputs = self.instance(context).cloud.outputs(type_, name, plain)
-        return identifier, wire.answer(sent, plain, outputs)
+        plain = protocol.properties(sent)
+        identifier, outputs = self.cloud(context).outputs(request.type, request.name, plain)
+        return identifier, protocol.answer(sent, plain, outputs)
 
     def Read(self, request: Any, context: Any) -> Any:
-        if request.properties.fields:
-            return provider_pb2.ReadResponse(
-                id=request.id, properties=request.properties, inputs=request.inputs
-            )
-        type_, name = identity(request)
-        _, outputs = self.instance(context).cloud.outputs(type_, name, {"id": request.id})
+        """The state as it is: nothing else changes a simulated cloud."""
         return provider_pb2.ReadResponse(
-            id=request.id, properties=wire.to_struct(outputs), inputs=request.inputs
+            id=request.id, properties=request.properties, inputs=request.inputs
         )
 
     def Delete(self, request: Any, context: Any) -> Any:
+        """Nothing to delete."""
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
+        """The sample output of a data source."""
         try:
-            result = self.instance(context).cloud.invoke(request.tok, wire.properties(request.args))
+            result = self.cloud(context).invoke(request.tok, protocol.properties(request.args))
         except LookupError as missing:
-            return provider_pb2.InvokeResponse(
-                failures=[provider_pb2.CheckFailure(reason=str(missing.args[0]))]
-            )
+            failure = provider_pb2.CheckFailure(reason=str(missing.args[0]))
+            return provider_pb2.InvokeResponse(failures=[failure])
         response: Any = provider_pb2.InvokeResponse
-        return response(**{"return": wire.to_struct(result)})
+        return response(**{"return": protocol.to_struct(result)})
 
 
-def identity(request: Any) -> tuple[str, str]:
-    """The resource's type and name; from the URN where the request has only that."""
-    if request.type:
-        return request.type, request.name
-    _, _, _, type_, name = cast(str, request.urn).split("::", 4)
-    return type_.rsplit("$", 1)[-1], name
+def _name(news: Struct, resource: SimulatedResource) -> None:
+    """Adds the name that the provider would choose, where none was given."""
+    key = name_property(resource.type)
+    if key and not (resource.inputs.get(key) or resource.inputs.get(f"{key}Prefix")):
+        news.update({key: resource.physical_name})
+    metadata = resource.inputs.get("metadata") or {}
+    if "apiVersion" in resource.inputs and not {"name", "generateName"} & set(metadata):
+        name = f"{resource.name.rsplit('/', 1)[-1]}-{resource.hex(8)}".lower()
+        news.fields["metadata"].struct_value.update({"name": name})
+
+
+def _mutable(settings: dict[str, Any]) -> frozenset[str]:
+    """The kinds that this instance of the Kubernetes provider changes in place."""
+    kinds = {"ConfigMap": "enableConfigMapMutable", "Secret": "enableSecretMutable"}
+    return frozenset(kind for kind, key in kinds.items() if settings.get(key) in (True, "true"))
+
+
+def check_failures(failures: Iterable[tuple[str, str]]) -> Any:
+    """The refusal of inputs, by pairs of property and reason."""
+    return provider_pb2.CheckResponse(
+        failures=[provider_pb2.CheckFailure(property=path, reason=why) for path, why in failures]
+    )
 
 
 def _difference(paths: list[str], replaces: list[str], *, replaces_first: bool) -> Any:
-    if not paths:
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
-    kind = provider_pb2.PropertyDiff
-    detailed = {
-        path: kind(kind=kind.UPDATE_REPLACE if path in replaces else kind.UPDATE, inputDiff=True)
-        for path in paths
-    }
-    return provider_pb2.DiffResponse(
-        changes=provider_pb2.DiffResponse.DIFF_SOME,
+    response, detail = provider_pb2.DiffResponse, provider_pb2.PropertyDiff
+    kinds = {path: detail.UPDATE_REPLACE if path in replaces else detail.UPDATE for path in paths}
+    return response(
+        changes=response.DIFF_SOME if paths else response.DIFF_NONE,
         replaces=replaces,
-        diffs=sorted({path.split(".")[0].split("[")[0] for path in paths}),
-        detailedDiff=detailed,
+        detailedDiff={path: detail(kind=kind, inputDiff=True) for path, kind in kinds.items()},
         hasDetailedDiff=True,
         deleteBeforeReplace=bool(replaces) and replaces_first,
     )

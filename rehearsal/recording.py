@@ -5,17 +5,17 @@ seen with its parent, dependencies and inputs as the engine receives them: in a 
 simulated clouds answer like a creation, so late values (an endpoint, a role's ARN) are in place.
 """
 
-# ruff: noqa: N802  (names and arguments are the protocol's)
+# ruff: noqa: N802  (methods and properties of the protocol)
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import resource_pb2
 
-from rehearsal import wire
+from rehearsal import protocol
 from rehearsal.dynamic_resources import PICKLED
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -23,74 +23,81 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 
 @dataclass(frozen=True)
 class Planned:
-    """One resource as the engine was asked for it; ``inputs`` have ``"[secret]"`` for secrets."""
+    """One resource as the engine was asked for it."""
 
     urn: str
-    type: str
-    name: str
-    parent: str
-    dependencies: tuple[str, ...]
-    provider: str
-    custom: bool
-    sent: Struct = field(repr=False, compare=False)
+    request: Any = field(repr=False)
+    """The protocol's ``RegisterResourceRequest``."""
+
+    @property
+    def type(self) -> str:
+        """The type token."""
+        return self.request.type
+
+    @property
+    def name(self) -> str:
+        """The Pulumi name."""
+        return self.request.name
+
+    @property
+    def parent(self) -> str:
+        """The parent's URN; empty where that is the stack."""
+        return "" if f"::{STACK_TYPE}::" in self.request.parent else self.request.parent
+
+    @property
+    def custom(self) -> bool:
+        """Whether a provider makes it; a component is not custom."""
+        return self.request.custom
+
+    @property
+    def provider(self) -> str:
+        """URN and id of its provider."""
+        return self.request.provider
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """URNs, sorted."""
+        return tuple(sorted(set(self.request.dependencies)))
 
     @property
     def inputs(self) -> dict[str, Any]:
-        plain = wire.properties(self.sent, mask=True)
-        # The code of a dynamic resource is no fact about the platform.
+        """Plain values, ``"[secret]"`` for secrets, without the code of a dynamic resource."""
+        plain = protocol.properties(self.request.object, mask=True)
         plain.pop(PICKLED, None)
         return plain
 
 
 class Recorder:
-    """Collects registrations; one per run of a program."""
+    """Every resource that passes through the monitors it watches."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._planned: dict[str, Planned] = {}
+        self._requests: dict[str, Any] = {}
 
     @property
     def resources(self) -> list[Planned]:
-        """Everything registered so far, without the stack itself, by URN."""
+        """Everything registered so far, without the stack itself."""
         with self._lock:
-            return sorted(self._planned.values(), key=lambda planned: planned.urn)
-
-    def find(self, urn: str) -> Planned | None:
-        """The resource of this URN, if it is registered already."""
-        with self._lock:
-            return self._planned.get(urn)
+            return [Planned(urn, request) for urn, request in self._requests.items()]
 
     def watch(self, monitor: Any) -> Any:
-        """A stand-in for a resource monitor stub that records what passes through it."""
+        """A proxy of a resource monitor that records what passes through it."""
         return _Watched(monitor, self)
 
     def add(self, request: Any, urn: str) -> None:
-        """Records one registration request and the URN it was answered with."""
+        """Records one registration request and the URN it was answered with.
+
+        A remote component registers twice: its provider's request is answered first and has plain
+        values for the outputs in the program's.
+        """
         if request.type == STACK_TYPE:
             return
-        planned = Planned(
-            urn=urn,
-            type=request.type,
-            name=request.name,
-            parent="" if f"::{STACK_TYPE}::" in request.parent else request.parent,
-            dependencies=tuple(sorted(set(request.dependencies))),
-            provider=request.provider,
-            custom=request.custom,
-            sent=request.object,
-        )
+        merged = resource_pb2.RegisterResourceRequest()
+        merged.CopyFrom(request)
         with self._lock:
-            known = self._planned.get(urn)
-            self._planned[urn] = _merged(known, planned) if known else planned
-
-
-def _merged(one: Planned, other: Planned) -> Planned:
-    """A remote component registers twice: asked for by the program, then by its provider."""
-    return replace(
-        one,
-        dependencies=tuple(sorted({*one.dependencies, *other.dependencies})),
-        provider=one.provider or other.provider,
-        sent=max(one.sent, other.sent, key=lambda sent: len(sent.fields)),
-    )
+            if urn in self._requests:
+                merged.MergeFrom(self._requests[urn])
+            self._requests[urn] = merged
 
 
 class _Watched:

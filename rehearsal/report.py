@@ -1,18 +1,54 @@
-"""What a rehearsal tells a person: tables of what would be made, and times."""
+"""The terminal output of a rehearsal: changes, times, outputs, and failures as sentences."""
 
 from __future__ import annotations
 
 import resource
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 
+import typer
+from rich.console import Console
 from rich.table import Table
 
 from rehearsal.architecture import component_of
-from rehearsal.engine import Outcome
-from toolchain.tools import Tool
+from rehearsal.engine import EngineFailure, Outcome
+from rendering import RenderError
+from settings import SettingsError
+from toolchain.tools import Tool, ToolMissing
 
+BAD_INPUT, ENGINE_FAILED = 2, 1
 _ORDER = ("create", "update", "replace", "delete", "same", "refresh")
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Prints a line as it is."""
+    console.print(text, markup=False)
+
+
+def fail(problems: Sequence[str], code: int) -> None:
+    """Prints each problem on standard error and ends the command."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for problem in problems:
+        errors.print(problem, markup=False, style="red")
+    raise typer.Exit(code)
+
+
+@contextmanager
+def failures_as_sentences() -> Generator[None]:
+    """Ends the command with sentences and an exit code instead of a traceback."""
+    try:
+        yield
+    except SettingsError as error:
+        fail(error.problems, BAD_INPUT)
+    except EngineFailure as failure:
+        cause = failure.cause.__cause__ if failure.cause is not None else None
+        is_input = isinstance(cause or failure.cause, (SettingsError, RenderError))
+        fail(failure.problems, BAD_INPUT if is_input else ENGINE_FAILED)
+    except (ToolMissing, RenderError) as error:
+        fail([str(error)], BAD_INPUT)
 
 
 def peak_mib() -> tuple[int, int]:
@@ -23,7 +59,7 @@ def peak_mib() -> tuple[int, int]:
 
 
 def changes_table(outcome: Outcome) -> Table:
-    """Components by what happens to their resources."""
+    """Counts of operations by component."""
     rows: dict[str, Counter[str]] = {}
     for urn, operation in outcome.operations.items():
         rows.setdefault(component_of(urn) or "stack", Counter())[operation] += 1
@@ -41,7 +77,7 @@ def changes_table(outcome: Outcome) -> Table:
 
 
 def output_lines(outcome: Outcome) -> list[str]:
-    """The stack's outputs, a line each, for pasting; of a mapping only how much there is."""
+    """The stack's outputs, a line each, for pasting; of a mapping the number of its names."""
     return [
         f"{name:<17} {f'({len(value)} names)' if isinstance(value, Mapping) else value}"
         for name, value in sorted(outcome.outputs.items())
@@ -51,8 +87,6 @@ def output_lines(outcome: Outcome) -> list[str]:
 def times_table(times: Mapping[str, float], tool: Tool) -> Table:
     """Seconds per step, the engine used, and memory."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column()
     for step, seconds in times.items():
         table.add_row(step, f"{seconds:.1f} s")
     own, engine = peak_mib()

@@ -1,8 +1,8 @@
 """Starts and stops the simulated providers of a rehearsal.
 
-The providers run in a process of their own: the program under rehearsal keeps a core to itself,
-and its memory and times are its own. Only ``eks`` stays with the program, because its component
-registers children and those are recorded.
+The providers run in a process of their own, so that the program under rehearsal has a core to
+itself. Only ``eks`` is served by the program's process, where the children that its component
+registers are recorded.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _HERE = Path(__file__).resolve().parent.parent
 
 @contextmanager
 def simulated_clouds(
-    simulation: Simulation, recorder: Callable[[], Recorder], *, python_path: Path = _HERE
+    simulation: Simulation, recorder: Callable[[], Recorder], python_path: Path
 ) -> Generator[Callable[[], str]]:
     """Serves every package while the context lasts.
 
     Args:
         simulation: how the clouds answer.
-        recorder: gives the recorder of the run that is under way.
-        python_path: where the program's own modules are, for its dynamic resources.
+        recorder: returns the recorder of the current run.
+        python_path: the folder of the program's modules, for its dynamic resources.
 
-    Yields a function that waits until all of them listen and gives the value of
-    ``PULUMI_DEBUG_PROVIDERS``.
+    Yields:
+        A function that waits until all of them listen, and returns ``PULUMI_DEBUG_PROVIDERS``.
     """
     paths = [str(python_path), str(_HERE), os.environ.get("PYTHONPATH", "")]
     command = [sys.executable, "-m", "rehearsal.simulated", json.dumps(asdict(simulation))]
@@ -72,9 +72,9 @@ def simulated_clouds(
 
 def _main(simulation: Simulation) -> None:
     servers = {
-        "aws": serve(SimulatedProvider("aws", simulation)),
-        "kubernetes": serve(KubernetesObjects("kubernetes", simulation)),
-        "pulumi-python": serve(DynamicResources("pulumi-python", simulation)),
+        "aws": serve(SimulatedProvider(simulation)),
+        "kubernetes": serve(KubernetesObjects(simulation)),
+        "pulumi-python": serve(DynamicResources(simulation)),
     }
     ports = ",".join(f"{package}:{port}" for package, (_, port) in servers.items())
     sys.stdout.write(f"{ports}\n")

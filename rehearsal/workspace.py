@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -19,18 +18,28 @@ from pulumi import automation as auto
 from pulumi.automation._stack import StackInitMode  # the type of a public argument
 from semver import VersionInfo
 
-_OFFLINE = {
+from toolchain.tools import PULUMI_OLDEST
+
+_ENVIRONMENT = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
     "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
     "PULUMI_SKIP_CONFIRMATIONS": "true",
     "PULUMI_K8S_CLIENT_TIMEOUT": "1",
+    # The state is written once, at the end: a run of 600 objects is about six times as fast, and a
+    # run that is killed loses nothing but a simulation.
+    "PULUMI_EXPERIMENTAL": "true",
+    "PULUMI_SKIP_CHECKPOINTS": "true",
+    # The engine lives for seconds: collecting its garbage less often saves a tenth of its time.
+    "GOGC": os.environ.get("GOGC", "300"),
 }
 
-# The engine lives for seconds: collecting its garbage less often saves a tenth of its time.
-_SHORT_LIVED = {"GOGC": os.environ.get("GOGC", "300")}
 
-_NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+class _Command(auto.PulumiCommand):
+    """The CLI by its path; the SDK's own class accepts only a folder with ``bin/pulumi``."""
+
+    def __init__(self, path: Path) -> None:
+        self.command, self.version = str(path), VersionInfo(*PULUMI_OLDEST)
 
 
 class EngineStack(auto.Stack):
@@ -38,89 +47,60 @@ class EngineStack(auto.Stack):
 
     The SDK starts the CLI again after each run, once for the history and twice for the outputs:
     three quarters of the processor time of a small stack's ``up`` (measured: 2.4 CPU seconds with
-    them, 0.9 without). Outputs come with the engine's events, and the history is read by nobody.
+    them, 0.9 without). Outputs come with the engine's events, and nothing reads the history.
     """
 
     def outputs(self) -> auto.OutputMap:
+        """Nothing, see the class."""
         return {}
 
     def info(self, show_secrets: bool = True) -> auto.UpdateSummary:  # noqa: ARG002 the SDK's own
+        """An empty summary, see the class."""
         return auto.UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineWorkspace:
-    """Where one stack's engine works; see ``rehearsal.engine.Rehearsal`` for the arguments."""
+def open_stack(
+    project: Path, stack: str, build: Path, pulumi: Path, program: Callable[[], Any]
+) -> auto.Stack:
+    """The stack, made when it is not there, with ``program`` as its inline program.
 
-    project: Path
-    stack: str
-    build: Path
-    pulumi: Path
-    checkpoints: bool = False
+    See ``rehearsal.engine.Rehearsal`` for the arguments.
+    """
+    # A person's own passphrase would win over the build folder's, and not fit its secrets.
+    os.environ.pop("PULUMI_CONFIG_PASSPHRASE", None)
+    work, state = build / "project", build / "state"
+    for folder in (work, state):
+        folder.mkdir(parents=True, exist_ok=True)
+    _copy_project(project, stack, work)
+    options = auto.LocalWorkspaceOptions(
+        work_dir=str(work),
+        pulumi_home=str(_home(build)),
+        pulumi_command=_Command(pulumi),
+        env_vars={
+            **_ENVIRONMENT,
+            "PULUMI_BACKEND_URL": state.as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase_file(build)),
+        },
+        program=program,
+    )
+    name = cast(str, yaml.safe_load((work / "Pulumi.yaml").read_text())["name"])
+    exists = (state / ".pulumi" / "stacks" / name / f"{stack}.json").exists()
+    mode = StackInitMode.SELECT if exists else StackInitMode.CREATE
+    return EngineStack(stack, auto.LocalWorkspace(**vars(options)), mode)
 
-    def open(self, program: Callable[[], Any]) -> auto.Stack:
-        """The stack, made when it is not there, with ``program`` as its inline program."""
-        # A person's own passphrase would win over our file, and the next person's would not fit.
-        os.environ.pop("PULUMI_CONFIG_PASSPHRASE", None)
-        work = self._write_project()
-        state = self.build / "state"
-        state.mkdir(parents=True, exist_ok=True)
-        options = auto.LocalWorkspaceOptions(
-            work_dir=str(work),
-            pulumi_home=str(self._home()),
-            pulumi_command=_command(self.pulumi),
-            env_vars={
-                **_OFFLINE,
-                **_SHORT_LIVED,
-                **({} if self.checkpoints else _NO_CHECKPOINTS),
-                "PULUMI_BACKEND_URL": state.as_uri(),
-                "PULUMI_CONFIG_PASSPHRASE_FILE": str(self._passphrase_file()),
-            },
-            program=program,
-        )
-        name = cast(str, yaml.safe_load((work / "Pulumi.yaml").read_text())["name"])
-        known = state / ".pulumi" / "stacks" / name / f"{self.stack}.json"
-        mode = StackInitMode.SELECT if known.exists() else StackInitMode.CREATE
-        return EngineStack(self.stack, auto.LocalWorkspace(**vars(options)), mode)
 
-    def _write_project(self) -> Path:
-        """A copy of the project's two files for the engine, which writes into them."""
-        work = self.build / "project"
-        work.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.project / "Pulumi.yaml", work / "Pulumi.yaml")
-        settings = self.project / f"Pulumi.{self.stack}.yaml"
-        target = work / f"Pulumi.{self.stack}.yaml"
-        own = yaml.safe_load(settings.read_text()) if settings.exists() else {}
-        config = cast("dict[str, Any]", (own or {}).get("config") or {})
-        kept = yaml.safe_load(target.read_text()) if target.exists() else {}
-        # Another passphrase or key encrypted the real stack's secrets; no rehearsal can read them.
-        copied = {"config": _without_secure(config)} if config else {}
-        salt = (kept or {}).get("encryptionsalt")
-        target.write_text(yaml.safe_dump(copied | ({"encryptionsalt": salt} if salt else {})))
-        return work
-
-    def _home(self) -> Path:
-        """The engine's own folder, in which it can't write its automatic log.
-
-        The CLI encrypts and compresses every property it sees into ``logs/``, 6 MB and 40 % of its
-        time per preview, and has no switch for it; it goes on without when there is no such folder
-        (pkg/logging/encrypted.go, StartLogging).
-        """
-        home = self.build / "home"
-        home.mkdir(parents=True, exist_ok=True)
-        logs = home / "logs"
-        if logs.is_dir():
-            shutil.rmtree(logs)
-        logs.touch()
-        return home
-
-    def _passphrase_file(self) -> Path:
-        path = self.build / "passphrase"
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(24))
-        return path
+def _copy_project(project: Path, stack: str, work: Path) -> None:
+    """Copies the project's two files, because the engine writes into them."""
+    shutil.copyfile(project / "Pulumi.yaml", work / "Pulumi.yaml")
+    settings, target = (folder / f"Pulumi.{stack}.yaml" for folder in (project, work))
+    original, before = (
+        cast("dict[str, Any]", yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+        for path in (settings, target)
+    )
+    copied = {"encryptionsalt": before["encryptionsalt"]} if "encryptionsalt" in before else {}
+    # Another passphrase or key encrypted the real stack's secrets; no rehearsal can read them.
+    copied["config"] = _without_secure(original.get("config") or {})
+    target.write_text(yaml.safe_dump(copied))
 
 
 def _without_secure(value: Any) -> Any:
@@ -134,9 +114,23 @@ def _without_secure(value: Any) -> Any:
     return value
 
 
-def _command(path: Path) -> auto.PulumiCommand:
-    # PulumiCommand insists on ROOT/bin/pulumi and asks for the version again; tools has done both.
-    command = auto.PulumiCommand.__new__(auto.PulumiCommand)
-    command.command = str(path)
-    command.version = VersionInfo(3, 259, 0)
-    return command
+def _home(build: Path) -> Path:
+    """The engine's own folder, in which it can't write its automatic log.
+
+    The CLI encrypts and compresses every property it sees into ``logs/``, 6 MB and 40 % of its
+    time per preview, and has no switch for it; it goes on without when there is no such folder
+    (pkg/logging/encrypted.go, StartLogging).
+    """
+    home = build / "home"
+    home.mkdir(exist_ok=True)
+    (home / "logs").touch()
+    return home
+
+
+def _passphrase_file(build: Path) -> Path:
+    path = build / "passphrase"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24))
+    return path

@@ -1,8 +1,8 @@
 """Runs a Pulumi program under mocks and gives back every resource as it was registered.
 
-Pulumi's own mocks hide parents, dependencies and protection (facts of the SDK: ``MockResourceArgs``
-has none of them), and let a forgotten ``apply`` pass; here the monitor itself records each request,
-and the program is drained before anything is asserted.
+Pulumi's own mocks hide parents, dependencies and protection (``MockResourceArgs`` has none of
+them), and let a forgotten ``apply`` pass; here the rehearsal's recorder has each request to the
+monitor, and the program is drained before anything is asserted.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
 import pulumi
-from google.protobuf import json_format
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
 
 from rehearsal.clouds import SimulatedCloud
+from rehearsal.protocol import MASK as MASKED
+from rehearsal.protocol import properties
+from rehearsal.recording import Planned, Recorder
 
 REGIONS = ("cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1")
 """Both China regions, the commercial partition and GovCloud: every promise is kept in each."""
@@ -28,28 +31,42 @@ SHIPPED = (*REGIONS, "cn-north-1-kf151")
 """The stacks whose files this repository ships. A test never asks which stack files lie around:
 those of a user stand beside them."""
 
-MASKED = "[secret]"
-
 
 @dataclass(frozen=True)
-class Registered:
-    """One resource as the engine would have received it; inputs are plain, secrets unwrapped.
+class Registered(Planned):
+    """One resource as the engine would have received it.
 
-    ``visible`` are the inputs as anybody may read them in a preview: MASKED for what is secret.
+    Attributes:
+        outputs: what the simulated cloud answered.
     """
 
-    type: str
-    name: str
-    inputs: dict[str, Any]
-    visible: dict[str, Any]
-    outputs: dict[str, Any]
-    secrets: frozenset[str]
-    urn: str
-    parent: str
-    provider: str
-    dependencies: tuple[str, ...]
-    custom: bool
-    options: Any = field(repr=False, default=None)
+    outputs: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @cached_property
+    def _deserialized(self) -> dict[str, Any]:
+        return rpc.deserialize_properties(self.request.object, keep_unknowns=True)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Plain values, secrets in clear, assets as the SDK's objects."""
+        return self._plain
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
+        return _plain(self._deserialized)
+
+    @cached_property
+    def visible(self) -> dict[str, Any]:
+        """The inputs as anybody may read them in a preview: ``[secret]`` for what is secret."""
+        return properties(self.request.object, mask=True)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        return frozenset(key for key, value in self._deserialized.items() if _holds_secret(value))
+
+    @property
+    def options(self) -> Any:
+        return self.request
 
     @property
     def package(self) -> str:
@@ -63,19 +80,19 @@ class Registered:
     @property
     def provider_names(self) -> frozenset[str]:
         """The names of the providers a remote component hands on to its children."""
-        return frozenset(_name_in(each) for each in self.options.providers.values())
+        return frozenset(_name_in(each) for each in self.request.providers.values())
 
     @property
     def protect(self) -> bool:
-        return bool(self.options.protect)
+        return bool(self.request.protect)
 
     @property
     def retain_on_delete(self) -> bool:
-        return bool(self.options.retainOnDelete)
+        return bool(self.request.retainOnDelete)
 
     @property
     def ignore_changes(self) -> tuple[str, ...]:
-        return tuple(self.options.ignoreChanges)
+        return tuple(self.request.ignoreChanges)
 
     @property
     def parent_type(self) -> str:
@@ -151,34 +168,6 @@ class _Mocks(mocks.Mocks):
         return self.cloud(args.provider).invoke(args.token, args.args)
 
 
-class _RecordingMonitor(mocks.MockMonitor):
-    def __init__(self, answers: _Mocks, recorded: Recorded) -> None:
-        super().__init__(answers)
-        self.recorded = recorded
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
-        response = super().RegisterResource(request)
-        if request.type != "pulumi:pulumi:Stack":
-            raw = rpc.deserialize_properties(request.object, keep_unknowns=True)
-            self.recorded.all.append(
-                Registered(
-                    type=request.type,
-                    name=request.name,
-                    inputs=_plain(raw),
-                    visible=_masked(json_format.MessageToDict(request.object)),
-                    outputs=self.resources[response.urn].state,
-                    secrets=frozenset(key for key, value in raw.items() if _holds_secret(value)),
-                    urn=response.urn,
-                    parent="" if "::pulumi:pulumi:Stack::" in request.parent else request.parent,
-                    provider=request.provider,
-                    dependencies=tuple(request.dependencies),
-                    custom=request.custom,
-                    options=request,
-                )
-            )
-        return response
-
-
 def _holds_secret(value: Any) -> bool:
     if rpc.is_rpc_secret(value):
         return True
@@ -193,17 +182,6 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list):
         return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        items = cast("Mapping[str, Any]", value)
-        if items.get(rpc._special_sig_key) == rpc._special_secret_sig:  # pyright: ignore[reportPrivateUsage]
-            return MASKED
-        return {key: _masked(item) for key, item in items.items()}
-    if isinstance(value, list):
-        return [_masked(item) for item in cast("list[Any]", value)]
     return value
 
 
@@ -236,13 +214,14 @@ def run(
     """
     recorded = Recorded()
     answers = _Mocks(region, recorded)
+    recorder, monitor = Recorder(), mocks.MockMonitor(answers)
     asyncio.set_event_loop(asyncio.new_event_loop())
     mocks.set_mocks(
         answers,
         project="kubeflow",
         stack=region,
         preview=False,
-        monitor=_RecordingMonitor(answers, recorded),
+        monitor=recorder.watch(monitor),
     )
     pulumi.runtime.set_all_config(dict(config or {}))
 
@@ -258,6 +237,10 @@ def run(
         return pulumi.Output.all(returned, *_exported(recorded, stack.outputs))
 
     drained()
+    recorded.all = [
+        Registered(planned.urn, planned.request, monitor.resources[planned.urn].state)
+        for planned in recorder.resources
+    ]
     return recorded
 
 

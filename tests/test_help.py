@@ -14,6 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import benchmarks.__main__
 import ops.__main__
 import rehearsal.__main__
 import rendering.golden
@@ -21,6 +22,7 @@ import rendering.golden
 ROOT = Path(__file__).resolve().parent.parent
 APPS = {
     "./kf": ops.__main__.app,
+    "python -m benchmarks": benchmarks.__main__.app,
     "python -m rehearsal": rehearsal.__main__.app,
     "python -m rendering.golden": rendering.golden.app,
 }
@@ -82,7 +84,12 @@ def test_every_program_with_a_command_line_is_asked() -> None:
         for name in tracked
         if re.search(r"^    app\(", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE)
     }
-    assert runnable == {"ops/__main__.py", "rehearsal/__main__.py", "rendering/golden.py"}
+    assert runnable == {
+        "benchmarks/__main__.py",
+        "ops/__main__.py",
+        "rehearsal/__main__.py",
+        "rendering/golden.py",
+    }
     assert len(ALL) > 15
 
 

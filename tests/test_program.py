@@ -22,9 +22,9 @@ import pytest
 import yaml
 
 from regions.region import Region
-from rehearsal import wire
-from rehearsal.invented.controllers import written_back
+from rehearsal import protocol
 from rehearsal.kubernetes_objects import pruned, stored
+from rehearsal.sample_outputs.controllers import written_back
 from rendering.leak_tables import CREDENTIALS
 from tests.harness import MASKED, REGIONS, Recorded, Registered, run
 from tests.pasted import paste
@@ -101,9 +101,9 @@ def not_as_stored(recorded: Recorded) -> list[str]:
     found: list[str] = []
     for resource in recorded.all:
         if resource.package == "kubernetes" and "apiVersion" in resource.inputs:
-            given = wire.to_struct(resource.inputs)
+            given = protocol.to_struct(resource.inputs)
             written = written_back(resource.inputs)
-            live = wire.to_struct(written[1]) if written else given
+            live = protocol.to_struct(written[1]) if written else given
             if pruned(stored(resource.type, live), given) != given:
                 found.append(f"{resource.type} {resource.name}")
     return found

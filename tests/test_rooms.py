@@ -49,9 +49,9 @@ MAY_IMPORT: dict[str, str] = {
         "components.mirror program"
     ),
     "toolchain": "rendering",
-    "rehearsal": "regions rendering toolchain",
-    "benchmarks": "regions rehearsal rendering settings webhook",
-    "rehearsal.__main__": "benchmarks program rehearsal rendering settings toolchain",
+    "rehearsal": "regions rendering settings toolchain",
+    "benchmarks": "regions rehearsal rendering settings toolchain webhook",
+    "rehearsal.__main__": "program rehearsal rendering settings toolchain",
     "ops": (
         "components.gpu components.mirror components.registry images program "
         "regions rendering settings toolchain webhook"

@@ -32,11 +32,11 @@ class GoProgram:
         module: a folder with ``go.mod`` and ``go.sum``.
         package: import path of the program's ``main``.
         variables: Go variables set at link time, by import path and name.
-        takes: what a first build costs, for people.
+        takes: time and size of a first build, for people.
         toolchain: the Go that can still build it (``go1.16.15``), fetched like a module; None: the
             one on PATH.
         prepare: makes what the module lacks, in a writable copy of it; returns more arguments for
-            ``go build``, or None when it can't, which ``say`` then knows.
+            ``go build``, or None when it failed, after the reason went to ``say``.
     """
 
     name: str
@@ -50,6 +50,7 @@ class GoProgram:
 
     @property
     def folder(self) -> Path:
+        """The cache's folder for this version of the program."""
         return tool_folder(self.name, self.version)
 
     @property
@@ -64,13 +65,13 @@ def tool_folder(name: str, version: str) -> Path:
 
 
 def obtain(program: GoProgram, say: Say) -> Path | None:
-    """The program from the cache, else built; None: it can't be built here, ``say`` knows why."""
+    """The program from the cache, else built; None when that failed, the reason goes to ``say``."""
     with alone(program.folder, say):
         return program.path if program.path.exists() or build(program, say) else None
 
 
 def build(program: GoProgram, say: Say) -> bool:
-    """Builds ``program`` unless there is no Go; True: it is at ``program.path``.
+    """Builds the program to ``program.path``; False when that failed, the reason goes to ``say``.
 
     Call it ``alone``: two builds at once would write the same files.
     """
@@ -92,16 +93,16 @@ def build(program: GoProgram, say: Say) -> bool:
 
 
 def go_environment(**more: str) -> dict[str, str]:
-    """The variables to run Go with: a workspace or flags of the caller's are not ours to build in.
+    """The variables to run Go with: no workspace and no flags of the caller.
 
-    The flag is the default one; an empty text would leave those of ``go env -w`` in force, which
-    an older toolchain may not know.
+    The flag is Go's default; an empty text would leave those of ``go env -w`` in force, which an
+    older toolchain may refuse.
     """
     return {**os.environ, "GOFLAGS": "-mod=readonly", "GOWORK": "off", **more}
 
 
 def go(arguments: list[str], say: Say, *, cwd: Path, made: Path, final: Path, **env: str) -> bool:
-    """Runs ``go`` with ``-v`` among its arguments; moves what it made into place."""
+    """Runs ``go`` with ``-v`` among its arguments; moves the result from ``made`` to ``final``."""
     start = time.monotonic()
     last: deque[str] = deque(["no message"], maxlen=1)
     count, word_due = 0, start + _WORD_EVERY_SECONDS
@@ -139,7 +140,7 @@ def go(arguments: list[str], say: Say, *, cwd: Path, made: Path, final: Path, **
 
 @contextmanager
 def alone(folder: Path, say: Say) -> Generator[None]:
-    """One process at a time gets a tool; the others wait and find it."""
+    """Lets one process at a time get a tool; the others wait and find it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:

@@ -1,8 +1,8 @@
 """Finds or gets the two programs a rehearsal needs: the Pulumi CLI and kustomize.
 
-Each is looked for where a person would have it (PATH), then in our cache, then got: the CLI by
-Pulumi's own installer or by building the pinned module with Go, kustomize by ``kubectl`` or Go. A
-second run finds what the first one got.
+Each is searched on PATH, then in the project's cache, then got: the CLI by Pulumi's own installer
+or by building the pinned module with Go, kustomize by ``kubectl`` or Go. What one run got, the next
+finds in the cache.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _INSTALL_SECONDS = 600
 
 
 class ToolMissing(Exception):
-    """A tool can't be had; the text is one sentence that names the ways there are."""
+    """No way to get a tool works here; the text is one sentence that names the ways."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Tool:
     """A program that is ready to run.
 
     Args:
-        command: how to call it, ``["kubectl", "kustomize"]`` or ``["/path/pulumi"]``.
+        command: ``("kubectl", "kustomize")`` or ``("/path/pulumi",)``.
         version: ``3.259.0``.
         how: where it came from, for people.
         seconds: what finding or getting it took.
@@ -54,6 +54,7 @@ class Tool:
 
     @property
     def path(self) -> Path:
+        """The program's file."""
         return Path(self.command[0])
 
 
@@ -65,45 +66,42 @@ _WAYS = {
 }
 
 
-def pulumi(say: Say | None = None) -> Tool:
+Found = tuple[tuple[str, ...], str, str]  # command, version, how
+Way = Callable[[Say], Found | None]
+
+
+def _print(text: str) -> None:
+    Console(stderr=True, highlight=False).print(text)
+
+
+def pulumi(say: Say = _print) -> Tool:
     """The Pulumi CLI: PATH, else the cache, else Pulumi's installer, else built with Go.
 
     Raises:
         ToolMissing: none of the ways works here.
     """
-    return _Search("Pulumi CLI", say).first(_pulumi_on_path, _pulumi_cached, _pulumi_got)
+    return _first("Pulumi CLI", say, _pulumi_on_path, _pulumi_cached, _pulumi_got)
 
 
-def kustomize(say: Say | None = None) -> Tool:
+def kustomize(say: Say = _print) -> Tool:
     """kustomize: PATH, else the cache, else inside kubectl, else built with Go.
 
     Raises:
         ToolMissing: none of the ways works here.
     """
     ways = (_kustomize_on_path, _kustomize_cached, _kustomize_in_kubectl, _kustomize_built)
-    return _Search("kustomize", say).first(*ways)
+    return _first("kustomize", say, *ways)
 
 
-Found = tuple[tuple[str, ...], str, str]  # command, version, how
-Way = Callable[[Say], Found | None]
-
-
-class _Search:
-    def __init__(self, label: str, say: Say | None) -> None:
-        console = Console(stderr=True, highlight=False)
-        self.label = label
-        self.say: Say = say or console.print
-
-    def first(self, *ways: Way) -> Tool:
-        start = time.monotonic()
-        for way in ways:
-            found = way(self.say)
-            if found:
-                command, version, how = found
-                seconds = time.monotonic() - start
-                self.say(f"{self.label} {version}: {how} ({seconds:.1f} s)")
-                return Tool(command, version, how, seconds)
-        raise ToolMissing(_WAYS[self.label])
+def _first(label: str, say: Say, *ways: Way) -> Tool:
+    start = time.monotonic()
+    for way in ways:
+        if found := way(say):
+            command, version, how = found
+            seconds = time.monotonic() - start
+            say(f"{label} {version}: {how} ({seconds:.1f} s)")
+            return Tool(command, version, how, seconds)
+    raise ToolMissing(_WAYS[label])
 
 
 def _run(
@@ -127,14 +125,20 @@ def _version(text: str | None) -> str | None:
 # -- Pulumi ---------------------------------------------------------------------------------------
 
 
-def _pulumi_version(path: Path | str) -> str | None:
-    quiet = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
-    return _version(_run([str(path), "version"], env=quiet))
+_PULUMI = GoProgram(
+    name="pulumi",
+    version=PULUMI_VERSION,
+    module=Path(__file__).parent / "pulumi-cli",
+    package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    variables={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": f"v{PULUMI_VERSION}"},
+    takes="about 5 minutes on two cores",
+)
 
 
 def _pulumi_on_path(say: Say) -> Found | None:
     path = shutil.which("pulumi")
-    version = _pulumi_version(path) if path else None
+    quiet = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    version = _version(_run([path, "version"], env=quiet)) if path else None
     if path is None or version is None:
         return None
     if Version(version).release < PULUMI_OLDEST:
@@ -144,38 +148,23 @@ def _pulumi_on_path(say: Say) -> Found | None:
     return (path,), version, f"on PATH, {path}"
 
 
-def _pulumi_program() -> GoProgram:
-    return GoProgram(
-        name="pulumi",
-        version=PULUMI_VERSION,
-        module=Path(__file__).parent / "pulumi-cli",
-        package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-        variables={
-            "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": f"v{PULUMI_VERSION}"
-        },
-        takes="about 5 minutes on two cores",
-    )
-
-
 def _pulumi_cached(_: Say) -> Found | None:
-    # The installer makes bin/pulumi, our own build makes pulumi.
-    program = _pulumi_program()
-    for path in (program.path, program.folder / "bin" / "pulumi"):
+    # Go makes pulumi, the installer bin/pulumi.
+    for path in (_PULUMI.path, _PULUMI.folder / "bin" / "pulumi"):
         if path.exists():
             return (str(path),), PULUMI_VERSION, f"in the cache, {path}"
     return None
 
 
 def _pulumi_got(say: Say) -> Found | None:
-    program = _pulumi_program()
-    with alone(program.folder, say):
+    with alone(_PULUMI.folder, say):
         found = _pulumi_cached(say)
-        if found or not (_pulumi_installed(program.folder, say) or build(program, say)):
-            return found
-        return _pulumi_cached(say)
+        if not found and (_pulumi_installed(say) or build(_PULUMI, say)):
+            found = _pulumi_cached(say)
+        return found
 
 
-def _pulumi_installed(folder: Path, say: Say) -> bool:
+def _pulumi_installed(say: Say) -> bool:
     try:
         urllib.request.urlopen(_INSTALLER, timeout=_REACH_SECONDS).close()
     except (OSError, urllib.error.URLError) as failure:
@@ -188,7 +177,7 @@ def _pulumi_installed(folder: Path, say: Say) -> bool:
         "import sys; from pulumi.automation import PulumiCommand; from semver import VersionInfo; "
         "PulumiCommand.install(root=sys.argv[1], version=VersionInfo.parse(sys.argv[2]))"
     )
-    command = [sys.executable, "-c", program, str(folder), PULUMI_VERSION]
+    command = [sys.executable, "-c", program, str(_PULUMI.folder), PULUMI_VERSION]
     if _run(command, seconds=_INSTALL_SECONDS) is None:
         say("Pulumi's own installer failed; building the CLI instead")
         return False

@@ -1,7 +1,7 @@
 """Webhook configurations whose own servers write into them: left alone, and still changeable.
 
-The writers are emulated after their sources (``rehearsal.invented.controllers``); who owns which
-field, and what a conflict is, the real API server decides. Objects are sent as the Kubernetes
+The writers are emulated after their sources (``rehearsal.sample_outputs.controllers``); who owns
+which field, and what a conflict is, the real API server decides. Objects are sent as the Kubernetes
 provider of Pulumi sends them: server-side apply without force (pulumi-kubernetes
 provider/pkg/await/await.go, ssaUpdate).
 """
@@ -13,7 +13,7 @@ from collections.abc import Generator
 
 import pytest
 
-from rehearsal.invented.controllers import written_back
+from rehearsal.sample_outputs.controllers import written_back
 from rendering import Object
 from rendering.objects import WEBHOOK_KINDS
 from tests.cluster.client import Cluster, Refused

@@ -1,14 +1,17 @@
-"""The simulated cloud: plausible answers, the same every time, of the region that was asked."""
+"""The simulated cloud: plausible outputs, the same every time, of the region in question."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from regions.region import Region
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from tests.harness import REGIONS
 
 ROLE = "aws:iam/role:Role"
-PARTITION = "aws:index/getPartition:getPartition"
+ZONES = "aws:index/getAvailabilityZones:getAvailabilityZones"
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -19,9 +22,8 @@ def test_the_same_resource_gets_the_same_answers(region: str) -> None:
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_an_arn_is_of_the_regions_partition_and_the_example_account(region: str) -> None:
-    cloud = SimulatedCloud(region)
-    _, role = cloud.outputs(ROLE, "r", {"name": "r"})
-    assert role["arn"] == f"arn:{cloud.region.partition}:iam::{ACCOUNT}:role/r"
+    _, role = SimulatedCloud(region).outputs(ROLE, "r", {"name": "r"})
+    assert role["arn"] == f"arn:{Region.of(region).partition}:iam::{ACCOUNT}:role/r"
 
 
 def test_two_resources_and_two_regions_get_different_names() -> None:
@@ -34,7 +36,28 @@ def test_two_resources_and_two_regions_get_different_names() -> None:
     assert all(name.startswith("kf-") for name in names)
 
 
-def test_inputs_come_back_and_a_type_nobody_described_still_works() -> None:
+@pytest.mark.parametrize(
+    ("type_", "key", "name"),
+    [
+        (ROLE, "name", "Some-"),
+        ("aws:s3/bucket:Bucket", "bucket", "some-"),
+        ("aws:rds/instance:Instance", "identifier", "some-"),
+        ("aws:kms/alias:Alias", "name", "alias/Some-"),
+    ],
+)
+def test_a_resource_without_a_name_gets_one_as_its_service_takes_it(
+    type_: str, key: str, name: str
+) -> None:
+    _, outputs = SimulatedCloud("cn-north-1").outputs(type_, "Some", {})
+    assert re.fullmatch(rf"{name}[0-9a-f]{{7}}", outputs[key])
+
+
+def test_a_type_without_names_gets_none() -> None:
+    for type_ in ("aws:ec2/vpc:Vpc", "kubernetes:core/v1:ConfigMap", "aws:quantum/a:A"):
+        assert SimulatedCloud("cn-north-1").outputs(type_, "some", {})[1] == {}
+
+
+def test_inputs_come_back_and_a_type_without_a_table_still_works() -> None:
     identifier, outputs = SimulatedCloud("cn-north-1").outputs("a:b:C", "c", {"size": 1})
     assert outputs == {"size": 1}
     assert identifier.startswith("c-")
@@ -47,15 +70,11 @@ def test_a_resource_may_live_in_another_region_than_its_provider() -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_questions_are_answered_for_the_region(region: str) -> None:
-    cloud = SimulatedCloud(region)
-    answer = cloud.invoke(PARTITION, {})
-    assert (answer["partition"], answer["dnsSuffix"]) == (
-        cloud.region.partition,
-        cloud.region.dns_suffix,
-    )
+def test_a_data_source_is_of_the_region(region: str) -> None:
+    names = SimulatedCloud(region).invoke(ZONES, {})["names"]
+    assert names == [f"{region}a", f"{region}b", f"{region}c"]
 
 
-def test_a_question_nobody_prepared_names_the_table_to_fill() -> None:
-    with pytest.raises(LookupError, match=r"^no simulated answer for a:b/c:c: add it to rehearsal"):
+def test_a_data_source_without_a_table_is_named_with_the_folder_to_add_it_to() -> None:
+    with pytest.raises(LookupError, match=r"^no sample output of a:b/c:c: add it to rehearsal"):
         SimulatedCloud("cn-north-1").invoke("a:b/c:c", {})

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rehearsal import __main__ as command
+from rehearsal import report
 from rehearsal.engine import EngineFailure, Outcome
 from rendering import LeakError
 from settings import from_mapping
@@ -32,11 +33,11 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(command.app, arguments)
 
 
-@pytest.mark.parametrize("verb", ["preview", "up", "destroy", "refresh", "bench"])
+@pytest.mark.parametrize("verb", ["preview", "up", "destroy", "refresh"])
 def test_a_stack_that_does_not_exist_is_one_sentence(root: Path, verb: str) -> None:
     (root / "Pulumi.cn-north-1.yaml").touch()
     result = run(verb, "--stack", "cn-north-9")
-    assert result.exit_code == command.BAD_INPUT
+    assert result.exit_code == report.BAD_INPUT
     assert "Pulumi.cn-north-9.yaml does not exist" in result.stderr
     assert "Traceback" not in result.output
 
@@ -46,7 +47,7 @@ def test_every_problem_of_a_stack_is_told_at_once(root: Path) -> None:
         "config:\n  kubeflow:region: cn-north-9\n  kubeflow:nodeGroup: {min: 5, max: 2}\n"
     )
     result = run("preview", "--stack", "bad")
-    assert result.exit_code == command.BAD_INPUT
+    assert result.exit_code == report.BAD_INPUT
     assert "region" in result.stderr
     assert "nodeGroup" in result.stderr
 
@@ -71,7 +72,7 @@ def test_a_late_value_that_leaves_its_partition_stops_the_rehearsal(
 
 @pytest.mark.parametrize(
     ("cause", "code"),
-    [(LeakError([]), command.BAD_INPUT), (ValueError("no"), command.ENGINE_FAILED)],
+    [(LeakError([]), report.BAD_INPUT), (ValueError("no"), report.ENGINE_FAILED)],
     ids=["a leak", "a bug"],
 )
 def test_a_failure_inside_the_program_is_told_apart_from_bad_input(
@@ -95,7 +96,7 @@ class Ended:
 
     def up(self) -> Outcome:
         outputs = {"verify": "kubectl wait pods", "kubeconfig": "[secret]"}
-        return Outcome(changes={}, operations={}, resources=[], outputs=outputs, seconds=0)
+        return Outcome(changes={}, operations={}, resources=[], outputs=outputs)
 
 
 def test_up_ends_with_the_outputs_of_the_stack(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

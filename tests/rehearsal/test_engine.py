@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from rehearsal import plan, wire
+from rehearsal import plan, protocol
 from rehearsal.engine import EngineFailure, Outcome
 from rehearsal.recording import Planned
 from rehearsal.report import output_lines
@@ -88,7 +88,10 @@ def test_the_plan_has_late_values_and_the_children_of_the_cluster_but_no_secret(
     with started() as rehearsal:
         outcome = rehearsal.preview()
         rehearsal.up()
-    written = "".join(path.read_text() for path in plan.write(tmp_path / "plan", outcome.resources))
+    written = "".join(
+        path.read_text()
+        for path in plan.write(tmp_path / "plan", outcome.resources, {}, lambda _: ())
+    )
     assert "arn:aws-cn:iam::111122223333:role/role-" in written
     assert only(outcome, "roles").inputs["data"]["far"].startswith("arn:aws:iam::")
     cluster = only(outcome, "cluster-eksCluster")
@@ -96,7 +99,7 @@ def test_the_plan_has_late_values_and_the_children_of_the_cluster_but_no_secret(
     assert cluster.inputs["vpcConfig"]["subnetIds"] == ["subnet-1", "subnet-2"]
     assert only(outcome, "default/thing").inputs["spec"]["anything"] == ["goes", {"here": True}]
     assert only(outcome, "roles").urn in only(outcome, "default/thing").dependencies
-    assert only(outcome, "database").inputs["password"] == wire.MASK
+    assert only(outcome, "database").inputs["password"] == protocol.MASK
     everything = [path for path in (tmp_path / "build").rglob("*") if path.is_file()]
     state = b"".join(path.read_bytes() for path in everything)
     assert b"entangler" in state
@@ -122,7 +125,7 @@ def test_a_preview_can_answer_like_a_cloud_that_has_made_nothing_yet(started: St
     with started(unknowns=True) as rehearsal:
         outcome = rehearsal.preview()
     assert outcome.changes == {"create": EVERYTHING}
-    assert only(outcome, "roles").inputs["data"]["here"] == wire.UNKNOWN
+    assert only(outcome, "roles").inputs["data"]["here"] == protocol.UNKNOWN
 
 
 def test_the_engine_stops_at_an_input_the_sdk_does_not_know(started: Started) -> None:
@@ -168,4 +171,4 @@ def test_a_call_no_table_answers_names_the_call_and_the_way_out(started: Started
         rehearsal.preview()
     (problem,) = failed.value.problems
     assert "aws:iam/getPolicy:getPolicy" in problem
-    assert "rehearsal/invented" in problem
+    assert "rehearsal/sample_outputs" in problem

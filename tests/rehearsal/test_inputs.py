@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal import wire
+from rehearsal import protocol
 from rehearsal.inputs import Failure, check
 
 
@@ -97,7 +97,7 @@ ACCEPTED = {
     "a whole Deployment, quantities as numbers": ("kubernetes:apps/v1:Deployment", deployment()),
     "unknown values anywhere": (
         "kubernetes:apps/v1:Deployment",
-        with_container(image=wire.UNKNOWN, ports=wire.UNKNOWN),
+        with_container(image=protocol.UNKNOWN, ports=protocol.UNKNOWN),
     ),
     "a port by number or by name": (
         "kubernetes:core/v1:Service",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -12,7 +14,7 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from components.objects.kubernetes_objects import register
-from rehearsal import wire
+from rehearsal import protocol
 from rehearsal.engine import EngineFailure
 from rehearsal.kubernetes_objects import PATCH_FORCE, KubernetesObjects, pruned, stored
 from rehearsal.providers import Simulation
@@ -143,28 +145,39 @@ def test_what_upstream_wrote_differs_for_ever_or_is_refused_unless_forced(starte
 def test_empty_lists_and_maps_of_built_in_types_are_not_stored(
     type_: str, given: dict[str, Any], kept: dict[str, Any] | None
 ) -> None:
-    found = stored(f"kubernetes:{type_}", wire.to_struct(given))
-    assert wire.properties(found) == (given if kept is None else kept)
+    found = stored(f"kubernetes:{type_}", protocol.to_struct(given))
+    assert protocol.properties(found) == (given if kept is None else kept)
 
 
 def test_of_what_is_stored_only_what_was_given_is_compared() -> None:
     live = {"a": 1, "b": [{"c": 1, "d": 2}, {"c": 3}], "e": {"f": 1, "g": 2}, "h": 1}
     given = {"a": 0, "b": [{"d": 0}], "e": {"g": 0}, "i": 0}
-    found = pruned(wire.to_struct(live), wire.to_struct(given))
-    assert wire.properties(found) == {"a": 1, "b": [{"d": 2}], "e": {"g": 2}}
+    found = pruned(protocol.to_struct(live), protocol.to_struct(given))
+    assert protocol.properties(found) == {"a": 1, "b": [{"d": 2}], "e": {"g": 2}}
 
 
 def test_a_refresh_gives_the_stored_values_of_what_was_given_as_inputs() -> None:
-    given = wire.to_struct(ISTIO)
+    given = protocol.to_struct(ISTIO)
     request = provider_pb2.ReadRequest(id="istio-validator", properties=given, inputs=given)
-    read: Any = KubernetesObjects("kubernetes", Simulation(region="cn-north-1")).Read(request, None)
-    (stored_hook,) = wire.properties(read.properties)["webhooks"]
-    (given_hook,) = wire.properties(read.inputs)["webhooks"]
+    read: Any = KubernetesObjects(Simulation(region="cn-north-1")).Read(request, None)
+    (stored_hook,) = protocol.properties(read.properties)["webhooks"]
+    (given_hook,) = protocol.properties(read.inputs)["webhooks"]
     assert stored_hook["clientConfig"]["caBundle"]
     assert given_hook == {**ISTIO["webhooks"][0], "failurePolicy": "Fail"}
 
 
+def test_an_object_without_a_name_gets_one_from_its_pulumi_name() -> None:
+    given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"labels": {"a": "b"}}}
+    request = provider_pb2.CheckRequest(
+        type="kubernetes:core/v1:ConfigMap", name="space/Some", news=protocol.to_struct(given)
+    )
+    context = SimpleNamespace(peer=lambda: "")
+    checked: Any = KubernetesObjects(Simulation(region="cn-north-1")).Check(request, context)
+    metadata = protocol.properties(checked.inputs)["metadata"]
+    assert metadata["labels"] == {"a": "b"}
+    assert re.fullmatch("some-[0-9a-f]{8}", metadata["name"])
+
+
 def test_a_secret_stays_one_and_whole() -> None:
-    live = wire.to_struct({})
-    live.fields["data"].CopyFrom(wire.encode({"key": "value"}, secret=True))
-    assert pruned(live, wire.to_struct({"data": {"key": "plain"}})) == live
+    live = protocol.to_struct({"data": protocol.secret({"key": "value"})})
+    assert pruned(live, protocol.to_struct({"data": {"key": "plain"}})) == live

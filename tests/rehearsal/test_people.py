@@ -19,8 +19,8 @@ from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import Outcome, Rehearsal
+from rehearsal.protocol import properties
 from rehearsal.providers import Simulation
-from rehearsal.wire import properties
 from rendering import Object, ObjectKey, Rendered, render
 from settings import from_mapping
 from settings.context import StackContext
@@ -109,7 +109,7 @@ def program(release: str, names: Sequence[str]) -> Callable[[], None]:
 def inputs(outcome: Outcome, ending: str) -> dict[str, Any]:
     """The inputs of the one resource whose URN ends so, secrets in clear."""
     (found,) = [one for one in outcome.resources if one.urn.endswith(ending)]
-    return properties(found.sent)
+    return properties(found.request.object)
 
 
 def dex_list(outcome: Outcome) -> list[Mapping[str, str]]:
@@ -133,7 +133,7 @@ def belongings(outcome: Outcome) -> dict[str, Any]:
 
 def template(outcome: Outcome, workload: str) -> Mapping[str, Any]:
     (found,) = [
-        properties(one.sent)["spec"]["template"]
+        properties(one.request.object)["spec"]["template"]
         for one in outcome.resources
         if one.type.endswith(("apps/v1:Deployment", "apps/v1:StatefulSet"))
         and one.name.endswith(f"/{workload}")

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import random
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest
 
-from rehearsal import plan, wire
+from rehearsal import plan, protocol
 from rehearsal.architecture import counts, diagram, edges
-from rehearsal.recording import Planned
+from rehearsal.recording import Planned, Recorder
 
 PREFIX = "urn:pulumi:dev::kubeflow::"
 
 
 def planned(type_: str, name: str, *needs: Planned, within: str = "", **inputs: Any) -> Planned:
     chain = f"kubeflow:platform:{within}${type_}" if within else type_
-    return Planned(
-        urn=f"{PREFIX}{chain}::{name}",
+    request = RegisterResourceRequest(
         type=type_,
         name=name,
-        parent="",
-        dependencies=tuple(need.urn for need in needs),
-        provider="",
+        dependencies=[need.urn for need in needs],
         custom=True,
-        sent=wire.to_struct(inputs),
+        object=protocol.to_struct(inputs),
     )
+    return Planned(f"{PREFIX}{chain}::{name}", request)
 
 
 def obj(kind: str, name: str, *needs: Planned, **rest: Any) -> Planned:
@@ -56,7 +54,8 @@ def test_objects_come_after_what_they_need_and_crds_at_their_place() -> None:
 
 def test_a_resource_comes_after_its_parent() -> None:
     parent = obj("ConfigMap", "zebra")
-    child = dataclasses.replace(obj("ConfigMap", "ant"), parent=parent.urn)
+    child = obj("ConfigMap", "ant")
+    child.request.parent = parent.urn
     assert plan.in_dependency_order([child, parent]) == [parent, child]
 
 
@@ -64,7 +63,7 @@ def test_the_same_plan_gives_the_same_bytes_in_whatever_order_it_was_recorded(
     tmp_path: Path,
 ) -> None:
     def written(folder: Path, resources: list[Planned]) -> list[bytes]:
-        images = [("b", "y"), ("a", "x"), ("b", "y")]
+        images = {"b": "y", "a": "x"}
         return [path.read_bytes() for path in plan.write(folder, resources, images, crds_of)]
 
     shuffled = random.Random(7).sample(EVERYTHING, len(EVERYTHING))  # noqa: S311
@@ -73,17 +72,25 @@ def test_the_same_plan_gives_the_same_bytes_in_whatever_order_it_was_recorded(
 
 
 def test_secrets_are_masked_and_the_code_of_dynamic_resources_is_left_out() -> None:
-    sent = wire.to_struct({"kind": "Secret", "__provider": "gASV"})
-    sent.fields["data"].CopyFrom(wire.encode({"password": "correct-horse"}, secret=True))
-    secret = Planned("u::p::t::n", "t", "n", "", (), "", True, sent)
-    (row,) = json.loads(plan.plan_json([secret]))
-    assert row["inputs"] == {"kind": "Secret", "data": "[secret]"}
+    data = protocol.secret({"password": "correct-horse"})
+    (row,) = json.loads(plan.plan_json([planned("t", "n", __provider="gASV", data=data)]))
+    assert row["inputs"] == {"data": "[secret]"}
+
+
+def test_a_remote_component_is_planned_once_with_the_plain_values_of_its_provider() -> None:
+    kind, recorder = "eks:index:Cluster", Recorder()
+    output = {protocol.SIGNATURE: "d0e6a833031e9bbcd3f4e8bde6ca49a4", "value": "vpc-1"}
+    for vpc, needs in (("vpc-1", []), (output, ["vpc"])):
+        inputs = protocol.to_struct({"vpcId": vpc})
+        request = RegisterResourceRequest(type=kind, object=inputs, dependencies=needs)
+        recorder.add(request, "urn")
+    (component,) = recorder.resources
+    assert (component.inputs, component.dependencies) == ({"vpcId": "vpc-1"}, ("vpc",))
 
 
 def test_a_file_of_the_project_is_named_by_its_path_inside_it() -> None:
-    asset = {"code": {"path": str(plan.PROJECT / "webhook" / "mirror.py")}}
-    planned = Planned("u::p::t::n", "t", "n", "", (), "", True, wire.to_struct(asset))
-    (row,) = json.loads(plan.plan_json([planned]))
+    asset = {"path": str(plan.PROJECT / "webhook" / "mirror.py")}
+    (row,) = json.loads(plan.plan_json([planned("t", "n", code=asset)]))
     assert row["inputs"] == {"code": {"path": "webhook/mirror.py"}}
 
 
@@ -98,10 +105,7 @@ def test_the_diagram_counts_what_each_component_makes_and_needs() -> None:
 
 def test_regions_count_apart_when_a_plan_has_several() -> None:
     there = [planned("pulumi:providers:aws", name, region=name) for name in ("r-1", "r-2")]
-    made = [
-        Planned(
-            f"{PREFIX}aws:x:X::{p.name}", "aws:x:X", p.name, "", (), f"{p.urn}::id", True, p.sent
-        )
-        for p in there
-    ]
+    made = [planned("aws:x:X", provider.name) for provider in there]
+    for provider, resource in zip(there, made, strict=True):
+        resource.request.provider = f"{provider.urn}::id"
     assert counts([*there, *made])[""] == {"AWS r-1": 1, "AWS r-2": 1}

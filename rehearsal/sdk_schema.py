@@ -1,8 +1,8 @@
-"""What the installed Pulumi SDKs say about a resource's inputs, as small plain data.
+"""The inputs of a resource type by the installed Pulumi SDKs, as small plain data.
 
-Read from the SDK's own argument classes, without importing the rest of its package, and kept in the
-cache by SDK version: importing the classes of the forty Kubernetes kinds a stack uses takes two
-seconds of a preview, reading their shapes a tenth of that.
+Read from the SDK's own argument classes and cached by SDK version: importing the classes of the
+forty Kubernetes kinds of a stack takes two seconds of a preview, reading their shapes a tenth of
+that.
 
 A shape is JSON. ``Kind`` is one of ``"any"``, ``"string"``, ``"integer"``, ``"number"``,
 ``"boolean"``, ``{"list": Kind}``, ``{"map": Kind}``, ``{"object": name of a class}`` and
@@ -39,7 +39,7 @@ _SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 class ObjectShape(TypedDict):
-    """One argument class: its label for people, its properties, and those it demands."""
+    """One argument class: its label for people, its properties, and the required ones."""
 
     label: str
     properties: dict[str, Kind]
@@ -48,7 +48,7 @@ class ObjectShape(TypedDict):
 
 @dataclass(frozen=True)
 class Shapes:
-    """Everything about one resource type: ``root`` names an entry of ``objects``."""
+    """One resource type: ``root`` is the key of its own class in ``objects``."""
 
     root: str
     objects: Mapping[str, ObjectShape]
@@ -56,7 +56,7 @@ class Shapes:
 
 @cache
 def shapes_of(type_: str) -> Shapes | None:
-    """The shapes of a resource type's inputs, or None where no SDK knows the type.
+    """The shapes of a resource type's inputs, or None where no SDK has the type.
 
     Args:
         type_: ``aws:iam/role:Role``, ``kubernetes:apps/v1:Deployment``, ``eks:index:Cluster``.
@@ -64,13 +64,13 @@ def shapes_of(type_: str) -> Shapes | None:
     module = _module_of(type_)
     if module is None:
         return None
-    path = _cache_file(type_)
+    path = cache_folder("inputs", _versions()) / (re.sub(r"[^\w.]", "_", type_) + ".json")
     if path.exists():
         root, objects = json.loads(path.read_text())
     else:
-        found = _arguments_class(module, type_.rsplit(":", 1)[-1])
+        arguments = _arguments_class(module, type_.rsplit(":", 1)[-1])
         reader = _Reader()
-        root = reader.object_of(found) if found else ""
+        root = reader.object_of(arguments) if arguments else ""
         objects = reader.objects
         write_atomically(path, json.dumps([root, objects]).encode())
     return Shapes(root, objects) if root else None
@@ -82,15 +82,8 @@ def _versions() -> str:
     return sha256_of(json.dumps([_FORMAT, *versions]).encode())[:16]
 
 
-def _cache_file(type_: str) -> Any:
-    return cache_folder("inputs", _versions()) / (re.sub(r"[^\w.]", "_", type_) + ".json")
-
-
-# -- which class describes a type -----------------------------------------------------------------
-
-
 def _module_of(type_: str) -> str | None:
-    """The module that would hold a type's argument class; None when no SDK can have one."""
+    """The module where a type's argument class would be; None when no SDK can have one."""
     parts = type_.split(":")
     if len(parts) != 3:
         return None
@@ -113,21 +106,14 @@ def _module_of(type_: str) -> str | None:
 
 def _arguments_class(module: str, kind: str) -> type | None:
     try:
-        found = importlib.import_module(module)
+        classes = vars(importlib.import_module(module))
     except ImportError:
         return None
-    for name in (f"{kind}InitArgs", f"{kind}Args"):
-        candidate = getattr(found, name, None)
-        if isinstance(candidate, type):
-            return candidate
-    return None
-
-
-# -- what a class says ----------------------------------------------------------------------------
+    return classes.get(f"{kind}InitArgs", classes.get(f"{kind}Args"))
 
 
 class _Reader:
-    """Reads a class and all classes its properties name; each once, also when it holds itself."""
+    """Reads a class and the classes of its properties, each once, also when they are recursive."""
 
     def __init__(self) -> None:
         self.objects: dict[str, ObjectShape] = {}
@@ -143,15 +129,12 @@ class _Reader:
         return name
 
     def kind_of(self, annotation: Any) -> Kind:
-        members = _members(annotation)
         kinds: list[Kind] = []
-        for member in members:
+        for member in _members(annotation):
             kind = self._kind_of_member(member)
-            if kind == "any":
-                return "any"
             if kind not in kinds:
                 kinds.append(kind)
-        if not kinds:
+        if not kinds or "any" in kinds:
             return "any"
         return kinds[0] if len(kinds) == 1 else {"any of": kinds}
 
@@ -173,7 +156,7 @@ class _Reader:
 
 
 def _annotations(cls: type) -> dict[str, Any]:
-    """Wire name to annotation; all ``Any`` where an annotation names what is not loaded."""
+    """Name in the protocol -> annotation; ``Any`` where an annotation is of a module not loaded."""
     try:
         return dict(_types.input_type_types(cls))
     except (AttributeError, NameError):
@@ -181,7 +164,7 @@ def _annotations(cls: type) -> dict[str, Any]:
 
 
 def _required(cls: type) -> list[str]:
-    """Wire names of the properties the class's constructor demands."""
+    """Names in the protocol of the properties that the constructor requires."""
     names = _types.input_type_py_to_pulumi_names(cls)
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     return [names.get(p.name, p.name) for p in parameters if p.default is inspect.Parameter.empty]

@@ -1,8 +1,8 @@
-"""What controllers in a cluster write into webhook configurations that somebody else applied.
+"""The fields of webhook configurations that controllers in a cluster overwrite.
 
-Written after the writers' own sources, each named at its function; a rehearsal reads configurations
-back as these leave them, and ``tests/cluster`` writes them to a real API server. All of them send a
-whole object (Update), so the API server counts as theirs what they changed.
+Each function names the source that it follows. A rehearsal reads configurations back with these
+changes, and ``tests/cluster`` writes them to a real API server. The controllers send whole objects
+(Update), so the API server records them as managers of the fields that they changed.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _AUTHORITY = base64.b64encode(b"an authority of a simulated cluster").decode()
 
 Hook = dict[str, Any]
 Writer = Callable[[Mapping[str, Any], Hook], bool]
-"""Changes one webhook of a configuration in place; False: it is none of the writer's."""
+"""Changes one webhook of a configuration in place; False when it is of another writer."""
 
 
 def written_back(obj: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The field manager that rewrites an object, and what it makes of it; None: nobody does."""
+    """The field manager that overwrites fields of an object, and the object as it leaves it."""
     if obj.get("kind") not in WEBHOOK_KINDS:
         return None
-    made = copy.deepcopy(dict(obj))
+    live = copy.deepcopy(dict(obj))
     for manager, writer in _WRITERS.items():
-        written = [writer(made, hook) for hook in made.get("webhooks") or []]
+        written = [writer(live, hook) for hook in live.get("webhooks") or []]
         if any(written):
-            return manager, made
+            return manager, live
     return None
 
 
@@ -52,8 +52,8 @@ def _istiod(configuration: Mapping[str, Any], hook: Hook) -> bool:
 def _knative(configuration: Mapping[str, Any], hook: Hook) -> bool:
     """knative/pkg 4a022ed: webhook/configmaps, webhook/psbinding and webhook/resourcesemantics.
 
-    Of a configuration, each server writes the webhook of the same name. It makes one rule per kind
-    that it handles, in real life some twelve.
+    Each server writes the webhook with the name of its configuration. It makes one rule per kind
+    that it handles, about twelve; here two.
     """
     name = str(configuration["metadata"]["name"])
     if hook["name"] != name or not name.endswith(".knative.dev"):
@@ -88,7 +88,7 @@ def _rule(group: str, version: str, *resources: str, scope: str = "*") -> dict[s
 
 
 def _authority(_: Mapping[str, Any], hook: Hook) -> bool:
-    """Every other server, or cert-manager for it, writes nothing but its authority.
+    """Any other server, or cert-manager for it, writes its authority alone.
 
     cert-manager pkg/controller/cainjector, open-policy-agent/cert-controller pkg/rotator (Trainer,
     JobSet), kubeflow/spark-operator internal/controller/validatingwebhookconfiguration.
@@ -101,7 +101,7 @@ def _authority(_: Mapping[str, Any], hook: Hook) -> bool:
 
 
 _WRITERS: dict[str, Writer] = {
-    # A client without a name of its own is named after its program (k8s.io/client-go
+    # The default name of a client is that of its program (k8s.io/client-go
     # rest/config.go DefaultKubernetesUserAgent).
     "pilot-discovery": _istiod,
     "webhook": _knative,

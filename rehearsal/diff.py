@@ -1,9 +1,8 @@
-"""What a change of inputs does to a simulated resource: nothing, an update, or a replacement.
+"""The effect of a change of inputs on a simulated resource: none, an update, or a replacement.
 
-The real providers know for every property whether the cloud can change it in place; here a small
-table holds the properties of the types this platform uses that force a new resource, and anything
-else updates. Sources: the resources' ``replaceOnChanges``/ForceNew marks in the schemas of
-pulumi-aws 7 and the immutable fields in pulumi-kubernetes provider/pkg/provider/diff.go.
+Real providers have this for every property; here tables have those of this platform's types that
+force a replacement, and anything else updates. Sources: the ``replaceOnChanges``/ForceNew
+marks in the schemas of pulumi-aws 7, pulumi-kubernetes provider/pkg/provider/diff.go.
 """
 
 from __future__ import annotations
@@ -65,14 +64,14 @@ def changed_paths(old: Any, new: Any, path: str = "") -> list[str]:
     """The property paths (``a.b[0].c``) at which two plain values differ, in order."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         before, after = cast(Mapping[str, Any], old), cast(Mapping[str, Any], new)
-        found: list[str] = []
+        paths: list[str] = []
         for key in sorted({*before, *after}):
             inner = f"{path}.{key}" if path else key
             if key not in before or key not in after:
-                found.append(inner)
+                paths.append(inner)
             elif before[key] != after[key]:
-                found += changed_paths(before[key], after[key], inner)
-        return found
+                paths += changed_paths(before[key], after[key], inner)
+        return paths
     if isinstance(old, list) and isinstance(new, list):
         one, two = cast(list[Any], old), cast(list[Any], new)
         if len(one) == len(two):
@@ -89,7 +88,9 @@ def replacing(type_: str, paths: list[str], *, mutable: frozenset[str] = frozens
     """Those of the changed paths that force a new resource of this type.
 
     Args:
-        mutable: Kubernetes kinds whose data the provider was told to change in place
+        type_: the resource's type token.
+        paths: see ``changed_paths``.
+        mutable: Kubernetes kinds whose data the provider is configured to change in place
             (``enableConfigMapMutable``, ``enableSecretMutable``).
     """
     if type_.startswith("kubernetes:"):

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from rehearsal import wire
-
-
-def sent(**values: Any) -> Struct:
-    return Struct(fields={key: wire.encode(value) for key, value in values.items()})
+from rehearsal.protocol import MASK, answer, properties, secret, to_struct
 
 
 def with_secret(key: str, value: Any, **others: Any) -> Struct:
-    struct = sent(**others)
-    struct.fields[key].CopyFrom(wire.encode(value, secret=True))
-    return struct
+    return to_struct({key: secret(value), **others})
 
 
 PLAIN = {"text": "x", "whole": 3, "half": 0.5, "yes": True, "list": [1, {"a": "b"}], "map": {}}
 
 
 def test_plain_values_come_back_as_they_went() -> None:
-    assert wire.properties(sent(**PLAIN)) == PLAIN
+    assert properties(to_struct(PLAIN)) == PLAIN
 
 
 def test_reading_a_property_that_is_not_there_does_not_create_it() -> None:
-    struct = sent(metadata={"name": "x"})
+    struct = to_struct({"metadata": {"name": "x"}})
     before = struct.SerializeToString(deterministic=True)
-    wire.properties(struct)
+    properties(struct)
     assert struct.SerializeToString(deterministic=True) == before
 
 
 def test_a_secret_is_readable_for_a_provider_and_masked_for_a_file() -> None:
     struct = with_secret("password", {"user": "root"}, name="x")
-    assert wire.properties(struct) == {"password": {"user": "root"}, "name": "x"}
-    assert wire.properties(struct, mask=True) == {"password": wire.MASK, "name": "x"}
+    assert properties(struct) == {"password": {"user": "root"}, "name": "x"}
+    assert properties(struct, mask=True) == {"password": MASK, "name": "x"}
 
 
 def test_an_echoed_secret_stays_secret_and_so_does_what_repeats_it() -> None:
@@ -48,19 +41,11 @@ def test_an_echoed_secret_stays_secret_and_so_does_what_repeats_it() -> None:
         "url": "mysql://root:correct-horse@db",
         "port": 3306,
     }
-    state = wire.answer(struct, wire.properties(struct), outputs)
-    assert wire.properties(state) == outputs
-    assert wire.properties(state, mask=True) == {
-        "password": wire.MASK,
+    state = answer(struct, properties(struct), outputs)
+    assert properties(state) == outputs
+    assert properties(state, mask=True) == {
+        "password": MASK,
         "user": "root",
-        "url": wire.MASK,
+        "url": MASK,
         "port": 3306,
     }
-
-
-@pytest.mark.parametrize(
-    ("value", "unknown"),
-    [("x", False), (wire.UNKNOWN, True), ({"a": [wire.UNKNOWN]}, True), ([{"a": 1}], False)],
-)
-def test_unknown_values_are_found_at_any_depth(value: Any, unknown: bool) -> None:
-    assert wire.has_unknowns(value) is unknown

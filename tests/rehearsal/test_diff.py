@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.changes import changed_paths, replacing
+from rehearsal.diff import changed_paths, replacing
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""``python -m benchmarks --stack cn-north-1``: what ``make bench`` measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.admissions import admission_bench
+from benchmarks.preview_and_render import bench as measure
+from rehearsal.report import console, failures_as_sentences, say
+from settings import from_stack_file
+from toolchain import tools
+
+ROOT = Path(__file__).resolve().parent.parent
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
+
+
+@app.command()
+def bench(stack: Stack = "cn-north-1", rounds: int = 3) -> None:
+    """Measures the preview against as many empty resources, and the render against kustomize.
+
+    Then the image mirror's admission, in milliseconds and by the second.
+    """
+    with failures_as_sentences():
+        from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
+        tools.kustomize(say)
+        measure(stack, tools.pulumi(say).path, rounds=rounds, console=console)
+        console.print()
+        admission_bench(console, rounds=rounds)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

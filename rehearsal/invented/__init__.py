@@ -1,1 +1,0 @@
-"""Tables of invented outputs, one file per component; see ``rehearsal.clouds``."""

@@ -1,0 +1,1 @@
+"""Sample outputs: the values that simulated providers compute, by resource type."""

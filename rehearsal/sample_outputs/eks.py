@@ -1,0 +1,77 @@
+"""``eks.Cluster`` of pulumi-eks: what the component computes, and add-on versions."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+from rehearsal.sample_outputs.resource import SimulatedResource
+
+CLUSTER = "aws:eks/cluster:Cluster"
+
+
+def kubeconfig(component: SimulatedResource) -> dict[str, Any]:
+    """The kubeconfig of pulumi-eks (nodejs/eks/cluster/cluster.ts, generateKubeconfig)."""
+    name, region = component.inputs["name"], component.region
+    authority = base64.b64encode(f"simulated authority of {name}".encode()).decode()
+    host = f"{_identity(component)}.gr7.{region.name}.eks.{region.dns_suffix}"
+    version = "client.authentication.k8s.io/v1beta1"
+    token = {
+        "apiVersion": version,
+        "command": "aws",
+        "args": [
+            *("--region", region.name, "eks", "get-token"),
+            *("--cluster-name", name, "--output", "json"),
+        ],
+        "env": [{"name": "KUBERNETES_EXEC_INFO", "value": json.dumps({"apiVersion": version})}],
+    }
+    server = {"server": f"https://{host}", "certificate-authority-data": authority}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "kubernetes", "cluster": server}],
+        "contexts": [{"name": "aws", "context": {"cluster": "kubernetes", "user": "aws"}}],
+        "current-context": "aws",
+        "users": [{"name": "aws", "user": {"exec": token}}],
+    }
+
+
+def _control_plane(component: SimulatedResource) -> SimulatedResource:
+    return replace(component, type=CLUSTER, name=component.inputs["name"])
+
+
+def _identity(component: SimulatedResource) -> str:
+    return _control_plane(component).hex(32).upper()
+
+
+def _component(component: SimulatedResource) -> dict[str, Any]:
+    region = component.region
+    group = f"sg-{_control_plane(component).hex()}"
+    issuer = f"oidc.eks.{region.name}.{region.dns_suffix}/id/{_identity(component)}"
+    return {
+        "clusterSecurityGroupId": group,
+        "kubeconfigJson": json.dumps(kubeconfig(component)),
+        "nodeSecurityGroupId": group,
+        "oidcIssuer": issuer,
+        "oidcProviderUrl": f"https://{issuer}",
+    }
+
+
+# Version numbers of the kind AWS publishes; only their form matters.
+_ADDON_VERSIONS = {
+    "vpc-cni": "v1.21.1-eksbuild.1",
+    "kube-proxy": "v{kubernetesVersion}.0-eksbuild.2",
+    "coredns": "v1.13.1-eksbuild.1",
+    "aws-ebs-csi-driver": "v1.56.0-eksbuild.1",
+    "eks-pod-identity-agent": "v1.3.10-eksbuild.1",
+}
+
+
+def _addon_version(call: SimulatedResource) -> dict[str, Any]:
+    return {"version": call.text(_ADDON_VERSIONS[call.inputs["addonName"]])}
+
+
+OUTPUTS = {"eks:index:Cluster": _component}
+INVOKES = {"aws:eks/getAddonVersion:getAddonVersion": _addon_version}

@@ -1,0 +1,95 @@
+"""One resource of a simulated cloud: the name, the id and the ARN that its provider would choose.
+
+Nothing is random: the digits of a name or an id come from region, type and Pulumi name, so that two
+previews agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from regions.region import Region
+from rehearsal.sdk_schema import shapes_of
+
+_NAME_PROPERTIES = {
+    "aws:cloudwatch/eventTarget:EventTarget": "targetId",
+    "aws:eks/nodeGroup:NodeGroup": "nodeGroupName",
+    "aws:rds/instance:Instance": "identifier",
+    "aws:s3/bucket:Bucket": "bucket",
+    "kubernetes:helm.sh/v3:Release": "name",
+}
+_LOWER_CASE = ("aws:ecr/", "aws:rds/", "aws:s3/")
+_WITHOUT_REGION = ("iam", "s3")
+
+
+@cache
+def name_property(type_: str) -> str | None:
+    """The property that holds a resource's name, which the provider chooses when it is not given.
+
+    Any property that is literally ``name`` (pulumi-terraform-bridge pkg/tfbridge/info, function
+    SetAutonaming), or the exception that pulumi-aws' own ``AutoName`` marks.
+    """
+    shapes = shapes_of(type_) if type_.startswith("aws:") else None
+    named = shapes is not None and "name" in shapes.objects[shapes.root]["properties"]
+    return _NAME_PROPERTIES.get(type_, "name" if named else None)
+
+
+@dataclass(frozen=True)
+class SimulatedResource:
+    """One resource, or one call of a data source, in one simulated region."""
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    region: Region
+    account: str
+
+    def hex(self, length: int = 17) -> str:
+        """The first digits of the resource's own hexadecimal number."""
+        seed = f"{self.region.name}/{self.type}/{self.name}"
+        return hashlib.sha256(seed.encode()).hexdigest()[:length]
+
+    @property
+    def physical_name(self) -> str:
+        """The name given, or the prefix given with digits, or the autoname of pulumi-aws."""
+        key = name_property(self.type) or "name"
+        given, prefix = self.inputs.get(key), self.inputs.get(f"{key}Prefix")
+        if isinstance(given, str) and given:
+            return given
+        if isinstance(prefix, str):
+            return f"{prefix}{self.hex(26)}"
+        name = f"{self.name}-{self.hex(7)}"
+        if self.type == "aws:kms/alias:Alias":
+            return f"alias/{name}"
+        return name.lower() if self.type.startswith(_LOWER_CASE) else name
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of a resource of this account, in this region where the service has regions."""
+        region = "" if service in _WITHOUT_REGION else None
+        account = "" if service == "s3" else self.account
+        return self.region.arn(service, resource, account=account, region=region)
+
+    def text(self, form: str) -> str:
+        """``form`` with the resource's inputs, its ``name`` and digits (``hex:17``, ``HEX:16``).
+
+        An input that was not given is the empty string.
+        """
+        own = {"name": self.physical_name, "hex": _Digits(self.hex(64))}
+        own["HEX"] = _Digits(own["hex"].upper())
+        return form.format_map(_Inputs({"path": "/", **self.inputs, **own}))
+
+
+class _Digits(str):
+    """Digits of which a format chooses how many."""
+
+    def __format__(self, length: str) -> str:
+        return self[: int(length)]
+
+
+class _Inputs(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""
