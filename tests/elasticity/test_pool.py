@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from regions.region import Region
 from settings.node_pools import families_of
-from settings.node_pools import families_of
 from tests.cluster.platform import platform
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.pools import STACK, on_kwok, rendered, settings
