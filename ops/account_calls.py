@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.checks import Subject
+from ops.checks import Subject, profiles
 from ops.cli_errors import Refused
 from webhook.claims import error_code
 
@@ -59,7 +59,7 @@ def build_client(stack: Subject, service: str) -> Any | None:
     None if the profile is missing, which ``ops.checks`` reports.
     """
     profile = stack.settings.image_mirror.build_profile
-    if profile not in boto3.Session().available_profiles:
+    if profile not in profiles():
         return None
     session: Session = boto3.Session(
         profile_name=profile, region_name=stack.mirror.build_region.name

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import boto3
+import botocore.session
 
 from ops import inventories
 from ops.findings import Finding, good, note, problem
@@ -105,7 +105,7 @@ def _mirror(stack: Subject) -> Iterator[Finding]:
     profile = mirror.settings.build_profile
     if not mirror.crosses_partitions:
         return
-    if profile in boto3.Session().available_profiles:
+    if profile in profiles():
         yield good(about, f"the AWS configuration has the profile {profile}")
     else:
         yield problem(
@@ -114,6 +114,14 @@ def _mirror(stack: Subject) -> Iterator[Finding]:
             f"(kubeflow:imageMirror.buildProfile): run `aws configure --profile {profile}` with an "
             "account of the partition aws",
         )
+
+
+def profiles() -> list[str]:
+    """The profiles of the AWS configuration.
+
+    By botocore, because ``boto3.Session()`` fails where AWS_PROFILE names a missing one.
+    """
+    return botocore.session.Session().available_profiles
 
 
 def _programs(stack: Subject) -> Iterator[Finding]:

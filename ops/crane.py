@@ -95,18 +95,25 @@ class Crane:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def digest(self, image: str, platform: str | None = None) -> str:
+    def digest(
+        self,
+        image: str,
+        platform: str | None = None,
+        on_retry: Callable[[str], None] = _ignore,
+    ) -> str:
         """The digest of an image, of its whole index where it has one.
 
         Args:
             image: by tag or digest.
             platform: of an index, that of the image for this platform.
+            on_retry: gets the reason of each failed attempt that another one follows.
 
         Raises:
             CraneFailed: ``Absent`` where there is none.
         """
         selected = ["--platform", platform] if platform else []
-        return self._with_retries("digest", *selected, image).decode().strip()
+        answer = self._with_retries("digest", *selected, image, on_retry=on_retry)
+        return answer.decode().strip()
 
     def manifest(self, image: str) -> bytes:
         """The manifest, byte by byte. Raises as ``digest``."""

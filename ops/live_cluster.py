@@ -57,7 +57,7 @@ class LiveCluster:
         return str(self._send("GET", "/version", {})["gitVersion"])
 
     def all(self, path: str, **selected: str) -> list[Object]:
-        """Every object below a path; none where the API is not served.
+        """Every object below a path in one answer; none where the API is not served.
 
         Args:
             path: of a list, ``/api/v1/pods``.

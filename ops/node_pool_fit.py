@@ -23,9 +23,9 @@ FAMILY = "karpenter.k8s.aws/instance-family"
 GPU_NAME = "karpenter.k8s.aws/instance-gpu-name"
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 
+_INSTANCE = "karpenter.k8s.aws/instance-"
 _WELL_KNOWN = (
     INSTANCE_TYPE,
-    "karpenter.k8s.aws/instance-",
     "karpenter.sh/capacity-type",
     "kubernetes.io/arch",
     "kubernetes.io/os",
@@ -33,7 +33,6 @@ _WELL_KNOWN = (
     "topology.kubernetes.io/region",
     "topology.kubernetes.io/zone",
 )
-"""Beginnings of labels."""
 _NUMERIC = {"Gt": operator.gt, "Gte": operator.ge, "Lt": operator.lt, "Lte": operator.le}
 _WORDS = {"In": "of", "NotIn": "not of", "Gt": "above", "Lt": "below"}
 
@@ -137,7 +136,8 @@ class NodePool:
         own = self._of(condition.key)
         if not own:
             optional = condition.operator in ("NotIn", "DoesNotExist")
-            return not (optional or condition.key.startswith(_WELL_KNOWN))
+            well_known = condition.key in _WELL_KNOWN or condition.key.startswith(_INSTANCE)
+            return not (optional or well_known)
         both = [*own, condition]
         values = next((item.values for item in both if item.operator == "In"), None)
         if values is None:

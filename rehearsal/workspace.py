@@ -123,7 +123,10 @@ def _home(build: Path) -> Path:
     """
     home = build / "home"
     home.mkdir(exist_ok=True)
-    (home / "logs").touch()
+    logs = home / "logs"
+    if logs.is_dir():
+        shutil.rmtree(logs)
+    logs.touch()
     return home
 
 

@@ -1,4 +1,4 @@
-"""Orders and closures of graphs whose nodes are whatever the caller sorts."""
+"""Topological order of a graph, and what a node of it reaches."""
 
 from __future__ import annotations
 

@@ -52,8 +52,13 @@ class VersionRange(Strict):
     max: Version | None = None
 
     def holds(self, version: str) -> bool:
-        """Whether ``version`` is inside; 5.8 as an end includes 5.8.1."""
-        parts = ParsedVersion(version).release
+        """Whether ``version`` is inside; 5.8 as an end includes 5.8.1.
+
+        Args:
+            version: may have a suffix, as kustomize inside kubectl prints it
+                (``v5.0.4-0.20230601165947-6ce0bf390ce3``).
+        """
+        parts = ParsedVersion(version.partition("-")[0]).release
         low = ParsedVersion(self.min).release if self.min else ()
         high = ParsedVersion(self.max).release if self.max else ()
         return parts[: len(low)] >= low and (not high or parts[: len(high)] <= high)

@@ -21,11 +21,14 @@ from program import (
 )
 from regions.region import Feature, Region
 from rendering import ImageUse, Rendered
+from rendering.leak_tables import MARKER
+from rendering.objects import strings
 from rendering.release import stand_alone
 from settings import MANIFESTS, from_mapping
 from settings.context import StackContext
 from tests.components.backend.simulated_backend import ACCOUNT, PARTITIONS, component
 from tests.harness import REGIONS, Recorded, Registered, run
+from tests.rendering import beijing
 
 PROVIDER = "pulumi:providers:aws"
 
@@ -265,3 +268,26 @@ def test_the_values_of_the_database_include_its_rotation_and_root_certificates()
     values = bound(database={"rotation": 3}).exports
     assert (values["database.rotation"], values["database.port"]) == ("3", "3306")
     assert values["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+OF_151 = {
+    "release": "1.5.1-aws-b1.0.0",
+    "cluster": {"version": "1.21"},
+    "artifacts": {"credentials": "static-key"},
+    "gpuPool": {"enabled": False},
+}
+
+
+@pytest.mark.parametrize("sections", [{"release": "26.03"}, OF_151], ids=["26.03", "1.5.1"])
+def test_a_release_has_a_place_for_every_value_of_the_backend(sections: dict[str, Any]) -> None:
+    texts = [
+        text for obj in beijing.rendered(sections["release"]).objects for _, text in strings(obj)
+    ]
+    places = {marker.strip("<>") for text in texts for marker in MARKER.findall(text)}
+    of_backend = {
+        name
+        for name in bound(**sections).exports
+        if name.startswith(("bucket.", "database.", "secret.", "role."))
+    }
+    # The role of profiles is in the objects Profile.
+    assert of_backend - {"role.profile-default-editor"} <= places

@@ -9,6 +9,9 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+_Stamp = list[tuple[int, int, int]]
+"""Per file: time of its last change, inode, size."""
+
 
 class ServingCertificate:
     """A certificate and its key; a changed file is used from the next connection on.
@@ -28,24 +31,26 @@ class ServingCertificate:
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = (certificate, key)
         self._lock = threading.Lock()
-        self._failure = ""
+        self._failure: tuple[str, _Stamp] | None = None
         self._stamp = self._stamped()
         self._context = self._loaded()
 
     def context(self) -> ssl.SSLContext:
         """The TLS context of a new connection."""
         with self._lock:
+            stamp: _Stamp = []
             try:
                 # Before loading: a change during the load is then seen at the next connection.
                 stamp = self._stamped()
                 if stamp != self._stamp:
                     self._context, self._stamp = self._loaded(), stamp
                     log.info("using the renewed certificate")
-                self._failure = ""
-            except OSError as failure:
-                if self._failure != type(failure).__name__:  # not once per connection
-                    self._failure = type(failure).__name__
-                    log.error("the certificate cannot be renewed: %s", self._failure)
+                self._failure = None
+            except OSError as error:
+                failure = type(error).__name__, stamp
+                if self._failure != failure:  # once per state of the files, not per connection
+                    self._failure = failure
+                    log.error("the certificate cannot be renewed: %s", failure[0])
             return self._context
 
     def _loaded(self) -> ssl.SSLContext:
@@ -55,6 +60,6 @@ class ServingCertificate:
         context.load_cert_chain(*self._files, password="")
         return context
 
-    def _stamped(self) -> list[tuple[int, int, int]]:
+    def _stamped(self) -> _Stamp:
         status = [path.stat() for path in self._files]
         return [(file.st_mtime_ns, file.st_ino, file.st_size) for file in status]

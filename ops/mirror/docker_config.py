@@ -46,7 +46,7 @@ def with_login(
         logins.pop(target, None)
         logins.pop(f"https://{target}", None)
     auths[target] = {"auth": token}
-    headers = {key: config[key] for key in ("HttpHeaders",) if key in config}
+    headers = {"HttpHeaders": config["HttpHeaders"]} if "HttpHeaders" in config else {}
     return {"auths": auths, "credHelpers": helpers, **headers}
 
 

@@ -149,7 +149,10 @@ def one_host(copies: Iterable[Copy]) -> str:
     """
     hosts = sorted({copy.host for copy in copies})
     if len(hosts) > 1:
-        raise Refused(f"the copies go to {len(hosts)} registries ({', '.join(hosts)}): one a run.")
+        raise Refused(
+            f"the copies go to {len(hosts)} registries ({', '.join(hosts)}): copy to one registry "
+            "per run, from a file of its own."
+        )
     return hosts[0]
 
 
@@ -233,7 +236,7 @@ def bytes_to_copy(due: Iterable[Surveyed]) -> int:
 
 
 def ordered(due: Iterable[Surveyed]) -> list[Surveyed]:
-    """The images of the install first; within that the largest, so that none runs alone at last."""
+    """The images of the install first, of these the largest first, so that none runs on alone."""
     return sorted(
         due, key=lambda item: (NEEDS.index(item.copy.needed), -item.bytes, str(item.copy))
     )

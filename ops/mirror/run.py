@@ -110,7 +110,7 @@ class Run:
         try:
             self._target.renew_login()
             self._crane.copy(f"{copy.source.name}@{expected}", copy.target, on_blob, on_retry)
-            actual = self._crane.digest(copy.target)
+            actual = self._crane.digest(copy.target, on_retry=on_retry)
         except CraneFailed as failure:
             return str(failure)
         finally:

@@ -82,6 +82,15 @@ def test_a_missing_profile_is_told_with_the_command_that_makes_it(machine: Path)
     assert "`aws configure --profile kubeflow-build`" in found
 
 
+@pytest.mark.parametrize("region", ["cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1"])
+def test_a_missing_profile_of_the_shell_hides_no_finding(
+    region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = examine(subject(region))
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    assert list(examine(subject(region))) == list(expected)
+
+
 @pytest.mark.parametrize("program", ["pulumi", "pulumi-language-python", "aws", "helm"])
 def test_a_missing_program_is_told_with_what_it_is_for(
     program: str, monkeypatch: pytest.MonkeyPatch

@@ -118,6 +118,7 @@ CANNOT = {
     "a type of another family": {"nodeSelector": {INSTANCE_TYPE: "p3.2xlarge"}},
     "a GPU its families have not": {"nodeSelector": {GPU_NAME: "a100"}},
     "a label nobody sets": {"nodeSelector": {"team": "vision"}},
+    "a label like a well-known one": {"nodeSelector": {"topology.kubernetes.io/zone-x": "a"}},
     "a node by its name": {"nodeSelector": {"kubernetes.io/hostname": "ip-10-0-0-1"}},
     "another architecture": {"nodeSelector": {"kubernetes.io/arch": "arm64"}},
     "another pool": {"nodeSelector": {"karpenter.sh/nodepool": "training"}},

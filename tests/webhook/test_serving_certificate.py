@@ -54,7 +54,7 @@ def test_a_renewed_certificate_is_shown_to_new_connections_and_old_ones_go_on(
         assert ask(old, admit()).status == 200
 
 
-def test_files_that_do_not_fit_leave_the_last_pair_in_use_and_are_logged_once(
+def test_files_that_do_not_fit_leave_the_last_pair_in_use_and_are_each_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "other").mkdir()
@@ -64,6 +64,10 @@ def test_files_that_do_not_fit_leave_the_last_pair_in_use_and_are_logged_once(
         shutil.copy(other.key, made.key)
         assert [shown(port), shown(port)] == [before, before]
         assert caplog.text.count("cannot be renewed") == 1
+        (tmp_path / "third").mkdir()
+        shutil.copy(self_signed(tmp_path / "third").key, made.key)
+        assert [shown(port), shown(port)] == [before, before]
+        assert caplog.text.count("cannot be renewed") == 2
         made.key.unlink()
         assert shown(port) == before
         shutil.copy(other.key, made.key)

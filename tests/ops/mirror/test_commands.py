@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
         ("", "names no image"),
         (
             "quay.io/a/b:1 -> one.example.com/b:1\nquay.io/a/c:1 -> two.example.com/c:1\n",
-            "the copies go to 2 registries (one.example.com, two.example.com): one a run.",
+            "(one.example.com, two.example.com): copy to one registry per run, from a file of its",
         ),
     ],
 )
