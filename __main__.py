@@ -54,7 +54,7 @@ backend = KubeflowRdsS3Backend(
     providers,
 )
 
-# A copy of every image, where the public registries are unreachable. Pods depend on `ready`.
+# Images from the account's own registry: copies, or ECR's own pulls. Pods depend on `ready`.
 ready = [*cluster.ready]
 if context.mirror.enabled:
     mirror = ImageMirrorWebhook(

@@ -177,7 +177,13 @@ def enabled_add_ons(settings: Settings) -> dict[str, list[str]]:
     values = settings.model_dump(by_alias=True)
     add_ons: dict[str, list[str]] = {}
     for folder, release in stand_alone(MANIFESTS).items():
-        enabled = (reduce(getitem, key.split("."), values) for key in release.enabled_by)
+        try:
+            enabled = [reduce(getitem, key.split("."), values) for key in release.enabled_by]
+        except KeyError as missing:
+            raise pulumi.RunError(
+                f"manifests/{folder}/release.yaml, enabled_by: {missing.args[0]} is not a setting: "
+                "correct the key, or add it to the models in settings/."
+            ) from None
         if release.part_of and all(enabled):
             add_ons.setdefault(release.part_of, []).append(folder.removeprefix("addons/"))
     return add_ons

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, cast
 
 _AWS, _CN, _GOV, _EUSC = "aws", "aws-cn", "aws-us-gov", "aws-eusc"
 _GLOBAL_SUFFIX = "amazonaws.com"
+_OTHER_PRINCIPALS = ("logs", "codedeploy", "elasticmapreduce")
 
 
 class Feature(StrEnum):
@@ -222,10 +223,14 @@ class Region:
     def service_principal(self, service: str) -> str:
         """A service's name as principal of a trust or resource policy.
 
-        The global form is right in every partition, except for logs, and in China codedeploy and
-        elasticmapreduce, of which the platform uses none (aws/aws-cdk
-        packages/aws-cdk-lib/region-info/lib/default.ts).
+        The global form is right in every partition, except for a few services, none of which the
+        platform uses (aws/aws-cdk packages/aws-cdk-lib/region-info/lib/default.ts).
+
+        Raises:
+            ValueError: the service is one of them.
         """
+        if service in _OTHER_PRINCIPALS:
+            raise ValueError(f"the principal of {service} is not {service}.{_GLOBAL_SUFFIX}")
         return f"{service}.{_GLOBAL_SUFFIX}"
 
     @property

@@ -15,7 +15,7 @@ NAMESPACE = "kubeflow"
 _SECRET_NAME = re.compile(r"(?i)pass(word|wd|phrase)|secret|token|credential|(private|api).?key")
 # Access key ids, and anything as long and as mixed as a secret access key.
 _SECRET_VALUE = re.compile(r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|[A-Za-z0-9/+]{40}|://[^/\s]*:[^/\s]*@")
-# Their values are names of methods.
+# Keys that look secret and have the name of a method as value, such as ``irsa``.
 _NOT_SECRET = {"kubeflow:artifacts.credentials", "kubeflow:imageMirror.credentials"}
 _LONGEST = 60
 
@@ -137,7 +137,9 @@ def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
         way_out = _REMOVED.get(key) or suggestion(str(path[-1]), names)
         return f"{key} ({shown(value, key)}) is not a setting: {way_out}"
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
+        # Pydantic's list: 'a', 'b' or 'c'; numbers stand in it without quotes.
+        expected = str(error["ctx"]["expected"]).replace(" or ", ", ")
+        choices = [choice.strip("'") for choice in expected.split(", ")]
         return refusal(path, value, suggestion(str(value), choices))
     if kind == "value_error":
         return refusal(path, value, str(error["ctx"]["error"]))

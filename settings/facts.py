@@ -31,7 +31,7 @@ class Release(BaseModel):
         credentials: the kinds of credentials that Pipelines can use for S3.
     """
 
-    # The whole model is in ``rendering.release``, which this room does not import.
+    # The whole model is in ``rendering.release``, which ``settings/`` may not import.
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
 
     kubernetes_min: str = Field(default="", validation_alias=AliasPath("kubernetes", "min"))
@@ -48,7 +48,7 @@ class Facts:
     """The facts that rules read.
 
     Attributes:
-        settings: all of the stack's; defaults in place of those that are wrong by themselves.
+        settings: all of the stack's; one that its own type check refused has its default here.
         region: the stack's; any known one while `region` itself is wrong.
         releases: by name.
         karpenter: version -> the release.yaml of its folder under ``manifests/addons``.

@@ -18,8 +18,8 @@ _TAKEN_RANGES = {
     "172.17.0.0/16": "the range of Docker's own bridge on the nodes",
 }
 _VPC_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-# Six subnets: room for the pods of the node group (one VPC address each) and 64 GPUs' worth.
-_WIDEST, _NARROWEST = 16, 20
+# A /20 holds six subnets with an address for every pod of the node group and of 64 GPUs.
+_SHORTEST_PREFIX, _LONGEST_PREFIX = 16, 20
 
 _OUR_TAGS = re.compile(r"(?i)aws:.*|Name|kubernetes\.io/.*|karpenter\.(sh|k8s\.aws)/.*|eks:.*")
 _TAG_TEXT = re.compile(r"[\w\s+\-=._:/@]*")
@@ -34,7 +34,7 @@ def _admins_are_of_this_partition(f: Facts) -> Iterator[str]:
     partition = f.region.partition
     for index, arn in enumerate(f.settings.cluster.admins):
         if arn.split(":")[1] != partition:
-            reason = f"{f.region.name} is in the partition {partition}: write an ARN of that one"
+            reason = f"{f.region.name} is in the partition {partition}: begin with arn:{partition}:"
             yield refusal(("cluster", "admins", index), arn, reason)
 
 
@@ -44,13 +44,13 @@ def _vpc_range_fits(f: Facts) -> Iterator[str]:
     if net.vpc_id:
         return
     cidr = network_of(net.cidr)
-    if not _WIDEST <= cidr.prefixlen <= _NARROWEST:
-        size = "small" if cidr.prefixlen > _NARROWEST else "large"
+    if not _SHORTEST_PREFIX <= cidr.prefixlen <= _LONGEST_PREFIX:
+        size = "small" if cidr.prefixlen > _LONGEST_PREFIX else "large"
         yield refusal(
             key,
             net.cidr,
             f"it is too {size} for {net.zones} zones with a private and a public subnet each: "
-            f"use /{_WIDEST} to /{_NARROWEST}",
+            f"use /{_SHORTEST_PREFIX} to /{_LONGEST_PREFIX}",
         )
     if not any(cidr.subnet_of(network_of(wide)) for wide in _VPC_RANGES):
         yield refusal(key, net.cidr, f"it is not private: use a range inside {listed(_VPC_RANGES)}")

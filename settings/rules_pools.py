@@ -130,7 +130,7 @@ def _only_gpu_pools_choose_gpus(f: Facts) -> Iterator[str]:
             continue
         for name in ("gpu_names", "gpu_counts", "min_gpu_memory_gb", "slices"):
             value = getattr(pool, name)
-            if value and value != 1:  # one slice is a whole GPU, the default
+            if value and (name, value) != ("slices", 1):  # one slice, the default, is a whole GPU
                 limit = full_key((*path, "maxGpus"))
                 reason = f"the pool has no GPUs: limit it with {limit}, or remove the line"
                 yield refusal((*path, to_camel(name)), value, reason)

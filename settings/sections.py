@@ -51,7 +51,7 @@ class DatabaseSettings(Section):
 
     Attributes:
         max_storage_gib: the limit of storage autoscaling; 0: off.
-        rotation: counts the passwords that every component of the platform has had.
+        rotation: number of the current passwords; one more gives every component a new password.
         ca_bundle: a PEM file; None: the region's root certificates are downloaded.
     """
 

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
+import program
 from components.gpu.software import GPU_SOFTWARE
 from program import (
     Renders,
@@ -189,6 +190,15 @@ def test_an_add_on_is_in_a_stack_whose_settings_enable_it(
     renders = render_stack(settings, Region.of("cn-north-1"))
     assert sorted(renders.add_ons.get("gpu", {})) == add_ons
     assert (renders.karpenter is None) is (pool.get("enabled") is False)
+
+
+def test_an_add_on_that_names_no_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_ons = stand_alone(MANIFESTS)
+    name = next(folder for folder, release in add_ons.items() if release.enabled_by)
+    wrong = add_ons[name].model_copy(update={"enabled_by": ("gpuPool.dcgmExport",)})
+    monkeypatch.setattr(program, "stand_alone", {MANIFESTS: {name: wrong}}.get)
+    with pytest.raises(pulumi.RunError, match=rf"{name}/release.yaml.*dcgmExport is not a setting"):
+        enabled_add_ons(from_mapping({"region": "cn-north-1"}))
 
 
 def test_every_add_on_of_a_component_is_known_to_it() -> None:

@@ -223,7 +223,7 @@ class EksCluster(pulumi.ComponentResource):
             configuration_values=json.dumps(configuration) if configuration else None,
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
-            # Without the add-on in the program, running pods still need their network.
+            # An add-on that leaves the program leaves its pods: running pods need their network.
             preserve=True,
             tags=dict(self._args.context.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),

@@ -41,7 +41,7 @@ class CrdProvider(DynamicProvider):
     """
 
     replacing = ("cluster",)
-    updating = ("digests",)
+    updating = ("digests", "keep")
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Apply every CRD."""
@@ -159,7 +159,7 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
                 "bundle": write_crd_bundle(crds),
                 "cluster": cluster,
                 "digests": dict(sorted(digests.items())),
-                # Providers of earlier versions read it when they delete.
+                # An earlier version's provider deletes the CRDs on destroy unless this is true.
                 "keep": True,
                 "kubeconfig": pulumi.Output.secret(kubeconfig),
             },

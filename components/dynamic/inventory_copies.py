@@ -129,8 +129,8 @@ class InventoryCopies:
                 if build["buildStatus"] != "IN_PROGRESS":
                     self._ended(self._running.pop(str(build["id"])), build)
         while self._waiting and (free := self._width - len(self._running)) > 0:
-            # An equal share for each free build, of images that are not neighbours: neighbours in
-            # an inventory are alike, for instance notebooks of some gigabytes each.
+            # Every n-th image, for n free builds: adjacent images of an inventory are alike, for
+            # instance notebooks of some gigabytes each, and go to different builds.
             if not self._start(self._waiting[::free][:IMAGES_PER_BUILD]):
                 break
         left = len(self._unfinished())

@@ -109,6 +109,13 @@ def test_service_principals_are_global_and_the_audience_is_the_same_everywhere(n
     assert region.oidc_audience == "sts.amazonaws.com"
 
 
+@pytest.mark.parametrize("name", FOUR)
+def test_a_service_whose_principal_differs_is_refused(name: str) -> None:
+    for service in ("logs", "codedeploy", "elasticmapreduce"):
+        with pytest.raises(ValueError, match=service):
+            Region.of(name).service_principal(service)
+
+
 def test_only_china_passes_roles_to_ec2_under_its_own_suffix() -> None:
     both = ("ec2.amazonaws.com", "ec2.amazonaws.com.cn")
     assert [Region.of(name).passed_to_ec2 for name in FOUR] == [both, both, both[:1], both[:1]]

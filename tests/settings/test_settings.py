@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
+from pydantic import ValidationError
 
 from regions.region import Feature, Region, known_regions
 from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file, node_pools
 from settings import load as load_settings
+from settings.errors import from_pydantic
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import GpuPoolSettings, families_of
+from settings.section import Section
 from tests.harness import REGIONS
 
 ROOT = Path(__file__).parents[2]
@@ -285,3 +289,16 @@ def test_more_rules_than_an_environment_can_hold_are_refused_with_their_length()
     (problem,) = problems_of({"region": "cn-north-1", "imageMirror": {"rules": rules}})
     assert problem.startswith("kubeflow:imageMirror.rules is ")
     assert "room for 2000" in problem
+
+
+@pytest.mark.parametrize("value", [7, "monthly", True, "60"])
+def test_a_choice_of_numbers_is_refused_with_the_numbers(value: object) -> None:
+    class Monitoring(Section):
+        interval: Literal[0, 30, 60] = 0
+
+    with pytest.raises(ValidationError) as raised:
+        Monitoring.model_validate({"interval": value})
+    (error,) = raised.value.errors()
+    assert re.search(
+        r"interval is .+: (use 0, 30 or 60|did you mean 60\?)", from_pydantic(dict(error), [])
+    )
