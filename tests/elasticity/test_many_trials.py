@@ -12,8 +12,10 @@ from tests.elasticity.trials import Trial
 
 _CONSOLIDATE_AFTER = 10
 _SLACK_SECONDS = 60
-_WASTE = 1.10
-_AGAIN = 1.01
+_WASTE = 1.20
+"""Paid GPU-seconds over those of an ideal packing; 1.04 to 1.08 on two cores, more on busy ones."""
+_AGAIN = 1.02
+"""Pods per trial: one that loses its node runs again, now and then after it has ended."""
 _OVERRUN = 2
 """GPUs that the pool may have beyond its limit for a moment."""
 _BATCH = 1.5
@@ -41,12 +43,15 @@ def test_trials_beyond_the_limit_wait_and_then_run(
         # overrun during rapid scale outs" (aws/karpenter-provider-aws,
         # website/content/en/docs/concepts/nodepools.md): 65 of 64 in one run of several.
         assert max_gpus <= measuring.peak(gpus) <= max_gpus + _OVERRUN
-        assert measuring.by_type(made.seen.machines) == {"g4dn.xlarge": max_gpus}
+        assert set(measuring.by_type(made.seen.machines)) == {"g4dn.xlarge"}
         hourly = measuring.peak(measuring.cost(made.seen, catalogue()))
-        assert hourly == pytest.approx(max_gpus * catalogue().price("g4dn.xlarge"))
+        assert hourly == pytest.approx(measuring.peak(gpus) * catalogue().price("g4dn.xlarge"))
         # No trial was lost, and hardly one lost its machine and ran again.
-        assert sum(pod.phase == "Succeeded" for pod in made.seen.pods.values()) == count
-        assert len(made.seen.pods) <= count * _AGAIN
+        pods = made.seen.pods.values()
+        ended = {pod.name.rpartition("-")[0] for pod in pods if pod.phase == "Succeeded"}
+        assert ended == {trial.name for trial in trials}
+        assert len(pods) <= count * _AGAIN
+        assert len(made.seen.machines) <= max_gpus * _AGAIN + _OVERRUN
         assert measuring.last_gone_after(made.seen) <= _CONSOLIDATE_AFTER + _SLACK_SECONDS
         waits = measuring.waits(made.seen, catalogue())
         assert waits is not None
