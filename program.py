@@ -177,16 +177,20 @@ def enabled_add_ons(settings: Settings) -> dict[str, list[str]]:
     values = settings.model_dump(by_alias=True)
     add_ons: dict[str, list[str]] = {}
     for folder, release in stand_alone(MANIFESTS).items():
-        try:
-            enabled = [reduce(getitem, key.split("."), values) for key in release.enabled_by]
-        except KeyError as missing:
-            raise pulumi.RunError(
-                f"manifests/{folder}/release.yaml, enabled_by: {missing.args[0]} is not a setting: "
-                "correct the key, or add it to the models in settings/."
-            ) from None
+        enabled = [_enabled(values, key, folder) for key in release.enabled_by]
         if release.part_of and all(enabled):
             add_ons.setdefault(release.part_of, []).append(folder.removeprefix("addons/"))
     return add_ons
+
+
+def _enabled(values: Mapping[str, Any], key: str, folder: str) -> Any:
+    try:
+        return reduce(getitem, key.split("."), values)
+    except (KeyError, TypeError):  # no such key, or a key below a plain value
+        raise pulumi.RunError(
+            f"manifests/{folder}/release.yaml, enabled_by: {key} is not a setting: correct the "
+            "key, or add it to the models in settings/."
+        ) from None
 
 
 def static_values(context: StackContext, settings: Settings) -> dict[str, str]:

@@ -192,10 +192,13 @@ def test_an_add_on_is_in_a_stack_whose_settings_enable_it(
     assert (renders.karpenter is None) is (pool.get("enabled") is False)
 
 
-def test_an_add_on_that_names_no_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", ["gpuPool.dcgmExport", "gpuPool.enabled.dcgmExport"])
+def test_an_add_on_that_names_no_setting_is_one_sentence(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_ons = stand_alone(MANIFESTS)
     name = next(folder for folder, release in add_ons.items() if release.enabled_by)
-    wrong = add_ons[name].model_copy(update={"enabled_by": ("gpuPool.dcgmExport",)})
+    wrong = add_ons[name].model_copy(update={"enabled_by": (key,)})
     monkeypatch.setattr(program, "stand_alone", {MANIFESTS: {name: wrong}}.get)
     with pytest.raises(pulumi.RunError, match=rf"{name}/release.yaml.*dcgmExport is not a setting"):
         enabled_add_ons(from_mapping({"region": "cn-north-1"}))
