@@ -28,7 +28,7 @@ def account_key(
     use: Sequence[str],
     tags: Mapping[str, str],
     parent: pulumi.Resource,
-    retain_on_delete: bool = False,
+    retain_on_delete: bool | None = None,
 ) -> aws.kms.Key:
     """Makes: a key that is renewed every year, and its alias.
 
