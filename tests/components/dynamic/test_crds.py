@@ -181,6 +181,7 @@ def test_create_applies_every_crd_on_the_cluster_of_its_kubeconfig(api: FakeApi)
     assert api.applied == {"gadgets.tiny.example": GADGETS, "widgets.tiny.example": WIDGETS}
     assert api.connections == [KUBECONFIG]
     assert made.outs == props(WIDGETS, GADGETS)
+    assert made.id == "arn:aws-cn:eks:cn-north-1:111122223333:cluster/kubeflow/crds"
 
 
 def test_crds_are_applied_server_side_by_a_manager_of_their_own(api: FakeApi) -> None:
