@@ -53,11 +53,11 @@ def test_a_further_pool_has_machines_and_limits_of_its_own() -> None:
     assert node_class["spec"]["instanceProfile"]
 
 
-@pytest.mark.parametrize(("pools", "pool"), [(STEPS, {}), ({}, {"capacityTypes": ["spot"]})])
+@pytest.mark.parametrize(("pools", "capacity"), [(STEPS, "on-demand"), ({}, "spot")])
 def test_spot_in_any_pool_lets_the_controller_make_the_spot_role(
-    pools: dict[str, object], pool: dict[str, object]
+    pools: dict[str, object], capacity: str
 ) -> None:
-    made = made_in("cn-north-1", pools, **pool)
+    made = made_in("cn-north-1", pools, capacityTypes=[capacity])
     policy = made.only("aws:iam/policy:Policy", f"{POOL}-node-identity")
     sids = [statement["Sid"] for statement in json.loads(policy.inputs["policy"])["Statement"]]
     assert sids == ["AllowPassingInstanceRole", "AllowSpotServiceLinkedRole"]
