@@ -4,11 +4,10 @@ Two sources, in this order:
 
 1. botocore's own data (``partitions.json`` and ``endpoints.json``, read through its loader and
    ``EndpointResolver``; no session, so no profile, credential or environment can change them).
-2. The small tables below for facts that botocore lacks. Each has its public source; a row marked
-   *assumed* has none, and a reason.
+2. The small tables of ``region.yaml`` for facts that botocore lacks.
 
-Only this module may contain an ARN prefix, a DNS suffix, an account ID or a region name. Its import
-is fast: botocore is imported and read on first use, once per process.
+Only these two files may contain a DNS suffix, an account ID or a region name. The import is fast:
+botocore and the tables are read on first use, once per process.
 """
 
 # botocore ships no type information; everything read from it is given a type at the boundary.
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 _AWS, _CN, _GOV, _EUSC = "aws", "aws-cn", "aws-us-gov", "aws-eusc"
@@ -42,111 +42,23 @@ EXAMPLE_REGION = "cn-north-1"
 """For sentences with an example."""
 
 
-# The account with the EKS add-on images, where it is not the default one.
-# https://docs.aws.amazon.com/eks/latest/userguide/add-ons-images.html and, for the isolated
-# partitions, awslabs/amazon-eks-ami nodeadm/internal/aws/ecr/ecr.go.
-_ADDON_ACCOUNT_DEFAULT = "602401143452"
-_ADDON_ACCOUNTS = {
-    "af-south-1": "877085696533",
-    "ap-east-1": "800184023465",
-    "ap-east-2": "533267051163",
-    "ap-south-2": "900889452093",
-    "ap-southeast-3": "296578399912",
-    "ap-southeast-4": "491585149902",
-    "ap-southeast-5": "151610086707",
-    "ap-southeast-6": "333609536671",
-    "ap-southeast-7": "121268973566",
-    "ca-west-1": "761377655185",
-    "cn-north-1": "918309763551",
-    "cn-northwest-1": "961992271922",
-    "eu-central-2": "900612956339",
-    "eu-isoe-west-1": "249663109785",
-    "eu-south-1": "590381155156",
-    "eu-south-2": "455263428931",
-    "il-central-1": "066635153087",
-    "me-central-1": "759879836304",
-    "me-south-1": "558608220178",
-    "mx-central-1": "730335286997",
-    "us-gov-east-1": "151742754352",
-    "us-gov-west-1": "013241004608",
-    "us-iso-east-1": "725322719131",
-    "us-iso-west-1": "608367168043",
-    "us-isob-east-1": "187977181151",
-    "us-isof-south-1": "676585237158",
-}
-
-# VPC endpoint services whose name starts with the partition's reversed domain; every other service
-# is `com.amazonaws.<region>.<service>` in every partition.
-# aws/aws-cdk packages/aws-cdk-lib/aws-ec2/lib/vpc-endpoint.ts getDefaultEndpointPrefix, cut to the
-# services a cluster may need. `s3-interface` is the S3 interface endpoint; `s3` the gateway.
-_ENDPOINT_PREFIXES = {
-    _CN: "cn.com.amazonaws",
-    _EUSC: "eu.amazonaws",
-    "aws-iso": "gov.ic.c2s",
-    "aws-iso-b": "gov.sgov.sc2s",
-    "aws-iso-e": "uk.adc-e.cloud",
-    "aws-iso-f": "gov.ic.hci.csp",
-}
-_REGISTRY_ENDPOINTS = frozenset({"ecr.api", "ecr.dkr", "execute-api"})
-_ISO_ENDPOINTS = _REGISTRY_ENDPOINTS | {"autoscaling", "ebs", "ec2", "elasticfilesystem", "sqs"}
-_PREFIXED_ENDPOINTS = {
-    _CN: _ISO_ENDPOINTS
-    | {"batch", "cloudformation", "eks", "elasticache", "fsx", "lambda", "monitoring", "rds"}
-    | {"s3-interface", "sagemaker.api", "sagemaker.runtime", "states", "sts", "xray"},
-    _EUSC: _REGISTRY_ENDPOINTS,
-    "aws-iso": _ISO_ENDPOINTS | {"sagemaker.api", "sagemaker.runtime"},
-    "aws-iso-b": _ISO_ENDPOINTS | {"sagemaker.api", "sagemaker.runtime"},
-    "aws-iso-e": _REGISTRY_ENDPOINTS | {"ebs"},
-    "aws-iso-f": _REGISTRY_ENDPOINTS | {"ebs"},
-}
-
-# The bundle of the region's own certificate authorities; China's are not in the global bundle.
-# UsingWithRDS.SSL.html at docs.aws.amazon.com and docs.amazonaws.cn. Partitions not listed follow
-# GovCloud's pattern (*assumed*: their documentation is not public).
-_RDS_CA_HOSTS = {
-    _AWS: "truststore.pki.rds.amazonaws.com",
-    _CN: "rds-truststore.s3.cn-north-1.amazonaws.com.cn",
-    _GOV: "truststore.pki.us-gov-west-1.rds.amazonaws.com",
-}
-
-# Console hosts (public documentation of each partition; the isolated ones publish none).
-_CONSOLES = {
-    _AWS: "https://{r}.console.aws.amazon.com",
-    _CN: "https://console.amazonaws.cn",
-    _GOV: "https://console.amazonaws-us-gov.com",
-    _EUSC: "https://{r}.console.amazonaws-eusc.eu",
-}
-
 # Instance families with NVIDIA GPUs (a family is the part of a type before its dot).
 GPU_FAMILIES = (
     *("g3", "g3s", "g4dn", "g5", "g5g", "g6", "g6e", "g6f", "g7", "g7e", "gr6", "gr6f"),
     *("p2", "p3", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "p6-b300"),
 )
-# Complete lists of a region's families, where a source has one; elsewhere any family is accepted.
-# aws/karpenter-provider-aws pkg/providers/pricing/zz_generated.pricing_aws_cn.go, generated for
-# cn-north-1 in 2024-11. It has no table for cn-northwest-1: *assumed* equal.
-_GPU_OFFERED_IN_CHINA = ("g3", "g3s", "g4dn", "g5", "p2", "p3")
-_GPU_OFFERED = {
-    "cn-north-1": _GPU_OFFERED_IN_CHINA,
-    "cn-northwest-1": _GPU_OFFERED_IN_CHINA,
-}
-# Default families of a pool, cheapest single GPU first by the on-demand prices of the tables above
-# and pricing_aws_us_gov.go; only families that the AL2023 AMI's default driver (580) supports. A
-# family that a region lacks has no effect: Karpenter finds no offering of it.
-_GPU_DEFAULTS = {
-    _AWS: ("g4dn", "g6", "g5", "g6e"),
-    _CN: ("g4dn", "g5", "p3"),
-    _GOV: ("g4dn", "p3"),
-}
-_GPU_DEFAULTS_ELSEWHERE = ("g4dn", "g5")
-
 # Partitions from which the public registries are reachable. China: k8s.gcr.io and
 # gcr.io awslabs/amazon-eks-ami#722, registry.k8s.io kubernetes/registry.k8s.io#137, quay.io
 # kubernetes-sigs/aws-load-balancer-controller#176, docker.io docker/distribution-library-image#176.
 # The isolated partitions have no internet route at all.
 _OPEN_INTERNET = frozenset({_AWS, _GOV, _EUSC})
-# The region of CodeBuild where the region itself has no access: nearest to both China regions.
-_MIRROR_REGIONS = {_CN: "ap-southeast-1"}
+
+
+@lru_cache(maxsize=1)
+def _tables() -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 
 
 @lru_cache(maxsize=1)
@@ -249,24 +161,27 @@ class Region:
     @property
     def eks_addon_account(self) -> str:
         """The account of the registry with this region's EKS add-on images."""
-        return _ADDON_ACCOUNTS.get(self.name, _ADDON_ACCOUNT_DEFAULT)
+        accounts = _tables()["addon_accounts"]
+        return accounts.get(self.name, accounts["default"])
 
     def vpc_endpoint_service(self, service: str) -> str:
         """The service name of a VPC endpoint; ``s3`` is the gateway, ``s3-interface`` the other."""
-        prefixed = service in _PREFIXED_ENDPOINTS.get(self.partition, frozenset())
-        prefix = _ENDPOINT_PREFIXES[self.partition] if prefixed else "com.amazonaws"
+        own = _tables()["vpc_endpoints"].get(self.partition, {"services": ()})
+        prefix = own["prefix"] if service in own["services"] else "com.amazonaws"
         return f"{prefix}.{self.name}.{service.removesuffix('-interface')}"
 
     @property
     def rds_ca_bundle_url(self) -> str:
         """The URL of the certificate authorities (PEM) of this region's databases."""
-        host = _RDS_CA_HOSTS.get(self.partition, f"truststore.pki.{self.service_host('rds')}")
+        host = _tables()["rds_ca_hosts"].get(
+            self.partition, f"truststore.pki.{self.service_host('rds')}"
+        )
         return f"https://{host}/{self.name}/{self.name}-bundle.pem"
 
     @property
     def console_url(self) -> str:
         """The URL of the web console; empty in the isolated partitions, which publish none."""
-        return _CONSOLES.get(self.partition, "").format(r=self.name)
+        return _tables()["consoles"].get(self.partition, "").format(region=self.name)
 
     def has(self, feature: Feature) -> bool:
         """Whether this region offers a feature."""
@@ -275,17 +190,18 @@ class Region:
     @property
     def gpu_families(self) -> tuple[str, ...]:
         """The default families of a GPU pool, cheapest single GPU first."""
-        return _GPU_DEFAULTS.get(self.partition, _GPU_DEFAULTS_ELSEWHERE)
+        families = _tables()["gpu_families"]
+        return tuple(families.get(self.partition, families["default"]))
 
     @property
     def gpu_families_offered(self) -> tuple[str, ...]:
         """The GPU families of this region; all families where no source lists the region's."""
-        return _GPU_OFFERED.get(self.name, GPU_FAMILIES)
+        return tuple(_tables()["gpu_families_offered"].get(self.name, GPU_FAMILIES))
 
     @property
     def mirror_region(self) -> str:
         """The default region of the copy builds: this one, if it reaches the registries."""
-        return _MIRROR_REGIONS.get(self.partition, self.name)
+        return _tables()["mirror_regions"].get(self.partition, self.name)
 
 
 @lru_cache(maxsize=256)

@@ -250,7 +250,7 @@ def test_the_clusters_own_children_get_the_explicit_provider(made: Recorded) -> 
     assert made.only(CLUSTER).provider_names == {"aws"}
 
 
-def test_nothing_is_asked_of_a_default_provider(made: Recorded) -> None:
+def test_no_data_source_uses_a_default_provider(made: Recorded) -> None:
     assert made.asked
     assert {provider for _, provider in made.asked} <= {"aws", BUILD}
 
@@ -269,7 +269,7 @@ def test_arns_are_of_the_stacks_own_partition(made: Recorded, region: Region) ->
     assert containing(made, foreign) == []
 
 
-def test_only_china_knows_chinese_hosts(made: Recorded, region: Region) -> None:
+def test_only_china_has_chinese_hosts(made: Recorded, region: Region) -> None:
     assert bool(containing(made, ".com.cn")) == (region.partition == "aws-cn")
 
 
@@ -317,7 +317,7 @@ def test_no_kubernetes_secret_has_text_beside_its_data(made: Recorded) -> None:
     assert [r.name for r in made.of(SECRET) if "stringData" in r.inputs] == []
 
 
-def test_no_secret_is_told_in_a_tag_or_a_name(made: Recorded) -> None:
+def test_no_secret_is_in_a_tag_or_a_name(made: Recorded) -> None:
     drawn = [r.outputs["value"] for r in made.of(f"{DYNAMIC}:GeneratedSecret")]
     shown = json.dumps([[r.name, r.inputs.get("tags"), r.inputs.get("name")] for r in made.all])
     assert [value for value in drawn if value in shown] == []
@@ -380,7 +380,7 @@ def test_pods_wait_for_the_webhook_that_gives_them_reachable_images(
     assert bool(mirror) == (region.partition == "aws-cn")
 
 
-def test_pods_wait_until_every_known_image_is_copied(made: Recorded, region: Region) -> None:
+def test_pods_wait_until_the_inventory_is_copied(made: Recorded, region: Region) -> None:
     copies = f"{DYNAMIC}:MirroredImages"
     if region.partition != "aws-cn":
         assert made.none(copies)

@@ -93,7 +93,7 @@ def test_tags_name_project_stack_and_cluster_and_the_settings_own_win() -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_the_account_is_asked_in_the_stacks_region(region: str) -> None:
+def test_the_provider_is_of_the_stacks_region(region: str) -> None:
     inputs = account(region).inputs
     assert inputs["region"] == region
     assert json.loads(inputs["defaultTags"]) == {"tags": {"platform": "kubeflow"}}
@@ -204,7 +204,7 @@ def test_an_add_on_that_names_no_setting_is_one_sentence(
         enabled_add_ons(from_mapping({"region": "cn-north-1"}))
 
 
-def test_every_add_on_of_a_component_is_known_to_it() -> None:
+def test_every_add_on_of_a_component_is_in_its_table() -> None:
     parts = {
         folder.removeprefix("addons/"): release.part_of
         for folder, release in stand_alone(MANIFESTS).items()
@@ -283,15 +283,7 @@ def test_the_values_of_the_database_include_its_rotation_and_root_certificates()
     assert values["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")
 
 
-OF_151 = {
-    "release": "1.5.1-aws-b1.0.0",
-    "cluster": {"version": "1.21"},
-    "artifacts": {"credentials": "static-key"},
-    "gpuPool": {"enabled": False},
-}
-
-
-@pytest.mark.parametrize("sections", [{"release": "26.03"}, OF_151], ids=["26.03", "1.5.1"])
+@pytest.mark.parametrize("sections", [{"release": "26.03"}, STATIC_KEY], ids=["26.03", "1.5.1"])
 def test_a_release_has_a_place_for_every_value_of_the_backend(sections: dict[str, Any]) -> None:
     texts = [
         text for obj in beijing.rendered(sections["release"]).objects for _, text in strings(obj)

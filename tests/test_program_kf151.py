@@ -42,7 +42,7 @@ def test_the_stack_has_the_references_own_values(made: Recorded) -> None:
     assert nodes["scalingConfig"] == {"desiredSize": 4, "minSize": 4, "maxSize": 8}
 
 
-def test_pipelines_is_told_where_bucket_and_databases_are(made: Recorded) -> None:
+def test_pipelines_configuration_names_bucket_and_databases(made: Recorded) -> None:
     data = config_map(made, "pipeline-install-config")
     assert data["bucketName"] == made.exports["bucket"]
     assert data["minioServiceHost"] == "s3.cn-north-1.amazonaws.com.cn"

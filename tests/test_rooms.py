@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, str] = {
     "components.registry": "components.aws images regions settings webhook",
     "components.dynamic": "components.registry images rendering settings webhook",
     "components.cluster": "components.aws components.objects components.registry regions settings",
-    "components.backend": "components.aws components.dynamic regions settings",
+    "components.backend": "components.aws components.dynamic settings",
     "components.kubeflow": (
         "components.aws components.dynamic components.objects rendering settings"
     ),

@@ -24,6 +24,18 @@ def allow(
     return {**named, "Effect": "Allow", "Action": list(actions), "Resource": resource}
 
 
+def deny_without_tls(sid: str, action: str, resource: str | Sequence[str]) -> dict[str, Any]:
+    """The statement of a resource's own policy that denies all requests without TLS."""
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": resource,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
 def service_trust(region: Region, service: str, *, account: str | None = None) -> Document:
     """The trust policy of a role that one AWS service assumes, for instance ``ec2``.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -57,33 +56,22 @@ def has_insights(instance_class: str) -> bool:
     return kind != "t2" and not (kind in ("t3", "t4g") and size in ("micro", "small"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class DatabaseArgs:
-    """Arguments of the database.
-
-    Args:
-        context: what all components of the stack share.
-        settings: the section ``database``.
-        vpc_id: of the subnets.
-        subnet_ids: private subnets of at least two zones.
-        client_security_group_ids: the only ones whose members may connect.
-        key_arn: KMS key of storage, snapshots and the secret.
-    """
-
-    context: StackContext
-    settings: DatabaseSettings
-    vpc_id: pulumi.Input[str]
-    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    client_security_group_ids: Sequence[pulumi.Input[str]]
-    key_arn: pulumi.Input[str]
-
-
 class Database(pulumi.ComponentResource):
     """Makes: subnet group, security group, parameter group, master password, instance, secret.
 
     The Job ``database-init`` creates the databases of ``database_users`` and their users. It alone
     logs in as the master user, whose password is stored in its secret only and is not rotated: RDS
     applies a new one with a delay.
+
+    Args:
+        name: of the component.
+        context: what all components of the stack share.
+        settings: the section ``database``.
+        vpc_id: of the subnets.
+        subnet_ids: private subnets of at least two zones.
+        client_security_group_ids: the only ones whose members may connect.
+        key_arn: KMS key of storage, snapshots and the secret.
+        opts: of the component.
 
     Attributes:
         host: DNS name of the instance.
@@ -96,52 +84,103 @@ class Database(pulumi.ComponentResource):
     master: ManagedSecret
 
     def __init__(
-        self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        settings: DatabaseSettings,
+        *,
+        vpc_id: pulumi.Input[str],
+        subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
+        client_security_group_ids: Sequence[pulumi.Input[str]],
+        key_arn: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:Database", name, None, opts)
         self._name = name
-        self._args = args
+        self._cluster = context.cluster
         self._child = pulumi.ResourceOptions(parent=self)
-        self._tags = args.context.named("database")
+        self._tags = context.named("database")
         # Letters and digits only: RDS rejects / @ " and space.
         password = GeneratedSecret(f"{name}-password", length=32, opts=self._child)
-        instance = self._instance(password)
+        insights = has_insights(settings.instance_class)
+        instance = aws.rds.Instance(
+            name,
+            identifier=f"{context.cluster}-kubeflow",
+            engine="mysql",
+            engine_version=settings.engine_version,
+            instance_class=settings.instance_class,
+            username="kubeflow",
+            password=password.value,
+            port=PORT,
+            allocated_storage=settings.storage_gib,
+            max_allocated_storage=settings.max_storage_gib,
+            storage_type="gp3",
+            storage_encrypted=True,
+            kms_key_id=key_arn,
+            db_subnet_group_name=self._subnets(subnet_ids).name,
+            vpc_security_group_ids=[self._firewall(vpc_id, client_security_group_ids).id],
+            parameter_group_name=self._parameters(settings.engine_version).name,
+            publicly_accessible=False,
+            multi_az=settings.multi_az,
+            backup_retention_period=settings.backup_days,
+            copy_tags_to_snapshot=True,
+            deletion_protection=settings.deletion_protection,
+            skip_final_snapshot=settings.skip_final_snapshot,
+            # Unique for each instance: the snapshot of a destroyed stack keeps its name.
+            final_snapshot_identifier=None
+            if settings.skip_final_snapshot
+            else pulumi.Output.concat(f"{context.cluster}-kubeflow-final-", password.version),
+            delete_automated_backups=False,
+            enabled_cloudwatch_logs_exports=["error", "slowquery"],
+            auto_minor_version_upgrade=True,
+            ca_cert_identifier="rds-ca-rsa2048-g1",
+            apply_immediately=False,
+            performance_insights_enabled=insights,
+            performance_insights_kms_key_id=key_arn if insights else None,
+            tags=context.named("kubeflow"),
+            # The identifier is unused only after the deletion, which takes the final snapshot.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
         self.host = instance.address
         self.port = instance.port.apply(str)
         self.master = managed_secret(
             f"{name}-master",
-            prefix=f"{args.context.cluster}/kubeflow/database-",
-            description=f"Master user of the database of {args.context.cluster}",
+            prefix=f"{context.cluster}/kubeflow/database-",
+            description=f"Master user of the database of {context.cluster}",
             values={
                 "username": instance.username,
                 "password": password.value,
                 "host": self.host,
                 "port": self.port,
             },
-            key_arn=args.key_arn,
+            key_arn=key_arn,
             tags=self._tags,
             opts=self._child,
         )
         self.register_outputs({})
 
-    def _subnets(self) -> aws.rds.SubnetGroup:
+    def _subnets(
+        self, subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    ) -> aws.rds.SubnetGroup:
         return aws.rds.SubnetGroup(
             f"{self._name}-subnets",
-            description=f"Private subnets of {self._args.context.cluster}",
-            subnet_ids=self._args.subnet_ids,
+            description=f"Private subnets of {self._cluster}",
+            subnet_ids=subnet_ids,
             tags=self._tags,
             opts=self._child,
         )
 
-    def _firewall(self) -> aws.ec2.SecurityGroup:
+    def _firewall(
+        self, vpc_id: pulumi.Input[str], clients: Sequence[pulumi.Input[str]]
+    ) -> aws.ec2.SecurityGroup:
         group = aws.ec2.SecurityGroup(
             f"{self._name}-clients",
-            description=f"MySQL for the nodes of {self._args.context.cluster}",
-            vpc_id=self._args.vpc_id,
+            description=f"MySQL for the nodes of {self._cluster}",
+            vpc_id=vpc_id,
             tags=self._tags,
             opts=self._child,
         )
-        for index, client in enumerate(self._args.client_security_group_ids):
+        for index, client in enumerate(clients):
             aws.vpc.SecurityGroupIngressRule(
                 f"{self._name}-from-nodes-{index}",
                 security_group_id=group.id,
@@ -155,8 +194,7 @@ class Database(pulumi.ComponentResource):
             )
         return group
 
-    def _parameters(self) -> aws.rds.ParameterGroup:
-        version = self._args.settings.engine_version
+    def _parameters(self, version: str) -> aws.rds.ParameterGroup:
         return aws.rds.ParameterGroup(
             f"{self._name}-parameters",
             family=family(version),
@@ -171,46 +209,4 @@ class Database(pulumi.ComponentResource):
             ],
             tags=self._tags,
             opts=self._child,
-        )
-
-    def _instance(self, password: GeneratedSecret) -> aws.rds.Instance:
-        settings, cluster = self._args.settings, self._args.context.cluster
-        insights = has_insights(settings.instance_class)
-        return aws.rds.Instance(
-            self._name,
-            identifier=f"{cluster}-kubeflow",
-            engine="mysql",
-            engine_version=settings.engine_version,
-            instance_class=settings.instance_class,
-            username="kubeflow",
-            password=password.value,
-            port=PORT,
-            allocated_storage=settings.storage_gib,
-            max_allocated_storage=settings.max_storage_gib,
-            storage_type="gp3",
-            storage_encrypted=True,
-            kms_key_id=self._args.key_arn,
-            db_subnet_group_name=self._subnets().name,
-            vpc_security_group_ids=[self._firewall().id],
-            parameter_group_name=self._parameters().name,
-            publicly_accessible=False,
-            multi_az=settings.multi_az,
-            backup_retention_period=settings.backup_days,
-            copy_tags_to_snapshot=True,
-            deletion_protection=settings.deletion_protection,
-            skip_final_snapshot=settings.skip_final_snapshot,
-            # Unique for each instance: the snapshot of a destroyed stack keeps its name.
-            final_snapshot_identifier=None
-            if settings.skip_final_snapshot
-            else pulumi.Output.concat(f"{cluster}-kubeflow-final-", password.version),
-            delete_automated_backups=False,
-            enabled_cloudwatch_logs_exports=["error", "slowquery"],
-            auto_minor_version_upgrade=True,
-            ca_cert_identifier="rds-ca-rsa2048-g1",
-            apply_immediately=False,
-            performance_insights_enabled=insights,
-            performance_insights_kms_key_id=self._args.key_arn if insights else None,
-            tags=self._args.context.named("kubeflow"),
-            # The identifier is unused only after the deletion, which takes the final snapshot.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )

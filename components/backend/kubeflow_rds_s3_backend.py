@@ -9,12 +9,13 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.documents import Document
+from components.aws.keys import account_key
 from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore
-from components.backend.database import Database, DatabaseArgs
+from components.backend.database import Database
 from components.backend.database_users import USERS, DatabaseUsers
-from components.backend.policies import artifact_access, backend_key, secret_reading
+from components.backend.policies import artifact_access, secret_reading
 from components.dynamic.database_authorities import DatabaseAuthorities
 from settings import certificates
 from settings.context import StackContext
@@ -24,6 +25,14 @@ _KUBEFLOW = "kubeflow"
 _EDITOR = "default-editor"
 """The service account of Pipelines' runs, notebooks and Katib trials in every profile."""
 _MASTER = "database-master"
+# RDS and EBS use the key through grants, which the database's creator makes.
+_USE_KEY = [
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:Encrypt",
+    "kms:GenerateDataKey*",
+    "kms:ReEncrypt*",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +104,16 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         )
         self.bucket_name, self._bucket_arn = store.bucket_name, store.bucket_arn
         self.database_authorities = self._authorities()
-        self.database = self._database()
+        self.database = Database(
+            f"{name}-database",
+            args.context,
+            args.database,
+            vpc_id=args.vpc_id,
+            subnet_ids=args.subnet_ids,
+            client_security_group_ids=args.client_security_group_ids,
+            key_arn=self._key_arn,
+            opts=self._child,
+        )
         users = DatabaseUsers(
             f"{name}-database-users",
             args.context,
@@ -115,37 +133,19 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
 
     def _encryption_key(self) -> aws.kms.Key:
         context, args = self._args.context, self._args
-        data_outlives = args.artifacts.retain_on_delete or not args.database.skip_final_snapshot
-        key = aws.kms.Key(
+        return account_key(
             f"{self._name}-key",
+            region=context.region,
+            account_id=context.account_id,
+            alias=f"{self._cluster}/kubeflow",
             description=f"Artifacts, database and secrets of Kubeflow on {self._cluster}",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            policy=pulumi.Output.json_dumps(backend_key(context.region, context.account_id)),
+            sid="AccountLetsItsRolesUseTheKey",
+            use=_USE_KEY,
             tags=context.named("backend"),
+            parent=self,
             # A bucket or a final snapshot that outlives the stack cannot be read without the key.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=data_outlives),
-        )
-        aws.kms.Alias(
-            f"{self._name}-key",
-            name=f"alias/{self._cluster}/kubeflow",
-            target_key_id=key.key_id,
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-        )
-        return key
-
-    def _database(self) -> Database:
-        return Database(
-            f"{self._name}-database",
-            DatabaseArgs(
-                context=self._args.context,
-                settings=self._args.database,
-                vpc_id=self._args.vpc_id,
-                subnet_ids=self._args.subnet_ids,
-                client_security_group_ids=self._args.client_security_group_ids,
-                key_arn=self._key_arn,
-            ),
-            self._child,
+            retain_on_delete=args.artifacts.retain_on_delete
+            or not args.database.skip_final_snapshot,
         )
 
     def _authorities(self) -> pulumi.Input[str]:

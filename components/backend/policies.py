@@ -1,13 +1,11 @@
-"""Policies of the artifacts, the database's secrets and their key, as data: no Pulumi."""
+"""Policies of the artifacts and of the database's secrets, as data: no Pulumi."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from components.aws.documents import Document, allow, document
-from components.aws.key_policies import key_policy
-from regions.region import Region
+from components.aws.documents import Document, allow, deny_without_tls, document
 
 _ALGORITHM = "s3:x-amz-server-side-encryption"
 _KEY = f"{_ALGORITHM}-aws-kms-key-id"
@@ -21,14 +19,7 @@ def bucket_policy(bucket_arn: str, key_arn: str) -> Document:
     reference_policies_elements_condition_operators.html).
     """
     return document(
-        {
-            "Sid": "DenyInsecureTransport",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [bucket_arn, f"{bucket_arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        },
+        deny_without_tls("DenyInsecureTransport", "s3:*", [bucket_arn, f"{bucket_arn}/*"]),
         _deny_upload("DenyOtherEncryption", bucket_arn, _ALGORITHM, "aws:kms"),
         _deny_upload("DenyOtherKeys", bucket_arn, _KEY, key_arn),
     )
@@ -84,12 +75,3 @@ def secret_reading(secret_arns: Sequence[str], key_arn: str) -> Document:
         ),
         allow(["kms:Decrypt"], key_arn, sid="SecretKey"),
     )
-
-
-def backend_key(region: Region, account_id: str) -> Document:
-    """The policy of the one key of bucket, database and secrets.
-
-    RDS and EBS use the key through grants, which the database's creator makes.
-    """
-    use = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*"]
-    return key_policy(region, account_id, "AccountLetsItsRolesUseTheKey", [*use, "kms:ReEncrypt*"])

@@ -13,11 +13,10 @@ import pulumi_kubernetes as k8s
 
 from components.aws.pod_identity import AGENT
 from components.aws.roles import OidcProvider
-from components.cluster.block_storage import BlockStorage, BlockStorageArgs
-from components.cluster.control_plane import ControlPlane, ControlPlaneArgs
-from components.cluster.network import Network, NetworkArgs
-from components.cluster.node_group import NodeGroup, NodeGroupArgs
-from components.registry.pull_through_cache import node_pull_policy
+from components.cluster.block_storage import BlockStorage
+from components.cluster.control_plane import ControlPlane
+from components.cluster.network import Network
+from components.cluster.node_group import NodeGroup
 from regions.region import Feature
 from settings.context import StackContext
 from settings.node_pools import DISCOVERY_TAG
@@ -82,42 +81,35 @@ class EksCluster(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:EksCluster", name, None, opts)
         self._name = name
         self._args = args
-        network = Network(
-            f"{name}-network",
-            NetworkArgs(context=args.context, network=args.network),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        self._child = pulumi.ResourceOptions(parent=self)
+        network = Network(f"{name}-network", args.context, args.network, self._child)
         control_plane = ControlPlane(
             f"{name}-control-plane",
-            ControlPlaneArgs(
-                context=args.context,
-                cluster=args.cluster,
-                vpc_id=network.vpc_id,
-                subnet_ids=network.private_subnet_ids,
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
+            args.context,
+            args.cluster,
+            vpc_id=network.vpc_id,
+            subnet_ids=network.private_subnet_ids,
+            opts=self._child,
         )
-        self._describe(network, control_plane.cluster)
+        self._set_outputs(network, control_plane.cluster)
         self.kubernetes_provider = self._kubernetes_provider()
         aws.ec2.Tag(
             f"{name}-discovery",
             resource_id=control_plane.cluster.cluster_security_group_id,
             key=DISCOVERY_TAG,
             value=self.cluster_name,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._child,
         )
         nodes, ready = self._addons_and_nodes(network)
         storage = BlockStorage(
             f"{name}-storage",
-            BlockStorageArgs(
-                context=args.context,
-                cluster_name=self.cluster_name,
-                addon_version=self._addon_version("aws-ebs-csi-driver"),
-                oidc=self.oidc,
-                kubernetes_provider=self.kubernetes_provider,
-                after=[nodes.group],
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
+            args.context,
+            cluster_name=self.cluster_name,
+            addon_version=self._addon_version("aws-ebs-csi-driver"),
+            oidc=self.oidc,
+            kubernetes_provider=self.kubernetes_provider,
+            after=[nodes.group],
+            opts=self._child,
         )
         self.ready = [*ready, *storage.ready]
         self.register_outputs(
@@ -131,7 +123,7 @@ class EksCluster(pulumi.ComponentResource):
             }
         )
 
-    def _describe(self, network: Network, control_plane: eks.Cluster) -> None:
+    def _set_outputs(self, network: Network, control_plane: eks.Cluster) -> None:
         region, cluster = self._args.context.region, self._args.context.cluster
         # Through the URN: the name is known before the cluster exists, and its dependents still
         # depend on the whole remote component (the engine expands that to its children when it
@@ -154,7 +146,7 @@ class EksCluster(pulumi.ComponentResource):
             url=control_plane.oidc_provider_url,
             client_id_lists=[region.oidc_audience],
             tags=self._args.context.tagged(f"{self._name}-oidc"),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._child,
         )
         self.oidc = OidcProvider(provider.arn, control_plane.oidc_issuer)
 
@@ -173,7 +165,7 @@ class EksCluster(pulumi.ComponentResource):
             # delete_unreachable stays off: a network failure during destroy must not leave load
             # balancers and volumes that are in no state. After the loss of a cluster, set
             # PULUMI_K8S_DELETE_UNREACHABLE for one run.
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._child,
         )
 
     def _addons_and_nodes(self, network: Network) -> tuple[NodeGroup, list[pulumi.Resource]]:
@@ -182,16 +174,13 @@ class EksCluster(pulumi.ComponentResource):
         kube_proxy = self._addon("kube-proxy")
         nodes = NodeGroup(
             f"{self._name}-nodes",
-            NodeGroupArgs(
-                context=self._args.context,
-                node_group=self._args.node_group,
-                cluster_name=self.cluster_name,
-                kubernetes_version=self._args.cluster.version,
-                subnet_ids=self.private_subnet_ids,
-                after=[vpc_cni, kube_proxy, *network.ready],
-                pull_policy=node_pull_policy(self._args.context),
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
+            self._args.context,
+            self._args.node_group,
+            cluster_name=self.cluster_name,
+            kubernetes_version=self._args.cluster.version,
+            subnet_ids=self.private_subnet_ids,
+            after=[vpc_cni, kube_proxy, *network.ready],
+            opts=self._child,
         )
         coredns = self._addon("coredns", after=[nodes.group])
         ready: list[pulumi.Resource] = [nodes.group, vpc_cni, kube_proxy, coredns]

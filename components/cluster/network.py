@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components.cluster.address_plan import AddressPlan, carve
-from components.cluster.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
+from components.cluster.vpc_endpoints import VpcEndpoints
 from settings.context import StackContext
 from settings.node_pools import DISCOVERY_TAG
 from settings.sections import NetworkSettings
@@ -19,25 +18,18 @@ from settings.sections import NetworkSettings
 _NO_CONTROL_PLANE = ["use1-az3", "usw1-az2", "cac1-az3"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkArgs:
-    """Arguments of ``Network``.
-
-    Args:
-        context: shared by all components of the stack.
-        network: the range, number of zones and kind of NAT; or the IDs of a VPC and its subnets.
-    """
-
-    context: StackContext
-    network: NetworkSettings
-
-
 class Network(pulumi.ComponentResource):
     """A VPC with one private and one public subnet per zone, NAT and service endpoints.
 
     With ``network.vpc_id`` it creates none of these and only tags the given private subnets for
     Karpenter. Their tags for load balancers are up to the VPC's owner: a tag made here is also
     removed here, and other clusters may use the same subnets.
+
+    Args:
+        name: of the component.
+        context: shared by all components of the stack.
+        network: the range, number of zones and kind of NAT; or the IDs of a VPC and its subnets.
+        opts: of the component.
 
     Attributes:
         vpc_id: the VPC.
@@ -50,40 +42,42 @@ class Network(pulumi.ComponentResource):
     ready: Sequence[pulumi.Resource]
 
     def __init__(
-        self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        network: NetworkSettings,
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:Network", name, None, opts)
-        self._name = name
-        self._args = args
+        self._name, self._context, self._settings = name, context, network
         self._child = pulumi.ResourceOptions(parent=self)
-        if args.network.vpc_id:
-            self._adopt(args.network.vpc_id)
+        if network.vpc_id:
+            self._adopt(network.vpc_id)
         else:
-            self._create(carve(args.network.cidr, args.network.zones))
+            self._create(carve(network.cidr, network.zones))
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
     def _tags(self, role: str) -> dict[str, str]:
-        return self._args.context.tagged(f"{self._name}-{role}")
+        return self._context.tagged(f"{self._name}-{role}")
 
     def _adopt(self, vpc_id: str) -> None:
-        network = self._args.network
         self.vpc_id = pulumi.Output.from_input(vpc_id)
-        self.private_subnet_ids = pulumi.Output.from_input(list(network.private_subnet_ids))
+        self.private_subnet_ids = pulumi.Output.from_input(list(self._settings.private_subnet_ids))
         self.ready = [
             aws.ec2.Tag(
                 f"{self._name}-discovery-{subnet}",
                 resource_id=subnet,
                 key=DISCOVERY_TAG,
-                value=self._args.context.cluster,
+                value=self._context.cluster,
                 opts=self._child,
             )
-            for subnet in network.private_subnet_ids
+            for subnet in self._settings.private_subnet_ids
         ]
 
     def _create(self, plan: AddressPlan) -> None:
         vpc = aws.ec2.Vpc(
             f"{self._name}-vpc",
-            cidr_block=self._args.network.cidr,
+            cidr_block=self._settings.cidr,
             # Both are needed for the endpoints' private names and the cluster's private endpoint.
             enable_dns_support=True,
             enable_dns_hostnames=True,
@@ -106,7 +100,7 @@ class Network(pulumi.ComponentResource):
             zones,
             {
                 "kubernetes.io/role/internal-elb": "1",
-                DISCOVERY_TAG: self._args.context.cluster,
+                DISCOVERY_TAG: self._context.cluster,
             },
         )
         internet_route = self._open_to_internet(vpc, public)
@@ -116,13 +110,11 @@ class Network(pulumi.ComponentResource):
         self.private_subnet_ids = pulumi.Output.all(*[subnet.id for subnet in private])
         endpoints = VpcEndpoints(
             f"{self._name}-endpoints",
-            VpcEndpointsArgs(
-                context=self._args.context,
-                vpc_id=vpc.id,
-                cidr=self._args.network.cidr,
-                subnet_ids=self.private_subnet_ids,
-                route_table_ids=[table.id for table in tables],
-            ),
+            self._context,
+            vpc_id=vpc.id,
+            cidr=self._settings.cidr,
+            subnet_ids=self.private_subnet_ids,
+            route_table_ids=[table.id for table in tables],
             opts=self._child,
         )
         self.ready = [*routes, *endpoints.ready]
@@ -135,7 +127,7 @@ class Network(pulumi.ComponentResource):
             exclude_zone_ids=_NO_CONTROL_PLANE,
             opts=pulumi.InvokeOutputOptions(parent=self),
         )
-        region = self._args.context.region.name
+        region = self._context.region.name
 
         def zone(names: Sequence[str], index: int) -> str:
             if len(names) < count:
@@ -206,7 +198,7 @@ class Network(pulumi.ComponentResource):
     ) -> tuple[list[aws.ec2.RouteTable], list[pulumi.Resource]]:
         # One table per private subnet even with a single NAT gateway: a change to one gateway per
         # zone then only updates routes.
-        homes = public[:1] if self._args.network.nat == "single" else public
+        homes = public[:1] if self._settings.nat == "single" else public
         gateways = [
             self._nat_gateway(number, subnet, internet_route)
             for number, subnet in enumerate(homes, start=1)

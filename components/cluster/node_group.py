@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components.aws.node_role import JOINING, node_role
+from components.registry.pull_through_cache import node_pull_policy
 from settings.context import StackContext
 from settings.sections import NodeGroupSettings
 
@@ -19,35 +19,22 @@ _AMI_TYPE = "AL2023_x86_64_STANDARD"
 _ROOT_DEVICE = "/dev/xvda"  # of every AL2023 AMI (awslabs/amazon-eks-ami)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NodeGroupArgs:
-    """Arguments of ``NodeGroup``.
-
-    Args:
-        context: shared by all components of the stack.
-        node_group: name, instance type, sizes and disk. ``desired`` has effect only on creation;
-            before ``min`` is raised above the current size, the group must be scaled up.
-        cluster_name: the cluster the nodes join.
-        kubernetes_version: of the nodes; a change replaces them, one at a time.
-        subnet_ids: private subnets.
-        after: needed by the first node: the CNI, and the network's routes.
-        pull_policy: further rights to pull images (JSON); None: none.
-    """
-
-    context: StackContext
-    node_group: NodeGroupSettings
-    cluster_name: pulumi.Input[str]
-    kubernetes_version: str
-    subnet_ids: pulumi.Input[Sequence[str]]
-    after: Sequence[pulumi.Resource]
-    pull_policy: pulumi.Input[str] | None = None
-
-
 class NodeGroup(pulumi.ComponentResource):
     """An EKS managed node group with its role and launch template.
 
     EKS itself makes the access entry of the role (EKS user guide, creating-access-entries.html) and
     adds the nodes to the cluster security group, because the launch template names none.
+
+    Args:
+        name: of the component.
+        context: shared by all components of the stack.
+        settings: name, instance type, sizes and disk. ``desired`` has effect only on creation;
+            before ``min`` is raised above the current size, the group must be scaled up.
+        cluster_name: the cluster the nodes join.
+        kubernetes_version: of the nodes; a change replaces them, one at a time.
+        subnet_ids: private subnets.
+        after: needed by the first node: the CNI, and the network's routes.
+        opts: of the component.
 
     Attributes:
         group: the node group; pods can run once it exists.
@@ -56,30 +43,38 @@ class NodeGroup(pulumi.ComponentResource):
     group: aws.eks.NodeGroup
 
     def __init__(
-        self, name: str, args: NodeGroupArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        settings: NodeGroupSettings,
+        *,
+        cluster_name: pulumi.Input[str],
+        kubernetes_version: str,
+        subnet_ids: pulumi.Input[Sequence[str]],
+        after: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:NodeGroup", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        tags = args.context.tagged(name)
+        tags = context.tagged(name)
         role, rights = node_role(
             f"{name}-role",
             name,
             description="Nodes of the EKS cluster",
-            region=args.context.region,
+            region=context.region,
             policies=JOINING,
-            pull_policy=args.pull_policy,
+            pull_policy=node_pull_policy(context),
             tags=tags,
             opts=child,
         )
-        template = self._template(name, args, tags)
-        settings = args.node_group
+        template = self._template(name, settings, tags)
         self.group = aws.eks.NodeGroup(
             f"{name}-group",
-            cluster_name=args.cluster_name,
+            cluster_name=cluster_name,
             node_group_name=settings.name,
-            version=args.kubernetes_version,
+            version=kubernetes_version,
             node_role_arn=role.arn,
-            subnet_ids=args.subnet_ids,
+            subnet_ids=subnet_ids,
             ami_type=_AMI_TYPE,
             capacity_type="ON_DEMAND",
             launch_template={
@@ -95,7 +90,7 @@ class NodeGroup(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[*rights, *args.after],
+                depends_on=[*rights, *after],
                 # Operators and autoscalers change the size between min and max; a deployment must
                 # not reset it.
                 ignore_changes=["scalingConfig.desiredSize"],
@@ -107,18 +102,18 @@ class NodeGroup(pulumi.ComponentResource):
         self.register_outputs({"roleArn": role.arn, "name": self.group.node_group_name})
 
     def _template(
-        self, name: str, args: NodeGroupArgs, tags: Mapping[str, str]
+        self, name: str, settings: NodeGroupSettings, tags: Mapping[str, str]
     ) -> aws.ec2.LaunchTemplate:
         return aws.ec2.LaunchTemplate(
             f"{name}-template",
-            description=f"Nodes of the group {args.node_group.name}",
-            instance_type=args.node_group.instance_type,
+            description=f"Nodes of the group {settings.name}",
+            instance_type=settings.instance_type,
             block_device_mappings=[
                 {
                     "device_name": _ROOT_DEVICE,
                     "ebs": {
                         "volume_type": "gp3",
-                        "volume_size": args.node_group.disk_gib,
+                        "volume_size": settings.disk_gib,
                         "encrypted": "true",
                         "delete_on_termination": "true",
                     },

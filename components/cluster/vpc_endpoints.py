@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from regions.region import Feature, Region
+from regions.region import Feature
 from settings.context import StackContext
 
 # APIs that nodes and the platform's pods call often, without the NAT gateway (EKS user guide,
@@ -18,33 +17,17 @@ from settings.context import StackContext
 _INTERFACES = ("ec2", "ecr.api", "ecr.dkr", "eks", "logs", "secretsmanager", "sqs", "ssm", "sts")
 
 
-def interface_endpoints(region: Region) -> tuple[str, ...]:
-    """The services with an interface endpoint, by their own names (``ecr.api``), sorted."""
-    pod_identity = ("eks-auth",) if region.has(Feature.POD_IDENTITY) else ()
-    return tuple(sorted((*_INTERFACES, *pod_identity)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class VpcEndpointsArgs:
-    """Arguments of ``VpcEndpoints``.
+class VpcEndpoints(pulumi.ComponentResource):
+    """The S3 gateway endpoint, and interface endpoints that admit HTTPS from the VPC.
 
     Args:
+        name: of the component.
         context: shared by all components of the stack.
         vpc_id: of the endpoints.
         cidr: the VPC's range; everything in it may use them.
         subnet_ids: private subnets, one per zone.
         route_table_ids: of those subnets; they get the route to S3.
-    """
-
-    context: StackContext
-    vpc_id: pulumi.Input[str]
-    cidr: str
-    subnet_ids: pulumi.Input[Sequence[str]]
-    route_table_ids: Sequence[pulumi.Input[str]]
-
-
-class VpcEndpoints(pulumi.ComponentResource):
-    """The S3 gateway endpoint, and interface endpoints that admit HTTPS from the VPC.
+        opts: of the component.
 
     Attributes:
         ready: must exist before a node can use them.
@@ -53,27 +36,35 @@ class VpcEndpoints(pulumi.ComponentResource):
     ready: Sequence[pulumi.Resource]
 
     def __init__(
-        self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        *,
+        vpc_id: pulumi.Input[str],
+        cidr: str,
+        subnet_ids: pulumi.Input[Sequence[str]],
+        route_table_ids: Sequence[pulumi.Input[str]],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:VpcEndpoints", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
         def tags(role: str) -> dict[str, str]:
-            return args.context.tagged(f"{name}-{role}")
+            return context.tagged(f"{name}-{role}")
 
         objects = aws.ec2.VpcEndpoint(
             f"{name}-s3",
-            vpc_id=args.vpc_id,
-            service_name=args.context.region.vpc_endpoint_service("s3"),
+            vpc_id=vpc_id,
+            service_name=context.region.vpc_endpoint_service("s3"),
             vpc_endpoint_type="Gateway",
-            route_table_ids=args.route_table_ids,
+            route_table_ids=route_table_ids,
             tags=tags("s3"),
             opts=child,
         )
         group = aws.ec2.SecurityGroup(
             f"{name}-clients",
             description="AWS APIs, for everything inside the VPC",
-            vpc_id=args.vpc_id,
+            vpc_id=vpc_id,
             tags=tags("clients"),
             opts=child,
         )
@@ -84,23 +75,24 @@ class VpcEndpoints(pulumi.ComponentResource):
             ip_protocol="tcp",
             from_port=443,
             to_port=443,
-            cidr_ipv4=args.cidr,
+            cidr_ipv4=cidr,
             tags=tags("https"),
             opts=child,
         )
+        pod_identity = ("eks-auth",) if context.region.has(Feature.POD_IDENTITY) else ()
         interfaces = [
             aws.ec2.VpcEndpoint(
                 f"{name}-{service.replace('.', '-')}",
-                vpc_id=args.vpc_id,
-                service_name=args.context.region.vpc_endpoint_service(service),
+                vpc_id=vpc_id,
+                service_name=context.region.vpc_endpoint_service(service),
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
-                subnet_ids=args.subnet_ids,
+                subnet_ids=subnet_ids,
                 security_group_ids=[group.id],
                 tags=tags(service),
                 opts=child,
             )
-            for service in interface_endpoints(args.context.region)
+            for service in (*_INTERFACES, *pod_identity)
         ]
         self.ready = [objects, admitted, *interfaces]
         self.register_outputs({"s3": objects.id})

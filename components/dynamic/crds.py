@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, Resource, UpdateResult
+from pulumi.dynamic import Resource
 
 from components.dynamic.provider import DynamicProvider
 from rendering.build import crd_bundle_path, write_crd_bundle
@@ -42,18 +42,14 @@ class CrdProvider(DynamicProvider):
 
     replacing = ("cluster",)
     updating = ("digests", "keep")
+    identity = "{cluster}/crds"
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Apply every CRD."""
-        _apply(props, list(props["digests"]))
-        return CreateResult(id_=f"{props['cluster']}/crds", outs=props)
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Apply the CRDs that are new or changed."""
-        before: dict[str, str] = _olds["digests"]
-        after: dict[str, str] = _news["digests"]
-        _apply(_news, [name for name, digest in after.items() if before.get(name) != digest])
-        return UpdateResult(outs=_news)
+        before: dict[str, str] = _olds.get("digests", {})
+        after: dict[str, str] = news["digests"]
+        _apply(news, [name for name, digest in after.items() if before.get(name) != digest])
+        return news
 
 
 def _apply(props: dict[str, Any], names: Sequence[str]) -> None:

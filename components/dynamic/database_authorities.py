@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, Resource
+from pulumi.dynamic import Resource
 
 from components.dynamic.provider import DynamicProvider
 from settings import certificates
@@ -27,10 +27,11 @@ class DatabaseAuthoritiesProvider(DynamicProvider):
     """Downloads once per address: roots outlive any database."""
 
     replacing = ("url",)
+    identity = "{url}"
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Download the certificates."""
-        return CreateResult(id_=props["url"], outs={**props, "pem": downloaded(props["url"])})
+        return {**news, "pem": downloaded(news["url"])}
 
 
 def downloaded(url: str) -> str:

@@ -11,7 +11,7 @@ import string
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, Resource, UpdateResult
+from pulumi.dynamic import Resource
 
 from components.dynamic.provider import DynamicProvider, with_secret_outputs
 
@@ -26,10 +26,10 @@ class GeneratedSecretProvider(DynamicProvider):
 
     replacing = ("alphabet", "generation", "length")
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Draw the value."""
-        value = "".join(secrets.choice(props["alphabet"]) for _ in range(int(props["length"])))
-        return CreateResult(id_=secrets.token_hex(8), outs={**props, "value": value})
+        value = "".join(secrets.choice(news["alphabet"]) for _ in range(int(news["length"])))
+        return {**news, "value": value}
 
 
 class BcryptHashProvider(DynamicProvider):
@@ -37,20 +37,13 @@ class BcryptHashProvider(DynamicProvider):
 
     updating = ("password",)
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Hash the password."""
-        return CreateResult(id_=secrets.token_hex(8), outs=_hashed(props))
+        # Imported here: a preview hashes nothing and needs no native module.
+        import bcrypt
 
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Hash the new password."""
-        return UpdateResult(outs=_hashed(_news))
-
-
-def _hashed(props: dict[str, Any]) -> dict[str, Any]:
-    # Imported here: a preview hashes nothing and needs no native module.
-    import bcrypt
-
-    return {**props, "value": bcrypt.hashpw(props["password"].encode(), bcrypt.gensalt()).decode()}
+        hashed = bcrypt.hashpw(news["password"].encode(), bcrypt.gensalt())
+        return {**news, "value": hashed.decode()}
 
 
 class GeneratedSecret(Resource, name="GeneratedSecret"):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import ReadResult, Resource
 
 from components.dynamic.provider import DynamicProvider, aws_client
 from components.registry.ecr_repositories import PARALLEL, EcrRepositories, copied_to, mutability
@@ -19,16 +19,12 @@ class ImageRepositoriesProvider(DynamicProvider):
 
     replacing = ("registry",)
     updating = ("repositories", "tags", "lifecycle")
+    identity = "{registry}"
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make or correct the repositories."""
-        _registry(props).prepare(props["repositories"])
-        return CreateResult(id_=props["registry"], outs=_with_kept(props, {}))
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Make or correct the repositories; those no longer named are not deleted."""
-        _registry(_news).prepare(_news["repositories"])
-        return UpdateResult(outs=_with_kept(_news, _olds))
+        _registry(news).prepare(news["repositories"])
+        return {**news, "kept": sorted({*_olds.get("kept", ()), *news["repositories"]})}
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Delete every repository that was ever named, with its images."""
@@ -39,10 +35,6 @@ class ImageRepositoriesProvider(DynamicProvider):
         names = _registry(props).existing()
         existing = {name: how for name, how in props["repositories"].items() if name in names}
         return ReadResult(id_=id_, outs={**props, "repositories": existing})
-
-
-def _with_kept(news: dict[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-    return {**news, "kept": sorted({*olds.get("kept", ()), *news["repositories"]})}
 
 
 def _registry(props: dict[str, Any]) -> EcrRepositories:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, Resource, UpdateResult
+from pulumi.dynamic import Resource
 
 from components.dynamic.provider import DynamicProvider, aws_client
 
@@ -17,16 +17,12 @@ class MirroredImagesProvider(DynamicProvider):
 
     replacing = ("registry",)
     updating = ("images",)
+    identity = "{registry}"
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Copy every image that the registry lacks."""
-        _copy(props)
-        return CreateResult(id_=props["registry"], outs=props)
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Copy every image that the registry lacks."""
-        _copy(_news)
-        return UpdateResult(outs=_news)
+        _copy(news)
+        return news
 
 
 def _copy(props: dict[str, Any]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import DiffResult, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
 
 class DynamicProvider(ResourceProvider):
@@ -15,12 +16,32 @@ class DynamicProvider(ResourceProvider):
     Attributes:
         replacing: inputs whose change replaces the resource.
         updating: inputs whose change updates it.
+        identity: the resource's ID, a format string over its outputs; empty: a random text.
     """
 
     # The pickled provider is a reference to its class and captures no secret.
     serialize_as_secret_always = False
-    replacing: tuple[str, ...] = ()
-    updating: tuple[str, ...] = ()
+    replacing: ClassVar[tuple[str, ...]] = ()
+    updating: ClassVar[tuple[str, ...]] = ()
+    identity: ClassVar[str] = ""
+
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
+        """Make or change what the resource is, and return its outputs; ``_olds`` is empty at first.
+
+        Args:
+            news: inputs.
+            _olds: outputs of the deployment before.
+        """
+        raise NotImplementedError
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the resource."""
+        outs = self.outputs(props, {})
+        return CreateResult(id_=self.identity.format_map(outs) or secrets.token_hex(8), outs=outs)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Change the resource."""
+        return UpdateResult(outs=self.outputs(_news, _olds))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compare the state with new inputs."""

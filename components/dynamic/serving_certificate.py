@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
+from pulumi.dynamic import DiffResult, Resource
 
 from components.dynamic.provider import DynamicProvider, with_secret_outputs
 
@@ -27,30 +27,22 @@ class ServingCertificateProvider(DynamicProvider):
     """Renews the certificate only: webhook configurations already trust the authority."""
 
     updating = ("hosts",)
+    identity = "{hosts[0]}"
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make an authority, and a certificate signed by it."""
-        host = props["hosts"][0]
-        authority, authority_key, _ = _issued(f"authority of {host}", AUTHORITY_DAYS)
-        return CreateResult(id_=host, outs=_signed(props, authority, authority_key))
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Make another certificate, signed by the same authority."""
-        return UpdateResult(outs=_signed(_news, _olds["authority"], _olds["authorityKey"]))
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
+        """Issue a certificate; the first deployment also makes the authority that signs it."""
+        hosts = news["hosts"]
+        signer = (_olds["authority"], _olds["authorityKey"]) if _olds else None
+        signer = signer or _issued(f"authority of {hosts[0]}", AUTHORITY_DAYS)[:2]
+        certificate, key, ends = _issued(hosts[0], CERTIFICATE_DAYS, hosts=hosts, signer=signer)
+        own = {"certificate": certificate, "key": key, "ends": ends}
+        return {**news, "authority": signer[0], "authorityKey": signer[1], **own}
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compare the hosts, and the end of the certificate with today."""
         left = datetime.fromisoformat(_olds["ends"]) - datetime.now(UTC)
         changed = super().diff(_id, _olds, _news).changes
         return DiffResult(changes=changed or left < timedelta(days=RENEW_DAYS))
-
-
-def _signed(props: dict[str, Any], authority: str, authority_key: str) -> dict[str, Any]:
-    hosts = props["hosts"]
-    signer = (authority, authority_key)
-    certificate, key, ends = _issued(hosts[0], CERTIFICATE_DAYS, hosts=hosts, signer=signer)
-    own = {"certificate": certificate, "key": key, "ends": ends}
-    return {**props, "authority": authority, "authorityKey": authority_key, **own}
 
 
 def _issued(

@@ -1,20 +1,24 @@
-"""Karpenter's Helm chart as data: the sources of chart and image, and the chart's values.
+"""Karpenter's Helm chart as data: the sources of chart and image, and its values (``chart.yaml``).
 
-Pure. Values and defaults: aws/karpenter-provider-aws 1d92708, charts/karpenter/values.yaml. An
-argument of type ``Any`` is a string or a Pulumi output of one, which passes through untouched.
+An argument of type ``Any`` is a string or a Pulumi output of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from components.gpu.karpenter_objects import SERVICE_ACCOUNT
+from components.objects.kubernetes_objects import bind
 from images.reference import parse
 from regions.region import Region
 
 CHART = "public.ecr.aws/karpenter/karpenter"
 CONTROLLER = "public.ecr.aws/karpenter/controller"
+_VALUES = Path(__file__).with_suffix(".yaml")
 
 
 def controller_digest(images: Iterable[str]) -> str | None:
@@ -63,45 +67,20 @@ def helm_values(
             without a price is never launched.
         node_overlays: enables the alpha feature, for prices from a table and for slices of GPUs.
     """
-    image = {"repository": repository, "tag": version}
-    if digest is not None:
-        image["digest"] = digest
-    return {
-        # Two, so that one can fail. The chart spreads them over hosts and zones.
-        "replicas": 2,
-        "serviceAccount": {
-            "name": SERVICE_ACCOUNT,
-            "annotations": {} if role_arn is None else {"eks.amazonaws.com/role-arn": role_arn},
-        },
-        "controller": {
-            "image": image,
-            # Pods reach no instance metadata (hop limit 1), and without a region the SDK calls the
-            # global STS, which has no identities of China (karpenter #4658).
-            "env": [{"name": "AWS_REGION", "value": region.name}],
-            # No CPU limit: throttling of its scheduling simulation would delay launches.
-            "resources": {
-                "requests": {"cpu": "500m", "memory": "1Gi"},
-                "limits": {"memory": "1Gi"},
-            },
-        },
-        "settings": {
-            "clusterName": cluster_name,
-            "clusterEndpoint": cluster_endpoint,
-            "interruptionQueue": queue_name,
-            "isolatedVPC": not asks_for_prices,
-            # Karpenter collects pods before it packs them on few machines; by default for up to ten
-            # seconds while more arrive. GPU machines run one pod each (see
-            # ``node_pools.cheapest_counts``), so that a longer wait saves no machine.
-            "batchIdleDuration": "1s",
-            "batchMaxDuration": "1500ms",
-            # Complete, so that a new default of a later chart is a difference here.
-            "featureGates": {
-                "capacityBuffer": False,
-                "nodeOverlay": node_overlays,
-                "nodeRepair": False,
-                "reservedCapacity": True,
-                "spotToSpotConsolidation": False,
-                "staticCapacity": False,
-            },
-        },
+    inserted = {
+        "service-account": SERVICE_ACCOUNT,
+        "repository": repository,
+        "version": version,
+        "region": region.name,
+        "cluster": cluster_name,
+        "endpoint": cluster_endpoint,
+        "queue": queue_name,
     }
+    values = bind(yaml.safe_load(_VALUES.read_text("utf-8")), inserted)
+    if role_arn is not None:
+        values["serviceAccount"]["annotations"]["eks.amazonaws.com/role-arn"] = role_arn
+    if digest is not None:
+        values["controller"]["image"]["digest"] = digest
+    values["settings"]["isolatedVPC"] = not asks_for_prices
+    values["settings"]["featureGates"]["nodeOverlay"] = node_overlays
+    return values

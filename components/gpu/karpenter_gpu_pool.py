@@ -12,15 +12,15 @@ import pulumi_kubernetes as k8s
 from components.aws.roles import OidcProvider
 from components.dynamic.crds import CustomResourceDefinitions
 from components.gpu import chart
-from components.gpu.controller import KarpenterController, KarpenterControllerArgs
+from components.gpu.controller import KarpenterController
 from components.gpu.interruptions import KarpenterInterruptions
 from components.gpu.karpenter_objects import NAMESPACE
-from components.gpu.karpenter_pools import KarpenterPools, KarpenterPoolsArgs, overlays_of
+from components.gpu.karpenter_pools import KarpenterPools, overlays_of
 from components.gpu.node_pools import Pool
-from components.gpu.nodes import KarpenterNodes, KarpenterNodesArgs
+from components.gpu.nodes import KarpenterNodes
+from components.gpu.policies import controller_policies
 from components.gpu.software import GPU_SOFTWARE
 from components.objects.kubernetes_objects import bind, register
-from components.registry.pull_through_cache import node_pull_policy
 from rendering import Rendered
 from settings.context import StackContext
 from settings.node_pools import GpuPoolSettings
@@ -76,28 +76,23 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._asks_for_prices = args.gpu_pool.asks_for_prices(args.context.region)
 
-        nodes = KarpenterNodes(
-            f"{name}-node",
-            KarpenterNodesArgs(
-                context=args.context,
-                cluster_name=args.cluster_name,
-                pull_policy=node_pull_policy(args.context),
-            ),
-            self._child,
-        )
+        nodes = KarpenterNodes(f"{name}-node", args.context, args.cluster_name, self._child)
         interruptions = KarpenterInterruptions(name, args.context, self._child)
         controller = KarpenterController(
             name,
-            KarpenterControllerArgs(
-                context=args.context,
-                pools=args.pools,
-                asks_for_prices=self._asks_for_prices,
-                cluster_name=args.cluster_name,
-                oidc=args.oidc,
+            args.context,
+            controller_policies(
+                args.context.region,
+                account_id=args.context.account_id,
+                cluster_name=args.context.cluster,
                 node_role_arn=nodes.role_arn,
                 queue_arn=interruptions.queue_arn,
+                spot=any("spot" in pool.capacity_types for pool in args.pools),
+                asks_for_prices=self._asks_for_prices,
             ),
-            self._child,
+            cluster_name=args.cluster_name,
+            oidc=args.oidc,
+            opts=self._child,
         )
         overlays = overlays_of(args.pools, args.gpu_pool.prices, args.context.region)
         karpenter = self._karpenter(
@@ -105,18 +100,16 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         )
         KarpenterPools(
             name,
-            KarpenterPoolsArgs(
-                context=args.context,
-                pools=args.pools,
-                overlays=overlays,
-                profile_name=nodes.profile_name,
-                after=[karpenter, *nodes.ready, *interruptions.ready],
-            ),
-            self._child,
+            args.context,
+            args.pools,
+            overlays,
+            profile_name=nodes.profile_name,
+            after=[karpenter, *nodes.ready, *interruptions.ready],
+            opts=self._child,
         )
         for add_on, rendered in args.add_ons.items():
-            role, objects_for = GPU_SOFTWARE[add_on]
-            self._on_gpu_nodes(role, objects_for(rendered.objects, args.pools))
+            name_part, fitted = GPU_SOFTWARE[add_on]
+            self._software(name_part, fitted(rendered.objects, args.pools))
         self.register_outputs({})
 
     def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
@@ -162,18 +155,18 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             opts=self._after([crds, *controller.ready, *args.ready]),
         )
 
-    def _on_gpu_nodes(self, role: str, objects: Iterable[Mapping[str, Any]]) -> None:
+    def _software(self, name_part: str, objects: Iterable[Mapping[str, Any]]) -> None:
         args = self._args
         registry = args.context.image_registry
         values = {} if registry is None else {"image.prefix": registry}
-        needed: list[pulumi.Resource] = []
+        prerequisites: list[pulumi.Resource] = []
         # Namespaces and ConfigMaps first: other objects are in them or read them.
         first = {"Namespace": 0, "ConfigMap": 1}
-        for obj in sorted(objects, key=lambda each: first.get(each["kind"], 2)):
+        for obj in sorted(objects, key=lambda obj: first.get(obj["kind"], 2)):
             resource = register(
                 cast(dict[str, Any], bind(obj, values)),
-                name=f"{self._name}-{role}-{obj['kind'].lower()}-{obj['metadata']['name']}",
-                opts=self._after([*needed, *args.ready]),
+                name=f"{self._name}-{name_part}-{obj['kind'].lower()}-{obj['metadata']['name']}",
+                opts=self._after([*prerequisites, *args.ready]),
             )
             if obj["kind"] in first:
-                needed.append(resource)
+                prerequisites.append(resource)

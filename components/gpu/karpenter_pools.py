@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import pulumi
@@ -17,27 +16,7 @@ from regions.region import Region
 from settings.context import StackContext
 from settings.node_pools import GPU_POOL
 
-# After draining, EC2 has to terminate the machines.
-_ENDING_MINUTES = 15
-
-
-@dataclass(frozen=True, kw_only=True)
-class KarpenterPoolsArgs:
-    """Arguments of ``KarpenterPools``.
-
-    Args:
-        context: shared by all components of the stack.
-        pools: one NodePool each.
-        overlays: the NodeOverlays of those pools (``overlays_of``).
-        profile_name: instance profile of the nodes.
-        after: Karpenter, and the resources that its nodes need.
-    """
-
-    context: StackContext
-    pools: Sequence[Pool]
-    overlays: Sequence[objects.Object]
-    profile_name: pulumi.Input[str]
-    after: Sequence[pulumi.Resource]
+_EC2_TERMINATION_MINUTES = 15  # of drained machines
 
 
 class KarpenterPools(pulumi.ComponentResource):
@@ -45,49 +24,58 @@ class KarpenterPools(pulumi.ComponentResource):
 
     Each pool has its own node class: another image or disk for one pool replaces no nodes of the
     others.
+
+    Args:
+        name: of the component.
+        context: shared by all components of the stack.
+        pools: one NodePool each.
+        overlays: the NodeOverlays of those pools (``overlays_of``).
+        profile_name: instance profile of the nodes.
+        after: Karpenter, and the resources that its nodes need.
+        opts: of the component.
     """
 
     def __init__(
-        self, name: str, args: KarpenterPoolsArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        pools: Sequence[Pool],
+        overlays: Sequence[objects.Object],
+        *,
+        profile_name: pulumi.Input[str],
+        after: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterPools", name, None, opts)
-        self._name = name
-        self._args = args
+        first = pulumi.ResourceOptions(parent=self, depends_on=list(after))
         # Before the pools: without overlays Karpenter sizes nodes by EC2's data.
-        overlays = [
-            register(
-                overlay,
-                name=f"{name}-{overlay['metadata']['name']}",
-                opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
-            )
-            for overlay in args.overlays
+        registered = [
+            register(overlay, name=f"{name}-{overlay['metadata']['name']}", opts=first)
+            for overlay in overlays
         ]
-        for pool in args.pools:
-            self._pool(pool, overlays)
+        for pool in pools:
+            suffix = "" if pool.name == GPU_POOL else f"-{pool.name}"
+            node_class = register(
+                objects.ec2_node_class(
+                    pool,
+                    cluster_name=context.cluster,
+                    instance_profile=profile_name,
+                    tags=context.tags,
+                ),
+                name=f"{name}-node-class{suffix}",
+                opts=first,
+            )
+            minutes = pool.termination_minutes + _EC2_TERMINATION_MINUTES
+            register(
+                objects.node_pool(pool),
+                name=f"{name}-node-pool{suffix}",
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    depends_on=[node_class, *registered],
+                    custom_timeouts=pulumi.CustomTimeouts(delete=f"{minutes}m"),
+                ),
+            )
         self.register_outputs({})
-
-    def _pool(self, pool: Pool, overlays: Sequence[pulumi.Resource]) -> None:
-        args, suffix = self._args, "" if pool.name == GPU_POOL else f"-{pool.name}"
-        node_class = register(
-            objects.ec2_node_class(
-                pool,
-                cluster_name=args.context.cluster,
-                instance_profile=args.profile_name,
-                tags=args.context.tags,
-            ),
-            name=f"{self._name}-node-class{suffix}",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
-        )
-        minutes = pool.termination_minutes + _ENDING_MINUTES
-        register(
-            objects.node_pool(pool),
-            name=f"{self._name}-node-pool{suffix}",
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[node_class, *overlays],
-                custom_timeouts=pulumi.CustomTimeouts(delete=f"{minutes}m"),
-            ),
-        )
 
 
 def overlays_of(

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components.aws.node_role import JOINING, node_role
+from components.registry.pull_through_cache import node_pull_policy
 from settings.context import StackContext
-
-
-@dataclass(frozen=True, kw_only=True)
-class KarpenterNodesArgs:
-    """Arguments of ``KarpenterNodes``.
-
-    Args:
-        context: shared by all components of the stack.
-        cluster_name: the cluster the nodes join.
-        pull_policy: further rights to pull images (JSON); None: none.
-    """
-
-    context: StackContext
-    cluster_name: pulumi.Input[str]
-    pull_policy: pulumi.Input[str] | None
 
 
 class KarpenterNodes(pulumi.ComponentResource):
     """Role, instance profile and access entry that the nodes of all pools share.
+
+    Args:
+        name: of the component.
+        context: shared by all components of the stack.
+        cluster_name: the cluster the nodes join.
+        opts: of the component.
 
     Attributes:
         role_arn: of the role.
@@ -41,26 +32,30 @@ class KarpenterNodes(pulumi.ComponentResource):
     ready: Sequence[pulumi.Resource]
 
     def __init__(
-        self, name: str, args: KarpenterNodesArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        context: StackContext,
+        cluster_name: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterNodes", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        tags = args.context.tagged(name)
+        tags = context.tagged(name)
         role, rights = node_role(
             name,
             name,
             description="Nodes that Karpenter launches",
-            region=args.context.region,
+            region=context.region,
             # The last for a shell without SSH (Karpenter's cloudformation.yaml, KarpenterNodeRole).
             policies=(*JOINING, "AmazonSSMManagedInstanceCore"),
-            pull_policy=args.pull_policy,
+            pull_policy=node_pull_policy(context),
             tags=tags,
             opts=child,
         )
         profile = aws.iam.InstanceProfile(name, role=role.name, tags=tags, opts=child)
         entry = aws.eks.AccessEntry(
             name,
-            cluster_name=args.cluster_name,
+            cluster_name=cluster_name,
             principal_arn=role.arn,
             # Includes the groups of nodes; no other groups or access policies are allowed.
             type="EC2_LINUX",

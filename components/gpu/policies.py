@@ -1,179 +1,62 @@
-"""The policies of Karpenter's controller and of its queue, as pure data.
-
-Statement by statement as in Karpenter's own template (aws/karpenter-provider-aws 1d92708, website/
-content/en/docs/getting-started/getting-started-with-karpenter/cloudformation.yaml), and split as
-there: one policy of all statements would fit IAM's limit of 6,144 characters only with short names.
-Three kinds of statement of that template are left out:
-
-- Creating, tagging, filling and deleting instance profiles. The pool's EC2NodeClass names a profile
-  that exists (``spec.instanceProfile``), and then Karpenter makes none (pkg/controllers/nodeclass/
-  instanceprofile.go). Listing and reading stay: the finalizer and the garbage collector search for
-  Karpenter's own profiles in any case (nodeclass/controller.go cleanupManagedInstanceProfiles).
-- Reading prices, where no region offers a price API to Karpenter (GovCloud, pricing.go), or where
-  the stack has a price table.
-- Reading zonal shifts: the feature is off.
-"""
+"""The policies of Karpenter's controller (``policies.yaml``) and of its queue."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from pathlib import Path
 
-from components.aws.documents import Document, document
+import pulumi
+import yaml
+
+from components.aws.documents import Document, deny_without_tls, document
+from components.objects.kubernetes_objects import bind
 from regions.region import Region
 
-# A launch makes these; all carry the cluster's tags, which every other statement requires.
-_LAUNCHED = (
-    *("fleet", "instance", "volume"),
-    *("network-interface", "launch-template", "spot-instances-request"),
-)
-_LAUNCH = ["ec2:RunInstances", "ec2:CreateFleet"]
-_ANY_POOL = "karpenter.sh/nodepool"
+_FILE = Path(__file__).with_suffix(".yaml")
 
 
-def _allow(
-    sid: str, action: str | Sequence[str], resource: str | Sequence[str], **condition: Any
-) -> dict[str, Any]:
-    statement = {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource}
-    return {**statement, "Condition": condition} if condition else statement
+def controller_policies(
+    region: Region,
+    *,
+    account_id: str,
+    cluster_name: str,
+    node_role_arn: pulumi.Input[str],
+    queue_arn: pulumi.Input[str],
+    spot: bool,
+    asks_for_prices: bool,
+) -> dict[str, pulumi.Input[str]]:
+    """The controller's policies as JSON, by a part of their resources' names.
 
-
-def node_lifecycle_policy(region: Region, cluster_name: str) -> Document:
-    """Launching, tagging and terminating instances, all limited to the cluster's tags."""
-    owner = f"kubernetes.io/cluster/{cluster_name}"
-    launched = [region.arn("ec2", f"{kind}/*", account="*") for kind in _LAUNCHED]
-    instance = region.arn("ec2", "instance/*", account="*")
-    template = region.arn("ec2", "launch-template/*", account="*")
-    owned = {
-        "StringEquals": {f"aws:ResourceTag/{owner}": "owned"},
-        "StringLike": {f"aws:ResourceTag/{_ANY_POOL}": "*"},
-    }
-    requested = {
-        f"aws:RequestTag/{owner}": "owned",
-        "aws:RequestTag/eks:eks-cluster-name": cluster_name,
-    }
-    creations = {"ec2:CreateAction": ["RunInstances", "CreateFleet", "CreateLaunchTemplate"]}
-    of_a_pool = {f"aws:RequestTag/{_ANY_POOL}": "*"}
-    keys = ["eks:eks-cluster-name", "karpenter.sh/nodeclaim", "Name"]
-    used = ("security-group", "subnet", "capacity-reservation", "placement-group")
-    return document(
-        _allow(
-            "AllowScopedEC2InstanceAccessActions",
-            _LAUNCH,
-            [
-                region.arn("ec2", "image/*"),
-                region.arn("ec2", "snapshot/*"),
-                *(region.arn("ec2", f"{kind}/*", account="*") for kind in used),
-            ],
-        ),
-        _allow("AllowScopedEC2LaunchTemplateAccessActions", _LAUNCH, template, **owned),
-        _allow(
-            "AllowScopedEC2InstanceActionsWithTags",
-            [*_LAUNCH, "ec2:CreateLaunchTemplate"],
-            launched,
-            StringEquals=requested,
-            StringLike=of_a_pool,
-        ),
-        _allow(
-            "AllowScopedResourceCreationTagging",
-            "ec2:CreateTags",
-            launched,
-            StringEquals={**requested, **creations},
-            StringLike=of_a_pool,
-        ),
-        _allow(
-            "AllowScopedResourceTagging",
-            "ec2:CreateTags",
-            instance,
-            **owned,
-            StringEqualsIfExists={"aws:RequestTag/eks:eks-cluster-name": cluster_name},
-            **{"ForAllValues:StringEquals": {"aws:TagKeys": keys}},
-        ),
-        _allow(
-            "AllowScopedDeletion",
-            ["ec2:TerminateInstances", "ec2:DeleteLaunchTemplate"],
-            [instance, template],
-            **owned,
-        ),
-    )
-
-
-def node_identity_policy(
-    region: Region, account_id: str, node_role_arn: str, *, spot: bool
-) -> Document:
-    """Passing the node role to instances; with ``spot``, EC2's own role for Spot on first use.
-
-    The service-linked role exists once per account, so it cannot be a resource of one stack. With
-    this right EC2 makes it for the first Spot request, which otherwise fails with
-    ServiceLinkedRoleCreationNotPermitted (Karpenter's troubleshooting.md, "Missing Service Linked
-    Role").
+    Args:
+        region: of the cluster.
+        account_id: of the cluster.
+        cluster_name: whose tags limit every change.
+        node_role_arn: the one role the controller may give to instances.
+        queue_arn: the one queue the controller may read.
+        spot: whether a pool uses Spot instances.
+        asks_for_prices: whether the controller calls the price API.
     """
-    pass_role = _allow(
-        "AllowPassingInstanceRole",
-        "iam:PassRole",
-        node_role_arn,
-        StringEquals={"iam:PassedToService": list(region.passed_to_ec2)},
-    )
+    policies = yaml.safe_load(_FILE.read_text("utf-8"))
+    passing = policies["node-identity"]["AllowPassingInstanceRole"]["Condition"]["StringEquals"]
+    passing["iam:PassedToService"] = list(region.passed_to_ec2)
     if not spot:
-        return document(pass_role)
-    service = region.service_principal("spot")
-    role = f"role/aws-service-role/{service}/AWSServiceRoleForEC2Spot"
-    return document(
-        pass_role,
-        _allow(
-            "AllowSpotServiceLinkedRole",
-            "iam:CreateServiceLinkedRole",
-            region.arn("iam", role, account=account_id, region=""),
-            StringEquals={"iam:AWSServiceName": service},
-        ),
-    )
-
-
-def cluster_discovery_policy(region: Region, account_id: str, cluster_name: str) -> Document:
-    """Reading this cluster's endpoint, certificate and address range."""
-    cluster = region.arn("eks", f"cluster/{cluster_name}", account=account_id)
-    return document(_allow("AllowAPIServerEndpointDiscovery", "eks:DescribeCluster", cluster))
-
-
-def interruption_policy(queue_arn: str) -> Document:
-    """Receiving EC2's warnings about its instances."""
-    actions = ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
-    return document(_allow("AllowInterruptionQueueActions", actions, queue_arn))
-
-
-def resource_discovery_policy(
-    region: Region, account_id: str, *, asks_for_prices: bool
-) -> Document:
-    """Reading what can be launched in the region, and with ``asks_for_prices`` at what price."""
-    profiles = region.arn("iam", "instance-profile/*", account=account_id, region="")
-    parameters = region.arn("ssm", "parameter/aws/service/*")
-    statements = [
-        _allow(
-            "AllowRegionalReadActions",
-            [
-                "ec2:DescribeCapacityReservations",
-                "ec2:DescribeImages",
-                "ec2:DescribeInstances",
-                "ec2:DescribeInstanceStatus",
-                "ec2:DescribeInstanceTypeOfferings",
-                "ec2:DescribeInstanceTypes",
-                "ec2:DescribeLaunchTemplates",
-                "ec2:DescribePlacementGroups",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSpotPriceHistory",
-                "ec2:DescribeSubnets",
-            ],
-            "*",
-            StringEquals={"aws:RequestedRegion": region.name},
-        ),
-        _allow("AllowSSMReadActions", "ssm:GetParameter", parameters),
-        _allow("AllowUnscopedInstanceProfileListAction", "iam:ListInstanceProfiles", "*"),
-        _allow("AllowInstanceProfileReadActions", "iam:GetInstanceProfile", profiles),
-    ]
-    if asks_for_prices:
-        # No region condition: the prices of both China regions are read in one of them.
-        statements.append(_allow("AllowPricingReadActions", "pricing:GetProducts", "*"))
-    return document(*statements)
+        del policies["node-identity"]["AllowSpotServiceLinkedRole"]
+    if not asks_for_prices:
+        del policies["resource-discovery"]["AllowPricingReadActions"]
+    values = {
+        "partition": region.partition,
+        "region": region.name,
+        "account": account_id,
+        "cluster": cluster_name,
+        "node-role": node_role_arn,
+        "queue": queue_arn,
+        "spot": region.service_principal("spot"),
+    }
+    documents = {
+        part: document(*({"Sid": sid, "Effect": "Allow", **rest} for sid, rest in own.items()))
+        for part, own in policies.items()
+    }
+    return {part: bind(json.dumps(policy), values) for part, policy in documents.items()}
 
 
 def queue_policy(region: Region, queue_arn: str) -> Document:
@@ -187,12 +70,5 @@ def queue_policy(region: Region, queue_arn: str) -> Document:
             "Action": "sqs:SendMessage",
             "Resource": queue_arn,
         },
-        {
-            "Sid": "DenyHTTP",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "sqs:*",
-            "Resource": queue_arn,
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        },
+        deny_without_tls("DenyHTTP", "sqs:*", queue_arn),
     )

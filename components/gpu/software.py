@@ -40,8 +40,8 @@ def device_plugin(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[Obj
     return objects
 
 
-def metrics_exporter(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[Object]:
-    """DCGM exporter's objects for these pools; empty where none has GPUs."""
+def on_gpu_pools(rendered: Sequence[Object], pools: Iterable[Pool]) -> list[Object]:
+    """An add-on's objects for every pool with GPUs; empty where none has."""
     served = [pool for pool in pools if pool.has_gpus]
     return [_tolerating(obj, served) for obj in rendered] if served else []
 
@@ -121,6 +121,6 @@ GPU_SOFTWARE: Mapping[
     str, tuple[str, Callable[[Sequence[Object], Iterable[Pool]], list[Object]]]
 ] = {
     "nvidia-device-plugin": ("plugin", device_plugin),
-    "dcgm-exporter": ("exporter", metrics_exporter),
+    "dcgm-exporter": ("exporter", on_gpu_pools),
 }
 """Add-on -> a part of its resources' names, and the function that fits its objects to the pools."""

@@ -21,7 +21,7 @@ from settings.sections import User
 
 @dataclass(frozen=True)
 class DexAccount:
-    """A user's account in Dex; two accounts share nothing unless their e-mail addresses are equal.
+    """A user's account in Dex; every part of it derives from the e-mail address alone.
 
     Attributes:
         email: as in the settings, in lower case.

@@ -9,7 +9,7 @@ import pytest
 from components.gpu.karpenter_objects import ec2_node_class, node_pool
 from components.gpu.karpenter_pools import overlays_of
 from components.gpu.node_pools import pools_of
-from components.gpu.software import device_plugin, metrics_exporter
+from components.gpu.software import device_plugin, on_gpu_pools
 from regions.region import Region
 from settings import from_mapping
 from tests.cluster.client import Refused
@@ -60,7 +60,7 @@ def test_every_kind_of_pool_is_accepted_and_a_misspelt_field_is_not(
     assert len(overlays) > 20
     node_pools = [node_pool(pool) for pool in pools]
     plugin = device_plugin(list(rendered("addons/nvidia-device-plugin").objects), pools)
-    exporter = metrics_exporter(list(rendered("addons/dcgm-exporter").objects), pools)
+    exporter = on_gpu_pools(list(rendered("addons/dcgm-exporter").objects), pools)
     with new_cluster("node-pools") as made:
         made.crds(rendered("addons/karpenter-1.14.1").crds)
         made.apply_all([*classes, *overlays, *node_pools, *plugin, *exporter])

@@ -8,7 +8,7 @@ from regions.region import GPU_FAMILIES
 PARTS_OF_A_GPU = {"g6f", "gr6f"}
 
 
-def test_every_family_a_pool_may_have_is_known_but_those_with_parts_of_a_gpu() -> None:
+def test_every_family_is_in_the_table_but_those_with_parts_of_a_gpu() -> None:
     assert set(GPU_FAMILIES) == set(FAMILIES) | PARTS_OF_A_GPU
 
 
@@ -16,5 +16,5 @@ def test_the_numbers_of_several_families_are_one_ladder() -> None:
     assert per_machine(["g3", "p2"]) == (1, 2, 4, 8, 16)
 
 
-def test_one_family_that_is_not_known_makes_all_of_them_uncertain() -> None:
+def test_with_a_family_outside_the_table_there_are_no_numbers() -> None:
     assert per_machine(["g4dn", "g6f"]) == ()

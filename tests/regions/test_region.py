@@ -27,7 +27,7 @@ SUFFIXES = {
 }
 
 
-def test_every_partition_of_botocore_is_known() -> None:
+def test_every_partition_is_one_of_botocore() -> None:
     assert {Region.of(name).partition for name in ALL} >= set(SUFFIXES)
 
 

@@ -35,7 +35,7 @@ def made() -> Recorded:
     return run(program)
 
 
-def test_the_values_are_one_json_object_that_nobody_sees(made: Recorded) -> None:
+def test_the_values_are_one_secret_json_object(made: Recorded) -> None:
     text = made.only(SECRET_TEXT, "login")
     assert json.loads(text.inputs["secretString"]) == {"user": "ann", "password": "hunter2"}
     assert text.visible["secretString"] == MASKED
@@ -57,6 +57,6 @@ def test_a_second_life_of_the_stack_finds_a_free_name(made: Recorded) -> None:
     assert made.exports["name"].startswith("ml/login-")
 
 
-def test_whoever_names_the_secret_waits_for_its_value(made: Recorded) -> None:
+def test_a_reader_of_the_name_waits_for_the_value(made: Recorded) -> None:
     assert (SECRET_TEXT, "login") in made.dependencies_of(made.only(READER))
     assert made.exports["name_is_secret"] is False

@@ -87,7 +87,7 @@ def test_old_versions_and_broken_uploads_go_and_artifacts_stay() -> None:
     assert "expiration" not in rule
 
 
-def test_artifacts_expire_below_their_prefix_only_when_told_so() -> None:
+def test_artifacts_expire_below_their_prefix_with_expire_days() -> None:
     rules = _lifecycle(backend(artifacts={"expireDays": 90, "prefix": "runs"}))
     (expiring,) = [rule for rule in rules if "expiration" in rule]
     assert expiring["expiration"] == {"days": 90}
@@ -111,7 +111,7 @@ def test_a_kept_bucket_keeps_everything_that_protects_it_and_its_key() -> None:
     assert not recorded.only(BUCKET).inputs["forceDestroy"]
 
 
-def test_a_bucket_nobody_needs_goes_with_what_is_in_it() -> None:
+def test_a_bucket_without_retention_is_deleted_with_its_objects() -> None:
     recorded = backend(artifacts={"retainOnDelete": False})
     assert recorded.only(BUCKET).inputs["forceDestroy"] is True
     assert not any(r.retain_on_delete for r in recorded.all if r.type.startswith("aws:s3/"))
@@ -130,7 +130,16 @@ def test_the_key_lives_as_long_as_what_it_encrypts(
     assert recorded.only(KEY).retain_on_delete is (keeps_bucket or keeps_snapshot)
 
 
-def test_the_key_is_renewed_every_year() -> None:
-    key = backend().only(KEY).inputs
-    assert key["enableKeyRotation"] is True
-    assert key["deletionWindowInDays"] == 30
+@every_region
+def test_the_key_is_renewed_and_its_own_accounts(region: str) -> None:
+    key = backend(region).only(KEY)
+    assert key.inputs["enableKeyRotation"] is True
+    assert key.inputs["deletionWindowInDays"] == 30
+    statements = document(key)["Statement"]
+    root = arn(region, f"iam::{ACCOUNT}:root")
+    assert all(statement["Principal"] == {"AWS": root} for statement in statements)
+    # KMS refuses a key whose policy would lock its account out; RDS has its grant from the account.
+    allowed = {action for statement in statements for action in statement["Action"]}
+    assert {"kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:DescribeKey"} <= allowed
+    assert {"kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey*"} <= allowed
+    assert not {"*", "kms:*"} & allowed

@@ -95,7 +95,7 @@ def test_the_last_snapshot_has_a_name_of_this_clusters() -> None:
     assert name.startswith("kubeflow-kubeflow-final-")
 
 
-def test_a_database_nobody_needs_leaves_nothing_behind() -> None:
+def test_a_database_without_protection_leaves_no_snapshot() -> None:
     instance = backend(database={"skipFinalSnapshot": True, "deletionProtection": False}).only(
         INSTANCE
     )
@@ -150,7 +150,7 @@ def test_ml_metadata_can_log_in(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["8.0", "8.0.43"])
-def test_the_plugin_is_left_alone_where_rds_lets_nobody_choose_it(version: str) -> None:
+def test_the_plugin_is_no_parameter_where_rds_refuses_it(version: str) -> None:
     chosen = {"authentication_policy", "default_authentication_plugin", "mysql_native_password"}
     assert not chosen & set(parameters(version))
 

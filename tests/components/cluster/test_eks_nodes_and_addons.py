@@ -186,7 +186,7 @@ def test_the_default_volume_is_encrypted_gp3_where_the_pod_runs(beijing: Recorde
     assert "::kf-kubernetes::" in storage.provider
 
 
-def test_whoever_runs_pods_can_wait_for_all_that_pods_need(beijing: Recorded) -> None:
+def test_ready_is_all_that_pods_need(beijing: Recorded) -> None:
     assert {urn.split("::")[-1] for urn in beijing.exports["ready"]} == {
         "kf-nodes-group",
         "kf-vpc-cni",

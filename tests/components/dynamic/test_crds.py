@@ -181,6 +181,7 @@ def test_create_applies_every_crd_on_the_cluster_of_its_kubeconfig(api: FakeApi)
     assert api.applied == {"gadgets.tiny.example": GADGETS, "widgets.tiny.example": WIDGETS}
     assert api.connections == [KUBECONFIG]
     assert made.outs == props(WIDGETS, GADGETS)
+    assert made.id == "arn:aws-cn:eks:cn-north-1:111122223333:cluster/kubeflow/crds"
 
 
 def test_crds_are_applied_server_side_by_a_manager_of_their_own(api: FakeApi) -> None:
@@ -214,9 +215,7 @@ def test_create_waits_until_the_api_server_serves_the_kind(api: FakeApi) -> None
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize("calm", [0, 1], ids=["the apply", "the look at it"])
-def test_what_a_busy_api_server_refuses_is_asked_again(
-    api: FakeApi, status: int, calm: int
-) -> None:
+def test_requests_to_a_busy_api_server_are_repeated(api: FakeApi, status: int, calm: int) -> None:
     api.failures = [*[0] * calm, status, status]
     CrdProvider().create(props(WIDGETS))
     assert api.failures == []
@@ -224,7 +223,7 @@ def test_what_a_busy_api_server_refuses_is_asked_again(
 
 
 @pytest.mark.parametrize("status", [401, 403, 422])
-def test_what_the_api_server_refuses_for_good_is_told_at_once(api: FakeApi, status: int) -> None:
+def test_other_errors_of_the_api_server_are_not_repeated(api: FakeApi, status: int) -> None:
     api.failures = [status]
     with pytest.raises(ApiException, match=str(status)):
         CrdProvider().create(props(WIDGETS))

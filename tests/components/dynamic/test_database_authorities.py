@@ -74,7 +74,7 @@ def test_the_roots_are_downloaded_when_the_resource_is_made(store: TrustStore) -
     assert made.id == store.url
 
 
-def test_a_busy_trust_store_is_asked_again(store: TrustStore) -> None:
+def test_requests_to_a_busy_trust_store_are_repeated(store: TrustStore) -> None:
     store.answers = [(503, "busy"), (500, "busy"), (200, ONE)]
     assert downloaded(store.url) == ONE
     assert store.asked == 3
@@ -84,7 +84,7 @@ def test_a_busy_trust_store_is_asked_again(store: TrustStore) -> None:
     ("status", "body", "asked"),
     [(404, "not here", 1), (403, "not you", 1), (503, "busy", 4), (200, "<html/>", 1)],
 )
-def test_what_cannot_be_had_is_told_with_the_way_out(
+def test_a_failed_download_is_one_sentence_with_the_way_out(
     store: TrustStore, status: int, body: str, asked: int
 ) -> None:
     store.answers = [(status, body)]

@@ -48,7 +48,7 @@ def registered(program: Callable[[], GeneratedSecret | BcryptHash]) -> Recorded:
 
 
 @pytest.mark.parametrize("length", [8, 20, 32, 41])
-def test_a_secret_has_the_length_asked_for(length: int) -> None:
+def test_a_secret_has_its_length(length: int) -> None:
     assert len(drawn(length=length)) == length
 
 
@@ -65,7 +65,7 @@ def test_no_two_stacks_draw_the_same() -> None:
     assert len({drawn() for _ in range(50)}) == 50
 
 
-def test_the_id_says_nothing_about_the_secret() -> None:
+def test_the_id_is_independent_of_the_secret() -> None:
     made = GeneratedSecretProvider().create(dict(SHAPE))
     assert made.id not in (made.outs or {})["value"]
     assert made.id != GeneratedSecretProvider().create(dict(SHAPE)).id

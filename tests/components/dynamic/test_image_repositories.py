@@ -99,9 +99,7 @@ def test_a_repository_is_scanned_encrypted_tagged_and_swept(region: Region, ecr:
     assert described(ecr, "kubeflow/quay.io/c/d")[0]["imageTagMutability"] == "IMMUTABLE"
 
 
-def test_one_that_is_there_already_is_mended_and_keeps_its_own_tags(
-    region: Region, ecr: Any
-) -> None:
+def test_an_existing_repository_is_corrected_and_keeps_its_tags(region: Region, ecr: Any) -> None:
     ecr.create_repository(
         repositoryName="kubeflow/quay.io/a/b",
         imageTagMutability="IMMUTABLE",

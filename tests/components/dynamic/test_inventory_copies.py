@@ -190,7 +190,7 @@ def test_an_account_with_a_small_quota_gets_what_it_can_take(builds: Builds) -> 
     assert builds.most_at_once == 2
 
 
-def test_failed_images_are_told_with_their_reasons_and_the_others_are_there(
+def test_failed_images_are_listed_with_reasons_and_the_others_exist(
     builds: Builds,
 ) -> None:
     builds.fails[IMAGES[0]] = "429 Too Many Requests"
@@ -273,7 +273,7 @@ def test_images_that_need_no_copy_are_left_alone(builds: Builds) -> None:
     assert copies(builds).run([own, regional]) == 0
 
 
-def test_progress_is_told_whenever_something_has_changed(builds: Builds) -> None:
+def test_every_change_is_reported(builds: Builds) -> None:
     lines: list[str] = []
     put(builds.ecr, IMAGES[1])
     builds.fails[IMAGES[0]] = "no such image"

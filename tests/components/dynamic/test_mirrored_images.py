@@ -62,10 +62,11 @@ def test_it_exists_only_once_every_image_is_copied(
 ) -> None:
     copied: list[Any] = []
     monkeypatch.setattr("components.dynamic.mirrored_images._copy", copied.append)
-    wanted = props("a:1")
+    news = props("a:1")
     if step == "create":
-        outs = MirroredImagesProvider().create(wanted).outs
+        result = MirroredImagesProvider().create(news)
+        assert result.id == news["registry"]
     else:
-        outs = MirroredImagesProvider().update("id", {}, wanted).outs
-    assert copied == [wanted]
-    assert outs == wanted
+        result = MirroredImagesProvider().update("id", {}, news)
+    assert copied == [news]
+    assert result.outs == news

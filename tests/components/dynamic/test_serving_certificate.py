@@ -25,7 +25,9 @@ HOST = "image-mirror.image-mirror.svc"
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    return dict(ServingCertificateProvider().create({"hosts": [HOST]}).outs or {})
+    result = ServingCertificateProvider().create({"hosts": [HOST]})
+    assert result.id == HOST
+    return dict(result.outs or {})
 
 
 def shown(made: dict[str, Any], folder: Path, asked_for: str, trusted: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_the_controller_runs_twice_under_the_given_role() -> None:
 
 
 @pytest.mark.parametrize("name", REGIONS)
-def test_the_controller_knows_its_region_without_instance_metadata(name: str) -> None:
+def test_the_controllers_region_is_a_variable(name: str) -> None:
     assert _values(name)["controller"]["env"] == [{"name": "AWS_REGION", "value": name}]
 
 
@@ -60,7 +60,7 @@ def test_the_controller_knows_its_region_without_instance_metadata(name: str) ->
         ("cn-north-1", "table", True),
     ],
 )
-def test_prices_are_frozen_only_where_nobody_can_be_asked(
+def test_prices_are_frozen_only_without_a_price_api(
     name: str, prices: str | None, isolated: bool
 ) -> None:
     pool = from_mapping({"region": name, "gpuPool": {"prices": prices}}).gpu_pool
@@ -84,7 +84,7 @@ def test_a_burst_of_trials_does_not_wait_for_its_own_end() -> None:
     assert (settings["batchIdleDuration"], settings["batchMaxDuration"]) == ("1s", "1500ms")
 
 
-def test_no_alpha_feature_is_on_unasked() -> None:
+def test_no_alpha_feature_is_on_by_default() -> None:
     gates = _values()["settings"]["featureGates"]
     assert [name for name, on in gates.items() if on] == ["reservedCapacity"]
 

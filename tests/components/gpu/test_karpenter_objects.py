@@ -63,7 +63,7 @@ def test_subnets_and_security_groups_are_found_by_the_tag_of_the_cluster() -> No
 
 
 @pytest.mark.parametrize("kind", ["reserved", "on-demand"])
-def test_capacity_reservations_are_used_only_if_asked_for(kind: str) -> None:
+def test_capacity_reservations_are_a_capacity_type(kind: str) -> None:
     spec = _node_class(capacity_types=[kind])["spec"]
     assert ("capacityReservationSelectorTerms" in spec) == (kind == "reserved")
 
@@ -105,7 +105,7 @@ def test_the_pool_takes_the_gpu_families_of_its_region(name: str) -> None:
     assert families[0] == "g4dn"
 
 
-def test_only_nvidia_machines_of_the_wanted_kind_are_launched() -> None:
+def test_only_nvidia_machines_of_the_capacity_types_are_launched() -> None:
     requirements = _requirements(_pool(capacity_types=["spot", "on-demand"]))
     assert requirements["karpenter.sh/capacity-type"] == ["spot", "on-demand"]
     assert requirements["kubernetes.io/arch"] == ["amd64"]

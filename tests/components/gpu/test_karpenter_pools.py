@@ -53,13 +53,17 @@ def test_a_further_pool_has_machines_and_limits_of_its_own() -> None:
     assert node_class["spec"]["instanceProfile"]
 
 
-def test_spot_in_any_pool_lets_the_controller_make_the_spot_role() -> None:
-    made = made_in("cn-north-1", STEPS)
+@pytest.mark.parametrize(("pools", "capacity"), [(STEPS, "on-demand"), ({}, "spot")])
+def test_spot_in_any_pool_lets_the_controller_make_the_spot_role(
+    pools: dict[str, object], capacity: str
+) -> None:
+    made = made_in("cn-north-1", pools, capacityTypes=[capacity])
     policy = made.only("aws:iam/policy:Policy", f"{POOL}-node-identity")
-    assert "AllowSpotServiceLinkedRole" in policy.inputs["policy"]
+    sids = [statement["Sid"] for statement in json.loads(policy.inputs["policy"])["Statement"]]
+    assert sids == ["AllowPassingInstanceRole", "AllowSpotServiceLinkedRole"]
 
 
-def test_karpenter_knows_slices_before_it_makes_a_node_for_them() -> None:
+def test_overlays_of_slices_precede_the_pool() -> None:
     made = made_in("cn-north-1", SLICED)
     assert made.only(RELEASE).inputs["values"]["settings"]["featureGates"]["nodeOverlay"] is True
     needs = made.dependencies_of(made.only(NODE_POOL, f"{POOL}-node-pool-shared"))
@@ -100,7 +104,7 @@ def test_gpus_have_metrics_where_the_stack_asks_for_them(region: str, enabled: b
         assert one.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
 
 
-def test_prices_from_a_table_reach_karpenter_and_it_asks_nobody_else() -> None:
+def test_prices_from_a_table_replace_the_price_api() -> None:
     made = made_in("cn-north-1", prices="table")
     overlays = {one.inputs["metadata"]["name"]: one for one in made.of(NODE_OVERLAY)}
     assert overlays["price-of-g4dn-xlarge"].inputs["spec"]["price"] == "5.223"
@@ -116,14 +120,6 @@ def test_without_slices_and_tables_there_is_no_overlay(region: str) -> None:
     assert made.none(NODE_OVERLAY)
     settings = made.only(RELEASE).inputs["values"]["settings"]
     assert settings["featureGates"]["nodeOverlay"] is False
-
-
-def test_with_spot_the_controller_may_make_the_spot_role_once() -> None:
-    policy = made_in("cn-north-1", capacityTypes=["spot"]).only(
-        "aws:iam/policy:Policy", f"{POOL}-node-identity"
-    )
-    sids = [one["Sid"] for one in json.loads(policy.inputs["policy"])["Statement"]]
-    assert sids == ["AllowPassingInstanceRole", "AllowSpotServiceLinkedRole"]
 
 
 def test_nodes_are_found_by_the_tag_the_network_sets() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from components.gpu.karpenter_objects import node_pool
 from components.gpu.node_pools import Pool
-from components.gpu.software import device_plugin, metrics_exporter, unawaited
+from components.gpu.software import device_plugin, on_gpu_pools, unawaited
 from rendering import Object
 from settings.node_pools import Taint
 from tests.rendering.beijing import rendered
@@ -134,20 +134,20 @@ TEAM = Pool(name="team", families=["g5"], max_gpus=1, taints=(Taint(key="team", 
 
 @pytest.mark.parametrize("pool", [WHOLE, SLICED, BOTTLEROCKET, TEAM], ids=lambda pool: pool.name)
 def test_the_metrics_exporter_runs_on_every_gpu_node(pool: Pool) -> None:
-    _, exporter = metrics_exporter(objects_of(EXPORTER), [WHOLE, SLICED, BOTTLEROCKET, TEAM, CPUS])
+    _, exporter = on_gpu_pools(objects_of(EXPORTER), [WHOLE, SLICED, BOTTLEROCKET, TEAM, CPUS])
     assert runs_on(exporter, pool)
     assert not runs_on(exporter, CPUS)
 
 
 @pytest.mark.parametrize("pools", [[CPUS], []])
 def test_without_gpus_there_are_no_metrics_of_them(pools: list[Pool]) -> None:
-    assert metrics_exporter(objects_of(EXPORTER), pools) == []
+    assert on_gpu_pools(objects_of(EXPORTER), pools) == []
 
 
 def test_what_was_rendered_stays_as_it_is() -> None:
     before = copy.deepcopy([objects_of(PLUGIN), objects_of(EXPORTER)])
     device_plugin(objects_of(PLUGIN), [WHOLE, SLICED])
-    metrics_exporter(objects_of(EXPORTER), [SLICED, TEAM])
+    on_gpu_pools(objects_of(EXPORTER), [SLICED, TEAM])
     assert before == [objects_of(PLUGIN), objects_of(EXPORTER)]
 
 
@@ -159,7 +159,7 @@ DAEMON_SET: dict[str, Any] = {
 }
 
 
-def test_nobody_waits_for_a_device_plugin_that_has_no_node_yet() -> None:
+def test_pulumi_awaits_no_pod_of_the_device_plugin() -> None:
     rendered = copy.deepcopy(DAEMON_SET)
     annotations = unawaited(rendered)["metadata"]["annotations"]
     assert annotations == {"own": "kept", "pulumi.com/skipAwait": "true"}

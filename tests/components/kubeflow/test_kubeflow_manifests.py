@@ -288,7 +288,7 @@ def test_the_login_secret_can_be_brought_back_and_is_tagged(made: Recorded) -> N
     assert secret.provider_name == "aws"
 
 
-def test_dex_knows_every_user_by_the_hash_of_the_password(made: Recorded) -> None:
+def test_dex_has_a_hash_per_user(made: Recorded) -> None:
     users = json.loads(found(made, CONFIG).inputs["data"]["staticPasswords"])
     assert [user["email"] for user in users] == ["ann@example.org", "bo@example.org"]
     hashes = found(made, PASSWORDS)

@@ -57,7 +57,7 @@ def encoded(text: str) -> str:
         ("kubeflow.org/v1", "Profile", "kubernetes:kubeflow.org/v1:Profile"),
     ],
 )
-def test_the_type_is_the_one_the_provider_knows(version: str, kind: str, token: str) -> None:
+def test_the_type_is_that_of_the_provider(version: str, kind: str, token: str) -> None:
     assert type_token(thing(kind, version)) == token
 
 
@@ -126,7 +126,7 @@ def test_a_secret_value_makes_its_field_secret_and_no_other() -> None:
     assert made.visible["data"] == {"dsn": MASKED, "other": "seen"}
 
 
-def test_a_marker_without_a_value_is_told_with_those_there_are() -> None:
+def test_a_marker_without_a_value_is_an_error_with_all_values() -> None:
     with pytest.raises(UnboundValue) as told:
         bind({"data": ["<<bucket.nmae>>"]}, VALUES)
     assert str(told.value) == (
