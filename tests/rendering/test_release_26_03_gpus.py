@@ -15,7 +15,7 @@ import yaml
 from components.gpu import karpenter_objects as karpenter
 from components.gpu.node_pools import Pool
 from tests.rendering.beijing import Release, kubeflow
-from tests.rendering.test_profile_controller import objects as made_in_a_profile
+from tests.rendering.profile_hooks import objects as made_in_a_profile
 
 STAYS = {"karpenter.sh/do-not-disrupt": "true"}
 
