@@ -23,6 +23,7 @@ KEY_FORMAT = (
 )
 S3 = "<<s3.host>>"
 REGION = "<<region.name>>"
+ROTATION = "<<database.rotation>>"
 
 
 @cache

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rendering import cache, render
-from rendering.bundle import Contents, read
+from rendering.bundle import read
 from rendering.checkout import GIT_PREFIX, check_out
 from rendering.needs import sources_of_stack
 from rendering.objects import RenderError
@@ -328,8 +328,3 @@ def test_half_a_bundle_is_never_left(project: Project, own_cache: Path) -> None:
     with pytest.raises(RenderError):
         project.bundle()
     assert not (project.root.parent / "made").exists()
-
-
-def test_contents_survive_being_written() -> None:
-    contents = Contents(release="r", created_by="kf", sources=())
-    assert Contents.model_validate_json(contents.model_dump_json()) == contents

@@ -63,14 +63,6 @@ def test_the_workflow_controller_writes_artifacts_to_the_bucket_by_irsa(release:
     }
 
 
-def test_the_key_layout_is_upstreams_at_the_default_prefix() -> None:
-    assert KEY_FORMAT.replace("<<bucket.prefix>>", "private-artifacts") == (
-        "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/"
-        "{{workflow.creationTimestamp.Y}}/{{workflow.creationTimestamp.m}}/"
-        "{{workflow.creationTimestamp.d}}/{{pod.name}}"
-    )
-
-
 def test_the_workflow_controller_keeps_upstreams_executor(release: Release) -> None:
     executor = yaml.safe_load(release.text("workflow-controller-configmap", "executor"))
     assert executor["imagePullPolicy"] == "IfNotPresent"
