@@ -166,10 +166,11 @@ def test_bundle_json_says_where_everything_comes_from(project: Project) -> None:
         assert {(m.mtime, m.uid, m.mode) for m in tar.getmembers()} == {(0, 0, 0o644)}
         stream = tar.extractfile("bundle.json")
         assert stream is not None
-        told = json.load(stream)
-    assert (told["release"], told["created_by"]) == ("one", "kf test")
-    assert [source["name"] for source in told["sources"]] == ["alone", "part", "plain", "widgets"]
-    widget = told["sources"][3]
+        manifest = json.load(stream)
+    assert (manifest["release"], manifest["created_by"]) == ("one", "kf test")
+    names = [source["name"] for source in manifest["sources"]]
+    assert names == ["alone", "part", "plain", "widgets"]
+    widget = manifest["sources"][3]
     (source,) = [each for each in load(project.release).sources if each.name == "widgets"]
     assert (widget["repository"], widget["ref"]) == ("tiny/widgets", "v1")
     assert widget["commit"] == source.commit
@@ -195,12 +196,12 @@ def remade(
     """Writes the bundle again with other members, as somebody would who wants to be believed."""
     with tarfile.open(bundle) as tar:
         members = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
-    told = json.loads(members["bundle.json"]) | (contents or {})
-    for source in told["sources"]:
+    manifest = json.loads(members["bundle.json"]) | (contents or {})
+    for source in manifest["sources"]:
         if source["file"] in change:
             source["sha256"] = cache.sha256_of(change[source["file"]])
             source["digest"] = digest or source["digest"]
-    members |= change | {"bundle.json": json.dumps(told).encode()}
+    members |= change | {"bundle.json": json.dumps(manifest).encode()}
     with tarfile.open(bundle, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in members.items():
             member = tarfile.TarInfo(name)

@@ -99,13 +99,13 @@ def test_a_service_account_that_reaches_s3_has_its_role(release: Release, name: 
 
 def test_every_container_that_speaks_to_aws_knows_its_region(release: Release) -> None:
     speaks = re.compile(r"AWS_.*|S3_.*|OBJECTSTORECONFIG_.*")
-    found = {
+    regions = {
         container["name"]: environment(container).get("AWS_REGION")
         for obj in release.all("Deployment")
         for container in containers(obj)
         if any(speaks.fullmatch(name) for name in environment(container))
     }
-    assert found == {
+    assert regions == {
         "ml-pipeline-api-server": REGION,
         "ml-pipeline-ui": REGION,
         "profile-controller": REGION,

@@ -157,7 +157,7 @@ def test_whoever_checks_the_server_has_the_authorities(release: Release, name: s
 
 
 def test_only_the_cache_server_is_given_its_password_as_an_argument(release: Release) -> None:
-    told = {
+    deployments = {
         obj["metadata"]["name"]
         for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job")
         for obj in release.all(kind)
@@ -167,7 +167,7 @@ def test_only_the_cache_server_is_given_its_password_as_an_argument(release: Rel
         for argument in [*container.get("command", []), *container.get("args", [])]
         if f"$({variable})" in argument and "password" in argument
     }
-    assert told == {"cache-server"}
+    assert deployments == {"cache-server"}
 
 
 def test_no_pod_can_sign_in_to_secrets_manager_by_itself(release: Release) -> None:
