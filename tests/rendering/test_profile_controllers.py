@@ -14,7 +14,6 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -118,9 +117,10 @@ def test_each_server_runs_the_image_of_its_setting_behind_its_service(
 
 
 @each_release
-@pytest.mark.parametrize(("istio", "annotated"), [(True, False), (False, True)])
-def test_the_sidecar_can_be_refused(release: str, istio: bool, annotated: bool) -> None:
-    settings = replace(SETTINGS[release], istio_sidecar=istio)
+@pytest.mark.parametrize(("value", "annotated"), [("false", False), ("", False), ("true", True)])
+def test_the_sidecar_can_be_refused(release: str, value: str, annotated: bool) -> None:
+    variables = {**ENVIRONMENTS[release], "DISABLE_ISTIO_SIDECAR": value}
+    settings = SYNC[release].settings_from(variables)
     template = objects(release, settings)[f"Deployment {ARTIFACTS}"]["spec"]["template"]
     assert ("sidecar.istio.io/inject" in template["metadata"]["annotations"]) is annotated
 
