@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 
 def cache_folder(*parts: str) -> Path:
     """A folder of the cache, made when it is missing."""
@@ -52,11 +54,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def code_digest(*names: str) -> str:
-    """A digest of the named files of this package; by default of all code that makes renders."""
+    """A digest of the named files of this package; by default of all that makes renders."""
     own = Path(__file__).resolve().parent
     images = own.parent / "images"
-    files = [own / name for name in names] or sorted([*own.glob("*.py"), *images.glob("*.py")])
+    every = (*own.glob("*.py"), *own.glob("*.yaml"), *images.glob("*.py"))
+    files = [own / name for name in names] or sorted(every)
     return sha256_of(b"".join(path.read_bytes() for path in files))
+
+
+def table(name: str) -> Any:
+    """The content of a YAML file of this package."""
+    return yaml.load(Path(__file__).with_name(name).read_bytes(), Loader=yaml.CSafeLoader)
 
 
 def read(kind: str, key: str) -> Any:

@@ -8,17 +8,18 @@ as long as a pod mounts that class.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import yaml
 
-from rendering.objects import Object, ObjectKey, pod_spec
+from rendering.objects import Object, ObjectKey, pod_spec, strings, value_at
 from rendering.pod_references import classes_of, named_by
 
 CERTIFICATES = "cert-manager.io"
 EXTERNAL_SECRETS = "external-secrets.io"
 SECRETS_STORE = "secrets-store.csi.x-k8s.io"
+_ACCOUNT = "serviceAccountRef"
 
 
 class Credentials:
@@ -140,9 +141,11 @@ def accounts_of_store(store: Mapping[str, Any]) -> set[tuple[str, str]]:
     """
     key = ObjectKey.of(store)
     provider = (store.get("spec") or {}).get("provider")
+    paths = [path for path, _ in strings(provider) if _ACCOUNT in path]
+    references = [value_at(provider, path[: path.index(_ACCOUNT) + 1]) for path in paths]
     return {
         (key.namespace or str(reference.get("namespace") or ""), str(reference.get("name")))
-        for reference in _values_of(provider, "serviceAccountRef")
+        for reference in references
     }
 
 
@@ -166,15 +169,3 @@ def _object_names(text: str) -> set[str]:
         return set()
     entries = cast("list[Any]", entries) if isinstance(entries, list) else []
     return {str(entry["objectName"]) for entry in entries if "objectName" in (entry or {})}
-
-
-def _values_of(value: Any, name: str) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, dict):
-        for key, child in cast("dict[str, Any]", value).items():
-            if key == name and isinstance(child, dict):
-                yield cast("dict[str, Any]", child)
-            else:
-                yield from _values_of(child, name)
-    elif isinstance(value, list):
-        for child in cast("list[Any]", value):
-            yield from _values_of(child, name)

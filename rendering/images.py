@@ -1,4 +1,4 @@
-"""Where images stand in a render: one table, read by the inventory and by the rewriting.
+"""Where images stand in a render: image_fields.yaml, for the inventory and for the rewriting.
 
 An occurrence is a span of one string of one object together with the image it names. Rewriting
 replaces only the span, so comments, key order and quotes of configuration text stay. Texts inside
@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from images.reference import InvalidReference, Reference, parse
 from images.text import Span, is_image_key, plausible, spans_of_text
+from rendering.cache import table
 from rendering.objects import (
     Object,
     ObjectKey,
@@ -85,48 +86,10 @@ class ImageUse:
         return cls(str(reference), registries.target(reference), (where,), needed)
 
 
-@dataclass(frozen=True)
-class ImageField:
-    """A row of the table: strings that hold an image.
-
-    Attributes:
-        kinds: regular expression over ``kind``.
-        path: regular expression over the path as ``objects.spelled`` writes it.
-        spelling: ``whole`` string; ``environment`` variable; command line ``flag``; ``text`` of a
-            file.
-    """
-
-    kinds: str
-    path: str
-    spelling: str
-
-
-IMAGE_FIELDS = (
-    # Pod specs at any depth: workloads, ClusterServingRuntime, ClusterTrainingRuntime, PodDefault,
-    # Notebook.
-    ImageField(
-        r".*",
-        r"(?:.*\.)?(?:containers|initContainers|ephemeralContainers|sidecars)\[\d+\]\.image",
-        "whole",
-    ),
-    # ClusterStorageContainer.
-    ImageField(r".*", r"(?:.*\.)?container\.image", "whole"),
-    # Image volumes.
-    ImageField(r".*", r"(?:.*\.)?volumes\[\d+\]\.image\.reference", "whole"),
-    # Knative's Image, SparkApplication.
-    ImageField(r"(?!ConfigMap$|Secret$).*", r"spec\.(?:.*\.)?image", "whole"),
-    # Istio's override.
-    ImageField(r".*", r".*\.annotations\.sidecar\.istio\.io/proxyImage", "whole"),
-    # V2_DRIVER_IMAGE, FRONTEND_IMAGE with FRONTEND_TAG.
-    ImageField(r".*", r".*\.env\[\d+\]\.value", "environment"),
-    # --executor-image IMAGE, --acme-http01-solver-image=IMAGE.
-    ImageField(r".*", r".*\.(?:args|command)\[\d+\]", "flag"),
-    # katib-config, trial-templates, spawner_ui_config.yaml, inferenceservice-config, cacheImage,
-    # Istio's values, TENSORBOARD_IMAGE, queue-sidecar-image.
-    ImageField(r"ConfigMap", r"data\..*", "text"),
+IMAGE_FIELDS = tuple(
+    (re.compile(row["kinds"]), re.compile(row["path"]), str(row["spelling"]))
+    for row in table("image_fields.yaml")
 )
-
-_TABLE = tuple((re.compile(f.kinds), re.compile(f.path), f.spelling) for f in IMAGE_FIELDS)
 
 ENVIRONMENT_NAME = re.compile(r"(?:[A-Z0-9_]*_)?IMAGE|RELATED_IMAGE_[A-Z0-9_]+")
 FLAG = re.compile(r"--?[A-Za-z0-9.-]*image(?:=(?P<value>.*))?", re.DOTALL)
@@ -140,7 +103,7 @@ def occurrences(obj: Object) -> Iterator[tuple[Path, Span]]:
     if is_crd(obj):
         return
     kind = str(obj.get("kind", ""))
-    rows = [(path, spelling) for kinds, path, spelling in _TABLE if kinds.fullmatch(kind)]
+    rows = [(path, spelling) for kinds, path, spelling in IMAGE_FIELDS if kinds.fullmatch(kind)]
     for path, text in strings(obj):
         written = spelled(path)
         for pattern, spelling in rows:

@@ -1,7 +1,7 @@
 """Values that no render may hold: foreign partitions and registries, holes, published passwords.
 
-A leak names object, path and value. ``leak_tables`` lists the values that look like leaks and are
-right, each with its reason. CRDs are left out: their schemas only describe.
+A leak names object, path and value. leak_tables.yaml lists the values that look like leaks and
+are right, each with its reason. CRDs are left out: their schemas only describe.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class _Check:
                 yield match[0], f"belongs to another partition than {self.partition}"
         for match in tables.HOST.finditer(text):
             own = match["suffix"] == self.dns_suffix
-            if not own and not _is_allowed(tables.ALLOWED_HOSTS, place, match[0]):
+            if not own and not tables.is_allowed("allowed_hosts", place, match[0]):
                 yield match[0], f"hosts of {self.partition} end in {self.dns_suffix}"
         if self.partition != "aws-cn":
             for match in tables.CHINESE_HOST.finditer(text):
@@ -152,14 +152,14 @@ class _Check:
             for match in tables.MARKER.finditer(text):
                 yield match[0], "is still a marker"
         for match in tables.VARIABLE.finditer(text):
-            if not _is_expanded(obj, path, text, match[1]) and not _is_allowed(
-                tables.ALLOWED_VARIABLES, place, match[0]
+            if not _is_expanded(obj, path, text, match[1]) and not tables.is_allowed(
+                "allowed_variables", place, match[0]
             ):
                 yield match[0], "is a variable that nothing replaces"
         for pattern in (tables.TEMPLATE, tables.TRIAL):
             for match in pattern.finditer(text):
-                if not _is_comment(text, match.start()) and not _is_allowed(
-                    tables.ALLOWED_TEMPLATES, place, match[0]
+                if not _is_comment(text, match.start()) and not tables.is_allowed(
+                    "allowed_templates", place, match[0]
                 ):
                     yield match[0], "is a template that nothing fills in"
         for match in tables.EMPTY_HOST.finditer(text):
@@ -173,10 +173,6 @@ def _strings_and_keys(obj: Object) -> Iterator[tuple[Path, str]]:
     for name in annotations_of(obj):
         if "amazonaws" in name or "arn:" in name:
             yield ("metadata", "annotations"), name
-
-
-def _is_allowed(allowed: Iterable[tables.Allowed], place: str, value: str) -> bool:
-    return any(entry.covers(place, value) for entry in allowed)
 
 
 def _is_comment(text: str, position: int) -> bool:

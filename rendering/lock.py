@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import StringConstraints, ValidationError
+from pydantic import StringConstraints
 
 from images.reference import parse
 from rendering.cache import write_atomically
 from rendering.images import ImageUse
-from rendering.objects import RenderError
-from rendering.release import Needed, Strict, problems
+from rendering.release import Needed, Strict, read
 
 NAME = "images.lock"
 
@@ -28,10 +27,6 @@ _HEAD = """\
 #           example: a template or tutorial names it (rendering/inventory.py, or release.yaml)
 #   where   the places that name it
 """
-
-
-class LockInvalid(RenderError):
-    """``images.lock`` is unreadable."""
 
 
 class LockedImage(Strict):
@@ -115,19 +110,12 @@ def load(folder: Path, release: str) -> Lock:
     """The lock of a release folder; an empty one where there is no file yet.
 
     Raises:
-        LockInvalid: one line per problem.
+        ReleaseInvalid: one line per problem.
     """
-    path = folder / NAME
     try:
-        raw = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+        return read(folder / NAME, Lock)
     except FileNotFoundError:
         return Lock(release=release, images=())
-    except yaml.YAMLError as error:
-        raise LockInvalid(f"{path} is not readable as YAML: {error}") from None
-    try:
-        return Lock.model_validate(raw)
-    except ValidationError as error:
-        raise LockInvalid(problems(path, error)) from None
 
 
 def write(folder: Path, lock: Lock) -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from rendering import await_annotations, controller_fields
 from rendering.objects import (
-    CRD,
+    KUBERNETES,
     WEBHOOK_KINDS,
     Object,
     ObjectKey,
@@ -19,41 +19,6 @@ from rendering.objects import (
     is_builtin_group,
     is_crd,
 )
-
-CLUSTER_SCOPED_KINDS = frozenset(
-    {
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "ClusterTrustBundle",
-        CRD,
-        "DeviceClass",
-        "FlowSchema",
-        "IPAddress",
-        "IngressClass",
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionPolicyBinding",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "ResourceSlice",
-        "RuntimeClass",
-        "ServiceCIDR",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-        "VolumeAttributesClass",
-    }
-)
-"""Kinds of the API server's own groups that live outside namespaces (kubectl api-resources)."""
 
 _PLACEHOLDER_CA = ("", "Cg==", "Cg0K")
 """Base64 of nothing and of a line break: upstreams write them where a CA will be injected."""
@@ -79,7 +44,7 @@ def crd_scopes(crds: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], bool]
 def is_namespaced(key: ObjectKey, scopes: Mapping[tuple[str, str], bool]) -> bool | None:
     """Whether a kind is namespaced; None for a custom resource whose CRD is not in the render."""
     if is_builtin_group(key.group):
-        return key.kind not in CLUSTER_SCOPED_KINDS
+        return key.kind not in KUBERNETES["cluster_scoped"]
     return scopes.get((key.group, key.kind))
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from rendering.cache import table
+
 Object = dict[str, Any]
 """One Kubernetes object as rendered: JSON values only."""
 
@@ -24,6 +26,9 @@ WORKLOADS = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicaSet", "Pod"}
 )
 """Kinds of the built-in APIs that create pods from a template of their own."""
+
+KUBERNETES: Mapping[str, list[str]] = table("kubernetes.yaml")
+_DOTTED_GROUPS = frozenset(f"{name}.k8s.io" for name in KUBERNETES["dotted_groups"])
 
 POD_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 """The lists of containers in a pod spec."""
@@ -84,32 +89,7 @@ def is_builtin_group(group: str) -> bool:
     suffix use ``x-k8s.io``, ``*.x-k8s.io`` or ``*.sigs.k8s.io`` (api-approved.kubernetes.io policy,
     KEP-1111), but a few older ones do not, so the ones served are listed.
     """
-    return "." not in group or group in _BUILTIN_DOTTED_GROUPS
-
-
-_BUILTIN_DOTTED_GROUPS = frozenset(
-    f"{name}.k8s.io"
-    for name in (
-        "admissionregistration",
-        "apiextensions",
-        "apiregistration",
-        "authentication",
-        "authorization",
-        "certificates",
-        "coordination",
-        "discovery",
-        "events",
-        "flowcontrol.apiserver",
-        "internal.apiserver",
-        "networking",
-        "node",
-        "rbac.authorization",
-        "resource",
-        "scheduling",
-        "storage",
-        "storagemigration",
-    )
-)
+    return "." not in group or group in _DOTTED_GROUPS
 
 
 def labels_of(holder: Mapping[str, Any]) -> dict[str, str]:

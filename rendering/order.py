@@ -37,7 +37,7 @@ from graphlib import CycleError
 from typing import cast
 
 from rendering.graphs import in_order, reachable
-from rendering.objects import Object, ObjectKey, RenderError
+from rendering.objects import KUBERNETES, Object, ObjectKey, RenderError
 from rendering.prerequisites import (
     Index,
     controllers_of,
@@ -46,31 +46,8 @@ from rendering.prerequisites import (
     needs_of,
 )
 
-FIRST_KINDS = (
-    "Namespace",
-    "ResourceQuota",
-    "StorageClass",
-    "CustomResourceDefinition",
-    "ServiceAccount",
-    "Role",
-    "ClusterRole",
-    "RoleBinding",
-    "ClusterRoleBinding",
-    "ConfigMap",
-    "Secret",
-    "Endpoints",
-    "Service",
-    "LimitRange",
-    "PriorityClass",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
-    "Deployment",
-    "StatefulSet",
-    "CronJob",
-    "PodDisruptionBudget",
-)
-LAST_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-"""kustomize's legacy order (api/internal/builtins/SortOrderTransformer.go): only a tie-break."""
+FIRST_KINDS, LAST_KINDS = KUBERNETES["first"], KUBERNETES["last"]
+"""kustomize's legacy order: only a tie-break."""
 
 
 class OrderCycle(RenderError):

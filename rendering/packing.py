@@ -31,12 +31,12 @@ def create(folder: Path, out: Path, *, project: Path, created_by: str) -> Conten
     return contents
 
 
-def verify(path: Path, wanted: dict[str, Source] | None = None) -> Contents:
+def verify(path: Path, needed: dict[str, Source] | None = None) -> Contents:
     """Checks a bundle by its own checksums and by the sources that it should hold.
 
     Args:
         path: of the bundle.
-        wanted: by name; None: only the checksums are checked.
+        needed: by name; None: only the checksums are checked.
 
     Raises:
         SourceRejected: one sentence with the first fault.
@@ -49,7 +49,7 @@ def verify(path: Path, wanted: dict[str, Source] | None = None) -> Contents:
     for packed in contents.sources:
         with bundle.extracted(path, packed):
             pass
-    for name, source in (wanted or {}).items():
+    for name, source in (needed or {}).items():
         if name not in {packed.name for packed in contents.sources}:
             raise SourceRejected(
                 f"{path} is a bundle of release {contents.release} without {name}, which is needed"

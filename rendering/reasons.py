@@ -7,18 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
 from rendering.differences import Differences
-from rendering.objects import RenderError
-from rendering.release import Name, Strict, problems
+from rendering.release import Name, ReleaseInvalid, Strict, read
 
 REASONS_FILE = "reasons.yaml"
-
-
-class ReasonsInvalid(RenderError):
-    """``reasons.yaml`` is unreadable, or a key or value in it is not allowed."""
 
 
 class Reason(Strict):
@@ -86,21 +78,15 @@ def load_reasons(folder: Path) -> tuple[Reason, ...]:
     """Reads ``folder/reasons.yaml``; a release without differences needs none.
 
     Raises:
-        ReasonsInvalid: one line per problem, each with the key and the value.
+        ReleaseInvalid: one line per problem, each with the key and the value.
     """
     path = folder / REASONS_FILE
     if not path.exists():
         return ()
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        reasons = TypeAdapter(tuple[Reason, ...]).validate_python(raw or ())
-    except yaml.YAMLError as error:
-        raise ReasonsInvalid(f"{path} is not readable as YAML: {error}") from None
-    except ValidationError as error:
-        raise ReasonsInvalid(problems(path, error)) from None
+    reasons: tuple[Reason, ...] = read(path, tuple[Reason, ...] | None) or ()
     ids = [reason.id for reason in reasons]
     if repeated := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
-        raise ReasonsInvalid(
+        raise ReleaseInvalid(
             f"{path}: the id {', '.join(repeated)} stands for more than one reason"
         )
     return reasons

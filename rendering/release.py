@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from packaging.version import Version as ParsedVersion
@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -36,7 +37,7 @@ NEEDS: tuple[Needed, ...] = get_args(Needed)
 
 
 class ReleaseInvalid(RenderError):
-    """``release.yaml`` is missing or unreadable, or a key or value in it is not allowed."""
+    """A file of a release folder is unreadable, or a key or value in it is not allowed."""
 
 
 class Strict(BaseModel):
@@ -231,19 +232,32 @@ def load(folder: Path) -> Release:
     """Reads ``folder/release.yaml``.
 
     Raises:
-        ReleaseInvalid: one line per problem, each with the key and the value.
+        ReleaseInvalid: there is none, or as of ``read``.
     """
-    path = folder / "release.yaml"
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        return read(folder / "release.yaml", Release)
     except FileNotFoundError:
         raise ReleaseInvalid(f"{folder} is no release: it has no release.yaml") from None
+
+
+def read(path: Path, form: Any) -> Any:
+    """A YAML file of a release folder as a checked value of the type ``form``.
+
+    Raises:
+        ReleaseInvalid: one line per problem, each with the key and the value.
+    """
+    try:
+        raw = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+        return TypeAdapter(form).validate_python(raw)
     except yaml.YAMLError as error:
         raise ReleaseInvalid(f"{path} is not readable as YAML: {error}") from None
-    try:
-        return Release.model_validate(raw)
     except ValidationError as error:
-        raise ReleaseInvalid(problems(path, error)) from None
+        lines = (
+            f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']} "
+            f"(found {problem['input']!r})"
+            for problem in error.errors()
+        )
+        raise ReleaseInvalid("\n".join(lines)) from None
 
 
 def stand_alone(manifests: Path) -> dict[str, Release]:
@@ -259,15 +273,6 @@ def stand_alone(manifests: Path) -> dict[str, Release]:
     }
     included = {name for release in releases.values() for name in release.includes}
     return {name: release for name, release in releases.items() if name not in included}
-
-
-def problems(path: Path, error: ValidationError) -> str:
-    """One line per problem of a file, each with the key and the value."""
-    return "\n".join(
-        f"{path}: {'.'.join(str(step) for step in item['loc'])}: {item['msg']}"
-        f" (found {item['input']!r})"
-        for item in error.errors()
-    )
 
 
 MADE_FROM_RENDERS = frozenset(

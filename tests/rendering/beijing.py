@@ -23,6 +23,7 @@ KEY_FORMAT = (
 )
 S3 = "<<s3.host>>"
 REGION = "<<region.name>>"
+ROTATION = "<<database.rotation>>"
 
 
 @cache
@@ -55,14 +56,14 @@ class Release:
 
     def get(self, kind: str, name: str, namespace: str = "kubeflow") -> Object:
         exact = re.compile(re.escape(name) + r"(-[a-z0-9]{10})?")
-        found = [
+        matches = [
             obj
             for obj in self.all(kind)
             if exact.fullmatch(obj["metadata"]["name"])
             and obj["metadata"].get("namespace") in (namespace, None)
         ]
-        assert len(found) == 1, f"{len(found)} objects match {kind} {namespace}/{name}"
-        return found[0]
+        assert len(matches) == 1, f"{len(matches)} objects match {kind} {namespace}/{name}"
+        return matches[0]
 
     def text(self, config_map: str, key: str, namespace: str = "kubeflow") -> str:
         return self.get("ConfigMap", config_map, namespace)["data"][key]
@@ -71,8 +72,8 @@ class Release:
         return self.get("Secret", name, namespace).get("stringData", {})
 
     def container(self, deployment: str, name: str | None = None) -> dict[str, Any]:
-        found = containers(self.get("Deployment", deployment))
-        return next(each for each in found if name in (None, each["name"]))
+        every = containers(self.get("Deployment", deployment))
+        return next(each for each in every if name in (None, each["name"]))
 
     def environment(self, deployment: str, container: str | None = None) -> dict[str, Any]:
         return environment(self.container(deployment, container))

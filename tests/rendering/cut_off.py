@@ -30,7 +30,7 @@ def main(folder: str, host: str, port: str) -> None:
     rendered = render(
         Path(folder), partition="aws-cn", dns_suffix="amazonaws.com.cn", registry=REGISTRY
     )
-    told = {
+    report = {
         "answer": answer(host, int(port)),
         "interfaces": [name for _, name in socket.if_nameindex()],
         "objects": len(rendered.objects),
@@ -39,7 +39,7 @@ def main(folder: str, host: str, port: str) -> None:
         "digest": rendered.digest,
         "content": sha256_of(canonical_json([rendered.objects, rendered.crds])),
     }
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -43,15 +43,15 @@ def unserved(objects: Iterable[Object]) -> dict[str, dict[str, tuple[str, ...]]]
     Returns:
         Kubernetes version that took an API away -> the API -> ``Kind namespace/name``, sorted.
     """
-    found: dict[str, dict[str, set[str]]] = {}
+    by_version: dict[str, dict[str, set[str]]] = {}
     for obj in objects:
         key = ObjectKey.of(obj)
         removed = REMOVED_IN.get(key.group_version)
         if removed is not None:
             name = f"{key.namespace}/{key.name}" if key.namespace else key.name
-            apis = found.setdefault(removed, {})
+            apis = by_version.setdefault(removed, {})
             apis.setdefault(key.group_version, set()).add(f"{key.kind} {name}")
     return {
         version: {api: tuple(sorted(names)) for api, names in sorted(apis.items())}
-        for version, apis in sorted(found.items())
+        for version, apis in sorted(by_version.items())
     }

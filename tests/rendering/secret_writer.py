@@ -56,11 +56,11 @@ def written(external_secret: Object, remote: Remote) -> dict[str, str]:
 def _filled(text: str, values: Mapping[str, str]) -> str:
     variables: dict[str, dict[str, str]] = {}
 
-    def expand(found: re.Match[str]) -> str:
-        expression = found[1]
+    def expand(match: re.Match[str]) -> str:
+        expression = match[1]
         if assignment := re.fullmatch(r"\$(\w+) := fromJson \.(\w+)", expression):
             variables[assignment[1]] = json.loads(values[assignment[2]])
-            return "\0" if found[2] else ""
+            return "\0" if match[2] else ""
         if field := re.fullmatch(r"\$(\w+)\.(\w+)", expression):
             return variables[field[1]][field[2]]
         if field := re.fullmatch(r"\(fromJson \.(\w+)\)\.(\w+)", expression):

@@ -14,7 +14,7 @@ PATIENT = {"pulumi.com/timeoutSeconds": "1800"}
 READY = {WAIT: "condition=Ready"}
 
 
-def told(thing: Object) -> dict[str, str]:
+def annotations_on(thing: Object) -> dict[str, str]:
     return thing["metadata"].get("annotations", {})
 
 
@@ -36,14 +36,14 @@ def told(thing: Object) -> dict[str, str]:
 def test_what_is_awaited(kind: str, api: str, expected: dict[str, str]) -> None:
     thing = obj(kind, "x", api)
     annotate_object(thing)
-    assert told(thing) == expected
+    assert annotations_on(thing) == expected
 
 
 def test_an_overlays_own_waiting_wins() -> None:
     own = {"pulumi.com/timeoutSeconds": "60", "pulumi.com/replaceUnready": "false"}
     job = obj("Job", "x", "batch/v1", metadata={"annotations": own})
     annotate_object(job)
-    assert told(job) == own
+    assert annotations_on(job) == own
 
 
 CA = {WAIT: "jsonpath={.webhooks[0].clientConfig.caBundle}"}
@@ -67,12 +67,12 @@ def test_only_what_others_need_is_awaited(
     item = {**thing, "metadata": dict(thing["metadata"])}
     other = obj("Deployment", "other", APPS)
     annotate_needed([item, other], {ObjectKey.of(other): [ObjectKey.of(item)]} if needed else {})
-    assert told(item) == (expected if needed else {})
-    assert told(other) == {}
+    assert annotations_on(item) == (expected if needed else {})
+    assert annotations_on(other) == {}
 
 
 def test_a_webhook_with_a_ca_is_in_force_at_once() -> None:
     configuration = webhook("x", "judge", "pods")
     configuration["webhooks"][0]["clientConfig"]["caBundle"] = "TUlJ"
     annotate_needed([configuration], {ObjectKey.of(obj("Pod", "p")): [ObjectKey.of(configuration)]})
-    assert told(configuration) == {}
+    assert annotations_on(configuration) == {}

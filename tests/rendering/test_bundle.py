@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rendering import cache, render
-from rendering.bundle import Contents, read
+from rendering.bundle import read
 from rendering.checkout import GIT_PREFIX, check_out
 from rendering.needs import sources_of_stack
 from rendering.objects import RenderError
@@ -166,10 +166,11 @@ def test_bundle_json_says_where_everything_comes_from(project: Project) -> None:
         assert {(m.mtime, m.uid, m.mode) for m in tar.getmembers()} == {(0, 0, 0o644)}
         stream = tar.extractfile("bundle.json")
         assert stream is not None
-        told = json.load(stream)
-    assert (told["release"], told["created_by"]) == ("one", "kf test")
-    assert [source["name"] for source in told["sources"]] == ["alone", "part", "plain", "widgets"]
-    widget = told["sources"][3]
+        manifest = json.load(stream)
+    assert (manifest["release"], manifest["created_by"]) == ("one", "kf test")
+    names = [source["name"] for source in manifest["sources"]]
+    assert names == ["alone", "part", "plain", "widgets"]
+    widget = manifest["sources"][3]
     (source,) = [each for each in load(project.release).sources if each.name == "widgets"]
     assert (widget["repository"], widget["ref"]) == ("tiny/widgets", "v1")
     assert widget["commit"] == source.commit
@@ -195,12 +196,12 @@ def remade(
     """Writes the bundle again with other members, as somebody would who wants to be believed."""
     with tarfile.open(bundle) as tar:
         members = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
-    told = json.loads(members["bundle.json"]) | (contents or {})
-    for source in told["sources"]:
+    manifest = json.loads(members["bundle.json"]) | (contents or {})
+    for source in manifest["sources"]:
         if source["file"] in change:
             source["sha256"] = cache.sha256_of(change[source["file"]])
             source["digest"] = digest or source["digest"]
-    members |= change | {"bundle.json": json.dumps(told).encode()}
+    members |= change | {"bundle.json": json.dumps(manifest).encode()}
     with tarfile.open(bundle, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
@@ -328,8 +329,3 @@ def test_half_a_bundle_is_never_left(project: Project, own_cache: Path) -> None:
     with pytest.raises(RenderError):
         project.bundle()
     assert not (project.root.parent / "made").exists()
-
-
-def test_contents_survive_being_written() -> None:
-    contents = Contents(release="r", created_by="kf", sources=())
-    assert Contents.model_validate_json(contents.model_dump_json()) == contents

@@ -25,7 +25,9 @@ def test_the_digest_of_the_code_covers_every_file_that_a_render_loads(
     )
     loaded = {Path(name) for name in done.stdout.split()}
     own = {path for path in loaded if ROOT in path.parents and ROOT / ".venv" not in path.parents}
+    tables = set((ROOT / "rendering").glob("*.yaml"))
     assert len(own) > 20
+    assert len(tables) > 1
     read: set[Path] = set()
     reading = Path.read_bytes
 
@@ -35,4 +37,4 @@ def test_the_digest_of_the_code_covers_every_file_that_a_render_loads(
 
     monkeypatch.setattr(Path, "read_bytes", recorded)
     code_digest()
-    assert own - read == set()
+    assert own | tables <= read

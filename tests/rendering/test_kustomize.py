@@ -23,9 +23,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def program(place: Path, version: str, then: str = "") -> Path:
     """A stand-in that knows its version, as kustomize or as kubectl prints it."""
-    told = f'{{"kustomizeVersion": "v{version}"}}' if place.name == "kubectl" else f"v{version}"
+    printed = f'{{"kustomizeVersion": "v{version}"}}' if place.name == "kubectl" else f"v{version}"
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(f"#!/bin/sh\nif [ $1 = version ]; then echo '{told}'; exit; fi\n{then}\n")
+    place.write_text(f"#!/bin/sh\nif [ $1 = version ]; then echo '{printed}'; exit; fi\n{then}\n")
     place.chmod(0o755)
     return place
 

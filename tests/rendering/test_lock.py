@@ -9,8 +9,8 @@ import pytest
 
 from images.reference import parse
 from rendering import ImageUse
-from rendering.lock import Lock, LockInvalid, differences, load, write
-from rendering.release import stand_alone
+from rendering.lock import Lock, differences, load, write
+from rendering.release import ReleaseInvalid, stand_alone
 from tests.rendering.beijing import MANIFESTS, rendered
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -99,5 +99,5 @@ def test_a_folder_without_a_lock_has_an_empty_one(tmp_path: Path) -> None:
 )
 def test_a_damaged_lock_gives_its_sentence(text: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "images.lock").write_text(text)
-    with pytest.raises(LockInvalid, match=complaint):
+    with pytest.raises(ReleaseInvalid, match=complaint):
         load(tmp_path, "r")

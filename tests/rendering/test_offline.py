@@ -39,7 +39,7 @@ def listening() -> Generator[Address]:
         yield server.getsockname()
 
 
-def told(folder: Path, listening: Address, *before: str) -> dict[str, Any]:
+def report_of(folder: Path, listening: Address, *before: str) -> dict[str, Any]:
     program = [sys.executable, "-m", "tests.rendering.cut_off", str(folder), *map(str, listening)]
     done = subprocess.run(
         [*before, *program],
@@ -57,9 +57,9 @@ def told(folder: Path, listening: Address, *before: str) -> dict[str, Any]:
 def test_a_release_renders_the_same_without_a_network(
     tiny: TinyProject, own_cache: Path, listening: Address
 ) -> None:
-    offline = told(tiny.release, listening, *NAMESPACE)
+    offline = report_of(tiny.release, listening, *NAMESPACE)
     (own_cache / "render" / f"{offline['digest']}.json").unlink()
-    online = told(tiny.release, listening)
+    online = report_of(tiny.release, listening)
     assert online.pop("answer") == "connected"
     # The loopback interface of a new namespace is down, so even this machine is out of reach.
     assert offline.pop("answer") == "ENETUNREACH"
@@ -98,7 +98,7 @@ def from_git(
 def test_kubeflow_from_git_renders_the_same_without_a_network(
     from_git: Path, as_published: Published, listening: Address
 ) -> None:
-    offline = told(MANIFESTS / "26.03", listening, *NAMESPACE)
+    offline = report_of(MANIFESTS / "26.03", listening, *NAMESPACE)
     assert offline["answer"] == "ENETUNREACH"
     assert (from_git / "render" / f"{offline['digest']}.json").is_file()
     assert offline["objects"] > 500

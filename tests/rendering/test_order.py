@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from rendering import ObjectKey
 from rendering.objects import Object
-from rendering.order import DuplicateObject, Order, OrderCycle, derive, sequence
+from rendering.order import DuplicateObject, OrderCycle, derive, sequence
 from tests.rendering.small_objects import (
     APPS,
     CERTIFICATES,
@@ -251,47 +250,3 @@ def test_these_need_only_their_namespace(kind: str) -> None:
 def test_one_object_rendered_twice_is_refused() -> None:
     with pytest.raises(DuplicateObject, match="v1/ConfigMap n/c is rendered twice"):
         derive([obj("ConfigMap", "c"), obj("ConfigMap", "c")])
-
-
-def test_the_order_of_the_input_does_not_matter() -> None:
-    objects = [
-        space("n"),
-        workload("w", {"serviceAccountName": "a"}),
-        obj("ServiceAccount", "a"),
-        obj("ConfigMap", "c"),
-        *JUDGE,
-        injector(),
-    ]
-    expected = names(objects)
-    for seed in range(20):
-        shuffled = list(objects)
-        random.Random(seed).shuffle(shuffled)  # noqa: S311
-        assert names(shuffled) == expected
-
-
-def order_or_cycle(objects: list[Object]) -> Order | OrderCycle:
-    try:
-        return derive(objects)
-    except OrderCycle as cycle:
-        return cycle
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_no_cycle_survives_silently(seed: int) -> None:
-    """Random webhooks over random pods: an order in which nothing is refused, or the cycle."""
-    chance = random.Random(seed)  # noqa: S311
-    apps = [f"app{number}" for number in range(6)]
-    objects = [item for app in apps for item in (workload(app), service(app))]
-    for app in chance.sample(apps, 4):
-        seen = {"key": "app", "operator": "In", "values": chance.sample(apps, chance.randint(0, 2))}
-        selector = {"matchExpressions": [seen]}
-        objects.append(webhook(f"hook-{app}", app, "pods", objectSelector=selector))
-    order = order_or_cycle(objects)
-    if isinstance(order, OrderCycle):
-        assert len(set(order.members)) == len(order.members) >= 2
-        assert {"Deployment", "ValidatingWebhookConfiguration"} <= {k.kind for k in order.members}
-        return
-    place = {ObjectKey.of(item): index for index, item in enumerate(order.objects)}
-    assert len(place) == len(objects)
-    for key, required in order.prerequisites.items():
-        assert all(place[need] < place[key] for need in required)

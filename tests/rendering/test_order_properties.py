@@ -117,7 +117,7 @@ _CONTROL = {"apiGroups": [GROUP], "resources": ["externalsecrets/status"], "verb
 Pairs = set[tuple[tuple[str, str], tuple[str, str]]]
 
 
-def wanted(plan: list[App]) -> tuple[Pairs, Pairs]:
+def edges_of(plan: list[App]) -> tuple[Pairs, Pairs]:
     """(who cannot be without whom, who had better wait for whom)"""
     must: Pairs = set()
     should: Pairs = set()
@@ -174,7 +174,7 @@ def reachable(edges: Pairs, start: tuple[str, str]) -> set[tuple[str, str]]:
 @BOUNDED
 @given(plans)
 def test_everything_comes_after_what_it_needs_or_a_cycle_is_named(plan: list[App]) -> None:
-    must, should = wanted(plan)
+    must, should = edges_of(plan)
     found = outcome(objects_of(plan))
     if isinstance(found, OrderCycle):
         members = [named(member) for member in found.members]

@@ -148,12 +148,12 @@ def test_the_image_becomes_its_copy_and_nothing_else_changes(
 
 def test_every_row_of_the_table_is_planted() -> None:
     found = {
-        place
+        row
         for plant in PLANTS
         for thing in [planted(plant, "a/b:1", [], None, "")]
         for path, _ in occurrences(thing)
-        for place in IMAGE_FIELDS
-        if re.fullmatch(place.kinds, thing["kind"]) and re.fullmatch(place.path, spelled(path))
+        for row in IMAGE_FIELDS
+        if row[0].fullmatch(thing["kind"]) and row[1].fullmatch(spelled(path))
     }
     assert found == set(IMAGE_FIELDS)
 

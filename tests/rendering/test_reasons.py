@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from rendering.differences import compare
-from rendering.reasons import Reason, ReasonsInvalid, explain, load_reasons, places
+from rendering.reasons import Reason, explain, load_reasons, places
+from rendering.release import ReleaseInvalid
 
 
 def reason(id_: str, **patterns: tuple[str, ...]) -> Reason:
@@ -63,5 +64,5 @@ def test_unusable_reasons_are_refused_with_the_key(
     tmp_path: Path, text: str, complaint: str
 ) -> None:
     (tmp_path / "reasons.yaml").write_text(text)
-    with pytest.raises(ReasonsInvalid, match=complaint):
+    with pytest.raises(ReleaseInvalid, match=complaint):
         load_reasons(tmp_path)

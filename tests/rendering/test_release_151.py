@@ -18,6 +18,7 @@ from rendering.leak_tables import CREDENTIALS
 from tests.rendering.beijing import (
     REGION,
     REGISTRY,
+    ROTATION,
     S3,
     Release,
     config,
@@ -29,7 +30,6 @@ from tests.rendering.beijing import (
     upstream,
 )
 
-ROTATION = "<<database.rotation>>"
 KEY_FORMAT = (
     "<<bucket.prefix>>/{{workflow.name}}/{{workflow.creationTimestamp.Y}}/"
     "{{workflow.creationTimestamp.m}}/{{workflow.creationTimestamp.d}}/{{pod.name}}"

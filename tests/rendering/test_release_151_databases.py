@@ -15,21 +15,12 @@ from components.backend.database_users import USERS
 from tests.rendering.beijing import (
     REGION,
     REGISTRY,
+    ROTATION,
     Release,
     containers,
     environment,
     kubeflow,
-    secret,
-    strings,
 )
-
-ROTATION = "<<database.rotation>>"
-CLIENTS = {
-    "ml-pipeline": "ml-pipeline",
-    "cache": "cache-server",
-    "metadata": "metadata-grpc-deployment",
-    "katib": "katib-db-manager",
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +36,7 @@ def database_class(release: Release) -> dict[str, Any]:
     return release.get("SecretProviderClass", f"rds-secret-{ROTATION}")["spec"]
 
 
-@pytest.mark.parametrize("component", CLIENTS)
-def test_each_client_reads_its_own_secret_and_no_other(release: Release, component: str) -> None:
-    workload = release.get("Deployment", CLIENTS[component])
-    named = set(re.findall(r"[a-z-]+-database-<<[a-z.]+>>", " ".join(strings(workload))))
-    assert named == {f"{component}-database-{ROTATION}"}
-
-
-@pytest.mark.parametrize("component", CLIENTS)
+@pytest.mark.parametrize("component", USERS)
 def test_the_driver_copies_a_components_whole_secret_from_secrets_manager(
     database_class: dict[str, Any], component: str
 ) -> None:
@@ -64,29 +48,6 @@ def test_the_driver_copies_a_components_whole_secret_from_secrets_manager(
     }
     assert objects[component]["objectName"] == f"<<secret.{component}>>"
     assert held == {key: key for key in ("username", "password", "host", "port", "database")}
-
-
-def test_the_databases_that_pipelines_asks_for_are_those_its_users_have(release: Release) -> None:
-    data = release.get("ConfigMap", "pipeline-install-config")["data"]
-    for key, component in (
-        ("pipelineDb", "ml-pipeline"),
-        ("cacheDb", "cache"),
-        ("mlmdDb", "metadata"),
-    ):
-        assert data[key] == USERS[component].database
-    assert (data["dbHost"], data["dbPort"]) == ("<<database.host>>", "<<database.port>>")
-
-
-def test_katib_reads_the_whole_database_address_from_its_secret(release: Release) -> None:
-    own = f"katib-database-{ROTATION}"
-    assert release.environment("katib-db-manager") == {
-        "DB_NAME": "mysql",
-        "DB_USER": secret(own, "username"),
-        "DB_PASSWORD": secret(own, "password"),
-        "KATIB_MYSQL_DB_DATABASE": secret(own, "database"),
-        "KATIB_MYSQL_DB_HOST": secret(own, "host"),
-        "KATIB_MYSQL_DB_PORT": secret(own, "port"),
-    }
 
 
 def test_clients_that_can_ask_for_tls_and_know_the_regions_authorities(release: Release) -> None:
@@ -108,12 +69,6 @@ def test_the_metadata_store_has_no_password_in_its_arguments(release: Release) -
         words = " ".join([*container.get("args", []), *container.get("command", [])])
         assert not re.search(r"\$\((?:DBCONFIG|FLAGS)\w*(?:USER|PASSWORD)", words, re.IGNORECASE)
     assert "--fromenv=mysql_config_user,mysql_config_password" in pod["containers"][0]["args"]
-
-
-def test_another_number_of_the_rotation_replaces_every_clients_pods(release: Release) -> None:
-    for name in (*CLIENTS.values(), "aws-secrets-sync"):
-        template = release.get("Deployment", name)["spec"]["template"]
-        assert any(ROTATION in text for text in strings(template)), name
 
 
 # -- secrets ---------------------------------------------------------------------------------------

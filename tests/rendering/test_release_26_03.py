@@ -63,14 +63,6 @@ def test_the_workflow_controller_writes_artifacts_to_the_bucket_by_irsa(release:
     }
 
 
-def test_the_key_layout_is_upstreams_at_the_default_prefix() -> None:
-    assert KEY_FORMAT.replace("<<bucket.prefix>>", "private-artifacts") == (
-        "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/"
-        "{{workflow.creationTimestamp.Y}}/{{workflow.creationTimestamp.m}}/"
-        "{{workflow.creationTimestamp.d}}/{{pod.name}}"
-    )
-
-
 def test_the_workflow_controller_keeps_upstreams_executor(release: Release) -> None:
     executor = yaml.safe_load(release.text("workflow-controller-configmap", "executor"))
     assert executor["imagePullPolicy"] == "IfNotPresent"
@@ -107,13 +99,13 @@ def test_a_service_account_that_reaches_s3_has_its_role(release: Release, name: 
 
 def test_every_container_that_speaks_to_aws_knows_its_region(release: Release) -> None:
     speaks = re.compile(r"AWS_.*|S3_.*|OBJECTSTORECONFIG_.*")
-    found = {
+    regions = {
         container["name"]: environment(container).get("AWS_REGION")
         for obj in release.all("Deployment")
         for container in containers(obj)
         if any(speaks.fullmatch(name) for name in environment(container))
     }
-    assert found == {
+    assert regions == {
         "ml-pipeline-api-server": REGION,
         "ml-pipeline-ui": REGION,
         "profile-controller": REGION,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
 from components.backend.database_users import USERS
 from tests.rendering.beijing import (
+    ROTATION,
     Release,
     config,
     containers,
@@ -19,14 +19,7 @@ from tests.rendering.beijing import (
 )
 from tests.rendering.secret_writer import REMOTE, written
 
-ROTATION = "<<database.rotation>>"
 AUTHORITIES = "/etc/database-authorities"
-CLIENTS = {
-    "ml-pipeline": "ml-pipeline",
-    "cache": "cache-server",
-    "metadata": "metadata-grpc-deployment",
-    "katib": "katib-db-manager",
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +38,7 @@ def test_both_host_pairs_of_pipelines_point_at_the_database(release: Release) ->
     assert (data["dbHost"], data["dbPort"]) == ("<<database.host>>", "<<database.port>>")
 
 
-def test_the_databases_that_pipelines_asks_for_are_those_its_users_have(release: Release) -> None:
-    data = release.get("ConfigMap", "pipeline-install-config")["data"]
-    assert {key: data[key] for key in ("pipelineDb", "cacheDb", "mlmdDb")} == {
-        "pipelineDb": USERS["ml-pipeline"].database,
-        "cacheDb": USERS["cache"].database,
-        "mlmdDb": USERS["metadata"].database,
-    }
-
-
-def test_each_client_has_a_user_of_its_own(release: Release) -> None:
-    assert CLIENTS.keys() == USERS.keys()
-    named = {
-        component: set(re.findall(r"[a-z-]+-database-<<[a-z.]+>>", " ".join(strings(workload))))
-        for component, name in CLIENTS.items()
-        for workload in [release.get("Deployment", name)]
-    }
-    assert named == {component: {f"{component}-database-{ROTATION}"} for component in CLIENTS}
-
-
-@pytest.mark.parametrize("component", CLIENTS)
+@pytest.mark.parametrize("component", USERS)
 def test_a_client_reads_the_secret_of_its_name_and_is_told_within_the_hour(
     release: Release, component: str
 ) -> None:
@@ -74,12 +48,6 @@ def test_a_client_reads_the_secret_of_its_name_and_is_told_within_the_hour(
     assert spec["target"]["name"] == external["metadata"]["name"]
     assert spec["refreshInterval"] == "1h"
     assert spec["secretStoreRef"] == {"kind": "SecretStore", "name": "secrets-manager"}
-
-
-def test_another_number_of_the_rotation_replaces_every_clients_pods(release: Release) -> None:
-    for name in CLIENTS.values():
-        template = release.get("Deployment", name)["spec"]["template"]
-        assert any(ROTATION in text for text in strings(template)), name
 
 
 def test_the_api_server_reads_host_name_user_and_password_of_its_database(
@@ -109,16 +77,7 @@ def test_the_cache_server_keeps_upstreams_arguments(release: Release) -> None:
     assert {"--db_host=$(DBCONFIG_HOST_NAME)", "--tls_cert_filename=tls.crt"} <= set(arguments)
 
 
-def test_katib_reads_the_whole_database_address_from_its_secret(release: Release) -> None:
-    own = f"katib-database-{ROTATION}"
-    assert release.environment("katib-db-manager") == {
-        "DB_NAME": "mysql",
-        "DB_USER": secret(own, "username"),
-        "DB_PASSWORD": secret(own, "password"),
-        "KATIB_MYSQL_DB_DATABASE": secret(own, "database"),
-        "KATIB_MYSQL_DB_HOST": secret(own, "host"),
-        "KATIB_MYSQL_DB_PORT": secret(own, "port"),
-    }
+def test_katibs_database_has_the_name_that_upstream_expects(release: Release) -> None:
     assert secret_of(release, "katib")["database"] == "kubeflow"
 
 
@@ -198,7 +157,7 @@ def test_whoever_checks_the_server_has_the_authorities(release: Release, name: s
 
 
 def test_only_the_cache_server_is_given_its_password_as_an_argument(release: Release) -> None:
-    told = {
+    deployments = {
         obj["metadata"]["name"]
         for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job")
         for obj in release.all(kind)
@@ -208,7 +167,7 @@ def test_only_the_cache_server_is_given_its_password_as_an_argument(release: Rel
         for argument in [*container.get("command", []), *container.get("args", [])]
         if f"$({variable})" in argument and "password" in argument
     }
-    assert told == {"cache-server"}
+    assert deployments == {"cache-server"}
 
 
 def test_no_pod_can_sign_in_to_secrets_manager_by_itself(release: Release) -> None:

@@ -15,7 +15,7 @@ import yaml
 from components.gpu import karpenter_objects as karpenter
 from components.gpu.node_pools import Pool
 from tests.rendering.beijing import Release, kubeflow
-from tests.rendering.test_profile_controller import objects as made_in_a_profile
+from tests.rendering.profile_hooks import objects as made_in_a_profile
 
 STAYS = {"karpenter.sh/do-not-disrupt": "true"}
 
@@ -155,7 +155,7 @@ def test_a_notebook_stays_by_a_pod_default_that_is_in_every_profile(
 def test_the_profile_controller_may_make_what_its_script_answers(release: Release) -> None:
     """Metacontroller drops attachments of kinds it is not told of; for the rest it needs rights."""
     controller = release.get("DecoratorController", "kubeflow-pipelines-profile-controller")
-    told = {each["resource"] for each in controller["spec"]["attachments"]}
+    attached = {each["resource"] for each in controller["spec"]["attachments"]}
     role = release.get("ClusterRole", "kubeflow-metacontroller")
     writes = {
         resource
@@ -164,4 +164,4 @@ def test_the_profile_controller_may_make_what_its_script_answers(release: Releas
         for resource in rule["resources"]
     }
     answered = {f"{name.split()[0].lower()}s" for name in made_in_a_profile()}
-    assert answered <= told & writes
+    assert answered <= attached & writes

@@ -10,7 +10,6 @@ import yaml
 from components.kubeflow.logins import DexAccount
 from tests.rendering.beijing import (
     KEY_FORMAT,
-    MANIFESTS,
     REGION,
     REGISTRY,
     S3,
@@ -19,22 +18,12 @@ from tests.rendering.beijing import (
     environment,
     kubeflow,
 )
-from tests.rendering.test_profile_controller import load_script
+from tests.rendering.profile_hooks import SYNC
 
 
 @pytest.fixture(scope="module")
 def release() -> Release:
     return kubeflow()
-
-
-def test_the_profile_controller_runs_our_script(release: Release) -> None:
-    script = MANIFESTS / "26.03/pipelines/profile-controller/sync.py"
-    code = release.get("ConfigMap", "kubeflow-pipelines-profile-controller-code")
-    assert code["data"] == {"sync.py": script.read_text()}
-    volumes = release.get("Deployment", "kubeflow-pipelines-profile-controller")["spec"][
-        "template"
-    ]["spec"]["volumes"]
-    assert volumes[0]["configMap"]["name"] == code["metadata"]["name"]
 
 
 def test_the_profile_controllers_settings_are_complete(release: Release) -> None:
@@ -44,7 +33,7 @@ def test_the_profile_controllers_settings_are_complete(release: Release) -> None
         name: value if isinstance(value, str) else installed[value["configMapKeyRef"]["key"]]
         for name, value in variables.items()
     }
-    settings = load_script().Settings.from_environment(resolved)
+    settings = SYNC["26.03"].settings_from(resolved)
     assert settings.bucket == "<<bucket.name>>"
     assert settings.endpoint == S3
     assert settings.region == REGION

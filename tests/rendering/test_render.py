@@ -35,13 +35,6 @@ def short(key: ObjectKey) -> str:
     return f"{key.kind} {key.name}".replace("WebhookConfiguration", "")
 
 
-def test_every_object_comes_after_what_it_needs(tiny: TinyProject) -> None:
-    rendered = tiny.render()
-    place = {ObjectKey.of(obj): index for index, obj in enumerate(rendered.objects)}
-    for key, needs in rendered.prerequisites.items():
-        assert all(place[need] < place[key] for need in needs)
-
-
 @pytest.mark.parametrize(
     ("kind", "name", "needs"),
     [

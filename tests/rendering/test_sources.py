@@ -193,13 +193,6 @@ def test_without_a_way_one_line_names_the_source_and_the_ways_out(
     assert len(str(failure.value)) < 400
 
 
-def test_a_repository_is_taken_by_its_files_though_its_commit_is_another(
-    project: Path, source: Source, archive: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_git(archive, project, monkeypatch)
-    assert obtain(source, project).digest == source.digest
-
-
 def test_a_moved_tag_is_refused(
     project: Path, source: Source, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
