@@ -7,35 +7,27 @@ types that force a replacement, and anything else updates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from rehearsal.resource_types import TABLES
 
+_ABSENT = object()
 _KUBERNETES_IDENTITY = ["metadata.name", "metadata.namespace"]
 
 
 def changed_paths(old: Any, new: Any, path: str = "") -> list[str]:
     """The property paths (``a.b[0].c``) at which two plain values differ, in order."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        before, after = cast(Mapping[str, Any], old), cast(Mapping[str, Any], new)
-        paths: list[str] = []
-        for key in sorted({*before, *after}):
-            inner = f"{path}.{key}" if path else key
-            if key not in before or key not in after:
-                paths.append(inner)
-            elif before[key] != after[key]:
-                paths += changed_paths(before[key], after[key], inner)
-        return paths
-    if isinstance(old, list) and isinstance(new, list):
-        one, two = cast(list[Any], old), cast(list[Any], new)
-        if len(one) == len(two):
-            return [
-                inner
-                for index, (left, right) in enumerate(zip(one, two, strict=True))
-                if left != right
-                for inner in changed_paths(left, right, f"{path}[{index}]")
-            ]
-    return [] if old == new else [path]
+    if old == new:
+        return []
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(f"{path}[{n}]", *pair) for n, pair in enumerate(zip(old, new, strict=True))]
+    elif isinstance(old, Mapping) and isinstance(new, Mapping):
+        start = f"{path}." if path else ""
+        keys = sorted({*old, *new})
+        pairs = [(f"{start}{k}", old.get(k, _ABSENT), new.get(k, _ABSENT)) for k in keys]
+    else:
+        return [path]
+    return [changed for at, one, other in pairs for changed in changed_paths(one, other, at)]
 
 
 def replacing(type_: str, paths: list[str], *, mutable: frozenset[str] = frozenset()) -> list[str]:

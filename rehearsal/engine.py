@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -129,22 +129,6 @@ class Rehearsal:
             gc.freeze()
             gc.enable()
 
-    def preview(self) -> Outcome:
-        """Plans what ``up`` would do."""
-        return self._perform("preview")
-
-    def up(self) -> Outcome:
-        """Creates, updates and deletes until the simulated clouds are as the program describes."""
-        return self._perform("up")
-
-    def refresh(self) -> Outcome:
-        """Reads every resource back from the simulated clouds."""
-        return self._perform("refresh")
-
-    def destroy(self) -> Outcome:
-        """Deletes everything."""
-        return self._perform("destroy")
-
     def _perform(self, verb: str) -> Outcome:
         if self._handle is None:
             raise RuntimeError("a rehearsal runs inside `with rehearsal.started():`")
@@ -167,6 +151,15 @@ class Rehearsal:
             resources=run.recorder.resources,
             outputs=run.outputs if verb == "up" else {},
         )
+
+    preview = partialmethod(_perform, "preview")
+    """Plans what ``up`` would do."""
+    up = partialmethod(_perform, "up")
+    """Creates, updates and deletes until the simulated clouds are as the program describes."""
+    refresh = partialmethod(_perform, "refresh")
+    """Reads every resource back from the simulated clouds."""
+    destroy = partialmethod(_perform, "destroy")
+    """Deletes everything."""
 
     def _inline(self) -> Any:
         """The program as the engine calls it back: recorded, and its own failure kept."""
