@@ -25,7 +25,7 @@ import pulumi
 from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
-from rehearsal.failures import quiet_loop_end, sentence_of, told
+from rehearsal.failures import quiet_loop_end, sentence_of, sentence_of_exception
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
@@ -143,7 +143,9 @@ class Rehearsal:
             )
         except Exception as failure:
             if run.failure is not None:
-                raise EngineFailure([told(run.failure, self.project)], run.failure) from None
+                raise EngineFailure(
+                    [sentence_of_exception(run.failure, self.project)], run.failure
+                ) from None
             raise EngineFailure(run.problems or [sentence_of(str(failure))], failure) from None
         return Outcome(
             changes=dict(sorted(Counter(run.operations.values()).items())),
@@ -175,7 +177,7 @@ class Rehearsal:
         except BaseException as failure:
             run.failure = failure
             # A RunError reaches the engine as its text alone, without a stack trace.
-            raise pulumi.RunError(told(failure, self.project)) from failure
+            raise pulumi.RunError(sentence_of_exception(failure, self.project)) from failure
 
     def _main_program(self) -> None:
         # The folder of a program is on its path when Pulumi runs it.

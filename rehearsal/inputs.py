@@ -60,14 +60,14 @@ class _Checker:
         self.strict = strict
 
     def object(self, shape: ObjectShape, value: Mapping[str, Any], at: str) -> Iterator[Failure]:
-        known = shape["properties"]
+        properties = shape["properties"]
         quantities = TABLES["quantities"].get(shape["label"], [])
         for key, item in value.items():
             path = f"{at}.{key}" if at else key
-            kind = known.get(key)
+            kind = properties.get(key)
             if kind is None:
                 if not key.startswith("__"):
-                    reason = f"is no property of {shape['label']}{_suggest(key, known)}"
+                    reason = f"is no property of {shape['label']}{_suggest(key, properties)}"
                     yield Failure(path, reason)
             else:
                 yield from self.value(kind, item, path, lenient=key in quantities)
@@ -98,8 +98,8 @@ class _Checker:
         return max(attempts, key=lambda failures: len(failures[0].path))
 
 
-def _suggest(key: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
+def _suggest(key: str, properties: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(key, properties, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 

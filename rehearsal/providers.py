@@ -6,7 +6,7 @@ that the engine attaches to by ``PULUMI_DEBUG_PROVIDERS=aws:PORT,...``. Sample o
 
 The engine opens one connection per provider instance to the same server (provider_plugin.go,
 ``NewProvider``: a dial per instance, also when attaching), so the peer of a call identifies the
-instance, and two AWS providers are told apart by the region that each was configured with.
+instance, and two AWS providers differ by the region that each was configured with.
 """
 
 # ruff: noqa: ARG002, N802  (methods and arguments of the protocol)
@@ -138,15 +138,15 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def Create(self, request: Any, context: Any) -> Any:
         """Sample outputs beside the inputs."""
-        identifier, state = self.made(request, request.properties, context)
+        identifier, state = self.id_and_state(request, request.properties, context)
         return provider_pb2.CreateResponse(id=identifier, properties=state)
 
     def Update(self, request: Any, context: Any) -> Any:
         """Sample outputs beside the new inputs."""
-        _, state = self.made(request, request.news, context)
+        _, state = self.id_and_state(request, request.news, context)
         return provider_pb2.UpdateResponse(properties=state)
 
-    def made(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
+    def id_and_state(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
         """The id and the state of the resource."""
         if self.simulation.unknowns and request.preview:
             # An empty id leaves everything that is not an input unknown to the program.

@@ -51,9 +51,9 @@ class SimulatedResource:
     def physical_name(self) -> str:
         """The name given, or the prefix given with digits, or the autoname of pulumi-aws."""
         key = name_property(self.type) or "name"
-        given, prefix = self.inputs.get(key), self.inputs.get(f"{key}Prefix")
-        if isinstance(given, str) and given:
-            return given
+        own, prefix = self.inputs.get(key), self.inputs.get(f"{key}Prefix")
+        if isinstance(own, str) and own:
+            return own
         if isinstance(prefix, str):
             return f"{prefix}{self.hex(26)}"
         name = f"{self.name}-{self.hex(7)}"
