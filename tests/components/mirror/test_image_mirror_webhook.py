@@ -12,6 +12,7 @@ from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from tests.components.mirror.simulated_image_mirror import CACHED, CROSSING, WITHIN, stack
 from tests.harness import REGIONS, Recorded, Registered
+from webhook.admission import OPT_OUT
 
 LAMBDA = "aws:lambda/function:Function"
 WEBHOOK = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
@@ -157,8 +158,8 @@ def test_the_system_and_the_unwilling_are_left_out(mirror: Mirror) -> None:
     (webhook,) = mirror.only(WEBHOOK).inputs["webhooks"]
     namespaces = {e["key"]: e["values"] for e in webhook["namespaceSelector"]["matchExpressions"]}
     assert "kube-system" in namespaces["kubernetes.io/metadata.name"]
-    assert namespaces["image-mirror/skip"] == ["true"]
-    assert webhook["objectSelector"]["matchExpressions"][0]["key"] == "image-mirror/skip"
+    assert namespaces[OPT_OUT] == ["true"]
+    assert webhook["objectSelector"]["matchExpressions"][0]["key"] == OPT_OUT
 
 
 def test_the_address_of_the_webhook_is_a_secret(mirror: Mirror) -> None:
