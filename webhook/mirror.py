@@ -49,15 +49,6 @@ def target_tag(source: Reference) -> str:
     return source.tag or "latest"
 
 
-def is_there(ecr: Any, prefix: str, source: Reference) -> bool:
-    """Whether the account's registry holds the copy of ``source`` below ``prefix``.
-
-    Raises:
-        ClientError, BotoCoreError: the registry gave no answer.
-    """
-    return described(ecr, prefix, source) is not None
-
-
 def described(ecr: Any, prefix: str, source: Reference) -> Mapping[str, Any] | None:
     """ECR's description of the copy of ``source`` below ``prefix``; None: there is none.
 

@@ -39,13 +39,13 @@ def configure(project: Path, **values: str) -> None:
 
 def test_up_shows_every_output_in_a_line_that_pastes_and_no_secret(started: Started) -> None:
     with started() as rehearsal:
-        before, made = rehearsal.preview(), rehearsal.up()
+        before, after = rehearsal.preview(), rehearsal.up()
     assert output_lines(before) == []
-    shown = dict(line.split(maxsplit=1) for line in output_lines(made))
+    shown = dict(line.split(maxsplit=1) for line in output_lines(after))
     assert shown["password"] == "[secret]"
     assert shown["roles"] == "(2 names)"
     assert re.fullmatch(r"arn:aws-cn:iam::\d{12}:role/\S+", shown["role"])
-    assert made.outputs["password"] == "[secret]"
+    assert after.outputs["password"] == "[secret]"
 
 
 def test_a_stack_is_previewed_made_changed_left_alone_and_destroyed(

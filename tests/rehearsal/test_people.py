@@ -167,12 +167,12 @@ def steps(
         simulation=Simulation(region="cn-north-1"),
         program=people,
     )
-    made: dict[str, Step] = {}
+    changes: dict[str, Step] = {}
     with rehearsal.started():
         last = rehearsal.up()
         for change, now in CHANGES.items():  # noqa: B007  (read by people)
-            made[change] = Step(RELEASES[release], last, last := rehearsal.up())
-    return made
+            changes[change] = Step(RELEASES[release], last, last := rehearsal.up())
+    return changes
 
 
 @pytest.fixture(params=CHANGES)

@@ -107,18 +107,18 @@ def test_a_copy_is_started_with_the_stored_credentials_of_the_other_side(
     aws("secretsmanager").create_secret(
         Name="start-build", SecretString='{"accessKeyId": "AKIAOTHER", "secretAccessKey": "s"}'
     )
-    made: dict[str, Any] = {}
+    clients: dict[str, Any] = {}
 
     class Builds:
         def start_build(self, **request: Any) -> dict[str, Any]:
             return {"build": {"id": f"{request['projectName']}:1"}}
 
     def client(service: str, **arguments: Any) -> Any:
-        made[service] = arguments
+        clients[service] = arguments
         return Builds() if service == "codebuild" else aws(service, **arguments)
 
     monkeypatch.setattr(boto3, "client", client)
     assert lambda_handler.start_copy({"image": "python:3.9"}, None) == {"build": "project:1"}
-    assert made["codebuild"]["region_name"] == "ap-southeast-1"
-    assert made["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
+    assert clients["codebuild"]["region_name"] == "ap-southeast-1"
+    assert clients["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
     assert aws("ecr").describe_repositories()["repositories"]

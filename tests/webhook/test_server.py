@@ -46,8 +46,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture
 def connection(pair: Certificate) -> Generator[ssl.SSLSocket]:
-    with serving(pair, decide) as port, connected(port, pair.certificate) as made:
-        yield made
+    with serving(pair, decide) as port, connected(port, pair.certificate) as secured:
+        yield secured
 
 
 # -- answers --------------------------------------------------------------------------------------
@@ -281,8 +281,8 @@ def test_more_connections_than_allowed_are_closed_until_one_ends(pair: Certifica
     with serving(pair, decide, Limits(connections=2)) as port:
         with ExitStack() as open_ones:
             for _ in range(2):
-                made = open_ones.enter_context(connected(port, pair.certificate))
-                assert ask(made, admit()).status == 200
+                own = open_ones.enter_context(connected(port, pair.certificate))
+                assert ask(own, admit()).status == 200
             with (
                 pytest.raises((ConnectionError, ssl.SSLError)),
                 connected(port, pair.certificate) as third,
