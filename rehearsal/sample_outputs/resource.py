@@ -81,7 +81,7 @@ class SimulatedResource:
         return form.format_map(_Inputs({"path": "/", **self.inputs, **place, **own, **computed}))
 
     def computed(self) -> dict[str, Any]:
-        """The properties that ``resource_types.yaml`` has for the type; each may use the last."""
+        """The outputs of the type in ``resource_types.yaml``; a form may name those before it."""
         computed: dict[str, Any] = {}
         for key, form in TABLES["types"].get(self.type, {}).get("outputs", {}).items():
             if isinstance(form, str):
