@@ -52,6 +52,11 @@ class Simulation:
     unknowns: bool = False
 
 
+def _answer(message: Any) -> Any:
+    """A method of the protocol with the same answer to every call."""
+    return lambda *_: message  # pyright: ignore[reportUnknownLambdaType]
+
+
 class SimulatedProvider(ResourceProviderServicer):
     """Serves one package of the simulated cloud; see the protocol's provider.proto."""
 
@@ -62,25 +67,11 @@ class SimulatedProvider(ResourceProviderServicer):
 
     # -- life cycle -------------------------------------------------------------------------------
 
-    def Handshake(self, request: Any, context: Any) -> Any:
-        """Accepts the engine, secrets included."""
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
-
-    def Attach(self, request: Any, context: Any) -> Any:
-        """Accepts the engine that attaches."""
-        return empty_pb2.Empty()
-
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        """A version, which the engine demands."""
-        return plugin_pb2.PluginInfo(version="0.0.0-rehearsal")
-
-    def GetSchema(self, request: Any, context: Any) -> Any:
-        """An empty schema: the engine needs none."""
-        return provider_pb2.GetSchemaResponse(schema="{}")
-
-    def Cancel(self, request: Any, context: Any) -> Any:
-        """Nothing to cancel."""
-        return empty_pb2.Empty()
+    Handshake = _answer(provider_pb2.ProviderHandshakeResponse(accept_secrets=True))
+    GetPluginInfo = _answer(plugin_pb2.PluginInfo(version="0.0.0-rehearsal"))
+    """The engine demands a version, and no schema."""
+    GetSchema = _answer(provider_pb2.GetSchemaResponse(schema="{}"))
+    Attach = Cancel = Delete = _answer(empty_pb2.Empty())
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
         """Accepts any configuration."""
@@ -160,10 +151,6 @@ class SimulatedProvider(ResourceProviderServicer):
         return provider_pb2.ReadResponse(
             id=request.id, properties=request.properties, inputs=request.inputs
         )
-
-    def Delete(self, request: Any, context: Any) -> Any:
-        """Nothing to delete."""
-        return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
         """The sample output of a data source."""
