@@ -40,30 +40,6 @@ Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 
 
 @app.command()
-def preview(stack: Stack = "cn-north-1") -> None:
-    """Shows what the stack would make and writes the plan files into build/<stack>."""
-    _rehearse(stack, "preview")
-
-
-@app.command()
-def up(stack: Stack = "cn-north-1") -> None:
-    """Makes or changes the stack in the simulated clouds."""
-    _rehearse(stack, "up")
-
-
-@app.command()
-def refresh(stack: Stack = "cn-north-1") -> None:
-    """Reads every resource back from the simulated clouds."""
-    _rehearse(stack, "refresh")
-
-
-@app.command()
-def destroy(stack: Stack = "cn-north-1") -> None:
-    """Deletes the stack from the simulated clouds."""
-    _rehearse(stack, "destroy")
-
-
-@app.command()
 def diagram(stack: Stack = "cn-north-1") -> None:
     """Puts the diagram of the last preview into both READMEs."""
     drawn = (ROOT / "build" / stack / "architecture.md").read_text()
@@ -81,6 +57,18 @@ def setup() -> None:
 
 
 # -- one rehearsal --------------------------------------------------------------------------------
+
+
+def _command(verb: str, description: str) -> None:
+    @app.command(verb, help=description)
+    def run(stack: Stack = "cn-north-1") -> None:  # pyright: ignore[reportUnusedFunction]
+        _rehearse(stack, verb)
+
+
+_command("preview", "Shows what the stack would make and writes the plan files into build/<stack>.")
+_command("up", "Makes or changes the stack in the simulated clouds.")
+_command("refresh", "Reads every resource back from the simulated clouds.")
+_command("destroy", "Deletes the stack from the simulated clouds.")
 
 
 def _rehearse(stack: str, verb: str) -> None:

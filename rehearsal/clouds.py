@@ -1,8 +1,8 @@
 """The simulated cloud: one source of sample outputs for unit tests and for rehearsals.
 
 Every ARN, endpoint and id that a simulated provider returns is computed in
-``rehearsal/sample_outputs/``, from the region's own facts and the resource's inputs. A type without
-a table there still works: its inputs, an id and nothing else.
+``rehearsal/sample_outputs/`` and ``rehearsal/resource_types.yaml``, from the region's own facts and
+the resource's inputs. A type without a row there still works: its inputs, an id and nothing else.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import pulumi
 from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
-from rehearsal.failures import quiet_loop_end, sentence_of, told
+from rehearsal.failures import quiet_loop_end, sentence_of, sentence_of_exception
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
@@ -129,22 +129,6 @@ class Rehearsal:
             gc.freeze()
             gc.enable()
 
-    def preview(self) -> Outcome:
-        """Plans what ``up`` would do."""
-        return self._perform("preview")
-
-    def up(self) -> Outcome:
-        """Creates, updates and deletes until the simulated clouds are as the program describes."""
-        return self._perform("up")
-
-    def refresh(self) -> Outcome:
-        """Reads every resource back from the simulated clouds."""
-        return self._perform("refresh")
-
-    def destroy(self) -> Outcome:
-        """Deletes everything."""
-        return self._perform("destroy")
-
     def _perform(self, verb: str) -> Outcome:
         if self._handle is None:
             raise RuntimeError("a rehearsal runs inside `with rehearsal.started():`")
@@ -159,7 +143,9 @@ class Rehearsal:
             )
         except Exception as failure:
             if run.failure is not None:
-                raise EngineFailure([told(run.failure, self.project)], run.failure) from None
+                raise EngineFailure(
+                    [sentence_of_exception(run.failure, self.project)], run.failure
+                ) from None
             raise EngineFailure(run.problems or [sentence_of(str(failure))], failure) from None
         return Outcome(
             changes=dict(sorted(Counter(run.operations.values()).items())),
@@ -167,6 +153,15 @@ class Rehearsal:
             resources=run.recorder.resources,
             outputs=run.outputs if verb == "up" else {},
         )
+
+    preview = partialmethod(_perform, "preview")
+    """Plans what ``up`` would do."""
+    up = partialmethod(_perform, "up")
+    """Creates, updates and deletes until the simulated clouds are as the program describes."""
+    refresh = partialmethod(_perform, "refresh")
+    """Reads every resource back from the simulated clouds."""
+    destroy = partialmethod(_perform, "destroy")
+    """Deletes everything."""
 
     def _inline(self) -> Any:
         """The program as the engine calls it back: recorded, and its own failure kept."""
@@ -182,7 +177,7 @@ class Rehearsal:
         except BaseException as failure:
             run.failure = failure
             # A RunError reaches the engine as its text alone, without a stack trace.
-            raise pulumi.RunError(told(failure, self.project)) from failure
+            raise pulumi.RunError(sentence_of_exception(failure, self.project)) from failure
 
     def _main_program(self) -> None:
         # The folder of a program is on its path when Pulumi runs it.

@@ -19,16 +19,16 @@ _ERROR_LINE = re.compile(r"^\s*error: (.+)$", re.MULTILINE)
 def sentence_of(message: str) -> str:
     """One engine message without prefixes, values, stack traces and empty lines."""
     text = message.split(_TRACE, maxsplit=1)[0].strip()
-    if text.startswith("code: ") and (found := _ERROR_LINE.search(text)):
+    if text.startswith("code: ") and (line_of_cli := _ERROR_LINE.search(text)):
         # The CLI itself failed: the reason is in its output.
-        text = found.group(1)
+        text = line_of_cli.group(1)
     for prefix in _PREFIXES:
         text = text.removeprefix(prefix)
     text = _BAD_PROPERTY.sub(r"property \1 ", text)
     return re.sub(r"\s+", " ", text).removesuffix(" ()").strip()
 
 
-def told(failure: BaseException, project: Path) -> str:
+def sentence_of_exception(failure: BaseException, project: Path) -> str:
     """The text of a program's exception; of Python's own also the type and the line."""
     text = str(failure)
     if type(failure).__module__ != "builtins" and text:

@@ -11,9 +11,10 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from rehearsal import protocol
+from rehearsal.resource_types import TABLES
 from rehearsal.sdk_schema import Kind, ObjectShape, Shapes, shapes_of
 
 
@@ -25,31 +26,8 @@ class Failure:
     reason: str
 
 
-# A Kubernetes quantity may be written as a number, which its SDK types do not say
-# (k8s.io/apimachinery pkg/api/resource Quantity.UnmarshalJSON): class to such properties.
-_QUANTITIES: dict[str, frozenset[str]] = {
-    "EmptyDirVolumeSource": frozenset({"sizeLimit"}),
-    "LimitRangeItem": frozenset(
-        {"default", "defaultRequest", "max", "maxLimitRequestRatio", "min"}
-    ),
-    "MetricTarget": frozenset({"averageValue", "value"}),
-    "Overhead": frozenset({"podFixed"}),
-    "PersistentVolumeSpec": frozenset({"capacity"}),
-    "PodSpec": frozenset({"overhead"}),
-    "ResourceFieldSelector": frozenset({"divisor"}),
-    "ResourceQuotaSpec": frozenset({"hard"}),
-    "ResourceRequirements": frozenset({"limits", "requests"}),
-    "VolumeResourceRequirements": frozenset({"limits", "requests"}),
-}
-_NAMES = {
-    "string": "a string",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "list": "a list",
-    "map": "a map",
-    "object": "an object",
-}
+_NAMES = {"integer": "a whole number", "boolean": "true or false", "object": "an object"}
+_CONTAINERS = {"list": list, "map": Mapping, "object": Mapping}
 
 
 def check(type_: str, plain: Mapping[str, Any]) -> list[Failure]:
@@ -82,14 +60,14 @@ class _Checker:
         self.strict = strict
 
     def object(self, shape: ObjectShape, value: Mapping[str, Any], at: str) -> Iterator[Failure]:
-        known = shape["properties"]
-        quantities = _QUANTITIES.get(shape["label"], frozenset())
+        properties = shape["properties"]
+        quantities = TABLES["quantities"].get(shape["label"], [])
         for key, item in value.items():
             path = f"{at}.{key}" if at else key
-            kind = known.get(key)
+            kind = properties.get(key)
             if kind is None:
                 if not key.startswith("__"):
-                    reason = f"is no property of {shape['label']}{_suggest(key, known)}"
+                    reason = f"is no property of {shape['label']}{_suggest(key, properties)}"
                     yield Failure(path, reason)
             else:
                 yield from self.value(kind, item, path, lenient=key in quantities)
@@ -100,24 +78,17 @@ class _Checker:
     def value(self, kind: Kind, value: Any, at: str, *, lenient: bool = False) -> Iterator[Failure]:
         if kind == "any" or value is None or value == protocol.UNKNOWN or _is_special(value):
             return
-        if isinstance(kind, str):
-            if not _fits(value, kind, self.strict and not lenient):
-                yield Failure(at, f"must be {_NAMES[kind]}, not {_shown(value)}")
-            return
-        ((form, inner),) = cast("dict[str, Any]", kind).items()
+        row: tuple[str, Any] = (kind, None) if isinstance(kind, str) else next(iter(kind.items()))
+        form, inner = row
         if form == "any of":
             yield from self._any_of(inner, value, at, lenient)
-        elif not isinstance(value, list if form == "list" else Mapping):
-            yield Failure(at, f"must be {_NAMES[form]}, not {_shown(value)}")
+        elif not _fits(value, form, self.strict and not lenient):
+            yield Failure(at, f"must be {_NAMES.get(form, f'a {form}')}, not {_shown(value)}")
         elif form == "object":
-            nested = cast("Mapping[str, Any]", value)
-            yield from self.object(self.objects[inner], nested, at)
-        elif form == "list":
-            for index, item in enumerate(cast("list[Any]", value)):
-                yield from self.value(inner, item, f"{at}[{index}]", lenient=lenient)
-        else:
-            for key, item in cast("Mapping[str, Any]", value).items():
-                yield from self.value(inner, item, f"{at}[{key}]", lenient=lenient)
+            yield from self.object(self.objects[inner], value, at)
+        elif form in ("list", "map"):
+            for place, item in enumerate(value) if form == "list" else value.items():
+                yield from self.value(inner, item, f"{at}[{place}]", lenient=lenient)
 
     def _any_of(self, kinds: list[Kind], value: Any, at: str, lenient: bool) -> list[Failure]:
         attempts = [list(self.value(kind, value, at, lenient=lenient)) for kind in kinds]
@@ -127,8 +98,8 @@ class _Checker:
         return max(attempts, key=lambda failures: len(failures[0].path))
 
 
-def _suggest(key: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
+def _suggest(key: str, properties: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(key, properties, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -138,8 +109,8 @@ def _is_special(value: Any) -> bool:
 
 
 def _fits(value: Any, kind: str, strict: bool) -> bool:
-    if isinstance(value, (Mapping, list)):
-        return False
+    if kind in _CONTAINERS or isinstance(value, (Mapping, list)):
+        return isinstance(value, _CONTAINERS.get(kind, ()))
     if kind == "string":
         return isinstance(value, str) or not strict
     if isinstance(value, str):

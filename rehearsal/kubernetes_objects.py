@@ -34,12 +34,12 @@ class KubernetesObjects(SimulatedProvider):
 
     def before(self, request: Any) -> Struct:
         """The stored object, cut to what the program gave."""
-        given = super().before(request)
-        return pruned(request.olds, given) if _is_object(given) else given
+        inputs = super().before(request)
+        return pruned(request.olds, inputs) if _is_object(inputs) else inputs
 
-    def made(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
+    def id_and_state(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
         """The object as stored."""
-        identifier, state = super().made(request, sent, context)
+        identifier, state = super().id_and_state(request, sent, context)
         return identifier, stored(request.type, state) if _is_object(state) else state
 
     def Update(self, request: Any, context: Any) -> Any:

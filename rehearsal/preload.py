@@ -37,9 +37,9 @@ class Preload:
             try:
                 # The SDKs' lazy modules load when something in them is looked at, and some only
                 # when the types of a resource's outputs are.
-                found = getattr(importlib.import_module(module), name)
-                if issubclass(found, pulumi.Resource):
-                    _types.resource_types(found)
+                cls = getattr(importlib.import_module(module), name)
+                if issubclass(cls, pulumi.Resource):
+                    _types.resource_types(cls)
             except Exception:  # noqa: S112  (the program itself will say what is wrong, if it is)
                 continue
 

@@ -6,7 +6,7 @@ that the engine attaches to by ``PULUMI_DEBUG_PROVIDERS=aws:PORT,...``. Sample o
 
 The engine opens one connection per provider instance to the same server (provider_plugin.go,
 ``NewProvider``: a dial per instance, also when attaching), so the peer of a call identifies the
-instance, and two AWS providers are told apart by the region that each was configured with.
+instance, and two AWS providers differ by the region that each was configured with.
 """
 
 # ruff: noqa: ARG002, N802  (methods and arguments of the protocol)
@@ -52,6 +52,11 @@ class Simulation:
     unknowns: bool = False
 
 
+def _answer(message: Any) -> Any:
+    """A method of the protocol with the same answer to every call."""
+    return lambda *_: message  # pyright: ignore[reportUnknownLambdaType]
+
+
 class SimulatedProvider(ResourceProviderServicer):
     """Serves one package of the simulated cloud; see the protocol's provider.proto."""
 
@@ -62,25 +67,11 @@ class SimulatedProvider(ResourceProviderServicer):
 
     # -- life cycle -------------------------------------------------------------------------------
 
-    def Handshake(self, request: Any, context: Any) -> Any:
-        """Accepts the engine, secrets included."""
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
-
-    def Attach(self, request: Any, context: Any) -> Any:
-        """Accepts the engine that attaches."""
-        return empty_pb2.Empty()
-
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        """A version, which the engine demands."""
-        return plugin_pb2.PluginInfo(version="0.0.0-rehearsal")
-
-    def GetSchema(self, request: Any, context: Any) -> Any:
-        """An empty schema: the engine needs none."""
-        return provider_pb2.GetSchemaResponse(schema="{}")
-
-    def Cancel(self, request: Any, context: Any) -> Any:
-        """Nothing to cancel."""
-        return empty_pb2.Empty()
+    Handshake = _answer(provider_pb2.ProviderHandshakeResponse(accept_secrets=True))
+    GetPluginInfo = _answer(plugin_pb2.PluginInfo(version="0.0.0-rehearsal"))
+    """The engine demands a version, and no schema."""
+    GetSchema = _answer(provider_pb2.GetSchemaResponse(schema="{}"))
+    Attach = Cancel = Delete = _answer(empty_pb2.Empty())
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
         """Accepts any configuration."""
@@ -138,15 +129,15 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def Create(self, request: Any, context: Any) -> Any:
         """Sample outputs beside the inputs."""
-        identifier, state = self.made(request, request.properties, context)
+        identifier, state = self.id_and_state(request, request.properties, context)
         return provider_pb2.CreateResponse(id=identifier, properties=state)
 
     def Update(self, request: Any, context: Any) -> Any:
         """Sample outputs beside the new inputs."""
-        _, state = self.made(request, request.news, context)
+        _, state = self.id_and_state(request, request.news, context)
         return provider_pb2.UpdateResponse(properties=state)
 
-    def made(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
+    def id_and_state(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
         """The id and the state of the resource."""
         if self.simulation.unknowns and request.preview:
             # An empty id leaves everything that is not an input unknown to the program.
@@ -160,10 +151,6 @@ class SimulatedProvider(ResourceProviderServicer):
         return provider_pb2.ReadResponse(
             id=request.id, properties=request.properties, inputs=request.inputs
         )
-
-    def Delete(self, request: Any, context: Any) -> Any:
-        """Nothing to delete."""
-        return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
         """The sample output of a data source."""

@@ -1,11 +1,10 @@
 """What a program asks the engine for, recorded on its way there.
 
-The program's gRPC client of the engine (the resource monitor) is wrapped, so every registration is
-seen with its parent, dependencies and inputs as the engine receives them: in a preview the
-simulated clouds answer like a creation, so late values (an endpoint, a role's ARN) are in place.
+A method of the program's gRPC client of the engine (the resource monitor) is wrapped, so every
+registration is seen with its parent, dependencies and inputs as the engine receives them: in a
+preview the simulated clouds answer like a creation, so late values (an endpoint, a role's ARN) are
+in place.
 """
-
-# ruff: noqa: N802  (methods and properties of the protocol)
 
 from __future__ import annotations
 
@@ -81,8 +80,16 @@ class Recorder:
             return [Planned(urn, request) for urn, request in self._requests.items()]
 
     def watch(self, monitor: Any) -> Any:
-        """A proxy of a resource monitor that records what passes through it."""
-        return _Watched(monitor, self)
+        """The resource monitor itself, which records from now on what passes through it."""
+        register = monitor.RegisterResource
+
+        def recorded(request: Any, *args: Any, **options: Any) -> Any:
+            response = register(request, *args, **options)
+            self.add(request, response.urn)
+            return response
+
+        monitor.RegisterResource = recorded
+        return monitor
 
     def add(self, request: Any, urn: str) -> None:
         """Records one registration request and the URN it was answered with.
@@ -98,17 +105,3 @@ class Recorder:
             if urn in self._requests:
                 merged.MergeFrom(self._requests[urn])
             self._requests[urn] = merged
-
-
-class _Watched:
-    def __init__(self, monitor: Any, recorder: Recorder) -> None:
-        self._monitor = monitor
-        self._recorder = recorder
-
-    def RegisterResource(self, request: Any, *args: Any, **options: Any) -> Any:
-        response = self._monitor.RegisterResource(request, *args, **options)
-        self._recorder.add(request, response.urn)
-        return response
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._monitor, name)

@@ -12,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import yaml
+from packaging.version import Version
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
-from settings.node_pools import KARPENTER, numbers
+from settings.node_pools import KARPENTER
 from settings.sections import Settings
 
 
@@ -109,7 +110,7 @@ def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
     """The versions of Karpenter in ``addons/karpenter-<version>`` below a folder, oldest first."""
     files = manifests.glob(f"addons/{KARPENTER}*/release.yaml")
     by_version = {file.parent.name.removeprefix(KARPENTER): _read(file) for file in files}
-    return {version: by_version[version] for version in sorted(by_version, key=numbers)}
+    return {version: by_version[version] for version in sorted(by_version, key=Version)}
 
 
 def _read(file: Path) -> Release:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from packaging.version import Version
 from pydantic import Field
 
 from regions.region import Feature, Region
@@ -41,15 +42,10 @@ class Budget(Section):
     duration: t.BudgetDuration | None = None
 
 
-def numbers(version: str) -> tuple[int, ...]:
-    """``1.14.1`` -> (1, 14, 1)."""
-    return tuple(int(part) for part in version.split("."))
-
-
 def newest_karpenter() -> str:
     """The newest version of Karpenter that has a folder in ``manifests/addons``."""
     folders = (MANIFESTS / "addons").glob(f"{KARPENTER}*")
-    return max((folder.name.removeprefix(KARPENTER) for folder in folders), key=numbers)
+    return max((folder.name.removeprefix(KARPENTER) for folder in folders), key=Version)
 
 
 class PoolSettings(Section):

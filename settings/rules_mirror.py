@@ -34,22 +34,22 @@ def _images_are_reachable(f: Facts) -> Iterator[str]:
 
 @RULES.reads("imageMirror.enabled", "imageMirror.buildRegion", "region")
 def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
-    given, there = f.settings.image_mirror.build_region, f.mirror.build_region
+    chosen, there = f.settings.image_mirror.build_region, f.mirror.build_region
     default = Region.of(f.region.mirror_region)
     reachable = there.has(Feature.INTERNET_REGISTRIES)
-    if given is None:
+    if chosen is None:
         if f.mirror.enabled and not reachable:
             reason = f"no region near {f.region.name} reaches the registries: name one that does"
             yield refusal("imageMirror.buildRegion", "", reason)
     elif f.mirror.cached is not None:
         ecr = f"ECR in {f.region.name} pulls images by itself"
         reason = f"{ecr} and nothing is built: remove the line"
-        yield refusal("imageMirror.buildRegion", given, reason)
+        yield refusal("imageMirror.buildRegion", chosen, reason)
     elif not reachable:
         can = default.has(Feature.INTERNET_REGISTRIES)
         yield refusal(
             "imageMirror.buildRegion",
-            given,
+            chosen,
             f"CodeBuild in the partition {there.partition} cannot reach the registries to copy "
             f"from: {f'use {default.name} or remove the line' if can else 'name another'}",
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from packaging.version import Version
+
 from settings.errors import full_key, listed, refusal
 from settings.facts import Facts, Release, Rules
-from settings.node_pools import numbers
 
 KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36")
 """Versions EKS offers (endoflife.date/amazon-eks; 1.31 leaves extended support on 2026-11-26)."""
@@ -19,10 +20,6 @@ _PLATFORM_NAMESPACES = frozenset(
 )
 
 RULES = Rules()
-
-
-def _minor(version: str) -> tuple[int, ...]:
-    return numbers(version)[:2]
 
 
 @RULES.reads("release")
@@ -63,7 +60,7 @@ def _release_and_eks_have_the_version(f: Facts) -> Iterator[str]:
 
 
 def _runs_on(release: Release, version: str) -> bool:
-    return _minor(release.kubernetes_min) <= _minor(version) <= _minor(release.kubernetes_max)
+    return Version(release.kubernetes_min) <= Version(version) <= Version(release.kubernetes_max)
 
 
 def _needs_older(release: Release | None, version: str) -> bool:
@@ -82,7 +79,7 @@ def _needs_older(release: Release | None, version: str) -> bool:
 def _removed_apis(release: Release, version: str) -> Iterator[str]:
     """Which objects of the release that version of Kubernetes would refuse, and why."""
     for removed_in, apis in release.unserved.items():
-        if _minor(removed_in) <= _minor(version):
+        if Version(removed_in) <= Version(version):
             for api, names in apis.items():
                 yield f"{removed_in} removed {api}, needed by {listed(names, 'and')}"
 
@@ -103,7 +100,7 @@ def _karpenter_serves_kubernetes(f: Facts) -> Iterator[str]:
         karpenter = f"Karpenter {pool.karpenter_version}"
         reason = f"{karpenter} does not support Kubernetes {version}: set it to false"
         yield refusal("gpuPool.enabled", True, reason)
-    if pool.enabled and newest and _minor(newest) < _minor(version):
+    if pool.enabled and newest and Version(newest) < Version(version):
         yield refusal(
             "gpuPool.karpenterVersion",
             pool.karpenter_version,

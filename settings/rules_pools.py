@@ -12,7 +12,7 @@ from regions.instance_prices import prices_in
 from regions.region import GPU_FAMILIES, Feature
 from settings.errors import full_key, listed, refusal, suggestion
 from settings.facts import Facts, Rules
-from settings.field_types import ARM_FAMILY, LABEL_NAME, LABEL_NAME_REASON
+from settings.field_types import ARM_FAMILY, reason_against
 from settings.node_pools import (
     BOTTLEROCKET,
     GPU_POOL,
@@ -144,11 +144,10 @@ def _labels_are_free(_: Facts, path: Path, pool: AnyPool) -> Iterator[str]:
     for name, value in pool.labels.items():
         if _OUR_LABELS.fullmatch(name):
             reason = "Kubernetes, Karpenter or NVIDIA's software sets it: choose another name"
-        elif not LABEL_NAME.fullmatch(name):
-            reason = LABEL_NAME_REASON
         else:
-            continue
-        yield refusal((*path, "labels", name), value, reason)
+            reason = reason_against("LabelName", name)
+        if reason:
+            yield refusal((*path, "labels", name), value, reason)
 
 
 @_of_each_pool("budgets")

@@ -58,15 +58,15 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
-def _without(raw: dict[str, Any], path: tuple[str | int, ...]) -> str:
+def _remove_wrong_value(raw: dict[str, Any], path: tuple[str | int, ...]) -> str:
     """Removes a wrong value from ``raw`` (a list as a whole); returns its dotted path."""
-    place, depth = raw, 0
-    while depth < len(path) - 1 and isinstance(place.get(str(path[depth])), dict):
-        place = place[str(path[depth])]
+    section, depth = raw, 0
+    while depth < len(path) - 1 and isinstance(section.get(str(path[depth])), dict):
+        section = section[str(path[depth])]
         depth += 1
-    if str(path[depth]) not in place:  # missing, or named by pydantic alone: the whole section
-        place, depth = raw, 0
-    place.pop(str(path[depth]), None)
+    if str(path[depth]) not in section:  # missing, or named by pydantic alone: the whole section
+        section, depth = raw, 0
+    section.pop(str(path[depth]), None)
     return ".".join(str(part) for part in path[: depth + 1])
 
 
@@ -101,7 +101,7 @@ def from_mapping(
                     )
                 else:
                     all_problems.append(from_pydantic(detail, _names_at(path)))
-                wrong = _without(rest, path)
+                wrong = _remove_wrong_value(rest, path)
                 if detail["type"] != "extra_forbidden":
                     broken.add(wrong)
             rest.setdefault("region", EXAMPLE_REGION)

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -37,14 +37,6 @@ a whole pod, and each of its images would wait for a time-out of its own."""
 _MOST_CACHED = 4096
 
 
-class EcrClient(Protocol):
-    """The part of boto3's ECR client that admission uses."""
-
-    def describe_images(self, **request: Any) -> dict[str, Any]:
-        """See the ECR API, DescribeImages."""
-        ...
-
-
 def target_tag(source: Reference) -> str:
     """The tag of the copy: the source's own, or one made of its digest.
 
@@ -57,16 +49,7 @@ def target_tag(source: Reference) -> str:
     return source.tag or "latest"
 
 
-def is_there(ecr: EcrClient, prefix: str, source: Reference) -> bool:
-    """Whether the account's registry holds the copy of ``source`` below ``prefix``.
-
-    Raises:
-        ClientError, BotoCoreError: the registry gave no answer.
-    """
-    return described(ecr, prefix, source) is not None
-
-
-def described(ecr: EcrClient, prefix: str, source: Reference) -> Mapping[str, Any] | None:
+def described(ecr: Any, prefix: str, source: Reference) -> Mapping[str, Any] | None:
     """ECR's description of the copy of ``source`` below ``prefix``; None: there is none.
 
     Raises:
@@ -98,7 +81,7 @@ class EcrMirror:
 
     def __init__(
         self,
-        ecr: EcrClient,
+        ecr: Any,
         claims: Claims,
         request: Callable[[str], None],
         *,

@@ -23,7 +23,6 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -37,6 +36,7 @@ from webhook.serving_certificate import ServingCertificate
 
 log = logging.getLogger(__name__)
 
+_FILES = {"MIRROR_CERTIFICATE": "/tls/tls.crt", "MIRROR_KEY": "/tls/tls.key"}
 _METHODS = {"/admit": "POST", "/livez": "GET", "/readyz": "GET"}
 
 
@@ -268,22 +268,6 @@ class _RequestBytes(io.RawIOBase):
         return any(number == self._connection.fileno() for number, _ in ready)
 
 
-def from_environment(variables: Mapping[str, str]) -> AdmissionServer:
-    """The server of a pod, listening on all its addresses.
-
-    Raises:
-        KeyError, ValueError: as ``service.Environment.read``.
-        OSError: certificate, key or port are not available.
-    """
-    certificate = ServingCertificate(
-        Path(variables.get("MIRROR_CERTIFICATE", "/tls/tls.crt")),
-        Path(variables.get("MIRROR_KEY", "/tls/tls.key")),
-    )
-    decide = service.decision(service.Environment.read(variables))
-    port = int(variables.get("MIRROR_PORT", "8443"))
-    return AdmissionServer(("", port), certificate, decide)
-
-
 def serve_until_signal(server: AdmissionServer) -> None:
     """Serves until SIGTERM or SIGINT; only in the main thread, as signals go there."""
 
@@ -300,11 +284,15 @@ def serve_until_signal(server: AdmissionServer) -> None:
 
 
 def main() -> None:
-    """Runs the server that the environment describes; exits with 2 where it describes none."""
+    """Serves a pod, on all its addresses; exits with 2 for a wrong environment."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
-        server = from_environment(os.environ)
+        files = (Path(os.environ.get(name, path)) for name, path in _FILES.items())
+        certificate = ServingCertificate(*files)
+        decide = service.decision(service.Environment.read(os.environ))
+        port = int(os.environ.get("MIRROR_PORT", "8443"))
+        server = AdmissionServer(("", port), certificate, decide)
     except (KeyError, ValueError, OSError) as failure:
         log.error("cannot start: %s: %s", type(failure).__name__, failure)
         sys.exit(2)

@@ -18,7 +18,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from images.reference import Reference, parse
 from webhook.claims import error_code, reason_of
 from webhook.copy_job import overrides
-from webhook.mirror import EcrClient, is_there
+from webhook.mirror import described
 
 PARALLEL_BUILDS = 20
 """CodeBuild queues what exceeds an account's quota; this leaves room for the account's others."""
@@ -67,7 +67,7 @@ class InventoryCopies:
         most_seconds: for the run.
     """
 
-    ecr: EcrClient
+    ecr: Any
     builds: BuildClient
     project: str
     registry: str
@@ -115,7 +115,7 @@ class InventoryCopies:
         return missing
 
     def _has_copy(self, source: Reference) -> bool:
-        return is_there(self.ecr, self.registry.partition("/")[2], source)
+        return described(self.ecr, self.registry.partition("/")[2], source) is not None
 
     def _unfinished(self) -> list[Reference]:
         return [*self._waiting, *(source for batch in self._running.values() for source in batch)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pulumi
+import yaml
 
 from components.aws.roles import OidcProvider
 from components.dynamic.image_repositories import ImageRepositories
@@ -19,7 +21,6 @@ from components.objects import kubernetes_objects
 from components.registry.pull_through_cache import PullThroughCache
 from rendering import Rendered
 from settings.context import StackContext
-from webhook.admission import OPT_OUT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,42 +132,10 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
 
 
 def webhook_configuration(client: pulumi.Input[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """The MutatingWebhookConfiguration that sends pods to a URL, or to a ``clientConfig``.
-
-    kube-system and namespaces or pods labelled ``image-mirror/skip: "true"`` are left out; a pod
-    without an answer in time is admitted unchanged.
-    """
-    not_skipped = {"key": OPT_OUT, "operator": "NotIn", "values": ["true"]}
-    outside_system = {
-        "key": "kubernetes.io/metadata.name",
-        "operator": "NotIn",
-        "values": ["kube-system", "kube-node-lease", "kube-public"],
-    }
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": "image-mirror"},
-        "webhooks": [
-            {
-                "name": "pods.image-mirror.internal",
-                "admissionReviewVersions": ["v1"],
-                "clientConfig": client if isinstance(client, Mapping) else {"url": client},
-                "failurePolicy": "Ignore",
-                "matchPolicy": "Equivalent",
-                "reinvocationPolicy": "IfNeeded",
-                "sideEffects": "NoneOnDryRun",
-                "timeoutSeconds": TIMEOUT_SECONDS,
-                "namespaceSelector": {"matchExpressions": [outside_system, not_skipped]},
-                "objectSelector": {"matchExpressions": [not_skipped]},
-                "rules": [
-                    {
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE", "UPDATE"],
-                        "resources": ["pods", "pods/ephemeralcontainers"],
-                        "scope": "Namespaced",
-                    }
-                ],
-            }
-        ],
-    }
+    """The MutatingWebhookConfiguration that sends pods to a URL, or to a ``clientConfig``."""
+    text = Path(__file__).with_name("webhook_configuration.yaml").read_text("utf-8")
+    configuration: dict[str, Any] = yaml.safe_load(text)
+    (webhook,) = configuration["webhooks"]
+    webhook["clientConfig"] = client if isinstance(client, Mapping) else {"url": client}
+    webhook["timeoutSeconds"] = TIMEOUT_SECONDS
+    return configuration

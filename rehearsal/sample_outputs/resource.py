@@ -13,15 +13,9 @@ from functools import cache
 from typing import Any
 
 from regions.region import Region
+from rehearsal.resource_types import TABLES
 from rehearsal.sdk_schema import shapes_of
 
-_NAME_PROPERTIES = {
-    "aws:cloudwatch/eventTarget:EventTarget": "targetId",
-    "aws:eks/nodeGroup:NodeGroup": "nodeGroupName",
-    "aws:rds/instance:Instance": "identifier",
-    "aws:s3/bucket:Bucket": "bucket",
-    "kubernetes:helm.sh/v3:Release": "name",
-}
 _LOWER_CASE = ("aws:ecr/", "aws:rds/", "aws:s3/")
 _WITHOUT_REGION = ("iam", "s3")
 
@@ -31,11 +25,11 @@ def name_property(type_: str) -> str | None:
     """The property that holds a resource's name, which the provider chooses when it is not given.
 
     Any property that is literally ``name`` (pulumi-terraform-bridge pkg/tfbridge/info, function
-    SetAutonaming), or the exception that pulumi-aws' own ``AutoName`` marks.
+    SetAutonaming), or the exception in ``resource_types.yaml``.
     """
     shapes = shapes_of(type_) if type_.startswith("aws:") else None
     named = shapes is not None and "name" in shapes.objects[shapes.root]["properties"]
-    return _NAME_PROPERTIES.get(type_, "name" if named else None)
+    return TABLES["types"].get(type_, {}).get("name", "name" if named else None)
 
 
 @dataclass(frozen=True)
@@ -57,9 +51,9 @@ class SimulatedResource:
     def physical_name(self) -> str:
         """The name given, or the prefix given with digits, or the autoname of pulumi-aws."""
         key = name_property(self.type) or "name"
-        given, prefix = self.inputs.get(key), self.inputs.get(f"{key}Prefix")
-        if isinstance(given, str) and given:
-            return given
+        own, prefix = self.inputs.get(key), self.inputs.get(f"{key}Prefix")
+        if isinstance(own, str) and own:
+            return own
         if isinstance(prefix, str):
             return f"{prefix}{self.hex(26)}"
         name = f"{self.name}-{self.hex(7)}"
@@ -73,14 +67,28 @@ class SimulatedResource:
         account = "" if service == "s3" else self.account
         return self.region.arn(service, resource, account=account, region=region)
 
-    def text(self, form: str) -> str:
-        """``form`` with the resource's inputs, its ``name`` and digits (``hex:17``, ``HEX:16``).
+    def text(self, form: str, **computed: str) -> str:
+        """``form`` with inputs, ``name``, ``region``, ``dns_suffix``, ``account`` and digits.
 
-        An input that was not given is the empty string.
+        Args:
+            form: has digits as ``hex:17`` or ``HEX:16``; an input without a value is empty.
+            computed: further values, in place of inputs of the same name.
         """
-        own = {"name": self.physical_name, "hex": _Digits(self.hex(64))}
-        own["HEX"] = _Digits(own["hex"].upper())
-        return form.format_map(_Inputs({"path": "/", **self.inputs, **own}))
+        digits = self.hex(64)
+        own = {"name": self.physical_name, "hex": _Digits(digits), "HEX": _Digits(digits.upper())}
+        place = {"region": self.region.name, "dns_suffix": self.region.dns_suffix}
+        place["account"] = self.account
+        return form.format_map(_Inputs({"path": "/", **self.inputs, **place, **own, **computed}))
+
+    def computed(self) -> dict[str, Any]:
+        """The outputs of the type in ``resource_types.yaml``; a form may name those before it."""
+        computed: dict[str, Any] = {}
+        for key, form in TABLES["types"].get(self.type, {}).get("outputs", {}).items():
+            if isinstance(form, str):
+                computed[key] = self.text(form, **computed)
+            else:
+                computed[key] = self.arn(form[0], self.text(form[1]))
+        return computed
 
 
 class _Digits(str):

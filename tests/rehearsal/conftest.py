@@ -10,13 +10,19 @@ from typing import Any
 
 import pytest
 
-from rehearsal.engine import Rehearsal
+from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.providers import Simulation
 from toolchain import tools
 
 TINY = Path(__file__).parent / "tiny"
 
 Started = Callable[..., AbstractContextManager[Rehearsal]]
+
+
+def steps(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """What a run changed, in its order: operation, type and name of each resource."""
+    parts = ((operation, *urn.split("::", 3)[2:]) for urn, operation in outcome.operations.items())
+    return [(step, types.split("$")[-1], name) for step, types, name in parts if step != "same"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Without its upstream sources a rehearsal plans the rest and tells it twice; under CI it fails."""
+"""Without its upstream sources a rehearsal plans the rest and says so twice; under CI it fails."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_under_ci_an_incomplete_plan_fails_before_any_engine(
 
 
 @pytest.mark.engine
-def test_the_rest_is_planned_and_the_missing_told_first_and_last(run: Run) -> None:
+def test_the_rest_is_planned_and_the_missing_named_first_and_last(run: Run) -> None:
     done = run("rehearsal", "preview")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -121,9 +121,9 @@ def command():
         return 2
 def test_of_a_command_that_needs_it(): assert command() == 0
 @pytest.fixture(scope="module")
-def made(): assert command() == 0
-def test_of_a_fixture_that_needs_it(made): pass
-def test_of_the_same_fixture(made): pass
+def command_ran(): assert command() == 0
+def test_of_a_fixture_that_needs_it(command_ran): pass
+def test_of_the_same_fixture(command_ran): pass
 def test_fails_for_another_reason(): raise SourcesUnavailable([MADE_UP])
 """
 
@@ -141,9 +141,9 @@ def test_tests_without_their_sources_are_left_out_and_counted_but_not_under_ci(
     (alone / "tests" / "test_some.py").write_text(TESTS)
     done = run("pytest", "-n", "0", "-p", "no:cacheprovider", "tests", ci=ci)
     assert done.returncode == code, done.stdout + done.stderr
-    told = [line for line in done.stdout.splitlines() if "INCOMPLETE" in line]
+    incomplete = [line for line in done.stdout.splitlines() if "INCOMPLETE" in line]
     assert last in done.stdout
-    assert len(told) == (1 if ci else 2)
-    assert all("kubeflow-manifests 26.03" in line for line in told)
+    assert len(incomplete) == (1 if ci else 2)
+    assert all("kubeflow-manifests 26.03" in line for line in incomplete)
     if not ci:
         assert "5 tests were left out." in done.stdout

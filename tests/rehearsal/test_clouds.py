@@ -22,8 +22,8 @@ def test_the_same_resource_gets_the_same_answers(region: str) -> None:
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_an_arn_is_of_the_regions_partition_and_the_example_account(region: str) -> None:
-    _, role = SimulatedCloud(region).outputs(ROLE, "r", {"name": "r"})
-    assert role["arn"] == f"arn:{Region.of(region).partition}:iam::{ACCOUNT}:role/r"
+    _, role = SimulatedCloud(region).outputs(ROLE, "r", {"name": "r", "path": "/x/"})
+    assert role["arn"] == f"arn:{Region.of(region).partition}:iam::{ACCOUNT}:role/x/r"
 
 
 def test_two_resources_and_two_regions_get_different_names() -> None:

@@ -42,7 +42,7 @@ def test_a_stack_that_does_not_exist_is_one_sentence(root: Path, verb: str) -> N
     assert "Traceback" not in result.output
 
 
-def test_every_problem_of_a_stack_is_told_at_once(root: Path) -> None:
+def test_every_problem_of_a_stack_is_reported_at_once(root: Path) -> None:
     (root / "Pulumi.bad.yaml").write_text(
         "config:\n  kubeflow:region: cn-north-9\n  kubeflow:nodeGroup: {min: 5, max: 2}\n"
     )
@@ -75,13 +75,13 @@ def test_a_late_value_that_leaves_its_partition_stops_the_rehearsal(
     [(LeakError([]), report.BAD_INPUT), (ValueError("no"), report.ENGINE_FAILED)],
     ids=["a leak", "a bug"],
 )
-def test_a_failure_inside_the_program_is_told_apart_from_bad_input(
+def test_a_failure_inside_the_program_has_an_exit_code_of_its_own(
     root: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception, code: int
 ) -> None:
     def fails(*_: object) -> None:
-        told = RuntimeError("One sentence.")
-        told.__cause__ = cause
-        raise EngineFailure(["One sentence."], told)
+        failure = RuntimeError("One sentence.")
+        failure.__cause__ = cause
+        raise EngineFailure(["One sentence."], failure)
 
     monkeypatch.setattr(command, "from_stack_file", fails)
     result = run("preview")

@@ -41,13 +41,13 @@ def children_of(region: str, **changes: Any) -> list[Child]:
 
 
 @pytest.fixture(scope="module", params=REGIONS)
-def made(request: pytest.FixtureRequest) -> tuple[Region, dict[str, Child]]:
+def stack(request: pytest.FixtureRequest) -> tuple[Region, dict[str, Child]]:
     by_type = {child.type: child for child in children_of(request.param)}
     return Region.of(request.param), by_type
 
 
-def test_the_children_are_those_of_pulumi_eks(made: tuple[Region, dict[str, Child]]) -> None:
-    names = {type_: child.name for type_, child in made[1].items()}
+def test_the_children_are_those_of_pulumi_eks(stack: tuple[Region, dict[str, Child]]) -> None:
+    names = {type_: child.name for type_, child in stack[1].items()}
     (entry,) = [n for t, n in names.items() if t.endswith(":AccessEntry")]
     assert entry.startswith("c-ops-")
     assert names == {
@@ -62,10 +62,10 @@ def test_the_children_are_those_of_pulumi_eks(made: tuple[Region, dict[str, Chil
 
 
 def test_the_control_plane_gets_what_the_component_was_given(
-    made: tuple[Region, dict[str, Child]],
+    stack: tuple[Region, dict[str, Child]],
 ) -> None:
-    region, found = made
-    inputs = found["aws:eks/cluster:Cluster"].inputs
+    region, by_type = stack
+    inputs = by_type["aws:eks/cluster:Cluster"].inputs
     assert inputs["name"] == "kubeflow"
     assert inputs["roleArn"].startswith(f"arn:{region.partition}:iam::111122223333:role/c-eksRole")
     assert inputs["accessConfig"]["authenticationMode"] == "API"
@@ -76,12 +76,14 @@ def test_the_control_plane_gets_what_the_component_was_given(
 
 
 def test_component_and_its_kubernetes_provider_have_one_kubeconfig(
-    made: tuple[Region, dict[str, Child]],
+    stack: tuple[Region, dict[str, Child]],
 ) -> None:
-    region, found = made
+    region, by_type = stack
     cloud, inputs = SimulatedCloud(region.name), inputs_of(region.name)
     _, component = cloud.outputs("eks:index:Cluster", "c", inputs)
-    assert found["pulumi:providers:kubernetes"].inputs["kubeconfig"] == component["kubeconfigJson"]
+    assert (
+        by_type["pulumi:providers:kubernetes"].inputs["kubeconfig"] == component["kubeconfigJson"]
+    )
     server = json.loads(component["kubeconfigJson"])["clusters"][0]["cluster"]["server"]
     assert server.endswith(f".{region.name}.eks.{region.dns_suffix}")
     assert component["oidcProviderUrl"] == f"https://{component['oidcIssuer']}"

@@ -14,7 +14,7 @@ from rehearsal import plan, protocol
 from rehearsal.engine import EngineFailure, Outcome
 from rehearsal.recording import Planned
 from rehearsal.report import output_lines
-from tests.rehearsal.conftest import Started
+from tests.rehearsal.conftest import Started, steps
 
 pytestmark = pytest.mark.engine
 
@@ -23,14 +23,8 @@ EVERYTHING = 18
 
 
 def only(outcome: Outcome, name: str) -> Planned:
-    (found,) = [planned for planned in outcome.resources if planned.name == name]
-    return found
-
-
-def of_kind(outcome: Outcome, operation: str) -> set[str]:
-    return {
-        urn.rsplit("::", 1)[-1] for urn, done in outcome.operations.items() if done == operation
-    }
+    (resource,) = [planned for planned in outcome.resources if planned.name == name]
+    return resource
 
 
 def configure(project: Path, **values: str) -> None:
@@ -45,13 +39,13 @@ def configure(project: Path, **values: str) -> None:
 
 def test_up_shows_every_output_in_a_line_that_pastes_and_no_secret(started: Started) -> None:
     with started() as rehearsal:
-        before, made = rehearsal.preview(), rehearsal.up()
+        before, after = rehearsal.preview(), rehearsal.up()
     assert output_lines(before) == []
-    shown = dict(line.split(maxsplit=1) for line in output_lines(made))
+    shown = dict(line.split(maxsplit=1) for line in output_lines(after))
     assert shown["password"] == "[secret]"
     assert shown["roles"] == "(2 names)"
     assert re.fullmatch(r"arn:aws-cn:iam::\d{12}:role/\S+", shown["role"])
-    assert made.outputs["password"] == "[secret]"
+    assert after.outputs["password"] == "[secret]"
 
 
 def test_a_stack_is_previewed_made_changed_left_alone_and_destroyed(
@@ -64,7 +58,8 @@ def test_a_stack_is_previewed_made_changed_left_alone_and_destroyed(
         assert set(rehearsal.refresh().changes) == {"refresh"}
     configure(project, seconds="60")
     with started() as rehearsal:
-        assert of_kind(rehearsal.preview(), "update") == {"queue", "default/thing"}
+        names = {(operation, name) for operation, _, name in steps(rehearsal.preview())}
+        assert names == {("update", "queue"), ("update", "default/thing")}
         changed = rehearsal.up()
         assert changed.changes == {"same": EVERYTHING - 2, "update": 2}
         assert rehearsal.up().changes == {"same": EVERYTHING}
@@ -79,7 +74,8 @@ def test_a_property_the_cloud_cannot_change_makes_a_replacement(
         rehearsal.up()
     configure(project, engine="postgres")
     with started() as rehearsal:
-        assert of_kind(rehearsal.preview(), "replace") == {"database"}
+        changes = steps(rehearsal.preview())
+    assert [name for operation, _, name in changes if operation == "replace"] == ["database"]
 
 
 def test_the_plan_has_late_values_and_the_children_of_the_cluster_but_no_secret(

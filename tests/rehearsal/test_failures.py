@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.failures import sentence_of, told
+from rehearsal.failures import sentence_of, sentence_of_exception
 
 MESSAGES = {
     "python inline source runtime error: No.\nTraceback (most recent call last):\n  File x": "No.",
@@ -28,5 +28,5 @@ def test_an_engine_message_becomes_one_sentence_without_values(message: str, sen
 def test_pythons_own_exceptions_say_where_in_the_program_they_happened() -> None:
     with pytest.raises(KeyError) as failed:
         {}["region"]  # pyright: ignore[reportUnusedExpression]
-    said = told(failed.value, Path(__file__).parent)
-    assert said.startswith("KeyError: 'region' (test_failures.py, line ")
+    sentence = sentence_of_exception(failed.value, Path(__file__).parent)
+    assert sentence.startswith("KeyError: 'region' (test_failures.py, line ")

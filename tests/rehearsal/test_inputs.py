@@ -25,9 +25,9 @@ def deployment(**spec: Any) -> dict[str, Any]:
 
 
 def with_container(**fields: Any) -> dict[str, Any]:
-    made = deployment()
-    made["spec"]["template"]["spec"]["containers"][0] |= fields
-    return made
+    whole = deployment()
+    whole["spec"]["template"]["spec"]["containers"][0] |= fields
+    return whole
 
 
 CONTAINER = "spec.template.spec.containers[0]"

@@ -145,15 +145,15 @@ def test_what_upstream_wrote_differs_for_ever_or_is_refused_unless_forced(starte
 def test_empty_lists_and_maps_of_built_in_types_are_not_stored(
     type_: str, given: dict[str, Any], kept: dict[str, Any] | None
 ) -> None:
-    found = stored(f"kubernetes:{type_}", protocol.to_struct(given))
-    assert protocol.properties(found) == (given if kept is None else kept)
+    struct = stored(f"kubernetes:{type_}", protocol.to_struct(given))
+    assert protocol.properties(struct) == (given if kept is None else kept)
 
 
 def test_of_what_is_stored_only_what_was_given_is_compared() -> None:
     live = {"a": 1, "b": [{"c": 1, "d": 2}, {"c": 3}], "e": {"f": 1, "g": 2}, "h": 1}
     given = {"a": 0, "b": [{"d": 0}], "e": {"g": 0}, "i": 0}
-    found = pruned(protocol.to_struct(live), protocol.to_struct(given))
-    assert protocol.properties(found) == {"a": 1, "b": [{"d": 2}], "e": {"g": 2}}
+    struct = pruned(protocol.to_struct(live), protocol.to_struct(given))
+    assert protocol.properties(struct) == {"a": 1, "b": [{"d": 2}], "e": {"g": 2}}
 
 
 def test_a_refresh_gives_the_stored_values_of_what_was_given_as_inputs() -> None:

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.engine
 def test_it_is_made_stays_as_it_is_and_goes(transport: str, started: Started) -> None:
     program = mirror_program("cn-north-1", "us-west-2", transport)
     with started(program) as rehearsal:
-        made = rehearsal.up()
-        assert set(made.changes) == {"create"}
-        refuse_leaks(from_mapping({"region": "cn-north-1"}), made.resources)
+        outcome = rehearsal.up()
+        assert set(outcome.changes) == {"create"}
+        refuse_leaks(from_mapping({"region": "cn-north-1"}), outcome.resources)
         assert set(rehearsal.preview().changes) == {"same"}
         assert set(rehearsal.destroy().changes) == {"delete"}

@@ -25,6 +25,7 @@ from rendering import Object, ObjectKey, Rendered, render
 from settings import from_mapping
 from settings.context import StackContext
 from tests.rehearsal.conftest import TINY, Started
+from tests.rehearsal.conftest import steps as run_steps
 
 pytestmark = pytest.mark.engine
 
@@ -108,8 +109,8 @@ def program(release: str, names: Sequence[str]) -> Callable[[], None]:
 
 def inputs(outcome: Outcome, ending: str) -> dict[str, Any]:
     """The inputs of the one resource whose URN ends so, secrets in clear."""
-    (found,) = [one for one in outcome.resources if one.urn.endswith(ending)]
-    return properties(found.request.object)
+    (resource,) = [one for one in outcome.resources if one.urn.endswith(ending)]
+    return properties(resource.request.object)
 
 
 def dex_list(outcome: Outcome) -> list[Mapping[str, str]]:
@@ -132,22 +133,18 @@ def belongings(outcome: Outcome) -> dict[str, Any]:
 
 
 def template(outcome: Outcome, workload: str) -> Mapping[str, Any]:
-    (found,) = [
+    (pod,) = [
         properties(one.request.object)["spec"]["template"]
         for one in outcome.resources
         if one.type.endswith(("apps/v1:Deployment", "apps/v1:StatefulSet"))
         and one.name.endswith(f"/{workload}")
     ]
-    return found
+    return pod
 
 
 def touched(outcome: Outcome) -> dict[str, str]:
-    """Name of each resource that was not left as it is, and what was done to it."""
-    return {
-        urn.rsplit("::", 1)[-1]: operation
-        for urn, operation in outcome.operations.items()
-        if operation != "same"
-    }
+    """Name of each resource that was not left as it is -> what was done to it."""
+    return {name: operation for operation, _, name in run_steps(outcome)}
 
 
 @pytest.fixture(scope="module", params=RELEASES)
@@ -170,12 +167,12 @@ def steps(
         simulation=Simulation(region="cn-north-1"),
         program=people,
     )
-    made: dict[str, Step] = {}
+    changes: dict[str, Step] = {}
     with rehearsal.started():
         last = rehearsal.up()
         for change, now in CHANGES.items():  # noqa: B007  (read by people)
-            made[change] = Step(RELEASES[release], last, last := rehearsal.up())
-    return made
+            changes[change] = Step(RELEASES[release], last, last := rehearsal.up())
+    return changes
 
 
 @pytest.fixture(params=CHANGES)

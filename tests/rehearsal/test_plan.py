@@ -105,7 +105,7 @@ def test_the_diagram_counts_what_each_component_makes_and_needs() -> None:
 
 def test_regions_count_apart_when_a_plan_has_several() -> None:
     there = [planned("pulumi:providers:aws", name, region=name) for name in ("r-1", "r-2")]
-    made = [planned("aws:x:X", provider.name) for provider in there]
-    for provider, resource in zip(there, made, strict=True):
+    resources = [planned("aws:x:X", provider.name) for provider in there]
+    for provider, resource in zip(there, resources, strict=True):
         resource.request.provider = f"{provider.urn}::id"
-    assert counts([*there, *made])[""] == {"AWS r-1": 1, "AWS r-2": 1}
+    assert counts([*there, *resources])[""] == {"AWS r-1": 1, "AWS r-2": 1}

@@ -11,10 +11,9 @@ import pytest
 
 from components.backend.database_users import USERS
 from components.objects.kubernetes_objects import bind, register
-from rehearsal.engine import Outcome
 from settings import from_mapping
 from tests.components.backend.simulated_backend import component
-from tests.rehearsal.conftest import Started
+from tests.rehearsal.conftest import Started, steps
 
 pytestmark = pytest.mark.engine
 
@@ -57,15 +56,6 @@ def manifests(rotation: int) -> Callable[[], Any]:
     return program
 
 
-def steps(outcome: Outcome) -> list[tuple[str, str]]:
-    """What was done, in its order: operation and resource."""
-    return [
-        (operation, urn.rsplit("::", 1)[-1])
-        for urn, operation in outcome.operations.items()
-        if operation != "same"
-    ]
-
-
 def test_a_rotation_replaces_the_components_passwords_and_nothing_else(started: Started) -> None:
     with started(backend(1)) as rehearsal:
         rehearsal.up()
@@ -73,12 +63,7 @@ def test_a_rotation_replaces_the_components_passwords_and_nothing_else(started: 
     with started(backend(2)) as rehearsal:
         changed = rehearsal.up()
         assert set(rehearsal.up().changes) == {"same"}
-    touched = {
-        (operation, urn.split("::")[2].rsplit("$", 1)[-1], urn.split("::")[3])
-        for urn, operation in changed.operations.items()
-        if operation != "same"
-    }
-    assert touched == {
+    assert set(steps(changed)) == {
         ("replace", kind, f"backend-database-users-{name}")
         for kind in (
             "pulumi-python:dynamic:GeneratedSecret",
@@ -95,7 +80,7 @@ def test_an_object_with_a_new_name_is_made_before_its_users_change_and_the_old_o
         rehearsal.up()
     with started(manifests(2)) as rehearsal:
         changed = rehearsal.up()
-    assert steps(changed) == [
+    assert [(operation, name) for operation, _, name in steps(changed)] == [
         ("create", "kubeflow/cache-database-2"),
         ("update", "kubeflow/cache-server"),
         ("delete", "kubeflow/cache-database-1"),

@@ -49,45 +49,37 @@ def _forget() -> None:
     lambda_handler._decision.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
-def test_a_present_image_is_rewritten_over_http(aws: Any) -> None:
-    ecr = aws("ecr")
-    ecr.create_repository(repositoryName="kubeflow/docker.io/library/python")
-    ecr.put_image(
-        repositoryName="kubeflow/docker.io/library/python", imageTag="3.9", imageManifest=MANIFEST
-    )
-    given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
+BODY = json.dumps(REVIEW)
+
+
+def encoded(body: str) -> dict[str, Any]:
+    return {"body": body, "isBase64Encoded": True}
+
+
+@pytest.mark.parametrize(
+    "event", [{"body": BODY}, encoded(base64.b64encode(BODY.encode()).decode())]
+)
+def test_a_present_image_is_rewritten_over_http(aws: Any, event: dict[str, Any]) -> None:
+    ecr, name = aws("ecr"), "kubeflow/docker.io/library/python"
+    ecr.create_repository(repositoryName=name)
+    ecr.put_image(repositoryName=name, imageTag="3.9", imageManifest=MANIFEST)
+    given = lambda_handler.admit(event, None)
     response = json.loads(given["body"])["response"]
     assert (given["statusCode"], response["uid"], response["allowed"]) == (200, "u-1", True)
-    assert list(patched(response).values()) == [f"{ECR}/kubeflow/docker.io/library/python:3.9"]
-
-
-def test_a_body_in_base64_is_read(aws: Any) -> None:
-    body = base64.b64encode(json.dumps(REVIEW).encode()).decode()
-    given = lambda_handler.admit({"body": body, "isBase64Encoded": True}, None)
-    assert given["statusCode"] == 200
+    assert list(patched(response).values()) == [f"{ECR}/{name}:3.9"]
 
 
 def test_a_copy_that_cannot_be_requested_does_not_stop_the_pod(aws: Any) -> None:
     # There is no function "copier" in this account, so the invocation fails.
-    given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
+    given = lambda_handler.admit({"body": BODY}, None)
     response = json.loads(given["body"])["response"]
     assert response["allowed"]
     assert "could not be requested" in response["warnings"][0]
 
 
+# Texts that are no review: tests/webhook/test_service.py.
 @pytest.mark.parametrize(
-    "event",
-    [
-        {},
-        {"body": None},
-        {"body": ""},
-        {"body": "{"},
-        {"body": "[]"},
-        {"body": "{}"},
-        {"body": "%%%", "isBase64Encoded": True},
-        {"body": "/w==", "isBase64Encoded": True},
-        {"body": json.dumps({"apiVersion": "x", "request": {"uid": "u"}})},
-    ],
+    "event", [{}, {"body": None}, {"body": "[]"}, *map(encoded, ("%%%", "/w=="))]
 )
 def test_what_is_no_review_is_http_400_so_that_failure_policy_applies(event: Any) -> None:
     given = lambda_handler.admit(event, None)
@@ -103,7 +95,7 @@ def test_an_unforeseen_error_is_http_500_and_tells_nothing(
 
     monkeypatch.setattr(lambda_handler, "_decision", broken)
     monkeypatch.setattr(broken, "cache_clear", lambda: None, raising=False)
-    given = lambda_handler.admit({"body": json.dumps(REVIEW)}, None)
+    given = lambda_handler.admit({"body": BODY}, None)
     assert given["statusCode"] == 500
     assert "AKIASECRET" not in given["body"] + caplog.text
     monkeypatch.undo()
@@ -115,18 +107,18 @@ def test_a_copy_is_started_with_the_stored_credentials_of_the_other_side(
     aws("secretsmanager").create_secret(
         Name="start-build", SecretString='{"accessKeyId": "AKIAOTHER", "secretAccessKey": "s"}'
     )
-    made: dict[str, Any] = {}
+    clients: dict[str, Any] = {}
 
     class Builds:
         def start_build(self, **request: Any) -> dict[str, Any]:
             return {"build": {"id": f"{request['projectName']}:1"}}
 
     def client(service: str, **arguments: Any) -> Any:
-        made[service] = arguments
+        clients[service] = arguments
         return Builds() if service == "codebuild" else aws(service, **arguments)
 
     monkeypatch.setattr(boto3, "client", client)
     assert lambda_handler.start_copy({"image": "python:3.9"}, None) == {"build": "project:1"}
-    assert made["codebuild"]["region_name"] == "ap-southeast-1"
-    assert made["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
+    assert clients["codebuild"]["region_name"] == "ap-southeast-1"
+    assert clients["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
     assert aws("ecr").describe_repositories()["repositories"]

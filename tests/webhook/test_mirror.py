@@ -107,19 +107,17 @@ def world(table: Any) -> World:
     return World(Ecr(refused(ABSENT)), table)
 
 
-def test_a_present_image_is_asked_for_by_tag_in_its_own_repository(table: Any) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "identifier"), [("", {"imageTag": "1"}), (f"@{SHA}", {"imageDigest": SHA})]
+)
+def test_a_present_image_is_asked_for_in_its_own_repository(
+    table: Any, suffix: str, identifier: dict[str, str]
+) -> None:
     world = World(Ecr(), table)
-    assert world.mirror().ask(IMAGE, start=True).presence is Presence.PRESENT
-    assert world.ecr.calls == [
-        {"repositoryName": "kubeflow/quay.io/a/b", "imageIds": [{"imageTag": "1"}]}
-    ]
+    copy = world.mirror().ask(parse(f"{IMAGE}{suffix}"), start=True)
+    assert copy.presence is Presence.PRESENT
+    assert world.ecr.calls == [{"repositoryName": "kubeflow/quay.io/a/b", "imageIds": [identifier]}]
     assert world.requested == []
-
-
-def test_a_digest_is_asked_for_rather_than_the_tag_beside_it(table: Any) -> None:
-    world = World(Ecr(), table)
-    world.mirror().ask(parse(f"quay.io/a/b:1@{SHA}"), start=True)
-    assert world.ecr.calls[0]["imageIds"] == [{"imageDigest": SHA}]
 
 
 @pytest.mark.parametrize("code", [ABSENT, "RepositoryNotFoundException"])
@@ -367,15 +365,6 @@ def test_a_failure_is_logged_without_the_text_of_the_error(
     assert "secret-in-the-message" not in caplog.text
 
 
-def test_the_memory_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.mirror._MOST_CACHED", 3)
-    world.ecr.error = None
-    mirror = world.mirror()
-    for number in range(10):
-        mirror.ask(parse(f"quay.io/a/b:{number}"), start=True)
-    assert len(mirror._cache) == 3  # pyright: ignore[reportPrivateUsage]
-
-
 class Unhurried(dict[str, Any]):
     """Lets other threads work between the start of an iteration and its first item."""
 
@@ -389,7 +378,9 @@ class Unhurried(dict[str, Any]):
         super().__setitem__(key, value)
 
 
-def test_the_memory_is_shared_by_threads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_is_bounded_and_shared_by_threads(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("webhook.mirror._MOST_CACHED", 3)
     world.ecr.error = None
     mirror = world.mirror()
@@ -401,6 +392,7 @@ def test_the_memory_is_shared_by_threads(world: World, monkeypatch: pytest.Monke
 
     with ThreadPoolExecutor(10) as threads:
         assert set(threads.map(asked, images)) == {Presence.PRESENT}
+    assert len(mirror._cache) == 3  # pyright: ignore[reportPrivateUsage]
 
 
 def test_the_request_is_asynchronous() -> None:

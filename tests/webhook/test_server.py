@@ -31,6 +31,7 @@ from tests.webhook.serving import (
 from webhook.server import Limits
 
 SECRET = "AKIASECRET"
+BODY = json.dumps(review_of(POD)).encode()
 HASTY = Limits(request_seconds=0.3, idle_seconds=0.3)
 
 
@@ -45,8 +46,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture
 def connection(pair: Certificate) -> Generator[ssl.SSLSocket]:
-    with serving(pair, decide) as port, connected(port, pair.certificate) as made:
-        yield made
+    with serving(pair, decide) as port, connected(port, pair.certificate) as secured:
+        yield secured
 
 
 # -- answers --------------------------------------------------------------------------------------
@@ -64,12 +65,18 @@ def test_a_connection_stays_open_for_more_requests(connection: ssl.SSLSocket) ->
     assert [response(ask(connection, admit(uid=uid)).body)["uid"] for uid in uids] == uids
 
 
-def test_requests_sent_without_waiting_are_answered_in_turn(connection: ssl.SSLSocket) -> None:
-    connection.sendall(admit(uid="first") + admit(uid="second"))
+def in_turn(connection: ssl.SSLSocket, *parts: bytes) -> bool:
+    """Whether two requests, sent in parts without waiting, are answered one after the other."""
+    for part in parts:
+        connection.sendall(part)
     received = b""
     while received.count(b'"uid"') < 2:
         received += connection.recv(1 << 16)
-    assert received.index(b"first") < received.index(b"second")
+    return received.index(b"first") < received.index(b"second")
+
+
+def test_requests_sent_without_waiting_are_answered_in_turn(connection: ssl.SSLSocket) -> None:
+    assert in_turn(connection, admit(uid="first") + admit(uid="second"))
 
 
 def test_a_request_whose_end_waits_within_the_tls_layer_is_read(connection: ssl.SSLSocket) -> None:
@@ -79,12 +86,8 @@ def test_a_request_whose_end_waits_within_the_tls_layer_is_read(connection: ssl.
     first = post(first.partition(b"\r\n\r\n")[2].ljust(50_000))
     second = post(second.partition(b"\r\n\r\n")[2].ljust(15_500))
     head = first.index(b"\r\n\r\n") + 4
-    for record in (first[:head], first[head : head + 100], first[head + 100 :] + second):
-        connection.sendall(record)
-    received = b""
-    while received.count(b'"uid"') < 2:
-        received += connection.recv(1 << 16)
-    assert received.index(b"first") < received.index(b"second")
+    records = (first[:head], first[head : head + 100], first[head + 100 :] + second)
+    assert in_turn(connection, *records)
 
 
 def test_many_clients_at_once_each_get_their_own_answer(pair: Certificate) -> None:
@@ -178,22 +181,15 @@ def test_a_request_of_another_kind_is_refused_in_the_same_form_and_nothing_of_it
 # -- limits ---------------------------------------------------------------------------------------
 
 
-def test_a_body_too_large_is_refused_while_the_client_still_sends(pair: Certificate) -> None:
-    body = b" " * (8 << 20)
+@pytest.mark.parametrize(("body", "room", "status"), [(b" " * (8 << 20), -1, 413), (BODY, 0, 200)])
+def test_a_body_of_just_the_limit_is_read_and_a_larger_one_refused_while_it_is_sent(
+    pair: Certificate, body: bytes, room: int, status: int
+) -> None:
     with (
-        serving(pair, decide, Limits(body=len(body) - 1)) as port,
+        serving(pair, decide, Limits(body=len(body) + room)) as port,
         connected(port, pair.certificate) as connection,
     ):
-        assert ask(connection, post(body)).status == 413
-
-
-def test_a_body_of_just_the_size_is_read(pair: Certificate) -> None:
-    body = json.dumps(review_of(POD)).encode()
-    with (
-        serving(pair, decide, Limits(body=len(body))) as port,
-        connected(port, pair.certificate) as connection,
-    ):
-        assert ask(connection, post(body)).status == 200
+        assert ask(connection, post(body)).status == status
 
 
 def test_a_client_that_does_not_greet_holds_up_nobody_and_is_closed(pair: Certificate) -> None:
@@ -260,7 +256,7 @@ def test_a_request_that_is_cut_off_is_judged_by_nobody(pair: Certificate) -> Non
         return decide(body)
 
     with serving(pair, remember) as port, connected(port, pair.certificate) as connection:
-        whole = post(json.dumps(review_of(POD)).encode() + b" ")
+        whole = post(BODY + b" ")
         connection.sendall(whole[:-1])
         socket.socket.shutdown(connection, socket.SHUT_WR)
         assert is_closed(connection)
@@ -285,8 +281,8 @@ def test_more_connections_than_allowed_are_closed_until_one_ends(pair: Certifica
     with serving(pair, decide, Limits(connections=2)) as port:
         with ExitStack() as open_ones:
             for _ in range(2):
-                made = open_ones.enter_context(connected(port, pair.certificate))
-                assert ask(made, admit()).status == 200
+                own = open_ones.enter_context(connected(port, pair.certificate))
+                assert ask(own, admit()).status == 200
             with (
                 pytest.raises((ConnectionError, ssl.SSLError)),
                 connected(port, pair.certificate) as third,

@@ -28,11 +28,11 @@ class Mounted:
         self._count += 1
         version = self._folder / f"..{self._count}"
         version.mkdir()
-        made = self_signed(version)
+        pair = self_signed(version)
         link = self._folder / "..data_tmp"
         link.symlink_to(version.name)
         link.replace(self._folder / "..data")
-        return ssl.PEM_cert_to_DER_cert(made.certificate.read_text())
+        return ssl.PEM_cert_to_DER_cert(pair.certificate.read_text())
 
 
 def shown(port: int) -> bytes:
@@ -58,18 +58,18 @@ def test_files_that_do_not_fit_leave_the_last_pair_in_use_and_are_each_logged_on
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "other").mkdir()
-    made, other = self_signed(tmp_path), self_signed(tmp_path / "other")
-    with serving(made, decide) as port:
+    pair, other = self_signed(tmp_path), self_signed(tmp_path / "other")
+    with serving(pair, decide) as port:
         before = shown(port)
-        shutil.copy(other.key, made.key)
+        shutil.copy(other.key, pair.key)
         assert [shown(port), shown(port)] == [before, before]
         assert caplog.text.count("cannot be renewed") == 1
         (tmp_path / "third").mkdir()
-        shutil.copy(self_signed(tmp_path / "third").key, made.key)
+        shutil.copy(self_signed(tmp_path / "third").key, pair.key)
         assert [shown(port), shown(port)] == [before, before]
         assert caplog.text.count("cannot be renewed") == 2
-        made.key.unlink()
+        pair.key.unlink()
         assert shown(port) == before
-        shutil.copy(other.key, made.key)
-        shutil.copy(other.certificate, made.certificate)
+        shutil.copy(other.key, pair.key)
+        shutil.copy(other.certificate, pair.certificate)
         assert shown(port) == ssl.PEM_cert_to_DER_cert(other.certificate.read_text()) != before

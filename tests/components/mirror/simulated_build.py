@@ -54,6 +54,11 @@ class Build:
         name = image.translate(str.maketrans("/:@", "___"))
         (self.world / "digests" / name).write_text(digest + "\n")
 
+    def source(self, name: str) -> None:
+        """An image of that name with the tag 1, whose digest is ``SHA``."""
+        self.digest(f"{name}:1")
+        self.digest(f"{name}@{SHA}")
+
     def fail(self, command: str, times: int) -> None:
         (self.world / "failures" / command).write_text(str(times))
 
@@ -100,6 +105,5 @@ def build_machine(folder: Path) -> Build:
         (folder / "bin" / name).chmod(0o755)
     (folder / "secret").write_text('{"accessKeyId": "AKIAPUSH", "secretAccessKey": "push-key"}')
     build = Build(folder)
-    build.digest("quay.io/a/b:1")
-    build.digest(f"quay.io/a/b@{SHA}")
+    build.source("quay.io/a/b")
     return build

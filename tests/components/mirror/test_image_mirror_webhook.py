@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -11,29 +12,50 @@ from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from tests.components.mirror.simulated_image_mirror import CACHED, CROSSING, WITHIN, stack
 from tests.harness import REGIONS, Recorded, Registered
+from webhook.admission import OPT_OUT
 
 LAMBDA = "aws:lambda/function:Function"
 WEBHOOK = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
-every_pair = pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *WITHIN])
-crossing = pytest.mark.parametrize(("region", "build_region"), CROSSING)
-within = pytest.mark.parametrize(("region", "build_region"), WITHIN)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """The mirror of a stack in ``region`` whose images are copied in ``build_region``."""
+
+    region: Region
+    build_region: Region
+    recorded: Recorded
+
+    def of(self, type_: str) -> list[Registered]:
+        return self.recorded.of(type_)
+
+    def only(self, type_: str, name: str | None = None) -> Registered:
+        return self.recorded.only(type_, name)
+
+    def policy(self, kind: str, name: str) -> str:
+        return self.only(f"aws:iam/{kind}", name).inputs["policy"]
+
+
+def mirror_of(request: pytest.FixtureRequest) -> Mirror:
+    region, build_region = request.param
+    return Mirror(Region.of(region), Region.of(build_region), stack(region, build_region))
+
+
+mirror = pytest.fixture(params=[*CROSSING, *WITHIN], name="mirror")(mirror_of)
+crossing = pytest.fixture(params=CROSSING, name="crossing")(mirror_of)
+within = pytest.fixture(params=WITHIN, name="within")(mirror_of)
 
 
 def provider_of(resource: Registered) -> str:
     return resource.provider.split("::")[3]
 
 
-def policy(recorded: Recorded, kind: str, name: str) -> str:
-    return recorded.only(f"aws:iam/{kind}", name).inputs["policy"]
-
-
 def test_the_regions_under_test_are_all_regions() -> None:
     assert {*CACHED, *(region for region, _ in [*CROSSING, *WITHIN])} == set(REGIONS)
 
 
-@every_pair
-def test_each_known_image_has_one_repository(region: str, build_region: str) -> None:
-    inputs = stack(region, build_region).only("pulumi-python:dynamic:ImageRepositories").inputs
+def test_each_known_image_has_one_repository(mirror: Mirror) -> None:
+    inputs = mirror.only("pulumi-python:dynamic:ImageRepositories").inputs
     assert inputs["repositories"] == {
         "kubeflow/docker.io/library/python": "MUTABLE",
         "kubeflow/port-5000/reg.example.com/x": "MUTABLE",
@@ -44,10 +66,10 @@ def test_each_known_image_has_one_repository(region: str, build_region: str) -> 
     assert json.loads(inputs["lifecycle"])["rules"][0]["action"] == {"type": "expire"}
 
 
-@every_pair
-def test_one_platform_is_copied_where_a_stack_says_so(region: str, build_region: str) -> None:
-    def variables(**mirror: str) -> dict[str, str]:
-        project = stack(region, build_region, **mirror).only("aws:codebuild/project:Project")
+def test_one_platform_is_copied_where_a_stack_says_so(mirror: Mirror) -> None:
+    def variables(**settings: str) -> dict[str, str]:
+        recorded = stack(mirror.region.name, mirror.build_region.name, **settings)
+        project = recorded.only("aws:codebuild/project:Project")
         given = project.inputs["environment"]["environmentVariables"]
         return {each["name"]: each["value"] for each in given}
 
@@ -55,19 +77,16 @@ def test_one_platform_is_copied_where_a_stack_says_so(region: str, build_region:
     assert variables(platform="linux/arm64")["PLATFORM"] == "linux/arm64"
 
 
-@every_pair
-def test_the_registry_is_the_accounts_own(region: str, build_region: str) -> None:
-    own = f"{Region.of(region).ecr_registry(ACCOUNT)}/kubeflow"
-    recorded = stack(region, build_region)
-    assert recorded.exports["registry"] == own
+def test_the_registry_is_the_accounts_own(mirror: Mirror) -> None:
+    own = f"{mirror.region.ecr_registry(ACCOUNT)}/kubeflow"
+    assert mirror.recorded.exports["registry"] == own
     for name in ("admission", "copier"):
-        function = recorded.only(LAMBDA, f"image-mirror-functions-{name}")
+        function = mirror.only(LAMBDA, f"image-mirror-functions-{name}")
         assert function.inputs["environment"]["variables"]["MIRROR_REGISTRY"] == own
 
 
-@every_pair
-def test_admissions_are_bounded_in_time_and_number(region: str, build_region: str) -> None:
-    function = stack(region, build_region).only(LAMBDA, "image-mirror-functions-admission")
+def test_admissions_are_bounded_in_time_and_number(mirror: Mirror) -> None:
+    function = mirror.only(LAMBDA, "image-mirror-functions-admission")
     assert function.inputs["runtime"] == "python3.12"
     assert function.inputs["handler"] == "webhook.lambda_handler.admit"
     assert function.inputs["timeout"] <= 5
@@ -82,58 +101,49 @@ def test_the_archive_holds_the_handlers_sources_and_nothing_else() -> None:
     assert grammar <= names
 
 
-@every_pair
-def test_functions_log_where_they_may_write_and_for_a_time(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    for group in recorded.of("aws:cloudwatch/logGroup:LogGroup"):
+def test_functions_log_where_they_may_write_and_for_a_time(mirror: Mirror) -> None:
+    for group in mirror.of("aws:cloudwatch/logGroup:LogGroup"):
         assert group.inputs["retentionInDays"] == 30
     for name in ("admission", "copier"):
-        function = recorded.only(LAMBDA, f"image-mirror-functions-{name}")
+        function = mirror.only(LAMBDA, f"image-mirror-functions-{name}")
         group = function.inputs["loggingConfig"]["logGroup"]
-        arn = Region.of(region).arn("logs", f"log-group:{group}:*", account=ACCOUNT)
-        assert arn in policy(recorded, "rolePolicy:RolePolicy", f"{function.name}-role")
+        arn = mirror.region.arn("logs", f"log-group:{group}:*", account=ACCOUNT)
+        assert arn in mirror.policy("rolePolicy:RolePolicy", f"{function.name}-role")
 
 
-@every_pair
-def test_a_claim_expires_by_the_tables_own_clock_too(region: str, build_region: str) -> None:
-    table = stack(region, build_region).only("aws:dynamodb/table:Table")
+def test_a_claim_expires_by_the_tables_own_clock_too(mirror: Mirror) -> None:
+    table = mirror.only("aws:dynamodb/table:Table")
     assert table.inputs["ttl"] == {"attributeName": "expires", "enabled": True}
     assert table.inputs["hashKey"] == "image"
     assert table.inputs["serverSideEncryption"] == {"enabled": True}
 
 
-@every_pair
-def test_the_path_of_the_api_is_secret_and_logged_nowhere(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    route = recorded.only("aws:apigatewayv2/route:Route")
+def test_the_path_of_the_api_is_secret_and_logged_nowhere(mirror: Mirror) -> None:
+    route = mirror.only("aws:apigatewayv2/route:Route")
     assert "routeKey" in route.secrets
     assert route.inputs["routeKey"].startswith("POST /")
-    log_format = recorded.only("aws:apigatewayv2/stage:Stage").inputs["accessLogSettings"]["format"]
+    log_format = mirror.only("aws:apigatewayv2/stage:Stage").inputs["accessLogSettings"]["format"]
     assert "path" not in log_format.lower()
     assert "routeKey" not in log_format
 
 
-@every_pair
-def test_the_api_limits_its_rate(region: str, build_region: str) -> None:
-    stage = stack(region, build_region).only("aws:apigatewayv2/stage:Stage")
+def test_the_api_limits_its_rate(mirror: Mirror) -> None:
+    stage = mirror.only("aws:apigatewayv2/stage:Stage")
     assert stage.inputs["defaultRouteSettings"] == {
         "throttlingRateLimit": 100,
         "throttlingBurstLimit": 200,
     }
 
 
-@every_pair
-def test_only_this_api_may_call_the_function(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    permission = recorded.only("aws:lambda/permission:Permission")
+def test_only_this_api_may_call_the_function(mirror: Mirror) -> None:
+    permission = mirror.only("aws:lambda/permission:Permission")
     assert permission.inputs["principal"] == "apigateway.amazonaws.com"
-    start = Region.of(region).arn("execute-api", "", account=ACCOUNT)
+    start = mirror.region.arn("execute-api", "", account=ACCOUNT)
     assert permission.inputs["sourceArn"].startswith(start)
 
 
-@every_pair
-def test_pods_are_judged_without_ever_being_stopped(region: str, build_region: str) -> None:
-    configuration = stack(region, build_region).only(WEBHOOK)
+def test_pods_are_judged_without_ever_being_stopped(mirror: Mirror) -> None:
+    configuration = mirror.only(WEBHOOK)
     (webhook,) = configuration.inputs["webhooks"]
     assert webhook["failurePolicy"] == "Ignore"
     assert webhook["timeoutSeconds"] <= 5
@@ -144,143 +154,114 @@ def test_pods_are_judged_without_ever_being_stopped(region: str, build_region: s
     assert rule["operations"] == ["CREATE", "UPDATE"]
 
 
-@every_pair
-def test_the_system_and_the_unwilling_are_left_out(region: str, build_region: str) -> None:
-    (webhook,) = stack(region, build_region).only(WEBHOOK).inputs["webhooks"]
+def test_the_system_and_the_unwilling_are_left_out(mirror: Mirror) -> None:
+    (webhook,) = mirror.only(WEBHOOK).inputs["webhooks"]
     namespaces = {e["key"]: e["values"] for e in webhook["namespaceSelector"]["matchExpressions"]}
     assert "kube-system" in namespaces["kubernetes.io/metadata.name"]
-    assert namespaces["image-mirror/skip"] == ["true"]
-    assert webhook["objectSelector"]["matchExpressions"][0]["key"] == "image-mirror/skip"
+    assert namespaces[OPT_OUT] == ["true"]
+    assert webhook["objectSelector"]["matchExpressions"][0]["key"] == OPT_OUT
 
 
-@every_pair
-def test_the_address_of_the_webhook_is_a_secret(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    configuration = recorded.only(WEBHOOK)
+def test_the_address_of_the_webhook_is_a_secret(mirror: Mirror) -> None:
+    configuration = mirror.only(WEBHOOK)
     assert "webhooks" in configuration.secrets
     url = configuration.inputs["webhooks"][0]["clientConfig"]["url"]
     host, path = url.removeprefix("https://").split("/")
-    there = Region.of(region)
-    assert host.endswith(f".execute-api.{region}.{there.dns_suffix}")
-    assert recorded.only("aws:apigatewayv2/route:Route").inputs["routeKey"] == f"POST /{path}"
+    assert host.endswith(f".execute-api.{mirror.region.name}.{mirror.region.dns_suffix}")
+    assert mirror.only("aws:apigatewayv2/route:Route").inputs["routeKey"] == f"POST /{path}"
 
 
-@every_pair
-def test_the_build_runs_in_the_global_region(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    project = recorded.only("aws:codebuild/project:Project")
+def test_the_build_runs_in_the_global_region(mirror: Mirror) -> None:
+    project = mirror.only("aws:codebuild/project:Project")
     assert provider_of(project) == "aws-build"
-    assert project.inputs["name"] == f"kubeflow-{region}-image-copy"
+    assert project.inputs["name"] == f"kubeflow-{mirror.region.name}-image-copy"
     assert project.inputs["environment"]["privilegedMode"] is False
     assert project.inputs["buildTimeout"] == 60
-    copier = recorded.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
+    copier = mirror.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
     assert copier["variables"]["MIRROR_PROJECT"] == project.inputs["name"]
-    assert copier["variables"]["MIRROR_BUILD_REGION"] == build_region
+    assert copier["variables"]["MIRROR_BUILD_REGION"] == mirror.build_region.name
 
 
-@every_pair
-def test_no_key_stands_in_an_environment(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    environment = recorded.only("aws:codebuild/project:Project").inputs["environment"]
+def test_no_key_stands_in_an_environment(mirror: Mirror) -> None:
+    environment = mirror.only("aws:codebuild/project:Project").inputs["environment"]
     names = {variable["name"] for variable in environment["environmentVariables"]}
     always = {"TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"}
     assert always <= names <= {*always, "CREDENTIALS_SECRET"}
-    everything = json.dumps([function.inputs["environment"] for function in recorded.of(LAMBDA)])
+    everything = json.dumps([function.inputs["environment"] for function in mirror.of(LAMBDA)])
     assert "AKIA" not in everything
 
 
-@crossing
-def test_across_partitions_each_side_holds_one_key_of_the_other(
-    region: str, build_region: str
-) -> None:
-    recorded = stack(region, build_region)
-    users = {u.name: provider_of(u) for u in recorded.of("aws:iam/user:User")}
+def test_across_partitions_each_side_holds_one_key_of_the_other(crossing: Mirror) -> None:
+    users = {u.name: provider_of(u) for u in crossing.of("aws:iam/user:User")}
     assert users == {"image-mirror-build-push": "aws", "image-mirror-build-start": "aws-build"}
-    secrets = {s.name: provider_of(s) for s in recorded.of("aws:secretsmanager/secret:Secret")}
+    secrets = {s.name: provider_of(s) for s in crossing.of("aws:secretsmanager/secret:Secret")}
     assert secrets == {"image-mirror-build-push": "aws-build", "image-mirror-build-start": "aws"}
-    for version in recorded.of("aws:secretsmanager/secretVersion:SecretVersion"):
+    for version in crossing.of("aws:secretsmanager/secretVersion:SecretVersion"):
         assert "secretString" in version.secrets
         assert set(json.loads(version.inputs["secretString"])) == {"accessKeyId", "secretAccessKey"}
 
 
-@crossing
-def test_a_key_is_good_for_one_thing_in_its_own_partition(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    push = policy(recorded, "userPolicy:UserPolicy", "image-mirror-build-push")
-    prefix = Region.of(region).arn("ecr", "repository/kubeflow/*", account=ACCOUNT)
+def test_a_key_is_good_for_one_thing_in_its_own_partition(crossing: Mirror) -> None:
+    push = crossing.policy("userPolicy:UserPolicy", "image-mirror-build-push")
+    prefix = crossing.region.arn("ecr", "repository/kubeflow/*", account=ACCOUNT)
     assert prefix in push
-    start = policy(recorded, "userPolicy:UserPolicy", "image-mirror-build-start")
-    project = f"project/kubeflow-{region}-image-copy"
-    assert Region.of(build_region).arn("codebuild", project, account=ACCOUNT) in start
+    start = crossing.policy("userPolicy:UserPolicy", "image-mirror-build-start")
+    project = f"project/kubeflow-{crossing.region.name}-image-copy"
+    assert crossing.build_region.arn("codebuild", project, account=ACCOUNT) in start
 
 
-@crossing
-def test_a_key_has_its_rights_from_the_start(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    for key in recorded.of("aws:iam/accessKey:AccessKey"):
+def test_a_key_has_its_rights_from_the_start(crossing: Mirror) -> None:
+    for key in crossing.of("aws:iam/accessKey:AccessKey"):
         rights = ("aws:iam/userPolicy:UserPolicy", key.name.removesuffix("-1"))
-        assert rights in recorded.dependencies_of(key)
+        assert rights in crossing.recorded.dependencies_of(key)
 
 
-@crossing
-def test_the_copier_and_the_build_may_read_their_own_secret(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    copier = policy(recorded, "rolePolicy:RolePolicy", "image-mirror-functions-copier-role")
-    assert Region.of(region).arn("secretsmanager", "secret:kubeflow/", account=ACCOUNT) in copier
+def test_the_copier_and_the_build_may_read_their_own_secret(crossing: Mirror) -> None:
+    copier = crossing.policy("rolePolicy:RolePolicy", "image-mirror-functions-copier-role")
+    assert crossing.region.arn("secretsmanager", "secret:kubeflow/", account=ACCOUNT) in copier
     assert "codebuild:StartBuild" not in copier
-    build = policy(recorded, "rolePolicy:RolePolicy", "image-mirror-build-role")
-    assert Region.of(build_region).arn("secretsmanager", "secret:", account=ACCOUNT) in build
+    build = crossing.policy("rolePolicy:RolePolicy", "image-mirror-build-role")
+    assert crossing.build_region.arn("secretsmanager", "secret:", account=ACCOUNT) in build
     assert "ecr:" not in build
 
 
-@crossing
-def test_the_secret_names_are_wired(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    named = {s.name: s.inputs["name"] for s in recorded.of("aws:secretsmanager/secret:Secret")}
-    copier = recorded.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
+def test_the_secret_names_are_wired(crossing: Mirror) -> None:
+    named = {s.name: s.inputs["name"] for s in crossing.of("aws:secretsmanager/secret:Secret")}
+    copier = crossing.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
     start = named["image-mirror-build-start"]
     assert copier["variables"]["MIRROR_CREDENTIALS_SECRET"] == start
-    project = recorded.only("aws:codebuild/project:Project").inputs["environment"]
+    project = crossing.only("aws:codebuild/project:Project").inputs["environment"]
     variables = {v["name"]: v["value"] for v in project["environmentVariables"]}
     assert variables["CREDENTIALS_SECRET"] == named["image-mirror-build-push"]
 
 
-@within
-def test_inside_one_partition_there_is_no_key_at_all(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    assert recorded.none("aws:iam/user:User")
-    assert recorded.none("aws:iam/accessKey:AccessKey")
-    assert recorded.none("aws:secretsmanager/secret:Secret")
-    copier = policy(recorded, "rolePolicy:RolePolicy", "image-mirror-functions-copier-role")
+def test_inside_one_partition_there_is_no_key_at_all(within: Mirror) -> None:
+    assert within.recorded.none("aws:iam/user:User")
+    assert within.recorded.none("aws:iam/accessKey:AccessKey")
+    assert within.recorded.none("aws:secretsmanager/secret:Secret")
+    copier = within.policy("rolePolicy:RolePolicy", "image-mirror-functions-copier-role")
     assert "codebuild:StartBuild" in copier
-    build = policy(recorded, "rolePolicy:RolePolicy", "image-mirror-build-role")
+    build = within.policy("rolePolicy:RolePolicy", "image-mirror-build-role")
     assert "ecr:PutImage" in build
 
 
-@every_pair
-def test_no_role_has_a_managed_policy(region: str, build_region: str) -> None:
-    recorded = stack(region, build_region)
-    assert recorded.none("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
-    assert all("managedPolicyArns" not in r.inputs for r in recorded.of("aws:iam/role:Role"))
+def test_no_role_has_a_managed_policy(mirror: Mirror) -> None:
+    assert mirror.recorded.none("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    assert all("managedPolicyArns" not in r.inputs for r in mirror.of("aws:iam/role:Role"))
 
 
-@every_pair
-def test_everything_of_the_stacks_own_side_stays_in_its_partition(
-    region: str, build_region: str
-) -> None:
-    recorded = stack(region, build_region)
-    for resource in recorded.all:
+def test_everything_of_the_stacks_own_side_stays_in_its_partition(mirror: Mirror) -> None:
+    for resource in mirror.recorded.all:
         custom = resource.type.startswith("aws:") and provider_of(resource) == "aws"
         text = json.dumps(resource.inputs, default=str)
-        if custom and Region.of(region).partition != "aws":
+        if custom and mirror.region.partition != "aws":
             assert "arn:aws:" not in text, resource.name
-        if custom and Region.of(region).partition != "aws-cn":
+        if custom and mirror.region.partition != "aws-cn":
             assert "arn:aws-cn:" not in text, resource.name
 
 
-@every_pair
-def test_everything_that_can_carry_tags_carries_the_stacks(region: str, build_region: str) -> None:
-    resources = stack(region, build_region).beneath("image-mirror")
+def test_everything_that_can_carry_tags_carries_the_stacks(mirror: Mirror) -> None:
+    resources = mirror.recorded.beneath("image-mirror")
     tagged = [r for r in resources if "tags" in r.inputs and r.package == "aws"]
     assert len(tagged) >= 12
     for resource in tagged:
