@@ -33,7 +33,7 @@ from tenacity import (
 from components.mirror.buildspec import CRANE_VERSION
 from ops.cli_errors import messages
 from ops.crane_failures import CraneFailed, Disturbed, Stopped, failure
-from toolchain.go_tools import GoProgram, obtain
+from toolchain.go_programs import GoProgram, obtain
 from toolchain.tools import ToolMissing
 
 ATTEMPTS = 6
