@@ -30,7 +30,8 @@ def survey(
         try:
             actual = target.digest(copy)
         except CraneFailed as failure:
-            return Surveyed(copy, copy.digest, None, f"cannot be looked up: {copy.host} {failure}")
+            reason = f"cannot be looked up: {copy.target.registry} {failure}"
+            return Surveyed(copy, copy.digest, None, reason)
         if copy.digest or not query_sources:
             return Surveyed(copy, copy.digest, actual)
         try:
