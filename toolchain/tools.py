@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from packaging.version import Version
-from rich.console import Console
 
 from rendering.kustomize import Kustomize, KustomizeMissing, find
 from rendering.release import VersionRange
@@ -64,11 +63,7 @@ class Tool(NamedTuple):
     how: str
 
 
-def _print(text: str) -> None:
-    Console(stderr=True, highlight=False).print(text)
-
-
-def pulumi(say: Say = _print) -> Tool:
+def pulumi(say: Say) -> Tool:
     """The Pulumi CLI: PATH, else the cache, else Pulumi's installer, else built with Go.
 
     Raises:
@@ -89,7 +84,7 @@ def pulumi(say: Say = _print) -> Tool:
     return tool
 
 
-def kustomize(say: Say = _print) -> Kustomize:
+def kustomize(say: Say) -> Kustomize:
     """Kustomize of any version, as renders find it; else built with Go.
 
     Raises:

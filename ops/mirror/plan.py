@@ -43,12 +43,9 @@ class Copy:
 def copies_of(
     uses: Iterable[ImageUse], locked: Mapping[str, str], platform: str | None
 ) -> list[Copy]:
-    """The copies a stack needs: one for each image that it does not pull from its source.
+    """The copies of ``inventories.of_stack``: of images that are not pulled from their source.
 
-    Args:
-        uses: from ``inventories.of_stack``.
-        locked: source -> digest, from the locks.
-        platform: the only one that is copied; None: all.
+    ``locked`` and ``platform`` as of ``read``.
     """
     return [
         _copy(parse(use.source), parse(use.target), locked.get(use.source), platform, use.needed)

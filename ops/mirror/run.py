@@ -20,8 +20,7 @@ from rich.progress import (
 from rich.table import Column
 
 from ops.cli_errors import messages
-from ops.crane import Crane
-from ops.crane_failures import CraneFailed
+from ops.crane import Crane, CraneFailed
 from ops.mirror.plan import Surveyed, bytes_to_copy
 from ops.mirror.target import Target
 from ops.parallel import in_parallel

@@ -14,8 +14,7 @@ import yaml
 from components.registry.ecr_repositories import mutability
 from ops import inventories, targets
 from ops.cli_errors import Refused
-from ops.crane import Crane, find
-from ops.crane_failures import Absent
+from ops.crane import Absent, Crane, find
 from ops.mirror import plan
 from ops.mirror.account_registry import AccountRegistry, Login
 from ops.mirror.docker_config import replace_config, user_config, with_login

@@ -22,7 +22,7 @@ Started = Callable[..., AbstractContextManager[Rehearsal]]
 @pytest.fixture(scope="session")
 def cli() -> Path:
     """The Pulumi CLI, got if it is not there."""
-    return tools.pulumi().path
+    return tools.pulumi(print).path
 
 
 @pytest.fixture
