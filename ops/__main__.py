@@ -55,7 +55,7 @@ def _application(**options: Any) -> typer.Typer:
 
 app = _application(no_args_is_help=True, cls=ImportedWhenCalled)
 for _name, (_, _summary) in COMMANDS.items():
-    app.command(_name, help=_summary)(lambda: None)
+    app.command(_name, short_help=_summary)(lambda: None)
 
 
 def _print_version(requested: bool) -> None:

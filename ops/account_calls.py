@@ -6,19 +6,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.checks import Subject, profiles
 from ops.cli_errors import Refused
+from settings import Settings
 from webhook.claims import error_code
 
 Session = Any
 """A ``boto3.Session``, which has no types of its own."""
 
-# Short limits, because a person waits for the answer.
-_CONFIG = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 3})
+QUICK = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 3})
+"""For an answer that a person waits for."""
 
 
 class CallFailed(Refused):
@@ -46,22 +45,8 @@ def aws_call(call: str) -> Generator[None]:
         ) from None
 
 
-def client(stack: Subject, session: Session, service: str) -> Any:
+def client(settings: Settings, session: Session, service: str, config: Config = QUICK) -> Any:
     """A client in the stack's region, with the URL that ``kubeflow:endpoints`` has for it."""
     # Pulumi's AWS provider, whose names the settings have, writes them without hyphens.
-    url = stack.settings.endpoints.get(service.replace("-", ""))
-    return session.client(service, region_name=stack.region.name, endpoint_url=url, config=_CONFIG)
-
-
-def build_client(stack: Subject, service: str) -> Any | None:
-    """A client of the account that copies images from another partition.
-
-    None if the profile is missing, which ``ops.checks`` reports.
-    """
-    profile = stack.settings.image_mirror.build_profile
-    if profile not in profiles():
-        return None
-    session: Session = boto3.Session(
-        profile_name=profile, region_name=stack.mirror.build_region.name
-    )
-    return session.client(service, config=_CONFIG)
+    url = settings.endpoints.get(service.replace("-", ""))
+    return session.client(service, region_name=settings.region, endpoint_url=url, config=config)

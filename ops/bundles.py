@@ -13,6 +13,7 @@ from ops.cli_errors import Refused, errors_reported, messages
 from rendering import packing
 from rendering.bundle import SUFFIX, Contents
 from rendering.cache import file_sha256
+from rendering.needs import sources_of_stack
 from settings import Settings
 
 DEFAULT_RELEASE = str(Settings.model_fields["release"].default)
@@ -49,7 +50,7 @@ def verify(
     with errors_reported():
         contents = packing.verify(file)
         folder = targets.release_folder(release or contents.release)
-        packing.verify(file, targets.sources_of(folder))
+        packing.verify(file, sources_of_stack(folder, targets.MANIFESTS))
     _summarize(file, contents)
 
 

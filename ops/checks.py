@@ -6,7 +6,7 @@ Those that do are in ``ops.account_checks``.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import botocore.session
@@ -21,6 +21,8 @@ from settings import MANIFESTS, Settings
 from settings.errors import listed
 from settings.mirror_mode import MirrorMode
 from settings.rules_platform import KUBERNETES
+
+MIRROR = "image mirror"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Subject:
 
 def examine(subject: Subject) -> list[Finding]:
     """Every finding about a stack whose settings are valid, in the order of the checks."""
-    return [finding for check in _CHECKS for finding in check(subject)]
+    checks = (_kubernetes, _sources, _images, _mirror, _programs)
+    return [finding for check in checks for finding in check(subject)]
 
 
 def _kubernetes(stack: Subject) -> Iterator[Finding]:
@@ -85,7 +88,7 @@ def _images(stack: Subject) -> Iterator[Finding]:
 
 
 def _mirror(stack: Subject) -> Iterator[Finding]:
-    mirror, region, about = stack.mirror, stack.region, "image mirror"
+    mirror, region, about = stack.mirror, stack.region, MIRROR
     if not mirror.enabled:
         yield good(about, f"not enabled: {region.name} pulls from the registries themselves")
         return
@@ -138,12 +141,3 @@ def _programs(stack: Subject) -> Iterator[Finding]:
             yield good("programs", f"{program} is on PATH")
         else:
             yield problem("programs", f"{program} is not on PATH, {purpose}")
-
-
-_CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
-    _kubernetes,
-    _sources,
-    _images,
-    _mirror,
-    _programs,
-)

@@ -2,8 +2,9 @@
 
 crane is the command line of go-containerregistry, github.com/google/go-containerregistry/cmd/crane.
 It is taken from PATH, else built once with Go from the module in ``ops/crane/``. Its standard error
-is parsed: the lines per blob here (pkg/v1/remote/write.go, pusher.go), the last line in
-``ops.crane_failures``.
+is parsed: the lines per blob (pkg/v1/remote/write.go, pusher.go), and the last line,
+``Error: ...``, which has the registry's error codes, or the HTTP status where there are none
+(pkg/v1/remote/transport/error.go), or an error of Go's net package.
 
 crane repeats a request that broke or got 5xx three times within seconds (pkg/v1/remote/options.go).
 Longer disturbances and 429 are retried here with a growing wait; crane prints no ``Retry-After``.
@@ -22,7 +23,6 @@ from pathlib import Path
 from typing import IO
 
 from tenacity import (
-    RetryCallState,
     Retrying,
     retry_if_exception_type,
     sleep_using_event,
@@ -32,8 +32,7 @@ from tenacity import (
 
 from components.mirror.buildspec import CRANE_VERSION
 from ops.cli_errors import messages
-from ops.crane_failures import CraneFailed, Disturbed, Stopped, failure
-from toolchain.go_tools import GoProgram, obtain
+from toolchain.go_programs import GoProgram, obtain
 from toolchain.tools import ToolMissing
 
 ATTEMPTS = 6
@@ -43,6 +42,46 @@ COPY_SECONDS = 6 * 3600.0
 """A layer of 10 GB at 1 MB/s takes three hours, during which crane prints nothing."""
 
 _BLOB = re.compile(r"(?:existing|mounted|pushed) blob: (?P<digest>\S+)")
+_QUERY = re.compile(r"(https?://[^\s?\"]+)\?[^\s\"]*")
+_HOST = re.compile(r"https?://([^/\s]+)/")
+_WRITING = re.compile(r"\b(?:POST|PUT|PATCH) https?://")
+_STATUS = re.compile(r"unexpected status code (\d{3})")
+_CODE = re.compile(r"(?<=: )[A-Z][A-Z_]{3,}(?=: )")
+
+_ABSENT = {"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "404"}
+_DENIED = {"UNAUTHORIZED", "DENIED", "401", "403"}
+_BUSY = {"TOOMANYREQUESTS", "429"}
+# Codes that every attempt gets again (distribution-spec, "Error Codes"). An unknown code counts as
+# a disturbance: a needless attempt costs a minute, a missing one a failed image.
+_FINAL = {
+    *("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID", "NAME_INVALID", "TAG_INVALID"),
+    *("UNSUPPORTED", "400", "405"),
+}
+_NETWORK = {
+    "connection reset": "the connection was reset",
+    "broken pipe": "the connection broke",
+    "connection refused": "the connection is refused",
+    "no such host": "the host name is not known",
+    "timeout": "there was no answer in time",
+    "EOF": "the connection broke",
+    "certificate": "its certificate is not trusted",
+}
+
+
+class CraneFailed(Exception):
+    """A failure of crane; the message is the end of a sentence about an image."""
+
+
+class Absent(CraneFailed):
+    """The registry has no such image."""
+
+
+class Disturbed(CraneFailed):
+    """Another attempt may succeed: rate limit (429), 5xx, or a broken connection."""
+
+
+class Stopped(Exception):
+    """The whole run is being stopped; the image did not fail."""
 
 
 def _ignore(_: str) -> None: ...
@@ -158,15 +197,12 @@ class Crane:
         on_line: Callable[[str], None] = _ignore,
         on_retry: Callable[[str], None] = _ignore,
     ) -> bytes:
-        def before_sleep(state: RetryCallState) -> None:
-            on_retry(str(state.outcome and state.outcome.exception()))
-
         attempts = Retrying(
             retry=retry_if_exception_type(Disturbed),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_random_exponential(multiplier=1, max=LONGEST_WAIT_SECONDS),
             sleep=sleep_using_event(self._stopping),
-            before_sleep=before_sleep,
+            before_sleep=lambda at: on_retry(str(at.outcome and at.outcome.exception())),
             reraise=True,
         )
         try:
@@ -199,7 +235,7 @@ class Crane:
             raise Stopped
         if expired:
             raise Disturbed(f"takes longer than {seconds:.0f} s")
-        raise failure(last_line) if code > 0 else Disturbed("fails: crane was killed")
+        raise meaning(last_line) if code > 0 else Disturbed("fails: crane was killed")
 
     def _start(self, arguments: tuple[str, ...], output: IO[bytes]) -> subprocess.Popen[str]:
         with self._guard:
@@ -216,3 +252,34 @@ class Crane:
             )
             self._running.add(process)
             return process
+
+
+def meaning(last_line: str) -> CraneFailed:
+    """The meaning of crane's last line, without queries of URLs, which may contain signatures."""
+    text = _QUERY.sub(r"\1", last_line.removeprefix("Error: ").strip())
+    codes = {*_CODE.findall(text), *_STATUS.findall(text)}
+    match = _HOST.search(text)
+    host = match[1] if match else "the registry"
+    if codes & _ABSENT:
+        if _WRITING.search(text):
+            return CraneFailed(f"cannot be written: {host} has no such repository")
+        return Absent("is not there")
+    if codes & _DENIED:
+        # Docker Hub and Quay give this answer also for images that do not exist.
+        return CraneFailed(f"is refused by {host}: log in there with the right to it, if it exists")
+    if "error getting credentials" in text:
+        return CraneFailed("gets no login: the credential helper of your Docker config fails")
+    if codes & _FINAL or "could not parse reference" in text:
+        return CraneFailed(f"is refused: {text}")
+    return Disturbed(_disturbance(text, codes))
+
+
+def _disturbance(text: str, codes: set[str]) -> str:
+    if codes & _BUSY:
+        return "is asked for too often (429; a `docker login` may allow more)"
+    for status in sorted(filter(str.isdigit, codes)):
+        return f"gets the answer {status}"
+    for part, sentence in _NETWORK.items():
+        if part in text:
+            return f"cannot be reached: {sentence}"
+    return f"fails: {text or 'crane printed nothing'}"

@@ -17,6 +17,7 @@ from toolchain import tools
 
 ACCOUNT = "<account>"
 """In targets of images, where the stack file has no account ID."""
+_CHART = "a Helm release of this stack (components/)"
 
 
 def of_release(folder: Path) -> tuple[ImageUse, ...]:
@@ -47,7 +48,7 @@ def of_stack(settings: Settings) -> list[ImageUse]:
     return [
         ImageUse(source, target, use.where, use.needed)
         for source, target in pulled.items()
-        for use in [uses.get(source) or _of_a_chart(source)]
+        for use in [uses.get(source) or ImageUse.known(source, _CHART, "install")]
     ]
 
 
@@ -63,10 +64,6 @@ def known_gone(folder: Path, images: Iterable[str]) -> dict[str, GoneImage]:
     entries = [gone for part in (release, *included) for gone in part.gone]
     covering = {image: next((e for e in entries if e.covers(image)), None) for image in images}
     return {image: entry for image, entry in covering.items() if entry}
-
-
-def _of_a_chart(source: str) -> ImageUse:
-    return ImageUse.known(source, "a Helm release of this stack (components/)", "install")
 
 
 def _provide_kustomize() -> None:

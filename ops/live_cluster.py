@@ -6,6 +6,9 @@ import json
 import os
 from typing import Any
 
+from kubernetes import client, config
+from urllib3.exceptions import HTTPError
+
 from ops.cli_errors import Refused
 from ops.karpenter_status import Object
 
@@ -30,9 +33,6 @@ class LiveCluster:
     """
 
     def __init__(self) -> None:
-        # Imported here: the client costs a second, and most commands do not use it.
-        from kubernetes import client, config
-
         settings: Any = client.Configuration()
         settings.retries = False
         # The client itself reads the variable only once, when it is imported.
@@ -47,15 +47,6 @@ class LiveCluster:
         self.host = str(settings.host)
         self._api: Any = client.ApiClient(settings)
 
-    def version(self) -> str:
-        """The API server's, ``v1.35.2-eks-...``.
-
-        Raises:
-            Unreachable: no answer.
-            Refused: an error as the answer.
-        """
-        return str(self._send("GET", "/version", {})["gitVersion"])
-
     def all(self, path: str, **selected: str) -> list[Object]:
         """Every object below a path in one answer; none where the API is not served.
 
@@ -68,20 +59,14 @@ class LiveCluster:
             Refused: the user has no right to it, or another error as the answer.
         """
         try:
-            return self._send("GET", path, selected)["items"]
+            return self.answer("GET", path, selected)["items"]
         except _NotServed:
             return []
 
-    def as_admitted(self, path: str, obj: Object) -> Object:
-        """A new object after admission, by a dry run: nothing is stored. Raises as ``all``."""
-        return self._send("POST", path, {"dryRun": "All"}, obj)
-
-    def _send(
+    def answer(
         self, method: str, path: str, query: dict[str, str], body: Object | None = None
     ) -> dict[str, Any]:
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
+        """The API server's answer to one request. Raises as ``all``."""
         try:
             response = self._api.call_api(
                 path,
@@ -95,7 +80,7 @@ class LiveCluster:
                 _request_timeout=_SECONDS,
             )
             return json.loads(response.data)
-        except ApiException as failure:
+        except client.ApiException as failure:
             answer = f"{failure.status} {failure.reason}"
             if failure.status == 404:
                 raise _NotServed(

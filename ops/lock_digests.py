@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from images.reference import Reference, parse
-from ops.crane import Crane
-from ops.crane_failures import CraneFailed
+from ops.crane import Crane, CraneFailed
 from ops.parallel import in_parallel
 from rendering import lock as locks
 from rendering.lock import Lock
@@ -40,14 +39,9 @@ def add_digests(
     refresh: bool = False,
     parallel: int = 8,
 ) -> dict[str, str]:
-    """Query the digests a lock lacks and write the lock after each answer.
+    """Query the digests a lock lacks and write it to the release's folder after each answer.
 
-    Args:
-        folder: of the release; its lock is replaced.
-        lock: as the file is.
-        digest_of: queries one image.
-        refresh: also query digests that the lock has. A failed query leaves them as they are.
-        parallel: number of queries at a time.
+    With ``refresh``, those that it has too; a failed query leaves them as they are.
 
     Returns:
         Source of each image whose query failed -> the reason, as the end of a sentence.

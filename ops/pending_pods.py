@@ -5,24 +5,18 @@ Pure: objects come as JSON from the Kubernetes API (``ops/live_cluster.py``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
+from kubernetes.utils import parse_quantity
+
 from ops.karpenter_status import ClusterState, Object, conditions, stage, time_of, trouble
-from ops.node_pool_fit import (
-    FAMILY,
-    GPU,
-    GPU_NAME,
-    NodePool,
-    gpus_requested,
-    node_requirements,
-)
+from ops.node_pool_fit import FAMILY, GPU, GPU_NAME, NodePool, gpus_requested, node_requirements
 from regions.gpu_families import per_machine
 from settings.errors import listed
 
 FAMILIES_SETTING = "kubeflow:gpuPool.instanceFamilies"
-COUNTS_SETTING = "kubeflow:gpuPool.gpuCounts"
-LIMIT_SETTING = "kubeflow:gpuPool.maxGpus"
 
 # aws/karpenter-provider-aws v1.14.1, pkg/errors/errors.go: codes of EC2 that Karpenter counts as
 # lack of capacity although waiting does not help.
@@ -90,33 +84,28 @@ def _reason(pod: Object, state: ClusterState) -> Obstacle:
 
 def _obstacle(pod: Object, pool: NodePool, state: ClusterState) -> Obstacle:
     """The reason why this pool does not serve the pod, at last in the scheduler's own words."""
-    return (
-        _taint(pod, pool)
-        or _selector(pod, pool)
-        or _too_many(pod, pool)
-        or _nominated(pod, state)
-        or _not_ready(pool)
-        or _limit(pod, pool)
-        or _starting(pool, state)
-        or _capacity(pod, pool, state)
-        or _scheduler(pod, state)
+    return next(
+        Obstacle(cause, sentence)
+        for cause, check in _CHECKS
+        for sentence in check(pod, pool, state)
     )
 
 
-def _taint(pod: Object, pool: NodePool) -> Obstacle | None:
-    taints = pool.untolerated(pod)
-    if not taints:
-        return None
-    key, effect, value = taints[0]["key"], taints[0]["effect"], taints[0].get("value")
-    taint = f"{key}={value}:{effect}" if value else f"{key}:{effect}"
-    near = [item for item in pod["spec"].get("tolerations") or [] if item.get("key") == key]
-    lack = f"its toleration {_flow(near[0])} does not match" if near else "it has no toleration for"
-    toleration = _flow({"key": key, "operator": "Exists", "effect": effect})
-    return Obstacle(
-        Cause.TAINT,
-        f"{lack} the taint {taint} of NodePool {pool.name}: put {toleration} among the tolerations "
-        "of its template",
-    )
+def _taint(pod: Object, pool: NodePool, _: ClusterState) -> Iterator[str]:
+    for taint in pool.untolerated(pod):
+        key, effect, value = taint["key"], taint["effect"], taint.get("value")
+        name = f"{key}={value}:{effect}" if value else f"{key}:{effect}"
+        near = [item for item in pod["spec"].get("tolerations") or [] if item.get("key") == key]
+        lack = (
+            f"its toleration {_flow(near[0])} does not match"
+            if near
+            else "it has no toleration for"
+        )
+        toleration = _flow({"key": key, "operator": "Exists", "effect": effect})
+        yield (
+            f"{lack} the taint {name} of NodePool {pool.name}: put {toleration} among the "
+            "tolerations of its template"
+        )
 
 
 def _flow(toleration: Object) -> str:
@@ -125,96 +114,83 @@ def _flow(toleration: Object) -> str:
     return "{" + ", ".join(fields) + "}"
 
 
-def _selector(pod: Object, pool: NodePool) -> Obstacle | None:
+def _selector(pod: Object, pool: NodePool, _: ClusterState) -> Iterator[str]:
     alternatives = [pool.conflicts(conditions) for conditions in node_requirements(pod)]
     if not all(alternatives):
-        return None
+        return
     condition, has = min(alternatives, key=len)[0]
     instead = f"has {has}" if has else "sets no such label"
     way_out = "remove the condition from its nodeSelector or affinity"
     if condition.key in (FAMILY, GPU_NAME):
         way_out += f", or add such a family to {FAMILIES_SETTING}"
-    return Obstacle(
-        Cause.SELECTOR,
-        f"it asks for a node with {condition}, and NodePool {pool.name} {instead}: {way_out}",
-    )
+    yield f"it asks for a node with {condition}, and NodePool {pool.name} {instead}: {way_out}"
 
 
-def _too_many(pod: Object, pool: NodePool) -> Obstacle | None:
+def _too_many(pod: Object, pool: NodePool, _: ClusterState) -> Iterator[str]:
     amount, most = gpus_requested(pod).get(GPU, 0), max(pool.sizes, default=0)
     if not most or amount <= most:
-        return None
+        return
     way_out = (
-        f"allow larger ones in {COUNTS_SETTING}"
+        "allow larger ones in kubeflow:gpuPool.gpuCounts"
         if amount <= max(per_machine(pool.families))
         else f"add a larger family to {FAMILIES_SETTING}"
     )
-    return Obstacle(
-        Cause.TOO_MANY_GPUS,
+    yield (
         f"it asks for {amount} GPUs on one node, and the largest machine of "
         f"{listed(list(pool.families), 'or')} (NodePool {pool.name}) has {most}: spread the work "
-        f"over pods of at most {most}, or {way_out}",
+        f"over pods of at most {most}, or {way_out}"
     )
 
 
-def _nominated(pod: Object, state: ClusterState) -> Obstacle | None:
+def _nominated(pod: Object, _: NodePool, state: ClusterState) -> Iterator[str]:
     """The NodeClaim that Karpenter nominated for the pod, while it starts without trouble."""
     nominated = " ".join(state.messages_about(pod, "Nominated")).replace(",", " ").split()
     for claim in state.node_claims:
         if f"nodeclaim/{claim['metadata']['name']}" in nominated and not trouble(claim):
-            return Obstacle(
-                Cause.NODE_IS_COMING, f"its machine is starting: NodeClaim {stage(claim)}"
-            )
-    return None
+            yield f"its machine is starting: NodeClaim {stage(claim)}"
 
 
-def _not_ready(pool: NodePool) -> Obstacle | None:
+def _not_ready(_: Object, pool: NodePool, __: ClusterState) -> Iterator[str]:
     for condition in conditions(pool.obj):
         if condition["type"] == "Ready" and condition["status"] == "False":
             reason = condition.get("message") or condition.get("reason") or "no reason given"
-            return Obstacle(
-                Cause.POOL_NOT_READY,
+            yield (
                 f"NodePool {pool.name} is not ready ({reason}): look at its EC2NodeClass with "
-                "`kubectl describe ec2nodeclass`",
+                "`kubectl describe ec2nodeclass`"
             )
-    return None
 
 
-def _limit(pod: Object, pool: NodePool) -> Obstacle | None:
+def _limit(pod: Object, pool: NodePool, _: ClusterState) -> Iterator[str]:
     used = pool.obj.get("status", {}).get("resources") or {}
     for resource, amount in gpus_requested(pod).items():
         if resource not in pool.limits:
             continue
-        most, taken = _number(pool.limits[resource]), _number(used.get(resource, "0"))
+        # The API server writes 1000 as 1k.
+        most, taken = map(int, map(parse_quantity, (pool.limits[resource], used.get(resource, 0))))
         # The machine counts as a whole, even if the pod leaves some of its GPUs free.
         sizes = pool.sizes if resource == GPU else ()
         machine = next((size for size in sizes if size >= amount), amount)
         if taken + machine > most:
             larger = f" (its smallest machine has {machine})" if machine > amount else ""
-            return Obstacle(
-                Cause.LIMIT,
+            yield (
                 f"it asks for {amount} {resource}{larger}, and NodePool {pool.name} has {taken} of "
-                f"at most {most}: wait until other pods end, or raise {LIMIT_SETTING} and run "
-                "`pulumi up`",
+                f"at most {most}: wait until other pods end, or raise kubeflow:gpuPool.maxGpus and "
+                "run `pulumi up`"
             )
-    return None
 
 
-def _starting(pool: NodePool, state: ClusterState) -> Obstacle | None:
-    starting = state.starting_claims(pool.name)
-    for claim in starting:
-        failure = trouble(claim)
-        if failure:
-            name = claim["metadata"]["name"]
-            sentence = f"its machine does not come up: NodeClaim {name} {failure}"
-            return Obstacle(Cause.NODE_IN_TROUBLE, sentence)
-    if starting:
-        sentence = f"a machine is starting: NodeClaim {stage(starting[0])}"
-        return Obstacle(Cause.NODE_IS_COMING, sentence)
-    return None
+def _in_trouble(_: Object, pool: NodePool, state: ClusterState) -> Iterator[str]:
+    for claim in state.starting_claims(pool.name):
+        if failure := trouble(claim):
+            yield f"its machine does not come up: NodeClaim {claim['metadata']['name']} {failure}"
 
 
-def _capacity(pod: Object, pool: NodePool, state: ClusterState) -> Obstacle | None:
+def _starting(_: Object, pool: NodePool, state: ClusterState) -> Iterator[str]:
+    for claim in state.starting_claims(pool.name):
+        yield f"a machine is starting: NodeClaim {stage(claim)}"
+
+
+def _capacity(pod: Object, pool: NodePool, state: ClusterState) -> Iterator[str]:
     created = pod["metadata"].get("creationTimestamp", "")
     for event in state.events_of("InsufficientCapacityError"):
         claim_of = event["involvedObject"]["name"].rpartition("-")[0]
@@ -233,32 +209,35 @@ def _capacity(pod: Object, pool: NodePool, state: ClusterState) -> Obstacle | No
                 f"wait, Karpenter retries, or allow more in {FAMILIES_SETTING} or "
                 "kubeflow:gpuPool.capacityTypes"
             )
-        sentence = f"{reason} (NodePool {pool.name}: {message}): {way_out}"
-        return Obstacle(Cause.CAPACITY, sentence)
+        yield f"{reason} (NodePool {pool.name}: {message}): {way_out}"
     if state.messages_about(pool.obj, "NoCompatibleInstanceTypes"):
-        return Obstacle(
-            Cause.CAPACITY,
+        yield (
             f"EC2 offers no machine here that NodePool {pool.name} accepts: allow families that "
-            f"the region has in {FAMILIES_SETTING}",
+            f"the region has in {FAMILIES_SETTING}"
         )
-    return None
 
 
-def _scheduler(pod: Object, state: ClusterState) -> Obstacle:
+def _scheduler(pod: Object, _: NodePool, state: ClusterState) -> Iterator[str]:
     messages = state.messages_about(pod, "FailedScheduling")
     messages += [item.get("message", "") for item in conditions(pod) if item["status"] == "False"]
-    message = next(filter(None, messages), None)
-    return Obstacle(
-        Cause.UNKNOWN,
-        f"message of the scheduler: {message}"
-        if message
-        else "no reason is recorded yet: if that lasts, look at Karpenter's log with `kubectl -n "
-        "kube-system logs deployment/karpenter`",
+    for message in filter(None, messages):
+        yield f"message of the scheduler: {message}"
+    yield (
+        "no reason is recorded yet: if that lasts, look at Karpenter's log with `kubectl -n "
+        "kube-system logs deployment/karpenter`"
     )
 
 
-def _number(quantity: str) -> int:
-    # Imported here, because the client costs a second. The API server writes 1000 as 1k.
-    from kubernetes.utils import parse_quantity
-
-    return int(parse_quantity(quantity))
+_CHECKS = (
+    (Cause.TAINT, _taint),
+    (Cause.SELECTOR, _selector),
+    (Cause.TOO_MANY_GPUS, _too_many),
+    (Cause.NODE_IS_COMING, _nominated),
+    (Cause.POOL_NOT_READY, _not_ready),
+    (Cause.LIMIT, _limit),
+    (Cause.NODE_IN_TROUBLE, _in_trouble),
+    (Cause.NODE_IS_COMING, _starting),
+    (Cause.CAPACITY, _capacity),
+    (Cause.UNKNOWN, _scheduler),
+)
+"""The first sentence counts."""

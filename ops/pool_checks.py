@@ -70,14 +70,16 @@ def pool_findings(stack: Subject, session: Session) -> Iterator[Finding]:
         if not pool.families:
             continue
         with aws_call("ec2"):
-            machines = _machines(client(stack, session, "ec2"), pool)
+            machines = _machines(client(stack.settings, session, "ec2"), pool)
         yield from _offered(pool, stack.region, machines)
         for capacity_type in pool.capacity_types:
             for (code, name), counted in _by_quota(capacity_type, machines).items():
                 if code not in values:
                     try:
                         with aws_call(f"servicequotas:GetServiceQuota of {code}"):
-                            values[code] = _quota(client(stack, session, "service-quotas"), code)
+                            values[code] = _quota(
+                                client(stack.settings, session, "service-quotas"), code
+                            )
                     except CallFailed as failure:
                         values[code] = None
                         yield note(ABOUT, f"a quota was not checked: {failure}")

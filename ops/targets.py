@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from ops.cli_errors import Refused
-from rendering import needs, packing, sources
+from rendering import packing, sources
+from rendering.needs import sources_of_stack
 from rendering.release import stand_alone
 from settings import MANIFESTS, Settings, from_stack_file
 
@@ -60,14 +61,8 @@ def use_bundle(path: Path | None, folder: Path) -> None:
     if not path.exists():
         raise Refused(f"{path} does not exist: `./kf bundle create` makes a bundle.")
     if path.is_file() and not path.name.endswith(".tar.gz"):
-        packing.verify(path, sources_of(folder))
+        packing.verify(path, sources_of_stack(folder, MANIFESTS))
     others = os.environ.get(sources.BUNDLES)
     os.environ[sources.BUNDLES] = os.pathsep.join(
         [str(path.resolve()), *([others] if others else [])]
     )
-
-
-def sources_of(folder: Path) -> dict[str, sources.Source]:
-    """The sources that the bundle of a release contains."""
-    manifests = next(parent for parent in folder.parents if parent.name == "manifests")
-    return needs.sources_of_stack(folder, manifests)

@@ -97,6 +97,8 @@ def test_the_list_of_commands_has_the_first_line_of_each() -> None:
     lines = {name: summary for name, (_, summary) in ops.__main__.COMMANDS.items()}
     helps = {name: inspect.cleandoc(ops.__main__.imported(name).help or "") for name in lines}
     assert lines == {name: text.splitlines()[0] for name, text in helps.items()}
+    shown = unwrapped(CliRunner().invoke(ops.__main__.app, "--help", env={"COLUMNS": "80"}).stdout)
+    assert [line for line in lines.values() if unwrapped(line) not in shown] == []
 
 
 def test_the_list_of_commands_imports_none_of_them() -> None:

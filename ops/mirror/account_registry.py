@@ -12,8 +12,15 @@ import boto3
 from botocore.config import Config
 
 from components.registry.ecr_repositories import PARALLEL, EcrRepositories
-from ops.account_calls import aws_call
+from ops.account_calls import aws_call, client
 from settings import Settings
+
+_PATIENT = Config(
+    retries={"mode": "adaptive", "max_attempts": 8},
+    connect_timeout=10,
+    read_timeout=30,
+    max_pool_connections=PARALLEL,
+)
 
 
 @dataclass(frozen=True)
@@ -39,18 +46,7 @@ class AccountRegistry(EcrRepositories):
         """The registry of the account of the credentials, in the stack's region."""
         with aws_call("loading the AWS credentials"):
             # Not boto3's default session, which would retain the credentials of an earlier call.
-            client = boto3.Session().client(
-                "ecr",
-                region_name=settings.region,
-                endpoint_url=settings.endpoints.get("ecr"),
-                config=Config(
-                    retries={"mode": "adaptive", "max_attempts": 8},
-                    connect_timeout=10,
-                    read_timeout=30,
-                    max_pool_connections=PARALLEL,
-                ),
-            )
-        return cls(client, tags)
+            return cls(client(settings, boto3.Session(), "ecr", _PATIENT), tags)
 
     def login(self) -> Login:
         """A login of about 12 hours; the registry's address in it has the account's number."""

@@ -111,7 +111,7 @@ def check(
         rows = [
             {
                 "source": str(item.copy),
-                "target": item.copy.target,
+                "target": str(item.copy.target),
                 "state": item.state,
                 "wanted": item.expected,
                 "found": item.actual,

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from images.reference import DOCKER_HUB
 from ops.cli_errors import Refused
+from rendering.cache import write_atomically
 
 # The key of Docker Hub's login in every client (moby/moby registry/config.go).
 _DOCKER_HUB_KEY = "https://index.docker.io/v1/"
@@ -74,19 +73,6 @@ def user_config() -> Mapping[str, Any]:
     return {}
 
 
-@contextmanager
-def private_folder() -> Generator[tuple[Path, Callable[[Mapping[str, Any]], None]]]:
-    """A folder for ``DOCKER_CONFIG`` that only this user can read, until the end of the block.
-
-    Yields:
-        The folder, and what writes a configuration to it while crane may read the previous one.
-    """
-    with tempfile.TemporaryDirectory(prefix="kf-docker-") as folder:
-
-        def write(config: Mapping[str, Any]) -> None:
-            # As created by tempfile: readable by this user alone.
-            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
-                json.dump(config, file)
-            Path(file.name).replace(Path(folder) / "config.json")
-
-        yield Path(folder), write
+def replace_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write crane's configuration, for this user alone, while crane may read the previous one."""
+    write_atomically(folder / "config.json", json.dumps(config).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
@@ -24,34 +24,17 @@ class Copy:
 
     Attributes:
         source: as upstream names it.
-        repository: ``host/path`` of the copy.
-        tag: the copy's.
+        target: of the copy, by tag.
         digest: of the source's reference, or of the lock; None: only the source's registry has it.
         needed: why the platform pulls it.
         platform: of an index, the only one that is copied; None: all of them.
     """
 
     source: Reference
-    repository: str
-    tag: str
+    target: Reference
     digest: str | None
     needed: Needed = "feature"
     platform: str | None = None
-
-    @property
-    def target(self) -> str:
-        """The reference of the copy."""
-        return f"{self.repository}:{self.tag}"
-
-    @property
-    def host(self) -> str:
-        """The registry of the copy."""
-        return self.repository.partition("/")[0]
-
-    @property
-    def path(self) -> str:
-        """The repository within its registry."""
-        return self.repository.partition("/")[2]
 
     def __str__(self) -> str:
         return str(self.source)
@@ -60,12 +43,9 @@ class Copy:
 def copies_of(
     uses: Iterable[ImageUse], locked: Mapping[str, str], platform: str | None
 ) -> list[Copy]:
-    """The copies a stack needs: one for each image that it does not pull from its source.
+    """The copies of ``inventories.of_stack``: of images that are not pulled from their source.
 
-    Args:
-        uses: from ``inventories.of_stack``.
-        locked: source -> digest, from the locks.
-        platform: the only one that is copied; None: all.
+    ``locked`` and ``platform`` as of ``read``.
     """
     return [
         _copy(parse(use.source), parse(use.target), locked.get(use.source), platform, use.needed)
@@ -88,7 +68,7 @@ def read(text: str, locked: Mapping[str, str], platform: str | None, name: str) 
     Raises:
         Refused: a line has another form, or two lines have one target for two images.
     """
-    copies: dict[str, Copy] = {}
+    copies: dict[Reference, Copy] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -120,10 +100,11 @@ def _copy(
     if target.digest and target.digest != source.digest:
         raise InvalidReference(f"{str(target)!r} has a digest that its source does not have")
     tag = target_tag(source) if target.digest or not target.tag else target.tag
+    target = replace(target, tag=tag, digest=None)
     if source.digest or platform is None:
-        return Copy(source, target.name, tag, source.digest or locked, needed)
+        return Copy(source, target, source.digest or locked, needed)
     # The lock has the digest of the whole index.
-    return Copy(source, target.name, tag, None, needed, platform)
+    return Copy(source, target, None, needed, platform)
 
 
 def only(copies: Sequence[Copy], pattern: str | None) -> list[Copy]:
@@ -147,7 +128,7 @@ def one_host(copies: Iterable[Copy]) -> str:
     Raises:
         Refused: there is more than one.
     """
-    hosts = sorted({copy.host for copy in copies})
+    hosts = sorted({copy.target.registry for copy in copies})
     if len(hosts) > 1:
         raise Refused(
             f"the copies go to {len(hosts)} registries ({', '.join(hosts)}): copy to one registry "
@@ -228,7 +209,7 @@ def bytes_to_copy(due: Iterable[Surveyed]) -> int:
     Blobs that the repository already has are included: crane finds them during the copy.
     """
     sizes = {
-        (item.copy.repository, digest): size
+        (item.copy.target.name, digest): size
         for item in due
         for digest, size in (item.blobs or {}).items()
     }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ops.crane import Crane
-from ops.crane_failures import CraneFailed
+from ops.crane import Crane, CraneFailed
 from ops.mirror.plan import Copy, Surveyed, members_and_blobs
 from ops.mirror.target import Target
 from ops.parallel import in_order
@@ -16,21 +15,17 @@ from rendering.cache import cache_folder, sha256_of, write_atomically
 def survey(
     copies: Sequence[Copy], target: Target, crane: Crane, *, query_sources: bool, parallel: int
 ) -> list[Surveyed]:
-    """The state of each copy, in the order given.
+    """The state of each copy in its target, in the same order.
 
-    Args:
-        copies: whose state is queried.
-        target: their registry.
-        crane: queries the sources.
-        query_sources: whether a source is queried for a digest that neither it nor a lock has.
-        parallel: number of queries at a time.
+    With ``query_sources``, a source is queried for a digest that neither it nor a lock has.
     """
 
     def one(copy: Copy) -> Surveyed:
         try:
             actual = target.digest(copy)
         except CraneFailed as failure:
-            return Surveyed(copy, copy.digest, None, f"cannot be looked up: {copy.host} {failure}")
+            reason = f"cannot be looked up: {copy.target.registry} {failure}"
+            return Surveyed(copy, copy.digest, None, reason)
         if copy.digest or not query_sources:
             return Surveyed(copy, copy.digest, actual)
         try:

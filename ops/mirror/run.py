@@ -20,8 +20,7 @@ from rich.progress import (
 from rich.table import Column
 
 from ops.cli_errors import messages
-from ops.crane import Crane
-from ops.crane_failures import CraneFailed
+from ops.crane import Crane, CraneFailed
 from ops.mirror.plan import Surveyed, bytes_to_copy
 from ops.mirror.target import Target
 from ops.parallel import in_parallel
@@ -89,7 +88,7 @@ class Run:
 
     def _one(self, item: Surveyed) -> str | None:
         """Copy and verify one image; return the reason where it failed."""
-        copy, expected = item.copy, str(item.expected)
+        copy, target, expected = item.copy, str(item.copy.target), str(item.expected)
         name = str(copy)
         if len(name) > _NAME_WIDTH:  # the end of a name distinguishes images
             name = f"…{name[1 - _NAME_WIDTH :]}"
@@ -109,8 +108,8 @@ class Run:
 
         try:
             self._target.renew_login()
-            self._crane.copy(f"{copy.source.name}@{expected}", copy.target, on_blob, on_retry)
-            actual = self._crane.digest(copy.target, on_retry=on_retry)
+            self._crane.copy(f"{copy.source.name}@{expected}", target, on_blob, on_retry)
+            actual = self._crane.digest(target, on_retry=on_retry)
         except CraneFailed as failure:
             return str(failure)
         finally:
@@ -121,7 +120,7 @@ class Run:
         """The bytes of blobs not counted yet: attempts repeat blobs, and images share them."""
         sizes = item.blobs or {}
         with self._guard:
-            places = {(item.copy.repository, digest) for digest in digests if digest in sizes}
+            places = {(item.copy.target.name, digest) for digest in digests if digest in sizes}
             new = places - self._counted
             self._counted |= new
         return sum(sizes[digest] for _, digest in new)

@@ -7,18 +7,17 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
 from components.registry.ecr_repositories import mutability
-from images.reference import parse
 from ops import inventories, targets
 from ops.cli_errors import Refused
-from ops.crane import Crane, find
-from ops.crane_failures import Absent
+from ops.crane import Absent, Crane, find
 from ops.mirror import plan
 from ops.mirror.account_registry import AccountRegistry, Login
-from ops.mirror.docker_config import private_folder, user_config, with_login
+from ops.mirror.docker_config import replace_config, user_config, with_login
 from ops.mirror.plan import Copy
 from regions.region import Region
 from rendering import lock as locks
@@ -27,73 +26,58 @@ from settings.mirror_mode import MirrorMode
 
 
 class Target:
-    """A registry that creates repositories by itself.
+    """A registry, which creates repositories by itself if it is not ECR.
 
     Args:
-        crane: queries it.
+        crane: queries it, if it is not ECR.
+        account: ECR, whose API lists a repository in one call and creates repositories.
+        login: the first one to ECR, already written.
+        write: writes another login to the configuration of crane.
+        copies: all copies that belong into ECR, including those that a run leaves out.
     """
 
-    def __init__(self, crane: Crane) -> None:
-        self._crane = crane
+    def __init__(
+        self,
+        crane: Crane,
+        account: AccountRegistry | None = None,
+        login: Login | None = None,
+        write: Callable[[Login], None] | None = None,
+        copies: Iterable[Copy] = (),
+    ) -> None:
+        self._crane, self._account, self._login, self._write = crane, account, login, write
+        self._guard = threading.Lock()
+        self._mutability = mutability((copy.target.repository, copy.source) for copy in copies)
+        self._digests = account.digests(self._mutability) if account else {}
 
     def digest(self, copy: Copy) -> str | None:
-        """The digest of the copy in the registry; None: it is missing. Raises CraneFailed."""
+        """The digest of the copy, of ECR as it was in the beginning; None: it is missing.
+
+        Raises:
+            CraneFailed
+        """
+        if self._account:
+            return self._digests.get(copy.target.repository, {}).get(str(copy.target.tag))
         try:
-            return self._crane.digest(copy.target)
+            return self._crane.digest(str(copy.target))
         except Absent:
             return None
 
     def missing_repositories(self, copies: Iterable[Copy]) -> list[str]:
         """The repositories of these copies that ``prepare`` would create."""
-        del copies
-        return []
+        needed = {copy.target.repository for copy in copies}
+        return sorted(needed - self._digests.keys()) if self._account else []
 
     def prepare(self, copies: Iterable[Copy]) -> list[str]:
         """Create and configure the repositories of these copies; return the new ones."""
-        del copies
-        return []
+        needed = {copy.target.repository for copy in copies}
+        configured = {name: value for name, value in self._mutability.items() if name in needed}
+        return self._account.prepare(configured) if self._account else []
 
     def renew_login(self) -> None:
-        """Replace a login that expires during a run of many hours."""
-
-
-class Ecr(Target):
-    """ECR, whose API lists a repository in one call and creates repositories.
-
-    Args:
-        account: the registry.
-        login: its first login, already written.
-        write: writes another login to the configuration of crane.
-        copies: all copies that belong there, including those that a run leaves out.
-    """
-
-    def __init__(
-        self,
-        account: AccountRegistry,
-        login: Login,
-        write: Callable[[Login], None],
-        copies: Iterable[Copy],
-    ) -> None:
-        self._account, self._login, self._write = account, login, write
-        self._guard = threading.Lock()
-        self._mutability = mutability((copy.path, copy.source) for copy in copies)
-        self._digests = account.digests(self._mutability)
-
-    def digest(self, copy: Copy) -> str | None:
-        """See ``Target``; read once, when the target was opened."""
-        return self._digests.get(copy.path, {}).get(copy.tag)
-
-    def missing_repositories(self, copies: Iterable[Copy]) -> list[str]:
-        """See ``Target``."""
-        return sorted({copy.path for copy in copies} - self._digests.keys())
-
-    def prepare(self, copies: Iterable[Copy]) -> list[str]:
-        """See ``Target``."""
-        return self._account.prepare({copy.path: self._mutability[copy.path] for copy in copies})
-
-    def renew_login(self) -> None:
-        """See ``Target``; after half of the login's lifetime."""
+        """Replace a login after half of its lifetime, because a run may take many hours."""
         with self._guard:
+            if not (self._account and self._login and self._write):
+                return
             if datetime.now(UTC) > self._login.renew_at:
                 self._login = self._account.login()
                 self._write(self._login)
@@ -114,7 +98,7 @@ def opened(
     settings = targets.settings_of(stack)
     locked, platform = _locked(settings), settings.image_mirror.platform
     listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
-    if listed and not any(parse(copy.target).ecr_region for copy in listed):
+    if listed and not any(copy.target.ecr_region for copy in listed):
         plan.one_host(listed)
         with Crane(find()) as crane:
             yield plan.only(listed, pattern), Target(crane), crane
@@ -140,13 +124,13 @@ def opened(
         raise Refused(f"the copies go to {host}, and the credentials are for {own}.")
     copies = plan.only(listed, pattern)
     sources, users = {copy.source.registry for copy in copies}, user_config()
-    with private_folder() as (folder, write_config), Crane(find(), folder) as crane:
+    with TemporaryDirectory(prefix="kf-docker-") as folder, Crane(find(), Path(folder)) as crane:
 
         def write(login: Login) -> None:
-            write_config(with_login(users, sources, host, login.token))
+            replace_config(Path(folder), with_login(users, sources, host, login.token))
 
         write(login)
-        yield copies, Ecr(account, login, write, listed), crane
+        yield copies, Target(crane, account, login, write, listed), crane
 
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:

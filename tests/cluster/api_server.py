@@ -25,7 +25,7 @@ from rich.console import Console
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tests.cluster import openapi_definitions
-from toolchain.go_tools import GoProgram, Say, obtain
+from toolchain.go_programs import GoProgram, Say, obtain
 from toolchain.tools import ToolMissing
 
 _MODULES = Path(__file__).parent / "kube-apiserver"

@@ -12,7 +12,7 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
-from toolchain.go_tools import Say, go, go_environment
+from toolchain.go_programs import Say, go, go_environment
 
 TOOLCHAIN = "go1.16.15"
 """The Go that v1.21.14 is built with (build/dependencies.yaml); newer ones break its reflection."""

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from rendering import Object
 from tests.cluster.api_server import built, kube_apiserver
-from toolchain.go_tools import GoProgram, Say, go_environment
+from toolchain.go_programs import GoProgram, Say, go_environment
 from toolchain.tools import ToolMissing
 
 _MODULES = Path(__file__).parent / "modules"

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
 from components.mirror.credentials import Purpose, user_name
-from ops import account_checks, key_checks
+from ops import account_checks
 from ops.account_calls import aws_call
 from ops.account_checks import examine_account
 from ops.checks import Subject
@@ -73,8 +73,8 @@ def with_keys(stack: Subject, region: str, build_region: str, number: int = 1) -
 
 
 def later(monkeypatch: pytest.MonkeyPatch, **time: int) -> None:
-    then = key_checks.now() + timedelta(**time)
-    monkeypatch.setattr(key_checks, "now", lambda: then)
+    then = account_checks.now() + timedelta(**time)
+    monkeypatch.setattr(account_checks, "now", lambda: then)
 
 
 @every_border
@@ -165,7 +165,7 @@ def test_keys_that_may_not_be_listed_are_one_note_that_names_the_call(
     def refused(*_: Any) -> Any:
         raise ClientError({"Error": {"Code": "AccessDenied"}}, "Create")
 
-    monkeypatch.setattr(key_checks, "client", refused)
+    monkeypatch.setattr(account_checks, "client", refused)
     found = [each for each in examine_account(subject("cn-north-1")) if "iam" in each.sentence]
     assert [each.level for each in found] == [Level.NOTE]
     assert "iam:ListAccessKeys fails (AccessDenied)" in found[0].sentence

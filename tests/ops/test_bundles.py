@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ops import targets
 from rendering import bundle
+from rendering.needs import sources_of_stack
 from rendering.sources import obtain
 from tests.ops.command import kf
 from tests.rendering.beijing import MANIFESTS
@@ -28,7 +28,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_bundle_holds_every_source_with_its_origin(made: Path) -> None:
     contents = bundle.read(made)
-    wanted = targets.sources_of(MANIFESTS / contents.release)
+    wanted = sources_of_stack(MANIFESTS / contents.release, MANIFESTS)
     assert {packed.name for packed in contents.sources} == set(wanted)
     for packed in contents.sources:
         assert packed.commit == wanted[packed.name].commit
@@ -37,7 +37,7 @@ def test_a_bundle_holds_every_source_with_its_origin(made: Path) -> None:
 
 def test_a_bundle_is_all_that_a_render_needs(made: Path, own_cache: Path, tmp_path: Path) -> None:
     """Its sources reach a machine that has nothing else, in a project that nothing lies beside."""
-    wanted = targets.sources_of(MANIFESTS / bundle.read(made).release)
+    wanted = sources_of_stack(MANIFESTS / bundle.read(made).release, MANIFESTS)
     for source in wanted.values():
         unpacked = obtain(source, tmp_path, made)
         assert unpacked.digest == source.digest

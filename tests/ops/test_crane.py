@@ -12,8 +12,7 @@ import pytest
 
 from components.mirror.buildspec import CRANE_VERSION
 from ops import crane
-from ops.crane import Crane
-from ops.crane_failures import Absent, CraneFailed, Disturbed, Stopped, failure
+from ops.crane import Absent, Crane, CraneFailed, Disturbed, Stopped, meaning
 from toolchain.tools import ToolMissing
 
 GET = "Error: fetching manifest h/a:v1: GET https://h/v2/a/manifests/v1:"
@@ -44,7 +43,7 @@ POST = "Error: POST https://t/v2/a/blobs/uploads/:"
 def test_a_failure_is_final_or_worth_another_attempt(
     said: str, kind: type[CraneFailed], sentence: str
 ) -> None:
-    found = failure(said)
+    found = meaning(said)
     assert type(found) is kind
     assert sentence in str(found)
     assert "\n" not in str(found)
@@ -52,8 +51,8 @@ def test_a_failure_is_final_or_worth_another_attempt(
 
 def test_what_a_url_carries_is_not_told() -> None:
     said = 'Error: Get "https://s3.example.com/blob?X-Amz-Signature=secret&x=y": weird'
-    assert "secret" not in str(failure(said))
-    assert "https://s3.example.com/blob" in str(failure(said))
+    assert "secret" not in str(meaning(said))
+    assert "https://s3.example.com/blob" in str(meaning(said))
 
 
 def program(folder: Path, script: str) -> Path:

@@ -28,7 +28,7 @@ def steps(outcome: Outcome) -> list[tuple[str, str, str]]:
 @pytest.fixture(scope="session")
 def cli() -> Path:
     """The Pulumi CLI, got if it is not there."""
-    return tools.pulumi().path
+    return tools.pulumi(print).path
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class Ended:
 def test_up_ends_with_the_outputs_of_the_stack(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "Pulumi.x.yaml").write_text("config:\n  kubeflow:region: us-west-2\n")
     monkeypatch.setattr(command, "missing_of_stack", lambda *_: [])  # pyright: ignore[reportUnknownLambdaType]
-    monkeypatch.setattr(command, "_tools", lambda: Tool(("pulumi",), "3.0.0", "here", 0))
+    monkeypatch.setattr(command, "_tools", lambda: Tool(Path("pulumi"), "3.0.0", "here"))
     monkeypatch.setattr(command, "_rehearsal", lambda *_: Ended())  # pyright: ignore[reportUnknownLambdaType]
     *_, title, first, second, last = run("up", "--stack", "x").stdout.splitlines()
     assert [title, first.split(), second.split(maxsplit=1)] == [

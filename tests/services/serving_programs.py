@@ -20,9 +20,10 @@ from typing import Any
 
 from rich.console import Console
 
+from rendering.cache import cache_folder
 from rendering.release import folder_digest
 from tests.cluster.api_server import built
-from toolchain.go_tools import GoProgram, Say, alone, tool_folder
+from toolchain.go_programs import GoProgram, Say, alone
 from toolchain.tools import ToolMissing
 
 _HERE = Path(__file__).parent / "serving"
@@ -71,7 +72,7 @@ def storage_initializer(say: Say) -> Path:
         ToolMissing: pip could not install them; with its last line.
     """
     key = hashlib.sha256(f"{_PACKAGES.read_text()}{sys.version}{sys.prefix}".encode()).hexdigest()
-    folder = tool_folder("storage-initializer", key[:16])
+    folder = cache_folder("tools") / f"storage-initializer-{key[:16]}"
     python, complete = folder / "venv" / "bin" / "python", folder / "complete"
     with alone(folder, say):
         if not complete.exists():

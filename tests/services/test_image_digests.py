@@ -14,8 +14,7 @@ import pytest
 
 from images.reference import Reference, parse
 from ops import crane as crane_module
-from ops.crane import Crane
-from ops.crane_failures import CraneFailed
+from ops.crane import Crane, CraneFailed
 from ops.lock_digests import add_digests, digest_of
 from rendering import ImageUse
 from rendering import lock as locks

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rendering.kustomize import Kustomize
 from toolchain import tools
 
 
@@ -27,9 +28,8 @@ def script(path: Path, text: str) -> Path:
 
 def test_a_new_enough_pulumi_on_path_is_taken(said: list[str], tmp_path: Path) -> None:
     path = script(tmp_path / "bin" / "pulumi", "echo v3.300.1")
-    found = tools.pulumi(said.append)
-    assert (found.path, found.version) == (path, "3.300.1")
-    assert said == [f"Pulumi CLI 3.300.1: on PATH, {path} ({found.seconds:.1f} s)"]
+    assert tools.pulumi(said.append) == (path, "3.300.1", f"on PATH, {path}")
+    assert said == [f"Pulumi CLI 3.300.1: on PATH, {path}"]
 
 
 def test_an_old_pulumi_on_path_is_passed_over_for_the_cache(
@@ -70,9 +70,20 @@ def test_a_build_that_fails_says_why(said: list[str], tmp_path: Path) -> None:
 
 
 def test_kustomize_inside_kubectl_will_do(said: list[str], tmp_path: Path) -> None:
-    path = script(tmp_path / "bin" / "kubectl", "echo 'Kustomize Version: v5.5.0'")
-    found = tools.kustomize(said.append)
-    assert (found.command, found.version) == ((str(path), "kustomize"), "5.5.0")
+    version = '{"kustomizeVersion": "v5.5.0"}'
+    path = script(tmp_path / "bin" / "kubectl", f"echo '{version}'")
+    assert tools.kustomize(said.append).command == (str(path), "kustomize")
+    assert said == [f"kustomize 5.5.0: {path} kustomize"]
+
+
+def test_without_any_kustomize_it_is_built_once(said: list[str], tmp_path: Path) -> None:
+    log, built = tmp_path / "log", tmp_path / "cache/tools/kustomize-5.7.1/kustomize"
+    compiled = "printf '#!/bin/sh\necho (devel)' > $GOBIN/kustomize; chmod +x $GOBIN/kustomize"
+    install = f'echo "$*" >> {log}; /bin/mkdir -p $GOBIN; {compiled}'
+    script(tmp_path / "bin" / "go", install.replace("chmod", "/bin/chmod"))
+    first, second = tools.kustomize(said.append), tools.kustomize(said.append)
+    assert first == second == Kustomize((str(built), "build"), "5.7.1")
+    assert log.read_text() == "install -v sigs.k8s.io/kustomize/kustomize/v5@v5.7.1\n"
 
 
 def test_without_any_kustomize_one_sentence_names_the_ways(said: list[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.cli_errors import Refused
-from ops.mirror.docker_config import private_folder, user_config, with_login
+from ops.mirror.docker_config import replace_config, user_config, with_login
 
 TARGET = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 
@@ -74,10 +74,8 @@ def test_a_file_that_is_no_configuration_is_refused_and_not_quoted(home: Path, t
     assert "secret" not in str(refused.value)
 
 
-def test_the_folder_is_private_and_goes_away() -> None:
-    with private_folder() as (folder, write):
-        for config in ({"auths": {}}, {"auths": {"quay.io": {}}}):
-            write(config)
-            assert json.loads((folder / "config.json").read_text()) == config
-        assert [file.stat().st_mode & 0o077 for file in (folder, *folder.iterdir())] == [0, 0]
-    assert not folder.exists()
+def test_the_configuration_of_a_run_is_private_also_when_it_is_replaced(tmp_path: Path) -> None:
+    for config in ({"auths": {}}, {"auths": {"quay.io": {}}}):
+        replace_config(tmp_path, config)
+        assert json.loads((tmp_path / "config.json").read_text()) == config
+        assert [file.stat().st_mode & 0o077 for file in tmp_path.iterdir()] == [0]

@@ -29,9 +29,7 @@ def surveyed(
     actual: str | None = None,
     blobs: dict[str, int] | None = None,
 ) -> Surveyed:
-    reference = parse(source)
-    repository = f"{REGISTRY}/{reference.mirrored_repository}"
-    copy = Copy(reference, repository, reference.tag or "", None, needed)
+    copy = Copy(parse(source), parse(parse(source).mirrored(REGISTRY)), None, needed)
     return Surveyed(copy, A, actual, None, blobs)
 
 
@@ -48,7 +46,7 @@ def surveyed(
 def test_a_copy_is_judged_by_the_digest_of_its_whole_index(
     expected: str | None, actual: str | None, state: State
 ) -> None:
-    copy = Copy(parse("quay.io/a/b:1"), f"{REGISTRY}/b", "1", None)
+    copy = Copy(parse("quay.io/a/b:1"), parse(f"{REGISTRY}/b:1"), None)
     assert Surveyed(copy, expected, actual).state is state
 
 
@@ -62,14 +60,13 @@ def test_what_is_missing_or_differs_is_due_unless_it_cannot_be_had() -> None:
 def test_a_line_names_a_source_and_where_its_copy_belongs() -> None:
     (copy,) = read("# made by the plan", "", f"quay.io/a/b:v1 -> {REGISTRY}/quay.io/a/b:v1")
     assert str(copy) == "quay.io/a/b:v1"
-    assert copy.target == f"{REGISTRY}/quay.io/a/b:v1"
-    assert copy.path == "kubeflow/quay.io/a/b"
+    assert str(copy.target) == f"{REGISTRY}/quay.io/a/b:v1"
     assert copy.digest is None
 
 
 def test_a_pinned_source_gets_the_tag_of_its_digest_and_not_its_own() -> None:
     (copy,) = read(f"quay.io/a/b:v1@{A} -> {REGISTRY}/quay.io/a/b:v1@{A}")
-    assert copy.target == f"{REGISTRY}/quay.io/a/b:digest-sha256-{'a' * 64}"
+    assert str(copy.target) == f"{REGISTRY}/quay.io/a/b:digest-sha256-{'a' * 64}"
     assert copy.digest == A
 
 

@@ -17,7 +17,7 @@ BLOBS = {"sha256:base": 1000, "sha256:top": 10}
 
 
 def due(name: str) -> Surveyed:
-    copy = Copy(parse(f"quay.io/{name}:v1"), "localhost/shared", name, None)
+    copy = Copy(parse(f"quay.io/{name}:v1"), parse(f"localhost/shared:{name}"), None)
     return Surveyed(copy, WANTED, None, None, BLOBS)
 
 
@@ -33,7 +33,7 @@ def run(folder: Path, script: str, *names: str) -> Run:
 
 def test_a_copy_counts_once_its_digest_is_read_back(tmp_path: Path) -> None:
     outcome = run(tmp_path, f"[ $1 = copy ] || echo {WANTED}", "one", "two")
-    assert {each.copy.tag for each in outcome.copied} == {"one", "two"}
+    assert {item.copy.target.tag for item in outcome.copied} == {"one", "two"}
     assert outcome.failed == {}
 
 
@@ -60,7 +60,7 @@ def test_one_image_that_fails_stops_no_other(
     fails = "echo 'Error: GET h: DENIED: no' >&2; exit 1"
     script = f'case "$2" in quay.io/one@*) {fails};; esac; [ $1 = copy ] || echo {WANTED}'
     outcome = run(tmp_path, script, "one", "two", "three")
-    assert {each.copy.tag for each in outcome.copied} == {"two", "three"}
+    assert {item.copy.target.tag for item in outcome.copied} == {"two", "three"}
     assert list(outcome.failed) == ["quay.io/one:v1"]
     *lines, summary = capsys.readouterr().err.splitlines()
     assert summary.startswith("copied 2 of 3 images and verified their digests: 0 bytes in 0:00:0")

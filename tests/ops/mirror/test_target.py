@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ops.mirror.account_registry import Login
-from ops.mirror.target import Ecr
+from ops.mirror.target import Target
 
 
 class Account:
@@ -31,7 +31,7 @@ def test_a_login_is_replaced_once_when_half_of_its_lifetime_is_over(
 ) -> None:
     account: Any = Account()
     tokens: list[str] = []
-    target = Ecr(account, login("first", left), lambda new: tokens.append(new.token), [])
+    target = Target(account, account, login("first", left), lambda new: tokens.append(new.token))
     target.renew_login()
     target.renew_login()
     assert tokens == written

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from rendering.cache import cache_folder
 Say = Callable[[str], None]
 
 _BUILD_SECONDS = 3600
-_WORD_EVERY_SECONDS = 60
+_REPORT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class GoProgram:
     Args:
         name: of the program and of its file.
         version: without ``v``.
-        module: a folder with ``go.mod`` and ``go.sum``.
+        module: a folder with ``go.mod`` and ``go.sum``; None: the package's own, of this version.
         package: import path of the program's ``main``.
         variables: Go variables set at link time, by import path and name.
         takes: time and size of a first build, for people.
@@ -41,7 +40,7 @@ class GoProgram:
 
     name: str
     version: str
-    module: Path
+    module: Path | None
     package: str
     variables: dict[str, str]
     takes: str
@@ -51,17 +50,12 @@ class GoProgram:
     @property
     def folder(self) -> Path:
         """The cache's folder for this version of the program."""
-        return tool_folder(self.name, self.version)
+        return cache_folder("tools") / f"{self.name}-{self.version}"
 
     @property
     def path(self) -> Path:
         """Where the finished program is, or will be."""
         return self.folder / self.name
-
-
-def tool_folder(name: str, version: str) -> Path:
-    """The cache's folder for one version of a tool."""
-    return cache_folder("tools") / f"{name}-{version}"
 
 
 def obtain(program: GoProgram, say: Say) -> Path | None:
@@ -78,18 +72,22 @@ def build(program: GoProgram, say: Say) -> bool:
     if shutil.which("go") is None:
         say(f"There is no Go on PATH to build {program.name} with")
         return False
+    say(f"Building {program.name} {program.version} with Go: {program.takes}, once")
+    if program.module is None:
+        install = ["install", "-v", f"{program.package}@v{program.version}"]
+        made = program.folder / "bin" / program.name
+        return go(install, say, program.folder, made, program.path, GOBIN=str(made.parent))
     # A copy, so that Go never writes into the project.
     source = program.folder / "source"
     shutil.copytree(program.module, source, dirs_exist_ok=True)
     flags = " ".join(f"-X {variable}={value}" for variable, value in program.variables.items())
     made = program.folder / f"{program.name}.new"
-    say(f"Building {program.name} {program.version} with Go: {program.takes}, once")
     more = program.prepare(source, say) if program.prepare else []
     if more is None:
         return False
     command = ["build", "-v", *more, "-o", str(made), "-ldflags", flags, program.package]
     toolchain = {"GOTOOLCHAIN": program.toolchain} if program.toolchain else {}
-    return go(command, say, cwd=source, made=made, final=program.path, **toolchain)
+    return go(command, say, source, made, program.path, **toolchain)
 
 
 def go_environment(**more: str) -> dict[str, str]:
@@ -101,11 +99,10 @@ def go_environment(**more: str) -> dict[str, str]:
     return {**os.environ, "GOFLAGS": "-mod=readonly", "GOWORK": "off", **more}
 
 
-def go(arguments: list[str], say: Say, *, cwd: Path, made: Path, final: Path, **env: str) -> bool:
+def go(arguments: list[str], say: Say, cwd: Path, made: Path, final: Path, **env: str) -> bool:
     """Runs ``go`` with ``-v`` among its arguments; moves the result from ``made`` to ``final``."""
     start = time.monotonic()
-    last: deque[str] = deque(["no message"], maxlen=1)
-    count, word_due = 0, start + _WORD_EVERY_SECONDS
+    last, count, report_due = "no message", 0, start + _REPORT_SECONDS
     with subprocess.Popen(
         ["go", *arguments],
         cwd=cwd,
@@ -114,15 +111,13 @@ def go(arguments: list[str], say: Say, *, cwd: Path, made: Path, final: Path, **
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stderr is not None  # noqa: S101 - it is a pipe
         limit = Timer(_BUILD_SECONDS, process.kill)
         limit.daemon = True
         limit.start()
-        for line in process.stderr:  # -v: a line per package
-            count += 1
-            last.append(line.strip())
-            if time.monotonic() > word_due:
-                word_due = time.monotonic() + _WORD_EVERY_SECONDS
+        for line in process.stderr or ():  # -v: a line per package
+            last, count = line.strip(), count + 1
+            if time.monotonic() > report_due:
+                report_due = time.monotonic() + _REPORT_SECONDS
                 say(f"  {count} packages after {time.monotonic() - start:.0f} s")
         code = process.wait()
         limit.cancel()
@@ -131,7 +126,7 @@ def go(arguments: list[str], say: Say, *, cwd: Path, made: Path, final: Path, **
         say(f"Go did not finish in {_BUILD_SECONDS // 60} minutes")
         return False
     if code != 0:
-        say(f"Go could not build it: {last[0]}")
+        say(f"Go could not build it: {last}")
         return False
     made.replace(final)
     say(f"Built {final} in {seconds:.0f} s")

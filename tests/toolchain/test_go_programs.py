@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain.test_tools import script
-from toolchain.go_tools import GoProgram, alone, obtain
+from toolchain.go_programs import GoProgram, alone, obtain
 
 COMPILES = (
     'echo "$*" >> {log}\nwhile [ $# -gt 0 ]; do [ "$1" = -o ] && echo made > "$2"; shift; done'
@@ -34,7 +34,7 @@ def test_it_is_built_once_from_a_copy_of_its_module(program: GoProgram, tmp_path
     assert first == second == tmp_path / "cache/tools/tiny-1.2.3/tiny"
     assert log.read_text().split("-ldflags ")[1] == "-X a.B=c example.com/tiny\n"
     assert said[0] == "Building tiny 1.2.3 with Go: no time, once"
-    assert [each.name for each in program.module.iterdir()] == ["go.mod"]
+    assert [file.name for file in (tmp_path / "module").iterdir()] == ["go.mod"]
 
 
 def test_without_go_and_after_a_failed_build_there_is_a_reason(
