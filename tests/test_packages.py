@@ -73,6 +73,8 @@ def owners(module: str) -> frozenset[str]:
 def imported(files: list[Path]) -> dict[str, frozenset[str]]:
     """Each module from outside the repository and Python, with the distributions it comes from."""
     own = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in tracked("*.py")}
+    # Scripts of one ConfigMap import each other.
+    own |= {path.stem for path in tracked("manifests/*.py")}
     return {
         module: owners(module)
         for file in files

@@ -14,7 +14,7 @@ from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT
 from tests.cluster.installation import Installation
 from tests.cluster.platform import Platform
-from tests.rendering.test_profile_controller import objects as made_in_a_profile
+from tests.rendering.profile_hooks import objects as objects_of_a_profile
 
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 
@@ -89,7 +89,7 @@ def test_a_gpu_is_a_whole_one(installed: Installation) -> None:
 def test_what_keeps_a_notebook_on_its_node_is_accepted_in_a_profile(
     installed: Installation,
 ) -> None:
-    made = made_in_a_profile(name="default")["PodDefault keep-node"]
+    made = objects_of_a_profile(name="default")["PodDefault keep-node"]
     assert installed.cluster.apply(made, dry_run=True).warnings == ()
 
 
