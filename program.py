@@ -151,6 +151,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             in_region_registries=[region.ecr_registry(region.eks_addon_account)],
             cached_registries=mirror.cached,
             bundles=settings.bundles_path,
+            high_availability=settings.node_group.highly_available,
         )
 
     try:

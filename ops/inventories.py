@@ -31,6 +31,7 @@ def of_release(folder: Path) -> tuple[ImageUse, ...]:
         dns_suffix=region.dns_suffix,
         registry="<<image.prefix>>",
         in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+        high_availability=True,
     )
     return rendered.images
 

@@ -12,7 +12,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rendering import await_annotations, cache, images, inventory, leaks, normalise, order, sources
+from rendering import (
+    availability,
+    await_annotations,
+    cache,
+    images,
+    inventory,
+    leaks,
+    normalise,
+    order,
+    sources,
+)
 from rendering.assembly import Assembly, assemble
 from rendering.images import ImageUse, Registries
 from rendering.needs import missing_of_stack
@@ -84,6 +94,7 @@ def render(
     in_region_registries: Sequence[str] = (),
     cached_registries: Collection[str] | None = None,
     bundles: Path | None = None,
+    high_availability: bool = False,
 ) -> Rendered:
     """Renders the release in ``folder`` (``manifests/<...>/<release>``).
 
@@ -95,6 +106,7 @@ def render(
         in_region_registries: registries whose images need no copy.
         cached_registries: the only ones whose images ``registry`` serves; None: it serves all.
         bundles: a folder of source archives, before all other ways.
+        high_availability: two pods of what the platform stops without (``availability``).
 
     Raises:
         RenderError: one of SourcesUnavailable, SourceRejected, ReleaseInvalid, KustomizeMissing,
@@ -112,6 +124,7 @@ def render(
         "registry": registry,
         "in_region": sorted(in_region_registries),
         "cached": None if cached_registries is None else sorted(cached_registries),
+        "high_availability": high_availability,
         **assembly.inputs(),
     }
     digest = cache.sha256_of(cache.canonical_json({**inputs, "code": cache.code_digest()}))
@@ -152,6 +165,9 @@ def _rendered(
     built: list[Object], digest: str, inputs: Mapping[str, Any], assembly: Assembly
 ) -> Rendered:
     objects, crds = normalise.normalise(built)
+    if inputs["high_availability"]:
+        listed = {name for part in assembly.parts.values() for name in part.replicated}
+        objects += availability.replicate(objects, crds, listed)
     registries = Registries(inputs["registry"], inputs["in_region"], inputs["cached"])
     # Before rewriting, because the name of a copy does not always contain its source.
     pulled = inventory.complete(objects, tuple(assembly.parts.values()), registries)

@@ -61,7 +61,7 @@ def normalise(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
     crds = [obj for obj in every if is_crd(obj)]
     others = [obj for obj in every if not is_crd(obj)]
     scopes = crd_scopes(crds)
-    scaled = _scaled_by_autoscalers(others)
+    scaled = autoscalers(others)
     for obj in others:
         _place(obj, scopes)
         if is_builtin_group(ObjectKey.of(obj).group):
@@ -172,13 +172,13 @@ def _readable_secret(secret: Object) -> None:
         secret["stringData"] = text
 
 
-def _scaled_by_autoscalers(objects: Iterable[Object]) -> set[ObjectKey]:
-    scaled: set[ObjectKey] = set()
+def autoscalers(objects: Iterable[Object]) -> dict[ObjectKey, Object]:
+    """Workload -> the HorizontalPodAutoscaler that scales it."""
+    scaled: dict[ObjectKey, Object] = {}
     for obj in objects:
         if obj["kind"] == "HorizontalPodAutoscaler":
             target = obj["spec"]["scaleTargetRef"]
             namespace = str((obj.get("metadata") or {}).get("namespace") or "default")
-            scaled.add(
-                ObjectKey(target.get("apiVersion", ""), target["kind"], namespace, target["name"])
-            )
+            version = target.get("apiVersion", "")
+            scaled[ObjectKey(version, target["kind"], namespace, target["name"])] = obj
     return scaled

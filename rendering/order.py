@@ -10,8 +10,8 @@ Direct prerequisites of an object, and nothing else (edges are written into Pulu
    the SecretProviderClass that writes it, the last with the workloads that mount it;
 4. for a Certificate: its Issuer or ClusterIssuer; for an ExternalSecret: its stores; for a store:
    the ServiceAccount it logs in as;
-5. for a webhook configuration: the Services it calls, the workloads behind them, and the
-   Certificate whose CA is injected into it;
+5. for a webhook configuration and an APIService: the Services that the API server calls, the
+   workloads behind them, and the Certificate whose CA is injected into the configuration;
 6. for a custom resource: its controller, which is a workload whose ServiceAccount may write
    ``<plural>/status`` or ``<plural>/finalizers`` of exactly that resource;
 7. for a workload: the Jobs that read credentials of a remote secret which its pods read too;

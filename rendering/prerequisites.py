@@ -65,6 +65,13 @@ class Index:
             if selector and selector.items() <= labels.items()
         }
 
+    def servers(self, reference: Mapping[str, Any] | None) -> set[ObjectKey]:
+        """The Service that the API server is to call, and the workloads behind it."""
+        if reference is None:
+            return set()
+        services = self.find("", "Service", reference["namespace"], reference["name"])
+        return services.union(*map(self.behind, services))
+
     def webhook_namespaces(self, group: str) -> set[str]:
         """Namespaces of the Services that webhooks with this very group in their rules call."""
         return {
@@ -104,6 +111,8 @@ def needs_of(key: ObjectKey, index: Index) -> set[ObjectKey]:
             needs |= index.find("", "ServiceAccount", namespace, name)
     elif key.kind in WEBHOOK_KINDS:
         needs |= _needs_of_configuration(key, index)
+    elif key.kind == "APIService":
+        needs |= index.servers(obj["spec"].get("service"))
     return needs | index.rbac.roles_of(key)
 
 
@@ -122,10 +131,7 @@ def _needs_of_pods(namespace: str, spec: Mapping[str, Any], index: Index) -> set
 def _needs_of_configuration(key: ObjectKey, index: Index) -> set[ObjectKey]:
     needs: set[ObjectKey] = set()
     for hook in index.hooks(key):
-        reference = (hook.get("clientConfig") or {}).get("service")
-        if reference:
-            for service in index.find("", "Service", reference["namespace"], reference["name"]):
-                needs |= {service} | index.behind(service)
+        needs |= index.servers((hook.get("clientConfig") or {}).get("service"))
     annotations = annotations_of(index.by_key[key])
     namespace, _, name = annotations.get(INJECT_CERTIFICATE, "").partition("/")
     needs |= index.find(CERTIFICATES, "Certificate", namespace, name)

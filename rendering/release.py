@@ -205,6 +205,8 @@ class Release(Strict):
         upstream: the kustomization below ``sources/`` that this release is a changed copy of.
         pipelines: the Kubeflow Pipelines in it.
         images: those that no object names.
+        replicated: Deployment, as ``namespace/name`` -> why two pods of it work side by side, where
+            no object reveals that (``availability``).
         gone: images of upstream's without a registry; the first that covers an image counts.
         needed: source image, or a place that names it -> what it is pulled for, where the rules of
             ``inventory`` are wrong.
@@ -224,6 +226,7 @@ class Release(Strict):
     upstream: str | None = None
     pipelines: Pipelines | None = None
     images: tuple[CodeImage, ...] = ()
+    replicated: dict[str, str] = Field(default_factory=dict[str, str])
     gone: tuple[GoneImage, ...] = ()
     needed: dict[str, Needed] = Field(default_factory=dict[str, Needed])
 

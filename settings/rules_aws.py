@@ -99,6 +99,18 @@ def _karpenter_has_two_nodes(f: Facts) -> Iterator[str]:
         )
 
 
+@RULES.reads("nodeGroup.min", "nodeGroup.highAvailability")
+def _second_pods_have_a_second_node(f: Facts) -> Iterator[str]:
+    group = f.settings.node_group
+    if group.high_availability and group.min < 2:
+        yield refusal(
+            "nodeGroup.highAvailability",
+            True,
+            f"second pods need a second node, and {full_key('nodeGroup.min')} is {group.min}: "
+            "use 2 or more there, or remove this line",
+        )
+
+
 @RULES.reads("database.storageGib", "database.maxStorageGib")
 def _storage_can_grow(f: Facts) -> Iterator[str]:
     db = f.settings.database

@@ -16,7 +16,7 @@ KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36")
 _PLATFORM_NAMESPACES = frozenset(
     {"auth", "cert-manager", "default", "istio-system", "knative-eventing", "knative-serving"}
     | {"kserve", "kube-node-lease", "kube-public", "kube-system", "kubeflow", "kubeflow-system"}
-    | {"karpenter", "oauth2-proxy"}
+    | {"karpenter", "metrics-server", "oauth2-proxy"}
 )
 
 RULES = Rules()

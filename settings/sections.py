@@ -36,7 +36,12 @@ class NetworkSettings(Section):
 
 
 class NodeGroupSettings(Section):
-    """The managed node group that runs the platform itself (no GPU)."""
+    """The managed node group that runs the platform itself (no GPU).
+
+    Attributes:
+        high_availability: whether what the platform stops without has two pods; None: with two
+            nodes or more.
+    """
 
     name: t.NodeGroupName = "kf"
     instance_type: t.InstanceType = "m5.xlarge"
@@ -44,6 +49,12 @@ class NodeGroupSettings(Section):
     min: Annotated[int, t.whole(1, 450, "nodes")] = 4
     max: Annotated[int, t.whole(1, 450, "nodes")] = 8
     disk_gib: Annotated[int, t.whole(30, 16384, "GiB")] = 100
+    high_availability: bool | None = None
+
+    @property
+    def highly_available(self) -> bool:
+        """``high_availability`` with its default."""
+        return self.min >= 2 if self.high_availability is None else self.high_availability
 
 
 class DatabaseSettings(Section):

@@ -174,6 +174,20 @@ def test_the_handlers_pods_are_rendered_where_there_are_any(transport: str, need
     assert (renders.image_mirror is not None) is needed
 
 
+@pytest.mark.parametrize(("group", "pods"), [({}, 2), ({"min": 1}, 1)])
+def test_second_pods_are_rendered_where_there_are_nodes_for_them(
+    group: dict[str, int], pods: int
+) -> None:
+    settings = from_mapping({"region": "cn-north-1", "nodeGroup": group})
+    renders = render_stack(settings, Region.of("cn-north-1"))
+    (dex,) = [
+        o
+        for o in renders.kubeflow.objects
+        if o["metadata"]["name"] == "dex" and o["kind"] == "Deployment"
+    ]
+    assert dex["spec"]["replicas"] == pods
+
+
 @pytest.mark.parametrize(
     ("pool", "add_ons"),
     [

@@ -12,6 +12,7 @@ from rendering import Object
 from tests.rendering.beijing import (
     REGISTRY,
     Release,
+    containers,
     rendered,
 )
 
@@ -54,6 +55,43 @@ def test_the_metrics_exporter_sees_every_gpu_and_names_the_pod_that_has_it() -> 
     assert container["image"].startswith(f"{REGISTRY}/nvcr.io/nvidia/k8s/dcgm-exporter:")
     labels = exporter["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"] == labels == exporter["spec"]["selector"]["matchLabels"]
+
+
+def test_metrics_server_verifies_every_kubelet_at_its_address() -> None:
+    release = Release(rendered("addons/metrics-server"))
+    (container,) = containers(release.get("Deployment", "metrics-server", "metrics-server"))
+    assert container["image"] == f"{REGISTRY}/registry.k8s.io/metrics-server/metrics-server:v0.8.1"
+    flags = {name: value for name, _, value in (arg.partition("=") for arg in container["args"])}
+    assert "--kubelet-insecure-tls" not in flags
+    assert flags["--kubelet-preferred-address-types"].startswith("InternalIP,")
+    assert flags["--secure-port"] == str(container["ports"][0]["containerPort"])
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == [flags["--cert-dir"]]
+
+
+def test_autoscalers_and_kubectl_top_find_metrics_server() -> None:
+    release = Release(rendered("addons/metrics-server"))
+    (api,) = release.all("APIService")
+    assert api["metadata"]["name"] == f"{api['spec']['version']}.{api['spec']['group']}"
+    assert api["spec"]["group"] == "metrics.k8s.io"
+    service = release.get("Service", **api["spec"]["service"])
+    deployment = release.get("Deployment", "metrics-server", "metrics-server")
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+    granted = {
+        (binding["roleRef"]["name"], binding["metadata"].get("namespace"))
+        for kind in ("RoleBinding", "ClusterRoleBinding")
+        for binding in release.all(kind)
+    }
+    assert granted == {
+        ("system:metrics-server", None),
+        ("system:auth-delegator", None),
+        ("extension-apiserver-authentication-reader", "kube-system"),
+    }
+
+
+def test_the_version_of_metrics_server_is_one_for_the_kubernetes_of_the_release() -> None:
+    for name, version in (("26.03", "v0.8.1"), ("1.5.1-aws-b1.0.0", "v0.6.4")):
+        (image,) = [u.source for u in rendered(name).images if "metrics-server" in u.source]
+        assert image == f"registry.k8s.io/metrics-server/metrics-server:{version}"
 
 
 def database_init() -> Release:
@@ -112,7 +150,9 @@ def test_the_database_job_is_nobody_to_kubernetes_and_to_aws() -> None:
     ]
 
 
-@pytest.mark.parametrize("folder", ["addons/external-secrets", "addons/database-init"])
+@pytest.mark.parametrize(
+    "folder", ["addons/external-secrets", "addons/database-init", "addons/metrics-server"]
+)
 def test_namespaces_of_add_ons_are_restricted_and_their_pods_comply(folder: str) -> None:
     release = Release(rendered(folder))
     for namespace in release.all("Namespace"):

@@ -129,6 +129,15 @@ def test_a_webhook_comes_after_its_service_and_its_workload() -> None:
     assert needs(objects, "hook") == {"Deployment judge", "Service judge"}
 
 
+def test_an_aggregated_api_comes_after_its_service_and_its_workload() -> None:
+    served = {"service": {"name": "server", "namespace": "n"}}
+    api = obj("APIService", "v1.widgets", "apiregistration.k8s.io/v1", None, spec=served)
+    crd_api = obj("APIService", "v1.local", "apiregistration.k8s.io/v1", None, spec={})
+    objects = [api, crd_api, workload("server"), service("server")]
+    assert needs(objects, "v1.widgets") == {"Deployment server", "Service server"}
+    assert needs(objects, "v1.local") == set()
+
+
 def test_a_webhook_comes_after_the_certificate_injected_into_it() -> None:
     configuration = webhook("hook", "judge", "widgets")
     configuration["metadata"]["annotations"] = {"cert-manager.io/inject-ca-from": "n/x"}

@@ -125,6 +125,23 @@ def test_a_region_alone_is_a_stack(region: str) -> None:
     assert families_of(settings.gpu_pool, here) == here.gpu_families
 
 
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ({}, True),
+        ({"min": 2, "desired": 2}, True),
+        ({"min": 1}, False),
+        ({"highAvailability": False}, False),
+        ({"highAvailability": True}, True),
+    ],
+)
+def test_a_node_group_of_two_nodes_is_highly_available_unless_told_otherwise(
+    group: dict[str, Any], expected: bool
+) -> None:
+    settings = from_mapping({"region": "cn-north-1", "nodeGroup": group})
+    assert settings.node_group.highly_available is expected
+
+
 def test_the_same_values_give_the_same_settings_and_are_left_alone() -> None:
     raw = {"region": "us-west-2", "nodeGroup": {"min": "5", "wrong": 1}, "users": [{"email": 1}]}
     before = json.dumps(raw)
