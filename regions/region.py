@@ -146,11 +146,12 @@ class Region:
         return f"{service}.{_GLOBAL_SUFFIX}"
 
     @property
-    def passed_to_ec2(self) -> tuple[str, ...]:
-        """Values of ``iam:PassedToService`` for EC2: both spellings where the suffix differs.
+    def ec2_principals(self) -> tuple[str, ...]:
+        """EC2 in trust policies and ``iam:PassedToService``: both spellings where they differ.
 
-        In China the value has the partition's own suffix (terraform-aws-eks #3422, Karpenter's
-        cloudformation.yaml), unlike in trust policies.
+        In China, EKS has refused node roles that trust the global spelling alone
+        (awslabs/cdk-eks-blueprints #558, aws/aws-cdk #24696), and PassRole has the partition's own
+        suffix (terraform-aws-modules/terraform-aws-eks #3422, Karpenter's cloudformation.yaml).
         """
         return tuple(dict.fromkeys((f"ec2.{_GLOBAL_SUFFIX}", f"ec2.{self.dns_suffix}")))
 

@@ -1,11 +1,9 @@
-"""IAM policy documents as data, and the trust policy of roles that AWS services assume."""
+"""IAM policy documents as data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-
-from regions.region import Region
 
 Document = dict[str, Any]
 """A policy document, ready for ``json.dumps``."""
@@ -34,22 +32,3 @@ def deny_without_tls(sid: str, action: str, resource: str | Sequence[str]) -> di
         "Resource": resource,
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-
-
-def service_trust(region: Region, service: str, *, account: str | None = None) -> Document:
-    """The trust policy of a role that one AWS service assumes, for instance ``ec2``.
-
-    Args:
-        region: gives the service's principal.
-        service: as in the principal's name.
-        account: the only account on whose behalf the service assumes the role; None: any, for
-            services whose first call names no account (Lambda).
-    """
-    statement: dict[str, Any] = {
-        "Effect": "Allow",
-        "Principal": {"Service": region.service_principal(service)},
-        "Action": "sts:AssumeRole",
-    }
-    if account is not None:
-        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": account}}
-    return document(statement)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.documents import service_trust
+from components.aws.trust import service_trust
 from regions.region import Region
 
 JOINING = (

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.documents import Document
-from components.aws.irsa import ServiceAccount, irsa_trust
+from components.aws.trust import ServiceAccount, irsa_trust
 from regions.region import Region
 
 # A role name has 64 characters, and AWS appends 26 to a prefix.

@@ -11,8 +11,8 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as k8s
 
-from components.aws.pod_identity import AGENT
 from components.aws.roles import OidcProvider
+from components.aws.trust import POD_IDENTITY_AGENT
 from components.cluster.block_storage import BlockStorage
 from components.cluster.control_plane import ControlPlane
 from components.cluster.network import Network
@@ -185,7 +185,7 @@ class EksCluster(pulumi.ComponentResource):
         coredns = self._addon("coredns", after=[nodes.group])
         ready: list[pulumi.Resource] = [nodes.group, vpc_cni, kube_proxy, coredns]
         if self._args.context.region.has(Feature.POD_IDENTITY):
-            ready.append(self._addon(AGENT, after=[nodes.group]))
+            ready.append(self._addon(POD_IDENTITY_AGENT, after=[nodes.group]))
         return nodes, ready
 
     def _addon_version(self, addon: str) -> pulumi.Output[str]:

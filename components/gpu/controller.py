@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.pod_identity import pod_identity_trust
 from components.aws.roles import OidcProvider
+from components.aws.trust import pod_identity_trust
 from components.gpu.karpenter_objects import NAMESPACE, SERVICE_ACCOUNT
 from regions.region import Feature
 from settings.context import StackContext

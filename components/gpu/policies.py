@@ -38,7 +38,7 @@ def controller_policies(
     """
     policies = yaml.safe_load(_FILE.read_text("utf-8"))
     passing = policies["node-identity"]["AllowPassingInstanceRole"]["Condition"]["StringEquals"]
-    passing["iam:PassedToService"] = list(region.passed_to_ec2)
+    passing["iam:PassedToService"] = list(region.ec2_principals)
     if not spot:
         del policies["node-identity"]["AllowSpotServiceLinkedRole"]
     if not asks_for_prices:

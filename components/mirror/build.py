@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.documents import service_trust
+from components.aws.trust import service_trust
 from components.mirror import policies
 from components.mirror.buildspec import buildspec
 from components.mirror.credentials import Purpose, key_in_secret, secret_name

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.documents import service_trust
+from components.aws.trust import service_trust
 from components.mirror import policies
 from components.mirror.build import ImageMirrorBuild, log_group
 from components.mirror.handler import Copies, handler_archive, handler_variables

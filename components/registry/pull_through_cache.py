@@ -7,8 +7,8 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.documents import service_trust
 from components.aws.roles import role_with_rights
+from components.aws.trust import service_trust
 from components.registry import policies
 from regions.upstream_registries import address
 from settings.context import StackContext

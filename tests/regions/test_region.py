@@ -47,7 +47,7 @@ def test_every_region_of_every_partition_has_all_its_facts(name: str) -> None:
     assert region.gpu_families
     assert set(region.gpu_families) <= set(region.gpu_families_offered)
     assert set(region.gpu_families_offered) <= set(GPU_FAMILIES)
-    assert "ec2.amazonaws.com" in region.passed_to_ec2
+    assert "ec2.amazonaws.com" in region.ec2_principals
     assert Region.of(region.mirror_region)
     assert "{" not in region.console_url
 
@@ -56,7 +56,7 @@ def test_every_region_of_every_partition_has_all_its_facts(name: str) -> None:
 def test_outside_china_nothing_ends_in_com_cn(name: str) -> None:
     region = Region.of(name)
     hosts = [region.service_host("s3"), region.rds_ca_bundle_url, region.console_url]
-    assert not [text for text in (*hosts, *region.passed_to_ec2) if ".cn" in text]
+    assert not [text for text in (*hosts, *region.ec2_principals) if ".cn" in text]
 
 
 @pytest.mark.parametrize("name", [n for n in ALL if n.startswith("cn-")])
@@ -116,9 +116,9 @@ def test_a_service_whose_principal_differs_is_refused(name: str) -> None:
             Region.of(name).service_principal(service)
 
 
-def test_only_china_passes_roles_to_ec2_under_its_own_suffix() -> None:
+def test_only_china_has_a_second_spelling_of_ec2() -> None:
     both = ("ec2.amazonaws.com", "ec2.amazonaws.com.cn")
-    assert [Region.of(name).passed_to_ec2 for name in FOUR] == [both, both, both[:1], both[:1]]
+    assert [Region.of(name).ec2_principals for name in FOUR] == [both, both, both[:1], both[:1]]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def test_nodes_have_the_three_policies_of_their_partition(made: tuple[Region, Re
     region, recorded = made
     role = recorded.only(ROLE, "kf-nodes-role")
     attached = [a for a in recorded.of(ATTACHMENT) if a.name.startswith("kf-nodes-")]
-    assert policy(role)[0]["Principal"] == {"Service": "ec2.amazonaws.com"}
+    china = ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]
+    trusted = china if region.partition == "aws-cn" else "ec2.amazonaws.com"
+    assert policy(role)[0]["Principal"] == {"Service": trusted}
     assert {a.inputs["policyArn"] for a in attached} == {
         f"arn:{region.partition}:iam::aws:policy/{name}"
         for name in (

@@ -39,7 +39,9 @@ def _trust(role: Registered) -> dict[str, Any]:
 
 
 def test_nodes_are_ec2_machines_with_four_policies_of_aws(made: Recorded, region: Region) -> None:
-    assert _trust(made.only(ROLE, f"{POOL}-node"))["Principal"] == {"Service": "ec2.amazonaws.com"}
+    china = ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]
+    trusted = china if region.partition == "aws-cn" else "ec2.amazonaws.com"
+    assert _trust(made.only(ROLE, f"{POOL}-node"))["Principal"] == {"Service": trusted}
     attached = [
         one.inputs["policyArn"]
         for one in made.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment")

@@ -101,7 +101,7 @@ def published(region: Region) -> set[Right]:
 def _in_its_partition(region: Region, rights: set[Right]) -> set[Right]:
     """EC2's second spelling exists in China only; elsewhere one is all that can ever match."""
     both = json.dumps(["ec2.amazonaws.com", "ec2.amazonaws.com.cn"])
-    own = json.dumps(list(region.passed_to_ec2))
+    own = json.dumps(list(region.ec2_principals))
     return {right._replace(conditions=right.conditions.replace(both, own)) for right in rights}
 
 

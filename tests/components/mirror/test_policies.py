@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.aws.documents import Document, document, service_trust
+from components.aws.documents import Document, document
+from components.aws.trust import service_trust
 from components.mirror import policies
 from regions.region import Region
 from settings import from_mapping

@@ -1,10 +1,10 @@
-"""Trust policies of roles for service accounts."""
+"""Trust policies of roles for service accounts, by IRSA or by EKS Pod Identity."""
 
 from __future__ import annotations
 
 import pytest
 
-from components.aws.irsa import irsa_trust
+from components.aws.trust import irsa_trust, pod_identity_trust
 from regions.region import Region
 from tests.harness import REGIONS
 
@@ -53,3 +53,19 @@ def test_several_service_accounts_are_compared_by_their_full_names() -> None:
 def test_a_role_is_open_to_named_service_accounts_only(subjects: list[tuple[str, str]]) -> None:
     with pytest.raises(ValueError, match="service account"):
         irsa_trust(Region.of("cn-north-1"), PROVIDER, ISSUER, subjects)
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_one_service_account_of_one_cluster_takes_the_role(name: str) -> None:
+    trust = pod_identity_trust(Region.of(name), "kubeflow", ("kube-system", "karpenter"))
+    (statement,) = trust["Statement"]
+    assert statement["Effect"] == "Allow"
+    assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+    assert statement["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "aws:RequestTag/eks-cluster-name": "kubeflow",
+            "aws:RequestTag/kubernetes-namespace": "kube-system",
+            "aws:RequestTag/kubernetes-service-account": "karpenter",
+        }
+    }
