@@ -29,17 +29,19 @@ class SimulatedCloud:
     region_name: str
     account: str = ACCOUNT
 
-    def resource(self, type_: str, name: str, inputs: Mapping[str, Any]) -> SimulatedResource:
+    def resource(
+        self, type_: str, name: str, inputs: Mapping[str, Any], attempt: int = 0
+    ) -> SimulatedResource:
         """A resource in the region that its inputs name (pulumi-aws 7), else in this one."""
         own = inputs.get("region")
         region = Region.of(own if own in known_regions() else self.region_name)
-        return SimulatedResource(type_, name, inputs, region, self.account)
+        return SimulatedResource(type_, name, inputs, region, self.account, attempt)
 
     def outputs(
-        self, type_: str, name: str, inputs: Mapping[str, Any]
+        self, type_: str, name: str, inputs: Mapping[str, Any], attempt: int = 0
     ) -> tuple[str, dict[str, Any]]:
         """The id and all properties of the created resource: its inputs and what is computed."""
-        resource = self.resource(type_, name, inputs)
+        resource = self.resource(type_, name, inputs, attempt)
         computed = _OUTPUTS.get(type_, aws.outputs)(resource)
         key = name_property(type_)
         named = {key: resource.physical_name} if key else {}

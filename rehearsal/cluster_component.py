@@ -22,6 +22,10 @@ from rehearsal.providers import SimulatedProvider, Simulation
 from rehearsal.recording import Recorder
 from rehearsal.sample_outputs.eks_children import children
 
+KUBERNETES_OF_EKS = "4.19.0"
+"""Version of the Kubernetes SDK in pulumi-eks 4.4.0 (pulumi/pulumi-eks nodejs/eks/package.json)."""
+_KUBERNETES = "pulumi:providers:kubernetes"
+
 
 class ClusterComponent(SimulatedProvider):
     """Serves the ``eks`` package."""
@@ -89,6 +93,7 @@ class ClusterComponent(SimulatedProvider):
                     dependencies=[urns[name] for name in child.dependencies],
                     ignoreChanges=child.ignore_changes,
                     provider=request.providers.get(child.type.split(":", 1)[0], ""),
+                    version=KUBERNETES_OF_EKS if child.type == _KUBERNETES else "",
                     acceptSecrets=True,
                     supportsPartialValues=True,
                 )

@@ -16,7 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
 from rehearsal.failures import quiet_loop_end, sentence_of, sentence_of_exception
+from rehearsal.locks import held_locks
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
@@ -102,7 +103,9 @@ class Rehearsal:
         self.stack = stack
         self.build = build.resolve()
         self._pulumi = pulumi
-        self._simulation = simulation
+        self._simulation = replace(
+            simulation, journal=simulation.journal or str(self.build / "account.jsonl")
+        )
         self._program = program
         self._run = _Run()
         self._handle: auto.Stack | None = None
@@ -110,7 +113,14 @@ class Rehearsal:
 
     @contextmanager
     def started(self) -> Generator[Rehearsal]:
-        """Serves the simulated clouds and opens the stack, for as long as the context lasts."""
+        """Serves the simulated clouds and opens the stack, for as long as the context lasts.
+
+        The lock of a rehearsal that was killed is removed: its clouds are gone, its state is whole.
+
+        Raises:
+            EngineFailure: another rehearsal of the stack runs.
+        """
+        self._refuse_locked()
         if self._program is None:
             self._preload = Preload(self.project)
         clouds = simulated_clouds(self._simulation, lambda: self._run.recorder, self.project)
@@ -128,6 +138,13 @@ class Rehearsal:
             # What the run leaves is set aside for good: collecting it takes two seconds.
             gc.freeze()
             gc.enable()
+
+    def _refuse_locked(self) -> None:
+        sentence = "{0} is locked since {1.timestamp} by process {1.pid} on {1.hostname}: {2}"
+        way_out = "wait for the end of that run, or stop it and start again."
+        locks = held_locks(self.build / "state")
+        if locks:
+            raise EngineFailure([sentence.format(self.stack, lock, way_out) for lock in locks])
 
     def _perform(self, verb: str) -> Outcome:
         if self._handle is None:
@@ -197,10 +214,16 @@ def _watch(run: _Run, event: Any) -> None:
             operation = metadata.op.value
             # A replacement is announced as three steps; to a person it is one thing.
             run.operations[metadata.urn] = "replace" if "replace" in operation else operation
-    elif event.res_outputs_event and event.res_outputs_event.metadata.type == STACK_TYPE:
-        stack = event.res_outputs_event.metadata.new
-        # A destroy ends without a new state of the stack.
-        run.outputs = properties(to_struct(stack.outputs), mask=True) if stack else {}
+    elif event.res_outputs_event:
+        metadata = event.res_outputs_event.metadata
+        if metadata.type == STACK_TYPE:
+            # A destroy ends without a new state of the stack.
+            stack = metadata.new
+            run.outputs = properties(to_struct(stack.outputs), mask=True) if stack else {}
+        elif run.operations.get(metadata.urn) == "refresh":
+            # What the refresh found: same, update (a drift) or delete (pkg/engine/update.go,
+            # OnResourceStepPost).
+            run.operations[metadata.urn] = metadata.op.value
     elif event.diagnostic_event and event.diagnostic_event.severity == "error":
         sentence = sentence_of(event.diagnostic_event.message)
         if sentence and sentence not in run.problems:

@@ -13,9 +13,11 @@ instance, and two AWS providers differ by the region that each was configured wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -29,9 +31,11 @@ from pulumi.runtime.proto import (
 )
 
 from rehearsal import diff, inputs, protocol
+from rehearsal.account import Account, RefusedByAws
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.sample_outputs.resource import SimulatedResource, name_property
 
+_ROLE, _NODE_GROUP = "aws:iam/role:Role", "aws:eks/nodeGroup:NodeGroup"
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
 _OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
 
@@ -45,11 +49,14 @@ class Simulation:
         account: the account of every ARN.
         unknowns: in a preview computed properties are unknown, as in a real cloud, instead of the
             values that create would give.
+        journal: the file of what exists in the accounts, see ``rehearsal.account``; empty: each run
+            begins with empty accounts.
     """
 
     region: str
     account: str = ACCOUNT
     unknowns: bool = False
+    journal: str = ""
 
 
 def _answer(message: Any) -> Any:
@@ -62,6 +69,7 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
+        self._account = Account(Path(simulation.journal) if simulation.journal else None)
         self._settings: dict[str, dict[str, Any]] = {}
         """By the peer of a connection."""
 
@@ -71,7 +79,7 @@ class SimulatedProvider(ResourceProviderServicer):
     GetPluginInfo = _answer(plugin_pb2.PluginInfo(version="0.0.0-rehearsal"))
     """The engine demands a version, and no schema."""
     GetSchema = _answer(provider_pb2.GetSchemaResponse(schema="{}"))
-    Attach = Cancel = Delete = _answer(empty_pb2.Empty())
+    Attach = Cancel = _answer(empty_pb2.Empty())
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
         """Accepts any configuration."""
@@ -105,11 +113,20 @@ class SimulatedProvider(ResourceProviderServicer):
         failures = inputs.check(request.type, plain)
         if failures:
             return check_failures((failure.path, failure.reason) for failure in failures)
-        resource = self.cloud(context).resource(request.type, request.name, plain)
         named = Struct()
         named.CopyFrom(request.news)
-        _name(named, resource)
+        _name(named, self._unused(request, plain, context))
         return provider_pb2.CheckResponse(inputs=named)
+
+    def _unused(self, request: Any, plain: Mapping[str, Any], context: Any) -> SimulatedResource:
+        """The resource, with digits in a name of the provider's choice that nothing has yet."""
+        new = partial(self.cloud(context).resource, request.type, request.name, plain)
+        resource, existing = new(), self._account.existing
+        while not (request.olds.fields or resource.named_by_caller) and (
+            (request.type, resource.region.name, resource.physical_name) in existing
+        ):
+            resource = new(resource.attempt + 1)
+        return resource
 
     def before(self, request: Any) -> Struct:
         """What new inputs are compared with."""
@@ -123,13 +140,21 @@ class SimulatedProvider(ResourceProviderServicer):
         paths = [path for path in paths if not path.startswith(ignored)] if ignored else paths
         settings = self._settings.get(context.peer(), {})
         replaces = diff.replacing(request.type, paths, mutable=_mutable(settings))
-        # A name of our own choosing can't be taken twice: the old one goes first.
-        replaces_first = request.type.startswith("kubernetes:")
+        # A name of the caller's choice cannot be taken twice: the old resource is deleted first
+        # (pulumi-terraform-bridge pkg/tfbridge/provider.go, nameRequiresDeleteBeforeReplace).
+        resource = self.cloud(context).resource(request.type, request.name, new)
+        replaces_first = request.type.startswith("kubernetes:") or (
+            resource.named_by_caller and not resource.renamed(old)
+        )
         return _difference(paths, replaces, replaces_first=replaces_first)
 
     def Create(self, request: Any, context: Any) -> Any:
-        """Sample outputs beside the inputs."""
-        identifier, state = self.id_and_state(request, request.properties, context)
+        """Sample outputs beside the inputs; AWS refuses a name that is taken."""
+        try:
+            identifier, state = self.id_and_state(request, request.properties, context)
+        except RefusedByAws as refused:
+            sentence = f"creating {request.type}: {refused}"
+            return context.abort(grpc.StatusCode.INVALID_ARGUMENT, sentence)
         return provider_pb2.CreateResponse(id=identifier, properties=state)
 
     def Update(self, request: Any, context: Any) -> Any:
@@ -138,19 +163,42 @@ class SimulatedProvider(ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=state)
 
     def id_and_state(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
-        """The id and the state of the resource."""
+        """The id and the state of the resource.
+
+        Raises:
+            RefusedByAws: of something new, see ``rehearsal.account``.
+        """
         if self.simulation.unknowns and request.preview:
             # An empty id leaves everything that is not an input unknown to the program.
             return "", sent
         plain = protocol.properties(sent)
-        identifier, outputs = self.cloud(context).outputs(request.type, request.name, plain)
-        return identifier, protocol.answer(sent, plain, outputs)
+        cloud = self.cloud(context)
+        outputs = partial(cloud.outputs, request.type, request.name, plain)
+        if request.preview or not request.type.startswith("aws:"):
+            identifier, properties = outputs()
+        elif hasattr(request, "id"):
+            identifier, properties = self._account.properties_of(request.id, outputs)
+        else:
+            region = cloud.resource(request.type, request.name, plain).region
+            if request.type == _NODE_GROUP:
+                self._account.check_node_role(plain["nodeRoleArn"], region)
+            identifier, properties = self._account.create(request.type, region.name, outputs)
+        if request.type == _ROLE and not request.preview:
+            self._account.trust(properties["arn"], plain["assumeRolePolicy"])
+        return identifier, protocol.answer(sent, plain, properties)
 
     def Read(self, request: Any, context: Any) -> Any:
         """The state as it is: nothing else changes a simulated cloud."""
         return provider_pb2.ReadResponse(
             id=request.id, properties=request.properties, inputs=request.inputs
         )
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        """Takes the resource out of its account."""
+        plain = protocol.properties(request.properties)
+        region = self.cloud(context).resource(request.type, request.name, plain).region.name
+        self._account.delete(request.type, region, request.id)
+        return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
         """The sample output of a data source."""

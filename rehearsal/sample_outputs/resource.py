@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -41,11 +41,26 @@ class SimulatedResource:
     inputs: Mapping[str, Any]
     region: Region
     account: str
+    attempt: int = 0
+    """How many of the same Pulumi name were made before: a run that was killed is made again."""
 
     def hex(self, length: int = 17) -> str:
         """The first digits of the resource's own hexadecimal number."""
-        seed = f"{self.region.name}/{self.type}/{self.name}"
+        seed = f"{self.region.name}/{self.type}/{self.name}" + self.attempt * "+"
         return hashlib.sha256(seed.encode()).hexdigest()[:length]
+
+    @property
+    def named_by_caller(self) -> bool:
+        """Whether the inputs have a name that is not the provider's own choice."""
+        key = name_property(self.type)
+        unnamed = replace(self, inputs={k: v for k, v in self.inputs.items() if k != key})
+        own = self.inputs.get(key or "")
+        return bool(own) and own != unnamed.physical_name
+
+    def renamed(self, before: Mapping[str, Any]) -> bool:
+        """Whether the earlier inputs had another name."""
+        key = name_property(self.type) or ""
+        return self.inputs.get(key) != before.get(key)
 
     @property
     def physical_name(self) -> str:

@@ -43,14 +43,18 @@ def started(cli: Path, project: Path, tmp_path: Path) -> Started:
 
     @contextmanager
     def start(
-        program: Callable[[], Any] | None = None, *, unknowns: bool = False
+        program: Callable[[], Any] | None = None,
+        *,
+        unknowns: bool = False,
+        build: str = "build",
+        journal: str = "",
     ) -> Generator[Rehearsal]:
         rehearsal = Rehearsal(
             project=project,
             stack="tiny",
-            build=tmp_path / "build",
+            build=tmp_path / build,
             pulumi=cli,
-            simulation=Simulation(region="cn-north-1", unknowns=unknowns),
+            simulation=Simulation(region="cn-north-1", unknowns=unknowns, journal=journal),
             program=program,
         )
         with rehearsal.started():

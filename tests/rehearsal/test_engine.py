@@ -55,7 +55,7 @@ def test_a_stack_is_previewed_made_changed_left_alone_and_destroyed(
         assert rehearsal.preview().changes == {"create": EVERYTHING}
         assert rehearsal.up().changes == {"create": EVERYTHING}
         assert rehearsal.up().changes == {"same": EVERYTHING}
-        assert set(rehearsal.refresh().changes) == {"refresh"}
+        assert set(rehearsal.refresh().changes) == {"same"}
     configure(project, seconds="60")
     with started() as rehearsal:
         names = {(operation, name) for operation, _, name in steps(rehearsal.preview())}

@@ -1,0 +1,157 @@
+"""What exists in a simulated AWS account, and what AWS refuses because of it.
+
+Every change is a line of a file, so that the account outlives a process that is killed, as a cloud
+does, and stacks can share it. A second creation of something that AWS names gets another identity;
+where the caller names it, AWS refuses the name.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from regions.region import Region
+
+Outputs = tuple[str, dict[str, Any]]
+"""The id of a resource, and its properties."""
+
+_UPSERTS = (
+    "aws:cloudwatch/eventRule:EventRule",
+    "aws:cloudwatch/eventTarget:EventTarget",
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+    "aws:ec2/tag:Tag",
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:iam/userPolicy:UserPolicy",
+    "aws:kms/keyPolicy:KeyPolicy",
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+    "aws:s3/bucket",
+    "aws:secretsmanager/secretPolicy:SecretPolicy",
+    "aws:sqs/queue:Queue",
+    "aws:sqs/queuePolicy:QueuePolicy",
+)
+"""Types whose creation is a Put or an Attach in AWS, which a second call repeats without an error
+(botocore service models: PutRule, PutTargets, CreateTags, PutRolePolicy, AttachRolePolicy,
+PutBucket..., CreateQueue); a prefix stands for several."""
+_MOST_ATTEMPTS = 9
+_BUCKET = "aws:s3/bucket:Bucket"
+
+_TAKEN = {
+    "aws:cloudwatch/logGroup:LogGroup": "ResourceAlreadyExistsException: The specified log group"
+    " already exists",
+    "aws:dynamodb/table:Table": "ResourceInUseException: Table already exists",
+    "aws:ecr/repository:Repository": "RepositoryAlreadyExistsException",
+    "aws:eks/cluster:Cluster": "ResourceInUseException: Cluster already exists",
+    "aws:iam/": "EntityAlreadyExists",
+    "aws:kms/alias:Alias": "AlreadyExistsException",
+    "aws:lambda/": "ResourceConflictException: Function already exist",
+    "aws:rds/instance:Instance": "DBInstanceAlreadyExists",
+    _BUCKET: "BucketAlreadyOwnedByYou",
+    "aws:secretsmanager/": "ResourceExistsException",
+}
+"""Type or prefix of types -> AWS's own error for a name that is taken."""
+
+
+class RefusedByAws(Exception):
+    """AWS refuses a call, in its own words."""
+
+
+class Account:
+    """Everything that exists in one account.
+
+    Args:
+        journal: the file of the account; None: nothing outlives this object.
+    """
+
+    def __init__(self, journal: Path | None = None) -> None:
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._existing: set[tuple[str, str, str]] = set()
+        self._trusts: dict[str, str] = {}
+        for line in journal.read_text().splitlines() if journal and journal.exists() else ():
+            change = json.loads(line)
+            if "trust" in change:
+                self._trusts[change["id"]] = change["trust"]
+                continue
+            thing = (change["type"], change["region"], change["id"])
+            getattr(self._existing, "add" if change["exists"] else "discard")(thing)
+
+    @property
+    def existing(self) -> frozenset[tuple[str, str, str]]:
+        """Type, region and id of everything."""
+        with self._lock:
+            return frozenset(self._existing)
+
+    def create(self, type_: str, region: str, outputs: Callable[[int], Outputs]) -> Outputs:
+        """Creates a resource.
+
+        Args:
+            type_: its token.
+            region: where.
+            outputs: the id and the properties of the n-th resource of this name, from 0.
+
+        Raises:
+            RefusedByAws: its id is a name of the caller's choice, and exists.
+        """
+        with self._lock:
+            attempt = 0
+            while (type_, region, (made := outputs(attempt))[0]) in self._existing:
+                attempt += 1
+                if made[0] == outputs(attempt)[0]:
+                    if type_ != _BUCKET and type_.startswith(_UPSERTS):
+                        return made
+                    raise RefusedByAws(f"{_error(type_)}: {made[0]}")
+            self._record(type_, region, made[0], exists=True)
+            return made
+
+    def trust(self, role_arn: str, policy: str) -> None:
+        """Stores the trust policy of a role, a JSON text."""
+        with self._lock:
+            self._trusts[role_arn] = policy
+            self._write({"id": role_arn, "trust": policy})
+
+    def check_node_role(self, role_arn: str, region: Region) -> None:
+        """Checks the role of an EKS node group as EKS in China did (aws/aws-cdk #24696).
+
+        Raises:
+            RefusedByAws: the role's trust policy lacks EC2's principal of the partition.
+        """
+        principal = f"ec2.{region.dns_suffix}"
+        with self._lock:
+            policy = self._trusts.get(role_arn)
+        if policy is not None and f'"{principal}"' not in policy:
+            raise RefusedByAws(
+                f"InvalidParameterException: Following required service principals [{principal}] "
+                "were not found in the trust relationships of nodeRole"
+            )
+
+    @staticmethod
+    def properties_of(identifier: str, outputs: Callable[[int], Outputs]) -> Outputs:
+        """The properties of an existing resource, whichever attempt made it."""
+        attempts = map(outputs, range(_MOST_ATTEMPTS))
+        return next((each for each in attempts if each[0] == identifier), outputs(0))
+
+    def delete(self, type_: str, region: str, identifier: str) -> None:
+        """Deletes a resource; one that does not exist is no error, as for AWS's providers."""
+        with self._lock:
+            self._record(type_, region, identifier, exists=False)
+
+    def _record(self, type_: str, region: str, identifier: str, *, exists: bool) -> None:
+        thing = (type_, region, identifier)
+        (self._existing.add if exists else self._existing.discard)(thing)
+        self._write({"type": type_, "region": region, "id": identifier, "exists": exists})
+
+    def _write(self, change: dict[str, Any]) -> None:
+        if self._journal:
+            with self._journal.open("a") as journal:
+                journal.write(f"{json.dumps(change)}\n")
+
+
+def _error(type_: str) -> str:
+    return next(
+        (error for prefix, error in _TAKEN.items() if type_.startswith(prefix)),
+        "AlreadyExistsException",
+    )

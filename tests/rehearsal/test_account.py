@@ -1,0 +1,163 @@
+"""A simulated account has a memory: names are taken, and nothing is made twice unseen."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+
+from regions.region import Region
+from rehearsal.account import Account, Outputs, RefusedByAws
+from rehearsal.clouds import SimulatedCloud
+from rehearsal.engine import EngineFailure
+from tests.rehearsal.conftest import Started
+
+BEIJING = "cn-north-1"
+VPC, ROLE, QUEUE = "aws:ec2/vpc:Vpc", "aws:iam/role:Role", "aws:sqs/queue:Queue"
+
+
+def numbered(attempt: int) -> Outputs:
+    """AWS chooses the id."""
+    return f"vpc-{attempt}", {"id": attempt}
+
+
+def named(_: int) -> Outputs:
+    """The caller chooses the name, and the name is the id."""
+    return "nodes", {}
+
+
+@pytest.mark.parametrize(
+    ("type_", "error"),
+    [
+        (ROLE, "EntityAlreadyExists: nodes"),
+        ("aws:s3/bucket:Bucket", "BucketAlreadyOwnedByYou: nodes"),
+        ("aws:secretsmanager/secret:Secret", "ResourceExistsException: nodes"),
+        ("aws:ecr/repository:Repository", "RepositoryAlreadyExistsException: nodes"),
+        ("aws:codebuild/project:Project", "AlreadyExistsException: nodes"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused_with_the_error_of_aws(type_: str, error: str) -> None:
+    account = Account()
+    account.create(type_, BEIJING, named)
+    with pytest.raises(RefusedByAws, match=error):
+        account.create(type_, BEIJING, named)
+
+
+def test_a_second_thing_that_aws_names_gets_another_identity() -> None:
+    account = Account()
+    made = [account.create(VPC, BEIJING, numbered) for _ in range(3)]
+    assert made == [numbered(0), numbered(1), numbered(2)]
+    assert len(account.existing) == 3
+
+
+@pytest.mark.parametrize("type_", [QUEUE, "aws:s3/bucketPolicy:BucketPolicy"])
+def test_what_aws_puts_can_be_put_again(type_: str) -> None:
+    account = Account()
+    assert account.create(type_, BEIJING, named) == account.create(type_, BEIJING, named)
+    assert len(account.existing) == 1
+
+
+def test_a_deleted_name_and_the_same_name_elsewhere_are_free() -> None:
+    account = Account()
+    account.create(ROLE, BEIJING, named)
+    account.create(ROLE, "cn-northwest-1", named)
+    account.delete(ROLE, BEIJING, "nodes")
+    account.create(ROLE, BEIJING, named)
+    assert len(account.existing) == 2
+
+
+@pytest.mark.parametrize(
+    ("region", "trusted", "accepted"),
+    [
+        ("cn-north-1", ["ec2.amazonaws.com"], False),
+        ("cn-north-1", ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"], True),
+        ("us-west-2", ["ec2.amazonaws.com"], True),
+        ("us-west-2", ["eks.amazonaws.com"], False),
+    ],
+)
+def test_a_node_role_must_trust_ec2_as_its_partition_spells_it(
+    tmp_path: Path, region: str, trusted: list[str], accepted: bool
+) -> None:
+    journal = tmp_path / "account.jsonl"
+    Account(journal).trust("arn:nodes", json.dumps({"Service": trusted}))
+    check = Account(journal).check_node_role
+    if accepted:
+        check("arn:nodes", Region.of(region))
+        return
+    with pytest.raises(RefusedByAws, match=r"service principals \[ec2.amazonaws.com"):
+        check("arn:nodes", Region.of(region))
+
+
+def test_the_account_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
+    journal = tmp_path / "account.jsonl"
+    program = (
+        "import os, signal, sys; from pathlib import Path; from rehearsal.account import Account\n"
+        "account = Account(Path(sys.argv[1]))\n"
+        "account.create('a', 'r', lambda n: ('kept', {}))\n"
+        "account.create('a', 'r', lambda n: ('gone', {}))\n"
+        "account.delete('a', 'r', 'gone')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(journal)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert Account(journal).existing == {("a", "r", "kept")}
+
+
+def test_stacks_share_the_account_of_one_file(tmp_path: Path) -> None:
+    one = Account(tmp_path / "account.jsonl")
+    properties: dict[str, Any] = {}
+    one.create(ROLE, BEIJING, lambda _: ("nodes", properties))
+    with pytest.raises(RefusedByAws):
+        Account(tmp_path / "account.jsonl").create(ROLE, BEIJING, named)
+
+
+def roles() -> None:
+    """A role whose name the program chooses, one that the provider names, and a network."""
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    provider = aws.Provider("aws", region=BEIJING)
+    opts = pulumi.ResourceOptions(provider=provider)
+    aws.iam.Role("named", name="shared", assume_role_policy=trust, opts=opts)
+    aws.iam.Role("unnamed", assume_role_policy=trust, opts=opts)
+    aws.ec2.Vpc("network", cidr_block="10.0.0.0/16", opts=opts)
+
+
+@pytest.mark.engine
+def test_a_second_stack_in_the_account_is_refused_the_name_of_the_first(
+    started: Started, tmp_path: Path
+) -> None:
+    journal = tmp_path / "account.jsonl"
+    with started(roles, build="first", journal=str(journal)) as first:
+        first.up()
+    with started(roles, build="second", journal=str(journal)) as second:
+        with pytest.raises(EngineFailure, match="EntityAlreadyExists: shared"):
+            second.up()
+        second.destroy()
+    ids = {identifier for _, _, identifier in Account(journal).existing}
+    assert len([one for one in ids if one.startswith("unnamed-")]) == 1
+    with started(roles, build="first", journal=str(journal)) as first:
+        first.destroy()
+    assert Account(journal).existing == frozenset()
+
+
+@pytest.mark.engine
+def test_a_changed_resource_of_a_second_identity_stays_the_same_one(
+    started: Started, tmp_path: Path
+) -> None:
+    journal = tmp_path / "account.jsonl"
+    account = Account(journal)
+    account.create(VPC, BEIJING, partial(SimulatedCloud(BEIJING).outputs, VPC, "network", {}))
+    with started(roles, journal=str(journal)) as rehearsal:
+        rehearsal.up()
+        vpcs = {one[2] for one in Account(journal).existing if one[0] == VPC}
+        assert len(vpcs) == 2
+        assert set(rehearsal.up().changes) == {"same"}
+        rehearsal.destroy()
+    assert {one[2] for one in Account(journal).existing} == {one[2] for one in account.existing}
