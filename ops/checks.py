@@ -127,15 +127,13 @@ def profiles() -> list[str]:
     return botocore.session.Session().available_profiles
 
 
-def _programs(stack: Subject) -> Iterator[Finding]:
+def _programs(_: Subject) -> Iterator[Finding]:
     programs = {
         "pulumi": "which deploys: install the official Pulumi CLI",
         "pulumi-language-python": "which runs the program: install the official Pulumi CLI, which "
         "includes it",
         "aws": "which gets tokens for the kubeconfig: install AWS CLI v2",
     }
-    if stack.settings.gpu_pool.enabled and stack.mirror.enabled:
-        programs["helm"] = "which logs in to the registry of Karpenter's chart: install Helm 3"
     for program, purpose in programs.items():
         if shutil.which(program):
             yield good("programs", f"{program} is on PATH")

@@ -17,7 +17,6 @@ from toolchain import tools
 
 ACCOUNT = "<account>"
 """In targets of images, where the stack file has no account ID."""
-_CHART = "a Helm release of this stack (components/)"
 
 
 def of_release(folder: Path) -> tuple[ImageUse, ...]:
@@ -47,9 +46,8 @@ def of_stack(settings: Settings) -> list[ImageUse]:
             uses = merged(uses, use)
     pulled = renders.inventory(context.image_registry, context.mirror.cached)
     return [
-        ImageUse(source, target, use.where, use.needed)
+        ImageUse(source, target, uses[source].where, uses[source].needed)
         for source, target in pulled.items()
-        for use in [uses.get(source) or ImageUse.known(source, _CHART, "install")]
     ]
 
 

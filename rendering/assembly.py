@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import yaml
 
-from rendering import cache, kustomize, sources
+from rendering import cache, chart, kustomize, sources
 from rendering.objects import Object, RenderError
 from rendering.release import Release, folder_digest, load
 
@@ -55,6 +55,20 @@ class Assembly:
             "sources": {name: source.digest for name, source in self.obtained.items()},
             "kustomize": self.tool.version,
         }
+
+    def lay_out_chart(self) -> str:
+        """Copies the release's Helm chart to ``chart.chart_path``; returns that, "" without one.
+
+        Raises:
+            RenderError: the chart is in none of the release's sources.
+        """
+        described = self.release.chart
+        if described is None:
+            return ""
+        path = chart.chart_path(self.release.name)
+        origin = self._inside(described.source, described.path)
+        chart.copy_chart(origin, self.project / path, described.version)
+        return path
 
     def build(self, kustomization: Path) -> list[Object]:
         """The objects of a kustomization; ``kustomization`` is its path below the assembled folder.
@@ -109,19 +123,23 @@ class Assembly:
                 raise RenderError(f"release.yaml mounts {other} over {inside}, which {name} has")
             (place / inside).symlink_to(self.obtained[other].folder, target_is_directory=True)
 
-    def _copy(self, source: str, path: str, copy: Path, to: str) -> None:
+    def _inside(self, source: str, path: str) -> Path:
         if source not in self.obtained:
             raise RenderError(
                 f"release.yaml copies {path} from {source}, which is none of its sources"
             )
         folder = self.obtained[source].folder
-        origin, target = folder / path, copy / to
+        origin = folder / path
         if not origin.resolve().is_relative_to(folder.resolve()):
             raise RenderError(f"release.yaml copies {path}, which is outside {source}")
-        if not target.resolve().is_relative_to(copy):
-            raise RenderError(f"release.yaml copies {path} to {to}, which is outside the release")
         if not origin.exists():
             raise RenderError(f"release.yaml copies {path} from {source}, which does not have it")
+        return origin
+
+    def _copy(self, source: str, path: str, copy: Path, to: str) -> None:
+        origin, target = self._inside(source, path), copy / to
+        if not target.resolve().is_relative_to(copy):
+            raise RenderError(f"release.yaml copies {path} to {to}, which is outside the release")
         target.parent.mkdir(parents=True, exist_ok=True)
         if origin.is_dir():
             shutil.copytree(origin, target, dirs_exist_ok=True)

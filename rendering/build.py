@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -24,9 +24,11 @@ from rendering import (
     sources,
 )
 from rendering.assembly import Assembly, assemble
+from rendering.chart import chart_path
 from rendering.images import ImageUse, Registries
 from rendering.needs import missing_of_stack
 from rendering.objects import Object, ObjectKey, is_builtin_group
+from rendering.release import load
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class Rendered:
         prerequisites: direct prerequisites of each object that has any.
         images: every image that the release can pull.
         digest: of the inputs: equal digests, equal objects.
+        chart: the folder of its Helm chart, below the project; empty without one.
     """
 
     objects: tuple[Object, ...]
@@ -48,6 +51,7 @@ class Rendered:
     prerequisites: Mapping[ObjectKey, tuple[ObjectKey, ...]]
     images: tuple[ImageUse, ...]
     digest: str
+    chart: str = ""
 
     @cached_property
     def needs_crds(self) -> frozenset[ObjectKey]:
@@ -117,7 +121,9 @@ def render(
     except sources.SourcesUnavailable:
         if not _rehearsals:
             raise
-        return Rendered((), (), MappingProxyType({}), (), digest="")
+        release = load(folder)
+        chart = chart_path(release.name) if release.chart else ""
+        return Rendered((), (), MappingProxyType({}), (), digest="", chart=chart)
     inputs: dict[str, Any] = {
         "partition": partition,
         "dns_suffix": dns_suffix,
@@ -133,17 +139,18 @@ def render(
     def report(what: str) -> None:
         log.info("%s: %s after %.1f s", assembly.release.name, what, time.monotonic() - started)
 
+    laid_out = assembly.lay_out_chart()
     if stored := cache.read("render", digest):
         rendered = _from_stored(digest, stored)
         report("unchanged, from the cache")
-        return rendered
+        return replace(rendered, chart=laid_out)
     built = assembly.build(assembly.own)
     report(f"kustomize {assembly.tool.version} has built")
     rendered = _rendered(built, digest, inputs, assembly)
     cache.write("render", digest, _to_stored(rendered))
     counts = f"{len(rendered.objects)} objects, {len(rendered.crds)} CRDs"
     report(f"{counts}, {len(rendered.images)} images")
-    return rendered
+    return replace(rendered, chart=laid_out)
 
 
 def write_crd_bundle(crds: Sequence[Mapping[str, Any]]) -> str:

@@ -147,6 +147,14 @@ class CopiedFiles(Strict):
     to: str
 
 
+class Chart(Strict):
+    """A Helm chart among the files of a source; its own version is replaced by the add-on's."""
+
+    source: Name
+    path: Inside
+    version: Version
+
+
 class Pipelines(Strict):
     """Kubeflow Pipelines of a release: its version, and the credentials it can use for S3."""
 
@@ -202,6 +210,7 @@ class Release(Strict):
         enabled_by: of an add-on: the settings that must all be true, as the stack file writes them.
         sources: upstream repositories.
         files: copied from the sources.
+        chart: of an add-on that the Kubernetes provider installs by Helm.
         upstream: the kustomization below ``sources/`` that this release is a changed copy of.
         pipelines: the Kubeflow Pipelines in it.
         images: those that no object names.
@@ -223,6 +232,7 @@ class Release(Strict):
     enabled_by: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     files: tuple[CopiedFiles, ...] = ()
+    chart: Chart | None = None
     upstream: str | None = None
     pipelines: Pipelines | None = None
     images: tuple[CodeImage, ...] = ()

@@ -190,7 +190,7 @@ def test_every_variable_of_ours_in_a_readme_is_read_by_the_code(name: str) -> No
 
 def test_both_readmes_have_the_same_code_blocks() -> None:
     english, chinese = (code_blocks(text_of(name)) for name in READMES)
-    assert len(english) > 5
+    assert english
     assert english == chinese
 
 

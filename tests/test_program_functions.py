@@ -152,7 +152,7 @@ def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
 
 RENDERS = Renders(
     kubeflow=rendered("quay.io/b:1", "a:1"),
-    karpenter=rendered("public.ecr.aws/karpenter/karpenter:1"),
+    karpenter=rendered("public.ecr.aws/karpenter/controller:1"),
     image_mirror=None,
     add_ons={"gpu": {"plugin": rendered("nvcr.io/plugin:1", "a:1")}},
 )
@@ -162,7 +162,7 @@ def test_every_image_of_the_release_and_the_add_ons_is_copied_once() -> None:
     assert list(RENDERS.inventory(None, None)) == [
         "a:1",
         "nvcr.io/plugin:1",
-        "public.ecr.aws/karpenter/karpenter:1",
+        "public.ecr.aws/karpenter/controller:1",
         "quay.io/b:1",
     ]
 

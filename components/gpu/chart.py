@@ -16,7 +16,6 @@ from components.objects.kubernetes_objects import bind
 from images.reference import parse
 from regions.region import Region
 
-CHART = "public.ecr.aws/karpenter/karpenter"
 CONTROLLER = "public.ecr.aws/karpenter/controller"
 _VALUES = Path(__file__).with_suffix(".yaml")
 
@@ -27,15 +26,6 @@ def controller_digest(images: Iterable[str]) -> str | None:
     return next((image.digest for image in references if image.name == CONTROLLER), None)
 
 
-def location(name: str, registry: str | None) -> str:
-    """The source of ``CHART`` or ``CONTROLLER``: its publisher, or its copy in ``registry``.
-
-    The machine that runs Pulumi pulls the chart, with the login of ``helm registry login`` or of
-    Docker: the provider cannot log in to OCI registries (pulumi-kubernetes #1914).
-    """
-    return name if registry is None else f"{registry}/{parse(name).mirrored_repository}"
-
-
 def helm_values(
     *,
     region: Region,
@@ -44,7 +34,7 @@ def helm_values(
     cluster_endpoint: Any,
     queue_name: Any,
     role_arn: Any | None,
-    repository: Any,
+    registry: str | None,
     digest: str | None,
     asks_for_prices: bool,
     node_overlays: bool,
@@ -58,7 +48,7 @@ def helm_values(
         cluster_endpoint: URL of the API server.
         queue_name: of the interruption queue.
         role_arn: role of the service account; None: an EKS Pod Identity association has it.
-        repository: of the controller's image.
+        registry: of the copy of the controller's image; None: its publisher's.
         digest: of that image; None: the chart's.
         asks_for_prices: False sets ``isolatedVPC``. Without a price API Karpenter uses the prices
             of its release (pkg/providers/pricing/pricing.go, UpdateOnDemandPricing) and of
@@ -67,9 +57,10 @@ def helm_values(
             without a price is never launched.
         node_overlays: enables the alpha feature, for prices from a table and for slices of GPUs.
     """
+    copy = parse(CONTROLLER).mirrored_repository
     inserted = {
         "service-account": SERVICE_ACCOUNT,
-        "repository": repository,
+        "repository": CONTROLLER if registry is None else f"{registry}/{copy}",
         "version": version,
         "region": region.name,
         "cluster": cluster_name,

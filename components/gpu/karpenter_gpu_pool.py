@@ -41,7 +41,7 @@ class KarpenterGpuPoolArgs:
         cluster_endpoint: URL of the API server.
         kubeconfig_json: for the CRDs; a secret.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
-        karpenter: the rendered folder of Karpenter's version: CRDs and images.
+        karpenter: the rendered folder of Karpenter's version: CRDs, chart and images.
         add_ons: key of ``software.GPU_SOFTWARE`` -> its rendered objects.
         ready: needed by pods: nodes, network, DNS. On destroy, they are deleted after the pools.
     """
@@ -122,8 +122,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         *,
         node_overlays: bool,
     ) -> k8s.helm.v3.Release:
-        args, registry = self._args, self._args.context.image_registry
-        version = args.gpu_pool.karpenter_version
+        args = self._args
         crds = CustomResourceDefinitions(
             f"{self._name}-crds",
             crds=args.karpenter.crds,
@@ -134,20 +133,19 @@ class KarpenterGpuPool(pulumi.ComponentResource):
         return k8s.helm.v3.Release(
             f"{self._name}-karpenter",
             name="karpenter",
-            chart=f"oci://{chart.location(chart.CHART, registry)}",
-            version=version,
+            chart=args.karpenter.chart,
             namespace=NAMESPACE,
             # The chart installs its CRDs once and never upgrades them; here they are a resource.
             skip_crds=True,
             timeout=_INSTALL_SECONDS,
             values=chart.helm_values(
                 region=args.context.region,
-                version=version,
+                version=args.gpu_pool.karpenter_version,
                 cluster_name=args.context.cluster,
                 cluster_endpoint=args.cluster_endpoint,
                 queue_name=queue_name,
                 role_arn=controller.annotated_role_arn,
-                repository=chart.location(chart.CONTROLLER, registry),
+                registry=args.context.image_registry,
                 digest=chart.controller_digest(use.source for use in args.karpenter.images),
                 asks_for_prices=self._asks_for_prices,
                 node_overlays=node_overlays,
@@ -157,8 +155,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
 
     def _software(self, name_part: str, objects: Iterable[Mapping[str, Any]]) -> None:
         args = self._args
-        registry = args.context.image_registry
-        values = {} if registry is None else {"image.prefix": registry}
+        values = {"image.prefix": args.context.image_prefix}
         prerequisites: list[pulumi.Resource] = []
         # Namespaces and ConfigMaps first: other objects are in them or read them.
         first = {"Namespace": 0, "ConfigMap": 1}

@@ -91,7 +91,7 @@ def test_a_missing_profile_of_the_shell_hides_no_finding(
     assert list(examine(subject(region))) == list(expected)
 
 
-@pytest.mark.parametrize("program", ["pulumi", "pulumi-language-python", "aws", "helm"])
+@pytest.mark.parametrize("program", ["pulumi", "pulumi-language-python", "aws"])
 def test_a_missing_program_is_told_with_what_it_is_for(
     program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ def _values(region: str = "cn-north-1", **changed: Any) -> dict[str, Any]:
         "asks_for_prices": True,
         "node_overlays": False,
         "digest": DIGEST,
+        "registry": REGISTRY,
         **changed,
     }
     return chart.helm_values(
@@ -30,7 +31,6 @@ def _values(region: str = "cn-north-1", **changed: Any) -> dict[str, Any]:
         cluster_name="kubeflow",
         cluster_endpoint="https://cluster.example",
         queue_name="queue",
-        repository=chart.location(chart.CONTROLLER, REGISTRY),
         **given,
     )
 
@@ -107,13 +107,11 @@ def test_without_a_digest_of_ours_the_chart_has_its_own() -> None:
     assert "digest" not in _values(digest=None)["controller"]["image"]
 
 
-@pytest.mark.parametrize("registry", [None, REGISTRY])
-def test_the_chart_comes_from_the_mirror_where_there_is_one(registry: str | None) -> None:
-    prefix = f"{registry}/" if registry else ""
-    assert chart.location(chart.CHART, registry) == f"{prefix}public.ecr.aws/karpenter/karpenter"
+def test_without_a_mirror_the_controller_comes_from_its_publisher() -> None:
+    assert _values(registry=None)["controller"]["image"]["repository"] == chart.CONTROLLER
 
 
 def test_the_digest_is_that_of_the_controller_among_the_images_of_the_version() -> None:
     folder = load(MANIFESTS / "addons" / "karpenter-1.14.1")
     assert chart.controller_digest(each.image for each in folder.images) == DIGEST
-    assert chart.controller_digest(["public.ecr.aws/karpenter/karpenter:1.14.1"]) is None
+    assert chart.controller_digest(["public.ecr.aws/karpenter/other:1.14.1"]) is None

@@ -1,0 +1,39 @@
+"""The Helm chart of an add-on, copied from its source to a path that is equal on every machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from rendering.source_files import files_digest
+
+_VERSIONS = re.compile(r"^(version|appVersion): .*$", re.MULTILINE)
+
+
+def chart_path(add_on: str) -> str:
+    """Where the chart of an add-on is, below the project.
+
+    The path is an input of the Helm release, and the Kubernetes provider runs in the project's
+    folder (pulumi/pulumi pkg/engine/plugins.go: plugins have the working folder of the program).
+    """
+    return f"build/charts/{add_on}"
+
+
+def copy_chart(origin: Path, target: Path, version: str) -> None:
+    """Makes ``target`` a copy of the chart ``origin`` with the given version, if it is not one.
+
+    Two renames, so that no reader sees a part of it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+        copy, previous = Path(temporary) / "new", Path(temporary) / "old"
+        shutil.copytree(origin, copy)
+        description = copy / "Chart.yaml"
+        description.write_text(_VERSIONS.sub(rf"\1: {version}", description.read_text()))
+        if target.exists():
+            if files_digest(target) == files_digest(copy):
+                return
+            target.replace(previous)
+        copy.replace(target)
