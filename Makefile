@@ -1,7 +1,7 @@
 STACK ?= cn-north-1
 PYTHON_OF_PROJECT := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy diagram lint test test-cluster test-elasticity bench golden
+.PHONY: help setup preview up destroy diagram lint test test-cluster test-elasticity test-live bench golden
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,6 +47,12 @@ test-elasticity: setup  ## from zero to a GPU and back, with the real Karpenter 
 	@rm -rf build/elasticity
 	@$(PYTHON_OF_PROJECT) -m pytest -n 4 --dist worksteal -m "not alone" tests/elasticity
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 -m alone tests/elasticity
+
+test-live: setup  ## the whole `up` with the real Kubernetes provider on a real API server, and the days after
+	@tests/packages.sh etcd-server openssl
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.live.programs
+	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/live
 
 bench: setup  ## the benchmark table, as ratios
 	@$(PYTHON_OF_PROJECT) -m benchmarks --stack $(STACK)

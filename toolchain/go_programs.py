@@ -36,6 +36,7 @@ class GoProgram:
             one on PATH.
         prepare: makes what the module lacks, in a writable copy of it; returns more arguments for
             ``go build``, or None when it failed, after the reason went to ``say``.
+        stripped: built without symbols and debug information, a third smaller.
     """
 
     name: str
@@ -46,6 +47,7 @@ class GoProgram:
     takes: str
     toolchain: str | None = None
     prepare: Callable[[Path, Say], list[str] | None] | None = None
+    stripped: bool = False
 
     @property
     def folder(self) -> Path:
@@ -81,6 +83,7 @@ def build(program: GoProgram, say: Say) -> bool:
     source = program.folder / "source"
     shutil.copytree(program.module, source, dirs_exist_ok=True)
     flags = " ".join(f"-X {variable}={value}" for variable, value in program.variables.items())
+    flags = f"-s -w {flags}" if program.stripped else flags
     made = program.folder / f"{program.name}.new"
     more = program.prepare(source, say) if program.prepare else []
     if more is None:

@@ -77,6 +77,17 @@ class Cluster:
         path = f"{self.collection(obj)}/{obj['metadata']['name']}"
         return self._send("PUT", path, obj, kind="application/json", query=query)
 
+    def replace_status(self, obj: Object, *, manager: str) -> Answer:
+        """The status of an object that has one apart, as controllers write it.
+
+        Raises:
+            Refused: as for ``replace``.
+        """
+        path = f"{self.collection(obj)}/{obj['metadata']['name']}/status"
+        return self._send(
+            "PUT", path, obj, kind="application/json", query={"fieldManager": manager}
+        )
+
     def patch(self, obj: Object, change: Object, *, subresource: str = "") -> Answer:
         """A strategic merge patch of an object or of its subresource, as kubectl sends it.
 

@@ -1,0 +1,149 @@
+"""A whole cluster without machines: control plane, nodes and pods of kwok, controllers played."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rendering import Object
+from tests.cluster.api_server import api_server, process
+from tests.cluster.client import Cluster, Refused
+from tests.elasticity.programs import KWOK, Programs, sources
+from tests.live.egress import Answerer, Egress, Pair, admitting, egress
+from tests.live.operators import Operators, acting
+
+_NODES = 4
+_MACHINE = {"cpu": "4", "memory": "16Gi", "pods": "58", "ephemeral-storage": "80Gi"}
+"""An m5.xlarge, as the default stack has it."""
+_STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
+_RATE = ("--kube-api-qps=1000", "--kube-api-burst=2000")
+
+
+@dataclass(frozen=True)
+class LiveCluster:
+    """A running cluster; ``folder`` has the logs of its programs."""
+
+    cluster: Cluster
+    network: Egress
+    folder: Path
+
+
+@contextmanager
+def live_cluster(programs: Programs, folder: Path) -> Generator[LiveCluster]:
+    """Starts it all; data, keys and logs go into ``folder``.
+
+    Args:
+        programs: of the elasticity tier.
+        folder: an empty one.
+    """
+    with ExitStack() as running:
+        network = running.enter_context(egress(_made(folder / "network")))
+        selector = folder / "egress.yaml"
+        selector.write_text(json.dumps(_through(network)))
+        more = ("--feature-gates=WatchList=false", f"--egress-selector-config-file={selector}")
+        kubeconfig = running.enter_context(api_server(programs.api_server, folder, more=more))
+        cluster = Cluster(kubeconfig)
+        kubeconfig_file = folder / "kubeconfig.json"
+        kubeconfig_file.write_text(json.dumps(kubeconfig))
+        for name, command in _commands(programs, kubeconfig_file, folder).items():
+            running.enter_context(process(command, folder / f"{name}.log"))
+        for number in range(_NODES):
+            cluster.create(_node(number))
+        operators = Operators(cluster, network.authority.file.read_bytes())
+        network.pair_of = lambda host: _own_pair(cluster, host, folder)
+        network.lookup = lambda host: _who(operators, host)
+        running.enter_context(acting(operators.act))
+        yield LiveCluster(cluster, network, folder)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _through(network: Egress) -> dict[str, Any]:
+    transport = {"uds": {"udsName": str(network.socket)}}
+    connection = {"proxyProtocol": "HTTPConnect", "transport": transport}
+    return {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": connection}],
+    }
+
+
+def _commands(programs: Programs, kubeconfig: Path, folder: Path) -> dict[str, list[str]]:
+    as_administrator = f"--kubeconfig={kubeconfig}"
+    alone = ["--leader-elect=false", "--secure-port=0"]
+    stages = folder / "kwok.yaml"
+    stages.write_text(_kwok_configuration())
+    return {
+        "kube-scheduler": [str(programs.scheduler), as_administrator, *alone, *_RATE],
+        "kube-controller-manager": [
+            str(programs.controllers),
+            as_administrator,
+            *alone,
+            *_RATE,
+            f"--service-account-private-key-file={folder / 'service-account.key'}",
+        ],
+        "kwok": [
+            str(programs.kwok),
+            as_administrator,
+            f"--config={stages}",
+            "--manage-all-nodes=true",
+            "--node-lease-duration-seconds=40",
+        ],
+    }
+
+
+def _kwok_configuration() -> str:
+    options = {
+        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+        "kind": "KwokConfiguration",
+        "options": {"podPlayStageParallelism": 16},
+    }
+    folder = sources(KWOK) / "kustomize" / "stage"
+    files = [path for each in _STAGES for path in sorted((folder / each).glob("*.yaml"))]
+    stages = [yaml.safe_load(path.read_text()) for path in files]
+    return yaml.safe_dump_all([options, *(s for s in stages if s["kind"] == "Stage")])
+
+
+def _node(number: int) -> Object:
+    zone = "abc"[number % 3]
+    labels = {
+        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/os": "linux",
+        "topology.kubernetes.io/zone": zone,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": f"node-{number}", "labels": labels},
+        "status": {"allocatable": _MACHINE, "capacity": _MACHINE},
+    }
+
+
+def _who(operators: Operators, host: str) -> Answerer | None:
+    """The pods behind the Service of a name."""
+    service, namespace, *_ = host.split(".")
+    return admitting if operators.answers(namespace, service) else None
+
+
+def _own_pair(cluster: Cluster, host: str, folder: Path) -> Pair | None:
+    """The certificate of a server whose configuration has its authority from the program."""
+    service, _, rest = host.partition(".")
+    namespace = rest.removesuffix(".svc")
+    try:
+        secret = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{service}-certificate")
+    except Refused:
+        return None
+    pair = folder / f"{service}.crt", folder / f"{service}.key"
+    for path, key in zip(pair, ("tls.crt", "tls.key"), strict=True):
+        path.write_bytes(base64.b64decode(secret["data"][key]))
+    return pair

@@ -1,0 +1,194 @@
+"""The network that the control plane and the engine's providers see: one proxy, told by name.
+
+kube-apiserver reaches Services through it (``--egress-selector-config-file``, HTTPConnect:
+kubernetes/enhancements KEP 1281), and the Kubernetes provider reaches the registry of charts
+(``HTTPS_PROXY``). It ends TLS by the name that the client asks for and gives the request to
+whoever answers under that name. A Service answers while it has a ready endpoint; a name that
+nobody answers under is a connection that breaks, as on a network.
+"""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from tests.services.certificates import Authority
+
+Response = tuple[int, str, bytes]
+"""Status, content type, body."""
+Answerer = Callable[[str, str, bytes], Response]
+"""(method, path, body) -> response."""
+Lookup = Callable[[str], "Answerer | None"]
+"""Host name -> who answers there now; None: nobody."""
+Pair = tuple[Path, Path]
+"""Files of a certificate and of its private key."""
+
+
+@dataclass
+class Egress:
+    """The proxy.
+
+    Attributes:
+        port: of 127.0.0.1, for clients of ``HTTPS_PROXY``.
+        socket: for kube-apiserver, which wants TLS to a proxy that it reaches by TCP.
+        authority: whom clients have to trust, except where a Service has a certificate of its own.
+        lookup: who answers; may be replaced while the proxy runs.
+        pair_of: a certificate that a server brings itself; None: one of ``authority``.
+        answered: requests by ``host/path``.
+        unanswered: connections that broke, by host.
+    """
+
+    folder: Path
+    authority: Authority
+    port: int = 0
+    lookup: Lookup = lambda _host: None
+    pair_of: Callable[[str], Pair | None] = lambda _host: None
+    answered: Counter[str] = field(default_factory=Counter[str])
+    unanswered: Counter[str] = field(default_factory=Counter[str])
+    _pairs: dict[str, Pair] = field(default_factory=dict[str, Pair])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "proxy.sock"
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """The TLS context of a server called ``host``."""
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*(self.pair_of(host) or self._signed(host)))
+        return tls
+
+    def _signed(self, host: str) -> Pair:
+        with self._lock:
+            if host not in self._pairs:
+                folder = self.folder / host
+                folder.mkdir()
+                self._pairs[host] = self.authority.sign(host, folder)
+            return self._pairs[host]
+
+
+@contextmanager
+def egress(folder: Path) -> Generator[Egress]:
+    """Serves on a free port until the end of the block; ``folder`` gets certificates."""
+    made = Egress(folder, Authority(folder, "authority of a simulated cluster"))
+    handler = _handler(made)
+    over_tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
+    made.port = over_tcp.server_address[1]
+    with ExitStack() as running:
+        for server in (over_tcp, socketserver.ThreadingUnixStreamServer(str(made.socket), handler)):
+            running.enter_context(_serving(server))
+        yield made
+
+
+@contextmanager
+def _serving(
+    server: socketserver.ThreadingTCPServer | socketserver.ThreadingUnixStreamServer,
+) -> Generator[None]:
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(proxy: Egress) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
+        host = ""
+        answers: Answerer | None = None
+
+        def do_CONNECT(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.flush()
+            names: list[str] = []
+            front = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+            def named(connection: Any, name: str | None, _: ssl.SSLContext) -> None:
+                names.append(name or "")
+                connection.context = proxy.context(name or "unnamed")
+
+            front.sni_callback = named
+            # Who is behind the name decides whether a connection comes about at all.
+            try:
+                self.connection = front.wrap_socket(self.connection, server_side=True)
+            except OSError:
+                self.close_connection = True
+                return
+            self.host = names[0] if names else ""
+            self.rfile = self.connection.makefile("rb", self.rbufsize)
+            self.wfile = self.connection.makefile("wb")
+            self.close_connection = False
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            answers = proxy.lookup(self.host)
+            if answers is None:
+                proxy.unanswered[self.host] += 1
+                self.close_connection = True
+                return
+            proxy.answered[f"{self.host}{self.path.partition('?')[0]}"] += 1
+            status, kind, answer = answers(self.command, self.path, body)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(answer)
+            self.wfile.flush()
+
+        do_GET = _answer  # noqa: N815 - names of http.server
+        do_HEAD = _answer  # noqa: N815
+        do_POST = _answer  # noqa: N815
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nobody reads an access log."""
+
+    return Handler
+
+
+_NO_RESOURCES = json.dumps(
+    {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": "metrics.k8s.io/v1beta1",
+        "resources": [],
+    }
+).encode()
+"""What metrics-server serves, without its metrics."""
+
+
+def admitting(_method: str, _path: str, body: bytes) -> Response:
+    """A webhook server that allows everything and converts by name only, or an empty API."""
+    if not body:
+        return 200, "application/json", _NO_RESOURCES
+    review = json.loads(body)
+    asked = review["request"]
+    answer = {
+        "apiVersion": review["apiVersion"],
+        "kind": review["kind"],
+        "response": {"uid": asked["uid"], **_verdict(review["kind"], asked)},
+    }
+    return 200, "application/json", json.dumps(answer).encode()
+
+
+def _verdict(kind: str, asked: dict[str, Any]) -> dict[str, Any]:
+    if kind == "ConversionReview":
+        version = asked["desiredAPIVersion"]
+        converted = [{**obj, "apiVersion": version} for obj in asked["objects"]]
+        return {"result": {"status": "Success"}, "convertedObjects": converted}
+    return {"allowed": True}

@@ -1,0 +1,162 @@
+"""The unmodified program on the real engine and the real Kubernetes provider; AWS is simulated."""
+
+# ruff: noqa: N802  (names of the protocol's methods)
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, cast
+
+import grpc
+from pulumi.runtime.proto import ResourceProviderServicer, provider_pb2_grpc
+
+from rehearsal.cluster_component import KUBERNETES_OF_EKS
+from rehearsal.dynamic_resources import DynamicResources
+from rehearsal.engine import Rehearsal
+from rehearsal.providers import Simulation, serve
+from rehearsal.sample_outputs import eks, eks_children
+from tests.live.cluster import LiveCluster
+
+ROOT = Path(__file__).resolve().parents[2]
+_OF_AWS = ("DatabaseAuthorities", "ImageRepositories", "MirroredImages")
+"""Dynamic resources that talk to AWS or to a registry: simulated."""
+
+
+class LiveRehearsal(Rehearsal):
+    """A rehearsal whose cluster is there.
+
+    Args:
+        cluster: what the simulated EKS answers as its cluster.
+        provider: the program pulumi-resource-kubernetes.
+        options: of ``Rehearsal``.
+    """
+
+    def __init__(self, cluster: LiveCluster, provider: Path, **options: Any) -> None:
+        super().__init__(**options)
+        self.simulation = options["simulation"]
+        self._cluster = cluster
+        self._provider = provider
+
+    @contextmanager
+    def started(self) -> Generator[Rehearsal]:
+        """As ``Rehearsal.started``."""
+        self._install()
+        with super().started(), _kubeconfig_of(self._cluster), _dynamic(self) as port:
+            assert self._handle is not None
+            workspace = self._handle.workspace
+            pairs = workspace.env_vars["PULUMI_DEBUG_PROVIDERS"].split(",")
+            attached = dict(pair.split(":") for pair in pairs) | {"pulumi-python": str(port)}
+            del attached["kubernetes"]
+            kept = {
+                name: value
+                for name, value in workspace.env_vars.items()
+                if name not in ("PULUMI_EXPERIMENTAL", "PULUMI_SKIP_CHECKPOINTS")
+            }
+            workspace.env_vars = {
+                **kept,
+                "PULUMI_DEBUG_PROVIDERS": ",".join(f"{n}:{p}" for n, p in attached.items()),
+                "PULUMI_K8S_CLIENT_TIMEOUT": "60",
+            }
+            yield self
+
+    def _install(self) -> None:
+        work = self.build / "project"
+        work.mkdir(parents=True, exist_ok=True)
+        if not (work / "build").exists():
+            # The folder of the program, where renders lay charts out.
+            (work / "build").symlink_to(ROOT / "build")
+        plugins = self.build / "home" / "plugins"
+        for number in (version("pulumi-kubernetes"), KUBERNETES_OF_EKS):
+            folder = plugins / f"resource-kubernetes-v{number}"
+            folder.mkdir(parents=True, exist_ok=True)
+            link = folder / "pulumi-resource-kubernetes"
+            if not link.exists():
+                link.symlink_to(self._provider)
+
+
+@contextmanager
+def _kubeconfig_of(cluster: LiveCluster) -> Generator[None]:
+    """The simulated EKS gives the live cluster's kubeconfig."""
+    original = eks.kubeconfig
+
+    def kubeconfig(_made: object) -> dict[str, Any]:
+        return dict(cluster.cluster.kubeconfig)
+
+    eks.kubeconfig = eks_children.kubeconfig = kubeconfig
+    try:
+        yield
+    finally:
+        eks.kubeconfig = eks_children.kubeconfig = original
+
+
+@contextmanager
+def _dynamic(rehearsal: LiveRehearsal) -> Generator[int]:
+    """Dynamic providers by the SDK's own server, except those of AWS; yields the port."""
+    command = [sys.executable, "-m", "pulumi.dynamic"]
+    environment = {**os.environ, "PYTHONPATH": str(rehearsal.project)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        port = cast("IO[str]", process.stdout).readline().strip()
+        options = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+            server, own = serve(_Dynamic(channel, rehearsal.simulation))
+            try:
+                yield own
+            finally:
+                server.stop(None)
+                process.kill()
+
+
+class _Dynamic(ResourceProviderServicer):
+    """Without a handshake, as the SDK's server: the engine creates nothing in a preview then."""
+
+    def __init__(self, channel: grpc.Channel, simulation: Simulation) -> None:
+        self._sdk = provider_pb2_grpc.ResourceProviderStub(channel)
+        self._simulated = DynamicResources(simulation)
+
+    def _forward(self, method: str, request: Any, context: Any) -> Any:
+        if request.type.rsplit(":", 1)[-1] in _OF_AWS:
+            return getattr(self._simulated, method)(request, context)
+        return self._sent(method, request, context)
+
+    def _sent(self, method: str, request: Any, context: Any) -> Any:
+        try:
+            return getattr(self._sdk, method)(request)
+        except grpc.RpcError as failure:
+            error = cast("Any", failure)
+            return context.abort(error.code(), error.details())
+
+    def Check(self, request: Any, context: Any) -> Any:
+        return self._forward("Check", request, context)
+
+    def Diff(self, request: Any, context: Any) -> Any:
+        return self._forward("Diff", request, context)
+
+    def Create(self, request: Any, context: Any) -> Any:
+        return self._forward("Create", request, context)
+
+    def Update(self, request: Any, context: Any) -> Any:
+        return self._forward("Update", request, context)
+
+    def Read(self, request: Any, context: Any) -> Any:
+        return self._forward("Read", request, context)
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        return self._forward("Delete", request, context)
+
+    def Configure(self, request: Any, context: Any) -> Any:
+        return self._sent("Configure", request, context)
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        return self._sent("GetPluginInfo", request, context)
+
+    def Attach(self, request: Any, context: Any) -> Any:
+        return self._simulated.Attach(request, context)
+
+    def Cancel(self, request: Any, context: Any) -> Any:
+        return self._sent("Cancel", request, context)

@@ -1,0 +1,147 @@
+"""The unmodified program with the real Kubernetes provider: made, changed, refreshed, removed.
+
+The tests are one story on one cluster, in the order of the file. AWS is simulated; API server,
+scheduler, controllers and the provider are real, nodes and pods are kwok's, and the controllers
+that write into our objects are played after their sources (``tests/live/operators.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import time
+from typing import Any
+
+import pulumi
+
+from rehearsal.engine import Outcome
+from rendering.objects import WEBHOOK_KINDS
+from tests.live.conftest import ROOT, LiveStack
+
+SECOND_USER = {"email": "second@example.com", "namespace": "second"}
+SECOND_PROFILE = {
+    "apiVersion": "kubeflow.org/v1",
+    "kind": "Profile",
+    "metadata": {"name": SECOND_USER["namespace"]},
+}
+DASHBOARD = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "centraldashboard", "namespace": "kubeflow"},
+}
+LEFT_SECONDS = 60
+"""For the garbage collector, which deletes what belonged to deleted objects."""
+
+
+def changed(outcome: Outcome) -> set[str]:
+    """Whatever is not left as it was: ``<types>::<name>`` of each."""
+    return {
+        urn.split("::", 2)[-1]
+        for urn, operation in outcome.operations.items()
+        if operation != "same"
+    }
+
+
+def test_a_first_preview_creates_everything(live: LiveStack) -> None:
+    outcome = live.run("preview")
+    assert set(outcome.changes) == {"create"}
+    assert outcome.changes["create"] > 700
+
+
+def test_up_ends_and_no_webhook_is_called_before_its_server_is_ready(live: LiveStack) -> None:
+    outcome = live.run("up")
+    assert set(outcome.changes) == {"create"}
+    assert live.cluster.network.unanswered == {}
+    assert live.cluster.network.answered.total() > 100
+
+
+def test_an_unchanged_stack_previews_as_unchanged(live: LiveStack) -> None:
+    assert changed(live.run("preview")) == set()
+
+
+def test_a_refresh_changes_nothing_that_a_preview_would_change_back(live: LiveStack) -> None:
+    assert changed(live.run("refresh")) == set()
+    assert changed(live.run("preview")) == set()
+
+
+def test_a_value_that_somebody_edited_is_named_and_put_back(live: LiveStack) -> None:
+    """kubectl edit: the refresh names the object, the next ``up`` writes the program's value."""
+    live.cluster.cluster.patch(DASHBOARD, {"spec": {"replicas": 3}})
+    drift = live.run("refresh")
+    (urn,) = changed(drift)
+    assert "centraldashboard" in urn
+    assert changed(live.run("preview")) == {urn}
+    assert changed(live.run("up")) == {urn}
+    assert live.cluster.cluster.read(DASHBOARD)["spec"]["replicas"] == 1
+
+
+def test_one_value_of_the_node_group_changes_the_node_group_alone(live: LiveStack) -> None:
+    live.set(lambda config: config["kubeflow:nodeGroup"].update(max=9))
+    (urn,) = changed(live.run("up"))
+    assert "aws:eks/nodeGroup:NodeGroup" in urn
+
+
+def test_one_user_more_is_a_profile_and_a_password_more(live: LiveStack) -> None:
+    live.set(lambda config: config["kubeflow:users"].append(SECOND_USER))
+    outcome = live.run("up")
+    assert set(outcome.changes) <= {"same", "create", "update", "replace"}
+    assert live.stored(SECOND_PROFILE)
+    assert changed(live.run("preview")) == set()
+
+
+def test_one_user_less_takes_the_profile_and_nothing_of_others(live: LiveStack) -> None:
+    live.set(lambda config: config["kubeflow:users"].remove(SECOND_USER))
+    live.run("up")
+    assert not live.stored(SECOND_PROFILE)
+    assert changed(live.run("preview")) == set()
+
+
+def test_a_rotation_of_the_databases_passwords_leaves_every_workload_ready(
+    live: LiveStack,
+) -> None:
+    live.set(lambda config: config["kubeflow:database"].update(rotation=2))
+    live.run("up")
+    assert changed(live.run("preview")) == set()
+
+
+def test_a_changed_label_on_every_webhook_configuration_is_accepted(live: LiveStack) -> None:
+    """Whoever wrote last: the fields of controllers are theirs, the label is ours."""
+    live.program = labelled_webhooks
+    outcome = live.run("up")
+    updated = {urn for urn in changed(outcome) if "WebhookConfiguration" in urn}
+    assert len(updated) == len(changed(outcome)) > 15
+    live.run("refresh")
+    assert changed(live.run("preview")) == set()
+
+
+def labelled_webhooks() -> None:
+    """The program, with a label more on webhook configurations."""
+
+    def label(
+        args: pulumi.ResourceTransformationArgs,
+    ) -> pulumi.ResourceTransformationResult | None:
+        if not any(kind in args.type_ for kind in WEBHOOK_KINDS):
+            return None
+        properties: dict[str, Any] = json.loads(json.dumps(args.props))
+        properties["metadata"].setdefault("labels", {})["changed"] = "yes"
+        return pulumi.ResourceTransformationResult(properties, args.opts)
+
+    pulumi.runtime.register_stack_transformation(label)
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+
+def test_destroy_leaves_crds_and_nothing_else(live: LiveStack) -> None:
+    """Finalizers are taken off by controllers that still run, or the engine would wait for ever."""
+    live.program = None
+    outcome = live.run("destroy")
+    assert set(outcome.changes) == {"delete"}
+    deadline = time.monotonic() + LEFT_SECONDS
+    while (left := live.objects() - live.before) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert left == set()
+
+
+def test_up_again_makes_the_platform_again(live: LiveStack) -> None:
+    outcome = live.run("up")
+    assert set(outcome.changes) == {"create"}
+    assert changed(live.run("preview")) == set()
