@@ -19,6 +19,7 @@ import pulumi
 from rendering import runtime_fields
 
 _MARKER = re.compile(r"<<([a-z][a-z0-9.-]*)>>")
+PATCH_FORCE = "pulumi.com/patchForce"
 _PLUGIN_VERSION = importlib.metadata.version("pulumi-kubernetes")
 
 
@@ -93,13 +94,21 @@ def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def _forced(obj: dict[str, Any]) -> dict[str, Any]:
+    metadata = obj["metadata"]
+    annotations = {PATCH_FORCE: "true", **(metadata.get("annotations") or {})}
+    return {**obj, "metadata": {**metadata, "annotations": annotations}}
+
+
 def register(
     obj: dict[str, Any], *, name: str | None = None, opts: pulumi.ResourceOptions
 ) -> pulumi.CustomResource:
     """Register one object; ``name`` defaults to ``namespace/name``.
 
     Fields that a controller writes (a webhook's caBundle, an aggregated role's rules, a
-    certificate) are ignored, so that a preview of an unchanged stack shows no change.
+    certificate) are ignored, so that a preview of an unchanged stack shows no change. A value that
+    somebody edited with kubectl is written again: without force the API server refuses the whole
+    object, also in a preview (pulumi-kubernetes provider/pkg/await/await.go, patchForce).
     """
     own = pulumi.ResourceOptions(
         version=_PLUGIN_VERSION, ignore_changes=list(runtime_fields(obj)) or None
@@ -107,6 +116,6 @@ def register(
     return pulumi.CustomResource(
         type_token(obj),
         name or object_name(obj),
-        props=with_encoded_secret(obj),
+        props=_forced(with_encoded_secret(obj)),
         opts=pulumi.ResourceOptions.merge(opts, own),
     )

@@ -112,18 +112,19 @@ def test_a_configuration_can_be_changed_whoever_has_written_into_it(
 
 @pytest.mark.engine
 def test_what_upstream_wrote_differs_for_ever_or_is_refused_unless_forced(started: Started) -> None:
-    with started(applying(ISTIO, ROLE)) as rehearsal:
+    unforced = annotated([ISTIO, ROLE], **{PATCH_FORCE: "false"})
+    with started(applying(*unforced)) as rehearsal:
         rehearsal.up()
         assert rehearsal.preview().changes == {"same": 2, "update": 1}
-    changed = annotated([ISTIO], changed="yes")
+    changed = annotated(unforced[:1], changed="yes")
     conflict = r"conflict with 'pilot-discovery'.*failurePolicy"
     with started(applying(*changed)) as rehearsal, pytest.raises(EngineFailure, match=conflict):
         rehearsal.up()
-    with started(applying(ISTIO, ROLE)) as rehearsal:
+    with started(applying(*unforced)) as rehearsal:
         rehearsal.refresh()
         with pytest.raises(EngineFailure, match=conflict):
             rehearsal.preview()
-    with started(applying(*annotated(changed, **{PATCH_FORCE: "true"}))) as rehearsal:
+    with started(applying(*annotated([ISTIO], changed="yes"))) as rehearsal:
         assert rehearsal.up().changes["update"] == 1
 
 

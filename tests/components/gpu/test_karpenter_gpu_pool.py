@@ -216,7 +216,7 @@ def test_the_device_plugin_is_pulled_from_the_registry_of_the_account(
     plugin = made.only(DAEMON_SET)
     (container,) = plugin.inputs["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"{region.ecr_registry(ACCOUNT)}/kubeflow/nvcr.io/plugin:1"
-    assert plugin.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+    assert plugin.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
 
 
 def test_the_device_plugin_comes_after_its_namespace(made: Recorded) -> None:

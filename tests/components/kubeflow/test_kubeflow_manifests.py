@@ -174,7 +174,8 @@ def found(recorded: Recorded, obj: dict[str, Any]) -> Registered:
     return next(
         each
         for each in recorded.all
-        if {"kind": obj["kind"], "metadata": obj["metadata"]}.items() <= each.inputs.items()
+        if each.inputs.get("kind") == obj["kind"]
+        and obj["metadata"].items() <= each.inputs["metadata"].items()
     )
 
 

@@ -20,6 +20,7 @@ from components.objects.kubernetes_objects import (
 )
 from tests.harness import MASKED, Registered, run
 
+FORCED = {"pulumi.com/patchForce": "true"}
 VALUES: dict[str, pulumi.Input[str]] = {"bucket.name": "artifacts", "s3.host": "s3.example"}
 
 
@@ -166,7 +167,19 @@ def test_a_late_value_of_a_secret_is_encoded_too() -> None:
 def test_other_objects_pass_as_they_are(kind: str) -> None:
     obj = thing(kind, stringData={"a": "1"}, anything={"at": ["all"]})
     assert with_encoded_secret(obj) is obj
-    assert registered(obj).inputs == obj
+    assert registered(obj).inputs == {**obj, "metadata": {"name": "x", "annotations": FORCED}}
+
+
+def test_an_object_can_be_left_to_its_other_owners() -> None:
+    annotations = {"pulumi.com/patchForce": "false"}
+    made = registered(thing(metadata={"name": "x", "annotations": annotations}))
+    assert made.inputs["metadata"]["annotations"] == annotations
+
+
+def test_a_value_that_somebody_edited_can_be_written_again_and_annotations_stay() -> None:
+    obj = thing(metadata={"name": "x", "annotations": {"own": "kept"}})
+    assert registered(obj).inputs["metadata"]["annotations"] == {"own": "kept", **FORCED}
+    assert obj["metadata"]["annotations"] == {"own": "kept"}
 
 
 def test_a_secret_of_another_api_group_passes_as_it_is() -> None:
