@@ -171,6 +171,13 @@ def test_beijing_offers_no_p5_and_starts_with_the_cheapest_gpu() -> None:
     assert "p5" not in region.gpu_families_offered
 
 
+def test_ningxia_has_a100s_and_beijing_the_oldest_gpus() -> None:
+    beijing, ningxia = (
+        set(Region.of(name).gpu_families_offered) for name in ("cn-north-1", "cn-northwest-1")
+    )
+    assert (ningxia - beijing, beijing - ningxia) == ({"p4d"}, {"g3", "g3s", "p2"})
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("cn-noth-1", "did you mean cn-north-1"), ("us-wset-2", "us-west-2"), ("aws-global", "")],

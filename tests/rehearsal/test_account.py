@@ -22,6 +22,7 @@ from tests.rehearsal.conftest import Started
 
 BEIJING = "cn-north-1"
 VPC, ROLE, QUEUE = "aws:ec2/vpc:Vpc", "aws:iam/role:Role", "aws:sqs/queue:Queue"
+KEY = "aws:kms/key:Key"
 
 
 def numbered(attempt: int) -> Outputs:
@@ -80,7 +81,7 @@ def test_a_deleted_name_and_the_same_name_elsewhere_are_free() -> None:
         ("cn-north-1", ["ec2.amazonaws.com"], False),
         ("cn-north-1", ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"], True),
         ("us-west-2", ["ec2.amazonaws.com"], True),
-        ("us-west-2", ["eks.amazonaws.com"], False),
+        ("us-west-2", ["ec2.amazonaws.com.cn"], False),
     ],
 )
 def test_a_node_role_must_trust_ec2_as_its_partition_spells_it(
@@ -119,14 +120,43 @@ def test_stacks_share_the_account_of_one_file(tmp_path: Path) -> None:
         Account(tmp_path / "account.jsonl").create(ROLE, BEIJING, named)
 
 
-def roles() -> None:
-    """A role whose name the program chooses, one that the provider names, and a network."""
+def nodes() -> None:
+    """A node group whose role trusts EC2 in its global spelling alone."""
+    statement = {"Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = aws.iam.Role("nodes", assume_role_policy=json.dumps({"Statement": [statement]}))
+    aws.eks.NodeGroup(
+        "nodes",
+        cluster_name="kubeflow",
+        node_role_arn=role.arn,
+        scaling_config={"desired_size": 1, "max_size": 1, "min_size": 1},
+        subnet_ids=["subnet-1"],
+    )
+
+
+@pytest.mark.engine
+def test_a_node_group_is_refused_a_role_that_its_partition_cannot_use(started: Started) -> None:
+    with (
+        started(nodes) as rehearsal,
+        pytest.raises(EngineFailure, match="required service principals"),
+    ):
+        rehearsal.up()
+
+
+def roles(description: str = "") -> None:
+    """A role whose name the program chooses, one that the provider names, and a key."""
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     provider = aws.Provider("aws", region=BEIJING)
     opts = pulumi.ResourceOptions(provider=provider)
     aws.iam.Role("named", name="shared", assume_role_policy=trust, opts=opts)
     aws.iam.Role("unnamed", assume_role_policy=trust, opts=opts)
-    aws.ec2.Vpc("network", cidr_block="10.0.0.0/16", opts=opts)
+    aws.kms.Key("key", description=description, opts=opts)
+
+
+def arn_of_key(folder: Path) -> str:
+    """In the state of the stack."""
+    (state,) = (folder / "build" / "state").rglob("stacks/*/tiny.json")
+    resources = json.loads(state.read_text())["checkpoint"]["latest"]["resources"]
+    return next(one["outputs"]["arn"] for one in resources if one["type"] == KEY)
 
 
 @pytest.mark.engine
@@ -153,11 +183,14 @@ def test_a_changed_resource_of_a_second_identity_stays_the_same_one(
 ) -> None:
     journal = tmp_path / "account.jsonl"
     account = Account(journal)
-    account.create(VPC, BEIJING, partial(SimulatedCloud(BEIJING).outputs, VPC, "network", {}))
+    account.create(KEY, BEIJING, partial(SimulatedCloud(BEIJING).outputs, KEY, "key", {}))
     with started(roles, journal=str(journal)) as rehearsal:
         rehearsal.up()
-        vpcs = {one[2] for one in Account(journal).existing if one[0] == VPC}
-        assert len(vpcs) == 2
+        arn = arn_of_key(tmp_path)
+        assert len([one for one in Account(journal).existing if one[0] == KEY]) == 2
         assert set(rehearsal.up().changes) == {"same"}
+    with started(partial(roles, "changed"), journal=str(journal)) as rehearsal:
+        assert rehearsal.up().changes["update"] == 1
+        assert arn_of_key(tmp_path) == arn
         rehearsal.destroy()
     assert {one[2] for one in Account(journal).existing} == {one[2] for one in account.existing}
