@@ -70,7 +70,7 @@ def chart_settings() -> dict[str, Any]:
         cluster_endpoint="",
         queue_name="",
         role_arn="",
-        repository="",
+        registry=None,
         digest=None,
         asks_for_prices=True,
         node_overlays=False,
