@@ -37,14 +37,15 @@ class LiveCluster:
 
 @contextmanager
 def live_cluster(programs: Programs, folder: Path) -> Generator[LiveCluster]:
-    """Starts it all; data, keys and logs go into ``folder``.
+    """Starts every program; data, keys and logs go into ``folder``.
 
     Args:
         programs: of the elasticity tier.
         folder: an empty one.
     """
     with ExitStack() as running:
-        network = running.enter_context(egress(_made(folder / "network")))
+        (folder / "network").mkdir()
+        network = running.enter_context(egress(folder / "network"))
         selector = folder / "egress.yaml"
         selector.write_text(json.dumps(_through(network)))
         more = ("--feature-gates=WatchList=false", f"--egress-selector-config-file={selector}")
@@ -58,14 +59,9 @@ def live_cluster(programs: Programs, folder: Path) -> Generator[LiveCluster]:
             cluster.create(_node(number))
         operators = Operators(cluster, network.authority.file.read_bytes())
         network.pair_of = lambda host: _own_pair(cluster, host, folder)
-        network.lookup = lambda host: _who(operators, host)
+        network.lookup = lambda host: _answerer(operators, host)
         running.enter_context(acting(operators.act))
         yield LiveCluster(cluster, network, folder)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def _through(network: Egress) -> dict[str, Any]:
@@ -129,8 +125,8 @@ def _node(number: int) -> Object:
     }
 
 
-def _who(operators: Operators, host: str) -> Answerer | None:
-    """The pods behind the Service of a name."""
+def _answerer(operators: Operators, host: str) -> Answerer | None:
+    """The pods behind the Service of this name; None while none is ready."""
     service, namespace, *_ = host.split(".")
     return admitting if operators.answers(namespace, service) else None
 

@@ -1,10 +1,9 @@
-"""The network that the control plane and the engine's providers see: one proxy, told by name.
+"""The network of the control plane: one proxy, through which kube-apiserver reaches Services.
 
-kube-apiserver reaches Services through it (``--egress-selector-config-file``, HTTPConnect:
-kubernetes/enhancements KEP 1281), and the Kubernetes provider reaches the registry of charts
-(``HTTPS_PROXY``). It ends TLS by the name that the client asks for and gives the request to
-whoever answers under that name. A Service answers while it has a ready endpoint; a name that
-nobody answers under is a connection that breaks, as on a network.
+It is configured by ``--egress-selector-config-file`` (HTTPConnect: kubernetes/enhancements KEP
+1281), terminates TLS by the name in the request (SNI), and hands the request to the answerer of
+that name. A Service answers while it has a ready endpoint; any other name is a connection that
+breaks, as on a network.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -38,18 +37,16 @@ class Egress:
     """The proxy.
 
     Attributes:
-        port: of 127.0.0.1, for clients of ``HTTPS_PROXY``.
-        socket: for kube-apiserver, which wants TLS to a proxy that it reaches by TCP.
-        authority: whom clients have to trust, except where a Service has a certificate of its own.
-        lookup: who answers; may be replaced while the proxy runs.
-        pair_of: a certificate that a server brings itself; None: one of ``authority``.
+        socket: of the proxy; by TCP kube-apiserver requires TLS to it.
+        authority: signs the certificates, except where a Service has one of its own.
+        lookup: host name -> its answerer; may be replaced while the proxy runs.
+        pair_of: host name -> a certificate of the Service's own; None: one of ``authority``.
         answered: requests by ``host/path``.
         unanswered: connections that broke, by host.
     """
 
     folder: Path
     authority: Authority
-    port: int = 0
     lookup: Lookup = lambda _host: None
     pair_of: Callable[[str], Pair | None] = lambda _host: None
     answered: Counter[str] = field(default_factory=Counter[str])
@@ -78,26 +75,14 @@ class Egress:
 
 @contextmanager
 def egress(folder: Path) -> Generator[Egress]:
-    """Serves on a free port until the end of the block; ``folder`` gets certificates."""
-    made = Egress(folder, Authority(folder, "authority of a simulated cluster"))
-    handler = _handler(made)
-    over_tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
-    made.port = over_tcp.server_address[1]
-    with ExitStack() as running:
-        for server in (over_tcp, socketserver.ThreadingUnixStreamServer(str(made.socket), handler)):
-            running.enter_context(_serving(server))
-        yield made
-
-
-@contextmanager
-def _serving(
-    server: socketserver.ThreadingTCPServer | socketserver.ThreadingUnixStreamServer,
-) -> Generator[None]:
+    """Serves until the end of the block; certificates and the socket are in ``folder``."""
+    proxy = Egress(folder, Authority(folder, "authority of a simulated cluster"))
+    server = socketserver.ThreadingUnixStreamServer(str(proxy.socket), _handler(proxy))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield
+        yield proxy
     finally:
         server.shutdown()
         server.server_close()
@@ -123,7 +108,6 @@ def _handler(proxy: Egress) -> type[BaseHTTPRequestHandler]:
                 connection.context = proxy.context(name or "unnamed")
 
             front.sni_callback = named
-            # Who is behind the name decides whether a connection comes about at all.
             try:
                 self.connection = front.wrap_socket(self.connection, server_side=True)
             except OSError:
