@@ -30,6 +30,8 @@ from toolchain.tools import ToolMissing
 
 _MODULES = Path(__file__).parent / "kube-apiserver"
 _READY_SECONDS = 60
+_READY = ("/readyz", "/api/v1/namespaces/default", "/api/v1/namespaces/kube-system")
+"""1.21 is ready before its bootstrap controller has made the namespaces."""
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 """Where the server and, in 1.21, its client have the version (hack/lib/version.sh)."""
 
@@ -193,10 +195,13 @@ def _await_ready(server: subprocess.Popen[bytes], port: int, token: str, log: Pa
     def settled() -> bool:
         if server.poll() is not None:
             return True
+        return all(found(path) for path in _READY)
+
+    def found(path: str) -> bool:
         connection = HTTPSConnection("127.0.0.1", port, timeout=5, context=anybody)
         with closing(connection):
             try:
-                connection.request("GET", "/readyz", headers={"Authorization": f"Bearer {token}"})
+                connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
                 return connection.getresponse().status == 200
             except OSError:
                 return False
