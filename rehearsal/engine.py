@@ -33,6 +33,7 @@ from rehearsal.providers import Simulation
 from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
 from rehearsal.workspace import open_stack
+from rendering.cache import write_atomically
 
 Program = Callable[[], Any]
 
@@ -103,9 +104,9 @@ class Rehearsal:
         self.stack = stack
         self.build = build.resolve()
         self._pulumi = pulumi
-        self._simulation = replace(
-            simulation, journal=simulation.journal or str(self.build / "account.jsonl")
-        )
+        self._account = self.build / "account.jsonl"
+        self._journal = self.build / "account.run.jsonl"
+        self._simulation = replace(simulation, journal=simulation.journal or str(self._journal))
         self._program = program
         self._run = _Run()
         self._handle: auto.Stack | None = None
@@ -115,12 +116,16 @@ class Rehearsal:
     def started(self) -> Generator[Rehearsal]:
         """Serves the simulated clouds and opens the stack, for as long as the context lasts.
 
-        The lock of a rehearsal that was killed is removed: its clouds are gone, its state is whole.
+        A rehearsal that was killed has written no state: its lock is removed, and the account is as
+        it was before.
 
         Raises:
             EngineFailure: another rehearsal of the stack runs.
         """
         self._refuse_locked()
+        self.build.mkdir(parents=True, exist_ok=True)
+        self._account.touch()
+        write_atomically(self._journal, self._account.read_bytes())
         if self._program is None:
             self._preload = Preload(self.project)
         clouds = simulated_clouds(self._simulation, lambda: self._run.recorder, self.project)
@@ -164,6 +169,9 @@ class Rehearsal:
                     [sentence_of_exception(run.failure, self.project)], run.failure
                 ) from None
             raise EngineFailure(run.problems or [sentence_of(str(failure))], failure) from None
+        finally:
+            # The engine has written the state, also after a failure.
+            write_atomically(self._account, self._journal.read_bytes())
         return Outcome(
             changes=dict(sorted(Counter(run.operations.values()).items())),
             operations=run.operations,

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pulumi_aws as aws
 import pytest
 
 from rehearsal.engine import EngineFailure
@@ -23,13 +24,17 @@ LOCK_FOLDER = ".pulumi/locks/organization/tiny/tiny"
 SLEEPING = """
 import sys, time
 from pathlib import Path
+import pulumi_aws as aws
 from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation
+
+def program():
+    aws.iam.Role("made", name="made", assume_role_policy="{}").id.apply(lambda _: time.sleep(300))
 
 project, build, pulumi = (Path(each) for each in sys.argv[1:])
 rehearsal = Rehearsal(
     project=project, stack="tiny", build=build, pulumi=pulumi,
-    simulation=Simulation(region="cn-north-1"), program=lambda: time.sleep(300),
+    simulation=Simulation(region="cn-north-1"), program=program,
 )
 with rehearsal.started():
     rehearsal.up()
@@ -96,11 +101,18 @@ def test_a_second_run_at_once_is_refused_in_one_sentence_that_names_the_first(
     assert f"on {socket.gethostname()}: wait for the end of that run" in sentence
 
 
+def made_role() -> None:
+    aws.iam.Role("made", name="made", assume_role_policy="{}")
+
+
 @pytest.mark.engine
-def test_up_works_after_one_that_was_killed(
+def test_up_works_after_one_that_was_killed_when_it_had_made_something(
     started: Started, project: Path, tmp_path: Path, cli: Path
 ) -> None:
-    with running(project, tmp_path / "build", cli):
-        pass
-    with started() as rehearsal:
+    build = tmp_path / "build"
+    with running(project, build, cli):
+        while not any("iam/role" in path.read_text() for path in build.glob("account*.jsonl")):
+            time.sleep(0.1)
+    with started(made_role) as rehearsal:
         assert set(rehearsal.up().changes) == {"create"}
+        assert set(rehearsal.up().changes) == {"same"}
