@@ -69,7 +69,8 @@ class Account:
     def __init__(self, journal: Path | None = None) -> None:
         self._journal = journal
         self._lock = threading.Lock()
-        self._existing: set[tuple[str, str, str]] = set()
+        self.existing: set[tuple[str, str, str]] = set()
+        """Type, region and id of everything."""
         self._trusts: dict[str, str] = {}
         for line in journal.read_text().splitlines() if journal and journal.exists() else ():
             change = json.loads(line)
@@ -77,13 +78,7 @@ class Account:
                 self._trusts[change["id"]] = change["trust"]
                 continue
             thing = (change["type"], change["region"], change["id"])
-            getattr(self._existing, "add" if change["exists"] else "discard")(thing)
-
-    @property
-    def existing(self) -> frozenset[tuple[str, str, str]]:
-        """Type, region and id of everything."""
-        with self._lock:
-            return frozenset(self._existing)
+            getattr(self.existing, "add" if change["exists"] else "discard")(thing)
 
     def create(self, type_: str, region: str, outputs: Callable[[int], Outputs]) -> Outputs:
         """Creates a resource.
@@ -98,7 +93,7 @@ class Account:
         """
         with self._lock:
             attempt = 0
-            while (type_, region, (made := outputs(attempt))[0]) in self._existing:
+            while (type_, region, (made := outputs(attempt))[0]) in self.existing:
                 attempt += 1
                 if made[0] == outputs(attempt)[0]:
                     if type_ != _BUCKET and type_.startswith(_UPSERTS):
@@ -141,7 +136,7 @@ class Account:
 
     def _record(self, type_: str, region: str, identifier: str, *, exists: bool) -> None:
         thing = (type_, region, identifier)
-        (self._existing.add if exists else self._existing.discard)(thing)
+        (self.existing.add if exists else self.existing.discard)(thing)
         self._write({"type": type_, "region": region, "id": identifier, "exists": exists})
 
     def _write(self, change: dict[str, Any]) -> None:

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -67,9 +66,9 @@ def _answer(message: Any) -> Any:
 class SimulatedProvider(ResourceProviderServicer):
     """Serves one package of the simulated cloud; see the protocol's provider.proto."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Simulation, account: Account | None = None) -> None:
         self.simulation = simulation
-        self._account = Account(Path(simulation.journal) if simulation.journal else None)
+        self._account = account or Account()
         self._settings: dict[str, dict[str, Any]] = {}
         """By the peer of a connection."""
 
@@ -121,9 +120,9 @@ class SimulatedProvider(ResourceProviderServicer):
     def _unused(self, request: Any, plain: Mapping[str, Any], context: Any) -> SimulatedResource:
         """The resource, with digits in a name of the provider's choice that nothing has yet."""
         new = partial(self.cloud(context).resource, request.type, request.name, plain)
-        resource, existing = new(), self._account.existing
+        resource = new()
         while not (request.olds.fields or resource.named_by_caller) and (
-            (request.type, resource.region.name, resource.physical_name) in existing
+            (request.type, resource.region.name, resource.physical_name) in self._account.existing
         ):
             resource = new(resource.attempt + 1)
         return resource

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, cast
 
+from rehearsal.account import Account
 from rehearsal.cluster_component import ClusterComponent
 from rehearsal.dynamic_resources import DynamicResources
 from rehearsal.kubernetes_objects import KubernetesObjects
@@ -72,7 +73,7 @@ def simulated_clouds(
 
 def _main(simulation: Simulation) -> None:
     servers = {
-        "aws": serve(SimulatedProvider(simulation)),
+        "aws": serve(SimulatedProvider(simulation, Account(Path(simulation.journal)))),
         "kubernetes": serve(KubernetesObjects(simulation)),
         "pulumi-python": serve(DynamicResources(simulation)),
     }
