@@ -24,9 +24,8 @@ from rehearsal.diff import changed_paths
 from rehearsal.providers import SimulatedProvider
 from rehearsal.sample_outputs.controllers import written_back
 from rehearsal.sdk_schema import Kind, ObjectShape, Shapes, shapes_of
+from rendering.await_annotations import PATCH_FORCE
 from rendering.objects import annotations_of
-
-PATCH_FORCE = "pulumi.com/patchForce"
 
 
 class KubernetesObjects(SimulatedProvider):

@@ -26,6 +26,7 @@ WAIT_FOR = "pulumi.com/waitFor"
 SKIP_AWAIT = "pulumi.com/skipAwait"
 TIMEOUT_SECONDS = "pulumi.com/timeoutSeconds"
 REPLACE_UNREADY = "pulumi.com/replaceUnready"
+PATCH_FORCE = "pulumi.com/patchForce"
 
 # A first install pulls some ninety images; one cold node with a slow mirror takes ten minutes, the
 # provider's default, for its own share alone.

@@ -15,8 +15,8 @@ _VERSIONS = re.compile(r"^(version|appVersion): .*$", re.MULTILINE)
 def chart_path(add_on: str) -> str:
     """Where the chart of an add-on is, below the project.
 
-    The path is an input of the Helm release, and the Kubernetes provider runs in the project's
-    folder (pulumi/pulumi pkg/engine/plugins.go: plugins have the working folder of the program).
+    The path is an input of the Helm release. The Kubernetes provider runs in the program's folder
+    (pulumi/pulumi sdk/go/common/resource/plugin/provider_plugin.go, ``newPlugin(ctx, ctx.Pwd)``).
     """
     return f"build/charts/{add_on}"
 

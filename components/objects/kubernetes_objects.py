@@ -17,9 +17,9 @@ from typing import Any, cast
 import pulumi
 
 from rendering import runtime_fields
+from rendering.await_annotations import PATCH_FORCE
 
 _MARKER = re.compile(r"<<([a-z][a-z0-9.-]*)>>")
-PATCH_FORCE = "pulumi.com/patchForce"
 _PLUGIN_VERSION = importlib.metadata.version("pulumi-kubernetes")
 
 

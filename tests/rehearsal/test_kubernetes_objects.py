@@ -16,9 +16,10 @@ from pulumi.runtime.proto import provider_pb2
 from components.objects.kubernetes_objects import register
 from rehearsal import protocol
 from rehearsal.engine import EngineFailure
-from rehearsal.kubernetes_objects import PATCH_FORCE, KubernetesObjects, pruned, stored
+from rehearsal.kubernetes_objects import KubernetesObjects, pruned, stored
 from rehearsal.providers import Simulation
 from rendering import Object
+from rendering.await_annotations import PATCH_FORCE
 from rendering.normalise import normalise
 from tests.rehearsal.conftest import Started
 
