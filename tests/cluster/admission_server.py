@@ -48,20 +48,22 @@ class AdmissionServer:
             self.unanswered[where] += 1
             return 503, {}
         self.answered[where] += 1
-        asked = review["request"]
-        return 200, {
-            "apiVersion": review["apiVersion"],
-            "kind": review["kind"],
-            "response": {"uid": asked["uid"], **_verdict(review["kind"], asked)},
-        }
+        return 200, allowed(review)
 
 
-def _verdict(kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    if kind == "ConversionReview":
+def allowed(review: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of a webhook that allows everything and converts by name only."""
+    asked = review["request"]
+    verdict: dict[str, Any] = {"allowed": True}
+    if review["kind"] == "ConversionReview":
         version = asked["desiredAPIVersion"]
         converted = [{**obj, "apiVersion": version} for obj in asked["objects"]]
-        return {"result": {"status": "Success"}, "convertedObjects": converted}
-    return {"allowed": True}
+        verdict = {"result": {"status": "Success"}, "convertedObjects": converted}
+    return {
+        "apiVersion": review["apiVersion"],
+        "kind": review["kind"],
+        "response": {"uid": asked["uid"], **verdict},
+    }
 
 
 @contextmanager

@@ -7,7 +7,7 @@ tested here.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ _CONTROLLERS = (
 _RATE = ("--kube-api-qps=1000", "--kube-api-burst=2000")
 # Streamed lists need an etcd that can be asked how far it is; Debian's 3.4 cannot. Told that there
 # are none, clients list and watch; otherwise kwok asks for them again and again.
-_SERVER = ("--feature-gates=WatchList=false",)
+SERVER = ("--feature-gates=WatchList=false",)
 
 
 @dataclass(frozen=True)
@@ -104,20 +104,30 @@ class ControlPlane:
 def control_plane(programs: Programs, folder: Path) -> Generator[ControlPlane]:
     """Starts it all except Karpenter; data, keys and logs go into ``folder``."""
     with ExitStack() as running:
-        kubeconfig = running.enter_context(api_server(programs.api_server, folder, more=_SERVER))
+        kubeconfig = running.enter_context(api_server(programs.api_server, folder, more=SERVER))
         made = ControlPlane(Cluster(kubeconfig), programs, folder)
         made.kubeconfig_file.write_text(json.dumps(kubeconfig))
-        stages = folder / "kwok.yaml"
-        stages.write_text(configuration())
-        for name, command in _commands(made, stages).items():
+        options = (f"--controllers={','.join(_CONTROLLERS)}", "--concurrent-job-syncs=50")
+        for name, command in commands(programs, folder, configuration(), options).items():
             running.enter_context(process(command, folder / f"{name}.log"))
         yield made
 
 
-def _commands(made: ControlPlane, stages: Path) -> dict[str, list[str]]:
-    as_administrator = f"--kubeconfig={made.kubeconfig_file}"
+def commands(
+    programs: Programs, folder: Path, kwok: str, controllers: Iterable[str] = ()
+) -> dict[str, list[str]]:
+    """The programs beside the API server, by name.
+
+    Args:
+        programs: of this tier.
+        folder: of the API server, with ``kubeconfig.json``.
+        kwok: its configuration file.
+        controllers: further options of the controller manager.
+    """
+    as_administrator = f"--kubeconfig={folder / 'kubeconfig.json'}"
     alone = ["--leader-elect=false", "--secure-port=0"]
-    programs = made.programs
+    stages = folder / "kwok.yaml"
+    stages.write_text(kwok)
     return {
         "kube-scheduler": [str(programs.scheduler), as_administrator, *alone, *_RATE],
         "kube-controller-manager": [
@@ -125,9 +135,8 @@ def _commands(made: ControlPlane, stages: Path) -> dict[str, list[str]]:
             as_administrator,
             *alone,
             *_RATE,
-            f"--controllers={','.join(_CONTROLLERS)}",
-            f"--service-account-private-key-file={made.folder / 'service-account.key'}",
-            "--concurrent-job-syncs=50",
+            f"--service-account-private-key-file={folder / 'service-account.key'}",
+            *controllers,
         ],
         "kwok": [
             str(programs.kwok),

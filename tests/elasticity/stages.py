@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,20 @@ _STAGES = (
 
 
 def configuration() -> str:
-    """kwok's configuration file: the options that its flags lack, and the stages."""
+    """kwok's configuration file: the options that its flags lack, and the changed stages."""
+    folder = sources(KWOK) / "kustomize" / "stage"
+    return configuration_of(_stage(folder / name) for name in _STAGES)
+
+
+def configuration_of(stages: Iterable[Object]) -> str:
+    """kwok's configuration file with these stages."""
     options = {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokConfiguration",
         # Four of each are the default: pods would start at some 100 a second.
         "options": {"podPlayStageParallelism": 32, "nodePlayStageParallelism": 32},
     }
-    folder = sources(KWOK) / "kustomize" / "stage"
-    return yaml.safe_dump_all([options, *(_stage(folder / name) for name in _STAGES)])
+    return yaml.safe_dump_all([options, *stages])
 
 
 def _stage(path: Path) -> Object:

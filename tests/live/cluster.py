@@ -15,7 +15,9 @@ import yaml
 from rendering import Object
 from tests.cluster.api_server import api_server, process
 from tests.cluster.client import Cluster, Refused
+from tests.elasticity.cluster import SERVER, commands
 from tests.elasticity.programs import KWOK, Programs, sources
+from tests.elasticity.stages import configuration_of
 from tests.live.egress import Answerer, Egress, Pair, admitting, egress
 from tests.live.operators import Operators, acting
 
@@ -23,7 +25,6 @@ _NODES = 4
 _MACHINE = {"cpu": "4", "memory": "16Gi", "pods": "58", "ephemeral-storage": "80Gi"}
 """An m5.xlarge, as the default stack has it."""
 _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
-_RATE = ("--kube-api-qps=1000", "--kube-api-burst=2000")
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,11 @@ def live_cluster(programs: Programs, folder: Path) -> Generator[LiveCluster]:
         network = running.enter_context(egress(folder / "network"))
         selector = folder / "egress.yaml"
         selector.write_text(json.dumps(_through(network)))
-        more = ("--feature-gates=WatchList=false", f"--egress-selector-config-file={selector}")
+        more = (*SERVER, f"--egress-selector-config-file={selector}")
         kubeconfig = running.enter_context(api_server(programs.api_server, folder, more=more))
         cluster = Cluster(kubeconfig)
-        kubeconfig_file = folder / "kubeconfig.json"
-        kubeconfig_file.write_text(json.dumps(kubeconfig))
-        for name, command in _commands(programs, kubeconfig_file, folder).items():
+        (folder / "kubeconfig.json").write_text(json.dumps(kubeconfig))
+        for name, command in commands(programs, folder, _kwok_configuration()).items():
             running.enter_context(process(command, folder / f"{name}.log"))
         for number in range(_NODES):
             cluster.create(_node(number))
@@ -74,40 +74,11 @@ def _through(network: Egress) -> dict[str, Any]:
     }
 
 
-def _commands(programs: Programs, kubeconfig: Path, folder: Path) -> dict[str, list[str]]:
-    as_administrator = f"--kubeconfig={kubeconfig}"
-    alone = ["--leader-elect=false", "--secure-port=0"]
-    stages = folder / "kwok.yaml"
-    stages.write_text(_kwok_configuration())
-    return {
-        "kube-scheduler": [str(programs.scheduler), as_administrator, *alone, *_RATE],
-        "kube-controller-manager": [
-            str(programs.controllers),
-            as_administrator,
-            *alone,
-            *_RATE,
-            f"--service-account-private-key-file={folder / 'service-account.key'}",
-        ],
-        "kwok": [
-            str(programs.kwok),
-            as_administrator,
-            f"--config={stages}",
-            "--manage-all-nodes=true",
-            "--node-lease-duration-seconds=40",
-        ],
-    }
-
-
 def _kwok_configuration() -> str:
-    options = {
-        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
-        "kind": "KwokConfiguration",
-        "options": {"podPlayStageParallelism": 16},
-    }
     folder = sources(KWOK) / "kustomize" / "stage"
     files = [path for each in _STAGES for path in sorted((folder / each).glob("*.yaml"))]
     stages = [yaml.safe_load(path.read_text()) for path in files]
-    return yaml.safe_dump_all([options, *(s for s in stages if s["kind"] == "Stage")])
+    return configuration_of(stage for stage in stages if stage["kind"] == "Stage")
 
 
 def _node(number: int) -> Object:

@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.admission_server import allowed
 from tests.services.certificates import Authority
 
 Response = tuple[int, str, bytes]
@@ -160,19 +161,4 @@ def admitting(_method: str, _path: str, body: bytes) -> Response:
     """A webhook server that allows everything and converts by name only, or an empty API."""
     if not body:
         return 200, "application/json", _NO_RESOURCES
-    review = json.loads(body)
-    asked = review["request"]
-    answer = {
-        "apiVersion": review["apiVersion"],
-        "kind": review["kind"],
-        "response": {"uid": asked["uid"], **_verdict(review["kind"], asked)},
-    }
-    return 200, "application/json", json.dumps(answer).encode()
-
-
-def _verdict(kind: str, asked: dict[str, Any]) -> dict[str, Any]:
-    if kind == "ConversionReview":
-        version = asked["desiredAPIVersion"]
-        converted = [{**obj, "apiVersion": version} for obj in asked["objects"]]
-        return {"result": {"status": "Success"}, "convertedObjects": converted}
-    return {"allowed": True}
+    return 200, "application/json", json.dumps(allowed(json.loads(body))).encode()

@@ -1,13 +1,11 @@
 """The unmodified program on the real engine and the real Kubernetes provider; AWS is simulated."""
 
-# ruff: noqa: N802  (names of the protocol's methods)
-
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +24,8 @@ from tests.live.cluster import LiveCluster
 ROOT = Path(__file__).resolve().parents[2]
 _OF_AWS = ("DatabaseAuthorities", "ImageRepositories", "MirroredImages")
 """Dynamic resources that talk to AWS or to a registry: simulated."""
+_Method = Callable[[Any, Any], Any]
+"""(request, context) -> response."""
 
 
 class LiveRehearsal(Rehearsal):
@@ -116,47 +116,30 @@ class _Dynamic(ResourceProviderServicer):
     """Without a handshake, as the SDK's server: the engine creates nothing in a preview then."""
 
     def __init__(self, channel: grpc.Channel, simulation: Simulation) -> None:
-        self._sdk = provider_pb2_grpc.ResourceProviderStub(channel)
-        self._simulated = DynamicResources(simulation)
+        sdk = provider_pb2_grpc.ResourceProviderStub(channel)
+        simulated = DynamicResources(simulation)
+        self.Attach = simulated.Attach
+        for method in ("Configure", "GetPluginInfo", "Cancel"):
+            setattr(self, method, _sent_to(getattr(sdk, method)))
+        for method in ("Check", "Diff", "Create", "Update", "Read", "Delete"):
+            real, of_aws = _sent_to(getattr(sdk, method)), getattr(simulated, method)
+            setattr(self, method, _by_type(real, of_aws))
 
-    def _forward(self, method: str, request: Any, context: Any) -> Any:
-        if request.type.rsplit(":", 1)[-1] in _OF_AWS:
-            return getattr(self._simulated, method)(request, context)
-        return self._sent(method, request, context)
 
-    def _sent(self, method: str, request: Any, context: Any) -> Any:
+def _sent_to(method: Callable[[Any], Any]) -> _Method:
+    def send(request: Any, context: Any) -> Any:
         try:
-            return getattr(self._sdk, method)(request)
+            return method(request)
         except grpc.RpcError as failure:
             error = cast("Any", failure)
             return context.abort(error.code(), error.details())
 
-    def Check(self, request: Any, context: Any) -> Any:
-        return self._forward("Check", request, context)
+    return send
 
-    def Diff(self, request: Any, context: Any) -> Any:
-        return self._forward("Diff", request, context)
 
-    def Create(self, request: Any, context: Any) -> Any:
-        return self._forward("Create", request, context)
+def _by_type(real: _Method, of_aws: _Method) -> _Method:
+    def choose(request: Any, context: Any) -> Any:
+        method = of_aws if request.type.rsplit(":", 1)[-1] in _OF_AWS else real
+        return method(request, context)
 
-    def Update(self, request: Any, context: Any) -> Any:
-        return self._forward("Update", request, context)
-
-    def Read(self, request: Any, context: Any) -> Any:
-        return self._forward("Read", request, context)
-
-    def Delete(self, request: Any, context: Any) -> Any:
-        return self._forward("Delete", request, context)
-
-    def Configure(self, request: Any, context: Any) -> Any:
-        return self._sent("Configure", request, context)
-
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        return self._sent("GetPluginInfo", request, context)
-
-    def Attach(self, request: Any, context: Any) -> Any:
-        return self._simulated.Attach(request, context)
-
-    def Cancel(self, request: Any, context: Any) -> Any:
-        return self._sent("Cancel", request, context)
+    return choose
