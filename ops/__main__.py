@@ -14,6 +14,10 @@ COMMANDS = {
     "images": ("ops.images", "Images: list, lock, mirror, check."),
     "bundle": ("ops.bundles", "Bundles of sources, for machines without GitHub."),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
+    "resume": (
+        "ops.resume",
+        "Repairs the state of a stack after an interrupted `pulumi up` or `pulumi destroy`.",
+    ),
     "verify": (
         "ops.verify",
         "Lists problems of a live platform, on the cluster of the current kubeconfig.",

@@ -72,8 +72,9 @@ def simulated_clouds(
 
 
 def _main(simulation: Simulation) -> None:
+    account = Account(Path(simulation.journal) if simulation.journal else None)
     servers = {
-        "aws": serve(SimulatedProvider(simulation, Account(Path(simulation.journal)))),
+        "aws": serve(SimulatedProvider(simulation, account)),
         "kubernetes": serve(KubernetesObjects(simulation)),
         "pulumi-python": serve(DynamicResources(simulation)),
     }

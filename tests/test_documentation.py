@@ -109,6 +109,12 @@ def test_a_readme_is_read_in_two_minutes(name: str) -> None:
 # -- what it names is there -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_every_link_of_a_page_leads_to_a_file(path: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)", path.read_text()) if ":" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
 @each_document
 def test_every_file_and_folder_a_document_names_exists(name: str) -> None:
     made_later = ("build/", "./bundles", "~", "$")
@@ -162,14 +168,14 @@ def test_the_guide_has_the_imports_between_folders_as_they_are() -> None:
         )
 
 
-@each_readme
-def test_every_setting_a_readme_names_exists(name: str) -> None:
+@pytest.mark.parametrize("name", [*READMES, "docs/operations.md", "docs/operations.zh-CN.md"])
+def test_every_setting_a_document_names_exists(name: str) -> None:
     sections = {field.alias: field.annotation for field in Settings.model_fields.values()}
     found = [
-        token.split(".") for token in quoted(name) if re.fullmatch(r"[a-z]+\.[A-Za-z]+", token)
+        token.split(".") for token in quoted(name) if re.fullmatch(r"[A-Za-z]+\.[A-Za-z]+", token)
     ]
     named = [(part, key) for part, key in found if part in sections]
-    assert ("database", "deletionProtection") in named
+    assert {("artifacts", "bucket"), ("gpuPool", "prices")} & set(map(tuple, named))
     for part, key in named:
         model = sections[part]
         assert isinstance(model, type)

@@ -1,0 +1,143 @@
+"""``./kf resume``: a stack after an interrupted ``pulumi up``, refresh or destroy."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from ops import stack_locks, targets
+from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
+from ops.pending_operations import Decision, Deployment, Outcome, Settlement, in_words
+from ops.pulumi_cli import CliFailed, PulumiCli
+from settings.errors import listed
+from toolchain import tools
+
+UNSETTLED = 3
+
+
+def resume(
+    stack: targets.Stack,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and change nothing.")] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Lift the lock of a dead run on another machine."),
+    ] = False,
+    exists: Annotated[
+        list[str] | None,
+        typer.Option(help="URN=ID: the id of what a pending creation made; repeatable."),
+    ] = None,
+    absent: Annotated[
+        list[str] | None,
+        typer.Option(help="The URN of a pending creation that made nothing; repeatable."),
+    ] = None,
+) -> None:
+    """Repairs the state of a stack after an interrupted `pulumi up` or `pulumi destroy`.
+
+    Lifts the lock of a dead run. Looks up in AWS what the run was creating: what exists is taken
+    into the state, what does not is created by the next `up`. Changes the state only, never the
+    cloud.
+    """
+    with errors_reported():
+        targets.settings_of(stack)
+        given = dict(_urn_and_id(each) for each in exists or [])
+        cli = PulumiCli(tools.pulumi(messages.print).path, targets.PROJECT, stack)
+        lift_lock(cli, take_over=take_over, dry_run=dry_run)
+        open_ = settle(cli, given, set(absent or []), dry_run=dry_run)
+    if open_:
+        raise fail([f"{line}." for line in in_words(open_)], UNSETTLED)
+
+
+def _urn_and_id(text: str) -> tuple[str, str]:
+    urn, _, id_ = text.partition("=")
+    if not (urn.startswith("urn:pulumi:") and id_):
+        raise Refused(f"--exists {text}: write URN=ID, as `./kf resume --dry-run` prints it.")
+    return urn, id_
+
+
+def lift_lock(cli: PulumiCli, *, take_over: bool, dry_run: bool) -> None:
+    """Delete the locks of a stack if their owners are dead.
+
+    Raises:
+        Refused: an owner is alive, or on another machine without ``take_over``.
+    """
+    backend = cli.backend()
+    locks = stack_locks.locks(backend, cli.project, cli.stack, cli.folder)
+    if locks is None:
+        messages.print(
+            "The lock of this backend was not checked: if Pulumi reports an update in progress "
+            f"that is dead, run `pulumi cancel --stack {cli.stack}`."
+        )
+        return
+    for lock in locks:
+        if lock.here and lock.alive:
+            raise Refused(
+                f"{cli.stack} is locked by {lock}, which is running: wait for its end, or stop "
+                "that process, and run this command again."
+            )
+        if not lock.here and not take_over:
+            command = shlex.join(["./kf", "resume", "--stack", cli.stack, "--take-over"])
+            raise Refused(
+                f"{cli.stack} is locked by {lock}, on another machine: make sure that the run is "
+                f"dead, then `{command}`."
+            )
+    if locks:
+        if not dry_run:
+            cli.cancel()
+        owners = listed([str(lock) for lock in locks], "and")
+        messages.print(f"lock of {owners}: {'is dead' if dry_run else 'lifted'}")
+
+
+def settle(
+    cli: PulumiCli, exists: dict[str, str], absent: set[str], *, dry_run: bool
+) -> list[Decision]:
+    """Settle all pending operations, or none: those that a person must decide are returned.
+
+    Pulumi drops every pending operation of a state that it imports, so that one which must stay
+    keeps the others (pulumi/pulumi, pkg/cmd/pulumi/stack/io.go, SaveSnapshot).
+
+    Raises:
+        Refused: the CLI fails.
+    """
+    deployment = Deployment(cli.export())
+    decisions = Settlement(deployment, cli.stack, exists, absent).decisions()
+    for line in in_words([each for each in decisions if each.outcome is not Outcome.OPEN]):
+        messages.print(line)
+    open_ = [each for each in decisions if each.outcome is Outcome.OPEN]
+    if not open_ and not dry_run:
+        _repair(cli, deployment, decisions)
+    if open_ or dry_run:
+        messages.print("The state was not changed.")
+    else:
+        destroying = decisions and all(each.operation.kind == "deleting" for each in decisions)
+        messages.print(_go_on(cli.stack, nothing=not decisions, destroying=bool(destroying)))
+    return open_
+
+
+def _repair(cli: PulumiCli, deployment: Deployment, decisions: list[Decision]) -> None:
+    if decisions:
+        cli.import_(deployment.settled(decisions))
+    read = [
+        each.operation.urn
+        for each in decisions
+        if each.outcome in (Outcome.TAKEN, Outcome.READ)
+        and (each.outcome is Outcome.TAKEN or each.operation.urn in deployment.ids)
+    ]
+    urns = list(dict.fromkeys([*read, *deployment.unread]))
+    if urns:
+        messages.print(f"Reading {len(urns)} resources (`pulumi refresh --target ...`).")
+        try:
+            cli.refresh(urns)
+        except CliFailed as failure:
+            raise fail(
+                [f"{failure}. Run this command again before any `pulumi up`."], FAILED
+            ) from None
+
+
+def _go_on(stack: str, *, nothing: bool, destroying: bool) -> str:
+    up, destroy = (f"`pulumi {verb} --stack {stack}`" for verb in ("up", "destroy"))
+    if destroying:
+        return f"Go on with {destroy}."
+    begin = "No operation was in flight. " if nothing else ""
+    return f"{begin}Go on with {up} (or {destroy})."

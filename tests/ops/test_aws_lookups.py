@@ -1,0 +1,569 @@
+"""Every type of a plan is found again in AWS: against moto, or against botocore's models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from ops.account_calls import CallFailed
+from ops.aws_lookups import HARMLESS, LOOK_UPS, Account, Thing, Undescribed, tags_of, things
+from rehearsal.clouds import SimulatedCloud
+from rehearsal.sample_outputs.eks_children import children
+from tests.harness import Recorded
+from tests.test_program import stack
+
+REGION = "us-west-2"
+TAGS = {"Name": "it", "stack": REGION}
+Inputs = dict[str, Any]
+Maker = Callable[[], tuple[Inputs, str]]
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    with mock_aws():
+        yield
+
+
+def client(service: str) -> Any:
+    make: Any = boto3.client
+    return make(service, region_name=REGION)
+
+
+def pairs(key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
+    return [{key: name, value: text} for name, text in TAGS.items()]
+
+
+def found(type_: str, inputs: Inputs) -> list[Thing]:
+    return things(Account({"region": REGION}), type_, inputs)
+
+
+# -- Made by moto ---------------------------------------------------------------------------------
+
+
+def ec2(operation: str, answer: str, id_: str, kind: str, **parameters: Any) -> str:
+    """The id of something made with the tags."""
+    tags = [{"ResourceType": kind, "Tags": pairs()}]
+    made = getattr(client("ec2"), operation)(TagSpecifications=tags, **parameters)
+    return str(made[answer][id_] if answer else made[id_])
+
+
+def vpc() -> tuple[Inputs, str]:
+    id_ = ec2("create_vpc", "Vpc", "VpcId", "vpc", CidrBlock="10.1.0.0/16")
+    return {"cidrBlock": "10.1.0.0/16", "tags": TAGS}, id_
+
+
+def subnet() -> tuple[Inputs, str]:
+    inputs = {"vpcId": vpc()[1], "cidrBlock": "10.1.1.0/24"}
+    parameters = {"VpcId": inputs["vpcId"], "CidrBlock": inputs["cidrBlock"]}
+    id_ = ec2("create_subnet", "Subnet", "SubnetId", "subnet", **parameters)
+    return {**inputs, "tags": TAGS}, id_
+
+
+def internet_gateway() -> tuple[Inputs, str]:
+    kind = "internet-gateway"
+    id_ = ec2("create_internet_gateway", "InternetGateway", "InternetGatewayId", kind)
+    return {"vpcId": "vpc-1", "tags": TAGS}, id_
+
+
+def eip() -> tuple[Inputs, str]:
+    id_ = ec2("allocate_address", "", "AllocationId", "elastic-ip", Domain="vpc")
+    return {"domain": "vpc", "tags": TAGS}, id_
+
+
+def nat_gateway() -> tuple[Inputs, str]:
+    inputs = {"subnetId": subnet()[1], "allocationId": eip()[1], "tags": TAGS}
+    parameters = {"SubnetId": inputs["subnetId"], "AllocationId": inputs["allocationId"]}
+    id_ = ec2("create_nat_gateway", "NatGateway", "NatGatewayId", "natgateway", **parameters)
+    return inputs, id_
+
+
+def route_table() -> tuple[Inputs, str]:
+    inputs = {"vpcId": vpc()[1], "tags": TAGS}
+    kind = "route-table"
+    return inputs, ec2(
+        "create_route_table", "RouteTable", "RouteTableId", kind, VpcId=inputs["vpcId"]
+    )
+
+
+def route() -> tuple[Inputs, str]:
+    table = route_table()[1]
+    gateway, cidr = internet_gateway()[1], "0.0.0.0/0"
+    target = {"DestinationCidrBlock": cidr, "GatewayId": gateway}
+    client("ec2").create_route(RouteTableId=table, **target)
+    return {"routeTableId": table, "destinationCidrBlock": cidr}, f"{table}_{cidr}"
+
+
+def route_table_association() -> tuple[Inputs, str]:
+    inputs, id_ = subnet()
+    other = client("ec2").create_route_table(VpcId=inputs["vpcId"])["RouteTable"]["RouteTableId"]
+    client("ec2").associate_route_table(RouteTableId=other, SubnetId=id_)
+    return {"routeTableId": other, "subnetId": id_}, f"{id_}/{other}"
+
+
+def security_group() -> tuple[Inputs, str]:
+    inputs = {"vpcId": vpc()[1], "tags": TAGS}
+    parameters = {"GroupName": "it", "Description": "it", "VpcId": inputs["vpcId"]}
+    id_ = ec2("create_security_group", "", "GroupId", "security-group", **parameters)
+    return inputs, id_
+
+
+def ingress_rule() -> tuple[Inputs, str]:
+    group = security_group()[1]
+    rule = {"FromPort": 443, "ToPort": 443, "IpProtocol": "tcp"}
+    authorize = client("ec2").authorize_security_group_ingress
+    authorize(GroupId=group, IpPermissions=[{**rule, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}])
+    made = authorize(
+        GroupId=group, IpPermissions=[{**rule, "IpRanges": [{"CidrIp": "10.1.0.0/16"}]}]
+    )
+    id_ = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    ports = {"fromPort": 443, "toPort": 443, "ipProtocol": "tcp"}
+    return {**ports, "securityGroupId": group, "cidrIpv4": "10.1.0.0/16"}, id_
+
+
+def vpc_endpoint() -> tuple[Inputs, str]:
+    inputs = {"vpcId": vpc()[1], "serviceName": f"com.amazonaws.{REGION}.s3", "tags": TAGS}
+    parameters = {"VpcId": inputs["vpcId"], "ServiceName": inputs["serviceName"]}
+    kind = "vpc-endpoint"
+    return inputs, ec2("create_vpc_endpoint", "VpcEndpoint", "VpcEndpointId", kind, **parameters)
+
+
+def launch_template() -> tuple[Inputs, str]:
+    parameters = {"LaunchTemplateName": "its", "LaunchTemplateData": {"InstanceType": "m5.large"}}
+    made = client("ec2").create_launch_template(**parameters)["LaunchTemplate"]
+    return {"name": "its"}, made["LaunchTemplateId"]
+
+
+STATEMENT = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
+DOCUMENT = json.dumps({"Version": "2012-10-17", "Statement": [STATEMENT]})
+
+
+def role() -> tuple[Inputs, str]:
+    client("iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}", Tags=pairs())
+    return {"name": "it", "tags": TAGS}, "it"
+
+
+def role_policy() -> tuple[Inputs, str]:
+    role()
+    client("iam").put_role_policy(RoleName="it", PolicyName="p", PolicyDocument=DOCUMENT)
+    return {"role": "it", "name": "p"}, "it:p"
+
+
+def policy() -> tuple[Inputs, str]:
+    made = client("iam").create_policy(PolicyName="it", PolicyDocument=DOCUMENT)
+    return {"name": "it"}, made["Policy"]["Arn"]
+
+
+def user() -> tuple[Inputs, str]:
+    client("iam").create_user(UserName="it", Tags=pairs())
+    return {"name": "it", "tags": TAGS}, "it"
+
+
+def user_policy() -> tuple[Inputs, str]:
+    user()
+    client("iam").put_user_policy(UserName="it", PolicyName="p", PolicyDocument=DOCUMENT)
+    return {"user": "it", "name": "p"}, "it:p"
+
+
+def access_key() -> tuple[Inputs, str]:
+    user()
+    made = client("iam").create_access_key(UserName="it")["AccessKey"]
+    return {"user": "it"}, made["AccessKeyId"]
+
+
+def instance_profile() -> tuple[Inputs, str]:
+    client("iam").create_instance_profile(InstanceProfileName="it")
+    return {"name": "it"}, "it"
+
+
+def oidc_provider() -> tuple[Inputs, str]:
+    create = client("iam").create_open_id_connect_provider
+    create(Url="https://example.com/id/A2", ThumbprintList=["0" * 40])
+    made = create(Url="https://example.com/id/A", ThumbprintList=["0" * 40], Tags=pairs())
+    inputs = {"url": "https://example.com/id/A", "tags": TAGS}
+    return inputs, made["OpenIDConnectProviderArn"]
+
+
+def cluster() -> tuple[Inputs, str]:
+    network = {"subnetIds": [subnet()[1]]}
+    arn = "arn:aws:iam::123456789012:role/it"
+    client("eks").create_cluster(name="it", roleArn=arn, resourcesVpcConfig=network, tags=TAGS)
+    return {"name": "it", "tags": TAGS}, "it"
+
+
+def node_group() -> tuple[Inputs, str]:
+    cluster()
+    client("eks").create_nodegroup(
+        clusterName="it",
+        nodegroupName="kf",
+        subnets=[client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]],
+        nodeRole="arn:aws:iam::123456789012:role/it",
+        tags=TAGS,
+    )
+    return {"clusterName": "it", "nodeGroupName": "kf", "tags": TAGS}, "it:kf"
+
+
+def bucket() -> tuple[Inputs, str]:
+    where = {"LocationConstraint": REGION}
+    client("s3").create_bucket(Bucket="its-own", CreateBucketConfiguration=where)
+    return {"bucket": "its-own", "tags": TAGS}, "its-own"
+
+
+def table() -> tuple[Inputs, str]:
+    client("dynamodb").create_table(
+        TableName="it",
+        KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        Tags=pairs(),
+    )
+    return {"name": "it", "tags": TAGS}, "it"
+
+
+def key() -> tuple[Inputs, str]:
+    kms = client("kms")
+    ids = [
+        kms.create_key(Tags=pairs("TagKey", "TagValue"))["KeyMetadata"]["KeyId"] for _ in range(2)
+    ]
+    kms.schedule_key_deletion(KeyId=ids[0])
+    return {"description": "it", "tags": TAGS}, ids[1]
+
+
+def alias() -> tuple[Inputs, str]:
+    id_ = client("kms").create_key()["KeyMetadata"]["KeyId"]
+    client("kms").create_alias(AliasName="alias/it", TargetKeyId=id_)
+    return {"name": "alias/it", "targetKeyId": id_}, "alias/it"
+
+
+def secret() -> tuple[Inputs, str]:
+    name = "kf/login-20261128213257031300000001"
+    made = client("secretsmanager").create_secret(Name=name, Tags=pairs())
+    client("secretsmanager").create_secret(Name="kf/login-of-somebody", Tags=pairs())
+    return {"namePrefix": "kf/login-", "tags": TAGS}, made["ARN"]
+
+
+def database() -> tuple[Inputs, str]:
+    made = client("rds").create_db_instance(
+        DBInstanceIdentifier="it", DBInstanceClass="db.m6g.large", Engine="mysql", Tags=pairs()
+    )["DBInstance"]
+    assert made["DbiResourceId"] != "it"
+    return {"identifier": "it", "tags": TAGS}, "it"
+
+
+def parameter_group() -> tuple[Inputs, str]:
+    client("rds").create_db_parameter_group(
+        DBParameterGroupName="it", DBParameterGroupFamily="mysql8.4", Description="it"
+    )
+    return {"name": "it"}, "it"
+
+
+def subnet_group() -> tuple[Inputs, str]:
+    client("rds").create_db_subnet_group(
+        DBSubnetGroupName="it", DBSubnetGroupDescription="it", SubnetIds=[subnet()[1]]
+    )
+    return {"name": "it"}, "it"
+
+
+def event_rule() -> tuple[Inputs, str]:
+    client("events").put_rule(Name="it", EventPattern='{"source": ["aws.ec2"]}')
+    return {"name": "it"}, "it"
+
+
+def log_group() -> tuple[Inputs, str]:
+    for name in ("/aws/it", "/aws/it-too"):
+        client("logs").create_log_group(logGroupName=name)
+    return {"name": "/aws/it"}, "/aws/it"
+
+
+def queue() -> tuple[Inputs, str]:
+    return {"name": "it"}, client("sqs").create_queue(QueueName="it")["QueueUrl"]
+
+
+def function() -> tuple[Inputs, str]:
+    made = client("iam").create_role(
+        RoleName="f",
+        AssumeRolePolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Action": "sts:AssumeRole",
+                        "Principal": {"Service": "lambda.amazonaws.com"},
+                    }
+                ],
+            }
+        ),
+    )
+    client("lambda").create_function(
+        FunctionName="it",
+        Role=made["Role"]["Arn"],
+        Code={"ZipFile": b"it"},
+        Runtime="python3.13",
+        Handler="it.it",
+        Tags=TAGS,
+    )
+    return {"name": "it", "tags": TAGS}, "it"
+
+
+def permission() -> tuple[Inputs, str]:
+    function()
+    client("lambda").add_permission(
+        FunctionName="it",
+        StatementId="s",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+    )
+    return {"function": "it", "statementId": "s"}, "it/s"
+
+
+def build_project() -> tuple[Inputs, str]:
+    client("codebuild").create_project(
+        name="its",
+        source={"type": "S3", "location": "bucket/key", "buildspec": "{}"},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment={
+            "type": "LINUX_CONTAINER",
+            "image": "aws/codebuild/standard:7.0",
+            "computeType": "BUILD_GENERAL1_SMALL",
+        },
+        serviceRole="arn:aws:iam::123456789012:role/service-role/its-own-role",
+        tags=pairs("key", "value"),
+    )
+    return {"name": "its", "tags": TAGS}, "its"
+
+
+def api() -> tuple[Inputs, str]:
+    made = client("apigatewayv2").create_api(Name="it", ProtocolType="HTTP")
+    return {"name": "it"}, made["ApiId"]
+
+
+def integration() -> tuple[Inputs, str]:
+    id_ = api()[1]
+    inputs = {"apiId": id_, "integrationUri": "arn:aws:lambda:us-west-2:123456789012:function:f"}
+    made = client("apigatewayv2").create_integration(
+        ApiId=id_, IntegrationType="AWS_PROXY", IntegrationUri=inputs["integrationUri"]
+    )
+    return inputs, f"{id_}/{made['IntegrationId']}"
+
+
+def api_route() -> tuple[Inputs, str]:
+    id_ = api()[1]
+    create = client("apigatewayv2").create_route
+    create(ApiId=id_, RouteKey="POST /other", Target="integrations/other")
+    made = create(ApiId=id_, RouteKey="POST /x", Target="integrations/it")
+    return {"apiId": id_, "target": "integrations/it"}, f"{id_}/{made['RouteId']}"
+
+
+def stage() -> tuple[Inputs, str]:
+    id_ = api()[1]
+    client("apigatewayv2").create_stage(ApiId=id_, StageName="$default")
+    return {"apiId": id_, "name": "$default"}, f"{id_}/$default"
+
+
+MADE: dict[str, Maker] = {
+    "aws:apigatewayv2/api:Api": api,
+    "aws:apigatewayv2/integration:Integration": integration,
+    "aws:apigatewayv2/route:Route": api_route,
+    "aws:apigatewayv2/stage:Stage": stage,
+    "aws:cloudwatch/eventRule:EventRule": event_rule,
+    "aws:cloudwatch/logGroup:LogGroup": log_group,
+    "aws:codebuild/project:Project": build_project,
+    "aws:dynamodb/table:Table": table,
+    "aws:ec2/eip:Eip": eip,
+    "aws:ec2/internetGateway:InternetGateway": internet_gateway,
+    "aws:ec2/launchTemplate:LaunchTemplate": launch_template,
+    "aws:ec2/natGateway:NatGateway": nat_gateway,
+    "aws:ec2/route:Route": route,
+    "aws:ec2/routeTable:RouteTable": route_table,
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": route_table_association,
+    "aws:ec2/securityGroup:SecurityGroup": security_group,
+    "aws:ec2/subnet:Subnet": subnet,
+    "aws:ec2/vpc:Vpc": vpc,
+    "aws:ec2/vpcEndpoint:VpcEndpoint": vpc_endpoint,
+    "aws:eks/cluster:Cluster": cluster,
+    "aws:eks/nodeGroup:NodeGroup": node_group,
+    "aws:iam/accessKey:AccessKey": access_key,
+    "aws:iam/instanceProfile:InstanceProfile": instance_profile,
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": oidc_provider,
+    "aws:iam/policy:Policy": policy,
+    "aws:iam/role:Role": role,
+    "aws:iam/rolePolicy:RolePolicy": role_policy,
+    "aws:iam/user:User": user,
+    "aws:iam/userPolicy:UserPolicy": user_policy,
+    "aws:kms/alias:Alias": alias,
+    "aws:kms/key:Key": key,
+    "aws:lambda/function:Function": function,
+    "aws:lambda/permission:Permission": permission,
+    "aws:rds/instance:Instance": database,
+    "aws:rds/parameterGroup:ParameterGroup": parameter_group,
+    "aws:rds/subnetGroup:SubnetGroup": subnet_group,
+    "aws:s3/bucket:Bucket": bucket,
+    "aws:secretsmanager/secret:Secret": secret,
+    "aws:sqs/queue:Queue": queue,
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ingress_rule,
+}
+# What else the inputs of a type may name, which exists without the thing itself.
+ELSEWHERE = {"apiId", "vpcId", "subnetId", "routeTableId", "securityGroupId", "targetKeyId"}
+
+
+@pytest.mark.parametrize("type_", MADE)
+def test_a_thing_is_found_by_its_inputs_and_none_where_it_is_absent(type_: str) -> None:
+    inputs, id_ = MADE[type_]()
+    (thing,) = found(type_, inputs)
+    assert thing.id == id_
+    assert thing.tags is None or tags_of(inputs).items() <= thing.tags.items()
+    assert thing.status == ""
+    missing: Inputs = {
+        key: f"{value}x"
+        for key, value in inputs.items()
+        if isinstance(value, str) and key not in ELSEWHERE
+    }
+    if "tags" in inputs:
+        missing["tags"] = {**TAGS, "stack": "another"}
+    assert found(type_, {**inputs, **(missing or {"subnetId": "subnet-1"})}) == []
+
+
+# -- By botocore's models -------------------------------------------------------------------------
+
+
+PRINCIPAL = "arn:aws-cn:iam::123456789012:role/node"
+POLICY = "arn:aws-cn:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+CLUSTER = {"clusterName": "it"}
+ENTRY = {**CLUSTER, "principalArn": PRINCIPAL}
+ACCOUNT_OF_POD = {**CLUSTER, "namespace": "kube-system", "serviceAccount": "karpenter"}
+# Type -> service, operation, parameters, answer, inputs, the thing.
+ANSWERED: dict[str, tuple[str, str, Inputs, Inputs, Inputs, Thing]] = {
+    "aws:eks/accessEntry:AccessEntry": (
+        "eks",
+        "describe_access_entry",
+        ENTRY,
+        {"accessEntry": {"tags": TAGS}},
+        ENTRY,
+        Thing(f"it:{PRINCIPAL}", TAGS),
+    ),
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": (
+        "eks",
+        "list_associated_access_policies",
+        ENTRY,
+        {"associatedAccessPolicies": [{"policyArn": "another"}, {"policyArn": POLICY}]},
+        {**ENTRY, "policyArn": POLICY},
+        Thing(f"it#{PRINCIPAL}#{POLICY}"),
+    ),
+    "aws:eks/addon:Addon": (
+        "eks",
+        "describe_addon",
+        {**CLUSTER, "addonName": "coredns"},
+        {"addon": {"status": "CREATING", "tags": TAGS}},
+        {**CLUSTER, "addonName": "coredns"},
+        Thing("it:coredns", TAGS, "CREATING"),
+    ),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": (
+        "eks",
+        "list_pod_identity_associations",
+        ACCOUNT_OF_POD,
+        {"associations": [{"associationId": "a-1"}]},
+        ACCOUNT_OF_POD,
+        Thing("it,a-1", state_id="a-1"),
+    ),
+    "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": (
+        "ecr",
+        "describe_pull_through_cache_rules",
+        {"ecrRepositoryPrefixes": ["kubeflow/quay.io"]},
+        {"pullThroughCacheRules": [{"ecrRepositoryPrefix": "kubeflow/quay.io"}]},
+        {"ecrRepositoryPrefix": "kubeflow/quay.io"},
+        Thing("kubeflow/quay.io"),
+    ),
+    "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate": (
+        "ecr",
+        "describe_repository_creation_templates",
+        {"prefixes": ["kubeflow"]},
+        {"repositoryCreationTemplates": [{"prefix": "kubeflow"}]},
+        {"prefix": "kubeflow"},
+        Thing("kubeflow"),
+    ),
+}
+
+
+@pytest.mark.parametrize("type_", ANSWERED)
+def test_a_call_fits_the_model_of_its_service(type_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, operation, parameters, answer, inputs, thing = ANSWERED[type_]
+    stubbed = client(service)
+    with Stubber(stubbed) as stub:
+        stub.add_response(operation, answer, parameters)
+        stub.add_client_error(operation, "ResourceNotFoundException")
+        stub.add_client_error(operation, "AccessDeniedException")
+
+        def serve(*_: object) -> Any:
+            return stubbed
+
+        monkeypatch.setattr(Account, "client", serve)
+        assert found(type_, inputs) == [thing]
+        assert found(type_, inputs) == []
+        with pytest.raises(CallFailed, match="AccessDeniedException"):
+            found(type_, inputs)
+
+
+# -- Plans ----------------------------------------------------------------------------------------
+
+
+def resources(recorded: Recorded) -> Iterator[tuple[str, str, Inputs]]:
+    """Type, provider and inputs of all that a plan has on AWS, with the children of EKS's."""
+    for each in recorded.all:
+        if each.type.startswith("aws:"):
+            yield each.type, each.provider_name, each.inputs
+        if each.type == "eks:index:Cluster":
+            cloud = SimulatedCloud(REGION, "123456789012")
+            for child in children(cloud.resource(each.type, each.name, each.inputs)):
+                if child.type.startswith("aws:"):
+                    yield child.type, "aws", dict(child.inputs)
+
+
+PLANS: list[tuple[str, dict[str, Any]]] = [
+    ("cn-north-1", {}),
+    ("cn-north-1", {"imageMirror": {"enabled": True, "transport": "api-gateway"}}),
+    ("cn-north-1-kf151", {}),
+    ("us-west-2", {}),
+    ("us-west-2", {"imageMirror": {"enabled": True}}),
+]
+
+
+@pytest.mark.parametrize(("name", "changed"), PLANS)
+def test_every_type_of_a_plan_has_a_row_and_no_two_resources_are_looked_up_alike(
+    name: str, changed: dict[str, Any]
+) -> None:
+    planned = list(resources(stack(name, **changed)))
+    types = {type_ for type_, _, _ in planned}
+    assert len(types) > 30
+    assert types - set(LOOK_UPS) - set(HARMLESS) == set()
+    by_tags = [
+        (type_, provider, json.dumps(tags_of(inputs), sort_keys=True))
+        for type_, provider, inputs in planned
+        if type_ in BY_TAGS or "namePrefix" in inputs
+    ]
+    prefixes = [i.get("namePrefix") for t, _, i in planned if t in BY_TAGS or "namePrefix" in i]
+    described = [*zip(by_tags, prefixes, strict=True)]
+    assert len(described) == len(set(described))
+    assert len(described) > 10
+
+
+BY_TAGS = {
+    *("aws:ec2/eip:Eip", "aws:ec2/internetGateway:InternetGateway", "aws:ec2/vpc:Vpc"),
+    *("aws:ec2/natGateway:NatGateway", "aws:ec2/routeTable:RouteTable", "aws:ec2/subnet:Subnet"),
+    *("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/vpcEndpoint:VpcEndpoint", "aws:kms/key:Key"),
+}
+
+
+def test_the_table_has_each_type_once_and_each_look_up_is_tried() -> None:
+    assert set(LOOK_UPS) & set(HARMLESS) == set()
+    assert set(LOOK_UPS) == {*MADE, *ANSWERED}
+    for type_ in LOOK_UPS:
+        with pytest.raises(Undescribed):
+            found(type_, {})
