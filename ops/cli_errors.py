@@ -17,7 +17,7 @@ from toolchain.tools import ToolMissing
 BAD_INPUT = 2
 FAILED = 1
 
-messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+messages = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True, markup=False)
 """For people; standard output is for programs. Brackets are printed as they are."""
 
 

@@ -64,6 +64,6 @@ def report(findings: Sequence[Finding], format_: Format) -> None:
             for finding in findings:
                 level = Text(finding.level, style=_STYLES[finding.level])
                 table.add_row(level, finding.about, finding.sentence)
-            Console(highlight=False, markup=False).print(table)
+            Console(emoji=False, highlight=False, markup=False).print(table)
     if any(finding.level is Level.PROBLEM for finding in findings):
         raise typer.Exit(FAILED)

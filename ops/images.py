@@ -147,4 +147,4 @@ def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: For
                 first, *others = use.where
                 where = f"{first} and {len(others)} more" if others else first
                 table.add_row(use.source, use.target, use.needed, where)
-            Console(highlight=False, markup=False).print(table)
+            Console(emoji=False, highlight=False, markup=False).print(table)

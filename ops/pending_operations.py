@@ -1,10 +1,16 @@
-"""What an interrupted run of Pulumi had begun, and what becomes of each of its operations."""
+"""What an interrupted run of Pulumi had begun, and what becomes of each of its operations.
+
+A provider that dies alone takes its operations with it: the engine forgets a creation that failed
+(pulumi/pulumi, pkg/backend/snapshot.go, ``createSnapshotMutation.End``), although AWS may have done
+it. Therefore what the next ``up`` would create is looked up too.
+"""
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -18,11 +24,19 @@ from settings.errors import listed
 Json = dict[str, Any]
 
 _RELEASE = "kubernetes:helm.sh/v3:Release"
-_CREATED_AGAIN = ("kubernetes:", "pulumi-python:dynamic")
-"""Server-side apply and every dynamic provider of this project make what is absent.
+_CREATED_AGAIN = ("kubernetes:", "pulumi-python:dynamic", "pulumi:providers:")
+"""Server-side apply and every dynamic provider of this project make what is absent; a provider is
+nothing in a cloud.
 
 (pulumi.com/registry/packages/kubernetes, "Managing Resources with Server-Side Apply": "upsert")
 """
+
+
+PLANNED = "planned"
+"""The kind of an operation that the next ``up`` begins."""
+_NOT_INPUTS = ("[secret]", "04da6b54-80e4-46f7-96ec-b56ff0331ba9")
+"""What a plan has in place of a secret, and of what is not known before
+(pulumi/pulumi, sdk/go/common/resource/plugin/rpc.go, ``UnknownStringValue``)."""
 
 
 class Outcome(StrEnum):
@@ -36,10 +50,20 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Operation:
-    """One pending operation of a stack's state."""
+    """One pending operation of a stack's state, or one that is planned."""
 
     kind: str
     resource: Json
+
+    @classmethod
+    def planned(cls, resource: Json) -> Operation:
+        """The creation of a resource in a plan, with those of its inputs that the plan has."""
+        inputs = {
+            name: value
+            for name, value in (resource.get("inputs") or {}).items()
+            if not any(text in json.dumps(value) for text in _NOT_INPUTS)
+        }
+        return cls(PLANNED, {**resource, "inputs": inputs})
 
     @property
     def urn(self) -> str:
@@ -83,6 +107,12 @@ class Deployment:
             Operation(operation["type"], operation["resource"])
             for operation in body.get("pending_operations") or []
         ]
+
+    @property
+    def destroying(self) -> bool:
+        """Whether the run was a ``destroy``, as far as what it left shows."""
+        kinds = {each.kind for each in self.operations}
+        return kinds == {"deleting"}
 
     @cached_property
     def ids(self) -> Mapping[str, set[str]]:
@@ -161,39 +191,65 @@ class Settlement:
         stack: its name, for the commands in sentences.
         exists: URN -> id, by the person's own word.
         absent: URNs of what the person found absent.
+        planned: the resources that the next ``up`` would create.
     """
 
     def __init__(
-        self, deployment: Deployment, stack: str, exists: Mapping[str, str], absent: set[str]
+        self,
+        deployment: Deployment,
+        stack: str,
+        exists: Mapping[str, str],
+        absent: set[str],
+        planned: Iterable[Json] = (),
     ) -> None:
+        pending = {each.urn for each in deployment.operations}
+        self._operations = [
+            *deployment.operations,
+            *(
+                Operation.planned(each)
+                for each in planned
+                if each["type"] in LOOK_UPS.keys() - HARMLESS.keys()
+                if each["urn"] not in pending and deployment.provider(each)
+            ),
+        ]
         self._deployment = deployment
         self._stack = stack
         self._exists = exists
         self._absent = absent
         self._accounts: dict[str, Account] = {}
-        unknown = ({*exists} | absent) - {each.urn for each in deployment.operations}
+        unknown = ({*exists} | absent) - {each.urn for each in self._operations}
         if unknown:
             raise Refused(
-                f"{listed(sorted(unknown), 'and')}: the state has no pending operation of that "
-                "URN; `./kf resume --dry-run` lists them."
+                f"{listed(sorted(unknown), 'and')}: no operation of that URN is pending or "
+                "planned; `./kf resume --dry-run` lists them."
             )
 
     def decisions(self) -> list[Decision]:
-        """One decision per resource and kind of operation: each kill leaves an entry of its own."""
+        """One decision per resource and kind of operation: each kill leaves an entry of its own.
+
+        Planned creations of what AWS does not have are left out.
+        """
         entries: dict[tuple[str, str], list[Operation]] = defaultdict(list)
-        for operation in self._deployment.operations:
+        for operation in self._operations:
             entries[operation.kind, operation.urn].append(operation)
-        return [self._decision(operations) for operations in entries.values()]
+        decisions = [self._decision(operations) for operations in entries.values()]
+        return [
+            each
+            for each in decisions
+            if each.operation.kind != PLANNED or each.outcome is not Outcome.CLEARED
+        ]
 
     def _decision(self, operations: list[Operation]) -> Decision:
         operation = operations[-1]
-        if operation.kind != "creating":
+        if operation.kind not in ("creating", PLANNED):
             return _ended(operation)
         if decision := self._by_word(operation) or self._by_type(operation):
             return decision
         try:
             return self._by_look_up(operations)
         except Undescribed as missing:
+            if operation.kind == PLANNED:
+                return Decision(operation, Outcome.CLEARED, f"{missing} is not known before")
             return self._open(operation, f"its input {missing} is missing or encrypted")
         except CallFailed as failure:
             return Decision(operation, Outcome.OPEN, f"not looked up: {failure}")
@@ -206,6 +262,8 @@ class Settlement:
         return None
 
     def _by_type(self, operation: Operation) -> Decision | None:
+        if not operation.resource.get("custom", True):
+            return Decision(operation, Outcome.CLEARED, "a component is nothing in a cloud")
         if reason := HARMLESS.get(operation.type):
             return Decision(operation, Outcome.CLEARED, reason)
         if operation.type.startswith(_CREATED_AGAIN) and operation.type != _RELEASE:

@@ -49,6 +49,22 @@ class PulumiCli:
         """The state; its secrets stay encrypted."""
         return json.loads(self._run("stack", "export", "--stack", self.stack))
 
+    def planned(self) -> list[dict[str, Any]]:
+        """The resources that the next ``up`` would create, as the program describes them.
+
+        Secrets are ``[secret]``, and what is not known before is a fixed text
+        (pulumi/pulumi, pkg/backend/display/json.go).
+
+        Raises:
+            CliFailed: the program or a provider fails.
+        """
+        preview = self._run("preview", "--json", "--stack", self.stack)
+        try:
+            steps: list[dict[str, Any]] = json.loads(preview)["steps"]
+        except (ValueError, KeyError):
+            raise CliFailed(f"`pulumi preview` of {self.stack} prints no plan") from None
+        return [step["newState"] for step in steps if step["op"] == "create"]
+
     def import_(self, deployment: dict[str, Any]) -> None:
         """Replace the state; Pulumi drops all pending operations of an imported state."""
         self._run("stack", "import", "--stack", self.stack, text=json.dumps(deployment))

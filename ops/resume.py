@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from ops.pending_operations import Decision, Deployment, Outcome, Settlement, in
 from ops.pulumi_cli import CliFailed, PulumiCli
 from settings.errors import listed
 from toolchain import tools
+from toolchain.file_backend import remove_torn_attributes
 
 UNSETTLED = 3
 
@@ -82,6 +83,9 @@ def lift_lock(cli: PulumiCli, *, take_over: bool, dry_run: bool) -> None:
                 f"{cli.stack} is locked by {lock}, on another machine: make sure that the run is "
                 f"dead, then `{command}`."
             )
+    if backend.startswith("file:") and not dry_run:
+        for path in remove_torn_attributes(stack_locks.state_folder(backend, cli.folder)):
+            messages.print(f"{path}: half-written, removed")
     if locks:
         if not dry_run:
             cli.cancel()
@@ -101,7 +105,8 @@ def settle(
         Refused: the CLI fails.
     """
     deployment = Deployment(cli.export())
-    decisions = Settlement(deployment, cli.stack, exists, absent).decisions()
+    planned = [] if deployment.destroying else _planned(cli)
+    decisions = Settlement(deployment, cli.stack, exists, absent, planned).decisions()
     for line in in_words([each for each in decisions if each.outcome is not Outcome.OPEN]):
         messages.print(line)
     open_ = [each for each in decisions if each.outcome is Outcome.OPEN]
@@ -110,9 +115,18 @@ def settle(
     if open_ or dry_run:
         messages.print("The state was not changed.")
     else:
-        destroying = decisions and all(each.operation.kind == "deleting" for each in decisions)
-        messages.print(_go_on(cli.stack, nothing=not decisions, destroying=bool(destroying)))
+        messages.print(_go_on(cli.stack, nothing=not decisions, destroying=deployment.destroying))
     return open_
+
+
+def _planned(cli: PulumiCli) -> list[dict[str, Any]]:
+    """What the next ``up`` would create; none, with a message, where the program fails."""
+    messages.print("Looking up what the next `pulumi up` would create (`pulumi preview`).")
+    try:
+        return cli.planned()
+    except CliFailed as failure:
+        messages.print(f"Only what was in flight is looked up: {failure}.")
+        return []
 
 
 def _repair(cli: PulumiCli, deployment: Deployment, decisions: list[Decision]) -> None:

@@ -68,17 +68,38 @@ class Account:
 
     def __init__(self, journal: Path | None = None) -> None:
         self._journal = journal
+        self._read_bytes = 0
         self._lock = threading.Lock()
-        self.existing: set[tuple[str, str, str]] = set()
-        """Type, region and id of everything."""
+        self._existing: set[tuple[str, str, str]] = set()
         self._trusts: dict[str, str] = {}
-        for line in journal.read_text().splitlines() if journal and journal.exists() else ():
-            change = json.loads(line)
-            if "trust" in change:
-                self._trusts[change["id"]] = change["trust"]
-                continue
-            thing = (change["type"], change["region"], change["id"])
-            getattr(self.existing, "add" if change["exists"] else "discard")(thing)
+
+    @property
+    def existing(self) -> frozenset[tuple[str, str, str]]:
+        """Type, region and id of everything."""
+        with self._lock:
+            self._read()
+            return frozenset(self._existing)
+
+    def has(self, type_: str, region: str, identifier: str) -> bool:
+        """Whether a resource exists."""
+        with self._lock:
+            self._read()
+            return (type_, region, identifier) in self._existing
+
+    def _read(self) -> None:
+        """Takes in what this and other processes have written since the last call."""
+        if not (self._journal and self._journal.exists()):
+            return
+        with self._journal.open() as journal:
+            journal.seek(self._read_bytes)
+            for line in journal.readlines():
+                change = json.loads(line)
+                if "trust" in change:
+                    self._trusts[change["id"]] = change["trust"]
+                    continue
+                thing = (change["type"], change["region"], change["id"])
+                getattr(self._existing, "add" if change["exists"] else "discard")(thing)
+            self._read_bytes = journal.tell()
 
     def create(self, type_: str, region: str, outputs: Callable[[int], Outputs]) -> Outputs:
         """Creates a resource.
@@ -92,8 +113,9 @@ class Account:
             RefusedByAws: its id is a name of the caller's choice, and exists.
         """
         with self._lock:
+            self._read()
             attempt = 0
-            while (type_, region, (made := outputs(attempt))[0]) in self.existing:
+            while (type_, region, (made := outputs(attempt))[0]) in self._existing:
                 attempt += 1
                 if made[0] == outputs(attempt)[0]:
                     if type_ != _BUCKET and type_.startswith(_UPSERTS):
@@ -116,6 +138,7 @@ class Account:
         """
         principal = f"ec2.{region.dns_suffix}"
         with self._lock:
+            self._read()
             policy = self._trusts.get(role_arn)
         if policy is not None and f'"{principal}"' not in policy:
             raise RefusedByAws(
@@ -136,7 +159,7 @@ class Account:
 
     def _record(self, type_: str, region: str, identifier: str, *, exists: bool) -> None:
         thing = (type_, region, identifier)
-        (self.existing.add if exists else self.existing.discard)(thing)
+        (self._existing.add if exists else self._existing.discard)(thing)
         self._write({"type": type_, "region": region, "id": identifier, "exists": exists})
 
     def _write(self, change: dict[str, Any]) -> None:

@@ -26,7 +26,6 @@ from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
 from rehearsal.failures import quiet_loop_end, sentence_of, sentence_of_exception
-from rehearsal.locks import held_locks
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
@@ -34,6 +33,7 @@ from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
 from rehearsal.workspace import open_stack
 from rendering.cache import write_atomically
+from toolchain.file_backend import Lock, lock_files, remove_torn_attributes
 
 Program = Callable[[], Any]
 
@@ -145,11 +145,14 @@ class Rehearsal:
             gc.enable()
 
     def _refuse_locked(self) -> None:
-        sentence = "{0} is locked since {1.timestamp} by process {1.pid} on {1.hostname}: {2}"
-        way_out = "wait for the end of that run, or stop it and start again."
-        locks = held_locks(self.build / "state")
-        if locks:
-            raise EngineFailure([sentence.format(self.stack, lock, way_out) for lock in locks])
+        state = self.build / "state"
+        for path in lock_files(state):
+            lock = Lock.of(path.read_bytes())
+            if not lock.here or lock.alive:
+                way_out = "wait for the end of that run, or stop it and start again."
+                raise EngineFailure([f"{self.stack} is locked by {lock}: {way_out}"])
+            path.unlink()
+        remove_torn_attributes(state)
 
     def _perform(self, verb: str) -> Outcome:
         if self._handle is None:

@@ -121,8 +121,8 @@ class SimulatedProvider(ResourceProviderServicer):
         """The resource, with digits in a name of the provider's choice that nothing has yet."""
         new = partial(self.cloud(context).resource, request.type, request.name, plain)
         resource = new()
-        while not (request.olds.fields or resource.named_by_caller) and (
-            (request.type, resource.region.name, resource.physical_name) in self._account.existing
+        while not (request.olds.fields or resource.named_by_caller) and self._account.has(
+            request.type, resource.region.name, resource.physical_name
         ):
             resource = new(resource.attempt + 1)
         return resource
@@ -187,9 +187,20 @@ class SimulatedProvider(ResourceProviderServicer):
         return identifier, protocol.answer(sent, plain, properties)
 
     def Read(self, request: Any, context: Any) -> Any:
-        """The state as it is: nothing else changes a simulated cloud."""
+        """The state as it is, or what AWS has of an id alone; nothing of what AWS does not have."""
+        properties = request.properties
+        if request.type.startswith("aws:"):
+            plain = protocol.properties(request.inputs)
+            cloud = self.cloud(context)
+            region = cloud.resource(request.type, request.name, plain).region.name
+            if not self._account.has(request.type, region, request.id):
+                return provider_pb2.ReadResponse()
+            if not properties.fields:
+                outputs = partial(cloud.outputs, request.type, request.name, plain)
+                _, found = self._account.properties_of(request.id, outputs)
+                properties = protocol.answer(request.inputs, plain, found)
         return provider_pb2.ReadResponse(
-            id=request.id, properties=request.properties, inputs=request.inputs
+            id=request.id, properties=properties, inputs=request.inputs
         )
 
     def Delete(self, request: Any, context: Any) -> Any:

@@ -20,7 +20,7 @@ from toolchain.tools import Tool, ToolMissing
 BAD_INPUT, ENGINE_FAILED = 2, 1
 _ORDER = ("create", "update", "replace", "delete", "same", "refresh")
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(emoji=False, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -30,7 +30,7 @@ def say(text: str) -> None:
 
 def fail(problems: Sequence[str], code: int) -> None:
     """Prints each problem on standard error and ends the command."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
     for problem in problems:
         errors.print(problem, markup=False, style="red")
     raise typer.Exit(code)

@@ -40,7 +40,7 @@ BAD_INPUT = 2
 ROOT = Path(__file__).resolve().parent.parent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-console = Console(highlight=False, soft_wrap=True)
+console = Console(emoji=False, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation, serve
 from rehearsal.sample_outputs import eks, eks_children
 from tests.live.cluster import LiveCluster
+from tests.rehearsal.attached import attach
 
 ROOT = Path(__file__).resolve().parents[2]
 _OF_AWS = ("DatabaseAuthorities", "ImageRepositories", "MirroredImages")
@@ -49,20 +50,9 @@ class LiveRehearsal(Rehearsal):
         self._install()
         with super().started(), _kubeconfig_of(self._cluster), _dynamic(self) as port:
             assert self._handle is not None
+            attach(self._handle, pulumi_python=port, kubernetes=None)
             workspace = self._handle.workspace
-            pairs = workspace.env_vars["PULUMI_DEBUG_PROVIDERS"].split(",")
-            attached = dict(pair.split(":") for pair in pairs) | {"pulumi-python": str(port)}
-            del attached["kubernetes"]
-            kept = {
-                name: value
-                for name, value in workspace.env_vars.items()
-                if name not in ("PULUMI_EXPERIMENTAL", "PULUMI_SKIP_CHECKPOINTS")
-            }
-            workspace.env_vars = {
-                **kept,
-                "PULUMI_DEBUG_PROVIDERS": ",".join(f"{n}:{p}" for n, p in attached.items()),
-                "PULUMI_K8S_CLIENT_TIMEOUT": "60",
-            }
+            workspace.env_vars = {**workspace.env_vars, "PULUMI_K8S_CLIENT_TIMEOUT": "60"}
             yield self
 
     def _install(self) -> None:

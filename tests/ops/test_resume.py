@@ -16,14 +16,16 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import aws_lookups, resume, stack_locks, targets
+from ops import aws_lookups, resume, targets
 from ops.account_calls import CallFailed
 from ops.aws_lookups import Thing
-from ops.cli_errors import Refused
+from ops.cli_errors import Refused, messages
 from ops.pending_operations import Decision, Deployment, Outcome, Settlement
 from ops.pulumi_cli import PulumiCli
-from ops.stack_locks import Lock, locks
+from ops.stack_locks import locks
 from tests.ops.command import kf
+from toolchain.file_backend import Lock
+from toolchain.tools import Tool
 
 ACCOUNT = "123456789012"
 REGION = "cn-north-1"
@@ -88,6 +90,70 @@ def test_what_exists_is_taken_in_and_what_does_not_is_left_to_the_next_up() -> N
     taken, cleared = decided(exists, absent)
     assert (taken.outcome, taken.id) == (Outcome.TAKEN, "node-1")
     assert cleared.outcome is Outcome.CLEARED
+
+
+@pytest.mark.parametrize(
+    ("type_", "custom"), [("eks:index:Cluster", False), ("pulumi:providers:aws", True)]
+)
+def test_what_is_nothing_in_a_cloud_is_created_by_the_next_up(type_: str, custom: bool) -> None:
+    operation = pending(type_, {})
+    operation["resource"]["custom"] = custom
+    assert decision(operation).outcome is Outcome.CLEARED
+
+
+def planned(*operations: Any, **options: Any) -> list[Decision]:
+    """The decisions on a plan; the provider of each resource may be in the state."""
+    plan = [operation["resource"] for operation in operations]
+    return Settlement(deployment(**options), REGION, {}, set(), plan).decisions()
+
+
+def test_what_is_planned_and_exists_is_taken_in_after_a_provider_died_alone() -> None:
+    made_role("node-1", TAGS)
+    exists = pending(ROLE, {"name": "node-1", "tags": TAGS}, name="node")
+    absent = pending(ROLE, {"name": "node-2", "tags": TAGS}, name="other")
+    (taken,) = planned(exists, absent)
+    assert (taken.outcome, taken.id, taken.operation.label) == (
+        Outcome.TAKEN,
+        "node-1",
+        f"{ROLE} node",
+    )
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"name": "04da6b54-80e4-46f7-96ec-b56ff0331ba9", "tags": TAGS},
+        {"name": "[secret]", "tags": TAGS},
+    ],
+    ids=["unknown", "secret"],
+)
+def test_a_plan_without_the_name_is_looked_up_by_nothing(inputs: dict[str, Any]) -> None:
+    for name in ("[secret]", "04da6b54-80e4-46f7-96ec-b56ff0331ba9"):
+        client("sqs").create_queue(QueueName=name.strip("[]"), tags=TAGS)
+    assert planned(pending(QUEUE, inputs)) == []
+
+
+def test_a_secret_of_a_plan_is_no_input_of_the_resource_that_is_taken_in() -> None:
+    made_role("node-1", TAGS)
+    inputs = {"name": "node-1", "tags": TAGS, "description": ["[secret]"]}
+    (taken,) = planned(pending(ROLE, inputs))
+    assert set(taken.operation.inputs) == {"name", "tags"}
+
+
+def test_what_is_in_flight_is_not_looked_up_as_planned_too() -> None:
+    made_role("node-1", TAGS)
+    operation = pending(ROLE, {"name": "node-1", "tags": TAGS})
+    random_name = pending(ROLE, {"name": "node-9", "tags": TAGS})["resource"]
+    state = deployment(operation)
+    (only,) = Settlement(state, REGION, {}, set(), [random_name]).decisions()
+    assert (only.operation.kind, only.id) == ("creating", "node-1")
+
+
+def test_a_planned_resource_of_a_planned_provider_does_not_exist() -> None:
+    made_role("node-1", TAGS)
+    operation = pending(ROLE, {"name": "node-1", "tags": TAGS})
+    operation["resource"]["provider"] = "urn:pulumi:a::b::pulumi:providers:aws::other::id"
+    assert planned(operation) == []
 
 
 def test_the_stack_gets_the_resource_with_its_present_provider_and_no_outputs() -> None:
@@ -242,7 +308,7 @@ def test_the_persons_word_decides_and_a_urn_without_operation_is_refused() -> No
     assert (taken.outcome, taken.id) == (Outcome.TAKEN, "q-id")
     (cleared,) = Settlement(state, REGION, {}, {urn}).decisions()
     assert cleared.outcome is Outcome.CLEARED
-    with pytest.raises(Refused, match="urn:else: the state has no pending operation"):
+    with pytest.raises(Refused, match="urn:else: no operation of that URN is pending or planned"):
         Settlement(state, REGION, {}, {"urn:else"})
 
 
@@ -311,9 +377,26 @@ def test_the_lock_of_another_machine_stays_without_the_persons_word(tmp_path: Pa
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": "x", "timestamp": 1}'])
-def test_a_broken_lock_is_one_sentence(content: str) -> None:
+def test_a_broken_lock_is_one_sentence(tmp_path: Path, content: str) -> None:
+    cli = locked(tmp_path, lock(1))
+    next(tmp_path.rglob("locks/**/*.json")).write_text(content)
     with pytest.raises(Refused, match="cannot be read: make sure"):
-        Lock.of(content.encode())
+        lifted(cli)
+
+
+def test_half_written_attributes_of_the_state_are_removed_except_in_a_dry_run(
+    tmp_path: Path,
+) -> None:
+    cli = locked(tmp_path)
+    folder = tmp_path / ".pulumi/stacks/kubeflow"
+    folder.mkdir(parents=True)
+    torn, whole = folder / f"{REGION}.json.attrs", folder / f"{REGION}.json.bak.attrs"
+    torn.touch()
+    whole.write_text("{}")
+    lifted(cli, dry_run=True)
+    assert torn.exists()
+    lifted(cli)
+    assert (torn.exists(), whole.exists()) == (False, True)
 
 
 def test_the_lock_of_another_stack_is_not_looked_at(tmp_path: Path) -> None:
@@ -353,6 +436,8 @@ if sys.argv[1:3] == ["stack", "export"]:
     print((folder / "state.json").read_text())
 if sys.argv[1:3] == ["stack", "import"]:
     (folder / "state.json").write_text(sys.stdin.read())
+if sys.argv[1] == "preview":
+    print((folder / "plan.json").read_text())
 if (folder / "broken").exists():
     sys.exit("error: no such stack")
 """
@@ -365,10 +450,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.parent.mkdir()
     program.write_text(PULUMI.format(python=sys.executable, folder=str(tmp_path)))
     program.chmod(0o755)
+    (tmp_path / "plan.json").write_text('{"steps": []}')
     (tmp_path / "Pulumi.yaml").write_text("name: kubeflow\n")
     (tmp_path / f"Pulumi.{REGION}.yaml").write_text(f"config:\n  kubeflow:region: {REGION}\n")
     monkeypatch.setattr(targets, "PROJECT", tmp_path)
-    monkeypatch.setattr("toolchain.tools.pulumi", lambda: type("Tool", (), {"path": program}))
+    tool = Tool(program, "3.259.0", "of a test")
+    monkeypatch.setattr("toolchain.tools.pulumi", {messages.print: tool}.get)
     return tmp_path
 
 
@@ -394,7 +481,29 @@ def test_the_command_repairs_the_state_and_names_the_next_one(folder: Path) -> N
     assert "hunter2" not in result.stderr + result.stdout
     # Its refresh did nothing, so the next call reads it again.
     kf("resume", "--stack", REGION)
-    assert calls(folder)[-2:] == ["stack export", "refresh --yes"]
+    assert calls(folder)[-3:] == ["stack export", "preview --json", "refresh --yes"]
+
+
+def test_the_command_looks_up_what_is_planned(folder: Path) -> None:
+    client("sqs").create_queue(QueueName="q", tags=TAGS)
+    state(folder)
+    create = pending(QUEUE, {"name": "q", "tags": TAGS})["resource"]
+    same = pending(QUEUE, {"name": "q", "tags": TAGS}, name="other")["resource"]
+    steps = [{"op": "create", "newState": create}, {"op": "same", "newState": same}]
+    (folder / "plan.json").write_text(json.dumps({"steps": steps}))
+    result = kf("resume", "--stack", REGION)
+    assert result.exit_code == 0, result.stderr
+    assert "planned aws:sqs/queue:Queue it: taken into the state" in result.stderr
+    assert calls(folder)[-2:] == ["stack import", "refresh --yes"]
+
+
+def test_a_program_that_fails_leaves_what_was_in_flight(folder: Path) -> None:
+    (folder / "plan.json").write_text("")
+    state(folder, pending(QUEUE, {"name": "q"}))
+    result = kf("resume", "--stack", REGION)
+    assert result.exit_code == 0, result.stderr
+    assert "Only what was in flight is looked up: `pulumi preview` of" in result.stderr
+    assert calls(folder)[-1] == "stack import"
 
 
 def test_one_open_operation_leaves_the_whole_state_with_exit_code_3(folder: Path) -> None:
@@ -417,7 +526,7 @@ def test_an_interrupted_destroy_goes_on_with_destroy(folder: Path) -> None:
     [
         (["--stack", "nowhere"], "Pulumi.nowhere.yaml"),
         (["--stack", REGION, "--exists", "queue"], "--exists queue: write URN=ID"),
-        (["--stack", REGION, "--absent", "urn:x"], "no pending operation"),
+        (["--stack", REGION, "--absent", "urn:x"], "urn:x: no operation of that URN"),
     ],
 )
 def test_bad_input_is_one_sentence(folder: Path, arguments: list[str], sentence: str) -> None:
@@ -435,4 +544,4 @@ def test_what_the_cli_refuses_is_its_own_sentence(folder: Path) -> None:
 
 def test_locks_are_those_of_this_machine_by_its_host_name() -> None:
     assert Lock.of(json.dumps(lock(1)).encode()).here
-    assert stack_locks.Lock(1, "ann", "elsewhere", datetime.now(UTC)).here is False
+    assert Lock(1, "ann", "elsewhere", datetime.now(UTC)).here is False

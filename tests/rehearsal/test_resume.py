@@ -45,7 +45,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def pulumi(cli: Path, project: Path, tmp_path: Path) -> Iterator[PulumiCli]:
     """The CLI as a person has it, on the simulated clouds of the rehearsal."""
-    build, simulation = tmp_path / "build", Simulation(region="cn-north-1")
+    build = tmp_path / "build"
+    simulation = Simulation(region="cn-north-1", journal=str(build / "account.jsonl"))
     with simulated_clouds(simulation, Recorder, project) as listening:
         environment = {
             "PULUMI_BACKEND_URL": (build / "state").as_uri(),
@@ -79,6 +80,17 @@ def interrupted(build: Path) -> dict[str, str]:
     }
 
 
+def in_account(build: Path, type_: str, *, id_: str = "", exists: bool = True) -> None:
+    """Adds a thing of an id to the simulated account, or takes all of the type out of it."""
+    journal = build / "account.jsonl"
+    changes = [json.loads(line) for line in journal.read_text().splitlines()]
+    ids = [id_] if id_ else [each["id"] for each in changes if each.get("type") == type_]
+    with journal.open("a") as file:
+        for each in ids:
+            change = {"type": type_, "region": "cn-north-1", "id": each, "exists": exists}
+            file.write(f"{json.dumps(change)}\n")
+
+
 def lock(build: Path, pid: int, hostname: str) -> Path:
     folder = build / "state/.pulumi/locks/organization/tiny/tiny"
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +111,7 @@ def test_a_killed_run_is_resumed_on_the_real_engine(
         rehearsal.up()
     urns = interrupted(build := tmp_path / "build")
     assert set(urns) == set(PENDING)
+    in_account(build, "aws:rds/instance:Instance", exists=False)
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
@@ -138,6 +151,8 @@ def test_a_reading_that_fails_is_repeated_by_the_next_call(
         rehearsal.up()
     urns = interrupted(tmp_path / "build")
     decided = {urns[name]: "of-a-person" for name in ("queue", "entangler")}
+    in_account(tmp_path / "build", "aws:sqs/queue:Queue", id_="of-a-person")
+    in_account(tmp_path / "build", "aws:quantum/entangler:Entangler", id_="of-a-person")
     unplugged = {**(pulumi.environment or {}), "PULUMI_DEBUG_PROVIDERS": "aws:1"}
     broken = PulumiCli(pulumi.program, pulumi.folder, pulumi.stack, unplugged)
     with pytest.raises(typer.Exit):

@@ -1,0 +1,164 @@
+"""The AWS half of the Beijing stack on slow simulated clouds, in processes that a test kills.
+
+``python -m tests.rehearsal.interrupted run FOLDER CLI VERB ROTATION``: one run, whose state and
+account are in FOLDER; prints its processes by name.
+"""
+
+# ruff: noqa: N802  (names of the protocol's methods)
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pulumi
+
+from components.backend import KubeflowRdsS3Backend, KubeflowRdsS3BackendArgs
+from components.cluster import EksCluster, EksClusterArgs
+from program import stack_context, stack_settings
+from rehearsal.account import Account
+from rehearsal.engine import EngineFailure, Outcome, Rehearsal
+from rehearsal.providers import SimulatedProvider, Simulation, serve
+from tests.rehearsal.attached import attach
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK = "cn-north-1"
+_MOST_SECONDS = 0.06
+"""That a change takes before it has happened, and after."""
+
+
+def program(rotation: int) -> None:
+    """Cluster and backend, as ``__main__.py`` makes them."""
+    settings = stack_settings()
+    database = settings.database.model_copy(update={"rotation": rotation})
+    tagged = settings.model_copy(update={"tags": {"rotation": str(rotation)}})
+    context, aws = stack_context(tagged)
+    cluster = EksCluster(
+        "cluster",
+        EksClusterArgs(
+            context=context,
+            cluster=settings.cluster,
+            network=settings.network,
+            node_group=settings.node_group,
+        ),
+        pulumi.ResourceOptions(providers=[aws]),
+    )
+    KubeflowRdsS3Backend(
+        "backend",
+        KubeflowRdsS3BackendArgs(
+            context=context,
+            database=database,
+            artifacts=settings.artifacts,
+            profiles=[user.namespace for user in settings.users],
+            vpc_id=cluster.vpc_id,
+            subnet_ids=cluster.private_subnet_ids,
+            client_security_group_ids=[cluster.node_security_group_id],
+            oidc=cluster.oidc,
+        ),
+        pulumi.ResourceOptions(providers=[aws, cluster.kubernetes_provider]),
+    )
+
+
+class SlowAws(SimulatedProvider):
+    """AWS, which takes its time before a change has happened and before it answers.
+
+    Attributes:
+        steps: a file with a line per change that was begun.
+    """
+
+    steps: Path
+
+    def _slowly(self, method: str, request: Any, context: Any) -> Any:
+        if getattr(request, "preview", False):
+            return getattr(super(), method)(request, context)
+        with self.steps.open("a") as steps:
+            steps.write(f"{method} {request.urn}\n")
+        time.sleep(random.uniform(0, _MOST_SECONDS))  # noqa: S311 - no secret
+        answer = getattr(super(), method)(request, context)
+        time.sleep(random.uniform(0, _MOST_SECONDS))  # noqa: S311 - no secret
+        return answer
+
+    def Create(self, request: Any, context: Any) -> Any:
+        """As ``SimulatedProvider``."""
+        return self._slowly("Create", request, context)
+
+    def Update(self, request: Any, context: Any) -> Any:
+        """As ``SimulatedProvider``."""
+        return self._slowly("Update", request, context)
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        """As ``SimulatedProvider``."""
+        return self._slowly("Delete", request, context)
+
+
+def _serve(journal: Path) -> None:
+    provider = SlowAws(
+        Simulation(region=STACK, journal=str(journal), unknowns=True), Account(journal)
+    )
+    provider.steps = journal.with_name("steps")
+    server, port = serve(provider)
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    server.wait_for_termination()
+
+
+def _created(outcome: Outcome) -> list[dict[str, Any]]:
+    """As in the JSON of ``pulumi preview``, which lacks its language plugin here."""
+    return [
+        {
+            "urn": each.urn,
+            "type": each.type,
+            "custom": each.custom,
+            "parent": each.request.parent,
+            "provider": each.provider,
+            "inputs": each.inputs,
+            "dependencies": list(each.dependencies),
+        }
+        for each in outcome.resources
+        if outcome.operations[each.urn] == "create"
+    ]
+
+
+def _run(folder: Path, cli: str, verb: str, rotation: int) -> None:
+    journal = str(folder / "cloud.jsonl")
+    clouds = subprocess.Popen(
+        [sys.executable, "-m", "tests.rehearsal.interrupted", "serve", journal],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    port = int(cast("IO[str]", clouds.stdout).readline())
+    rehearsal = Rehearsal(
+        project=ROOT,
+        stack=STACK,
+        build=folder,
+        pulumi=Path(cli),
+        simulation=Simulation(region=STACK, journal=journal, unknowns=True),
+        program=lambda: program(rotation),
+    )
+    try:
+        with rehearsal.started():
+            assert rehearsal._handle is not None  # pyright: ignore[reportPrivateUsage]
+            attach(rehearsal._handle, aws=port)  # pyright: ignore[reportPrivateUsage]
+            sys.stdout.write(json.dumps({"program": os.getpid(), "providers": clouds.pid}) + "\n")
+            sys.stdout.flush()
+            outcome = getattr(rehearsal, verb)()
+            sys.stdout.write(
+                json.dumps(_created(outcome) if verb == "preview" else outcome.changes)
+            )
+    except EngineFailure as failure:
+        sys.exit(str(failure))
+    finally:
+        clouds.kill()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        _serve(Path(sys.argv[2]))
+    else:
+        _run(Path(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5]))
