@@ -25,7 +25,7 @@ import pulumi
 from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
-from rehearsal.failures import quiet_loop_end, sentence_of, sentence_of_exception
+from rehearsal.failures import named, quiet_loop_end, sentence_of, sentence_of_exception
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
@@ -236,6 +236,6 @@ def _watch(run: _Run, event: Any) -> None:
             # OnResourceStepPost).
             run.operations[metadata.urn] = metadata.op.value
     elif event.diagnostic_event and event.diagnostic_event.severity == "error":
-        sentence = sentence_of(event.diagnostic_event.message)
+        sentence = named(sentence_of(event.diagnostic_event.message), event.diagnostic_event.urn)
         if sentence and sentence not in run.problems:
             run.problems.append(sentence)

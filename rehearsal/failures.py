@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rehearsal.recording import STACK_TYPE
+
 _PREFIXES = ("an unhandled error occurred: ", "python inline source runtime error: ", "error: ")
 # The engine repeats the value of a bad property, which may be a secret and may be long.
 _BAD_PROPERTY = re.compile(r"property (\S+) value \{.*\} has a problem: ", re.DOTALL)
@@ -26,6 +28,15 @@ def sentence_of(message: str) -> str:
         text = text.removeprefix(prefix)
     text = _BAD_PROPERTY.sub(r"property \1 ", text)
     return re.sub(r"\s+", " ", text).removesuffix(" ()").strip()
+
+
+def named(sentence: str, urn: str | None) -> str:
+    """The sentence with type and name of its resource, if it is about one and names none."""
+    _, separator, name = (urn or "").rpartition("::")
+    type_ = (urn or "").removesuffix(f"::{name}").rpartition("::")[-1].rpartition("$")[-1]
+    if not (sentence and separator) or type_ == STACK_TYPE or name in sentence:
+        return sentence
+    return f"{type_} {name}: {sentence}"
 
 
 def sentence_of_exception(failure: BaseException, project: Path) -> str:
