@@ -1,5 +1,7 @@
 STACK ?= cn-north-1
 PYTHON_OF_PROJECT := .venv/bin/python
+# Files and output are UTF-8, also where the locale is C.
+export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
 .PHONY: help setup preview up destroy diagram lint test test-cluster test-elasticity test-live bench golden
 

@@ -129,7 +129,9 @@ def cold_import(times: int = 9) -> Cost:
     processor: list[float] = []
     for _ in range(times):
         command = [sys.executable, "-c", code]
-        done = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, encoding="utf-8"
+        )
         spent, used = done.stdout.split()
         clock.append(float(spent) * 1000)
         processor.append(float(used) * 1000)
@@ -222,7 +224,7 @@ def _server(folder: Path) -> Generator[tuple[subprocess.Popen[str], int]]:
     """A server process on one core, with its port."""
     command = [sys.executable, "-m", "benchmarks.admissions", str(folder)]
     with subprocess.Popen(
-        command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
     ) as process:
         try:
             yield process, int((process.stdout or io.StringIO()).readline())
@@ -291,7 +293,7 @@ def _read_answer(connection: ssl.SSLSocket) -> None:
 
 def _cpu_seconds(process: subprocess.Popen[str]) -> float:
     """Processor time of a process so far (proc(5): utime and stime, behind the name)."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -81,7 +81,7 @@ def _measured(what: str, *arguments: str) -> dict[str, Any]:
         cwd=_ROOT,
         check=True,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     return cast("dict[str, Any]", json.loads(done.stdout.splitlines()[-1]))
 

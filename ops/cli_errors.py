@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from rendering import RenderError
+from rendering.machine_faults import machine_faults_reported
 from rendering.steps import steps_shown
 from settings import SettingsError
 from toolchain.tools import ToolMissing
@@ -34,9 +35,12 @@ def fail(sentences: Sequence[str], code: int) -> typer.Exit:
 
 @contextmanager
 def errors_reported() -> Generator[None]:
-    """Print errors of the input as sentences, and the steps of rendering as they begin."""
+    """Print errors of input and machine as sentences, and steps of rendering as they begin."""
     try:
-        with steps_shown(lambda line: messages.print(line, style="dim")):
+        with (
+            machine_faults_reported(),
+            steps_shown(lambda line: messages.print(line, style="dim")),
+        ):
             yield
     except SettingsError as error:
         raise fail(error.problems, BAD_INPUT) from None

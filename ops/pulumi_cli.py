@@ -91,7 +91,7 @@ class PulumiCli:
             env={**os.environ, **quiet, **(self.environment or {})},
             input=text,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         if done.returncode:

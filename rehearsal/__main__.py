@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import typer
 
@@ -20,7 +19,7 @@ from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
 from rehearsal.report import BAD_INPUT, console, fail, failures_as_sentences, say
 from rehearsal.sources import incomplete, incomplete_fails
-from rendering.cache import cache_folder
+from rendering.build import read_crd_bundle
 from rendering.needs import missing_of_stack
 from rendering.steps import steps_shown
 from settings import Settings, from_stack_file
@@ -42,11 +41,11 @@ Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 @app.command()
 def diagram(stack: Stack = "cn-north-1") -> None:
     """Puts the diagram of the last preview into both READMEs."""
-    drawn = (ROOT / "build" / stack / "architecture.md").read_text()
+    drawn = (ROOT / "build" / stack / "architecture.md").read_text("utf-8")
     for readme in ROOT.glob("README*.md"):
-        before, _, rest = readme.read_text().partition(DIAGRAM_BEGINS)
+        before, _, rest = readme.read_text("utf-8").partition(DIAGRAM_BEGINS)
         _, _, after = rest.partition(DIAGRAM_ENDS)
-        readme.write_text(f"{before}{DIAGRAM_BEGINS}\n{drawn}{DIAGRAM_ENDS}{after}")
+        readme.write_text(f"{before}{DIAGRAM_BEGINS}\n{drawn}{DIAGRAM_ENDS}{after}", "utf-8")
 
 
 @app.command()
@@ -101,7 +100,7 @@ def _rehearse(stack: str, verb: str) -> None:
                 refuse_leaks(settings, outcome.resources)
             with step("plan files"):
                 images = _images(settings)
-                for path in plan.write(rehearsal.build, outcome.resources, images, _crds_of):
+                for path in plan.write(rehearsal.build, outcome.resources, images, read_crd_bundle):
                     say(f"wrote {path.relative_to(ROOT)}")
     console.print(report.changes_table(outcome))
     console.print()
@@ -165,12 +164,6 @@ def _images(settings: Settings) -> Mapping[str, str]:
     with rendering.absent_sources_allowed():
         renders = render_stack(settings, context.region)
     return renders.inventory(context.image_registry, context.mirror.cached)
-
-
-def _crds_of(digest: str) -> Sequence[Mapping[str, Any]]:
-    """The CRDs of a bundle, as rendering left them in the cache."""
-    path = cache_folder("crds") / f"{Path(digest).stem}.json"
-    return cast("list[dict[str, Any]]", json.loads(path.read_text())) if path.exists() else []
 
 
 if __name__ == "__main__":

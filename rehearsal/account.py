@@ -90,7 +90,7 @@ class Account:
         """Takes in what this and other processes have written since the last call."""
         if not (self._journal and self._journal.exists()):
             return
-        with self._journal.open() as journal:
+        with self._journal.open(encoding="utf-8") as journal:
             journal.seek(self._read_bytes)
             for line in journal.readlines():
                 change = json.loads(line)
@@ -164,7 +164,7 @@ class Account:
 
     def _write(self, change: dict[str, Any]) -> None:
         if self._journal:
-            with self._journal.open("a") as journal:
+            with self._journal.open("a", encoding="utf-8") as journal:
                 journal.write(f"{json.dumps(change)}\n")
 
 

@@ -33,6 +33,7 @@ from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
 from rehearsal.workspace import open_stack
 from rendering.cache import write_atomically
+from rendering.machine_faults import full, machine_faults_reported
 from toolchain.file_backend import Lock, lock_files, remove_torn_attributes
 
 Program = Callable[[], Any]
@@ -121,6 +122,7 @@ class Rehearsal:
 
         Raises:
             EngineFailure: another rehearsal of the stack runs.
+            MachineFault: the build folder is on a full disk.
         """
         self._refuse_locked()
         self.build.mkdir(parents=True, exist_ok=True)
@@ -133,7 +135,7 @@ class Rehearsal:
         gc.disable()
         try:
             with clouds as listening:
-                stack = open_stack(self.project, self.stack, self.build, self._pulumi, self._inline)
+                stack = self._opened()
                 attached = {"PULUMI_DEBUG_PROVIDERS": listening()}
                 stack.workspace.env_vars = {**stack.workspace.env_vars, **attached}
                 self._handle = stack
@@ -144,6 +146,13 @@ class Rehearsal:
             gc.freeze()
             gc.enable()
 
+    def _opened(self) -> auto.Stack:
+        try:
+            return open_stack(self.project, self.stack, self.build, self._pulumi, self._inline)
+        except auto.CommandError as failure:
+            self._refuse_full_disk(failure)
+            raise EngineFailure([sentence_of(str(failure))], failure) from None
+
     def _refuse_locked(self) -> None:
         state = self.build / "state"
         for path in lock_files(state):
@@ -153,6 +162,11 @@ class Rehearsal:
                 raise EngineFailure([f"{self.stack} is locked by {lock}: {way_out}"])
             path.unlink()
         remove_torn_attributes(state)
+
+    def _refuse_full_disk(self, failure: Exception) -> None:
+        # In the engine's output, in many words: of its own files, or of the simulated account.
+        if "no space left on device" in str(failure).lower():
+            raise full(self.build) from None
 
     def _perform(self, verb: str) -> Outcome:
         if self._handle is None:
@@ -167,6 +181,7 @@ class Rehearsal:
                 color="never",
             )
         except Exception as failure:
+            self._refuse_full_disk(failure)
             if run.failure is not None:
                 raise EngineFailure(
                     [sentence_of_exception(run.failure, self.project)], run.failure
@@ -201,7 +216,8 @@ class Rehearsal:
         # Four per resource, each a call that the program waits for: a fifth of a preview's time.
         pulumi.log.debug = _no_debug
         try:
-            return self._program() if self._program else self._main_program()
+            with machine_faults_reported():
+                return self._program() if self._program else self._main_program()
         except BaseException as failure:
             run.failure = failure
             # A RunError reaches the engine as its text alone, without a stack trace.

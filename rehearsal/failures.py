@@ -15,7 +15,7 @@ _PREFIXES = ("an unhandled error occurred: ", "python inline source runtime erro
 # The engine repeats the value of a bad property, which may be a secret and may be long.
 _BAD_PROPERTY = re.compile(r"property (\S+) value \{.*\} has a problem: ", re.DOTALL)
 _TRACE = "\nTraceback (most recent call last):"
-_ERROR_LINE = re.compile(r"^\s*error: (.+)$", re.MULTILINE)
+_ERROR_LINE = re.compile(r"^\s*(?:stderr: )?error: (.+)$", re.MULTILINE)
 
 
 def sentence_of(message: str) -> str:

@@ -16,6 +16,7 @@ import yaml
 
 from rehearsal.architecture import diagram
 from rehearsal.recording import Planned
+from rendering.cache import errors_of
 from rendering.graphs import in_order
 
 CRD_RESOURCE = "pulumi-python:dynamic:CustomResourceDefinitions"
@@ -32,13 +33,16 @@ def write(
     images: Mapping[str, str],
     crds_of: Bodies,
 ) -> list[Path]:
-    """Writes the plan files into ``folder`` and returns their paths.
+    """Writes the plan files into ``folder``, each in one step, and returns their paths.
 
     Args:
         folder: is made when it is missing.
         resources: as recorded by a run of the engine.
         images: every image the platform pulls, and where it is pulled from.
         crds_of: the CRDs behind the ``bundle`` input of a CRD resource.
+
+    Raises:
+        OSError: with the path of a plan file as its file name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ordered = in_dependency_order(resources)
@@ -49,7 +53,13 @@ def write(
         "architecture.md": diagram(resources),
     }
     for name, text in files.items():
-        (folder / name).write_text(text)
+        unfinished = folder / f".{name}.unfinished"
+        with errors_of(folder / name):
+            try:
+                unfinished.write_text(text, "utf-8")
+                unfinished.replace(folder / name)
+            finally:
+                unfinished.unlink(missing_ok=True)
     return [folder / name for name in files]
 
 

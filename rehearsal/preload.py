@@ -49,5 +49,5 @@ def classes_of(project: Path) -> Iterator[tuple[str, str]]:
     program = (project / "__main__.py", project / "program.py")
     for path in (*program, *sorted((project / "components").rglob("*.py"))):
         if path.exists():
-            for package, inner, name in _USE.findall(path.read_text()):
+            for package, inner, name in _USE.findall(path.read_text("utf-8")):
                 yield ".".join([_ALIASES[package], *filter(None, inner.split("."))]), name

@@ -14,6 +14,7 @@ from rich.table import Table
 from rehearsal.architecture import component_of
 from rehearsal.engine import EngineFailure, Outcome
 from rendering import RenderError
+from rendering.machine_faults import machine_faults_reported
 from settings import SettingsError
 from toolchain.tools import Tool, ToolMissing
 
@@ -40,7 +41,8 @@ def fail(problems: Sequence[str], code: int) -> None:
 def failures_as_sentences() -> Generator[None]:
     """Ends the command with sentences and an exit code instead of a traceback."""
     try:
-        yield
+        with machine_faults_reported():
+            yield
     except SettingsError as error:
         fail(error.problems, BAD_INPUT)
     except EngineFailure as failure:

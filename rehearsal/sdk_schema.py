@@ -30,7 +30,7 @@ from typing import Any, TypedDict
 import pulumi
 from pulumi import _types
 
-from rendering.cache import cache_folder, sha256_of, write_atomically
+from rendering.cache import read, sha256_of, write
 
 Kind = Any
 _FORMAT = "1"
@@ -64,15 +64,15 @@ def shapes_of(type_: str) -> Shapes | None:
     module = _module_of(type_)
     if module is None:
         return None
-    path = cache_folder("inputs", _versions()) / (re.sub(r"[^\w.]", "_", type_) + ".json")
-    if path.exists():
-        root, objects = json.loads(path.read_text())
+    kind, key = f"inputs/{_versions()}", re.sub(r"[^\w.]", "_", type_)
+    if stored := read(kind, key):
+        root, objects = stored
     else:
         arguments = _arguments_class(module, type_.rsplit(":", 1)[-1])
         reader = _Reader()
         root = reader.object_of(arguments) if arguments else ""
         objects = reader.objects
-        write_atomically(path, json.dumps([root, objects]).encode())
+        write(kind, key, [root, objects])
     return Shapes(root, objects) if root else None
 
 

@@ -48,7 +48,7 @@ def simulated_clouds(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, dict.fromkeys(paths)))},
-        text=True,
+        encoding="utf-8",
     )
     stdin, stdout = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
     server, port = serve(ClusterComponent(simulation, recorder))

@@ -86,7 +86,7 @@ def open_stack(
         },
         program=program,
     )
-    name = cast(str, yaml.safe_load((work / "Pulumi.yaml").read_text())["name"])
+    name = cast(str, yaml.safe_load((work / "Pulumi.yaml").read_bytes())["name"])
     exists = (state / ".pulumi" / "stacks" / name / f"{stack}.json").exists()
     mode = StackInitMode.SELECT if exists else StackInitMode.CREATE
     return EngineStack(stack, auto.LocalWorkspace(**vars(options)), mode)
@@ -97,13 +97,13 @@ def _copy_project(project: Path, stack: str, work: Path) -> None:
     shutil.copyfile(project / "Pulumi.yaml", work / "Pulumi.yaml")
     settings, target = (folder / f"Pulumi.{stack}.yaml" for folder in (project, work))
     original, before = (
-        cast("dict[str, Any]", yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+        cast("dict[str, Any]", yaml.safe_load(path.read_bytes()) or {}) if path.exists() else {}
         for path in (settings, target)
     )
     copied = {"encryptionsalt": before["encryptionsalt"]} if "encryptionsalt" in before else {}
     # Another passphrase or key encrypted the real stack's secrets; no rehearsal can read them.
     copied["config"] = _without_secure(original.get("config") or {})
-    target.write_text(yaml.safe_dump(copied))
+    target.write_text(yaml.safe_dump(copied), "utf-8")
 
 
 def _without_secure(value: Any) -> Any:
@@ -137,6 +137,6 @@ def _passphrase_file(build: Path) -> Path:
     path = build / "passphrase"
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(24))
     return path

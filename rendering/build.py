@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
@@ -26,8 +27,9 @@ from rendering import (
 from rendering.assembly import Assembly, assemble
 from rendering.chart import chart_path
 from rendering.images import ImageUse, Registries
+from rendering.machine_faults import machine_faults_reported
 from rendering.needs import missing_of_stack
-from rendering.objects import Object, ObjectKey, is_builtin_group
+from rendering.objects import Object, ObjectKey, RenderError, is_builtin_group
 from rendering.release import load
 
 log = logging.getLogger(__name__)
@@ -78,17 +80,20 @@ def absent_sources_allowed() -> Generator[None]:
         _rehearsals.pop()
 
 
+@machine_faults_reported()
 def require_sources(folder: Path, bundles: Path | None = None) -> None:
     """Gets every source that a stack of the release in ``folder`` renders.
 
     Raises:
         SourcesUnavailable: sources are out of reach; the message names all of them.
         SourceRejected: a source is there but is a different one.
+        MachineFault: the cache cannot be written.
     """
     if not _rehearsals and (missing := missing_of_stack(folder.parent, folder.name, bundles)):
         raise sources.SourcesUnavailable(missing)
 
 
+@machine_faults_reported()
 def render(
     folder: Path,
     *,
@@ -114,7 +119,7 @@ def render(
 
     Raises:
         RenderError: one of SourcesUnavailable, SourceRejected, ReleaseInvalid, KustomizeMissing,
-            KustomizeFailed, DuplicateObject, OrderCycle, LeakError.
+            KustomizeFailed, DuplicateObject, OrderCycle, LeakError, MachineFault.
     """
     try:
         assembly = assemble(folder, bundles)
@@ -153,14 +158,37 @@ def render(
     return replace(rendered, chart=laid_out)
 
 
+@machine_faults_reported()
 def write_crd_bundle(crds: Sequence[Mapping[str, Any]]) -> str:
-    """Writes CRDs to the cache, named by their content; returns the sha256 in that name."""
+    """Writes CRDs to the cache, named by their content; returns the sha256 in that name.
+
+    Raises:
+        MachineFault: the cache cannot be written.
+    """
     content = cache.canonical_json(sorted(crds, key=lambda crd: crd["metadata"]["name"]))
     digest = cache.sha256_of(content)
     path = crd_bundle_path(digest)
-    if not path.exists():
+    if not path.exists() or cache.file_sha256(path) != digest:
         cache.write_atomically(path, content)
     return digest
+
+
+@machine_faults_reported()
+def read_crd_bundle(digest: str) -> list[Object]:
+    """The CRDs that ``write_crd_bundle`` wrote on this machine.
+
+    Raises:
+        RenderError: they are missing or damaged.
+        MachineFault: the cache cannot be read.
+    """
+    path = crd_bundle_path(digest)
+    content = path.read_bytes() if path.exists() else b""
+    if cache.sha256_of(content) != digest:
+        raise RenderError(
+            f"{path} is {'damaged' if content else 'missing'}: run the command again, which writes "
+            "that file anew."
+        )
+    return json.loads(content)
 
 
 def crd_bundle_path(digest: str) -> Path:

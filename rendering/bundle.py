@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 from pydantic import StringConstraints, ValidationError
 
-from rendering.cache import file_sha256
+from rendering.cache import errors_of, file_sha256
 from rendering.release import Commit, Name, Sha256, Strict
 from rendering.source_files import SourceRejected, member
 
@@ -65,22 +65,26 @@ def write(path: Path, contents: Contents, archives: Path) -> None:
         path: of the bundle.
         contents: its ``bundle.json``.
         archives: a folder with the archive of each source.
+
+    Raises:
+        OSError: with ``path`` as its file name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     manifest = (
         json.dumps(contents.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
     ).encode()
     unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with tarfile.open(unfinished, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            tar.addfile(member(MANIFEST, len(manifest)), io.BytesIO(manifest))
-            for file in sorted(packed.file for packed in contents.sources):
-                archive = archives / Path(file).name
-                with archive.open("rb") as stream:
-                    tar.addfile(member(file, archive.stat().st_size), stream)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with errors_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with tarfile.open(unfinished, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+                tar.addfile(member(MANIFEST, len(manifest)), io.BytesIO(manifest))
+                for file in sorted(packed.file for packed in contents.sources):
+                    archive = archives / Path(file).name
+                    with archive.open("rb") as stream:
+                        tar.addfile(member(file, archive.stat().st_size), stream)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Contents:
@@ -103,10 +107,7 @@ def extracted(path: Path, packed: Packed) -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="kubeflow-bundle-") as temporary:
         target = Path(temporary) / Path(packed.file).name
         with _opened(path) as tar:
-            try:
-                stream = tar.extractfile(packed.file)
-            except KeyError:
-                stream = None
+            stream = _file_in(path, tar, packed.file)
             if stream is None:
                 raise SourceRejected(f"{path} lacks {packed.file}, which its {MANIFEST} names")
             with target.open("wb") as copy:
@@ -138,12 +139,27 @@ def _opened(path: Path) -> Generator[tarfile.TarFile]:
         raise SourceRejected(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _contents(path: Path, tar: tarfile.TarFile) -> Contents:
+def _file_in(path: Path, tar: tarfile.TarFile, name: str) -> IO[bytes] | None:
+    """A file of a bundle; None when it has none of that name."""
     try:
-        stream = tar.extractfile(MANIFEST)
-        return Contents.model_validate_json(stream.read() if stream else b"")
+        info = tar.getmember(name)
     except KeyError:
-        raise SourceRejected(f"{path} is no bundle: it has no {MANIFEST}") from None
+        return None
+    if info.size > path.stat().st_size:
+        # Sparse, or cut off: `write` never makes one.
+        raise SourceRejected(
+            f"{path} is damaged: {name} in it has {info.size} bytes, more than the whole file; "
+            "copy the bundle again"
+        )
+    return tar.extractfile(info)
+
+
+def _contents(path: Path, tar: tarfile.TarFile) -> Contents:
+    stream = _file_in(path, tar, MANIFEST)
+    if stream is None:
+        raise SourceRejected(f"{path} is no bundle: it has no {MANIFEST}")
+    try:
+        return Contents.model_validate_json(stream.read())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])

@@ -1,27 +1,63 @@
 """The cache: files that can be made again, named by a digest of everything they were made from.
 
-``${KUBEFLOW_CACHE:-~/.cache/kubeflow-on-eks}/{sources,build,render,crds,manifests,tools}``;
-deleting any of it is always safe.
+``${KUBEFLOW_CACHE:-~/.cache/kubeflow-on-eks}/{sources,build,render,crds,inputs,manifests,tools}``;
+deleting any of it is always safe. What is damaged in it is made again: each file has a digest of
+its content in its first line or in its name.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+CACHE = "KUBEFLOW_CACHE"
+"""Environment variable with the cache's folder."""
+
+
+class CacheUnusable(OSError):
+    """There is no folder for the cache; the message is one sentence with the way out."""
+
+
+def cache_root() -> Path:
+    """The cache's own folder, which may be missing.
+
+    Raises:
+        CacheUnusable: its path is relative, or there is no home folder.
+    """
+    chosen = os.environ.get(CACHE)
+    if chosen and not Path(chosen).is_absolute():
+        raise CacheUnusable(
+            f"{CACHE} is {chosen}: write an absolute path, because the programs of a run work in "
+            "different folders."
+        )
+    try:
+        return Path(chosen) if chosen else Path.home() / ".cache" / "kubeflow-on-eks"
+    except RuntimeError:
+        raise CacheUnusable(
+            f"This user has no home folder for the cache: name a folder in {CACHE}."
+        ) from None
+
 
 def cache_folder(*parts: str) -> Path:
-    """A folder of the cache, made when it is missing."""
-    chosen = os.environ.get("KUBEFLOW_CACHE")
-    root = Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "kubeflow-on-eks"
-    folder = root.joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    """A folder of the cache, made when it is missing.
+
+    Raises:
+        OSError: it cannot be made; ``machine_faults`` has the sentence.
+    """
+    folder = cache_root().joinpath(*parts)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     return folder
 
 
@@ -42,14 +78,29 @@ def file_sha256(path: Path) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file in one step: no reader sees a part of it, also with two writers."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Writes a file in one step: no reader sees a part of it, also with two writers.
+
+    Raises:
+        OSError: with ``path`` as its file name.
+    """
+    with errors_of(path):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def errors_of(path: Path) -> Generator[None]:
+    """Gives errors inside the block the file name ``path``; those of a write have none."""
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        error.filename = str(path)
         raise
 
 
@@ -68,14 +119,20 @@ def table(name: str) -> Any:
 
 
 def read(kind: str, key: str) -> Any:
-    """The stored value of a key; None when it was never stored or is unreadable."""
+    """The stored value of a key; None when it was never stored, or is damaged or unreadable."""
     try:
-        return json.loads((cache_folder(kind) / f"{key}.json").read_bytes())
-    except (OSError, ValueError):
+        content = _place(kind, key).read_bytes()
+    except OSError:
         return None
+    digest, _, text = content.partition(b"\n")
+    return json.loads(text) if digest == sha256_of(text).encode() else None
 
 
 def write(kind: str, key: str, value: Any) -> None:
-    """Stores a value of JSON under its key."""
-    content = json.dumps(value, ensure_ascii=False).encode()
-    write_atomically(cache_folder(kind) / f"{key}.json", content)
+    """Stores a value of JSON under its key, after a line with the digest of its text."""
+    text = json.dumps(value, ensure_ascii=False).encode()
+    write_atomically(_place(kind, key), b"%s\n%s" % (sha256_of(text).encode(), text))
+
+
+def _place(kind: str, key: str) -> Path:
+    return cache_folder(kind) / f"{key}.json"

@@ -31,7 +31,8 @@ def copy_chart(origin: Path, target: Path, version: str) -> None:
         copy, previous = Path(temporary) / "new", Path(temporary) / "old"
         shutil.copytree(origin, copy)
         description = copy / "Chart.yaml"
-        description.write_text(_VERSIONS.sub(rf"\1: {version}", description.read_text()))
+        text = _VERSIONS.sub(rf"\1: {version}", description.read_text("utf-8"))
+        description.write_text(text, "utf-8")
         if target.exists():
             if files_digest(target) == files_digest(copy):
                 return

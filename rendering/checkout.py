@@ -8,6 +8,7 @@ name those folders instead. Nothing else of the clone changes.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -197,19 +198,31 @@ def _local(remote: Remote, base: str) -> Path | None:
 
 
 def _git(arguments: list[str], folder: Path, seconds: int) -> str | None:
-    """The output of git; None when it is not installed, fails or takes longer."""
+    """The output of git; None when it is not installed, fails or takes longer.
+
+    Raises:
+        OSError: the disk of the folder is full.
+    """
     # Large files by LFS are no manifests; a prompt for a password would never end.
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
+    environment = {
+        **os.environ,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        "LC_ALL": "C",
+    }
     try:
         done = subprocess.run(
             ["git", *arguments],
             cwd=folder,
             env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             timeout=seconds,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
+    if done.returncode and os.strerror(errno.ENOSPC) in done.stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     return done.stdout if done.returncode == 0 else None

@@ -94,7 +94,7 @@ def build(kustomize: Kustomize, folder: Path) -> str:
         done = subprocess.run(
             [*kustomize.command, str(folder)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=BUILD_SECONDS,
             check=False,
         )
@@ -104,7 +104,8 @@ def build(kustomize: Kustomize, folder: Path) -> str:
         ) from None
     complaints = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode:
-        last = next((line for line in reversed(complaints) if "rror" in line), "no reason given")
+        last = complaints[-1] if complaints else f"no reason given, exit code {done.returncode}"
+        last = next((line for line in reversed(complaints) if "rror" in line), last)
         raise KustomizeFailed(f"kustomize {kustomize.version} refuses {folder}: {last}")
     for line in complaints:
         harmless = any(phrase in line for phrase in _HARMLESS)
@@ -175,7 +176,9 @@ def _version(program: str, arguments: tuple[str, ...]) -> str | None:
         command += ["--client", "-o", "json"]
         printed = rf'"kustomizeVersion":\s*"{_VERSION}'
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", timeout=60, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     # A build by `go install` can print (devel); its folder in the tools cache has the version.

@@ -6,9 +6,11 @@ depend on where they came from.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 import zlib
@@ -20,7 +22,10 @@ from rendering.cache import file_sha256
 from rendering.objects import RenderError
 
 MOST_BYTES = 1 << 30
-"""The most bytes that an archive may unpack to: a thousand times the manifests of a release."""
+"""The most bytes that an archive may unpack to: fifty times the manifests of a release."""
+
+MOST_BYTES_OF_A_HEADER = 1 << 20
+"""The most bytes of a member's name and attributes; files are read in smaller pieces."""
 
 
 class SourceRejected(RenderError):
@@ -31,11 +36,12 @@ def files_digest(folder: Path) -> str:
     """sha256 over the names and contents of every file of a folder; a link counts by its target."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+        # Bytes, because a name has other characters in another locale.
+        name = os.fsencode(path.relative_to(folder))
         if path.is_symlink():
-            digest.update(f"link {name} {path.readlink().as_posix()}\n".encode())
+            digest.update(b"link %s %s\n" % (name, os.fsencode(path.readlink())))
         elif path.is_file():
-            digest.update(f"file {name} {file_sha256(path)}\n".encode())
+            digest.update(b"file %s %s\n" % (name, file_sha256(path).encode()))
     return digest.hexdigest()
 
 
@@ -53,12 +59,21 @@ def unpack(archive: Path, paths: Sequence[str], target: Path, where: str = "") -
 
     Raises:
         SourceRejected: it is damaged, too large, or has a member that is no file, folder or link
-            inside the archive.
+            inside the archive; then nothing is written.
+        OSError: the folder cannot be written.
     """
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with (
+            _Unzipped(archive) as content,
+            tarfile.open(fileobj=content, mode="r:", encoding="utf-8") as tar,
+        ):
             _extract(tar, paths, target)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            error.filename = str(target)
+            raise
+        raise SourceRejected(f"{where or archive} cannot be unpacked: {error}") from None
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise SourceRejected(f"{where or archive} cannot be unpacked: {error}") from None
 
 
@@ -88,10 +103,24 @@ def member(name: str, size: int) -> tarfile.TarInfo:
     return info
 
 
+class _Unzipped(gzip.GzipFile):
+    """The tar in an archive, read in pieces that fit into memory.
+
+    ``tarfile`` reads a long name or an extended header at once, whatever size its header states.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= MOST_BYTES_OF_A_HEADER:
+            raise tarfile.TarError("a header is longer than any file name needs")
+        return super().read(size)
+
+
 def _extract(tar: tarfile.TarFile, paths: Sequence[str], target: Path) -> None:
+    # All of them first, so that an archive that is refused has filled no disk.
+    members = list(_members(tar))
     target.mkdir(parents=True, exist_ok=True)
     links: list[tuple[Path, str]] = []
-    for info, inside in _members(tar):
+    for info, inside in members:
         if paths and not any(inside.is_relative_to(path) for path in paths):
             continue
         place = target / inside
@@ -112,15 +141,22 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, PurePosixP
     """Each member with its place below the top folder."""
     size = 0
     for info in tar:
+        info.name, info.linkname = _of_disk(info.name), _of_disk(info.linkname)
         name = PurePosixPath(info.name)
         if name.is_absolute() or ".." in name.parts:
             raise tarfile.TarError(f"the member {info.name} is outside the archive's folder")
         if not (info.isreg() or info.isdir() or info.issym()):
             raise tarfile.TarError(f"the member {info.name} is no file, folder or symbolic link")
-        size += info.size
+        # A header is a block too: a million empty files take a gigabyte of them.
+        size += tarfile.BLOCKSIZE + info.size
         if size > MOST_BYTES:
             raise tarfile.TarError(f"it unpacks to more than {MOST_BYTES >> 20} MiB")
         yield info, PurePosixPath(*name.parts[1:])
+
+
+def _of_disk(name: str) -> str:
+    """A name of an archive, which is UTF-8, as Python has it of this machine's disk."""
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def _write(stream: IO[bytes], place: Path) -> None:

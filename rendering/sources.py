@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rendering import bundle, checkout
-from rendering.cache import cache_folder
+from rendering.cache import cache_folder, errors_of
 from rendering.checkout import GIT_PREFIX, CloneFailed
 from rendering.objects import RenderError
 from rendering.release import Source
@@ -95,27 +95,51 @@ def _home(source: Source, digest: str) -> Path:
     return cache_folder("sources") / f"{source.name}-{digest[:20]}"
 
 
+_intact: set[Path] = set()
+"""Folders of the cache with the files that their digests name: a process verifies each once."""
+
+
 def _cached(source: Source) -> Unpacked | None:
     entries = (Unpacked(_home(source, digest), digest) for digest in source.digests)
-    return next((entry for entry in entries if entry.folder.is_dir()), None)
+    return next((entry for entry in entries if _is_intact(source, entry)), None)
+
+
+def _is_intact(source: Source, entry: Unpacked) -> bool:
+    """Whether the cache has the files of an entry; a damaged one is deleted, to be made again."""
+    if entry.folder in _intact:
+        return True
+    if not entry.folder.is_dir():
+        return False
+    if files_digest(entry.folder) != entry.digest:
+        log.warning("%s is damaged and is made again", entry.folder)
+        with _empty(source) as damaged:
+            entry.folder.replace(damaged)
+        return False
+    _intact.add(entry.folder)
+    return True
 
 
 def _keep(folder: Path, source: Source, digest: str) -> Unpacked:
     """Moves verified files into the cache in one step; of two processes that race, one wins."""
-    home = _home(source, digest)
-    try:
-        folder.replace(home)
-    except OSError:
-        if not home.is_dir():
-            raise
-    return Unpacked(home, digest)
+    kept = Unpacked(_home(source, digest), digest)
+    if not _is_intact(source, kept):
+        try:
+            folder.replace(kept.folder)
+            _intact.add(kept.folder)
+        except OSError:
+            if not kept.folder.is_dir():
+                raise
+    return kept
 
 
 @contextmanager
 def _empty(source: Source) -> Generator[Path]:
     """The path of a folder to be made, on the cache's own disk."""
     root = cache_folder("sources")
-    with tempfile.TemporaryDirectory(dir=root, prefix=f".{source.name}.") as temporary:
+    with (
+        errors_of(root),
+        tempfile.TemporaryDirectory(dir=root, prefix=f".{source.name}.") as temporary,
+    ):
         yield Path(temporary) / "files"
 
 

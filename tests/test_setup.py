@@ -65,11 +65,22 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def set_up(checkout: Path, version: str | None, index: Path | None = None) -> Ended:
+def set_up(
+    checkout: Path,
+    version: str | None,
+    index: Path | None = None,
+    *,
+    cache: str = "",
+    limit: str = "",
+) -> Ended:
     """Runs the script with a Python of that version; None: with none at all.
 
     Args:
+        checkout: the folder of the script.
+        version: of Python.
         index: A folder of archives from which the real pip installs; None: nothing is installed.
+        cache: of the project; by default a folder beside the checkout.
+        limit: of a file's size, in blocks of 1,024 bytes, as ``ulimit -f`` has it.
     """
     python, log = checkout.parent / "python3", checkout.parent / "installed"
     if version is not None:
@@ -80,10 +91,10 @@ def set_up(checkout: Path, version: str | None, index: Path | None = None) -> En
     if index is not None:
         variables |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)}
     done = subprocess.run(
-        [checkout / "setup.sh"],
+        ["/bin/bash", "-c", f"{limit and f'ulimit -f {limit};'} exec {checkout}/setup.sh"],
         env={
             **variables,
-            "KUBEFLOW_CACHE": str(checkout.parent / "cache"),
+            "KUBEFLOW_CACHE": cache or str(checkout.parent / "cache"),
             "PIP_CONFIG_FILE": "/dev/null",
         },
         capture_output=True,
@@ -155,6 +166,46 @@ def test_a_newer_python_gets_the_pinned_packages(checkout: Path, version: str) -
     assert "install" in ended.installed
     assert ended.installed.endswith("--require-hashes -r requirements.lock")
     assert (ended.venv / "bin" / "python").exists()
+
+
+@pytest.mark.parametrize("cache", ["cache", "./cache", "~/cache"])
+def test_a_relative_cache_is_refused_before_anything_is_made(checkout: Path, cache: str) -> None:
+    before = sorted(checkout.iterdir())
+    ended = set_up(checkout, FLOOR, cache=cache)
+    assert (ended.code, ended.installed) == (2, "")
+    assert ended.error == (
+        f"The cache's folder is {cache}: name it by an absolute path in KUBEFLOW_CACHE.\n"
+    )
+    assert sorted(checkout.iterdir()) == before
+
+
+@pytest.mark.parametrize("cache", ["{0}/setup.sh", "/sys/cache"], ids=["a file", "read-only"])
+def test_a_cache_that_cannot_be_written_is_refused_in_one_sentence(
+    checkout: Path, cache: str
+) -> None:
+    ended = set_up(checkout, FLOOR, cache=cache.format(checkout))
+    assert (ended.code, ended.installed) == (2, "")
+    *_, sentence = ended.error.splitlines()
+    assert sentence.startswith("The cache cannot be written (")
+    assert cache.format(checkout) in sentence
+    assert sentence.endswith("or name another folder by its absolute path in KUBEFLOW_CACHE.")
+
+
+def test_a_full_disk_is_named_after_what_pip_printed(checkout: Path) -> None:
+    (checkout / LOCK).write_text("absent==1.0\n")
+    ended = set_up(checkout, FLOOR, index=checkout.parent, limit="512")
+    assert ended.code == 2
+    assert "ERROR" in ended.error.splitlines()[0]
+    assert ended.error.splitlines()[-1].startswith(f"The disk of {checkout.parent}/cache/venv/")
+    assert not ended.venv.is_symlink()
+
+
+def test_a_half_made_environment_is_made_again(checkout: Path) -> None:
+    made = set_up(checkout, FLOOR).venv.resolve()
+    (made / "complete").unlink()
+    (made / "rubbish").touch()
+    assert set_up(checkout, FLOOR).code == 0
+    assert not (made / "rubbish").exists()
 
 
 # -- the lock -------------------------------------------------------------------------------------

@@ -61,7 +61,10 @@ class Lock:
         columns = ["-o", "stat=", "-o", "etime="]
         try:
             listed = subprocess.run(
-                ["ps", *columns, "-p", str(self.pid)], capture_output=True, text=True, check=False
+                ["ps", *columns, "-p", str(self.pid)],
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
             ).stdout.split()
         except OSError:
             return _exists(self.pid)

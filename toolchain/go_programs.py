@@ -112,7 +112,8 @@ def go(arguments: list[str], say: Say, cwd: Path, made: Path, final: Path, **env
         env=go_environment(**env),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     ) as process:
         limit = Timer(_BUILD_SECONDS, process.kill)
         limit.daemon = True
@@ -140,7 +141,7 @@ def go(arguments: list[str], say: Say, cwd: Path, made: Path, final: Path, **env
 def alone(folder: Path, say: Say) -> Generator[None]:
     """Lets one process at a time get a tool; the others wait and find it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with (folder / ".lock").open("wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -18,7 +18,8 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from components.dynamic.provider import DynamicProvider
-from rendering.build import crd_bundle_path, write_crd_bundle
+from rendering import RenderError
+from rendering.build import read_crd_bundle, write_crd_bundle
 
 FIELD_MANAGER = "kubeflow-crds"
 ESTABLISH_SECONDS = 120
@@ -55,8 +56,7 @@ class CrdProvider(DynamicProvider):
 def _apply(props: dict[str, Any], names: Sequence[str]) -> None:
     if not names:
         return
-    bundle = json.loads(crd_bundle_path(props["bundle"]).read_text())
-    bodies = {crd["metadata"]["name"]: crd for crd in bundle}
+    bodies = {crd["metadata"]["name"]: crd for crd in read_crd_bundle(props["bundle"])}
     api = _connect(props["kubeconfig"])
 
     def apply(name: str) -> None:
@@ -148,11 +148,15 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         digests = {crd["metadata"]["name"]: digest_of(crd) for crd in crds}
+        try:
+            bundle = write_crd_bundle(crds)
+        except RenderError as error:
+            raise pulumi.RunError(str(error)) from error
         super().__init__(
             CrdProvider(),
             name,
             {
-                "bundle": write_crd_bundle(crds),
+                "bundle": bundle,
                 "cluster": cluster,
                 "digests": dict(sorted(digests.items())),
                 # An earlier version's provider deletes the CRDs on destroy unless this is true.

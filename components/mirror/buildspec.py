@@ -61,4 +61,4 @@ def _copy_json() -> str:
 
 
 def _text(name: str) -> str:
-    return Path(__file__).with_name(name).read_text()
+    return Path(__file__).with_name(name).read_text("utf-8")

@@ -234,6 +234,14 @@ def no_manifest(bundle: Path) -> None:
         tar.addfile(tarfile.TarInfo("other"))
 
 
+def a_sparse_manifest(bundle: Path) -> None:
+    """Zeros of a terabyte in a file of ten kilobytes."""
+    info = tarfile.TarInfo("bundle.json")
+    info.pax_headers = {"GNU.sparse.size": str(1 << 40), "GNU.sparse.map": "0,0"}
+    with tarfile.open(bundle, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info)
+
+
 def another_archive(bundle: Path) -> None:
     remade(bundle, {file_of(bundle, "plain"): b"another archive"}, digest="f" * 64)
 
@@ -260,11 +268,12 @@ def another_format(bundle: Path) -> None:
         (cut, "cannot be read as a bundle|lacks sources/|is damaged"),
         (no_tar, "cannot be read as a bundle"),
         (no_manifest, "is no bundle: it has no bundle.json"),
+        (a_sparse_manifest, "bundle.json in it has 1099511627776 bytes, more than the whole file"),
         (
             another_archive,
             "is a bundle of release one with [0-9a-f]+ as the digest of plain, but release.yaml",
         ),
-        (an_archive_that_is_none, r"one.bundle.tar cannot be unpacked: not a gzip file"),
+        (an_archive_that_is_none, r"one.bundle.tar cannot be unpacked: Not a gzipped file"),
         (
             another_clone,
             "is damaged or of another version: its files of widgets v1 have the digest",

@@ -71,7 +71,8 @@ def test_only_wrong_ones_are_named(path: Path) -> None:
     ("then", "sentence"),
     [
         ("echo 'note' >&2; echo 'Error: no such base' >&2; exit 1", "Error: no such base"),
-        ("exit 1", "no reason given"),
+        ("echo 'no such base' >&2; exit 1", "no such base"),
+        ("exit 1", "no reason given, exit code 1"),
         ("exit 0", "renders nothing"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -134,15 +135,25 @@ def test_each_partition_and_registry_is_a_render_of_its_own_and_built_once(
     assert len(built) == 1
 
 
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "null": lambda _: b"null",
+    "of another form": lambda _: b'{"objects": [], "crds": []}',
+    "cut off": lambda stored: stored[:-100],
+    "changed": lambda stored: stored.replace(b"widget-config", b"gadget-config"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_cache_entry_is_made_again(
-    tiny: TinyProject, own_cache: Path, built: list[Path]
+    damage: Callable[[bytes], bytes], tiny: TinyProject, own_cache: Path, built: list[Path]
 ) -> None:
     first = tiny.render()
     for part, builds in (("render", 1), ("build", 2)):
         for entry in (own_cache / "render").iterdir():
-            entry.write_text('{"objects": [')
+            entry.write_bytes(damage(entry.read_bytes()))
         for entry in (own_cache / part).iterdir():
-            entry.write_text('{"objects": [')
+            entry.write_bytes(damage(entry.read_bytes()))
             assert tiny.render() == first
         assert len(built) == builds
 

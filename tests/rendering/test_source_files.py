@@ -61,13 +61,28 @@ def test_no_file_is_written_through_a_link(tmp_path: Path) -> None:
     assert not (tmp_path / "here" / "b" / "c").exists()
 
 
-def test_an_archive_that_would_fill_the_disk_is_refused_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "members",
+    [
+        [file("top/a", 600), file("top/code/b", 600)],
+        [file(f"top/{number}", 0) for number in range(4)],
+    ],
+    ids=["large files", "many files"],
+)
+def test_an_archive_that_would_fill_the_disk_is_refused_before_it_is_unpacked(
+    members: list[tarfile.TarInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_files, "MOST_BYTES", 10)
-    archive = archive_of(tmp_path, file("top/a", 6), file("top/code/b", 6))
+    monkeypatch.setattr(source_files, "MOST_BYTES", 2000)
     with pytest.raises(SourceRejected, match="unpacks to more than"):
-        unpack(archive, ["a"], tmp_path / "here")
+        unpack(archive_of(tmp_path, *members), ["a", "0"], tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_an_archive_with_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path, file("top/a"), file(f"top/{'b' * (2 << 20)}"))
+    with pytest.raises(SourceRejected, match="a header is longer than any file name needs"):
+        unpack(archive, [], tmp_path / "here")
+    assert not (tmp_path / "here").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\x1f\x8b\x08\x00cut off"])

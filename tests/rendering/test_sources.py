@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rendering import SourcesUnavailable, checkout
+from rendering import SourcesUnavailable, checkout, sources
 from rendering.release import Source
 from rendering.source_files import SourceRejected, files_digest, pack
 from rendering.sources import GIT_PREFIX, Unpacked, obtain
@@ -156,6 +156,70 @@ def test_what_was_unpacked_is_not_needed_again(
     first = obtain(source, project, archive.parent)
     archive.unlink()
     assert obtain(source, project) == first
+
+
+def removed(home: Path) -> None:
+    (home / "deploy" / "crds.yaml").unlink()
+
+
+def changed(home: Path) -> None:
+    (home / "deploy" / "crds.yaml").write_text("kind: B\n")
+
+
+def added(home: Path) -> None:
+    (home / "deploy" / "kustomization.yaml").touch()
+
+
+@pytest.fixture
+def damaged(
+    request: pytest.FixtureRequest,
+    source: Source,
+    project: Path,
+    archive: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A source in the cache of another process, in which a file was removed, changed or added."""
+    home = obtain(source, project, archive).folder
+    request.param(home)
+    monkeypatch.setattr(sources, "_intact", set[Path]())
+    return home
+
+
+@pytest.mark.parametrize("damaged", [removed, changed, added], indirect=True)
+@pytest.mark.parametrize("argument", [as_argument, in_project, in_git], indirect=True)
+def test_a_damaged_source_in_the_cache_is_made_again(
+    damaged: Path, argument: Path | None, source: Source, project: Path
+) -> None:
+    again = obtain(source, project, argument)
+    assert again.folder == damaged
+    assert files_digest(damaged) == source.digest
+    assert [path.name for path in damaged.parent.iterdir()] == [damaged.name]
+
+
+@pytest.mark.parametrize("damaged", [removed], indirect=True)
+def test_a_damaged_source_without_another_copy_is_missing(
+    damaged: Path, source: Source, project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SourcesUnavailable, match="without widgets v1"):
+        obtain(source, project)
+    assert f"{damaged} is damaged and is made again" in caplog.text
+    assert not damaged.exists()
+
+
+def test_a_source_in_the_cache_is_read_once_in_a_process(
+    source: Source, project: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    obtain(source, project, archive)
+    monkeypatch.setattr(sources, "_intact", set[Path]())
+
+    def counted(folder: Path) -> str:
+        read.append(folder)
+        return files_digest(folder)
+
+    monkeypatch.setattr(sources, "files_digest", counted)
+    assert {obtain(source, project).folder for _ in range(3)} == set(read)
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize("argument", WAYS, indirect=True)

@@ -14,6 +14,7 @@ import pytest
 
 from components.dynamic import crds
 from components.dynamic.crds import CrdProvider, CustomResourceDefinitions, digest_of
+from rendering import RenderError
 from rendering.build import crd_bundle_path, write_crd_bundle
 from tests.harness import MASKED, Registered, run
 
@@ -117,6 +118,22 @@ def test_a_digest_changes_with_the_crd_and_not_with_the_order_of_its_keys() -> N
     assert digest_of(WIDGETS) == digest_of(dict(reversed(WIDGETS.items())))
     assert digest_of(WIDGETS) != digest_of(crd("widgets.tiny.example", scope="Cluster"))
     assert len(digest_of(WIDGETS)) == 16
+
+
+def test_a_cache_that_cannot_have_the_crds_ends_the_program_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KUBEFLOW_CACHE", "here")
+    with pytest.raises(pulumi.RunError, match="KUBEFLOW_CACHE is here: write an absolute path"):
+        registered([WIDGETS])
+
+
+def test_crds_that_are_damaged_in_the_cache_are_not_applied(api: FakeApi) -> None:
+    given = props(WIDGETS)
+    crd_bundle_path(given["bundle"]).write_bytes(b'[{"metadata"')
+    with pytest.raises(RenderError, match="is damaged: run the command again"):
+        CrdProvider().create(given)
+    assert api.connections == []
 
 
 def test_state_holds_a_digest_per_crd_and_no_body() -> None:
