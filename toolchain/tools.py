@@ -23,7 +23,7 @@ from rendering.release import VersionRange
 from toolchain.go_programs import GoProgram, Say, alone, build, obtain
 
 PULUMI_VERSION = "3.259.0"
-PULUMI_OLDEST = (3, 200, 0)
+PULUMI_OLDEST = (3, 217, 0)
 _INSTALLER = "https://get.pulumi.com/install.sh"
 _REACH_SECONDS = 5
 _INSTALL_SECONDS = 600
