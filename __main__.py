@@ -66,6 +66,7 @@ if context.mirror.enabled:
             pods=renders.image_mirror,
             oidc=cluster.oidc,
             ready=cluster.ready,
+            unready_pods=cluster.unready_pods,
         ),
         providers,
     )
@@ -87,6 +88,7 @@ if renders.karpenter is not None:
             karpenter=renders.karpenter,
             add_ons=renders.add_ons.get("gpu", {}),
             ready=ready,
+            unready_pods=cluster.unready_pods,
         ),
         providers,
     )
@@ -103,6 +105,7 @@ kubeflow = KubeflowManifests(
         kubeconfig=cluster.kubeconfig_json,
         cluster_arn=cluster.cluster_arn,
         ready=ready,
+        unready_pods=cluster.unready_pods,
     ),
     providers,
 )

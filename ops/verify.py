@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Generator, Iterator
 
+from components.objects.pod_reasons import reason_of
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
 from ops.findings import Finding, FindingFormat, good, note, problem, report
@@ -46,7 +47,7 @@ def examine(cluster: LiveCluster) -> list[Finding]:
     return [
         good("cluster", f"{cluster.host} answers as {version}"),
         *_tolerations(cluster, pools),
-        *_pending(cluster, pools),
+        *_not_ready(cluster, pools),
     ]
 
 
@@ -80,9 +81,29 @@ def _tolerations(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]
             yield good(about, f"NodePool {pool.name} takes any pod that asks for {GPU}")
 
 
-def _pending(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
+def _not_ready(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
+    pods = cluster.all("/api/v1/pods", fieldSelector="status.phase!=Succeeded")
+    gpu_pods = yield from _pending(cluster, pools, pods)
+    warnings = cluster.all("/api/v1/events", fieldSelector="type=Warning")
+    others = 0
+    for pod in pods:
+        name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        reason = None if name in gpu_pods else reason_of(pod, warnings)
+        if reason:
+            others += 1
+            # A failed pod is history: its controller has made another, or reports a failure itself.
+            over = pod["status"].get("phase") == "Failed"
+            yield (note if reason.starting or over else problem)(name, reason.sentence)
+    if not others:
+        yield good("pods", "all others are ready" if gpu_pods else "all are ready")
+
+
+def _pending(
+    cluster: LiveCluster, pools: list[Object], pods: list[Object]
+) -> Generator[Finding, None, Collection[str]]:
+    """Findings about pending pods that request GPUs; returns the names of these pods."""
     state = ClusterState(
-        pods=cluster.all("/api/v1/pods", fieldSelector="status.phase=Pending"),
+        pods=pods,
         node_pools=pools,
         node_claims=cluster.all(f"{_KARPENTER}/nodeclaims"),
         events=[
@@ -97,3 +118,4 @@ def _pending(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
     for pod, (cause, sentence) in reasons.items():
         harmless = cause in (Cause.NODE_IS_COMING, Cause.HELD)
         yield (note if harmless else problem)(pod, sentence)
+    return reasons

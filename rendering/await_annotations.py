@@ -13,7 +13,6 @@ from typing import Any
 from rendering.credentials import is_external_secret, is_store
 from rendering.objects import (
     WEBHOOK_KINDS,
-    WORKLOADS,
     Object,
     ObjectKey,
     annotate,
@@ -29,8 +28,21 @@ REPLACE_UNREADY = "pulumi.com/replaceUnready"
 PATCH_FORCE = "pulumi.com/patchForce"
 
 # A first install pulls some ninety images; one cold node with a slow mirror takes ten minutes, the
-# provider's default, for its own share alone.
-WORKLOAD_TIMEOUT_SECONDS = 1800
+# provider's default, for its own share alone, and a pod may be the last in that queue.
+_PULL_SECONDS = 600
+# Until probes pass, or a Job's program is done.
+_START_SECONDS = 300
+_ROLLED_NODE_BY_NODE = 3
+
+TIMEOUT_SECONDS_OF = {
+    "Deployment": _PULL_SECONDS + _START_SECONDS,
+    "StatefulSet": _PULL_SECONDS + _START_SECONDS,
+    "Job": _PULL_SECONDS + _START_SECONDS,
+    "DaemonSet": _PULL_SECONDS * _ROLLED_NODE_BY_NODE,
+}
+"""Kind -> how long the provider waits for its pods. A changed DaemonSet replaces its pods one node
+after the other (rollingUpdate.maxUnavailable 1): time for three slow nodes. Objects with
+``waitFor`` pull nothing; the provider's own ten minutes hold."""
 
 INJECTED_CA = "jsonpath={.webhooks[0].clientConfig.caBundle}"
 """Satisfied as soon as the field exists."""
@@ -49,8 +61,8 @@ def annotate_object(obj: Object) -> None:
         # A Service is ready when its pods are, and their workload is awaited. With
         # WaitForFirstConsumer a claim is bound only when its pod runs, which needs the claim.
         annotate(obj, {SKIP_AWAIT: "true"})
-    elif kind in WORKLOADS:
-        annotate(obj, {TIMEOUT_SECONDS: str(WORKLOAD_TIMEOUT_SECONDS)})
+    elif kind in TIMEOUT_SECONDS_OF:
+        annotate(obj, {TIMEOUT_SECONDS: str(TIMEOUT_SECONDS_OF[kind])})
         if kind == "Job":
             # A failed Job stays failed, so the next run starts a new one (pulumi-kubernetes#1575).
             annotate(obj, {REPLACE_UNREADY: "true"})

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pulumi
 from pulumi.runtime import mocks, rpc
-from pulumi.runtime.settings import get_root_resource
+from pulumi.runtime.settings import SETTINGS, get_root_resource
 from pulumi.runtime.stack import Stack
 
 from rehearsal.clouds import SimulatedCloud
@@ -198,6 +198,13 @@ def _exported(recorded: Recorded, outputs: Mapping[str, Any]) -> list[pulumi.Out
     return kept
 
 
+class _NoCallbacks:
+    """In place of the SDK's server for hooks, which accepts every one."""
+
+    def register_error_hook(self, _hook: pulumi.ErrorHook) -> None:
+        """Registers nothing."""
+
+
 def run(
     program: Callable[[], Any],
     region: str = "cn-north-1",
@@ -223,6 +230,8 @@ def run(
         preview=False,
         monitor=recorder.watch(monitor),
     )
+    # Mocks never call a hook back; the SDK would start a server per run.
+    cast("Any", SETTINGS).callbacks = _NoCallbacks()
     pulumi.runtime.set_all_config(dict(config or {}))
 
     @mocks.test

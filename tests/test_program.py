@@ -246,6 +246,20 @@ def test_every_resource_has_an_explicit_provider(made: Recorded) -> None:
     assert used["kubernetes"] == {"cluster-kubernetes"}
 
 
+def test_a_failed_workload_names_its_pods(made: Recorded) -> None:
+    """Each that is waited for; GPU software waits for a GPU node (skipAwait)."""
+    kinds = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Release")
+    awaited = [
+        resource
+        for resource in made.all
+        if resource.package == "kubernetes" and resource.type.rsplit(":", 1)[-1] in kinds
+        if "pulumi.com/skipAwait" not in text(resource)
+    ]
+    assert len({resource.type for resource in awaited}) == len(kinds)
+    hooks = {resource.name: list(resource.request.hooks.on_error) for resource in awaited}
+    assert {name: found for name, found in hooks.items() if found != ["unready-pods"]} == {}
+
+
 def test_the_clusters_own_children_get_the_explicit_provider(made: Recorded) -> None:
     assert made.only(CLUSTER).provider_names == {"aws"}
 

@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, str] = {
     "benchmarks": "regions rehearsal rendering settings toolchain webhook",
     "rehearsal.__main__": "program rehearsal rendering settings toolchain",
     "ops": (
-        "components.gpu components.mirror components.registry images program "
+        "components.gpu components.mirror components.objects components.registry images program "
         "regions rendering settings toolchain webhook"
     ),
 }

@@ -29,7 +29,7 @@ from rendering.source_files import SourceRejected, unpack
 from toolchain.go_programs import GoProgram, Say, alone, build, obtain
 
 PULUMI_VERSION = "3.259.0"
-PULUMI_OLDEST = (3, 200, 0)
+PULUMI_OLDEST = (3, 217, 0)
 _RELEASES = "https://get.pulumi.com/releases/sdk"
 _ARCHIVES = {
     ("Linux", "x86_64"): (

@@ -17,6 +17,7 @@ from components.cluster.block_storage import BlockStorage
 from components.cluster.control_plane import ControlPlane
 from components.cluster.network import Network
 from components.cluster.node_group import NodeGroup
+from components.objects.unready_pods import unready_pods
 from regions.region import Feature
 from settings.context import StackContext
 from settings.node_pools import DISCOVERY_TAG
@@ -62,6 +63,7 @@ class EksCluster(pulumi.ComponentResource):
         node_security_group_id: the group of every node.
         kubernetes_provider: for every object in the cluster.
         ready: needed by everything that runs pods.
+        unready_pods: hooks of every workload in the cluster; they report pods that are not ready.
     """
 
     cluster_name: pulumi.Output[str]
@@ -74,6 +76,7 @@ class EksCluster(pulumi.ComponentResource):
     node_security_group_id: pulumi.Output[str]
     kubernetes_provider: k8s.Provider
     ready: Sequence[pulumi.Resource]
+    unready_pods: pulumi.ResourceHookBinding
 
     def __init__(
         self, name: str, args: EksClusterArgs, opts: pulumi.ResourceOptions | None = None
@@ -93,6 +96,11 @@ class EksCluster(pulumi.ComponentResource):
         )
         self._set_outputs(network, control_plane.cluster)
         self.kubernetes_provider = self._kubernetes_provider()
+        self.unready_pods = unready_pods(
+            self.kubeconfig_json,
+            f"aws eks update-kubeconfig --region {args.context.region.name} --name "
+            f"{args.context.cluster} && ./kf verify --stack {pulumi.get_stack()}",
+        )
         aws.ec2.Tag(
             f"{name}-discovery",
             resource_id=control_plane.cluster.cluster_security_group_id,

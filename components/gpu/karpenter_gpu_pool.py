@@ -44,6 +44,7 @@ class KarpenterGpuPoolArgs:
         karpenter: the rendered folder of Karpenter's version: CRDs, chart and images.
         add_ons: key of ``software.GPU_SOFTWARE`` -> its rendered objects.
         ready: needed by pods: nodes, network, DNS. On destroy, they are deleted after the pools.
+        unready_pods: hooks of Karpenter's release (``EksCluster.unready_pods``).
     """
 
     context: StackContext
@@ -57,6 +58,7 @@ class KarpenterGpuPoolArgs:
     add_ons: Mapping[str, Rendered]
     oidc: OidcProvider
     ready: Sequence[pulumi.Resource] = ()
+    unready_pods: pulumi.ResourceHookBinding | None = None
 
 
 class KarpenterGpuPool(pulumi.ComponentResource):
@@ -150,7 +152,10 @@ class KarpenterGpuPool(pulumi.ComponentResource):
                 asks_for_prices=self._asks_for_prices,
                 node_overlays=node_overlays,
             ),
-            opts=self._after([crds, *controller.ready, *args.ready]),
+            opts=pulumi.ResourceOptions.merge(
+                self._after([crds, *controller.ready, *args.ready]),
+                pulumi.ResourceOptions(hooks=args.unready_pods),
+            ),
         )
 
     def _software(self, name_part: str, objects: Iterable[Mapping[str, Any]]) -> None:

@@ -36,6 +36,7 @@ class KubeflowManifestsArgs:
             provider.
         cluster_arn: identity of the cluster that the CRDs belong to.
         ready: what everything that runs pods depends on: nodes, DNS, the CNI.
+        unready_pods: hooks of workloads (``EksCluster.unready_pods``).
     """
 
     context: StackContext
@@ -46,6 +47,7 @@ class KubeflowManifestsArgs:
     kubeconfig: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
     ready: Sequence[pulumi.Resource] = ()
+    unready_pods: pulumi.ResourceHookBinding | None = None
 
 
 class KubeflowManifests(pulumi.ComponentResource):
@@ -122,7 +124,11 @@ class KubeflowManifests(pulumi.ComponentResource):
                 before.extend(self._args.ready)
             read = [configuration[source] for source in read_by(obj) if source in configuration]
             bound = _bound(obj, values, self._logins.hashes)
-            self._registered[key] = register(with_checksum(bound, read), opts=self._child(*before))
+            self._registered[key] = register(
+                with_checksum(bound, read),
+                hooks=self._args.unready_pods,
+                opts=self._child(*before),
+            )
 
     def _profiles(self) -> None:
         """A namespace per user, deleted before the controller that runs its finalizer."""

@@ -35,6 +35,7 @@ class ImageMirrorWebhookArgs:
             admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         ready: prerequisites of pods: nodes, DNS, the CNI.
+        unready_pods: hooks of workloads (``EksCluster.unready_pods``).
     """
 
     context: StackContext
@@ -43,6 +44,7 @@ class ImageMirrorWebhookArgs:
     pods: Rendered | None
     oidc: OidcProvider
     ready: Sequence[pulumi.Resource] = ()
+    unready_pods: pulumi.ResourceHookBinding | None = None
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
@@ -87,6 +89,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 copies=functions.copies,
                 oidc=args.oidc,
                 prerequisites=[*args.ready, *filled],
+                unready_pods=args.unready_pods,
                 opts=own,
             )
             client, answering = pods.client_config, pods.ready

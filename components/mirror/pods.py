@@ -35,6 +35,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         copies: what a handler uses to request a missing copy; None where nothing is copied.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         prerequisites: nodes, and the pods' own image.
+        unready_pods: hooks of workloads (``EksCluster.unready_pods``).
 
     Attributes:
         client_config: the address of the pods, for a webhook configuration.
@@ -50,10 +51,12 @@ class ImageMirrorPods(pulumi.ComponentResource):
         copies: Copies | None,
         oidc: OidcProvider,
         prerequisites: Sequence[pulumi.Resource],
+        unready_pods: pulumi.ResourceHookBinding | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorPods", name, None, opts)
         self._name = name
+        self._unready_pods = unready_pods
         hosts = [f"{SERVICE}.{NAMESPACE}.svc", f"{SERVICE}.{NAMESPACE}.svc.cluster.local"]
         self._certificate = ServingCertificate(
             f"{name}-certificate", hosts=hosts, opts=pulumi.ResourceOptions(parent=self)
@@ -118,6 +121,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         return register(
             obj,
             name=f"{self._name}-{obj['kind'].lower()}-{obj['metadata']['name']}",
+            hooks=self._unready_pods,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(before)),
         )
 

@@ -18,6 +18,7 @@ import pulumi
 
 from rendering import runtime_fields
 from rendering.await_annotations import PATCH_FORCE
+from rendering.objects import pod_template
 
 _MARKER = re.compile(r"<<([a-z][a-z0-9.-]*)>>")
 _PLUGIN_VERSION = importlib.metadata.version("pulumi-kubernetes")
@@ -101,9 +102,15 @@ def _forced(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def register(
-    obj: dict[str, Any], *, name: str | None = None, opts: pulumi.ResourceOptions
+    obj: dict[str, Any],
+    *,
+    name: str | None = None,
+    hooks: pulumi.ResourceHookBinding | None = None,
+    opts: pulumi.ResourceOptions,
 ) -> pulumi.CustomResource:
     """Register one object; ``name`` defaults to ``namespace/name``.
+
+    A workload gets ``hooks`` (``components.objects.unready_pods``).
 
     Fields that a controller writes (a webhook's caBundle, an aggregated role's rules, a
     certificate) are ignored, so that a preview of an unchanged stack shows no change. A value that
@@ -111,7 +118,9 @@ def register(
     object, also in a preview (pulumi-kubernetes provider/pkg/await/await.go, patchForce).
     """
     own = pulumi.ResourceOptions(
-        version=_PLUGIN_VERSION, ignore_changes=list(runtime_fields(obj)) or None
+        version=_PLUGIN_VERSION,
+        ignore_changes=list(runtime_fields(obj)) or None,
+        hooks=hooks if pod_template(obj) is not None else None,
     )
     return pulumi.CustomResource(
         type_token(obj),

@@ -24,6 +24,8 @@ from tests.live.operators import Operators, acting
 _NODES = 4
 _MACHINE = {"cpu": "4", "memory": "16Gi", "pods": "58", "ephemeral-storage": "80Gi"}
 """An m5.xlarge, as the default stack has it."""
+_FAILURES = Path(__file__).parent / "stages"
+"""Stages of pods with the annotation ``live.test/fails``."""
 _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 
 
@@ -77,6 +79,7 @@ def _through(network: Egress) -> dict[str, Any]:
 def _kwok_configuration() -> str:
     folder = sources(KWOK) / "kustomize" / "stage"
     files = [path for each in _STAGES for path in sorted((folder / each).glob("*.yaml"))]
+    files += sorted(_FAILURES.glob("*.yaml"))
     stages = [yaml.safe_load(path.read_text()) for path in files]
     return configuration_of(stage for stage in stages if stage["kind"] == "Stage")
 

@@ -52,6 +52,7 @@ class LiveStack:
     Attributes:
         cluster: where its objects are.
         build: the folder of the engine, with the state.
+        provider: the program pulumi-resource-kubernetes.
         program: what runs in place of the project's ``__main__.py``.
         before: the objects of the empty cluster.
     """
@@ -59,7 +60,7 @@ class LiveStack:
     cluster: LiveCluster
     build: Path
     _project: Path
-    _provider: Path
+    provider: Path
     _report: list[str]
     program: Program | None = None
     before: set[str] = field(default_factory=set[str])
@@ -75,7 +76,7 @@ class LiveStack:
         """One run of the engine: ``preview``, ``up``, ``refresh`` or ``destroy``."""
         rehearsal = LiveRehearsal(
             self.cluster,
-            self._provider,
+            self.provider,
             project=self._project,
             stack=STACK,
             build=self.build,
@@ -133,7 +134,7 @@ def live(
             cluster=cluster,
             build=folder / "build",
             _project=project,
-            _provider=kubernetes_provider(say),
+            provider=kubernetes_provider(say),
             _report=request.config.stash[_SECONDS],
         )
         stack.before = stack.objects()

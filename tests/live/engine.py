@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, cast
 
 import grpc
+from pulumi import automation as auto
 from pulumi.runtime.proto import ResourceProviderServicer, provider_pb2_grpc
 
 from rehearsal.cluster_component import KUBERNETES_OF_EKS
@@ -54,6 +55,14 @@ class LiveRehearsal(Rehearsal):
             workspace = self._handle.workspace
             workspace.env_vars = {**workspace.env_vars, "PULUMI_K8S_CLIENT_TIMEOUT": "60"}
             yield self
+
+    def printed_by_up(self) -> list[str]:
+        """The lines that ``up`` prints where no person watches; one that fails ends with them."""
+        assert self._handle is not None
+        lines: list[str] = []
+        with suppress(auto.CommandError):
+            self._handle.up(on_output=lines.append, color="never")
+        return [line for printed in lines for line in printed.splitlines()]
 
     def _install(self) -> None:
         work = self.build / "project"

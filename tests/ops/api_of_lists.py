@@ -55,14 +55,14 @@ class ApiOfLists:
 
 
 def selects(selector: str | None, obj: Mapping[str, Any]) -> bool:
-    """A field selector of one ``path=value``."""
+    """A field selector of one ``path=value`` or ``path!=value``."""
     if selector is None:
         return True
     path, _, value = selector.partition("=")
     found: Any = obj
-    for part in path.split("."):
-        found = found[part]
-    return found == value
+    for part in path.removesuffix("!").split("."):
+        found = found.get(part, "")
+    return (found == value) != path.endswith("!")
 
 
 @contextmanager

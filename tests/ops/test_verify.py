@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,7 @@ def test_a_cluster_where_nothing_waits_is_good(cluster: ApiOfLists) -> None:
         f"good\tcluster\t{cluster.url} answers as v1.35.2-eks-1234567",
         "good\tGPU tolerations\tNodePool gpu takes any pod that asks for nvidia.com/gpu",
         "good\tGPU pods\tnone waits for a node",
+        "good\tpods\tall are ready",
     ]
 
 
@@ -101,10 +103,66 @@ def test_every_pending_pod_is_reported(cluster: ApiOfLists) -> None:
     assert pods == [f"alice/train-{number}" for number in range(5)]
 
 
-def test_running_pods_are_not_even_fetched(cluster: ApiOfLists) -> None:
+def test_pods_that_succeeded_are_not_even_fetched(cluster: ApiOfLists) -> None:
     kf(*VERIFY, "text")
     queries = [query for path, query in cluster.asked if path == PODS]
-    assert [query["fieldSelector"] for query in queries] == ["status.phase=Pending"]
+    assert [query["fieldSelector"] for query in queries] == ["status.phase!=Succeeded"]
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"phase": "Pending", "containerStatuses": [{"name": "main", "state": state}]}
+
+
+NOWHERE = {
+    "phase": "Pending",
+    "conditions": [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/4 nodes are available: 4 Insufficient cpu.",
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "sentence"),
+    [
+        (NOWHERE, "problem", "no node takes it: 0/4 nodes are available: 4 Insufficient cpu."),
+        (waiting("ImagePullBackOff", "not found"), "problem", "ImagePullBackOff: not found"),
+        (waiting("CrashLoopBackOff", "back-off"), "problem", "CrashLoopBackOff: back-off"),
+        (waiting("ContainerCreating", ""), "note", "container main pulls its image or waits"),
+        ({"phase": "Failed", "reason": "Evicted"}, "note", "it failed: Evicted"),
+    ],
+)
+def test_every_pod_that_is_not_ready_is_reported_with_its_reason(
+    cluster: ApiOfLists, status: dict[str, Any], level: str, sentence: str
+) -> None:
+    cluster.lists[PODS] = [{**these.pod(0, name="web"), "status": status}]
+    done = kf(*VERIFY, "json")
+    (found,) = [row for row in json.loads(done.stdout) if row["about"] == "alice/web"]
+    assert found["level"] == level
+    assert sentence in found["sentence"]
+    assert done.exit_code == (level == "problem")
+    assert "all are ready" not in done.stdout
+
+
+def test_a_gpu_pod_has_one_reason_only(cluster: ApiOfLists) -> None:
+    cluster.lists[PODS] = [{**these.pod(16), "status": NOWHERE}]
+    found = json.loads(kf(*VERIFY, "json").stdout)
+    assert [row["about"] for row in found if row["about"] == "alice/train"] == ["alice/train"]
+    assert "all others are ready" in [row["sentence"] for row in found]
+
+
+def test_a_warning_explains_a_pod_whose_status_has_no_reason(cluster: ApiOfLists) -> None:
+    pod = {**these.pod(0, name="web"), "status": waiting("ContainerCreating", "")}
+    pod["metadata"] = {**pod["metadata"], "uid": "1"}
+    mount = {"reason": "FailedMount", "message": 'secret "db" not found', "type": "Warning"}
+    cluster.lists[PODS] = [pod]
+    cluster.lists[EVENTS] = [{**mount, "involvedObject": {"uid": "1"}}]
+    assert 'problem\talice/web\tFailedMount: secret "db" not found' in kf(*VERIFY, "text").stdout
 
 
 def test_without_karpenter_the_setting_that_brings_it_is_named(cluster: ApiOfLists) -> None:

@@ -10,7 +10,8 @@ from tests.rendering.small_objects import APPS, obj, webhook
 
 EXTERNAL = "external-secrets.io/v1"
 WAIT = "pulumi.com/waitFor"
-PATIENT = {"pulumi.com/timeoutSeconds": "1800"}
+PULL_AND_START = {"pulumi.com/timeoutSeconds": "900"}
+NODE_BY_NODE = {"pulumi.com/timeoutSeconds": "1800"}
 READY = {WAIT: "condition=Ready"}
 
 
@@ -23,10 +24,11 @@ def annotations_on(thing: Object) -> dict[str, str]:
     [
         ("Service", "v1", {"pulumi.com/skipAwait": "true"}),
         ("PersistentVolumeClaim", "v1", {"pulumi.com/skipAwait": "true"}),
-        ("Deployment", APPS, PATIENT),
-        ("StatefulSet", APPS, PATIENT),
-        ("DaemonSet", APPS, PATIENT),
-        ("Job", "batch/v1", {**PATIENT, "pulumi.com/replaceUnready": "true"}),
+        ("Deployment", APPS, PULL_AND_START),
+        ("StatefulSet", APPS, PULL_AND_START),
+        ("DaemonSet", APPS, NODE_BY_NODE),
+        ("CronJob", "batch/v1", {}),
+        ("Job", "batch/v1", {**PULL_AND_START, "pulumi.com/replaceUnready": "true"}),
         ("Service", "serving.knative.dev/v1", {}),
         ("Job", "batch.volcano.sh/v1alpha1", {}),
         ("ConfigMap", "v1", {}),
