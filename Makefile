@@ -1,9 +1,12 @@
 STACK ?= cn-north-1
+SEED ?= 1
+COUNT ?= 200
+WORKERS ?= 1
 PYTHON_OF_PROJECT := .venv/bin/python
 # Files and output are UTF-8, also where the locale is C.
 export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy diagram lint test test-cluster test-elasticity test-live bench golden
+.PHONY: help setup preview up destroy diagram lint test test-cluster test-elasticity test-live mutants bench golden
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,6 +58,12 @@ test-live: setup  ## the whole `up` with the real Kubernetes provider on a real 
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.live.programs
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/live
+
+mutants: setup  ## COUNT one-token mutants of the product, chosen by SEED, against the tests that cover them
+	@tests/packages.sh mariadb-server docker-registry openssl
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.services.serving_programs
+	@$(PYTHON_OF_PROJECT) -m tests.mutants --seed "$(SEED)" --count "$(COUNT)" --workers "$(WORKERS)" $(AGAIN:%=--again)
 
 bench: setup  ## the benchmark table, as ratios
 	@$(PYTHON_OF_PROJECT) -m benchmarks --stack $(STACK)

@@ -22,6 +22,10 @@ FAMILIES_SETTING = "kubeflow:gpuPool.instanceFamilies"
 # lack of capacity although waiting does not help.
 _QUOTAS = ("VcpuLimitExceeded", "MaxSpotInstanceCountExceeded", "MaxFleetCountExceeded")
 _NO_ADDRESSES = "InsufficientFreeAddressesInSubnet"
+NO_REASON = (
+    "no reason is recorded yet: if that lasts, look at Karpenter's log with `kubectl -n "
+    "kube-system logs deployment/karpenter`"
+)
 
 
 class Cause(IntEnum):
@@ -222,10 +226,7 @@ def _scheduler(pod: Object, _: NodePool, state: ClusterState) -> Iterator[str]:
     messages += [item.get("message", "") for item in conditions(pod) if item["status"] == "False"]
     for message in filter(None, messages):
         yield f"message of the scheduler: {message}"
-    yield (
-        "no reason is recorded yet: if that lasts, look at Karpenter's log with `kubectl -n "
-        "kube-system logs deployment/karpenter`"
-    )
+    yield NO_REASON
 
 
 _CHECKS = (

@@ -1,8 +1,8 @@
 """Checks the inputs of a resource against the types of the Pulumi SDKs that are installed.
 
 A real provider refuses an unknown property, a missing one or a wrong type; so does a simulated one,
-by the SDK's own argument classes (``rehearsal.sdk_schema``). Types without a class (custom
-resources, other packages) pass.
+by the SDK's own argument classes (``rehearsal.sdk_schema``), and a value that cannot be
+(``rehearsal.values``). Types without a class (custom resources, other packages) pass.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from rehearsal import protocol
 from rehearsal.resource_types import TABLES
 from rehearsal.sdk_schema import Kind, ObjectShape, Shapes, shapes_of
+from rehearsal.values import impossible
 
 
 @dataclass(frozen=True, order=True)
@@ -44,7 +45,11 @@ def check(type_: str, plain: Mapping[str, Any]) -> list[Failure]:
     if checker.strict and "status" in plain:
         # An API server ignores a status on creation, and manifests carry empty ones.
         plain = {key: value for key, value in plain.items() if key != "status"}
-    return sorted(checker.object(shapes.objects[shapes.root], plain, ""))
+    failures = [*checker.object(shapes.objects[shapes.root], plain, "")]
+    wrong = {failure.path for failure in failures}
+    # A value of a wrong type is no value.
+    values = [Failure(*each) for each in impossible(type_, plain) if each[0] not in wrong]
+    return sorted(failures + values)
 
 
 class _Checker:

@@ -11,9 +11,6 @@ import yaml
 
 from settings.errors import NAMESPACE, SettingsError, encrypted, full_key, shown, suggestion
 
-# Everything the CLI itself may write at the top of a stack file.
-_TOP = {"config", "encryptionsalt", "encryptedkey", "secretsprovider", "environment"}
-
 
 class _Loader(yaml.SafeLoader):
     """Refuses a key that occurs twice, of which YAML would take the last; every key is text."""
@@ -73,7 +70,7 @@ def _misshapen(data: Any, example: str) -> str:
         return f" is {'empty' if data is None else 'not a mapping'}: {example}."
     top = cast(Mapping[str, object], data)
     if top.get("config") is None:
-        similar = get_close_matches("config", top.keys() - _TOP, n=1)
+        similar = get_close_matches("config", top.keys() - {"config"}, n=1)
         return f" has no config: {f'rename {similar[0]} to config' if similar else example}."
     return "" if isinstance(top["config"], Mapping) else f": config is not a mapping: {example}."
 

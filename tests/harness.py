@@ -20,9 +20,11 @@ from pulumi.runtime.settings import SETTINGS, get_root_resource
 from pulumi.runtime.stack import Stack
 
 from rehearsal.clouds import SimulatedCloud
+from rehearsal.inputs import check
 from rehearsal.protocol import MASK as MASKED
 from rehearsal.protocol import properties
 from rehearsal.recording import Planned, Recorder
+from tests.type_tokens import TYPE_TOKENS
 
 REGIONS = ("cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1")
 """Both China regions, the commercial partition and GovCloud: every promise is kept in each."""
@@ -250,6 +252,16 @@ def run(
         Registered(planned.urn, planned.request, monitor.resources[planned.urn].state)
         for planned in recorder.resources
     ]
+    for planned in recorder.resources:
+        if planned.type.startswith(("kubeflow:", "pulumi-python:")):
+            assert planned.type in TYPE_TOKENS, f"{planned.type} is in the state of no stack"
+        # Tests render objects of a few lines, which lack what every real one has.
+        failures = [
+            failure
+            for failure in check(planned.type, properties(planned.request.object))
+            if not failure.reason.startswith("is required")
+        ]
+        assert not failures, f"{planned.type} {planned.name}: {failures}"
     return recorded
 
 

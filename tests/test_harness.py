@@ -41,6 +41,16 @@ def test_a_failed_assertion_inside_an_apply_fails_the_test() -> None:
         run(program)
 
 
+def test_an_impossible_value_fails_the_test() -> None:
+    with pytest.raises(AssertionError, match="visibilityTimeoutSecond"):
+        run(lambda: queue(visibilityTimeoutSecond=1).urn)
+
+
+def test_a_component_whose_type_no_state_has_fails_the_test() -> None:
+    with pytest.raises(AssertionError, match="kubeflow:platform:Netwosk is in the state of no"):
+        run(lambda: pulumi.ComponentResource("kubeflow:platform:Netwosk", "n").urn)
+
+
 def test_parents_dependencies_and_protection_are_seen(made: Recorded) -> None:
     second = made.only(QUEUE, "second")
     assert second.parent_type == "a:b:Parent"
@@ -72,10 +82,13 @@ def test_data_sources_are_recorded_with_the_provider_asked() -> None:
 
 
 def test_what_is_secret_is_masked_and_only_that() -> None:
-    made = run(lambda: queue(a={"b": pulumi.Output.secret("s"), "c": 1}, d="e").urn).only(QUEUE)
-    assert made.inputs == {"a": {"b": "s", "c": 1}, "d": "e"}
-    assert made.visible == {"a": {"b": MASKED, "c": 1}, "d": "e"}
-    assert made.secrets == {"a"}
+    def program() -> Any:
+        return queue(tags={"b": pulumi.Output.secret("s"), "c": "1"}, policy="e").urn
+
+    made = run(program).only(QUEUE)
+    assert made.inputs == {"tags": {"b": "s", "c": "1"}, "policy": "e"}
+    assert made.visible == {"tags": {"b": MASKED, "c": "1"}, "policy": "e"}
+    assert made.secrets == {"tags"}
 
 
 def test_exports_are_resolved_and_secret_ones_known() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 import pytest
+import yaml
 
 from rehearsal import plan, protocol
 from rehearsal.engine import EngineFailure, Outcome
@@ -100,6 +101,18 @@ def test_the_plan_has_late_values_and_the_children_of_the_cluster_but_no_secret(
     state = b"".join(path.read_bytes() for path in everything)
     assert b"entangler" in state
     assert b"correct-horse-battery" not in state + written.encode()
+
+
+def test_a_later_run_has_the_salt_that_the_secrets_of_the_first_need(
+    started: Started, tmp_path: Path
+) -> None:
+    file = tmp_path / "build" / "project" / "Pulumi.tiny.yaml"
+    with started() as rehearsal:
+        rehearsal.up()
+    first = yaml.safe_load(file.read_text())["encryptionsalt"]
+    with started() as rehearsal:
+        rehearsal.preview()
+    assert yaml.safe_load(file.read_text())["encryptionsalt"] == first
 
 
 def test_the_passphrase_is_the_builders_own_and_the_checkout_stays_clean(

@@ -245,3 +245,19 @@ def test_the_error_has_one_line_per_leak_with_object_path_and_value() -> None:
         "v1/ConfigMap n/x data.a.yaml: 'arn:aws:': belongs to another partition than aws-cn",
         "v1/Secret n/x stringData.k: 'test': is the database password of every Katib",
     ]
+
+
+# Names under which the registries of Docker, Google, GitHub, Red Hat, NVIDIA, Kubernetes, AWS and
+# Microsoft publish images, aliases and caches included.
+PUBLIC = """
+    docker.io index.docker.io registry-1.docker.io gcr.io us.gcr.io eu.gcr.io asia.gcr.io
+    mirror.gcr.io us-docker.pkg.dev ghcr.io quay.io nvcr.io registry.k8s.io k8s.gcr.io
+    public.ecr.aws mcr.microsoft.com
+"""
+
+
+@pytest.mark.parametrize("host", PUBLIC.split())
+def test_an_image_of_a_public_registry_is_a_leak_where_a_stack_has_copies(host: str) -> None:
+    image = f"{host}/group/name:1"
+    assert values(config(f"--image={image}"), registry=REGISTRY) == [image]
+    assert values(config(f"--image={REGISTRY}/{image}"), registry=REGISTRY) == []

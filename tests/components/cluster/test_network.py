@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Any
 
 import pulumi
@@ -133,6 +134,16 @@ def test_the_setting_nat_is_the_number_of_gateways(nat: str, gateways: int) -> N
     assert len(out) == 3
     assert len(set(out)) == gateways
     assert len({r.inputs["routeTableId"] for r in made.of(ROUTE)}) == 4
+
+
+def test_every_subnet_has_a_route_to_every_address(new: tuple[Region, Recorded]) -> None:
+    made = new[1]
+    association = "aws:ec2/routeTableAssociation:RouteTableAssociation"
+    routed = {r.inputs["routeTableId"]: r.inputs["destinationCidrBlock"] for r in made.of(ROUTE)}
+    tables = {a.inputs["subnetId"]: a.inputs["routeTableId"] for a in made.of(association)}
+    assert len(tables) == len(made.of(SUBNET))
+    for table in tables.values():
+        assert IPv4Network(routed[table]).num_addresses == 2**32
 
 
 def test_a_gateway_waits_for_the_way_to_the_internet() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ops.pending_pods import NO_REASON
 from regions.region import Feature, Region
 from rehearsal.clouds import ACCOUNT
 from tests.components.gpu.simulated_karpenter import (
@@ -165,6 +166,13 @@ def test_karpenter_is_installed_from_the_registry_of_the_account(
     assert release.inputs["skipCrds"] is True
     image = release.inputs["values"]["controller"]["image"]
     assert image["repository"] == f"{registry}/public.ecr.aws/karpenter/controller"
+
+
+def test_the_log_that_verify_names_is_of_the_installed_controller(made: Recorded) -> None:
+    # The chart's Deployment has the name of the release (its template karpenter.fullname).
+    release = made.only(RELEASE).inputs
+    command = f"kubectl -n {release['namespace']} logs deployment/{release['name']}`"
+    assert command in NO_REASON
 
 
 def test_karpenters_values_have_its_role_and_its_queue(made: Recorded, region: Region) -> None:

@@ -1,0 +1,24 @@
+"""The types of the project's own resources, as every deployed stack has them in its state.
+
+Another token is another resource: the next ``pulumi up`` would delete a component's children and
+make them again. Names are added, never edited; one is removed with its resource.
+"""
+
+from __future__ import annotations
+
+_COMPONENTS = """
+    ArtifactStore BlockStorage ControlPlane Database DatabaseUsers EksCluster
+    ImageMirrorApi ImageMirrorBuild ImageMirrorFunctions ImageMirrorPods
+    ImageMirrorWebhook KarpenterController KarpenterGpuPool KarpenterInterruptions
+    KarpenterNodes KarpenterPools KubeflowManifests KubeflowRdsS3Backend Logins
+    Network NodeGroup PullThroughCache VpcEndpoints
+"""
+_DYNAMIC = """
+    BcryptHash CustomResourceDefinitions DatabaseAuthorities GeneratedSecret
+    ImageRepositories MirroredImages ServingCertificate
+"""
+
+TYPE_TOKENS = {
+    *(f"kubeflow:platform:{name}" for name in _COMPONENTS.split()),
+    *(f"pulumi-python:dynamic:{name}" for name in _DYNAMIC.split()),
+}
