@@ -118,7 +118,8 @@ def test_the_nearest_tests_come_first_and_the_heavy_tiers_never(root: Path) -> N
         ["tests/test_program.py"],
     ]
     assert covering(root, "room/other.py") == [
-        ["tests/room/test_more.py", "tests/room/test_ports.py"]
+        ["tests/room/test_more.py", "tests/room/test_ports.py"],
+        ["tests/services/test_served.py"],
     ]
 
 
