@@ -20,7 +20,7 @@ from toolchain.tools import Tool, ToolMissing
 BAD_INPUT, ENGINE_FAILED = 2, 1
 _ORDER = ("create", "update", "replace", "delete", "same", "refresh")
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def say(text: str) -> None:

@@ -368,7 +368,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "Pulumi.yaml").write_text("name: kubeflow\n")
     (tmp_path / f"Pulumi.{REGION}.yaml").write_text(f"config:\n  kubeflow:region: {REGION}\n")
     monkeypatch.setattr(targets, "PROJECT", tmp_path)
-    monkeypatch.setattr("toolchain.tools.pulumi", lambda: type("Tool", (), {"path": program}))
+    monkeypatch.setattr("toolchain.tools.pulumi", lambda _: type("Tool", (), {"path": program}))
     return tmp_path
 
 
