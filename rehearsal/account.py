@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ _UPSERTS = (
 PutBucket..., CreateQueue); a prefix stands for several."""
 _MOST_ATTEMPTS = 9
 _BUCKET = "aws:s3/bucket:Bucket"
+_SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a type
+_RECOVERABLE = f"{_SECRET} scheduled for deletion"
+_DATABASE, _SNAPSHOT = "aws:rds/instance:Instance", "aws:rds/snapshot:Snapshot"
+_RECOVERY_DAYS = 30
+
+_PROTECTED = {
+    "aws:eks/cluster:Cluster": "InvalidRequestException: deletion protection is enabled",
+    _DATABASE: "InvalidParameterCombination: Cannot delete protected DB Instance, please disable"
+    " deletion protection and try again.",
+}
+"""Type -> AWS's own error for a deletion while ``deletionProtection`` is on."""
 
 _TAKEN = {
     "aws:cloudwatch/logGroup:LogGroup": "ResourceAlreadyExistsException: The specified log group"
@@ -72,12 +84,20 @@ class Account:
         self.existing: set[tuple[str, str, str]] = set()
         """Type, region and id of everything."""
         self._trusts: dict[str, str] = {}
+        self._drawn: Counter[str] = Counter()
+        self._inputs: dict[tuple[str, str, str], dict[str, Any]] = {}
         for line in journal.read_text().splitlines() if journal and journal.exists() else ():
             change = json.loads(line)
+            if "drawn" in change:
+                self._drawn[change["drawn"]] += 1
+                continue
             if "trust" in change:
                 self._trusts[change["id"]] = change["trust"]
                 continue
             thing = (change["type"], change["region"], change["id"])
+            if "inputs" in change:
+                self._inputs[thing] = change["inputs"]
+                continue
             getattr(self.existing, "add" if change["exists"] else "discard")(thing)
 
     def create(self, type_: str, region: str, outputs: Callable[[int], Outputs]) -> Outputs:
@@ -93,20 +113,53 @@ class Account:
         """
         with self._lock:
             attempt = 0
-            while (type_, region, (made := outputs(attempt))[0]) in self.existing:
+            while self._is_taken(type_, region, _name(type_, made := outputs(attempt))):
                 attempt += 1
-                if made[0] == outputs(attempt)[0]:
+                name = _name(type_, made)
+                if name == _name(type_, outputs(attempt)):
                     if type_ != _BUCKET and type_.startswith(_UPSERTS):
                         return made
-                    raise RefusedByAws(f"{_error(type_)}: {made[0]}")
-            self._record(type_, region, made[0], exists=True)
+                    if (_RECOVERABLE, region, name) in self.existing:
+                        raise RefusedByAws(
+                            "InvalidRequestException: You can't create this secret because a secret"
+                            f" with this name is already scheduled for deletion: {name}"
+                        )
+                    raise RefusedByAws(f"{_error(type_)}: {name}")
+            self._record(type_, region, _name(type_, made), exists=True)
             return made
+
+    def _is_taken(self, type_: str, region: str, name: str) -> bool:
+        types = (type_, _RECOVERABLE) if type_ == _SECRET else (type_,)
+        return any((each, region, name) in self.existing for each in types)
+
+    def draw(self, name: str, outputs: Callable[[int], Outputs]) -> Outputs:
+        """A random value: another one each time that it is created, unlike what AWS names."""
+        with self._lock:
+            self._drawn[name] += 1
+            self._write({"drawn": name})
+            return outputs(self._drawn[name] - 1)
 
     def trust(self, role_arn: str, policy: str) -> None:
         """Stores the trust policy of a role, a JSON text."""
         with self._lock:
             self._trusts[role_arn] = policy
             self._write({"id": role_arn, "trust": policy})
+
+    def remember(self, type_: str, region: str, identifier: str, inputs: Mapping[str, Any]) -> None:
+        """Stores the inputs of something that exists."""
+        with self._lock:
+            self._inputs[type_, region, identifier] = dict(inputs)
+            line = {"type": type_, "region": region, "id": identifier, "inputs": dict(inputs)}
+            self._write(line)
+
+    def inputs_of(self, type_: str, region: str) -> dict[str, dict[str, Any]]:
+        """Id -> the inputs that were stored, of everything of a type that exists."""
+        with self._lock:
+            return {
+                thing[2]: inputs
+                for thing, inputs in self._inputs.items()
+                if thing in self.existing and thing[:2] == (type_, region)
+            }
 
     def check_node_role(self, role_arn: str, region: Region) -> None:
         """Checks the role of an EKS node group as EKS in China did (aws/aws-cdk #24696).
@@ -129,10 +182,39 @@ class Account:
         attempts = map(outputs, range(_MOST_ATTEMPTS))
         return next((each for each in attempts if each[0] == identifier), outputs(0))
 
-    def delete(self, type_: str, region: str, identifier: str) -> None:
-        """Deletes a resource; one that does not exist is no error, as for AWS's providers."""
+    def delete(
+        self, type_: str, region: str, identifier: str, properties: Mapping[str, Any] | None = None
+    ) -> None:
+        """Deletes a resource; one that does not exist is no error, as for AWS's providers.
+
+        Args:
+            type_: its token.
+            region: where.
+            identifier: its id.
+            properties: of its state.
+
+        Raises:
+            RefusedByAws: it is protected, or its final snapshot has a name that exists.
+        """
+        state = properties or {}
         with self._lock:
-            self._record(type_, region, identifier, exists=False)
+            if state.get("deletionProtection") is True and type_ in _PROTECTED:
+                raise RefusedByAws(_PROTECTED[type_])
+            if type_ == _DATABASE and not state.get("skipFinalSnapshot"):
+                self._keep_snapshot(region, state.get("finalSnapshotIdentifier"))
+            name = _name(type_, (identifier, dict(state)))
+            self._record(type_, region, name, exists=False)
+            if type_ == _SECRET and state.get("recoveryWindowInDays", _RECOVERY_DAYS):
+                self._record(_RECOVERABLE, region, name, exists=True)
+
+    def _keep_snapshot(self, region: str, name: str | None) -> None:
+        if not name:
+            raise RefusedByAws(
+                "final_snapshot_identifier is required when skip_final_snapshot is false"
+            )
+        if (_SNAPSHOT, region, name) in self.existing:
+            raise RefusedByAws(f"DBSnapshotAlreadyExists: {name}")
+        self._record(_SNAPSHOT, region, name, exists=True)
 
     def _record(self, type_: str, region: str, identifier: str, *, exists: bool) -> None:
         thing = (type_, region, identifier)
@@ -143,6 +225,11 @@ class Account:
         if self._journal:
             with self._journal.open("a") as journal:
                 journal.write(f"{json.dumps(change)}\n")
+
+
+def _name(type_: str, made: Outputs) -> str:
+    """What AWS compares: of a secret its name, whose ARN ends with random characters."""
+    return str(made[1].get("name", made[0])) if type_ == _SECRET else made[0]
 
 
 def _error(type_: str) -> str:

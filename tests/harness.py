@@ -19,7 +19,8 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
 
-from rehearsal.clouds import SimulatedCloud
+from regions.region import Region
+from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.protocol import MASK as MASKED
 from rehearsal.protocol import properties
 from rehearsal.recording import Planned, Recorder
@@ -30,6 +31,13 @@ REGIONS = ("cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1")
 SHIPPED = (*REGIONS, "cn-north-1-kf151")
 """The stacks whose files this repository ships. A test never asks which stack files lie around:
 those of a user stand beside them."""
+
+
+def stack_file(region: str, more: str = "") -> str:
+    """The text of a short stack file: its region, who has access to the cluster, and more lines."""
+    admin = Region.of(region).arn("iam", "role/ops", account=ACCOUNT, region="")
+    cluster = f"{{admins: ['{admin}'], publicAccessCidrs: [203.0.113.10/32]}}"
+    return f"config:\n  kubeflow:region: {region}\n  kubeflow:cluster: {cluster}\n{more}"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from ops.cli_errors import Refused
 from ops.pending_operations import Decision, Deployment, Outcome, Settlement
 from ops.pulumi_cli import PulumiCli
 from ops.stack_locks import Lock, locks
+from tests.harness import stack_file
 from tests.ops.command import kf
 
 ACCOUNT = "123456789012"
@@ -366,7 +367,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(PULUMI.format(python=sys.executable, folder=str(tmp_path)))
     program.chmod(0o755)
     (tmp_path / "Pulumi.yaml").write_text("name: kubeflow\n")
-    (tmp_path / f"Pulumi.{REGION}.yaml").write_text(f"config:\n  kubeflow:region: {REGION}\n")
+    (tmp_path / f"Pulumi.{REGION}.yaml").write_text(stack_file(REGION))
     monkeypatch.setattr(targets, "PROJECT", tmp_path)
     monkeypatch.setattr("toolchain.tools.pulumi", lambda _: type("Tool", (), {"path": program}))
     return tmp_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from rendering import LeakError
 from settings import from_mapping
 from tests.rehearsal.test_plan import obj
 from toolchain.tools import Tool
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -100,7 +103,7 @@ class Ended:
 
 
 def test_up_ends_with_the_outputs_of_the_stack(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (root / "Pulumi.x.yaml").write_text("config:\n  kubeflow:region: us-west-2\n")
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
     monkeypatch.setattr(command, "missing_of_stack", lambda *_: [])  # pyright: ignore[reportUnknownLambdaType]
     monkeypatch.setattr(command, "_tools", lambda: Tool(Path("pulumi"), "3.0.0", "here"))
     monkeypatch.setattr(command, "_rehearsal", lambda *_: Ended())  # pyright: ignore[reportUnknownLambdaType]
