@@ -13,7 +13,7 @@ instance, and two AWS providers differ by the region that each was configured wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,9 @@ from rehearsal.sample_outputs.resource import SimulatedResource, name_property
 _ROLE, _NODE_GROUP = "aws:iam/role:Role", "aws:eks/nodeGroup:NodeGroup"
 _DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 _CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
-_REMEMBERED = (CLUSTER, api_servers.RULE, api_servers.ENTRY, api_servers.POLICY)
+_SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
+_ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
+_REMEMBERED = (_SUBNET, CLUSTER, api_servers.RULE, api_servers.ENTRY, api_servers.POLICY)
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
 _OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
 
@@ -55,6 +57,8 @@ class Simulation:
         journal: the file of what exists in the accounts, see ``rehearsal.account``; empty: each run
             begins with empty accounts.
         place: where the machine stands that runs the program, see ``api_servers.Client``.
+        lacking: pairs of a zone and a service, such as ``("cn-north-1c", "sqs")``: the zone has no
+            VPC endpoint of it.
         principal: the ARN of the role or user that runs it in the stack's own partition; empty: the
             role platform-admin of the account.
     """
@@ -64,6 +68,7 @@ class Simulation:
     unknowns: bool = False
     journal: str = ""
     place: str = ""
+    lacking: Sequence[Sequence[str]] = ()
     principal: str = ""
 
 
@@ -198,11 +203,12 @@ class SimulatedProvider(ResourceProviderServicer):
             identifier, properties = outputs()
         elif hasattr(request, "id"):
             identifier, properties = self.accounts.properties_of(request.id, outputs)
-            self._remember(request.type, identifier, plain, cloud)
         else:
             region = cloud.resource(request.type, request.name, plain).region
             if request.type == _NODE_GROUP:
                 self.accounts.check_node_role(plain["nodeRoleArn"], region)
+            if request.type == _ENDPOINT:
+                self._check_endpoint(plain, region.name)
             if request.type == api_servers.ENTRY:
                 api_servers.check_entry(self.accounts, region.name, plain)
             identifier, properties = self.accounts.create(request.type, region.name, outputs)
@@ -211,6 +217,28 @@ class SimulatedProvider(ResourceProviderServicer):
         if request.type == _ROLE and not request.preview:
             self.accounts.trust(properties["arn"], plain["assumeRolePolicy"])
         return identifier, protocol.answer(sent, plain, properties)
+
+    def _zones_without(self, service_name: str) -> list[str]:
+        return [
+            zone
+            for zone, service in self.simulation.lacking
+            if service_name.endswith(f".{service}")
+        ]
+
+    def _check_endpoint(self, plain: Mapping[str, Any], region: str) -> None:
+        """Refuses a VPC endpoint in a zone that its service lacks, as EC2 does.
+
+        Raises:
+            RefusedByAws: with the sentence of terraform-aws-modules/terraform-aws-vpc #462.
+        """
+        lacking = self._zones_without(plain["serviceName"])
+        subnets = self.accounts.inputs_of(_SUBNET, region)
+        for subnet in plain.get("subnetIds") or ():
+            if subnets.get(subnet, {}).get("availabilityZone") in lacking:
+                raise RefusedByAws(
+                    f"InvalidParameter: The VPC endpoint service {plain['serviceName']} does not "
+                    f"support the availability zone of the subnet: {subnet}."
+                )
 
     def _remember(
         self, request: Any, identifier: str, plain: Mapping[str, Any], cloud: SimulatedCloud
@@ -247,6 +275,10 @@ class SimulatedProvider(ResourceProviderServicer):
             result = cloud.invoke(request.tok, protocol.properties(request.args))
             if request.tok == _CALLER:
                 result["arn"] = self.principal(cloud)
+            if request.tok == _ENDPOINT_SERVICE:
+                lacking = self._zones_without(protocol.properties(request.args)["serviceName"])
+                zones: list[str] = result["availabilityZones"]
+                result["availabilityZones"] = [zone for zone in zones if zone not in lacking]
         except LookupError as missing:
             failure = provider_pb2.CheckFailure(reason=str(missing.args[0]))
             return provider_pb2.InvokeResponse(failures=[failure])

@@ -24,7 +24,6 @@ _ENVIRONMENT = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
     "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
-    "PULUMI_SKIP_CONFIRMATIONS": "true",
     "PULUMI_K8S_CLIENT_TIMEOUT": "1",
     # The state is written once, at the end: a run of 600 objects is about six times as fast, and a
     # run that is killed loses nothing but a simulation.

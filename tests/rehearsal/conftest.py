@@ -47,7 +47,7 @@ def started(cli: Path, project: Path, tmp_path: Path) -> Started:
         *,
         unknowns: bool = False,
         build: str = "build",
-        **simulation: str,
+        **simulation: Any,
     ) -> Generator[Rehearsal]:
         rehearsal = Rehearsal(
             project=project,
