@@ -45,6 +45,14 @@ def test_a_stack_that_does_not_exist_is_one_sentence(root: Path, verb: str) -> N
     assert "Traceback" not in result.output
 
 
+def test_a_place_that_is_none_is_one_sentence(root: Path) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    result = run("up", "--stack", "x", "--from", "10.0.0.0/8")
+    assert result.exit_code == report.BAD_INPUT
+    sentence = "--from is 10.0.0.0/8: write an IPv4 address or sg-0123456789abcdef0."
+    assert result.stderr.strip() == sentence
+
+
 def test_every_problem_of_a_stack_is_reported_at_once(root: Path) -> None:
     (root / "Pulumi.bad.yaml").write_text(
         "config:\n  kubeflow:region: cn-north-9\n  kubeflow:nodeGroup: {min: 5, max: 2}\n"
