@@ -22,6 +22,7 @@ from settings import Settings, SettingsError, load
 from settings.context import StackContext
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
+from settings.rules_access import problems_of_caller
 from settings.section import MANIFESTS
 
 _IMAGE_PREFIX = "<<image.prefix>>"
@@ -72,7 +73,26 @@ def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
     """The context of the stack's components, and the provider of its own account."""
     tags = stack_tags(settings)
     provider = aws_provider(settings, tags)
-    return StackContext.of(settings, account_of(provider), tags), provider
+    identity = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider))
+    check_access(settings, identity.arn)
+    return StackContext.of(settings, identity.account_id, tags), provider
+
+
+def check_access(settings: Settings, caller: str) -> None:
+    """Refuses an ``up`` that would end at its first object; a preview, which has none, warns.
+
+    Args:
+        settings: of the stack.
+        caller: the ARN of the caller identity.
+
+    Raises:
+        pulumi.RunError: the cluster would refuse the caller, or nobody could reach it.
+    """
+    problems = problems_of_caller(settings, caller)
+    if problems and not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError("\n".join(problems))
+    for problem in problems:
+        pulumi.log.warn(problem)
 
 
 def build_side(context: StackContext) -> BuildSide | None:

@@ -96,8 +96,8 @@ class LiveCluster:
             reason = getattr(error, "reason", error)
             raise Unreachable(
                 f"{self.host} does not answer ({reason}): check the network and the kubeconfig; "
-                "the API server of a stack is private by default (kubeflow:cluster."
-                "publicAccessCidrs)."
+                "docs/reach-the-api-server.md has the ways there (kubeflow:cluster."
+                "publicAccessCidrs or apiAccess)."
             ) from None
 
 

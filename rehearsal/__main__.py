@@ -13,6 +13,7 @@ import typer
 import rendering
 from program import render_stack
 from rehearsal import plan, report
+from rehearsal.api_servers import is_place
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.providers import Simulation
@@ -35,6 +36,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+Place = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        help="Where this machine stands: its IPv4 address, or the ID of its security group. "
+        "Omitted: where the stack admits it.",
+    ),
+]
 Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 
 
@@ -60,8 +69,10 @@ def setup() -> None:
 
 def _command(verb: str, description: str) -> None:
     @app.command(verb, help=description)
-    def run(stack: Stack = "cn-north-1") -> None:  # pyright: ignore[reportUnusedFunction]
-        _rehearse(stack, verb)
+    def run(  # pyright: ignore[reportUnusedFunction]
+        stack: Stack = "cn-north-1", place: Place = ""
+    ) -> None:
+        _rehearse(stack, verb, place)
 
 
 _command("preview", "Shows what the stack would make and writes the plan files into build/<stack>.")
@@ -70,7 +81,7 @@ _command("refresh", "Reads every resource back from the simulated clouds.")
 _command("destroy", "Deletes the stack from the simulated clouds.")
 
 
-def _rehearse(stack: str, verb: str) -> None:
+def _rehearse(stack: str, verb: str, place: str) -> None:
     times: dict[str, float] = {}
 
     @contextmanager
@@ -81,6 +92,8 @@ def _rehearse(stack: str, verb: str) -> None:
 
     with failures_as_sentences(), steps_shown(say):
         settings = from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
+        if place and not is_place(place):
+            fail([f"--from is {place}: write an IPv4 address or sg-0123456789abcdef0."], BAD_INPUT)
         console.print(f"[bold]{verb} of {stack} on simulated clouds[/]")
         with step("sources"):
             missing = missing_of_stack(ROOT / "manifests", settings.release, settings.bundles_path)
@@ -92,7 +105,7 @@ def _rehearse(stack: str, verb: str) -> None:
         with step("tools"):
             engine = _tools()
         with rendering.absent_sources_allowed():
-            rehearsal = _rehearsal(stack, settings, engine)
+            rehearsal = _rehearsal(stack, settings, engine, place)
             with step(verb), rehearsal.started():
                 outcome: Outcome = getattr(rehearsal, verb)()
         if outcome.resources:
@@ -114,13 +127,18 @@ def _rehearse(stack: str, verb: str) -> None:
     console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
 
 
-def _rehearsal(stack: str, settings: Settings, engine: tools.Tool) -> Rehearsal:
+def _rehearsal(stack: str, settings: Settings, engine: tools.Tool, place: str) -> Rehearsal:
     return Rehearsal(
         project=ROOT,
         stack=stack,
         build=ROOT / "build" / stack,
         pulumi=engine.path,
-        simulation=Simulation(region=settings.region, account=settings.account_id or ACCOUNT),
+        simulation=Simulation(
+            region=settings.region,
+            account=settings.account_id or ACCOUNT,
+            place=place,
+            principal=settings.cluster.admins[0],
+        ),
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ _UPSERTS = (
 PutBucket..., CreateQueue); a prefix stands for several."""
 _MOST_ATTEMPTS = 9
 _BUCKET = "aws:s3/bucket:Bucket"
+_SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a type
+_RECOVERABLE = f"{_SECRET} scheduled for deletion"
+_DATABASE, _SNAPSHOT = "aws:rds/instance:Instance", "aws:rds/snapshot:Snapshot"
+_RECOVERY_DAYS = 30
+
+_PROTECTED = {
+    "aws:eks/cluster:Cluster": "InvalidRequestException: deletion protection is enabled",
+    _DATABASE: "InvalidParameterCombination: Cannot delete protected DB Instance, please disable"
+    " deletion protection and try again.",
+}
+"""Type -> AWS's own error for a deletion while ``deletionProtection`` is on."""
 
 _TAKEN = {
     "aws:cloudwatch/logGroup:LogGroup": "ResourceAlreadyExistsException: The specified log group"
@@ -72,6 +84,8 @@ class Account:
         self._lock = threading.Lock()
         self._existing: set[tuple[str, str, str]] = set()
         self._trusts: dict[str, str] = {}
+        self._drawn: Counter[str] = Counter()
+        self._inputs: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     @property
     def existing(self) -> frozenset[tuple[str, str, str]]:
@@ -94,10 +108,16 @@ class Account:
             journal.seek(self._read_bytes)
             for line in journal.readlines():
                 change = json.loads(line)
+                if "drawn" in change:
+                    self._drawn[change["drawn"]] += 1
+                    continue
                 if "trust" in change:
                     self._trusts[change["id"]] = change["trust"]
                     continue
                 thing = (change["type"], change["region"], change["id"])
+                if "inputs" in change:
+                    self._inputs[thing] = change["inputs"]
+                    continue
                 getattr(self._existing, "add" if change["exists"] else "discard")(thing)
             self._read_bytes = journal.tell()
 
@@ -115,20 +135,66 @@ class Account:
         with self._lock:
             self._read()
             attempt = 0
-            while (type_, region, (made := outputs(attempt))[0]) in self._existing:
+            while self._taken(type_, region, _name(type_, (made := outputs(attempt))[0])):
                 attempt += 1
-                if made[0] == outputs(attempt)[0]:
+                name = _name(type_, made[0])
+                if name == _name(type_, outputs(attempt)[0]):
                     if type_ != _BUCKET and type_.startswith(_UPSERTS):
                         return made
-                    raise RefusedByAws(f"{_error(type_)}: {made[0]}")
+                    if (_RECOVERABLE, region, name) in self._existing:
+                        raise RefusedByAws(
+                            "InvalidRequestException: You can't create this secret because a secret"
+                            f" with this name is already scheduled for deletion: {name}"
+                        )
+                    raise RefusedByAws(f"{_error(type_)}: {name}")
             self._record(type_, region, made[0], exists=True)
             return made
+
+    def taken(self, type_: str, region: str, name: str) -> bool:
+        """Whether something has the name, or the id where AWS names it."""
+        with self._lock:
+            self._read()
+            return self._taken(type_, region, name)
+
+    def _taken(self, type_: str, region: str, name: str) -> bool:
+        if type_ != _SECRET:
+            return (type_, region, name) in self._existing
+        secrets = (each[2] for each in self._existing if each[:2] == (_SECRET, region))
+        recoverable = (_RECOVERABLE, region, name) in self._existing
+        return recoverable or any(_name(_SECRET, each) == name for each in secrets)
+
+    def draw(self, name: str, outputs: Callable[[int], Outputs]) -> Outputs:
+        """A random value: another one each time that it is created, unlike what AWS names."""
+        with self._lock:
+            self._read()
+            drawn = self._drawn[name]
+            self._write({"drawn": name})
+            if self._journal is None:
+                self._drawn[name] += 1
+            return outputs(drawn)
 
     def trust(self, role_arn: str, policy: str) -> None:
         """Stores the trust policy of a role, a JSON text."""
         with self._lock:
             self._trusts[role_arn] = policy
             self._write({"id": role_arn, "trust": policy})
+
+    def remember(self, type_: str, region: str, identifier: str, inputs: Mapping[str, Any]) -> None:
+        """Stores the inputs of something that exists."""
+        with self._lock:
+            self._inputs[type_, region, identifier] = dict(inputs)
+            line = {"type": type_, "region": region, "id": identifier, "inputs": dict(inputs)}
+            self._write(line)
+
+    def inputs_of(self, type_: str, region: str) -> dict[str, dict[str, Any]]:
+        """Id -> the inputs that were stored, of everything of a type that exists."""
+        with self._lock:
+            self._read()
+            return {
+                thing[2]: inputs
+                for thing, inputs in self._inputs.items()
+                if thing in self._existing and thing[:2] == (type_, region)
+            }
 
     def check_node_role(self, role_arn: str, region: Region) -> None:
         """Checks the role of an EKS node group as EKS in China did (aws/aws-cdk #24696).
@@ -152,10 +218,38 @@ class Account:
         attempts = map(outputs, range(_MOST_ATTEMPTS))
         return next((each for each in attempts if each[0] == identifier), outputs(0))
 
-    def delete(self, type_: str, region: str, identifier: str) -> None:
-        """Deletes a resource; one that does not exist is no error, as for AWS's providers."""
+    def delete(
+        self, type_: str, region: str, identifier: str, properties: Mapping[str, Any] | None = None
+    ) -> None:
+        """Deletes a resource; one that does not exist is no error, as for AWS's providers.
+
+        Args:
+            type_: its token.
+            region: where.
+            identifier: its id.
+            properties: of its state.
+
+        Raises:
+            RefusedByAws: it is protected, or its final snapshot has a name that exists.
+        """
+        state = properties or {}
         with self._lock:
+            if state.get("deletionProtection") is True and type_ in _PROTECTED:
+                raise RefusedByAws(_PROTECTED[type_])
+            if type_ == _DATABASE and not state.get("skipFinalSnapshot"):
+                self._keep_snapshot(region, state.get("finalSnapshotIdentifier"))
             self._record(type_, region, identifier, exists=False)
+            if type_ == _SECRET and state.get("recoveryWindowInDays", _RECOVERY_DAYS):
+                self._record(_RECOVERABLE, region, _name(type_, identifier), exists=True)
+
+    def _keep_snapshot(self, region: str, name: str | None) -> None:
+        if not name:
+            raise RefusedByAws(
+                "final_snapshot_identifier is required when skip_final_snapshot is false"
+            )
+        if (_SNAPSHOT, region, name) in self._existing:
+            raise RefusedByAws(f"DBSnapshotAlreadyExists: {name}")
+        self._record(_SNAPSHOT, region, name, exists=True)
 
     def _record(self, type_: str, region: str, identifier: str, *, exists: bool) -> None:
         thing = (type_, region, identifier)
@@ -166,6 +260,12 @@ class Account:
         if self._journal:
             with self._journal.open("a", encoding="utf-8") as journal:
                 journal.write(f"{json.dumps(change)}\n")
+
+
+def _name(type_: str, identifier: str) -> str:
+    """What AWS compares: of a secret its name, whose ARN ends with six random characters."""
+    is_arn = type_ == _SECRET and identifier.startswith("arn:")
+    return identifier.rpartition(":")[2][:-7] if is_arn else identifier
 
 
 def _error(type_: str) -> str:

@@ -173,13 +173,17 @@ class Rehearsal:
             raise RuntimeError("a rehearsal runs inside `with rehearsal.started():`")
         quiet_loop_end()
         self._run = run = _Run()
+        quiet: dict[str, Any] = {
+            "on_event": partial(_watch, run),
+            "suppress_outputs": True,
+            "suppress_progress": True,
+            "color": "never",
+        }
         try:
-            getattr(self._handle, verb)(
-                on_event=partial(_watch, run),
-                suppress_outputs=True,
-                suppress_progress=True,
-                color="never",
-            )
+            if verb == "destroy":
+                # As the CLI does: the preview refuses to delete what is protected.
+                self._handle.preview_destroy(**quiet)
+            getattr(self._handle, verb)(**quiet)
         except Exception as failure:
             self._refuse_full_disk(failure)
             if run.failure is not None:

@@ -19,7 +19,7 @@ from typing import Any, cast
 import grpc
 from google.protobuf.struct_pb2 import Struct, Value
 
-from rehearsal import protocol
+from rehearsal import api_servers, protocol
 from rehearsal.diff import changed_paths
 from rehearsal.providers import SimulatedProvider
 from rehearsal.sample_outputs.controllers import written_back
@@ -36,13 +36,36 @@ class KubernetesObjects(SimulatedProvider):
         inputs = super().before(request)
         return pruned(request.olds, inputs) if _is_object(inputs) else inputs
 
+    def _refuse_without_access(self, context: Any) -> None:
+        """Ends the call where the machine has no access to the API server."""
+        cloud, settings = self.cloud(context), self.configuration(context)
+        client = api_servers.Client(self.simulation.place, self.principal(cloud))
+        reason = api_servers.refusal(
+            self.accounts, cloud, settings.get("kubeconfig") or "{}", client
+        )
+        if reason:
+            context.abort(grpc.StatusCode.UNKNOWN, reason)
+
+    def Create(self, request: Any, context: Any) -> Any:
+        """Refuses without access to the API server."""
+        if not request.preview:
+            self._refuse_without_access(context)
+        return super().Create(request, context)
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        """Refuses without access to the API server."""
+        self._refuse_without_access(context)
+        return super().Delete(request, context)
+
     def id_and_state(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
         """The object as stored."""
         identifier, state = super().id_and_state(request, sent, context)
         return identifier, stored(request.type, state) if _is_object(state) else state
 
     def Update(self, request: Any, context: Any) -> Any:
-        """Refuses to change a field that a controller has written."""
+        """Refuses without access, and to change a field that a controller has written."""
+        if not request.preview:
+            self._refuse_without_access(context)
         conflict = (
             _conflict(protocol.properties(request.news)) if _is_object(request.news) else None
         )
@@ -52,6 +75,7 @@ class KubernetesObjects(SimulatedProvider):
 
     def Read(self, request: Any, context: Any) -> Any:
         """The object as stored and as controllers have written into it."""
+        self._refuse_without_access(context)
         answer = super().Read(request, context)
         if not _is_object(request.inputs):
             return answer

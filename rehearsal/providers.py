@@ -13,7 +13,7 @@ instance, and two AWS providers differ by the region that each was configured wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from functools import partial
@@ -29,12 +29,18 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
 )
 
-from rehearsal import diff, inputs, protocol
+from rehearsal import api_servers, diff, inputs, protocol
 from rehearsal.account import Account, RefusedByAws
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
+from rehearsal.sample_outputs.eks import CLUSTER
 from rehearsal.sample_outputs.resource import SimulatedResource, name_property
 
 _ROLE, _NODE_GROUP = "aws:iam/role:Role", "aws:eks/nodeGroup:NodeGroup"
+_DRAWN = "pulumi-python:dynamic:GeneratedSecret"
+_CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
+_SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
+_ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
+_REMEMBERED = (_SUBNET, CLUSTER, api_servers.RULE, api_servers.ENTRY, api_servers.POLICY)
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
 _OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
 
@@ -50,12 +56,20 @@ class Simulation:
             values that create would give.
         journal: the file of what exists in the accounts, see ``rehearsal.account``; empty: each run
             begins with empty accounts.
+        place: where the machine stands that runs the program, see ``api_servers.Client``.
+        lacking: pairs of a zone and a service, such as ``("cn-north-1c", "sqs")``: the zone has no
+            VPC endpoint of it.
+        principal: the ARN of the role or user that runs it in the stack's own partition; empty: the
+            role platform-admin of the account.
     """
 
     region: str
     account: str = ACCOUNT
     unknowns: bool = False
     journal: str = ""
+    place: str = ""
+    lacking: Sequence[Sequence[str]] = ()
+    principal: str = ""
 
 
 def _answer(message: Any) -> Any:
@@ -68,7 +82,7 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def __init__(self, simulation: Simulation, account: Account | None = None) -> None:
         self.simulation = simulation
-        self._account = account or Account()
+        self.accounts = account or Account()
         self._settings: dict[str, dict[str, Any]] = {}
         """By the peer of a connection."""
 
@@ -99,10 +113,20 @@ class SimulatedProvider(ResourceProviderServicer):
         self._settings[context.peer()] = protocol.properties(request.args)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
+    def configuration(self, context: Any) -> dict[str, Any]:
+        """The configuration of the provider instance behind a call."""
+        return self._settings.get(context.peer(), {})
+
     def cloud(self, context: Any) -> SimulatedCloud:
         """The cloud of the provider instance behind a call."""
-        region = self._settings.get(context.peer(), {}).get("region")
+        region = self.configuration(context).get("region")
         return SimulatedCloud(region or self.simulation.region, self.simulation.account)
+
+    def principal(self, cloud: SimulatedCloud) -> str:
+        """The ARN of the caller identity in this cloud."""
+        own = self.simulation.principal
+        caller = str(cloud.invoke(_CALLER, {})["arn"])
+        return own if own.split(":")[1:2] == caller.split(":")[1:2] else caller
 
     # -- resources --------------------------------------------------------------------------------
 
@@ -121,7 +145,7 @@ class SimulatedProvider(ResourceProviderServicer):
         """The resource, with digits in a name of the provider's choice that nothing has yet."""
         new = partial(self.cloud(context).resource, request.type, request.name, plain)
         resource = new()
-        while not (request.olds.fields or resource.named_by_caller) and self._account.has(
+        while not (request.olds.fields or resource.named_by_caller) and self.accounts.taken(
             request.type, resource.region.name, resource.physical_name
         ):
             resource = new(resource.attempt + 1)
@@ -137,7 +161,7 @@ class SimulatedProvider(ResourceProviderServicer):
         paths = diff.changed_paths(old, new)
         ignored = tuple(request.ignoreChanges)
         paths = [path for path in paths if not path.startswith(ignored)] if ignored else paths
-        settings = self._settings.get(context.peer(), {})
+        settings = self.configuration(context)
         replaces = diff.replacing(request.type, paths, mutable=_mutable(settings))
         # A name of the caller's choice cannot be taken twice: the old resource is deleted first
         # (pulumi-terraform-bridge pkg/tfbridge/provider.go, nameRequiresDeleteBeforeReplace).
@@ -173,18 +197,57 @@ class SimulatedProvider(ResourceProviderServicer):
         plain = protocol.properties(sent)
         cloud = self.cloud(context)
         outputs = partial(cloud.outputs, request.type, request.name, plain)
-        if request.preview or not request.type.startswith("aws:"):
+        if request.type == _DRAWN and not (request.preview or hasattr(request, "id")):
+            identifier, properties = self.accounts.draw(request.name, outputs)
+        elif request.preview or not request.type.startswith("aws:"):
             identifier, properties = outputs()
         elif hasattr(request, "id"):
-            identifier, properties = self._account.properties_of(request.id, outputs)
+            identifier, properties = self.accounts.properties_of(request.id, outputs)
         else:
             region = cloud.resource(request.type, request.name, plain).region
             if request.type == _NODE_GROUP:
-                self._account.check_node_role(plain["nodeRoleArn"], region)
-            identifier, properties = self._account.create(request.type, region.name, outputs)
+                self.accounts.check_node_role(plain["nodeRoleArn"], region)
+            if request.type == _ENDPOINT:
+                self._check_endpoint(plain, region.name)
+            if request.type == api_servers.ENTRY:
+                api_servers.check_entry(self.accounts, region.name, plain)
+            identifier, properties = self.accounts.create(request.type, region.name, outputs)
+        if request.type in _REMEMBERED and not request.preview:
+            self._remember(request, identifier, plain, cloud)
         if request.type == _ROLE and not request.preview:
-            self._account.trust(properties["arn"], plain["assumeRolePolicy"])
+            self.accounts.trust(properties["arn"], plain["assumeRolePolicy"])
         return identifier, protocol.answer(sent, plain, properties)
+
+    def _zones_without(self, service_name: str) -> list[str]:
+        return [
+            zone
+            for zone, service in self.simulation.lacking
+            if service_name.endswith(f".{service}")
+        ]
+
+    def _check_endpoint(self, plain: Mapping[str, Any], region: str) -> None:
+        """Refuses a VPC endpoint in a zone that its service lacks, as EC2 does.
+
+        Raises:
+            RefusedByAws: with the sentence of terraform-aws-modules/terraform-aws-vpc #462.
+        """
+        lacking = self._zones_without(plain["serviceName"])
+        subnets = self.accounts.inputs_of(_SUBNET, region)
+        for subnet in plain.get("subnetIds") or ():
+            if subnets.get(subnet, {}).get("availabilityZone") in lacking:
+                raise RefusedByAws(
+                    f"InvalidParameter: The VPC endpoint service {plain['serviceName']} does not "
+                    f"support the availability zone of the subnet: {subnet}."
+                )
+
+    def _remember(
+        self, request: Any, identifier: str, plain: Mapping[str, Any], cloud: SimulatedCloud
+    ) -> None:
+        region = cloud.resource(request.type, request.name, plain).region.name
+        before = self.accounts.inputs_of(request.type, region).get(identifier, {})
+        creator = before.get(api_servers.CREATOR) or self.principal(cloud)
+        kept = {**plain, api_servers.CREATOR: creator}
+        self.accounts.remember(request.type, region, identifier, kept)
 
     def Read(self, request: Any, context: Any) -> Any:
         """The state as it is, or what AWS has of an id alone; nothing of what AWS does not have."""
@@ -193,27 +256,40 @@ class SimulatedProvider(ResourceProviderServicer):
             plain = protocol.properties(request.inputs)
             cloud = self.cloud(context)
             region = cloud.resource(request.type, request.name, plain).region.name
-            if not self._account.has(request.type, region, request.id):
+            if not self.accounts.has(request.type, region, request.id):
                 return provider_pb2.ReadResponse()
             if not properties.fields:
                 outputs = partial(cloud.outputs, request.type, request.name, plain)
-                _, found = self._account.properties_of(request.id, outputs)
+                _, found = self.accounts.properties_of(request.id, outputs)
                 properties = protocol.answer(request.inputs, plain, found)
         return provider_pb2.ReadResponse(
             id=request.id, properties=properties, inputs=request.inputs
         )
 
     def Delete(self, request: Any, context: Any) -> Any:
-        """Takes the resource out of its account."""
+        """Takes the resource out of its account, where AWS does not refuse that."""
+        if not request.type.startswith("aws:"):
+            return empty_pb2.Empty()
         plain = protocol.properties(request.properties)
         region = self.cloud(context).resource(request.type, request.name, plain).region.name
-        self._account.delete(request.type, region, request.id)
+        try:
+            self.accounts.delete(request.type, region, request.id, plain)
+        except RefusedByAws as refused:
+            sentence = f"deleting {request.type}: {refused}"
+            return context.abort(grpc.StatusCode.INVALID_ARGUMENT, sentence)
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
         """The sample output of a data source."""
         try:
-            result = self.cloud(context).invoke(request.tok, protocol.properties(request.args))
+            cloud = self.cloud(context)
+            result = cloud.invoke(request.tok, protocol.properties(request.args))
+            if request.tok == _CALLER:
+                result["arn"] = self.principal(cloud)
+            if request.tok == _ENDPOINT_SERVICE:
+                lacking = self._zones_without(protocol.properties(request.args)["serviceName"])
+                zones: list[str] = result["availabilityZones"]
+                result["availabilityZones"] = [zone for zone in zones if zone not in lacking]
         except LookupError as missing:
             failure = provider_pb2.CheckFailure(reason=str(missing.args[0]))
             return provider_pb2.InvokeResponse(failures=[failure])

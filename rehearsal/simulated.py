@@ -75,8 +75,8 @@ def _main(simulation: Simulation) -> None:
     account = Account(Path(simulation.journal) if simulation.journal else None)
     servers = {
         "aws": serve(SimulatedProvider(simulation, account)),
-        "kubernetes": serve(KubernetesObjects(simulation)),
-        "pulumi-python": serve(DynamicResources(simulation)),
+        "kubernetes": serve(KubernetesObjects(simulation, account)),
+        "pulumi-python": serve(DynamicResources(simulation, account)),
     }
     ports = ",".join(f"{package}:{port}" for package, (_, port) in servers.items())
     sys.stdout.write(f"{ports}\n")

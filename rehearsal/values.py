@@ -141,7 +141,7 @@ def _policy(path: str, text: str) -> Impossible:
     if "rules" in document:  # a lifecycle policy of ECR
         return
     yield from _unknown(document, _DOCUMENT, path)
-    if document.get("Version") not in ("2012-10-17", "2008-10-17"):
+    if document.get("Version", "2008-10-17") not in ("2012-10-17", "2008-10-17"):
         yield f"{path}.Version", "is no version of IAM's policy language"
     statements = document.get("Statement") or []
     for number, statement in enumerate(

@@ -27,7 +27,6 @@ _ENVIRONMENT = {
     # The stack is found by its file, whose name would have another ending.
     "PULUMI_DIY_BACKEND_GZIP": "false",
     "PULUMI_DIY_BACKEND_ZSTD": "false",
-    "PULUMI_SKIP_CONFIRMATIONS": "true",
     "PULUMI_K8S_CLIENT_TIMEOUT": "1",
     # The state is written once, at the end: a run of 600 objects is about six times as fast, and a
     # run that is killed loses nothing but a simulation.

@@ -13,12 +13,24 @@ from settings.node_pools import GpuPoolSettings, NodePoolSettings
 from settings.section import PROJECT, Section
 
 
+class ApiAccess(Section):
+    """Who reaches the private endpoint of the API server, beside the nodes."""
+
+    cidrs: Annotated[list[t.ClientCidr], t.Distinct] = []
+    security_groups: Annotated[list[t.SecurityGroupId], t.Distinct] = []
+
+
 class ClusterSettings(Section):
-    """The EKS cluster. With no ``public_access_cidrs`` the API server is private."""
+    """The EKS cluster. With no ``public_access_cidrs`` the API server is private.
+
+    Attributes:
+        admins: every principal with administration, also the one that deploys.
+    """
 
     name: t.ClusterName = "kubeflow"
     version: t.MinorVersion = "1.35"
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
+    api_access: ApiAccess = ApiAccess()
     public_access_cidrs: Annotated[list[t.ClientCidr], t.Distinct] = []
     log_types: Annotated[
         list[Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]], t.Distinct

@@ -3,7 +3,8 @@
 Three ways in: :func:`load` inside a Pulumi program, :func:`from_stack_file` without an engine
 (rehearsal, command line) and :func:`from_mapping` for plain values. Each either returns
 :class:`Settings` or raises :class:`SettingsError` with every problem at once, each one sentence
-with the key as in the stack file, the value and the way out.
+with the key as in the stack file, the value and the way out. That somebody has access to the
+cluster is checked last, of a whole stack file only.
 
 Names in a stack file are camelCase (``kubeflow:nodeGroup`` with ``instanceType``), in Python they
 are snake_case. No setting is a secret.
@@ -21,7 +22,7 @@ from typing import Any, cast, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from regions.region import EXAMPLE_REGION, Region
-from settings import rules_aws, rules_mirror, rules_platform, rules_pools
+from settings import rules_access, rules_aws, rules_mirror, rules_platform, rules_pools
 from settings.errors import NAMESPACE, SettingsError, encrypted, from_pydantic, full_key
 from settings.facts import Facts, karpenter_releases, releases
 from settings.section import MANIFESTS
@@ -105,13 +106,24 @@ def from_mapping(
                 if detail["type"] != "extra_forbidden":
                     broken.add(wrong)
             rest.setdefault("region", EXAMPLE_REGION)
-    facts = Facts(
-        settings, Region.of(settings.region), releases(manifests), karpenter_releases(manifests)
-    )
+    facts = _facts(settings, manifests)
     for rules in (rules_platform, rules_mirror, rules_pools, rules_aws):
         all_problems += rules.RULES.problems(facts, frozenset(broken))
     if all_problems:
         raise SettingsError(list(dict.fromkeys(all_problems)))
+    return settings
+
+
+def _facts(settings: Settings, manifests: Path) -> Facts:
+    region = Region.of(settings.region)
+    return Facts(settings, region, releases(manifests), karpenter_releases(manifests))
+
+
+def _deployable(settings: Settings, manifests: Path = MANIFESTS) -> Settings:
+    """The settings of a whole stack file, in which whoever deploys has access to the cluster."""
+    problems = rules_access.RULES.problems(_facts(settings, manifests), frozenset())
+    if problems:
+        raise SettingsError(problems)
     return settings
 
 
@@ -138,7 +150,7 @@ def load() -> Settings:
                 value = json.loads(value)
         if value is not None:
             raw[key.removeprefix(prefix)] = value
-    return from_mapping(raw, problems=problems)
+    return _deployable(from_mapping(raw, problems=problems))
 
 
 def from_stack_file(path: Path, *, manifests: Path = MANIFESTS) -> Settings:
@@ -148,4 +160,4 @@ def from_stack_file(path: Path, *, manifests: Path = MANIFESTS) -> Settings:
         SettingsError: also for a file that is missing, no YAML, or of another namespace.
     """
     raw, problems = read_stack_file(path, SECTIONS)
-    return from_mapping(raw, manifests=manifests, problems=problems)
+    return _deployable(from_mapping(raw, manifests=manifests, problems=problems), manifests)

@@ -16,10 +16,12 @@ from typing import Any, cast
 
 import pulumi
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime.proto import callback_pb2
 from pulumi.runtime.settings import SETTINGS, get_root_resource
 from pulumi.runtime.stack import Stack
 
-from rehearsal.clouds import SimulatedCloud
+from regions.region import Region
+from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.inputs import check
 from rehearsal.protocol import MASK as MASKED
 from rehearsal.protocol import properties
@@ -32,6 +34,13 @@ REGIONS = ("cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1")
 SHIPPED = (*REGIONS, "cn-north-1-kf151")
 """The stacks whose files this repository ships. A test never asks which stack files lie around:
 those of a user stand beside them."""
+
+
+def stack_file(region: str, more: str = "") -> str:
+    """The text of a short stack file: its region, who has access to the cluster, and more lines."""
+    admin = Region.of(region).arn("iam", "role/ops", account=ACCOUNT, region="")
+    cluster = f"{{admins: ['{admin}'], publicAccessCidrs: [203.0.113.10/32]}}"
+    return f"config:\n  kubeflow:region: {region}\n  kubeflow:cluster: {cluster}\n{more}"
 
 
 @dataclass(frozen=True)
@@ -201,10 +210,14 @@ def _exported(recorded: Recorded, outputs: Mapping[str, Any]) -> list[pulumi.Out
 
 
 class _NoCallbacks:
-    """In place of the SDK's server for hooks, which accepts every one."""
+    """In place of the SDK's server for hooks and transforms; the mocks' engine calls none."""
 
     def register_error_hook(self, _hook: pulumi.ErrorHook) -> None:
         """Registers nothing."""
+
+    def register_transform(self, _transform: pulumi.ResourceTransform) -> callback_pb2.Callback:
+        """Registers nothing."""
+        return callback_pb2.Callback()
 
 
 def run(

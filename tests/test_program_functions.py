@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pulumi
@@ -14,6 +15,7 @@ from program import (
     Renders,
     aws_provider,
     build_side,
+    check_access,
     deploy_values,
     enabled_add_ons,
     render_stack,
@@ -64,10 +66,29 @@ def rendered(*sources: str) -> Rendered:
 
 
 def test_settings_come_from_the_stacks_configuration() -> None:
-    config = {"kubeflow:region": "us-west-2", "kubeflow:cluster": json.dumps({"name": "ml"})}
+    cluster = {
+        "name": "ml",
+        "admins": ["arn:aws:iam::111122223333:role/ops"],
+        "apiAccess": {"cidrs": ["10.0.0.0/8"]},
+    }
+    config = {"kubeflow:region": "us-west-2", "kubeflow:cluster": json.dumps(cluster)}
     recorded = run(lambda: {"settings": stack_settings().model_dump()}, config=config)
     assert recorded.exports["settings"]["region"] == "us-west-2"
     assert recorded.exports["settings"]["cluster"]["name"] == "ml"
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_a_caller_who_is_no_administrator_may_preview_only(
+    preview: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: preview)
+    monkeypatch.setattr(pulumi.log, "warn", warnings.append)
+    settings = from_mapping({"region": "us-west-2"})
+    caller = "arn:aws:iam::111122223333:user/ann"
+    with nullcontext() if preview else pytest.raises(pulumi.RunError, match=f"list {caller}"):
+        check_access(settings, caller)
+    assert len(warnings) == preview
 
 
 def test_wrong_settings_end_the_program_with_every_sentence_and_no_traceback() -> None:

@@ -138,8 +138,13 @@ class Database(pulumi.ComponentResource):
             performance_insights_enabled=insights,
             performance_insights_kms_key_id=key_arn if insights else None,
             tags=context.named("kubeflow"),
-            # The identifier is unused only after the deletion, which takes the final snapshot.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # RDS refuses when its turn comes, which is after hundreds of deletions.
+                protect=settings.deletion_protection,
+                # The identifier is unused only after the deletion, which takes the final snapshot.
+                delete_before_replace=True,
+            ),
         )
         self.host = instance.address
         self.port = instance.port.apply(str)

@@ -1,9 +1,10 @@
-"""The EKS control plane through pulumi-eks, with its encryption key and its logs."""
+"""The EKS control plane through pulumi-eks, with its key, its logs and those who may use it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import pulumi
 import pulumi_aws as aws
@@ -11,7 +12,7 @@ import pulumi_eks as eks
 
 from components.aws.keys import account_key
 from settings.context import StackContext
-from settings.sections import ClusterSettings
+from settings.sections import ApiAccess, ClusterSettings
 
 _LOG_DAYS = 90
 # EKS uses the key through a grant that the cluster's creator makes (EKS user guide,
@@ -26,16 +27,18 @@ class ControlPlane(pulumi.ComponentResource):
     Args:
         name: of the component.
         context: shared by all components of the stack.
-        settings: name, version, administrators, ranges with access to the public endpoint, logs.
+        settings: name, version, administrators, who reaches the API server, logs.
         vpc_id: of the private endpoint.
         subnet_ids: private subnets in at least two zones.
         opts: of the component.
 
     Attributes:
         cluster: the remote component; its dependents wait for the API server.
+        access: needed by every client of the API server outside the cluster.
     """
 
     cluster: eks.Cluster
+    access: Sequence[pulumi.Resource]
 
     def __init__(
         self,
@@ -73,7 +76,6 @@ class ControlPlane(pulumi.ComponentResource):
             name=settings.name,
             version=settings.version,
             authentication_mode=eks.AuthenticationMode.API,
-            access_entries={arn_key(arn): _administrator(arn, context) for arn in settings.admins},
             vpc_id=vpc_id,
             private_subnet_ids=subnet_ids,
             endpoint_private_access=True,
@@ -94,28 +96,79 @@ class ControlPlane(pulumi.ComponentResource):
             # otherwise write the deployer's AWS_PROFILE into its own kubeconfig (cluster.ts).
             provider_credential_opts=eks.KubeconfigOptionsArgs(),
             tags=dict(context.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[logs], transforms=[_without_hidden_administrator]
+            ),
         )
+        # Not by pulumi-eks: its outputs do not wait for the entries that it makes.
+        self.access = [
+            *self._administrators(name, context, settings),
+            *self._admitted(name, context, settings.api_access),
+        ]
         self.register_outputs({"name": settings.name, "keyArn": key.arn})
 
-
-def _administrator(arn: str, context: StackContext) -> eks.AccessEntryArgs:
-    # The creator of the cluster has an entry from EKS; CreateAccessEntry refuses a second one, so
-    # the list is for everybody else.
-    policy = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
-    return eks.AccessEntryArgs(
-        principal_arn=arn,
-        type=eks.AccessEntryType.STANDARD,
-        access_policies={
-            "admin": eks.AccessPolicyAssociationArgs(
-                # No IAM policy: its region and account are the same in every partition (EKS user
-                # guide, access-policy-permissions.html).
+    def _administrators(
+        self, name: str, context: StackContext, settings: ClusterSettings
+    ) -> Iterator[pulumi.Resource]:
+        # Through the URN, as EksCluster.cluster_name.
+        cluster_name = self.cluster.urn.apply(lambda _: settings.name)
+        # No IAM policy: its region and account are the same in every partition (EKS user guide,
+        # access-policy-permissions.html).
+        policy = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
+        for arn in settings.admins:
+            entry = aws.eks.AccessEntry(
+                f"{name}-{arn_key(arn)}",
+                cluster_name=cluster_name,
+                principal_arn=arn,
+                type="STANDARD",
+                tags=dict(context.tags),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            yield aws.eks.AccessPolicyAssociation(
+                f"{name}-{arn_key(arn)}-admin",
+                cluster_name=cluster_name,
+                principal_arn=entry.principal_arn,
                 policy_arn=context.region.arn("eks", policy, account="aws", region=""),
                 access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
+                opts=pulumi.ResourceOptions(parent=self),
             )
-        },
-        tags=dict(context.tags),
-    )
+
+    def _admitted(
+        self, name: str, context: StackContext, admitted: ApiAccess
+    ) -> Iterator[pulumi.Resource]:
+        # EKS' own group, around the private endpoint, admits its members only (EKS user guide,
+        # cluster-endpoint.html).
+        sources = [("cidr_ipv4", cidr) for cidr in admitted.cidrs]
+        sources += [("referenced_security_group_id", group) for group in admitted.security_groups]
+        for kind, source in sources:
+            role = f"api-{source.replace('/', '-')}"
+            yield aws.vpc.SecurityGroupIngressRule(
+                f"{name}-{role}",
+                security_group_id=self.cluster.cluster_security_group_id,
+                description="The API server",
+                ip_protocol="tcp",
+                from_port=443,
+                to_port=443,
+                **{kind: source},
+                tags=context.tagged(f"{name}-{role}"),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+
+
+def _without_hidden_administrator(
+    args: pulumi.ResourceTransformArgs,
+) -> pulumi.ResourceTransformResult | None:
+    """Makes EKS admit the principals of the stack file only.
+
+    pulumi-eks gives the principal that creates the cluster an entry that is in no plan
+    (pulumi/pulumi-eks nodejs/eks/cluster/cluster.ts, accessConfig), and CreateAccessEntry refuses a
+    second one: no list of administrators would be right for each of them.
+    """
+    if args.type_ != "aws:eks/cluster:Cluster":
+        return None
+    access = cast("dict[str, Any]", args.props["accessConfig"])
+    access["bootstrapClusterCreatorAdminPermissions"] = False
+    return pulumi.ResourceTransformResult(args.props, args.opts)
 
 
 def arn_key(arn: str) -> str:

@@ -50,7 +50,8 @@ class EksCluster(pulumi.ComponentResource):
     provider and nodes are plain AWS resources, so that their order, versions and configuration are
     decided here (pulumi-eks looks up the newest version at every preview, reads a TLS certificate
     during preview, and orders CoreDNS before nodes). No security group is made either: EKS makes
-    one between control plane and nodes, which managed and Karpenter's nodes use.
+    one between control plane and nodes, which managed and Karpenter's nodes use; it also admits
+    whoever else may reach the API server.
 
     Attributes:
         cluster_name: known in the first preview; its dependents wait for the control plane.
@@ -95,7 +96,7 @@ class EksCluster(pulumi.ComponentResource):
             opts=self._child,
         )
         self._set_outputs(network, control_plane.cluster)
-        self.kubernetes_provider = self._kubernetes_provider()
+        self.kubernetes_provider = self._kubernetes_provider(control_plane.access)
         self.unready_pods = unready_pods(
             self.kubeconfig_json,
             f"aws eks update-kubeconfig --region {args.context.region.name} --name "
@@ -158,7 +159,7 @@ class EksCluster(pulumi.ComponentResource):
         )
         self.oidc = OidcProvider(provider.arn, control_plane.oidc_issuer)
 
-    def _kubernetes_provider(self) -> k8s.Provider:
+    def _kubernetes_provider(self, access: Sequence[pulumi.Resource]) -> k8s.Provider:
         return k8s.Provider(
             f"{self._name}-kubernetes",
             kubeconfig=self.kubeconfig_json,
@@ -173,7 +174,7 @@ class EksCluster(pulumi.ComponentResource):
             # delete_unreachable stays off: a network failure during destroy must not leave load
             # balancers and volumes that are in no state. After the loss of a cluster, set
             # PULUMI_K8S_DELETE_UNREACHABLE for one run.
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(access)),
         )
 
     def _addons_and_nodes(self, network: Network) -> tuple[NodeGroup, list[pulumi.Resource]]:

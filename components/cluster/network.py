@@ -113,7 +113,7 @@ class Network(pulumi.ComponentResource):
             self._context,
             vpc_id=vpc.id,
             cidr=self._settings.cidr,
-            subnet_ids=self.private_subnet_ids,
+            subnets=private,
             route_table_ids=[table.id for table in tables],
             opts=self._child,
         )

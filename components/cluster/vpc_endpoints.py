@@ -25,7 +25,7 @@ class VpcEndpoints(pulumi.ComponentResource):
         context: shared by all components of the stack.
         vpc_id: of the endpoints.
         cidr: the VPC's range; everything in it may use them.
-        subnet_ids: private subnets, one per zone.
+        subnets: private ones, one per zone; an endpoint is in the zones that its service has.
         route_table_ids: of those subnets; they get the route to S3.
         opts: of the component.
 
@@ -42,7 +42,7 @@ class VpcEndpoints(pulumi.ComponentResource):
         *,
         vpc_id: pulumi.Input[str],
         cidr: str,
-        subnet_ids: pulumi.Input[Sequence[str]],
+        subnets: Sequence[aws.ec2.Subnet],
         route_table_ids: Sequence[pulumi.Input[str]],
         opts: pulumi.ResourceOptions,
     ) -> None:
@@ -87,7 +87,7 @@ class VpcEndpoints(pulumi.ComponentResource):
                 service_name=context.region.vpc_endpoint_service(service),
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
-                subnet_ids=subnet_ids,
+                subnet_ids=self._in_zones_of(service, context, subnets),
                 security_group_ids=[group.id],
                 tags=tags(service),
                 opts=child,
@@ -96,3 +96,18 @@ class VpcEndpoints(pulumi.ComponentResource):
         ]
         self.ready = [objects, admitted, *interfaces]
         self.register_outputs({"s3": objects.id})
+
+    def _in_zones_of(
+        self, service: str, context: StackContext, subnets: Sequence[aws.ec2.Subnet]
+    ) -> pulumi.Output[list[str]]:
+        # EC2 refuses an endpoint in a zone that its service lacks (terraform-aws-modules/
+        # terraform-aws-vpc #462, #634).
+        offered = aws.ec2.get_vpc_endpoint_service_output(
+            service_name=context.region.vpc_endpoint_service(service),
+            service_type="Interface",
+            opts=pulumi.InvokeOutputOptions(parent=self),
+        ).availability_zones
+        places = [pulumi.Output.all(each.id, each.availability_zone) for each in subnets]
+        return pulumi.Output.all(offered, *places).apply(
+            lambda values: [subnet for subnet, zone in values[1:] if zone in values[0]]
+        )

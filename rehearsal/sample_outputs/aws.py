@@ -60,6 +60,9 @@ INVOKES: dict[str, Callable[[SimulatedResource], dict[str, Any]]] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda call: {
         "names": [f"{call.region.name}{letter}" for letter in "abc"],
     },
+    "aws:ec2/getVpcEndpointService:getVpcEndpointService": lambda call: {
+        "availabilityZones": [f"{call.region.name}{letter}" for letter in "abc"],
+    },
     "aws:index/getCallerIdentity:getCallerIdentity": outputs,
     "aws:secretsmanager/getSecret:getSecret": outputs,
 }

@@ -46,9 +46,14 @@ def _identity(component: SimulatedResource) -> str:
     return _control_plane(component).hex(32).upper()
 
 
+def security_group(control_plane: SimulatedResource) -> str:
+    """The id of the group that EKS makes for a cluster."""
+    return f"sg-{control_plane.hex()}"
+
+
 def _component(component: SimulatedResource) -> dict[str, Any]:
     region = component.region
-    group = f"sg-{_control_plane(component).hex()}"
+    group = security_group(_control_plane(component))
     issuer = f"oidc.eks.{region.name}.{region.dns_suffix}/id/{_identity(component)}"
     return {
         "clusterSecurityGroupId": group,

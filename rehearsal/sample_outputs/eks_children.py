@@ -2,9 +2,8 @@
 
 Read from pulumi-eks nodejs/eks/cluster/cluster.ts (createCore, createCluster), servicerole.ts and
 authenticationMode.ts. Without default node group and security groups, with the three add-ons, the
-instance role and the OIDC provider off, in authentication mode API, what remains is: the service
-role and its policy, the control plane, a Kubernetes provider, and an access entry with its policy
-associations per administrator.
+instance role and the OIDC provider off, in authentication mode API and without access entries, what
+remains is: the service role and its policy, the control plane, and a Kubernetes provider.
 """
 
 from __future__ import annotations
@@ -94,11 +93,6 @@ def children(component: SimulatedResource) -> list[Child]:
             {"kubeconfig": json.dumps(kubeconfig(component))},
             dependencies=[cluster],
         ),
-        *(
-            child
-            for key, entry in (inputs.get("accessEntries") or {}).items()
-            for child in _access(f"{name}-{key}", entry, cluster, inputs["name"])
-        ),
     ]
 
 
@@ -128,6 +122,7 @@ def _refuse_unknown(inputs: Mapping[str, Any]) -> None:
         "createInstanceRole": not inputs.get("createInstanceRole"),
         "kubeProxyAddonOptions": not enabled("kubeProxyAddonOptions"),
         "corednsAddonOptions": not enabled("corednsAddonOptions"),
+        "accessEntries": not inputs.get("accessEntries"),
         "serviceRole": not inputs.get("serviceRole"),
     }
     wrong = [key for key, fits in supported.items() if not fits]
@@ -161,31 +156,6 @@ def _cluster_inputs(inputs: Mapping[str, Any], name: str, role_arn: str) -> dict
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _access(name: str, entry: Mapping[str, Any], cluster: str, cluster_name: str) -> list[Child]:
-    # The real component hands the whole entry over; the SDK drops its accessPolicies.
-    own = {key: value for key, value in entry.items() if key not in ("accessPolicies", "username")}
-    own |= _given({"userName": entry.get("username"), "clusterName": cluster_name})
-    policies: Mapping[str, Any] = entry.get("accessPolicies") or {}
-    return [
-        Child("aws:eks/accessEntry:AccessEntry", name, own, dependencies=[cluster]),
-        *(
-            Child(
-                "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
-                f"{name}-{key}",
-                {
-                    "accessScope": policy["accessScope"],
-                    "policyArn": policy["policyArn"],
-                    "principalArn": entry["principalArn"],
-                    "clusterName": cluster_name,
-                },
-                parent=name,
-                dependencies=[name, cluster],
-            )
-            for key, policy in policies.items()
-        ),
-    ]
 
 
 def _digest(text: str) -> str:

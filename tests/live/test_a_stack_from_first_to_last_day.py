@@ -134,6 +134,8 @@ def labelled_webhooks() -> None:
 def test_destroy_leaves_crds_and_nothing_else(live: LiveStack) -> None:
     """Finalizers are taken off by controllers that still run, or the engine would wait for ever."""
     live.program = None
+    live.set(lambda config: config["kubeflow:database"].update(deletionProtection=False))
+    live.run("up")
     outcome = live.run("destroy")
     assert set(outcome.changes) == {"delete"}
     deadline = time.monotonic() + LEFT_SECONDS

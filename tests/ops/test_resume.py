@@ -23,6 +23,7 @@ from ops.cli_errors import Refused, messages
 from ops.pending_operations import Decision, Deployment, Outcome, Settlement
 from ops.pulumi_cli import PulumiCli
 from ops.stack_locks import locks
+from tests.harness import stack_file
 from tests.ops.command import kf
 from toolchain.file_backend import Lock
 from toolchain.tools import Tool
@@ -452,7 +453,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     (tmp_path / "plan.json").write_text('{"steps": []}')
     (tmp_path / "Pulumi.yaml").write_text("name: kubeflow\n")
-    (tmp_path / f"Pulumi.{REGION}.yaml").write_text(f"config:\n  kubeflow:region: {REGION}\n")
+    (tmp_path / f"Pulumi.{REGION}.yaml").write_text(stack_file(REGION))
     monkeypatch.setattr(targets, "PROJECT", tmp_path)
     tool = Tool(program, "3.259.0", "of a test")
     monkeypatch.setattr("toolchain.tools.pulumi", {messages.print: tool}.get)

@@ -47,14 +47,14 @@ def started(cli: Path, project: Path, tmp_path: Path) -> Started:
         *,
         unknowns: bool = False,
         build: str = "build",
-        journal: str = "",
+        **simulation: Any,
     ) -> Generator[Rehearsal]:
         rehearsal = Rehearsal(
             project=project,
             stack="tiny",
             build=tmp_path / build,
             pulumi=cli,
-            simulation=Simulation(region="cn-north-1", unknowns=unknowns, journal=journal),
+            simulation=Simulation(region="cn-north-1", unknowns=unknowns, **simulation),
             program=program,
         )
         with rehearsal.started():

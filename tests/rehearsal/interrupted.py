@@ -36,7 +36,8 @@ _MOST_SECONDS = 0.06
 def program(rotation: int) -> None:
     """Cluster and backend, as ``__main__.py`` makes them."""
     settings = stack_settings()
-    database = settings.database.model_copy(update={"rotation": rotation})
+    changed = {"rotation": rotation, "deletion_protection": False}
+    database = settings.database.model_copy(update=changed)
     tagged = settings.model_copy(update={"tags": {"rotation": str(rotation)}})
     context, aws = stack_context(tagged)
     cluster = EksCluster(

@@ -75,6 +75,82 @@ def test_a_deleted_name_and_the_same_name_elsewhere_are_free() -> None:
     assert len(account.existing) == 2
 
 
+SECRET, DATABASE = "aws:secretsmanager/secret:Secret", "aws:rds/instance:Instance"
+
+
+def secret(number: int) -> Outputs:
+    """Its ARN ends with random characters, its name is the caller's choice."""
+    return f"arn:aws-cn:secretsmanager:{BEIJING}:1:secret:login-{number:06}", {"name": "login"}
+
+
+@pytest.mark.parametrize(("days", "free"), [({}, False), (7, False), (0, True)])
+def test_the_name_of_a_deleted_secret_is_free_after_its_recovery_window(
+    tmp_path: Path, days: int | dict[str, int], free: bool
+) -> None:
+    journal = tmp_path / "account.jsonl"
+    account = Account(journal)
+    arn, state = account.create(SECRET, BEIJING, secret)
+    with pytest.raises(RefusedByAws, match="ResourceExistsException: login"):
+        account.create(SECRET, BEIJING, secret)
+    window = {"recoveryWindowInDays": days} if isinstance(days, int) else days
+    account.delete(SECRET, BEIJING, arn, state | window)
+    again = Account(journal)
+    if free:
+        assert again.create(SECRET, BEIJING, secret) == (arn, state)
+        return
+    with pytest.raises(RefusedByAws, match="already scheduled for deletion: login"):
+        again.create(SECRET, BEIJING, secret)
+    assert again.create(SECRET, "cn-northwest-1", secret) == (arn, state)
+
+
+def test_a_secret_that_the_provider_names_gets_another_name_after_a_deletion() -> None:
+    account = Account()
+    outputs = partial(SimulatedCloud(BEIJING).outputs, SECRET, "login", {"namePrefix": "login-"})
+    arn, state = account.create(SECRET, BEIJING, outputs)
+    account.delete(SECRET, BEIJING, arn, state)
+    assert account.create(SECRET, BEIJING, outputs)[1]["name"] != state["name"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "error"),
+    [(DATABASE, "Cannot delete protected DB Instance"), ("aws:eks/cluster:Cluster", "protection")],
+)
+def test_what_is_protected_is_not_deleted(type_: str, error: str) -> None:
+    account = Account()
+    account.create(type_, BEIJING, named)
+    with pytest.raises(RefusedByAws, match=error):
+        account.delete(type_, BEIJING, "nodes", {"deletionProtection": True})
+    assert len(account.existing) == 1
+    account.delete(type_, BEIJING, "nodes", {"skipFinalSnapshot": True})
+    assert account.existing == frozenset()
+
+
+def test_a_final_snapshot_has_a_name_that_no_snapshot_has() -> None:
+    account = Account()
+
+    def life(state: dict[str, Any]) -> None:
+        account.create(DATABASE, BEIJING, named)
+        account.delete(DATABASE, BEIJING, "nodes", state)
+
+    life({"finalSnapshotIdentifier": "last", "skipFinalSnapshot": False})
+    life({"finalSnapshotIdentifier": "newer"})
+    life({"finalSnapshotIdentifier": "last", "skipFinalSnapshot": True})
+    with pytest.raises(RefusedByAws, match="DBSnapshotAlreadyExists: last"):
+        life({"finalSnapshotIdentifier": "last"})
+    with pytest.raises(RefusedByAws, match="final_snapshot_identifier is required"):
+        account.delete(DATABASE, BEIJING, "nodes", {})
+
+
+def test_a_random_value_is_another_one_in_each_life(tmp_path: Path) -> None:
+    journal = tmp_path / "account.jsonl"
+    drawn = [Account(journal).draw("password", numbered) for _ in range(2)]
+    assert [*drawn, Account(journal).draw("key", numbered)] == [
+        numbered(0),
+        numbered(1),
+        numbered(0),
+    ]
+
+
 @pytest.mark.parametrize(
     ("region", "trusted", "accepted"),
     [
@@ -122,7 +198,8 @@ def test_stacks_share_the_account_of_one_file(tmp_path: Path) -> None:
 
 def nodes() -> None:
     """A node group whose role trusts EC2 in its global spelling alone."""
-    statement = {"Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    principal = {"Service": "ec2.amazonaws.com"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
     role = aws.iam.Role("nodes", assume_role_policy=json.dumps({"Statement": [statement]}))
     aws.eks.NodeGroup(
         "nodes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from rendering import LeakError
 from settings import from_mapping
 from tests.rehearsal.test_plan import obj
 from toolchain.tools import Tool
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -40,6 +43,14 @@ def test_a_stack_that_does_not_exist_is_one_sentence(root: Path, verb: str) -> N
     assert result.exit_code == report.BAD_INPUT
     assert "Pulumi.cn-north-9.yaml does not exist" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_place_that_is_none_is_one_sentence(root: Path) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    result = run("up", "--stack", "x", "--from", "10.0.0.0/8")
+    assert result.exit_code == report.BAD_INPUT
+    sentence = "--from is 10.0.0.0/8: write an IPv4 address or sg-0123456789abcdef0."
+    assert result.stderr.strip() == sentence
 
 
 def test_every_problem_of_a_stack_is_reported_at_once(root: Path) -> None:
@@ -100,7 +111,7 @@ class Ended:
 
 
 def test_up_ends_with_the_outputs_of_the_stack(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (root / "Pulumi.x.yaml").write_text("config:\n  kubeflow:region: us-west-2\n")
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
     monkeypatch.setattr(command, "missing_of_stack", lambda *_: [])  # pyright: ignore[reportUnknownLambdaType]
     monkeypatch.setattr(command, "_tools", lambda: Tool(Path("pulumi"), "3.0.0", "here"))
     monkeypatch.setattr(command, "_rehearsal", lambda *_: Ended())  # pyright: ignore[reportUnknownLambdaType]

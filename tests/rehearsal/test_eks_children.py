@@ -17,13 +17,10 @@ from settings import from_mapping
 from tests.components.cluster.simulated_cluster import cluster_args
 from tests.harness import REGIONS, run
 
-ADMIN = "role/ops"
-
 
 def inputs_of(region: str) -> dict[str, Any]:
     """What the real component gives to ``eks.Cluster``, as the engine receives it."""
-    arn = f"arn:{Region.of(region).partition}:iam::111122223333:{ADMIN}"
-    settings = from_mapping({"region": region, "cluster": {"admins": [arn]}})
+    settings = from_mapping({"region": region})
 
     def program() -> None:
         EksCluster(
@@ -48,16 +45,12 @@ def stack(request: pytest.FixtureRequest) -> tuple[Region, dict[str, Child]]:
 
 def test_the_children_are_those_of_pulumi_eks(stack: tuple[Region, dict[str, Child]]) -> None:
     names = {type_: child.name for type_, child in stack[1].items()}
-    (entry,) = [n for t, n in names.items() if t.endswith(":AccessEntry")]
-    assert entry.startswith("c-ops-")
     assert names == {
         "eks:index:ServiceRole": "c-eksRole",
         "aws:iam/role:Role": "c-eksRole-role",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "c-eksRole-4b490823",
         "aws:eks/cluster:Cluster": "c-eksCluster",
         "pulumi:providers:kubernetes": "c-eks-k8s",
-        "aws:eks/accessEntry:AccessEntry": entry,
-        "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": f"{entry}-admin",
     }
 
 
@@ -98,7 +91,12 @@ def test_a_child_comes_after_everything_it_names() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"skipDefaultNodeGroup": False}, {"createOidcProvider": True}, {"authenticationMode": None}],
+    [
+        {"skipDefaultNodeGroup": False},
+        {"createOidcProvider": True},
+        {"authenticationMode": None},
+        {"accessEntries": {"ops": {}}},
+    ],
 )
 def test_arguments_with_other_children_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(NotImplementedError, match=next(iter(change))):

@@ -161,7 +161,8 @@ def test_of_what_is_stored_only_what_was_given_is_compared() -> None:
 def test_a_refresh_gives_the_stored_values_of_what_was_given_as_inputs() -> None:
     given = protocol.to_struct(ISTIO)
     request = provider_pb2.ReadRequest(id="istio-validator", properties=given, inputs=given)
-    read: Any = KubernetesObjects(Simulation(region="cn-north-1")).Read(request, None)
+    context = SimpleNamespace(peer=lambda: "")
+    read: Any = KubernetesObjects(Simulation(region="cn-north-1")).Read(request, context)
     (stored_hook,) = protocol.properties(read.properties)["webhooks"]
     (given_hook,) = protocol.properties(read.inputs)["webhooks"]
     assert stored_hook["clientConfig"]["caBundle"]

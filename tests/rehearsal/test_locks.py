@@ -28,7 +28,9 @@ from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation
 
 def program():
-    aws.iam.Role("made", name="made", assume_role_policy="{}").id.apply(lambda _: time.sleep(300))
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    role = aws.iam.Role("made", name="made", assume_role_policy=trust)
+    role.id.apply(lambda _: time.sleep(300))
 
 project, build, pulumi = (Path(each) for each in sys.argv[1:])
 rehearsal = Rehearsal(
@@ -81,7 +83,8 @@ def test_a_second_run_at_once_is_refused_in_one_sentence_that_names_the_first(
 
 
 def made_role() -> None:
-    aws.iam.Role("made", name="made", assume_role_policy="{}")
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    aws.iam.Role("made", name="made", assume_role_policy=trust)
 
 
 @pytest.mark.engine
@@ -89,8 +92,9 @@ def test_up_works_after_one_that_was_killed_when_it_had_made_something(
     started: Started, project: Path, tmp_path: Path, cli: Path
 ) -> None:
     build = tmp_path / "build"
-    with running(project, build, cli):
+    with running(project, build, cli) as run:
         while not any("iam/role" in path.read_text() for path in build.glob("account*.jsonl")):
+            assert run.poll() is None
             time.sleep(0.1)
         # As where the kill comes while the state is written.
         (torn,) = (build / "state").rglob("tiny.json.attrs")

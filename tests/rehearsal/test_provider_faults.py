@@ -93,8 +93,8 @@ def test_a_run_that_aws_refuses_in_part_names_what_and_why_and_the_next_one_comp
             if verb == "up":
                 assert set(rehearsal.up().changes) == {"same"}
     server.stop(None)
-    # The bucket, and the key that its objects need, are retained.
+    # The bucket with its key, the final snapshot, and secrets within their recovery window.
     services = {
         type_.partition(":")[2].partition("/")[0] for type_, *_ in Account(journal).existing
     }
-    assert services == {"s3", "kms"}
+    assert services == {"s3", "kms", "rds", "secretsmanager"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal.architecture import diagram
-from rehearsal.engine import Rehearsal
+from rehearsal.engine import EngineFailure, Rehearsal
 from rehearsal.providers import Simulation
 from tests.rehearsal.conftest import steps
 
@@ -37,17 +37,19 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture
 def begin(cli: Path, tmp_path: Path) -> Begin:
-    """Starts a rehearsal of the project; ``edit`` changes the stack file's text beforehand."""
+    """Starts a rehearsal of the project; ``edits`` change the stack file's text beforehand."""
 
-    def start(*, unknowns: bool = False, edit: tuple[str, str] = ("", "")) -> object:
+    def start(*edits: tuple[str, str], unknowns: bool = False) -> object:
         project = tmp_path / "project"
         project.mkdir(exist_ok=True)
         for name in PROGRAM:
             if not (project / name).exists():
                 (project / name).symlink_to(ROOT / name)
         text = (ROOT / f"Pulumi.{STACK}.yaml").read_text()
-        assert edit[0] in text
-        (project / f"Pulumi.{STACK}.yaml").write_text(text.replace(*edit) if edit[0] else text)
+        for before, after in edits:
+            assert before in text
+            text = text.replace(before, after)
+        (project / f"Pulumi.{STACK}.yaml").write_text(text)
         return Rehearsal(
             project=project,
             stack=STACK,
@@ -78,8 +80,20 @@ def test_the_platform_is_shown_made_left_alone_changed_and_taken_away(
     everything = up.changes["create"]
     assert everything > 700
 
-    with begin(edit=("maxGpus: 8", "maxGpus: 16")) as rehearsal:
+    with begin(("maxGpus: 8", "maxGpus: 16")) as rehearsal:
         changed = rehearsal.up()
         assert changed.changes == {"same": everything - 1, "update": 1}
         assert steps(changed)[0][1].endswith("karpenter.sh/v1:NodePool")
+        # An accidental destroy is refused before the first deletion.
+        with pytest.raises(EngineFailure, match=r"backend-database.* protected"):
+            rehearsal.destroy()
+        assert set(rehearsal.preview().changes) == {"same"}
+
+    unprotected = ("deletionProtection: true", "deletionProtection: false")
+    with begin(unprotected) as rehearsal:
+        assert rehearsal.up().changes == {"same": everything - 2, "update": 2}
+        assert rehearsal.destroy().changes == {"delete": everything}
+    # On the same day: of all that is left, only the bucket has a name that the next life needs.
+    with begin(unprotected, ("# bucket: my-kubeflow", "bucket: another")) as rehearsal:
+        assert rehearsal.up().changes == {"create": everything}
         assert rehearsal.destroy().changes == {"delete": everything}

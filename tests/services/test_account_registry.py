@@ -21,6 +21,7 @@ from components.registry.ecr_repositories import PARALLEL
 from ops import targets
 from ops.cli_errors import Refused
 from ops.mirror.account_registry import AccountRegistry
+from tests.harness import stack_file
 from tests.ops.command import kf
 from tests.services.certificates import Authority
 from tests.services.disturbances import way_to
@@ -138,9 +139,7 @@ def stack(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one stack, ``test``, whose ECR is the simulated one."""
     (tmp_path / "Pulumi.yaml").write_text("name: kubeflow\n")
     file = tmp_path / "Pulumi.test.yaml"
-    file.write_text(
-        f"config:\n  kubeflow:region: {REGION}\n  kubeflow:endpoints:\n    ecr: {aws}\n"
-    )
+    file.write_text(stack_file(REGION, f"  kubeflow:endpoints:\n    ecr: {aws}\n"))
     monkeypatch.setattr(targets, "PROJECT", tmp_path)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     return file

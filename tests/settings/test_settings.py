@@ -19,8 +19,10 @@ from settings import load as load_settings
 from settings.errors import from_pydantic
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import GpuPoolSettings, families_of
+from settings.principals import is_listed
+from settings.rules_access import problems_of_caller
 from settings.section import Section
-from tests.harness import REGIONS
+from tests.harness import REGIONS, stack_file
 
 ROOT = Path(__file__).parents[2]
 WRONG = cast(
@@ -87,7 +89,11 @@ def test_the_stacks_we_ship_are_right_and_the_short_ones_are_defaults(stack: str
     group = settings.node_group
     assert (settings.region, group.name, group.instance_type) == (stack, "kf", "m5.xlarge")
     assert (group.desired, group.min, group.max) == (4, 4, 8)
-    assert stack == REGIONS[0] or settings == from_mapping({"region": stack})
+    own = {key: getattr(settings.cluster, key) for key in ("admins", "public_access_cidrs")}
+    assert [len(each) for each in own.values()] == [1, 1]
+    default = from_mapping({"region": stack})
+    default = default.model_copy(update={"cluster": default.cluster.model_copy(update=own)})
+    assert stack == REGIONS[0] or settings == default
 
 
 def test_the_beijing_example_names_every_setting() -> None:
@@ -243,8 +249,63 @@ def test_for_a_missing_stack_file_its_neighbours_are_named(tmp_path: Path) -> No
 
 def test_other_packages_may_have_their_configuration(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.x.yaml"
-    file.write_text("config:\n  aws:profile: ops\n  kubeflow:region: us-west-2\n")
+    file.write_text(stack_file("us-west-2", "  aws:profile: ops\n"))
     assert from_stack_file(file).region == "us-west-2"
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        {"publicAccessCidrs": ["203.0.113.0/24"]},
+        {"apiAccess": {"cidrs": ["10.0.0.0/8"]}},
+        {"apiAccess": {"securityGroups": ["sg-0123456789abcdef0"]}},
+    ],
+)
+def test_one_way_to_the_api_server_is_enough(access: dict[str, object], tmp_path: Path) -> None:
+    admins = ["arn:aws:iam::111122223333:role/ops"]
+    config = {"kubeflow:region": "us-west-2", "kubeflow:cluster": {"admins": admins, **access}}
+    file = tmp_path / "Pulumi.x.yaml"
+    file.write_text(yaml.safe_dump({"config": config}))
+    assert from_stack_file(file).cluster.admins == admins
+
+
+@pytest.mark.usefixtures("engine_config")
+def test_the_engine_refuses_a_stack_that_nobody_reaches_as_the_file_does() -> None:
+    set_all_config({"kubeflow:region": "us-west-2"})
+    with pytest.raises(SettingsError, match=r"cluster\.publicAccessCidrs is"):
+        load_settings()
+
+
+ROLE, USER = "arn:aws:iam::111122223333:role/team/ops", "arn:aws:iam::111122223333:user/team/ann"
+
+
+@pytest.mark.parametrize(
+    ("caller", "listed"),
+    [
+        ("arn:aws:sts::111122223333:assumed-role/ops/session", True),
+        (ROLE, True),
+        (USER, True),
+        ("arn:aws:sts::111122223333:assumed-role/op/session", False),
+        ("arn:aws:sts::444455556666:assumed-role/ops/session", False),
+        ("arn:aws-cn:sts::111122223333:assumed-role/ops/session", False),
+        ("arn:aws:iam::111122223333:user/ann", False),
+        ("arn:aws:iam::111122223333:user/ops", False),
+        ("arn:aws:sts::111122223333:federated-user/ops", False),
+        ("arn:aws:iam::111122223333:root", False),
+    ],
+)
+def test_a_caller_is_an_administrator_by_its_role_or_as_a_user(caller: str, listed: bool) -> None:
+    assert is_listed(caller, [ROLE, USER]) is listed
+
+
+def test_whoever_would_fail_at_the_first_object_is_told_before() -> None:
+    cluster = {"admins": [ROLE], "publicAccessCidrs": ["198.51.100.7/32", "8.8.8.8/32"]}
+    settings = from_mapping({"region": "us-west-2", "cluster": cluster})
+    assert problems_of_caller(settings, ROLE) == []
+    other = "arn:aws:sts::444455556666:assumed-role/ci/run"
+    admins, address = problems_of_caller(settings, other)
+    assert admins.startswith(f"kubeflow:cluster.admins does not list {other}, which runs this")
+    assert address.startswith("kubeflow:cluster.publicAccessCidrs[0] is 198.51.100.7/32: ")
 
 
 @pytest.mark.usefixtures("engine_config")

@@ -102,6 +102,11 @@ def test_a_database_without_protection_leaves_no_snapshot() -> None:
     assert instance.inputs["skipFinalSnapshot"] is True
     assert "finalSnapshotIdentifier" not in instance.inputs
     assert instance.inputs["deletionProtection"] is False
+    assert not instance.protect
+
+
+def test_the_engine_refuses_to_delete_a_protected_database() -> None:
+    assert backend().only(INSTANCE).protect
 
 
 def test_a_replaced_database_gives_up_its_name_first() -> None:

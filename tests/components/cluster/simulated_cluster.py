@@ -20,6 +20,10 @@ ROLE, ATTACHMENT = "aws:iam/role:Role", "aws:iam/rolePolicyAttachment:RolePolicy
 TEMPLATE, KEY = "aws:ec2/launchTemplate:LaunchTemplate", "aws:kms/key:Key"
 PROVIDER = "pulumi:providers:kubernetes"
 OIDC = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+ENTRY = "aws:eks/accessEntry:AccessEntry"
+POLICY = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
+RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+CLUSTER_ADMIN = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
 STORAGE_CLASS = "kubernetes:storage.k8s.io/v1:StorageClass"
 TAGS = {"platform": "kubeflow"}
 

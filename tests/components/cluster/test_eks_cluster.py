@@ -10,11 +10,16 @@ from tests.components.cluster.simulated_cluster import (
     ADDON,
     ATTACHMENT,
     CLUSTER,
+    CLUSTER_ADMIN,
+    ENTRY,
     KEY,
     OIDC,
+    POLICY,
     PROVIDER,
     ROLE,
+    RULE,
     cluster,
+    names,
     policy,
 )
 from tests.harness import REGIONS, Recorded
@@ -52,18 +57,41 @@ def test_only_the_settings_ranges_reach_the_public_endpoint() -> None:
 def test_administrators_get_an_access_entry_of_their_partition(region: str) -> None:
     partition = Region.of(region).partition
     arns = [f"arn:{partition}:iam::111122223333:{path}" for path in ("role/ops/a", "user/a")]
-    made = cluster(region, cluster={"admins": arns}).only(CLUSTER).inputs
-    assert made["authenticationMode"] == "API"
-    entries = made["accessEntries"]
-    assert len(entries) == 2
-    assert all(key.startswith("a-") for key in entries)
-    assert {entry["principalArn"] for entry in entries.values()} == set(arns)
-    for entry in entries.values():
-        assert entry["accessPolicies"]["admin"] == {
-            "policyArn": f"arn:{partition}:eks::aws:cluster-access-policy/"
-            "AmazonEKSClusterAdminPolicy",
-            "accessScope": {"type": "cluster"},
-        }
+    made = cluster(region, cluster={"admins": arns})
+    assert made.only(CLUSTER).inputs["authenticationMode"] == "API"
+    entries, policies = made.of(ENTRY), made.of(POLICY)
+    assert {entry.inputs["principalArn"] for entry in entries} == set(arns)
+    assert {each.inputs["principalArn"] for each in policies} == set(arns)
+    assert all(entry.inputs["type"] == "STANDARD" for entry in entries)
+    for each in policies:
+        assert each.inputs["clusterName"] == "kubeflow"
+        assert each.inputs["accessScope"] == {"type": "cluster"}
+        policy_arn = each.inputs["policyArn"]
+        assert policy_arn == f"arn:{partition}:eks::aws:{CLUSTER_ADMIN}"
+
+
+def test_the_private_endpoint_admits_whom_the_settings_name_and_nobody_else() -> None:
+    access = {"cidrs": ["10.0.0.0/16"], "securityGroups": ["sg-0123456789abcdef0"]}
+    made = cluster(cluster={"apiAccess": access})
+    group = made.exports["node_group"]
+    rules = [one.inputs for one in made.of(RULE) if one.inputs["securityGroupId"] == group]
+    assert [rule.get("cidrIpv4") or rule["referencedSecurityGroupId"] for rule in rules] == [
+        *access["cidrs"],
+        *access["securityGroups"],
+    ]
+    for rule in rules:
+        assert (rule["ipProtocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
+    nobody = cluster()
+    assert group not in [one.inputs["securityGroupId"] for one in nobody.of(RULE)]
+
+
+def test_the_first_object_waits_for_whoever_makes_it() -> None:
+    arn = "arn:aws-cn:iam::111122223333:role/ops"
+    made = cluster(cluster={"admins": [arn], "apiAccess": {"cidrs": ["10.0.0.0/16"]}})
+    before = made.dependencies_of(made.only(PROVIDER))
+    assert names(before, POLICY) == {one.name for one in made.of(POLICY)}
+    assert names(before, RULE) == {one.name for one in made.of(RULE) if "-api-" in one.name}
+    assert names(made.dependencies_of(made.only(POLICY)), ENTRY) == {made.only(ENTRY).name}
 
 
 def test_the_kubeconfig_is_a_secret_and_names_the_region(made: tuple[Region, Recorded]) -> None:

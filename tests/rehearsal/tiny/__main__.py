@@ -20,6 +20,7 @@ database = aws.rds.Instance(
     instance_class="db.m6g.large",
     engine=config.require("engine"),
     password=pulumi.Output.secret("correct-horse-battery"),
+    skip_final_snapshot=True,
     opts=here,
 )
 cluster = eks.Cluster(
