@@ -111,7 +111,7 @@ def _handler(plain: Mapping[str, Any]) -> Impossible:
         return
     functions = [
         node.name
-        for node in ast.parse(Path(file["path"]).read_text()).body
+        for node in ast.parse(Path(file["path"]).read_text("utf-8")).body
         if isinstance(node, ast.FunctionDef)
     ]
     if name not in functions:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
 from rendering.cache import cache_folder
 from tests.mutants.covering import covering
 from tests.mutants.population import Mutant
@@ -141,7 +143,7 @@ class Copy:
                 return "timeout", ""
             finally:
                 _end(process)
-            if code == 0:
+            if code in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
                 return "survived", ""
             output.seek(0)
             failed = _SHORT_SUMMARY.search(output.read())
