@@ -20,8 +20,8 @@ from rehearsal.dynamic_resources import DynamicResources
 from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation, serve
 from rehearsal.sample_outputs import eks, eks_children
+from tests.faults.attached import attach
 from tests.live.cluster import LiveCluster
-from tests.rehearsal.attached import attach
 
 ROOT = Path(__file__).resolve().parents[2]
 _OF_AWS = ("DatabaseAuthorities", "ImageRepositories", "MirroredImages")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-HEAVY = ("cluster", "elasticity", "live")
-"""The tiers on a real API server, which have commands of their own."""
+HEAVY = ("cluster", "elasticity", "faults", "live")
+"""The tiers that have commands of their own."""
 
 
 def covering(root: Path, path: str) -> list[list[str]]:

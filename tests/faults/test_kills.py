@@ -28,7 +28,7 @@ from rehearsal.clouds import SimulatedCloud
 from rehearsal.providers import Simulation
 from rehearsal.recording import Recorder
 from rehearsal.simulated import simulated_clouds
-from tests.rehearsal.interrupted import ROOT, STACK
+from tests.faults.interrupted import ROOT, STACK
 
 pytestmark = pytest.mark.engine
 
@@ -37,7 +37,7 @@ PHASES = (("up", 1, 110), ("up", 2, 71), ("destroy", 2, 110))
 replaced; everything deleted."""
 VICTIMS = ("engine", "program", "providers")
 KILLS_PER_PHASE = int(os.environ.get("KILLS", "6")) // 6
-"""`KILLS=42 pytest tests/rehearsal/test_kills.py` for more: two tests of three phases."""
+"""`KILLS=42 pytest tests/faults/test_kills.py` for more: two tests of three phases."""
 MOST_ATTEMPTS = 9
 
 
@@ -67,7 +67,7 @@ class Cloud:
         }
 
     def run(self, verb: str, rotation: int) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.rehearsal.interrupted", "run"]
+        command = [sys.executable, "-m", "tests.faults.interrupted", "run"]
         return subprocess.Popen(
             [*command, str(self.folder), str(self.cli), verb, str(rotation)],
             cwd=ROOT,

@@ -16,8 +16,8 @@ import pytest
 from rehearsal.account import Account
 from rehearsal.engine import EngineFailure, Rehearsal
 from rehearsal.providers import SimulatedProvider, Simulation, serve
-from tests.rehearsal.attached import attach
-from tests.rehearsal.interrupted import ROOT, STACK, program
+from tests.faults.attached import attach
+from tests.faults.interrupted import ROOT, STACK, program
 
 FAULTS = (
     "ThrottlingException: Rate exceeded",

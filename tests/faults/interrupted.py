@@ -1,6 +1,6 @@
 """The AWS half of the Beijing stack on slow simulated clouds, in processes that a test kills.
 
-``python -m tests.rehearsal.interrupted run FOLDER CLI VERB ROTATION``: one run, whose state and
+``python -m tests.faults.interrupted run FOLDER CLI VERB ROTATION``: one run, whose state and
 account are in FOLDER; prints its processes by name.
 """
 
@@ -25,7 +25,7 @@ from program import stack_context, stack_settings
 from rehearsal.account import Account
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.providers import SimulatedProvider, Simulation, serve
-from tests.rehearsal.attached import attach
+from tests.faults.attached import attach
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "cn-north-1"
@@ -129,7 +129,7 @@ def _created(outcome: Outcome) -> list[dict[str, Any]]:
 def _run(folder: Path, cli: str, verb: str, rotation: int) -> None:
     journal = str(folder / "cloud.jsonl")
     clouds = subprocess.Popen(
-        [sys.executable, "-m", "tests.rehearsal.interrupted", "serve", journal],
+        [sys.executable, "-m", "tests.faults.interrupted", "serve", journal],
         stdout=subprocess.PIPE,
         text=True,
     )
