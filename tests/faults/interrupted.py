@@ -4,8 +4,6 @@
 account are in FOLDER; prints its processes by name.
 """
 
-# ruff: noqa: N802  (names of the protocol's methods)
-
 from __future__ import annotations
 
 import json
@@ -24,8 +22,8 @@ from components.cluster import EksCluster, EksClusterArgs
 from program import stack_context, stack_settings
 from rehearsal.account import Account
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
-from rehearsal.providers import SimulatedProvider, Simulation, serve
-from tests.faults.attached import attach
+from rehearsal.providers import Simulation, serve
+from tests.faults.attached import ChangedAws, attach
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "cn-north-1"
@@ -66,7 +64,7 @@ def program(rotation: int) -> None:
     )
 
 
-class SlowAws(SimulatedProvider):
+class SlowAws(ChangedAws):
     """AWS, which takes its time before a change has happened and before it answers.
 
     Attributes:
@@ -75,27 +73,14 @@ class SlowAws(SimulatedProvider):
 
     steps: Path
 
-    def _slowly(self, method: str, request: Any, context: Any) -> Any:
-        if getattr(request, "preview", False):
-            return getattr(super(), method)(request, context)
+    def change(self, method: str, request: Any, context: Any) -> Any:
+        """A line in ``steps``, and the change between two pauses."""
         with self.steps.open("a") as steps:
             steps.write(f"{method} {request.urn}\n")
         time.sleep(random.uniform(0, _MOST_SECONDS))  # noqa: S311 - no secret
-        answer = getattr(super(), method)(request, context)
+        answer = super().change(method, request, context)
         time.sleep(random.uniform(0, _MOST_SECONDS))  # noqa: S311 - no secret
         return answer
-
-    def Create(self, request: Any, context: Any) -> Any:
-        """As ``SimulatedProvider``."""
-        return self._slowly("Create", request, context)
-
-    def Update(self, request: Any, context: Any) -> Any:
-        """As ``SimulatedProvider``."""
-        return self._slowly("Update", request, context)
-
-    def Delete(self, request: Any, context: Any) -> Any:
-        """As ``SimulatedProvider``."""
-        return self._slowly("Delete", request, context)
 
 
 def _serve(journal: Path) -> None:
@@ -144,8 +129,7 @@ def _run(folder: Path, cli: str, verb: str, rotation: int) -> None:
     )
     try:
         with rehearsal.started():
-            assert rehearsal._handle is not None  # pyright: ignore[reportPrivateUsage]
-            attach(rehearsal._handle, aws=port)  # pyright: ignore[reportPrivateUsage]
+            attach(rehearsal, aws=port)
             sys.stdout.write(json.dumps({"program": os.getpid(), "providers": clouds.pid}) + "\n")
             sys.stdout.flush()
             outcome = getattr(rehearsal, verb)()

@@ -1,11 +1,8 @@
 """AWS refuses changes at random: the run names each resource and reason, and a second completes."""
 
-# ruff: noqa: N802  (names of the protocol's methods)
-
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,8 @@ import pytest
 
 from rehearsal.account import Account
 from rehearsal.engine import EngineFailure, Rehearsal
-from rehearsal.providers import SimulatedProvider, Simulation, serve
-from tests.faults.attached import attach
+from rehearsal.providers import Simulation, serve
+from tests.faults.attached import ChangedAws, attach
 from tests.faults.interrupted import ROOT, STACK, program
 
 FAULTS = (
@@ -27,7 +24,7 @@ FAULTS = (
 )
 
 
-class FailingAws(SimulatedProvider):
+class FailingAws(ChangedAws):
     """AWS, which refuses a share of all changes.
 
     Attributes:
@@ -42,24 +39,13 @@ class FailingAws(SimulatedProvider):
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self.refused: list[tuple[str, str, str]] = []
 
-    def _perhaps(self, method: Callable[..., Any], request: Any, context: Any) -> Any:
-        if not getattr(request, "preview", False) and self._random.random() < self.share:
+    def change(self, method: str, request: Any, context: Any) -> Any:
+        """The change, or a fault."""
+        if self._random.random() < self.share:
             fault = self._random.choice(FAULTS)
             self.refused.append((request.type, request.name, fault))
             return context.abort(grpc.StatusCode.UNKNOWN, fault)
-        return method(request, context)
-
-    def Create(self, request: Any, context: Any) -> Any:
-        """As ``SimulatedProvider``, or a fault."""
-        return self._perhaps(super().Create, request, context)
-
-    def Update(self, request: Any, context: Any) -> Any:
-        """As ``SimulatedProvider``, or a fault."""
-        return self._perhaps(super().Update, request, context)
-
-    def Delete(self, request: Any, context: Any) -> Any:
-        """As ``SimulatedProvider``, or a fault."""
-        return self._perhaps(super().Delete, request, context)
+        return super().change(method, request, context)
 
 
 @pytest.mark.engine
@@ -80,8 +66,7 @@ def test_a_run_that_aws_refuses_in_part_names_what_and_why_and_the_next_one_comp
             program=partial(program, rotation),
         )
         with rehearsal.started():
-            assert rehearsal._handle is not None  # pyright: ignore[reportPrivateUsage]
-            attach(rehearsal._handle, aws=port)  # pyright: ignore[reportPrivateUsage]
+            attach(rehearsal, aws=port)
             clouds.share, clouds.refused = 0.2, []
             with pytest.raises(EngineFailure) as failed:
                 getattr(rehearsal, verb)()

@@ -51,7 +51,7 @@ class LiveRehearsal(Rehearsal):
         self._install()
         with super().started(), _kubeconfig_of(self._cluster), _dynamic(self) as port:
             assert self._handle is not None
-            attach(self._handle, pulumi_python=port, kubernetes=None)
+            attach(self, pulumi_python=port, kubernetes=None)
             workspace = self._handle.workspace
             workspace.env_vars = {**workspace.env_vars, "PULUMI_K8S_CLIENT_TIMEOUT": "60"}
             yield self

@@ -195,6 +195,22 @@ def test_a_damaged_bundle_of_crds_is_refused_and_written_again(
 # -- the C locale ---------------------------------------------------------------------------------
 
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def in_c_locale(program: str, *arguments: Path) -> str:
+    """The output of a Python program in another process."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **C_LOCALE},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 RENDERS = """
 import sys
 from pathlib import Path
@@ -212,18 +228,9 @@ sys.stdout.write(rendered.digest + ascii(rendered.objects))
 def test_a_render_in_the_c_locale_is_that_of_any_other(tiny: TinyProject) -> None:
     overlay = tiny.release / "database.yaml"
     overlay.write_text(overlay.read_text("utf-8") + "  name: 数据库\n", "utf-8")
-    program = [sys.executable, "-c", RENDERS, str(tiny.release)]
-    done = subprocess.run(
-        program,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, **C_LOCALE},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    output = in_c_locale(RENDERS, tiny.release)
     rendered = tiny.render()
-    assert done.stdout == rendered.digest + ascii(rendered.objects)
+    assert output == rendered.digest + ascii(rendered.objects)
 
 
 UNPACKS = """
@@ -241,19 +248,10 @@ def test_files_unpacked_in_the_c_locale_have_their_names_and_digest(tmp_path: Pa
     (tmp_path / "from" / "link").symlink_to("größe-大小.yaml")
     pack(tmp_path / "from", "top", tmp_path / "a.tar.gz")
     unpack(tmp_path / "a.tar.gz", [], tmp_path / "here")
-    program = [sys.executable, "-c", UNPACKS, str(tmp_path / "a.tar.gz"), str(tmp_path / "there")]
-    done = subprocess.run(
-        program,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, **C_LOCALE},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    output = in_c_locale(UNPACKS, tmp_path / "a.tar.gz", tmp_path / "there")
     names = [
         sorted(path.name for path in (tmp_path / place).iterdir())
         for place in ("from", "here", "there")
     ]
     assert names[0] == names[1] == names[2]
-    assert done.stdout == files_digest(tmp_path / "here")
+    assert output == files_digest(tmp_path / "here")
