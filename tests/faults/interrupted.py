@@ -95,7 +95,8 @@ def _serve(journal: Path) -> None:
 
 
 def _created(outcome: Outcome) -> list[dict[str, Any]]:
-    """As in the JSON of ``pulumi preview``, which lacks its language plugin here."""
+    """As in the JSON of ``pulumi preview``, which lacks its language plugin here
+    (pulumi/pulumi, pkg/backend/display/json.go, ``stateForJSONOutput``)."""
     return [
         {
             "urn": each.urn,
@@ -105,6 +106,9 @@ def _created(outcome: Outcome) -> list[dict[str, Any]]:
             "provider": each.provider,
             "inputs": each.inputs,
             "dependencies": list(each.dependencies),
+            # Without it, a destroy after `./kf resume` would delete what outlives the stack.
+            "retainOnDelete": each.request.retainOnDelete,
+            "protect": each.request.protect,
         }
         for each in outcome.resources
         if outcome.operations[each.urn] == "create"

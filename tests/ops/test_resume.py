@@ -141,6 +141,15 @@ def test_a_secret_of_a_plan_is_no_input_of_the_resource_that_is_taken_in() -> No
     assert set(taken.operation.inputs) == {"name", "tags"}
 
 
+def test_what_outlives_a_stack_does_so_after_it_is_taken_in() -> None:
+    """The plan has both words (pulumi/pulumi, pkg/backend/display/json.go)."""
+    made_role("node-1", TAGS)
+    operation = pending(ROLE, {"name": "node-1", "tags": TAGS})
+    operation["resource"] |= {"retainOnDelete": True, "protect": True}
+    (added,) = deployment().settled(planned(operation))["deployment"]["resources"][1:]
+    assert (added["retainOnDelete"], added["protect"]) == (True, True)
+
+
 def test_what_is_in_flight_is_not_looked_up_as_planned_too() -> None:
     made_role("node-1", TAGS)
     operation = pending(ROLE, {"name": "node-1", "tags": TAGS})
