@@ -74,7 +74,7 @@ class PulumiCli:
         self._run("cancel", "--yes", "--stack", self.stack)
 
     def refresh(self, urns: Sequence[str]) -> None:
-        """Read resources from the cloud into the state, and drop those that are gone."""
+        """Read resources, or all, from the cloud into the state, and drop those that are gone."""
         targets = [word for urn in urns for word in ("--target", urn)]
         self._run("refresh", "--yes", "--skip-preview", "--stack", self.stack, *targets)
 

@@ -139,10 +139,14 @@ def _repair(cli: PulumiCli, deployment: Deployment, decisions: list[Decision]) -
         and (each.outcome is Outcome.TAKEN or each.operation.urn in deployment.ids)
     ]
     urns = list(dict.fromkeys([*read, *deployment.unread]))
-    if urns:
-        messages.print(f"Reading {len(urns)} resources (`pulumi refresh --target ...`).")
+    # A provider that dies alone takes its operations with it: what it deleted is in the state.
+    whole = not deployment.operations and bool(deployment.resources)
+    if urns or whole:
+        of_what = "every resource" if whole else f"{len(urns)} resources"
+        command = "pulumi refresh" if whole else "pulumi refresh --target ..."
+        messages.print(f"Reading {of_what} (`{command}`).")
         try:
-            cli.refresh(urns)
+            cli.refresh([] if whole else urns)
         except CliFailed as failure:
             raise fail(
                 [f"{failure}. Run this command again before any `pulumi up`."], FAILED

@@ -516,6 +516,20 @@ def test_a_program_that_fails_leaves_what_was_in_flight(folder: Path) -> None:
     assert calls(folder)[-1] == "stack import"
 
 
+@pytest.mark.parametrize(
+    ("operations", "last"),
+    [([], "refresh --yes"), ([pending(QUEUE, {"name": "q"})], "stack import")],
+    ids=["nothing in flight", "a creation in flight"],
+)
+def test_what_a_provider_deleted_before_it_died_alone_is_read(
+    folder: Path, operations: list[Any], last: str
+) -> None:
+    """The engine forgets that operation, and a preview reads nothing."""
+    state(folder, *operations)
+    kf("resume", "--stack", REGION)
+    assert calls(folder)[-1] == last
+
+
 def test_one_open_operation_leaves_the_whole_state_with_exit_code_3(folder: Path) -> None:
     state(folder, pending(QUEUE, {"name": "q"}), pending("aws:quantum/entangler:Entangler", {}))
     result = kf("resume", "--stack", REGION)
