@@ -8,6 +8,7 @@ breaks, as on a network.
 
 from __future__ import annotations
 
+import base64
 import json
 import socketserver
 import ssl
@@ -157,8 +158,20 @@ _NO_RESOURCES = json.dumps(
 """What metrics-server serves, without its metrics."""
 
 
-def admitting(_method: str, _path: str, body: bytes) -> Response:
-    """A webhook server that allows everything and converts by name only, or an empty API."""
+SIDECAR = {"name": "istio-proxy", "image": "registry.test/istio/proxyv2:of-the-tests"}
+
+
+def admitting(_method: str, path: str, body: bytes) -> Response:
+    """A webhook server that allows everything and converts by name only, or an empty API.
+
+    Below ``/inject`` it is istiod's injector: every pod gets a second container
+    (istio/istio pkg/kube/inject/webhook.go).
+    """
     if not body:
         return 200, "application/json", _NO_RESOURCES
-    return 200, "application/json", json.dumps(allowed(json.loads(body))).encode()
+    answer = allowed(json.loads(body))
+    if path.startswith("/inject"):
+        patch = [{"op": "add", "path": "/spec/containers/-", "value": SIDECAR}]
+        encoded = base64.b64encode(json.dumps(patch).encode()).decode()
+        answer["response"] |= {"patchType": "JSONPatch", "patch": encoded}
+    return 200, "application/json", json.dumps(answer).encode()

@@ -15,7 +15,8 @@ import pulumi
 
 from rehearsal.engine import Outcome
 from rendering.objects import WEBHOOK_KINDS
-from tests.live.conftest import ROOT, LiveStack
+from tests.live.egress import SIDECAR
+from tests.live.stack import ROOT, LiveStack
 
 SECOND_USER = {"email": "second@example.com", "namespace": "second"}
 SECOND_PROFILE = {
@@ -52,6 +53,33 @@ def test_up_ends_and_no_webhook_is_called_before_its_server_is_ready(live: LiveS
     assert set(outcome.changes) == {"create"}
     assert live.cluster.network.unanswered == {}
     assert live.cluster.network.answered.total() > 100
+
+
+def test_no_pod_of_the_mesh_was_made_before_its_sidecar_could_be(live: LiveStack) -> None:
+    """The injector admits a pod once: one that was there before istiod has no sidecar."""
+    server = live.cluster.cluster
+    query = "?labelSelector=istio-injection%3Denabled"
+    meshed = [
+        each["metadata"]["name"] for each in server.get(f"/api/v1/namespaces{query}")["items"]
+    ]
+    pods = [
+        pod
+        for namespace in meshed
+        for pod in server.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+        if not opted_out(pod["metadata"])
+    ]
+    without = [pod["metadata"]["name"] for pod in pods if SIDECAR["name"] not in containers(pod)]
+    assert len(pods) > 20
+    assert without == []
+
+
+def opted_out(metadata: dict[str, Any]) -> bool:
+    marks = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
+    return marks.get("sidecar.istio.io/inject") == "false"
+
+
+def containers(pod: dict[str, Any]) -> list[str]:
+    return [each["name"] for each in pod["spec"]["containers"]]
 
 
 def test_an_unchanged_stack_previews_as_unchanged(live: LiveStack) -> None:
@@ -142,3 +170,13 @@ def test_destroy_leaves_crds_and_nothing_else(live: LiveStack) -> None:
     while (left := live.objects() - live.before) and time.monotonic() < deadline:
         time.sleep(1)
     assert left == set()
+
+
+def test_up_again_after_a_destroy_makes_everything_anew(live: LiveStack) -> None:
+    """On a cluster that has the CRDs of the first life; its bucket outlives the stack."""
+    live.set(lambda config: config["kubeflow:artifacts"].update(bucket="of-the-second-life"))
+    before = live.cluster.network.unanswered.copy()
+    outcome = live.run("up")
+    assert set(outcome.changes) == {"create"}
+    assert live.cluster.network.unanswered == before
+    assert changed(live.run("preview")) == set()

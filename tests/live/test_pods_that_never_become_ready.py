@@ -20,8 +20,8 @@ from components.objects.unready_pods import unready_pods
 from rehearsal.providers import Simulation
 from rendering import Object
 from rendering.await_annotations import TIMEOUT_SECONDS
-from tests.live.conftest import LiveStack
 from tests.live.engine import LiveRehearsal
+from tests.live.stack import LiveStack
 from toolchain import tools
 
 SECONDS = 12
