@@ -69,5 +69,8 @@ mutants: setup  ## COUNT one-token mutants of the product, chosen by SEED, again
 	@$(PYTHON_OF_PROJECT) -m tests.services.serving_programs
 	@$(PYTHON_OF_PROJECT) -m tests.mutants --seed "$(SEED)" --count "$(COUNT)" --workers "$(WORKERS)" $(AGAIN:%=--again)
 
-bench: setup  ## the benchmark table, as ratios
+bench: setup  ## the benchmark table, as ratios; the stack's life on a real API server too
+	@tests/packages.sh etcd-server openssl
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.live.programs
 	@$(PYTHON_OF_PROJECT) -m benchmarks --stack $(STACK)

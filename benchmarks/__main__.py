@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.admissions import admission_bench
+from benchmarks.life_table import life_bench
 from benchmarks.preview_and_render import bench as measure
 from rehearsal.report import console, failures_as_sentences, say
 from settings import from_stack_file
@@ -20,10 +21,16 @@ Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 
 
 @app.command()
-def bench(stack: Stack = "cn-north-1", rounds: int = 3) -> None:
-    """Measures the preview against as many empty resources, and the render against kustomize.
+def bench(
+    stack: Stack = "cn-north-1",
+    rounds: Annotated[int, typer.Option(help="Of which the median counts.")] = 5,
+    cluster: Annotated[
+        bool, typer.Option(help="Also the stack's life on a real API server, an hour and more.")
+    ] = True,
+) -> None:
+    """Measures preview, render, admission and the stack's whole life, as ratios to lower bounds.
 
-    Then the image mirror's admission, in milliseconds and by the second.
+    The life is the Beijing stack's; its numbers and plot are in build/bench/.
     """
     with failures_as_sentences():
         from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
@@ -31,6 +38,9 @@ def bench(stack: Stack = "cn-north-1", rounds: int = 3) -> None:
         measure(stack, tools.pulumi(say).path, rounds=rounds, console=console)
         console.print()
         admission_bench(console, rounds=rounds)
+        if cluster:
+            console.print()
+            life_bench(console, rounds=rounds)
 
 
 if __name__ == "__main__":

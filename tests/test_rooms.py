@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings toolchain",
-    "benchmarks": "regions rehearsal rendering settings toolchain webhook",
+    "benchmarks": "components.objects regions rehearsal rendering settings tests toolchain webhook",
     "rehearsal.__main__": "program rehearsal rendering settings toolchain",
     "ops": (
         "components.gpu components.mirror components.objects components.registry images program "

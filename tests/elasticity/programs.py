@@ -32,7 +32,8 @@ def _pinned(module: str, requirement: str) -> str:
     return re.findall(rf"{re.escape(requirement)} v([\d.]+)", text)[0]
 
 
-def _of_kubernetes(name: str, takes: str) -> GoProgram:
+def of_kubernetes(name: str, takes: str) -> GoProgram:
+    """A program of Kubernetes' own, of the version that the tier runs."""
     version = _pinned("kubernetes", "k8s.io/kubernetes")
     return GoProgram(
         name=name,
@@ -76,8 +77,8 @@ INTERRUPTION = GoProgram(
     variables={},
     takes="about 3 minutes on two cores",
 )
-SCHEDULER = _of_kubernetes("kube-scheduler", "about 3 minutes on two cores")
-CONTROLLERS = _of_kubernetes("kube-controller-manager", "about 3 minutes on two cores")
+SCHEDULER = of_kubernetes("kube-scheduler", "about 3 minutes on two cores")
+CONTROLLERS = of_kubernetes("kube-controller-manager", "about 3 minutes on two cores")
 
 
 @dataclass(frozen=True)
