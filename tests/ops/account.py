@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
-from botocore.loaders import create_loader
 
 from ops.checks import Subject
 from ops.findings import Finding, Level
@@ -20,8 +19,6 @@ from settings import from_mapping
 
 VPC = "vpc-0123456789abcdef0"
 GROUP = "sg-0123456789abcdef0"
-# Parses each service's model once for all sessions.
-_LOADER: Any = create_loader()
 Answers = Mapping[str, Any]
 """``eks.DescribeClusterVersions`` -> its answer, or the code of its error."""
 
@@ -38,7 +35,6 @@ def session(answers: Answers | None = None, *, latency: float = 0) -> Any:
         latency: of each call, in seconds.
     """
     made: Any = boto3.Session()
-    made._session.register_component("data_loader", _LOADER)
     made.events.register_first("before-call", lambda **_: time.sleep(latency))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     for operation, answer in (answers or {}).items():
         made.events.register(
