@@ -91,6 +91,7 @@ def test_a_vpc_with_two_zones_names_and_a_way_out_is_accepted(region: str) -> No
         ),
         ({"a": {"routes": [LOCAL]}}, f"no route of {A} leads to the internet, and the VPC has no"),
         ({"a": {"routes": [GATEWAY]}}, f"no route of {A} leads to the internet"),
+        ({"a": {"routes": [{"cidrBlock": "0.0.0.0/0"}]}}, f"no route of {A} leads to the"),
     ],
 )
 def test_what_aws_would_refuse_is_one_sentence(changed: dict[str, Any], sentence: str) -> None:
