@@ -13,6 +13,7 @@ import pulumi_aws as aws
 
 from components.backend import KubeflowRdsS3Backend
 from components.cluster import EksCluster
+from components.cluster.existing_vpc import look_up
 from components.mirror.build import BuildSide
 from images.reference import parse
 from regions.region import Region
@@ -20,6 +21,8 @@ from rendering import Rendered, RenderError, render, require_sources
 from rendering.release import stand_alone
 from settings import Settings, SettingsError, load
 from settings.context import StackContext
+from settings.errors import full_key
+from settings.existing_vpc import problems_of_vpc
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.rules_access import problems_of_caller
@@ -27,6 +30,7 @@ from settings.section import MANIFESTS
 
 _IMAGE_PREFIX = "<<image.prefix>>"
 _DASHBOARD_PORT = 8080
+_LONGEST_REASON = 300  # characters
 _PORT_FORWARD = (
     f"kubectl -n istio-system port-forward svc/istio-ingressgateway {_DASHBOARD_PORT}:80"
 )
@@ -75,6 +79,7 @@ def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
     provider = aws_provider(settings, tags)
     identity = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider))
     check_access(settings, identity.arn)
+    check_network(settings, provider)
     return StackContext.of(settings, identity.account_id, tags), provider
 
 
@@ -93,6 +98,27 @@ def check_access(settings: Settings, caller: str) -> None:
         raise pulumi.RunError("\n".join(problems))
     for problem in problems:
         pulumi.log.warn(problem)
+
+
+def check_network(settings: Settings, provider: aws.Provider) -> None:
+    """Refuses an existing VPC that cannot hold the stack, before the first resource of it.
+
+    A look-up that AWS refuses is a warning: it takes rights that making the stack does not.
+
+    Raises:
+        pulumi.RunError: one sentence per problem.
+    """
+    if settings.network.vpc_id is None:
+        return
+    try:
+        vpc = look_up(settings, provider)
+    except Exception as failure:  # the SDK has no narrower class for a look-up that fails
+        reason = " ".join(str(failure).split())[:_LONGEST_REASON]
+        pulumi.log.warn(f"{full_key('network.vpcId')} was not checked: {reason}")
+        return
+    problems = problems_of_vpc(settings, Region.of(settings.region), vpc)
+    if problems:
+        raise pulumi.RunError("\n".join(problems))
 
 
 def build_side(context: StackContext) -> BuildSide | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,10 @@ Session = Any
 
 QUICK = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 3})
 """For an answer that a person waits for."""
+
+_DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
+# A session makes one client at a time (boto3 guide "Session", section on multithreading).
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class CallFailed(Refused):
@@ -39,14 +44,38 @@ def aws_call(call: str) -> Generator[None]:
     except (ClientError, BotoCoreError) as error:
         if isinstance(error, ClientError) and ":" not in call:
             call = f"{call}:{error.operation_name}"
+        code = error_code(error)
+        reason = f"the right {call} is missing" if code in _DENIED else f"{call} fails"
         raise CallFailed(
-            f"{call} fails ({error_code(error)}): check AWS_PROFILE, the network and the "
-            "permissions of the credentials."
+            f"{reason} ({code}): check AWS_PROFILE, the network and the permissions of the "
+            "credentials."
         ) from None
 
 
-def client(settings: Settings, session: Session, service: str, config: Config = QUICK) -> Any:
+def client(
+    settings: Settings,
+    session: Session,
+    service: str,
+    config: Config = QUICK,
+    region: str | None = None,
+) -> Any:
     """A client in the stack's region, with the URL that ``kubeflow:endpoints`` has for it."""
     # Pulumi's AWS provider, whose names the settings have, writes them without hyphens.
     url = settings.endpoints.get(service.replace("-", ""))
-    return session.client(service, region_name=settings.region, endpoint_url=url, config=config)
+    where = region or settings.region
+    with _ONE_AT_A_TIME:
+        return session.client(service, region_name=where, endpoint_url=url, config=config)
+
+
+def cluster_of(settings: Settings, session: Session) -> dict[str, Any] | None:
+    """The stack's cluster as EKS describes it; None before the first ``up``.
+
+    Raises:
+        CallFailed
+    """
+    eks = client(settings, session, "eks")
+    with aws_call("eks"):
+        try:
+            return eks.describe_cluster(name=settings.cluster.name)["cluster"]
+        except eks.exceptions.ResourceNotFoundException:
+            return None

@@ -14,10 +14,14 @@ from typing import Any
 import boto3
 
 from components.mirror.credentials import Purpose, user_name
+from ops import bucket_checks, network_checks, quota_checks, version_checks
 from ops.account_calls import QUICK, CallFailed, Session, aws_call, client
 from ops.checks import MIRROR, Subject, profiles
 from ops.findings import Finding, good, note, problem
+from ops.parallel import in_order
 from ops.pool_checks import pool_findings
+from ops.reach_checks import reach_findings
+from settings.rules_access import problems_of_caller
 
 AccountCheck = Callable[[Subject, Session], Iterator[Finding]]
 
@@ -41,7 +45,9 @@ def examine_account(stack: Subject) -> list[Finding]:
             "not checked, because there are no credentials: set AWS_PROFILE or run `aws configure`"
         )
         return [note(_ABOUT, sentence)]
-    return [finding for check in CHECKS for finding in _or_note(check, stack, session)]
+    # Nearly all of their time is waiting for AWS.
+    found = in_order(CHECKS, lambda check: list(_or_note(check, stack, session)), len(CHECKS), "")
+    return [finding for findings in found for finding in findings]
 
 
 def _or_note(check: AccountCheck, stack: Subject, session: Session) -> Iterator[Finding]:
@@ -49,11 +55,15 @@ def _or_note(check: AccountCheck, stack: Subject, session: Session) -> Iterator[
         yield from check(stack, session)
     except CallFailed as failure:
         yield note(_ABOUT, f"not all was checked: {failure}")
+    except Exception as failure:  # an answer of another form must not hide the other findings
+        subject = check.__name__.strip("_").replace("_", " ")
+        yield note(_ABOUT, f"not all was checked: {subject}: {type(failure).__name__}")
 
 
 def _account_of_credentials(stack: Subject, session: Session) -> Iterator[Finding]:
     with aws_call("sts:GetCallerIdentity"):
-        account = str(client(stack.settings, session, "sts").get_caller_identity()["Account"])
+        identity = client(stack.settings, session, "sts").get_caller_identity()
+    account = str(identity["Account"])
     configured = stack.settings.account_id
     if configured in (None, account):
         yield good(_ABOUT, f"the credentials are of account {account}")
@@ -63,9 +73,13 @@ def _account_of_credentials(stack: Subject, session: Session) -> Iterator[Findin
             f"the credentials are of account {account} and kubeflow:accountId is {configured}: "
             "choose another AWS_PROFILE",
         )
+    problems = problems_of_caller(stack.settings, identity["Arn"])
+    yield from (problem("API server", sentence.rstrip(".")) for sentence in problems)
+    if not problems:
+        yield good("API server", f"the cluster admits {identity['Arn']}")
 
 
-def _mirror_keys(stack: Subject, session: Session) -> Iterator[Finding]:
+def mirror_keys(stack: Subject, session: Session) -> Iterator[Finding]:
     """The key of each side, where images cross a partition border."""
     if not stack.mirror.crosses_partitions:
         return
@@ -108,5 +122,19 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-CHECKS: tuple[AccountCheck, ...] = (_account_of_credentials, _mirror_keys, pool_findings)
+CHECKS: tuple[AccountCheck, ...] = (
+    _account_of_credentials,
+    reach_findings,
+    bucket_checks.state_findings,
+    version_checks.eks_findings,
+    version_checks.mysql_findings,
+    network_checks.existing_vpc_findings,
+    network_checks.offer_findings,
+    quota_checks.new_vpc_findings,
+    quota_checks.node_group_findings,
+    quota_checks.lambda_findings,
+    bucket_checks.bucket_findings,
+    mirror_keys,
+    pool_findings,
+)
 """In the order of their findings; each gets a session of the stack's account."""

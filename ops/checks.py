@@ -5,9 +5,9 @@ Those that do are in ``ops.account_checks``.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import botocore.session
 
@@ -20,17 +20,22 @@ from rendering.needs import sources_of_stack
 from settings import MANIFESTS, Settings
 from settings.errors import listed
 from settings.mirror_mode import MirrorMode
-from settings.rules_platform import KUBERNETES
 
 MIRROR = "image mirror"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A stack with valid settings, and its region."""
+    """A stack with valid settings.
+
+    Attributes:
+        region: of the stack.
+        file: its stack file; None where there is none.
+    """
 
     settings: Settings
     region: Region
+    file: Path | None = None
 
     @property
     def mirror(self) -> MirrorMode:
@@ -40,20 +45,8 @@ class Subject:
 
 def examine(subject: Subject) -> list[Finding]:
     """Every finding about a stack whose settings are valid, in the order of the checks."""
-    checks = (_kubernetes, _sources, _images, _mirror, _programs)
+    checks = (_sources, _images, _mirror)
     return [finding for check in checks for finding in check(subject)]
-
-
-def _kubernetes(stack: Subject) -> Iterator[Finding]:
-    version = stack.settings.cluster.version
-    if version in KUBERNETES:
-        yield good("Kubernetes", f"EKS offers {version}")
-    else:
-        yield problem(
-            "Kubernetes",
-            f"EKS no longer creates clusters of {version}, and {stack.settings.release} supports "
-            "nothing newer: rehearse this stack, and deploy another release",
-        )
 
 
 def _sources(stack: Subject) -> Iterator[Finding]:
@@ -125,17 +118,3 @@ def profiles() -> list[str]:
     By botocore, because ``boto3.Session()`` fails where AWS_PROFILE names a missing one.
     """
     return botocore.session.Session().available_profiles
-
-
-def _programs(_: Subject) -> Iterator[Finding]:
-    programs = {
-        "pulumi": "which deploys: install the official Pulumi CLI",
-        "pulumi-language-python": "which runs the program: install the official Pulumi CLI, which "
-        "includes it",
-        "aws": "which gets tokens for the kubeconfig: install AWS CLI v2",
-    }
-    for program, purpose in programs.items():
-        if shutil.which(program):
-            yield good("programs", f"{program} is on PATH")
-        else:
-            yield problem("programs", f"{program} is not on PATH, {purpose}")

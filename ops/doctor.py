@@ -11,6 +11,9 @@ from ops.account_checks import examine_account
 from ops.checks import Subject, examine
 from ops.cli_errors import errors_reported
 from ops.findings import FindingFormat, report
+from ops.node_group_fit import node_group_findings
+from ops.tool_checks import tool_findings
+from ops.version_checks import calendar_findings
 from regions.region import Region
 
 
@@ -22,6 +25,12 @@ def doctor(
     """Lists obstacles to the deployment of a stack file; read-only."""
     with errors_reported():
         settings = targets.settings_of(stack)
-        subject = Subject(settings, Region.of(settings.region))
-        findings = examine(subject) + ([] if offline else examine_account(subject))
+        subject = Subject(settings, Region.of(settings.region), targets.stack_file(stack))
+        findings = [
+            *calendar_findings(subject),
+            *examine(subject),
+            *node_group_findings(subject),
+            *tool_findings(subject),
+            *([] if offline else examine_account(subject)),
+        ]
     report(findings, format_)

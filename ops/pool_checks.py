@@ -19,6 +19,7 @@ from settings.errors import full_key, listed
 
 ABOUT = "node pools"
 
+STANDARD_QUOTA = ("L-1216C47A", "Running On-Demand Standard instances")
 # Names and codes: service-quotas ListServiceQuotas of `ec2`, as written down in many public
 # repositories (they are the same in every region); all of them count vCPUs.
 _QUOTAS = {
@@ -27,11 +28,11 @@ _QUOTAS = {
     ("p", "on-demand"): ("L-417A185B", "Running On-Demand P instances"),
     ("p", "spot"): ("L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests"),
     ("p5", "spot"): ("L-C4BD4855", "All P5 Spot Instance Requests"),
-    ("standard", "on-demand"): ("L-1216C47A", "Running On-Demand Standard instances"),
+    ("standard", "on-demand"): STANDARD_QUOTA,
     ("standard", "spot"): ("L-34B43A08", "All Standard Spot Instance Requests"),
 }
 # The families that these two count, by their full names: A, C, D, H, I, M, R, T and Z.
-_STANDARD = re.compile(r"(im|is|[acdhimrtz])\d.*")
+STANDARD = re.compile(r"(im|is|[acdhimrtz])\d.*")
 # One filter takes 200 values (EC2 API reference, Filter); a family has about a dozen sizes.
 _VALUES = 200
 
@@ -179,7 +180,7 @@ def _by_quota(
     counted: dict[tuple[str, str], list[Machine]] = {}
     for machine in machines:
         family = machine.family
-        kinds = ("standard",) if _STANDARD.fullmatch(family) else (family[:2], family[:1])
+        kinds = ("standard",) if STANDARD.fullmatch(family) else (family[:2], family[:1])
         quotas = (_QUOTAS.get((kind, capacity_type)) for kind in kinds)
         quota = next(filter(None, quotas), None)
         if quota is not None:

@@ -26,7 +26,12 @@ def settings_of(stack: str) -> Settings:
     Raises:
         SettingsError: the file is missing or has a value that is not allowed.
     """
-    return from_stack_file(PROJECT / f"Pulumi.{stack}.yaml", manifests=MANIFESTS)
+    return from_stack_file(stack_file(stack), manifests=MANIFESTS)
+
+
+def stack_file(stack: str) -> Path:
+    """The path of ``Pulumi.<stack>.yaml``."""
+    return PROJECT / f"Pulumi.{stack}.yaml"
 
 
 def release_folder(name: str) -> Path:

@@ -19,6 +19,7 @@ from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
 from rehearsal.report import BAD_INPUT, console, fail, failures_as_sentences, say
+from rehearsal.sample_outputs.existing_network import network_of
 from rehearsal.sources import incomplete, incomplete_fails
 from rendering.build import read_crd_bundle
 from rendering.needs import missing_of_stack
@@ -138,6 +139,9 @@ def _rehearsal(stack: str, settings: Settings, engine: tools.Tool, place: str) -
             account=settings.account_id or ACCOUNT,
             place=place,
             principal=settings.cluster.admins[0],
+            network=network_of(
+                settings.region, settings.network.vpc_id, settings.network.private_subnet_ids
+            ),
         ),
     )
 

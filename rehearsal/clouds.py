@@ -8,11 +8,11 @@ the resource's inputs. A type without a row there still works: its inputs, an id
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from regions.region import Region, known_regions
-from rehearsal.sample_outputs import aws, dynamic, eks
+from rehearsal.sample_outputs import aws, dynamic, eks, existing_network
 from rehearsal.sample_outputs.resource import SimulatedResource, name_property
 
 ACCOUNT = "111122223333"
@@ -24,10 +24,15 @@ _INVOKES = aws.INVOKES | eks.INVOKES
 
 @dataclass(frozen=True)
 class SimulatedCloud:
-    """One region of one account of a cloud that does not exist."""
+    """One region of one account of a cloud that does not exist.
+
+    Attributes:
+        network: the VPC and subnets that exist beside the stack.
+    """
 
     region_name: str
     account: str = ACCOUNT
+    network: existing_network.Network = field(default_factory=dict[str, Any], hash=False)
 
     def resource(
         self, type_: str, name: str, inputs: Mapping[str, Any], attempt: int = 0
@@ -52,8 +57,11 @@ class SimulatedCloud:
         """The result of a data source.
 
         Raises:
-            LookupError: a token without a table.
+            LookupError: a token without a table, or something that is not there.
         """
+        if token in existing_network.INVOKES:
+            call = self.resource(token, token, args)
+            return existing_network.INVOKES[token](call, self.network)
         if token not in _INVOKES:
             raise LookupError(f"no sample output of {token}: add it to rehearsal/sample_outputs")
         return _INVOKES[token](self.resource(token, token, args))

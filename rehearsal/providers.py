@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -33,11 +33,13 @@ from rehearsal import api_servers, diff, inputs, protocol
 from rehearsal.account import Account, RefusedByAws
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.sample_outputs.eks import CLUSTER
+from rehearsal.sample_outputs.existing_network import Network
 from rehearsal.sample_outputs.resource import SimulatedResource, name_property
 
 _ROLE, _NODE_GROUP = "aws:iam/role:Role", "aws:eks/nodeGroup:NodeGroup"
 _DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 _CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
+_CLUSTERS = "aws:eks/getClusters:getClusters"
 _SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
 _ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
 _REMEMBERED = (_SUBNET, CLUSTER, api_servers.RULE, api_servers.ENTRY, api_servers.POLICY)
@@ -61,6 +63,7 @@ class Simulation:
             VPC endpoint of it.
         principal: the ARN of the role or user that runs it in the stack's own partition; empty: the
             role platform-admin of the account.
+        network: the VPC and subnets that exist beside the stack.
     """
 
     region: str
@@ -70,6 +73,7 @@ class Simulation:
     place: str = ""
     lacking: Sequence[Sequence[str]] = ()
     principal: str = ""
+    network: Network = field(default_factory=dict[str, Any])
 
 
 def _answer(message: Any) -> Any:
@@ -120,7 +124,8 @@ class SimulatedProvider(ResourceProviderServicer):
     def cloud(self, context: Any) -> SimulatedCloud:
         """The cloud of the provider instance behind a call."""
         region = self.configuration(context).get("region")
-        return SimulatedCloud(region or self.simulation.region, self.simulation.account)
+        simulation = self.simulation
+        return SimulatedCloud(region or simulation.region, simulation.account, simulation.network)
 
     def principal(self, cloud: SimulatedCloud) -> str:
         """The ARN of the caller identity in this cloud."""
@@ -284,6 +289,9 @@ class SimulatedProvider(ResourceProviderServicer):
         try:
             cloud = self.cloud(context)
             result = cloud.invoke(request.tok, protocol.properties(request.args))
+            if request.tok == _CLUSTERS:
+                clusters = self.accounts.inputs_of(CLUSTER, cloud.region_name)
+                result["names"] = list(clusters)
             if request.tok == _CALLER:
                 result["arn"] = self.principal(cloud)
             if request.tok == _ENDPOINT_SERVICE:

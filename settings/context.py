@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
-from settings.sections import Settings
+from settings.sections import ArtifactsSettings, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,10 @@ class StackContext:
     def image_registry(self) -> str | None:
         """``image_prefix`` where images are mirrored; None: images come from their publishers."""
         return self.image_prefix if self.mirror.enabled else None
+
+    def bucket(self, artifacts: ArtifactsSettings) -> str:
+        """The name of the bucket of artifacts."""
+        return artifacts.bucket or f"{self.cluster}-{self.account_id}-{self.region.name}"
 
     def tagged(self, name: str) -> dict[str, str]:
         """The tags of a resource of that ``Name``."""

@@ -9,9 +9,7 @@ from packaging.version import Version
 
 from settings.errors import full_key, listed, refusal
 from settings.facts import Facts, Release, Rules
-
-KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36")
-"""Versions EKS offers (endoflife.date/amazon-eks; 1.31 leaves extended support on 2026-11-26)."""
+from settings.support_ends import KUBERNETES
 
 _PLATFORM_NAMESPACES = frozenset(
     {"auth", "cert-manager", "default", "istio-system", "knative-eventing", "knative-serving"}

@@ -28,7 +28,7 @@ class ClusterSettings(Section):
     """
 
     name: t.ClusterName = "kubeflow"
-    version: t.MinorVersion = "1.35"
+    version: t.MinorVersion = "1.36"
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
     api_access: ApiAccess = ApiAccess()
     public_access_cidrs: Annotated[list[t.ClientCidr], t.Distinct] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ from rehearsal.inputs import check
 from rehearsal.protocol import MASK as MASKED
 from rehearsal.protocol import properties
 from rehearsal.recording import Planned, Recorder
+from rehearsal.sample_outputs.existing_network import Network
 from tests.type_tokens import TYPE_TOKENS
 
 # A stack trace per resource, which no test reads: 13 % of a program's CPU time.
@@ -163,9 +164,9 @@ def _name_in(provider: str) -> str:
 
 
 class _Mocks(mocks.Mocks):
-    def __init__(self, region: str, recorded: Recorded) -> None:
+    def __init__(self, region: str, recorded: Recorded, network: Network) -> None:
         self.recorded = recorded
-        self.default = SimulatedCloud(region)
+        self.default = SimulatedCloud(region, network=network)
         self.providers: dict[str, SimulatedCloud] = {}
 
     def cloud(self, provider: str | None) -> SimulatedCloud:
@@ -174,12 +175,15 @@ class _Mocks(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if args.typ == "pulumi:providers:aws" and isinstance(args.inputs.get("region"), str):
-            self.providers[args.name] = SimulatedCloud(args.inputs["region"])
+            self.providers[args.name] = replace(self.default, region_name=args.inputs["region"])
         return self.cloud(args.provider).outputs(args.typ, args.name, _plain(args.inputs))
 
     def call(self, args: mocks.MockCallArgs) -> Any:
         self.recorded.asked.append((args.token, _name_in(args.provider or "")))
-        return self.cloud(args.provider).invoke(args.token, args.args)
+        try:
+            return self.cloud(args.provider).invoke(args.token, args.args)
+        except LookupError as missing:
+            return {}, [("", str(missing.args[0]))]
 
 
 def _holds_secret(value: Any) -> bool:
@@ -227,6 +231,7 @@ def run(
     program: Callable[[], Any],
     region: str = "cn-north-1",
     config: Mapping[str, str] | None = None,
+    network: Network | None = None,
 ) -> Recorded:
     """Runs ``program`` in the simulated ``region`` until every output is resolved.
 
@@ -234,11 +239,12 @@ def run(
         program: registers resources; a returned mapping of outputs is resolved into ``exports``.
         region: the default AWS region of the simulated cloud.
         config: stack configuration, full keys (``kubeflow:region``) to raw strings.
+        network: what exists in the account beside the stack.
 
     Raises whatever the program raises, including a failed assertion inside an ``apply``.
     """
     recorded = Recorded()
-    answers = _Mocks(region, recorded)
+    answers = _Mocks(region, recorded, network or {})
     recorder, monitor = Recorder(), mocks.MockMonitor(answers)
     asyncio.set_event_loop(asyncio.new_event_loop())
     mocks.set_mocks(

@@ -38,9 +38,7 @@ class ArtifactStore(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:ArtifactStore", name, None, opts)
         self._name, self._settings, self._key_arn = name, settings, key_arn
-        bucket_name = (
-            settings.bucket or f"{context.cluster}-{context.account_id}-{context.region.name}"
-        )
+        bucket_name = context.bucket(settings)
         bucket = aws.s3.Bucket(
             name,
             bucket=bucket_name,

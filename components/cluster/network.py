@@ -10,12 +10,9 @@ import pulumi_aws as aws
 from components.cluster.address_plan import AddressPlan, carve
 from components.cluster.vpc_endpoints import VpcEndpoints
 from settings.context import StackContext
+from settings.existing_vpc import NO_CONTROL_PLANE
 from settings.node_pools import DISCOVERY_TAG
 from settings.sections import NetworkSettings
-
-# Zones in which EKS cannot place a control plane (EKS user guide, network-reqs.html); an ID of
-# another region has no effect.
-_NO_CONTROL_PLANE = ["use1-az3", "usw1-az2", "cac1-az3"]
 
 
 class Network(pulumi.ComponentResource):
@@ -124,7 +121,8 @@ class Network(pulumi.ComponentResource):
             state="available",
             # Local and Wavelength Zones cannot hold a control plane or NAT gateway.
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-            exclude_zone_ids=_NO_CONTROL_PLANE,
+            # An ID of another region has no effect.
+            exclude_zone_ids=list(NO_CONTROL_PLANE),
             opts=pulumi.InvokeOutputOptions(parent=self),
         )
         region = self._context.region.name

@@ -19,8 +19,8 @@ _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
 _ARCHITECTURE = "x86_64"
 _NAME_LIMIT = 64  # of a Lambda function
-# Leaves the account's concurrency to its other functions when many pods start at once.
-_ADMISSIONS_AT_ONCE = 20
+ADMISSIONS_AT_ONCE = 20
+"""Leaves the account's concurrency to its other functions when many pods start at once."""
 
 
 class ImageMirrorFunctions(pulumi.ComponentResource):
@@ -110,7 +110,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             handler="webhook.lambda_handler.admit",
             timeout=5,
             environment=handler_variables(context, copies),
-            reserved_concurrency=_ADMISSIONS_AT_ONCE,
+            reserved_concurrency=ADMISSIONS_AT_ONCE,
             policy=json.dumps(
                 policies.admission_policy(
                     context,

@@ -78,5 +78,12 @@ def _addon_version(call: SimulatedResource) -> dict[str, Any]:
     return {"version": call.text(_ADDON_VERSIONS[call.inputs["addonName"]])}
 
 
+def _clusters(_: SimulatedResource) -> dict[str, Any]:
+    return {"names": []}
+
+
 OUTPUTS = {"eks:index:Cluster": _component}
-INVOKES = {"aws:eks/getAddonVersion:getAddonVersion": _addon_version}
+INVOKES = {
+    "aws:eks/getAddonVersion:getAddonVersion": _addon_version,
+    "aws:eks/getClusters:getClusters": _clusters,
+}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -20,9 +22,12 @@ from ops.checks import Subject
 from ops.findings import Finding, Level, good
 from regions.region import Region
 from settings import from_mapping
+from tests.ops import account
+from tests.ops.account import VPC
 from tests.ops.command import kf
 
 ACCOUNT = "123456789012"
+EVERY_CHECK = account_checks.CHECKS
 KEYS = "aws_access_key_id = testing\naws_secret_access_key = testing\n"
 # The stack's region, and from where its images are copied over a partition's border.
 BORDERS = [
@@ -43,6 +48,8 @@ def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    first_and_keys = (account_checks.CHECKS[0], account_checks.mirror_keys)
+    monkeypatch.setattr(account_checks, "CHECKS", first_and_keys)
     # Without keys of moto's own: doctor is to find those of the file.
     with mock_aws(config={"core": {"mock_credentials": False}}):
         yield
@@ -154,7 +161,7 @@ def test_a_call_that_is_refused_is_one_note_that_names_it(
     monkeypatch.setattr(account_checks, "CHECKS", (refused, unreachable, fine))
     first, second, third = examine_account(subject("cn-north-1"))
     assert (first.level, second.level) == (Level.NOTE, Level.NOTE)
-    assert "ec2:ListGpus fails (AccessDenied)" in first.sentence
+    assert "the right ec2:ListGpus is missing (AccessDenied)" in first.sentence
     assert "(EndpointConnectionError)" in second.sentence
     assert third.about == "last"
 
@@ -168,7 +175,7 @@ def test_keys_that_may_not_be_listed_are_one_note_that_names_the_call(
     monkeypatch.setattr(account_checks, "client", refused)
     found = [each for each in examine_account(subject("cn-north-1")) if "iam" in each.sentence]
     assert [each.level for each in found] == [Level.NOTE]
-    assert "iam:ListAccessKeys fails (AccessDenied)" in found[0].sentence
+    assert "the right iam:ListAccessKeys is missing (AccessDenied)" in found[0].sentence
 
 
 def test_without_credentials_one_note_says_that_nothing_was_asked(
@@ -192,3 +199,42 @@ def test_offline_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert offline.exit_code in (0, 1)
     assert "\taccount\t" not in offline.stdout
     assert "\tprograms\t" in offline.stdout
+
+
+def test_every_check_runs_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(4, timeout=20)
+
+    def waiting(number: int) -> Any:
+        def check(*_: Any) -> Iterator[Finding]:
+            together.wait()
+            yield good("order", str(number))
+
+        return check
+
+    monkeypatch.setattr(account_checks, "CHECKS", tuple(map(waiting, range(4))))
+    assert [each.sentence for each in examine_account(subject("cn-north-1"))] == list("0123")
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-west-2"])
+def test_whatever_aws_answers_no_check_ends_in_a_traceback(
+    region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_checks, "CHECKS", EVERY_CHECK)
+    network = {"vpcId": VPC, "privateSubnetIds": [f"subnet-0123456789abcdef{n}" for n in "01"]}
+    stack = account.subject(region, imageMirror={"enabled": True}, network=network)
+    codes = ("AccessDenied", "UnauthorizedOperation", "InternalError")
+    for code, denied in [(code, account.session({"*": code})) for code in codes]:
+        monkeypatch.setattr(account_checks.boto3, "Session", Mock(return_value=denied))
+        found = examine_account(stack)
+        assert {each.level for each in found} == {Level.NOTE}
+        assert len(found) >= 8
+        missing = [each for each in found if "the right " in each.sentence]
+        assert bool(missing) is (code != "InternalError")
+
+
+def test_the_caller_is_compared_with_the_administrators() -> None:
+    caller = f"arn:aws:sts::{ACCOUNT}:user/moto"
+    for admins, level in (([], Level.PROBLEM), ([f"arn:aws:iam::{ACCOUNT}:user/moto"], Level.GOOD)):
+        found = examine_account(account.subject("us-west-2", cluster={"admins": admins}))
+        (access,) = [each for each in found if each.about == "API server"]
+        assert access.level is level, caller

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops import checks, targets
+from ops import targets, version_checks
 from ops.checks import Subject, examine
 from ops.findings import Level, note, report
+from ops.version_checks import calendar_findings
 from regions.region import Region
 from settings import from_mapping
 from tests.ops.command import kf
+from tests.ops.programs import install
 
 KF151: dict[str, Any] = {
     "release": "1.5.1-aws-b1.0.0",
@@ -31,7 +35,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr(checks.shutil, "which", lambda program: f"/bin/{program}")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setenv("PATH", f"{install(tmp_path / 'bin')}:{os.environ['PATH']}")
+    monkeypatch.setattr(version_checks, "today", lambda: date(2026, 11, 29))
     return tmp_path
 
 
@@ -55,7 +60,9 @@ def test_images_whose_digest_nobody_knows_are_a_note_with_the_command_to_fill_th
 
 def test_the_references_install_is_told_that_eks_and_registries_have_moved_on() -> None:
     found = findings(Level.PROBLEM, **KF151)
-    assert "EKS no longer creates clusters of 1.21" in found["Kubernetes"]
+    (version, *_) = calendar_findings(subject("cn-north-1", **KF151))
+    assert version.level is Level.PROBLEM
+    assert "EKS no longer creates clusters of 1.21" in version.sentence
     assert "are reported gone from their registries" in found["images"]
 
 
@@ -89,17 +96,6 @@ def test_a_missing_profile_of_the_shell_hides_no_finding(
     expected = examine(subject(region))
     monkeypatch.setenv("AWS_PROFILE", "gone")
     assert list(examine(subject(region))) == list(expected)
-
-
-@pytest.mark.parametrize("program", ["pulumi", "pulumi-language-python", "aws"])
-def test_a_missing_program_is_told_with_what_it_is_for(
-    program: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checks.shutil, "which", lambda name: None if name == program else name)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
-    found = findings(Level.PROBLEM)
-    assert set(found) == {"programs"}
-    assert found["programs"].startswith(f"{program} is not on PATH")
-    assert "install" in found["programs"]
 
 
 def test_sources_that_are_out_of_reach_are_told_with_every_way(

@@ -212,7 +212,7 @@ def test_where_machines_cannot_be_asked_for_nothing_is_made_up() -> None:
             return client
 
     settings = from_mapping({"region": REGION})
-    refused = r"ec2:DescribeInstanceTypes fails \(UnauthorizedOperation\)"
+    refused = r"the right ec2:DescribeInstanceTypes is missing \(UnauthorizedOperation\)"
     with pytest.raises(CallFailed, match=refused):
         list(pool_findings(Subject(settings, Region.of(REGION)), Forbidden({})))
 

@@ -56,7 +56,7 @@ def test_the_node_group_has_the_references_size_and_is_left_alone_by_updates(
     group = beijing.only(GROUP)
     assert group.inputs["nodeGroupName"] == "kf"
     assert group.inputs["amiType"] == "AL2023_x86_64_STANDARD"
-    assert group.inputs["version"] == "1.35"
+    assert group.inputs["version"] == "1.36"
     assert group.inputs["scalingConfig"] == {"desiredSize": 4, "minSize": 4, "maxSize": 8}
     assert group.ignore_changes == ("scalingConfig.desiredSize",)
     assert group.inputs["subnetIds"] == beijing.exports["subnets"]
