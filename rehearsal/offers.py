@@ -16,15 +16,8 @@ from settings.rules_platform import KUBERNETES
 
 TEMPLATE, NODE_GROUP = "aws:ec2/launchTemplate:LaunchTemplate", "aws:eks/nodeGroup:NodeGroup"
 _DATABASE = "aws:rds/instance:Instance"
-_ENDPOINTS = {
-    "apigatewayv2": "apigateway",
-    "cloudwatch/log": "logs",
-    "cloudwatch": "events",
-    "ecr": "api.ecr",
-    "vpc": "ec2",
-}
-"""Module of a type, or the start of its path -> the prefix of the service's hosts."""
-_GLOBAL = ("iam", "s3")
+_ENDPOINTS = {"apigatewayv2": "apigateway", "cloudwatch": "events", "ecr": "api.ecr", "vpc": "ec2"}
+"""Module of a type -> the prefix of its service's hosts, where that is not the module."""
 _FEATURES = {
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": (
         Feature.PULL_THROUGH_CACHE,
@@ -49,8 +42,9 @@ def check(account: Account, type_: str, plain: Mapping[str, Any], region: Region
     Raises:
         RefusedByAws: the region offers no such machine, version, service or feature.
     """
-    service = _service(type_)
-    if service not in _GLOBAL and not region.has_service(service):
+    module = type_.split(":")[1].partition("/")[0]
+    service = _ENDPOINTS.get(module, module)
+    if not region.has_service(service):
         raise RefusedByAws(f"lookup {region.service_host(service)}: no such host")
     feature, refused = _FEATURES.get(type_, (None, ""))
     if feature and not region.has(feature):
@@ -61,12 +55,6 @@ def check(account: Account, type_: str, plain: Mapping[str, Any], region: Region
         _check_machines(account, plain, region.name)
     if type_ == _DATABASE:
         _check_database(plain, region.name)
-
-
-def _service(type_: str) -> str:
-    path = type_.split(":")[1]
-    module = path.partition("/")[0]
-    return next((_ENDPOINTS[key] for key in _ENDPOINTS if path.startswith(key)), module)
 
 
 def _check_machines(account: Account, plain: Mapping[str, Any], region: str) -> None:

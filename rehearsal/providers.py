@@ -146,13 +146,22 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def _unused(self, request: Any, plain: Mapping[str, Any], context: Any) -> SimulatedResource:
         """The resource, with digits in a name of the provider's choice that nothing has yet."""
-        new = partial(self.cloud(context).resource, request.type, request.name, plain)
+        cloud = self.cloud(context)
+        new = partial(cloud.resource, request.type, request.name, plain)
         resource = new()
-        while not (request.olds.fields or resource.named_by_caller) and self.accounts.taken(
-            request.type, resource.region.name, resource.physical_name
+        while not (request.olds.fields or resource.named_by_caller) and self._exists(
+            cloud, resource
         ):
             resource = new(resource.attempt + 1)
         return resource
+
+    def _exists(self, cloud: SimulatedCloud, resource: SimulatedResource) -> bool:
+        """Whether something has the resource's name, or the id that comes of it."""
+        if not resource.type.startswith("aws:"):
+            return False
+        about = (resource.type, resource.name, resource.inputs, resource.attempt)
+        names = (resource.physical_name, cloud.outputs(*about)[0])
+        return any(self.accounts.taken(resource.type, resource.region.name, name) for name in names)
 
     def before(self, request: Any) -> Struct:
         """What new inputs are compared with."""

@@ -277,12 +277,13 @@ def test_a_bucket_has_objects_after_an_up(started: Started) -> None:
 
 
 def roles(description: str = "") -> None:
-    """A role whose name the program chooses, one that the provider names, and a key."""
+    """A role whose name the program chooses, a role and a policy that the provider names, a key."""
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     provider = aws.Provider("aws", region=BEIJING)
     opts = pulumi.ResourceOptions(provider=provider)
     aws.iam.Role("named", name="shared", assume_role_policy=trust, opts=opts)
     aws.iam.Role("unnamed", assume_role_policy=trust, opts=opts)
+    aws.iam.Policy("rights", policy=trust, opts=opts)  # its id is an ARN, with the name in it
     aws.kms.Key("key", description=description, opts=opts)
 
 
@@ -301,8 +302,9 @@ def test_a_second_stack_in_the_account_is_refused_the_name_of_the_first(
     with started(roles, build="first", journal=str(journal)) as first:
         first.up()
     with started(roles, build="second", journal=str(journal)) as second:
-        with pytest.raises(EngineFailure, match="EntityAlreadyExists: shared"):
+        with pytest.raises(EngineFailure, match="EntityAlreadyExists: shared") as refused:
             second.up()
+        assert str(refused.value).count("EntityAlreadyExists") == 1
         second.destroy()
     ids = {identifier for _, _, identifier in Account(journal).existing}
     assert len([one for one in ids if one.startswith("unnamed-")]) == 1
