@@ -76,6 +76,7 @@ _TAKEN = {
 """Type or prefix of types -> AWS's own error for a name that is taken."""
 
 
+_CONTENT = " with content"
 _WITHOUT_REGION = ("aws:iam/", "aws:s3/bucket:")
 
 
@@ -101,10 +102,10 @@ class Account:
 
     @property
     def existing(self) -> frozenset[tuple[str, str, str]]:
-        """Type, region and id of everything."""
+        """Type, region and id of everything, content left out."""
         with self._lock:
             self._read()
-            return frozenset(self._existing)
+            return frozenset(each for each in self._existing if not each[0].endswith(_CONTENT))
 
     def has(self, type_: str, region: str, identifier: str) -> bool:
         """Whether a resource exists."""
@@ -297,7 +298,7 @@ def _scope(type_: str, region: str) -> str:
 
 
 def _content(type_: str) -> str:
-    return f"{type_} with content"
+    return f"{type_}{_CONTENT}"
 
 
 def _name(type_: str, identifier: str) -> str:
