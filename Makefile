@@ -18,7 +18,7 @@ preview: setup  ## what the stack STACK would make, planned by the real engine o
 up: setup  ## the stack STACK made, or changed, in simulated clouds
 destroy: setup  ## the stack STACK removed from simulated clouds
 preview up destroy:
-	@$(PYTHON_OF_PROJECT) -m rehearsal $@ --stack $(STACK) $(if $(FROM),--from $(FROM))
+	@$(PYTHON_OF_PROJECT) -m rehearsal $@ --stack $(STACK) $(if $(FROM),--from $(FROM)) $(if $(ACCOUNT),--account $(ACCOUNT))
 
 diagram: preview  ## the picture in both READMEs, from the plan
 	@$(PYTHON_OF_PROJECT) -m rehearsal diagram --stack $(STACK)

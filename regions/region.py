@@ -4,9 +4,9 @@ Two sources, in this order:
 
 1. botocore's own data (``partitions.json`` and ``endpoints.json``, read through its loader and
    ``EndpointResolver``; no session, so no profile, credential or environment can change them).
-2. The small tables of ``region.yaml`` for facts that botocore lacks.
+2. The small tables of ``region.yaml`` for facts that botocore lacks, and ``offers.json``.
 
-Only these two files may contain a DNS suffix, an account ID or a region name. The import is fast:
+Only these files may contain a DNS suffix, an account ID or a region name. The import is fast:
 botocore and the tables are read on first use, once per process.
 """
 
@@ -22,6 +22,8 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
+
+from regions.offers import families
 
 _AWS, _CN, _GOV, _EUSC = "aws", "aws-cn", "aws-us-gov", "aws-eusc"
 _GLOBAL_SUFFIX = "amazonaws.com"
@@ -191,13 +193,25 @@ class Region:
     @property
     def gpu_families(self) -> tuple[str, ...]:
         """The default families of a GPU pool, cheapest single GPU first."""
-        families = _tables()["gpu_families"]
-        return tuple(families.get(self.partition, families["default"]))
+        table, offered = _tables()["gpu_families"], self.gpu_families_offered
+        default = table.get(self.partition, table["default"])
+        return tuple(family for family in default if family in offered)
 
     @property
     def gpu_families_offered(self) -> tuple[str, ...]:
-        """The GPU families of this region; all families where no source lists the region's."""
-        return tuple(_tables()["gpu_families_offered"].get(self.name, GPU_FAMILIES))
+        """The GPU families of this region; all families where no source lists any of the region."""
+        known = families("instances", self.name)
+        return tuple(family for family in GPU_FAMILIES if family in known) or GPU_FAMILIES
+
+    def has_service(self, service: str) -> bool:
+        """Whether a service, by its prefix of hosts (``api.ecr``), has an endpoint in this region.
+
+        True where botocore's endpoint data lacks the region, or the service altogether.
+        """
+        known = _regions_with("ec2", self.partition)
+        if self.name not in known or not _regions_with(service, _AWS):
+            return True
+        return self.name in _regions_with(service, self.partition)
 
     @property
     def mirror_region(self) -> str:

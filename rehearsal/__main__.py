@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,14 @@ Place = Annotated[
         "Omitted: where the stack admits it.",
     ),
 ]
+SharedAccount = Annotated[
+    str,
+    typer.Option(
+        "--account",
+        help="Any name: the simulated account that stacks with the same name share. "
+        "Omitted: an account of the stack's own.",
+    ),
+]
 Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 
 
@@ -71,9 +80,9 @@ def setup() -> None:
 def _command(verb: str, description: str) -> None:
     @app.command(verb, help=description)
     def run(  # pyright: ignore[reportUnusedFunction]
-        stack: Stack = "cn-north-1", place: Place = ""
+        stack: Stack = "cn-north-1", place: Place = "", account: SharedAccount = ""
     ) -> None:
-        _rehearse(stack, verb, place)
+        _rehearse(stack, verb, place, account)
 
 
 _command("preview", "Shows what the stack would make and writes the plan files into build/<stack>.")
@@ -82,7 +91,7 @@ _command("refresh", "Reads every resource back from the simulated clouds.")
 _command("destroy", "Deletes the stack from the simulated clouds.")
 
 
-def _rehearse(stack: str, verb: str, place: str) -> None:
+def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
     times: dict[str, float] = {}
 
     @contextmanager
@@ -95,6 +104,8 @@ def _rehearse(stack: str, verb: str, place: str) -> None:
         settings = from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
         if place and not is_place(place):
             fail([f"--from is {place}: write an IPv4 address or sg-0123456789abcdef0."], BAD_INPUT)
+        if account and not re.fullmatch(r"[\w-]+", account):
+            fail([f"--account is {account}: use letters, digits, _ and - only."], BAD_INPUT)
         console.print(f"[bold]{verb} of {stack} on simulated clouds[/]")
         with step("sources"):
             missing = missing_of_stack(ROOT / "manifests", settings.release, settings.bundles_path)
@@ -106,7 +117,7 @@ def _rehearse(stack: str, verb: str, place: str) -> None:
         with step("tools"):
             engine = _tools()
         with rendering.absent_sources_allowed():
-            rehearsal = _rehearsal(stack, settings, engine, place)
+            rehearsal = _rehearsal(stack, settings, engine, place, account)
             with step(verb), rehearsal.started():
                 outcome: Outcome = getattr(rehearsal, verb)()
         if outcome.resources:
@@ -128,15 +139,19 @@ def _rehearse(stack: str, verb: str, place: str) -> None:
     console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
 
 
-def _rehearsal(stack: str, settings: Settings, engine: tools.Tool, place: str) -> Rehearsal:
+def _rehearsal(
+    stack: str, settings: Settings, engine: tools.Tool, place: str, account: str
+) -> Rehearsal:
+    build = ROOT / "build"
     return Rehearsal(
         project=ROOT,
         stack=stack,
-        build=ROOT / "build" / stack,
+        build=build / stack,
         pulumi=engine.path,
         simulation=Simulation(
             region=settings.region,
             account=settings.account_id or ACCOUNT,
+            journal=str(build / "accounts" / f"{account}.jsonl") if account else "",
             place=place,
             principal=settings.cluster.admins[0],
             network=network_of(

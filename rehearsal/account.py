@@ -51,6 +51,15 @@ _PROTECTED = {
 }
 """Type -> AWS's own error for a deletion while ``deletionProtection`` is on."""
 
+_IN_USE = {
+    _BUCKET: ("forceDestroy", "BucketNotEmpty: The bucket you tried to delete is not empty"),
+    "aws:ecr/repository:Repository": (
+        "forceDelete",
+        "RepositoryNotEmptyException: The repository cannot be deleted because it has images",
+    ),
+}
+"""Type -> the property that deletes the content too, and AWS's own error without it."""
+
 _TAKEN = {
     "aws:cloudwatch/logGroup:LogGroup": "ResourceAlreadyExistsException: The specified log group"
     " already exists",
@@ -65,6 +74,10 @@ _TAKEN = {
     "aws:secretsmanager/": "ResourceExistsException",
 }
 """Type or prefix of types -> AWS's own error for a name that is taken."""
+
+
+_CONTENT = " with content"
+_WITHOUT_REGION = ("aws:iam/", "aws:s3/bucket:")
 
 
 class RefusedByAws(Exception):
@@ -89,16 +102,16 @@ class Account:
 
     @property
     def existing(self) -> frozenset[tuple[str, str, str]]:
-        """Type, region and id of everything."""
+        """Type, region and id of everything, content left out."""
         with self._lock:
             self._read()
-            return frozenset(self._existing)
+            return frozenset(each for each in self._existing if not each[0].endswith(_CONTENT))
 
     def has(self, type_: str, region: str, identifier: str) -> bool:
         """Whether a resource exists."""
         with self._lock:
             self._read()
-            return (type_, region, identifier) in self._existing
+            return (type_, _scope(type_, region), identifier) in self._existing
 
     def _read(self) -> None:
         """Takes in what this and other processes have written since the last call."""
@@ -132,6 +145,7 @@ class Account:
         Raises:
             RefusedByAws: its id is a name of the caller's choice, and exists.
         """
+        region = _scope(type_, region)
         with self._lock:
             self._read()
             attempt = 0
@@ -154,7 +168,7 @@ class Account:
         """Whether something has the name, or the id where AWS names it."""
         with self._lock:
             self._read()
-            return self._taken(type_, region, name)
+            return self._taken(type_, _scope(type_, region), name)
 
     def _taken(self, type_: str, region: str, name: str) -> bool:
         if type_ != _SECRET:
@@ -162,6 +176,14 @@ class Account:
         secrets = (each[2] for each in self._existing if each[:2] == (_SECRET, region))
         recoverable = (_RECOVERABLE, region, name) in self._existing
         return recoverable or any(_name(_SECRET, each) == name for each in secrets)
+
+    def fill(self) -> None:
+        """Puts an object into every bucket and an image into every repository, as use does."""
+        with self._lock:
+            self._read()
+            for type_, region, identifier in [*self._existing]:
+                if type_ in _IN_USE:
+                    self._record(_content(type_), region, identifier, exists=True)
 
     def draw(self, name: str, outputs: Callable[[int], Outputs]) -> Outputs:
         """A random value: another one each time that it is created, unlike what AWS names."""
@@ -230,10 +252,18 @@ class Account:
             properties: of its state.
 
         Raises:
-            RefusedByAws: it is protected, or its final snapshot has a name that exists.
+            RefusedByAws: it is protected or not empty, or its final snapshot has a name that
+                exists.
         """
-        state = properties or {}
+        state, region = properties or {}, _scope(type_, region)
         with self._lock:
+            self._read()
+            force, not_empty = _IN_USE.get(type_, ("", ""))
+            filled = (_content(type_), region, identifier)
+            if filled in self._existing:
+                if not state.get(force):
+                    raise RefusedByAws(f"{not_empty}: {identifier}")
+                self._record(*filled, exists=False)
             if state.get("deletionProtection") is True and type_ in _PROTECTED:
                 raise RefusedByAws(_PROTECTED[type_])
             if type_ == _DATABASE and not state.get("skipFinalSnapshot"):
@@ -260,6 +290,15 @@ class Account:
         if self._journal:
             with self._journal.open("a", encoding="utf-8") as journal:
                 journal.write(f"{json.dumps(change)}\n")
+
+
+def _scope(type_: str, region: str) -> str:
+    """The region in which a name is unique, or the partition."""
+    return Region.of(region).partition if type_.startswith(_WITHOUT_REGION) else region
+
+
+def _content(type_: str) -> str:
+    return f"{type_}{_CONTENT}"
 
 
 def _name(type_: str, identifier: str) -> str:

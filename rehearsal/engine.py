@@ -25,6 +25,7 @@ import pulumi
 from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
+from rehearsal.account import Account
 from rehearsal.failures import named, quiet_loop_end, sentence_of, sentence_of_exception
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
@@ -117,8 +118,8 @@ class Rehearsal:
     def started(self) -> Generator[Rehearsal]:
         """Serves the simulated clouds and opens the stack, for as long as the context lasts.
 
-        A rehearsal that was killed has written no state: its lock is removed, and the account is as
-        it was before.
+        A rehearsal that was killed has written no state: its lock is removed, and an account of its
+        own is as it was before.
 
         Raises:
             EngineFailure: another rehearsal of the stack runs.
@@ -126,6 +127,7 @@ class Rehearsal:
         """
         self._refuse_locked()
         self.build.mkdir(parents=True, exist_ok=True)
+        Path(self._simulation.journal).parent.mkdir(parents=True, exist_ok=True)
         self._account.touch()
         write_atomically(self._journal, self._account.read_bytes())
         if self._program is None:
@@ -184,6 +186,8 @@ class Rehearsal:
                 # As the CLI does: the preview refuses to delete what is protected.
                 self._handle.preview_destroy(**quiet)
             getattr(self._handle, verb)(**quiet)
+            if verb == "up":
+                Account(Path(self._simulation.journal)).fill()
         except Exception as failure:
             self._refuse_full_disk(failure)
             if run.failure is not None:

@@ -29,20 +29,23 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
 )
 
-from rehearsal import api_servers, diff, inputs, protocol
+from rehearsal import api_servers, diff, inputs, offers, protocol
 from rehearsal.account import Account, RefusedByAws
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.sample_outputs.eks import CLUSTER
 from rehearsal.sample_outputs.existing_network import Network
 from rehearsal.sample_outputs.resource import SimulatedResource, name_property
 
-_ROLE, _NODE_GROUP = "aws:iam/role:Role", "aws:eks/nodeGroup:NodeGroup"
+_ROLE = "aws:iam/role:Role"
 _DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 _CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 _CLUSTERS = "aws:eks/getClusters:getClusters"
 _SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
 _ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
-_REMEMBERED = (_SUBNET, CLUSTER, api_servers.RULE, api_servers.ENTRY, api_servers.POLICY)
+_REMEMBERED = (
+    *(_SUBNET, CLUSTER, offers.TEMPLATE),
+    *(api_servers.RULE, api_servers.ENTRY, api_servers.POLICY),
+)
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
 _OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
 
@@ -148,13 +151,22 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def _unused(self, request: Any, plain: Mapping[str, Any], context: Any) -> SimulatedResource:
         """The resource, with digits in a name of the provider's choice that nothing has yet."""
-        new = partial(self.cloud(context).resource, request.type, request.name, plain)
+        cloud = self.cloud(context)
+        new = partial(cloud.resource, request.type, request.name, plain)
         resource = new()
-        while not (request.olds.fields or resource.named_by_caller) and self.accounts.taken(
-            request.type, resource.region.name, resource.physical_name
+        while not (request.olds.fields or resource.named_by_caller) and self._exists(
+            cloud, resource
         ):
             resource = new(resource.attempt + 1)
         return resource
+
+    def _exists(self, cloud: SimulatedCloud, resource: SimulatedResource) -> bool:
+        """Whether something has the resource's name, or the id that comes of it."""
+        if not resource.type.startswith("aws:"):
+            return False
+        about = (resource.type, resource.name, resource.inputs, resource.attempt)
+        names = (resource.physical_name, cloud.outputs(*about)[0])
+        return any(self.accounts.taken(resource.type, resource.region.name, name) for name in names)
 
     def before(self, request: Any) -> Struct:
         """What new inputs are compared with."""
@@ -186,15 +198,19 @@ class SimulatedProvider(ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=identifier, properties=state)
 
     def Update(self, request: Any, context: Any) -> Any:
-        """Sample outputs beside the new inputs."""
-        _, state = self.id_and_state(request, request.news, context)
+        """Sample outputs beside the new inputs, where AWS offers them."""
+        try:
+            _, state = self.id_and_state(request, request.news, context)
+        except RefusedByAws as refused:
+            sentence = f"updating {request.type}: {refused}"
+            return context.abort(grpc.StatusCode.INVALID_ARGUMENT, sentence)
         return provider_pb2.UpdateResponse(properties=state)
 
     def id_and_state(self, request: Any, sent: Struct, context: Any) -> tuple[str, Struct]:
         """The id and the state of the resource.
 
         Raises:
-            RefusedByAws: of something new, see ``rehearsal.account``.
+            RefusedByAws: see ``rehearsal.account`` and ``rehearsal.offers``.
         """
         if self.simulation.unknowns and request.preview:
             # An empty id leaves everything that is not an input unknown to the program.
@@ -202,6 +218,9 @@ class SimulatedProvider(ResourceProviderServicer):
         plain = protocol.properties(sent)
         cloud = self.cloud(context)
         outputs = partial(cloud.outputs, request.type, request.name, plain)
+        if request.type.startswith("aws:") and not request.preview:
+            region = cloud.resource(request.type, request.name, plain).region
+            offers.check(self.accounts, request.type, plain, region)
         if request.type == _DRAWN and not (request.preview or hasattr(request, "id")):
             identifier, properties = self.accounts.draw(request.name, outputs)
         elif request.preview or not request.type.startswith("aws:"):
@@ -210,7 +229,7 @@ class SimulatedProvider(ResourceProviderServicer):
             identifier, properties = self.accounts.properties_of(request.id, outputs)
         else:
             region = cloud.resource(request.type, request.name, plain).region
-            if request.type == _NODE_GROUP:
+            if request.type == offers.NODE_GROUP:
                 self.accounts.check_node_role(plain["nodeRoleArn"], region)
             if request.type == _ENDPOINT:
                 self._check_endpoint(plain, region.name)

@@ -41,6 +41,11 @@ class MirrorMode:
         return (*OPEN, *sorted(self.settings.upstream_credentials))
 
     @property
+    def copies(self) -> bool:
+        """Whether images are copied, by builds, to the account's registry."""
+        return self.enabled and self.cached is None
+
+    @property
     def in_cluster(self) -> bool:
         """Whether pods of the cluster serve the admission webhook; else an API Gateway does."""
         if self.settings.transport is None:
@@ -55,5 +60,4 @@ class MirrorMode:
     @property
     def crosses_partitions(self) -> bool:
         """Whether images are copied from another partition."""
-        copied = self.enabled and self.cached is None
-        return copied and self.build_region.partition != self.region.partition
+        return self.copies and self.build_region.partition != self.region.partition

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from math import ceil
 
+from regions.offers import Kind, has_mysql, lacks, names
 from settings.errors import full_key, listed, looks_secret, refusal
 from settings.facts import Facts, Rules
-from settings.field_types import network_of
+from settings.field_types import ARM_FAMILY, network_of, reason_against
 
 _TAKEN_RANGES = {
     # In a VPC of 10.x; EKS chooses it.
@@ -20,6 +21,9 @@ _TAKEN_RANGES = {
 _VPC_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 # A /20 holds six subnets with an address for every pod of the node group and of 64 GPUs.
 _SHORTEST_PREFIX, _LONGEST_PREFIX = 16, 20
+
+# https://aws.amazon.com/ec2/previous-generation/, of the series that a node group would use.
+_PREVIOUS_GENERATION = re.compile(r"([cmr][1-3]|t[12])\.")
 
 _OUR_TAGS = re.compile(r"(?i)aws:.*|Name|kubernetes\.io/.*|karpenter\.(sh|k8s\.aws)/.*|eks:.*")
 _TAG_TEXT = re.compile(r"[\w\s+\-=._:/@]*")
@@ -69,6 +73,53 @@ def _existing_vpc_is_whole(f: Facts) -> Iterator[str]:
         key = full_key("network.privateSubnetIds")
         reason = f"an existing VPC needs at least two {key}, in different zones: add them"
         yield refusal("network.vpcId", vpc_id, reason)
+
+
+@RULES.reads("nodeGroup.instanceType", "region")
+def _region_offers_the_nodes(f: Facts) -> Iterator[str]:
+    key, name = "nodeGroup.instanceType", f.settings.node_group.instance_type
+    if "instance_type" in f.settings.node_group.model_fields_set:
+        yield from _not_offered(f, "instances", key, name, _runs_the_platform)
+
+
+@RULES.reads("database.instanceClass", "region")
+def _region_offers_the_database(f: Facts) -> Iterator[str]:
+    key, name = "database.instanceClass", f.settings.database.instance_class
+    yield from _not_offered(f, "databases", key, name, _runs_mysql_8)
+
+
+def _runs_mysql_8(database_class: str) -> bool:
+    return not reason_against("DatabaseClass", database_class)
+
+
+def _runs_the_platform(instance_type: str) -> bool:
+    small = reason_against("PlatformSize", instance_type)
+    return not (
+        small or ARM_FAMILY.match(instance_type) or _PREVIOUS_GENERATION.match(instance_type)
+    )
+
+
+def _not_offered(
+    f: Facts, kind: Kind, key: str, name: str, usable: Callable[[str], bool]
+) -> Iterator[str]:
+    if not lacks(kind, f.region.name, name):
+        return
+    offered = [each for each in names(kind, f.region.name) if usable(each)]
+    family, _, size = name.rpartition(".")
+    series = name[: len("db.m" if kind == "databases" else "m")]
+    forms = (rf"{series}.*\.{size}", rf"{family}\..*", r"(db\.)?m.*\.xlarge")
+    alike = ([each for each in offered if re.fullmatch(form, each)] for form in forms)
+    reason = f"{f.region.name} does not offer it: use {listed(next(filter(None, alike)))}"
+    yield refusal(key, name, reason)
+
+
+@RULES.reads("database.engineVersion")
+def _rds_has_the_version(f: Facts) -> Iterator[str]:
+    version = f.settings.database.engine_version
+    if not has_mysql(version):
+        line = ".".join(version.split(".")[:2])
+        reason = f"RDS has no such version: write {line} for its newest, in quotes"
+        yield refusal("database.engineVersion", version, reason)
 
 
 @RULES.reads("nodeGroup.min", "nodeGroup.max", "nodeGroup.desired")

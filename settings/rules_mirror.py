@@ -53,6 +53,9 @@ def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
             f"CodeBuild in the partition {there.partition} cannot reach the registries to copy "
             f"from: {f'use {default.name} or remove the line' if can else 'name another'}",
         )
+    elif not there.has_service("codebuild"):
+        reason = f"it has no CodeBuild: use {default.name} or remove the line"
+        yield refusal("imageMirror.buildRegion", chosen, reason)
 
 
 @RULES.reads("imageMirror.rules")

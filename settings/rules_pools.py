@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from regions.instance_prices import NAME as PRICE_TABLE
 from regions.instance_prices import prices_in
+from regions.offers import families
 from regions.region import GPU_FAMILIES, Feature
 from settings.errors import full_key, listed, refusal, suggestion
 from settings.facts import Facts, Rules
@@ -66,21 +67,28 @@ def _of_each_pool(gpu_pool_key: str, *keys: str) -> Callable[[PoolRule], PoolRul
 
 @_of_each_pool("instanceFamilies", "region")
 def _families_are_offered(f: Facts, path: Path, pool: AnyPool) -> Iterator[str]:
-    gpus, offered = pool.max_gpus is not None, f.region.gpu_families_offered
+    gpus, known = pool.max_gpus is not None, families("instances", f.region.name)
+    of_kind = [family for family in known or GPU_FAMILIES if (family in GPU_FAMILIES) == gpus]
+    offered = [family for family in of_kind if not ARM_FAMILY.fullmatch(family)]
     for index, name in enumerate(pool.instance_families):
         family = name.partition(".")[0]
         if gpus and family not in GPU_FAMILIES:
-            reason = f"it is not an NVIDIA GPU family: {suggestion(family, offered)}"
+            hint = suggestion(family, offered or GPU_FAMILIES)
+            reason = f"it is not an NVIDIA GPU family: {hint}"
         elif not gpus and family in GPU_FAMILIES:
             limit = full_key((*path, "maxGpus"))
             reason = f"its machines have GPUs: limit the pool with {limit}"
         elif family != name:
             reason = f"it is an instance type: write its family, {family}"
+        elif known and not offered:
+            off = f"set {full_key('gpuPool.enabled')} to false"
+            reason = f"{f.region.name} offers no machines with NVIDIA GPUs: {off}"
         elif ARM_FAMILY.fullmatch(family):
-            other = "g5" if gpus else "m6i"
+            other = next((each for each in ("g5", "m6i", *offered) if each in offered), "m6i")
             reason = f"it is an Arm family, and Kubeflow's images are for amd64 only: use {other}"
-        elif gpus and name not in offered:
-            reason = f"{f.region.name} does not offer it: use {listed(offered)}"
+        elif known and name not in offered:
+            alike = [each for each in offered if gpus or each.startswith(name[:1] or "m")]
+            reason = f"{f.region.name} does not offer it: use {listed(alike or offered)}"
         else:
             continue
         yield refusal((*path, "instanceFamilies", index), name, reason)

@@ -160,6 +160,70 @@ def actions(recorded: Recorded) -> set[str]:
     return {action for each in named for action in ([each] if isinstance(each, str) else each)}
 
 
+WITHOUT_ENDPOINT = {
+    "iam": "has none",
+    "kms": "called by S3 and Secrets Manager for the pod (kms:ViaService)",
+    "pricing": "has its API in other regions only",
+}
+"""Services that pods have rights to, and reach without an endpoint of their own."""
+BY_AWS = {"AmazonEBSCSIDriverPolicy": ["ec2:CreateVolume"]}
+"""Actions in AWS's own policies of pods."""
+
+
+def services_of_pods(recorded: Recorded) -> set[str]:
+    """The services of all actions in policies of roles that pods take."""
+    taken = ("sts:AssumeRoleWithWebIdentity", "pods.eks.")
+    names = {
+        r.outputs["name"]
+        for r in recorded.of("aws:iam/role:Role")
+        if any(each in r.inputs["assumeRolePolicy"] for each in taken)
+    }
+    documents = {p.outputs["arn"]: p for p in recorded.of("aws:iam/policy:Policy")}
+    named: set[str] = set()
+    for kind in (
+        "aws:iam/rolePolicy:RolePolicy",
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    ):
+        for right in recorded.of(kind):
+            if right.inputs["role"] not in names:
+                continue
+            arn = right.inputs.get("policyArn", "")
+            if arn and arn not in documents:
+                named.update(BY_AWS[arn.rpartition("/")[2]])
+                continue
+            policy = (documents[arn] if arn else right).inputs["policy"]
+            for statement in json.loads(policy)["Statement"]:
+                action = statement["Action"]
+                named.update([action] if isinstance(action, str) else action)
+    return {action.partition(":")[0] for action in named}
+
+
+def test_every_service_that_pods_call_has_an_endpoint_in_the_vpc(made: Recorded) -> None:
+    called = services_of_pods(made)
+    assert {"ec2", "eks", "s3", "secretsmanager", "sqs", "ssm"} <= called
+    assert not made.of(f"{DYNAMIC}:MirroredImages") or {"dynamodb", "ecr", "lambda"} <= called
+    prefix = re.compile(r"(?:cn\.)?com\.amazonaws\.[a-z0-9-]+\.([a-z0-9-]+)")
+    endpoints = made.of("aws:ec2/vpcEndpoint:VpcEndpoint")
+    found = [prefix.match(each.inputs["serviceName"]) for each in endpoints]
+    reached = {match[1] for match in found if match}
+    assert called - reached - WITHOUT_ENDPOINT.keys() == set()
+    assert "sts" in reached
+
+
+def test_every_role_of_machines_trusts_ec2_as_its_partition_spells_it(
+    made: Recorded, region: Region
+) -> None:
+    taken = [
+        statement["Principal"]["Service"]
+        for role in made.of("aws:iam/role:Role")
+        for statement in json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+        if "ec2.amazonaws" in json.dumps(statement["Principal"])
+    ]
+    both = ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]
+    expected = both if region.partition == "aws-cn" else "ec2.amazonaws.com"
+    assert taken == [expected, expected]  # of the node group, and of Karpenter
+
+
 @cache
 def operations(service: str) -> tuple[str, ...]:
     model: Any = botocore.session.get_session().get_service_model(service)

@@ -13,12 +13,15 @@ from settings.context import StackContext
 # APIs that nodes and the platform's pods call often, without the NAT gateway (EKS user guide,
 # private-clusters.html): bootstrap and VPC CNI (ec2, eks), image pulls (ecr), IRSA (sts), logs;
 # Karpenter's AMI lookup (ssm) and interruption queue (sqs); database secrets. Without callers here,
-# and left out: autoscaling (cluster autoscaler), elasticloadbalancing.
+# and left out: autoscaling (cluster autoscaler), elasticloadbalancing, kms (S3 and Secrets Manager
+# decrypt for pods). IAM has no endpoint, the price API none outside its own few regions.
 _INTERFACES = ("ec2", "ecr.api", "ecr.dkr", "eks", "logs", "secretsmanager", "sqs", "ssm", "sts")
 
 
 class VpcEndpoints(pulumi.ComponentResource):
-    """The S3 gateway endpoint, and interface endpoints that admit HTTPS from the VPC.
+    """Gateway endpoints, which are free, and interface endpoints that admit HTTPS from the VPC.
+
+    DynamoDB and Lambda have one where pods of the image mirror call them.
 
     Args:
         name: of the component.
@@ -26,7 +29,7 @@ class VpcEndpoints(pulumi.ComponentResource):
         vpc_id: of the endpoints.
         cidr: the VPC's range; everything in it may use them.
         subnets: private ones, one per zone; an endpoint is in the zones that its service has.
-        route_table_ids: of those subnets; they get the route to S3.
+        route_table_ids: of those subnets; they get the routes to S3 and DynamoDB.
         opts: of the component.
 
     Attributes:
@@ -52,15 +55,20 @@ class VpcEndpoints(pulumi.ComponentResource):
         def tags(role: str) -> dict[str, str]:
             return context.tagged(f"{name}-{role}")
 
-        objects = aws.ec2.VpcEndpoint(
-            f"{name}-s3",
-            vpc_id=vpc_id,
-            service_name=context.region.vpc_endpoint_service("s3"),
-            vpc_endpoint_type="Gateway",
-            route_table_ids=route_table_ids,
-            tags=tags("s3"),
-            opts=child,
-        )
+        mirror = context.mirror
+        called_by_mirror = mirror.copies and mirror.in_cluster
+        gateways = [
+            aws.ec2.VpcEndpoint(
+                f"{name}-{service}",
+                vpc_id=vpc_id,
+                service_name=context.region.vpc_endpoint_service(service),
+                vpc_endpoint_type="Gateway",
+                route_table_ids=route_table_ids,
+                tags=tags(service),
+                opts=child,
+            )
+            for service in ("s3", *(["dynamodb"] if called_by_mirror else []))
+        ]
         group = aws.ec2.SecurityGroup(
             f"{name}-clients",
             description="AWS APIs, for everything inside the VPC",
@@ -79,7 +87,8 @@ class VpcEndpoints(pulumi.ComponentResource):
             tags=tags("https"),
             opts=child,
         )
-        pod_identity = ("eks-auth",) if context.region.has(Feature.POD_IDENTITY) else ()
+        further = ["eks-auth"] if context.region.has(Feature.POD_IDENTITY) else []
+        further += ["lambda"] if called_by_mirror else []
         interfaces = [
             aws.ec2.VpcEndpoint(
                 f"{name}-{service.replace('.', '-')}",
@@ -92,10 +101,10 @@ class VpcEndpoints(pulumi.ComponentResource):
                 tags=tags(service),
                 opts=child,
             )
-            for service in (*_INTERFACES, *pod_identity)
+            for service in (*_INTERFACES, *further)
         ]
-        self.ready = [objects, admitted, *interfaces]
-        self.register_outputs({"s3": objects.id})
+        self.ready = [*gateways, admitted, *interfaces]
+        self.register_outputs({"s3": gateways[0].id})
 
     def _in_zones_of(
         self, service: str, context: StackContext, subnets: Sequence[aws.ec2.Subnet]

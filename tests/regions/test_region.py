@@ -179,6 +179,34 @@ def test_ningxia_has_a100s_and_beijing_the_oldest_gpus() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "families"),
+    [
+        ("us-gov-east-1", ("g4dn",)),
+        ("ap-southeast-3", ("g5",)),
+        ("us-west-2", ("g4dn", "g6", "g5", "g6e")),
+    ],
+)
+def test_a_default_family_is_one_that_the_region_offers(
+    name: str, families: tuple[str, ...]
+) -> None:
+    assert Region.of(name).gpu_families == families
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "offered"),
+    [
+        ("cn-north-1", "codebuild", True),
+        ("ca-west-1", "codebuild", False),
+        ("us-isof-east-1", "apigateway", False),
+        ("cn-north-1", "quantum", True),
+        ("eu-isoe-west-1", "codebuild", False),
+    ],
+)
+def test_a_service_has_an_endpoint_in_a_region(name: str, service: str, offered: bool) -> None:
+    assert Region.of(name).has_service(service) == offered
+
+
+@pytest.mark.parametrize(
     ("name", "hint"),
     [("cn-noth-1", "did you mean cn-north-1"), ("us-wset-2", "us-west-2"), ("aws-global", "")],
 )

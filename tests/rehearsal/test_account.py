@@ -66,13 +66,53 @@ def test_what_aws_puts_can_be_put_again(type_: str) -> None:
     assert len(account.existing) == 1
 
 
+LOGS, BUCKET = "aws:cloudwatch/logGroup:LogGroup", "aws:s3/bucket:Bucket"
+REPOSITORY = "aws:ecr/repository:Repository"
+
+
 def test_a_deleted_name_and_the_same_name_elsewhere_are_free() -> None:
     account = Account()
-    account.create(ROLE, BEIJING, named)
-    account.create(ROLE, "cn-northwest-1", named)
-    account.delete(ROLE, BEIJING, "nodes")
-    account.create(ROLE, BEIJING, named)
+    account.create(LOGS, BEIJING, named)
+    account.create(LOGS, "cn-northwest-1", named)
+    account.delete(LOGS, BEIJING, "nodes")
+    account.create(LOGS, BEIJING, named)
     assert len(account.existing) == 2
+
+
+@pytest.mark.parametrize("type_", [ROLE, "aws:iam/user:User", BUCKET])
+def test_a_name_without_region_is_taken_in_the_whole_partition(type_: str) -> None:
+    account = Account()
+    account.create(type_, BEIJING, named)
+    with pytest.raises(RefusedByAws, match="nodes"):
+        account.create(type_, "cn-northwest-1", named)
+    account.create(type_, "us-west-2", named)
+    account.delete(type_, "cn-northwest-1", "nodes")
+    account.create(type_, BEIJING, named)
+
+
+@pytest.mark.parametrize(
+    ("type_", "force", "error"),
+    [
+        (BUCKET, "forceDestroy", "BucketNotEmpty.*: nodes"),
+        (REPOSITORY, "forceDelete", "RepositoryNotEmptyException.*: nodes"),
+    ],
+)
+def test_what_has_content_is_deleted_by_force_only(
+    tmp_path: Path, type_: str, force: str, error: str
+) -> None:
+    journal = tmp_path / "account.jsonl"
+    account = Account(journal)
+    account.create(type_, BEIJING, named)
+    account.delete(type_, BEIJING, "nodes", {})
+    account.create(type_, BEIJING, named)
+    Account(journal).fill()
+    for state in ({}, {force: False}):
+        with pytest.raises(RefusedByAws, match=error):
+            Account(journal).delete(type_, BEIJING, "nodes", state)
+    account.delete(type_, BEIJING, "nodes", {force: True})
+    assert Account(journal).existing == account.existing == frozenset()
+    account.create(type_, BEIJING, named)
+    account.delete(type_, BEIJING, "nodes", {})
 
 
 SECRET, DATABASE = "aws:secretsmanager/secret:Secret", "aws:rds/instance:Instance"
@@ -219,13 +259,31 @@ def test_a_node_group_is_refused_a_role_that_its_partition_cannot_use(started: S
         rehearsal.up()
 
 
+def bucket(force: bool = False) -> None:
+    """A bucket."""
+    opts = pulumi.ResourceOptions(provider=aws.Provider("aws", region=BEIJING))
+    aws.s3.Bucket("it", force_destroy=force, opts=opts)
+
+
+@pytest.mark.engine
+def test_a_bucket_has_objects_after_an_up(started: Started) -> None:
+    with started(bucket) as rehearsal:
+        rehearsal.up()
+        with pytest.raises(EngineFailure, match="BucketNotEmpty"):
+            rehearsal.destroy()
+    with started(partial(bucket, force=True)) as rehearsal:
+        rehearsal.up()
+        assert rehearsal.destroy().changes["delete"] == 2
+
+
 def roles(description: str = "") -> None:
-    """A role whose name the program chooses, one that the provider names, and a key."""
+    """A role whose name the program chooses, a role and a policy that the provider names, a key."""
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     provider = aws.Provider("aws", region=BEIJING)
     opts = pulumi.ResourceOptions(provider=provider)
     aws.iam.Role("named", name="shared", assume_role_policy=trust, opts=opts)
     aws.iam.Role("unnamed", assume_role_policy=trust, opts=opts)
+    aws.iam.Policy("rights", policy=trust, opts=opts)  # its id is an ARN, with the name in it
     aws.kms.Key("key", description=description, opts=opts)
 
 
@@ -244,8 +302,9 @@ def test_a_second_stack_in_the_account_is_refused_the_name_of_the_first(
     with started(roles, build="first", journal=str(journal)) as first:
         first.up()
     with started(roles, build="second", journal=str(journal)) as second:
-        with pytest.raises(EngineFailure, match="EntityAlreadyExists: shared"):
+        with pytest.raises(EngineFailure, match="EntityAlreadyExists: shared") as refused:
             second.up()
+        assert str(refused.value).count("EntityAlreadyExists") == 1
         second.destroy()
     ids = {identifier for _, _, identifier in Account(journal).existing}
     assert len([one for one in ids if one.startswith("unnamed-")]) == 1

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from rehearsal import __main__ as command
 from rehearsal import report
 from rehearsal.engine import EngineFailure, Outcome
+from rehearsal.providers import Simulation
 from rendering import LeakError
 from settings import from_mapping
 from tests.rehearsal.test_plan import obj
@@ -51,6 +52,30 @@ def test_a_place_that_is_none_is_one_sentence(root: Path) -> None:
     assert result.exit_code == report.BAD_INPUT
     sentence = "--from is 10.0.0.0/8: write an IPv4 address or sg-0123456789abcdef0."
     assert result.stderr.strip() == sentence
+
+
+def test_an_account_that_is_no_name_is_one_sentence(root: Path) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    result = run("up", "--stack", "x", "--account", "../prod")
+    assert result.exit_code == report.BAD_INPUT
+    assert result.stderr.strip() == "--account is ../prod: use letters, digits, _ and - only."
+
+
+def test_stacks_share_an_account_by_its_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journals: dict[str, str] = {}
+
+    def recorded(*, stack: str, simulation: Simulation, **_: object) -> None:
+        journals[stack] = simulation.journal
+        raise EngineFailure(["Enough."])
+
+    monkeypatch.setattr(command, "Rehearsal", recorded)
+    monkeypatch.setattr(command, "missing_of_stack", lambda *_: [])  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(command, "_tools", lambda: Tool(Path("pulumi"), "3.0.0", "here"))
+    for stack, account in (("a", "shared"), ("b", "shared"), ("c", "")):
+        shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / f"Pulumi.{stack}.yaml")
+        run("up", "--stack", stack, "--account", account)
+    shared = str(root / "build" / "accounts" / "shared.jsonl")
+    assert journals == {"a": shared, "b": shared, "c": ""}
 
 
 def test_every_problem_of_a_stack_is_reported_at_once(root: Path) -> None:

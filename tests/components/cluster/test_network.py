@@ -31,11 +31,15 @@ EXISTING: dict[str, Any] = {
 }
 
 
-def network(region: str = "cn-north-1", **settings: Any) -> Recorded:
+def network(
+    region: str = "cn-north-1", mirror: dict[str, Any] | None = None, **settings: Any
+) -> Recorded:
+    stack = from_mapping({"region": region, "imageMirror": mirror or {}})
+
     def program() -> dict[str, Any]:
         net = Network(
             "net",
-            StackContext.of(from_mapping({"region": region}), ACCOUNT, TAGS),
+            StackContext.of(stack, ACCOUNT, TAGS),
             NetworkSettings.model_validate(settings),
             opts=pulumi.ResourceOptions(providers=[aws.Provider("account", region=region)]),
         )
@@ -79,6 +83,8 @@ def test_interface_endpoints_carry_the_service_names_of_their_partition(
     expected |= {f"com.amazonaws.{region.name}.{s}" for s in ("logs", "secretsmanager", "ssm")}
     if region.partition != "aws-cn":
         expected.add(f"com.amazonaws.{region.name}.eks-auth")  # EKS Pod Identity
+    else:
+        expected.add(f"cn.com.amazonaws.{region.name}.lambda")  # the mirror's pods
     interfaces = [e for e in made.of(ENDPOINT) if e.inputs["vpcEndpointType"] == "Interface"]
     assert {e.inputs["serviceName"] for e in interfaces} == expected
     assert all(e.inputs["privateDnsEnabled"] for e in interfaces)
@@ -93,6 +99,29 @@ def test_s3_is_reached_through_a_gateway_on_every_private_table(
     assert gateway["serviceName"] == f"com.amazonaws.{region.name}.s3"
     assert gateway["vpcEndpointType"] == "Gateway"
     assert len(gateway["routeTableIds"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("region", "mirror", "called"),
+    [
+        ("cn-north-1", {}, True),
+        ("cn-north-1", {"transport": "api-gateway"}, False),
+        ("us-gov-west-1", {}, False),
+        ("us-gov-west-1", {"enabled": True, "transport": "in-cluster"}, True),
+        ("us-west-2", {"enabled": True, "transport": "in-cluster"}, False),
+    ],
+)
+def test_where_pods_of_the_mirror_call_them_dynamodb_has_a_gateway_and_lambda_an_endpoint(
+    region: str, mirror: dict[str, Any], called: bool
+) -> None:
+    made = network(region, mirror)
+    kinds = {e.inputs["serviceName"].rpartition(".")[2]: e.inputs for e in made.of(ENDPOINT)}
+    assert ("lambda" in kinds, "dynamodb" in kinds) == (called, called)
+    if called:
+        gateway = kinds["dynamodb"]
+        assert gateway["serviceName"] == f"com.amazonaws.{region}.dynamodb"
+        assert gateway["vpcEndpointType"] == "Gateway"
+        assert gateway["routeTableIds"] == kinds["s3"]["routeTableIds"]
 
 
 def test_endpoints_admit_https_from_the_vpc_only(new: tuple[Region, Recorded]) -> None:
