@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.cli_errors import Refused
 from settings import Settings
+from settings.errors import is_expired
 from webhook.claims import error_code
 
 Session = Any
@@ -18,6 +19,12 @@ Session = Any
 
 QUICK = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 3})
 """For an answer that a person waits for."""
+
+
+CREDENTIALS_ENDED_BEFORE = (
+    "the AWS credentials have ended; renew them (`aws sso login`, or a new session), and run this "
+    "command again."
+)
 
 
 class CallFailed(Refused):
@@ -39,6 +46,8 @@ def aws_call(call: str) -> Generator[None]:
     except (ClientError, BotoCoreError) as error:
         if isinstance(error, ClientError) and ":" not in call:
             call = f"{call}:{error.operation_name}"
+        if is_expired(error):
+            raise CallFailed(f"{call} fails: {CREDENTIALS_ENDED_BEFORE}") from None
         raise CallFailed(
             f"{call} fails ({error_code(error)}): check AWS_PROFILE, the network and the "
             "permissions of the credentials."

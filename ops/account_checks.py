@@ -18,6 +18,7 @@ from ops.account_calls import QUICK, CallFailed, Session, aws_call, client
 from ops.checks import MIRROR, Subject, profiles
 from ops.findings import Finding, good, note, problem
 from ops.pool_checks import pool_findings
+from settings.aws_session import aws_session
 
 AccountCheck = Callable[[Subject, Session], Iterator[Finding]]
 
@@ -32,7 +33,11 @@ def examine_account(stack: Subject) -> list[Finding]:
     """Every finding about the account of the credentials in the environment."""
     try:
         with aws_call("loading the AWS credentials"):
-            session: Session = boto3.Session(region_name=stack.region.name)
+            session: Session = aws_session(
+                stack.settings.aws.credentials(),
+                stack.region.name,
+                stack.settings.endpoints.get("sts"),
+            )
             credentials = session.get_credentials()
     except CallFailed as failure:
         return [note(_ABOUT, f"not checked: {failure}")]
@@ -54,15 +59,13 @@ def _or_note(check: AccountCheck, stack: Subject, session: Session) -> Iterator[
 def _account_of_credentials(stack: Subject, session: Session) -> Iterator[Finding]:
     with aws_call("sts:GetCallerIdentity"):
         account = str(client(stack.settings, session, "sts").get_caller_identity()["Account"])
-    configured = stack.settings.account_id
-    if configured in (None, account):
-        yield good(_ABOUT, f"the credentials are of account {account}")
+    refused = stack.settings.refusal_of(account)
+    if refused:
+        way_out = "choose another AWS_PROFILE, or aws:profile in the stack file"
+        sentence = f"the credentials are of account {account} and {refused}: {way_out}"
+        yield problem(_ABOUT, sentence)
     else:
-        yield problem(
-            _ABOUT,
-            f"the credentials are of account {account} and kubeflow:accountId is {configured}: "
-            "choose another AWS_PROFILE",
-        )
+        yield good(_ABOUT, f"the credentials are of account {account}")
 
 
 def _mirror_keys(stack: Subject, session: Session) -> Iterator[Finding]:
