@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -29,6 +30,12 @@ _IDENTITIES = {
     _ROLE: "role",
     "aws:iam/user:User": "user",
 }
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html, "Delegating
+# responsibility to others using permissions boundaries".
+_BOUNDED = re.compile(
+    "iam:(Create(Role|User)|Put(Role|User)(Policy|PermissionsBoundary)|AttachRolePolicy)"
+)
+_UNBOUNDING = re.compile("iam:Delete(Role|User)PermissionsBoundary")
 Json = dict[str, Any]
 Document = dict[str, Any]
 
@@ -98,10 +105,14 @@ def policies_of(settings: Settings, plan: Iterable[Mapping[str, Any]]) -> dict[s
         account = "*" if side == "build" else context.account_id
         regions = {region.name}
         extra = list(rights_table()["build"]) if side == "build" else list(rights_table()["always"])
-        if side == "own" and not context.mirror.crosses_partitions and context.mirror.enabled:
+        if context.mirror.copies_inside_the_partition:
             regions.add(context.mirror.build_region.name)
             extra += rights_table()["build"]
-        statements = _statements(rows, region, account, regions, extra)
+        identity = context.build_identity if side == "build" else context.identity
+        boundary = identity["permissions_boundary"]
+        statements = _statements(
+            rows, region, account, regions=regions, extra=extra, boundary=boundary
+        )
         for number, policy in enumerate(_packed(statements), start=1):
             documents[f"{side}-{number}"] = policy
     return documents
@@ -111,8 +122,10 @@ def _statements(
     rows: Sequence[Mapping[str, Any]],
     region: Region,
     account: str,
+    *,
     regions: Iterable[str],
     extra: Sequence[str],
+    boundary: str | None,
 ) -> Iterator[Json]:
     keys = sorted({key for row in rows if (key := key_of(row["type"]))})
     types = rights_table()["types"]
@@ -126,11 +139,17 @@ def _statements(
         "Condition": {"StringEquals": {"aws:RequestedRegion": sorted(regions)}},
     }
     arns = sorted(_identities(rows, region, account))
-    yield {
-        "Effect": "Allow",
-        "Action": [action for action in actions if action.startswith("iam:")],
-        "Resource": arns,
-    }
+    of_iam = [action for action in actions if action.startswith("iam:")]
+    bounded = [action for action in of_iam if _BOUNDED.fullmatch(action)] if boundary else []
+    if bounded:
+        of_iam = [each for each in of_iam if each not in bounded and not _UNBOUNDING.search(each)]
+        yield {
+            "Effect": "Allow",
+            "Action": bounded,
+            "Resource": arns,
+            "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+        }
+    yield {"Effect": "Allow", "Action": of_iam, "Resource": arns}
     passed = [(row, services) for row in rows if (services := _services(row))]
     # EKS checks the right to pass an add-on's role, though pods assume it (CloudFormation's schema
     # of AWS::EKS::Addon, handlers).

@@ -188,3 +188,32 @@ def test_the_command_writes_files_and_a_plan_must_exist(
     done = CliRunner().invoke(app, ["rights", "--stack", "us-west-2"])
     assert done.stdout.split() == ["build/us-west-2/rights/own-1.json"]
     assert [file.name for file in (folder / "rights").iterdir()] == ["own-1.json"]
+
+
+def test_with_a_boundary_no_role_is_made_or_widened_without_it() -> None:
+    boundary = "arn:aws:iam::111122223333:policy/boundary"
+    iam = {"permissionsBoundary": boundary}
+    rows = [row(ROLE, "r", assumeRolePolicy='{"Statement": []}'), row(USER, "u")]
+    own = statements(policies_of(from_mapping({"region": "us-west-2", "iam": iam}), rows), "own")
+    bounded = [s for s in own if "iam:PermissionsBoundary" in str(s.get("Condition"))]
+    assert [s["Condition"] for s in bounded] == [
+        {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+    ]
+    made = {"iam:CreateRole", "iam:CreateUser", "iam:PutRolePermissionsBoundary"}
+    assert made <= set(bounded[0]["Action"])
+    others = {action for s in own if s not in bounded for action in s["Action"]}
+    assert not others & {*made, "iam:DeleteRolePermissionsBoundary"}
+    assert "iam:GetRole" in others
+
+
+@pytest.mark.parametrize(("build_region", "copies"), [("us-gov-east-1", True), (None, False)])
+def test_copies_by_the_own_account_need_its_build_region_too(
+    build_region: str | None, copies: bool
+) -> None:
+    name = "us-gov-west-1" if copies else "us-west-2"
+    mirror = {"enabled": True, "buildRegion": build_region}
+    settings = from_mapping({"region": name, "imageMirror": mirror})
+    own = statements(policies_of(settings, [row("aws:sqs/queue:Queue", "q")]), "own")
+    regions = own[0]["Condition"]["StringEquals"]["aws:RequestedRegion"]
+    assert regions == (["us-gov-east-1", name] if copies else [name])
+    assert ("codebuild:StartBuild" in own[0]["Action"]) is copies
