@@ -27,6 +27,7 @@ from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.rules_access import problems_of_caller
 from settings.section import MANIFESTS
+from settings.sections import AwsSettings
 
 _IMAGE_PREFIX = "<<image.prefix>>"
 _DASHBOARD_PORT = 8080
@@ -54,23 +55,31 @@ def stack_tags(settings: Settings) -> dict[str, str]:
         "project": pulumi.get_project(),
         "stack": pulumi.get_stack(),
         "cluster": settings.cluster.name,
-        **settings.tags,
+        **settings.own_tags,
     }
 
 
 def aws_provider(settings: Settings, tags: Mapping[str, str]) -> aws.Provider:
     """The provider of the stack's own region and account.
 
-    With the setting ``accountId`` the provider refuses any other account; ``endpoints`` has other
-    URLs of services (private endpoints, an emulator).
+    An explicit provider reads no ``aws:...`` key of the stack file: all come from the settings.
+    ``endpoints`` has other URLs of services (private endpoints, an emulator).
     """
     return aws.Provider(
         "aws",
         region=settings.region,
-        allowed_account_ids=[settings.account_id] if settings.account_id else None,
+        **_credentials(settings.aws),
+        allowed_account_ids=settings.allowed_accounts or None,
+        forbidden_account_ids=settings.aws.forbidden_account_ids or None,
         default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
         endpoints=[aws.ProviderEndpointArgs(**settings.endpoints)] if settings.endpoints else None,
     )
+
+
+def _credentials(given: AwsSettings) -> dict[str, Any]:
+    role = given.role
+    assumed = aws.ProviderAssumeRoleArgs(**role.model_dump(exclude_none=True)) if role else None
+    return {"profile": given.profile, "assume_roles": [assumed] if assumed else None}
 
 
 def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
@@ -129,13 +138,13 @@ def build_side(context: StackContext) -> BuildSide | None:
     """
     if context.mirror.cached is not None:
         return None
-    region = context.mirror.build_region
+    region, mirror = context.mirror.build_region, context.mirror
+    own: dict[str, Any] = {"profile": mirror.settings.build_profile}
+    credentials = own if mirror.crosses_partitions else _credentials(context.aws)
     provider = aws.Provider(
         "aws-build",
         region=region.name,
-        profile=context.mirror.settings.build_profile
-        if context.mirror.crosses_partitions
-        else None,
+        **credentials,
         default_tags=aws.ProviderDefaultTagsArgs(tags=dict(context.tags)),
     )
     return BuildSide(region=region, provider=provider, account_id=account_of(provider))
@@ -295,7 +304,8 @@ def export_outputs(
     (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
     """
     region = context.region
-    connect = f"aws eks update-kubeconfig --region {region.name} --name {context.cluster}"
+    cli = context.aws_cli
+    connect = f"{cli} eks update-kubeconfig --region {region.name} --name {context.cluster}"
     outputs: dict[str, Any] = {
         "cluster": cluster.cluster_name,
         "kubeconfig": cluster.kubeconfig_json,
@@ -307,7 +317,7 @@ def export_outputs(
         "dashboard": f"{connect} && {_PORT_FORWARD}",
         "dashboardUrl": f"http://localhost:{_DASHBOARD_PORT}",
         "login": pulumi.Output.concat(
-            f"aws secretsmanager get-secret-value --region {region.name} --secret-id ",
+            f"{cli} secretsmanager get-secret-value --region {region.name} --secret-id ",
             login_secret,
             " --query SecretString --output text",
         ),

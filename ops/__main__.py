@@ -18,6 +18,10 @@ COMMANDS = {
         "ops.resume",
         "Repairs the state of a stack after an interrupted `pulumi up` or `pulumi destroy`.",
     ),
+    "rights": (
+        "ops.rights",
+        "Writes the IAM policies that the deployer of a stack needs, from its plan.",
+    ),
     "verify": (
         "ops.verify",
         "Lists problems of a live platform, on the cluster of the current kubeconfig.",

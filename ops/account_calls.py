@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.cli_errors import Refused
 from settings import Settings
+from settings.errors import is_expired
 from webhook.claims import error_code
 
 Session = Any
@@ -23,6 +24,12 @@ QUICK = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts"
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
 # A session makes one client at a time (boto3 guide "Session", section on multithreading).
 _ONE_AT_A_TIME = threading.Lock()
+
+
+CREDENTIALS_ENDED_BEFORE = (
+    "the AWS credentials have ended; renew them (`aws sso login`, or a new session), and run this "
+    "command again."
+)
 
 
 class CallFailed(Refused):
@@ -44,6 +51,8 @@ def aws_call(call: str) -> Generator[None]:
     except (ClientError, BotoCoreError) as error:
         if isinstance(error, ClientError) and ":" not in call:
             call = f"{call}:{error.operation_name}"
+        if is_expired(error):
+            raise CallFailed(f"{call} fails: {CREDENTIALS_ENDED_BEFORE}") from None
         code = error_code(error)
         reason = f"the right {call} is missing" if code in _DENIED else f"{call} fails"
         raise CallFailed(

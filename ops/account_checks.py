@@ -21,6 +21,7 @@ from ops.findings import Finding, good, note, problem
 from ops.parallel import in_order
 from ops.pool_checks import pool_findings
 from ops.reach_checks import reach_findings
+from settings.aws_session import aws_session
 from settings.rules_access import problems_of_caller
 
 AccountCheck = Callable[[Subject, Session], Iterator[Finding]]
@@ -36,7 +37,11 @@ def examine_account(stack: Subject) -> list[Finding]:
     """Every finding about the account of the credentials in the environment."""
     try:
         with aws_call("loading the AWS credentials"):
-            session: Session = boto3.Session(region_name=stack.region.name)
+            session: Session = aws_session(
+                stack.settings.aws.credentials(),
+                stack.region.name,
+                stack.settings.endpoints.get("sts"),
+            )
             credentials = session.get_credentials()
     except CallFailed as failure:
         return [note(_ABOUT, f"not checked: {failure}")]
@@ -64,15 +69,13 @@ def _account_of_credentials(stack: Subject, session: Session) -> Iterator[Findin
     with aws_call("sts:GetCallerIdentity"):
         identity = client(stack.settings, session, "sts").get_caller_identity()
     account = str(identity["Account"])
-    configured = stack.settings.account_id
-    if configured in (None, account):
-        yield good(_ABOUT, f"the credentials are of account {account}")
+    refused = stack.settings.refusal_of(account)
+    if refused:
+        way_out = "choose another AWS_PROFILE, or aws:profile in the stack file"
+        sentence = f"the credentials are of account {account} and {refused}: {way_out}"
+        yield problem(_ABOUT, sentence)
     else:
-        yield problem(
-            _ABOUT,
-            f"the credentials are of account {account} and kubeflow:accountId is {configured}: "
-            "choose another AWS_PROFILE",
-        )
+        yield good(_ABOUT, f"the credentials are of account {account}")
     problems = problems_of_caller(stack.settings, identity["Arn"])
     yield from (problem("API server", sentence.rstrip(".")) for sentence in problems)
     if not problems:

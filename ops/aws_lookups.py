@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import boto3
 from botocore.exceptions import ClientError
 
 from ops.account_calls import QUICK, aws_call
+from settings.aws_session import aws_session
 from webhook.claims import error_code
 
 Inputs = Mapping[str, Any]
@@ -85,11 +85,15 @@ class Account:
 
     def __init__(self, provider: Inputs) -> None:
         with aws_call("loading the AWS credentials"):
-            self._session: Any = boto3.Session(
-                profile_name=provider.get("profile"), region_name=provider.get("region")
+            # As texts, the form in which a provider's inputs are in the state.
+            urls: list[dict[str, str]] = json.loads(provider.get("endpoints") or "[]")
+            self._urls = urls[0] if urls else {}
+            roles = json.loads(provider.get("assumeRoles") or "[]")
+            self._session: Any = aws_session(
+                {"profile": provider.get("profile"), "assumeRoles": roles},
+                provider.get("region"),
+                self._urls.get("sts"),
             )
-        urls: list[dict[str, str]] = json.loads(provider.get("endpoints") or "[]")
-        self._urls = urls[0] if urls else {}
         self._clients: dict[str, Any] = {}
 
     @property

@@ -24,7 +24,7 @@ from rehearsal.sample_outputs.eks_children import children
 
 KUBERNETES_OF_EKS = "4.19.0"
 """Version of the Kubernetes SDK in pulumi-eks 4.4.0 (pulumi/pulumi-eks nodejs/eks/package.json)."""
-_KUBERNETES = "pulumi:providers:kubernetes"
+_KUBERNETES, _ROLE = "pulumi:providers:kubernetes", "aws:iam/role:Role"
 
 
 class ClusterComponent(SimulatedProvider):
@@ -75,6 +75,7 @@ class ClusterComponent(SimulatedProvider):
             )
         )
         urns = {"": component.urn}
+        role_arn = ""
         # In a preview a child that exists has an id: then its outputs are in the state.
         all_exist = True
         # A program would iterate an unknown list as a list of one unknown.
@@ -89,7 +90,11 @@ class ClusterComponent(SimulatedProvider):
                     name=child.name,
                     parent=urns[child.parent],
                     custom=child.custom,
-                    object=protocol.to_struct(child.inputs),
+                    object=protocol.to_struct(
+                        {**child.inputs, "roleArn": role_arn}
+                        if role_arn and "roleArn" in child.inputs
+                        else child.inputs
+                    ),
                     dependencies=[urns[name] for name in child.dependencies],
                     ignoreChanges=child.ignore_changes,
                     provider=request.providers.get(child.type.split(":", 1)[0], ""),
@@ -99,6 +104,8 @@ class ClusterComponent(SimulatedProvider):
                 )
             )
             urns[child.name] = registered.urn
+            if child.type == _ROLE:  # a transform of the program may have given it a path
+                role_arn = protocol.properties(registered.object).get("arn", role_arn)
             all_exist = all_exist and (bool(registered.id) or not child.custom)
         state = request.inputs
         if all_exist or not (self.simulation.unknowns and request.dryRun):

@@ -26,7 +26,13 @@ from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
 from rehearsal.account import Account
-from rehearsal.failures import named, quiet_loop_end, sentence_of, sentence_of_exception
+from rehearsal.failures import (
+    expired_once,
+    named,
+    quiet_loop_end,
+    sentence_of,
+    sentence_of_exception,
+)
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
@@ -194,7 +200,8 @@ class Rehearsal:
                 raise EngineFailure(
                     [sentence_of_exception(run.failure, self.project)], run.failure
                 ) from None
-            raise EngineFailure(run.problems or [sentence_of(str(failure))], failure) from None
+            problems = expired_once(run.problems or [sentence_of(str(failure))])
+            raise EngineFailure(problems, failure) from None
         finally:
             # The engine has written the state, also after a failure.
             write_atomically(self._account, self._journal.read_bytes())

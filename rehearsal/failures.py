@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.recording import STACK_TYPE
+from settings.errors import CREDENTIALS_ENDED, is_expired
 
 _PREFIXES = ("an unhandled error occurred: ", "python inline source runtime error: ", "error: ")
 # The engine repeats the value of a bad property, which may be a secret and may be long.
@@ -28,6 +29,14 @@ def sentence_of(message: str) -> str:
         text = text.removeprefix(prefix)
     text = _BAD_PROPERTY.sub(r"property \1 ", text)
     return re.sub(r"\s+", " ", text).removesuffix(" ()").strip()
+
+
+def expired_once(problems: list[str]) -> list[str]:
+    """The problems, with one sentence in place of all of credentials that have ended."""
+    others = [problem for problem in problems if not is_expired(problem)]
+    if len(others) == len(problems):
+        return problems
+    return [f"{CREDENTIALS_ENDED[0].upper()}{CREDENTIALS_ENDED[1:]}", *others]
 
 
 def named(sentence: str, urn: str | None) -> str:

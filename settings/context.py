@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
-from settings.sections import ArtifactsSettings, Settings
+from settings.sections import ArtifactsSettings, AwsSettings, IamSettings, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class StackContext:
         cluster: the cluster's name; names of the account's resources begin with it.
         tags: of every resource that can have AWS tags.
         endpoints: AWS service -> URL, for services with another URL than AWS's own.
+        aws: credentials and limits of the AWS provider.
+        iam: what every role and user has.
         mirror: how images reach the stack.
     """
 
@@ -28,6 +31,8 @@ class StackContext:
     cluster: str
     tags: Mapping[str, str]
     endpoints: Mapping[str, str]
+    aws: AwsSettings
+    iam: IamSettings
     mirror: MirrorMode
 
     @classmethod
@@ -40,6 +45,8 @@ class StackContext:
             cluster=settings.cluster.name,
             tags=tags,
             endpoints=settings.endpoints,
+            aws=settings.aws,
+            iam=settings.iam,
             mirror=MirrorMode(settings.image_mirror, region),
         )
 
@@ -56,6 +63,24 @@ class StackContext:
     def bucket(self, artifacts: ArtifactsSettings) -> str:
         """The name of the bucket of artifacts."""
         return artifacts.bucket or f"{self.cluster}-{self.account_id}-{self.region.name}"
+
+    @property
+    def aws_cli(self) -> str:
+        """The start of a command of the AWS CLI with the profile of the stack file."""
+        return f"aws --profile {self.aws.profile}" if self.aws.profile else "aws"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Arguments of every IAM role and user in the stack's account."""
+        return {"path": self.iam.path, "permissions_boundary": self.iam.permissions_boundary}
+
+    @property
+    def build_identity(self) -> dict[str, Any]:
+        """The same in the account that copies images."""
+        if not self.mirror.crosses_partitions:
+            return self.identity
+        boundary = self.iam.build_permissions_boundary
+        return {**self.identity, "permissions_boundary": None if boundary == "none" else boundary}
 
     def tagged(self, name: str) -> dict[str, str]:
         """The tags of a resource of that ``Name``."""

@@ -11,13 +11,34 @@ import yaml
 
 NAMESPACE = "kubeflow"
 """The Pulumi project's name, hence the namespace of its keys in a stack file."""
+AWS = "aws:"
+"""The section of the keys of Pulumi's AWS provider, by their namespace in a stack file."""
 
-_SECRET_NAME = re.compile(r"(?i)pass(word|wd|phrase)|secret|token|credential|(private|api).?key")
+_SECRET_NAME = re.compile(
+    r"(?i)pass(word|wd|phrase)|secret|token|credential|(private|api|access).?key"
+)
 # Access key ids, and anything as long and as mixed as a secret access key.
 _SECRET_VALUE = re.compile(r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|[A-Za-z0-9/+]{40}|://[^/\s]*:[^/\s]*@")
 # Keys that look secret and have the name of a method as value, such as ``irsa``.
 _NOT_SECRET = {"kubeflow:artifacts.credentials", "kubeflow:imageMirror.credentials"}
 _LONGEST = 60
+
+_EXPIRED = re.compile(
+    r"ExpiredToken|RequestExpired|UnauthorizedSSOToken|SSOTokenLoad|TokenRetrieval|"
+    r"security token included in the request is expired"
+)
+"""Of AWS's errors, and of botocore's for the source of a session."""
+CREDENTIALS_ENDED = (
+    "the AWS credentials ended during the run: renew them (`aws sso login`, or a new session) and "
+    "run `pulumi up` again, which goes on where this run ended; if it was killed, run `./kf "
+    "resume` first."
+)
+
+
+def is_expired(error: object) -> bool:
+    """Whether an error, by its type or text, is that of credentials that have ended."""
+    return _EXPIRED.search(f"{type(error).__name__} {error}") is not None
+
 
 Path = Sequence[str | int]
 """The keys from a section down to a setting, as in the stack file; a number: an entry of a list."""
@@ -40,8 +61,9 @@ def full_key(path: Path | str) -> str:
     parts = path.split(".") if isinstance(path, str) else path
     text = ""
     for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return f"{NAMESPACE}:{text}"
+        separator = "." if text and not text.endswith(":") else ""
+        text += f"[{part}]" if isinstance(part, int) else f"{separator}{part}"
+    return text if text.startswith(AWS) else f"{NAMESPACE}:{text}"
 
 
 def looks_secret(key: str, value: object = "") -> bool:
@@ -95,6 +117,8 @@ def refusal(path: Path | str, value: object, reason: str) -> str:
 
 def encrypted(key: str) -> str:
     """The sentence about a setting that is stored as a secret."""
+    if key in _REMOVED:
+        return f"{key} is not a setting: {_REMOVED[key]}"
     return (
         f"{key} is encrypted: no setting is a secret, so store it as plain text "
         f"(`pulumi config set --plaintext {key} ...`)."
@@ -111,8 +135,25 @@ _TYPES = {
 }
 """The first word of a pydantic error's type -> the reason."""
 
-# Of former settings: a similar name would be that of an unrelated one.
+_KEY_WAY_OUT = (
+    "remove the line, write the key into a profile (`aws configure --profile NAME`), and its name "
+    "into aws:profile; deactivate a key that was ever committed as plain text."
+)
+_IN_A_PROFILE = (
+    "`aws eks get-token`, from which the cluster's logins come, has no such option: write "
+    "role_arn, source_profile and this into a profile of your AWS configuration, and its name into "
+    "aws:profile."
+)
+# Of former settings: a similar name would be that of an unrelated one. Of Pulumi's AWS provider:
+# what has another place here.
 _REMOVED = {
+    "aws:accessKey": _KEY_WAY_OUT,
+    "aws:secretKey": _KEY_WAY_OUT,
+    "aws:token": _KEY_WAY_OUT,
+    "aws:endpoints": "write kubeflow:endpoints, which the other clients use too.",
+    "aws:assumeRole.externalId": _IN_A_PROFILE,
+    "aws:assumeRoles.externalId": _IN_A_PROFILE,
+    "kubeflow:aws": "Pulumi's AWS provider has a namespace of its own: write aws:profile.",
     "kubeflow:imageMirror.credentials": "remove the line; each side always stores an access key of "
     "the other (imageMirror.rotation replaces both).",
     "kubeflow:network.publicSubnetIds": "remove the line; it had no effect (load balancers find "
@@ -134,7 +175,7 @@ def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
     if kind == "missing":
         return f"{key} is missing: add it (an entry has {listed(names, 'and')})."
     if kind == "extra_forbidden":
-        way_out = _REMOVED.get(key) or suggestion(str(path[-1]), names)
+        way_out = _REMOVED.get(re.sub(r"\[\d+\]", "", key)) or suggestion(str(path[-1]), names)
         return f"{key} ({shown(value, key)}) is not a setting: {way_out}"
     if kind == "literal_error":
         # Pydantic's list: 'a', 'b' or 'c'; numbers stand in it without quotes.

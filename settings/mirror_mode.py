@@ -58,6 +58,11 @@ class MirrorMode:
         return Region.of(self.settings.build_region or self.region.mirror_region)
 
     @property
+    def copies_inside_the_partition(self) -> bool:
+        """Whether images are copied by the stack's own account, in the build region."""
+        return self.enabled and self.cached is None and not self.crosses_partitions
+
+    @property
     def crosses_partitions(self) -> bool:
         """Whether images are copied from another partition."""
         return self.copies and self.build_region.partition != self.region.partition

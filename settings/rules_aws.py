@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 from math import ceil
 
@@ -40,6 +40,76 @@ def _admins_are_of_this_partition(f: Facts) -> Iterator[str]:
         if arn.split(":")[1] != partition:
             reason = f"{f.region.name} is in the partition {partition}: begin with arn:{partition}:"
             yield refusal(("cluster", "admins", index), arn, reason)
+
+
+@RULES.reads("aws:", "region", "accountId", "imageMirror", "cluster.admins")
+def _provider_settings_agree(f: Facts) -> Iterator[str]:
+    given, settings = f.settings.aws, f.settings
+    if given.region not in (None, settings.region):
+        reason = f"{full_key('region')} is {settings.region}, for every resource: remove the line"
+        yield refusal("aws:.region", given.region, reason)
+    mirror = settings.image_mirror
+    if f.mirror.crosses_partitions and given.profile == mirror.build_profile:
+        reason = (
+            f"{full_key('imageMirror.buildProfile')} is the same, and its account is in another "
+            "partition: write another profile into one of them"
+        )
+        yield refusal("aws:.profile", given.profile, reason)
+    roles = given.assume_roles
+    if len(roles) > 1 or (roles and given.assume_role):
+        reason = (
+            "`aws eks get-token`, from which the cluster's logins come, assumes one role only: "
+            "chain the others in a profile of your AWS configuration (source_profile), and write "
+            f"its name into {full_key('aws:.profile')}"
+        )
+        yield refusal("aws:.assumeRoles", f"{len(roles)} roles", reason)
+    allowed, account = given.allowed_account_ids, settings.account_id
+    both = [each for each in given.forbidden_account_ids if each in settings.allowed_accounts]
+    if both:
+        own = full_key("accountId" if account else "aws:.allowedAccountIds")
+        reason = f"{own} has it too: remove it from one"
+        yield refusal("aws:.forbiddenAccountIds", listed(both, "and"), reason)
+    if account and allowed and account not in allowed:
+        reason = f"{full_key('accountId')} is {account}: add it, or remove the line"
+        yield refusal("aws:.allowedAccountIds", listed(allowed, "and"), reason)
+    if given.role:
+        key = "aws:.assumeRole.roleArn" if given.assume_role else "aws:.assumeRoles"
+        yield from _of_the_stack(f, key, given.role.role_arn)
+
+
+def _of_the_stack(f: Facts, key: str, arn: str) -> Iterator[str]:
+    """Refuses an ARN of another partition, or of an account that the stack may not change."""
+    _, partition, _, _, account = arn.split(":")[:5]
+    if partition != f.region.partition:
+        here = f.region.partition
+        yield refusal(
+            key, arn, f"{f.region.name} is in the partition {here}: begin with arn:{here}:"
+        )
+    elif account != "aws" and (other := f.settings.refusal_of(account)):
+        yield refusal(key, arn, f"{other}: write the ARN of that account")
+
+
+@RULES.reads("iam", "aws:", "region", "accountId", "imageMirror")
+def _boundaries_are_of_their_accounts(f: Facts) -> Iterator[str]:
+    iam, crosses = f.settings.iam, f.mirror.crosses_partitions
+    build, key = iam.build_permissions_boundary, "iam.buildPermissionsBoundary"
+    if iam.permissions_boundary:
+        yield from _of_the_stack(f, "iam.permissionsBoundary", iam.permissions_boundary)
+        if crosses and not build:
+            yield refusal(
+                "iam.permissionsBoundary",
+                iam.permissions_boundary,
+                f"the account of {full_key('imageMirror.buildProfile')} has no such policy: add "
+                f"{full_key(key)}, the ARN of one there or none",
+            )
+    if build and not crosses:
+        yield refusal(key, build, "the stack has no build account of its own: remove the line")
+    elif build not in (None, "none") and build.split(":")[1] != f.mirror.build_region.partition:
+        there = f.mirror.build_region.partition
+        reason = (
+            f"{f.mirror.build_region.name} is in the partition {there}: begin with arn:{there}:"
+        )
+        yield refusal(key, build, reason)
 
 
 @RULES.reads("network.cidr", "network.vpcId")
@@ -187,12 +257,24 @@ def _last_copy_is_kept(f: Facts) -> Iterator[str]:
         )
 
 
-@RULES.reads("tags")
+@RULES.reads("tags", "aws:")
 def _tags_are_allowed(f: Facts) -> Iterator[str]:
     # https://docs.aws.amazon.com/general/latest/gr/aws_tagging.html
-    tags = f.settings.tags
-    if len(tags) > _MOST_TAGS:
-        yield refusal("tags", f"{len(tags)} tags", f"use at most {_MOST_TAGS}")
+    tags, default = f.settings.tags, f.settings.aws.default_tags.tags
+    if len(f.settings.own_tags) > _MOST_TAGS:
+        where = f", with those of {full_key('aws:.defaultTags')}" if default else ""
+        reason = f"use at most {_MOST_TAGS}"
+        yield refusal("tags", f"{len(f.settings.own_tags)} tags{where}", reason)
+    for name, value in default.items():
+        if tags.get(name, value) != value:
+            own = f"{full_key(('tags', name))} is {tags[name]}"
+            reason = f"{own}, which every resource would get: remove one of them"
+            yield refusal(("aws:", "defaultTags", "tags", name), value, reason)
+    yield from _allowed(("tags",), tags)
+    yield from _allowed(("aws:", "defaultTags", "tags"), default)
+
+
+def _allowed(path: tuple[str, ...], tags: Mapping[str, str]) -> Iterator[str]:
     for name, value in tags.items():
         if looks_secret(name, value):
             reason = "everybody can read tags, and this looks secret: remove it"
@@ -204,7 +286,7 @@ def _tags_are_allowed(f: Facts) -> Iterator[str]:
             reason = "use letters, digits, spaces and + - = . _ : / @ only"
         else:
             continue
-        yield refusal(("tags", name), value, reason)
+        yield refusal((*path, name), value, reason)
 
 
 @RULES.reads("endpoints")

@@ -4,13 +4,72 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from settings import field_types as t
+from settings.errors import AWS, full_key, listed
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
 from settings.section import PROJECT, Section
+
+
+class IamSettings(Section):
+    """What a company demands of every role and user.
+
+    Attributes:
+        build_permissions_boundary: of those in the account of ``imageMirror.buildProfile``, where
+            ``permissions_boundary`` does not exist; ``none``: nothing is demanded there.
+    """
+
+    permissions_boundary: t.PolicyArn | None = None
+    path: t.IamPath | None = None
+    build_permissions_boundary: t.PolicyArnOrNone | None = None
+
+
+class AssumedRole(Section):
+    """The role that the credentials assume; ``duration`` of one session (it is renewed)."""
+
+    role_arn: t.RoleArn
+    session_name: t.SessionName | None = None
+    duration: t.SessionDuration | None = None
+
+
+class DefaultTags(Section):
+    """Tags of every resource, like the setting ``tags``."""
+
+    tags: dict[str, str] = {}
+
+
+class AwsSettings(Section):
+    """The keys ``aws:...`` of a stack file that Pulumi's own AWS provider has too.
+
+    The provider that the program makes reads none of them by itself; they reach it, the clients of
+    the dynamic providers and of ``./kf``, and the kubeconfig.
+    """
+
+    region: t.RegionName | None = None
+    profile: t.ProfileName | None = None
+    assume_role: AssumedRole | None = None
+    assume_roles: list[AssumedRole] = []
+    default_tags: DefaultTags = DefaultTags()
+    allowed_account_ids: Annotated[list[t.AccountId], t.Distinct] = []
+    forbidden_account_ids: Annotated[list[t.AccountId], t.Distinct] = []
+
+    @property
+    def role(self) -> AssumedRole | None:
+        """The role in either of the two forms (pulumi-aws 6: one, 7: a list)."""
+        return self.assume_role or next(iter(self.assume_roles), None)
+
+    def credentials(self) -> dict[str, Any]:
+        """The inputs ``profile`` and ``assumeRoles`` of Pulumi's AWS provider that are set."""
+        given = {
+            "profile": self.profile,
+            "assumeRoles": [self.role.model_dump(by_alias=True, exclude_none=True)]
+            if self.role
+            else None,
+        }
+        return {key: value for key, value in given.items() if value}
 
 
 class ApiAccess(Section):
@@ -169,6 +228,7 @@ class Settings(Section):
     account_id: t.AccountId | None = None
     endpoints: dict[str, t.Url] = {}
     tags: dict[str, str] = {}
+    iam: IamSettings = IamSettings()
     release: t.ReleaseName = "26.03"
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
@@ -182,6 +242,28 @@ class Settings(Section):
     users: list[User] = Field(
         default=[User(email="user@example.com", namespace="kubeflow-user-example-com")]
     )
+    aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)
+
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """The tags that the stack file gives to every resource."""
+        return {**self.aws.default_tags.tags, **self.tags}
+
+    @property
+    def allowed_accounts(self) -> list[str]:
+        """The only accounts that the stack may change; empty: any."""
+        return [self.account_id] if self.account_id else self.aws.allowed_account_ids
+
+    def refusal_of(self, account: str) -> str:
+        """The setting that refuses an account, with its value; empty where none does."""
+        forbidden = self.aws.forbidden_account_ids
+        if account in forbidden:
+            return f"{full_key('aws:.forbiddenAccountIds')} is {listed(forbidden, 'and')}"
+        if not self.allowed_accounts or account in self.allowed_accounts:
+            return ""
+        if self.account_id:
+            return f"{full_key('accountId')} is {self.account_id}"
+        return f"{full_key('aws:.allowedAccountIds')} is {listed(self.allowed_accounts, 'and')}"
 
     @property
     def bundles_path(self) -> Path | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
-from settings.errors import NAMESPACE, SettingsError, encrypted, full_key, shown, suggestion
+from settings.errors import AWS, NAMESPACE, SettingsError, encrypted, full_key, shown, suggestion
 
 
 class _Loader(yaml.SafeLoader):
@@ -79,6 +81,7 @@ def _values(
     config: Mapping[str, object], sections: list[str]
 ) -> tuple[dict[str, object], list[str]]:
     values: dict[str, object] = {}
+    provider: dict[str, object] = {}
     problems: list[str] = []
     for key, value in config.items():
         namespace, colon, section = key.partition(":")
@@ -87,6 +90,8 @@ def _values(
             all_keys = [full_key(name) for name in sections]
             hint = f"write {full_key(key)}." if key in sections else suggestion(key, all_keys)
             problems.append(f"{key} ({shown(value, key)}) has no namespace: {hint}")
+        elif key.startswith(AWS):
+            pass
         elif namespace != NAMESPACE:
             if not get_close_matches(namespace, [NAMESPACE], cutoff=0.75):
                 continue  # configuration of another package
@@ -96,6 +101,16 @@ def _values(
             )
         if isinstance(value, Mapping) and "secure" in value:
             problems.append(encrypted(key))
+        elif key.startswith(AWS):
+            provider[section] = structured(value)
         elif namespace == NAMESPACE or section in sections:
             values.setdefault(section, cast(object, value))
-    return values, problems
+    return {**values, **({AWS: provider} if provider else {})}, problems
+
+
+def structured(value: object) -> object:
+    """A value in which mappings and lists may be JSON, as the engine gives them."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        with suppress(json.JSONDecodeError):
+            return json.loads(value)
+    return value

@@ -12,9 +12,7 @@ are snake_case. No setting is a secret.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
@@ -23,23 +21,25 @@ from pydantic import BaseModel, ValidationError
 
 from regions.region import EXAMPLE_REGION, Region
 from settings import rules_access, rules_aws, rules_mirror, rules_platform, rules_pools
-from settings.errors import NAMESPACE, SettingsError, encrypted, from_pydantic, full_key
+from settings.errors import AWS, NAMESPACE, SettingsError, encrypted, from_pydantic, full_key
 from settings.facts import Facts, karpenter_releases, releases
 from settings.section import MANIFESTS
 from settings.sections import Settings
-from settings.stack_file import read_stack_file
+from settings.stack_file import read_stack_file, structured
 
 
 def _aliases(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-SECTIONS: tuple[str, ...] = tuple(_aliases(Settings))
-"""The keys of a stack file, without their namespace."""
+SECTIONS: tuple[str, ...] = tuple(name for name in _aliases(Settings) if name != AWS)
+"""The keys of a stack file, without their namespace, beside those of Pulumi's AWS provider."""
 
 
 def _names_at(path: tuple[str | int, ...]) -> list[str]:
     """The settings that are possible in the place of the last part of a path."""
+    if len(path) == 1:
+        return list(SECTIONS)
     model: type[BaseModel] = Settings
     parts = iter(path[:-1])
     for part in parts:
@@ -136,21 +136,19 @@ def load() -> Settings:
     from pulumi.runtime.config import CONFIG, get_config, get_config_env, is_config_secret
 
     prefix = f"{NAMESPACE}:"
-    keys = {key for key in (*CONFIG.get(), *get_config_env()) if key.startswith(prefix)}
+    keys = {key for key in (*CONFIG.get(), *get_config_env()) if key.startswith((prefix, AWS))}
     raw: dict[str, object] = {}
+    provider: dict[str, object] = {}
     problems: list[str] = []
     for key in sorted(keys | {full_key(section) for section in SECTIONS}):
         value: object = get_config(key)
         if is_config_secret(key):
             problems.append(encrypted(key))
             continue
-        # The engine gives mappings and lists as JSON; other text is refused with its key.
-        if isinstance(value, str) and value.startswith(("{", "[")):
-            with suppress(json.JSONDecodeError):
-                value = json.loads(value)
         if value is not None:
-            raw[key.removeprefix(prefix)] = value
-    return _deployable(from_mapping(raw, problems=problems))
+            section = provider if key.startswith(AWS) else raw
+            section[key.partition(":")[2]] = structured(value)
+    return _deployable(from_mapping({**raw, AWS: provider or None}, problems=problems))
 
 
 def from_stack_file(path: Path, *, manifests: Path = MANIFESTS) -> Settings:

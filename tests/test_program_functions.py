@@ -126,6 +126,46 @@ def test_an_account_id_shuts_out_every_other_account() -> None:
     assert "allowedAccountIds" not in account().inputs
 
 
+ROLE = "arn:aws-cn:iam::111122223333:role/up"
+
+
+def test_the_providers_have_the_profile_the_role_and_the_accounts_of_the_stack_file() -> None:
+    role = {"roleArn": ROLE, "sessionName": "kubeflow", "duration": "1h"}
+    given = {
+        "profile": "ops",
+        "assumeRole": role,
+        "allowedAccountIds": ["111122223333"],
+        "forbiddenAccountIds": ["444455556666"],
+    }
+    sections: dict[str, Any] = {"aws:": given}
+    inputs = account("cn-north-1", **sections).inputs
+    assert inputs["profile"] == "ops"
+    assert json.loads(inputs["assumeRoles"]) == [role]
+    assert json.loads(inputs["allowedAccountIds"]) == ["111122223333"]
+    assert json.loads(inputs["forbiddenAccountIds"]) == ["444455556666"]
+    settings = from_mapping({"region": "cn-north-1", "aws:": given})
+    context = StackContext.of(settings, ACCOUNT, {})
+    build = run(lambda: build_side(context) and None, "cn-north-1").only(PROVIDER).inputs
+    assert build["profile"] == "kubeflow-build"
+    assert "assumeRoles" not in build
+
+
+def test_copies_in_the_same_partition_are_made_with_the_credentials_of_the_stack() -> None:
+    mirror = {"enabled": True}
+    given = {"profile": "ops"}
+    settings = from_mapping({"region": "us-gov-west-1", "imageMirror": mirror, "aws:": given})
+    context = StackContext.of(settings, ACCOUNT, {})
+    build = run(lambda: build_side(context) and None, "us-gov-west-1").only(PROVIDER).inputs
+    crosses = context.mirror.crosses_partitions
+    assert build["profile"] == ("kubeflow-build" if crosses else "ops")
+
+
+def test_default_tags_of_the_aws_provider_reach_every_resource() -> None:
+    given = {"defaultTags": {"tags": {"cost": "ml"}}}
+    settings = from_mapping({"region": "cn-north-1", "aws:": given})
+    assert run(lambda: {"tags": stack_tags(settings)}).exports["tags"]["cost"] == "ml"
+
+
 def test_endpoints_send_services_elsewhere() -> None:
     endpoints = account(endpoints={"s3": "http://127.0.0.1:5000"}).inputs["endpoints"]
     assert json.loads(endpoints) == [{"s3": "http://127.0.0.1:5000"}]

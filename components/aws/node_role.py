@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -27,6 +28,7 @@ def node_role(
     region: Region,
     policies: Sequence[str],
     pull_policy: pulumi.Input[str] | None,
+    identity: Mapping[str, Any],
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
@@ -39,6 +41,7 @@ def node_role(
         region: gives the ARNs of AWS' own policies and the principal of EC2.
         policies: names of AWS' own policies.
         pull_policy: an inline policy (JSON) with further rights to pull images; None: none.
+        identity: ``StackContext.identity``.
         tags: of the role.
         opts: of every resource.
 
@@ -49,6 +52,7 @@ def node_role(
         role_name,
         description=description,
         assume_role_policy=json.dumps(service_trust(region, "ec2")),
+        **identity,
         tags=dict(tags),
         opts=opts,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -41,6 +42,7 @@ def role_with_rights(
     description: str,
     trust: pulumi.Input[Document],
     policy: pulumi.Input[Document],
+    identity: Mapping[str, Any],
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
     name_prefix: str | None = None,
@@ -52,6 +54,7 @@ def role_with_rights(
         description: of the role.
         trust: who may assume it.
         policy: what it may do.
+        identity: ``StackContext.identity``.
         tags: of the role.
         opts: of both.
         name_prefix: of the role's name, shortened where it is too long; None: named by Pulumi.
@@ -65,6 +68,7 @@ def role_with_rights(
         name_prefix=None if name_prefix is None else name_prefix[: _LONGEST_PREFIX - 1] + "-",
         description=description,
         assume_role_policy=pulumi.Output.json_dumps(trust),
+        **identity,
         tags=dict(tags),
         opts=opts,
     )

@@ -204,6 +204,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             description=f"{purpose} for {names}"[:1000],
             trust=self._args.oidc.trust(context.region, accounts),
             policy=policy,
+            identity=context.identity,
             tags=context.named(role),
             opts=self._child,
         )
@@ -216,7 +217,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
     def _static_key(self) -> ManagedSecret:
         """The access key of a user that can do nothing but use the bucket (KFP before 2.16)."""
         name, tags = f"{self._name}-artifacts", self._args.context.named("artifacts")
-        user = aws.iam.User(name, tags=tags, opts=self._child)
+        user = aws.iam.User(name, **self._args.context.identity, tags=tags, opts=self._child)
         aws.iam.UserPolicy(
             name,
             user=user.name,

@@ -61,6 +61,7 @@ class BlockStorage(pulumi.ComponentResource):
             f"{name}-role",
             description="EBS CSI driver of the EKS cluster",
             assume_role_policy=pulumi.Output.json_dumps(oidc.trust(context.region, [_CONTROLLER])),
+            **context.identity,
             tags=tags,
             opts=child,
         )

@@ -92,12 +92,17 @@ class ControlPlane(pulumi.ComponentResource):
             use_default_vpc_cni=True,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
             coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
-            # Empty, because pulumi-eks refuses an explicit AWS provider without it, and would
+            # Never absent: pulumi-eks refuses an explicit AWS provider without it, and would
             # otherwise write the deployer's AWS_PROFILE into its own kubeconfig (cluster.ts).
-            provider_credential_opts=eks.KubeconfigOptionsArgs(),
+            provider_credential_opts=eks.KubeconfigOptionsArgs(
+                profile_name=context.aws.profile,
+                role_arn=context.aws.role.role_arn if context.aws.role else None,
+            ),
             tags=dict(context.tags),
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[logs], transforms=[_without_hidden_administrator]
+                parent=self,
+                depends_on=[logs],
+                transforms=[_without_hidden_administrator, _with_identity(context)],
             ),
         )
         # Not by pulumi-eks: its outputs do not wait for the entries that it makes.
@@ -169,6 +174,19 @@ def _without_hidden_administrator(
     access = cast("dict[str, Any]", args.props["accessConfig"])
     access["bootstrapClusterCreatorAdminPermissions"] = False
     return pulumi.ResourceTransformResult(args.props, args.opts)
+
+
+def _with_identity(context: StackContext) -> pulumi.ResourceTransform:
+    """Gives the service role, for which pulumi-eks has no such arguments, path and boundary."""
+    given = {"path": context.iam.path, "permissionsBoundary": context.iam.permissions_boundary}
+    identity = {key: value for key, value in given.items() if value}
+
+    def transform(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+        if args.type_ != "aws:iam/role:Role" or not identity:
+            return None
+        return pulumi.ResourceTransformResult({**args.props, **identity}, args.opts)
+
+    return transform
 
 
 def arn_key(arn: str) -> str:

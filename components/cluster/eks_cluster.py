@@ -99,8 +99,8 @@ class EksCluster(pulumi.ComponentResource):
         self.kubernetes_provider = self._kubernetes_provider(control_plane.access)
         self.unready_pods = unready_pods(
             self.kubeconfig_json,
-            f"aws eks update-kubeconfig --region {args.context.region.name} --name "
-            f"{args.context.cluster} && ./kf verify --stack {pulumi.get_stack()}",
+            f"{args.context.aws_cli} eks update-kubeconfig --region {args.context.region.name} "
+            f"--name {args.context.cluster} && ./kf verify --stack {pulumi.get_stack()}",
         )
         aws.ec2.Tag(
             f"{name}-discovery",

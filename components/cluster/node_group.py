@@ -64,6 +64,7 @@ class NodeGroup(pulumi.ComponentResource):
             region=context.region,
             policies=JOINING,
             pull_policy=node_pull_policy(context),
+            identity=context.identity,
             tags=tags,
             opts=child,
         )

@@ -18,7 +18,7 @@ class ImageRepositoriesProvider(DynamicProvider):
     """Makes or corrects repositories; only a destroy deletes any, since pods may still run."""
 
     replacing = ("registry",)
-    updating = ("repositories", "tags", "lifecycle")
+    updating = ("repositories", "tags", "lifecycle", "credentials")
     identity = "{registry}"
 
     def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +62,7 @@ class ImageRepositories(Resource, name="ImageRepositories"):
         registry: ``<ecr host>/<prefix>``; another one replaces the resource.
         region: of the registry.
         tags: AWS tags.
+        credentials: ``AwsSettings.credentials``; kept for the deletion.
         endpoints: service -> URL in place of AWS's own.
         opts: of the resource.
     """
@@ -74,6 +75,7 @@ class ImageRepositories(Resource, name="ImageRepositories"):
         registry: str,
         region: str,
         tags: Mapping[str, str],
+        credentials: Mapping[str, Any] | None = None,
         endpoints: Mapping[str, str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -87,6 +89,7 @@ class ImageRepositories(Resource, name="ImageRepositories"):
                 "tags": dict(tags),
                 "lifecycle": json.dumps(lifecycle_policy()),
                 "endpoints": dict(endpoints or {}),
+                **({"credentials": dict(credentials)} if credentials else {}),
             },
             opts,
         )

@@ -29,7 +29,8 @@ def _copy(props: dict[str, Any]) -> None:
     # Imported here: a preview copies nothing.
     from components.dynamic.inventory_copies import InventoryCopies, recorded_failures
 
-    build_side = {"region": props["buildRegion"], "endpoints": {}}
+    own = props.get("credentials")
+    build_side = {"region": props["buildRegion"], "endpoints": {}, "credentials": own}
     InventoryCopies(
         ecr=aws_client("ecr", props),
         builds=aws_client("codebuild", build_side, profile=props["buildProfile"]),
@@ -53,6 +54,7 @@ class MirroredImages(Resource, name="MirroredImages"):
         table: the DynamoDB table in which its builds record the result of each copy.
         build_region: region of the project.
         build_profile: AWS profile that may start builds; empty: the one of the deployment.
+        credentials: ``AwsSettings.credentials``.
         endpoints: service -> URL in place of AWS's own, in ``region``.
         opts: of the resource.
     """
@@ -68,6 +70,7 @@ class MirroredImages(Resource, name="MirroredImages"):
         table: str,
         build_region: str,
         build_profile: str = "",
+        credentials: Mapping[str, Any] | None = None,
         endpoints: Mapping[str, str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -83,6 +86,7 @@ class MirroredImages(Resource, name="MirroredImages"):
                 "buildRegion": build_region,
                 "buildProfile": build_profile,
                 "endpoints": dict(endpoints or {}),
+                **({"credentials": dict(credentials)} if credentials else {}),
             },
             opts,
         )

@@ -9,6 +9,12 @@ from typing import Any, ClassVar
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
+from settings.errors import CREDENTIALS_ENDED, is_expired
+
+
+class CredentialsEnded(Exception):
+    """The AWS credentials ended while a resource was made; what exists by then stays."""
+
 
 class DynamicProvider(ResourceProvider):
     """A provider whose diff compares some inputs; all others may change without effect.
@@ -36,12 +42,21 @@ class DynamicProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the resource."""
-        outs = self.outputs(props, {})
+        outs = self._made(props, {})
         return CreateResult(id_=self.identity.format_map(outs) or secrets.token_hex(8), outs=outs)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Change the resource."""
-        return UpdateResult(outs=self.outputs(_news, _olds))
+        return UpdateResult(outs=self._made(_news, _olds))
+
+    def _made(self, news: dict[str, Any], olds: dict[str, Any]) -> dict[str, Any]:
+        # Waits of hours outlast a session that nothing renews.
+        try:
+            return self.outputs(news, olds)
+        except Exception as failure:
+            if is_expired(failure):
+                raise CredentialsEnded(CREDENTIALS_ENDED) from None
+            raise
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compare the state with new inputs."""
@@ -65,16 +80,19 @@ def aws_client(service: str, props: Mapping[str, Any], *, profile: str = "", **o
 
     Args:
         service: as boto3 names it.
-        props: of the resource: ``region``, and ``endpoints`` with URLs in place of AWS's own.
-        profile: AWS profile; empty: the default one.
+        props: of the resource: ``region``, ``endpoints`` with URLs in place of AWS's own, and
+            perhaps ``credentials`` (``AwsSettings.credentials``).
+        profile: AWS profile in place of these credentials; empty: none.
         options: of botocore's ``Config``.
     """
     # Imported here: a preview makes no request.
-    import boto3
     from botocore.config import Config
 
-    session: Any = boto3.Session(profile_name=profile or None, region_name=props["region"])
-    return session.client(
+    from settings.aws_session import aws_session
+
+    credentials = {"profile": profile} if profile else props.get("credentials") or {}
+    sts_url = None if profile else props["endpoints"].get("sts")
+    return aws_session(credentials, props["region"], sts_url).client(
         service,
         endpoint_url=props["endpoints"].get(service) or None,
         config=Config(retries={"mode": "adaptive", "total_max_attempts": 10}, **options),

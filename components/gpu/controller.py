@@ -56,6 +56,7 @@ class KarpenterController(pulumi.ComponentResource):
             f"{name}-controller",
             description="Karpenter's service account",
             assume_role_policy=pulumi.Output.json_dumps(trust),
+            **context.identity,
             tags=context.tagged(f"{name}-controller"),
             opts=child,
         )
@@ -65,6 +66,7 @@ class KarpenterController(pulumi.ComponentResource):
                 f"{name}-{part}",
                 description=f"Karpenter of the EKS cluster {context.cluster}: {part}",
                 policy=document,
+                path=context.iam.path,
                 tags=context.tagged(f"{name}-{part}"),
                 opts=child,
             )

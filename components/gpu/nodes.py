@@ -49,10 +49,13 @@ class KarpenterNodes(pulumi.ComponentResource):
             # The last for a shell without SSH (Karpenter's cloudformation.yaml, KarpenterNodeRole).
             policies=(*JOINING, "AmazonSSMManagedInstanceCore"),
             pull_policy=node_pull_policy(context),
+            identity=context.identity,
             tags=tags,
             opts=child,
         )
-        profile = aws.iam.InstanceProfile(name, role=role.name, tags=tags, opts=child)
+        profile = aws.iam.InstanceProfile(
+            name, role=role.name, path=context.iam.path, tags=tags, opts=child
+        )
         entry = aws.eks.AccessEntry(
             name,
             cluster_name=cluster_name,

@@ -135,6 +135,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             assume_role_policy=json.dumps(
                 service_trust(side.region, "codebuild", account=side.account_id)
             ),
+            **context.build_identity,
             tags=context.tagged(f"{name}-role"),
             opts=opts,
         )

@@ -70,7 +70,13 @@ def key_in_secret(
     user_side = pulumi.ResourceOptions(parent=parent, provider=giver)
     secret_side = pulumi.ResourceOptions(parent=parent, provider=holder)
     name_in_iam = user_name(context.cluster, context.region, purpose)
-    user = aws.iam.User(name, name=name_in_iam, tags=context.tagged(name_in_iam), opts=user_side)
+    user = aws.iam.User(
+        name,
+        name=name_in_iam,
+        **(context.build_identity if giver else context.identity),
+        tags=context.tagged(name_in_iam),
+        opts=user_side,
+    )
     rights = aws.iam.UserPolicy(
         name, user=user.name, policy=json.dumps(document(*statements)), opts=user_side
     )

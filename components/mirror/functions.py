@@ -140,6 +140,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             f"{name}-role",
             description=f"Lambda function {function_name} of the image mirror",
             assume_role_policy=json.dumps(service_trust(context.region, "lambda")),
+            **context.identity,
             tags=context.tagged(f"{name}-role"),
             opts=own,
         )

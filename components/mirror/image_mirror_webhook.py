@@ -112,6 +112,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             registry=context.image_prefix,
             region=context.region.name,
             tags=context.tags,
+            credentials=context.aws.credentials(),
             endpoints=context.endpoints,
             opts=own,
         )
@@ -128,6 +129,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             table=build.table_name,
             build_region=build.region.name,
             build_profile=mirror.build_profile if context.mirror.crosses_partitions else "",
+            credentials=context.aws.credentials(),
             endpoints=context.endpoints,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[repositories, build]),
         )

@@ -91,6 +91,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
             policy=policies.admission_policy(
                 context, table_arn=copies.table_arn, copier_arn=copies.copier_arn
             ),
+            identity=context.identity,
             tags=context.named("image-mirror"),
             opts=pulumi.ResourceOptions(parent=self),
         )

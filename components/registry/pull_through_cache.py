@@ -38,6 +38,7 @@ class PullThroughCache(pulumi.ComponentResource):
             description="ECR, while it makes repositories for its pull-through caches",
             trust=service_trust(context.region, "ecr"),
             policy=policies.repository_creation_policy(context),
+            identity=context.identity,
             tags=context.tagged(f"{name}-role"),
             opts=pulumi.ResourceOptions(parent=self),
         )

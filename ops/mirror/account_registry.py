@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.config import Config
 
 from components.registry.ecr_repositories import PARALLEL, EcrRepositories
 from ops.account_calls import aws_call, client
 from settings import Settings
+from settings.aws_session import aws_session
 
 _PATIENT = Config(
     retries={"mode": "adaptive", "max_attempts": 8},
@@ -45,8 +45,10 @@ class AccountRegistry(EcrRepositories):
     def of(cls, settings: Settings, tags: Mapping[str, str]) -> AccountRegistry:
         """The registry of the account of the credentials, in the stack's region."""
         with aws_call("loading the AWS credentials"):
-            # Not boto3's default session, which would retain the credentials of an earlier call.
-            return cls(client(settings, boto3.Session(), "ecr", _PATIENT), tags)
+            session = aws_session(
+                settings.aws.credentials(), settings.region, settings.endpoints.get("sts")
+            )
+            return cls(client(settings, session, "ecr", _PATIENT), tags)
 
     def login(self) -> Login:
         """A login of about 12 hours; the registry's address in it has the account's number."""

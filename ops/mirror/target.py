@@ -111,10 +111,10 @@ def opened(
         raise Refused(f"{stack} needs no copies: ECR in {region.name} pulls images by itself.")
     account = AccountRegistry.of(settings, tags(settings, stack))
     login = account.login()
-    if settings.account_id not in (None, login.account):
+    if refused := settings.refusal_of(login.account):
         raise Refused(
-            f"the credentials are of account {login.account} and {stack} is for "
-            f"{settings.account_id}: choose another AWS_PROFILE."
+            f"the credentials are of account {login.account} and {refused} for {stack}: choose "
+            "another AWS_PROFILE, or aws:profile in the stack file."
         )
     if not listed:
         of_account = settings.model_copy(update={"account_id": login.account})
@@ -140,7 +140,7 @@ def tags(settings: Settings, stack: str) -> dict[str, str]:
         "project": project["name"],
         "stack": stack,
         "cluster": settings.cluster.name,
-        **settings.tags,
+        **settings.own_tags,
     }
 
 

@@ -17,6 +17,7 @@ def kubeconfig(component: SimulatedResource) -> dict[str, Any]:
     name, region = component.inputs["name"], component.region
     authority = base64.b64encode(f"simulated authority of {name}".encode()).decode()
     host = f"{_identity(component)}.gr7.{region.name}.eks.{region.dns_suffix}"
+    given = component.inputs.get("providerCredentialOpts") or {}
     version = "client.authentication.k8s.io/v1beta1"
     token = {
         "apiVersion": version,
@@ -24,6 +25,8 @@ def kubeconfig(component: SimulatedResource) -> dict[str, Any]:
         "args": [
             *("--region", region.name, "eks", "get-token"),
             *("--cluster-name", name, "--output", "json"),
+            *(("--role", given["roleArn"]) if given.get("roleArn") else ()),
+            *(("--profile", given["profileName"]) if given.get("profileName") else ()),
         ],
         "env": [{"name": "KUBERNETES_EXEC_INFO", "value": json.dumps({"apiVersion": version})}],
     }

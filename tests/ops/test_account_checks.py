@@ -16,7 +16,7 @@ from moto import mock_aws
 
 from components.mirror.credentials import Purpose, user_name
 from ops import account_checks
-from ops.account_calls import aws_call
+from ops.account_calls import CallFailed, aws_call
 from ops.account_checks import examine_account
 from ops.checks import Subject
 from ops.findings import Finding, Level, good
@@ -238,3 +238,23 @@ def test_the_caller_is_compared_with_the_administrators() -> None:
         found = examine_account(account.subject("us-west-2", cluster={"admins": admins}))
         (access,) = [each for each in found if each.about == "API server"]
         assert access.level is level, caller
+
+
+def test_accounts_and_profile_are_those_of_the_stack_file(tmp_path: Path) -> None:
+    with (tmp_path / "credentials").open("a") as file:
+        file.write(f"[ops]\n{KEYS}")
+    given = {"profile": "ops", "forbiddenAccountIds": [ACCOUNT]}
+    settings = from_mapping({"region": "us-west-2", "aws:": given})
+    first = examine_account(Subject(settings, Region.of("us-west-2")))[0]
+    assert first.level is Level.PROBLEM
+    assert f"of account {ACCOUNT} and aws:forbiddenAccountIds is {ACCOUNT}: " in first.sentence
+    settings = from_mapping({"region": "us-west-2", "aws:": {"profile": "none"}})
+    (only,) = examine_account(Subject(settings, Region.of("us-west-2")))
+    assert "ProfileNotFound" in only.sentence
+
+
+def test_credentials_that_have_ended_are_named() -> None:
+    error = ClientError({"Error": {"Code": "ExpiredToken", "Message": "m"}}, "GetCallerIdentity")
+    ended = r"sts:GetCallerIdentity fails: the AWS credentials have"
+    with pytest.raises(CallFailed, match=ended), aws_call("sts:GetCallerIdentity"):
+        raise error

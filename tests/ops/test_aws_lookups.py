@@ -13,10 +13,11 @@ from moto import mock_aws
 
 from ops.account_calls import CallFailed
 from ops.aws_lookups import HARMLESS, LOOK_UPS, Account, Thing, Undescribed, tags_of, things
+from ops.rights import key_of, rights_table
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import children
 from tests.harness import Recorded
-from tests.test_program import stack
+from tests.test_program import BUILD, stack
 
 REGION = "us-west-2"
 TAGS = {"Name": "it", "stack": REGION}
@@ -533,16 +534,24 @@ PLANS: list[tuple[str, dict[str, Any]]] = [
     ("us-west-2", {}),
     ("us-west-2", {"imageMirror": {"enabled": True}}),
 ]
+BOUNDARY = "arn:{}:iam::111122223333:policy/boundary"
+THERE = "arn:aws:iam::444455556666:policy/boundary"
 
 
 @pytest.mark.parametrize(("name", "changed"), PLANS)
 def test_every_type_of_a_plan_has_a_row_and_no_two_resources_are_looked_up_alike(
     name: str, changed: dict[str, Any]
 ) -> None:
-    planned = list(resources(stack(name, **changed)))
+    partition = "aws" if name.startswith("us-") else "aws-cn"
+    iam = {"path": "/team/ml/", "permissionsBoundary": BOUNDARY.format(partition)}
+    build = {"buildPermissionsBoundary": THERE} if partition == "aws-cn" else {}
+    recorded = stack(name, **changed, iam={**iam, **build})
+    assert_every_role_and_user_is_as_the_company_demands(recorded, iam["permissionsBoundary"])
+    planned = list(resources(recorded))
     types = {type_ for type_, _, _ in planned}
     assert len(types) > 30
     assert types - set(LOOK_UPS) - set(HARMLESS) == set()
+    assert {key_of(type_) for type_ in types} - set(rights_table()["types"]) == set()
     by_tags = [
         (type_, provider, json.dumps(tags_of(inputs), sort_keys=True))
         for type_, provider, inputs in planned
@@ -552,6 +561,19 @@ def test_every_type_of_a_plan_has_a_row_and_no_two_resources_are_looked_up_alike
     described = [*zip(by_tags, prefixes, strict=True)]
     assert len(described) == len(set(described))
     assert len(described) > 10
+
+
+def assert_every_role_and_user_is_as_the_company_demands(recorded: Recorded, own: str) -> None:
+    """Here, because a plan takes seconds; of EKS's own role see the rehearsal."""
+    identities = [*recorded.of("aws:iam/role:Role"), *recorded.of("aws:iam/user:User")]
+    assert len(identities) > 8
+    for each in identities:
+        boundary = THERE if each.provider_name == BUILD and "aws-cn" in own else own
+        assert each.inputs["path"] == "/team/ml/", each.name
+        assert each.inputs["permissionsBoundary"] == boundary, each.name
+    assert {each.provider_name for each in identities} <= {"aws", BUILD}
+    for kind in ("aws:iam/policy:Policy", "aws:iam/instanceProfile:InstanceProfile"):
+        assert {each.inputs["path"] for each in recorded.of(kind)} <= {"/team/ml/"}
 
 
 BY_TAGS = {
@@ -567,3 +589,10 @@ def test_the_table_has_each_type_once_and_each_look_up_is_tried() -> None:
     for type_ in LOOK_UPS:
         with pytest.raises(Undescribed):
             found(type_, {})
+
+
+def test_an_account_is_that_of_its_providers_role() -> None:
+    role = "arn:aws:iam::111122223333:role/up"
+    provider = {"region": REGION, "assumeRoles": json.dumps([{"roleArn": role}])}
+    assert Account(provider).id == "111122223333"
+    assert Account({"region": REGION}).id == "123456789012"

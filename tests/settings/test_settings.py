@@ -99,6 +99,8 @@ def test_the_stacks_we_ship_are_right_and_the_short_ones_are_defaults(stack: str
 def test_the_beijing_example_names_every_setting() -> None:
     text = (ROOT / "Pulumi.cn-north-1.yaml").read_text("utf-8")
     for name, field in Settings.model_fields.items():
+        if name == "aws":  # no setting of the project
+            continue
         assert f"kubeflow:{field.alias or name}:" in text
         inner: Any = getattr(field.annotation, "model_fields", {})
         assert not [f.alias for f in inner.values() if f"{f.alias}:" not in text]
@@ -110,6 +112,8 @@ def test_the_project_declares_and_describes_every_setting_with_its_default() -> 
     assert tuple(declared) == SECTIONS
     assert all(entry["type"] and entry["description"] for entry in declared.values())
     for name, field in Settings.model_fields.items():
+        if name == "aws":  # no setting of the project
+            continue
         inner: Any = getattr(field.annotation, "model_fields", {})
         description = declared[field.alias or name]["description"]
         assert not [f.alias for f in inner.values() if f.alias not in description]
@@ -249,8 +253,44 @@ def test_for_a_missing_stack_file_its_neighbours_are_named(tmp_path: Path) -> No
 
 def test_other_packages_may_have_their_configuration(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.x.yaml"
-    file.write_text(stack_file("us-west-2", "  aws:profile: ops\n"))
+    file.write_text(stack_file("us-west-2", "  kubernetes:namespace: ops\n"))
     assert from_stack_file(file).region == "us-west-2"
+
+
+PROVIDER = {
+    "aws:profile": "ops",
+    "aws:assumeRoles": [{"roleArn": "arn:aws:iam::111122223333:role/up", "duration": "1h"}],
+    "aws:defaultTags": {"tags": {"cost": "ml"}},
+    "aws:allowedAccountIds": ["111122223333"],
+    "aws:region": "us-west-2",
+}
+
+
+@pytest.mark.usefixtures("engine_config")
+def test_the_keys_of_the_aws_provider_are_read_from_the_file_and_the_engine(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "Pulumi.x.yaml"
+    config = {**yaml.safe_load(stack_file("us-west-2"))["config"], **PROVIDER}
+    file.write_text(yaml.safe_dump({"config": config}))
+    settings = from_stack_file(file)
+    role = {"roleArn": "arn:aws:iam::111122223333:role/up", "duration": "1h"}
+    assert settings.aws.credentials() == {"profile": "ops", "assumeRoles": [role]}
+    assert settings.own_tags == {"cost": "ml"}
+    assert settings.refusal_of("111122223333") == ""
+    assert settings.refusal_of("444455556666").startswith("aws:allowedAccountIds is ")
+    set_all_config({k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()})
+    assert load_settings() == settings
+
+
+@pytest.mark.usefixtures("engine_config")
+def test_a_key_that_is_encrypted_has_another_place() -> None:
+    set_all_config({"kubeflow:region": "us-west-2", "aws:secretKey": "hunter2"}, ["aws:secretKey"])
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    (problem,) = refusal.value.problems
+    assert problem.startswith("aws:secretKey is not a setting: remove the line")
+    assert "hunter2" not in problem
 
 
 @pytest.mark.parametrize(

@@ -173,3 +173,9 @@ def test_credentials_of_another_account_make_nothing(region: Region, ecr: Any) -
     with pytest.raises(ValueError, match=rf"of account {ACCOUNT} and .* 999988887777"):
         ImageRepositoriesProvider().create(wanted)
     assert names(ecr) == set()
+
+
+def test_other_credentials_are_an_update_so_that_a_deletion_has_them() -> None:
+    olds = {"registry": "r", "repositories": {}, "tags": {}, "lifecycle": "", "kept": []}
+    found = ImageRepositoriesProvider().diff("r", olds, {**olds, "credentials": {"profile": "ops"}})
+    assert (found.changes, found.replaces) == (True, [])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from components.dynamic.mirrored_images import MirroredImages, MirroredImagesProvider
+from components.dynamic.provider import CredentialsEnded
+from settings.errors import CREDENTIALS_ENDED
 from tests.harness import Registered, run
 
 TYPE = "pulumi-python:dynamic:MirroredImages"
@@ -70,3 +74,49 @@ def test_it_exists_only_once_every_image_is_copied(
         result = MirroredImagesProvider().update("id", {}, news)
     assert copied == [news]
     assert result.outs == news
+
+
+@pytest.mark.parametrize("step", ["create", "update"])
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "AccessDenied"])
+def test_credentials_that_end_while_it_waits_are_said_with_the_way_out(
+    step: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = ClientError({"Error": {"Code": code, "Message": "m"}}, "DescribeImages")
+
+    def copy(_: object) -> None:
+        raise refused
+
+    monkeypatch.setattr("components.dynamic.mirrored_images._copy", copy)
+    provider, news = MirroredImagesProvider(), props("a:1")
+    with pytest.raises(Exception, match=r".") as failed:
+        provider.create(news) if step == "create" else provider.update("id", {}, news)
+    if code == "AccessDenied":
+        assert failed.value is refused
+    else:
+        assert type(failed.value) is CredentialsEnded
+        assert str(failed.value) == CREDENTIALS_ENDED
+        assert failed.value.__suppress_context__
+
+
+@pytest.mark.parametrize("profile", ["kubeflow-build", ""])
+def test_each_client_has_the_credentials_of_its_side(
+    profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: list[Any] = []
+
+    class Stop(Exception):
+        """After the session of the builds."""
+
+    def session(*arguments: Any) -> Any:
+        sessions.append(arguments)
+        if len(sessions) == 2:
+            raise Stop
+        return boto3.Session(region_name="cn-north-1")
+
+    monkeypatch.setattr("settings.aws_session.aws_session", session)
+    own = {"profile": "ops"}
+    news = props("a:1", buildProfile=profile) | {"credentials": own, "endpoints": {"sts": "url"}}
+    with pytest.raises(Stop):
+        MirroredImagesProvider().create(news)
+    there = ({"profile": profile} if profile else own, "ap-southeast-1", None)
+    assert sessions == [(own, "cn-north-1", "url"), there]
