@@ -49,6 +49,14 @@ _CONDITION = re.compile(
     r"|Date(?:Not)?Equals|Date(?:Less|Greater)Than(?:Equals)?|(?:Not)?IpAddress"
     r"|Arn(?:Not)?(?:Equals|Like))(?:IfExists)?|Null"
 )
+# IAM user guide, "IAM and AWS STS quotas": the most characters, without white space, that a
+# document can have; a trust policy as in a new account.
+_IDENTITY = {
+    "aws:iam/policy:Policy": 6144,
+    "aws:iam/rolePolicy:RolePolicy": 10240,
+    "aws:iam/userPolicy:UserPolicy": 2048,
+}
+_TRUST, _TRUST_SIZE = "assumeRolePolicy", 2048
 _ACTION = re.compile(r"\*|[a-z0-9-]+:(?:[A-Z*][A-Za-z0-9*?]*)")
 _KEY = re.compile(r".+[:/].+")
 
@@ -65,7 +73,7 @@ def impossible(type_: str, plain: Mapping[str, Any]) -> Impossible:
     if type_.startswith("aws:"):
         for key, value in plain.items():
             if _POLICIES.search(key) and isinstance(value, str) and value.startswith("{"):
-                yield from _policy(key, value)
+                yield from _policy(type_, key, value)
         yield from _words(_request(type_), plain, "")
     if type_ == "aws:lambda/function:Function":
         yield from _handler(plain)
@@ -131,7 +139,7 @@ def _data(plain: Mapping[str, Any], encoded: str) -> Impossible:
             yield f"{encoded}.{key}", "is no base64"
 
 
-def _policy(path: str, text: str) -> Impossible:
+def _policy(type_: str, path: str, text: str) -> Impossible:
     """What IAM calls a malformed policy document."""
     try:
         document = json.loads(text)
@@ -140,14 +148,31 @@ def _policy(path: str, text: str) -> Impossible:
         return
     if "rules" in document:  # a lifecycle policy of ECR
         return
+    size = _TRUST_SIZE if path == _TRUST else _IDENTITY.get(type_)
+    if size and len("".join(text.split())) > size:
+        yield path, f"has more than {size} characters"
     yield from _unknown(document, _DOCUMENT, path)
     if document.get("Version", "2008-10-17") not in ("2012-10-17", "2008-10-17"):
         yield f"{path}.Version", "is no version of IAM's policy language"
-    statements = document.get("Statement") or []
-    for number, statement in enumerate(
-        statements if isinstance(statements, list) else [statements]
-    ):
-        yield from _statement(statement, f"{path}.Statement[{number}]")
+    statements = _listed(document.get("Statement"))
+    if not statements:
+        yield f"{path}.Statement", "is missing"
+    for number, statement in enumerate(statements):
+        at = f"{path}.Statement[{number}]"
+        yield from _elements(statement, type_ in _IDENTITY, path == _TRUST, at)
+        yield from _statement(statement, at)
+
+
+def _elements(statement: Mapping[str, Any], identity: bool, trust: bool, path: str) -> Impossible:
+    """Elements that a policy of its kind must have, and those that it cannot have."""
+    needed = {"Action": True, "Principal": not identity, "Resource": identity}
+    refused = {"Principal": identity, "Resource": trust}
+    for element, must in needed.items():
+        count = len({element, f"Not{element}"} & statement.keys())
+        if count > 1 or (count and refused.get(element)):
+            yield f"{path}.{element}", "cannot be in this policy"
+        elif must and not count:
+            yield f"{path}.{element}", "is missing"
 
 
 def _statement(statement: Mapping[str, Any], path: str) -> Impossible:

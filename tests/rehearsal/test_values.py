@@ -16,7 +16,9 @@ ROUTE, FUNCTION = "aws:ec2/route:Route", "aws:lambda/function:Function"
 RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 INTEGRATION = "aws:apigatewayv2/integration:Integration"
 PROJECT = "aws:codebuild/project:Project"
-ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
+POLICY, USER_POLICY = "aws:iam/policy:Policy", "aws:iam/userPolicy:UserPolicy"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 SECRET, CONFIG_MAP = "kubernetes:core/v1:Secret", "kubernetes:core/v1:ConfigMap"
 SERVICE = "kubernetes:core/v1:Service"
 
@@ -38,6 +40,32 @@ def policy(**changes: Any) -> dict[str, Any]:
     statement |= {key: value for key, value in changes.items() if key != "Version"}
     document = {"Version": changes.get("Version", "2012-10-17"), "Statement": [statement]}
     return {"role": "r", "policy": json.dumps(document)}
+
+
+def of_bucket(**changes: Any) -> dict[str, Any]:
+    public = {"Principal": "*", **changes}
+    return {"bucket": "b", "policy": policy(**public)["policy"]}
+
+
+def without(element: str) -> dict[str, Any]:
+    document = json.loads(policy()["policy"])
+    del document["Statement"][0][element]
+    return {"role": "r", "policy": json.dumps(document)}
+
+
+def trust(**changes: Any) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", **changes}
+    return {"assumeRolePolicy": json.dumps({"Version": "2012-10-17", "Statement": statement})}
+
+
+def long(characters: int) -> str:
+    """A document of one statement whose resource makes it so long, without its white space."""
+    statement = {"Effect": "Allow", "Action": "s3:Get*", "Resource": ""}
+    rest = len(json.dumps({"Statement": [statement]}, separators=(",", ":")))
+    return json.dumps({"Statement": [{**statement, "Resource": "a" * (characters - rest)}]})
+
+
+SERVICE_PRINCIPAL = {"Service": "ec2.amazonaws.com"}
 
 
 def project(**environment: Any) -> dict[str, Any]:
@@ -90,8 +118,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "name of a statement": (ROLE_POLICY, policy(Sid="a-b"), "policy.Statement[0].Sid"),
     "action": (ROLE_POLICY, policy(Action="s3.GetObject"), "policy.Statement[0].Action"),
     "kind of principal": (
-        ROLE_POLICY,
-        policy(Principal={"Servicf": "ec2.amazonaws.com"}),
+        BUCKET_POLICY,
+        of_bucket(Principal={"Servicf": "ec2.amazonaws.com"}),
         "policy.Statement[0].Principal.Servicf",
     ),
     "condition operator": (
@@ -103,6 +131,48 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         ROLE_POLICY,
         policy(Condition={"StringLike": {"awsx": "y"}}),
         "policy.Statement[0].Condition.StringLike.awsx",
+    ),
+    "policy of nothing": (ROLE_POLICY, {"role": "r", "policy": "{}"}, "policy.Statement"),
+    "policy without statement": (
+        ROLE_POLICY,
+        {"role": "r", "policy": '{"Version": "2012-10-17", "Statement": []}'},
+        "policy.Statement",
+    ),
+    "statement without effect": (ROLE_POLICY, without("Effect"), "policy.Statement[0].Effect"),
+    "statement without action": (ROLE_POLICY, without("Action"), "policy.Statement[0].Action"),
+    "statement without resource": (
+        ROLE_POLICY,
+        without("Resource"),
+        "policy.Statement[0].Resource",
+    ),
+    "action and its opposite": (
+        ROLE_POLICY,
+        policy(NotAction="s3:Put*"),
+        "policy.Statement[0].Action",
+    ),
+    "identity policy of somebody": (
+        ROLE_POLICY,
+        policy(NotPrincipal={"AWS": "*"}),
+        "policy.Statement[0].Principal",
+    ),
+    "policy of a bucket for nobody": (
+        BUCKET_POLICY,
+        {"bucket": "b", "policy": policy()["policy"]},
+        "policy.Statement[0].Principal",
+    ),
+    "trust in nobody": (ROLE, trust(), "assumeRolePolicy.Statement[0].Principal"),
+    "trust with a resource": (
+        ROLE,
+        trust(Principal=SERVICE_PRINCIPAL, Resource="*"),
+        "assumeRolePolicy.Statement[0].Resource",
+    ),
+    "policy beyond 6144": (POLICY, {"policy": long(6145)}, "policy"),
+    "policy of a role beyond 10240": (ROLE_POLICY, {"role": "r", "policy": long(10241)}, "policy"),
+    "policy of a user beyond 2048": (USER_POLICY, {"user": "u", "policy": long(2049)}, "policy"),
+    "trust beyond 2048": (
+        ROLE,
+        trust(Principal={"AWS": ["a" * 2048]}),
+        "assumeRolePolicy",
     ),
     "truth of a condition": (
         ROLE_POLICY,
@@ -138,7 +208,13 @@ ACCEPTED: dict[str, tuple[str, dict[str, Any]]] = {
     "a listed word": (PROJECT, project()),
     "an encoded Secret": (SECRET, {"data": {"a": "Y2xlYXI="}}),
     "a late value of a Secret": (SECRET, {"data": {"a": protocol.UNKNOWN}}),
-    "every action": (ROLE_POLICY, policy(Action="*", Principal="*", Sid="All1")),
+    "every action": (ROLE_POLICY, policy(Action="*", Sid="All1")),
+    "all others": (BUCKET_POLICY, of_bucket(Action="*")),
+    "trust": (ROLE, trust(Principal=SERVICE_PRINCIPAL)),
+    "the longest policies": (POLICY, {"policy": long(6144)}),
+    "the longest policy of a role": (ROLE_POLICY, {"role": "r", "policy": long(10240)}),
+    "the longest policy of a user": (USER_POLICY, {"user": "u", "policy": long(2048)}),
+    "a long policy of a bucket": (BUCKET_POLICY, of_bucket(Resource="a" * 12000)),
     "a condition on sets": (
         ROLE_POLICY,
         policy(Condition={"ForAllValues:StringEqualsIfExists": {"aws:TagKeys": ["a"]}}),
