@@ -172,7 +172,8 @@ def test_credentials_of_another_account_are_refused(stack: Path) -> None:
         file.write('  kubeflow:accountId: "999988887777"\n')
     done = images("check")
     assert done.exit_code == 2
-    assert f"the credentials are of account {ACCOUNT} and test is for 999988887777" in done.stderr
+    refused = f"account {ACCOUNT} and kubeflow:accountId is 999988887777 for test: "
+    assert f"the credentials are of {refused}" in done.stderr
 
 
 def test_copies_for_another_account_are_refused(stack: Path, tmp_path: Path) -> None:
