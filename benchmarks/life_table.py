@@ -79,7 +79,9 @@ def _rounded(numbers: Numbers) -> Numbers:
 
 def _write(made: Rounds) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "life.json").write_text(json.dumps({"of": TITLE, "rounds": made}, indent=1) + "\n")
+    (FOLDER / "life.json").write_text(
+        json.dumps({"of": TITLE, "rounds": made}, indent=1) + "\n", "utf-8"
+    )
 
 
 def median(made: Rounds, side: str, name: str) -> float:

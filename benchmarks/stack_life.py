@@ -227,7 +227,7 @@ def applied() -> Numbers:
     kubectl = built(_KUBECTL, _say)
     with _folder() as folder, live_stack(folder, _say, _unreported) as stack:
         objects = folder / "objects.yaml"
-        objects.write_text(_objects(stack, folder / "plan"))
+        objects.write_text(_objects(stack, folder / "plan"), "utf-8")
         kubeconfig = stack.cluster.folder / "kubeconfig.json"
         command = [str(kubectl), f"--kubeconfig={kubeconfig}", "apply", "--server-side"]
         start = time.monotonic()
@@ -239,7 +239,7 @@ def applied() -> Numbers:
 def _errors_until_applied(command: list[str]) -> Generator[int]:
     """The number of errors of each try that fails."""
     for _ in range(_MOST_APPLIES):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
         lines = [
             line
             for line in done.stderr.splitlines()

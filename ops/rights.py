@@ -104,7 +104,8 @@ def policies_of(settings: Settings, plan: Iterable[Mapping[str, Any]]) -> dict[s
         region = context.mirror.build_region if side == "build" else context.region
         account = "*" if side == "build" else context.account_id
         regions = {region.name}
-        extra = list(rights_table()["build"]) if side == "build" else list(rights_table()["always"])
+        looked_up = [right for rights in rights_table()["lookups"].values() for right in rights]
+        extra = list(rights_table()["build"]) if side == "build" else looked_up
         if context.mirror.copies_inside_the_partition:
             regions.add(context.mirror.build_region.name)
             extra += rights_table()["build"]

@@ -8,6 +8,7 @@ monitor, and the program is drained before anything is asserted.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from rehearsal.inputs import check
 from rehearsal.protocol import MASK as MASKED
 from rehearsal.protocol import properties
 from rehearsal.recording import Planned, Recorder
-from rehearsal.sample_outputs.existing_network import Network
+from rehearsal.sample_outputs.existing_network import Network, network_of
 from tests.type_tokens import TYPE_TOKENS
 
 # A stack trace per resource, which no test reads: 13 % of a program's CPU time.
@@ -38,6 +39,19 @@ REGIONS = ("cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1")
 SHIPPED = (*REGIONS, "cn-north-1-kf151")
 """The stacks whose files this repository ships. A test never asks which stack files lie around:
 those of a user stand beside them."""
+
+
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        },
+    }
+)
+"""The trust policy of a role of which a test needs nothing but the role."""
 
 
 def stack_file(region: str, more: str = "") -> str:
@@ -239,12 +253,15 @@ def run(
         program: registers resources; a returned mapping of outputs is resolved into ``exports``.
         region: the default AWS region of the simulated cloud.
         config: stack configuration, full keys (``kubeflow:region``) to raw strings.
-        network: what exists in the account beside the stack.
+        network: what exists in the account beside the stack; None: the VPC of the configuration.
 
     Raises whatever the program raises, including a failed assertion inside an ``apply``.
     """
     recorded = Recorded()
-    answers = _Mocks(region, recorded, network or {})
+    if network is None:
+        own = json.loads((config or {}).get("kubeflow:network", "{}"))
+        network = network_of(region, own.get("vpcId"), own.get("privateSubnetIds", []))
+    answers = _Mocks(region, recorded, network)
     recorder, monitor = Recorder(), mocks.MockMonitor(answers)
     asyncio.set_event_loop(asyncio.new_event_loop())
     mocks.set_mocks(

@@ -88,8 +88,8 @@ def imported(files: list[Path]) -> dict[str, frozenset[str]]:
 @pytest.mark.parametrize(
     ("files", "lists"),
     [
-        pytest.param(["*.py", ":!tests"], [PRODUCT], id="product"),
-        pytest.param(["tests/*.py"], [PRODUCT, DEVELOPMENT], id="tests"),
+        pytest.param(["*.py", ":!tests", ":!benchmarks"], [PRODUCT], id="product"),
+        pytest.param(["tests/*.py", "benchmarks/*.py"], [PRODUCT, DEVELOPMENT], id="tests"),
     ],
 )
 def test_every_imported_package_is_declared(files: list[str], lists: list[str]) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from pulumi.runtime.proto.source_pb2 import StackTrace
 
 import program
 from program import Renders
@@ -60,8 +59,6 @@ def planned(name: str) -> list[Planned]:
     raw = {k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "render_stack", partial(_without_objects, program.render_stack))
-        # Half of what is left goes into the stack trace of each resource.
-        patch.setattr("pulumi.runtime.resource._get_stack_trace", StackTrace)
         recorded = run(_program, region, raw)
     return list(_resources(recorded))
 

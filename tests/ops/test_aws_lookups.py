@@ -527,12 +527,16 @@ def resources(recorded: Recorded) -> Iterator[tuple[str, str, Inputs]]:
                     yield child.type, "aws", dict(child.inputs)
 
 
+EXISTING_VPC = {
+    "vpcId": "vpc-0123456789abcdef0",
+    "privateSubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+}
 PLANS: list[tuple[str, dict[str, Any]]] = [
     ("cn-north-1", {}),
     ("cn-north-1", {"imageMirror": {"enabled": True, "transport": "api-gateway"}}),
     ("cn-north-1-kf151", {}),
     ("us-west-2", {}),
-    ("us-west-2", {"imageMirror": {"enabled": True}}),
+    ("us-west-2", {"imageMirror": {"enabled": True}, "network": EXISTING_VPC}),
 ]
 BOUNDARY = "arn:{}:iam::111122223333:policy/boundary"
 THERE = "arn:aws:iam::444455556666:policy/boundary"
@@ -552,6 +556,8 @@ def test_every_type_of_a_plan_has_a_row_and_no_two_resources_are_looked_up_alike
     assert len(types) > 30
     assert types - set(LOOK_UPS) - set(HARMLESS) == set()
     assert {key_of(type_) for type_ in types} - set(rights_table()["types"]) == set()
+    asked = {token for token, _ in recorded.asked if token.startswith("aws:")}
+    assert asked - set(rights_table()["lookups"]) == set()
     by_tags = [
         (type_, provider, json.dumps(tags_of(inputs), sort_keys=True))
         for type_, provider, inputs in planned

@@ -18,9 +18,13 @@ from regions.region import Region
 from rehearsal.account import Account, Outputs, RefusedByAws
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.engine import EngineFailure
+from tests.harness import TRUST
 from tests.rehearsal.conftest import Started
 
 BEIJING = "cn-north-1"
+POLICY = json.dumps(
+    {"Statement": {"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}}
+)
 VPC, ROLE, QUEUE = "aws:ec2/vpc:Vpc", "aws:iam/role:Role", "aws:sqs/queue:Queue"
 KEY = "aws:kms/key:Key"
 
@@ -278,12 +282,11 @@ def test_a_bucket_has_objects_after_an_up(started: Started) -> None:
 
 def roles(description: str = "") -> None:
     """A role whose name the program chooses, a role and a policy that the provider names, a key."""
-    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     provider = aws.Provider("aws", region=BEIJING)
     opts = pulumi.ResourceOptions(provider=provider)
-    aws.iam.Role("named", name="shared", assume_role_policy=trust, opts=opts)
-    aws.iam.Role("unnamed", assume_role_policy=trust, opts=opts)
-    aws.iam.Policy("rights", policy=trust, opts=opts)  # its id is an ARN, with the name in it
+    aws.iam.Role("named", name="shared", assume_role_policy=TRUST, opts=opts)
+    aws.iam.Role("unnamed", assume_role_policy=TRUST, opts=opts)
+    aws.iam.Policy("rights", policy=POLICY, opts=opts)  # its id is an ARN, with the name in it
     aws.kms.Key("key", description=description, opts=opts)
 
 

@@ -15,6 +15,7 @@ from rehearsal import plan, protocol
 from rehearsal.engine import EngineFailure, Outcome
 from rehearsal.recording import Planned
 from rehearsal.report import output_lines
+from tests.harness import TRUST
 from tests.rehearsal.conftest import Started, steps
 
 pytestmark = pytest.mark.engine
@@ -160,7 +161,7 @@ def raises_later() -> None:
     def fail(_: str) -> str:
         raise pulumi.RunError("The sky is not the limit.")
 
-    pulumi.export("arn", aws.iam.Role("role", assume_role_policy="{}").arn.apply(fail))
+    pulumi.export("arn", aws.iam.Role("role", assume_role_policy=TRUST).arn.apply(fail))
 
 
 @pytest.mark.parametrize("program", [raises_at_once, raises_later])

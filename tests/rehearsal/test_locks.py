@@ -17,6 +17,7 @@ import pulumi_aws as aws
 import pytest
 
 from rehearsal.engine import EngineFailure
+from tests.harness import TRUST
 from tests.rehearsal.conftest import Started
 
 LOCK_FOLDER = ".pulumi/locks/organization/tiny/tiny"
@@ -26,10 +27,10 @@ from pathlib import Path
 import pulumi_aws as aws
 from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation
+from tests.harness import TRUST
 
 def program():
-    trust = '{"Version": "2012-10-17", "Statement": []}'
-    role = aws.iam.Role("made", name="made", assume_role_policy=trust)
+    role = aws.iam.Role("made", name="made", assume_role_policy=TRUST)
     role.id.apply(lambda _: time.sleep(300))
 
 project, build, pulumi = (Path(each) for each in sys.argv[1:])
@@ -83,8 +84,7 @@ def test_a_second_run_at_once_is_refused_in_one_sentence_that_names_the_first(
 
 
 def made_role() -> None:
-    trust = '{"Version": "2012-10-17", "Statement": []}'
-    aws.iam.Role("made", name="made", assume_role_policy=trust)
+    aws.iam.Role("made", name="made", assume_role_policy=TRUST)
 
 
 @pytest.mark.engine

@@ -128,7 +128,7 @@ def test_what_aws_refuses_is_told_by_its_code_alone(ecr: Any) -> None:
     with Stubber(ecr) as aws:
         aws.add_client_error("get_authorization_token", "AccessDenied", "secret words")
         with pytest.raises(
-            Refused, match=r"ecr:GetAuthorizationToken fails \(AccessDenied\)"
+            Refused, match=r"the right ecr:GetAuthorizationToken is missing \(AccessDenied\)"
         ) as refused:
             AccountRegistry(ecr, TAGS).login()
     assert "secret" not in str(refused.value)

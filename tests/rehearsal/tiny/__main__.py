@@ -6,14 +6,16 @@ import pulumi_eks as eks
 import pulumi_kubernetes as k8s
 from tiny_note import Note  # pyright: ignore[reportMissingImports]  (beside it when it runs)
 
+from tests.harness import TRUST
+
 config = pulumi.Config()
 seconds = config.require_int("seconds")
 beijing = aws.Provider("beijing", region="cn-north-1")
 oregon = aws.Provider("oregon", region="us-west-2")
 here = pulumi.ResourceOptions(provider=beijing)
 
-role = aws.iam.Role("role", assume_role_policy="{}", opts=here)
-far = aws.iam.Role("far", assume_role_policy="{}", opts=pulumi.ResourceOptions(provider=oregon))
+role = aws.iam.Role("role", assume_role_policy=TRUST, opts=here)
+far = aws.iam.Role("far", assume_role_policy=TRUST, opts=pulumi.ResourceOptions(provider=oregon))
 queue = aws.sqs.Queue("queue", visibility_timeout_seconds=seconds, opts=here)
 database = aws.rds.Instance(
     "database",
