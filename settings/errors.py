@@ -176,7 +176,7 @@ def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
         return f"{key} is missing: add it (an entry has {listed(names, 'and')})."
     if kind == "extra_forbidden":
         way_out = _REMOVED.get(re.sub(r"\[\d+\]", "", key)) or suggestion(str(path[-1]), names)
-        return f"{key} ({shown(value, key)}) is not a setting: {way_out}"
+        return f"{key} is not a setting: {way_out}"
     if kind == "literal_error":
         # Pydantic's list: 'a', 'b' or 'c'; numbers stand in it without quotes.
         expected = str(error["ctx"]["expected"]).replace(" or ", ", ")
