@@ -158,7 +158,21 @@ _NO_RESOURCES = json.dumps(
 """What metrics-server serves, without its metrics."""
 
 
-SIDECAR = {"name": "istio-proxy", "image": "registry.test/istio/proxyv2:of-the-tests"}
+SIDECAR = {
+    "name": "istio-proxy",
+    "image": "registry.test/istio/proxyv2:of-the-tests",
+    # As with istio-cni (istio/istio manifests/charts/istio-control/istio-discovery/files/
+    # injection-template.yaml): namespaces of Kubeflow enforce the Pod Security Standard restricted.
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+        "runAsGroup": 1337,
+        "runAsNonRoot": True,
+        "runAsUser": 1337,
+    },
+}
 
 
 def admitting(_method: str, path: str, body: bytes) -> Response:
