@@ -162,7 +162,8 @@ SIDECAR = {
     "name": "istio-proxy",
     "image": "registry.test/istio/proxyv2:of-the-tests",
     # As with istio-cni (istio/istio manifests/charts/istio-control/istio-discovery/files/
-    # injection-template.yaml): namespaces of Kubeflow enforce the Pod Security Standard restricted.
+    # injection-template.yaml) and the values of release 26.03: namespaces of Kubeflow enforce the
+    # Pod Security Standard restricted.
     "securityContext": {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -171,6 +172,7 @@ SIDECAR = {
         "runAsGroup": 1337,
         "runAsNonRoot": True,
         "runAsUser": 1337,
+        "seccompProfile": {"type": "RuntimeDefault"},
     },
 }
 
