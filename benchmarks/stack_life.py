@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,11 +29,9 @@ from rehearsal.plan import CRD_RESOURCE, in_dependency_order, kubernetes_yaml
 from rehearsal.providers import Simulation
 from rendering.build import read_crd_bundle
 from tests.cluster.api_server import built
-from tests.elasticity.programs import of_kubernetes, programs
+from tests.elasticity.programs import of_kubernetes
 from tests.faults.attached import attach
-from tests.live.cluster import live_cluster
 from tests.live.engine import LiveRehearsal
-from tests.live.programs import kubernetes_provider
 from tests.live.stack import ROOT, STACK, LiveStack, live_stack
 from toolchain import tools
 
@@ -56,16 +54,10 @@ def _say(line: str) -> None:
 def ours() -> Numbers:
     """Seconds of each step and of the CRDs in ``up``, resources, and bytes of the state."""
     numbers: Numbers = {}
-    steps = iter(STEPS)
-
-    def report(_verb: str, seconds: float, outcome: Outcome) -> None:
-        numbers[next(steps)] = seconds
-        numbers.setdefault("resources", sum(outcome.changes.values()))
-
     with (
         _folder() as folder,
         _seconds_of(CRD_RESOURCE) as crds,
-        live_stack(folder, _say, report) as stack,
+        live_stack(folder, _say, _into(numbers)) as stack,
     ):
         stack.set(lambda config: config["kubeflow:database"].update(deletionProtection=False))
         for step, verb in zip(STEPS, _VERBS, strict=True):
@@ -78,6 +70,17 @@ def ours() -> Numbers:
                 numbers["CRDs"] = sum(crds)
                 numbers["bytes of the state"] = _state(stack.build).stat().st_size
     return numbers
+
+
+def _into(numbers: Numbers) -> Callable[[str, float, Outcome], None]:
+    """Keeps the seconds of each run by its step, and the resources of the first."""
+    steps = iter(STEPS)
+
+    def report(_verb: str, seconds: float, outcome: Outcome) -> None:
+        numbers[next(steps)] = seconds
+        numbers.setdefault("resources", sum(outcome.changes.values()))
+
+    return report
 
 
 def _state(build: Path) -> Path:
@@ -131,11 +134,13 @@ def to_s3() -> Numbers:
         # Every object that was ever written stays as a version.
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         url = f"s3://{bucket}?endpoint={address}&region=us-east-1&s3ForcePathStyle=true"
-        with _folder() as folder, live_stack(folder, _say, _unreported) as stack:
-            _S3Rehearsal.url = url
-            rehearsal = _S3Rehearsal.of(stack)
-            with rehearsal.started():
-                rehearsal.up()
+        kind = _with_state_in(url)
+        with (
+            _folder() as folder,
+            live_stack(folder, _say, _unreported) as stack,
+            stack.rehearsal(kind).started() as rehearsal,
+        ):
+            rehearsal.up()
         pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
         # A backup is a copy inside S3, of which no byte is sent.
         versions = [
@@ -153,40 +158,22 @@ def _unreported(_verb: str, _seconds: float, _outcome: Outcome) -> None:
     """Only sizes count."""
 
 
-class _S3Rehearsal(LiveRehearsal):
-    """A live rehearsal whose state is in S3.
+def _with_state_in(url: str) -> type[LiveRehearsal]:
+    class ElsewhereStored(LiveRehearsal):
+        def _opened(self) -> auto.Stack:
+            opened = super()._opened()
+            workspace = opened.workspace
+            workspace.env_vars = {
+                **workspace.env_vars,
+                "PULUMI_BACKEND_URL": url,
+                "PULUMI_DIY_BACKEND_ZSTD": "true",
+                "AWS_ACCESS_KEY_ID": "simulated",
+                "AWS_SECRET_ACCESS_KEY": "simulated",
+            }
+            workspace.create_stack(STACK)
+            return opened
 
-    Attributes:
-        url: of the backend.
-    """
-
-    url: str
-
-    @classmethod
-    def of(cls, stack: LiveStack) -> _S3Rehearsal:
-        """On the cluster of a live stack."""
-        return cls(
-            stack.cluster,
-            stack.provider,
-            project=stack.project,
-            stack=STACK,
-            build=stack.build,
-            pulumi=tools.pulumi(_say).path,
-            simulation=Simulation(region=STACK),
-        )
-
-    def _opened(self) -> auto.Stack:
-        opened = super()._opened()
-        workspace = opened.workspace
-        workspace.env_vars = {
-            **workspace.env_vars,
-            "PULUMI_BACKEND_URL": self.url,
-            "PULUMI_DIY_BACKEND_ZSTD": "true",
-            "AWS_ACCESS_KEY_ID": "simulated",
-            "AWS_SECRET_ACCESS_KEY": "simulated",
-        }
-        workspace.create_stack(STACK)
-        return opened
+    return ElsewhereStored
 
 
 # -- the engine's floor: as many empty resources --------------------------------------------------
@@ -289,24 +276,10 @@ def _objects(stack: LiveStack, folder: Path) -> str:
 def growth(count: int) -> Numbers:
     """Seconds of first preview and ``up`` of so many ConfigMaps of a kilobyte."""
     numbers: Numbers = {"resources": count}
-    with _folder() as folder, ExitStack() as running:
-        (folder / "cluster").mkdir()
-        cluster = running.enter_context(live_cluster(programs(_say), folder / "cluster"))
-        for step, verb in zip(STEPS[:2], _VERBS[:2], strict=True):
-            rehearsal = LiveRehearsal(
-                cluster,
-                kubernetes_provider(_say),
-                project=ROOT,
-                stack=STACK,
-                build=folder / "build",
-                pulumi=tools.pulumi(_say).path,
-                simulation=Simulation(region=STACK),
-                program=_config_maps(count, json.dumps(cluster.cluster.kubeconfig)),
-            )
-            with rehearsal.started():
-                start = time.monotonic()
-                getattr(rehearsal, verb)()
-                numbers[step] = time.monotonic() - start
+    with _folder() as folder, live_stack(folder, _say, _into(numbers)) as stack:
+        stack.program = _config_maps(count, json.dumps(stack.cluster.cluster.kubeconfig))
+        for verb in _VERBS[:2]:
+            stack.run(verb)
     return numbers
 
 

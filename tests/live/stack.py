@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from rehearsal.engine import Outcome, Program
+from rehearsal.engine import Outcome, Program, Rehearsal
 from rehearsal.providers import Simulation
 from rendering import Object
 from tests.cluster.client import Refused
@@ -63,7 +63,16 @@ class LiveStack:
 
     def run(self, verb: str) -> Outcome:
         """One run of the engine: ``preview``, ``up``, ``refresh`` or ``destroy``."""
-        rehearsal = LiveRehearsal(
+        with self.rehearsal().started() as rehearsal:
+            start = time.monotonic()
+            outcome: Outcome = getattr(rehearsal, verb)()
+            seconds = time.monotonic() - start
+        self._report(verb, seconds, outcome)
+        return outcome
+
+    def rehearsal(self, kind: type[LiveRehearsal] = LiveRehearsal) -> Rehearsal:
+        """The stack in a rehearsal of this kind, which is not started yet."""
+        return kind(
             self.cluster,
             self.provider,
             project=self.project,
@@ -73,12 +82,6 @@ class LiveStack:
             simulation=Simulation(region=STACK),
             program=self.program,
         )
-        with rehearsal.started():
-            start = time.monotonic()
-            outcome: Outcome = getattr(rehearsal, verb)()
-            seconds = time.monotonic() - start
-        self._report(verb, seconds, outcome)
-        return outcome
 
     def stored(self, obj: Object) -> Object | None:
         """An object as the API server has it; None where it has none."""
