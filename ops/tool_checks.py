@@ -15,13 +15,9 @@ from ops.checks import Subject
 from ops.findings import Finding, good, note, problem
 from ops.parallel import in_order
 from settings.errors import full_key, listed
-from toolchain.tools import PULUMI_OLDEST
+from toolchain.tools import KUBERNETES_PLUGIN_OF_EKS, PULUMI_OLDEST
 
 ABOUT = "programs"
-
-PLUGIN_OF_PULUMI_EKS = "4.19.0"
-"""Of pulumi-kubernetes, which pulumi-eks 4.4.0 uses for its own objects, beside the program's
-(pulumi/pulumi-eks nodejs/eks/package.json)."""
 
 _SECONDS = 10
 _NUMBER = re.compile(r"\d+\.\d+\.\d+")
@@ -30,7 +26,7 @@ _NUMBER = re.compile(r"\d+\.\d+\.\d+")
 def plugins() -> list[tuple[str, str]]:
     """Name and version of every plugin that ``pulumi up`` of the stack loads."""
     own = [(name, installed(f"pulumi-{name}")) for name in ("aws", "eks", "kubernetes")]
-    return [*own, ("kubernetes", PLUGIN_OF_PULUMI_EKS)]
+    return [*own, ("kubernetes", KUBERNETES_PLUGIN_OF_EKS)]
 
 
 def tool_findings(stack: Subject) -> Iterator[Finding]:

@@ -21,9 +21,8 @@ from rehearsal.clouds import SimulatedCloud
 from rehearsal.providers import SimulatedProvider, Simulation
 from rehearsal.recording import Recorder
 from rehearsal.sample_outputs.eks_children import children
+from toolchain.tools import KUBERNETES_PLUGIN_OF_EKS
 
-KUBERNETES_OF_EKS = "4.19.0"
-"""Version of the Kubernetes SDK in pulumi-eks 4.4.0 (pulumi/pulumi-eks nodejs/eks/package.json)."""
 _KUBERNETES, _ROLE = "pulumi:providers:kubernetes", "aws:iam/role:Role"
 
 
@@ -98,7 +97,7 @@ class ClusterComponent(SimulatedProvider):
                     dependencies=[urns[name] for name in child.dependencies],
                     ignoreChanges=child.ignore_changes,
                     provider=request.providers.get(child.type.split(":", 1)[0], ""),
-                    version=KUBERNETES_OF_EKS if child.type == _KUBERNETES else "",
+                    version=KUBERNETES_PLUGIN_OF_EKS if child.type == _KUBERNETES else "",
                     acceptSecrets=True,
                     supportsPartialValues=True,
                 )

@@ -30,6 +30,9 @@ from toolchain.go_programs import GoProgram, Say, alone, build, obtain
 
 PULUMI_VERSION = "3.259.0"
 PULUMI_OLDEST = (3, 217, 0)
+KUBERNETES_PLUGIN_OF_EKS = "4.19.0"
+"""Of pulumi-kubernetes, which pulumi-eks 4.4.0 uses for its own objects, beside the program's
+(pulumi/pulumi-eks nodejs/eks/package.json)."""
 _RELEASES = "https://get.pulumi.com/releases/sdk"
 _ARCHIVES = {
     ("Linux", "x86_64"): (

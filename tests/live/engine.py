@@ -15,13 +15,13 @@ import grpc
 from pulumi import automation as auto
 from pulumi.runtime.proto import ResourceProviderServicer, provider_pb2_grpc
 
-from rehearsal.cluster_component import KUBERNETES_OF_EKS
 from rehearsal.dynamic_resources import DynamicResources
 from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation, serve
 from rehearsal.sample_outputs import eks, eks_children
 from tests.faults.attached import attach
 from tests.live.cluster import LiveCluster
+from toolchain.tools import KUBERNETES_PLUGIN_OF_EKS
 
 ROOT = Path(__file__).resolve().parents[2]
 _OF_AWS = ("DatabaseAuthorities", "ImageRepositories", "MirroredImages")
@@ -71,7 +71,7 @@ class LiveRehearsal(Rehearsal):
             # The folder of the program, where renders lay charts out.
             (work / "build").symlink_to(ROOT / "build")
         plugins = self.build / "home" / "plugins"
-        for number in (version("pulumi-kubernetes"), KUBERNETES_OF_EKS):
+        for number in (version("pulumi-kubernetes"), KUBERNETES_PLUGIN_OF_EKS):
             folder = plugins / f"resource-kubernetes-v{number}"
             folder.mkdir(parents=True, exist_ok=True)
             link = folder / "pulumi-resource-kubernetes"
