@@ -88,3 +88,15 @@ def cluster_of(settings: Settings, session: Session) -> dict[str, Any] | None:
             return eks.describe_cluster(name=settings.cluster.name)["cluster"]
         except eks.exceptions.ResourceNotFoundException:
             return None
+
+
+def quota_value(settings: Settings, session: Session, service: str, code: str) -> float:
+    """The value of a quota in the account.
+
+    Raises:
+        CallFailed
+    """
+    with aws_call(f"servicequotas:GetServiceQuota of {code}"):
+        quotas = client(settings, session, "service-quotas")
+        answer = quotas.get_service_quota(ServiceCode=service, QuotaCode=code)
+    return float(answer["Quota"]["Value"])

@@ -8,6 +8,7 @@ from typing import Any
 from ops.account_calls import Session, aws_call, client, cluster_of
 from ops.checks import Subject
 from ops.findings import Finding, good, note, problem
+from regions.offers import is_version
 from settings.errors import full_key, listed, refusal
 from settings.existing_vpc import (
     ExistingVpc,
@@ -151,10 +152,6 @@ def _database_zones(rds: Any, database: Any) -> set[str]:
             zone["Name"]
             for page in pages
             for option in page["OrderableDBInstanceOptions"]
-            if _is_version(option["EngineVersion"], database.engine_version)
+            if is_version(option["EngineVersion"], database.engine_version)
             for zone in option["AvailabilityZones"]
         }
-
-
-def _is_version(version: str, asked: str) -> bool:
-    return f"{version}.".startswith(f"{asked}.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.gpu.node_pools import Pool, pools_of
-from ops.account_calls import CallFailed, Session, aws_call, client
+from ops.account_calls import CallFailed, Session, aws_call, client, quota_value
 from ops.checks import Subject
 from ops.findings import Finding, good, note, problem
 from regions.region import Region
@@ -77,10 +77,7 @@ def pool_findings(stack: Subject, session: Session) -> Iterator[Finding]:
             for (code, name), counted in _by_quota(capacity_type, machines).items():
                 if code not in values:
                     try:
-                        with aws_call(f"servicequotas:GetServiceQuota of {code}"):
-                            values[code] = _quota(
-                                client(stack.settings, session, "service-quotas"), code
-                            )
+                        values[code] = quota_value(stack.settings, session, "ec2", code)
                     except CallFailed as failure:
                         values[code] = None
                         yield note(ABOUT, f"a quota was not checked: {failure}")
@@ -186,11 +183,6 @@ def _by_quota(
         if quota is not None:
             counted.setdefault(quota, []).append(machine)
     return counted
-
-
-def _quota(service_quotas: Any, code: str) -> float:
-    answer = service_quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)
-    return float(answer["Quota"]["Value"])
 
 
 def _sufficient(pool: Pool, quota: str, value: float, machines: list[Machine]) -> Finding:

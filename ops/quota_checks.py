@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.mirror.functions import ADMISSIONS_AT_ONCE
-from ops.account_calls import CallFailed, Session, aws_call, client, cluster_of
+from ops.account_calls import CallFailed, Session, aws_call, client, cluster_of, quota_value
 from ops.checks import Subject
 from ops.findings import Finding, good, note, problem
 from ops.pool_checks import STANDARD, STANDARD_QUOTA
@@ -88,7 +88,7 @@ def new_vpc_findings(stack: Subject, session: Session) -> Iterator[Finding]:
     ec2 = client(settings, session, "ec2")
     for quota in QUOTAS:
         try:
-            value = value_of(settings, session, quota.service, quota.code)
+            value = quota_value(settings, session, quota.service, quota.code)
             with aws_call("ec2"):
                 used = quota.used(ec2)
         except CallFailed as failure:
@@ -114,7 +114,7 @@ def node_group_findings(stack: Subject, session: Session) -> Iterator[Finding]:
         )
     vcpus = int(answer["InstanceTypes"][0]["VCpuInfo"]["DefaultVCpus"])
     code, name = STANDARD_QUOTA
-    value = value_of(settings, session, "ec2", code)
+    value = quota_value(settings, session, "ec2", code)
     sentence = f"the quota {name} ({code}) is {value:g} vCPUs"
     for key, count, level in (
         ("nodeGroup.desired", group.desired, problem),
@@ -147,15 +147,3 @@ def lambda_findings(stack: Subject, session: Session) -> Iterator[Finding]:
             f"{sentence}, and the image mirror reserves {own} of at least {needed}: ask for more "
             "(Concurrent executions, L-B99A9384) in Service Quotas",
         )
-
-
-def value_of(settings: Settings, session: Session, service: str, code: str) -> float:
-    """The value of a quota in the account.
-
-    Raises:
-        CallFailed
-    """
-    with aws_call(f"servicequotas:GetServiceQuota of {code}"):
-        quotas = client(settings, session, "service-quotas")
-        answer = quotas.get_service_quota(ServiceCode=service, QuotaCode=code)
-    return float(answer["Quota"]["Value"])

@@ -53,4 +53,9 @@ def has_mysql(version: str) -> bool:
     in full; the AWS provider takes a prefix too (hashicorp/terraform-provider-aws
     website/docs/r/db_instance.html.markdown, ``engine_version``).
     """
-    return any(f"{each}.".startswith(f"{version}.") for each in _table()["mysql"].split())
+    return any(is_version(each, version) for each in _table()["mysql"].split())
+
+
+def is_version(version: str, asked: str) -> bool:
+    """Whether a version is the one that is asked for, in full or by its first parts."""
+    return f"{version}.".startswith(f"{asked}.")

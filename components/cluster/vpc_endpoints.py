@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -57,16 +58,20 @@ class VpcEndpoints(pulumi.ComponentResource):
 
         mirror = context.mirror
         called_by_mirror = mirror.copies and mirror.in_cluster
-        gateways = [
-            aws.ec2.VpcEndpoint(
-                f"{name}-{service}",
+
+        def endpoint(service: str, kind: str, **arguments: Any) -> aws.ec2.VpcEndpoint:
+            return aws.ec2.VpcEndpoint(
+                f"{name}-{service.replace('.', '-')}",
                 vpc_id=vpc_id,
                 service_name=context.region.vpc_endpoint_service(service),
-                vpc_endpoint_type="Gateway",
-                route_table_ids=route_table_ids,
+                vpc_endpoint_type=kind,
                 tags=tags(service),
                 opts=child,
+                **arguments,
             )
+
+        gateways = [
+            endpoint(service, "Gateway", route_table_ids=route_table_ids)
             for service in ("s3", *(["dynamodb"] if called_by_mirror else []))
         ]
         group = aws.ec2.SecurityGroup(
@@ -90,16 +95,12 @@ class VpcEndpoints(pulumi.ComponentResource):
         further = ["eks-auth"] if context.region.has(Feature.POD_IDENTITY) else []
         further += ["lambda"] if called_by_mirror else []
         interfaces = [
-            aws.ec2.VpcEndpoint(
-                f"{name}-{service.replace('.', '-')}",
-                vpc_id=vpc_id,
-                service_name=context.region.vpc_endpoint_service(service),
-                vpc_endpoint_type="Interface",
+            endpoint(
+                service,
+                "Interface",
                 private_dns_enabled=True,
                 subnet_ids=self._in_zones_of(service, context, subnets),
                 security_group_ids=[group.id],
-                tags=tags(service),
-                opts=child,
             )
             for service in (*_INTERFACES, *further)
         ]
