@@ -61,20 +61,26 @@ class LiveStack:
         change(content["config"])
         stack_file.write_text(yaml.safe_dump(content))
 
-    def run(self, verb: str) -> Outcome:
-        """One run of the engine: ``preview``, ``up``, ``refresh`` or ``destroy``."""
-        with self.rehearsal().started() as rehearsal:
+    def run(self, verb: str, *, checkpoints: bool = True) -> Outcome:
+        """One run of the engine: ``preview``, ``up``, ``refresh`` or ``destroy``.
+
+        Without checkpoints the state is written once, which takes the longest part of an ``up``.
+        """
+        with self.rehearsal(checkpoints=checkpoints).started() as rehearsal:
             start = time.monotonic()
             outcome: Outcome = getattr(rehearsal, verb)()
             seconds = time.monotonic() - start
         self._report(verb, seconds, outcome)
         return outcome
 
-    def rehearsal(self, kind: type[LiveRehearsal] = LiveRehearsal) -> Rehearsal:
+    def rehearsal(
+        self, kind: type[LiveRehearsal] = LiveRehearsal, *, checkpoints: bool = True
+    ) -> Rehearsal:
         """The stack in a rehearsal of this kind, which is not started yet."""
         return kind(
             self.cluster,
             self.provider,
+            checkpoints=checkpoints,
             project=self.project,
             stack=STACK,
             build=self.build,
