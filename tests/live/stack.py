@@ -28,9 +28,6 @@ _PROGRAM_FILES = ("Pulumi.yaml", "__main__.py", "program.py", "manifests")
 _OF_THE_SERVER = {"Event", "Lease", "APIService", "CustomResourceDefinition", "ComponentStatus"}
 """Kinds that API server and controllers make for themselves; CRDs outlive a stack on purpose
 (docs/decisions/0001-crds-are-one-resource.md)."""
-_AGGREGATION = "clusterrole-aggregation-controller"
-"""The controller applies an aggregated role that was deleted a moment ago, and so makes it again
-(kubernetes/kubernetes pkg/controller/clusterroleaggregation, applyClusterRoles)."""
 
 
 @dataclass
@@ -107,15 +104,9 @@ class LiveStack:
                     continue
                 for item in server.get(f"{path}/{kind['name']}")["items"]:
                     metadata = item["metadata"]
-                    if _managers(metadata) == {_AGGREGATION}:
-                        continue
                     place = f"{metadata.get('namespace', '')}/{metadata['name']}"
                     found.add(f"{kind['kind']} {place}")
         return found
-
-
-def _managers(metadata: Object) -> set[str]:
-    return {each["manager"] for each in metadata.get("managedFields") or ()}
 
 
 @contextmanager
