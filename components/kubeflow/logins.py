@@ -59,6 +59,11 @@ class DexAccount:
         }
 
 
+def generation(rotation: int) -> str:
+    """The ``generation`` of a secret; empty for the first, as in states without rotation."""
+    return "" if rotation == 1 else str(rotation)
+
+
 class Logins(pulumi.ComponentResource):
     """Makes: a generated password and its bcrypt hash per user, one secret with all passwords.
 
@@ -85,13 +90,16 @@ class Logins(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:Logins", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        accounts = [DexAccount(email) for email in sorted(user.email for user in users)]
+        rotations = {user.email: user.rotation for user in users}
+        accounts = [DexAccount(email) for email in sorted(rotations)]
         self.static_passwords = json.dumps([account.static_password for account in accounts])
         self.hashes, self.versions = {}, {}
         passwords: dict[str, pulumi.Output[str]] = {}
         for account in accounts:
             resource = f"{name}-{account.email}"
-            password = GeneratedSecret(resource, length=20, opts=child)
+            password = GeneratedSecret(
+                resource, length=20, generation=generation(rotations[account.email]), opts=child
+            )
             passwords[account.email] = password.value
             self.versions[account.variable] = password.version
             self.hashes[account.variable] = BcryptHash(resource, password.value, opts=child).value
