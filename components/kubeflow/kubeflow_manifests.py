@@ -145,7 +145,8 @@ class KubeflowManifests(pulumi.ComponentResource):
         """A namespace per user, deleted before the controller that runs its finalizer.
 
         Another owner is another namespace: the controller never gives an existing one to somebody
-        else (kubeflow/kubeflow components/profile-controller/controllers/profile_controller.go).
+        else (kubeflow/kubeflow components/profile-controller/controllers/profile_controller.go). It
+        depends on login and role, so that a refused deletion leaves those too.
         """
         args, before = self._args, [self._crds, *self._profile_controller()]
         for user in args.users:
@@ -155,7 +156,7 @@ class KubeflowManifests(pulumi.ComponentResource):
             namespace = register(
                 profile(user, args.profile_roles.get(user.namespace)),
                 opts=pulumi.ResourceOptions.merge(
-                    self._child(*before),
+                    self._child(*before, self._logins.of_users[user.email]),
                     pulumi.ResourceOptions(
                         protect=protect,
                         replace_on_changes=["spec.owner"],

@@ -21,9 +21,7 @@ OF_KUBERNETES = {"default", "kube-node-lease", "kube-public", "kube-system"}
 namespaces"."""
 _KEYS = ("namespace", "kubernetes.io/metadata.name")
 _PRINCIPAL = re.compile(r"/ns/([a-z0-9-]+)/sa/")
-_HEADER = (
-    "# Namespaces that no user may have, by `python -m tests.rendering.reserved_namespaces`.\n"
-)
+_HEADER = "# Namespaces no user may have. By `python -m tests.rendering.reserved_namespaces`.\n"
 
 
 def named_in(value: Any) -> Iterator[str]:
