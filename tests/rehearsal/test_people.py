@@ -200,7 +200,7 @@ def steps(
             release,
             users=[user(name, rotation=numbers.get(name, 1)) for name in now],
             login=rotated.get("login", {}),
-            # The word for all; what happens without it has tests of its own.
+            # What happens without has a test of its own.
             deletableNamespaces=[user(name)["namespace"] for name in everybody],
         )()
 
@@ -311,7 +311,7 @@ def lost(outcome: Outcome) -> list[tuple[str, str]]:
     return [(what, name) for what, type_, name in run_steps(outcome) if type_ == kind]
 
 
-def test_a_namespace_is_deleted_with_its_content_only_after_a_word_for_it(
+def test_a_namespace_is_deleted_with_its_content_only_after_the_settings_list_it(
     cli: Path, tmp_path: Path
 ) -> None:
     now: dict[str, Any] = {}
@@ -339,7 +339,7 @@ def test_a_namespace_is_deleted_with_its_content_only_after_a_word_for_it(
         return sorted(line for line in failure.value.problems if line.startswith("Namespace"))
 
     with rehearsal.started():
-        # The word for one namespace is none for another.
+        # Another namespace is listed.
         of_bo = {"deletableNamespaces": ["bo"]}
         before = run("up", ANN, BO, **of_bo)
         sentence = [(LOST + WAY_OUT).format("ann")]
@@ -355,7 +355,7 @@ def test_a_namespace_is_deleted_with_its_content_only_after_a_word_for_it(
         gone = run("up", BO, **of_both)
         assert lost(gone) == [("delete", "ann")]
         assert touched(gone)[BINDING] == "delete"
-        # A whole stack has a word of its own.
+        # A whole stack has a setting of its own.
         assert touched(run("up", BO)) == {}
         assert refused("destroy", BO) == [(LOST + WAY_OUT_OF_ALL).format("bo")]
         unprotected = {"database": {"deletionProtection": False}}

@@ -370,7 +370,7 @@ def test_a_profile_waits_for_its_kind_its_controller_and_the_controllers_rights(
         ({"database": {"deletionProtection": False}}, set[str]()),
     ],
 )
-def test_the_engine_deletes_no_namespace_without_a_word(
+def test_the_engine_deletes_no_namespace_that_is_not_listed(
     sections: dict[str, Any], protected: set[str]
 ) -> None:
     again = run(lambda: program(release(), **sections))
