@@ -38,7 +38,7 @@ def not_rolled(recorded: Recorded) -> set[str]:
     Secrets that cert-manager issues are not the stack's: they are renewed between its runs.
     """
     objects = [
-        one.visible
+        one.inputs
         for one in recorded.all
         if one.package == "kubernetes" and "apiVersion" in one.inputs
     ]
