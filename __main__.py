@@ -99,6 +99,8 @@ kubeflow = KubeflowManifests(
     KubeflowManifestsArgs(
         context=context,
         users=settings.users,
+        login=settings.login,
+        deletable_namespaces=settings.deletable_namespaces,
         rendered=renders.kubeflow,
         values=deploy_values(context, settings, backend),
         profile_roles=backend.profile_role_arns,

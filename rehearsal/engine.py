@@ -29,6 +29,7 @@ from rehearsal.account import Account
 from rehearsal.failures import (
     expired_once,
     named,
+    namespaces_explained,
     quiet_loop_end,
     sentence_of,
     sentence_of_exception,
@@ -200,7 +201,11 @@ class Rehearsal:
                 raise EngineFailure(
                     [sentence_of_exception(run.failure, self.project)], run.failure
                 ) from None
-            problems = expired_once(run.problems or [sentence_of(str(failure))])
+            problems = namespaces_explained(
+                expired_once(run.problems or [sentence_of(str(failure))]),
+                partial(_resources, self._handle),
+                whole=verb == "destroy",
+            )
             raise EngineFailure(problems, failure) from None
         finally:
             # The engine has written the state, also after a failure.
@@ -247,6 +252,11 @@ class Rehearsal:
 
 def _no_debug(_msg: str, *_args: object, **_options: object) -> None:
     """Drops a debug message; the engine would drop it too, unless it is being debugged."""
+
+
+def _resources(stack: auto.Stack) -> list[dict[str, Any]]:
+    deployment: Any = stack.export_stack().deployment
+    return deployment["resources"]
 
 
 def _watch(run: _Run, event: Any) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rehearsal.recording import STACK_TYPE
-from settings.errors import CREDENTIALS_ENDED, is_expired
+from settings.errors import CREDENTIALS_ENDED, full_key, is_expired
 
 _PREFIXES = ("an unhandled error occurred: ", "python inline source runtime error: ", "error: ")
 # The engine repeats the value of a bad property, which may be a secret and may be long.
 _BAD_PROPERTY = re.compile(r"property (\S+) value \{.*\} has a problem: ", re.DOTALL)
+_PROTECTED_PROFILE = re.compile(r"(?P<urn>urn:\S+:Profile::(?P<namespace>[a-z0-9-]+))\b.*protect")
+_LOST = "notebooks, volumes, models, experiments, scheduled runs and secrets"
 _TRACE = "\nTraceback (most recent call last):"
 _ERROR_LINE = re.compile(r"^\s*(?:stderr: )?error: (.+)$", re.MULTILINE)
 
@@ -37,6 +40,38 @@ def expired_once(problems: list[str]) -> list[str]:
     if len(others) == len(problems):
         return problems
     return [f"{CREDENTIALS_ENDED[0].upper()}{CREDENTIALS_ENDED[1:]}", *others]
+
+
+def namespaces_explained(
+    problems: list[str], state: Callable[[], Iterable[dict[str, Any]]], *, whole: bool
+) -> list[str]:
+    """The problems; a refusal to delete a Profile has user, namespace, loss and way out in it.
+
+    Args:
+        problems: the engine's sentences.
+        state: gives the resources of the stack's state.
+        whole: whether the whole stack is to be deleted.
+    """
+    if not any(_PROTECTED_PROFILE.search(problem) for problem in problems):
+        return problems
+    profiles = {one["urn"]: one["inputs"] for one in state() if "inputs" in one}
+
+    def explained(problem: str) -> str:
+        found = _PROTECTED_PROFILE.search(problem)
+        profile = profiles.get(found["urn"]) if found else None
+        if not found or not profile:
+            return problem
+        namespace, owner = found["namespace"], profile["spec"]["owner"]["name"]
+        lost = f"Namespace {namespace} of {owner} would be deleted with its {_LOST}"
+        if whole:
+            protection = full_key("database.deletionProtection")
+            return f"{lost}: set {protection} to false and run up before the destroy."
+        return (
+            f"{lost}: put it back as it was in {full_key('users')}; to delete it nevertheless, add "
+            f"{namespace} to {full_key('deletableNamespaces')}, run up, and change the user then."
+        )
+
+    return [explained(problem) for problem in problems]
 
 
 def named(sentence: str, urn: str | None) -> str:

@@ -24,6 +24,7 @@ class StackContext:
         aws: credentials and limits of the AWS provider.
         iam: what every role and user has.
         mirror: how images reach the stack.
+        deletion_protection: whether the engine refuses to delete what holds users' data.
     """
 
     region: Region
@@ -34,6 +35,7 @@ class StackContext:
     aws: AwsSettings
     iam: IamSettings
     mirror: MirrorMode
+    deletion_protection: bool
 
     @classmethod
     def of(cls, settings: Settings, account_id: str, tags: Mapping[str, str]) -> StackContext:
@@ -48,6 +50,7 @@ class StackContext:
             aws=settings.aws,
             iam=settings.iam,
             mirror=MirrorMode(settings.image_mirror, region),
+            deletion_protection=settings.database.deletion_protection,
         )
 
     @property

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import yaml
 from packaging.version import Version
 
 from settings.errors import full_key, listed, refusal
 from settings.facts import Facts, Release, Rules
+from settings.sections import binding_name
 from settings.support_ends import KUBERNETES
 
-_PLATFORM_NAMESPACES = frozenset(
-    {"auth", "cert-manager", "default", "istio-system", "knative-eventing", "knative-serving"}
-    | {"kserve", "kube-node-lease", "kube-public", "kube-system", "kubeflow", "kubeflow-system"}
-    | {"karpenter", "metrics-server", "oauth2-proxy"}
+_RESERVED = frozenset[str](
+    yaml.safe_load(Path(__file__).with_name("reserved_namespaces.yaml").read_text("utf-8"))
 )
 
 RULES = Rules()
@@ -116,9 +117,31 @@ def _users_are_distinct(f: Facts) -> Iterator[str]:
         for name, value in (("email", user.email), ("namespace", user.namespace)):
             other = first.setdefault((name, value), index)
             if other != index:
-                reason = f"{full_key(('users', other))} has it already: change or remove one"
+                way_out = "change or remove one"
+                if name == "namespace":
+                    shared = full_key(("users", other, "contributors"))
+                    way_out = f"choose another, and list {user.email} in {shared} to share that one"
+                reason = f"{full_key(('users', other))} has it already: {way_out}"
                 yield refusal(("users", index, name), value, reason)
-        if user.namespace in _PLATFORM_NAMESPACES or user.namespace.startswith("kube-"):
+        if user.namespace in _RESERVED or user.namespace.startswith("kube-"):
             free = re.sub(r"[^a-z0-9]+", "-", f"kubeflow-{user.email}").strip("-")
             reason = f"the platform itself uses it: choose another, for example {free}"
             yield refusal(("users", index, "namespace"), user.namespace, reason)
+
+
+@RULES.reads("users")
+def _contributors_can_log_in(f: Facts) -> Iterator[str]:
+    emails = {user.email for user in f.settings.users}
+    for index, user in enumerate(f.settings.users):
+        names: dict[str, str] = {}
+        for place, email in enumerate(user.contributors):
+            key = ("users", index, "contributors", place)
+            other = names.setdefault(binding_name(email), email)
+            if email == user.email:
+                yield refusal(key, email, "the namespace is this user's own: remove it")
+            elif email not in emails:
+                reason = "no user has this address, so nobody could log in with it: add it to "
+                yield refusal(key, email, f"{reason}{full_key('users')} too, with a namespace")
+            elif other != email:
+                reason = f"Kubeflow has one name ({binding_name(email)}) for it and {other}"
+                yield refusal(key, email, f"{reason}: remove one of them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -215,14 +216,42 @@ class ImageMirrorSettings(Section):
 
 
 class User(Section):
-    """One user: login and profile namespace. The e-mail address, in lower case, is the identity."""
+    """One user: login and profile namespace. The e-mail address, in lower case, is the identity.
+
+    Attributes:
+        rotation: number of the current password; another number draws another one.
+        contributors: users who may work in the namespace too.
+    """
 
     email: t.Email
     namespace: t.ProfileNamespace
+    rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
+    contributors: Annotated[list[t.Email], t.Distinct] = []
+
+
+def binding_name(email: str) -> str:
+    """The name of a contributor's objects (``kfam/bindings.go``, ``getBindingName``)."""
+    return re.sub("[^a-z0-9]+", "-", f"user-{email}-clusterrole-edit")
+
+
+class LoginSettings(Section):
+    """The secrets of the login that no user has; another number draws the value anew.
+
+    Attributes:
+        client_rotation: of the secret between Dex and its OIDC client.
+        cookie_rotation: of the key of the session cookies; another one ends every session.
+    """
+
+    client_rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
+    cookie_rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
 
 
 class Settings(Section):
-    """All settings of a stack, checked; equal input gives equal settings."""
+    """All settings of a stack, checked; equal input gives equal settings.
+
+    Attributes:
+        deletable_namespaces: namespaces of users that may be deleted with their content.
+    """
 
     region: t.RegionName
     account_id: t.AccountId | None = None
@@ -242,6 +271,8 @@ class Settings(Section):
     users: list[User] = Field(
         default=[User(email="user@example.com", namespace="kubeflow-user-example-com")]
     )
+    login: LoginSettings = LoginSettings()
+    deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)
 
     @property

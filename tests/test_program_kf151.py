@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.configuration_readers import READ_AGAIN, not_rolled
 from tests.harness import Recorded
 from tests.pasted import COMMANDS, paste
 from tests.test_program import (
@@ -104,9 +105,8 @@ def test_no_kubernetes_secret_holds_what_comes_from_secrets_manager(made: Record
 
 
 def test_both_ends_of_the_login_start_anew_when_what_they_read_changes(made: Recorded) -> None:
-    found = checksums(made)
-    assert {"auth/dex", "istio-system/authservice"} <= set(found)
-    assert [name for name, text in found.items() if len(text) != 64] == []
+    assert {"auth/dex", "istio-system/authservice"} <= set(checksums(made))
+    assert not_rolled(made) == set(READ_AGAIN)
 
 
 def test_every_output_pastes(made: Recorded, tmp_path: Path) -> None:

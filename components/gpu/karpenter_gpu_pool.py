@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,8 +20,9 @@ from components.gpu.node_pools import Pool
 from components.gpu.nodes import KarpenterNodes
 from components.gpu.policies import controller_policies
 from components.gpu.software import GPU_SOFTWARE
+from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
-from rendering import Rendered
+from rendering import ObjectKey, Rendered
 from settings.context import StackContext
 from settings.node_pools import GpuPoolSettings
 
@@ -158,15 +159,17 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             ),
         )
 
-    def _software(self, name_part: str, objects: Iterable[Mapping[str, Any]]) -> None:
+    def _software(self, name_part: str, objects: Sequence[dict[str, Any]]) -> None:
         args = self._args
         values = {"image.prefix": args.context.image_prefix}
+        configuration = {ObjectKey.of(obj): obj for obj in objects if obj["kind"] in CONFIGURATION}
         prerequisites: list[pulumi.Resource] = []
         # Namespaces and ConfigMaps first: other objects are in them or read them.
         first = {"Namespace": 0, "ConfigMap": 1}
         for obj in sorted(objects, key=lambda obj: first.get(obj["kind"], 2)):
+            read = [configuration[key] for key in read_by(obj) if key in configuration]
             resource = register(
-                cast(dict[str, Any], bind(obj, values)),
+                with_checksum(cast(dict[str, Any], bind(obj, values)), read),
                 name=f"{self._name}-{name_part}-{obj['kind'].lower()}-{obj['metadata']['name']}",
                 opts=self._after([*prerequisites, *args.ready]),
             )

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 
 from components.dynamic.crds import CustomResourceDefinitions
 from components.dynamic.generated_secret import GeneratedSecret
-from components.kubeflow.logins import Logins
+from components.kubeflow.logins import Logins, generation
+from components.kubeflow.profiles import contributor_objects, profile
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
 from rendering.pod_references import account_of
 from rendering.rbac import Rbac
 from settings.context import StackContext
-from settings.sections import User
+from settings.sections import LoginSettings, User
 
 DeployValues = Mapping[str, pulumi.Input[str]]
 
@@ -29,6 +29,8 @@ class KubeflowManifestsArgs:
     Args:
         context: what all components of the stack share.
         users: the setting ``users``: each has a profile and a login.
+        login: the setting of that name.
+        deletable_namespaces: the setting of that name.
         rendered: the release's objects with markers such as ``<<database.host>>``.
         values: the values of the markers, by name; an Output remains one in the fields that use it.
         profile_roles: namespace -> the IAM role of its ``default-editor``, if it has one.
@@ -41,6 +43,8 @@ class KubeflowManifestsArgs:
 
     context: StackContext
     users: Sequence[User]
+    login: LoginSettings
+    deletable_namespaces: Collection[str]
     rendered: Rendered
     values: DeployValues
     profile_roles: Mapping[str, pulumi.Input[str]]
@@ -90,13 +94,20 @@ class KubeflowManifests(pulumi.ComponentResource):
 
         Upstream publishes one OAuth client secret and one cookie key for everybody.
         """
+        login = self._args.login
         generated = {
             "dex.client-secret": GeneratedSecret(
-                f"{self._name}-dex-client", length=40, opts=self._child()
+                f"{self._name}-dex-client",
+                length=40,
+                generation=generation(login.client_rotation),
+                opts=self._child(),
             ),
             # oauth2-proxy uses the cookie secret as an AES key of 16, 24 or 32 bytes.
             "oauth2-proxy.cookie-secret": GeneratedSecret(
-                f"{self._name}-oauth2-cookie", length=32, opts=self._child()
+                f"{self._name}-oauth2-cookie",
+                length=32,
+                generation=generation(login.cookie_rotation),
+                opts=self._child(),
             ),
         }
         public = {**self._args.values, "dex.static-passwords": self._logins.static_passwords}
@@ -131,11 +142,30 @@ class KubeflowManifests(pulumi.ComponentResource):
             )
 
     def _profiles(self) -> None:
-        """A namespace per user, deleted before the controller that runs its finalizer."""
-        before = [self._crds, *self._profile_controller()]
-        for user in self._args.users:
-            role = self._args.profile_roles.get(user.namespace)
-            register(profile(user, role), opts=self._child(*before))
+        """A namespace per user, deleted before the controller that runs its finalizer.
+
+        Another owner is another namespace: the controller never gives an existing one to somebody
+        else (kubeflow/kubeflow components/profile-controller/controllers/profile_controller.go). It
+        depends on login and role, so that a refused deletion leaves those too.
+        """
+        args, before = self._args, [self._crds, *self._profile_controller()]
+        for user in args.users:
+            protect = (
+                args.context.deletion_protection and user.namespace not in args.deletable_namespaces
+            )
+            namespace = register(
+                profile(user, args.profile_roles.get(user.namespace)),
+                opts=pulumi.ResourceOptions.merge(
+                    self._child(*before, self._logins.of_users[user.email]),
+                    pulumi.ResourceOptions(
+                        protect=protect,
+                        replace_on_changes=["spec.owner"],
+                        delete_before_replace=True,
+                    ),
+                ),
+            )
+            for obj in contributor_objects(user):
+                register(obj, opts=self._child(namespace))
 
     def _profile_controller(self) -> list[pulumi.Resource]:
         """The profile controller's Deployments, and the bindings that grant them rights.
@@ -156,24 +186,3 @@ def _bound(obj: Object, values: DeployValues, hashes: DeployValues) -> Object:
     if obj["kind"] == "Secret" and obj["metadata"]["name"] == "dex-passwords":
         bound["stringData"] = dict(hashes)
     return bound
-
-
-def profile(user: User, role_arn: pulumi.Input[str] | None) -> dict[str, Any]:
-    """The Profile of one user; its ``default-editor`` assumes ``role_arn`` if there is one.
-
-    With ``annotateOnly`` the profile controller does not rewrite the role's trust policy, which
-    belongs to the stack (kubeflow/kubeflow PR 6887).
-    """
-    identity = {
-        "kind": "AwsIamForServiceAccount",
-        "spec": {"awsIamRole": role_arn, "annotateOnly": True},
-    }
-    return {
-        "apiVersion": "kubeflow.org/v1",
-        "kind": "Profile",
-        "metadata": {"name": user.namespace},
-        "spec": {
-            "owner": {"kind": "User", "name": user.email},
-            **({"plugins": [identity]} if role_arn is not None else {}),
-        },
-    }

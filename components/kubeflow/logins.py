@@ -59,6 +59,11 @@ class DexAccount:
         }
 
 
+def generation(rotation: int) -> str:
+    """The ``generation`` of a secret; empty for the first, as in states without rotation."""
+    return "" if rotation == 1 else str(rotation)
+
+
 class Logins(pulumi.ComponentResource):
     """Makes: a generated password and its bcrypt hash per user, one secret with all passwords.
 
@@ -73,28 +78,34 @@ class Logins(pulumi.ComponentResource):
         static_passwords: Dex's ``staticPasswords`` as JSON text, sorted by e-mail address.
         hashes: environment variable -> bcrypt hash; secrets.
         versions: environment variable -> public version of the password behind the hash.
+        of_users: e-mail address -> the hash, which depends on the password.
     """
 
     secret_arn: pulumi.Output[str]
     static_passwords: str
     hashes: dict[str, pulumi.Output[str]]
     versions: dict[str, pulumi.Output[str]]
+    of_users: dict[str, pulumi.Resource]
 
     def __init__(
         self, name: str, context: StackContext, users: Sequence[User], opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("kubeflow:platform:Logins", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        accounts = [DexAccount(email) for email in sorted(user.email for user in users)]
+        rotations = {user.email: user.rotation for user in users}
+        accounts = [DexAccount(email) for email in sorted(rotations)]
         self.static_passwords = json.dumps([account.static_password for account in accounts])
-        self.hashes, self.versions = {}, {}
+        self.hashes, self.versions, self.of_users = {}, {}, {}
         passwords: dict[str, pulumi.Output[str]] = {}
         for account in accounts:
             resource = f"{name}-{account.email}"
-            password = GeneratedSecret(resource, length=20, opts=child)
+            password = GeneratedSecret(
+                resource, length=20, generation=generation(rotations[account.email]), opts=child
+            )
             passwords[account.email] = password.value
             self.versions[account.variable] = password.version
-            self.hashes[account.variable] = BcryptHash(resource, password.value, opts=child).value
+            hashed = BcryptHash(resource, password.value, opts=child)
+            self.hashes[account.variable], self.of_users[account.email] = hashed.value, hashed
         # Users read their passwords there; Dex has the hashes alone.
         self.secret_arn = managed_secret(
             name,

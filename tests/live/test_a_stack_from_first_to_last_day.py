@@ -12,8 +12,9 @@ import time
 from typing import Any
 
 import pulumi
+import pytest
 
-from rehearsal.engine import Outcome
+from rehearsal.engine import EngineFailure, Outcome
 from rendering.objects import WEBHOOK_KINDS
 from tests.live.egress import SIDECAR
 from tests.live.stack import ROOT, LiveStack
@@ -117,6 +118,12 @@ def test_one_user_more_is_a_profile_and_a_password_more(live: LiveStack) -> None
 
 
 def test_one_user_less_takes_the_profile_and_nothing_of_others(live: LiveStack) -> None:
+    live.set(lambda config: config["kubeflow:users"].remove(SECOND_USER))
+    with pytest.raises(EngineFailure, match="Namespace second of second@"):
+        live.run("preview")
+    live.set(lambda config: config["kubeflow:users"].append(SECOND_USER))
+    live.set(lambda config: config["kubeflow:deletableNamespaces"].append("second"))
+    assert changed(live.run("up")) == set()
     live.set(lambda config: config["kubeflow:users"].remove(SECOND_USER))
     live.run("up")
     assert not live.stored(SECOND_PROFILE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,16 +15,15 @@ import pulumi_kubernetes as kubernetes
 import pytest
 import yaml
 
-from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from rehearsal.clouds import ACCOUNT
-from rehearsal.engine import Outcome, Rehearsal
+from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.protocol import properties
 from rehearsal.providers import Simulation
 from rendering import Object, ObjectKey, Rendered, render
 from settings import from_mapping
 from settings.context import StackContext
-from tests.rehearsal.conftest import TINY, Started
+from tests.rehearsal.conftest import TINY
 from tests.rehearsal.conftest import steps as run_steps
 
 pytestmark = pytest.mark.engine
@@ -43,13 +42,46 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "nothing changes": ("cy.b", "ed"),
 }
 """What happens one after the other, and who is in the list of users then, in its order."""
+ROTATED: dict[str, dict[str, Any]] = {
+    "cy.b@example.cn": {"users": 2},
+    "kubeflow-dex-client": {"users": 2, "login": {"clientRotation": 2}},
+    "kubeflow-oauth2-cookie": {"users": 2, "login": {"clientRotation": 2, "cookieRotation": 5}},
+}
+"""What is drawn anew, one after the other; the number of cy.b's password, and the other two."""
+PASSWORD = {
+    # A password is replaced, and the hash of the same name is updated.
+    "kubeflow-login-cy.b@example.cn": "update",
+    "kubeflow-login": "replace",
+    "auth/dex-passwords": "update",
+    "auth/dex": "update",
+}
+CLIENT = {
+    "kubeflow-dex-client": "replace",
+    "auth/dex-oidc-client": "update",
+    "auth/dex": "update",
+}
+COOKIE = {"kubeflow-oauth2-cookie": "replace"}
+PROXY = dict.fromkeys(
+    ("oauth2-proxy/oauth2-proxy-tg4m9982d4", "oauth2-proxy/oauth2-proxy"), "update"
+)
+SERVICE = dict.fromkeys(
+    ("istio-system/oidc-authservice-client", "istio-system/authservice"), "update"
+)
+ROTATIONS: dict[tuple[str, str], dict[str, str]] = {
+    ("26.03", "cy.b@example.cn"): PASSWORD,
+    ("26.03", "kubeflow-dex-client"): CLIENT | PROXY,
+    ("26.03", "kubeflow-oauth2-cookie"): COOKIE | PROXY,
+    # All three at once; authservice has no cookie key.
+    ("1.5.1-aws-b1.0.0", "kubeflow-oauth2-cookie"): PASSWORD | CLIENT | COOKIE | SERVICE,
+}
+"""Release, and what is drawn anew -> everything that changes: the secrets and their readers."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One change: the release's other workload, and the runs before and after."""
+    """One change of a release's people, and the runs before and after."""
 
-    partner: str
+    release: str
     before: Outcome
     after: Outcome
 
@@ -76,10 +108,14 @@ def login(release: str) -> Rendered:
     return replace(whole, objects=objects, crds=(), prerequisites=needs)
 
 
-def program(release: str, names: Sequence[str]) -> Callable[[], None]:
-    """The release's login for people of these names, each with a namespace of the same name."""
-    users = [{"email": f"{name}@example.cn", "namespace": name.replace(".", "-")} for name in names]
-    settings = from_mapping({"region": "cn-north-1", "users": users})
+def user(name: str, **more: Any) -> dict[str, Any]:
+    """The entry of a user with a namespace of the same name."""
+    return {"email": f"{name}@example.cn", "namespace": name.replace(".", "-"), **more}
+
+
+def program(release: str, **sections: Any) -> Callable[[], None]:
+    """The release's login with these sections of the settings."""
+    settings = from_mapping({"region": "cn-north-1", **sections})
 
     def run() -> None:
         account = aws.Provider("aws", region=settings.region)
@@ -95,6 +131,8 @@ def program(release: str, names: Sequence[str]) -> Callable[[], None]:
             KubeflowManifestsArgs(
                 context=StackContext.of(settings, ACCOUNT, {}),
                 users=settings.users,
+                login=settings.login,
+                deletable_namespaces=settings.deletable_namespaces,
                 rendered=login(release),
                 values={},
                 profile_roles={},
@@ -153,10 +191,18 @@ def steps(
 ) -> dict[str, Step]:
     """All changes on one stack, one after the other."""
     release: str = request.param
-    now = BEFORE
+    everybody = {name for names in (BEFORE, *CHANGES.values()) for name in names}
+    now, rotated = BEFORE, dict[str, Any]()
 
     def people() -> None:
-        program(release, now)()
+        numbers = {"cy.b": rotated.get("users", 1)}
+        program(
+            release,
+            users=[user(name, rotation=numbers.get(name, 1)) for name in now],
+            login=rotated.get("login", {}),
+            # What happens without has a test of its own.
+            deletableNamespaces=[user(name)["namespace"] for name in everybody],
+        )()
 
     build = tmp_path_factory.mktemp("people")
     rehearsal = Rehearsal(
@@ -171,7 +217,10 @@ def steps(
     with rehearsal.started():
         last = rehearsal.up()
         for change, now in CHANGES.items():  # noqa: B007  (read by people)
-            changes[change] = Step(RELEASES[release], last, last := rehearsal.up())
+            changes[change] = Step(release, last, last := rehearsal.up())
+        for change, rotated in ROTATED.items():  # noqa: B007  (read by people)
+            if (release, change) in ROTATIONS:
+                changes[change] = Step(release, last, last := rehearsal.up())
     return changes
 
 
@@ -201,7 +250,8 @@ def test_dex_starts_anew_when_the_set_of_people_is_another_and_only_then(step: S
 
 
 def test_the_other_end_of_the_oauth_client_runs_on(step: Step) -> None:
-    assert template(step.before, step.partner) == template(step.after, step.partner)
+    partner = RELEASES[step.release]
+    assert template(step.before, partner) == template(step.after, partner)
 
 
 def test_nothing_that_dex_reads_has_anything_of_who_has_left(step: Step) -> None:
@@ -222,25 +272,94 @@ def test_the_same_people_are_the_same_stack(steps: dict[str, Step]) -> None:
         assert touched(steps[change].after) == {}, change
 
 
-def test_another_client_secret_starts_both_ends_anew_and_nobody_elses_login_changes(
-    started: Started, monkeypatch: pytest.MonkeyPatch
+def test_what_is_drawn_anew_starts_its_readers_anew_and_nothing_else_changes(
+    steps: dict[str, Step],
 ) -> None:
-    with started(program("26.03", BEFORE)) as rehearsal:
-        before = rehearsal.up()
-    original = GeneratedSecret.__init__
+    drawn = steps.keys() & ROTATED
+    assert drawn
+    for change in drawn:
+        step = steps[change]
+        expected = ROTATIONS[step.release, change]
+        assert touched(step.after) == expected
+        old, new = belongings(step.before), belongings(step.after)
+        assert new["ed@example.cn"] == old["ed@example.cn"]
+        password, hashed, entry = (
+            one == other
+            for one, other in zip(old["cy.b@example.cn"], new["cy.b@example.cn"], strict=True)
+        )
+        assert entry
+        assert password == hashed == ("kubeflow-login" not in expected)
 
-    def drawn_anew(self: GeneratedSecret, name: str, **given: Any) -> None:
-        rotated = "2" if name == "kubeflow-dex-client" else ""
-        original(self, name, generation=rotated, **given)
 
-    monkeypatch.setattr(GeneratedSecret, "__init__", drawn_anew)
-    with started(program("26.03", BEFORE)) as rehearsal:
-        after = rehearsal.up()
-    assert touched(after) == {
-        "kubeflow-dex-client": "replace",
-        "auth/dex-oidc-client": "update",
-        "auth/dex": "update",
-        "oauth2-proxy/oauth2-proxy-tg4m9982d4": "update",
-        "oauth2-proxy/oauth2-proxy": "update",
-    }
-    assert belongings(after) == belongings(before)
+# -- a namespace and its content ------------------------------------------------------------------
+
+ANN, BO = user("ann"), user("bo")
+NEW_OWNER, NEW_NAME = {**ANN, "email": "di@example.cn"}, {**ANN, "namespace": "another"}
+BINDING = "ann/user-bo-example-cn-clusterrole-edit"
+LOST = (
+    "Namespace {0} of {0}@example.cn would be deleted with its notebooks, volumes, models, "
+    "experiments, scheduled runs and secrets: "
+)
+WAY_OUT = (
+    "put it back as it was in kubeflow:users; to delete it nevertheless, add {0} to "
+    "kubeflow:deletableNamespaces, run up, and change the user then."
+)
+WAY_OUT_OF_ALL = "set kubeflow:database.deletionProtection to false and run up before the destroy."
+
+
+def lost(outcome: Outcome) -> list[tuple[str, str]]:
+    """The Profiles that a run deleted or replaced."""
+    kind = "kubernetes:kubeflow.org/v1:Profile"
+    return [(what, name) for what, type_, name in run_steps(outcome) if type_ == kind]
+
+
+def test_a_namespace_is_deleted_with_its_content_only_after_the_settings_list_it(
+    cli: Path, tmp_path: Path
+) -> None:
+    now: dict[str, Any] = {}
+
+    def people() -> None:
+        program("26.03", **now)()
+
+    rehearsal = Rehearsal(
+        project=TINY,
+        stack="tiny",
+        build=tmp_path,
+        pulumi=cli,
+        simulation=Simulation(region="cn-north-1"),
+        program=people,
+    )
+
+    def run(verb: str, *users: dict[str, Any], **more: Any) -> Outcome:
+        now.clear()
+        now.update(users=list(users), **more)
+        return getattr(rehearsal, verb)()
+
+    def refused(verb: str, *users: dict[str, Any], **more: Any) -> list[str]:
+        with pytest.raises(EngineFailure) as failure:
+            run(verb, *users, **more)
+        return sorted(line for line in failure.value.problems if line.startswith("Namespace"))
+
+    with rehearsal.started():
+        # Another namespace is listed.
+        of_bo = {"deletableNamespaces": ["bo"]}
+        before = run("up", ANN, BO, **of_bo)
+        sentence = [(LOST + WAY_OUT).format("ann")]
+        for users in ([BO], [NEW_OWNER, BO], [NEW_NAME, BO]):
+            assert refused("preview", *users, **of_bo) == sentence
+        # Without a preview the engine deletes what it can: nothing of the user's.
+        assert refused("up", BO, **of_bo) == sentence
+        of_both = {"deletableNamespaces": ["ann", "bo"]}
+        back = run("up", {**ANN, "contributors": [BO["email"]]}, BO, **of_both)
+        assert [name for what, _, name in run_steps(back) if what == "create"] == [BINDING] * 2
+        assert belongings(back) == belongings(before)
+        assert lost(run("preview", NEW_OWNER, BO, **of_both)) == [("replace", "ann")]
+        gone = run("up", BO, **of_both)
+        assert lost(gone) == [("delete", "ann")]
+        assert touched(gone)[BINDING] == "delete"
+        # A whole stack has a setting of its own.
+        assert touched(run("up", BO)) == {}
+        assert refused("destroy", BO) == [(LOST + WAY_OUT_OF_ALL).format("bo")]
+        unprotected = {"database": {"deletionProtection": False}}
+        assert touched(run("up", BO, **unprotected)) == {}
+        assert set(run("destroy", BO, **unprotected).changes) == {"delete"}

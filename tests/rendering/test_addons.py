@@ -9,6 +9,7 @@ import pytest
 from components.backend.database_users import USERS
 from components.gpu.node_pools import SLICE_RESOURCE
 from rendering import Object
+from tests.rendering import reserved_namespaces
 from tests.rendering.beijing import (
     REGISTRY,
     Release,
@@ -176,3 +177,9 @@ def assert_restricted(workload: Object) -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+
+
+def test_a_user_can_have_no_namespace_that_a_render_names() -> None:
+    assert reserved_namespaces.TABLE.read_text("utf-8") == reserved_namespaces.text(), (
+        "run `python -m tests.rendering.reserved_namespaces`"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from regions.region import Region
 from rendering.release import load
 from settings import MANIFESTS, from_mapping
 from tests.harness import REGIONS
+from tests.rendering.beijing import rendered
 
 REGISTRY = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 DIGEST = "sha256:723130949e4cab989461ff07d1be4cd781d63515432494641b33c235f300ae23"
@@ -115,3 +117,12 @@ def test_the_digest_is_that_of_the_controller_among_the_images_of_the_version() 
     folder = load(MANIFESTS / "addons" / "karpenter-1.14.1")
     assert chart.controller_digest(each.image for each in folder.images) == DIGEST
     assert chart.controller_digest(["public.ecr.aws/karpenter/other:1.14.1"]) is None
+
+
+def test_the_charts_pods_read_no_configuration_that_could_change_without_them() -> None:
+    folder = rendered("addons/karpenter-1.14.1").chart
+    assert folder is not None
+    templates = MANIFESTS.parent / folder / "templates"
+    texts = [path.read_text("utf-8") for path in templates.iterdir()]
+    assert any("kind: Deployment" in text for text in texts)
+    assert [text for text in texts if re.search("kind: (ConfigMap|Secret)\\b", text)] == []

@@ -18,9 +18,11 @@ from tests.components.gpu.simulated_karpenter import (
     POOL,
     RELEASE,
     ROLE,
+    SLICED,
     made_in,
     names,
 )
+from tests.configuration_readers import not_rolled
 from tests.harness import REGIONS, Recorded, Registered
 
 
@@ -225,6 +227,12 @@ def test_the_device_plugin_is_pulled_from_the_registry_of_the_account(
     (container,) = plugin.inputs["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"{region.ecr_registry(ACCOUNT)}/kubeflow/nvcr.io/plugin:1"
     assert plugin.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
+def test_a_sliced_plugin_starts_anew_with_its_configuration() -> None:
+    sliced = made_in("cn-north-1", SLICED, mirrored=True)
+    assert len(sliced.of(DAEMON_SET)) == 2
+    assert not_rolled(sliced) == set()
 
 
 def test_the_device_plugin_comes_after_its_namespace(made: Recorded) -> None:

@@ -14,7 +14,6 @@ import pulumi_kubernetes as kubernetes
 import pytest
 import yaml
 
-from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs, profile
 from rehearsal.clouds import ACCOUNT
 from rendering import ObjectKey, Rendered
@@ -131,8 +130,8 @@ def numbered() -> Rendered:
     return replace(release(), objects=(NUMBERED, NUMBERS_USER), prerequisites=before)
 
 
-def program(rendered: Rendered) -> dict[str, Any]:
-    settings = from_mapping({"region": "cn-north-1", "users": USERS})
+def program(rendered: Rendered, **sections: Any) -> dict[str, Any]:
+    settings = from_mapping({"region": "cn-north-1", "users": USERS, **sections})
     account = aws.Provider("aws", region="cn-north-1")
     cluster = kubernetes.Provider("kubernetes", kubeconfig="{}")
     nodes = pulumi.CustomResource(NODES[0], NODES[1], {}, pulumi.ResourceOptions(provider=account))
@@ -141,6 +140,8 @@ def program(rendered: Rendered) -> dict[str, Any]:
         KubeflowManifestsArgs(
             context=StackContext.of(settings, ACCOUNT, {"platform": "kubeflow"}),
             users=settings.users,
+            login=settings.login,
+            deletable_namespaces=settings.deletable_namespaces,
             rendered=rendered,
             values={
                 "database.rotation": "2",
@@ -303,26 +304,32 @@ def test_dex_gets_hashes_and_never_a_password(made: Recorded) -> None:
 
 
 @pytest.mark.parametrize(
-    ("drawn_anew", "rolled"),
+    ("sections", "rolled"),
     [
-        ("kubeflow-login-ann@example.org", [DEX]),
-        ("kubeflow-dex-client", [PROXY]),
-        ("kubeflow-oauth2-cookie", [PROXY]),
-        ("somebody-elses", []),
+        ({"users": [{**USERS[0], "rotation": 2}, USERS[1]]}, [DEX]),
+        ({"login": {"clientRotation": 2}}, [PROXY]),
+        ({"login": {"cookieRotation": 2}}, [PROXY]),
+        (
+            {"users": [{**user, "rotation": 1} for user in USERS], "login": {"clientRotation": 1}},
+            [],
+        ),
     ],
 )
 def test_what_reads_a_secret_starts_anew_when_it_is_drawn_anew(
-    made: Recorded, monkeypatch: pytest.MonkeyPatch, drawn_anew: str, rolled: list[dict[str, Any]]
+    made: Recorded, sections: dict[str, Any], rolled: list[dict[str, Any]]
 ) -> None:
-    original = GeneratedSecret.__init__
-
-    def init(self: GeneratedSecret, name: str, **given: Any) -> None:
-        original(self, name, generation="2" if name == drawn_anew else "", **given)
-
-    monkeypatch.setattr(GeneratedSecret, "__init__", init)
-    again = run(lambda: program(release()))
+    again = run(lambda: program(release(), **sections))
     changed = [obj for obj in WORKLOADS if found(made, obj).inputs != found(again, obj).inputs]
     assert changed == rolled
+    drawn = [one.name for one in again.of(DRAWN) if "generation" in one.inputs]
+    assert len(drawn) == len(rolled)
+
+
+def test_a_secret_that_was_never_rotated_has_the_inputs_of_older_states(made: Recorded) -> None:
+    inputs = [set(one.inputs) for one in made.of(DRAWN)]
+    assert [each & {"alphabet", "generation", "length"} for each in inputs] == [
+        {"alphabet", "length"}
+    ] * len(inputs)
 
 
 def test_a_preview_shows_who_starts_anew(made: Recorded) -> None:
@@ -349,7 +356,44 @@ def test_a_profile_waits_for_its_kind_its_controller_and_the_controllers_rights(
     made: Recorded,
 ) -> None:
     needed = {(CRDS, "kubeflow-crds"), *identities(made, CONTROLLER, RIGHTS)}
-    assert all(made.dependencies_of(each) == needed for each in made.of(PROFILE))
+    for each in made.of(PROFILE):
+        login = f"kubeflow-login-{each.inputs['spec']['owner']['name']}"
+        # A deletion that the engine refuses leaves what the namespace depends on: the login too.
+        assert made.dependencies_of(each) == {*needed, (HASH, login)}
+
+
+@pytest.mark.parametrize(
+    ("sections", "protected"),
+    [
+        ({}, {"team-a", "team-b"}),
+        ({"deletableNamespaces": ["team-b", "of-nobody"]}, {"team-a"}),
+        ({"database": {"deletionProtection": False}}, set[str]()),
+    ],
+)
+def test_the_engine_deletes_no_namespace_that_is_not_listed(
+    sections: dict[str, Any], protected: set[str]
+) -> None:
+    again = run(lambda: program(release(), **sections))
+    assert {each.name for each in again.of(PROFILE) if each.protect} == protected
+
+
+def test_another_owner_is_another_namespace_under_the_same_name(made: Recorded) -> None:
+    for each in made.of(PROFILE):
+        assert list(each.request.replaceOnChanges) == ["spec.owner"]
+        assert each.request.deleteBeforeReplace
+
+
+def test_contributors_are_bound_in_the_namespace_once_it_is_there() -> None:
+    users = [{**USERS[0], "contributors": [USERS[1]["email"]]}, USERS[1]]
+    again = run(lambda: program(release(), users=users))
+    kinds = (
+        "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
+        "kubernetes:security.istio.io/v1beta1:AuthorizationPolicy",
+    )
+    for kind in kinds:
+        bound = again.only(kind, "team-a/user-bo-example-org-clusterrole-edit")
+        assert (PROFILE, "team-a") in again.dependencies_of(bound)
+        assert not bound.protect
 
 
 def test_the_controller_annotates_and_leaves_the_role_to_the_stack() -> None:
