@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from packaging.version import Version
 
 from settings.errors import full_key, listed, refusal
 from settings.facts import Facts, Release, Rules
+from settings.files import read_text
+from settings.section import PROJECT
+from settings.stack_file import MOST_BYTES
 from settings.support_ends import KUBERNETES
 
 _PLATFORM_NAMESPACES = frozenset(
@@ -24,7 +28,19 @@ RULES = Rules()
 def _release_exists(f: Facts) -> Iterator[str]:
     name = f.settings.release
     if f.releases and name not in f.releases:
-        yield refusal("release", name, f"manifests/ has no such folder: use {listed(f.releases)}")
+        way_out = f"use {listed(f.releases)}{_example(name, f.releases)}"
+        yield refusal("release", name, f"manifests/ has no such folder: {way_out}")
+
+
+def _example(start: str, names: Iterable[str]) -> str:
+    """The stack file of this folder with the release of a name that begins like this one."""
+    for file in sorted(PROJECT.glob("Pulumi.*.yaml")):
+        with suppress(OSError, UnicodeDecodeError):
+            text = read_text(file, MOST_BYTES)
+            for name in names:
+                if name.startswith(start) and f'kubeflow:release: "{name}"' in text:
+                    return f" ({file.name} has {name})"
+    return ""
 
 
 @RULES.reads("release", "artifacts.credentials")
