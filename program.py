@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from keyword import iskeyword
 from operator import getitem
 from typing import Any
 
@@ -72,8 +73,14 @@ def aws_provider(settings: Settings, tags: Mapping[str, str]) -> aws.Provider:
         allowed_account_ids=settings.allowed_accounts or None,
         forbidden_account_ids=settings.aws.forbidden_account_ids or None,
         default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
-        endpoints=[aws.ProviderEndpointArgs(**settings.endpoints)] if settings.endpoints else None,
+        endpoints=[endpoints(settings.endpoints)] if settings.endpoints else None,
     )
+
+
+def endpoints(urls: Mapping[str, str]) -> aws.ProviderEndpointArgs:
+    """The URLs of services for the provider; the SDK's ``lambda_`` has the name of a keyword."""
+    arguments = {f"{name}_" if iskeyword(name) else name: url for name, url in urls.items()}
+    return aws.ProviderEndpointArgs(**arguments)
 
 
 def _credentials(given: AwsSettings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Number and kind of the GPUs in machines of each EC2 family (``gpu_families.yaml``)."""
+"""Number, kind and memory of the GPUs in machines of each EC2 family (``gpu_families.yaml``)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,26 @@ class Gpus:
     Attributes:
         name: as in the label ``karpenter.k8s.aws/instance-gpu-name``.
         per_machine: GPUs of one machine, smallest number first.
+        memory: of one GPU, in MiB.
     """
 
     name: str
     per_machine: tuple[int, ...]
+    memory: int
+
+    @property
+    def memory_gb(self) -> int:
+        """The memory of one GPU in whole GB (10^9 bytes), as data sheets give it."""
+        return ((self.memory + 1) * 2**20 - 1) // 10**9  # 24 GB of an A10G are 22888 MiB and a part
 
 
 _TABLE: dict[str, dict[str, Any]] = yaml.safe_load(
     Path(__file__).with_suffix(".yaml").read_text("utf-8")
 )
-FAMILIES = {family: Gpus(row["name"], tuple(row["per_machine"])) for family, row in _TABLE.items()}
+FAMILIES = {
+    family: Gpus(row["name"], tuple(row["per_machine"]), row["memory"])
+    for family, row in _TABLE.items()
+}
 
 
 def per_machine(families: Iterable[str]) -> tuple[int, ...]:

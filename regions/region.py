@@ -162,6 +162,11 @@ class Region:
         return f"{account}.dkr.ecr.{self.name}.{self.dns_suffix}"
 
     @property
+    def cluster_zones(self) -> int:
+        """How many zones a cluster of this region has by default, and at most."""
+        return _tables()["cluster_zones"].get(self.name, 3)
+
+    @property
     def eks_addon_account(self) -> str:
         """The account of the registry with this region's EKS add-on images."""
         accounts = _tables()["addon_accounts"]

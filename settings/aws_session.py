@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import NoCredentialsError
 
-_SECONDS = {"h": 3600, "m": 60, "s": 1}
+from settings.durations import seconds
 
 
 def aws_session(
@@ -58,8 +57,7 @@ def _session_arguments(role: Mapping[str, str]) -> dict[str, Any]:
     if role.get("sessionName"):
         arguments["RoleSessionName"] = role["sessionName"]
     if role.get("duration"):
-        parts = re.findall(r"(\d+)([hms])", role["duration"])
-        arguments["DurationSeconds"] = sum(int(number) * _SECONDS[unit] for number, unit in parts)
+        arguments["DurationSeconds"] = seconds(role["duration"])
     return arguments
 
 

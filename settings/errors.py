@@ -15,7 +15,8 @@ AWS = "aws:"
 """The section of the keys of Pulumi's AWS provider, by their namespace in a stack file."""
 
 _SECRET_NAME = re.compile(
-    r"(?i)pass(word|wd|phrase)|secret|token|credential|(private|api|access).?key"
+    r"(?i)pass(wor[dt]|wd|phrase)|kennwort|secret|token|credential|(private|api|access).?key|"
+    r"(?<![a-z])(pw|pwd)(?![a-z])|密码|口令"
 )
 # Access key ids, and anything as long and as mixed as a secret access key.
 _SECRET_VALUE = re.compile(r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|[A-Za-z0-9/+]{40}|://[^/\s]*:[^/\s]*@")
@@ -56,13 +57,29 @@ class SettingsError(Exception):
         self.problems = list(problems)
 
 
+def visible(text: str) -> str:
+    """A text with the escape of each character that nobody sees."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def key_part(part: str) -> str:
+    """A part of a key for a sentence: whoever mixed up key and value wrote a secret there."""
+    return "[hidden]" if _SECRET_VALUE.search(part) else _short(visible(part))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
 def full_key(path: Path | str) -> str:
     """A setting's name as the stack file writes it: ``kubeflow:users[0].email``."""
     parts = path.split(".") if isinstance(path, str) else path
     text = ""
     for part in parts:
         separator = "." if text and not text.endswith(":") else ""
-        text += f"[{part}]" if isinstance(part, int) else f"{separator}{part}"
+        text += f"[{part}]" if isinstance(part, int) else f"{separator}{key_part(part)}"
     return text if text.startswith(AWS) else f"{NAMESPACE}:{text}"
 
 
@@ -80,17 +97,32 @@ def looks_secret(key: str, value: object = "") -> bool:
 
 
 def shown(value: object, key: str = "") -> str:
-    """A value for a sentence: in YAML's form, short, secrets hidden."""
+    """A value for a sentence: in YAML's form, short, secrets hidden.
+
+    Of a mapping only the names: what stands in a place where no mapping belongs may be a secret.
+    """
     if key not in _NOT_SECRET and looks_secret(key, value):
         return "[hidden]"
     if value is None or value == "":
         return "empty"
     if isinstance(value, bool):
         return str(value).lower()
-    text = " ".join(str(value).split())
+    text = visible(str(value))
     if isinstance(value, (Mapping, list)):
-        text = yaml.safe_dump(value, default_flow_style=True, width=2**31).strip()
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+        names = _names(cast(object, value))
+        text = yaml.safe_dump(names, default_flow_style=True, width=2**31, allow_unicode=True)
+        text = text.strip().replace("'...'", "...")
+    elif text != str(value).strip():
+        text = f'"{text}"'
+    return _short(text)
+
+
+def _names(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict.fromkeys(cast(Mapping[str, object], value), "...")
+    if isinstance(value, list):
+        return [_names(inner) for inner in cast(list[object], value)]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else "..."
 
 
 def listed(names: Iterable[str], last: str = "or") -> str:
@@ -128,7 +160,7 @@ def encrypted(key: str) -> str:
 _TYPES = {
     "int": "it must be a whole number",
     "bool": "it must be true or false",
-    "string": "it must be text",
+    "string": "it must be text: write it in quotes",
     "list": "it must be a list, with one `- item` per line",
     "dict": "it must be a mapping of names to values",
     "model": "it must be a mapping of settings",

@@ -20,7 +20,7 @@ NO_CONTROL_PLANE = ("use1-az3", "usw1-az2", "cac1-az3")
 _INTERNET = "0.0.0.0/0"
 _ADDRESSES_OF_EKS = 6
 """In each subnet of a cluster (EKS user guide, network-reqs.html)."""
-_ADDRESSES_OF_A_NODE = 30
+ADDRESSES_OF_A_NODE = 30
 """Two interfaces, one of them in reserve (aws/amazon-vpc-cni-k8s README.md, WARM_ENI_TARGET), with
 the 15 addresses each that they have on an xlarge or 2xlarge."""
 
@@ -98,7 +98,7 @@ def endpoints_needed(settings: Settings, region: Region) -> tuple[str, ...]:
 def addresses_at_most(settings: Settings) -> int:
     """The addresses that a node group of its largest size and a GPU pool at its limit take."""
     gpus = settings.gpu_pool.max_gpus if settings.gpu_pool.enabled else 0
-    return (settings.node_group.max + gpus) * _ADDRESSES_OF_A_NODE
+    return (settings.node_group.max + gpus) * ADDRESSES_OF_A_NODE
 
 
 def problems_of_vpc(settings: Settings, region: Region, vpc: ExistingVpc) -> list[str]:
@@ -175,7 +175,7 @@ def _addresses(settings: Settings, _: Region, vpc: ExistingVpc) -> Iterator[str]
             yield refusal(("network", "privateSubnetIds", index), subnet_id, reason)
     free = sum(subnet.free for subnet in vpc.subnets.values())
     desired = settings.node_group.desired
-    needed = desired * _ADDRESSES_OF_A_NODE + len(vpc.subnets) * _ADDRESSES_OF_EKS
+    needed = desired * ADDRESSES_OF_A_NODE + len(vpc.subnets) * _ADDRESSES_OF_EKS
     if len(vpc.subnets) == len(settings.network.private_subnet_ids) and free < needed:
         subnets = listed(settings.network.private_subnet_ids, "and")
         reason = (

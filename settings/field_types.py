@@ -6,16 +6,21 @@ Each refuses a value with a reason that ends with the way out; ``errors`` adds k
 from __future__ import annotations
 
 import re
+import tarfile
+import unicodedata
 from collections.abc import Callable
+from datetime import date
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
 
 from regions.region import Region
-from settings import certificates
+from settings import certificates, cron
+from settings.durations import seconds
 from settings.section import PROJECT
 
 _FORMS: dict[str, dict[str, str]] = yaml.safe_load(
@@ -26,7 +31,17 @@ _FORMS: dict[str, dict[str, str]] = yaml.safe_load(
 def reason_against(form: str, text: str) -> str:
     """Why a text has not the form of that name in ``text_forms.yaml``; empty where it has."""
     rows = _FORMS[form].items()
-    return next((reason for pattern, reason in rows if not re.fullmatch(pattern, text)), "")
+    reason = next((why for pattern, why in rows if not re.fullmatch(pattern, text, re.ASCII)), "")
+    return reason and f"{_foreign(text)}{reason}"
+
+
+def _foreign(text: str) -> str:
+    """Which character of a text is not ASCII, since it may look like one that is."""
+    for each in text:
+        if not each.isascii():
+            name = unicodedata.name(each, "unnamed")
+            return f"{each} in it is {name} (U+{ord(each):04X}), not ASCII: "
+    return ""
 
 
 def _form(name: str) -> AfterValidator:
@@ -53,6 +68,8 @@ def whole(low: int, high: int, unit: str) -> WrapValidator:
     def check(value: object, convert: ValidatorFunctionWrapHandler) -> int:
         if isinstance(value, bool):  # Python would take true for 1
             raise ValueError("it must be a whole number")
+        if isinstance(value, str) and not re.fullmatch(r"-?(0|[1-9][0-9]*)", value):
+            raise ValueError("it must be a whole number")
         number: int = convert(value)
         if not low <= number <= high:
             raise ValueError(f"use {low} to {high} {unit}")
@@ -70,6 +87,17 @@ def _distinct(values: list[Any]) -> list[Any]:
 Distinct = AfterValidator(_distinct)
 
 
+def at_most(number: int, reason: str) -> AfterValidator:
+    """For a list with no more entries than that."""
+
+    def check(values: list[Any]) -> list[Any]:
+        if len(values) > number:
+            raise ValueError(f"{reason}: use at most {number}")
+        return values
+
+    return AfterValidator(check)
+
+
 def network_of(text: str) -> IPv4Network:
     """The IPv4 network of a CIDR.
 
@@ -79,31 +107,70 @@ def network_of(text: str) -> IPv4Network:
     try:
         network = ip_network(text, strict=False)
     except ValueError:
-        raise ValueError("it is not an address range: write one like 10.64.0.0/16") from None
+        reason = "it is not an address range: write one like 10.64.0.0/16"
+        raise ValueError(f"{_foreign(text)}{reason}") from None
     if not isinstance(network, IPv4Network):
         raise ValueError("IPv6 ranges are not supported: write an IPv4 range")
+    # Python also takes a mask, an inverted mask, and no mask at all.
+    if "/" not in text:
+        raise ValueError(f"it has no length: write {network} for one address, or 10.64.0.0/16")
+    if text.partition("/")[2] != str(network.prefixlen):
+        raise ValueError(f"its mask must be the number of bits: write {network}")
     if text.partition("/")[0] != str(network.network_address):
         raise ValueError(f"its address has host bits: write {network}")
     return network
 
 
+_WIDEST_PREFIX = 8
+"""Of a range of clients: the widest that one organization has (IANA's list of IPv4 /8 blocks)."""
+# https://www.iana.org/assignments/iana-ipv4-special-registry, without the ranges for examples.
+_NOT_ON_THE_INTERNET = tuple(
+    IPv4Network(each)
+    for each in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+    )
+)
+
+
 def _limited(text: str) -> None:
-    if network_of(text).prefixlen == 0:
+    network = network_of(text)
+    if network.prefixlen < _WIDEST_PREFIX:
+        share = f"{network.num_addresses} addresses" if network.prefixlen else "the whole internet"
+        raise ValueError(f"it opens the API server to {share}: list the ranges you connect from")
+
+
+def _public(text: str) -> None:
+    _limited(text)
+    if any(network_of(text).subnet_of(each) for each in _NOT_ON_THE_INTERNET):
         raise ValueError(
-            "it opens the API server to the whole internet: list the ranges you connect from"
+            "nobody arrives over the internet from there: list public ranges here, and private "
+            "ones in kubeflow:cluster.apiAccess"
         )
 
 
-def _present(path: str) -> None:
-    if not (PROJECT / path).exists():
+def _holds_sources(path: str) -> None:
+    place = PROJECT / path
+    try:
+        place.stat()
+        tars = place.glob("*.tar*") if place.is_dir() else [place]
+        absent = not any(tar.is_file() and tarfile.is_tarfile(tar) for tar in tars)
+        reason = "it is no archive or bundle, and no folder that has any" if absent else ""
+    except OSError:
+        reason = "there is no such folder or bundle"
+    if reason:
         raise ValueError(
-            "there is no such folder or bundle: write its path from the project's folder "
-            "(`./kf bundle create` makes one), or remove the line"
+            f"{reason}: write the path of one from the project's folder (`./kf bundle create` "
+            "makes one), or remove the line"
         )
 
 
-ARM_FAMILY = re.compile(r"[a-z]+\d+g[a-z-]*")
+ARM_FAMILY = re.compile(r"a1|[a-z]+\d+g[a-z-]*")
 """Instance families with Graviton processors (m6g, c7gn, g5g ...)."""
+
+
+SPECIAL_FAMILY = re.compile(r"(mac|trn|inf|dl|vt|f|g)[0-9].*|mac-.*|g4ad")
+"""Families with macOS or with accelerators other than NVIDIA's present GPUs."""
 
 
 def _not_arm(instance_type: str) -> None:
@@ -113,18 +180,55 @@ def _not_arm(instance_type: str) -> None:
         )
 
 
+def _fits_sts(duration: str) -> None:
+    # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    if not 15 * 60 <= seconds(duration) <= 12 * 3600:
+        raise ValueError("a session lasts 15m to 12h: write a duration in between")
+
+
+_OLDEST_AL2023 = date(2024, 2, 1)
+"""Amazon EKS has AMIs of it since that month (awslabs/amazon-eks-ami CHANGELOG.md, v20240227)."""
+
+
+def _published(alias: str) -> None:
+    family, _, day = alias.partition("@v")
+    if family != "al2023":
+        return
+    try:
+        known = _OLDEST_AL2023 <= date(int(day[:4]), int(day[4:6]), int(day[6:])) <= date.today()
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(
+            "no AMI was published on that day: pin one of "
+            "github.com/awslabs/amazon-eks-ami/releases, such as al2023@v20260714"
+        )
+
+
+def _reachable(url: str) -> None:
+    parts = urlsplit(url)
+    try:
+        host = parts.hostname or ""
+        named = all(host.rstrip(".").split(".")) and (parts.port is None or parts.port > 0)
+    except ValueError:  # the port
+        named = False
+    if not named or parts.query or parts.fragment:
+        raise ValueError("it must be a URL of a host and a port from 1 to 65535: write both")
+
+
 RegionName = Annotated[str, _checked(Region.of)]
 Cidr = Annotated[str, _checked(network_of)]
 ClientCidr = Annotated[str, _checked(_limited)]
+PublicCidr = Annotated[str, _checked(_public)]
 CertificateFile = Annotated[str, _checked(certificates.read)]
-BundlesPath = Annotated[str, _checked(_present)]
+BundlesPath = Annotated[str, _checked(_holds_sources)]
 ReleaseName = Annotated[str, _form("ReleaseName")]
 BucketName = Annotated[str, _form("BucketName")]
 AccountId = Annotated[str, _form("AccountId")]
 PrincipalArn = Annotated[str, _form("PrincipalArn")]
 RoleArn = Annotated[str, _form("RoleArn")]
 SessionName = Annotated[str, _form("SessionName")]
-SessionDuration = Annotated[str, _form("SessionDuration")]
+SessionDuration = Annotated[str, _form("SessionDuration"), _checked(_fits_sts)]
 PolicyArn = Annotated[str, _form("PolicyArn")]
 PolicyArnOrNone = Annotated[str, _form("PolicyArnOrNone")]
 IamPath = Annotated[str, _form("IamPath")]
@@ -140,10 +244,13 @@ DatabaseClass = Annotated[str, _form("DatabaseClass")]
 MysqlVersion = Annotated[str, _form("MysqlVersion")]
 KeyPrefix = Annotated[str, _form("KeyPrefix")]
 Duration = Annotated[str, _form("Duration")]
-AmiAlias = Annotated[str, _form("AmiAlias")]
+Age = Annotated[str, _form("Duration"), _form("Age")]
+AmiAlias = Annotated[str, _form("AmiAlias"), _checked(_published)]
+InstanceFamily = Annotated[str, _form("InstanceFamily")]
 LabelName = Annotated[str, _form("LabelName")]
 LabelValue = Annotated[str, _form("LabelValue")]
 GpuName = Annotated[str, _form("GpuName")]
+Schedule = Annotated[str, _checked(cron.check)]
 NodeShare = Annotated[str, _form("NodeShare")]
 BudgetDuration = Annotated[str, _form("BudgetDuration")]
 KarpenterVersion = Annotated[str, _form("KarpenterVersion")]
@@ -158,4 +265,4 @@ ProfileName = Annotated[str, _form("ProfileName")]
 # letter by letter.
 Email = Annotated[str, _form("Email"), AfterValidator(str.lower)]
 ProfileNamespace = Annotated[str, _form("ProfileNamespace")]
-Url = Annotated[str, _form("Url")]
+Url = Annotated[str, _form("Url"), _checked(_reachable)]

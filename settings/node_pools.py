@@ -38,7 +38,7 @@ class Budget(Section):
 
     nodes: t.NodeShare
     reasons: Annotated[list[Reason], t.Distinct] = []
-    schedule: str | None = None
+    schedule: t.Schedule | None = None
     duration: t.BudgetDuration | None = None
 
 
@@ -59,7 +59,7 @@ class PoolSettings(Section):
         weight: of two pools that a pod fits, the one with the higher weight is tried first.
     """
 
-    instance_families: Annotated[list[str], t.Distinct] = []
+    instance_families: Annotated[list[t.InstanceFamily], t.Distinct] = []
     gpu_names: Annotated[list[t.GpuName], t.Distinct] = []
     gpu_counts: Annotated[list[Annotated[int, t.whole(1, 16, "GPUs")]], t.Distinct] | None = None
     min_gpu_memory_gb: Annotated[int, t.whole(1, 1024, "GB")] | None = None
@@ -69,8 +69,8 @@ class PoolSettings(Section):
     labels: dict[str, t.LabelValue] = {}
     consolidation_policy: ConsolidationPolicy = "WhenEmpty"
     consolidate_after: t.Duration = "5m"
-    budgets: list[Budget] | None = None
-    expire_after: t.Duration = "Never"
+    budgets: Annotated[list[Budget], t.at_most(50, "Karpenter takes no more budgets")] | None = None
+    expire_after: t.Age = "Never"
     termination_minutes: Annotated[int, t.whole(1, 1440, "minutes")] = 30
     weight: Annotated[int, t.whole(1, 100, "(Karpenter's range)")] | None = None
     disk_gib: Annotated[int, t.whole(20, 16384, "GiB")] = 200

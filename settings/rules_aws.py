@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from ipaddress import ip_network
 from math import ceil
 
+from regions.endpoints import endpoint_names
 from regions.offers import Kind, has_mysql, lacks, names
+from regions.region import GPU_FAMILIES
 from settings.errors import full_key, listed, looks_secret, refusal
+from settings.existing_vpc import ADDRESSES_OF_A_NODE
 from settings.facts import Facts, Rules
-from settings.field_types import ARM_FAMILY, network_of, reason_against
+from settings.field_types import ARM_FAMILY, SPECIAL_FAMILY, network_of, reason_against
 
 _TAKEN_RANGES = {
     # In a VPC of 10.x; EKS chooses it.
@@ -26,7 +30,7 @@ _SHORTEST_PREFIX, _LONGEST_PREFIX = 16, 20
 _PREVIOUS_GENERATION = re.compile(r"([cmr][1-3]|t[12])\.")
 
 _OUR_TAGS = re.compile(r"(?i)aws:.*|Name|kubernetes\.io/.*|karpenter\.(sh|k8s\.aws)/.*|eks:.*")
-_TAG_TEXT = re.compile(r"[\w\s+\-=._:/@]*")
+_TAG_TEXT = re.compile(r"[\w +\-=._:/@]*")
 _MOST_TAGS = 40  # of AWS's 50 per resource, the components need the others
 
 
@@ -112,18 +116,54 @@ def _boundaries_are_of_their_accounts(f: Facts) -> Iterator[str]:
         yield refusal(key, build, reason)
 
 
-@RULES.reads("network.cidr", "network.vpcId")
+@RULES.reads("network")
+def _an_existing_vpc_has_its_range(f: Facts) -> Iterator[str]:
+    net = f.settings.network
+    for name in ("cidr", "nat", "zones") if net.vpc_id else ():
+        if name in net.model_fields_set:
+            vpc = full_key("network.vpcId")
+            reason = f"it is of a new VPC, and {vpc} is {net.vpc_id}: remove one of the lines"
+            yield refusal(("network", name), getattr(net, name), reason)
+
+
+@RULES.reads("network", "region")
+def _region_has_the_zones(f: Facts) -> Iterator[str]:
+    zones, most = f.settings.network.zones, f.region.cluster_zones
+    if zones and zones > most and not f.settings.network.vpc_id:
+        reason = f"EKS has {most} zones in {f.region.name}: use {most} or remove the line"
+        yield refusal("network.zones", zones, reason)
+
+
+@RULES.reads("network", "nodeGroup", "region")
+def _vpc_has_an_address_for_every_pod(f: Facts) -> Iterator[str]:
+    net, nodes = f.settings.network, f.settings.node_group.max
+    zones = net.zones or f.region.cluster_zones
+    # As components.cluster.address_plan carves it: a block per zone, one for all public subnets.
+    private = zones * 2 ** (32 - network_of(net.cidr).prefixlen - zones.bit_length())
+    needed = nodes * ADDRESSES_OF_A_NODE
+    fits = network_of(net.cidr).prefixlen <= _LONGEST_PREFIX
+    if fits and needed > private and not net.vpc_id:
+        yield refusal(
+            "nodeGroup.max",
+            nodes,
+            f"so many nodes with their pods take about {needed} addresses, and the private subnets "
+            f"in {full_key('network.cidr')} ({net.cidr}) have {private}: lower it, or use a wider "
+            "range",
+        )
+
+
+@RULES.reads("network.cidr", "network.vpcId", "network.zones", "region")
 def _vpc_range_fits(f: Facts) -> Iterator[str]:
     net, key = f.settings.network, "network.cidr"
     if net.vpc_id:
         return
-    cidr = network_of(net.cidr)
+    cidr, zones = network_of(net.cidr), net.zones or f.region.cluster_zones
     if not _SHORTEST_PREFIX <= cidr.prefixlen <= _LONGEST_PREFIX:
         size = "small" if cidr.prefixlen > _LONGEST_PREFIX else "large"
         yield refusal(
             key,
             net.cidr,
-            f"it is too {size} for {net.zones} zones with a private and a public subnet each: "
+            f"it is too {size} for {zones} zones with a private and a public subnet each: "
             f"use /{_SHORTEST_PREFIX} to /{_LONGEST_PREFIX}",
         )
     if not any(cidr.subnet_of(network_of(wide)) for wide in _VPC_RANGES):
@@ -148,7 +188,10 @@ def _existing_vpc_is_whole(f: Facts) -> Iterator[str]:
 @RULES.reads("nodeGroup.instanceType", "region")
 def _region_offers_the_nodes(f: Facts) -> Iterator[str]:
     key, name = "nodeGroup.instanceType", f.settings.node_group.instance_type
-    if "instance_type" in f.settings.node_group.model_fields_set:
+    if _is_special(name):
+        reason = "the platform itself has no use for GPUs, other accelerators or macOS"
+        yield refusal(key, name, f"{reason}: use m5.xlarge")
+    elif "instance_type" in f.settings.node_group.model_fields_set:
         yield from _not_offered(f, "instances", key, name, _runs_the_platform)
 
 
@@ -162,11 +205,15 @@ def _runs_mysql_8(database_class: str) -> bool:
     return not reason_against("DatabaseClass", database_class)
 
 
+def _is_special(instance_type: str) -> bool:
+    family = instance_type.partition(".")[0]
+    return family in GPU_FAMILIES or SPECIAL_FAMILY.fullmatch(family) is not None
+
+
 def _runs_the_platform(instance_type: str) -> bool:
     small = reason_against("PlatformSize", instance_type)
-    return not (
-        small or ARM_FAMILY.match(instance_type) or _PREVIOUS_GENERATION.match(instance_type)
-    )
+    arm, old = ARM_FAMILY.match(instance_type), _PREVIOUS_GENERATION.match(instance_type)
+    return not (small or arm or old or _is_special(instance_type))
 
 
 def _not_offered(
@@ -270,8 +317,21 @@ def _tags_are_allowed(f: Facts) -> Iterator[str]:
             own = f"{full_key(('tags', name))} is {tags[name]}"
             reason = f"{own}, which every resource would get: remove one of them"
             yield refusal(("aws:", "defaultTags", "tags", name), value, reason)
+    yield from _distinct_in_lower_case(f)
     yield from _allowed(("tags",), tags)
     yield from _allowed(("aws:", "defaultTags", "tags"), default)
+
+
+def _distinct_in_lower_case(f: Facts) -> Iterator[str]:
+    # IAM takes them for the same (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html,
+    # "Things to know"); the program itself sets the first three of every resource.
+    names = {name: name for name in ("project", "stack", "cluster")}
+    for name in f.settings.own_tags:
+        other = names.setdefault(name.lower(), name)
+        if other != name:
+            path = ("tags",) if name in f.settings.tags else ("aws:", "defaultTags", "tags")
+            reason = f"{other} is a tag of the same resources, and IAM takes both for one: "
+            yield refusal((*path, name), f.settings.own_tags[name], f"{reason}rename or remove it")
 
 
 def _allowed(path: tuple[str, ...], tags: Mapping[str, str]) -> Iterator[str]:
@@ -292,7 +352,9 @@ def _allowed(path: tuple[str, ...], tags: Mapping[str, str]) -> Iterator[str]:
 @RULES.reads("endpoints")
 def _endpoints_are_services(f: Facts) -> Iterator[str]:
     for name, url in f.settings.endpoints.items():
-        if not re.fullmatch(r"[a-z0-9]+", name):
-            service = re.sub(r"[^a-z0-9]", "", name.lower()) or "s3"
-            reason = f"names of services have lower-case letters and digits only: write {service}"
+        if name not in endpoint_names():
+            plain = re.sub(r"[^a-z0-9]", "", name.lower())
+            similar = get_close_matches(plain, endpoint_names(), n=1)
+            hint = f"write {similar[0]}" if similar else "write one such as s3 or sts, or remove it"
+            reason = f"Pulumi's AWS provider has no service of this name: {hint}"
             yield refusal(("endpoints", name), url, reason)

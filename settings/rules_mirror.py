@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from pydantic.alias_generators import to_camel
 
 from regions.region import Feature, Region
 from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
-from settings.errors import refusal, suggestion
+from settings.errors import full_key, refusal, suggestion
 from settings.facts import Facts, Rules
+from settings.sections import MirrorRule
 
 RULES = Rules()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
     *("follow_hours", "build_profile", "rotation"),
+)
+_OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
+_OF_MIRRORS = (
+    *_OF_COPIES,
+    *("build_region", "credentials_secret", "transport", "rules", "upstream_credentials"),
 )
 # Of the 4 KiB that all variables of a function share (AWS Lambda quotas, developer guide).
 _LONGEST_RULES = 2000
@@ -70,6 +77,34 @@ def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
         )
 
 
+@RULES.reads("imageMirror.rules")
+def _every_rule_applies(f: Facts) -> Iterator[str]:
+    rules = f.settings.image_mirror.rules
+    for index, rule in enumerate(rules):
+        path = ("imageMirror", "rules", index)
+        if rule.when_absent and rule.action != "mirror":
+            reason = f"it is for copies, and the action is {rule.action}: remove one of them"
+            yield refusal((*path, "whenAbsent"), rule.when_absent, reason)
+        for number, earlier in enumerate(rules[:index]):
+            if _covers(earlier, rule):
+                other = full_key(("imageMirror", "rules", number))
+                reason = f"the first rule that fits applies, and {other} fits all its images"
+                yield refusal(path, rule.action, f"{reason}: move this one up, or remove one")
+                break
+
+
+def _covers(earlier: MirrorRule, later: MirrorRule) -> bool:
+    """Whether a rule applies to every image to which another one would."""
+    registries = earlier.registries or ["*"]
+    return all(
+        any(fnmatchcase(f"{each}/", f"{pattern}/*") for pattern in registries)
+        for each in later.registries or ["*"]
+    ) and all(
+        any(fnmatchcase(each, pattern) for pattern in earlier.namespaces or ["*"])
+        for each in later.namespaces or ["*"]
+    )
+
+
 @RULES.reads("imageMirror.upstreamCredentials", "region")
 def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
     for registry, secret in f.settings.image_mirror.upstream_credentials.items():
@@ -100,8 +135,17 @@ def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
 @RULES.reads("imageMirror", "region")
 def _settings_of_copies_need_copies(f: Facts) -> Iterator[str]:
     mirror = f.settings.image_mirror
-    for name in _OF_COPIES if f.mirror.cached is not None else ():
+    if not f.mirror.enabled:
+        names = _OF_MIRRORS if mirror.enabled is None else ()
+        here = f"images come from their own registries in {f.region.name} and nothing is copied"
+        reason = f"{here}: add {full_key('imageMirror.enabled')}: true, or remove the line"
+    elif f.mirror.cached is not None:
+        names = _OF_COPIES
+        ecr = f"ECR in {f.region.name} pulls images by itself"
+        reason = f"{ecr} and nothing is copied: remove the line"
+    else:
+        names = () if f.mirror.crosses_partitions else _OF_TWO_PARTITIONS
+        reason = "images are copied with the stack's own credentials: remove the line"
+    for name in names:
         if name in mirror.model_fields_set:
-            ecr = f"ECR in {f.region.name} pulls images by itself"
-            reason = f"{ecr} and nothing is copied: remove the line"
             yield refusal(f"imageMirror.{to_camel(name)}", getattr(mirror, name), reason)

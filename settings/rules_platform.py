@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -11,7 +12,10 @@ from packaging.version import Version
 
 from settings.errors import full_key, listed, refusal
 from settings.facts import Facts, Release, Rules
+from settings.files import read_text
+from settings.section import PROJECT
 from settings.sections import binding_name
+from settings.stack_file import MOST_BYTES
 from settings.support_ends import KUBERNETES
 
 _RESERVED = frozenset[str](
@@ -25,7 +29,19 @@ RULES = Rules()
 def _release_exists(f: Facts) -> Iterator[str]:
     name = f.settings.release
     if f.releases and name not in f.releases:
-        yield refusal("release", name, f"manifests/ has no such folder: use {listed(f.releases)}")
+        way_out = f"use {listed(f.releases)}{_example(name, f.releases)}"
+        yield refusal("release", name, f"manifests/ has no such folder: {way_out}")
+
+
+def _example(start: str, names: Iterable[str]) -> str:
+    """The stack file of this folder with the release of a name that begins like this one."""
+    for file in sorted(PROJECT.glob("Pulumi.*.yaml")):
+        with suppress(OSError, UnicodeDecodeError):
+            text = read_text(file, MOST_BYTES)
+            for name in names:
+                if name.startswith(start) and f'kubeflow:release: "{name}"' in text:
+                    return f" ({file.name} has {name})"
+    return ""
 
 
 @RULES.reads("release", "artifacts.credentials")

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 
 from pydantic.alias_generators import to_camel
 
+from regions.gpu_families import FAMILIES, per_machine
 from regions.instance_prices import NAME as PRICE_TABLE
 from regions.instance_prices import prices_in
 from regions.offers import families
 from regions.region import GPU_FAMILIES, Feature
 from settings.errors import full_key, listed, refusal, suggestion
 from settings.facts import Facts, Rules
-from settings.field_types import ARM_FAMILY, reason_against
+from settings.field_types import ARM_FAMILY, SPECIAL_FAMILY, reason_against
 from settings.node_pools import (
     BOTTLEROCKET,
     GPU_POOL,
@@ -30,9 +31,8 @@ PoolRule = Callable[[Facts, Path, AnyPool], Iterator[str]]
 
 _POOL_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 # Set by Karpenter, by EKS or by this program (node labels and what the device plugin selects).
-_OUR_LABELS = re.compile(
-    r"([a-z0-9-]+\.)*(karpenter\.(sh|k8s\.aws)|kubernetes\.io|k8s\.io)/.*|nvidia\.com/.*"
-)
+_OUR_TAINTS = re.compile(r"([a-z0-9-]+\.)*(karpenter\.(sh|k8s\.aws)|kubernetes\.io|k8s\.io)/.*")
+_OUR_LABELS = re.compile(rf"{_OUR_TAINTS.pattern}|nvidia\.com/.*")
 # Time slicing in Bottlerocket (bottlerocket.dev, settings of 1.26.x).
 _OLDEST_BOTTLEROCKET = 26
 
@@ -69,7 +69,8 @@ def _of_each_pool(gpu_pool_key: str, *keys: str) -> Callable[[PoolRule], PoolRul
 def _families_are_offered(f: Facts, path: Path, pool: AnyPool) -> Iterator[str]:
     gpus, known = pool.max_gpus is not None, families("instances", f.region.name)
     of_kind = [family for family in known or GPU_FAMILIES if (family in GPU_FAMILIES) == gpus]
-    offered = [family for family in of_kind if not ARM_FAMILY.fullmatch(family)]
+    useless = ARM_FAMILY if gpus else re.compile(f"{ARM_FAMILY.pattern}|{SPECIAL_FAMILY.pattern}")
+    offered = [family for family in of_kind if not useless.fullmatch(family)]
     for index, name in enumerate(pool.instance_families):
         family = name.partition(".")[0]
         if gpus and family not in GPU_FAMILIES:
@@ -80,6 +81,9 @@ def _families_are_offered(f: Facts, path: Path, pool: AnyPool) -> Iterator[str]:
             reason = f"its machines have GPUs: limit the pool with {limit}"
         elif family != name:
             reason = f"it is an instance type: write its family, {family}"
+        elif not gpus and SPECIAL_FAMILY.fullmatch(family):
+            reason = "its machines have accelerators or macOS, which pods without GPUs do not use"
+            reason = f"{reason}: use m6i"
         elif known and not offered:
             off = f"set {full_key('gpuPool.enabled')} to false"
             reason = f"{f.region.name} offers no machines with NVIDIA GPUs: {off}"
@@ -92,6 +96,49 @@ def _families_are_offered(f: Facts, path: Path, pool: AnyPool) -> Iterator[str]:
         else:
             continue
         yield refusal((*path, "instanceFamilies", index), name, reason)
+
+
+@_of_each_pool("instanceFamilies", "gpuPool", "region")
+def _a_machine_has_the_gpus(f: Facts, path: Path, pool: AnyPool) -> Iterator[str]:
+    names = families_of(pool, f.region)
+    if pool.max_gpus is None or not names or not FAMILIES.keys() >= set(names):
+        return
+    of_all, counts = listed(names, "and"), per_machine(names)
+    kinds = list(dict.fromkeys(FAMILIES[name].name for name in names))
+    largest = max(FAMILIES[name].memory_gb for name in names)
+    wrong: list[str] = []
+    for index, kind in enumerate(pool.gpu_names):
+        if kind not in kinds:
+            others = (each for each in f.region.gpu_families_offered if each in FAMILIES)
+            having = [each for each in others if FAMILIES[each].name == kind]
+            reason = f"no machine of {f.region.name} has such a GPU: {suggestion(kind, kinds)}"
+            if having:
+                present = f"machines of {of_all} have {listed(kinds, 'and')}"
+                reason = f"{present}: add {listed(having)} to instanceFamilies, or remove the name"
+            wrong.append(refusal((*path, "gpuNames", index), kind, reason))
+    for index, count in enumerate(pool.gpu_counts or ()):
+        if count not in counts:
+            reason = f"machines of {of_all} have {listed(map(str, counts))} GPUs: use these"
+            wrong.append(refusal((*path, "gpuCounts", index), count, reason))
+    least = pool.min_gpu_memory_gb or 0
+    if least > largest:
+        reason = f"GPUs of {of_all} have up to {largest} GB: use less, or another family"
+        wrong.append(refusal((*path, "minGpuMemoryGb"), least, reason))
+    fitting = [
+        count
+        for name in names
+        if FAMILIES[name].name in (pool.gpu_names or kinds) and FAMILIES[name].memory_gb >= least
+        for count in FAMILIES[name].per_machine
+        if count in (pool.gpu_counts or counts)
+    ]
+    if not wrong and not fitting:
+        reason = "none of their machines fits gpuNames, gpuCounts and minGpuMemoryGb: change one"
+        wrong.append(refusal((*path, "instanceFamilies"), of_all, reason))
+    if fitting and pool.max_gpus < min(fitting):
+        reason = f"each of its machines has {min(fitting)} GPUs or more, so none is ever started"
+        reason = f"{reason}: raise it, or change {full_key((*path, 'gpuCounts'))}"
+        wrong.append(refusal((*path, "maxGpus"), pool.max_gpus, reason))
+    yield from wrong
 
 
 @_of_each_pool("capacityTypes")
@@ -144,6 +191,14 @@ def _only_gpu_pools_choose_gpus(f: Facts) -> Iterator[str]:
                 yield refusal((*path, to_camel(name)), value, reason)
 
 
+@RULES.reads("gpuPool.enabled", "gpuPool.dcgmExporter")
+def _metrics_need_gpus(f: Facts) -> Iterator[str]:
+    pool = f.settings.gpu_pool
+    if pool.dcgm_exporter and not pool.enabled:
+        reason = f"{full_key('gpuPool.enabled')} is false, so no node has GPUs: remove the line"
+        yield refusal("gpuPool.dcgmExporter", True, reason)
+
+
 # -- what its nodes carry and how they go ---------------------------------------------------------
 
 
@@ -156,6 +211,20 @@ def _labels_are_free(_: Facts, path: Path, pool: AnyPool) -> Iterator[str]:
             reason = reason_against("LabelName", name)
         if reason:
             yield refusal((*path, "labels", name), value, reason)
+
+
+@_of_each_pool("taints")
+def _taints_are_free_and_distinct(_: Facts, path: Path, pool: AnyPool) -> Iterator[str]:
+    seen: dict[tuple[str, str], int] = {}
+    for index, taint in enumerate(pool.taints or ()):
+        place, first = (*path, "taints", index), seen.setdefault((taint.key, taint.effect), index)
+        if _OUR_TAINTS.fullmatch(taint.key):
+            reason = "Kubernetes or Karpenter sets and removes it itself: choose another key"
+            yield refusal((*place, "key"), taint.key, reason)
+        if first != index:
+            other = full_key((*path, "taints", first))
+            reason = f"{other} has the same key and effect, of which a node has one: remove one"
+            yield refusal((*place, "key"), taint.key, reason)
 
 
 @_of_each_pool("budgets")

@@ -91,18 +91,24 @@ class ClusterSettings(Section):
     version: t.MinorVersion = "1.36"
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
     api_access: ApiAccess = ApiAccess()
-    public_access_cidrs: Annotated[list[t.ClientCidr], t.Distinct] = []
+    public_access_cidrs: Annotated[
+        list[t.PublicCidr], t.Distinct, t.at_most(40, "EKS takes no more ranges")
+    ] = []
     log_types: Annotated[
         list[Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]], t.Distinct
     ] = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
 class NetworkSettings(Section):
-    """The VPC: a new one of ``cidr``, or an existing one by ``vpc_id`` and its subnets."""
+    """The VPC: a new one of ``cidr``, or an existing one by ``vpc_id`` and its subnets.
+
+    Attributes:
+        zones: None: as many as EKS has in the region, up to three.
+    """
 
     cidr: t.Cidr = "10.64.0.0/16"
     nat: Literal["single", "per-zone"] = "per-zone"
-    zones: Annotated[int, t.whole(2, 3, "zones")] = 3
+    zones: Annotated[int, t.whole(2, 3, "zones")] | None = None
     vpc_id: t.VpcId | None = None
     private_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
 

@@ -3,33 +3,115 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import yaml
 
-from settings.errors import AWS, NAMESPACE, SettingsError, encrypted, full_key, shown, suggestion
+from settings.errors import (
+    AWS,
+    NAMESPACE,
+    SettingsError,
+    encrypted,
+    full_key,
+    key_part,
+    suggestion,
+)
+from settings.files import read_text
+from settings.plain_values import Unclear
+
+MOST_BYTES = 256 * 1024
+_MOST_NODES, _DEEPEST = 10_000, 20
+"""Of keys and values, where an alias counts as what it stands for."""
+
+_OURS = (f"('{NAMESPACE}:", f"('{AWS}")
+_TAG, _UNCLEAR = "tag:yaml.org,2002:", "!unclear "
+_PLAIN_TAGS = ("str", "int", "float", "bool", "null", "map", "seq", "merge")
+_ONE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
+# A number to Go's YAML, also where PyYAML takes it for text (go-yaml/yaml v3 resolve.go).
+_NUMBER_ELSEWHERE = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9_]+(\.[0-9]*)?([eE][-+]?[0-9]+)?|0[xob][0-9a-fA-F_]+)"
+)
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that occurs twice, of which YAML would take the last; every key is text."""
+    """Reads what every reader of YAML takes for the same, within bounds.
+
+    Refused are a key that occurs twice, of which PyYAML would take the last, a key that is no text,
+    and what has no end: a value that contains itself, or aliases of aliases
+    (docs/decisions/0081-yaml-that-readers-agree-on.md).
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._level = getattr(self, "_level", 0) + 1
+        if self._level > _DEEPEST:
+            _refuse_yaml(f"more than {_DEEPEST} levels", self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self._level -= 1
+        return node
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            _bound(node)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names: set[str] = set()
         for key, _ in node.value:
-            name = str(key.value)
-            if name in names:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{name} occurs twice", problem_mark=key.start_mark
-                )
-            names.add(name)
+            text = str(key.value)
+            if text in names:
+                _refuse_yaml(f"{key_part(text)} occurs twice", key.start_mark)
+            names.add(text)
         self.flatten_mapping(node)
         return {
             str(key.value): self.construct_object(value, deep=deep) for key, value in node.value
         }
+
+
+def _refuse_yaml(problem: str, mark: yaml.Mark) -> NoReturn:
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+def _bound(root: yaml.Node) -> None:
+    """Refuses a document without end, and marks values that readers of YAML do not agree on."""
+    left = _MOST_NODES
+    rest: list[tuple[tuple[str | int, ...], yaml.Node]] = [((), root)]
+    while rest:
+        place, node = rest.pop()
+        left -= 1
+        if left < 0 or len(place) > _DEEPEST:
+            _refuse_yaml("it contains itself, or far more values than settings", node.start_mark)
+        if isinstance(node, yaml.MappingNode):
+            for key, inner in reversed(node.value):
+                if not isinstance(key, yaml.ScalarNode):
+                    _refuse_yaml("a key is a list or a mapping", key.start_mark)
+                rest.append(((*place, key.value), inner))
+        elif isinstance(node, yaml.SequenceNode):
+            rest += [((*place, index), each) for index, each in enumerate(node.value)][::-1]
+        if place[:1] == ("config",) and str(place[1:2]).startswith(_OURS):
+            node.tag = f"{_UNCLEAR}{node.tag}" if _is_unclear(node) else node.tag
+
+
+def _unclear(_: yaml.SafeLoader, tag: str, node: yaml.Node) -> Unclear:
+    return Unclear(node.value if isinstance(node, yaml.ScalarNode) else tag.replace(_TAG, "!!"))
+
+
+_Loader.add_multi_constructor(_UNCLEAR, _unclear)
+
+
+def _is_unclear(node: yaml.Node) -> bool:
+    kind = str(node.tag).removeprefix(_TAG)
+    if kind not in _PLAIN_TAGS or not isinstance(node, yaml.ScalarNode):
+        return kind not in _PLAIN_TAGS
+    if _ONE_NUMBER.fullmatch(node.value) or node.value.lower().strip("+-.") in ("inf", "nan"):
+        return False
+    elsewhere = kind == "str" and node.style is None and _NUMBER_ELSEWHERE.fullmatch(node.value)
+    return kind in ("int", "float") or bool(elsewhere)
 
 
 def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, object], list[str]]:
@@ -46,10 +128,11 @@ def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, obje
     Raises:
         SettingsError: the file cannot be read as a stack file.
     """
-    data: Any = None
+    data, text = cast(Any, None), ""
     example = f"write `config:` and under it `{full_key('region')}: ...`"
     try:
-        data = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        text = read_text(path, MOST_BYTES)
+        data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         names = sorted(file.name for file in path.parent.glob("Pulumi.*.yaml"))
         way_out = suggestion(path.name, names) if names else f"{example}."
@@ -59,7 +142,12 @@ def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, obje
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}: {getattr(error, 'problem', '')})" if mark else ""
+        if isinstance(error, yaml.reader.ReaderError):
+            line = text.count("\n", 0, error.position) + 1
+            where = f" (line {line}: invisible character U+{error.character:04X})"
         problem = f" is not valid YAML{where}: correct that line."
+    except ValueError as error:  # a date of another package that there is not
+        problem = f" is not valid YAML ({error}): correct that value."
     else:
         problem = _misshapen(data, example)
     if problem:
@@ -89,14 +177,14 @@ def _values(
             section = key
             all_keys = [full_key(name) for name in sections]
             hint = f"write {full_key(key)}." if key in sections else suggestion(key, all_keys)
-            problems.append(f"{key} ({shown(value, key)}) has no namespace: {hint}")
+            problems.append(f"{key_part(key)} has no namespace: {hint}")
         elif key.startswith(AWS):
             pass
         elif namespace != NAMESPACE:
             if not get_close_matches(namespace, [NAMESPACE], cutoff=0.75):
                 continue  # configuration of another package
             problems.append(
-                f"{key} ({shown(value, key)}) is in the namespace {namespace}: "
+                f"{key_part(key)} is in the namespace {key_part(namespace)}: "
                 f"write {full_key(section)}."
             )
         if isinstance(value, Mapping) and "secure" in value:
@@ -111,6 +199,7 @@ def _values(
 def structured(value: object) -> object:
     """A value in which mappings and lists may be JSON, as the engine gives them."""
     if isinstance(value, str) and value.startswith(("{", "[")):
-        with suppress(json.JSONDecodeError):
+        # Neither: a number of thousands of digits, lists in lists in lists.
+        with suppress(ValueError, RecursionError):
             return json.loads(value)
     return value

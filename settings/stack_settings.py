@@ -20,8 +20,16 @@ from typing import Any, cast, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from regions.region import EXAMPLE_REGION, Region
-from settings import rules_access, rules_aws, rules_mirror, rules_platform, rules_pools
+from settings import (
+    plain_values,
+    rules_access,
+    rules_aws,
+    rules_mirror,
+    rules_platform,
+    rules_pools,
+)
 from settings.errors import AWS, NAMESPACE, SettingsError, encrypted, from_pydantic, full_key
+from settings.errors import Path as Place
 from settings.facts import Facts, karpenter_releases, releases
 from settings.section import MANIFESTS
 from settings.sections import Settings
@@ -59,6 +67,21 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
+def _is_setting(path: Place) -> bool:
+    """Whether a path leads to a setting, or to an entry of one."""
+    annotation: object = Settings
+    for part in path:
+        model = next(_models_in(annotation), None)
+        if get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        elif not isinstance(part, int):
+            fields = model.model_fields.values() if model else ()
+            annotation = next((field.annotation for field in fields if field.alias == part), None)
+            if annotation is None:
+                return False
+    return True
+
+
 def _remove_wrong_value(raw: dict[str, Any], path: tuple[str | int, ...]) -> str:
     """Removes a wrong value from ``raw`` (a list as a whole); returns its dotted path."""
     section, depth = raw, 0
@@ -84,9 +107,14 @@ def from_mapping(
     Raises:
         SettingsError: with these problems and all others.
     """
-    rest = deepcopy({key: value for key, value in raw.items() if value not in (None, "")})
-    all_problems = list(problems)
-    broken: set[str] = set()
+    given = {key: value for key, value in raw.items() if value not in (None, "")}
+    unreadable = list(plain_values.problems(given, _is_setting))
+    too_deep = {path[0] for path, _ in unreadable if len(path) == 1}
+    rest = deepcopy({key: value for key, value in given.items() if key not in too_deep})
+    all_problems = [*problems, *(sentence for _, sentence in unreadable)]
+    broken = {_remove_wrong_value(rest, tuple(path)) for path, _ in unreadable}
+    if "region" in broken:
+        rest["region"] = EXAMPLE_REGION
     # Each round removes what is wrong, so that the rules check all the rest.
     while True:
         try:
@@ -95,7 +123,10 @@ def from_mapping(
         except ValidationError as error:
             for detail in cast(list[dict[str, Any]], error.errors(include_url=False)):
                 path = tuple(detail["loc"])
-                if path == ("region",) and detail["type"] == "missing":
+                refused = ".".join(map(str, path)) in broken
+                if refused and detail["type"] == "missing":
+                    pass  # it was wrong, and is reported
+                elif path == ("region",) and detail["type"] == "missing":
                     all_problems.append(
                         f"{full_key('region')} is missing: add the region of the stack, "
                         f"for example `{full_key('region')}: {EXAMPLE_REGION}`."

@@ -51,7 +51,7 @@ class Network(pulumi.ComponentResource):
         if network.vpc_id:
             self._adopt(network.vpc_id)
         else:
-            self._create(carve(network.cidr, network.zones))
+            self._create(carve(network.cidr, network.zones or context.region.cluster_zones))
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
     def _tags(self, role: str) -> dict[str, str]:

@@ -239,12 +239,6 @@ def test_the_newest_karpenter_that_has_a_folder_is_the_default(
     assert GpuPoolSettings().karpenter_version == "1.14.10"
 
 
-def test_an_existing_vpc_needs_no_range_of_its_own() -> None:
-    ids = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
-    network = {"cidr": "172.20.0.0/16", "vpcId": "vpc-0123456789abcdef0", "privateSubnetIds": ids}
-    assert from_mapping({"region": "cn-north-1", "network": network}).network.vpc_id
-
-
 def test_for_a_missing_stack_file_its_neighbours_are_named(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.cn-north-1.yaml").touch()
     with pytest.raises(SettingsError, match=r"Pulumi\.cn-north-1\.yaml"):
