@@ -74,6 +74,34 @@ LOGS, BUCKET = "aws:cloudwatch/logGroup:LogGroup", "aws:s3/bucket:Bucket"
 REPOSITORY = "aws:ecr/repository:Repository"
 
 
+TEMPLATE, GROUP = "aws:ec2/launchTemplate:LaunchTemplate", "aws:ec2/securityGroup:SecurityGroup"
+
+
+@pytest.mark.parametrize(
+    ("type_", "one", "another", "error"),
+    [
+        ("aws:rds/instance:Instance", {"identifier": "a"}, {"identifier": "b"}, "DBInstanceAlr"),
+        (TEMPLATE, {"name": "a"}, {"name": "b"}, "InvalidLaunchTemplateName"),
+        (GROUP, {"name": "a", "vpcId": "vpc-1"}, {"name": "a", "vpcId": "vpc-2"}, "Duplicate"),
+    ],
+)
+def test_a_name_beside_the_id_is_taken_too(
+    tmp_path: Path, type_: str, one: dict[str, str], another: dict[str, str], error: str
+) -> None:
+    account = Account(tmp_path / "account.jsonl")
+
+    def create(state: dict[str, str]) -> str:
+        return account.create(type_, BEIJING, lambda attempt: (f"id-{attempt}", state))[0]
+
+    first = create(one)
+    with pytest.raises(RefusedByAws, match=error):
+        create(one)
+    create(another)
+    assert len(account.existing) == 2
+    account.delete(type_, BEIJING, first, {**one, "skipFinalSnapshot": True})
+    create(one)
+
+
 def test_a_deleted_name_and_the_same_name_elsewhere_are_free() -> None:
     account = Account()
     account.create(LOGS, BEIJING, named)
