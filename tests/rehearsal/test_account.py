@@ -316,6 +316,8 @@ def roles(description: str = "") -> None:
     aws.iam.Role("unnamed", assume_role_policy=TRUST, opts=opts)
     aws.iam.Policy("rights", policy=POLICY, opts=opts)  # its id is an ARN, with the name in it
     aws.kms.Key("key", description=description, opts=opts)
+    # Of the caller's choice, without a name.
+    aws.ec2.Tag("tag", resource_id="subnet-1", key="owner", value="tiny", opts=opts)
 
 
 def arn_of_key(folder: Path) -> str:
@@ -350,7 +352,9 @@ def test_a_changed_resource_of_a_second_identity_stays_the_same_one(
 ) -> None:
     journal = tmp_path / "account.jsonl"
     account = Account(journal)
-    account.create(KEY, BEIJING, partial(SimulatedCloud(BEIJING).outputs, KEY, "key", {}))
+    outputs = SimulatedCloud(BEIJING).outputs
+    account.create(KEY, BEIJING, partial(outputs, KEY, "key", {}))
+    account.create(ROLE, BEIJING, partial(outputs, ROLE, "unnamed", {}))
     with started(roles, journal=str(journal)) as rehearsal:
         rehearsal.up()
         arn = arn_of_key(tmp_path)

@@ -221,6 +221,7 @@ def test_images_reach_ecr_with_its_login_and_leave_none_behind(
             "stack": "test",
             "cluster": "kubeflow",
             "Name": name,
+            "kubeflow-cluster/kubeflow": "made",
         }
         login = AccountRegistry(ecr, TAGS, "kubeflow").login()
         answer = requests.get(
