@@ -83,6 +83,8 @@ if renders.karpenter is not None:
             cluster_name=cluster.cluster_name,
             cluster_arn=cluster.cluster_arn,
             cluster_endpoint=cluster.endpoint,
+            subnet_ids=cluster.private_subnet_ids,
+            node_security_group_id=cluster.node_security_group_id,
             kubeconfig_json=cluster.kubeconfig_json,
             oidc=cluster.oidc,
             karpenter=renders.karpenter,

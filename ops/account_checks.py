@@ -22,6 +22,7 @@ from ops.parallel import in_order
 from ops.pool_checks import pool_findings
 from ops.reach_checks import reach_findings
 from settings.aws_session import aws_session
+from settings.context import StackContext
 from settings.rules_access import problems_of_caller
 
 AccountCheck = Callable[[Subject, Session], Iterator[Finding]]
@@ -87,24 +88,27 @@ def mirror_keys(stack: Subject, session: Session) -> Iterator[Finding]:
     if not stack.mirror.crosses_partitions:
         return
     profile = stack.mirror.settings.build_profile
+    with aws_call("sts:GetCallerIdentity"):
+        account = client(stack.settings, session, "sts").get_caller_identity()["Account"]
+    context = StackContext.of(stack.settings, str(account), {})
     with aws_call("iam:ListAccessKeys"):
-        yield _key(stack, Purpose.PUSH, client(stack.settings, session, "iam"))
+        yield _key(context, Purpose.PUSH, client(stack.settings, session, "iam"))
         if profile in profiles():  # else ``ops.checks`` reports that it is missing
             build: Session = boto3.Session(
                 profile_name=profile, region_name=stack.mirror.build_region.name
             )
-            yield _key(stack, Purpose.START, build.client("iam", config=QUICK))
+            yield _key(context, Purpose.START, build.client("iam", config=QUICK))
 
 
-def _key(stack: Subject, purpose: Purpose, iam: Any) -> Finding:
-    user = user_name(stack.settings.cluster.name, stack.region, purpose)
+def _key(context: StackContext, purpose: Purpose, iam: Any) -> Finding:
+    user = user_name(context, purpose)
     try:
         keys = iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
     except iam.exceptions.NoSuchEntityException:
         key = f"the IAM user {user}, whose key is to {purpose},"
         return note(MIRROR, f"{key} does not exist yet: `pulumi up`")
     active = [key for key in keys if key["Status"] == "Active"]
-    rotation = stack.mirror.settings.rotation + 1
+    rotation = context.mirror.settings.rotation + 1
     rotate = (
         f"`pulumi config set --path kubeflow:imageMirror.rotation {rotation} && pulumi up` creates "
         "a new one"

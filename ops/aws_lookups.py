@@ -26,7 +26,6 @@ Tags = Mapping[str, str]
 HARMLESS = {
     "aws:cloudwatch/eventTarget:EventTarget": "events:PutTargets updates a target of the same id",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": "the group of the VPC is adopted",
-    "aws:ec2/tag:Tag": "ec2:CreateTags overwrites",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": (
         "iam:AttachRolePolicy has no error for what is attached"
     ),

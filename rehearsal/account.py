@@ -65,6 +65,9 @@ _TAKEN = {
     " already exists",
     "aws:dynamodb/table:Table": "ResourceInUseException: Table already exists",
     "aws:ecr/repository:Repository": "RepositoryAlreadyExistsException",
+    "aws:ec2/launchTemplate:LaunchTemplate": "InvalidLaunchTemplateName.AlreadyExistsException",
+    "aws:ec2/securityGroup:SecurityGroup": "InvalidGroup.Duplicate: The security group already"
+    " exists for the VPC",
     "aws:eks/cluster:Cluster": "ResourceInUseException: Cluster already exists",
     "aws:iam/": "EntityAlreadyExists",
     "aws:kms/alias:Alias": "AlreadyExistsException",
@@ -76,7 +79,14 @@ _TAKEN = {
 """Type or prefix of types -> AWS's own error for a name that is taken."""
 
 
-_CONTENT = " with content"
+_NAMES = {
+    "aws:ec2/launchTemplate:LaunchTemplate": ("name",),
+    "aws:ec2/securityGroup:SecurityGroup": ("vpcId", "name"),
+    _DATABASE: ("identifier",),
+}
+"""Type whose ids are AWS's own -> the properties that no two may share all the same."""
+
+_CONTENT, _NAME = " with content", " named"
 _WITHOUT_REGION = ("aws:iam/", "aws:s3/bucket:")
 
 
@@ -105,7 +115,8 @@ class Account:
         """Type, region and id of everything, content left out."""
         with self._lock:
             self._read()
-            return frozenset(each for each in self._existing if not each[0].endswith(_CONTENT))
+            own = (_CONTENT, _NAME)
+            return frozenset(each for each in self._existing if not each[0].endswith(own))
 
     def has(self, type_: str, region: str, identifier: str) -> bool:
         """Whether a resource exists."""
@@ -161,6 +172,10 @@ class Account:
                             f" with this name is already scheduled for deletion: {name}"
                         )
                     raise RefusedByAws(f"{_error(type_)}: {name}")
+            if name := _given_name(type_, made[1]):
+                if (type_ + _NAME, region, name) in self._existing:
+                    raise RefusedByAws(f"{_error(type_)}: {name}")
+                self._record(type_ + _NAME, region, name, exists=True)
             self._record(type_, region, made[0], exists=True)
             return made
 
@@ -269,6 +284,8 @@ class Account:
             if type_ == _DATABASE and not state.get("skipFinalSnapshot"):
                 self._keep_snapshot(region, state.get("finalSnapshotIdentifier"))
             self._record(type_, region, identifier, exists=False)
+            if name := _given_name(type_, state):
+                self._record(type_ + _NAME, region, name, exists=False)
             if type_ == _SECRET and state.get("recoveryWindowInDays", _RECOVERY_DAYS):
                 self._record(_RECOVERABLE, region, _name(type_, identifier), exists=True)
 
@@ -295,6 +312,11 @@ class Account:
 def _scope(type_: str, region: str) -> str:
     """The region in which a name is unique, or the partition."""
     return Region.of(region).partition if type_.startswith(_WITHOUT_REGION) else region
+
+
+def _given_name(type_: str, properties: Mapping[str, Any]) -> str:
+    """The name of something in ``_NAMES``; empty: it has none."""
+    return "/".join(filter(None, (properties.get(each) for each in _NAMES.get(type_, ()))))
 
 
 def _content(type_: str) -> str:

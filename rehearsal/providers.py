@@ -146,7 +146,7 @@ class SimulatedProvider(ResourceProviderServicer):
             return check_failures((failure.path, failure.reason) for failure in failures)
         named = Struct()
         named.CopyFrom(request.news)
-        _name(named, self._unused(request, plain, context))
+        _name(named, self._unused(request, plain, context), protocol.properties(request.olds))
         return provider_pb2.CheckResponse(inputs=named)
 
     def _unused(self, request: Any, plain: Mapping[str, Any], context: Any) -> SimulatedResource:
@@ -154,19 +154,20 @@ class SimulatedProvider(ResourceProviderServicer):
         cloud = self.cloud(context)
         new = partial(cloud.resource, request.type, request.name, plain)
         resource = new()
-        while not (request.olds.fields or resource.named_by_caller) and self._exists(
-            cloud, resource
-        ):
-            resource = new(resource.attempt + 1)
+        if request.olds.fields or resource.named_by_caller or not request.type.startswith("aws:"):
+            return resource
+        while self._exists(cloud, resource, following := new(resource.attempt + 1)):
+            resource = following
         return resource
 
-    def _exists(self, cloud: SimulatedCloud, resource: SimulatedResource) -> bool:
-        """Whether something has the resource's name, or the id that comes of it."""
-        if not resource.type.startswith("aws:"):
-            return False
-        about = (resource.type, resource.name, resource.inputs, resource.attempt)
-        names = (resource.physical_name, cloud.outputs(*about)[0])
-        return any(self.accounts.taken(resource.type, resource.region.name, name) for name in names)
+    def _exists(
+        self, cloud: SimulatedCloud, resource: SimulatedResource, following: SimulatedResource
+    ) -> bool:
+        """Whether something has a name of the resource that the following one has not."""
+        pairs = zip(_names(cloud, resource), _names(cloud, following), strict=True)
+        chosen = [name for name, another in pairs if name != another]
+        taken, region = self.accounts.taken, resource.region.name
+        return any(taken(resource.type, region, name) for name in chosen)
 
     def before(self, request: Any) -> Struct:
         """What new inputs are compared with."""
@@ -324,11 +325,17 @@ class SimulatedProvider(ResourceProviderServicer):
         return response(**{"return": protocol.to_struct(result)})
 
 
-def _name(news: Struct, resource: SimulatedResource) -> None:
-    """Adds the name that the provider would choose, where none was given."""
+def _names(cloud: SimulatedCloud, resource: SimulatedResource) -> tuple[str, str]:
+    """The resource's name, and the id that comes of it."""
+    about = (resource.type, resource.name, resource.inputs, resource.attempt)
+    return resource.physical_name, cloud.outputs(*about)[0]
+
+
+def _name(news: Struct, resource: SimulatedResource, olds: Mapping[str, Any]) -> None:
+    """Adds the name that the provider chose before, or would choose, where none was given."""
     key = name_property(resource.type)
     if key and not (resource.inputs.get(key) or resource.inputs.get(f"{key}Prefix")):
-        news.update({key: resource.physical_name})
+        news.update({key: olds.get(key) or resource.physical_name})
     metadata = resource.inputs.get("metadata") or {}
     if "apiVersion" in resource.inputs and not {"name", "generateName"} & set(metadata):
         name = f"{resource.name.rsplit('/', 1)[-1]}-{resource.hex(8)}".lower()

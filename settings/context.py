@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from regions.region import Region
+from regions.upstream_registries import LONGEST_PREFIX
 from settings.mirror_mode import MirrorMode
 from settings.sections import ArtifactsSettings, AwsSettings, IamSettings, Settings
+
+_SHARED_PREFIX = "kubeflow"
+
+
+def shortened(name: str, longest: int) -> str:
+    """The name with at most so many characters; a digest stands for what is left out."""
+    if len(name) <= longest:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{name[: longest - 7].rstrip('-')}-{digest}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +68,16 @@ class StackContext:
     @property
     def image_prefix(self) -> str:
         """``<ECR host>/<repository prefix>``, the start of every copy's name."""
-        return f"{self.region.ecr_registry(self.account_id)}/{self.mirror.prefix}"
+        return f"{self.region.ecr_registry(self.account_id)}/{self.repository_prefix}"
+
+    @property
+    def repository_prefix(self) -> str:
+        """The prefix of the names of all repositories of copies."""
+        settings = self.mirror.settings
+        if settings.repository_prefix or settings.shared_inventory:
+            return settings.repository_prefix or _SHARED_PREFIX
+        cached = self.mirror.cached is not None
+        return shortened(self.cluster, LONGEST_PREFIX) if cached else self.cluster
 
     @property
     def image_registry(self) -> str | None:
@@ -66,6 +87,12 @@ class StackContext:
     def bucket(self, artifacts: ArtifactsSettings) -> str:
         """The name of the bucket of artifacts."""
         return artifacts.bucket or f"{self.cluster}-{self.account_id}-{self.region.name}"
+
+    @property
+    def name_of_builds(self) -> str:
+        """The stack's name in the account that copies images, which stacks may share."""
+        account = [self.account_id] if self.mirror.crosses_partitions else []
+        return "-".join([self.cluster, *account, self.region.name])
 
     @property
     def aws_cli(self) -> str:

@@ -29,11 +29,6 @@ class MirrorMode:
         return self.settings.enabled
 
     @property
-    def prefix(self) -> str:
-        """The prefix of the names of all repositories of copies."""
-        return self.settings.repository_prefix
-
-    @property
     def cached(self) -> tuple[str, ...] | None:
         """The registries from which ECR itself pulls; None: images are copied or not mirrored."""
         if not (self.enabled and self.region.has(Feature.PULL_THROUGH_CACHE)):

@@ -20,7 +20,7 @@ GPU_POOL = "gpu"
 BOTTLEROCKET = "bottlerocket@"
 """The start of the alias of every Bottlerocket AMI; all others are AL2023."""
 DISCOVERY_TAG = "karpenter.sh/discovery"
-"""Tag of a cluster's subnets, security groups and reservations (Karpenter's docs, nodeclasses)."""
+"""Tag of a cluster's capacity reservations (Karpenter's docs, nodeclasses)."""
 KARPENTER = "karpenter-"
 """The start of the name of the folder of each version of Karpenter, under ``manifests/addons``."""
 

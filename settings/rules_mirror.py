@@ -17,7 +17,7 @@ RULES = Rules()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
-    *("follow_hours", "build_profile", "rotation"),
+    *("follow_hours", "build_profile", "rotation", "shared_inventory"),
 )
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
@@ -122,7 +122,7 @@ def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
 
 @RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")
 def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
-    prefix = f.settings.image_mirror.repository_prefix
+    prefix = f.settings.image_mirror.repository_prefix or ""
     if f.mirror.cached is not None and len(prefix) > LONGEST_PREFIX:
         yield refusal(
             "imageMirror.repositoryPrefix",

@@ -189,6 +189,9 @@ class ImageMirrorSettings(Section):
 
     Attributes:
         enabled: None: where the public registries are unreachable.
+        repository_prefix: None: of the cluster's name (``StackContext.repository_prefix``).
+        shared_inventory: whether the stacks of the account share the copies, which no destroy
+            deletes then.
         build_profile: the AWS profile for a ``build_region`` in another partition. Each side stores
             an access key of the other, replaced when ``rotation`` increases.
         inventory_first: whether pods wait until every known image is copied.
@@ -201,7 +204,8 @@ class ImageMirrorSettings(Section):
     """
 
     enabled: bool | None = None
-    repository_prefix: t.RepositoryPrefix = "kubeflow"
+    repository_prefix: t.RepositoryPrefix | None = None
+    shared_inventory: bool = False
     build_region: t.RegionName | None = None
     build_profile: t.ProfileName = "kubeflow-build"
     in_flight_minutes: Annotated[int, t.whole(5, 480, "minutes")] = 60

@@ -11,6 +11,7 @@ import pytest
 
 import program
 from components.gpu.software import GPU_SOFTWARE
+from components.mirror.credentials import Purpose, user_name
 from program import (
     Renders,
     aws_provider,
@@ -206,6 +207,45 @@ def test_the_registry_is_the_accounts_in_the_region(region: str) -> None:
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     prefix = StackContext.of(settings, ACCOUNT, {}).image_prefix
     assert prefix == f"111122223333.dkr.ecr.{region}.{suffix}/own"
+
+
+@pytest.mark.parametrize(
+    ("region", "cluster", "mirror", "prefix"),
+    [
+        ("cn-north-1", "dev", {}, "dev"),
+        ("cn-north-1", "fifteen-letters", {}, "fifteen-letters"),
+        ("cn-north-1", "dev", {"repositoryPrefix": "own"}, "own"),
+        ("cn-north-1", "dev", {"sharedInventory": True}, "kubeflow"),
+        ("cn-north-1", "dev", {"sharedInventory": True, "repositoryPrefix": "own"}, "own"),
+        ("us-west-2", "fourteen-chars", {"enabled": True}, "fourteen-chars"),
+        ("us-west-2", "fifteen-letters", {"enabled": True}, "fifteen-3a91e8"),
+        ("us-west-2", "fiftee-letters-2", {"enabled": True}, "fiftee-3e2565"),
+    ],
+)
+def test_copies_are_below_the_clusters_name_unless_the_stack_file_says_where(
+    region: str, cluster: str, mirror: dict[str, Any], prefix: str
+) -> None:
+    sections = {"cluster": {"name": cluster}, "imageMirror": mirror}
+    settings = from_mapping({"region": region, **sections})
+    assert StackContext.of(settings, ACCOUNT, {}).repository_prefix == prefix
+
+
+@pytest.mark.parametrize(
+    ("cluster", "start"),
+    [
+        ("kubeflow", "kubeflow-111122223333-cn-northwest-1-start"),
+        (
+            "a-cluster-of-forty-characters-in-its-nam",
+            "a-cluster-of-forty-characters-in-its-nam-1111222233-caf463-start",
+        ),
+    ],
+)
+def test_a_user_has_a_name_that_iam_takes(cluster: str, start: str) -> None:
+    settings = from_mapping({"region": "cn-northwest-1", "cluster": {"name": cluster}})
+    context = StackContext.of(settings, ACCOUNT, {})
+    assert user_name(context, Purpose.PUSH) == f"{cluster}-cn-northwest-1-push"
+    assert user_name(context, Purpose.START) == start
+    assert len(start) <= 64
 
 
 # -- what to copy ---------------------------------------------------------------------------------

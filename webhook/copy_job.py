@@ -21,6 +21,10 @@ from webhook.mirror import target_tag
 
 log = logging.getLogger(__name__)
 
+STACK_TAG = "kubeflow-cluster/"
+"""Before a cluster's name, the key of a repository's tag: MADE or USED by that cluster's stack."""
+MADE, USED = "made", "used"
+
 
 @dataclass(frozen=True, kw_only=True)
 class CopyJob:

@@ -20,7 +20,6 @@ from components.cluster.node_group import NodeGroup
 from components.objects.unready_pods import unready_pods
 from regions.region import Feature
 from settings.context import StackContext
-from settings.node_pools import DISCOVERY_TAG
 from settings.sections import ClusterSettings, NetworkSettings, NodeGroupSettings
 
 # Enforces NetworkPolicy objects, of which Kubeflow has some. The add-on's schema has a string here
@@ -101,13 +100,6 @@ class EksCluster(pulumi.ComponentResource):
             self.kubeconfig_json,
             f"{args.context.aws_cli} eks update-kubeconfig --region {args.context.region.name} "
             f"--name {args.context.cluster} && ./kf verify --stack {pulumi.get_stack()}",
-        )
-        aws.ec2.Tag(
-            f"{name}-discovery",
-            resource_id=control_plane.cluster.cluster_security_group_id,
-            key=DISCOVERY_TAG,
-            value=self.cluster_name,
-            opts=self._child,
         )
         nodes, ready = self._addons_and_nodes(network)
         storage = BlockStorage(

@@ -11,16 +11,14 @@ from components.cluster.address_plan import AddressPlan, carve
 from components.cluster.vpc_endpoints import VpcEndpoints
 from settings.context import StackContext
 from settings.existing_vpc import NO_CONTROL_PLANE
-from settings.node_pools import DISCOVERY_TAG
 from settings.sections import NetworkSettings
 
 
 class Network(pulumi.ComponentResource):
     """A VPC with one private and one public subnet per zone, NAT and service endpoints.
 
-    With ``network.vpc_id`` it creates none of these and only tags the given private subnets for
-    Karpenter. Their tags for load balancers are up to the VPC's owner: a tag made here is also
-    removed here, and other clusters may use the same subnets.
+    With ``network.vpc_id`` it creates none of these and changes nothing: tags of its subnets, for
+    load balancers too, are up to the VPC's owner, and other clusters may use the same subnets.
 
     Args:
         name: of the component.
@@ -60,16 +58,7 @@ class Network(pulumi.ComponentResource):
     def _adopt(self, vpc_id: str) -> None:
         self.vpc_id = pulumi.Output.from_input(vpc_id)
         self.private_subnet_ids = pulumi.Output.from_input(list(self._settings.private_subnet_ids))
-        self.ready = [
-            aws.ec2.Tag(
-                f"{self._name}-discovery-{subnet}",
-                resource_id=subnet,
-                key=DISCOVERY_TAG,
-                value=self._context.cluster,
-                opts=self._child,
-            )
-            for subnet in self._settings.private_subnet_ids
-        ]
+        self.ready = []
 
     def _create(self, plan: AddressPlan) -> None:
         vpc = aws.ec2.Vpc(
@@ -95,10 +84,7 @@ class Network(pulumi.ComponentResource):
             "private",
             plan.private,
             zones,
-            {
-                "kubernetes.io/role/internal-elb": "1",
-                DISCOVERY_TAG: self._context.cluster,
-            },
+            {"kubernetes.io/role/internal-elb": "1"},
         )
         internet_route = self._open_to_internet(vpc, public)
         tables, routes = self._way_out(vpc, public, private, internet_route)

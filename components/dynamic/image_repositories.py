@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,13 @@ from components.registry.policies import lifecycle_policy
 
 
 class ImageRepositoriesProvider(DynamicProvider):
-    """Makes or corrects repositories; only a destroy deletes any, since pods may still run."""
+    """Makes or corrects repositories; only a destroy deletes any, since pods may still run.
+
+    A state of an earlier version names no cluster: nothing was marked as made by its stack.
+    """
 
     replacing = ("registry",)
-    updating = ("repositories", "tags", "lifecycle", "credentials")
+    updating = ("repositories", "tags", "cluster", "shared", "lifecycle", "credentials")
     identity = "{registry}"
 
     def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
@@ -27,8 +31,17 @@ class ImageRepositoriesProvider(DynamicProvider):
         return {**news, "kept": sorted({*_olds.get("kept", ()), *news["repositories"]})}
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Delete every repository that was ever named, with its images."""
-        _registry(_props).delete(_props["kept"])
+        """Delete what was ever named, unless stacks share it, others name it or made it."""
+        registry = _registry(_props)
+        if _props.get("cluster") and not _props["shared"]:
+            registry.delete(_props["kept"])
+        remaining = sorted(registry.existing().keys() & {*_props["kept"]})
+        if remaining:
+            # The engine shows what a plugin writes to its standard error.
+            sys.stderr.write(
+                f"{len(remaining)} repositories remain, which stacks share, or another stack made "
+                f"or uses: {', '.join(remaining)}\n"
+            )
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Leave out the repositories that no longer exist."""
@@ -45,16 +58,17 @@ def _registry(props: dict[str, Any]) -> EcrRepositories:
             f"the credentials are of account {own} and the images belong to {account}: choose "
             "another AWS_PROFILE"
         )
-    return EcrRepositories(ecr, props["tags"])
+    return EcrRepositories(ecr, props["tags"], props.get("cluster", ""))
 
 
 class ImageRepositories(Resource, name="ImageRepositories"):
     """Makes: ECR repositories, scanned on push, encrypted and tagged, with a lifecycle policy.
 
     Tags are immutable where every image is named by digest. Repositories that exist already,
-    because the webhook or `./kf images mirror` made them, are corrected. A destroy deletes every
-    repository that was ever named, with its images, which are copies. The mirror itself makes the
-    repositories of users' own images (``webhook.copy_job``); they are not part of this resource.
+    because the webhook or `./kf images mirror` made them, are corrected. A destroy deletes what
+    this stack made and no other names, with its images, which are copies
+    (``EcrRepositories.delete``). The mirror itself makes the repositories of users' own images
+    (``webhook.copy_job``); they are not part of this resource.
 
     Args:
         name: of the resource.
@@ -62,6 +76,8 @@ class ImageRepositories(Resource, name="ImageRepositories"):
         registry: ``<ecr host>/<prefix>``; another one replaces the resource.
         region: of the registry.
         tags: AWS tags.
+        cluster: of the stack, which distinguishes it from others that use the registry.
+        shared: whether a destroy deletes nothing, because stacks share the copies.
         credentials: ``AwsSettings.credentials``; kept for the deletion.
         endpoints: service -> URL in place of AWS's own.
         opts: of the resource.
@@ -75,6 +91,8 @@ class ImageRepositories(Resource, name="ImageRepositories"):
         registry: str,
         region: str,
         tags: Mapping[str, str],
+        cluster: str,
+        shared: bool = False,
         credentials: Mapping[str, Any] | None = None,
         endpoints: Mapping[str, str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -87,6 +105,8 @@ class ImageRepositories(Resource, name="ImageRepositories"):
                 "registry": registry,
                 "region": region,
                 "tags": dict(tags),
+                "cluster": cluster,
+                "shared": shared,
                 "lifecycle": json.dumps(lifecycle_policy()),
                 "endpoints": dict(endpoints or {}),
                 **({"credentials": dict(credentials)} if credentials else {}),

@@ -40,6 +40,8 @@ class KarpenterGpuPoolArgs:
         cluster_name: orders this component after the control plane.
         cluster_arn: identity of the cluster for the CRDs.
         cluster_endpoint: URL of the API server.
+        subnet_ids: private subnets for the nodes.
+        node_security_group_id: of every node of the cluster.
         kubeconfig_json: for the CRDs; a secret.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         karpenter: the rendered folder of Karpenter's version: CRDs, chart and images.
@@ -54,6 +56,8 @@ class KarpenterGpuPoolArgs:
     cluster_name: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
     cluster_endpoint: pulumi.Input[str]
+    subnet_ids: pulumi.Input[Sequence[str]]
+    node_security_group_id: pulumi.Input[str]
     kubeconfig_json: pulumi.Input[str]
     karpenter: Rendered
     add_ons: Mapping[str, Rendered]
@@ -106,6 +110,8 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             args.context,
             args.pools,
             overlays,
+            subnet_ids=args.subnet_ids,
+            security_group_id=args.node_security_group_id,
             profile_name=nodes.profile_name,
             after=[karpenter, *nodes.ready, *interruptions.ready],
             opts=self._child,

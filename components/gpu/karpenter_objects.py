@@ -37,22 +37,31 @@ def slicing_config(slices: int) -> str:
 
 
 def ec2_node_class(
-    pool: Pool, *, cluster_name: str, instance_profile: Any, tags: Mapping[str, str]
+    pool: Pool,
+    *,
+    cluster_name: str,
+    subnets: Any,
+    security_group: Any,
+    instance_profile: Any,
+    tags: Mapping[str, str],
 ) -> Object:
     """The EC2NodeClass of one pool: image, network, disk and identity of its nodes.
 
     Args:
         pool: the AMI of its alias is the NVIDIA build on instances with GPUs.
-        cluster_name: value of the discovery tag.
+        cluster_name: value of the discovery tag of reservations.
+        subnets: of the nodes, each as ``{"id": ...}``: clusters may share a subnet, and its tag has
+            one value.
+        security_group: ID of the group of the nodes.
         instance_profile: name of the profile; Karpenter then manages none (see ``policies``).
         tags: for instances, volumes and launch templates; the provider's default tags do not reach
             what Karpenter makes.
     """
-    discovered = [{"tags": {DISCOVERY_TAG: cluster_name}}]
     disks = {"/dev/xvda": pool.disk_gib}
     optional: dict[str, Any] = {}
     if pool.reserved:
-        optional["capacityReservationSelectorTerms"] = discovered
+        reserved = {"tags": {DISCOVERY_TAG: cluster_name}}
+        optional["capacityReservationSelectorTerms"] = [reserved]
     if pool.bottlerocket:  # the system has a disk of its own (Karpenter pkg/providers/amifamily)
         disks = {"/dev/xvda": 4, "/dev/xvdb": pool.disk_gib}
         if pool.sliced:
@@ -63,8 +72,8 @@ def ec2_node_class(
         "metadata": {"name": pool.name},
         "spec": {
             "amiSelectorTerms": [{"alias": pool.ami_alias}],
-            "subnetSelectorTerms": discovered,
-            "securityGroupSelectorTerms": discovered,
+            "subnetSelectorTerms": subnets,
+            "securityGroupSelectorTerms": [{"id": security_group}],
             "instanceProfile": instance_profile,
             "blockDeviceMappings": [
                 {

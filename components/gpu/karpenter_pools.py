@@ -30,6 +30,8 @@ class KarpenterPools(pulumi.ComponentResource):
         context: shared by all components of the stack.
         pools: one NodePool each.
         overlays: the NodeOverlays of those pools (``overlays_of``).
+        subnet_ids: of the nodes.
+        security_group_id: of the nodes.
         profile_name: instance profile of the nodes.
         after: Karpenter, and the resources that its nodes need.
         opts: of the component.
@@ -42,12 +44,17 @@ class KarpenterPools(pulumi.ComponentResource):
         pools: Sequence[Pool],
         overlays: Sequence[objects.Object],
         *,
+        subnet_ids: pulumi.Input[Sequence[str]],
+        security_group_id: pulumi.Input[str],
         profile_name: pulumi.Input[str],
         after: Sequence[pulumi.Resource],
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:KarpenterPools", name, None, opts)
         first = pulumi.ResourceOptions(parent=self, depends_on=list(after))
+        subnets = pulumi.Output.from_input(subnet_ids).apply(
+            lambda ids: [{"id": subnet} for subnet in ids]
+        )
         # Before the pools: without overlays Karpenter sizes nodes by EC2's data.
         registered = [
             register(overlay, name=f"{name}-{overlay['metadata']['name']}", opts=first)
@@ -59,6 +66,8 @@ class KarpenterPools(pulumi.ComponentResource):
                 objects.ec2_node_class(
                     pool,
                     cluster_name=context.cluster,
+                    subnets=subnets,
+                    security_group=security_group_id,
                     instance_profile=profile_name,
                     tags=context.tags,
                 ),

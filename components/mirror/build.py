@@ -78,8 +78,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         self._context = context
         self._side = side
         self.region = side.region
-        # Several stacks may share one build account and region: the name tells them apart.
-        self.project_name = f"{context.cluster}-{context.region.name}-image-copy"
+        self.project_name = f"{context.name_of_builds}-image-copy"
         self.project_arn = side.region.arn(
             "codebuild", f"project/{self.project_name}", account=side.account_id
         )

@@ -16,8 +16,9 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.documents import document
-from regions.region import Region
-from settings.context import StackContext
+from settings.context import StackContext, shortened
+
+_LONGEST_USER = 64  # of IAM
 
 
 class Purpose(StrEnum):
@@ -27,19 +28,20 @@ class Purpose(StrEnum):
     START = "start"
 
 
-def user_name(cluster: str, region: Region, purpose: Purpose) -> str:
+def user_name(context: StackContext, purpose: Purpose) -> str:
     """The IAM user of a key, on either side: `./kf doctor` looks up the age of its keys.
 
-    IAM allows 64 characters; a cluster's name has at most 40. The stack's region is part of it, for
-    users belong to no region and stacks may share an account.
+    The stack's region is part of it, for users belong to no region and stacks may share an account.
     """
-    return f"{cluster}-{region.name}-{purpose}"
+    if purpose is Purpose.PUSH:
+        return f"{context.cluster}-{context.region.name}-{purpose}"
+    return f"{shortened(context.name_of_builds, _LONGEST_USER - len(purpose) - 1)}-{purpose}"
 
 
 def secret_name(context: StackContext, purpose: Purpose) -> str:
     """The secret that holds a key, in the Secrets Manager of the other side."""
     if purpose is Purpose.PUSH:
-        return f"{context.mirror.settings.credentials_secret}/{context.region.name}"
+        return f"{context.mirror.settings.credentials_secret}/{context.name_of_builds}"
     return f"{context.cluster}/image-mirror/start-build"
 
 
@@ -69,7 +71,7 @@ def key_in_secret(
     """
     user_side = pulumi.ResourceOptions(parent=parent, provider=giver)
     secret_side = pulumi.ResourceOptions(parent=parent, provider=holder)
-    name_in_iam = user_name(context.cluster, context.region, purpose)
+    name_in_iam = user_name(context, purpose)
     user = aws.iam.User(
         name,
         name=name_in_iam,

@@ -14,6 +14,7 @@ from components.mirror.build import ImageMirrorBuild, log_group
 from components.mirror.handler import Copies, handler_archive, handler_variables
 from components.registry.policies import lifecycle_policy
 from settings.context import StackContext
+from webhook.copy_job import MADE, STACK_TAG
 
 _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
@@ -70,7 +71,9 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 "MIRROR_BUILD_REGION": build.region.name,
                 "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
                 "MIRROR_LIFECYCLE": json.dumps(lifecycle_policy()),
-                "MIRROR_TAGS": json.dumps(dict(context.tags), sort_keys=True),
+                "MIRROR_TAGS": json.dumps(
+                    {**context.tags, f"{STACK_TAG}{context.cluster}": MADE}, sort_keys=True
+                ),
             },
             policy=pulumi.Output.from_input(build.start_secret_arn).apply(
                 lambda secret_arn: json.dumps(

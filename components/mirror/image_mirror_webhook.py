@@ -112,6 +112,8 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             registry=context.image_prefix,
             region=context.region.name,
             tags=context.tags,
+            cluster=context.cluster,
+            shared=context.mirror.settings.shared_inventory,
             credentials=context.aws.credentials(),
             endpoints=context.endpoints,
             opts=own,

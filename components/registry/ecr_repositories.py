@@ -1,7 +1,8 @@
 """ECR repositories of copies: created where they are missing, corrected where they differ.
 
 No Pulumi: used by the resource ``ImageRepositories`` and by ``./kf images mirror``, over any ECR
-client. The webhook or a person may create a repository first.
+client. The webhook or a person may create a repository first. Stacks may share repositories: each
+marks with a tag of its own what it made and what it found, and deletes what it alone names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from botocore.exceptions import ClientError
 from components.registry.policies import lifecycle_policy
 from images.reference import Reference, parse
 from webhook.claims import error_code
-from webhook.copy_job import new_repository
+from webhook.copy_job import MADE, STACK_TAG, USED, new_repository
 
 PARALLEL = 8
 """Repositories at a time, and connections of a client."""
@@ -52,11 +53,13 @@ class EcrRepositories:
 
     Attributes:
         ecr: boto3's ECR client.
-        tags: of every repository, besides its ``Name``.
+        tags: of every repository that it creates, besides its ``Name``.
+        cluster: of the stack.
     """
 
     ecr: Any
     tags: Mapping[str, str]
+    cluster: str
 
     def existing(self) -> dict[str, dict[str, Any]]:
         """Every repository of the registry, by name, as ECR describes it."""
@@ -66,7 +69,10 @@ class EcrRepositories:
         return {repo["repositoryName"]: repo for page in pages for repo in page["repositories"]}
 
     def prepare(self, mutability: Mapping[str, str]) -> list[str]:
-        """Creates missing repositories, corrects those that differ.
+        """Creates missing repositories, corrects those that differ, marks all as the stack's.
+
+        Of a repository that the stack did not make, all tags stay. Tags of images may move where
+        any of its stacks needs that.
 
         Args:
             mutability: repository -> its ``imageTagMutability``.
@@ -77,15 +83,28 @@ class EcrRepositories:
         existing = self.existing()
 
         def prepare_one(name: str) -> None:
-            request = new_repository(name, {**self.tags, "Name": name}, mutability[name])
+            tags = {**self.tags, "Name": name, self._own_tag: MADE}
+            request = new_repository(name, tags, mutability[name])
             self._correct(existing.get(name) or self._create(request), request)
 
         self._for_each(prepare_one, mutability)
         return [name for name in mutability if name not in existing]
 
     def delete(self, names: Iterable[str]) -> None:
-        """Deletes repositories with all images in them, which are only copies."""
+        """Deletes, with all images, which are copies, what the stack made and no other stack names.
+
+        Of the others the stack's own mark is removed.
+        """
         self._for_each(self._delete_one, names)
+
+    @property
+    def _own_tag(self) -> str:
+        return f"{STACK_TAG}{self.cluster}"
+
+    def _is_alone(self, tags: Iterable[Mapping[str, str]]) -> bool:
+        """Whether the stack made the repository with these tags, and no other uses it."""
+        stacks = {tag["Key"]: tag["Value"] for tag in tags if tag["Key"].startswith(STACK_TAG)}
+        return stacks == {self._own_tag: MADE}
 
     def _for_each(self, action: Callable[[str], None], names: Iterable[str]) -> None:
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="ecr") as executor:
@@ -103,17 +122,19 @@ class EcrRepositories:
 
     def _correct(self, described: Mapping[str, Any], request: Mapping[str, Any]) -> None:
         name, arn = described["repositoryName"], described["repositoryArn"]
-        if described.get("imageTagMutability") != request["imageTagMutability"]:
-            self.ecr.put_image_tag_mutability(
-                repositoryName=name, imageTagMutability=request["imageTagMutability"]
-            )
+        present = self.ecr.list_tags_for_resource(resourceArn=arn)["tags"]
+        made = {"Key": self._own_tag, "Value": MADE} in present
+        tags = request["tags"] if made else [{"Key": self._own_tag, "Value": USED}]
+        mutability = request["imageTagMutability"]
+        differs = described.get("imageTagMutability") != mutability
+        if differs and (mutability == "MUTABLE" or self._is_alone(present)):
+            self.ecr.put_image_tag_mutability(repositoryName=name, imageTagMutability=mutability)
         if not described.get("imageScanningConfiguration", {}).get("scanOnPush"):
             self.ecr.put_image_scanning_configuration(
                 repositoryName=name,
                 imageScanningConfiguration=request["imageScanningConfiguration"],
             )
-        present = self.ecr.list_tags_for_resource(resourceArn=arn)["tags"]
-        missing = [tag for tag in request["tags"] if tag not in present]
+        missing = [tag for tag in tags if tag not in present]
         if missing:
             self.ecr.tag_resource(resourceArn=arn, tags=missing)
         # Written without a comparison: ECR does not return the text that was written.
@@ -123,7 +144,14 @@ class EcrRepositories:
 
     def _delete_one(self, name: str) -> None:
         try:
-            self.ecr.delete_repository(repositoryName=name, force=True)
+            names = [name]
+            (described,) = self.ecr.describe_repositories(repositoryNames=names)["repositories"]
+            arn = described["repositoryArn"]
+            present = self.ecr.list_tags_for_resource(resourceArn=arn)["tags"]
+            if self._is_alone(present):
+                self.ecr.delete_repository(repositoryName=name, force=True)
+            else:
+                self.ecr.untag_resource(resourceArn=arn, tagKeys=[self._own_tag])
         except ClientError as refused:
             if error_code(refused) != "RepositoryNotFoundException":
                 raise

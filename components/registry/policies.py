@@ -8,7 +8,7 @@ from settings.context import StackContext
 
 def repositories(context: StackContext) -> str:
     """The ARN pattern of every repository of the stack's images."""
-    path = f"repository/{context.mirror.prefix}/*"
+    path = f"repository/{context.repository_prefix}/*"
     return context.region.arn("ecr", path, account=context.account_id)
 
 

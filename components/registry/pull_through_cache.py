@@ -50,7 +50,7 @@ class PullThroughCache(pulumi.ComponentResource):
     def _rule(
         self, name: str, registry: str, context: StackContext, role_arn: pulumi.Output[str]
     ) -> aws.ecr.PullThroughCacheRule:
-        prefix = f"{context.mirror.prefix}/{registry}"
+        prefix = f"{context.repository_prefix}/{registry}"
         # One for each rule: AWS requires a template of the rule's own prefix (botocore ecr
         # CreateRepositoryCreationTemplate, prefix).
         template = aws.ecr.RepositoryCreationTemplate(

@@ -48,7 +48,8 @@ class AccountRegistry(EcrRepositories):
             session = aws_session(
                 settings.aws.credentials(), settings.region, settings.endpoints.get("sts")
             )
-            return cls(client(settings, session, "ecr", _PATIENT), tags)
+            ecr = client(settings, session, "ecr", _PATIENT)
+            return cls(ecr, tags, settings.cluster.name)
 
     def login(self) -> Login:
         """A login of about 12 hours; the registry's address in it has the account's number."""

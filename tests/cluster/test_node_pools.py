@@ -52,7 +52,12 @@ def test_every_kind_of_pool_is_accepted_and_a_misspelt_field_is_not(
     pools = pools_of(settings, region)
     classes = [
         ec2_node_class(
-            pool, cluster_name="kubeflow", instance_profile="profile", tags={"stack": "test"}
+            pool,
+            cluster_name="kubeflow",
+            subnets=[{"id": "subnet-0123456789abcdef0"}],
+            security_group="sg-0123456789abcdef0",
+            instance_profile="profile",
+            tags={"stack": "test"},
         )
         for pool in pools
     ]

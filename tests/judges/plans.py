@@ -6,7 +6,6 @@ import json
 import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,11 @@ VARIANTS: dict[str, dict[str, Any]] = yaml.safe_load(
 )
 PLANS = {**{name: {"stack": name} for name in SHIPPED}, **VARIANTS}
 """Name of each plan -> its stack, and sections that replace keys of that stack's file."""
+REPOSITORIES = "pulumi-python:dynamic:ImageRepositories"
 _EKS = "eks:index:Cluster"
+_RENDERED = {"region", "release", "bundles", "gpu_pool", "image_mirror", "node_group"}
+_RENDERS: dict[str, Renders] = {}
+"""By the settings that change a render."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,12 @@ class Planned:
 
 def planned(name: str) -> list[Planned]:
     """The resources of AWS in one of ``PLANS``."""
-    change = dict(PLANS[name])
+    return list(_planned(recorded(PLANS[name])))
+
+
+def recorded(plan: Mapping[str, Any]) -> Recorded:
+    """A plan in the form of ``PLANS``, without Kubeflow's objects."""
+    change = dict(plan)
     stack, region = change.pop("stack"), change.pop("region", None)
     config: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     for section, values in change.items():
@@ -58,47 +66,56 @@ def planned(name: str) -> list[Planned]:
     config["kubeflow:region"] = region = region or config["kubeflow:region"]
     raw = {k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "render_stack", partial(_without_objects, program.render_stack))
-        recorded = run(_program, region, raw)
-    return list(_resources(recorded))
+        patch.setattr(program, "render_stack", without_objects(program.render_stack))
+        return run(whole_program, region, raw)
 
 
-def _without_objects(
-    render_stack: Callable[[Settings, Region], Renders], settings: Settings, region: Region
-) -> Renders:
+def without_objects(
+    render_stack: Callable[[Settings, Region], Renders],
+) -> Callable[[Settings, Region], Renders]:
     """Kubeflow's objects are most of a plan's time, and no resource of AWS is made from one."""
-    renders = render_stack(settings, region)
-    return replace(renders, kubeflow=replace(renders.kubeflow, objects=(), prerequisites={}))
+
+    def render(settings: Settings, region: Region) -> Renders:
+        key = settings.model_dump_json(include=_RENDERED)
+        if key not in _RENDERS:
+            renders = render_stack(settings, region)
+            kubeflow = replace(renders.kubeflow, objects=(), prerequisites={})
+            _RENDERS[key] = replace(renders, kubeflow=kubeflow)
+        return _RENDERS[key]
+
+    return render
 
 
-def _program() -> None:
+def whole_program() -> None:
+    """``__main__.py``, as the engine runs it."""
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
 
-def _resources(recorded: Recorded) -> Iterator[Planned]:
+def resources(recorded: Recorded) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Type, Pulumi name, region and inputs of each resource of AWS, those of pulumi-eks too."""
     providers = recorded.of("pulumi:providers:aws")
     regions = {provider.name: provider.inputs["region"] for provider in providers}
     for each in recorded.all:
         region = regions.get(each.provider_name, regions["aws"])
         if each.package == "aws":
-            yield Planned(
-                each.type, each.name, region, _named(each.type, each.outputs, each.inputs)
-            )
-        elif each.type == "pulumi-python:dynamic:ImageRepositories":
-            # A hundred of one kind: the one with the longest name.
-            name = max(each.inputs["repositories"], key=len)
-            inputs = {"name": name, "imageTagMutability": each.inputs["repositories"][name]}
-            inputs["lifecyclePolicy"] = each.inputs["lifecycle"]
-            yield Planned("aws:ecr/repository:Repository", name, region, inputs)
+            yield each.type, each.name, region, each.inputs
         elif each.type == _EKS:
             component = SimulatedCloud(region).resource(_EKS, each.name, each.inputs)
             for child in children(component):
                 if child.type.startswith("aws:"):
-                    inputs = dict(child.inputs)
-                    outputs = SimulatedCloud(region).outputs(child.type, child.name, inputs)[1]
-                    yield Planned(
-                        child.type, child.name, region, _named(child.type, outputs, inputs)
-                    )
+                    yield child.type, child.name, region, dict(child.inputs)
+
+
+def _planned(recorded: Recorded) -> Iterator[Planned]:
+    for type_, name, region, inputs in resources(recorded):
+        outputs = SimulatedCloud(region).outputs(type_, name, inputs)[1]
+        yield Planned(type_, name, region, _named(type_, outputs, inputs))
+    for each in recorded.of(REPOSITORIES):
+        # A hundred of one kind: the one with the longest name.
+        name = max(each.inputs["repositories"], key=len)
+        inputs = {"name": name, "imageTagMutability": each.inputs["repositories"][name]}
+        inputs["lifecyclePolicy"] = each.inputs["lifecycle"]
+        yield Planned("aws:ecr/repository:Repository", name, each.inputs["region"], inputs)
 
 
 def _named(type_: str, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:

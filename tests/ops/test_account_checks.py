@@ -22,6 +22,7 @@ from ops.checks import Subject
 from ops.findings import Finding, Level, good
 from regions.region import Region
 from settings import from_mapping
+from settings.context import StackContext
 from tests.ops import account
 from tests.ops.account import VPC
 from tests.ops.command import kf
@@ -73,7 +74,8 @@ def client(service: str, region: str) -> Any:
 def with_keys(stack: Subject, region: str, build_region: str, number: int = 1) -> None:
     """Each side's user, with so many keys, as ``pulumi up`` makes them."""
     for purpose, place in ((Purpose.PUSH, region), (Purpose.START, build_region)):
-        user, iam = user_name("kubeflow", stack.region, purpose), client("iam", place)
+        context = StackContext.of(stack.settings, ACCOUNT, {})
+        user, iam = user_name(context, purpose), client("iam", place)
         iam.create_user(UserName=user)
         for _ in range(number):
             iam.create_access_key(UserName=user)
@@ -90,7 +92,7 @@ def test_a_young_key_of_each_side_is_good(region: str, build_region: str) -> Non
     with_keys(stack, region, build_region)
     assert [(found.level, found.sentence) for found in of_the_mirror(stack)] == [
         (Level.GOOD, f"the key of the IAM user kubeflow-{region}-push is 0 days old"),
-        (Level.GOOD, f"the key of the IAM user kubeflow-{region}-start is 0 days old"),
+        (Level.GOOD, f"the key of the IAM user kubeflow-{ACCOUNT}-{region}-start is 0 days old"),
     ]
 
 
@@ -113,9 +115,9 @@ def test_a_key_of_more_than_90_days_is_told_with_the_command_that_makes_another(
 def test_what_is_wrong_with_a_key_is_told_with_its_user_and_the_way_out() -> None:
     stack = subject("cn-north-1")
     assert [found.sentence for found in of_the_mirror(stack)] == [
-        f"the IAM user kubeflow-cn-north-1-{purpose}, whose key is to {purpose}, does not exist "
-        "yet: `pulumi up`"
-        for purpose in ("push", "start")
+        f"the IAM user kubeflow-{own}cn-north-1-{purpose}, whose key is to {purpose}, does not "
+        "exist yet: `pulumi up`"
+        for own, purpose in (("", "push"), (f"{ACCOUNT}-", "start"))
     ]
     with_keys(stack, "cn-north-1", "ap-southeast-1", number=2)
     assert "has 2 keys: `pulumi up` ends the rotation" in of_the_mirror(stack)[0].sentence
@@ -169,8 +171,12 @@ def test_a_call_that_is_refused_is_one_note_that_names_it(
 def test_keys_that_may_not_be_listed_are_one_note_that_names_the_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refused(*_: Any) -> Any:
-        raise ClientError({"Error": {"Code": "AccessDenied"}}, "Create")
+    known = account_checks.client
+
+    def refused(settings: Any, session: Any, service: str) -> Any:
+        if service == "iam":
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "Create")
+        return known(settings, session, service)
 
     monkeypatch.setattr(account_checks, "client", refused)
     found = [each for each in examine_account(subject("cn-north-1")) if "iam" in each.sentence]

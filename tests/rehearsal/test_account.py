@@ -74,6 +74,34 @@ LOGS, BUCKET = "aws:cloudwatch/logGroup:LogGroup", "aws:s3/bucket:Bucket"
 REPOSITORY = "aws:ecr/repository:Repository"
 
 
+TEMPLATE, GROUP = "aws:ec2/launchTemplate:LaunchTemplate", "aws:ec2/securityGroup:SecurityGroup"
+
+
+@pytest.mark.parametrize(
+    ("type_", "one", "another", "error"),
+    [
+        ("aws:rds/instance:Instance", {"identifier": "a"}, {"identifier": "b"}, "DBInstanceAlr"),
+        (TEMPLATE, {"name": "a"}, {"name": "b"}, "InvalidLaunchTemplateName"),
+        (GROUP, {"name": "a", "vpcId": "vpc-1"}, {"name": "a", "vpcId": "vpc-2"}, "Duplicate"),
+    ],
+)
+def test_a_name_beside_the_id_is_taken_too(
+    tmp_path: Path, type_: str, one: dict[str, str], another: dict[str, str], error: str
+) -> None:
+    account = Account(tmp_path / "account.jsonl")
+
+    def create(state: dict[str, str]) -> str:
+        return account.create(type_, BEIJING, lambda attempt: (f"id-{attempt}", state))[0]
+
+    first = create(one)
+    with pytest.raises(RefusedByAws, match=error):
+        create(one)
+    create(another)
+    assert len(account.existing) == 2
+    account.delete(type_, BEIJING, first, {**one, "skipFinalSnapshot": True})
+    create(one)
+
+
 def test_a_deleted_name_and_the_same_name_elsewhere_are_free() -> None:
     account = Account()
     account.create(LOGS, BEIJING, named)
@@ -288,6 +316,8 @@ def roles(description: str = "") -> None:
     aws.iam.Role("unnamed", assume_role_policy=TRUST, opts=opts)
     aws.iam.Policy("rights", policy=POLICY, opts=opts)  # its id is an ARN, with the name in it
     aws.kms.Key("key", description=description, opts=opts)
+    # Of the caller's choice, without a name.
+    aws.ec2.Tag("tag", resource_id="subnet-1", key="owner", value="tiny", opts=opts)
 
 
 def arn_of_key(folder: Path) -> str:
@@ -322,7 +352,9 @@ def test_a_changed_resource_of_a_second_identity_stays_the_same_one(
 ) -> None:
     journal = tmp_path / "account.jsonl"
     account = Account(journal)
-    account.create(KEY, BEIJING, partial(SimulatedCloud(BEIJING).outputs, KEY, "key", {}))
+    outputs = SimulatedCloud(BEIJING).outputs
+    account.create(KEY, BEIJING, partial(outputs, KEY, "key", {}))
+    account.create(ROLE, BEIJING, partial(outputs, ROLE, "unnamed", {}))
     with started(roles, journal=str(journal)) as rehearsal:
         rehearsal.up()
         arn = arn_of_key(tmp_path)

@@ -79,7 +79,7 @@ def test_every_repository_and_tag_is_seen_also_where_there_are_more_than_connect
     for name in names:
         ecr.create_repository(repositoryName=name)
     digests = {f"v{number}": put(ecr, names[-1], f"v{number}") for number in range(many)}
-    known = AccountRegistry(ecr, TAGS)
+    known = AccountRegistry(ecr, TAGS, "kubeflow")
     assert known.prepare(dict.fromkeys(names, "MUTABLE")) == []
     assert known.digests([names[-1], "kubeflow/absent"]) == {names[-1]: digests}
 
@@ -100,13 +100,13 @@ def test_each_page_is_asked_for(ecr: Any) -> None:
         one, two = ({"imageTag": "1", "imageDigest": A}, {"imageTag": "2", "imageDigest": B})
         aws.add_response("list_images", {"imageIds": [one], "nextToken": "next"}, asked)
         aws.add_response("list_images", {"imageIds": [two]}, {**asked, "nextToken": "next"})
-        found = AccountRegistry(ecr, TAGS).digests(["kubeflow/b"])
+        found = AccountRegistry(ecr, TAGS, "kubeflow").digests(["kubeflow/b"])
         assert found == {"kubeflow/b": {"1": A, "2": B}}
         aws.assert_no_pending_responses()
 
 
 def test_the_login_names_the_account_and_shows_no_password(ecr: Any) -> None:
-    login = AccountRegistry(ecr, TAGS).login()
+    login = AccountRegistry(ecr, TAGS, "kubeflow").login()
     assert login.account == ACCOUNT
     assert base64.b64decode(login.token).startswith(b"AWS:")
     assert login.token not in repr(login)
@@ -120,7 +120,7 @@ def test_a_login_is_renewed_after_half_its_time(ecr: Any) -> None:
     }
     with Stubber(ecr) as aws:
         aws.add_response("get_authorization_token", {"authorizationData": [granted]})
-        left = AccountRegistry(ecr, TAGS).login().renew_at - datetime.now(UTC)
+        left = AccountRegistry(ecr, TAGS, "kubeflow").login().renew_at - datetime.now(UTC)
     assert timedelta(hours=5, minutes=55) < left < timedelta(hours=6, minutes=5)
 
 
@@ -130,7 +130,7 @@ def test_what_aws_refuses_is_told_by_its_code_alone(ecr: Any) -> None:
         with pytest.raises(
             Refused, match=r"the right ecr:GetAuthorizationToken is missing \(AccessDenied\)"
         ) as refused:
-            AccountRegistry(ecr, TAGS).login()
+            AccountRegistry(ecr, TAGS, "kubeflow").login()
     assert "secret" not in str(refused.value)
 
 
@@ -221,8 +221,9 @@ def test_images_reach_ecr_with_its_login_and_leave_none_behind(
             "stack": "test",
             "cluster": "kubeflow",
             "Name": name,
+            "kubeflow-cluster/kubeflow": "made",
         }
-        login = AccountRegistry(ecr, TAGS).login()
+        login = AccountRegistry(ecr, TAGS, "kubeflow").login()
         answer = requests.get(
             f"https://{HOST}/v2/{name}/manifests/v1",
             headers={

@@ -17,7 +17,7 @@ from settings.context import StackContext
 from settings.sections import NetworkSettings
 from tests.harness import REGIONS, Recorded, run
 
-VPC, SUBNET, TAG = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet", "aws:ec2/tag:Tag"
+VPC, SUBNET = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet"
 NAT, ROUTE, TABLE = (
     "aws:ec2/natGateway:NatGateway",
     "aws:ec2/route:Route",
@@ -64,13 +64,11 @@ def test_each_zone_has_a_private_and_a_public_subnet(new: tuple[Region, Recorded
     assert len(made.exports["private"]) == 3
 
 
-def test_load_balancers_and_karpenter_find_their_subnets(new: tuple[Region, Recorded]) -> None:
+def test_load_balancers_find_their_subnets(new: tuple[Region, Recorded]) -> None:
     private = new[1].only(SUBNET, "net-private-1").inputs["tags"]
     public = new[1].only(SUBNET, "net-public-1").inputs["tags"]
     assert private["kubernetes.io/role/internal-elb"] == "1"
-    assert private["karpenter.sh/discovery"] == "kubeflow"
     assert public["kubernetes.io/role/elb"] == "1"
-    assert "karpenter.sh/discovery" not in public
 
 
 def test_interface_endpoints_carry_the_service_names_of_their_partition(
@@ -189,12 +187,9 @@ def test_two_zones_are_enough() -> None:
     assert len(network(zones=2).of(SUBNET)) == 4
 
 
-def test_an_existing_vpc_is_only_marked_for_karpenter() -> None:
+def test_nothing_of_an_existing_vpc_is_changed() -> None:
     made = network(**EXISTING)
-    tags = [r.inputs for r in made.of(TAG)]
-    assert [r.type for r in made.all if r.type.startswith("aws:")] == [TAG, TAG]
-    assert {t["resourceId"] for t in tags} == set(EXISTING["privateSubnetIds"])
-    assert {(t["key"], t["value"]) for t in tags} == {("karpenter.sh/discovery", "kubeflow")}
+    assert [r.type for r in made.all if r.type.startswith("aws:")] == []
     assert made.exports == {
         "vpc": EXISTING["vpcId"],
         "private": EXISTING["privateSubnetIds"],

@@ -15,6 +15,7 @@ from components.registry.ecr_repositories import copied_to, mutability
 from components.registry.policies import lifecycle_policy
 from regions.region import Region
 from tests.harness import REGIONS, Registered, run
+from webhook.copy_job import MADE, STACK_TAG, new_repository
 
 TYPE = "pulumi-python:dynamic:ImageRepositories"
 ACCOUNT = "123456789012"  # moto's
@@ -36,7 +37,13 @@ def ecr(region: Region, monkeypatch: pytest.MonkeyPatch) -> Generator[Any]:
         yield boto3.client("ecr", region_name=region.name)
 
 
-def registered(region: Region, *images: str, account: str = ACCOUNT) -> Registered:
+def registered(
+    region: Region,
+    *images: str,
+    account: str = ACCOUNT,
+    cluster: str = "kubeflow",
+    shared: bool = False,
+) -> Registered:
     def program() -> None:
         ImageRepositories(
             "repositories",
@@ -44,6 +51,8 @@ def registered(region: Region, *images: str, account: str = ACCOUNT) -> Register
             registry=f"{region.ecr_registry(account)}/kubeflow",
             region=region.name,
             tags=TAGS,
+            cluster=cluster,
+            shared=shared,
         )
 
     return run(program).only(TYPE)
@@ -51,6 +60,11 @@ def registered(region: Region, *images: str, account: str = ACCOUNT) -> Register
 
 def props(region: Region, *images: str, **changed: Any) -> dict[str, Any]:
     return {**registered(region, *images).inputs, **changed}
+
+
+def of_stack(cluster: str, *images: str, shared: bool = False) -> dict[str, Any]:
+    """Inputs of a stack that has the same prefix as all others."""
+    return registered(Region.of(REGIONS[0]), *images, cluster=cluster, shared=shared).inputs
 
 
 def names(ecr: Any) -> set[str]:
@@ -94,23 +108,115 @@ def test_a_repository_is_scanned_encrypted_tagged_and_swept(region: Region, ecr:
     assert found["imageTagMutability"] == "MUTABLE"
     assert found["imageScanningConfiguration"] == {"scanOnPush": True}
     assert found["encryptionConfiguration"] == {"encryptionType": "AES256"}
-    assert tags == {**TAGS, "Name": "kubeflow/quay.io/a/b"}
+    assert tags == {**TAGS, "Name": "kubeflow/quay.io/a/b", "kubeflow-cluster/kubeflow": "made"}
     assert policy == lifecycle_policy()
     assert described(ecr, "kubeflow/quay.io/c/d")[0]["imageTagMutability"] == "IMMUTABLE"
 
 
-def test_an_existing_repository_is_corrected_and_keeps_its_tags(region: Region, ecr: Any) -> None:
+def test_a_repository_of_others_is_corrected_and_keeps_its_tags_beside_a_mark(
+    region: Region, ecr: Any
+) -> None:
     ecr.create_repository(
         repositoryName="kubeflow/quay.io/a/b",
         imageTagMutability="IMMUTABLE",
         tags=[{"Key": "owner", "Value": "me"}, {"Key": "stack", "Value": "other"}],
     )
-    ImageRepositoriesProvider().create(props(region, "quay.io/a/b:1"))
+    provider = ImageRepositoriesProvider()
+    made = provider.create(props(region, "quay.io/a/b:1")).outs or {}
     found, tags, policy = described(ecr, "kubeflow/quay.io/a/b")
     assert found["imageTagMutability"] == "MUTABLE"
     assert found["imageScanningConfiguration"] == {"scanOnPush": True}
-    assert tags == {**TAGS, "Name": "kubeflow/quay.io/a/b", "owner": "me"}
+    assert tags == {"owner": "me", "stack": "other", "kubeflow-cluster/kubeflow": "used"}
     assert policy == lifecycle_policy()
+    # Its tags of images may move at their owner's wish, whatever this stack's images need.
+    provider.update("id", made, props(region, f"quay.io/a/b@{SHA}"))
+    found, tags, _ = described(ecr, "kubeflow/quay.io/a/b")
+    assert found["imageTagMutability"] == "MUTABLE"
+    provider.delete("id", made)
+    assert described(ecr, "kubeflow/quay.io/a/b")[1] == {"owner": "me", "stack": "other"}
+
+
+A, B = "quay.io/one/a:1", "quay.io/two/b:1"
+BOTH = "quay.io/both/c:1"
+
+
+@pytest.mark.parametrize("region", REGIONS[:1], indirect=True)
+@pytest.mark.parametrize(
+    ("first_gone", "left", "in_the_end"),
+    [
+        # The second found what both name, so the first one's destroy leaves it to the second.
+        ("one", {"both/c", "two/b"}, {"both/c"}),
+        ("two", {"both/c", "one/a"}, set[str]()),
+    ],
+)
+def test_stacks_of_one_prefix_go_in_any_order_and_each_takes_what_is_its_own(
+    ecr: Any, first_gone: str, left: set[str], in_the_end: set[str]
+) -> None:
+    provider = ImageRepositoriesProvider()
+    wanted = {"one": of_stack("one", A, BOTH), "two": of_stack("two", B, BOTH)}
+    made = {name: provider.create(inputs).outs or {} for name, inputs in wanted.items()}
+    before = described(ecr, "kubeflow/quay.io/both/c")[1]
+    assert before == {
+        **TAGS,
+        "Name": "kubeflow/quay.io/both/c",
+        "kubeflow-cluster/one": "made",
+        "kubeflow-cluster/two": "used",
+    }
+    # Tags of images move for the second, whatever the first one's images need.
+    provider.update("id", made["one"], of_stack("one", A, f"quay.io/both/c@{SHA}"))
+    assert described(ecr, "kubeflow/quay.io/both/c")[0]["imageTagMutability"] == "MUTABLE"
+    provider.delete("id", made.pop(first_gone))
+    assert names(ecr) == {f"kubeflow/quay.io/{name}" for name in left}
+    ((stays, outs),) = made.items()
+    if stays == "one":
+        provider.update("id", outs, of_stack("one", A, f"quay.io/both/c@{SHA}"))
+        assert described(ecr, "kubeflow/quay.io/both/c")[0]["imageTagMutability"] == "IMMUTABLE"
+    assert not provider.diff("id", outs, wanted[stays]).changes
+    assert provider.read("id", outs).outs == outs
+    provider.delete("id", outs)
+    assert names(ecr) == {f"kubeflow/quay.io/{name}" for name in in_the_end}
+
+
+@pytest.mark.parametrize("region", REGIONS[:1], indirect=True)
+def test_a_shared_inventory_outlives_every_stack_until_one_no_longer_shares_it(
+    ecr: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider = ImageRepositoriesProvider()
+    made = [provider.create(of_stack(name, A, shared=True)).outs or {} for name in ("one", "two")]
+    for outs in made:
+        provider.delete("id", outs)
+        assert names(ecr) == {"kubeflow/quay.io/one/a"}
+        said = capsys.readouterr().err
+        assert said.startswith("1 repositories remain, which stacks share")
+        assert said.endswith(" uses: kubeflow/quay.io/one/a\n")
+    provider.update("id", made[1], of_stack("two", A))
+    alone = provider.update("id", made[0], of_stack("one", A)).outs or {}
+    provider.delete("id", {**alone, "cluster": "two"})
+    provider.delete("id", alone)
+    assert names(ecr) == set()
+    assert capsys.readouterr().err.count("remain") == 1
+
+
+@pytest.mark.parametrize("region", REGIONS[:1], indirect=True)
+def test_a_state_from_before_the_marks_deletes_nothing_and_is_updated(ecr: Any) -> None:
+    provider, wanted = ImageRepositoriesProvider(), of_stack("one", A)
+    made = provider.create(wanted).outs or {}
+    earlier = {key: value for key, value in made.items() if key not in ("cluster", "shared")}
+    assert provider.diff("id", earlier, wanted).changes
+    provider.delete("id", earlier)
+    assert names(ecr) == {"kubeflow/quay.io/one/a"}
+
+
+@pytest.mark.parametrize("region", REGIONS[:1], indirect=True)
+def test_what_the_webhook_made_first_is_the_stacks_own(ecr: Any) -> None:
+    tags = {f"{STACK_TAG}one": MADE}
+    ecr.create_repository(**new_repository("kubeflow/quay.io/one/a", tags))
+    provider = ImageRepositoriesProvider()
+    made = {name: provider.create(of_stack(name, A)).outs or {} for name in ("two", "one")}
+    provider.delete("id", made["two"])
+    assert names(ecr) == {"kubeflow/quay.io/one/a"}
+    provider.delete("id", made["one"])
+    assert names(ecr) == set()
 
 
 def test_what_an_update_no_longer_names_stays_for_running_pods_and_goes_at_the_end(
@@ -155,6 +261,7 @@ def test_a_refresh_notices_what_is_gone_and_the_next_update_makes_it(
         ({}, False, []),
         ({"endpoints": {"ecr": "https://private.example"}}, False, []),
         ({"tags": {"stack": "other"}}, True, []),
+        ({"shared": True}, True, []),
         ({"lifecycle": "{}"}, True, []),
         ({"repositories": {}}, True, []),
         ({"registry": "elsewhere/kubeflow"}, True, ["registry"]),

@@ -86,6 +86,8 @@ def _program(
                 cluster_name=pulumi.Output.from_input("kubeflow"),
                 cluster_arn=region.arn("eks", "cluster/kubeflow", account=ACCOUNT),
                 cluster_endpoint="https://cluster.example",
+                subnet_ids=["subnet-1", "subnet-2"],
+                node_security_group_id="sg-1",
                 kubeconfig_json=pulumi.Output.secret("{}"),
                 oidc=OidcProvider(
                     region.arn("iam", f"oidc-provider/{issuer}", account=ACCOUNT, region=""), issuer

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from settings.node_pools import DISCOVERY_TAG
 from tests.components.gpu.simulated_karpenter import (
     DAEMON_SET,
     NODE_CLASS,
@@ -122,6 +121,7 @@ def test_without_slices_and_tables_there_is_no_overlay(region: str) -> None:
     assert settings["featureGates"]["nodeOverlay"] is False
 
 
-def test_nodes_are_found_by_the_tag_the_network_sets() -> None:
+def test_subnets_and_security_groups_are_chosen_by_id_since_clusters_share_subnets() -> None:
     spec = made_in("cn-north-1").only(NODE_CLASS).inputs["spec"]
-    assert spec["subnetSelectorTerms"] == [{"tags": {DISCOVERY_TAG: "kubeflow"}}]
+    assert spec["subnetSelectorTerms"] == [{"id": "subnet-1"}, {"id": "subnet-2"}]
+    assert spec["securityGroupSelectorTerms"] == [{"id": "sg-1"}]

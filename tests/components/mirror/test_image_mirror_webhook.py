@@ -32,6 +32,12 @@ class Mirror:
     def only(self, type_: str, name: str | None = None) -> Registered:
         return self.recorded.only(type_, name)
 
+    @property
+    def own_name(self) -> str:
+        """The stack's name in the account of the builds, which stacks of several accounts share."""
+        account = f"{ACCOUNT}-" if self.region.partition != self.build_region.partition else ""
+        return f"kubeflow-{account}{self.region.name}"
+
     def policy(self, kind: str, name: str) -> str:
         return self.only(f"aws:iam/{kind}", name).inputs["policy"]
 
@@ -174,7 +180,7 @@ def test_the_address_of_the_webhook_is_a_secret(mirror: Mirror) -> None:
 def test_the_build_runs_in_the_global_region(mirror: Mirror) -> None:
     project = mirror.only("aws:codebuild/project:Project")
     assert provider_of(project) == "aws-build"
-    assert project.inputs["name"] == f"kubeflow-{mirror.region.name}-image-copy"
+    assert project.inputs["name"] == f"{mirror.own_name}-image-copy"
     assert project.inputs["environment"]["privilegedMode"] is False
     assert project.inputs["buildTimeout"] == 60
     copier = mirror.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
@@ -194,6 +200,8 @@ def test_no_key_stands_in_an_environment(mirror: Mirror) -> None:
 def test_across_partitions_each_side_holds_one_key_of_the_other(crossing: Mirror) -> None:
     users = {u.name: provider_of(u) for u in crossing.of("aws:iam/user:User")}
     assert users == {"image-mirror-build-push": "aws", "image-mirror-build-start": "aws-build"}
+    names = {u.inputs["name"] for u in crossing.of("aws:iam/user:User")}
+    assert names == {f"kubeflow-{crossing.region.name}-push", f"{crossing.own_name}-start"}
     secrets = {s.name: provider_of(s) for s in crossing.of("aws:secretsmanager/secret:Secret")}
     assert secrets == {"image-mirror-build-push": "aws-build", "image-mirror-build-start": "aws"}
     for version in crossing.of("aws:secretsmanager/secretVersion:SecretVersion"):
@@ -206,7 +214,7 @@ def test_a_key_is_good_for_one_thing_in_its_own_partition(crossing: Mirror) -> N
     prefix = crossing.region.arn("ecr", "repository/kubeflow/*", account=ACCOUNT)
     assert prefix in push
     start = crossing.policy("userPolicy:UserPolicy", "image-mirror-build-start")
-    project = f"project/kubeflow-{crossing.region.name}-image-copy"
+    project = f"project/{crossing.own_name}-image-copy"
     assert crossing.build_region.arn("codebuild", project, account=ACCOUNT) in start
 
 
@@ -228,6 +236,7 @@ def test_the_copier_and_the_build_may_read_their_own_secret(crossing: Mirror) ->
 def test_the_secret_names_are_wired(crossing: Mirror) -> None:
     named = {s.name: s.inputs["name"] for s in crossing.of("aws:secretsmanager/secret:Secret")}
     copier = crossing.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
+    assert named["image-mirror-build-push"] == f"kubeflow-image-mirror/{crossing.own_name}"
     start = named["image-mirror-build-start"]
     assert copier["variables"]["MIRROR_CREDENTIALS_SECRET"] == start
     project = crossing.only("aws:codebuild/project:Project").inputs["environment"]
