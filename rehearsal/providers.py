@@ -29,8 +29,9 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
 )
 
-from rehearsal import api_servers, diff, inputs, offers, protocol
-from rehearsal.account import Account, RefusedByAws
+from regions.region import Region
+from rehearsal import api_servers, databases, diff, inputs, offers, protocol
+from rehearsal.account import BUCKET, DATABASE, LOG_GROUP, Account, RefusedByAws
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.sample_outputs.eks import CLUSTER
 from rehearsal.sample_outputs.existing_network import Network
@@ -40,10 +41,16 @@ _ROLE = "aws:iam/role:Role"
 _DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 _CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 _CLUSTERS = "aws:eks/getClusters:getClusters"
+_KEPT = {
+    "aws:s3/getBucket:getBucket": ("aws:s3/bucket:Bucket", "bucket"),
+    "aws:kms/getKey:getKey": ("aws:kms/key:Key", "keyId"),
+}
+"""Data source -> type and the argument with the id, or with an ARN that ends with it."""
+_LOG_GROUPS = "aws:cloudwatch/getLogGroups:getLogGroups"
 _SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
 _ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
 _REMEMBERED = (
-    *(_SUBNET, CLUSTER, offers.TEMPLATE),
+    *(_SUBNET, CLUSTER, LOG_GROUP, BUCKET, offers.TEMPLATE, databases.PARAMETER_GROUP),
     *(api_servers.RULE, api_servers.ENTRY, api_servers.POLICY),
 )
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
@@ -146,7 +153,7 @@ class SimulatedProvider(ResourceProviderServicer):
             return check_failures((failure.path, failure.reason) for failure in failures)
         named = Struct()
         named.CopyFrom(request.news)
-        _name(named, self._unused(request, plain, context))
+        _name(named, self._unused(request, plain, context), protocol.properties(request.olds))
         return provider_pb2.CheckResponse(inputs=named)
 
     def _unused(self, request: Any, plain: Mapping[str, Any], context: Any) -> SimulatedResource:
@@ -162,7 +169,7 @@ class SimulatedProvider(ResourceProviderServicer):
 
     def _exists(self, cloud: SimulatedCloud, resource: SimulatedResource) -> bool:
         """Whether something has the resource's name, or the id that comes of it."""
-        if not resource.type.startswith("aws:"):
+        if not resource.type.startswith("aws:") or name_property(resource.type) is None:
             return False
         about = (resource.type, resource.name, resource.inputs, resource.attempt)
         names = (resource.physical_name, cloud.outputs(*about)[0])
@@ -217,10 +224,14 @@ class SimulatedProvider(ResourceProviderServicer):
             return "", sent
         plain = protocol.properties(sent)
         cloud = self.cloud(context)
+        region = cloud.resource(request.type, request.name, plain).region
+        database: dict[str, Any] = {}
         outputs = partial(cloud.outputs, request.type, request.name, plain)
         if request.type.startswith("aws:") and not request.preview:
-            region = cloud.resource(request.type, request.name, plain).region
             offers.check(self.accounts, request.type, plain, region)
+            if request.type == DATABASE:
+                existing = getattr(request, "id", "")
+                database = databases.changed(self.accounts, region.name, plain, existing)
         if request.type == _DRAWN and not (request.preview or hasattr(request, "id")):
             identifier, properties = self.accounts.draw(request.name, outputs)
         elif request.preview or not request.type.startswith("aws:"):
@@ -228,19 +239,23 @@ class SimulatedProvider(ResourceProviderServicer):
         elif hasattr(request, "id"):
             identifier, properties = self.accounts.properties_of(request.id, outputs)
         else:
-            region = cloud.resource(request.type, request.name, plain).region
-            if request.type == offers.NODE_GROUP:
-                self.accounts.check_node_role(plain["nodeRoleArn"], region)
-            if request.type == _ENDPOINT:
-                self._check_endpoint(plain, region.name)
-            if request.type == api_servers.ENTRY:
-                api_servers.check_entry(self.accounts, region.name, plain)
+            self._check_creation(request.type, plain, region)
             identifier, properties = self.accounts.create(request.type, region.name, outputs)
         if request.type in _REMEMBERED and not request.preview:
             self._remember(request, identifier, plain, cloud)
+        if database:
+            self.accounts.remember(DATABASE, region.name, identifier, database)
         if request.type == _ROLE and not request.preview:
             self.accounts.trust(properties["arn"], plain["assumeRolePolicy"])
         return identifier, protocol.answer(sent, plain, properties)
+
+    def _check_creation(self, type_: str, plain: Mapping[str, Any], region: Region) -> None:
+        if type_ == offers.NODE_GROUP:
+            self.accounts.check_node_role(plain["nodeRoleArn"], region)
+        if type_ == _ENDPOINT:
+            self._check_endpoint(plain, region.name)
+        if type_ == api_servers.ENTRY:
+            api_servers.check_entry(self.accounts, region.name, plain)
 
     def _zones_without(self, service_name: str) -> list[str]:
         return [
@@ -268,9 +283,10 @@ class SimulatedProvider(ResourceProviderServicer):
         self, request: Any, identifier: str, plain: Mapping[str, Any], cloud: SimulatedCloud
     ) -> None:
         region = cloud.resource(request.type, request.name, plain).region.name
-        before = self.accounts.inputs_of(request.type, region).get(identifier, {})
-        creator = before.get(api_servers.CREATOR) or self.principal(cloud)
-        kept = {**plain, api_servers.CREATOR: creator}
+        kept = dict(plain)
+        if request.type == CLUSTER:
+            before = self.accounts.inputs_of(request.type, region).get(identifier, {})
+            kept[api_servers.CREATOR] = before.get(api_servers.CREATOR) or self.principal(cloud)
         self.accounts.remember(request.type, region, identifier, kept)
 
     def Read(self, request: Any, context: Any) -> Any:
@@ -283,9 +299,14 @@ class SimulatedProvider(ResourceProviderServicer):
             if not self.accounts.has(request.type, region, request.id):
                 return provider_pb2.ReadResponse()
             if not properties.fields:
-                outputs = partial(cloud.outputs, request.type, request.name, plain)
+                # The inputs of a resource that is adopted are those that it was made with.
+                made = self.accounts.inputs_of(request.type, region).get(request.id, {}) | plain
+                outputs = partial(cloud.outputs, request.type, request.name, made)
                 _, found = self.accounts.properties_of(request.id, outputs)
-                properties = protocol.answer(request.inputs, plain, found)
+                inputs = protocol.to_struct(made)
+                return provider_pb2.ReadResponse(
+                    id=request.id, properties=protocol.answer(inputs, made, found), inputs=inputs
+                )
         return provider_pb2.ReadResponse(
             id=request.id, properties=properties, inputs=request.inputs
         )
@@ -297,6 +318,7 @@ class SimulatedProvider(ResourceProviderServicer):
         plain = protocol.properties(request.properties)
         region = self.cloud(context).resource(request.type, request.name, plain).region.name
         try:
+            databases.check_deletion(self.accounts, region, request.type, request.id)
             self.accounts.delete(request.type, region, request.id, plain)
         except RefusedByAws as refused:
             sentence = f"deleting {request.type}: {refused}"
@@ -307,10 +329,19 @@ class SimulatedProvider(ResourceProviderServicer):
         """The sample output of a data source."""
         try:
             cloud = self.cloud(context)
-            result = cloud.invoke(request.tok, protocol.properties(request.args))
+            args = protocol.properties(request.args)
+            if request.tok in _KEPT:
+                result = self._kept(cloud, *_KEPT[request.tok], args)
+            elif request.tok in databases.ANSWERED:
+                result = databases.answer(self.accounts, cloud.region_name, request.tok, args)
+            else:
+                result = cloud.invoke(request.tok, args)
             if request.tok == _CLUSTERS:
                 clusters = self.accounts.inputs_of(CLUSTER, cloud.region_name)
                 result["names"] = list(clusters)
+            if request.tok == _LOG_GROUPS:
+                groups = self.accounts.ids(LOG_GROUP, cloud.region_name)
+                result["logGroupNames"] = groups
             if request.tok == _CALLER:
                 result["arn"] = self.principal(cloud)
             if request.tok == _ENDPOINT_SERVICE:
@@ -323,12 +354,19 @@ class SimulatedProvider(ResourceProviderServicer):
         response: Any = provider_pb2.InvokeResponse
         return response(**{"return": protocol.to_struct(result)})
 
+    def _kept(
+        self, cloud: SimulatedCloud, type_: str, key: str, args: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        if not self.accounts.has(type_, cloud.region_name, args[key].rpartition("/")[2]):
+            raise LookupError(f"reading {type_} ({args[key]}): couldn't find resource")
+        return {**args, "keyState": "Enabled"}
 
-def _name(news: Struct, resource: SimulatedResource) -> None:
-    """Adds the name that the provider would choose, where none was given."""
+
+def _name(news: Struct, resource: SimulatedResource, olds: Mapping[str, Any]) -> None:
+    """Adds the name that the provider would choose, or has chosen, where none was given."""
     key = name_property(resource.type)
     if key and not (resource.inputs.get(key) or resource.inputs.get(f"{key}Prefix")):
-        news.update({key: resource.physical_name})
+        news.update({key: olds.get(key) or resource.physical_name})
     metadata = resource.inputs.get("metadata") or {}
     if "apiVersion" in resource.inputs and not {"name", "generateName"} & set(metadata):
         name = f"{resource.name.rsplit('/', 1)[-1]}-{resource.hex(8)}".lower()
