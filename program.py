@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from keyword import iskeyword
@@ -13,6 +14,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.backend import KubeflowRdsS3Backend
+from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
 from components.cluster.existing_vpc import look_up
 from components.mirror.build import BuildSide
@@ -23,6 +25,7 @@ from rendering.release import stand_alone
 from settings import Settings, SettingsError, load
 from settings.context import StackContext
 from settings.errors import full_key
+from settings.existing_backend import problems_of_backend
 from settings.existing_vpc import problems_of_vpc
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
@@ -96,7 +99,9 @@ def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
     identity = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider))
     check_access(settings, identity.arn)
     check_network(settings, provider)
-    return StackContext.of(settings, identity.account_id, tags), provider
+    context = StackContext.of(settings, identity.account_id, tags)
+    check_backend(settings, provider, context.bucket(settings.artifacts))
+    return context, provider
 
 
 def check_access(settings: Settings, caller: str) -> None:
@@ -119,20 +124,40 @@ def check_access(settings: Settings, caller: str) -> None:
 def check_network(settings: Settings, provider: aws.Provider) -> None:
     """Refuses an existing VPC that cannot hold the stack, before the first resource of it.
 
-    A look-up that AWS refuses is a warning: it takes rights that making the stack does not.
-
     Raises:
         pulumi.RunError: one sentence per problem.
     """
     if settings.network.vpc_id is None:
         return
-    try:
+    with _looking_up("network.vpcId"):
         vpc = look_up(settings, provider)
+        _refuse(problems_of_vpc(settings, Region.of(settings.region), vpc))
+
+
+def check_backend(settings: Settings, provider: aws.Provider, bucket: str) -> None:
+    """Refuses a version that RDS would refuse, and what the stack cannot be made from.
+
+    Raises:
+        pulumi.RunError: one sentence per problem.
+    """
+    with _looking_up("database"):
+        existing = look_up_backend(settings, provider, bucket)
+        _refuse(problems_of_backend(settings, existing, bucket))
+
+
+@contextmanager
+def _looking_up(key: str) -> Generator[None]:
+    """A look-up that AWS refuses is a warning: it takes rights that making the stack does not."""
+    try:
+        yield
+    except pulumi.RunError:
+        raise
     except Exception as failure:  # the SDK has no narrower class for a look-up that fails
         reason = " ".join(str(failure).split())[:_LONGEST_REASON]
-        pulumi.log.warn(f"{full_key('network.vpcId')} was not checked: {reason}")
-        return
-    problems = problems_of_vpc(settings, Region.of(settings.region), vpc)
+        pulumi.log.warn(f"{full_key(key)} was not checked: {reason}")
+
+
+def _refuse(problems: Sequence[str]) -> None:
     if problems:
         raise pulumi.RunError("\n".join(problems))
 

@@ -34,7 +34,12 @@ def bucket_findings(stack: Subject, session: Session) -> Iterator[Finding]:
         account = client(settings, session, "sts").get_caller_identity()["Account"]
     name = StackContext.of(settings, account, {}).bucket(settings.artifacts)
     code = _answer(client(settings, session, "s3"), name)
-    if code == "404":
+    if settings.artifacts.existing and code:
+        reason = f"S3 answers {code} for {name}: name the bucket in artifacts.bucket"
+        yield problem(ABOUT, refusal("artifacts.existing", True, reason).rstrip("."))
+    elif settings.artifacts.existing:
+        yield good(ABOUT, f"the bucket {name} exists and will be used")
+    elif code == "404":
         yield good(ABOUT, f"the name {name} is free")
     elif code:
         reason = f"S3 answers {code}: the name is taken, in another account or region: set another"
@@ -45,7 +50,8 @@ def bucket_findings(stack: Subject, session: Session) -> Iterator[Finding]:
         yield problem(
             ABOUT,
             f"the bucket {name} exists and the cluster does not, so `pulumi up` would end at it: "
-            f"`pulumi import` it, or set another name in {full_key('artifacts.bucket')}",
+            f"set {full_key('artifacts.existing')} (docs/operations.md, The way back), or another "
+            f"name in {full_key('artifacts.bucket')}",
         )
 
 

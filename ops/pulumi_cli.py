@@ -63,7 +63,7 @@ class PulumiCli:
             steps: list[dict[str, Any]] = json.loads(preview)["steps"]
         except (ValueError, KeyError):
             raise CliFailed(f"`pulumi preview` of {self.stack} prints no plan") from None
-        return [step["newState"] for step in steps if step["op"] == "create"]
+        return [step["newState"] for step in steps if step["op"] in ("create", "import")]
 
     def import_(self, deployment: dict[str, Any]) -> None:
         """Replace the state; Pulumi drops all pending operations of an imported state."""

@@ -46,14 +46,19 @@ def lacks(kind: Kind, region: str, name: str) -> bool:
     return bool(offered) and name not in offered
 
 
-def has_mysql(version: str) -> bool:
-    """Whether RDS has a version of MySQL 8; a prefix stands for its newest patch.
+def mysql_versions(version: str) -> list[str]:
+    """The versions of MySQL 8 that RDS has and that begin with these parts.
 
     https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html has versions
     in full; the AWS provider takes a prefix too (hashicorp/terraform-provider-aws
     website/docs/r/db_instance.html.markdown, ``engine_version``).
     """
-    return any(is_version(each, version) for each in _table()["mysql"].split())
+    return [each for each in _table()["mysql"].split() if is_version(each, version)]
+
+
+def has_mysql(version: str) -> bool:
+    """Whether RDS has a version of MySQL 8; a prefix stands for its newest patch."""
+    return bool(mysql_versions(version))
 
 
 def is_version(version: str, asked: str) -> bool:

@@ -38,21 +38,22 @@ _UPSERTS = (
 (botocore service models: PutRule, PutTargets, CreateTags, PutRolePolicy, AttachRolePolicy,
 PutBucket..., CreateQueue); a prefix stands for several."""
 _MOST_ATTEMPTS = 9
-_BUCKET = "aws:s3/bucket:Bucket"
+BUCKET = "aws:s3/bucket:Bucket"
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 _SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a type
 _RECOVERABLE = f"{_SECRET} scheduled for deletion"
-_DATABASE, _SNAPSHOT = "aws:rds/instance:Instance", "aws:rds/snapshot:Snapshot"
+DATABASE, SNAPSHOT = "aws:rds/instance:Instance", "aws:rds/snapshot:Snapshot"
 _RECOVERY_DAYS = 30
 
 _PROTECTED = {
     "aws:eks/cluster:Cluster": "InvalidRequestException: deletion protection is enabled",
-    _DATABASE: "InvalidParameterCombination: Cannot delete protected DB Instance, please disable"
+    DATABASE: "InvalidParameterCombination: Cannot delete protected DB Instance, please disable"
     " deletion protection and try again.",
 }
 """Type -> AWS's own error for a deletion while ``deletionProtection`` is on."""
 
 _IN_USE = {
-    _BUCKET: ("forceDestroy", "BucketNotEmpty: The bucket you tried to delete is not empty"),
+    BUCKET: ("forceDestroy", "BucketNotEmpty: The bucket you tried to delete is not empty"),
     "aws:ecr/repository:Repository": (
         "forceDelete",
         "RepositoryNotEmptyException: The repository cannot be deleted because it has images",
@@ -73,7 +74,7 @@ _TAKEN = {
     "aws:kms/alias:Alias": "AlreadyExistsException",
     "aws:lambda/": "ResourceConflictException: Function already exist",
     "aws:rds/instance:Instance": "DBInstanceAlreadyExists",
-    _BUCKET: "BucketAlreadyOwnedByYou",
+    BUCKET: "BucketAlreadyOwnedByYou",
     "aws:secretsmanager/": "ResourceExistsException",
 }
 """Type or prefix of types -> AWS's own error for a name that is taken."""
@@ -117,6 +118,11 @@ class Account:
             self._read()
             own = (_CONTENT, _NAME)
             return frozenset(each for each in self._existing if not each[0].endswith(own))
+
+    def ids(self, type_: str, region: str) -> list[str]:
+        """The ids of everything of a type, sorted."""
+        scope = _scope(type_, region)
+        return sorted(each[2] for each in self.existing if each[:2] == (type_, scope))
 
     def has(self, type_: str, region: str, identifier: str) -> bool:
         """Whether a resource exists."""
@@ -164,7 +170,7 @@ class Account:
                 attempt += 1
                 name = _name(type_, made[0])
                 if name == _name(type_, outputs(attempt)[0]):
-                    if type_ != _BUCKET and type_.startswith(_UPSERTS):
+                    if type_ != BUCKET and type_.startswith(_UPSERTS):
                         return made
                     if (_RECOVERABLE, region, name) in self._existing:
                         raise RefusedByAws(
@@ -219,9 +225,11 @@ class Account:
     def remember(self, type_: str, region: str, identifier: str, inputs: Mapping[str, Any]) -> None:
         """Stores the inputs of something that exists."""
         with self._lock:
-            self._inputs[type_, region, identifier] = dict(inputs)
-            line = {"type": type_, "region": region, "id": identifier, "inputs": dict(inputs)}
-            self._write(line)
+            self._store(type_, _scope(type_, region), identifier, inputs)
+
+    def _store(self, type_: str, scope: str, identifier: str, inputs: Mapping[str, Any]) -> None:
+        self._inputs[type_, scope, identifier] = dict(inputs)
+        self._write({"type": type_, "region": scope, "id": identifier, "inputs": dict(inputs)})
 
     def inputs_of(self, type_: str, region: str) -> dict[str, dict[str, Any]]:
         """Id -> the inputs that were stored, of everything of a type that exists."""
@@ -230,7 +238,7 @@ class Account:
             return {
                 thing[2]: inputs
                 for thing, inputs in self._inputs.items()
-                if thing in self._existing and thing[:2] == (type_, region)
+                if thing in self._existing and thing[:2] == (type_, _scope(type_, region))
             }
 
     def check_node_role(self, role_arn: str, region: Region) -> None:
@@ -281,22 +289,29 @@ class Account:
                 self._record(*filled, exists=False)
             if state.get("deletionProtection") is True and type_ in _PROTECTED:
                 raise RefusedByAws(_PROTECTED[type_])
-            if type_ == _DATABASE and not state.get("skipFinalSnapshot"):
-                self._keep_snapshot(region, state.get("finalSnapshotIdentifier"))
+            if type_ == DATABASE and not state.get("skipFinalSnapshot"):
+                self._keep_snapshot(region, identifier, state.get("finalSnapshotIdentifier"))
             self._record(type_, region, identifier, exists=False)
             if name := _given_name(type_, state):
                 self._record(type_ + _NAME, region, name, exists=False)
+            if type_ == LOG_GROUP and identifier.startswith("/aws/eks/"):
+                # EKS writes on when the cluster is gone, and makes the group again
+                # (terraform-aws-modules/terraform-aws-eks #2763).
+                self._record(type_, region, identifier, exists=True)
+                self._store(type_, region, identifier, {"name": identifier})
             if type_ == _SECRET and state.get("recoveryWindowInDays", _RECOVERY_DAYS):
                 self._record(_RECOVERABLE, region, _name(type_, identifier), exists=True)
 
-    def _keep_snapshot(self, region: str, name: str | None) -> None:
+    def _keep_snapshot(self, region: str, identifier: str, name: str | None) -> None:
         if not name:
             raise RefusedByAws(
                 "final_snapshot_identifier is required when skip_final_snapshot is false"
             )
-        if (_SNAPSHOT, region, name) in self._existing:
+        if (SNAPSHOT, region, name) in self._existing:
             raise RefusedByAws(f"DBSnapshotAlreadyExists: {name}")
-        self._record(_SNAPSHOT, region, name, exists=True)
+        self._record(SNAPSHOT, region, name, exists=True)
+        made = self._inputs.get((DATABASE, region, identifier), {})
+        self._store(SNAPSHOT, region, name, made)
 
     def _record(self, type_: str, region: str, identifier: str, *, exists: bool) -> None:
         thing = (type_, region, identifier)

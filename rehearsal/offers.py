@@ -10,12 +10,11 @@ from typing import Any
 
 from regions.offers import has_mysql, lacks
 from regions.region import Feature, Region
-from rehearsal.account import Account, RefusedByAws
+from rehearsal.account import DATABASE, Account, RefusedByAws
 from rehearsal.sample_outputs.eks import CLUSTER
 from settings.rules_platform import KUBERNETES
 
 TEMPLATE, NODE_GROUP = "aws:ec2/launchTemplate:LaunchTemplate", "aws:eks/nodeGroup:NodeGroup"
-_DATABASE = "aws:rds/instance:Instance"
 _ENDPOINTS = {"apigatewayv2": "apigateway", "cloudwatch": "events", "ecr": "api.ecr", "vpc": "ec2"}
 """Module of a type -> the prefix of its service's hosts, where that is not the module."""
 _FEATURES = {
@@ -53,7 +52,7 @@ def check(account: Account, type_: str, plain: Mapping[str, Any], region: Region
         raise RefusedByAws("InvalidParameterException: unsupported Kubernetes version")
     if type_ == NODE_GROUP:
         _check_machines(account, plain, region.name)
-    if type_ == _DATABASE:
+    if type_ == DATABASE:
         _check_database(plain, region.name)
 
 

@@ -29,8 +29,9 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
 )
 
-from rehearsal import api_servers, diff, inputs, offers, protocol
-from rehearsal.account import Account, RefusedByAws
+from regions.region import Region
+from rehearsal import api_servers, databases, diff, inputs, offers, protocol
+from rehearsal.account import BUCKET, DATABASE, LOG_GROUP, Account, RefusedByAws
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.sample_outputs.eks import CLUSTER
 from rehearsal.sample_outputs.existing_network import Network
@@ -40,10 +41,16 @@ _ROLE = "aws:iam/role:Role"
 _DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 _CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 _CLUSTERS = "aws:eks/getClusters:getClusters"
+_KEPT = {
+    "aws:s3/getBucket:getBucket": ("aws:s3/bucket:Bucket", "bucket"),
+    "aws:kms/getKey:getKey": ("aws:kms/key:Key", "keyId"),
+}
+"""Data source -> type and the argument with the id, or with an ARN that ends with it."""
+_LOG_GROUPS = "aws:cloudwatch/getLogGroups:getLogGroups"
 _SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
 _ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
 _REMEMBERED = (
-    *(_SUBNET, CLUSTER, offers.TEMPLATE),
+    *(_SUBNET, CLUSTER, LOG_GROUP, BUCKET, offers.TEMPLATE, databases.PARAMETER_GROUP),
     *(api_servers.RULE, api_servers.ENTRY, api_servers.POLICY),
 )
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
@@ -154,7 +161,8 @@ class SimulatedProvider(ResourceProviderServicer):
         cloud = self.cloud(context)
         new = partial(cloud.resource, request.type, request.name, plain)
         resource = new()
-        if request.olds.fields or resource.named_by_caller or not request.type.startswith("aws:"):
+        of_aws = request.type.startswith("aws:") and name_property(request.type)
+        if request.olds.fields or resource.named_by_caller or not of_aws:
             return resource
         while self._exists(cloud, resource, following := new(resource.attempt + 1)):
             resource = following
@@ -218,10 +226,14 @@ class SimulatedProvider(ResourceProviderServicer):
             return "", sent
         plain = protocol.properties(sent)
         cloud = self.cloud(context)
+        region = cloud.resource(request.type, request.name, plain).region
+        database: dict[str, Any] = {}
         outputs = partial(cloud.outputs, request.type, request.name, plain)
         if request.type.startswith("aws:") and not request.preview:
-            region = cloud.resource(request.type, request.name, plain).region
             offers.check(self.accounts, request.type, plain, region)
+            if request.type == DATABASE:
+                existing = getattr(request, "id", "")
+                database = databases.changed(self.accounts, region.name, plain, existing)
         if request.type == _DRAWN and not (request.preview or hasattr(request, "id")):
             identifier, properties = self.accounts.draw(request.name, outputs)
         elif request.preview or not request.type.startswith("aws:"):
@@ -229,19 +241,23 @@ class SimulatedProvider(ResourceProviderServicer):
         elif hasattr(request, "id"):
             identifier, properties = self.accounts.properties_of(request.id, outputs)
         else:
-            region = cloud.resource(request.type, request.name, plain).region
-            if request.type == offers.NODE_GROUP:
-                self.accounts.check_node_role(plain["nodeRoleArn"], region)
-            if request.type == _ENDPOINT:
-                self._check_endpoint(plain, region.name)
-            if request.type == api_servers.ENTRY:
-                api_servers.check_entry(self.accounts, region.name, plain)
+            self._check_creation(request.type, plain, region)
             identifier, properties = self.accounts.create(request.type, region.name, outputs)
         if request.type in _REMEMBERED and not request.preview:
             self._remember(request, identifier, plain, cloud)
+        if database:
+            self.accounts.remember(DATABASE, region.name, identifier, database)
         if request.type == _ROLE and not request.preview:
             self.accounts.trust(properties["arn"], plain["assumeRolePolicy"])
         return identifier, protocol.answer(sent, plain, properties)
+
+    def _check_creation(self, type_: str, plain: Mapping[str, Any], region: Region) -> None:
+        if type_ == offers.NODE_GROUP:
+            self.accounts.check_node_role(plain["nodeRoleArn"], region)
+        if type_ == _ENDPOINT:
+            self._check_endpoint(plain, region.name)
+        if type_ == api_servers.ENTRY:
+            api_servers.check_entry(self.accounts, region.name, plain)
 
     def _zones_without(self, service_name: str) -> list[str]:
         return [
@@ -269,9 +285,10 @@ class SimulatedProvider(ResourceProviderServicer):
         self, request: Any, identifier: str, plain: Mapping[str, Any], cloud: SimulatedCloud
     ) -> None:
         region = cloud.resource(request.type, request.name, plain).region.name
-        before = self.accounts.inputs_of(request.type, region).get(identifier, {})
-        creator = before.get(api_servers.CREATOR) or self.principal(cloud)
-        kept = {**plain, api_servers.CREATOR: creator}
+        kept = dict(plain)
+        if request.type == CLUSTER:
+            before = self.accounts.inputs_of(request.type, region).get(identifier, {})
+            kept[api_servers.CREATOR] = before.get(api_servers.CREATOR) or self.principal(cloud)
         self.accounts.remember(request.type, region, identifier, kept)
 
     def Read(self, request: Any, context: Any) -> Any:
@@ -284,9 +301,14 @@ class SimulatedProvider(ResourceProviderServicer):
             if not self.accounts.has(request.type, region, request.id):
                 return provider_pb2.ReadResponse()
             if not properties.fields:
-                outputs = partial(cloud.outputs, request.type, request.name, plain)
+                # The inputs of a resource that is adopted are those that it was made with.
+                made = self.accounts.inputs_of(request.type, region).get(request.id, {}) | plain
+                outputs = partial(cloud.outputs, request.type, request.name, made)
                 _, found = self.accounts.properties_of(request.id, outputs)
-                properties = protocol.answer(request.inputs, plain, found)
+                inputs = protocol.to_struct(made)
+                return provider_pb2.ReadResponse(
+                    id=request.id, properties=protocol.answer(inputs, made, found), inputs=inputs
+                )
         return provider_pb2.ReadResponse(
             id=request.id, properties=properties, inputs=request.inputs
         )
@@ -298,6 +320,7 @@ class SimulatedProvider(ResourceProviderServicer):
         plain = protocol.properties(request.properties)
         region = self.cloud(context).resource(request.type, request.name, plain).region.name
         try:
+            databases.check_deletion(self.accounts, region, request.type, request.id)
             self.accounts.delete(request.type, region, request.id, plain)
         except RefusedByAws as refused:
             sentence = f"deleting {request.type}: {refused}"
@@ -308,10 +331,19 @@ class SimulatedProvider(ResourceProviderServicer):
         """The sample output of a data source."""
         try:
             cloud = self.cloud(context)
-            result = cloud.invoke(request.tok, protocol.properties(request.args))
+            args = protocol.properties(request.args)
+            if request.tok in _KEPT:
+                result = self._kept(cloud, *_KEPT[request.tok], args)
+            elif request.tok in databases.ANSWERED:
+                result = databases.answer(self.accounts, cloud.region_name, request.tok, args)
+            else:
+                result = cloud.invoke(request.tok, args)
             if request.tok == _CLUSTERS:
                 clusters = self.accounts.inputs_of(CLUSTER, cloud.region_name)
                 result["names"] = list(clusters)
+            if request.tok == _LOG_GROUPS:
+                groups = self.accounts.ids(LOG_GROUP, cloud.region_name)
+                result["logGroupNames"] = groups
             if request.tok == _CALLER:
                 result["arn"] = self.principal(cloud)
             if request.tok == _ENDPOINT_SERVICE:
@@ -323,6 +355,13 @@ class SimulatedProvider(ResourceProviderServicer):
             return provider_pb2.InvokeResponse(failures=[failure])
         response: Any = provider_pb2.InvokeResponse
         return response(**{"return": protocol.to_struct(result)})
+
+    def _kept(
+        self, cloud: SimulatedCloud, type_: str, key: str, args: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        if not self.accounts.has(type_, cloud.region_name, args[key].rpartition("/")[2]):
+            raise LookupError(f"reading {type_} ({args[key]}): couldn't find resource")
+        return {**args, "keyState": "Enabled"}
 
 
 def _names(cloud: SimulatedCloud, resource: SimulatedResource) -> tuple[str, str]:

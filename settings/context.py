@@ -32,6 +32,7 @@ class StackContext:
         account_id: of that provider.
         cluster: the cluster's name; names of the account's resources begin with it.
         tags: of every resource that can have AWS tags.
+        protected: whether cluster, database, bucket and keys can be neither deleted nor replaced.
         endpoints: AWS service -> URL, for services with another URL than AWS's own.
         aws: credentials and limits of the AWS provider.
         iam: what every role and user has.
@@ -43,6 +44,7 @@ class StackContext:
     account_id: str
     cluster: str
     tags: Mapping[str, str]
+    protected: bool
     endpoints: Mapping[str, str]
     aws: AwsSettings
     iam: IamSettings
@@ -58,6 +60,7 @@ class StackContext:
             account_id=account_id,
             cluster=settings.cluster.name,
             tags=tags,
+            protected=settings.protected,
             endpoints=settings.endpoints,
             aws=settings.aws,
             iam=settings.iam,

@@ -292,16 +292,43 @@ def _storage_can_grow(f: Facts) -> Iterator[str]:
         )
 
 
-@RULES.reads("database.deletionProtection", "database.skipFinalSnapshot")
+@RULES.reads("deletionProtection", "database.deletionProtection", "database.skipFinalSnapshot")
 def _last_copy_is_kept(f: Facts) -> Iterator[str]:
     db = f.settings.database
-    if db.deletion_protection and db.skip_final_snapshot:
+    if f.settings.protected and db.deletion_protection and db.skip_final_snapshot:
         yield refusal(
             "database.skipFinalSnapshot",
             True,
             f"{full_key('database.deletionProtection')} is true as well, and protected data needs "
             "a final snapshot: set one of them to false",
         )
+
+
+@RULES.reads("artifacts.existing", "artifacts.kmsKeyArn", "database.snapshot")
+def _what_is_encrypted_has_its_key(f: Facts) -> Iterator[str]:
+    artifacts, snapshot = f.settings.artifacts, f.settings.database.snapshot
+    if artifacts.kms_key_arn:
+        return
+    way_out = (
+        f"only the key that encrypts it can read it: add {full_key('artifacts.kmsKeyArn')}, which "
+        "`aws s3api get-bucket-encryption` shows for the bucket, describe-db-snapshots for a "
+        "snapshot"
+    )
+    if artifacts.existing:
+        yield refusal("artifacts.existing", True, way_out)
+    if snapshot:
+        yield refusal("database.snapshot", snapshot, way_out)
+
+
+@RULES.reads("artifacts.kmsKeyArn", "region", "accountId", "aws:")
+def _key_is_of_the_stack(f: Facts) -> Iterator[str]:
+    if not (arn := f.settings.artifacts.kms_key_arn):
+        return
+    yield from _of_the_stack(f, "artifacts.kmsKeyArn", arn)
+    region = arn.split(":")[3]
+    if region != f.region.name and arn.startswith(f"arn:{f.region.partition}:"):
+        reason = f"it is in {region}, and {full_key('region')} is {f.region.name}: use a key there"
+        yield refusal("artifacts.kmsKeyArn", arn, reason)
 
 
 @RULES.reads("tags", "aws:")

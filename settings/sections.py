@@ -142,6 +142,8 @@ class DatabaseSettings(Section):
         max_storage_gib: the limit of storage autoscaling; 0: off.
         rotation: number of the current passwords; one more gives every component a new password.
         ca_bundle: a PEM file; None: the region's root certificates are downloaded.
+        apply_immediately: whether RDS makes changes during the run, not in its maintenance window.
+        snapshot: what the instance is made from; without effect once it exists.
     """
 
     instance_class: t.DatabaseClass = "db.m6g.large"
@@ -154,6 +156,8 @@ class DatabaseSettings(Section):
     skip_final_snapshot: bool = False
     rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     ca_bundle: t.CertificateFile | None = None
+    apply_immediately: bool = False
+    snapshot: t.SnapshotName | None = None
 
 
 class ArtifactsSettings(Section):
@@ -161,6 +165,9 @@ class ArtifactsSettings(Section):
 
     Attributes:
         bucket: None: named after cluster, account and region.
+        existing: whether the bucket exists; then it is used, and never deleted.
+        kms_key_arn: an existing key of bucket, database and secrets, never deleted; None: a new
+            one.
         expire_days: 0: artifacts never expire.
     """
 
@@ -170,6 +177,8 @@ class ArtifactsSettings(Section):
     noncurrent_days: Annotated[int, t.whole(1, 36500, "days")] = 30
     credentials: Literal["irsa", "static-key"] = "irsa"
     retain_on_delete: bool = True
+    existing: bool = False
+    kms_key_arn: t.KeyArn | None = None
 
 
 class MirrorRule(Section):
@@ -268,6 +277,7 @@ class Settings(Section):
     endpoints: dict[str, t.Url] = {}
     tags: dict[str, str] = {}
     iam: IamSettings = IamSettings()
+    deletion_protection: bool | None = None
     release: t.ReleaseName = "26.03"
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
@@ -284,6 +294,12 @@ class Settings(Section):
     login: LoginSettings = LoginSettings()
     deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)
+
+    @property
+    def protected(self) -> bool:
+        """Whether a destroy is refused: ``deletion_protection``, by default the database's own."""
+        own = self.database.deletion_protection
+        return own if self.deletion_protection is None else self.deletion_protection
 
     @property
     def own_tags(self) -> dict[str, str]:

@@ -28,6 +28,7 @@ def account_key(
     use: Sequence[str],
     tags: Mapping[str, str],
     parent: pulumi.Resource,
+    protect: bool,
     retain_on_delete: bool | None = None,
 ) -> aws.kms.Key:
     """Makes: a key that is renewed every year, and its alias.
@@ -42,6 +43,7 @@ def account_key(
         use: actions that the account's principals may be allowed besides administration.
         tags: of the key.
         parent: of both.
+        protect: whether the engine refuses to delete or replace the key.
         retain_on_delete: whether the key outlives the stack, for what it encrypts.
     """
     key = aws.kms.Key(
@@ -51,7 +53,9 @@ def account_key(
         deletion_window_in_days=_DELETION_DAYS,
         policy=json.dumps(_policy(region, account_id, sid, use)),
         tags=dict(tags),
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=retain_on_delete),
+        opts=pulumi.ResourceOptions(
+            parent=parent, protect=protect, retain_on_delete=retain_on_delete
+        ),
     )
     aws.kms.Alias(
         resource,

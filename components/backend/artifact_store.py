@@ -13,6 +13,8 @@ from settings.sections import ArtifactsSettings
 class ArtifactStore(pulumi.ComponentResource):
     """Makes: one private, versioned, encrypted bucket that accepts TLS only.
 
+    With ``artifacts.existing`` it makes the configuration alone, of a bucket that it never deletes.
+
     Args:
         name: of the component and of the bucket.
         context: what all components of the stack share.
@@ -39,52 +41,58 @@ class ArtifactStore(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:ArtifactStore", name, None, opts)
         self._name, self._settings, self._key_arn = name, settings, key_arn
         bucket_name = context.bucket(settings)
-        bucket = aws.s3.Bucket(
-            name,
-            bucket=bucket_name,
-            tags=context.tagged(bucket_name),
-            # S3 deletes empty buckets only: without retention the objects are deleted too.
-            force_destroy=not settings.retain_on_delete,
-            opts=self._child(),
-        )
-        self.bucket_name = bucket.bucket
-        self.bucket_arn = bucket.arn
-        self._private(bucket)
-        self._encrypted(bucket)
-        self._versioned(bucket)
+        if settings.existing:
+            self.bucket_name = pulumi.Output.from_input(bucket_name)
+            arn = context.region.arn("s3", bucket_name, account="", region="")
+            self.bucket_arn = pulumi.Output.from_input(arn)
+        else:
+            bucket = aws.s3.Bucket(
+                name,
+                bucket=bucket_name,
+                tags=context.tagged(bucket_name),
+                # S3 deletes empty buckets only: without retention the objects are deleted too.
+                force_destroy=not settings.retain_on_delete,
+                opts=pulumi.ResourceOptions.merge(
+                    self._child(), pulumi.ResourceOptions(protect=context.protected)
+                ),
+            )
+            self.bucket_name, self.bucket_arn = bucket.bucket, bucket.arn
+        self._private()
+        self._encrypted()
+        self._versioned()
         self.register_outputs({})
 
-    def _private(self, bucket: aws.s3.Bucket) -> None:
+    def _private(self) -> None:
         aws.s3.BucketOwnershipControls(
             f"{self._name}-ownership",
-            bucket=bucket.id,
+            bucket=self.bucket_name,
             rule={"object_ownership": "BucketOwnerEnforced"},
             opts=self._child(),
         )
         block = aws.s3.BucketPublicAccessBlock(
             f"{self._name}-private",
-            bucket=bucket.id,
+            bucket=self.bucket_name,
             block_public_acls=True,
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
             opts=self._child(),
         )
-        policy = pulumi.Output.all(bucket.arn, self._key_arn).apply(
+        policy = pulumi.Output.all(self.bucket_arn, self._key_arn).apply(
             lambda arns: bucket_policy(arns[0], arns[1])
         )
         # S3 refuses two configuration calls on one bucket at once (OperationAborted).
         aws.s3.BucketPolicy(
             f"{self._name}-tls-only",
-            bucket=bucket.id,
+            bucket=self.bucket_name,
             policy=pulumi.Output.json_dumps(policy),
             opts=self._child(block),
         )
 
-    def _encrypted(self, bucket: aws.s3.Bucket) -> None:
+    def _encrypted(self) -> None:
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{self._name}-encryption",
-            bucket=bucket.id,
+            bucket=self.bucket_name,
             rules=[
                 {
                     # One data key per bucket and period instead of one KMS call per artifact.
@@ -98,10 +106,10 @@ class ArtifactStore(pulumi.ComponentResource):
             opts=self._child(),
         )
 
-    def _versioned(self, bucket: aws.s3.Bucket) -> None:
+    def _versioned(self) -> None:
         versioning = aws.s3.BucketVersioning(
             f"{self._name}-versions",
-            bucket=bucket.id,
+            bucket=self.bucket_name,
             versioning_configuration={"status": "Enabled"},
             opts=self._child(),
         )
@@ -126,7 +134,7 @@ class ArtifactStore(pulumi.ComponentResource):
             )
         aws.s3.BucketLifecycleConfiguration(
             f"{self._name}-lifecycle",
-            bucket=bucket.id,
+            bucket=self.bucket_name,
             rules=rules,
             opts=self._child(versioning),
         )
@@ -135,6 +143,6 @@ class ArtifactStore(pulumi.ComponentResource):
         # A bucket that outlives the stack remains encrypted and private, and keeps its policy.
         return pulumi.ResourceOptions(
             parent=self,
-            retain_on_delete=self._settings.retain_on_delete,
+            retain_on_delete=self._settings.retain_on_delete or self._settings.existing,
             depends_on=list(depends_on),
         )

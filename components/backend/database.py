@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
+from settings.existing_backend import instance_name
 from settings.sections import DatabaseSettings
 
 PORT = 3306
@@ -105,7 +106,7 @@ class Database(pulumi.ComponentResource):
         insights = has_insights(settings.instance_class)
         instance = aws.rds.Instance(
             name,
-            identifier=f"{context.cluster}-kubeflow",
+            identifier=instance_name(context.cluster),
             engine="mysql",
             engine_version=settings.engine_version,
             instance_class=settings.instance_class,
@@ -124,26 +125,32 @@ class Database(pulumi.ComponentResource):
             multi_az=settings.multi_az,
             backup_retention_period=settings.backup_days,
             copy_tags_to_snapshot=True,
-            deletion_protection=settings.deletion_protection,
+            deletion_protection=context.protected and settings.deletion_protection,
             skip_final_snapshot=settings.skip_final_snapshot,
             # Unique for each instance: the snapshot of a destroyed stack keeps its name.
             final_snapshot_identifier=None
             if settings.skip_final_snapshot
-            else pulumi.Output.concat(f"{context.cluster}-kubeflow-final-", password.version),
+            else pulumi.Output.concat(f"{instance_name(context.cluster)}-final-", password.version),
             delete_automated_backups=False,
             enabled_cloudwatch_logs_exports=["error", "slowquery"],
-            auto_minor_version_upgrade=True,
+            # RDS would leave a version that the settings have in full, and never comes back to it.
+            auto_minor_version_upgrade=settings.engine_version.count(".") < 2,
             ca_cert_identifier="rds-ca-rsa2048-g1",
-            apply_immediately=False,
+            apply_immediately=settings.apply_immediately,
+            # An upgrade that waits for its window blocks the deletion of the old parameter group.
+            allow_major_version_upgrade=settings.apply_immediately or None,
+            snapshot_identifier=settings.snapshot,
             performance_insights_enabled=insights,
             performance_insights_kms_key_id=key_arn if insights else None,
             tags=context.named("kubeflow"),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # RDS refuses when its turn comes, which is after hundreds of deletions.
-                protect=settings.deletion_protection,
+                protect=context.protected,
                 # The identifier is unused only after the deletion, which takes the final snapshot.
                 delete_before_replace=True,
+                # The snapshot is where the instance comes from; another one would replace it.
+                ignore_changes=["snapshotIdentifier"],
             ),
         )
         self.host = instance.address

@@ -98,7 +98,8 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
         self._cluster = args.context.cluster
-        self._key_arn = self._encryption_key().arn
+        # The stack never deletes an existing key: other stacks may use it.
+        self._key_arn = args.artifacts.kms_key_arn or self._encryption_key().arn
         store = ArtifactStore(
             f"{name}-artifacts", args.context, args.artifacts, self._key_arn, self._child
         )
@@ -143,6 +144,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             use=_USE_KEY,
             tags=context.named("backend"),
             parent=self,
+            protect=context.protected,
             # A bucket or a final snapshot that outlives the stack cannot be read without the key.
             retain_on_delete=args.artifacts.retain_on_delete
             or not args.database.skip_final_snapshot,

@@ -61,15 +61,9 @@ class ControlPlane(pulumi.ComponentResource):
             use=_USE_KEY,
             tags=context.tagged(f"{name}-secrets"),
             parent=self,
+            protect=context.protected,
         )
-        # EKS would make this group itself, without expiry of logs.
-        logs = aws.cloudwatch.LogGroup(
-            f"{name}-logs",
-            name=f"/aws/eks/{settings.name}/cluster",
-            retention_in_days=_LOG_DAYS,
-            tags=dict(context.tags),
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-        )
+        logs = self._logs(name, context)
         public = list(settings.public_access_cidrs)
         self.cluster = eks.Cluster(
             f"{name}-eks",
@@ -98,11 +92,12 @@ class ControlPlane(pulumi.ComponentResource):
                 profile_name=context.aws.profile,
                 role_arn=context.aws.role.role_arn if context.aws.role else None,
             ),
+            deletion_protection=context.protected,
             tags=dict(context.tags),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[logs],
-                transforms=[_without_hidden_administrator, _with_identity(context)],
+                transforms=[_control_plane(context), _with_identity(context)],
             ),
         )
         # Not by pulumi-eks: its outputs do not wait for the entries that it makes.
@@ -111,6 +106,25 @@ class ControlPlane(pulumi.ComponentResource):
             *self._admitted(name, context, settings.api_access),
         ]
         self.register_outputs({"name": settings.name, "keyArn": key.arn})
+
+    def _logs(self, name: str, context: StackContext) -> aws.cloudwatch.LogGroup:
+        group = f"/aws/eks/{context.cluster}/cluster"
+        call = pulumi.InvokeOptions(parent=self)
+        groups = aws.cloudwatch.get_log_groups(log_group_name_prefix=group, opts=call)
+        # EKS would make this group itself, without expiry of logs. It does so after a destroy, with
+        # what it writes late (terraform-aws-modules/terraform-aws-eks #2763), so one that exists is
+        # adopted; of one that the stack has already, the engine ignores the import.
+        return aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            name=group,
+            retention_in_days=_LOG_DAYS,
+            tags=dict(context.tags),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                import_=group if group in groups.log_group_names else None,
+            ),
+        )
 
     def _administrators(
         self, name: str, context: StackContext, settings: ClusterSettings
@@ -160,20 +174,25 @@ class ControlPlane(pulumi.ComponentResource):
             )
 
 
-def _without_hidden_administrator(
-    args: pulumi.ResourceTransformArgs,
-) -> pulumi.ResourceTransformResult | None:
-    """Makes EKS admit the principals of the stack file only.
+def _control_plane(context: StackContext) -> pulumi.ResourceTransform:
+    """Protects the control plane, and makes it admit the principals of the stack file only.
 
     pulumi-eks gives the principal that creates the cluster an entry that is in no plan
     (pulumi/pulumi-eks nodejs/eks/cluster/cluster.ts, accessConfig), and CreateAccessEntry refuses a
-    second one: no list of administrators would be right for each of them.
+    second one: no list of administrators would be right for each of them. Protected as a whole, the
+    remote component would refuse a change of its service role as well.
     """
-    if args.type_ != "aws:eks/cluster:Cluster":
-        return None
-    access = cast("dict[str, Any]", args.props["accessConfig"])
-    access["bootstrapClusterCreatorAdminPermissions"] = False
-    return pulumi.ResourceTransformResult(args.props, args.opts)
+
+    def transform(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+        if args.type_ != "aws:eks/cluster:Cluster":
+            return None
+        access = cast("dict[str, Any]", args.props["accessConfig"])
+        access["bootstrapClusterCreatorAdminPermissions"] = False
+        protect = pulumi.ResourceOptions(protect=context.protected)
+        opts = pulumi.ResourceOptions.merge(args.opts, protect)
+        return pulumi.ResourceTransformResult(args.props, opts)
+
+    return transform
 
 
 def _with_identity(context: StackContext) -> pulumi.ResourceTransform:

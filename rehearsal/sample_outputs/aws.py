@@ -57,6 +57,7 @@ _OUTPUTS: dict[str, Callable[[SimulatedResource], dict[str, Any]]] = {
 }
 
 INVOKES: dict[str, Callable[[SimulatedResource], dict[str, Any]]] = {
+    "aws:cloudwatch/getLogGroups:getLogGroups": lambda _: {"arns": [], "logGroupNames": []},
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda call: {
         "names": [f"{call.region.name}{letter}" for letter in "abc"],
     },
@@ -64,6 +65,7 @@ INVOKES: dict[str, Callable[[SimulatedResource], dict[str, Any]]] = {
         "availabilityZones": [f"{call.region.name}{letter}" for letter in "abc"],
     },
     "aws:index/getCallerIdentity:getCallerIdentity": outputs,
+    "aws:rds/getInstances:getInstances": lambda _: {"instanceIdentifiers": []},
     "aws:secretsmanager/getSecret:getSecret": outputs,
 }
 """Data source -> its result."""

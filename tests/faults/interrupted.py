@@ -34,9 +34,9 @@ _MOST_SECONDS = 0.06
 def program(rotation: int) -> None:
     """Cluster and backend, as ``__main__.py`` makes them."""
     settings = stack_settings()
-    changed = {"rotation": rotation, "deletion_protection": False}
-    database = settings.database.model_copy(update=changed)
-    tagged = settings.model_copy(update={"tags": {"rotation": str(rotation)}})
+    database = settings.database.model_copy(update={"rotation": rotation})
+    changed = {"tags": {"rotation": str(rotation)}, "deletion_protection": False}
+    tagged = settings.model_copy(update=changed)
     context, aws = stack_context(tagged)
     cluster = EksCluster(
         "cluster",
@@ -111,7 +111,7 @@ def _created(outcome: Outcome) -> list[dict[str, Any]]:
             "protect": each.request.protect,
         }
         for each in outcome.resources
-        if outcome.operations[each.urn] == "create"
+        if outcome.operations[each.urn] in ("create", "import")
     ]
 
 

@@ -37,9 +37,20 @@ def test_a_bucket_without_its_cluster_is_told_with_both_ways_out() -> None:
     bucket(NAME)
     (sentence,) = problems(bucket_findings(subject(REGION), session()))
     assert sentence.startswith(f"the bucket {NAME} exists and the cluster does not")
-    assert "`pulumi import` it, or set another name in kubeflow:artifacts.bucket" in sentence
+    assert "set kubeflow:artifacts.existing" in sentence
+    assert "or another name in kubeflow:artifacts.bucket" in sentence
     found = bucket_findings(subject(REGION), session(CLUSTER))
     assert told(found, Level.GOOD) == [f"the bucket {NAME} exists, as the cluster does"]
+
+
+def test_a_bucket_that_the_stack_takes_over_must_exist() -> None:
+    key = "arn:aws-cn:kms:cn-north-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
+    stack = subject(REGION, artifacts={"existing": True, "kmsKeyArn": key})
+    (sentence,) = problems(bucket_findings(stack, session()))
+    assert sentence.startswith(f"kubeflow:artifacts.existing is true: S3 answers 404 for {NAME}")
+    bucket(NAME)
+    found = bucket_findings(stack, session())
+    assert told(found, Level.GOOD) == [f"the bucket {NAME} exists and will be used"]
 
 
 @pytest.mark.parametrize("code", ["403", "301"])

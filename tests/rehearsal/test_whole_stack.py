@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from rehearsal.account import BUCKET, SNAPSHOT, Account
 from rehearsal.architecture import diagram
+from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Rehearsal
 from rehearsal.providers import Simulation
 from tests.rehearsal.conftest import steps
@@ -18,6 +21,19 @@ STACK = "cn-north-1"
 # A backend writes the whole state at every step, edges and all:
 # docs/decisions/0001-crds-are-one-resource.md.
 MOST_STATE_BYTES, MOST_EDGES = 5_000_000, 8
+PROTECTED = {
+    "backend-artifacts",
+    "backend-database",
+    "backend-key",
+    "cluster-control-plane-eks-eksCluster",
+    "cluster-control-plane-secrets",
+}
+READERS = (
+    "backend-database-init",
+    "backend-ml-pipeline",
+    "backend-ml-pipeline-ui",
+    "backend-profile-kubeflow-user-example-com",
+)
 Begin = Callable[..., AbstractContextManager[Rehearsal]]
 
 PROGRAM = (
@@ -61,6 +77,13 @@ def begin(cli: Path, tmp_path: Path) -> Begin:
     return start  # pyright: ignore[reportReturnType]
 
 
+def protected(state: Path) -> Iterator[str]:
+    """The URNs of what the engine refuses to delete."""
+    for resource in json.loads(state.read_text())["checkpoint"]["latest"]["resources"]:
+        if resource.get("protect"):
+            yield resource["urn"]
+
+
 def test_the_platform_is_shown_made_left_alone_changed_and_taken_away(
     begin: Begin, tmp_path: Path
 ) -> None:
@@ -73,6 +96,7 @@ def test_the_platform_is_shown_made_left_alone_changed_and_taken_away(
     assert {one.urn for one in first.resources} == {one.urn for one in up.resources}
     (state,) = (tmp_path / "build").glob(f"state/.pulumi/stacks/*/{STACK}.json")
     assert state.stat().st_size < MOST_STATE_BYTES
+    assert {urn.rpartition("::")[2] for urn in protected(state)} == PROTECTED
     objects = [each for each in up.resources if each.type.startswith("kubernetes:")]
     assert sum(len(each.dependencies) for each in objects) < MOST_EDGES * len(objects)
     assert diagram(up.resources) in (ROOT / "README.md").read_text(), "run `make diagram`"
@@ -91,9 +115,26 @@ def test_the_platform_is_shown_made_left_alone_changed_and_taken_away(
 
     unprotected = ("deletionProtection: true", "deletionProtection: false")
     with begin(unprotected) as rehearsal:
-        assert rehearsal.up().changes == {"same": everything - 2, "update": 2}
+        # The flags of RDS and of EKS, which pulumi-eks has twice.
+        assert rehearsal.up().changes == {"same": everything - 4, "update": 4}
         assert rehearsal.destroy().changes == {"delete": everything}
-    # On the same day: of all that is left, only the bucket has a name that the next life needs.
-    with begin(unprotected, ("# bucket: my-kubeflow", "bucket: another")) as rehearsal:
-        assert rehearsal.up().changes == {"create": everything}
-        assert rehearsal.destroy().changes == {"delete": everything}
+    # On the same day, from what is left: bucket, key, snapshot and the log group that EKS made.
+    account = Account(tmp_path / "build" / "account.jsonl")
+    ((snapshot, left),) = account.inputs_of(SNAPSHOT, STACK).items()
+    key = left["kmsKeyId"]
+    kept = ("# existing: true", f"existing: true\n    kmsKeyArn: {key}")
+    restored = ("# snapshot: kubeflow-kubeflow-final-1", f"snapshot: {snapshot}")
+    with begin(unprotected, kept, restored) as rehearsal:
+        # Neither the bucket, nor the key and its alias.
+        again = rehearsal.up()
+        assert again.changes == {"create": everything - 4, "update": 1}
+        readers = [one.inputs for one in again.resources if one.name in READERS]
+        policies = [inputs["policy"] for inputs in readers if "policy" in inputs]
+        assert [key in policy for policy in policies] == [True] * len(READERS)
+    # The snapshot has served.
+    with begin(unprotected, kept) as rehearsal:
+        assert steps(rehearsal.preview()) == []
+        assert rehearsal.destroy().changes == {"delete": everything - 3}
+    assert account.has(BUCKET, STACK, f"kubeflow-{ACCOUNT}-{STACK}")
+    assert account.has("aws:kms/key:Key", STACK, key.rpartition("/")[2])
+    assert len(account.ids(SNAPSHOT, STACK)) == 2

@@ -1,0 +1,160 @@
+"""What RDS refuses: names that are taken, versions, snapshots, parameter groups in use.
+
+The errors are RDS' own words where a report has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from packaging.version import Version
+
+from regions.offers import mysql_versions
+from rehearsal.account import DATABASE, SNAPSHOT, Account, RefusedByAws
+
+PARAMETER_GROUP = "aws:rds/parameterGroup:ParameterGroup"
+INSTANCES, INSTANCE = "aws:rds/getInstances:getInstances", "aws:rds/getInstance:getInstance"
+ANSWERED = (INSTANCES, INSTANCE, "aws:rds/getSnapshot:getSnapshot")
+"""Data sources."""
+_REPORTED = (
+    *("identifier", "engineVersion", "allocatedStorage", "kmsKeyId", "parameterGroupName"),
+    "autoMinorVersionUpgrade",
+)
+
+
+def _newest(prefix: str) -> str:
+    plain = [each for each in mysql_versions(prefix) if "-" not in each]
+    return max(plain, key=Version)
+
+
+def _line(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def instance(account: Account, region: str, name: str) -> tuple[str, dict[str, Any]] | None:
+    """The id and what RDS has of the instance of that identifier."""
+    all_of_them = account.inputs_of(DATABASE, region).items()
+    return next(((id_, made) for id_, made in all_of_them if made["identifier"] == name), None)
+
+
+def snapshot(account: Account, region: str, name: str) -> dict[str, Any] | None:
+    """What RDS has of a snapshot, by its name or ARN."""
+    return account.inputs_of(SNAPSHOT, region).get(name.rpartition(":")[2])
+
+
+def changed(
+    account: Account, region: str, plain: Mapping[str, Any], identifier: str
+) -> dict[str, Any]:
+    """What RDS has of an instance after it is made or changed.
+
+    Args:
+        account: has instances, snapshots and parameter groups.
+        region: of the instance.
+        plain: its inputs.
+        identifier: its id; empty: it is made now.
+
+    Returns:
+        Those of the inputs that RDS reports here, with the version in full. An upgrade to another
+        line that waits for the maintenance window has not happened.
+
+    Raises:
+        RefusedByAws: see above.
+    """
+    wanted = str(plain.get("engineVersion", "8.4"))
+    made = {key: plain.get(key) for key in _REPORTED} | {"engineVersion": _newest(wanted)}
+    if not identifier:
+        if instance(account, region, plain["identifier"]):
+            raise RefusedByAws("DBInstanceAlreadyExists: DB instance already exists")
+        if plain.get("snapshotIdentifier"):
+            made["engineVersion"] = _restored(account, region, plain)
+    else:
+        before = account.inputs_of(DATABASE, region)[identifier]
+        has = before["engineVersion"]
+        made["engineVersion"] = has
+        if not f"{has}.".startswith(f"{wanted}."):
+            made["engineVersion"] = new = _newest(wanted)
+            if Version(new) < Version(has):
+                raise RefusedByAws(
+                    f"InvalidParameterCombination: Cannot upgrade mysql from {has} to {new}"
+                )
+            if _line(new) != _line(has):
+                if not plain.get("allowMajorVersionUpgrade"):
+                    raise RefusedByAws(
+                        "InvalidParameterCombination: The AllowMajorVersionUpgrade flag must be "
+                        "present when upgrading to a new major version."
+                    )
+                if not plain.get("applyImmediately"):
+                    waiting = ("engineVersion", "parameterGroupName")
+                    return {**made, **{key: before[key] for key in waiting}}
+    _check_group(account, region, made)
+    return made
+
+
+def _restored(account: Account, region: str, plain: Mapping[str, Any]) -> str:
+    kept = snapshot(account, region, plain["snapshotIdentifier"])
+    if kept is None:
+        raise RefusedByAws(f"DBSnapshotNotFound: {plain['snapshotIdentifier']} not found")
+    if plain["allocatedStorage"] < kept["allocatedStorage"]:
+        raise RefusedByAws(
+            "InvalidParameterValue: Invalid storage size for engine name mysql and storage type "
+            f"gp3: {plain['allocatedStorage']}"
+        )
+    if plain.get("kmsKeyId") != kept["kmsKeyId"]:
+        # A restore has no key of its own (botocore rds, RestoreDBInstanceFromDBSnapshot), so that
+        # the next preview would replace the instance.
+        raise RefusedByAws(f"the restored instance has the key {kept['kmsKeyId']}")
+    return str(kept["engineVersion"])
+
+
+def _check_group(account: Account, region: str, made: Mapping[str, Any]) -> None:
+    name = str(made.get("parameterGroupName"))
+    group = account.inputs_of(PARAMETER_GROUP, region).get(name)
+    family = f"mysql{_line(made['engineVersion'])}"
+    if group and group["family"] != family:
+        raise RefusedByAws(
+            f"InvalidParameterCombination: The parameter group {name} can't be used for this "
+            f"instance. Please use a parameter group with DBParameterGroupFamily {family}"
+        )
+
+
+def check_deletion(account: Account, region: str, type_: str, name: str) -> None:
+    """Checks that nothing uses a parameter group.
+
+    Raises:
+        RefusedByAws: an instance is a member.
+    """
+    instances = account.inputs_of(DATABASE, region).values()
+    members = [each for each in instances if each.get("parameterGroupName") == name]
+    if type_ == PARAMETER_GROUP and members:
+        raise RefusedByAws(
+            "InvalidDBParameterGroupState: One or more database instances are still members of "
+            f"this parameter group {name}, so the group cannot be deleted"
+        )
+
+
+def maintain(account: Account, region: str) -> None:
+    """A maintenance window: instances that upgrade by themselves get the newest patch."""
+    for id_, made in account.inputs_of(DATABASE, region).items():
+        if made.get("autoMinorVersionUpgrade", True):
+            newest = _newest(_line(made["engineVersion"]))
+            account.remember(DATABASE, region, id_, {**made, "engineVersion": newest})
+
+
+def answer(account: Account, region: str, token: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of a data source.
+
+    Raises:
+        LookupError: there is no such instance or snapshot.
+    """
+    if token == INSTANCES:
+        made = account.inputs_of(DATABASE, region).values()
+        return {"instanceIdentifiers": sorted(each["identifier"] for each in made)}
+    if token == INSTANCE:
+        found = instance(account, region, args["dbInstanceIdentifier"])
+        made = found[1] if found else None
+    else:
+        made = snapshot(account, region, args["dbSnapshotIdentifier"])
+    if made is None:
+        raise LookupError("Your query returned no results. Please change your search criteria")
+    return {key: made.get(key) for key in ("engineVersion", "allocatedStorage", "kmsKeyId")}

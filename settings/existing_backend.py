@@ -1,0 +1,113 @@
+"""What exists of a backend, and which settings it allows: database or snapshot, bucket, key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from settings.errors import full_key, refusal
+from settings.sections import Settings
+
+
+def instance_name(cluster: str) -> str:
+    """The identifier of a cluster's database."""
+    return f"{cluster}-kubeflow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingDatabase:
+    """An instance, or the snapshot that one is to be made from.
+
+    Attributes:
+        version: of MySQL in full: ``8.4.7``; empty: there is no such snapshot.
+        storage_gib: what is allocated.
+        key_arn: of the KMS key that encrypts it; empty: none.
+        snapshot: whether it is a snapshot.
+    """
+
+    version: str
+    storage_gib: int = 0
+    key_arn: str = ""
+    snapshot: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingBackend:
+    """The part of a backend that exists before a run.
+
+    Attributes:
+        database: None: neither the instance nor a snapshot to make it from.
+        bucket: whether the bucket that the settings name as existing is there.
+        key: whether the key that they name is there and enabled.
+    """
+
+    database: ExistingDatabase | None = None
+    bucket: bool = True
+    key: bool = True
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    """``8.0.46-rds.20260908``: 8, 0, 46."""
+    return tuple(int(part) for part in re.findall(r"[0-9]+", version.partition("-")[0]))
+
+
+def problems_of_backend(settings: Settings, existing: ExistingBackend, bucket: str) -> list[str]:
+    """Why a run would end at what exists, or without it, one sentence each.
+
+    Args:
+        settings: of the stack.
+        existing: see there.
+        bucket: the name of the bucket of artifacts.
+    """
+    problems: list[str] = []
+    if not existing.bucket:
+        reason = f"the account has no bucket {bucket}: name it in {full_key('artifacts.bucket')}"
+        problems.append(refusal("artifacts.existing", True, f"{reason}, or remove the line"))
+    if not existing.key:
+        reason = "KMS has no such key, or not enabled: `aws kms cancel-key-deletion` saves one"
+        key = settings.artifacts.kms_key_arn
+        problems.append(refusal("artifacts.kmsKeyArn", key, f"{reason} in its last 30 days"))
+    if existing.database:
+        problems += _problems_of_database(settings, existing.database)
+    return problems
+
+
+def _problems_of_database(settings: Settings, existing: ExistingDatabase) -> list[str]:
+    """Why RDS would refuse the settings, or replace the database by them, one sentence each.
+
+    RDS upgrades alone (user guide, USER_UpgradeDBInstance.MySQL.html), and restores with the
+    version and key of the snapshot and at least its storage (API, RestoreDBInstanceFromDBSnapshot).
+    """
+    database, has = settings.database, existing.version
+    if not has:
+        reason = "there is no such snapshot: `aws rds describe-db-snapshots` lists all of them"
+        return [refusal("database.snapshot", database.snapshot, reason)]
+    wanted, current = _parts(database.engine_version), _parts(has)
+    line = ".".join(map(str, current[:2]))
+    problems: list[str] = []
+
+    def refuse(key: str, value: object, reason: str) -> None:
+        problems.append(refusal(key, value, reason))
+
+    if wanted < current[: len(wanted)]:
+        subject = "the snapshot is of" if existing.snapshot else "RDS runs"
+        reason = f"{subject} {has}, and no database goes back to an older version: write {line}"
+        refuse("database.engineVersion", database.engine_version, reason)
+    elif wanted[:2] > current[:2] and existing.snapshot:
+        reason = f"the snapshot is of {has}: restore it with {line}, and upgrade afterwards"
+        refuse("database.engineVersion", database.engine_version, reason)
+    elif wanted[:2] > current[:2] and not database.apply_immediately:
+        refuse(
+            "database.engineVersion",
+            database.engine_version,
+            f"RDS runs {has}, and this upgrade stops the database for minutes and has no way back: "
+            f"set {full_key('database.applyImmediately')} to true for it, or write {line}",
+        )
+    if existing.snapshot and database.storage_gib < existing.storage_gib:
+        reason = f"the snapshot has {existing.storage_gib}: write that or more"
+        refuse("database.storageGib", database.storage_gib, reason)
+    if existing.snapshot and existing.key_arn != settings.artifacts.kms_key_arn:
+        reason = f"the snapshot is encrypted with {existing.key_arn or 'no key'}, which it keeps: "
+        way_out = "write that" if existing.key_arn else "copy it with a key (copy-db-snapshot)"
+        refuse("artifacts.kmsKeyArn", settings.artifacts.kms_key_arn, reason + way_out)
+    return problems

@@ -1,0 +1,31 @@
+"""One setting refuses and allows the end of everything that holds data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.components.backend.simulated_backend import backend
+
+INSTANCE = "aws:rds/instance:Instance"
+KEPT = ("aws:s3/bucket:Bucket", "aws:kms/key:Key", INSTANCE)
+
+
+@pytest.mark.parametrize(
+    ("given", "engine", "rds"),
+    [
+        ({}, True, True),
+        ({"deletionProtection": True}, True, True),
+        ({"deletionProtection": False}, False, False),
+        ({"deletionProtection": False, "database": {"deletionProtection": True}}, False, False),
+        ({"database": {"deletionProtection": False}}, False, False),
+        ({"deletionProtection": True, "database": {"deletionProtection": False}}, True, False),
+    ],
+)
+def test_one_setting_protects_and_lifts_it_all(
+    given: dict[str, Any], engine: bool, rds: bool
+) -> None:
+    made = backend(**given)
+    assert [bool(made.only(kind).protect) for kind in KEPT] == [engine] * 3
+    assert made.only(INSTANCE).inputs["deletionProtection"] is rds
