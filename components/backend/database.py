@@ -34,6 +34,8 @@ _PARAMETERS = {
 # created, so the parameter group must exist before the instance.
 _PARAMETERS_BY_FAMILY = {"mysql8.4": {"authentication_policy": "*:mysql_native_password"}}
 _AT_RESTART = frozenset({"authentication_policy"})
+_LOGS = ("error", "slowquery")
+_LOG_DAYS = 90
 
 
 def family(engine_version: str) -> str:
@@ -57,7 +59,7 @@ def has_insights(instance_class: str) -> bool:
 
 
 class Database(pulumi.ComponentResource):
-    """Makes: subnet group, security group, parameter group, master password, instance, secret.
+    """Makes: subnet group, security group, parameter and log groups, password, instance, secret.
 
     The Job ``database-init`` creates the databases of ``database_users`` and their users. It alone
     logs in as the master user, whose password is stored in its secret only and is not rotated: RDS
@@ -131,7 +133,7 @@ class Database(pulumi.ComponentResource):
             if settings.skip_final_snapshot
             else pulumi.Output.concat(f"{context.cluster}-kubeflow-final-", password.version),
             delete_automated_backups=False,
-            enabled_cloudwatch_logs_exports=["error", "slowquery"],
+            enabled_cloudwatch_logs_exports=list(_LOGS),
             auto_minor_version_upgrade=True,
             ca_cert_identifier="rds-ca-rsa2048-g1",
             apply_immediately=False,
@@ -144,6 +146,7 @@ class Database(pulumi.ComponentResource):
                 protect=settings.deletion_protection,
                 # The identifier is unused only after the deletion, which takes the final snapshot.
                 delete_before_replace=True,
+                depends_on=self._logs(),
             ),
         )
         self.host = instance.address
@@ -163,6 +166,19 @@ class Database(pulumi.ComponentResource):
             opts=self._child,
         )
         self.register_outputs({})
+
+    def _logs(self) -> list[aws.cloudwatch.LogGroup]:
+        """The log groups, which RDS would make itself, without expiry, and never delete."""
+        return [
+            aws.cloudwatch.LogGroup(
+                f"{self._name}-log-{log}",
+                name=f"/aws/rds/instance/{self._cluster}-kubeflow/{log}",
+                retention_in_days=_LOG_DAYS,
+                tags=self._tags,
+                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            )
+            for log in _LOGS
+        ]
 
     def _subnets(
         self, subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]

@@ -81,9 +81,9 @@ class Maker:
         self.ec2("create_nat_gateway", "natgateway", SubnetId=id_, AllocationId=address)
         self.ec2("create_route_table", "route-table", VpcId=vpc)
         service = f"com.amazonaws.{self.region}.s3"
-        endpoint = {"ServiceName": service, "VpcEndpointType": "Gateway"}
+        endpoint: dict[str, Any] = {"ServiceName": service, "VpcEndpointType": "Gateway"}
         self.ec2("create_vpc_endpoint", "vpc-endpoint", VpcId=vpc, **endpoint)
-        group = {"GroupName": "clients", "Description": "clients", "VpcId": vpc}
+        group: dict[str, Any] = {"GroupName": "clients", "Description": "clients", "VpcId": vpc}
         self.ec2("create_security_group", "security-group", **group)
         return id_
 

@@ -84,14 +84,8 @@ def as_aws(monkeypatch: Any) -> list[TaggedResource]:
         yield _Deleted(region, deleted)
 
     monkeypatch.setattr(models, "iter_taggable_backends", backends)
-    monkeypatch.setattr(
-        DBInstanceAutomatedBackup,
-        "db_instance_automated_backups_arn",
-        property(
-            lambda each: each.automated_snapshots[0].arn.replace("snapshot:rds", "auto-backup")
-        ),
-        raising=False,
-    )
+    name = "db_instance_automated_backups_arn"
+    monkeypatch.setattr(DBInstanceAutomatedBackup, name, property(_arn_of_backup), raising=False)
     return deleted
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -75,7 +76,7 @@ def of(rows: list[Row], status: str) -> list[Row]:
 
 def with_settings(monkeypatch: pytest.MonkeyPatch, **sections: Any) -> None:
     settings = from_mapping({"region": OREGON, **sections})
-    monkeypatch.setattr("ops.targets.settings_of", lambda _: settings)
+    monkeypatch.setattr("ops.targets.settings_of", Mock(return_value=settings))
 
 
 # -- AWS ------------------------------------------------------------------------------------------
@@ -317,7 +318,7 @@ def test_copies_inside_the_partition_are_looked_for_in_their_region(
 ) -> None:
     mirror = {"enabled": True, "buildRegion": "us-gov-east-1"}
     settings = from_mapping({"region": "us-gov-west-1", "imageMirror": mirror})
-    monkeypatch.setattr("ops.targets.settings_of", lambda _: settings)
+    monkeypatch.setattr("ops.targets.settings_of", Mock(return_value=settings))
     east = Maker("us-gov-east-1", "us-gov-west-1")
     east.identities()
     east.logs("/aws/codebuild/kubeflow-us-gov-west-1-image-copy")
