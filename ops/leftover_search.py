@@ -109,17 +109,14 @@ class Search:
         """What exists, and one row for each call that fails.
 
         Args:
-            places: see ``places``.
+            places: to search, the stack's own first.
             in_use: whether the cluster exists, and with it the stack.
         """
         lists = [(place, each) for place in places for each in self._lists(place)]
         answers = in_order(lists, lambda one: _or_failure(*one), _PARALLEL, "")
-        candidates = {
-            each.arn: each
-            for answer in answers
-            if isinstance(answer, list)
-            for each in sorted(answer, key=lambda one: len(one.tags))
-        }
+        listed = [each for answer in answers if isinstance(answer, list) for each in answer]
+        # Of one that several calls list, the last: the one with the most tags.
+        candidates = {each.arn: each for each in sorted(listed, key=lambda one: len(one.tags))}
         ordered = sorted(candidates.values(), key=_turn)
         judged = in_order(ordered, partial(self._judged, in_use=in_use), _PARALLEL, "")
         failures = [answer for answer in answers if isinstance(answer, Leftover)]
@@ -302,6 +299,8 @@ def _failure(place: Place, failure: CallFailed) -> Leftover:
 
 def _candidates(place: Place, listed: Mapping[str, Any]) -> Iterator[Candidate]:
     for item in _called(place, listed, listed["by"]):
+        if "whole" in listed and item[listed["whole"]] not in listed["by"].values():
+            continue
         tagged, by = [item], listed.get("tags_by", listed)
         if "tags_by" in listed:
             tagged = _called(place, by, _filled(by["by"], item))

@@ -287,6 +287,7 @@ class Maker:
             "/aws/rds/instance/kubeflow-kubeflow-2/error",
             "/aws/eks/kubeflow-dev/cluster",
             "/aws/lambda/kubeflow-dev-image-copier",
+            "/aws/lambda/kubeflow-image-copier-2",
         )
         other.repository("kubeflow/docker.io/library/a", *other.pairs())
         other.repository("kubeflow/docker.io/library/b")
