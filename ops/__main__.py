@@ -14,6 +14,10 @@ COMMANDS = {
     "images": ("ops.images", "Images: list, lock, mirror, check."),
     "bundle": ("ops.bundles", "Bundles of sources, for machines without GitHub."),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
+    "leftovers": (
+        "ops.leftovers",
+        "Lists what exists of a stack in AWS and in its cluster after `pulumi destroy`; read-only.",
+    ),
     "resume": (
         "ops.resume",
         "Repairs the state of a stack after an interrupted `pulumi up` or `pulumi destroy`.",

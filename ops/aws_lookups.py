@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -94,6 +95,7 @@ class Account:
                 self._urls.get("sts"),
             )
         self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     @property
     def id(self) -> str:
@@ -102,9 +104,10 @@ class Account:
 
     def client(self, service: str) -> Any:
         """The client of a service."""
-        if service not in self._clients:
-            url = self._urls.get(service.replace("-", ""))
-            with aws_call(service):
+        # One at a time, like a session's clients; its callers may be threads.
+        with self._lock, aws_call(service):
+            if service not in self._clients:
+                url = self._urls.get(service.replace("-", ""))
                 self._clients[service] = self._session.client(
                     service, endpoint_url=url, config=QUICK
                 )
@@ -185,7 +188,7 @@ def _required(inputs: Inputs) -> Tags:
     raise Undescribed("tags")
 
 
-def _tags(given: Any) -> Tags:
+def plain_tags(given: Any) -> Tags:
     """Tags, of which AWS has three forms."""
     if isinstance(given, dict):
         return cast("Tags", given)
@@ -242,7 +245,7 @@ class _Call:
             values = {**item, **texts}
             yield Thing(
                 self.id.format(**values),
-                _tags(item.get(self.tags) or []) if self.tags else None,
+                plain_tags(item.get(self.tags) or []) if self.tags else None,
                 _unready(item.get(self.status)),
                 self.state_id.format(**values) or None,
             )
@@ -442,7 +445,7 @@ def _role(account: Account, inputs: Inputs) -> Iterator[Thing]:
         names = [role["RoleName"] for role in account.all("iam", "list_roles", "Roles")]
     for name in names:
         if _is_named(inputs, name) and (answer := account.one("iam", "get_role", RoleName=name)):
-            yield from _with_tags(Thing(name, _tags(answer["Role"].get("Tags") or [])), inputs)
+            yield from _with_tags(Thing(name, plain_tags(answer["Role"].get("Tags") or [])), inputs)
 
 
 @_finds("aws:iam/accessKey:AccessKey")
@@ -465,7 +468,7 @@ def _oidc_provider(account: Account, inputs: Inputs) -> Iterator[Thing]:
             answer = account.one(
                 "iam", "get_open_id_connect_provider", OpenIDConnectProviderArn=arn
             )
-            yield Thing(arn, _tags(answer.get("Tags") or []))
+            yield Thing(arn, plain_tags(answer.get("Tags") or []))
 
 
 @_finds("aws:dynamodb/table:Table")
@@ -475,7 +478,7 @@ def _table(account: Account, inputs: Inputs) -> Iterator[Thing]:
         table = answer["Table"]
         arn = table["TableArn"]
         tags = account.all("dynamodb", "list_tags_of_resource", "Tags", ResourceArn=arn)
-        yield Thing(name, _tags([*tags]), _unready(table["TableStatus"]))
+        yield Thing(name, plain_tags([*tags]), _unready(table["TableStatus"]))
 
 
 @_finds("aws:kms/key:Key")
@@ -504,7 +507,7 @@ def _secret(account: Account, inputs: Inputs) -> Iterator[Thing]:
         Filters=[{"Key": "name", "Values": [begin]}],
     ):
         if _is_named(inputs, item["Name"]):
-            yield from _with_tags(Thing(item["ARN"], _tags(item.get("Tags") or [])), inputs)
+            yield from _with_tags(Thing(item["ARN"], plain_tags(item.get("Tags") or [])), inputs)
 
 
 @_finds("aws:lambda/permission:Permission")
@@ -532,7 +535,7 @@ def _ec2(
         parameters = {filtered: [{"Name": n, "Values": [v]} for n, v in values.items()]}
         for item in account.all("ec2", operation, key, **parameters):
             state = str(item.get("State")).lower()
-            if state not in _GONE and tags.items() <= _tags(item.get("Tags") or []).items():
+            if state not in _GONE and tags.items() <= plain_tags(item.get("Tags") or []).items():
                 yield Thing(item[id_], status=_unready(state))
 
     LOOK_UPS[type_] = look_up
@@ -629,7 +632,7 @@ def _ingress_rule(account: Account, inputs: Inputs) -> Iterator[Thing]:
             and source == inputs.get("referencedSecurityGroupId")
             and all(item.get(key) == value for value, key in described)
         ):
-            yield Thing(item["SecurityGroupRuleId"], _tags(item.get("Tags", [])))
+            yield Thing(item["SecurityGroupRuleId"], plain_tags(item.get("Tags", [])))
 
 
 def things(account: Account, type_: str, inputs: Inputs) -> list[Thing]:

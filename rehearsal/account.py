@@ -83,7 +83,7 @@ _TAKEN = {
 _NAMES = {
     "aws:ec2/launchTemplate:LaunchTemplate": ("name",),
     "aws:ec2/securityGroup:SecurityGroup": ("vpcId", "name"),
-    _DATABASE: ("identifier",),
+    DATABASE: ("identifier",),
 }
 """Type whose ids are AWS's own -> the properties that no two may share all the same."""
 

@@ -417,6 +417,21 @@ def test_a_users_profile_is_removed_while_its_controller_can_still_do_so(made: R
     }
 
 
+def test_the_claims_of_a_profile_are_deleted_while_the_driver_of_their_volumes_lives(
+    made: Recorded,
+) -> None:
+    """A Profile's deletion waits for its namespace, whose owner it is (pulumi-kubernetes
+    provider/pkg/metadata/overrides.go, DeletionPropagation: foreground), and the driver for all
+    that depends on it."""
+    by_name = {(each.type, each.name): each for each in made.all}
+    later, waiting = set[tuple[str, str]](), made.of(PROFILE)
+    while waiting:
+        needed = made.dependencies_of(waiting.pop()) - later
+        later |= needed
+        waiting += [by_name[each] for each in needed]
+    assert [name for kind, name in later if kind == "aws:eks/addon:Addon" and "storage" in name]
+
+
 def test_dex_gets_a_hash_per_user(made: Recorded) -> None:
     config = made.only("kubernetes:core/v1:ConfigMap", "auth/dex").inputs["data"]["config.yaml"]
     (user,) = yaml.safe_load(config)["staticPasswords"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.adopted_log_group import adopted_log_group
 from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
@@ -35,6 +36,8 @@ _PARAMETERS = {
 # created, so the parameter group must exist before the instance.
 _PARAMETERS_BY_FAMILY = {"mysql8.4": {"authentication_policy": "*:mysql_native_password"}}
 _AT_RESTART = frozenset({"authentication_policy"})
+_LOGS = ("error", "slowquery")
+_LOG_DAYS = 90
 
 
 def family(engine_version: str) -> str:
@@ -58,7 +61,7 @@ def has_insights(instance_class: str) -> bool:
 
 
 class Database(pulumi.ComponentResource):
-    """Makes: subnet group, security group, parameter group, master password, instance, secret.
+    """Makes: subnet group, security group, parameter and log groups, password, instance, secret.
 
     The Job ``database-init`` creates the databases of ``database_users`` and their users. It alone
     logs in as the master user, whose password is stored in its secret only and is not rotated: RDS
@@ -132,7 +135,7 @@ class Database(pulumi.ComponentResource):
             if settings.skip_final_snapshot
             else pulumi.Output.concat(f"{instance_name(context.cluster)}-final-", password.version),
             delete_automated_backups=False,
-            enabled_cloudwatch_logs_exports=["error", "slowquery"],
+            enabled_cloudwatch_logs_exports=list(_LOGS),
             # RDS would leave a version that the settings have in full, and never comes back to it.
             auto_minor_version_upgrade=settings.engine_version.count(".") < 2,
             ca_cert_identifier="rds-ca-rsa2048-g1",
@@ -151,6 +154,7 @@ class Database(pulumi.ComponentResource):
                 delete_before_replace=True,
                 # The snapshot is where the instance comes from; another one would replace it.
                 ignore_changes=["snapshotIdentifier"],
+                depends_on=self._logs(),
             ),
         )
         self.host = instance.address
@@ -170,6 +174,19 @@ class Database(pulumi.ComponentResource):
             opts=self._child,
         )
         self.register_outputs({})
+
+    def _logs(self) -> list[aws.cloudwatch.LogGroup]:
+        """The log groups, which RDS would make itself, without expiry, and never delete."""
+        return [
+            adopted_log_group(
+                f"{self._name}-log-{log}",
+                f"/aws/rds/instance/{instance_name(self._cluster)}/{log}",
+                days=_LOG_DAYS,
+                tags=self._tags,
+                parent=self,
+            )
+            for log in _LOGS
+        ]
 
     def _subnets(
         self, subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]

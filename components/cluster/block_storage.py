@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from settings.context import StackContext
 
 # The service account of the add-on's controller (EKS user guide, ebs-csi.html).
 _CONTROLLER = ("kube-system", "ebs-csi-controller-sa")
+_OF_THE_STACK = ("project", "stack", "cluster")
 _DEFAULT_CLASS = Path(__file__).with_name("gp3.yaml")
 
 
@@ -56,6 +58,7 @@ class BlockStorage(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:BlockStorage", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         tags = context.tagged(name)
+        volume_tags = {key: context.tags[key] for key in _OF_THE_STACK if key in context.tags}
 
         role = aws.iam.Role(
             f"{name}-role",
@@ -77,6 +80,9 @@ class BlockStorage(pulumi.ComponentResource):
             addon_name="aws-ebs-csi-driver",
             addon_version=addon_version,
             service_account_role_arn=role.arn,
+            # A volume may outlive its cluster: `./kf leftovers` finds it by these tags. Not by all
+            # of the stack's: EC2 allows 50, and the driver writes some of its own.
+            configuration_values=json.dumps({"controller": {"extraVolumeTags": volume_tags}}),
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
             tags=tags,

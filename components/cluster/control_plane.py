@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_eks as eks
 
+from components.aws.adopted_log_group import adopted_log_group
 from components.aws.keys import account_key
 from settings.context import StackContext
 from settings.sections import ApiAccess, ClusterSettings
@@ -63,7 +64,13 @@ class ControlPlane(pulumi.ComponentResource):
             parent=self,
             protect=context.protected,
         )
-        logs = self._logs(name, context)
+        logs = adopted_log_group(
+            f"{name}-logs",
+            f"/aws/eks/{context.cluster}/cluster",
+            days=_LOG_DAYS,
+            tags=context.tags,
+            parent=self,
+        )
         public = list(settings.public_access_cidrs)
         self.cluster = eks.Cluster(
             f"{name}-eks",
@@ -106,25 +113,6 @@ class ControlPlane(pulumi.ComponentResource):
             *self._admitted(name, context, settings.api_access),
         ]
         self.register_outputs({"name": settings.name, "keyArn": key.arn})
-
-    def _logs(self, name: str, context: StackContext) -> aws.cloudwatch.LogGroup:
-        group = f"/aws/eks/{context.cluster}/cluster"
-        call = pulumi.InvokeOptions(parent=self)
-        groups = aws.cloudwatch.get_log_groups(log_group_name_prefix=group, opts=call)
-        # EKS would make this group itself, without expiry of logs. It does so after a destroy, with
-        # what it writes late (terraform-aws-modules/terraform-aws-eks #2763), so one that exists is
-        # adopted; of one that the stack has already, the engine ignores the import.
-        return aws.cloudwatch.LogGroup(
-            f"{name}-logs",
-            name=group,
-            retention_in_days=_LOG_DAYS,
-            tags=dict(context.tags),
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                delete_before_replace=True,
-                import_=group if group in groups.log_group_names else None,
-            ),
-        )
 
     def _administrators(
         self, name: str, context: StackContext, settings: ClusterSettings

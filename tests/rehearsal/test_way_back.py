@@ -48,13 +48,26 @@ def backend(**sections: Any) -> Callable[[], Any]:
     return program
 
 
+def with_log_group(journal: Path, group: str) -> None:
+    account = Account(journal)
+    account.create(LOG_GROUP, REGION, lambda _: (group, {}))
+    account.remember(LOG_GROUP, REGION, group, {"name": group})
+
+
+def test_a_log_group_that_rds_made_is_adopted(started: Started, tmp_path: Path) -> None:
+    journal, group = tmp_path / "account.jsonl", "/aws/rds/instance/kubeflow-kubeflow/error"
+    with_log_group(journal, group)
+    with started(backend(), journal=str(journal)) as rehearsal:
+        rehearsal.up()
+        assert Account(journal).inputs_of(LOG_GROUP, REGION)[group]["retentionInDays"] == 90
+        assert steps(rehearsal.preview()) == []
+
+
 def test_a_log_group_that_eks_made_is_adopted_and_the_cluster_keeps_its_name(
     started: Started, tmp_path: Path
 ) -> None:
     journal, group = tmp_path / "account.jsonl", "/aws/eks/kubeflow/cluster"
-    account = Account(journal)
-    account.create(LOG_GROUP, REGION, lambda _: (group, {}))
-    account.remember(LOG_GROUP, REGION, group, {"name": group})
+    with_log_group(journal, group)
     with started(cluster(), journal=str(journal)) as rehearsal:
         rehearsal.up()
         assert Account(journal).inputs_of(LOG_GROUP, REGION)[group]["retentionInDays"] == 90

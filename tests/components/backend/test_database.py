@@ -95,6 +95,21 @@ def test_the_last_snapshot_has_a_name_of_this_clusters() -> None:
     assert name.startswith("kubeflow-kubeflow-final-")
 
 
+@every_region
+def test_the_logs_of_the_database_expire_and_go_with_it(region: str) -> None:
+    """RDS makes a group that is missing itself, without expiry, and a destroy leaves it."""
+    recorded = backend(region)
+    instance = recorded.only(INSTANCE)
+    groups = recorded.of("aws:cloudwatch/logGroup:LogGroup")
+    name = f"/aws/rds/instance/{instance.inputs['identifier']}"
+    exported = instance.inputs["enabledCloudwatchLogsExports"]
+    assert [group.inputs["name"] for group in groups] == [f"{name}/{log}" for log in exported]
+    for group in groups:
+        assert group.inputs["retentionInDays"] == 90
+        assert group.inputs["tags"]["platform"] == "kubeflow"
+        assert (group.type, group.name) in recorded.dependencies_of(instance)
+
+
 def test_a_database_without_protection_leaves_no_snapshot() -> None:
     instance = backend(database={"skipFinalSnapshot": True, "deletionProtection": False}).only(
         INSTANCE

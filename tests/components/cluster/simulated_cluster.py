@@ -25,7 +25,7 @@ POLICY = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
 RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 CLUSTER_ADMIN = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
 STORAGE_CLASS = "kubernetes:storage.k8s.io/v1:StorageClass"
-TAGS = {"platform": "kubeflow"}
+TAGS = {"platform": "kubeflow", "stack": "test"}
 
 
 def cluster_args(settings: Settings, tags: Mapping[str, str]) -> EksClusterArgs:

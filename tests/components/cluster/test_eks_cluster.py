@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from components.cluster.eks_cluster import server_of
@@ -197,6 +199,9 @@ def test_volumes_are_made_by_a_role_of_their_own(made: tuple[Region, Recorded]) 
     assert attached == f"arn:{region.partition}:iam::aws:policy/{name}"
     driver = recorded.only(ADDON, "kf-storage-driver").inputs
     assert driver["serviceAccountRoleArn"].startswith(f"arn:{region.partition}:iam::111122223333:")
+    # By which they are found when they outlive the cluster.
+    tags = json.loads(driver["configurationValues"])["controller"]["extraVolumeTags"]
+    assert tags == {"stack": "test"}
 
 
 def test_the_clusters_arn_is_of_its_partition(made: tuple[Region, Recorded]) -> None:
