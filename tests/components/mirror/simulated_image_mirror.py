@@ -34,7 +34,7 @@ def mirror_program(
     build_region: str | None,
     transport: str = "api-gateway",
     logins: tuple[tuple[str, str], ...] = (),
-    **more: str,
+    **more: Any,
 ) -> Callable[[], dict[str, Any]]:
     """The component as the stack makes it, for mocks or for the engine.
 
@@ -85,6 +85,6 @@ def mirror_program(
 
 
 @cache
-def stack(region: str, build_region: str | None, *choices: Any, **named: str) -> Recorded:
+def stack(region: str, build_region: str | None, *choices: Any, **named: Any) -> Recorded:
     """The program of ``mirror_program`` under mocks; one run for equal arguments."""
     return run(mirror_program(region, build_region, *choices, **named), region=region)

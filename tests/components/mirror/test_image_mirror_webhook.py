@@ -188,6 +188,19 @@ def test_the_build_runs_in_the_global_region(mirror: Mirror) -> None:
     assert copier["variables"]["MIRROR_BUILD_REGION"] == mirror.build_region.name
 
 
+def test_the_copier_marks_what_it_makes_as_the_stacks_own(mirror: Mirror) -> None:
+    copier = mirror.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
+    tags = json.loads(copier["variables"]["MIRROR_TAGS"])
+    assert tags == {"project": "kubeflow", "kubeflow-cluster/kubeflow": "made"}
+    repositories = mirror.only("pulumi-python:dynamic:ImageRepositories").inputs
+    assert (repositories["cluster"], repositories["shared"]) == ("kubeflow", False)
+
+
+def test_a_shared_inventory_is_one_that_no_destroy_deletes() -> None:
+    shared = stack(*CROSSING[0], sharedInventory=True)
+    assert shared.only("pulumi-python:dynamic:ImageRepositories").inputs["shared"] is True
+
+
 def test_no_key_stands_in_an_environment(mirror: Mirror) -> None:
     environment = mirror.only("aws:codebuild/project:Project").inputs["environment"]
     names = {variable["name"] for variable in environment["environmentVariables"]}
