@@ -59,7 +59,7 @@ def ours() -> Numbers:
         _seconds_of(CRD_RESOURCE) as crds,
         live_stack(folder, _say, _into(numbers)) as stack,
     ):
-        stack.set(lambda config: config["kubeflow:database"].update(deletionProtection=False))
+        stack.set(lambda config: config.update({"kubeflow:deletionProtection": False}))
         for step, verb in zip(STEPS, _VERBS, strict=True):
             if step == "one value changed":
                 stack.set(lambda config: config["kubeflow:nodeGroup"].update(max=9))

@@ -27,6 +27,7 @@ from ops.parallel import in_order
 from settings import Settings
 from settings.context import StackContext
 from settings.errors import full_key
+from settings.existing_backend import instance_name
 
 Json = dict[str, Any]
 _PARALLEL = 16
@@ -190,7 +191,7 @@ class Search:
 
     def _shared(self, place: Place, candidates: Mapping[str, Candidate]) -> list[Leftover]:
         """Repositories below the stack's prefix that other stacks or people made."""
-        prefix = f"{self.settings.image_mirror.repository_prefix}/"
+        prefix = f"{place.values['prefix']}/"
         try:
             names = [
                 each["repositoryName"]
@@ -270,9 +271,10 @@ def _place(side: str, settings: Settings, account: Account, context: StackContex
         "region": region.name,
         "partition": region.partition,
         "cluster": context.cluster,
-        "database": f"{context.cluster}-kubeflow",
+        "database": instance_name(context.cluster),
         "bucket": context.bucket(settings.artifacts),
-        "project": f"{context.cluster}-{context.region.name}-image-copy",
+        "prefix": context.repository_prefix,
+        "project": f"{context.name_of_builds}-image-copy",
     }
     aws = f"{profile if crosses else context.aws_cli} --region {region.name}"
     return Place(side, account, aws, values)

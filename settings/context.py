@@ -32,12 +32,12 @@ class StackContext:
         account_id: of that provider.
         cluster: the cluster's name; names of the account's resources begin with it.
         tags: of every resource that can have AWS tags.
-        protected: whether cluster, database, bucket and keys can be neither deleted nor replaced.
+        protected: whether the engine refuses to delete or replace cluster, database, bucket, keys
+            and users' namespaces.
         endpoints: AWS service -> URL, for services with another URL than AWS's own.
         aws: credentials and limits of the AWS provider.
         iam: what every role and user has.
         mirror: how images reach the stack.
-        deletion_protection: whether the engine refuses to delete what holds users' data.
     """
 
     region: Region
@@ -49,7 +49,6 @@ class StackContext:
     aws: AwsSettings
     iam: IamSettings
     mirror: MirrorMode
-    deletion_protection: bool
 
     @classmethod
     def of(cls, settings: Settings, account_id: str, tags: Mapping[str, str]) -> StackContext:
@@ -65,7 +64,6 @@ class StackContext:
             aws=settings.aws,
             iam=settings.iam,
             mirror=MirrorMode(settings.image_mirror, region),
-            deletion_protection=settings.database.deletion_protection,
         )
 
     @property

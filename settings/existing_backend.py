@@ -48,7 +48,7 @@ class ExistingBackend:
 
 def _parts(version: str) -> tuple[int, ...]:
     """``8.0.46-rds.20260908``: 8, 0, 46."""
-    return tuple(int(part) for part in re.findall(r"[0-9]+", version.partition("-")[0]))
+    return tuple(int(part) for part in re.findall("[0-9]+", version))
 
 
 def problems_of_backend(settings: Settings, existing: ExistingBackend, bucket: str) -> list[str]:

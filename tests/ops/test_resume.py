@@ -494,12 +494,13 @@ def test_the_command_repairs_the_state_and_names_the_next_one(folder: Path) -> N
     assert calls(folder)[-3:] == ["stack export", "preview --json", "refresh --yes"]
 
 
-def test_the_command_looks_up_what_is_planned(folder: Path) -> None:
+@pytest.mark.parametrize("operation", ["create", "import"])
+def test_the_command_looks_up_what_is_planned(folder: Path, operation: str) -> None:
     client("sqs").create_queue(QueueName="q", tags=TAGS)
     state(folder)
     create = pending(QUEUE, {"name": "q", "tags": TAGS})["resource"]
     same = pending(QUEUE, {"name": "q", "tags": TAGS}, name="other")["resource"]
-    steps = [{"op": "create", "newState": create}, {"op": "same", "newState": same}]
+    steps = [{"op": operation, "newState": create}, {"op": "same", "newState": same}]
     (folder / "plan.json").write_text(json.dumps({"steps": steps}))
     result = kf("resume", "--stack", REGION)
     assert result.exit_code == 0, result.stderr

@@ -57,7 +57,12 @@ def test_the_same_version_and_newer_patches_are_allowed(has: str, wanted: str) -
 
 @pytest.mark.parametrize(
     ("has", "wanted", "line"),
-    [("8.4.10", "8.4.9", "8.4"), ("8.4.3", "8.0", "8.4"), ("8.0.46", "8.0.45", "8.0")],
+    [
+        ("8.4.10", "8.4.9", "8.4"),
+        ("8.4.3", "8.0", "8.4"),
+        ("8.0.46", "8.0.45", "8.0"),
+        ("8.0.46-rds.20260908", "8.0.45", "8.0"),
+    ],
 )
 def test_an_older_version_is_refused(has: str, wanted: str, line: str) -> None:
     reason = f"RDS runs {has}, and no database goes back to an older version: write {line}."

@@ -131,6 +131,23 @@ def test_the_key_lives_as_long_as_what_it_encrypts(
 
 
 @every_region
+def test_an_existing_bucket_and_key_are_used_and_never_deleted(region: str) -> None:
+    key = arn(region, f"kms:{region}:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef")
+    artifacts = {"existing": True, "kmsKeyArn": key, "bucket": "kept", "retainOnDelete": False}
+    recorded = backend(region, artifacts=artifacts)
+    assert recorded.none(BUCKET)
+    assert recorded.none(KEY)
+    assert recorded.none("aws:kms/alias:Alias")
+    of_bucket = [r for r in recorded.all if r.type.startswith("aws:s3/")]
+    assert len(of_bucket) == 6
+    assert all(r.retain_on_delete and r.inputs["bucket"] == "kept" for r in of_bucket)
+    statements = document(recorded.only("aws:s3/bucketPolicy:BucketPolicy"))["Statement"]
+    assert statements[0]["Resource"] == [arn(region, "s3:::kept"), arn(region, "s3:::kept/*")]
+    assert recorded.only("aws:rds/instance:Instance").inputs["kmsKeyId"] == key
+    assert recorded.exports["bucket"] == "kept"
+
+
+@every_region
 def test_the_key_is_renewed_and_its_own_accounts(region: str) -> None:
     key = backend(region).only(KEY)
     assert key.inputs["enableKeyRotation"] is True

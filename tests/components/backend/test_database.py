@@ -124,6 +124,27 @@ def test_the_engine_refuses_to_delete_a_protected_database() -> None:
     assert backend().only(INSTANCE).protect
 
 
+@pytest.mark.parametrize(("version", "upgraded"), [("8.4", True), ("8.4.7", False)])
+def test_a_version_in_full_is_not_upgraded_by_rds(version: str, upgraded: bool) -> None:
+    instance = backend(database={"engineVersion": version}).only(INSTANCE)
+    assert instance.inputs["autoMinorVersionUpgrade"] is upgraded
+
+
+def test_changes_wait_for_the_window_and_another_line_takes_a_word() -> None:
+    instance = backend().only(INSTANCE).inputs
+    assert instance["applyImmediately"] is False
+    assert "allowMajorVersionUpgrade" not in instance
+    instance = backend(database={"applyImmediately": True}).only(INSTANCE).inputs
+    assert instance["applyImmediately"] is instance["allowMajorVersionUpgrade"] is True
+
+
+def test_a_snapshot_makes_the_instance_and_never_replaces_it() -> None:
+    assert "snapshotIdentifier" not in backend().only(INSTANCE).inputs
+    instance = backend(database={"snapshot": "last"}).only(INSTANCE)
+    assert instance.inputs["snapshotIdentifier"] == "last"
+    assert list(instance.options.ignoreChanges) == ["snapshotIdentifier"]
+
+
 def test_a_replaced_database_gives_up_its_name_first() -> None:
     assert backend().only(INSTANCE).options.deleteBeforeReplace
 

@@ -136,6 +136,13 @@ def test_only_the_account_itself_holds_the_key(made: tuple[Region, Recorded]) ->
     assert {"kms:PutKeyPolicy", "kms:CreateGrant", "kms:DescribeKey"} <= set(actions)
 
 
+@pytest.mark.parametrize("protected", [True, False])
+def test_control_plane_and_key_are_protected_by_one_setting(protected: bool) -> None:
+    recorded = cluster(deletionProtection=protected)
+    assert recorded.only(CLUSTER).inputs["deletionProtection"] is protected
+    assert bool(recorded.only(KEY).protect) is protected
+
+
 def test_every_log_of_the_control_plane_is_kept_for_a_while(beijing: Recorded) -> None:
     group = beijing.only("aws:cloudwatch/logGroup:LogGroup")
     control_plane = beijing.only(CLUSTER)

@@ -1,0 +1,99 @@
+"""What the look-ups tell of a backend that exists, and what a refused look-up does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+
+from components.backend.existing_backend import look_up
+from program import check_backend
+from settings import Settings, from_mapping
+from settings.existing_backend import ExistingBackend, ExistingDatabase
+
+KEY = "arn:aws-cn:kms:cn-north-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef"
+PROVIDER: Any = None
+
+
+def answers(**values: Any) -> Callable[..., SimpleNamespace]:
+    return lambda **_: SimpleNamespace(**values)
+
+
+def fails(sentence: str) -> Callable[..., Any]:
+    def call(**_: Any) -> Any:
+        raise Exception(sentence)
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An account with a snapshot, a bucket and a key, and another stack's database."""
+    found = answers(engine_version="8.4.7", allocated_storage=100, kms_key_id=KEY)
+    monkeypatch.setattr(aws.rds, "get_instances", answers(instance_identifiers=["other-kubeflow"]))
+    monkeypatch.setattr(aws.rds, "get_instance", found)
+    monkeypatch.setattr(aws.rds, "get_snapshot", found)
+    monkeypatch.setattr(aws.s3, "get_bucket", answers())
+    monkeypatch.setattr(aws.kms, "get_key", answers(key_state="Enabled"))
+    return monkeypatch
+
+
+def settings(**database: Any) -> Settings:
+    artifacts = {"existing": True, "kmsKeyArn": KEY}
+    return from_mapping({"region": "cn-north-1", "artifacts": artifacts, "database": database})
+
+
+def looked_up(**database: Any) -> ExistingBackend:
+    return look_up(settings(**database), PROVIDER, "bucket")
+
+
+def test_a_snapshot_is_described_until_the_instance_exists(account: pytest.MonkeyPatch) -> None:
+    assert looked_up() == ExistingBackend()
+    snapshot = ExistingDatabase(version="8.4.7", storage_gib=100, key_arn=KEY, snapshot=True)
+    assert looked_up(snapshot="last") == ExistingBackend(database=snapshot)
+    account.setattr(aws.rds, "get_instances", answers(instance_identifiers=["kubeflow-kubeflow"]))
+    instance = ExistingBackend(database=ExistingDatabase(version="8.4.7"))
+    assert looked_up() == looked_up(snapshot="last") == instance
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Your query returned no results. Please change your search criteria and try again.",
+        "no matching RDS DB Snapshot found",
+        "reading S3 Bucket (bucket): couldn't find resource",
+        "reading S3 Bucket (bucket): empty result",
+        "NotFoundException: Key does not exist",
+    ],
+)
+def test_what_is_absent_is_no_error(account: pytest.MonkeyPatch, sentence: str) -> None:
+    for module, name in ((aws.rds, "get_snapshot"), (aws.s3, "get_bucket"), (aws.kms, "get_key")):
+        account.setattr(module, name, fails(sentence))
+    absent = ExistingDatabase(version="", snapshot=True)
+    assert looked_up(snapshot="last") == ExistingBackend(database=absent, bucket=False, key=False)
+
+
+def test_a_key_that_waits_for_its_deletion_is_none(account: pytest.MonkeyPatch) -> None:
+    account.setattr(aws.kms, "get_key", answers(key_state="PendingDeletion"))
+    assert looked_up() == ExistingBackend(key=False)
+    with pytest.raises(pulumi.RunError, match="KMS has no such key"):
+        check_backend(settings(), PROVIDER, "bucket")
+
+
+def test_what_the_settings_do_not_name_is_not_looked_up(account: pytest.MonkeyPatch) -> None:
+    for module, name in ((aws.rds, "get_snapshot"), (aws.s3, "get_bucket"), (aws.kms, "get_key")):
+        account.setattr(module, name, fails("asked"))
+    own = from_mapping({"region": "cn-north-1"})
+    assert look_up(own, PROVIDER, "bucket") == ExistingBackend()
+
+
+def test_a_refused_look_up_is_a_warning(account: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    account.setattr(pulumi.log, "warn", warnings.append)
+    account.setattr(aws.rds, "get_instances", fails("AccessDenied: rds:DescribeDBInstances"))
+    check_backend(settings(), PROVIDER, "bucket")
+    assert warnings == ["kubeflow:database was not checked: AccessDenied: rds:DescribeDBInstances"]
