@@ -12,6 +12,7 @@ from ops.account_calls import CallFailed, Session, aws_call, client, cluster_of,
 from ops.checks import Subject
 from ops.findings import Finding, good, note, problem
 from ops.pool_checks import STANDARD, STANDARD_QUOTA
+from regions.region import Region
 from settings import Settings
 from settings.errors import full_key
 
@@ -52,7 +53,8 @@ def _gateways_of_fullest_zone(ec2: Any) -> int:
 
 
 def _nat_gateways(settings: Settings) -> int:
-    return 1 if settings.network.nat == "single" else settings.network.zones
+    zones = settings.network.zones or Region.of(settings.region).cluster_zones
+    return 1 if settings.network.nat == "single" else zones
 
 
 QUOTAS = (

@@ -22,7 +22,7 @@ _OF_COPIES = (
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
     *_OF_COPIES,
-    *("build_region", "credentials_secret", "transport", "rules", "upstream_credentials"),
+    *("credentials_secret", "rules", "upstream_credentials"),
 )
 # Of the 4 KiB that all variables of a function share (AWS Lambda quotas, developer guide).
 _LONGEST_RULES = 2000

@@ -294,7 +294,7 @@ def test_second_pods_are_rendered_where_there_are_nodes_for_them(
     [
         ({}, ["nvidia-device-plugin"]),
         ({"dcgmExporter": True}, ["dcgm-exporter", "nvidia-device-plugin"]),
-        ({"enabled": False, "dcgmExporter": True}, []),
+        ({"enabled": False}, []),
     ],
 )
 def test_an_add_on_is_in_a_stack_whose_settings_enable_it(

@@ -172,11 +172,11 @@ def test_machines_are_looked_for_in_the_zones_of_the_subnets() -> None:
         "network": {"vpcId": network.id, "privateSubnetIds": network.subnets}
     }
     answers = orderable("us-west-2b", "us-west-2c")
-    other: dict[str, Any] = {"nodeGroup": {"instanceType": "p2.xlarge"}}
+    other: dict[str, Any] = {"nodeGroup": {"instanceType": "i3.metal"}}
     database, machines = (
         offer_findings(subject(**each), session(answers)) for each in (sections, sections | other)
     )
     (sentence,) = problems(database)
     assert "only us-west-2b of us-west-2a and us-west-2b offers it, and 2 must" in sentence
     first, _ = problems(machines)
-    assert first.startswith("kubeflow:nodeGroup.instanceType is p2.xlarge: no zone of us-west-2a")
+    assert first.startswith("kubeflow:nodeGroup.instanceType is i3.metal: no zone of us-west-2a")

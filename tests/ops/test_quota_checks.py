@@ -104,7 +104,7 @@ def test_the_node_group_fits_its_quota(value: float, level: Level, sentence: str
 
 
 def test_a_family_of_another_quota_is_not_compared() -> None:
-    stack = subject(nodeGroup={"instanceType": "g4dn.xlarge"})
+    stack = subject(nodeGroup={"instanceType": "x2idn.16xlarge"})
     assert list(node_group_findings(stack, session(quotas()))) == []
 
 

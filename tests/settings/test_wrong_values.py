@@ -174,6 +174,8 @@ def engine_config() -> Iterator[None]:
     [
         ("[" * 100_000, "it has 100000 characters"),
         ("[" * 900 + "]" * 900, "kubeflow:tags[0] has more than 10 levels"),
+        ("[" * 11 + "]" * 11, "kubeflow:tags[0] has more than 10 levels"),
+        ("[" * 10 + "]" * 10, "it must be a mapping of names to values"),
         ('{"a": ' + "9" * 5000 + "}", "it has 5007 characters"),
         ('{"a": "b\\u0007"}', 'kubeflow:tags.a is "b\\x07": it contains the invisible'),
         ('{"a": NaN}', "kubeflow:tags.a is nan: it is no number"),

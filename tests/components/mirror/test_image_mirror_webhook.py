@@ -80,7 +80,7 @@ def test_one_platform_is_copied_where_a_stack_says_so(mirror: Mirror) -> None:
         return {each["name"]: each["value"] for each in given}
 
     assert "PLATFORM" not in variables()
-    assert variables(platform="linux/arm64")["PLATFORM"] == "linux/arm64"
+    assert variables(platform="linux/amd64")["PLATFORM"] == "linux/amd64"
 
 
 def test_the_registry_is_the_accounts_own(mirror: Mirror) -> None:
