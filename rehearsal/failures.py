@@ -64,7 +64,7 @@ def namespaces_explained(
         namespace, owner = found["namespace"], profile["spec"]["owner"]["name"]
         lost = f"Namespace {namespace} of {owner} would be deleted with its {_LOST}"
         if whole:
-            protection = full_key("database.deletionProtection")
+            protection = full_key("deletionProtection")
             return f"{lost}: set {protection} to false and run up before the destroy."
         return (
             f"{lost}: put it back as it was in {full_key('users')}; to delete it nevertheless, add "

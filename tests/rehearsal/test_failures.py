@@ -48,7 +48,7 @@ WAYS_OUT = {
         "put it back as it was in kubeflow:users; to delete it nevertheless, add team-a to "
         "kubeflow:deletableNamespaces, run up, and change the user then."
     ),
-    True: "set kubeflow:database.deletionProtection to false and run up before the destroy.",
+    True: "set kubeflow:deletionProtection to false and run up before the destroy.",
 }
 
 

@@ -304,7 +304,7 @@ WAY_OUT = (
     "put it back as it was in kubeflow:users; to delete it nevertheless, add {0} to "
     "kubeflow:deletableNamespaces, run up, and change the user then."
 )
-WAY_OUT_OF_ALL = "set kubeflow:database.deletionProtection to false and run up before the destroy."
+WAY_OUT_OF_ALL = "set kubeflow:deletionProtection to false and run up before the destroy."
 
 
 def lost(outcome: Outcome) -> list[tuple[str, str]]:
