@@ -20,7 +20,10 @@ PROVIDER: Any = None
 
 
 def answers(**values: Any) -> Callable[..., SimpleNamespace]:
-    return lambda **_: SimpleNamespace(**values)
+    def call(**_: Any) -> SimpleNamespace:
+        return SimpleNamespace(**values)
+
+    return call
 
 
 def fails(sentence: str) -> Callable[..., Any]:
