@@ -24,7 +24,7 @@ _ENVIRONMENT = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
     "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
-    # The stack is found by its file, whose name would have another ending.
+    # A person's own setting would give the file of the stack another name.
     "PULUMI_DIY_BACKEND_GZIP": "false",
     "PULUMI_DIY_BACKEND_ZSTD": "false",
     "PULUMI_K8S_CLIENT_TIMEOUT": "1",
@@ -86,7 +86,8 @@ def open_stack(
         program=program,
     )
     name = cast(str, yaml.safe_load((work / "Pulumi.yaml").read_bytes())["name"])
-    exists = (state / ".pulumi" / "stacks" / name / f"{stack}.json").exists()
+    file = state / ".pulumi" / "stacks" / name / f"{stack}.json"
+    exists = file.exists() or file.with_name(f"{file.name}.zst").exists()
     mode = StackInitMode.SELECT if exists else StackInitMode.CREATE
     return EngineStack(stack, auto.LocalWorkspace(**vars(options)), mode)
 

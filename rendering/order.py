@@ -5,7 +5,8 @@ Direct prerequisites of an object, and nothing else (edges are written into Pulu
 1. its Namespace, when it is in the render;
 2. for a workload: every ConfigMap, Secret, ServiceAccount, PersistentVolumeClaim, PriorityClass,
    CSIDriver and SecretProviderClass its pods name, and the bindings of its ServiceAccount; for a
-   binding: its role, and the roles that an aggregated role consists of;
+   binding: its role; for an aggregated role: the roles that it consists of, or Kubernetes'
+   controller would make a deleted one again at the deletion of its parts;
 3. for a workload whose pods cannot start without a Secret: the Certificate, the ExternalSecret or
    the SecretProviderClass that writes it, the last with the workloads that mount it;
 4. for a Certificate: its Issuer or ClusterIssuer; for an ExternalSecret: its stores; for a store:
@@ -24,8 +25,8 @@ the last finalizer that it must remove is gone.
 Rules 6 to 8 leave out edges that would contradict the rules before them: a controller cannot wait
 for an object that waits for it, a Job cannot precede its own prerequisites, and no object can be
 intercepted by a webhook that cannot exist before it. cert-manager's own pods, for example, are
-intercepted by no webhook whose CA cert-manager issues. Roles, mesh policies and autoscalers have no
-prerequisites: the API server accepts them in any order.
+intercepted by no webhook whose CA cert-manager issues. Plain roles, mesh policies and autoscalers
+have no prerequisites: the API server accepts them in any order.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def needs_of(key: ObjectKey, index: Index) -> set[ObjectKey]:
         needs |= _needs_of_configuration(key, index)
     elif key.kind == "APIService":
         needs |= index.servers(obj["spec"].get("service"))
-    return needs | index.rbac.roles_of(key)
+    return needs | index.rbac.roles_of(key) | set(index.rbac.parts_of(key))
 
 
 def _needs_of_pods(namespace: str, spec: Mapping[str, Any], index: Index) -> set[ObjectKey]:

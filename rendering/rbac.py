@@ -60,7 +60,7 @@ class Rbac:
         kind, name = str(reference.get("kind")), str(reference.get("name"))
         namespace = binding.namespace if kind == "Role" else ""
         role = self._roles.get((kind, namespace, name))
-        return reachable([role], self._aggregated) if role else set()
+        return reachable([role], self.parts_of) if role else set()
 
     def controllers_of(
         self, key: ObjectKey, resource: str, webhook_namespaces: Set[str]
@@ -83,7 +83,8 @@ class Rbac:
             if not webhook_namespaces or workload.namespace in webhook_namespaces
         }
 
-    def _aggregated(self, role: ObjectKey) -> Iterator[ObjectKey]:
+    def parts_of(self, role: ObjectKey) -> Iterator[ObjectKey]:
+        """The roles that an aggregated role consists of; none for any other object."""
         rule = self._by_key[role].get("aggregationRule") or {}
         for selector in rule.get("clusterRoleSelectors") or []:
             for (kind, _, _), part in self._roles.items():

@@ -12,11 +12,12 @@ from rehearsal.providers import SimulatedProvider
 _ONE_WRITE = ("PULUMI_EXPERIMENTAL", "PULUMI_SKIP_CHECKPOINTS")
 
 
-def attach(rehearsal: Rehearsal, **ports: int | None) -> None:
+def attach(rehearsal: Rehearsal, *, checkpoints: bool = True, **ports: int | None) -> None:
     """Changes what the engine attaches to, and switches its checkpoints on.
 
     Args:
         rehearsal: one that is started.
+        checkpoints: False leaves them off.
         ports: package -> port of another provider; None: the engine's own plugin.
     """
     stack = rehearsal._handle  # pyright: ignore[reportPrivateUsage]
@@ -26,7 +27,8 @@ def attach(rehearsal: Rehearsal, **ports: int | None) -> None:
     attached: dict[str, object] = {}
     attached |= dict(pair.split(":") for pair in pairs)
     attached |= {name.replace("_", "-"): port for name, port in ports.items()}
-    kept = {name: value for name, value in workspace.env_vars.items() if name not in _ONE_WRITE}
+    dropped = _ONE_WRITE if checkpoints else ()
+    kept = {name: value for name, value in workspace.env_vars.items() if name not in dropped}
     listed = ",".join(f"{name}:{port}" for name, port in attached.items() if port is not None)
     workspace.env_vars = {**kept, "PULUMI_DEBUG_PROVIDERS": listed}
 

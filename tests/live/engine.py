@@ -26,6 +26,10 @@ from toolchain.tools import KUBERNETES_PLUGIN_OF_EKS
 ROOT = Path(__file__).resolve().parents[2]
 _OF_AWS = ("DatabaseAuthorities", "ImageRepositories", "MirroredImages")
 """Dynamic resources that talk to AWS or to a registry: simulated."""
+_ENVIRONMENT = {
+    "PULUMI_K8S_CLIENT_TIMEOUT": "60",
+    "PULUMI_DIY_BACKEND_ZSTD": "true",  # as README says, for whom the state is in S3
+}
 _Method = Callable[[Any, Any], Any]
 """(request, context) -> response."""
 
@@ -36,11 +40,15 @@ class LiveRehearsal(Rehearsal):
     Args:
         cluster: what the simulated EKS answers as its cluster.
         provider: the program pulumi-resource-kubernetes.
+        checkpoints: whether the state is written at each step, as by ``pulumi up``.
         options: of ``Rehearsal``.
     """
 
-    def __init__(self, cluster: LiveCluster, provider: Path, **options: Any) -> None:
+    def __init__(
+        self, cluster: LiveCluster, provider: Path, *, checkpoints: bool = True, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self._checkpoints = checkpoints
         self.simulation = options["simulation"]
         self._cluster = cluster
         self._provider = provider
@@ -51,9 +59,9 @@ class LiveRehearsal(Rehearsal):
         self._install()
         with super().started(), _kubeconfig_of(self._cluster), _dynamic(self) as port:
             assert self._handle is not None
-            attach(self, pulumi_python=port, kubernetes=None)
+            attach(self, checkpoints=self._checkpoints, pulumi_python=port, kubernetes=None)
             workspace = self._handle.workspace
-            workspace.env_vars = {**workspace.env_vars, "PULUMI_K8S_CLIENT_TIMEOUT": "60"}
+            workspace.env_vars = {**workspace.env_vars, **_ENVIRONMENT}
             yield self
 
     def printed_by_up(self) -> list[str]:

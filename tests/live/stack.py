@@ -28,9 +28,6 @@ _PROGRAM_FILES = ("Pulumi.yaml", "__main__.py", "program.py", "manifests")
 _OF_THE_SERVER = {"Event", "Lease", "APIService", "CustomResourceDefinition", "ComponentStatus"}
 """Kinds that API server and controllers make for themselves; CRDs outlive a stack on purpose
 (docs/decisions/0001-crds-are-one-resource.md)."""
-_AGGREGATION = "clusterrole-aggregation-controller"
-"""The controller applies an aggregated role that was deleted a moment ago, and so makes it again
-(kubernetes/kubernetes pkg/controller/clusterroleaggregation, applyClusterRoles)."""
 
 
 @dataclass
@@ -61,20 +58,26 @@ class LiveStack:
         change(content["config"])
         stack_file.write_text(yaml.safe_dump(content))
 
-    def run(self, verb: str) -> Outcome:
-        """One run of the engine: ``preview``, ``up``, ``refresh`` or ``destroy``."""
-        with self.rehearsal().started() as rehearsal:
+    def run(self, verb: str, *, checkpoints: bool = True) -> Outcome:
+        """One run of the engine: ``preview``, ``up``, ``refresh`` or ``destroy``.
+
+        Without checkpoints the state is written once, which takes the longest part of an ``up``.
+        """
+        with self.rehearsal(checkpoints=checkpoints).started() as rehearsal:
             start = time.monotonic()
             outcome: Outcome = getattr(rehearsal, verb)()
             seconds = time.monotonic() - start
         self._report(verb, seconds, outcome)
         return outcome
 
-    def rehearsal(self, kind: type[LiveRehearsal] = LiveRehearsal) -> Rehearsal:
+    def rehearsal(
+        self, kind: type[LiveRehearsal] = LiveRehearsal, *, checkpoints: bool = True
+    ) -> Rehearsal:
         """The stack in a rehearsal of this kind, which is not started yet."""
         return kind(
             self.cluster,
             self.provider,
+            checkpoints=checkpoints,
             project=self.project,
             stack=STACK,
             build=self.build,
@@ -101,15 +104,9 @@ class LiveStack:
                     continue
                 for item in server.get(f"{path}/{kind['name']}")["items"]:
                     metadata = item["metadata"]
-                    if _managers(metadata) == {_AGGREGATION}:
-                        continue
                     place = f"{metadata.get('namespace', '')}/{metadata['name']}"
                     found.add(f"{kind['kind']} {place}")
         return found
-
-
-def _managers(metadata: Object) -> set[str]:
-    return {each["manager"] for each in metadata.get("managedFields") or ()}
 
 
 @contextmanager

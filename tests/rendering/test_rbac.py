@@ -74,7 +74,9 @@ def test_a_binding_comes_after_everything_an_aggregated_role_is_made_of() -> Non
         role(name="leaf", metadata={"labels": {"to": "m"}}),
         role(name="other"),
     ]
-    assert needs(objects, "b") == {"ClusterRole r", "ClusterRole middle", "ClusterRole leaf"}
+    assert needs(objects, "b") == {"ClusterRole r"}
+    assert needs(objects, "r") == {"ClusterRole middle"}
+    assert needs(objects, "middle") == {"ClusterRole leaf"}
 
 
 @pytest.mark.parametrize(
