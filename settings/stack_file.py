@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
 
     Refused are a key that occurs twice, of which PyYAML would take the last, a key that is no text,
     and what has no end: a value that contains itself, or aliases of aliases
-    (docs/decisions/0081-yaml-that-readers-agree-on.md).
+    (docs/decisions/0079-yaml-that-readers-agree-on.md).
     """
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
