@@ -28,6 +28,7 @@ from settings import Settings
 from settings.context import StackContext
 from settings.errors import full_key
 from settings.existing_backend import instance_name
+from webhook.copy_job import STACK_TAG
 
 Json = dict[str, Any]
 _PARALLEL = 16
@@ -117,6 +118,7 @@ class Search:
         answers = in_order(lists, lambda one: _or_failure(*one), _PARALLEL, "")
         listed = [each for answer in answers if isinstance(answer, list) for each in answer]
         # Of one that several calls list, the last: the one with the most tags.
+        listed = [each for each in listed if not self._is_used_elsewhere(each.tags)]
         candidates = {each.arn: each for each in sorted(listed, key=lambda one: len(one.tags))}
         ordered = sorted(candidates.values(), key=_turn)
         judged = in_order(ordered, partial(self._judged, in_use=in_use), _PARALLEL, "")
@@ -143,6 +145,11 @@ class Search:
     @property
     def _partition(self) -> str:
         return StackContext.of(self.settings, "", {}).region.partition
+
+    def _is_used_elsewhere(self, tags: Tags) -> bool:
+        """Whether another stack has marked a repository (``EcrRepositories``)."""
+        own = f"{STACK_TAG}{self.settings.cluster.name}"
+        return any(key.startswith(STACK_TAG) and key != own for key in tags)
 
     def _judged(self, candidate: Candidate, *, in_use: bool) -> list[Leftover]:
         """The candidate, if it exists; also the call that would have shown whether it does."""

@@ -150,9 +150,7 @@ class KubeflowManifests(pulumi.ComponentResource):
         """
         args, before = self._args, [self._crds, *self._profile_controller()]
         for user in args.users:
-            protect = (
-                args.context.protected and user.namespace not in args.deletable_namespaces
-            )
+            protect = args.context.protected and user.namespace not in args.deletable_namespaces
             namespace = register(
                 profile(user, args.profile_roles.get(user.namespace)),
                 opts=pulumi.ResourceOptions.merge(

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 
 CLUSTER, DATABASE = "kubeflow", "kubeflow-kubeflow"
+PROJECT = f"{CLUSTER}-123456789012-cn-north-1-image-copy"
 POLICY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -159,7 +160,7 @@ class Maker:
     def project(self) -> None:
         """The project that copies images, with what it logs to."""
         self.client("codebuild").create_project(
-            name=f"{CLUSTER}-cn-north-1-image-copy",
+            name=PROJECT,
             source={"type": "S3", "location": "bucket/key", "buildspec": "{}"},
             artifacts={"type": "NO_ARTIFACTS"},
             environment={
@@ -170,7 +171,7 @@ class Maker:
             serviceRole=f"arn:{self.partition}:iam::123456789012:role/service-role/its-own",
             tags=self.pairs("key", "value"),
         )
-        self.logs(f"/aws/codebuild/{CLUSTER}-cn-north-1-image-copy")
+        self.logs(f"/aws/codebuild/{PROJECT}")
 
     # -- What a destroy keeps ---------------------------------------------------------------------
 
@@ -291,6 +292,9 @@ class Maker:
         )
         other.repository("kubeflow/docker.io/library/a", *other.pairs())
         other.repository("kubeflow/docker.io/library/b")
+        # Made by this stack, which is gone; another one uses it.
+        mark = {"Key": "kubeflow-cluster/other", "Value": "used"}
+        self.repository("kubeflow/docker.io/library/c", mark, *self.pairs())
         other.repository("shop/front")
         iam = self.client("iam")
         iam.create_role(RoleName="x", AssumeRolePolicyDocument=TRUST, Tags=other.pairs())

@@ -97,7 +97,7 @@ def test_everything_that_no_setting_keeps_is_listed_and_its_command_deletes_it()
     (shared,) = listed(BEIJING, 0)
     assert (shared["status"], shared["what"], shared["id"]) == (
         "shared",
-        "2 repositories",
+        "3 repositories",
         "kubeflow/*",
     )
     beijing.platform()
@@ -127,7 +127,7 @@ def test_everything_that_no_setting_keeps_is_listed_and_its_command_deletes_it()
     rows = listed(BEIJING, 0)
     assert {(row["status"], row["what"]) for row in rows} == {
         ("kept", "snapshot of the database"),
-        ("shared", "2 repositories"),
+        ("shared", "3 repositories"),
     }
 
 

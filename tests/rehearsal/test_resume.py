@@ -84,10 +84,11 @@ def in_account(build: Path, type_: str, *, id_: str = "", exists: bool = True) -
     """Adds a thing of an id to the simulated account, or takes all of the type out of it."""
     journal = build / "account.jsonl"
     changes = [json.loads(line) for line in journal.read_text().splitlines()]
-    ids = [id_] if id_ else [each["id"] for each in changes if each.get("type") == type_]
+    types = (type_, f"{type_} named")
+    own = [(each["type"], each["id"]) for each in changes if each.get("type") in types]
     with journal.open("a") as file:
-        for each in ids:
-            change = {"type": type_, "region": "cn-north-1", "id": each, "exists": exists}
+        for kind, each in [(type_, id_)] if id_ else own:
+            change = {"type": kind, "region": "cn-north-1", "id": each, "exists": exists}
             file.write(f"{json.dumps(change)}\n")
 
 

@@ -27,6 +27,7 @@ PROTECTED = {
     "backend-key",
     "cluster-control-plane-eks-eksCluster",
     "cluster-control-plane-secrets",
+    "kubeflow-user-example-com",
 }
 READERS = (
     "backend-database-init",
