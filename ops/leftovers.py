@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -69,18 +69,23 @@ def examine(
     search = Search(settings, stack)
     found = [*search.everything(places, in_use=cluster is not None), *failures]
     if cluster:
-        found += _of_cluster(cluster, own)
+        found += of_cluster(cluster, own.aws)
     order = list(Status)
     return sorted(found, key=lambda each: order.index(each.status))
 
 
-def _of_cluster(cluster: dict[str, Any], own: Place) -> list[Leftover]:
-    """What exists in the cluster, if it answers."""
+def of_cluster(cluster: Mapping[str, Any], aws: str) -> list[Leftover]:
+    """What exists in the cluster, if it answers.
+
+    Args:
+        cluster: as EKS describes it.
+        aws: the start of a command of the AWS CLI.
+    """
     where, found = f"cluster {cluster['name']}", list[Leftover]()
     try:
         api = LiveCluster()
         if api.host.lower().rstrip("/") != cluster["endpoint"].lower().rstrip("/"):
-            connect = f"{own.aws} eks update-kubeconfig --name {cluster['name']}"
+            connect = f"{aws} eks update-kubeconfig --name {cluster['name']}"
             raise Refused(f"the kubeconfig is of {api.host}: run `{connect}`.")
         found.extend(_objects(api, where))
     except Refused as refused:

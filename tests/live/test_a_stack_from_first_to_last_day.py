@@ -14,6 +14,8 @@ from typing import Any
 import pulumi
 import pytest
 
+from ops.leftover_search import Status
+from ops.leftovers import of_cluster
 from rehearsal.engine import EngineFailure, Outcome
 from rendering.objects import WEBHOOK_KINDS
 from tests.live.egress import SIDECAR
@@ -166,7 +168,9 @@ def labelled_webhooks() -> None:
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
 
-def test_destroy_leaves_crds_and_nothing_else(live: LiveStack) -> None:
+def test_destroy_leaves_crds_and_nothing_else(
+    live: LiveStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Finalizers are taken off by controllers that still run, or the engine would wait for ever."""
     live.program = None
     live.set(lambda config: config.update({"kubeflow:deletionProtection": False}))
@@ -177,6 +181,10 @@ def test_destroy_leaves_crds_and_nothing_else(live: LiveStack) -> None:
     while (left := live.objects() - live.before) and time.monotonic() < deadline:
         time.sleep(1)
     assert left == set()
+    monkeypatch.setenv("KUBECONFIG", str(live.cluster.folder / "kubeconfig.json"))
+    server = live.cluster.cluster.kubeconfig["clusters"][0]["cluster"]["server"]
+    (found,) = of_cluster({"name": "kubeflow", "endpoint": server}, "aws")
+    assert (found.status, found.what) == (Status.KEPT, "CustomResourceDefinitions")
 
 
 def test_up_again_after_a_destroy_makes_everything_anew(live: LiveStack) -> None:
