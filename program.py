@@ -23,7 +23,7 @@ from regions.region import Region
 from rendering import Rendered, RenderError, render, require_sources
 from rendering.release import stand_alone
 from settings import Settings, SettingsError, load
-from settings.context import StackContext
+from settings.context import BUILDS_TAG, StackContext
 from settings.errors import full_key
 from settings.existing_backend import problems_of_backend
 from settings.existing_vpc import problems_of_vpc
@@ -177,7 +177,9 @@ def build_side(context: StackContext) -> BuildSide | None:
         "aws-build",
         region=region.name,
         **credentials,
-        default_tags=aws.ProviderDefaultTagsArgs(tags=dict(context.tags)),
+        default_tags=aws.ProviderDefaultTagsArgs(
+            tags={**context.tags, BUILDS_TAG: context.name_of_builds}
+        ),
     )
     return BuildSide(region=region, provider=provider, account_id=account_of(provider))
 

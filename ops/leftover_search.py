@@ -25,7 +25,7 @@ from ops.cli_errors import Refused
 from ops.mirror.target import tags as tags_of_stack
 from ops.parallel import in_order
 from settings import Settings
-from settings.context import StackContext
+from settings.context import BUILDS_TAG, StackContext
 from settings.errors import full_key
 from settings.existing_backend import instance_name
 from webhook.copy_job import STACK_TAG
@@ -74,12 +74,14 @@ class Place:
         side: own, or build where images are copied by another account or region.
         account: the client.
         aws: the start of a command of the AWS CLI.
+        role: ARN of the role with which it was searched, which that command has not; empty: none.
         values: for the templates of the table.
     """
 
     side: str
     account: Account
     aws: str
+    role: str
     values: Mapping[str, str]
 
     def __str__(self) -> str:
@@ -118,7 +120,10 @@ class Search:
         answers = in_order(lists, lambda one: _or_failure(*one), _PARALLEL, "")
         listed = [each for answer in answers if isinstance(answer, list) for each in answer]
         # Of one that several calls list, the last: the one with the most tags.
-        listed = [each for each in listed if not self._is_used_elsewhere(each.tags)]
+        if any(self._is_used_elsewhere(each.tags) for each in listed):
+            # The others also pull what users brought, which has no mark of theirs.
+            copies = f":repository/{places[0].values['prefix']}/"
+            listed = [each for each in listed if copies not in each.arn]
         candidates = {each.arn: each for each in sorted(listed, key=lambda one: len(one.tags))}
         ordered = sorted(candidates.values(), key=_turn)
         judged = in_order(ordered, partial(self._judged, in_use=in_use), _PARALLEL, "")
@@ -129,6 +134,9 @@ class Search:
     def _lists(self, place: Place) -> Iterator[Mapping[str, Any]]:
         """The calls that list candidates of a place, with the tags that they must have."""
         table, own = _table(), {key: tags_of_stack(self.settings, self.stack)[key] for key in _OWN}
+        if place.side == "build":
+            # Stacks of several accounts may have the same three, and one account for their copies.
+            own[BUILDS_TAG] = place.values["builds"]
         marks = [own]
         if place.side == "own":
             marks += [{key: value} for key, value in _filled(table["marks"], place.values).items()]
@@ -181,7 +189,11 @@ class Search:
             kept = f"AWS deletes it: {ends['why'].format(**item)}"
         if kept:
             return [leftover(Status.KEPT, why=kept), *failures]
-        forgotten = leftover(Status.FORGOTTEN, why="no setting keeps it", command=command)
+        why = "no setting keeps it"
+        if place.role:
+            # By name, the command would delete something else in the account of the caller.
+            why, command = f"{why}; delete it as {place.role}", ""
+        forgotten = leftover(Status.FORGOTTEN, why=why, command=command)
         return [forgotten, *failures]
 
     def _kept(self, kind: Mapping[str, Any], candidate: Candidate, id_: str) -> str:
@@ -192,6 +204,8 @@ class Search:
         values = self.settings.model_dump(by_alias=True)
         for path, value in kind.get("kept", {}).items():
             given = reduce(getitem, path.split("."), values)
+            if isinstance(value, str):
+                value = value.format(id=id_, arn=candidate.arn)  # noqa: PLW2901
             if value is None or given == value:
                 return f"{full_key(path)} is {json.dumps(given)}"
         return ""
@@ -281,10 +295,12 @@ def _place(side: str, settings: Settings, account: Account, context: StackContex
         "database": instance_name(context.cluster),
         "bucket": context.bucket(settings.artifacts),
         "prefix": context.repository_prefix,
+        "builds": context.name_of_builds,
         "project": f"{context.name_of_builds}-image-copy",
     }
     aws = f"{profile if crosses else context.aws_cli} --region {region.name}"
-    return Place(side, account, aws, values)
+    role = settings.aws.role.role_arn if settings.aws.role and not crosses else ""
+    return Place(side, account, aws, role, values)
 
 
 @cache

@@ -37,6 +37,7 @@ class Feature(StrEnum):
     PULL_THROUGH_CACHE = "ECR pull-through cache of public registries"
     PRICE_API = "the price API as Karpenter calls it"
     INTERNET_REGISTRIES = "docker.io, gcr.io, ghcr.io, quay.io and registry.k8s.io within reach"
+    CLUSTER_DELETION_PROTECTION = "deletion protection of EKS clusters"
     UNAUTHENTICATED_API_NEEDS_ICP = "ICP filing needed for an API Gateway without IAM authorization"
 
 
@@ -238,6 +239,9 @@ def _features(region: Region) -> dict[Feature, bool]:
         # aws/karpenter-provider-aws pkg/providers/pricing/pricing.go; elsewhere a frozen table.
         Feature.PRICE_API: p in (_AWS, _CN),
         Feature.INTERNET_REGISTRIES: p in _OPEN_INTERNET,
+        # AWS "What's New" of 2025-08-07 (EKS safety control to prevent accidental cluster
+        # deletion): all commercial regions and GovCloud; China is not named.
+        Feature.CLUSTER_DELETION_PROTECTION: p in (_AWS, _GOV),
         # docs.amazonaws.cn aws/userguide/api-gateway.html
         Feature.UNAUTHENTICATED_API_NEEDS_ICP: p == _CN,
     }

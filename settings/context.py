@@ -13,6 +13,8 @@ from settings.mirror_mode import MirrorMode
 from settings.sections import ArtifactsSettings, AwsSettings, IamSettings, Settings
 
 _SHARED_PREFIX = "kubeflow"
+BUILDS_TAG = "copies-images-of"
+"""Tag of everything in the account that copies images: ``StackContext.name_of_builds``."""
 
 
 def shortened(name: str, longest: int) -> str:

@@ -12,6 +12,7 @@ import pulumi_eks as eks
 
 from components.aws.adopted_log_group import adopted_log_group
 from components.aws.keys import account_key
+from regions.region import Feature
 from settings.context import StackContext
 from settings.sections import ApiAccess, ClusterSettings
 
@@ -99,7 +100,9 @@ class ControlPlane(pulumi.ComponentResource):
                 profile_name=context.aws.profile,
                 role_arn=context.aws.role.role_arn if context.aws.role else None,
             ),
-            deletion_protection=context.protected,
+            deletion_protection=context.protected
+            if context.region.has(Feature.CLUSTER_DELETION_PROTECTION)
+            else None,
             tags=dict(context.tags),
             opts=pulumi.ResourceOptions(
                 parent=self,

@@ -163,7 +163,9 @@ class KubeflowManifests(pulumi.ComponentResource):
                 ),
             )
             for obj in contributor_objects(user):
-                register(obj, opts=self._child(namespace))
+                # They go with the namespace of another owner's predecessor.
+                anew = pulumi.ResourceOptions(replace_with=[namespace])
+                register(obj, opts=pulumi.ResourceOptions.merge(self._child(namespace), anew))
 
     def _profile_controller(self) -> list[pulumi.Resource]:
         """The profile controller's Deployments, and the bindings that grant them rights.

@@ -77,7 +77,10 @@ def key_in_secret(
         name=name_in_iam,
         **(context.build_identity if giver else context.identity),
         tags=context.tagged(name_in_iam),
-        opts=user_side,
+        # The provider renames a user, and then looks for its old key and policy by the old name.
+        opts=pulumi.ResourceOptions.merge(
+            user_side, pulumi.ResourceOptions(replace_on_changes=["name"])
+        ),
     )
     rights = aws.iam.UserPolicy(
         name, user=user.name, policy=json.dumps(document(*statements)), opts=user_side

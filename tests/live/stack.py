@@ -25,6 +25,7 @@ from toolchain.go_programs import Say
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "cn-north-1"
 _PROGRAM_FILES = ("Pulumi.yaml", "__main__.py", "program.py", "manifests")
+_SETTLED_SECONDS = 60
 _OF_THE_SERVER = {"Event", "Lease", "APIService", "CustomResourceDefinition", "ComponentStatus"}
 """Kinds that API server and controllers make for themselves; CRDs outlive a stack on purpose
 (docs/decisions/0001-crds-are-one-resource.md)."""
@@ -134,5 +135,18 @@ def live_stack(
             provider=kubernetes_provider(say),
             _report=report,
         )
-        stack.before = stack.objects()
+        stack.before = _settled(stack)
         yield stack
+
+
+def _settled(stack: LiveStack) -> set[str]:
+    """The objects of a cluster whose controllers have made what each namespace gets from them."""
+    namespaces = stack.cluster.cluster.get("/api/v1/namespaces")["items"]
+    names = [each["metadata"]["name"] for each in namespaces]
+    made = {f"ServiceAccount {name}/default" for name in names}
+    made |= {f"ConfigMap {name}/kube-root-ca.crt" for name in names}
+    deadline = time.monotonic() + _SETTLED_SECONDS
+    while not made <= (found := stack.objects()):
+        assert time.monotonic() < deadline, sorted(made - found)
+        time.sleep(1)
+    return found

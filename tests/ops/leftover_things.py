@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 CLUSTER, DATABASE = "kubeflow", "kubeflow-kubeflow"
-PROJECT = f"{CLUSTER}-123456789012-cn-north-1-image-copy"
+BUILDS = f"{CLUSTER}-123456789012-cn-north-1"
 POLICY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -157,10 +157,10 @@ class Maker:
             **more,
         )
 
-    def project(self) -> None:
+    def project(self, builds: str = BUILDS) -> None:
         """The project that copies images, with what it logs to."""
         self.client("codebuild").create_project(
-            name=PROJECT,
+            name=f"{builds}-image-copy",
             source={"type": "S3", "location": "bucket/key", "buildspec": "{}"},
             artifacts={"type": "NO_ARTIFACTS"},
             environment={
@@ -169,9 +169,9 @@ class Maker:
                 "computeType": "BUILD_GENERAL1_SMALL",
             },
             serviceRole=f"arn:{self.partition}:iam::123456789012:role/service-role/its-own",
-            tags=self.pairs("key", "value"),
+            tags=self.pairs("key", "value", **{"copies-images-of": builds}),
         )
-        self.logs(f"/aws/codebuild/{PROJECT}")
+        self.logs(f"/aws/codebuild/{builds}-image-copy")
 
     # -- What a destroy keeps ---------------------------------------------------------------------
 
@@ -292,9 +292,6 @@ class Maker:
         )
         other.repository("kubeflow/docker.io/library/a", *other.pairs())
         other.repository("kubeflow/docker.io/library/b")
-        # Made by this stack, which is gone; another one uses it.
-        mark = {"Key": "kubeflow-cluster/other", "Value": "used"}
-        self.repository("kubeflow/docker.io/library/c", mark, *self.pairs())
         other.repository("shop/front")
         iam = self.client("iam")
         iam.create_role(RoleName="x", AssumeRolePolicyDocument=TRUST, Tags=other.pairs())

@@ -93,11 +93,13 @@ def test_everything_that_no_setting_keeps_is_listed_and_its_command_deletes_it()
     """In China, where a second account copies images; the strangers' things stay."""
     beijing, singapore = Maker(BEIJING, BEIJING), Maker("ap-southeast-1", BEIJING)
     beijing.strangers()
+    # The stack of another account that has the same names, and the same account for its copies.
+    singapore.project("kubeflow-999988887777-cn-north-1")
     # The one shared row; nothing else of another stack, another cluster or nobody.
     (shared,) = listed(BEIJING, 0)
     assert (shared["status"], shared["what"], shared["id"]) == (
         "shared",
-        "3 repositories",
+        "2 repositories",
         "kubeflow/*",
     )
     beijing.platform()
@@ -127,8 +129,29 @@ def test_everything_that_no_setting_keeps_is_listed_and_its_command_deletes_it()
     rows = listed(BEIJING, 0)
     assert {(row["status"], row["what"]) for row in rows} == {
         ("kept", "snapshot of the database"),
-        ("shared", "3 repositories"),
+        ("shared", "2 repositories"),
     }
+
+
+def test_copies_that_another_stack_may_pull_are_shared_whoever_made_them() -> None:
+    """What users of both brought has the mark of its maker alone."""
+    beijing = Maker(BEIJING, BEIJING)
+    mark = {"Key": "kubeflow-cluster/other", "Value": "used"}
+    beijing.repository("kubeflow/docker.io/library/python", mark, *beijing.pairs())
+    beijing.repository("kubeflow/quay.io/team/notebook", *beijing.pairs())
+    (shared,) = listed(BEIJING, 0)
+    assert (shared["status"], shared["what"]) == ("shared", "2 repositories")
+
+
+ROLE = "arn:aws:iam::123456789012:role/deployer"
+
+
+def test_of_an_assumed_role_no_command_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs it has the credentials of the caller, perhaps in another account."""
+    with_settings(monkeypatch, **{"aws:": {"assumeRole": {"roleArn": ROLE}}})
+    Maker(OREGON, OREGON).logs("/aws/eks/kubeflow/cluster")
+    (row,) = listed(OREGON, 1)
+    assert (row["command"], row["why"]) == ("", f"no setting keeps it; delete it as {ROLE}")
 
 
 def test_what_a_destroy_leaves_by_design_is_kept_by_a_setting_or_ends_by_itself() -> None:
@@ -168,6 +191,23 @@ def test_what_the_settings_do_not_keep_is_forgotten(monkeypatch: pytest.MonkeyPa
     assert rows["snapshot of the database"] == "kubeflow:database.skipFinalSnapshot is false"
     keys = [row["why"] for row in of(listed(OREGON, 1), "kept") if row["what"] == "key"]
     assert "kubeflow:database.skipFinalSnapshot is false" in keys
+
+
+def test_what_the_next_life_names_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    Maker(OREGON, OREGON).kept()
+    keeps_nothing = {"skipFinalSnapshot": True, "deletionProtection": False}
+    rows = listed(OREGON, 0)
+    (snapshot,) = [row["id"] for row in rows if row["what"] == "snapshot of the database"]
+    (key,) = [row["id"] for row in rows if "retainOnDelete" in row["why"] and row["what"] == "key"]
+    arn = f"arn:aws:kms:{OREGON}:123456789012:key/{key}"
+    named = {"retainOnDelete": False, "existing": True, "kmsKeyArn": arn}
+    with_settings(monkeypatch, artifacts=named, database={**keeps_nothing, "snapshot": snapshot})
+    whys = {row["what"]: row["why"] for row in of(listed(OREGON, 0), "kept")}
+    assert whys["bucket"] == "kubeflow:artifacts.existing is true"
+    assert whys["snapshot of the database"] == f'kubeflow:database.snapshot is "{snapshot}"'
+    assert f'kubeflow:artifacts.kmsKeyArn is "{arn}"' in {
+        row["why"] for row in of(listed(OREGON, 0), "kept")
+    }
 
 
 def test_what_was_deleted_is_not_listed(deleted: Deleted) -> None:

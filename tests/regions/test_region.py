@@ -153,6 +153,7 @@ def test_vpc_endpoints_have_the_prefix_of_their_service(
         (Feature.PULL_THROUGH_CACHE, ["us-west-2"]),
         (Feature.PRICE_API, ["cn-north-1", "cn-northwest-1", "us-west-2"]),
         (Feature.INTERNET_REGISTRIES, ["us-west-2", "us-gov-west-1"]),
+        (Feature.CLUSTER_DELETION_PROTECTION, ["us-west-2", "us-gov-west-1"]),
         (Feature.UNAUTHENTICATED_API_NEEDS_ICP, ["cn-north-1", "cn-northwest-1"]),
     ],
 )

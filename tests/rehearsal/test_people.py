@@ -354,6 +354,8 @@ def test_a_namespace_is_deleted_with_its_content_only_after_the_settings_list_it
         assert [name for what, _, name in run_steps(back) if what == "create"] == [BINDING] * 2
         assert belongings(back) == belongings(before)
         assert lost(run("preview", NEW_OWNER, BO, **of_both)) == [("replace", "ann")]
+        shared = {**NEW_OWNER, "contributors": [BO["email"]]}
+        assert touched(run("preview", shared, BO, **of_both))[BINDING] == "replace"
         gone = run("up", BO, **of_both)
         assert lost(gone) == [("delete", "ann")]
         assert touched(gone)[BINDING] == "delete"

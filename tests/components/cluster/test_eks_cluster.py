@@ -138,9 +138,13 @@ def test_only_the_account_itself_holds_the_key(made: tuple[Region, Recorded]) ->
 
 @pytest.mark.parametrize("protected", [True, False])
 def test_control_plane_and_key_are_protected_by_one_setting(protected: bool) -> None:
-    recorded = cluster(deletionProtection=protected)
+    recorded = cluster("us-west-2", deletionProtection=protected)
     assert recorded.only(CLUSTER).inputs["deletionProtection"] is protected
     assert bool(recorded.only(KEY).protect) is protected
+
+
+def test_eks_has_no_flag_of_its_own_where_it_was_not_announced(beijing: Recorded) -> None:
+    assert "deletionProtection" not in beijing.only(CLUSTER).inputs
 
 
 def test_every_log_of_the_control_plane_is_kept_for_a_while(beijing: Recorded) -> None:
