@@ -18,8 +18,14 @@ _SECRET_NAME = re.compile(
     r"(?i)pass(wor[dt]|wd|phrase)|kennwort|secret|token|credential|(private|api|access).?key|"
     r"(?<![a-z])(pw|pwd)(?![a-z])|密码|口令"
 )
-# Access key ids, and anything as long and as mixed as a secret access key.
-_SECRET_VALUE = re.compile(r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|[A-Za-z0-9/+]{40}|://[^/\s]*:[^/\s]*@")
+# Access key ids, anything as long and as mixed as a secret access key, what a URL has of a login,
+# and the first letters that services give their tokens.
+_SECRET_VALUE = re.compile(
+    r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|"
+    r"(?<![\w/+])(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])(?=[A-Za-z/+]*[0-9])[A-Za-z0-9/+]{40}(?![\w/+])|"
+    r"://\S*@|(?i:[?&][\w-]*(key|token|secret|sig|pass|auth)[\w-]*=)|^[^\s/@]+:[^\s/@]+@|"
+    r"\b(gh[pousr]_|github_pat_|glpat-|xox[a-z]-|hf_|sk-|dckr_pat_|eyJ)[\w.-]{16,}"
+)
 # Keys that look secret and have the name of a method as value, such as ``irsa``.
 _NOT_SECRET = {"kubeflow:artifacts.credentials", "kubeflow:imageMirror.credentials"}
 _LONGEST = 60

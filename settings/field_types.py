@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tarfile
 import unicodedata
+import zlib
 from collections.abc import Callable
 from datetime import date
 from ipaddress import IPv4Network, ip_network
@@ -133,11 +134,23 @@ _NOT_ON_THE_INTERNET = tuple(
 )
 
 
+_WITHOUT_CLIENTS = tuple(
+    IPv4Network(each)
+    for each in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
+)
+
+
 def _limited(text: str) -> None:
     network = network_of(text)
     if network.prefixlen < _WIDEST_PREFIX:
         share = f"{network.num_addresses} addresses" if network.prefixlen else "the whole internet"
         raise ValueError(f"it opens the API server to {share}: list the ranges you connect from")
+
+
+def _client(text: str) -> None:
+    _limited(text)
+    if any(network_of(text).subnet_of(each) for each in _WITHOUT_CLIENTS):
+        raise ValueError("no other machine has such an address: list the ranges you connect from")
 
 
 def _public(text: str) -> None:
@@ -149,12 +162,19 @@ def _public(text: str) -> None:
         )
 
 
+def _is_archive(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (EOFError, zlib.error):  # a download that was interrupted
+        return False
+
+
 def _holds_sources(path: str) -> None:
     place = PROJECT / path
     try:
         place.stat()
         tars = place.glob("*.tar*") if place.is_dir() else [place]
-        absent = not any(tar.is_file() and tarfile.is_tarfile(tar) for tar in tars)
+        absent = not any(tar.is_file() and _is_archive(tar) for tar in tars)
         reason = "it is no archive or bundle, and no folder that has any" if absent else ""
     except OSError:
         reason = "there is no such folder or bundle"
@@ -218,7 +238,7 @@ def _reachable(url: str) -> None:
 
 RegionName = Annotated[str, _checked(Region.of)]
 Cidr = Annotated[str, _checked(network_of)]
-ClientCidr = Annotated[str, _checked(_limited)]
+ClientCidr = Annotated[str, _checked(_client)]
 PublicCidr = Annotated[str, _checked(_public)]
 CertificateFile = Annotated[str, _checked(certificates.read)]
 BundlesPath = Annotated[str, _checked(_holds_sources)]

@@ -304,6 +304,17 @@ def _last_copy_is_kept(f: Facts) -> Iterator[str]:
         )
 
 
+@RULES.reads("cluster.name", "artifacts.bucket", "region")
+def _bucket_has_a_name(f: Facts) -> Iterator[str]:
+    name = f.settings.cluster.name
+    bucket = f"{name}-{'0' * 12}-{f.region.name}"
+    if f.settings.artifacts.bucket is None and (reason := reason_against("BucketName", bucket)):
+        start = (
+            f"the bucket of artifacts has it, the account and the region in its name, and {reason}"
+        )
+        yield refusal("cluster.name", name, f"{start} one, or set {full_key('artifacts.bucket')}")
+
+
 @RULES.reads("artifacts.existing", "artifacts.kmsKeyArn", "database.snapshot")
 def _what_is_encrypted_has_its_key(f: Facts) -> Iterator[str]:
     artifacts, snapshot = f.settings.artifacts, f.settings.database.snapshot

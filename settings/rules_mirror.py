@@ -24,6 +24,7 @@ _OF_MIRRORS = (
     *_OF_COPIES,
     *("credentials_secret", "rules", "upstream_credentials"),
 )
+_MOST_COMPARED = 50
 # Of the 4 KiB that all variables of a function share (AWS Lambda quotas, developer guide).
 _LONGEST_RULES = 2000
 
@@ -85,7 +86,7 @@ def _every_rule_applies(f: Facts) -> Iterator[str]:
         if rule.when_absent and rule.action != "mirror":
             reason = f"it is for copies, and the action is {rule.action}: remove one of them"
             yield refusal((*path, "whenAbsent"), rule.when_absent, reason)
-        for number, earlier in enumerate(rules[:index]):
+        for number, earlier in enumerate(rules[: min(index, _MOST_COMPARED)]):
             if _covers(earlier, rule):
                 other = full_key(("imageMirror", "rules", number))
                 reason = f"the first rule that fits applies, and {other} fits all its images"

@@ -22,6 +22,8 @@ _RESERVED = frozenset[str](
     yaml.safe_load(Path(__file__).with_name("reserved_namespaces.yaml").read_text("utf-8"))
 )
 
+_LONGEST_NAME = 253
+
 RULES = Rules()
 
 
@@ -158,6 +160,9 @@ def _contributors_can_log_in(f: Facts) -> Iterator[str]:
             elif email not in emails:
                 reason = "no user has this address, so nobody could log in with it: add it to "
                 yield refusal(key, email, f"{reason}{full_key('users')} too, with a namespace")
+            elif len(binding_name(email)) > _LONGEST_NAME:
+                reason = "Kubernetes has no name for so long an address: use a shorter one"
+                yield refusal(key, email, reason)
             elif other != email:
                 reason = f"Kubeflow has one name ({binding_name(email)}) for it and {other}"
                 yield refusal(key, email, f"{reason}: remove one of them")

@@ -61,12 +61,6 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names: set[str] = set()
-        for key, _ in node.value:
-            text = str(key.value)
-            if text in names:
-                _refuse_yaml(f"{key_part(text)} occurs twice", key.start_mark)
-            names.add(text)
         self.flatten_mapping(node)
         return {
             str(key.value): self.construct_object(value, deep=deep) for key, value in node.value
@@ -87,14 +81,25 @@ def _bound(root: yaml.Node) -> None:
         if left < 0 or len(place) > _DEEPEST:
             _refuse_yaml("it contains itself, or far more values than settings", node.start_mark)
         if isinstance(node, yaml.MappingNode):
+            _refuse_twice(node)
             for key, inner in reversed(node.value):
                 if not isinstance(key, yaml.ScalarNode):
                     _refuse_yaml("a key is a list or a mapping", key.start_mark)
-                rest.append(((*place, key.value), inner))
+                rest.append((place if key.value == "<<" else (*place, key.value), inner))
         elif isinstance(node, yaml.SequenceNode):
             rest += [((*place, index), each) for index, each in enumerate(node.value)][::-1]
         if place[:1] == ("config",) and str(place[1:2]).startswith(_OURS):
             node.tag = f"{_UNCLEAR}{node.tag}" if _is_unclear(node) else node.tag
+
+
+def _refuse_twice(node: yaml.MappingNode) -> None:
+    # Before merge keys are resolved, which writes the keys of one mapping into another.
+    names: set[str] = set()
+    for key, _ in node.value:
+        text = str(key.value)
+        if text in names:
+            _refuse_yaml(f"{key_part(text)} occurs twice", key.start_mark)
+        names.add(text)
 
 
 def _unclear(_: yaml.SafeLoader, tag: str, node: yaml.Node) -> Unclear:
@@ -108,6 +113,8 @@ def _is_unclear(node: yaml.Node) -> bool:
     kind = str(node.tag).removeprefix(_TAG)
     if kind not in _PLAIN_TAGS or not isinstance(node, yaml.ScalarNode):
         return kind not in _PLAIN_TAGS
+    if kind == "bool":
+        return node.value.lower() not in _Loader.bool_values
     if _ONE_NUMBER.fullmatch(node.value) or node.value.lower().strip("+-.") in ("inf", "nan"):
         return False
     elsewhere = kind == "str" and node.style is None and _NUMBER_ELSEWHERE.fullmatch(node.value)
@@ -141,18 +148,26 @@ def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, obje
         problem = f" cannot be read ({error}): make it a text file."
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1}: {getattr(error, 'problem', '')})" if mark else ""
+        said = _without_quoted(str(getattr(error, "problem", "")))
+        where = f" (line {mark.line + 1}: {said})" if mark else ""
         if isinstance(error, yaml.reader.ReaderError):
             line = text.count("\n", 0, error.position) + 1
             where = f" (line {line}: invisible character U+{error.character:04X})"
         problem = f" is not valid YAML{where}: correct that line."
     except ValueError as error:  # a date of another package that there is not
-        problem = f" is not valid YAML ({error}): correct that value."
+        problem = f" is not valid YAML ({_without_quoted(str(error))}): correct that value."
+    except (LookupError, TypeError, AttributeError, OverflowError):
+        problem = " is not valid YAML: a value is not of the type in its tag (!!): correct that."
     else:
         problem = _misshapen(data, example)
     if problem:
         raise SettingsError([f"{path.name}{problem}"])
     return _values(data["config"], list(sections))
+
+
+def _without_quoted(problem: str) -> str:
+    """A parser's words without those of the file: the name of an alias may be a secret."""
+    return re.sub("'([^']*)'", lambda m: "..." if m[1][1:] and m[1][0] != "<" else m[0], problem)
 
 
 def _misshapen(data: Any, example: str) -> str:

@@ -55,7 +55,7 @@ class Rule:
     def covers(self, image: Reference, namespace: str) -> bool:
         """Whether this rule applies to an image of a pod in that namespace."""
         return any(fnmatchcase(namespace, pattern) for pattern in self.namespaces) and any(
-            fnmatchcase(image.name, f"{pattern.rstrip('/')}/*") for pattern in self.registries
+            fnmatchcase(f"{image.name}/", f"{pattern.rstrip('/')}/*") for pattern in self.registries
         )
 
 

@@ -71,8 +71,12 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 "MIRROR_BUILD_REGION": build.region.name,
                 "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
                 "MIRROR_LIFECYCLE": json.dumps(lifecycle_policy()),
+                # Lambda counts bytes: of a letter outside ASCII an escape has three times as many.
                 "MIRROR_TAGS": json.dumps(
-                    {**context.tags, f"{STACK_TAG}{context.cluster}": MADE}, sort_keys=True
+                    {**context.tags, f"{STACK_TAG}{context.cluster}": MADE},
+                    sort_keys=True,
+                    ensure_ascii=False,
+                    separators=(",", ":"),
                 ),
             },
             policy=pulumi.Output.from_input(build.start_secret_arn).apply(

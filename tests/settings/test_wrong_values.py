@@ -45,6 +45,8 @@ def places(folder: Path) -> Path:
     (folder / "sources").mkdir()
     with tarfile.open(folder / "sources" / "a.tar.gz", "w:gz") as tar:
         tar.add(folder / "header", "header")
+    archive = (folder / "sources" / "a.tar.gz").read_bytes()
+    (folder / "cut.tar.gz").write_bytes(archive[: len(archive) // 2])
     return folder
 
 

@@ -16,6 +16,12 @@ TEAMS_QUAY = Rule(action=Action.KEEP, registries=("quay.io",), namespaces=("team
 BITNAMI = Rule(action=Action.DENY, registries=("docker.io/bitnami",))
 NVIDIA = Rule(action=Action.MIRROR, registries=("nvcr.io",), when_absent=WhenAbsent.DENY)
 NOTHING_ELSE = Rule(action=Action.DENY)
+
+
+def denied(pattern: str) -> Rule:
+    return Rule(action=Action.DENY, registries=(pattern,))
+
+
 ALLOW_LIST = (
     Rule(action=Action.MIRROR, registries=("quay.io", "*.example.com")),
     NOTHING_ELSE,
@@ -37,6 +43,11 @@ ALLOW_LIST = (
         (ALLOW_LIST, "python:3.12", "any", Action.DENY),
         ((TEAMS_QUAY, NOTHING_ELSE), "quay.io/a/b:1", "team-a", Action.KEEP),
         ((NOTHING_ELSE, TEAMS_QUAY), "quay.io/a/b:1", "team-a", Action.DENY),
+        # A pattern of a whole name, or with a star for its last part.
+        ((denied("docker.io/library/nginx"),), "nginx:1", "a", Action.DENY),
+        ((denied("quay.io/evil/*"),), "quay.io/evil/app:1", "a", Action.DENY),
+        ((denied("quay.io/evil/*"),), "quay.io/evil2/app:1", "a", Action.MIRROR),
+        ((denied("quay.io"),), "quay.io.example.com/app:1", "a", Action.MIRROR),
     ],
 )
 def test_the_first_rule_that_covers_an_image_decides(
