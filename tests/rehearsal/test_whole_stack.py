@@ -116,8 +116,7 @@ def test_the_platform_is_shown_made_left_alone_changed_and_taken_away(
 
     unprotected = ("deletionProtection: true", "deletionProtection: false")
     with begin(unprotected) as rehearsal:
-        # The flags of RDS and of EKS, which pulumi-eks has twice.
-        assert rehearsal.up().changes == {"same": everything - 4, "update": 4}
+        assert rehearsal.up().changes == {"same": everything - 2, "update": 2}
         assert rehearsal.destroy().changes == {"delete": everything}
     # On the same day, from what is left: bucket, key, snapshot and the log group that EKS made.
     account = Account(tmp_path / "build" / "account.jsonl")
