@@ -241,7 +241,10 @@ def test_copies_are_below_the_clusters_name_unless_the_stack_file_says_where(
     ],
 )
 def test_a_user_has_a_name_that_iam_takes(cluster: str, start: str) -> None:
-    settings = from_mapping({"region": "cn-northwest-1", "cluster": {"name": cluster}})
+    bucket = {"bucket": "short"}  # its default name would have the cluster's in it
+    settings = from_mapping(
+        {"region": "cn-northwest-1", "cluster": {"name": cluster}, "artifacts": bucket}
+    )
     context = StackContext.of(settings, ACCOUNT, {})
     assert user_name(context, Purpose.PUSH) == f"{cluster}-cn-northwest-1-push"
     assert user_name(context, Purpose.START) == start
