@@ -78,8 +78,9 @@ def test_a_run_that_aws_refuses_in_part_names_what_and_why_and_the_next_one_comp
             if verb == "up":
                 assert set(rehearsal.up().changes) == {"same"}
     server.stop(None)
-    # The bucket with its key, the final snapshot, and secrets within their recovery window.
+    # The bucket with its key, the final snapshot, secrets within their recovery window, and the log
+    # group that EKS makes again.
     services = {
         type_.partition(":")[2].partition("/")[0] for type_, *_ in Account(journal).existing
     }
-    assert services == {"s3", "kms", "rds", "secretsmanager"}
+    assert services == {"cloudwatch", "s3", "kms", "rds", "secretsmanager"}
