@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatch
-from functools import cache, partial, reduce
+from functools import cache, cached_property, partial, reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from settings import Settings
 from settings.context import BUILDS_TAG, StackContext
 from settings.errors import full_key
 from settings.existing_backend import instance_name
-from webhook.copy_job import STACK_TAG
+from settings.sections import TAGS_OF_EVERYTHING
+from webhook.copy_job import marks_of
 
 Json = dict[str, Any]
 _PARALLEL = 16
@@ -119,11 +120,11 @@ class Search:
         lists = [(place, each) for place in places for each in self._lists(place)]
         answers = in_order(lists, lambda one: _or_failure(*one), _PARALLEL, "")
         listed = [each for answer in answers if isinstance(answer, list) for each in answer]
-        # Of one that several calls list, the last: the one with the most tags.
         if any(self._is_used_elsewhere(each.tags) for each in listed):
             # The others also pull what users brought, which has no mark of theirs.
             copies = f":repository/{places[0].values['prefix']}/"
             listed = [each for each in listed if copies not in each.arn]
+        # Of one that several calls list, the last: the one with the most tags.
         candidates = {each.arn: each for each in sorted(listed, key=lambda one: len(one.tags))}
         ordered = sorted(candidates.values(), key=_turn)
         judged = in_order(ordered, partial(self._judged, in_use=in_use), _PARALLEL, "")
@@ -133,7 +134,8 @@ class Search:
 
     def _lists(self, place: Place) -> Iterator[Mapping[str, Any]]:
         """The calls that list candidates of a place, with the tags that they must have."""
-        table, own = _table(), {key: tags_of_stack(self.settings, self.stack)[key] for key in _OWN}
+        table, tags_of_all = _table(), tags_of_stack(self.settings, self.stack)
+        own = {key: tags_of_all[key] for key in TAGS_OF_EVERYTHING}
         if place.side == "build":
             # Stacks of several accounts may have the same three, and one account for their copies.
             own[BUILDS_TAG] = place.values["builds"]
@@ -150,14 +152,17 @@ class Search:
             for each in table["iam"]:
                 yield {**each, "by": each.get("by", {}), "own": own}
 
+    @cached_property
+    def _values(self) -> Json:
+        return self.settings.model_dump(by_alias=True)
+
     @property
     def _partition(self) -> str:
         return StackContext.of(self.settings, "", {}).region.partition
 
     def _is_used_elsewhere(self, tags: Tags) -> bool:
         """Whether another stack has marked a repository (``EcrRepositories``)."""
-        own = f"{STACK_TAG}{self.settings.cluster.name}"
-        return any(key.startswith(STACK_TAG) and key != own for key in tags)
+        return bool(marks_of(tags).keys() - {self.settings.cluster.name})
 
     def _judged(self, candidate: Candidate, *, in_use: bool) -> list[Leftover]:
         """The candidate, if it exists; also the call that would have shown whether it does."""
@@ -181,7 +186,8 @@ class Search:
             if existing is None:
                 return []
             item = existing
-            command = _command(place, kind, {**named, **item})
+            # By name, it would delete something else in the account of an assumed role's caller.
+            command = "" if place.role else _command(place, kind, {**named, **item})
         except CallFailed as failure:
             failures.append(_failure(place, failure))
         ends = kind.get("ends", {})
@@ -189,10 +195,7 @@ class Search:
             kept = f"AWS deletes it: {ends['why'].format(**item)}"
         if kept:
             return [leftover(Status.KEPT, why=kept), *failures]
-        why = "no setting keeps it"
-        if place.role:
-            # By name, the command would delete something else in the account of the caller.
-            why, command = f"{why}; delete it as {place.role}", ""
+        why = "no setting keeps it" + (f"; delete it as {place.role}" if place.role else "")
         forgotten = leftover(Status.FORGOTTEN, why=why, command=command)
         return [forgotten, *failures]
 
@@ -201,11 +204,9 @@ class Search:
         only = kind.get("only", "*").format(**candidate.place.values)
         if not any(fnmatch(name, only) for name in (id_, candidate.tags.get("Name", ""))):
             return ""
-        values = self.settings.model_dump(by_alias=True)
-        for path, value in kind.get("kept", {}).items():
-            given = reduce(getitem, path.split("."), values)
-            if isinstance(value, str):
-                value = value.format(id=id_, arn=candidate.arn)  # noqa: PLW2901
+        kept = _filled(kind.get("kept", {}), {"id": id_, "arn": candidate.arn})
+        for path, value in kept.items():
+            given = reduce(getitem, path.split("."), self._values)
             if value is None or given == value:
                 return f"{full_key(path)} is {json.dumps(given)}"
         return ""
@@ -224,12 +225,11 @@ class Search:
             return [_failure(place, failure)]
         if not names:
             return []
-        why = "without this stack's tags: of other stacks of the account, or made by hand"
+        why = "other stacks made them or may pull them, or they were made by hand"
         what = f"{len(names)} repositories"
         return [Leftover(Status.SHARED, what, f"{prefix}*", str(place), why)]
 
 
-_OWN = ("project", "stack", "cluster")
 TAGGED = {
     "call": "resourcegroupstaggingapi.get_resources",
     "key": "ResourceTagMappingList",
@@ -245,15 +245,8 @@ def own_place(settings: Settings) -> Place:
         CallFailed: AWS does not answer with these credentials.
         Refused: they are of an account that the stack file refuses.
     """
-    credentials = settings.aws.credentials()
-    account = Account(
-        {
-            "region": settings.region,
-            "profile": credentials.get("profile"),
-            "assumeRoles": json.dumps(credentials.get("assumeRoles", [])),
-            "endpoints": json.dumps([settings.endpoints]),
-        }
-    )
+    endpoints = {"endpoints": json.dumps([settings.endpoints])}
+    account = Account({"region": settings.region, **_credentials(settings), **endpoints})
     if refusal := settings.refusal_of(account.id):
         raise Refused(
             f"the credentials are of account {account.id} and {refusal}: choose another "
@@ -276,11 +269,15 @@ def build_place(settings: Settings, own: Place) -> Place | None:
     if mirror.crosses_partitions:
         account = Account({"region": region, "profile": mirror.settings.build_profile})
     else:
-        credentials = settings.aws.credentials()
-        roles = json.dumps(credentials.get("assumeRoles", []))
-        given = {"profile": credentials.get("profile"), "assumeRoles": roles}
-        account = Account({"region": region, **given})
+        account = Account({"region": region, **_credentials(settings)})
     return _place("build", settings, account, context)
+
+
+def _credentials(settings: Settings) -> dict[str, str | None]:
+    """Profile and roles of the stack file, as the inputs of its AWS provider are in a state."""
+    given = settings.aws.credentials()
+    roles = json.dumps(given.get("assumeRoles", []))
+    return {"profile": given.get("profile"), "assumeRoles": roles}
 
 
 def _place(side: str, settings: Settings, account: Account, context: StackContext) -> Place:
@@ -296,7 +293,7 @@ def _place(side: str, settings: Settings, account: Account, context: StackContex
         "bucket": context.bucket(settings.artifacts),
         "prefix": context.repository_prefix,
         "builds": context.name_of_builds,
-        "project": f"{context.name_of_builds}-image-copy",
+        "project": context.build_project,
     }
     aws = f"{profile if crosses else context.aws_cli} --region {region.name}"
     role = settings.aws.role.role_arn if settings.aws.role and not crosses else ""

@@ -1,4 +1,4 @@
-"""What RDS refuses: names that are taken, versions, snapshots, parameter groups in use.
+"""What RDS refuses: versions, snapshots, parameter groups in use.
 
 The errors are RDS' own words where a report has them.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from regions.offers import mysql_versions
+from regions.offers import is_version, mysql_versions
 from rehearsal.account import DATABASE, SNAPSHOT, Account, RefusedByAws
 
 PARAMETER_GROUP = "aws:rds/parameterGroup:ParameterGroup"
@@ -64,15 +64,13 @@ def changed(
     wanted = str(plain.get("engineVersion", "8.4"))
     made = {key: plain.get(key) for key in _REPORTED} | {"engineVersion": _newest(wanted)}
     if not identifier:
-        if instance(account, region, plain["identifier"]):
-            raise RefusedByAws("DBInstanceAlreadyExists: DB instance already exists")
         if plain.get("snapshotIdentifier"):
             made["engineVersion"] = _restored(account, region, plain)
     else:
         before = account.inputs_of(DATABASE, region)[identifier]
         has = before["engineVersion"]
         made["engineVersion"] = has
-        if not f"{has}.".startswith(f"{wanted}."):
+        if not is_version(has, wanted):
             made["engineVersion"] = new = _newest(wanted)
             if Version(new) < Version(has):
                 raise RefusedByAws(

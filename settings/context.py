@@ -98,6 +98,11 @@ class StackContext:
         return "-".join([self.cluster, *account, self.region.name])
 
     @property
+    def build_project(self) -> str:
+        """The name of the CodeBuild project that copies images."""
+        return f"{self.name_of_builds}-image-copy"
+
+    @property
     def aws_cli(self) -> str:
         """The start of a command of the AWS CLI with the profile of the stack file."""
         return f"aws --profile {self.aws.profile}" if self.aws.profile else "aws"

@@ -9,7 +9,7 @@ import re
 import tarfile
 import unicodedata
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
@@ -125,19 +125,17 @@ def network_of(text: str) -> IPv4Network:
 _WIDEST_PREFIX = 8
 """Of a range of clients: the widest that one organization has (IANA's list of IPv4 /8 blocks)."""
 # https://www.iana.org/assignments/iana-ipv4-special-registry, without the ranges for examples.
-_NOT_ON_THE_INTERNET = tuple(
-    IPv4Network(each)
-    for each in (
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-        *("172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
-    )
-)
-
-
 _WITHOUT_CLIENTS = tuple(
     IPv4Network(each)
     for each in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
 )
+_PRIVATE = tuple(
+    IPv4Network(each) for each in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+)
+
+
+def _is_within(text: str, networks: Iterable[IPv4Network]) -> bool:
+    return any(network_of(text).subnet_of(each) for each in networks)
 
 
 def _limited(text: str) -> None:
@@ -149,13 +147,13 @@ def _limited(text: str) -> None:
 
 def _client(text: str) -> None:
     _limited(text)
-    if any(network_of(text).subnet_of(each) for each in _WITHOUT_CLIENTS):
+    if _is_within(text, _WITHOUT_CLIENTS):
         raise ValueError("no other machine has such an address: list the ranges you connect from")
 
 
 def _public(text: str) -> None:
     _limited(text)
-    if any(network_of(text).subnet_of(each) for each in _NOT_ON_THE_INTERNET):
+    if _is_within(text, (*_WITHOUT_CLIENTS, *_PRIVATE)):
         raise ValueError(
             "nobody arrives over the internet from there: list public ranges here, and private "
             "ones in kubeflow:cluster.apiAccess"

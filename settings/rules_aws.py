@@ -15,6 +15,7 @@ from settings.errors import full_key, listed, looks_secret, refusal
 from settings.existing_vpc import ADDRESSES_OF_A_NODE
 from settings.facts import Facts, Rules
 from settings.field_types import ARM_FAMILY, SPECIAL_FAMILY, network_of, reason_against
+from settings.sections import TAGS_OF_EVERYTHING
 
 _TAKEN_RANGES = {
     # In a VPC of 10.x; EKS chooses it.
@@ -363,7 +364,7 @@ def _tags_are_allowed(f: Facts) -> Iterator[str]:
 def _distinct_in_lower_case(f: Facts) -> Iterator[str]:
     # IAM takes them for the same (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html,
     # "Things to know"); the program itself sets the first three of every resource.
-    names = {name: name for name in ("project", "stack", "cluster")}
+    names = {name: name for name in TAGS_OF_EVERYTHING}
     for name in f.settings.own_tags:
         other = names.setdefault(name.lower(), name)
         if other != name:

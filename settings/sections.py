@@ -265,6 +265,10 @@ class LoginSettings(Section):
     cookie_rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
 
 
+TAGS_OF_EVERYTHING = ("project", "stack", "cluster")
+"""Names of the tags that the program itself gives every resource."""
+
+
 class Settings(Section):
     """All settings of a stack, checked; equal input gives equal settings.
 

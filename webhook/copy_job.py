@@ -21,9 +21,23 @@ from webhook.mirror import target_tag
 
 log = logging.getLogger(__name__)
 
-STACK_TAG = "kubeflow-cluster/"
-"""Before a cluster's name, the key of a repository's tag: MADE or USED by that cluster's stack."""
 MADE, USED = "made", "used"
+"""Values of the tag with which a stack marks a repository."""
+_STACK_TAG = "kubeflow-cluster/"
+
+
+def stack_tag(cluster: str) -> str:
+    """The key of the tag with which the stack of a cluster marks a repository."""
+    return f"{_STACK_TAG}{cluster}"
+
+
+def marks_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """Cluster -> MADE or USED, for each stack that has marked the repository with these tags."""
+    return {
+        key.removeprefix(_STACK_TAG): value
+        for key, value in tags.items()
+        if key.startswith(_STACK_TAG)
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

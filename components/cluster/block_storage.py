@@ -14,10 +14,10 @@ import yaml
 from components.aws.roles import OidcProvider
 from components.objects.kubernetes_objects import register
 from settings.context import StackContext
+from settings.sections import TAGS_OF_EVERYTHING
 
 # The service account of the add-on's controller (EKS user guide, ebs-csi.html).
 _CONTROLLER = ("kube-system", "ebs-csi-controller-sa")
-_OF_THE_STACK = ("project", "stack", "cluster")
 _DEFAULT_CLASS = Path(__file__).with_name("gp3.yaml")
 
 
@@ -58,7 +58,7 @@ class BlockStorage(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:BlockStorage", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         tags = context.tagged(name)
-        volume_tags = {key: context.tags[key] for key in _OF_THE_STACK if key in context.tags}
+        volume_tags = {key: context.tags[key] for key in TAGS_OF_EVERYTHING if key in context.tags}
 
         role = aws.iam.Role(
             f"{name}-role",

@@ -163,7 +163,7 @@ class KubeflowManifests(pulumi.ComponentResource):
                 ),
             )
             for obj in contributor_objects(user):
-                # They go with the namespace of another owner's predecessor.
+                # Another owner is another namespace: what was in the former is deleted with it.
                 anew = pulumi.ResourceOptions(replace_with=[namespace])
                 register(obj, opts=pulumi.ResourceOptions.merge(self._child(namespace), anew))
 

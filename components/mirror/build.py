@@ -78,7 +78,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         self._context = context
         self._side = side
         self.region = side.region
-        self.project_name = f"{context.name_of_builds}-image-copy"
+        self.project_name = context.build_project
         self.project_arn = side.region.arn(
             "codebuild", f"project/{self.project_name}", account=side.account_id
         )

@@ -14,7 +14,7 @@ from components.mirror.build import ImageMirrorBuild, log_group
 from components.mirror.handler import Copies, handler_archive, handler_variables
 from components.registry.policies import lifecycle_policy
 from settings.context import StackContext
-from webhook.copy_job import MADE, STACK_TAG
+from webhook.copy_job import MADE, stack_tag
 
 _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
@@ -73,7 +73,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 "MIRROR_LIFECYCLE": json.dumps(lifecycle_policy()),
                 # Lambda counts bytes: of a letter outside ASCII an escape has three times as many.
                 "MIRROR_TAGS": json.dumps(
-                    {**context.tags, f"{STACK_TAG}{context.cluster}": MADE},
+                    {**context.tags, stack_tag(context.cluster): MADE},
                     sort_keys=True,
                     ensure_ascii=False,
                     separators=(",", ":"),

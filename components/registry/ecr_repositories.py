@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from components.registry.policies import lifecycle_policy
 from images.reference import Reference, parse
 from webhook.claims import error_code
-from webhook.copy_job import MADE, STACK_TAG, USED, new_repository
+from webhook.copy_job import MADE, USED, marks_of, new_repository, stack_tag
 
 PARALLEL = 8
 """Repositories at a time, and connections of a client."""
@@ -99,12 +99,11 @@ class EcrRepositories:
 
     @property
     def _own_tag(self) -> str:
-        return f"{STACK_TAG}{self.cluster}"
+        return stack_tag(self.cluster)
 
     def _is_alone(self, tags: Iterable[Mapping[str, str]]) -> bool:
         """Whether the stack made the repository with these tags, and no other uses it."""
-        stacks = {tag["Key"]: tag["Value"] for tag in tags if tag["Key"].startswith(STACK_TAG)}
-        return stacks == {self._own_tag: MADE}
+        return marks_of({tag["Key"]: tag["Value"] for tag in tags}) == {self.cluster: MADE}
 
     def _for_each(self, action: Callable[[str], None], names: Iterable[str]) -> None:
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="ecr") as executor:

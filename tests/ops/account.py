@@ -1,4 +1,4 @@
-"""An account on moto for the checks of ./kf doctor, with answers that moto does not have."""
+"""An account on moto for ./kf doctor and leftovers, with answers that moto does not have."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.awsrequest import AWSResponse
 
 from ops.checks import Subject
@@ -19,8 +20,31 @@ from settings import from_mapping
 
 VPC = "vpc-0123456789abcdef0"
 GROUP = "sg-0123456789abcdef0"
+KEYS = "aws_access_key_id = testing\naws_secret_access_key = testing\n"
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+            }
+        ],
+    }
+)
 Answers = Mapping[str, Any]
 """``eks.DescribeClusterVersions`` -> its answer, or the code of its error."""
+
+
+def with_two_profiles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials of the stack's account and of the profile of the build account; no others."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    (folder / "credentials").write_text(f"[default]\n{KEYS}[kubeflow-build]\n{KEYS}")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 def subject(region: str = "us-west-2", file: Path | None = None, **sections: Any) -> Subject:

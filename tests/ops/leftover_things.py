@@ -9,24 +9,14 @@ from typing import Any
 
 import boto3
 
+from tests.ops.account import TRUST
+
 CLUSTER, DATABASE = "kubeflow", "kubeflow-kubeflow"
 BUILDS = f"{CLUSTER}-123456789012-cn-north-1"
 POLICY = json.dumps(
     {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}],
-    }
-)
-TRUST = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "sts:AssumeRole",
-                "Principal": {"Service": "lambda.amazonaws.com"},
-            }
-        ],
     }
 )
 Pairs = list[dict[str, str]]

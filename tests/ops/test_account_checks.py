@@ -24,12 +24,11 @@ from regions.region import Region
 from settings import from_mapping
 from settings.context import StackContext
 from tests.ops import account
-from tests.ops.account import VPC
+from tests.ops.account import KEYS, VPC
 from tests.ops.command import kf
 
 ACCOUNT = "123456789012"
 EVERY_CHECK = account_checks.CHECKS
-KEYS = "aws_access_key_id = testing\naws_secret_access_key = testing\n"
 # The stack's region, and from where its images are copied over a partition's border.
 BORDERS = [
     ("cn-north-1", "ap-southeast-1"),
@@ -43,12 +42,7 @@ every_border = pytest.mark.parametrize(("region", "build_region"), BORDERS)
 @pytest.fixture(autouse=True)
 def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Credentials of the stack's account, and a profile of the build account."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "credentials").write_text(f"[default]\n{KEYS}[kubeflow-build]\n{KEYS}")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    account.with_two_profiles(tmp_path, monkeypatch)
     first_and_keys = (account_checks.CHECKS[0], account_checks.mirror_keys)
     monkeypatch.setattr(account_checks, "CHECKS", first_and_keys)
     # Without keys of moto's own: doctor is to find those of the file.

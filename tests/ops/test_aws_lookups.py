@@ -17,6 +17,7 @@ from ops.rights import key_of, rights_table
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import children
 from tests.harness import Recorded
+from tests.ops.account import TRUST
 from tests.test_program import BUILD, stack
 
 REGION = "us-west-2"
@@ -290,18 +291,7 @@ def queue() -> tuple[Inputs, str]:
 def function() -> tuple[Inputs, str]:
     made = client("iam").create_role(
         RoleName="f",
-        AssumeRolePolicyDocument=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Action": "sts:AssumeRole",
-                        "Principal": {"Service": "lambda.amazonaws.com"},
-                    }
-                ],
-            }
-        ),
+        AssumeRolePolicyDocument=TRUST,
     )
     client("lambda").create_function(
         FunctionName="it",

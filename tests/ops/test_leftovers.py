@@ -22,13 +22,13 @@ from ops.rights import rights_table
 from settings import from_mapping
 from settings.aws_session import aws_session
 from tests.ops import account, api_of_lists, aws_command, tagging
+from tests.ops.account import KEYS
 from tests.ops.api_of_lists import ApiOfLists
 from tests.ops.command import kf
 from tests.ops.leftover_things import Maker, client_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = yaml.safe_load((ROOT / "ops/leftovers.yaml").read_text())
-KEYS = "aws_access_key_id = testing\naws_secret_access_key = testing\n"
 BEIJING, OREGON = "cn-north-1", "us-west-2"
 Row = dict[str, str]
 Deleted = list[TaggedResource]
@@ -48,12 +48,7 @@ class Session:
 @pytest.fixture(autouse=True)
 def deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deleted]:
     """An empty account with two profiles; what the tagging API returns although it is gone."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "credentials").write_text(f"[default]\n{KEYS}[kubeflow-build]\n{KEYS}")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    account.with_two_profiles(tmp_path, monkeypatch)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     monkeypatch.setattr("ops.aws_lookups.aws_session", Session)
     with mock_aws(config={"core": {"mock_credentials": False}}):

@@ -30,7 +30,7 @@ def account() -> Account:
         account.create(PARAMETER_GROUP, REGION, lambda _, name=name: (name, {}))
         account.remember(PARAMETER_GROUP, REGION, name, {"family": family})
     made = databases.changed(account, REGION, INPUTS, "")
-    account.create(DATABASE, REGION, lambda _: ("db-1", {}))
+    account.create(DATABASE, REGION, lambda _: ("db-1", INPUTS))
     account.remember(DATABASE, REGION, "db-1", made)
     return account
 
@@ -87,7 +87,7 @@ def restored(account: Account, **inputs: Any) -> dict[str, Any]:
 
 def test_a_restore_has_version_and_key_of_a_snapshot_that_exists(account: Account) -> None:
     with pytest.raises(RefusedByAws, match="DBInstanceAlreadyExists"):
-        databases.changed(account, REGION, INPUTS, "")
+        account.create(DATABASE, REGION, lambda _: ("db-2", INPUTS))
     with pytest.raises(RefusedByAws, match="DBSnapshotNotFound: last"):
         restored(account)
     account.delete(DATABASE, REGION, "db-1", {"finalSnapshotIdentifier": "last"})

@@ -54,24 +54,29 @@ def with_log_group(journal: Path, group: str) -> None:
     account.remember(LOG_GROUP, REGION, group, {"name": group})
 
 
-def test_a_log_group_that_rds_made_is_adopted(started: Started, tmp_path: Path) -> None:
-    journal, group = tmp_path / "account.jsonl", "/aws/rds/instance/kubeflow-kubeflow/error"
+@pytest.mark.parametrize(
+    ("program", "group"),
+    [
+        (backend, "/aws/rds/instance/kubeflow-kubeflow/error"),
+        (cluster, "/aws/eks/kubeflow/cluster"),
+    ],
+    ids=["RDS", "EKS"],
+)
+def test_a_log_group_that_a_service_made_is_adopted(
+    started: Started, tmp_path: Path, program: Callable[[], Callable[[], Any]], group: str
+) -> None:
+    journal = tmp_path / "account.jsonl"
     with_log_group(journal, group)
-    with started(backend(), journal=str(journal)) as rehearsal:
+    with started(program(), journal=str(journal)) as rehearsal:
         rehearsal.up()
         assert Account(journal).inputs_of(LOG_GROUP, REGION)[group]["retentionInDays"] == 90
         assert steps(rehearsal.preview()) == []
 
 
-def test_a_log_group_that_eks_made_is_adopted_and_the_cluster_keeps_its_name(
-    started: Started, tmp_path: Path
-) -> None:
-    journal, group = tmp_path / "account.jsonl", "/aws/eks/kubeflow/cluster"
-    with_log_group(journal, group)
+def test_a_cluster_keeps_its_name(started: Started, tmp_path: Path) -> None:
+    journal = tmp_path / "account.jsonl"
     with started(cluster(), journal=str(journal)) as rehearsal:
         rehearsal.up()
-        assert Account(journal).inputs_of(LOG_GROUP, REGION)[group]["retentionInDays"] == 90
-        assert steps(rehearsal.preview()) == []
     with (
         started(cluster("other"), journal=str(journal)) as rehearsal,
         pytest.raises(EngineFailure, match=r"replace.*eksCluster.*protect"),

@@ -15,7 +15,7 @@ from components.registry.ecr_repositories import copied_to, mutability
 from components.registry.policies import lifecycle_policy
 from regions.region import Region
 from tests.harness import REGIONS, Registered, run
-from webhook.copy_job import MADE, STACK_TAG, new_repository
+from webhook.copy_job import MADE, new_repository, stack_tag
 
 TYPE = "pulumi-python:dynamic:ImageRepositories"
 ACCOUNT = "123456789012"  # moto's
@@ -209,7 +209,7 @@ def test_a_state_from_before_the_marks_deletes_nothing_and_is_updated(ecr: Any) 
 
 @pytest.mark.parametrize("region", REGIONS[:1], indirect=True)
 def test_what_the_webhook_made_first_is_the_stacks_own(ecr: Any) -> None:
-    tags = {f"{STACK_TAG}one": MADE}
+    tags = {stack_tag("one"): MADE}
     ecr.create_repository(**new_repository("kubeflow/quay.io/one/a", tags))
     provider = ImageRepositoriesProvider()
     made = {name: provider.create(of_stack(name, A)).outs or {} for name in ("two", "one")}
