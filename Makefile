@@ -33,6 +33,7 @@ test: lint  ## everything a contributor needs to trust a change
 	@tests/packages.sh mariadb-server docker-registry openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.services.serving_programs
+	@$(PYTHON_OF_PROJECT) -m tests.services.kfp_sdk
 	@$(PYTHON_OF_PROJECT) -m pytest
 
 golden: setup  ## each release's golden difference to its upstream, from the sources
@@ -43,6 +44,7 @@ test-cluster: setup  ## every object of the Beijing stack on a real Kubernetes A
 	@tests/packages.sh etcd-server openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.cluster.api_server
+	@$(PYTHON_OF_PROJECT) -m tests.services.kfp_sdk
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/cluster
 
 test-elasticity: setup  ## from zero to a GPU and back, with the real Karpenter on simulated nodes
@@ -67,6 +69,7 @@ mutants: setup  ## COUNT one-token mutants of the product, chosen by SEED, again
 	@tests/packages.sh mariadb-server docker-registry openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.services.serving_programs
+	@$(PYTHON_OF_PROJECT) -m tests.services.kfp_sdk
 	@$(PYTHON_OF_PROJECT) -m tests.mutants --seed "$(SEED)" --count "$(COUNT)" --workers "$(WORKERS)" $(AGAIN:%=--again)
 
 bench: setup  ## the benchmark table, as ratios; the stack's life on a real API server too

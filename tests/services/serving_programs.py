@@ -7,12 +7,10 @@ virtual environment of their own, because their versions are those of its image.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
 import sys
-import venv
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,10 +18,10 @@ from typing import Any
 
 from rich.console import Console
 
-from rendering.cache import cache_folder
 from rendering.release import folder_digest
 from tests.cluster.api_server import built
-from toolchain.go_programs import GoProgram, Say, alone
+from tests.services.python_packages import interpreter
+from toolchain.go_programs import GoProgram, Say
 from toolchain.tools import ToolMissing
 
 _HERE = Path(__file__).parent / "serving"
@@ -71,25 +69,7 @@ def storage_initializer(say: Say) -> Path:
     Raises:
         ToolMissing: pip could not install them; with its last line.
     """
-    key = hashlib.sha256(f"{_PACKAGES.read_text()}{sys.version}{sys.prefix}".encode()).hexdigest()
-    folder = cache_folder("tools") / f"storage-initializer-{key[:16]}"
-    python, complete = folder / "venv" / "bin" / "python", folder / "complete"
-    with alone(folder, say):
-        if not complete.exists():
-            say(f"Python packages: installing KServe's storage initializer into {folder}")
-            venv.create(folder / "venv", clear=True, symlinks=True)
-            _install(python)
-            complete.touch()
-    return python
-
-
-def _install(python: Path) -> None:
-    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    options = ["--disable-pip-version-check", "--no-deps", "--requirement", str(_PACKAGES)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ToolMissing(f"pip could not install KServe's storage initializer: {last}")
+    return interpreter(_PACKAGES, "KServe's storage initializer", say)
 
 
 @cache

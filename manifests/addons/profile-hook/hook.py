@@ -21,6 +21,8 @@ else:
 
 ENABLED_LABEL = "pipelines.kubeflow.org/enabled"
 ARTIFACT_SERVER = "ml-pipeline-ui-artifact"
+PIPELINES_ACCESS = "access-ml-pipeline"
+"""Name of the PodDefault and key of the label that asks for it, as in Kubeflow's documentation."""
 
 
 class MissingSettingError(Exception):
@@ -97,6 +99,29 @@ def pod_default(namespace: str, name: str, desc: str, label: str, **spec: Any) -
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"desc": desc, "selector": {"matchLabels": {label: "true"}}, **spec},
     }
+
+
+def pipelines_access(namespace: str) -> Object:
+    """For pods that use Pipelines: what ``kfp.Client()`` reads when it has no argument.
+
+    The client takes the token only where neither an argument nor KF_PIPELINES_ENDPOINT names a
+    host (kubeflow/pipelines 2.16.0, sdk/python/kfp/client/client.py, ``_load_config``); it asks
+    Service kubeflow/ml-pipeline then, so nothing here names a host. The API server asks Kubernetes
+    for the audience (backend/src/apiserver/auth/authenticator_token_review.go).
+    """
+    folder, file = "/var/run/secrets/kubeflow/pipelines", "token"
+    token = {"audience": "pipelines.kubeflow.org", "expirationSeconds": 7200, "path": file}
+    return pod_default(
+        namespace,
+        PIPELINES_ACCESS,
+        "Use Pipelines: kfp.Client() works without arguments",
+        PIPELINES_ACCESS,
+        env=[{"name": "KF_PIPELINES_SA_TOKEN_PATH", "value": f"{folder}/{file}"}],
+        volumes=[
+            {"name": PIPELINES_ACCESS, "projected": {"sources": [{"serviceAccountToken": token}]}}
+        ],
+        volumeMounts=[{"name": PIPELINES_ACCESS, "mountPath": folder, "readOnly": True}],
+    )
 
 
 def artifact_container(settings: CommonSettings, env: list[Object], **more: Any) -> Object:

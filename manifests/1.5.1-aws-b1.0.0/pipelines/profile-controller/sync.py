@@ -58,6 +58,7 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         hook.launcher_config(name, settings),
         hook.metadata_store_config(name),
         launcher_credentials(name, settings),
+        hook.pipelines_access(name),
         hook.deployment(name, visualization_container(settings), settings),
         hook.service(name, VISUALIZATION_SERVER, port=8888, target=8888),
         *only_the_api_server(name, VISUALIZATION_SERVER),

@@ -53,6 +53,7 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         hook.metadata_store_config(name),
         artifact_repositories(name, settings),
         keep_node(name),
+        hook.pipelines_access(name),
     ]
     if settings.artifact_server:
         # ml-pipeline-ui's ARTIFACTS_SERVICE_PROXY_NAME and _PORT point at the Service.
