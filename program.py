@@ -35,6 +35,7 @@ from settings.sections import AwsSettings
 
 _IMAGE_PREFIX = "<<image.prefix>>"
 _DASHBOARD_PORT = 8080
+_UPSTREAMS_IDLE_MINUTES = 1440  # without effect while nothing is stopped
 _LONGEST_REASON = 300  # characters
 _PORT_FORWARD = (
     f"kubectl -n istio-system port-forward svc/istio-ingressgateway {_DASHBOARD_PORT}:80"
@@ -302,6 +303,8 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "sts.host": region.service_host("sts"),
         "bucket.prefix": settings.artifacts.prefix,
         "database.rotation": str(settings.database.rotation),
+        "notebooks.culling": "false" if settings.notebooks.idle_minutes is None else "true",
+        "notebooks.idle-minutes": str(settings.notebooks.idle_minutes or _UPSTREAMS_IDLE_MINUTES),
         "user.email": settings.users[0].email,
         "user.namespace": settings.users[0].namespace,
     }

@@ -265,6 +265,17 @@ class LoginSettings(Section):
     cookie_rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
 
 
+class NotebooksSettings(Section):
+    """Notebooks of users.
+
+    Attributes:
+        idle_minutes: without activity of a Jupyter kernel, after which a notebook is stopped; None:
+            never. The controller sees no terminal, no code-server, no RStudio and no use of a GPU.
+    """
+
+    idle_minutes: Annotated[int, t.whole(30, 43200, "minutes")] | None = None
+
+
 TAGS_OF_EVERYTHING = ("project", "stack", "cluster")
 """Names of the tags that the program itself gives every resource."""
 
@@ -296,6 +307,7 @@ class Settings(Section):
         default=[User(email="user@example.com", namespace="kubeflow-user-example-com")]
     )
     login: LoginSettings = LoginSettings()
+    notebooks: NotebooksSettings = NotebooksSettings()
     deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)
 

@@ -401,6 +401,18 @@ def test_the_values_of_the_database_include_its_rotation_and_root_certificates()
     assert values["database.authorities"].startswith("-----BEGIN CERTIFICATE-----")
 
 
+@pytest.mark.parametrize(
+    ("notebooks", "values"),
+    [({}, ("false", "1440")), ({"idleMinutes": 480}, ("true", "480"))],
+    ids=["off by default", "on"],
+)
+def test_idle_notebooks_are_stopped_where_a_setting_says_when(
+    notebooks: dict[str, Any], values: tuple[str, str]
+) -> None:
+    exports = bound(notebooks=notebooks).exports
+    assert (exports["notebooks.culling"], exports["notebooks.idle-minutes"]) == values
+
+
 @pytest.mark.parametrize("sections", [{"release": "26.03"}, STATIC_KEY], ids=["26.03", "1.5.1"])
 def test_a_release_has_a_place_for_every_value_of_the_backend(sections: dict[str, Any]) -> None:
     texts = [
