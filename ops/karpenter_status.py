@@ -22,6 +22,7 @@ REASONS = (
     "Nominated",
 )
 """Of the events that explain why a pod is pending."""
+_EFA = "vpc.amazonaws.com/efa"
 _NOT_YET = "AwaitingReconciliation"  # of a condition not reconciled yet (awslabs/operatorpkg)
 
 
@@ -85,6 +86,11 @@ def trouble(claim: Object) -> str | None:
         if condition["type"] == "Launched" and failed:
             return f"was not launched ({reason}: {message}): correct that, Karpenter retries"
         if condition["type"] == "Initialized" and reason == "ResourceNotRegistered":
+            if _EFA in message:
+                return (
+                    f"has joined without its EFA devices ({message}): the platform has no EFA "
+                    f"device plugin, so remove {_EFA} from the pods, or install the plugin"
+                )
             return (
                 f"has joined without its GPUs ({message}): look at the device plugin's pods with "
                 "`kubectl -n kube-system get pods -o wide`"

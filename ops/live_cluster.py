@@ -68,6 +68,18 @@ class LiveCluster:
     ) -> dict[str, Any]:
         """The API server's answer to one request. Raises as ``all``."""
         try:
+            return json.loads(self._asked(method, path, query, body))
+        except ValueError as error:
+            raise self._silent(error) from None
+
+    def text(self, path: str) -> str:
+        """What a pod answers through the API server. Raises as ``all``."""
+        return self._asked("GET", path, {}).decode(errors="replace")
+
+    def _asked(
+        self, method: str, path: str, query: dict[str, str], body: Object | None = None
+    ) -> bytes:
+        try:
             response = self._api.call_api(
                 path,
                 method,
@@ -79,7 +91,7 @@ class LiveCluster:
                 _return_http_data_only=True,
                 _request_timeout=_SECONDS,
             )
-            return json.loads(response.data)
+            return response.data
         except client.ApiException as failure:
             answer = f"{failure.status} {failure.reason}"
             if failure.status == 404:
@@ -93,12 +105,15 @@ class LiveCluster:
                 ) from None
             raise Refused(f"{self.host} answers {answer} to {path}: try again later.") from None
         except (HTTPError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            raise Unreachable(
-                f"{self.host} does not answer ({reason}): check the network and the kubeconfig; "
-                "docs/reach-the-api-server.md has the ways there (kubeflow:cluster."
-                "publicAccessCidrs or apiAccess)."
-            ) from None
+            raise self._silent(error) from None
+
+    def _silent(self, error: Exception) -> Unreachable:
+        reason = getattr(error, "reason", error)
+        return Unreachable(
+            f"{self.host} does not answer ({reason}): check the network and the kubeconfig; "
+            "docs/reach-the-api-server.md has the ways there (kubeflow:cluster."
+            "publicAccessCidrs or apiAccess)."
+        )
 
 
 class _NotServed(Refused):

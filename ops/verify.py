@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator
+from contextlib import suppress
 
 from components.objects.pod_reasons import reason_of
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
 from ops.findings import Finding, FindingFormat, good, note, problem, report
+from ops.gpu_holders import holders, nodes_of_holders
 from ops.karpenter_status import REASONS, ClusterState, Object
 from ops.live_cluster import LiveCluster, Unreachable
 from ops.node_pool_fit import GPU, NodePool
@@ -15,6 +17,8 @@ from ops.pending_pods import Cause, explain
 from settings.errors import listed
 
 _KARPENTER = "/apis/karpenter.sh/v1"
+_DCGM_EXPORTERS = "/api/v1/namespaces/kube-system/pods"
+_DCGM_PORT = 9400
 _GPU_POD: Object = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -84,6 +88,7 @@ def _tolerations(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]
 def _not_ready(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
     pods = cluster.all("/api/v1/pods", fieldSelector="status.phase!=Succeeded")
     gpu_pods = yield from _pending(cluster, pools, pods)
+    yield from _holding(cluster, pods)
     warnings = cluster.all("/api/v1/events", fieldSelector="type=Warning")
     others = 0
     for pod in pods:
@@ -119,3 +124,22 @@ def _pending(
         harmless = cause in (Cause.NODE_IS_COMING, Cause.HELD)
         yield (note if harmless else problem)(pod, sentence)
     return reasons
+
+
+def _holding(cluster: LiveCluster, pods: list[Object]) -> Iterator[Finding]:
+    """Who holds which GPU since when; a note where DCGM measures no load at this moment."""
+    nodes = nodes_of_holders(pods)
+    if not nodes:
+        return
+    for holder in holders(pods, cluster.all("/api/v1/nodes"), list(_exported(cluster, nodes))):
+        yield (note if holder.idle else good)(holder.name, holder.sentence)
+
+
+def _exported(cluster: LiveCluster, nodes: Collection[str]) -> Iterator[str]:
+    """What the DCGM exporters of these nodes answer; nothing of those that do not."""
+    label = "app.kubernetes.io/name=dcgm-exporter"
+    for pod in cluster.all(_DCGM_EXPORTERS, labelSelector=label):
+        if pod["spec"].get("nodeName") in nodes:
+            name = pod["metadata"]["name"]
+            with suppress(Refused):
+                yield cluster.text(f"{_DCGM_EXPORTERS}/{name}:{_DCGM_PORT}/proxy/metrics")

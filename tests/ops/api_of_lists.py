@@ -24,6 +24,7 @@ class ApiOfLists:
         lists: path -> the items of the list.
         refusals: path -> the status it answers with instead.
         asked: paths with their queries, in order.
+        texts: path -> what a pod answers through the server's proxy.
         adds: tolerations it gives to a new pod; nothing new is kept.
     """
 
@@ -32,6 +33,7 @@ class ApiOfLists:
     asked: list[tuple[str, dict[str, str]]] = field(
         default_factory=list[tuple[str, dict[str, str]]]
     )
+    texts: dict[str, str] = field(default_factory=dict[str, str])
     adds: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     url: str = ""
 
@@ -48,9 +50,13 @@ class ApiOfLists:
             return 201, {**body, "spec": {**body["spec"], "tolerations": self.adds}}
         if path == "/version":
             return 200, {"gitVersion": "v1.35.2-eks-1234567"}
+        return self.stored(path, query.get("fieldSelector"))
+
+    def stored(self, path: str, selector: str | None) -> tuple[int, Any]:
+        if path in self.texts:
+            return 200, self.texts[path]
         if path not in self.lists:
             return 404, {"kind": "Status"}
-        selector = query.get("fieldSelector")
         return 200, {"items": [item for item in self.lists[path] if selects(selector, item)]}
 
 
@@ -80,7 +86,7 @@ def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
             query = {key: values[0] for key, values in parse_qs(asked.query).items()}
             token = self.headers.get("Authorization", "")
             status, body = api.answer(asked.path, query, token, sent)
-            content = json.dumps(body).encode()
+            content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

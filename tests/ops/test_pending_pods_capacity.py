@@ -154,8 +154,12 @@ def test_a_machine_that_was_just_asked_for_is_no_trouble() -> None:
             },
             'has joined without its GPUs (Resource "nvidia.com/gpu")',
         ),
+        (
+            {"Initialized": ("Unknown", "ResourceNotRegistered", "vpc.amazonaws.com/efa is not")},
+            "without its EFA devices (vpc.amazonaws.com/efa is not): the platform has no EFA",
+        ),
     ],
-    ids=["not launched", "no device plugin"],
+    ids=["not launched", "no device plugin", "no EFA device plugin"],
 )
 def test_a_machine_that_does_not_come_up_is_told_with_what_it_says(
     conditions: dict[str, Any], told: str

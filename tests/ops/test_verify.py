@@ -109,6 +109,59 @@ def test_pods_that_succeeded_are_not_even_fetched(cluster: ApiOfLists) -> None:
     assert [query["fieldSelector"] for query in queries] == ["status.phase!=Succeeded"]
 
 
+NODES, SYSTEM_PODS = "/api/v1/nodes", "/api/v1/namespaces/kube-system/pods"
+LOADS = """# HELP DCGM_FI_DEV_GPU_UTIL GPU utilization (in %).
+DCGM_FI_DEV_GPU_UTIL{gpu="0",container="main",namespace="alice",pod="train"} 0
+DCGM_FI_DEV_GPU_UTIL{gpu="1",container="main",namespace="alice",pod="train"} BUSY
+DCGM_FI_DEV_FB_USED{gpu="1",container="main",namespace="alice",pod="train"} 99
+"""
+
+
+def hold_a_gpu(cluster: ApiOfLists, **exporter: str) -> None:
+    """A running notebook with two GPUs; a DCGM exporter on the node named in ``exporter``."""
+    pod = these.pod(2, nodeName="ip-10-64-0-7")
+    pod["metadata"]["labels"] = {"notebook-name": "mine"}
+    pod["status"] = {"phase": "Running", "containerStatuses": [{"name": "main", "ready": True}]}
+    cluster.lists[PODS] = [pod]
+    labels = {"node.kubernetes.io/instance-type": "g4dn.12xlarge"}
+    cluster.lists[NODES] = [{"metadata": {"name": "ip-10-64-0-7", "labels": labels}}]
+    cluster.lists[SYSTEM_PODS] = [
+        {"metadata": {"name": name}, "spec": {"nodeName": node}} for name, node in exporter.items()
+    ]
+
+
+HELD = (
+    "alice/train\tnotebook mine holds 2 nvidia.com/gpu on ip-10-64-0-7 (g4dn.12xlarge) since "
+    "2026-11-27T10:00:00Z"
+)
+
+
+def test_who_holds_gpus_is_listed_without_dcgm_too(cluster: ApiOfLists) -> None:
+    hold_a_gpu(cluster)
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 0, done.output
+    assert f"good\t{HELD}\n" in done.stdout
+
+
+@pytest.mark.parametrize(("busy", "level"), [("0", "note"), ("37.5", "good")])
+def test_the_load_of_the_busiest_gpu_is_told_where_dcgm_is_on(
+    cluster: ApiOfLists, busy: str, level: str
+) -> None:
+    hold_a_gpu(cluster, here="ip-10-64-0-7", elsewhere="ip-10-64-0-8")
+    cluster.texts[f"{SYSTEM_PODS}/here:9400/proxy/metrics"] = LOADS.replace("BUSY", busy)
+    done = kf(*VERIFY, "text")
+    assert f"{level}\t{HELD}; DCGM measures {busy} % load\n" in done.stdout
+    assert f"{SYSTEM_PODS}/elsewhere:9400/proxy/metrics" not in dict(cluster.asked)
+    assert (SYSTEM_PODS, {"labelSelector": "app.kubernetes.io/name=dcgm-exporter"}) in cluster.asked
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_an_exporter_that_does_not_answer_hides_no_holder(cluster: ApiOfLists, status: int) -> None:
+    hold_a_gpu(cluster, here="ip-10-64-0-7")
+    cluster.refusals[f"{SYSTEM_PODS}/here:9400/proxy/metrics"] = status
+    assert f"good\t{HELD}\n" in kf(*VERIFY, "text").stdout
+
+
 def waiting(reason: str, message: str) -> dict[str, Any]:
     state = {"waiting": {"reason": reason, "message": message}}
     return {"phase": "Pending", "containerStatuses": [{"name": "main", "state": state}]}
