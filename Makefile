@@ -44,7 +44,6 @@ test-cluster: setup  ## every object of the Beijing stack on a real Kubernetes A
 	@tests/packages.sh etcd-server openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.cluster.api_server
-	@$(PYTHON_OF_PROJECT) -m tests.services.kfp_sdk
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/cluster
 
 test-elasticity: setup  ## from zero to a GPU and back, with the real Karpenter on simulated nodes
