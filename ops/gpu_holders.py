@@ -23,7 +23,6 @@ _OWNERS = {
 """Label of pods -> what the user made; a pod's owner is an object that the user never named."""
 _LOAD = re.compile(r"^DCGM_FI_DEV_GPU_UTIL\{(?P<labels>.*)\} (?P<percent>[\d.]+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-_IDLE_PERCENT = 0
 
 
 class Holder(NamedTuple):
@@ -31,12 +30,10 @@ class Holder(NamedTuple):
 
     Attributes:
         name: ``namespace/name``.
-        node: its node's name.
         idle: whether DCGM measures no load; False without DCGM.
     """
 
     name: str
-    node: str
     sentence: str
     idle: bool
 
@@ -69,10 +66,9 @@ def holders(
         measured = "" if load is None else f"; DCGM measures {load:g} % load"
         yield Holder(
             f"{namespace}/{name}",
-            node,
             f"{_owner(pod)} holds {amounts} on {node} ({types.get(node) or 'type unknown'}) since "
             f"{_since(pod)}{measured}",
-            load is not None and load <= _IDLE_PERCENT,
+            load == 0,
         )
 
 

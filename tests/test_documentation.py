@@ -153,7 +153,7 @@ def test_every_folder_with_code_is_in_the_table_of_a_readme(name: str) -> None:
     cells = re.findall(r"^\| (`[a-z]+/`(?:, `[a-z]+/`)*) \|", text_of(name), flags=re.MULTILINE)
     rows = {folder for cell in cells for folder in re.findall(r"`([a-z]+)/`", cell)}
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert rows == packages | {"manifests"}
+    assert rows == packages | {"examples", "manifests"}
 
 
 def test_the_guide_has_the_imports_between_folders_as_they_are() -> None:
@@ -161,7 +161,7 @@ def test_the_guide_has_the_imports_between_folders_as_they_are() -> None:
         re.findall(r"^\| `([a-z]+)/` \| .* \| (.*) \|$", text_of(GUIDE), flags=re.MULTILINE)
     )
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert set(rows) == packages | {"manifests", "docs"}
+    assert set(rows) == packages | {"docs", "examples", "manifests"}
     for folder in packages - {"tests"}:
         assert set(re.findall(r"`([a-z]+)`", rows[folder])) == imported_by(folder) & packages, (
             folder
