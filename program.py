@@ -17,6 +17,7 @@ from components.backend import KubeflowRdsS3Backend
 from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
 from components.cluster.existing_vpc import look_up
+from components.kubeflow.notebook_form import data_volumes
 from components.mirror.build import BuildSide
 from images.reference import parse
 from regions.region import Region
@@ -302,6 +303,7 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "sts.host": region.service_host("sts"),
         "bucket.prefix": settings.artifacts.prefix,
         "database.rotation": str(settings.database.rotation),
+        "notebooks.data-volumes": data_volumes(settings.shared_files),
         "user.email": settings.users[0].email,
         "user.namespace": settings.users[0].namespace,
     }
