@@ -147,3 +147,21 @@ def test_no_gpu_is_a_limit_too_and_no_quota_is_no_object() -> None:
 def test_a_quota_counts_gpus_by_the_names_that_nodes_register() -> None:
     counted = {name.removeprefix("requests.") for name in limits_of(QuotaSettings(gpus=1))}
     assert counted == {GPU_RESOURCE, SLICE_RESOURCE}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_nobody_in_a_profile_changes_its_quota_or_reaches_other_volumes(release: str) -> None:
+    guarded = {"resourcequotas", "limitranges", "persistentvolumes", "storageclasses", "*"}
+    of_profiles = [
+        role
+        for role in kubeflow(release).all("ClusterRole")
+        if "rbac.authorization.kubeflow.org" in str(role["metadata"].get("labels"))
+    ]
+    verbs = {
+        verb
+        for role in of_profiles
+        for rule in role.get("rules") or []
+        if guarded & {*rule["resources"]} and {"", "storage.k8s.io", "*"} & {*rule["apiGroups"]}
+        for verb in rule["verbs"]
+    }
+    assert verbs == {"get", "list", "watch"}
