@@ -521,8 +521,12 @@ def test_a_stack_that_does_not_exist_is_bad_input() -> None:
     assert (done.exit_code, done.stdout) == (2, "")
 
 
-PREFIX = {"resourcegroupstaggingapi": "tag", "elb": "elasticloadbalancing"}
-PREFIX |= {"efs": "elasticfilesystem", "elbv2": PREFIX["elb"]}
+PREFIX = {
+    "efs": "elasticfilesystem",
+    "elb": "elasticloadbalancing",
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tag",
+}
 RIGHT = {"s3:HeadBucket": "s3:ListBucket", "apigatewayv2:GetApi": "apigateway:GET"}
 
 
