@@ -33,23 +33,31 @@ cluster = EksCluster(
         cluster=settings.cluster,
         network=settings.network,
         node_group=settings.node_group,
+        shared_files=settings.shared_files,
     ),
     pulumi.ResourceOptions(providers=[aws]),
 )
 providers = pulumi.ResourceOptions(providers=[aws, cluster.kubernetes_provider])
 
-# RDS and S3 in place of Kubeflow's MySQL and object store, and the IAM roles of their clients.
+# RDS and S3 in place of Kubeflow's MySQL and object store, and the IAM roles of their clients; EFS
+# with sharedFiles.enabled.
 backend = KubeflowRdsS3Backend(
     "backend",
     KubeflowRdsS3BackendArgs(
         context=context,
         database=settings.database,
         artifacts=settings.artifacts,
+        shared_files=settings.shared_files,
         profiles=[user.namespace for user in settings.users],
+        team_buckets={user.namespace: user.buckets for user in settings.users},
         vpc_id=cluster.vpc_id,
         subnet_ids=cluster.private_subnet_ids,
         client_security_group_ids=[cluster.node_security_group_id],
         oidc=cluster.oidc,
+        mount_target_subnet_ids=cluster.mount_target_subnet_ids,
+        cluster_name=cluster.cluster_name,
+        kubernetes_version=settings.cluster.version,
+        ready=cluster.ready,
     ),
     providers,
 )
@@ -108,7 +116,7 @@ kubeflow = KubeflowManifests(
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
         cluster_arn=cluster.cluster_arn,
-        ready=ready,
+        ready=[*ready, *backend.ready],
         unready_pods=cluster.unready_pods,
     ),
     providers,

@@ -17,6 +17,7 @@ from components.backend import KubeflowRdsS3Backend
 from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
 from components.cluster.existing_vpc import look_up
+from components.kubeflow.notebook_form import data_volumes
 from components.mirror.build import BuildSide
 from images.reference import parse
 from regions.region import Region
@@ -305,6 +306,7 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "database.rotation": str(settings.database.rotation),
         "notebooks.culling": "false" if settings.notebooks.idle_minutes is None else "true",
         "notebooks.idle-minutes": str(settings.notebooks.idle_minutes or _UPSTREAMS_IDLE_MINUTES),
+        "notebooks.data-volumes": data_volumes(settings.shared_files),
         "user.email": settings.users[0].email,
         "user.namespace": settings.users[0].namespace,
     }

@@ -27,6 +27,8 @@ Tags = Mapping[str, str]
 HARMLESS = {
     "aws:cloudwatch/eventTarget:EventTarget": "events:PutTargets updates a target of the same id",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": "the group of the VPC is adopted",
+    "aws:efs/backupPolicy:BackupPolicy": "elasticfilesystem:PutBackupPolicy replaces",
+    "aws:efs/fileSystemPolicy:FileSystemPolicy": ("elasticfilesystem:PutFileSystemPolicy replaces"),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": (
         "iam:AttachRolePolicy has no error for what is attached"
     ),
@@ -317,6 +319,14 @@ _BY_NAME: dict[str, LookUp] = {
         {"prefixes": ("prefix",)},
         "repositoryCreationTemplates",
     ),
+    "aws:efs/mountTarget:MountTarget": _Call(
+        "efs.describe_mount_targets",
+        "{MountTargetId}",
+        {"FileSystemId": "fileSystemId"},
+        "MountTargets",
+        {"SubnetId": "subnetId"},
+        status="LifeCycleState",
+    ),
     "aws:eks/accessEntry:AccessEntry": _Call(
         "eks.describe_access_entry",
         "{clusterName}:{principalArn}",
@@ -495,6 +505,15 @@ def _key(account: Account, inputs: Inputs) -> Iterator[Thing]:
         metadata = account.one("kms", "describe_key", KeyId=key).get("KeyMetadata", {})
         if metadata.get("KeyState") not in (None, "PendingDeletion"):
             yield Thing(key)
+
+
+@_finds("aws:efs/fileSystem:FileSystem")
+def _file_system(account: Account, inputs: Inputs) -> Iterator[Thing]:
+    tags = _required(inputs)
+    for item in account.all("efs", "describe_file_systems", "FileSystems"):
+        state = item["LifeCycleState"]
+        if state not in _GONE and tags.items() <= plain_tags(item["Tags"]).items():
+            yield Thing(item["FileSystemId"], status=_unready(state))
 
 
 @_finds("aws:secretsmanager/secret:Secret")

@@ -24,6 +24,8 @@ _UPSERTS = (
     "aws:cloudwatch/eventTarget:EventTarget",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
     "aws:ec2/tag:Tag",
+    "aws:efs/backupPolicy:BackupPolicy",
+    "aws:efs/fileSystemPolicy:FileSystemPolicy",
     "aws:iam/rolePolicy:RolePolicy",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     "aws:iam/userPolicy:UserPolicy",

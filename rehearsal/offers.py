@@ -15,7 +15,13 @@ from rehearsal.sample_outputs.eks import CLUSTER
 from settings.rules_platform import KUBERNETES
 
 TEMPLATE, NODE_GROUP = "aws:ec2/launchTemplate:LaunchTemplate", "aws:eks/nodeGroup:NodeGroup"
-_ENDPOINTS = {"apigatewayv2": "apigateway", "cloudwatch": "events", "ecr": "api.ecr", "vpc": "ec2"}
+_ENDPOINTS = {
+    "apigatewayv2": "apigateway",
+    "cloudwatch": "events",
+    "ecr": "api.ecr",
+    "efs": "elasticfilesystem",
+    "vpc": "ec2",
+}
 """Module of a type -> the prefix of its service's hosts, where that is not the module."""
 _FEATURES = {
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": (

@@ -30,7 +30,7 @@ from pulumi.runtime.proto import (
 )
 
 from regions.region import Region
-from rehearsal import api_servers, databases, diff, inputs, offers, protocol
+from rehearsal import api_servers, databases, diff, file_systems, inputs, offers, protocol
 from rehearsal.account import BUCKET, DATABASE, LOG_GROUP, Account, RefusedByAws
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.sample_outputs.eks import CLUSTER
@@ -44,6 +44,7 @@ _CLUSTERS = "aws:eks/getClusters:getClusters"
 _KEPT = {
     "aws:s3/getBucket:getBucket": ("aws:s3/bucket:Bucket", "bucket"),
     "aws:kms/getKey:getKey": ("aws:kms/key:Key", "keyId"),
+    "aws:efs/getFileSystem:getFileSystem": (file_systems.FILE_SYSTEM, "fileSystemId"),
 }
 """Data source -> type and the argument with the id, or with an ARN that ends with it."""
 _LOG_GROUPS = "aws:cloudwatch/getLogGroups:getLogGroups"
@@ -51,6 +52,7 @@ _SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
 _ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
 _REMEMBERED = (
     *(_SUBNET, CLUSTER, LOG_GROUP, BUCKET, offers.TEMPLATE, databases.PARAMETER_GROUP),
+    *(file_systems.FILE_SYSTEM, file_systems.TARGET),
     *(api_servers.RULE, api_servers.ENTRY, api_servers.POLICY),
 )
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
@@ -256,6 +258,8 @@ class SimulatedProvider(ResourceProviderServicer):
             self.accounts.check_node_role(plain["nodeRoleArn"], region)
         if type_ == _ENDPOINT:
             self._check_endpoint(plain, region.name)
+        if type_ == file_systems.TARGET:
+            file_systems.check_creation(self.accounts, region.name, plain)
         if type_ == api_servers.ENTRY:
             api_servers.check_entry(self.accounts, region.name, plain)
 
@@ -321,6 +325,7 @@ class SimulatedProvider(ResourceProviderServicer):
         region = self.cloud(context).resource(request.type, request.name, plain).region.name
         try:
             databases.check_deletion(self.accounts, region, request.type, request.id)
+            file_systems.check_deletion(self.accounts, region, request.type, request.id)
             self.accounts.delete(request.type, region, request.id, plain)
         except RefusedByAws as refused:
             sentence = f"deleting {request.type}: {refused}"

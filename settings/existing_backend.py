@@ -39,11 +39,13 @@ class ExistingBackend:
         database: None: neither the instance nor a snapshot to make it from.
         bucket: whether the bucket that the settings name as existing is there.
         key: whether the key that they name is there and enabled.
+        files: whether the file system that they name is there.
     """
 
     database: ExistingDatabase | None = None
     bucket: bool = True
     key: bool = True
+    files: bool = True
 
 
 def _parts(version: str) -> tuple[int, ...]:
@@ -67,6 +69,10 @@ def problems_of_backend(settings: Settings, existing: ExistingBackend, bucket: s
         reason = "KMS has no such key, or not enabled: `aws kms cancel-key-deletion` saves one"
         key = settings.artifacts.kms_key_arn
         problems.append(refusal("artifacts.kmsKeyArn", key, f"{reason} in its last 30 days"))
+    if not existing.files:
+        key, value = "sharedFiles.fileSystemId", settings.shared_files.file_system_id
+        reason = "EFS has no such file system in the account and region: correct it"
+        problems.append(refusal(key, value, f"{reason}, or remove the line for a new one"))
     if existing.database:
         problems += _problems_of_database(settings, existing.database)
     return problems

@@ -28,6 +28,7 @@ the 15 addresses each that they have on an xlarge or 2xlarge."""
 _ENDPOINTS = ("ec2", "ecr.api", "ecr.dkr", "eks", "logs", "s3", "secretsmanager", "sts")
 _OF_KARPENTER = ("sqs", "ssm")
 _OF_ADMISSION = ("dynamodb", "lambda")
+_OF_SHARED_FILES = ("elasticfilesystem",)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def endpoints_needed(settings: Settings, region: Region) -> tuple[str, ...]:
         return ()
     karpenter = _OF_KARPENTER if settings.gpu_pool.enabled else ()
     admission = _OF_ADMISSION if mirror.in_cluster else ()
-    return (*_ENDPOINTS, *karpenter, *admission)
+    files = _OF_SHARED_FILES if settings.shared_files.enabled else ()
+    return (*_ENDPOINTS, *karpenter, *admission, *files)
 
 
 def addresses_at_most(settings: Settings) -> int:

@@ -234,6 +234,17 @@ def _reachable(url: str) -> None:
         raise ValueError("it must be a URL of a host and a port from 1 to 65535: write both")
 
 
+_LIFECYCLE_DAYS = (0, 1, 7, 14, 30, 60, 90, 180, 270, 365)
+"""Ages of files (botocore efs, TransitionToIARules); 0 stands for none."""
+
+
+def _lifecycle(days: int) -> int:
+    if days not in _LIFECYCLE_DAYS:
+        choices = ", ".join(map(str, _LIFECYCLE_DAYS[1:]))
+        raise ValueError(f"EFS knows other ages of files: use {choices}, or 0 for never")
+    return days
+
+
 RegionName = Annotated[str, _checked(Region.of)]
 Cidr = Annotated[str, _checked(network_of)]
 ClientCidr = Annotated[str, _checked(_client)]
@@ -261,6 +272,9 @@ InstanceType = Annotated[str, _form("InstanceType"), _checked(_not_arm), _form("
 DatabaseClass = Annotated[str, _form("DatabaseClass")]
 SnapshotName = Annotated[str, _form("SnapshotName")]
 KeyArn = Annotated[str, _form("KeyArn")]
+TeamBucketName = Annotated[str, _form("TeamBucketName")]
+FileSystemId = Annotated[str, _form("FileSystemId")]
+LifecycleDays = Annotated[int, AfterValidator(_lifecycle), whole(0, 365, "days")]
 MysqlVersion = Annotated[str, _form("MysqlVersion")]
 KeyPrefix = Annotated[str, _form("KeyPrefix")]
 Duration = Annotated[str, _form("Duration")]

@@ -234,18 +234,89 @@ class ImageMirrorSettings(Section):
         return json.dumps(rules, separators=(",", ":"))
 
 
+class SharedFilesSettings(Section):
+    """The shared file system: volumes that many pods write at once, in any zone.
+
+    Attributes:
+        file_system_id: an existing one, never changed or deleted; None: a new one.
+        mount_targets: whether the stack makes its mount targets; None: unless both VPC and file
+            system exist already.
+        infrequent_access_days: files unread for so long move to a cheaper class; 0: never.
+        backup: whether AWS Backup copies it every day.
+    """
+
+    enabled: bool = False
+    file_system_id: t.FileSystemId | None = None
+    mount_targets: bool | None = None
+    throughput: Literal["bursting", "elastic"] = "bursting"
+    infrequent_access_days: t.LifecycleDays = 30
+    backup: bool = True
+    retain_on_delete: bool = True
+
+    def makes_mount_targets(self, network: NetworkSettings) -> bool:
+        """``mount_targets`` with its default."""
+        if self.mount_targets is None:
+            return not (self.file_system_id and network.vpc_id)
+        return self.mount_targets
+
+    @property
+    def outlives_the_stack(self) -> bool:
+        """Whether files that the stack's key encrypts remain after a destroy."""
+        return self.enabled and self.file_system_id is None and self.retain_on_delete
+
+
+class TeamBucket(Section):
+    """A bucket beside the stack's own whose objects a profile may read.
+
+    Attributes:
+        bucket: its name or ARN; in any account.
+        prefixes: of its keys; none: the whole bucket.
+        write: whether the profile may put and delete objects too.
+        kms_key_arn: of the key that encrypts the objects; None: S3's own.
+    """
+
+    bucket: t.TeamBucketName
+    prefixes: Annotated[list[t.KeyPrefix], t.Distinct] = []
+    write: bool = False
+    kms_key_arn: t.KeyArn | None = None
+
+    @property
+    def name(self) -> str:
+        """The bucket's name."""
+        return self.bucket.rpartition(":")[2]
+
+
+class QuotaSettings(Section):
+    """The most that all pods and volumes of a profile may request at once; None: no limit.
+
+    Attributes:
+        gpu_slices: pods that get a slice of a GPU (``gpuPool.slices``); None: as many as ``gpus``.
+    """
+
+    cpus: Annotated[int, t.whole(1, 100000, "vCPUs")] | None = None
+    memory_gib: Annotated[int, t.whole(1, 1000000, "GiB")] | None = None
+    gpus: Annotated[int, t.whole(0, 10000, "GPUs")] | None = None
+    gpu_slices: Annotated[int, t.whole(0, 100000, "slices")] | None = None
+    storage_gib: Annotated[int, t.whole(1, 10000000, "GiB")] | None = None
+    pods: Annotated[int, t.whole(1, 100000, "pods")] | None = None
+
+
 class User(Section):
     """One user: login and profile namespace. The e-mail address, in lower case, is the identity.
 
     Attributes:
         rotation: number of the current password; another number draws another one.
         contributors: users who may work in the namespace too.
+        buckets: of the team, for the pods of the namespace.
+        quota: of the namespace; None: none.
     """
 
     email: t.Email
     namespace: t.ProfileNamespace
     rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     contributors: Annotated[list[t.Email], t.Distinct] = []
+    buckets: list[TeamBucket] = []
+    quota: QuotaSettings | None = None
 
 
 def binding_name(email: str) -> str:
@@ -300,6 +371,7 @@ class Settings(Section):
     node_group: NodeGroupSettings = NodeGroupSettings()
     database: DatabaseSettings = DatabaseSettings()
     artifacts: ArtifactsSettings = ArtifactsSettings()
+    shared_files: SharedFilesSettings = SharedFilesSettings()
     gpu_pool: GpuPoolSettings = GpuPoolSettings()
     node_pools: dict[str, NodePoolSettings] = {}
     image_mirror: ImageMirrorSettings = ImageMirrorSettings()

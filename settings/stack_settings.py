@@ -24,6 +24,7 @@ from settings import (
     plain_values,
     rules_access,
     rules_aws,
+    rules_data,
     rules_mirror,
     rules_platform,
     rules_pools,
@@ -138,7 +139,7 @@ def from_mapping(
                     broken.add(wrong)
             rest.setdefault("region", EXAMPLE_REGION)
     facts = _facts(settings, manifests)
-    for rules in (rules_platform, rules_mirror, rules_pools, rules_aws):
+    for rules in (rules_platform, rules_mirror, rules_pools, rules_aws, rules_data):
         all_problems += rules.RULES.problems(facts, frozenset(broken))
     if all_problems:
         raise SettingsError(list(dict.fromkeys(all_problems)))

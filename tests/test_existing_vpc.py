@@ -137,6 +137,8 @@ def test_the_endpoints_needed_are_those_of_a_new_vpc_and_of_the_admission_pods()
     assert needed - set(endpoints_needed(served, region)) == {"dynamodb", "lambda"}
     without = settings_in(gpuPool={"enabled": False})
     assert needed - set(endpoints_needed(without, region)) == {"sqs", "ssm"}
+    shared = settings_in(sharedFiles={"enabled": True})
+    assert set(endpoints_needed(shared, region)) - needed == {"elasticfilesystem"}
 
 
 def test_the_own_nodes_of_a_stack_do_not_end_its_next_run() -> None:

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, str] = {
     "components.registry": "components.aws images regions settings webhook",
     "components.dynamic": "components.registry images rendering settings webhook",
     "components.cluster": "components.aws components.objects components.registry regions settings",
-    "components.backend": "components.aws components.dynamic settings",
+    "components.backend": ("components.aws components.dynamic components.objects regions settings"),
     "components.kubeflow": (
         "components.aws components.dynamic components.objects rendering settings"
     ),
@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, str] = {
         "regions rendering settings webhook"
     ),
     "program": (
-        "components.backend components.cluster components.mirror images regions rendering settings"
+        "components.backend components.cluster components.kubeflow components.mirror images "
+        "regions rendering settings"
     ),
     "__main__": (
         "components.backend components.cluster components.gpu components.kubeflow "

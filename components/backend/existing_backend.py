@@ -18,7 +18,7 @@ _ABSENT = re.compile("no results|no matching|couldn't find|empty result|NotFound
 
 
 def look_up(settings: Settings, provider: aws.Provider, bucket: str) -> ExistingBackend:
-    """Describes the stack's database, or the snapshot to make it from, its bucket and its key.
+    """Describes the stack's database, or the snapshot to make it from, bucket, key and files.
 
     Args:
         settings: of the stack; what they do not name as existing is not looked up.
@@ -30,11 +30,14 @@ def look_up(settings: Settings, provider: aws.Provider, bucket: str) -> Existing
     """
     call = pulumi.InvokeOptions(provider=provider)
     key, existing = settings.artifacts.kms_key_arn, settings.artifacts.existing
+    files = settings.shared_files.file_system_id if settings.shared_files.enabled else None
     return ExistingBackend(
         database=_database(settings, call),
         bucket=not existing or _present(lambda: aws.s3.get_bucket(bucket=bucket, opts=call)),
         key=key is None
         or _present(lambda: aws.kms.get_key(key_id=key, opts=call), key_state="Enabled"),
+        files=files is None
+        or _present(lambda: aws.efs.get_file_system(file_system_id=files, opts=call)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -15,11 +15,24 @@ from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore
 from components.backend.database import Database
 from components.backend.database_users import USERS, DatabaseUsers
-from components.backend.policies import artifact_access, secret_reading
+from components.backend.policies import (
+    LONGEST_INLINE,
+    artifact_access,
+    characters,
+    secret_reading,
+    with_team_buckets,
+)
+from components.backend.shared_files import SharedFiles
 from components.dynamic.database_authorities import DatabaseAuthorities
 from settings import certificates
 from settings.context import StackContext
-from settings.sections import ArtifactsSettings, DatabaseSettings
+from settings.errors import refusal
+from settings.sections import (
+    ArtifactsSettings,
+    DatabaseSettings,
+    SharedFilesSettings,
+    TeamBucket,
+)
 
 _KUBEFLOW = "kubeflow"
 _EDITOR = "default-editor"
@@ -43,25 +56,38 @@ class KubeflowRdsS3BackendArgs:
         context: what all components of the stack share.
         database: the section ``database``.
         artifacts: the section ``artifacts``.
+        shared_files: the section ``sharedFiles``.
         profiles: the profiles' namespaces, the first user's first.
+        team_buckets: namespace -> the setting ``buckets`` of its user.
         vpc_id: of the subnets.
         subnet_ids: private subnets for the database.
         client_security_group_ids: of the nodes, Karpenter's too: they may reach the database.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
+        mount_target_subnet_ids: one per zone; none: the stack makes no mount targets.
+        cluster_name: the cluster of the EFS CSI driver, and ``kubernetes_version`` its version.
+        ready: needed by pods of the cluster.
     """
 
     context: StackContext
     database: DatabaseSettings
     artifacts: ArtifactsSettings
+    shared_files: SharedFilesSettings
     profiles: Sequence[str]
+    team_buckets: Mapping[str, Sequence[TeamBucket]]
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     client_security_group_ids: Sequence[pulumi.Input[str]]
     oidc: OidcProvider
+    mount_target_subnet_ids: Sequence[pulumi.Input[str]]
+    cluster_name: pulumi.Input[str]
+    kubernetes_version: str
+    ready: Sequence[pulumi.Resource]
 
 
 class KubeflowRdsS3Backend(pulumi.ComponentResource):
     """Makes: one KMS key, database and users, the bucket, roles for service accounts.
+
+    With ``shared_files.enabled`` also a shared file system.
 
     With ``artifacts.credentials: static-key``, for releases whose Pipelines cannot assume a role,
     an IAM user limited to the bucket replaces the roles that reach artifacts, with its access key
@@ -78,6 +104,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             ``ml-pipeline``, ``ml-pipeline-ui`` and ``profile-default-editor`` (the first user's).
         profile_role_arns: a role per profile namespace, limited to that namespace's artifacts; none
             with a static key.
+        ready: needed by pods with volumes of the shared file system.
     """
 
     bucket_name: pulumi.Output[str]
@@ -86,6 +113,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
     secrets: dict[str, ManagedSecret]
     role_arns: dict[str, pulumi.Output[str]]
     profile_role_arns: dict[str, pulumi.Output[str]]
+    ready: Sequence[pulumi.Resource]
 
     def __init__(
         self,
@@ -98,6 +126,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
         self._cluster = args.context.cluster
+        self._check_sizes()
         # The stack never deletes an existing key: other stacks may use it.
         self._key_arn = args.artifacts.kms_key_arn or self._encryption_key().arn
         store = ArtifactStore(
@@ -130,7 +159,27 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         else:
             self._artifact_roles()
         self._reader_roles()
+        self.ready = self._shared_files()
         self.register_outputs({})
+
+    def _shared_files(self) -> Sequence[pulumi.Resource]:
+        args = self._args
+        if not args.shared_files.enabled:
+            return []
+        return SharedFiles(
+            f"{self._name}-shared-files",
+            args.context,
+            args.shared_files,
+            key_arn=self._key_arn,
+            vpc_id=args.vpc_id,
+            subnet_ids=args.mount_target_subnet_ids,
+            client_security_group_ids=args.client_security_group_ids,
+            cluster_name=args.cluster_name,
+            kubernetes_version=args.kubernetes_version,
+            oidc=args.oidc,
+            after=args.ready,
+            opts=self._child,
+        ).ready
 
     def _encryption_key(self) -> aws.kms.Key:
         context, args = self._args.context, self._args
@@ -145,8 +194,9 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             tags=context.named("backend"),
             parent=self,
             protect=context.protected,
-            # A bucket or a final snapshot that outlives the stack cannot be read without the key.
+            # A bucket, files or a snapshot that outlive the stack cannot be read without the key.
             retain_on_delete=args.artifacts.retain_on_delete
+            or args.shared_files.outlives_the_stack
             or not args.database.skip_final_snapshot,
         )
 
@@ -161,12 +211,15 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
 
     def _artifact_roles(self) -> None:
         """Pipelines' own pods reach every namespace's artifacts; a profile reaches its own."""
-        prefix = self._args.artifacts.prefix
+        prefix, region = self._args.artifacts.prefix, self._args.context.region
         for namespace in self._args.profiles:
+            buckets = self._args.team_buckets.get(namespace, ())
             self.profile_role_arns[namespace] = self._role(
                 f"profile-{namespace}",
                 [(namespace, _EDITOR)],
-                self._artifacts([f"{prefix}/{namespace}"], write=True),
+                self._artifacts([f"{prefix}/{namespace}"], write=True).apply(
+                    lambda own, buckets=buckets: with_team_buckets(own, region, buckets)
+                ),
             )
         # The API server also stores pipeline definitions, below a prefix of their own.
         for role, prefixes, write in (
@@ -176,6 +229,28 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             access = self._artifacts(prefixes, write=write)
             self.role_arns[role] = self._role(role, [(_KUBEFLOW, role)], access)
         self.role_arns["profile-default-editor"] = next(iter(self.profile_role_arns.values()))
+
+    def _check_sizes(self) -> None:
+        """Refuses buckets before anything is made: no ARN is known then, but the size of each.
+
+        Raises:
+            pulumi.RunError: the rights of a profile are longer than IAM takes.
+        """
+        context, artifacts = self._args.context, self._args.artifacts
+        bucket = context.region.arn("s3", context.bucket(artifacts), account="", region="")
+        unknown = context.region.arn("kms", f"key/{'0' * 36}", account=context.account_id)
+        for number, namespace in enumerate(self._args.profiles):
+            buckets = self._args.team_buckets.get(namespace, ())
+            prefix = f"{artifacts.prefix}/{namespace}"
+            own = artifact_access(bucket, artifacts.kms_key_arn or unknown, [prefix], write=True)
+            size = characters(with_team_buckets(own, context.region, buckets))
+            if size > LONGEST_INLINE:
+                reason = (
+                    f"the rights of the profile's role have {size} characters, and IAM takes "
+                    f"{LONGEST_INLINE}: list fewer prefixes, or one that is above several"
+                )
+                value = f"{len(buckets)} buckets"
+                raise pulumi.RunError(refusal(("users", number, "buckets"), value, reason))
 
     def _reader_roles(self) -> None:
         """Roles that bring secrets into the cluster; only the init Job's reads the master's."""

@@ -1,14 +1,21 @@
-"""Policies of the artifacts and of the database's secrets, as data: no Pulumi."""
+"""Policies of artifacts, shared files and the database's secrets, as data: no Pulumi."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from components.aws.documents import Document, allow, deny_without_tls, document
+from regions.region import Region
+from settings.sections import TeamBucket
 
 _ALGORITHM = "s3:x-amz-server-side-encryption"
 _KEY = f"{_ALGORITHM}-aws-kms-key-id"
+_OF_DRIVER = "efs.csi.aws.com/cluster"
+"""Tag of every access point that the EFS CSI driver makes."""
+LONGEST_INLINE = 10240
+"""Characters in all inline policies of a role (IAM user guide, "IAM and AWS STS quotas")."""
 
 
 def bucket_policy(bucket_arn: str, key_arn: str) -> Document:
@@ -37,13 +44,13 @@ def _deny_upload(sid: str, bucket_arn: str, header: str, only: str) -> dict[str,
 
 
 def artifact_access(
-    bucket_arn: str, key_arn: str, prefixes: Sequence[str], *, write: bool
+    bucket_arn: str, key_arn: str | None, prefixes: Sequence[str], *, write: bool
 ) -> Document:
     """Allows to read, and optionally to write, the objects below ``prefixes`` and nothing else.
 
     Args:
         bucket_arn: the artifact bucket.
-        key_arn: the KMS key that encrypts its objects.
+        key_arn: the KMS key that encrypts its objects; None: S3's own.
         prefixes: key prefixes without a trailing slash; none: the whole bucket.
         write: also to put and delete (Argo and KFP replace and delete their own artifacts).
     """
@@ -61,7 +68,59 @@ def artifact_access(
         allow(["s3:GetBucketLocation"], bucket_arn, sid="FindBucket"),
         listing,
         allow(actions, objects, sid="Artifacts"),
-        allow(use_key, key_arn, sid="ArtifactKey"),
+        *([allow(use_key, key_arn, sid="ArtifactKey")] if key_arn else []),
+    )
+
+
+def with_team_buckets(own: Document, region: Region, buckets: Sequence[TeamBucket]) -> Document:
+    """The rights of a profile's role with those on buckets of the team, each as it is listed."""
+    further = [
+        {key: value for key, value in statement.items() if key != "Sid"}
+        for each in buckets
+        for statement in artifact_access(
+            region.arn("s3", each.name, account="", region=""),
+            each.kms_key_arn,
+            each.prefixes,
+            write=each.write,
+        )["Statement"]
+    ]
+    return document(*own["Statement"], *further)
+
+
+def characters(policy: Document) -> int:
+    """The size of a document as IAM counts it, without white space."""
+    return len("".join(json.dumps(policy).split()))
+
+
+def shared_file_driver(file_system_arn: str, access_point_arns: str) -> Document:
+    """Allows the EFS CSI driver to make, mount and delete access points of one file system.
+
+    As aws-efs-csi-driver docs/iam-policy-example.json (v3.4.1), which is for every file system; and
+    to mount access points, which nobody else may (efs-utils, mount option ``iam``).
+
+    Args:
+        file_system_arn: of the file system.
+        access_point_arns: the pattern of the account's access points; their ARNs name no file
+            system.
+    """
+    of_driver = {"StringEquals": {f"aws:RequestTag/{_OF_DRIVER}": "true"}}
+    tagged = {"StringEquals": {f"aws:ResourceTag/{_OF_DRIVER}": "true"}}
+    made = {"StringEquals": {"elasticfilesystem:CreateAction": "CreateAccessPoint"}}
+    through = {"StringLike": {"elasticfilesystem:AccessPointArn": access_point_arns}}
+    both = [file_system_arn, access_point_arns]
+
+    def efs(*actions: str) -> list[str]:
+        return [f"elasticfilesystem:{action}" for action in actions]
+
+    described = efs("DescribeAccessPoints", "DescribeFileSystems", "DescribeMountTargets")
+    mounting = efs("ClientMount", "ClientWrite")
+    return document(
+        allow(described, both, sid="Describe"),
+        allow(["ec2:DescribeAvailabilityZones"], "*", sid="FindTheNearestMountTarget"),
+        allow(efs("CreateAccessPoint"), file_system_arn, sid="Make") | {"Condition": of_driver},
+        allow(efs("TagResource"), both, sid="Tag") | {"Condition": made},
+        allow(efs("DeleteAccessPoint"), access_point_arns, sid="End") | {"Condition": tagged},
+        allow(mounting, file_system_arn, sid="Mount") | {"Condition": through},
     )
 
 

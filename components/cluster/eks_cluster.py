@@ -20,7 +20,12 @@ from components.cluster.node_group import NodeGroup
 from components.objects.unready_pods import unready_pods
 from regions.region import Feature
 from settings.context import StackContext
-from settings.sections import ClusterSettings, NetworkSettings, NodeGroupSettings
+from settings.sections import (
+    ClusterSettings,
+    NetworkSettings,
+    NodeGroupSettings,
+    SharedFilesSettings,
+)
 
 # Enforces NetworkPolicy objects, of which Kubeflow has some. The add-on's schema has a string here
 # (aws/amazon-vpc-cni-k8s charts/aws-vpc-cni, pulumi-eks nodejs/eks/addons/cni-addon.ts).
@@ -33,13 +38,14 @@ class EksClusterArgs:
 
     Args:
         context: shared by all components of the stack.
-        cluster, network, node_group: the settings of the same names.
+        cluster, network, node_group, shared_files: the settings of the same names.
     """
 
     context: StackContext
     cluster: ClusterSettings
     network: NetworkSettings
     node_group: NodeGroupSettings
+    shared_files: SharedFilesSettings
 
 
 class EksCluster(pulumi.ComponentResource):
@@ -60,6 +66,7 @@ class EksCluster(pulumi.ComponentResource):
         oidc: for trust policies of IAM roles for service accounts.
         vpc_id: see Network.
         private_subnet_ids: see Network.
+        mount_target_subnet_ids: see Network; none without shared files.
         node_security_group_id: the group of every node.
         kubernetes_provider: for every object in the cluster.
         ready: needed by everything that runs pods.
@@ -73,6 +80,7 @@ class EksCluster(pulumi.ComponentResource):
     oidc: OidcProvider
     vpc_id: pulumi.Output[str]
     private_subnet_ids: pulumi.Output[list[str]]
+    mount_target_subnet_ids: Sequence[pulumi.Output[str]]
     node_security_group_id: pulumi.Output[str]
     kubernetes_provider: k8s.Provider
     ready: Sequence[pulumi.Resource]
@@ -85,7 +93,9 @@ class EksCluster(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        network = Network(f"{name}-network", args.context, args.network, self._child)
+        network = Network(
+            f"{name}-network", args.context, args.network, args.shared_files, self._child
+        )
         control_plane = ControlPlane(
             f"{name}-control-plane",
             args.context,
@@ -139,6 +149,7 @@ class EksCluster(pulumi.ComponentResource):
         self.node_security_group_id = control_plane.node_security_group_id
         self.vpc_id = network.vpc_id
         self.private_subnet_ids = network.private_subnet_ids
+        self.mount_target_subnet_ids = network.mount_target_subnet_ids
 
         # Without thumbprints: IAM has its own list of certificate authorities for the issuer, and
         # reading one needs a TLS connection to the region during preview.

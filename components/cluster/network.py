@@ -11,7 +11,7 @@ from components.cluster.address_plan import AddressPlan, carve
 from components.cluster.vpc_endpoints import VpcEndpoints
 from settings.context import StackContext
 from settings.existing_vpc import NO_CONTROL_PLANE
-from settings.sections import NetworkSettings
+from settings.sections import NetworkSettings, SharedFilesSettings
 
 
 class Network(pulumi.ComponentResource):
@@ -24,16 +24,20 @@ class Network(pulumi.ComponentResource):
         name: of the component.
         context: shared by all components of the stack.
         network: the range, number of zones and kind of NAT; or the IDs of a VPC and its subnets.
+        shared_files: the section ``sharedFiles``.
         opts: of the component.
 
     Attributes:
         vpc_id: the VPC.
         private_subnet_ids: one subnet per zone for nodes, pods and the database.
+        mount_target_subnet_ids: one of them in each zone, where the stack makes mount targets of
+            shared files; EFS refuses a second one in a zone.
         ready: routes and endpoints, without which a node cannot reach the AWS APIs.
     """
 
     vpc_id: pulumi.Output[str]
     private_subnet_ids: pulumi.Output[list[str]]
+    mount_target_subnet_ids: Sequence[pulumi.Output[str]]
     ready: Sequence[pulumi.Resource]
 
     def __init__(
@@ -41,10 +45,12 @@ class Network(pulumi.ComponentResource):
         name: str,
         context: StackContext,
         network: NetworkSettings,
+        shared_files: SharedFilesSettings,
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:Network", name, None, opts)
         self._name, self._context, self._settings = name, context, network
+        self._shared_files = shared_files
         self._child = pulumi.ResourceOptions(parent=self)
         if network.vpc_id:
             self._adopt(network.vpc_id)
@@ -58,7 +64,23 @@ class Network(pulumi.ComponentResource):
     def _adopt(self, vpc_id: str) -> None:
         self.vpc_id = pulumi.Output.from_input(vpc_id)
         self.private_subnet_ids = pulumi.Output.from_input(list(self._settings.private_subnet_ids))
+        self.mount_target_subnet_ids = (
+            [pulumi.Output.from_input(each) for each in self._one_per_zone()]
+            if self._makes_mount_targets
+            else []
+        )
         self.ready = []
+
+    @property
+    def _makes_mount_targets(self) -> bool:
+        return self._shared_files.enabled and self._shared_files.makes_mount_targets(self._settings)
+
+    def _one_per_zone(self) -> list[str]:
+        call, first = pulumi.InvokeOptions(parent=self), dict[str, str]()
+        for subnet_id in self._settings.private_subnet_ids:
+            zone = aws.ec2.get_subnet(id=subnet_id, opts=call).availability_zone
+            first.setdefault(zone, subnet_id)
+        return list(first.values())
 
     def _create(self, plan: AddressPlan) -> None:
         vpc = aws.ec2.Vpc(
@@ -91,6 +113,9 @@ class Network(pulumi.ComponentResource):
 
         self.vpc_id = vpc.id
         self.private_subnet_ids = pulumi.Output.all(*[subnet.id for subnet in private])
+        self.mount_target_subnet_ids = (
+            [subnet.id for subnet in private] if self._makes_mount_targets else []
+        )
         endpoints = VpcEndpoints(
             f"{self._name}-endpoints",
             self._context,
@@ -98,6 +123,7 @@ class Network(pulumi.ComponentResource):
             cidr=self._settings.cidr,
             subnets=private,
             route_table_ids=[table.id for table in tables],
+            further=["elasticfilesystem"] if self._shared_files.enabled else [],
             opts=self._child,
         )
         self.ready = [*routes, *endpoints.ready]

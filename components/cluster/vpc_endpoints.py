@@ -31,6 +31,7 @@ class VpcEndpoints(pulumi.ComponentResource):
         cidr: the VPC's range; everything in it may use them.
         subnets: private ones, one per zone; an endpoint is in the zones that its service has.
         route_table_ids: of those subnets; they get the routes to S3 and DynamoDB.
+        further: services with an interface endpoint in this stack.
         opts: of the component.
 
     Attributes:
@@ -48,6 +49,7 @@ class VpcEndpoints(pulumi.ComponentResource):
         cidr: str,
         subnets: Sequence[aws.ec2.Subnet],
         route_table_ids: Sequence[pulumi.Input[str]],
+        further: Sequence[str],
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("kubeflow:platform:VpcEndpoints", name, None, opts)
@@ -92,8 +94,8 @@ class VpcEndpoints(pulumi.ComponentResource):
             tags=tags("https"),
             opts=child,
         )
-        further = ["eks-auth"] if context.region.has(Feature.POD_IDENTITY) else []
-        further += ["lambda"] if called_by_mirror else []
+        of_stack = ["eks-auth"] if context.region.has(Feature.POD_IDENTITY) else []
+        of_stack += ["lambda"] if called_by_mirror else []
         interfaces = [
             endpoint(
                 service,
@@ -102,7 +104,7 @@ class VpcEndpoints(pulumi.ComponentResource):
                 subnet_ids=self._in_zones_of(service, context, subnets),
                 security_group_ids=[group.id],
             )
-            for service in (*_INTERFACES, *further)
+            for service in (*_INTERFACES, *of_stack, *further)
         ]
         self.ready = [*gateways, admitted, *interfaces]
         self.register_outputs({"s3": gateways[0].id})

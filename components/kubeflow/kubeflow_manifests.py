@@ -10,7 +10,7 @@ import pulumi
 from components.dynamic.crds import CustomResourceDefinitions
 from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow.logins import Logins, generation
-from components.kubeflow.profiles import contributor_objects, profile
+from components.kubeflow.profiles import contributor_objects, profile, quota_objects
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
@@ -162,7 +162,7 @@ class KubeflowManifests(pulumi.ComponentResource):
                     ),
                 ),
             )
-            for obj in contributor_objects(user):
+            for obj in (*contributor_objects(user), *quota_objects(user)):
                 # Another owner is another namespace: what was in the former is deleted with it.
                 anew = pulumi.ResourceOptions(replace_with=[namespace])
                 register(obj, opts=pulumi.ResourceOptions.merge(self._child(namespace), anew))

@@ -1,4 +1,4 @@
-"""The objects of one user's namespace: the Profile, and what lets contributors work in it."""
+"""The objects of one user's namespace: the Profile, its quota, and what lets contributors in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import pulumi
 
-from settings.sections import User, binding_name
+from settings.sections import QuotaSettings, User, binding_name
 
 _RBAC = "rbac.authorization.k8s.io"
 _ROLE = "edit"
+_QUOTA = "profile-quota"
+_SMALLEST = {"cpu": "100m", "memory": "128Mi"}
+"""What a container is counted with that requests nothing."""
 _CALLERS = [
     "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account",
     "cluster.local/ns/kubeflow/sa/ml-pipeline-ui",
@@ -65,3 +68,46 @@ def contributor_objects(user: User) -> Iterator[dict[str, Any]]:
             "metadata": metadata,
             "spec": {"rules": [{"from": [caller], "when": [header]}]},
         }
+
+
+def quota_objects(user: User) -> Iterator[dict[str, Any]]:
+    """The quota of a user's namespace, and requests of containers that have none.
+
+    Objects of their own, not ``resourceQuotaSpec`` of the Profile: when that is removed, the
+    controller leaves its quota in force (kubeflow/kubeflow v1.10.0
+    components/profile-controller/controllers/profile_controller.go, "No update on resource quota").
+    """
+    if user.quota is None:
+        return
+    metadata = {"name": _QUOTA, "namespace": user.namespace}
+    hard = limits_of(user.quota)
+    yield {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": metadata,
+        "spec": {"hard": hard},
+    }
+    # Under a quota of one, a container without a request of it is refused (kubernetes/kubernetes
+    # pkg/quota/v1/evaluator/core/pods.go, Constraints); some of the platform's own have none.
+    needed = {name: _SMALLEST[name] for name in _SMALLEST if f"requests.{name}" in hard}
+    if needed:
+        yield {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": metadata,
+            "spec": {"limits": [{"type": "Container", "defaultRequest": needed}]},
+        }
+
+
+def limits_of(quota: QuotaSettings) -> dict[str, str]:
+    """The limits of a quota, by the names that Kubernetes has for them."""
+    slices = quota.gpus if quota.gpu_slices is None else quota.gpu_slices
+    given = {
+        "requests.cpu": quota.cpus,
+        "requests.memory": quota.memory_gib and f"{quota.memory_gib}Gi",
+        "requests.nvidia.com/gpu": quota.gpus,
+        "requests.nvidia.com/gpu.shared": slices,
+        "requests.storage": quota.storage_gib and f"{quota.storage_gib}Gi",
+        "pods": quota.pods,
+    }
+    return {name: str(limit) for name, limit in given.items() if limit is not None}

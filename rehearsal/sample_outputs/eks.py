@@ -73,6 +73,7 @@ _ADDON_VERSIONS = {
     "kube-proxy": "v{kubernetesVersion}.0-eksbuild.2",
     "coredns": "v1.13.1-eksbuild.1",
     "aws-ebs-csi-driver": "v1.56.0-eksbuild.1",
+    "aws-efs-csi-driver": "v3.4.1-eksbuild.1",
     "eks-pod-identity-agent": "v1.3.10-eksbuild.1",
 }
 

@@ -172,6 +172,13 @@ class Maker:
         s3.put_object(Bucket=name, Key="private-artifacts/run", Body=b"artifact")
         return name
 
+    def files(self) -> str:
+        """A file system with a mount target, as a destroy that ended early leaves it."""
+        efs = self.client("efs")
+        made = efs.create_file_system(CreationToken="it", Encrypted=True, Tags=self.pairs())
+        efs.create_mount_target(FileSystemId=made["FileSystemId"], SubnetId=self.network())
+        return made["FileSystemId"]
+
     def kept(self) -> None:
         """The bucket, both keys, a deleted secret, the last snapshot and the backups."""
         self.bucket()

@@ -21,7 +21,7 @@ class _Others:
 
     def iter_tagged_resources(self) -> Iterator[TaggedResource]:
         yield from self._of_ec2()
-        for service in ("ecr", "codebuild", "apigatewayv2", "events", "rds"):
+        for service in ("ecr", "codebuild", "apigatewayv2", "events", "rds", "efs"):
             yield from getattr(self, f"_{service}")(self._backend(service))
 
     def _backend(self, service: Any) -> Any:
@@ -62,6 +62,12 @@ class _Others:
         groups = (*backend.db_parameter_groups.values(), *backend.subnet_groups.values())
         for group in groups:
             yield self._made(group.arn, {tag["Key"]: tag["Value"] for tag in group.tags})
+
+    def _efs(self, backend: Any) -> Iterator[TaggedResource]:
+        for id_ in backend.file_systems_by_id:
+            start = f"arn:{backend.partition}:elasticfilesystem:{self._region}:{self._account}"
+            tags = {tag["Key"]: tag["Value"] for tag in backend.list_tags_for_resource(id_)}
+            yield self._made(f"{start}:file-system/{id_}", tags)
 
 
 class _Deleted:

@@ -259,6 +259,21 @@ def database() -> tuple[Inputs, str]:
     return {"identifier": "it", "tags": TAGS}, "it"
 
 
+def file_system() -> tuple[Inputs, str]:
+    made = [
+        client("efs").create_file_system(CreationToken=name, Encrypted=True, Tags=tags)
+        for name, tags in (("it", pairs()), ("theirs", []))
+    ]
+    return {"encrypted": True, "tags": TAGS}, made[0]["FileSystemId"]
+
+
+def mount_target() -> tuple[Inputs, str]:
+    given = {"FileSystemId": file_system()[1], "SubnetId": subnet()[1]}
+    made = client("efs").create_mount_target(**given)
+    ids = {"fileSystemId": given["FileSystemId"], "subnetId": given["SubnetId"]}
+    return ids, made["MountTargetId"]
+
+
 def parameter_group() -> tuple[Inputs, str]:
     client("rds").create_db_parameter_group(
         DBParameterGroupName="it", DBParameterGroupFamily="mysql8.4", Description="it"
@@ -379,6 +394,8 @@ MADE: dict[str, Maker] = {
     "aws:ec2/subnet:Subnet": subnet,
     "aws:ec2/vpc:Vpc": vpc,
     "aws:ec2/vpcEndpoint:VpcEndpoint": vpc_endpoint,
+    "aws:efs/fileSystem:FileSystem": file_system,
+    "aws:efs/mountTarget:MountTarget": mount_target,
     "aws:eks/cluster:Cluster": cluster,
     "aws:eks/nodeGroup:NodeGroup": node_group,
     "aws:iam/accessKey:AccessKey": access_key,
@@ -402,7 +419,9 @@ MADE: dict[str, Maker] = {
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ingress_rule,
 }
 # What else the inputs of a type may name, which exists without the thing itself.
-ELSEWHERE = {"apiId", "vpcId", "subnetId", "routeTableId", "securityGroupId", "targetKeyId"}
+ELSEWHERE = {"apiId", "vpcId", "subnetId", "routeTableId", "securityGroupId", "targetKeyId"} | {
+    "fileSystemId"
+}
 
 
 @pytest.mark.parametrize("type_", MADE)
@@ -523,7 +542,13 @@ EXISTING_VPC = {
 }
 PLANS: list[tuple[str, dict[str, Any]]] = [
     ("cn-north-1", {}),
-    ("cn-north-1", {"imageMirror": {"enabled": True, "transport": "api-gateway"}}),
+    (
+        "cn-north-1",
+        {
+            "imageMirror": {"enabled": True, "transport": "api-gateway"},
+            "sharedFiles": {"enabled": True},
+        },
+    ),
     ("cn-north-1-kf151", {}),
     ("us-west-2", {}),
     ("us-west-2", {"imageMirror": {"enabled": True}, "network": EXISTING_VPC}),
@@ -576,6 +601,7 @@ BY_TAGS = {
     *("aws:ec2/eip:Eip", "aws:ec2/internetGateway:InternetGateway", "aws:ec2/vpc:Vpc"),
     *("aws:ec2/natGateway:NatGateway", "aws:ec2/routeTable:RouteTable", "aws:ec2/subnet:Subnet"),
     *("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/vpcEndpoint:VpcEndpoint", "aws:kms/key:Key"),
+    "aws:efs/fileSystem:FileSystem",
 }
 
 

@@ -188,6 +188,33 @@ def test_what_the_settings_do_not_keep_is_forgotten(monkeypatch: pytest.MonkeyPa
     assert "kubeflow:database.skipFinalSnapshot is false" in keys
 
 
+def test_shared_files_are_kept_with_their_key_unless_a_setting_gives_them_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    maker = Maker(OREGON, OREGON)
+    id_ = maker.files()
+    maker.kept()
+
+    def about(what: str, **files: Any) -> set[tuple[str, str]]:
+        keeps_nothing = {"skipFinalSnapshot": True, "deletionProtection": False}
+        artifacts = {"retainOnDelete": False}
+        settings = {"artifacts": artifacts, "database": keeps_nothing, "sharedFiles": files}
+        with_settings(monkeypatch, **settings)
+        named = [row for row in listed(OREGON, 1) if row["what"] == what]
+        return {(row["status"], row["why"].split(" until ")[0]) for row in named}
+
+    kept = {("kept", "kubeflow:sharedFiles.retainOnDelete is true")}
+    assert about("file system", enabled=True) == kept
+    assert about("file system") == kept
+    assert ("kept", "kubeflow:sharedFiles.enabled is true") in about("key", enabled=True)
+    used = about("file system", enabled=True, retainOnDelete=False, fileSystemId=id_)
+    assert used == {("kept", f"kubeflow:sharedFiles.fileSystemId is {json.dumps(id_)}")}
+    assert about("file system", retainOnDelete=False) == {("forgotten", "no setting keeps it")}
+    (row,) = [row for row in listed(OREGON, 1) if row["what"] == "file system"]
+    aws_command.run(row["command"])
+    assert about("file system") == set()
+
+
 def test_what_the_next_life_names_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     Maker(OREGON, OREGON).kept()
     keeps_nothing = {"skipFinalSnapshot": True, "deletionProtection": False}
@@ -494,8 +521,12 @@ def test_a_stack_that_does_not_exist_is_bad_input() -> None:
     assert (done.exit_code, done.stdout) == (2, "")
 
 
-PREFIX = {"resourcegroupstaggingapi": "tag", "elb": "elasticloadbalancing"}
-PREFIX["elbv2"] = PREFIX["elb"]
+PREFIX = {
+    "efs": "elasticfilesystem",
+    "elb": "elasticloadbalancing",
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tag",
+}
 RIGHT = {"s3:HeadBucket": "s3:ListBucket", "apigatewayv2:GetApi": "apigateway:GET"}
 
 

@@ -96,9 +96,13 @@ def test_each_action_of_the_table_is_an_operation_of_its_service() -> None:
     assert len(actions) > 200
 
 
+_MODELS = {"elasticfilesystem": "efs"}
+"""Prefix of actions -> botocore's name of the service, where that is another."""
+
+
 @cache
 def operations(session: Any, service: str) -> tuple[str, ...]:
-    return tuple(session.get_service_model(service).operation_names)
+    return tuple(session.get_service_model(_MODELS.get(service, service)).operation_names)
 
 
 def test_both_accounts_of_a_china_stack_get_policies_within_iams_limit() -> None:

@@ -25,7 +25,7 @@ def network() -> None:
     provider = aws.Provider("aws", region="cn-north-1")
     context = StackContext.of(settings, ACCOUNT, {})
     opts = pulumi.ResourceOptions(providers=[provider])
-    Network("it", context, settings.network, opts)
+    Network("it", context, settings.network, settings.shared_files, opts)
 
 
 def everywhere() -> None:

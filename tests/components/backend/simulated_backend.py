@@ -49,13 +49,19 @@ def component(settings: Settings) -> KubeflowRdsS3Backend:
             context=StackContext.of(settings, ACCOUNT, TAGS),
             database=settings.database,
             artifacts=settings.artifacts,
+            shared_files=settings.shared_files,
             profiles=[user.namespace for user in settings.users],
+            team_buckets={user.namespace: user.buckets for user in settings.users},
             vpc_id="vpc-0",
             subnet_ids=["subnet-1", "subnet-2"],
             client_security_group_ids=[NODES, pulumi.Output.from_input(KARPENTER)],
             oidc=OidcProvider(
                 arn(region, f"iam::{ACCOUNT}:oidc-provider/{issuer(region)}"), issuer(region)
             ),
+            mount_target_subnet_ids=["subnet-1", "subnet-2"],
+            cluster_name="kubeflow",
+            kubernetes_version=settings.cluster.version,
+            ready=[],
         ),
         pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)]),
     )

@@ -13,7 +13,7 @@ import pytest
 from components.backend.existing_backend import look_up
 from program import check_backend
 from settings import Settings, from_mapping
-from settings.existing_backend import ExistingBackend, ExistingDatabase
+from settings.existing_backend import ExistingBackend, ExistingDatabase, problems_of_backend
 
 KEY = "arn:aws-cn:kms:cn-north-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef"
 PROVIDER: Any = None
@@ -42,6 +42,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(aws.rds, "get_snapshot", found)
     monkeypatch.setattr(aws.s3, "get_bucket", answers())
     monkeypatch.setattr(aws.kms, "get_key", answers(key_state="Enabled"))
+    monkeypatch.setattr(aws.efs, "get_file_system", answers())
     return monkeypatch
 
 
@@ -100,3 +101,21 @@ def test_a_refused_look_up_is_a_warning(account: pytest.MonkeyPatch) -> None:
     account.setattr(aws.rds, "get_instances", fails("AccessDenied: rds:DescribeDBInstances"))
     check_backend(settings(), PROVIDER, "bucket")
     assert warnings == ["kubeflow:database was not checked: AccessDenied: rds:DescribeDBInstances"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_file_system_is_looked_for_where_it_is_used(
+    enabled: bool, account: pytest.MonkeyPatch
+) -> None:
+    files = {"enabled": enabled, "fileSystemId": "fs-0123456789abcdef0"}
+    given = from_mapping({"region": "cn-north-1", "sharedFiles": files})
+    assert look_up(given, PROVIDER, "bucket").files
+    # hashicorp/terraform-provider-aws internal/tfresource/not_found_error.go
+    account.setattr(aws.efs, "get_file_system", fails("no matching EFS file system found"))
+    found = look_up(given, PROVIDER, "bucket")
+    assert found.files is not enabled
+    sentence = (
+        "kubeflow:sharedFiles.fileSystemId is fs-0123456789abcdef0: EFS has no such file system in "
+        "the account and region: correct it, or remove the line for a new one."
+    )
+    assert problems_of_backend(given, found, "bucket") == ([sentence] if enabled else [])

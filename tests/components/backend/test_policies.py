@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from components.backend import policies
+from regions.region import Region
+from settings.sections import TeamBucket
+from tests.components.backend.iam_evaluation import allowed
 from tests.harness import REGIONS
 
 ACCOUNT = "111122223333"
@@ -181,3 +184,106 @@ def test_no_document_allows_everything_or_names_another_partition(name: str) -> 
             assert statement["Resource"] != "*"
             if statement["Effect"] == "Allow":
                 assert not {"*", "s3:*", "kms:*", "secretsmanager:*"} & {*statement["Action"]}
+
+
+# -- buckets of the team --------------------------------------------------------------------------
+
+OTHER_KEY = "arn:{}:kms:{}:444455556666:key/01234567-89ab-cdef-0123-456789abcdef"
+
+
+def of_profile(name: str, *buckets: dict[str, Any]) -> dict[str, Any]:
+    own = policies.artifact_access(bucket(name), key(name), ["a/team"], write=True)
+    given = [TeamBucket.model_validate(each) for each in buckets]
+    return policies.with_team_buckets(own, Region.of(name), given)
+
+
+@every_region
+def test_a_profile_reads_and_writes_what_is_listed_and_no_more(name: str) -> None:
+    encrypted = OTHER_KEY.format(PARTITIONS[name], name)
+    arn = f"arn:{PARTITIONS[name]}:s3:::"
+    document = of_profile(
+        name,
+        {"bucket": "team-data", "prefixes": ["raw", "shared/eu"]},
+        {"bucket": f"{arn}team-models", "prefixes": ["llm"], "write": True, "kmsKeyArn": encrypted},
+        {"bucket": "everything"},
+    )
+    rows: list[tuple[str, str, dict[str, str], bool]] = [
+        ("s3:GetObject", f"{arn}team-data/raw/day.csv", {}, True),
+        ("s3:GetObject", f"{arn}team-data/shared/eu/day.csv", {}, True),
+        ("s3:GetObject", f"{arn}team-data/raw2/day.csv", {}, False),
+        ("s3:GetObject", f"{arn}team-data/shared/day.csv", {}, False),
+        ("s3:PutObject", f"{arn}team-data/raw/day.csv", {}, False),
+        ("s3:DeleteObject", f"{arn}team-data/raw/day.csv", {}, False),
+        ("s3:ListBucket", f"{arn}team-data", {"s3__prefix": "raw/"}, True),
+        ("s3:ListBucket", f"{arn}team-data", {"s3__prefix": "raw2/"}, False),
+        ("s3:ListBucket", f"{arn}team-data", {}, False),
+        ("s3:PutObject", f"{arn}team-models/llm/weights", {}, True),
+        ("s3:PutObject", f"{arn}team-models/other/weights", {}, False),
+        ("s3:GetObject", f"{arn}everything/a", {}, True),
+        ("s3:ListBucket", f"{arn}everything", {}, True),
+        ("s3:PutObject", f"{arn}everything/a", {}, False),
+        ("s3:GetObject", f"{arn}everything-else/a", {}, False),
+        ("kms:GenerateDataKey", encrypted, {}, True),
+        ("kms:Decrypt", encrypted.replace("0123", "9999"), {}, False),
+        # Its own artifacts, and nobody else's, as without any bucket.
+        ("s3:PutObject", f"{bucket(name)}/a/team/x", {}, True),
+        ("s3:GetObject", f"{bucket(name)}/a/other/x", {}, False),
+    ]
+    for action, resource, keys, expected in rows:
+        assert allowed(document, action, resource, **keys) is expected, (action, resource, keys)
+
+
+def test_a_reader_of_an_encrypted_bucket_decrypts_and_no_more() -> None:
+    encrypted = OTHER_KEY.format("aws-cn", "cn-north-1")
+    document = of_profile("cn-north-1", {"bucket": "team-data", "kmsKeyArn": encrypted})
+    assert allowed(document, "kms:Decrypt", encrypted)
+    assert not allowed(document, "kms:GenerateDataKey", encrypted)
+
+
+def test_without_buckets_a_profile_has_its_artifacts_alone() -> None:
+    own = policies.artifact_access(bucket(), key(), ["a/team"], write=True)
+    assert of_profile("cn-north-1") == own
+
+
+def test_no_two_statements_share_a_name() -> None:
+    document = of_profile("cn-north-1", {"bucket": "one-a"}, {"bucket": "two-b"})
+    names = [statement["Sid"] for statement in document["Statement"] if "Sid" in statement]
+    assert len(names) == len(set(names)) == 4
+
+
+# -- shared files ---------------------------------------------------------------------------------
+
+
+@every_region
+def test_only_the_driver_mounts_and_only_an_access_point(name: str) -> None:
+    start = f"arn:{PARTITIONS[name]}:elasticfilesystem:{name}:{ACCOUNT}:"
+    files, point = f"{start}file-system/fs-0", f"{start}access-point/fsap-0"
+    driver = policies.shared_file_driver(files, f"{start}access-point/*")
+    mount = "elasticfilesystem:ClientMount"
+    through = {"elasticfilesystem__AccessPointArn": point}
+    assert allowed(driver, mount, files, **through)
+    assert allowed(driver, "elasticfilesystem:ClientWrite", files, **through)
+    assert not allowed(driver, mount, files)
+    assert not allowed(driver, mount, f"{files}1", **through)
+    assert not allowed(driver, "elasticfilesystem:ClientRootAccess", files, **through)
+    profile = of_profile(name, {"bucket": "everything", "write": True})
+    assert not allowed(profile, mount, files, **through)
+
+
+@every_region
+def test_the_driver_ends_no_access_point_but_those_it_made(name: str) -> None:
+    start = f"arn:{PARTITIONS[name]}:elasticfilesystem:{name}:{ACCOUNT}:"
+    files, points = f"{start}file-system/fs-0", f"{start}access-point/*"
+    driver, tag = policies.shared_file_driver(files, points), "efs.csi.aws.com/cluster"
+    make, end = "elasticfilesystem:CreateAccessPoint", "elasticfilesystem:DeleteAccessPoint"
+    assert allowed(driver, make, files, **{f"aws:RequestTag/{tag}": "true"})
+    assert not allowed(driver, make, files)
+    assert not allowed(driver, make, f"{files}1", **{f"aws:RequestTag/{tag}": "true"})
+    point = f"{start}access-point/fsap-0"
+    assert allowed(driver, end, point, **{f"aws:ResourceTag/{tag}": "true"})
+    assert not allowed(driver, end, point)
+    tagging = "elasticfilesystem:TagResource"
+    action = {"elasticfilesystem__CreateAction": "CreateAccessPoint"}
+    assert allowed(driver, tagging, point, **action)
+    assert not allowed(driver, tagging, point)
+    assert not allowed(driver, "elasticfilesystem:DeleteFileSystem", files)

@@ -35,6 +35,7 @@ def cluster_args(settings: Settings, tags: Mapping[str, str]) -> EksClusterArgs:
         cluster=settings.cluster,
         network=settings.network,
         node_group=settings.node_group,
+        shared_files=settings.shared_files,
     )
 
 

@@ -32,20 +32,31 @@ EXISTING: dict[str, Any] = {
 
 
 def network(
-    region: str = "cn-north-1", mirror: dict[str, Any] | None = None, **settings: Any
+    region: str = "cn-north-1",
+    mirror: dict[str, Any] | None = None,
+    files: dict[str, Any] | None = None,
+    existing: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> Recorded:
-    stack = from_mapping({"region": region, "imageMirror": mirror or {}})
+    stack = from_mapping(
+        {"region": region, "imageMirror": mirror or {}, "sharedFiles": files or {}}
+    )
 
     def program() -> dict[str, Any]:
         net = Network(
             "net",
             StackContext.of(stack, ACCOUNT, TAGS),
             NetworkSettings.model_validate(settings),
+            stack.shared_files,
             opts=pulumi.ResourceOptions(providers=[aws.Provider("account", region=region)]),
         )
-        return {"vpc": net.vpc_id, "private": net.private_subnet_ids}
+        return {
+            "vpc": net.vpc_id,
+            "private": net.private_subnet_ids,
+            "targets": pulumi.Output.all(*net.mount_target_subnet_ids),
+        }
 
-    return run(program, region)
+    return run(program, region, network=existing)
 
 
 @pytest.fixture(scope="module", params=REGIONS)
@@ -193,4 +204,49 @@ def test_nothing_of_an_existing_vpc_is_changed() -> None:
     assert made.exports == {
         "vpc": EXISTING["vpcId"],
         "private": EXISTING["privateSubnetIds"],
+        "targets": [],
     }
+
+
+# -- shared files ---------------------------------------------------------------------------------
+
+FILE_SYSTEM = "fs-0123456789abcdef0"
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_shared_files_are_reached_inside_the_vpc(region: str) -> None:
+    of = Region.of(region)
+    service = of.vpc_endpoint_service("elasticfilesystem")
+    for enabled in (True, False):
+        made = network(region, files={"enabled": enabled})
+        names = {each.inputs["serviceName"] for each in made.of(ENDPOINT)}
+        assert (service in names) is enabled
+        assert made.exports["targets"] == (made.exports["private"] if enabled else [])
+
+
+def test_a_zone_with_two_subnets_gets_one_mount_target() -> None:
+    subnets = [f"subnet-{number:017}" for number in (1, 2, 3)]
+    zones = ("cn-north-1b", "cn-north-1b", "cn-north-1a")
+    existing = {
+        EXISTING["vpcId"]: {},
+        **{
+            subnet: {"vpcId": EXISTING["vpcId"], "availabilityZone": zone}
+            for subnet, zone in zip(subnets, zones, strict=True)
+        },
+    }
+    own: dict[str, Any] = {"vpcId": EXISTING["vpcId"], "privateSubnetIds": subnets}
+
+    def targets(**files: Any) -> list[str]:
+        return network(files=files, existing=existing, **own).exports["targets"]
+
+    assert targets(enabled=True) == [subnets[0], subnets[2]]
+    # Those of a VPC and a file system that both exist are there already.
+    assert targets(enabled=True, fileSystemId=FILE_SYSTEM) == []
+    made = targets(enabled=True, fileSystemId=FILE_SYSTEM, mountTargets=True)
+    assert made == [subnets[0], subnets[2]]
+    assert targets(fileSystemId=FILE_SYSTEM, mountTargets=True) == []
+
+
+def test_an_existing_file_system_has_no_mount_target_in_a_new_vpc() -> None:
+    made = network(files={"enabled": True, "fileSystemId": FILE_SYSTEM})
+    assert made.exports["targets"] == made.exports["private"]

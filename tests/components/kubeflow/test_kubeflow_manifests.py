@@ -396,6 +396,18 @@ def test_contributors_are_bound_in_the_namespace_once_it_is_there() -> None:
         assert not bound.protect
 
 
+def test_a_quota_is_in_the_namespace_of_its_user_and_goes_with_its_owner() -> None:
+    users = [{**USERS[0], "quota": {"cpus": 8, "gpus": 1}}, USERS[1]]
+    again = run(lambda: program(release(), users=users))
+    (namespace,) = [each for each in again.of(PROFILE) if each.name == "team-a"]
+    for kind in ("ResourceQuota", "LimitRange"):
+        (limits,) = again.of(f"kubernetes:core/v1:{kind}")
+        assert limits.name == "team-a/profile-quota"
+        assert (PROFILE, "team-a") in again.dependencies_of(limits)
+        assert [*limits.request.replace_with] == [namespace.urn]
+        assert not limits.protect
+
+
 def test_the_controller_annotates_and_leaves_the_role_to_the_stack() -> None:
     user = User(email="ann@example.org", namespace="team-a")
     plugin = _plugin(profile(user, "arn:of:role"))

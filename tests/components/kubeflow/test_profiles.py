@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.kubeflow.profiles import contributor_objects
-from settings.sections import User, binding_name
+from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE
+from components.kubeflow.profiles import contributor_objects, limits_of, quota_objects
+from settings.sections import QuotaSettings, User, binding_name
 from tests.rendering.beijing import kubeflow
 
 RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
@@ -94,3 +95,73 @@ def test_the_release_has_what_the_objects_name(release: str) -> None:
 @pytest.mark.parametrize("email", ["a.b@x.cn", "a_b@x.cn", "a+b@x-y.cn", "1$`&|~!#%^@x.cn"])
 def test_a_binding_has_a_name_that_kubernetes_accepts(email: str) -> None:
     assert re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", binding_name(email))
+
+
+# -- quotas ---------------------------------------------------------------------------------------
+
+
+def quota(**limits: int) -> list[dict[str, Any]]:
+    user = User.model_validate({"email": "a@x.cn", "namespace": "team-a", "quota": limits or None})
+    return list(quota_objects(user))
+
+
+def test_a_quota_limits_what_is_listed() -> None:
+    found, smallest = quota(cpus=32, memoryGib=128, gpus=2, storageGib=500, pods=50)
+    assert (found["apiVersion"], found["kind"]) == ("v1", "ResourceQuota")
+    assert found["metadata"] == smallest["metadata"]
+    assert found["metadata"]["namespace"] == "team-a"
+    assert found["spec"] == {
+        "hard": {
+            "requests.cpu": "32",
+            "requests.memory": "128Gi",
+            "requests.nvidia.com/gpu": "2",
+            "requests.nvidia.com/gpu.shared": "2",
+            "requests.storage": "500Gi",
+            "pods": "50",
+        }
+    }
+    # No limit of a container, which could slow it down or end it.
+    assert smallest["spec"] == {
+        "limits": [{"type": "Container", "defaultRequest": {"cpu": "100m", "memory": "128Mi"}}]
+    }
+
+
+def test_a_container_gets_a_request_of_what_is_limited_alone() -> None:
+    _, smallest = quota(memoryGib=8)
+    assert smallest["spec"]["limits"][0]["defaultRequest"] == {"memory": "128Mi"}
+    assert [obj["kind"] for obj in quota(gpus=1, storageGib=10, pods=5)] == ["ResourceQuota"]
+
+
+def test_no_gpu_is_a_limit_too_and_no_quota_is_no_object() -> None:
+    assert limits_of(QuotaSettings(gpus=0)) == {
+        "requests.nvidia.com/gpu": "0",
+        "requests.nvidia.com/gpu.shared": "0",
+    }
+    (slices,) = quota(gpuSlices=8)
+    assert slices["spec"]["hard"] == {"requests.nvidia.com/gpu.shared": "8"}
+    both = quota(gpus=2, gpuSlices=8)[0]["spec"]["hard"]
+    assert (both["requests.nvidia.com/gpu"], both["requests.nvidia.com/gpu.shared"]) == ("2", "8")
+    assert quota() == []
+
+
+def test_a_quota_counts_gpus_by_the_names_that_nodes_register() -> None:
+    counted = {name.removeprefix("requests.") for name in limits_of(QuotaSettings(gpus=1))}
+    assert counted == {GPU_RESOURCE, SLICE_RESOURCE}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_nobody_in_a_profile_changes_its_quota_or_reaches_other_volumes(release: str) -> None:
+    guarded = {"resourcequotas", "limitranges", "persistentvolumes", "storageclasses", "*"}
+    of_profiles = [
+        role
+        for role in kubeflow(release).all("ClusterRole")
+        if "rbac.authorization.kubeflow.org" in str(role["metadata"].get("labels"))
+    ]
+    verbs = {
+        verb
+        for role in of_profiles
+        for rule in role.get("rules") or []
+        if guarded & {*rule["resources"]} and {"", "storage.k8s.io", "*"} & {*rule["apiGroups"]}
+        for verb in rule["verbs"]
+    }
+    assert verbs == {"get", "list", "watch"}

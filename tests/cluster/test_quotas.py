@@ -1,0 +1,125 @@
+"""A profile's quota on a real API server: what it refuses, and which pods start nevertheless.
+
+The controller that counts is part of kube-controller-manager; ``counted`` writes its first status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE
+from components.kubeflow.profiles import quota_objects
+from rendering import Object
+from settings.sections import User
+from tests.cluster.client import Refused
+from tests.cluster.conftest import CURRENT, NewCluster
+from tests.cluster.installation import Installation
+
+pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
+NAMESPACE = "team-a"
+LIMITS = {"cpus": 2, "memoryGib": 4, "gpus": 1, "storageGib": 10, "pods": 20}
+
+
+def objects(**limits: int) -> list[Object]:
+    """The quota of a user with these limits, and what is beside it."""
+    user = {"email": "a@example.com", "namespace": NAMESPACE, "quota": limits}
+    return list(quota_objects(User.model_validate(user)))
+
+
+@pytest.fixture
+def cluster(new_cluster: NewCluster) -> Generator[Installation]:
+    """An API server with the namespace of a profile."""
+    with new_cluster("quotas") as made:
+        made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        yield made
+
+
+def counted(cluster: Installation, quota: Object) -> None:
+    """As kubernetes/kubernetes pkg/controller/resourcequota/resource_quota_controller.go."""
+    stored = cluster.cluster.read(quota)
+    hard = stored["spec"]["hard"]
+    stored["status"] = {"hard": hard, "used": dict.fromkeys(hard, "0")}
+    cluster.cluster.replace_status(stored, manager="kube-controller-manager")
+
+
+def pod(name: str, *containers: dict[str, str], image: str = "registry.example/train") -> Object:
+    """A pod whose containers request this; its init container requests nothing."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "initContainers": [{"name": "init", "image": image}],
+            "containers": [
+                # Of extended resources, requests and limits are the same.
+                {
+                    "name": f"c{number}",
+                    "image": image,
+                    "resources": {
+                        "requests": requests,
+                        "limits": {k: v for k, v in requests.items() if "/" in k},
+                    },
+                }
+                for number, requests in enumerate(containers)
+            ],
+        },
+    }
+
+
+def claim(name: str, size: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": size}}},
+    }
+
+
+def test_a_pod_that_requests_nothing_starts_and_is_counted(cluster: Installation) -> None:
+    quota, smallest = objects(**LIMITS)
+    cluster.apply(quota)
+    counted(cluster, quota)
+    with pytest.raises(Refused, match=r"failed quota: profile-quota: must specify requests\.cpu"):
+        cluster.cluster.create(pod("driver", {}))
+    cluster.apply(smallest)
+    made = cluster.cluster.create(pod("driver", {})).body
+    requests = [each["resources"]["requests"] for each in made["spec"]["containers"]]
+    assert requests == [{"cpu": "100m", "memory": "128Mi"}]
+    assert "limits" not in made["spec"]["containers"][0]["resources"]
+    used = cluster.cluster.read(quota)["status"]["used"]
+    assert (used["requests.cpu"], used["requests.memory"], used["pods"]) == ("100m", "128Mi", "1")
+
+
+@pytest.mark.parametrize(
+    ("requests", "sentence"),
+    [
+        ({"cpu": "3"}, "exceeded quota: profile-quota, requested: requests.cpu=3, used: "),
+        ({"memory": "5Gi"}, "requested: requests.memory=5Gi, used: requests.memory=0, limited: "),
+        ({GPU_RESOURCE: "2"}, "requested: requests.nvidia.com/gpu=2, used: "),
+        ({SLICE_RESOURCE: "2"}, "requested: requests.nvidia.com/gpu.shared=2, used: "),
+    ],
+)
+def test_what_exceeds_the_quota_is_refused_with_its_numbers(
+    cluster: Installation, requests: dict[str, str], sentence: str
+) -> None:
+    quota, smallest = objects(**LIMITS)
+    cluster.apply_all([quota, smallest])
+    counted(cluster, quota)
+    with pytest.raises(Refused, match=sentence):
+        cluster.cluster.create(pod("train", requests))
+    whole: Any = dict.fromkeys(requests, "1")
+    cluster.cluster.create(pod("train", whole))
+
+
+def test_volumes_of_a_profile_have_a_common_limit(cluster: Installation) -> None:
+    (quota,) = objects(storageGib=10)
+    cluster.apply(quota)
+    counted(cluster, quota)
+    cluster.cluster.create(claim("one", "8Gi"))
+    with pytest.raises(Refused, match=r"requests\.storage=3Gi, used: requests\.storage=8Gi"):
+        cluster.cluster.create(claim("two", "3Gi"))
+    # Pods are not limited, and need no request.
+    cluster.cluster.create(pod("driver", {}))
