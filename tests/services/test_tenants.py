@@ -98,6 +98,9 @@ class Applications:
         answer = mesh.request(url + path.replace("namespace=", "was="), {**headers, **host})
         return answer.status_code, answer.text
 
+    def metadata(self, _path: str, _headers: Mapping[str, str]) -> tuple[int, str]:
+        return 200, "metadata"
+
     def artifacts(self, namespace: str) -> Workload:
         def answer(path: str, headers: Mapping[str, str]) -> tuple[int, str]:
             self.reached.append((path, headers))
@@ -125,7 +128,7 @@ def platform(
         "metadata-envoy-service.kubeflow",
         "kubeflow/default",
         {"component": "metadata-envoy"},
-        lambda path, headers: (200, "metadata"),
+        applications.metadata,
     )
     rendered = kubeflow(release)
     services = [
@@ -231,13 +234,15 @@ PROXIED = [
 @pytest.mark.parametrize("prefix", ["", "/pipeline"])
 @pytest.mark.parametrize("path", PROXIED)
 def test_the_open_proxy_is_closed_by_path(platform: Any, prefix: str, path: str) -> None:
-    _, run, _ = platform
-    if prefix:
-        found = by_browser(platform, "ann@example.org", prefix + path)
-        assert found == (403, "RBAC: access denied")
+    release, run, _ = platform
     headers = {"authorization": "Bearer token"}
-    found = run.ask("team-a/default-editor", "ml-pipeline-ui.kubeflow", prefix + path, headers)
-    assert (found.status_code, found.text) == (403, "RBAC: access denied")
+    for version in ("v1beta1",) if release == OLD else ("v1beta1", "v2beta1"):
+        asked = prefix + path.replace("v1beta1", version)
+        if prefix:
+            found = by_browser(platform, "ann@example.org", asked)
+            assert found == (403, "RBAC: access denied")
+        found = run.ask("team-a/default-editor", "ml-pipeline-ui.kubeflow", asked, headers)
+        assert (found.status_code, found.text) == (403, "RBAC: access denied")
 
 
 REFERERS = [
@@ -289,6 +294,8 @@ def test_nobody_claims_to_be_somebody_at_the_ui(platform: Any, user: str) -> Non
         ("/ml_metadata.MetadataStoreService/GetArtifactsByContext", 200),
         ("/ml_metadata.MetadataStoreService/PutArtifacts", 403),
         ("/ml_metadata.MetadataStoreService/../ml_metadata.MetadataStoreService/PutEvents", 403),
+        ("/ml_metadata.MetadataStoreService/Get/../PutArtifacts", 403),
+        ("/%6Dl_metadata.MetadataStoreService/PutArtifacts", 403),
         ("/ml_metadata", 403),
         ("/ml_metadata.Other/GetArtifacts", 403),
     ],
