@@ -43,7 +43,7 @@ WITHOUT_SIDECAR: Object = {
     "metadata": {"name": "without-sidecar", "namespace": "kubeflow"},
     "spec": {"selector": {"matchLabels": {"component": "metadata-envoy"}}, "rules": [{}]},
 }
-"""Nothing is judged at metadata-envoy, whose pod has no sidecar."""
+"""Nothing is judged at metadata-envoy: its pod has no sidecar."""
 
 
 def owner_access(user: User) -> Object:

@@ -102,7 +102,7 @@ def pod_default(namespace: str, name: str, desc: str, label: str, **spec: Any) -
 
 
 def artifact_container(settings: CommonSettings, env: list[Object], **more: Any) -> Object:
-    """As Deployment kubeflow/ml-pipeline-ui where both read S3."""
+    """The UI's server, as it serves the artifacts of one profile."""
     resources = {
         "requests": {"cpu": "10m", "memory": "70Mi"},
         "limits": {"cpu": "100m", "memory": "500Mi"},
@@ -153,9 +153,9 @@ def service(namespace: str, name: str, port: int, target: int) -> Object:
 
 
 def only_the_ui_for_artifacts(namespace: str) -> Object:
-    """Denies the rest of the UI's server, its open proxy above all, and everybody but the UI.
+    """Denies the rest of the UI's server, its open proxy above all, and every caller but the UI.
 
-    A denial, because whatever else allows requests in this namespace allows them here too.
+    A denial, because the policies that allow requests to the whole namespace count here too.
     """
     artifacts = {"notPaths": ["/artifacts/*", "/pipeline/artifacts/*"]}
     return {
