@@ -86,11 +86,10 @@ def test_a_gpu_is_a_whole_one(installed: Installation) -> None:
         installed.cluster.create(pod("half", {"limits": {GPU_RESOURCE: "500m"}}), dry_run=True)
 
 
-def test_what_keeps_a_notebook_on_its_node_is_accepted_in_a_profile(
-    installed: Installation,
-) -> None:
-    made = objects_of_a_profile(name="default")["PodDefault keep-node"]
-    assert installed.cluster.apply(made, dry_run=True).warnings == ()
+def test_everything_that_the_hook_makes_is_accepted_in_a_profile(installed: Installation) -> None:
+    # What keeps a notebook on its node, and the artifact server with its policies, are among it.
+    for name, made in objects_of_a_profile(name="default").items():
+        assert installed.cluster.apply(made, dry_run=True).warnings == (), name
 
 
 def test_katibs_template_for_trials_on_a_gpu_is_a_job_and_its_pod_may_run_on_the_pool(

@@ -23,6 +23,8 @@ ENABLED_LABEL = "pipelines.kubeflow.org/enabled"
 ARTIFACT_SERVER = "ml-pipeline-ui-artifact"
 PIPELINES_ACCESS = "access-ml-pipeline"
 """Name of the PodDefault and key of the label that asks for it, as in Kubeflow's documentation."""
+UI = "cluster.local/ns/kubeflow/sa/ml-pipeline-ui"
+"""Its requests for artifacts carry the header with the user's e-mail address as they came."""
 
 
 class MissingSettingError(Exception):
@@ -125,7 +127,7 @@ def pipelines_access(namespace: str) -> Object:
 
 
 def artifact_container(settings: CommonSettings, env: list[Object], **more: Any) -> Object:
-    """As Deployment kubeflow/ml-pipeline-ui where both read S3."""
+    """The UI's server, as it serves the artifacts of one profile."""
     resources = {
         "requests": {"cpu": "10m", "memory": "70Mi"},
         "limits": {"cpu": "100m", "memory": "500Mi"},
@@ -172,6 +174,28 @@ def service(namespace: str, name: str, port: int, target: int) -> Object:
         "kind": "Service",
         "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {"ports": ports, "selector": {"app": name}},
+    }
+
+
+def only_the_ui_for_artifacts(namespace: str) -> Object:
+    """Denies the rest of the UI's server, its open proxy above all, and every caller but the UI.
+
+    A denial, because the policies that allow requests to the whole namespace count here too.
+    """
+    artifacts = {"notPaths": ["/artifacts/*", "/pipeline/artifacts/*"]}
+    return {
+        "apiVersion": "security.istio.io/v1beta1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": ARTIFACT_SERVER, "namespace": namespace},
+        "spec": {
+            "action": "DENY",
+            "selector": {"matchLabels": {"app": ARTIFACT_SERVER}},
+            "rules": [
+                {"from": [{"source": {"notPrincipals": [UI]}}]},
+                {"to": [{"operation": artifacts}, {"operation": {"notMethods": ["GET"]}}]},
+                {"when": [{"key": "request.headers[referer]", "values": ["*"]}]},
+            ],
+        },
     }
 
 
