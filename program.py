@@ -286,13 +286,12 @@ def _enabled(values: Mapping[str, Any], key: str, folder: str) -> Any:
 def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
     """The values for markers in manifests that need no resource.
 
-    ``image.prefix`` is host and repository prefix of every copy, ``account.registry`` the host
-    alone, of every repository of the account in the region.
+    ``image.prefix`` is host and repository prefix of every copy; ``serving.node-registries`` are
+    the hosts of registries that nodes alone may pull from, first of all the account's own.
     """
     region = context.region
     return {
         "account.id": context.account_id,
-        "account.registry": region.ecr_registry(context.account_id),
         "cluster.name": context.cluster,
         "region.name": region.name,
         "region.partition": region.partition,
@@ -302,6 +301,11 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "sts.host": region.service_host("sts"),
         "bucket.prefix": settings.artifacts.prefix,
         "database.rotation": str(settings.database.rotation),
+        "serving.domain": settings.serving.domain,
+        "serving.url-scheme": settings.serving.url_scheme,
+        "serving.node-registries": ",".join(
+            [region.ecr_registry(context.account_id), *settings.serving.node_registries]
+        ),
         "user.email": settings.users[0].email,
         "user.namespace": settings.users[0].namespace,
     }

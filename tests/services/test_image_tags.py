@@ -89,5 +89,5 @@ def test_every_other_registry_is_asked_as_before(release: str) -> None:
 def test_the_key_is_spelled_as_the_releases_own_knative_explains_it(release: str) -> None:
     """Old versions know one spelling, new ones both; each ConfigMap explains its own."""
     data = config_deployment(release)["data"]
-    key = next(key for key, value in data.items() if value.endswith("<<account.registry>>"))
+    key = next(key for key, value in data.items() if value.endswith("<<serving.node-registries>>"))
     assert re.search(rf"^{key}: ", data["_example"], re.MULTILINE)
