@@ -304,7 +304,7 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "serving.domain": settings.serving.domain,
         "serving.url-scheme": settings.serving.url_scheme,
         "serving.node-registries": ",".join(
-            [region.ecr_registry(context.account_id), *settings.serving.node_registries]
+            [region.ecr_registry(context.account_id), *settings.serving.knative_registries]
         ),
         "user.email": settings.users[0].email,
         "user.namespace": settings.users[0].namespace,

@@ -249,6 +249,11 @@ class ServingSettings(Section):
     url_scheme: Literal["http", "https"] = "http"
     node_registries: Annotated[list[t.RegistryHost], t.Distinct] = []
 
+    @property
+    def knative_registries(self) -> list[str]:
+        """As Knative compares them (go-containerregistry pkg/name/registry.go)."""
+        return ["index.docker.io" if host == "docker.io" else host for host in self.node_registries]
+
 
 class User(Section):
     """One user: login and profile namespace. The e-mail address, in lower case, is the identity.

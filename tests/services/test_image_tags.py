@@ -86,6 +86,15 @@ def test_every_other_registry_is_asked_as_before(release: str) -> None:
 
 
 @each_release
+def test_a_stack_can_leave_more_registries_to_its_nodes(release: str) -> None:
+    hosts = ["docker.io", "444455556666.dkr.ecr.cn-north-1.amazonaws.com.cn", "10.0.3.7:5000"]
+    stack = {"region": "cn-north-1", "serving": {"nodeRegistries": hosts}}
+    images = ["python:3.11", *(f"{host}/team-a/model:v1" for host in hosts)]
+    answers = left_to_the_kubelet(bound(config_deployment(release), **stack), images)
+    assert answers == dict.fromkeys(images, True)
+
+
+@each_release
 def test_the_key_is_spelled_as_the_releases_own_knative_explains_it(release: str) -> None:
     """Old versions know one spelling, new ones both; each ConfigMap explains its own."""
     data = config_deployment(release)["data"]

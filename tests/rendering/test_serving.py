@@ -1,4 +1,4 @@
-"""Hosts of models are of the stack's own domain, in every release."""
+"""Models: hosts of the stack's own domain, and look-ups that work, in every release."""
 
 from __future__ import annotations
 
@@ -63,3 +63,13 @@ def test_registries_of_nodes_are_left_to_them_with_the_accounts_own(release: str
     )
     own = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
     assert f"kind.local,ko.local,dev.local,{own},reg.company.cn:5000" in found.values()
+
+
+@pytest.mark.parametrize("role", ["argo-cluster-role", "katib-controller"])
+def test_who_looks_up_entrypoints_may_read_the_service_accounts_of_profiles(role: str) -> None:
+    # go-containerregistry pkg/authn/kubernetes: without the account there is no look-up at all.
+    (found,) = [obj for obj in kubeflow().all("ClusterRole") if obj["metadata"]["name"] == role]
+    assert any(
+        "serviceaccounts" in rule.get("resources", []) and "get" in rule["verbs"]
+        for rule in found["rules"]
+    )
