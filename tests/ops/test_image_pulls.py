@@ -42,6 +42,14 @@ GONE = "rpc error: code = NotFound desc = python:9: not found"
             ),
         ),
         (
+            "harbor.company.cn/a/b:1",
+            "pull access denied, repository not found or may require authorization",
+            (
+                "name a secret with a login to harbor.company.cn in imagePullSecrets, or correct "
+                "the image"
+            ),
+        ),
+        (
             "ghcr.io/a/b:1",
             "dial tcp 20.205.243.164:443: i/o timeout",
             (

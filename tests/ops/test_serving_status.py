@@ -185,6 +185,17 @@ def test_a_model_that_is_being_downloaded_is_starting() -> None:
     assert found == State("its pods are not ready yet", starting=True)
 
 
+def test_a_pod_that_ended_well_or_is_deleted_says_nothing_of_the_model() -> None:
+    model = of("iris", ready("Unknown"))
+    starting = State("its pods are not ready yet", starting=True)
+    done = downloading("", key="state")
+    done["status"]["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] = 0
+    assert state(done, model=model) == starting
+    gone = downloading("NoSuchBucket")
+    gone["metadata"]["deletionTimestamp"] = "2026-11-29T01:00:00Z"
+    assert state(gone, model=model) == starting
+
+
 def test_a_model_is_told_by_what_failed_of_its_services() -> None:
     parts = (configuration("iris-a", "iris"), configuration("iris-b", "iris"))
     revisions = [revision("Unknown", name="iris-a-00002"), revision("False", "no", "iris-b-00002")]

@@ -137,6 +137,11 @@ def test_these_workflows_stay_as_they_are(obj: dict[str, Any]) -> None:
     assert mirror.asked == []
 
 
+def test_a_cron_workflow_leaves_out_what_its_workflows_leave_out() -> None:
+    spec = {"workflowSpec": workflow(step())["spec"], "workflowMetadata": SKIP}
+    assert patched(answer("CronWorkflow", {"metadata": {}, "spec": spec})) == {}
+
+
 def test_one_template_that_opts_out_leaves_the_others() -> None:
     obj = workflow({**step(), "metadata": SKIP}, step(command=["python"]))
     assert list(patched(answer("Workflow", obj))) == ["/spec/templates/1/container/image"]
