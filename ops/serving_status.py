@@ -127,7 +127,7 @@ def _download(pod: Object) -> State | None:
     if ended is None:
         return None
     source = next(iter(found[0].get("args") or []), "its model")
-    message = (ended.get("message") or ended.get("reason") or "no message").strip()
+    message = (ended.get("message") or "").strip() or ended.get("reason") or "no message"
     account = spec.get("serviceAccountName") or "default"
     named = {each["name"] for each in found[0].get("env") or []}
     last = _short(message.splitlines()[-1])

@@ -25,8 +25,8 @@ def pull_through_policy(context: StackContext) -> Document:
 def image_reading_policy(context: StackContext) -> Document:
     """The policy of a program that reads the configuration of images as nodes may.
 
-    Which images of other accounts it reads is up to the policies of their repositories, as for
-    nodes; of those of the stack it is the first to pull some.
+    The policies of their repositories decide about images of other accounts, as for nodes. Where
+    ECR pulls through, a look-up may be the first request for an image.
     """
     everything = context.region.arn("ecr", "repository/*", account="*", region="*")
     return document(

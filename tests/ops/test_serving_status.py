@@ -191,6 +191,9 @@ def test_a_pod_that_ended_well_or_is_deleted_says_nothing_of_the_model() -> None
     done = downloading("", key="state")
     done["status"]["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] = 0
     assert state(done, model=model) == starting
+    silent = state(downloading(" \n"), model=model)
+    assert silent is not None
+    assert "(Error)" in silent.sentence
     gone = downloading("NoSuchBucket")
     gone["metadata"]["deletionTimestamp"] = "2026-11-29T01:00:00Z"
     assert state(gone, model=model) == starting

@@ -19,7 +19,7 @@ from settings import from_mapping
 from settings.context import StackContext
 from tests.harness import REGIONS
 from tests.rendering.beijing import Release, kubeflow
-from tests.services.serving_programs import left_to_the_kubelet
+from tests.services.serving_programs import domain_of_services, left_to_the_kubelet
 
 ACCOUNT = "111122223333"
 RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
@@ -100,3 +100,11 @@ def test_the_key_is_spelled_as_the_releases_own_knative_explains_it(release: str
     data = config_deployment(release)["data"]
     key = next(key for key, value in data.items() if value.endswith("<<serving.node-registries>>"))
     assert re.search(rf"^{key}: ", data["_example"], re.MULTILINE)
+
+
+@each_release
+def test_the_hosts_of_knatives_services_are_of_the_settings_domain(release: str) -> None:
+    found = kubeflow(release).get("ConfigMap", "config-domain", "knative-serving")
+    assert domain_of_services(bound(found, region="cn-north-1")) == "kubeflow.internal"
+    own = bound(found, region="cn-north-1", serving={"domain": "models.company.cn"})
+    assert domain_of_services(own) == "models.company.cn"
