@@ -116,6 +116,7 @@ kubeflow = KubeflowManifests(
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
         cluster_arn=cluster.cluster_arn,
+        oidc=cluster.oidc,
         ready=[*ready, *backend.ready],
         unready_pods=cluster.unready_pods,
     ),

@@ -288,13 +288,12 @@ def _enabled(values: Mapping[str, Any], key: str, folder: str) -> Any:
 def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
     """The values for markers in manifests that need no resource.
 
-    ``image.prefix`` is host and repository prefix of every copy, ``account.registry`` the host
-    alone, of every repository of the account in the region.
+    ``image.prefix`` is host and repository prefix of every copy; ``serving.node-registries`` are
+    the hosts of registries that nodes alone may pull from, first of all the account's own.
     """
     region = context.region
     return {
         "account.id": context.account_id,
-        "account.registry": region.ecr_registry(context.account_id),
         "cluster.name": context.cluster,
         "region.name": region.name,
         "region.partition": region.partition,
@@ -307,6 +306,11 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "notebooks.culling": "false" if settings.notebooks.idle_minutes is None else "true",
         "notebooks.idle-minutes": str(settings.notebooks.idle_minutes or _UPSTREAMS_IDLE_MINUTES),
         "notebooks.data-volumes": data_volumes(settings.shared_files),
+        "serving.domain": settings.serving.domain,
+        "serving.url-scheme": settings.serving.url_scheme,
+        "serving.node-registries": ",".join(
+            [region.ecr_registry(context.account_id), *settings.serving.knative_registries]
+        ),
         "user.email": settings.users[0].email,
         "user.namespace": settings.users[0].namespace,
     }

@@ -10,15 +10,19 @@ from ops import targets
 from ops.cli_errors import Refused, errors_reported
 from ops.findings import Finding, FindingFormat, good, note, problem, report
 from ops.gpu_holders import holders, nodes_of_holders
+from ops.image_pulls import pull_trouble
 from ops.karpenter_status import REASONS, ClusterState, Object
 from ops.live_cluster import LiveCluster, Unreachable
 from ops.node_pool_fit import GPU, NodePool
 from ops.pending_pods import Cause, explain
+from ops.serving_status import Serving, explain_serving
 from settings.errors import listed
 
 _KARPENTER = "/apis/karpenter.sh/v1"
 _DCGM_EXPORTERS = "/api/v1/namespaces/kube-system/pods"
 _DCGM_PORT = 9400
+_KNATIVE = "/apis/serving.knative.dev/v1"
+_KSERVE = "/apis/serving.kserve.io/v1beta1"
 _GPU_POD: Object = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -48,10 +52,12 @@ def examine(cluster: LiveCluster) -> list[Finding]:
     """
     version = cluster.answer("GET", "/version", {})["gitVersion"]
     pools = cluster.all(f"{_KARPENTER}/nodepools")
+    pods = cluster.all("/api/v1/pods", fieldSelector="status.phase!=Succeeded")
     return [
         good("cluster", f"{cluster.host} answers as {version}"),
         *_tolerations(cluster, pools),
-        *_not_ready(cluster, pools),
+        *_not_ready(cluster, pools, pods),
+        *_models(cluster, pods),
     ]
 
 
@@ -85,8 +91,7 @@ def _tolerations(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]
             yield good(about, f"NodePool {pool.name} takes any pod that asks for {GPU}")
 
 
-def _not_ready(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
-    pods = cluster.all("/api/v1/pods", fieldSelector="status.phase!=Succeeded")
+def _not_ready(cluster: LiveCluster, pools: list[Object], pods: list[Object]) -> Iterator[Finding]:
     gpu_pods = yield from _pending(cluster, pools, pods)
     yield from _holding(cluster, pods)
     warnings = cluster.all("/api/v1/events", fieldSelector="type=Warning")
@@ -98,9 +103,28 @@ def _not_ready(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
             others += 1
             # A failed pod is history: its controller has made another, or reports a failure itself.
             over = pod["status"].get("phase") == "Failed"
-            yield (note if reason.starting or over else problem)(name, reason.sentence)
+            way_out = pull_trouble(pod)
+            sentence = f"{reason.sentence}: {way_out}" if way_out else reason.sentence
+            yield (note if reason.starting or over else problem)(name, sentence)
     if not others:
         yield good("pods", "all others are ready" if gpu_pods else "all are ready")
+
+
+def _models(cluster: LiveCluster, pods: list[Object]) -> Iterator[Finding]:
+    """Findings about what KServe and Knative serve; none where they serve nothing."""
+    states = explain_serving(
+        Serving(
+            models=cluster.all(f"{_KSERVE}/inferenceservices"),
+            configurations=cluster.all(f"{_KNATIVE}/configurations"),
+            revisions=cluster.all(f"{_KNATIVE}/revisions"),
+            pods=pods,
+        )
+    )
+    for name, state in states.items():
+        if state:
+            yield (note if state.starting else problem)(name, state.sentence)
+    if states and not any(states.values()):
+        yield good("models", "all are ready")
 
 
 def _pending(

@@ -301,6 +301,27 @@ class QuotaSettings(Section):
     pods: Annotated[int, t.whole(1, 100000, "pods")] | None = None
 
 
+class ServingSettings(Section):
+    """Models that KServe and Knative serve.
+
+    Attributes:
+        domain: of the hosts of models; reserved for private networks (ICANN 2024-07-29), so that no
+            public server ever has one of them.
+        url_scheme: of the URLs that models show: https where something before the gateway ends TLS.
+        node_registries: whose images nodes alone may pull, such as ECR of another account: their
+            tags are left to the kubelet. The account's own is always one.
+    """
+
+    domain: t.ServingDomain = "kubeflow.internal"
+    url_scheme: Literal["http", "https"] = "http"
+    node_registries: Annotated[list[t.RegistryHost], t.Distinct] = []
+
+    @property
+    def knative_registries(self) -> list[str]:
+        """As Knative compares them (go-containerregistry pkg/name/registry.go)."""
+        return ["index.docker.io" if host == "docker.io" else host for host in self.node_registries]
+
+
 class User(Section):
     """One user: login and profile namespace. The e-mail address, in lower case, is the identity.
 
@@ -375,6 +396,7 @@ class Settings(Section):
     gpu_pool: GpuPoolSettings = GpuPoolSettings()
     node_pools: dict[str, NodePoolSettings] = {}
     image_mirror: ImageMirrorSettings = ImageMirrorSettings()
+    serving: ServingSettings = ServingSettings()
     users: list[User] = Field(
         default=[User(email="user@example.com", namespace="kubeflow-user-example-com")]
     )

@@ -284,9 +284,10 @@ def test_where_ecr_pulls_by_itself_every_node_may_make_it() -> None:
         for r in recorded.of("aws:iam/rolePolicy:RolePolicy")
         if "ecr:BatchImportUpstreamImage" in r.inputs["policy"]
     }
-    assert set(granted) == {"cluster-nodes-pull", "gpu-node-pull"}
+    assert set(granted) == {"cluster-nodes-pull", "gpu-node-pull", "kubeflow-image-reader"}
     for policy in granted.values():
-        (statement,) = json.loads(policy)["Statement"]
+        statement = json.loads(policy)["Statement"][-1]
+        assert "ecr:BatchImportUpstreamImage" in statement["Action"]
         assert statement["Resource"].endswith(own)
     nodes = recorded.only("aws:eks/nodeGroup:NodeGroup")
     assert "cluster-nodes-pull" in {name for _, name in recorded.dependencies_of(nodes)}

@@ -387,7 +387,7 @@ def test_the_roles_that_read_secrets_are_of_the_stacks_partition(region: str) ->
 def test_the_accounts_registry_is_a_host_without_the_mirrors_prefix(region: str) -> None:
     host = f"{ACCOUNT}.dkr.ecr.{region}.{PARTITIONS[region][1]}"
     values = bound(region).exports
-    assert (values["account.registry"], values["image.prefix"]) == (host, f"{host}/kubeflow")
+    assert (values["serving.node-registries"], values["image.prefix"]) == (host, f"{host}/kubeflow")
 
 
 def test_a_static_key_is_named_like_the_other_secrets() -> None:

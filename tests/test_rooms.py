@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, str] = {
     "components.cluster": "components.aws components.objects components.registry regions settings",
     "components.backend": ("components.aws components.dynamic components.objects regions settings"),
     "components.kubeflow": (
-        "components.aws components.dynamic components.objects rendering settings"
+        "components.aws components.dynamic components.objects components.registry "
+        "rendering settings"
     ),
     "components.gpu": (
         "components.aws components.dynamic components.objects components.registry "

@@ -1,10 +1,10 @@
 """The admission decision: an AdmissionReview in, an AdmissionReview with a JSON patch out.
 
 Pure: no network, no clock, no AWS. The state of copies comes through ``Mirror``, so that both
-transports (Lambda, in-cluster) and the tests share this one handler.
+transports (Lambda, in-cluster) and the tests share this one handler. ``image_places`` has the
+objects that are judged, and where their images stand.
 
-Shapes: k8s.io/api admission/v1 AdmissionReview; core/v1 Pod (containers, initContainers,
-ephemeralContainers, and image volumes, Kubernetes 1.31 on).
+Shape: k8s.io/api admission/v1 AdmissionReview.
 """
 
 from __future__ import annotations
@@ -12,30 +12,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from images.reference import InvalidReference, Reference, parse
+from webhook.image_places import Place, mapping, places, runs_at_once
 from webhook.rules import Action, Rule, WhenAbsent, rule_for
-
-OPT_OUT = "image-mirror/skip"
-"""Pod annotation and namespace label: ``"true"`` leaves images as they are."""
-
-# A pod of the kubelet's own manifest folder: the kubelet would recreate a changed one for ever.
-_STATIC_POD = "kubernetes.io/config.mirror"
 
 _API_VERSION = "admission.k8s.io/v1"
 # A URL is no image reference, and may hold a password.
 _LOGIN = re.compile(r"//[^/@\s]*@")
-# List in a pod's spec -> the path to the image of an item.
-_IMAGE_PATHS = {
-    "initContainers": ("image",),
-    "containers": ("image",),
-    "ephemeralContainers": ("image",),
-    "volumes": ("image", "reference"),
-}
 # k8s.io/api admission/v1: longer warnings, and more than 4096 characters in all, may be cut.
 _LONGEST_WARNING = 256
 _MOST_WARNINGS = 16
@@ -63,6 +51,11 @@ _WARNINGS = {
     Presence.UNKNOWN: "this account's registry could not be asked for {}",
     Presence.NEVER: "this account's registry does not serve {}",
 }
+_WITHOUT_COPY = (Presence.COPYING, Presence.ABSENT, Presence.FAILED)
+_NO_COMMAND = (
+    "Argo reads the entrypoint of a container without a command from there: give the container a "
+    "command, or submit the workflow again once the copy is there"
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,7 @@ def review(body: object, policy: Policy, mirror: Mirror) -> dict[str, Any]:
         mirror: the state of copies; asked once per distinct image.
 
     Returns:
-        An AdmissionReview; no body raises. One that is no review of a pod gets a response with
+        An AdmissionReview; no body raises. One of an object without a spec gets a response with
         ``status.code`` 400, and with an empty ``uid`` when the request has none; a transport turns
         that into HTTP 400, to which the API server applies the webhook's failurePolicy.
     """
@@ -132,13 +125,10 @@ def review(body: object, policy: Policy, mirror: Mirror) -> dict[str, Any]:
         return refusal(uid, f"this webhook speaks {_API_VERSION}, the request {given}")
     if request.get("operation") not in ("CREATE", "UPDATE"):
         return _response(uid, {"allowed": True})
-    pod = mapping(request.get("object"))
-    if not isinstance(pod.get("spec"), Mapping):
+    obj = mapping(request.get("object"))
+    if not isinstance(obj.get("spec"), Mapping):
         return refusal(uid, "the request has no pod in request.object")
-    annotations = mapping(mapping(pod.get("metadata")).get("annotations"))
-    if annotations.get(OPT_OUT) == "true" or _STATIC_POD in annotations:
-        return _response(uid, {"allowed": True})
-    return _response(uid, _answer(pod, request, policy, mirror))
+    return _response(uid, _answer(places(request, obj), request, policy, mirror))
 
 
 def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
@@ -148,24 +138,28 @@ def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
 
 
 def _answer(
-    pod: Mapping[str, Any], request: Mapping[str, Any], policy: Policy, mirror: Mirror
+    found: Sequence[Place], request: Mapping[str, Any], policy: Policy, mirror: Mirror
 ) -> dict[str, Any]:
-    old_images = {owner: image for _, owner, image in _images(mapping(request.get("oldObject")))}
+    before = places(request, mapping(request.get("oldObject")))
+    old_images = {place.owner: place.image for place in before}
     namespace = request.get("namespace")
     if not isinstance(namespace, str):
         namespace = ""
-    dry_run = request.get("dryRun") is True
-    decisions: dict[str, _Decision] = {}
+    dry_run, at_once = request.get("dryRun") is True, runs_at_once(request)
+    decisions: dict[tuple[str, bool], _Decision] = {}
     patch: list[dict[str, str]] = []
-    for pointer, owner, image in _images(pod):
+    asked = _AskedOnce(mirror, start=not dry_run)
+    for place in found:
         # An update may touch labels only; rewriting an image that already runs would restart its
         # container, and ephemeral containers and volumes cannot be changed at all.
-        if old_images.get(owner) == image:
+        if place.opted_out or old_images.get(place.owner) == place.image:
             continue
-        if image not in decisions:
-            decisions[image] = _decide(image, namespace, policy, mirror, start=not dry_run)
-        if decisions[image].image != image:
-            patch.append({"op": "replace", "path": pointer, "value": decisions[image].image})
+        key = (place.image, at_once and place.looked_up)
+        if key not in decisions:
+            decisions[key] = _decide(place.image, namespace, policy, asked, looked_up=key[1])
+        image = decisions[key].image
+        if image != place.image:
+            patch.append({"op": "replace", "path": place.pointer, "value": image})
     denied = [d.warning for d in decisions.values() if d.denied]
     if denied:
         message = "image-mirror: " + "; ".join(denied)
@@ -175,14 +169,28 @@ def _answer(
     if patch:
         answer["patchType"] = "JSONPatch"
         answer["patch"] = base64.b64encode(json.dumps(patch).encode()).decode()
-    warnings = [_short(d.warning) for d in decisions.values() if d.warning]
+    warnings = list(dict.fromkeys(_short(d.warning) for d in decisions.values() if d.warning))
     if warnings:
         answer["warnings"] = warnings[:_MOST_WARNINGS]
     return answer
 
 
+class _AskedOnce:
+    """A mirror that is asked once per image in a review."""
+
+    def __init__(self, mirror: Mirror, *, start: bool) -> None:
+        self._mirror, self._start = mirror, start
+        self._copies: dict[tuple[Reference, bool], Copy] = {}
+
+    def copy_of(self, source: Reference, *, follow: bool = False) -> Copy:
+        key = (source, follow)
+        if key not in self._copies:
+            self._copies[key] = self._mirror.ask(source, start=self._start, follow=follow)
+        return self._copies[key]
+
+
 def _decide(
-    image: str, namespace: str, policy: Policy, mirror: Mirror, *, start: bool
+    image: str, namespace: str, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
 ) -> _Decision:
     try:
         source = parse(image)
@@ -193,16 +201,30 @@ def _decide(
         # source, a missing copy can still be fetched; a copy of the release's own images does not
         # follow its source.
         origin = source.origin(policy.registry)
-        return _Decision(image, _warning(origin, mirror.ask(origin, start=start)) if origin else "")
+        if origin is None:
+            return _Decision(image)
+        copy = mirror.copy_of(origin)
+        return _waiting(_Decision(image, _warning(origin, copy)), copy, looked_up=looked_up)
     rule = rule_for(policy.rules, source, namespace)
     if source.ecr_region or rule.action is Action.KEEP:
         return _Decision(image)
     if rule.action is Action.DENY:
         refused = f"images of {source.name} are not allowed in namespace {namespace}"
         return _Decision(image, f"{refused} by a rule of this cluster", denied=True)
-    copy = mirror.ask(source, start=start, follow=True)
+    copy = mirror.copy_of(source, follow=True)
     target = source.mirrored(policy.registry)
-    return _mirrored(image, target, source, copy, rule.when_absent or policy.when_absent)
+    decision = _mirrored(image, target, source, copy, rule.when_absent or policy.when_absent)
+    return _waiting(decision, copy, looked_up=looked_up and decision.image == target)
+
+
+def _waiting(decision: _Decision, copy: Copy, *, looked_up: bool) -> _Decision:
+    """The decision, or a refusal where Argo would look for the entrypoint of an absent copy.
+
+    The step would end at once, where the kubelet of another pod retries.
+    """
+    if not looked_up or copy.presence not in _WITHOUT_COPY:
+        return decision
+    return replace(decision, warning=f"{decision.warning}; {_NO_COMMAND}", denied=True)
 
 
 def _mirrored(
@@ -224,22 +246,6 @@ def _warning(source: Reference, copy: Copy) -> str:
     return f"{warning}{reason}" if warning else ""
 
 
-def _images(pod: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str], str]]:
-    """JSON pointer, owner (list and item name, the same after an update) and name of each image."""
-    spec = mapping(pod.get("spec"))
-    for field, path in _IMAGE_PATHS.items():
-        items: object = spec.get(field)
-        for index, item in enumerate(cast("list[Any]", items) if isinstance(items, list) else ()):
-            image = item
-            for key in path:
-                image = mapping(image).get(key)
-            if isinstance(image, str) and image:
-                # A name that is no text may be too deep or too long to compare.
-                name = mapping(item).get("name")
-                owner = (field, name if isinstance(name, str) else "")
-                yield f"/spec/{field}/{index}/{'/'.join(path)}", owner, image
-
-
 def _response(uid: str, answer: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": _API_VERSION,
@@ -250,8 +256,3 @@ def _response(uid: str, answer: dict[str, Any]) -> dict[str, Any]:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_WARNING else text[: _LONGEST_WARNING - 3] + "..."
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """The value, if it is a JSON object, else an empty one: a request may hold anything."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

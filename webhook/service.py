@@ -17,6 +17,7 @@ from botocore.config import Config
 
 from webhook import admission
 from webhook.claims import Claims, error_code
+from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
 from webhook.pull_through import PullThroughMirror
 from webhook.rules import Rule, WhenAbsent
@@ -165,7 +166,7 @@ def client(service: str, config: Config, **arguments: str) -> Any:
 
 def _summary(body: object, response: Mapping[str, Any]) -> dict[str, Any]:
     """The log line of an admission: of a pod's author's text, only names and images in warnings."""
-    request = admission.mapping(admission.mapping(body).get("request"))
+    request = mapping(mapping(body).get("request"))
     names = ((key, request.get(key)) for key in ("namespace", "name", "operation"))
     return {
         "uid": response["uid"],

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.aws.roles import OidcProvider
 from components.dynamic.crds import CustomResourceDefinitions
 from components.dynamic.generated_secret import GeneratedSecret
+from components.kubeflow.image_readers import image_reader_role
 from components.kubeflow.logins import Logins, generation
 from components.kubeflow.profiles import contributor_objects, profile, quota_objects
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
@@ -37,6 +39,7 @@ class KubeflowManifestsArgs:
         kubeconfig: kubeconfig as JSON, for the CRDs, which are no resource of the Kubernetes
             provider.
         cluster_arn: identity of the cluster that the CRDs belong to.
+        oidc: the cluster's OIDC provider, for the role of controllers that read images.
         ready: what everything that runs pods depends on: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
     """
@@ -50,6 +53,7 @@ class KubeflowManifestsArgs:
     profile_roles: Mapping[str, pulumi.Input[str]]
     kubeconfig: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
+    oidc: OidcProvider
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
 
@@ -110,11 +114,20 @@ class KubeflowManifests(pulumi.ComponentResource):
                 opts=self._child(),
             ),
         }
-        public = {**self._args.values, "dex.static-passwords": self._logins.static_passwords}
+        public = {
+            **self._args.values,
+            **self._image_reader(),
+            "dex.static-passwords": self._logins.static_passwords,
+        }
         return (
             {**public, **{name: secret.value for name, secret in generated.items()}},
             {**public, **{name: secret.version for name, secret in generated.items()}},
         )
+
+    def _image_reader(self) -> DeployValues:
+        args = self._args
+        name = f"{self._name}-image-reader"
+        return image_reader_role(name, args.context, args.rendered, args.oidc, self._child())
 
     def _objects(self) -> None:
         rendered = self._args.rendered

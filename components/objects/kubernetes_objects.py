@@ -42,7 +42,7 @@ def object_name(obj: Mapping[str, Any]) -> str:
 
 
 def bind(value: Any, values: Mapping[str, pulumi.Input[str]]) -> Any:
-    """Replace every marker ``<<name>>`` in the strings of ``value``.
+    """Replace every marker ``<<name>>`` in the strings of ``value``, its keys too.
 
     Only a string with an Output among its values becomes an Output, so that a preview with an
     unknown database host shows the other fields of the object.
@@ -54,10 +54,17 @@ def bind(value: Any, values: Mapping[str, pulumi.Input[str]]) -> Any:
         return _bind_text(value, values)
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
-        return {key: bind(item, values) for key, item in items}
+        return {_bind_key(key, values): bind(item, values) for key, item in items}
     if isinstance(value, (list, tuple)):
         return [bind(item, values) for item in cast("list[Any]", value)]
     return value
+
+
+def _bind_key(key: str, values: Mapping[str, pulumi.Input[str]]) -> str:
+    bound = _bind_text(key, values)
+    if not isinstance(bound, str):
+        raise UnboundValue(f"{key} is a key in a manifest, and its value is known too late for one")
+    return bound
 
 
 def _bind_text(text: str, values: Mapping[str, pulumi.Input[str]]) -> pulumi.Input[str]:

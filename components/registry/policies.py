@@ -22,6 +22,20 @@ def pull_through_policy(context: StackContext) -> Document:
     return document(allow(actions, repositories(context)))
 
 
+def image_reading_policy(context: StackContext) -> Document:
+    """The policy of a program that reads the configuration of images as nodes may.
+
+    The policies of their repositories decide about images of other accounts, as for nodes. Where
+    ECR pulls through, a look-up may be the first request for an image.
+    """
+    everything = context.region.arn("ecr", "repository/*", account="*", region="*")
+    return document(
+        allow(("ecr:GetAuthorizationToken",), "*"),
+        allow(("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"), everything),
+        *(pull_through_policy(context)["Statement"] if context.mirror.cached is not None else ()),
+    )
+
+
 def repository_creation_policy(context: StackContext) -> Document:
     """The policy of ECR's own role while it creates a repository from a template with tags.
 

@@ -16,7 +16,8 @@ from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
 from tests.webhook.serving import serving
-from webhook.admission import OPT_OUT, Copy, Policy, Presence, review
+from webhook.admission import Copy, Policy, Presence, review
+from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 from webhook.service import Decide
 

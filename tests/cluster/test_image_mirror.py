@@ -19,7 +19,8 @@ from benchmarks.certificates import self_signed
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
 from tests.cluster.mirrored import ECR, OWN, SHA, Judge, Mirrored, pod, rewritten
-from webhook.admission import OPT_OUT, Copy, Presence
+from webhook.admission import Copy, Presence
+from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")

@@ -287,3 +287,31 @@ def test_a_stack_that_does_not_exist_gets_one_sentence(cluster: ApiOfLists) -> N
     assert done.exit_code == 2
     assert "did you mean Pulumi.cn-north-1.yaml?" in done.stderr
     assert cluster.asked == []
+
+
+def test_a_model_without_a_revision_is_a_problem_beside_its_pod(cluster: ApiOfLists) -> None:
+    condition = {"type": "Ready", "status": "False", "message": "No runtime found"}
+    model = {
+        "metadata": {"namespace": "alice", "name": "iris"},
+        "status": {"conditions": [condition]},
+    }
+    cluster.lists["/apis/serving.kserve.io/v1beta1/inferenceservices"] = [model]
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 1
+    assert "problem\talice/iris\tNo runtime found" in done.stdout
+    condition["status"] = "True"
+    done = kf(*VERIFY, "text")
+    assert done.exit_code == 0
+    assert "good\tmodels\tall are ready" in done.stdout
+
+
+def test_a_pod_that_waits_for_an_image_is_told_what_helps(cluster: ApiOfLists) -> None:
+    status = waiting("ImagePullBackOff", "Back-off pulling image: not found")
+    cluster.lists[PODS] = [
+        {
+            "metadata": {"namespace": "alice", "name": "web"},
+            "spec": {"containers": [{"name": "main", "image": "quay.io/a/b:9"}]},
+            "status": status,
+        }
+    ]
+    assert ": quay.io has no such tag: correct the image" in kf(*VERIFY, "text").stdout

@@ -15,6 +15,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 import yaml
 
+from components.aws.roles import OidcProvider
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
@@ -138,6 +139,7 @@ def program(release: str, **sections: Any) -> Callable[[], None]:
                 profile_roles={},
                 kubeconfig="{}",
                 cluster_arn="arn:of:cluster",
+                oidc=OidcProvider(arn="arn:of:oidc", issuer="https://oidc.example/id/1"),
             ),
             pulumi.ResourceOptions(providers=[account, cluster]),
         )

@@ -1,4 +1,4 @@
-"""STS and S3 of one region, each at its own host names and nowhere else.
+"""STS, S3 and the API of ECR of one region, each at its own host names and nowhere else.
 
 A program reaches them through ``HTTPS_PROXY``: a tunnel is opened to the hosts of the region and
 refused to every other, and what is behind a host is one service of moto's, with TLS. So STS answers
@@ -50,7 +50,7 @@ class RegionalAws:
     """The running services.
 
     Attributes:
-        region: of both.
+        region: of all.
         proxy: URL for ``HTTPS_PROXY``.
         authority: the PEM file that its clients must trust.
         hosts: to which a tunnel was asked for, refused ones included.
@@ -82,14 +82,14 @@ class RegionalAws:
 
 @contextmanager
 def regional_aws(region: Region, folder: Path) -> Generator[RegionalAws]:
-    """Runs STS and S3 of ``region`` in this process until the end of the block."""
+    """Runs the services of ``region`` in this process until the end of the block."""
     authority = Authority(folder)
-    sts, s3 = region.service_host("sts"), region.service_host("s3")
+    sts, s3, ecr = (region.service_host(service) for service in ("sts", "s3", "api.ecr"))
     with ExitStack() as running:
         proxy = running.enter_context(_running(_Proxy()))
         url = f"http://127.0.0.1:{proxy.server_address[1]}"
         aws = RegionalAws(region, url, authority.file, proxy.hosts)
-        for service, names in (("sts", (sts,)), ("s3", (s3, f"*.{s3}"))):
+        for service, names in (("sts", (sts,)), ("s3", (s3, f"*.{s3}")), ("ecr", (ecr,))):
             context = SSLContext(PROTOCOL_TLS_SERVER)
             place = folder / service
             place.mkdir()

@@ -1,8 +1,8 @@
-"""The readers of KServe's and Knative's settings: their own code, in the releases that we install.
+"""The readers of KServe's and Knative's settings, and the login of Argo's and Katib's look-ups.
 
-``python -m tests.services.serving_programs`` gets both beforehand: a small Go program around the
-packages that read the ConfigMaps, and the Python packages of KServe's storage initializer, in a
-virtual environment of their own, because their versions are those of its image.
+``python -m tests.services.serving_programs`` gets both beforehand: a small Go program around their
+own packages, in the releases that we install, and the Python packages of KServe's storage
+initializer, in a virtual environment of their own, because their versions are those of its image.
 """
 
 from __future__ import annotations
@@ -63,6 +63,25 @@ def left_to_the_kubelet(config_map: Mapping[str, Any], images: Sequence[str]) ->
     return dict(zip(images, answers, strict=True))
 
 
+def domain_of_services(config_map: Mapping[str, Any]) -> str:
+    """The domain of Knative's services without a label.
+
+    Args:
+        config_map: ``config-domain`` as the cluster has it.
+    """
+    return json.loads(_read_settings(config_map, "domain"))
+
+
+def registry_user(host: str, environment: Mapping[str, str]) -> str:
+    """The user by whom a look-up of entrypoints logs in to a registry of ECR.
+
+    Args:
+        host: of the registry.
+        environment: of the controller's pod.
+    """
+    return json.loads(_read_settings({}, "login", host, environment=environment))
+
+
 def storage_initializer(say: Say) -> Path:
     """The Python that has the storage initializer's packages, from the cache or installed.
 
@@ -77,9 +96,12 @@ def _settings_reader() -> Path:
     return built(SETTINGS_READER, print)
 
 
-def _read_settings(config_map: Mapping[str, Any], *question: str) -> str:
+def _read_settings(
+    config_map: Mapping[str, Any], *question: str, environment: Mapping[str, str] | None = None
+) -> str:
     done = subprocess.run(
         [str(_settings_reader()), *question],
+        env=environment,
         input=json.dumps(config_map),
         capture_output=True,
         text=True,

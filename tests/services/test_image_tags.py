@@ -19,7 +19,7 @@ from settings import from_mapping
 from settings.context import StackContext
 from tests.harness import REGIONS
 from tests.rendering.beijing import Release, kubeflow
-from tests.services.serving_programs import left_to_the_kubelet
+from tests.services.serving_programs import domain_of_services, left_to_the_kubelet
 
 ACCOUNT = "111122223333"
 RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
@@ -86,8 +86,25 @@ def test_every_other_registry_is_asked_as_before(release: str) -> None:
 
 
 @each_release
+def test_a_stack_can_leave_more_registries_to_its_nodes(release: str) -> None:
+    hosts = ["docker.io", "444455556666.dkr.ecr.cn-north-1.amazonaws.com.cn", "10.0.3.7:5000"]
+    stack = {"region": "cn-north-1", "serving": {"nodeRegistries": hosts}}
+    images = ["python:3.11", *(f"{host}/team-a/model:v1" for host in hosts)]
+    answers = left_to_the_kubelet(bound(config_deployment(release), **stack), images)
+    assert answers == dict.fromkeys(images, True)
+
+
+@each_release
 def test_the_key_is_spelled_as_the_releases_own_knative_explains_it(release: str) -> None:
     """Old versions know one spelling, new ones both; each ConfigMap explains its own."""
     data = config_deployment(release)["data"]
-    key = next(key for key, value in data.items() if value.endswith("<<account.registry>>"))
+    key = next(key for key, value in data.items() if value.endswith("<<serving.node-registries>>"))
     assert re.search(rf"^{key}: ", data["_example"], re.MULTILINE)
+
+
+@each_release
+def test_the_hosts_of_knatives_services_are_of_the_settings_domain(release: str) -> None:
+    found = kubeflow(release).get("ConfigMap", "config-domain", "knative-serving")
+    assert domain_of_services(bound(found, region="cn-north-1")) == "kubeflow.internal"
+    own = bound(found, region="cn-north-1", serving={"domain": "models.company.cn"})
+    assert domain_of_services(own) == "models.company.cn"

@@ -30,17 +30,36 @@ POD: dict[str, Any] = {
     },
 }
 OLD: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{"name": "main", "image": "a:1"}]}}
+_STEP: dict[str, Any] = {"name": "t", "container": {"name": "c", "image": "python:3.9"}}
+WORKFLOW: dict[str, Any] = {
+    "metadata": {"name": "w"},
+    "spec": {
+        "templates": [
+            {**_STEP, "sidecars": [{"name": "s", "image": "redis:7"}]},
+            {"containerSet": {"containers": [{"name": "x", "image": "b:1"}]}},
+            {"steps": [[{"inline": _STEP}]], "dag": {"tasks": [{"inline": _STEP}]}},
+        ],
+        "templateDefaults": {"script": {"image": "bash"}},
+    },
+}
+KINDS = (
+    {"group": "argoproj.io", "version": "v1alpha1", "kind": "Workflow"},
+    {"group": "serving.knative.dev", "version": "v1", "kind": "Service"},
+)
 REAL = (
     review_of(POD, namespace="team"),
     review_of(POD, namespace="team", dryRun=True),
     review_of(POD, namespace="team", operation="UPDATE", oldObject=OLD),
     review_of(POD, operation="UPDATE", oldObject=POD, subResource="ephemeralcontainers"),
+    review_of(WORKFLOW, namespace="team", kind=KINDS[0]),
+    review_of({"spec": {"template": POD}}, namespace="team", kind=KINDS[1]),
 )
 FIELDS = (
     *("apiVersion", "request", "uid", "operation", "object", "oldObject", "dryRun"),
     *("metadata", "annotations", "image-mirror/skip", "spec"),
     *("containers", "initContainers", "ephemeralContainers", "volumes"),
-    *("name", "image", "reference"),
+    *("name", "image", "reference", "kind", "group"),
+    *("template", "templates", "container", "containerSet", "steps", "dag", "tasks", "inline"),
 )
 ODD = (
     "",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.webhook.reviews import OWN, SHA, FixedMirror, patched, pod, review_of
-from webhook.admission import OPT_OUT, Policy, Presence, review
+from webhook.admission import Policy, Presence, review
+from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 
 EKS = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn"

@@ -33,8 +33,10 @@ from webhook.rules import WhenAbsent
 log = logging.getLogger(__name__)
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "8"))
 POINTER = re.compile(
-    r"/spec/(?:(?:initContainers|containers|ephemeralContainers)/\d+/image"
-    r"|volumes/\d+/image/reference)"
+    r"/spec/(?:template/spec/|(?:templates/\d+|templateDefaults)/"
+    r"(?:(?:steps/\d+|dag/tasks)/\d+/inline/)?(?:containerSet/)?)?"
+    r"(?:(?:initContainers|containers|ephemeralContainers|sidecars)/\d+/image"
+    r"|(?:container|script)/image|volumes/\d+/image/reference)"
 )
 ROUND = settings(
     max_examples=100,

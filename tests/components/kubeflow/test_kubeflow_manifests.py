@@ -14,6 +14,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 import yaml
 
+from components.aws.roles import OidcProvider
 from components.kubeflow.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs, profile
 from rehearsal.clouds import ACCOUNT
 from rendering import ObjectKey, Rendered
@@ -151,6 +152,7 @@ def program(rendered: Rendered, **sections: Any) -> dict[str, Any]:
             profile_roles=ROLES,
             kubeconfig='{"users": []}',
             cluster_arn="arn:of:cluster",
+            oidc=OidcProvider(arn="arn:of:oidc", issuer="https://oidc.example/id/1"),
             ready=[nodes],
         ),
         pulumi.ResourceOptions(providers=[account, cluster]),

@@ -12,7 +12,7 @@ from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from tests.components.mirror.simulated_image_mirror import CACHED, CROSSING, WITHIN, stack
 from tests.harness import REGIONS, Recorded, Registered
-from webhook.admission import OPT_OUT
+from webhook.image_places import OPT_OUT
 
 LAMBDA = "aws:lambda/function:Function"
 WEBHOOK = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
@@ -155,9 +155,14 @@ def test_pods_are_judged_without_ever_being_stopped(mirror: Mirror) -> None:
     assert webhook["timeoutSeconds"] <= 5
     assert webhook["reinvocationPolicy"] == "IfNeeded"
     assert webhook["sideEffects"] == "NoneOnDryRun"
-    (rule,) = webhook["rules"]
-    assert rule["resources"] == ["pods", "pods/ephemeralcontainers"]
-    assert rule["operations"] == ["CREATE", "UPDATE"]
+    pods, *others = webhook["rules"]
+    assert pods["resources"] == ["pods", "pods/ephemeralcontainers"]
+    assert pods["operations"] == ["CREATE", "UPDATE"]
+    # The status of both is written by updates of the whole object, or changes nothing of a pod.
+    created_only = {
+        name for rule in others if "UPDATE" not in rule["operations"] for name in rule["resources"]
+    }
+    assert created_only == {"revisions", "workflows"}
 
 
 def test_the_system_and_the_unwilling_are_left_out(mirror: Mirror) -> None:

@@ -127,6 +127,16 @@ def test_a_secret_value_makes_its_field_secret_and_no_other() -> None:
     assert made.visible["data"] == {"dsn": MASKED, "other": "seen"}
 
 
+def test_a_key_is_bound_too_and_has_its_value_early() -> None:
+    assert bind({"data": {"<<bucket.name>>": ""}}, VALUES) == {"data": {"artifacts": ""}}
+
+    def program() -> Any:
+        with pytest.raises(UnboundValue, match="<<late>> is a key in a manifest"):
+            bind({"<<late>>": ""}, {"late": pulumi.Output.from_input("x")})
+
+    run(program)
+
+
 def test_a_marker_without_a_value_is_an_error_with_all_values() -> None:
     with pytest.raises(UnboundValue) as told:
         bind({"data": ["<<bucket.nmae>>"]}, VALUES)

@@ -4,6 +4,9 @@
 //	                                      where the pod's service account carries a role
 //	serving-settings skipped IMAGE ...    for each image, whether Knative leaves its tag to the
 //	                                      kubelet and asks no registry for the digest
+//	serving-settings domain               the domain of Knative's services without a label
+//	serving-settings login HOST           the user that the ECR part of go-containerregistry's k8schain,
+//	                                      by which Argo and Katib log in, gets for a registry
 //
 // The ConfigMap is read as JSON from standard input; the answer is JSON on standard output.
 package main
@@ -13,10 +16,12 @@ import (
 	"fmt"
 	"os"
 
+	ecr "github.com/awslabs/amazon-ecr-credential-helper/ecr-login"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/kserve/kserve/pkg/credentials/s3"
 	corev1 "k8s.io/api/core/v1"
 	"knative.dev/serving/pkg/deployment"
+	"knative.dev/serving/pkg/reconciler/route/config"
 )
 
 func main() {
@@ -28,7 +33,7 @@ func main() {
 
 func run(arguments []string) error {
 	if len(arguments) == 0 {
-		return fmt.Errorf("name a question: environment or skipped")
+		return fmt.Errorf("name a question: environment, skipped, domain or login")
 	}
 	var configMap corev1.ConfigMap
 	if err := json.NewDecoder(os.Stdin).Decode(&configMap); err != nil {
@@ -41,8 +46,12 @@ func run(arguments []string) error {
 		answer, err = environment(&configMap)
 	case "skipped":
 		answer, err = skipped(&configMap, arguments[1:])
+	case "domain":
+		answer, err = domain(&configMap)
+	case "login":
+		answer, _, err = ecr.NewECRHelper().Get(arguments[1])
 	default:
-		err = fmt.Errorf("there is no question %q: use environment or skipped", arguments[0])
+		err = fmt.Errorf("there is no question %q: use environment, skipped, domain or login", arguments[0])
 	}
 	if err != nil {
 		return err
@@ -82,4 +91,12 @@ func skipped(configMap *corev1.ConfigMap, images []string) ([]bool, error) {
 		answers = append(answers, config.RegistriesSkippingTagResolving.Has(tag.Registry.RegistryStr()))
 	}
 	return answers, nil
+}
+
+func domain(configMap *corev1.ConfigMap) (string, error) {
+	domains, err := config.NewDomainFromConfigMap(configMap)
+	if err != nil {
+		return "", err
+	}
+	return domains.LookupDomainForLabels(map[string]string{}), nil
 }
