@@ -10,6 +10,7 @@ import pulumi
 from components.dynamic.crds import CustomResourceDefinitions
 from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow.logins import Logins, generation
+from components.kubeflow.package_defaults import PackageDefaults
 from components.kubeflow.profiles import contributor_objects, profile
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
@@ -39,6 +40,7 @@ class KubeflowManifestsArgs:
         cluster_arn: identity of the cluster that the CRDs belong to.
         ready: what everything that runs pods depends on: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
+        package_defaults: the admission that gives pods their package sources; None: none are set.
     """
 
     context: StackContext
@@ -52,6 +54,7 @@ class KubeflowManifestsArgs:
     cluster_arn: pulumi.Input[str]
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
+    package_defaults: Rendered | None = None
 
 
 class KubeflowManifests(pulumi.ComponentResource):
@@ -83,6 +86,15 @@ class KubeflowManifests(pulumi.ComponentResource):
         self._logins = Logins(f"{name}-login", args.context, args.users, self._child())
         self.login_secret_arn = self._logins.secret_arn
         self._objects()
+        if args.package_defaults is not None:
+            PackageDefaults(
+                f"{name}-packages",
+                rendered=args.package_defaults,
+                values=args.values,
+                ready=args.ready,
+                unready_pods=args.unready_pods,
+                opts=self._child(),
+            )
         self._profiles()
         self.register_outputs({})
 
