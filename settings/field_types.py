@@ -129,7 +129,7 @@ _WITHOUT_CLIENTS = tuple(
     IPv4Network(each)
     for each in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
 )
-PRIVATE_RANGES = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+PRIVATE_RANGES: tuple[str, ...] = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
 _PRIVATE = tuple(IPv4Network(each) for each in PRIVATE_RANGES)
 
 
