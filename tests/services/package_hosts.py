@@ -20,6 +20,14 @@ from tests.services.certificates import Authority
 from tests.services.disturbances import pump
 
 _IDLE_SECONDS = 20
+# As the hub describes a large file; the token is for another host, with the file's content
+# (huggingface/huggingface_hub 2.4.0 utils/_xet.py, parse_xet_file_data_from_response).
+_MODEL_FILE = {
+    "ETag": '"0123"',
+    "X-Repo-Commit": "0" * 40,
+    "X-Xet-Hash": "1" * 64,
+    "Link": '<https://hub.example/api/models/a/b/xet-read-token/0>; rel="xet-auth"',
+}
 Files = Mapping[str, bytes]
 """Path with its query -> what is there."""
 
@@ -39,15 +47,25 @@ class _Host(ThreadingHTTPServer):
 
 class _Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        self.wfile.write(self._head())
+
+    def do_HEAD(self) -> None:
+        self._head()
+
+    def _head(self) -> bytes:
+        """Sends status and headers; the content is what follows."""
         host = cast("_Host", self.server)
         host.asked.append(self.path)
-        content = host.files.get(self.path)
-        self.send_response(404 if content is None else 200)
+        content = host.files.get(self.path, b"")
+        self.send_response(200 if self.path in host.files else 404)
         kind = "text/html" if self.path.endswith("/") else "application/json"
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content or b"")))
+        self.send_header("Content-Length", str(len(content)))
+        if "/resolve/" in self.path:
+            for name, value in _MODEL_FILE.items():
+                self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content or b"")
+        return content
 
     def log_message(self, format: str, *args: object) -> None:
         """Nobody reads an access log."""
@@ -144,14 +162,14 @@ def _running(server: _Server) -> Generator[_Server]:
         server.server_close()
 
 
-def wheel(name: str) -> bytes:
+def wheel(name: str, version: str) -> bytes:
     """A package of Python with one empty module."""
     written = io.BytesIO()
-    about = f"{name}-1.0.dist-info"
+    about = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(written, "w") as archive:
         archive.writestr(f"{name}.py", "")
         archive.writestr(
-            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         )
         tags = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         archive.writestr(f"{about}/WHEEL", tags)
@@ -159,11 +177,14 @@ def wheel(name: str) -> bytes:
     return written.getvalue()
 
 
-def index(prefix: str, name: str) -> Files:
-    """A simple index (PEP 503) below a path, with that package."""
-    file, content = f"{name}-1.0-py3-none-any.whl", wheel(name)
-    link = f'<a href="{file}#sha256={hashlib.sha256(content).hexdigest()}">{file}</a>'
-    return {f"{prefix}/{name}/": link.encode(), f"{prefix}/{name}/{file}": content}
+def index(prefix: str, **versions: str) -> Files:
+    """A simple index (PEP 503) below a path: name of each package -> its version."""
+    files: dict[str, bytes] = {}
+    for name, version in versions.items():
+        file, content = f"{name}-{version}-py3-none-any.whl", wheel(name, version)
+        link = f'<a href="{file}#sha256={hashlib.sha256(content).hexdigest()}">{file}</a>'
+        files |= {f"{prefix}/{name}/": link.encode(), f"{prefix}/{name}/{file}": content}
+    return files
 
 
 def node_archive(name: str) -> bytes:

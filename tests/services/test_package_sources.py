@@ -1,6 +1,6 @@
 """The programs that install packages and fetch models, in the environment of a pod in Beijing.
 
-pip, npm, requests, urllib and OpenSSL are the real ones; the mirrors have their own host names, a
+All programs are the real ones, the KFP SDK's compiler too; the mirrors have their own host names, a
 private authority, and are reached by a proxy only. The variables are what the profile's hook makes.
 """
 
@@ -18,13 +18,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from program import package_values
 from regions.package_mirrors import package_mirrors
 from settings import from_mapping
 from settings.package_sources import BUNDLE
 from tests.rendering.profile_hooks import SYNC
+from tests.services.kfp_sdk import kfp_sdk
 from tests.services.package_hosts import PackageHosts, index, node_archive, package_hosts
+from tests.services.python_packages import interpreter
 
 HOOK: Any = SYNC["26.03"].hook
 MIRRORS = {kind: urlsplit(url) for kind, url in package_mirrors("aws-cn").items()}
@@ -38,13 +41,13 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Generator[PackageHosts]:
     versions = {"1.0.0": {"name": "left", "version": "1.0.0", "dist": archive}}
     listing = {"name": "left", "dist-tags": {"latest": "1.0.0"}, "versions": versions}
     files = {
-        PYPI: index(MIRRORS["pypi"].path, "iris"),
-        OWN: index("/simple", "iris"),
+        PYPI: index(MIRRORS["pypi"].path, iris="1.0", kfp="2.16.0"),
+        OWN: index("/simple", iris="1.0"),
         NPM: {
             "/left": json.dumps(listing).encode(),
             "/left/-/left-1.0.0.tgz": node_archive("left"),
         },
-        HUB: {"/api/models/a/b": b"{}"},
+        HUB: {"/api/models/a/b": b"{}", "/a/b/resolve/main/model.bin": b"weights"},
     }
     with package_hosts(files, tmp_path_factory.mktemp("hosts")) as running:
         yield running
@@ -94,18 +97,37 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "bin" / "python")
 
 
+COMPILE = """
+import sys, yaml
+from kfp import compiler, dsl
+
+@dsl.component(base_image="python:3.12", packages_to_install=["iris==1.0"])
+def step(number: int) -> int:
+    return number
+
+compiler.Compiler().compile(step, sys.argv[1])
+with open(sys.argv[1]) as file:
+    (executor,) = next(yaml.safe_load_all(file))["deploymentSpec"]["executors"].values()
+print(yaml.safe_dump(executor["container"]["command"]))
+"""
+
+
 def test_a_lightweight_component_installs_its_packages_from_the_mirror(
     python: str, environment: dict[str, str], hosts: PackageHosts, tmp_path: Path
 ) -> None:
-    """The command that the SDK compiles (kubeflow/pipelines 2.16.0
-    sdk/python/kfp/dsl/component_factory.py, _get_packages_to_install_command)."""
-    install = (
-        f"PIP_DISABLE_PIP_VERSION_CHECK=1 {python} -m pip install --quiet "
-        f"--no-warn-script-location --target {tmp_path / 'site'} 'iris==1.0'"
-    )
-    done = ran(environment, "sh", "-c", install)
+    """The command that the SDK compiles, up to the program of the step."""
+    source = tmp_path / "step.py"
+    source.write_text(COMPILE)  # the compiler reads a component's lines from its file
+    nothing = {"PATH": os.environ["PATH"]}
+    compiled = ran(nothing, str(kfp_sdk(print)), str(source), str(tmp_path / "step.yaml"))
+    assert compiled.returncode == 0, compiled.stderr
+    shell, option, install, *_ = yaml.safe_load(compiled.stdout)
+    assert "pip install" in install
+    folder = str(Path(python).parent)
+    path = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    done = ran({**environment, **path}, shell, option, install, "true")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "site" / "iris.py").exists()
+    assert ran(path, python, "-c", "import iris, kfp").returncode == 0
     assert hosts.by_proxy == {PYPI}
 
 
@@ -156,6 +178,20 @@ def test_the_hub_is_the_mirror_by_the_proxy_and_the_authorities(
 ) -> None:
     done = ran(environment, sys.executable, "-c", program.format("/api/models/a/b"))
     assert done.stdout.strip() == "200", done.stderr
+    assert hosts.by_proxy == {HUB}
+
+
+DOWNLOAD = "from huggingface_hub import hf_hub_download as d; print(d('a/b', 'model.bin'))"
+
+
+def test_a_model_comes_from_the_mirror_alone(
+    environment: dict[str, str], hosts: PackageHosts
+) -> None:
+    packages = Path(__file__).with_name("hugging-face.txt")
+    hub = str(interpreter(packages, "the client of the Hugging Face hub", print))
+    done = ran(environment, hub, "-c", DOWNLOAD)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).read_bytes() == b"weights"
     assert hosts.by_proxy == {HUB}
 
 
