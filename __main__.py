@@ -19,6 +19,7 @@ from program import (
     render_stack,
     stack_context,
     stack_settings,
+    vpc_ranges,
 )
 
 settings = stack_settings()
@@ -112,13 +113,14 @@ kubeflow = KubeflowManifests(
         login=settings.login,
         deletable_namespaces=settings.deletable_namespaces,
         rendered=renders.kubeflow,
-        values=deploy_values(context, settings, backend),
+        values=deploy_values(context, settings, backend, vpc_ranges(settings, aws)),
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
         cluster_arn=cluster.cluster_arn,
         oidc=cluster.oidc,
         ready=[*ready, *backend.ready],
         unready_pods=cluster.unready_pods,
+        package_defaults=renders.package_defaults,
     ),
     providers,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,18 +17,19 @@ import pulumi_aws as aws
 from components.backend import KubeflowRdsS3Backend
 from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
-from components.cluster.existing_vpc import look_up
+from components.cluster.existing_vpc import look_up, ranges_of
 from components.kubeflow.notebook_form import data_volumes
 from components.mirror.build import BuildSide
 from images.reference import parse
 from regions.region import Region
 from rendering import Rendered, RenderError, render, require_sources
 from rendering.release import stand_alone
-from settings import Settings, SettingsError, load
+from settings import Settings, SettingsError, load, package_sources
 from settings.context import BUILDS_TAG, StackContext
 from settings.errors import full_key
 from settings.existing_backend import problems_of_backend
 from settings.existing_vpc import problems_of_vpc
+from settings.field_types import PRIVATE_RANGES
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.rules_access import problems_of_caller
@@ -199,18 +201,20 @@ class Renders:
         kubeflow: the release.
         karpenter: the stack's version of Karpenter; None without GPU pool.
         image_mirror: the pods of the mirror's admission handler; None where it has none.
+        package_defaults: the pods that give others their package sources; None without any.
         add_ons: component -> name of an enabled add-on -> its objects.
     """
 
     kubeflow: Rendered
     karpenter: Rendered | None
     image_mirror: Rendered | None
+    package_defaults: Rendered | None
     add_ons: Mapping[str, Mapping[str, Rendered]]
 
     def all(self) -> list[Rendered]:
         """The present ones."""
         add_ons = (rendered for part in self.add_ons.values() for rendered in part.values())
-        single = (self.kubeflow, self.karpenter, self.image_mirror)
+        single = (self.kubeflow, self.karpenter, self.image_mirror, self.package_defaults)
         return [*(rendered for rendered in single if rendered is not None), *add_ons]
 
     def inventory(self, registry: str | None, cached: Collection[str] | None) -> dict[str, str]:
@@ -254,6 +258,9 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             else None,
             image_mirror=one("addons/image-mirror")
             if mirror.enabled and mirror.in_cluster
+            else None,
+            package_defaults=one("addons/package-defaults")
+            if package_sources.variables(settings, ())
             else None,
             add_ons={
                 component: {name: one(f"addons/{name}") for name in names}
@@ -316,15 +323,52 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
     }
 
 
+def vpc_ranges(settings: Settings, provider: aws.Provider) -> list[str]:
+    """The address ranges of the stack's VPC, for what pods reach without their proxy.
+
+    Of an existing VPC that cannot be described these are all private ones.
+    """
+    network, proxy = settings.network, settings.packages.proxy
+    if network.vpc_id is None:
+        return [network.cidr]
+    ranges = list(PRIVATE_RANGES)
+    if proxy.http or proxy.https:
+        with _looking_up("network.vpcId"):
+            ranges = ranges_of(network.vpc_id, provider)
+    return ranges
+
+
+def package_values(settings: Settings, ranges: Sequence[str]) -> dict[str, str]:
+    """The values for markers of the setting ``packages``."""
+    variables = package_sources.variables(settings, ranges)
+    authorities = package_sources.authorities(settings.packages)
+    return {
+        "packages.variables": json.dumps(variables, indent=2),
+        "packages.names": " ".join(variables),
+        "packages.authorities": authorities,
+        "packages.has-authorities": str(bool(authorities)).lower(),
+    }
+
+
 def deploy_values(
-    context: StackContext, settings: Settings, backend: KubeflowRdsS3Backend
+    context: StackContext,
+    settings: Settings,
+    backend: KubeflowRdsS3Backend,
+    ranges: Sequence[str] = (),
 ) -> dict[str, pulumi.Input[str]]:
     """The values for markers ``<<name>>`` in manifests, with outputs that exist at deploy time.
 
     None is a secret: ``secret.*`` are names of secrets, known when the secret has its value.
+
+    Args:
+        context: what all components of the stack share.
+        settings: of the stack.
+        backend: database, bucket and roles.
+        ranges: of the addresses in the VPC (``vpc_ranges``).
     """
     return {
         **static_values(context, settings),
+        **package_values(settings, ranges),
         "bucket.name": backend.bucket_name,
         "database.host": backend.database.host,
         "database.port": backend.database.port,

@@ -129,9 +129,8 @@ _WITHOUT_CLIENTS = tuple(
     IPv4Network(each)
     for each in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
 )
-_PRIVATE = tuple(
-    IPv4Network(each) for each in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
-)
+PRIVATE_RANGES: tuple[str, ...] = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+_PRIVATE = tuple(IPv4Network(each) for each in PRIVATE_RANGES)
 
 
 def _is_within(text: str, networks: Iterable[IPv4Network]) -> bool:
@@ -245,6 +244,16 @@ def _lifecycle(days: int) -> int:
     return days
 
 
+def _a_range_or_name(text: str) -> None:
+    if "/" in text:
+        network_of(text)
+
+
+def _a_source(url: str) -> None:
+    if url != "none":
+        _reachable(url)
+
+
 RegionName = Annotated[str, _checked(Region.of)]
 Cidr = Annotated[str, _checked(network_of)]
 ClientCidr = Annotated[str, _checked(_client)]
@@ -302,3 +311,8 @@ ProfileName = Annotated[str, _form("ProfileName")]
 Email = Annotated[str, _form("Email"), AfterValidator(str.lower)]
 ProfileNamespace = Annotated[str, _form("ProfileNamespace")]
 Url = Annotated[str, _form("Url"), _checked(_reachable)]
+PackageUrl = Annotated[str, _form("PackageUrl"), _checked(_a_source)]
+HubUrl = Annotated[str, _form("PackageUrl"), _form("HubUrl"), _checked(_a_source)]
+ProxyUrl = Annotated[str, _form("ProxyUrl"), _checked(_reachable)]
+ProxyBypass = Annotated[str, _form("ProxyBypass"), _checked(_a_range_or_name)]
+AuthorityFile = Annotated[str, _checked(certificates.read_own)]

@@ -166,3 +166,11 @@ def _contributors_can_log_in(f: Facts) -> Iterator[str]:
             elif other != email:
                 reason = f"Kubeflow has one name ({binding_name(email)}) for it and {other}"
                 yield refusal(key, email, f"{reason}: remove one of them")
+
+
+@RULES.reads("packages.proxy")
+def _exceptions_have_a_proxy(f: Facts) -> Iterator[str]:
+    proxy = f.settings.packages.proxy
+    if proxy.no_proxy and not (proxy.http or proxy.https):
+        reason = "without a proxy it has no effect: set kubeflow:packages.proxy.https, or remove it"
+        yield refusal("packages.proxy.noProxy", listed(proxy.no_proxy, "and"), reason)

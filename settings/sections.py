@@ -368,6 +368,45 @@ class NotebooksSettings(Section):
     idle_minutes: Annotated[int, t.whole(30, 43200, "minutes")] | None = None
 
 
+class PackageProxy(Section):
+    """The HTTP proxy of pods in profiles.
+
+    Attributes:
+        http: for URLs that begin with ``http:``.
+        https: for URLs that begin with ``https:``.
+        no_proxy: hosts, ``.domains`` and address ranges beside those of the VPC, cluster and AWS.
+    """
+
+    http: t.ProxyUrl | None = None
+    https: t.ProxyUrl | None = None
+    no_proxy: Annotated[list[t.ProxyBypass], t.Distinct] = []
+
+
+class PackagesSettings(Section):
+    """Where pods of profiles get packages and models from.
+
+    Of a URL, None is the partition's own default (``regions/package_mirrors.yaml``), ``none`` is
+    the publisher.
+
+    Attributes:
+        pypi: the package index of pip and uv.
+        conda: the URL that names of conda channels are below.
+        hugging_face: the endpoint of the Hugging Face hub.
+        model_scope: the ModelScope hub.
+        npm: the registry of npm.
+        ca_bundle: a PEM file of authorities that pods trust beside the public ones.
+        proxy: the way out to the internet.
+    """
+
+    pypi: t.PackageUrl | None = None
+    conda: t.PackageUrl | None = None
+    hugging_face: t.PackageUrl | None = None
+    model_scope: t.HubUrl | None = None
+    npm: t.PackageUrl | None = None
+    ca_bundle: t.AuthorityFile | None = None
+    proxy: PackageProxy = PackageProxy()
+
+
 TAGS_OF_EVERYTHING = ("project", "stack", "cluster")
 """Names of the tags that the program itself gives every resource."""
 
@@ -402,6 +441,7 @@ class Settings(Section):
     )
     login: LoginSettings = LoginSettings()
     notebooks: NotebooksSettings = NotebooksSettings()
+    packages: PackagesSettings = PackagesSettings()
     deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)
 

@@ -14,8 +14,12 @@ from rendering.pod_references import named_by
 from tests.harness import Recorded
 
 READ_AGAIN = {
-    "image-mirror/image-mirror Secret image-mirror-certificate": (
-        "webhook/serving_certificate.py: a changed file is used from the next connection on"
+    **dict.fromkeys(
+        (
+            f"{name}/{name} Secret {name}-certificate"
+            for name in ("image-mirror", "package-defaults")
+        ),
+        "webhook/serving_certificate.py: a changed file is used from the next connection on",
     ),
     **dict.fromkeys(
         (

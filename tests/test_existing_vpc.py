@@ -11,7 +11,7 @@ import pytest
 
 import program
 from components.cluster.vpc_endpoints import _INTERFACES  # pyright: ignore[reportPrivateUsage]
-from program import aws_provider, check_network
+from program import aws_provider, check_network, vpc_ranges
 from regions.region import Region
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.engine import EngineFailure
@@ -209,3 +209,34 @@ def test_an_existing_vpc_is_refused_before_the_first_resource(
     assert {one["type"] for one in resources} <= {"pulumi:pulumi:Stack", "pulumi:providers:aws"}
     with started(stack, network=network()) as rehearsal:
         assert ("create", "kubeflow:platform:EksCluster", "first") in steps(rehearsal.up())
+
+
+# -- the address ranges that no proxy is asked for -------------------------------------------------
+
+PROXY = {"proxy": {"https": "http://proxy.corp.example:3128"}}
+
+
+def ranges(settings: Settings, *, refused: bool = False) -> list[str]:
+    """As the program finds them in the simulated account, which may refuse to describe the VPC."""
+    found: list[str] = []
+
+    def find() -> None:
+        found.extend(vpc_ranges(settings, aws_provider(settings, {})))
+
+    run(find, settings.region, network={} if refused else network(settings.region))
+    return found
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_range_of_the_vpc_is_reached_without_the_proxy(region: str) -> None:
+    assert ranges(settings_in(region, packages=PROXY)) == ["10.20.0.0/16", "100.70.0.0/16"]
+
+
+def test_a_new_vpc_has_the_range_of_its_setting() -> None:
+    settings = from_mapping({"region": BEIJING, "packages": PROXY})
+    assert ranges(settings) == [settings.network.cidr]
+
+
+def test_where_the_vpc_cannot_be_described_no_private_address_is_asked_of_the_proxy() -> None:
+    found = ranges(settings_in(packages=PROXY), refused=True)
+    assert found == ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"]

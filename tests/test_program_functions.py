@@ -258,6 +258,7 @@ RENDERS = Renders(
     kubeflow=rendered("quay.io/b:1", "a:1"),
     karpenter=rendered("public.ecr.aws/karpenter/controller:1"),
     image_mirror=None,
+    package_defaults=None,
     add_ons={"gpu": {"plugin": rendered("nvcr.io/plugin:1", "a:1")}},
 )
 
@@ -276,6 +277,27 @@ def test_the_handlers_pods_are_rendered_where_there_are_any(transport: str, need
     settings = from_mapping({"region": "cn-north-1", "imageMirror": {"transport": transport}})
     renders = render_stack(settings, Region.of("cn-north-1"))
     assert (renders.image_mirror is not None) is needed
+
+
+@pytest.mark.parametrize(
+    ("region", "packages", "needed"),
+    [
+        ("cn-north-1", {}, True),
+        ("us-west-2", {}, False),
+        ("us-gov-west-1", {}, False),
+        ("us-west-2", {"pypi": "https://pypi.corp.example/simple"}, True),
+        (
+            "cn-north-1",
+            dict.fromkeys(("pypi", "conda", "huggingFace", "modelScope", "npm"), "none"),
+            False,
+        ),
+    ],
+)
+def test_the_admission_of_package_sources_is_rendered_where_pods_get_any(
+    region: str, packages: dict[str, str], needed: bool
+) -> None:
+    settings = from_mapping({"region": region, "packages": packages})
+    assert (render_stack(settings, Region.of(region)).package_defaults is not None) is needed
 
 
 @pytest.mark.parametrize(("group", "pods"), [({}, 2), ({"min": 1}, 1)])

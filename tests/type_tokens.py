@@ -11,7 +11,7 @@ _COMPONENTS = """
     ImageMirrorApi ImageMirrorBuild ImageMirrorFunctions ImageMirrorPods
     ImageMirrorWebhook KarpenterController KarpenterGpuPool KarpenterInterruptions
     KarpenterNodes KarpenterPools KubeflowManifests KubeflowRdsS3Backend Logins
-    Network NodeGroup PullThroughCache SharedFiles VpcEndpoints
+    Network NodeGroup PackageDefaults PullThroughCache SharedFiles VpcEndpoints
 """
 _DYNAMIC = """
     BcryptHash CustomResourceDefinitions DatabaseAuthorities GeneratedSecret

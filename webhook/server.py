@@ -23,6 +23,7 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -283,20 +284,25 @@ def serve_until_signal(server: AdmissionServer) -> None:
     log.info("ended")
 
 
-def main() -> None:
-    """Serves a pod, on all its addresses; exits with 2 for a wrong environment."""
+def serve(decision: Callable[[], service.Decide]) -> None:
+    """Serves a decision in a pod, on all its addresses; exits with 2 for a wrong environment."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         files = (Path(os.environ.get(name, path)) for name, path in _FILES.items())
         certificate = ServingCertificate(*files)
-        decide = service.decision(service.Environment.read(os.environ))
+        decide = decision()
         port = int(os.environ.get("MIRROR_PORT", "8443"))
         server = AdmissionServer(("", port), certificate, decide)
     except (KeyError, ValueError, OSError) as failure:
         log.error("cannot start: %s: %s", type(failure).__name__, failure)
         sys.exit(2)
     serve_until_signal(server)
+
+
+def main() -> None:
+    """Serves the image mirror's decision."""
+    serve(lambda: service.decision(service.Environment.read(os.environ)))
 
 
 if __name__ == "__main__":

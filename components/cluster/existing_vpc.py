@@ -51,6 +51,17 @@ def look_up(settings: Settings, provider: aws.Provider) -> ExistingVpc:
     )
 
 
+def ranges_of(vpc_id: str, provider: aws.Provider) -> list[str]:
+    """The IPv4 ranges of an existing VPC.
+
+    Raises:
+        Exception: AWS refuses the call, or has no such VPC.
+    """
+    vpc = aws.ec2.get_vpc(id=vpc_id, opts=pulumi.InvokeOptions(provider=provider))
+    associated = [each.cidr_block for each in vpc.cidr_block_associations]
+    return sorted({vpc.cidr_block, *associated})
+
+
 def _filter(name: str, *values: str) -> Any:
     return {"name": name, "values": list(values)}
 

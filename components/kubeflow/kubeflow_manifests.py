@@ -12,6 +12,7 @@ from components.dynamic.crds import CustomResourceDefinitions
 from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow.image_readers import image_reader_role
 from components.kubeflow.logins import Logins, generation
+from components.kubeflow.package_defaults import PackageDefaults
 from components.kubeflow.profiles import contributor_objects, profile, quota_objects
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
@@ -42,6 +43,7 @@ class KubeflowManifestsArgs:
         oidc: the cluster's OIDC provider, for the role of controllers that read images.
         ready: what everything that runs pods depends on: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
+        package_defaults: the admission that gives pods their package sources; None: none are set.
     """
 
     context: StackContext
@@ -56,6 +58,7 @@ class KubeflowManifestsArgs:
     oidc: OidcProvider
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
+    package_defaults: Rendered | None = None
 
 
 class KubeflowManifests(pulumi.ComponentResource):
@@ -87,6 +90,15 @@ class KubeflowManifests(pulumi.ComponentResource):
         self._logins = Logins(f"{name}-login", args.context, args.users, self._child())
         self.login_secret_arn = self._logins.secret_arn
         self._objects()
+        if args.package_defaults is not None:
+            PackageDefaults(
+                f"{name}-packages",
+                rendered=args.package_defaults,
+                values=args.values,
+                ready=args.ready,
+                unready_pods=args.unready_pods,
+                opts=self._child(),
+            )
         self._profiles()
         self.register_outputs({})
 

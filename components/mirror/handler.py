@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 
+from components.objects.webhook_code import handler_sources
 from settings.context import StackContext
-
-_ROOT = Path(__file__).resolve().parents[2]
-_GRAMMAR = ("__init__.py", "reference.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +46,6 @@ def handler_variables(context: StackContext, copies: Copies | None) -> dict[str,
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
     }
-
-
-def handler_sources() -> dict[str, Path]:
-    """The ``webhook`` package and the grammar of images: name within an archive -> file."""
-    sources = (*_ROOT.glob("webhook/*.py"), *(_ROOT / "images" / name for name in _GRAMMAR))
-    return {source.relative_to(_ROOT).as_posix(): source for source in sorted(sources)}
 
 
 def handler_archive() -> pulumi.AssetArchive:

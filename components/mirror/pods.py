@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -14,8 +11,9 @@ import pulumi
 from components.aws.roles import OidcProvider, role_with_rights
 from components.dynamic.serving_certificate import ServingCertificate
 from components.mirror import policies
-from components.mirror.handler import Copies, handler_sources, handler_variables
+from components.mirror.handler import Copies, handler_variables
 from components.objects.kubernetes_objects import bind, register
+from components.objects.webhook_code import certificate_secret, code_config_map
 from rendering import ObjectKey, Rendered
 from settings.context import StackContext
 
@@ -23,7 +21,6 @@ NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
 """Also the service account, as in manifests/addons/image-mirror."""
 _PATH = "/admit"
-_SECRET = "image-mirror-certificate"  # noqa: S105 - its name
 
 
 class ImageMirrorPods(pulumi.ComponentResource):
@@ -61,7 +58,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         self._certificate = ServingCertificate(
             f"{name}-certificate", hosts=hosts, opts=pulumi.ResourceOptions(parent=self)
         )
-        code, variables = handler_code(), handler_variables(context, copies)
+        code, variables = code_config_map(NAMESPACE), handler_variables(context, copies)
         values: dict[str, pulumi.Input[str]] = {
             "region.name": context.region.name,
             "image.prefix": context.image_prefix,
@@ -109,7 +106,9 @@ class ImageMirrorPods(pulumi.ComponentResource):
             key = ObjectKey.of(obj)
             before = [resources[needed] for needed in rendered.prerequisites.get(key, ())]
             if key.kind == "Deployment":
-                own = [self._register(mounted, before) for mounted in (code, self._secret())]
+                tls = (self._certificate.certificate, self._certificate.key)
+                mounted = (code, certificate_secret(NAMESPACE, *tls))
+                own = [self._register(one, before) for one in mounted]
                 before += own
             if key.kind == "Namespace":
                 before += prerequisites
@@ -125,18 +124,6 @@ class ImageMirrorPods(pulumi.ComponentResource):
             hooks=self._unready_pods,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(before)),
         )
-
-    def _secret(self) -> dict[str, Any]:
-        return {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": _SECRET, "namespace": NAMESPACE},
-            "type": "kubernetes.io/tls",
-            "stringData": {
-                "tls.crt": self._certificate.certificate,
-                "tls.key": self._certificate.key,
-            },
-        }
 
 
 def _value_name(variable: str) -> str:
@@ -156,24 +143,3 @@ def _without_empty_values(obj: dict[str, Any]) -> dict[str, Any]:
         variables = cast("list[dict[str, Any]]", container.get("env") or [])
         container["env"] = [pair for pair in variables if pair["value"] != ""]
     return obj
-
-
-def handler_code() -> dict[str, Any]:
-    """The ``webhook`` package as a ConfigMap with one archive; its name changes with the code.
-
-    Python imports from an archive; in plain text, the leak check would read ``image: str`` as the
-    name of an image.
-    """
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
-        for name, source in handler_sources().items():
-            # A time of its own would make equal sources differ.
-            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            writer.writestr(entry, source.read_bytes(), zipfile.ZIP_DEFLATED)
-    digest = hashlib.sha256(archive.getvalue()).hexdigest()[:10]
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": f"image-mirror-code-{digest}", "namespace": NAMESPACE},
-        "binaryData": {"webhook.zip": base64.b64encode(archive.getvalue()).decode()},
-    }

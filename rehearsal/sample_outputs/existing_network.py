@@ -12,7 +12,16 @@ Network = Mapping[str, Mapping[str, Any]]
 AWS's: ``routes``, of its route table. A VPC's: ``endpoints``, names of services."""
 
 _NAT = {"cidrBlock": "0.0.0.0/0", "natGatewayId": "nat-0123456789abcdef0"}
-_VPC = {"enableDnsSupport": True, "enableDnsHostnames": True}
+_VPC = {
+    "enableDnsSupport": True,
+    "enableDnsHostnames": True,
+    "cidrBlock": "10.20.0.0/16",
+    # The first one too, as of AWS.
+    "cidrBlockAssociations": [
+        {"associationId": f"vpc-cidr-assoc-{number}", "cidrBlock": block, "state": "associated"}
+        for number, block in enumerate(("10.20.0.0/16", "100.70.0.0/16"))
+    ],
+}
 
 
 def network_of(region: str, vpc_id: str | None, subnet_ids: list[str]) -> dict[str, Any]:

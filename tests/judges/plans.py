@@ -29,7 +29,7 @@ PLANS = {**{name: {"stack": name} for name in SHIPPED}, **VARIANTS}
 """Name of each plan -> its stack, and sections that replace keys of that stack's file."""
 REPOSITORIES = "pulumi-python:dynamic:ImageRepositories"
 _EKS = "eks:index:Cluster"
-_RENDERED = {"region", "release", "bundles", "gpu_pool", "image_mirror", "node_group"}
+_RENDERED = {"region", "release", "bundles", "gpu_pool", "image_mirror", "node_group", "packages"}
 _RENDERS: dict[str, Renders] = {}
 """By the settings that change a render."""
 

@@ -318,8 +318,11 @@ def test_the_pod_has_both_files_in_one_folder_where_the_script_starts(
     assert code["data"] == {"hook.py": HOOK.read_text(), "sync.py": SCRIPTS[release].read_text()}
     workload = kubeflow(release).get("Deployment", "kubeflow-pipelines-profile-controller")
     pod = workload["spec"]["template"]["spec"]
-    (volume,) = [v["name"] for v in pod["volumes"] if v.get("configMap")]
-    assert pod["volumes"][0]["configMap"]["name"] == code["metadata"]["name"]
+    (volume,) = [
+        volume["name"]
+        for volume in pod["volumes"]
+        if volume.get("configMap", {}).get("name") == code["metadata"]["name"]
+    ]
     (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == volume]
     assert (mount["mountPath"], "subPath" in mount) == ("/hooks", False)
     assert pod["containers"][0]["command"] == ["python", "/hooks/sync.py"]

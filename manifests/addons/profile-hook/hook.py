@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ PIPELINES_ACCESS = "access-ml-pipeline"
 """Name of the PodDefault and key of the label that asks for it, as in Kubeflow's documentation."""
 UI = "cluster.local/ns/kubeflow/sa/ml-pipeline-ui"
 """Its requests for artifacts carry the header with the user's e-mail address as they came."""
+PACKAGE_DEFAULTS = Path("/package-defaults")
+"""Where deployment.yaml's ConfigMap of that name is; absent or empty: the stack sets nothing."""
 
 
 class MissingSettingError(Exception):
@@ -91,6 +94,26 @@ def metadata_store_config(namespace: str) -> Object:
         "METADATA_GRPC_SERVICE_PORT": "8080",
     }
     return config_map(namespace, "metadata-grpc-configmap", address)
+
+
+def package_defaults(namespace: str, folder: Path = PACKAGE_DEFAULTS) -> list[Object]:
+    """Where pods of this namespace get packages and models: two ConfigMaps, or fewer.
+
+    The pods refer to them by webhook/package_defaults.py, which has the names.
+    """
+    files = {"variables.json": "{}", "ca-bundle.crt": ""}
+    for name in files:
+        if (folder / name).exists():
+            files[name] = (folder / name).read_text("utf-8")
+    variables = {
+        name: value.replace("<namespace>", namespace)
+        for name, value in json.loads(files["variables.json"]).items()
+    }
+    objects = [config_map(namespace, "package-defaults", variables)] if variables else []
+    if files["ca-bundle.crt"]:
+        bundle = {"ca-bundle.crt": files["ca-bundle.crt"]}
+        objects.append(config_map(namespace, "package-authorities", bundle))
+    return objects
 
 
 def pod_default(namespace: str, name: str, desc: str, label: str, **spec: Any) -> Object:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from components.mirror.pods import handler_code
+from components.mirror.pods import NAMESPACE
+from components.objects.webhook_code import code_config_map
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
@@ -101,7 +102,7 @@ def test_one_pod_can_be_lost() -> None:
 
 def test_the_pods_mount_the_code_and_the_certificate_that_were_made_for_them() -> None:
     volumes = {v["name"]: v for v in deployment().inputs["spec"]["template"]["spec"]["volumes"]}
-    code, secret = handler_code()["metadata"]["name"], "image-mirror-certificate"
+    code, secret = code_config_map(NAMESPACE)["metadata"]["name"], "image-mirror-certificate"
     assert volumes["code"]["configMap"]["name"] == code
     assert volumes["certificate"]["secret"]["secretName"] == secret
     waiting = {name for _, name in in_pods().dependencies_of(deployment())}
@@ -109,7 +110,7 @@ def test_the_pods_mount_the_code_and_the_certificate_that_were_made_for_them() -
 
 
 def test_the_code_runs_from_the_archive_that_the_pods_mount(tmp_path: Path) -> None:
-    (content,) = handler_code()["binaryData"].values()
+    (content,) = code_config_map(NAMESPACE)["binaryData"].values()
     archive = tmp_path / "webhook.zip"
     archive.write_bytes(base64.b64decode(content))
     (container,) = deployment().inputs["spec"]["template"]["spec"]["containers"]
@@ -130,8 +131,8 @@ def test_the_code_runs_from_the_archive_that_the_pods_mount(tmp_path: Path) -> N
 
 
 def test_equal_code_has_an_equal_name_and_fits_a_config_map() -> None:
-    assert handler_code() == handler_code()
-    assert len(handler_code()["binaryData"]["webhook.zip"]) < 900_000
+    assert code_config_map(NAMESPACE) == code_config_map(NAMESPACE)
+    assert len(code_config_map(NAMESPACE)["binaryData"]["webhook.zip"]) < 900_000
 
 
 @every_pair

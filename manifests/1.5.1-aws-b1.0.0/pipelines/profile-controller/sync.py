@@ -62,6 +62,7 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         hook.deployment(name, visualization_container(settings), settings),
         hook.service(name, VISUALIZATION_SERVER, port=8888, target=8888),
         *only_the_api_server(name, VISUALIZATION_SERVER),
+        *hook.package_defaults(name),
         hook.deployment(name, artifact_container(settings), settings),
         hook.service(name, ARTIFACT_SERVER, port=80, target=3000),
         hook.only_the_ui_for_artifacts(name),

@@ -56,6 +56,7 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         artifact_repositories(name, settings),
         keep_node(name),
         hook.pipelines_access(name),
+        *hook.package_defaults(name),
     ]
     if settings.artifact_server:
         # ml-pipeline-ui's ARTIFACTS_SERVICE_PROXY_NAME and _PORT point at the Service.

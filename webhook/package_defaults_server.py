@@ -1,0 +1,23 @@
+"""``python -m webhook.package_defaults_server`` serves ``webhook.package_defaults`` in a pod.
+
+Its own variables: ``PACKAGE_VARIABLES`` (names, separated by spaces) and ``PACKAGE_AUTHORITIES``
+(``true`` or ``false``); port and files as of ``webhook.server``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from webhook.package_defaults import Additions, review
+from webhook.server import serve
+from webhook.service import Decide
+
+
+def decision() -> Decide:
+    """The decision of the environment's stack; KeyError names a variable that is missing."""
+    additions = Additions.read(os.environ)
+    return lambda body: review(body, additions)
+
+
+if __name__ == "__main__":
+    serve(decision)
