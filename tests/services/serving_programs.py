@@ -1,8 +1,8 @@
 """The readers of KServe's and Knative's settings: their own code, in the releases that we install.
 
-``python -m tests.services.serving_programs`` gets both beforehand: a small Go program around the
-packages that read the ConfigMaps, and the Python packages of KServe's storage initializer, in a
-virtual environment of their own, because their versions are those of its image.
+``python -m tests.services.serving_programs`` builds the first of them beforehand: a small Go program
+around the packages that read the ConfigMaps. The Python packages of KServe's storage initializer
+have a virtual environment of their own, because their versions are those of its image.
 """
 
 from __future__ import annotations
@@ -71,25 +71,42 @@ def storage_initializer(say: Say) -> Path:
     Raises:
         ToolMissing: pip could not install them; with its last line.
     """
-    key = hashlib.sha256(f"{_PACKAGES.read_text()}{sys.version}{sys.prefix}".encode()).hexdigest()
-    folder = cache_folder("tools") / f"storage-initializer-{key[:16]}"
+    return virtual_environment(
+        "storage-initializer", "KServe's storage initializer", _PACKAGES, say
+    )
+
+
+def virtual_environment(name: str, title: str, packages: Path, say: Say) -> Path:
+    """The Python of a virtual environment in the cache, made if it is not there.
+
+    Args:
+        name: of its folder.
+        title: of what it holds, for people.
+        packages: the file of its pinned packages.
+        say: for progress.
+
+    Raises:
+        ToolMissing: pip could not install them; with its last line.
+    """
+    key = hashlib.sha256(f"{packages.read_text()}{sys.version}{sys.prefix}".encode()).hexdigest()
+    folder = cache_folder("tools") / f"{name}-{key[:16]}"
     python, complete = folder / "venv" / "bin" / "python", folder / "complete"
     with alone(folder, say):
         if not complete.exists():
-            say(f"Python packages: installing KServe's storage initializer into {folder}")
+            say(f"Python packages: installing {title} into {folder}")
             venv.create(folder / "venv", clear=True, symlinks=True)
-            _install(python)
+            _install(python, title, packages)
             complete.touch()
     return python
 
 
-def _install(python: Path) -> None:
+def _install(python: Path, title: str, packages: Path) -> None:
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    options = ["--disable-pip-version-check", "--no-deps", "--requirement", str(_PACKAGES)]
+    options = ["--disable-pip-version-check", "--no-deps", "--requirement", str(packages)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ToolMissing(f"pip could not install KServe's storage initializer: {last}")
+        raise ToolMissing(f"pip could not install {title}: {last}")
 
 
 @cache
@@ -114,7 +131,6 @@ if __name__ == "__main__":
     _console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         built(SETTINGS_READER, _console.print)
-        storage_initializer(_console.print)
     except ToolMissing as missing:
         _console.print(str(missing), style="red")
         sys.exit(2)
