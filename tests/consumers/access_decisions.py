@@ -211,16 +211,29 @@ _OPERATORS: dict[str, _Test] = {
     "StringNotLike": _none(_like),
 }
 _IF_EXISTS = "IfExists"
+_ALL, _ANY = "ForAllValues", "ForAnyValue"
 
 
 def _operator(name: str) -> _Test:
-    plain = name.removesuffix(_IF_EXISTS)
-    if plain not in _OPERATORS or name == f"Null{_IF_EXISTS}":
+    """The test of a condition operator, with the qualifiers that AWS has for any of them.
+
+    reference_policies_condition-single-vs-multi-valued-context-keys.html.
+    """
+    quantifier, _, rest = name.rpartition(":")
+    plain = rest.removesuffix(_IF_EXISTS)
+    if plain not in _OPERATORS or rest == f"Null{_IF_EXISTS}" or quantifier not in ("", _ALL, _ANY):
         raise UnknownConstruct(f"the condition operator {name}")
-    test = _OPERATORS[plain]
-    if plain == name:
-        return test
-    return lambda wanted, given: given is None or test(wanted, given)
+    one = _OPERATORS[plain]
+
+    def test(wanted: list[str], given: list[str] | None) -> bool:
+        if given is None and (rest != plain or quantifier == _ALL):
+            return True
+        if not quantifier:
+            return one(wanted, given)
+        of_each = [one(wanted, [value]) for value in given or []]
+        return all(of_each) if quantifier == _ALL else any(of_each)
+
+    return test
 
 
 def _several(value: Any) -> list[Any]:

@@ -14,8 +14,8 @@ from typing import Any
 
 from components.backend.database_users import USERS
 from rendering import Object
-from tests.consumers.stack import AUTHORITIES, HOST, PORT, Stack
-from tests.rendering.beijing import Release, containers, environment
+from tests.consumers.stack import AUTHORITIES, HOST, PORT, Secrets, Stack
+from tests.rendering.beijing import Release, containers
 from tests.rendering.secret_writer import written
 from tests.services import mariadb
 from tests.services.database_job import Job
@@ -72,10 +72,7 @@ class Database:
             for name, text in content.items():
                 (place / name).write_text(text)
             moved[mount["mountPath"]] = str(place)
-        values = {
-            name: value if isinstance(value, str) else _from_secret(value, secrets)
-            for name, value in environment(container).items()
-        }
+        values = self.stack.variables(release, deployment, secrets)
         arguments: list[str] = container.get("args", [])
         return (
             [_moved(text, moved) for text in arguments],
@@ -83,7 +80,7 @@ class Database:
         )
 
     def _content(
-        self, release: Release, volume: Mapping[str, Any], secrets: Mapping[str, dict[str, str]]
+        self, release: Release, volume: Mapping[str, Any], secrets: Secrets
     ) -> Mapping[str, str]:
         if "secret" in volume:
             return secrets[volume["secret"]["secretName"]]
@@ -93,11 +90,6 @@ class Database:
 
 def _is_in(obj: Object, namespace: str) -> bool:
     return obj["metadata"]["namespace"] == namespace
-
-
-def _from_secret(value: Mapping[str, Any], secrets: Mapping[str, dict[str, str]]) -> str:
-    reference = value["secretKeyRef"]
-    return secrets[reference["name"]][reference["key"]]
 
 
 def _moved(text: str, moved: Mapping[str, str]) -> str:

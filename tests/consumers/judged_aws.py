@@ -171,9 +171,8 @@ class _Judge:
             return _not_deleted(request, allowed)
         if not all(allowed):
             return _refused("Access Denied", _S3)
-        # One style of host for moto, which has no dual-stack one.
-        environ["HTTP_HOST"] = f"{bucket}.{self.stack.region.service_host('s3')}"
-        environ["PATH_INFO"] = f"/{key}".encode().decode("latin-1")  # as WSGI has it
+        # moto has no host with both kinds of addresses.
+        environ["HTTP_HOST"] = environ["HTTP_HOST"].replace("s3.dualstack.", "s3.", 1)
         return Response.from_app(app, environ)
 
     def _policy(self, access: Access) -> Any:

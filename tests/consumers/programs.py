@@ -54,7 +54,8 @@ ARGO_ARTIFACTS = _program(
     ".",
     "about three minutes on two cores",
 )
-GO_PROGRAMS = (SETTINGS_READER, KATIB_DB_MANAGER, ARGO_ARTIFACTS)
+KFP_LIBRARIES = _program("kfp-libraries", "gocloud.dev", ".", "about a minute on two cores")
+GO_PROGRAMS = (SETTINGS_READER, KATIB_DB_MANAGER, ARGO_ARTIFACTS, KFP_LIBRARIES)
 
 
 def ml_metadata(say: Say) -> Path:

@@ -22,6 +22,7 @@ from tests.rendering.profile_hooks import SYNC, namespace
 
 RELEASE = "26.03"
 PROFILES = tuple(user["namespace"] for user in USERS)
+Secrets = Mapping[str, Mapping[str, str]]
 AUTHORITIES = "database.authorities"
 HOST, PORT = "database.host", "database.port"
 
@@ -31,11 +32,13 @@ class Role:
     """A role of the plan.
 
     Attributes:
+        name: of the resource in Pulumi.
         arn: of the role.
         trust: who may assume it.
         documents: what it may do.
     """
 
+    name: str
     arn: str
     trust: Document
     documents: tuple[Document, ...]
@@ -96,21 +99,34 @@ class Stack:
         """An object, or a part of one, with the stack's values in place of markers."""
         return bind(value, self.values)
 
+    def variables(
+        self, release: Release, deployment: str, secrets: Secrets | None = None
+    ) -> dict[str, str]:
+        """The variables of a Deployment's container, without those that the kubelet fills in.
+
+        Args:
+            release: that has it.
+            deployment: its name.
+            secrets: content of the Secrets by name; None: variables from Secrets are left out.
+        """
+        values: dict[str, str] = {}
+        for name, value in self.bound(release.environment(deployment)).items():
+            if isinstance(value, str):
+                values[name] = value
+            elif reference := value.get("configMapKeyRef"):
+                data = self.bound(release.get("ConfigMap", reference["name"])["data"])
+                if not reference.get("optional") or reference["key"] in data:
+                    values[name] = data[reference["key"]]
+            elif secrets is not None and (reference := value.get("secretKeyRef")):
+                values[name] = secrets[reference["name"]][reference["key"]]
+        return values
+
     def of_profile(self, release: Release, profile: str) -> dict[str, dict[str, Any]]:
         """``Kind name`` -> an object that the release's hook makes in a profile."""
-        read = release.environment("kubeflow-pipelines-profile-controller")
-        variables = {name: self.bound(_value(release, value)) for name, value in read.items()}
+        variables = self.variables(release, "kubeflow-pipelines-profile-controller")
         sync = SYNC[RELEASE]
         objects = sync.desired(namespace(profile), sync.settings_from(variables))
         return {f"{each['kind']} {each['metadata']['name']}": each for each in objects}
-
-
-def _value(release: Release, value: Any) -> str:
-    """The value of a variable, from a ConfigMap where it comes from one."""
-    if isinstance(value, str):
-        return value
-    reference = value["configMapKeyRef"]
-    return release.get("ConfigMap", reference["name"])["data"][reference["key"]]
 
 
 @cache
@@ -145,15 +161,20 @@ def _parsed(recorded: Recorded, type_: str) -> Document:
 
 
 def roles_of(recorded: Recorded) -> dict[str, Role]:
-    """The roles of a plan with their inline policies, by ARN."""
+    """The roles of a plan by ARN, with the policies that the plan itself makes for them."""
     roles: dict[str, Role] = {}
     inline = recorded.of("aws:iam/rolePolicy:RolePolicy")
+    attached = recorded.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    own = {each.outputs["arn"]: each for each in recorded.of("aws:iam/policy:Policy")}
     for role in recorded.of("aws:iam/role:Role"):
         name = role.outputs["name"]
-        documents = [each for each in inline if each.inputs["role"] == name]
+        policies = [each for each in inline if each.inputs["role"] == name]
+        arns = [each.inputs["policyArn"] for each in attached if each.inputs["role"] == name]
+        policies += [own[arn] for arn in arns if arn in own]
         roles[role.outputs["arn"]] = Role(
+            role.name,
             role.outputs["arn"],
             json.loads(role.inputs["assumeRolePolicy"]),
-            tuple(json.loads(each.inputs["policy"]) for each in documents),
+            tuple(json.loads(each.inputs["policy"]) for each in policies),
         )
     return roles

@@ -126,6 +126,13 @@ def test_a_statement_of_what_is_not_meant_covers_all_else() -> None:
         ({"StringEquals": {"a": "1", "b": "2"}}, {"a": "1"}, False),
         ({"StringEquals": {"a": "1"}, "StringLike": {"b": "2*"}}, {"a": "1", "b": "22"}, True),
         ({"StringEquals": {"aud": "sts"}}, {"aud": ["other", "sts"]}, True),
+        # reference_policies_condition-single-vs-multi-valued-context-keys.html
+        ({"ForAllValues:StringEquals": {"tags": ["a", "b"]}}, {"tags": ["b", "a"]}, True),
+        ({"ForAllValues:StringEquals": {"tags": ["a", "b"]}}, {"tags": ["a", "c"]}, False),
+        ({"ForAllValues:StringEquals": {"tags": "a"}}, {}, True),
+        ({"ForAnyValue:StringLike": {"tags": "a*"}}, {"tags": ["b", "ab"]}, True),
+        ({"ForAnyValue:StringLike": {"tags": "a*"}}, {"tags": ["b"]}, False),
+        ({"ForAnyValue:StringLike": {"tags": "a*"}}, {}, False),
     ],
 )
 def test_conditions_hold_as_documented(
@@ -197,7 +204,7 @@ def test_a_role_is_assumed_by_the_service_account_it_trusts(
     [
         allow(Condition={"NumericLessThan": {"aws:MultiFactorAuthAge": "3600"}}),
         allow(Condition={"NullIfExists": {"k": "true"}}),
-        allow(Condition={"ForAllValues:StringEquals": {"aws:TagKeys": "a"}}),
+        allow(Condition={"ForSomeValues:StringEquals": {"aws:TagKeys": "a"}}),
         allow(resource=f"{BUCKET}/${{aws:username}}/*"),
         allow(Condition={"StringEquals": {"k": "${aws:username}"}}),
         allow(NotPrincipal={"AWS": ROLE}),

@@ -123,5 +123,5 @@ def test_what_stores_data_is_read_by_real_programs() -> None:
     """The table cannot be emptied by reasons alone."""
     read = {row.read_by for row in rows() if row.read_by}
     mine = {str(path.relative_to(ROOT)) for path in Path(__file__).parent.glob("test_*.py")}
-    consumers = {"argo", "katib", "ml_metadata", "model_download"}
+    consumers = {"argo", "katib", "ml_metadata", "model_download", "pipelines"}
     assert {f"tests/consumers/test_{name}.py" for name in consumers} <= read & mine
