@@ -585,5 +585,5 @@ def test_the_outputs_have_a_role_per_service_account_that_reads_artifacts(
     made: Recorded, region: Region
 ) -> None:
     roles = made.exports["roleArns"]
-    assert {"ml-pipeline", "ml-pipeline-ui"} <= set(roles)
+    assert {"ml-pipeline", "profile-default-editor"} <= set(roles)
     assert all(arn.startswith(f"arn:{region.partition}:iam::{ACCOUNT}:") for arn in roles.values())

@@ -15,7 +15,11 @@ from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore
 from components.backend.database import Database
 from components.backend.database_users import USERS, DatabaseUsers
-from components.backend.policies import artifact_access, secret_reading
+from components.backend.policies import (
+    api_server_access,
+    artifact_access,
+    secret_reading,
+)
 from components.dynamic.database_authorities import DatabaseAuthorities
 from settings import certificates
 from settings.context import StackContext
@@ -24,6 +28,7 @@ from settings.sections import ArtifactsSettings, DatabaseSettings
 _KUBEFLOW = "kubeflow"
 _EDITOR = "default-editor"
 """The service account of Pipelines' runs, notebooks and Katib trials in every profile."""
+_API_SERVER = "ml-pipeline"
 _MASTER = "database-master"
 # RDS and EBS use the key through grants, which the database's creator makes.
 _USE_KEY = [
@@ -75,7 +80,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             with a static key, ``artifacts``.
         role_arns: ``database-clients`` (reads all secrets but the master's) and
             ``database-init`` (reads the database's, the master's too); without a static key also
-            ``ml-pipeline``, ``ml-pipeline-ui`` and ``profile-default-editor`` (the first user's).
+            ``ml-pipeline`` and ``profile-default-editor`` (the first user's).
         profile_role_arns: a role per profile namespace, limited to that namespace's artifacts; none
             with a static key.
     """
@@ -160,7 +165,12 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         ).pem
 
     def _artifact_roles(self) -> None:
-        """Pipelines' own pods reach every namespace's artifacts; a profile reaches its own."""
+        """A profile reaches its own artifacts, the API server reads all of them, the UI none.
+
+        What the UI shows is read by the role of the profile that owns it, in its artifact server
+        (manifests/26.03/pipelines/profile-controller/sync.py). Definitions of pipelines are in the
+        database; below ``pipelines`` the API server looks for those that Pipelines 1 left.
+        """
         prefix = self._args.artifacts.prefix
         for namespace in self._args.profiles:
             self.profile_role_arns[namespace] = self._role(
@@ -168,13 +178,10 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
                 [(namespace, _EDITOR)],
                 self._artifacts([f"{prefix}/{namespace}"], write=True),
             )
-        # The API server also stores pipeline definitions, below a prefix of their own.
-        for role, prefixes, write in (
-            ("ml-pipeline", [prefix, "pipelines"], True),
-            ("ml-pipeline-ui", [prefix], False),
-        ):
-            access = self._artifacts(prefixes, write=write)
-            self.role_arns[role] = self._role(role, [(_KUBEFLOW, role)], access)
+        reading = pulumi.Output.all(self._bucket_arn, self._key_arn).apply(
+            lambda arns: api_server_access(arns[0], arns[1], [prefix, "pipelines"])
+        )
+        self.role_arns[_API_SERVER] = self._role(_API_SERVER, [(_KUBEFLOW, _API_SERVER)], reading)
         self.role_arns["profile-default-editor"] = next(iter(self.profile_role_arns.values()))
 
     def _reader_roles(self) -> None:

@@ -32,7 +32,6 @@ PROTECTED = {
 READERS = (
     "backend-database-init",
     "backend-ml-pipeline",
-    "backend-ml-pipeline-ui",
     "backend-profile-kubeflow-user-example-com",
 )
 Begin = Callable[..., AbstractContextManager[Rehearsal]]

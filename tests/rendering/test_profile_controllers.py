@@ -52,6 +52,8 @@ each_release = pytest.mark.parametrize("release", SCRIPTS)
                 "PodDefault keep-node",
                 f"Deployment {ARTIFACTS}",
                 f"Service {ARTIFACTS}",
+                f"AuthorizationPolicy {ARTIFACTS}",
+                f"NetworkPolicy {ARTIFACTS}",
             ],
         ),
         (
@@ -67,6 +69,7 @@ each_release = pytest.mark.parametrize("release", SCRIPTS)
                 f"AuthorizationPolicy {VISUALIZATION}",
                 f"Deployment {ARTIFACTS}",
                 f"Service {ARTIFACTS}",
+                f"AuthorizationPolicy {ARTIFACTS}",
             ],
         ),
     ],
@@ -116,25 +119,71 @@ def test_each_server_runs_the_image_of_its_setting_behind_its_service(
     assert service["ports"][0]["targetPort"] == served["containerPort"]
 
 
-@each_release
 @pytest.mark.parametrize(("value", "annotated"), [("false", False), ("", False), ("true", True)])
-def test_the_sidecar_can_be_refused(release: str, value: str, annotated: bool) -> None:
-    variables = {**ENVIRONMENTS[release], "DISABLE_ISTIO_SIDECAR": value}
-    settings = SYNC[release].settings_from(variables)
-    template = objects(release, settings)[f"Deployment {ARTIFACTS}"]["spec"]["template"]
+def test_the_sidecar_can_be_refused_in_1_5_1(value: str, annotated: bool) -> None:
+    variables = {**ENVIRONMENTS[OLD], "DISABLE_ISTIO_SIDECAR": value}
+    settings = SYNC[OLD].settings_from(variables)
+    template = objects(OLD, settings)[f"Deployment {ARTIFACTS}"]["spec"]["template"]
     assert ("sidecar.istio.io/inject" in template["metadata"]["annotations"]) is annotated
+
+
+@each_release
+def test_policies_select_the_artifact_server_and_admit_the_ui(release: str) -> None:
+    labels = objects(release)[f"Deployment {ARTIFACTS}"]["spec"]["template"]["metadata"]["labels"]
+    policy = objects(release)[f"AuthorizationPolicy {ARTIFACTS}"]["spec"]
+    assert policy["selector"]["matchLabels"].items() <= labels.items()
+    assert policy["action"] == "DENY"
+    account = SYNC[release].hook.UI.rpartition("/")[2]
+    ui = kubeflow(release).get("Deployment", "ml-pipeline-ui")["spec"]["template"]
+    assert ui["spec"]["serviceAccountName"] == account
+    if release == NEW:
+        network = objects(release)[f"NetworkPolicy {ARTIFACTS}"]["spec"]
+        assert network["podSelector"]["matchLabels"].items() <= labels.items()
+        (source,) = network["ingress"][0]["from"]
+        assert source["podSelector"]["matchLabels"].items() <= ui["metadata"]["labels"].items()
 
 
 # -- 26.03 ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("value", "served"), [("true", True), ("false", False), ("", False)])
-def test_without_upstreams_proxy_a_profile_gets_configuration_only(
-    value: str, served: bool
+@pytest.mark.parametrize(
+    ("proxy", "no_sidecar", "served"),
+    [
+        ("true", "false", True),
+        ("true", "", True),
+        ("false", "false", False),
+        ("", "", False),
+        # Nobody would judge the user.
+        ("true", "true", False),
+    ],
+)
+def test_without_upstreams_proxy_or_a_sidecar_a_profile_gets_configuration_only(
+    proxy: str, no_sidecar: str, served: bool
 ) -> None:
-    settings = SYNC[NEW].settings_from({**ENVIRONMENTS[NEW], "ARTIFACTS_PROXY_ENABLED": value})
+    variables = {"ARTIFACTS_PROXY_ENABLED": proxy, "DISABLE_ISTIO_SIDECAR": no_sidecar}
+    settings = SYNC[NEW].settings_from({**ENVIRONMENTS[NEW], **variables})
     kinds = {name.split()[0] for name in objects(NEW, settings)}
-    assert kinds == {"ConfigMap", "PodDefault"} | ({"Deployment", "Service"} if served else set())
+    of_server = {"Deployment", "Service", "AuthorizationPolicy", "NetworkPolicy"}
+    assert kinds == {"ConfigMap", "PodDefault"} | (of_server if served else set())
+
+
+def test_metacontroller_may_make_what_the_script_answers_with() -> None:
+    controller = kubeflow().get("DecoratorController", "kubeflow-pipelines-profile-controller")
+    attached = {(a["apiVersion"], a["resource"]) for a in controller["spec"]["attachments"]}
+    rules = kubeflow().get("ClusterRole", "kubeflow-metacontroller")["rules"]
+    allowed = {
+        (group, resource)
+        for rule in rules
+        if {"create", "update", "delete", "list", "watch"} <= set(rule["verbs"])
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    for obj in objects().values():
+        kind: str = obj["kind"].lower()
+        plural = kind.removesuffix("y") + "ies" if kind.endswith("y") else kind + "s"
+        assert (obj["apiVersion"], plural) in attached
+        group = obj["apiVersion"].rpartition("/")[0]
+        assert (group, plural) in allowed
 
 
 def test_the_launcher_and_argo_use_the_role_of_their_pod_for_s3_of_the_region() -> None:
@@ -170,9 +219,7 @@ def test_the_artifact_server_reads_s3_of_the_region_as_a_restricted_pod() -> Non
         "AWS_S3_ENDPOINT": "s3.cn-north-1.amazonaws.com.cn",
         "AWS_REGION": "cn-north-1",
         "AWS_SSL": "true",
-        "ARGO_ARCHIVE_ARTIFACTORY": "s3",
-        "ARGO_ARCHIVE_BUCKETNAME": "kf-artifacts",
-        "ARGO_KEYFORMAT": KEY_FORMAT,
+        "FRONTEND_SERVER_NAMESPACE": "alice",
     }
     assert expected.items() <= variables.items()
     pod = objects()[f"Deployment {ARTIFACTS}"]["spec"]["template"]["spec"]
@@ -181,6 +228,15 @@ def test_the_artifact_server_reads_s3_of_the_region_as_a_restricted_pod() -> Non
     security = container(NEW, ARTIFACTS)["securityContext"]
     assert security["allowPrivilegeEscalation"] is False
     assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_artifact_server_has_no_way_to_a_file_a_secret_or_a_host() -> None:
+    # The source volume and providerInfo ask Kubernetes, http and https the expression.
+    pod = objects()[f"Deployment {ARTIFACTS}"]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    expression = environment(container(NEW, ARTIFACTS))["ALLOWED_ARTIFACT_DOMAIN_REGEX"]
+    for host in ("http://x", "https://kubernetes.default", "http://2130706433"):
+        assert not re.search(expression, host)
 
 
 def test_no_key_and_no_store_of_our_own_reaches_a_profile() -> None:

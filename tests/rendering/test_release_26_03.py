@@ -70,20 +70,58 @@ def test_the_workflow_controller_keeps_upstreams_executor(release: Release) -> N
     assert executor["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_the_ui_finds_archived_logs_where_argo_wrote_them(release: Release) -> None:
+def test_the_ui_has_neither_role_nor_key_nor_store(release: Release) -> None:
     variables = release.environment("ml-pipeline-ui")
-    assert variables["ARGO_ARCHIVE_LOGS"] == "true"
-    assert variables["ARGO_ARCHIVE_ARTIFACTORY"] == "s3"
-    assert variables["ARGO_ARCHIVE_BUCKETNAME"] == config("bucketName")
-    assert variables["ARGO_KEYFORMAT"] == KEY_FORMAT
+    assert variables["ARGO_ARCHIVE_LOGS"] == "false"
+    assert variables["AWS_S3_ENDPOINT"].endswith(".invalid")
+    assert {name for name in variables if name.startswith(("MINIO_", "AWS_"))} == {
+        "AWS_S3_ENDPOINT"
+    }
+    account = release.get("ServiceAccount", "ml-pipeline-ui")["metadata"]
+    assert "eks.amazonaws.com/role-arn" not in account.get("annotations", {})
 
 
-def test_the_ui_reads_s3_of_its_region_without_a_key(release: Release) -> None:
+@pytest.mark.parametrize(
+    ("namespace", "allowed"),
+    [
+        ("team-a", True),
+        ("a", True),
+        ("team-a.evil.example", False),
+        ("x@evil", False),
+        ("team-a:80@evil", False),
+        ("team-a\\@evil", False),
+        ("team-a#@evil", False),
+        ("", False),
+        ("-", False),
+    ],
+)
+def test_the_ui_hands_a_request_to_the_server_of_a_namespace_only(
+    release: Release, namespace: str, allowed: bool
+) -> None:
     variables = release.environment("ml-pipeline-ui")
-    assert variables["AWS_S3_ENDPOINT"] == S3
-    assert variables["AWS_REGION"] == REGION
-    assert variables["AWS_SSL"] == "true"
-    assert not {name for name in variables if name.startswith(("MINIO_", "AWS_ACCESS", "AWS_SEC"))}
+    install = release.get("ConfigMap", "pipeline-install-config")["data"]
+    enabled = variables["ARTIFACTS_SERVICE_PROXY_ENABLED"]["configMapKeyRef"]["key"]
+    assert install[enabled] == "true"
+    server = f"{variables['ARTIFACTS_SERVICE_PROXY_NAME']}.{namespace}"
+    # domain_from_url of kubeflow/pipelines 2.16.0 frontend/server/handlers/domain-checker.ts
+    part = re.match(r"^(?:https?://)?(?:[^@/\n]+@)?([^:/?\n]+)", f"http://{server}:80")
+    assert part
+    expression = variables["ALLOWED_ARTIFACT_DOMAIN_REGEX"]
+    assert bool(re.search(expression, part[0])) is allowed
+
+
+@pytest.mark.parametrize(
+    "url", ["http://2130706433", "http://ml-pipeline-ui-artifact", "https://x"]
+)
+def test_the_ui_fetches_no_artifact_by_http(release: Release, url: str) -> None:
+    expression = release.environment("ml-pipeline-ui")["ALLOWED_ARTIFACT_DOMAIN_REGEX"]
+    assert not re.search(expression, url)
+
+
+def test_the_ui_reads_no_secret_and_does_not_find_its_own_pod(release: Release) -> None:
+    rules = release.get("ClusterRole", "ml-pipeline-ui")["rules"]
+    assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
+    assert release.environment("ml-pipeline-ui")["HOSTNAME"] == ""
 
 
 def test_tensorboards_of_the_ui_still_run_as_the_profiles_editor(release: Release) -> None:
@@ -91,10 +129,9 @@ def test_tensorboards_of_the_ui_still_run_as_the_profiles_editor(release: Releas
     assert template["spec"]["serviceAccountName"] == "default-editor"
 
 
-@pytest.mark.parametrize("name", ["ml-pipeline", "ml-pipeline-ui"])
-def test_a_service_account_that_reaches_s3_has_its_role(release: Release, name: str) -> None:
-    annotations = release.get("ServiceAccount", name)["metadata"]["annotations"]
-    assert annotations["eks.amazonaws.com/role-arn"] == f"<<role.{name}>>"
+def test_the_api_server_has_its_role(release: Release) -> None:
+    annotations = release.get("ServiceAccount", "ml-pipeline")["metadata"]["annotations"]
+    assert annotations["eks.amazonaws.com/role-arn"] == "<<role.ml-pipeline>>"
 
 
 def test_every_container_that_speaks_to_aws_knows_its_region(release: Release) -> None:
@@ -107,7 +144,7 @@ def test_every_container_that_speaks_to_aws_knows_its_region(release: Release) -
     }
     assert regions == {
         "ml-pipeline-api-server": REGION,
-        "ml-pipeline-ui": REGION,
+        "ml-pipeline-ui": None,  # its host of S3 is none
         "profile-controller": REGION,
         "external-secrets": REGION,
     }

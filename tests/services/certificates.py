@@ -28,10 +28,11 @@ class Authority:
         Args:
             host: its name.
             folder: for both files.
-            more: other names of the same server; ``*`` stands for one part of a name.
+            more: other names of the same server; ``*`` stands for one part of a name, and one with
+                a scheme is a URI, as the identities of a mesh are.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(name) for name in (host, *more)])
+        names = x509.SubjectAlternativeName([_general(name) for name in (host, *more)])
         builder = _builder(_named(host), self._name, key).add_extension(names, critical=False)
         certificate, private = folder / "server.pem", folder / "server-key.pem"
         certificate.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
@@ -43,6 +44,10 @@ class Authority:
             )
         )
         return certificate, private
+
+
+def _general(name: str) -> x509.GeneralName:
+    return x509.UniformResourceIdentifier(name) if "://" in name else x509.DNSName(name)
 
 
 def _named(name: str) -> x509.Name:

@@ -21,6 +21,8 @@ else:
 
 ENABLED_LABEL = "pipelines.kubeflow.org/enabled"
 ARTIFACT_SERVER = "ml-pipeline-ui-artifact"
+UI = "cluster.local/ns/kubeflow/sa/ml-pipeline-ui"
+"""Its requests for artifacts carry the header with the user's e-mail address as they came."""
 
 
 class MissingSettingError(Exception):
@@ -147,6 +149,28 @@ def service(namespace: str, name: str, port: int, target: int) -> Object:
         "kind": "Service",
         "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {"ports": ports, "selector": {"app": name}},
+    }
+
+
+def only_the_ui_for_artifacts(namespace: str) -> Object:
+    """Denies the rest of the UI's server, its open proxy above all, and everybody but the UI.
+
+    A denial, because whatever else allows requests in this namespace allows them here too.
+    """
+    artifacts = {"notPaths": ["/artifacts/*", "/pipeline/artifacts/*"]}
+    return {
+        "apiVersion": "security.istio.io/v1beta1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": ARTIFACT_SERVER, "namespace": namespace},
+        "spec": {
+            "action": "DENY",
+            "selector": {"matchLabels": {"app": ARTIFACT_SERVER}},
+            "rules": [
+                {"from": [{"source": {"notPrincipals": [UI]}}]},
+                {"to": [{"operation": artifacts}, {"operation": {"notMethods": ["GET"]}}]},
+                {"when": [{"key": "request.headers[referer]", "values": ["*"]}]},
+            ],
+        },
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from components.backend.database_users import USERS
 from settings import from_mapping
+from tests.components.backend.identity_policies import allowed
 from tests.components.backend.simulated_backend import (
     ACCOUNT,
     SECRET,
@@ -35,7 +36,6 @@ def statements(recorded: Recorded, role: str) -> dict[str, Any]:
 
 TRUSTED = [
     ("ml-pipeline", "kubeflow:ml-pipeline"),
-    ("ml-pipeline-ui", "kubeflow:ml-pipeline-ui"),
     ("profile-team-a", "team-a:default-editor"),
     ("profile-team-b", "team-b:default-editor"),
     ("database-init", "kubeflow-database:database-init"),
@@ -93,17 +93,73 @@ def test_a_profile_reads_and_writes_its_own_artifacts_only(region: str, namespac
     assert found["ArtifactKey"]["Resource"].startswith(arn(region, f"kms:{region}:{ACCOUNT}:key/"))
 
 
-def test_the_api_server_writes_artifacts_and_pipeline_definitions() -> None:
-    bucket = arn("cn-north-1", f"s3:::kubeflow-{ACCOUNT}-cn-north-1")
-    found = statements(backend(), "ml-pipeline")["Artifacts"]
-    assert found["Resource"] == [f"{bucket}/private-artifacts/*", f"{bucket}/pipelines/*"]
-    assert "s3:PutObject" in found["Action"]
+A, B = "profile-team-a", "profile-team-b"
+API = "ml-pipeline"
+PREFIX = "private-artifacts"
+LOG = "wf/2026/01/02/wf-system-container-impl-1/main.log"
+WRITES = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
 
 
-def test_the_user_interface_only_reads() -> None:
-    found = statements(backend(), "ml-pipeline-ui")
-    assert found["Artifacts"]["Action"] == ["s3:GetObject", "s3:GetObjectVersion"]
-    assert found["ArtifactKey"]["Action"] == ["kms:Decrypt"]
+@every_region
+@pytest.mark.parametrize(
+    ("role", "action", "key", "expected"),
+    [
+        # -- a profile has its own
+        (A, "s3:GetObject", f"{PREFIX}/team-a/v2/artifacts/p/model", True),
+        *((A, action, f"{PREFIX}/team-a/v2/artifacts/p/model", True) for action in WRITES),
+        (A, "s3:GetObject", f"{PREFIX}/team-b/v2/artifacts/p/model", False),
+        *((A, action, f"{PREFIX}/team-b/v2/artifacts/p/model", False) for action in WRITES),
+        (A, "s3:GetObject", f"{PREFIX}/team-b/{LOG}", False),
+        (A, "s3:GetObject", f"{PREFIX}/team-ab/{LOG}", False),
+        (A, "s3:GetObject", f"{PREFIX}/team-b/../team-a/x", False),
+        (A, "s3:GetObject", "pipelines/1", False),
+        (B, "s3:GetObject", f"{PREFIX}/team-a/{LOG}", False),
+        # -- the API server reads
+        (API, "s3:GetObject", f"{PREFIX}/team-a/v2/artifacts/p/model", True),
+        (API, "s3:GetObject", "pipelines/1", True),
+        (API, "s3:GetObject", "other/1", False),
+        *((API, action, f"{PREFIX}/team-a/v2/artifacts/p/model", False) for action in WRITES),
+        *((API, action, "pipelines/1", False) for action in WRITES),
+    ],
+)
+def test_an_object_is_for_these_roles(
+    region: str, role: str, action: str, key: str, expected: bool
+) -> None:
+    policy = document(backend(region).only(ROLE_POLICY, f"backend-{role}"))
+    resource = arn(region, f"s3:::kubeflow-{ACCOUNT}-{region}/{key}")
+    assert allowed(policy, action, resource, {}) is expected
+
+
+@every_region
+@pytest.mark.parametrize(
+    ("role", "prefix", "expected"),
+    [
+        (A, f"{PREFIX}/team-a/v2/", True),
+        (A, f"{PREFIX}/team-b/v2/", False),
+        (A, f"{PREFIX}/", False),
+        (A, "", False),
+        (A, None, False),
+        # HeadBucket, the API server's first request, has no prefix; it lists nothing.
+        (API, None, True),
+        (API, f"{PREFIX}/team-a/", False),
+    ],
+)
+def test_a_list_of_keys_is_for_these_roles(
+    region: str, role: str, prefix: str | None, expected: bool
+) -> None:
+    policy = document(backend(region).only(ROLE_POLICY, f"backend-{role}"))
+    bucket = arn(region, f"s3:::kubeflow-{ACCOUNT}-{region}")
+    context = {} if prefix is None else {"s3:prefix": prefix}
+    assert allowed(policy, "s3:ListBucket", bucket, context) is expected
+    assert allowed(policy, "s3:GetBucketLocation", bucket, {})
+    assert not allowed(policy, "s3:CreateBucket", bucket, {})
+
+
+@every_region
+def test_who_writes_nothing_makes_no_data_key(region: str) -> None:
+    found = statements(backend(region), API)["ArtifactKey"]
+    assert found["Action"] == ["kms:Decrypt"]
+    assert found["Resource"].startswith(arn(region, f"kms:{region}:{ACCOUNT}:key/"))
 
 
 def test_the_artifact_prefix_is_the_settings() -> None:
@@ -115,8 +171,7 @@ def test_the_artifact_prefix_is_the_settings() -> None:
 def test_the_roles_come_out_under_the_names_the_manifests_use(region: str) -> None:
     exports = backend(region).exports
     assert set(exports["roles"]) == {
-        *("ml-pipeline", "ml-pipeline-ui", "profile-default-editor"),
-        *("database-clients", "database-init"),
+        *("ml-pipeline", "profile-default-editor", "database-clients", "database-init")
     }
     assert set(exports["profiles"]) == {"team-a", "team-b"}
     assert exports["roles"]["profile-default-editor"] == exports["profiles"]["team-a"]

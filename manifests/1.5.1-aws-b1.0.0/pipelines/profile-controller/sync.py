@@ -63,6 +63,7 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         *only_the_api_server(name, VISUALIZATION_SERVER),
         hook.deployment(name, artifact_container(settings), settings),
         hook.service(name, ARTIFACT_SERVER, port=80, target=3000),
+        hook.only_the_ui_for_artifacts(name),
     ]
 
 

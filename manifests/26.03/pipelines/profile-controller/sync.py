@@ -30,16 +30,18 @@ class Settings(hook.CommonSettings):
 
     bucket: str
     key_format: str  # Argo's, with its {{workflow...}} tags
-    artifact_server: bool  # ARTIFACTS_PROXY_ENABLED: serve artifacts by the profile's own role
+    artifact_server: bool  # ARTIFACTS_PROXY_ENABLED, and a sidecar, which judges the user
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
     """Reads deployment.yaml's variables."""
+    common = hook.common_settings(environment)
+    enabled = environment.get("ARTIFACTS_PROXY_ENABLED", "").lower() == "true"
     return Settings(
-        **hook.common_settings(environment),
+        **common,
         bucket=required(environment, "S3_BUCKET"),
         key_format=required(environment, "ARGO_KEYFORMAT"),
-        artifact_server=environment.get("ARTIFACTS_PROXY_ENABLED", "").lower() == "true",
+        artifact_server=enabled and common["istio_sidecar"],
     )
 
 
@@ -58,6 +60,7 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         # ml-pipeline-ui's ARTIFACTS_SERVICE_PROXY_NAME and _PORT point at the Service.
         service = hook.service(name, ARTIFACT_SERVER, port=80, target=3000)
         objects += [artifact_deployment(name, settings), service]
+        objects += [hook.only_the_ui_for_artifacts(name), only_from_the_ui(name)]
     return objects
 
 
@@ -117,16 +120,19 @@ def keep_node(namespace: str) -> Object:
 
 
 def artifact_deployment(namespace: str, settings: Settings) -> Object:
-    """The UI's server as an artifact proxy that reads S3 by this profile's role, without a key."""
+    """The UI's server as an artifact proxy that reads S3 by this profile's role, without a key.
+
+    It judges no user. The sidecar does, by the profile controller's ns-owner-access-istio and by
+    the contributors' policies: from the UI, only with the header of somebody who belongs here.
+    Without a token of Kubernetes the server reads no Secret and no file of a volume, its source
+    ``volume`` (frontend/server/helpers/server-info.ts); its role has a token of its own. The
+    expression lets no other host be asked for an ``http`` artifact (handlers/domain-checker.ts).
+    """
     environment = {
         "AWS_S3_ENDPOINT": settings.endpoint,
         "AWS_REGION": settings.region,
         "AWS_SSL": "true",
-        "ARGO_ARCHIVE_ARTIFACTORY": "s3",
-        "ARGO_ARCHIVE_BUCKETNAME": settings.bucket,
-        "ARGO_KEYFORMAT": settings.key_format,
-        "ML_PIPELINE_SERVICE_HOST": "ml-pipeline.kubeflow.svc.cluster.local",
-        "ML_PIPELINE_SERVICE_PORT": "8888",
+        "ALLOWED_ARTIFACT_DOMAIN_REGEX": "^$",
         "FRONTEND_SERVER_NAMESPACE": namespace,
     }
     container = hook.artifact_container(
@@ -140,7 +146,31 @@ def artifact_deployment(namespace: str, settings: Settings) -> Object:
         },
     )
     security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    return hook.deployment(namespace, container, settings, securityContext=security)
+    return hook.deployment(
+        namespace,
+        container,
+        settings,
+        securityContext=security,
+        automountServiceAccountToken=False,
+    )
+
+
+def only_from_the_ui(namespace: str) -> Object:
+    """No connection but the UI's, should the pod ever run without its sidecar."""
+    ui = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kubeflow"}},
+        "podSelector": {"matchLabels": {"app": "ml-pipeline-ui"}},
+    }
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": ARTIFACT_SERVER, "namespace": namespace},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": ARTIFACT_SERVER}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [ui]}],
+        },
+    }
 
 
 def answer(request: Object, settings: Settings) -> Object:

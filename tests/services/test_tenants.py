@@ -1,0 +1,299 @@
+"""What one user reaches of another's, through the objects that the platform renders.
+
+Real: Envoy, mutual TLS, the rendered policies and routes, the objects of sync.py and profiles.py.
+Stand-ins: the gateway's login (a request has the header kubeflow-userid that it would write), and
+the applications. The UI's does as its source says: it hands a request with ``namespace`` and all
+its headers to the artifact server of that namespace (kubeflow/pipelines 2.16.0
+frontend/server/handlers/artifacts.ts, getArtifactsProxyHandler), and takes a request for its open
+proxy by path or by Referer (proxy-middleware.ts). No registry has the real one;
+docs/known-risks.md has what was seen with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from components.kubeflow import profiles
+from rendering import Object
+from settings.sections import User
+from tests.rendering.beijing import kubeflow
+from tests.rendering.profile_hooks import SCRIPTS, objects
+from tests.services import mesh
+from tests.services.mesh import Mesh, Workload
+
+NEW, OLD = SCRIPTS
+USERS = [
+    User(email="ann@example.org", namespace="team-a"),
+    User(email="bea@example.org", namespace="team-b", contributors=["col@example.org"]),
+]
+ARTIFACT = "/pipeline/artifacts/get?source=s3&bucket=b&key=private-artifacts/team-b/model"
+GATEWAY = Workload(
+    "gateway",
+    "istio-system/istio-ingressgateway-service-account",
+    {"app": "istio-ingressgateway", "istio": "ingressgateway"},
+)
+MIDDLEWARE = "/apis/v1beta1/_proxy/"
+LOGIN = {"istio-ingressgateway-oauth2-proxy", "istio-ingressgateway-require-jwt"}
+"""Policies of the gateway that the header stands for."""
+WITHOUT_SIDECAR: Object = {
+    "metadata": {"name": "without-sidecar", "namespace": "kubeflow"},
+    "spec": {"selector": {"matchLabels": {"component": "metadata-envoy"}}, "rules": [{}]},
+}
+"""Nothing is judged at metadata-envoy, whose pod has no sidecar."""
+
+
+def owner_access(user: User) -> Object:
+    """What the profile controller makes of a Profile.
+
+    kubeflow/dashboard v2.0.0 components/profile-controller/controllers/profile_controller.go,
+    getAuthorizationPolicy; the principals are those of the rendered ConfigMap profiles-config.
+    """
+    principals = kubeflow().get("ConfigMap", "profiles-config")["data"]
+    callers = [principals["ISTIO_INGRESS_GATEWAY_PRINCIPAL"], principals["KFP_UI_PRINCIPAL"]]
+    header = {"key": "request.headers[kubeflow-userid]", "values": [user.email]}
+    own = {"key": "source.namespace", "values": [user.namespace]}
+    probed = {"paths": ["/healthz", "/metrics", "/wait-for-drain"]}
+    return {
+        "metadata": {"name": "ns-owner-access-istio", "namespace": user.namespace},
+        "spec": {
+            "action": "ALLOW",
+            "rules": [
+                {"from": [{"source": {"principals": callers}}], "when": [header]},
+                {"when": [own]},
+                {"to": [{"operation": probed}]},
+            ],
+        },
+    }
+
+
+def of_profiles(release: str) -> list[Object]:
+    """The policies in the namespaces of all users."""
+    found: list[Object] = []
+    for user in USERS:
+        made = [*objects(release, name=user.namespace).values()]
+        found += [owner_access(user), *profiles.contributor_objects(user), *made]
+    return [obj for obj in found if obj.get("kind", "AuthorizationPolicy") == "AuthorizationPolicy"]
+
+
+class Applications:
+    """What stands behind the sidecars."""
+
+    def __init__(self) -> None:
+        self.mesh: Mesh | None = None
+        self.reached: list[tuple[str, Mapping[str, str]]] = []
+
+    def ui(self, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+        if MIDDLEWARE in path.lower() or MIDDLEWARE in headers.get("referer", "").lower():
+            return 200, "proxied to any host"
+        (namespace,) = parse_qs(urlsplit(path).query).get("namespace", [""])
+        if not namespace:
+            return 200, "the UI itself"
+        assert self.mesh is not None
+        url = f"http://127.0.0.1:{self.mesh.port('outbound')}"
+        host = {"Host": f"ml-pipeline-ui-artifact.{namespace}"}
+        answer = mesh.request(url + path.replace("namespace=", "was="), {**headers, **host})
+        return answer.status_code, answer.text
+
+    def artifacts(self, namespace: str) -> Workload:
+        def answer(path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+            self.reached.append((path, headers))
+            return 200, f"artifact of {namespace}"
+
+        labels = {"app": "ml-pipeline-ui-artifact"}
+        name = f"ml-pipeline-ui-artifact.{namespace}"
+        return Workload(name, f"{namespace}/default-editor", labels, answer)
+
+
+@pytest.fixture(scope="module", params=SCRIPTS)
+def platform(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[tuple[str, Mesh, Applications]]:
+    release: str = request.param
+    applications = Applications()
+    ui = Workload(
+        "ml-pipeline-ui.kubeflow",
+        "kubeflow/ml-pipeline-ui",
+        {"app": "ml-pipeline-ui"},
+        applications.ui,
+    )
+    servers = [applications.artifacts(user.namespace) for user in USERS]
+    metadata = Workload(
+        "metadata-envoy-service.kubeflow",
+        "kubeflow/default",
+        {"component": "metadata-envoy"},
+        lambda path, headers: (200, "metadata"),
+    )
+    rendered = kubeflow(release)
+    services = [
+        rendered.get("VirtualService", name) for name in ("metadata-grpc", "ml-pipeline-ui")
+    ]
+    policies = [*rendered.all("AuthorizationPolicy"), *of_profiles(release), WITHOUT_SIDECAR]
+    policies = [policy for policy in policies if policy["metadata"]["name"] not in LOGIN]
+    folder = tmp_path_factory.mktemp("mesh")
+    with mesh.running(folder, GATEWAY, [ui, *servers, metadata], policies, services) as run:
+        applications.mesh = run
+        yield release, run, applications
+
+
+def by_browser(platform: Any, user: str, path: str, **headers: str) -> tuple[int, str]:
+    _, run, _ = platform
+    sent = {"kubeflow-userid": user, **headers}
+    answer = mesh.request(run.gateway + path, sent)
+    return answer.status_code, answer.text
+
+
+# -- artifacts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("user", ["bea@example.org", "col@example.org"])
+def test_an_owner_and_a_contributor_read_their_artifacts(platform: Any, user: str) -> None:
+    found = by_browser(platform, user, f"{ARTIFACT}&namespace=team-b")
+    assert found == (200, "artifact of team-b")
+
+
+@pytest.mark.parametrize("user", ["ann@example.org", "stranger@example.org", ""])
+def test_nobody_else_reads_them_through_the_ui(platform: Any, user: str) -> None:
+    status, text = by_browser(platform, user, f"{ARTIFACT}&namespace=team-b")
+    assert (status, text) == (403, "RBAC: access denied")
+
+
+def test_no_session_reaches_the_pod_of_the_namespace_that_a_link_names(platform: Any) -> None:
+    release, _, applications = platform
+    secrets = {"cookie": "session", "authorization": "Bearer token", "referer": "http://x/"}
+    path = f"{ARTIFACT}&namespace=team-b"
+    assert by_browser(platform, "bea@example.org", path, **secrets)[0] == 200
+    _, headers = applications.reached[-1]
+    assert headers["kubeflow-userid"] == "bea@example.org"
+    removed = {"referer"} if release == OLD else set(secrets)
+    assert not removed & set(headers)
+
+
+@pytest.mark.parametrize(
+    ("account", "headers"),
+    [
+        ("team-a/default-editor", {}),
+        ("team-a/default-editor", {"kubeflow-userid": "bea@example.org"}),
+        ("team-b/default-editor", {}),  # it has the role itself
+        (GATEWAY.account, {"kubeflow-userid": "bea@example.org"}),
+        (None, {"kubeflow-userid": "bea@example.org"}),
+        ("kubeflow/ml-pipeline-ui", {}),
+        ("kubeflow/ml-pipeline-ui", {"kubeflow-userid": "ann@example.org"}),
+    ],
+)
+def test_an_artifact_server_answers_the_ui_for_its_own_users_only(
+    platform: Any, account: str | None, headers: dict[str, str]
+) -> None:
+    _, run, _ = platform
+    found = run.ask(account, "ml-pipeline-ui-artifact.team-b", "/artifacts/get?key=k", headers)
+    assert found.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
+        ("GET", "/apis/v1beta1/_proxy/http%3A%2F%2Fkubernetes.default", {}),
+        ("GET", "/pipeline/apis/v2beta1/_proxy/http://ml-pipeline.kubeflow:8888/", {}),
+        ("GET", "/artifacts/../apis/v1beta1/_proxy/http://x", {}),
+        ("GET", "/k8s/pod/logs?podname=p&podnamespace=team-a", {}),
+        ("GET", "/apps/tensorboard?namespace=team-a", {}),
+        ("POST", "/artifacts/get?key=k", {}),
+        ("GET", "/artifacts/get?key=k", {"referer": "http://x/apis/v1beta1/_proxy/http://y"}),
+    ],
+)
+def test_an_artifact_server_serves_artifacts_and_nothing_else(
+    platform: Any, method: str, path: str, more: dict[str, str]
+) -> None:
+    _, run, _ = platform
+    headers = {"kubeflow-userid": "bea@example.org", **more}
+    to = "ml-pipeline-ui-artifact.team-b"
+    found = run.ask("kubeflow/ml-pipeline-ui", to, path, headers, method=method)
+    assert found.status_code == 403
+
+
+# -- the open proxy -------------------------------------------------------------------------------
+
+PROXIED = [
+    "/apis/v1beta1/_proxy/http%3A%2F%2Fml-pipeline.kubeflow%3A8888%2F",
+    "/apis/v1beta1/_proxy/http://ml-pipeline.kubeflow:8888/",
+    "/apis/v1beta1/_proxy",
+    "/apis/v1beta1/%5Fproxy/ml-pipeline.kubeflow:8888/",
+    "/apis/v1beta1/_proxy%2Fml-pipeline.kubeflow:8888/",
+    "/apis/v1beta1/runs/../_proxy/http://x",
+    "/apis/v1beta1/./_proxy/http://x",
+    "/apis/v1beta1/_proxy/http://x?referer=no",
+]
+
+
+@pytest.mark.parametrize("prefix", ["", "/pipeline"])
+@pytest.mark.parametrize("path", PROXIED)
+def test_the_open_proxy_is_closed_by_path(platform: Any, prefix: str, path: str) -> None:
+    _, run, _ = platform
+    if prefix:
+        found = by_browser(platform, "ann@example.org", prefix + path)
+        assert found == (403, "RBAC: access denied")
+    headers = {"authorization": "Bearer token"}
+    found = run.ask("team-a/default-editor", "ml-pipeline-ui.kubeflow", prefix + path, headers)
+    assert (found.status_code, found.text) == (403, "RBAC: access denied")
+
+
+REFERERS = [
+    "https://kubeflow.example.org/pipeline/apis/v1beta1/_proxy/http://ml-pipeline.kubeflow:8888/",
+    "/apis/v1beta1/_proxy/http://x",
+    "x/PIPELINE/apis/v1beta1/_proxy/http%3A%2F%2Fx",
+]
+
+
+@pytest.mark.parametrize("referer", REFERERS)
+@pytest.mark.parametrize("name", ["Referer", "referer", "REFERER"])
+def test_the_open_proxy_is_closed_by_referer(platform: Any, referer: str, name: str) -> None:
+    _, run, _ = platform
+    page = "/pipeline/apis/v1beta1/runs"
+    found = by_browser(platform, "ann@example.org", page, **{name: referer})
+    assert found == (200, "the UI itself")
+    headers = {"authorization": "Bearer token", name: referer}
+    found = run.ask("team-a/default-editor", "ml-pipeline-ui.kubeflow", page, headers)
+    assert found.status_code == 403
+
+
+def test_pages_calls_and_the_sdk_reach_the_ui(platform: Any) -> None:
+    release, run, _ = platform
+    for path in ("/pipeline/", "/pipeline/apis/v1beta1/runs", "/pipeline/k8s/pod/logs?podname=p"):
+        from_a_page = {"Referer": "https://kubeflow.example.org/pipeline/"}
+        found = by_browser(platform, "ann@example.org", path, **from_a_page)
+        assert found == (200, "the UI itself")
+    headers = {"authorization": "Bearer token"}
+    path = "/apis/v2beta1/experiments"
+    found = run.ask("team-a/default-editor", "ml-pipeline-ui.kubeflow", path, headers)
+    assert found.status_code == (403 if release == OLD else 200)
+
+
+@pytest.mark.parametrize("user", ["ann@example.org", "bea@example.org"])
+def test_nobody_claims_to_be_somebody_at_the_ui(platform: Any, user: str) -> None:
+    _, run, _ = platform
+    headers = {"authorization": "Bearer token", "kubeflow-userid": user}
+    path = "/artifacts/get?key=k&namespace=team-b"
+    found = run.ask("team-a/default-editor", "ml-pipeline-ui.kubeflow", path, headers)
+    assert found.status_code == 403
+
+
+# -- ML Metadata ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/ml_metadata.MetadataStoreService/GetArtifactsByContext", 200),
+        ("/ml_metadata.MetadataStoreService/PutArtifacts", 403),
+        ("/ml_metadata.MetadataStoreService/../ml_metadata.MetadataStoreService/PutEvents", 403),
+        ("/ml_metadata", 403),
+        ("/ml_metadata.Other/GetArtifacts", 403),
+    ],
+)
+def test_a_browser_reads_metadata_and_writes_none(platform: Any, path: str, status: int) -> None:
+    release, run, _ = platform
+    found = mesh.request(run.gateway + path, {"kubeflow-userid": "ann@example.org"}, method="POST")
+    assert found.status_code == (200 if release == OLD else status)
