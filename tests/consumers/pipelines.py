@@ -13,6 +13,7 @@ from tests.consumers.stack import PROFILES
 from tests.rendering.beijing import kubeflow
 
 MINE, _ = PROFILES
+API_SERVER = ("kubeflow", "ml-pipeline")
 KEY = "pipeline/run-1/train/executor-logs"
 
 
@@ -56,3 +57,15 @@ def run(
         timeout=120,
         check=False,
     )
+
+
+def api_server(
+    judged: JudgedAws, folder: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs one of the API server's commands, with its variables and its role."""
+    stack = judged.stack
+    account = stack.bound(kubeflow().get("ServiceAccount", "ml-pipeline"))
+    role = account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
+    variables = judged.environment(folder, API_SERVER, role)
+    # The pod's SSL_CERT_DIR has folders of the image; the test's own authority is in a file.
+    return run([*arguments], {**variables, **stack.variables(kubeflow(), "ml-pipeline")})
