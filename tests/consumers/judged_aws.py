@@ -128,7 +128,7 @@ class _Judge:
 
     def around(self, service: str, app: WSGIApplication) -> WSGIApplication:
         """``app`` behind the judge."""
-        answer = {"sts": self._sts, "s3": self._s3}[service]
+        answer = {"sts": self._sts, "s3": self._s3}.get(service, _of_no_table)
 
         def judged(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
             if key_of(environ) == ADMINISTRATOR:
@@ -189,6 +189,10 @@ class _Judge:
         line = f"{request.method} {request.host}{request.path}"
         self.journal.append(Judged(role, line, access, made))
         return made == "allowed"
+
+
+def _of_no_table(request: Request, _environ: WSGIEnvironment, _app: WSGIApplication) -> Response:
+    raise UnknownRequest(f"{request.method} {request.host}{request.path}")
 
 
 def _read(environ: WSGIEnvironment) -> Request:

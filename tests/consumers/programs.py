@@ -14,11 +14,8 @@ from rich.console import Console
 
 from rendering.release import folder_digest
 from tests.cluster.api_server import built
-from tests.services.serving_programs import (
-    SETTINGS_READER,
-    storage_initializer,
-    virtual_environment,
-)
+from tests.services.python_packages import interpreter
+from tests.services.serving_programs import SETTINGS_READER, storage_initializer
 from toolchain.go_programs import GoProgram, Say
 from toolchain.tools import ToolMissing
 
@@ -64,7 +61,7 @@ def ml_metadata(say: Say) -> Path:
     Raises:
         ToolMissing: pip could not install it, for instance because no wheel fits this Python.
     """
-    return virtual_environment("ml-metadata", "ML Metadata", _ML_METADATA, say)
+    return interpreter(_ML_METADATA, "ML Metadata", say)
 
 
 def all_programs(say: Say) -> Iterator[Path]:

@@ -1,18 +1,16 @@
 """The readers of KServe's and Knative's settings: their own code, in the releases that we install.
 
-``python -m tests.services.serving_programs`` builds the first of them beforehand: a small Go program
-around the packages that read the ConfigMaps. The Python packages of KServe's storage initializer
-have a virtual environment of their own, because their versions are those of its image.
+``python -m tests.services.serving_programs`` builds the first beforehand: a small Go program around
+the packages that read the ConfigMaps. The Python packages of KServe's storage initializer are in a
+virtual environment of their own, because their versions are those of its image.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
 import sys
-import venv
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,10 +18,10 @@ from typing import Any
 
 from rich.console import Console
 
-from rendering.cache import cache_folder
 from rendering.release import folder_digest
 from tests.cluster.api_server import built
-from toolchain.go_programs import GoProgram, Say, alone
+from tests.services.python_packages import interpreter
+from toolchain.go_programs import GoProgram, Say
 from toolchain.tools import ToolMissing
 
 _HERE = Path(__file__).parent / "serving"
@@ -71,42 +69,7 @@ def storage_initializer(say: Say) -> Path:
     Raises:
         ToolMissing: pip could not install them; with its last line.
     """
-    return virtual_environment(
-        "storage-initializer", "KServe's storage initializer", _PACKAGES, say
-    )
-
-
-def virtual_environment(name: str, title: str, packages: Path, say: Say) -> Path:
-    """The Python of a virtual environment in the cache, made if it is not there.
-
-    Args:
-        name: of its folder.
-        title: of what it holds, for people.
-        packages: the file of its pinned packages.
-        say: for progress.
-
-    Raises:
-        ToolMissing: pip could not install them; with its last line.
-    """
-    key = hashlib.sha256(f"{packages.read_text()}{sys.version}{sys.prefix}".encode()).hexdigest()
-    folder = cache_folder("tools") / f"{name}-{key[:16]}"
-    python, complete = folder / "venv" / "bin" / "python", folder / "complete"
-    with alone(folder, say):
-        if not complete.exists():
-            say(f"Python packages: installing {title} into {folder}")
-            venv.create(folder / "venv", clear=True, symlinks=True)
-            _install(python, title, packages)
-            complete.touch()
-    return python
-
-
-def _install(python: Path, title: str, packages: Path) -> None:
-    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    options = ["--disable-pip-version-check", "--no-deps", "--requirement", str(packages)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ToolMissing(f"pip could not install {title}: {last}")
+    return interpreter(_PACKAGES, "KServe's storage initializer", say)
 
 
 @cache
