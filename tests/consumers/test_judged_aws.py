@@ -74,6 +74,18 @@ def test_objects_of_another_profile_are_not_deleted(judged: JudgedAws) -> None:
     assert "Errors" not in s3_of(judged).delete_objects(Bucket=bucket, Delete=many)
 
 
+def test_a_deletion_of_which_a_part_is_allowed_is_outside_the_table(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UnknownRequest, match="some may be deleted"),
+        judged_aws(stack(), tmp_path) as judged,
+        pytest.raises(ClientError),
+    ):
+        s3_of(judged).delete_objects(
+            Bucket=judged.stack.bucket,
+            Delete={"Objects": [{"Key": key(judged, profile)} for profile in PROFILES]},
+        )
+
+
 @pytest.mark.parametrize(
     ("role", "subject"),
     [
@@ -94,6 +106,7 @@ def test_a_role_is_assumed_by_nobody_else(
 def test_a_token_of_another_cluster_is_refused(judged: JudgedAws) -> None:
     token = judged.stack.token((MINE, "default-editor"))
     foreign = type(token)(f"{token.issuer}D", token.subject, token.audiences)
+    assert judged.stack.federated(foreign).principals == {}
     with pytest.raises(ClientError) as refused:
         judged.aws.client("sts", "nobody").assume_role_with_web_identity(
             RoleArn=judged.stack.profiles[MINE],
