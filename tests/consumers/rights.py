@@ -98,6 +98,7 @@ def requested() -> dict[Right, list[str]]:
     for consumer, use in CONSUMERS.items():
         with tempfile.TemporaryDirectory() as folder, judged_aws(stack(), Path(folder)) as judged:
             use(judged, Path(folder))
+        assert judged.denied() == [], f"{consumer} is denied {judged.denied()}"
         for role, action in sorted(
             {
                 (role_called(judged.stack.roles[each.role]), each.access.action)
