@@ -6,7 +6,7 @@ PYTHON_OF_PROJECT := .venv/bin/python
 # Files and output are UTF-8, also where the locale is C.
 export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy diagram lint test test-cluster test-elasticity test-faults test-live mutants bench golden
+.PHONY: help setup preview up destroy diagram lint test test-cluster test-consumers test-elasticity test-faults test-live mutants bench golden
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -57,6 +57,12 @@ test-elasticity: setup  ## from zero to a GPU and back, with the real Karpenter 
 test-faults: setup  ## runs killed at random moments, and refused by AWS in part
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m pytest --dist load tests/faults
+
+test-consumers: setup  ## the programs that use RDS, S3 and STS, with what we render for them
+	@tests/packages.sh mariadb-server
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.consumers.programs
+	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/consumers
 
 test-live: setup  ## the whole `up` with the real Kubernetes provider on a real API server, and the days after
 	@tests/packages.sh etcd-server openssl

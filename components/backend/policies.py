@@ -16,7 +16,6 @@ _OF_DRIVER = "efs.csi.aws.com/cluster"
 """Tag of every access point that the EFS CSI driver makes."""
 LONGEST_INLINE = 10240
 """Characters in all inline policies of a role (IAM user guide, "IAM and AWS STS quotas")."""
-_READ = ["s3:GetObject", "s3:GetObjectVersion"]
 
 
 def bucket_policy(bucket_arn: str, key_arn: str) -> Document:
@@ -60,13 +59,13 @@ def artifact_access(
     if prefixes:
         patterns = [pattern for prefix in prefixes for pattern in (prefix, f"{prefix}/*")]
         listing["Condition"] = {"StringLike": {"s3:prefix": patterns}}
-    actions = list(_READ)
+    actions = ["s3:GetObject", "s3:GetObjectVersion"]
     if write:
         actions += ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
         actions += ["s3:ListMultipartUploadParts"]
     use_key = ["kms:Decrypt", "kms:GenerateDataKey"] if write else ["kms:Decrypt"]
     return document(
-        _find_bucket(bucket_arn),
+        allow(["s3:GetBucketLocation"], bucket_arn, sid="FindBucket"),
         listing,
         allow(actions, objects, sid="Artifacts"),
         *([allow(use_key, key_arn, sid="ArtifactKey")] if key_arn else []),
@@ -135,15 +134,10 @@ def api_server_access(bucket_arn: str, key_arn: str, prefixes: Sequence[str]) ->
     head = allow(["s3:ListBucket"], bucket_arn, sid="HeadBucket")
     head["Condition"] = {"Null": {"s3:prefix": "true"}}
     return document(
-        _find_bucket(bucket_arn),
         head,
-        allow(_READ, [f"{bucket_arn}/{prefix}/*" for prefix in prefixes], sid="Artifacts"),
+        allow(["s3:GetObject"], [f"{bucket_arn}/{p}/*" for p in prefixes], sid="Artifacts"),
         allow(["kms:Decrypt"], key_arn, sid="ArtifactKey"),
     )
-
-
-def _find_bucket(bucket_arn: str) -> dict[str, Any]:
-    return allow(["s3:GetBucketLocation"], bucket_arn, sid="FindBucket")
 
 
 def secret_reading(secret_arns: Sequence[str], key_arn: str) -> Document:

@@ -87,12 +87,17 @@ def tool(name: str) -> str:
 
 
 @contextmanager
-def running(folder: Path) -> Generator[Server]:
-    """Starts a server that keeps everything in ``folder`` and ends with the block."""
+def running(folder: Path, *names: str) -> Generator[Server]:
+    """Starts a server that keeps everything in ``folder`` and ends with the block.
+
+    Args:
+        folder: for everything.
+        names: that its certificate has besides ``HOST``.
+    """
     data = folder / "data"
     data.mkdir()
     authority = Authority(folder)
-    certificate, key = authority.sign(HOST, folder)
+    certificate, key = authority.sign(HOST, folder, *names)
     server = Server(_free_port(), authority.file, folder)
     basics = ["--no-defaults", f"--datadir={data}", f"--tmpdir={folder}"]
     if os.geteuid() == 0:

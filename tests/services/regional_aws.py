@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -80,21 +80,36 @@ class RegionalAws:
         self.requests.clear()
 
 
+Around = Callable[[str, WSGIApplication], WSGIApplication]
+"""A service and its application -> what answers in its place."""
+
+
 @contextmanager
-def regional_aws(region: Region, folder: Path) -> Generator[RegionalAws]:
-    """Runs the services of ``region`` in this process until the end of the block."""
+def regional_aws(
+    region: Region, folder: Path, around: Around = lambda _, app: app
+) -> Generator[RegionalAws]:
+    """Runs STS, S3 and ECR of ``region`` in this process until the end of the block.
+
+    Args:
+        region: of all three.
+        folder: for certificates.
+        around: what stands between the recorder and each service.
+    """
     authority = Authority(folder)
     sts, s3, ecr = (region.service_host(service) for service in ("sts", "s3", "api.ecr"))
+    dual_stack = s3.replace("s3.", "s3.dualstack.", 1)
     with ExitStack() as running:
         proxy = running.enter_context(_running(_Proxy()))
         url = f"http://127.0.0.1:{proxy.server_address[1]}"
         aws = RegionalAws(region, url, authority.file, proxy.hosts)
-        for service, names in (("sts", (sts,)), ("s3", (s3, f"*.{s3}")), ("ecr", (ecr,))):
+        hosts = {"sts": (sts,), "s3": (s3, f"*.{s3}", f"*.{dual_stack}"), "ecr": (ecr,)}
+        for service, names in hosts.items():
             context = SSLContext(PROTOCOL_TLS_SERVER)
             place = folder / service
             place.mkdir()
             context.load_cert_chain(*authority.sign(names[0], place, *names[1:]))
-            app = _recorded(service, create_backend_app(cast("Any", service)), aws.requests)
+            moto = cast("WSGIApplication", create_backend_app(cast("Any", service)))
+            app = _recorded(service, around(service, moto), aws.requests)
             server = make_server(
                 "127.0.0.1", 0, app, threaded=True, request_handler=_Quiet, ssl_context=context
             )
@@ -171,9 +186,14 @@ class _Quiet(MotoRequestHandler):
 
 def _recorded(service: str, app: WSGIApplication, requests: list[Asked]) -> WSGIApplication:
     def record(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        requests.append(Asked(service, method, path, signed[1] if signed else None))
+        requests.append(Asked(service, method, path, key_of(environ)))
         return app(environ, start)
 
     return record
+
+
+def key_of(environ: WSGIEnvironment) -> str | None:
+    """The access key that signed a request, if one did."""
+    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return signed[1] if signed else None

@@ -1,8 +1,8 @@
 """The readers of KServe's and Knative's settings, and the login of Argo's and Katib's look-ups.
 
-``python -m tests.services.serving_programs`` gets both beforehand: a small Go program around their
-own packages, in the releases that we install, and the Python packages of KServe's storage
-initializer, in a virtual environment of their own, because their versions are those of its image.
+``python -m tests.services.serving_programs`` builds it beforehand: a small Go program around their
+own packages, in the releases that we install. The Python packages of KServe's storage initializer
+are in a virtual environment of their own, because their versions are those of its image.
 """
 
 from __future__ import annotations
@@ -116,7 +116,6 @@ if __name__ == "__main__":
     _console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         built(SETTINGS_READER, _console.print)
-        storage_initializer(_console.print)
     except ToolMissing as missing:
         _console.print(str(missing), style="red")
         sys.exit(2)

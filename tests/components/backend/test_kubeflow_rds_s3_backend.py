@@ -151,7 +151,7 @@ def test_a_list_of_keys_is_for_these_roles(
     bucket = arn(region, f"s3:::kubeflow-{ACCOUNT}-{region}")
     context = {} if prefix is None else {"s3:prefix": prefix}
     assert allowed(policy, "s3:ListBucket", bucket, context) is expected
-    assert allowed(policy, "s3:GetBucketLocation", bucket, {})
+    assert allowed(policy, "s3:GetBucketLocation", bucket, {}) is (role == A)
     assert not allowed(policy, "s3:CreateBucket", bucket, {})
 
 

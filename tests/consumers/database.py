@@ -1,0 +1,125 @@
+"""MariaDB under the host name that RDS will have, with the users that the Job database-init makes.
+
+A consumer finds it by a file in place of /etc/hosts, in a mount namespace of its own (util-linux'
+``unshare``), as its pod would by the VPC's DNS; the certificate carries that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.backend.database_users import USERS
+from rendering import Object
+from tests.consumers.stack import AUTHORITIES, HOST, PORT, Secrets, Stack
+from tests.rendering.beijing import Release, containers
+from tests.rendering.secret_writer import written
+from tests.services import mariadb
+from tests.services.database_job import Job
+
+_NAMESPACE = ("unshare", "--map-root-user", "--mount")
+_WITH_HOSTS = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+
+
+@dataclass(frozen=True)
+class Database:
+    """The running server.
+
+    Attributes:
+        server: MariaDB.
+        stack: with the server's port and authorities among its values.
+        job: the Job that made the users.
+        hosts: the file in place of /etc/hosts.
+    """
+
+    server: mariadb.Server
+    stack: Stack
+    job: Job
+    hosts: Path
+
+    def command(self, *command: str) -> list[str]:
+        """A command that finds the server by the name of RDS."""
+        return [*_NAMESPACE, "sh", "-c", _WITH_HOSTS, "sh", str(self.hosts), *command]
+
+    def secrets(self, release: Release, namespace: str) -> dict[str, dict[str, str]]:
+        """Name -> content of each Secret that External Secrets would write."""
+        listed = [each for each in release.all("ExternalSecret") if _is_in(each, namespace)]
+        return {
+            self.stack.bound(each["spec"]["target"]["name"]): written(each, self.job.remote)
+            for each in listed
+        }
+
+    def pod(
+        self, release: Release, deployment: str, folder: Path
+    ) -> tuple[list[str], dict[str, str]]:
+        """Arguments and environment of the container of a Deployment, with its files in ``folder``.
+
+        A path that a volume mounts is a path below the folder.
+        """
+        workload = self.stack.bound(release.get("Deployment", deployment))
+        secrets = self.secrets(release, workload["metadata"]["namespace"])
+        (container,) = containers(workload)
+        pod = workload["spec"]["template"]["spec"]
+        volumes = {each["name"]: each for each in pod.get("volumes", [])}
+        moved: dict[str, str] = {}
+        for mount in container.get("volumeMounts", []):
+            content = self._content(release, volumes[mount["name"]], secrets)
+            place = folder / mount["name"]
+            place.mkdir(parents=True)
+            for name, text in content.items():
+                (place / name).write_text(text)
+            moved[mount["mountPath"]] = str(place)
+        values = self.stack.variables(release, deployment, secrets)
+        arguments: list[str] = container.get("args", [])
+        return (
+            [_moved(text, moved) for text in arguments],
+            {name: _moved(value, moved) for name, value in values.items()},
+        )
+
+    def _content(
+        self, release: Release, volume: Mapping[str, Any], secrets: Secrets
+    ) -> Mapping[str, str]:
+        if "secret" in volume:
+            return secrets[volume["secret"]["secretName"]]
+        config_map = release.get("ConfigMap", volume["configMap"]["name"])
+        return self.stack.bound(config_map["data"])
+
+
+def _is_in(obj: Object, namespace: str) -> bool:
+    return obj["metadata"]["namespace"] == namespace
+
+
+def _moved(text: str, moved: Mapping[str, str]) -> str:
+    for path, place in moved.items():
+        text = text.replace(path, place)
+    return text
+
+
+@contextmanager
+def database(stack: Stack, folder: Path) -> Generator[Database]:
+    """Starts the server and runs the Job; ends with the block."""
+    host = stack.values[HOST]
+    with mariadb.running(folder, host) as server:
+        values = {PORT: str(server.port), AUTHORITIES: server.authority.read_text()}
+        address = {"host": host, "port": str(server.port)}
+        remote = {
+            f"<<secret.{component}>>": {
+                **address,
+                "username": user.username,
+                "password": f"passwordOf{component.replace('-', '')}1",
+                "database": user.database,
+            }
+            for component, user in USERS.items()
+        }
+        master = {**address, "username": mariadb.MASTER, "password": mariadb.MASTER_PASSWORD}
+        (folder / "job").mkdir()
+        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote})
+        job.mount()
+        done = job.run()
+        assert done.returncode == 0, done.stderr
+        hosts = folder / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost {host}\n")
+        yield Database(server, stack.with_values(values), job, hosts)

@@ -1,0 +1,71 @@
+"""Pods of Pipelines that reach S3 and RDS with the libraries of Pipelines, as they are rendered."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.api_server import built
+from tests.consumers.judged_aws import JudgedAws
+from tests.consumers.programs import KFP_LIBRARIES
+from tests.consumers.stack import PROFILES
+from tests.rendering.beijing import kubeflow
+
+MINE, _ = PROFILES
+API_SERVER = ("kubeflow", "ml-pipeline")
+KEY = "pipeline/run-1/train/executor-logs"
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """The launcher of a step, with the role of the first profile.
+
+    Attributes:
+        judged: S3 and STS.
+        folder: for its files.
+        profile: whose pipeline root the run has.
+    """
+
+    judged: JudgedAws
+    folder: Path
+    profile: str = MINE
+
+    @property
+    def root(self) -> str:
+        """The pipeline root, from the ConfigMap that a profile gets."""
+        made = self.judged.stack.of_profile(kubeflow(), self.profile)
+        return made["ConfigMap kfp-launcher"]["data"]["defaultPipelineRoot"]
+
+    def run(self, command: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs one of the launcher's commands."""
+        role = self.judged.stack.profiles[MINE]
+        variables = self.judged.environment(self.folder, (MINE, "default-editor"), role)
+        return run([command, self.root, KEY], variables, text)
+
+
+def run(
+    arguments: list[str], variables: dict[str, str], text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Runs ``kfp-libraries``."""
+    return subprocess.run(
+        [str(built(KFP_LIBRARIES, print)), *arguments],
+        input=text,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def api_server(
+    judged: JudgedAws, folder: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs one of the API server's commands, with its variables and its role."""
+    stack = judged.stack
+    account = stack.bound(kubeflow().get("ServiceAccount", "ml-pipeline"))
+    role = account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
+    variables = judged.environment(folder, API_SERVER, role)
+    # The pod's SSL_CERT_DIR has folders of the image; the test's own authority is in a file.
+    return run([*arguments], {**variables, **stack.variables(kubeflow(), "ml-pipeline")})

@@ -1,0 +1,85 @@
+"""The consumers that registries serve, in the releases that we install, each built once.
+
+``python -m tests.consumers.programs`` gets all of them beforehand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from rendering.release import folder_digest
+from tests.cluster.api_server import built
+from tests.services.python_packages import interpreter
+from tests.services.serving_programs import SETTINGS_READER, storage_initializer
+from toolchain.go_programs import GoProgram, Say
+from toolchain.tools import ToolMissing
+
+_HERE = Path(__file__).parent
+_MODULES = _HERE / "modules"
+_ML_METADATA = _HERE / "ml-metadata.txt"
+
+
+def _program(name: str, requirement: str, package: str, takes: str) -> GoProgram:
+    module = _MODULES / name
+    pinned = re.findall(rf"{re.escape(requirement)} v([\d.]+)", (module / "go.mod").read_text())
+    # The digest is part of the version, since a program of ours changes without its libraries.
+    return GoProgram(
+        name=name,
+        version=f"{pinned[0]}-{folder_digest(module)[:12]}",
+        module=module,
+        package=package,
+        variables={},
+        takes=takes,
+        stripped=True,
+    )
+
+
+KATIB_DB_MANAGER = _program(
+    "katib-db-manager",
+    "github.com/kubeflow/katib",
+    "github.com/kubeflow/katib/cmd/db-manager/v1beta1",
+    "under a minute on two cores",
+)
+ARGO_ARTIFACTS = _program(
+    "argo-artifacts",
+    "github.com/argoproj/argo-workflows/v3",
+    ".",
+    "about three minutes on two cores",
+)
+KFP_LIBRARIES = _program("kfp-libraries", "gocloud.dev", ".", "about a minute on two cores")
+GO_PROGRAMS = (SETTINGS_READER, KATIB_DB_MANAGER, ARGO_ARTIFACTS, KFP_LIBRARIES)
+
+
+def ml_metadata(say: Say) -> Path:
+    """The Python that has ML Metadata, from the cache or installed.
+
+    Raises:
+        ToolMissing: pip could not install it, for instance because no wheel fits this Python.
+    """
+    return interpreter(_ML_METADATA, "ML Metadata", say)
+
+
+def all_programs(say: Say) -> Iterator[Path]:
+    """Every program, built or installed where it is absent.
+
+    Raises:
+        ToolMissing: one could not be had.
+    """
+    yield from (built(program, say) for program in GO_PROGRAMS)
+    yield storage_initializer(say)
+    yield ml_metadata(say)
+
+
+if __name__ == "__main__":
+    _console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        for _path in all_programs(_console.print):
+            _console.print(f"{_path}", style="dim")
+    except ToolMissing as missing:
+        _console.print(str(missing), style="red")
+        sys.exit(2)

@@ -1,0 +1,44 @@
+"""A model in S3 reaches its InferenceService by the role of the namespace, in every partition.
+
+KServe makes the variables of its storage initializer from our ConfigMap, EKS' webhook adds the
+role, the storage initializer downloads. KServe's code is the real one, AWS is moto behind a judge
+that reads the plan's own policies.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.consumers.judged_aws import judged_aws
+from tests.consumers.kserve import MODEL, download, put_model
+from tests.consumers.stack import PROFILES, stack
+from tests.harness import REGIONS
+
+MINE, OTHERS = PROFILES
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_a_model_is_downloaded_by_the_role_of_its_namespace(name: str, tmp_path: Path) -> None:
+    planned, folder = stack(name), tmp_path / "models"
+    with judged_aws(planned, tmp_path) as judged:
+        uri = put_model(judged, MINE)
+        judged.aws.forget()
+        assert download(judged, uri, folder, tmp_path / "home") == ""
+        assert (folder / "model.joblib").read_bytes() == MODEL
+        region = planned.region
+        assert set(judged.aws.hosts) == {
+            region.service_host("sts"),
+            f"{planned.bucket}.{region.service_host('s3')}",
+        }
+    assert judged.denied() == []
+    assert {each.role for each in judged.journal} == {planned.profiles[MINE]}
+
+
+def test_a_model_of_another_profile_is_refused(tmp_path: Path) -> None:
+    with judged_aws(stack(), tmp_path) as judged:
+        uri = put_model(judged, OTHERS)
+        last = download(judged, uri, tmp_path / "models", tmp_path / "home")
+    assert "AccessDenied" in last
+    assert judged.denied() == ["s3:ListBucket"]
