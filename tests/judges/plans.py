@@ -57,7 +57,7 @@ def planned(name: str) -> list[Planned]:
 
 
 def recorded(plan: Mapping[str, Any]) -> Recorded:
-    """A plan in the form of ``PLANS``, without Kubeflow's objects."""
+    """A plan in the form of ``PLANS``, without most of Kubeflow's objects."""
     change = dict(plan)
     stack, region = change.pop("stack"), change.pop("region", None)
     config: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
@@ -73,13 +73,17 @@ def recorded(plan: Mapping[str, Any]) -> Recorded:
 def without_objects(
     render_stack: Callable[[Settings, Region], Renders],
 ) -> Callable[[Settings, Region], Renders]:
-    """Kubeflow's objects are most of a plan's time, and no resource of AWS is made from one."""
+    """Kubeflow's objects are most of a plan's time, and AWS resources are made from few of them.
+
+    Those are service accounts: one that names a role gets it (components.kubeflow.image_readers).
+    """
 
     def render(settings: Settings, region: Region) -> Renders:
         key = settings.model_dump_json(include=_RENDERED)
         if key not in _RENDERS:
             renders = render_stack(settings, region)
-            kubeflow = replace(renders.kubeflow, objects=(), prerequisites={})
+            accounts = [obj for obj in renders.kubeflow.objects if obj["kind"] == "ServiceAccount"]
+            kubeflow = replace(renders.kubeflow, objects=accounts, prerequisites={})
             _RENDERS[key] = replace(renders, kubeflow=kubeflow)
         return _RENDERS[key]
 
