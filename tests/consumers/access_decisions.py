@@ -91,8 +91,18 @@ def decision(caller: Caller, access: Access, resource_policy: Document | None = 
     return _decided(by_itself or "Allow" in effects)
 
 
-def _decided(allowed: bool) -> Decision:
-    return "allowed" if allowed else "denied"
+def _decided(yes: bool) -> Decision:
+    return "allowed" if yes else "denied"
+
+
+def allowed(document: Document, action: str, resource: str, context: Context | None = None) -> bool:
+    """Whether one document alone allows an access, whoever asks.
+
+    Raises:
+        UnknownConstruct: the document is not covered.
+    """
+    access = Access(action, resource, context or {})
+    return {each["Effect"] for each in statements(document) if _matches(each, access)} == {"Allow"}
 
 
 def statements(document: Document) -> list[Mapping[str, Any]]:

@@ -10,7 +10,6 @@ import pytest
 
 from components.backend.database_users import USERS
 from settings import from_mapping
-from tests.components.backend.identity_policies import allowed
 from tests.components.backend.simulated_backend import (
     ACCOUNT,
     SECRET,
@@ -21,6 +20,7 @@ from tests.components.backend.simulated_backend import (
     document,
     issuer,
 )
+from tests.consumers.access_decisions import allowed
 from tests.harness import REGIONS, Recorded, run
 
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
@@ -127,7 +127,7 @@ def test_an_object_is_for_these_roles(
 ) -> None:
     policy = document(backend(region).only(ROLE_POLICY, f"backend-{role}"))
     resource = arn(region, f"s3:::kubeflow-{ACCOUNT}-{region}/{key}")
-    assert allowed(policy, action, resource, {}) is expected
+    assert allowed(policy, action, resource) is expected
 
 
 @every_region
@@ -151,8 +151,8 @@ def test_a_list_of_keys_is_for_these_roles(
     bucket = arn(region, f"s3:::kubeflow-{ACCOUNT}-{region}")
     context = {} if prefix is None else {"s3:prefix": prefix}
     assert allowed(policy, "s3:ListBucket", bucket, context) is expected
-    assert allowed(policy, "s3:GetBucketLocation", bucket, {}) is (role == A)
-    assert not allowed(policy, "s3:CreateBucket", bucket, {})
+    assert allowed(policy, "s3:GetBucketLocation", bucket) is (role == A)
+    assert not allowed(policy, "s3:CreateBucket", bucket)
 
 
 @every_region

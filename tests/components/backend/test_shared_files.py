@@ -10,8 +10,8 @@ import pytest
 
 from regions.region import Region
 from settings.rules_data import LONGEST_ROOT
-from tests.components.backend.iam_evaluation import allowed
 from tests.components.backend.simulated_backend import ACCOUNT, NODES, backend, document
+from tests.consumers.access_decisions import allowed
 from tests.harness import REGIONS, Recorded
 
 FILES, TARGET = "aws:efs/fileSystem:FileSystem", "aws:efs/mountTarget:MountTarget"
@@ -91,7 +91,7 @@ def test_clients_without_tls_or_identity_are_refused_before_any_can_connect(regi
     (statement,) = document(policy)["Statement"]
     assert (statement["Effect"], statement["Resource"]) == ("Deny", arn)
     mount = "elasticfilesystem:ClientMount"
-    assert not allowed(document(policy), mount, arn, aws__SecureTransport="true")
+    assert not allowed(document(policy), mount, arn, {"aws:SecureTransport": "true"})
     for target in made.of(TARGET):
         assert (POLICY, policy.name) in made.dependencies_of(target)
 
