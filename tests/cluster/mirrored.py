@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from benchmarks.certificates import Certificate
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from benchmarks.certificates import Certificate, self_signed
 from components.mirror.image_mirror_webhook import webhook_configuration
 from images.reference import Reference
 from rendering import Object
@@ -139,3 +142,36 @@ def images_of(made: Object) -> list[str]:
 
 def rewritten(given: Answer) -> bool:
     return all(image.startswith(OWN) for image in images_of(given.body))
+
+
+@contextmanager
+def in_effect(
+    new_cluster: Callable[[str], AbstractContextManager[Installation]],
+    name: str,
+    folder: Path,
+    crds: Sequence[Object] = (),
+) -> Generator[Mirrored]:
+    """A new server that asks the webhook, until the end of the block.
+
+    Args:
+        new_cluster: makes it.
+        name: of the server.
+        folder: for the webhook's certificate.
+        crds: what the server has besides Kubernetes' own kinds.
+    """
+    certificate = self_signed(folder)
+    with new_cluster(name) as installation:
+        if crds:
+            installation.crds(crds)
+        made = Mirrored(installation, certificate)
+        try:
+            asked = Retrying(
+                retry=retry_if_result(lambda found: not found),
+                stop=stop_after_delay(30),
+                wait=wait_fixed(0.1),
+            )
+            # The API server reads a new configuration when it gets to it.
+            asked(lambda: rewritten(made.cluster.apply(pod("probe", "probe"), dry_run=True)))
+            yield made
+        finally:
+            made.stop()

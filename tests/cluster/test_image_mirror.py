@@ -13,12 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from benchmarks.certificates import self_signed
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
-from tests.cluster.mirrored import ECR, OWN, SHA, Judge, Mirrored, pod, rewritten
+from tests.cluster.mirrored import ECR, OWN, SHA, Judge, Mirrored, in_effect, pod, rewritten
 from webhook.admission import Copy, Presence
 from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
@@ -28,20 +26,9 @@ pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="s
 
 @pytest.fixture(scope="module")
 def kept(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mirrored]:
-    certificate = self_signed(tmp_path_factory.mktemp("image-mirror-certificate"))
-    with new_cluster("image-mirror") as installation:
-        made = Mirrored(installation, certificate)
-        try:
-            in_effect = Retrying(
-                retry=retry_if_result(lambda found: not found),
-                stop=stop_after_delay(30),
-                wait=wait_fixed(0.1),
-            )
-            # The API server reads a new configuration when it gets to it.
-            in_effect(lambda: rewritten(made.cluster.apply(pod("probe", "probe"), dry_run=True)))
-            yield made
-        finally:
-            made.stop()
+    folder = tmp_path_factory.mktemp("image-mirror-certificate")
+    with in_effect(new_cluster, "image-mirror", folder) as made:
+        yield made
 
 
 @pytest.fixture

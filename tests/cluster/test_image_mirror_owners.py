@@ -10,13 +10,20 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from benchmarks.certificates import self_signed
 from rendering import Object
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
-from tests.cluster.mirrored import OWN, SHA, TEAM, Judge, Mirrored, images_of, pod, rewritten
+from tests.cluster.mirrored import (
+    OWN,
+    SHA,
+    TEAM,
+    Judge,
+    Mirrored,
+    images_of,
+    in_effect,
+    pod,
+)
 from tests.rendering.beijing import rendered
 from webhook.admission import Copy, Presence
 from webhook.image_places import OPT_OUT
@@ -28,21 +35,10 @@ PYTHON = f"{OWN}/docker.io/library/python:3.9"
 
 @pytest.fixture(scope="module")
 def kept(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mirrored]:
-    certificate = self_signed(tmp_path_factory.mktemp("image-mirror-certificate"))
+    folder = tmp_path_factory.mktemp("image-mirror-certificate")
     crds = [crd for crd in rendered("26.03").crds if crd["spec"]["group"] in GROUPS]
-    with new_cluster("image-mirror-owners") as installation:
-        installation.crds(crds)
-        made = Mirrored(installation, certificate)
-        try:
-            in_effect = Retrying(
-                retry=retry_if_result(lambda found: not found),
-                stop=stop_after_delay(30),
-                wait=wait_fixed(0.1),
-            )
-            in_effect(lambda: rewritten(made.cluster.apply(pod("probe", "probe"), dry_run=True)))
-            yield made
-        finally:
-            made.stop()
+    with in_effect(new_cluster, "image-mirror-owners", folder, crds) as made:
+        yield made
 
 
 @pytest.fixture

@@ -6,20 +6,16 @@ import hashlib
 import io
 import ssl
 import tarfile
-import threading
 import zipfile
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import create_connection
-from socketserver import BaseServer, StreamRequestHandler, ThreadingTCPServer
-from typing import TypeVar, cast
+from typing import cast
 
 from tests.services.certificates import Authority
-from tests.services.disturbances import pump
+from tests.services.tunnels import TunnelProxy, served
 
-_IDLE_SECONDS = 20
 # As the hub describes a large file; the token is for another host, with the file's content
 # (huggingface/huggingface_hub 2.4.0 utils/_xet.py, parse_xet_file_data_from_response).
 _MODEL_FILE = {
@@ -71,37 +67,6 @@ class _Answer(BaseHTTPRequestHandler):
         """Nobody reads an access log."""
 
 
-class _Proxy(ThreadingTCPServer):
-    """Opens tunnels to the hosts of ``ports``; ``asked`` has each host, also the refused ones."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.asked, self.ports = list[str](), dict[str, int]()
-        super().__init__(("127.0.0.1", 0), _Tunnel)
-
-
-class _Tunnel(StreamRequestHandler):
-    timeout = _IDLE_SECONDS
-
-    def handle(self) -> None:
-        proxy = cast("_Proxy", self.server)
-        method, address, _ = self.rfile.readline().decode().split()
-        while self.rfile.readline().strip():
-            pass
-        host = address.rpartition(":")[0]
-        proxy.asked.append(host)
-        if method != "CONNECT" or host not in proxy.ports:
-            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-            return
-        with create_connection(("127.0.0.1", proxy.ports[host]), _IDLE_SECONDS) as service:
-            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=pump, args=(service, self.connection), daemon=True)
-            back.start()
-            pump(self.connection, service)
-            back.join(_IDLE_SECONDS)
-
-
 class PackageHosts:
     """The hosts, and what was asked of them.
 
@@ -110,15 +75,15 @@ class PackageHosts:
         authority: PEM file of the authority of all hosts.
     """
 
-    def __init__(self, proxy: _Proxy, hosts: Mapping[str, _Host], authority: Path) -> None:
+    def __init__(self, proxy: TunnelProxy, hosts: Mapping[str, _Host], authority: Path) -> None:
         self._proxy, self._hosts = proxy, hosts
-        self.proxy = f"http://127.0.0.1:{proxy.server_address[1]}"
+        self.proxy = proxy.url
         self.authority = authority
 
     @property
     def by_proxy(self) -> set[str]:
         """The hosts that the proxy was asked for."""
-        return set(self._proxy.asked)
+        return set(self._proxy.hosts)
 
     def paths(self, host: str) -> list[str]:
         """The paths that a host was asked for."""
@@ -126,7 +91,7 @@ class PackageHosts:
 
     def forget(self) -> None:
         """What was asked so far."""
-        self._proxy.asked.clear()
+        self._proxy.hosts.clear()
         for host in self._hosts.values():
             host.asked.clear()
 
@@ -136,30 +101,15 @@ def package_hosts(files: Mapping[str, Files], folder: Path) -> Generator[Package
     """Serves each host's files until the end of the block."""
     authority = Authority(folder)
     with ExitStack() as running:
-        proxy = running.enter_context(_running(_Proxy()))
+        proxy = running.enter_context(served(TunnelProxy()))
         hosts: dict[str, _Host] = {}
         for name, content in files.items():
             place = folder / name
             place.mkdir()
             host = _Host(content, authority.sign(name, place))
-            hosts[name] = running.enter_context(_running(host))
+            hosts[name] = running.enter_context(served(host))
             proxy.ports[name] = host.server_port
         yield PackageHosts(proxy, hosts, authority.file)
-
-
-_Server = TypeVar("_Server", bound=BaseServer)
-
-
-@contextmanager
-def _running(server: _Server) -> Generator[_Server]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
 
 
 def wheel(name: str, version: str) -> bytes:

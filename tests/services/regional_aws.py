@@ -8,16 +8,12 @@ no request for S3, nor S3 one for STS, as in AWS.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
-from socket import create_connection
-from socketserver import BaseServer, StreamRequestHandler, ThreadingTCPServer
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import boto3
@@ -27,12 +23,11 @@ from werkzeug.serving import make_server
 
 from regions.region import Region
 from tests.services.certificates import Authority
-from tests.services.disturbances import pump
+from tests.services.tunnels import TunnelProxy, served
 
 ACCOUNT = "123456789012"
 """moto's."""
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/")
-_IDLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -99,9 +94,8 @@ def regional_aws(
     sts, s3, ecr = (region.service_host(service) for service in ("sts", "s3", "api.ecr"))
     dual_stack = s3.replace("s3.", "s3.dualstack.", 1)
     with ExitStack() as running:
-        proxy = running.enter_context(_running(_Proxy()))
-        url = f"http://127.0.0.1:{proxy.server_address[1]}"
-        aws = RegionalAws(region, url, authority.file, proxy.hosts)
+        proxy = running.enter_context(served(TunnelProxy()))
+        aws = RegionalAws(region, proxy.url, authority.file, proxy.hosts)
         hosts = {"sts": (sts,), "s3": (s3, f"*.{s3}", f"*.{dual_stack}"), "ecr": (ecr,)}
         for service, names in hosts.items():
             context = SSLContext(PROTOCOL_TLS_SERVER)
@@ -113,68 +107,8 @@ def regional_aws(
             server = make_server(
                 "127.0.0.1", 0, app, threaded=True, request_handler=_Quiet, ssl_context=context
             )
-            proxy.ports |= dict.fromkeys(names, running.enter_context(_running(server)).port)
+            proxy.ports |= dict.fromkeys(names, running.enter_context(served(server)).port)
         yield aws
-
-
-_Server = TypeVar("_Server", bound=BaseServer)
-
-
-@contextmanager
-def _running(server: _Server) -> Generator[_Server]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
-
-
-class _Proxy(ThreadingTCPServer):
-    """Opens tunnels.
-
-    Attributes:
-        hosts: asked for.
-        ports: pattern of host names -> the local port that serves them.
-    """
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.hosts: list[str] = []
-        self.ports: dict[str, int] = {}
-        super().__init__(("127.0.0.1", 0), _Tunnel)
-
-
-class _Tunnel(StreamRequestHandler):
-    """One connection of a client, and the one to the service that belongs to it."""
-
-    timeout = _IDLE_SECONDS
-
-    def handle(self) -> None:
-        proxy = cast("_Proxy", self.server)
-        host = self._asked()
-        proxy.hosts.append(host)
-        port = next((proxy.ports[name] for name in proxy.ports if fnmatchcase(host, name)), None)
-        if port is None:
-            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-            return
-        with create_connection(("127.0.0.1", port), _IDLE_SECONDS) as service:
-            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=pump, args=(service, self.connection), daemon=True)
-            back.start()
-            pump(self.connection, service)
-            back.join(_IDLE_SECONDS)
-
-    def _asked(self) -> str:
-        """The host of the CONNECT; its headers are read and thrown away."""
-        method, address, _ = self.rfile.readline().decode().split()
-        assert (method, address.rpartition(":")[2]) == ("CONNECT", "443")
-        while self.rfile.readline().strip():
-            pass
-        return address.rpartition(":")[0]
 
 
 class _Quiet(MotoRequestHandler):
