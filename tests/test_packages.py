@@ -88,7 +88,7 @@ def imported(files: list[Path]) -> dict[str, frozenset[str]]:
 @pytest.mark.parametrize(
     ("files", "lists"),
     [
-        pytest.param(["*.py", ":!tests", ":!benchmarks"], [PRODUCT], id="product"),
+        pytest.param(["*.py", ":!tests", ":!benchmarks", ":!examples"], [PRODUCT], id="product"),
         pytest.param(["tests/*.py", "benchmarks/*.py"], [PRODUCT, DEVELOPMENT], id="tests"),
     ],
 )

@@ -15,7 +15,7 @@ from cosmic_ray.mutating import mutate_code
 
 from tests.mutants.operators import Position, can_change, never_executed, operators
 
-NO_PRODUCT = ("tests/", "benchmarks/")
+NO_PRODUCT = ("tests/", "benchmarks/", "examples/")
 
 
 @dataclass(frozen=True)
