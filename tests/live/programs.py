@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -30,18 +31,20 @@ def _revision() -> str:
 
 def _with_schema(source: Path, say: Say) -> list[str] | None:
     """Copies what ``main.go`` embeds from where Go keeps the provider's module."""
-    listed = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", _REQUIREMENT],
+    # Not `go list -m`, which has no folder of a module that nothing downloaded before.
+    downloaded = subprocess.run(
+        ["go", "mod", "download", "-json", _REQUIREMENT],
         cwd=source,
         env=go_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    folder = Path(listed.stdout.strip()) / "cmd" / "pulumi-resource-kubernetes"
-    if listed.returncode or not folder.is_dir():
-        say(f"Go has no module {_REQUIREMENT}: {listed.stderr.strip()}")
+    if downloaded.returncode:
+        say(f"Go has no module {_REQUIREMENT}: {downloaded.stdout}{downloaded.stderr}")
         return None
+    module = Path(json.loads(downloaded.stdout)["Dir"])
+    folder = module / "cmd" / "pulumi-resource-kubernetes"
     for name in _EMBEDDED:
         shutil.copyfile(folder / name, source / name)
     return []
