@@ -212,7 +212,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         ).pem
 
     def _artifact_roles(self) -> None:
-        """A profile reaches its own artifacts, the API server reads all of them, the UI none.
+        """A profile reaches its own artifacts, the API server metrics of v1 runs, the UI none.
 
         What the UI shows is read by the role of the profile that owns it, in its artifact server
         (manifests/26.03/pipelines/profile-controller/sync.py). Definitions of pipelines are in the
@@ -229,7 +229,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
                 ),
             )
         reading = pulumi.Output.all(self._bucket_arn, self._key_arn).apply(
-            lambda arns: api_server_access(arns[0], arns[1], [prefix, "pipelines"])
+            lambda arns: api_server_access(arns[0], arns[1], prefix)
         )
         self.role_arns[_API_SERVER] = self._role(_API_SERVER, [(_KUBEFLOW, _API_SERVER)], reading)
         self.role_arns["profile-default-editor"] = next(iter(self.profile_role_arns.values()))

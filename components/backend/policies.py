@@ -124,18 +124,27 @@ def shared_file_driver(file_system_arn: str, access_point_arns: str) -> Document
     )
 
 
-def api_server_access(bucket_arn: str, key_arn: str, prefixes: Sequence[str]) -> Document:
-    """Allows what Pipelines' API server does: HeadBucket at its start, then reading only.
+def api_server_access(bucket_arn: str, key_arn: str, prefix: str) -> Document:
+    """Allows what Pipelines' API server does: HeadBucket at its start, then reading two kinds.
+
+    Metrics of v1 runs, which the persistence agent asks it for (kubeflow/pipelines 2.16.0
+    backend/src/common/util/workflow.go, CollectionMetrics), by the name that Argo gives them
+    (argo-workflows v3.7.3 workflow/executor/executor.go, stageArchiveFile); and the definitions
+    that Pipelines 1 left. Nothing else: it takes the key of an artifact from the status of a
+    Workflow, which whoever edits the namespace may write, and asks Kubernetes about the run alone
+    (backend/src/apiserver/resource/resource_manager.go, ResolveArtifactPath). Artifacts are read
+    by the role of their profile.
 
     It has the right s3:ListBucket where a request has no s3:prefix, because HeadBucket is such a
-    request and IAM has no action of its own for it (kubeflow/pipelines 2.16.0
-    backend/src/apiserver/client_manager/client_manager.go, ensureBucketExists).
+    request and IAM has no action of its own for it (backend/src/apiserver/client_manager/
+    client_manager.go, ensureBucketExists).
     """
     head = allow(["s3:ListBucket"], bucket_arn, sid="HeadBucket")
     head["Condition"] = {"Null": {"s3:prefix": "true"}}
+    read = [f"{bucket_arn}/{prefix}/*/mlpipeline-metrics.tgz", f"{bucket_arn}/pipelines/*"]
     return document(
         head,
-        allow(["s3:GetObject"], [f"{bucket_arn}/{p}/*" for p in prefixes], sid="Artifacts"),
+        allow(["s3:GetObject"], read, sid="MetricsAndDefinitions"),
         allow(["kms:Decrypt"], key_arn, sid="ArtifactKey"),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.api_server import built
-from tests.consumers.judged_aws import JudgedAws
+from tests.consumers.judged_aws import ADMINISTRATOR, JudgedAws
 from tests.consumers.programs import KFP_LIBRARIES
 from tests.consumers.stack import PROFILES
 from tests.rendering.beijing import kubeflow
@@ -15,6 +15,7 @@ from tests.rendering.beijing import kubeflow
 MINE, _ = PROFILES
 API_SERVER = ("kubeflow", "ml-pipeline")
 KEY = "pipeline/run-1/train/executor-logs"
+METRICS = "wf-1/2026/01/02/wf-1-train/mlpipeline-metrics.tgz"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ def run(
         timeout=120,
         check=False,
     )
+
+
+def put_artifact(judged: JudgedAws, profile: str, name: str) -> str:
+    """Puts the text "an artifact" below the prefix of a profile; returns its key."""
+    key = f"{judged.stack.values['bucket.prefix']}/{profile}/{name}"
+    judged.aws.client("s3", ADMINISTRATOR).put_object(
+        Bucket=judged.stack.bucket, Key=key, Body=b"an artifact"
+    )
+    return key
 
 
 def api_server(

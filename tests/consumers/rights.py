@@ -19,7 +19,7 @@ from tests.consumers.access_decisions import statements
 from tests.consumers.argo import Step, life_of_a_folder, life_of_a_log, of_profile
 from tests.consumers.judged_aws import JudgedAws, judged_aws
 from tests.consumers.kserve import download, put_model
-from tests.consumers.pipelines import MINE, Launcher, api_server
+from tests.consumers.pipelines import METRICS, MINE, Launcher, api_server, put_artifact
 from tests.consumers.stack import Role, roles_of, stack
 from tests.judges.plans import PLANS, recorded
 
@@ -78,9 +78,7 @@ def _launcher(judged: JudgedAws, folder: Path) -> None:
 
 
 def _api_server(judged: JudgedAws, folder: Path) -> None:
-    put_model(judged, MINE)
-    key = f"{judged.stack.values['bucket.prefix']}/{MINE}/iris/model.joblib"
-    done = api_server(judged, folder, "read", key)
+    done = api_server(judged, folder, "read", put_artifact(judged, MINE, METRICS))
     assert done.returncode == 0, done.stderr
 
 

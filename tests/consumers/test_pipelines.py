@@ -11,8 +11,8 @@ import pytest
 
 from tests.cluster.api_server import built
 from tests.consumers.database import Database
-from tests.consumers.judged_aws import ADMINISTRATOR, JudgedAws, judged_aws
-from tests.consumers.pipelines import KEY, MINE, Launcher, api_server
+from tests.consumers.judged_aws import JudgedAws, judged_aws
+from tests.consumers.pipelines import KEY, METRICS, MINE, Launcher, api_server, put_artifact
 from tests.consumers.programs import KFP_LIBRARIES
 from tests.consumers.stack import PROFILES, stack
 from tests.rendering.beijing import kubeflow
@@ -48,13 +48,15 @@ def test_the_launcher_reaches_no_root_of_another_profile(
     assert "AccessDenied" in done.stderr
 
 
-def test_the_api_server_reads_an_artifact_of_any_profile(judged: JudgedAws, tmp_path: Path) -> None:
-    key = f"{judged.stack.values['bucket.prefix']}/{OTHERS}/a"
-    client = judged.aws.client("s3", ADMINISTRATOR)
-    client.put_object(Bucket=judged.stack.bucket, Key=key, Body=b"an artifact")
+@pytest.mark.parametrize(("name", "read"), [(METRICS, True), (KEY, False)])
+def test_the_api_server_reads_metrics_of_any_profile_and_no_artifact(
+    judged: JudgedAws, tmp_path: Path, name: str, read: bool
+) -> None:
+    key = put_artifact(judged, OTHERS, name)
     judged.aws.forget()
     done = api_server(judged, tmp_path, "read", key)
-    assert (done.returncode, done.stdout) == (0, "an artifact"), done.stderr
+    assert (done.returncode == 0, done.stdout) == (read, "an artifact" if read else ""), done.stderr
+    assert ("AccessDenied" in done.stderr) is not read
     region = judged.stack.region
     assert {*judged.aws.hosts} == {region.service_host("s3"), region.service_host("sts")}
 

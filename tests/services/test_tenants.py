@@ -2,15 +2,17 @@
 
 Real: Envoy, mutual TLS, the rendered policies and routes, the objects of sync.py and profiles.py.
 Stand-ins: the gateway's login (a request has the header kubeflow-userid that it would write), and
-the applications. The UI's does as its source says: it hands a request with ``namespace`` and all
-its headers to the artifact server of that namespace (kubeflow/pipelines 2.16.0
-frontend/server/handlers/artifacts.ts, getArtifactsProxyHandler), and takes a request for its open
-proxy by path or by Referer (proxy-middleware.ts). No registry has the real one;
+the applications. The UI's does as its source says: it hands a request for artifacts with
+``namespace`` and all its headers to the artifact server of that namespace (kubeflow/pipelines
+2.16.0 frontend/server/handlers/artifacts.ts, getArtifactsProxyHandler), and takes a request for its
+open proxy by path or by Referer (proxy-middleware.ts). Its paths are Express's (app.ts; expressjs
+4.21 lib/router/layer.js): in any letters, as they came, not decoded. No registry has the real one;
 docs/known-risks.md has what was seen with it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -37,6 +39,8 @@ GATEWAY = Workload(
     {"app": "istio-ingressgateway", "istio": "ingressgateway"},
 )
 MIDDLEWARE = "/apis/v1beta1/_proxy/"
+OF_ARTIFACTS = re.compile("(/pipeline)?/artifacts/.*", re.IGNORECASE)
+"""Paths of the UI's artifact handler, with its base path and without (app.ts)."""
 LOGIN = {"istio-ingressgateway-oauth2-proxy", "istio-ingressgateway-require-jwt"}
 """Policies of the gateway that the header stands for."""
 WITHOUT_SIDECAR: Object = {
@@ -84,15 +88,18 @@ class Applications:
 
     def __init__(self) -> None:
         self.mesh: Mesh | None = None
-        self.reached: list[tuple[str, Mapping[str, str]]] = []
+        self.handed_on: list[tuple[str, Mapping[str, str]]] = []
+        """Namespace and headers: whoever edits it may own what answers there, without a sidecar."""
 
     def ui(self, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
         if MIDDLEWARE in path.lower() or MIDDLEWARE in headers.get("referer", "").lower():
             return 200, "proxied to any host"
-        (namespace,) = parse_qs(urlsplit(path).query).get("namespace", [""])
-        if not namespace:
+        asked = urlsplit(path)
+        (namespace,) = parse_qs(asked.query).get("namespace", [""])
+        if not namespace or not OF_ARTIFACTS.fullmatch(asked.path):
             return 200, "the UI itself"
         assert self.mesh is not None
+        self.handed_on.append((namespace, headers))
         url = f"http://127.0.0.1:{self.mesh.port('outbound')}"
         host = {"Host": f"ml-pipeline-ui-artifact.{namespace}"}
         answer = mesh.request(url + path.replace("namespace=", "was="), {**headers, **host})
@@ -102,8 +109,7 @@ class Applications:
         return 200, "metadata"
 
     def artifacts(self, namespace: str) -> Workload:
-        def answer(path: str, headers: Mapping[str, str]) -> tuple[int, str]:
-            self.reached.append((path, headers))
+        def answer(_path: str, _headers: Mapping[str, str]) -> tuple[int, str]:
             return 200, f"artifact of {namespace}"
 
         labels = {"app": "ml-pipeline-ui-artifact"}
@@ -164,15 +170,30 @@ def test_nobody_else_reads_them_through_the_ui(platform: Any, user: str) -> None
     assert (status, text) == (403, "RBAC: access denied")
 
 
-def test_no_session_reaches_the_pod_of_the_namespace_that_a_link_names(platform: Any) -> None:
+SPELLINGS = [
+    "/pipeline/artifacts/get",
+    "/pipeline/Artifacts/get",
+    "/pipeline/ARTIFACTS/s3/b/k",
+    "/pipeline/./aRtifacts/get",
+    "/pipeline/x/../artifactS/get",
+    "/pipeline/%41rtifacts/get",
+    "/pipeline/artifacts/x/../../Artifacts/get",
+]
+"""All of one handler: Express compares without case, and Envoy, with case, decodes and resolves."""
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_no_session_reaches_the_pod_of_the_namespace_that_a_link_names(
+    platform: Any, path: str
+) -> None:
     release, _, applications = platform
     secrets = {"cookie": "session", "authorization": "Bearer token", "referer": "http://x/"}
-    path = f"{ARTIFACT}&namespace=team-b"
-    assert by_browser(platform, "bea@example.org", path, **secrets)[0] == 200
-    _, headers = applications.reached[-1]
-    assert headers["kubeflow-userid"] == "bea@example.org"
-    removed = {"referer"} if release == OLD else set(secrets)
-    assert not removed & set(headers)
+    secrets |= {"x-auth-token": "session"} if release == OLD else {}
+    applications.handed_on.clear()
+    by_browser(platform, "bea@example.org", f"{path}?namespace=team-a", **secrets)
+    ((namespace, headers),) = applications.handed_on
+    assert (namespace, headers["kubeflow-userid"]) == ("team-a", "bea@example.org")
+    assert not set(secrets) & set(headers)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +287,8 @@ def test_the_open_proxy_is_closed_by_referer(platform: Any, referer: str, name: 
 
 def test_pages_calls_and_the_sdk_reach_the_ui(platform: Any) -> None:
     release, run, _ = platform
-    for path in ("/pipeline/", "/pipeline/apis/v1beta1/runs", "/pipeline/k8s/pod/logs?podname=p"):
+    pages = ["", "apis/v1beta1/runs?namespace=team-a", "k8s/pod/logs?podname=p", "artifactsx"]
+    for path in (f"/pipeline/{page}" for page in pages):
         from_a_page = {"Referer": "https://kubeflow.example.org/pipeline/"}
         found = by_browser(platform, "ann@example.org", path, **from_a_page)
         assert found == (200, "the UI itself")

@@ -96,7 +96,9 @@ def test_a_profile_reads_and_writes_its_own_artifacts_only(region: str, namespac
 A, B = "profile-team-a", "profile-team-b"
 API = "ml-pipeline"
 PREFIX = "private-artifacts"
-LOG = "wf/2026/01/02/wf-system-container-impl-1/main.log"
+POD = "wf/2026/01/02/wf-system-container-impl-1"
+LOG = f"{POD}/main.log"
+METRICS = f"{POD}/mlpipeline-metrics.tgz"
 WRITES = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
 
 
@@ -114,11 +116,20 @@ WRITES = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
         (A, "s3:GetObject", f"{PREFIX}/team-b/../team-a/x", False),
         (A, "s3:GetObject", "pipelines/1", False),
         (B, "s3:GetObject", f"{PREFIX}/team-a/{LOG}", False),
-        # -- the API server reads
-        (API, "s3:GetObject", f"{PREFIX}/team-a/v2/artifacts/p/model", True),
+        # -- the API server reads two kinds: it takes keys from the status of a Workflow, which its
+        # user may write
+        (API, "s3:GetObject", f"{PREFIX}/team-b/{METRICS}", True),
         (API, "s3:GetObject", "pipelines/1", True),
+        (API, "s3:GetObject", f"{PREFIX}/team-b/model", False),
+        (API, "s3:GetObject", f"{PREFIX}/team-b/v2/artifacts/p/model", False),
+        (API, "s3:GetObject", f"{PREFIX}/team-b/{LOG}", False),
+        (API, "s3:GetObject", f"{PREFIX}/team-b/{METRICS}/model", False),
+        (API, "s3:GetObject", f"{PREFIX}/team-b/{METRICS}.old", False),
+        (API, "s3:GetObject", f"{PREFIX}/team-b/my-mlpipeline-metrics.tgz", False),
+        (API, "s3:GetObject", f"other/{METRICS}", False),
         (API, "s3:GetObject", "other/1", False),
-        *((API, action, f"{PREFIX}/team-a/v2/artifacts/p/model", False) for action in WRITES),
+        (API, "s3:GetObjectVersion", f"{PREFIX}/team-b/{METRICS}", False),
+        *((API, action, f"{PREFIX}/team-b/{METRICS}", False) for action in WRITES),
         *((API, action, "pipelines/1", False) for action in WRITES),
     ],
 )
@@ -163,8 +174,13 @@ def test_who_writes_nothing_makes_no_data_key(region: str) -> None:
 
 
 def test_the_artifact_prefix_is_the_settings() -> None:
-    found = statements(backend(artifacts={"prefix": "runs/all"}), "profile-team-a")
+    recorded = backend(artifacts={"prefix": "runs/all"})
+    found = statements(recorded, "profile-team-a")
     assert found["Artifacts"]["Resource"][0].endswith("/runs/all/team-a/*")
+    bucket = arn(REGIONS[0], f"s3:::kubeflow-{ACCOUNT}-{REGIONS[0]}")
+    policy = document(recorded.only(ROLE_POLICY, f"backend-{API}"))
+    assert allowed(policy, "s3:GetObject", f"{bucket}/runs/all/team-a/{METRICS}")
+    assert not allowed(policy, "s3:GetObject", f"{bucket}/{PREFIX}/team-a/{METRICS}")
 
 
 @every_region

@@ -45,7 +45,7 @@ def documents(name: str) -> Iterator[dict[str, Any]]:
     yield policies.bucket_policy(bucket(name), key(name))
     yield policies.artifact_access(bucket(name), key(name), ["a/team"], write=True)
     yield policies.artifact_access(bucket(name), key(name), [], write=False)
-    yield policies.api_server_access(bucket(name), key(name), ["a", "b"])
+    yield policies.api_server_access(bucket(name), key(name), "a")
     yield policies.secret_reading([secret(name)], key(name))
 
 
