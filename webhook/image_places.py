@@ -114,7 +114,7 @@ def _workflow_spec(spec: Mapping[str, Any], at: str) -> Iterator[Place]:
     taken = _taken(defaults, [template for template, _, _ in templates])
     found = chain(
         _template(taken, {}, f"{at}/templateDefaults", ()),
-        *(_template(template, defaults, *where) for template, *where in templates),
+        *(_template(template, defaults, pointer, owner) for template, pointer, owner in templates),
     )
     return _unless_opted_out(spec.get("podMetadata"), found)
 

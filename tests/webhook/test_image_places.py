@@ -26,7 +26,7 @@ def knative(kind: str, **metadata: Any) -> dict[str, Any]:
 
 
 PATCH = '{"containers": [{"name": "main", "command": ["a"]}]}'
-RESOURCES = "{\"containers\":[{\"name\":\"main\",\"imagePullPolicy\":\"Always\",\"resources\":{}}]}"
+RESOURCES = '{"containers":[{"name":"main","imagePullPolicy":"Always","resources":{}}]}'
 
 
 def workflow(*templates: Any, **spec: Any) -> dict[str, Any]:
