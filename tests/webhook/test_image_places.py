@@ -182,6 +182,7 @@ def unchanged(template: dict[str, Any], **spec: Any) -> dict[str, Any]:
         unchanged(
             {"container": {"command": ["a"]}}, templateDefaults={"container": {"image": "a:1"}}
         ),
+        unchanged(step("{{a}}"), templateDefaults={"container": {"image": "a:1"}}),
         unchanged({**step("a:1"), "podSpecPatch": PATCH}),
         unchanged({**step("a:1"), "podSpecPatch": "containers:\n- name: main\n  image: b:1\n"}),
         unchanged({**step("a:1"), "podSpecPatch": " {{inputs.parameters.patch}}"}),
