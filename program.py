@@ -341,12 +341,10 @@ def vpc_ranges(settings: Settings, provider: aws.Provider) -> list[str]:
 def package_values(settings: Settings, ranges: Sequence[str]) -> dict[str, str]:
     """The values for markers of the setting ``packages``."""
     variables = package_sources.variables(settings, ranges)
-    authorities = package_sources.authorities(settings.packages)
     return {
         "packages.variables": json.dumps(variables, indent=2),
         "packages.names": " ".join(variables),
-        "packages.authorities": authorities,
-        "packages.has-authorities": str(bool(authorities)).lower(),
+        "packages.authorities": package_sources.authorities(settings.packages),
     }
 
 

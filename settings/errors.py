@@ -19,16 +19,17 @@ _SECRET_NAME = re.compile(
     r"(?<![a-z])(pw|pwd)(?![a-z])|密码|口令"
 )
 # Access key ids, anything as long and as mixed as a secret access key, what a URL has of a login,
-# and the first letters that services give their tokens.
+# the first letters that services give their tokens, and keys in PEM form.
 _SECRET_VALUE = re.compile(
     r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|"
     r"(?<![\w/+])(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])(?=[A-Za-z/+]*[0-9])[A-Za-z0-9/+]{40}(?![\w/+])|"
     r"://\S*@|(?i:[?&][\w-]*(key|token|secret|sig|pass|auth)[\w-]*=)|^[^\s/@]+:[^\s/@]+@|"
-    r"\b(gh[pousr]_|github_pat_|glpat-|xox[a-z]-|hf_|sk-|dckr_pat_|eyJ)[\w.-]{16,}"
+    r"PRIVATE KEY|\b(gh[pousr]_|github_pat_|glpat-|xox[a-z]-|hf_|sk-|dckr_pat_|eyJ)[\w.-]{16,}"
 )
 # Keys that look secret and have the name of a method as value, such as ``irsa``.
 _NOT_SECRET = {"kubeflow:artifacts.credentials", "kubeflow:imageMirror.credentials"}
 _LONGEST = 60
+_QUERY = re.compile(r"(://[^\s?#]*[?#])\S+")
 
 _EXPIRED = re.compile(
     r"ExpiredToken|RequestExpired|UnauthorizedSSOToken|SSOTokenLoad|TokenRetrieval|"
@@ -120,7 +121,8 @@ def shown(value: object, key: str = "") -> str:
         text = text.strip().replace("'...'", "...")
     elif text != str(value).strip():
         text = f'"{text}"'
-    return _short(text)
+    # What follows a URL's ? or # may be a secret of any name.
+    return _short(_QUERY.sub(r"\1...", text))
 
 
 def _names(value: object) -> object:

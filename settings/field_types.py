@@ -11,7 +11,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterable
 from datetime import date
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -229,7 +229,9 @@ def _reachable(url: str) -> None:
         named = all(host.rstrip(".").split(".")) and (parts.port is None or parts.port > 0)
     except ValueError:  # the port
         named = False
-    if not named or parts.query or parts.fragment:
+    if "?" in url or "#" in url:
+        raise ValueError("a query or # has no effect here: remove it")
+    if not named:
         raise ValueError("it must be a URL of a host and a port from 1 to 65535: write both")
 
 
@@ -247,6 +249,12 @@ def _lifecycle(days: int) -> int:
 def _a_range_or_name(text: str) -> None:
     if "/" in text:
         network_of(text)
+    elif re.fullmatch(r"[0-9.]+", text):
+        try:
+            IPv4Address(text)
+        except ValueError:
+            reason = "it is not an IPv4 address: write one like 10.0.0.7, or a name"
+            raise ValueError(reason) from None
 
 
 def _a_source(url: str) -> None:

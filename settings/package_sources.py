@@ -34,10 +34,11 @@ BUNDLE = "/etc/package-authorities/ca-bundle.crt"
 NAMESPACE = "<namespace>"
 """In a value: the profile's own namespace."""
 
-SERVICES = "172.20.0.0/16"
-"""The range of Services of every stack's cluster (``rules_aws``)."""
-_API_SERVER = "172.20.0.1"
-"""Its first address: not every client reads ranges."""
+SERVICES = ("172.20.0.0/16", "10.100.0.0/16")
+"""EKS takes one of these ranges for a cluster's Services (EKS API, KubernetesNetworkConfigRequest,
+``serviceIpv4Cidr``)."""
+_API_SERVER = ("172.20.0.1", "10.100.0.1")
+"""Their first addresses: not every client reads ranges."""
 # Instance metadata, and the agent that gives pods credentials (EKS user guide, Pod Identity).
 _LINK_LOCAL = ("169.254.169.254", "169.254.170.23")
 _OF_BUNDLE = (
@@ -99,7 +100,7 @@ def _direct(settings: Settings, region: Region, ranges: Iterable[str]) -> Iterab
     driver names services by ``<service>.kubeflow`` (kubeflow/pipelines 2.16.0 backend/src/v2), and
     gRPC obeys proxies too.
     """
-    yield from ("localhost", "127.0.0.1", *_LINK_LOCAL, _API_SERVER, SERVICES, *ranges)
+    yield from ("localhost", "127.0.0.1", *_LINK_LOCAL, *_API_SERVER, *SERVICES, *ranges)
     yield from (".svc", ".cluster.local", ".kubeflow", f".{NAMESPACE}")
     # A bucket's host ends with s3.<region>.<suffix>, the API server's with <region>.eks.<suffix>.
     yield from (f".{region.name}.{region.dns_suffix}", f".{region.name}.eks.{region.dns_suffix}")

@@ -65,6 +65,8 @@ def _problems(
 
 
 def _against(text: str) -> str:
+    if "-----BEGIN " in text:
+        return "it is the text of a key or certificate: write the path of a PEM file"
     for character in text:
         if not character.isprintable() or character in _BLANK:
             return f"it contains the invisible character U+{ord(character):04X}: remove that"

@@ -146,7 +146,7 @@ def _answer(
     if not isinstance(namespace, str):
         namespace = ""
     dry_run, at_once = request.get("dryRun") is True, runs_at_once(request)
-    decisions: dict[tuple[str, bool], _Decision] = {}
+    decisions: dict[str, _Decision] = {}
     patch: list[dict[str, str]] = []
     asked = _AskedOnce(mirror, start=not dry_run)
     for place in found:
@@ -154,10 +154,11 @@ def _answer(
         # container, and ephemeral containers and volumes cannot be changed at all.
         if place.opted_out or old_images.get(place.owner) == place.image:
             continue
-        key = (place.image, at_once and place.looked_up)
-        if key not in decisions:
-            decisions[key] = _decide(place.image, namespace, policy, asked, looked_up=key[1])
-        image = decisions[key].image
+        if place.image not in decisions:
+            decisions[place.image] = _decide(
+                place.image, namespace, policy, asked, looked_up=at_once
+            )
+        image = decisions[place.image].image
         if image != place.image:
             patch.append({"op": "replace", "path": place.pointer, "value": image})
     denied = [d.warning for d in decisions.values() if d.denied]

@@ -3,8 +3,14 @@
 Two controllers ask the registry themselves before any pod exists, so a pod's admission is too late
 for them. Knative's resolves the tag of a Revision (knative/serving v0.48.1
 pkg/reconciler/revision/resolve.go); Argo's looks up the entrypoint of a container without a
-``command`` (argo-workflows v3.7.3 workflow/controller/workflowpod.go). They see the image of the
-object, never that of the pod.
+``command``, once a template has its defaults and the pod its ``podSpecPatch`` (argo-workflows
+v3.7.3 workflow/controller/operator.go, mergedTemplateDefaultsInto, and workflowpod.go). They see
+the image of the object, never that of the pod.
+
+No other image of Argo's objects is judged: its pod passes the webhook anyway, and it need not
+exist. Kubeflow Pipelines writes one that never exists, with a command, into each Workflow and sets
+the real one by ``podSpecPatch`` (kubeflow/pipelines 2.16.0
+backend/src/v2/compiler/argocompiler/container.go).
 
 Shapes: k8s.io/api core/v1 PodSpec; knative/serving pkg/apis/serving/v1; argo-workflows v3.7.3
 pkg/apis/workflow/v1alpha1 (WorkflowSpec, Template).
@@ -12,7 +18,8 @@ pkg/apis/workflow/v1alpha1 (WorkflowSpec, Template).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, cast
@@ -33,14 +40,12 @@ class Place:
         pointer: JSON pointer to its name.
         owner: the same before and after an update, as far as items have names.
         image: as written.
-        looked_up: whether Argo's controller reads its entrypoint from the registry.
         opted_out: whether ``OPT_OUT`` leaves it as it is.
     """
 
     pointer: str
     owner: tuple[str, ...]
     image: str
-    looked_up: bool = False
     opted_out: bool = False
 
 
@@ -51,12 +56,10 @@ _OF_POD = {
     "ephemeralContainers": ("image",),
     "volumes": ("image", "reference"),
 }
-# The same of a template of a workflow. Init containers keep the command of their image.
-_OF_TEMPLATE = {
-    "initContainers": ("image",),
-    "sidecars": ("image",),
-    "volumes": ("image", "reference"),
-}
+# A patch that may set these, in JSON or YAML; one that is a parameter as a whole may set anything.
+_REPLACING_PATCH = re.compile(r"\s*\{\{|.*\b(?:command|image)\b", re.DOTALL)
+# Containers that stand alone in a template.
+_SINGLE = ("container", "script")
 _ARGO = "argoproj.io"
 _KNATIVE = "serving.knative.dev"
 
@@ -104,21 +107,49 @@ def _cron_workflow(obj: Mapping[str, Any]) -> Iterator[Place]:
 
 
 def _workflow_spec(spec: Mapping[str, Any], at: str) -> Iterator[Place]:
+    if _may_replace(spec.get("podSpecPatch")):
+        return iter(())
+    defaults = mapping(spec.get("templateDefaults"))
+    templates = list(_templates(spec, at))
+    taken = _taken(defaults, [template for template, _, _ in templates])
     found = chain(
-        _items(spec, at, (), "volumes", ("image", "reference")),
-        _template(mapping(spec.get("templateDefaults")), f"{at}/templateDefaults", ()),
-        _templates(spec, at),
+        _template(taken, {}, f"{at}/templateDefaults", ()),
+        *(_template(template, defaults, pointer, owner) for template, pointer, owner in templates),
     )
     return _unless_opted_out(spec.get("podMetadata"), found)
 
 
-def _templates(spec: Mapping[str, Any], at: str) -> Iterator[Place]:
+def _may_replace(patch: object) -> bool:
+    """Whether a ``podSpecPatch`` may set a command or another image."""
+    return _REPLACING_PATCH.match(text(patch)) is not None
+
+
+def _taken(
+    defaults: Mapping[str, Any], templates: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """The defaults without a container whose image no template runs without a command."""
+    own = {
+        field: [mapping(template[field]) for template in templates if field in template]
+        for field in _SINGLE
+    }
+    return {
+        field: value
+        for field, value in defaults.items()
+        if not own.get(field)
+        or not all(each.get("image") or each.get("command") for each in own[field])
+    }
+
+
+def _templates(
+    spec: Mapping[str, Any], at: str
+) -> Iterator[tuple[Mapping[str, Any], str, tuple[str, ...]]]:
+    """Each template with its pointer and its owner."""
     for index, item in enumerate(_list(spec.get("templates"))):
         template, pointer = mapping(item), f"{at}/templates/{index}"
         owner = (text(template.get("name")),)
-        yield from _template(template, pointer, owner)
+        yield template, pointer, owner
         for where, inner in _inline(template):
-            yield from _template(inner, f"{pointer}/{where}", (*owner, where))
+            yield inner, f"{pointer}/{where}", (*owner, where)
 
 
 def _inline(template: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -131,17 +162,53 @@ def _inline(template: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
         yield f"dag/tasks/{index}/inline", mapping(mapping(task).get("inline"))
 
 
-def _template(template: Mapping[str, Any], pointer: str, owner: tuple[str, ...]) -> Iterator[Place]:
-    group = mapping(template.get("containerSet"))
+def _template(
+    template: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    pointer: str,
+    owner: tuple[str, ...],
+) -> Iterator[Place]:
+    """The images whose entrypoint Argo looks up.
+
+    Init containers keep the command of their image. Sidecars are merged with the defaults by name,
+    the containers of a set are not.
+    """
+    if _may_replace(template.get("podSpecPatch") or defaults.get("podSpecPatch")):
+        return iter(())
     found = chain(
         *(
-            _place(mapping(template.get(field)), f"{pointer}/{field}", (*owner, field), field)
-            for field in ("container", "script")
+            _place(mapping(template.get(field)), f"{pointer}/{field}", (*owner, field))
+            for field in _SINGLE
+            if not _commanded(template.get(field), defaults.get(field))
         ),
-        *(_items(template, pointer, owner, field, path) for field, path in _OF_TEMPLATE.items()),
-        _items(group, f"{pointer}/containerSet", owner, "containers", ("image",)),
+        _without_command(template, pointer, owner, "sidecars", defaults),
+        _without_command(
+            mapping(template.get("containerSet")),
+            f"{pointer}/containerSet",
+            owner,
+            "containers",
+            {},
+        ),
     )
     return _unless_opted_out(template.get("metadata"), found)
+
+
+def _without_command(
+    holder: Mapping[str, Any],
+    pointer: str,
+    owner: tuple[str, ...],
+    field: str,
+    defaults: Mapping[str, Any],
+) -> Iterator[Place]:
+    named = {text(mapping(item).get("name")): item for item in _list(defaults.get(field))}
+    for index, item in enumerate(_list(holder.get(field))):
+        name = text(mapping(item).get("name"))
+        if not _commanded(item, named.get(name)):
+            yield from _place(mapping(item), f"{pointer}/{field}/{index}", (*owner, field, name))
+
+
+def _commanded(*containers: object) -> bool:
+    return any(mapping(container).get("command") for container in containers)
 
 
 def _items(
@@ -154,14 +221,13 @@ def _items(
     for index, item in enumerate(_list(holder.get(field))):
         # A name that is no text may be too deep or too long to compare.
         named = (*owner, field, text(mapping(item).get("name")))
-        yield from _place(mapping(item), f"{pointer}/{field}/{index}", named, field, path)
+        yield from _place(mapping(item), f"{pointer}/{field}/{index}", named, path)
 
 
 def _place(
     item: Mapping[str, Any],
     pointer: str,
     owner: tuple[str, ...],
-    field: str,
     path: tuple[str, ...] = ("image",),
 ) -> Iterator[Place]:
     image: object = item
@@ -169,8 +235,7 @@ def _place(
         image = mapping(image).get(key)
     # Of a parameter of a workflow, the value is known when its pod is made.
     if isinstance(image, str) and image and "{{" not in image:
-        looked_up = field not in ("initContainers", "volumes") and not item.get("command")
-        yield Place(f"{pointer}/{'/'.join(path)}", owner, image, looked_up)
+        yield Place(f"{pointer}/{'/'.join(path)}", owner, image)
 
 
 _FINDERS: dict[tuple[str, str], Callable[[Mapping[str, Any]], Iterator[Place]]] = {

@@ -5,6 +5,10 @@ pod refers to it before all its own sources: of two sources with one key the lat
 ``env`` counts before both (k8s.io/api core/v1 Container.envFrom), so a user's value always wins.
 Names are optional references: nothing of this refuses a pod or makes it wait.
 
+The ConfigMap of authorities is referred to even where the stack has none: a profile gets and loses
+both ConfigMaps in one sync, minutes after a change of the setting, so the variables that name the
+file and the file come and go together in new pods.
+
 PodDefaults of Kubeflow cannot do it: their ``envFrom`` comes last, they leave init containers out,
 refuse a pod over a conflict, and one without ``matchLabels`` breaks the notebook form
 (kubeflow/kubeflow v1.10 components/admission-webhook/main.go, mergeEnvFrom and mutatePods).
@@ -50,19 +54,14 @@ class Additions:
 
     Attributes:
         variables: names of the variables in the ConfigMap.
-        authorities: whether there is a ConfigMap of authorities.
     """
 
     variables: Sequence[str]
-    authorities: bool
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Additions:
         """From the handler's own variables; KeyError names one that is missing."""
-        return cls(
-            variables=environment["PACKAGE_VARIABLES"].split(),
-            authorities=environment["PACKAGE_AUTHORITIES"] == "true",
-        )
+        return cls(variables=environment["PACKAGE_VARIABLES"].split())
 
 
 def review(body: object, additions: Additions) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def _patch(pod: Mapping[str, Any], additions: Additions) -> Iterator[dict[str, A
     if not changes:
         return
     yield from changes
-    if additions.authorities and not _has(_items(spec, "volumes"), "name", AUTHORITIES):
+    if not _has(_items(spec, "volumes"), "name", AUTHORITIES):
         source = {"name": AUTHORITIES, "optional": True}
         yield _appended("/spec", spec, "volumes", {"name": AUTHORITIES, "configMap": source})
     added = " ".join(additions.variables)
@@ -121,7 +120,7 @@ def _container_patch(
         for variable in _spelled_otherwise(_items(container, "env"), additions.variables):
             yield _appended(pointer, container, "env", variable)
     mounts = _items(container, "volumeMounts")
-    if additions.authorities and not _has(mounts, "mountPath", MOUNT_PATH):
+    if not _has(mounts, "mountPath", MOUNT_PATH):
         mount = {"name": AUTHORITIES, "mountPath": MOUNT_PATH, "readOnly": True}
         yield _appended(pointer, container, "volumeMounts", mount)
 

@@ -1,7 +1,7 @@
 """``python -m webhook.package_defaults_server`` serves ``webhook.package_defaults`` in a pod.
 
-Its own variables: ``PACKAGE_VARIABLES`` (names, separated by spaces) and ``PACKAGE_AUTHORITIES``
-(``true`` or ``false``); port and files as of ``webhook.server``.
+Its own variable is ``PACKAGE_VARIABLES`` (names, separated by spaces); port and files as of
+``webhook.server``.
 """
 
 from __future__ import annotations

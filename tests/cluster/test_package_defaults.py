@@ -26,7 +26,7 @@ from tests.webhook.serving import serving
 from webhook.package_defaults import ADDED, MOUNT_PATH, OPT_OUT, Additions, review
 
 PROFILE = "team"
-ADDITIONS = Additions(variables=("PIP_INDEX_URL", "NO_PROXY", "no_proxy"), authorities=True)
+ADDITIONS = Additions(variables=("PIP_INDEX_URL", "NO_PROXY", "no_proxy"))
 SOURCE = {"configMapRef": {"name": "package-defaults", "optional": True}}
 NOTEBOOK = pod("notebook-0", "jupyter", metadata={"labels": {"notebook-name": "notebook"}})
 STEP = pod(
@@ -104,9 +104,7 @@ def cluster(
         )
         # The API server reads new configurations when it gets to it.
         probe = copy.deepcopy(MODEL)
-        in_effect(
-            lambda: len(made.apply(probe, dry_run=True).body["spec"].get("initContainers", ()))
-        )
+        in_effect(lambda: both_answer(made.apply(probe, dry_run=True).body))
         yield made
 
 

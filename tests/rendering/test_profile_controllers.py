@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.rendering.beijing import environment, kubeflow
+from tests.rendering.beijing import environment, kubeflow, rendered
 from tests.rendering.profile_hooks import (
     ENVIRONMENTS,
     HOOK,
@@ -167,6 +167,22 @@ def test_without_upstreams_proxy_or_a_sidecar_a_profile_gets_configuration_only(
     kinds = {name.split()[0] for name in objects(NEW, settings)}
     of_server = {"Deployment", "Service", "AuthorizationPolicy", "NetworkPolicy"}
     assert kinds == {"ConfigMap", "PodDefault"} | (of_server if served else set())
+
+
+@pytest.mark.parametrize("release", SCRIPTS)
+def test_changed_settings_reach_the_profiles_that_exist_within_minutes(release: str) -> None:
+    """OnDelete leaves what exists as it is, and only a resync calls the hook again."""
+    (controller,) = (
+        obj["spec"]
+        for obj in rendered(release).objects
+        if obj["kind"] in ("DecoratorController", "CompositeController")
+        and obj["metadata"]["name"] == "kubeflow-pipelines-profile-controller"
+    )
+    assert controller["resyncPeriodSeconds"] == 300
+    children = controller.get("attachments") or controller["childResources"]
+    methods = {each["resource"]: each["updateStrategy"]["method"] for each in children}
+    assert "configmaps" in methods
+    assert set(methods.values()) == {"InPlace"}
 
 
 def test_metacontroller_may_make_what_the_script_answers_with() -> None:

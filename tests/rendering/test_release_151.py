@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
 
 from components.kubeflow.logins import DexAccount
-from rendering import Object
 from rendering.leak_tables import CREDENTIALS
 from tests.rendering.beijing import (
     REGION,
@@ -225,12 +224,6 @@ def test_the_authservice_and_dex_agree_on_the_callback(release: Release) -> None
 
 
 def test_the_profile_controller_runs_our_script_with_complete_settings(release: Release) -> None:
-    controller = release.get("CompositeController", "kubeflow-pipelines-profile-controller")
-    methods = {
-        each["resource"]: each["updateStrategy"]["method"]
-        for each in cast("list[Object]", controller["spec"]["childResources"])
-    }
-    assert methods["secrets"] == methods["configmaps"] == methods["poddefaults"] == "InPlace"
     found = release.environment("kubeflow-pipelines-profile-controller")
     assert found["S3_ENDPOINT"] == config("minioServiceHost")
     assert found["AWS_REGION"] == config("minioServiceRegion")

@@ -92,6 +92,8 @@ def test_the_cluster_the_vpc_and_aws_are_reached_without_the_proxy(region: str) 
             "169.254.170.23",
             "172.20.0.1",
             "172.20.9.9",
+            "10.100.0.1",
+            "10.100.9.9",
         ),
         *("10.64.3.4", "100.70.1.2", ecr, eks, "kf-db.abc.rds." + f"{region}.{own.dns_suffix}"),
         *(own.service_host(service) for service in ("s3", "sts", "secretsmanager")),

@@ -25,6 +25,10 @@ def knative(kind: str, **metadata: Any) -> dict[str, Any]:
     return revision if kind == "Revision" else {"metadata": {}, "spec": {"template": revision}}
 
 
+PATCH = '{"containers": [{"name": "main", "command": ["a"]}]}'
+RESOURCES = '{"containers":[{"name":"main","imagePullPolicy":"Always","resources":{}}]}'
+
+
 def workflow(*templates: Any, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"generateName": "w-"}, "spec": {"templates": list(templates), **spec}}
 
@@ -79,46 +83,137 @@ def test_an_update_of_a_service_keeps_the_image_of_its_present_revision() -> Non
     assert patched(answer("Service", before, operation="UPDATE", oldObject=out)) == {}
 
 
-def test_every_template_of_a_workflow_is_rewritten() -> None:
-    inline = {"container": {"image": "a:1", "command": ["a"]}}
+def test_what_argo_looks_up_is_rewritten_in_every_template_of_a_workflow() -> None:
+    inline = {"container": {"image": "a:1"}}
     obj = workflow(
-        step(command=["python"]),
+        step(),
         {
             "name": "s",
-            "script": {"image": "bash:5", "command": ["bash"]},
-            "sidecars": [{"name": "side", "image": "redis:7", "command": ["redis"]}],
-            "initContainers": [{"name": "i", "image": "alpine:3"}],
-            "volumes": [{"name": "m", "image": {"reference": "ghcr.io/m/model:2"}}],
+            "script": {"image": "bash:5", "source": "true"},
+            "sidecars": [{"name": "side", "image": "redis:7"}],
         },
         {"name": "set", "containerSet": {"containers": [{"name": "x", "image": "b:1"}]}},
         {"name": "steps", "steps": [[{"name": "one", "inline": inline}]]},
         {"name": "dag", "dag": {"tasks": [{"name": "one"}, {"name": "two", "inline": inline}]}},
+        {"name": "of-defaults", "container": {"args": ["a"]}},
+        {"name": "sized", "container": {"image": "d:1"}, "podSpecPatch": RESOURCES},
         templateDefaults={"container": {"image": "c:1"}},
-        volumes=[{"name": "m", "image": {"reference": "q:1"}}],
     )
     expected = {
         "/templates/0/container/image": "python:3.9",
         "/templates/1/script/image": "bash:5",
         "/templates/1/sidecars/0/image": "redis:7",
-        "/templates/1/initContainers/0/image": "alpine:3",
-        "/templates/1/volumes/0/image/reference": "ghcr.io/m/model:2",
         "/templates/2/containerSet/containers/0/image": "b:1",
         "/templates/3/steps/0/0/inline/container/image": "a:1",
         "/templates/4/dag/tasks/1/inline/container/image": "a:1",
+        "/templates/6/container/image": "d:1",
         "/templateDefaults/container/image": "c:1",
-        "/volumes/0/image/reference": "q:1",
     }
 
     def rewritten(at: str) -> dict[str, str]:
-        return {
-            at + pointer: f"{OWN}/{image}" if image.startswith("ghcr.io") else f"{HUB}/{image}"
-            for pointer, image in expected.items()
-        }
+        return {at + pointer: f"{HUB}/{image}" for pointer, image in expected.items()}
 
     for kind in ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate"):
         assert patched(answer(kind, obj)) == rewritten("/spec")
     cron = {"metadata": {}, "spec": {"schedules": ["0 * * * *"], "workflowSpec": obj["spec"]}}
     assert patched(answer("CronWorkflow", cron)) == rewritten("/spec/workflowSpec")
+
+
+NEVER_THERE = "gcr.io/ml-pipeline/should-be-overridden-during-runtime"
+"""Of every Workflow of Pipelines (kubeflow/pipelines 2.16.0
+backend/src/v2/compiler/argocompiler/container.go, addContainerExecutorTemplate)."""
+OF_PIPELINES = workflow(
+    {"name": "system-container-driver", "plugin": {"driver-plugin": {}}},
+    {
+        "name": "system-container-impl",
+        "podSpecPatch": "{{inputs.parameters.pod-spec-patch}}",
+        "initContainers": [
+            {
+                "name": "kfp-launcher",
+                "image": "ghcr.io/kubeflow/kfp-launcher:2.16.0",
+                "command": ["launcher-v2"],
+            }
+        ],
+        "container": {
+            "image": NEVER_THERE,
+            "command": ["should-be-overridden-during-runtime"],
+        },
+        "volumes": [{"name": "kfp-launcher", "emptyDir": {}}],
+    },
+    entrypoint="entrypoint",
+)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(registry=OWN),
+        Policy(registry=OWN, when_absent=WhenAbsent.DENY),
+        Policy(registry=OWN, rules=(Rule(action=Action.DENY, registries=("gcr.io",)),)),
+    ],
+    ids=["default", "deny-absent", "deny-gcr"],
+)
+@pytest.mark.parametrize("kind", ["Workflow", "WorkflowTemplate"])
+def test_a_run_of_pipelines_asks_the_mirror_for_nothing(kind: str, policy: Policy) -> None:
+    mirror = FixedMirror(Presence.ABSENT)
+    assert answer(kind, OF_PIPELINES, mirror, policy) == {"uid": "u-1", "allowed": True}
+    assert mirror.asked == []
+
+
+def unchanged(template: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return workflow({"name": "main", **template}, **spec)
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        unchanged({"container": {"image": "a:1", "command": ["a"]}}),
+        unchanged({"script": {"image": "a:1", "command": ["a"]}}),
+        unchanged({"sidecars": [{"name": "s", "image": "a:1", "command": ["a"]}]}),
+        unchanged({"containerSet": {"containers": [{"image": "a:1", "command": ["a"]}]}}),
+        unchanged({"initContainers": [{"name": "i", "image": "a:1"}]}),
+        unchanged({"volumes": [{"name": "m", "image": {"reference": "a:1"}}]}),
+        unchanged({}, volumes=[{"name": "m", "image": {"reference": "a:1"}}]),
+        unchanged(step("a:1"), templateDefaults={"container": {"command": ["a"]}}),
+        unchanged(
+            {"sidecars": [{"name": "s", "image": "a:1"}]},
+            templateDefaults={"sidecars": [{"name": "s", "command": ["a"]}]},
+        ),
+        unchanged(
+            {"container": {"command": ["a"]}}, templateDefaults={"container": {"image": "a:1"}}
+        ),
+        unchanged(step("{{a}}"), templateDefaults={"container": {"image": "a:1"}}),
+        unchanged({**step("a:1"), "podSpecPatch": PATCH}),
+        unchanged({**step("a:1"), "podSpecPatch": "containers:\n- name: main\n  image: b:1\n"}),
+        unchanged({**step("a:1"), "podSpecPatch": " {{inputs.parameters.patch}}"}),
+        unchanged(step("a:1"), podSpecPatch=PATCH),
+        unchanged(step("a:1"), templateDefaults={"podSpecPatch": PATCH}),
+    ],
+)
+def test_what_argo_looks_up_nowhere_is_left_to_the_pod(obj: dict[str, Any]) -> None:
+    mirror = FixedMirror(Presence.COPYING)
+    assert answer("Workflow", obj, mirror) == {"uid": "u-1", "allowed": True}
+    assert mirror.asked == []
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        unchanged(
+            {"sidecars": [{"name": "s", "image": "a:1"}]},
+            templateDefaults={"sidecars": [{"name": "other", "command": ["a"]}]},
+        ),
+        unchanged(
+            {"containerSet": {"containers": [{"name": "c", "image": "a:1"}]}},
+            templateDefaults={"containerSet": {"containers": [{"name": "c", "command": ["a"]}]}},
+        ),
+        unchanged({**step("a:1"), "podSpecPatch": RESOURCES}),
+        unchanged({"script": {"source": "a"}}, templateDefaults={"script": {"image": "a:1"}}),
+        workflow(templateDefaults={"container": {"image": "a:1"}}),
+    ],
+)
+def test_defaults_and_patches_without_its_command_leave_it_to_argo(obj: dict[str, Any]) -> None:
+    assert not answer("Workflow", obj, FixedMirror(Presence.COPYING))["allowed"]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +238,7 @@ def test_a_cron_workflow_leaves_out_what_its_workflows_leave_out() -> None:
 
 
 def test_one_template_that_opts_out_leaves_the_others() -> None:
-    obj = workflow({**step(), "metadata": SKIP}, step(command=["python"]))
+    obj = workflow({**step(), "metadata": SKIP}, step())
     assert list(patched(answer("Workflow", obj))) == ["/spec/templates/1/container/image"]
 
 
@@ -173,13 +268,7 @@ def test_a_workflow_whose_image_is_there_needs_no_command(presence: Presence) ->
 @pytest.mark.parametrize(
     ("kind", "template", "policy"),
     [
-        ("Workflow", step(command=["python"]), Policy(registry=OWN)),
         ("Workflow", step(), Policy(registry=OWN, when_absent=WhenAbsent.KEEP)),
-        (
-            "Workflow",
-            {**step(command=["a"]), "initContainers": [{"name": "i", "image": "python:3.9"}]},
-            Policy(registry=OWN),
-        ),
         ("WorkflowTemplate", step(), Policy(registry=OWN)),
     ],
 )

@@ -15,8 +15,7 @@ from tests.webhook.reviews import review_of
 from webhook.package_defaults import ADDED, MOUNT_PATH, OPT_OUT, Additions, review
 
 VARIABLES = ("HTTPS_PROXY", "NO_PROXY", "PIP_INDEX_URL", "https_proxy", "no_proxy")
-WITHOUT_BUNDLE = Additions(variables=VARIABLES, authorities=False)
-WITH_BUNDLE = Additions(variables=VARIABLES, authorities=True)
+ADDITIONS = Additions(variables=VARIABLES)
 SOURCE = {"configMapRef": {"name": "package-defaults", "optional": True}}
 MOUNT = {"name": "package-authorities", "mountPath": MOUNT_PATH, "readOnly": True}
 VOLUME = {
@@ -36,7 +35,7 @@ def container(name: str = "main", **more: Any) -> dict[str, Any]:
     return {"name": name, "image": "python:3.12", **more}
 
 
-def admitted(obj: dict[str, Any], additions: Additions = WITHOUT_BUNDLE, **request: Any) -> Any:
+def admitted(obj: dict[str, Any], additions: Additions = ADDITIONS, **request: Any) -> Any:
     """The pod as the API server would store it."""
     response = review(review_of(obj, **request), additions)["response"]
     assert (response["uid"], response["allowed"]) == ("u-1", True)
@@ -61,8 +60,6 @@ def test_every_container_reads_the_defaults_before_the_pods_own_sources() -> Non
     spec = admitted(obj)["spec"]
     assert [each["envFrom"] for each in spec["containers"]] == [[SOURCE, own], [SOURCE]]
     assert [each["envFrom"] for each in spec["initContainers"]] == [[SOURCE]]
-    assert "volumes" not in spec
-    assert "volumeMounts" not in spec["containers"][0]
 
 
 def test_the_pod_says_what_was_added_beside_its_own_annotations() -> None:
@@ -72,10 +69,11 @@ def test_the_pod_says_what_was_added_beside_its_own_annotations() -> None:
 
 
 def test_a_bundle_of_authorities_is_mounted_beside_the_pods_own_files() -> None:
+    """Optional, and in every stack: the profile has it or not, together with its variables."""
     data = {"name": "data", "emptyDir": {}}
     mine = {"name": "data", "mountPath": "/data"}
     obj = pod(container(volumeMounts=[mine]), volumes=[data], initContainers=[container("first")])
-    spec = admitted(obj, WITH_BUNDLE)["spec"]
+    spec = admitted(obj)["spec"]
     assert spec["volumes"] == [data, VOLUME]
     assert spec["containers"][0]["volumeMounts"] == [mine, MOUNT]
     assert spec["initContainers"][0]["volumeMounts"] == [MOUNT]
@@ -85,7 +83,7 @@ def test_what_the_pod_mounts_there_itself_stays() -> None:
     mine = {"name": "package-authorities", "mountPath": MOUNT_PATH}
     volume = {"name": "package-authorities", "emptyDir": {}}
     obj = pod(container(volumeMounts=[mine]), volumes=[volume])
-    spec = admitted(obj, WITH_BUNDLE)["spec"]
+    spec = admitted(obj)["spec"]
     assert (spec["containers"][0]["volumeMounts"], spec["volumes"]) == ([mine], [volume])
 
 
@@ -119,10 +117,10 @@ def test_other_variables_of_the_user_are_left_as_they_are(own: list[str]) -> Non
 
 
 def test_a_pod_that_comes_again_gets_only_what_is_new() -> None:
-    once = admitted(pod(container(env=[{"name": "no_proxy", "value": "a"}])), WITH_BUNDLE)
-    assert admitted(once, WITH_BUNDLE) == once
+    once = admitted(pod(container(env=[{"name": "no_proxy", "value": "a"}])))
+    assert admitted(once) == once
     once["spec"]["initContainers"] = [container("storage-initializer")]
-    again = admitted(once, WITH_BUNDLE)
+    again = admitted(once)
     assert again["spec"]["containers"] == once["spec"]["containers"]
     assert again["spec"]["volumes"] == [VOLUME]
     assert again["spec"]["initContainers"][0]["envFrom"] == [SOURCE]
@@ -131,14 +129,14 @@ def test_a_pod_that_comes_again_gets_only_what_is_new() -> None:
 @pytest.mark.parametrize("name", ["istio-proxy", "istio-init", "istio-validation", "queue-proxy"])
 def test_containers_of_mesh_and_knative_are_left_out(name: str) -> None:
     obj = pod(container(name))
-    assert admitted(obj, WITH_BUNDLE) == obj
+    assert admitted(obj) == obj
 
 
 def test_a_pod_can_stay_as_it_is() -> None:
     obj = pod(container(), metadata={"annotations": {OPT_OUT: "true"}})
-    assert admitted(obj, WITH_BUNDLE) == obj
+    assert admitted(obj) == obj
     other = pod(container(), metadata={"annotations": {OPT_OUT: "false"}})
-    assert admitted(other, WITH_BUNDLE) != other
+    assert admitted(other) != other
 
 
 def test_only_new_pods_are_changed() -> None:
@@ -150,7 +148,7 @@ def test_only_new_pods_are_changed() -> None:
     max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 def test_no_body_raises_and_no_pod_is_refused(draft: Draft) -> None:
-    response = review(draft.body(), WITH_BUNDLE)["response"]
+    response = review(draft.body(), ADDITIONS)["response"]
     json.dumps(response)
     assert response["allowed"] is (response.get("status") is None)
     if not response["allowed"]:
@@ -158,8 +156,7 @@ def test_no_body_raises_and_no_pod_is_refused(draft: Draft) -> None:
         assert response["status"]["code"] == 400
 
 
-def test_the_handlers_own_variables_are_all_needed() -> None:
-    read = Additions.read({"PACKAGE_VARIABLES": "A b", "PACKAGE_AUTHORITIES": "true"})
-    assert read == Additions(variables=["A", "b"], authorities=True)
-    with pytest.raises(KeyError, match="PACKAGE_AUTHORITIES"):
-        Additions.read({"PACKAGE_VARIABLES": ""})
+def test_the_handlers_own_variable_is_needed() -> None:
+    assert Additions.read({"PACKAGE_VARIABLES": "A b"}) == Additions(variables=["A", "b"])
+    with pytest.raises(KeyError, match="PACKAGE_VARIABLES"):
+        Additions.read({})

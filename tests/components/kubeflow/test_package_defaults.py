@@ -130,7 +130,7 @@ def test_the_handler_starts_with_the_environment_it_is_given(region: str, tmp_pa
     (given,) = made(region).only(DEPLOYMENT).inputs["spec"]["template"]["spec"]["containers"]
     environment = {each["name"]: each["value"] for each in given["env"]}
     names = json.loads(package_values(settings, [])["packages.variables"])
-    assert Additions.read(environment) == Additions(variables=list(names), authorities=False)
+    assert Additions.read(environment) == Additions(variables=list(names))
     (code,) = (
         each.inputs["binaryData"]["webhook.zip"]
         for each in made(region).of("kubernetes:core/v1:ConfigMap")
