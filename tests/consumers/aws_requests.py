@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +21,27 @@ from tests.consumers.access_decisions import Access
 
 _SECURE = {"aws:SecureTransport": "true"}
 _ENCRYPTION = "x-amz-server-side-encryption"
-_SIGNATURE = "x-amz-"
-"""Prefix of the query parameters of a presigned URL."""
+_KEY_NAMED = f"{_ENCRYPTION}-aws-kms-key-id"
+_KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[\w-]+")
+_AMAZON = "x-amz-"
+_SIGNATURE = {
+    f"{_AMAZON}{name}"
+    for name in (
+        *("algorithm", "credential", "date", "expires", "security-token"),
+        *("signature", "signedheaders", "content-sha256"),
+    )
+}
+"""Headers, and parameters of a presigned URL (sigv4-query-string-auth.html). Any other header may
+stand among those parameters too."""
+_NO_RIGHT = _SIGNATURE | {
+    f"{_AMAZON}{name}"
+    for name in (
+        *("user-agent", "trailer", "decoded-content-length", "sdk-checksum-algorithm"),
+        *("checksum-mode", "checksum-algorithm", "checksum-type", "checksum-crc32"),
+        *("checksum-crc32c", "checksum-crc64nvme", "checksum-sha1", "checksum-sha256"),
+    )
+}
+"""Of Amazon's headers those by which a request takes no further right."""
 _LISTING = {
     *("list-type", "prefix", "delimiter", "max-keys", "encoding-type", "fetch-owner"),
     *("continuation-token", "start-after", "marker"),
@@ -58,7 +78,7 @@ class Request:
 def query_of(text: str) -> dict[str, str]:
     """The parameters of a query, without those of a signature."""
     pairs = parse_qsl(text, keep_blank_values=True)
-    return {k.lower(): v for k, v in pairs if not k.lower().startswith(_SIGNATURE)}
+    return {k.lower(): v for k, v in pairs if k.lower() not in _SIGNATURE}
 
 
 # -- STS ------------------------------------------------------------------------------------------
@@ -135,6 +155,7 @@ def s3_accesses(request: Request, region: Region, key_arn: str | None) -> list[A
     Raises:
         UnknownRequest: it is not in the table.
     """
+    _check_headers(request)
     bucket, key = bucket_and_key(request, region)
     arn = region.arn("s3", bucket, account="", region="")
     if not key:
@@ -143,12 +164,37 @@ def s3_accesses(request: Request, region: Region, key_arn: str | None) -> list[A
         Access(action, f"{arn}/{key}", {**_SECURE, **_encryption(request.headers)})
         for action in _of_object(request)
     ]
+    key_arn = _key_of_object(request, key_arn)
     if key_arn is None:
         return accesses
     actions = {each.action for each in accesses}
     use = _KMS_OF_MULTIPART if "uploadid" in request.query or "uploads" in request.query else _KMS
     named = {kms for action in actions for kms in use.get(action, ())}
     return accesses + [Access(each, key_arn, _SECURE) for each in sorted(named)]
+
+
+def _check_headers(request: Request) -> None:
+    amazons = {name for name in request.headers if name.startswith(_AMAZON)}
+    unknown = amazons - _NO_RIGHT
+    if (request.method, *({*request.query} - _HARMLESS)) in _STARTS_OF_UPLOADS:
+        unknown -= {_ENCRYPTION, _KEY_NAMED}
+    if request.method not in ("GET", "HEAD"):
+        # A conditional write reads the object (conditional-writes.html).
+        unknown |= {*request.headers} & {"if-match"}
+    if unknown:
+        raise UnknownRequest(f"{_line(request)} with {sorted(unknown)}")
+
+
+def _key_of_object(request: Request, default: str | None) -> str | None:
+    """The ARN of the key by which an object is encrypted; None: S3's own."""
+    algorithm, named = (request.headers.get(name) for name in (_ENCRYPTION, _KEY_NAMED))
+    if algorithm is None and named is None:
+        return default
+    if algorithm == "AES256" and named is None:
+        return None
+    if algorithm == "aws:kms" and named is not None and _KEY_ARN.fullmatch(named):
+        return named
+    raise UnknownRequest(f"{_line(request)} in the encryption {algorithm} with the key {named}")
 
 
 _KMS = {
@@ -182,20 +228,28 @@ def _of_bucket(request: Request, arn: str) -> Iterator[Access]:
 
 
 def deleted_keys(request: Request) -> list[str]:
-    """The keys in a DeleteObjects."""
+    """The keys in a DeleteObjects.
+
+    Raises:
+        UnknownRequest: it is about versions, or has another condition.
+    """
     root = ElementTree.fromstring(request.body)  # noqa: S314 - of a consumer under test
-    return [each.text or "" for each in root.iter() if each.tag.rpartition("}")[2] == "Key"]
+    elements = [(each.tag.rpartition("}")[2], each.text or "") for each in root.iter()]
+    if unknown := {name for name, _ in elements} - {"Delete", "Object", "Key", "Quiet"}:
+        raise UnknownRequest(f"{_line(request)} with {sorted(unknown)}")
+    return [text for name, text in elements if name == "Key"]
 
 
 def _of_object(request: Request) -> list[str]:
     names = {*request.query} - _HARMLESS
     row = (request.method, *sorted(names))
-    more = {name for name in request.headers if name in ("x-amz-copy-source", "x-amz-tagging")}
-    if row not in _OBJECT or more:
-        raise UnknownRequest(f"{_line(request)} {sorted(more)}")
+    if row not in _OBJECT:
+        raise UnknownRequest(_line(request))
     return list(_OBJECT[row])
 
 
+_STARTS_OF_UPLOADS = {("PUT",), ("POST", "uploads")}
+"""They name the encryption; a part has that of its upload."""
 _OBJECT: dict[tuple[str, ...], tuple[str, ...]] = {
     ("GET",): ("s3:GetObject",),
     ("HEAD",): ("s3:GetObject",),

@@ -1,7 +1,8 @@
 """STS and S3 that answer as the plan's own IAM documents decide, and write every decision down.
 
 moto serves the requests that are allowed; the rest gets the answer that AWS gives. A request whose
-rights are not in the table of ``aws_requests`` fails the test when it ends.
+rights are not in the table of ``aws_requests``, or about which a document says something that
+``access_decisions`` does not cover, fails the test when it ends.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ from werkzeug.wrappers import Response
 
 from tests.components.backend.simulated_backend import ACCOUNT
 from tests.consumers import aws_requests
-from tests.consumers.access_decisions import Access, Caller, Decision, decision
+from tests.consumers.access_decisions import (
+    Access,
+    Caller,
+    Decision,
+    UnknownConstruct,
+    decision,
+)
 from tests.consumers.aws_requests import Request, UnknownRequest, bucket_and_key
 from tests.consumers.stack import Stack
 from tests.services.regional_aws import RegionalAws, key_of, regional_aws
@@ -58,7 +65,7 @@ class JudgedAws:
         stack: whose documents decide.
         aws: the services themselves.
         journal: every access, in order.
-        unknown: requests outside the table.
+        unknown: requests outside the table, and what documents say that is not covered.
     """
 
     stack: Stack
@@ -99,10 +106,10 @@ class JudgedAws:
 
 @contextmanager
 def judged_aws(stack: Stack, folder: Path) -> Generator[JudgedAws]:
-    """Runs the services of the stack's region, with its bucket, until the end of the block.
+    """Runs the services of the stack's region, with its buckets, until the end of the block.
 
     Raises:
-        UnknownRequest: at the end, about requests outside the table.
+        UnknownRequest: at the end, about all ``unknown``.
     """
     judge = _Judge(stack)
     with pytest.MonkeyPatch.context() as patch:
@@ -113,7 +120,8 @@ def judged_aws(stack: Stack, folder: Path) -> Generator[JudgedAws]:
             judged = JudgedAws(stack, aws, judge.journal, judge.unknown)
             client = aws.client("s3", ADMINISTRATOR)
             place: Any = {"LocationConstraint": stack.region.name}
-            client.create_bucket(Bucket=stack.bucket, CreateBucketConfiguration=place)
+            for name in stack.buckets:
+                client.create_bucket(Bucket=name, CreateBucketConfiguration=place)
             yield judged
     if judged.unknown:
         raise UnknownRequest("; ".join(judged.unknown))
@@ -135,7 +143,7 @@ class _Judge:
                 return app(environ, start)
             try:
                 response = answer(_read(environ), environ, app)
-            except UnknownRequest as unknown:
+            except (UnknownRequest, UnknownConstruct) as unknown:
                 self.unknown.append(str(unknown))
                 response = Response("not in the table of the test", 400)
             return response(environ, start)
@@ -159,13 +167,16 @@ class _Judge:
         role = self._roles.get(key_of(environ) or "")
         if role is None:
             raise UnknownRequest(f"{request.method} {request.path}, signed by no role of the stack")
-        bucket, key = bucket_and_key(request, self.stack.region)
-        if bucket != self.stack.bucket:
-            raise UnknownRequest(f"{request.method} of the bucket {bucket}")
-        accesses = aws_requests.s3_accesses(request, self.stack.region, self.stack.key_arn)
+        name, key = bucket_and_key(request, self.stack.region)
+        bucket = self.stack.buckets.get(name)
+        if bucket is None:
+            raise UnknownRequest(f"{request.method} of the bucket {name}")
+        accesses = aws_requests.s3_accesses(request, self.stack.region, bucket.key_arn)
         caller = self.stack.session(role)
+        policies = [self.stack.policy(bucket, each.action, each.resource) for each in accesses]
         allowed = [
-            self._allows(role, request, caller, access, self._policy(access)) for access in accesses
+            self._allows(role, request, caller, access, policy)
+            for access, policy in zip(accesses, policies, strict=True)
         ]
         if request.method == "POST" and not key and not all(allowed):
             return _not_deleted(request, allowed)
@@ -174,13 +185,6 @@ class _Judge:
         # moto has no host with both kinds of addresses.
         environ["HTTP_HOST"] = environ["HTTP_HOST"].replace("s3.dualstack.", "s3.", 1)
         return Response.from_app(app, environ)
-
-    def _policy(self, access: Access) -> Any:
-        return (
-            self.stack.key_policy
-            if access.action.startswith("kms:")
-            else (self.stack.bucket_policy)
-        )
 
     def _allows(
         self, role: str, request: Request, caller: Caller, access: Access, policy: Any

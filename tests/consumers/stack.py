@@ -1,4 +1,7 @@
-"""A stack with two profiles as the program plans it: policies, and values for manifests."""
+"""A stack with two profiles as the program plans it: policies, and values for manifests.
+
+The first profile has a bucket of its team beside the artifacts.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from regions.region import Region
 from settings import Settings
 from settings.context import StackContext
 from tests.components.backend.simulated_backend import ACCOUNT, USERS, backend, issuer
-from tests.consumers.access_decisions import Caller, Document
+from tests.consumers.access_decisions import Caller, Document, UnknownConstruct
 from tests.consumers.aws_requests import Token
 from tests.harness import Recorded
 from tests.rendering.beijing import Release
@@ -25,6 +28,7 @@ PROFILES = tuple(user["namespace"] for user in USERS)
 Secrets = Mapping[str, Mapping[str, str]]
 AUTHORITIES = "database.authorities"
 HOST, PORT = "database.host", "database.port"
+TEAM_BUCKET, TEAM_PREFIX = "models-of-the-team", "llm"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,23 @@ class Role:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """A bucket of the stack's account.
+
+    Attributes:
+        name: of the bucket.
+        policy: its own; None: it has none.
+        key_arn: of the key that encrypts its objects.
+        key_policy: of that key.
+    """
+
+    name: str
+    policy: Document | None
+    key_arn: str
+    key_policy: Document
+
+
+@dataclass(frozen=True)
 class Stack:
     """What the plan of one region says.
 
@@ -53,10 +74,8 @@ class Stack:
         values: for the markers in manifests.
         profiles: namespace -> the ARN of its role.
         roles: by ARN.
-        bucket: its name.
-        bucket_policy: of the bucket.
-        key_arn: of the key that encrypts the bucket's objects.
-        key_policy: of that key.
+        bucket: name of the artifacts' bucket.
+        buckets: by name.
     """
 
     region: Region
@@ -64,9 +83,19 @@ class Stack:
     profiles: Mapping[str, str]
     roles: Mapping[str, Role]
     bucket: str
-    bucket_policy: Document
-    key_arn: str
-    key_policy: Document
+    buckets: Mapping[str, Bucket]
+
+    @property
+    def key_arn(self) -> str:
+        """Of the key that encrypts the artifacts."""
+        return self.buckets[self.bucket].key_arn
+
+    def policy(self, bucket: Bucket, action: str, resource: str) -> Document | None:
+        """The policy of the bucket, or of the key, that a request to the bucket takes."""
+        if not action.startswith("kms:"):
+            return bucket.policy
+        keys = {each.key_arn: each.key_policy for each in self.buckets.values()}
+        return keys.get(resource)
 
     @property
     def issuer(self) -> str:
@@ -132,10 +161,18 @@ class Stack:
 @cache
 def stack(region: str = "cn-north-1") -> Stack:
     """The stack of a region."""
-    recorded = backend(region)
-    settings = Settings.model_validate({"region": region, "users": USERS})
+    recorded = planned(region)
+    settings = Settings.model_validate({"region": region, "users": _users(region)})
     outputs: dict[str, Any] = recorded.exports
     key = recorded.only("aws:kms/key:Key")
+    artifacts = Bucket(
+        outputs["bucket"],
+        _parsed(recorded, "aws:s3/bucketPolicy:BucketPolicy"),
+        key.outputs["arn"],
+        json.loads(key.inputs["policy"]),
+    )
+    root = Region.of(region).arn("iam", "root", account=ACCOUNT, region="")
+    team = Bucket(TEAM_BUCKET, None, _team_key(region), _default_key_policy(root))
     return Stack(
         region=Region.of(region),
         values={
@@ -149,19 +186,49 @@ def stack(region: str = "cn-north-1") -> Stack:
         },
         profiles=outputs["profiles"],
         roles=roles_of(recorded),
-        bucket=outputs["bucket"],
-        bucket_policy=_parsed(recorded, "aws:s3/bucketPolicy:BucketPolicy"),
-        key_arn=key.outputs["arn"],
-        key_policy=json.loads(key.inputs["policy"]),
+        bucket=artifacts.name,
+        buckets={each.name: each for each in (artifacts, team)},
     )
+
+
+def planned(region: str) -> Recorded:
+    """The component ``backend`` of the stack of a region."""
+    return backend(region, users=_users(region))
+
+
+def _users(region: str) -> list[dict[str, Any]]:
+    bucket = {
+        **{"bucket": TEAM_BUCKET, "prefixes": [TEAM_PREFIX]},
+        "kmsKeyArn": _team_key(region),
+    }
+    first, *others = USERS
+    return [{**first, "buckets": [bucket]}, *others]
+
+
+def _team_key(region: str) -> str:
+    key = "key/0badcafe-0000-4000-8000-000000000001"
+    return Region.of(region).arn("kms", key, account=ACCOUNT)
+
+
+def _default_key_policy(root: str) -> Document:
+    """That of a key without one of its own (KMS developer guide, key-policy-default.html)."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def _parsed(recorded: Recorded, type_: str) -> Document:
     return json.loads(recorded.only(type_).inputs["policy"])
 
 
+_ELSEWHERE = ("permissionsBoundary", "inlinePolicies", "managedPolicyArns")
+
+
 def roles_of(recorded: Recorded) -> dict[str, Role]:
-    """The roles of a plan by ARN, with the policies that the plan itself makes for them."""
+    """The roles of a plan by ARN, with the policies that the plan itself makes for them.
+
+    Raises:
+        UnknownConstruct: a role has rights or limits whose documents the plan does not hold.
+    """
     roles: dict[str, Role] = {}
     inline = recorded.of("aws:iam/rolePolicy:RolePolicy")
     attached = recorded.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
@@ -170,6 +237,10 @@ def roles_of(recorded: Recorded) -> dict[str, Role]:
         name = role.outputs["name"]
         policies = [each for each in inline if each.inputs["role"] == name]
         arns = [each.inputs["policyArn"] for each in attached if each.inputs["role"] == name]
+        elsewhere = {key for key in _ELSEWHERE if role.inputs.get(key)}
+        foreign = {arn for arn in arns if arn not in own and ":iam::aws:policy/" not in arn}
+        if elsewhere or foreign:
+            raise UnknownConstruct(f"{role.name} with {sorted(elsewhere | foreign)}")
         policies += [own[arn] for arn in arns if arn in own]
         roles[role.outputs["arn"]] = Role(
             role.name,

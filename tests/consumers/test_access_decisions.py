@@ -103,15 +103,17 @@ def test_a_statement_of_what_is_not_meant_covers_all_else() -> None:
         ({"StringLike": {"s3:prefix": ["home/*"]}}, {"s3:prefix": "homes/a"}, False),
         ({"StringLike": {"S3:Prefix": ["home/*"]}}, {"s3:prefix": "home/a"}, True),
         # reference_policies_elements_condition_operators.html: negated, and without the key
-        ({"StringNotEquals": {"k": "a"}}, {}, True),
+        ({"StringNotEquals": {"s3:prefix": "a"}}, {}, True),
         ({"StringNotEquals": {"k": "a"}}, {"k": "a"}, False),
         ({"StringNotEquals": {"k": ["a", "b"]}}, {"k": "b"}, False),
         ({"StringNotEquals": {"k": ["a", "b"]}}, {"k": "c"}, True),
         ({"StringNotLike": {"k": "a*"}}, {"k": "ab"}, False),
-        ({"StringEqualsIfExists": {"k": "a"}}, {}, True),
+        ({"StringEqualsIfExists": {"s3:prefix": "a"}}, {}, True),
         ({"StringEqualsIfExists": {"k": "a"}}, {"k": "b"}, False),
         # the same page, "Condition operator to check existence of condition keys"
-        ({"Null": {"aws:TokenIssueTime": "true"}}, {}, True),
+        ({"Null": {"s3:prefix": "true"}}, {}, True),
+        ({"Null": {"s3:prefix": True}}, {}, True),
+        ({"Null": {"s3:prefix": False}}, {}, False),
         ({"Null": {"aws:TokenIssueTime": "true"}}, {"aws:TokenIssueTime": "2026"}, False),
         ({"Null": {"aws:TokenIssueTime": "false"}}, {"aws:TokenIssueTime": "2026"}, True),
         # and "Boolean condition operators", "ARN condition operators"
@@ -123,16 +125,17 @@ def test_a_statement_of_what_is_not_meant_covers_all_else() -> None:
         ({"ArnEquals": {"k": "arn:aws:sns:r:1:*"}}, {"k": "arn:aws:sns:r:1:topic"}, True),
         ({"ArnNotLike": {"k": "arn:aws:sns:r:1:*"}}, {"k": "arn:aws:sns:r:1:topic"}, False),
         # several keys and operators are all needed; several values are alternatives
-        ({"StringEquals": {"a": "1", "b": "2"}}, {"a": "1"}, False),
+        ({"StringEquals": {"s3:delimiter": "/", "s3:prefix": "a"}}, {"s3:delimiter": "/"}, False),
+        ({"StringEquals": {"a": "1", "b": "2"}}, {"a": "1", "b": "1"}, False),
         ({"StringEquals": {"a": "1"}, "StringLike": {"b": "2*"}}, {"a": "1", "b": "22"}, True),
         ({"StringEquals": {"aud": "sts"}}, {"aud": ["other", "sts"]}, True),
         # reference_policies_condition-single-vs-multi-valued-context-keys.html
         ({"ForAllValues:StringEquals": {"tags": ["a", "b"]}}, {"tags": ["b", "a"]}, True),
         ({"ForAllValues:StringEquals": {"tags": ["a", "b"]}}, {"tags": ["a", "c"]}, False),
-        ({"ForAllValues:StringEquals": {"tags": "a"}}, {}, True),
+        ({"ForAllValues:StringEquals": {"s3:prefix": "a"}}, {}, True),
         ({"ForAnyValue:StringLike": {"tags": "a*"}}, {"tags": ["b", "ab"]}, True),
         ({"ForAnyValue:StringLike": {"tags": "a*"}}, {"tags": ["b"]}, False),
-        ({"ForAnyValue:StringLike": {"tags": "a*"}}, {}, False),
+        ({"ForAnyValue:StringLike": {"s3:prefix": "a*"}}, {}, False),
     ],
 )
 def test_conditions_hold_as_documented(
@@ -210,6 +213,16 @@ def test_a_role_is_assumed_by_the_service_account_it_trusts(
         allow(NotPrincipal={"AWS": ROLE}),
         allow(Effects="Allow"),
         {"Effect": "allow", "Action": "s3:*", "Resource": "*"},
+        # keys that AWS adds to every request, and this access says nothing of
+        allow(Condition={"Null": {"aws:PrincipalArn": "true"}}),
+        allow(Condition={"StringNotEquals": {"aws:PrincipalAccount": "111122223333"}}),
+        allow(Condition={"StringNotEqualsIfExists": {"s3:max-keys": "1"}}),
+        allow(Condition={"Null": {"k": "yes"}}),
+        allow(Condition={"StringEquals": {"k": 1}}),
+        allow(Principal="*"),
+        {"Effect": "Allow", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:*", "NotAction": "s3:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:*"},
     ],
 )
 def test_what_is_not_covered_is_an_error_and_never_an_allow(statement: dict[str, Any]) -> None:
@@ -217,8 +230,67 @@ def test_what_is_not_covered_is_an_error_and_never_an_allow(statement: dict[str,
         decision(caller(policy(statement)), Access("s3:GetObject", f"{BUCKET}/a", {"k": "a"}))
 
 
-def test_another_version_of_the_language_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"Principal": {"AWS": "111122223333"}},
+        {"Principal": {"AWS": ["arn:aws:iam::111122223333:user/a"]}},
+        {"Principal": {"AWS": "arn:aws:sts::111122223333:assumed-role/reader/session"}},
+        {"Principal": {"AWS": "AROAEXAMPLE"}},
+        {"Principal": {"Federated": "*"}},
+        {"Principal": {"Service": "*"}},
+        {"Principal": {"CanonicalUser": "79a5"}},
+        {"Principal": "111122223333"},
+        {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": "111122223333"}}},
+        {"Principal": "*", "Condition": {"ArnLike": {"aws:PrincipalArn": f"{ROLE}*"}}},
+        {"Principal": "*", "Condition": {"Bool": {"aws:ViaAWSService": "false"}}},
+    ],
+)
+def test_a_denial_that_is_not_covered_is_an_error(more: dict[str, Any]) -> None:
+    of_bucket = policy({"Effect": "Deny", "Action": "s3:*", "Resource": "*", **more})
     with pytest.raises(UnknownConstruct):
-        decision(
-            caller({**policy(allow()), "Version": "2008-10-17"}), Access("s3:GetObject", BUCKET)
-        )
+        decision(caller(policy(allow())), Access("s3:GetObject", f"{BUCKET}/a"), of_bucket)
+
+
+def test_a_statement_about_others_or_other_resources_does_not_apply() -> None:
+    access = Access("s3:GetObject", f"{BUCKET}/a")
+    others = [
+        {"Principal": {"AWS": f"{ROLE}s"}, "Condition": {"Null": {"aws:PrincipalArn": "false"}}},
+        {"Principal": {"Service": ["ec2.amazonaws.com"]}},
+        {"Principal": "*", "NotResource": f"{BUCKET}/*"},
+    ]
+    for each in others:
+        elsewhere = each if "NotResource" in each else {"Resource": "*", **each}
+        of_bucket = policy({"Effect": "Deny", "Action": "s3:*", **elsewhere})
+        assert decision(caller(policy(allow())), access, of_bucket) == "allowed"
+        given = policy({"Effect": "Allow", "Action": "s3:*", **elsewhere})
+        assert decision(caller(), access, given) == "denied"
+
+
+@pytest.mark.parametrize(
+    ("principal", "documents", "expected"),
+    [
+        ({"Service": "ec2.amazonaws.com"}, [policy(allow("sts:*", "*"))], "denied"),
+        ({"AWS": f"{ROLE}s"}, [policy(allow("sts:*", "*"))], "denied"),
+        ({"AWS": ACCOUNT}, [policy(allow("sts:*", "*"))], "allowed"),
+        ({"AWS": ACCOUNT}, [], "denied"),
+        ({"AWS": ROLE}, [], "allowed"),
+    ],
+)
+def test_a_role_is_assumed_only_as_its_trust_policy_lets(
+    principal: dict[str, str], documents: list[Document], expected: str
+) -> None:
+    """reference_policies_evaluation-logic.html, "Granting roles"; without a trust policy: no."""
+    access = Access("sts:AssumeRole", "arn:aws:iam::111122223333:role/other")
+    trust = policy({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal})
+    assert decision(caller(*documents), access, trust) == expected
+    assert decision(caller(*documents), access) == "denied"
+
+
+@pytest.mark.parametrize("more", [{"Version": "2008-10-17"}, {"Version": None}, {"Other": 1}])
+def test_another_version_or_form_of_document_is_an_error(more: dict[str, Any]) -> None:
+    document = {key: value for key, value in {**policy(allow()), **more}.items() if value}
+    for each in (document, {"Version": "2012-10-17"}):
+        with pytest.raises(UnknownConstruct):
+            decision(caller(each), Access("s3:GetObject", BUCKET))

@@ -20,6 +20,17 @@ BUCKET, KEY = "arn:aws-cn:s3:::b", "arn:aws-cn:kms:cn-north-1:111122223333:key/k
 HOST = f"b.{S3}"
 
 
+def _deletion(more: str, headers: dict[str, str]) -> Request:
+    body = f"<Delete><Object><Key>a</Key>{more}</Object></Delete>"
+    return Request("POST", HOST, "/", {"delete": ""}, headers, body.encode())
+
+
+def _upload(algorithm: str | None, key: str | None) -> Request:
+    name = "x-amz-server-side-encryption"
+    headers = {name: algorithm, f"{name}-aws-kms-key-id": key}
+    return Request("PUT", HOST, "/a", headers={k: v for k, v in headers.items() if v})
+
+
 def taken(request: Request, key: str | None = KEY) -> list[tuple[str, str]]:
     return [(each.action, each.resource) for each in s3_accesses(request, REGION, key)]
 
@@ -77,8 +88,27 @@ def test_only_a_listing_that_names_a_prefix_has_one() -> None:
 def test_an_upload_has_the_encryption_that_it_names() -> None:
     header = "x-amz-server-side-encryption"
     request = Request("PUT", HOST, "/a", headers={header: "AES256", "host": HOST})
-    context = s3_accesses(request, REGION, KEY)[0].context
-    assert context == {f"s3:{header}": "AES256", "aws:SecureTransport": "true"}
+    (upload,) = s3_accesses(request, REGION, KEY)
+    assert upload.context == {f"s3:{header}": "AES256", "aws:SecureTransport": "true"}
+
+
+def test_an_upload_takes_the_use_of_the_key_that_it_names() -> None:
+    header, other = "x-amz-server-side-encryption", f"{KEY}2"
+    named = {header: "aws:kms", f"{header}-aws-kms-key-id": other}
+    for key in (KEY, None):
+        assert taken(Request("PUT", HOST, "/a", headers=named), key) == [
+            ("s3:PutObject", f"{BUCKET}/a"),
+            ("kms:GenerateDataKey", other),
+        ]
+    started = Request("POST", HOST, "/a", {"uploads": ""}, named)
+    assert taken(started)[1:] == [("kms:Decrypt", other), ("kms:GenerateDataKey", other)]
+
+
+def test_headers_that_take_no_right_are_known() -> None:
+    """Those of the programs of the tier: signature, checksum, encoding of the body."""
+    names = ("x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-checksum-crc32")
+    request = Request("PUT", HOST, "/a", headers={**dict.fromkeys(names, "1"), "range": "0-"})
+    assert taken(request, None) == [("s3:PutObject", f"{BUCKET}/a")]
 
 
 def test_a_deletion_of_many_takes_the_right_for_each() -> None:
@@ -95,13 +125,29 @@ def test_a_deletion_of_many_takes_the_right_for_each() -> None:
         Request("GET", HOST, "/a", {"acl": ""}),
         Request("PUT", HOST, "/a", headers={"x-amz-copy-source": "/other/a"}),
         Request("PUT", HOST, "/a", headers={"x-amz-tagging": "a=b"}),
+        Request("PUT", HOST, "/a", headers={"x-amz-acl": "public-read"}),
+        Request("PUT", HOST, "/a", query_of("X-Amz-Signature=1&x-amz-acl=public-read")),
+        Request("POST", HOST, "/a", {"uploads": ""}, {"x-amz-grant-read": "id=1"}),
+        Request("PUT", HOST, "/a", headers={"x-amz-object-lock-mode": "GOVERNANCE"}),
+        Request("DELETE", HOST, "/a", headers={"x-amz-bypass-governance-retention": "true"}),
+        Request("PUT", HOST, "/a", headers={"if-match": "etag"}),
+        Request("GET", HOST, "/a", headers={"x-amz-header-of-tomorrow": "1"}),
+        Request("GET", HOST, "/a", headers={"x-amz-server-side-encryption": "AES256"}),
+        Request("GET", HOST, "/", headers={"x-amz-optional-object-attributes": "RestoreStatus"}),
+        _deletion("<VersionId>1</VersionId>", {}),
+        _deletion("", {"x-amz-bypass-governance-retention": "true"}),
+        _upload("aws:kms", None),
+        _upload("aws:kms", "alias/a"),
+        _upload("aws:kms:dsse", KEY),
+        _upload("AES256", KEY),
+        _upload(None, KEY),
         Request("GET", "b.s3.amazonaws.com", "/a"),
     ],
     ids=lambda request: f"{request.method} {request.path} {[*request.query, *request.headers]}",
 )
 def test_a_request_outside_the_table_is_an_error(request_: Request) -> None:
     with pytest.raises(UnknownRequest):
-        taken(request_)
+        taken(request_, None)
 
 
 def test_a_signature_in_the_address_is_no_part_of_the_request() -> None:

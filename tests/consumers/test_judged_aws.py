@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.consumers.access_decisions import UnknownConstruct
 from tests.consumers.aws_requests import UnknownRequest
 from tests.consumers.judged_aws import JudgedAws, judged_aws
-from tests.consumers.stack import PROFILES, stack
+from tests.consumers.stack import PROFILES, roles_of, stack
+from tests.judges.plans import PLANS, recorded
 
 MINE, OTHERS = PROFILES
 
@@ -135,6 +138,31 @@ def test_a_request_outside_the_table_fails_the_test(
         getattr(s3_of(judged), operation)(**arguments)
 
 
+def test_a_document_that_is_not_covered_fails_the_test(tmp_path: Path) -> None:
+    planned = stack()
+    bucket = planned.buckets[planned.bucket]
+    denial = {
+        **{"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"},
+        "Condition": {"Bool": {"aws:ViaAWSService": "false"}},
+    }
+    policy = {"Version": "2012-10-17", "Statement": [denial]}
+    changed = replace(planned, buckets={planned.bucket: replace(bucket, policy=policy)})
+    with (
+        pytest.raises(UnknownRequest, match="ViaAWSService"),
+        judged_aws(changed, tmp_path) as judged,
+        pytest.raises(ClientError),
+    ):
+        s3_of(judged).get_object(Bucket=planned.bucket, Key=key(judged))
+
+
+def test_a_key_that_is_no_buckets_is_used_by_nobody(judged: JudgedAws) -> None:
+    bucket = replace(judged.stack.buckets[judged.stack.bucket], policy=None)
+    unprotected = replace(judged.stack, buckets={bucket.name: bucket})
+    assert unprotected.policy(bucket, "kms:Decrypt", bucket.key_arn) == bucket.key_policy
+    assert unprotected.policy(bucket, "kms:Decrypt", f"{bucket.key_arn}0") is None
+    assert unprotected.policy(bucket, "s3:GetObject", "") is None
+
+
 def test_a_key_that_no_role_has_is_outside_the_table(tmp_path: Path) -> None:
     with (
         pytest.raises(UnknownRequest, match="signed by no role"),
@@ -142,3 +170,9 @@ def test_a_key_that_no_role_has_is_outside_the_table(tmp_path: Path) -> None:
         pytest.raises(ClientError),
     ):
         judged.aws.client("s3", "AKIASTATIC").head_bucket(Bucket=judged.stack.bucket)
+
+
+def test_a_role_whose_boundary_nobody_knows_is_judged_by_nobody() -> None:
+    """The plan has the boundary's name alone, and a boundary takes rights away."""
+    with pytest.raises(UnknownConstruct, match="permissionsBoundary"):
+        roles_of(recorded(PLANS["a company's account"]))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.consumers.judged_aws import judged_aws
-from tests.consumers.kserve import MODEL, download, put_model
-from tests.consumers.stack import PROFILES, stack
+from tests.consumers.kserve import MODEL, download, put_model, put_team_model
+from tests.consumers.stack import PROFILES, TEAM_BUCKET, TEAM_PREFIX, stack
 from tests.harness import REGIONS
 
 MINE, OTHERS = PROFILES
@@ -40,5 +40,33 @@ def test_a_model_of_another_profile_is_refused(tmp_path: Path) -> None:
     with judged_aws(stack(), tmp_path) as judged:
         uri = put_model(judged, OTHERS)
         last = download(judged, uri, tmp_path / "models", tmp_path / "home")
+    assert "AccessDenied" in last
+    assert judged.denied() == ["s3:ListBucket"]
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_a_model_of_a_team_bucket_is_downloaded_by_the_profile_of_the_team(
+    name: str, tmp_path: Path
+) -> None:
+    """`users[].buckets`: a prefix of a bucket in the stack's account, with a key of its own."""
+    folder = tmp_path / "models"
+    with judged_aws(stack(name), tmp_path) as judged:
+        uri = put_team_model(judged, TEAM_PREFIX)
+        assert download(judged, uri, folder, tmp_path / "home") == ""
+    assert (folder / "model.joblib").read_bytes() == MODEL
+    assert judged.denied() == []
+    taken = {(each.access.action, each.access.resource) for each in judged.journal}
+    assert ("kms:Decrypt", judged.stack.buckets[TEAM_BUCKET].key_arn) in taken
+
+
+@pytest.mark.parametrize(
+    ("prefix", "profile"), [(TEAM_PREFIX, OTHERS), (f"{TEAM_PREFIX}-of-others", MINE)]
+)
+def test_a_model_of_a_team_bucket_is_refused_to_others_and_elsewhere(
+    prefix: str, profile: str, tmp_path: Path
+) -> None:
+    with judged_aws(stack(), tmp_path) as judged:
+        uri = put_team_model(judged, prefix)
+        last = download(judged, uri, tmp_path / "models", tmp_path / "home", profile)
     assert "AccessDenied" in last
     assert judged.denied() == ["s3:ListBucket"]
