@@ -219,6 +219,7 @@ def test_shared_files_are_kept_with_their_key_unless_a_setting_gives_them_up(
     (row,) = [row for row in listed(OREGON, 1) if row["what"] == "file system"]
     aws_command.run(row["command"])
     assert about("file system") == set()
+    maker.files(KmsKeyId=f"{key[:-1]}x")  # of another key
     assert ("forgotten", "no setting keeps it") in about("key")
 
 
