@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from keyword import iskeyword
 from operator import getitem
@@ -15,6 +15,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.backend import KubeflowRdsS3Backend
+from components.backend.existing_backend import left_files
 from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
 from components.cluster.existing_vpc import look_up, ranges_of
@@ -105,7 +106,8 @@ def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
     check_network(settings, provider)
     context = StackContext.of(settings, identity.account_id, tags)
     check_backend(settings, provider, context.bucket(settings.artifacts))
-    return context, provider
+    kept = context.keeps_key or leaves_files(settings, context, provider)
+    return replace(context, keeps_key=kept), provider
 
 
 def check_access(settings: Settings, caller: str) -> None:
@@ -147,6 +149,13 @@ def check_backend(settings: Settings, provider: aws.Provider, bucket: str) -> No
     with _looking_up("database"):
         existing = look_up_backend(settings, provider, bucket)
         _refuse(problems_of_backend(settings, existing, bucket))
+
+
+def leaves_files(settings: Settings, context: StackContext, provider: aws.Provider) -> bool:
+    """Whether the key must outlive the stack for ``left_files``; also where AWS does not tell."""
+    with _looking_up("sharedFiles"):
+        return left_files(settings, context, provider)
+    return True
 
 
 @contextmanager

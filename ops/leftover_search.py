@@ -186,6 +186,7 @@ class Search:
             if existing is None:
                 return []
             item = existing
+            kept = kept or _held(place, kind, candidate.arn)
             # By name, it would delete something else in the account of an assumed role's caller.
             command = "" if place.role else _command(place, kind, {**named, **item})
         except CallFailed as failure:
@@ -389,6 +390,15 @@ def _existing(place: Place, kind: Mapping[str, Any], named: Mapping[str, str]) -
         if same and _text(kind.get("state", ""), item) not in kind.get("gone", ()):
             return item
     return None
+
+
+def _held(place: Place, kind: Mapping[str, Any], arn: str) -> str:
+    """What needs it, whatever the settings say; empty where nothing does."""
+    if "held" not in kind:
+        return ""
+    held = kind["held"]
+    holding = [each for each in _called(place, held, held["by"]) if each.get(held["field"]) == arn]
+    return _text(held["why"], holding[0]) if holding else ""
 
 
 def _command(place: Place, kind: Mapping[str, Any], values: Mapping[str, Any]) -> str:

@@ -41,18 +41,13 @@ _ROLE = "aws:iam/role:Role"
 _DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 _CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 _CLUSTERS = "aws:eks/getClusters:getClusters"
-_KEPT = {
-    "aws:s3/getBucket:getBucket": ("aws:s3/bucket:Bucket", "bucket"),
-    "aws:kms/getKey:getKey": ("aws:kms/key:Key", "keyId"),
-    "aws:efs/getFileSystem:getFileSystem": (file_systems.FILE_SYSTEM, "fileSystemId"),
-}
-"""Data source -> type and the argument with the id, or with an ARN that ends with it."""
+_GET_BUCKET = "aws:s3/getBucket:getBucket"
 _LOG_GROUPS = "aws:cloudwatch/getLogGroups:getLogGroups"
 _SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
 _ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
 _REMEMBERED = (
     *(_SUBNET, CLUSTER, LOG_GROUP, BUCKET, offers.TEMPLATE, databases.PARAMETER_GROUP),
-    *(file_systems.FILE_SYSTEM, file_systems.TARGET),
+    *(file_systems.FILE_SYSTEM, file_systems.TARGET, file_systems.KEY, file_systems.ALIAS),
     *(api_servers.RULE, api_servers.ENTRY, api_servers.POLICY),
 )
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
@@ -337,8 +332,11 @@ class SimulatedProvider(ResourceProviderServicer):
         try:
             cloud = self.cloud(context)
             args = protocol.properties(request.args)
-            if request.tok in _KEPT:
-                result = self._kept(cloud, *_KEPT[request.tok], args)
+            if request.tok == _GET_BUCKET:
+                result = self._bucket(cloud.region_name, args)
+            elif request.tok in file_systems.ANSWERED:
+                region, number = Region.of(cloud.region_name), self.simulation.account
+                result = file_systems.answer(self.accounts, region, number, request.tok, args)
             elif request.tok in databases.ANSWERED:
                 result = databases.answer(self.accounts, cloud.region_name, request.tok, args)
             else:
@@ -361,12 +359,10 @@ class SimulatedProvider(ResourceProviderServicer):
         response: Any = provider_pb2.InvokeResponse
         return response(**{"return": protocol.to_struct(result)})
 
-    def _kept(
-        self, cloud: SimulatedCloud, type_: str, key: str, args: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        if not self.accounts.has(type_, cloud.region_name, args[key].rpartition("/")[2]):
-            raise LookupError(f"reading {type_} ({args[key]}): couldn't find resource")
-        return {**args, "keyState": "Enabled"}
+    def _bucket(self, region: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        if not self.accounts.has(BUCKET, region, args["bucket"]):
+            raise LookupError(f"reading S3 Bucket ({args['bucket']}): couldn't find resource")
+        return dict(args)
 
 
 def _names(cloud: SimulatedCloud, resource: SimulatedResource) -> tuple[str, str]:

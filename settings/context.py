@@ -36,6 +36,7 @@ class StackContext:
         tags: of every resource that can have AWS tags.
         protected: whether the engine refuses to delete or replace cluster, database, bucket, keys
             and users' namespaces.
+        keeps_key: whether the key of artifacts, database and files outlives the stack.
         endpoints: AWS service -> URL, for services with another URL than AWS's own.
         aws: credentials and limits of the AWS provider.
         iam: what every role and user has.
@@ -47,6 +48,7 @@ class StackContext:
     cluster: str
     tags: Mapping[str, str]
     protected: bool
+    keeps_key: bool
     endpoints: Mapping[str, str]
     aws: AwsSettings
     iam: IamSettings
@@ -62,6 +64,7 @@ class StackContext:
             cluster=settings.cluster.name,
             tags=tags,
             protected=settings.protected,
+            keeps_key=settings.keeps_key,
             endpoints=settings.endpoints,
             aws=settings.aws,
             iam=settings.iam,

@@ -14,6 +14,11 @@ def instance_name(cluster: str) -> str:
     return f"{cluster}-kubeflow"
 
 
+def key_alias(cluster: str) -> str:
+    """The alias, after ``alias/``, of the key that a cluster's backend makes."""
+    return f"{cluster}/kubeflow"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExistingDatabase:
     """An instance, or the snapshot that one is to be made from.
@@ -40,12 +45,14 @@ class ExistingBackend:
         bucket: whether the bucket that the settings name as existing is there.
         key: whether the key that they name is there and enabled.
         files: whether the file system that they name is there.
+        only_zone: the zone of that file system; empty: it is in all of the region.
     """
 
     database: ExistingDatabase | None = None
     bucket: bool = True
     key: bool = True
     files: bool = True
+    only_zone: str = ""
 
 
 def _parts(version: str) -> tuple[int, ...]:
@@ -73,6 +80,10 @@ def problems_of_backend(settings: Settings, existing: ExistingBackend, bucket: s
         key, value = "sharedFiles.fileSystemId", settings.shared_files.file_system_id
         reason = "EFS has no such file system in the account and region: correct it"
         problems.append(refusal(key, value, f"{reason}, or remove the line for a new one"))
+    if existing.only_zone:
+        key, value = "sharedFiles.fileSystemId", settings.shared_files.file_system_id
+        reason = f"it is in {existing.only_zone} alone (One Zone), and the nodes are in other zones"
+        problems.append(refusal(key, value, f"{reason} too: copy its files to a Regional one"))
     if existing.database:
         problems += _problems_of_database(settings, existing.database)
     return problems

@@ -36,6 +36,22 @@ def _a_new_file_system_is_reachable(f: Facts) -> Iterator[str]:
         yield refusal("sharedFiles.mountTargets", False, reason)
 
 
+@RULES.reads("sharedFiles")
+def _an_existing_file_system_is_used_as_it_is(f: Facts) -> Iterator[str]:
+    files = f.settings.shared_files
+    if files.file_system_id is None:
+        return
+    if not files.enabled:
+        way_out = f"set {full_key('sharedFiles.enabled')} to true, or remove the line"
+        reason = f"shared files are off: {way_out}"
+        yield refusal("sharedFiles.fileSystemId", files.file_system_id, reason)
+    for key in ("throughput", "infrequent_access_days", "backup", "retain_on_delete"):
+        field, value = type(files).model_fields[key], getattr(files, key)
+        if value != field.default:
+            reason = "the stack changes no file system of fileSystemId, so that it has no effect"
+            yield refusal(f"sharedFiles.{field.alias}", value, f"{reason}: remove the line")
+
+
 @RULES.reads("users", "region", "cluster.name", "accountId", "artifacts.bucket")
 def _buckets_are_of_the_team(f: Facts) -> Iterator[str]:
     here = f.region.partition

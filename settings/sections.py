@@ -261,7 +261,7 @@ class SharedFilesSettings(Section):
 
     @property
     def outlives_the_stack(self) -> bool:
-        """Whether files that the stack's key encrypts remain after a destroy."""
+        """Whether a destroy leaves the file system that it makes."""
         return self.enabled and self.file_system_id is None and self.retain_on_delete
 
 
@@ -450,6 +450,15 @@ class Settings(Section):
         """Whether a destroy is refused: ``deletion_protection``, by default the database's own."""
         own = self.database.deletion_protection
         return own if self.deletion_protection is None else self.deletion_protection
+
+    @property
+    def keeps_key(self) -> bool:
+        """Whether something that the stack's key encrypts remains after a destroy."""
+        return (
+            self.artifacts.retain_on_delete
+            or self.shared_files.outlives_the_stack
+            or not self.database.skip_final_snapshot
+        )
 
     @property
     def own_tags(self) -> dict[str, str]:

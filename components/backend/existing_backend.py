@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi
 import pulumi_aws as aws
 
-from settings.existing_backend import ExistingBackend, ExistingDatabase, instance_name
-from settings.sections import Settings
+from settings.context import StackContext
+from settings.existing_backend import (
+    ExistingBackend,
+    ExistingDatabase,
+    instance_name,
+    key_alias,
+)
+from settings.sections import TAGS_OF_EVERYTHING, Settings
 
 # hashicorp/terraform-provider-aws internal/tfresource/not_found_error.go, and of s3 and kms the
 # errors of HeadBucket and DescribeKey.
 _ABSENT = re.compile("no results|no matching|couldn't find|empty result|NotFound")
+_SEVERAL = "multiple EFS file systems matched"
+_Found = TypeVar("_Found")
 
 
 def look_up(settings: Settings, provider: aws.Provider, bucket: str) -> ExistingBackend:
@@ -31,14 +39,50 @@ def look_up(settings: Settings, provider: aws.Provider, bucket: str) -> Existing
     call = pulumi.InvokeOptions(provider=provider)
     key, existing = settings.artifacts.kms_key_arn, settings.artifacts.existing
     files = settings.shared_files.file_system_id if settings.shared_files.enabled else None
+    found = (
+        _one(lambda: aws.efs.get_file_system(file_system_id=files, opts=call)) if files else None
+    )
     return ExistingBackend(
         database=_database(settings, call),
         bucket=not existing or _present(lambda: aws.s3.get_bucket(bucket=bucket, opts=call)),
         key=key is None
         or _present(lambda: aws.kms.get_key(key_id=key, opts=call), key_state="Enabled"),
-        files=files is None
-        or _present(lambda: aws.efs.get_file_system(file_system_id=files, opts=call)),
+        files=files is None or found is not None,
+        only_zone=found.availability_zone_name if found else "",
     )
+
+
+def left_files(settings: Settings, context: StackContext, provider: aws.Provider) -> bool:
+    """Whether the stack's key encrypts a file system that the stack had, and leaves in AWS.
+
+    That is one that was switched off, or that its settings name as an existing one now; also one
+    that this run deletes, because ``sharedFiles.retainOnDelete`` is false. It is found by the tags
+    that the stack gave it. Without a key of its own a stack leaves none.
+
+    Args:
+        settings: of the stack.
+        context: gives tags and names.
+        provider: of the stack's account and region.
+
+    Raises:
+        Exception: AWS refuses a call.
+    """
+    if settings.keeps_key or settings.artifacts.kms_key_arn:
+        return False
+    call, named = pulumi.InvokeOptions(provider=provider), context.named("shared-files")
+    tags = {key: named[key] for key in ("Name", *TAGS_OF_EVERYTHING) if key in named}
+    try:
+        files = _one(lambda: aws.efs.get_file_system(tags=tags, opts=call))
+    except Exception as failure:  # the SDK has no narrower class for a look-up that fails
+        if _SEVERAL in str(failure):
+            return True
+        raise
+    shared = settings.shared_files
+    if files is None or (shared.enabled and shared.file_system_id is None):
+        return False  # the only one is the stack's own, which the settings do not keep
+    alias = f"alias/{key_alias(context.cluster)}"
+    key = _one(lambda: aws.kms.get_key(key_id=alias, opts=call))
+    return key is not None and key.arn.endswith(files.kms_key_id)
 
 
 def _database(settings: Settings, call: pulumi.InvokeOptions) -> ExistingDatabase | None:
@@ -49,25 +93,28 @@ def _database(settings: Settings, call: pulumi.InvokeOptions) -> ExistingDatabas
         return ExistingDatabase(version=instance.engine_version)
     if snapshot is None:
         return None
-    found: list[aws.rds.GetSnapshotResult] = []
-    if not _present(
-        lambda: found.append(aws.rds.get_snapshot(db_snapshot_identifier=snapshot, opts=call))
-    ):
+    found = _one(lambda: aws.rds.get_snapshot(db_snapshot_identifier=snapshot, opts=call))
+    if found is None:
         return ExistingDatabase(version="", snapshot=True)
     return ExistingDatabase(
-        version=found[0].engine_version,
-        storage_gib=found[0].allocated_storage,
-        key_arn=found[0].kms_key_id,
+        version=found.engine_version,
+        storage_gib=found.allocated_storage,
+        key_arn=found.kms_key_id,
         snapshot=True,
     )
 
 
 def _present(look: Callable[[], Any], **state: str) -> bool:
     """Whether a data source of one thing finds it, in this state."""
+    found = _one(look)
+    return found is not None and all(getattr(found, key) == value for key, value in state.items())
+
+
+def _one(look: Callable[[], _Found]) -> _Found | None:
+    """What a data source of one thing finds; None: there is none."""
     try:
-        found = look()
+        return look()
     except Exception as failure:  # the SDK has no narrower class for a look-up that fails
         if _ABSENT.search(str(failure)):
-            return False
+            return None
         raise
-    return all(getattr(found, key) == value for key, value in state.items())

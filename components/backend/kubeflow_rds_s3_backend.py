@@ -28,6 +28,7 @@ from components.dynamic.database_authorities import DatabaseAuthorities
 from settings import certificates
 from settings.context import StackContext
 from settings.errors import refusal
+from settings.existing_backend import key_alias
 from settings.sections import (
     ArtifactsSettings,
     DatabaseSettings,
@@ -184,12 +185,12 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         ).ready
 
     def _encryption_key(self) -> aws.kms.Key:
-        context, args = self._args.context, self._args
+        context = self._args.context
         return account_key(
             f"{self._name}-key",
             region=context.region,
             account_id=context.account_id,
-            alias=f"{self._cluster}/kubeflow",
+            alias=key_alias(self._cluster),
             description=f"Artifacts, database and secrets of Kubeflow on {self._cluster}",
             sid="AccountLetsItsRolesUseTheKey",
             use=_USE_KEY,
@@ -197,9 +198,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             parent=self,
             protect=context.protected,
             # A bucket, files or a snapshot that outlive the stack cannot be read without the key.
-            retain_on_delete=args.artifacts.retain_on_delete
-            or args.shared_files.outlives_the_stack
-            or not args.database.skip_final_snapshot,
+            retain_on_delete=context.keeps_key,
         )
 
     def _authorities(self) -> pulumi.Input[str]:

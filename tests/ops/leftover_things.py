@@ -172,10 +172,10 @@ class Maker:
         s3.put_object(Bucket=name, Key="private-artifacts/run", Body=b"artifact")
         return name
 
-    def files(self) -> str:
+    def files(self, **of_key: str) -> str:
         """A file system with a mount target, as a destroy that ended early leaves it."""
-        efs = self.client("efs")
-        made = efs.create_file_system(CreationToken="it", Encrypted=True, Tags=self.pairs())
+        efs, tags = self.client("efs"), self.pairs()
+        made = efs.create_file_system(CreationToken="it", Encrypted=True, Tags=tags, **of_key)
         efs.create_mount_target(FileSystemId=made["FileSystemId"], SubnetId=self.network())
         return made["FileSystemId"]
 

@@ -192,8 +192,11 @@ def test_shared_files_are_kept_with_their_key_unless_a_setting_gives_them_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     maker = Maker(OREGON, OREGON)
-    id_ = maker.files()
     maker.kept()
+    of_backend = "kubeflow:artifacts.retainOnDelete is true"
+    rows = [row for row in listed(OREGON, 0) if row["why"] == of_backend and row["what"] == "key"]
+    (key,) = [f"arn:aws:kms:{OREGON}:123456789012:key/{row['id']}" for row in rows]
+    id_ = maker.files(KmsKeyId=key)
 
     def about(what: str, **files: Any) -> set[tuple[str, str]]:
         keeps_nothing = {"skipFinalSnapshot": True, "deletionProtection": False}
@@ -206,13 +209,18 @@ def test_shared_files_are_kept_with_their_key_unless_a_setting_gives_them_up(
     kept = {("kept", "kubeflow:sharedFiles.retainOnDelete is true")}
     assert about("file system", enabled=True) == kept
     assert about("file system") == kept
-    assert ("kept", "kubeflow:sharedFiles.enabled is true") in about("key", enabled=True)
-    used = about("file system", enabled=True, retainOnDelete=False, fileSystemId=id_)
+    # Also of a stack that has switched its files off: without the key they are lost.
+    held = ("kept", f"it encrypts the file system {id_}")
+    assert held in about("key", enabled=True)
+    assert held in about("key", retainOnDelete=False)
+    used = about("file system", enabled=True, fileSystemId=id_)
     assert used == {("kept", f"kubeflow:sharedFiles.fileSystemId is {json.dumps(id_)}")}
     assert about("file system", retainOnDelete=False) == {("forgotten", "no setting keeps it")}
     (row,) = [row for row in listed(OREGON, 1) if row["what"] == "file system"]
     aws_command.run(row["command"])
     assert about("file system") == set()
+    maker.files(KmsKeyId=f"{key[:-1]}x")  # of another key
+    assert ("forgotten", "no setting keeps it") in about("key")
 
 
 def test_what_the_next_life_names_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from regions.region import Region
 from settings.rules_data import LONGEST_ROOT
 from tests.components.backend.simulated_backend import ACCOUNT, NODES, backend, document
-from tests.consumers.access_decisions import allowed
+from tests.consumers.access_decisions import Access, Caller, Decision, allowed, decision
 from tests.harness import REGIONS, Recorded
 
 FILES, TARGET = "aws:efs/fileSystem:FileSystem", "aws:efs/mountTarget:MountTarget"
@@ -33,6 +33,11 @@ def shared(region: str = "cn-north-1", **settings: Any) -> Recorded:
 def id_of(made: Recorded) -> str:
     """The ID of the file system, which its ARN ends with."""
     return str(made.only(FILES).outputs["arn"].rpartition("/")[2])
+
+
+def rights_of_driver(made: Recorded) -> dict[str, Any]:
+    """The document of the driver's role."""
+    return document(made.only("aws:iam/rolePolicy:RolePolicy", f"{NAME}-driver"))
 
 
 @every_region
@@ -88,10 +93,25 @@ def test_clients_without_tls_or_identity_are_refused_before_any_can_connect(regi
     policy = made.only(POLICY)
     arn = Region.of(region).arn("elasticfilesystem", f"file-system/{id_of(made)}", account=ACCOUNT)
     assert policy.inputs["fileSystemId"] == id_of(made)
-    (statement,) = document(policy)["Statement"]
-    assert (statement["Effect"], statement["Resource"]) == ("Deny", arn)
-    mount = "elasticfilesystem:ClientMount"
-    assert not allowed(document(policy), mount, arn, {"aws:SecureTransport": "true"})
+    driver, anonymous = Caller({}, documents=[rights_of_driver(made)]), Caller({})
+    through = Region.of(region).arn("elasticfilesystem", "access-point/fsap-0", account=ACCOUNT)
+
+    def decided(caller: Caller, action: str, tls: str, **more: str) -> Decision:
+        access = Access(f"elasticfilesystem:{action}", arn, {"aws:SecureTransport": tls, **more})
+        return decision(caller, access, document(policy))
+
+    point = {"elasticfilesystem:AccessPointArn": through}
+    for action in ("ClientMount", "ClientWrite"):
+        assert decided(driver, action, "true", **point) == "allowed"
+        assert decided(driver, action, "false", **point) == "denied"
+        assert decided(driver, action, "true") == "denied"
+        assert decided(anonymous, action, "true", **point) == "denied"
+    # Without TLS nothing is allowed to anybody.
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    administrator = Caller({}, documents=[{"Version": "2012-10-17", "Statement": [statement]}])
+    for action in ("ClientMount", "ClientWrite", "ClientRootAccess"):
+        assert decided(administrator, action, "true") == "allowed"
+        assert decided(administrator, action, "false") == "denied"
     for target in made.of(TARGET):
         assert (POLICY, policy.name) in made.dependencies_of(target)
 
@@ -113,9 +133,7 @@ def test_the_driver_is_an_add_on_with_a_role_of_its_own(region: str) -> None:
         "system:serviceaccount:kube-system:efs-csi-controller-sa",
         "system:serviceaccount:kube-system:efs-csi-node-sa",
     ]
-    (rights,) = [
-        document(r) for r in made.of("aws:iam/rolePolicy:RolePolicy") if r.name == f"{NAME}-driver"
-    ]
+    rights = rights_of_driver(made)
     arn = Region.of(region).arn("elasticfilesystem", f"file-system/{id_of(made)}", account=ACCOUNT)
     assert allowed(rights, "elasticfilesystem:DescribeMountTargets", arn)
 

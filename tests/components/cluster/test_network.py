@@ -244,7 +244,7 @@ def test_a_zone_with_two_subnets_gets_one_mount_target() -> None:
     assert targets(enabled=True, fileSystemId=FILE_SYSTEM) == []
     made = targets(enabled=True, fileSystemId=FILE_SYSTEM, mountTargets=True)
     assert made == [subnets[0], subnets[2]]
-    assert targets(fileSystemId=FILE_SYSTEM, mountTargets=True) == []
+    assert targets(mountTargets=True) == []
 
 
 def test_an_existing_file_system_has_no_mount_target_in_a_new_vpc() -> None:

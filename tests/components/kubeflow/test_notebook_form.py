@@ -35,4 +35,4 @@ def test_a_shared_volume_is_in_the_form_where_files_are_shared(region: str) -> N
     assert claim["spec"]["storageClassName"] == "efs"
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     assert data_volumes(region) == []
-    assert data_volumes(region, fileSystemId="fs-0123456789abcdef0") == []
+    assert data_volumes(region, retainOnDelete=False) == []
