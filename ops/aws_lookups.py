@@ -28,7 +28,7 @@ HARMLESS = {
     "aws:cloudwatch/eventTarget:EventTarget": "events:PutTargets updates a target of the same id",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": "the group of the VPC is adopted",
     "aws:efs/backupPolicy:BackupPolicy": "elasticfilesystem:PutBackupPolicy replaces",
-    "aws:efs/fileSystemPolicy:FileSystemPolicy": ("elasticfilesystem:PutFileSystemPolicy replaces"),
+    "aws:efs/fileSystemPolicy:FileSystemPolicy": "elasticfilesystem:PutFileSystemPolicy replaces",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": (
         "iam:AttachRolePolicy has no error for what is attached"
     ),

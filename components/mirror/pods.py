@@ -12,9 +12,9 @@ from components.aws.roles import OidcProvider, role_with_rights
 from components.dynamic.serving_certificate import ServingCertificate
 from components.mirror import policies
 from components.mirror.handler import Copies, handler_variables
-from components.objects.kubernetes_objects import bind, register
-from components.objects.webhook_code import certificate_secret, code_config_map
-from rendering import ObjectKey, Rendered
+from components.objects.kubernetes_objects import bind
+from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
+from rendering import Rendered
 from settings.context import StackContext
 
 NAMESPACE = "image-mirror"
@@ -53,9 +53,8 @@ class ImageMirrorPods(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorPods", name, None, opts)
         self._name = name
-        self._unready_pods = unready_pods
         hosts = [f"{SERVICE}.{NAMESPACE}.svc", f"{SERVICE}.{NAMESPACE}.svc.cluster.local"]
-        self._certificate = ServingCertificate(
+        certificate = ServingCertificate(
             f"{name}-certificate", hosts=hosts, opts=pulumi.ResourceOptions(parent=self)
         )
         code, variables = code_config_map(NAMESPACE), handler_variables(context, copies)
@@ -67,10 +66,17 @@ class ImageMirrorPods(pulumi.ComponentResource):
             **{_value_name(variable): value for variable, value in variables.items()},
             "mirror.code": code["metadata"]["name"],
         }
-        self.ready = self._objects(rendered, values, code, prerequisites)
-        bundle = self._certificate.authority.apply(
-            lambda pem: base64.b64encode(pem.encode()).decode()
+        secret = certificate_secret(NAMESPACE, certificate.certificate, certificate.key)
+        self.ready = register_pods(
+            name,
+            rendered,
+            lambda obj: _without_empty_values(bind(obj, values)),
+            mounted=(code, secret),
+            ready=prerequisites,
+            hooks=unready_pods,
+            parent=self,
         )
+        bundle = certificate.authority.apply(lambda pem: base64.b64encode(pem.encode()).decode())
         self.client_config: Mapping[str, Any] = {
             "service": {"namespace": NAMESPACE, "name": SERVICE, "path": _PATH, "port": 443},
             "caBundle": bundle,
@@ -91,38 +97,6 @@ class ImageMirrorPods(pulumi.ComponentResource):
             identity=context.identity,
             tags=context.named("image-mirror"),
             opts=pulumi.ResourceOptions(parent=self),
-        )
-
-    def _objects(
-        self,
-        rendered: Rendered,
-        values: Mapping[str, pulumi.Input[str]],
-        code: dict[str, Any],
-        prerequisites: Sequence[pulumi.Resource],
-    ) -> list[pulumi.Resource]:
-        resources: dict[ObjectKey, pulumi.Resource] = {}
-        own: list[pulumi.Resource] = []
-        for obj in rendered.objects:
-            key = ObjectKey.of(obj)
-            before = [resources[needed] for needed in rendered.prerequisites.get(key, ())]
-            if key.kind == "Deployment":
-                tls = (self._certificate.certificate, self._certificate.key)
-                mounted = (code, certificate_secret(NAMESPACE, *tls))
-                own = [self._register(one, before) for one in mounted]
-                before += own
-            if key.kind == "Namespace":
-                before += prerequisites
-            resources[key] = self._register(_without_empty_values(bind(obj, values)), before)
-        return [*resources.values(), *own]
-
-    def _register(
-        self, obj: dict[str, Any], before: Sequence[pulumi.Resource]
-    ) -> pulumi.CustomResource:
-        return register(
-            obj,
-            name=f"{self._name}-{obj['kind'].lower()}-{obj['metadata']['name']}",
-            hooks=self._unready_pods,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(before)),
         )
 
 

@@ -1,4 +1,4 @@
-"""The code of admission handlers: the package ``webhook``, as it gets into functions and pods."""
+"""Admission handlers: the package ``webhook`` in functions and pods, and what those pods need."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import base64
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import pulumi
+
+from components.objects.kubernetes_objects import register
+from rendering import Object, ObjectKey, Rendered
 
 _ROOT = Path(__file__).resolve().parents[2]
 _GRAMMAR = ("__init__.py", "reference.py")
@@ -40,7 +46,9 @@ def code_config_map(namespace: str) -> dict[str, Any]:
     }
 
 
-def certificate_secret(namespace: str, certificate: Any, key: Any) -> dict[str, Any]:
+def certificate_secret(
+    namespace: str, certificate: pulumi.Input[str], key: pulumi.Input[str]
+) -> dict[str, Any]:
     """The Secret of a handler's serving certificate; the server reads a renewed one by itself."""
     return {
         "apiVersion": "v1",
@@ -49,3 +57,47 @@ def certificate_secret(namespace: str, certificate: Any, key: Any) -> dict[str, 
         "type": "kubernetes.io/tls",
         "stringData": {"tls.crt": certificate, "tls.key": key},
     }
+
+
+def register_pods(
+    name: str,
+    rendered: Rendered,
+    bound: Callable[[Object], Object],
+    *,
+    mounted: Sequence[Object],
+    ready: Sequence[pulumi.Resource],
+    hooks: pulumi.ResourceHookBinding | None,
+    parent: pulumi.Resource,
+) -> list[pulumi.Resource]:
+    """Makes: the objects of a handler's pods, and what its Deployment mounts before that.
+
+    Args:
+        name: prefix of the resources' names.
+        rendered: the objects.
+        bound: an object with the values of its markers.
+        mounted: the ConfigMap of the code, and the Secret of the certificate.
+        ready: what pods depend on.
+        hooks: of workloads.
+        parent: of all.
+    """
+
+    def one(obj: Object, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
+        return register(
+            obj,
+            name=f"{name}-{obj['kind'].lower()}-{obj['metadata']['name']}",
+            hooks=hooks,
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=list(before)),
+        )
+
+    made: dict[ObjectKey, pulumi.Resource] = {}
+    own: list[pulumi.Resource] = []
+    for obj in rendered.objects:
+        key = ObjectKey.of(obj)
+        before = [made[needed] for needed in rendered.prerequisites.get(key, ())]
+        if key.kind == "Deployment":
+            own = [one(each, before) for each in mounted]
+            before += own
+        if key.kind == "Namespace":
+            before += ready
+        made[key] = one(bound(obj), before)
+    return [*made.values(), *own]
