@@ -26,6 +26,7 @@ from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
 from rehearsal.account import Account
+from rehearsal.channels import channels_closed
 from rehearsal.failures import (
     expired_once,
     named,
@@ -189,10 +190,11 @@ class Rehearsal:
             "color": "never",
         }
         try:
-            if verb == "destroy":
-                # As the CLI does: the preview refuses to delete what is protected.
-                self._handle.preview_destroy(**quiet)
-            getattr(self._handle, verb)(**quiet)
+            with channels_closed():
+                if verb == "destroy":
+                    # As the CLI does: the preview refuses to delete what is protected.
+                    self._handle.preview_destroy(**quiet)
+                getattr(self._handle, verb)(**quiet)
             if verb == "up":
                 Account(Path(self._simulation.journal)).fill()
         except Exception as failure:
