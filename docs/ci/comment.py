@@ -256,8 +256,8 @@ def _report_of(forge: Forge, artifacts: str, sha: str, run: Mapping[str, Any]) -
 def _report(archive: bytes) -> bytes | None:
     """The report in an artifact; None where it has none, or is no zip."""
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as files, files.open(REPORT) as file:
-            return file.read(2 * LONGEST)
+        with zipfile.ZipFile(io.BytesIO(archive)) as files:
+            return zipfile.ZipFile.open(files, REPORT).read(2 * LONGEST)
     except (KeyError, zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError):
         return None
 
