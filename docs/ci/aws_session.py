@@ -8,8 +8,8 @@ the STS of the stack's region; with ``KF_AWS_BUILD_ROLE_ARN`` for a second one t
 keys, or the machine's own role.
 
 A token's audience must be one that the identity provider in IAM lists. Of GitHub's it is the STS of
-the partition (aws-actions/configure-aws-credentials README.md, "OIDC Audience"), or
-``KF_AWS_AUDIENCE``; of GitLab's what ``id_tokens`` in the job says.
+the partition (aws-actions/configure-aws-credentials README.md, "OIDC Audience"), of GitLab's what
+``id_tokens`` in the job says.
 """
 
 from __future__ import annotations
@@ -45,11 +45,6 @@ class NoSession(Exception):
     """There is no session; the message is one sentence."""
 
 
-def audience(region: Region) -> str:
-    """What the token of GitHub is for."""
-    return os.environ.get("KF_AWS_AUDIENCE") or f"sts.{region.dns_suffix}"
-
-
 def token(region: Region) -> str:
     """The job's identity, as a JSON web token.
 
@@ -64,7 +59,7 @@ def token(region: Region) -> str:
             f"{ROLE} is set and the job has no identity: give it `id-token: write` (GitHub) or "
             "`id_tokens` (GitLab)."
         )
-    query = urllib.parse.urlencode({"audience": audience(region)})
+    query = urllib.parse.urlencode({"audience": f"sts.{region.dns_suffix}"})
     request = urllib.request.Request(f"{url}&{query}")  # noqa: S310 - of the runner
     bearer = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
     request.add_unredirected_header("Authorization", f"Bearer {bearer}")

@@ -41,6 +41,8 @@ _ATTEMPTS = 4
 _LONGEST_WAIT_SECONDS = 120.0
 _ANSWER_SECONDS = 30
 _MARKER = "<!-- kubeflow-on-eks: {} -->"
+_AUTHOR = "github-actions[bot]"
+"""Who posts with the token of a job."""
 
 # A mention notifies people and teams; a word before the sign makes it an image's digest.
 _MENTION = re.compile(r"(?<![\w])@(?=[A-Za-z0-9_])")
@@ -211,9 +213,8 @@ def _github(rights: str) -> Forge:
 
 def _mine(thing: Mapping[str, Any], marker: str) -> bool:
     """Whether a comment or issue was made here: anybody could write the marker."""
-    author = os.environ.get("KF_COMMENT_AUTHOR") or "github-actions[bot]"
     login = (thing.get("user") or {}).get("login")
-    return login == author and str(thing.get("body") or "").startswith(_MARKER.format(marker))
+    return login == _AUTHOR and str(thing.get("body") or "").startswith(_MARKER.format(marker))
 
 
 def pull_request() -> str:
