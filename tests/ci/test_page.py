@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +111,13 @@ def kf_command(words: list[str]) -> Any:
     return command
 
 
+def code_of(script: Path) -> str:
+    return re.sub(r"^#.*$", "", script.read_text("utf-8"), flags=re.MULTILINE)
+
+
 def calls_of_kf() -> list[str]:
     texts = [line for page in PAGES for line in commands(page)]
-    texts += [path.read_text() for path in CI.glob("*.sh")]
+    texts += [code_of(path) for path in CI.glob("*.sh")]
     return [call for text in texts for call in re.findall(r"\./kf ([a-z][^\n|]*)", text)]
 
 
@@ -119,8 +125,7 @@ def calls_of_kf() -> list[str]:
 def test_every_command_of_kf_and_its_options_are_real() -> None:
     calls = calls_of_kf()
     assert {call.split()[0] for call in calls} == {"bundle", "plan", "rights"}
-    scripts = (CI / "plan.sh").read_text()
-    of_plan = set(re.findall(r"--[a-z-]+", re.sub(r"^#.*$", "", scripts, flags=re.MULTILINE)))
+    of_plan = set(re.findall(r"(?<=[ (])--[a-z-]+", code_of(CI / "plan.sh")))
     for call in calls:
         words = call.split()
         command = kf_command([word for word in words if re.fullmatch("[a-z]+", word)])
@@ -166,6 +171,15 @@ def test_every_option_of_pulumi_is_real(
         ).stdout
         options = set(re.findall(r"(--[a-z-]+)", known))
         assert {word for word in words if word.startswith("--")} <= options, words
+
+
+@each_page
+@pytest.mark.xfail(find_spec("review") is None, reason="the reviews are made beside this")
+def test_the_kinds_of_danger_are_those_of_a_review(page: str) -> None:
+    kinds = import_module("review.dangers").KINDS.values()
+    section = re.split("^## ", text_of(page), flags=re.MULTILINE)[3]
+    rows = re.findall(r"^\| ([a-z ]*[a-z])", section, flags=re.MULTILINE)
+    assert [row for row in rows if row != "a danger is of a kind"] == list(kinds)
 
 
 # -- names ----------------------------------------------------------------------------------------
