@@ -63,18 +63,14 @@ def operations_of(digest: dict[str, Any]) -> list[Operation]:
 
     The JSON is PreviewDigest of pulumi/pulumi sdk/go/common/apitype and pkg/display 3.259.0.
     """
-    found: dict[str, Operation] = {}
+    found: dict[tuple[str, str], set[str]] = {}
     for step in digest.get("steps") or []:
         operation = "replace" if "replace" in step["op"] else step["op"]
         if operation in _UNCHANGED or step["urn"].split("::")[2] == "pulumi:pulumi:Stack":
             continue
         paths = {*(step.get("detailedDiff") or {}), *(step.get("diffReasons") or [])}
-        before = found.get(step["urn"])
-        paths |= {*before.properties} if before else set()
-        if before and before.operation == "replace":
-            operation = "replace"
-        found[step["urn"]] = Operation(operation, step["urn"], tuple(sorted(paths)))
-    return sorted(found.values())
+        found.setdefault((operation, step["urn"]), set()).update(paths)
+    return sorted(Operation(*key, tuple(sorted(paths))) for key, paths in found.items())
 
 
 def compared(stack: str, command: Sequence[str]) -> list[Operation]:
@@ -83,10 +79,9 @@ def compared(stack: str, command: Sequence[str]) -> list[Operation]:
     Raises:
         PulumiFailed: there is no digest, or Pulumi ended for another reason than changes.
     """
-    # With this variable the JSON is a stream of events.
-    environment = {
-        k: v for k, v in os.environ.items() if k != "PULUMI_ENABLE_STREAMING_JSON_PREVIEW"
-    }
+    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    # With it the JSON is a stream of events.
+    environment.pop("PULUMI_ENABLE_STREAMING_JSON_PREVIEW", None)
     try:
         done = subprocess.run(
             ["pulumi", *command, "--stack", stack, "--json", *_QUIET],

@@ -217,6 +217,11 @@ def test_the_steps_of_a_replacement_are_one_operation(steps: list[dict[str, Any]
     assert operations_of({"steps": steps}) == [Operation("replace", URN, ("name",))]
 
 
+def test_an_old_one_that_is_still_to_be_deleted_hides_no_update() -> None:
+    found = operations_of({"steps": [step("update"), step("delete")]})
+    assert [each.operation for each in found] == ["delete", "update"]
+
+
 def test_what_stays_is_no_operation() -> None:
     steps = [step("same"), step("read"), step("refresh"), STACK, step("delete", "-2")]
     assert operations_of({"steps": steps}) == [Operation("delete", URN + "-2")]
