@@ -19,6 +19,7 @@ from terminal.application import application, run
 COMMANDS = {
     "images": ("ops.images", "Images: list, lock, mirror, check."),
     "bundle": ("ops.bundles", "Bundles of sources, for machines without GitHub."),
+    "completion": ("ops.completion", "Prints a script that completes ./kf in a shell."),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
     "leftovers": (
         "ops.leftovers",
