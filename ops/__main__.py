@@ -20,6 +20,10 @@ COMMANDS = {
     "images": ("ops.images", "Images: list, lock, mirror, check."),
     "bundle": ("ops.bundles", "Bundles of sources, for machines without GitHub."),
     "completion": ("ops.completion", "Prints a script that completes ./kf in a shell."),
+    "dashboard": (
+        "ops.dashboard",
+        "Opens the dashboard of a stack through a port of this machine, until Ctrl-C.",
+    ),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
     "leftovers": (
         "ops.leftovers",
