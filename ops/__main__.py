@@ -37,6 +37,7 @@ COMMANDS = {
         "ops.rights",
         "Writes the IAM policies that the deployer of a stack needs, from its plan.",
     ),
+    "users": ("ops.users", "Lists the users of a stack: namespace, quota, buckets, rotation."),
     "verify": (
         "ops.verify",
         "Lists problems of a live platform, on the cluster of the current kubeconfig.",

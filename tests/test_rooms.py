@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "rehearsal.__main__": "program rehearsal rendering settings terminal toolchain",
     "ops": (
-        "components.gpu components.mirror components.objects "
+        "components.gpu components.kubeflow components.mirror components.objects "
         "components.registry images program regions rendering settings terminal toolchain webhook"
     ),
 }
