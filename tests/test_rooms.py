@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, str] = {
     "regions": "",
     "settings": "regions",
     "webhook": "images",
-    "rendering": "images",
+    "rendering": "images terminal",
     "components.aws": "regions",
     "components.objects": "rendering",
     "components.registry": "components.aws images regions settings webhook",
@@ -50,17 +50,20 @@ MAY_IMPORT: dict[str, str] = {
         "components.backend components.cluster components.gpu components.kubeflow "
         "components.mirror program"
     ),
+    "terminal": "",
     "toolchain": "rendering",
-    "rehearsal": "regions rendering settings toolchain",
-    "benchmarks": "components.objects regions rehearsal rendering settings tests toolchain webhook",
-    "rehearsal.__main__": "program rehearsal rendering settings toolchain",
+    "rehearsal": "regions rendering settings terminal toolchain",
+    "benchmarks": (
+        "components.objects regions rehearsal rendering settings terminal tests toolchain webhook"
+    ),
+    "rehearsal.__main__": "program rehearsal rendering settings terminal toolchain",
     "ops": (
-        "components.gpu components.mirror components.objects components.registry images program "
-        "regions rendering settings toolchain webhook"
+        "components.gpu components.kubeflow components.mirror components.objects "
+        "components.registry images program regions rendering settings terminal toolchain webhook"
     ),
 }
 
-WITHOUT_PULUMI = ("images", "regions", "settings", "webhook", "rendering")
+WITHOUT_PULUMI = ("images", "regions", "settings", "terminal", "webhook", "rendering")
 
 
 def room_of(module: str) -> str | None:
