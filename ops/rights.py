@@ -62,7 +62,11 @@ def rights(stack: targets.Stack) -> None:
 
 def _plan(file: Path, stack: str) -> list[Json]:
     try:
-        return json.loads(file.read_text("utf-8"))
+        rows: list[Json] = json.loads(file.read_text("utf-8"))
+        # Who deploys also deletes what is there under its old properties.
+        old = [row for row in rows if row.get("operation") in ("replace", "delete")]
+        kept = [row for row in rows if row.get("operation") != "delete"]
+        return [*({**row, "inputs": row["before"]} for row in old), *kept]
     except FileNotFoundError:
         way_out = f"run `make preview STACK={stack}` first"
     except (OSError, ValueError):

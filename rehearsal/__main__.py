@@ -16,7 +16,7 @@ from program import render_stack
 from rehearsal import plan, report
 from rehearsal.api_servers import is_place
 from rehearsal.clouds import ACCOUNT
-from rehearsal.engine import Outcome, Rehearsal
+from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
 from rehearsal.report import BAD_INPUT, console, fail, failures_as_sentences, say
@@ -118,14 +118,28 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
             engine = _tools()
         with rendering.absent_sources_allowed():
             rehearsal = _rehearsal(stack, settings, engine, place, account)
+            refused: EngineFailure | None = None
             with step(verb), rehearsal.started():
-                outcome: Outcome = getattr(rehearsal, verb)()
+                try:
+                    outcome: Outcome = getattr(rehearsal, verb)()
+                except EngineFailure as failure:
+                    if failure.outcome is None:
+                        raise
+                    # Plan files show what is refused.
+                    outcome, refused = failure.outcome, failure
         if outcome.resources:
             with step("leak check"):
                 refuse_leaks(settings, outcome.resources)
             with step("plan files"):
-                images = _images(settings)
-                for path in plan.write(rehearsal.build, outcome.resources, images, read_crd_bundle):
+                written = plan.write(
+                    rehearsal.build,
+                    outcome.resources,
+                    _images(settings),
+                    read_crd_bundle,
+                    steps=outcome.steps,
+                    findings=outcome.findings,
+                )
+                for path in written:
                     say(f"wrote {path.relative_to(ROOT)}")
     console.print(report.changes_table(outcome))
     console.print()
@@ -137,6 +151,9 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
     console.print(f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}")
     console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
+    if refused:
+        with failures_as_sentences():
+            raise refused
 
 
 def _rehearsal(

@@ -17,6 +17,8 @@ _PREFIXES = ("an unhandled error occurred: ", "python inline source runtime erro
 # The engine repeats the value of a bad property, which may be a secret and may be long.
 _BAD_PROPERTY = re.compile(r"property (\S+) value \{.*\} has a problem: ", re.DOTALL)
 _PROTECTED_PROFILE = re.compile(r"(?P<urn>urn:\S+:Profile::(?P<namespace>[a-z0-9-]+))\b.*protect")
+PROTECTED = "protect"
+"""In every refusal of the engine to replace or delete what is protected."""
 _LOST = "notebooks, volumes, models, experiments, scheduled runs and secrets"
 _TRACE = "\nTraceback (most recent call last):"
 _ERROR_LINE = re.compile(r"^\s*(?:stderr: )?error: (.+)$", re.MULTILINE)
