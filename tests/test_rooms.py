@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, str] = {
         "components.backend components.cluster components.gpu components.kubeflow "
         "components.mirror program"
     ),
+    "review": "",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings toolchain",
     "benchmarks": "components.objects regions rehearsal rendering settings tests toolchain webhook",
@@ -60,7 +61,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
 }
 
-WITHOUT_PULUMI = ("images", "regions", "settings", "webhook", "rendering")
+WITHOUT_PULUMI = ("images", "regions", "review", "settings", "webhook", "rendering")
 
 
 def room_of(module: str) -> str | None:

@@ -1,0 +1,612 @@
+"""The content of a review in its order: what a reader needs first stands first."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from review.access import Grant, Widening
+from review.blocks import (
+    Block,
+    Code,
+    Difference,
+    Differences,
+    Entries,
+    Entry,
+    Folded,
+    Paragraph,
+    Piece,
+    Section,
+    Strong,
+    Table,
+    Text,
+    counted,
+    listed,
+)
+from review.changes import ABSENT, Change
+from review.common import Common, own_changes
+from review.dangers import KINDS, Danger
+from review.resources import Resource
+from review.review import Cost, CostChange, Review
+from review.settings_changes import short
+from review.sides import Finding
+from review.values import is_generated, is_secret_path, shown, visible, without_secrets
+
+_OPERATIONS = {
+    "create": "created",
+    "update": "updated",
+    "replace": "replaced",
+    "delete": "deleted",
+}
+_PATHS_PER_OBJECT = 30
+_LINES_PER_VALUE = 400
+_LONGEST_LINE = 160
+
+
+def summary(review: Review) -> Text:
+    """One line: counts, dangers, verdicts, cost."""
+    if review.empty:
+        return (Strong(review.stack), ": nothing changes.")
+    counts = ", ".join(f"{n:,} {_OPERATIONS[verb]}" for verb, n in review.counts.items())
+    pieces: list[Piece] = [Strong(review.stack), f": {counts or 'no resource changes'}"]
+    kinds = Counter(each.kind for each in review.dangers)
+    if kinds:
+        named = ", ".join(f"{KINDS[kind]}: {kinds[kind]}" for kind in KINDS if kinds[kind])
+        pieces += [". ", Strong(counted(len(review.dangers), "danger")), f" ({named})"]
+    else:
+        pieces.append(". No known danger")
+    pieces.append(f". {_verdicts(review)}")
+    if review.cost:
+        pieces.append(f". {_cost_in_words(review.cost)}")
+    return (*pieces, ".")
+
+
+def _verdicts(review: Review) -> str:
+    new, solved, still = review.findings.new, review.findings.solved, review.findings.still
+    open_ = [each for each in (*new, *still) if each.level != "exempt"]
+    mandatory = sum(each.level == "mandatory" for each in open_)
+    words = [f"{len(new)} new", f"{len(solved)} solved"] if new or solved else []
+    words += [f"{mandatory} mandatory"] if mandatory else []
+    return f"Policies: {counted(len(open_), 'finding')}" + (
+        f" ({', '.join(words)})" if words else ""
+    )
+
+
+def worst(review: Review, most: int = 4) -> Text:
+    """The worst dangers by name on one line; empty without any."""
+    pieces: list[Piece] = []
+    for each in review.dangers[:most]:
+        pieces += ["; " if pieces else "", *title(each, most=2)]
+    if len(review.dangers) > most:
+        pieces.append(f"; and {len(review.dangers) - most} more")
+    return tuple(pieces)
+
+
+def sections(review: Review) -> list[Section]:
+    """Every section that has content, dangers first."""
+    made = (
+        _settings(review),
+        _access(review),
+        _resources(review),
+        _objects(review),
+        _images(review),
+        _findings(review),
+        _cost(review),
+    )
+    return [each for each in made if each is not None]
+
+
+# -- dangers --------------------------------------------------------------------------------------
+
+
+def title(danger: Danger, most: int = 6) -> Text:
+    """What happens to what: ``EKS cluster kubeflow is replaced``."""
+    names = listed(danger.names, most)
+    plural = "is" if len(danger.names) == 1 else "are"
+    if danger.values or danger.event == "created":
+        return (Strong(danger.what), ": ", *names)
+    return (Strong(danger.what), " ", *names, " ", plural, f" {danger.event}")
+
+
+def danger_section(review: Review) -> Section | None:
+    """Dangers in groups of one cause, the group with the worst first."""
+    if not review.dangers:
+        return None
+    groups: dict[Text, list[Danger]] = {}
+    for each in review.dangers:
+        groups.setdefault(_cause(each), []).append(each)
+    blocks: list[Block] = []
+    for cause, members in groups.items():
+        blocks.append(Paragraph(cause))
+        items = tuple(_entry(each) for each in members)
+        blocks.append(Entries(items, "dangers", numbered=True))
+    return Section("Dangers", tuple(blocks), weight=6, stack=review.stack)
+
+
+def _entry(danger: Danger) -> Entry:
+    pieces: list[Piece] = [*title(danger), f" ({KINDS[danger.kind]}). {danger.happens}"]
+    if danger.taken:
+        taken = " and ".join(_taken(kind, number) for kind, number in danger.taken.items())
+        pieces.append(f" With it, {taken} are made anew.")
+    below: list[Text] = [
+        (Code(each.path), ": ", *arrow(each)) for each in danger.values[:_PATHS_PER_OBJECT]
+    ]
+    if danger.lost:
+        below.append((Strong("Lost:"), f" {danger.lost}"))
+    below.append((Strong("Way out:"), f" {danger.avoid}"))
+    if danger.unlock:
+        below.append(
+            (Strong("Protected:"), " the engine refuses it until ", *_code(danger.unlock), ".")
+        )
+    return Entry(tuple(pieces), tuple(below))
+
+
+def _taken(kind: str, number: int) -> str:
+    return counted(number, kind.removesuffix("s"), kind)
+
+
+def _code(text: str) -> Text:
+    """A sentence of the rules with its parts between backticks as code."""
+    return tuple(
+        Code(part) if index % 2 else part for index, part in enumerate(text.split("`")) if part
+    )
+
+
+def _cause(danger: Danger) -> Text:
+    cause = danger.cause
+    pieces: list[Piece] = []
+    for each in cause.settings:
+        pieces += [", " if pieces else "", Code(short(each.path)), ": ", *arrow(each)]
+    if cause.certain:
+        return (Strong("Because of the setting"), " ", *pieces)
+    files: list[Piece] = []
+    for file in cause.files:
+        files += [", " if files else "", Code(file)]
+    if pieces and files:
+        return (
+            Strong("Cause not certain:"),
+            " a changed setting (",
+            *pieces,
+            ") or file (",
+            *files,
+            ")",
+        )
+    if pieces:
+        return (Strong("Cause not certain:"), " a changed setting (", *pieces, ")")
+    if files:
+        return (Strong("Because of a changed file, most likely"), " ", *files)
+    return (
+        Strong("Cause unknown:"),
+        " the settings that were compared are the same",
+    )
+
+
+def arrow(change: Change, longest: int = 96) -> Text:
+    """``old`` -> ``new``, or what was added or removed."""
+    if change.old is ABSENT:
+        return "added ", Code(shown(change.new, change.path, longest))
+    if change.new is ABSENT:
+        return Code(shown(change.old, change.path, longest)), " removed"
+    old, new = (shown(value, change.path, longest) for value in (change.old, change.new))
+    if old == new:
+        return ("another value (", Code(new), ")")
+    return Code(old), " → ", Code(new)
+
+
+# -- settings -------------------------------------------------------------------------------------
+
+
+def _settings(review: Review) -> Section | None:
+    if not review.settings:
+        return None
+    rows = tuple(
+        (
+            (Code(short(each.path)),),
+            ("-",) if each.old is ABSENT else (Code(shown(each.old, each.path)),),
+            ("-",) if each.new is ABSENT else (Code(shown(each.new, each.path)),),
+        )
+        for each in review.settings
+    )
+    return Section(
+        "Settings", (Table(("setting", "old", "new"), rows, "settings"),), 3, review.stack
+    )
+
+
+# -- rights ---------------------------------------------------------------------------------------
+
+
+def _access(review: Review) -> Section | None:
+    blocks: list[Block] = []
+    wider = [each for each in review.access.widenings if each.widens and not each.created]
+    if wider:
+        blocks.append(Entries(tuple(map(_widening, wider)), "documents"))
+    attached = [each for each in review.access.attachments if each.new]
+    if attached:
+        items = tuple(
+            Entry(("managed policy ", Code(each.policy), " for ", Code(each.holder)))
+            for each in attached
+        )
+        blocks.append(Entries(items, "attached policies"))
+    new = [each for each in review.access.widenings if each.created and each.widens]
+    if new:
+        blocks.append(
+            Folded(
+                (f"{counted(len(new), 'new document')}, with all they allow",),
+                (Entries(tuple(map(_widening, new)), "documents"),),
+            )
+        )
+    for (old, after), number in review.access.renamed.items():
+        blocks.append(
+            Paragraph(
+                (
+                    f"{counted(number, 'document')} differ only by a name that changes elsewhere: ",
+                    Code(old),
+                    " → ",
+                    Code(after),
+                    ".",
+                )
+            )
+        )
+    narrower = [each for each in review.access.widenings if each.narrower]
+    detached = [each for each in review.access.attachments if not each.new]
+    if narrower or detached:
+        items = [
+            Entry(
+                (Code(f"{each.owner.kind} {each.owner.label}"), f" {each.place}: no longer"),
+                tuple(_grants(each.narrower)),
+            )
+            for each in narrower
+        ] + [
+            Entry(("detached: ", Code(each.policy), " of ", Code(each.holder))) for each in detached
+        ]
+        blocks.append(Folded(("what is allowed no longer",), (Entries(tuple(items), "documents"),)))
+    if not blocks:
+        return None
+    if not wider and not attached and not new:
+        blocks.insert(0, Paragraph(("Nothing is allowed that was not allowed before.",)))
+    return Section("Access (IAM)", tuple(blocks), 3, review.stack)
+
+
+def _widening(each: Widening) -> Entry:
+    below: list[Text] = []
+    below += [("allows ", *grant) for grant in _grants(each.allowed)]
+    below += [("no longer denies ", *grant) for grant in _grants(each.undenied)]
+    below += [("compare by hand: ", Code(shown(text, longest=240))) for text in each.by_hand]
+    return Entry(
+        (Code(f"{each.owner.kind} {each.owner.label}"), " ", Code(each.place)), tuple(below)
+    )
+
+
+def _grants(grants: Sequence[Grant]) -> Iterator[Text]:
+    """One line per resource, principal and condition, with all its actions."""
+
+    def rest(grant: Grant) -> tuple[str, str, str]:
+        return grant.resource, grant.principal, grant.condition
+
+    for (resource, principal, condition), held in groupby(sorted(grants, key=rest), key=rest):
+        pieces: list[Piece] = list(listed(sorted({each.action for each in held}), 12))
+        if resource != "-":
+            pieces += [" on ", Code(shown(resource))]
+        if principal != "-":
+            pieces += [" for ", Code(shown(principal))]
+        if condition:
+            pieces += [" if ", Code(shown(condition, longest=200))]
+        yield tuple(pieces)
+
+
+# -- AWS ------------------------------------------------------------------------------------------
+
+
+def _resources(review: Review) -> Section | None:
+    if not review.aws:
+        return None
+    blocks: list[Block] = [*_commons(review.common_aws, review.aws)]
+    listed_ones = [
+        (each, own)
+        for each in review.aws
+        if (own := own_changes(each, review.common_aws))
+        or each.operation != "update"
+        or not each.changes
+    ]
+    for component, held in groupby(listed_ones, key=lambda pair: pair[0].component):
+        items = tuple(_resource(*pair) for pair in held)
+        blocks.append(Paragraph((Strong(component),)))
+        blocks.append(Entries(items, f"resources of {component}"))
+    return Section("AWS resources", tuple(blocks), 2, review.stack)
+
+
+def _resource(resource: Resource, own: Sequence[Change]) -> Entry:
+    head: list[Piece] = [
+        _OPERATIONS[resource.operation],
+        " ",
+        Code(resource.kind),
+        " ",
+        Code(resource.label),
+    ]
+    if resource.physical != resource.label and resource.operation != "create":
+        head += [" (", Code(shown(resource.physical)), ")"]
+    if resource.operation == "replace" and resource.replacing:
+        head += [" because of ", *listed(resource.replacing, 4)]
+    if resource.operation in ("create", "delete"):
+        return Entry(tuple(head))
+    lines = _lines(resource, own)
+    if resource.operation == "update" and not resource.changes:
+        lines = [("a secret or the content of a file",)]
+    return Entry(tuple(head), tuple(lines[:_PATHS_PER_OBJECT]))
+
+
+def _lines(resource: Resource, own: Sequence[Change]) -> list[Text]:
+    lines: list[Text] = []
+    documents: dict[str, None] = {}
+    for change in own:
+        document = next(
+            (each for each in ("assumeRolePolicy", "policy") if change.path.startswith(f"{each}.")),
+            "",
+        )
+        if document:
+            documents[document] = None
+        else:
+            lines.append((Code(change.path), ": ", *arrow(change)))
+    return lines + [(Code(each), ": see Access (IAM)") for each in documents]
+
+
+def _commons(shared: Sequence[Common], resources: Sequence[Resource]) -> Iterator[Block]:
+    if not shared:
+        return
+    items: list[Entry] = []
+    for each in shared:
+        kinds = sorted(each.kinds.items(), key=lambda pair: (-pair[1], pair[0]))
+        where: Text = (Code(each.path), ": ") if each.path else ("in values: ",)
+        rest = f" and {counted(len(kinds) - 4, 'more kind')}" if len(kinds) > 4 else ""
+        named = ", ".join(f"{number} {kind}" for kind, number in kinds[:4])
+        items.append(
+            Entry(
+                (
+                    f"on {counted(len(each.urns), 'resource')}: ",
+                    *where,
+                    Code(each.old),
+                    " → ",
+                    Code(each.new),
+                    f" ({named}{rest})",
+                )
+            )
+        )
+    yield Paragraph((f"Alike on many of {counted(len(resources), 'resource')}, listed once:",))
+    yield Entries(tuple(items), "changes of many resources")
+
+
+# -- Kubernetes -----------------------------------------------------------------------------------
+
+
+def _objects(review: Review) -> Section | None:
+    crds = review.crds
+    if not review.kubernetes and not (crds.added or crds.changed or crds.removed):
+        return None
+    blocks: list[Block] = []
+    restarting = sorted(each.label for each in review.kubernetes if _restarts(each))
+    if restarting:
+        blocks.append(
+            Paragraph(
+                (f"{counted(len(restarting), 'workload')} restart: ", *listed(restarting, 20), ".")
+            )
+        )
+    moved = [
+        each
+        for each in review.kubernetes
+        if each.operation == "replace" and "provider" in each.replacing
+    ]
+    if moved:
+        blocks.append(
+            Paragraph(
+                (
+                    f"{counted(len(moved), 'object')} are made anew because the cluster is another one; "
+                    "below are those that differ besides.",
+                )
+            )
+        )
+    blocks += _commons(review.common_kubernetes, review.kubernetes)
+    for names, what in (
+        (crds.removed, "removed"),
+        (crds.changed, "changed"),
+        (crds.added, "added"),
+    ):
+        if names:
+            blocks.append(
+                Paragraph((f"{counted(len(names), 'CRD')} {what}: ", *listed(names, 100), "."))
+            )
+    items = tuple(
+        _difference(each, review.common_kubernetes)
+        for each in review.kubernetes
+        if _is_shown(each, review.common_kubernetes)
+    )
+    if items:
+        blocks.append(Differences(items, "objects"))
+    return Section("Kubernetes objects", tuple(blocks), 2, review.stack)
+
+
+def _restarts(resource: Resource) -> bool:
+    """Whether the pods of a workload that stays are replaced."""
+    kinds = ("Deployment", "StatefulSet", "DaemonSet")
+    return (
+        resource.kind in kinds
+        and resource.operation == "update"
+        and any(each.path.startswith("spec.template") for each in resource.changes)
+    )
+
+
+def _is_shown(resource: Resource, shared: Sequence[Common]) -> bool:
+    if resource.operation in ("create", "delete"):
+        return True
+    if own_changes(resource, shared):
+        return True
+    moved = "provider" in resource.replacing
+    return not resource.changes and not moved
+
+
+def _difference(resource: Resource, shared: Sequence[Common]) -> Difference:
+    sign = {"create": "+ ", "delete": "- "}.get(resource.operation, "")
+    verb = "" if resource.operation == "update" else f" ({_OPERATIONS[resource.operation]})"
+    name = f"{sign}{resource.kind} {visible(resource.label)}{verb}"
+    if sign:
+        return Difference(name, ())
+    lines: list[str] = []
+    for change in own_changes(resource, shared):
+        lines += _of_change(change)
+    if not lines:
+        lines = ["  a secret, or what the API server does not show"]
+    return Difference(name, tuple(lines))
+
+
+def _of_change(change: Change) -> list[str]:
+    values = change.old, change.new
+    secret = is_secret_path(change.path)
+    several = any(isinstance(value, str) and "\n" in value.strip() for value in values)
+    if several and not secret and not any(map(is_generated, values)):
+        before, after = (
+            without_secrets(value).splitlines() if isinstance(value, str) else []
+            for value in values
+        )
+        found = list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:]
+        lines = [f"{line[:1]} {visible(line[1:])}" for line in found if not line.startswith("@@")]
+        return [f"  {change.path}", *map(_cut, lines[:_LINES_PER_VALUE])]
+    old, new = (shown(value, change.path, _LONGEST_LINE) for value in values)
+    if old == new:
+        return [f"  {change.path}: another value ({new})"]
+    lines = [f"  {change.path}"]
+    lines += [f"- {old}"] if change.old is not ABSENT else []
+    lines += [f"+ {new}"] if change.new is not ABSENT else []
+    return lines
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 4]} ..."
+
+
+# -- images, findings, cost -----------------------------------------------------------------------
+
+
+def _images(review: Review) -> Section | None:
+    images = review.images
+    if not (images.added or images.removed or images.moved):
+        return None
+    blocks: list[Block] = []
+    for names, what in ((images.added, "added"), (images.removed, "removed")):
+        if names:
+            blocks.append(Paragraph((f"{counted(len(names), 'image')} {what}:",)))
+            items = tuple(Entry((Code(visible(name)),)) for name in names)
+            blocks.append(Entries(items, f"{what} images"))
+    if images.moved:
+        name, (old, new) = next(iter(images.moved.items()))
+        blocks.append(
+            Paragraph(
+                (
+                    f"{counted(len(images.moved), 'image')} come from another place: ",
+                    Code(visible(name)),
+                    " from ",
+                    Code(shown(old, longest=200)),
+                    " → ",
+                    Code(shown(new, longest=200)),
+                    ", and the others alike." if len(images.moved) > 1 else ".",
+                )
+            )
+        )
+    return Section("Images", tuple(blocks), 1, review.stack)
+
+
+def _findings(review: Review) -> Section | None:
+    findings = review.findings
+    if not (findings.new or findings.solved or findings.still):
+        return None
+    blocks: list[Block] = []
+    for held, what in ((findings.new, "new"), (findings.solved, "solved")):
+        if held:
+            blocks.append(Paragraph((f"{counted(len(held), 'finding')} {what}:",)))
+            blocks.append(Entries(tuple(map(_finding, held)), f"{what} findings"))
+    if findings.still:
+        head = "open findings" if review.from_state else "findings that were there before"
+        counts = Counter((each.level, each.severity) for each in findings.still)
+        number = ", ".join(
+            f"{n} {level} {severity}" for (level, severity), n in sorted(counts.items())
+        )
+        blocks.append(
+            Folded(
+                (f"{len(findings.still)} {head}: {number}",),
+                (Entries(tuple(map(_finding, findings.still)), "findings"),),
+            )
+        )
+    return Section("Policies", tuple(blocks), 2, review.stack)
+
+
+def _finding(finding: Finding) -> Entry:
+    name = finding.urn.rpartition("::")[-1]
+    pieces: list[Piece] = [
+        Strong(f"{finding.level} {finding.severity}"),
+        " ",
+        Code(finding.policy),
+        " ",
+    ]
+    pieces += [Code(visible(name)), ": "] if name else []
+    # The sentence is the policy's, and a team's own policy may put values into it.
+    pieces.append(Code(shown(finding.message, longest=400)))
+    below: tuple[Text, ...] = (
+        ((("exempt: "), Code(shown(finding.reason, longest=300))),) if finding.reason else ()
+    )
+    return Entry(tuple(pieces), below)
+
+
+def money(amount: float, currency: str) -> str:
+    """``1,234 USD``, and cents below ten."""
+    return f"{amount:,.2f} {currency}" if abs(amount) < 10 else f"{amount:,.0f} {currency}"
+
+
+def _cost_in_words(cost: CostChange) -> str:
+    before, after = cost.before, cost.after
+    difference = after.monthly - before.monthly
+    if before.currency != after.currency or round(difference, 2) == 0:
+        return f"Cost {money(after.monthly, after.currency)} a month at least"
+    sign = "+" if difference > 0 else "-"
+    return (
+        f"Cost {money(after.monthly, after.currency)} a month at least "
+        f"({sign}{money(abs(difference), after.currency)})"
+    )
+
+
+def _cost(review: Review) -> Section | None:
+    if review.cost is None:
+        return None
+    before, after = review.cost.before, review.cost.after
+    rows: list[tuple[Text, ...]] = [
+        _money_row("per month, at least", before, after, "monthly"),
+        _money_row("busiest hour", before, after, "hour_busiest"),
+    ]
+    old = {line.label: line for line in before.lines}
+    new = {line.label: line for line in after.lines}
+    for label in (*new, *(each for each in old if each not in new)):
+        pair = old.get(label), new.get(label)
+        amounts = [line.monthly if line else 0.0 for line in pair]
+        if round(amounts[0], 2) != round(amounts[1], 2):
+            rows.append(
+                (
+                    (label,),
+                    (money(amounts[0], before.currency),),
+                    (money(amounts[1], after.currency),),
+                )
+            )
+    blocks: list[Block] = [Table(("", "before", "after"), tuple(rows), "lines of the cost")]
+    unknown = tuple(dict.fromkeys(after.unknown))
+    if unknown:
+        items = tuple(Entry((Code(shown(text, longest=300)),)) for text in unknown)
+        blocks.append(
+            Folded((f"{counted(len(unknown), 'price')} unknown",), (Entries(items, "prices"),))
+        )
+    return Section("Cost", tuple(blocks), 2, review.stack)
+
+
+def _money_row(label: str, before: Cost, after: Cost, name: str) -> tuple[Text, ...]:
+    return (
+        (label,),
+        (money(getattr(before, name), before.currency),),
+        (money(getattr(after, name), after.currency),),
+    )

@@ -1,0 +1,472 @@
+"""What a change can cost: rules of ``dangers.yaml`` over the resources of a review."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from review.access import Access, is_admin, is_public
+from review.causes import Cause, Circumstances
+from review.changes import ABSENT, Change, leaves
+from review.resources import Resource
+from review.sides import Side
+
+KINDS = {
+    "data": "data is lost",
+    "outage": "something stops",
+    "open": "opens access",
+    "guard": "a safeguard goes",
+}
+_EVENTS = {"replace": "replaced", "delete": "deleted", "create": "created", "update": "changed"}
+_HUGE_V4, _HUGE_V6 = 8, 24
+"""Prefix lengths up to which a public range counts as the whole internet."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of ``dangers.yaml``; its head explains the fields."""
+
+    rank: int
+    kind: str
+    what: str
+    avoid: str
+    types: tuple[str, ...] = ()
+    happens: str = ""
+    replace: str = ""
+    delete: str = ""
+    lost: str = ""
+    retained: str = ""
+    unlock: str = ""
+    settings: tuple[str, ...] = ()
+    own: bool = False
+    path: str = ""
+    when: tuple[Any, ...] = ()
+    created: bool = False
+
+    def is_about(self, resource: Resource) -> bool:
+        """Whether the resource has one of the rule's types."""
+        return any(fnmatchcase(resource.type, each) for each in self.types)
+
+
+@dataclass(frozen=True)
+class Danger:
+    """One danger of a review: things of one kind to which the same happens from the same cause.
+
+    Args:
+        rank: lower is worse.
+        kind: one of ``KINDS``.
+        what: the kind of thing.
+        event: ``replaced``, ``deleted``, ``changed`` or ``created``.
+        names: of the things.
+        happens: one sentence.
+        lost: what cannot be had again; may be empty.
+        avoid: the way out, one sentence.
+        cause: why.
+        unlock: what makes the engine accept it; empty where nothing refuses it.
+        values: property changes that are the danger.
+        taken: kinds of things that are replaced with it, and how many.
+    """
+
+    rank: int
+    kind: str
+    what: str
+    event: str
+    names: tuple[str, ...]
+    happens: str
+    lost: str
+    avoid: str
+    cause: Cause
+    unlock: str = ""
+    values: tuple[Change, ...] = ()
+    taken: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True)
+class _Table:
+    resources: tuple[Rule, ...]
+    changes: tuple[Rule, ...]
+    others: Mapping[str, Rule]
+    unlock: str
+
+
+@cache
+def table() -> _Table:
+    """The rules, as the data file has them."""
+    data: Any = yaml.safe_load(Path(__file__).with_name("dangers.yaml").read_bytes())
+    return _Table(
+        tuple(_rule(row) for row in data["resources"]),
+        tuple(_rule(row) for row in data["changes"]),
+        {name: _rule(row) for name, row in data["others"].items()},
+        data["unlock"],
+    )
+
+
+def _rule(row: Mapping[str, Any]) -> Rule:
+    when = row.get("when", ())
+    lists = {key: tuple(row[key]) for key in ("types", "settings") if key in row}
+    whens = tuple(cast("list[Any]", when)) if isinstance(when, list) else (when,)
+    return Rule(**{**row, **lists, "when": whens if when != () else ()})
+
+
+def dangers(
+    base: Side,
+    head: Side,
+    circumstances: Circumstances,
+    access: Access,
+) -> tuple[Danger, ...]:
+    """Every danger, worst first; those of one kind, event and cause are one."""
+    resources = [each for each in circumstances.resources.values() if each.concrete]
+    found = [
+        *_of_operations(resources, circumstances),
+        *_of_properties(resources, circumstances),
+        *_of_protection(resources, circumstances),
+        *_of_crds(base, head, circumstances),
+        *_of_access(access, circumstances),
+    ]
+    return tuple(sorted(_joined(found), key=lambda each: (each.rank, each.what, each.names)))
+
+
+def _of_operations(resources: Sequence[Resource], circumstances: Circumstances) -> Iterator[Danger]:
+    roots = {
+        each.urn: circumstances.roots(each)
+        for each in resources
+        if each.operation in ("replace", "delete")
+    }
+    named = {urn for urn in roots if _rule_of(circumstances.resources[urn]) is not None}
+    taken: dict[str, Counter[str]] = {}
+    for urn, root in roots.items():
+        if root.urn != urn:
+            each = circumstances.resources[urn]
+            group = "Kubernetes objects" if each.kubernetes else "other resources"
+            taken.setdefault(root.urn, Counter())[group] += 1
+    for urn, root in roots.items():
+        resource = circumstances.resources[urn]
+        rule = _rule_of(resource)
+        if rule is None:
+            if not resource.protected:
+                continue
+            rule = table().others["protected"]
+        if root.urn != urn and root.urn in named and not rule.own and not resource.protected:
+            continue
+        yield _danger(rule, resource, circumstances, taken.get(urn, Counter()))
+
+
+def _rule_of(resource: Resource) -> Rule | None:
+    verb = resource.operation
+    return next(
+        (
+            rule
+            for rule in table().resources
+            if rule.is_about(resource) and (rule.delete or rule.replace) and getattr(rule, verb, "")
+        ),
+        None,
+    )
+
+
+def _danger(
+    rule: Rule, resource: Resource, circumstances: Circumstances, taken: Counter[str]
+) -> Danger:
+    happens = getattr(rule, resource.operation, "") or rule.happens
+    lost = rule.retained if resource.retained and rule.retained else rule.lost
+    return Danger(
+        rank=rule.rank,
+        kind=rule.kind,
+        what=rule.what if rule.what != "Protected resource" else resource.kind,
+        event=_EVENTS[resource.operation],
+        names=(_name(resource),),
+        happens=happens,
+        lost=lost,
+        avoid=rule.avoid,
+        cause=circumstances.of(resource, hints=rule.settings),
+        unlock=(rule.unlock or table().unlock) if resource.protected else "",
+        taken=dict(sorted(taken.items())),
+    )
+
+
+def _name(resource: Resource) -> str:
+    if resource.type.endswith(":Profile"):
+        owner = resource.inputs.get("spec", {}).get("owner", {}).get("name", "")
+        return f"{resource.label} ({owner})" if owner else resource.label
+    return resource.physical
+
+
+# -- properties -----------------------------------------------------------------------------------
+
+
+def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) -> Iterator[Danger]:
+    for resource in resources:
+        if resource.operation in ("same", "delete"):
+            continue
+        rules = [rule for rule in table().changes if rule.is_about(resource)]
+        if not rules:
+            continue
+        created = resource.operation == "create"
+        found = (
+            [Change(path, ABSENT, value) for path, value in leaves(resource.after)]
+            if created
+            else list(resource.changes)
+        )
+        taken: set[str] = set()
+        for rule in rules:
+            if created and not rule.created:
+                continue
+            if resource.operation == "replace" and rule.kind in ("outage", "data"):
+                continue  # The replacement itself says so.
+            hits = [
+                change
+                for change in found
+                if change.path not in taken
+                and re.fullmatch(rule.path, change.path)
+                and any(holds(when, change) for when in rule.when)
+            ]
+            if hits:
+                taken |= {change.path for change in hits}
+                paths = [change.path for change in hits]
+                yield Danger(
+                    rank=rule.rank,
+                    kind=rule.kind,
+                    what=rule.what,
+                    event=_EVENTS[resource.operation] if created else "changed",
+                    names=(_name(resource),),
+                    happens=rule.happens,
+                    lost=rule.lost,
+                    avoid=rule.avoid,
+                    cause=circumstances.of(resource, paths, rule.settings),
+                    values=tuple(hits),
+                )
+
+
+def holds(when: Any, change: Change) -> bool:
+    """Whether a change is what a rule's ``when`` describes; the rules' file has the list."""
+    old, new = change.old, change.new
+    if isinstance(when, Mapping):
+        ((verb, value),) = cast("Mapping[str, Any]", when).items()
+        if verb == "becomes":
+            return _equal(new, value) and not _equal(old, value)
+        return (
+            _equal(old, value)
+            if verb == "leaves" and old is not ABSENT
+            # Of a resource that is made: the value that a rule wants is not there.
+            else (old is ABSENT and isinstance(value, bool) and new is (not value))
+        )
+    return bool(_TESTS[when](old, new))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return str(one) == str(other)
+
+
+def _numbers(old: Any, new: Any) -> tuple[float, float] | None:
+    try:
+        return float(old), float(new)
+    except (TypeError, ValueError):
+        return None
+
+
+def _falls(old: Any, new: Any) -> bool:
+    pair = _numbers(old, new)
+    return pair is not None and pair[1] < pair[0]
+
+
+def _rises(old: Any, new: Any) -> bool:
+    pair = _numbers(old, new)
+    return pair is not None and pair[1] > pair[0]
+
+
+def _version(value: Any) -> tuple[int, ...] | None:
+    parts = re.findall(r"\d+", str(value))
+    return tuple(map(int, parts)) if isinstance(value, (str, float, int)) and parts else None
+
+
+def _compared(old: Any, new: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    pair = _version(old), _version(new)
+    if pair[0] is None or pair[1] is None:
+        return None
+    # 8.4 is any 8.4.x: compared as far as both are written.
+    length = min(len(pair[0]), len(pair[1]))
+    return pair[0][:length], pair[1][:length]
+
+
+def _older(old: Any, new: Any) -> bool:
+    pair = _compared(old, new)
+    return pair is not None and pair[1] < pair[0]
+
+
+def _minors(old: Any, new: Any) -> int:
+    pair = _compared(old, new)
+    if pair is None or len(pair[0]) < 2 or pair[0][0] != pair[1][0]:
+        return 0 if pair is None or pair[0] == pair[1] else 99
+    return pair[1][1] - pair[0][1]
+
+
+def _loses(old: Any, new: Any) -> bool:
+    if new is ABSENT:
+        return True
+    if isinstance(old, list) and isinstance(new, list):
+        return any(item not in new for item in cast("list[Any]", old))
+    return False
+
+
+def _ranges(value: Any) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for _, leaf in leaves(value):
+        for item in cast("list[Any]", leaf) if isinstance(leaf, list) else [leaf]:
+            if isinstance(item, str) and "/" in item:
+                try:
+                    yield ipaddress.ip_network(item, strict=False)
+                except ValueError:
+                    continue
+
+
+def _inside(one: Any, others: Iterable[Any]) -> bool:
+    return any(one.version == other.version and one.subnet_of(other) for other in others)
+
+
+def _widens(old: Any, new: Any) -> bool:
+    held = list(_ranges(old))
+    return any(not _inside(each, held) for each in _ranges(new) if not each.is_private)
+
+
+def _opens(old: Any, new: Any) -> bool:
+    held = list(_ranges(old))
+    return any(
+        each.prefixlen <= (_HUGE_V4 if each.version == 4 else _HUGE_V6)
+        and not each.is_private
+        and not _inside(each, held)
+        for each in _ranges(new)
+    )
+
+
+_TESTS: dict[str, Any] = {
+    "any": lambda _old, _new: True,
+    "changes": lambda old, new: ABSENT not in (old, new),
+    "appears": lambda old, _new: old is ABSENT,
+    "falls": _falls,
+    "rises": _rises,
+    "older": _older,
+    "skips": lambda old, new: _minors(old, new) > 1,
+    "newer": lambda old, new: _minors(old, new) == 1,
+    "loses": _loses,
+    "opens": _opens,
+    "widens": _widens,
+}
+
+# -- protection, CRDs, rights ----------------------------------------------------------------------
+
+
+def _of_protection(resources: Sequence[Resource], circumstances: Circumstances) -> Iterator[Danger]:
+    for resource in resources:
+        if resource.was is None or resource.operation in ("create", "delete"):
+            continue
+        now = bool(resource.row.get("protect")), bool(resource.row.get("retain"))
+        for name, lost in zip(
+            ("protection", "retention"),
+            (old and not new for old, new in zip(resource.was, now, strict=True)),
+            strict=True,
+        ):
+            if lost:
+                rule = table().others[name]
+                hinted = [
+                    each
+                    for each in circumstances.settings
+                    if each.path.removeprefix("kubeflow:").startswith(rule.settings)
+                ]
+                cause = Cause(tuple(hinted), (), bool(hinted))
+                yield _other(rule, f"{resource.kind} {_name(resource)}", "removed", cause)
+
+
+def _of_crds(base: Side, head: Side, circumstances: Circumstances) -> Iterator[Danger]:
+    removed = sorted(set(base.crds) - set(head.crds)) if head.crds else []
+    kept = all(
+        each.after.get("keep") is True
+        for each in circumstances.resources.values()
+        if each.type == "pulumi-python:dynamic:CustomResourceDefinitions" and each.after
+    )
+    cause = Cause(circumstances.settings[:4], (), False)
+    release = [each for each in circumstances.settings if each.path.endswith("release")]
+    if release:
+        cause = Cause(tuple(release), (), True)
+    for name in removed:
+        rule = table().others["crds_left" if kept else "crds_deleted"]
+        yield _other(rule, name, "removed from the release" if kept else "deleted", cause)
+    for each in circumstances.resources.values():
+        if ":CustomResourceDefinition" in each.type and each.kubernetes:
+            if each.operation == "delete":
+                rule = table().others["crds_deleted"]
+                yield _other(rule, each.label, "deleted", circumstances.of(each))
+
+
+def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]:
+    for widening in access.widenings:
+        for name, test in (("admin", is_admin), ("public", is_public)):
+            hits = [grant for grant in widening.allowed if test(grant)]
+            if hits:
+                owner = widening.owner
+                actions = sorted({grant.action for grant in hits})
+                yield Danger(
+                    rank=table().others[name].rank,
+                    kind="open",
+                    what=table().others[name].what,
+                    event=_EVENTS[owner.operation],
+                    names=(f"{owner.kind} {owner.label}",),
+                    happens=table().others[name].happens,
+                    lost="",
+                    avoid=table().others[name].avoid,
+                    cause=circumstances.of(owner, [widening.place]),
+                    values=(Change(widening.place, ABSENT, actions),),
+                )
+
+
+def _other(rule: Rule, name: str, event: str, cause: Cause) -> Danger:
+    return Danger(
+        rank=rule.rank,
+        kind=rule.kind,
+        what=rule.what,
+        event=event,
+        names=(name,),
+        happens=rule.happens,
+        lost=rule.lost,
+        avoid=rule.avoid,
+        cause=cause,
+    )
+
+
+def _joined(found: Iterable[Danger]) -> Iterator[Danger]:
+    groups: dict[Any, list[Danger]] = {}
+    for each in found:
+        through = each.cause.through.urn if each.cause.through else ""
+        settings = tuple(change.path for change in each.cause.settings)
+        values = str([(v.path, v.old, v.new) for v in each.values])
+        key = (
+            each.rank,
+            each.what,
+            each.event,
+            each.happens,
+            each.lost,
+            each.unlock,
+            through,
+            settings,
+            each.cause.files,
+            values,
+        )
+        groups.setdefault(key, []).append(each)
+    for members in groups.values():
+        first = members[0]
+        taken = sum((Counter(each.taken) for each in members), Counter[str]())
+        yield Danger(
+            **{
+                **{name: getattr(first, name) for name in Danger.__dataclass_fields__},
+                "names": tuple(sorted({name for each in members for name in each.names})),
+                "taken": dict(sorted(taken.items())),
+            }
+        )

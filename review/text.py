@@ -1,0 +1,58 @@
+"""A review as lines of a terminal of 80 columns: what ends a preview."""
+
+from __future__ import annotations
+
+import textwrap
+
+from review.blocks import Code, Piece, Strong, Text
+from review.content import KINDS, _cause, arrow, summary, title
+from review.review import Review
+from review.settings_changes import short
+
+WIDTH = 80
+_MOST_DANGERS, _MOST_VALUES, _MOST_SETTINGS = 8, 3, 12
+
+
+def text(review: Review) -> list[str]:
+    """Lines of at most ``WIDTH`` columns: a summary, the worst dangers, the changed settings."""
+    lines = _wrapped(summary(review))
+    if review.empty:
+        return lines
+    last: Text | None = None
+    for number, danger in enumerate(review.dangers[:_MOST_DANGERS], start=1):
+        cause = _cause(danger)
+        if cause != last:
+            lines += ["", *_wrapped(cause)]
+            last = cause
+        lead = f"{number}. "
+        lines += _wrapped(
+            (*title(danger, most=3), f" ({KINDS[danger.kind]}). {danger.happens}"), lead
+        )
+        for change in danger.values[:_MOST_VALUES]:
+            lines += _wrapped((change.path, ": ", *arrow(change, 40)), "   ")
+        for word, sentence in (("Lost", danger.lost), ("Way out", danger.avoid)):
+            if sentence:
+                lines += _wrapped((f"{word}: {sentence}",), "   ")
+        if danger.unlock:
+            lines += _wrapped((f"Protected: the engine refuses it until {danger.unlock}.",), "   ")
+    if len(review.dangers) > _MOST_DANGERS:
+        lines.append(f"and {len(review.dangers) - _MOST_DANGERS} more dangers")
+    if review.settings:
+        lines += ["", "Changed settings"]
+        for change in review.settings[:_MOST_SETTINGS]:
+            lines += _wrapped((short(change.path), ": ", *arrow(change, 60)), "  ")
+        if len(review.settings) > _MOST_SETTINGS:
+            lines.append(f"  and {len(review.settings) - _MOST_SETTINGS} more")
+    return lines
+
+
+def _wrapped(pieces: Text, lead: str = "") -> list[str]:
+    whole = "".join(map(_plain, pieces)).replace("`", "")
+    indent = " " * len(lead)
+    return textwrap.wrap(
+        whole, WIDTH, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=False
+    ) or [""]
+
+
+def _plain(piece: Piece) -> str:
+    return piece.text if isinstance(piece, (Code, Strong)) else piece
