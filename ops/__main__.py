@@ -13,6 +13,10 @@ from ops import version
 COMMANDS = {
     "images": ("ops.images", "Images: list, lock, mirror, check."),
     "bundle": ("ops.bundles", "Bundles of sources, for machines without GitHub."),
+    "cost": (
+        "ops.cost",
+        "Shows what a stack costs: a month, the busiest hour, each pool; unknown prices by name.",
+    ),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
     "leftovers": (
         "ops.leftovers",

@@ -49,7 +49,7 @@ def rights(stack: targets.Stack) -> None:
     with errors_reported():
         settings = targets.settings_of(stack)
         folder = targets.PROJECT / "build" / stack
-        documents = policies_of(settings, _plan(folder / "plan.json", stack))
+        documents = policies_of(settings, plan_of(stack))
         out = folder / "rights"
         out.mkdir(exist_ok=True)
         for old in out.glob("*.json"):
@@ -60,7 +60,13 @@ def rights(stack: targets.Stack) -> None:
             typer.echo(file.relative_to(targets.PROJECT))
 
 
-def _plan(file: Path, stack: str) -> list[Json]:
+def plan_of(stack: str) -> list[Json]:
+    """The rows of the plan.json that the last `make preview` of a stack wrote.
+
+    Raises:
+        Refused: there is none.
+    """
+    file = targets.PROJECT / "build" / stack / "plan.json"
     try:
         return json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
