@@ -13,10 +13,18 @@ from ops import version
 COMMANDS = {
     "images": ("ops.images", "Images: list, lock, mirror, check."),
     "bundle": ("ops.bundles", "Bundles of sources, for machines without GitHub."),
+    "cost": (
+        "ops.cost",
+        "Shows what a stack costs: a month, the busiest hour, each pool; unknown prices by name.",
+    ),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
     "leftovers": (
         "ops.leftovers",
         "Lists what exists of a stack in AWS and in its cluster after `pulumi destroy`; read-only.",
+    ),
+    "plan": (
+        "ops.plan",
+        "Shows what a change would do to each stack, from two versions; without credentials.",
     ),
     "resume": (
         "ops.resume",

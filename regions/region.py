@@ -149,6 +149,11 @@ class Region:
         return f"{service}.{_GLOBAL_SUFFIX}"
 
     @property
+    def currency(self) -> str:
+        """In which AWS, or its operator in China, bills the region."""
+        return "CNY" if self.partition == _CN else "USD"
+
+    @property
     def ec2_principals(self) -> tuple[str, ...]:
         """EC2 in trust policies and ``iam:PassedToService``: both spellings where they differ.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -12,7 +13,9 @@ from typing import Annotated
 import typer
 
 import rendering
+from costs.report import preview_lines
 from program import render_stack
+from regions.price_list import PricesRejected
 from rehearsal import plan, report
 from rehearsal.api_servers import is_place
 from rehearsal.clouds import ACCOUNT
@@ -148,12 +151,23 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
         console.print("\n[bold]outputs[/]")
     for line in report.output_lines(outcome):
         say(line)
+    if outcome.resources:
+        _say_cost(rehearsal.build / "plan.json", settings.region, stack)
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
     console.print(f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}")
     console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
     if refused:
         with failures_as_sentences():
             raise refused
+
+
+def _say_cost(plan_file: Path, region: str, stack: str) -> None:
+    say("")
+    try:
+        for line in preview_lines(json.loads(plan_file.read_text("utf-8")), region, stack):
+            say(line)
+    except PricesRejected as error:
+        fail([str(error)], BAD_INPUT)
 
 
 def _rehearsal(

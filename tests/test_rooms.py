@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, str] = {
     "images": "",
     "regions": "",
     "settings": "regions",
+    "costs": "regions settings",
     "webhook": "images",
     "rendering": "images",
     "components.aws": "regions",
@@ -54,14 +55,14 @@ MAY_IMPORT: dict[str, str] = {
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings toolchain",
     "benchmarks": "components.objects regions rehearsal rendering settings tests toolchain webhook",
-    "rehearsal.__main__": "program rehearsal rendering settings toolchain",
+    "rehearsal.__main__": "costs program regions rehearsal rendering settings toolchain",
     "ops": (
-        "components.gpu components.mirror components.objects components.registry images program "
-        "regions rendering settings toolchain webhook"
+        "components.gpu components.mirror components.objects components.registry costs images "
+        "program regions rendering review settings toolchain webhook"
     ),
 }
 
-WITHOUT_PULUMI = ("images", "regions", "review", "settings", "webhook", "rendering")
+WITHOUT_PULUMI = ("costs", "images", "regions", "review", "settings", "webhook", "rendering")
 
 
 def room_of(module: str) -> str | None:
