@@ -30,6 +30,7 @@ import typer
 from costs import CostChange, cost_of
 from ops import targets
 from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
+from ops.parallel import in_order
 from ops.revisions import Repository, Revision, repository
 from ops.sides import Exports, Side, SideFailed, exports
 from rendering.cache import write_atomically
@@ -49,6 +50,8 @@ _NO_PART = re.compile(
 _FILES = ("plan.json", "findings.json", "images.txt", "kubernetes.yaml")
 _REGION = "kubeflow:region"
 _MANDATORY = "mandatory"
+_AT_A_TIME = 2
+"""Stacks; a rehearsal uses one core and half a gigabyte of memory."""
 
 
 class Format(StrEnum):
@@ -74,7 +77,6 @@ class _Comparison:
     head: Revision
     reviews: list[Review] = field(default_factory=list[Review])
     notes: list[str] = field(default_factory=list[str])
-    refused: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     broken: list[str] = field(default_factory=list[str])
     """Mandatory verdicts of the head."""
 
@@ -115,8 +117,8 @@ def plan(
     cloud is touched. What the base makes is cached: the first plan against a base takes two
     rehearsals per stack, the next ones take one.
 
-    Exit codes: 0 the plan is made, 1 a version cannot be rehearsed or has what --fail-on names, 2 an
-    option, the repository or a tool is not as it must be.
+    Exit codes: 0 the plan is made, 1 a version cannot be rehearsed or has what --fail-on names,
+    2 an option, the repository or a tool is not as it must be.
     """
     with errors_reported():
         folder = (output or targets.PROJECT / "build" / "plan").absolute()
@@ -178,29 +180,34 @@ def _compared(
         elif name not in due:
             comparison.notes.append(f"{name}: nothing changes, no file that it reads differs.")
     if due:
-        tool = tools.pulumi(_say)
-        version = f"pulumi {tool.version}"
+        version = f"pulumi {tools.pulumi(_say).version}"
         with exports(targets.PROJECT, found, version, _say) as sides:
-            for name in due:
-                _add(comparison, sides, name, files, folder, new=name not in before)
+            pairs = in_order(
+                due,
+                lambda stack: _rehearsed(comparison, sides, stack, new=stack not in before),
+                _AT_A_TIME,
+                "",
+            )
+            for stack, (older, newer) in zip(due, pairs, strict=True):
+                _add(comparison, stack, older, newer, files)
+                _copy_plan(newer, folder / stack)
     return comparison
 
 
-def _add(
-    comparison: _Comparison,
-    sides: Exports,
-    stack: str,
-    files: Sequence[str],
-    folder: Path,
-    *,
-    new: bool,
-) -> None:
-    """Rehearses both sides of a stack, and adds their review."""
+def _rehearsed(
+    comparison: _Comparison, sides: Exports, stack: str, *, new: bool
+) -> tuple[Side | None, Side]:
     try:
         older = None if new else sides.base(comparison.base, stack)
-        newer = sides.head(comparison.head, stack, older)
+        return older, sides.head(comparison.head, stack, older)
     except SideFailed as failed:
         raise fail([str(failed)], FAILED) from None
+
+
+def _add(
+    comparison: _Comparison, stack: str, older: Side | None, newer: Side, files: Sequence[str]
+) -> None:
+    """Adds the review of a stack from its two sides."""
     for side in filter(None, (older, newer)):
         if side.notice:
             messages.print(f"{side.revision.name}: {side.notice}", style="yellow")
@@ -225,8 +232,14 @@ def _add(
         if finding.level == _MANDATORY
     ]
     if newer.refused:
-        comparison.refused[stack] = tuple(map(_short, newer.refused))
-    _copy_plan(newer, folder / stack)
+        comparison.notes.append(_refusal(stack, newer.refused))
+
+
+def _refusal(stack: str, sentences: Sequence[str]) -> str:
+    """That the engine refuses a plan, with the reasons that are no protection of a resource."""
+    others = [_short(each) for each in sentences if not re.search("protect|would be deleted", each)]
+    reason = " ".join(others) or "what is protected would be replaced or deleted."
+    return f"{stack}: the engine refuses this plan: {reason}"
 
 
 def _stacks(files: Sequence[str]) -> list[str]:
@@ -248,7 +261,12 @@ def _dangerous(comparison: _Comparison) -> bool:
 
 def _short(sentence: str) -> str:
     """A sentence of the engine, with type and name of a resource in place of its URN."""
-    return re.sub(r'"?urn:pulumi:[^" ]*?([^$:" ]+:[^$" ]+?)::([^" ]+)"?', r"\1 \2", sentence)
+
+    def name_of(found: re.Match[str]) -> str:
+        _, _, types, name = found[1].split("::", 3)
+        return f"{types.split('$')[-1]} {name}"
+
+    return re.sub(r'"?(urn:pulumi:[^"\s:]+::[^"\s:]+::[^"\s]+?::[^"\s]+)"?', name_of, sentence)
 
 
 def _say(line: str) -> None:
@@ -265,26 +283,16 @@ def _copy_plan(side: Side, folder: Path) -> None:
             shutil.copyfile(side.folder / name, folder / name)
 
 
-def _remarks(comparison: _Comparison) -> list[str]:
-    """What is beside the reviews: stacks without one, and refusals."""
-    refusals = [
-        f"{stack}: the engine refuses this plan. {' '.join(sentences)}"
-        for stack, sentences in comparison.refused.items()
-    ]
-    return [*refusals, *comparison.notes]
-
-
 def _write(comparison: _Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    remarks = _remarks(comparison)
     whole = markdown(comparison.reviews) if comparison.reviews else "# What this change would do\n"
-    for remark in remarks:
+    for remark in comparison.notes:
         line = f"\n- {_markdown_of(remark)}\n"
         if len((whole + line).encode()) <= MOST_BYTES:
             whole += line
     write_atomically(folder / "plan.md", whole.encode())
     page = html(comparison.reviews)
-    items = "".join(f"<li>{escape(remark)}</li>" for remark in remarks)
+    items = "".join(f"<li>{escape(remark)}</li>" for remark in comparison.notes)
     page = page.replace("</main>", f"<ul>{items}</ul>\n</main>") if items else page
     write_atomically(folder / "plan.html", page.encode())
 
@@ -300,18 +308,16 @@ def _print(comparison: _Comparison, folder: Path, format_: Format) -> None:
     if format_ is Format.JSON:
         typer.echo(json.dumps(_as_json(comparison, folder), indent=1, ensure_ascii=False))
         return
-    if not comparison.reviews:
-        for note in comparison.notes:
-            typer.echo(note)
-        return
     for each in comparison.reviews:
         for line in text(each):
             typer.echo(line)
-        typer.echo()
-    for remark in _remarks(comparison):
-        typer.echo(remark)
-    for name in ("plan.md", "plan.html"):
-        typer.echo(_shown(folder / name))
+        if not each.empty:
+            typer.echo()
+    for note in comparison.notes:
+        typer.echo(note)
+    if not all(each.empty for each in comparison.reviews):
+        for name in ("plan.md", "plan.html"):
+            typer.echo(_shown(folder / name))
 
 
 def _shown(path: Path) -> str:
@@ -333,7 +339,6 @@ def _as_json(comparison: _Comparison, folder: Path) -> Mapping[str, Any]:
                 "settings": [asdict(change) for change in each.settings],
                 "images": {"added": each.images.added, "removed": each.images.removed},
                 "findings": asdict(each.findings),
-                "refused": comparison.refused.get(each.stack, ()),
             }
             for each in comparison.reviews
         ],

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -181,6 +182,7 @@ class Exports:
         self._work = work
         self._tools = tools
         self._say = say
+        self._alone = threading.Lock()
         self._checkouts: dict[str, Checkout] = {}
 
     def checkout(self, side: str, revision: Revision) -> Checkout:
@@ -189,16 +191,17 @@ class Exports:
         Raises:
             SideFailed: it cannot be set up.
         """
-        if side not in self._checkouts:
-            folder = self._work / side / self._project.name
-            folder.mkdir(parents=True)
-            self._repository.export(revision.tree, folder)
-            self._link(Path("..") / "shared", folder)
-            self._link(Path("bundles"), folder)
-            checkout = Checkout(side, revision, folder)
-            checkout.set_up()
-            self._checkouts[side] = checkout
-        return self._checkouts[side]
+        with self._alone:
+            if side not in self._checkouts:
+                folder = self._work / side / self._project.name
+                folder.mkdir(parents=True)
+                self._repository.export(revision.tree, folder)
+                self._link(Path("..") / "shared", folder)
+                self._link(Path("bundles"), folder)
+                checkout = Checkout(side, revision, folder)
+                checkout.set_up()
+                self._checkouts[side] = checkout
+            return self._checkouts[side]
 
     def base(self, revision: Revision, stack: str) -> Side:
         """The stack as the base has made it, with its state.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from costs import Cost, CostChange, CostLine
 from review.access import Grant, Widening
 from review.blocks import (
     Block,
@@ -29,7 +30,7 @@ from review.changes import ABSENT, Change
 from review.common import Common, own_changes
 from review.dangers import KINDS, Danger
 from review.resources import Resource
-from review.review import Cost, CostChange, Review
+from review.review import Review
 from review.settings_changes import short
 from review.sides import Finding
 from review.values import is_generated, is_secret_path, shown, visible, without_secrets
@@ -581,19 +582,8 @@ def _cost(review: Review) -> Section | None:
         _money_row("per month, at least", before, after, "monthly"),
         _money_row("busiest hour", before, after, "hour_busiest"),
     ]
-    old = {line.label: line for line in before.lines}
-    new = {line.label: line for line in after.lines}
-    for label in (*new, *(each for each in old if each not in new)):
-        pair = old.get(label), new.get(label)
-        amounts = [line.monthly if line else 0.0 for line in pair]
-        if round(amounts[0], 2) != round(amounts[1], 2):
-            rows.append(
-                (
-                    (label,),
-                    (money(amounts[0], before.currency),),
-                    (money(amounts[1], after.currency),),
-                )
-            )
+    for line in review.cost.lines:
+        rows.append(((line.label,), (_amount(line.before),), (_amount(line.after),)))
     blocks: list[Block] = [Table(("", "before", "after"), tuple(rows), "lines of the cost")]
     unknown = tuple(dict.fromkeys(after.unknown))
     if unknown:
@@ -602,6 +592,12 @@ def _cost(review: Review) -> Section | None:
             Folded((f"{counted(len(unknown), 'price')} unknown",), (Entries(items, "prices"),))
         )
     return Section("Cost", tuple(blocks), 2, review.stack)
+
+
+def _amount(line: CostLine | None) -> str:
+    if line is None:
+        return "-"
+    return "unknown" if line.monthly is None else money(line.monthly, line.currency)
 
 
 def _money_row(label: str, before: Cost, after: Cost, name: str) -> tuple[Text, ...]:

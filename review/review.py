@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from costs import CostChange
 from review.access import Access, access
 from review.causes import Circumstances, leads_to_changes
 from review.changes import Change
@@ -15,45 +15,6 @@ from review.dangers import Danger, dangers
 from review.resources import OPERATIONS, Resource, paired
 from review.settings_changes import settings_changes
 from review.sides import CRD_RESOURCE, Finding, Side
-
-
-class CostLine(Protocol):
-    """One line of a cost, as ``costs`` has it."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def quantity(self) -> float: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def price(self) -> float: ...
-    @property
-    def monthly(self) -> float: ...
-
-
-class Cost(Protocol):
-    """What a stack costs, as ``costs`` has it."""
-
-    @property
-    def currency(self) -> str: ...
-    @property
-    def monthly(self) -> float: ...
-    @property
-    def hour_busiest(self) -> float: ...
-    @property
-    def lines(self) -> Sequence[CostLine]: ...
-    @property
-    def unknown(self) -> Sequence[str]: ...
-
-
-class CostChange(Protocol):
-    """What a stack costs on both sides, as ``costs`` has it."""
-
-    @property
-    def before(self) -> Cost: ...
-    @property
-    def after(self) -> Cost: ...
 
 
 @dataclass(frozen=True)
