@@ -32,7 +32,7 @@ from ops import targets
 from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
 from ops.parallel import in_order
 from ops.revisions import Repository, Revision, repository
-from ops.sides import Exports, Side, SideFailed, exports
+from ops.sides import HEAD, Exports, Side, SideFailed, exports
 from rendering.cache import write_atomically
 from review.html import html
 from review.markdown import MOST_BYTES, markdown
@@ -79,6 +79,8 @@ class _Comparison:
     notes: list[str] = field(default_factory=list[str])
     broken: list[str] = field(default_factory=list[str])
     """Mandatory verdicts of the head."""
+    failed: list[str] = field(default_factory=list[str])
+    """Stacks that cannot be rehearsed."""
 
 
 def plan(
@@ -131,10 +133,12 @@ def plan(
         else:
             with found.with_uncommitted() as (whole, newer):
                 comparison = _compared(whole, older, newer, stack, folder)
-        _write(comparison, folder)
-        _print(comparison, folder, format_)
+        if comparison.reviews or comparison.notes:
+            _write(comparison, folder)
+            _print(comparison, folder, format_)
     wanted = set(fail_on or ())
     reasons = [
+        *comparison.failed,
         *(["the plan has dangers."] if Failure.DANGER in wanted and _dangerous(comparison) else []),
         *(comparison.broken if Failure.POLICY in wanted else []),
     ]
@@ -188,20 +192,26 @@ def _compared(
                 _AT_A_TIME,
                 "",
             )
-            for stack, (older, newer) in zip(due, pairs, strict=True):
-                _add(comparison, stack, older, newer, files)
-                _copy_plan(newer, folder / stack)
+            for stack, pair in zip(due, pairs, strict=True):
+                if isinstance(pair, SideFailed):
+                    # Of a stack that nobody named, the base may be one that nobody can deploy.
+                    named = stacks or pair.side == HEAD or len(due) == 1
+                    (comparison.failed if named else comparison.notes).append(str(pair))
+                else:
+                    _add(comparison, stack, *pair, files)
+                    _copy_plan(pair[1], folder / stack)
     return comparison
 
 
 def _rehearsed(
     comparison: _Comparison, sides: Exports, stack: str, *, new: bool
-) -> tuple[Side | None, Side]:
+) -> tuple[Side | None, Side] | SideFailed:
+    """Both sides of a stack. Whichever fails, the other stacks go on."""
     try:
         older = None if new else sides.base(comparison.base, stack)
         return older, sides.head(comparison.head, stack, older)
     except SideFailed as failed:
-        raise fail([str(failed)], FAILED) from None
+        return failed
 
 
 def _add(
@@ -213,11 +223,11 @@ def _add(
             messages.print(f"{side.revision.name}: {side.notice}", style="yellow")
     after = read_side(newer.folder, newer.stack_file, newer.revision.name)
     if any("operation" not in row for row in after.rows):
-        sentence = (
-            f"the head {newer.revision.name} writes no operations into its plan: name a newer "
-            "version as --head."
+        comparison.failed.append(
+            f"{stack} of the head {newer.revision.name} has a plan without operations: name a "
+            "newer version as --head."
         )
-        raise fail([sentence], FAILED)
+        return
     before = (
         read_side(older.folder, older.stack_file, older.revision.name)
         if older
@@ -286,13 +296,16 @@ def _copy_plan(side: Side, folder: Path) -> None:
 def _write(comparison: _Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = markdown(comparison.reviews) if comparison.reviews else "# What this change would do\n"
-    for remark in comparison.notes:
+    remarks = (*comparison.failed, *comparison.notes)
+    for remark in remarks:
         line = f"\n- {_markdown_of(remark)}\n"
         if len((whole + line).encode()) <= MOST_BYTES:
             whole += line
     write_atomically(folder / "plan.md", whole.encode())
     page = html(comparison.reviews)
-    items = "".join(f"<li>{escape(remark)}</li>" for remark in comparison.notes)
+    items = "".join(
+        f"<li>{escape(remark)}</li>" for remark in (*comparison.failed, *comparison.notes)
+    )
     page = page.replace("</main>", f"<ul>{items}</ul>\n</main>") if items else page
     write_atomically(folder / "plan.html", page.encode())
 

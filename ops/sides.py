@@ -40,8 +40,19 @@ _LONGEST = 600
 _ENDINGS = re.compile(r"^(Preview failed: .*|preview failed|update failed)$")
 
 
+BASE, HEAD = "base", "head"
+
+
 class SideFailed(Exception):
-    """A side that cannot be rehearsed; the message is one sentence with side, ref and cause."""
+    """A side that cannot be rehearsed; the message is one sentence with side, ref and cause.
+
+    Attributes:
+        side: ``base`` or ``head``.
+    """
+
+    def __init__(self, side: str, message: str) -> None:
+        super().__init__(message)
+        self.side = side
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ class Checkout:
         if len(cause) > _LONGEST:
             cause = f"{cause[: _LONGEST - 3]}..."
         subject = f"{stack} of the {self.side}" if stack else f"the {self.side}"
-        return SideFailed(f"{subject} {self.revision.name} cannot be rehearsed: {cause}")
+        return SideFailed(self.side, f"{subject} {self.revision.name} cannot be rehearsed: {cause}")
 
 
 def _sentences(printed: str) -> list[str]:
@@ -214,7 +225,7 @@ class Exports:
         if file.exists():
             os.utime(kept)
             return Side(revision, kept, file)
-        checkout = self.checkout("base", revision)
+        checkout = self.checkout(BASE, revision)
         self._link_bundles(checkout.folder, stack)
         self._say(f"rehearsing {stack} as in {revision.name}, the base")
         side = checkout.rehearse("up", stack)
@@ -228,7 +239,7 @@ class Exports:
         Raises:
             SideFailed: it cannot be rehearsed.
         """
-        checkout = self.checkout("head", revision)
+        checkout = self.checkout(HEAD, revision)
         self._link_bundles(checkout.folder, stack)
         self._say(f"rehearsing {stack} as in {revision.name}, the head")
         return checkout.rehearse("preview", stack, base.folder if base else None)
