@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, str] = {
         "components.backend components.cluster components.gpu components.kubeflow "
         "components.mirror program"
     ),
+    "policies": "images regions",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings toolchain",
     "benchmarks": "components.objects regions rehearsal rendering settings tests toolchain webhook",

@@ -1,0 +1,50 @@
+"""How a rehearsal attaches policy packs, and what their verdicts are.
+
+The engine starts a pack in Python by the program ``pulumi-analyzer-policy-python`` on PATH where it
+has no ``pulumi-language-python``. The project's own pack reports each finding as JSON in the last
+line of its message (``policies/pack.py``), exempt ones too, and all as advisory: a rehearsal then
+ends with its plan files also where a real preview would fail, and its caller judges the findings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+OWN_PACK = PROJECT / "policies"
+"""The project's own pack, for ``Rehearsal``'s ``policy_packs``."""
+
+
+def environment() -> dict[str, str]:
+    """Variables of the engine's process that policy packs need."""
+    analyzers = str(PROJECT / "toolchain" / "analyzers")
+    return {
+        "PATH": os.pathsep.join([analyzers, os.environ.get("PATH", os.defpath)]),
+        "KUBEFLOW_PYTHON": sys.executable,
+        "KUBEFLOW_FINDINGS": "1",
+    }
+
+
+def finding_of(event: Any) -> dict[str, str]:
+    """The row of findings.json that a policy event of the engine is.
+
+    Args:
+        event: ``pulumi.automation.events.PolicyEvent``. It has no severity, so one of a foreign
+            pack is ``high`` where it is mandatory, else ``medium``.
+    """
+    text, _, last = event.message.rstrip().rpartition("\n")
+    if last.startswith("{"):
+        return json.loads(last)
+    mandatory = event.enforcement_level == "mandatory"
+    return {
+        "policy": f"{event.policy_pack_name}/{event.policy_name}",
+        "severity": "high" if mandatory else "medium",
+        "level": "mandatory" if mandatory else "advisory",
+        "urn": event.resource_urn or "",
+        "message": " ".join(f"{text} {last}".split()),
+        "reason": "",
+    }
