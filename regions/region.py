@@ -96,6 +96,12 @@ def known_regions() -> tuple[str, ...]:
     return tuple(sorted(_partitions()))
 
 
+@lru_cache(maxsize=1)
+def dns_suffixes() -> tuple[str, ...]:
+    """Of all partitions, the longest first."""
+    return tuple(sorted({suffix for _, suffix in _partitions().values()}, key=len, reverse=True))
+
+
 @dataclass(frozen=True)
 class Region:
     """One AWS region; make it with :meth:`of`. Equal and hashable by its name."""

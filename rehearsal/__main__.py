@@ -20,6 +20,7 @@ from rehearsal import plan, report
 from rehearsal.api_servers import is_place
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
+from rehearsal.policy_packs import OWN_PACK
 from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
 from rehearsal.report import BAD_INPUT, console, fail, failures_as_sentences, say
@@ -179,6 +180,7 @@ def _rehearsal(
         stack=stack,
         build=build / stack,
         pulumi=engine.path,
+        packs=[OWN_PACK],
         simulation=Simulation(
             region=settings.region,
             account=settings.account_id or ACCOUNT,

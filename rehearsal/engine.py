@@ -26,6 +26,7 @@ import pulumi
 from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
+from rehearsal import policy_packs
 from rehearsal.account import Account
 from rehearsal.channels import channels_closed
 from rehearsal.failures import (
@@ -114,7 +115,7 @@ class Rehearsal:
         pulumi: the CLI, see ``toolchain.tools``.
         simulation: how the clouds answer.
         program: what to run; the project's ``__main__.py`` when None.
-        policy_packs: folders of policy packs that judge what is planned.
+        packs: folders of policy packs that judge what is planned.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Rehearsal:
         pulumi: Path,
         simulation: Simulation,
         program: Program | None = None,
-        policy_packs: Sequence[Path] = (),
+        packs: Sequence[Path] = (),
     ) -> None:
         self.project = project.resolve()
         self.stack = stack
@@ -136,7 +137,7 @@ class Rehearsal:
         self._journal = self.build / "account.run.jsonl"
         self._simulation = replace(simulation, journal=simulation.journal or str(self._journal))
         self._program = program
-        self._policy_packs = [str(folder.resolve()) for folder in policy_packs]
+        self._packs = [str(folder.resolve()) for folder in packs]
         self._run = _Run()
         self._handle: auto.Stack | None = None
         self._preload: Preload | None = None
@@ -166,6 +167,8 @@ class Rehearsal:
             with clouds as listening:
                 stack = self._opened()
                 attached = {"PULUMI_DEBUG_PROVIDERS": listening()}
+                if self._packs:
+                    attached |= policy_packs.environment()
                 stack.workspace.env_vars = {**stack.workspace.env_vars, **attached}
                 self._handle = stack
                 yield self
@@ -208,8 +211,8 @@ class Rehearsal:
             "suppress_progress": True,
             "color": "never",
         }
-        if self._policy_packs and verb in ("preview", "up"):
-            quiet["policy_packs"] = self._policy_packs
+        if self._packs and verb in ("preview", "up"):
+            quiet["policy_packs"] = self._packs
         try:
             with channels_closed():
                 if verb == "destroy":

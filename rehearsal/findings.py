@@ -1,6 +1,7 @@
 """What policy packs object to, from the engine's events.
 
-The SDK's events lack the severity of a violation and leave remediations out
+The project's own pack reports each finding as JSON in the last line of its message, exempt ones too
+(``rehearsal.policy_packs``); another pack's has no exemptions. The SDK's events lack the severity of a violation and leave remediations out
 (pulumi/pulumi sdk/go/common/apitype/events.go, PolicyEvent and PolicyRemediationEvent), so the
 event's own JSON is read.
 """
@@ -61,11 +62,14 @@ def finding_of(event: Any) -> Finding | None:
     policy: Mapping[str, Any] | None = getattr(event, "policy", None)
     remediation: Mapping[str, Any] | None = getattr(event, "remediation", None)
     if policy:
+        text, _, last = policy.get("message", "").rstrip().rpartition("\n")
+        if last.startswith("{"):
+            return Finding(**json.loads(last))
         level = policy.get("enforcementLevel")
         return Finding(
-            policy=policy.get("policyName", ""),
+            policy=f"{policy.get('policyPackName', '')}/{policy.get('policyName', '')}",
             urn=policy.get("resourceUrn", ""),
-            message=" ".join(policy.get("message", "").split()),
+            message=" ".join(f"{text} {last}".split()),
             severity=policy.get("severity") or _UNSPECIFIED,
             level=MANDATORY if level == MANDATORY else ADVISORY,
         )
@@ -73,9 +77,9 @@ def finding_of(event: Any) -> Finding | None:
         before, after = (remediation.get(key) or {} for key in ("before", "after"))
         keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
         return Finding(
-            policy=remediation.get("policyName", ""),
+            policy=f"{remediation.get('policyPackName', '')}/{remediation.get('policyName', '')}",
             urn=remediation.get("resourceUrn", ""),
-            message=f"the policy changes {', '.join(keys) or 'nothing'} of the program's own.",
+            message=f"The policy itself changes {', '.join(keys) or 'nothing'} of this resource.",
             level=ADVISORY,
         )
     return None

@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, str] = {
         "components.backend components.cluster components.gpu components.kubeflow "
         "components.mirror program"
     ),
+    "policies": "images regions",
     "review": "costs",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings toolchain",

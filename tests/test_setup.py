@@ -293,7 +293,7 @@ def test_the_lock_and_the_guide_name_the_command_that_renews_it() -> None:
     head = (ROOT / LOCK).read_text().splitlines()[1].removeprefix("#    ")
     assert head == (
         f"uv pip compile --universal --generate-hashes --python-version={FLOOR}"
-        " --output-file=requirements.lock requirements.txt requirements-dev.txt"
+        " --override=policies/overrides.txt --output-file=requirements.lock requirements.txt requirements-dev.txt policies/requirements.txt"
     )
     assert f"`{head}`" in (ROOT / "CONTRIBUTING.md").read_text()
 
