@@ -28,11 +28,13 @@ from typing import Annotated, Any
 import typer
 
 from costs import CostChange, cost_of
+from costs.report import own_prices
 from ops import targets
 from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
 from ops.parallel import in_order
 from ops.revisions import Repository, Revision, repository
 from ops.sides import HEAD, Exports, Side, SideFailed, exports
+from regions.price_list import PricesRejected
 from rendering.cache import write_atomically
 from review.html import html
 from review.markdown import MOST_BYTES, markdown
@@ -234,8 +236,13 @@ def _add(
         else base_of((), f"{comparison.base.name}, without this stack")
     )
     region = str(after.settings.get(_REGION, ""))
-    cost = CostChange(cost_of(before.rows, region), cost_of(after.rows, region))
-    comparison.reviews.append(review(stack, before, after, changed_files=files, cost=cost))
+    try:
+        costs = [cost_of(side.rows, region, own=own_prices()) for side in (before, after)]
+    except PricesRejected as error:
+        raise Refused(str(error)) from None
+    comparison.reviews.append(
+        review(stack, before, after, changed_files=files, cost=CostChange(*costs))
+    )
     comparison.broken += [
         f"{stack}: {finding.policy}: {finding.message}"
         for finding in after.findings

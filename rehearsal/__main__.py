@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 import rendering
-from costs.report import preview_lines
+from costs import CostChange, cost_of
+from costs.report import own_prices, preview_lines
 from program import render_stack
 from regions.price_list import PricesRejected
 from rehearsal import plan, report
@@ -29,6 +30,9 @@ from rehearsal.sources import incomplete, incomplete_fails
 from rendering.build import read_crd_bundle
 from rendering.needs import missing_of_stack
 from rendering.steps import steps_shown
+from review.review import review
+from review.sides import base_of, read_side
+from review.text import text
 from settings import Settings, from_stack_file
 from settings.context import StackContext
 from toolchain import tools
@@ -135,16 +139,7 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
             with step("leak check"):
                 refuse_leaks(settings, outcome.resources)
             with step("plan files"):
-                written = plan.write(
-                    rehearsal.build,
-                    outcome.resources,
-                    _images(settings),
-                    read_crd_bundle,
-                    steps=outcome.steps,
-                    findings=outcome.findings,
-                )
-                for path in written:
-                    say(f"wrote {path.relative_to(ROOT)}")
+                _write_plan(rehearsal.build, settings, outcome)
     console.print(report.changes_table(outcome))
     console.print()
     console.print(report.times_table(times, engine))
@@ -157,9 +152,24 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
     console.print(f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}")
     console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
+    if verb == "preview" and set(outcome.changes) - {"create"}:
+        _say_review(rehearsal.build, stack, settings.region)
     if refused:
         with failures_as_sentences():
             raise refused
+
+
+def _write_plan(build: Path, settings: Settings, outcome: Outcome) -> None:
+    written = plan.write(
+        build,
+        outcome.resources,
+        _images(settings),
+        read_crd_bundle,
+        steps=outcome.steps,
+        findings=outcome.findings,
+    )
+    for path in written:
+        say(f"wrote {path.relative_to(ROOT)}")
 
 
 def _say_cost(plan_file: Path, region: str, stack: str) -> None:
@@ -169,6 +179,16 @@ def _say_cost(plan_file: Path, region: str, stack: str) -> None:
             say(line)
     except PricesRejected as error:
         fail([str(error)], BAD_INPUT)
+
+
+def _say_review(build: Path, stack: str, region: str) -> None:
+    """Prints what the state has to fear from the plan, as ``./kf plan`` does of two versions."""
+    head = read_side(build, ROOT / f"Pulumi.{stack}.yaml", "the program")
+    base = base_of(head.rows, "the state")
+    cost = CostChange(*(cost_of(side.rows, region, own=own_prices()) for side in (base, head)))
+    say("")
+    for line in text(review(stack, base, head, cost=cost)):
+        say(line)
 
 
 def _rehearsal(

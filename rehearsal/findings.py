@@ -1,9 +1,9 @@
 """What policy packs object to, from the engine's events.
 
 The project's own pack reports each finding as JSON in the last line of its message, exempt ones too
-(``rehearsal.policy_packs``); another pack's has no exemptions. The SDK's events lack the severity of a violation and leave remediations out
-(pulumi/pulumi sdk/go/common/apitype/events.go, PolicyEvent and PolicyRemediationEvent), so the
-event's own JSON is read.
+(``rehearsal.policy_packs``); another pack's has no exemptions. The SDK's events lack the severity
+of a violation and leave remediations out (pulumi/pulumi sdk/go/common/apitype/events.go,
+PolicyEvent and PolicyRemediationEvent), so the event's own JSON is read.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, str] = {
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings toolchain",
     "benchmarks": "components.objects regions rehearsal rendering settings tests toolchain webhook",
-    "rehearsal.__main__": "costs program regions rehearsal rendering settings toolchain",
+    "rehearsal.__main__": "costs program regions rehearsal rendering review settings toolchain",
     "ops": (
         "components.gpu components.mirror components.objects components.registry costs images "
         "program regions rendering review settings toolchain webhook"
