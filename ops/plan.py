@@ -186,8 +186,8 @@ def _compared(
         elif name not in due:
             comparison.notes.append(f"{name}: nothing changes, no file that it reads differs.")
     if due:
-        version = f"pulumi {tools.pulumi(_say).version}"
-        with exports(targets.PROJECT, found, version, _say) as sides:
+        version = f"pulumi {tools.pulumi(progress).version}"
+        with exports(targets.PROJECT, found, version, progress) as sides:
             pairs = in_order(
                 due,
                 lambda stack: _rehearsed(comparison, sides, stack, new=stack not in before),
@@ -286,7 +286,8 @@ def _short(sentence: str) -> str:
     return re.sub(r'"?(urn:pulumi:[^"\s:]+::[^"\s:]+::[^"\s]+?::[^"\s]+)"?', name_of, sentence)
 
 
-def _say(line: str) -> None:
+def progress(line: str) -> None:
+    """Prints a step of the work for people."""
     messages.print(line, style="dim")
 
 

@@ -90,9 +90,13 @@ class Repository:
     def export(self, tree: str, folder: Path) -> None:
         """Writes the files of a tree into an empty folder."""
         with tempfile.TemporaryDirectory() as temporary:
-            own = {"GIT_INDEX_FILE": str(Path(temporary) / "index")}
-            self.git("read-tree", tree, **own)
-            self.git("checkout-index", "--all", f"--prefix={folder}/", **own)
+            own = {
+                "GIT_DIR": self.git("rev-parse", "--absolute-git-dir"),
+                "GIT_INDEX_FILE": str(Path(temporary) / "index"),
+                "GIT_WORK_TREE": str(folder),
+            }
+            for arguments in (("read-tree", tree), ("checkout-index", "--all")):
+                _git(folder, arguments, {**self.variables, **own})
 
     @contextmanager
     def with_uncommitted(self) -> Generator[tuple[Repository, Revision]]:
@@ -102,7 +106,8 @@ class Repository:
             objects.mkdir()
             existing = self.project / self.git("rev-parse", "--git-path", "index")
             if existing.exists():
-                shutil.copyfile(existing, index)
+                # With its time, by which git knows which files may have changed since.
+                shutil.copy2(existing, index)
             variables = {
                 "GIT_INDEX_FILE": str(index),
                 "GIT_OBJECT_DIRECTORY": str(objects),
@@ -125,13 +130,13 @@ class Repository:
         except Refused:
             return ""
 
-    def git(self, *arguments: str, **variables: str) -> str:
+    def git(self, *arguments: str) -> str:
         """The output of a git command in the project's folder.
 
         Raises:
             Refused: with git's own sentence.
         """
-        return _git(self.project, arguments, {**self.variables, **variables})
+        return _git(self.project, arguments, self.variables)
 
 
 def repository(project: Path) -> Repository:

@@ -270,12 +270,12 @@ def exports(
 ) -> Generator[Exports]:
     """Exports for one comparison; their folders are deleted at the end of the block."""
     root = cache_folder("plan")
-    _prune(root)
     work = Path(tempfile.mkdtemp(prefix=".work.", dir=root))
     try:
         yield Exports(project, repository, work, tools, say)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        _prune(root)
 
 
 def _kept(revision: Revision, stack: str, tools: str) -> Path:
@@ -308,5 +308,5 @@ def _prune(root: Path) -> None:
             ages.append((changed, path))
         elif now - changed > _A_DAY:
             shutil.rmtree(path, ignore_errors=True)
-    for _, path in sorted(ages, reverse=True)[_KEPT - 1 :]:
+    for _, path in sorted(ages, reverse=True)[_KEPT:]:
         shutil.rmtree(path, ignore_errors=True)
