@@ -18,6 +18,10 @@ from review.resources import Resource
 
 _MOST_CANDIDATES = 4
 _KUBERNETES = "pulumi:providers:kubernetes"
+_APART = frozenset(
+    {"docs", "tests", "examples", "benchmarks", "rehearsal", "review", "costs", "policies", "ops"}
+)
+"""Folders of which nothing is deployed."""
 _OWN_NAMES = ("name", "identifier", "description")
 _SHORTEST = 3
 """Characters of a setting's value that may stand inside a property by intent, not by chance."""
@@ -137,7 +141,7 @@ class Circumstances:
         return tuple((hinted or best)[:_MOST_CANDIDATES])
 
     def _files(self, resource: Resource) -> tuple[str, ...]:
-        """Changed files, those of the resource's own components first; no documents and no tests."""
+        """Changed files that lead to changes, those of the resource's own components first."""
         names = {snake_case(part) for part in resource.parts}
         rooms = {PurePosixPath(file).parent for file in self.files if _stem(file) in names}
 
@@ -157,21 +161,9 @@ class Circumstances:
 def leads_to_changes(file: str) -> bool:
     """Whether a file of the project can change what is deployed; a document or a test cannot."""
     path = PurePosixPath(file)
-    apart = (
-        "docs",
-        "tests",
-        "examples",
-        "benchmarks",
-        "rehearsal",
-        ".github",
-        ".ci",
-        "ops",
-        "review",
-    )
     stack_file = re.fullmatch(r"Pulumi\.[\w-]+\.yaml", path.name) is not None
-    return path.parts[:1] not in {(each,) for each in apart} and not (
-        path.suffix in (".md",) or stack_file or path.name in ("LICENSE", ".gitignore")
-    )
+    no_part = path.suffix == ".md" or path.name in ("LICENSE", ".gitignore", "Makefile")
+    return path.parts[0] not in _APART and path.parts[0][:1] != "." and not (stack_file or no_part)
 
 
 def _stem(file: str) -> str:
@@ -208,12 +200,11 @@ def texts(value: Any) -> set[str]:
 
 def _at(path: str, wanted: Sequence[str]) -> bool:
     """Whether a path is one of these, or inside one, or around one."""
-    return any(
-        path == each
-        or path.startswith((f"{each}.", f"{each}["))
-        or each.startswith((f"{path}.", f"{path}["))
-        for each in wanted
-    )
+    return any(_within(path, each) or _within(each, path) for each in wanted)
+
+
+def _within(path: str, place: str) -> bool:
+    return path == place or path.startswith((f"{place}.", f"{place}["))
 
 
 def _fits(setting: Change, old: Any, new: Any) -> int:
@@ -250,7 +241,7 @@ def _fits_inside(setting: Change, old: str, new: str) -> int:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same text, as ``"8.4"`` and ``8.4`` are, but true and 1 are not."""
+    """Whether two values read the same, as ``"8.4"`` and ``8.4`` do; true and 1 do not."""
     if one is ABSENT or other is ABSENT:
         return one is other
     if isinstance(one, bool) or isinstance(other, bool):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from review.sides import Side
 
 KINDS = {
     "data": "data is lost",
+    "left": "data is left behind",
     "outage": "something stops",
     "open": "opens access",
     "guard": "a safeguard goes",
@@ -111,10 +112,11 @@ def table() -> _Table:
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
-    when = row.get("when", ())
-    lists = {key: tuple(row[key]) for key in ("types", "settings") if key in row}
-    whens = tuple(cast("list[Any]", when)) if isinstance(when, list) else (when,)
-    return Rule(**{**row, **lists, "when": whens if when != () else ()})
+    fields: dict[str, Any] = dict(row)
+    for key in ("types", "settings", "when"):
+        value = fields.get(key, ())
+        fields[key] = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    return Rule(**fields)
 
 
 def dangers(
@@ -176,20 +178,27 @@ def _danger(
     rule: Rule, resource: Resource, circumstances: Circumstances, taken: Counter[str]
 ) -> Danger:
     happens = getattr(rule, resource.operation, "") or rule.happens
+    cause = circumstances.of(resource, hints=rule.settings)
     lost = rule.retained if resource.retained and rule.retained else rule.lost
     return Danger(
         rank=rule.rank,
-        kind=rule.kind,
+        kind="left" if resource.retained and rule.retained else rule.kind,
         what=rule.what if rule.what != "Protected resource" else resource.kind,
         event=_EVENTS[resource.operation],
         names=(_name(resource),),
         happens=happens,
         lost=lost,
         avoid=rule.avoid,
-        cause=circumstances.of(resource, hints=rule.settings),
+        cause=cause,
         unlock=(rule.unlock or table().unlock) if resource.protected else "",
         taken=dict(sorted(taken.items())),
+        values=() if cause.certain else _forcing(resource),
     )
+
+
+def _forcing(resource: Resource) -> tuple[Change, ...]:
+    """The changes that force a replacement."""
+    return tuple(each for each in resource.changes if each.path in resource.replacing)
 
 
 def _name(resource: Resource) -> str:
@@ -252,13 +261,10 @@ def holds(when: Any, change: Change) -> bool:
         ((verb, value),) = cast("Mapping[str, Any]", when).items()
         if verb == "becomes":
             return _equal(new, value) and not _equal(old, value)
-        return (
-            _equal(old, value)
-            if verb == "leaves" and old is not ABSENT
-            # Of a resource that is made: the value that a rule wants is not there.
-            else (old is ABSENT and isinstance(value, bool) and new is (not value))
-        )
-    return bool(_TESTS[when](old, new))
+        # Of a resource that is made: the value that a rule wants is not there.
+        never = old is ABSENT and isinstance(value, bool) and new is (not value)
+        return never or _equal(old, value)
+    return _TESTS[when](old, new)
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -347,15 +353,35 @@ def _opens(old: Any, new: Any) -> bool:
     )
 
 
-_TESTS: dict[str, Any] = {
-    "any": lambda _old, _new: True,
-    "changes": lambda old, new: ABSENT not in (old, new),
-    "appears": lambda old, _new: old is ABSENT,
+def _any(_old: Any, _new: Any) -> bool:
+    return True
+
+
+def _changes(old: Any, new: Any) -> bool:
+    return ABSENT not in (old, new)
+
+
+def _appears(old: Any, _new: Any) -> bool:
+    return old is ABSENT
+
+
+def _skips(old: Any, new: Any) -> bool:
+    return _minors(old, new) > 1
+
+
+def _newer(old: Any, new: Any) -> bool:
+    return _minors(old, new) == 1
+
+
+_TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "any": _any,
+    "changes": _changes,
+    "appears": _appears,
     "falls": _falls,
     "rises": _rises,
     "older": _older,
-    "skips": lambda old, new: _minors(old, new) > 1,
-    "newer": lambda old, new: _minors(old, new) == 1,
+    "skips": _skips,
+    "newer": _newer,
     "loses": _loses,
     "opens": _opens,
     "widens": _widens,
@@ -368,7 +394,7 @@ def _of_protection(resources: Sequence[Resource], circumstances: Circumstances) 
     for resource in resources:
         if resource.was is None or resource.operation in ("create", "delete"):
             continue
-        now = bool(resource.row.get("protect")), bool(resource.row.get("retain"))
+        now = resource.protected, resource.retained
         for name, lost in zip(
             ("protection", "retention"),
             (old and not new for old, new in zip(resource.was, now, strict=True)),
@@ -400,10 +426,10 @@ def _of_crds(base: Side, head: Side, circumstances: Circumstances) -> Iterator[D
         rule = table().others["crds_left" if kept else "crds_deleted"]
         yield _other(rule, name, "removed from the release" if kept else "deleted", cause)
     for each in circumstances.resources.values():
-        if ":CustomResourceDefinition" in each.type and each.kubernetes:
-            if each.operation == "delete":
-                rule = table().others["crds_deleted"]
-                yield _other(rule, each.label, "deleted", circumstances.of(each))
+        is_crd = each.kubernetes and each.type.endswith(":CustomResourceDefinition")
+        if is_crd and each.operation == "delete":
+            rule = table().others["crds_deleted"]
+            yield _other(rule, each.label, "deleted", circumstances.of(each))
 
 
 def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]:
@@ -463,10 +489,5 @@ def _joined(found: Iterable[Danger]) -> Iterator[Danger]:
     for members in groups.values():
         first = members[0]
         taken = sum((Counter(each.taken) for each in members), Counter[str]())
-        yield Danger(
-            **{
-                **{name: getattr(first, name) for name in Danger.__dataclass_fields__},
-                "names": tuple(sorted({name for each in members for name in each.names})),
-                "taken": dict(sorted(taken.items())),
-            }
-        )
+        names = sorted({name for each in members for name in each.names})
+        yield replace(first, names=tuple(names), taken=dict(sorted(taken.items())))

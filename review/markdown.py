@@ -62,8 +62,7 @@ def markdown(reviews: Sequence[Review]) -> str:
         return whole
     head += [
         "",
-        "**This comment is shortened**: each list that lacks something says how much, and "
-        f"{_ELSEWHERE}.",
+        f"**This comment is shortened**: lists say how much they lack, and {_ELSEWHERE}.",
     ]
     return _fitted(head, written, closing)
 
@@ -71,7 +70,7 @@ def markdown(reviews: Sequence[Review]) -> str:
 def _compared(reviews: Sequence[Review]) -> str:
     sides = dict.fromkeys((review.base, review.head) for review in reviews)
     pairs = "; ".join(f"{_code(base)} → {_code(head)}" for base, head in sides)
-    return f"<sub>Compared: {pairs}, by the engine on simulated clouds, without credentials.</sub>"
+    return f"<sub>Compared: {pairs}, by the engine on simulated clouds.</sub>"
 
 
 # -- text -----------------------------------------------------------------------------------------
@@ -94,7 +93,7 @@ def _escaped(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """The text as code on one line; as HTML with entities where Markdown could read more into it."""
+    """The text as code on one line; as HTML with entities where Markdown could read more in it."""
     flat = text.replace("\r", " ").replace("\n", " ") or " "
     if _PLAIN.fullmatch(flat) and flat.strip() == flat:
         return f"`{flat}`"
@@ -104,7 +103,7 @@ def _code(text: str) -> str:
     return f"<code>{escaped}</code>"
 
 
-# -- blocks in units that can be left out ------------------------------------------------------------
+# -- blocks in units that can be left out ---------------------------------------------------------
 
 
 @dataclass
@@ -168,10 +167,10 @@ def _parts(block: Block) -> Iterator[list[str] | _List]:
     match block:
         case Paragraph(text):
             yield ["", _text(text)]
-        case Entries(items, what, numbered):
+        case Entries(items, what, start):
             units = [
-                _item(each, f"{index}." if numbered else "-")
-                for index, each in enumerate(items, start=1)
+                _item(each, f"{index}." if start else "-")
+                for index, each in enumerate(items, start)
             ]
             yield _List([""], units, [], what, len(units))
         case Table(head, rows, what):
@@ -231,7 +230,7 @@ def _difference(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"{sign}{title.removeprefix(sign)}{' @@' if sign == '@@ ' else ''}", *shown])
 
 
-# -- the limit --------------------------------------------------------------------------------------
+# -- the limit ------------------------------------------------------------------------------------
 
 
 def _joined(head: list[str], written: Sequence[_Written], closing: list[str]) -> str:
@@ -242,7 +241,7 @@ def _joined(head: list[str], written: Sequence[_Written], closing: list[str]) ->
 
 
 def _fitted(head: list[str], written: list[_Written], closing: list[str]) -> str:
-    """Fills the limit: each section has a share by its weight, and what one needs less, others get."""
+    """Fills the limit: a section's share is by its weight; others get what it does not need."""
     for section in written:
         for each in section.lists:
             each.kept = 0

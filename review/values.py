@@ -21,7 +21,7 @@ LONGEST = 96
 ASSET = "4dabf18193072939515e22adb298388d"
 """The key by which the engine marks files and archives; pulumi sdk/go/common/resource/sig."""
 
-# The last parts of a path, such as env[DB_PASSWORD].value. `...SecretName` and `...TokenUrl` are none.
+# The last parts of a path, such as env[DB_PASSWORD].value; `secretName` and `tokenUrl` are none.
 _SECRET_NAME = re.compile(
     r"(passw(or)?d|passphrase|secret(string|key|binary|value)?|token|credentials?|"
     r"private[-_]?key|access[-_]?key|api[-_]?key|client[-_]?secret)s?$",
@@ -96,10 +96,8 @@ def shown(value: Any, path: str = "", longest: int = LONGEST) -> str:
         path: where it stands, which decides whether it is a secret.
         longest: characters of the result, about.
     """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     if is_secret_path(path) and not isinstance(value, (Mapping, list)):
         return SECRET
     if is_asset(value):
@@ -107,10 +105,9 @@ def shown(value: Any, path: str = "", longest: int = LONGEST) -> str:
     if is_generated(value):
         return f"data {digest(value)}, {len(value)} characters"
     text = value if isinstance(value, str) else _json(value, path)
-    text = visible(without_secrets(text))
-    if len(text) <= longest:
-        return text or '""'
-    return f"{text[: longest - 30]}... ({len(text)} characters, {digest(text)})"
+    text = visible(without_secrets(text)) or '""'
+    cut = f"{text[: longest - 30]}... ({len(text)} characters, {digest(text)})"
+    return text if len(text) <= longest else cut
 
 
 def _json(value: Any, path: str) -> str:
