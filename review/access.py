@@ -46,11 +46,12 @@ class Grant:
     @property
     def conditions(self) -> dict[tuple[str, str], frozenset[str]]:
         """Operator and key to the values, of each condition."""
-        return _conditions(self.condition)
+        return held_conditions(self.condition)
 
 
 @cache
-def _conditions(text: str) -> dict[tuple[str, str], frozenset[str]]:
+def held_conditions(text: str) -> dict[tuple[str, str], frozenset[str]]:
+    """Operator and key to the values, of a condition as JSON; empty for an empty text."""
     tests: dict[str, dict[str, Any]] = json.loads(text) if text else {}
     return {
         (operator, key.lower()): frozenset(map(_text, _list(values)))

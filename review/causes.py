@@ -71,8 +71,12 @@ class Circumstances:
             provider = self.resources.get(str(resource.row.get("provider", "")))
             gone = resource.operation == "delete" or "provider" in resource.replacing
             if resource.type == _KUBERNETES or gone:
-                return self._cluster(resource.operation) or (provider if _ends(provider) else None)
-            return None
+                return (
+                    self._cluster(resource.operation)
+                    or (provider if _ends(provider) else None)
+                    or self._namespace(resource)
+                )
+            return self._namespace(resource) if resource.operation == "delete" else None
         if resource.operation == "delete":
             return None
         names = {
@@ -88,6 +92,22 @@ class Circumstances:
             if need.urn != resource.urn and names & _identities(need):
                 return need
         return None
+
+    def _namespace(self, resource: Resource) -> Resource | None:
+        """The deleted Namespace, or Profile that has it, of an object."""
+        metadata: Mapping[str, Any] = resource.inputs.get("metadata") or {}
+        name = metadata.get("namespace")
+        return next(
+            (
+                each
+                for each in self.resources.values()
+                if each.kubernetes
+                and each.operation == "delete"
+                and each.kind in ("Namespace", "Profile")
+                and each.label == name
+            ),
+            None,
+        )
 
     def _cluster(self, operation: str) -> Resource | None:
         """The cluster, where it is replaced or deleted."""
@@ -116,6 +136,8 @@ class Circumstances:
         proven = self._proven(found, hints)
         if proven:
             return Cause(proven, (), True, through)
+        if len(self.settings) == 1 and not self.files:
+            return Cause(self.settings, (), True, through)
         settings = self._hinted(hints) or self.settings
         return Cause(tuple(settings[:_MOST_CANDIDATES]), self._files(root), False, through)
 

@@ -34,6 +34,7 @@ class Common:
         paths: of the property; several where the words stand in values of several.
         old: the shown value, or the words.
         new: likewise; ``OTHER_DIGEST`` where each resource has its own.
+        sample: the change of one of them.
         inside: whether ``old`` and ``new`` are words inside of values.
         kinds: kind of resource to their number.
         urns: of the resources.
@@ -43,6 +44,7 @@ class Common:
     old: str
     new: str
     inside: bool
+    sample: Change
     kinds: Mapping[str, int] = field(default_factory=dict[str, int])
     urns: frozenset[str] = frozenset()
 
@@ -140,6 +142,7 @@ def _common(
         old=pair[0],
         new=pair[1],
         inside=inside,
+        sample=held[0][1],
         kinds=dict(sorted(kinds.items())),
         urns=frozenset(resources),
     )

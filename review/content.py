@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
-from review.access import Grant, Widening
+from review.access import Grant, Widening, held_conditions
 from review.blocks import (
     Block,
     Code,
@@ -33,7 +33,15 @@ from review.resources import Resource
 from review.review import Cost, CostChange, Review
 from review.settings_changes import short
 from review.sides import Finding
-from review.values import is_generated, is_secret_path, shown, visible, without_secrets
+from review.values import (
+    is_generated,
+    is_secret_path,
+    shown,
+    shown_pair,
+    visible,
+    without_beginning,
+    without_secrets,
+)
 
 _OPERATIONS = {
     "create": "created",
@@ -189,7 +197,7 @@ def arrow(change: Change, longest: int = 96) -> Text:
         return Code(shown(change.old, change.path, longest)), " removed"
     if isinstance(change.old, list) and isinstance(change.new, list):
         return _of_lists(change, longest)
-    old, new = (shown(value, change.path, longest) for value in (change.old, change.new))
+    old, new = shown_pair(change.old, change.new, change.path, longest)
     if old == new:
         return ("another value (", Code(new), ")")
     return Code(old), " → ", Code(new)
@@ -308,9 +316,11 @@ def _grants(grants: Sequence[Grant]) -> Iterator[Text]:
         if resource != "-":
             pieces += [" on ", Code(shown(resource))]
         if principal != "-":
-            pieces += [" for ", Code(shown(principal))]
-        if condition:
-            pieces += [" if ", Code(shown(condition, longest=200))]
+            pieces += [" for ", Code(shown(principal, longest=160))]
+        for (operator, key), values in sorted(held_conditions(condition).items()):
+            tail = key.rpartition("/")[2] if "/id/" in key else key
+            wanted = ", ".join(sorted(values))
+            pieces += [" if ", Code(f"{operator} {tail}"), " ", Code(shown(wanted, longest=160))]
         yield tuple(pieces)
 
 
@@ -400,11 +410,11 @@ def _commons(shared: Sequence[Common], resources: Sequence[Resource], what: str)
         kinds = sorted(each.kinds.items(), key=lambda pair: (-pair[1], pair[0]))
         rest = f" and {counted(len(kinds) - 4, 'more kind')}" if len(kinds) > 4 else ""
         named = ", ".join(f"{number} {kind}" for kind, number in kinds[:4])
-        values: Text = (Code(each.old), " → ", Code(each.new))
-        if each.new == OTHER_DIGEST:
+        values: Text = arrow(each.sample)
+        if each.inside:
+            values = (Code(each.old), " → ", Code(each.new))
+        elif each.new == OTHER_DIGEST:
             values = (OTHER_DIGEST,)
-        elif each.old == each.new:
-            values = ("another value (", Code(each.new), ")")
         where = listed(each.paths, 3)
         items.append(
             Entry(
@@ -512,19 +522,29 @@ def _of_change(change: Change) -> list[str]:
             for value in values
         )
         found = list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:]
-        lines = [f"{line[:1]} {visible(line[1:])}" for line in found if not line.startswith("@@")]
+        lines = _aligned([line for line in found if not line.startswith("@@")])
         return [head, *lines[:_LINES_PER_VALUE]]
     if isinstance(change.old, list) and isinstance(change.new, list):
         lost, won = items_apart(change)
         lines = [f"- {shown(item, change.path, _LONGEST_LINE)}" for item in lost]
         lines += [f"+ {shown(item, change.path, _LONGEST_LINE)}" for item in won]
         return [head, *lines] if lines else [f"{head}: another order"]
-    old, new = (shown(value, change.path, _LONGEST_LINE) for value in values)
+    old, new = shown_pair(*values, change.path, _LONGEST_LINE)
     if old == new:
         return [f"{head}: another value ({new})"]
     lines = [f"- {old}"] if change.old is not ABSENT else []
     lines += [f"+ {new}"] if change.new is not ABSENT else []
     return [head, *lines]
+
+
+def _aligned(found: Sequence[str]) -> list[str]:
+    """Lines of a difference; of a long line and its successor only what follows their beginning."""
+    lines = [f"{line[:1]} {visible(line[1:])}" for line in found]
+    for place, (old, new) in enumerate(pairwise(lines)):
+        if old[0] == "-" and new[0] == "+" and max(len(old), len(new)) > _LONGEST_LINE:
+            pair = without_beginning(old[2:], new[2:])
+            lines[place : place + 2] = [f"- {pair[0]}", f"+ {pair[1]}"]
+    return lines
 
 
 def _cut(line: str) -> str:
@@ -633,14 +653,12 @@ def _cost(review: Review) -> Section | None:
     for label in (*new, *(each for each in old if each not in new)):
         pair = old.get(label), new.get(label)
         amounts = [line.monthly if line else 0.0 for line in pair]
-        if round(amounts[0], 2) != round(amounts[1], 2):
-            rows.append(
-                (
-                    (label,),
-                    (money(amounts[0], before.currency),),
-                    (money(amounts[1], after.currency),),
-                )
-            )
+        shown_amounts = [
+            "unknown" if amount is None else money(amount, cost.currency)
+            for amount, cost in zip(amounts, (before, after), strict=True)
+        ]
+        if shown_amounts[0] != shown_amounts[1]:
+            rows.append(((Code(label),), (shown_amounts[0],), (shown_amounts[1],)))
     blocks: list[Block] = [Table(("", "before", "after"), tuple(rows), "lines of the cost")]
     unknown = tuple(dict.fromkeys(after.unknown))
     if unknown:

@@ -472,7 +472,6 @@ def _joined(found: Iterable[Danger]) -> Iterator[Danger]:
     for each in found:
         through = each.cause.through.urn if each.cause.through else ""
         settings = tuple(change.path for change in each.cause.settings)
-        values = str([(v.path, v.old, v.new) for v in each.values])
         key = (
             each.rank,
             each.what,
@@ -483,11 +482,16 @@ def _joined(found: Iterable[Danger]) -> Iterator[Danger]:
             through,
             settings,
             each.cause.files,
-            values,
         )
         groups.setdefault(key, []).append(each)
     for members in groups.values():
         first = members[0]
         taken = sum((Counter(each.taken) for each in members), Counter[str]())
         names = sorted({name for each in members for name in each.names})
-        yield replace(first, names=tuple(names), taken=dict(sorted(taken.items())))
+        values = {str(change): change for each in members for change in each.values}
+        yield replace(
+            first,
+            names=tuple(names),
+            taken=dict(sorted(taken.items())),
+            values=tuple(values[key] for key in sorted(values)),
+        )

@@ -18,6 +18,9 @@ from review.sides import SECRET
 LONGEST = 96
 """Characters of a shown value; a longer one has its beginning, its length and a digest."""
 
+_BEFORE = 24
+"""Characters before the first difference of two long texts."""
+
 ASSET = "4dabf18193072939515e22adb298388d"
 """The key by which the engine marks files and archives; pulumi sdk/go/common/resource/sig."""
 
@@ -108,6 +111,27 @@ def shown(value: Any, path: str = "", longest: int = LONGEST) -> str:
     text = visible(without_secrets(text)) or '""'
     cut = f"{text[: longest - 30]}... ({len(text)} characters, {digest(text)})"
     return text if len(text) <= longest else cut
+
+
+def shown_pair(old: Any, new: Any, path: str = "", longest: int = LONGEST) -> tuple[str, str]:
+    """Both values on a line each; of long texts from a little before their first difference."""
+    pair = shown(old, path, longest), shown(new, path, longest)
+    if not (isinstance(old, str) and isinstance(new, str)) or SECRET in pair:
+        return pair
+    if is_generated(old) or is_generated(new) or max(len(old), len(new)) <= longest:
+        return pair
+    texts = without_beginning(*(visible(without_secrets(each)) for each in (old, new)))
+    return shown(texts[0], path, longest), shown(texts[1], path, longest)
+
+
+def without_beginning(old: str, new: str) -> tuple[str, str]:
+    """Two texts without what both begin with, except for the last characters of that."""
+    same = next(
+        (place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
+        min(len(old), len(new)),
+    )
+    start = max(0, same - _BEFORE)
+    return (f"...{old[start:]}", f"...{new[start:]}") if start else (old, new)
 
 
 def _json(value: Any, path: str) -> str:
