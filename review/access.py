@@ -219,7 +219,7 @@ def compare(owner: Resource, place: str, old: Any, new: Any) -> Widening | None:
         place=place,
         allowed=_beyond(after.allows, before.allows),
         undenied=_beyond(before.denies, after.denies) if owner.operation != "delete" else (),
-        by_hand=tuple(sorted(after.opaque ^ before.opaque)),
+        by_hand=tuple(sorted(after.opaque ^ before.opaque)) if owner.operation != "delete" else (),
         narrower=_beyond(before.allows, after.allows) + _beyond(after.denies, before.denies),
         created=not (before.allows or before.denies or before.opaque),
     )

@@ -16,12 +16,14 @@ from typing import Any
 from review.changes import ABSENT, Change, leaves
 from review.resources import Resource
 
-_MOST_CANDIDATES = 4
+_MOST_FILES = 4
 _KUBERNETES = "pulumi:providers:kubernetes"
 _APART = frozenset(
     {"docs", "tests", "examples", "benchmarks", "rehearsal", "review", "costs", "policies", "ops"}
 )
 """Folders of which nothing is deployed."""
+_NAMES = ("name", "bucket", "identifier", "metadata.name", "spec.owner.name")
+"""What of a thing that is made or goes away tells it apart from others."""
 _OWN_NAMES = ("name", "identifier", "description")
 _SHORTEST = 3
 """Characters of a setting's value that may stand inside a property by intent, not by chance."""
@@ -127,40 +129,45 @@ class Circumstances:
         wanted = list(paths) if root is resource and paths else list(root.replacing)
         found = [each for each in root.changes if not wanted or _at(each.path, wanted)]
         if not found and root.operation in ("create", "delete"):
-            side = root.after if root.operation == "create" else root.before
             found = [
                 Change(path, *((ABSENT, value) if root.after else (value, ABSENT)))
-                for path, value in leaves(side)
-                if not paths or _at(path, paths)
+                for path, value in leaves(root.inputs)
+                if (_at(path, paths) if paths else path in _NAMES)
             ]
         proven = self._proven(found, hints)
         if proven:
             return Cause(proven, (), True, through)
         if len(self.settings) == 1 and not self.files:
             return Cause(self.settings, (), True, through)
-        settings = self._hinted(hints) or self.settings
-        return Cause(tuple(settings[:_MOST_CANDIDATES]), self._files(root), False, through)
+        settings = self.hinted(hints) or self.settings
+        return Cause(settings, self._files(root), False, through)
 
-    def _hinted(self, hints: Sequence[str]) -> tuple[Change, ...]:
+    def hinted(self, hints: Sequence[str]) -> tuple[Change, ...]:
+        """The changed settings that are one of these keys, or part of one."""
+        keys = [(each, each.path.removeprefix("kubeflow:")) for each in self.settings]
         return tuple(
-            each
-            for each in self.settings
-            if any(each.path.removeprefix("kubeflow:").startswith(hint) for hint in hints)
+            each for each, key in keys if any(_within(key, h) or _within(h, key) for h in hints)
         )
 
     def _proven(self, found: Iterable[Change], hints: Sequence[str]) -> tuple[Change, ...]:
-        pairs = [(change.old, change.new) for change in found]
-        scored = sorted(
-            (
-                (-score, setting not in self._hinted(hints), setting.path, setting)
-                for setting in self.settings
-                if (score := max((_fits(setting, *pair) for pair in pairs), default=0))
-            ),
-            key=lambda row: row[:3],
-        )
-        best = [setting for score, *_, setting in scored if score == scored[0][0]]
-        hinted = [setting for setting in best if setting in self._hinted(hints)]
-        return tuple((hinted or best)[:_MOST_CANDIDATES])
+        """The settings of which the values are those of a change, the best fit only."""
+        changes = list(found)
+        hinted = self.hinted(hints)
+        scores = {
+            setting.path: max(
+                (
+                    _fits(setting, change.old, change.new)
+                    for change in changes
+                    # `false` becomes `true` in many places at once.
+                    if setting in hinted or _is_distinct(change)
+                ),
+                default=0,
+            )
+            for setting in self.settings
+        }
+        best = max(scores.values(), default=0)
+        fitting = [each for each in self.settings if best and scores[each.path] == best]
+        return tuple([each for each in fitting if each in hinted] or fitting)
 
     def _files(self, resource: Resource) -> tuple[str, ...]:
         """Changed files that lead to changes, those of the resource's own components first."""
@@ -177,7 +184,7 @@ class Circumstances:
             return (2 if in_manifests is resource.kubernetes else 3), file
 
         code = sorted((file for file in self.files if leads_to_changes(file)), key=order)
-        return tuple(code[:_MOST_CANDIDATES])
+        return tuple(code[:_MOST_FILES])
 
 
 def leads_to_changes(file: str) -> bool:
@@ -227,6 +234,14 @@ def _at(path: str, wanted: Sequence[str]) -> bool:
 
 def _within(path: str, place: str) -> bool:
     return path == place or path.startswith((f"{place}.", f"{place}["))
+
+
+def _is_distinct(change: Change) -> bool:
+    """Whether a change has a text or a list in it that occurs by intent, not by chance."""
+    return any(
+        isinstance(value, list) or (isinstance(value, str) and len(value) > _SHORTEST)
+        for value in (change.old, change.new)
+    )
 
 
 def _fits(setting: Change, old: Any, new: Any) -> int:

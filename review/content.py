@@ -51,6 +51,7 @@ _OPERATIONS = {
 }
 _PATHS_PER_OBJECT = 30
 _LINES_PER_VALUE = 400
+_MOST_CAUSES = 4
 _MOST_KEYS = 8
 """Keys of one map that are added or removed; more are counted."""
 _LONGEST_LINE = 160
@@ -170,8 +171,11 @@ def cause_of(danger: Danger, review: Review) -> Text:
     """What leads to a danger: settings where values prove it, or else candidates."""
     cause = danger.cause
     settings: list[Piece] = []
-    for each in cause.settings:
-        settings += [", " if settings else "", Code(short(each.path)), ": ", *arrow(each)]
+    if len(cause.settings) > _MOST_CAUSES:
+        settings = [f"{len(cause.settings)}, see Settings"]
+    else:
+        for each in cause.settings:
+            settings += [", " if settings else "", Code(short(each.path)), ": ", *arrow(each)]
     files = listed(cause.files, len(cause.files))
     if settings and cause.certain:
         what = "setting" if len(cause.settings) == 1 else "settings"
@@ -179,7 +183,8 @@ def cause_of(danger: Danger, review: Review) -> Text:
     if settings and files:
         found: Text = (" the changed settings (", *settings, ") or files (", *files, ")")
     elif settings:
-        found = (" one of the changed settings: ", *settings)
+        several = len(cause.settings) > 1
+        found = (" one of the changed settings: " if several else " the setting ", *settings)
     elif files:
         found = (" a changed file: ", *files)
     elif review.from_state:

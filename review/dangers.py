@@ -178,7 +178,7 @@ def _danger(
     rule: Rule, resource: Resource, circumstances: Circumstances, taken: Counter[str]
 ) -> Danger:
     happens = getattr(rule, resource.operation, "") or rule.happens
-    cause = circumstances.of(resource, hints=rule.settings)
+    cause = circumstances.of(resource, hints=_hints(rule, resource))
     lost = rule.retained if resource.retained and rule.retained else rule.lost
     return Danger(
         rank=rule.rank,
@@ -194,6 +194,11 @@ def _danger(
         taken=dict(sorted(taken.items())),
         values=() if cause.certain else _forcing(resource),
     )
+
+
+def _hints(rule: Rule, resource: Resource) -> tuple[str, ...]:
+    """Settings that decide about it; about most objects in the cluster the release does."""
+    return rule.settings or (("release",) if resource.kubernetes else ())
 
 
 def _forcing(resource: Resource) -> tuple[Change, ...]:
@@ -249,7 +254,7 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                     happens=rule.happens,
                     lost=rule.lost,
                     avoid=rule.avoid,
-                    cause=circumstances.of(resource, paths, rule.settings),
+                    cause=circumstances.of(resource, paths, _hints(rule, resource)),
                     values=tuple(hits),
                 )
 
@@ -402,12 +407,8 @@ def _of_protection(resources: Sequence[Resource], circumstances: Circumstances) 
         ):
             if lost:
                 rule = table().others[name]
-                hinted = [
-                    each
-                    for each in circumstances.settings
-                    if each.path.removeprefix("kubeflow:").startswith(rule.settings)
-                ]
-                cause = Cause(tuple(hinted), (), bool(hinted))
+                hinted = circumstances.hinted(rule.settings)
+                cause = Cause(hinted, () if hinted else circumstances.files[:4], bool(hinted))
                 yield _other(rule, f"{resource.kind} {_name(resource)}", "removed", cause)
 
 
@@ -418,10 +419,8 @@ def _of_crds(base: Side, head: Side, circumstances: Circumstances) -> Iterator[D
         for each in circumstances.resources.values()
         if each.type == "pulumi-python:dynamic:CustomResourceDefinitions" and each.after
     )
-    cause = Cause(circumstances.settings[:4], (), False)
-    release = [each for each in circumstances.settings if each.path.endswith("release")]
-    if release:
-        cause = Cause(tuple(release), (), True)
+    release = tuple(each for each in circumstances.settings if each.path.endswith("release"))
+    cause = Cause(release or circumstances.settings, circumstances.files[:4], bool(release))
     for name in removed:
         rule = table().others["crds_left" if kept else "crds_deleted"]
         yield _other(rule, name, "removed from the release" if kept else "deleted", cause)
