@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -98,18 +99,15 @@ class Circumstances:
     def _namespace(self, resource: Resource) -> Resource | None:
         """The deleted Namespace, or Profile that has it, of an object."""
         metadata: Mapping[str, Any] = resource.inputs.get("metadata") or {}
-        name = metadata.get("namespace")
-        return next(
-            (
-                each
-                for each in self.resources.values()
-                if each.kubernetes
-                and each.operation == "delete"
-                and each.kind in ("Namespace", "Profile")
-                and each.label == name
-            ),
-            None,
-        )
+        return self._ending_namespaces.get(metadata.get("namespace", ""))
+
+    @cached_property
+    def _ending_namespaces(self) -> dict[str, Resource]:
+        return {
+            each.label: each
+            for each in self.resources.values()
+            if each.operation == "delete" and each.type.endswith((":Namespace", ":Profile"))
+        }
 
     def _cluster(self, operation: str) -> Resource | None:
         """The cluster, where it is replaced or deleted."""

@@ -67,8 +67,9 @@ def middle(old: str, new: str) -> tuple[str, str]:
 def _inside(text: str, place: int) -> bool:
     """Whether a cut before this place is inside of a word."""
     near = text[place - 1 : place + 1]
+    dot = place - 1 + near.find(".")
     if "." in near:
-        return text[max(0, place - 2) : place + 2].replace(".", "").isdigit()
+        return text[max(0, dot - 1) : dot].isdigit() and text[dot + 1 : dot + 2].isdigit()
     return len(near) > 1 and near.isalnum()
 
 
@@ -91,7 +92,7 @@ def words(old: object, new: object) -> frozenset[tuple[str, str]]:
 
 def common(resources: Iterable[Resource]) -> tuple[Common, ...]:
     """The changes that at least ``MANY`` of the resources have, those of most first."""
-    exact: dict[tuple[str, str, str], list[tuple[Resource, Change]]] = {}
+    exact: dict[str, list[tuple[Resource, Change]]] = {}
     inside: dict[tuple[str, str], list[tuple[Resource, Change]]] = {}
     for resource in resources:
         for change in resource.changes:
@@ -99,7 +100,7 @@ def common(resources: Iterable[Resource]) -> tuple[Common, ...]:
             if any(map(is_generated, (change.old, change.new))):
                 continue
             for pair in words(change.old, change.new):
-                if max(map(len, pair)) >= _SHORTEST and not _is_digest(*pair):
+                if all(pair) and max(map(len, pair)) >= _SHORTEST and not _is_digest(*pair):
                     inside.setdefault(pair, []).append((resource, change))
     found = [
         _common(pair, held, inside=True)
@@ -107,12 +108,11 @@ def common(resources: Iterable[Resource]) -> tuple[Common, ...]:
         if len({resource.urn for resource, _ in held}) >= MANY
     ]
     pairs = {(each.old, each.new) for each in found}
-    found += [
-        _common((key[1], key[2]), held, inside=False)
-        for key, held in exact.items()
-        if len(held) >= (FEW if key[2] == OTHER_DIGEST else MANY)
-        and not _of_pairs(held[0][1], pairs)
-    ]
+    for held in exact.values():
+        change = held[0][1]
+        digests = _is_digest(change.old, change.new)
+        if len(held) >= (FEW if digests else MANY) and not _of_pairs(change, pairs):
+            found.append(_common(_shown_pair(change), held, inside=False))
     return tuple(sorted(found, key=lambda each: (-len(each.urns), each.paths, each.old, each.new)))
 
 
@@ -120,11 +120,17 @@ def _is_digest(old: object, new: object) -> bool:
     return all(isinstance(each, str) and _DIGEST.match(each) for each in (old, new))
 
 
-def _key(change: Change) -> tuple[str, str, str]:
+def _key(change: Change) -> str:
+    """The same text for the same change, and for any change from a digest to another."""
     if _is_digest(change.old, change.new):
-        return change.path, "a digest", OTHER_DIGEST
-    old, new = (shown(value, change.path) for value in (change.old, change.new))
-    return change.path, old, new
+        return f"{change.path}: {OTHER_DIGEST}"
+    return f"{change.path}: {change.old!r} -> {change.new!r}"
+
+
+def _shown_pair(change: Change) -> tuple[str, str]:
+    if _is_digest(change.old, change.new):
+        return "a digest", OTHER_DIGEST
+    return shown(change.old, change.path), shown(change.new, change.path)
 
 
 def _common(
@@ -150,7 +156,7 @@ def _common(
 
 def own_changes(resource: Resource, shared: Sequence[Common]) -> tuple[Change, ...]:
     """The changes of a resource without those that many have."""
-    exact = {(each.paths[0], each.old, each.new) for each in shared if not each.inside}
+    exact = {_key(each.sample) for each in shared if not each.inside}
     pairs = {(each.old, each.new) for each in shared if each.inside}
     return tuple(
         change

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
-from review.access import Grant, Widening, held_conditions
+from review.access import Attachment, Grant, Widening, held_conditions
 from review.blocks import (
     Block,
     Code,
@@ -32,7 +32,7 @@ from review.dangers import KINDS, Danger
 from review.resources import Resource
 from review.review import Cost, CostChange, Review
 from review.settings_changes import short
-from review.sides import Finding
+from review.sides import CRD_RESOURCE, Finding
 from review.values import (
     is_generated,
     is_secret_path,
@@ -280,8 +280,17 @@ def _access(review: Review) -> Section | None:
                 )
             )
         )
-    narrower = [each for each in review.access.widenings if each.narrower]
-    detached = [each for each in review.access.attachments if not each.new]
+    # What goes away with its role is named where the role is.
+    narrower = [
+        each
+        for each in review.access.widenings
+        if each.narrower and each.owner.operation != "delete"
+    ]
+    detached = [
+        each
+        for each in review.access.attachments
+        if not each.new and not _goes_with(each, review.aws)
+    ]
     if narrower or detached:
         items = [
             Entry(
@@ -298,6 +307,16 @@ def _access(review: Review) -> Section | None:
     if not wider and not attached and not new:
         blocks.insert(0, Paragraph(("Nothing is allowed that was not allowed before.",)))
     return Section("Access (IAM)", tuple(blocks), 3, review.stack)
+
+
+def _goes_with(attachment: Attachment, resources: Sequence[Resource]) -> bool:
+    """Whether the holder of an attachment, as far as its name says so, is deleted with it."""
+    kinds = ("iam Role", "iam User", "iam Group", "eks AccessEntry")
+    gone = [e for e in resources if e.operation == "delete" and e.kind in kinds]
+    return any(
+        attachment.holder == each.physical or attachment.holder.startswith(f"{each.label}-")
+        for each in gone
+    )
 
 
 def _widening(each: Widening) -> Entry:
@@ -364,6 +383,8 @@ def _resource(resource: Resource, own: Sequence[Change]) -> Entry:
         head += [" because of ", *listed(resource.replacing, 4)]
     if resource.operation in ("create", "delete"):
         return Entry(tuple(head))
+    if resource.type == CRD_RESOURCE:
+        return Entry(tuple(head), (("CRDs by name: see Kubernetes objects",),))
     lines = _lines(own)
     if resource.operation == "update" and not resource.changes:
         lines = [("a secret or the content of a file",)]
@@ -469,14 +490,27 @@ def _objects(review: Review) -> Section | None:
             blocks.append(
                 Paragraph((f"{counted(len(names), 'CRD')} {what}: ", *listed(names, 100), "."))
             )
+    own = {each.urn: own_changes(each, review.common_kubernetes) for each in review.kubernetes}
     items = tuple(
-        _difference(each, review.common_kubernetes)
-        for each in review.kubernetes
-        if _is_shown(each, review.common_kubernetes)
+        _difference(each, own[each.urn]) for each in review.kubernetes if _is_shown(each, own)
     )
     if items:
         blocks.append(Differences(items, "objects"))
+    for operation in ("delete", "create"):
+        held = [each for each in review.kubernetes if each.operation == operation]
+        kinds = groupby(sorted(held, key=_kind_and_label), key=lambda each: each.kind)
+        entries = tuple(
+            Entry((f"{_OPERATIONS[operation]} ", Code(kind), ": ", *listed(names, 60)))
+            for kind, members in kinds
+            if (names := [each.label for each in members])
+        )
+        if entries:
+            blocks.append(Entries(entries, f"kinds of {_OPERATIONS[operation]} objects"))
     return Section("Kubernetes objects", tuple(blocks), 2, review.stack)
+
+
+def _kind_and_label(resource: Resource) -> tuple[str, str]:
+    return resource.kind, resource.label
 
 
 def _restarts(resource: Resource) -> bool:
@@ -489,23 +523,19 @@ def _restarts(resource: Resource) -> bool:
     )
 
 
-def _is_shown(resource: Resource, shared: Sequence[Common]) -> bool:
+def _is_shown(resource: Resource, own: Mapping[str, Sequence[Change]]) -> bool:
+    """Whether an object that stays, or is replaced, differs by more than many others do."""
     if resource.operation in ("create", "delete"):
-        return True
-    if own_changes(resource, shared):
-        return True
-    moved = "provider" in resource.replacing
-    return not resource.changes and not moved
+        return False
+    unseen = not resource.changes and "provider" not in resource.replacing
+    return bool(own[resource.urn]) or unseen
 
 
-def _difference(resource: Resource, shared: Sequence[Common]) -> Difference:
-    sign = {"create": "+ ", "delete": "- "}.get(resource.operation, "")
+def _difference(resource: Resource, own: Sequence[Change]) -> Difference:
     verb = "" if resource.operation == "update" else f" ({_OPERATIONS[resource.operation]})"
-    name = f"{sign}{resource.kind} {visible(resource.label)}{verb}"
-    if sign:
-        return Difference(name, ())
+    name = f"{resource.kind} {visible(resource.label)}{verb}"
     lines: list[str] = []
-    for path, held in _by_parent(own_changes(resource, shared)):
+    for path, held in _by_parent(own):
         if path:
             won = [each for each in held if each.old is ABSENT]
             counts = (f"{len(won)} added", f"{len(held) - len(won)} removed")

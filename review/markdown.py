@@ -115,6 +115,7 @@ class _List:
     after: list[str]
     what: str
     kept: int
+    folded: bool = False
 
     @property
     def note(self) -> list[str]:
@@ -190,8 +191,10 @@ def _parts(block: Block) -> Iterator[list[str] | _List]:
             yield _List(["", f"{fence}diff"], units, [fence], what, len(units))
         case Folded(inner_summary, blocks):
             yield ["", "<details>", f"<summary>{_text_in_html(inner_summary)}</summary>"]
-            for inner in blocks:
-                yield from _parts(inner)
+            for part in (part for inner in blocks for part in _parts(inner)):
+                if isinstance(part, _List):
+                    part.folded = True
+                yield part
             yield ["", "</details>"]
 
 
@@ -226,8 +229,7 @@ def _difference(title: str, lines: Sequence[str]) -> str:
     if len(lines) > _MOST_LINES:
         left = counted(len(lines) - _MOST_LINES, "line")
         shown.append(f"  ... {left} more: {_ELSEWHERE}")
-    sign = title[:2] if title[:2] in ("+ ", "- ") else "@@ "
-    return "\n".join([f"{sign}{title.removeprefix(sign)}{' @@' if sign == '@@ ' else ''}", *shown])
+    return "\n".join([f"@@ {title} @@", *shown])
 
 
 # -- the limit ------------------------------------------------------------------------------------
@@ -249,11 +251,11 @@ def _fitted(head: list[str], written: list[_Written], closing: list[str]) -> str
     left = MOST_BYTES - bare - sum(each.fixed for section in written for each in section.lists)
     open_ones = [(section, each) for section in written for each in section.lists]
     while open_ones and left > 0:
-        total = sum(section.weight for section, _ in open_ones)
+        total = sum(_weight(*each) for each in open_ones)
         still: list[tuple[_Written, _List]] = []
         spent = 0
         for section, each in open_ones:
-            share = left * section.weight // total
+            share = left * _weight(section, each) // total
             used = 0
             while each.kept < len(each.units):
                 size = len(each.units[each.kept].encode()) + 1
@@ -269,3 +271,7 @@ def _fitted(head: list[str], written: list[_Written], closing: list[str]) -> str
         left -= spent
         open_ones = still
     return _joined(head, written, closing)
+
+
+def _weight(section: _Written, part: _List) -> int:
+    return 1 if part.folded else 2 * section.weight

@@ -184,7 +184,7 @@ def review(
     changed = [each for each in resources.values() if each.operation != "same" and each.concrete]
     rights = access(changed, settings)
     aws = tuple(sorted((e for e in changed if not e.kubernetes), key=_order))
-    objects = tuple(sorted((e for e in changed if e.kubernetes), key=_order))
+    objects = tuple(sorted((e for e in changed if e.kubernetes), key=lambda each: _order(each)[1:]))
     counted = Counter(each.operation for each in changed)
     return Review(
         stack=stack,

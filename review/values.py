@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 from review.sides import SECRET
@@ -69,6 +70,7 @@ def is_secret_path(path: str) -> bool:
     return any(_SECRET_NAME.search(part) for part in last)
 
 
+@lru_cache(4096)
 def without_secrets(text: str) -> str:
     """The text, with ``[secret]`` where it has the form of a key, a token or a login."""
     text = _SECRET_FORM.sub(SECRET, text)
@@ -167,6 +169,8 @@ def content_of(asset: Any) -> Any:
 
 def visible(text: str) -> str:
     """The text on one line: control characters, and those that reverse the order, as escapes."""
+    if text.isprintable():
+        return text
     escaped = text.replace("\n", "\\n").replace("\t", "\\t")
     return "".join(
         each if each.isprintable() or each == " " else f"\\u{ord(each):04x}" for each in escaped
