@@ -26,9 +26,10 @@ from review.blocks import (
     counted,
     listed,
 )
-from review.changes import ABSENT, Change, is_document
+from review.changes import ABSENT, Change, changes, is_document
 from review.common import OTHER_DIGEST, Common, own_changes
 from review.dangers import KINDS, Danger
+from review.renamed import same_images, same_objects
 from review.resources import Resource
 from review.review import Cost, CostChange, Review
 from review.settings_changes import short
@@ -494,10 +495,23 @@ def _objects(review: Review) -> Section | None:
     items = tuple(
         _difference(each, own[each.urn]) for each in review.kubernetes if _is_shown(each, own)
     )
+    pairs = same_objects(review.kubernetes)
+    items += tuple(
+        Difference(
+            f"{old.kind} {visible(old.label)} -> {visible(new.label)}",
+            tuple(_cut(line) for each in _in_content(old, new) for line in _of_change(each)),
+        )
+        for old, new in pairs
+    )
     if items:
         blocks.append(Differences(items, "objects"))
+    renamed = {each.urn for pair in pairs for each in pair}
     for operation in ("delete", "create"):
-        held = [each for each in review.kubernetes if each.operation == operation]
+        held = [
+            each
+            for each in review.kubernetes
+            if each.operation == operation and each.urn not in renamed
+        ]
         kinds = groupby(sorted(held, key=_kind_and_label), key=lambda each: each.kind)
         entries = tuple(
             Entry((f"{_OPERATIONS[operation]} ", Code(kind), ": ", *listed(names, 60)))
@@ -507,6 +521,12 @@ def _objects(review: Review) -> Section | None:
         if entries:
             blocks.append(Entries(entries, f"kinds of {_OPERATIONS[operation]} objects"))
     return Section("Kubernetes objects", tuple(blocks), 2, review.stack)
+
+
+def _in_content(old: Resource, new: Resource) -> list[Change]:
+    """What differs between two objects beside their names."""
+    found = changes(old.inputs, new.inputs)
+    return [each for each in found if each.path != "metadata.name"]
 
 
 def _kind_and_label(resource: Resource) -> tuple[str, str]:
@@ -594,7 +614,15 @@ def _images(review: Review) -> Section | None:
     if not (images.added or images.removed or images.moved):
         return None
     blocks: list[Block] = []
-    for names, what in ((images.added, "added"), (images.removed, "removed")):
+    versions, removed, added = same_images(images.removed, images.added)
+    if versions:
+        blocks.append(Paragraph((f"{counted(len(versions), 'image')} in another version:",)))
+        items = tuple(
+            Entry((Code(visible(name)), ": ", Code(visible(old)), " → ", Code(visible(new))))
+            for name, old, new in versions
+        )
+        blocks.append(Entries(items, "images in another version"))
+    for names, what in ((added, "added"), (removed, "removed")):
         if names:
             blocks.append(Paragraph((f"{counted(len(names), 'image')} {what}:",)))
             items = tuple(Entry((Code(visible(name)),)) for name in names)
