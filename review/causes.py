@@ -144,7 +144,7 @@ class Circumstances:
         """The changed settings that are one of these keys, or part of one."""
         keys = [(each, each.path.removeprefix("kubeflow:")) for each in self.settings]
         return tuple(
-            each for each, key in keys if any(_within(key, h) or _within(h, key) for h in hints)
+            each for each, key in keys if any(within(key, h) or within(h, key) for h in hints)
         )
 
     def _proven(self, found: Iterable[Change], hints: Sequence[str]) -> tuple[Change, ...]:
@@ -227,10 +227,11 @@ def texts(value: Any) -> set[str]:
 
 def _at(path: str, wanted: Sequence[str]) -> bool:
     """Whether a path is one of these, or inside one, or around one."""
-    return any(_within(path, each) or _within(each, path) for each in wanted)
+    return any(within(path, each) or within(each, path) for each in wanted)
 
 
-def _within(path: str, place: str) -> bool:
+def within(path: str, place: str) -> bool:
+    """Whether a path is this place, or inside of it."""
     return path == place or path.startswith((f"{place}.", f"{place}["))
 
 

@@ -139,6 +139,16 @@ def _identity(old: Sequence[Any], new: Sequence[Any]) -> str:
     return ""
 
 
+def innermost(change: Change) -> Iterator[Change]:
+    """The change, and each value inside of a map or a list that only one side has."""
+    yield change
+    value = change.new if change.old is ABSENT else change.old
+    if ABSENT in (change.old, change.new) and isinstance(value, (Mapping, list)):
+        for path, leaf in leaves(value, change.path):
+            if path != change.path:
+                yield Change(path, *((ABSENT, leaf) if change.old is ABSENT else (leaf, ABSENT)))
+
+
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every innermost value with its path; lists of plain values are one."""
     data = parsed(value) if isinstance(value, str) else value

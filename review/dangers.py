@@ -15,8 +15,8 @@ from typing import Any, cast
 import yaml
 
 from review.access import Access, is_admin, is_public
-from review.causes import Cause, Circumstances
-from review.changes import ABSENT, Change, leaves
+from review.causes import Cause, Circumstances, within
+from review.changes import ABSENT, Change, innermost, leaves
 from review.resources import Resource
 from review.sides import Side
 
@@ -227,7 +227,7 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
         found = (
             [Change(path, ABSENT, value) for path, value in leaves(resource.after)]
             if created
-            else list(resource.changes)
+            else [inner for change in resource.changes for inner in innermost(change)]
         )
         taken: set[str] = set()
         for rule in rules:
@@ -238,13 +238,14 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
             hits = [
                 change
                 for change in found
-                if change.path not in taken
+                if not any(within(change.path, place) for place in taken)
                 and re.fullmatch(rule.path, change.path)
                 and any(holds(when, change) for when in rule.when)
             ]
             if hits:
-                taken |= {change.path for change in hits}
                 paths = [change.path for change in hits]
+                hits = [each for each in hits if _is_outermost(each.path, paths)]
+                taken |= set(paths)
                 yield Danger(
                     rank=rule.rank,
                     kind=rule.kind,
@@ -257,6 +258,10 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                     cause=circumstances.of(resource, paths, _hints(rule, resource)),
                     values=tuple(hits),
                 )
+
+
+def _is_outermost(path: str, paths: Sequence[str]) -> bool:
+    return not any(path != each and within(path, each) for each in paths)
 
 
 def holds(when: Any, change: Change) -> bool:
