@@ -1,9 +1,9 @@
 """What IAM documents allow on one side and not on the other.
 
-A document is any value of an AWS resource that has statements: ``policy``, ``assumeRolePolicy``, the
-policies of buckets, keys, queues, repositories and endpoints. A grant is one action on one resource
-for one principal under a condition. It is new where no statement of the older side covers it:
-patterns cover patterns (``s3:Get*`` covers ``s3:GetObject``), a condition covers one that is
+A document is any value of an AWS resource that has statements: ``policy``, ``assumeRolePolicy``,
+the policies of buckets, keys, queues, repositories and endpoints. A grant is one action on one
+resource for one principal under a condition. It is new where no statement of the older side covers
+it: patterns cover patterns (``s3:Get*`` covers ``s3:GetObject``), a condition covers one that is
 narrower. What cannot be compared that way (``NotAction``, ``NotResource``, ``NotPrincipal``, policy
 variables inside patterns) is said to be compared by hand, never to be harmless.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast
 
-from review.changes import Change, key_path, parsed
+from review.changes import Change, is_document, key_path, parsed
 from review.common import words
 from review.resources import Resource
 
@@ -46,11 +46,12 @@ class Grant:
     @property
     def conditions(self) -> dict[tuple[str, str], frozenset[str]]:
         """Operator and key to the values, of each condition."""
-        return _conditions(self.condition)
+        return held_conditions(self.condition)
 
 
 @cache
-def _conditions(text: str) -> dict[tuple[str, str], frozenset[str]]:
+def held_conditions(text: str) -> dict[tuple[str, str], frozenset[str]]:
+    """Operator and key to the values, of a condition as JSON; empty for an empty text."""
     tests: dict[str, dict[str, Any]] = json.loads(text) if text else {}
     return {
         (operator, key.lower()): frozenset(map(_text, _list(values)))
@@ -121,13 +122,13 @@ class Access:
     widenings: tuple[Widening, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     renamed: Mapping[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    """Old and new text to the number of documents that differ by it alone, which follows a rename."""
+    """Old and new words to the number of documents that differ by a rename of them alone."""
 
 
 def document_of(value: Any) -> Document | None:
     """The document that a text or a mapping stands for; None where it is none."""
     data = parsed(value) if isinstance(value, str) else value
-    if not isinstance(data, Mapping) or "Statement" not in data:
+    if not is_document(data):
         return None
     allows: set[Grant] = set()
     denies: set[Grant] = set()
@@ -218,7 +219,7 @@ def compare(owner: Resource, place: str, old: Any, new: Any) -> Widening | None:
         place=place,
         allowed=_beyond(after.allows, before.allows),
         undenied=_beyond(before.denies, after.denies) if owner.operation != "delete" else (),
-        by_hand=tuple(sorted(after.opaque ^ before.opaque)),
+        by_hand=tuple(sorted(after.opaque ^ before.opaque)) if owner.operation != "delete" else (),
         narrower=_beyond(before.allows, after.allows) + _beyond(after.denies, before.denies),
         created=not (before.allows or before.denies or before.opaque),
     )

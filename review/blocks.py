@@ -45,11 +45,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Entries:
-    """A list. ``what`` names its items in the sentence about those that are left out."""
+    """A list. ``what`` names its items in the sentence about those that are left out.
+
+    ``start``: the number of the first item; 0: none has a number.
+    """
 
     items: tuple[Entry, ...]
     what: str
-    numbered: bool = False
+    start: int = 0
 
 
 @dataclass(frozen=True)

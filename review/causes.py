@@ -10,14 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
 from review.changes import ABSENT, Change, leaves
 from review.resources import Resource
 
-_MOST_CANDIDATES = 4
+_MOST_FILES = 4
 _KUBERNETES = "pulumi:providers:kubernetes"
+_APART = frozenset(
+    {"docs", "tests", "examples", "benchmarks", "rehearsal", "review", "costs", "policies", "ops"}
+)
+"""Folders of which nothing is deployed."""
+_NAMES = ("name", "bucket", "identifier", "metadata.name", "spec.owner.name")
+"""What of a thing that is made or goes away tells it apart from others."""
 _OWN_NAMES = ("name", "identifier", "description")
 _SHORTEST = 3
 """Characters of a setting's value that may stand inside a property by intent, not by chance."""
@@ -67,8 +74,12 @@ class Circumstances:
             provider = self.resources.get(str(resource.row.get("provider", "")))
             gone = resource.operation == "delete" or "provider" in resource.replacing
             if resource.type == _KUBERNETES or gone:
-                return self._cluster(resource.operation) or (provider if _ends(provider) else None)
-            return None
+                return (
+                    self._cluster(resource.operation)
+                    or (provider if _ends(provider) else None)
+                    or self._namespace(resource)
+                )
+            return self._namespace(resource) if resource.operation == "delete" else None
         if resource.operation == "delete":
             return None
         names = {
@@ -84,6 +95,19 @@ class Circumstances:
             if need.urn != resource.urn and names & _identities(need):
                 return need
         return None
+
+    def _namespace(self, resource: Resource) -> Resource | None:
+        """The deleted Namespace, or Profile that has it, of an object."""
+        metadata: Mapping[str, Any] = resource.inputs.get("metadata") or {}
+        return self._ending_namespaces.get(metadata.get("namespace", ""))
+
+    @cached_property
+    def _ending_namespaces(self) -> dict[str, Resource]:
+        return {
+            each.label: each
+            for each in self.resources.values()
+            if each.operation == "delete" and each.type.endswith((":Namespace", ":Profile"))
+        }
 
     def _cluster(self, operation: str) -> Resource | None:
         """The cluster, where it is replaced or deleted."""
@@ -103,41 +127,48 @@ class Circumstances:
         wanted = list(paths) if root is resource and paths else list(root.replacing)
         found = [each for each in root.changes if not wanted or _at(each.path, wanted)]
         if not found and root.operation in ("create", "delete"):
-            side = root.after if root.operation == "create" else root.before
             found = [
                 Change(path, *((ABSENT, value) if root.after else (value, ABSENT)))
-                for path, value in leaves(side)
-                if not paths or _at(path, paths)
+                for path, value in leaves(root.inputs)
+                if (_at(path, paths) if paths else path in _NAMES)
             ]
         proven = self._proven(found, hints)
         if proven:
             return Cause(proven, (), True, through)
-        settings = self._hinted(hints) or self.settings
-        return Cause(tuple(settings[:_MOST_CANDIDATES]), self._files(root), False, through)
+        if len(self.settings) == 1 and not self.files:
+            return Cause(self.settings, (), True, through)
+        settings = self.hinted(hints) or self.settings
+        return Cause(settings, self._files(root), False, through)
 
-    def _hinted(self, hints: Sequence[str]) -> tuple[Change, ...]:
+    def hinted(self, hints: Sequence[str]) -> tuple[Change, ...]:
+        """The changed settings that are one of these keys, or part of one."""
+        keys = [(each, each.path.removeprefix("kubeflow:")) for each in self.settings]
         return tuple(
-            each
-            for each in self.settings
-            if any(each.path.removeprefix("kubeflow:").startswith(hint) for hint in hints)
+            each for each, key in keys if any(within(key, h) or within(h, key) for h in hints)
         )
 
     def _proven(self, found: Iterable[Change], hints: Sequence[str]) -> tuple[Change, ...]:
-        pairs = [(change.old, change.new) for change in found]
-        scored = sorted(
-            (
-                (-score, setting not in self._hinted(hints), setting.path, setting)
-                for setting in self.settings
-                if (score := max((_fits(setting, *pair) for pair in pairs), default=0))
-            ),
-            key=lambda row: row[:3],
-        )
-        best = [setting for score, *_, setting in scored if score == scored[0][0]]
-        hinted = [setting for setting in best if setting in self._hinted(hints)]
-        return tuple((hinted or best)[:_MOST_CANDIDATES])
+        """The settings of which the values are those of a change, the best fit only."""
+        changes = list(found)
+        hinted = self.hinted(hints)
+        scores = {
+            setting.path: max(
+                (
+                    _fits(setting, change.old, change.new)
+                    for change in changes
+                    # `false` becomes `true` in many places at once.
+                    if setting in hinted or _is_distinct(change)
+                ),
+                default=0,
+            )
+            for setting in self.settings
+        }
+        best = max(scores.values(), default=0)
+        fitting = [each for each in self.settings if best and scores[each.path] == best]
+        return tuple([each for each in fitting if each in hinted] or fitting)
 
     def _files(self, resource: Resource) -> tuple[str, ...]:
-        """Changed files, those of the resource's own components first; no documents and no tests."""
+        """Changed files that lead to changes, those of the resource's own components first."""
         names = {snake_case(part) for part in resource.parts}
         rooms = {PurePosixPath(file).parent for file in self.files if _stem(file) in names}
 
@@ -151,27 +182,15 @@ class Circumstances:
             return (2 if in_manifests is resource.kubernetes else 3), file
 
         code = sorted((file for file in self.files if leads_to_changes(file)), key=order)
-        return tuple(code[:_MOST_CANDIDATES])
+        return tuple(code[:_MOST_FILES])
 
 
 def leads_to_changes(file: str) -> bool:
     """Whether a file of the project can change what is deployed; a document or a test cannot."""
     path = PurePosixPath(file)
-    apart = (
-        "docs",
-        "tests",
-        "examples",
-        "benchmarks",
-        "rehearsal",
-        ".github",
-        ".ci",
-        "ops",
-        "review",
-    )
     stack_file = re.fullmatch(r"Pulumi\.[\w-]+\.yaml", path.name) is not None
-    return path.parts[:1] not in {(each,) for each in apart} and not (
-        path.suffix in (".md",) or stack_file or path.name in ("LICENSE", ".gitignore")
-    )
+    no_part = path.suffix == ".md" or path.name in ("LICENSE", ".gitignore", "Makefile")
+    return path.parts[0] not in _APART and path.parts[0][:1] != "." and not (stack_file or no_part)
 
 
 def _stem(file: str) -> str:
@@ -208,11 +227,19 @@ def texts(value: Any) -> set[str]:
 
 def _at(path: str, wanted: Sequence[str]) -> bool:
     """Whether a path is one of these, or inside one, or around one."""
+    return any(within(path, each) or within(each, path) for each in wanted)
+
+
+def within(path: str, place: str) -> bool:
+    """Whether a path is this place, or inside of it."""
+    return path == place or path.startswith((f"{place}.", f"{place}["))
+
+
+def _is_distinct(change: Change) -> bool:
+    """Whether a change has a text or a list in it that occurs by intent, not by chance."""
     return any(
-        path == each
-        or path.startswith((f"{each}.", f"{each}["))
-        or each.startswith((f"{path}.", f"{path}["))
-        for each in wanted
+        isinstance(value, list) or (isinstance(value, str) and len(value) > _SHORTEST)
+        for value in (change.old, change.new)
     )
 
 
@@ -250,7 +277,7 @@ def _fits_inside(setting: Change, old: str, new: str) -> int:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same text, as ``"8.4"`` and ``8.4`` are, but true and 1 are not."""
+    """Whether two values read the same, as ``"8.4"`` and ``8.4`` do; true and 1 do not."""
     if one is ABSENT or other is ABSENT:
         return one is other
     if isinstance(one, bool) or isinstance(other, bool):

@@ -44,7 +44,10 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
         return
     pair = _as_data(old, new)
     if isinstance(pair[0], Mapping) and isinstance(pair[1], Mapping):
-        yield from _of_maps(*cast("tuple[Mapping[str, Any], Mapping[str, Any]]", pair), path)
+        if is_document(old) and is_document(new):
+            yield Change(path, old, new)
+        else:
+            yield from _of_maps(*cast("tuple[Mapping[str, Any], Mapping[str, Any]]", pair), path)
     elif isinstance(pair[0], list) and isinstance(pair[1], list):
         yield from _of_lists(*cast("tuple[list[Any], list[Any]]", pair), path)
     else:
@@ -55,7 +58,7 @@ def _as_data(old: Any, new: Any) -> tuple[Any, Any]:
     """Both as what their JSON says, where both are JSON objects or lists in a text."""
     if isinstance(old, str) and isinstance(new, str):
         pair = parsed(old), parsed(new)
-        if None not in pair and type(pair[0]) is type(pair[1]):
+        if None not in pair and type(pair[0]) is type(pair[1]) and not any(map(is_document, pair)):
             return pair
     return old, new
 
@@ -69,6 +72,12 @@ def parsed(text: Any) -> Any:
     except ValueError:
         return None
     return value if isinstance(value, (dict, list)) else None
+
+
+def is_document(value: Any) -> bool:
+    """Whether a value is an IAM document, as data or as text; ``review.access`` compares those."""
+    data = parsed(value) if isinstance(value, str) else value
+    return isinstance(data, Mapping) and "Statement" in data
 
 
 def _of_maps(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
@@ -128,6 +137,16 @@ def _identity(old: Sequence[Any], new: Sequence[Any]) -> str:
             if all(len(set(side)) == len(side) for side in names):
                 return key
     return ""
+
+
+def innermost(change: Change) -> Iterator[Change]:
+    """The change, and each value inside of a map or a list that only one side has."""
+    yield change
+    value = change.new if change.old is ABSENT else change.old
+    if ABSENT in (change.old, change.new) and isinstance(value, (Mapping, list)):
+        for path, leaf in leaves(value, change.path):
+            if path != change.path:
+                yield Change(path, *((ABSENT, leaf) if change.old is ABSENT else (leaf, ABSENT)))
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

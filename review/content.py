@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
+from typing import Any
 
-from costs import Cost, CostChange, CostLine
-from review.access import Grant, Widening
+from review.access import Attachment, Grant, Widening, held_conditions
 from review.blocks import (
     Block,
     Code,
@@ -26,14 +26,23 @@ from review.blocks import (
     counted,
     listed,
 )
-from review.changes import ABSENT, Change
-from review.common import Common, own_changes
+from review.changes import ABSENT, Change, changes, is_document
+from review.common import OTHER_DIGEST, Common, own_changes
 from review.dangers import KINDS, Danger
+from review.renamed import same_images, same_objects
 from review.resources import Resource
-from review.review import Review
+from review.review import Cost, CostChange, Review
 from review.settings_changes import short
-from review.sides import Finding
-from review.values import is_generated, is_secret_path, shown, visible, without_secrets
+from review.sides import CRD_RESOURCE, Finding
+from review.values import (
+    is_generated,
+    is_secret_path,
+    shown,
+    shown_pair,
+    visible,
+    without_beginning,
+    without_secrets,
+)
 
 _OPERATIONS = {
     "create": "created",
@@ -43,6 +52,9 @@ _OPERATIONS = {
 }
 _PATHS_PER_OBJECT = 30
 _LINES_PER_VALUE = 400
+_MOST_CAUSES = 4
+_MOST_KEYS = 8
+"""Keys of one map that are added or removed; more are counted."""
 _LONGEST_LINE = 160
 
 
@@ -103,85 +115,84 @@ def sections(review: Review) -> list[Section]:
 
 
 def title(danger: Danger, most: int = 6) -> Text:
-    """What happens to what: ``EKS cluster kubeflow is replaced``."""
-    names = listed(danger.names, most)
-    plural = "is" if len(danger.names) == 1 else "are"
-    if danger.values or danger.event == "created":
-        return (Strong(danger.what), ": ", *names)
-    return (Strong(danger.what), " ", *names, " ", plural, f" {danger.event}")
+    """What happens to what: ``EKS cluster replaced: kubeflow``."""
+    event = "" if danger.event == "changed" else f" {danger.event}"
+    return Strong(f"{danger.what}{event}"), ": ", *listed(danger.names, most)
 
 
 def danger_section(review: Review) -> Section | None:
-    """Dangers in groups of one cause, the group with the worst first."""
+    """Dangers, worst first; those with one cause that follow each other stand below it."""
     if not review.dangers:
         return None
-    groups: dict[Text, list[Danger]] = {}
-    for each in review.dangers:
-        groups.setdefault(_cause(each), []).append(each)
     blocks: list[Block] = []
-    for cause, members in groups.items():
-        blocks.append(Paragraph(cause))
-        items = tuple(_entry(each) for each in members)
-        blocks.append(Entries(items, "dangers", numbered=True))
+    number = 1
+    for cause, members in groupby(review.dangers, key=lambda each: cause_of(each, review)):
+        items = tuple(map(_entry, members))
+        blocks += [Paragraph(cause), Entries(items, "dangers", start=number)]
+        number += len(items)
     return Section("Dangers", tuple(blocks), weight=6, stack=review.stack)
 
 
 def _entry(danger: Danger) -> Entry:
-    pieces: list[Piece] = [*title(danger), f" ({KINDS[danger.kind]}). {danger.happens}"]
+    pieces: list[Piece] = [*title(danger), f" ({KINDS[danger.kind]}). ", *sentence(danger.happens)]
     if danger.taken:
-        taken = " and ".join(_taken(kind, number) for kind, number in danger.taken.items())
-        pieces.append(f" With it, {taken} are made anew.")
+        pieces.append(f" {taken(danger)}")
     below: list[Text] = [
         (Code(each.path), ": ", *arrow(each)) for each in danger.values[:_PATHS_PER_OBJECT]
     ]
     if danger.lost:
-        below.append((Strong("Lost:"), f" {danger.lost}"))
-    below.append((Strong("Way out:"), f" {danger.avoid}"))
+        below.append((Strong("Lost:"), " ", *sentence(danger.lost)))
+    below.append((Strong("Way out:"), " ", *sentence(danger.avoid)))
     if danger.unlock:
-        below.append(
-            (Strong("Protected:"), " the engine refuses it until ", *_code(danger.unlock), ".")
-        )
+        below.append((Strong("Protected:"), *refused(danger)))
     return Entry(tuple(pieces), tuple(below))
 
 
-def _taken(kind: str, number: int) -> str:
-    return counted(number, kind.removesuffix("s"), kind)
+def taken(danger: Danger) -> str:
+    """How many other things go the same way."""
+    parts = " and ".join(
+        counted(number, kind.removesuffix("s"), kind) for kind, number in danger.taken.items()
+    )
+    return f"The same happens to {parts} that cannot be without it."
 
 
-def _code(text: str) -> Text:
-    """A sentence of the rules with its parts between backticks as code."""
+def refused(danger: Danger) -> Text:
+    """The engine's refusal, and what lifts it."""
+    return (" the engine refuses the run until ", *sentence(danger.unlock), ".")
+
+
+def sentence(text: str) -> Text:
+    """A sentence of the rules, with its parts between backticks as code."""
     return tuple(
         Code(part) if index % 2 else part for index, part in enumerate(text.split("`")) if part
     )
 
 
-def _cause(danger: Danger) -> Text:
+def cause_of(danger: Danger, review: Review) -> Text:
+    """What leads to a danger: settings where values prove it, or else candidates."""
     cause = danger.cause
-    pieces: list[Piece] = []
-    for each in cause.settings:
-        pieces += [", " if pieces else "", Code(short(each.path)), ": ", *arrow(each)]
-    if cause.certain:
-        return (Strong("Because of the setting"), " ", *pieces)
-    files: list[Piece] = []
-    for file in cause.files:
-        files += [", " if files else "", Code(file)]
-    if pieces and files:
-        return (
-            Strong("Cause not certain:"),
-            " a changed setting (",
-            *pieces,
-            ") or file (",
-            *files,
-            ")",
-        )
-    if pieces:
-        return (Strong("Cause not certain:"), " a changed setting (", *pieces, ")")
-    if files:
-        return (Strong("Because of a changed file, most likely"), " ", *files)
-    return (
-        Strong("Cause unknown:"),
-        " the settings that were compared are the same",
-    )
+    settings: list[Piece] = []
+    if len(cause.settings) > _MOST_CAUSES:
+        settings = [f"{len(cause.settings)}, see Settings"]
+    else:
+        for each in cause.settings:
+            settings += [", " if settings else "", Code(short(each.path)), ": ", *arrow(each)]
+    files = listed(cause.files, len(cause.files))
+    if settings and cause.certain:
+        what = "setting" if len(cause.settings) == 1 else "settings"
+        return (Strong(f"Because of the {what}"), " ", *settings)
+    if settings and files:
+        found: Text = (" the changed settings (", *settings, ") or files (", *files, ")")
+    elif settings:
+        several = len(cause.settings) > 1
+        found = (" one of the changed settings: " if several else " the setting ", *settings)
+    elif files:
+        found = (" a changed file: ", *files)
+    elif review.from_state:
+        return (Strong("Cause:"), " settings or files that changed since the last run")
+    else:
+        return (Strong("Cause:"), " neither a setting nor a file that was compared")
+    return (Strong("Most likely because of"), *found)
 
 
 def arrow(change: Change, longest: int = 96) -> Text:
@@ -190,10 +201,30 @@ def arrow(change: Change, longest: int = 96) -> Text:
         return "added ", Code(shown(change.new, change.path, longest))
     if change.new is ABSENT:
         return Code(shown(change.old, change.path, longest)), " removed"
-    old, new = (shown(value, change.path, longest) for value in (change.old, change.new))
+    if isinstance(change.old, list) and isinstance(change.new, list):
+        return _of_lists(change, longest)
+    old, new = shown_pair(change.old, change.new, change.path, longest)
     if old == new:
         return ("another value (", Code(new), ")")
     return Code(old), " → ", Code(new)
+
+
+def _of_lists(change: Change, longest: int) -> Text:
+    lost, won = items_apart(change)
+    pieces: list[Piece] = []
+    for items, verb in ((won, "added"), (lost, "removed")):
+        if items:
+            pieces += ["; " if pieces else "", f"{verb} "]
+            pieces += listed([shown(item, change.path, longest) for item in items], 8)
+    return tuple(pieces) or ("another order",)
+
+
+def items_apart(change: Change) -> tuple[list[Any], list[Any]]:
+    """The items of the old list that the new one lacks, and the other way round."""
+    return (
+        [item for item in change.old if item not in change.new],
+        [item for item in change.new if item not in change.old],
+    )
 
 
 # -- settings -------------------------------------------------------------------------------------
@@ -250,8 +281,17 @@ def _access(review: Review) -> Section | None:
                 )
             )
         )
-    narrower = [each for each in review.access.widenings if each.narrower]
-    detached = [each for each in review.access.attachments if not each.new]
+    # What goes away with its role is named where the role is.
+    narrower = [
+        each
+        for each in review.access.widenings
+        if each.narrower and each.owner.operation != "delete"
+    ]
+    detached = [
+        each
+        for each in review.access.attachments
+        if not each.new and not _goes_with(each, review.aws)
+    ]
     if narrower or detached:
         items = [
             Entry(
@@ -268,6 +308,16 @@ def _access(review: Review) -> Section | None:
     if not wider and not attached and not new:
         blocks.insert(0, Paragraph(("Nothing is allowed that was not allowed before.",)))
     return Section("Access (IAM)", tuple(blocks), 3, review.stack)
+
+
+def _goes_with(attachment: Attachment, resources: Sequence[Resource]) -> bool:
+    """Whether the holder of an attachment, as far as its name says so, is deleted with it."""
+    kinds = ("iam Role", "iam User", "iam Group", "eks AccessEntry")
+    gone = [e for e in resources if e.operation == "delete" and e.kind in kinds]
+    return any(
+        attachment.holder == each.physical or attachment.holder.startswith(f"{each.label}-")
+        for each in gone
+    )
 
 
 def _widening(each: Widening) -> Entry:
@@ -291,9 +341,11 @@ def _grants(grants: Sequence[Grant]) -> Iterator[Text]:
         if resource != "-":
             pieces += [" on ", Code(shown(resource))]
         if principal != "-":
-            pieces += [" for ", Code(shown(principal))]
-        if condition:
-            pieces += [" if ", Code(shown(condition, longest=200))]
+            pieces += [" for ", Code(shown(principal, longest=160))]
+        for (operator, key), values in sorted(held_conditions(condition).items()):
+            tail = key.rpartition("/")[2] if "/id/" in key else key
+            wanted = ", ".join(sorted(values))
+            pieces += [" if ", Code(f"{operator} {tail}"), " ", Code(shown(wanted, longest=160))]
         yield tuple(pieces)
 
 
@@ -303,7 +355,7 @@ def _grants(grants: Sequence[Grant]) -> Iterator[Text]:
 def _resources(review: Review) -> Section | None:
     if not review.aws:
         return None
-    blocks: list[Block] = [*_commons(review.common_aws, review.aws)]
+    blocks: list[Block] = [*_commons(review.common_aws, review.aws, "resource")]
     listed_ones = [
         (each, own)
         for each in review.aws
@@ -332,50 +384,72 @@ def _resource(resource: Resource, own: Sequence[Change]) -> Entry:
         head += [" because of ", *listed(resource.replacing, 4)]
     if resource.operation in ("create", "delete"):
         return Entry(tuple(head))
-    lines = _lines(resource, own)
+    if resource.type == CRD_RESOURCE:
+        return Entry(tuple(head), (("CRDs by name: see Kubernetes objects",),))
+    lines = _lines(own)
     if resource.operation == "update" and not resource.changes:
         lines = [("a secret or the content of a file",)]
     return Entry(tuple(head), tuple(lines[:_PATHS_PER_OBJECT]))
 
 
-def _lines(resource: Resource, own: Sequence[Change]) -> list[Text]:
+def _lines(own: Sequence[Change]) -> list[Text]:
+    """A line per change; documents are compared elsewhere, and many new keys of one map counted."""
     lines: list[Text] = []
-    documents: dict[str, None] = {}
-    for change in own:
-        document = next(
-            (each for each in ("assumeRolePolicy", "policy") if change.path.startswith(f"{each}.")),
-            "",
-        )
-        if document:
-            documents[document] = None
-        else:
-            lines.append((Code(change.path), ": ", *arrow(change)))
-    return lines + [(Code(each), ": see Access (IAM)") for each in documents]
+    for path, held in _by_parent(own):
+        if path:
+            won = sum(each.old is ABSENT for each in held)
+            lost = len(held) - won
+            numbers = [f"{n} {verb}" for n, verb in ((won, "added"), (lost, "removed")) if n]
+            lines.append((Code(path), ": ", ", ".join(numbers)))
+            continue
+        for change in held:
+            if is_document(change.old) or is_document(change.new):
+                lines.append((Code(change.path), ": see Access (IAM)"))
+            else:
+                lines.append((Code(change.path), ": ", *arrow(change)))
+    return lines
 
 
-def _commons(shared: Sequence[Common], resources: Sequence[Resource]) -> Iterator[Block]:
+def _by_parent(own: Sequence[Change]) -> list[tuple[str, list[Change]]]:
+    """Changes in order; those that add or remove many keys of one map together, with its path."""
+    parents = Counter(_parent(each) for each in own)
+    groups: dict[str, list[Change]] = {}
+    for each in own:
+        parent = _parent(each)
+        many = parent and parents[parent] > _MOST_KEYS
+        groups.setdefault(parent if many else f"\0{each.path}", []).append(each)
+    return [("" if key.startswith("\0") else key, held) for key, held in groups.items()]
+
+
+def _parent(change: Change) -> str:
+    """The path of the map or the list to which a change adds an item, or takes one away."""
+    if ABSENT not in (change.old, change.new):
+        return ""
+    cut = change.path.rfind("[") if change.path.endswith("]") else change.path.rfind(".")
+    return change.path[: max(cut, 0)]
+
+
+def _commons(shared: Sequence[Common], resources: Sequence[Resource], what: str) -> Iterator[Block]:
     if not shared:
         return
     items: list[Entry] = []
     for each in shared:
         kinds = sorted(each.kinds.items(), key=lambda pair: (-pair[1], pair[0]))
-        where: Text = (Code(each.path), ": ") if each.path else ("in values: ",)
         rest = f" and {counted(len(kinds) - 4, 'more kind')}" if len(kinds) > 4 else ""
         named = ", ".join(f"{number} {kind}" for kind, number in kinds[:4])
+        values: Text = arrow(each.sample)
+        if each.inside:
+            values = (Code(each.old), " → ", Code(each.new))
+        elif each.new == OTHER_DIGEST:
+            values = (OTHER_DIGEST,)
+        where = listed(each.paths, 3)
         items.append(
             Entry(
-                (
-                    f"on {counted(len(each.urns), 'resource')}: ",
-                    *where,
-                    Code(each.old),
-                    " → ",
-                    Code(each.new),
-                    f" ({named}{rest})",
-                )
+                (f"{counted(len(each.urns), what)}: ", *where, ": ", *values, f" ({named}{rest})")
             )
         )
-    yield Paragraph((f"Alike on many of {counted(len(resources), 'resource')}, listed once:",))
-    yield Entries(tuple(items), "changes of many resources")
+    yield Paragraph((f"Alike on many of {counted(len(resources), what)}, listed once:",))
+    yield Entries(tuple(items), "changes that many have")
 
 
 # -- Kubernetes -----------------------------------------------------------------------------------
@@ -402,12 +476,12 @@ def _objects(review: Review) -> Section | None:
         blocks.append(
             Paragraph(
                 (
-                    f"{counted(len(moved), 'object')} are made anew because the cluster is another one; "
+                    f"{counted(len(moved), 'object')} made anew in the other cluster; ",
                     "below are those that differ besides.",
                 )
             )
         )
-    blocks += _commons(review.common_kubernetes, review.kubernetes)
+    blocks += _commons(review.common_kubernetes, review.kubernetes, "object")
     for names, what in (
         (crds.removed, "removed"),
         (crds.changed, "changed"),
@@ -417,14 +491,46 @@ def _objects(review: Review) -> Section | None:
             blocks.append(
                 Paragraph((f"{counted(len(names), 'CRD')} {what}: ", *listed(names, 100), "."))
             )
+    own = {each.urn: own_changes(each, review.common_kubernetes) for each in review.kubernetes}
     items = tuple(
-        _difference(each, review.common_kubernetes)
-        for each in review.kubernetes
-        if _is_shown(each, review.common_kubernetes)
+        _difference(each, own[each.urn]) for each in review.kubernetes if _is_shown(each, own)
+    )
+    pairs = same_objects(review.kubernetes)
+    items += tuple(
+        Difference(
+            f"{old.kind} {visible(old.label)} -> {visible(new.label)}",
+            tuple(_cut(line) for each in _in_content(old, new) for line in _of_change(each)),
+        )
+        for old, new in pairs
     )
     if items:
         blocks.append(Differences(items, "objects"))
+    renamed = {each.urn for pair in pairs for each in pair}
+    for operation in ("delete", "create"):
+        held = [
+            each
+            for each in review.kubernetes
+            if each.operation == operation and each.urn not in renamed
+        ]
+        kinds = groupby(sorted(held, key=_kind_and_label), key=lambda each: each.kind)
+        entries = tuple(
+            Entry((f"{_OPERATIONS[operation]} ", Code(kind), ": ", *listed(names, 60)))
+            for kind, members in kinds
+            if (names := [each.label for each in members])
+        )
+        if entries:
+            blocks.append(Entries(entries, f"kinds of {_OPERATIONS[operation]} objects"))
     return Section("Kubernetes objects", tuple(blocks), 2, review.stack)
+
+
+def _in_content(old: Resource, new: Resource) -> list[Change]:
+    """What differs between two objects beside their names."""
+    found = changes(old.inputs, new.inputs)
+    return [each for each in found if each.path != "metadata.name"]
+
+
+def _kind_and_label(resource: Resource) -> tuple[str, str]:
+    return resource.kind, resource.label
 
 
 def _restarts(resource: Resource) -> bool:
@@ -437,47 +543,62 @@ def _restarts(resource: Resource) -> bool:
     )
 
 
-def _is_shown(resource: Resource, shared: Sequence[Common]) -> bool:
+def _is_shown(resource: Resource, own: Mapping[str, Sequence[Change]]) -> bool:
+    """Whether an object that stays, or is replaced, differs by more than many others do."""
     if resource.operation in ("create", "delete"):
-        return True
-    if own_changes(resource, shared):
-        return True
-    moved = "provider" in resource.replacing
-    return not resource.changes and not moved
+        return False
+    unseen = not resource.changes and "provider" not in resource.replacing
+    return bool(own[resource.urn]) or unseen
 
 
-def _difference(resource: Resource, shared: Sequence[Common]) -> Difference:
-    sign = {"create": "+ ", "delete": "- "}.get(resource.operation, "")
+def _difference(resource: Resource, own: Sequence[Change]) -> Difference:
     verb = "" if resource.operation == "update" else f" ({_OPERATIONS[resource.operation]})"
-    name = f"{sign}{resource.kind} {visible(resource.label)}{verb}"
-    if sign:
-        return Difference(name, ())
+    name = f"{resource.kind} {visible(resource.label)}{verb}"
     lines: list[str] = []
-    for change in own_changes(resource, shared):
-        lines += _of_change(change)
+    for path, held in _by_parent(own):
+        if path:
+            won = [each for each in held if each.old is ABSENT]
+            counts = (f"{len(won)} added", f"{len(held) - len(won)} removed")
+            lines.append(f"  {path}: {', '.join(counts)}")
+        else:
+            lines += [line for each in held for line in _of_change(each)]
     if not lines:
-        lines = ["  a secret, or what the API server does not show"]
-    return Difference(name, tuple(lines))
+        lines = ["  a secret, or what the engine alone sees"]
+    return Difference(name, tuple(map(_cut, lines)))
 
 
 def _of_change(change: Change) -> list[str]:
     values = change.old, change.new
-    secret = is_secret_path(change.path)
+    head = f"  {visible(change.path)}"
     several = any(isinstance(value, str) and "\n" in value.strip() for value in values)
-    if several and not secret and not any(map(is_generated, values)):
+    if several and not is_secret_path(change.path) and not any(map(is_generated, values)):
         before, after = (
             without_secrets(value).splitlines() if isinstance(value, str) else []
             for value in values
         )
         found = list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:]
-        lines = [f"{line[:1]} {visible(line[1:])}" for line in found if not line.startswith("@@")]
-        return [f"  {change.path}", *map(_cut, lines[:_LINES_PER_VALUE])]
-    old, new = (shown(value, change.path, _LONGEST_LINE) for value in values)
+        lines = _aligned([line for line in found if not line.startswith("@@")])
+        return [head, *lines[:_LINES_PER_VALUE]]
+    if isinstance(change.old, list) and isinstance(change.new, list):
+        lost, won = items_apart(change)
+        lines = [f"- {shown(item, change.path, _LONGEST_LINE)}" for item in lost]
+        lines += [f"+ {shown(item, change.path, _LONGEST_LINE)}" for item in won]
+        return [head, *lines] if lines else [f"{head}: another order"]
+    old, new = shown_pair(*values, change.path, _LONGEST_LINE)
     if old == new:
-        return [f"  {change.path}: another value ({new})"]
-    lines = [f"  {change.path}"]
-    lines += [f"- {old}"] if change.old is not ABSENT else []
+        return [f"{head}: another value ({new})"]
+    lines = [f"- {old}"] if change.old is not ABSENT else []
     lines += [f"+ {new}"] if change.new is not ABSENT else []
+    return [head, *lines]
+
+
+def _aligned(found: Sequence[str]) -> list[str]:
+    """Lines of a difference; of a long line and its successor only what follows their beginning."""
+    lines = [f"{line[:1]} {visible(line[1:])}" for line in found]
+    for place, (old, new) in enumerate(pairwise(lines)):
+        if old[0] == "-" and new[0] == "+" and max(len(old), len(new)) > _LONGEST_LINE:
+            pair = without_beginning(old[2:], new[2:])
+            lines[place : place + 2] = [f"- {pair[0]}", f"+ {pair[1]}"]
     return lines
 
 
@@ -493,7 +614,15 @@ def _images(review: Review) -> Section | None:
     if not (images.added or images.removed or images.moved):
         return None
     blocks: list[Block] = []
-    for names, what in ((images.added, "added"), (images.removed, "removed")):
+    versions, removed, added = same_images(images.removed, images.added)
+    if versions:
+        blocks.append(Paragraph((f"{counted(len(versions), 'image')} in another version:",)))
+        items = tuple(
+            Entry((Code(visible(name)), ": ", Code(visible(old)), " → ", Code(visible(new))))
+            for name, old, new in versions
+        )
+        blocks.append(Entries(items, "images in another version"))
+    for names, what in ((added, "added"), (removed, "removed")):
         if names:
             blocks.append(Paragraph((f"{counted(len(names), 'image')} {what}:",)))
             items = tuple(Entry((Code(visible(name)),)) for name in names)
@@ -582,8 +711,17 @@ def _cost(review: Review) -> Section | None:
         _money_row("per month, at least", before, after, "monthly"),
         _money_row("busiest hour", before, after, "hour_busiest"),
     ]
-    for line in review.cost.lines:
-        rows.append(((line.label,), (_amount(line.before),), (_amount(line.after),)))
+    old = {line.label: line for line in before.lines}
+    new = {line.label: line for line in after.lines}
+    for label in (*new, *(each for each in old if each not in new)):
+        pair = old.get(label), new.get(label)
+        amounts = [line.monthly if line else 0.0 for line in pair]
+        shown_amounts = [
+            "unknown" if amount is None else money(amount, cost.currency)
+            for amount, cost in zip(amounts, (before, after), strict=True)
+        ]
+        if shown_amounts[0] != shown_amounts[1]:
+            rows.append(((Code(label),), (shown_amounts[0],), (shown_amounts[1],)))
     blocks: list[Block] = [Table(("", "before", "after"), tuple(rows), "lines of the cost")]
     unknown = tuple(dict.fromkeys(after.unknown))
     if unknown:
@@ -592,12 +730,6 @@ def _cost(review: Review) -> Section | None:
             Folded((f"{counted(len(unknown), 'price')} unknown",), (Entries(items, "prices"),))
         )
     return Section("Cost", tuple(blocks), 2, review.stack)
-
-
-def _amount(line: CostLine | None) -> str:
-    if line is None:
-        return "-"
-    return "unknown" if line.monthly is None else money(line.monthly, line.currency)
 
 
 def _money_row(label: str, before: Cost, after: Cost, name: str) -> tuple[Text, ...]:

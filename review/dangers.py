@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import Any, cast
 import yaml
 
 from review.access import Access, is_admin, is_public
-from review.causes import Cause, Circumstances
-from review.changes import ABSENT, Change, leaves
+from review.causes import Cause, Circumstances, within
+from review.changes import ABSENT, Change, innermost, leaves
 from review.resources import Resource
 from review.sides import Side
 
 KINDS = {
     "data": "data is lost",
+    "left": "data is left behind",
     "outage": "something stops",
     "open": "opens access",
     "guard": "a safeguard goes",
@@ -111,10 +112,11 @@ def table() -> _Table:
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
-    when = row.get("when", ())
-    lists = {key: tuple(row[key]) for key in ("types", "settings") if key in row}
-    whens = tuple(cast("list[Any]", when)) if isinstance(when, list) else (when,)
-    return Rule(**{**row, **lists, "when": whens if when != () else ()})
+    fields: dict[str, Any] = dict(row)
+    for key in ("types", "settings", "when"):
+        value = fields.get(key, ())
+        fields[key] = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    return Rule(**fields)
 
 
 def dangers(
@@ -176,20 +178,32 @@ def _danger(
     rule: Rule, resource: Resource, circumstances: Circumstances, taken: Counter[str]
 ) -> Danger:
     happens = getattr(rule, resource.operation, "") or rule.happens
+    cause = circumstances.of(resource, hints=_hints(rule, resource))
     lost = rule.retained if resource.retained and rule.retained else rule.lost
     return Danger(
         rank=rule.rank,
-        kind=rule.kind,
+        kind="left" if resource.retained and rule.retained else rule.kind,
         what=rule.what if rule.what != "Protected resource" else resource.kind,
         event=_EVENTS[resource.operation],
         names=(_name(resource),),
         happens=happens,
         lost=lost,
         avoid=rule.avoid,
-        cause=circumstances.of(resource, hints=rule.settings),
+        cause=cause,
         unlock=(rule.unlock or table().unlock) if resource.protected else "",
         taken=dict(sorted(taken.items())),
+        values=() if cause.certain else _forcing(resource),
     )
+
+
+def _hints(rule: Rule, resource: Resource) -> tuple[str, ...]:
+    """Settings that decide about it; about most objects in the cluster the release does."""
+    return rule.settings or (("release",) if resource.kubernetes else ())
+
+
+def _forcing(resource: Resource) -> tuple[Change, ...]:
+    """The changes that force a replacement."""
+    return tuple(each for each in resource.changes if each.path in resource.replacing)
 
 
 def _name(resource: Resource) -> str:
@@ -213,7 +227,7 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
         found = (
             [Change(path, ABSENT, value) for path, value in leaves(resource.after)]
             if created
-            else list(resource.changes)
+            else [inner for change in resource.changes for inner in innermost(change)]
         )
         taken: set[str] = set()
         for rule in rules:
@@ -224,13 +238,14 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
             hits = [
                 change
                 for change in found
-                if change.path not in taken
+                if not any(within(change.path, place) for place in taken)
                 and re.fullmatch(rule.path, change.path)
                 and any(holds(when, change) for when in rule.when)
             ]
             if hits:
-                taken |= {change.path for change in hits}
                 paths = [change.path for change in hits]
+                hits = [each for each in hits if _is_outermost(each.path, paths)]
+                taken |= set(paths)
                 yield Danger(
                     rank=rule.rank,
                     kind=rule.kind,
@@ -240,9 +255,13 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                     happens=rule.happens,
                     lost=rule.lost,
                     avoid=rule.avoid,
-                    cause=circumstances.of(resource, paths, rule.settings),
+                    cause=circumstances.of(resource, paths, _hints(rule, resource)),
                     values=tuple(hits),
                 )
+
+
+def _is_outermost(path: str, paths: Sequence[str]) -> bool:
+    return not any(path != each and within(path, each) for each in paths)
 
 
 def holds(when: Any, change: Change) -> bool:
@@ -252,13 +271,10 @@ def holds(when: Any, change: Change) -> bool:
         ((verb, value),) = cast("Mapping[str, Any]", when).items()
         if verb == "becomes":
             return _equal(new, value) and not _equal(old, value)
-        return (
-            _equal(old, value)
-            if verb == "leaves" and old is not ABSENT
-            # Of a resource that is made: the value that a rule wants is not there.
-            else (old is ABSENT and isinstance(value, bool) and new is (not value))
-        )
-    return bool(_TESTS[when](old, new))
+        # Of a resource that is made: the value that a rule wants is not there.
+        never = old is ABSENT and isinstance(value, bool) and new is (not value)
+        return never or _equal(old, value)
+    return _TESTS[when](old, new)
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -347,15 +363,35 @@ def _opens(old: Any, new: Any) -> bool:
     )
 
 
-_TESTS: dict[str, Any] = {
-    "any": lambda _old, _new: True,
-    "changes": lambda old, new: ABSENT not in (old, new),
-    "appears": lambda old, _new: old is ABSENT,
+def _any(_old: Any, _new: Any) -> bool:
+    return True
+
+
+def _changes(old: Any, new: Any) -> bool:
+    return ABSENT not in (old, new)
+
+
+def _appears(old: Any, _new: Any) -> bool:
+    return old is ABSENT
+
+
+def _skips(old: Any, new: Any) -> bool:
+    return _minors(old, new) > 1
+
+
+def _newer(old: Any, new: Any) -> bool:
+    return _minors(old, new) == 1
+
+
+_TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "any": _any,
+    "changes": _changes,
+    "appears": _appears,
     "falls": _falls,
     "rises": _rises,
     "older": _older,
-    "skips": lambda old, new: _minors(old, new) > 1,
-    "newer": lambda old, new: _minors(old, new) == 1,
+    "skips": _skips,
+    "newer": _newer,
     "loses": _loses,
     "opens": _opens,
     "widens": _widens,
@@ -368,7 +404,7 @@ def _of_protection(resources: Sequence[Resource], circumstances: Circumstances) 
     for resource in resources:
         if resource.was is None or resource.operation in ("create", "delete"):
             continue
-        now = bool(resource.row.get("protect")), bool(resource.row.get("retain"))
+        now = resource.protected, resource.retained
         for name, lost in zip(
             ("protection", "retention"),
             (old and not new for old, new in zip(resource.was, now, strict=True)),
@@ -376,12 +412,8 @@ def _of_protection(resources: Sequence[Resource], circumstances: Circumstances) 
         ):
             if lost:
                 rule = table().others[name]
-                hinted = [
-                    each
-                    for each in circumstances.settings
-                    if each.path.removeprefix("kubeflow:").startswith(rule.settings)
-                ]
-                cause = Cause(tuple(hinted), (), bool(hinted))
+                hinted = circumstances.hinted(rule.settings)
+                cause = Cause(hinted, () if hinted else circumstances.files[:4], bool(hinted))
                 yield _other(rule, f"{resource.kind} {_name(resource)}", "removed", cause)
 
 
@@ -392,18 +424,16 @@ def _of_crds(base: Side, head: Side, circumstances: Circumstances) -> Iterator[D
         for each in circumstances.resources.values()
         if each.type == "pulumi-python:dynamic:CustomResourceDefinitions" and each.after
     )
-    cause = Cause(circumstances.settings[:4], (), False)
-    release = [each for each in circumstances.settings if each.path.endswith("release")]
-    if release:
-        cause = Cause(tuple(release), (), True)
+    release = tuple(each for each in circumstances.settings if each.path.endswith("release"))
+    cause = Cause(release or circumstances.settings, circumstances.files[:4], bool(release))
     for name in removed:
         rule = table().others["crds_left" if kept else "crds_deleted"]
         yield _other(rule, name, "removed from the release" if kept else "deleted", cause)
     for each in circumstances.resources.values():
-        if ":CustomResourceDefinition" in each.type and each.kubernetes:
-            if each.operation == "delete":
-                rule = table().others["crds_deleted"]
-                yield _other(rule, each.label, "deleted", circumstances.of(each))
+        is_crd = each.kubernetes and each.type.endswith(":CustomResourceDefinition")
+        if is_crd and each.operation == "delete":
+            rule = table().others["crds_deleted"]
+            yield _other(rule, each.label, "deleted", circumstances.of(each))
 
 
 def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]:
@@ -446,7 +476,6 @@ def _joined(found: Iterable[Danger]) -> Iterator[Danger]:
     for each in found:
         through = each.cause.through.urn if each.cause.through else ""
         settings = tuple(change.path for change in each.cause.settings)
-        values = str([(v.path, v.old, v.new) for v in each.values])
         key = (
             each.rank,
             each.what,
@@ -457,16 +486,16 @@ def _joined(found: Iterable[Danger]) -> Iterator[Danger]:
             through,
             settings,
             each.cause.files,
-            values,
         )
         groups.setdefault(key, []).append(each)
     for members in groups.values():
         first = members[0]
         taken = sum((Counter(each.taken) for each in members), Counter[str]())
-        yield Danger(
-            **{
-                **{name: getattr(first, name) for name in Danger.__dataclass_fields__},
-                "names": tuple(sorted({name for each in members for name in each.names})),
-                "taken": dict(sorted(taken.items())),
-            }
+        names = sorted({name for each in members for name in each.names})
+        values = {str(change): change for each in members for change in each.values}
+        yield replace(
+            first,
+            names=tuple(names),
+            taken=dict(sorted(taken.items())),
+            values=tuple(values[key] for key in sorted(values)),
         )

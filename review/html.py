@@ -21,6 +21,8 @@ from review.blocks import (
 from review.content import danger_section, sections, summary, worst
 from review.review import Review
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
 # Contrast of text at least 4.5 to 1 in both schemes (WCAG 2.2, 1.4.3).
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #f2f4f7; --line: #c8ced6;
@@ -29,12 +31,14 @@ _STYLE = """
   --line: #444c56; --bad: #ff9c97; --good: #7ee2a0; --link: #8ec4ff; } }
 body { margin: 0 auto; max-width: 64rem; padding: 1rem; color: var(--ink); background: var(--paper);
   font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; } h2 { margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 1rem; }
+h1 { font-size: 1.6rem; }
+h2 { margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 code, pre { font: .9em ui-monospace, monospace; background: var(--soft); border-radius: .2rem;
   overflow-wrap: anywhere; }
 code { padding: 0 .2em; } pre { padding: .6rem; overflow-x: auto; white-space: pre-wrap; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { border: 1px solid var(--line); padding: .25rem .6rem; text-align: left; vertical-align: top; }
+th, td { border: 1px solid var(--line); padding: .25rem .6rem; text-align: left;
+  vertical-align: top; }
 ins { color: var(--good); text-decoration: none; } del { color: var(--bad); text-decoration: none; }
 a { color: var(--link); } li { margin: .3rem 0; } li ul { margin: .2rem 0; }
 summary { cursor: pointer; } nav ul { padding-left: 1.2rem; }
@@ -56,8 +60,7 @@ def html(reviews: Sequence[Review]) -> str:
         "<head>",
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         f"<title>Review of {escape(stacks)}</title>",
         f"<style>{_STYLE}</style>",
         "</head>",
@@ -87,8 +90,7 @@ def html(reviews: Sequence[Review]) -> str:
     compared = "; ".join(f"{escape(base)} → {escape(head)}" for base, head in sides)
     lines += [
         "</main>",
-        f"<footer><p>Compared: {compared}, by the engine on simulated clouds, without credentials."
-        "</p></footer>",
+        f"<footer><p>Compared: {compared}, by the engine on simulated clouds.</p></footer>",
         "</body>",
         "</html>",
     ]
@@ -111,9 +113,9 @@ def _block(block: Block) -> Iterator[str]:
     match block:
         case Paragraph(text):
             yield f"<p>{_text(text)}</p>"
-        case Entries(items, _, numbered):
-            kind = "ol" if numbered else "ul"
-            yield f"<{kind}>"
+        case Entries(items, _, start):
+            kind = "ol" if start else "ul"
+            yield f'<ol start="{start}">' if start else "<ul>"
             for item in items:
                 below = "".join(f"<li>{_text(each)}</li>" for each in item.below)
                 yield f"<li>{_text(item.text)}{f'<ul>{below}</ul>' if below else ''}</li>"

@@ -62,8 +62,7 @@ def markdown(reviews: Sequence[Review]) -> str:
         return whole
     head += [
         "",
-        "**This comment is shortened**: each list that lacks something says how much, and "
-        f"{_ELSEWHERE}.",
+        f"**This comment is shortened**: lists say how much they lack, and {_ELSEWHERE}.",
     ]
     return _fitted(head, written, closing)
 
@@ -71,7 +70,7 @@ def markdown(reviews: Sequence[Review]) -> str:
 def _compared(reviews: Sequence[Review]) -> str:
     sides = dict.fromkeys((review.base, review.head) for review in reviews)
     pairs = "; ".join(f"{_code(base)} → {_code(head)}" for base, head in sides)
-    return f"<sub>Compared: {pairs}, by the engine on simulated clouds, without credentials.</sub>"
+    return f"<sub>Compared: {pairs}, by the engine on simulated clouds.</sub>"
 
 
 # -- text -----------------------------------------------------------------------------------------
@@ -94,7 +93,7 @@ def _escaped(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """The text as code on one line; as HTML with entities where Markdown could read more into it."""
+    """The text as code on one line; as HTML with entities where Markdown could read more in it."""
     flat = text.replace("\r", " ").replace("\n", " ") or " "
     if _PLAIN.fullmatch(flat) and flat.strip() == flat:
         return f"`{flat}`"
@@ -104,7 +103,7 @@ def _code(text: str) -> str:
     return f"<code>{escaped}</code>"
 
 
-# -- blocks in units that can be left out ------------------------------------------------------------
+# -- blocks in units that can be left out ---------------------------------------------------------
 
 
 @dataclass
@@ -116,6 +115,7 @@ class _List:
     after: list[str]
     what: str
     kept: int
+    folded: bool = False
 
     @property
     def note(self) -> list[str]:
@@ -168,10 +168,10 @@ def _parts(block: Block) -> Iterator[list[str] | _List]:
     match block:
         case Paragraph(text):
             yield ["", _text(text)]
-        case Entries(items, what, numbered):
+        case Entries(items, what, start):
             units = [
-                _item(each, f"{index}." if numbered else "-")
-                for index, each in enumerate(items, start=1)
+                _item(each, f"{index}." if start else "-")
+                for index, each in enumerate(items, start)
             ]
             yield _List([""], units, [], what, len(units))
         case Table(head, rows, what):
@@ -191,8 +191,10 @@ def _parts(block: Block) -> Iterator[list[str] | _List]:
             yield _List(["", f"{fence}diff"], units, [fence], what, len(units))
         case Folded(inner_summary, blocks):
             yield ["", "<details>", f"<summary>{_text_in_html(inner_summary)}</summary>"]
-            for inner in blocks:
-                yield from _parts(inner)
+            for part in (part for inner in blocks for part in _parts(inner)):
+                if isinstance(part, _List):
+                    part.folded = True
+                yield part
             yield ["", "</details>"]
 
 
@@ -227,11 +229,10 @@ def _difference(title: str, lines: Sequence[str]) -> str:
     if len(lines) > _MOST_LINES:
         left = counted(len(lines) - _MOST_LINES, "line")
         shown.append(f"  ... {left} more: {_ELSEWHERE}")
-    sign = title[:2] if title[:2] in ("+ ", "- ") else "@@ "
-    return "\n".join([f"{sign}{title.removeprefix(sign)}{' @@' if sign == '@@ ' else ''}", *shown])
+    return "\n".join([f"@@ {title} @@", *shown])
 
 
-# -- the limit --------------------------------------------------------------------------------------
+# -- the limit ------------------------------------------------------------------------------------
 
 
 def _joined(head: list[str], written: Sequence[_Written], closing: list[str]) -> str:
@@ -242,7 +243,7 @@ def _joined(head: list[str], written: Sequence[_Written], closing: list[str]) ->
 
 
 def _fitted(head: list[str], written: list[_Written], closing: list[str]) -> str:
-    """Fills the limit: each section has a share by its weight, and what one needs less, others get."""
+    """Fills the limit: a section's share is by its weight; others get what it does not need."""
     for section in written:
         for each in section.lists:
             each.kept = 0
@@ -250,11 +251,11 @@ def _fitted(head: list[str], written: list[_Written], closing: list[str]) -> str
     left = MOST_BYTES - bare - sum(each.fixed for section in written for each in section.lists)
     open_ones = [(section, each) for section in written for each in section.lists]
     while open_ones and left > 0:
-        total = sum(section.weight for section, _ in open_ones)
+        total = sum(_weight(*each) for each in open_ones)
         still: list[tuple[_Written, _List]] = []
         spent = 0
         for section, each in open_ones:
-            share = left * section.weight // total
+            share = left * _weight(section, each) // total
             used = 0
             while each.kept < len(each.units):
                 size = len(each.units[each.kept].encode()) + 1
@@ -270,3 +271,7 @@ def _fitted(head: list[str], written: list[_Written], closing: list[str]) -> str
         left -= spent
         open_ones = still
     return _joined(head, written, closing)
+
+
+def _weight(section: _Written, part: _List) -> int:
+    return 1 if part.folded else 2 * section.weight

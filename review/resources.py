@@ -117,18 +117,18 @@ def paired(base: Side, head: Side) -> dict[str, Resource]:
     new = {row["urn"]: row for row in head.rows if row.get("operation") != "delete"}
     gone = {row["urn"]: row for row in head.rows if row.get("operation") == "delete"}
     pairs: dict[str, Resource] = {}
-    # A row of the base that the head neither has nor deletes is there under another name (an alias).
+    # A row of the base that the head neither has nor deletes has another name there (an alias).
     for urn in sorted({*new, *gone}):
-        before, after = old.get(urn) or gone.get(urn), new.get(urn)
-        pairs[urn] = _pair(urn, before, after, base.from_state)
+        pairs[urn] = _pair(urn, old.get(urn), new.get(urn), gone.get(urn), base.from_state)
     return pairs
 
 
-def _pair(urn: str, before: Row | None, after: Row | None, from_state: bool) -> Resource:
-    row = after or before or {}
+def _pair(
+    urn: str, before: Row | None, after: Row | None, gone: Row | None, from_state: bool
+) -> Resource:
+    row = after or gone or {}
     operation = _operation(before, after)
-    older = before or {"inputs": (after or {}).get("before") or {}}
-    old: dict[str, Any] = dict(older.get("inputs") or older.get("before") or {})
+    old: dict[str, Any] = dict((before or {}).get("inputs") or row.get("before") or {})
     new: dict[str, Any] = dict((after or {}).get("inputs") or {})
     found: tuple[Change, ...] = ()
     if after and operation not in ("create", "same"):
@@ -139,7 +139,6 @@ def _pair(urn: str, before: Row | None, after: Row | None, from_state: bool) -> 
             engines = cast("Mapping[str, Any]", after["before"])
             old = {key: value for key, value in engines.items() if not _given(key, value, new)}
             found = tuple(changes(old, new))
-    side = before if before and "protect" in before else row
     known = bool(before and after and "protect" in before and "protect" in after)
     return Resource(
         urn=urn,
@@ -148,10 +147,14 @@ def _pair(urn: str, before: Row | None, after: Row | None, from_state: bool) -> 
         before=old,
         after=new,
         changes=found,
-        protected=bool(side.get("protect")),
-        retained=bool(side.get("retain")),
-        was=(bool(side.get("protect")), bool(side.get("retain"))) if known else None,
+        protected=bool(row.get("protect")),
+        retained=bool(row.get("retain")),
+        was=_flags(before) if known else None,
     )
+
+
+def _flags(row: Row | None) -> tuple[bool, bool]:
+    return bool((row or {}).get("protect")), bool((row or {}).get("retain"))
 
 
 def _operation(before: Row | None, after: Row | None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from costs import CostChange
 from review.access import Access, access
 from review.causes import Circumstances, leads_to_changes
 from review.changes import Change
@@ -15,6 +15,65 @@ from review.dangers import Danger, dangers
 from review.resources import OPERATIONS, Resource, paired
 from review.settings_changes import settings_changes
 from review.sides import CRD_RESOURCE, Finding, Side
+
+# As `costs` has them: read here, and not imported, so that a review needs no price.
+
+
+class CostLine(Protocol):
+    """One line of a floor; ``monthly`` is None where its price is unknown."""
+
+    @property
+    def label(self) -> str:
+        """What it is."""
+        ...
+
+    @property
+    def monthly(self) -> float | None:
+        """What it costs in a month."""
+        ...
+
+
+class Cost(Protocol):
+    """What a stack costs."""
+
+    @property
+    def currency(self) -> str:
+        """Of the stack's region."""
+        ...
+
+    @property
+    def monthly(self) -> float:
+        """The floor."""
+        ...
+
+    @property
+    def hour_busiest(self) -> float:
+        """Everything at its largest size, in an hour."""
+        ...
+
+    @property
+    def lines(self) -> Sequence[CostLine]:
+        """Of the floor."""
+        ...
+
+    @property
+    def unknown(self) -> Sequence[str]:
+        """Sentences: what has no price."""
+        ...
+
+
+class CostChange(Protocol):
+    """What a stack costs on both sides."""
+
+    @property
+    def before(self) -> Cost:
+        """Of the older side."""
+        ...
+
+    @property
+    def after(self) -> Cost:
+        """Of the newer side."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -125,7 +184,7 @@ def review(
     changed = [each for each in resources.values() if each.operation != "same" and each.concrete]
     rights = access(changed, settings)
     aws = tuple(sorted((e for e in changed if not e.kubernetes), key=_order))
-    objects = tuple(sorted((e for e in changed if e.kubernetes), key=_order))
+    objects = tuple(sorted((e for e in changed if e.kubernetes), key=lambda each: _order(each)[1:]))
     counted = Counter(each.operation for each in changed)
     return Review(
         stack=stack,
@@ -185,6 +244,7 @@ def _images(base: Side, head: Side) -> Images:
     )
 
 
+_Same = tuple[str, ...]
 _SEVERITIES = ("critical", "high", "medium", "low")
 
 
@@ -193,14 +253,14 @@ def _findings(base: Side, head: Side) -> Findings:
         return Findings((), (), tuple(sorted(head.findings, key=_gravity)))
     before, after = ({_same_finding(each): each for each in side.findings} for side in (base, head))
 
-    def only(one: Mapping[object, Finding], other: Mapping[object, Finding]) -> tuple[Finding, ...]:
+    def only(one: Mapping[_Same, Finding], other: Mapping[_Same, Finding]) -> tuple[Finding, ...]:
         return tuple(sorted((one[key] for key in one if key not in other), key=_gravity))
 
     still = tuple(sorted((after[key] for key in after if key in before), key=_gravity))
     return Findings(only(after, before), only(before, after), still)
 
 
-def _same_finding(finding: Finding) -> tuple[str, ...]:
+def _same_finding(finding: Finding) -> _Same:
     return finding.policy, finding.urn, finding.message, finding.level
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from review.changes import Change, changes
+from review.changes import ABSENT, Change, changes
 from review.sides import Side
 
 _NAMESPACE = "kubeflow:"
@@ -15,11 +14,20 @@ def settings_changes(base: Side, head: Side) -> tuple[Change, ...]:
     """Every key with its value on both sides, by key; none when a side's settings are unknown."""
     if base.from_state or head.from_state:
         return ()
-    return tuple(changes(_by_key(base.settings), _by_key(head.settings)))
+    sections = changes(dict(base.settings), dict(head.settings))
+    return tuple(key for section in sections for key in _keys(section))
 
 
-def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in settings.items()}
+def _keys(change: Change) -> Iterator[Change]:
+    """The keys of a section that only one side has; any other change as it is."""
+    old, new = change.old, change.new
+    value = new if old is ABSENT else old
+    of_items = isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    if ABSENT in (old, new) and (isinstance(value, dict) or of_items) and "[" not in change.path:
+        empty = type(value)()
+        yield from changes(*((empty, new) if old is ABSENT else (old, empty)), change.path)
+    else:
+        yield change
 
 
 def short(key: str) -> str:

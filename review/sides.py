@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-SECRET = "[secret]"
+SECRET = "[secret]"  # noqa: S105 what stands for one
 """Stands for every secret, in plan files and in a review."""
 
 CRD_RESOURCE = "pulumi-python:dynamic:CustomResourceDefinitions"
@@ -41,8 +41,8 @@ class Side:
         images: source to the place it is pulled from.
         crds: name to a digest of its body.
         findings: verdicts of the policies.
-        settings: the ``config`` of the stack file, secure values as ``"[secret]"``. Empty where they
-            are not known, as of a side that comes from a state.
+        settings: the ``config`` of the stack file, secure values as ``"[secret]"``. Empty where
+            they are not known, as of a side that comes from a state.
     """
 
     name: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import groupby
 
 from review.blocks import Code, Piece, Strong, Text
-from review.content import KINDS, _cause, arrow, summary, title
+from review.content import arrow, cause_of, refused, summary, title
+from review.dangers import KINDS, Danger
 from review.review import Review
 from review.settings_changes import short
 
@@ -18,23 +20,13 @@ def text(review: Review) -> list[str]:
     lines = _wrapped(summary(review))
     if review.empty:
         return lines
-    last: Text | None = None
-    for number, danger in enumerate(review.dangers[:_MOST_DANGERS], start=1):
-        cause = _cause(danger)
-        if cause != last:
-            lines += ["", *_wrapped(cause)]
-            last = cause
-        lead = f"{number}. "
-        lines += _wrapped(
-            (*title(danger, most=3), f" ({KINDS[danger.kind]}). {danger.happens}"), lead
-        )
-        for change in danger.values[:_MOST_VALUES]:
-            lines += _wrapped((change.path, ": ", *arrow(change, 40)), "   ")
-        for word, sentence in (("Lost", danger.lost), ("Way out", danger.avoid)):
-            if sentence:
-                lines += _wrapped((f"{word}: {sentence}",), "   ")
-        if danger.unlock:
-            lines += _wrapped((f"Protected: the engine refuses it until {danger.unlock}.",), "   ")
+    number = 1
+    dangers = review.dangers[:_MOST_DANGERS]
+    for cause, members in groupby(dangers, key=lambda each: cause_of(each, review)):
+        lines += ["", *_wrapped(cause)]
+        for danger in members:
+            lines += _of_danger(danger, number)
+            number += 1
     if len(review.dangers) > _MOST_DANGERS:
         lines.append(f"and {len(review.dangers) - _MOST_DANGERS} more dangers")
     if review.settings:
@@ -43,6 +35,20 @@ def text(review: Review) -> list[str]:
             lines += _wrapped((short(change.path), ": ", *arrow(change, 60)), "  ")
         if len(review.settings) > _MOST_SETTINGS:
             lines.append(f"  and {len(review.settings) - _MOST_SETTINGS} more")
+    return lines
+
+
+def _of_danger(danger: Danger, number: int) -> list[str]:
+    lead = f"{number}. "
+    head = (*title(danger, most=3), f" ({KINDS[danger.kind]}). {danger.happens}")
+    lines = _wrapped(head, lead)
+    for change in danger.values[:_MOST_VALUES]:
+        lines += _wrapped((change.path, ": ", *arrow(change, 40)), "   ")
+    for word, said in (("Lost", danger.lost), ("Way out", danger.avoid)):
+        if said:
+            lines += _wrapped((f"{word}: {said}",), "   ")
+    if danger.unlock:
+        lines += _wrapped(("Protected:", *refused(danger)), "   ")
     return lines
 
 

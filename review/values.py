@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 from review.sides import SECRET
@@ -18,10 +19,13 @@ from review.sides import SECRET
 LONGEST = 96
 """Characters of a shown value; a longer one has its beginning, its length and a digest."""
 
+_BEFORE = 24
+"""Characters before the first difference of two long texts."""
+
 ASSET = "4dabf18193072939515e22adb298388d"
 """The key by which the engine marks files and archives; pulumi sdk/go/common/resource/sig."""
 
-# The last parts of a path, such as env[DB_PASSWORD].value. `...SecretName` and `...TokenUrl` are none.
+# The last parts of a path, such as env[DB_PASSWORD].value; `secretName` and `tokenUrl` are none.
 _SECRET_NAME = re.compile(
     r"(passw(or)?d|passphrase|secret(string|key|binary|value)?|token|credentials?|"
     r"private[-_]?key|access[-_]?key|api[-_]?key|client[-_]?secret)s?$",
@@ -44,7 +48,7 @@ _LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)")
 # `password: x` and `TOKEN=x`, as lines of a file in a ConfigMap have them.
 _SECRET_LINE = re.compile(
     r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|private_?key|access_?key|api_?key))"
-    r"(?P<sign>\"?\s*[:=]\s*)(?P<value>[^\s,{}\[\]][^\s,]*)",
+    r"(?P<sign>\s*=\s*|\"\s*:\s*|\s*:\s+)(?P<value>[^\s,{}\[\]][^\s,]*)",
     re.IGNORECASE,
 )
 _PLAIN = re.compile(r"(true|false|null|none|\d+|\$.*|\"\"|''|/.*)[\"']?$", re.IGNORECASE)
@@ -66,6 +70,7 @@ def is_secret_path(path: str) -> bool:
     return any(_SECRET_NAME.search(part) for part in last)
 
 
+@lru_cache(4096)
 def without_secrets(text: str) -> str:
     """The text, with ``[secret]`` where it has the form of a key, a token or a login."""
     text = _SECRET_FORM.sub(SECRET, text)
@@ -96,10 +101,8 @@ def shown(value: Any, path: str = "", longest: int = LONGEST) -> str:
         path: where it stands, which decides whether it is a secret.
         longest: characters of the result, about.
     """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     if is_secret_path(path) and not isinstance(value, (Mapping, list)):
         return SECRET
     if is_asset(value):
@@ -107,10 +110,30 @@ def shown(value: Any, path: str = "", longest: int = LONGEST) -> str:
     if is_generated(value):
         return f"data {digest(value)}, {len(value)} characters"
     text = value if isinstance(value, str) else _json(value, path)
-    text = visible(without_secrets(text))
-    if len(text) <= longest:
-        return text or '""'
-    return f"{text[: longest - 30]}... ({len(text)} characters, {digest(text)})"
+    text = visible(without_secrets(text)) or '""'
+    cut = f"{text[: longest - 30]}... ({len(text)} characters, {digest(text)})"
+    return text if len(text) <= longest else cut
+
+
+def shown_pair(old: Any, new: Any, path: str = "", longest: int = LONGEST) -> tuple[str, str]:
+    """Both values on a line each; of long texts from a little before their first difference."""
+    pair = shown(old, path, longest), shown(new, path, longest)
+    if not (isinstance(old, str) and isinstance(new, str)) or SECRET in pair:
+        return pair
+    if is_generated(old) or is_generated(new) or max(len(old), len(new)) <= longest:
+        return pair
+    texts = without_beginning(*(visible(without_secrets(each)) for each in (old, new)))
+    return shown(texts[0], path, longest), shown(texts[1], path, longest)
+
+
+def without_beginning(old: str, new: str) -> tuple[str, str]:
+    """Two texts without what both begin with, except for the last characters of that."""
+    same = next(
+        (place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
+        min(len(old), len(new)),
+    )
+    start = max(0, same - _BEFORE)
+    return (f"...{old[start:]}", f"...{new[start:]}") if start else (old, new)
 
 
 def _json(value: Any, path: str) -> str:
@@ -146,6 +169,8 @@ def content_of(asset: Any) -> Any:
 
 def visible(text: str) -> str:
     """The text on one line: control characters, and those that reverse the order, as escapes."""
+    if text.isprintable():
+        return text
     escaped = text.replace("\n", "\\n").replace("\t", "\\t")
     return "".join(
         each if each.isprintable() or each == " " else f"\\u{ord(each):04x}" for each in escaped

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, str] = {
         "components.mirror program"
     ),
     "policies": "images regions",
-    "review": "costs",
+    "review": "",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings toolchain",
     "benchmarks": "components.objects regions rehearsal rendering settings tests toolchain webhook",
