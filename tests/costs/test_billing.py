@@ -134,7 +134,7 @@ def test_an_interface_endpoint_counts_in_each_zone_and_a_gateway_endpoint_not_at
 def test_a_database_is_its_class_its_storage_and_its_support(
     inputs: Row, expected: list[tuple[str, float, float]]
 ) -> None:
-    rest = {"instanceClass": "db.m6g.large", "allocatedStorage": 100, "engineVersion": "8.4"}
+    rest: Row = {"instanceClass": "db.m6g.large", "allocatedStorage": 100, "engineVersion": "8.4"}
     assert units(row("aws:rds/instance:Instance", **{**rest, **inputs})) == expected
 
 

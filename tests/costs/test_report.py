@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from costs import cost_of, report
 from ops import targets
+from regions.price_list import prices_of
 from rehearsal import __main__ as rehearsals
 from tests.costs.plans import region_of, rows_of
 from tests.ops.command import kf
@@ -129,6 +131,17 @@ def test_without_a_plan_the_way_out_is_named(planned: Path) -> None:
     assert done.exit_code == 2
     sentence = "build/us-west-2/plan.json has no plan: run `make preview STACK=us-west-2` first."
     assert done.stderr.strip() == sentence
+
+
+@pytest.mark.parametrize("page", ["cost.md", "cost.zh-CN.md"])
+def test_the_example_of_the_page_is_taken(page: str, tmp_path: Path) -> None:
+    text = (Path(report.__file__).parents[1] / "docs" / page).read_text("utf-8")
+    [example] = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    path = tmp_path / "prices.yaml"
+    path.write_text(example, "utf-8")
+    known = prices_of("cn-north-1", path)
+    assert (known.prices["eks.cluster"].amount, known.machines["m5.xlarge"].amount) == (1, 4)
+    assert known.databases["db.m6g.large", "multi-az"].amount == 3
 
 
 def test_a_wrong_file_ends_a_preview_too(
