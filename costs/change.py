@@ -38,12 +38,14 @@ class CostChange:
     @property
     def lines(self) -> tuple[ChangedLine, ...]:
         """The lines that differ: the largest amount first, those without a price at the end."""
-        old = {(line.label, line.region): line for line in self.before.lines}
-        new = {(line.label, line.region): line for line in self.after.lines}
+        old = {line.label: line for line in self.before.lines}
+        new = {line.label: line for line in self.after.lines}
         changed = [
-            ChangedLine(key[0], old.get(key), new.get(key), _difference(old.get(key), new.get(key)))
-            for key in {**old, **new}
-            if old.get(key) != new.get(key)
+            ChangedLine(
+                label, old.get(label), new.get(label), _difference(old.get(label), new.get(label))
+            )
+            for label in {**old, **new}
+            if old.get(label) != new.get(label)
         ]
         return tuple(
             sorted(
@@ -54,6 +56,6 @@ class CostChange:
 
 
 def _difference(before: CostLine | None, after: CostLine | None) -> float | None:
-    amounts = [0.0 if line is None else line.monthly for line in (before, after)]
-    old, new = amounts
-    return None if old is None or new is None else new - old
+    if any(line and line.price is None for line in (before, after)):
+        return None
+    return (after.monthly if after else 0.0) - (before.monthly if before else 0.0)

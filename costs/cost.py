@@ -21,10 +21,10 @@ class CostLine:
     """What one kind of thing costs as long as it exists.
 
     Attributes:
-        label: what it is, and what for.
+        label: what it is, what for, and where if not in the region of the stack.
         quantity: of units, in a month.
         price: of one unit; None: unknown.
-        monthly: quantity times price; None: unknown.
+        monthly: quantity times price; 0 where that is unknown.
         currency: of the region in which it is.
     """
 
@@ -32,7 +32,7 @@ class CostLine:
     quantity: float
     unit: str
     price: float | None
-    monthly: float | None
+    monthly: float
     currency: str
     region: str
 
@@ -70,7 +70,8 @@ class Cost:
     """What a stack costs.
 
     Attributes:
-        currency: in which the stack's region is billed.
+        region: of the stack.
+        currency: in which that region is billed.
         monthly: the floor: everything at its smallest size for a month, nothing used.
         hour_busiest: everything at its largest size and every pool full, in an hour, nothing used.
         lines: of the floor, the dearest first, then those without a price.
@@ -82,6 +83,7 @@ class Cost:
         stale: sentences: prices older than ``STALE_DAYS``.
     """
 
+    region: str
     currency: str
     monthly: float
     hour_busiest: float
@@ -138,7 +140,7 @@ def cost_of(
     account = _Account(find)
     every = list(charges(plan))
     items = _joined(each for each in every if isinstance(each, Item))
-    priced = [(item, _label(item), account.price_of(item)) for item in items]
+    priced = [(item, _label(item, region), account.price_of(item)) for item in items]
     account.used += [(label, price) for _, label, price in priced if price]
     lines = [_line(item, label, price, find) for item, label, price in priced]
     uses = list(dict.fromkeys(each for each in every if isinstance(each, Use)))
@@ -155,12 +157,11 @@ def cost_of(
         fillings = [filling for filling in (pool.most, pool.least) if filling]
         account.used += [(f"pool {pool.name}", each) for way in fillings for each in way.prices]
     return Cost(
+        region=region,
         currency=home,
         monthly=_sum(here),
         hour_busiest=busiest + sum(pool.hour for pool in pools),
-        lines=tuple(
-            sorted(lines, key=lambda line: (line.monthly is None, -(line.monthly or 0), line.label))
-        ),
+        lines=tuple(sorted(lines, key=_dearest_first)),
         uses=tuple(
             _use_line(use, find)
             for use in sorted(uses, key=lambda use: (use.region != region, use.key))
@@ -175,8 +176,12 @@ def cost_of(
     )
 
 
+def _dearest_first(line: CostLine) -> tuple[bool, float, str]:
+    return (line.price is None, -line.monthly, line.label)
+
+
 def _sum(lines: Iterable[CostLine]) -> float:
-    return sum(line.monthly or 0.0 for line in lines)
+    return sum(line.monthly for line in lines)
 
 
 def _joined(items: Iterable[Item]) -> list[Item]:
@@ -198,8 +203,9 @@ def _joined(items: Iterable[Item]) -> list[Item]:
     return list(joined.values())
 
 
-def _label(item: Item) -> str:
-    return f"{_what(item)}: {item.purpose}"
+def _label(item: Item, home: str) -> str:
+    there = "" if item.region == home else f" ({item.region})"
+    return f"{_what(item)}: {item.purpose}{there}"
 
 
 def _what(item: Item) -> str:
@@ -213,7 +219,7 @@ def _line(
 ) -> CostLine:
     quantity = item.units * HOURS if item.hourly else item.units
     amount = price.amount if price else None
-    monthly = None if amount is None else quantity * amount
+    monthly = quantity * (amount or 0.0)
     currency = find(item.region).currency
     return CostLine(label, quantity, item.unit, amount, monthly, currency, item.region)
 

@@ -49,7 +49,7 @@ def table(cost: Cost) -> Iterator[str]:
     """All of a cost for people."""
     yield f"{'a month, nothing used':<46}{'quantity':>11} {'price':>10}{cost.currency:>12}"
     for line in cost.lines:
-        yield from _line(line, cost)
+        yield from _line(line)
     yield f"{'floor':<46}{'':>11} {'':>10}{money(cost.monthly):>12}"
     for currency, monthly in cost.elsewhere.items():
         yield f"{f'floor elsewhere, {currency}':<46}{'':>11} {'':>10}{money(monthly):>12}"
@@ -65,7 +65,7 @@ def table(cost: Cost) -> Iterator[str]:
         yield ""
         yield "by use, in no total"
         for use in known:
-            where = "" if use.region == _home(cost) else f", {use.region}"
+            where = "" if use.region == cost.region else f", {use.region}"
             price = f"{use.currency} {use.price:.7g} per {use.unit}"
             yield from _between(use.label + where, price)
     for title, sentences in (("without a price", cost.unknown), ("old prices", cost.stale)):
@@ -86,7 +86,7 @@ def rows_of(cost: Cost) -> list[dict[str, Any]]:
             line.quantity,
             line.unit,
             line.price,
-            line.monthly,
+            None if line.price is None else line.monthly,
             line.currency,
         )
         for line in cost.lines
@@ -188,21 +188,14 @@ def _pool(pool: PoolCost) -> Iterator[str]:
         yield from _wrapped("", text)
 
 
-def _line(line: CostLine, cost: Cost) -> Iterator[str]:
-    where = "" if line.region == _home(cost) else f" ({line.region})"
-    label = _lines(line.label + where, 45)
+def _line(line: CostLine) -> Iterator[str]:
+    label = _lines(line.label, 45)
     unit = {"hour": "h", "GB-month": "GB", "month": "", "vCPU-hour": "h"}[line.unit]
     price = "unknown" if line.price is None else f"{line.price:.7g}"
-    month = "" if line.monthly is None else money(line.monthly)
+    month = "" if line.price is None else money(line.monthly)
     quantity = f"{line.quantity:,.1f}".removesuffix(".0")
     yield f"{label[0]:<46}{quantity + ' ' + unit:>11} {price:>10}{month:>12}".rstrip()
     yield from (f"  {part}" for part in label[1:])
-
-
-def _home(cost: Cost) -> str:
-    """The region with most of the lines."""
-    regions = [line.region for line in cost.lines]
-    return max(regions, key=regions.count) if regions else ""
 
 
 def _between(left: str, right: str) -> Iterator[str]:

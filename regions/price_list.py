@@ -19,7 +19,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -55,6 +54,7 @@ KEYS = TypeAdapter(dict[str, Key]).validate_python(
 """Key -> what it is for."""
 
 _TEXT = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_AMOUNT = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Source(BaseModel):
@@ -69,7 +69,7 @@ class Source(BaseModel):
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    price: NonNegativeFloat
+    price: _AMOUNT
     source: str
 
 
@@ -77,14 +77,14 @@ class _Machines(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     source: str
-    prices: dict[str, dict[str, NonNegativeFloat]]
+    prices: dict[str, dict[str, _AMOUNT]]
 
 
 class _Databases(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str
-    prices: dict[str, dict[Zones, NonNegativeFloat]]
+    prices: dict[str, dict[Zones, _AMOUNT]]
 
 
 class _Table(BaseModel):
@@ -231,7 +231,7 @@ def _refuse_unknown_names(path: Path, region: str, table: _Table) -> None:
     try:
         Region.of(region)
     except ValueError as error:
-        raise PricesRejected(f"{path}: {error}") from None
+        raise PricesRejected(f"{path}: {region}: {error}") from None
     for key, row in table.prices.items():
         if key not in KEYS:
             refuse("prices", key, list(KEYS))

@@ -140,13 +140,7 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
                 refuse_leaks(settings, outcome.resources)
             with step("plan files"):
                 _write_plan(rehearsal.build, settings, outcome)
-    console.print(report.changes_table(outcome))
-    console.print()
-    console.print(report.times_table(times, engine))
-    if outcome.outputs:
-        console.print("\n[bold]outputs[/]")
-    for line in report.output_lines(outcome):
-        say(line)
+    _say_outcome(outcome, times, engine)
     if outcome.resources:
         _say_cost(rehearsal.build / "plan.json", settings.region, stack)
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
@@ -157,6 +151,16 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
     if refused:
         with failures_as_sentences():
             raise refused
+
+
+def _say_outcome(outcome: Outcome, times: Mapping[str, float], engine: tools.Tool) -> None:
+    console.print(report.changes_table(outcome))
+    console.print()
+    console.print(report.times_table(times, engine))
+    if outcome.outputs:
+        console.print("\n[bold]outputs[/]")
+    for line in report.output_lines(outcome):
+        say(line)
 
 
 def _write_plan(build: Path, settings: Settings, outcome: Outcome) -> None:
