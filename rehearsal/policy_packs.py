@@ -1,9 +1,9 @@
-"""How a rehearsal attaches policy packs, and what their verdicts are.
+"""How a rehearsal attaches policy packs.
 
 The engine starts a pack in Python by the program ``pulumi-analyzer-policy-python`` on PATH where it
-has no ``pulumi-language-python``. The project's own pack reports each finding as JSON in the last
-line of its message (``policies/pack.py``), exempt ones too, and all as advisory: a rehearsal then
-ends with its plan files also where a real preview would fail, and its caller judges the findings.
+has no ``pulumi-language-python``. With ``environment()``, the project's own pack reports every
+finding, exempt ones too, and reports it as advisory, so that a rehearsal ends with its plan files
+also where a real preview is refused. What the level is, the last line of each message has.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 OWN_PACK = PROJECT / "policies"
-"""The project's own pack, for ``Rehearsal``'s ``policy_packs``."""
+"""The project's own pack."""
 
 
 def environment() -> dict[str, str]:
@@ -29,22 +29,11 @@ def environment() -> dict[str, str]:
     }
 
 
-def finding_of(event: Any) -> dict[str, str]:
-    """The row of findings.json that a policy event of the engine is.
-
-    Args:
-        event: ``pulumi.automation.events.PolicyEvent``. It has no severity, so one of a foreign
-            pack is ``high`` where it is mandatory, else ``medium``.
-    """
-    text, _, last = event.message.rstrip().rpartition("\n")
-    if last.startswith("{"):
-        return json.loads(last)
-    mandatory = event.enforcement_level == "mandatory"
-    return {
-        "policy": f"{event.policy_pack_name}/{event.policy_name}",
-        "severity": "high" if mandatory else "medium",
-        "level": "mandatory" if mandatory else "advisory",
-        "urn": event.resource_urn or "",
-        "message": " ".join(f"{text} {last}".split()),
-        "reason": "",
-    }
+def row_of(message: str) -> Mapping[str, str] | None:
+    """The row of findings.json that the message of a policy event has; None in another pack's."""
+    last = message.rstrip().rpartition("\n")[2]
+    try:
+        row = json.loads(last)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and {"policy", "level", "reason"} <= row.keys() else None
