@@ -23,10 +23,13 @@ def gpu_pools(stack: Stack) -> Iterator[Resource]:
 def _buys_gpus(pool: Resource) -> bool:
     requirements = listed(pool.get("spec.template.spec.requirements"))
     labels: dict[str, Any] = pool.get("spec.template.metadata.labels") or {}
+    wanted = [
+        each for each in requirements if each.get("operator") not in ("DoesNotExist", "NotIn")
+    ]
     return any(label.startswith(GPU) for label in labels) or any(
         "instance-gpu-" in str(each.get("key"))
         or any(str(value).partition(".")[0] in GPU_FAMILIES for value in listed(each.get("values")))
-        for each in requirements
+        for each in wanted
     )
 
 

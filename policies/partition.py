@@ -11,17 +11,22 @@ from policies.model import Stack, Violation, policy
 from regions.region import Region, dns_suffixes
 
 _ARN = re.compile(r"\barn:(aws[a-z-]*):")
-# Right in every partition: service principals of IAM (aws-cdk aws-iam/lib/principals.ts), and names
-# of labels and resources that begin with a service's (eks.<suffix>/role-arn).
-_SHARED = re.escape(Region.oidc_audience.partition(".")[2])
-_NAMES = re.compile(rf"[a-z0-9-]+(?:\.eks)?\.{_SHARED}(?:/[a-z0-9][A-Za-z0-9-]*)?")
+# Right in every partition: names of labels and resources (eks.<suffix>/role-arn), the audience of
+# EKS' tokens, and service principals of IAM (aws-cdk aws-iam/lib/principals.ts).
+_AUDIENCE = Region.oidc_audience
+_SHARED = re.escape(_AUDIENCE.partition(".")[2])
+_NAMES = rf"(?:eks|vpc|ec2)\.{_SHARED}/[a-z0-9][A-Za-z0-9-]*|{re.escape(_AUDIENCE)}"
+_OF_OBJECTS = re.compile(_NAMES)
+_OF_DOCUMENTS = re.compile(rf"{_NAMES}|[a-z0-9-]+(?:\.eks)?\.{_SHARED}")
 
 
 @cache
 def _host() -> re.Pattern[str]:
     suffixes = "|".join(map(re.escape, dns_suffixes()))
     end = r"(?![A-Za-z0-9-])[^\s\"',]*"
-    return re.compile(rf"(?:[A-Za-z0-9*_-]+\.)*(?<![A-Za-z0-9_-])(?P<suffix>{suffixes}){end}")
+    return re.compile(
+        rf"(?:\w+://)?(?:[A-Za-z0-9*_-]+\.)*(?<![A-Za-z0-9_-])(?P<suffix>{suffixes}){end}"
+    )
 
 
 @policy("partition-leak", severity="high")
@@ -38,6 +43,7 @@ def partition_leak(stack: Stack) -> Iterator[Violation]:
         objects = resource.type.startswith("kubernetes:")
         allowed = {own.partition} if objects else partitions
         hosts = {own.dns_suffix} if objects else suffixes
+        names = _OF_OBJECTS if objects else _OF_DOCUMENTS
         for path, text in _texts(resource.inputs, ()):
             for match in _ARN.finditer(text):
                 if match[1] not in allowed:
@@ -48,7 +54,7 @@ def partition_leak(stack: Stack) -> Iterator[Violation]:
                         value=re.split(r"[\s\"',]", text[match.start() :], maxsplit=1)[0],
                     )
             for match in _host().finditer(text):
-                if match["suffix"] not in hosts and not _NAMES.fullmatch(match[0]):
+                if match["suffix"] not in hosts and not names.fullmatch(match[0]):
                     yield resource.finding(
                         ".".join(path),
                         f"hosts of {own.partition} end in {own.dns_suffix}; use that one.",

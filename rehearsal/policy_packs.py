@@ -1,20 +1,22 @@
 """How a rehearsal attaches policy packs.
 
 The engine starts a pack in Python by the program ``pulumi-analyzer-policy-python`` on PATH where it
-has no ``pulumi-language-python``. The project's own pack reports each finding as JSON in the last
-line of its message (``policies/pack.py``), exempt ones too, and all as advisory: a rehearsal then
-ends with its plan files also where a real preview would fail, and its caller judges the findings.
+has no ``pulumi-language-python``. With ``environment()``, the project's own pack reports every
+finding, exempt ones too, and reports it as advisory, so that a rehearsal ends with its plan files
+also where a real preview is refused. What the level is, the last line of each message has.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 OWN_PACK = PROJECT / "policies"
-"""The project's own pack, for ``Rehearsal``'s ``policy_packs``."""
+"""The project's own pack."""
 
 
 def environment() -> dict[str, str]:
@@ -25,3 +27,13 @@ def environment() -> dict[str, str]:
         "KUBEFLOW_PYTHON": sys.executable,
         "KUBEFLOW_FINDINGS": "1",
     }
+
+
+def row_of(message: str) -> Mapping[str, str] | None:
+    """The row of findings.json that the message of a policy event has; None in another pack's."""
+    last = message.rstrip().rpartition("\n")[2]
+    try:
+        row = json.loads(last)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and {"policy", "level", "reason"} <= row.keys() else None
