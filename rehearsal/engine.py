@@ -38,7 +38,7 @@ from rehearsal.failures import (
     sentence_of,
     sentence_of_exception,
 )
-from rehearsal.findings import Finding, finding_of
+from rehearsal.findings import MANDATORY, Finding, finding_of
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
@@ -227,8 +227,13 @@ class Rehearsal:
                 raise EngineFailure(
                     [sentence_of_exception(run.failure, self.project)], run.failure
                 ) from None
+            verdicts = [
+                f"{each.policy}: {named(each.message, each.urn)}"
+                for each in sorted(set(run.findings))
+                if each.level == MANDATORY
+            ]
             problems = namespaces_explained(
-                expired_once(run.problems or [sentence_of(str(failure))]),
+                expired_once(verdicts + run.problems or [sentence_of(str(failure))]),
                 partial(_resources, self._handle),
                 whole=verb == "destroy",
             )

@@ -15,7 +15,9 @@ from typing import Any, cast
 
 from pulumi.automation import _stack, events  # pyright: ignore[reportPrivateUsage]
 
-MANDATORY, ADVISORY, EXEMPT = "mandatory", "advisory", "exempt"
+from rehearsal.policy_packs import row_of
+
+MANDATORY, ADVISORY = "mandatory", "advisory"
 _UNSPECIFIED = "medium"
 
 
@@ -62,14 +64,14 @@ def finding_of(event: Any) -> Finding | None:
     policy: Mapping[str, Any] | None = getattr(event, "policy", None)
     remediation: Mapping[str, Any] | None = getattr(event, "remediation", None)
     if policy:
-        text, _, last = policy.get("message", "").rstrip().rpartition("\n")
-        if last.startswith("{"):
-            return Finding(**json.loads(last))
+        message: str = policy.get("message", "")
+        if own := row_of(message):
+            return Finding(**own)
         level = policy.get("enforcementLevel")
         return Finding(
             policy=f"{policy.get('policyPackName', '')}/{policy.get('policyName', '')}",
             urn=policy.get("resourceUrn", ""),
-            message=" ".join(f"{text} {last}".split()),
+            message=" ".join(message.split()),
             severity=policy.get("severity") or _UNSPECIFIED,
             level=MANDATORY if level == MANDATORY else ADVISORY,
         )

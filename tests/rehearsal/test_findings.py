@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,8 +20,7 @@ pytestmark = pytest.mark.engine
 
 PACK = """
 from pulumi_policy import (
-    EnforcementLevel, PolicyPack, ResourceValidationPolicy, StackValidationPolicy,
-    ResourceRemediationPolicy, Severity,
+    EnforcementLevel, PolicyPack, ResourceValidationPolicy, StackValidationPolicy, Severity,
 )
 
 QUEUE = "aws:sqs/queue:Queue"
@@ -41,10 +41,13 @@ def enlarge(args):
 
 PolicyPack("team", [
     ResourceValidationPolicy(
-        "small-queues", "Queues are small.", small, EnforcementLevel.MANDATORY, severity=Severity.HIGH
+        "small-queues", "Queues are small.", small, EnforcementLevel.MANDATORY,
+        severity=Severity.HIGH,
     ),
     StackValidationPolicy("no-queues", "No queue at all.", never, EnforcementLevel.ADVISORY),
-    *([ResourceRemediationPolicy("delay", "Queues wait.", enlarge, EnforcementLevel.REMEDIATE)]
+    *([ResourceValidationPolicy(
+        "delay", "Queues wait.", remediate=enlarge, enforcement_level=EnforcementLevel.REMEDIATE
+    )]
       if KIND == "remediation" else []),
 ])
 """
@@ -94,7 +97,9 @@ SMALL = Finding(
 def test_a_mandatory_verdict_stops_a_preview_with_its_plan(with_pack: With) -> None:
     with with_pack("") as rehearsal, pytest.raises(EngineFailure) as failed:
         rehearsal.preview()
-    print(failed.value.problems)
+    assert failed.value.problems[0] == (
+        "team/small-queues: Queues are small. A queue hides a message for at most 10 seconds."
+    )
     assert failed.value.outcome is not None
     assert SMALL in failed.value.outcome.findings
     levels = {each.policy: each.level for each in failed.value.outcome.findings}
@@ -111,12 +116,21 @@ def test_a_remediation_is_a_finding(with_pack: With) -> None:
     assert (delay.urn, delay.message, delay.level) == (URN, sentence, "advisory")
 
 
-@pytest.mark.parametrize("kind", ["crash", "bad"])
-def test_a_pack_that_fails_is_a_sentence(with_pack: With, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("crash", "aws:sqs/queue:Queue queue: failed to run policy: .*'deep'"),
+        (
+            "bad",
+            r"The policy pack /\S+/pack does not start: SyntaxError: .*; mend it, or take it out.",
+        ),
+    ],
+)
+def test_a_pack_that_fails_is_a_sentence(with_pack: With, kind: str, sentence: str) -> None:
     with pytest.raises(EngineFailure) as failed, with_pack(kind) as rehearsal:
         rehearsal.preview()
-    print(failed.value.problems)
-    assert failed.value.problems == []
+    assert re.fullmatch(sentence, failed.value.problems[0])
+    assert "Traceback" not in str(failed.value)
 
 
 def test_findings_are_sorted_and_each_is_there_once() -> None:
