@@ -29,7 +29,13 @@ def test_a_change_is_named_as_deep_as_it_is(old: Any, new: Any, paths: list[str]
     ("type_", "path", "replaced"),
     [
         ("aws:iam/role:Role", "name", True),
+        ("aws:iam/role:Role", "namePrefix", True),
         ("aws:iam/role:Role", "assumeRolePolicy", False),
+        ("aws:cloudwatch/logGroup:LogGroup", "name", True),
+        ("aws:eks/nodeGroup:NodeGroup", "launchTemplate.version", False),
+        ("aws:eks/nodeGroup:NodeGroup", "launchTemplate.id", True),
+        ("aws:kms/alias:Alias", "targetKeyId", False),
+        ("aws:s3/bucketPolicy:BucketPolicy", "bucket", True),
         ("aws:ec2/subnet:Subnet", "cidrBlock", True),
         ("aws:rds/instance:Instance", "engine", True),
         ("aws:rds/instance:Instance", "engineVersion", False),
