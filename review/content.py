@@ -618,14 +618,13 @@ def _images(review: Review) -> Section | None:
     if versions:
         blocks.append(Paragraph((f"{counted(len(versions), 'image')} in another version:",)))
         items = tuple(
-            Entry((Code(visible(name)), ": ", Code(visible(old)), " → ", Code(visible(new))))
-            for name, old, new in versions
+            Entry((Code(name), ": ", Code(old), " → ", Code(new))) for name, old, new in versions
         )
         blocks.append(Entries(items, "images in another version"))
     for names, what in ((added, "added"), (removed, "removed")):
         if names:
             blocks.append(Paragraph((f"{counted(len(names), 'image')} {what}:",)))
-            items = tuple(Entry((Code(visible(name)),)) for name in names)
+            items = tuple(Entry((Code(name),)) for name in names)
             blocks.append(Entries(items, f"{what} images"))
     if images.moved:
         name, (old, new) = next(iter(images.moved.items()))
@@ -633,7 +632,7 @@ def _images(review: Review) -> Section | None:
             Paragraph(
                 (
                     f"{counted(len(images.moved), 'image')} come from another place: ",
-                    Code(visible(name)),
+                    Code(name),
                     " from ",
                     Code(shown(old, longest=200)),
                     " → ",
@@ -677,7 +676,7 @@ def _finding(finding: Finding) -> Entry:
         Code(finding.policy),
         " ",
     ]
-    pieces += [Code(visible(name)), ": "] if name else []
+    pieces += [Code(name), ": "] if name else []
     # The sentence is the policy's, and a team's own policy may put values into it.
     pieces.append(Code(shown(finding.message, longest=400)))
     below: tuple[Text, ...] = (
