@@ -28,6 +28,8 @@ KINDS = {
     "guard": "a safeguard goes",
 }
 _EVENTS = {"replace": "replaced", "delete": "deleted", "create": "created", "update": "changed"}
+_WIDE_PRIVATE = 12
+"""Up to that a private range is wider than any VPC."""
 _HUGE_V4, _HUGE_V6 = 8, 24
 """Prefix lengths up to which a public range counts as the whole internet."""
 
@@ -96,6 +98,7 @@ class _Table:
     resources: tuple[Rule, ...]
     changes: tuple[Rule, ...]
     others: Mapping[str, Rule]
+    settings: tuple[Rule, ...]
     unlock: str
 
 
@@ -110,6 +113,7 @@ def table() -> _Table:
         tuple(_rule(row) for row in data["resources"]),
         tuple(_rule(row) for row in data["changes"]),
         {name: _rule(row) for name, row in data["others"].items()},
+        tuple(_rule(row) for row in data["settings"]),
         data["unlock"],
     )
 
@@ -144,6 +148,7 @@ def dangers(
         *_of_protection(resources, circumstances),
         *_of_crds(base, head, circumstances),
         *_of_access(access, circumstances),
+        *_of_settings(circumstances),
     ]
     return tuple(sorted(_joined(found), key=lambda each: (each.rank, each.what, each.names)))
 
@@ -212,7 +217,9 @@ def _forcing(resource: Resource) -> tuple[Change, ...]:
 
 def _name(resource: Resource) -> str:
     if resource.type.endswith(":Profile"):
-        owner = resource.inputs.get("spec", {}).get("owner", {}).get("name", "")
+        # Whose things they are: of the older side.
+        side = resource.before or resource.after
+        owner = side.get("spec", {}).get("owner", {}).get("name", "")
         return f"{resource.label} ({owner})" if owner else resource.label
     return resource.physical
 
@@ -338,6 +345,11 @@ def _loses(old: Any, new: Any) -> bool:
     return False
 
 
+def _gains(old: Any, new: Any) -> bool:
+    """Whether a list has `*` that had none."""
+    return isinstance(new, list) and "*" in new and not (isinstance(old, list) and "*" in old)
+
+
 def _ranges(value: Any) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     for _, leaf in leaves(value):
         for item in cast("list[Any]", leaf) if isinstance(leaf, list) else [leaf]:
@@ -354,7 +366,12 @@ def _inside(one: Any, others: Iterable[Any]) -> bool:
 
 def _widens(old: Any, new: Any) -> bool:
     held = list(_ranges(old))
-    return any(not _inside(each, held) for each in _ranges(new) if not each.is_private)
+    return any(
+        not _inside(each, held)
+        for each in _ranges(new)
+        # A range of the VPC's own, as every rule inside of it has one, says nothing.
+        if not each.is_private or held or each.prefixlen <= _WIDE_PRIVATE
+    )
 
 
 def _opens(old: Any, new: Any) -> bool:
@@ -397,6 +414,7 @@ _TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     "skips": _skips,
     "newer": _newer,
     "loses": _loses,
+    "gains": _gains,
     "opens": _opens,
     "widens": _widens,
 }
@@ -459,6 +477,15 @@ def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]
                     cause=circumstances.of(owner, [widening.place]),
                     values=(Change(widening.place, ABSENT, actions),),
                 )
+
+
+def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:
+    for change in circumstances.settings:
+        key = change.path.removeprefix("kubeflow:")
+        for rule in table().settings:
+            if re.fullmatch(rule.path, key) and any(holds(when, change) for when in rule.when):
+                cause = Cause((change,), (), True)
+                yield replace(_other(rule, key, "changed", cause), values=())
 
 
 def _other(rule: Rule, name: str, event: str, cause: Cause) -> Danger:
