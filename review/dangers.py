@@ -279,13 +279,17 @@ def holds(when: Any, change: Change) -> bool:
     """Whether a change is what a rule's ``when`` describes; the rules' file has the list."""
     old, new = change.old, change.new
     if isinstance(when, Mapping):
-        ((verb, value),) = cast("Mapping[str, Any]", when).items()
-        if verb == "becomes":
-            return _equal(new, value) and not _equal(old, value)
-        # Of a resource that is made: the value that a rule wants is not there.
-        never = old is ABSENT and isinstance(value, bool) and new is (not value)
-        return never or _equal(old, value)
+        tests = cast("Mapping[str, Any]", when)
+        return all(_of_value(verb, value, old, new) for verb, value in tests.items())
     return _TESTS[when](old, new)
+
+
+def _of_value(verb: str, value: Any, old: Any, new: Any) -> bool:
+    if verb == "becomes":
+        return _equal(new, value) and not _equal(old, value)
+    # Of a resource that is made: the value that a rule wants is not there.
+    never = old is ABSENT and isinstance(value, bool) and new is (not value)
+    return never or _equal(old, value)
 
 
 def _equal(one: Any, other: Any) -> bool:

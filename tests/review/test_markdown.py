@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from review.markdown import MOST_BYTES, markdown
+from review.review import review
 from review.sides import Finding
 from tests.review.pages import rendered, tokens
 from tests.review.plans import (
@@ -235,9 +237,9 @@ def huge() -> list[dict[str, Any]]:
 def test_a_comment_is_never_longer_than_its_limit_nor_cut_in_the_middle() -> None:
     images = [{f"registry.example/image-{n}:{tag}": "x" for n in range(500)} for tag in (1, "v2")]
     settings = ({**SETTINGS}, {**RENAMED[1], "kubeflow:tags": {f"t{n}": "v" for n in range(500)}})
-    review = reviewed(huge(), settings=settings, images=(images[0], images[1]))
+    one = reviewed(huge(), settings=settings, images=(images[0], images[1]))
     start = time.process_time()
-    text = markdown([review, replace(review, stack="other")])
+    text = markdown([one, replace(one, stack="other")])
     assert time.process_time() - start < 2
     assert 0.8 * MOST_BYTES < len(text.encode()) <= MOST_BYTES
     assert "**This comment is shortened**" in text
@@ -264,8 +266,8 @@ def test_a_comment_is_never_longer_than_its_limit_nor_cut_in_the_middle() -> Non
 
 
 def test_worst_dangers_of_all_stacks_come_before_details_of_any() -> None:
-    review = reviewed(renamed_cluster(10), settings=RENAMED)
-    text = markdown([review, replace(review, stack="other")])
+    one = reviewed(renamed_cluster(10), settings=RENAMED)
+    text = markdown([one, replace(one, stack="other")])
     titles = [line for line in text.splitlines() if line.startswith("## ")]
     assert titles[:3] == ["## Dangers: test", "## Dangers: other", "## Settings: test"]
 
@@ -276,14 +278,74 @@ def test_two_runs_give_the_same_bytes() -> None:
     assert len(pages) == 1
 
 
+@dataclass(frozen=True)
+class Line:
+    label: str
+    monthly: float | None
+
+
+@dataclass(frozen=True)
+class Full:
+    hour: float
+
+
+@dataclass(frozen=True)
+class Pool:
+    name: str
+    most: Full | None
+    currency: str = "CNY"
+
+
+@dataclass(frozen=True)
+class Priced:
+    monthly: float
+    hour_busiest: float
+    lines: tuple[Line, ...]
+    pools: tuple[Pool, ...] = ()
+    elsewhere: Mapping[str, float] = field(default_factory=dict[str, float])
+    unknown: tuple[str, ...] = ()
+    currency: str = "CNY"
+
+
+@dataclass(frozen=True)
+class Changed:
+    before: Priced
+    after: Priced
+
+
+def test_cost_has_what_changes_and_what_is_unknown() -> None:
+    before = Priced(1000, 5, (Line("nodes", 600), Line("NAT", 400)), (Pool("gpu", Full(9.5)),))
+    after = Priced(
+        1400.4,
+        7,
+        (Line("nodes", 1000.4), Line("NAT", 400), Line("file system", None)),
+        (Pool("gpu", Full(19)), Pool("many", None)),
+        {"USD": 12},
+        ("file system: no price.",),
+    )
+    base, head = sides([])
+    text = markdown([review("test", base, head, cost=Changed(before, after))])
+    assert "Cost 1,400 CNY a month at least (+400 CNY, 1 price unknown)." in text
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    assert rows == [
+        "|  | before | after |",
+        "| per month, at least | 1,000 CNY | 1,400 CNY |",
+        "| per month, at least, in USD | 0.00 USD | 12 USD |",
+        "| busiest hour | 5.00 CNY | 7.00 CNY |",
+        "| pool gpu when full, at most, an hour | 9.50 CNY | 19 CNY |",
+        "| pool many when full, at most, an hour | - | unknown |",
+        "| nodes | 600 CNY | 1,000 CNY |",
+        "| file system | - | unknown |",
+    ]
+    assert "<summary>1 price unknown, not in these amounts</summary>" in text
+
+
 def test_findings_are_new_solved_or_were_there_before() -> None:
     new, old, still = (
         Finding(name, "high", level, "urn:x::db", f"{name} it is.", "")
         for name, level in (("a", "mandatory"), ("b", "advisory"), ("c", "exempt"))
     )
     base, head = sides([], findings=((old, still), (new, still)))
-    from review.review import review
-
     text = markdown([review("test", base, head)])
     assert "Policies: 1 finding (1 new, 1 solved, 1 mandatory)" in text
     assert "1 finding new:" in text
