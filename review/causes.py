@@ -248,7 +248,10 @@ def _fits(setting: Change, old: Any, new: Any) -> int:
     if same(setting.old, old) and same(setting.new, new) and (old, new) != (ABSENT, ABSENT):
         return 4
     if isinstance(old, str) and isinstance(new, str):
-        return _fits_inside(setting, old, new)
+        # A list of settings loses the item with the old value, or gains the one with the new.
+        gone = setting.new is ABSENT and old in texts(setting.old)
+        come = setting.old is ABSENT and new in texts(setting.new)
+        return 2 if gone or come else _fits_inside(setting, old, new)
     if isinstance(old, list) and isinstance(new, list):
         lost, won = ([item for item in a if item not in b] for a, b in ((old, new), (new, old)))
         before, after = (

@@ -21,7 +21,7 @@ FEW = 3
 _WORDS = re.compile(r"([A-Za-z0-9_.-]+)")
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{16,}$")
 _SHORTEST = 4
-"""Characters of a word that says by itself what is exchanged; `1` and `true` need their path."""
+"""Characters of a word that says by itself what is exchanged; `1` needs its path."""
 _NAMES_IN_PATH = re.compile(r"\[[^\]]*\]")
 OTHER_DIGEST = "another digest"
 
@@ -138,9 +138,9 @@ def _common(
 ) -> Common:
     resources = {resource.urn: resource for resource, _ in held}
     kinds = Counter(each.kind for each in resources.values())
-    paths = Counter(_NAMES_IN_PATH.sub("[]", change.path) for _, change in held)
-    if not inside:
-        paths = Counter([held[0][1].path])
+    paths = Counter(change.path for _, change in held)
+    if len(paths) > 1:
+        paths = Counter(_NAMES_IN_PATH.sub("[]", path) for path in paths.elements())
     return Common(
         paths=tuple(
             path for path, _ in sorted(paths.items(), key=lambda each: (-each[1], each[0]))

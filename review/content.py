@@ -53,6 +53,7 @@ _OPERATIONS = {
 _PATHS_PER_OBJECT = 30
 _LINES_PER_VALUE = 400
 _MOST_CAUSES = 4
+_CENT = 0.01
 _MOST_KEYS = 8
 """Keys of one map that are added or removed; more are counted."""
 _LONGEST_LINE = 160
@@ -618,14 +619,13 @@ def _images(review: Review) -> Section | None:
     if versions:
         blocks.append(Paragraph((f"{counted(len(versions), 'image')} in another version:",)))
         items = tuple(
-            Entry((Code(visible(name)), ": ", Code(visible(old)), " → ", Code(visible(new))))
-            for name, old, new in versions
+            Entry((Code(name), ": ", Code(old), " → ", Code(new))) for name, old, new in versions
         )
         blocks.append(Entries(items, "images in another version"))
     for names, what in ((added, "added"), (removed, "removed")):
         if names:
             blocks.append(Paragraph((f"{counted(len(names), 'image')} {what}:",)))
-            items = tuple(Entry((Code(visible(name)),)) for name in names)
+            items = tuple(Entry((Code(name),)) for name in names)
             blocks.append(Entries(items, f"{what} images"))
     if images.moved:
         name, (old, new) = next(iter(images.moved.items()))
@@ -633,7 +633,7 @@ def _images(review: Review) -> Section | None:
             Paragraph(
                 (
                     f"{counted(len(images.moved), 'image')} come from another place: ",
-                    Code(visible(name)),
+                    Code(name),
                     " from ",
                     Code(shown(old, longest=200)),
                     " → ",
@@ -677,7 +677,7 @@ def _finding(finding: Finding) -> Entry:
         Code(finding.policy),
         " ",
     ]
-    pieces += [Code(visible(name)), ": "] if name else []
+    pieces += [Code(name), ": "] if name else []
     # The sentence is the policy's, and a team's own policy may put values into it.
     pieces.append(Code(shown(finding.message, longest=400)))
     below: tuple[Text, ...] = (
@@ -694,47 +694,70 @@ def money(amount: float, currency: str) -> str:
 def _cost_in_words(cost: CostChange) -> str:
     before, after = cost.before, cost.after
     difference = after.monthly - before.monthly
-    if before.currency != after.currency or round(difference, 2) == 0:
-        return f"Cost {money(after.monthly, after.currency)} a month at least"
-    sign = "+" if difference > 0 else "-"
-    return (
-        f"Cost {money(after.monthly, after.currency)} a month at least "
-        f"({sign}{money(abs(difference), after.currency)})"
-    )
+    floor = f"Cost {money(after.monthly, after.currency)} a month at least"
+    notes: list[str] = []
+    if before.currency == after.currency and abs(difference) >= _CENT:
+        sign = "+" if difference > 0 else "-"
+        notes.append(f"{sign}{money(abs(difference), after.currency)}")
+    if after.unknown:
+        notes.append(f"{counted(len(after.unknown), 'price')} unknown")
+    return f"{floor} ({', '.join(notes)})" if notes else floor
 
 
 def _cost(review: Review) -> Section | None:
     if review.cost is None:
         return None
-    before, after = review.cost.before, review.cost.after
-    rows: list[tuple[Text, ...]] = [
-        _money_row("per month, at least", before, after, "monthly"),
-        _money_row("busiest hour", before, after, "hour_busiest"),
+    both = review.cost.before, review.cost.after
+    rows = [
+        _amounts("per month, at least", *((each.monthly, each.currency) for each in both)),
+        *(
+            _amounts(
+                f"per month, at least, in {currency}",
+                *((each.elsewhere.get(currency, 0.0), currency) for each in both),
+            )
+            for currency in sorted({*both[0].elsewhere, *both[1].elsewhere})
+            if any(each.elsewhere.get(currency) for each in both)
+        ),
+        _amounts("busiest hour", *((each.hour_busiest, each.currency) for each in both)),
+        *_pools(*both),
     ]
-    old = {line.label: line for line in before.lines}
-    new = {line.label: line for line in after.lines}
-    for label in (*new, *(each for each in old if each not in new)):
-        pair = old.get(label), new.get(label)
-        amounts = [line.monthly if line else 0.0 for line in pair]
-        shown_amounts = [
-            "unknown" if amount is None else money(amount, cost.currency)
-            for amount, cost in zip(amounts, (before, after), strict=True)
-        ]
-        if shown_amounts[0] != shown_amounts[1]:
-            rows.append(((Code(label),), (shown_amounts[0],), (shown_amounts[1],)))
-    blocks: list[Block] = [Table(("", "before", "after"), tuple(rows), "lines of the cost")]
-    unknown = tuple(dict.fromkeys(after.unknown))
+    changed = [row for row in _lines_of_cost(*both) if row[1] != row[2]]
+    head = ("", "before", "after")
+    blocks: list[Block] = [Table(head, (*rows, *changed), "lines of the cost")]
+    unknown = tuple(dict.fromkeys(both[1].unknown))
     if unknown:
         items = tuple(Entry((Code(shown(text, longest=300)),)) for text in unknown)
-        blocks.append(
-            Folded((f"{counted(len(unknown), 'price')} unknown",), (Entries(items, "prices"),))
-        )
+        summary_line = f"{counted(len(unknown), 'price')} unknown, not in these amounts"
+        blocks.append(Folded((summary_line,), (Entries(items, "prices"),)))
     return Section("Cost", tuple(blocks), 2, review.stack)
 
 
-def _money_row(label: str, before: Cost, after: Cost, name: str) -> tuple[Text, ...]:
-    return (
-        (label,),
-        (money(getattr(before, name), before.currency),),
-        (money(getattr(after, name), after.currency),),
-    )
+_Amount = tuple[float | None, str]
+
+
+def _amounts(label: str, before: _Amount | None, after: _Amount | None) -> tuple[Text, ...]:
+    cells = ("-" if each is None else _money_of(*each) for each in (before, after))
+    return ((label,), *((cell,) for cell in cells))
+
+
+def _money_of(amount: float | None, currency: str) -> str:
+    return "unknown" if amount is None else money(amount, currency)
+
+
+def _pools(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
+    sides = [
+        {pool.name: (pool.most.hour if pool.most else None, pool.currency) for pool in cost.pools}
+        for cost in (before, after)
+    ]
+    for name in sorted({*sides[0], *sides[1]}):
+        label = f"pool {visible(name)} when full, at most, an hour"
+        yield _amounts(label, sides[0].get(name), sides[1].get(name))
+
+
+def _lines_of_cost(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
+    sides = [
+        {line.label: (line.monthly, cost.currency) for line in cost.lines}
+        for cost in (before, after)
+    ]
+    for label in dict.fromkeys((*sides[1], *sides[0])):
+        yield _amounts(label, sides[0].get(label), sides[1].get(label))

@@ -28,6 +28,8 @@ KINDS = {
     "guard": "a safeguard goes",
 }
 _EVENTS = {"replace": "replaced", "delete": "deleted", "create": "created", "update": "changed"}
+_WIDE_PRIVATE = 12
+"""Up to that a private range is wider than any VPC."""
 _HUGE_V4, _HUGE_V6 = 8, 24
 """Prefix lengths up to which a public range counts as the whole internet."""
 
@@ -53,9 +55,9 @@ class Rule:
     when: tuple[Any, ...] = ()
     created: bool = False
 
-    def is_about(self, resource: Resource) -> bool:
-        """Whether the resource has one of the rule's types."""
-        return any(fnmatchcase(resource.type, each) for each in self.types)
+    def is_about(self, type_: str) -> bool:
+        """Whether the rule is about resources of a type."""
+        return any(fnmatchcase(type_, each) for each in self.types)
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,32 @@ class _Table:
     resources: tuple[Rule, ...]
     changes: tuple[Rule, ...]
     others: Mapping[str, Rule]
+    settings: tuple[Rule, ...]
     unlock: str
 
 
 @cache
 def table() -> _Table:
     """The rules, as the data file has them."""
-    data: Any = yaml.safe_load(Path(__file__).with_name("dangers.yaml").read_bytes())
+    # libyaml's reader, wherever wheels are: 0.2 s less.
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = Path(__file__).with_name("dangers.yaml").read_bytes()
+    data: Any = yaml.load(text, Loader=loader)  # noqa: S506 a safe one
     return _Table(
         tuple(_rule(row) for row in data["resources"]),
         tuple(_rule(row) for row in data["changes"]),
         {name: _rule(row) for name, row in data["others"].items()},
+        tuple(_rule(row) for row in data["settings"]),
         data["unlock"],
     )
+
+
+@cache
+def _rules_of(type_: str) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+    """The rules about resources of a type, and about changes in them."""
+    both = table().resources, table().changes
+    resources, properties = (tuple(r for r in rules if r.is_about(type_)) for rules in both)
+    return resources, properties
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
@@ -133,6 +148,7 @@ def dangers(
         *_of_protection(resources, circumstances),
         *_of_crds(base, head, circumstances),
         *_of_access(access, circumstances),
+        *_of_settings(circumstances),
     ]
     return tuple(sorted(_joined(found), key=lambda each: (each.rank, each.what, each.names)))
 
@@ -163,15 +179,8 @@ def _of_operations(resources: Sequence[Resource], circumstances: Circumstances) 
 
 
 def _rule_of(resource: Resource) -> Rule | None:
-    verb = resource.operation
-    return next(
-        (
-            rule
-            for rule in table().resources
-            if rule.is_about(resource) and (rule.delete or rule.replace) and getattr(rule, verb, "")
-        ),
-        None,
-    )
+    rules, _ = _rules_of(resource.type)
+    return next((rule for rule in rules if getattr(rule, resource.operation)), None)
 
 
 def _danger(
@@ -208,7 +217,9 @@ def _forcing(resource: Resource) -> tuple[Change, ...]:
 
 def _name(resource: Resource) -> str:
     if resource.type.endswith(":Profile"):
-        owner = resource.inputs.get("spec", {}).get("owner", {}).get("name", "")
+        # Whose things they are: of the older side.
+        side = resource.before or resource.after
+        owner = side.get("spec", {}).get("owner", {}).get("name", "")
         return f"{resource.label} ({owner})" if owner else resource.label
     return resource.physical
 
@@ -220,7 +231,7 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
     for resource in resources:
         if resource.operation in ("same", "delete"):
             continue
-        rules = [rule for rule in table().changes if rule.is_about(resource)]
+        _, rules = _rules_of(resource.type)
         if not rules:
             continue
         created = resource.operation == "create"
@@ -268,13 +279,17 @@ def holds(when: Any, change: Change) -> bool:
     """Whether a change is what a rule's ``when`` describes; the rules' file has the list."""
     old, new = change.old, change.new
     if isinstance(when, Mapping):
-        ((verb, value),) = cast("Mapping[str, Any]", when).items()
-        if verb == "becomes":
-            return _equal(new, value) and not _equal(old, value)
-        # Of a resource that is made: the value that a rule wants is not there.
-        never = old is ABSENT and isinstance(value, bool) and new is (not value)
-        return never or _equal(old, value)
+        tests = cast("Mapping[str, Any]", when)
+        return all(_of_value(verb, value, old, new) for verb, value in tests.items())
     return _TESTS[when](old, new)
+
+
+def _of_value(verb: str, value: Any, old: Any, new: Any) -> bool:
+    if verb == "becomes":
+        return _equal(new, value) and not _equal(old, value)
+    # Of a resource that is made: the value that a rule wants is not there.
+    never = old is ABSENT and isinstance(value, bool) and new is (not value)
+    return never or _equal(old, value)
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -334,6 +349,11 @@ def _loses(old: Any, new: Any) -> bool:
     return False
 
 
+def _gains(old: Any, new: Any) -> bool:
+    """Whether a list has `*` that had none."""
+    return isinstance(new, list) and "*" in new and not (isinstance(old, list) and "*" in old)
+
+
 def _ranges(value: Any) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     for _, leaf in leaves(value):
         for item in cast("list[Any]", leaf) if isinstance(leaf, list) else [leaf]:
@@ -350,7 +370,12 @@ def _inside(one: Any, others: Iterable[Any]) -> bool:
 
 def _widens(old: Any, new: Any) -> bool:
     held = list(_ranges(old))
-    return any(not _inside(each, held) for each in _ranges(new) if not each.is_private)
+    return any(
+        not _inside(each, held)
+        for each in _ranges(new)
+        # A range of the VPC's own, as every rule inside of it has one, says nothing.
+        if not each.is_private or held or each.prefixlen <= _WIDE_PRIVATE
+    )
 
 
 def _opens(old: Any, new: Any) -> bool:
@@ -393,6 +418,7 @@ _TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     "skips": _skips,
     "newer": _newer,
     "loses": _loses,
+    "gains": _gains,
     "opens": _opens,
     "widens": _widens,
 }
@@ -455,6 +481,15 @@ def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]
                     cause=circumstances.of(owner, [widening.place]),
                     values=(Change(widening.place, ABSENT, actions),),
                 )
+
+
+def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:
+    for change in circumstances.settings:
+        key = change.path.removeprefix("kubeflow:")
+        for rule in table().settings:
+            if re.fullmatch(rule.path, key) and any(holds(when, change) for when in rule.when):
+                cause = Cause((change,), (), True)
+                yield replace(_other(rule, key, "changed", cause), values=())
 
 
 def _other(rule: Rule, name: str, event: str, cause: Cause) -> Danger:

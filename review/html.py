@@ -20,6 +20,7 @@ from review.blocks import (
 )
 from review.content import danger_section, sections, summary, worst
 from review.review import Review
+from review.values import visible
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -103,7 +104,7 @@ def _text(text: Text) -> str:
 
 def _piece(piece: Piece) -> str:
     if isinstance(piece, Code):
-        return f"<code>{escape(piece.text)}</code>"
+        return f"<code>{escape(visible(piece.text))}</code>"
     if isinstance(piece, Strong):
         return f"<strong>{escape(piece.text)}</strong>"
     return escape(piece)

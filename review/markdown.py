@@ -28,6 +28,7 @@ from review.blocks import (
 )
 from review.content import danger_section, sections, summary, worst
 from review.review import Review
+from review.values import visible
 
 MOST_BYTES = 60_000
 _MOST_LINES = 40
@@ -94,7 +95,7 @@ def _escaped(text: str) -> str:
 
 def _code(text: str) -> str:
     """The text as code on one line; as HTML with entities where Markdown could read more in it."""
-    flat = text.replace("\r", " ").replace("\n", " ") or " "
+    flat = visible(text) or " "
     if _PLAIN.fullmatch(flat) and flat.strip() == flat:
         return f"`{flat}`"
     escaped = "".join(
@@ -201,7 +202,7 @@ def _parts(block: Block) -> Iterator[list[str] | _List]:
 def _text_in_html(text: Text) -> str:
     # Inside a block of HTML, GitHub renders no Markdown.
     return "".join(
-        f"<code>{_entities(piece.text)}</code>"
+        f"<code>{_entities(visible(piece.text))}</code>"
         if isinstance(piece, Code)
         else _entities(piece if isinstance(piece, str) else piece.text)
         for piece in text

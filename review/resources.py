@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from review.changes import Change, changes
-from review.sides import Row, Side
+from review.changes import ABSENT, Change, changes
+from review.sides import SECRET, Row, Side
 
 OPERATIONS = ("create", "update", "replace", "delete")
 """Those that change something, in the order in which a reader meets them."""
@@ -17,6 +17,7 @@ _COMPONENT = re.compile(r"\bkubeflow:platform:(\w+)")
 _ABSTRACT = ("kubeflow:platform:", "eks:index:", "pulumi:providers:", "pulumi:pulumi:")
 # The engine's own name for a resource without one: the Pulumi name and seven or more hex digits.
 _GIVEN_NAME = re.compile(r"-[0-9a-f]{7,}$")
+_SECRET_TYPE, _SECRET_DATA = "kubernetes:core/v1:Secret", ("data", "stringData")
 _PHYSICAL = ("identifier", "bucket", "principalArn", "name", "addonName", "namePrefix", "registry")
 
 
@@ -139,6 +140,9 @@ def _pair(
             engines = cast("Mapping[str, Any]", after["before"])
             old = {key: value for key, value in engines.items() if not _given(key, value, new)}
             found = tuple(changes(old, new))
+    if row.get("type") == _SECRET_TYPE:
+        found = tuple(map(_hidden, found))
+        old, new = _without_data(old), _without_data(new)
     known = bool(before and after and "protect" in before and "protect" in after)
     return Resource(
         urn=urn,
@@ -151,6 +155,18 @@ def _pair(
         retained=bool(row.get("retain")),
         was=_flags(before) if known else None,
     )
+
+
+def _hidden(change: Change) -> Change:
+    """The change of a Secret object without the values."""
+    sides = (change.old, change.new)
+    if change.path.split(".")[0].partition("[")[0] not in _SECRET_DATA:
+        return change
+    return Change(change.path, *(each if each is ABSENT else SECRET for each in sides))
+
+
+def _without_data(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: SECRET if key in _SECRET_DATA else value for key, value in inputs.items()}
 
 
 def _flags(row: Row | None) -> tuple[bool, bool]:

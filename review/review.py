@@ -33,6 +33,34 @@ class CostLine(Protocol):
         ...
 
 
+class Filling(Protocol):
+    """One way to fill a pool."""
+
+    @property
+    def hour(self) -> float:
+        """What its machines cost in an hour."""
+        ...
+
+
+class PoolCost(Protocol):
+    """A pool of Karpenter."""
+
+    @property
+    def name(self) -> str:
+        """Of the pool."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """Of its prices."""
+        ...
+
+    @property
+    def most(self) -> Filling | None:
+        """Full of the dearest machines; None where no price is known."""
+        ...
+
+
 class Cost(Protocol):
     """What a stack costs."""
 
@@ -54,6 +82,16 @@ class Cost(Protocol):
     @property
     def lines(self) -> Sequence[CostLine]:
         """Of the floor."""
+        ...
+
+    @property
+    def pools(self) -> Sequence[PoolCost]:
+        """By name."""
+        ...
+
+    @property
+    def elsewhere(self) -> Mapping[str, float]:
+        """Other currency to the floor of what is billed in it."""
         ...
 
     @property

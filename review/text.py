@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from itertools import groupby
 
-from review.blocks import Code, Piece, Strong, Text
-from review.content import arrow, cause_of, refused, summary, title
+from review.blocks import Piece, Text
+from review.content import arrow, cause_of, refused, sentence, summary, title
 from review.dangers import KINDS, Danger
 from review.review import Review
 from review.settings_changes import short
+from review.values import visible
 
 WIDTH = 80
 _MOST_DANGERS, _MOST_VALUES, _MOST_SETTINGS = 8, 3, 12
@@ -40,20 +41,20 @@ def text(review: Review) -> list[str]:
 
 def _of_danger(danger: Danger, number: int) -> list[str]:
     lead = f"{number}. "
-    head = (*title(danger, most=3), f" ({KINDS[danger.kind]}). {danger.happens}")
+    head = (*title(danger, most=3), f" ({KINDS[danger.kind]}). ", *sentence(danger.happens))
     lines = _wrapped(head, lead)
     for change in danger.values[:_MOST_VALUES]:
         lines += _wrapped((change.path, ": ", *arrow(change, 40)), "   ")
     for word, said in (("Lost", danger.lost), ("Way out", danger.avoid)):
         if said:
-            lines += _wrapped((f"{word}: {said}",), "   ")
+            lines += _wrapped((f"{word}: ", *sentence(said)), "   ")
     if danger.unlock:
         lines += _wrapped(("Protected:", *refused(danger)), "   ")
     return lines
 
 
 def _wrapped(pieces: Text, lead: str = "") -> list[str]:
-    whole = "".join(map(_plain, pieces)).replace("`", "")
+    whole = visible("".join(map(_plain, pieces)))
     indent = " " * len(lead)
     return textwrap.wrap(
         whole, WIDTH, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=False
@@ -61,4 +62,4 @@ def _wrapped(pieces: Text, lead: str = "") -> list[str]:
 
 
 def _plain(piece: Piece) -> str:
-    return piece.text if isinstance(piece, (Code, Strong)) else piece
+    return piece if isinstance(piece, str) else piece.text

@@ -47,7 +47,8 @@ _SECRET_FORM = re.compile(
 _LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)")
 # `password: x` and `TOKEN=x`, as lines of a file in a ConfigMap have them.
 _SECRET_LINE = re.compile(
-    r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|private_?key|access_?key|api_?key))"
+    r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|token"
+    r"|(?:private|access|api|secret|signing|encryption)[-_]?key))"
     r"(?P<sign>\s*=\s*|\"\s*:\s*|\s*:\s+)(?P<value>[^\s,{}\[\]][^\s,]*)",
     re.IGNORECASE,
 )

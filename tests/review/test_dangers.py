@@ -77,8 +77,13 @@ def test_a_change_is_these_dangers(case: dict[str, Any]) -> None:
 
 
 def test_each_rule_is_whole_and_of_a_known_kind() -> None:
-    rules = [*table().resources, *table().changes, *table().others.values()]
-    assert len(rules) > 70
+    rules = [
+        *table().resources,
+        *table().changes,
+        *table().others.values(),
+        *table().settings,
+    ]
+    assert len(rules) > 90
     for rule in rules:
         assert rule.kind in KINDS
         assert rule.what, rule
