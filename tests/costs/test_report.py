@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_a_preview_ends_with_floor_busiest_hour_pools_and_unknown_prices() -> No
         "without price  KMS key, db.m6g.large multi-az, storage of RDS, gp3, two zones"
     )
     assert lines[-1] == "               all of it: ./kf cost --stack mine"
+
+
+def test_the_busiest_hour_is_at_least_that_while_a_pool_lacks_a_price() -> None:
+    cost = cost_of(rows_of("us-west-2"), "us-west-2")
+    lines = tuple(line for line in cost.lines if line.price is not None)
+    assert report.busiest(replace(cost, lines=lines)) == "at least USD 62.97"
+    pools = tuple(replace(pool, unpriced=()) for pool in cost.pools)
+    assert report.busiest(replace(cost, lines=lines, pools=pools)) == "USD 62.97"
 
 
 def test_the_table_has_every_part() -> None:
