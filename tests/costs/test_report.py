@@ -91,6 +91,7 @@ def test_json_has_the_whole_cost(planned: Path) -> None:
     shown = json.loads(done.stdout)
     assert (shown["stack"], shown["currency"], shown["monthly"]) == ("us-west-2", "USD", 996.54)
     assert shown["lines"][0]["quantity"] == 2920
+    assert re.search(r"\d\.\d*(0{6}|9{6})\d", done.stdout) is None
     assert shown["pools"][0]["most"]["mix"] == "8 x g6e.16xlarge"
     assert any(each.startswith("KMS key in us-west-2, 2: no price") for each in shown["unknown"])
 
@@ -106,6 +107,7 @@ def test_text_has_one_row_per_line_and_is_what_a_pipe_gets(planned: Path) -> Non
     assert {row[0] for row in rows} == {"floor", "use", "pool", "total"}
     nat = "NAT gateway: way out of the private subnets"
     assert ["floor", nat, "us-west-2", "2190.0", "hour", "0.045", "98.55", "USD"] in rows
+    assert re.search(r"\d\.\d*(0{6}|9{6})\d", text.stdout) is None
 
 
 def test_the_table_can_be_asked_for(planned: Path) -> None:
