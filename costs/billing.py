@@ -299,18 +299,10 @@ def _claims(plan: Plan, region: str, spec: Row, copies: float) -> Iterator[Charg
 
 def _gib(quantity: str) -> float:
     """A quantity of Kubernetes in GiB (kubernetes/apimachinery pkg/api/resource/quantity.go)."""
-    units = {
-        "Ki": 2**-20,
-        "Mi": 2**-10,
-        "Gi": 1.0,
-        "Ti": 2.0**10,
-        "M": 1e6 / 2**30,
-        "G": 1e9 / 2**30,
-    }
-    for unit, factor in units.items():
-        if quantity.endswith(unit):
-            return float(quantity.removesuffix(unit)) * factor
-    return float(quantity) / 2**30
+    unit = quantity.lstrip("0123456789.")
+    step = 1024 if unit.endswith("i") else 1000
+    power = " kmgtp".index(unit[:1].lower() or " ")
+    return float(quantity.removesuffix(unit)) * step**power / 2**30
 
 
 # -- A whole plan ---------------------------------------------------------------------------------

@@ -136,8 +136,8 @@ def json_of(cost: Cost, stack: str) -> dict[str, Any]:
         "monthly": round(cost.monthly, 2),
         "hour_busiest": round(cost.hour_busiest, 2),
         "elsewhere": {name: round(monthly, 2) for name, monthly in cost.elsewhere.items()},
-        "lines": [asdict(line) for line in cost.lines],
-        "by_use": [asdict(use) for use in cost.uses],
+        "lines": [_exact(asdict(line)) for line in cost.lines],
+        "by_use": [_exact(asdict(use)) for use in cost.uses],
         "pools": pools,
         "first_copy": asdict(cost.first_copy) if cost.first_copy else None,
         "unknown": list(cost.unknown),
@@ -222,7 +222,15 @@ def _wrapped(name: str, text: str) -> list[str]:
 
 def _row(*values: Any) -> dict[str, Any]:
     keys = ("kind", "what", "region", "quantity", "unit", "price", "monthly", "currency")
-    return dict(zip(keys, values, strict=True))
+    return _exact(dict(zip(keys, values, strict=True)))
+
+
+def _exact(row: dict[str, Any]) -> dict[str, Any]:
+    """Without what binary numbers add: 10.95 and not 10.950000000000001."""
+    return {
+        key: float(f"{value:.12g}") if isinstance(value, float) else value
+        for key, value in row.items()
+    }
 
 
 def _filling(pool: PoolCost, name: str) -> dict[str, Any] | None:

@@ -39,6 +39,8 @@ def cost(
     """Shows what a stack costs: a month, the busiest hour, each pool; unknown prices by name.
 
     From the plan of the last `make preview`, without credentials, tax, discounts and free quotas.
+
+    Example: `./kf cost --stack cn-north-1`
     """
     with errors_reported():
         region = targets.settings_of(stack).region

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache
 from typing import Any
 
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import children
 from tests.judges.plans import PLANS, recorded
+
+TODAY = date(2026, 11, 29)
 
 _EKS = "eks:index:Cluster"
 

@@ -11,9 +11,8 @@ import pytest
 from costs import CostChange, cost_of
 from costs.billing import RULES, Item, Plan, Uncounted, Use, charges, free_types
 from ops.rights import key_of, rights_table
-from tests.costs.plans import rows_of
+from tests.costs.plans import TODAY, rows_of
 
-TODAY = date(2026, 11, 29)
 REGION = "us-west-2"
 Row = dict[str, Any]
 
@@ -51,7 +50,7 @@ def test_no_row_of_a_shipped_plan_is_of_a_type_that_is_not_reviewed(plan: str) -
 
 
 def test_a_type_that_nobody_reviewed_is_an_unknown_price() -> None:
-    cost = cost_of([row("aws:msk/cluster:Cluster", "events")], REGION, today=TODAY)
+    cost = cost_of([row("aws:msk/cluster:Cluster", "events")], REGION)
     assert cost.unknown == ("events: nothing says what a aws:msk/cluster:Cluster costs.",)
 
 
@@ -97,7 +96,7 @@ def test_a_node_group_of_spot_machines_has_no_price() -> None:
         instanceTypes=["m5.xlarge"],
         scalingConfig={"minSize": 1, "maxSize": 1},
     )
-    cost = cost_of([group], REGION, today=TODAY)
+    cost = cost_of([group], REGION)
     [machine] = [line for line in cost.lines if line.label.startswith("m5")]
     assert machine.price is None
     [sentence] = [each for each in cost.unknown if each.startswith("m5.xlarge")]
@@ -179,6 +178,9 @@ def test_volumes_of_the_platform_are_disks_and_those_in_efs_are_not() -> None:
         ),
     ]
     assert units(*classes, *claims) == [("ebs.gp3", 10, 10), ("ebs.gp3", 6, 6)]
+    for size, gib in (("1Ti", 1024), ("524288Ki", 0.5), ("1073741824", 1), ("4294967296k", 4000)):
+        volume = row("kubernetes:core/v1:PersistentVolumeClaim", spec=claim(size))
+        assert units(*classes, volume) == [("ebs.gp3", gib, gib)]
 
 
 def test_shared_files_are_charged_by_use_alone() -> None:
@@ -196,7 +198,7 @@ def test_what_the_plan_deletes_costs_nothing() -> None:
     secret = row("aws:secretsmanager/secret:Secret")
     gone = {**row("aws:secretsmanager/secret:Secret", "old"), "operation": "delete", "inputs": {}}
     pool = {**row("kubernetes:karpenter.sh/v1:NodePool"), "operation": "delete", "inputs": {}}
-    cost = cost_of([secret, gone, pool], REGION, today=TODAY)
+    cost = cost_of([secret, gone, pool], REGION)
     assert cost.monthly == pytest.approx(0.40)
     assert cost.pools == ()
 
@@ -208,7 +210,7 @@ def changed(change: Any) -> CostChange:
     rows = list(rows_of("us-west-2"))
     after = deepcopy(rows)
     change(after)
-    return CostChange(*(cost_of(each, REGION, today=TODAY) for each in (rows, after)))
+    return CostChange(*(cost_of(each, REGION) for each in (rows, after)))
 
 
 def test_equal_sides_have_no_changed_line() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 import pytest
@@ -11,11 +10,9 @@ from costs import PoolCost, cost_of
 from costs.pools import _holds  # pyright: ignore[reportPrivateUsage]
 from tests.costs.plans import region_of, rows_of
 
-TODAY = date(2026, 11, 29)
-
 
 def pools(plan: str) -> dict[str, PoolCost]:
-    found = cost_of(rows_of(plan), region_of(plan), today=TODAY).pools
+    found = cost_of(rows_of(plan), region_of(plan)).pools
     return {pool.name: pool for pool in found}
 
 
@@ -50,7 +47,7 @@ def test_disks_of_the_nodes_are_part_of_it_where_they_have_a_price() -> None:
 
 
 def test_a_pool_without_any_price_costs_an_unknown_amount() -> None:
-    cost = cost_of(rows_of("cn-northwest-1"), "cn-northwest-1", today=TODAY)
+    cost = cost_of(rows_of("cn-northwest-1"), "cn-northwest-1")
     [pool] = cost.pools
     assert (pool.most, pool.least, pool.hour) == (None, None, 0)
     assert "pool gpu: 11 of 11 types have no price" in "\n".join(cost.unknown)
@@ -104,6 +101,14 @@ def test_a_limit_that_no_machine_divides_is_filled_as_far_as_possible() -> None:
     assert pool.least.mix == "1 x g5.12xlarge"
 
 
+def test_the_dearest_way_may_leave_some_of_the_limit() -> None:
+    # Of memory 64 vCPUs cost more than 72 of computing.
+    pool = one_pool({"cpu": "72"}, ["c5", "r5"], types=["c5.18xlarge", "r5.16xlarge"])
+    assert pool.most is not None
+    assert pool.least is not None
+    assert (pool.most.mix, pool.least.mix) == ("1 x r5.16xlarge", "1 x c5.18xlarge")
+
+
 def test_slices_are_whole_gpus_by_the_label_or_by_the_ami() -> None:
     labelled = one_pool(
         {"nvidia.com/gpu.shared": "8"},
@@ -120,17 +125,23 @@ def one_pool(
     families: list[str],
     *,
     counts: list[str] | None = None,
+    types: list[str] | None = None,
     labels: dict[str, str] | None = None,
     user_data: str = "",
 ) -> PoolCost:
     """The cost of one pool in Beijing, whose table has every size of these families."""
     family = {"key": "karpenter.k8s.aws/instance-family", "operator": "In", "values": families}
     count = {"key": "karpenter.k8s.aws/instance-gpu-count", "operator": "In", "values": counts}
+    type_ = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": types}
     template: dict[str, Any] = {
         "metadata": {"labels": labels or {}},
         "spec": {
             "nodeClassRef": {"name": "gpu"},
-            "requirements": [family, *([count] if counts else [])],
+            "requirements": [
+                family,
+                *([count] if counts else []),
+                *([type_] if types else []),
+            ],
         },
     }
     node_pool = {"metadata": {"name": "gpu"}, "spec": {"limits": limits, "template": template}}
@@ -142,7 +153,7 @@ def one_pool(
             "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass": node_class,
         }.items()
     ]
-    [pool] = cost_of(rows, "cn-north-1", today=TODAY).pools
+    [pool] = cost_of(rows, "cn-north-1").pools
     return pool
 
 

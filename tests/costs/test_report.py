@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_a_preview_ends_with_floor_busiest_hour_pools_and_unknown_prices() -> No
         "without price  KMS key, db.m6g.large multi-az, storage of RDS, gp3, two zones"
     )
     assert lines[-1] == "               all of it: ./kf cost --stack mine"
+
+
+def test_the_busiest_hour_is_at_least_that_while_a_pool_lacks_a_price() -> None:
+    cost = cost_of(rows_of("us-west-2"), "us-west-2")
+    lines = tuple(line for line in cost.lines if line.price is not None)
+    assert report.busiest(replace(cost, lines=lines)) == "at least USD 62.97"
+    pools = tuple(replace(pool, unpriced=()) for pool in cost.pools)
+    assert report.busiest(replace(cost, lines=lines, pools=pools)) == "USD 62.97"
 
 
 def test_the_table_has_every_part() -> None:
@@ -82,6 +91,7 @@ def test_json_has_the_whole_cost(planned: Path) -> None:
     shown = json.loads(done.stdout)
     assert (shown["stack"], shown["currency"], shown["monthly"]) == ("us-west-2", "USD", 996.54)
     assert shown["lines"][0]["quantity"] == 2920
+    assert re.search(r"\d\.\d*(0{6}|9{6})\d", done.stdout) is None
     assert shown["pools"][0]["most"]["mix"] == "8 x g6e.16xlarge"
     assert any(each.startswith("KMS key in us-west-2, 2: no price") for each in shown["unknown"])
 
@@ -97,6 +107,7 @@ def test_text_has_one_row_per_line_and_is_what_a_pipe_gets(planned: Path) -> Non
     assert {row[0] for row in rows} == {"floor", "use", "pool", "total"}
     nat = "NAT gateway: way out of the private subnets"
     assert ["floor", nat, "us-west-2", "2190.0", "hour", "0.045", "98.55", "USD"] in rows
+    assert re.search(r"\d\.\d*(0{6}|9{6})\d", text.stdout) is None
 
 
 def test_the_table_can_be_asked_for(planned: Path) -> None:
