@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policies.documents import everybody, listed, statements
-from policies.model import Resource, Stack, Violation, policy
+from policies.model import UNKNOWN, Resource, Stack, Violation, policy
 
 _BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 _ON = (True, "true")
@@ -48,7 +48,7 @@ def _buckets(stack: Stack) -> Iterator[Violation]:
     kind = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     encrypted = {each.inputs.get("bucket") for each in stack.of(kind.rpartition(":")[0])}
     for bucket in stack.only(*_BUCKETS):
-        if not {bucket.inputs.get("bucket"), bucket.name} & encrypted:
+        if not {bucket.inputs.get("bucket"), UNKNOWN} & encrypted:
             yield bucket.finding(
                 "bucket", f"it has no {kind.rpartition(':')[2]}; add one with a KMS key."
             )
@@ -86,7 +86,7 @@ def encryption_in_transit(stack: Stack) -> Iterator[Violation]:
         if _refuses_plain(resource)
     }
     for bucket in stack.only(*_BUCKETS):
-        if not {bucket.inputs.get("bucket"), bucket.name} & secured:
+        if not {bucket.inputs.get("bucket"), UNKNOWN} & secured:
             yield bucket.finding(
                 "bucket", "its policy admits requests without TLS; deny aws:SecureTransport false."
             )
@@ -111,7 +111,8 @@ def encryption_in_transit(stack: Stack) -> Iterator[Violation]:
 
 
 def _refuses_plain(resource: Resource) -> bool:
-    return any(
+    # A document with an ARN that exists only after creation is unknown as a whole.
+    return resource.inputs.get("policy") == UNKNOWN or any(
         statement.get("Effect") == "Deny"
         and everybody(statement)
         and statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")

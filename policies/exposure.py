@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from policies.documents import everybody, listed, statements
-from policies.model import Resource, Stack, Violation, policy
+from policies.model import UNKNOWN, Resource, Stack, Violation, policy
 
 _BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 _SCHEME = "service.beta.kubernetes.io/aws-load-balancer-scheme"
@@ -38,7 +38,7 @@ def public_bucket(stack: Stack) -> Iterator[Violation]:
     blocks = list(stack.only("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"))
     for bucket in stack.only(*_BUCKETS):
         name = bucket.inputs.get("bucket")
-        if not any(block.inputs.get("bucket") in (name, bucket.name) for block in blocks):
+        if not any(block.inputs.get("bucket") in (name, UNKNOWN) for block in blocks):
             yield bucket.finding(
                 "bucket", "it has no BucketPublicAccessBlock; add one with all four settings true."
             )

@@ -45,7 +45,10 @@ class Resource:
         return f"{self.type} {self.name}"
 
     def get(self, path: str) -> Any:
-        """The input at a path like ``spec.containers.0.image``; None where there is none."""
+        """The input at a path like ``spec.containers.0.image``; None where there is none.
+
+        Below a value that exists only after creation, everything is ``UNKNOWN``.
+        """
         value: Any = self.inputs
         for part in path.split("."):
             if isinstance(value, Mapping):
@@ -53,7 +56,7 @@ class Resource:
             elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
                 value = value[int(part)]
             else:
-                return None
+                return UNKNOWN if value == UNKNOWN else None
         return value
 
     def finding(
@@ -68,19 +71,30 @@ class Resource:
             severity: of this violation, where it differs from its policy's.
         """
         quoted = self.get(path) if value is None else value
+        unknown = quoted == UNKNOWN
         shown = "not set" if quoted is None else json.dumps(quoted, ensure_ascii=False, default=str)
         if len(shown) > _LONGEST:
             shown = f"{shown[: _LONGEST - 3]}..."
-        return Violation(self, f"{self.place}: {path} is {shown}: {reason}", severity)
+        sentence = f"{self.place}: {path} is {shown}: {reason}"
+        return Violation(self, sentence, severity, unknown=unknown)
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One resource that breaks a policy, and the sentence about it."""
+    """One resource that breaks a policy, and the sentence about it.
+
+    Attributes:
+        resource: the resource.
+        sentence: about it, see ``Resource.finding``.
+        severity: where it differs from the policy's.
+        unknown: whether it is about a value that exists only after creation. Such a violation is no
+            finding: the run that makes the resource judges it.
+    """
 
     resource: Resource
     sentence: str
     severity: Severity | None = None
+    unknown: bool = False
 
 
 @dataclass(frozen=True)

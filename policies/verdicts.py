@@ -42,7 +42,7 @@ def findings(
     found: list[Finding] = []
     for policy in policies:
         try:
-            violations = list(policy(stack))
+            violations = [each for each in policy(stack) if not each.unknown]
             found += [_finding(policy, each, exemptions, today) for each in violations]
         except Exception as fault:
             found.append(fault_finding(_sentence(policy, fault)))

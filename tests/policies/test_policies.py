@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from policies import loading
-from policies.model import Stack, Violation
+from policies.model import UNKNOWN, Resource, Stack, Violation
 from tests.policies.stacks import beside, changed, resource, stack, without
 
 CN, US, API = "cn-north-1", "us-west-2", "copies through an API Gateway"
@@ -370,6 +370,16 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
 ]
 
 
+def unknown_of_bucket() -> list[Resource]:
+    """The plan as the first preview of a real deployment has it: IDs and ARNs are unknown."""
+    rows: list[Resource] = []
+    for each in stack(CN).resources:
+        late = each.type.startswith("aws:s3/bucket") and each.place != BUCKET
+        unknown = {key: UNKNOWN for key in ("bucket", "policy") if late and key in each.inputs}
+        rows.append(replace(each, inputs={**each.inputs, **unknown}))
+    return rows
+
+
 def violations(name: str, stack: Stack) -> list[Violation]:
     return list(POLICIES[name](stack))
 
@@ -429,6 +439,12 @@ def test_every_policy_is_broken_by_a_test() -> None:
         ),
         ("image-registry", lambda: deployment(image=f"918309763551.dkr.{OWN[17:-9]}/eks/x:1")),
         ("image-registry", lambda: stack(US)),
+        ("public-bucket", lambda: changed(CN, BLOCK, put("bucket", UNKNOWN))),
+        (
+            "encryption-in-transit",
+            lambda: Stack([each for each in unknown_of_bucket() if "rds" not in each.type]),
+        ),
+        ("encryption-at-rest", lambda: Stack(unknown_of_bucket())),
         ("gpu-pool-taint", lambda: stack("several pools")),
         (
             "open-advisory",

@@ -11,7 +11,7 @@ import pytest
 
 from policies import advisories, exemptions, loading
 from policies.exemptions import Exemption
-from policies.model import Stack, Violation, policy
+from policies.model import UNKNOWN, Stack, Violation, policy
 from policies.verdicts import findings
 from tests.policies.stacks import changed, resource, stack
 from tests.policies.test_policies import POOL, put
@@ -74,6 +74,13 @@ def test_an_exemption_that_ended_leaves_the_violation_and_its_last_day() -> None
     ended = Exemption("no-queues", "*", "it stayed", until=date(2026, 11, 28))
     assert judged(ended) == [("mandatory", f"{SENTENCE} Its exemption ended on 2026-11-28.", "")]
     assert judged(ended, Exemption("no-queues", "*", "now"))[0][0] == "exempt"
+
+
+def test_what_exists_only_after_creation_is_no_finding() -> None:
+    late = resource("aws:sqs/queue:Queue", "late", name=UNKNOWN)
+    assert findings(Stack([late]), [no_queues], [], TODAY) == []
+    assert late.get("name.below") == UNKNOWN
+    assert late.get("absent.below") is None
 
 
 def test_a_long_value_is_cut() -> None:
