@@ -35,7 +35,6 @@ from ops.parallel import in_order
 from ops.revisions import Repository, Revision, repository
 from ops.sides import HEAD, Exports, Side, SideFailed, exports
 from regions.price_list import PricesRejected
-from rendering.cache import write_atomically
 from review.html import html
 from review.markdown import MOST_BYTES, markdown
 from review.review import Review, review
@@ -128,6 +127,9 @@ def plan(
         folder = (output or targets.PROJECT / "build" / "plan").absolute()
         if folder.exists() and not folder.is_dir():
             raise Refused(f"--output is {output}, a file: name a folder.")
+        if output is None:
+            # Of stacks that an earlier plan had.
+            shutil.rmtree(folder, ignore_errors=True)
         found = repository(targets.PROJECT)
         older = found.revision(base, "--base")
         if head:
@@ -255,8 +257,9 @@ def _add(
 def _refusal(stack: str, sentences: Sequence[str]) -> str:
     """That the engine refuses a plan, with the reasons that are no protection of a resource."""
     others = [_short(each) for each in sentences if not re.search("protect|would be deleted", each)]
-    reason = " ".join(others) or "what is protected would be replaced or deleted."
-    return f"{stack}: the engine refuses this plan: {reason}"
+    if not others:
+        return f"{stack}: the engine refuses this plan, because of protected resources."
+    return f"{stack}: the engine refuses this plan: {' '.join(others)}"
 
 
 def _stacks(files: Sequence[str]) -> list[str]:
@@ -309,13 +312,13 @@ def _write(comparison: _Comparison, folder: Path) -> None:
         line = f"\n- {_markdown_of(remark)}\n"
         if len((whole + line).encode()) <= MOST_BYTES:
             whole += line
-    write_atomically(folder / "plan.md", whole.encode())
+    (folder / "plan.md").write_text(whole, "utf-8")
     page = html(comparison.reviews)
     items = "".join(
         f"<li>{escape(remark)}</li>" for remark in (*comparison.failed, *comparison.notes)
     )
     page = page.replace("</main>", f"<ul>{items}</ul>\n</main>") if items else page
-    write_atomically(folder / "plan.html", page.encode())
+    (folder / "plan.html").write_text(page, "utf-8")
 
 
 def _markdown_of(line: str) -> str:

@@ -171,6 +171,7 @@ def test_the_head_is_the_working_tree_and_nothing_in_it_changes(
     assert "planted-credential" not in written
     assert "main (" in (folder / "plan.md").read_text()
     assert json.loads((folder / "a" / "plan.json").read_text())[0]["before"] == {"size": 1}
+    assert (folder / "plan.md").stat().st_mode & 0o044 == 0o044
     assert [path.name for path in (project.folder.parents[1] / "cache" / "plan").glob(".*")] == []
 
 
@@ -210,8 +211,10 @@ def test_equal_sides_are_one_line(project: Project) -> None:
     assert result.stdout.count("\n") == 1
     assert "Nothing changes" in (project.folder / "build" / "plan" / "plan.md").read_text()
     (project.folder / "other.py").touch()
+    (project.folder / "build" / "plan" / "another").mkdir()
     result = run("--base", "HEAD")
     assert (result.exit_code, result.stdout) == (0, "a: nothing changes.\n")
+    assert not (project.folder / "build" / "plan" / "another").exists()
     assert project.verbs() == ["up", "preview"]
 
 
@@ -279,7 +282,7 @@ def test_a_verdict_or_a_danger_fails_where_it_is_asked_for(
 def test_a_plan_that_the_engine_refuses_is_a_plan(project: Project) -> None:
     project.stack("a", size=2, fault="refused")
     result = run("--base", "HEAD")
-    sentence = "a: the engine refuses this plan: what is protected would be replaced or deleted."
+    sentence = "a: the engine refuses this plan, because of protected resources."
     assert result.exit_code == 0
     assert sentence in result.stdout
     assert "the engine refuses this plan" in (project.folder / "build/plan/plan.md").read_text()
