@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -299,7 +300,10 @@ def _findings(base: Side, head: Side) -> Findings:
 
 
 def _same_finding(finding: Finding) -> _Same:
-    return finding.policy, finding.urn, finding.message, finding.level
+    # A reason holds for every value that a policy quotes, such as an image of a renamed cluster.
+    exempt = finding.level == "exempt"
+    message = re.sub('"[^"]*"', "", finding.message) if exempt else finding.message
+    return finding.policy, finding.urn, message, finding.level
 
 
 def _gravity(finding: Finding) -> tuple[object, ...]:
