@@ -24,10 +24,18 @@ COMMANDS = {
         "ops.dashboard",
         "Opens the dashboard of a stack through a port of this machine, until Ctrl-C.",
     ),
+    "cost": (
+        "ops.cost",
+        "Shows what a stack costs: a month, the busiest hour, each pool; unknown prices by name.",
+    ),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
     "leftovers": (
         "ops.leftovers",
         "Lists what exists of a stack in AWS and in its cluster after `pulumi destroy`; read-only.",
+    ),
+    "plan": (
+        "ops.plan",
+        "Shows what a change would do to each stack, from two versions; without credentials.",
     ),
     "resume": (
         "ops.resume",

@@ -51,7 +51,7 @@ def rights(stack: targets.Stack = targets.DEFAULT) -> None:
     with errors_reported():
         settings = targets.settings_of(stack)
         folder = targets.PROJECT / "build" / stack
-        documents = policies_of(settings, _plan(folder / "plan.json", stack))
+        documents = policies_of(settings, with_old(plan_of(stack)))
         out = folder / "rights"
         out.mkdir(exist_ok=True)
         for old in out.glob("*.json"):
@@ -62,7 +62,13 @@ def rights(stack: targets.Stack = targets.DEFAULT) -> None:
             say(file.relative_to(targets.PROJECT))
 
 
-def _plan(file: Path, stack: str) -> list[Json]:
+def plan_of(stack: str) -> list[Json]:
+    """The rows of the plan.json that the last `make preview` of a stack wrote.
+
+    Raises:
+        Refused: there is none.
+    """
+    file = targets.PROJECT / "build" / stack / "plan.json"
     try:
         return json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
@@ -70,6 +76,13 @@ def _plan(file: Path, stack: str) -> list[Json]:
     except (OSError, ValueError):
         way_out = f"run `make preview STACK={stack}` again"
     raise Refused(f"build/{stack}/plan.json has no plan: {way_out}.")
+
+
+def with_old(rows: Sequence[Json]) -> list[Json]:
+    """The rows, and before them what they replace or delete: who deploys deletes it too."""
+    old = [row for row in rows if row.get("operation") in ("replace", "delete")]
+    kept = [row for row in rows if row.get("operation") != "delete"]
+    return [*({**row, "inputs": row["before"]} for row in old), *kept]
 
 
 @cache

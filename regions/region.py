@@ -96,6 +96,12 @@ def known_regions() -> tuple[str, ...]:
     return tuple(sorted(_partitions()))
 
 
+@lru_cache(maxsize=1)
+def dns_suffixes() -> tuple[str, ...]:
+    """Of all partitions, the longest first."""
+    return tuple(sorted({suffix for _, suffix in _partitions().values()}, key=len, reverse=True))
+
+
 @dataclass(frozen=True)
 class Region:
     """One AWS region; make it with :meth:`of`. Equal and hashable by its name."""
@@ -147,6 +153,11 @@ class Region:
         if service in _OTHER_PRINCIPALS:
             raise ValueError(f"the principal of {service} is not {service}.{_GLOBAL_SUFFIX}")
         return f"{service}.{_GLOBAL_SUFFIX}"
+
+    @property
+    def currency(self) -> str:
+        """In which AWS, or its operator in China, bills the region."""
+        return "CNY" if self.partition == _CN else "USD"
 
     @property
     def ec2_principals(self) -> tuple[str, ...]:

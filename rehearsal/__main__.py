@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -12,11 +13,15 @@ from typing import Annotated
 import typer
 
 import rendering
+from costs import CostChange, cost_of
+from costs.report import own_prices, preview_lines
 from program import render_stack
+from regions.price_list import PricesRejected
 from rehearsal import plan, report
 from rehearsal.api_servers import is_place
 from rehearsal.clouds import ACCOUNT
-from rehearsal.engine import Outcome, Rehearsal
+from rehearsal.engine import EngineFailure, Outcome, Rehearsal
+from rehearsal.policy_packs import OWN_PACK
 from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
 from rehearsal.report import BAD_INPUT, console, fail, failures_as_sentences, say
@@ -25,6 +30,9 @@ from rehearsal.sources import incomplete, incomplete_fails
 from rendering.build import read_crd_bundle
 from rendering.needs import missing_of_stack
 from rendering.steps import steps_shown
+from review.review import review
+from review.sides import base_of, read_side
+from review.text import text
 from settings import Settings, from_stack_file
 from settings.context import StackContext
 from terminal.application import DEFAULT_STACK, Stack, application, run
@@ -128,15 +136,34 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
             engine = _tools()
         with rendering.absent_sources_allowed():
             rehearsal = _rehearsal(stack, settings, engine, place, account)
+            refused: EngineFailure | None = None
             with step(verb), rehearsal.started():
-                outcome: Outcome = getattr(rehearsal, verb)()
+                try:
+                    outcome: Outcome = getattr(rehearsal, verb)()
+                except EngineFailure as failure:
+                    if failure.outcome is None:
+                        raise
+                    # Plan files show what is refused.
+                    outcome, refused = failure.outcome, failure
         if outcome.resources:
             with step("leak check"):
                 refuse_leaks(settings, outcome.resources)
             with step("plan files"):
-                images = _images(settings)
-                for path in plan.write(rehearsal.build, outcome.resources, images, read_crd_bundle):
-                    say(f"wrote {path.relative_to(ROOT)}")
+                _write_plan(rehearsal.build, settings, outcome)
+    _say_outcome(outcome, times, engine)
+    if outcome.resources:
+        _say_cost(rehearsal.build / "plan.json", settings.region, stack)
+    counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
+    console.print(f"{verb} of {stack} on simulated clouds: {counted or 'nothing'}", style="bold")
+    console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
+    if verb == "preview" and set(outcome.changes) - {"create"}:
+        _say_review(rehearsal.build, stack, settings.region)
+    if refused:
+        with failures_as_sentences():
+            raise refused
+
+
+def _say_outcome(outcome: Outcome, times: Mapping[str, float], engine: tools.Tool) -> None:
     console.print(report.changes_table(outcome))
     console.print()
     console.print(report.times_table(times, engine))
@@ -144,9 +171,38 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
         console.print("\noutputs", style="bold")
     for line in report.output_lines(outcome):
         say(line)
-    counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
-    console.print(f"{verb} of {stack} on simulated clouds: {counted or 'nothing'}", style="bold")
-    console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
+
+
+def _write_plan(build: Path, settings: Settings, outcome: Outcome) -> None:
+    written = plan.write(
+        build,
+        outcome.resources,
+        _images(settings),
+        read_crd_bundle,
+        steps=outcome.steps,
+        findings=outcome.findings,
+    )
+    for path in written:
+        say(f"wrote {path.relative_to(ROOT)}")
+
+
+def _say_cost(plan_file: Path, region: str, stack: str) -> None:
+    say("")
+    try:
+        for line in preview_lines(json.loads(plan_file.read_text("utf-8")), region, stack):
+            say(line)
+    except PricesRejected as error:
+        fail([str(error)], BAD_INPUT)
+
+
+def _say_review(build: Path, stack: str, region: str) -> None:
+    """Prints the review of the plan against the state, as ``./kf plan`` does of two versions."""
+    head = read_side(build, ROOT / f"Pulumi.{stack}.yaml", "the program")
+    base = base_of(head.rows, "the state")
+    cost = CostChange(*(cost_of(side.rows, region, own=own_prices()) for side in (base, head)))
+    say("")
+    for line in text(review(stack, base, head, cost=cost)):
+        say(line)
 
 
 def _rehearsal(
@@ -158,6 +214,7 @@ def _rehearsal(
         stack=stack,
         build=build / stack,
         pulumi=engine.path,
+        packs=[OWN_PACK],
         simulation=Simulation(
             region=settings.region,
             account=settings.account_id or ACCOUNT,

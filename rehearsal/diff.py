@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rehearsal.protocol import is_asset
 from rehearsal.resource_types import TABLES
 
 _ABSENT = object()
@@ -19,6 +20,9 @@ def changed_paths(old: Any, new: Any, path: str = "") -> list[str]:
     """The property paths (``a.b[0].c``) at which two plain values differ, in order."""
     if old == new:
         return []
+    if is_asset(old) and is_asset(new) and {"hash"} <= old.keys() & new.keys():
+        # Wherever the files lie (pulumi-terraform-bridge pkg/tfbridge/assets.go, by the hash).
+        return [f"{path}.hash"] if old["hash"] != new["hash"] else []
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = [(f"{path}[{n}]", *pair) for n, pair in enumerate(zip(old, new, strict=True))]
     elif isinstance(old, Mapping) and isinstance(new, Mapping):

@@ -12,9 +12,10 @@ from __future__ import annotations
 import gc
 import re
 import runpy
+import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial, partialmethod
@@ -25,9 +26,11 @@ import pulumi
 from pulumi import automation as auto
 from pulumi.runtime import settings as runtime
 
+from rehearsal import policy_packs
 from rehearsal.account import Account
 from rehearsal.channels import channels_closed
 from rehearsal.failures import (
+    PROTECTED,
     expired_once,
     named,
     namespaces_explained,
@@ -35,12 +38,14 @@ from rehearsal.failures import (
     sentence_of,
     sentence_of_exception,
 )
+from rehearsal.findings import MANDATORY, Finding, finding_of
 from rehearsal.preload import Preload
 from rehearsal.protocol import properties, to_struct
 from rehearsal.providers import Simulation
 from rehearsal.recording import STACK_TYPE, Planned, Recorder
 from rehearsal.simulated import simulated_clouds
-from rehearsal.workspace import open_stack
+from rehearsal.steps import Step
+from rehearsal.workspace import open_stack, unprotected_copy
 from rendering.cache import write_atomically
 from rendering.machine_faults import full, machine_faults_reported
 from toolchain.file_backend import Lock, lock_files, remove_torn_attributes
@@ -54,11 +59,18 @@ _DEFAULT_PROVIDER = re.compile(r"::pulumi:providers:[\w-]+::default(_|$)")
 class EngineFailure(Exception):
     """The engine or the program failed; ``problems`` has one line each, without traces."""
 
-    def __init__(self, problems: list[str], cause: BaseException | None = None) -> None:
+    def __init__(
+        self,
+        problems: list[str],
+        cause: BaseException | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
         self.cause = cause
         """The exception the program raised, when it was the program."""
+        self.outcome = outcome
+        """What a preview shows that the engine refuses: protection set aside, or all findings."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +83,23 @@ class Outcome:
         operations: URN to operation.
         resources: what the program asked for; empty for destroy and refresh.
         outputs: the stack's, after ``up``; ``[secret]`` for what is secret in them.
+        steps: URN to what the engine did, or would do, of every verb.
+        findings: of the policy packs.
     """
 
     changes: dict[str, int]
     operations: dict[str, str]
     resources: list[Planned]
     outputs: dict[str, Any]
+    steps: dict[str, Step] = field(default_factory=dict[str, Step])
+    findings: list[Finding] = field(default_factory=list[Finding])
 
 
 @dataclass
 class _Run:
     recorder: Recorder = field(default_factory=Recorder)
-    operations: dict[str, str] = field(default_factory=dict[str, str])
+    steps: dict[str, Step] = field(default_factory=dict[str, Step])
+    findings: list[Finding] = field(default_factory=list[Finding])
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     problems: list[str] = field(default_factory=list[str])
     failure: BaseException | None = None
@@ -98,6 +115,7 @@ class Rehearsal:
         pulumi: the CLI, see ``toolchain.tools``.
         simulation: how the clouds answer.
         program: what to run; the project's ``__main__.py`` when None.
+        packs: folders of policy packs that judge what is planned.
     """
 
     def __init__(
@@ -109,6 +127,7 @@ class Rehearsal:
         pulumi: Path,
         simulation: Simulation,
         program: Program | None = None,
+        packs: Sequence[Path] = (),
     ) -> None:
         self.project = project.resolve()
         self.stack = stack
@@ -118,6 +137,7 @@ class Rehearsal:
         self._journal = self.build / "account.run.jsonl"
         self._simulation = replace(simulation, journal=simulation.journal or str(self._journal))
         self._program = program
+        self._packs = [str(folder.resolve()) for folder in packs]
         self._run = _Run()
         self._handle: auto.Stack | None = None
         self._preload: Preload | None = None
@@ -147,6 +167,8 @@ class Rehearsal:
             with clouds as listening:
                 stack = self._opened()
                 attached = {"PULUMI_DEBUG_PROVIDERS": listening()}
+                if self._packs:
+                    attached |= policy_packs.environment()
                 stack.workspace.env_vars = {**stack.workspace.env_vars, **attached}
                 self._handle = stack
                 yield self
@@ -178,7 +200,7 @@ class Rehearsal:
         if "no space left on device" in str(failure).lower():
             raise full(self.build) from None
 
-    def _perform(self, verb: str) -> Outcome:
+    def _perform(self, verb: str, *, refused: bool = False) -> Outcome:
         if self._handle is None:
             raise RuntimeError("a rehearsal runs inside `with rehearsal.started():`")
         quiet_loop_end()
@@ -189,6 +211,8 @@ class Rehearsal:
             "suppress_progress": True,
             "color": "never",
         }
+        if self._packs and verb in ("preview", "up"):
+            quiet["policy_packs"] = self._packs
         try:
             with channels_closed():
                 if verb == "destroy":
@@ -203,21 +227,49 @@ class Rehearsal:
                 raise EngineFailure(
                     [sentence_of_exception(run.failure, self.project)], run.failure
                 ) from None
+            verdicts = [
+                f"{each.policy}: {named(each.message, each.urn)}"
+                for each in sorted(set(run.findings))
+                if each.level == MANDATORY
+            ]
             problems = namespaces_explained(
-                expired_once(run.problems or [sentence_of(str(failure))]),
+                expired_once(verdicts + run.problems or [sentence_of(str(failure))]),
                 partial(_resources, self._handle),
                 whole=verb == "destroy",
             )
-            raise EngineFailure(problems, failure) from None
+            outcome = self._refused(run) if verb == "preview" and not refused else None
+            raise EngineFailure(problems, failure, outcome) from None
         finally:
             # The engine has written the state, also after a failure.
             write_atomically(self._account, self._journal.read_bytes())
-        return Outcome(
-            changes=dict(sorted(Counter(run.operations.values()).items())),
-            operations=run.operations,
-            resources=run.recorder.resources,
-            outputs=run.outputs if verb == "up" else {},
-        )
+        return _outcome(run, with_outputs=verb == "up")
+
+    def _refused(self, run: _Run) -> Outcome | None:
+        """What a refused preview shows without the refusal.
+
+        The engine goes on with other resources after a policy's objection, but leaves out what
+        depends on a protected one; then the preview runs again on a state without protection.
+        """
+        if self._handle is None or run.failure is not None:
+            return None
+        if not any(PROTECTED in problem for problem in run.problems):
+            return _outcome(run) if run.findings else None
+        handle, folder = self._handle, self.build / "unprotected"
+        try:
+            urns = unprotected_copy(self.build / "state", folder)
+            variables = {**handle.workspace.env_vars, "PULUMI_BACKEND_URL": folder.as_uri()}
+            before, handle.workspace.env_vars = handle.workspace.env_vars, variables
+            try:
+                outcome = self._perform("preview", refused=True)
+            finally:
+                handle.workspace.env_vars = before
+        except EngineFailure:
+            return None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        for urn in urns & outcome.steps.keys():
+            outcome.steps[urn].lifted = True
+        return outcome
 
     preview = partialmethod(_perform, "preview")
     """Plans what ``up`` would do."""
@@ -261,24 +313,42 @@ def _resources(stack: auto.Stack) -> list[dict[str, Any]]:
     return deployment["resources"]
 
 
+def _outcome(run: _Run, *, with_outputs: bool = False) -> Outcome:
+    operations = {urn: step.operation for urn, step in run.steps.items()}
+    return Outcome(
+        changes=dict(sorted(Counter(operations.values()).items())),
+        operations=operations,
+        resources=run.recorder.resources,
+        outputs=run.outputs if with_outputs else {},
+        steps=run.steps,
+        findings=sorted(set(run.findings)),
+    )
+
+
 def _watch(run: _Run, event: Any) -> None:
     if event.resource_pre_event:
         metadata = event.resource_pre_event.metadata
         if metadata.type != STACK_TYPE and not _DEFAULT_PROVIDER.search(metadata.urn):
-            operation = metadata.op.value
             # A replacement is announced as three steps; to a person it is one thing.
-            run.operations[metadata.urn] = "replace" if "replace" in operation else operation
+            value = metadata.op.value
+            operation = "replace" if "replace" in value else value
+            step = run.steps.setdefault(metadata.urn, Step(operation))
+            step.operation = operation
+            step.add(metadata)
     elif event.res_outputs_event:
         metadata = event.res_outputs_event.metadata
         if metadata.type == STACK_TYPE:
             # A destroy ends without a new state of the stack.
             stack = metadata.new
             run.outputs = properties(to_struct(stack.outputs), mask=True) if stack else {}
-        elif run.operations.get(metadata.urn) == "refresh":
+        elif (step := run.steps.get(metadata.urn)) and step.operation == "refresh":
             # What the refresh found: same, update (a drift) or delete (pkg/engine/update.go,
             # OnResourceStepPost).
-            run.operations[metadata.urn] = metadata.op.value
+            step.operation = metadata.op.value
+            step.add(metadata)
     elif event.diagnostic_event and event.diagnostic_event.severity == "error":
         sentence = named(sentence_of(event.diagnostic_event.message), event.diagnostic_event.urn)
         if sentence and sentence not in run.problems:
             run.problems.append(sentence)
+    elif finding := finding_of(event):
+        run.findings.append(finding)

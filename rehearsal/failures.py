@@ -17,13 +17,18 @@ _PREFIXES = ("an unhandled error occurred: ", "python inline source runtime erro
 # The engine repeats the value of a bad property, which may be a secret and may be long.
 _BAD_PROPERTY = re.compile(r"property (\S+) value \{.*\} has a problem: ", re.DOTALL)
 _PROTECTED_PROFILE = re.compile(r"(?P<urn>urn:\S+:Profile::(?P<namespace>[a-z0-9-]+))\b.*protect")
+PROTECTED = "protect"
+"""In every refusal of the engine to replace or delete what is protected."""
 _LOST = "notebooks, volumes, models, experiments, scheduled runs and secrets"
 _TRACE = "\nTraceback (most recent call last):"
+_PACK = re.compile(r'error: policy pack "(.+?)" failed to start')
 _ERROR_LINE = re.compile(r"^\s*(?:stderr: )?error: (.+)$", re.MULTILINE)
 
 
 def sentence_of(message: str) -> str:
     """One engine message without prefixes, values, stack traces and empty lines."""
+    if pack := _PACK.search(message):
+        return _of_pack(pack[1], message)
     text = message.split(_TRACE, maxsplit=1)[0].strip()
     if text.startswith("code: ") and (line_of_cli := _ERROR_LINE.search(text)):
         # The CLI itself failed: the reason is in its output.
@@ -32,6 +37,13 @@ def sentence_of(message: str) -> str:
         text = text.removeprefix(prefix)
     text = _BAD_PROPERTY.sub(r"property \1 ", text)
     return re.sub(r"\s+", " ", text).removesuffix(" ()").strip()
+
+
+def _of_pack(folder: str, message: str) -> str:
+    """The last line of a pack's own trace, which the CLI prints before its sentence."""
+    trace = message.rpartition(_TRACE.strip())[2].partition("\n\n")[0].strip()
+    reason = trace.splitlines()[-1].strip() if trace else "it prints no reason"
+    return f"The policy pack {folder} does not start: {reason}; mend it, or take it out."
 
 
 def expired_once(problems: list[str]) -> list[str]:

@@ -18,6 +18,8 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (a signature, not a secret)
+_ASSETS = ("c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7")
+"""A file and an archive."""
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """A computed value of a preview, as a string; the SDK's ``rpc.UNKNOWN``."""
 
@@ -59,6 +61,23 @@ def _inside_secret(value: Value) -> Value | None:
     # A lookup in a protobuf map inserts a key that is missing.
     secret = SIGNATURE in fields and fields[SIGNATURE].string_value == _SECRET
     return fields["value"] if secret else None
+
+
+def masked(value: Any) -> Any:
+    """A value of an event, which has signatures as plain JSON, with ``"[secret]"`` for secrets."""
+    if isinstance(value, list):
+        return [masked(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    items = cast("dict[str, Any]", value)
+    if items.get(SIGNATURE) == _SECRET:
+        return MASK
+    return {key: masked(item) for key, item in items.items()}
+
+
+def is_asset(value: Any) -> bool:
+    """Whether a plain value is a file or an archive."""
+    return isinstance(value, dict) and cast("dict[str, Any]", value).get(SIGNATURE) in _ASSETS
 
 
 def to_struct(plain: Mapping[str, Any]) -> Struct:

@@ -20,6 +20,11 @@ from rehearsal.dynamic_resources import PICKLED
 STACK_TYPE = "pulumi:pulumi:Stack"
 
 
+def parent_of(urn: str) -> str:
+    """The URN of a parent; empty where that is the stack."""
+    return "" if f"::{STACK_TYPE}::" in urn else urn
+
+
 @dataclass(frozen=True)
 class Planned:
     """One resource as the engine was asked for it."""
@@ -41,7 +46,7 @@ class Planned:
     @property
     def parent(self) -> str:
         """The parent's URN; empty where that is the stack."""
-        return "" if f"::{STACK_TYPE}::" in self.request.parent else self.request.parent
+        return parent_of(self.request.parent)
 
     @property
     def custom(self) -> bool:

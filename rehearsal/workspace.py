@@ -5,6 +5,7 @@ Everything the engine writes is below a build folder, so that a rehearsal never 
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -115,6 +116,23 @@ def _without_secure(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_secure(item) for item in cast("list[Any]", value)]
     return value
+
+
+def unprotected_copy(state: Path, target: Path) -> set[str]:
+    """Copies a state without the protection of its resources, and returns whose it was.
+
+    A new CLI's ``--ignore-protect`` does the same, but the SDK has no argument for it.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(state, target, ignore=shutil.ignore_patterns("history", "locks", "backups"))
+    urns: set[str] = set()
+    for file in target.glob(".pulumi/stacks/*/*.json"):
+        content: dict[str, Any] = json.loads(file.read_bytes())
+        for each in content["checkpoint"]["latest"]["resources"]:
+            if each.pop("protect", False):
+                urns.add(each["urn"])
+        file.write_text(json.dumps(content), "utf-8")
+    return urns
 
 
 def _home(build: Path) -> Path:

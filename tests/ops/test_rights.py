@@ -25,6 +25,7 @@ NOT_OPERATIONS = {
     *("apigateway:PUT", "iam:PassRole", "kms:DescribeKey"),
 }
 """Of services whose actions are not named after operations; S3 is left out as a whole."""
+ASSUMED = {"assumeRolePolicy": '{"Statement": []}'}
 ROLE, USER = "aws:iam/role:Role", "aws:iam/user:User"
 
 
@@ -192,6 +193,23 @@ def test_the_command_writes_files_and_a_plan_must_exist(
     done = CliRunner().invoke(app, ["rights", "--stack", "us-west-2"])
     assert done.stdout.split() == ["build/us-west-2/rights/own-1.json"]
     assert [file.name for file in (folder / "rights").iterdir()] == ["own-1.json"]
+
+
+def test_what_a_plan_deletes_or_replaces_may_be_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"s": from_mapping({"region": "us-west-2"})}
+    monkeypatch.setattr(targets, "settings_of", settings.get)
+    monkeypatch.setattr(targets, "PROJECT", tmp_path)
+    gone = {**row(ROLE, "g"), "operation": "delete", "before": {"name": "gone", **ASSUMED}}
+    renamed = {**row(ROLE, "r", name="new", **ASSUMED), "operation": "replace"}
+    renamed["before"] = {"name": "old", **ASSUMED}
+    folder = tmp_path / "build" / "s"
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps([gone, renamed]))
+    assert CliRunner().invoke(app, ["rights", "--stack", "s"]).exit_code == 0
+    written = (folder / "rights" / "own-1.json").read_text()
+    assert [name for name in ("gone", "old", "new") if f"role/{name}" not in written] == []
 
 
 def test_with_a_boundary_no_role_is_made_or_widened_without_it() -> None:

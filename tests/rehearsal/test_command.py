@@ -7,15 +7,17 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from pulumi.automation import events
 from typer.testing import CliRunner, Result
 
 from rehearsal import __main__ as command
 from rehearsal import report
 from rehearsal.engine import EngineFailure, Outcome
 from rehearsal.providers import Simulation
+from rehearsal.steps import Step
 from rendering import LeakError
 from settings import from_mapping
-from tests.rehearsal.test_plan import obj
+from tests.rehearsal.test_plan import obj, planned
 from toolchain.tools import Tool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,3 +149,43 @@ def test_up_ends_with_the_outputs_of_the_stack(root: Path, monkeypatch: pytest.M
         ["verify", "kubectl wait pods"],
     ]
     assert last == "up of x on simulated clouds: nothing"
+
+
+class Previewed:
+    """A rehearsal whose preview changes a queue on a state; the engine may refuse it."""
+
+    def __init__(self, build: Path, *, refused: bool) -> None:
+        self.build, self._refused = build, refused
+
+    def started(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def preview(self) -> Outcome:
+        queue = planned("aws:sqs/queue:Queue", "queue", size=2)
+        old = events.StepEventStateMetadata(
+            "aws:sqs/queue:Queue", queue.urn, "q", "", "", inputs={"size": 1}
+        )
+        step = Step("update", old, events.StepEventStateMetadata("", "", "", "", ""))
+        outcome = Outcome({"update": 1}, {queue.urn: "update"}, [queue], {}, {queue.urn: step})
+        if self._refused:
+            raise EngineFailure(["The engine refuses."], outcome=outcome)
+        return outcome
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_preview_on_a_state_ends_with_a_review(
+    root: Path, monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    rehearsal = Previewed(root / "build" / "x", refused=refused)
+    monkeypatch.setattr(command, "missing_of_stack", lambda *_: [])  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(command, "_tools", lambda: Tool(Path("pulumi"), "3.0.0", "here"))
+    monkeypatch.setattr(command, "_rehearsal", lambda *_: rehearsal)  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(command, "_images", lambda _: {})  # pyright: ignore[reportUnknownLambdaType]
+    result = run("preview", "--stack", "x")
+    _, _, after = result.stdout.partition("preview of x on simulated clouds: 1 update\n")
+    assert after.startswith("\nx: 1 updated.")
+    assert (root / "build" / "x" / "findings.json").read_text() == "[]\n"
+    assert (result.exit_code, result.stderr) == (
+        (report.ENGINE_FAILED, "The engine refuses.\n") if refused else (0, "")
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rehearsal.diff import changed_paths, replacing
+from rehearsal.protocol import SIGNATURE
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,13 @@ def test_a_change_is_named_as_deep_as_it_is(old: Any, new: Any, paths: list[str]
     ("type_", "path", "replaced"),
     [
         ("aws:iam/role:Role", "name", True),
+        ("aws:iam/role:Role", "namePrefix", True),
         ("aws:iam/role:Role", "assumeRolePolicy", False),
+        ("aws:cloudwatch/logGroup:LogGroup", "name", True),
+        ("aws:eks/nodeGroup:NodeGroup", "launchTemplate.version", False),
+        ("aws:eks/nodeGroup:NodeGroup", "launchTemplate.id", True),
+        ("aws:kms/alias:Alias", "targetKeyId", False),
+        ("aws:s3/bucketPolicy:BucketPolicy", "bucket", True),
         ("aws:ec2/subnet:Subnet", "cidrBlock", True),
         ("aws:rds/instance:Instance", "engine", True),
         ("aws:rds/instance:Instance", "engineVersion", False),
@@ -47,3 +54,13 @@ def test_what_a_cloud_cannot_change_is_replaced(type_: str, path: str, replaced:
 
 def test_a_kubernetes_provider_can_be_told_to_change_data_in_place() -> None:
     assert replacing("kubernetes:core/v1:Secret", ["data.a"], mutable=frozenset({"Secret"})) == []
+
+
+def test_a_file_is_compared_by_its_content_wherever_it_lies() -> None:
+    def archive(place: str, digest: str) -> dict[str, Any]:
+        file = {SIGNATURE: "c44067f5952c0a294b673a41bacd8c17", "path": place, "hash": digest}
+        kind = "0def7320c3a5731c473e5ecbe6d01bc7"
+        return {"code": {SIGNATURE: kind, "assets": {"a.py": file}, "hash": digest}}
+
+    assert changed_paths(archive("/here", "1"), archive("/there", "1")) == []
+    assert changed_paths(archive("/here", "1"), archive("/here", "2")) == ["code.hash"]

@@ -73,7 +73,7 @@ def test_the_same_plan_gives_the_same_bytes_in_whatever_order_it_was_recorded(
 
 def test_secrets_are_masked_and_the_code_of_dynamic_resources_is_left_out() -> None:
     data = protocol.secret({"password": "correct-horse"})
-    (row,) = json.loads(plan.plan_json([planned("t", "n", __provider="gASV", data=data)]))
+    (row,) = json.loads(plan.plan_json([planned("t", "n", __provider="gASV", data=data)], {}))
     assert row["inputs"] == {"data": "[secret]"}
 
 
@@ -90,7 +90,7 @@ def test_a_remote_component_is_planned_once_with_the_plain_values_of_its_provide
 
 def test_a_file_of_the_project_is_named_by_its_path_inside_it() -> None:
     asset = {"path": str(plan.PROJECT / "webhook" / "mirror.py")}
-    (row,) = json.loads(plan.plan_json([planned("t", "n", code=asset)]))
+    (row,) = json.loads(plan.plan_json([planned("t", "n", code=asset)], {}))
     assert row["inputs"] == {"code": {"path": "webhook/mirror.py"}}
 
 

@@ -1,0 +1,121 @@
+"""Data is encrypted where it lies and where it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policies.documents import everybody, listed, statements
+from policies.model import UNKNOWN, Resource, Stack, Violation, policy
+
+_BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
+_ON = (True, "true")
+
+
+@policy("encryption-at-rest", severity="high")
+def encryption_at_rest(stack: Stack) -> Iterator[Violation]:
+    """Databases, buckets, disks, file systems, queues and the cluster's secrets are encrypted."""
+    switches = {
+        "aws:rds/instance:Instance": "storageEncrypted",
+        "aws:rds/cluster:Cluster": "storageEncrypted",
+        "aws:efs/fileSystem:FileSystem": "encrypted",
+        "aws:ebs/volume:Volume": "encrypted",
+    }
+    for resource in stack.only(*switches):
+        key = switches[resource.type]
+        if resource.inputs.get(key) is not True:
+            yield resource.finding(key, "the data lies there in clear; set it to true.")
+    for cluster in stack.only("aws:eks/cluster:Cluster"):
+        if "secrets" not in listed(cluster.get("encryptionConfig.resources")):
+            yield cluster.finding(
+                "encryptionConfig.resources",
+                "Kubernetes' secrets have no key of the account; name secrets and a KMS key.",
+            )
+    for queue in stack.only("aws:sqs/queue:Queue"):
+        if not queue.inputs.get("sqsManagedSseEnabled") and not queue.inputs.get("kmsMasterKeyId"):
+            yield queue.finding("sqsManagedSseEnabled", "messages lie in clear; set it to true.")
+    yield from _buckets(stack)
+    for template in stack.only("aws:ec2/launchTemplate:LaunchTemplate"):
+        yield from _disks(template, "blockDeviceMappings")
+    for node_class in stack.of("kubernetes:karpenter.k8s.aws/"):
+        yield from _disks(node_class, "spec.blockDeviceMappings")
+    for storage in stack.of("kubernetes:storage.k8s.io/"):
+        disks = storage.inputs.get("provisioner") == "ebs.csi.aws.com"
+        if disks and storage.get("parameters.encrypted") not in _ON:
+            yield storage.finding("parameters.encrypted", "volumes lie in clear; set it to true.")
+
+
+def _buckets(stack: Stack) -> Iterator[Violation]:
+    kind = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    encrypted = {each.inputs.get("bucket") for each in stack.of(kind.rpartition(":")[0])}
+    for bucket in stack.only(*_BUCKETS):
+        if not {bucket.inputs.get("bucket"), UNKNOWN} & encrypted:
+            yield bucket.finding(
+                "bucket", f"it has no {kind.rpartition(':')[2]}; add one with a KMS key."
+            )
+
+
+def _disks(resource: Resource, path: str) -> Iterator[Violation]:
+    for index, mapping in enumerate(listed(resource.get(path))):
+        if "ebs" in mapping and mapping["ebs"].get("encrypted") not in _ON:
+            yield resource.finding(
+                f"{path}.{index}.ebs.encrypted", "the disk lies in clear; set it to true."
+            )
+
+
+@policy("customer-key", severity="low", level="advisory")
+def customer_key(stack: Stack) -> Iterator[Violation]:
+    """Log groups and secrets are encrypted by a KMS key of the account."""
+    for resource in stack.of("aws:cloudwatch/logGroup:", "aws:secretsmanager/secret:"):
+        if not resource.inputs.get("kmsKeyId"):
+            yield resource.finding(
+                "kmsKeyId",
+                "AWS's own key encrypts it, which no account can withdraw; name a key.",
+            )
+
+
+@policy("encryption-in-transit", severity="high")
+def encryption_in_transit(stack: Stack) -> Iterator[Violation]:
+    """Buckets, file systems and databases refuse connections without TLS."""
+    secured = {
+        resource.inputs.get(key)
+        for kind, key in (
+            ("aws:s3/bucketPolicy:", "bucket"),
+            ("aws:efs/fileSystemPolicy:", "fileSystemId"),
+        )
+        for resource in stack.of(kind)
+        if _refuses_plain(resource)
+    }
+    for bucket in stack.only(*_BUCKETS):
+        if not {bucket.inputs.get("bucket"), UNKNOWN} & secured:
+            yield bucket.finding(
+                "bucket", "its policy admits requests without TLS; deny aws:SecureTransport false."
+            )
+    if file_systems := list(stack.only("aws:efs/fileSystem:FileSystem")):
+        # A file system's ID exists only after its creation: they are counted.
+        policies = [each for each in stack.of("aws:efs/fileSystemPolicy:") if _refuses_plain(each)]
+        if len(policies) < len(file_systems):
+            yield file_systems[0].finding(
+                "encrypted",
+                "no FileSystemPolicy denies aws:SecureTransport false, so clients without TLS are "
+                "admitted; add one.",
+            )
+    for group in stack.of("aws:rds/parameterGroup:", "aws:rds/clusterParameterGroup:"):
+        for index, each in enumerate(listed(group.inputs.get("parameters"))):
+            off = str(each.get("value")).lower() in ("0", "off")
+            if each.get("name") in ("require_secure_transport", "rds.force_ssl") and off:
+                yield group.finding(
+                    f"parameters.{index}",
+                    "the database admits connections without TLS; set it to 1.",
+                    value=f"{each['name']}={each['value']}",
+                )
+
+
+def _refuses_plain(resource: Resource) -> bool:
+    # A document with an ARN that exists only after creation is unknown as a whole.
+    return resource.inputs.get("policy") == UNKNOWN or any(
+        statement.get("Effect") == "Deny"
+        and everybody(statement)
+        and statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
+        in ("false", ["false"])
+        for _, statement in statements(resource)
+    )

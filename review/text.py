@@ -1,0 +1,65 @@
+"""A review as lines of a terminal of 80 columns: what ends a preview."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import groupby
+
+from review.blocks import Piece, Text
+from review.content import arrow, cause_of, refused, sentence, summary, title
+from review.dangers import KINDS, Danger
+from review.review import Review
+from review.settings_changes import short
+from review.values import visible
+
+WIDTH = 80
+_MOST_DANGERS, _MOST_VALUES, _MOST_SETTINGS = 8, 3, 12
+
+
+def text(review: Review) -> list[str]:
+    """Lines of at most ``WIDTH`` columns: a summary, the worst dangers, the changed settings."""
+    lines = _wrapped(summary(review))
+    if review.empty:
+        return lines
+    number = 1
+    dangers = review.dangers[:_MOST_DANGERS]
+    for cause, members in groupby(dangers, key=lambda each: cause_of(each, review)):
+        lines += ["", *_wrapped(cause)]
+        for danger in members:
+            lines += _of_danger(danger, number)
+            number += 1
+    if len(review.dangers) > _MOST_DANGERS:
+        lines.append(f"and {len(review.dangers) - _MOST_DANGERS} more dangers")
+    if review.settings:
+        lines += ["", "Changed settings"]
+        for change in review.settings[:_MOST_SETTINGS]:
+            lines += _wrapped((short(change.path), ": ", *arrow(change, 60)), "  ")
+        if len(review.settings) > _MOST_SETTINGS:
+            lines.append(f"  and {len(review.settings) - _MOST_SETTINGS} more")
+    return lines
+
+
+def _of_danger(danger: Danger, number: int) -> list[str]:
+    lead = f"{number}. "
+    head = (*title(danger, most=3), f" ({KINDS[danger.kind]}). ", *sentence(danger.happens))
+    lines = _wrapped(head, lead)
+    for change in danger.values[:_MOST_VALUES]:
+        lines += _wrapped((change.path, ": ", *arrow(change, 40)), "   ")
+    for word, said in (("Lost", danger.lost), ("Way out", danger.avoid)):
+        if said:
+            lines += _wrapped((f"{word}: ", *sentence(said)), "   ")
+    if danger.unlock:
+        lines += _wrapped(("Protected:", *refused(danger)), "   ")
+    return lines
+
+
+def _wrapped(pieces: Text, lead: str = "") -> list[str]:
+    whole = visible("".join(map(_plain, pieces)))
+    indent = " " * len(lead)
+    return textwrap.wrap(
+        whole, WIDTH, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=False
+    ) or [""]
+
+
+def _plain(piece: Piece) -> str:
+    return piece if isinstance(piece, str) else piece.text

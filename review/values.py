@@ -1,0 +1,178 @@
+"""How a value of a plan or a stack file is shown: on one line, short, and without secrets.
+
+Plan files have ``"[secret]"`` where the program marks a secret. What it does not mark is hidden
+here by its name or its form, so that a value which somebody pasted into a setting, a ConfigMap or
+an environment variable does not reach a comment on a pull request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+from review.sides import SECRET
+
+LONGEST = 96
+"""Characters of a shown value; a longer one has its beginning, its length and a digest."""
+
+_BEFORE = 24
+"""Characters before the first difference of two long texts."""
+
+ASSET = "4dabf18193072939515e22adb298388d"
+"""The key by which the engine marks files and archives; pulumi sdk/go/common/resource/sig."""
+
+# The last parts of a path, such as env[DB_PASSWORD].value; `secretName` and `tokenUrl` are none.
+_SECRET_NAME = re.compile(
+    r"(passw(or)?d|passphrase|secret(string|key|binary|value)?|token|credentials?|"
+    r"private[-_]?key|access[-_]?key|api[-_]?key|client[-_]?secret)s?$",
+    re.IGNORECASE,
+)
+# Names of settings and fields that end like secrets and hold a name, a number or a reference.
+_NO_SECRET = re.compile(
+    r"(automountServiceAccountToken|credentialsSecret|artifacts\.credentials|"
+    r"upstreamCredentials|imagePullSecrets?|cookieSecretRef)$"
+)
+_SECRET_FORM = re.compile(
+    r"(-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*"
+    r"|\b(?:ghp|gho|ghs|glpat|xox[abp])[-_][\w-]{16,}"
+    r"|\$2[aby]\$\d\d\$[./\w]{53})",
+    re.DOTALL,
+)
+_LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)")
+# `password: x` and `TOKEN=x`, as lines of a file in a ConfigMap have them.
+_SECRET_LINE = re.compile(
+    r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|token"
+    r"|(?:private|access|api|secret|signing|encryption)[-_]?key))"
+    r"(?P<sign>\s*=\s*|\"\s*:\s*|\s*:\s+)(?P<value>[^\s,{}\[\]][^\s,]*)",
+    re.IGNORECASE,
+)
+_PLAIN = re.compile(r"(true|false|null|none|\d+|\$.*|\"\"|''|/.*)[\"']?$", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{160,}={0,2}$")
+
+
+def digest(value: Any) -> str:
+    """Twelve hexadecimal digits of SHA-256."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def is_secret_path(path: str) -> bool:
+    """Whether the value at ``path`` is one of those that nobody may read, by its name."""
+    if _NO_SECRET.search(path):
+        return False
+    parts = [part for part in re.split(r"[.\[\]]+", path) if part]
+    last = parts[-2:] if parts[-1:] == ["value"] else parts[-1:]
+    return any(_SECRET_NAME.search(part) for part in last)
+
+
+@lru_cache(4096)
+def without_secrets(text: str) -> str:
+    """The text, with ``[secret]`` where it has the form of a key, a token or a login."""
+    text = _SECRET_FORM.sub(SECRET, text)
+    text = _LOGIN_IN_URL.sub(SECRET, text)
+    return _SECRET_LINE.sub(_hidden, text)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    value = found["value"].strip("\"'")
+    return found[0] if _PLAIN.match(value) else f"{found['name']}{found['sign']}{SECRET}"
+
+
+def is_generated(value: Any) -> bool:
+    """Whether a text is code or data in an encoding, of which only a digest is readable."""
+    return isinstance(value, str) and bool(_BASE64.match(value.replace("\n", "")))
+
+
+def is_asset(value: Any) -> bool:
+    """Whether the value is a file or an archive of the program."""
+    return isinstance(value, Mapping) and ASSET in value
+
+
+def shown(value: Any, path: str = "", longest: int = LONGEST) -> str:
+    """The value on one line.
+
+    Args:
+        value: plain data.
+        path: where it stands, which decides whether it is a secret.
+        longest: characters of the result, about.
+    """
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if is_secret_path(path) and not isinstance(value, (Mapping, list)):
+        return SECRET
+    if is_asset(value):
+        return f"code {digest(content_of(value))}"
+    if is_generated(value):
+        return f"data {digest(value)}, {len(value)} characters"
+    text = value if isinstance(value, str) else _json(value, path)
+    text = visible(without_secrets(text)) or '""'
+    cut = f"{text[: longest - 30]}... ({len(text)} characters, {digest(text)})"
+    return text if len(text) <= longest else cut
+
+
+def shown_pair(old: Any, new: Any, path: str = "", longest: int = LONGEST) -> tuple[str, str]:
+    """Both values on a line each; of long texts from a little before their first difference."""
+    pair = shown(old, path, longest), shown(new, path, longest)
+    if not (isinstance(old, str) and isinstance(new, str)) or SECRET in pair:
+        return pair
+    if is_generated(old) or is_generated(new) or max(len(old), len(new)) <= longest:
+        return pair
+    texts = without_beginning(*(visible(without_secrets(each)) for each in (old, new)))
+    return shown(texts[0], path, longest), shown(texts[1], path, longest)
+
+
+def without_beginning(old: str, new: str) -> tuple[str, str]:
+    """Two texts without what both begin with, except for the last characters of that."""
+    same = next(
+        (place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
+        min(len(old), len(new)),
+    )
+    start = max(0, same - _BEFORE)
+    return (f"...{old[start:]}", f"...{new[start:]}") if start else (old, new)
+
+
+def _json(value: Any, path: str) -> str:
+    return json.dumps(_masked(value, path), ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _masked(value: Any, path: str) -> Any:
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value)
+        if is_asset(items):
+            return f"code {digest(content_of(items))}"
+        if isinstance(items.get("name"), str) and "value" in items:
+            path = f"{path}[{items['name']}]"
+        return {str(key): _masked(each, f"{path}.{key}") for key, each in items.items()}
+    if isinstance(value, list):
+        return [_masked(each, path) for each in cast("list[Any]", value)]
+    return SECRET if value is not None and is_secret_path(path) else value
+
+
+def content_of(asset: Any) -> Any:
+    """What of a file or an archive says whether it is the same: digests, or else paths."""
+    if not isinstance(asset, Mapping):
+        return asset
+    items = cast("Mapping[str, Any]", asset)
+    if ASSET in items and "hash" in items:
+        return items["hash"]
+    return {
+        key: content_of(value)
+        for key, value in sorted(items.items())
+        if key not in (ASSET, "path" if "text" in items else "")
+    }
+
+
+def visible(text: str) -> str:
+    """The text on one line: control characters, and those that reverse the order, as escapes."""
+    if text.isprintable():
+        return text
+    escaped = text.replace("\n", "\\n").replace("\t", "\\t")
+    return "".join(
+        each if each.isprintable() or each == " " else f"\\u{ord(each):04x}" for each in escaped
+    )

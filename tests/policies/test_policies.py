@@ -1,0 +1,469 @@
+"""Each policy is broken by one change to a real plan, and names resource, property and value."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from policies import loading
+from policies.model import UNKNOWN, Resource, Stack, Violation
+from tests.policies.stacks import beside, changed, resource, stack, without
+
+CN, US, API = "cn-north-1", "us-west-2", "copies through an API Gateway"
+FILES = "shared files"
+POLICIES = {each.name: each for each in loading.shipped()}
+Inputs = dict[str, Any]
+
+BUCKET = "aws:s3/bucket:Bucket backend-artifacts"
+TLS_ONLY = "aws:s3/bucketPolicy:BucketPolicy backend-artifacts-tls-only"
+BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock backend-artifacts-private"
+DATABASE = "aws:rds/instance:Instance backend-database"
+CLUSTER = "aws:eks/cluster:Cluster cluster-control-plane-eks-eksCluster"
+INGRESS = (
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule cluster-network-endpoints-https"
+)
+GROUP = "aws:ec2/securityGroup:SecurityGroup backend-database-clients"
+POOL = "kubernetes:karpenter.sh/v1:NodePool gpu-node-pool"
+NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass gpu-node-class"
+NODES = "aws:eks/nodeGroup:NodeGroup cluster-nodes-group"
+KEY = "aws:kms/key:Key backend-key"
+QUEUE = "aws:sqs/queue:Queue gpu-interruption"
+EFS = "aws:efs/fileSystem:FileSystem backend-shared-files"
+LIFECYCLE = "aws:iam/policy:Policy gpu-node-lifecycle"
+
+
+def put(path: str, value: Any) -> Callable[[Inputs], None]:
+    """Writes a value at a path like ``spec.taints.0.key``."""
+
+    def change(inputs: Inputs) -> None:
+        *before, last = path.split(".")
+        at: Any = inputs
+        for part in before:
+            at = at[int(part)] if isinstance(at, list) else at[part]
+        at[last] = value
+
+    return change
+
+
+def drop(key: str) -> Callable[[Inputs], object]:
+    return lambda inputs: inputs.pop(key)
+
+
+def statement(key: str, **values: Any) -> Callable[[Inputs], None]:
+    """Adds a statement to the policy document at a key."""
+
+    def change(inputs: Inputs) -> None:
+        document = json.loads(inputs[key])
+        document["Statement"].append({"Effect": "Allow", **values})
+        inputs[key] = json.dumps(document)
+
+    return change
+
+
+def cluster(**values: Any) -> Callable[[Inputs], None]:
+    return lambda inputs: inputs["vpcConfig"].update(values)
+
+
+def pod(**container: Any) -> Mapping[str, Any]:
+    return {
+        "kind": "Deployment",
+        "spec": {"template": {"spec": {"containers": [{"name": "main", **container}]}}},
+    }
+
+
+def deployment(**container: Any) -> Stack:
+    return beside(CN, resource("kubernetes:apps/v1:Deployment", "a/b", **pod(**container)))
+
+
+def secret(**values: Any) -> Stack:
+    return beside(CN, resource("kubernetes:core/v1:Secret", "a/b", kind="Secret", **values))
+
+
+def service(**values: Any) -> Stack:
+    return beside(CN, resource("kubernetes:core/v1:Service", "a/b", kind="Service", **values))
+
+
+OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
+DIGEST = f"sha256:{'0' * 64}"
+
+BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
+    (
+        "public-database",
+        lambda: changed(CN, DATABASE, put("publiclyAccessible", True)),
+        f"{DATABASE}: publiclyAccessible is true: it gets an address on the internet; set it to",
+    ),
+    ("public-bucket", lambda: without(CN, BLOCK), 'bucket is "kubeflow-111122223333-cn-north-1"'),
+    (
+        "public-bucket",
+        lambda: changed(CN, BLOCK, put("blockPublicPolicy", False)),
+        "set it to true",
+    ),
+    (
+        "public-bucket",
+        lambda: changed(CN, BUCKET, put("acl", "public-read")),
+        'acl is "public-read"',
+    ),
+    (
+        "public-document",
+        lambda: changed(
+            CN, TLS_ONLY, statement("policy", Sid="All", Principal="*", Action="s3:GetObject")
+        ),
+        f'{TLS_ONLY}: policy is "All": it allows every account in the world',
+    ),
+    (
+        "public-document",
+        lambda: changed(
+            CN, KEY, statement("policy", Principal={"AWS": ["*"]}, Action=["kms:Decrypt"])
+        ),
+        'policy is ["kms:Decrypt"]',
+    ),
+    (
+        "public-document",
+        lambda: beside(CN, resource("aws:lambda/permission:Permission", "any", principal="*")),
+        'principal is "*"',
+    ),
+    (
+        "public-endpoint",
+        lambda: changed(CN, CLUSTER, cluster(publicAccessCidrs=["203.0.113.10/32", "0.0.0.0/0"])),
+        f'{CLUSTER}: vpcConfig.publicAccessCidrs is ["203.0.113.10/32", "0.0.0.0/0"]: the whole',
+    ),
+    (
+        "public-endpoint",
+        lambda: changed(CN, CLUSTER, lambda inputs: inputs["vpcConfig"].pop("publicAccessCidrs")),
+        "vpcConfig.publicAccessCidrs is not set",
+    ),
+    (
+        "public-endpoint",
+        lambda: beside(
+            CN, resource("aws:lambda/functionUrl:FunctionUrl", "url", authorizationType="NONE")
+        ),
+        'authorizationType is "NONE"',
+    ),
+    ("public-endpoint", lambda: stack(API), "authorizationType is not set"),
+    ("public-endpoint", lambda: service(spec={"type": "LoadBalancer"}), "a/b: spec.loadBalancer"),
+    (
+        "public-endpoint",
+        lambda: service(
+            metadata={
+                "annotations": {
+                    "service.beta.kubernetes.io/aws-load-balancer-scheme": "internet-facing"
+                }
+            },
+            spec={
+                "type": "LoadBalancer",
+                "loadBalancerClass": "service.k8s.aws/nlb",
+                "loadBalancerSourceRanges": ["0.0.0.0/0"],
+            },
+        ),
+        'spec.loadBalancerSourceRanges is ["0.0.0.0/0"]',
+    ),
+    (
+        "open-ingress",
+        lambda: changed(CN, INGRESS, put("cidrIpv4", "0.0.0.0/0")),
+        'cidrIpv4 is "0.0',
+    ),
+    ("open-ingress", lambda: changed(CN, INGRESS, put("cidrIpv6", "::/0")), 'cidrIpv6 is "::/0"'),
+    (
+        "open-ingress",
+        lambda: changed(CN, GROUP, put("ingress", [{"cidrBlocks": ["10.0.0.0/8", "0.0.0.0/0"]}])),
+        f"{GROUP}: ingress.0.cidrBlocks is",
+    ),
+    (
+        "open-ingress",
+        lambda: beside(
+            CN,
+            resource(
+                "aws:ec2/securityGroupRule:SecurityGroupRule",
+                "rule",
+                type="ingress",
+                cidrBlocks=["0.0.0.0/0"],
+            ),
+        ),
+        "rule: cidrBlocks is",
+    ),
+    (
+        "encryption-at-rest",
+        lambda: changed(CN, DATABASE, put("storageEncrypted", False)),
+        "storageEncrypted is false",
+    ),
+    ("encryption-at-rest", lambda: changed(FILES, EFS, drop("encrypted")), "encrypted is not set"),
+    (
+        "encryption-at-rest",
+        lambda: changed(CN, CLUSTER, drop("encryptionConfig")),
+        "encryptionConfig.resources is not set",
+    ),
+    (
+        "encryption-at-rest",
+        lambda: changed(CN, QUEUE, drop("sqsManagedSseEnabled")),
+        "sqsManagedSseEnabled is not set",
+    ),
+    (
+        "encryption-at-rest",
+        lambda: without(
+            CN,
+            "aws:s3/bucketServerSideEncryptionConfiguration:"
+            "BucketServerSideEncryptionConfiguration backend-artifacts-encryption",
+        ),
+        "it has no BucketServerSideEncryptionConfiguration",
+    ),
+    (
+        "encryption-at-rest",
+        lambda: changed(
+            CN,
+            "aws:ec2/launchTemplate:LaunchTemplate cluster-nodes-template",
+            put("blockDeviceMappings.0.ebs.encrypted", "false"),
+        ),
+        'blockDeviceMappings.0.ebs.encrypted is "false"',
+    ),
+    (
+        "encryption-at-rest",
+        lambda: changed(CN, NODE_CLASS, put("spec.blockDeviceMappings.0.ebs.encrypted", False)),
+        "spec.blockDeviceMappings.0.ebs.encrypted is false",
+    ),
+    (
+        "encryption-at-rest",
+        lambda: changed(
+            CN,
+            "kubernetes:storage.k8s.io/v1:StorageClass cluster-storage-gp3",
+            put("parameters.encrypted", "false"),
+        ),
+        'parameters.encrypted is "false"',
+    ),
+    (
+        "customer-key",
+        lambda: changed(
+            CN, "aws:secretsmanager/secret:Secret backend-database-master", drop("kmsKeyId")
+        ),
+        "backend-database-master: kmsKeyId is not set",
+    ),
+    ("encryption-in-transit", lambda: without(CN, TLS_ONLY), "deny aws:SecureTransport false"),
+    (
+        "encryption-in-transit",
+        lambda: without(
+            FILES, "aws:efs/fileSystemPolicy:FileSystemPolicy backend-shared-files-tls-only"
+        ),
+        f"{EFS}: encrypted is true: no FileSystemPolicy",
+    ),
+    ("encryption-in-transit", lambda: stack(US), '"require_secure_transport=0"'),
+    (
+        "iam-wildcard",
+        lambda: changed(CN, LIFECYCLE, statement("policy", Action="ec2:*", Resource="arn:x")),
+        'policy Action is "ec2:*"',
+    ),
+    (
+        "iam-wildcard",
+        lambda: changed(
+            CN, LIFECYCLE, statement("policy", Action=["s3:GetObject"], Resource=["*"])
+        ),
+        f'{LIFECYCLE}: policy Resource is "*": s3:GetObject of everything',
+    ),
+    (
+        "iam-wildcard",
+        lambda: changed(CN, LIFECYCLE, statement("policy", NotAction="iam:*", Resource="arn:x")),
+        "NotAction allows every other action",
+    ),
+    (
+        "iam-wildcard",
+        lambda: beside(
+            CN,
+            resource(
+                "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+                "admin",
+                policyArn="arn:aws-cn:iam::aws:policy/AdministratorAccess",
+            ),
+        ),
+        'policyArn is "arn:aws-cn:iam::aws:policy/AdministratorAccess"',
+    ),
+    (
+        "partition-leak",
+        lambda: changed(CN, POOL, put("metadata.annotations.role", "see arn:aws:iam::1:role/x.")),
+        f'{POOL}: metadata.annotations.role is "arn:aws:iam::1:role/x.": it belongs to another',
+    ),
+    (
+        "partition-leak",
+        lambda: changed(CN, POOL, put("metadata.annotations.url", "https://s3.amazonaws.com/b")),
+        'is "https://s3.amazonaws.com/b": hosts of aws-cn end in amazonaws.com.cn',
+    ),
+    (
+        "partition-leak",
+        lambda: changed(
+            "us-gov-west-1", LIFECYCLE, statement("policy", Action="a:b", Resource="arn:aws:s3:::b")
+        ),
+        'policy is "arn:aws:s3:::b": it belongs to another partition than aws-us-gov',
+    ),
+    ("image-digest", lambda: deployment(image=f"{OWN}/x:1"), f'.0.image is "{OWN}/x:1": the tag'),
+    (
+        "image-registry",
+        lambda: deployment(image=f"quay.io/x/y@{DIGEST}"),
+        f'a/b: spec.template.spec.containers.0.image is "quay.io/x/y@{DIGEST}": it is pulled from',
+    ),
+    (
+        "gpu-pool-limit",
+        lambda: changed(CN, POOL, lambda o: o["spec"].pop("limits")),
+        "spec.limits is",
+    ),
+    (
+        "gpu-pool-taint",
+        lambda: changed(CN, POOL, put("spec.template.spec.taints.0.effect", "PreferNoSchedule")),
+        f"{POOL}: spec.template.spec.taints is",
+    ),
+    (
+        "gpu-pool-taint",
+        lambda: changed(CN, NODES, put("instanceTypes", ["g5.xlarge"])),
+        f"{NODES}: taints is not set: pods without GPUs fill g5.xlarge",
+    ),
+    *(
+        ("unprotected-data", lambda place=place: changed(FILES, place, len, protect=False), place)
+        for place in (DATABASE, BUCKET, KEY, EFS, CLUSTER)
+    ),
+    (
+        "unprotected-data",
+        lambda: changed(CN, DATABASE, put("deletionProtection", False)),
+        "deletionProtection is false",
+    ),
+    ("unprotected-data", lambda: changed(CN, BUCKET, put("forceDestroy", True)), "forceDestroy is"),
+    (
+        "default-credentials",
+        lambda: beside(
+            CN,
+            resource(
+                "kubernetes:core/v1:ConfigMap",
+                "auth/dex",
+                data={
+                    "config": "hash: $2y$12$4K/VkmDd1q1Orb3xAt82zu8gk7Ad6ReFR4LCP9UeYE90NLiN9Df72"
+                },
+            ),
+        ),
+        "auth/dex: data.config is",
+    ),
+    (
+        "default-credentials",
+        lambda: secret(stringData={"accesskey": "minio"}),
+        "stringData.accesskey",
+    ),
+    (
+        "default-credentials",
+        lambda: secret(data={"secretkey": base64.b64encode(b"minio123").decode()}),
+        'data.secretkey is "minio123"',
+    ),
+    ("default-credentials", lambda: secret(stringData={"p": "12341234"}), "dashboard password"),
+    (
+        "default-credentials",
+        lambda: deployment(env=[{"name": "MYSQL_ALLOW_EMPTY_PASSWORD", "value": "true"}]),
+        'containers.0.env.0 is "MYSQL_ALLOW_EMPTY_PASSWORD=true"',
+    ),
+    (
+        "default-credentials",
+        lambda: deployment(env=[{"name": "MYSQL_ROOT_PASSWORD", "value": ""}]),
+        '"MYSQL_ROOT_PASSWORD="',
+    ),
+    (
+        "open-advisory",
+        lambda: deployment(image=f"{OWN}/ghcr.io/kubeflow/kfp-api-server:2.17.0"),
+        "CVE-2026-77596 (9.6), every user uploads shared pipelines: take 2.18.0",
+    ),
+]
+
+
+def unknown_of_bucket() -> list[Resource]:
+    """The plan as the first preview of a real deployment has it: IDs and ARNs are unknown."""
+    rows: list[Resource] = []
+    for each in stack(CN).resources:
+        late = each.type.startswith("aws:s3/bucket") and each.place != BUCKET
+        unknown = {key: UNKNOWN for key in ("bucket", "policy") if late and key in each.inputs}
+        rows.append(replace(each, inputs={**each.inputs, **unknown}))
+    return rows
+
+
+def violations(name: str, stack: Stack) -> list[Violation]:
+    return list(POLICIES[name](stack))
+
+
+@pytest.mark.parametrize(("name", "broken", "sentence"), BROKEN)
+def test_one_change_breaks_the_policy(
+    name: str, broken: Callable[[], Stack], sentence: str
+) -> None:
+    found = [each.sentence for each in violations(name, broken())]
+    matching = [each for each in found if sentence in each]
+    assert len(matching) == 1, found
+    assert matching[0].endswith((".", ")."))
+
+
+def test_every_policy_is_broken_by_a_test() -> None:
+    assert {name for name, _, _ in BROKEN} == POLICIES.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (
+            "public-endpoint",
+            lambda: changed(CN, CLUSTER, cluster(endpointPublicAccess=False, publicAccessCidrs=[])),
+        ),
+        ("public-endpoint", lambda: service(spec={"type": "ClusterIP"})),
+        (
+            "public-endpoint",
+            lambda: service(
+                spec={"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"]}
+            ),
+        ),
+        (
+            "public-endpoint",
+            lambda: service(
+                spec={"type": "LoadBalancer", "loadBalancerClass": "service.k8s.aws/nlb"}
+            ),
+        ),
+        (
+            "public-document",
+            lambda: changed(
+                CN,
+                TLS_ONLY,
+                statement(
+                    "policy", Principal="*", Action="s3:Get*", Condition={"StringEquals": {}}
+                ),
+            ),
+        ),
+        ("public-document", lambda: stack(API)),
+        (
+            "partition-leak",
+            lambda: changed(
+                CN,
+                POOL,
+                put("metadata.annotations", {"eks.amazonaws.com/role": "sts.amazonaws.com"}),
+            ),
+        ),
+        ("image-registry", lambda: deployment(image=f"918309763551.dkr.{OWN[17:-9]}/eks/x:1")),
+        ("image-registry", lambda: stack(US)),
+        ("public-bucket", lambda: changed(CN, BLOCK, put("bucket", UNKNOWN))),
+        (
+            "encryption-in-transit",
+            lambda: Stack([each for each in unknown_of_bucket() if "rds" not in each.type]),
+        ),
+        ("encryption-at-rest", lambda: Stack(unknown_of_bucket())),
+        ("gpu-pool-taint", lambda: stack("several pools")),
+        (
+            "open-advisory",
+            lambda: deployment(image=f"{OWN}/ghcr.io/kubeflow/kfp-api-server:2.18.0"),
+        ),
+        ("open-advisory", lambda: deployment(image="example.com/not-kfp-api-server:2.16.0")),
+        ("open-advisory", lambda: deployment(image="example.com/kubeflow/kfp-api-server:latest")),
+        ("default-credentials", lambda: secret(data={"p": base64.b64encode(b"other").decode()})),
+    ],
+)
+def test_what_is_right_passes(name: str, kept: Callable[[], Stack]) -> None:
+    assert [each.sentence for each in violations(name, kept())] == []
+
+
+def test_a_secret_is_found_by_its_published_value_and_never_quoted() -> None:
+    hidden = resource("kubernetes:core/v1:Secret", "a/b", kind="Secret", data={"p": "[secret]"})
+    texts = ("mine-and-minio123-inside", base64.b64encode(b"12341234").decode(), "s3cret-of-mine")
+    stack = beside("cn-north-1", replace(hidden, secrets=texts))
+    (found, other) = violations("default-credentials", stack)
+    assert found.sentence.startswith('kubernetes:core/v1:Secret a/b: a secret value is "minio123"')
+    assert "mine" not in found.sentence.replace("minio", "")
+    assert "dashboard password" in other.sentence

@@ -1,0 +1,266 @@
+"""What is dangerous in a change, why, and what follows from what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from review.changes import ABSENT, Change
+from review.dangers import KINDS, table
+from review.review import Review
+from review.settings_changes import short
+from tests.review.plans import (
+    SETTINGS,
+    kubernetes,
+    policy,
+    renamed_cluster,
+    reviewed,
+    row,
+    sides,
+    urn_of,
+)
+
+CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("dangers.yaml").read_bytes())
+
+
+def nested(flat: dict[str, Any], side: int) -> dict[str, Any]:
+    """A stack file's settings from ``section.key`` and ``users[email]`` to both values."""
+    made: dict[str, Any] = {"kubeflow:region": "cn-north-1"}
+    for path, values in flat.items():
+        if values[side] is None:
+            continue
+        section, _, key = path.partition(".")
+        if "[" in path:
+            made.setdefault(path.partition("[")[0], []).append(values[side])
+        elif key:
+            made.setdefault(section, {})[key] = values[side]
+        else:
+            made[path] = values[side]
+    return made
+
+
+def review_of(case: dict[str, Any]) -> Review:
+    verb = next((each for each in ("create", "delete", "replace") if each in case), "update")
+    changed = row(
+        case["type"],
+        "thing",
+        verb,
+        case.get("before"),
+        case.get("after"),
+        replacing=case.get("replace", []),
+        protect=case.get("protect", False),
+        retain=case.get("retain", False),
+        component="Database" if "rds" in case["type"] else "",
+    )
+    flat = case.get("settings", {})
+    return reviewed(
+        [changed], settings=(nested(flat, 0), nested(flat, 1)), files=case.get("files", [])
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_a_change_is_these_dangers(case: dict[str, Any]) -> None:
+    review = review_of(case)
+    found = [f"{each.what} {each.event} ({each.kind})" for each in review.dangers]
+    assert found == ([] if case["is"] == "none" else case["is"])
+    assert all(each.avoid and each.happens for each in review.dangers)
+    if "because" in case:
+        assert all(each.cause.certain for each in review.dangers)
+        named = {short(s.path) for each in review.dangers for s in each.cause.settings}
+        assert sorted(named) == sorted(case["because"])
+    if "maybe" in case:
+        assert not review.dangers[0].cause.certain
+        assert list(review.dangers[0].cause.files) == case["maybe"]
+
+
+def test_each_rule_is_whole_and_of_a_known_kind() -> None:
+    rules = [
+        *table().resources,
+        *table().changes,
+        *table().others.values(),
+        *table().settings,
+    ]
+    assert len(rules) > 90
+    for rule in rules:
+        assert rule.kind in KINDS
+        assert rule.what, rule
+        assert rule.avoid.endswith("."), rule.what
+        assert rule.happens or rule.replace or rule.delete, rule.what
+
+
+def test_a_renamed_cluster_is_a_handful_of_dangers_and_not_hundreds() -> None:
+    before, after = ({**SETTINGS, "kubeflow:cluster": {"name": n}} for n in ("kubeflow", "acme-ml"))
+    review = reviewed(renamed_cluster(650), settings=(before, after))
+    worst = [(each.what, each.names) for each in review.dangers]
+    assert worst == [
+        ("EKS cluster", ("kubeflow",)),
+        ("S3 bucket", ("kubeflow-111122223333",)),
+        ("Profile", ("li-na (li.na@example.com)",)),
+        ("Database is renamed", ("kubeflow-kubeflow",)),
+    ]
+    assert dict(review.dangers[0].taken) == {"Kubernetes objects": 651}
+    assert all(each.cause.certain for each in review.dangers)
+    assert {s.path for each in review.dangers for s in each.cause.settings} == {
+        "kubeflow:cluster.name"
+    }
+
+
+def test_what_depends_on_a_replaced_resource_is_counted_with_it() -> None:
+    vpc, subnet = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet"
+    rows = [
+        row(
+            vpc,
+            "vpc",
+            "replace",
+            {"cidrBlock": "10.0.0.0/16"},
+            {"cidrBlock": "10.1.0.0/16"},
+            replacing=["cidrBlock"],
+        ),
+        *(
+            row(
+                subnet,
+                f"subnet-{n}",
+                "replace",
+                {"vpcId": "10.0.0.0/16"},
+                {"vpcId": "10.1.0.0/16"},
+                replacing=["vpcId"],
+                dependencies=[urn_of(vpc, "vpc")],
+            )
+            for n in range(3)
+        ),
+    ]
+    review = reviewed(rows)
+    assert [(each.what, dict(each.taken)) for each in review.dangers] == [
+        ("VPC", {"other resources": 3})
+    ]
+
+
+def test_objects_of_a_deleted_namespace_go_with_it() -> None:
+    rows = [
+        kubernetes("Namespace", "team", "delete"),
+        kubernetes("Deployment", "app", "delete", namespace="team"),
+        kubernetes("Deployment", "other", "delete", namespace="kubeflow"),
+    ]
+    assert [(each.what, each.names) for each in reviewed(rows).dangers] == [
+        ("Namespace", ("team",)),
+        ("Workload", ("kubeflow/other",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "unlock"),
+    [
+        ("aws:rds/instance:Instance", "kubeflow:deletionProtection: false"),
+        ("kubernetes:kubeflow.org/v1:Profile", "kubeflow:deletableNamespaces"),
+    ],
+)
+def test_what_is_protected_says_what_unlocks_it(type_: str, unlock: str) -> None:
+    gone = {"metadata": {"name": "thing"}}
+    for protect in (True, False):
+        (danger,) = reviewed([row(type_, "thing", "delete", gone, protect=protect)]).dangers
+        assert (unlock in danger.unlock) is protect
+
+
+def test_protection_and_retention_that_go_are_dangers_although_nothing_else_changes() -> None:
+    key = {"description": "key"}
+    base, head = sides([row("aws:kms/key:Key", "key", "same", after=key)])
+    before = {**base.rows[0], "protect": True, "retain": True}
+    from dataclasses import replace
+
+    from review.review import review
+
+    found = review("test", replace(base, rows=(before,)), head).dangers
+    assert [each.what for each in found] == ["Protection by the engine", "Retention"]
+
+
+def test_crds_that_leave_the_release_say_whether_their_objects_go() -> None:
+    crds = {"a.example.com": "1", "b.example.com": "2"}
+    for keep, what in ((True, "stays in the cluster"), (False, "deletes every object")):
+        rows = [
+            row(
+                "pulumi-python:dynamic:CustomResourceDefinitions",
+                "crds",
+                "update",
+                {"digests": crds, "keep": keep},
+                {"digests": {"a.example.com": "1"}, "keep": keep},
+            )
+        ]
+        (danger,) = reviewed(rows, crds=(crds, {"a.example.com": "1"})).dangers
+        assert danger.names == ("b.example.com",)
+        assert what in danger.happens
+
+
+def test_rights_on_everything_and_for_everybody_are_dangers() -> None:
+    wide = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    public = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::b/*",
+    }
+    rows = [
+        row(
+            "aws:iam/rolePolicy:RolePolicy",
+            "role",
+            "update",
+            {"policy": policy()},
+            {"policy": policy(wide)},
+        ),
+        row(
+            "aws:s3/bucketPolicy:BucketPolicy", "bucket", "create", after={"policy": policy(public)}
+        ),
+    ]
+    assert [each.what for each in reviewed(rows).dangers] == [
+        "Rights for everybody",
+        "Rights on everything",
+    ]
+
+
+def test_a_cause_needs_more_than_a_value_that_stands_anywhere() -> None:
+    changed = row(
+        "aws:rds/instance:Instance",
+        "db",
+        "update",
+        {"publiclyAccessible": False},
+        {"publiclyAccessible": True},
+    )
+    flags = [
+        {"kubeflow:region": "r", "kubeflow:gpuPool": {"dcgmExporter": value}}
+        for value in (False, True)
+    ]
+    review = reviewed(
+        [changed], settings=(flags[0], flags[1]), files=["components/backend/database.py"]
+    )
+    cause = review.dangers[0].cause
+    assert not cause.certain
+    assert [each.path for each in cause.settings] == ["kubeflow:gpuPool.dcgmExporter"]
+    assert cause.files == ("components/backend/database.py",)
+
+
+def test_files_of_the_component_come_first_and_documents_never() -> None:
+    changed = row(
+        "aws:rds/instance:Instance",
+        "db",
+        "update",
+        {"multiAz": True},
+        {"multiAz": False},
+        component="KubeflowRdsS3Backend$kubeflow:platform:Database",
+    )
+    files = [
+        "manifests/26.03/release.yaml",
+        "components/backend/database.py",
+        "docs/a.md",
+        "tests/x.py",
+    ]
+    (danger,) = reviewed([changed], files=files).dangers
+    assert danger.cause.files == ("components/backend/database.py", "manifests/26.03/release.yaml")
+
+
+def test_changes_have_values_of_both_sides() -> None:
+    (danger,) = reviewed(
+        [row("aws:rds/instance:Instance", "db", "update", {"multiAz": True}, {})]
+    ).dangers
+    assert danger.values == (Change("multiAz", True, ABSENT),)

@@ -1,0 +1,360 @@
+"""The comment on a pull request: short enough, whole, and proof against what values contain."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from review.markdown import MOST_BYTES, markdown
+from review.review import review
+from review.sides import Finding
+from tests.review.pages import rendered, tokens
+from tests.review.plans import (
+    SETTINGS,
+    kubernetes,
+    policy,
+    renamed_cluster,
+    reviewed,
+    row,
+    sides,
+)
+
+RENAMED = ({**SETTINGS}, {**SETTINGS, "kubeflow:cluster": {"name": "acme-ml"}})
+
+HOSTILE = [
+    "a | b",
+    "a \\| b",
+    "`code`",
+    "``` fence",
+    "<script>alert(1)</script>",
+    "</details></summary>",
+    "<!-- open",
+    "@somebody",
+    "#123456",
+    "https://example.com/a_b_c",
+    "[link](http://example.com)",
+    "![image](http://example.com/x.png)",
+    "**bold** _it_ ~~gone~~",
+    "\n# heading\n\n- item\n",
+    "&lt;b&gt; &amp;",
+    "line\r\nnext",
+    "\u202ereversed",
+    "=\n===",
+    "   leading",
+    "$\\frac{a}{b}$",
+]
+
+
+def everywhere(value: str) -> Any:
+    """A review in which the value stands in every place that is not the program's own."""
+    spec = [{"spec": {"template": {"spec": {"nodeName": each}}}} for each in ("x", value)]
+    config = [{"data": {"file": f"one\n{each}\ntwo"}} for each in ("x", value)]
+    grant = {
+        "Effect": "Allow",
+        "Action": value,
+        "Resource": value,
+        "Condition": {"StringLike": {value: value}},
+    }
+    rows = [
+        row(
+            "aws:s3/bucket:Bucket",
+            value,
+            "replace",
+            {"bucket": "x"},
+            {"bucket": value},
+            replacing=["bucket"],
+        ),
+        row(
+            "aws:iam/rolePolicy:RolePolicy",
+            "role",
+            "update",
+            {"policy": policy()},
+            {"policy": policy(grant)},
+        ),
+        row(
+            "aws:iam/user:User", "user", "update", {"tags": {value: "x"}}, {"tags": {value: value}}
+        ),
+        kubernetes("Deployment", f"d{value}", "update", before=spec[0], after=spec[1]),
+        kubernetes("ConfigMap", "config", "update", before=config[0], after=config[1]),
+        kubernetes("ConfigMap", f"new{value}", "create", after={"data": {value: value}}),
+        kubernetes("Profile", f"p{value}", "delete", before={"spec": {"owner": {"name": value}}}),
+    ]
+    settings = tuple({**SETTINGS, "kubeflow:tags": {value: each}} for each in ("x", value))
+    finding = Finding(value, "high", "mandatory", f"urn::{value}", value, value)
+    return reviewed(
+        rows,
+        settings=(settings[0], settings[1]),
+        images=({}, {f"{value}:1": value}),
+        findings=((), (finding,)),
+        files=[f"components/{value}.py"],
+    )
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_no_value_becomes_more_than_text(value: str) -> None:
+    plain, hostile = (markdown([everywhere(each)]) for each in ("word", value))
+    kinds = [
+        [
+            token.type
+            for token in tokens(text)
+            if token.type not in ("text", "code_inline", "html_inline", "text_special")
+        ]
+        for text in (plain, hostile)
+    ]
+    # The same headings, lists, tables and fences in the same order, whatever the value is.
+    assert sorted(kinds[0]) == sorted(kinds[1])
+    page, other = rendered(plain), rendered(hostile)
+    assert other.problems == []
+    for tag in ("a", "img", "script", "em", "s", "h1", "h2", "table", "td", "details", "pre"):
+        assert other.count(tag) == page.count(tag), tag
+
+
+@pytest.mark.parametrize("value", ["a | b", "`code`", "a \\| b", "<b>", "x``y"])
+def test_a_value_is_read_as_it_is(value: str) -> None:
+    settings = ({**SETTINGS, "kubeflow:release": "1"}, {**SETTINGS, "kubeflow:release": value})
+    page = rendered(markdown([reviewed([], settings=settings)]))
+    assert value in page.of_kind("code")
+    assert page.count("td") == 3
+
+
+def test_an_unchanged_tree_is_one_line() -> None:
+    same = [row("aws:s3/bucket:Bucket", "b", "same", after={"bucket": "b"})]
+    assert (
+        markdown([reviewed(same)])
+        == "# What this change would do\n\n- **test**: nothing changes.\n"
+    )
+
+
+def test_the_first_screen_names_the_four_worst_things() -> None:
+    """25 lines: what happens, what is lost, why, and the way out."""
+    screen = "\n".join(markdown([reviewed(renamed_cluster(), settings=RENAMED)]).splitlines()[:25])
+    for part in (
+        "**EKS cluster replaced**: `kubeflow`",
+        "**S3 bucket replaced**",
+        "**Profile replaced**: `li-na (li.na@example.com)`",
+        "**Database is renamed**",
+        "`cluster.name`: `kubeflow` → `acme-ml`",
+        "**Lost:**",
+        "**Way out:**",
+        "`kubeflow:deletionProtection: false`",
+    ):
+        assert part in screen
+    assert screen.index("EKS cluster") < screen.index("S3 bucket") < screen.index("Profile")
+
+
+def test_a_change_of_hundreds_of_objects_does_not_bury_the_one_beside_it() -> None:
+    label = "app.kubernetes.io/version"
+    rows = [
+        kubernetes(
+            "ConfigMap",
+            f"c-{n}",
+            "update",
+            before={"metadata": {"labels": {label: "1.9.0"}}},
+            after={"metadata": {"labels": {label: "1.10.0"}}},
+        )
+        for n in range(300)
+    ]
+    rows.append(
+        kubernetes(
+            "ConfigMap",
+            "quiet",
+            "update",
+            before={"data": {"level": "warn"}},
+            after={"data": {"level": "debug"}},
+        )
+    )
+    text = markdown([reviewed(rows)])
+    assert "300 objects: `metadata.labels[app.kubernetes.io/version]`: `1.9.0` → `1.10.0`" in text
+    assert "@@ ConfigMap kubeflow/quiet @@\n  data.level\n- warn\n+ debug\n" in text
+    assert len(text) < 1_500
+
+
+def test_crds_are_named_on_one_line_and_code_by_its_digest() -> None:
+    digests = [{f"kind{n}.example.com": str(version) for n in range(70)} for version in (1, 2)]
+    code = "A" * 3_000
+    rows = [
+        row(
+            "pulumi-python:dynamic:CustomResourceDefinitions",
+            "crds",
+            "update",
+            *({"digests": each} for each in digests),
+        ),
+        kubernetes(
+            "ConfigMap",
+            "webhook",
+            "update",
+            before={"binaryData": {"webhook.zip": code}},
+            after={"binaryData": {"webhook.zip": code[:-1] + "B"}},
+        ),
+        kubernetes(
+            "Deployment",
+            "app",
+            "update",
+            before={"spec": {"replicas": 1}},
+            after={"spec": {"replicas": 3}},
+        ),
+    ]
+    text = markdown([reviewed(rows, crds=(digests[0], digests[1]))])
+    assert [line for line in text.splitlines() if "kind0.example.com" in line] == [
+        next(line for line in text.splitlines() if line.startswith("70 CRDs changed: "))
+    ]
+    assert "AAAA" not in text
+    assert "- 1\n+ 3\n" in text
+
+
+MANY = 200
+
+
+def huge() -> list[dict[str, Any]]:
+    """More of everything than a comment holds, no two changes alike."""
+    rows = renamed_cluster(650)
+    grant = {"Effect": "Allow", "Resource": "*"}
+    for n in range(MANY):
+        lines = [[f"{side} {n} {line}" for line in range(40)] for side in ("old", "new")]
+        data = [{"data": {"file": "\n".join(each)}} for each in lines]
+        rows.append(kubernetes("ConfigMap", f"c-{n}", "update", before=data[0], after=data[1]))
+        rows.append(
+            row("aws:sqs/queue:Queue", f"q-{n}", "update", {"delay": f"x{n}"}, {"delay": f"y{n}z"})
+        )
+        rows.append(
+            row(
+                "aws:iam/rolePolicy:RolePolicy",
+                f"p-{n}",
+                "update",
+                {"policy": policy()},
+                {"policy": policy({**grant, "Action": f"s3:Get{n}"})},
+            )
+        )
+        rows.append(row("aws:dynamodb/table:Table", f"t-{n}", "delete", {"name": f"t-{n}"}))
+    return rows
+
+
+def test_a_comment_is_never_longer_than_its_limit_nor_cut_in_the_middle() -> None:
+    images = [{f"registry.example/image-{n}:{tag}": "x" for n in range(500)} for tag in (1, "v2")]
+    settings = ({**SETTINGS}, {**RENAMED[1], "kubeflow:tags": {f"t{n}": "v" for n in range(500)}})
+    one = reviewed(huge(), settings=settings, images=(images[0], images[1]))
+    start = time.process_time()
+    text = markdown([one, replace(one, stack="other")])
+    assert time.process_time() - start < 2
+    assert 0.8 * MOST_BYTES < len(text.encode()) <= MOST_BYTES
+    assert "**This comment is shortened**" in text
+    page = rendered(text)
+    assert page.problems == []
+    for section in (
+        "Dangers",
+        "Settings",
+        "Access (IAM)",
+        "AWS resources",
+        "Kubernetes objects",
+        "Images",
+    ):
+        for stack in ("test", "other"):
+            assert f"{section}: {stack}" in page.of_kind("h2")
+    assert "EKS cluster replaced" in text
+    left = re.findall(r"\*([\d,]+) of ([\d,]+) ([\w ]+) are left out here: the HTML report", text)
+    assert {"settings", "documents", "objects", "images in another version"} <= {
+        each[2] for each in left
+    }
+    # Each table row is whole, and each fence is closed.
+    assert all(line.count(" | ") == 2 for line in text.splitlines() if line.startswith("| `"))
+    assert sum(line.startswith("```") for line in text.splitlines()) % 2 == 0
+
+
+def test_worst_dangers_of_all_stacks_come_before_details_of_any() -> None:
+    one = reviewed(renamed_cluster(10), settings=RENAMED)
+    text = markdown([one, replace(one, stack="other")])
+    titles = [line for line in text.splitlines() if line.startswith("## ")]
+    assert titles[:3] == ["## Dangers: test", "## Dangers: other", "## Settings: test"]
+
+
+def test_two_runs_give_the_same_bytes() -> None:
+    rows = renamed_cluster(50)
+    pages = {markdown([reviewed(order, settings=RENAMED)]) for order in (rows, rows[::-1])}
+    assert len(pages) == 1
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    monthly: float | None
+
+
+@dataclass(frozen=True)
+class Full:
+    hour: float
+
+
+@dataclass(frozen=True)
+class Pool:
+    name: str
+    most: Full | None
+    currency: str = "CNY"
+
+
+@dataclass(frozen=True)
+class Priced:
+    monthly: float
+    hour_busiest: float
+    lines: tuple[Line, ...]
+    pools: tuple[Pool, ...] = ()
+    elsewhere: Mapping[str, float] = field(default_factory=dict[str, float])
+    unknown: tuple[str, ...] = ()
+    currency: str = "CNY"
+
+
+@dataclass(frozen=True)
+class Changed:
+    before: Priced
+    after: Priced
+
+
+def test_cost_has_what_changes_and_what_is_unknown() -> None:
+    before = Priced(1000, 5, (Line("nodes", 600), Line("NAT", 400)), (Pool("gpu", Full(9.5)),))
+    after = Priced(
+        1400.4,
+        7,
+        (Line("nodes", 1000.4), Line("NAT", 400), Line("file system", None)),
+        (Pool("gpu", Full(19)), Pool("many", None)),
+        {"USD": 12},
+        ("file system: no price.",),
+    )
+    base, head = sides([])
+    text = markdown([review("test", base, head, cost=Changed(before, after))])
+    assert "Cost 1,400 CNY a month at least (+400 CNY, 1 price unknown)." in text
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    assert rows == [
+        "|  | before | after |",
+        "| per month, at least | 1,000 CNY | 1,400 CNY |",
+        "| per month, at least, in USD | 0.00 USD | 12 USD |",
+        "| busiest hour | 5.00 CNY | 7.00 CNY |",
+        "| pool gpu when full, at most, an hour | 9.50 CNY | 19 CNY |",
+        "| pool many when full, at most, an hour | - | unknown |",
+        "| nodes | 600 CNY | 1,000 CNY |",
+        "| file system | - | unknown |",
+    ]
+    assert "<summary>1 price unknown, not in these amounts</summary>" in text
+
+
+@pytest.mark.parametrize(("level", "new"), [("exempt", 0), ("mandatory", 1)])
+def test_an_exempt_finding_is_the_same_with_another_value(level: str, new: int) -> None:
+    old, after = (Finding("p", "high", level, "u", f'image is "{each}".') for each in ("a", "b"))
+    base, head = sides([], findings=((old,), (after,)))
+    assert len(review("s", base, head).findings.new) == new
+
+
+def test_findings_are_new_solved_or_were_there_before() -> None:
+    new, old, still = (
+        Finding(name, "high", level, "urn:x::db", f"{name} it is.", "")
+        for name, level in (("a", "mandatory"), ("b", "advisory"), ("c", "exempt"))
+    )
+    base, head = sides([], findings=((old, still), (new, still)))
+    text = markdown([review("test", base, head)])
+    assert "Policies: 1 finding (1 new, 1 solved, 1 mandatory)" in text
+    assert "1 finding new:" in text
+    assert "1 finding solved:" in text
+    assert "1 findings that were there before: 1 exempt high" in text
