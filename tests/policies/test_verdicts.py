@@ -147,6 +147,27 @@ def test_a_policy_that_raises_is_a_finding_and_the_others_still_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (None, "by TypeError: it returns nothing, so write `yield resource.finding(...)`; mend it"),
+        ([("a", "b")], "it yields tuple, so write `yield resource.finding(...)`; mend it"),
+    ],
+)
+def test_a_policy_that_yields_no_violations_is_a_finding_with_its_place(
+    answer: Any, sentence: str
+) -> None:
+    @policy("forgets")
+    def forgets(stack: Stack) -> Any:
+        """It forgets to yield."""
+        return answer
+
+    (finding,) = findings(QUEUES, [forgets], [], TODAY)
+    assert sentence in finding.message
+    line = forgets.check.__code__.co_firstlineno
+    assert f"The policy forgets failed in {__file__}, line {line}, by" in finding.message
+
+
+@pytest.mark.parametrize(
     ("options", "docstring", "sentence"),
     [
         ({"severity": "huge"}, "x", "the policy p has 'huge': write low, medium, high, critical"),
