@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
-from review.access import Attachment, Grant, Widening, held_conditions
+from review.access import Attachment, Grant, Widening, held_conditions, wider
 from review.blocks import (
     Block,
     Code,
@@ -24,6 +24,7 @@ from review.blocks import (
     Table,
     Text,
     counted,
+    does,
     listed,
 )
 from review.changes import ABSENT, Change, changes, is_document
@@ -71,6 +72,12 @@ def summary(review: Review) -> Text:
         pieces += [". ", Strong(counted(len(review.dangers), "danger")), f" ({named})"]
     else:
         pieces.append(". No known danger")
+    widened = wider(review.access)
+    if widened:
+        pieces += [
+            ". ",
+            Strong(f"IAM: {counted(len(widened), 'document')} {does(len(widened), 'allow')} more"),
+        ]
     pieces.append(f". {_verdicts(review)}")
     if review.cost:
         pieces.append(f". {_cost_in_words(review.cost)}")
@@ -252,9 +259,9 @@ def _settings(review: Review) -> Section | None:
 
 def _access(review: Review) -> Section | None:
     blocks: list[Block] = []
-    wider = [each for each in review.access.widenings if each.widens and not each.created]
-    if wider:
-        blocks.append(Entries(tuple(map(_widening, wider)), "documents"))
+    widened = wider(review.access)
+    if widened:
+        blocks.append(Entries(tuple(map(_widening, widened)), "documents"))
     attached = [each for each in review.access.attachments if each.new]
     if attached:
         items = tuple(
@@ -270,16 +277,12 @@ def _access(review: Review) -> Section | None:
                 (Entries(tuple(map(_widening, new)), "documents"),),
             )
         )
-    for (old, after), number in review.access.renamed.items():
+    for (old, after), owners in review.access.renamed.items():
+        names = listed(owners, 6)
+        rename: Text = (Code(old), " → ", Code(after))
         blocks.append(
             Paragraph(
-                (
-                    f"{counted(number, 'document')} differ only by a name that changes elsewhere: ",
-                    Code(old),
-                    " → ",
-                    Code(after),
-                    ".",
-                )
+                ("Only other names, which change elsewhere too: ", *rename, " in ", *names, ".")
             )
         )
     # What goes away with its role is named where the role is.
@@ -306,7 +309,7 @@ def _access(review: Review) -> Section | None:
         blocks.append(Folded(("what is allowed no longer",), (Entries(tuple(items), "documents"),)))
     if not blocks:
         return None
-    if not wider and not attached and not new:
+    if not widened and not attached and not new:
         blocks.insert(0, Paragraph(("Nothing is allowed that was not allowed before.",)))
     return Section("Access (IAM)", tuple(blocks), 3, review.stack)
 
@@ -465,7 +468,11 @@ def _objects(review: Review) -> Section | None:
     if restarting:
         blocks.append(
             Paragraph(
-                (f"{counted(len(restarting), 'workload')} restart: ", *listed(restarting, 20), ".")
+                (
+                    f"{counted(len(restarting), 'workload')} {does(len(restarting), 'restart')}: ",
+                    *listed(restarting, 20),
+                    ".",
+                )
             )
         )
     moved = [
@@ -632,7 +639,7 @@ def _images(review: Review) -> Section | None:
         blocks.append(
             Paragraph(
                 (
-                    f"{counted(len(images.moved), 'image')} come from another place: ",
+                    f"{counted(len(images.moved), 'image')} {does(len(images.moved), 'come')} from another place: ",
                     Code(name),
                     " from ",
                     Code(shown(old, longest=200)),
@@ -655,14 +662,14 @@ def _findings(review: Review) -> Section | None:
             blocks.append(Paragraph((f"{counted(len(held), 'finding')} {what}:",)))
             blocks.append(Entries(tuple(map(_finding, held)), f"{what} findings"))
     if findings.still:
-        head = "open findings" if review.from_state else "findings that were there before"
+        head = "open" if review.from_state else "as before"
         counts = Counter((each.level, each.severity) for each in findings.still)
         number = ", ".join(
             f"{n} {level} {severity}" for (level, severity), n in sorted(counts.items())
         )
         blocks.append(
             Folded(
-                (f"{len(findings.still)} {head}: {number}",),
+                (f"{counted(len(findings.still), 'finding')} {head}: {number}",),
                 (Entries(tuple(map(_finding, findings.still)), "findings"),),
             )
         )
