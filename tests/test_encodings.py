@@ -16,6 +16,7 @@ MODULES = sorted(
 )
 # Positional arguments of those methods of pathlib.Path up to the encoding.
 ARGUMENTS = {"read_text": 1, "write_text": 2}
+NO_TEXT = ("os.open", "tarfile.open", "webbrowser.open", "zipfile.ZipFile.open")
 
 
 def of_the_locale(source: str) -> Iterator[int]:
@@ -39,7 +40,7 @@ def of_the_locale(source: str) -> Iterator[int]:
             "b" in mode for mode in modes
         )
         is_program = "True" in (named.get("text"), named.get("universal_newlines"))
-        other = ast.unparse(function) in ("os.open", "tarfile.open", "zipfile.ZipFile.open")
+        other = ast.unparse(function) in NO_TEXT
         if (is_path or is_stream or is_program) and not other:
             yield call.lineno
 
