@@ -34,9 +34,7 @@ class Change:
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
     """Every innermost difference. Items of lists are matched by name, other lists are one value."""
-    if old == new and not isinstance(old, bool) and not isinstance(new, bool):
-        return
-    if isinstance(old, bool) is isinstance(new, bool) and old == new:
+    if old == new and _exact(old) == _exact(new):
         return
     if is_asset(old) or is_asset(new):
         if content_of(old) != content_of(new):
@@ -52,6 +50,11 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
         yield from _of_lists(*cast("tuple[list[Any], list[Any]]", pair), path)
     else:
         yield Change(path, old, new)
+
+
+def _exact(value: Any) -> str:
+    """A text in which true is not 1, unlike in Python."""
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _as_data(old: Any, new: Any) -> tuple[Any, Any]:

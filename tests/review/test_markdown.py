@@ -31,6 +31,7 @@ HOSTILE = [
     "a \\| b",
     "`code`",
     "``` fence",
+    "````",
     "<script>alert(1)</script>",
     "</details></summary>",
     "<!-- open",
@@ -53,7 +54,8 @@ HOSTILE = [
 def everywhere(value: str) -> Any:
     """A review in which the value stands in every place that is not the program's own."""
     spec = [{"spec": {"template": {"spec": {"nodeName": each}}}} for each in ("x", value)]
-    config = [{"data": {"file": f"one\n{each}\ntwo"}} for each in ("x", value)]
+    # The value is in lines that stay, too.
+    config = [{"data": {"file": f"{value}\n{each}\n{value}"}} for each in ("x", value)]
     grant = {
         "Effect": "Allow",
         "Action": value,
@@ -263,6 +265,27 @@ def test_a_comment_is_never_longer_than_its_limit_nor_cut_in_the_middle() -> Non
     # Each table row is whole, and each fence is closed.
     assert all(line.count(" | ") == 2 for line in text.splitlines() if line.startswith("| `"))
     assert sum(line.startswith("```") for line in text.splitlines()) % 2 == 0
+
+
+def test_units_that_are_large_are_left_out_as_a_whole() -> None:
+    wide = [
+        [f"{side} {n} " + f"{n:04}word " * 15 for n in range(39)]
+        for side in ("old", "new", "other")
+    ]
+    for number in range(15, 27):
+        rows = [
+            kubernetes(
+                "ConfigMap",
+                f"c-{n}",
+                "update",
+                before={"data": {"file": "\n".join(f"{n}{line}" for line in wide[0])}},
+                after={"data": {"file": "\n".join(f"{n}{line}" for line in wide[1])}},
+            )
+            for n in range(number)
+        ]
+        text = markdown([reviewed(rows)])
+        assert len(text.encode()) <= MOST_BYTES
+        assert rendered(text).problems == []
 
 
 def test_worst_dangers_of_all_stacks_come_before_details_of_any() -> None:
