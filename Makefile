@@ -30,7 +30,7 @@ lint: setup  ## ruff (lint and format), pyright (strict) and shellcheck
 	@.venv/bin/shellcheck $$(git grep --extended-regexp --files-with-matches '^#!/(usr/bin/env |bin/)(ba)?sh$$')
 
 test: lint  ## everything a contributor needs to trust a change
-	@tests/packages.sh mariadb-server docker-registry openssl
+	@tests/packages.sh fish mariadb-server docker-registry openssl zsh
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.services.serving_programs
 	@$(PYTHON_OF_PROJECT) -m tests.services.kfp_sdk

@@ -38,12 +38,11 @@ from settings.section import MANIFESTS
 from settings.sections import AwsSettings
 
 _IMAGE_PREFIX = "<<image.prefix>>"
-_DASHBOARD_PORT = 8080
+DASHBOARD_PORT = 8080
+GATEWAY_NAMESPACE, GATEWAY = "istio-system", "istio-ingressgateway"
 _UPSTREAMS_IDLE_MINUTES = 1440  # without effect while nothing is stopped
 _LONGEST_REASON = 300  # characters
-_PORT_FORWARD = (
-    f"kubectl -n istio-system port-forward svc/istio-ingressgateway {_DASHBOARD_PORT}:80"
-)
+_PORT_FORWARD = f"kubectl -n {GATEWAY_NAMESPACE} port-forward svc/{GATEWAY} {DASHBOARD_PORT}:80"
 _ALL_PODS_READY = (
     "kubectl wait pods --all -A --for=condition=Ready "
     "--field-selector='status.phase!=Succeeded' --timeout=10m"
@@ -409,7 +408,7 @@ def export_outputs(
         "roleArns": backend.role_arns,
         "console": region.console_url,
         "dashboard": f"{connect} && {_PORT_FORWARD}",
-        "dashboardUrl": f"http://localhost:{_DASHBOARD_PORT}",
+        "dashboardUrl": f"http://localhost:{DASHBOARD_PORT}",
         "login": pulumi.Output.concat(
             f"{cli} secretsmanager get-secret-value --region {region.name} --secret-id ",
             login_secret,

@@ -12,17 +12,17 @@ from benchmarks.life_table import life_bench
 from benchmarks.preview_and_render import bench as measure
 from rehearsal.report import console, failures_as_sentences, say
 from settings import from_stack_file
+from terminal.application import DEFAULT_STACK, Stack, application, run
 from toolchain import tools
 
 ROOT = Path(__file__).resolve().parent.parent
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
+app = application()
 
 
 @app.command()
 def bench(
-    stack: Stack = "cn-north-1",
+    stack: Stack = DEFAULT_STACK,
     rounds: Annotated[int, typer.Option(help="Of which the median counts.")] = 5,
     cluster: Annotated[
         bool, typer.Option(help="Also the stack's life on a real API server, an hour and more.")
@@ -31,6 +31,8 @@ def bench(
     """Measures preview, render, admission and the stack's whole life, as ratios to lower bounds.
 
     The life is the Beijing stack's; its numbers and plot are in build/bench/.
+
+    Example: `python -m benchmarks --stack cn-north-1 --no-cluster`
     """
     with failures_as_sentences():
         from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
@@ -44,4 +46,4 @@ def bench(
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m benchmarks")
+    run(app, "python -m benchmarks")

@@ -21,13 +21,13 @@ from typing import Any, cast
 
 import pulumi
 from pulumi import automation as auto
-from rich.console import Console
 
 from rehearsal import engine
 from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.plan import CRD_RESOURCE, in_dependency_order, kubernetes_yaml
 from rehearsal.providers import Simulation
 from rendering.build import read_crd_bundle
+from terminal.output import messages
 from tests.cluster.api_server import built
 from tests.elasticity.programs import of_kubernetes
 from tests.faults.attached import attach
@@ -45,7 +45,7 @@ Numbers = dict[str, float]
 
 
 def _say(line: str) -> None:
-    Console(stderr=True, highlight=False).print(line)
+    messages.print(line)
 
 
 # -- the stack ------------------------------------------------------------------------------------

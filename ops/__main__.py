@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":  # Until `run`, Ctrl-C ends the process without words of Python.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -9,10 +14,16 @@ import typer
 from typer.core import TyperGroup
 
 from ops import version
+from terminal.application import application, run
 
 COMMANDS = {
     "images": ("ops.images", "Images: list, lock, mirror, check."),
     "bundle": ("ops.bundles", "Bundles of sources, for machines without GitHub."),
+    "completion": ("ops.completion", "Prints a script that completes ./kf in a shell."),
+    "dashboard": (
+        "ops.dashboard",
+        "Opens the dashboard of a stack through a port of this machine, until Ctrl-C.",
+    ),
     "cost": (
         "ops.cost",
         "Shows what a stack costs: a month, the busiest hour, each pool; unknown prices by name.",
@@ -34,6 +45,7 @@ COMMANDS = {
         "ops.rights",
         "Writes the IAM policies that the deployer of a stack needs, from its plan.",
     ),
+    "users": ("ops.users", "Lists the users of a stack: namespace, quota, buckets, rotation."),
     "verify": (
         "ops.verify",
         "Lists problems of a live platform, on the cluster of the current kubeconfig.",
@@ -59,7 +71,7 @@ class ImportedWhenCalled(TyperGroup):
 def imported(name: str) -> Any:
     """The command or group of that name, from its module: ``app``, or a function of the name."""
     module = import_module(COMMANDS[name][0])
-    parent = _application()
+    parent = application()
     if hasattr(module, "app"):
         parent.add_typer(module.app, name=name)
     else:
@@ -67,13 +79,7 @@ def imported(name: str) -> Any:
     return typer.main.get_group(parent).commands[name]
 
 
-def _application(**options: Any) -> typer.Typer:
-    return typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **options
-    )
-
-
-app = _application(no_args_is_help=True, cls=ImportedWhenCalled)
+app = application(no_args_is_help=True, cls=ImportedWhenCalled)
 for _name, (_, _summary) in COMMANDS.items():
     app.command(_name, short_help=_summary)(lambda: None)
 
@@ -89,12 +95,19 @@ def main(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+            "--version",
+            "-V",
+            help="Print the version and exit.",
+            callback=_print_version,
+            is_eager=True,
         ),
     ] = False,
 ) -> None:
-    """Operational commands beside `pulumi up`."""
+    """Operational commands beside `pulumi up`.
+
+    Example: `./kf doctor --stack cn-north-1`
+    """
 
 
 if __name__ == "__main__":
-    app(prog_name="kf")
+    run(app, "kf")

@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ops import targets, version
-from ops.cli_errors import Refused, errors_reported, messages
+from ops.cli_errors import Refused, errors_reported
 from rendering import packing
 from rendering.bundle import SUFFIX, Contents
 from rendering.cache import file_sha256
 from rendering.needs import sources_of_stack
 from settings import Settings
+from terminal.application import application
+from terminal.output import Columns, Format, format_option, messages, say, show
 
 DEFAULT_RELEASE = str(Settings.model_fields["release"].default)
 
-app = typer.Typer(no_args_is_help=True, help="Bundles of sources, for machines without GitHub.")
+app = application(no_args_is_help=True, help="Bundles of sources, for machines without GitHub.")
 
 
 @app.command()
@@ -26,7 +27,10 @@ def create(
     release: Annotated[str, typer.Option(help="A folder under manifests/.")] = DEFAULT_RELEASE,
     out: Annotated[Path | None, typer.Option(help="Default: bundles/<release>.bundle.tar.")] = None,
 ) -> None:
-    """Packs every source of a release, its includes and the add-ons into one file."""
+    """Packs every source of a release, its includes and the add-ons into one file.
+
+    Example: `./kf bundle create --release 26.03`
+    """
     with errors_reported():
         folder = targets.release_folder(release)
         file = out or targets.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
@@ -36,7 +40,7 @@ def create(
             folder, file, project=targets.PROJECT, created_by=f"kf {version()}"
         )
     _summarize(file, contents)
-    typer.echo(file)
+    say(file)
 
 
 @app.command()
@@ -45,27 +49,42 @@ def verify(
     release: Annotated[
         str | None, typer.Option(help="Default: the release named in the bundle.")
     ] = None,
+    format_: Annotated[
+        Format | None, format_option("source, repository, ref, commit, digest, made_local (a list)")
+    ] = None,
 ) -> None:
-    """Checks that a bundle is intact and contains the sources in release.yaml."""
+    """Checks that a bundle is intact and contains the sources in release.yaml.
+
+    Example: `./kf bundle verify bundles/26.03.bundle.tar`
+    """
     with errors_reported():
         contents = packing.verify(file)
         folder = targets.release_folder(release or contents.release)
         packing.verify(file, sources_of_stack(folder, targets.MANIFESTS))
+    rows = [
+        {
+            "source": packed.name,
+            "repository": packed.repository,
+            "ref": packed.ref,
+            "commit": packed.commit,
+            "digest": packed.digest,
+            "made_local": list(packed.made_local),
+        }
+        for packed in contents.sources
+    ]
+    columns: Columns = {
+        "source": "source",
+        "ref": "ref",
+        "commit": lambda row: row["commit"][:12],
+        "digest": lambda row: row["digest"][:12],
+        "repository": "repository",
+        "made local": lambda row: "\n".join(row["made_local"]),
+    }
+    show(rows, format_, columns, optional=("repository", "made local"))
     _summarize(file, contents)
 
 
 def _summarize(path: Path, contents: Contents) -> None:
-    table = Table("source", "repository", "ref", "commit", "digest", "made local")
-    for packed in contents.sources:
-        table.add_row(
-            packed.name,
-            packed.repository,
-            packed.ref,
-            packed.commit[:12],
-            packed.digest[:12],
-            "\n".join(packed.made_local),
-        )
-    messages.print(table)
     megabytes = path.stat().st_size / 1e6
     messages.print(
         f"{path}: release {contents.release}, {len(contents.sources)} sources, {megabytes:.1f} MB, "

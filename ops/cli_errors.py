@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pulumi
-import typer
-from rich.console import Console
 
 from rendering import RenderError
 from rendering.machine_faults import machine_faults_reported
 from rendering.steps import steps_shown
 from settings import SettingsError
+from terminal.exit_codes import BAD_INPUT, FAILED
+from terminal.output import fail, messages
 from toolchain.tools import ToolMissing
 
-BAD_INPUT = 2
-FAILED = 1
-
-messages = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True, markup=False)
-"""For people; standard output is for programs. Brackets are printed as they are."""
+__all__ = ["BAD_INPUT", "FAILED", "Refused", "errors_reported", "fail", "messages"]
 
 
 class Refused(Exception):
     """A request that cannot be met; the message is one sentence with the way out."""
-
-
-def fail(sentences: Sequence[str], code: int) -> typer.Exit:
-    """Print the sentences and return the exception to raise."""
-    for sentence in sentences:
-        messages.print(sentence, style="red")
-    return typer.Exit(code)
 
 
 @contextmanager

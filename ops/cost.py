@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,12 +13,11 @@ from ops import targets
 from ops.cli_errors import Refused, errors_reported
 from ops.rights import plan_of
 from regions.price_list import PricesRejected
-
-Format = Literal["table", "json", "text"]
+from terminal.output import Format, chosen, say, tab_separated
 
 
 def cost(
-    stack: targets.Stack,
+    stack: targets.Stack = targets.DEFAULT,
     prices: Annotated[
         Path | None,
         typer.Option(
@@ -48,13 +47,12 @@ def cost(
             found = cost_of(plan_of(stack), region, own=report.own_prices(prices))
         except PricesRejected as error:
             raise Refused(str(error)) from None
-        match format_ or ("table" if typer.get_text_stream("stdout").isatty() else "text"):
-            case "json":
-                typer.echo(json.dumps(report.json_of(found, stack), indent=2))
-            case "text":
-                for row in report.rows_of(found):
-                    values = ("" if value is None else str(value) for value in row.values())
-                    typer.echo("\t".join(values))
-            case _:
-                for line in report.table(found):
-                    typer.echo(line)
+    match chosen(format_):
+        case "json":
+            say(json.dumps(report.json_of(found, stack), indent=2))
+        case "text":
+            for row in report.rows_of(found):
+                say(tab_separated(row))
+        case "table":
+            for line in report.table(found):
+                say(line)

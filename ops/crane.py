@@ -31,7 +31,7 @@ from tenacity import (
 )
 
 from components.mirror.buildspec import CRANE_VERSION
-from ops.cli_errors import messages
+from terminal.output import messages
 from toolchain.go_programs import GoProgram, obtain
 from toolchain.tools import ToolMissing
 

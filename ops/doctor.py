@@ -18,11 +18,14 @@ from regions.region import Region
 
 
 def doctor(
-    stack: targets.Stack,
-    format_: FindingFormat = "table",
+    stack: targets.Stack = targets.DEFAULT,
+    format_: FindingFormat = None,
     offline: Annotated[bool, typer.Option(help="Omit the checks that call AWS.")] = False,
 ) -> None:
-    """Lists obstacles to the deployment of a stack file; read-only."""
+    """Lists obstacles to the deployment of a stack file; read-only.
+
+    Example: `./kf doctor --stack cn-north-1 --offline`
+    """
     with errors_reported():
         settings = targets.settings_of(stack)
         subject = Subject(settings, Region.of(settings.region), targets.stack_file(stack))

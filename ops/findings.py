@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from ops.cli_errors import FAILED
+from terminal.exit_codes import FAILED
+from terminal.output import Columns, Format, format_option, show
 
-Format = Literal["table", "json", "text"]
 FindingFormat = Annotated[
-    Format, typer.Option("--format", help="text: tab-separated, one finding per line.")
+    Format | None, format_option("level (good, note, problem), about, sentence")
 ]
 
 
@@ -47,23 +44,17 @@ note = partial(Finding, Level.NOTE)
 problem = partial(Finding, Level.PROBLEM)
 
 
-def report(findings: Sequence[Finding], format_: Format) -> None:
+def report(findings: Sequence[Finding], format_: Format | None) -> None:
     """Print findings to standard output.
 
     Raises:
         typer.Exit: with code 1, if one of them is a problem.
     """
-    match format_:
-        case "json":
-            typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-        case "text":
-            for finding in findings:
-                typer.echo("\t".join((finding.level, finding.about, finding.sentence)))
-        case "table":
-            table = Table("", "about", "finding")
-            for finding in findings:
-                level = Text(finding.level, style=_STYLES[finding.level])
-                table.add_row(level, finding.about, finding.sentence)
-            Console(emoji=False, highlight=False, markup=False).print(table)
+    columns: Columns = {
+        "level": lambda row: Text(row["level"], style=_STYLES[row["level"]]),
+        "about": "about",
+        "finding": "sentence",
+    }
+    show([asdict(finding) for finding in findings], format_, columns)
     if any(finding.level is Level.PROBLEM for finding in findings):
         raise typer.Exit(FAILED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ops import inventories, targets
-from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
+from ops.cli_errors import Refused, errors_reported
 from ops.crane import Crane, find
-from ops.findings import Format
 from ops.lock_digests import add_digests, digest_of, to_query
 from ops.mirror import commands as mirror_commands
 from rendering import ImageUse
 from rendering import lock as locks
 from rendering.inventory import floating_uses
 from rendering.release import GoneImage
+from terminal.application import application
+from terminal.exit_codes import FAILED
+from terminal.output import Columns, Format, Row, fail, format_option, messages, show, tab_separated
 
-app = typer.Typer(no_args_is_help=True, help="Images: list, lock, mirror, check.")
+app = application(no_args_is_help=True, help="Images: list, lock, mirror, check.")
 app.command("mirror")(mirror_commands.mirror)
 app.command("check")(mirror_commands.check)
 
@@ -37,13 +37,20 @@ Bundle = Annotated[
 @app.command("list")
 def list_(
     *,
-    stack: targets.Stack,
+    stack: targets.Stack = targets.DEFAULT,
     format_: Annotated[
-        Format, typer.Option("--format", help="text: tab-separated, one image per line.")
-    ] = "table",
+        Format | None,
+        format_option(
+            "source, target, needed (install, feature, example), where (a list), gone, substitute",
+            "tab-separated, one image per line: source, target, needed, where",
+        ),
+    ] = None,
     bundle: Bundle = None,
 ) -> None:
-    """Lists every image the stack can pull: source, target, reason, place in the manifests."""
+    """Lists every image the stack can pull: source, target, reason, place in the manifests.
+
+    Example: `./kf images list --stack cn-north-1 --format text | cut -f 1`
+    """
     with errors_reported():
         settings = targets.settings_of(stack)
         folder = targets.MANIFESTS / settings.release
@@ -80,7 +87,10 @@ def lock(
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Number of parallel queries.")] = 8,
     bundle: Bundle = None,
 ) -> None:
-    """Updates images.lock from the render and adds digests; can be interrupted and rerun."""
+    """Updates images.lock from the render and adds digests; can be interrupted and rerun.
+
+    Example: `./kf images lock --release 26.03 --offline`
+    """
     problems: list[str] = []
     with errors_reported():
         for folder in _folders(release, stack):
@@ -121,30 +131,34 @@ def _gone(entry: GoneImage, count: int) -> str:
     return f"{images} reported gone ({entry.source}): {way_out}."
 
 
-def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: Format) -> None:
-    match format_:
-        case "json":
-            rows = [
-                {
-                    "source": use.source,
-                    "target": use.target,
-                    "needed": use.needed,
-                    "where": list(use.where),
-                    "gone": use.source in gone,
-                    "substitute": gone[use.source].substitute if use.source in gone else None,
-                }
-                for use in uses
-            ]
-            typer.echo(json.dumps(rows, indent=2))
-        case "text":
-            for use in uses:
-                typer.echo("\t".join((use.source, use.target, use.needed, "; ".join(use.where))))
-        case "table":
-            table = Table("source", "target", "needed", "where")
-            for column in table.columns:
-                column.overflow = "fold"
-            for use in uses:
-                first, *others = use.where
-                where = f"{first} and {len(others)} more" if others else first
-                table.add_row(use.source, use.target, use.needed, where)
-            Console(emoji=False, highlight=False, markup=False).print(table)
+def _print(uses: Sequence[ImageUse], gone: Mapping[str, GoneImage], format_: Format | None) -> None:
+    rows = [
+        {
+            "source": use.source,
+            "target": use.target,
+            "needed": use.needed,
+            "where": list(use.where),
+            "gone": use.source in gone,
+            "substitute": gone[use.source].substitute if use.source in gone else None,
+        }
+        for use in uses
+    ]
+    columns: Columns = {
+        "needed": "needed",
+        "source": lambda row: _DIGEST.sub(r"\1...", row["source"]),
+        "where": _places,
+        "target": "target",
+    }
+    show(rows, format_, columns, line=_line, optional=("where", "target"))
+
+
+_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
+
+
+def _places(row: Row) -> str:
+    first, *others = dict.fromkeys(place.partition("#")[0] for place in row["where"])
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _line(row: Row) -> str:
+    return tab_separated({key: row[key] for key in ("source", "target", "needed", "where")})

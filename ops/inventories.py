@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ops.cli_errors import messages
 from program import render_stack
 from regions.region import EXAMPLE_REGION, Region
 from rendering import ImageUse, KustomizeMissing, kustomize, render
@@ -13,6 +12,7 @@ from rendering.inventory import merged
 from rendering.release import GoneImage, VersionRange, load
 from settings import MANIFESTS, Settings
 from settings.context import StackContext
+from terminal.output import messages
 from toolchain import tools
 
 ACCOUNT = "<account>"

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ops import targets
 from ops.account_calls import CallFailed
-from ops.cli_errors import FAILED, Refused, errors_reported, messages
-from ops.findings import FindingFormat, Format
+from ops.cli_errors import Refused, errors_reported
 from ops.karpenter_status import Object
 from ops.leftover_search import Leftover, Place, Search, Status, build_place, own_place
 from ops.live_cluster import LiveCluster
 from settings import Settings
 from settings.errors import listed
+from terminal.exit_codes import FAILED, INCOMPLETE
+from terminal.output import Columns, Format, Row, format_option, messages, show
 
-INCOMPLETE = 3
 _STYLES = {Status.FORGOTTEN: "red", Status.NOT_CHECKED: "red", Status.KEPT: "green"}
 
 
-def leftovers(stack: targets.Stack, format_: FindingFormat = "table") -> None:
+def leftovers(
+    stack: targets.Stack = targets.DEFAULT,
+    format_: Annotated[
+        Format | None, format_option("status, what, id, where, why, command")
+    ] = None,
+) -> None:
     """Lists what exists of a stack in AWS and in its cluster after `pulumi destroy`; read-only.
 
     Each thing is kept, with the setting that keeps it, or forgotten, with the command that deletes
     it. As long as the cluster exists, it is in use. Exit code 1: something is forgotten. Exit code
     3: nothing is, as far as it was checked.
+
+    Example: `./kf leftovers --stack cn-north-1 --format json`
     """
     with errors_reported():
         settings = targets.settings_of(stack)
@@ -139,21 +143,19 @@ def _applied_by_the_stack(crd: Object) -> bool:
     return any(each.get("manager") == _FIELD_MANAGER for each in fields)
 
 
-def report(found: Sequence[Leftover], format_: Format) -> None:
+def report(found: Sequence[Leftover], format_: Format | None) -> None:
     """Print everything to standard output."""
-    match format_:
-        case "json":
-            typer.echo(json.dumps([asdict(each) for each in found], indent=2))
-        case "text":
-            for each in found:
-                typer.echo("\t".join(asdict(each).values()))
-        case "table":
-            table = Table("", "what", "where", "why")
-            for each in found:
-                status = Text(each.status, style=_STYLES.get(each.status, "yellow"))
-                why = f"{each.why}: {each.command}" if each.command else each.why
-                table.add_row(status, f"{each.what} {each.id}".strip(), each.where, why)
-            Console(emoji=False, highlight=False, markup=False).print(table)
+    columns: Columns = {
+        "status": lambda row: Text(row["status"], style=_STYLES.get(row["status"], "yellow")),
+        "what": lambda row: f"{row['what']} {row['id']}".strip(),
+        "where": "where",
+        "why": _why,
+    }
+    show([asdict(each) for each in found], format_, columns)
+
+
+def _why(row: Row) -> str:
+    return f"{row['why']}: {row['command']}" if row["command"] else row["why"]
 
 
 def _summary(stack: str, found: Sequence[Leftover], cluster: str) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rich.progress import track
 
-from ops.cli_errors import messages
+from terminal.output import messages
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")

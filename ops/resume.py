@@ -8,18 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from ops import stack_locks, targets
-from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
+from ops.cli_errors import Refused, errors_reported
 from ops.pending_operations import Decision, Deployment, Outcome, Settlement, in_words
 from ops.pulumi_cli import CliFailed, PulumiCli
 from settings.errors import listed
+from terminal.exit_codes import FAILED, INCOMPLETE
+from terminal.output import fail, messages
 from toolchain import tools
 from toolchain.file_backend import remove_torn_attributes
 
-UNSETTLED = 3
-
 
 def resume(
-    stack: targets.Stack,
+    stack: targets.Stack = targets.DEFAULT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and change nothing.")] = False,
     take_over: Annotated[
         bool,
@@ -38,7 +38,9 @@ def resume(
 
     Lifts the lock of a dead run. Looks up in AWS what the run was creating: what exists is taken
     into the state, what does not is created by the next `up`. Changes the state only, never the
-    cloud.
+    cloud. Exit code 3: somebody must decide first, by --exists or --absent.
+
+    Example: `./kf resume --stack cn-north-1 --dry-run`
     """
     with errors_reported():
         targets.settings_of(stack)
@@ -47,7 +49,7 @@ def resume(
         lift_lock(cli, take_over=take_over, dry_run=dry_run)
         open_ = settle(cli, given, set(absent or []), dry_run=dry_run)
     if open_:
-        raise fail([f"{line}." for line in in_words(open_)], UNSETTLED)
+        raise fail([f"{line}." for line in in_words(open_)], INCOMPLETE)
 
 
 def _urn_and_id(text: str) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import typer
 import yaml
 
 from ops import targets
@@ -18,6 +17,7 @@ from ops.cli_errors import Refused, errors_reported
 from regions.region import Region
 from settings import Settings
 from settings.context import StackContext
+from terminal.output import say
 
 LONGEST = 6144
 """Characters of a managed policy, without white space
@@ -40,11 +40,13 @@ Json = dict[str, Any]
 Document = dict[str, Any]
 
 
-def rights(stack: targets.Stack) -> None:
+def rights(stack: targets.Stack = targets.DEFAULT) -> None:
     """Writes the IAM policies that the deployer of a stack needs, from its plan.
 
     One file per managed policy into build/<stack>/rights, by account: own and, where images are
     copied from another partition, build.
+
+    Example: `./kf rights --stack cn-north-1`
     """
     with errors_reported():
         settings = targets.settings_of(stack)
@@ -57,7 +59,7 @@ def rights(stack: targets.Stack) -> None:
         for name, policy in documents.items():
             file = out / f"{name}.json"
             file.write_text(json.dumps(policy, indent=2) + "\n", "utf-8")
-            typer.echo(file.relative_to(targets.PROJECT))
+            say(file.relative_to(targets.PROJECT))
 
 
 def plan_of(stack: str) -> list[Json]:

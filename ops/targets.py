@@ -5,19 +5,29 @@ from __future__ import annotations
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from ops.cli_errors import Refused
 from rendering import packing, sources
 from rendering.needs import sources_of_stack
 from rendering.release import stand_alone
 from settings import MANIFESTS, Settings, from_stack_file
+from terminal.application import DEFAULT_STACK, Stack
 
 PROJECT = MANIFESTS.parent
 
-Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
+DEFAULT = DEFAULT_STACK
+
+__all__ = [
+    "DEFAULT",
+    "MANIFESTS",
+    "PROJECT",
+    "Stack",
+    "folders_of_stack",
+    "release_folder",
+    "settings_of",
+    "stack_file",
+    "use_bundle",
+]
 
 
 def settings_of(stack: str) -> Settings:

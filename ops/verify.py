@@ -35,11 +35,14 @@ _GPU_POD: Object = {
 }
 
 
-def verify(stack: targets.Stack, format_: FindingFormat = "table") -> None:
-    """Lists problems of a live platform, on the cluster of the current kubeconfig."""
+def verify(stack: targets.Stack = targets.DEFAULT, format_: FindingFormat = None) -> None:
+    """Lists problems of a live platform, on the cluster of the current kubeconfig.
+
+    Example: `./kf verify --stack cn-north-1`
+    """
     with errors_reported():
-        targets.settings_of(stack)
-        findings = examine(LiveCluster())
+        settings = targets.settings_of(stack)
+        findings = examine(LiveCluster.of_stack(stack, settings))
     report(findings, format_)
 
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from types import CodeType
+from typing import Any, Literal, Protocol, get_args
 
 from regions.region import Region
 
@@ -124,7 +125,17 @@ class Stack:
         return Region.of(name) if name else None
 
 
-Check = Callable[[Stack], Iterable[Violation]]
+class Check(Protocol):
+    """A function from a stack to violations."""
+
+    @property
+    def __code__(self) -> CodeType:
+        """Where it is written, for the sentence about its failure."""
+        ...
+
+    def __call__(self, stack: Stack, /) -> Iterable[Violation]:
+        """The violations of a stack."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from policies.exemptions import Exemption
 from policies.model import Policy, Stack, Violation
@@ -42,7 +43,7 @@ def findings(
     found: list[Finding] = []
     for policy in policies:
         try:
-            violations = [each for each in policy(stack) if not each.unknown]
+            violations = list(_violations(policy, stack))
             found += [_finding(policy, each, exemptions, today) for each in violations]
         except Exception as fault:
             found.append(fault_finding(_sentence(policy, fault)))
@@ -52,6 +53,23 @@ def findings(
 def fault_finding(sentence: str) -> Finding:
     """A finding about the policies themselves."""
     return Finding(OWN_POLICIES, "high", "mandatory", "", sentence)
+
+
+def _violations(policy: Policy, stack: Stack) -> Iterator[Violation]:
+    """What a policy yields, without what is about values that do not exist yet.
+
+    Raises:
+        TypeError: it yields something else.
+    """
+    made: Any = policy(stack)
+    if made is None:
+        raise TypeError("it returns nothing, so write `yield resource.finding(...)`")
+    for each in made:
+        if not isinstance(each, Violation):
+            kind = type(each).__name__
+            raise TypeError(f"it yields {kind}, so write `yield resource.finding(...)`")
+        if not each.unknown:
+            yield each
 
 
 def _finding(
@@ -69,10 +87,16 @@ def _finding(
 
 
 def _sentence(policy: Policy, fault: Exception) -> str:
-    """Where and why a policy failed, without its trace."""
-    frame = traceback.extract_tb(fault.__traceback__)[-1]
+    """Where in its own file and why a policy failed, without its trace."""
+    code = policy.check.__code__
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(fault.__traceback__)
+        if frame.filename == code.co_filename
+    ]
+    line = lines[-1] if lines else code.co_firstlineno
     kind = type(fault).__name__
     return (
-        f"The policy {policy.name} failed in {frame.filename}, line {frame.lineno}, by {kind}: "
+        f"The policy {policy.name} failed in {code.co_filename}, line {line}, by {kind}: "
         f"{' '.join(str(fault).split())}; mend it, or take it out of the pack."
     )

@@ -35,17 +35,14 @@ from review.sides import base_of, read_side
 from review.text import text
 from settings import Settings, from_stack_file
 from settings.context import StackContext
+from terminal.application import DEFAULT_STACK, Stack, application, run
+from terminal.output import messages
 from toolchain import tools
 
 ROOT = Path(__file__).resolve().parent.parent
 DIAGRAM_BEGINS, DIAGRAM_ENDS = "<!-- architecture:begin -->", "<!-- architecture:end -->"
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+app = application(no_args_is_help=True)
 Place = Annotated[
     str,
     typer.Option(
@@ -62,13 +59,21 @@ SharedAccount = Annotated[
         "Omitted: an account of the stack's own.",
     ),
 ]
-Stack = Annotated[str, typer.Option(help="The stack: Pulumi.<stack>.yaml.")]
 
 
 @app.command()
-def diagram(stack: Stack = "cn-north-1") -> None:
-    """Puts the diagram of the last preview into both READMEs."""
-    drawn = (ROOT / "build" / stack / "architecture.md").read_text("utf-8")
+def diagram(stack: Stack = DEFAULT_STACK) -> None:
+    """Puts the diagram of the last preview into both READMEs.
+
+    Example: `python -m rehearsal diagram --stack cn-north-1`
+    """
+    with failures_as_sentences():
+        from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
+        file = ROOT / "build" / stack / "architecture.md"
+        if not file.exists():
+            way_out = f"run `make preview STACK={stack}` first"
+            fail([f"{file.relative_to(ROOT)} does not exist: {way_out}."], BAD_INPUT)
+    drawn = file.read_text("utf-8")
     for readme in ROOT.glob("README*.md"):
         before, _, rest = readme.read_text("utf-8").partition(DIAGRAM_BEGINS)
         _, _, after = rest.partition(DIAGRAM_ENDS)
@@ -77,7 +82,10 @@ def diagram(stack: Stack = "cn-north-1") -> None:
 
 @app.command()
 def setup() -> None:
-    """Gets the tools a rehearsal needs: the Pulumi CLI and kustomize."""
+    """Gets the tools a rehearsal needs: the Pulumi CLI and kustomize.
+
+    Example: `python -m rehearsal setup`
+    """
     with failures_as_sentences():
         _tools()
 
@@ -86,9 +94,11 @@ def setup() -> None:
 
 
 def _command(verb: str, description: str) -> None:
-    @app.command(verb, help=description)
-    def run(  # pyright: ignore[reportUnusedFunction]
-        stack: Stack = "cn-north-1", place: Place = "", account: SharedAccount = ""
+    example = f"Example: `python -m rehearsal {verb} --stack cn-north-1`"
+
+    @app.command(verb, help=f"{description}\n\n{example}")
+    def command(  # pyright: ignore[reportUnusedFunction]
+        stack: Stack = DEFAULT_STACK, place: Place = "", account: SharedAccount = ""
     ) -> None:
         _rehearse(stack, verb, place, account)
 
@@ -108,13 +118,13 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
         yield
         times[name] = time.monotonic() - start
 
-    with failures_as_sentences(), steps_shown(say):
+    with failures_as_sentences(), steps_shown(messages.print):
         settings = from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
         if place and not is_place(place):
             fail([f"--from is {place}: write an IPv4 address or sg-0123456789abcdef0."], BAD_INPUT)
         if account and not re.fullmatch(r"[\w-]+", account):
             fail([f"--account is {account}: use letters, digits, _ and - only."], BAD_INPUT)
-        console.print(f"[bold]{verb} of {stack} on simulated clouds[/]")
+        console.print(f"{verb} of {stack} on simulated clouds", style="bold")
         with step("sources"):
             missing = missing_of_stack(ROOT / "manifests", settings.release, settings.bundles_path)
         notice = incomplete(missing) if missing else ""
@@ -144,7 +154,7 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
     if outcome.resources:
         _say_cost(rehearsal.build / "plan.json", settings.region, stack)
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
-    console.print(f"[bold]{verb} of {stack} on simulated clouds[/]: {counted or 'nothing'}")
+    console.print(f"{verb} of {stack} on simulated clouds: {counted or 'nothing'}", style="bold")
     console.print(notice, markup=False, style="yellow", end="\n" if notice else "")
     if verb == "preview" and set(outcome.changes) - {"create"}:
         _say_review(rehearsal.build, stack, settings.region)
@@ -158,7 +168,7 @@ def _say_outcome(outcome: Outcome, times: Mapping[str, float], engine: tools.Too
     console.print()
     console.print(report.times_table(times, engine))
     if outcome.outputs:
-        console.print("\n[bold]outputs[/]")
+        console.print("\noutputs", style="bold")
     for line in report.output_lines(outcome):
         say(line)
 
@@ -186,7 +196,7 @@ def _say_cost(plan_file: Path, region: str, stack: str) -> None:
 
 
 def _say_review(build: Path, stack: str, region: str) -> None:
-    """Prints what the state has to fear from the plan, as ``./kf plan`` does of two versions."""
+    """Prints the review of the plan against the state, as ``./kf plan`` does of two versions."""
     head = read_side(build, ROOT / f"Pulumi.{stack}.yaml", "the program")
     base = base_of(head.rows, "the state")
     cost = CostChange(*(cost_of(side.rows, region, own=own_prices()) for side in (base, head)))
@@ -219,8 +229,8 @@ def _rehearsal(
 
 
 def _tools() -> tools.Tool:
-    tools.kustomize(say)
-    return tools.pulumi(say)
+    tools.kustomize(messages.print)
+    return tools.pulumi(messages.print)
 
 
 # -- plan files -----------------------------------------------------------------------------------
@@ -261,4 +271,4 @@ def _images(settings: Settings) -> Mapping[str, str]:
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m rehearsal")
+    run(app, "python -m rehearsal")

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
-import typer
-from rich.console import Console
 from rich.table import Table
 
 from rehearsal.architecture import component_of
@@ -16,25 +14,23 @@ from rehearsal.engine import EngineFailure, Outcome
 from rendering import RenderError
 from rendering.machine_faults import machine_faults_reported
 from settings import SettingsError
+from terminal import output
+from terminal.exit_codes import BAD_INPUT
+from terminal.exit_codes import FAILED as ENGINE_FAILED
+from terminal.output import results as console
 from toolchain.tools import Tool, ToolMissing
 
-BAD_INPUT, ENGINE_FAILED = 2, 1
 _ORDER = ("create", "update", "replace", "delete", "same", "refresh")
-
-console = Console(emoji=False, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Prints a line as it is."""
-    console.print(text, markup=False)
+    console.print(text)
 
 
 def fail(problems: Sequence[str], code: int) -> None:
     """Prints each problem on standard error and ends the command."""
-    errors = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
-    for problem in problems:
-        errors.print(problem, markup=False, style="red")
-    raise typer.Exit(code)
+    raise output.fail(problems, code)
 
 
 @contextmanager

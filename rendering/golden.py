@@ -18,7 +18,6 @@ from typing import Annotated, Any, cast
 
 import typer
 import yaml
-from rich.console import Console
 
 from rendering import cache, normalise
 from rendering.assembly import Assembly, assemble
@@ -26,6 +25,9 @@ from rendering.differences import ABSENT, Change, Differences, compare
 from rendering.objects import Object, RenderError, is_crd
 from rendering.reasons import REASONS_FILE, explain, load_reasons, places
 from rendering.release import MADE_FROM_RENDERS, load
+from terminal.application import application, run
+from terminal.exit_codes import BAD_INPUT
+from terminal.output import fail, messages, results
 
 GOLDEN_FILE = "golden.yaml"
 MOST_LINES = 40
@@ -36,11 +38,9 @@ _HEADER = """\
 # What a reason's name stands for is in reasons.yaml.
 """
 
-BAD_INPUT = 2
 ROOT = Path(__file__).resolve().parent.parent
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-console = Console(emoji=False, highlight=False, soft_wrap=True)
+app = application()
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,10 @@ def main(
         list[str] | None, typer.Argument(help="Release folders below manifests; else all.")
     ] = None,
 ) -> None:
-    """Writes the golden difference of each release to its upstream."""
+    """Writes the golden difference of each release to its upstream.
+
+    Example: `python -m rendering.golden 26.03`
+    """
     try:
         folders = {str(path.relative_to(ROOT / "manifests")): path for path in releases(ROOT)}
         for name in names or ():
@@ -212,25 +215,23 @@ def main(
         complaints = [line for name in names or folders for line in _write(name, folders[name])]
     except RenderError as error:
         complaints = [str(error)]
-    for sentence in complaints:
-        console.print(sentence, style="red", markup=False)
     if complaints:
-        raise typer.Exit(BAD_INPUT)
+        raise fail(complaints, BAD_INPUT)
 
 
 def _write(name: str, folder: Path) -> tuple[str, ...]:
-    with console.status(f"{name}: building the release and its upstream"):
+    with messages.status(f"{name}: building the release and its upstream"):
         difference = golden(folder)
     counts = {way: len(difference.document[way]) for way in ("removed", "added", "changed")}
     values = sum(map(len, difference.document["changed"].values()))
     summary = f"{', '.join(f'{count} {way}' for way, count in counts.items())} ({values} values)"
     if difference.complaints:
-        console.print(f"{name}: {summary}; {GOLDEN_FILE} is left as it was")
+        results.print(f"{name}: {summary}; {GOLDEN_FILE} is left as it was")
     else:
         cache.write_atomically(folder / GOLDEN_FILE, difference.text().encode())
-        console.print(f"{name}: {summary}, written")
+        results.print(f"{name}: {summary}, written")
     return difference.complaints
 
 
 if __name__ == "__main__":
-    app()
+    run(app, "python -m rendering.golden")

@@ -29,6 +29,12 @@ _ATTACHMENTS = {
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ("principalArn", "policyArn"),
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": ("serviceAccount", "roleArn"),
 }
+_HOLDERS = ("aws:iam/role:Role", "aws:iam/user:User", "aws:iam/group:Group")
+_POLICIES = {
+    "aws:iam/rolePolicy:RolePolicy": "role",
+    "aws:iam/userPolicy:UserPolicy": "user",
+    "aws:iam/groupPolicy:GroupPolicy": "group",
+}
 # Operators of which more values mean that less is let through.
 _NEGATED = re.compile(r"(^|:)(StringNot|NumericNot|DateNot|ArnNot|NotIpAddress)")
 _WHOLE_ACCOUNT = re.compile(r"arn:[\w-]+:iam::\d{12}:root$|\d{12}$")
@@ -88,7 +94,7 @@ class Widening:
         undenied: grants of Deny that are gone.
         by_hand: statements that are new and cannot be compared.
         narrower: grants that are gone, and new ones of Deny.
-        created: whether the document is new as a whole.
+        created: whether the document is new, and so is the one who has the rights.
     """
 
     owner: Resource
@@ -121,8 +127,15 @@ class Access:
 
     widenings: tuple[Widening, ...] = ()
     attachments: tuple[Attachment, ...] = ()
-    renamed: Mapping[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    """Old and new words to the number of documents that differ by a rename of them alone."""
+    renamed: Mapping[tuple[str, str], tuple[str, ...]] = field(
+        default_factory=dict[tuple[str, str], tuple[str, ...]]
+    )
+    """Old and new words to the owners of documents that differ by renames alone."""
+
+
+def wider(access: Access) -> tuple[Widening, ...]:
+    """Documents by which somebody who existed before may do more, or that nobody can compare."""
+    return tuple(each for each in access.widenings if each.widens and not each.created)
 
 
 def document_of(value: Any) -> Document | None:
@@ -208,7 +221,9 @@ def _beyond(grants: Iterable[Grant], others: Iterable[Grant]) -> tuple[Grant, ..
     return tuple(sorted(g for g in grants if not any(covers(other, g) for other in held)))
 
 
-def compare(owner: Resource, place: str, old: Any, new: Any) -> Widening | None:
+def compare(
+    owner: Resource, place: str, old: Any, new: Any, *, created: bool = False
+) -> Widening | None:
     """What the document allows more, or less; None where both values are no documents."""
     before, after = document_of(old), document_of(new)
     if before is None and after is None:
@@ -221,7 +236,7 @@ def compare(owner: Resource, place: str, old: Any, new: Any) -> Widening | None:
         undenied=_beyond(before.denies, after.denies) if owner.operation != "delete" else (),
         by_hand=tuple(sorted(after.opaque ^ before.opaque)) if owner.operation != "delete" else (),
         narrower=_beyond(before.allows, after.allows) + _beyond(after.denies, before.denies),
-        created=not (before.allows or before.denies or before.opaque),
+        created=created,
     )
 
 
@@ -243,7 +258,8 @@ def access(resources: Sequence[Resource], settings: Sequence[Change]) -> Access:
     """Rights that the changed resources win and lose."""
     changed = [each for each in resources if each.operation != "same" and each.concrete]
     known = _known_renames(changed, settings)
-    renamed: dict[tuple[str, str], int] = {}
+    made = _made_with_their_holders(changed)
+    renamed: dict[tuple[str, str], list[str]] = {}
     widenings: list[Widening] = []
     for owner in changed:
         if not owner.type.startswith("aws:"):
@@ -256,12 +272,34 @@ def access(resources: Sequence[Resource], settings: Sequence[Change]) -> Access:
             pairs = _rename(old, new) if None not in (old, new) else frozenset()
             if pairs and pairs <= known:
                 for pair in pairs:
-                    renamed[pair] = renamed.get(pair, 0) + 1
+                    renamed.setdefault(pair, []).append(f"{owner.kind} {owner.label}")
                 continue
-            found = compare(owner, place, old, new)
+            found = compare(owner, place, old, new, created=owner.urn in made)
             if found and (found.widens or found.narrower):
                 widenings.append(found)
-    return Access(tuple(widenings), tuple(_attachments(changed)), dict(sorted(renamed.items())))
+    return Access(
+        tuple(widenings),
+        tuple(_attachments(changed)),
+        {pair: tuple(sorted(names)) for pair, names in sorted(renamed.items())},
+    )
+
+
+def _made_with_their_holders(changed: Sequence[Resource]) -> frozenset[str]:
+    """URNs of what is created, without policies that are new for a role which exists already."""
+    created = [each for each in changed if each.operation == "create"]
+    holders = [each for each in created if each.type in _HOLDERS]
+
+    def is_of_a_new_one(policy: Resource) -> bool:
+        holder = str(policy.after.get(_POLICIES[policy.type], ""))
+        return any(
+            holder == each.physical
+            or holder.startswith((f"{each.label}-", str(each.after.get("namePrefix") or "\0")))
+            for each in holders
+        )
+
+    return frozenset(
+        each.urn for each in created if each.type not in _POLICIES or is_of_a_new_one(each)
+    )
 
 
 def _known_renames(

@@ -111,6 +111,11 @@ def listed(names: Sequence[str], most: int) -> Text:
     return tuple(pieces)
 
 
+def does(number: int, verb: str) -> str:
+    """The verb after a number of things: ``restarts`` of one, ``restart`` of two."""
+    return f"{verb}s" if number == 1 else verb
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """``1 object``, ``2 objects``, ``1,234 objects``."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"

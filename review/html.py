@@ -18,7 +18,8 @@ from review.blocks import (
     Table,
     Text,
 )
-from review.content import danger_section, sections, summary, worst
+from review.content import sections, summary, worst
+from review.danger_section import danger_section
 from review.review import Review
 from review.values import visible
 

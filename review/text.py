@@ -6,11 +6,13 @@ import textwrap
 from itertools import groupby
 
 from review.blocks import Piece, Text
-from review.content import arrow, cause_of, refused, sentence, summary, title
+from review.content import summary
+from review.danger_section import cause_of, refused, sentence, title
 from review.dangers import KINDS, Danger
 from review.review import Review
 from review.settings_changes import short
 from review.values import visible
+from review.wording import arrow
 
 WIDTH = 80
 _MOST_DANGERS, _MOST_VALUES, _MOST_SETTINGS = 8, 3, 12

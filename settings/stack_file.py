@@ -19,6 +19,7 @@ from settings.errors import (
     encrypted,
     full_key,
     key_part,
+    listed,
     suggestion,
 )
 from settings.files import read_text
@@ -28,6 +29,7 @@ MOST_BYTES = 256 * 1024
 _MOST_NODES, _DEEPEST = 10_000, 20
 """Of keys and values, where an alias counts as what it stands for."""
 
+_STACKS = "Pulumi.*.yaml"
 _OURS = (f"('{NAMESPACE}:", f"('{AWS}")
 _TAG, _UNCLEAR = "tag:yaml.org,2002:", "!unclear "
 _PLAIN_TAGS = ("str", "int", "float", "bool", "null", "map", "seq", "merge")
@@ -141,8 +143,11 @@ def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, obje
         text = read_text(path, MOST_BYTES)
         data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
-        names = sorted(file.name for file in path.parent.glob("Pulumi.*.yaml"))
-        way_out = suggestion(path.name, names) if names else f"{example}."
+        stacks = sorted(file.stem.removeprefix("Pulumi.") for file in path.parent.glob(_STACKS))
+        close = get_close_matches(path.stem.removeprefix("Pulumi."), stacks, n=1)
+        way_out = f"the stacks are {listed(stacks, 'and')}." if stacks else f"{example}."
+        if close:
+            way_out = f"did you mean Pulumi.{close[0]}.yaml? {way_out[0].upper()}{way_out[1:]}"
         problem = f" does not exist: {way_out}"
     except (OSError, UnicodeDecodeError) as error:
         problem = f" cannot be read ({error}): make it a text file."

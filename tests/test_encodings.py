@@ -39,7 +39,7 @@ def of_the_locale(source: str) -> Iterator[int]:
             "b" in mode for mode in modes
         )
         is_program = "True" in (named.get("text"), named.get("universal_newlines"))
-        other = ast.unparse(function) in ("os.open", "tarfile.open")
+        other = ast.unparse(function) in ("os.open", "tarfile.open", "zipfile.ZipFile.open")
         if (is_path or is_stream or is_program) and not other:
             yield call.lineno
 
@@ -64,6 +64,7 @@ def test_no_encoding_is_left_to_the_locale(path: Path) -> None:
         ("path.open('xb')", []),
         ("path.open('w', encoding='utf-8')", []),
         ("os.open(path, flags)", []),
+        ("zipfile.ZipFile.open(archive, name)", []),
         ("subprocess.run(command, encoding='utf-8')", []),
     ],
 )

@@ -82,7 +82,7 @@ def test_every_program_with_a_command_line_is_asked() -> None:
     runnable = {
         name
         for name in tracked
-        if re.search(r"^    app\(", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE)
+        if re.search(r"^    run\(app", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE)
     }
     assert runnable == {
         "benchmarks/__main__.py",

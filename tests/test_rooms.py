@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, str] = {
     "settings": "regions",
     "costs": "regions settings",
     "webhook": "images",
-    "rendering": "images",
+    "rendering": "images terminal",
     "components.aws": "regions",
     "components.objects": "rendering",
     "components.registry": "components.aws images regions settings webhook",
@@ -53,17 +53,25 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "policies": "images regions",
     "review": "",
+    "terminal": "",
     "toolchain": "rendering",
-    "rehearsal": "regions rendering settings toolchain",
-    "benchmarks": "components.objects regions rehearsal rendering settings tests toolchain webhook",
-    "rehearsal.__main__": "costs program regions rehearsal rendering review settings toolchain",
+    "rehearsal": "regions rendering settings terminal toolchain",
+    "benchmarks": (
+        "components.objects regions rehearsal rendering settings terminal tests toolchain webhook"
+    ),
+    "rehearsal.__main__": (
+        "costs program regions rehearsal rendering review settings terminal toolchain"
+    ),
     "ops": (
-        "components.gpu components.mirror components.objects components.registry costs images "
-        "program regions rendering review settings toolchain webhook"
+        "components.gpu components.kubeflow components.mirror components.objects "
+        "components.registry costs images program regions rendering review settings terminal "
+        "toolchain webhook"
     ),
 }
 
-WITHOUT_PULUMI = ("costs", "images", "regions", "review", "settings", "webhook", "rendering")
+WITHOUT_PULUMI = (
+    *("costs", "images", "regions", "review", "settings", "terminal", "webhook", "rendering"),
+)
 
 
 def room_of(module: str) -> str | None:

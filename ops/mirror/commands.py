@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import signal
 from collections import Counter
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.filesize import decimal
 
 from ops import inventories, targets
-from ops.cli_errors import FAILED, errors_reported, fail, messages
+from ops.cli_errors import errors_reported
 from ops.mirror.plan import State, Surveyed, bytes_to_copy, ordered
 from ops.mirror.registry_state import add_sizes, survey
 from ops.mirror.run import Run
 from ops.mirror.target import opened
+from terminal.application import interruptible
+from terminal.exit_codes import FAILED
+from terminal.output import Columns, Format, Row, chosen, fail, format_option, messages, say, show
 
-INTERRUPTED = 130
-"""The exit code of shells for a program ended by Ctrl-C."""
+STOPPED = "stopped; the same command continues with the rest"
 
 From = Annotated[
     Path | None,
@@ -38,7 +37,7 @@ Only = Annotated[
 
 def mirror(
     *,
-    stack: targets.Stack,
+    stack: targets.Stack = targets.DEFAULT,
     file: From = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the planned copies; change nothing.")
@@ -52,8 +51,15 @@ def mirror(
         ),
     ] = True,
 ) -> None:
-    """Copies missing images to the account's registry; can be interrupted and rerun."""
-    with errors_reported(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
+    """Copies missing images to the account's registry; can be interrupted and rerun.
+
+    Example: `./kf images mirror --stack cn-north-1 --only '*kserve*' --dry-run`
+    """
+    with (
+        errors_reported(),
+        interruptible(STOPPED),
+        opened(stack, file, only) as (copies, target, crane),
+    ):
         surveyed = survey(copies, target, crane, query_sources=True, parallel=parallel * 2)
         if estimate:
             surveyed = add_sizes(surveyed, crane, parallel=parallel * 2)
@@ -67,7 +73,7 @@ def mirror(
             messages.print(f"repositories to make: {len(missing)}")
         if dry_run:
             for item in due:
-                typer.echo(f"{item.copy} -> {item.copy.target}")
+                say(f"{item.copy} -> {item.copy.target}")
         elif due:
             if created := target.prepare(item.copy for item in due):
                 messages.print(f"made {len(created)} repositories")
@@ -89,7 +95,7 @@ def mirror(
 
 def check(
     *,
-    stack: targets.Stack,
+    stack: targets.Stack = targets.DEFAULT,
     file: From = None,
     only: Only = None,
     ask_sources: Annotated[
@@ -99,30 +105,27 @@ def check(
         ),
     ] = False,
     format_: Annotated[
-        Literal["text", "json"],
-        typer.Option("--format", help="json: every image, with its digests."),
-    ] = "text",
+        Format | None,
+        format_option(
+            "source, target, state, wanted, found, problem, of every image",
+            "a sentence per line, of each image that is not as it should be",
+        ),
+    ] = None,
 ) -> None:
-    """Lists copies that are missing or differ from their source or the lock."""
-    with errors_reported(), _interruptible(), opened(stack, file, only) as (copies, target, crane):
+    """Lists copies that are missing or differ from their source or the lock.
+
+    Example: `./kf images check --stack cn-north-1`
+    """
+    with (
+        errors_reported(),
+        interruptible(STOPPED),
+        opened(stack, file, only) as (copies, target, crane),
+    ):
         surveyed = survey(copies, target, crane, query_sources=ask_sources, parallel=8)
     wrong = [item for item in surveyed if item.problem or item.due]
-    if format_ == "json":
-        rows = [
-            {
-                "source": str(item.copy),
-                "target": str(item.copy.target),
-                "state": item.state,
-                "wanted": item.expected,
-                "found": item.actual,
-                "problem": item.problem,
-            }
-            for item in surveyed
-        ]
-        typer.echo(json.dumps(rows, indent=2))
-    else:
-        for item in wrong:
-            typer.echo(f"{item.copy} {_verdict(item)}")
+    columns: Columns = {"source": "source", "finding": _verdict}
+    shown = surveyed if chosen(format_) == "json" else wrong
+    show([_row(item) for item in shown], format_, columns, line=_sentence)
     messages.print(_counts(surveyed))
     if wrong:
         raise typer.Exit(FAILED)
@@ -134,22 +137,24 @@ def _counts(surveyed: Sequence[Surveyed]) -> str:
     return f"{len(surveyed)} images: {states}"
 
 
-def _verdict(item: Surveyed) -> str:
-    if item.problem:
-        return item.problem
-    if item.state is State.MISSING:
-        return f"is missing: there is no {item.copy.target}"
-    return f"differs: {item.copy.target} is {item.actual}, not {item.expected}"
+def _row(item: Surveyed) -> Row:
+    return {
+        "source": str(item.copy),
+        "target": str(item.copy.target),
+        "state": item.state,
+        "wanted": item.expected,
+        "found": item.actual,
+        "problem": item.problem,
+    }
 
 
-@contextmanager
-def _interruptible() -> Generator[None]:
-    """Ctrl-C and SIGTERM end a run in the same way: complete copies remain."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        messages.print("stopped; the same command continues with the rest")
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _sentence(row: Row) -> str:
+    return f"{row['source']} {_verdict(row)}"
+
+
+def _verdict(row: Row) -> str:
+    if row["problem"]:
+        return row["problem"]
+    if row["state"] is State.MISSING:
+        return f"is missing: there is no {row['target']}"
+    return f"differs: {row['target']} is {row['found']}, not {row['wanted']}"

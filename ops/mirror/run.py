@@ -19,11 +19,11 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from ops.cli_errors import messages
 from ops.crane import Crane, CraneFailed
 from ops.mirror.plan import Surveyed, bytes_to_copy
 from ops.mirror.target import Target
 from ops.parallel import in_parallel
+from terminal.output import messages
 
 # Bytes count when a blob is complete, and a large one takes minutes: an average over less jumps.
 _AVERAGE_SECONDS = 600.0

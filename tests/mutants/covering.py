@@ -17,7 +17,7 @@ def covering(root: Path, path: str) -> list[list[str]]:
     Its own test file; the folder that mirrors its folder; tests elsewhere that import it or name
     its file, themselves or by a module beside them; those that import a module of its folder; and,
     for what ``__main__.py`` reaches by
-    imports, the tests of the whole program.
+    imports, the tests of the whole program and those that take its plan from them.
     """
     file = Path(path)
     tests = _tests(root)
@@ -33,7 +33,11 @@ def covering(root: Path, path: str) -> list[list[str]]:
         for test in tests
         if any(name.rpartition("/")[0] == folder_name for name in _reached(root, test))
     ]
-    program = [test for test in tests if test.stem.startswith("test_program")]
+    program = [
+        test
+        for test in tests
+        if test.stem.startswith("test_program") or "tests/test_program.py" in _imported(root, test)
+    ]
     whole = program if path in _product_closure(root, "__main__.py") else []
     groups: list[list[str]] = []
     before: set[Path] = set()

@@ -49,6 +49,7 @@ def root(tmp_path: Path) -> Path:
         "tests/services/test_served.py": "from room import ports\n",
         "tests/live/test_heavy.py": "from room import ports\n",
         "tests/test_program.py": "",
+        "tests/test_names.py": "from tests.test_program import stack\n",
     }.items():
         file = tmp_path / "tree" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def test_the_nearest_tests_come_first_and_the_heavy_tiers_never(root: Path) -> N
         ["tests/room/test_ports.py"],
         ["tests/room/test_more.py"],
         ["tests/services/test_served.py"],
-        ["tests/test_program.py"],
+        ["tests/test_names.py", "tests/test_program.py"],
     ]
     assert covering(root, "room/other.py") == [
         ["tests/room/test_more.py", "tests/room/test_ports.py"],

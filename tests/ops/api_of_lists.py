@@ -25,6 +25,8 @@ class ApiOfLists:
         refusals: path -> the status it answers with instead.
         asked: paths with their queries, in order.
         texts: path -> what a pod answers through the server's proxy.
+        objects: path -> one object; without its content where only its metadata is accepted.
+        accepted: paths with what a client accepts, in order.
         adds: tolerations it gives to a new pod; nothing new is kept.
     """
 
@@ -35,6 +37,8 @@ class ApiOfLists:
     )
     texts: dict[str, str] = field(default_factory=dict[str, str])
     adds: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
+    objects: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    accepted: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     url: str = ""
 
     def answer(
@@ -55,6 +59,10 @@ class ApiOfLists:
     def stored(self, path: str, selector: str | None) -> tuple[int, Any]:
         if path in self.texts:
             return 200, self.texts[path]
+        if path in self.objects:
+            metadata_alone = "as=PartialObjectMetadata" in self.accepted[-1][1]
+            whole = self.objects[path]
+            return 200, {"metadata": whole["metadata"]} if metadata_alone else whole
         if path not in self.lists:
             return 404, {"kind": "Status"}
         return 200, {"items": [item for item in self.lists[path] if selects(selector, item)]}
@@ -85,6 +93,7 @@ def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
             asked = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(asked.query).items()}
             token = self.headers.get("Authorization", "")
+            api.accepted.append((asked.path, self.headers.get("Accept", "")))
             status, body = api.answer(asked.path, query, token, sent)
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)

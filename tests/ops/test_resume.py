@@ -19,10 +19,11 @@ from moto import mock_aws
 from ops import aws_lookups, resume, targets
 from ops.account_calls import CallFailed
 from ops.aws_lookups import Thing
-from ops.cli_errors import Refused, messages
+from ops.cli_errors import Refused
 from ops.pending_operations import Decision, Deployment, Outcome, Settlement
 from ops.pulumi_cli import PulumiCli
 from ops.stack_locks import locks
+from terminal.output import messages
 from tests.harness import stack_file
 from tests.ops.command import kf
 from toolchain.file_backend import Lock

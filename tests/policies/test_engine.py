@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pulumi_aws as aws
 import pytest
 
@@ -29,20 +30,26 @@ def program() -> None:
         ingress=[{"protocol": "tcp", "from_port": 22, "to_port": 22, "cidr_blocks": ["0.0.0.0/0"]}],
     )
     aws.cloudwatch.LogGroup("log", name="log", retention_in_days=30)
+    aws.kms.Key("held", opts=pulumi.ResourceOptions(protect=True))
+    aws.kms.Key("free")
+    aws.secretsmanager.SecretVersion(
+        "hidden", secret_id="s", secret_string=pulumi.Output.secret("mine, minio123")
+    )
 
 
 @pytest.fixture
 def attached(monkeypatch: pytest.MonkeyPatch) -> Attach:
     """Attaches the project's pack to every preview; the policy events of the engine."""
 
-    def attach(environment: Mapping[str, str], pack: Path = policy_packs.OWN_PACK) -> list[Any]:
+    def attach(environment: Mapping[str, str], **more: Any) -> list[Any]:
         events: list[Any] = []
         watch = engine._watch  # pyright: ignore[reportPrivateUsage]
         preview: Callable[..., Any] = workspace.EngineStack.preview
 
         def with_pack(stack: Any, **options: Any) -> Any:
             stack.workspace.env_vars = {**stack.workspace.env_vars, **environment}
-            return preview(stack, **{**options, "policy_packs": [str(pack)]})
+            packs = {"policy_packs": [str(policy_packs.OWN_PACK)]}
+            return preview(stack, **{**options, **packs, **more})
 
         def watched(run: Any, event: Any) -> None:
             events.extend([event.policy_event] if event.policy_event else [])
@@ -61,14 +68,21 @@ def test_the_engine_hands_on_every_finding_of_the_pack_and_of_a_team(
     places = {"KUBEFLOW_POLICIES": str(EXAMPLE)}
     events = attached({**policy_packs.environment(), **places})
     with started(program) as rehearsal:
-        assert rehearsal.preview().changes == {"create": 2}
+        assert rehearsal.preview().changes == {"create": 5}
     rows = [policy_packs.row_of(event.message) for event in events]
     found = {(row["policy"], row["severity"], row["level"]): row for row in rows if row}
     assert found.keys() == {
         ("open-ingress", "high", "mandatory"),
         ("customer-key", "low", "exempt"),
+        ("default-credentials", "critical", "mandatory"),
         ("team-cost-centre", "low", "advisory"),
+        ("unprotected-data", "high", "advisory"),
     }
+    assert len(rows) == len(found)
+    assert found["unprotected-data", "high", "advisory"]["urn"].endswith("::free")
+    published = found["default-credentials", "critical", "mandatory"]["message"]
+    assert 'Version hidden: a secret value is "minio123"' in published
+    assert "mine" not in published
     assert {event.enforcement_level for event in events} == {"advisory"}
     ingress = found["open-ingress", "high", "mandatory"]
     assert ingress["urn"].endswith("::aws:ec2/securityGroup:SecurityGroup::open")
@@ -85,11 +99,30 @@ def test_a_preview_of_a_user_is_refused_by_a_mandatory_policy_and_hears_of_no_ex
     events = attached({**environment, "KUBEFLOW_FINDINGS": "", "KUBEFLOW_POLICIES": ""})
     with started(program) as rehearsal, pytest.raises(EngineFailure):
         rehearsal.preview()
-    assert [(each.policy_name, each.enforcement_level) for each in events] == [
-        ("open-ingress", "mandatory")
-    ]
-    assert events[0].message.strip().endswith("name the range or the security group that needs it.")
-    assert policy_packs.row_of(events[0].message) is None
+    levels = {each.policy_name: each.enforcement_level for each in events}
+    assert levels == {
+        "default-credentials": "mandatory",
+        "open-ingress": "mandatory",
+        "unprotected-data": "advisory",
+    }
+    assert [each for each in events if policy_packs.row_of(each.message)] == []
+    (ingress,) = [each.message for each in events if each.policy_name == "open-ingress"]
+    assert ingress.strip().endswith("name the range or the security group that needs it.")
+
+
+def test_a_user_switches_a_policy_off_or_makes_it_advisory(
+    started: Started, attached: Attach, tmp_path: Path
+) -> None:
+    levels = tmp_path / "levels.json"
+    levels.write_text('{"open-ingress": "advisory", "team-cost-centre": "disabled"}')
+    environment = {**policy_packs.environment(), "KUBEFLOW_POLICIES": str(EXAMPLE)}
+    events = attached(environment, policy_pack_configs=[str(levels)])
+    with started(program) as rehearsal:
+        rehearsal.preview()
+    rows = [policy_packs.row_of(event.message) for event in events]
+    found = {(row["policy"], row["level"]) for row in rows if row}
+    assert ("open-ingress", "advisory") in found
+    assert "team-cost-centre" not in {name for name, _ in found}
 
 
 def test_a_file_of_a_team_that_does_not_parse_is_one_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from policies import advisories, exemptions, loading
 from policies.exemptions import Exemption
 from policies.model import UNKNOWN, Stack, Violation, policy
-from policies.verdicts import findings
+from policies.verdicts import OWN_POLICIES, findings
 from tests.policies.stacks import changed, resource, stack
 from tests.policies.test_policies import POOL, put
 
@@ -146,6 +147,27 @@ def test_a_policy_that_raises_is_a_finding_and_the_others_still_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (None, "by TypeError: it returns nothing, so write `yield resource.finding(...)`; mend it"),
+        ([("a", "b")], "it yields tuple, so write `yield resource.finding(...)`; mend it"),
+    ],
+)
+def test_a_policy_that_yields_no_violations_is_a_finding_with_its_place(
+    answer: Any, sentence: str
+) -> None:
+    @policy("forgets")
+    def forgets(stack: Stack) -> Any:
+        """It forgets to yield."""
+        return answer
+
+    (finding,) = findings(QUEUES, [forgets], [], TODAY)
+    assert sentence in finding.message
+    line = forgets.check.__code__.co_firstlineno
+    assert f"The policy forgets failed in {__file__}, line {line}, by" in finding.message
+
+
+@pytest.mark.parametrize(
     ("options", "docstring", "sentence"),
     [
         ({"severity": "huge"}, "x", "the policy p has 'huge': write low, medium, high, critical"),
@@ -237,6 +259,41 @@ def test_a_place_that_is_not_there_is_one_sentence(
         f"{tmp_path / 'none.py'} cannot be loaded (FileNotFoundError: there is no such file or "
         "folder): mend it, or take it out of the pack."
     )
+
+
+# -- the page ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("policies.md", {}),
+        (
+            "policies.zh-CN.md",
+            {
+                "严重": "critical",
+                "高": "high",
+                "中": "medium",
+                "低": "low",
+                "强制": "mandatory",
+                "建议": "advisory",
+                "取决于公告": "of the advisory",
+            },
+        ),
+    ],
+)
+def test_the_page_has_every_policy_with_its_severity_and_level(
+    page: str, words: dict[str, str]
+) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    rows = re.findall(r"^\| `([a-z]+-[a-z-]+)` \| ([^|,，]+)[,，] ?(\S+) \|", text, re.MULTILINE)
+    written = {name: tuple(words.get(word, word) for word in more) for name, *more in rows}
+    assert written == {
+        **{each.name: (each.severity, each.level) for each in loading.shipped()},
+        "open-advisory": ("of the advisory", "advisory"),
+        OWN_POLICIES: ("high", "mandatory"),
+    }
+    assert len(rows) == len(written)
 
 
 # -- the table of advisories ----------------------------------------------------------------------

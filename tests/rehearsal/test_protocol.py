@@ -49,3 +49,9 @@ def test_an_echoed_secret_stays_secret_and_so_does_what_repeats_it() -> None:
         "url": MASK,
         "port": 3306,
     }
+
+
+def test_a_secret_inside_a_secret_stays_secret_where_it_is_repeated() -> None:
+    struct = with_secret("logins", ["root", secret("correct-horse")])
+    state = answer(struct, properties(struct), {"url": "mysql://root:correct-horse@db"})
+    assert properties(state, mask=True)["url"] == MASK

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from review.access import Grant, Widening, covers, documents
+from review.access import Grant, Widening, covers, documents, wider
 from review.blocks import Code
-from review.content import sections
+from review.content import sections, summary
 from review.resources import Resource, paired
 from tests.review.plans import policy, reviewed, row, sides
 
@@ -96,7 +96,10 @@ def renamed(old: str, new: str, *, elsewhere: bool) -> tuple[Any, ...]:
 
 
 def test_a_rename_of_what_the_stack_itself_names_anew_is_one_line() -> None:
-    assert renamed("kubeflow-data", "acme-data", elsewhere=True) == ((), {("kubeflow", "acme"): 1})
+    assert renamed("kubeflow-data", "acme-data", elsewhere=True) == (
+        (),
+        {("kubeflow", "acme"): ("iam RolePolicy role",)},
+    )
 
 
 def test_rights_on_something_else_are_rights_on_something_else() -> None:
@@ -155,6 +158,20 @@ def _codes(value: Any) -> list[Code]:
         return [code for item in value for code in _codes(item)]
     fields = getattr(value, "__dataclass_fields__", ())
     return [code for name in fields for code in _codes(getattr(value, name))]
+
+
+def test_the_summary_counts_who_may_do_more() -> None:
+    wide = {"policy": policy({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}), "role": "r-1"}
+    role = "aws:iam/role:Role"
+    for rows, number in (
+        ([row(ROLE_POLICY, "p", "update", {"policy": policy()}, wide)], 1),
+        ([row(ROLE_POLICY, "p", "create", after=wide)], 1),
+        ([row(ROLE_POLICY, "p", "create", after=wide), row(role, "r", "create", after={})], 0),
+        ([row(ROLE_POLICY, "p", "update", wide, wide)], 0),
+    ):
+        review = reviewed(rows)
+        assert len(wider(review.access)) == number
+        assert ("IAM: 1 document allows more" in str(summary(review))) is bool(number)
 
 
 def test_a_deleted_role_is_no_widening() -> None:

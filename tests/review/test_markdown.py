@@ -357,4 +357,4 @@ def test_findings_are_new_solved_or_were_there_before() -> None:
     assert "Policies: 1 finding (1 new, 1 solved, 1 mandatory)" in text
     assert "1 finding new:" in text
     assert "1 finding solved:" in text
-    assert "1 findings that were there before: 1 exempt high" in text
+    assert "1 finding as before: 1 exempt high" in text

@@ -1,0 +1,106 @@
+"""Dangers as a reader meets them: what, why, what is lost, and the way out."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from review.blocks import (
+    Block,
+    Code,
+    Entries,
+    Entry,
+    Paragraph,
+    Piece,
+    Section,
+    Strong,
+    Text,
+    counted,
+    listed,
+)
+from review.dangers import KINDS, Danger
+from review.review import Review
+from review.settings_changes import short
+from review.wording import PATHS_PER_OBJECT, arrow
+
+_MOST_CAUSES = 4
+
+
+def title(danger: Danger, most: int = 6) -> Text:
+    """What happens to what: ``EKS cluster replaced: kubeflow``."""
+    event = "" if danger.event == "changed" else f" {danger.event}"
+    return Strong(f"{danger.what}{event}"), ": ", *listed(danger.names, most)
+
+
+def danger_section(review: Review) -> Section | None:
+    """Dangers, worst first; those with one cause that follow each other stand below it."""
+    if not review.dangers:
+        return None
+    blocks: list[Block] = []
+    number = 1
+    for cause, members in groupby(review.dangers, key=lambda each: cause_of(each, review)):
+        items = tuple(map(_entry, members))
+        blocks += [Paragraph(cause), Entries(items, "dangers", start=number)]
+        number += len(items)
+    return Section("Dangers", tuple(blocks), weight=6, stack=review.stack)
+
+
+def _entry(danger: Danger) -> Entry:
+    pieces: list[Piece] = [*title(danger), f" ({KINDS[danger.kind]}). ", *sentence(danger.happens)]
+    if danger.taken:
+        pieces.append(f" {taken(danger)}")
+    below: list[Text] = [
+        (Code(each.path), ": ", *arrow(each)) for each in danger.values[:PATHS_PER_OBJECT]
+    ]
+    if danger.lost:
+        below.append((Strong("Lost:"), " ", *sentence(danger.lost)))
+    below.append((Strong("Way out:"), " ", *sentence(danger.avoid)))
+    if danger.unlock:
+        below.append((Strong("Protected:"), *refused(danger)))
+    return Entry(tuple(pieces), tuple(below))
+
+
+def taken(danger: Danger) -> str:
+    """How many other things go the same way."""
+    parts = " and ".join(
+        counted(number, kind.removesuffix("s"), kind) for kind, number in danger.taken.items()
+    )
+    return f"The same happens to {parts} that cannot be without it."
+
+
+def refused(danger: Danger) -> Text:
+    """The engine's refusal, and what lifts it."""
+    return (" the engine refuses the run until ", *sentence(danger.unlock), ".")
+
+
+def sentence(text: str) -> Text:
+    """A sentence of the rules, with its parts between backticks as code."""
+    return tuple(
+        Code(part) if index % 2 else part for index, part in enumerate(text.split("`")) if part
+    )
+
+
+def cause_of(danger: Danger, review: Review) -> Text:
+    """What leads to a danger: settings where values prove it, or else candidates."""
+    cause = danger.cause
+    settings: list[Piece] = []
+    if len(cause.settings) > _MOST_CAUSES:
+        settings = [f"{len(cause.settings)}, see Settings"]
+    else:
+        for each in cause.settings:
+            settings += [", " if settings else "", Code(short(each.path)), ": ", *arrow(each)]
+    files = listed(cause.files, len(cause.files))
+    if settings and cause.certain:
+        what = "setting" if len(cause.settings) == 1 else "settings"
+        return (Strong(f"Because of the {what}"), " ", *settings)
+    if settings and files:
+        found: Text = (" the changed settings (", *settings, ") or files (", *files, ")")
+    elif settings:
+        several = len(cause.settings) > 1
+        found = (" one of the changed settings: " if several else " the setting ", *settings)
+    elif files:
+        found = (" a changed file: ", *files)
+    elif review.from_state:
+        return (Strong("Cause:"), " settings or files that changed since the last run")
+    else:
+        return (Strong("Cause:"), " neither a setting nor a file that was compared")
+    return (Strong("Most likely because of"), *found)

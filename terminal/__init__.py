@@ -1,0 +1,1 @@
+"""The look of every command: options they share, rows, messages, exit codes; no Pulumi."""
