@@ -34,7 +34,8 @@ _FORMAT = 1
 """Of what is kept; another number makes all of it anew."""
 _LEFT_OUT = ("home", "kubernetes.yaml", "architecture.md", "account.run.jsonl", "history", "*.bak*")
 _OF_THIS_MACHINE = re.compile(
-    r"^(AWS|PULUMI)_|^GIT_(DIR|INDEX_FILE|WORK_TREE|.*OBJECT)|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIAL|_KEY$|^KUBECONFIG$"
+    r"^(AWS|PULUMI)_|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIAL|_KEY$|^KUBECONFIG$"
+    r"|^GIT_(DIR|INDEX_FILE|WORK_TREE|.*OBJECT)"
 )
 """Variables that a side does not get: credentials, and those of a git hook that runs this."""
 _LONGEST = 600
