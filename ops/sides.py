@@ -33,9 +33,11 @@ _A_DAY = 24 * 3600
 _FORMAT = 1
 """Of what is kept; another number makes all of it anew."""
 _LEFT_OUT = ("home", "kubernetes.yaml", "architecture.md", "account.run.jsonl", "history", "*.bak*")
-_CREDENTIALS = re.compile(
-    r"^(AWS|PULUMI|GIT)_|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIAL|_KEY$|^KUBECONFIG$"
+_OF_THIS_MACHINE = re.compile(
+    r"^(AWS|PULUMI)_|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIAL|_KEY$|^KUBECONFIG$"
+    r"|^GIT_(DIR|INDEX_FILE|WORK_TREE|.*OBJECT)"
 )
+"""Variables that a side does not get: credentials, and those of a git hook that runs this."""
 _LONGEST = 600
 _ENDINGS = re.compile(r"^(Preview failed: .*|preview failed|update failed)$")
 
@@ -156,7 +158,7 @@ def _sentences(printed: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """The environment of a side: sources and caches of this checkout, and no credentials."""
-    kept = {name: value for name, value in os.environ.items() if not _CREDENTIALS.search(name)}
+    kept = {name: value for name, value in os.environ.items() if not _OF_THIS_MACHINE.search(name)}
     kept.pop("PYTHONPATH", None)
     named = [entry for entry in kept.get(sources.BUNDLES, "").split(os.pathsep) if entry]
     if named:

@@ -332,6 +332,11 @@ def test_a_base_that_nobody_can_deploy_is_a_note_unless_it_is_named(project: Pro
     assert result.exit_code == 0
     assert "b of the base HEAD" in result.stdout
     assert run("--base", "HEAD", "--stack", "b").exit_code == 1
+    project.stack("a", fault="preview")
+    result = run("--base", "HEAD")
+    assert result.exit_code == 1
+    assert "b of the base HEAD" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("a of the head working tree cannot be")
 
 
 BAD_INPUT: list[tuple[Sequence[str], str]] = [
