@@ -14,10 +14,11 @@ from typing import Any, cast
 
 import yaml
 
-from review.access import Access, is_admin, is_public
+from review.access import Access
 from review.causes import Cause, Circumstances, within
 from review.changes import ABSENT, Change, innermost, leaves
 from review.resources import Resource
+from review.rights import graded
 from review.sides import Side
 
 KINDS = {
@@ -463,24 +464,14 @@ def _of_crds(base: Side, head: Side, circumstances: Circumstances) -> Iterator[D
 
 
 def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]:
-    for widening in access.widenings:
-        for name, test in (("admin", is_admin), ("public", is_public)):
-            hits = [grant for grant in widening.allowed if test(grant)]
-            if hits:
-                owner = widening.owner
-                actions = sorted({grant.action for grant in hits})
-                yield Danger(
-                    rank=table().others[name].rank,
-                    kind="open",
-                    what=table().others[name].what,
-                    event=_EVENTS[owner.operation],
-                    names=(f"{owner.kind} {owner.label}",),
-                    happens=table().others[name].happens,
-                    lost="",
-                    avoid=table().others[name].avoid,
-                    cause=circumstances.of(owner, [widening.place]),
-                    values=(Change(widening.place, ABSENT, actions),),
-                )
+    for name, owner, place, change in graded(access, circumstances.resources.values()):
+        danger = _other(
+            table().others[name],
+            f"{owner.kind} {owner.label}",
+            _EVENTS[owner.operation],
+            circumstances.of(owner, [place]),
+        )
+        yield replace(danger, values=(change,))
 
 
 def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:
