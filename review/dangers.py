@@ -16,7 +16,10 @@ import yaml
 
 from review.access import Access
 from review.causes import Cause, Circumstances, within
-from review.changes import ABSENT, Change, innermost, leaves
+from review.changes import ABSENT, Change, changes, innermost, leaves
+from review.cluster_rights import role_rights
+from review.registries import strangers
+from review.renamed import same_objects
 from review.resources import Resource
 from review.rights import graded
 from review.sides import Side
@@ -44,6 +47,8 @@ class Rule:
     what: str
     avoid: str
     types: tuple[str, ...] = ()
+    named: str = ""
+    narrows: str = ""
     happens: str = ""
     replace: str = ""
     delete: str = ""
@@ -145,10 +150,11 @@ def dangers(
     resources = [each for each in circumstances.resources.values() if each.concrete]
     found = [
         *_of_operations(resources, circumstances),
-        *_of_properties(resources, circumstances),
+        *_of_properties(_with_successors(resources), circumstances),
         *_of_protection(resources, circumstances),
         *_of_crds(base, head, circumstances),
         *_of_access(access, circumstances),
+        *_of_objects(base, resources, circumstances),
         *_of_settings(circumstances),
     ]
     return tuple(sorted(_joined(found), key=lambda each: (each.rank, each.what, each.names)))
@@ -170,6 +176,9 @@ def _of_operations(resources: Sequence[Resource], circumstances: Circumstances) 
     for urn, root in roots.items():
         resource = circumstances.resources[urn]
         rule = _rule_of(resource)
+        if rule and resource.retained and resource.operation == "delete":
+            # It leaves the state only, and goes on as it is.
+            rule = rule if rule.retained else None
         if rule is None:
             if not resource.protected:
                 continue
@@ -233,6 +242,7 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
         if resource.operation in ("same", "delete"):
             continue
         _, rules = _rules_of(resource.type)
+        rules = [rule for rule in rules if re.fullmatch(rule.named or ".*", resource.label)]
         if not rules:
             continue
         created = resource.operation == "create"
@@ -247,10 +257,12 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                 continue
             if resource.operation == "replace" and rule.kind in ("outage", "data"):
                 continue  # The replacement itself says so.
+            narrower = _narrower(rule, resource)
             hits = [
                 change
                 for change in found
-                if not any(within(change.path, place) for place in taken)
+                if not any(_overlap(change.path, place) for place in taken)
+                and not any(within(change.path, place) for place in narrower)
                 and re.fullmatch(rule.path, change.path)
                 and any(holds(when, change) for when in rule.when)
             ]
@@ -272,6 +284,39 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                 )
 
 
+def _overlap(path: str, place: str) -> bool:
+    return within(path, place) or within(place, path)
+
+
+def _narrower(rule: Rule, resource: Resource) -> tuple[str, ...]:
+    """Paths of items that go, where an item less is less that is let through."""
+    return tuple(
+        change.path
+        for change in resource.changes
+        if rule.narrows and change.new is ABSENT and re.fullmatch(rule.narrows, change.path)
+    )
+
+
+def _with_successors(resources: Sequence[Resource]) -> list[Resource]:
+    """The resources; an object whose name has another hash than before, as a changed one."""
+    pairs = {new.urn: (old, new) for old, new in same_objects(resources)}
+    return [
+        replace(
+            each,
+            operation="update",
+            before=pairs[each.urn][0].before,
+            changes=tuple(
+                change
+                for change in changes(pairs[each.urn][0].before, each.after)
+                if change.path != "metadata.name"
+            ),
+        )
+        if each.urn in pairs
+        else each
+        for each in resources
+    ]
+
+
 def _is_outermost(path: str, paths: Sequence[str]) -> bool:
     return not any(path != each and within(path, each) for each in paths)
 
@@ -286,11 +331,17 @@ def holds(when: Any, change: Change) -> bool:
 
 
 def _of_value(verb: str, value: Any, old: Any, new: Any) -> bool:
+    if verb == "matches":
+        return _matches(value, new) and not _matches(value, old)
     if verb == "becomes":
         return _equal(new, value) and not _equal(old, value)
     # Of a resource that is made: the value that a rule wants is not there.
     never = old is ABSENT and isinstance(value, bool) and new is (not value)
     return never or _equal(old, value)
+
+
+def _matches(pattern: str, value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -472,6 +523,20 @@ def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]
             circumstances.of(owner, [place]),
         )
         yield replace(danger, values=(change,))
+
+
+def _of_objects(
+    base: Side, resources: Sequence[Resource], circumstances: Circumstances
+) -> Iterator[Danger]:
+    found = [
+        *((name, each, change) for each in resources for name, change in role_rights(each)),
+        *(("registry", each, change) for each, change in strangers(base, resources)),
+    ]
+    for name, resource, change in found:
+        rule = table().others[name]
+        event = _EVENTS["create" if resource.operation == "create" else "update"]
+        cause = circumstances.of(resource, [change.path], _hints(rule, resource))
+        yield replace(_other(rule, _name(resource), event, cause), values=(change,))
 
 
 def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:

@@ -33,7 +33,7 @@ _SECRET_NAME = re.compile(
 )
 # Names of settings and fields that end like secrets and hold a name, a number or a reference.
 _NO_SECRET = re.compile(
-    r"(automountServiceAccountToken|credentialsSecret|artifacts\.credentials|"
+    r"(automountServiceAccountToken|\bhttpTokens|credentialsSecret|artifacts\.credentials|"
     r"upstreamCredentials|imagePullSecrets?|cookieSecretRef)$"
 )
 _SECRET_FORM = re.compile(
