@@ -1,7 +1,7 @@
 """What a Role or ClusterRole of Kubernetes allows on one side and not on the other.
 
-A right is one verb on one resource of one API group, of one object where the rule names objects. Its
-name is that of a rule in ``dangers.yaml``, the gravest that fits
+A right is one verb on one resource of one API group, of one object where the rule names objects.
+Its name is that of a rule in ``dangers.yaml``, the gravest that fits
 (kubernetes.io/docs/concepts/security/rbac-good-practices, "privilege escalation risks").
 """
 

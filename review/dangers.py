@@ -22,7 +22,7 @@ from review.registries import strangers
 from review.renamed import same_objects
 from review.resources import Resource
 from review.rights import graded
-from review.sides import Side
+from review.sides import Finding, Side
 
 KINDS = {
     "data": "data is lost",
@@ -145,6 +145,7 @@ def dangers(
     head: Side,
     circumstances: Circumstances,
     access: Access,
+    broken: Sequence[Finding] = (),
 ) -> tuple[Danger, ...]:
     """Every danger, worst first; those of one kind, event and cause are one."""
     resources = [each for each in circumstances.resources.values() if each.concrete]
@@ -156,6 +157,7 @@ def dangers(
         *_of_access(access, circumstances),
         *_of_objects(base, resources, circumstances),
         *_of_settings(circumstances),
+        *_of_policies(broken, circumstances),
     ]
     return tuple(sorted(_joined(found), key=lambda each: (each.rank, each.what, each.names)))
 
@@ -537,6 +539,19 @@ def _of_objects(
         event = _EVENTS["create" if resource.operation == "create" else "update"]
         cause = circumstances.of(resource, [change.path], _hints(rule, resource))
         yield replace(_other(rule, _name(resource), event, cause), values=(change,))
+
+
+def _of_policies(broken: Iterable[Finding], circumstances: Circumstances) -> Iterator[Danger]:
+    rule = table().others["policy"]
+    for finding in broken:
+        resource = circumstances.resources.get(finding.urn)
+        name = resource.label if resource else finding.urn.rpartition("::")[-1] or finding.policy
+        files = circumstances.files[:4]
+        cause = (
+            circumstances.of(resource) if resource else Cause(circumstances.settings, files, False)
+        )
+        change = Change(finding.policy, ABSENT, finding.message)
+        yield replace(_other(rule, name, "broken", cause), values=(change,))
 
 
 def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:

@@ -1,7 +1,7 @@
 """Images that a changed workload pulls from a place from which the stack pulled none.
 
-A place is a registry with the first part of the path, ``quay.io/argoproj``: whoever owns that, decides
-what the image is. On a registry of many owners, the host alone says nothing.
+A place is a registry; where many owners share it, with the owner: ``quay.io/argoproj``. The stack's
+own repositories are a place from the plan on that makes them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,26 @@ from review.resources import Resource
 from review.sides import Side
 
 _DEFAULT = "docker.io"
+_SHARED = {
+    _DEFAULT,
+    "quay.io",
+    "ghcr.io",
+    "gcr.io",
+    "public.ecr.aws",
+    "registry.gitlab.com",
+    "nvcr.io",
+    "mcr.microsoft.com",
+}
+_REPOSITORIES = "pulumi-python:dynamic:ImageRepositories"
 
 
 def place(image: str) -> str:
-    """Host and owner of an image reference; one without a host is of Docker Hub."""
+    """The registry of an image reference, and its owner there; without a host it is Docker Hub."""
     head, slash, rest = image.partition("/")
     is_host = bool(slash) and ("." in head or ":" in head or head == "localhost")
     host, path = (head, rest) if is_host else (_DEFAULT, image)
     owner, slash, _ = path.partition("/")
-    return f"{host}/{owner}" if slash else host
+    return f"{host}/{owner}" if slash and host in _SHARED else host
 
 
 def strangers(base: Side, resources: Iterable[Resource]) -> Iterator[tuple[Resource, Change]]:
@@ -32,7 +43,9 @@ def strangers(base: Side, resources: Iterable[Resource]) -> Iterator[tuple[Resou
             known |= {place(image) for image in _images(row.get("inputs") or {}).values()}
     if not known:
         return
-    for resource in resources:
+    changed = list(resources)
+    known |= {str(each.after.get("registry")) for each in changed if each.type == _REPOSITORIES}
+    for resource in changed:
         if resource.operation in ("same", "delete") or not resource.kubernetes:
             continue
         before = _images(resource.before)
