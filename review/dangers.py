@@ -403,6 +403,11 @@ def _loses(old: Any, new: Any) -> bool:
     return False
 
 
+def _adds(old: Any, new: Any) -> bool:
+    held = cast("list[Any]", old) if isinstance(old, list) else []
+    return isinstance(new, list) and any(item not in held for item in cast("list[Any]", new))
+
+
 def _gains(old: Any, new: Any) -> bool:
     """Whether a list has `*` that had none."""
     return isinstance(new, list) and "*" in new and not (isinstance(old, list) and "*" in old)
@@ -472,6 +477,7 @@ _TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     "skips": _skips,
     "newer": _newer,
     "loses": _loses,
+    "adds": _adds,
     "gains": _gains,
     "opens": _opens,
     "widens": _widens,
