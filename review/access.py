@@ -22,12 +22,13 @@ from review.common import words
 from review.resources import Resource
 
 _NOT = ("NotAction", "NotResource", "NotPrincipal")
+POD_IDENTITY = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 _ATTACHMENTS = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
     "aws:iam/userPolicyAttachment:UserPolicyAttachment": ("user", "policyArn"),
     "aws:iam/groupPolicyAttachment:GroupPolicyAttachment": ("group", "policyArn"),
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ("principalArn", "policyArn"),
-    "aws:eks/podIdentityAssociation:PodIdentityAssociation": ("serviceAccount", "roleArn"),
+    POD_IDENTITY: ("serviceAccount", "roleArn"),
 }
 _HOLDERS = ("aws:iam/role:Role", "aws:iam/user:User", "aws:iam/group:Group")
 _POLICIES = {
@@ -343,7 +344,9 @@ def _attachments(changed: Sequence[Resource]) -> Iterator[Attachment]:
                 for side in (owner.before, owner.after)
             ]
             if owner.operation == "create":
-                yield Attachment(owner, *pair[1], new=True, created=_is_new(pair[1][0], created))
+                # Of a pod identity, the one who is new is the role.
+                who = pair[1][1].rpartition("/")[2] if owner.type == POD_IDENTITY else pair[1][0]
+                yield Attachment(owner, *pair[1], new=True, created=_is_new(who, created))
             elif owner.operation == "delete":
                 yield Attachment(owner, *pair[0], new=False)
             elif pair[0][1] != pair[1][1] and not _given_again(pair[0][1], pair[1][1]):

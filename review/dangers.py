@@ -34,6 +34,8 @@ KINDS = {
 _EVENTS = {"replace": "replaced", "delete": "deleted", "create": "created", "update": "changed"}
 _WIDE_PRIVATE = 12
 """Up to that a private range is wider than any VPC."""
+_NEW_ROLE = 34
+"""The rank of a role in the cluster that is made, at the worst."""
 _HUGE_V4, _HUGE_V6 = 8, 24
 """Prefix lengths up to which a public range counts as the whole internet."""
 
@@ -49,11 +51,13 @@ class Rule:
     types: tuple[str, ...] = ()
     named: str = ""
     narrows: str = ""
+    apart: str = ""
     happens: str = ""
     replace: str = ""
     delete: str = ""
     lost: str = ""
     retained: str = ""
+    avoid_delete: str = ""
     unlock: str = ""
     settings: tuple[str, ...] = ()
     own: bool = False
@@ -209,7 +213,7 @@ def _danger(
         names=(_name(resource),),
         happens=happens,
         lost=lost,
-        avoid=rule.avoid,
+        avoid=(resource.operation == "delete" and rule.avoid_delete) or rule.avoid,
         cause=cause,
         unlock=(rule.unlock or table().unlock) if resource.protected else "",
         taken=dict(sorted(taken.items())),
@@ -265,6 +269,7 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                 for change in found
                 if not any(_overlap(change.path, place) for place in taken)
                 and not any(within(change.path, place) for place in narrower)
+                and not _same_apart(rule.apart, change)
                 and re.fullmatch(rule.path, change.path)
                 and any(holds(when, change) for when in rule.when)
             ]
@@ -288,6 +293,13 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
 
 def _overlap(path: str, place: str) -> bool:
     return within(path, place) or within(place, path)
+
+
+def _same_apart(pattern: str, change: Change) -> bool:
+    """Whether two texts are the same, apart from what a pattern matches."""
+    if not (pattern and isinstance(change.old, str) and isinstance(change.new, str)):
+        return False
+    return re.sub(pattern, "", change.old) == re.sub(pattern, "", change.new)
 
 
 def _narrower(rule: Rule, resource: Resource) -> tuple[str, ...]:
@@ -544,7 +556,9 @@ def _of_objects(
         rule = table().others[name]
         event = _EVENTS["create" if resource.operation == "create" else "update"]
         cause = circumstances.of(resource, [change.path], _hints(rule, resource))
-        yield replace(_other(rule, _name(resource), event, cause), values=(change,))
+        # A role that is new has nobody yet; what binds it is judged by itself.
+        rank = max(rule.rank, _NEW_ROLE) if resource.operation == "create" else rule.rank
+        yield replace(_other(rule, _name(resource), event, cause), values=(change,), rank=rank)
 
 
 def _of_policies(broken: Iterable[Finding], circumstances: Circumstances) -> Iterator[Danger]:
@@ -567,6 +581,7 @@ def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:
             if re.fullmatch(rule.path, key) and any(holds(when, change) for when in rule.when):
                 cause = Cause((change,), (), True)
                 yield replace(_other(rule, key, "changed", cause), values=())
+                break
 
 
 def _other(rule: Rule, name: str, event: str, cause: Cause) -> Danger:

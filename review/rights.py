@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from review.access import (
+    POD_IDENTITY,
     Access,
-    Attachment,
     Grant,
     Widening,
     covers,
@@ -62,12 +62,16 @@ def graded(
     for each in access.attachments:
         if each.new and each.owner.type != _ATTACHED_ELSEWHERE:
             name = "admin" if _BROAD_POLICY.search(each.policy) else "attached"
+            name, what = (
+                ("identity", "role") if each.owner.type == POD_IDENTITY else (name, "policy")
+            )
             if name == "admin" or not each.created:
-                yield name, each.owner, "policyArn", _attached(each)
-
-
-def _attached(each: Attachment) -> Change:
-    return Change(f"policy of {each.holder}", ABSENT, each.policy)
+                yield (
+                    name,
+                    each.owner,
+                    f"{what}Arn",
+                    Change(f"{what} of {each.holder}", ABSENT, each.policy),
+                )
 
 
 def _own_account(resources: Iterable[Resource]) -> str:
@@ -106,13 +110,14 @@ def _grade(grant: Grant, held: Iterable[Grant], own: str, *, created: bool) -> s
     if _is_foreign(grant.principal, own):
         return "foreign"
     everything = _ANYTHING.fullmatch(grant.resource) is not None
-    unbound = everything and not grant.condition
+    # In a policy of a resource, "*" is that resource alone.
+    unbound = everything and not grant.condition and grant.principal == "-"
     grave = _ESCALATIONS.match(grant.action) and _is_identity_or_key(grant)
     if grave and (unbound or not created):
         return "escalation"
     if created:
         return ""
-    return "condition" if _without_condition(grant, held) else "wider"
+    return "condition" if under_another_condition(grant, held) else "wider"
 
 
 def _is_identity_or_key(grant: Grant) -> bool:
@@ -151,8 +156,8 @@ def _is_foreign(principal: str, own: str) -> bool:
     return bool(own and found and principal.startswith("AWS: ") and found[1] != own)
 
 
-def _without_condition(grant: Grant, held: Iterable[Grant]) -> Grant | None:
-    """The grant of the base that is the same but for its condition."""
+def under_another_condition(grant: Grant, held: Iterable[Grant]) -> Grant | None:
+    """The grant of the base that is the same, or more, but for its condition; None without one."""
     bare = Grant(grant.action, grant.resource, grant.principal, "")
     return next(
         (
@@ -166,7 +171,7 @@ def _without_condition(grant: Grant, held: Iterable[Grant]) -> Grant | None:
 
 
 def _conditions_apart(place: str, grant: Grant, held: Iterable[Grant]) -> Change:
-    before = _without_condition(grant, held)
+    before = under_another_condition(grant, held)
     what = said(replace(grant, condition=""))
     return Change(
         f"{place}: {what}",
@@ -179,7 +184,7 @@ def said(grant: Grant) -> str:
     """``s3:GetObject on arn:... for AWS: ... if StringEquals ...``."""
     text = grant.action
     text += f" on {grant.resource}" if grant.resource != "-" else ""
-    text += f" for {grant.principal}" if grant.principal != "-" else ""
+    text += f" for {said_principal(grant.principal)}" if grant.principal != "-" else ""
     return text + (f" if {said_condition(grant.condition)}" if grant.condition else "")
 
 
@@ -187,6 +192,16 @@ def said_condition(condition: str) -> str:
     """``StringEquals aws:sourcevpc vpc-1``, one after the other."""
     tests: Mapping[tuple[str, str], Any] = held_conditions(condition)
     return " and ".join(
-        f"{operator} {key.rpartition('/')[2] if '/id/' in key else key} {', '.join(sorted(values))}"
+        f"{operator} {said_key(key)} {', '.join(sorted(values))}"
         for (operator, key), values in sorted(tests.items())
     )
+
+
+def said_key(key: str) -> str:
+    """``sub`` of ``oidc.eks.us-west-2.amazonaws.com/id/0123:sub``, which its principal names."""
+    return key.rpartition(":")[2] if "/id/" in key else key
+
+
+def said_principal(principal: str) -> str:
+    """The principal; of the provider of a cluster its host, since its ID says nothing."""
+    return re.sub(r"arn:[\w-]+:iam::\d+:oidc-provider/([^/]+)/id/\w+$", r"\1", principal)
