@@ -45,9 +45,7 @@ def role_rights(resource: Resource) -> Iterator[tuple[str, Change]]:
         return
     held = set(_rights(resource.before))
     new = [
-        right
-        for right in dict.fromkeys(_rights(resource.after))
-        if not any(_covers(other, right) for other in held)
+        right for right in dict.fromkeys(_rights(resource.after)) if held.isdisjoint(_wider(right))
     ]
     created = resource.operation == "create"
     groups: dict[str, list[str]] = {}
@@ -76,8 +74,9 @@ def _rights(inputs: Mapping[str, Any]) -> Iterator[Right]:
             yield Right("", f"URL {url}", str(verb), "*")
 
 
-def _covers(wide: Right, narrow: Right) -> bool:
-    return all(one in ("*", other) for one, other in zip(wide, narrow, strict=True))
+def _wider(right: Right) -> Iterator[Right]:
+    """The right itself, and each with a wildcard that covers it."""
+    return (Right(*row) for row in product(*((part, "*") for part in right)))
 
 
 def _grade(right: Right) -> str:
