@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, NamedTuple, cast
 
-from review.changes import ABSENT, Change
+from review.changes import ABSENT, Change, innermost
 from review.resources import Resource
 
 _ROLES = (":ClusterRole", ":Role")
@@ -27,7 +27,8 @@ _INTO_PODS = {
     "nodes/proxy",
     "certificatesigningrequests/approval",
 }
-_AGGREGATED = "rbac.authorization.k8s.io/aggregate-to-"
+_AGGREGATED = "/aggregate-to-"
+"""In labels of Kubernetes and of Kubeflow, by which a role becomes part of another."""
 
 
 class Right(NamedTuple):
@@ -58,8 +59,11 @@ def role_rights(resource: Resource) -> Iterator[tuple[str, Change]]:
     if created:
         return
     for change in resource.changes:
-        spread = change.path.startswith("metadata.labels") and _AGGREGATED in change.path
-        if change.path.startswith("aggregationRule") or (spread and change.new is not ABSENT):
+        if change.path.startswith("aggregationRule"):
+            yield "cluster_wider", change
+    for change in (inner for each in resource.changes for inner in innermost(each)):
+        is_label = change.path.startswith("metadata.labels") and _AGGREGATED in change.path
+        if is_label and change.new is not ABSENT:
             yield "cluster_wider", change
 
 
