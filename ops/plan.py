@@ -18,7 +18,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from html import escape
@@ -35,14 +35,11 @@ from ops.parallel import in_order
 from ops.revisions import Repository, Revision, repository
 from ops.sides import HEAD, Exports, Side, SideFailed, exports
 from regions.price_list import PricesRejected
-from review.changes import ABSENT, Change
-from review.dangers import Danger
 from review.html import html
 from review.markdown import MOST_BYTES, markdown
 from review.review import Review, review
 from review.sides import base_of, read_side
 from review.text import text
-from review.values import plain
 from toolchain import tools
 
 _STACK_FILE = re.compile(r"Pulumi\.(.+)\.yaml")
@@ -254,27 +251,15 @@ def _add(
         if finding.level == _MANDATORY
     ]
     if newer.refused:
-        broken = {each.policy for each in after.findings if each.level == _MANDATORY}
-        comparison.notes.append(refusal(stack, newer.refused, broken))
+        comparison.notes.append(_refusal(stack, newer.refused))
 
 
-def refusal(stack: str, sentences: Sequence[str], policies: Collection[str]) -> str:
-    """Who refuses a plan, and why, where the review does not have the reason already.
-
-    Args:
-        stack: its name.
-        sentences: of the engine.
-        policies: the mandatory ones that the plan breaks.
-    """
-    verdicts = {each for each in sentences if each.partition(":")[0] in policies}
-    others = [each for each in sentences if each not in verdicts]
-    reasons = [_short(each) for each in others if not re.search("protect|would be deleted", each)]
-    if reasons:
-        return f"{stack}: the engine refuses this plan: {' '.join(reasons)}"
-    if not verdicts:
+def _refusal(stack: str, sentences: Sequence[str]) -> str:
+    """That the engine refuses a plan, with the reasons that are no protection of a resource."""
+    others = [_short(each) for each in sentences if not re.search("protect|would be deleted", each)]
+    if not others:
         return f"{stack}: the engine refuses this plan, because of protected resources."
-    too = " and protected resources" if others else ""
-    return f"{stack}: mandatory policies{too} refuse this plan: {', '.join(sorted(policies))}."
+    return f"{stack}: the engine refuses this plan: {' '.join(others)}"
 
 
 def _stacks(files: Sequence[str]) -> list[str]:
@@ -323,15 +308,10 @@ def _write(comparison: _Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = markdown(comparison.reviews) if comparison.reviews else "# What this change would do\n"
     remarks = (*comparison.failed, *comparison.notes)
-    # In the first screen: a stack that fails, or that the engine refuses, is what counts most.
-    heading, _, rest = whole.partition("\n")
-    lines: list[str] = []
     for remark in remarks:
-        line = f"- {_markdown_of(remark)}\n"
-        if len("".join([whole, "\n\n", *lines, line]).encode()) <= MOST_BYTES:
-            lines.append(line)
-    if lines:
-        whole = f"{heading}\n\n{''.join(lines)}{rest}"
+        line = f"\n- {_markdown_of(remark)}\n"
+        if len((whole + line).encode()) <= MOST_BYTES:
+            whole += line
     (folder / "plan.md").write_text(whole, "utf-8")
     page = html(comparison.reviews)
     items = "".join(
@@ -379,44 +359,11 @@ def _as_json(comparison: _Comparison, folder: Path) -> Mapping[str, Any]:
             {
                 "stack": each.stack,
                 "operations": dict(each.counts),
-                "dangers": [_danger_as_json(danger) for danger in each.dangers],
-                "settings": [_change_as_json(change) for change in each.settings],
+                "dangers": [asdict(danger) for danger in each.dangers],
+                "settings": [asdict(change) for change in each.settings],
                 "images": {"added": each.images.added, "removed": each.images.removed},
                 "findings": asdict(each.findings),
             }
             for each in comparison.reviews
         ],
-    }
-
-
-def _danger_as_json(danger: Danger) -> Mapping[str, Any]:
-    cause = danger.cause
-    return {
-        "rank": danger.rank,
-        "kind": danger.kind,
-        "what": danger.what,
-        "event": danger.event,
-        "names": danger.names,
-        "happens": danger.happens,
-        "lost": danger.lost,
-        "avoid": danger.avoid,
-        "unlock": danger.unlock,
-        "values": [_change_as_json(change) for change in danger.values],
-        "taken": dict(danger.taken),
-        "cause": {
-            "settings": [_change_as_json(change) for change in cause.settings],
-            "files": cause.files,
-            "certain": cause.certain,
-            "through": cause.through.urn if cause.through else "",
-        },
-    }
-
-
-def _change_as_json(change: Change) -> Mapping[str, Any]:
-    """``path``, and ``old`` and ``new`` where that side has a value."""
-    sides = {"old": change.old, "new": change.new}
-    held = {name: value for name, value in sides.items() if value is not ABSENT}
-    return {
-        "path": change.path,
-        **{name: plain(value, change.path) for name, value in held.items()},
     }

@@ -39,14 +39,7 @@ _OF_THIS_MACHINE = re.compile(
 )
 """Variables that a side does not get: credentials, and those of a git hook that runs this."""
 _LONGEST = 600
-_NO_REASON = re.compile(
-    r"(Preview failed: .*|preview failed|update failed"
-    # Steps that a rehearsal tells about while it works (toolchain/, rendering/build.py).
-    r"|(Pulumi CLI|kustomize) [\d.]+: .*|\S+: .* after [\d.]+ s|\d+ packages after \d+ s"
-    r"|(Building|Built|Downloading) .*|.*(; looking for another|; waiting for it))"
-)
-_OF_THIS_RUN = re.compile(r"\S*/kubeflow-render-\w+/|[EWF]\d{4} [\d:.]+ +\d+ \S+:\d+\] ")
-"""Folders that only this run had, and times and process IDs of a log."""
+_ENDINGS = re.compile(r"^(Preview failed: .*|preview failed|update failed)$")
 
 
 BASE, HEAD = "base", "head"
@@ -114,7 +107,7 @@ class Checkout:
             (build / "plan.json").unlink(missing_ok=True)
         command = (".venv/bin/python", "-m", "rehearsal", verb, "--stack", stack)
         done = self._run(*command)
-        sentences = sentences_of(done.stderr)
+        sentences = _sentences(done.stderr)
         if done.returncode and (verb == "up" or not (build / "plan.json").exists()):
             raise self._failed(stack, sentences, done.returncode)
         notice = re.search(r"^INCOMPLETE, .*$", done.stdout, re.MULTILINE)
@@ -129,7 +122,7 @@ class Checkout:
         """
         done = self._run("./setup.sh")
         if done.returncode:
-            raise self._failed("", sentences_of(done.stderr), done.returncode)
+            raise self._failed("", _sentences(done.stderr), done.returncode)
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         try:
@@ -154,13 +147,13 @@ class Checkout:
         return SideFailed(self.side, f"{subject} {self.revision.name} cannot be rehearsed: {cause}")
 
 
-def sentences_of(printed: str) -> list[str]:
+def _sentences(printed: str) -> list[str]:
     """What a rehearsal has printed on standard error; of a traceback its last line."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     if any(line.startswith("Traceback ") for line in lines):
         return lines[-1:]
-    reasons = [line for line in lines if not _NO_REASON.fullmatch(line)]
-    return list(dict.fromkeys(_OF_THIS_RUN.sub("", line) for line in reasons or lines))
+    reasons = [line for line in lines if not _ENDINGS.fullmatch(line)]
+    return list(dict.fromkeys(reasons or lines))
 
 
 def _environment() -> dict[str, str]:

@@ -33,7 +33,7 @@ _SECRET_NAME = re.compile(
 )
 # Names of settings and fields that end like secrets and hold a name, a number or a reference.
 _NO_SECRET = re.compile(
-    r"(automountServiceAccountToken|\bhttpTokens|credentialsSecret|artifacts\.credentials|"
+    r"(automountServiceAccountToken|credentialsSecret|artifacts\.credentials|"
     r"upstreamCredentials|imagePullSecrets?|cookieSecretRef)$"
 )
 _SECRET_FORM = re.compile(
@@ -135,17 +135,6 @@ def without_beginning(old: str, new: str) -> tuple[str, str]:
     )
     start = max(0, same - _BEFORE)
     return (f"...{old[start:]}", f"...{new[start:]}") if start else (old, new)
-
-
-def plain(value: Any, path: str = "") -> Any:
-    """The value as data, without secrets."""
-    masked = _masked(value, path)
-    if isinstance(masked, Mapping):
-        items = cast("Mapping[str, Any]", masked)
-        return {key: plain(each, f"{path}.{key}") for key, each in items.items()}
-    if isinstance(masked, list):
-        return [plain(each, path) for each in cast("list[Any]", masked)]
-    return without_secrets(masked) if isinstance(masked, str) else masked
 
 
 def _json(value: Any, path: str) -> str:

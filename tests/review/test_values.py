@@ -50,7 +50,6 @@ def test_a_value_that_is_a_secret_by_name_or_form_is_hidden(path: str, value: An
     ("path", "value"),
     [
         ("automountServiceAccountToken", True),
-        ("metadataOptions.httpTokens", "optional"),
         ("spec.volumes[a].secret.secretName", "database-1"),
         ("artifacts.credentials", "static-key"),
         ("policy", "arn:aws-cn:secretsmanager:cn-north-1:111122223333:secret:kubeflow/login-1"),
