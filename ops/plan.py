@@ -41,6 +41,7 @@ from review.markdown import MOST_BYTES, markdown
 from review.review import Review, review
 from review.sides import base_of, read_side
 from review.text import text
+from settings.stack_file import no_such_stack
 from toolchain import tools
 
 _STACK_FILE = re.compile(r"Pulumi\.([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})\.yaml")
@@ -123,6 +124,8 @@ def plan(
 
     Exit codes: 0 the plan is made, 1 a version cannot be rehearsed or has what --fail-on names,
     2 an option, the repository or a tool is not as it must be.
+
+    Example: `./kf plan --base main --stack cn-north-1`
     """
     with errors_reported(), terminated_as_interrupted():
         folder = (output or targets.PROJECT / "build" / "plan").absolute()
@@ -161,11 +164,7 @@ def _compared(
     comparison = _Comparison(base, head)
     before, after = (_stacks(found.files(side.tree)) for side in (base, head))
     if unknown := [name for name in stacks or () if name not in before + after]:
-        names = ", ".join(sorted({*before, *after}))
-        raise Refused(
-            f"--stack is {unknown[0]}, and neither side has Pulumi.{unknown[0]}.yaml: "
-            f"there are {names}."
-        )
+        raise Refused(no_such_stack(unknown[0], {*before, *after}))
     if base.tree == head.tree:
         comparison.notes.append(f"Nothing changes: {base.name} and {head.name} have equal files.")
         return comparison

@@ -442,7 +442,7 @@ BAD_INPUT: list[tuple[Sequence[str], str]] = [
     (["--base", "HEAD", "--head", "nope"], "--head is nope: git knows no such commit here"),
     (
         ["--base", "HEAD", "--stack", "z"],
-        "--stack is z, and neither side has Pulumi.z.yaml: there are a.",
+        "Pulumi.z.yaml does not exist: the stacks are a.",
     ),
     (["--base", "HEAD", "--output", "Pulumi.yaml"], "--output is Pulumi.yaml, a file: name a"),
     (["--base", "first"], "--base is first: that commit has no Pulumi.yaml."),
