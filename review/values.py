@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -143,15 +143,19 @@ def _masked(value: Any, path: str) -> Any:
             path = f"{path}[{items['name']}]"
         return {str(key): _masked(each, f"{path}.{key}") for key, each in items.items()}
     if isinstance(value, list):
-        items = cast("list[Any]", value)
-        named = [False, *map(secrecy.is_secret_option, items)]
-        return [
-            SECRET if after and isinstance(each, str) else _masked(each, path)
-            for each, after in zip(items, named, strict=False)
-        ]
+        return [_masked(each, path) for each in hidden_arguments(cast("list[Any]", value))]
     if _is_secret(value, path):
         return SECRET
     return without_secrets(value) if isinstance(value, str) else value
+
+
+def hidden_arguments(items: Sequence[Any]) -> list[Any]:
+    """The items of a list; of a command, without what follows an option such as ``--password``."""
+    named = (False, *map(secrecy.is_secret_option, items))
+    return [
+        SECRET if after and isinstance(each, str) else each
+        for each, after in zip(items, named, strict=False)
+    ]
 
 
 def content_of(asset: Any) -> Any:

@@ -59,6 +59,10 @@ def test_planted_secrets_are_in_no_form_of_a_review() -> None:
         }
         for n in (1, 2)
     ]
+
+    def argument(n: int) -> dict[str, Any]:
+        return {"spec": {"containers": [{"name": "a", "args": ["--password", f"{PLANTED}{n}"]}]}}
+
     rows = [
         kubernetes(
             "Secret",
@@ -70,6 +74,7 @@ def test_planted_secrets_are_in_no_form_of_a_review() -> None:
         kubernetes("Secret", "new", "create", after={"stringData": {"a": PLANTED}}),
         kubernetes("ConfigMap", "c", "update", before=config[0], after=config[1]),
         kubernetes("Deployment", "d", "update", before=env[0], after=env[1]),
+        kubernetes("Pod", "p", "update", before=argument(1), after=argument(2)),
         row(
             "aws:rds/instance:Instance",
             "db",
