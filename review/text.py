@@ -9,6 +9,7 @@ from review.blocks import Piece, Text
 from review.content import summary
 from review.danger_section import cause_of, refused, sentence, title
 from review.dangers import KINDS, Danger
+from review.findings import SILENCED_BY, name_of
 from review.review import Review
 from review.settings_changes import short
 from review.values import visible
@@ -16,6 +17,7 @@ from review.wording import arrow
 
 WIDTH = 80
 _MOST_DANGERS, _MOST_VALUES, _MOST_SETTINGS = 8, 3, 12
+_MOST_SILENCED = 8
 
 
 def text(review: Review) -> list[str]:
@@ -32,6 +34,15 @@ def text(review: Review) -> list[str]:
             number += 1
     if len(review.dangers) > _MOST_DANGERS:
         lines.append(f"and {len(review.dangers) - _MOST_DANGERS} more dangers")
+    silenced = review.findings.silenced
+    if silenced:
+        lines += ["", f"Silenced by {SILENCED_BY}"]
+        for each in silenced[:_MOST_SILENCED]:
+            lines += _wrapped(
+                (f"{each.policy} {name_of(each)}: {each.reason or each.level}",), "  "
+            )
+        if len(silenced) > _MOST_SILENCED:
+            lines.append(f"  and {len(silenced) - _MOST_SILENCED} more")
     if review.settings:
         lines += ["", "Changed settings"]
         for change in review.settings[:_MOST_SETTINGS]:

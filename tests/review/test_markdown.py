@@ -363,13 +363,6 @@ def test_cost_has_what_changes_and_what_is_unknown() -> None:
     assert "<summary>1 price unknown, not in these amounts</summary>" in text
 
 
-@pytest.mark.parametrize(("level", "new"), [("exempt", 0), ("mandatory", 1)])
-def test_an_exempt_finding_is_the_same_with_another_value(level: str, new: int) -> None:
-    old, after = (Finding("p", "high", level, "u", f'image is "{each}".') for each in ("a", "b"))
-    base, head = sides([], findings=((old,), (after,)))
-    assert len(review("s", base, head).findings.new) == new
-
-
 def test_findings_are_new_solved_or_were_there_before() -> None:
     new, old, still = (
         Finding(name, "high", level, "urn:x::db", f"{name} it is.", "")
