@@ -41,6 +41,8 @@ def summary(review: Review) -> Text:
         return (Strong(review.stack), ": nothing changes.")
     counts = ", ".join(f"{n:,} {OPERATIONS[verb]}" for verb, n in review.counts.items())
     pieces: list[Piece] = [Strong(review.stack), f": {counts or 'no resource changes'}"]
+    if review.emptied:
+        pieces.append(f"; with the cluster: {counted(review.emptied, 'object')}")
     kinds = Counter(each.kind for each in review.dangers)
     if kinds:
         named = ", ".join(f"{KINDS[kind]}: {kinds[kind]}" for kind in KINDS if kinds[kind])

@@ -11,6 +11,7 @@ from review.dangers import Danger
 from review.review import Review
 from review.sides import Finding
 from review.values import is_secret_path, shown, without_secrets
+from review.wording import SIMULATED
 
 _LONGEST = 1_000
 """Characters of a value."""
@@ -69,7 +70,7 @@ def _changes(changes: Iterable[Change]) -> list[Mapping[str, Any]]:
         | {
             side: _value(value, each.path)
             for side, value in (("old", each.old), ("new", each.new))
-            if value is not ABSENT
+            if value is not ABSENT and each.path not in SIMULATED
         }
         for each in changes
     ]

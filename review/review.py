@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,8 @@ from review.resources import OPERATIONS, Resource, paired
 from review.settings_changes import settings_changes
 from review.sides import CRD_RESOURCE, Side
 
+CLUSTER = "aws:eks/cluster:Cluster"
+
 # As `costs` has them: read here, and not imported, so that a review needs no price.
 
 
@@ -26,6 +28,16 @@ class CostLine(Protocol):
     @property
     def label(self) -> str:
         """What it is."""
+        ...
+
+    @property
+    def quantity(self) -> float:
+        """Of units in a month."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """That has the price."""
         ...
 
     @property
@@ -91,8 +103,8 @@ class Cost(Protocol):
         ...
 
     @property
-    def elsewhere(self) -> Mapping[str, float]:
-        """Other currency to the floor of what is billed in it."""
+    def elsewhere(self) -> Mapping[str, float | None]:
+        """Other currency to the floor of what is billed in it; None: nothing of it has a price."""
         ...
 
     @property
@@ -155,6 +167,7 @@ class Review:
         images: of the stack.
         findings: of the policies.
         cost: of both sides; None where it is not known.
+        emptied: objects for which nothing is planned, and whose cluster is replaced or deleted.
     """
 
     stack: str
@@ -174,6 +187,7 @@ class Review:
     images: Images
     findings: Findings
     cost: CostChange | None
+    emptied: int = 0
 
     @property
     def empty(self) -> bool:
@@ -187,8 +201,13 @@ class Review:
             or self.findings.new
             or self.findings.silenced
             or self.findings.solved
-            or (self.cost and self.cost.before.monthly != self.cost.after.monthly)
+            or (self.cost and _amounts(self.cost.before) != _amounts(self.cost.after))
         )
+
+
+def _amounts(cost: Cost) -> object:
+    lines = [(line.label, line.monthly, line.quantity) for line in cost.lines]
+    return cost.monthly, dict(cost.elsewhere), lines
 
 
 def review(
@@ -238,7 +257,16 @@ def review(
         images=_images(base, head),
         findings=findings,
         cost=cost,
+        emptied=_emptied(resources.values()),
     )
+
+
+def _emptied(resources: Iterable[Resource]) -> int:
+    """Objects of a cluster that goes, where its provider has no change: the engine counts none."""
+    ending = ("replace", "delete")
+    goes = any(each.type == CLUSTER and each.operation in ending for each in resources)
+    stay = (each.kubernetes and each.operation in ("same", "update") for each in resources)
+    return sum(stay) if goes else 0
 
 
 _WORST_FIRST = ("delete", "replace", "update", "create")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from itertools import groupby
 
 from review.blocks import Piece, Text
 from review.content import summary
-from review.danger_section import cause_of, refused, sentence, title
+from review.danger_section import by_cause, refused, sentence, title
 from review.dangers import KINDS, Danger
 from review.findings import SILENCED_BY, name_of
 from review.review import Review
@@ -27,7 +26,7 @@ def text(review: Review) -> list[str]:
         return lines
     number = 1
     dangers = review.dangers[:_MOST_DANGERS]
-    for cause, members in groupby(dangers, key=lambda each: cause_of(each, review)):
+    for cause, members in by_cause(dangers, review):
         lines += ["", *_wrapped(cause)]
         for danger in members:
             lines += _of_danger(danger, number)
@@ -46,7 +45,7 @@ def text(review: Review) -> list[str]:
     if review.settings:
         lines += ["", "Changed settings"]
         for change in review.settings[:_MOST_SETTINGS]:
-            lines += _wrapped((short(change.path), ": ", *arrow(change, 60)), "  ")
+            lines += _wrapped((short(change.path), ": ", *arrow(change)), "  ")
         if len(review.settings) > _MOST_SETTINGS:
             lines.append(f"  and {len(review.settings) - _MOST_SETTINGS} more")
     return lines
