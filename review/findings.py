@@ -16,6 +16,7 @@ from review.causes import Cause
 from review.changes import ABSENT, Change
 from review.dangers import Danger
 from review.sides import Finding, Side
+from review.values import shown
 
 _SEVERITIES = ("critical", "high", "medium", "low")
 _GRAVE = _SEVERITIES[:2]
@@ -64,7 +65,7 @@ def compared(base: Side, head: Side, files: Sequence[str]) -> tuple[Findings, li
     grave: dict[_Silence, list[Finding]] = {}
     for key in {**before, **after}:
         for old, new in zip_longest(before.get(key, ()), after.get(key, ())):
-            kind = _kind(old, new, known)
+            kind = _kind(old, new, known if base.findings else None)
             held[kind] += [each for each in (new or old,) if each]
             was = old.level if old else ""
             if new and kind == "silenced" and (was == _MANDATORY or new.severity in _GRAVE):
@@ -84,11 +85,12 @@ def broken(findings: Findings, *, from_state: bool) -> list[Finding]:
     return [each for each in held if each.level == _MANDATORY]
 
 
-def _kind(old: Finding | None, new: Finding | None, known: set[tuple[str, str]]) -> str:
+def _kind(old: Finding | None, new: Finding | None, known: set[tuple[str, str]] | None) -> str:
     if new is None:
         return "solved"
     if old is None:
-        own = new.level == "exempt" and (new.policy, new.reason) not in known
+        # A base older than the policies has none, and knows no reason either.
+        own = new.level == "exempt" and known is not None and (new.policy, new.reason) not in known
         return "silenced" if own else "new"
     less = _strictness(new) - _strictness(old)
     return "silenced" if less > 0 else "new" if less < 0 else "still"
@@ -100,14 +102,16 @@ def _strictness(finding: Finding) -> int:
 
 def _danger(key: _Silence, held: Sequence[Finding], cause: Cause) -> Danger:
     policy, was, level, reason = key
-    because = f"; the reason: `{reason.replace('`', chr(39))}`" if reason else ""
+    because = shown(reason.replace("`", "'"), longest=300)
+    effect = "refuses no run any more" if was == _MANDATORY else "is no open finding any more"
     return Danger(
         rank=_RANK,
         kind="guard",
         what="Policy silenced",
         event="changed",
         names=tuple(sorted({name_of(each) for each in held})),
-        happens=f"What it finds is no less true, and refuses no run any more{because}.",
+        happens=f"What it finds is no less true, and {effect if was else 'was never told'}"
+        + (f"; the reason: `{because}`" if reason else ""),
         lost="",
         avoid="Do what its sentence says (see Policies), or have the reason reviewed.",
         cause=cause,

@@ -11,7 +11,7 @@ from review.dangers import KINDS, Danger
 from review.findings import SILENCED_BY, name_of
 from review.review import Review
 from review.settings_changes import short
-from review.values import visible
+from review.values import shown, visible
 from review.wording import arrow
 
 WIDTH = 80
@@ -37,9 +37,8 @@ def text(review: Review) -> list[str]:
     if silenced:
         lines += ["", f"Silenced by {SILENCED_BY}"]
         for each in silenced[:_MOST_SILENCED]:
-            lines += _wrapped(
-                (f"{each.policy} {name_of(each)}: {each.reason or each.level}",), "  "
-            )
+            why = shown(each.reason or each.level, longest=300)
+            lines += _wrapped((f"{each.policy} {name_of(each)}: {why}",), "  ")
         if len(silenced) > _MOST_SILENCED:
             lines.append(f"  and {len(silenced) - _MOST_SILENCED} more")
     if review.settings:

@@ -108,6 +108,15 @@ def test_what_arrives_with_an_exemption_of_its_own_is_silenced() -> None:
     own = finding("ghcr.io/e/f:1", "exempt", reason="Because.")
     found = of([old], [old, known, own]).findings
     assert (found.new, found.silenced, found.still) == ((known,), (own,), (old,))
+    # A base that is clean of exemptions is no excuse.
+    found = of([finding()], [finding(), own]).findings
+    assert (found.new, found.silenced) == ((), (own,))
+
+
+def test_a_base_older_than_the_policies_silences_nothing() -> None:
+    found = of([], [finding(level="exempt", severity="high", reason=REASON)])
+    assert len(found.findings.new) == 1
+    assert found.dangers == ()
 
 
 @pytest.mark.parametrize(
