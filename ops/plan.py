@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
 from pathlib import Path
@@ -36,6 +36,7 @@ from ops.revisions import Repository, Revision, repository
 from ops.side_processes import terminated_as_interrupted
 from ops.sides import HEAD, Exports, Side, SideFailed, exports
 from regions.price_list import PricesRejected
+from review.data import as_data
 from review.html import html
 from review.markdown import MOST_BYTES, markdown
 from review.review import Review, review
@@ -372,15 +373,5 @@ def _as_json(comparison: _Comparison, folder: Path) -> Mapping[str, Any]:
         "head": comparison.head.name,
         "files": [str(folder / name) for name in ("plan.md", "plan.html")],
         "notes": comparison.notes,
-        "stacks": [
-            {
-                "stack": each.stack,
-                "operations": dict(each.counts),
-                "dangers": [asdict(danger) for danger in each.dangers],
-                "settings": [asdict(change) for change in each.settings],
-                "images": {"added": each.images.added, "removed": each.images.removed},
-                "findings": asdict(each.findings),
-            }
-            for each in comparison.reviews
-        ],
+        "stacks": [as_data(each) for each in comparison.reviews],
     }

@@ -15,7 +15,7 @@ from review.blocks import (
     Text,
     counted,
 )
-from review.review import Cost, CostChange, Review
+from review.review import Cost, CostChange, CostLine, Review
 from review.values import (
     shown,
     visible,
@@ -40,6 +40,9 @@ def cost_in_words(cost: CostChange) -> str:
         notes.append(f"{sign}{money(abs(difference), after.currency)}")
     if after.unknown:
         notes.append(f"{counted(len(after.unknown), 'price')} unknown")
+    blank = sum(unpriced for _, unpriced in _changed_lines(before, after))
+    if blank:
+        notes.append(f"{counted(blank, 'changed line')} without price")
     return f"{floor} ({', '.join(notes)})" if notes else floor
 
 
@@ -53,15 +56,17 @@ def cost_section(review: Review) -> Section | None:
         *(
             _amounts(
                 f"per month, at least, in {currency}",
-                *((each.elsewhere.get(currency, 0.0), currency) for each in both),
+                *(
+                    (each.elsewhere[currency], currency) if currency in each.elsewhere else None
+                    for each in both
+                ),
             )
             for currency in sorted({*both[0].elsewhere, *both[1].elsewhere})
-            if any(each.elsewhere.get(currency) for each in both)
         ),
         _amounts("busiest hour", *((each.hour_busiest, each.currency) for each in both)),
         *_pools(*both),
     ]
-    changed = [row for row in _lines_of_cost(*both) if row[1] != row[2]]
+    changed = [row for row, _ in _changed_lines(*both)]
     head = ("", "before", "after")
     blocks: list[Block] = [Table(head, (*rows, *changed), "lines of the cost")]
     unknown = tuple(dict.fromkeys(both[1].unknown))
@@ -94,10 +99,25 @@ def _pools(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
         yield _amounts(label, sides[0].get(name), sides[1].get(name))
 
 
-def _lines_of_cost(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
-    sides = [
-        {line.label: (line.monthly, cost.currency) for line in cost.lines}
-        for cost in (before, after)
-    ]
+def _changed_lines(before: Cost, after: Cost) -> Iterator[tuple[tuple[Text, ...], bool]]:
+    """The lines that differ, each with whether its price is unknown."""
+    sides = [{line.label: line for line in cost.lines} for cost in (before, after)]
     for label in dict.fromkeys((*sides[1], *sides[0])):
-        yield _amounts(label, sides[0].get(label), sides[1].get(label))
+        pair = sides[0].get(label), sides[1].get(label)
+        held = [each for each in pair if each]
+        unpriced = any(each.monthly is None for each in held)
+        # Without a price, the quantity alone tells that it is not the same any more.
+        count = unpriced and len({each.quantity for each in held}) > 1
+        cells = tuple(
+            _cell(each, cost.currency, count=count)
+            for each, cost in zip(pair, (before, after), strict=True)
+        )
+        if cells[0] != cells[1]:
+            yield ((label,), *((cell,) for cell in cells)), unpriced
+
+
+def _cell(line: CostLine | None, currency: str, *, count: bool) -> str:
+    if line is None:
+        return "-"
+    amount = _money_of(line.monthly, currency)
+    return f"{amount} ({line.quantity:,g} × {line.unit})" if count else amount

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,9 +12,12 @@ from review.causes import Circumstances, leads_to_changes
 from review.changes import Change
 from review.common import Common, common
 from review.dangers import Danger, dangers
+from review.findings import Findings, broken, compared
 from review.resources import OPERATIONS, Resource, paired
 from review.settings_changes import settings_changes
-from review.sides import CRD_RESOURCE, Finding, Side
+from review.sides import CRD_RESOURCE, Side
+
+CLUSTER = "aws:eks/cluster:Cluster"
 
 # As `costs` has them: read here, and not imported, so that a review needs no price.
 
@@ -26,6 +28,16 @@ class CostLine(Protocol):
     @property
     def label(self) -> str:
         """What it is."""
+        ...
+
+    @property
+    def quantity(self) -> float:
+        """Of units in a month."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """That has the price."""
         ...
 
     @property
@@ -91,8 +103,8 @@ class Cost(Protocol):
         ...
 
     @property
-    def elsewhere(self) -> Mapping[str, float]:
-        """Other currency to the floor of what is billed in it."""
+    def elsewhere(self) -> Mapping[str, float | None]:
+        """Other currency to the floor of what is billed in it; None: nothing of it has a price."""
         ...
 
     @property
@@ -113,15 +125,6 @@ class CostChange(Protocol):
     def after(self) -> Cost:
         """Of the newer side."""
         ...
-
-
-@dataclass(frozen=True)
-class Findings:
-    """Verdicts of the policies: those that are new, those that are gone, and the rest."""
-
-    new: tuple[Finding, ...]
-    solved: tuple[Finding, ...]
-    still: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class Review:
         images: of the stack.
         findings: of the policies.
         cost: of both sides; None where it is not known.
+        emptied: objects for which nothing is planned, and whose cluster is replaced or deleted.
     """
 
     stack: str
@@ -183,6 +187,7 @@ class Review:
     images: Images
     findings: Findings
     cost: CostChange | None
+    emptied: int = 0
 
     @property
     def empty(self) -> bool:
@@ -194,9 +199,15 @@ class Review:
             or self.images.added
             or self.images.removed
             or self.findings.new
+            or self.findings.silenced
             or self.findings.solved
-            or (self.cost and self.cost.before.monthly != self.cost.after.monthly)
+            or (self.cost and _amounts(self.cost.before) != _amounts(self.cost.after))
         )
+
+
+def _amounts(cost: Cost) -> object:
+    lines = [(line.label, line.monthly, line.quantity) for line in cost.lines]
+    return cost.monthly, dict(cost.elsewhere), lines
 
 
 def review(
@@ -225,8 +236,9 @@ def review(
     aws = tuple(sorted((e for e in changed if not e.kubernetes), key=_order))
     objects = tuple(sorted((e for e in changed if e.kubernetes), key=lambda each: _order(each)[1:]))
     counted = Counter(each.operation for each in changed)
-    findings = _findings(base, head)
-    broken = [each for each in findings.new if each.level == "mandatory"]
+    findings, silenced = compared(base, head, changed_files)
+    forbidden = broken(findings, from_state=base.from_state)
+    found = [*dangers(base, head, circumstances, rights, forbidden), *silenced]
     return Review(
         stack=stack,
         base=base.name,
@@ -235,7 +247,7 @@ def review(
         counts={each: counted[each] for each in OPERATIONS if counted[each]},
         settings=settings,
         files=files,
-        dangers=dangers(base, head, circumstances, rights, broken),
+        dangers=tuple(sorted(found, key=lambda each: (each.rank, each.what, each.names))),
         access=rights,
         aws=aws,
         kubernetes=objects,
@@ -245,7 +257,16 @@ def review(
         images=_images(base, head),
         findings=findings,
         cost=cost,
+        emptied=_emptied(resources.values()),
     )
+
+
+def _emptied(resources: Iterable[Resource]) -> int:
+    """Objects of a cluster that goes, where its provider has no change: the engine counts none."""
+    ending = ("replace", "delete")
+    goes = any(each.type == CLUSTER and each.operation in ending for each in resources)
+    stay = (each.kubernetes and each.operation in ("same", "update") for each in resources)
+    return sum(stay) if goes else 0
 
 
 _WORST_FIRST = ("delete", "replace", "update", "create")
@@ -283,38 +304,3 @@ def _images(base: Side, head: Side) -> Images:
             if base.images[name] != head.images[name]
         },
     )
-
-
-_Same = tuple[str, ...]
-_SEVERITIES = ("critical", "high", "medium", "low")
-
-
-def _findings(base: Side, head: Side) -> Findings:
-    if base.from_state:
-        return Findings((), (), tuple(sorted(head.findings, key=_gravity)))
-    before, after = ({_same_finding(each): each for each in side.findings} for side in (base, head))
-
-    def only(one: Mapping[_Same, Finding], other: Mapping[_Same, Finding]) -> tuple[Finding, ...]:
-        return tuple(sorted((one[key] for key in one if key not in other), key=_gravity))
-
-    still = tuple(sorted((after[key] for key in after if key in before), key=_gravity))
-    return Findings(only(after, before), only(before, after), still)
-
-
-def _same_finding(finding: Finding) -> _Same:
-    # A verdict holds for every value that a policy quotes, such as an image under another registry;
-    # of an image, its name and version say what is new.
-    message = re.sub('"([^"]*)"', _last_part, finding.message)
-    message = re.sub('"[^"]*"', "", message) if finding.level == "exempt" else message
-    return finding.policy, finding.urn, message, finding.level
-
-
-def _last_part(quoted: re.Match[str]) -> str:
-    is_image = "/" in quoted[1] and re.search(r":[\w.-]+(@|$)|@sha256:", quoted[1]) is not None
-    return f'"{quoted[1].rpartition("/")[2]}"' if is_image else quoted[0]
-
-
-def _gravity(finding: Finding) -> tuple[object, ...]:
-    known = finding.severity in _SEVERITIES
-    grave = _SEVERITIES.index(finding.severity) if known else len(_SEVERITIES)
-    return finding.level == "exempt", finding.level != "mandatory", grave, finding

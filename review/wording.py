@@ -25,10 +25,14 @@ OPERATIONS = {
 }
 PATHS_PER_OBJECT = 30
 """Lines of one resource's changes."""
+SIMULATED = ("launchTemplate.version",)
+"""Paths whose values AWS counts, and a simulation invents."""
 
 
 def arrow(change: Change, longest: int = 96) -> Text:
     """``old`` -> ``new``, or what was added or removed."""
+    if change.path in SIMULATED and ABSENT not in (change.old, change.new):
+        return ("another version",)
     if change.old is ABSENT:
         return "added ", Code(shown(change.new, change.path, longest))
     if change.new is ABSENT:

@@ -88,11 +88,13 @@ def everywhere(value: str) -> Any:
     ]
     settings = tuple({**SETTINGS, "kubeflow:tags": {value: each}} for each in ("x", value))
     finding = Finding(value, "high", "mandatory", f"urn::{value}", value, value)
+    silenced = replace(finding, level="exempt", message=f"own {value}")
+    known = Finding("other", "low", "advisory", "urn::x", "Other.")
     return reviewed(
         rows,
         settings=(settings[0], settings[1]),
         images=({}, {f"{value}:1": value}),
-        findings=((), (finding,)),
+        findings=((known,), (known, finding, silenced)),
         files=[f"components/{value}.py"],
     )
 
@@ -305,6 +307,8 @@ def test_two_runs_give_the_same_bytes() -> None:
 class Line:
     label: str
     monthly: float | None
+    quantity: float = 1
+    unit: str = "hour"
 
 
 @dataclass(frozen=True)
@@ -325,7 +329,7 @@ class Priced:
     hour_busiest: float
     lines: tuple[Line, ...]
     pools: tuple[Pool, ...] = ()
-    elsewhere: Mapping[str, float] = field(default_factory=dict[str, float])
+    elsewhere: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     unknown: tuple[str, ...] = ()
     currency: str = "CNY"
 
@@ -348,12 +352,15 @@ def test_cost_has_what_changes_and_what_is_unknown() -> None:
     )
     base, head = sides([])
     text = markdown([review("test", base, head, cost=Changed(before, after))])
-    assert "Cost 1,400 CNY a month at least (+400 CNY, 1 price unknown)." in text
+    assert (
+        "Cost 1,400 CNY a month at least (+400 CNY, 1 price unknown, 1 changed line without price)."
+        in text
+    )
     rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
     assert rows == [
         "|  | before | after |",
         "| per month, at least | 1,000 CNY | 1,400 CNY |",
-        "| per month, at least, in USD | 0.00 USD | 12 USD |",
+        "| per month, at least, in USD | - | 12 USD |",
         "| busiest hour | 5.00 CNY | 7.00 CNY |",
         "| pool gpu when full, at most, an hour | 9.50 CNY | 19 CNY |",
         "| pool many when full, at most, an hour | - | unknown |",
@@ -361,13 +368,6 @@ def test_cost_has_what_changes_and_what_is_unknown() -> None:
         "| file system | - | unknown |",
     ]
     assert "<summary>1 price unknown, not in these amounts</summary>" in text
-
-
-@pytest.mark.parametrize(("level", "new"), [("exempt", 0), ("mandatory", 1)])
-def test_an_exempt_finding_is_the_same_with_another_value(level: str, new: int) -> None:
-    old, after = (Finding("p", "high", level, "u", f'image is "{each}".') for each in ("a", "b"))
-    base, head = sides([], findings=((old,), (after,)))
-    assert len(review("s", base, head).findings.new) == new
 
 
 def test_findings_are_new_solved_or_were_there_before() -> None:
@@ -381,3 +381,44 @@ def test_findings_are_new_solved_or_were_there_before() -> None:
     assert "1 finding new:" in text
     assert "1 finding solved:" in text
     assert "1 finding as before: 1 exempt high" in text
+
+
+@pytest.mark.parametrize("length", [100, 150, 161, 1_000, 200_000])
+def test_a_line_of_a_difference_is_cut_once(length: int) -> None:
+    pair = [{"data": {"k": [f"{side}{' x' * (length // 2)}"]}} for side in ("a", "b")]
+    text_ = [{"data": {"k": f"{side}{' x' * (length // 2)}"}} for side in ("a", "b")]
+    for before, after in (pair, text_):
+        row_ = kubernetes("ConfigMap", "c", "update", before=before, after=after)
+        lines = markdown([reviewed([row_])]).splitlines()
+        shown = [line for line in lines if line[:1] in "+-" and line[2:4] in ("a ", "b ")]
+        assert len(shown) == 2
+        for line in shown:
+            assert len(line) <= 160
+            whole = line.endswith("x")
+            assert whole or re.search(r"\.\.\. \(\d+ characters, [0-9a-f]{12}\)$", line), line
+
+
+def test_a_line_without_a_price_is_not_free() -> None:
+    lines = [
+        (Line("RDS Multi-AZ", None), Line("NAT", None, 2)),
+        (Line("RDS", None), Line("NAT", None)),
+    ]
+    before, after = (Priced(1000, 5, each, unknown=("p",)) for each in lines)
+    base, head = sides([])
+    text = markdown([review("test", base, head, cost=Changed(before, after))])
+    assert (
+        "Cost 1,000 CNY a month at least (1 price unknown, 3 changed lines without price)." in text
+    )
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    assert rows[3:] == [
+        "| RDS | - | unknown |",
+        "| NAT | unknown (2 × hour) | unknown (1 × hour) |",
+        "| RDS Multi-AZ | unknown | - |",
+    ]
+
+
+def test_a_total_elsewhere_may_be_unknown() -> None:
+    before, after = (Priced(1, 1, (), elsewhere={"USD": each}) for each in (None, 12))
+    base, head = sides([])
+    text = markdown([review("test", base, head, cost=Changed(before, after))])
+    assert "| per month, at least, in USD | unknown | 12 USD |" in text
