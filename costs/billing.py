@@ -68,10 +68,16 @@ class Use:
 
 @dataclass(frozen=True)
 class Uncounted:
-    """A resource of a type that nothing says the cost of."""
+    """A resource that nothing says the cost of.
 
+    Attributes:
+        reason: as a sentence without its full stop; empty: nothing is known of its type.
+    """
+
+    region: str
     type: str
     name: str
+    reason: str = ""
 
 
 Charge = Item | Use | Uncounted
@@ -322,4 +328,4 @@ def charges(plan: Plan) -> Iterator[Charge]:
         if type_ in RULES:
             yield from RULES[type_](plan, row, plan.region_of(row))
         elif type_.startswith(("aws:", "pulumi-python:dynamic:")) and type_ not in free_types():
-            yield Uncounted(type_, row["name"])
+            yield Uncounted(plan.region_of(row), type_, row["name"])

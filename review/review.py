@@ -24,13 +24,37 @@ class CostLine(Protocol):
     """One line of a floor; ``monthly`` is None where its price is unknown."""
 
     @property
-    def label(self) -> str:
-        """What it is."""
+    def quantity(self) -> float:
+        """Of its units, in a month."""
         ...
 
     @property
     def monthly(self) -> float | None:
         """What it costs in a month."""
+        ...
+
+
+class ChangedLine(Protocol):
+    """A line that differs between two floors; a side that lacks it is None."""
+
+    @property
+    def label(self) -> str:
+        """What it is."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """Of its prices."""
+        ...
+
+    @property
+    def before(self) -> CostLine | None:
+        """Of the older side."""
+        ...
+
+    @property
+    def after(self) -> CostLine | None:
+        """Of the newer side."""
         ...
 
 
@@ -61,6 +85,16 @@ class PoolCost(Protocol):
         """Full of the dearest machines; None where no price is known."""
         ...
 
+    @property
+    def unpriced(self) -> Sequence[str]:
+        """The types it may choose that have no price."""
+        ...
+
+    @property
+    def disks_priced(self) -> bool:
+        """Whether the prices include the disks of its nodes."""
+        ...
+
 
 class Cost(Protocol):
     """What a stack costs."""
@@ -81,8 +115,8 @@ class Cost(Protocol):
         ...
 
     @property
-    def lines(self) -> Sequence[CostLine]:
-        """Of the floor."""
+    def unpriced(self) -> Sequence[CostLine]:
+        """The lines of the floor that have no price."""
         ...
 
     @property
@@ -91,8 +125,8 @@ class Cost(Protocol):
         ...
 
     @property
-    def elsewhere(self) -> Mapping[str, float]:
-        """Other currency to the floor of what is billed in it."""
+    def elsewhere(self) -> Mapping[str, float | None]:
+        """Other currency to the floor of what is billed in it; None: it has no price."""
         ...
 
     @property
@@ -112,6 +146,26 @@ class CostChange(Protocol):
     @property
     def after(self) -> Cost:
         """Of the newer side."""
+        ...
+
+    @property
+    def monthly(self) -> float | None:
+        """By how much the floor changes; None where a line that differs has no price."""
+        ...
+
+    @property
+    def untold(self) -> Sequence[str]:
+        """Labels of those lines."""
+        ...
+
+    @property
+    def rest(self) -> float:
+        """By how much the floor changes for everything else."""
+        ...
+
+    @property
+    def lines(self) -> Sequence[ChangedLine]:
+        """The lines that differ."""
         ...
 
 
@@ -195,7 +249,7 @@ class Review:
             or self.images.removed
             or self.findings.new
             or self.findings.solved
-            or (self.cost and self.cost.before.monthly != self.cost.after.monthly)
+            or (self.cost and self.cost.lines)
         )
 
 

@@ -230,7 +230,8 @@ def test_changed_lines_come_by_amount_and_those_without_price_last() -> None:
 
     change = changed(fewer)
     disks = 100 * 0.08
-    assert change.monthly == pytest.approx(0.192 * 730 + disks - 0.045 * 730)
+    assert change.monthly is None
+    assert change.rest == pytest.approx(0.192 * 730 + disks - 0.045 * 730)
     shown = [(line.label.partition(":")[0], line.monthly) for line in change.lines]
     assert shown == [
         ("m5.xlarge", pytest.approx(0.192 * 730)),
@@ -241,3 +242,30 @@ def test_changed_lines_come_by_amount_and_those_without_price_last() -> None:
     ]
     new, gone = change.lines[-1], change.lines[-2]
     assert (new.before, gone.after) == (None, None)
+
+
+def test_a_machine_without_price_in_place_of_one_is_no_saving() -> None:
+    def larger(rows: list[Row]) -> None:
+        for each in rows:
+            if each["type"] == "aws:ec2/launchTemplate:LaunchTemplate":
+                each["inputs"]["instanceType"] = "m5.2xlarge"
+
+    change = changed(larger)
+    assert (change.monthly, change.rest) == (None, 0)
+    [label] = change.untold
+    assert label.startswith("m5.2xlarge: nodes of the group")
+
+
+@pytest.mark.parametrize(
+    ("type_", "untold"),
+    [
+        ("aws:kms/key:Key", "KMS key: encryption keys"),
+        ("aws:msk/cluster:Cluster", "aws:msk/cluster:Cluster: it"),
+    ],
+)
+def test_more_of_what_has_no_price_is_a_change_that_cannot_be_told(type_: str, untold: str) -> None:
+    def more(rows: list[Row]) -> None:
+        rows.append(row(type_))
+
+    change = changed(more)
+    assert (change.monthly, change.untold) == (None, (untold,))
