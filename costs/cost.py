@@ -304,7 +304,9 @@ def _unknown(
 
 
 def _key(item: Item) -> str:
-    return f"{item.kind}s: {item.name}" if item.kind in ("machine", "database") else item.kind
+    if item.kind in ("machine", "database"):
+        return f"{item.kind}s: {item.name}"
+    return item.kind if item.kind in KEYS else "a kind that no table knows"
 
 
 def _count(item: Item) -> str:
