@@ -166,11 +166,12 @@ def money(amount: float) -> str:
 
 def floor(cost: Cost) -> str:
     """The floor in words: at least where something has no price."""
-    unpriced = len(cost.unpriced)
-    if unpriced and unpriced == len(cost.lines):
+    lines = [line for line in cost.lines if line.currency == cost.currency]
+    unpriced = sum(line.price is None for line in lines)
+    if unpriced and unpriced == len(lines):
         return f"unknown: none of its {unpriced} lines has a price"
     least = "at least " if unpriced else ""
-    more = f", {unpriced} of {len(cost.lines)} lines without price" if unpriced else ""
+    more = f", {unpriced} of {len(lines)} lines without price" if unpriced else ""
     return f"{least}{cost.currency} {money(cost.monthly)} a month{more}"
 
 

@@ -61,7 +61,7 @@ def cost_section(review: Review) -> Section | None:
         return None
     both = review.cost.before, review.cost.after
     rows = [
-        _row("per month, at least", *(_floor(each) for each in both)),
+        _row("per month, at least", *(_floor(each, each.currency, each.monthly) for each in both)),
         *_elsewhere(*both),
         _row("busiest hour, at least", *(money(each.hour_busiest, each.currency) for each in both)),
         *_pools(*both),
@@ -86,24 +86,24 @@ def _row(label: str, before: str, after: str) -> tuple[Text, ...]:
     return (label,), (before,), (after,)
 
 
-def _floor(cost: Cost) -> str:
-    """The sum of what has a price, and how many lines have none."""
-    missing = f" and {counted(len(cost.unpriced), 'line')} without price" if cost.unpriced else ""
-    return money(cost.monthly, cost.currency) + missing
+def _floor(cost: Cost, currency: str, amount: float | None) -> str:
+    """The sum of what has a price in one currency, and how many lines have none."""
+    if amount is None:
+        return "unknown"
+    lines = sum(line.currency == currency for line in cost.unpriced)
+    return money(amount, currency) + (
+        f" and {counted(lines, 'line')} without price" if lines else ""
+    )
 
 
 def _elsewhere(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
     for currency in sorted({*before.elsewhere, *after.elsewhere}):
         cells = [
-            _amount(each.elsewhere[currency], currency) if currency in each.elsewhere else "-"
+            _floor(each, currency, each.elsewhere[currency]) if currency in each.elsewhere else "-"
             for each in (before, after)
         ]
         if set(cells) != {"unknown"}:
             yield _row(f"per month, at least, in {currency}", cells[0], cells[1])
-
-
-def _amount(amount: float | None, currency: str) -> str:
-    return "unknown" if amount is None else money(amount, currency)
 
 
 def _line(line: CostLine | None, currency: str) -> str:

@@ -24,6 +24,11 @@ class CostLine(Protocol):
     """One line of a floor; ``monthly`` is None where its price is unknown."""
 
     @property
+    def currency(self) -> str:
+        """Of its price."""
+        ...
+
+    @property
     def quantity(self) -> float:
         """Of its units, in a month."""
         ...

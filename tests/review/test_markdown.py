@@ -327,8 +327,10 @@ NAT = priced("NAT: way out", 400)
 
 
 def test_cost_has_what_changes_and_what_is_unknown() -> None:
-    before = cost(priced("m5: nodes", 600), NAT, priced("key: keys", None, 2))
-    after = cost(priced("m5: nodes", 1000.4), NAT, priced("key: keys", None, 2))
+    keys = priced("key: keys", None, 2)
+    secret = priced("secret: passwords", None, currency="USD")
+    before = cost(priced("m5: nodes", 600), NAT, keys, secret)
+    after = cost(priced("m5: nodes", 1000.4), NAT, keys, secret)
     before = replace(before, pools=(pool("gpu", 9.5), pool("other", 9.5)))
     after = replace(
         after,
@@ -349,7 +351,7 @@ def test_cost_has_what_changes_and_what_is_unknown() -> None:
         "|  | before | after |",
         f"| per month, at least | 1,000 CNY {one} | 1,400 CNY {one} |",
         "| per month, at least, in EUR | - | unknown |",
-        "| per month, at least, in USD | - | 12 USD |",
+        f"| per month, at least, in USD | - | 12 USD {one} |",
         "| busiest hour, at least | 5.00 CNY | 7.00 CNY |",
         "| pool gpu when full, an hour | at most 9.50 CNY | at least 19 CNY |",
         "| pool many when full, an hour | - | unknown |",
