@@ -26,23 +26,42 @@ class CostLine(Protocol):
     """One line of a floor; ``monthly`` is None where its price is unknown."""
 
     @property
-    def label(self) -> str:
-        """What it is."""
+    def currency(self) -> str:
+        """Of its price."""
         ...
 
     @property
     def quantity(self) -> float:
-        """Of units in a month."""
-        ...
-
-    @property
-    def unit(self) -> str:
-        """That has the price."""
+        """Of its units, in a month."""
         ...
 
     @property
     def monthly(self) -> float | None:
         """What it costs in a month."""
+        ...
+
+
+class ChangedLine(Protocol):
+    """A line that differs between two floors; a side that lacks it is None."""
+
+    @property
+    def label(self) -> str:
+        """What it is."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """Of its prices."""
+        ...
+
+    @property
+    def before(self) -> CostLine | None:
+        """Of the older side."""
+        ...
+
+    @property
+    def after(self) -> CostLine | None:
+        """Of the newer side."""
         ...
 
 
@@ -73,6 +92,16 @@ class PoolCost(Protocol):
         """Full of the dearest machines; None where no price is known."""
         ...
 
+    @property
+    def unpriced(self) -> Sequence[str]:
+        """The types it may choose that have no price."""
+        ...
+
+    @property
+    def disks_priced(self) -> bool:
+        """Whether the prices include the disks of its nodes."""
+        ...
+
 
 class Cost(Protocol):
     """What a stack costs."""
@@ -93,8 +122,8 @@ class Cost(Protocol):
         ...
 
     @property
-    def lines(self) -> Sequence[CostLine]:
-        """Of the floor."""
+    def unpriced(self) -> Sequence[CostLine]:
+        """The lines of the floor that have no price."""
         ...
 
     @property
@@ -104,7 +133,7 @@ class Cost(Protocol):
 
     @property
     def elsewhere(self) -> Mapping[str, float | None]:
-        """Other currency to the floor of what is billed in it; None: nothing of it has a price."""
+        """Other currency to the floor of what is billed in it; None: it has no price."""
         ...
 
     @property
@@ -124,6 +153,26 @@ class CostChange(Protocol):
     @property
     def after(self) -> Cost:
         """Of the newer side."""
+        ...
+
+    @property
+    def monthly(self) -> float | None:
+        """By how much the floor changes; None where a line that differs has no price."""
+        ...
+
+    @property
+    def untold(self) -> Sequence[str]:
+        """Labels of those lines."""
+        ...
+
+    @property
+    def rest(self) -> float:
+        """By how much the floor changes for everything else."""
+        ...
+
+    @property
+    def lines(self) -> Sequence[ChangedLine]:
+        """The lines that differ."""
         ...
 
 
@@ -201,13 +250,8 @@ class Review:
             or self.findings.new
             or self.findings.silenced
             or self.findings.solved
-            or (self.cost and _amounts(self.cost.before) != _amounts(self.cost.after))
+            or (self.cost and self.cost.lines)
         )
-
-
-def _amounts(cost: Cost) -> object:
-    lines = [(line.label, line.monthly, line.quantity) for line in cost.lines]
-    return cost.monthly, dict(cost.elsewhere), lines
 
 
 def review(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from costs import Cost, CostChange, CostLine, PoolCost
+from costs.pools import Filling
 from review.markdown import MOST_BYTES, markdown
 from review.review import review
 from review.sides import Finding
@@ -303,71 +304,106 @@ def test_two_runs_give_the_same_bytes() -> None:
     assert len(pages) == 1
 
 
-@dataclass(frozen=True)
-class Line:
-    label: str
-    monthly: float | None
-    quantity: float = 1
-    unit: str = "hour"
+def priced(
+    label: str, monthly: float | None, quantity: float = 1, currency: str = "CNY"
+) -> CostLine:
+    return CostLine(label, quantity, "month", monthly, monthly, currency, "cn-north-1")
 
 
-@dataclass(frozen=True)
-class Full:
-    hour: float
+def pool(name: str, hour: float | None, *unpriced: str, disks: bool = True) -> PoolCost:
+    most = Filling(hour, "8 x g5.xlarge", ()) if hour else None
+    return PoolCost(name, "CNY", "GPU", 8, (), most, most, 9, unpriced, disks)
 
 
-@dataclass(frozen=True)
-class Pool:
-    name: str
-    most: Full | None
-    currency: str = "CNY"
+def cost(*lines: CostLine) -> Cost:
+    monthly = sum(line.monthly or 0 for line in lines if line.currency == "CNY")
+    return Cost("cn-north-1", "CNY", monthly, 5, lines, (), (), None)
 
 
-@dataclass(frozen=True)
-class Priced:
-    monthly: float
-    hour_busiest: float
-    lines: tuple[Line, ...]
-    pools: tuple[Pool, ...] = ()
-    elsewhere: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
-    unknown: tuple[str, ...] = ()
-    currency: str = "CNY"
+def with_cost(before: Cost, after: Cost) -> str:
+    base, head = sides([])
+    return markdown([review("test", base, head, cost=CostChange(before, after))])
 
 
-@dataclass(frozen=True)
-class Changed:
-    before: Priced
-    after: Priced
+NAT = priced("NAT: way out", 400)
 
 
 def test_cost_has_what_changes_and_what_is_unknown() -> None:
-    before = Priced(1000, 5, (Line("nodes", 600), Line("NAT", 400)), (Pool("gpu", Full(9.5)),))
-    after = Priced(
-        1400.4,
-        7,
-        (Line("nodes", 1000.4), Line("NAT", 400), Line("file system", None)),
-        (Pool("gpu", Full(19)), Pool("many", None)),
-        {"USD": 12},
-        ("file system: no price.",),
+    keys = priced("key: keys", None, 2)
+    secret = priced("secret: passwords", None, currency="USD")
+    before = cost(priced("m5: nodes", 600), NAT, keys, secret)
+    after = cost(priced("m5: nodes", 1000.4), NAT, keys, secret)
+    before = replace(before, pools=(pool("gpu", 9.5), pool("other", 9.5)))
+    after = replace(
+        after,
+        pools=(
+            pool("gpu", 19, "p5.48xlarge"),
+            pool("other", 19, disks=False),
+            pool("many", None),
+        ),
+        elsewhere={"USD": 12, "EUR": None},
+        hour_busiest=7,
+        unknown=("keys: no price.",),
     )
-    base, head = sides([])
-    text = markdown([review("test", base, head, cost=Changed(before, after))])
-    assert (
-        "Cost 1,400 CNY a month at least (+400 CNY, 1 price unknown, 1 changed line without price)."
-        in text
-    )
+    text = with_cost(before, after)
+    assert "Cost 1,400 CNY a month at least (+400 CNY, 1 price unknown)." in text
     rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    one = "and 1 line without price"
     assert rows == [
         "|  | before | after |",
-        "| per month, at least | 1,000 CNY | 1,400 CNY |",
-        "| per month, at least, in USD | - | 12 USD |",
-        "| busiest hour | 5.00 CNY | 7.00 CNY |",
-        "| pool gpu when full, at most, an hour | 9.50 CNY | 19 CNY |",
-        "| pool many when full, at most, an hour | - | unknown |",
-        "| nodes | 600 CNY | 1,000 CNY |",
-        "| file system | - | unknown |",
+        f"| per month, at least | 1,000 CNY {one} | 1,400 CNY {one} |",
+        "| per month, at least, in EUR | - | unknown |",
+        f"| per month, at least, in USD | - | 12 USD {one} |",
+        "| busiest hour, at least | 5.00 CNY | 7.00 CNY |",
+        "| pool gpu when full, an hour | at most 9.50 CNY | at least 19 CNY |",
+        "| pool many when full, an hour | - | unknown |",
+        "| pool other when full, an hour | at most 9.50 CNY | at least 19 CNY |",
+        "| m5: nodes | 600 CNY | 1,000 CNY |",
     ]
     assert "<summary>1 price unknown, not in these amounts</summary>" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        # Machines of another type that has no price are no saving of what the old ones cost.
+        (
+            (priced("m5.xlarge: nodes", 561), NAT),
+            (priced("m5.2xlarge: nodes", None), NAT),
+            "Cost 400 CNY a month at least (change cannot be told: no price of m5.2xlarge: nodes).",
+        ),
+        (
+            (priced("m5.xlarge: nodes", 561), NAT),
+            (priced("m5.2xlarge: nodes", None), replace(NAT, monthly=300)),
+            "(change cannot be told: no price of m5.2xlarge: nodes, -100 CNY without it).",
+        ),
+        (
+            (priced("key: keys", None, 2),),
+            (priced("key: keys", None, 3),),
+            "Cost 0.00 CNY a month at least (change cannot be told: no price of key: keys).",
+        ),
+        (
+            (priced("a: 1", None), priced("b: 2", None), priced("c: 3", None), NAT),
+            (),
+            "no price of a: 1; b: 2; and 1 more, -400 CNY without them).",
+        ),
+        ((NAT,), (replace(NAT, monthly=500),), "Cost 500 CNY a month at least (+100 CNY)."),
+        ((NAT,), (NAT, priced("d: 4", 9, currency="USD")), "Cost 400 CNY a month at least."),
+    ],
+)
+def test_a_change_without_price_is_no_amount(
+    before: tuple[CostLine, ...], after: tuple[CostLine, ...], words: str
+) -> None:
+    assert words in with_cost(cost(*before), cost(*after))
+
+
+def test_lines_without_price_are_shown_by_their_quantity() -> None:
+    text = with_cost(
+        cost(priced("key: keys", None, 2)),
+        cost(priced("key: keys", None, 3), priced("d: 4", 9, currency="USD")),
+    )
+    assert "| key: keys | unknown, quantity 2 | unknown, quantity 3 |" in text
+    assert "| d: 4 | - | 9.00 USD |" in text
 
 
 def test_findings_are_new_solved_or_were_there_before() -> None:
@@ -396,29 +432,3 @@ def test_a_line_of_a_difference_is_cut_once(length: int) -> None:
             assert len(line) <= 160
             whole = line.endswith("x")
             assert whole or re.search(r"\.\.\. \(\d+ characters, [0-9a-f]{12}\)$", line), line
-
-
-def test_a_line_without_a_price_is_not_free() -> None:
-    lines = [
-        (Line("RDS Multi-AZ", None), Line("NAT", None, 2)),
-        (Line("RDS", None), Line("NAT", None)),
-    ]
-    before, after = (Priced(1000, 5, each, unknown=("p",)) for each in lines)
-    base, head = sides([])
-    text = markdown([review("test", base, head, cost=Changed(before, after))])
-    assert (
-        "Cost 1,000 CNY a month at least (1 price unknown, 3 changed lines without price)." in text
-    )
-    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
-    assert rows[3:] == [
-        "| RDS | - | unknown |",
-        "| NAT | unknown (2 × hour) | unknown (1 × hour) |",
-        "| RDS Multi-AZ | unknown | - |",
-    ]
-
-
-def test_a_total_elsewhere_may_be_unknown() -> None:
-    before, after = (Priced(1, 1, (), elsewhere={"USD": each}) for each in (None, 12))
-    base, head = sides([])
-    text = markdown([review("test", base, head, cost=Changed(before, after))])
-    assert "| per month, at least, in USD | unknown | 12 USD |" in text
