@@ -10,18 +10,18 @@ from review.changes import ABSENT, Change
 from review.dangers import Danger
 from review.review import Review
 from review.sides import Finding
-from review.values import is_secret_path, shown, without_secrets
+from review.values import plain, shown, without_secrets
 from review.wording import SIMULATED
 
 _LONGEST = 1_000
-"""Characters of a value."""
+"""Characters of a text."""
 
 
 def as_data(review: Review) -> dict[str, Any]:
     """What happens to one stack, of strings, numbers, lists and maps.
 
     A change has ``old`` and ``new``; the one that its side does not have is missing. Values are
-    as a reader gets them: without secrets, lists and maps as JSON in a text.
+    without secrets, and long texts cut, as a reader gets them.
     """
     return {
         "stack": review.stack,
@@ -77,5 +77,5 @@ def _changes(changes: Iterable[Change]) -> list[Mapping[str, Any]]:
 
 
 def _value(value: Any, path: str) -> Any:
-    plain = value is None or isinstance(value, (bool, int, float))
-    return value if plain and not is_secret_path(path) else shown(value, path, _LONGEST)
+    long = isinstance(value, str) and len(value) > _LONGEST
+    return shown(value, path, _LONGEST) if long else plain(value, path)

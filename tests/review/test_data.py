@@ -13,6 +13,7 @@ HAS = {
     **SETTINGS,
     "kubeflow:cluster": {"name": "acme-ml", "ports": [{"port": 1}]},
     "kubeflow:gpuPool": {"maxGpus": 4, "on": True},
+    "kubeflow:deletableNamespaces": ["li-na"],
     "kubeflow:oidc": {"clientSecret": "hunter2", "note": "password: hunter2"},
 }
 
@@ -30,8 +31,10 @@ def test_every_kind_of_change_has_a_form_and_no_secret() -> None:
     settings = {each.pop("path"): each for each in found["settings"]}
     assert settings["kubeflow:cluster.name"] == {"old": "kubeflow", "new": "acme-ml"}
     assert settings["kubeflow:tags.a"] == {"old": None}
+    assert len(settings["kubeflow:tags.b"]["old"]) < 1_100
     assert settings["kubeflow:gpuPool.maxGpus"] == {"new": 4}
     assert settings["kubeflow:gpuPool.on"] == {"new": True}
+    assert settings["kubeflow:deletableNamespaces"] == {"new": ["li-na"]}
     assert settings["kubeflow:oidc.clientSecret"] == {"new": "[secret]"}
     assert "hunter2" not in text
     first, *others = found["dangers"]
