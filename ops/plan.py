@@ -18,7 +18,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
@@ -269,15 +269,25 @@ def _add(
         if finding.level == _MANDATORY
     ]
     if newer.refused:
-        comparison.notes.append(_refusal(stack, newer.refused))
+        broken = {each.policy for each in after.findings if each.level == _MANDATORY}
+        comparison.notes.append(refusal(stack, newer.refused, broken))
 
 
-def _refusal(stack: str, sentences: Sequence[str]) -> str:
-    """That a run of the plan ends, with the reasons that are no protection of a resource."""
-    others = [_short(each) for each in sentences if not re.search("protect|would be deleted", each)]
-    if not others:
-        return f"{stack}: `pulumi up` refuses this plan, because of protected resources."
-    return f"{stack}: `pulumi up` refuses this plan: {' '.join(others)}"
+def refusal(stack: str, sentences: Sequence[str], policies: Collection[str]) -> str:
+    """That a run of the plan ends, with the reasons that the review does not have already.
+
+    Args:
+        stack: its name.
+        sentences: of the engine.
+        policies: the mandatory ones that the plan breaks.
+    """
+    others = [each for each in sentences if each.partition(":")[0] not in policies]
+    reasons = [_short(each) for each in others if not re.search("protect|would be deleted", each)]
+    if reasons:
+        return f"{stack}: `pulumi up` refuses this plan: {' '.join(reasons)}"
+    why = [f"mandatory policies ({', '.join(sorted(policies))})"] if policies else []
+    why += ["protected resources"] if others else []
+    return f"{stack}: `pulumi up` refuses this plan, because of {' and '.join(why)}."
 
 
 def _stacks(files: Sequence[str]) -> list[str]:
@@ -325,11 +335,15 @@ def _copy_plan(side: Side, folder: Path) -> None:
 def _write(comparison: _Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = markdown(comparison.reviews) if comparison.reviews else "# What this change would do\n"
-    remarks = (*comparison.failed, *comparison.notes)
-    for remark in remarks:
-        line = f"\n- {_markdown_of(remark)}\n"
-        if len((whole + line).encode()) <= MOST_BYTES:
-            whole += line
+    # In the first screen: a stack that fails, or a plan that is refused, is what counts most.
+    heading, _, rest = whole.partition("\n")
+    lines: list[str] = []
+    for remark in (*comparison.failed, *comparison.notes):
+        line = f"- {_markdown_of(remark)}\n"
+        if len("".join([whole, "\n", *lines, line]).encode()) <= MOST_BYTES:
+            lines.append(line)
+    if lines:
+        whole = f"{heading}\n\n{''.join(lines)}{rest}"
     (folder / "plan.md").write_text(whole, "utf-8")
     page = html(comparison.reviews)
     items = "".join(

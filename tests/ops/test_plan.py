@@ -287,7 +287,8 @@ def test_a_verdict_or_a_danger_fails_where_it_is_asked_for(
 ) -> None:
     project.stack("a", size=9)
     assert run("--base", "HEAD").exit_code == 0
-    assert run("--base", "HEAD", "--fail-on", "danger").exit_code == 0
+    # A mandatory verdict that is new is a danger too.
+    assert run("--base", "HEAD", "--fail-on", "danger").exit_code == 1
     result = run("--base", "HEAD", "--fail-on", "danger", "--fail-on", "policy")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "a: no-queues: No queues.")
     monkeypatch.setattr(command, "_dangerous", bool)
@@ -301,7 +302,27 @@ def test_a_plan_that_the_engine_refuses_is_a_plan(project: Project) -> None:
     sentence = "a: `pulumi up` refuses this plan, because of protected resources."
     assert result.exit_code == 0
     assert sentence in result.stdout
-    assert "refuses this plan" in (project.folder / "build/plan/plan.md").read_text()
+    page = (project.folder / "build/plan/plan.md").read_text()
+    # Before all else: nobody reads to the end of a comment on a phone.
+    assert page.splitlines()[2] == f"- {sentence}"
+
+
+def test_a_refusal_says_whose_it_is() -> None:
+    verdict = "encryption-at-rest: db: storageEncrypted is false."
+    protected = "urn:x is protected"
+    policies = {"encryption-at-rest"}
+    for sentences, broken, reason in (
+        ([verdict], policies, ", because of mandatory policies (encryption-at-rest)."),
+        (
+            [verdict, protected],
+            policies,
+            ", because of mandatory policies (encryption-at-rest) and protected resources.",
+        ),
+        ([protected], set[str](), ", because of protected resources."),
+        (["The sky.", verdict], policies, ": The sky."),
+    ):
+        found = command.refusal("a", sentences, broken)
+        assert found == f"a: `pulumi up` refuses this plan{reason}"
 
 
 def test_reasons_are_sentences_and_no_log(project: Project) -> None:

@@ -277,16 +277,6 @@ def test_a_mandatory_verdict_is_a_danger_where_it_is_new() -> None:
         assert not reviewed([bucket], findings=((), (advisory,))).dangers
 
 
-def test_an_image_under_another_registry_has_the_same_verdicts() -> None:
-    def verdict(registry: str, version: str) -> Finding:
-        message = f'image is "{registry}/kserve/agent:{version}": a hole.'
-        return Finding("open-advisory", "high", "advisory", "urn", message)
-
-    old = verdict("111122223333.dkr.ecr.us-west-2.amazonaws.com/ml", "v1")
-    for new, number in ((verdict("docker.io", "v1"), 0), (verdict("docker.io", "v2"), 1)):
-        assert len(reviewed([], findings=((old,), (new,))).findings.new) == number
-
-
 def test_an_object_under_another_hash_is_compared_with_its_predecessor() -> None:
     rows = [
         kubernetes(
