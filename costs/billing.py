@@ -7,6 +7,7 @@ in each of its zones), /rds/mysql/pricing/, /elasticloadbalancing/pricing/.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -68,10 +69,16 @@ class Use:
 
 @dataclass(frozen=True)
 class Uncounted:
-    """A resource of a type that nothing says the cost of."""
+    """A resource that nothing says the cost of.
 
+    Attributes:
+        reason: as a sentence without its full stop; empty: nothing is known of its type.
+    """
+
+    region: str
     type: str
     name: str
+    reason: str = ""
 
 
 Charge = Item | Use | Uncounted
@@ -187,8 +194,31 @@ def _nodes(plan: Plan, row: Row, region: str) -> Iterator[Charge]:
         {"ebs": {"volumeSize": inputs.get("diskSize", 20), "volumeType": "gp3"}}
     ]
     for disk in disks:
-        size, kind = float(disk["ebs"]["volumeSize"]), disk["ebs"].get("volumeType", "gp3")
-        yield Item(region, f"ebs.{kind}", few * size, many * size, f"disks of {purpose}")
+        ebs = disk["ebs"]
+        of_disk = {"type": ebs.get("volumeType"), **ebs}
+        sizes = few * float(ebs["volumeSize"]), many * float(ebs["volumeSize"])
+        yield from _disks(region, of_disk, (few, many), sizes, f"disks of {purpose}")
+
+
+def _disks(
+    region: str,
+    of_it: Row,
+    number: tuple[float, float],
+    sizes: tuple[float, float],
+    purpose: str,
+) -> Iterator[Charge]:
+    """Equal disks of EBS, at least and at most: their GB, and what they do beyond that price.
+
+    https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html: 3000 operations per
+    second and 125 MiB/s of gp3.
+    """
+    kind = str(of_it.get("type") or "gp3")
+    yield Item(region, f"ebs.{kind}", *sizes, purpose)
+    included = {"iops": 3000, "throughput": 125} if kind == "gp3" else {}
+    for name in ("iops", "throughput"):
+        more = float(of_it.get(name) or 0) - included.get(name, 0)
+        if more > 0 and f"ebs.{kind}.{name}" in KEYS:
+            yield Item(region, f"ebs.{kind}.{name}", number[0] * more, number[1] * more, purpose)
 
 
 @_rule("aws:ec2/natGateway:NatGateway")
@@ -198,8 +228,10 @@ def _nat(_plan: Plan, _row: Row, region: str) -> Iterator[Charge]:
 
 
 @_rule("aws:ec2/eip:Eip")
-def _address(_plan: Plan, _row: Row, region: str) -> Iterator[Charge]:
-    yield _one(region, "address", "addresses of the NAT gateways")
+def _address(plan: Plan, row: Row, region: str) -> Iterator[Charge]:
+    gateways = plan.of("aws:ec2/natGateway:NatGateway")
+    of_gateway = any(row["urn"] in each["dependencies"] for each in gateways)
+    yield _one(region, "address", "NAT gateways" if of_gateway else "other addresses of the stack")
 
 
 @_rule("aws:ec2/vpcEndpoint:VpcEndpoint")
@@ -216,8 +248,18 @@ def _database(plan: Plan, row: Row, region: str) -> Iterator[Charge]:
     inputs = row["inputs"]
     zones = "multi-az" if inputs.get("multiAz") else "single-az"
     yield Item(region, "database", 1, 1, "database", f"{inputs['instanceClass']} {zones}")
-    size = float(inputs["allocatedStorage"])
-    yield _one(region, f"rds.{inputs.get('storageType', 'gp2')}.{zones}", "database", size)
+    size, kind = float(inputs["allocatedStorage"]), inputs.get("storageType", "gp2")
+    yield _one(region, f"rds.{kind}.{zones}", "database", size)
+    # What is in the price of gp3, of MySQL: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/
+    # CHAP_Storage.html, "gp3 storage".
+    included = {
+        "iops": 12000 if size >= 400 else 3000,
+        "storageThroughput": 500 if size >= 400 else 125,
+    }
+    for name, part in (("iops", "iops"), ("storageThroughput", "throughput")):
+        more = float(inputs.get(name) or 0) - (included[name] if kind == "gp3" else 0)
+        if more > 0 and f"rds.{kind}.{part}.{zones}" in KEYS:
+            yield _one(region, f"rds.{kind}.{part}.{zones}", "database", more)
     if _support_ended(".".join(inputs["engineVersion"].split(".")[:2]), MYSQL, plan.today):
         copies = 2 if zones == "multi-az" else 1
         yield _one(region, "rds.extended", "database", copies * _vcpus(inputs["instanceClass"]))
@@ -254,23 +296,66 @@ def _files(_plan: Plan, row: Row, region: str) -> Iterator[Charge]:
 
 # -- What objects in the cluster make in AWS ------------------------------------------------------
 
-_BALANCER = "service.beta.kubernetes.io/aws-load-balancer-type"
+_SERVICE = "service.beta.kubernetes.io/aws-load-balancer-"
+_INGRESS = "alb.ingress.kubernetes.io/"
+_NETWORK = ("service.k8s.aws/nlb", "eks.amazonaws.com/nlb")
 
 
 @_rule("kubernetes:core/v1:Service")
-def _service(_plan: Plan, row: Row, region: str) -> Iterator[Charge]:
-    if row["inputs"].get("spec", {}).get("type") != "LoadBalancer":
+def _service(plan: Plan, row: Row, region: str) -> Iterator[Charge]:
+    """A load balancer, as its controller reads class and annotations.
+
+    kubernetes/cloud-provider-aws docs/service_controller.md makes a classic one without any, with a
+    public address; kubernetes-sigs/aws-load-balancer-controller docs/guide/service/annotations.md
+    makes one for the network, inside the VPC unless it is told otherwise.
+    """
+    spec, metadata = row["inputs"].get("spec") or {}, row["inputs"].get("metadata") or {}
+    if spec.get("type") != "LoadBalancer":
         return
-    # Without annotation a classic one (kubernetes/cloud-provider-aws docs/service_controller.md).
-    metadata = row["inputs"]["metadata"]
-    named = (metadata.get("annotations") or {}).get(_BALANCER, "")
-    yield _one(region, "balancer.network" if named else "balancer.classic", metadata["name"])
+    annotations = metadata.get("annotations") or {}
+    named, class_ = annotations.get(f"{_SERVICE}type", ""), spec.get("loadBalancerClass")
+    name = str(metadata.get("name") or row["name"])
+    if class_ and class_ not in _NETWORK:
+        reason = f"nothing says what the load balancer class {class_} makes"
+        yield Uncounted(region, row["type"], name, reason)
+        return
+    by_controller = class_ or named in ("external", "nlb-ip")
+    kind = "network" if by_controller or named == "nlb" else "classic"
+    yield _one(region, f"balancer.{kind}", name)
+    inside = annotations.get(f"{_SERVICE}internal", "true" if by_controller else "false")
+    scheme = annotations.get(f"{_SERVICE}scheme") if by_controller else None
+    public = scheme == "internet-facing" if scheme else inside in ("false", "")
+    # Addresses of one's own are counted where they stand.
+    if public and not annotations.get(f"{_SERVICE}eip-allocations"):
+        yield _one(region, "address", f"load balancer {name}", _zones(plan, 1))
 
 
 @_rule("kubernetes:networking.k8s.io/v1:Ingress")
-def _ingress(_plan: Plan, row: Row, region: str) -> Iterator[Charge]:
-    if row["inputs"].get("spec", {}).get("ingressClassName") == "alb":
-        yield _one(region, "balancer.application", row["inputs"]["metadata"]["name"])
+def _ingress(plan: Plan, row: Row, region: str) -> Iterator[Charge]:
+    spec, metadata = row["inputs"].get("spec") or {}, row["inputs"].get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    class_ = spec.get("ingressClassName") or annotations.get("kubernetes.io/ingress.class")
+    if class_ != "alb":
+        return
+    name = str(metadata.get("name") or row["name"])
+    yield _one(region, "balancer.application", name)
+    if annotations.get(f"{_INGRESS}scheme") == "internet-facing":
+        yield _one(region, "address", f"load balancer {name}", _zones(plan, 2))
+
+
+def _zones(plan: Plan, least: int) -> int:
+    """In how many zones a load balancer has an address: in each with a subnet for it.
+
+    Args:
+        plan: with subnets, or in a VPC of somebody else.
+        least: as many a load balancer of its kind has without.
+    """
+    public = [
+        each["inputs"]
+        for each in plan.of("aws:ec2/subnet:Subnet")
+        if "kubernetes.io/role/elb" in (each["inputs"].get("tags") or {})
+    ]
+    return max(least, len({each.get("availabilityZone") for each in public}))
 
 
 @_rule("kubernetes:core/v1:PersistentVolumeClaim")
@@ -292,17 +377,37 @@ def _claims(plan: Plan, region: str, spec: Row, copies: float) -> Iterator[Charg
     made_by = next(iter(of_name or classes), None)
     if made_by and made_by["inputs"].get("provisioner") == "efs.csi.aws.com":
         return  # stored in the file system, which is charged by what it holds
-    kind = (made_by["inputs"].get("parameters") or {}).get("type", "gp3") if made_by else "gp3"
-    size = _gib(str(spec["resources"]["requests"]["storage"]))
-    yield _one(region, f"ebs.{kind}", "volumes of the platform", copies * size)
+    parameters = (made_by["inputs"].get("parameters") or {}) if made_by else {}
+    asked = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    size = _gib(str(asked))
+    if size is None:
+        kind, purpose = f"ebs.{parameters.get('type') or 'gp3'}", "volumes of an unknown size"
+        refused = f"{asked} is no size" if asked else "its claim names no size"
+        yield Item(region, kind, copies, copies, purpose, refused=refused)
+    else:
+        number, sizes = (copies, copies), (copies * size, copies * size)
+        yield from _disks(region, parameters, number, sizes, "volumes of the platform")
 
 
-def _gib(quantity: str) -> float:
-    """A quantity of Kubernetes in GiB (kubernetes/apimachinery pkg/api/resource/quantity.go)."""
-    unit = quantity.lstrip("0123456789.")
-    step = 1024 if unit.endswith("i") else 1000
-    power = " kmgtp".index(unit[:1].lower() or " ")
-    return float(quantity.removesuffix(unit)) * step**power / 2**30
+_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)(?:([KMGTPE])i|([numkMGTPE])|[eE]([+-]?\d{1,2}))?")
+
+
+def _gib(quantity: str) -> float | None:
+    """A quantity of Kubernetes in GiB; None: it is none.
+
+    kubernetes/apimachinery pkg/api/resource/quantity.go
+    """
+    found = _QUANTITY.fullmatch(quantity)
+    if not found:
+        return None
+    number, binary, decimal, exponent = found.groups()
+    if binary:
+        factor = 1024.0 ** (1 + "KMGTPE".index(binary))
+    elif decimal:
+        factor = 1000.0 ** ("num kMGTPE".index(decimal) - 3)
+    else:
+        factor = 10.0 ** int(exponent or 0)
+    return float(number) * factor / 2**30
 
 
 # -- A whole plan ---------------------------------------------------------------------------------
@@ -320,6 +425,16 @@ def charges(plan: Plan) -> Iterator[Charge]:
     for row in plan.rows:
         type_ = row["type"]
         if type_ in RULES:
-            yield from RULES[type_](plan, row, plan.region_of(row))
+            yield from _charged(plan, row)
         elif type_.startswith(("aws:", "pulumi-python:dynamic:")) and type_ not in free_types():
-            yield Uncounted(type_, row["name"])
+            yield Uncounted(plan.region_of(row), type_, row["name"])
+
+
+def _charged(plan: Plan, row: Row) -> list[Charge]:
+    """The charges of one row; one of another form than its rule knows ends no preview."""
+    region = plan.region_of(row)
+    try:
+        return list(RULES[row["type"]](plan, row, region))
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+        reason = f"the inputs of this {row['type']} have another form, so its cost is unknown"
+        return [Uncounted(region, row["type"], row["name"], reason)]

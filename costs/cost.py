@@ -24,7 +24,7 @@ class CostLine:
         label: what it is, what for, and where if not in the region of the stack.
         quantity: of units, in a month.
         price: of one unit; None: unknown.
-        monthly: quantity times price; 0 where that is unknown.
+        monthly: quantity times price; None where that is unknown.
         currency: of the region in which it is.
     """
 
@@ -32,7 +32,7 @@ class CostLine:
     quantity: float
     unit: str
     price: float | None
-    monthly: float
+    monthly: float | None
     currency: str
     region: str
 
@@ -78,7 +78,8 @@ class Cost:
         uses: what is charged beside the floor by use.
         pools: of Karpenter, by name.
         first_copy: None: nothing is copied.
-        elsewhere: other currency -> floor of what the stack has in regions that are billed in it.
+        elsewhere: other currency -> floor of what the stack has in regions that are billed in it;
+            None where none of it has a price.
         unknown: sentences: prices that no table has, each with what it is for.
         stale: sentences: prices older than ``STALE_DAYS``.
     """
@@ -91,9 +92,19 @@ class Cost:
     uses: tuple[UseLine, ...]
     pools: tuple[PoolCost, ...]
     first_copy: FirstCopy | None
-    elsewhere: Mapping[str, float] = field(default_factory=dict[str, float])
+    elsewhere: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     unknown: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
+
+    @property
+    def unpriced(self) -> tuple[CostLine, ...]:
+        """The lines without a price."""
+        return tuple(line for line in self.lines if line.price is None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every line has a price; else a floor is only known to be at least that much."""
+        return not self.unpriced
 
 
 @dataclass
@@ -142,12 +153,19 @@ def cost_of(
     items = _joined(each for each in every if isinstance(each, Item))
     priced = [(item, _label(item, region), account.price_of(item)) for item in items]
     account.used += [(label, price) for _, label, price in priced if price]
-    lines = [_line(item, label, price, find) for item, label, price in priced]
+    uncounted = list(dict.fromkeys(each for each in every if isinstance(each, Uncounted)))
+    lines = [
+        *(_line(item, label, price, find) for item, label, price in priced),
+        *(_line_without_kind(each, find) for each in uncounted),
+    ]
     uses = list(dict.fromkeys(each for each in every if isinstance(each, Use)))
     pools = tuple(pools_of(plan, find(region)))
     home = find(region).currency
     here = [line for line in lines if line.currency == home]
-    there = sorted({line.currency for line in lines} - {home})
+    there = {
+        other: [line for line in lines if line.currency == other]
+        for other in sorted({line.currency for line in lines} - {home})
+    }
     busiest = sum(
         price.amount * item.most / (1 if item.hourly else HOURS)
         for item, _, price in priced
@@ -169,19 +187,20 @@ def cost_of(
         pools=pools,
         first_copy=_first_copy(plan, uses, find),
         elsewhere={
-            other: _sum(line for line in lines if line.currency == other) for other in there
+            other: _sum(of_it) if any(line.price is not None for line in of_it) else None
+            for other, of_it in there.items()
         },
-        unknown=tuple(_unknown(priced, uses, every, pools, find)),
+        unknown=tuple(_unknown(priced, uses, uncounted, pools, find)),
         stale=tuple(_stale(account.used, plan.today)),
     )
 
 
 def _dearest_first(line: CostLine) -> tuple[bool, float, str]:
-    return (line.price is None, -line.monthly, line.label)
+    return (line.price is None, -(line.monthly or 0), line.label)
 
 
 def _sum(lines: Iterable[CostLine]) -> float:
-    return sum(line.monthly for line in lines)
+    return sum(line.monthly or 0 for line in lines)
 
 
 def _joined(items: Iterable[Item]) -> list[Item]:
@@ -219,9 +238,14 @@ def _line(
 ) -> CostLine:
     quantity = item.units * HOURS if item.hourly else item.units
     amount = price.amount if price else None
-    monthly = quantity * (amount or 0.0)
+    monthly = quantity * amount if amount is not None else None
     currency = find(item.region).currency
     return CostLine(label, quantity, item.unit, amount, monthly, currency, item.region)
+
+
+def _line_without_kind(each: Uncounted, find: Callable[[str], PriceList]) -> CostLine:
+    label, currency = f"{each.type}: {each.name}", find(each.region).currency
+    return CostLine(label, 1, "month", None, None, currency, each.region)
 
 
 def _use_line(use: Use, find: Callable[[str], PriceList]) -> UseLine:
@@ -257,7 +281,7 @@ def _first_copy(
 def _unknown(
     priced: Sequence[tuple[Item, str, Price | None]],
     uses: Sequence[Use],
-    every: Sequence[Item | Use | Uncounted],
+    uncounted: Sequence[Uncounted],
     pools: Sequence[PoolCost],
     find: Callable[[str], PriceList],
 ) -> Iterator[str]:
@@ -268,8 +292,8 @@ def _unknown(
     for use in uses:
         if use.key not in find(use.region).prices:
             yield f"{KEYS[use.key].charged_for} in {use.region}, by use: no price ({use.key})."
-    for each in dict.fromkeys(each for each in every if isinstance(each, Uncounted)):
-        yield f"{each.name}: nothing says what a {each.type} costs."
+    for each in uncounted:
+        yield f"{each.name}: {each.reason or f'nothing says what a {each.type} costs'}."
     for pool in pools:
         if pool.unpriced:
             some = ", ".join(pool.unpriced[:3]) + (", ..." if len(pool.unpriced) > 3 else "")
@@ -280,13 +304,16 @@ def _unknown(
 
 
 def _key(item: Item) -> str:
-    return f"{item.kind}s: {item.name}" if item.kind in ("machine", "database") else item.kind
+    if item.kind in ("machine", "database"):
+        return f"{item.kind}s: {item.name}"
+    return item.kind if item.kind in KEYS else "a kind that no table knows"
 
 
 def _count(item: Item) -> str:
     if item.hourly:
         return f"{_number(item.units * HOURS)} {item.unit}s a month"
-    return _number(item.units) if item.unit == "month" else f"{_number(item.units)} GB"
+    unit = item.unit.removesuffix("-month")
+    return _number(item.units) if unit == "month" else f"{_number(item.units)} {unit}"
 
 
 def _stale(used: Iterable[tuple[str, Price]], today: date) -> Iterator[str]:

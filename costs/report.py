@@ -35,11 +35,10 @@ def preview_lines(rows: Sequence[Row], region: str, stack: str) -> list[str]:
         PricesRejected: the file of one's own prices is unreadable or has another form.
     """
     cost = cost_of(rows, region, own=own_prices())
-    unpriced = [line for line in cost.lines if line.price is None]
-    names = ", ".join(dict.fromkeys(line.label.partition(":")[0] for line in unpriced))
+    names = ", ".join(dict.fromkeys(line.label.partition(":")[0] for line in cost.unpriced))
     lines = [_pair("cost", floor(cost)), _pair("busiest hour", busiest(cost))]
     lines += [line for pool in cost.pools for line in _wrapped(f"pool {pool.name}", ceiling(pool))]
-    if unpriced:
+    if names:
         lines += _wrapped("without price", names)
     lines += _wrapped("prices", cost.stale[0] if cost.stale else "")
     return [*lines, _pair("", f"all of it: ./kf cost --stack {stack}")]
@@ -50,9 +49,9 @@ def table(cost: Cost) -> Iterator[str]:
     yield f"{'a month, nothing used':<46}{'quantity':>11} {'price':>10}{cost.currency:>12}"
     for line in cost.lines:
         yield from _line(line)
-    yield f"{'floor':<46}{'':>11} {'':>10}{money(cost.monthly):>12}"
+    yield from _total("floor", cost, cost.currency, cost.monthly)
     for currency, monthly in cost.elsewhere.items():
-        yield f"{f'floor elsewhere, {currency}':<46}{'':>11} {'':>10}{money(monthly):>12}"
+        yield from _total(f"floor elsewhere, {currency}", cost, currency, monthly)
     yield ""
     yield _pair("busiest hour", busiest(cost))
     for pool in cost.pools:
@@ -86,7 +85,7 @@ def rows_of(cost: Cost) -> list[dict[str, Any]]:
             line.quantity,
             line.unit,
             line.price,
-            None if line.price is None else line.monthly,
+            line.monthly,
             line.currency,
         )
         for line in cost.lines
@@ -98,7 +97,7 @@ def rows_of(cost: Cost) -> list[dict[str, Any]]:
     rows += [
         _row(
             "pool",
-            pool.name,
+            pool.name if is_ceiling(pool) else f"{pool.name}, at least",
             "",
             pool.limit,
             pool.resource,
@@ -108,10 +107,15 @@ def rows_of(cost: Cost) -> list[dict[str, Any]]:
         )
         for pool in cost.pools
     ]
-    rows.append(_row("total", "floor", "", None, "", None, cost.monthly, cost.currency))
-    rows.append(
-        _row("total", "busiest hour", "", 1, "hour", cost.hour_busiest, None, cost.currency)
-    )
+    rows += [
+        _row("total", name + _least(cost, currency), "", None, "", None, monthly, currency)
+        for name, currency, monthly in (
+            ("floor", cost.currency, cost.monthly),
+            *(("floor elsewhere", *each) for each in cost.elsewhere.items()),
+        )
+    ]
+    hour = "busiest hour, at least" if _partly(cost) else "busiest hour"
+    rows.append(_row("total", hour, "", 1, "hour", cost.hour_busiest, None, cost.currency))
     return rows
 
 
@@ -123,19 +127,26 @@ def json_of(cost: Cost, stack: str) -> dict[str, Any]:
             "limit": pool.limit,
             "resource": pool.resource,
             "capacity": list(pool.capacity),
+            "complete": is_ceiling(pool),
             "most": _filling(pool, "most"),
             "least": _filling(pool, "least"),
             "types": pool.types,
             "without_price": list(pool.unpriced),
+            "disks_priced": pool.disks_priced,
         }
         for pool in cost.pools
     ]
     return {
         "stack": stack,
         "currency": cost.currency,
+        "complete": cost.complete,
+        "lines_without_price": len(cost.unpriced),
         "monthly": round(cost.monthly, 2),
         "hour_busiest": round(cost.hour_busiest, 2),
-        "elsewhere": {name: round(monthly, 2) for name, monthly in cost.elsewhere.items()},
+        "elsewhere": {
+            name: None if monthly is None else round(monthly, 2)
+            for name, monthly in cost.elsewhere.items()
+        },
         "lines": [_exact(asdict(line)) for line in cost.lines],
         "by_use": [_exact(asdict(use)) for use in cost.uses],
         "pools": pools,
@@ -155,27 +166,44 @@ def money(amount: float) -> str:
 
 def floor(cost: Cost) -> str:
     """The floor in words: at least where something has no price."""
-    unpriced = sum(line.price is None for line in cost.lines)
+    lines = [line for line in cost.lines if line.currency == cost.currency]
+    unpriced = sum(line.price is None for line in lines)
+    if unpriced and unpriced == len(lines):
+        return f"unknown: none of its {unpriced} lines has a price"
     least = "at least " if unpriced else ""
-    more = f", {unpriced} of {len(cost.lines)} lines without price" if unpriced else ""
+    more = f", {unpriced} of {len(lines)} lines without price" if unpriced else ""
     return f"{least}{cost.currency} {money(cost.monthly)} a month{more}"
 
 
 def busiest(cost: Cost) -> str:
     """The busiest hour in words."""
-    partly = any(line.price is None for line in cost.lines) or any(
-        pool.unpriced or not pool.disks_priced for pool in cost.pools
-    )
-    return f"{'at least ' if partly else ''}{cost.currency} {money(cost.hour_busiest)}"
+    return f"{'at least ' if _partly(cost) else ''}{cost.currency} {money(cost.hour_busiest)}"
+
+
+def _partly(cost: Cost) -> bool:
+    return not (cost.complete and all(is_ceiling(pool) for pool in cost.pools))
+
+
+def is_ceiling(pool: PoolCost) -> bool:
+    """Whether a pool cannot cost more: each type it may choose and its disks have a price."""
+    return not pool.unpriced and pool.disks_priced
 
 
 def ceiling(pool: PoolCost) -> str:
     """What a pool can cost, in words."""
     if pool.most is None:
         return f"unknown: none of its {pool.types} types has a price"
-    hour, month = money(pool.hour), money(pool.month)
-    priced = f", of {pool.types - len(pool.unpriced)} types with a price" if pool.unpriced else ""
-    return f"up to {pool.currency} {hour} an hour, {month} a month ({pool.most.mix}{priced})"
+    most = "up to" if is_ceiling(pool) else "at least"
+    amounts = f"{pool.currency} {money(pool.hour)} an hour, {money(pool.month)} a month"
+    return f"{most} {amounts} ({'; '.join([pool.most.mix, *_lacking(pool)])})"
+
+
+def _lacking(pool: PoolCost, most: int = 6) -> Iterator[str]:
+    """What a full pool may have beside what is priced."""
+    names = [*pool.unpriced[:most], *([] if pool.disks_priced else ["disks"])]
+    more = len(pool.unpriced) - most
+    if names:
+        yield f"no price of {', '.join(names)}{f' and {more} more types' if more > 0 else ''}"
 
 
 def _pool(pool: PoolCost) -> Iterator[str]:
@@ -184,18 +212,37 @@ def _pool(pool: PoolCost) -> Iterator[str]:
         kinds = ", ".join(pool.capacity)
         spot = "; Spot counted at the price on demand" if "spot" in pool.capacity else ""
         least = f"{pool.currency} {money(pool.least.hour)} an hour ({pool.least.mix})"
-        text = f"{money(pool.day)} a day; full with the cheapest machines {least}; {kinds}{spot}"
+        most = "" if is_ceiling(pool) else "at least "
+        cheapest = "cheapest machines that have a price" if pool.unpriced else "cheapest machines"
+        text = f"{most}{money(pool.day)} a day; full with the {cheapest} {least}; {kinds}{spot}"
         yield from _wrapped("", text)
 
 
 def _line(line: CostLine) -> Iterator[str]:
     label = _lines(line.label, 45)
-    unit = {"hour": "h", "GB-month": "GB", "month": "", "vCPU-hour": "h"}[line.unit]
+    unit = "h" if line.unit in ("hour", "vCPU-hour") else line.unit.removesuffix("month")
+    unit = unit.removesuffix("-")
     price = "unknown" if line.price is None else f"{line.price:.7g}"
-    month = "" if line.price is None else money(line.monthly)
+    month = "" if line.monthly is None else money(line.monthly)
     quantity = f"{line.quantity:,.1f}".removesuffix(".0")
     yield f"{label[0]:<46}{quantity + ' ' + unit:>11} {price:>10}{month:>12}".rstrip()
     yield from (f"  {part}" for part in label[1:])
+
+
+def _total(name: str, cost: Cost, currency: str, monthly: float | None) -> Iterator[str]:
+    """The sum of the lines in one currency, with what is missing in it."""
+    words = _lines(name + _least(cost, currency), 66)
+    priced = any(line.price is not None for line in cost.lines if line.currency == currency)
+    amount = money(monthly) if priced and monthly is not None else "unknown"
+    yield f"{words[0]:<{WIDTH - len(amount)}}{amount}"
+    yield from (f"  {part}" for part in words[1:])
+
+
+def _least(cost: Cost, currency: str) -> str:
+    """What is added to the name of a sum that lacks a price."""
+    lines = [line for line in cost.lines if line.currency == currency]
+    unpriced = sum(line.price is None for line in lines)
+    return f", at least: {unpriced} of {len(lines)} lines without price" if unpriced else ""
 
 
 def _between(left: str, right: str) -> Iterator[str]:

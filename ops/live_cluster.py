@@ -22,6 +22,11 @@ _SECONDS = (5, 30)
 """To connect, to answer."""
 _KINDS = ("clusters", "contexts", "users")
 _METADATA_ALONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_UNREADABLE = (
+    *(config.ConfigException, OSError, yaml.YAMLError),
+    *(LookupError, TypeError, ValueError, AttributeError),
+)
+"""What the client raises for a kubeconfig that is another thing, or not UTF-8."""
 _CONNECT = "aws eks update-kubeconfig --name <cluster>"
 
 
@@ -134,7 +139,7 @@ def current_cluster(connect: str = _CONNECT) -> CurrentCluster:
             raise OSError("no such file")
         entries = {kind: [each.value for each in merged.value[kind]] for kind in _KINDS}
         current = CurrentCluster.of({**merged.value, **entries})
-    except (config.ConfigException, OSError, yaml.YAMLError, LookupError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise _no_kubeconfig(error, connect) from None
     if not current.server:
         raise _no_kubeconfig("no current context", connect)
@@ -172,7 +177,7 @@ class LiveCluster:
         settings.retries = False
         try:
             config.load_kube_config(config_file=_files(), client_configuration=settings)
-        except (config.ConfigException, OSError) as error:
+        except _UNREADABLE as error:
             raise _no_kubeconfig(error, connect) from None
         self.host = str(settings.host)
         self._api: Any = client.ApiClient(settings)

@@ -18,8 +18,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
 from pathlib import Path
@@ -33,16 +33,19 @@ from ops import targets
 from ops.cli_errors import FAILED, Refused, errors_reported, fail, messages
 from ops.parallel import in_order
 from ops.revisions import Repository, Revision, repository
+from ops.side_processes import terminated_as_interrupted
 from ops.sides import HEAD, Exports, Side, SideFailed, exports
 from regions.price_list import PricesRejected
+from review.data import as_data
 from review.html import html
 from review.markdown import MOST_BYTES, markdown
 from review.review import Review, review
 from review.sides import base_of, read_side
 from review.text import text
+from settings.stack_file import no_such_stack
 from toolchain import tools
 
-_STACK_FILE = re.compile(r"Pulumi\.(.+)\.yaml")
+_STACK_FILE = re.compile(r"Pulumi\.([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})\.yaml")
 _NO_PART = re.compile(
     r"(benchmarks|costs|docs|examples|ops|review|terminal|tests|\.ci|\.github)/.*"
     r"|[^/]*\.md|LICENSE|Makefile|\.gitignore|kf|renovate\.json|requirements-dev\.txt"
@@ -90,12 +93,12 @@ def plan(
         str, typer.Option(metavar="REF", help="The version that is deployed: branch, tag or hash.")
     ],
     head: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="REF",
             help="The version to be deployed. Omitted: the working tree with uncommitted files.",
         ),
-    ] = "",
+    ] = None,
     stack: Annotated[
         list[str] | None,
         typer.Option(metavar="STACK", help="Repeatable. Omitted: every stack that can differ."),
@@ -122,8 +125,10 @@ def plan(
 
     Exit codes: 0 the plan is made, 1 a version cannot be rehearsed or has what --fail-on names,
     2 an option, the repository or a tool is not as it must be.
+
+    Example: `./kf plan --base main --stack cn-north-1`
     """
-    with errors_reported():
+    with errors_reported(), terminated_as_interrupted():
         folder = (output or targets.PROJECT / "build" / "plan").absolute()
         if folder.exists() and not folder.is_dir():
             raise Refused(f"--output is {output}, a file: name a folder.")
@@ -132,7 +137,7 @@ def plan(
             shutil.rmtree(folder, ignore_errors=True)
         found = repository(targets.PROJECT)
         older = found.revision(base, "--base")
-        if head:
+        if head is not None:
             comparison = _compared(found, older, found.revision(head, "--head"), stack, folder)
         else:
             with found.with_uncommitted() as (whole, newer):
@@ -160,11 +165,7 @@ def _compared(
     comparison = _Comparison(base, head)
     before, after = (_stacks(found.files(side.tree)) for side in (base, head))
     if unknown := [name for name in stacks or () if name not in before + after]:
-        names = ", ".join(sorted({*before, *after}))
-        raise Refused(
-            f"--stack is {unknown[0]}, and neither side has Pulumi.{unknown[0]}.yaml: "
-            f"there are {names}."
-        )
+        raise Refused(no_such_stack(unknown[0], {*before, *after}))
     if base.tree == head.tree:
         comparison.notes.append(f"Nothing changes: {base.name} and {head.name} have equal files.")
         return comparison
@@ -199,12 +200,21 @@ def _compared(
             for stack, pair in zip(due, pairs, strict=True):
                 if isinstance(pair, SideFailed):
                     # Of a stack that nobody named, the base may be one that nobody can deploy.
+                    if pair.output:
+                        _keep_output(pair, folder / f"{stack}-{pair.side}.log")
                     named = stacks or pair.side == HEAD or len(due) == 1
                     (comparison.failed if named else comparison.notes).append(str(pair))
                 else:
                     _add(comparison, stack, *pair, files)
                     _copy_plan(pair[1], folder / stack)
     return comparison
+
+
+def _keep_output(failed: SideFailed, file: Path) -> None:
+    """Writes what a side has printed, for whoever looks for the reason."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(failed.output, "utf-8")
+    messages.print(f"what the {failed.side} has printed: {_shown(file)}", style="dim")
 
 
 def _rehearsed(
@@ -225,7 +235,15 @@ def _add(
     for side in filter(None, (older, newer)):
         if side.notice:
             messages.print(f"{side.revision.name}: {side.notice}", style="yellow")
-    after = read_side(newer.folder, newer.stack_file, newer.revision.name)
+    try:
+        after = read_side(newer.folder, newer.stack_file, newer.revision.name)
+    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        comparison.failed.append(
+            f"{stack} of the head {newer.revision.name} has plan files that nobody can read "
+            f"({reason}): its rehearsal must write them as this version does."
+        )
+        return
     if any("operation" not in row for row in after.rows):
         comparison.failed.append(
             f"{stack} of the head {newer.revision.name} has a plan without operations: name a "
@@ -251,15 +269,25 @@ def _add(
         if finding.level == _MANDATORY
     ]
     if newer.refused:
-        comparison.notes.append(_refusal(stack, newer.refused))
+        broken = {each.policy for each in after.findings if each.level == _MANDATORY}
+        comparison.notes.append(refusal(stack, newer.refused, broken))
 
 
-def _refusal(stack: str, sentences: Sequence[str]) -> str:
-    """That the engine refuses a plan, with the reasons that are no protection of a resource."""
-    others = [_short(each) for each in sentences if not re.search("protect|would be deleted", each)]
-    if not others:
-        return f"{stack}: the engine refuses this plan, because of protected resources."
-    return f"{stack}: the engine refuses this plan: {' '.join(others)}"
+def refusal(stack: str, sentences: Sequence[str], policies: Collection[str]) -> str:
+    """That a run of the plan ends, with the reasons that the review does not have already.
+
+    Args:
+        stack: its name.
+        sentences: of the engine.
+        policies: the mandatory ones that the plan breaks.
+    """
+    others = [each for each in sentences if each.partition(":")[0] not in policies]
+    reasons = [_short(each) for each in others if not re.search("protect|would be deleted", each)]
+    if reasons:
+        return f"{stack}: `pulumi up` refuses this plan: {' '.join(reasons)}"
+    why = [f"mandatory policies ({', '.join(sorted(policies))})"] if policies else []
+    why += ["protected resources"] if others else []
+    return f"{stack}: `pulumi up` refuses this plan, because of {' and '.join(why)}."
 
 
 def _stacks(files: Sequence[str]) -> list[str]:
@@ -307,11 +335,15 @@ def _copy_plan(side: Side, folder: Path) -> None:
 def _write(comparison: _Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = markdown(comparison.reviews) if comparison.reviews else "# What this change would do\n"
-    remarks = (*comparison.failed, *comparison.notes)
-    for remark in remarks:
-        line = f"\n- {_markdown_of(remark)}\n"
-        if len((whole + line).encode()) <= MOST_BYTES:
-            whole += line
+    # In the first screen: a stack that fails, or a plan that is refused, is what counts most.
+    heading, _, rest = whole.partition("\n")
+    lines: list[str] = []
+    for remark in (*comparison.failed, *comparison.notes):
+        line = f"- {_markdown_of(remark)}\n"
+        if len("".join([whole, "\n", *lines, line]).encode()) <= MOST_BYTES:
+            lines.append(line)
+    if lines:
+        whole = f"{heading}\n\n{''.join(lines)}{rest}"
     (folder / "plan.md").write_text(whole, "utf-8")
     page = html(comparison.reviews)
     items = "".join(
@@ -355,15 +387,5 @@ def _as_json(comparison: _Comparison, folder: Path) -> Mapping[str, Any]:
         "head": comparison.head.name,
         "files": [str(folder / name) for name in ("plan.md", "plan.html")],
         "notes": comparison.notes,
-        "stacks": [
-            {
-                "stack": each.stack,
-                "operations": dict(each.counts),
-                "dangers": [asdict(danger) for danger in each.dangers],
-                "settings": [asdict(change) for change in each.settings],
-                "images": {"added": each.images.added, "removed": each.images.removed},
-                "findings": asdict(each.findings),
-            }
-            for each in comparison.reviews
-        ],
+        "stacks": [as_data(each) for each in comparison.reviews],
     }

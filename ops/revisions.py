@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.cli_errors import Refused
+from rendering.machine_faults import full
 
 WORKING_TREE = "working tree"
 
@@ -66,9 +67,10 @@ class Repository:
 
     def _way_to_a_commit(self, ref: str) -> str:
         if ref and self._try("rev-parse", "--is-shallow-repository") == "true":
+            name = ref.removeprefix("origin/")
             return (
                 "this shallow clone does not have that commit; run "
-                f"`git fetch --unshallow` or `git fetch origin {ref}`, or let CI check out "
+                f"`git fetch --unshallow` or `git fetch origin {name}`, or let CI check out "
                 "everything (fetch-depth: 0)."
             )
         return "git knows no such commit here; `git branch --all` and `git tag` list names."
@@ -171,5 +173,7 @@ def _git(folder: Path, arguments: Sequence[str], variables: Mapping[str, str]) -
     )
     if done.returncode:
         reason = " ".join(os.fsdecode(done.stderr).split()) or f"exit code {done.returncode}"
+        if "No space left on device" in reason:
+            raise full(folder)
         raise Refused(f"`git {arguments[0]}` in {folder} fails: {reason}")
     return os.fsdecode(done.stdout).strip("\n")

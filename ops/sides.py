@@ -7,6 +7,8 @@ files, its stack and the programs that ran it: the newest ``_KEPT``.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import re
@@ -25,21 +27,21 @@ from typing import Any, cast
 import yaml
 
 from ops.revisions import Repository, Revision
+from ops.side_processes import Processes, environment
 from rendering import sources
 from rendering.cache import cache_folder, canonical_json, sha256_of
+from terminal.output import SENTENCES
 
 _KEPT = 12
 _A_DAY = 24 * 3600
-_FORMAT = 1
+_FORMAT = 2
 """Of what is kept; another number makes all of it anew."""
 _LEFT_OUT = ("home", "kubernetes.yaml", "architecture.md", "account.run.jsonl", "history", "*.bak*")
-_OF_THIS_MACHINE = re.compile(
-    r"^(AWS|PULUMI)_|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIAL|_KEY$|^KUBECONFIG$"
-    r"|^GIT_(DIR|INDEX_FILE|WORK_TREE|.*OBJECT)"
-)
-"""Variables that a side does not get: credentials, and those of a git hook that runs this."""
 _LONGEST = 600
 _ENDINGS = re.compile(r"^(Preview failed: .*|preview failed|update failed)$")
+_STEPS = re.compile(r"^((kustomize|Pulumi CLI) [\d.]+: .*|.*: .* after \d+\.\d s)$")
+"""Of versions that do not write their sentences to a file."""
+_DIGESTS = "digests.json"
 
 
 BASE, HEAD = "base", "head"
@@ -50,11 +52,13 @@ class SideFailed(Exception):
 
     Attributes:
         side: ``base`` or ``head``.
+        output: all that it has printed.
     """
 
-    def __init__(self, side: str, message: str) -> None:
+    def __init__(self, side: str, message: str, output: str = "") -> None:
         super().__init__(message)
         self.side = side
+        self.output = output
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,13 @@ class Checkout:
         side: ``base`` or ``head``, for messages.
         revision: which version.
         folder: with its files.
+        processes: run its programs.
     """
 
     side: str
     revision: Revision
     folder: Path
+    processes: Processes
 
     def rehearse(self, verb: str, stack: str, base: Path | None = None) -> Side:
         """Runs ``python -m rehearsal`` of this version.
@@ -107,9 +113,9 @@ class Checkout:
             (build / "plan.json").unlink(missing_ok=True)
         command = (".venv/bin/python", "-m", "rehearsal", verb, "--stack", stack)
         done = self._run(*command)
-        sentences = _sentences(done.stderr)
+        sentences = self.sentences_of(done.stderr)
         if done.returncode and (verb == "up" or not (build / "plan.json").exists()):
-            raise self._failed(stack, sentences, done.returncode)
+            raise self._failed(stack, sentences, done)
         notice = re.search(r"^INCOMPLETE, .*$", done.stdout, re.MULTILINE)
         refused = tuple(sentences) if done.returncode else ()
         return Side(self.revision, build, file, refused, notice[0] if notice else "")
@@ -122,44 +128,49 @@ class Checkout:
         """
         done = self._run("./setup.sh")
         if done.returncode:
-            raise self._failed("", _sentences(done.stderr), done.returncode)
+            raise self._failed("", self.sentences_of(done.stderr), done)
+
+    @property
+    def _written(self) -> Path:
+        return self.folder.parent / "sentences.json"
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                command,
-                cwd=self.folder,
-                env=_environment(),
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                check=False,
-            )
-        except FileNotFoundError:
-            reason = f"{command[0]}: there is no such program"
-            return subprocess.CompletedProcess(command, 127, "", reason)
+        self._written.unlink(missing_ok=True)
+        variables = {**_environment(), SENTENCES: str(self._written)}
+        return self.processes.run(command, self.folder, variables)
 
-    def _failed(self, stack: str, sentences: list[str], code: int) -> SideFailed:
-        cause = "; ".join(sentences) or f"exit code {code}"
+    def _failed(
+        self, stack: str, sentences: list[str], done: subprocess.CompletedProcess[str]
+    ) -> SideFailed:
+        cause = "; ".join(sentences) or f"exit code {done.returncode}"
         if len(cause) > _LONGEST:
             cause = f"{cause[: _LONGEST - 3]}..."
         subject = f"{stack} of the {self.side}" if stack else f"the {self.side}"
-        return SideFailed(self.side, f"{subject} {self.revision.name} cannot be rehearsed: {cause}")
+        return SideFailed(
+            self.side,
+            f"{subject} {self.revision.name} cannot be rehearsed: {cause}",
+            f"{done.stdout}{done.stderr}",
+        )
 
-
-def _sentences(printed: str) -> list[str]:
-    """What a rehearsal has printed on standard error; of a traceback its last line."""
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    if any(line.startswith("Traceback ") for line in lines):
-        return lines[-1:]
-    reasons = [line for line in lines if not _ENDINGS.fullmatch(line)]
-    return list(dict.fromkeys(reasons or lines))
+    def sentences_of(self, printed: str) -> list[str]:
+        """Why a rehearsal has failed: its own sentences; of a traceback the last line."""
+        try:
+            lines = [str(each) for each in json.loads(self._written.read_text("utf-8"))]
+        except (OSError, ValueError, TypeError):
+            lines = [line.strip() for line in printed.splitlines() if line.strip()]
+            if any(line.startswith("Traceback ") for line in lines):
+                lines = lines[-1:]
+        reasons = [line for line in lines if not (_ENDINGS.match(line) or _STEPS.match(line))]
+        # Without the place of this run, which is another one each time.
+        return [
+            each.replace(f"{self.folder}/", "").replace(str(self.folder), ".")
+            for each in dict.fromkeys(reasons or lines)
+        ]
 
 
 def _environment() -> dict[str, str]:
     """The environment of a side: sources and caches of this checkout, and no credentials."""
-    kept = {name: value for name, value in os.environ.items() if not _OF_THIS_MACHINE.search(name)}
-    kept.pop("PYTHONPATH", None)
+    kept = environment()
     named = [entry for entry in kept.get(sources.BUNDLES, "").split(os.pathsep) if entry]
     if named:
         paths = (str(Path(entry).expanduser().absolute()) for entry in named)
@@ -195,6 +206,7 @@ class Exports:
         self._work = work
         self._tools = tools
         self._say = say
+        self.processes = Processes()
         self._alone = threading.Lock()
         self._checkouts: dict[str, Checkout] = {}
 
@@ -211,7 +223,7 @@ class Exports:
                 self._repository.export(revision.tree, folder)
                 self._link(Path("..") / "shared", folder)
                 self._link(Path("bundles"), folder)
-                checkout = Checkout(side, revision, folder)
+                checkout = Checkout(side, revision, folder, self.processes)
                 checkout.set_up()
                 self._checkouts[side] = checkout
             return self._checkouts[side]
@@ -224,9 +236,11 @@ class Exports:
         """
         kept = _kept(revision, stack, self._tools)
         file = kept / f"Pulumi.{stack}.yaml"
-        if file.exists():
-            os.utime(kept)
-            return Side(revision, kept, file)
+        if kept.exists():
+            if _is_whole(kept):
+                os.utime(kept)
+                return Side(revision, kept, file)
+            shutil.rmtree(kept, ignore_errors=True)
         checkout = self.checkout(BASE, revision)
         self._link_bundles(checkout.folder, stack)
         self._say(f"rehearsing {stack} as in {revision.name}, the base")
@@ -248,11 +262,10 @@ class Exports:
 
     def _link_bundles(self, folder: Path, stack: str) -> None:
         """Links the place of sources that a stack file names, which git may ignore."""
-        text = (folder / f"Pulumi.{stack}.yaml").read_bytes()
         try:
-            content: Any = yaml.safe_load(text)
+            content: Any = yaml.safe_load((folder / f"Pulumi.{stack}.yaml").read_bytes())
             named = cast("Mapping[str, Any]", content)["config"].get("kubeflow:bundles")
-        except (yaml.YAMLError, LookupError, TypeError, AttributeError):
+        except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError):
             return  # The rehearsal has a sentence for such a file.
         if isinstance(named, str) and named:
             self._link(Path(named), folder)
@@ -273,9 +286,11 @@ def exports(
     """Exports for one comparison; their folders are deleted at the end of the block."""
     root = cache_folder("plan")
     work = Path(tempfile.mkdtemp(prefix=".work.", dir=root))
+    made = Exports(project, repository, work, tools, say)
     try:
-        yield Exports(project, repository, work, tools, say)
+        yield made
     finally:
+        made.processes.end()
         shutil.rmtree(work, ignore_errors=True)
         _prune(root)
 
@@ -291,10 +306,28 @@ def _keep(side: Side, kept: Path) -> None:
     try:
         shutil.copytree(side.folder, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         shutil.copyfile(side.stack_file, copy / side.stack_file.name)
+        (copy / _DIGESTS).write_text(json.dumps(_digests(copy)), "utf-8")
         if not kept.exists():
             copy.replace(kept)
     finally:
         shutil.rmtree(copy.parent, ignore_errors=True)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Every file of a kept side with its digest."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != _DIGESTS
+    }
+
+
+def _is_whole(kept: Path) -> bool:
+    """Whether a kept side is as it was stored: a full disk may have cut it."""
+    try:
+        return json.loads((kept / _DIGESTS).read_text("utf-8")) == _digests(kept)
+    except (OSError, ValueError):
+        return False
 
 
 def _prune(root: Path) -> None:

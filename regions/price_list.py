@@ -6,17 +6,20 @@ whose table has none are taken from ``instance_prices.yaml``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -54,7 +57,23 @@ KEYS = TypeAdapter(dict[str, Key]).validate_python(
 """Key -> what it is for."""
 
 _TEXT = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-_AMOUNT = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MOST = 100_000
+"""No unit of anything costs that much, in no currency of AWS."""
+_AMOUNT = Annotated[float, Field(strict=True, ge=0, le=MOST, allow_inf_nan=False)]
+
+
+def _day(value: date) -> date:
+    # A day more than here: the day begins earlier in the east.
+    if value > date.today() + timedelta(1):
+        raise ValueError
+    return value
+
+
+def _written_day(value: object) -> object:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+_DAY = Annotated[date, Field(strict=True), BeforeValidator(_written_day), AfterValidator(_day)]
 
 
 class Source(BaseModel):
@@ -62,7 +81,7 @@ class Source(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    date: date
+    date: _DAY
     text: _TEXT = Field(alias="from")
 
 
@@ -138,11 +157,6 @@ def prices_of(region: str, own: Path | None = None) -> PriceList:
     table = _own(own).get(region) if own else None
     if table is None:
         return shipped
-    if table.currency != shipped.currency:
-        raise PricesRejected(
-            f"{own}: {region}.currency is {table.currency}, but the region is billed in "
-            f"{shipped.currency}: convert the prices."
-        )
     mine = _list(region, table)
     return PriceList(
         region,
@@ -210,41 +224,99 @@ def _own(path: Path) -> Mapping[str, _Table]:
     try:
         tables = TypeAdapter(dict[str, _Table]).validate_python(loaded)
     except ValidationError as error:
-        raise PricesRejected(f"{path}: {_first(error)}: see docs/cost.md.") from None
+        raise PricesRejected(f"{path}: {_first(error)}") from None
     for region, table in tables.items():
         _refuse_unknown_names(path, region, table)
     return tables
 
 
+_LIKE_THE_EXAMPLE = "write it as docs/cost.md has it"
+_WAYS_OUT = {
+    "currency": "write the currency of the region's bill, CNY or USD",
+    "date": "write the day on which the price was valid, such as 2026-11-01, none to come",
+    "from": "write where the price is from, such as a contract",
+    "source": "write a name of the section sources",
+    "price": f"write a number from 0 to {MOST}, without quotes",
+    "zones": "write single-az or multi-az",
+}
+"""What is asked for -> the end of the sentence about something else."""
+
+
 def _first(error: ValidationError) -> str:
+    """One sentence about the first value of another form, with its key and the way out."""
     problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the file"
-    return f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+    where = [str(part) for part in problem["loc"] if part != "[key]"]
+    key = ".".join(where) or "the file"
+    way_out = _WAYS_OUT.get(_asked_for(where, problem["loc"]), _LIKE_THE_EXAMPLE)
+    if problem["type"] == "missing":
+        return f"{key} is missing: {way_out}."
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is unknown: {_LIKE_THE_EXAMPLE}."
+    return f"{key} is {_shown(problem['input'])}: {way_out}."
+
+
+def _asked_for(where: list[str], location: tuple[int | str, ...]) -> str:
+    match where:
+        case [_, "machines" | "databases", "prices", _, _]:
+            return "zones" if "[key]" in location else "price"
+        case [_, *_, last]:
+            return last
+        case _:
+            return ""
+
+
+def _shown(value: Any) -> str:
+    """A value as YAML has it, at most 40 characters."""
+    text = "empty" if value is None else yaml.safe_dump(value, default_flow_style=True, width=999)
+    text = text.removesuffix("\n").removesuffix("\n...")
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _refuse_unknown_names(path: Path, region: str, table: _Table) -> None:
-    def refuse(key: str, value: object, known: list[str]) -> None:
-        close = get_close_matches(str(value), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "docs/cost.md lists what there is."
-        raise PricesRejected(f"{path}: {region}.{key}: {value} is unknown: {hint}")
-
     try:
-        Region.of(region)
+        currency = Region.of(region).currency
     except ValueError as error:
         raise PricesRejected(f"{path}: {region}: {error}") from None
+    if table.currency != currency:
+        raise PricesRejected(
+            f"{path}: {region}.currency is {table.currency}, but the region is billed in "
+            f"{currency}: convert the prices."
+        )
+    for key, name, known in _names(region, table):
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "docs/cost.md lists what there is."
+            raise PricesRejected(f"{path}: {region}.{key}: {name} is unknown: {hint}")
+
+
+def _names(region: str, table: _Table) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """Each name of a table with its key and the names it may be."""
+    sources = list(table.sources)
     for key, row in table.prices.items():
-        if key not in KEYS:
-            refuse("prices", key, list(KEYS))
-        if row.source not in table.sources:
-            refuse(f"prices.{key}.source", row.source, list(table.sources))
+        yield "prices", key, list(KEYS)
+        yield f"prices.{key}.source", row.source, sources
     for name, part in (("machines", table.machines), ("databases", table.databases)):
-        if part and part.source not in table.sources:
-            refuse(f"{name}.source", part.source, list(table.sources))
-    for machine in table.machines.prices if table.machines else {}:
-        offered = list(offers.families("instances", region))
-        if offered and machine not in offered:
-            refuse("machines.prices", machine, offered)
-    for database in table.databases.prices if table.databases else {}:
-        offered = list(offers.names("databases", region))
-        if offered and database not in offered:
-            refuse("databases.prices", database, offered)
+        if part:
+            yield f"{name}.source", part.source, sources
+    offered = offers.families("instances", region)
+    for family, sizes in table.machines.prices.items() if table.machines else ():
+        if offered:
+            yield "machines.prices", family, list(offered)
+        for size in sizes:
+            yield f"machines.prices.{family}", size, offered.get(family) or _sizes_like(size)
+    for database in table.databases.prices if table.databases else ():
+        start, _, size = database.rpartition(".")
+        named = [f"{start}.{each}" for each in _sizes_like(size) if start.startswith("db.")]
+        yield "databases.prices", database, list(offers.names("databases", region)) or named
+
+
+_SIZES = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "metal")
+_SIZE = re.compile("[0-9]+xlarge|metal(-[0-9]+xl)?")
+
+
+def _sizes_like(size: str) -> tuple[str, ...]:
+    """Sizes as AWS names them, for a region of which nothing says what it offers.
+
+    https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
+    """
+    return (*_SIZES, *([size] if _SIZE.fullmatch(size) else []))

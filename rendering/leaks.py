@@ -196,11 +196,16 @@ def _is_expanded(obj: Object, path: Path, text: str, name: str) -> bool:
 
 def _passwords_of_secret(key: ObjectKey, obj: Object) -> Iterator[Leak]:
     words = tables.SECRET_CREDENTIALS
-    for name, encoded in (obj.get("data") or {}).items():
+    for name, encoded in _entries(obj.get("data")):
         text = decoded(str(encoded)) or ""
         for value, meaning in {**tables.CREDENTIALS, **words}.items():
             if text == value or (value in tables.CREDENTIALS and value in text):
                 yield Leak(key, f"data.{name}", value, f"is {meaning}")
-    for name, text in (obj.get("stringData") or {}).items():
+    for name, text in _entries(obj.get("stringData")):
         if text in words:
             yield Leak(key, f"stringData.{name}", text, f"is {words[text]}")
+
+
+def _entries(values: Any) -> Iterable[tuple[str, Any]]:
+    """Of a Secret; the engine's own has ``[secret]`` in place of all of them."""
+    return cast("Mapping[str, Any]", values).items() if isinstance(values, Mapping) else ()

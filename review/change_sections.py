@@ -44,6 +44,8 @@ _LINES_PER_VALUE = 400
 _MOST_KEYS = 8
 """Keys of one map that are added or removed; more are counted."""
 _LONGEST_LINE = 160
+_LONGEST_VALUE = 148
+"""With its sign, and length and digest of a longer one, a line is not cut once more."""
 
 
 def resource_section(review: Review) -> Section | None:
@@ -281,10 +283,10 @@ def _of_change(change: Change) -> list[str]:
         return [head, *lines[:_LINES_PER_VALUE]]
     if isinstance(change.old, list) and isinstance(change.new, list):
         lost, won = items_apart(change)
-        lines = [f"- {shown(item, change.path, _LONGEST_LINE)}" for item in lost]
-        lines += [f"+ {shown(item, change.path, _LONGEST_LINE)}" for item in won]
+        lines = [f"- {shown(item, change.path, _LONGEST_VALUE)}" for item in lost]
+        lines += [f"+ {shown(item, change.path, _LONGEST_VALUE)}" for item in won]
         return [head, *lines] if lines else [f"{head}: another order"]
-    old, new = shown_pair(*values, change.path, _LONGEST_LINE)
+    old, new = shown_pair(*values, change.path, _LONGEST_VALUE)
     if old == new:
         return [f"{head}: another value ({new})"]
     lines = [f"- {old}"] if change.old is not ABSENT else []

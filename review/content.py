@@ -26,6 +26,7 @@ from review.changes import ABSENT
 from review.cost_section import cost_in_words, cost_section
 from review.danger_section import title
 from review.dangers import KINDS
+from review.findings import SILENCED_BY
 from review.renamed import same_images
 from review.review import Review
 from review.settings_changes import short
@@ -40,6 +41,8 @@ def summary(review: Review) -> Text:
         return (Strong(review.stack), ": nothing changes.")
     counts = ", ".join(f"{n:,} {OPERATIONS[verb]}" for verb, n in review.counts.items())
     pieces: list[Piece] = [Strong(review.stack), f": {counts or 'no resource changes'}"]
+    if review.emptied:
+        pieces.append(f"; with the cluster: {counted(review.emptied, 'object')}")
     kinds = Counter(each.kind for each in review.dangers)
     if kinds:
         named = ", ".join(f"{KINDS[kind]}: {kinds[kind]}" for kind in KINDS if kinds[kind])
@@ -59,14 +62,18 @@ def summary(review: Review) -> Text:
 
 
 def _verdicts(review: Review) -> str:
-    new, solved, still = review.findings.new, review.findings.solved, review.findings.still
-    open_ = [each for each in (*new, *still) if each.level != "exempt"]
-    mandatory = sum(each.level == "mandatory" for each in open_)
-    words = [f"{len(new)} new", f"{len(solved)} solved"] if new or solved else []
-    words += [f"{mandatory} mandatory"] if mandatory else []
-    return f"Policies: {counted(len(open_), 'finding')}" + (
-        f" ({', '.join(words)})" if words else ""
-    )
+    findings = review.findings
+    open_ = [each for each in (*findings.new, *findings.still) if each.level != "exempt"]
+    new = sum(each.level != "exempt" for each in findings.new)
+    numbers = {
+        "new": new,
+        "new exempt": len(findings.new) - new,
+        "silenced": len(findings.silenced),
+        "solved": len(findings.solved),
+        "mandatory": sum(each.level == "mandatory" for each in open_),
+    }
+    words = ", ".join(f"{number} {what}" for what, number in numbers.items() if number)
+    return f"Policies: {counted(len(open_), 'finding')}" + (f" ({words})" if words else "")
 
 
 def worst(review: Review, most: int = 4) -> Text:
@@ -146,13 +153,17 @@ def _images(review: Review) -> Section | None:
 
 def _findings(review: Review) -> Section | None:
     findings = review.findings
-    if not (findings.new or findings.solved or findings.still):
+    if not any((findings.new, findings.silenced, findings.solved, findings.still)):
         return None
     blocks: list[Block] = []
-    for held, what in ((findings.new, "new"), (findings.solved, "solved")):
+    for held, what in (
+        (findings.new, "new"),
+        (findings.silenced, f"silenced by {SILENCED_BY}"),
+        (findings.solved, "solved"),
+    ):
         if held:
             blocks.append(Paragraph((f"{counted(len(held), 'finding')} {what}:",)))
-            blocks.append(Entries(tuple(map(_finding, held)), f"{what} findings"))
+            blocks.append(Entries(tuple(map(_finding, held)), f"findings {what}"))
     if findings.still:
         head = "open" if review.from_state else "as before"
         counts = Counter((each.level, each.severity) for each in findings.still)
@@ -163,6 +174,7 @@ def _findings(review: Review) -> Section | None:
             Folded(
                 (f"{counted(len(findings.still), 'finding')} {head}: {number}",),
                 (Entries(tuple(map(_finding, findings.still)), "findings"),),
+                page_only=True,
             )
         )
     return Section("Policies", tuple(blocks), 2, review.stack)

@@ -15,13 +15,15 @@ from review.blocks import (
     Text,
     counted,
 )
-from review.review import Cost, CostChange, Review
+from review.review import Cost, CostChange, CostLine, PoolCost, Review
 from review.values import (
     shown,
     visible,
 )
 
 _CENT = 0.01
+_NAMED = 2
+"""Lines named in a sentence."""
 
 
 def money(amount: float, currency: str) -> str:
@@ -32,15 +34,25 @@ def money(amount: float, currency: str) -> str:
 def cost_in_words(cost: CostChange) -> str:
     """The floor, by how much it changes, and how much of it is unknown."""
     before, after = cost.before, cost.after
-    difference = after.monthly - before.monthly
     floor = f"Cost {money(after.monthly, after.currency)} a month at least"
-    notes: list[str] = []
-    if before.currency == after.currency and abs(difference) >= _CENT:
-        sign = "+" if difference > 0 else "-"
-        notes.append(f"{sign}{money(abs(difference), after.currency)}")
+    notes = _difference(cost) if before.currency == after.currency else []
     if after.unknown:
         notes.append(f"{counted(len(after.unknown), 'price')} unknown")
     return f"{floor} ({', '.join(notes)})" if notes else floor
+
+
+def _difference(cost: CostChange) -> list[str]:
+    """By how much the floor changes; never from a line that lacks a price on a side."""
+    currency, known = cost.after.currency, cost.rest if cost.monthly is None else cost.monthly
+    signed = f"{'+' if known > 0 else '-'}{money(abs(known), currency)}"
+    amount = [signed] if abs(known) >= _CENT else []
+    if cost.monthly is not None:
+        return amount
+    names = "; ".join(visible(each) for each in cost.untold[:_NAMED])
+    more = f"; and {len(cost.untold) - _NAMED} more" if len(cost.untold) > _NAMED else ""
+    change = f"change cannot be told: no price of {names}{more}"
+    it = "it" if len(cost.untold) == 1 else "them"
+    return [change, *(f"{each} without {it}" for each in amount)]
 
 
 def cost_section(review: Review) -> Section | None:
@@ -49,19 +61,17 @@ def cost_section(review: Review) -> Section | None:
         return None
     both = review.cost.before, review.cost.after
     rows = [
-        _amounts("per month, at least", *((each.monthly, each.currency) for each in both)),
-        *(
-            _amounts(
-                f"per month, at least, in {currency}",
-                *((each.elsewhere.get(currency, 0.0), currency) for each in both),
-            )
-            for currency in sorted({*both[0].elsewhere, *both[1].elsewhere})
-            if any(each.elsewhere.get(currency) for each in both)
-        ),
-        _amounts("busiest hour", *((each.hour_busiest, each.currency) for each in both)),
+        _row("per month, at least", *(_floor(each, each.currency, each.monthly) for each in both)),
+        *_elsewhere(*both),
+        _row("busiest hour, at least", *(money(each.hour_busiest, each.currency) for each in both)),
         *_pools(*both),
     ]
-    changed = [row for row in _lines_of_cost(*both) if row[1] != row[2]]
+    changed = [
+        _row(
+            visible(line.label), *(_line(each, line.currency) for each in (line.before, line.after))
+        )
+        for line in review.cost.lines
+    ]
     head = ("", "before", "after")
     blocks: list[Block] = [Table(head, (*rows, *changed), "lines of the cost")]
     unknown = tuple(dict.fromkeys(both[1].unknown))
@@ -72,32 +82,50 @@ def cost_section(review: Review) -> Section | None:
     return Section("Cost", tuple(blocks), 2, review.stack)
 
 
-_Amount = tuple[float | None, str]
+def _row(label: str, before: str, after: str) -> tuple[Text, ...]:
+    return (label,), (before,), (after,)
 
 
-def _amounts(label: str, before: _Amount | None, after: _Amount | None) -> tuple[Text, ...]:
-    cells = ("-" if each is None else _money_of(*each) for each in (before, after))
-    return ((label,), *((cell,) for cell in cells))
+def _floor(cost: Cost, currency: str, amount: float | None) -> str:
+    """The sum of what has a price in one currency, and how many lines have none."""
+    if amount is None:
+        return "unknown"
+    lines = sum(line.currency == currency for line in cost.unpriced)
+    return money(amount, currency) + (
+        f" and {counted(lines, 'line')} without price" if lines else ""
+    )
 
 
-def _money_of(amount: float | None, currency: str) -> str:
-    return "unknown" if amount is None else money(amount, currency)
+def _elsewhere(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
+    for currency in sorted({*before.elsewhere, *after.elsewhere}):
+        cells = [
+            _floor(each, currency, each.elsewhere[currency]) if currency in each.elsewhere else "-"
+            for each in (before, after)
+        ]
+        if set(cells) != {"unknown"}:
+            yield _row(f"per month, at least, in {currency}", cells[0], cells[1])
+
+
+def _line(line: CostLine | None, currency: str) -> str:
+    if line is None:
+        return "-"
+    return (
+        f"unknown, quantity {line.quantity:,.7g}"
+        if line.monthly is None
+        else money(line.monthly, currency)
+    )
 
 
 def _pools(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
-    sides = [
-        {pool.name: (pool.most.hour if pool.most else None, pool.currency) for pool in cost.pools}
-        for cost in (before, after)
-    ]
+    sides = [{pool.name: _full(pool) for pool in cost.pools} for cost in (before, after)]
     for name in sorted({*sides[0], *sides[1]}):
-        label = f"pool {visible(name)} when full, at most, an hour"
-        yield _amounts(label, sides[0].get(name), sides[1].get(name))
+        cells = [side.get(name, "-") for side in sides]
+        yield _row(f"pool {visible(name)} when full, an hour", cells[0], cells[1])
 
 
-def _lines_of_cost(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
-    sides = [
-        {line.label: (line.monthly, cost.currency) for line in cost.lines}
-        for cost in (before, after)
-    ]
-    for label in dict.fromkeys((*sides[1], *sides[0])):
-        yield _amounts(label, sides[0].get(label), sides[1].get(label))
+def _full(pool: PoolCost) -> str:
+    """What it costs in an hour; no ceiling while anything in it has no price."""
+    if pool.most is None:
+        return "unknown"
+    at = "at least" if pool.unpriced or not pool.disks_priced else "at most"
+    return f"{at} {money(pool.most.hour, pool.currency)}"

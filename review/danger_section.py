@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from review.blocks import (
@@ -37,7 +39,7 @@ def danger_section(review: Review) -> Section | None:
         return None
     blocks: list[Block] = []
     number = 1
-    for cause, members in groupby(review.dangers, key=lambda each: cause_of(each, review)):
+    for cause, members in by_cause(review.dangers, review):
         items = tuple(map(_entry, members))
         blocks += [Paragraph(cause), Entries(items, "dangers", start=number)]
         number += len(items)
@@ -49,7 +51,7 @@ def _entry(danger: Danger) -> Entry:
     if danger.taken:
         pieces.append(f" {taken(danger)}")
     below: list[Text] = [
-        (Code(each.path), ": ", *arrow(each)) for each in danger.values[:PATHS_PER_OBJECT]
+        (Code(each.path), ": ", *arrow(each, 200)) for each in danger.values[:PATHS_PER_OBJECT]
     ]
     if danger.lost:
         below.append((Strong("Lost:"), " ", *sentence(danger.lost)))
@@ -77,6 +79,19 @@ def sentence(text: str) -> Text:
     return tuple(
         Code(part) if index % 2 else part for index, part in enumerate(text.split("`")) if part
     )
+
+
+def by_cause(dangers: Sequence[Danger], review: Review) -> Iterator[tuple[Text, list[Danger]]]:
+    """The dangers that follow each other with one cause, below it."""
+
+    def key(danger: Danger) -> Text:
+        # Files stand in the order of what is nearest to the resource.
+        files = tuple(sorted(danger.cause.files))
+        return cause_of(replace(danger, cause=replace(danger.cause, files=files)), review)
+
+    for _, members in groupby(dangers, key=key):
+        held = list(members)
+        yield cause_of(held[0], review), held
 
 
 def cause_of(danger: Danger, review: Review) -> Text:

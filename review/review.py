@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,9 +12,12 @@ from review.causes import Circumstances, leads_to_changes
 from review.changes import Change
 from review.common import Common, common
 from review.dangers import Danger, dangers
+from review.findings import Findings, broken, compared
 from review.resources import OPERATIONS, Resource, paired
 from review.settings_changes import settings_changes
-from review.sides import CRD_RESOURCE, Finding, Side
+from review.sides import CRD_RESOURCE, Side
+
+CLUSTER = "aws:eks/cluster:Cluster"
 
 # As `costs` has them: read here, and not imported, so that a review needs no price.
 
@@ -24,13 +26,42 @@ class CostLine(Protocol):
     """One line of a floor; ``monthly`` is None where its price is unknown."""
 
     @property
-    def label(self) -> str:
-        """What it is."""
+    def currency(self) -> str:
+        """Of its price."""
+        ...
+
+    @property
+    def quantity(self) -> float:
+        """Of its units, in a month."""
         ...
 
     @property
     def monthly(self) -> float | None:
         """What it costs in a month."""
+        ...
+
+
+class ChangedLine(Protocol):
+    """A line that differs between two floors; a side that lacks it is None."""
+
+    @property
+    def label(self) -> str:
+        """What it is."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """Of its prices."""
+        ...
+
+    @property
+    def before(self) -> CostLine | None:
+        """Of the older side."""
+        ...
+
+    @property
+    def after(self) -> CostLine | None:
+        """Of the newer side."""
         ...
 
 
@@ -61,6 +92,16 @@ class PoolCost(Protocol):
         """Full of the dearest machines; None where no price is known."""
         ...
 
+    @property
+    def unpriced(self) -> Sequence[str]:
+        """The types it may choose that have no price."""
+        ...
+
+    @property
+    def disks_priced(self) -> bool:
+        """Whether the prices include the disks of its nodes."""
+        ...
+
 
 class Cost(Protocol):
     """What a stack costs."""
@@ -81,8 +122,8 @@ class Cost(Protocol):
         ...
 
     @property
-    def lines(self) -> Sequence[CostLine]:
-        """Of the floor."""
+    def unpriced(self) -> Sequence[CostLine]:
+        """The lines of the floor that have no price."""
         ...
 
     @property
@@ -91,8 +132,8 @@ class Cost(Protocol):
         ...
 
     @property
-    def elsewhere(self) -> Mapping[str, float]:
-        """Other currency to the floor of what is billed in it."""
+    def elsewhere(self) -> Mapping[str, float | None]:
+        """Other currency to the floor of what is billed in it; None: it has no price."""
         ...
 
     @property
@@ -114,14 +155,25 @@ class CostChange(Protocol):
         """Of the newer side."""
         ...
 
+    @property
+    def monthly(self) -> float | None:
+        """By how much the floor changes; None where a line that differs has no price."""
+        ...
 
-@dataclass(frozen=True)
-class Findings:
-    """Verdicts of the policies: those that are new, those that are gone, and the rest."""
+    @property
+    def untold(self) -> Sequence[str]:
+        """Labels of those lines."""
+        ...
 
-    new: tuple[Finding, ...]
-    solved: tuple[Finding, ...]
-    still: tuple[Finding, ...]
+    @property
+    def rest(self) -> float:
+        """By how much the floor changes for everything else."""
+        ...
+
+    @property
+    def lines(self) -> Sequence[ChangedLine]:
+        """The lines that differ."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -164,6 +216,7 @@ class Review:
         images: of the stack.
         findings: of the policies.
         cost: of both sides; None where it is not known.
+        emptied: objects for which nothing is planned, and whose cluster is replaced or deleted.
     """
 
     stack: str
@@ -183,6 +236,7 @@ class Review:
     images: Images
     findings: Findings
     cost: CostChange | None
+    emptied: int = 0
 
     @property
     def empty(self) -> bool:
@@ -194,8 +248,9 @@ class Review:
             or self.images.added
             or self.images.removed
             or self.findings.new
+            or self.findings.silenced
             or self.findings.solved
-            or (self.cost and self.cost.before.monthly != self.cost.after.monthly)
+            or (self.cost and self.cost.lines)
         )
 
 
@@ -225,6 +280,9 @@ def review(
     aws = tuple(sorted((e for e in changed if not e.kubernetes), key=_order))
     objects = tuple(sorted((e for e in changed if e.kubernetes), key=lambda each: _order(each)[1:]))
     counted = Counter(each.operation for each in changed)
+    findings, silenced = compared(base, head, changed_files)
+    forbidden = broken(findings, from_state=base.from_state)
+    found = [*dangers(base, head, circumstances, rights, forbidden), *silenced]
     return Review(
         stack=stack,
         base=base.name,
@@ -233,7 +291,7 @@ def review(
         counts={each: counted[each] for each in OPERATIONS if counted[each]},
         settings=settings,
         files=files,
-        dangers=dangers(base, head, circumstances, rights),
+        dangers=tuple(sorted(found, key=lambda each: (each.rank, each.what, each.names))),
         access=rights,
         aws=aws,
         kubernetes=objects,
@@ -241,9 +299,18 @@ def review(
         common_kubernetes=common(objects),
         crds=_crds(base, head, resources),
         images=_images(base, head),
-        findings=_findings(base, head),
+        findings=findings,
         cost=cost,
+        emptied=_emptied(resources.values()),
     )
+
+
+def _emptied(resources: Iterable[Resource]) -> int:
+    """Objects of a cluster that goes, where its provider has no change: the engine counts none."""
+    ending = ("replace", "delete")
+    goes = any(each.type == CLUSTER and each.operation in ending for each in resources)
+    stay = (each.kubernetes and each.operation in ("same", "update") for each in resources)
+    return sum(stay) if goes else 0
 
 
 _WORST_FIRST = ("delete", "replace", "update", "create")
@@ -281,32 +348,3 @@ def _images(base: Side, head: Side) -> Images:
             if base.images[name] != head.images[name]
         },
     )
-
-
-_Same = tuple[str, ...]
-_SEVERITIES = ("critical", "high", "medium", "low")
-
-
-def _findings(base: Side, head: Side) -> Findings:
-    if base.from_state:
-        return Findings((), (), tuple(sorted(head.findings, key=_gravity)))
-    before, after = ({_same_finding(each): each for each in side.findings} for side in (base, head))
-
-    def only(one: Mapping[_Same, Finding], other: Mapping[_Same, Finding]) -> tuple[Finding, ...]:
-        return tuple(sorted((one[key] for key in one if key not in other), key=_gravity))
-
-    still = tuple(sorted((after[key] for key in after if key in before), key=_gravity))
-    return Findings(only(after, before), only(before, after), still)
-
-
-def _same_finding(finding: Finding) -> _Same:
-    # A reason holds for every value that a policy quotes, such as an image of a renamed cluster.
-    exempt = finding.level == "exempt"
-    message = re.sub('"[^"]*"', "", finding.message) if exempt else finding.message
-    return finding.policy, finding.urn, message, finding.level
-
-
-def _gravity(finding: Finding) -> tuple[object, ...]:
-    known = finding.severity in _SEVERITIES
-    grave = _SEVERITIES.index(finding.severity) if known else len(_SEVERITIES)
-    return finding.level == "exempt", finding.level != "mandatory", grave, finding

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from itertools import groupby
 
 from review.blocks import Piece, Text
 from review.content import summary
-from review.danger_section import cause_of, refused, sentence, title
+from review.danger_section import by_cause, refused, sentence, title
 from review.dangers import KINDS, Danger
+from review.findings import SILENCED_BY, name_of
 from review.review import Review
 from review.settings_changes import short
-from review.values import visible
+from review.values import shown, visible
 from review.wording import arrow
 
 WIDTH = 80
 _MOST_DANGERS, _MOST_VALUES, _MOST_SETTINGS = 8, 3, 12
+_MOST_SILENCED = 8
 
 
 def text(review: Review) -> list[str]:
@@ -25,17 +26,25 @@ def text(review: Review) -> list[str]:
         return lines
     number = 1
     dangers = review.dangers[:_MOST_DANGERS]
-    for cause, members in groupby(dangers, key=lambda each: cause_of(each, review)):
+    for cause, members in by_cause(dangers, review):
         lines += ["", *_wrapped(cause)]
         for danger in members:
             lines += _of_danger(danger, number)
             number += 1
     if len(review.dangers) > _MOST_DANGERS:
         lines.append(f"and {len(review.dangers) - _MOST_DANGERS} more dangers")
+    silenced = review.findings.silenced
+    if silenced:
+        lines += ["", f"Silenced by {SILENCED_BY}"]
+        for each in silenced[:_MOST_SILENCED]:
+            why = shown(each.reason or each.level, longest=300)
+            lines += _wrapped((f"{each.policy} {name_of(each)}: {why}",), "  ")
+        if len(silenced) > _MOST_SILENCED:
+            lines.append(f"  and {len(silenced) - _MOST_SILENCED} more")
     if review.settings:
         lines += ["", "Changed settings"]
         for change in review.settings[:_MOST_SETTINGS]:
-            lines += _wrapped((short(change.path), ": ", *arrow(change, 60)), "  ")
+            lines += _wrapped((short(change.path), ": ", *arrow(change)), "  ")
         if len(review.settings) > _MOST_SETTINGS:
             lines.append(f"  and {len(review.settings) - _MOST_SETTINGS} more")
     return lines
@@ -46,7 +55,7 @@ def _of_danger(danger: Danger, number: int) -> list[str]:
     head = (*title(danger, most=3), f" ({KINDS[danger.kind]}). ", *sentence(danger.happens))
     lines = _wrapped(head, lead)
     for change in danger.values[:_MOST_VALUES]:
-        lines += _wrapped((change.path, ": ", *arrow(change, 40)), "   ")
+        lines += _wrapped((change.path, ": ", *arrow(change, 160)), "   ")
     for word, said in (("Lost", danger.lost), ("Way out", danger.avoid)):
         if said:
             lines += _wrapped((f"{word}: ", *sentence(said)), "   ")

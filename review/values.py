@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 from review.sides import SECRET
+from settings import secrecy
 
 LONGEST = 96
 """Characters of a shown value; a longer one has its beginning, its length and a digest."""
@@ -25,34 +26,19 @@ _BEFORE = 24
 ASSET = "4dabf18193072939515e22adb298388d"
 """The key by which the engine marks files and archives; pulumi sdk/go/common/resource/sig."""
 
-# The last parts of a path, such as env[DB_PASSWORD].value; `secretName` and `tokenUrl` are none.
-_SECRET_NAME = re.compile(
-    r"(passw(or)?d|passphrase|secret(string|key|binary|value)?|token|credentials?|"
-    r"private[-_]?key|access[-_]?key|api[-_]?key|client[-_]?secret)s?$",
-    re.IGNORECASE,
-)
-# Names of settings and fields that end like secrets and hold a name, a number or a reference.
+# Names of settings and fields that sound like secrets and hold a word, a name or a reference.
 _NO_SECRET = re.compile(
-    r"(automountServiceAccountToken|credentialsSecret|artifacts\.credentials|"
-    r"upstreamCredentials|imagePullSecrets?|cookieSecretRef)$"
-)
-_SECRET_FORM = re.compile(
-    r"(-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
-    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*"
-    r"|\b(?:ghp|gho|ghs|glpat|xox[abp])[-_][\w-]{16,}"
-    r"|\$2[aby]\$\d\d\$[./\w]{53})",
-    re.DOTALL,
-)
-_LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)")
-# `password: x` and `TOKEN=x`, as lines of a file in a ConfigMap have them.
-_SECRET_LINE = re.compile(
-    r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|token"
-    r"|(?:private|access|api|secret|signing|encryption)[-_]?key))"
-    r"(?P<sign>\s*=\s*|\"\s*:\s*|\s*:\s+)(?P<value>[^\s,{}\[\]][^\s,]*)",
+    r"(automountServiceAccountToken|credentials_?secret|artifacts\.credentials|"
+    r"upstreamCredentials|imagePullSecrets?|cookieSecretRef)$",
     re.IGNORECASE,
 )
-_PLAIN = re.compile(r"(true|false|null|none|\d+|\$.*|\"\"|''|/.*)[\"']?$", re.IGNORECASE)
+_PART = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
+# Below secrets: what each is called, and where it is.
+_BESIDE = re.compile(
+    r"(name|namespace|kind|apiVersion|arn|ref|path|type|audience|optional|seconds|mode|user"
+    r"|region|endpoint|url|host|port|email|bucket|annotation)s?$",
+    re.IGNORECASE,
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{160,}={0,2}$")
 
 
@@ -62,26 +48,33 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+@lru_cache(65536)
 def is_secret_path(path: str) -> bool:
     """Whether the value at ``path`` is one of those that nobody may read, by its name."""
-    if _NO_SECRET.search(path):
+    if not path or _NO_SECRET.search(path):
         return False
-    parts = [part for part in re.split(r"[.\[\]]+", path) if part]
-    last = parts[-2:] if parts[-1:] == ["value"] else parts[-1:]
-    return any(_SECRET_NAME.search(part) for part in last)
+    # Keys, and in brackets the names of a list's items and keys with a dot.
+    found = list(_PART.finditer(path))
+    names = [part[1] or part[2] or "" for part in found]
+    named = names[-2:] if names[-1:] == ["value"] else names[-1:]
+    if any(map(secrecy.is_secret_name, named)):
+        return True
+    # Such as `passwords.alice`, and nothing like `imagePullSecrets[0].name`.
+    return not _BESIDE.search(path) and any(
+        secrecy.is_secret_collection(part[2] or "") and not _NO_SECRET.search(path[: part.end()])
+        for part in found[:-1]
+    )
+
+
+def _is_secret(value: Any, path: str) -> bool:
+    switch = value is None or isinstance(value, bool) or value in ("", "true", "false")
+    return not switch and is_secret_path(path)
 
 
 @lru_cache(4096)
 def without_secrets(text: str) -> str:
     """The text, with ``[secret]`` where it has the form of a key, a token or a login."""
-    text = _SECRET_FORM.sub(SECRET, text)
-    text = _LOGIN_IN_URL.sub(SECRET, text)
-    return _SECRET_LINE.sub(_hidden, text)
-
-
-def _hidden(found: re.Match[str]) -> str:
-    value = found["value"].strip("\"'")
-    return found[0] if _PLAIN.match(value) else f"{found['name']}{found['sign']}{SECRET}"
+    return secrecy.without_secrets(text, SECRET)
 
 
 def is_generated(value: Any) -> bool:
@@ -104,14 +97,14 @@ def shown(value: Any, path: str = "", longest: int = LONGEST) -> str:
     """
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    if is_secret_path(path) and not isinstance(value, (Mapping, list)):
+    if not isinstance(value, (Mapping, list)) and _is_secret(value, path):
         return SECRET
     if is_asset(value):
         return f"code {digest(content_of(value))}"
     if is_generated(value):
         return f"data {digest(value)}, {len(value)} characters"
-    text = value if isinstance(value, str) else _json(value, path)
-    text = visible(without_secrets(text)) or '""'
+    text = without_secrets(value) if isinstance(value, str) else _json(value, path)
+    text = visible(text) or '""'
     cut = f"{text[: longest - 30]}... ({len(text)} characters, {digest(text)})"
     return text if len(text) <= longest else cut
 
@@ -137,6 +130,17 @@ def without_beginning(old: str, new: str) -> tuple[str, str]:
     return (f"...{old[start:]}", f"...{new[start:]}") if start else (old, new)
 
 
+def plain(value: Any, path: str = "") -> Any:
+    """The value as data, without secrets."""
+    masked = _masked(value, path)
+    if isinstance(masked, Mapping):
+        items = cast("Mapping[str, Any]", masked)
+        return {key: plain(each, f"{path}.{key}") for key, each in items.items()}
+    if isinstance(masked, list):
+        return [plain(each, path) for each in cast("list[Any]", masked)]
+    return without_secrets(masked) if isinstance(masked, str) else masked
+
+
 def _json(value: Any, path: str) -> str:
     return json.dumps(_masked(value, path), ensure_ascii=False, sort_keys=True, default=str)
 
@@ -150,8 +154,19 @@ def _masked(value: Any, path: str) -> Any:
             path = f"{path}[{items['name']}]"
         return {str(key): _masked(each, f"{path}.{key}") for key, each in items.items()}
     if isinstance(value, list):
-        return [_masked(each, path) for each in cast("list[Any]", value)]
-    return SECRET if value is not None and is_secret_path(path) else value
+        return [_masked(each, path) for each in hidden_arguments(cast("list[Any]", value))]
+    if _is_secret(value, path):
+        return SECRET
+    return without_secrets(value) if isinstance(value, str) else value
+
+
+def hidden_arguments(items: Sequence[Any]) -> list[Any]:
+    """The items of a list; of a command, without what follows an option such as ``--password``."""
+    named = (False, *map(secrecy.is_secret_option, items))
+    return [
+        SECRET if after and isinstance(each, str) else each
+        for each, after in zip(items, named, strict=False)
+    ]
 
 
 def content_of(asset: Any) -> Any:

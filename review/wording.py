@@ -12,6 +12,7 @@ from review.blocks import (
 )
 from review.changes import ABSENT, Change
 from review.values import (
+    hidden_arguments,
     shown,
     shown_pair,
 )
@@ -24,10 +25,14 @@ OPERATIONS = {
 }
 PATHS_PER_OBJECT = 30
 """Lines of one resource's changes."""
+SIMULATED = ("launchTemplate.version",)
+"""Paths whose values AWS counts, and a simulation invents."""
 
 
 def arrow(change: Change, longest: int = 96) -> Text:
     """``old`` -> ``new``, or what was added or removed."""
+    if change.path in SIMULATED and ABSENT not in (change.old, change.new):
+        return ("another version",)
     if change.old is ABSENT:
         return "added ", Code(shown(change.new, change.path, longest))
     if change.new is ABSENT:
@@ -51,8 +56,10 @@ def _of_lists(change: Change, longest: int) -> Text:
 
 
 def items_apart(change: Change) -> tuple[list[Any], list[Any]]:
-    """The items of the old list that the new one lacks, and the other way round."""
-    return (
-        [item for item in change.old if item not in change.new],
-        [item for item in change.new if item not in change.old],
-    )
+    """The items of the old list that the new one lacks, and the other way round; no secret."""
+
+    def of(own: list[Any], other: list[Any]) -> list[Any]:
+        pairs = zip(own, hidden_arguments(own), strict=True)
+        return [safe for item, safe in pairs if item not in other]
+
+    return of(change.old, change.new), of(change.new, change.old)

@@ -9,23 +9,14 @@ from typing import Any, cast
 
 import yaml
 
+from settings import secrecy
+
 NAMESPACE = "kubeflow"
 """The Pulumi project's name, hence the namespace of its keys in a stack file."""
 AWS = "aws:"
 """The section of the keys of Pulumi's AWS provider, by their namespace in a stack file."""
 
-_SECRET_NAME = re.compile(
-    r"(?i)pass(wor[dt]|wd|phrase)|kennwort|secret|token|credential|(private|api|access).?key|"
-    r"(?<![a-z])(pw|pwd)(?![a-z])|密码|口令"
-)
-# Access key ids, anything as long and as mixed as a secret access key, what a URL has of a login,
-# the first letters that services give their tokens, and keys in PEM form.
-_SECRET_VALUE = re.compile(
-    r"(A3T|AKIA|ASIA)[A-Z0-9]{12,}|"
-    r"(?<![\w/+])(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])(?=[A-Za-z/+]*[0-9])[A-Za-z0-9/+]{40}(?![\w/+])|"
-    r"://\S*@|(?i:[?&][\w-]*(key|token|secret|sig|pass|auth)[\w-]*=)|^[^\s/@]+:[^\s/@]+@|"
-    r"PRIVATE KEY|\b(gh[pousr]_|github_pat_|glpat-|xox[a-z]-|hf_|sk-|dckr_pat_|eyJ)[\w.-]{16,}"
-)
+_SECRET_WORDS = re.compile(secrecy.WORDS, re.IGNORECASE)
 # Keys that look secret and have the name of a method as value, such as ``irsa``.
 _NOT_SECRET = {"kubeflow:artifacts.credentials", "kubeflow:imageMirror.credentials"}
 _LONGEST = 60
@@ -73,7 +64,7 @@ def visible(text: str) -> str:
 
 def key_part(part: str) -> str:
     """A part of a key for a sentence: whoever mixed up key and value wrote a secret there."""
-    return "[hidden]" if _SECRET_VALUE.search(part) else _short(visible(part))
+    return "[hidden]" if secrecy.FORM.search(part) else _short(visible(part))
 
 
 def _short(text: str) -> str:
@@ -97,9 +88,14 @@ def looks_secret(key: str, value: object = "") -> bool:
     text = str(cast(object, value))
     nested = isinstance(value, (Mapping, list, tuple))
     return bool(
-        _SECRET_NAME.search(key)
-        or _SECRET_VALUE.search(text)
-        or (nested and _SECRET_NAME.search(text))
+        _SECRET_WORDS.search(key)
+        or secrecy.is_secret_name(re.split(r"[.:]", key)[-1])
+        or secrecy.without_secrets(text, "") != text
+        or (nested and _SECRET_WORDS.search(text))
+        or (
+            isinstance(value, (list, tuple))
+            and any(map(secrecy.is_secret_option, cast(Sequence[object], value)))
+        )
     )
 
 

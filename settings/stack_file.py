@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,6 +29,7 @@ MOST_BYTES = 256 * 1024
 _MOST_NODES, _DEEPEST = 10_000, 20
 """Of keys and values, where an alias counts as what it stands for."""
 
+_EXAMPLE = f"write `config:` and under it `{full_key('region')}: ...`"
 _STACKS = "Pulumi.*.yaml"
 _OURS = (f"('{NAMESPACE}:", f"('{AWS}")
 _TAG, _UNCLEAR = "tag:yaml.org,2002:", "!unclear "
@@ -123,6 +124,20 @@ def _is_unclear(node: yaml.Node) -> bool:
     return kind in ("int", "float") or bool(elsewhere)
 
 
+def no_such_stack(name: str, stacks: Iterable[str]) -> str:
+    """The sentence about a stack that has no stack file."""
+    return f"Pulumi.{name}.yaml does not exist: {_way_to_a_stack(name, sorted(stacks))}"
+
+
+def _way_to_a_stack(name: str, stacks: Sequence[str]) -> str:
+    if not stacks:
+        return f"{_EXAMPLE}."
+    way_out = f"the stacks are {listed(stacks, 'and')}."
+    if close := get_close_matches(name, stacks, n=1):
+        return f"did you mean Pulumi.{close[0]}.yaml? {way_out[0].upper()}{way_out[1:]}"
+    return way_out
+
+
 def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, object], list[str]]:
     """The values under the project's namespace, by their keys without it, and misplaced keys.
 
@@ -138,17 +153,12 @@ def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, obje
         SettingsError: the file cannot be read as a stack file.
     """
     data, text = cast(Any, None), ""
-    example = f"write `config:` and under it `{full_key('region')}: ...`"
     try:
         text = read_text(path, MOST_BYTES)
         data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         stacks = sorted(file.stem.removeprefix("Pulumi.") for file in path.parent.glob(_STACKS))
-        close = get_close_matches(path.stem.removeprefix("Pulumi."), stacks, n=1)
-        way_out = f"the stacks are {listed(stacks, 'and')}." if stacks else f"{example}."
-        if close:
-            way_out = f"did you mean Pulumi.{close[0]}.yaml? {way_out[0].upper()}{way_out[1:]}"
-        problem = f" does not exist: {way_out}"
+        problem = f" does not exist: {_way_to_a_stack(path.stem.removeprefix('Pulumi.'), stacks)}"
     except (OSError, UnicodeDecodeError) as error:
         problem = f" cannot be read ({error}): make it a text file."
     except yaml.YAMLError as error:
@@ -164,7 +174,7 @@ def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, obje
     except (LookupError, TypeError, AttributeError, OverflowError):
         problem = " is not valid YAML: a value is not of the type in its tag (!!): correct that."
     else:
-        problem = _misshapen(data, example)
+        problem = _misshapen(data, _EXAMPLE)
     if problem:
         raise SettingsError([f"{path.name}{problem}"])
     return _values(data["config"], list(sections))
@@ -177,12 +187,12 @@ def _without_quoted(problem: str) -> str:
 
 def _misshapen(data: Any, example: str) -> str:
     if not isinstance(data, Mapping):
-        return f" is {'empty' if data is None else 'not a mapping'}: {example}."
+        return f" is {'empty' if data is None else 'not a mapping'}: {_EXAMPLE}."
     top = cast(Mapping[str, object], data)
     if top.get("config") is None:
         similar = get_close_matches("config", top.keys() - {"config"}, n=1)
         return f" has no config: {f'rename {similar[0]} to config' if similar else example}."
-    return "" if isinstance(top["config"], Mapping) else f": config is not a mapping: {example}."
+    return "" if isinstance(top["config"], Mapping) else f": config is not a mapping: {_EXAMPLE}."
 
 
 def _values(

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, Literal
 
 import typer
@@ -39,6 +40,8 @@ def _console(**options: Any) -> Console:
 
 
 _ANY_WIDTH = 10_000
+SENTENCES = "KUBEFLOW_SENTENCES"
+"""A file that gets the sentences of a failure too, for a program that runs the command."""
 
 results = _console()
 """Standard output, for programs. Brackets are printed as they are."""
@@ -55,6 +58,8 @@ def say(text: object) -> None:
 
 def fail(sentences: Sequence[str], code: int) -> typer.Exit:
     """Print the sentences and return the exception to raise."""
+    if file := os.environ.get(SENTENCES):
+        Path(file).write_text(json.dumps(list(sentences)), "utf-8")
     for sentence in sentences:
         messages.print(sentence, style="red")
     return typer.Exit(code)

@@ -15,9 +15,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import lzma
 import os
 import re
 import ssl
+import struct
 import sys
 import time
 import urllib.error
@@ -44,8 +46,11 @@ _MARKER = "<!-- kubeflow-on-eks: {} -->"
 _AUTHOR = "github-actions[bot]"
 """Who posts with the token of a job."""
 
-# A mention notifies people and teams; a word before the sign makes it an image's digest.
-_MENTION = re.compile(r"(?<![\w])@(?=[A-Za-z0-9_])")
+# A mention notifies people and teams; a word before the sign makes it an image's digest. Forges
+# look for mentions in rendered text, so the sign or the name's first letter may be an entity.
+_MENTION = re.compile(
+    r"(?<![A-Za-z0-9])(?:@|&#0*64(?:;|(?!\d))|&#[xX]0*40(?:;|(?![0-9A-Fa-f]))|&commat;)(?=[\w&])"
+)
 # GitLab runs lines such as `/merge` with the rights of whoever posts them.
 _COMMAND = re.compile(r"^(\s*)/(?=[A-Za-z])", re.MULTILINE)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
@@ -177,7 +182,7 @@ def harmless(report: bytes) -> str:
     Images and links stay: a forge loads images through its own proxy, and a reader sees a link.
     """
     text = _CONTROLS.sub("", report.decode("utf-8", "replace").replace("\r\n", "\n"))
-    text = _COMMAND.sub(rf"\1{_NOTHING_WIDE}/", _MENTION.sub(f"@{_NOTHING_WIDE}", text))
+    text = _COMMAND.sub(rf"\1{_NOTHING_WIDE}/", _MENTION.sub(rf"\g<0>{_NOTHING_WIDE}", text))
     whole = text.encode()
     if len(whole) <= LONGEST:
         return text
@@ -259,7 +264,10 @@ def _report(archive: bytes) -> bytes | None:
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as files:
             return zipfile.ZipFile.open(files, REPORT).read(2 * LONGEST)
-    except (KeyError, zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError):
+        return None
+    except (LookupError, ValueError, ArithmeticError, RuntimeError, OSError):
+        # What the module raises for offsets and names that make no sense.
         return None
 
 
@@ -305,6 +313,12 @@ def _gitlab() -> Forge:
         rights="a project access token with the role Reporter and the scope `api`",
         certificates=os.environ.get("CI_SERVER_TLS_CA_FILE") or None,
     )
+
+
+def _note(file: Path) -> str:
+    if file.is_file():
+        return harmless(file.read_bytes())
+    return f"There is no plan of {_variable('CI_COMMIT_SHA')[:7]}: see the pipeline's job kf-plan."
 
 
 def _own_id(forge: Forge) -> int:
@@ -374,7 +388,7 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.command == "pull-request":
             done = pull_request()
         elif chosen.command == "merge-request":
-            done = merge_request(harmless(chosen.file.read_bytes()))
+            done = merge_request(_note(chosen.file))
         else:
             file: Path | None = chosen.file
             text = harmless(file.read_bytes()) if file else None

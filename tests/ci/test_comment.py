@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -141,10 +143,22 @@ def test_a_branchs_name_reaches_the_api_as_text(hub: State, tmp_path: Path) -> N
     assert len(hub.comments) == 1
 
 
+def broken_lzma() -> bytes:
+    """An archive with a compression whose data is wrong."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as written:
+        written.writestr("plan.md", "x" * 500)
+    data = file.getvalue()
+    return data[:45] + bytes(each ^ 0xFF for each in data[45:60]) + data[60:]
+
+
 @pytest.mark.parametrize(
     "artifact",
-    [None, b"no zip", archive({"other.md": b"x"}), archive({"plan.md": b"x" * 999})[:-40]],
-    ids=["none", "no zip", "no report", "cut"],
+    [
+        *(None, b"no zip", archive({"other.md": b"x"}), archive({"plan.md": b"x" * 999})[:-40]),
+        *(broken_lzma(), archive({"plan.md": b"x"}).replace(b"PK\x01\x02", b"PK\x01\x02\xff" * 9)),
+    ],
+    ids=["none", "no zip", "no report", "cut", "lzma", "offset"],
 )
 def test_a_run_without_a_report_replaces_the_old_plan(
     hub: State, tmp_path: Path, artifact: bytes | None
@@ -290,6 +304,13 @@ class _Later(list[Answer]):
     [
         (b"cc @acme/admins", "cc @\u200bacme/admins"),
         (b"`@all` and `@wang", "`@\u200ball` and `@\u200bwang"),
+        (b"_@octocat_ \xc3\xa9@octocat", "_@\u200boctocat_ \u00e9@\u200boctocat"),
+        (
+            b"&#64;octocat &#x40;wang &commat;all",
+            "&#64;\u200boctocat &#x40;\u200bwang &commat;\u200ball",
+        ),
+        (b"<p>&#064octocat @&#111;ctocat", "<p>&#064\u200boctocat @\u200b&#111;ctocat"),
+        (b"@@ title @@ a&#64;b &#640;x", "@@ title @@ a&#64;b &#640;x"),
         (b"/close\n  /merge\n/ root", "\u200b/close\n  \u200b/merge\n/ root"),
         (b"busybox@sha256:abc /usr/bin", "busybox@sha256:abc /usr/bin"),
         (b"a\x00b\x1b[31m\xe2\x80\xaec", "ab[31mc"),
@@ -317,6 +338,18 @@ def report(tmp_path: Path) -> Path:
     path = tmp_path / "plan.md"
     path.write_text(REPORT)
     return path
+
+
+def test_a_plan_that_was_not_made_replaces_the_note_of_an_older_one(
+    lab: State, report: Path
+) -> None:
+    comment.main(["merge-request", str(report)])
+    report.unlink()
+    assert comment.main(["merge-request", str(report)]) == 0
+    assert "There is no plan of 0123456: see the pipeline's job kf-plan." in text_of(
+        lab.comments[0]
+    )
+    assert len(lab.comments) == 1
 
 
 def test_the_note_of_a_merge_request_is_posted_and_updated(lab: State, report: Path) -> None:

@@ -160,7 +160,17 @@ def test_the_comment_uses_nothing_of_the_pull_request_but_its_text() -> None:
     assert [step.get("uses", "").split("@")[0] for step in job["steps"]] == ["actions/checkout", ""]
     assert "download-artifact" not in text
     used = set(re.findall(r"\$\{\{ *(.+?) *\}\}", text))
-    assert used == {"vars.KF_RUNNER || 'ubuntu-24.04'", "github.token"}
+    assert used == {"vars.KF_LIVE_RUNNER || 'ubuntu-24.04'", "github.token"}
+
+
+@each_ready
+def test_no_machine_has_both_foreign_code_and_rights(path: Path) -> None:
+    """Foreign code could leave a cache there for the job with the rights."""
+    foreign = path.name == "plan.yaml"
+    variable = "KF_RUNNER" if foreign else "KF_LIVE_RUNNER"
+    machines = {str(job["runs-on"]) for job in jobs(path).values()}
+    assert machines == {f"${{{{ vars.{variable} || 'ubuntu-24.04' }}}}"}
+    assert foreign or "actions/cache" not in path.read_text()
 
 
 @each_workflow
@@ -267,7 +277,7 @@ def test_gitlabs_jobs_have_what_gitlab_asks_for() -> None:
         for rule in job["rules"]:
             assert set(rule) <= RULE_KEYS
             assert CONDITION.fullmatch(rule["if"]), rule["if"]
-            assert rule.get("when", "on_success") in {"on_success", "manual"}
+            assert rule.get("when", "on_success") in {"on_success", "manual", "always"}
         assert set(job.get("artifacts", {})) <= ARTIFACT_KEYS
         assert all(isinstance(each["aud"], str) for each in job.get("id_tokens", {}).values())
 
@@ -281,6 +291,13 @@ def test_a_job_that_is_needed_is_in_every_pipeline_of_the_one_that_needs_it() ->
                 assert any(
                     rule["if"].startswith(condition["if"]) for condition in made[needed]["rules"]
                 )
+
+
+def test_the_note_follows_a_plan_that_fails_too() -> None:
+    """A plan fails for a danger, and its file is kept: the note that matters most."""
+    made = gitlab_jobs()
+    assert [rule["when"] for rule in made["kf-note"]["rules"]] == ["always"]
+    assert made["kf-plan"]["artifacts"]["when"] == "always"
 
 
 def test_gitlabs_cache_is_below_the_project_and_has_at_most_two_keys() -> None:

@@ -128,6 +128,30 @@ def test_an_interface_endpoint_counts_in_each_zone_and_a_gateway_endpoint_not_at
             {"engineVersion": "8.0", "storageType": "gp3", "instanceClass": "db.r6g.4xlarge"},
             [("database", 1, 1), ("rds.gp3.single-az", 100, 100), ("rds.extended", 16, 16)],
         ),
+        (
+            {"storageType": "gp3", "iops": 3000, "storageThroughput": 125},
+            [("database", 1, 1), ("rds.gp3.single-az", 100, 100)],
+        ),
+        (
+            {
+                **{"storageType": "gp3", "iops": 15000, "storageThroughput": 700},
+                **{"allocatedStorage": 400, "multiAz": True},
+            },
+            [
+                ("database", 1, 1),
+                ("rds.gp3.multi-az", 400, 400),
+                ("rds.gp3.iops.multi-az", 3000, 3000),
+                ("rds.gp3.throughput.multi-az", 200, 200),
+            ],
+        ),
+        (
+            {"storageType": "io1", "iops": 2000},
+            [
+                ("database", 1, 1),
+                ("rds.io1.single-az", 100, 100),
+                ("rds.io1.iops.single-az", 2000, 2000),
+            ],
+        ),
     ],
 )
 def test_a_database_is_its_class_its_storage_and_its_support(
@@ -137,26 +161,154 @@ def test_a_database_is_its_class_its_storage_and_its_support(
     assert units(row("aws:rds/instance:Instance", **{**rest, **inputs})) == expected
 
 
+TYPE = "service.beta.kubernetes.io/aws-load-balancer-type"
+SCHEME = "service.beta.kubernetes.io/aws-load-balancer-scheme"
+INTERNAL = "service.beta.kubernetes.io/aws-load-balancer-internal"
+EIPS = "service.beta.kubernetes.io/aws-load-balancer-eip-allocations"
+PUBLIC = {SCHEME: "internet-facing"}
+NLB, CLASSIC = ("balancer.network", 1, 1), ("balancer.classic", 1, 1)
+OF_ALB = "alb.ingress.kubernetes.io/scheme"
+
+
+def subnets(number: int) -> list[Row]:
+    """One in each zone, and a private one that no public load balancer is in."""
+    type_ = "aws:ec2/subnet:Subnet"
+    zones = [
+        row(type_, availabilityZone=f"z{n}", tags={"kubernetes.io/role/elb": "1"})
+        for n in range(number)
+    ]
+    return [
+        *zones,
+        row(type_, availabilityZone="z9", tags={"kubernetes.io/role/internal-elb": "1"}),
+    ]
+
+
 @pytest.mark.parametrize(
-    ("annotations", "kind"),
+    ("annotations", "class_", "expected"),
     [
-        ({}, "balancer.classic"),
-        ({"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}, "balancer.network"),
+        ({}, None, [CLASSIC, ("address", 3, 3)]),
+        ({INTERNAL: "true"}, None, [CLASSIC]),
+        ({TYPE: "nlb"}, None, [NLB, ("address", 3, 3)]),
+        ({TYPE: "nlb", INTERNAL: "true"}, None, [NLB]),
+        ({TYPE: "external"}, None, [NLB]),
+        ({TYPE: "external", **PUBLIC}, None, [NLB, ("address", 3, 3)]),
+        ({TYPE: "nlb-ip", **PUBLIC, EIPS: "eipalloc-1"}, None, [NLB]),
+        ({}, "service.k8s.aws/nlb", [NLB]),
+        (PUBLIC, "service.k8s.aws/nlb", [NLB, ("address", 3, 3)]),
+        ({INTERNAL: "false"}, "service.k8s.aws/nlb", [NLB, ("address", 3, 3)]),
+        ({INTERNAL: "false", SCHEME: "internal"}, "service.k8s.aws/nlb", [NLB]),
+        (PUBLIC, "eks.amazonaws.com/nlb", [NLB, ("address", 3, 3)]),
+        ({}, "example.com/other", []),
     ],
 )
-def test_a_service_of_that_type_is_a_load_balancer(annotations: Row, kind: str) -> None:
+def test_a_service_of_that_type_is_a_load_balancer(
+    annotations: Row, class_: str | None, expected: list[tuple[str, float, float]]
+) -> None:
     metadata = {"name": "gateway", "annotations": annotations}
-    service = row("kubernetes:core/v1:Service", metadata=metadata, spec={"type": "LoadBalancer"})
+    spec = {"type": "LoadBalancer", **({"loadBalancerClass": class_} if class_ else {})}
+    service = row("kubernetes:core/v1:Service", metadata=metadata, spec=spec)
     inside = row("kubernetes:core/v1:Service", metadata=metadata, spec={"type": "ClusterIP"})
-    assert units(service, inside) == [(kind, 1, 1)]
+    assert units(*subnets(3), service, inside) == expected
+    named = cost_of([service], REGION).unknown
+    other = "gateway: nothing says what the load balancer class example.com/other makes."
+    assert (other in named) is (class_ == "example.com/other")
 
 
-def test_an_ingress_of_the_load_balancer_controller_is_one() -> None:
+@pytest.mark.parametrize(
+    ("spec", "annotations", "zones", "expected"),
+    [
+        ({"ingressClassName": "alb"}, {}, 3, [("balancer.application", 1, 1)]),
+        ({}, {"kubernetes.io/ingress.class": "alb"}, 3, [("balancer.application", 1, 1)]),
+        ({"ingressClassName": "nginx"}, {OF_ALB: "internet-facing"}, 3, []),
+        (
+            {"ingressClassName": "alb"},
+            {OF_ALB: "internet-facing"},
+            3,
+            [("balancer.application", 1, 1), ("address", 3, 3)],
+        ),
+        # In a VPC of somebody else: it needs two zones at least.
+        (
+            {"ingressClassName": "alb"},
+            {OF_ALB: "internet-facing"},
+            0,
+            [("balancer.application", 1, 1), ("address", 2, 2)],
+        ),
+    ],
+)
+def test_an_ingress_of_the_load_balancer_controller_is_one(
+    spec: Row, annotations: Row, zones: int, expected: list[tuple[str, float, float]]
+) -> None:
     type_ = "kubernetes:networking.k8s.io/v1:Ingress"
-    metadata = {"name": "ui"}
-    made = row(type_, metadata=metadata, spec={"ingressClassName": "alb"})
-    other = row(type_, metadata=metadata, spec={"ingressClassName": "nginx"})
-    assert units(made, other) == [("balancer.application", 1, 1)]
+    made = row(type_, metadata={"name": "ui", "annotations": annotations}, spec=spec)
+    assert units(*subnets(zones), made) == expected
+
+
+def test_an_address_says_what_it_is_for() -> None:
+    own, of_gateway = row("aws:ec2/eip:Eip", "own"), row("aws:ec2/eip:Eip", "nat")
+    gateway = row("aws:ec2/natGateway:NatGateway")
+    gateway["dependencies"] = [of_gateway["urn"]]
+    labels = {line.label for line in cost_of([own, of_gateway, gateway], REGION).lines}
+    assert labels >= {
+        "public IPv4 address: NAT gateways",
+        "public IPv4 address: other addresses of the stack",
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "gib"),
+    [
+        ("1Ti", 1024),
+        ("524288Ki", 0.5),
+        ("1073741824", 1),
+        ("4294967296k", 4000),
+        ("1e9", 1e9 / 2**30),
+        ("1E9", 1e9 / 2**30),
+        ("1073741824000m", 1),
+        (".5Gi", 0.5),
+        ("1Ei", 2**30),
+        ("1e3Gi", None),
+        ("10 Gi", None),
+        ("[unknown]", None),
+        ("", None),
+    ],
+)
+def test_a_claim_has_a_size_or_is_named(size: str, gib: float | None) -> None:
+    spec = {"resources": {"requests": {"storage": size}}} if size else {}
+    claim = row("kubernetes:core/v1:PersistentVolumeClaim", spec=spec)
+    cost = cost_of([claim], REGION)
+    if gib is None:
+        reason = f"{size} is no size" if size else "its claim names no size"
+        assert cost.unknown == (f"volumes of EBS, gp3 in {REGION}, 1 GB: no price ({reason}).",)
+        assert not cost.complete
+    else:
+        assert units(claim) == [("ebs.gp3", pytest.approx(gib), pytest.approx(gib))]
+
+
+def test_operations_and_throughput_beyond_what_is_in_the_price_are_charged() -> None:
+    storage = row(
+        "kubernetes:storage.k8s.io/v1:StorageClass",
+        metadata={"name": "fast"},
+        provisioner="ebs.csi.aws.com",
+        parameters={"type": "gp3", "iops": "4000", "throughput": "125"},
+    )
+    spec = {"storageClassName": "fast", "resources": {"requests": {"storage": "10Gi"}}}
+    claim = row("kubernetes:core/v1:PersistentVolumeClaim", spec=spec)
+    assert units(storage, claim) == [("ebs.gp3", 10, 10), ("ebs.gp3.iops", 1000, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("type_", "inputs"),
+    [
+        ("aws:eks/nodeGroup:NodeGroup", {"scalingConfig": "[unknown]"}),
+        ("aws:rds/instance:Instance", {}),
+        ("kubernetes:apps/v1:StatefulSet", {"spec": {"volumeClaimTemplates": [{}]}}),
+    ],
+)
+def test_inputs_of_another_form_are_an_unknown_cost_and_no_error(type_: str, inputs: Row) -> None:
+    cost = cost_of([row(type_, **inputs)], REGION)
+    sentence = f"it: the inputs of this {type_} have another form, so its cost is unknown."
+    assert cost.unknown == (sentence,)
+    assert [line.price for line in cost.lines] == [None]
 
 
 def test_volumes_of_the_platform_are_disks_and_those_in_efs_are_not() -> None:
@@ -178,9 +330,6 @@ def test_volumes_of_the_platform_are_disks_and_those_in_efs_are_not() -> None:
         ),
     ]
     assert units(*classes, *claims) == [("ebs.gp3", 10, 10), ("ebs.gp3", 6, 6)]
-    for size, gib in (("1Ti", 1024), ("524288Ki", 0.5), ("1073741824", 1), ("4294967296k", 4000)):
-        volume = row("kubernetes:core/v1:PersistentVolumeClaim", spec=claim(size))
-        assert units(*classes, volume) == [("ebs.gp3", gib, gib)]
 
 
 def test_shared_files_are_charged_by_use_alone() -> None:
@@ -221,7 +370,10 @@ def test_equal_sides_have_no_changed_line() -> None:
 def test_changed_lines_come_by_amount_and_those_without_price_last() -> None:
     def fewer(rows: list[Row]) -> None:
         gateways = [each for each in rows if each["type"] == "aws:ec2/natGateway:NatGateway"]
+        needed = [each for each in rows if each["urn"] in gateways[0]["dependencies"]]
+        [address] = [each for each in needed if each["type"] == "aws:ec2/eip:Eip"]
         rows.remove(gateways[0])
+        rows.remove(address)
         for each in rows:
             if each["type"] == "aws:eks/nodeGroup:NodeGroup":
                 each["inputs"]["scalingConfig"]["minSize"] = 5
@@ -230,14 +382,43 @@ def test_changed_lines_come_by_amount_and_those_without_price_last() -> None:
 
     change = changed(fewer)
     disks = 100 * 0.08
-    assert change.monthly == pytest.approx(0.192 * 730 + disks - 0.045 * 730)
+    assert change.monthly is None
+    assert change.rest == pytest.approx(0.192 * 730 + disks - (0.045 + 0.005) * 730)
     shown = [(line.label.partition(":")[0], line.monthly) for line in change.lines]
     assert shown == [
         ("m5.xlarge", pytest.approx(0.192 * 730)),
         ("NAT gateway", pytest.approx(-0.045 * 730)),
         ("volumes of EBS, gp3", pytest.approx(disks)),
+        ("public IPv4 address", pytest.approx(-0.005 * 730)),
         ("db.m6g.large multi-az", None),
         ("db.m6g.xlarge multi-az", None),
     ]
     new, gone = change.lines[-1], change.lines[-2]
     assert (new.before, gone.after) == (None, None)
+
+
+def test_a_machine_without_price_in_place_of_one_is_no_saving() -> None:
+    def larger(rows: list[Row]) -> None:
+        for each in rows:
+            if each["type"] == "aws:ec2/launchTemplate:LaunchTemplate":
+                each["inputs"]["instanceType"] = "m5.2xlarge"
+
+    change = changed(larger)
+    assert (change.monthly, change.rest) == (None, 0)
+    [label] = change.untold
+    assert label.startswith("m5.2xlarge: nodes of the group")
+
+
+@pytest.mark.parametrize(
+    ("type_", "untold"),
+    [
+        ("aws:kms/key:Key", "KMS key: encryption keys"),
+        ("aws:msk/cluster:Cluster", "aws:msk/cluster:Cluster: it"),
+    ],
+)
+def test_more_of_what_has_no_price_is_a_change_that_cannot_be_told(type_: str, untold: str) -> None:
+    def more(rows: list[Row]) -> None:
+        rows.append(row(type_))
+
+    change = changed(more)
+    assert (change.monthly, change.untold) == (None, (untold,))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from costs import cost_of, report
+from costs import PoolCost, cost_of, report
+from costs.pools import Filling
 from ops import targets
 from regions.price_list import prices_of
 from rehearsal import __main__ as rehearsals
@@ -35,12 +36,13 @@ def test_a_preview_ends_with_floor_busiest_hour_pools_and_unknown_prices() -> No
     assert lines[:4] == [
         "cost           at least USD 996.54 a month, 3 of 10 lines without price",
         "busiest hour   at least USD 62.97",
-        "pool gpu       up to USD 60.79 an hour, 44,378.79 a month (8 x g6e.16xlarge, of",
-        "               15 types with a price)",
+        "pool gpu       at least USD 60.79 an hour, 44,378.79 a month (8 x g6e.16xlarge;",
+        "               no price of g4dn.4xlarge, g4dn.8xlarge, g5.xlarge, g6.4xlarge,",
     ]
-    assert lines[4] == (
-        "without price  KMS key, db.m6g.large multi-az, storage of RDS, gp3, two zones"
-    )
+    assert lines[4:6] == [
+        "               g6e.4xlarge)",
+        "without price  KMS key, db.m6g.large multi-az, storage of RDS, gp3, two zones",
+    ]
     assert lines[-1] == "               all of it: ./kf cost --stack mine"
 
 
@@ -50,6 +52,58 @@ def test_the_busiest_hour_is_at_least_that_while_a_pool_lacks_a_price() -> None:
     assert report.busiest(replace(cost, lines=lines)) == "at least USD 62.97"
     pools = tuple(replace(pool, unpriced=()) for pool in cost.pools)
     assert report.busiest(replace(cost, lines=lines, pools=pools)) == "USD 62.97"
+
+
+@pytest.mark.parametrize(
+    ("unpriced", "disks_priced", "words"),
+    [
+        ("", True, "up to CNY 2.00 an hour, 1,460.00 a month (2 x x.large)"),
+        ("", False, "no price of disks)"),
+        ("ab", False, "no price of a, b, disks)"),
+        ("abcdefgh", True, "no price of a, b, c, d, e, f and 2 more types)"),
+    ],
+)
+def test_a_pool_has_a_ceiling_only_while_everything_in_it_has_a_price(
+    unpriced: str, disks_priced: bool, words: str
+) -> None:
+    full = Filling(2, "2 x x.large", ())
+    pool = PoolCost("gpu", "CNY", "GPU", 2, (), full, full, 9, tuple(unpriced), disks_priced)
+    partly = "at least CNY 2.00 an hour, 1,460.00 a month (2 x x.large; "
+    assert report.ceiling(pool) == (words if words.startswith("up to") else partly + words)
+    assert report.is_ceiling(pool) is words.startswith("up to")
+
+
+def test_a_floor_of_which_something_is_unknown_says_so_in_every_form() -> None:
+    partly = cost_of(rows_of("cn-north-1"), "cn-north-1")
+    shown = "\n".join(report.table(partly))
+    least = "floor, at least: 8 of 10 lines without price"
+    assert re.search(rf"^{least} +8,368\.72$", shown, re.MULTILINE)
+    elsewhere = "floor elsewhere, USD, at least: 1 of 1 lines without price"
+    assert re.search(rf"^{elsewhere} +unknown$", shown, re.MULTILINE)
+    totals = [row for row in report.rows_of(partly) if row["kind"] == "total"]
+    assert [(row["what"], row["monthly"]) for row in totals] == [
+        (least, 8368.72),
+        ("floor elsewhere, at least: 1 of 1 lines without price", None),
+        ("busiest hour, at least", None),
+    ]
+    assert [row["what"] for row in report.rows_of(partly) if row["kind"] == "pool"] == [
+        "gpu, at least"
+    ]
+    whole = replace(partly, lines=partly.lines[:2], pools=(), elsewhere={})
+    assert re.search(r"^floor +8,368\.72$", "\n".join(report.table(whole)), re.MULTILINE)
+    assert [row["what"] for row in report.rows_of(whole)][-2:] == ["floor", "busiest hour"]
+    assert (report.json_of(partly, "x")["complete"], report.json_of(whole, "x")["complete"]) == (
+        False,
+        True,
+    )
+    assert report.json_of(partly, "x")["elsewhere"] == {"USD": None}
+
+
+def test_a_floor_without_any_price_is_unknown() -> None:
+    keys = [row for row in rows_of("us-west-2") if row["type"] == "aws:kms/key:Key"]
+    none = cost_of(keys, "us-west-2")
+    assert report.floor(none) == "unknown: none of its 1 lines has a price"
+    assert re.search(r"^floor, at least: .* unknown$", "\n".join(report.table(none)), re.MULTILINE)
 
 
 def test_the_table_has_every_part() -> None:
@@ -90,7 +144,9 @@ def test_json_has_the_whole_cost(planned: Path) -> None:
     assert done.exit_code == 0, done.stderr
     shown = json.loads(done.stdout)
     assert (shown["stack"], shown["currency"], shown["monthly"]) == ("us-west-2", "USD", 996.54)
+    assert (shown["complete"], shown["lines_without_price"]) == (False, 3)
     assert shown["lines"][0]["quantity"] == 2920
+    assert shown["pools"][0]["complete"] is False
     assert re.search(r"\d\.\d*(0{6}|9{6})\d", done.stdout) is None
     assert shown["pools"][0]["most"]["mix"] == "8 x g6e.16xlarge"
     assert any(each.startswith("KMS key in us-west-2, 2: no price") for each in shown["unknown"])

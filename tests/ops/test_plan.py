@@ -7,8 +7,12 @@ uses this project itself.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +21,16 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ops import plan as command
-from ops import sides, targets
+from ops import side_processes, sides, targets
 from ops.__main__ import app
+from ops.revisions import Revision
+from ops.side_processes import Processes
 from toolchain.tools import Tool
 
 ROOT = Path(__file__).resolve().parents[2]
 
 REHEARSAL = """
-import json, os, sys
+import json, os, subprocess, sys
 from pathlib import Path
 import yaml
 
@@ -32,13 +38,15 @@ verb, stack = sys.argv[1], sys.argv[3]
 config = yaml.safe_load(open(f"Pulumi.{stack}.yaml"))["config"]
 build = Path("build", stack)
 had = json.loads((build / "state.json").read_text()) if (build / "state.json").exists() else None
-with open(os.environ["SEEN"], "a") as seen:
+with open(os.environ["KUBEFLOW_SEEN"], "a") as seen:
     print(json.dumps({
         "verb": verb, "stack": stack, "state": had, "names": sorted(os.environ),
         "places": [Path(each).exists() for each in ("bundles/b", "../own/s", "../shared/upstream")],
         "files": [Path(each).exists() for each in ("new.txt", "x.ignored")],
         "plan": (build / "plan.json").exists(),
     }), file=seen)
+if config["kubeflow:fault"] == "hangs":
+    subprocess.run(["sleep", "604.25"])
 if config["kubeflow:fault"] == verb:
     sys.exit("The sky is\\nnot the limit.\\npreview failed")
 if config["kubeflow:fault"] == "traceback":
@@ -65,12 +73,20 @@ found = [{**verdict, "severity": "high"}] if config["kubeflow:size"] == 9 else [
 (build / "findings.json").write_text(json.dumps(found))
 if verb == "up":
     (build / "state.json").write_text(json.dumps(row["inputs"]))
+if config["kubeflow:fault"] == "no plan":
+    (build / "plan.json").write_text('[{"a": 1}, 2]')
+if config["kubeflow:fault"] == "objected" and verb == "preview":
+    print("Pulumi CLI 3.0.0: in the cache, /home/a/pulumi", file=sys.stderr)
+    print("26.03: unchanged, from the cache after 1.0 s", file=sys.stderr)
+    sentences = [f"no-queues: {os.getcwd()}/a.py has a queue."]
+    Path(os.environ["KUBEFLOW_SENTENCES"]).write_text(json.dumps(sentences))
+    sys.exit(1)
 if config["kubeflow:fault"] == "refused" and verb == "preview":
     sys.exit('unable to replace resource "urn:pulumi:s::p::a:b:C$aws:x:X::q" as it is protected')
 """
 SETUP = """#!/bin/sh
 [ -f broken ] && { echo "No such package." >&2; exit 1; }
-echo "{\\"verb\\": \\"setup\\"}" >> "$SEEN"
+echo "{\\"verb\\": \\"setup\\"}" >> "$KUBEFLOW_SEEN"
 mkdir -p .venv/bin && ln -sf %s .venv/bin/python
 """
 
@@ -126,7 +142,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made.stack("a")
     made.commit()
     monkeypatch.setattr(targets, "PROJECT", folder)
-    monkeypatch.setenv("SEEN", str(seen))
+    monkeypatch.setenv("KUBEFLOW_SEEN", str(seen))
     monkeypatch.setenv("KUBEFLOW_CACHE", str(cache))
     tool = Tool(Path("pulumi"), "3.0.0", "here")
     monkeypatch.setattr(command.tools, "pulumi", {command.progress: tool}.__getitem__)
@@ -140,7 +156,7 @@ def run(*arguments: str) -> Result:
 def test_the_head_is_the_working_tree_and_nothing_in_it_changes(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "MY_PASSWORD"):
+    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "DB_PASS", "X_URL"):
         monkeypatch.setenv(name, "planted-credential")
     project.stack("a", size=2)
     (project.folder / "new.txt").touch()
@@ -160,7 +176,7 @@ def test_the_head_is_the_working_tree_and_nothing_in_it_changes(
     assert (base["verb"], head["verb"], head["state"]) == ("up", "preview", {"size": 1})
     assert (base["files"], head["files"]) == ([False, False], [True, False])
     assert not head["plan"]
-    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "MY_PASSWORD"):
+    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "DB_PASS", "X_URL"):
         assert name not in head["names"] + base["names"]
     folder = project.folder / "build" / "plan"
     written = result.output + "".join(
@@ -271,7 +287,8 @@ def test_a_verdict_or_a_danger_fails_where_it_is_asked_for(
 ) -> None:
     project.stack("a", size=9)
     assert run("--base", "HEAD").exit_code == 0
-    assert run("--base", "HEAD", "--fail-on", "danger").exit_code == 0
+    # A mandatory verdict that is new is a danger too.
+    assert run("--base", "HEAD", "--fail-on", "danger").exit_code == 1
     result = run("--base", "HEAD", "--fail-on", "danger", "--fail-on", "policy")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "a: no-queues: No queues.")
     monkeypatch.setattr(command, "_dangerous", bool)
@@ -282,10 +299,105 @@ def test_a_verdict_or_a_danger_fails_where_it_is_asked_for(
 def test_a_plan_that_the_engine_refuses_is_a_plan(project: Project) -> None:
     project.stack("a", size=2, fault="refused")
     result = run("--base", "HEAD")
-    sentence = "a: the engine refuses this plan, because of protected resources."
+    sentence = "a: `pulumi up` refuses this plan, because of protected resources."
     assert result.exit_code == 0
     assert sentence in result.stdout
-    assert "the engine refuses this plan" in (project.folder / "build/plan/plan.md").read_text()
+    page = (project.folder / "build/plan/plan.md").read_text()
+    # Before all else: nobody reads to the end of a comment on a phone.
+    assert page.splitlines()[2] == f"- {sentence}"
+
+
+def test_a_refusal_says_whose_it_is() -> None:
+    verdict = "encryption-at-rest: db: storageEncrypted is false."
+    protected = "urn:x is protected"
+    policies = {"encryption-at-rest"}
+    for sentences, broken, reason in (
+        ([verdict], policies, ", because of mandatory policies (encryption-at-rest)."),
+        (
+            [verdict, protected],
+            policies,
+            ", because of mandatory policies (encryption-at-rest) and protected resources.",
+        ),
+        ([protected], set[str](), ", because of protected resources."),
+        (["The sky.", verdict], policies, ": The sky."),
+    ):
+        found = command.refusal("a", sentences, broken)
+        assert found == f"a: `pulumi up` refuses this plan{reason}"
+
+
+def test_reasons_are_sentences_and_no_log(project: Project) -> None:
+    project.stack("a", size=2, fault="objected")
+    result = run("--base", "HEAD")
+    sentence = "a: `pulumi up` refuses this plan: no-queues: a.py has a queue.\n"
+    assert sentence in result.stdout
+    assert sentence in (project.folder / "build/plan/plan.md").read_text().replace("\\", "")
+
+
+def test_lines_of_steps_are_no_reasons(tmp_path: Path) -> None:
+    """Of a version that writes no sentences."""
+    revision = Revision("main", "", "")
+    checkout = sides.Checkout("base", revision, tmp_path / "p", Processes())
+    printed = (
+        "kustomize 5.5.0: /usr/bin/kubectl kustomize\n"
+        "26.03: unchanged, from the cache after 1.0 s\n"
+        f"{tmp_path}/p/a.py is wrong.\n"
+    )
+    assert checkout.sentences_of(printed) == ["a.py is wrong."]
+
+
+@pytest.mark.parametrize("name", ["plan.json", "state.json", "digests.json"])
+def test_a_kept_base_that_is_damaged_is_made_anew(project: Project, name: str) -> None:
+    project.stack("a", size=2)
+    run("--base", "main")
+    project.seen()
+    (file,) = (project.folder.parents[1] / "cache" / "plan").rglob(name)
+    file.write_bytes(file.read_bytes()[:5])
+    result = run("--base", "main")
+    assert result.exit_code == 0, result.output
+    assert project.verbs() == ["up", "preview"]
+
+
+def test_what_ends_the_command_ends_its_programs_and_leaves_nothing(
+    project: Project, tmp_path: Path
+) -> None:
+    project.stack("a", fault="hangs")
+    project.commit()
+    project.stack("a", size=2, fault="hangs")
+    program = f"""
+from pathlib import Path
+import typer
+from ops import plan, targets
+from toolchain.tools import Tool
+targets.PROJECT = Path({str(project.folder)!r})
+plan.tools.pulumi = lambda say: Tool(Path("pulumi"), "3.0.0", "here")
+app = typer.Typer()
+app.command()(plan.plan)
+app(["--base", "HEAD"])
+"""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not project.seen("up") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    command.send_signal(signal.SIGTERM)
+    assert command.wait(30) == 143
+    work = project.folder.parents[1] / "cache" / "plan"
+    assert list(work.glob(".*")) + list(temporary.iterdir()) == []
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert str(work) not in listed.stdout
+    assert "sleep 604.25" not in listed.stdout
+
+
+def test_a_program_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_processes, "_MINUTES", 0.01)
+    done = Processes().run(["sh", "-c", "sleep 60 & sleep 60"], tmp_path, os.environ)
+    assert (done.returncode, done.stderr) == (124, "it did not end in 0.01 minutes")
 
 
 def test_formats_and_another_folder(project: Project, tmp_path: Path) -> None:
@@ -303,6 +415,7 @@ FAULTS = [
     ("base", "up", "a of the base HEAD ({}) cannot be rehearsed: The sky is; not the limit."),
     ("base", "traceback", "a of the base HEAD ({}) cannot be rehearsed: KeyError: 'deep'"),
     ("head", "preview", "a of the head working tree cannot be rehearsed: The sky is; not the"),
+    ("head", "no plan", "a of the head working tree has plan files that nobody can read ("),
     ("head", "old", "a of the head working tree has a plan without operations: name a newer"),
     ("base", "setup", "the base HEAD ({}) cannot be rehearsed: No such package."),
 ]
@@ -322,6 +435,9 @@ def test_a_side_that_fails_is_one_sentence(
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1].startswith(sentence.format(short))
     assert "Traceback" not in result.output
+    logs = list((project.folder / "build" / "plan").glob("*.log"))
+    assert bool(logs) == (fault in ("up", "traceback", "preview", "setup"))
+    assert fault != "traceback" or 'raise KeyError("deep")' in logs[0].read_text()
 
 
 def test_a_base_that_nobody_can_deploy_is_a_note_unless_it_is_named(project: Project) -> None:
@@ -343,10 +459,11 @@ BAD_INPUT: list[tuple[Sequence[str], str]] = [
     (["--base", "nope"], "--base is nope: git knows no such commit here; `git branch --all`"),
     (["--base", ""], "--base is empty: git knows no such commit here"),
     (["--base", "--help-me"], "--base is --help-me: git knows no such commit here"),
+    (["--base", "HEAD", "--head", ""], "--head is empty: git knows no such commit here"),
     (["--base", "HEAD", "--head", "nope"], "--head is nope: git knows no such commit here"),
     (
         ["--base", "HEAD", "--stack", "z"],
-        "--stack is z, and neither side has Pulumi.z.yaml: there are a.",
+        "Pulumi.z.yaml does not exist: the stacks are a.",
     ),
     (["--base", "HEAD", "--output", "Pulumi.yaml"], "--output is Pulumi.yaml, a file: name a"),
     (["--base", "first"], "--base is first: that commit has no Pulumi.yaml."),

@@ -276,6 +276,26 @@ def test_without_a_kubeconfig_the_command_that_makes_one_is_named(
     assert "aws eks update-kubeconfig" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"[1, 2]", b"text", b"\xff\xfe", b"{clusters: 1}", b"a: [", b"current-context: a"),
+        b"{current-context: a, contexts: [1], clusters: [], users: []}",
+        b"{current-context: a, contexts: [{name: a, context: 1}], clusters: [], users: []}",
+    ],
+)
+@pytest.mark.parametrize("command", ["verify", "users"])
+def test_a_kubeconfig_that_is_none_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, command: str
+) -> None:
+    (tmp_path / "kubeconfig").write_bytes(content)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    done = kf(command)
+    assert not done.exception or isinstance(done.exception, SystemExit), done.exception
+    assert "there is no usable kubeconfig (" in done.stderr
+    assert "aws eks update-kubeconfig" in done.stderr
+
+
 def test_what_lets_one_in_is_never_printed(cluster: ApiOfLists) -> None:
     cluster.refusals[PODS] = 403
     done = kf(*VERIFY, "json")

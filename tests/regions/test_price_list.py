@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -101,13 +102,27 @@ def test_own_prices_win_and_the_others_stay(tmp_path: Path) -> None:
     assert prices_of("us-gov-west-1", path) == prices_of("us-gov-west-1")
 
 
+AMOUNT = "write a number from 0 to 100000, without quotes."
+DAY = "write the day on which the price was valid, such as 2026-11-01, none to come."
+EXAMPLE = "write it as docs/cost.md has it."
+MACHINES = VALID + "  machines: {source: contract, prices: {m5: {xlarge: 1}}}\n"
+DATABASES = VALID + "  databases: {source: contract, prices: {db.m6g.large: {multi-az: 1}}}\n"
+OTHER = VALID.replace("us-west-2", "eu-west-1")
 REJECTED = {
-    "- a": "the file: input should be a valid dictionary: see docs/cost.md.",
+    "- a": f"the file is [a]: {EXAMPLE}",
+    "": f"the file is empty: {EXAMPLE}",
     "{": "is no YAML (",
-    "us-west-2: {currency: USD}": "us-west-2.sources: field required: see docs/cost.md.",
-    VALID.replace("USD", "dollars"): "us-west-2.currency: string should match pattern",
+    "us-west-2: 3": f"us-west-2 is 3: {EXAMPLE}",
+    "us-west-2: {currency: USD}": f"us-west-2.sources is missing: {EXAMPLE}",
+    VALID.replace("USD", "dollars"): (
+        "us-west-2.currency is dollars: write the currency of the region's bill, CNY or USD."
+    ),
     VALID.replace("USD", "CNY"): (
         "us-west-2.currency is CNY, but the region is billed in USD: convert the prices."
+    ),
+    # Of a region that nobody asked for.
+    VALID + OTHER.replace("USD", "EUR"): (
+        "eu-west-1.currency is EUR, but the region is billed in USD: convert the prices."
     ),
     VALID.replace("kms.key", "kms.kye"): (
         "us-west-2.prices: kms.kye is unknown: did you mean kms.key?"
@@ -115,22 +130,52 @@ REJECTED = {
     VALID.replace("source: contract", "source: bill"): (
         "us-west-2.prices.kms.key.source: bill is unknown: docs/cost.md lists what there is."
     ),
-    VALID.replace("1.5", "-1"): "us-west-2.prices.kms.key.price: input should be greater than",
-    VALID.replace("1.5", ".inf"): "us-west-2.prices.kms.key.price: input should be a finite number",
-    VALID.replace("2026-11-01", "soon"): "us-west-2.sources.contract.date: input should be a valid",
+    VALID.replace(", source: contract", ""): (
+        "us-west-2.prices.kms.key.source is missing: write a name of the section sources."
+    ),
+    VALID.replace("source: contract", "source: contract, day: 1"): (
+        f"us-west-2.prices.kms.key.day is unknown: {EXAMPLE}"
+    ),
+    VALID.replace("1.5", "-1"): f"us-west-2.prices.kms.key.price is -1: {AMOUNT}",
+    VALID.replace("1.5", ".inf"): f"us-west-2.prices.kms.key.price is .inf: {AMOUNT}",
+    VALID.replace("1.5", ".nan"): f"us-west-2.prices.kms.key.price is .nan: {AMOUNT}",
+    VALID.replace("1.5", "true"): f"us-west-2.prices.kms.key.price is true: {AMOUNT}",
+    VALID.replace("1.5", "'1.5'"): f"us-west-2.prices.kms.key.price is '1.5': {AMOUNT}",
+    VALID.replace("1.5", "1e30"): f"us-west-2.prices.kms.key.price is 1e30: {AMOUNT}",
+    VALID.replace("1.5", "1.0e+30"): f"us-west-2.prices.kms.key.price is 1.0e+30: {AMOUNT}",
+    VALID.replace("1.5", ""): f"us-west-2.prices.kms.key.price is empty: {AMOUNT}",
+    VALID.replace("1.5", "x" * 50): f"us-west-2.prices.kms.key.price is {'x' * 37}...: {AMOUNT}",
+    VALID.replace("2026-11-01", "soon"): f"us-west-2.sources.contract.date is soon: {DAY}",
+    VALID.replace("2026-11-01", "20261101"): (
+        f"us-west-2.sources.contract.date is 20261101: {DAY}"
+    ),
+    VALID.replace("2026-11-01", "2999-01-01"): (
+        f"us-west-2.sources.contract.date is 2999-01-01: {DAY}"
+    ),
+    VALID.replace("a contract", "''"): (
+        "us-west-2.sources.contract.from is '': write where the price is from, such as a contract."
+    ),
     VALID.replace("us-west-2", "us-west-9"): (
         "us-west-9: no AWS partition has a region of this name: did you mean us-west-2"
     ),
-    VALID + "  machines: {source: contract, prices: {m55: {xlarge: 1}}}\n": (
-        "us-west-2.machines.prices: m55 is unknown: did you mean m5"
+    MACHINES.replace("m5:", "m55:"): "us-west-2.machines.prices: m55 is unknown: did you mean m5",
+    MACHINES.replace("xlarge", "xlargee"): (
+        "us-west-2.machines.prices.m5: xlargee is unknown: did you mean xlarge?"
     ),
-    VALID + "  machines: {source: x, prices: {m5: {xlarge: 1}}}\n": (
+    MACHINES.replace("xlarge", "5xlarge"): "us-west-2.machines.prices.m5: 5xlarge is unknown: did",
+    MACHINES.replace("xlarge: 1", "xlarge: true"): (
+        f"us-west-2.machines.prices.m5.xlarge is true: {AMOUNT}"
+    ),
+    MACHINES.replace("machines: {source: contract", "machines: {source: x"): (
         "us-west-2.machines.source: x is unknown: docs/cost.md lists what there is."
     ),
-    VALID + "  databases: {source: contract, prices: {db.m6g.large: {two: 1}}}\n": (
-        "us-west-2.databases.prices.db.m6g.large.two.[key]: input should be 'single-az'"
+    DATABASES.replace("multi-az", "two"): (
+        "us-west-2.databases.prices.db.m6g.large.two is two: write single-az or multi-az."
     ),
-    VALID + "  databases: {source: contract, prices: {m6g.large: {multi-az: 1}}}\n": (
+    DATABASES.replace("multi-az: 1", "multi-az: one"): (
+        f"us-west-2.databases.prices.db.m6g.large.multi-az is one: {AMOUNT}"
+    ),
+    DATABASES.replace("db.m6g", "m6g"): (
         "us-west-2.databases.prices: m6g.large is unknown: did you mean db.m6g.large?"
     ),
 }
@@ -146,6 +191,45 @@ def test_a_wrong_file_is_one_sentence(content: str, tmp_path: Path) -> None:
     assert REJECTED[content] in sentence
     assert "\n" not in sentence
     assert sentence.endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (MACHINES.replace("xlarge", "xlargee"), "m5: xlargee is unknown: did you mean xlarge?"),
+        (DATABASES.replace("large", "larg"), "db.m6g.larg is unknown: did you mean db.m6g.large?"),
+        (DATABASES.replace("db.", ""), "prices: m6g.large is unknown: docs/cost.md lists what"),
+    ],
+)
+def test_sizes_of_a_region_that_no_table_has_are_those_that_aws_names(
+    content: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(kind: str, region: str) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    monkeypatch.setattr(price_list.offers, "families", unknown)
+    path = own(tmp_path, MACHINES.replace("xlarge", "metal-48xl"))
+    assert prices_of("us-west-2", path).machines["m5.metal-48xl"].amount == 1
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(content)
+    with pytest.raises(PricesRejected, match=re.escape(words)):
+        prices_of("us-west-2", wrong)
+
+
+def test_a_day_may_be_quoted(tmp_path: Path) -> None:
+    path = own(tmp_path, VALID.replace("2026-11-01", "'2026-11-01'"))
+    assert prices_of("us-west-2", path).prices["kms.key"].source.date == date(2026, 11, 1)
+
+
+def test_every_key_that_a_plan_can_ask_for_is_one_of_a_file(tmp_path: Path) -> None:
+    volumes = ("gp2", "gp3", "io1", "io2", "st1", "sc1", "standard")
+    storage = ("gp2", "gp3", "io1", "io2", "standard")
+    keys = [f"ebs.{kind}" for kind in volumes]
+    keys += [f"rds.{kind}.{zones}" for kind in storage for zones in ("single-az", "multi-az")]
+    for key in keys:
+        path = tmp_path / f"{key}.yaml"
+        path.write_text(VALID.replace("kms.key", key))
+        assert prices_of("us-west-2", path).prices[key].amount == 1.5
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

@@ -220,6 +220,7 @@ def test_passwords_that_everybody_has_are_found(secret: str, spelling: str) -> N
 )
 def test_other_values_of_secrets_are_not(secret: str) -> None:
     assert values(obj("Secret", stringData={"k": secret})) == []
+    assert values(obj("Secret", stringData="[secret]", data="[secret]")) == []
 
 
 def test_a_password_in_a_configmap_is_found_too() -> None:

@@ -12,6 +12,7 @@ import yaml
 from review.access import Grant, Widening, covers, documents, wider
 from review.blocks import Code
 from review.content import sections, summary
+from review.markdown import markdown
 from review.resources import Resource, paired
 from tests.review.plans import policy, reviewed, row, sides
 
@@ -180,3 +181,26 @@ def test_a_deleted_role_is_no_widening() -> None:
     (resource,) = paired(base, head).values()
     assert isinstance(resource, Resource)
     assert not any(each.widens for each in reviewed([head.rows[0]]).access.widenings)
+
+
+def test_a_policy_of_a_new_role_is_a_danger_only_where_it_is_broad() -> None:
+    attachment = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+    role = row("aws:iam/role:Role", "r", "create", after={"name": "r"})
+    for policy_, found in (
+        ("aws:policy/AmazonS3FullAccess", ["Rights on everything"]),
+        ("aws:policy/AmazonEKSWorkerNodePolicy", []),
+        ("111122223333:policy/own", []),
+    ):
+        arn = f"arn:aws:iam::{policy_}"
+        attached = row(attachment, "a", "create", after={"role": "r", "policyArn": arn})
+        assert [each.what for each in reviewed([role, attached]).dangers] == found
+
+
+def test_a_right_that_lost_its_condition_says_which() -> None:
+    narrow = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "b"}
+    condition = {"StringLike": {"s3:prefix": "me/*"}}
+    pair = [{"policy": policy(each)} for each in ({**narrow, "Condition": condition}, narrow)]
+    text = markdown([reviewed([row(ROLE_POLICY, "r", "update", *pair)])])
+    lines = [line for line in text.splitlines() if "allows `s3:ListBucket`" in line]
+    assert len(lines) == 1
+    assert "(before only if `StringLike s3:prefix me/*`)" in lines[0]

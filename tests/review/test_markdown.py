@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from costs import Cost, CostChange, CostLine, PoolCost
+from costs.pools import Filling
 from review.markdown import MOST_BYTES, markdown
 from review.review import review
 from review.sides import Finding
@@ -88,11 +89,13 @@ def everywhere(value: str) -> Any:
     ]
     settings = tuple({**SETTINGS, "kubeflow:tags": {value: each}} for each in ("x", value))
     finding = Finding(value, "high", "mandatory", f"urn::{value}", value, value)
+    silenced = replace(finding, level="exempt", message=f"own {value}")
+    known = Finding("other", "low", "advisory", "urn::x", "Other.")
     return reviewed(
         rows,
         settings=(settings[0], settings[1]),
         images=({}, {f"{value}:1": value}),
-        findings=((), (finding,)),
+        findings=((known,), (known, finding, silenced)),
         files=[f"components/{value}.py"],
     )
 
@@ -301,73 +304,106 @@ def test_two_runs_give_the_same_bytes() -> None:
     assert len(pages) == 1
 
 
-@dataclass(frozen=True)
-class Line:
-    label: str
-    monthly: float | None
+def priced(
+    label: str, monthly: float | None, quantity: float = 1, currency: str = "CNY"
+) -> CostLine:
+    return CostLine(label, quantity, "month", monthly, monthly, currency, "cn-north-1")
 
 
-@dataclass(frozen=True)
-class Full:
-    hour: float
+def pool(name: str, hour: float | None, *unpriced: str, disks: bool = True) -> PoolCost:
+    most = Filling(hour, "8 x g5.xlarge", ()) if hour else None
+    return PoolCost(name, "CNY", "GPU", 8, (), most, most, 9, unpriced, disks)
 
 
-@dataclass(frozen=True)
-class Pool:
-    name: str
-    most: Full | None
-    currency: str = "CNY"
+def cost(*lines: CostLine) -> Cost:
+    monthly = sum(line.monthly or 0 for line in lines if line.currency == "CNY")
+    return Cost("cn-north-1", "CNY", monthly, 5, lines, (), (), None)
 
 
-@dataclass(frozen=True)
-class Priced:
-    monthly: float
-    hour_busiest: float
-    lines: tuple[Line, ...]
-    pools: tuple[Pool, ...] = ()
-    elsewhere: Mapping[str, float] = field(default_factory=dict[str, float])
-    unknown: tuple[str, ...] = ()
-    currency: str = "CNY"
+def with_cost(before: Cost, after: Cost) -> str:
+    base, head = sides([])
+    return markdown([review("test", base, head, cost=CostChange(before, after))])
 
 
-@dataclass(frozen=True)
-class Changed:
-    before: Priced
-    after: Priced
+NAT = priced("NAT: way out", 400)
 
 
 def test_cost_has_what_changes_and_what_is_unknown() -> None:
-    before = Priced(1000, 5, (Line("nodes", 600), Line("NAT", 400)), (Pool("gpu", Full(9.5)),))
-    after = Priced(
-        1400.4,
-        7,
-        (Line("nodes", 1000.4), Line("NAT", 400), Line("file system", None)),
-        (Pool("gpu", Full(19)), Pool("many", None)),
-        {"USD": 12},
-        ("file system: no price.",),
+    keys = priced("key: keys", None, 2)
+    secret = priced("secret: passwords", None, currency="USD")
+    before = cost(priced("m5: nodes", 600), NAT, keys, secret)
+    after = cost(priced("m5: nodes", 1000.4), NAT, keys, secret)
+    before = replace(before, pools=(pool("gpu", 9.5), pool("other", 9.5)))
+    after = replace(
+        after,
+        pools=(
+            pool("gpu", 19, "p5.48xlarge"),
+            pool("other", 19, disks=False),
+            pool("many", None),
+        ),
+        elsewhere={"USD": 12, "EUR": None},
+        hour_busiest=7,
+        unknown=("keys: no price.",),
     )
-    base, head = sides([])
-    text = markdown([review("test", base, head, cost=Changed(before, after))])
+    text = with_cost(before, after)
     assert "Cost 1,400 CNY a month at least (+400 CNY, 1 price unknown)." in text
     rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    one = "and 1 line without price"
     assert rows == [
         "|  | before | after |",
-        "| per month, at least | 1,000 CNY | 1,400 CNY |",
-        "| per month, at least, in USD | 0.00 USD | 12 USD |",
-        "| busiest hour | 5.00 CNY | 7.00 CNY |",
-        "| pool gpu when full, at most, an hour | 9.50 CNY | 19 CNY |",
-        "| pool many when full, at most, an hour | - | unknown |",
-        "| nodes | 600 CNY | 1,000 CNY |",
-        "| file system | - | unknown |",
+        f"| per month, at least | 1,000 CNY {one} | 1,400 CNY {one} |",
+        "| per month, at least, in EUR | - | unknown |",
+        f"| per month, at least, in USD | - | 12 USD {one} |",
+        "| busiest hour, at least | 5.00 CNY | 7.00 CNY |",
+        "| pool gpu when full, an hour | at most 9.50 CNY | at least 19 CNY |",
+        "| pool many when full, an hour | - | unknown |",
+        "| pool other when full, an hour | at most 9.50 CNY | at least 19 CNY |",
+        "| m5: nodes | 600 CNY | 1,000 CNY |",
     ]
     assert "<summary>1 price unknown, not in these amounts</summary>" in text
 
 
-@pytest.mark.parametrize(("level", "new"), [("exempt", 0), ("mandatory", 1)])
-def test_an_exempt_finding_is_the_same_with_another_value(level: str, new: int) -> None:
-    old, after = (Finding("p", "high", level, "u", f'image is "{each}".') for each in ("a", "b"))
-    base, head = sides([], findings=((old,), (after,)))
-    assert len(review("s", base, head).findings.new) == new
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        # Machines of another type that has no price are no saving of what the old ones cost.
+        (
+            (priced("m5.xlarge: nodes", 561), NAT),
+            (priced("m5.2xlarge: nodes", None), NAT),
+            "Cost 400 CNY a month at least (change cannot be told: no price of m5.2xlarge: nodes).",
+        ),
+        (
+            (priced("m5.xlarge: nodes", 561), NAT),
+            (priced("m5.2xlarge: nodes", None), replace(NAT, monthly=300)),
+            "(change cannot be told: no price of m5.2xlarge: nodes, -100 CNY without it).",
+        ),
+        (
+            (priced("key: keys", None, 2),),
+            (priced("key: keys", None, 3),),
+            "Cost 0.00 CNY a month at least (change cannot be told: no price of key: keys).",
+        ),
+        (
+            (priced("a: 1", None), priced("b: 2", None), priced("c: 3", None), NAT),
+            (),
+            "no price of a: 1; b: 2; and 1 more, -400 CNY without them).",
+        ),
+        ((NAT,), (replace(NAT, monthly=500),), "Cost 500 CNY a month at least (+100 CNY)."),
+        ((NAT,), (NAT, priced("d: 4", 9, currency="USD")), "Cost 400 CNY a month at least."),
+    ],
+)
+def test_a_change_without_price_is_no_amount(
+    before: tuple[CostLine, ...], after: tuple[CostLine, ...], words: str
+) -> None:
+    assert words in with_cost(cost(*before), cost(*after))
+
+
+def test_lines_without_price_are_shown_by_their_quantity() -> None:
+    text = with_cost(
+        cost(priced("key: keys", None, 2)),
+        cost(priced("key: keys", None, 3), priced("d: 4", 9, currency="USD")),
+    )
+    assert "| key: keys | unknown, quantity 2 | unknown, quantity 3 |" in text
+    assert "| d: 4 | - | 9.00 USD |" in text
 
 
 def test_findings_are_new_solved_or_were_there_before() -> None:
@@ -381,3 +417,18 @@ def test_findings_are_new_solved_or_were_there_before() -> None:
     assert "1 finding new:" in text
     assert "1 finding solved:" in text
     assert "1 finding as before: 1 exempt high" in text
+
+
+@pytest.mark.parametrize("length", [100, 150, 161, 1_000, 200_000])
+def test_a_line_of_a_difference_is_cut_once(length: int) -> None:
+    pair = [{"data": {"k": [f"{side}{' x' * (length // 2)}"]}} for side in ("a", "b")]
+    text_ = [{"data": {"k": f"{side}{' x' * (length // 2)}"}} for side in ("a", "b")]
+    for before, after in (pair, text_):
+        row_ = kubernetes("ConfigMap", "c", "update", before=before, after=after)
+        lines = markdown([reviewed([row_])]).splitlines()
+        shown = [line for line in lines if line[:1] in "+-" and line[2:4] in ("a ", "b ")]
+        assert len(shown) == 2
+        for line in shown:
+            assert len(line) <= 160
+            whole = line.endswith("x")
+            assert whole or re.search(r"\.\.\. \(\d+ characters, [0-9a-f]{12}\)$", line), line

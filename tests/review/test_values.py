@@ -13,52 +13,34 @@ from review.sides import SECRET
 from review.text import text
 from review.values import ASSET, LONGEST, is_generated, shown, shown_pair, visible
 from tests.review.plans import kubernetes, reviewed, row
-
-PLANTED = "hunter2-Planted-0123456789"
-KEY = f"-----BEGIN RSA PRIVATE KEY-----\nMIIE{PLANTED}\n-----END RSA PRIVATE KEY-----"
-TOKEN = f"eyJhbGciOiJIUzI1NiJ9.{'eyJzdWIiOiIxIn0'}.{PLANTED}"
+from tests.settings.secret_values import HIDDEN, PLAIN, PLANTED, SECRETS
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("password", PLANTED),
-        ("spec.containers[app].env[DB_PASSWORD].value", PLANTED),
-        ("masterUserPassword", PLANTED),
-        ("environment.variables.API_TOKEN", PLANTED),
-        ("secretString", PLANTED),
-        ("data.key", KEY),
-        ("data.config", f"user: x\npassword: {PLANTED}\n"),
-        ("data.config", f'{{"password":"{PLANTED}"}}'),
-        ("data.config", f"export SECRET_KEY={PLANTED}"),
-        ("args", ["--token", f"TOKEN={PLANTED}"]),
-        ("env", [{"name": "DB_PASSWORD", "value": PLANTED}]),
-        ("proxy.http", f"http://user:{PLANTED}@proxy.example:3128"),
-        ("header", f"Bearer {TOKEN}"),
-        ("description", "AKIAIOSFODNN7EXAMPLE"),
-        ("hash", "$2b$12$" + "a" * 53),
-    ],
-)
+@pytest.mark.parametrize(("path", "value"), SECRETS)
 def test_a_value_that_is_a_secret_by_name_or_form_is_hidden(path: str, value: Any) -> None:
     line = shown(value, path, 10_000)
     assert SECRET in line
-    for part in (PLANTED, "MIIE", "AKIAIOSFODNN7EXAMPLE", "$2b$12$"):
+    for part in HIDDEN:
         assert part not in line
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("automountServiceAccountToken", True),
-        ("spec.volumes[a].secret.secretName", "database-1"),
-        ("artifacts.credentials", "static-key"),
-        ("policy", "arn:aws-cn:secretsmanager:cn-north-1:111122223333:secret:kubeflow/login-1"),
-        ("tokenUrl", "https://login.example/token"),
-        ("env[DB_PASSWORD].valueFrom.secretKeyRef.name", "database-1"),
-    ],
-)
+@pytest.mark.parametrize(("path", "value"), PLAIN)
 def test_what_only_sounds_like_a_secret_is_shown(path: str, value: Any) -> None:
     assert SECRET not in shown(value, path, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown_text"),
+    [
+        ("user: a\npassword: b c\nhost: d", "user: a\\npassword: [secret]\\nhost: d"),
+        ("token: |\n  a\n  b\nhost: d", "token: [secret]\\nhost: d"),
+        ("--password a --host b", "--password [secret] --host b"),
+        ("postgres://u:a@b@host/db?sslmode=x", "postgres://[secret]@host/db?sslmode=x"),
+        ("secret:\n  secretName: a", "secret:\\n  secretName: a"),
+    ],
+)
+def test_what_stands_around_a_secret_is_shown(text: str, shown_text: str) -> None:
+    assert shown(text, "data") == shown_text
 
 
 def test_planted_secrets_are_in_no_form_of_a_review() -> None:
@@ -77,6 +59,10 @@ def test_planted_secrets_are_in_no_form_of_a_review() -> None:
         }
         for n in (1, 2)
     ]
+
+    def argument(n: int) -> dict[str, Any]:
+        return {"spec": {"containers": [{"name": "a", "args": ["--password", f"{PLANTED}{n}"]}]}}
+
     rows = [
         kubernetes(
             "Secret",
@@ -88,6 +74,7 @@ def test_planted_secrets_are_in_no_form_of_a_review() -> None:
         kubernetes("Secret", "new", "create", after={"stringData": {"a": PLANTED}}),
         kubernetes("ConfigMap", "c", "update", before=config[0], after=config[1]),
         kubernetes("Deployment", "d", "update", before=env[0], after=env[1]),
+        kubernetes("Pod", "p", "update", before=argument(1), after=argument(2)),
         row(
             "aws:rds/instance:Instance",
             "db",
