@@ -232,8 +232,9 @@ def _line(line: CostLine) -> Iterator[str]:
 def _total(name: str, cost: Cost, currency: str, monthly: float | None) -> Iterator[str]:
     """The sum of the lines in one currency, with what is missing in it."""
     words = _lines(name + _least(cost, currency), 66)
-    priced = any(line.price is not None for line in cost.lines if line.currency == currency)
-    amount = money(monthly) if priced and monthly is not None else "unknown"
+    prices = [line.price for line in cost.lines if line.currency == currency]
+    none = bool(prices) and all(price is None for price in prices)
+    amount = "unknown" if none or monthly is None else money(monthly)
     yield f"{words[0]:<{WIDTH - len(amount)}}{amount}"
     yield from (f"  {part}" for part in words[1:])
 

@@ -268,7 +268,7 @@ def _asked_for(where: list[str], location: tuple[int | str, ...]) -> str:
 def _shown(value: Any) -> str:
     """A value as YAML has it, at most 40 characters."""
     text = "empty" if value is None else yaml.safe_dump(value, default_flow_style=True, width=999)
-    text = text.removesuffix("\n").removesuffix("\n...")
+    text = " ".join(text.removesuffix("\n").removesuffix("\n...").split())
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 

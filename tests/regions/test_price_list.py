@@ -143,6 +143,7 @@ REJECTED = {
     VALID.replace("1.5", "'1.5'"): f"us-west-2.prices.kms.key.price is '1.5': {AMOUNT}",
     VALID.replace("1.5", "1e30"): f"us-west-2.prices.kms.key.price is 1e30: {AMOUNT}",
     VALID.replace("1.5", "1.0e+30"): f"us-west-2.prices.kms.key.price is 1.0e+30: {AMOUNT}",
+    VALID.replace("1.5", '"a\\nb"'): f"us-west-2.prices.kms.key.price is 'a b': {AMOUNT}",
     VALID.replace("1.5", ""): f"us-west-2.prices.kms.key.price is empty: {AMOUNT}",
     VALID.replace("1.5", "x" * 50): f"us-west-2.prices.kms.key.price is {'x' * 37}...: {AMOUNT}",
     VALID.replace("2026-11-01", "soon"): f"us-west-2.sources.contract.date is soon: {DAY}",
