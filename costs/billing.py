@@ -7,6 +7,7 @@ in each of its zones), /rds/mysql/pricing/, /elasticloadbalancing/pricing/.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -293,16 +294,29 @@ def _claims(plan: Plan, region: str, spec: Row, copies: float) -> Iterator[Charg
     if made_by and made_by["inputs"].get("provisioner") == "efs.csi.aws.com":
         return  # stored in the file system, which is charged by what it holds
     kind = (made_by["inputs"].get("parameters") or {}).get("type", "gp3") if made_by else "gp3"
-    size = _gib(str(spec["resources"]["requests"]["storage"]))
-    yield _one(region, f"ebs.{kind}", "volumes of the platform", copies * size)
+    requests = (spec.get("resources") or {}).get("requests") or {}
+    size = _gib(str(requests.get("storage", "")))
+    if size is None:
+        yield Uncounted("volume without a size", wanted or "PersistentVolumeClaim")
+    else:
+        yield _one(region, f"ebs.{kind}", "volumes of the platform", copies * size)
 
 
-def _gib(quantity: str) -> float:
-    """A quantity of Kubernetes in GiB (kubernetes/apimachinery pkg/api/resource/quantity.go)."""
-    unit = quantity.lstrip("0123456789.")
+_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)(?:([kMGTPE]|[KMGTPE]i|m)|[eE]([+-]?\d+))?")
+
+
+def _gib(quantity: str) -> float | None:
+    """A quantity of Kubernetes in GiB (kubernetes/apimachinery pkg/api/resource/quantity.go).
+
+    None where it is none.
+    """
+    found = _QUANTITY.fullmatch(quantity)
+    if not found:
+        return None
+    number, unit, exponent = float(found[1]), found[2] or "", int(found[3] or 0)
     step = 1024 if unit.endswith("i") else 1000
-    power = " kmgtp".index(unit[:1].lower() or " ")
-    return float(quantity.removesuffix(unit)) * step**power / 2**30
+    power = " kmgtpe".index(unit[:1].lower() or " ") if unit != "m" else -1
+    return number * 10**exponent * step**power / 2**30
 
 
 # -- A whole plan ---------------------------------------------------------------------------------

@@ -31,8 +31,14 @@ class CostChange:
     after: Cost
 
     @property
-    def monthly(self) -> float:
-        """By how much the floor changes, in the currency of the stack's region."""
+    def monthly(self) -> float | None:
+        """By how much the floor changes, in the currency of the stack's region.
+
+        None: a line that differs has no price, so that the difference of the floors is none of the
+        change: a machine without price in place of one with a price is no saving.
+        """
+        if any(line.monthly is None for line in self.lines):
+            return None
         return self.after.monthly - self.before.monthly
 
     @property
@@ -56,6 +62,5 @@ class CostChange:
 
 
 def _difference(before: CostLine | None, after: CostLine | None) -> float | None:
-    if any(line and line.price is None for line in (before, after)):
-        return None
-    return (after.monthly if after else 0.0) - (before.monthly if before else 0.0)
+    old, new = (line.monthly if line else 0.0 for line in (before, after))
+    return None if old is None or new is None else new - old

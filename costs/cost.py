@@ -24,7 +24,7 @@ class CostLine:
         label: what it is, what for, and where if not in the region of the stack.
         quantity: of units, in a month.
         price: of one unit; None: unknown.
-        monthly: quantity times price; 0 where that is unknown.
+        monthly: quantity times price; None where that is unknown.
         currency: of the region in which it is.
     """
 
@@ -32,7 +32,7 @@ class CostLine:
     quantity: float
     unit: str
     price: float | None
-    monthly: float
+    monthly: float | None
     currency: str
     region: str
 
@@ -177,11 +177,11 @@ def cost_of(
 
 
 def _dearest_first(line: CostLine) -> tuple[bool, float, str]:
-    return (line.price is None, -line.monthly, line.label)
+    return (line.price is None, -(line.monthly or 0.0), line.label)
 
 
 def _sum(lines: Iterable[CostLine]) -> float:
-    return sum(line.monthly for line in lines)
+    return sum(line.monthly or 0.0 for line in lines)
 
 
 def _joined(items: Iterable[Item]) -> list[Item]:
@@ -219,7 +219,7 @@ def _line(
 ) -> CostLine:
     quantity = item.units * HOURS if item.hourly else item.units
     amount = price.amount if price else None
-    monthly = quantity * (amount or 0.0)
+    monthly = None if amount is None else quantity * amount
     currency = find(item.region).currency
     return CostLine(label, quantity, item.unit, amount, monthly, currency, item.region)
 

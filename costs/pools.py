@@ -41,7 +41,7 @@ class PoolCost:
     Attributes:
         limit: of the pool, in ``resource`` (GPUs or vCPUs).
         capacity: on-demand, spot, reserved.
-        most: the most expensive way to fill it; None where no type it may choose has a price.
+        most: the most expensive way to fill it of what has a price; None where nothing has one.
         least: the cheapest way to fill it as far as its machines allow.
         types: how many types it may choose.
         unpriced: those of them without a price.
@@ -58,6 +58,11 @@ class PoolCost:
     types: int
     unpriced: tuple[str, ...]
     disks_priced: bool
+
+    @property
+    def bounded(self) -> bool:
+        """Whether ``most`` is a ceiling: every type it may choose has a price, and its disks."""
+        return not self.unpriced and self.disks_priced
 
     @property
     def hour(self) -> float:

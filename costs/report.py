@@ -50,9 +50,12 @@ def table(cost: Cost) -> Iterator[str]:
     yield f"{'a month, nothing used':<46}{'quantity':>11} {'price':>10}{cost.currency:>12}"
     for line in cost.lines:
         yield from _line(line)
-    yield f"{'floor':<46}{'':>11} {'':>10}{money(cost.monthly):>12}"
-    for currency, monthly in cost.elsewhere.items():
-        yield f"{f'floor elsewhere, {currency}':<46}{'':>11} {'':>10}{money(monthly):>12}"
+    for currency, monthly in {cost.currency: cost.monthly, **cost.elsewhere}.items():
+        title = "floor" if currency == cost.currency else f"floor elsewhere, {currency}"
+        least = _least(cost, currency)
+        known = any(line.price is not None for line in _in(cost, currency))
+        amount = money(monthly) if known or not least else "unknown"
+        yield f"{title + least * known:<46}{'':>11} {'':>10}{amount:>12}"
     yield ""
     yield _pair("busiest hour", busiest(cost))
     for pool in cost.pools:
@@ -86,7 +89,7 @@ def rows_of(cost: Cost) -> list[dict[str, Any]]:
             line.quantity,
             line.unit,
             line.price,
-            None if line.price is None else line.monthly,
+            line.monthly,
             line.currency,
         )
         for line in cost.lines
@@ -108,10 +111,11 @@ def rows_of(cost: Cost) -> list[dict[str, Any]]:
         )
         for pool in cost.pools
     ]
-    rows.append(_row("total", "floor", "", None, "", None, cost.monthly, cost.currency))
-    rows.append(
-        _row("total", "busiest hour", "", 1, "hour", cost.hour_busiest, None, cost.currency)
-    )
+    for currency, monthly in {cost.currency: cost.monthly, **cost.elsewhere}.items():
+        what = f"floor{_least(cost, currency)}"
+        rows.append(_row("total", what, "", None, "", None, monthly, currency))
+    what = f"busiest hour{', at least' if _partly(cost) else ''}"
+    rows.append(_row("total", what, "", 1, "hour", cost.hour_busiest, None, cost.currency))
     return rows
 
 
@@ -124,6 +128,7 @@ def json_of(cost: Cost, stack: str) -> dict[str, Any]:
             "resource": pool.resource,
             "capacity": list(pool.capacity),
             "most": _filling(pool, "most"),
+            "most_is_least": not pool.bounded,
             "least": _filling(pool, "least"),
             "types": pool.types,
             "without_price": list(pool.unpriced),
@@ -134,7 +139,9 @@ def json_of(cost: Cost, stack: str) -> dict[str, Any]:
         "stack": stack,
         "currency": cost.currency,
         "monthly": round(cost.monthly, 2),
+        "monthly_is_least": bool(_least(cost, cost.currency)),
         "hour_busiest": round(cost.hour_busiest, 2),
+        "hour_busiest_is_least": _partly(cost),
         "elsewhere": {name: round(monthly, 2) for name, monthly in cost.elsewhere.items()},
         "lines": [_exact(asdict(line)) for line in cost.lines],
         "by_use": [_exact(asdict(use)) for use in cost.uses],
@@ -163,10 +170,23 @@ def floor(cost: Cost) -> str:
 
 def busiest(cost: Cost) -> str:
     """The busiest hour in words."""
-    partly = any(line.price is None for line in cost.lines) or any(
-        pool.unpriced or not pool.disks_priced for pool in cost.pools
+    return f"{'at least ' if _partly(cost) else ''}{cost.currency} {money(cost.hour_busiest)}"
+
+
+def _partly(cost: Cost) -> bool:
+    """Whether the busiest hour lacks the price of something."""
+    return any(line.price is None for line in cost.lines) or not all(
+        pool.bounded for pool in cost.pools
     )
-    return f"{'at least ' if partly else ''}{cost.currency} {money(cost.hour_busiest)}"
+
+
+def _in(cost: Cost, currency: str) -> list[CostLine]:
+    return [line for line in cost.lines if line.currency == currency]
+
+
+def _least(cost: Cost, currency: str) -> str:
+    """What follows the name of a total that lacks the price of something."""
+    return ", at least" if any(line.price is None for line in _in(cost, currency)) else ""
 
 
 def ceiling(pool: PoolCost) -> str:
@@ -174,8 +194,13 @@ def ceiling(pool: PoolCost) -> str:
     if pool.most is None:
         return f"unknown: none of its {pool.types} types has a price"
     hour, month = money(pool.hour), money(pool.month)
-    priced = f", of {pool.types - len(pool.unpriced)} types with a price" if pool.unpriced else ""
-    return f"up to {pool.currency} {hour} an hour, {month} a month ({pool.most.mix}{priced})"
+    if pool.bounded:
+        return f"up to {pool.currency} {hour} an hour, {month} a month ({pool.most.mix})"
+    # A machine without a price can be the dearest.
+    lacks = f", {len(pool.unpriced)} of {pool.types} types without price" if pool.unpriced else ""
+    disks = "" if pool.disks_priced else ", disks without price"
+    amount = f"{pool.currency} {hour} an hour, {month} a month"
+    return f"no ceiling known: {amount} and more ({pool.most.mix}{lacks}{disks})"
 
 
 def _pool(pool: PoolCost) -> Iterator[str]:
@@ -192,7 +217,7 @@ def _line(line: CostLine) -> Iterator[str]:
     label = _lines(line.label, 45)
     unit = {"hour": "h", "GB-month": "GB", "month": "", "vCPU-hour": "h"}[line.unit]
     price = "unknown" if line.price is None else f"{line.price:.7g}"
-    month = "" if line.price is None else money(line.monthly)
+    month = "" if line.monthly is None else money(line.monthly)
     quantity = f"{line.quantity:,.1f}".removesuffix(".0")
     yield f"{label[0]:<46}{quantity + ' ' + unit:>11} {price:>10}{month:>12}".rstrip()
     yield from (f"  {part}" for part in label[1:])

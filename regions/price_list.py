@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -54,7 +55,16 @@ KEYS = TypeAdapter(dict[str, Key]).validate_python(
 """Key -> what it is for."""
 
 _TEXT = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-_AMOUNT = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        shown = str(value).lower() if isinstance(value, bool) else repr(value)
+        raise ValueError(f"{shown} is no number")
+    return value
+
+
+_AMOUNT = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 
 
 class Source(BaseModel):
@@ -138,11 +148,6 @@ def prices_of(region: str, own: Path | None = None) -> PriceList:
     table = _own(own).get(region) if own else None
     if table is None:
         return shipped
-    if table.currency != shipped.currency:
-        raise PricesRejected(
-            f"{own}: {region}.currency is {table.currency}, but the region is billed in "
-            f"{shipped.currency}: convert the prices."
-        )
     mine = _list(region, table)
     return PriceList(
         region,
@@ -212,6 +217,7 @@ def _own(path: Path) -> Mapping[str, _Table]:
     except ValidationError as error:
         raise PricesRejected(f"{path}: {_first(error)}: see docs/cost.md.") from None
     for region, table in tables.items():
+        _refuse_another_region(path, region, table)
         _refuse_unknown_names(path, region, table)
     return tables
 
@@ -219,7 +225,27 @@ def _own(path: Path) -> Mapping[str, _Table]:
 def _first(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the file"
-    return f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = problem["input"]
+    named = isinstance(value, str | int | float) and str(value) not in message
+    shown = (
+        f", and it is {value!r}"
+        if named and problem["type"] not in ("extra_forbidden", "value_error")
+        else ""
+    )
+    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _refuse_another_region(path: Path, region: str, table: _Table) -> None:
+    try:
+        billed = Region.of(region).currency
+    except ValueError as error:
+        raise PricesRejected(f"{path}: {region}: {error}") from None
+    if table.currency != billed:
+        raise PricesRejected(
+            f"{path}: {region}.currency is {table.currency}, but the region is billed in "
+            f"{billed}: convert the prices."
+        )
 
 
 def _refuse_unknown_names(path: Path, region: str, table: _Table) -> None:
@@ -228,10 +254,6 @@ def _refuse_unknown_names(path: Path, region: str, table: _Table) -> None:
         hint = f"did you mean {close[0]}?" if close else "docs/cost.md lists what there is."
         raise PricesRejected(f"{path}: {region}.{key}: {value} is unknown: {hint}")
 
-    try:
-        Region.of(region)
-    except ValueError as error:
-        raise PricesRejected(f"{path}: {region}: {error}") from None
     for key, row in table.prices.items():
         if key not in KEYS:
             refuse("prices", key, list(KEYS))
@@ -240,10 +262,13 @@ def _refuse_unknown_names(path: Path, region: str, table: _Table) -> None:
     for name, part in (("machines", table.machines), ("databases", table.databases)):
         if part and part.source not in table.sources:
             refuse(f"{name}.source", part.source, list(table.sources))
-    for machine in table.machines.prices if table.machines else {}:
-        offered = list(offers.families("instances", region))
-        if offered and machine not in offered:
-            refuse("machines.prices", machine, offered)
+    for family, sizes in (table.machines.prices if table.machines else {}).items():
+        offered = offers.families("instances", region)
+        if offered and family not in offered:
+            refuse("machines.prices", family, list(offered))
+        for size in sizes if offered else ():
+            if size not in offered[family]:
+                refuse(f"machines.prices.{family}", size, list(offered[family]))
     for database in table.databases.prices if table.databases else {}:
         offered = list(offers.names("databases", region))
         if offered and database not in offered:

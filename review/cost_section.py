@@ -35,12 +35,23 @@ def cost_in_words(cost: CostChange) -> str:
     difference = after.monthly - before.monthly
     floor = f"Cost {money(after.monthly, after.currency)} a month at least"
     notes: list[str] = []
-    if before.currency == after.currency and abs(difference) >= _CENT:
+    if any(None in each for each in _differing(before, after)):
+        # A machine without price in place of one with a price is no saving.
+        notes.append("change unknown")
+    elif before.currency == after.currency and abs(difference) >= _CENT:
         sign = "+" if difference > 0 else "-"
         notes.append(f"{sign}{money(abs(difference), after.currency)}")
     if after.unknown:
         notes.append(f"{counted(len(after.unknown), 'price')} unknown")
     return f"{floor} ({', '.join(notes)})" if notes else floor
+
+
+def _differing(before: Cost, after: Cost) -> Iterator[tuple[float | None, float | None]]:
+    sides = [{line.label: line.monthly for line in cost.lines} for cost in (before, after)]
+    for label in {*sides[0], *sides[1]}:
+        both = (sides[0].get(label, 0.0), sides[1].get(label, 0.0))
+        if both[0] != both[1]:
+            yield both
 
 
 def cost_section(review: Review) -> Section | None:
@@ -90,7 +101,7 @@ def _pools(before: Cost, after: Cost) -> Iterator[tuple[Text, ...]]:
         for cost in (before, after)
     ]
     for name in sorted({*sides[0], *sides[1]}):
-        label = f"pool {visible(name)} when full, at most, an hour"
+        label = f"pool {visible(name)} when full, as far as prices are known, an hour"
         yield _amounts(label, sides[0].get(name), sides[1].get(name))
 
 

@@ -183,6 +183,21 @@ def test_volumes_of_the_platform_are_disks_and_those_in_efs_are_not() -> None:
         assert units(*classes, volume) == [("ebs.gp3", gib, gib)]
 
 
+@pytest.mark.parametrize(
+    ("size", "gib"),
+    [("1e3Gi", None), ("", None), ("5Gi", 5), ("1073741824e0", 1), ("0.5Ti", 512), ("2G", 1.8626)],
+)
+def test_a_volume_has_the_size_of_its_quantity_or_is_named(size: str, gib: float | None) -> None:
+    spec = {"resources": {"requests": {"storage": size}}} if size else {}
+    claim = row("kubernetes:core/v1:PersistentVolumeClaim", spec=spec)
+    if gib is None:
+        (unknown,) = cost_of([claim], REGION).unknown
+        assert unknown == "PersistentVolumeClaim: nothing says what a volume without a size costs."
+    else:
+        ((_, size_in_gib, _),) = units(claim)
+        assert size_in_gib == pytest.approx(gib, abs=1e-4)
+
+
 def test_shared_files_are_charged_by_use_alone() -> None:
     files = row(
         "aws:efs/fileSystem:FileSystem",
@@ -225,12 +240,18 @@ def test_changed_lines_come_by_amount_and_those_without_price_last() -> None:
         for each in rows:
             if each["type"] == "aws:eks/nodeGroup:NodeGroup":
                 each["inputs"]["scalingConfig"]["minSize"] = 5
+
+    def other(rows: list[Row]) -> None:
+        fewer(rows)
+        for each in rows:
             if each["type"] == "aws:rds/instance:Instance":
                 each["inputs"]["instanceClass"] = "db.m6g.xlarge"
 
     change = changed(fewer)
     disks = 100 * 0.08
     assert change.monthly == pytest.approx(0.192 * 730 + disks - 0.045 * 730)
+    change = changed(other)
+    assert change.monthly is None
     shown = [(line.label.partition(":")[0], line.monthly) for line in change.lines]
     assert shown == [
         ("m5.xlarge", pytest.approx(0.192 * 730)),

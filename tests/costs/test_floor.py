@@ -134,7 +134,7 @@ def test_what_has_no_price_is_named_with_its_key(plan: str) -> None:
     found = cost(plan)
     assert keys_without_price(found) == HAND[plan][2]
     unpriced = [line for line in found.lines if line.price is None]
-    assert all(line.monthly == 0 for line in unpriced)
+    assert all(line.monthly is None for line in unpriced)
     for line in unpriced:
         what = line.label.partition(":")[0]
         assert [each for each in found.unknown if each.startswith(f"{what} in {line.region}")]

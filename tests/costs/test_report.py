@@ -35,8 +35,8 @@ def test_a_preview_ends_with_floor_busiest_hour_pools_and_unknown_prices() -> No
     assert lines[:4] == [
         "cost           at least USD 996.54 a month, 3 of 10 lines without price",
         "busiest hour   at least USD 62.97",
-        "pool gpu       up to USD 60.79 an hour, 44,378.79 a month (8 x g6e.16xlarge, of",
-        "               15 types with a price)",
+        "pool gpu       no ceiling known: USD 60.79 an hour, 44,378.79 a month and more",
+        "               (8 x g6e.16xlarge, 5 of 20 types without price)",
     ]
     assert lines[4] == (
         "without price  KMS key, db.m6g.large multi-az, storage of RDS, gp3, two zones"
@@ -49,6 +49,7 @@ def test_the_busiest_hour_is_at_least_that_while_a_pool_lacks_a_price() -> None:
     lines = tuple(line for line in cost.lines if line.price is not None)
     assert report.busiest(replace(cost, lines=lines)) == "at least USD 62.97"
     pools = tuple(replace(pool, unpriced=()) for pool in cost.pools)
+    assert report.ceiling(pools[0]).startswith("up to USD 60.79 an hour, 44,378.79 a month (8 x")
     assert report.busiest(replace(cost, lines=lines, pools=pools)) == "USD 62.97"
 
 
@@ -57,6 +58,8 @@ def test_the_table_has_every_part() -> None:
     for part in (
         "NAT gateway: way out of the private subnets       2,190 h       0.37      810.30",
         "EKS cluster: control plane                          730 h    unknown",
+        f"{'floor, at least':<68}{'2,939.03':>12}",
+        f"{'floor elsewhere, USD':<68}{'unknown':>12}",
         "busiest hour   at least CNY 4.32",
         "pool gpu       unknown: none of its 11 types has a price",
         "first copy     ",
@@ -90,6 +93,9 @@ def test_json_has_the_whole_cost(planned: Path) -> None:
     assert done.exit_code == 0, done.stderr
     shown = json.loads(done.stdout)
     assert (shown["stack"], shown["currency"], shown["monthly"]) == ("us-west-2", "USD", 996.54)
+    assert shown["monthly_is_least"]
+    assert shown["hour_busiest_is_least"]
+    assert shown["pools"][0]["most_is_least"]
     assert shown["lines"][0]["quantity"] == 2920
     assert re.search(r"\d\.\d*(0{6}|9{6})\d", done.stdout) is None
     assert shown["pools"][0]["most"]["mix"] == "8 x g6e.16xlarge"
@@ -108,6 +114,10 @@ def test_text_has_one_row_per_line_and_is_what_a_pipe_gets(planned: Path) -> Non
     nat = "NAT gateway: way out of the private subnets"
     assert ["floor", nat, "us-west-2", "2190.0", "hour", "0.045", "98.55", "USD"] in rows
     assert re.search(r"\d\.\d*(0{6}|9{6})\d", text.stdout) is None
+    assert [row[1] for row in rows if row[0] == "total"] == [
+        "floor, at least",
+        "busiest hour, at least",
+    ]
 
 
 def test_the_table_can_be_asked_for(planned: Path) -> None:

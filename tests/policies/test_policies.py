@@ -90,6 +90,17 @@ def service(**values: Any) -> Stack:
     return beside(CN, resource("kubernetes:core/v1:Service", "a/b", kind="Service", **values))
 
 
+NOT_NARROWED: Sequence[Inputs] = [
+    {"Principal": ["*"]},
+    {"NotPrincipal": {"AWS": "arn:aws-cn:iam::1:root"}},
+    {"Principal": "*", "Condition": {"StringEquals": {}}},
+    {"Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+    {"Principal": "*", "Condition": {"StringLike": {"aws:PrincipalArn": "*"}}},
+    {"Principal": "*", "Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}},
+    {"Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}}},
+]
+
+
 def grant(**values: Any) -> Stack:
     return changed(CN, LIFECYCLE, statement("policy", **values))
 
@@ -167,15 +178,7 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
             ),
             'policy is "All"',
         )
-        for values in (
-            {"Principal": ["*"]},
-            {"NotPrincipal": {"AWS": "arn:aws-cn:iam::1:root"}},
-            {"Principal": "*", "Condition": {"StringEquals": {}}},
-            {"Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
-            {"Principal": "*", "Condition": {"StringLike": {"aws:PrincipalArn": "*"}}},
-            {"Principal": "*", "Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}},
-            {"Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}}},
-        )
+        for values in NOT_NARROWED
     ),
     (
         "public-document",

@@ -105,17 +105,24 @@ REJECTED = {
     "- a": "the file: input should be a valid dictionary: see docs/cost.md.",
     "{": "is no YAML (",
     "us-west-2: {currency: USD}": "us-west-2.sources: field required: see docs/cost.md.",
-    VALID.replace("USD", "dollars"): "us-west-2.currency: string should match pattern",
+    VALID.replace(
+        "USD", "dollars"
+    ): "us-west-2.currency: string should match pattern '^[A-Z]{3}$', and it is 'dollars'",
     VALID.replace("USD", "CNY"): (
         "us-west-2.currency is CNY, but the region is billed in USD: convert the prices."
     ),
+    VALID + VALID.replace("us-west-2", "cn-north-1"): (
+        "cn-north-1.currency is USD, but the region is billed in CNY: convert the prices."
+    ),
+    VALID.replace("1.5", "true"): "kms.key.price: true is no number: see docs/cost.md.",
+    VALID.replace("1.5", "'1.5'"): "kms.key.price: '1.5' is no number: see docs/cost.md.",
     VALID.replace("kms.key", "kms.kye"): (
         "us-west-2.prices: kms.kye is unknown: did you mean kms.key?"
     ),
     VALID.replace("source: contract", "source: bill"): (
         "us-west-2.prices.kms.key.source: bill is unknown: docs/cost.md lists what there is."
     ),
-    VALID.replace("1.5", "-1"): "us-west-2.prices.kms.key.price: input should be greater than",
+    VALID.replace("1.5", "-1"): "price: input should be greater than or equal to 0, and it is -1",
     VALID.replace("1.5", ".inf"): "us-west-2.prices.kms.key.price: input should be a finite number",
     VALID.replace("2026-11-01", "soon"): "us-west-2.sources.contract.date: input should be a valid",
     VALID.replace("us-west-2", "us-west-9"): (
@@ -123,6 +130,9 @@ REJECTED = {
     ),
     VALID + "  machines: {source: contract, prices: {m55: {xlarge: 1}}}\n": (
         "us-west-2.machines.prices: m55 is unknown: did you mean m5"
+    ),
+    VALID + "  machines: {source: contract, prices: {m5: {xlagre: 1}}}\n": (
+        "us-west-2.machines.prices.m5: xlagre is unknown: did you mean xlarge?"
     ),
     VALID + "  machines: {source: x, prices: {m5: {xlarge: 1}}}\n": (
         "us-west-2.machines.source: x is unknown: docs/cost.md lists what there is."

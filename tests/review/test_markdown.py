@@ -348,15 +348,15 @@ def test_cost_has_what_changes_and_what_is_unknown() -> None:
     )
     base, head = sides([])
     text = markdown([review("test", base, head, cost=Changed(before, after))])
-    assert "Cost 1,400 CNY a month at least (+400 CNY, 1 price unknown)." in text
+    assert "Cost 1,400 CNY a month at least (change unknown, 1 price unknown)." in text
     rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
     assert rows == [
         "|  | before | after |",
         "| per month, at least | 1,000 CNY | 1,400 CNY |",
         "| per month, at least, in USD | 0.00 USD | 12 USD |",
         "| busiest hour | 5.00 CNY | 7.00 CNY |",
-        "| pool gpu when full, at most, an hour | 9.50 CNY | 19 CNY |",
-        "| pool many when full, at most, an hour | - | unknown |",
+        "| pool gpu when full, as far as prices are known, an hour | 9.50 CNY | 19 CNY |",
+        "| pool many when full, as far as prices are known, an hour | - | unknown |",
         "| nodes | 600 CNY | 1,000 CNY |",
         "| file system | - | unknown |",
     ]
