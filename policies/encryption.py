@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from policies.documents import everybody, listed, statements
 from policies.model import UNKNOWN, Resource, Stack, Violation, policy
 
 _BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 _ON = (True, "true")
+_TLS = ("require_secure_transport", "rds.force_ssl")
 
 
 @policy("encryption-at-rest", severity="high")
@@ -124,15 +126,29 @@ def encryption_in_transit(stack: Stack) -> Iterator[Violation]:
                 "no FileSystemPolicy denies aws:SecureTransport false, so clients without TLS are "
                 "admitted; add one.",
             )
-    for group in stack.of("aws:rds/parameterGroup:", "aws:rds/clusterParameterGroup:"):
-        for index, each in enumerate(listed(group.inputs.get("parameters"))):
+    groups = list(stack.of("aws:rds/parameterGroup:", "aws:rds/clusterParameterGroup:"))
+    named = {each.get("name") for group in groups for each in _parameters(group)}
+    for database in stack.only("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"):
+        # The default depends on engine and version, so that none is relied on.
+        if not named & {*_TLS}:
+            yield database.finding(
+                "parameterGroupName",
+                f"no parameter group has {' or '.join(_TLS)}, so connections without TLS may be "
+                "admitted; set it to 1.",
+            )
+    for group in groups:
+        for index, each in enumerate(_parameters(group)):
             off = str(each.get("value")).lower() in ("0", "off")
-            if each.get("name") in ("require_secure_transport", "rds.force_ssl") and off:
+            if each.get("name") in _TLS and off:
                 yield group.finding(
                     f"parameters.{index}",
                     "the database admits connections without TLS; set it to 1.",
                     value=f"{each['name']}={each['value']}",
                 )
+
+
+def _parameters(group: Resource) -> list[Any]:
+    return [each for each in listed(group.inputs.get("parameters")) if isinstance(each, dict)]
 
 
 def _refuses_plain(resource: Resource, every: str) -> bool:
