@@ -25,11 +25,22 @@ def gpu_pools(stack: Stack) -> Iterator[Resource]:
 
 
 def _buys_gpus(pool: Resource) -> bool:
-    """Whether a machine with GPUs meets the pool's requirements."""
+    """Whether a machine with GPUs meets the pool's requirements, or one that it names has some.
+
+    The table of machines has those for amd64.
+    """
     requirements = listed(pool.get("spec.template.spec.requirements"))
     labels: dict[str, Any] = pool.get("spec.template.metadata.labels") or {}
-    return any(label.startswith(GPU) for label in labels) or any(
-        machine.gpus and machine.meets(requirements) for machine in machines().values()
+    named = {
+        str(value).partition(".")[0]
+        for each in requirements
+        if each.get("operator") == "In"
+        for value in listed(each.get("values"))
+    }
+    return (
+        any(label.startswith(GPU) for label in labels)
+        or not named.isdisjoint(GPU_FAMILIES)
+        or any(machine.gpus and machine.meets(requirements) for machine in machines().values())
     )
 
 

@@ -116,6 +116,9 @@ def needs(key: str, operator: str, *values: str) -> dict[str, Any]:
     return {"key": f"karpenter.k8s.aws/instance-{key}", "operator": operator, "values": [*values]}
 
 
+NEEDS_ARM = {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}
+
+
 def ingress(**annotations: str) -> Stack:
     named = {
         f"alb.ingress.kubernetes.io/{key.replace('_', '-')}": value
@@ -511,6 +514,7 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
             ((needs("category", "NotIn", "c", "m", "r"),), None),
             ((needs("generation", "Gt", "4"),), None),
             ((needs("family", "NotIn", "c5"),), None),
+            ((needs("family", "In", "g5g"), NEEDS_ARM), None),
         )
     ),
     (
