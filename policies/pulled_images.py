@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from images.reference import InvalidReference, Reference, parse
@@ -46,24 +47,44 @@ def image_registry(stack: Stack) -> Iterator[Violation]:
             )
 
 
-def images_of(resource: Resource) -> Iterator[tuple[str, Reference]]:
-    """The path and each image that an object or a chart's values name."""
-    if resource.type.startswith("kubernetes:"):
-        for path, text in _named(resource.inputs, ()):
-            try:
-                yield ".".join(path), parse(text)
-            except InvalidReference:
-                continue
-
-
 def images_of_stack(stack: Stack) -> Iterator[tuple[Resource, str, Reference]]:
-    """Every image, with the first resource and property that name it."""
+    """Every image, with the first resource and property that name it; variables come last."""
     seen: set[Reference] = set()
-    for resource in sorted(stack.resources, key=lambda each: each.urn):
-        for path, image in images_of(resource):
-            if image not in seen:
-                seen.add(image)
-                yield resource, path, image
+    resources = [
+        each
+        for each in sorted(stack.resources, key=lambda each: each.urn)
+        if each.type.startswith("kubernetes:")
+    ]
+    for find in (_named, _variables):
+        for resource in resources:
+            for path, image in _parsed(find(resource.inputs, ())):
+                if image not in seen:
+                    seen.add(image)
+                    yield resource, path, image
+
+
+def _parsed(
+    texts: Iterable[tuple[tuple[str, ...], str]],
+) -> Iterator[tuple[str, Reference]]:
+    """Those that are references; the kubelet pulls nothing by another text."""
+    for path, text in texts:
+        try:
+            yield ".".join(path), parse(text)
+        except InvalidReference:
+            continue
+
+
+def _variables(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The values of pods' variables like V2_LAUNCHER_IMAGE, by which controllers start pods."""
+    if isinstance(value, dict):
+        name, text = str(value.get("name")).lower(), value.get("value")
+        if name.endswith("image") and isinstance(text, str) and re.search("/.*[:@]", text):
+            yield (*path, "value"), text
+        for key, item in sorted(value.items()):
+            yield from _variables(item, (*path, str(key)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _variables(item, (*path, str(index)))
 
 
 def _named(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

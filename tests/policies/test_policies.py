@@ -494,6 +494,11 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
     ),
     (
         "image-registry",
+        lambda: deployment(env=[{"name": "V2_LAUNCHER_IMAGE", "value": "ghcr.io/x/y:1"}]),
+        '.containers.0.env.0.value is "ghcr.io/x/y:1": it is pulled from',
+    ),
+    (
+        "image-registry",
         lambda: deployment(image=f"999{OWN[3:]}/x:1"),
         f'is "999{OWN[3:]}/x:1": it is pulled from',
     ),
