@@ -8,14 +8,12 @@ from typing import Any
 
 from costs.billing import HOURS, Plan
 from regions import offers
-from regions.gpu_families import FAMILIES
 from regions.machines import Machine, machines
 from regions.price_list import Price, PriceList
 
 _NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
 _NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
 _GPU, _SLICE, _CPU = "nvidia.com/gpu", "nvidia.com/gpu.shared", "cpu"
-_LABEL = "karpenter.k8s.aws/instance-"
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class PoolCost:
     Attributes:
         limit: of the pool, in ``resource`` (GPUs or vCPUs).
         capacity: on-demand, spot, reserved.
-        most: the most expensive way to fill it; None where no type it may choose has a price.
+        most: the most expensive way to fill it of what has a price; None where nothing has one.
         least: the cheapest way to fill it as far as its machines allow.
         types: how many types it may choose.
         unpriced: those of them without a price.
@@ -60,6 +58,11 @@ class PoolCost:
     types: int
     unpriced: tuple[str, ...]
     disks_priced: bool
+
+    @property
+    def bounded(self) -> bool:
+        """Whether ``most`` is a ceiling: every type it may choose has a price, and its disks."""
+        return not self.unpriced and self.disks_priced
 
     @property
     def hour(self) -> float:
@@ -94,7 +97,7 @@ def _pool(
     allowed = [
         machines()[each]
         for each in offers.names("instances", plan.region)
-        if each in machines() and _meets(machines()[each], requirements)
+        if each in machines() and machines()[each].meets(requirements)
     ]
     limits = spec.get("limits", {})
     resource = _CPU if _CPU in limits else _GPU
@@ -138,44 +141,6 @@ def _whole(
         text = node_class.get("spec", {}).get("userData", "")
         found = text.partition("replicas = ")[2].partition("\n")[0] or "1"
     return int(limits.get(_SLICE, 0)) // int(found)
-
-
-def _meets(machine: Machine, requirements: Sequence[Mapping[str, Any]]) -> bool:
-    gpus = FAMILIES.get(machine.family)
-    labels: dict[str, str | None] = {
-        f"{_LABEL}family": machine.family,
-        f"{_LABEL}category": machine.category,
-        f"{_LABEL}generation": str(machine.generation),
-        f"{_LABEL}gpu-count": str(machine.gpus) if machine.gpus else None,
-        f"{_LABEL}gpu-manufacturer": "nvidia" if machine.gpus else None,
-        f"{_LABEL}gpu-name": gpus.name if gpus and machine.gpus else None,
-        f"{_LABEL}gpu-memory": str(gpus.memory) if gpus and machine.gpus else None,
-        "node.kubernetes.io/instance-type": machine.name,
-    }
-    return all(
-        _holds(labels[each["key"]], each["operator"], each.get("values", ()))
-        for each in requirements
-        if each["key"] in labels
-    )
-
-
-def _holds(value: str | None, operator: str, values: Sequence[str]) -> bool:
-    """As Kubernetes evaluates it (k8s.io/api core/v1, NodeSelectorOperator)."""
-    match operator:
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt":
-            return value is not None and int(value) > int(values[0])
-        case "Lt":
-            return value is not None and int(value) < int(values[0])
-        case _:
-            raise ValueError(f"{operator} is no operator of a requirement")
 
 
 def _filled(

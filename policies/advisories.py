@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from images.reference import Reference
+from policies.documents import listed
 from policies.model import Stack, Violation, policy
 from policies.pulled_images import images_of_stack
 
@@ -46,4 +47,4 @@ def affects(row: dict[str, Any], image: Reference) -> bool:
         version = Version((image.tag or "").removeprefix("v").partition("-")[0])
     except InvalidVersion:
         return False
-    return version in SpecifierSet(row["affected"])
+    return any(version in SpecifierSet(each) for each in listed(row["affected"]))

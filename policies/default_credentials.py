@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,9 @@ def default_credentials(stack: Stack) -> Iterator[Violation]:
                 if value in text:
                     # The value is published; what stands around it may be secret.
                     yield resource.finding(path, f"it is {meaning}; {_WAY_OUT}", value=value)
+            for word in map(str.strip, (text, *_of_json(text))):
+                if word in _WORDS and resource.inputs.get("kind") != "Secret":
+                    yield resource.finding(path, f"it is {_WORDS[word]}; {_WAY_OUT}", value=word)
         if resource.inputs.get("kind") == "Secret":
             for path, text in _secret_values(resource):
                 if text in whole:
@@ -55,14 +60,25 @@ def _texts(resource: Resource) -> Iterator[tuple[str, str]]:
             yield "a secret value", decoded
 
 
+def _of_json(text: str) -> Iterator[str]:
+    if text.startswith("{"):
+        with suppress(ValueError):
+            yield from (part for _, part in _strings(json.loads(text), ()))
+
+
 def _secret_values(resource: Resource) -> Iterator[tuple[str, str]]:
-    for key, text in (resource.inputs.get("stringData") or {}).items():
-        yield f"stringData.{key}", str(text)
-    for key, text in (resource.inputs.get("data") or {}).items():
-        yield f"data.{key}", _decoded(str(text))
+    # The SDK makes both secret as a whole: a word in place of a mapping, and the texts beside it.
+    for key, text in _items(resource.inputs.get("stringData")):
+        yield f"stringData.{key}", str(text).strip()
+    for key, text in _items(resource.inputs.get("data")):
+        yield f"data.{key}", _decoded(str(text)).strip()
     for text in resource.secrets:
-        yield "a secret value", text
-        yield "a secret value", _decoded(text)
+        yield "a secret value", text.strip()
+        yield "a secret value", _decoded(text).strip()
+
+
+def _items(value: Any) -> Iterable[tuple[str, Any]]:
+    return value.items() if isinstance(value, Mapping) else ()
 
 
 def _decoded(text: str) -> str:
@@ -75,8 +91,7 @@ def _decoded(text: str) -> str:
 def _environment(resource: Resource) -> Iterator[Violation]:
     if not resource.type.startswith("kubernetes:"):
         return
-    for path, variable in _variables(resource.inputs, ()):
-        name, value = variable.get("name"), variable.get("value")
+    for path, name, value in _variables(resource.inputs, ()):
         off = str(value).lower() in ("", "0", "false", "no")
         allows_empty = name in _EMPTY_PASSWORDS and not off
         if allows_empty or (name in _PASSWORDS and value == ""):
@@ -85,13 +100,18 @@ def _environment(resource: Resource) -> Iterator[Violation]:
             )
 
 
-def _variables(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _variables(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str, Any]]:
+    """The path, name and value of each variable: a list as pods have it, or a chart's mapping."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if key == "env":
+            if key == "env" and isinstance(item, dict):
+                for name, text in item.items():
+                    yield ".".join((*path, "env", str(name))), str(name), text
+            elif key == "env":
                 for index, variable in enumerate(listed(item)):
                     if isinstance(variable, dict):
-                        yield ".".join((*path, "env", str(index))), variable
+                        place = ".".join((*path, "env", str(index)))
+                        yield place, str(variable.get("name")), variable.get("value")
             else:
                 yield from _variables(item, (*path, str(key)))
     elif isinstance(value, list):

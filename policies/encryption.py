@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from policies.documents import everybody, listed, statements
 from policies.model import UNKNOWN, Resource, Stack, Violation, policy
 
 _BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 _ON = (True, "true")
+_TLS = ("require_secure_transport", "rds.force_ssl")
 
 
 @policy("encryption-at-rest", severity="high")
@@ -34,24 +36,53 @@ def encryption_at_rest(stack: Stack) -> Iterator[Violation]:
         if not queue.inputs.get("sqsManagedSseEnabled") and not queue.inputs.get("kmsMasterKeyId"):
             yield queue.finding("sqsManagedSseEnabled", "messages lie in clear; set it to true.")
     yield from _buckets(stack)
-    for template in stack.only("aws:ec2/launchTemplate:LaunchTemplate"):
-        yield from _disks(template, "blockDeviceMappings")
-    for node_class in stack.of("kubernetes:karpenter.k8s.aws/"):
-        yield from _disks(node_class, "spec.blockDeviceMappings")
+    yield from _machines(stack)
     for storage in stack.of("kubernetes:storage.k8s.io/"):
         disks = storage.inputs.get("provisioner") == "ebs.csi.aws.com"
         if disks and storage.get("parameters.encrypted") not in _ON:
             yield storage.finding("parameters.encrypted", "volumes lie in clear; set it to true.")
 
 
-def _buckets(stack: Stack) -> Iterator[Violation]:
-    kind = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
-    encrypted = {each.inputs.get("bucket") for each in stack.of(kind.rpartition(":")[0])}
-    for bucket in stack.only(*_BUCKETS):
-        if not {bucket.inputs.get("bucket"), UNKNOWN} & encrypted:
-            yield bucket.finding(
-                "bucket", f"it has no {kind.rpartition(':')[2]}; add one with a KMS key."
+def _machines(stack: Stack) -> Iterator[Violation]:
+    for template in stack.only("aws:ec2/launchTemplate:LaunchTemplate"):
+        yield from _disks(template, "blockDeviceMappings")
+        if not template.inputs.get("blockDeviceMappings"):
+            yield template.finding(
+                "blockDeviceMappings", "the image decides, and most do not encrypt; name the disks."
             )
+    for group in stack.only("aws:eks/nodeGroup:NodeGroup"):
+        if not group.inputs.get("launchTemplate"):
+            yield group.finding(
+                "launchTemplate", "its disks lie in clear; add one that encrypts them."
+            )
+    # Without mappings Karpenter encrypts (aws/karpenter-provider-aws pkg/providers/amifamily).
+    for node_class in stack.of("kubernetes:karpenter.k8s.aws/"):
+        yield from _disks(node_class, "spec.blockDeviceMappings")
+
+
+def _buckets(stack: Stack) -> Iterator[Violation]:
+    kind = "BucketServerSideEncryptionConfiguration"
+    switch = "applyServerSideEncryptionByDefault"
+    configurations = [
+        each
+        for each in stack.only(f"aws:s3/{kind[0].lower()}{kind[1:]}:{kind}")
+        if any(rule == UNKNOWN or switch in rule for rule in listed(each.inputs.get("rules")))
+    ]
+    for bucket in _uncovered(stack.only(*_BUCKETS), configurations, "bucket"):
+        yield bucket.finding("bucket", f"it has no {kind} with a rule; add one with a KMS key.")
+
+
+def _uncovered(
+    holders: Iterable[Resource], beside: Sequence[Resource], key: str
+) -> Iterator[Resource]:
+    """The resources that no other one names; of names that do not exist yet each is for one."""
+    names = [each.inputs.get(key) for each in beside]
+    late = names.count(UNKNOWN)
+    for holder in holders:
+        if holder.inputs.get(key) not in names or holder.inputs.get(key) == UNKNOWN:
+            late -= 1
+            if late < 0:
+                yield holder
 
 
 def _disks(resource: Resource, path: str) -> Iterator[Violation]:
@@ -76,33 +107,39 @@ def customer_key(stack: Stack) -> Iterator[Violation]:
 @policy("encryption-in-transit", severity="high")
 def encryption_in_transit(stack: Stack) -> Iterator[Violation]:
     """Buckets, file systems and databases refuse connections without TLS."""
-    secured = {
-        resource.inputs.get(key)
-        for kind, key in (
-            ("aws:s3/bucketPolicy:", "bucket"),
-            ("aws:efs/fileSystemPolicy:", "fileSystemId"),
+    policies = [each for each in stack.of("aws:s3/bucketPolicy:") if _refuses_plain(each, "s3:*")]
+    for bucket in _uncovered(stack.only(*_BUCKETS), policies, "bucket"):
+        yield bucket.finding(
+            "bucket",
+            "its policy admits requests without TLS; deny s3:* where aws:SecureTransport is false.",
         )
-        for resource in stack.of(kind)
-        if _refuses_plain(resource)
-    }
-    for bucket in stack.only(*_BUCKETS):
-        if not {bucket.inputs.get("bucket"), UNKNOWN} & secured:
-            yield bucket.finding(
-                "bucket", "its policy admits requests without TLS; deny aws:SecureTransport false."
-            )
     if file_systems := list(stack.only("aws:efs/fileSystem:FileSystem")):
         # A file system's ID exists only after its creation: they are counted.
-        policies = [each for each in stack.of("aws:efs/fileSystemPolicy:") if _refuses_plain(each)]
+        policies = [
+            each
+            for each in stack.of("aws:efs/fileSystemPolicy:")
+            if _refuses_plain(each, "elasticfilesystem:*")
+        ]
         if len(policies) < len(file_systems):
             yield file_systems[0].finding(
                 "encrypted",
                 "no FileSystemPolicy denies aws:SecureTransport false, so clients without TLS are "
                 "admitted; add one.",
             )
-    for group in stack.of("aws:rds/parameterGroup:", "aws:rds/clusterParameterGroup:"):
-        for index, each in enumerate(listed(group.inputs.get("parameters"))):
+    groups = list(stack.of("aws:rds/parameterGroup:", "aws:rds/clusterParameterGroup:"))
+    named = {each.get("name") for group in groups for each in _parameters(group)}
+    for database in stack.only("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"):
+        # The default depends on engine and version, so that none is relied on.
+        if not named & {*_TLS}:
+            yield database.finding(
+                "parameterGroupName",
+                f"no parameter group has {' or '.join(_TLS)}, so connections without TLS may be "
+                "admitted; set it to 1.",
+            )
+    for group in groups:
+        for index, each in enumerate(_parameters(group)):
             off = str(each.get("value")).lower() in ("0", "off")
-            if each.get("name") in ("require_secure_transport", "rds.force_ssl") and off:
+            if each.get("name") in _TLS and off:
                 yield group.finding(
                     f"parameters.{index}",
                     "the database admits connections without TLS; set it to 1.",
@@ -110,12 +147,18 @@ def encryption_in_transit(stack: Stack) -> Iterator[Violation]:
                 )
 
 
-def _refuses_plain(resource: Resource) -> bool:
+def _parameters(group: Resource) -> list[Any]:
+    return [each for each in listed(group.inputs.get("parameters")) if isinstance(each, dict)]
+
+
+def _refuses_plain(resource: Resource, every: str) -> bool:
     # A document with an ARN that exists only after creation is unknown as a whole.
     return resource.inputs.get("policy") == UNKNOWN or any(
         statement.get("Effect") == "Deny"
         and everybody(statement)
-        and statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
-        in ("false", ["false"])
+        and {"*", every} & {*listed(statement.get("Action"))}
+        and {*statement.get("Condition", {})} == {"Bool"}
+        and statement["Condition"]["Bool"].keys() == {"aws:SecureTransport"}
+        and statement["Condition"]["Bool"]["aws:SecureTransport"] in ("false", ["false"])
         for _, statement in statements(resource)
     )

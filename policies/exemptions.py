@@ -47,24 +47,27 @@ class Exemption:
         return self.until is not None and today > self.until
 
 
-def read(file: Path = FILE, policies: Collection[str] = ()) -> list[Exemption]:
-    """The rows of a file.
+def read(file: Path = FILE, policies: Collection[str] = ()) -> tuple[list[Exemption], list[str]]:
+    """The rows of a file, and one sentence for each that is wrong.
 
     Args:
         file: in the form of exemptions.yaml.
         policies: names of all policies; empty: any name is right.
-
-    Raises:
-        ValueError: one sentence that names the file, the row and the way out.
     """
     try:
         rows: Any = yaml.safe_load(file.read_text("utf-8")) or []
     except (yaml.YAMLError, OSError) as fault:
-        raise ValueError(f"{file.name} cannot be read: {' '.join(str(fault).split())}") from None
+        return [], [f"{file.name} cannot be read: {' '.join(str(fault).split())}"]
     if not isinstance(rows, list):
-        raise ValueError(f"{file.name} is no list: begin each exemption with `- policy:`.")
-    numbered = enumerate(rows, start=1)
-    return [_row(f"{file.name}, exemption {number}", row, policies) for number, row in numbered]
+        return [], [f"{file.name} is no list: begin each exemption with `- policy:`."]
+    found: list[Exemption] = []
+    problems: list[str] = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            found.append(_row(f"{file.name}, exemption {number}", row, policies))
+        except ValueError as fault:
+            problems.append(str(fault))
+    return found, problems
 
 
 def _row(place: str, row: Any, policies: Collection[str]) -> Exemption:
@@ -73,7 +76,7 @@ def _row(place: str, row: Any, policies: Collection[str]) -> Exemption:
     for key, value in row.items():
         if key not in _KEYS:
             raise ValueError(f"{place} has the key {key}: use {', '.join(_KEYS)}.")
-        if not isinstance(value, _KEYS[key]) or (isinstance(value, str) and not value.strip()):
+        if type(value) is not _KEYS[key] or (isinstance(value, str) and not value.strip()):
             form = "a date like 2027-03-31" if key == "until" else "text"
             raise ValueError(f"{place} has {key}: {value!r}: write {form}.")
     if policies and row["policy"] not in policies:

@@ -6,20 +6,35 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from policies.documents import everybody, listed, statements
+from policies.documents import everybody, listed, narrowed, statements
 from policies.model import UNKNOWN, Resource, Stack, Violation, policy
 
 _BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-_SCHEME = "service.beta.kubernetes.io/aws-load-balancer-scheme"
+_OF_SERVICE = "service.beta.kubernetes.io/"
+_SCHEME = f"{_OF_SERVICE}aws-load-balancer-scheme"
+_INTERNAL = f"{_OF_SERVICE}aws-load-balancer-internal"
+_RANGES = f"{_OF_SERVICE}load-balancer-source-ranges"
+_OF_INGRESS = "alb.ingress.kubernetes.io/"
+_BALANCERS = (
+    "aws:lb/loadBalancer:LoadBalancer",
+    "aws:alb/loadBalancer:LoadBalancer",
+    "aws:elb/loadBalancer:LoadBalancer",
+)
 _BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
+
+
+# No registry gives one network a wider range (https://www.iana.org/assignments/ipv4-address-space,
+# /ipv6-unicast-address-assignments), and two halves are the whole.
+_WIDEST = {4: 8, 6: 19}
 
 
 def _world(cidr: Any) -> bool:
     """Whether a range is the internet, or so much of it that nothing is kept out."""
     try:
-        return ipaddress.ip_network(str(cidr), strict=False).prefixlen == 0
+        network = ipaddress.ip_network(str(cidr), strict=False)
     except ValueError:
         return False
+    return network.prefixlen < _WIDEST[network.version]
 
 
 @policy("public-database", severity="critical")
@@ -59,17 +74,18 @@ def public_document(stack: Stack) -> Iterator[Violation]:
             if (
                 statement.get("Effect") == "Allow"
                 and everybody(statement)
-                and not statement.get("Condition")
+                and not narrowed(statement)
             ):
                 yield resource.finding(
                     path,
-                    "it allows every account in the world; name the accounts, or add a Condition.",
+                    "it allows every account in the world; name the accounts, or add a "
+                    "Condition that holds it to some.",
                     value=statement.get("Sid") or statement.get("Action"),
                 )
     for permission in stack.only("aws:lambda/permission:Permission"):
-        narrowed = ("sourceArn", "sourceAccount", "principalOrgId")
+        narrowing = ("sourceArn", "sourceAccount", "principalOrgId")
         if permission.inputs.get("principal") == "*" and not any(
-            permission.inputs.get(key) for key in narrowed
+            permission.inputs.get(key) for key in narrowing
         ):
             yield permission.finding(
                 "principal", "every account may call the function; name one, or set sourceArn."
@@ -97,25 +113,52 @@ def public_endpoint(stack: Stack) -> Iterator[Violation]:
             yield route.finding(
                 "authorizationType", "everybody calls the API; use AWS_IAM, JWT or CUSTOM."
             )
+    for balancer in stack.only(*_BALANCERS):
+        if balancer.inputs.get("internal") is not True:
+            yield balancer.finding("internal", "it answers the whole internet; set it to true.")
     for service in stack.only("kubernetes:core/v1:Service"):
         yield from _load_balancer(service)
+    for ingress in stack.of("kubernetes:networking.k8s.io/"):
+        yield from _ingress(ingress)
 
 
 def _load_balancer(service: Resource) -> Iterator[Violation]:
     if service.get("spec.type") != "LoadBalancer":
         return
     annotations = service.get("metadata.annotations") or {}
-    ranges = listed(service.get("spec.loadBalancerSourceRanges"))
-    # The controller's default is internal, that of the in-tree provider is internet-facing
-    # (kubernetes-sigs/aws-load-balancer-controller docs/guide/service/annotations.md).
-    outside = annotations.get(_SCHEME) == "internet-facing" or (
-        _SCHEME not in annotations and not service.get("spec.loadBalancerClass")
-    )
+    ranges = [
+        *listed(service.get("spec.loadBalancerSourceRanges")),
+        *str(annotations.get(_RANGES, "")).replace(",", " ").split(),
+    ]
+    if _SCHEME in annotations:
+        outside = annotations[_SCHEME] == "internet-facing"
+    elif _INTERNAL in annotations:
+        outside = str(annotations[_INTERNAL]).lower() not in ("true", "0.0.0.0/0")
+    else:
+        # The controller's default is internal, that of the in-tree provider is internet-facing
+        # (kubernetes-sigs/aws-load-balancer-controller docs/guide/service/annotations.md).
+        outside = not service.get("spec.loadBalancerClass")
     if outside and (not ranges or any(map(_world, ranges))):
         yield service.finding(
             "spec.loadBalancerSourceRanges",
             "the load balancer answers the whole internet; name ranges, or set "
             f"{_SCHEME}: internal.",
+        )
+
+
+def _ingress(ingress: Resource) -> Iterator[Violation]:
+    """An ALB (the same controller, docs/guide/ingress/annotations.md)."""
+    annotations = ingress.get("metadata.annotations") or {}
+    if ingress.inputs.get("kind") != "Ingress":
+        return
+    cidrs = str(annotations.get(f"{_OF_INGRESS}inbound-cidrs", "")).replace(",", " ").split()
+    if annotations.get(f"{_OF_INGRESS}scheme") == "internet-facing" and (
+        not cidrs or any(map(_world, cidrs))
+    ):
+        yield ingress.finding(
+            "metadata.annotations",
+            "the load balancer answers the whole internet; name ranges in "
+            f"{_OF_INGRESS}inbound-cidrs, or set {_OF_INGRESS}scheme: internal.",
         )
 
 
@@ -129,6 +172,10 @@ def open_ingress(stack: Stack) -> Iterator[Violation]:
     for rule in stack.only("aws:ec2/securityGroupRule:SecurityGroupRule"):
         if rule.inputs.get("type") == "ingress":
             yield from _ranges(rule, "")
+    for prefixes in stack.only("aws:ec2/managedPrefixList:ManagedPrefixList"):
+        for index, entry in enumerate(listed(prefixes.inputs.get("entries"))):
+            if _world(entry.get("cidr")):
+                yield prefixes.finding(f"entries.{index}.cidr", _INGRESS)
     groups = ("aws:ec2/securityGroup:", "aws:ec2/defaultSecurityGroup:")
     for group in stack.of(*groups):
         for index in range(len(listed(group.inputs.get("ingress")))):

@@ -7,10 +7,14 @@ from typing import Any
 
 from policies.documents import listed
 from policies.model import Resource, Stack, Violation, policy
+from regions.machines import machines
 from regions.region import GPU_FAMILIES
 
 GPU = "nvidia.com/"
 """Beginning of the resource, label and taint names of NVIDIA's GPUs."""
+# What a limit counts: https://karpenter.sh/docs/concepts/nodepools/#speclimits, and the resources
+# of NVIDIA's device plugin, MIG profiles too.
+_COUNTED = ("nvidia.com/gpu", "nvidia.com/mig-", "cpu", "memory", "nodes")
 
 
 def gpu_pools(stack: Stack) -> Iterator[Resource]:
@@ -21,15 +25,22 @@ def gpu_pools(stack: Stack) -> Iterator[Resource]:
 
 
 def _buys_gpus(pool: Resource) -> bool:
+    """Whether a machine with GPUs meets the pool's requirements, or one that it names has some.
+
+    The table of machines has those for amd64.
+    """
     requirements = listed(pool.get("spec.template.spec.requirements"))
     labels: dict[str, Any] = pool.get("spec.template.metadata.labels") or {}
-    wanted = [
-        each for each in requirements if each.get("operator") not in ("DoesNotExist", "NotIn")
-    ]
-    return any(label.startswith(GPU) for label in labels) or any(
-        "instance-gpu-" in str(each.get("key"))
-        or any(str(value).partition(".")[0] in GPU_FAMILIES for value in listed(each.get("values")))
-        for each in wanted
+    named = {
+        str(value).partition(".")[0]
+        for each in requirements
+        if each.get("operator") == "In"
+        for value in listed(each.get("values"))
+    }
+    return (
+        any(label.startswith(GPU) for label in labels)
+        or not named.isdisjoint(GPU_FAMILIES)
+        or any(machine.gpus and machine.meets(requirements) for machine in machines().values())
     )
 
 
@@ -38,7 +49,7 @@ def gpu_pool_limit(stack: Stack) -> Iterator[Violation]:
     """Every GPU pool has a limit."""
     for pool in gpu_pools(stack):
         limits: dict[str, Any] = pool.get("spec.limits") or {}
-        if not any(name.startswith(GPU) or name in ("cpu", "nodes") for name in limits):
+        if not any(name.startswith(_COUNTED) for name in limits):
             yield pool.finding(
                 "spec.limits",
                 "one loop of a notebook buys machines without end; set maxGpus of the pool.",

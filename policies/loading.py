@@ -36,7 +36,7 @@ def attached() -> tuple[list[Policy], list[str]]:
     for file in _files():
         try:
             found = list(_of(_module(file)))
-        except Exception as fault:
+        except (Exception, SystemExit) as fault:
             problems.append(_sentence(file, fault))
             continue
         if not found:
@@ -74,7 +74,7 @@ def _of(module: ModuleType) -> Iterator[Policy]:
     return (each for each in vars(module).values() if isinstance(each, Policy))
 
 
-def _sentence(file: Path, fault: Exception) -> str:
+def _sentence(file: Path, fault: BaseException) -> str:
     line = f", line {fault.lineno}" if isinstance(fault, SyntaxError) else ""
     text = fault.msg if isinstance(fault, SyntaxError) else " ".join(str(fault).split())
     return (

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,14 +39,12 @@ the engine; the last line of each message is the finding as JSON."""
 
 def serve() -> None:
     """Serves the pack until the engine ends it."""
-    policies, problems = loading.attached()
+    # The engine takes the first line of the output for the port.
+    with redirect_stdout(sys.stderr):
+        policies, problems = loading.attached()
     policies = [*loading.shipped(), *policies]
-    reviewed: list[Exemption] = []
-    try:
-        reviewed = exemptions.read(policies=[each.name for each in policies])
-    except ValueError as fault:
-        problems.append(str(fault))
-    judge = _Judge(policies, reviewed, problems)
+    reviewed, wrong = exemptions.read(policies=[each.name for each in policies])
+    judge = _Judge(policies, reviewed, [*problems, *wrong])
 
     def server(*arguments: Any, **options: Any) -> Any:
         return _Analyzer(judge, *arguments, **options)

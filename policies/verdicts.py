@@ -45,7 +45,7 @@ def findings(
         try:
             violations = list(_violations(policy, stack))
             found += [_finding(policy, each, exemptions, today) for each in violations]
-        except Exception as fault:
+        except (Exception, SystemExit) as fault:
             found.append(fault_finding(_sentence(policy, fault)))
     return sorted(found)
 
@@ -86,7 +86,7 @@ def _finding(
     return Finding(policy.name, severity, level, violation.resource.urn, sentence, reason)
 
 
-def _sentence(policy: Policy, fault: Exception) -> str:
+def _sentence(policy: Policy, fault: BaseException) -> str:
     """Where in its own file and why a policy failed, without its trace."""
     code = policy.check.__code__
     lines = [

@@ -10,6 +10,7 @@ import gc
 import os
 from collections.abc import Generator, Sequence
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -38,6 +39,8 @@ def _read_once(self: JSONFileLoader, file_path: str) -> Any:
 
 JSONFileLoader.load_file = _read_once
 
+MADE = "KUBEFLOW_MADE_PLANS"
+"""As tests/judges/plans.py has it, whose imports not every run needs."""
 MISSING = pytest.StashKey[list[Source]]()
 INCOMPLETE = 2
 
@@ -47,6 +50,14 @@ def upstream_sources() -> tuple[Source, ...]:
     """The sources of every release and add-on of the project."""
     folders = sorted(path.parent for path in MANIFESTS.rglob("release.yaml"))
     return tuple(source for folder in folders for source in load(folder).sources)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers have the environment of the process that starts them.
+    if MADE not in os.environ:
+        folder = TemporaryDirectory(prefix="kubeflow-plans-")
+        os.environ[MADE] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

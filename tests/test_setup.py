@@ -257,7 +257,7 @@ def test_another_lock_gets_another_environment(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "requirements", ["requirements.txt", "requirements-dev.txt", "policies/requirements.txt"]
+    "requirements", ["requirements.txt", "requirements-dev.txt", "policies/requirements-pack.txt"]
 )
 def test_every_required_package_is_in_the_lock_at_its_version(requirements: str) -> None:
     required = re.findall(
@@ -296,7 +296,7 @@ def test_the_lock_and_the_guide_name_the_command_that_renews_it() -> None:
     assert head == (
         f"uv pip compile --universal --generate-hashes --python-version={FLOOR}"
         " --override=policies/overrides.txt --output-file=requirements.lock"
-        " requirements.txt requirements-dev.txt policies/requirements.txt"
+        " requirements.txt requirements-dev.txt policies/requirements-pack.txt"
     )
     assert f"`{head}`" in (ROOT / "CONTRIBUTING.md").read_text()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import children
-from tests.judges.plans import PLANS, recorded
+from tests.judges.plans import made
 
 TODAY = date(2026, 11, 29)
 
@@ -18,8 +18,8 @@ _EKS = "eks:index:Cluster"
 @cache
 def rows_of(plan: str) -> tuple[dict[str, Any], ...]:
     """Its rows without most of Kubeflow's objects, and with what pulumi-eks makes."""
-    made = recorded(PLANS[plan])
-    region = made.only("pulumi:providers:aws", "aws").inputs["region"]
+    found = made(plan)
+    region = found.only("pulumi:providers:aws", "aws").inputs["region"]
     rows = [
         {
             "urn": each.urn,
@@ -29,9 +29,9 @@ def rows_of(plan: str) -> tuple[dict[str, Any], ...]:
             "dependencies": list(each.dependencies),
             "inputs": each.visible,
         }
-        for each in made.all
+        for each in found.all
     ]
-    for each in made.of(_EKS):
+    for each in found.of(_EKS):
         component = SimulatedCloud(region).resource(_EKS, each.name, each.inputs)
         rows += [
             {

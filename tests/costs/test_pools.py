@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from costs import PoolCost, cost_of
-from costs.pools import _holds  # pyright: ignore[reportPrivateUsage]
+from regions.machines import _holds  # pyright: ignore[reportPrivateUsage]
 from tests.costs.plans import region_of, rows_of
 
 

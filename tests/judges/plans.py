@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pickle
 import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest
 
 import program
 from program import Renders
@@ -19,7 +23,7 @@ from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import children
 from rehearsal.sample_outputs.resource import name_property
 from settings import Settings
-from tests.harness import SHIPPED, Recorded, run
+from tests.harness import SHIPPED, Recorded, Registered, run
 
 ROOT = Path(__file__).parents[2]
 VARIANTS: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -27,6 +31,8 @@ VARIANTS: dict[str, dict[str, Any]] = yaml.safe_load(
 )
 PLANS = {**{name: {"stack": name} for name in SHIPPED}, **VARIANTS}
 """Name of each plan -> its stack, and sections that replace keys of that stack's file."""
+MADE = "KUBEFLOW_MADE_PLANS"
+"""Environment variable with the folder of one run's plans; tests/conftest.py makes it."""
 REPOSITORIES = "pulumi-python:dynamic:ImageRepositories"
 _EKS = "eks:index:Cluster"
 _RENDERED = {"region", "release", "bundles", "gpu_pool", "image_mirror", "node_group", "packages"}
@@ -53,7 +59,29 @@ class Planned:
 
 def planned(name: str) -> list[Planned]:
     """The resources of AWS in one of ``PLANS``."""
-    return list(_planned(recorded(PLANS[name])))
+    return list(_planned(made(name)))
+
+
+def made(name: str) -> Recorded:
+    """One of ``PLANS``, made once in a run of pytest, whichever of its workers asks first."""
+    if MADE not in os.environ:
+        return recorded(PLANS[name])
+    file = Path(os.environ[MADE]) / f"{name}.pickle"
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            plan = recorded(PLANS[name])
+            # The protocol's classes are of a module that pickle cannot import.
+            rows = [(each.urn, each.request.SerializeToString(), each.outputs) for each in plan.all]
+            file.write_bytes(pickle.dumps((rows, plan.asked, plan.exports, plan.secret_exports)))
+    rows, *others = pickle.loads(file.read_bytes())  # noqa: S301 written above
+    return Recorded(
+        [
+            Registered(urn, RegisterResourceRequest.FromString(request), outputs)
+            for urn, request, outputs in rows
+        ],
+        *others,
+    )
 
 
 def recorded(plan: Mapping[str, Any]) -> Recorded:

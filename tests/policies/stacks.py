@@ -16,7 +16,7 @@ from policies.model import SECRET, Resource, Stack
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import children
 from tests.harness import Recorded, Registered, run
-from tests.judges.plans import PLANS, recorded, whole_program
+from tests.judges.plans import made, whole_program
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,13 +26,13 @@ CLUSTER, CHILD = "eks:index:Cluster", "aws:eks/cluster:Cluster"
 @cache
 def stack(name: str) -> Stack:
     """One of the judges' plans: a shipped stack, or a variant of one."""
-    return of(recorded(PLANS[name]))
+    return of(made(name))
 
 
-def of(made: Recorded) -> Stack:
+def of(plan: Recorded) -> Stack:
     """A run of the program, with what pulumi-eks registers for it."""
-    regions = {each.name: each.inputs["region"] for each in made.of("pulumi:providers:aws")}
-    return Stack([row for each in made.all for row in _rows(each, regions)])
+    regions = {each.name: each.inputs["region"] for each in plan.of("pulumi:providers:aws")}
+    return Stack([row for each in plan.all for row in _rows(each, regions)])
 
 
 def _rows(each: Registered, regions: dict[str, str]) -> Iterator[Resource]:

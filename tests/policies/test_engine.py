@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pytest
+from pulumi_kubernetes.core.v1 import Secret
 
 from rehearsal import engine, policy_packs, workspace
 from rehearsal.engine import EngineFailure
@@ -35,6 +36,8 @@ def program() -> None:
     aws.secretsmanager.SecretVersion(
         "hidden", secret_id="s", secret_string=pulumi.Output.secret("mine, minio123")
     )
+    # The SDK makes its data secret as a whole.
+    Secret("login", string_data={"password": "12341234"})
 
 
 @pytest.fixture
@@ -68,7 +71,7 @@ def test_the_engine_hands_on_every_finding_of_the_pack_and_of_a_team(
     places = {"KUBEFLOW_POLICIES": str(EXAMPLE)}
     events = attached({**policy_packs.environment(), **places})
     with started(program) as rehearsal:
-        assert rehearsal.preview().changes == {"create": 5}
+        assert rehearsal.preview().changes == {"create": 6}
     rows = [policy_packs.row_of(event.message) for event in events]
     found = {(row["policy"], row["severity"], row["level"]): row for row in rows if row}
     assert found.keys() == {
@@ -78,11 +81,14 @@ def test_the_engine_hands_on_every_finding_of_the_pack_and_of_a_team(
         ("team-cost-centre", "low", "advisory"),
         ("unprotected-data", "high", "advisory"),
     }
-    assert len(rows) == len(found)
+    assert len(rows) == len(found) + 1
     assert found["unprotected-data", "high", "advisory"]["urn"].endswith("::free")
-    published = found["default-credentials", "critical", "mandatory"]["message"]
-    assert 'Version hidden: a secret value is "minio123"' in published
-    assert "mine" not in published
+    words, password = sorted(
+        row["message"] for row in rows if row and row["policy"] == "default-credentials"
+    )
+    assert 'Version hidden: a secret value is "minio123"' in words
+    assert "mine" not in words
+    assert 'Secret login: a secret value is "12341234"' in password
     assert {event.enforcement_level for event in events} == {"advisory"}
     ingress = found["open-ingress", "high", "mandatory"]
     assert ingress["urn"].endswith("::aws:ec2/securityGroup:SecurityGroup::open")
@@ -125,16 +131,18 @@ def test_a_user_switches_a_policy_off_or_makes_it_advisory(
     assert "team-cost-centre" not in {name for name, _ in found}
 
 
-def test_a_file_of_a_team_that_does_not_parse_is_one_sentence(
+def test_a_file_of_a_team_that_does_not_parse_is_one_sentence_and_one_may_print(
     started: Started, attached: Attach, tmp_path: Path
 ) -> None:
     file = tmp_path / "rules.py"
     file.write_text("def cost_centre(:\n")
-    events = attached({**policy_packs.environment(), "KUBEFLOW_POLICIES": str(file)})
+    (tmp_path / "talks.py").write_text((EXAMPLE / "own_policies.py").read_text() + "print(1)\n")
+    events = attached({**policy_packs.environment(), "KUBEFLOW_POLICIES": str(tmp_path)})
     with started(program) as rehearsal:
         rehearsal.preview()
     rows = [policy_packs.row_of(event.message) for event in events]
     (fault,) = [row["message"] for row in rows if row and row["policy"] == "policies-run"]
+    assert "team-cost-centre" in {row["policy"] for row in rows if row}
     assert fault == (
         f"{file}, line 1 cannot be loaded (SyntaxError: invalid syntax): "
         "mend it, or take it out of the pack."

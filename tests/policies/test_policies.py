@@ -6,12 +6,14 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
-from policies import loading
+from policies import exemptions, loading
 from policies.model import UNKNOWN, Resource, Stack, Violation
+from policies.verdicts import findings
 from tests.policies.stacks import beside, changed, resource, stack, without
 
 CN, US, API = "cn-north-1", "us-west-2", "copies through an API Gateway"
@@ -88,6 +90,55 @@ def service(**values: Any) -> Stack:
     return beside(CN, resource("kubernetes:core/v1:Service", "a/b", kind="Service", **values))
 
 
+NOT_NARROWED: Sequence[Inputs] = [
+    {"Principal": ["*"]},
+    {"NotPrincipal": {"AWS": "arn:aws-cn:iam::1:root"}},
+    {"Principal": "*", "Condition": {"StringEquals": {}}},
+    {"Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+    {"Principal": "*", "Condition": {"StringLike": {"aws:PrincipalArn": "*"}}},
+    {"Principal": "*", "Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}},
+    {"Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}}},
+]
+
+
+def grant(**values: Any) -> Stack:
+    return changed(CN, LIFECYCLE, statement("policy", **values))
+
+
+def own_pool(*requirements: Any, limits: Any = None) -> Stack:
+    spec = {"template": {"spec": {"requirements": [*requirements]}}, "limits": limits or {}}
+    return beside(
+        CN, resource("kubernetes:karpenter.sh/v1:NodePool", "own", kind="NodePool", spec=spec)
+    )
+
+
+def needs(key: str, operator: str, *values: str) -> dict[str, Any]:
+    return {"key": f"karpenter.k8s.aws/instance-{key}", "operator": operator, "values": [*values]}
+
+
+NEEDS_ARM = {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}
+
+
+def ingress(**annotations: str) -> Stack:
+    named = {
+        f"alb.ingress.kubernetes.io/{key.replace('_', '-')}": value
+        for key, value in annotations.items()
+    }
+    made = resource(
+        "kubernetes:networking.k8s.io/v1:Ingress",
+        "a/b",
+        kind="Ingress",
+        metadata={"annotations": named},
+    )
+    return beside(CN, made)
+
+
+def balancer(annotations: Mapping[str, str], **spec: Any) -> Stack:
+    named = {f"service.beta.kubernetes.io/{key}": value for key, value in annotations.items()}
+    return service(metadata={"annotations": named}, spec={"type": "LoadBalancer", **spec})
+
+
+OBJECT = "arn:aws-cn:s3:::b"
 OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 DIGEST = f"sha256:{'0' * 64}"
 
@@ -121,6 +172,16 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
             CN, KEY, statement("policy", Principal={"AWS": ["*"]}, Action=["kms:Decrypt"])
         ),
         'policy is ["kms:Decrypt"]',
+    ),
+    *(
+        (
+            "public-document",
+            lambda values=values: changed(
+                CN, TLS_ONLY, statement("policy", Sid="All", Action="s3:GetObject", **values)
+            ),
+            'policy is "All"',
+        )
+        for values in NOT_NARROWED
     ),
     (
         "public-document",
@@ -161,6 +222,47 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
             },
         ),
         'spec.loadBalancerSourceRanges is ["0.0.0.0/0"]',
+    ),
+    (
+        "public-endpoint",
+        lambda: changed(CN, CLUSTER, cluster(publicAccessCidrs=["0.0.0.0/1", "128.0.0.0/1"])),
+        'vpcConfig.publicAccessCidrs is ["0.0.0.0/1", "128.0.0.0/1"]',
+    ),
+    (
+        "public-endpoint",
+        lambda: beside(CN, resource("aws:lb/loadBalancer:LoadBalancer", "own")),
+        "own: internal is not set",
+    ),
+    ("public-endpoint", lambda: ingress(scheme="internet-facing"), "a/b: metadata.annotations is"),
+    (
+        "public-endpoint",
+        lambda: ingress(scheme="internet-facing", inbound_cidrs="10.0.0.0/8, 0.0.0.0/0"),
+        "a/b: metadata.annotations is",
+    ),
+    (
+        "public-endpoint",
+        lambda: balancer(
+            {"aws-load-balancer-internal": "false"}, loadBalancerClass="service.k8s.aws/nlb"
+        ),
+        "a/b: spec.loadBalancerSourceRanges is not set",
+    ),
+    (
+        "open-ingress",
+        lambda: changed(CN, INGRESS, put("cidrIpv4", "128.0.0.0/1")),
+        'cidrIpv4 is "128',
+    ),
+    ("open-ingress", lambda: changed(CN, INGRESS, put("cidrIpv6", "2000::/3")), 'is "2000::/3"'),
+    (
+        "open-ingress",
+        lambda: beside(
+            CN,
+            resource(
+                "aws:ec2/managedPrefixList:ManagedPrefixList",
+                "own",
+                entries=[{"cidr": "10.0.0.0/8"}, {"cidr": "0.0.0.0/0"}],
+            ),
+        ),
+        'own: entries.1.cidr is "0.0.0.0/0"',
     ),
     (
         "open-ingress",
@@ -222,6 +324,37 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
     ),
     (
         "encryption-at-rest",
+        lambda: changed(
+            CN,
+            "aws:s3/bucketServerSideEncryptionConfiguration:"
+            "BucketServerSideEncryptionConfiguration backend-artifacts-encryption",
+            put("rules", []),
+        ),
+        "it has no BucketServerSideEncryptionConfiguration with a rule",
+    ),
+    (
+        "encryption-at-rest",
+        lambda: Stack(
+            [*unknown_of_bucket(), resource("aws:s3/bucket:Bucket", "own", bucket="own")]
+        ),
+        "Bucket own: bucket is",
+    ),
+    (
+        "encryption-at-rest",
+        lambda: changed(
+            CN,
+            "aws:ec2/launchTemplate:LaunchTemplate cluster-nodes-template",
+            drop("blockDeviceMappings"),
+        ),
+        "blockDeviceMappings is not set",
+    ),
+    (
+        "encryption-at-rest",
+        lambda: changed(CN, NODES, drop("launchTemplate")),
+        f"{NODES}: launchTemplate is not set",
+    ),
+    (
+        "encryption-at-rest",
         lambda: changed(CN, NODE_CLASS, put("spec.blockDeviceMappings.0.ebs.encrypted", False)),
         "spec.blockDeviceMappings.0.ebs.encrypted is false",
     ),
@@ -241,13 +374,33 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
         ),
         "backend-database-master: kmsKeyId is not set",
     ),
-    ("encryption-in-transit", lambda: without(CN, TLS_ONLY), "deny aws:SecureTransport false"),
+    ("encryption-in-transit", lambda: without(CN, TLS_ONLY), "deny s3:* where aws:SecureTransport"),
     (
         "encryption-in-transit",
         lambda: without(
             FILES, "aws:efs/fileSystemPolicy:FileSystemPolicy backend-shared-files-tls-only"
         ),
         f"{EFS}: encrypted is true: no FileSystemPolicy",
+    ),
+    *(
+        (
+            "encryption-in-transit",
+            lambda old=old, new=new: changed(
+                CN,
+                TLS_ONLY,
+                lambda inputs: inputs.update(policy=inputs["policy"].replace(old, new)),
+            ),
+            "deny s3:* where",
+        )
+        for old, new in (
+            ('"s3:*"', '"s3:PutObject"'),
+            ('"Bool":', '"StringEquals": {"aws:PrincipalTag/a": "b"}, "Bool":'),
+        )
+    ),
+    (
+        "encryption-in-transit",
+        lambda: without(US, "aws:rds/parameterGroup:ParameterGroup backend-database-parameters"),
+        f"{DATABASE}: parameterGroupName is",
     ),
     ("encryption-in-transit", lambda: stack(US), '"require_secure_transport=0"'),
     (
@@ -279,6 +432,39 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
         ),
         'policyArn is "arn:aws-cn:iam::aws:policy/AdministratorAccess"',
     ),
+    *(
+        (
+            "iam-wildcard",
+            lambda action=action: grant(Action=action, Resource=OBJECT),
+            f'"{action}": it',
+        )
+        for action in ("s3:**", "s3:?*", "*:*", "s*:*", "*")
+    ),
+    *(
+        (
+            "iam-wildcard",
+            lambda name=name: grant(Action="s3:GetObject", Resource=[name]),
+            f'policy Resource is "{name}": s3:GetObject of everything',
+        )
+        for name in ("**", "arn:*", "arn:aws-cn:*", "arn:*:*:*:*:*", "arn:aws-cn:s3:::*")
+    ),
+    (
+        "iam-wildcard",
+        lambda: grant(Action="s3:GetObject", NotResource=OBJECT),
+        f'policy NotResource is "{OBJECT}": s3:GetObject of everything else',
+    ),
+    (
+        "iam-wildcard",
+        lambda: beside(
+            CN,
+            resource(
+                "aws:iam/role:Role",
+                "own",
+                inlinePolicies=[{"policy": '{"Statement": {"Effect": "Allow", "Action": "*"}}'}],
+            ),
+        ),
+        'own: inlinePolicies.0.policy Action is "*"',
+    ),
     (
         "partition-leak",
         lambda: changed(CN, POOL, put("metadata.annotations.role", "see arn:aws:iam::1:role/x.")),
@@ -296,16 +482,45 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
         ),
         'policy is "arn:aws:s3:::b": it belongs to another partition than aws-us-gov',
     ),
-    ("image-digest", lambda: deployment(image=f"{OWN}/x:1"), f'.0.image is "{OWN}/x:1": the tag'),
+    (
+        "image-digest",
+        lambda: deployment(image=f"{OWN}/x:1"),
+        f'.0.image is "{OWN}/x:1": the tag 1 can',
+    ),
     (
         "image-registry",
         lambda: deployment(image=f"quay.io/x/y@{DIGEST}"),
         f'a/b: spec.template.spec.containers.0.image is "quay.io/x/y@{DIGEST}": it is pulled from',
     ),
     (
+        "image-registry",
+        lambda: deployment(env=[{"name": "V2_LAUNCHER_IMAGE", "value": "ghcr.io/x/y:1"}]),
+        '.containers.0.env.0.value is "ghcr.io/x/y:1": it is pulled from',
+    ),
+    (
+        "image-registry",
+        lambda: deployment(image=f"999{OWN[3:]}/x:1"),
+        f'is "999{OWN[3:]}/x:1": it is pulled from',
+    ),
+    (
         "gpu-pool-limit",
         lambda: changed(CN, POOL, lambda o: o["spec"].pop("limits")),
         "spec.limits is",
+    ),
+    *(
+        (
+            "gpu-pool-limit",
+            lambda wanted=wanted, limits=limits: own_pool(*wanted, limits=limits),
+            "own: spec.limits is",
+        )
+        for wanted, limits in (
+            ((), None),
+            ((needs("category", "In", "g", "p"),), {"nvidia.com/foo": 1}),
+            ((needs("category", "NotIn", "c", "m", "r"),), None),
+            ((needs("generation", "Gt", "4"),), None),
+            ((needs("family", "NotIn", "c5"),), None),
+            ((needs("family", "In", "g5g"), NEEDS_ARM), None),
+        )
     ),
     (
         "gpu-pool-taint",
@@ -352,6 +567,29 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
         'data.secretkey is "minio123"',
     ),
     ("default-credentials", lambda: secret(stringData={"p": "12341234"}), "dashboard password"),
+    ("default-credentials", lambda: secret(stringData={"p": "12341234\n"}), "dashboard password"),
+    (
+        "default-credentials",
+        lambda: changed(CN, DATABASE, put("password", "12341234")),
+        'password is "12341234"',
+    ),
+    (
+        "default-credentials",
+        lambda: beside(
+            CN,
+            resource(
+                "aws:secretsmanager/secretVersion:SecretVersion",
+                "own",
+                secretString='{"password": "12341234"}',
+            ),
+        ),
+        'secretString is "12341234"',
+    ),
+    (
+        "default-credentials",
+        lambda: deployment(env={"MYSQL_ALLOW_EMPTY_PASSWORD": True}),
+        'env.MYSQL_ALLOW_EMPTY_PASSWORD is "MYSQL_ALLOW_EMPTY_PASSWORD=True"',
+    ),
     (
         "default-credentials",
         lambda: deployment(env=[{"name": "MYSQL_ALLOW_EMPTY_PASSWORD", "value": "true"}]),
@@ -366,6 +604,18 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
         "open-advisory",
         lambda: deployment(image=f"{OWN}/ghcr.io/kubeflow/kfp-api-server:2.17.0"),
         "CVE-2026-77596 (9.6), every user uploads shared pipelines: take 2.18.0",
+    ),
+    *(
+        (
+            "open-advisory",
+            lambda image=image: deployment(image=f"{OWN}/{image}"),
+            f"{advisory}, ",
+        )
+        for image, advisory in (
+            ("gcr.io/ml-pipeline/workflow-controller:v3.2.3-license-compliance", "CVE-2026-31892"),
+            ("quay.io/argoproj/workflow-controller:v4.0.5", "CVE-2026-54526"),
+            ("ghcr.io/kubeflow/kfp-metadata-envoy:2.16.0", "GHSA-j53r-x5f5-j4hr"),
+        )
     ),
 ]
 
@@ -424,11 +674,30 @@ def test_every_policy_is_broken_by_a_test() -> None:
                 CN,
                 TLS_ONLY,
                 statement(
-                    "policy", Principal="*", Action="s3:Get*", Condition={"StringEquals": {}}
+                    "policy",
+                    Principal="*",
+                    Action="s3:Get*",
+                    Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}},
                 ),
             ),
         ),
         ("public-document", lambda: stack(API)),
+        ("public-endpoint", lambda: ingress(scheme="internal")),
+        (
+            "public-endpoint",
+            lambda: ingress(scheme="internet-facing", inbound_cidrs="203.0.113.0/24"),
+        ),
+        ("public-endpoint", lambda: balancer({"aws-load-balancer-internal": "true"})),
+        ("public-endpoint", lambda: balancer({"load-balancer-source-ranges": "10.0.0.0/8"})),
+        (
+            "public-endpoint",
+            lambda: beside(CN, resource("aws:lb/loadBalancer:LoadBalancer", "own", internal=True)),
+        ),
+        ("open-ingress", lambda: changed(CN, INGRESS, put("cidrIpv4", "10.0.0.0/8"))),
+        ("gpu-pool-limit", lambda: own_pool(limits={"nvidia.com/gpu": 4})),
+        ("gpu-pool-limit", lambda: own_pool(needs("gpu-count", "DoesNotExist"))),
+        ("gpu-pool-limit", lambda: own_pool(needs("category", "In", "c", "m"))),
+        ("default-credentials", lambda: secret(data="[secret]", stringData="[unknown]")),
         (
             "partition-leak",
             lambda: changed(
@@ -450,6 +719,7 @@ def test_every_policy_is_broken_by_a_test() -> None:
             "open-advisory",
             lambda: deployment(image=f"{OWN}/ghcr.io/kubeflow/kfp-api-server:2.18.0"),
         ),
+        ("open-advisory", lambda: deployment(image="quay.io/argoproj/workflow-controller:v4.0.6")),
         ("open-advisory", lambda: deployment(image="example.com/not-kfp-api-server:2.16.0")),
         ("open-advisory", lambda: deployment(image="example.com/kubeflow/kfp-api-server:latest")),
         ("default-credentials", lambda: secret(data={"p": base64.b64encode(b"other").decode()})),
@@ -467,3 +737,31 @@ def test_a_secret_is_found_by_its_published_value_and_never_quoted() -> None:
     assert found.sentence.startswith('kubernetes:core/v1:Secret a/b: a secret value is "minio123"')
     assert "mine" not in found.sentence.replace("minio", "")
     assert "dashboard password" in other.sentence
+
+
+def test_the_first_place_of_an_image_is_the_same_in_any_order_of_properties() -> None:
+    places = {"initContainers": [{"image": "a/b:1"}], "containers": [{"image": "a/b:1"}]}
+    for spec in (places, dict(reversed(places.items()))):
+        made = Stack([resource("kubernetes:core/v1:Pod", "p", spec=spec)])
+        (found,) = violations("image-digest", made)
+        assert found.sentence.startswith("kubernetes:core/v1:Pod p: spec.containers.0.image is")
+
+
+def test_a_fixed_tag_is_exempt_and_latest_is_not() -> None:
+    judged = findings(
+        Stack(
+            [
+                resource("kubernetes:core/v1:Pod", tag, spec={"image": f"a/b:{tag}"})
+                for tag in ("v1.2.3-gpu", "e236439", "latest", "main")
+            ]
+        ),
+        [POLICIES["image-digest"]],
+        exemptions.read()[0],
+        date(2026, 11, 29),
+    )
+    assert {each.urn.rpartition("::")[2]: each.level for each in judged} == {
+        "v1.2.3-gpu": "exempt",
+        "e236439": "exempt",
+        "latest": "advisory",
+        "main": "advisory",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -9,7 +10,7 @@ from policy_sentry.querying.actions import get_action_data
 
 from policies import exemptions, loading
 from policies.exemptions import Exemption
-from policies.model import Policy, Stack
+from policies.model import Policy, Stack, Violation
 from policies.verdicts import Finding, findings
 from tests.judges.plans import PLANS
 from tests.policies import stacks
@@ -21,12 +22,26 @@ UNPROTECTED = "another region, small database, artifacts that expire"
 
 @pytest.fixture(scope="module")
 def policies() -> list[Policy]:
-    return loading.shipped()
+    """The policies, each of which looks at a stack once."""
+    return [once(each) for each in loading.shipped()]
+
+
+def once(policy: Policy) -> Policy:
+    seen: dict[int, list[Violation]] = {}
+
+    def check(stack: Stack) -> list[Violation]:
+        if id(stack) not in seen:
+            seen[id(stack)] = list(policy(stack))
+        return seen[id(stack)]
+
+    return replace(policy, check=check)
 
 
 @pytest.fixture(scope="module")
 def reviewed(policies: list[Policy]) -> list[Exemption]:
-    return exemptions.read(policies=[each.name for each in policies])
+    rows, problems = exemptions.read(policies=[each.name for each in policies])
+    assert problems == []
+    return rows
 
 
 def judged(stack: Stack, policies: list[Policy], reviewed: list[Exemption]) -> list[Finding]:
@@ -36,9 +51,10 @@ def judged(stack: Stack, policies: list[Policy], reviewed: list[Exemption]) -> l
 def test_no_plan_breaks_a_policy_without_a_reviewed_reason(
     policies: list[Policy], reviewed: list[Exemption]
 ) -> None:
+    # From the end: another worker may be making them from the beginning (tests/judges).
     broken = {
         (name, each.policy, each.message)
-        for name in PLANS
+        for name in reversed(PLANS)
         for each in judged(stacks.stack(name), policies, reviewed)
         if each.level != "exempt"
     }

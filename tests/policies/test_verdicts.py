@@ -115,6 +115,10 @@ def test_a_long_value_is_cut() -> None:
             "exemption 1 has until: 'soon': write a date like 2027-03-31.",
         ),
         (
+            "- {policy: no-queues, resource: '*', reason: x, until: 2027-03-31T00:00:00Z}",
+            "tzinfo=datetime.timezone.utc): write a date like 2027-03-31.",
+        ),
+        (
             "- {policy: no-queue, resource: '*', reason: x}",
             "exemption 1 is for no-queue, which is no policy: use no-queues.",
         ),
@@ -127,10 +131,21 @@ def test_a_long_value_is_cut() -> None:
 def test_a_wrong_row_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     file = tmp_path / "exemptions.yaml"
     file.write_text(text)
-    with pytest.raises(ValueError, match=r"exemptions\.yaml") as fault:
-        exemptions.read(file, ["no-queues"])
-    assert sentence in str(fault.value)
-    assert "\n" not in str(fault.value)
+    rows, (problem,) = exemptions.read(file, ["no-queues"])
+    assert rows == []
+    assert sentence in problem
+    assert "\n" not in problem
+
+
+def test_a_wrong_row_leaves_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "exemptions.yaml"
+    right = "- {policy: no-queues, resource: a, reason: x}"
+    file.write_text(f"{right}\n- {{policy: of-a-team, resource: b, reason: x}}\n{right}\n")
+    rows, problems = exemptions.read(file, ["no-queues"])
+    assert [row.resource for row in rows] == ["a", "a"]
+    assert problems == [
+        "exemptions.yaml, exemption 2 is for of-a-team, which is no policy: use no-queues."
+    ]
 
 
 def test_a_policy_that_raises_is_a_finding_and_the_others_still_run() -> None:
@@ -144,6 +159,16 @@ def test_a_policy_that_raises_is_a_finding_and_the_others_still_run() -> None:
     assert second.message.startswith("The policy raises failed in ")
     assert f"{Path(__file__).name}, line " in second.message
     assert second.message.endswith("by KeyError: 'absent'; mend it, or take it out of the pack.")
+
+
+def test_a_policy_that_ends_the_program_is_a_finding() -> None:
+    @policy("ends")
+    def ends(stack: Stack) -> list[Violation]:
+        """It ends."""
+        raise SystemExit(4)
+
+    (finding,) = findings(QUEUES, [ends], [], TODAY)
+    assert finding.message.endswith("by SystemExit: 4; mend it, or take it out of the pack.")
 
 
 @pytest.mark.parametrize(
@@ -229,6 +254,7 @@ def test_the_example_is_broken_by_one_change(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("def f(:\n", ", line 1 cannot be loaded (SyntaxError: invalid syntax): mend it, or take"),
         ("\n1 / 0\n", " cannot be loaded (ZeroDivisionError: division by zero): mend it, or take"),
+        ("import sys\nsys.exit(4)\n", " cannot be loaded (SystemExit: 4): mend it, or take"),
         ("x = 1\n", " has no policy: write a function with @policy, or remove it."),
         (
             """from policies import policy
