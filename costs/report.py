@@ -97,7 +97,7 @@ def rows_of(cost: Cost) -> list[dict[str, Any]]:
     rows += [
         _row(
             "pool",
-            pool.name if is_ceiling(pool) else f"{pool.name}, at least",
+            pool.name if pool.bounded else f"{pool.name}, at least",
             "",
             pool.limit,
             pool.resource,
@@ -127,7 +127,7 @@ def json_of(cost: Cost, stack: str) -> dict[str, Any]:
             "limit": pool.limit,
             "resource": pool.resource,
             "capacity": list(pool.capacity),
-            "complete": is_ceiling(pool),
+            "complete": pool.bounded,
             "most": _filling(pool, "most"),
             "least": _filling(pool, "least"),
             "types": pool.types,
@@ -181,19 +181,14 @@ def busiest(cost: Cost) -> str:
 
 
 def _partly(cost: Cost) -> bool:
-    return not (cost.complete and all(is_ceiling(pool) for pool in cost.pools))
-
-
-def is_ceiling(pool: PoolCost) -> bool:
-    """Whether a pool cannot cost more: each type it may choose and its disks have a price."""
-    return not pool.unpriced and pool.disks_priced
+    return not (cost.complete and all(pool.bounded for pool in cost.pools))
 
 
 def ceiling(pool: PoolCost) -> str:
     """What a pool can cost, in words."""
     if pool.most is None:
         return f"unknown: none of its {pool.types} types has a price"
-    most = "up to" if is_ceiling(pool) else "at least"
+    most = "up to" if pool.bounded else "at least"
     amounts = f"{pool.currency} {money(pool.hour)} an hour, {money(pool.month)} a month"
     return f"{most} {amounts} ({'; '.join([pool.most.mix, *_lacking(pool)])})"
 
@@ -212,7 +207,7 @@ def _pool(pool: PoolCost) -> Iterator[str]:
         kinds = ", ".join(pool.capacity)
         spot = "; Spot counted at the price on demand" if "spot" in pool.capacity else ""
         least = f"{pool.currency} {money(pool.least.hour)} an hour ({pool.least.mix})"
-        most = "" if is_ceiling(pool) else "at least "
+        most = "" if pool.bounded else "at least "
         cheapest = "cheapest machines that have a price" if pool.unpriced else "cheapest machines"
         text = f"{most}{money(pool.day)} a day; full with the {cheapest} {least}; {kinds}{spot}"
         yield from _wrapped("", text)

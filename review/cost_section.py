@@ -127,5 +127,5 @@ def _full(pool: PoolCost) -> str:
     """What it costs in an hour; no ceiling while anything in it has no price."""
     if pool.most is None:
         return "unknown"
-    at = "at least" if pool.unpriced or not pool.disks_priced else "at most"
+    at = "at most" if pool.bounded else "at least"
     return f"{at} {money(pool.most.hour, pool.currency)}"

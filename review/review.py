@@ -93,13 +93,8 @@ class PoolCost(Protocol):
         ...
 
     @property
-    def unpriced(self) -> Sequence[str]:
-        """The types it may choose that have no price."""
-        ...
-
-    @property
-    def disks_priced(self) -> bool:
-        """Whether the prices include the disks of its nodes."""
+    def bounded(self) -> bool:
+        """Whether it cannot cost more than that: everything in it has a price."""
         ...
 
 

@@ -70,7 +70,7 @@ def test_a_pool_has_a_ceiling_only_while_everything_in_it_has_a_price(
     pool = PoolCost("gpu", "CNY", "GPU", 2, (), full, full, 9, tuple(unpriced), disks_priced)
     partly = "at least CNY 2.00 an hour, 1,460.00 a month (2 x x.large; "
     assert report.ceiling(pool) == (words if words.startswith("up to") else partly + words)
-    assert report.is_ceiling(pool) is words.startswith("up to")
+    assert pool.bounded is words.startswith("up to")
 
 
 def test_a_floor_of_which_something_is_unknown_says_so_in_every_form() -> None:
