@@ -204,3 +204,11 @@ def test_a_right_that_lost_its_condition_says_which() -> None:
     lines = [line for line in text.splitlines() if "allows `s3:ListBucket`" in line]
     assert len(lines) == 1
     assert "(before only if `StringLike s3:prefix me/*`)" in lines[0]
+
+
+def test_a_deny_that_goes_with_its_policy_counts_where_the_role_stays() -> None:
+    text = policy({"Effect": "Deny", "Action": "iam:*", "Resource": "*"})
+    gone = row(ROLE_POLICY, "p", "delete", {"policy": text, "role": "r-0123abc"})
+    role = row("aws:iam/role:Role", "r", "delete", {"path": "/"})
+    for rows, found in (([gone], ["Prohibition in a policy"]), ([gone, role], [])):
+        assert [each.what for each in reviewed(rows).dangers] == found
