@@ -173,6 +173,10 @@ def test_the_summary_counts_who_may_do_more() -> None:
         review = reviewed(rows)
         assert len(wider(review.access)) == number
         assert ("IAM: 1 document allows more" in str(summary(review))) is bool(number)
+    arn = "arn:aws:iam::aws:policy/AdministratorAccess"
+    attachment = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+    attached = row(attachment, "a", "create", after={"role": "r-1", "policyArn": arn})
+    assert "IAM: 1 policy attached" in str(summary(reviewed([attached])))
 
 
 def test_a_deleted_role_is_no_widening() -> None:
