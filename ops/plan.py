@@ -18,7 +18,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from html import escape
@@ -36,11 +36,14 @@ from ops.revisions import Repository, Revision, repository
 from ops.side_processes import terminated_as_interrupted
 from ops.sides import HEAD, Exports, Side, SideFailed, exports
 from regions.price_list import PricesRejected
+from review.changes import ABSENT, Change
+from review.dangers import Danger
 from review.html import html
 from review.markdown import MOST_BYTES, markdown
 from review.review import Review, review
 from review.sides import base_of, read_side
 from review.text import text
+from review.values import plain
 from settings.stack_file import no_such_stack
 from toolchain import tools
 
@@ -268,15 +271,27 @@ def _add(
         if finding.level == _MANDATORY
     ]
     if newer.refused:
-        comparison.notes.append(_refusal(stack, newer.refused))
+        broken = {each.policy for each in after.findings if each.level == _MANDATORY}
+        comparison.notes.append(refusal(stack, newer.refused, broken))
 
 
-def _refusal(stack: str, sentences: Sequence[str]) -> str:
-    """That a run of the plan ends, with the reasons that are no protection of a resource."""
-    others = [_short(each) for each in sentences if not re.search("protect|would be deleted", each)]
-    if not others:
-        return f"{stack}: `pulumi up` refuses this plan, because of protected resources."
-    return f"{stack}: `pulumi up` refuses this plan: {' '.join(others)}"
+def refusal(stack: str, sentences: Sequence[str], policies: Collection[str]) -> str:
+    """Who refuses a plan, and why, where the review does not have the reason already.
+
+    Args:
+        stack: its name.
+        sentences: of the engine.
+        policies: the mandatory ones that the plan breaks.
+    """
+    verdicts = {each for each in sentences if each.partition(":")[0] in policies}
+    others = [each for each in sentences if each not in verdicts]
+    reasons = [_short(each) for each in others if not re.search("protect|would be deleted", each)]
+    if reasons:
+        return f"{stack}: the engine refuses this plan: {' '.join(reasons)}"
+    if not verdicts:
+        return f"{stack}: the engine refuses this plan, because of protected resources."
+    too = " and protected resources" if others else ""
+    return f"{stack}: mandatory policies{too} refuse this plan: {', '.join(sorted(policies))}."
 
 
 def _stacks(files: Sequence[str]) -> list[str]:
@@ -325,10 +340,15 @@ def _write(comparison: _Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = markdown(comparison.reviews) if comparison.reviews else "# What this change would do\n"
     remarks = (*comparison.failed, *comparison.notes)
+    # In the first screen: a stack that fails, or that the engine refuses, is what counts most.
+    heading, _, rest = whole.partition("\n")
+    lines: list[str] = []
     for remark in remarks:
-        line = f"\n- {_markdown_of(remark)}\n"
-        if len((whole + line).encode()) <= MOST_BYTES:
-            whole += line
+        line = f"- {_markdown_of(remark)}\n"
+        if len("".join([whole, "\n\n", *lines, line]).encode()) <= MOST_BYTES:
+            lines.append(line)
+    if lines:
+        whole = f"{heading}\n\n{''.join(lines)}{rest}"
     (folder / "plan.md").write_text(whole, "utf-8")
     page = html(comparison.reviews)
     items = "".join(
@@ -376,11 +396,44 @@ def _as_json(comparison: _Comparison, folder: Path) -> Mapping[str, Any]:
             {
                 "stack": each.stack,
                 "operations": dict(each.counts),
-                "dangers": [asdict(danger) for danger in each.dangers],
-                "settings": [asdict(change) for change in each.settings],
+                "dangers": [_danger_as_json(danger) for danger in each.dangers],
+                "settings": [_change_as_json(change) for change in each.settings],
                 "images": {"added": each.images.added, "removed": each.images.removed},
                 "findings": asdict(each.findings),
             }
             for each in comparison.reviews
         ],
+    }
+
+
+def _danger_as_json(danger: Danger) -> Mapping[str, Any]:
+    cause = danger.cause
+    return {
+        "rank": danger.rank,
+        "kind": danger.kind,
+        "what": danger.what,
+        "event": danger.event,
+        "names": danger.names,
+        "happens": danger.happens,
+        "lost": danger.lost,
+        "avoid": danger.avoid,
+        "unlock": danger.unlock,
+        "values": [_change_as_json(change) for change in danger.values],
+        "taken": dict(danger.taken),
+        "cause": {
+            "settings": [_change_as_json(change) for change in cause.settings],
+            "files": cause.files,
+            "certain": cause.certain,
+            "through": cause.through.urn if cause.through else "",
+        },
+    }
+
+
+def _change_as_json(change: Change) -> Mapping[str, Any]:
+    """``path``, and ``old`` and ``new`` where that side has a value."""
+    sides = {"old": change.old, "new": change.new}
+    held = {name: value for name, value in sides.items() if value is not ABSENT}
+    return {
+        "path": change.path,
+        **{name: plain(value, change.path) for name, value in held.items()},
     }

@@ -64,7 +64,8 @@ def images_of_stack(stack: Stack) -> Iterator[tuple[Resource, str, Reference]]:
 
 def _named(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(value, dict):
-        for key, item in value.items():
+        # Sorted: the first place that names an image is the same in every run.
+        for key, item in sorted(value.items()):
             here = (*path, str(key))
             if key != "image":
                 yield from _named(item, here)

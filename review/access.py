@@ -22,12 +22,13 @@ from review.common import words
 from review.resources import Resource
 
 _NOT = ("NotAction", "NotResource", "NotPrincipal")
+POD_IDENTITY = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 _ATTACHMENTS = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
     "aws:iam/userPolicyAttachment:UserPolicyAttachment": ("user", "policyArn"),
     "aws:iam/groupPolicyAttachment:GroupPolicyAttachment": ("group", "policyArn"),
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ("principalArn", "policyArn"),
-    "aws:eks/podIdentityAssociation:PodIdentityAssociation": ("serviceAccount", "roleArn"),
+    POD_IDENTITY: ("serviceAccount", "roleArn"),
 }
 _HOLDERS = ("aws:iam/role:Role", "aws:iam/user:User", "aws:iam/group:Group")
 _POLICIES = {
@@ -37,7 +38,7 @@ _POLICIES = {
 }
 # Operators of which more values mean that less is let through.
 _NEGATED = re.compile(r"(^|:)(StringNot|NumericNot|DateNot|ArnNot|NotIpAddress)")
-_WHOLE_ACCOUNT = re.compile(r"arn:[\w-]+:iam::\d{12}:root$|\d{12}$")
+_NARROWS_NOTHING = {"*", "0.0.0.0/0", "::/0", "arn:*", "arn:aws:*"}
 
 
 @dataclass(frozen=True, order=True)
@@ -95,6 +96,7 @@ class Widening:
         by_hand: statements that are new and cannot be compared.
         narrower: grants that are gone, and new ones of Deny.
         created: whether the document is new, and so is the one who has the rights.
+        before: every grant of the older document.
     """
 
     owner: Resource
@@ -104,6 +106,7 @@ class Widening:
     by_hand: tuple[str, ...] = ()
     narrower: tuple[Grant, ...] = ()
     created: bool = False
+    before: tuple[Grant, ...] = ()
 
     @property
     def widens(self) -> bool:
@@ -113,12 +116,16 @@ class Widening:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A managed policy that a role, a user or a principal gets or loses."""
+    """A managed policy that a role, a user or a principal gets or loses.
+
+    ``created``: the holder is new itself.
+    """
 
     owner: Resource
     holder: str
     policy: str
     new: bool
+    created: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,6 +244,7 @@ def compare(
         by_hand=tuple(sorted(after.opaque ^ before.opaque)) if owner.operation != "delete" else (),
         narrower=_beyond(before.allows, after.allows) + _beyond(after.denies, before.denies),
         created=created,
+        before=tuple(sorted(before.allows)),
     )
 
 
@@ -287,18 +295,21 @@ def access(resources: Sequence[Resource], settings: Sequence[Change]) -> Access:
 def _made_with_their_holders(changed: Sequence[Resource]) -> frozenset[str]:
     """URNs of what is created, without policies that are new for a role which exists already."""
     created = [each for each in changed if each.operation == "create"]
-    holders = [each for each in created if each.type in _HOLDERS]
-
-    def is_of_a_new_one(policy: Resource) -> bool:
-        holder = str(policy.after.get(_POLICIES[policy.type], ""))
-        return any(
-            holder == each.physical
-            or holder.startswith((f"{each.label}-", str(each.after.get("namePrefix") or "\0")))
-            for each in holders
-        )
-
     return frozenset(
-        each.urn for each in created if each.type not in _POLICIES or is_of_a_new_one(each)
+        each.urn
+        for each in created
+        if each.type not in _POLICIES
+        or _is_new(str(each.after.get(_POLICIES[each.type], "")), created)
+    )
+
+
+def _is_new(holder: str, created: Iterable[Resource]) -> bool:
+    """Whether a role, a user or a group of this name is among what is created."""
+    return any(
+        holder == each.physical
+        or holder.startswith((f"{each.label}-", str(each.after.get("namePrefix") or "\0")))
+        for each in created
+        if each.type in _HOLDERS
     )
 
 
@@ -324,6 +335,7 @@ def _rename(old: Any, new: Any) -> frozenset[tuple[str, str]]:
 
 
 def _attachments(changed: Sequence[Resource]) -> Iterator[Attachment]:
+    created = [each for each in changed if each.operation == "create"]
     for owner in changed:
         if owner.type in _ATTACHMENTS:
             holder, policy = _ATTACHMENTS[owner.type]
@@ -332,7 +344,9 @@ def _attachments(changed: Sequence[Resource]) -> Iterator[Attachment]:
                 for side in (owner.before, owner.after)
             ]
             if owner.operation == "create":
-                yield Attachment(owner, *pair[1], new=True)
+                # Of a pod identity, the one who is new is the role.
+                who = pair[1][1].rpartition("/")[2] if owner.type == POD_IDENTITY else pair[1][0]
+                yield Attachment(owner, *pair[1], new=True, created=_is_new(who, created))
             elif owner.operation == "delete":
                 yield Attachment(owner, *pair[0], new=False)
             elif pair[0][1] != pair[1][1] and not _given_again(pair[0][1], pair[1][1]):
@@ -340,7 +354,8 @@ def _attachments(changed: Sequence[Resource]) -> Iterator[Attachment]:
         for place in ("managedPolicyArns", "policyArns"):
             sides = [_list(side.get(place) or []) for side in (owner.before, owner.after)]
             for policy in sorted(set(map(str, sides[1])) - set(map(str, sides[0]))):
-                yield Attachment(owner, owner.label, policy, new=True)
+                new = owner.operation == "create"
+                yield Attachment(owner, owner.label, policy, new=True, created=new)
 
 
 def _given_again(old: str, new: str) -> bool:
@@ -362,11 +377,9 @@ def is_public(grant: Grant) -> bool:
         return False
     narrowing = ("principal", "source", "vpc", "userid", "calleraccount", "viaservice")
     return not any(
-        any(word in key for word in narrowing) and not _NEGATED.search(operator)
-        for operator, key in grant.conditions
+        any(word in key for word in narrowing)
+        and not _NEGATED.search(operator)
+        and not operator.startswith("Null")
+        and not values & _NARROWS_NOTHING
+        for (operator, key), values in grant.conditions.items()
     )
-
-
-def is_whole_account(principal: str) -> bool:
-    """Whether a principal is an account, which lets its administrators choose who."""
-    return bool(_WHOLE_ACCOUNT.search(principal))

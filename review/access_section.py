@@ -21,6 +21,7 @@ from review.blocks import (
 )
 from review.resources import Resource
 from review.review import Review
+from review.rights import said_condition, said_key, said_principal, under_another_condition
 from review.values import (
     shown,
 )
@@ -96,7 +97,14 @@ def _goes_with(attachment: Attachment, resources: Sequence[Resource]) -> bool:
 
 def _widening(each: Widening) -> Entry:
     below: list[Text] = []
-    below += [("allows ", *grant) for grant in _grants(each.allowed)]
+    held = each.before
+    conditional = {g: before for g in each.allowed if (before := under_another_condition(g, held))}
+    for before in dict.fromkeys(conditional.values()):
+        grants = tuple(g for g in each.allowed if conditional.get(g) == before)
+        was = (" (before only if ", Code(shown(said_condition(before.condition), longest=240)), ")")
+        below += [("allows ", *grant, *was) for grant in _grants(grants)]
+    rest = tuple(grant for grant in each.allowed if grant not in conditional)
+    below += [("allows ", *grant) for grant in _grants(rest)]
     below += [("no longer denies ", *grant) for grant in _grants(each.undenied)]
     below += [("compare by hand: ", Code(shown(text, longest=240))) for text in each.by_hand]
     return Entry(
@@ -115,9 +123,9 @@ def _grants(grants: Sequence[Grant]) -> Iterator[Text]:
         if resource != "-":
             pieces += [" on ", Code(shown(resource))]
         if principal != "-":
-            pieces += [" for ", Code(shown(principal, longest=160))]
+            pieces += [" for ", Code(shown(said_principal(principal), longest=160))]
         for (operator, key), values in sorted(held_conditions(condition).items()):
-            tail = key.rpartition("/")[2] if "/id/" in key else key
             wanted = ", ".join(sorted(values))
-            pieces += [" if ", Code(f"{operator} {tail}"), " ", Code(shown(wanted, longest=160))]
+            test = Code(f"{operator} {said_key(key)}")
+            pieces += [" if ", test, " ", Code(shown(wanted, longest=160))]
         yield tuple(pieces)

@@ -82,10 +82,14 @@ class Differences:
 
 @dataclass(frozen=True)
 class Folded:
-    """Blocks behind one line that opens them."""
+    """Blocks behind one line that opens them.
+
+    ``page_only``: a comment has the line alone, since nothing in them is of this change.
+    """
 
     summary: Text
     blocks: tuple[Block, ...]
+    page_only: bool = False
 
 
 Block = Paragraph | Entries | Table | Differences | Folded

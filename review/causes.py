@@ -154,7 +154,10 @@ class Circumstances:
         scores = {
             setting.path: max(
                 (
-                    _fits(setting, change.old, change.new)
+                    max(
+                        _fits(setting, change.old, change.new),
+                        _fits_by_hint(setting, change) if setting in hinted else 0,
+                    )
                     for change in changes
                     # `false` becomes `true` in many places at once.
                     if setting in hinted or _is_distinct(change)
@@ -266,6 +269,19 @@ def _fits(setting: Change, old: Any, new: Any) -> int:
             if value in held:
                 return 3 if len(value) > _SHORTEST else 0
     return 0
+
+
+def _fits_by_hint(setting: Change, change: Change) -> int:
+    """The same of a setting that decides about such resources, where a short value says enough."""
+    if setting.new is ABSENT or isinstance(setting.new, bool):
+        return 0
+    if same(setting.new, change.new) and ABSENT in (setting.old, change.old):
+        # One side leaves a default out.
+        return 2
+    if not (isinstance(change.old, str) and isinstance(change.new, str)):
+        return 0
+    parts = [re.split("[/:]", text) for text in (change.old, change.new)]
+    return 2 if str(setting.new) in parts[1] and str(setting.new) not in parts[0] else 0
 
 
 def _fits_inside(setting: Change, old: str, new: str) -> int:

@@ -163,6 +163,7 @@ def _findings(review: Review) -> Section | None:
             Folded(
                 (f"{counted(len(findings.still), 'finding')} {head}: {number}",),
                 (Entries(tuple(map(_finding, findings.still)), "findings"),),
+                page_only=True,
             )
         )
     return Section("Policies", tuple(blocks), 2, review.stack)

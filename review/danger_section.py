@@ -49,7 +49,7 @@ def _entry(danger: Danger) -> Entry:
     if danger.taken:
         pieces.append(f" {taken(danger)}")
     below: list[Text] = [
-        (Code(each.path), ": ", *arrow(each)) for each in danger.values[:PATHS_PER_OBJECT]
+        (Code(each.path), ": ", *arrow(each, 200)) for each in danger.values[:PATHS_PER_OBJECT]
     ]
     if danger.lost:
         below.append((Strong("Lost:"), " ", *sentence(danger.lost)))

@@ -14,11 +14,15 @@ from typing import Any, cast
 
 import yaml
 
-from review.access import Access, is_admin, is_public
+from review.access import Access
 from review.causes import Cause, Circumstances, within
-from review.changes import ABSENT, Change, innermost, leaves
+from review.changes import ABSENT, Change, changes, innermost, leaves
+from review.cluster_rights import role_rights
+from review.registries import strangers
+from review.renamed import same_objects
 from review.resources import Resource
-from review.sides import Side
+from review.rights import graded
+from review.sides import Finding, Side
 
 KINDS = {
     "data": "data is lost",
@@ -30,6 +34,8 @@ KINDS = {
 _EVENTS = {"replace": "replaced", "delete": "deleted", "create": "created", "update": "changed"}
 _WIDE_PRIVATE = 12
 """Up to that a private range is wider than any VPC."""
+_NEW_ROLE = 34
+"""The rank of a role in the cluster that is made, at the worst."""
 _HUGE_V4, _HUGE_V6 = 8, 24
 """Prefix lengths up to which a public range counts as the whole internet."""
 
@@ -43,11 +49,15 @@ class Rule:
     what: str
     avoid: str
     types: tuple[str, ...] = ()
+    named: str = ""
+    narrows: str = ""
+    apart: str = ""
     happens: str = ""
     replace: str = ""
     delete: str = ""
     lost: str = ""
     retained: str = ""
+    avoid_delete: str = ""
     unlock: str = ""
     settings: tuple[str, ...] = ()
     own: bool = False
@@ -139,16 +149,19 @@ def dangers(
     head: Side,
     circumstances: Circumstances,
     access: Access,
+    broken: Sequence[Finding] = (),
 ) -> tuple[Danger, ...]:
     """Every danger, worst first; those of one kind, event and cause are one."""
     resources = [each for each in circumstances.resources.values() if each.concrete]
     found = [
         *_of_operations(resources, circumstances),
-        *_of_properties(resources, circumstances),
+        *_of_properties(_with_successors(resources), circumstances),
         *_of_protection(resources, circumstances),
         *_of_crds(base, head, circumstances),
         *_of_access(access, circumstances),
+        *_of_objects(base, resources, circumstances),
         *_of_settings(circumstances),
+        *_of_policies(broken, circumstances),
     ]
     return tuple(sorted(_joined(found), key=lambda each: (each.rank, each.what, each.names)))
 
@@ -169,6 +182,9 @@ def _of_operations(resources: Sequence[Resource], circumstances: Circumstances) 
     for urn, root in roots.items():
         resource = circumstances.resources[urn]
         rule = _rule_of(resource)
+        if rule and resource.retained and resource.operation == "delete":
+            # It leaves the state only, and goes on as it is.
+            rule = rule if rule.retained else None
         if rule is None:
             if not resource.protected:
                 continue
@@ -197,7 +213,7 @@ def _danger(
         names=(_name(resource),),
         happens=happens,
         lost=lost,
-        avoid=rule.avoid,
+        avoid=(resource.operation == "delete" and rule.avoid_delete) or rule.avoid,
         cause=cause,
         unlock=(rule.unlock or table().unlock) if resource.protected else "",
         taken=dict(sorted(taken.items())),
@@ -232,6 +248,7 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
         if resource.operation in ("same", "delete"):
             continue
         _, rules = _rules_of(resource.type)
+        rules = [rule for rule in rules if re.fullmatch(rule.named or ".*", resource.label)]
         if not rules:
             continue
         created = resource.operation == "create"
@@ -246,10 +263,13 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                 continue
             if resource.operation == "replace" and rule.kind in ("outage", "data"):
                 continue  # The replacement itself says so.
+            narrower = _narrower(rule, resource)
             hits = [
                 change
                 for change in found
-                if not any(within(change.path, place) for place in taken)
+                if not any(_overlap(change.path, place) for place in taken)
+                and not any(within(change.path, place) for place in narrower)
+                and not _same_apart(rule.apart, change)
                 and re.fullmatch(rule.path, change.path)
                 and any(holds(when, change) for when in rule.when)
             ]
@@ -271,6 +291,46 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                 )
 
 
+def _overlap(path: str, place: str) -> bool:
+    return within(path, place) or within(place, path)
+
+
+def _same_apart(pattern: str, change: Change) -> bool:
+    """Whether two texts are the same, apart from what a pattern matches."""
+    if not (pattern and isinstance(change.old, str) and isinstance(change.new, str)):
+        return False
+    return re.sub(pattern, "", change.old) == re.sub(pattern, "", change.new)
+
+
+def _narrower(rule: Rule, resource: Resource) -> tuple[str, ...]:
+    """Paths of items that go, where an item less is less that is let through."""
+    return tuple(
+        change.path
+        for change in resource.changes
+        if rule.narrows and change.new is ABSENT and re.fullmatch(rule.narrows, change.path)
+    )
+
+
+def _with_successors(resources: Sequence[Resource]) -> list[Resource]:
+    """The resources; an object whose name has another hash than before, as a changed one."""
+    pairs = {new.urn: (old, new) for old, new in same_objects(resources)}
+    return [
+        replace(
+            each,
+            operation="update",
+            before=pairs[each.urn][0].before,
+            changes=tuple(
+                change
+                for change in changes(pairs[each.urn][0].before, each.after)
+                if change.path != "metadata.name"
+            ),
+        )
+        if each.urn in pairs
+        else each
+        for each in resources
+    ]
+
+
 def _is_outermost(path: str, paths: Sequence[str]) -> bool:
     return not any(path != each and within(path, each) for each in paths)
 
@@ -285,11 +345,17 @@ def holds(when: Any, change: Change) -> bool:
 
 
 def _of_value(verb: str, value: Any, old: Any, new: Any) -> bool:
+    if verb == "matches":
+        return _matches(value, new) and not _matches(value, old)
     if verb == "becomes":
         return _equal(new, value) and not _equal(old, value)
     # Of a resource that is made: the value that a rule wants is not there.
     never = old is ABSENT and isinstance(value, bool) and new is (not value)
     return never or _equal(old, value)
+
+
+def _matches(pattern: str, value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -347,6 +413,11 @@ def _loses(old: Any, new: Any) -> bool:
     if isinstance(old, list) and isinstance(new, list):
         return any(item not in new for item in cast("list[Any]", old))
     return False
+
+
+def _adds(old: Any, new: Any) -> bool:
+    held = cast("list[Any]", old) if isinstance(old, list) else []
+    return isinstance(new, list) and any(item not in held for item in cast("list[Any]", new))
 
 
 def _gains(old: Any, new: Any) -> bool:
@@ -418,6 +489,7 @@ _TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     "skips": _skips,
     "newer": _newer,
     "loses": _loses,
+    "adds": _adds,
     "gains": _gains,
     "opens": _opens,
     "widens": _widens,
@@ -463,24 +535,43 @@ def _of_crds(base: Side, head: Side, circumstances: Circumstances) -> Iterator[D
 
 
 def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]:
-    for widening in access.widenings:
-        for name, test in (("admin", is_admin), ("public", is_public)):
-            hits = [grant for grant in widening.allowed if test(grant)]
-            if hits:
-                owner = widening.owner
-                actions = sorted({grant.action for grant in hits})
-                yield Danger(
-                    rank=table().others[name].rank,
-                    kind="open",
-                    what=table().others[name].what,
-                    event=_EVENTS[owner.operation],
-                    names=(f"{owner.kind} {owner.label}",),
-                    happens=table().others[name].happens,
-                    lost="",
-                    avoid=table().others[name].avoid,
-                    cause=circumstances.of(owner, [widening.place]),
-                    values=(Change(widening.place, ABSENT, actions),),
-                )
+    for name, owner, place, change in graded(access, circumstances.resources.values()):
+        danger = _other(
+            table().others[name],
+            f"{owner.kind} {owner.label}",
+            _EVENTS[owner.operation],
+            circumstances.of(owner, [place]),
+        )
+        yield replace(danger, values=(change,))
+
+
+def _of_objects(
+    base: Side, resources: Sequence[Resource], circumstances: Circumstances
+) -> Iterator[Danger]:
+    found = [
+        *((name, each, change) for each in resources for name, change in role_rights(each)),
+        *(("registry", each, change) for each, change in strangers(base, resources)),
+    ]
+    for name, resource, change in found:
+        rule = table().others[name]
+        event = _EVENTS["create" if resource.operation == "create" else "update"]
+        cause = circumstances.of(resource, [change.path], _hints(rule, resource))
+        # A role that is new has nobody yet; what binds it is judged by itself.
+        rank = max(rule.rank, _NEW_ROLE) if resource.operation == "create" else rule.rank
+        yield replace(_other(rule, _name(resource), event, cause), values=(change,), rank=rank)
+
+
+def _of_policies(broken: Iterable[Finding], circumstances: Circumstances) -> Iterator[Danger]:
+    rule = table().others["policy"]
+    for finding in broken:
+        resource = circumstances.resources.get(finding.urn)
+        name = resource.label if resource else finding.urn.rpartition("::")[-1] or finding.policy
+        files = circumstances.files[:4]
+        cause = (
+            circumstances.of(resource) if resource else Cause(circumstances.settings, files, False)
+        )
+        change = Change(finding.policy, ABSENT, finding.message)
+        yield replace(_other(rule, name, "broken", cause), values=(change,))
 
 
 def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:
@@ -490,6 +581,7 @@ def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:
             if re.fullmatch(rule.path, key) and any(holds(when, change) for when in rule.when):
                 cause = Cause((change,), (), True)
                 yield replace(_other(rule, key, "changed", cause), values=())
+                break
 
 
 def _other(rule: Rule, name: str, event: str, cause: Cause) -> Danger:

@@ -191,6 +191,8 @@ def _parts(block: Block) -> Iterator[list[str] | _List]:
             )
             fence = "`" * max(3, longest + 1)
             yield _List(["", f"{fence}diff"], units, [fence], what, len(units))
+        case Folded(inner_summary, _, page_only=True):
+            yield ["", f"{_text(inner_summary)} ({_ELSEWHERE})"]
         case Folded(inner_summary, blocks):
             yield ["", "<details>", f"<summary>{_text_in_html(inner_summary)}</summary>"]
             for part in (part for inner in blocks for part in _parts(inner)):

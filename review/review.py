@@ -225,6 +225,8 @@ def review(
     aws = tuple(sorted((e for e in changed if not e.kubernetes), key=_order))
     objects = tuple(sorted((e for e in changed if e.kubernetes), key=lambda each: _order(each)[1:]))
     counted = Counter(each.operation for each in changed)
+    findings = _findings(base, head)
+    broken = [each for each in findings.new if each.level == "mandatory"]
     return Review(
         stack=stack,
         base=base.name,
@@ -233,7 +235,7 @@ def review(
         counts={each: counted[each] for each in OPERATIONS if counted[each]},
         settings=settings,
         files=files,
-        dangers=dangers(base, head, circumstances, rights),
+        dangers=dangers(base, head, circumstances, rights, broken),
         access=rights,
         aws=aws,
         kubernetes=objects,
@@ -241,7 +243,7 @@ def review(
         common_kubernetes=common(objects),
         crds=_crds(base, head, resources),
         images=_images(base, head),
-        findings=_findings(base, head),
+        findings=findings,
         cost=cost,
     )
 
@@ -300,10 +302,16 @@ def _findings(base: Side, head: Side) -> Findings:
 
 
 def _same_finding(finding: Finding) -> _Same:
-    # A reason holds for every value that a policy quotes, such as an image of a renamed cluster.
-    exempt = finding.level == "exempt"
-    message = re.sub('"[^"]*"', "", finding.message) if exempt else finding.message
+    # A verdict holds for every value that a policy quotes, such as an image under another registry;
+    # of an image, its name and version say what is new.
+    message = re.sub('"([^"]*)"', _last_part, finding.message)
+    message = re.sub('"[^"]*"', "", message) if finding.level == "exempt" else message
     return finding.policy, finding.urn, message, finding.level
+
+
+def _last_part(quoted: re.Match[str]) -> str:
+    is_image = "/" in quoted[1] and re.search(r":[\w.-]+(@|$)|@sha256:", quoted[1]) is not None
+    return f'"{quoted[1].rpartition("/")[2]}"' if is_image else quoted[0]
 
 
 def _gravity(finding: Finding) -> tuple[object, ...]:

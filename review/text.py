@@ -46,7 +46,7 @@ def _of_danger(danger: Danger, number: int) -> list[str]:
     head = (*title(danger, most=3), f" ({KINDS[danger.kind]}). ", *sentence(danger.happens))
     lines = _wrapped(head, lead)
     for change in danger.values[:_MOST_VALUES]:
-        lines += _wrapped((change.path, ": ", *arrow(change, 40)), "   ")
+        lines += _wrapped((change.path, ": ", *arrow(change, 160)), "   ")
     for word, said in (("Lost", danger.lost), ("Way out", danger.avoid)):
         if said:
             lines += _wrapped((f"{word}: ", *sentence(said)), "   ")

@@ -130,6 +130,17 @@ def without_beginning(old: str, new: str) -> tuple[str, str]:
     return (f"...{old[start:]}", f"...{new[start:]}") if start else (old, new)
 
 
+def plain(value: Any, path: str = "") -> Any:
+    """The value as data, without secrets."""
+    masked = _masked(value, path)
+    if isinstance(masked, Mapping):
+        items = cast("Mapping[str, Any]", masked)
+        return {key: plain(each, f"{path}.{key}") for key, each in items.items()}
+    if isinstance(masked, list):
+        return [plain(each, path) for each in cast("list[Any]", masked)]
+    return without_secrets(masked) if isinstance(masked, str) else masked
+
+
 def _json(value: Any, path: str) -> str:
     return json.dumps(_masked(value, path), ensure_ascii=False, sort_keys=True, default=str)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 from review.changes import ABSENT, Change
 from review.dangers import KINDS, table
 from review.review import Review
+from review.review import review as review_of_sides
 from review.settings_changes import short
+from review.sides import Finding
 from tests.review.plans import (
     SETTINGS,
     kubernetes,
@@ -168,11 +171,7 @@ def test_protection_and_retention_that_go_are_dangers_although_nothing_else_chan
     key = {"description": "key"}
     base, head = sides([row("aws:kms/key:Key", "key", "same", after=key)])
     before = {**base.rows[0], "protect": True, "retain": True}
-    from dataclasses import replace
-
-    from review.review import review
-
-    found = review("test", replace(base, rows=(before,)), head).dangers
+    found = review_of_sides("test", replace(base, rows=(before,)), head).dangers
     assert [each.what for each in found] == ["Protection by the engine", "Retention"]
 
 
@@ -264,3 +263,55 @@ def test_changes_have_values_of_both_sides() -> None:
         [row("aws:rds/instance:Instance", "db", "update", {"multiAz": True}, {})]
     ).dangers
     assert danger.values == (Change("multiAz", True, ABSENT),)
+
+
+def test_a_mandatory_verdict_is_a_danger_where_it_is_new() -> None:
+    bucket = row("aws:s3/bucket:Bucket", "b", "update", {"tags": {}}, {"tags": {"a": "b"}})
+    verdict = Finding("public-bucket", "high", "mandatory", bucket["urn"], "It is public.")
+    for before, number in (((), 1), ((verdict,), 0)):
+        review = reviewed([bucket], findings=(before, (verdict,)))
+        assert [(each.what, each.names) for each in review.dangers] == [
+            ("Mandatory policy", ("b",))
+        ] * number
+        advisory = replace(verdict, level="advisory")
+        assert not reviewed([bucket], findings=((), (advisory,))).dangers
+
+
+def test_an_image_under_another_registry_has_the_same_verdicts() -> None:
+    def verdict(registry: str, version: str) -> Finding:
+        message = f'image is "{registry}/kserve/agent:{version}": a hole.'
+        return Finding("open-advisory", "high", "advisory", "urn", message)
+
+    old = verdict("111122223333.dkr.ecr.us-west-2.amazonaws.com/ml", "v1")
+    for new, number in ((verdict("docker.io", "v1"), 0), (verdict("docker.io", "v2"), 1)):
+        assert len(reviewed([], findings=((old,), (new,))).findings.new) == number
+
+
+def test_an_object_under_another_hash_is_compared_with_its_predecessor() -> None:
+    rows = [
+        kubernetes(
+            "ConfigMap",
+            f"proxy-{hashed}",
+            verb,
+            namespace="oauth2-proxy",
+            **{side: {"data": {"proxy.cfg": text}}},
+        )
+        for verb, side, hashed, text in (
+            ("delete", "before", "hk55gm96k4", "a = 1"),
+            ("create", "after", "tg4m9982d4", "a = 2"),
+        )
+    ]
+    (danger,) = reviewed(rows).dangers
+    assert danger.what == "How users log in"
+    assert danger.values == (Change("data[proxy.cfg]", "a = 1", "a = 2"),)
+
+
+def test_the_stacks_own_registry_is_new_to_nobody() -> None:
+    own = "111122223333.dkr.ecr.us-west-2.amazonaws.com"
+    pods = [{"spec": {"containers": [{"image": f"{host}/a/b:1"}]}} for host in ("quay.io", own)]
+    workload = kubernetes("Deployment", "d", "update", before=pods[0], after=pods[1])
+    mirror = row("pulumi-python:dynamic:ImageRepositories", "r", "create", after={"registry": own})
+    assert [each.what for each in reviewed([workload]).dangers] == [
+        "Image from a registry that is new to the stack"
+    ]
+    assert reviewed([workload, mirror]).dangers == ()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from review.html import html
 from review.markdown import MOST_BYTES, markdown
 from review.review import review
 from review.sides import Finding
@@ -381,3 +382,13 @@ def test_findings_are_new_solved_or_were_there_before() -> None:
     assert "1 finding new:" in text
     assert "1 finding solved:" in text
     assert "1 finding as before: 1 exempt high" in text
+
+
+def test_verdicts_that_were_there_before_take_one_line() -> None:
+    held = [Finding("p", "high", "advisory", f"urn:{n}", f"Sentence {n}.") for n in range(80)]
+    changed = row("aws:s3/bucket:Bucket", "b", "update", {"tags": {}}, {"tags": {"a": "b"}})
+    review = reviewed([changed], findings=(held, held))
+    lines = [line for line in markdown([review]).splitlines() if "80 findings" in line]
+    assert "80 findings as before: 80 advisory high (the HTML report" in lines[-1]
+    assert "Sentence 7." not in markdown([review])
+    assert "Sentence 7." in html([review])
