@@ -155,7 +155,9 @@ def run(*arguments: str) -> Result:
 def test_the_head_is_the_working_tree_and_nothing_in_it_changes(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "DB_PASS", "X_URL"):
+    hidden = ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "DB_PASS", "X_URL")
+    hidden += ("UV_INDEX_A_PASSWORD",)
+    for name in hidden:
         monkeypatch.setenv(name, "planted-credential")
     project.stack("a", size=2)
     (project.folder / "new.txt").touch()
@@ -175,7 +177,7 @@ def test_the_head_is_the_working_tree_and_nothing_in_it_changes(
     assert (base["verb"], head["verb"], head["state"]) == ("up", "preview", {"size": 1})
     assert (base["files"], head["files"]) == ([False, False], [True, False])
     assert not head["plan"]
-    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "DB_PASS", "X_URL"):
+    for name in hidden:
         assert name not in head["names"] + base["names"]
     folder = project.folder / "build" / "plan"
     written = result.output + "".join(
