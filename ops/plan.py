@@ -274,20 +274,22 @@ def _add(
 
 
 def refusal(stack: str, sentences: Sequence[str], policies: Collection[str]) -> str:
-    """That a run of the plan ends, with the reasons that the review does not have already.
+    """Who refuses a plan, and why, where the review does not have the reason already.
 
     Args:
         stack: its name.
         sentences: of the engine.
         policies: the mandatory ones that the plan breaks.
     """
-    others = [each for each in sentences if each.partition(":")[0] not in policies]
+    verdicts = {each for each in sentences if each.partition(":")[0] in policies}
+    others = [each for each in sentences if each not in verdicts]
     reasons = [_short(each) for each in others if not re.search("protect|would be deleted", each)]
     if reasons:
-        return f"{stack}: `pulumi up` refuses this plan: {' '.join(reasons)}"
-    why = [f"mandatory policies ({', '.join(sorted(policies))})"] if policies else []
-    why += ["protected resources"] if others else []
-    return f"{stack}: `pulumi up` refuses this plan, because of {' and '.join(why)}."
+        return f"{stack}: the engine refuses this plan: {' '.join(reasons)}"
+    if not verdicts:
+        return f"{stack}: the engine refuses this plan, because of protected resources."
+    too = " and protected resources" if others else ""
+    return f"{stack}: mandatory policies{too} refuse this plan: {', '.join(sorted(policies))}."
 
 
 def _stacks(files: Sequence[str]) -> list[str]:
@@ -335,12 +337,13 @@ def _copy_plan(side: Side, folder: Path) -> None:
 def _write(comparison: _Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = markdown(comparison.reviews) if comparison.reviews else "# What this change would do\n"
-    # In the first screen: a stack that fails, or a plan that is refused, is what counts most.
+    remarks = (*comparison.failed, *comparison.notes)
+    # In the first screen: a stack that fails, or that the engine refuses, is what counts most.
     heading, _, rest = whole.partition("\n")
     lines: list[str] = []
-    for remark in (*comparison.failed, *comparison.notes):
+    for remark in remarks:
         line = f"- {_markdown_of(remark)}\n"
-        if len("".join([whole, "\n", *lines, line]).encode()) <= MOST_BYTES:
+        if len("".join([whole, "\n\n", *lines, line]).encode()) <= MOST_BYTES:
             lines.append(line)
     if lines:
         whole = f"{heading}\n\n{''.join(lines)}{rest}"

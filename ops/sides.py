@@ -38,9 +38,14 @@ _FORMAT = 2
 """Of what is kept; another number makes all of it anew."""
 _LEFT_OUT = ("home", "kubernetes.yaml", "architecture.md", "account.run.jsonl", "history", "*.bak*")
 _LONGEST = 600
-_ENDINGS = re.compile(r"^(Preview failed: .*|preview failed|update failed)$")
-_STEPS = re.compile(r"^((kustomize|Pulumi CLI) [\d.]+: .*|.*: .* after \d+\.\d s)$")
-"""Of versions that do not write their sentences to a file."""
+_NO_REASON = re.compile(
+    r"(Preview failed: .*|preview failed|update failed"
+    # Steps that a rehearsal tells about while it works (toolchain/, rendering/build.py).
+    r"|(Pulumi CLI|kustomize) [\d.]+: .*|\S+: .* after [\d.]+ s|\d+ packages after \d+ s"
+    r"|(Building|Built|Downloading) .*|.*(; looking for another|; waiting for it))"
+)
+_OF_THIS_RUN = re.compile(r"\S*/kubeflow-render-\w+/|[EWF]\d{4} [\d:.]+ +\d+ \S+:\d+\] ")
+"""Folders that only this run had, and times and process IDs of a log."""
 _DIGESTS = "digests.json"
 
 
@@ -113,7 +118,7 @@ class Checkout:
             (build / "plan.json").unlink(missing_ok=True)
         command = (".venv/bin/python", "-m", "rehearsal", verb, "--stack", stack)
         done = self._run(*command)
-        sentences = self.sentences_of(done.stderr)
+        sentences = self._reasons(done.stderr)
         if done.returncode and (verb == "up" or not (build / "plan.json").exists()):
             raise self._failed(stack, sentences, done)
         notice = re.search(r"^INCOMPLETE, .*$", done.stdout, re.MULTILINE)
@@ -128,7 +133,7 @@ class Checkout:
         """
         done = self._run("./setup.sh")
         if done.returncode:
-            raise self._failed("", self.sentences_of(done.stderr), done)
+            raise self._failed("", self._reasons(done.stderr), done)
 
     @property
     def _written(self) -> Path:
@@ -152,20 +157,29 @@ class Checkout:
             f"{done.stdout}{done.stderr}",
         )
 
-    def sentences_of(self, printed: str) -> list[str]:
-        """Why a rehearsal has failed: its own sentences; of a traceback the last line."""
-        try:
-            lines = [str(each) for each in json.loads(self._written.read_text("utf-8"))]
-        except (OSError, ValueError, TypeError):
-            lines = [line.strip() for line in printed.splitlines() if line.strip()]
-            if any(line.startswith("Traceback ") for line in lines):
-                lines = lines[-1:]
-        reasons = [line for line in lines if not (_ENDINGS.match(line) or _STEPS.match(line))]
-        # Without the place of this run, which is another one each time.
+    def _reasons(self, printed: str) -> list[str]:
+        """Why a program has failed, without the folder of this run, which differs each time."""
         return [
             each.replace(f"{self.folder}/", "").replace(str(self.folder), ".")
-            for each in dict.fromkeys(reasons or lines)
+            for each in sentences_of(printed, self._written)
         ]
+
+
+def sentences_of(printed: str, written: Path) -> list[str]:
+    """Why a rehearsal has failed.
+
+    Args:
+        printed: on standard error; of a traceback its last line counts.
+        written: the file with its own sentences, which older versions do not write.
+    """
+    try:
+        lines = [str(each) for each in json.loads(written.read_text("utf-8"))]
+    except (OSError, ValueError, TypeError):
+        lines = [line.strip() for line in printed.splitlines() if line.strip()]
+        if any(line.startswith("Traceback ") for line in lines):
+            lines = lines[-1:]
+    reasons = [line for line in lines if not _NO_REASON.fullmatch(line)]
+    return list(dict.fromkeys(_OF_THIS_RUN.sub("", line) for line in reasons or lines))
 
 
 def _environment() -> dict[str, str]:

@@ -229,9 +229,18 @@ def _beyond(grants: Iterable[Grant], others: Iterable[Grant]) -> tuple[Grant, ..
 
 
 def compare(
-    owner: Resource, place: str, old: Any, new: Any, *, created: bool = False
+    owner: Resource, place: str, old: Any, new: Any, *, created: bool = False, gone: bool = False
 ) -> Widening | None:
-    """What the document allows more, or less; None where both values are no documents."""
+    """What the document allows more, or less; None where both values are no documents.
+
+    Args:
+        owner: the resource that has it.
+        place: the property.
+        old: its value before.
+        new: its value after.
+        created: whether the one who has the rights is new.
+        gone: whether he, or the thing that the document guards, goes with it.
+    """
     before, after = document_of(old), document_of(new)
     if before is None and after is None:
         return None
@@ -240,8 +249,8 @@ def compare(
         owner=owner,
         place=place,
         allowed=_beyond(after.allows, before.allows),
-        undenied=_beyond(before.denies, after.denies) if owner.operation != "delete" else (),
-        by_hand=tuple(sorted(after.opaque ^ before.opaque)) if owner.operation != "delete" else (),
+        undenied=() if gone else _beyond(before.denies, after.denies),
+        by_hand=() if gone else tuple(sorted(after.opaque ^ before.opaque)),
         narrower=_beyond(before.allows, after.allows) + _beyond(after.denies, before.denies),
         created=created,
         before=tuple(sorted(before.allows)),
@@ -267,6 +276,7 @@ def access(resources: Sequence[Resource], settings: Sequence[Change]) -> Access:
     changed = [each for each in resources if each.operation != "same" and each.concrete]
     known = _known_renames(changed, settings)
     made = _made_with_their_holders(changed)
+    deleted = [each for each in changed if each.operation == "delete"]
     renamed: dict[tuple[str, str], list[str]] = {}
     widenings: list[Widening] = []
     for owner in changed:
@@ -282,7 +292,8 @@ def access(resources: Sequence[Resource], settings: Sequence[Change]) -> Access:
                 for pair in pairs:
                     renamed.setdefault(pair, []).append(f"{owner.kind} {owner.label}")
                 continue
-            found = compare(owner, place, old, new, created=owner.urn in made)
+            gone = owner.operation == "delete" and not _outlived(owner, deleted)
+            found = compare(owner, place, old, new, created=owner.urn in made, gone=gone)
             if found and (found.widens or found.narrower):
                 widenings.append(found)
     return Access(
@@ -299,16 +310,22 @@ def _made_with_their_holders(changed: Sequence[Resource]) -> frozenset[str]:
         each.urn
         for each in created
         if each.type not in _POLICIES
-        or _is_new(str(each.after.get(_POLICIES[each.type], "")), created)
+        or _is_among(str(each.after.get(_POLICIES[each.type], "")), created)
     )
 
 
-def _is_new(holder: str, created: Iterable[Resource]) -> bool:
-    """Whether a role, a user or a group of this name is among what is created."""
+def _outlived(policy: Resource, deleted: Iterable[Resource]) -> bool:
+    """Whether the role, user or group that had a deleted policy stays."""
+    holder = str(policy.before.get(_POLICIES.get(policy.type, ""), ""))
+    return bool(holder) and not _is_among(holder, deleted)
+
+
+def _is_among(holder: str, resources: Iterable[Resource]) -> bool:
+    """Whether a role, a user or a group of this name is among these."""
     return any(
         holder == each.physical
-        or holder.startswith((f"{each.label}-", str(each.after.get("namePrefix") or "\0")))
-        for each in created
+        or holder.startswith((f"{each.label}-", str(each.inputs.get("namePrefix") or "\0")))
+        for each in resources
         if each.type in _HOLDERS
     )
 
@@ -346,7 +363,7 @@ def _attachments(changed: Sequence[Resource]) -> Iterator[Attachment]:
             if owner.operation == "create":
                 # Of a pod identity, the one who is new is the role.
                 who = pair[1][1].rpartition("/")[2] if owner.type == POD_IDENTITY else pair[1][0]
-                yield Attachment(owner, *pair[1], new=True, created=_is_new(who, created))
+                yield Attachment(owner, *pair[1], new=True, created=_is_among(who, created))
             elif owner.operation == "delete":
                 yield Attachment(owner, *pair[0], new=False)
             elif pair[0][1] != pair[1][1] and not _given_again(pair[0][1], pair[1][1]):

@@ -50,11 +50,15 @@ def summary(review: Review) -> Text:
     else:
         pieces.append(". No known danger")
     widened = wider(review.access)
-    if widened:
-        pieces += [
-            ". ",
-            Strong(f"IAM: {counted(len(widened), 'document')} {does(len(widened), 'allow')} more"),
-        ]
+    attached = [each for each in review.access.attachments if each.new and not each.created]
+    more = (
+        f"{counted(len(widened), 'document')} {does(len(widened), 'allow')} more"
+        if widened
+        else "",
+        f"{counted(len(attached), 'policy', 'policies')} attached" if attached else "",
+    )
+    if any(more):
+        pieces += [". ", Strong(f"IAM: {', '.join(filter(None, more))}")]
     pieces.append(f". {_verdicts(review)}")
     if review.cost:
         pieces.append(f". {cost_in_words(review.cost)}")

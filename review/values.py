@@ -164,7 +164,7 @@ def hidden_arguments(items: Sequence[Any]) -> list[Any]:
     """The items of a list; of a command, without what follows an option such as ``--password``."""
     named = (False, *map(secrecy.is_secret_option, items))
     return [
-        SECRET if after and isinstance(each, str) else each
+        SECRET if after and isinstance(each, str) and not secrecy.is_plain(each) else each
         for each, after in zip(items, named, strict=False)
     ]
 

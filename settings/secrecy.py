@@ -124,7 +124,7 @@ def without_secrets(text: str, mark: str) -> str:
 
 def _is_assignment(found: re.Match[str]) -> bool:
     name, sign, value = found["name"], found["sign"], found["value"]
-    if not (sign.strip() or name.startswith("--")) or _PLAIN.fullmatch(value.strip("\"'")):
+    if not (sign.strip() or name.startswith("--")) or is_plain(value):
         return False
     return is_secret_name(name)
 
@@ -137,6 +137,11 @@ def _end_of(found: re.Match[str], text: str) -> int:
         return found.end("value")
     end = text.find("\n", found.end("value"))
     return len(text) if end < 0 else end
+
+
+def is_plain(value: str) -> bool:
+    """Whether a value is a switch, a number, a variable, a path or another option."""
+    return bool(_PLAIN.fullmatch(value.strip("\"'")))
 
 
 def is_secret_option(item: object) -> bool:

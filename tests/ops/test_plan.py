@@ -23,7 +23,6 @@ from typer.testing import CliRunner, Result
 from ops import plan as command
 from ops import side_processes, sides, targets
 from ops.__main__ import app
-from ops.revisions import Revision
 from ops.side_processes import Processes
 from toolchain.tools import Tool
 
@@ -78,7 +77,7 @@ if config["kubeflow:fault"] == "no plan":
 if config["kubeflow:fault"] == "objected" and verb == "preview":
     print("Pulumi CLI 3.0.0: in the cache, /home/a/pulumi", file=sys.stderr)
     print("26.03: unchanged, from the cache after 1.0 s", file=sys.stderr)
-    sentences = [f"no-queues: {os.getcwd()}/a.py has a queue."]
+    sentences = [f"no queue: {os.getcwd()}/a.py has one."]
     Path(os.environ["KUBEFLOW_SENTENCES"]).write_text(json.dumps(sentences))
     sys.exit(1)
 if config["kubeflow:fault"] == "refused" and verb == "preview":
@@ -156,7 +155,9 @@ def run(*arguments: str) -> Result:
 def test_the_head_is_the_working_tree_and_nothing_in_it_changes(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "DB_PASS", "X_URL"):
+    hidden = ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "DB_PASS", "X_URL")
+    hidden += ("UV_INDEX_A_PASSWORD",)
+    for name in hidden:
         monkeypatch.setenv(name, "planted-credential")
     project.stack("a", size=2)
     (project.folder / "new.txt").touch()
@@ -176,7 +177,7 @@ def test_the_head_is_the_working_tree_and_nothing_in_it_changes(
     assert (base["verb"], head["verb"], head["state"]) == ("up", "preview", {"size": 1})
     assert (base["files"], head["files"]) == ([False, False], [True, False])
     assert not head["plan"]
-    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "DB_PASS", "X_URL"):
+    for name in hidden:
         assert name not in head["names"] + base["names"]
     folder = project.folder / "build" / "plan"
     written = result.output + "".join(
@@ -299,7 +300,7 @@ def test_a_verdict_or_a_danger_fails_where_it_is_asked_for(
 def test_a_plan_that_the_engine_refuses_is_a_plan(project: Project) -> None:
     project.stack("a", size=2, fault="refused")
     result = run("--base", "HEAD")
-    sentence = "a: `pulumi up` refuses this plan, because of protected resources."
+    sentence = "a: the engine refuses this plan, because of protected resources."
     assert result.exit_code == 0
     assert sentence in result.stdout
     page = (project.folder / "build/plan/plan.md").read_text()
@@ -307,42 +308,49 @@ def test_a_plan_that_the_engine_refuses_is_a_plan(project: Project) -> None:
     assert page.splitlines()[2] == f"- {sentence}"
 
 
-def test_a_refusal_says_whose_it_is() -> None:
-    verdict = "encryption-at-rest: db: storageEncrypted is false."
-    protected = "urn:x is protected"
+def test_a_setting_that_only_one_version_has_is_a_key_less(project: Project) -> None:
+    project.stack("a", deletableNamespaces=["li-na"], password="hunter2")
+    found = json.loads(run("--base", "HEAD", "--format", "json").stdout)
+    (stack,) = found["stacks"]
+    assert stack["settings"] == [
+        {"path": "kubeflow:deletableNamespaces", "new": '["li-na"]'},
+        {"path": "kubeflow:password", "new": "[secret]"},
+    ]
+    (danger,) = stack["dangers"]
+    assert danger["cause"]["settings"] == stack["settings"][:1]
+
+
+def test_a_refusal_has_the_reasons_and_no_steps() -> None:
+    printed = """
+kustomize 5.5.0: /usr/bin/kubectl kustomize
+Pulumi CLI 3.259.0: in the cache, /home/x/tools/pulumi-3.259.0/pulumi
+26.03: unchanged, from the cache after 1.0 s
+kustomize 5.5.0 refuses /tmp/kubeflow-render-50jbyy0j/m: E1129 16:58:15.325474   11 run.go:72] "x"
+encryption-at-rest: db: storageEncrypted is false.
+preview failed
+"""
+    found = sides.sentences_of(printed, Path("none"))
+    assert found == [
+        'kustomize 5.5.0 refuses m: "x"',
+        "encryption-at-rest: db: storageEncrypted is false.",
+    ]
+    verdict, protected = found[1], "urn:x is protected"
     policies = {"encryption-at-rest"}
-    for sentences, broken, reason in (
-        ([verdict], policies, ", because of mandatory policies (encryption-at-rest)."),
-        (
-            [verdict, protected],
-            policies,
-            ", because of mandatory policies (encryption-at-rest) and protected resources.",
-        ),
-        ([protected], set[str](), ", because of protected resources."),
-        (["The sky.", verdict], policies, ": The sky."),
+    for sentences, reason in (
+        ([verdict], "mandatory policies refuse this plan: encryption-at-rest."),
+        ([verdict, protected], "mandatory policies and protected resources refuse this plan: "),
+        ([protected], "the engine refuses this plan, because of protected resources."),
+        (found, f"the engine refuses this plan: {found[0]}"),
     ):
-        found = command.refusal("a", sentences, broken)
-        assert found == f"a: `pulumi up` refuses this plan{reason}"
+        assert command.refusal("a", sentences, policies).startswith(f"a: {reason}")
 
 
 def test_reasons_are_sentences_and_no_log(project: Project) -> None:
     project.stack("a", size=2, fault="objected")
     result = run("--base", "HEAD")
-    sentence = "a: `pulumi up` refuses this plan: no-queues: a.py has a queue.\n"
+    sentence = "a: the engine refuses this plan: no queue: a.py has one.\n"
     assert sentence in result.stdout
     assert sentence in (project.folder / "build/plan/plan.md").read_text().replace("\\", "")
-
-
-def test_lines_of_steps_are_no_reasons(tmp_path: Path) -> None:
-    """Of a version that writes no sentences."""
-    revision = Revision("main", "", "")
-    checkout = sides.Checkout("base", revision, tmp_path / "p", Processes())
-    printed = (
-        "kustomize 5.5.0: /usr/bin/kubectl kustomize\n"
-        "26.03: unchanged, from the cache after 1.0 s\n"
-        f"{tmp_path}/p/a.py is wrong.\n"
-    )
-    assert checkout.sentences_of(printed) == ["a.py is wrong."]
 
 
 @pytest.mark.parametrize("name", ["plan.json", "state.json", "digests.json"])
@@ -408,6 +416,7 @@ def test_formats_and_another_folder(project: Project, tmp_path: Path) -> None:
     result = run("--base", "HEAD", "--output", folder, "--format", "json")
     found = json.loads(result.stdout)
     assert found["stacks"][0]["operations"] == {"update": 1}
+    assert found["stacks"][0]["settings"] == [{"path": "kubeflow:size", "old": 1, "new": 2}]
     assert found["files"] == [f"{folder}/plan.md", f"{folder}/plan.html"]
 
 

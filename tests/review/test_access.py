@@ -173,6 +173,10 @@ def test_the_summary_counts_who_may_do_more() -> None:
         review = reviewed(rows)
         assert len(wider(review.access)) == number
         assert ("IAM: 1 document allows more" in str(summary(review))) is bool(number)
+    arn = "arn:aws:iam::aws:policy/AdministratorAccess"
+    attachment = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+    attached = row(attachment, "a", "create", after={"role": "r-1", "policyArn": arn})
+    assert "IAM: 1 policy attached" in str(summary(reviewed([attached])))
 
 
 def test_a_deleted_role_is_no_widening() -> None:
@@ -204,3 +208,11 @@ def test_a_right_that_lost_its_condition_says_which() -> None:
     lines = [line for line in text.splitlines() if "allows `s3:ListBucket`" in line]
     assert len(lines) == 1
     assert "(before only if `StringLike s3:prefix me/*`)" in lines[0]
+
+
+def test_a_deny_that_goes_with_its_policy_counts_where_the_role_stays() -> None:
+    text = policy({"Effect": "Deny", "Action": "iam:*", "Resource": "*"})
+    gone = row(ROLE_POLICY, "p", "delete", {"policy": text, "role": "r-0123abc"})
+    role = row("aws:iam/role:Role", "r", "delete", {"path": "/"})
+    for rows, found in (([gone], ["Prohibition in a policy"]), ([gone, role], [])):
+        assert [each.what for each in reviewed(rows).dangers] == found

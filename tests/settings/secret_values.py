@@ -78,6 +78,8 @@ PLAIN: list[tuple[str, Any]] = [
     ("env[DB_PASSWORD].value", ""),
     ("environment.variables.MIRROR_CREDENTIALS_SECRET", "kubeflow/image-mirror"),
     ("args", ["--max-tokens", "4096"]),
+    ("args", ["-p", "8080", "--password", "$(DB_PASSWORD)"]),
+    ("values", {"password": None, "token": True, "secret": "false"}),
     ("spec.volumes[a].secret.secretName", "database-1"),
     ("spec.imagePullSecrets[0].name", "registry"),
     ("spec.containers[external-secrets].image", "registry.example/a:v1"),
