@@ -313,7 +313,7 @@ def test_a_setting_that_only_one_version_has_is_a_key_less(project: Project) -> 
     found = json.loads(run("--base", "HEAD", "--format", "json").stdout)
     (stack,) = found["stacks"]
     assert stack["settings"] == [
-        {"path": "kubeflow:deletableNamespaces", "new": '["li-na"]'},
+        {"path": "kubeflow:deletableNamespaces", "new": ["li-na"]},
         {"path": "kubeflow:password", "new": "[secret]"},
     ]
     (danger,) = stack["dangers"]
