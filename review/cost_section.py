@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from costs import Cost, CostChange, CostLine, PoolCost
 from review.blocks import (
     Block,
     Code,
@@ -15,7 +16,7 @@ from review.blocks import (
     Text,
     counted,
 )
-from review.review import Cost, CostChange, CostLine, PoolCost, Review
+from review.review import Review
 from review.values import (
     shown,
     visible,

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, str] = {
         "components.mirror program"
     ),
     "policies": "images regions",
-    "review": "settings",
+    "review": "costs settings",
     "terminal": "",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings terminal toolchain",
