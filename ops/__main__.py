@@ -64,7 +64,10 @@ class ImportedWhenCalled(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the command, then resolve as Typer does."""
         if args and args[0] in COMMANDS:
+            # Python drops a KeyboardInterrupt that is raised in a callback of an import.
+            before = signal.signal(signal.SIGINT, signal.SIG_DFL)
             self.commands[args[0]] = imported(args[0])
+            signal.signal(signal.SIGINT, before)
         return super().resolve_command(ctx, args)
 
 
