@@ -61,6 +61,7 @@ _POSITIVE = re.compile(
     r"|ipaddress|bool)",
     re.IGNORECASE,
 )
+_EVERY_CALLER = re.compile(r"|\*|0\.0\.0\.0/0|::/0|arn:(\*|[^:]*(:\*)+|\*:\*:\*:\*:\*.*)")
 
 
 def narrowed(statement: Mapping[str, Any]) -> bool:
@@ -68,11 +69,12 @@ def narrowed(statement: Mapping[str, Any]) -> bool:
     return any(
         _POSITIVE.fullmatch(operator)
         and _NARROWING.fullmatch(key)
-        and not any(_matches_all(value) for value in listed(values))
+        and not any(narrows_nothing(value) for value in listed(values))
         for operator, tests in (statement.get("Condition") or {}).items()
         for key, values in tests.items()
     )
 
 
-def _matches_all(value: Any) -> bool:
-    return str(value) in ("*", "", "0.0.0.0/0", "::/0") or str(value).startswith("arn:*:*:*:*:*")
+def narrows_nothing(value: Any) -> bool:
+    """Whether every caller meets a condition with this value, in every partition."""
+    return bool(_EVERY_CALLER.fullmatch(str(value)))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast
 
+from policies.documents import narrows_nothing
 from review.changes import Change, is_document, key_path, parsed
 from review.common import words
 from review.resources import Resource
@@ -38,7 +39,6 @@ _POLICIES = {
 }
 # Operators of which more values mean that less is let through.
 _NEGATED = re.compile(r"(^|:)(StringNot|NumericNot|DateNot|ArnNot|NotIpAddress)")
-_NARROWS_NOTHING = {"*", "0.0.0.0/0", "::/0", "arn:*", "arn:aws:*"}
 
 
 @dataclass(frozen=True, order=True)
@@ -397,6 +397,6 @@ def is_public(grant: Grant) -> bool:
         any(word in key for word in narrowing)
         and not _NEGATED.search(operator)
         and not operator.startswith("Null")
-        and not values & _NARROWS_NOTHING
+        and not any(map(narrows_nothing, values))
         for (operator, key), values in grant.conditions.items()
     )

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, str] = {
         "components.mirror program"
     ),
     "policies": "images regions",
-    "review": "costs settings",
+    "review": "costs policies settings",
     "terminal": "",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings terminal toolchain",

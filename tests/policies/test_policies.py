@@ -96,6 +96,8 @@ NOT_NARROWED: Sequence[Inputs] = [
     {"Principal": "*", "Condition": {"StringEquals": {}}},
     {"Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
     {"Principal": "*", "Condition": {"StringLike": {"aws:PrincipalArn": "*"}}},
+    {"Principal": "*", "Condition": {"StringLike": {"aws:PrincipalArn": "arn:*"}}},
+    {"Principal": "*", "Condition": {"StringLike": {"aws:PrincipalArn": "arn:aws-cn:*"}}},
     {"Principal": "*", "Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}},
     {"Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}}},
 ]

@@ -218,6 +218,22 @@ def test_rights_on_everything_and_for_everybody_are_dangers() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "arns", ["*", "arn:*", "arn:aws:*", "arn:aws-cn:*", "arn:aws-us-gov:*", "arn:*:*:*:*:*"]
+)
+def test_a_condition_that_every_caller_meets_leaves_a_right_for_everybody(arns: str) -> None:
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws-cn:s3:::b/*",
+        "Condition": {"StringLike": {"aws:PrincipalArn": arns}},
+    }
+    bucket = "aws:s3/bucketPolicy:BucketPolicy"
+    rows = [row(bucket, "bucket", "create", after={"policy": policy(statement)})]
+    assert [each.what for each in reviewed(rows).dangers] == ["Rights for everybody"]
+
+
 def test_a_cause_needs_more_than_a_value_that_stands_anywhere() -> None:
     changed = row(
         "aws:rds/instance:Instance",
