@@ -1,0 +1,34 @@
+"""What a check reads and runs on: the stack's settings, its cluster, its AWS account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ops.live_cluster import LiveCluster
+from ops.verification.workspace import Workspace
+from settings import Settings
+from settings.context import StackContext
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A live platform.
+
+    Attributes:
+        stack: name of the stack.
+        settings: of its stack file.
+        context: names, account and region of the stack.
+        cluster: its API server.
+        client: makes the boto3 client of an AWS service in the stack's region; raises ``Refused``
+            with the way out where there are no credentials, or those of another account.
+        workspace: makes objects in a namespace, for checks with ``creates``.
+    """
+
+    stack: str
+    settings: Settings
+    context: StackContext
+    cluster: LiveCluster
+    client: Callable[[str], Any]
+    workspace: Callable[[str], Workspace]

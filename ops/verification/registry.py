@@ -1,0 +1,7 @@
+"""Every check, in the order in which they run and are reported."""
+
+from __future__ import annotations
+
+from ops.verification.check import Check
+
+CHECKS: tuple[Check, ...] = ()
