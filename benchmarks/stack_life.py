@@ -68,7 +68,7 @@ def ours() -> Numbers:
             if step == "up":
                 numbers["bytes written, file"] = (_written_blocks() - before) * 512
                 numbers["CRDs"] = sum(crds)
-                numbers["bytes of the state"] = _state(stack.build).stat().st_size
+                numbers["bytes of the state"] = state_file(stack.build).stat().st_size
     return numbers
 
 
@@ -83,8 +83,10 @@ def _into(numbers: Numbers) -> Callable[[str, float, Outcome], None]:
     return report
 
 
-def _state(build: Path) -> Path:
-    (file,) = (build / "state/.pulumi/stacks").rglob(f"{STACK}.json")
+def state_file(build: Path) -> Path:
+    """The checkpoint of the stack, compressed or not; beside it lies the one before (``.bak``)."""
+    folder = build / "state/.pulumi/stacks"
+    (file,) = (found for end in ("json", "json.zst") for found in folder.rglob(f"{STACK}.{end}"))
     return file
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.life_table import Rounds, exponent, life_table, plot
-from benchmarks.stack_life import STEPS
+from benchmarks.stack_life import STEPS, state_file
 
 MADE: Rounds = {
     "ours": [
@@ -32,6 +32,15 @@ def text_of(made: Rounds) -> list[str]:
     text = io.StringIO()
     Console(width=200, file=text).print(life_table(made))
     return [" ".join(line.split()) for line in text.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("end", ["json", "json.zst"])
+def test_the_state_is_found_compressed_or_not(tmp_path: Path, end: str) -> None:
+    folder = tmp_path / "state/.pulumi/stacks/project"
+    folder.mkdir(parents=True)
+    for name in (f"cn-north-1.{end}", f"cn-north-1.{end}.bak", f"another.{end}"):
+        (folder / name).touch()
+    assert state_file(tmp_path) == folder / f"cn-north-1.{end}"
 
 
 def test_a_step_is_the_median_of_its_rounds_beside_the_floor_and_the_reference() -> None:
