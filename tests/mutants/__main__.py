@@ -33,16 +33,17 @@ def main(arguments: Sequence[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "results.json"
     trials = results.read(file)
+    reviewed = results.reviews()
     left = [
         each
         for each in mutants
         if each.path.startswith(chosen.only)
+        and not results.is_reviewed(each, reviewed)
         and (
             each.identity not in trials
             or (chosen.again and trials[each.identity].outcome != "killed")
         )
     ]
-    reviewed = results.reviews()
 
     def noted(mutant: Mutant, trial: Trial) -> None:
         trials[mutant.identity] = trial

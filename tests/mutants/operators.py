@@ -78,8 +78,9 @@ def operators() -> dict[str, Any]:
 
 def can_change(node: Any) -> bool:
     """Whether a node is more than a name or a comma, which no operator changes."""
-    return node.type not in ("name", "newline", "endmarker") and (
-        getattr(node, "value", "") not in _PUNCTUATION
+    return node.type == "fstring_string" or (
+        node.type not in ("name", "newline", "endmarker")
+        and getattr(node, "value", "") not in _PUNCTUATION
     )
 
 

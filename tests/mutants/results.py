@@ -33,7 +33,7 @@ class Score(NamedTuple):
 
     Attributes:
         tried: mutants with a result.
-        reviewed: survivors of ``reviewed.yaml``, which are not counted.
+        reviewed: those of ``reviewed.yaml`` that no test killed, tried or not; they do not count.
         killed: by a test that failed.
         open: survivors without a review, and mutants whose tests did not end in time.
     """
@@ -71,15 +71,22 @@ def _rows(file: Path) -> dict[str, Any]:
 
 
 def score(
-    mutants: Sequence[Mutant], trials: Mapping[str, Trial], reviewed: Iterable[Review]
+    mutants: Sequence[Mutant], trials: Mapping[str, Trial], reviewed: Sequence[Review]
 ) -> Score:
     """The result so far."""
-    equal = {(each["file"], each["line"], each["mutant"]) for each in reviewed}
+    equal = [each for each in mutants if is_reviewed(each, reviewed)]
     tried = [each for each in mutants if each.identity in trials]
+    killed = [each for each in tried if trials[each.identity].outcome == "killed"]
     # A test that does not end may be slow, so it noticed nothing.
-    survived = [each for each in tried if trials[each.identity].outcome != "killed"]
-    unseen = [each for each in survived if (each.path, each.before, each.after) not in equal]
-    return Score(len(tried), len(survived) - len(unseen), len(tried) - len(survived), unseen)
+    unseen = [each for each in tried if each not in killed and each not in equal]
+    quiet = [each for each in equal if each not in killed]
+    return Score(len(tried), len(quiet), len(killed), unseen)
+
+
+def is_reviewed(mutant: Mutant, reviewed: Iterable[Review]) -> bool:
+    """Whether a person found the mutant equal."""
+    place = (mutant.path, mutant.before, mutant.after)
+    return any(place == (each["file"], each["line"], each["mutant"]) for each in reviewed)
 
 
 def summary(mutants: Sequence[Mutant], trials: Mapping[str, Trial], result: Score) -> str:
@@ -91,7 +98,7 @@ def summary(mutants: Sequence[Mutant], trials: Mapping[str, Trial], result: Scor
     lines = [
         f"{result.tried} of {len(mutants)} mutants tried: {counts}",
         f"{result.killed} of the {counted} that change behaviour were noticed {share}",
-        f"{result.reviewed} survivors are reviewed",
+        f"{result.reviewed} are reviewed as equal",
     ]
     for each in result.open:
         lines += ["", f"{each.path}:{each.line}", f"- {each.before}", f"+ {each.after}"]

@@ -68,6 +68,15 @@ def test_one_letter_or_digit_of_a_string_changes(example: object) -> None:
     assert mutate_code(before, StringReplacer(), occurrence) == after
 
 
+def test_a_change_is_on_the_line_of_its_token() -> None:
+    source = 'A = f"{a}.{b}"\nB = f"{c}:"\nC = "x"\n'
+    for (line, _), changes in changes_of(source).items():
+        for operator, occurrence in changes:
+            mutant = mutant_of("room/a.py", source, (line, 0), operator, occurrence)
+            assert mutant is not None
+            assert mutant.before == source.splitlines()[line - 1]
+
+
 def test_sentences_docstrings_and_annotations_are_left_alone() -> None:
     changed = {PRODUCT.splitlines()[line - 1][column:] for line, column in changes_of(PRODUCT)}
     assert changed == {
