@@ -33,8 +33,9 @@ HAND: dict[str, tuple[str, list[Line], set[str]]] = {
             ("an address for each", 3 * 730, 0.005),
             ("ten endpoints in three zones", 10 * 3 * 730, 0.01),
             ("passwords: login, master, users of cache, katib, metadata, pipeline", 6, 0.40),
+            ("keys of cluster and backend", 2, 1),
         ],
-        {"kms.key", "databases: db.m6g.large multi-az", "rds.gp3.multi-az"},
+        {"databases: db.m6g.large multi-az", "rds.gp3.multi-az"},
     ),
     # The same with lambda instead of eks-auth; two more secrets have keys of the mirror, one of
     # them in Singapore.
@@ -81,6 +82,18 @@ HAND: dict[str, tuple[str, list[Line], set[str]]] = {
             *("eks.cluster", "machines: m6i.2xlarge", "address", "secret", "kms.key"),
             *("databases: db.m6g.large multi-az", "rds.gp3.multi-az"),
         },
+    ),
+}
+# The database of three of them as a stack file may have it: its settings, and its line.
+DATABASE: dict[str, tuple[dict[str, Any], Line]] = {
+    "us-west-2": ({"multiAz": False}, ("db.m6g.large alone", 730, 0.152)),
+    "us-gov-west-1": (
+        {"multiAz": False, "instanceClass": "db.m5.large"},
+        ("db.m5.large alone", 730, 0.205),
+    ),
+    "cn-northwest-1": (
+        {"instanceClass": "db.t3.medium"},
+        ("db.t3.medium and its standby", 730, 0.8),
     ),
 }
 # Prices of nobody, so that every line of Oregon has one.
@@ -140,11 +153,28 @@ def test_what_has_no_price_is_named_with_its_key(plan: str) -> None:
         assert [each for each in found.unknown if each.startswith(f"{what} in {line.region}")]
 
 
+@pytest.mark.parametrize("plan", DATABASE)
+def test_a_database_that_a_table_has_is_in_the_floor(plan: str) -> None:
+    settings, line = DATABASE[plan]
+    rows = [
+        {**row, "inputs": {**row["inputs"], **settings}}
+        if row["type"] == "aws:rds/instance:Instance"
+        else row
+        for row in rows_of(plan)
+    ]
+    _, others, missing = HAND[plan]
+    found = cost_of(rows, region_of(plan))
+    assert math.isclose(found.monthly, total([*others, line]), abs_tol=0.01)
+    zones = "multi-az" if settings.get("multiAz", True) else "single-az"
+    storage = {"rds.gp3.multi-az", "databases: db.m6g.large multi-az"}
+    assert keys_without_price(found) == (missing - storage) | {f"rds.gp3.{zones}"}
+
+
 def test_with_prices_of_ones_own_every_line_has_one_and_they_win(tmp_path: Path) -> None:
     own = tmp_path / "prices.yaml"
     own.write_text(OWN)
     by_hand = [
-        *(line for line in HAND["us-west-2"][1] if line[0] != "three NAT gateways"),
+        *(line for line in HAND["us-west-2"][1] if line[1:] not in ((2190, 0.045), (2, 1))),
         ("three NAT gateways", 3 * 730, 0.03),
         ("keys of cluster and backend", 2, 1.5),
         ("a database and its standby", 730, 0.7),

@@ -34,14 +34,14 @@ def test_no_line_is_wider_than_80_columns(plan: str) -> None:
 def test_a_preview_ends_with_floor_busiest_hour_pools_and_unknown_prices() -> None:
     lines = report.preview_lines(rows_of("us-west-2"), "us-west-2", "mine")
     assert lines[:4] == [
-        "cost           at least USD 996.54 a month, 3 of 10 lines without price",
+        "cost           at least USD 998.54 a month, 2 of 10 lines without price",
         "busiest hour   at least USD 62.97",
         "pool gpu       at least USD 60.79 an hour, 44,378.79 a month (8 x g6e.16xlarge;",
         "               no price of g4dn.4xlarge, g4dn.8xlarge, g5.xlarge, g6.4xlarge,",
     ]
     assert lines[4:6] == [
         "               g6e.4xlarge)",
-        "without price  KMS key, db.m6g.large multi-az, storage of RDS, gp3, two zones",
+        "without price  db.m6g.large multi-az, storage of RDS, gp3, two zones",
     ]
     assert lines[-1] == "               all of it: ./kf cost --stack mine"
 
@@ -100,8 +100,8 @@ def test_a_floor_of_which_something_is_unknown_says_so_in_every_form() -> None:
 
 
 def test_a_floor_without_any_price_is_unknown() -> None:
-    keys = [row for row in rows_of("us-west-2") if row["type"] == "aws:kms/key:Key"]
-    none = cost_of(keys, "us-west-2")
+    keys = [row for row in rows_of("cn-north-1") if row["type"] == "aws:kms/key:Key"]
+    none = cost_of(keys, "cn-north-1")
     assert report.floor(none) == "unknown: none of its 1 lines has a price"
     assert re.search(r"^floor, at least: .* unknown$", "\n".join(report.table(none)), re.MULTILINE)
 
@@ -143,13 +143,14 @@ def test_json_has_the_whole_cost(planned: Path) -> None:
     done = kf("cost", "--stack", "us-west-2", "--format", "json")
     assert done.exit_code == 0, done.stderr
     shown = json.loads(done.stdout)
-    assert (shown["stack"], shown["currency"], shown["monthly"]) == ("us-west-2", "USD", 996.54)
-    assert (shown["complete"], shown["lines_without_price"]) == (False, 3)
+    assert (shown["stack"], shown["currency"], shown["monthly"]) == ("us-west-2", "USD", 998.54)
+    assert (shown["complete"], shown["lines_without_price"]) == (False, 2)
     assert shown["lines"][0]["quantity"] == 2920
     assert shown["pools"][0]["complete"] is False
     assert re.search(r"\d\.\d*(0{6}|9{6})\d", done.stdout) is None
     assert shown["pools"][0]["most"]["mix"] == "8 x g6e.16xlarge"
-    assert any(each.startswith("KMS key in us-west-2, 2: no price") for each in shown["unknown"])
+    database = "db.m6g.large multi-az in us-west-2, 730 hours a month: no price"
+    assert any(each.startswith(database) for each in shown["unknown"])
 
 
 def test_text_has_one_row_per_line_and_is_what_a_pipe_gets(planned: Path) -> None:
@@ -219,7 +220,7 @@ def test_a_wrong_file_ends_a_preview_too(
     say_cost = rehearsals._say_cost  # pyright: ignore[reportPrivateUsage]
     monkeypatch.delenv(report.OWN, raising=False)
     say_cost(plan, "us-west-2", "us-west-2")
-    assert "cost           at least USD 996.54 a month" in capsys.readouterr().out
+    assert "cost           at least USD 998.54 a month" in capsys.readouterr().out
     monkeypatch.setenv(report.OWN, str(tmp_path / "none.yaml"))
     with pytest.raises(rehearsals.typer.Exit) as ended:
         say_cost(plan, "us-west-2", "us-west-2")
