@@ -391,11 +391,11 @@ class LiveCluster:
             raise self._silent(error) from None
 
     def _error(self, method: str, path: str, failure: client.ApiException) -> Refused:
-        status, answer, words = (
-            failure.status,
-            f"{failure.status} {failure.reason}",
-            _words(failure),
-        )
+        if not failure.status:
+            # How the client reports TLS that fails, with a line of its own for the name.
+            return self._silent(ValueError(" ".join(str(failure.reason).split())))
+        status, words = int(failure.status), _words(failure)
+        answer = f"{failure.status} {failure.reason}"
         if status == 404 and method != "POST":
             return NotFound(
                 f"{self.host} serves no {path}: name a Kubernetes API server in KUBECONFIG."
