@@ -32,8 +32,8 @@ from tests.documents import (
 DOCS = ROOT / "docs"
 INDEX = DOCS / "README.md"
 ARTICLE = DOCS / "article.md"
-# For those who read sources; Chinese pages link to them.
-ENGLISH_ONLY = {"database-tls.md", "elasticity.md", "provisioner-to-node-pool.md"}
+# For those who read sources; Chinese pages link to it.
+ENGLISH_ONLY = {"database-tls.md"}
 PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("README*.md"), *ROOT.glob("examples/README*.md")])
 GUIDE = ROOT / "CONTRIBUTING.md"
 PAIRS = [page for page in PAGES if not page.name.endswith(CHINESE)]
