@@ -36,7 +36,7 @@ _DATA: dict[str, dict[str, Any]] = yaml.safe_load(
     Path(__file__).with_suffix(".yaml").read_text("utf-8")
 )
 
-_WORDS: dict[Language, dict[str, str]] = _DATA["words"]
+_WORDS = cast(dict[Language, dict[str, str]], _DATA["words"])
 
 
 @dataclass(frozen=True)
