@@ -20,7 +20,7 @@ destroy: setup  ## the stack STACK removed from simulated clouds
 preview up destroy:
 	@$(PYTHON_OF_PROJECT) -m rehearsal $@ --stack $(STACK) $(if $(FROM),--from $(FROM)) $(if $(ACCOUNT),--account $(ACCOUNT))
 
-diagram: preview  ## the picture in both READMEs, from the plan
+diagram: preview  ## the components in CONTRIBUTING.md, from the plan
 	@$(PYTHON_OF_PROJECT) -m rehearsal diagram --stack $(STACK)
 
 lint: setup  ## ruff (lint and format), pyright (strict) and shellcheck

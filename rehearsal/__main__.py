@@ -63,7 +63,7 @@ SharedAccount = Annotated[
 
 @app.command()
 def diagram(stack: Stack = DEFAULT_STACK) -> None:
-    """Puts the diagram of the last preview into both READMEs.
+    """Puts the diagram of the last preview into CONTRIBUTING.md.
 
     Example: `python -m rehearsal diagram --stack cn-north-1`
     """
@@ -74,10 +74,10 @@ def diagram(stack: Stack = DEFAULT_STACK) -> None:
             way_out = f"run `make preview STACK={stack}` first"
             fail([f"{file.relative_to(ROOT)} does not exist: {way_out}."], BAD_INPUT)
     drawn = file.read_text("utf-8")
-    for readme in ROOT.glob("README*.md"):
-        before, _, rest = readme.read_text("utf-8").partition(DIAGRAM_BEGINS)
-        _, _, after = rest.partition(DIAGRAM_ENDS)
-        readme.write_text(f"{before}{DIAGRAM_BEGINS}\n{drawn}{DIAGRAM_ENDS}{after}", "utf-8")
+    guide = ROOT / "CONTRIBUTING.md"
+    before, _, rest = guide.read_text("utf-8").partition(DIAGRAM_BEGINS)
+    _, _, after = rest.partition(DIAGRAM_ENDS)
+    guide.write_text(f"{before}{DIAGRAM_BEGINS}\n{drawn}{DIAGRAM_ENDS}{after}", "utf-8")
 
 
 @app.command()
