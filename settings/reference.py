@@ -143,7 +143,7 @@ def _texts(model: type[BaseModel]) -> dict[str, str]:
 def _plain(text: str) -> str:
     """A docstring's text as one sentence or more of a page."""
     flat = re.sub(r"\s+", " ", text).strip()
-    flat = re.sub(r"\bNone: ", "Not set: ", flat)
+    flat = flat.replace("; None: ", "; not set: ").replace("None: ", "Not set: ")
     flat = re.sub(r"``(.+?)``", lambda m: f"`{_as_written(m[1])}`", flat)
     return f"{flat[:1].upper()}{flat[1:]}".rstrip(".") + "." if flat else ""
 

@@ -1,4 +1,4 @@
-"""The page about GPU pools: its prices are those of the table, its pools those that are accepted."""
+"""The page about GPU pools: its prices are those of the table, its pools are accepted."""
 
 from __future__ import annotations
 
