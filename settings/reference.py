@@ -36,7 +36,7 @@ _DATA: dict[str, dict[str, Any]] = yaml.safe_load(
     Path(__file__).with_suffix(".yaml").read_text("utf-8")
 )
 
-_WORDS: dict[Language, dict[str, str]] = _DATA["words"]
+_WORDS = cast(dict[Language, dict[str, str]], _DATA["words"])
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _texts(model: type[BaseModel]) -> dict[str, str]:
 def _plain(text: str) -> str:
     """A docstring's text as one sentence or more of a page."""
     flat = re.sub(r"\s+", " ", text).strip()
-    flat = re.sub(r"\bNone: ", "Not set: ", flat)
+    flat = flat.replace("; None: ", "; not set: ").replace("None: ", "Not set: ")
     flat = re.sub(r"``(.+?)``", lambda m: f"`{_as_written(m[1])}`", flat)
     return f"{flat[:1].upper()}{flat[1:]}".rstrip(".") + "." if flat else ""
 

@@ -418,8 +418,8 @@ class QuotaSettings(Section):
     """The most that all pods and volumes of a profile may request at once; None: no limit.
 
     Attributes:
-        cpus: vCPUs that pods request. None: no limit.
-        memory_gib: memory that pods request. None: no limit.
+        cpus: the vCPUs that pods request. None: no limit.
+        memory_gib: the memory that pods request. None: no limit.
         gpus: whole GPUs; 0: none at all. None: no limit.
         gpu_slices: pods that get a slice of a GPU (``gpuPool.slices``). None: as many as ``gpus``.
         storage_gib: the sum of the sizes of claims. None: no limit.

@@ -21,7 +21,8 @@ DATA = cast(
 )
 SETTINGS = settings_of_models()
 VALUES = [each for each in SETTINGS.values() if each.model is None]
-CHINESE = re.compile("[\u4e00-\u9fff]")
+CHINESE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+"""Also punctuation, which may be all that is Chinese in the last line of a comment."""
 
 
 def parts(annotation: object) -> Iterator[object]:
@@ -93,3 +94,47 @@ def test_an_example_is_accepted_as_it_stands_on_the_page(setting: Setting) -> No
             from_mapping(raw)
     else:
         from_mapping(raw)
+
+
+# -- the stack file -------------------------------------------------------------------------------
+
+EXAMPLES = {"steps", "shared", "many", "docker.io", "ghcr.io", "s3"}
+KEYS = {each.key for each in SETTINGS.values()} | EXAMPLES
+
+
+def is_code(comment: str) -> bool:
+    """Whether a comment is a setting that is turned off, or the rest of one."""
+    inner = comment.lstrip("# ")
+    name = re.match(r"(?:- )?\{?(?:kubeflow:|aws:)?([\w.]+): ?", inner)
+    return inner.startswith("- ") or bool(name and name[1] in KEYS)
+
+
+def comments() -> Iterator[list[str]]:
+    """The explanations in the Beijing stack file: lines that stand together."""
+    block: list[str] = []
+    for line in [*(ROOT / "Pulumi.cn-north-1.yaml").read_text("utf-8").splitlines(), ""]:
+        if line.lstrip().startswith("#") and not is_code(line):
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+
+
+def test_every_comment_of_the_beijing_file_is_in_both_languages() -> None:
+    blocks = list(comments())
+    assert len(blocks) > 90
+    for block in blocks:
+        languages = "".join("c" if CHINESE.search(line) else "e" for line in block)
+        assert re.fullmatch("e+c+", languages), block
+        assert len({line.index("#") for line in block}) == 1, block
+        assert all(line.lstrip().startswith("# ") for line in block)
+    text = (ROOT / "Pulumi.cn-north-1.yaml").read_text("utf-8")
+    for inline in re.findall(r"\S  # (.+)$", text, re.MULTILINE):
+        assert CHINESE.search(inline), inline
+
+
+def test_a_page_is_named_in_each_language() -> None:
+    for block in comments():
+        text = " ".join(block)
+        english = set(re.findall(r"docs/([a-z-]+)\.md", text))
+        assert english <= set(re.findall(r"docs/([a-z-]+)\.zh-CN\.md", text)), block
