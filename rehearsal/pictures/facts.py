@@ -94,6 +94,11 @@ class Pool:
         """What a pod requests to get a machine of this pool."""
         return next(iter(self.limits), "")
 
+    @property
+    def sliced(self) -> bool:
+        """Whether several pods share a GPU: ``gpus`` are slices then."""
+        return self.resource.endswith(".shared")
+
 
 @dataclass(frozen=True)
 class Build:

@@ -83,9 +83,10 @@ def gpu_pool(facts: Facts, seen: Measured, language: Language) -> str:
         none: Words = ("This stack has no GPU pool.", "这个 stack 没有 GPU 池。")
         canvas.heading(title, none)
         return canvas.svg(title, none)
+    unit = ("slices", "个切片") if pool.sliced else ("GPUs", "块 GPU")
     below: Words = (
-        f"Pool {pool.name} of {facts.region.name}: never more than {pool.gpus} GPUs at once.",
-        f"{facts.region.name} 的 GPU 池 {pool.name}：同时最多 {pool.gpus} 块 GPU。",
+        f"Pool {pool.name} of {facts.region.name}: never more than {pool.gpus} {unit[0]} at once.",
+        f"{facts.region.name} 的 GPU 池 {pool.name}：同时最多 {pool.gpus} {unit[1]}。",
     )
     canvas.heading(title, below)
     canvas.pen.y += 18

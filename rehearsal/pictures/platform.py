@@ -205,20 +205,19 @@ def _across(canvas: Canvas, facts: Facts, x: float, wide: float) -> None:
 
 
 def _pool(pool: Pool) -> Entry:
-    families, capacity = ", ".join(pool.families), ", ".join(pool.capacity)
-    if pool.gpus:
-        title: Words = (
-            f"GPU pool {pool.name}: 0 to {pool.gpus} GPUs",
-            f"GPU 池 {pool.name}：0 到 {pool.gpus} 块 GPU",
-        )
-    else:
+    title: Words = (
+        f"GPU pool {pool.name}: 0 to {pool.gpus} {'slices' if pool.sliced else 'GPUs'}",
+        f"GPU 池 {pool.name}：0 到 {pool.gpus} {'个切片' if pool.sliced else '块 GPU'}",
+    )
+    if pool.gpus is None:
         most = ", ".join(f"{value} {key}" for key, value in pool.limits.items())
         title = (f"Pool {pool.name}: 0 to {most}", f"机器池 {pool.name}：0 到 {most}")
+    which = [", ".join(each) for each in (pool.families, pool.capacity) if each]
     below: Words = (
-        f"{families} · {capacity} · empty for {pool.idle}: removed",
-        f"{families} · {capacity} · 空闲 {pool.idle} 后释放",
+        " · ".join([*which, f"empty for {pool.idle}: removed"]),
+        " · ".join([*which, f"空闲 {pool.idle} 后释放"]),
     )
-    return Entry("gpu", GPU, title, (below,))
+    return Entry("gpu" if pool.gpus else "machine", GPU, title, (below,))
 
 
 def _nodes(canvas: Canvas, facts: Facts, x: float, wide: float) -> None:

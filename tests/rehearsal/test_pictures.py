@@ -224,6 +224,15 @@ def test_the_gpu_pool_has_the_settings_of_the_plan_and_the_seconds_of_the_page()
     assert "simulated" in shown
 
 
+def test_pools_of_slices_and_of_cpus_are_called_so() -> None:
+    shown = drawn("several pools")
+    assert "GPU pool gpu: 0 to 32 slices" in texts(shown["architecture.svg"])
+    assert "GPU pool many: 0 to 8 GPUs" in texts(shown["architecture.svg"])
+    assert "Pool steps: 0 to 64 cpu spot · empty" in texts(shown["architecture.svg"])
+    assert "never more than 32 slices" in texts(shown["gpu-pool.svg"])
+    assert "A pod requests nvidia.com/gpu.shared" in texts(shown["gpu-pool.svg"])
+
+
 def test_a_stack_without_gpus_says_so() -> None:
     assert "no GPU pool" in texts(drawn("no GPUs")["gpu-pool.svg"])
 
@@ -237,7 +246,7 @@ def test_a_page_without_the_measurement_is_refused() -> None:
 
 
 def scenario(name: str, most: int = 64) -> Scenario:
-    curve = [(0.0, 0.0), *((second / 10, float(second % most)) for second in range(1, 4000))]
+    curve = [(0.0, 0.0), *((second / 10, float(second % most)) for second in range(1, 100))]
     cells = (name, "2000", "64 g4dn.xlarge", "334.27", "1.29 / 7.49 s (64)", "64 / 64", "44 s", "-")
     return Scenario(
         cells=cells, curves=dict.fromkeys(("pending pods", "machines", "their GPUs"), curve)
