@@ -3,5 +3,22 @@
 from __future__ import annotations
 
 from ops.verification.check import Check
+from ops.verification.checks import (
+    bucket,
+    bucket_access,
+    bucket_content,
+    database,
+    database_instance,
+    keys,
+    shared_files,
+)
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (
+    *database_instance.CHECKS,
+    *database.CHECKS,
+    *keys.CHECKS,
+    *bucket.CHECKS,
+    *bucket_content.CHECKS,
+    *bucket_access.CHECKS,
+    *shared_files.CHECKS,
+)
