@@ -158,7 +158,7 @@ def job_of(init: InitJob, questions: Iterable[Question]) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": "database-rows", "namespace": NAMESPACE},
+        "metadata": {"generateName": "database-rows-", "namespace": NAMESPACE},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": _SECONDS,

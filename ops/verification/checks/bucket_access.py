@@ -40,7 +40,7 @@ def access_job(own: str, folders: Sequence[str], name: str) -> dict[str, Any]:
         name: of the object that it puts there.
     """
     job = yaml.safe_load(_EXAMPLE.read_text("utf-8"))
-    job["metadata"] = {"name": "bucket-access", "namespace": own}
+    job["metadata"] = {"generateName": "bucket-access-", "namespace": own}
     job["spec"].pop("ttlSecondsAfterFinished", None)
     job["spec"] |= {"backoffLimit": 0, "activeDeadlineSeconds": 300}
     (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -109,9 +109,9 @@ def _own(about: str, bucket: str, attempts: Sequence[Mapping[str, str]]) -> Iter
 
 def _foreign(about: str, place: str, attempts: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
     # An object that is not there is NoSuchKey only to whoever may list the place.
-    through = [each["action"] for each in attempts if each["code"] in ("", "NoSuchKey")]
+    through = {each["action"]: "" for each in attempts if each["code"] in ("", "NoSuchKey")}
     if through:
-        reason = f"may {listed(through, 'and')} below {place}, which is another profile's"
+        reason = f"may {listed([*through], 'and')} below {place}, which is another profile's"
         yield problem(about, f"{reason}: `pulumi up` limits its role again")
         return
     others = sorted({each["code"] for each in attempts if each["code"] not in _REFUSED})

@@ -13,6 +13,7 @@ from ops.findings import Finding, good, note, problem
 from ops.verification.check import Check
 from ops.verification.once import Once
 from ops.verification.platform import Platform
+from review.blocks import counted
 
 _PAGES = 20
 """Of a thousand keys each, per folder; S3 lists by name, so that more would only take longer."""
@@ -137,11 +138,12 @@ def _of_folder(about: str, folder: Folder) -> Iterator[Finding]:
         return
     most = "" if folder.whole else f", among the first {1000 * _PAGES:,} objects"
     newest = max(each["LastModified"] for each in every)
-    counts = f"{len(folder.logs)} logs and {len(folder.artifacts)} artifacts"
+    counts = f"{counted(len(folder.logs), 'log')} and {counted(len(folder.artifacts), 'artifact')}"
     yield good(about, f"{counts}{most}, the newest of {_time(newest)}")
     if folder.others:
         example = folder.others[0]["Key"]
-        reason = f"{len(folder.others)} objects are neither log nor artifact, such as {example}"
+        number = counted(len(folder.others), "object")
+        reason = f"has {number} that are neither log nor artifact of a run, such as {example}"
         yield note(about, f"{reason}: pods of the profile have written them, by themselves")
 
 

@@ -26,6 +26,7 @@ from ops.verification.database_rows import (
 from ops.verification.finished_jobs import JobFailed
 from ops.verification.once import Once
 from ops.verification.platform import Platform
+from review.blocks import counted
 from settings import MANIFESTS
 from settings.errors import listed
 
@@ -205,14 +206,13 @@ def database_tables(platform: Platform) -> Iterator[Finding]:
             way_out = f"the log of the pods of {_POD[component]} in namespace kubeflow says why"
             yield problem(about, f"has no table: {component} has not started with it: {way_out}")
         elif missing:
-            reason = f"lacks {listed(missing, 'and')} of its {len(wanted)} tables"
+            reason = f"lacks {listed(missing, 'and')} of its {counted(len(wanted), 'table')}"
             yield problem(
                 about, f"{reason}: restart Deployment {_POD[component]}, which makes them"
             )
         else:
-            more = f" and {len(has - wanted)} others" if has - wanted else ""
-            tables = "table" if len(wanted) == 1 else "tables"
-            yield good(about, f"has the {len(wanted)} {tables} of {component}{more}")
+            more = f" and {counted(len(has - wanted), 'other')}" if has - wanted else ""
+            yield good(about, f"has the {counted(len(wanted), 'table')} of {component}{more}")
 
 
 _POD: Mapping[Component, str] = {
@@ -236,14 +236,12 @@ def database_rows(platform: Platform) -> Iterator[Finding]:
                 continue
             number = int(answer.rows[0][0])
             if number:
-                most = " or more" if number == _MOST else ""
-                yield good(about, f"{number}{most} {words['what']}")
+                has = counted(number, words["one"], words["many"])
+                yield good(about, f"{has}, and maybe more" if number == _MOST else has)
             else:
                 command = f"`./kf verify --stack {platform.stack} --deep` runs one"
-                yield note(
-                    about,
-                    f"no {words['what']}, because {words['first']} has not run yet: {command}",
-                )
+                reason = f"no {words['many']}, because {words['first']} has not run yet"
+                yield note(about, f"{reason}: {command}")
 
 
 class ComponentRights:
