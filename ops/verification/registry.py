@@ -10,10 +10,12 @@ from ops.verification.checks import (
     database,
     database_instance,
     keys,
+    running,
     shared_files,
 )
 
 CHECKS: tuple[Check, ...] = (
+    *running.CHECKS,
     *database_instance.CHECKS,
     *database.CHECKS,
     *keys.CHECKS,
