@@ -283,7 +283,7 @@ BROKEN = {
         database_reach,
         "ALTER USER cache@'%' REQUIRE NONE",
         "ALTER USER cache@'%' REQUIRE SSL",
-        "and without TLS too: Job database-init-1 sets REQUIRE SSL",
+        "and without TLS too: a higher kubeflow:database.rotation with",
     ),
     "TLS asked of Katib": (
         database_reach,

@@ -116,7 +116,7 @@ def test_an_existing_bucket_and_one_that_expires_pass_by_their_settings() -> Non
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("404", "does not exist: `pulumi up` makes it"),
+        ("404", "does not exist: `pulumi up --refresh` makes it"),
         ("403", "refuses: it is another account's, or the right s3:ListBucket is missing"),
         ("301", "is in another region"),
     ],
@@ -134,7 +134,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "algorithm": (lambda s3, name: encryption(s3, name, ""), "encrypts new objects by AES256"),
     "no encryption": (
         lambda s3, name: s3.delete_bucket_encryption(Bucket=name),
-        "and not with KMS: `pulumi up`",
+        "and not with KMS: `pulumi up --refresh`",
     ),
     "another key": (
         lambda s3, name: encryption(s3, name, "arn:other"),

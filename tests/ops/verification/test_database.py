@@ -191,7 +191,7 @@ def test_one_component_without_login_leaves_the_others_checked() -> None:
 @pytest.mark.parametrize(
     ("component", "answer", "sentence"),
     [
-        ("metadata", ["row\t1"], "and without TLS too: Job database-init-1 sets REQUIRE SSL"),
+        ("metadata", ["row\t1"], "and without TLS too: a higher kubeflow:database.rotation with"),
         ("katib", ["error\tERROR 3159 (HY000): Insecure"], "is refused without TLS (ERROR 3159"),
     ],
 )

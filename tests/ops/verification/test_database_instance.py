@@ -106,7 +106,7 @@ def test_an_instance_that_is_not_there_is_told() -> None:
     (told,) = sentences(examined(rds={"rds.DescribeDBInstances": "DBInstanceNotFound"}))
     assert told == (
         "database kubeflow-kubeflow: RDS has no such instance in cn-north-1 of account "
-        "123456789012: `pulumi up` makes it"
+        "123456789012: `pulumi up --refresh` makes it"
     )
 
 
@@ -120,9 +120,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         "runs MySQL 8.0.46, and kubeflow:database.engineVersion",
     ),
     "a name like it": ({"EngineVersion": "8.40.1"}, "runs MySQL 8.40.1, and"),
-    "public": ({"PubliclyAccessible": True}, "is public: `pulumi up`"),
+    "public": ({"PubliclyAccessible": True}, "is public: `pulumi up --refresh`"),
     "one zone": ({"MultiAZ": False}, "has no standby, and kubeflow:database.multiAz is true"),
-    "deletable": ({"DeletionProtection": False}, "may be deleted: `pulumi up`"),
+    "deletable": ({"DeletionProtection": False}, "may be deleted: `pulumi up --refresh`"),
     "no backups": ({"BackupRetentionPeriod": 0}, "has no automatic backups"),
     "not encrypted": ({"StorageEncrypted": False}, "is not encrypted"),
     "another key": ({"KmsKeyId": "arn:other"}, "is encrypted with arn:other, and the stack's key"),

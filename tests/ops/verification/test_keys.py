@@ -61,7 +61,7 @@ def test_a_key_of_the_stack_that_is_not_renewed_is_a_problem_and_an_existing_one
     own, _ = keys()
     kms().disable_key_rotation(KeyId=own["KeyId"])
     (problem,) = sentences(found(kms_keys, storage().platform))
-    assert problem.endswith("and is not renewed: `pulumi up` turns that on")
+    assert problem.endswith("and is never renewed: `pulumi up --refresh`")
     existing = storage(artifacts={"kmsKeyArn": own["Arn"]})
     findings = found(kms_keys, existing.platform)
     assert passes(findings)

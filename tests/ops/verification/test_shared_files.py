@@ -86,7 +86,7 @@ def test_what_is_gone_open_or_another_one_is_named() -> None:
     identity = files("a", encrypted=False, policy=False)
     other = made(identity, "a", fileSystemId="fs-0123456789abcdef0", mountTargets=True)
     problems = sentences(examined(other))
-    assert "and the stack file has fs-0123456789abcdef0: `pulumi up`" in problems[0]
+    assert "and the stack file has fs-0123456789abcdef0: `pulumi up --refresh`" in problems[0]
     assert "is not encrypted" in problems[1]
     assert "has no policy that denies plain connections" in problems[2]
     without = storage(REGION, sharedFiles=ON)
