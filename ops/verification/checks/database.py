@@ -105,7 +105,7 @@ def _login(component: Component, answers: Answers, init: InitJob, *, plain: bool
     used = {row[0]: row[1] for row in cipher.rows}
     if not used.get("Ssl_cipher"):
         return problem(
-            about, f"{user} is logged in without TLS, {_ROTATION} writes its files again"
+            about, f"{user} is logged in without TLS: {_ROTATION} writes its files again"
         )
     over = f"{user} logs in to MySQL {version} over {used.get('Ssl_version')}"
     return _by_tls(about, over, used["Ssl_cipher"], tried.error, plain=plain)

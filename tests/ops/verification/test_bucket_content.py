@@ -95,6 +95,13 @@ def test_what_is_elsewhere_is_a_note(key: str, note: str) -> None:
     assert note in told
 
 
+def test_of_many_places_some_are_named() -> None:
+    put(LOG, *(f"place-{number}/x" for number in range(8)))
+    *places, rest = sentences(examined(bucket_layout), Level.NOTE)
+    assert [each.split(": ")[0] for each in places] == [f"s3://{NAME}/place-{n}/" for n in range(5)]
+    assert rest == f"s3://{NAME}: has 3 more entries there"
+
+
 def test_definitions_of_pipelines_1_are_known() -> None:
     put("pipelines/0a9c")
     (told,) = sentences(examined(bucket_layout), Level.NOTE)
