@@ -86,7 +86,9 @@ def examined(
         "cloudwatch.GetMetricStatistics": {"Datapoints": [point]},
         **(rds or {}),
     }
-    sections = {"database": database} if database else {}
+    sections: dict[str, Any] = {"database": database} if database else {}
+    if database and "snapshot" in database:
+        sections["artifacts"] = {"kmsKeyArn": arn}
     return found(database_instance, storage(region, answers=answers, **sections).platform)
 
 
