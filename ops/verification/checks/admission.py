@@ -12,7 +12,8 @@ import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from components.mirror.pods import NAMESPACE as MIRROR_NAMESPACE
@@ -226,44 +227,66 @@ def _not_issued(obj: Object) -> str:
 
 
 def _expiries(platform: Platform) -> Iterator[Finding]:
-    """Serving certificates in Secrets that workloads of the platform use."""
-    valid, first = 0, datetime.max.replace(tzinfo=UTC)
+    """Certificates in Secrets of the platform; what nothing uses is a note."""
+    used, ends = _used(platform), list[datetime]()
     for name, obj in sorted(by_name(platform, "Secret").items()):
         if not is_own_namespace(platform, namespace_of(obj)):
             continue
+        wrong = problem if name in used else note
         for key, pem in _certificates_of(obj).items():
-            about = f"Secret {name}"
             try:
                 certificate = _loaded(pem)[0]
             except ValueError:
-                yield problem(
-                    about,
-                    f"{key} is no certificate: delete the Secret, so that it is "
-                    "made again, or run `pulumi up`",
+                yield wrong(
+                    f"Secret {name}",
+                    f"{key} is no certificate: delete the Secret, so that it is made again, or run "
+                    "`pulumi up`",
                 )
                 continue
-            end, begin = certificate.not_valid_after_utc, certificate.not_valid_before_utc
-            left = end - now()
-            if left <= timedelta(0):
-                yield problem(
-                    about,
-                    f"{key} ended on {end:%Y-%m-%d}, so that nobody trusts what "
-                    f"serves it: {_renewal(obj)}",
-                )
-            elif begin > now():
-                yield problem(about, f"{key} begins on {begin:%Y-%m-%d}: compare the clocks")
-            elif left < _soon(obj, end - begin):
-                yield problem(
-                    about,
-                    f"{key} ends on {end:%Y-%m-%d}, in {left.days} days, and has not"
-                    f" been renewed: {_renewal(obj)}",
-                )
+            trouble = _ending(obj, certificate)
+            if trouble:
+                yield wrong(f"Secret {name}", f"{key} {trouble}")
             else:
-                valid, first = valid + 1, min(first, end)
-    if valid:
+                ends.append(certificate.not_valid_after_utc)
+    if ends:
         yield good(
-            "certificates in Secrets", f"{valid} are valid; the first ends on {first:%Y-%m-%d}"
+            "certificates in Secrets",
+            f"{len(ends)} are valid; the first ends on {min(ends):%Y-%m-%d}",
         )
+
+
+def _ending(obj: Object, certificate: Certificate) -> str:
+    """Why a certificate is of no use now or soon; empty: it is valid."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    left = end - now()
+    if left <= timedelta(0):
+        return f"ended on {end:%Y-%m-%d}, so that nobody trusts what serves it: {_renewal(obj)}"
+    if begin > now():
+        return f"begins on {begin:%Y-%m-%d}: compare the clocks"
+    if left < _soon(obj, end - begin):
+        return (
+            f"ends on {end:%Y-%m-%d}, in {left.days} days, and has not been renewed: "
+            f"{_renewal(obj)}"
+        )
+    return ""
+
+
+def _used(platform: Platform) -> set[str]:
+    """``namespace/name`` of Secrets that workloads mount, webhooks serve or cert-manager writes."""
+    mounted = {
+        f"{namespace_of(obj)}/{reference.name}"
+        for kind in _WORKLOADS
+        for obj in listed(platform, kind)
+        for reference in named_by(pod_spec(obj) or {})
+        if reference.kind == "Secret"
+    }
+    issued = {
+        f"{namespace_of(obj)}/{obj['spec']['secretName']}"
+        for obj in listed(platform, "Certificate")
+    }
+    services = {hook.service for hook in _hooks(platform)}
+    served = {name for service in services for name in _served(platform, service)}
+    return mounted | issued | served
 
 
 def _soon(obj: Object, life: timedelta) -> timedelta:
@@ -299,12 +322,13 @@ def _certificates_of(secret: Object) -> dict[str, bytes]:
     return {key: value for key, value in data.items() if value.lstrip().startswith(_BEGIN)}
 
 
-def _loaded(pem: bytes) -> list[Certificate]:
+@lru_cache(maxsize=512)
+def _loaded(pem: bytes) -> tuple[Certificate, ...]:
     """Raises ValueError: the text is no certificate."""
     # Imported here: the import takes 0.1 s, and no other command needs it.
     from cryptography import x509
 
-    return x509.load_pem_x509_certificates(pem)
+    return tuple(x509.load_pem_x509_certificates(pem))
 
 
 def _gateways(platform: Platform) -> Iterator[Finding]:

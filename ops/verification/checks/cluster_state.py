@@ -17,6 +17,7 @@ from kubernetes.utils import parse_quantity
 
 from components.gpu.karpenter_objects import NAMESPACE as KARPENTER_NAMESPACE
 from components.gpu.node_pools import pools_of
+from ops.account_calls import aws_call
 from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.karpenter_status import conditions
@@ -268,11 +269,11 @@ def _engine(platform: Platform) -> tuple[str, str]:
     own = platform.settings.database.engine_version
     name = instance_name(platform.context.cluster)
     try:
-        (instance,) = platform.client("rds").describe_db_instances(DBInstanceIdentifier=name)[
-            "DBInstances"
-        ]
-    except Exception as failure:  # credentials, rights, network: the stack file has it too
-        return own, f"by the stack file: AWS was not asked, {type(failure).__name__}"
+        with aws_call("rds:DescribeDBInstances"):
+            answer = platform.client("rds").describe_db_instances(DBInstanceIdentifier=name)
+    except Refused:
+        return own, "by the stack file, AWS was not asked"
+    (instance,) = answer["DBInstances"]
     return str(instance["EngineVersion"]), f"RDS runs {instance['EngineVersion']} in {name}"
 
 
@@ -284,10 +285,10 @@ def nodes(platform: Platform) -> Iterator[Finding]:
     every, settings = listed(platform, "Node"), platform.settings.node_group
     healthy = 0
     for node in every:
-        sentences = list(_node_troubles(node))
-        healthy += not sentences
-        yield from (problem(name_of(node), sentence) for sentence in sentences)
-        if node["spec"].get("unschedulable") and not sentences:
+        troubles = list(_node_troubles(node))
+        healthy += not troubles
+        yield from troubles
+        if node["spec"].get("unschedulable") and not troubles:
             yield note(
                 name_of(node),
                 "takes no new pods (cordoned): `kubectl uncordon` it when its work is done",
@@ -320,18 +321,21 @@ def nodes(platform: Platform) -> Iterator[Finding]:
         yield good("nodes", f"all {len(every)} are ready; of {about}: {spread or len(group)}")
 
 
-def _node_troubles(node: Object) -> Iterator[str]:
+def _node_troubles(node: Object) -> Iterator[Finding]:
+    about = name_of(node)
     if not is_true(node, "Ready"):
         starting = age_minutes(node) < _ROLLING_MINUTES
         way_out = "it is new, look again" if starting else "look at it with `kubectl describe node`"
-        yield f"is not ready ({why(condition(node, 'Ready'))}): {way_out}"
+        sentence = f"is not ready ({why(condition(node, 'Ready'))}): {way_out}"
+        yield (note if starting else problem)(about, sentence)
         return
     for pressure in _PRESSURES:
         if is_true(node, pressure):
-            yield (
+            yield problem(
+                about,
                 f"reports {pressure} ({why(condition(node, pressure))}), so that pods are evicted "
                 "or refused: end what fills it, or set larger machines or disks in "
-                "kubeflow:nodeGroup"
+                "kubeflow:nodeGroup",
             )
 
 

@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 
 from images.reference import InvalidReference, Reference, parse
 from ops import targets
-from ops.live_cluster import LiveCluster
+from ops.cli_errors import Refused
+from ops.live_cluster import LiveCluster, connect_command
 from ops.verification.platform import Platform
 from rendering import lock as locks
 from rendering.await_annotations import PATCH_FORCE
@@ -278,12 +279,22 @@ def _images(folder: Path, name: str) -> tuple[locks.LockedImage, ...]:
 
 
 def source_of(platform: Platform, image: str) -> Reference | None:
-    """The image behind a name in the account's registry, else the name itself; None: no image."""
+    """The image behind a name in the account's registry, else the name itself; None: no image.
+
+    Raises:
+        Refused: the account is unknown, and with it the registry.
+    """
+    context = platform.context
+    if context.mirror.enabled and not context.account_id:
+        raise Refused(
+            "the account whose registry has the images is unknown: set kubeflow:accountId, or "
+            f"`{connect_command(platform.settings)}`."
+        )
     try:
         reference = parse(image)
     except InvalidReference:
         return None
-    return reference.origin(platform.context.image_prefix) or reference
+    return reference.origin(context.image_prefix) or reference
 
 
 def images_of(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -74,6 +74,8 @@ _GUARDED: tuple[tuple[str, str, str], ...] = (
 """Group, resource and verb that a profile keeps from others: its secrets and its work."""
 _FEWEST_PAIRS, _MOST_PAIRS = 12, 30
 _THREADS = 8
+_KEPT_SINCE = (1, 25)
+"""EKS user guide, cni-network-policy.html."""
 
 
 # -- users -----------------------------------------------------------------------------------------
@@ -665,11 +667,18 @@ def _peer_authentications(platform: Platform) -> Iterator[Finding]:
             )
 
 
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
 def network_policies(platform: Platform) -> Iterator[Finding]:
     """NetworkPolicies are there, and the network of the nodes keeps them."""
     every = listed(platform, "NetworkPolicy")
     own = [obj for obj in every if is_own_namespace(platform, namespace_of(obj))]
     about = "NetworkPolicies"
+    if _minor(platform.settings.cluster.version) < _KEPT_SINCE:
+        yield note(about, f"there are {len(every)}; the VPC CNI keeps none before Kubernetes 1.25")
+        return
     node = by_name(platform, "DaemonSet").get("kube-system/aws-node")
     if node is None:
         yield note(

@@ -28,6 +28,7 @@ from ops.verification.checks.live_objects import (
     age_minutes,
     by_name,
     condition,
+    is_own_namespace,
     is_true,
     listed,
     name_of,
@@ -62,11 +63,11 @@ _LOGIN_WORKLOADS = (
 
 def secrets_synced(platform: Platform) -> Iterator[Finding]:
     """Every secret that a controller copies into the cluster is there, read lately and of now."""
-    copies = [*listed(platform, "ExternalSecret"), *listed(platform, "SecretProviderClass")]
+    copies = [*_own(platform, "ExternalSecret"), *_own(platform, "SecretProviderClass")]
     if not copies:
         yield problem("secrets", "none is copied from Secrets Manager: run `pulumi up`")
         return
-    for store in listed(platform, "SecretStore"):
+    for store in _own(platform, "SecretStore"):
         if not is_true(store, "Ready"):
             yield problem(
                 f"SecretStore {name_of(store)}",
@@ -74,17 +75,21 @@ def secrets_synced(platform: Platform) -> Iterator[Finding]:
                 "role, and at the pods in external-secrets",
             )
     read = 0
-    for obj in listed(platform, "ExternalSecret"):
+    for obj in _own(platform, "ExternalSecret"):
         trouble = _not_read(platform, obj)
         read += trouble is None
         if trouble is not None:
             yield trouble
     yield from _old_rotations(platform, copies)
-    classes = len(listed(platform, "SecretProviderClass"))
-    if classes:
+    if _own(platform, "SecretProviderClass"):
         yield from _mounted(platform)
     if read:
         yield good("ExternalSecrets", f"{read} are in the cluster, read within their interval")
+
+
+def _own(platform: Platform, kind: str) -> list[Object]:
+    """Those of the platform: users may copy secrets of other stores into their namespaces."""
+    return [obj for obj in listed(platform, kind) if is_own_namespace(platform, namespace_of(obj))]
 
 
 def _not_read(platform: Platform, obj: Object) -> Finding | None:
@@ -147,7 +152,8 @@ def _mounted(platform: Platform) -> Iterator[Finding]:
         if each["status"].get("mounted")
     }
     right = 0
-    for name, obj in sorted(by_name(platform, "SecretProviderClass").items()):
+    for obj in _own(platform, "SecretProviderClass"):
+        name = name_of(obj)
         secrets = [
             f"{namespace_of(obj)}/{each['secretName']}"
             for each in obj["spec"].get("secretObjects") or []
@@ -270,7 +276,7 @@ def _object(text: str) -> dict[str, str]:
 
 
 def _of_external_secrets(platform: Platform) -> Iterator[Pair]:
-    for obj in listed(platform, "ExternalSecret"):
+    for obj in _own(platform, "ExternalSecret"):
         names = [
             *(
                 str(each["extract"]["key"])
@@ -284,7 +290,7 @@ def _of_external_secrets(platform: Platform) -> Iterator[Pair]:
 
 
 def _of_classes(platform: Platform) -> Iterator[Pair]:
-    for obj in listed(platform, "SecretProviderClass"):
+    for obj in _own(platform, "SecretProviderClass"):
         names = [str(each["objectName"]) for each in _objects_of(obj)]
         for each in obj["spec"].get("secretObjects") or []:
             secret = f"{namespace_of(obj)}/{each['secretName']}"

@@ -4,8 +4,9 @@ Played after their sources:
 - the controllers of workloads, with a pod per replica (k8s.io/api apps/v1, batch/v1, policy/v1);
 - EKS: nodes, ``kube-system`` and its add-ons (aws/amazon-vpc-cni-k8s charts/aws-vpc-cni,
   kubernetes-sigs/aws-ebs-csi-driver charts/aws-ebs-csi-driver);
-- Karpenter's chart and conditions (kubernetes-sigs/karpenter v1.14.1 pkg/apis/v1/nodepool_status.go,
-  aws/karpenter-provider-aws v1.14.1 pkg/apis/v1/ec2nodeclass_status.go);
+- Karpenter's chart and conditions (kubernetes-sigs/karpenter v1.14.1
+  pkg/apis/v1/nodepool_status.go, aws/karpenter-provider-aws v1.14.1
+  pkg/apis/v1/ec2nodeclass_status.go);
 - istiod's sidecars, cert-manager and the certificates of webhooks, which are real;
 - External Secrets, the Secrets Store (status fields of their v1 types);
 - Kubeflow's profile controller (kubeflow/kubeflow components/profile-controller/controllers/
@@ -31,6 +32,7 @@ import yaml
 
 from components.dynamic.serving_certificate import ServingCertificateProvider
 from components.kubeflow.logins import DexAccount
+from components.kubeflow.profiles import contributor_objects, profile, quota_objects
 from images.reference import parse
 from ops.cli_errors import Refused
 from ops.findings import Finding, Level
@@ -62,6 +64,17 @@ _IN_API = {
 }
 """Service of a webhook -> the Secret that its pods read through the API (knative/pkg
 webhook/certificates; kubeflow/spark-operator charts/spark-operator-chart)."""
+_SIDECAR: Mapping[str, Any] = {
+    "name": "istio-proxy",
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 1337,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+}
+"""As istiod injects it where Istio's CNI plugin sets up the network."""
 _METRICS_NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
 _CLASS_STATUSES = "/apis/secrets-store.csi.x-k8s.io/v1/secretproviderclasspodstatuses"
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -141,20 +154,18 @@ class Live:
     def secret(
         self, name: str, data: Mapping[str, str], kind: str = "Opaque", **noted: str
     ) -> None:
+        """The data of a Secret; the type of one that exists stays, as the API server has it."""
         namespace, _, own = name.partition("/")
         stored = self.objects.get(("Secret", name), {})
-        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
-        metadata: dict[str, Any] = {
-            **stored.get("metadata", {"name": own, "namespace": namespace}),
-        }
+        metadata = dict(stored.get("metadata") or {"name": own, "namespace": namespace})
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **noted}
         self.put(
             {
                 "apiVersion": "v1",
                 "kind": "Secret",
                 "metadata": metadata,
-                "type": kind,
-                "data": encoded,
+                "type": stored.get("type", kind),
+                "data": {key: _in_base64(text) for key, text in data.items()},
             }
         )
 
@@ -218,7 +229,12 @@ def _eks(live: Live) -> None:
     ]
     for driver in drivers:
         live.put(
-            {"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": driver}}
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "CSIDriver",
+                "metadata": {"name": driver},
+                "spec": {},
+            }
         )
     live.put(
         {
@@ -353,7 +369,7 @@ def owner_policy(user: User) -> Object:
 
 def _profile(live: Live, user: User) -> None:
     name = user.namespace
-    profile = live.get("Profile", name)
+    owned = live.get("Profile", name)
     (labels,) = [
         yaml.safe_load(text)
         for key, obj in live.objects.items()
@@ -378,7 +394,7 @@ def _profile(live: Live, user: User) -> None:
         }
     )
     for account, role in (("default-editor", "kubeflow-edit"), ("default-viewer", "kubeflow-view")):
-        arns = [each["spec"]["awsIamRole"] for each in profile["spec"].get("plugins") or []]
+        arns = [each["spec"]["awsIamRole"] for each in owned["spec"].get("plugins") or []]
         noted = {"eks.amazonaws.com/role-arn": arns[0]} if arns and "editor" in account else {}
         live.put(
             {
@@ -595,8 +611,13 @@ def _workloads(live: Live) -> None:
                 }
             elif kind == "Job":
                 count = 0
-                conditions = [condition("Complete")]
-                obj["status"] = {"conditions": conditions, "succeeded": 1, "startTime": CREATED}
+                conditions = [condition("SuccessCriteriaMet"), condition("Complete")]
+                obj["status"] = {
+                    "conditions": conditions,
+                    "succeeded": 1,
+                    "startTime": CREATED,
+                    "completionTime": CREATED,
+                }
             else:
                 count = obj["spec"].get("replicas") or minimum.get(key, 1)
                 obj["spec"]["replicas"] = count
@@ -614,15 +635,6 @@ def _workloads(live: Live) -> None:
                 live.put(_pod(live, obj, number))
 
 
-def pod_of(live: Live, kind: str, name: str) -> Object:
-    """The first pod of a workload."""
-    return (
-        live.get("Pod", f"{name}-0")
-        if ("Pod", f"{name}-0") in live.objects
-        else live.get(kind, name)
-    )
-
-
 def _pod(live: Live, workload: Object, number: int) -> Object:
     template = copy.deepcopy(cast("dict[str, Any]", pod_template(workload)))
     metadata = template.get("metadata") or {}
@@ -632,7 +644,7 @@ def _pod(live: Live, workload: Object, number: int) -> Object:
         "sidecar.istio.io/inject"
     )
     if labels_of(namespace).get("istio-injection") == "enabled" and inject != "false":
-        spec["containers"].append({"name": "istio-proxy", "image": _proxy(live)})
+        spec["containers"].append({**_SIDECAR, "image": _proxy(live)})
     for claim in workload["spec"].get("volumeClaimTemplates") or []:
         name = f"{claim['metadata']['name']}-{workload['metadata']['name']}-{number}"
         volume = {"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": name}}
@@ -879,6 +891,25 @@ def live_of(stack: str) -> Live:
     """A stack of the project as it runs; not to be changed (``Live.changed``)."""
     settings = from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
     return played(of_program(stack).objects.values(), settings)
+
+
+def live_with(stack: str, *users: User) -> Live:
+    """A stack of the project with these users instead of its own."""
+    settings = from_stack_file(ROOT / f"Pulumi.{stack}.yaml").model_copy(
+        update={"users": list(users)}
+    )
+    return played(objects_with(stack, settings), settings)
+
+
+def objects_with(stack: str, settings: Settings) -> list[Object]:
+    """What the stack applies for the users of these settings."""
+    context = StackContext.of(settings, ACCOUNT, {})
+    role = context.region.arn("iam", "role/editor", account=ACCOUNT, region="")
+    objects = [obj for obj in of_program(stack).objects.values() if obj["kind"] != "Profile"]
+    for user in settings.users:
+        own = (profile(user, role), *contributor_objects(user), *quota_objects(user))
+        objects += copy.deepcopy(own)
+    return objects
 
 
 def platform(live: Live, cluster: LiveCluster | None = None, client: Any = None) -> Platform:
