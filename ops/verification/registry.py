@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from ops.verification.check import Check
 from ops.verification.checks import (
+    admission,
     bucket,
     bucket_access,
     bucket_content,
+    cluster_state,
     database,
     database_instance,
     keys,
+    people,
     running,
     shared_files,
+    stored_secrets,
+    supply,
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -23,4 +28,9 @@ CHECKS: tuple[Check, ...] = (
     *bucket_content.CHECKS,
     *bucket_access.CHECKS,
     *shared_files.CHECKS,
+    *cluster_state.CHECKS,
+    *admission.CHECKS,
+    *supply.CHECKS,
+    *stored_secrets.CHECKS,
+    *people.CHECKS,
 )
