@@ -123,7 +123,10 @@ class Forwarding:
         kubectl: path of the program.
         stack: for the ways out.
         context: of the kubeconfig, which another program may change meanwhile.
-        port: of this machine.
+        port: of this machine; 0: any that is free.
+        namespace: of the service.
+        service: the gateway, or another one.
+        service_port: of the service.
         lines: the last ones of kubectl.
     """
 
@@ -131,16 +134,24 @@ class Forwarding:
     stack: str
     context: str
     port: int
+    namespace: str = GATEWAY_NAMESPACE
+    service: str = GATEWAY
+    service_port: int = GATEWAY_PORT
     lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=3))
+
+    @property
+    def words(self) -> list[str]:
+        """The command."""
+        ports = f"{self.port or ''}:{self.service_port}"
+        words = [self.kubectl, "port-forward", "--context", self.context, "--namespace"]
+        return [*words, self.namespace, f"service/{self.service}", ports]
 
     @contextmanager
     def begun(self) -> Generator[subprocess.Popen[str]]:
         """Kubectl until the end of the block."""
-        words = [self.kubectl, "port-forward", "--context", self.context, "--namespace"]
-        words += [GATEWAY_NAMESPACE, f"service/{GATEWAY}", f"{self.port}:{GATEWAY_PORT}"]
         self.lines.clear()
         with subprocess.Popen(
-            words,
+            self.words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
