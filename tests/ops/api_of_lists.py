@@ -28,6 +28,7 @@ class ApiOfLists:
         objects: path -> one object; without its content where only its metadata is accepted.
         accepted: paths with what a client accepts, in order.
         adds: tolerations it gives to a new pod; nothing new is kept.
+        methods: of HTTP that were used.
     """
 
     lists: Lists
@@ -39,6 +40,7 @@ class ApiOfLists:
     adds: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     objects: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     accepted: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    methods: set[str] = field(default_factory=set[str])
     url: str = ""
 
     def answer(
@@ -90,6 +92,7 @@ def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
             self.do_GET(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
         def do_GET(self, sent: dict[str, Any] | None = None) -> None:
+            api.methods.add(self.command)
             asked = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(asked.query).items()}
             token = self.headers.get("Authorization", "")
