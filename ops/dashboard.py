@@ -45,7 +45,7 @@ _WAYS_OUT = (
     (r"not ?found", "make the platform with `pulumi up --stack {stack}`"),
     (
         "not running|timed out waiting|no pods|lost connection|error occurred forwarding",
-        "`./kf verify --stack {stack}` lists why the gateway has no pod",
+        "`./kf verify --stack {stack}` lists why {what} has no pod",
     ),
     (
         "unauthorized|forbidden|provide credentials|getting credentials",
@@ -125,8 +125,8 @@ class Forwarding:
         context: of the kubeconfig, which another program may change meanwhile.
         port: of this machine; 0: any that is free.
         namespace: of the service.
-        service: the gateway, or another one.
-        service_port: of the service.
+        resource: the gateway, another service, or a pod.
+        remote_port: of the service or the pod.
         lines: the last ones of kubectl.
     """
 
@@ -135,16 +135,16 @@ class Forwarding:
     context: str
     port: int
     namespace: str = GATEWAY_NAMESPACE
-    service: str = GATEWAY
-    service_port: int = GATEWAY_PORT
+    resource: str = f"service/{GATEWAY}"
+    remote_port: int = GATEWAY_PORT
     lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=3))
 
     @property
     def words(self) -> list[str]:
         """The command."""
-        ports = f"{self.port or ''}:{self.service_port}"
+        ports = f"{self.port or ''}:{self.remote_port}"
         words = [self.kubectl, "port-forward", "--context", self.context, "--namespace"]
-        return [*words, self.namespace, f"service/{self.service}", ports]
+        return [*words, self.namespace, self.resource, ports]
 
     @contextmanager
     def begun(self) -> Generator[subprocess.Popen[str]]:
@@ -167,7 +167,9 @@ class Forwarding:
         """What kubectl printed last, and the way out, as one sentence."""
         told = " ".join(" ".join(self.lines).split()) or "it printed nothing"
         ways = (way for pattern, way in _WAYS_OUT if re.search(pattern, told, re.IGNORECASE))
-        return f"kubectl port-forward ended ({told}): {next(ways).format(stack=self.stack)}."
+        what = "the gateway" if self.resource == f"service/{GATEWAY}" else self.resource
+        way_out = next(ways).format(stack=self.stack, what=what)
+        return f"kubectl port-forward ended ({told}): {way_out}."
 
 
 def _forward(forwarding: Forwarding, login: str, *, open_: bool) -> None:

@@ -28,19 +28,19 @@ _SUPERVISED = '"$@" & child=$!; exec >&- 2>&-; cat >/dev/null; kill "$child"'
 
 
 class Forward:
-    """A port of this machine that leads to a Service; opened when it is asked for.
+    """A port of this machine that leads into the cluster; opened when it is asked for.
 
     The connection ends with the pod, so a request that fails opens another one, once.
 
     Args:
         platform: whose cluster.
-        namespace: of the Service.
-        service: its name.
-        port: of the Service.
+        namespace: of the resource.
+        resource: ``service/ml-pipeline``, ``pod/a``.
+        port: of the Service or the pod.
     """
 
-    def __init__(self, platform: Platform, namespace: str, service: str, port: int) -> None:
-        self._platform, self._place = platform, (namespace, service, port)
+    def __init__(self, platform: Platform, namespace: str, resource: str, port: int) -> None:
+        self._platform, self._place = platform, (namespace, resource, port)
         self._process: subprocess.Popen[str] | None = None
         self._url = ""
 
@@ -89,9 +89,9 @@ class Forward:
             except NoConnection as failure:
                 self.close()
                 if last:
-                    namespace, service, _ = self._place
+                    namespace, resource, _ = self._place
                     raise Refused(
-                        f"service {namespace}/{service} does not answer ({failure}): `kubectl "
+                        f"{resource} of {namespace} does not answer ({failure}): `kubectl "
                         f"--namespace {namespace} get pods` lists its pods."
                     ) from None
         raise AssertionError("unreachable")
@@ -113,10 +113,10 @@ class Forward:
                 "there is no kubectl on PATH, which leads to the platform's services: install it "
                 "(https://kubernetes.io/docs/tasks/tools/)."
             )
-        namespace, service, port = self._place
+        namespace, resource, port = self._place
         current = current_cluster(connect_command(self._platform.settings))
         forwarding = Forwarding(
-            kubectl, self._platform.stack, current.context, 0, namespace, service, port
+            kubectl, self._platform.stack, current.context, 0, namespace, resource, port
         )
         process = subprocess.Popen(
             ["sh", "-c", _SUPERVISED, "sh", *forwarding.words],

@@ -142,9 +142,7 @@ class Pipelines:
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._bearer}"}
-        answer = self._forward.request(
-            f"{_API}/{path}", method=method, headers=headers, json=body
-        )
+        answer = self._forward.request(f"{_API}/{path}", method=method, headers=headers, json=body)
         told = answer.json
         if answer.status == 200 and isinstance(told, dict):
             return told
@@ -161,8 +159,9 @@ class Pipelines:
         match status:
             case 401:
                 return (
-                    f"{said}: it does not take the token of {who}; Deployment {NAMESPACE}/{SERVICE} "
-                    f"needs TOKEN_REVIEW_AUDIENCE={AUDIENCE} and the right to create tokenreviews"
+                    f"{said}: it does not take the token of {who}; Deployment "
+                    f"{NAMESPACE}/{SERVICE} needs the audience {AUDIENCE} and the right to create "
+                    "tokenreviews"
                 )
             case 403:
                 return (

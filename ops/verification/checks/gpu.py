@@ -23,7 +23,7 @@ from regions.region import Region
 from settings.errors import listed
 
 START_SECONDS = 15 * 60
-"""From the pod to its first container: the machine takes minutes, and so does an image with CUDA."""
+"""From the pod to its first container: the machine takes minutes, and an image with CUDA too."""
 RUN_SECONDS = 10 * 60
 GRACE_SECONDS = 10 * 60
 """Beyond the pool's ``consolidateAfter``: the drain, and the end of the machine."""
@@ -206,7 +206,9 @@ def _leaves(run: Trial, claim: Object, machine: str, ended: float) -> Iterator[F
     answer = wait(run.workspace, "the machine to leave again", gone_or_used, limit, doing)
     left = time.monotonic() - ended
     if answer == "gone":
-        yield good(run.about, f"{machine} left {left:.0f} s after its end (consolidateAfter {after})")
+        yield good(
+            run.about, f"{machine} left {left:.0f} s after its end (consolidateAfter {after})"
+        )
     elif answer == "used":
         others = listed(_others(run, claim), "and") or "another pod"
         yield note(run.about, f"{machine} stays for now, because {others} runs on it")
@@ -244,9 +246,7 @@ def _why_it_stays(platform: Platform, claim: Object, pool: Object) -> str:
         (pool.get("metadata") or {}).get("name"),
     }
     said = [
-        each
-        for each in _events(platform, _STAYS)
-        if each["involvedObject"].get("name") in names
+        each for each in _events(platform, _STAYS) if each["involvedObject"].get("name") in names
     ]
     if said:
         newest = max(said, key=time_of)
@@ -279,7 +279,7 @@ def _events(platform: Platform, reasons: Iterable[str]) -> list[Object]:
 CHECKS: tuple[Check, ...] = (
     Check(
         "gpu-trial",
-        "a trial of examples/katib-random-gpu.yaml on a GPU, from the start of a machine to its end",
+        "a trial of examples/katib-random-gpu.yaml, from the start of its machine to the end of it",
         gpu_trial,
         creates=True,
     ),

@@ -115,8 +115,8 @@ SEARCH = Once(_search)
 
 def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
     """Why an experiment has no result, by its trials, their pods and its own conditions."""
-    cluster, metadata = platform.cluster, experiment["metadata"]
-    namespace, name, status = metadata["namespace"], metadata["name"], experiment.get("status") or {}
+    cluster, status = platform.cluster, experiment.get("status") or {}
+    namespace, name = experiment["metadata"]["namespace"], experiment["metadata"]["name"]
     begin = f"it is {end}" if end else f"it has not ended after {SECONDS} s"
     pods = pods_of(cluster, namespace, f"{_EXPERIMENT}={name}")
     unavailable = status.get("metricsUnavailableTrialList") or []
@@ -130,12 +130,13 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
         printed = last_lines(cluster, pod, _COLLECTOR) if pod else ""
         return (
             f"{begin}, and {trial} has no metric of its objective"
-            f"{printed and f'; the last lines of its collector are {printed}'}: the collector in its "
-            "pod has to reach katib-db-manager.kubeflow:6789, `kubectl --namespace kubeflow logs "
-            "deployment/katib-db-manager` has the rest"
+            f"{printed and f'; the last lines of its collector are {printed}'}: the collector in "
+            "its pod has to reach katib-db-manager.kubeflow:6789, `kubectl --namespace kubeflow "
+            "logs deployment/katib-db-manager` has the rest"
         )
     for trial in status.get("failedTrialList") or []:
-        told = next((each for each in _conditions(trials.get(trial, {})) if each["type"] == "Failed"), {})
+        own = _conditions(trials.get(trial, {}))
+        told = next((each for each in own if each["type"] == "Failed"), {})
         pod = next((each for each in pods if trial in each["metadata"]["name"]), None)
         printed = last_lines(cluster, pod, _MAIN) if pod else ""
         why = next(obstacles([pod], warnings_of(cluster, namespace)), "") if pod else ""
@@ -150,8 +151,8 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
     told = next((each for each in _conditions(experiment)[::-1] if each["status"] == "True"), {})
     said = told.get("message") or "Katib's controller has not looked at it"
     return (
-        f"{begin} ({said}): `kubectl --namespace kubeflow logs deployment/katib-controller` has the "
-        "reason"
+        f"{begin} ({said}): `kubectl --namespace kubeflow logs deployment/katib-controller` has "
+        "the reason"
     )
 
 

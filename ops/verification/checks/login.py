@@ -36,7 +36,7 @@ _LOGS = (
 
 def gateway(platform: Platform) -> Forward:
     """A way to the gateway, as a browser's."""
-    return Forward(platform, GATEWAY_NAMESPACE, GATEWAY, _PORT)
+    return Forward(platform, GATEWAY_NAMESPACE, f"service/{GATEWAY}", _PORT)
 
 
 def _logged_in(platform: Platform) -> Session:

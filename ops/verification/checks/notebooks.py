@@ -25,7 +25,7 @@ Object = Mapping[str, Any]
 
 
 def form_of(platform: Platform) -> dict[str, Any]:
-    """The defaults of the form, as the web app has them now. Raises ``Refused``: they are absent."""
+    """The defaults of the form, as the web app has them now. Raises ``Refused``: it has none."""
     deployment = platform.cluster.one(_WEB_APP) or {}
     pod = ((deployment.get("spec") or {}).get("template") or {}).get("spec") or {}
     maps = [each["configMap"]["name"] for each in pod.get("volumes") or [] if "configMap" in each]
@@ -80,8 +80,8 @@ def notebook_objects(form: Object, name: str) -> tuple[dict[str, Any], dict[str,
 
 def notebook(platform: Platform) -> Iterator[Finding]:
     """Start of a notebook, and the end of its volume."""
-    user = user_of(platform)
-    workspace, cluster, namespace = platform.workspace(user.namespace), platform.cluster, user.namespace
+    cluster, namespace = platform.cluster, user_of(platform).namespace
+    workspace = platform.workspace(namespace)
     name = f"{workspace.run}-notebook"
     claim, wanted = notebook_objects(form_of(platform), name)
     about = f"{namespace}/notebook"
@@ -120,12 +120,14 @@ def notebook(platform: Platform) -> Iterator[Finding]:
         finalizers = (cluster.one(volume) or {}).get("metadata", {}).get("finalizers") or []
         yield problem(
             about,
-            f"its volume claim {name}-workspace is still there {GONE_SECONDS} s after its deletion, "
-            f"with the finalizers {', '.join(finalizers) or 'none'}: a pod mounts it, `kubectl "
-            f"--namespace {namespace} describe persistentvolumeclaim {name}-workspace` names it",
+            f"its volume claim {name}-workspace is still there {GONE_SECONDS} s after its "
+            f"deletion, with the finalizers {', '.join(finalizers) or 'none'}: a pod mounts it, "
+            f"`kubectl --namespace {namespace} describe persistentvolumeclaim {name}-workspace` "
+            "names it",
         )
         return
-    yield good(about, f"is gone with its volume, {time.monotonic() - begun:.0f} s after its deletion")
+    took = time.monotonic() - begun
+    yield good(about, f"is gone with its volume, {took:.0f} s after its deletion")
 
 
 def _reason(platform: Platform, name: str) -> str:
@@ -140,8 +142,8 @@ def _reason(platform: Platform, name: str) -> str:
         last = max(own, key=lambda event: event.get("lastTimestamp") or "")
         return f"{last['involvedObject']['kind']}: {last['reason']}: {last['message']}"
     return (
-        "it has no pod: `kubectl --namespace kubeflow logs deployment/notebook-controller-deployment` "
-        "has the reason"
+        "it has no pod: `kubectl --namespace kubeflow logs "
+        "deployment/notebook-controller-deployment` has the reason"
     )
 
 

@@ -1,17 +1,21 @@
-"""A pipeline of ``examples/``, run twice as a program of the profile runs it, and what it leaves."""
+"""A pipeline of ``examples/``, run twice by a token of the profile, and what it leaves."""
 
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from components.objects.pod_reasons import reason_of
+from ops.account_calls import CallFailed
 from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
+from ops.live_cluster import LiveCluster
 from ops.verification.bucket_objects import delete_folder, folders_below, keys_below, text_of
 from ops.verification.check import Check
 from ops.verification.checks.login import SESSION, gateway
@@ -35,7 +39,7 @@ from ops.verification.platform import Platform
 from ops.verification.profile import user_of
 from ops.verification.waiting import last_lines, obstacles, pods_of, wait, warnings_of
 from ops.verification.web import Answer
-from ops.verification.workspace import Workspace
+from ops.verification.workspace import Workspace, alive
 from settings.sections import User
 
 RUN_SECONDS = 15 * 60
@@ -47,6 +51,9 @@ _STEPS = 2
 _ROWS = 100
 _ARTIFACT = "points"
 _WORKFLOWS = "/apis/argoproj.io/v1alpha1"
+PREFIX = "kf-verify-"
+_RUN = re.compile(r"(^|/)(?P<run>kf-verify-[0-9a-f]{8})(-[a-z0-9]+)?/?$")
+"""An experiment, or the folder of a pipeline or of a workflow."""
 _UI = "ml-pipeline-ui"
 
 
@@ -78,6 +85,7 @@ class Place:
     """Where the runs of a verification are.
 
     Attributes:
+        cluster: of the platform.
         user: whose profile.
         workspace: of the profile.
         bucket: of its pipeline root.
@@ -85,6 +93,7 @@ class Place:
         logs: key of the folder of its workflows' logs, likewise.
     """
 
+    cluster: LiveCluster
     user: User
     workspace: Workspace
     bucket: str
@@ -106,7 +115,8 @@ class Place:
             )
         bucket, _, key = root.removeprefix("s3://").partition("?")[0].partition("/")
         logs = f"{platform.settings.artifacts.prefix}/{user.namespace}/"
-        return cls(user, platform.workspace(user.namespace), bucket, f"{key.strip('/')}/", logs)
+        workspace = platform.workspace(user.namespace)
+        return cls(platform.cluster, user, workspace, bucket, f"{key.strip('/')}/", logs)
 
     @property
     def namespace(self) -> str:
@@ -116,7 +126,7 @@ class Place:
 
 def forward_of(platform: Platform) -> Forward:
     """A way to the API server of Pipelines."""
-    return Forward(platform, NAMESPACE, SERVICE, PORT)
+    return Forward(platform, NAMESPACE, f"service/{SERVICE}", PORT)
 
 
 def pipeline(name: str) -> dict[str, Any]:
@@ -145,7 +155,7 @@ def _first(platform: Platform) -> Ran | str:
         with forward_of(platform) as forward:
             api = Pipelines(forward, token(platform, place.namespace), place.namespace)
             experiment = api.create_experiment(name)
-            return _run(platform, place, api, experiment, name, RUN_SECONDS)
+            return _run(place, api, experiment, name, RUN_SECONDS)
     except (RunFailed, ApiFailed) as failure:
         return str(failure)
 
@@ -157,7 +167,7 @@ def _second(platform: Platform) -> Ran | str:
     try:
         with forward_of(platform) as forward:
             api = Pipelines(forward, token(platform, place.namespace), place.namespace)
-            return _run(platform, place, api, before.experiment, name, CACHED_SECONDS)
+            return _run(place, api, before.experiment, name, CACHED_SECONDS)
     except (RunFailed, ApiFailed) as failure:
         return str(failure)
 
@@ -166,9 +176,7 @@ FIRST = Once(_first)
 SECOND = Once(_second)
 
 
-def _run(
-    platform: Platform, place: Place, api: Pipelines, experiment: str, name: str, seconds: float
-) -> Ran:
+def _run(place: Place, api: Pipelines, experiment: str, name: str, seconds: float) -> Ran:
     """Runs the example to its end.
 
     Raises:
@@ -180,14 +188,14 @@ def _run(
     compiled = pipeline(place.workspace.run)
     run = api.create_run(name, experiment, compiled, {"rows": _ROWS})
     selector = f"pipeline/runid={run}"
-    workflow = _workflow(platform, place, selector)
+    workflow = _workflow(place, selector)
 
     def pods() -> list[dict[str, Any]]:
-        return pods_of(platform.cluster, place.namespace, selector)
+        return pods_of(place.cluster, place.namespace, selector)
 
     def doing() -> str:
         here = pods()
-        waiting = obstacles(here, warnings_of(platform.cluster, place.namespace), step_of)
+        waiting = obstacles(here, warnings_of(place.cluster, place.namespace), step_of)
         running = [step_of(pod) for pod in here if pod["status"].get("phase") == "Running"]
         return next(iter([*waiting, *running]), "")
 
@@ -195,34 +203,28 @@ def _run(
     state = wait(place.workspace, what, lambda: final_state(api.run(run)), seconds, doing)
     answer = api.run(run)
     if state != "SUCCEEDED":
-        raise RunFailed(_reason(platform, place, answer, pods(), seconds if state is None else 0))
+        raise RunFailed(_reason(place, answer, pods(), seconds if state is None else 0))
     return Ran(run, experiment, workflow, time.monotonic() - begun, Executors.of(answer))
 
 
-def _workflow(platform: Platform, place: Place, selector: str) -> str:
-    """Argo's object of a run, which from now on ends with the verification; empty: none is there."""
+def _workflow(place: Place, selector: str) -> str:
+    """Argo's object of a run, which now ends with the verification; empty: it is not there."""
     path = f"{_WORKFLOWS}/namespaces/{place.namespace}/workflows"
-    for each in platform.cluster.all(path, labelSelector=selector):
+    for each in place.cluster.all(path, labelSelector=selector):
         name = str(each["metadata"]["name"])
         place.workspace.adopt(f"{path}/{name}")
         return name
     return ""
 
 
-def _reason(
-    platform: Platform,
-    place: Place,
-    run: dict[str, Any],
-    pods: list[dict[str, Any]],
-    seconds: float,
-) -> str:
+def _reason(place: Place, run: dict[str, Any], pods: list[dict[str, Any]], seconds: float) -> str:
     """Why a run did not succeed; ``seconds``: it was not at its end after so many."""
     state = run.get("state") or "without a state"
     begin = f"the run is {state} after {seconds:.0f} s" if seconds else f"the run ended {state}"
-    warnings = warnings_of(platform.cluster, place.namespace)
+    warnings = warnings_of(place.cluster, place.namespace)
     if pod := failed(pods):
         why = reason_of(pod, warnings)
-        printed = last_lines(platform.cluster, dict(pod), "main")
+        printed = last_lines(place.cluster, dict(pod), "main")
         sentence = f"{begin}: {step_of(pod)} failed, {why.sentence if why else 'without a reason'}"
         name = pod["metadata"]["name"]
         way_out = f"`kubectl --namespace {place.namespace} logs {name} --container main` has more"
@@ -251,8 +253,8 @@ def pipeline_run(platform: Platform) -> Iterator[Finding]:
     if ran.executors.executed < _STEPS:
         yield problem(
             about,
-            f"{ran.executors.cached} of its {_STEPS} steps were not executed, although no pipeline of "
-            "this name was run before: the cache of Pipelines gives a step to another pipeline",
+            f"{ran.executors.cached} of its {_STEPS} steps were not executed, although no pipeline "
+            "of this name was run before: the cache of Pipelines mixes up pipelines",
         )
         return
     yield good(about, f"run {ran.run} executed {_STEPS} steps in {ran.seconds:.0f} s")
@@ -271,8 +273,8 @@ def pipeline_cache(platform: Platform) -> Iterator[Finding]:
     if ran.executors.cached < _STEPS:
         yield problem(
             about,
-            f"the same run again executed {ran.executors.executed} of {_STEPS} steps: table tasks of "
-            "the database mlpipeline has no fingerprint of the first run, `kubectl --namespace "
+            f"the same run again executed {ran.executors.executed} of {_STEPS} steps: table tasks "
+            "of the database mlpipeline has no fingerprint of the first run, `kubectl --namespace "
             f"{NAMESPACE} logs deployment/{SERVICE}` has the reason",
         )
         return
@@ -294,8 +296,8 @@ def pipeline_artifact(platform: Platform) -> Iterator[Finding]:
     if not keys:
         yield problem(
             about,
-            f"there is no artifact below s3://{place.bucket}/{folder}, although the step succeeded: "
-            f"compare defaultPipelineRoot of ConfigMap {place.namespace}/kfp-launcher",
+            f"there is no artifact below s3://{place.bucket}/{folder}, although its step "
+            f"succeeded: compare defaultPipelineRoot of ConfigMap {place.namespace}/kfp-launcher",
         )
         return
     written = text_of(s3, place.bucket, keys[0])
@@ -310,9 +312,7 @@ def pipeline_artifact(platform: Platform) -> Iterator[Finding]:
     yield from _through_the_ui(platform, place, keys[0], written)
 
 
-def _through_the_ui(
-    platform: Platform, place: Place, key: str, written: str
-) -> Iterator[Finding]:
+def _through_the_ui(platform: Platform, place: Place, key: str, written: str) -> Iterator[Finding]:
     """The artifact as the dashboard shows it; past the gateway where nobody can log in here."""
     about = f"{place.namespace}/{_ARTIFACT}"
     query = {"source": "s3", "namespace": place.namespace, "bucket": place.bucket, "key": key}
@@ -320,7 +320,7 @@ def _through_the_ui(
     try:
         session = SESSION.of(platform)
     except Refused:
-        with Forward(platform, NAMESPACE, _UI, 80) as forward:
+        with Forward(platform, NAMESPACE, f"service/{_UI}", 80) as forward:
             answer = forward.request(path, headers={"kubeflow-userid": place.user.email})
         way = f"the UI's pod, as {place.user.email}"
     else:
@@ -421,35 +421,36 @@ def _questions(run: str) -> dict[str, tuple[Question, int]]:
     """What is counted -> the question, and the number expected at least.
 
     kubeflow/pipelines 2.16.0 backend/src/apiserver/model (run.go, task.go); the context of a run
-    has the run's ID for its name (backend/src/v2/metadata/client.go), and its root and steps are
-    executions (google/ml-metadata v1.14.0 ml_metadata/util/metadata_source_query_config.cc).
+    has the run's ID for its name (backend/src/v2/metadata/client.go), and its root and its steps
+    are executions (google/ml-metadata v1.14.0 ml_metadata/util/metadata_source_query_config.cc).
     """
     if not run.replace("-", "").isalnum():
         raise Refused(f"the ID of the run, {run!r}, is none of Pipelines.")
-    of_context = f"FROM Context WHERE name = '{run}'"  # noqa: S608 - letters, digits, hyphens
-    associated = f"FROM Association WHERE context_id IN (SELECT id {of_context})"
-    return {
-        "run_details": (
-            Question("ml-pipeline", "run", f"SELECT COUNT(*) FROM run_details WHERE UUID = '{run}'"),
-            1,
-        ),
-        "tasks": (
-            Question("ml-pipeline", "tasks", f"SELECT COUNT(*) FROM tasks WHERE RunUUID = '{run}'"),
-            _STEPS,
-        ),
-        "ML Metadata's Context": (
-            Question("metadata", "context", f"SELECT COUNT(*) {of_context}"),
-            1,
-        ),
-        "ML Metadata's Execution": (
-            Question("metadata", "executions", f"SELECT COUNT(*) {associated}"),
+    counted = (
+        ("run_details", "ml-pipeline", f"run_details WHERE UUID = '{run}'", 1),
+        ("tasks", "ml-pipeline", f"tasks WHERE RunUUID = '{run}'", _STEPS),
+        ("ML Metadata's Context", "metadata", f"Context WHERE name = '{run}'", 1),
+        (
+            "ML Metadata's Execution",
+            "metadata",
+            (
+                "Association JOIN Context ON Context.id = Association.context_id "
+                f"WHERE Context.name = '{run}'"
+            ),
             _STEPS + 1,
         ),
+    )
+    # Letters, digits and hyphens alone are put into a statement.
+    return {
+        what: (Question(component, what, f"SELECT COUNT(*) FROM {of}"), least)  # noqa: S608
+        for what, component, of, least in counted
     }
 
 
 def clean(platform: Platform, name: str) -> None:
     """Takes away the experiment of a verification, its runs, artifacts and logs.
+
+    The rows of ML Metadata stay, as those of every run that is deleted.
 
     Args:
         platform: where it ran.
@@ -459,18 +460,51 @@ def clean(platform: Platform, name: str) -> None:
         Refused: not all could be taken away.
     """
     place = Place.of(platform)
+    with _api(platform, place) as api:
+        for each in api.experiments(name):
+            if each.get("display_name") == name:
+                api.delete_experiment(str(each["experiment_id"]))
+    s3 = platform.client("s3")
+    for folder in _folders(s3, place):
+        if _run_of(folder) == name:
+            delete_folder(s3, place.bucket, folder)
+
+
+def sweep(platform: Platform) -> None:
+    """What verifications that were killed have left, outside the cluster. Raises as ``clean``."""
+    if _unsupported(platform):
+        return
+    place = Place.of(platform)
+    with _api(platform, place) as api:
+        names = [str(each.get("display_name")) for each in api.experiments(PREFIX)]
+    left = {name for name in map(_run_of, names) if name}
+    # Whoever may not read the bucket has left nothing in it either.
+    with suppress(CallFailed):
+        left |= {name for name in map(_run_of, _folders(platform.client("s3"), place)) if name}
+    for name in sorted(left - alive(platform.cluster)):
+        clean(platform, name)
+
+
+def _folders(s3: Any, place: Place) -> list[str]:
+    """The folders in the bucket that verifications have made in the profile."""
+    both = (place.root, place.logs)
+    return [each for at in both for each in folders_below(s3, place.bucket, f"{at}{PREFIX}")]
+
+
+def _run_of(name: str) -> str:
+    """The verification that made an experiment or a folder; empty: none did."""
+    found = _RUN.search(name)
+    return found["run"] if found else ""
+
+
+@contextmanager
+def _api(platform: Platform, place: Place) -> Generator[Pipelines]:
+    """Pipelines, whose refusals are ``Refused``."""
     try:
         with forward_of(platform) as forward:
-            api = Pipelines(forward, token(platform, place.namespace), place.namespace)
-            for each in api.experiments(name):
-                if each.get("display_name") == name:
-                    api.delete_experiment(str(each["experiment_id"]))
+            yield Pipelines(forward, token(platform, place.namespace), place.namespace)
     except ApiFailed as failure:
-        raise Refused(str(failure)) from None
-    s3 = platform.client("s3")
-    for folder in (place.root, place.logs):
-        for each in folders_below(s3, place.bucket, f"{folder}{name}"):
-            delete_folder(s3, place.bucket, each)
+        raise Refused(f"{failure}.") from None
 
 
 def _succeeded(platform: Platform) -> Ran:
@@ -494,6 +528,7 @@ CHECKS: tuple[Check, ...] = (
         "a run of examples/pipeline/line.yaml with a token of default-editor, step by step",
         pipeline_run,
         creates=True,
+        sweep=sweep,
     ),
     Check(
         "pipeline-cache",

@@ -129,7 +129,7 @@ def _asked(platform: Platform, namespace: str, name: str, about: str) -> Iterato
         return
     yield good(about, f"its server answers {_KINDS} to two flowers")
     host = f"{name}-predictor.{namespace}.svc.cluster.local"
-    with Forward(platform, _GATEWAY_NAMESPACE, _GATEWAY, 80) as forward:
+    with Forward(platform, _GATEWAY_NAMESPACE, f"service/{_GATEWAY}", 80) as forward:
         answer = forward.request(path, method="POST", headers={"Host": host}, json=body)
     if _right(answer):
         yield good(about, f"http://{host} answers the same inside the cluster")
@@ -137,14 +137,14 @@ def _asked(platform: Platform, namespace: str, name: str, about: str) -> Iterato
         yield note(
             about,
             f"http://{host} is refused by Istio (403, {answer.text.strip()}): the policies of a "
-            "profile admit no request that comes through knative-local-gateway, so a model needs an "
-            "AuthorizationPolicy for /v1/models/* of its own (kubeflow/manifests#3013)",
+            "profile admit no request that comes through knative-local-gateway, so a model needs "
+            "an AuthorizationPolicy for /v1/models/* of its own (kubeflow/manifests#3013)",
         )
     else:
         yield problem(
             about,
             f"http://{host} answers {_said(answer)} through {_GATEWAY_NAMESPACE}/{_GATEWAY}: "
-            f"`kubectl --namespace {namespace} get ksvc,route,virtualservice` shows who has that host",
+            f"`kubectl --namespace {namespace} get ksvc,virtualservice` shows who has that host",
         )
 
 
