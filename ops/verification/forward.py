@@ -30,7 +30,7 @@ _SUPERVISED = '"$@" & child=$!; exec >&- 2>&-; cat >/dev/null; kill "$child"'
 class Forward:
     """A port of this machine that leads into the cluster; opened when it is asked for.
 
-    The connection ends with the pod, so a request that fails opens another one, once.
+    The connection ends with the pod; then the next request opens another one.
 
     Args:
         platform: whose cluster.
@@ -74,7 +74,7 @@ class Forward:
         """One request, without following a redirect; arguments as of ``web.request``.
 
         Raises:
-            Refused: as ``url``, or no answer twice.
+            Refused: as ``url``, or no answer.
         """
         for last in (False, True):
             try:
@@ -88,7 +88,8 @@ class Forward:
                 )
             except NoConnection as failure:
                 self.close()
-                if last:
+                # What was sent may have had its effect.
+                if last or not (failure.refused or method == "GET"):
                     namespace, resource, _ = self._place
                     raise Refused(
                         f"{resource} of {namespace} does not answer ({failure}): `kubectl "
@@ -125,6 +126,8 @@ class Forward:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
+            # Ctrl-C would end the shell alone: kubectl, in its background, ignores it.
+            start_new_session=True,
         )
         self._process = process
         lines: deque[str] = forwarding.lines

@@ -81,10 +81,8 @@ class Session:
             if there.netloc != urlsplit(forward.url).netloc:
                 raise Elsewhere(there.netloc)
             path = there.path + (f"?{there.query}" if there.query else "")
-            if len(seen) >= _MOST_REDIRECTS or seen.count(path) > 1:
-                ways = [urlsplit(each).path for each in seen]
-                circle = " -> ".join(dict.fromkeys(ways))
-                raise LoginFailed(f"the login goes in a circle ({circle} -> {ways[0]})")
+            if len(seen) >= _MOST_REDIRECTS:
+                raise LoginFailed(f"the login goes in a circle ({_circle(seen)})")
             answer = forward.request(path, cookies=self.cookies)
         return path, answer
 
@@ -129,6 +127,13 @@ def said(path: str, answer: Answer) -> str:
     """Status, path without its query, which has codes of the login, and the text of a page."""
     text = " ".join(_MARKUP.sub(" ", answer.text).split())[:_LONGEST]
     return f"{urlsplit(path).path} answers {answer.status}{text and f' ({text})'}"
+
+
+def _circle(seen: list[str]) -> str:
+    """The paths from the last one back to where it was before; all of them if it was nowhere."""
+    ways = [urlsplit(each).path for each in seen]
+    before = [number for number, way in enumerate(ways[:-1]) if way == ways[-1]]
+    return " -> ".join(ways[before[-1] :] if before else ways)
 
 
 def _is_form(answer: Answer) -> bool:

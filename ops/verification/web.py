@@ -22,7 +22,15 @@ _SECONDS = 30
 
 
 class NoConnection(Exception):
-    """Nothing answers; the message is the reason."""
+    """Nothing answers; the message is the reason.
+
+    Attributes:
+        refused: nothing was sent.
+    """
+
+    def __init__(self, reason: str, *, refused: bool) -> None:
+        super().__init__(reason)
+        self.refused = refused
 
 
 @dataclass(frozen=True)
@@ -89,4 +97,6 @@ def request(
             text: str = answer.read().decode(errors="replace")
             return Answer(answer.status, text, answer.headers.get("Location") or "")
     except (OSError, HTTPException) as error:
-        raise NoConnection(str(getattr(error, "reason", error)) or type(error).__name__) from None
+        reason = getattr(error, "reason", error)
+        refused = isinstance(reason, ConnectionRefusedError)
+        raise NoConnection(str(reason) or type(error).__name__, refused=refused) from None

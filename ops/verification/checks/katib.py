@@ -125,14 +125,15 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
         for each in cluster.all(f"{_API}/namespaces/{namespace}/trials")
     }
     if unavailable or (end == "Succeeded" and not status.get("failedTrialList")):
-        trial = next(iter(unavailable), "its trials")
-        pod = next((each for each in pods if trial in each["metadata"]["name"]), None)
+        trial = next(iter(unavailable), "")
+        pod = next((each for each in pods if trial and trial in each["metadata"]["name"]), None)
         printed = last_lines(cluster, pod, _COLLECTOR) if pod else ""
+        which = f"{trial} has no metric" if trial else "no trial has a metric"
         return (
-            f"{begin}, and {trial} has no metric of its objective"
+            f"{begin}, and {which} of the objective"
             f"{printed and f'; the last lines of its collector are {printed}'}: the collector in "
-            "its pod has to reach katib-db-manager.kubeflow:6789, `kubectl --namespace kubeflow "
-            "logs deployment/katib-db-manager` has the rest"
+            "a trial's pod has to reach katib-db-manager.kubeflow:6789, `kubectl --namespace "
+            "kubeflow logs deployment/katib-db-manager` has the rest"
         )
     for trial in status.get("failedTrialList") or []:
         own = _conditions(trials.get(trial, {}))

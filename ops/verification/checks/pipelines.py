@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from ops.account_calls import CallFailed
 from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.live_cluster import LiveCluster
-from ops.verification.bucket_objects import delete_folder, folders_below, keys_below, text_of
+from ops.verification.bucket_objects import OWN, delete_folder, folders_below, keys_below, text_of
 from ops.verification.check import Check
 from ops.verification.checks.login import SESSION, gateway
 from ops.verification.database_rows import Question, ask
@@ -52,8 +51,6 @@ _ROWS = 100
 _ARTIFACT = "points"
 _WORKFLOWS = "/apis/argoproj.io/v1alpha1"
 PREFIX = "kf-verify-"
-_RUN = re.compile(r"(^|/)(?P<run>kf-verify-[0-9a-f]{8})(-[a-z0-9]+)?/?$")
-"""An experiment, or the folder of a pipeline or of a workflow."""
 _UI = "ml-pipeline-ui"
 
 
@@ -493,7 +490,7 @@ def _folders(s3: Any, place: Place) -> list[str]:
 
 def _run_of(name: str) -> str:
     """The verification that made an experiment or a folder; empty: none did."""
-    found = _RUN.search(name)
+    found = OWN.search(name)
     return found["run"] if found else ""
 
 
@@ -511,7 +508,7 @@ def _succeeded(platform: Platform) -> Ran:
     """The first run. Raises ``Refused``: there is none that succeeded."""
     ran = FIRST.of(platform)
     if isinstance(ran, str):
-        raise Refused(f"there is no run that succeeded: {ran}")
+        raise Refused(f"there is no run that succeeded: {ran}.")
     return ran
 
 
