@@ -104,6 +104,34 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
+def one_signal_later() -> Generator[None]:
+    """The first signal inside the block counts after it, so that the block ends; a second at once.
+
+    Ctrl-C, SIGTERM and SIGHUP; only where signals have handlers, in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received = list[int]()
+
+    def later(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        handler = before[number]
+        if len(received) > 1 and callable(handler):
+            handler(number, frame)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: signal.signal(each, later) for each in numbers}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if received:
+        signal.raise_signal(received[0])
+
+
+@contextmanager
 def terminated_as_interrupted() -> Generator[None]:
     """SIGTERM and SIGHUP inside the block end it as Ctrl-C does: with all clean-up."""
 

@@ -13,7 +13,7 @@ import typer
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
 from ops.live_cluster import LiveCluster, Unreachable
-from ops.side_processes import terminated_as_interrupted
+from ops.side_processes import one_signal_later, terminated_as_interrupted
 from ops.verification import results, workspace
 from ops.verification.check import Check, Verdict
 from ops.verification.live_platform import live_platform
@@ -118,6 +118,17 @@ def _end(run: Run, deeper: int) -> None:
         raise typer.Exit(INCOMPLETE)
 
 
+_TAKING_AWAY = (
+    "Taking away what this verification made. A second Ctrl-C leaves that to Kubernetes, which "
+    "needs {seconds} seconds at most, and to `./kf verify --clean`."
+)
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        messages.print(sentence, style="yellow")
+
+
 class Verification:
     """One verification of a platform, with the end of everything that it makes.
 
@@ -154,16 +165,30 @@ class Verification:
                 if any(check.creates for check in checks):
                     self._sweep(checks)
                 run.add(checks, self._platform, self._progress)
+            except (KeyboardInterrupt, SystemExit):
+                if self._workspaces.made:
+                    messages.print(_TAKING_AWAY.format(seconds=self._workspaces.ahead))
+                raise
             finally:
                 self._progress.at("takes away what it made")
-                self._take_away()
+                with one_signal_later():
+                    _warn(self._workspaces.delete())
+                _warn(self._workspaces.await_end())
         return run
 
     def clean(self, checks: Sequence[Check]) -> None:
         """Deletes what verifications that were killed have left."""
-        if not self._sweep(checks):
+        swept = self._sweep(checks)
+        living = sorted(workspace.alive(self._cluster))
+        if living:
+            seconds = workspace.AHEAD_SECONDS
+            messages.print(
+                f"Left alone, because they run or were killed within the last {seconds} seconds: "
+                f"{', '.join(living)}."
+            )
+        if not swept:
             raise typer.Exit(FAILED)
-        messages.print("Nothing of an earlier verification is left.")
+        messages.print("What verifications that have ended left is deleted.")
 
     def _sweep(self, checks: Sequence[Check]) -> bool:
         """Whether all of it could be done."""
@@ -183,18 +208,3 @@ class Verification:
                 done = False
                 messages.print(f"{what} may still be there: {refused}", style="yellow")
         return done
-
-    def _take_away(self) -> None:
-        try:
-            left = self._workspaces.end()
-        except BaseException:
-            if self._workspaces.made:
-                messages.print(
-                    "Interrupted while it was taken away: Kubernetes deletes what this "
-                    f"verification made within {self._workspaces.ahead} seconds, and `./kf verify "
-                    "--clean` the rest.",
-                    style="yellow",
-                )
-            raise
-        for sentence in left:
-            messages.print(sentence, style="yellow")

@@ -9,6 +9,7 @@ know, have an ``undo`` at the end and a ``sweep`` of the next verification.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -256,7 +257,7 @@ class _Anchored:
     def move_on(self) -> None:
         """Moves the deadline of the anchor on."""
         # Of the clock that goes on while a machine sleeps.
-        seconds = int(time.time() - self.began) + self.whole.ahead
+        seconds = math.ceil(time.time() - self.began) + self.whole.ahead
         try:
             job = self.whole.cluster.patch(self.path, {"spec": {"activeDeadlineSeconds": seconds}})
             gone = _over(job)
@@ -342,6 +343,7 @@ class Workspaces:
         self.run = f"kf-verify-{secrets.token_hex(4)}"
         self.undone = list[tuple[str, Callable[[], None]]]()
         self._spaces = dict[str, _Anchored]()
+        self._deleted = list[_Anchored]()
         self._alone = Lock()
         self._ended = Event()
         self._beating: Thread | None = None
@@ -375,8 +377,8 @@ class Workspaces:
                     # No answer: the next one may come before the deadline.
                     continue
 
-    def end(self, seconds: float = END_SECONDS) -> list[str]:
-        """Takes everything away; a sentence for each thing that stays, with the command."""
+    def delete(self) -> list[str]:
+        """Asks for the end of everything; a sentence, with the way out, for what stays."""
         left = list[str]()
         while self.undone:
             what, function = self.undone.pop()
@@ -387,23 +389,25 @@ class Workspaces:
             except Exception as error:
                 left.append(f"{what} stays ({type(error).__name__}): `./kf verify --clean`.")
         self._ended.set()
-        begun = [space for space in self._spaces.values() if space.path]
-        deleted = list[_Anchored]()
-        for space in begun:
+        for space in self._spaces.values():
+            if not space.path:
+                continue
             try:
                 self.cluster.delete(space.path, "Foreground")
-                deleted.append(space)
+                self._deleted.append(space)
             except Refused as refused:
                 left.append(
                     f"the objects of this verification in {space.namespace} could not be deleted "
                     f"({refused}); Kubernetes deletes them within {self.ahead} seconds."
                 )
-        limit = time.monotonic() + seconds
-        for space in deleted:
-            left += self._gone(space, limit)
         return left
 
-    def _gone(self, space: _Anchored, limit: float) -> list[str]:
+    def await_end(self, seconds: float = END_SECONDS) -> list[str]:
+        """Waits until it is gone; a sentence for each thing that stays, with the command."""
+        limit = time.monotonic() + seconds
+        return [sentence for space in self._deleted for sentence in self._staying(space, limit)]
+
+    def _staying(self, space: _Anchored, limit: float) -> list[str]:
         """What of a workspace is still there at the limit of time."""
         try:
             answer = _until(

@@ -58,6 +58,13 @@ class ApiOfLists:
             return 200, {"gitVersion": "v1.35.2-eks-1234567"}
         return self.stored(path, query.get("fieldSelector"))
 
+    def changed(
+        self, method: str, path: str, query: dict[str, str], body: dict[str, Any], kind: str
+    ) -> tuple[int, Any]:
+        """A request that would change something."""
+        del query, body, kind
+        raise AssertionError(f"{method} {path}")
+
     def stored(self, path: str, selector: str | None) -> tuple[int, Any]:
         if path in self.texts:
             return 200, self.texts[path]
@@ -91,13 +98,23 @@ def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
         def do_POST(self) -> None:
             self.do_GET(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
+        def do_PATCH(self) -> None:
+            self.do_POST()
+
+        def do_DELETE(self) -> None:
+            self.do_GET({})
+
         def do_GET(self, sent: dict[str, Any] | None = None) -> None:
             api.methods.add(self.command)
             asked = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(asked.query).items()}
             token = self.headers.get("Authorization", "")
             api.accepted.append((asked.path, self.headers.get("Accept", "")))
-            status, body = api.answer(asked.path, query, token, sent)
+            if sent is None or query.get("dryRun"):
+                status, body = api.answer(asked.path, query, token, sent)
+            else:
+                kind = self.headers.get("Content-Type", "")
+                status, body = api.changed(self.command, asked.path, query, sent, kind)
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
