@@ -98,7 +98,7 @@ def init_job(platform: Platform) -> InitJob:
         wanted = f"database-init-{platform.settings.database.rotation}"
         raise Refused(
             f"namespace {NAMESPACE} has no Job {wanted}, which makes the users of the database: "
-            "`pulumi up` makes it."
+            "`pulumi up --refresh` makes it again."
         )
     rotation = max(jobs)
     conditions = (jobs[rotation].get("status") or {}).get("conditions") or []
@@ -158,7 +158,7 @@ def job_of(init: InitJob, questions: Iterable[Question]) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": "database-rows", "namespace": NAMESPACE},
+        "metadata": {"generateName": "database-rows-", "namespace": NAMESPACE},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": _SECONDS,

@@ -15,27 +15,40 @@ readonly folder=$1
 shift
 declare -A begun=() refused=()
 
+# Nothing but bash and mysql is used, and no file is written: the pod's root is read only, which rules out
+# here-documents as well.
+marked() {
+  local row
+  while IFS= read -r row; do printf 'row\t%s\n' "$row"; done
+}
+
+# The lines of an answer; $1 is what stands before each, $2 whether the client failed.
+told() {
+  local line
+  while IFS= read -r line; do
+    if [[ $line == row$'\t'* ]]; then
+      [[ $2 ]] || printf '%s\t%s\n' "$1" "$line"
+    elif [[ $2 && $line == *[![:space:]]* ]]; then
+      printf '%s\terror\t%s\n' "$1" "$line"
+    fi
+  done
+  [[ $2 ]] || printf '%s\tdone\n' "$1"
+}
+
 while (($# >= 4)); do
   component=$1 name=$2 way=$3 statement=$4
   shift 4
   [[ ${refused[$component]-} ]] && continue
   options=(--defaults-file="$folder/$component.cnf" --batch --skip-column-names)
   [[ $way == plain ]] && options+=(--ssl-mode=DISABLED)
-  if answer=$({ mysql "${options[@]}" --execute="$statement" < /dev/null | sed 's/^/row\t/'; } 2>&1); then
+  if answer=$({ mysql "${options[@]}" --execute="$statement" < /dev/null | marked; } 2>&1); then
     failed=
   else
     failed=yes
     [[ ${begun[$component]-} ]] || refused[$component]=yes
   fi
   begun[$component]=yes
-  while IFS= read -r line; do
-    if [[ $line == row$'\t'* ]]; then
-      [[ $failed ]] || printf '%s\t%s\t%s\n' "$component" "$name" "$line"
-    elif [[ $failed && $line == *[![:space:]]* ]]; then
-      printf '%s\t%s\terror\t%s\n' "$component" "$name" "$line"
-    fi
-  done <<< "$answer"
-  [[ $failed ]] || printf '%s\t%s\tdone\n' "$component" "$name"
+  printf '%s\n' "$answer" | told "$component"$'\t'"$name" "$failed"
   # The client could not connect, or found no such host.
   [[ $failed && $answer =~ 'ERROR 200'[235]' ' ]] && break
 done

@@ -25,7 +25,7 @@ def output_of(platform: Platform, namespace: str, job: Mapping[str, Any], what: 
     Args:
         platform: where it runs.
         namespace: of the Job.
-        job: its name gets the prefix of the verification.
+        job: with ``generateName``, because a verification may run it more than once.
         what: is waited for, for the progress line.
 
     Raises:

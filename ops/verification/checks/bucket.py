@@ -16,6 +16,9 @@ from ops.verification.platform import Platform
 from settings.errors import listed
 from webhook.claims import error_code
 
+_REPAIR = "`pulumi up --refresh`"
+"""Reads what there is first, so that an edit by hand is seen, and writes the plan again."""
+
 
 def bucket_settings(platform: Platform) -> Iterator[Finding]:
     """The bucket against the plan: place, privacy, encryption, versions, policy."""
@@ -26,7 +29,7 @@ def bucket_settings(platform: Platform) -> Iterator[Finding]:
         reasons = {
             "301": "is in another region: name another one in kubeflow:artifacts.bucket",
             "403": "refuses: it is another account's, or the right s3:ListBucket is missing",
-            "404": "does not exist: `pulumi up` makes it, or name the right one",
+            "404": f"does not exist: {_REPAIR} makes it, or name the right one",
         }
         yield problem(about, reasons.get(code, f"answers {code}: try again later"))
         return
@@ -102,7 +105,7 @@ def _private(about: str, platform: Platform, s3: Any, name: str) -> Iterator[Fin
     wanted = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
     off = [each for each in wanted if not block.get(each)]
     if off:
-        yield problem(about, f"may become public ({listed(off, 'and')} are off): `pulumi up`")
+        yield problem(about, f"may become public ({listed(off, 'and')} are off): {_REPAIR}")
     else:
         yield good(about, "can never become public")
 
@@ -117,11 +120,11 @@ def _encrypted(about: str, platform: Platform, s3: Any, name: str) -> Iterator[F
     default = rules[0].get("ApplyServerSideEncryptionByDefault") or {}
     if default.get("SSEAlgorithm") != "aws:kms":
         has = default.get("SSEAlgorithm", "none")
-        yield problem(about, f"encrypts new objects by {has}, and not with KMS: `pulumi up`")
+        yield problem(about, f"encrypts new objects by {has}, and not with KMS: {_REPAIR}")
         return
     key, has = key_of(platform), default.get("KMSMasterKeyID", "")
     if key and has not in (key["Arn"], key["KeyId"]):
-        yield problem(about, f"encrypts new objects with {has}, and not {key['Arn']}: `pulumi up`")
+        yield problem(about, f"encrypts new objects with {has}, and not {key['Arn']}: {_REPAIR}")
     else:
         yield good(about, f"encrypts new objects with {has}")
 
@@ -133,7 +136,7 @@ def _versioned(about: str, platform: Platform, s3: Any, name: str) -> Iterator[F
     if status == "Enabled":
         yield good(about, "keeps former versions of objects")
     else:
-        yield problem(about, f"keeps no former versions (versioning is {status}): `pulumi up`")
+        yield problem(about, f"keeps no former versions (versioning is {status}): {_REPAIR}")
 
 
 def _lifecycle(about: str, platform: Platform, s3: Any, name: str) -> Iterator[Finding]:
@@ -149,7 +152,7 @@ def _lifecycle(about: str, platform: Platform, s3: Any, name: str) -> Iterator[F
         yield good(about, f"ends former versions after {artifacts.noncurrent_days} days")
     else:
         wanted = f"kubeflow:artifacts.noncurrentDays is {artifacts.noncurrent_days}"
-        yield problem(about, f"ends no former versions after that, and {wanted}: `pulumi up`")
+        yield problem(about, f"ends no former versions after that, and {wanted}: {_REPAIR}")
     days = [each["Expiration"].get("Days") for each in rules if "Expiration" in each]
     wanted_days = [artifacts.expire_days] if artifacts.expire_days else []
     if days == wanted_days:
@@ -158,7 +161,7 @@ def _lifecycle(about: str, platform: Platform, s3: Any, name: str) -> Iterator[F
     else:
         has = listed([f"{each} days" for each in days], "and") if days else "no rule"
         wanted = f"kubeflow:artifacts.expireDays is {artifacts.expire_days}"
-        yield problem(about, f"artifacts expire after {has}, and {wanted}: `pulumi up`")
+        yield problem(about, f"artifacts expire after {has}, and {wanted}: {_REPAIR}")
 
 
 def _policy(about: str, platform: Platform, s3: Any, name: str) -> Iterator[Finding]:
@@ -170,7 +173,7 @@ def _policy(about: str, platform: Platform, s3: Any, name: str) -> Iterator[Find
     if any(_denies_plain(each, arn) for each in statements):
         yield good(about, "denies every request without TLS")
     else:
-        yield problem(about, "answers requests without TLS: `pulumi up` writes its policy again")
+        yield problem(about, f"answers requests without TLS: {_REPAIR} writes its policy again")
 
 
 def _denies_plain(statement: Mapping[str, Any], bucket_arn: str) -> bool:
@@ -198,7 +201,7 @@ def _ownership(about: str, platform: Platform, s3: Any, name: str) -> Iterator[F
     if has == "BucketOwnerEnforced":
         yield good(about, "owns all of its objects, without ACLs")
     else:
-        yield problem(about, f"has ACLs (its ownership is {has}): `pulumi up`")
+        yield problem(about, f"has ACLs (its ownership is {has}): {_REPAIR}")
 
 
 def _cors(about: str, platform: Platform, s3: Any, name: str) -> Iterator[Finding]:

@@ -23,9 +23,9 @@ _REFUSED = ("AccessDenied", "403")
 _CODES = {
     "AccessDenied": "its role lacks the right, or its trust or the key's policy refuses it",
     "NoCredentialsError": "ServiceAccount default-editor names no role, or EKS's webhook gave the "
-    "pod no token: `pulumi up`",
-    "InvalidIdentityToken": "the account has no OIDC provider of this cluster: `pulumi up`",
-    "NoSuchBucket": "ConfigMap kfp-launcher names a bucket that is gone: `pulumi up`",
+    "pod no token: `pulumi up --refresh`",
+    "InvalidIdentityToken": "the account lacks the cluster's OIDC provider: `pulumi up --refresh`",
+    "NoSuchBucket": "ConfigMap kfp-launcher names a bucket that is gone: `pulumi up --refresh`",
     "EndpointConnectionError": "no way to S3: look at the VPC's endpoint and its route tables",
     "ConnectTimeoutError": "no way to S3: look at the VPC's endpoint and its route tables",
 }
@@ -40,7 +40,7 @@ def access_job(own: str, folders: Sequence[str], name: str) -> dict[str, Any]:
         name: of the object that it puts there.
     """
     job = yaml.safe_load(_EXAMPLE.read_text("utf-8"))
-    job["metadata"] = {"name": "bucket-access", "namespace": own}
+    job["metadata"] = {"generateName": "bucket-access-", "namespace": own}
     job["spec"].pop("ttlSecondsAfterFinished", None)
     job["spec"] |= {"backoffLimit": 0, "activeDeadlineSeconds": 300}
     (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -109,10 +109,10 @@ def _own(about: str, bucket: str, attempts: Sequence[Mapping[str, str]]) -> Iter
 
 def _foreign(about: str, place: str, attempts: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
     # An object that is not there is NoSuchKey only to whoever may list the place.
-    through = [each["action"] for each in attempts if each["code"] in ("", "NoSuchKey")]
+    through = {each["action"]: "" for each in attempts if each["code"] in ("", "NoSuchKey")}
     if through:
-        reason = f"may {listed(through, 'and')} below {place}, which is another profile's"
-        yield problem(about, f"{reason}: `pulumi up` limits its role again")
+        reason = f"may {listed([*through], 'and')} below {place}, which is another profile's"
+        yield problem(about, f"{reason}: `pulumi up --refresh` limits its role again")
         return
     others = sorted({each["code"] for each in attempts if each["code"] not in _REFUSED})
     if others:

@@ -10,12 +10,17 @@ from typing import Any
 
 from ops.account_calls import aws_call
 from ops.findings import Finding, good, note, problem
+from ops.parallel import in_parallel
 from ops.verification.check import Check
 from ops.verification.once import Once
 from ops.verification.platform import Platform
+from review.blocks import counted
 
-_PAGES = 20
+_PAGES = 10
 """Of a thousand keys each, per folder; S3 lists by name, so that more would only take longer."""
+_AT_ONCE = 8
+_NAMED = 5
+"""Of many entries in the wrong place so many are named."""
 _OF_A_POD = r"[^/]+/\d{4}/\d{2}/\d{2}/[^/]+/"
 """Argo's keyFormat below the prefix (manifests/26.03/pipelines/workflow-controller.yaml)."""
 _LOG = re.compile(f"{_OF_A_POD}main\\.log")
@@ -60,8 +65,8 @@ class Content:
 
     Attributes:
         folders: of profiles.
-        beside: prefixes of the bucket's root that are not the one of artifacts.
-        strange: prefixes of namespaces that the stack file does not have.
+        beside: what else is at the bucket's root.
+        strange: what else is in the folder of all profiles.
     """
 
     folders: Sequence[Folder]
@@ -79,26 +84,34 @@ def content(platform: Platform) -> Content:
     bucket, s3 = platform.context.bucket(artifacts), platform.client("s3")
     root = f"{artifacts.prefix}/"
     with aws_call("s3:ListBucket"):
-        top = _prefixes(s3, bucket, "")
+        top = _entries(s3, bucket, "")
         # The role of a profile is limited to its own folder; a static key has the whole bucket.
         if artifacts.credentials == "static-key":
             names, strange = [""], []
         else:
             names = [user.namespace for user in platform.settings.users]
-            there = [each.removeprefix(root).rstrip("/") for each in _prefixes(s3, bucket, root)]
-            strange = [f"{root}{each}/" for each in there if each not in names]
+            known = {root, *(f"{root}{name}/" for name in names)}
+            strange = [each for each in _entries(s3, bucket, root) if each not in known]
         folders = [Folder(name, f"{root}{name}/" if name else root) for name in names]
-        for folder in folders:
-            _fill(folder, s3, bucket)
+        for _ in in_parallel(folders, lambda folder: _fill(folder, s3, bucket), _AT_ONCE):
+            pass
     beside = [each for each in top if not root.startswith(each) and not each.startswith(root)]
     return Content(folders, beside, strange)
 
 
-def _prefixes(s3: Any, bucket: str, prefix: str) -> list[str]:
+def _entries(s3: Any, bucket: str, prefix: str) -> list[str]:
+    """Folders, with a slash at the end, and objects directly below a prefix."""
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=prefix, Delimiter="/", PaginationConfig={"MaxItems": 1000 * _PAGES}
     )
-    return [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])]
+    return [
+        entry
+        for page in pages
+        for entry in (
+            *(each["Prefix"] for each in page.get("CommonPrefixes", [])),
+            *(each["Key"] for each in page.get("Contents", [])),
+        )
+    ]
 
 
 def _fill(folder: Folder, s3: Any, bucket: str) -> None:
@@ -120,14 +133,27 @@ def bucket_layout(platform: Platform) -> Iterator[Finding]:
     found = _CONTENT.of(platform)
     for folder in found.folders:
         yield from _of_folder(f"s3://{bucket}/{folder.prefix}", folder)
-    for prefix in found.strange:
-        reason = "is of no user of the stack file: of one who has left, or somebody else's"
-        yield note(f"s3://{bucket}/{prefix}", reason)
-    for prefix in found.beside:
-        reason = f"is beside {platform.settings.artifacts.prefix}/, where no pod of a user gets"
-        # components/backend/policies.py, api_server_access.
-        old = ": definitions of Pipelines 1" if prefix == "pipelines/" else ""
-        yield note(f"s3://{bucket}/{prefix}", f"{reason}{old}")
+    yield from _elsewhere(
+        bucket,
+        found.strange,
+        "is of no user of the stack file: of one who has left, or somebody else's",
+    )
+    prefix = platform.settings.artifacts.prefix
+    reason = f"is beside {prefix}/, where no pod of a user gets"
+    # components/backend/policies.py, api_server_access.
+    of_pipelines_1 = [each for each in found.beside if each == "pipelines/"]
+    yield from _elsewhere(bucket, of_pipelines_1, f"{reason}: definitions of Pipelines 1")
+    others = [each for each in found.beside if each not in of_pipelines_1]
+    yield from _elsewhere(bucket, others, reason)
+
+
+def _elsewhere(bucket: str, entries: Sequence[str], reason: str) -> Iterator[Finding]:
+    for entry in entries[:_NAMED]:
+        yield note(f"s3://{bucket}/{entry}", reason)
+    if len(entries) > _NAMED:
+        yield note(
+            f"s3://{bucket}", f"{counted(len(entries) - _NAMED, 'other entry', 'others')} too"
+        )
 
 
 def _of_folder(about: str, folder: Folder) -> Iterator[Finding]:
@@ -137,11 +163,12 @@ def _of_folder(about: str, folder: Folder) -> Iterator[Finding]:
         return
     most = "" if folder.whole else f", among the first {1000 * _PAGES:,} objects"
     newest = max(each["LastModified"] for each in every)
-    counts = f"{len(folder.logs)} logs and {len(folder.artifacts)} artifacts"
+    counts = f"{counted(len(folder.logs), 'log')} and {counted(len(folder.artifacts), 'artifact')}"
     yield good(about, f"{counts}{most}, the newest of {_time(newest)}")
     if folder.others:
         example = folder.others[0]["Key"]
-        reason = f"{len(folder.others)} objects are neither log nor artifact, such as {example}"
+        number = counted(len(folder.others), "object")
+        reason = f"has {number} that are neither log nor artifact of a run, such as {example}"
         yield note(about, f"{reason}: pods of the profile have written them, by themselves")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -26,6 +26,7 @@ from ops.verification.database_rows import (
 from ops.verification.finished_jobs import JobFailed
 from ops.verification.once import Once
 from ops.verification.platform import Platform
+from review.blocks import counted
 from settings import MANIFESTS
 from settings.errors import listed
 
@@ -97,24 +98,45 @@ def _login(component: Component, answers: Answers, init: InitJob, *, plain: bool
     if login.error:
         return problem(about, explained(login.error, init))
     version, user = login.rows[0]
-    cipher = dict(cast("Any", answers.get((component, "cipher"), Answer()).rows))
-    if not cipher.get("Ssl_cipher"):
-        return problem(about, f"{user} is logged in without TLS: the option files ask for it")
-    over = f"{user} logs in to MySQL {version} over {cipher.get('Ssl_version')}"
-    tried = answers.get((component, "plain"), Answer())
-    if plain and tried.error:
+    cipher = answers.get((component, "cipher"), _NOT_ASKED)
+    tried = answers.get((component, "plain"), _NOT_ASKED)
+    if _NOT_ASKED in (cipher, tried):
+        return note(about, f"{user} logs in to MySQL {version}; then the server was out of reach")
+    used = {row[0]: row[1] for row in cipher.rows}
+    if not used.get("Ssl_cipher"):
+        return problem(
+            about, f"{user} is logged in without TLS: {_ROTATION} writes its files again"
+        )
+    over = f"{user} logs in to MySQL {version} over {used.get('Ssl_version')}"
+    return _by_tls(about, over, used["Ssl_cipher"], tried.error, plain=plain)
+
+
+def _by_tls(about: str, over: str, cipher: str, refusal: str, *, plain: bool) -> Finding:
+    """Whether a login without TLS is as it should be.
+
+    Args:
+        about: the user.
+        over: how it logs in with TLS.
+        cipher: of that connection.
+        refusal: of a connection without; empty: it is accepted.
+        plain: whether it has to be.
+    """
+    if plain and refusal:
         return problem(
             about,
-            f"{over}, and is refused without TLS ({tried.error}), which this component's driver "
-            "does not have: set require_secure_transport to 0 in the parameter group (`pulumi up`)",
+            f"{over}, and is refused without TLS ({refusal}), which this component's driver does "
+            "not have: `pulumi up --refresh` sets require_secure_transport to 0 again, and "
+            f"{_ROTATION} REQUIRE NONE of the user",
         )
-    if not plain and not tried.error:
-        way_out = f"Job {init.name} sets REQUIRE SSL: delete it, and `pulumi up` runs it again"
-        return problem(about, f"{over}, and without TLS too: {way_out}")
+    if not plain and not refusal:
+        return problem(about, f"{over}, and without TLS too: {_ROTATION} sets REQUIRE SSL again")
     rest = "also without TLS, which its driver lacks" if plain else "and not without TLS"
-    return good(about, f"{over}, {cipher['Ssl_cipher']}, {rest}")
+    return good(about, f"{over}, {cipher}, {rest}")
 
 
+_NOT_ASKED = Answer(error="no answer")
+_ROTATION = "a higher kubeflow:database.rotation with `pulumi up`"
+"""Runs the Job database-init again, which makes whatever a user lacks."""
 _ERRORS: Sequence[Mapping[str, str]] = yaml.safe_load(
     Path(__file__).with_name("database_errors.yaml").read_text("utf-8")
 )
@@ -140,7 +162,7 @@ class _Users:
         self.logged_in = [
             component
             for component in COMPONENTS
-            if not self._answers.get((component, "login"), Answer(error="not asked")).error
+            if not self._answers.get((component, "login"), _NOT_ASKED).error
         ]
         if not self.logged_in:
             raise Refused("no component's user can log in: see database-reach.")
@@ -151,7 +173,7 @@ class _Users:
                 yield problem(f"user of {component}", "cannot log in: see database-reach")
 
     def answer(self, component: Component, question: str) -> Answer:
-        return self._answers.get((component, question), Answer(error="no answer"))
+        return self._answers.get((component, question), _NOT_ASKED)
 
 
 def database_databases(platform: Platform) -> Iterator[Finding]:
@@ -167,7 +189,7 @@ def database_databases(platform: Platform) -> Iterator[Finding]:
             yield problem(about, f"{component} cannot ask for it: {error}")
             continue
         seen = {row[0] for row in shown.rows} - _SHARED
-        repair = "`pulumi up` with a higher kubeflow:database.rotation runs database-init again"
+        repair = f"{_ROTATION} gives it again"
         if own not in seen:
             yield problem(about, f"is missing, or {component} may not see it: {repair}")
             continue
@@ -205,14 +227,13 @@ def database_tables(platform: Platform) -> Iterator[Finding]:
             way_out = f"the log of the pods of {_POD[component]} in namespace kubeflow says why"
             yield problem(about, f"has no table: {component} has not started with it: {way_out}")
         elif missing:
-            reason = f"lacks {listed(missing, 'and')} of its {len(wanted)} tables"
+            reason = f"lacks {listed(missing, 'and')} of its {counted(len(wanted), 'table')}"
             yield problem(
                 about, f"{reason}: restart Deployment {_POD[component]}, which makes them"
             )
         else:
-            more = f" and {len(has - wanted)} others" if has - wanted else ""
-            tables = "table" if len(wanted) == 1 else "tables"
-            yield good(about, f"has the {len(wanted)} {tables} of {component}{more}")
+            more = f" and {counted(len(has - wanted), 'other')}" if has - wanted else ""
+            yield good(about, f"has the {counted(len(wanted), 'table')} of {component}{more}")
 
 
 _POD: Mapping[Component, str] = {
@@ -236,14 +257,12 @@ def database_rows(platform: Platform) -> Iterator[Finding]:
                 continue
             number = int(answer.rows[0][0])
             if number:
-                most = " or more" if number == _MOST else ""
-                yield good(about, f"{number}{most} {words['what']}")
+                has = counted(number, words["one"], words["many"])
+                yield good(about, f"{has}, and maybe more" if number == _MOST else has)
             else:
                 command = f"`./kf verify --stack {platform.stack} --deep` runs one"
-                yield note(
-                    about,
-                    f"no {words['what']}, because {words['first']} has not run yet: {command}",
-                )
+                reason = f"no {words['many']}, because {words['first']} has not run yet"
+                yield note(about, f"{reason}: {command}")
 
 
 class ComponentRights:

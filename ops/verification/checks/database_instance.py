@@ -14,6 +14,9 @@ from ops.verification.platform import Platform
 from settings.errors import listed
 from settings.existing_backend import instance_name
 
+_REPAIR = "`pulumi up --refresh`"
+"""Reads what there is first, so that an edit by hand is seen, and writes the plan again."""
+
 # RDS user guide, accessing-monitoring.html, "Viewing Amazon RDS DB instance status".
 _WORKING = frozenset(
     {"available", "backing-up", "configuring-log-exports", "storage-optimization", "modifying"}
@@ -21,7 +24,7 @@ _WORKING = frozenset(
 )
 _WAYS_OUT = {
     "stopped": "`aws rds start-db-instance` starts it; RDS does so by itself after seven days",
-    "storage-full": "raise kubeflow:database.storageGib, and `pulumi up`",
+    "storage-full": f"raise kubeflow:database.storageGib, and {_REPAIR}",
     "inaccessible-encryption-credentials": "enable its KMS key, then RDS has to restore it",
     "inaccessible-encryption-credentials-recoverable": "enable its KMS key, then start it",
     "incompatible-parameters": "reset the parameter group, then reboot it",
@@ -45,7 +48,7 @@ def database_instance(platform: Platform) -> Iterator[Finding]:
             instance = None
     if instance is None:
         place = f"{platform.settings.region} of account {platform.context.account_id}"
-        yield problem(about, f"RDS has no such instance in {place}: `pulumi up` makes it")
+        yield problem(about, f"RDS has no such instance in {place}: {_REPAIR} makes it")
         return
     yield _state(about, instance)
     yield _version(about, platform, instance)
@@ -86,13 +89,13 @@ def _version(about: str, platform: Platform, instance: Mapping[str, Any]) -> Fin
         window = instance.get("PreferredMaintenanceWindow", "its maintenance window")
         return note(about, f"runs MySQL {has}, and becomes {pending} in its window {window}")
     reason = f"runs MySQL {has}, and kubeflow:database.engineVersion is {wanted}"
-    return problem(about, f"{reason}: `pulumi up` upgrades it, or write the version that it has")
+    return problem(about, f"{reason}: {_REPAIR} upgrades it, or write the version that it has")
 
 
 def _protection(about: str, platform: Platform, instance: Mapping[str, Any]) -> Iterator[Finding]:
     settings = platform.settings.database
     if instance.get("PubliclyAccessible"):
-        yield problem(about, "is public: `pulumi up` makes it private again")
+        yield problem(about, f"is public: {_REPAIR} makes it private again")
     else:
         yield good(about, "has no public address")
     pending = instance.get("PendingModifiedValues") or {}
@@ -102,23 +105,23 @@ def _protection(about: str, platform: Platform, instance: Mapping[str, Any]) -> 
     else:
         has = "a standby in another zone" if instance["MultiAZ"] else "no standby"
         reason = f"has {has}, and kubeflow:database.multiAz is {str(settings.multi_az).lower()}"
-        yield problem(about, f"{reason}: `pulumi up` changes that")
+        yield problem(about, f"{reason}: {_REPAIR} changes that")
     wanted = platform.context.protected and settings.deletion_protection
     if instance["DeletionProtection"] == wanted:
         state = "is protected from deletion" if wanted else "may be deleted"
         yield good(about, f"{state}, as kubeflow:database.deletionProtection asks")
     elif wanted:
-        yield problem(about, "may be deleted: `pulumi up` turns deletion protection on again")
+        yield problem(about, f"may be deleted: {_REPAIR} turns deletion protection on again")
     else:
         yield note(
-            about, "is protected from deletion, which the stack file does not ask: `pulumi up`"
+            about, f"is protected from deletion, which the stack file does not ask: {_REPAIR}"
         )
 
 
 def _backups(about: str, platform: Platform, instance: Mapping[str, Any]) -> Finding:
     days, wanted = instance["BackupRetentionPeriod"], platform.settings.database.backup_days
     if not days:
-        return problem(about, f"has no automatic backups: `pulumi up` keeps {wanted} days of them")
+        return problem(about, f"has no automatic backups: {_REPAIR} keeps {wanted} days of them")
     newest: datetime | None = instance.get("LatestRestorableTime")
     if newest is None:
         return note(about, "has no point in time to restore yet: its first backup is to come")
@@ -129,7 +132,7 @@ def _backups(about: str, platform: Platform, instance: Mapping[str, Any]) -> Fin
         return problem(about, f"{reason}: {way_out}")
     sentence = f"can be restored to any second until {newest:%H:%M} UTC, {days} days back"
     if days != wanted:
-        return note(about, f"{sentence}, and kubeflow:database.backupDays is {wanted}: `pulumi up`")
+        return note(about, f"{sentence}, and kubeflow:database.backupDays is {wanted}: {_REPAIR}")
     return good(about, sentence)
 
 
@@ -178,7 +181,7 @@ def _storage(about: str, platform: Platform, instance: Mapping[str, Any]) -> Ite
     elif most > total:
         yield note(about, sentence)
     else:
-        yield problem(about, f"{sentence}: raise kubeflow:database.maxStorageGib, and `pulumi up`")
+        yield problem(about, f"{sentence}: raise kubeflow:database.maxStorageGib, and {_REPAIR}")
 
 
 def _certificate(about: str, platform: Platform, instance: Mapping[str, Any]) -> Iterator[Finding]:

@@ -279,7 +279,7 @@ def _events(platform: Platform, reasons: Iterable[str]) -> list[Object]:
 CHECKS: tuple[Check, ...] = (
     Check(
         "gpu-trial",
-        "a trial of examples/katib-random-gpu.yaml, from the start of its machine to the end of it",
+        "a trial of the examples on a GPU, from the start of its machine to the end of it",
         gpu_trial,
         creates=True,
     ),

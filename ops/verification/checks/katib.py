@@ -200,7 +200,7 @@ def katib_rows(platform: Platform) -> Iterator[Finding]:
 CHECKS: tuple[Check, ...] = (
     Check(
         "katib-experiment",
-        "the random search of examples/katib-random.yaml to its optimal trial",
+        "the random search of the examples, to its optimal trial",
         katib_experiment,
         creates=True,
     ),

@@ -52,7 +52,7 @@ def _key(platform: Platform, name: str, encrypts: str, *, rotates: bool) -> Iter
         return
     if key is None:
         yield problem(
-            about, f"is not in KMS, and encrypts {encrypts}: `pulumi up`, or name the key"
+            about, f"is not in KMS, and encrypts {encrypts}: `pulumi up --refresh`, or name the key"
         )
         return
     state = key["KeyState"]
@@ -78,7 +78,7 @@ def _key(platform: Platform, name: str, encrypts: str, *, rotates: bool) -> Iter
     if rotated:
         yield good(about, f"is enabled, encrypts {encrypts} and is renewed every year")
     else:
-        yield problem(about, f"encrypts {encrypts} and is not renewed: `pulumi up` turns that on")
+        yield problem(about, f"encrypts {encrypts} and is never renewed: `pulumi up --refresh`")
 
 
 CHECKS: tuple[Check, ...] = (Check("kms-keys", "state and rotation of the KMS keys", kms_keys),)

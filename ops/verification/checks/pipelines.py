@@ -522,7 +522,7 @@ def _unsupported(platform: Platform) -> str:
 CHECKS: tuple[Check, ...] = (
     Check(
         "pipeline-run",
-        "a run of examples/pipeline/line.yaml with a token of default-editor, step by step",
+        "a run of the example pipeline by a token of default-editor, step by step",
         pipeline_run,
         creates=True,
         sweep=sweep,
@@ -536,21 +536,21 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "pipeline-artifact",
-        "the run's artifact in the bucket and through the dashboard",
+        "its artifact, in the bucket and through the dashboard",
         pipeline_artifact,
         creates=True,
         needs=("pipeline-run",),
     ),
     Check(
         "pipeline-log",
-        "the main.log of each step in the bucket",
+        "the log of each of its steps in the bucket",
         pipeline_log,
         creates=True,
         needs=("pipeline-run",),
     ),
     Check(
         "pipeline-rows",
-        "the run's rows in the databases of Pipelines and ML Metadata",
+        "its rows in the databases of Pipelines and ML Metadata",
         pipeline_rows,
         creates=True,
         needs=("pipeline-run",),

@@ -161,7 +161,7 @@ def _said(answer: Answer) -> str:
 CHECKS: tuple[Check, ...] = (
     Check(
         "inference-service",
-        "the model of examples/iris-model.yaml, from its training to a prediction",
+        "the model of the examples, from its training to a prediction",
         inference_service,
         creates=True,
     ),

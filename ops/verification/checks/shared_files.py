@@ -12,6 +12,9 @@ from ops.verification.check import Check
 from ops.verification.platform import Platform
 from settings.errors import listed
 
+_REPAIR = "`pulumi up --refresh`"
+"""Reads what there is first, so that an edit by hand is seen, and writes the plan again."""
+
 _CLASS = "/apis/storage.k8s.io/v1/storageclasses"
 _ZONE = "topology.kubernetes.io/zone"
 
@@ -24,13 +27,13 @@ def shared_files(platform: Platform) -> Iterator[Finding]:
         return
     classes = {each["metadata"]["name"]: each for each in platform.cluster.all(_CLASS)}
     if "efs" not in classes:
-        yield problem("StorageClass efs", "is missing, so that no claim gets files: `pulumi up`")
+        yield problem("StorageClass efs", f"is missing, so that no claim gets files: {_REPAIR}")
         return
     identity = classes["efs"]["parameters"]["fileSystemId"]
     about, efs = f"file system {identity}", platform.client("efs")
     if settings.file_system_id not in (None, identity):
         reason = f"is that of StorageClass efs, and the stack file has {settings.file_system_id}"
-        yield problem(about, f"{reason}: `pulumi up`")
+        yield problem(about, f"{reason}: {_REPAIR}")
     with aws_call("elasticfilesystem:DescribeFileSystems"):
         try:
             (files,) = efs.describe_file_systems(FileSystemId=identity)["FileSystems"]
@@ -85,7 +88,7 @@ def _mount_targets(about: str, platform: Platform, efs: Any, identity: str) -> I
     for zone in without:
         state = f"is {states[zone]}" if zone in states else "is missing"
         reason = f"its mount target in {zone} {state}, so that pods of that zone wait for it"
-        yield problem(about, f"{reason}: `pulumi up`, or kubeflow:sharedFiles.mountTargets")
+        yield problem(about, f"{reason}: {_REPAIR}, or kubeflow:sharedFiles.mountTargets")
     if not without:
         yield good(about, f"has a mount target in {listed(zones, 'and')}, where the nodes are")
 
