@@ -17,7 +17,7 @@ from http.cookiejar import CookieJar
 
 from ops.cli_errors import Refused
 from ops.dashboard import Forwarding
-from ops.live_cluster import connect_command, current_cluster
+from ops.live_cluster import Unavailable, connect_command, current_cluster
 from ops.verification.platform import Platform
 from ops.verification.web import Answer, Form, NoConnection, request
 
@@ -74,7 +74,8 @@ class Forward:
         """One request, without following a redirect; arguments as of ``web.request``.
 
         Raises:
-            Refused: as ``url``, or no answer.
+            Unavailable: no answer, so that a wait goes on for a while.
+            Refused: as ``url``.
         """
         for last in (False, True):
             try:
@@ -91,7 +92,7 @@ class Forward:
                 # What was sent may have had its effect.
                 if last or not (failure.refused or method == "GET"):
                     namespace, resource, _ = self._place
-                    raise Refused(
+                    raise Unavailable(
                         f"{resource} of {namespace} does not answer ({failure}): `kubectl "
                         f"--namespace {namespace} get pods` lists its pods."
                     ) from None

@@ -29,6 +29,10 @@ class LoginFailed(Exception):
     """The login ended elsewhere; the message is a sentence without the way out."""
 
 
+class WithoutLogin(LoginFailed):
+    """The dashboard answers anybody."""
+
+
 class Elsewhere(LoginFailed):
     """The login goes on at another host, an identity provider, where only a person goes on.
 
@@ -91,11 +95,12 @@ def login_page(session: Session, forward: Forward) -> tuple[str, Answer]:
     """Dex's form, and its path.
 
     Raises:
+        WithoutLogin: the dashboard comes.
         LoginFailed: another page comes, or none; Elsewhere as ``Session.follow``.
     """
     path, answer = session.follow(forward, "/")
     if answer.status == 200 and not _is_form(answer):
-        raise LoginFailed("the dashboard answers without a login (200 to / without a cookie)")
+        raise WithoutLogin("the dashboard answers without a login (200 to / without a cookie)")
     if answer.status == 403 and _START in answer.text:
         path, answer = session.follow(forward, f"{_START}?rd=%2F")
     if not _is_form(answer):

@@ -229,7 +229,7 @@ def _others(run: Trial, claim: Object) -> list[str]:
         for pod in pods
         if pod["status"].get("phase") in ("Pending", "Running")
         and not pod["metadata"].get("deletionTimestamp")
-        and "DaemonSet" not in _owners(pod)
+        and not _owners(pod) & {"DaemonSet", "Node"}
         and (pod["metadata"].get("labels") or {}).get("job-name") != run.name
     ]
 

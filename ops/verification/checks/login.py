@@ -13,6 +13,7 @@ from ops.verification.login_flow import (
     Elsewhere,
     LoginFailed,
     Session,
+    WithoutLogin,
     WrongPassword,
     log_in,
     login_page,
@@ -65,6 +66,13 @@ def login(platform: Platform) -> Iterator[Finding]:
                 about,
                 f"the gateway sends to the identity provider {elsewhere.host}; a person has to log "
                 "in there, so no password was tried",
+            )
+            return
+        except WithoutLogin as failure:
+            yield problem(
+                about,
+                f"{failure}: AuthorizationPolicy istio-system/istio-ingressgateway-oauth2-proxy is "
+                "missing or was edited, run `pulumi refresh` and `pulumi up`",
             )
             return
         except LoginFailed as failure:

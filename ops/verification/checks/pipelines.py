@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -147,10 +147,12 @@ def _first(platform: Platform) -> Ran | str:
     """The first run, or why it did not succeed; what it leaves is taken away at the end."""
     place = Place.of(platform)
     name = place.workspace.run
-    place.workspace.undo(f"the experiment {name} of Pipelines", lambda: clean(platform, name))
     try:
         with forward_of(platform) as forward:
             api = Pipelines(forward, token(platform, place.namespace), place.namespace)
+            api.experiments(name)
+            what = f"the experiment {name} of Pipelines"
+            place.workspace.undo(what, lambda: clean(platform, name))
             experiment = api.create_experiment(name)
             return _run(place, api, experiment, name, RUN_SECONDS)
     except (RunFailed, ApiFailed) as failure:
@@ -196,8 +198,17 @@ def _run(place: Place, api: Pipelines, experiment: str, name: str, seconds: floa
         running = [step_of(pod) for pod in here if pod["status"].get("phase") == "Running"]
         return next(iter([*waiting, *running]), "")
 
+    def ended() -> str | None:
+        try:
+            return final_state(api.run(run))
+        except ApiFailed as failure:
+            # Its pod may be replaced meanwhile.
+            if failure.status < 500:
+                raise
+            return None
+
     what = f"the pipeline run {name}"
-    state = wait(place.workspace, what, lambda: final_state(api.run(run)), seconds, doing)
+    state = wait(place.workspace, what, ended, seconds, doing)
     answer = api.run(run)
     if state != "SUCCEEDED":
         raise RunFailed(_reason(place, answer, pods(), seconds if state is None else 0))
@@ -439,7 +450,7 @@ def _questions(run: str) -> dict[str, tuple[Question, int]]:
     )
     # Letters, digits and hyphens alone are put into a statement.
     return {
-        what: (Question(component, what, f"SELECT COUNT(*) FROM {of}"), least)  # noqa: S608
+        what: (Question(component, of.split()[0], f"SELECT COUNT(*) FROM {of}"), least)  # noqa: S608
         for what, component, of, least in counted
     }
 
@@ -450,7 +461,7 @@ def clean(platform: Platform, name: str) -> None:
     The rows of ML Metadata stay, as those of every run that is deleted.
 
     Args:
-        platform: where it ran.
+        platform: where it ran, with its user.
         name: of the verification.
 
     Raises:
@@ -468,18 +479,27 @@ def clean(platform: Platform, name: str) -> None:
 
 
 def sweep(platform: Platform) -> None:
-    """What verifications that were killed have left, outside the cluster. Raises as ``clean``."""
+    """What verifications that were killed have left in any profile. Raises as ``clean``."""
     if _unsupported(platform):
         return
-    place = Place.of(platform)
+    for user in platform.settings.users:
+        own = replace(platform, user=user.email)
+        for name in sorted(_left(own) - alive(platform.cluster)):
+            clean(own, name)
+
+
+def _left(platform: Platform) -> set[str]:
+    """The verifications that have experiments or folders in the profile of the user."""
+    try:
+        place = Place.of(platform)
+    except Refused:  # a profile without Pipelines has no runs of it
+        return set()
     with _api(platform, place) as api:
         names = [str(each.get("display_name")) for each in api.experiments(PREFIX)]
-    left = {name for name in map(_run_of, names) if name}
-    # Whoever may not read the bucket has left nothing in it either.
+    # Whoever may not read the bucket cannot have written there either.
     with suppress(CallFailed):
-        left |= {name for name in map(_run_of, _folders(platform.client("s3"), place)) if name}
-    for name in sorted(left - alive(platform.cluster)):
-        clean(platform, name)
+        names += _folders(platform.client("s3"), place)
+    return {name for name in map(_run_of, names) if name}
 
 
 def _folders(s3: Any, place: Place) -> list[str]:

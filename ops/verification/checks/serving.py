@@ -21,6 +21,7 @@ from ops.verification.waiting import pods_of, wait
 from ops.verification.web import Answer
 
 READY_SECONDS = 15 * 60
+"""Of the training, and of the server: each pulls an image of a gigabyte."""
 _KSERVE = "/apis/serving.kserve.io/v1beta1"
 _KNATIVE = "/apis/serving.knative.dev/v1"
 _PORT = 8080
@@ -74,7 +75,7 @@ def inference_service(platform: Platform) -> Iterator[Finding]:
     about = f"{place.namespace}/iris"
     begun = time.monotonic()
     try:
-        output_of(platform, place.namespace, job, "the training of a model")
+        output_of(platform, place.namespace, job, "the training of a model", seconds=READY_SECONDS)
     except JobFailed as failure:
         yield problem(about, f"its training did not succeed: {failure}")
         return

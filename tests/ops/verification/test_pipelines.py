@@ -219,7 +219,7 @@ UNPLACED = {
             {"fails": "fit-line"},
             [
                 "the run ended FAILED: step fit-line failed, container main ended (exit code 1",
-                "its last lines are `password=***` `Traceback (most recent call last):` `ValueError",
+                "its last lines are `password=***` `Traceback (most recent call last):` `Value",
                 "kubectl --namespace alice logs kf-verify-1a2b3c4d-",
             ],
         ),
