@@ -163,6 +163,11 @@ class Forwarding:
             finally:
                 process.terminate()
 
+    def heard(self, line: str) -> None:
+        """Takes a line of kubectl; connections and its log are none of its words."""
+        if not _NOISE.match(line):
+            self.lines.append(line)
+
     def ended(self) -> str:
         """What kubectl printed last, and the way out, as one sentence."""
         told = " ".join(" ".join(self.lines).split()) or "it printed nothing"
@@ -188,8 +193,8 @@ def _forward(forwarding: Forwarding, login: str, *, open_: bool) -> None:
                 elif "error occurred forwarding" in line:
                     forwarding.lines.append(line)
                     break
-                elif not _NOISE.match(line):
-                    forwarding.lines.append(line)
+                else:
+                    forwarding.heard(line)
         if not opened:
             raise Refused(forwarding.ended())
         if not patient_until:

@@ -9,6 +9,9 @@ from typing import Any
 import yaml
 
 from ops.targets import PROJECT
+from ops.verification.platform import Platform
+from rendering.release import load
+from settings import MANIFESTS
 
 _FOLDER = PROJECT / "examples"
 
@@ -26,6 +29,18 @@ def example(file: str, **replaced: str) -> dict[str, Any]:
             raise ValueError(f"examples/{file} no longer has {old!r}")
         text = text.replace(old, new)
     return yaml.safe_load(text)
+
+
+def unsupported(platform: Platform) -> str:
+    """Why no example can run on the stack; empty: they can.
+
+    Their images are those of 26.03, and Pipelines 1 has no API v2beta1.
+    """
+    release = platform.settings.release
+    pipelines = load(MANIFESTS / release).pipelines
+    if pipelines is None or pipelines.version.startswith("1."):
+        return f"not run, because examples/ is for Pipelines 2, and the stack has release {release}"
+    return ""
 
 
 def named(obj: Mapping[str, Any], name: str) -> dict[str, Any]:

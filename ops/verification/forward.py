@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections import deque
 from http.cookiejar import CookieJar
 
 from ops.cli_errors import Refused
@@ -131,11 +130,10 @@ class Forward:
             start_new_session=True,
         )
         self._process = process
-        lines: deque[str] = forwarding.lines
         for line in process.stdout or ():
             if found := _FORWARDING.match(line):
                 self._url = f"http://{found[1]}"
                 return
-            lines.append(line)
+            forwarding.heard(line)
         self.close()
         raise Refused(forwarding.ended())

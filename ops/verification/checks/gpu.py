@@ -14,7 +14,7 @@ from ops.karpenter_status import REASONS, ClusterState, conditions, time_of
 from ops.node_pool_fit import INSTANCE_TYPE
 from ops.pending_pods import explain
 from ops.verification.check import Check
-from ops.verification.examples import example, named
+from ops.verification.examples import example, named, unsupported
 from ops.verification.platform import Platform
 from ops.verification.profile import user_of
 from ops.verification.waiting import last_lines, obstacles, wait, warnings_of
@@ -127,6 +127,9 @@ def gpu_trial(platform: Platform) -> Iterator[Finding]:
     if pool is None:
         yield good("GPU", "not run, because the stack has no GPU pool (kubeflow:gpuPool.enabled)")
         return
+    if reason := unsupported(platform):
+        yield good("GPU", reason)
+        return
     workspace = platform.workspace(user_of(platform).namespace)
     made = workspace.create(trial(pool))["metadata"]
     run = Trial(platform, workspace, made["name"], made["creationTimestamp"])
@@ -216,7 +219,7 @@ def _leaves(run: Trial, claim: Object, machine: str, ended: float) -> Iterator[F
         yield problem(
             run.about,
             f"{machine} is still there {left:.0f} s after its end (consolidateAfter {after}): "
-            f"{_why_it_stays(run.platform, claim, pool)}",
+            f"{_why_it_stays(run.platform, cluster.one(path) or claim, pool)}",
         )
 
 

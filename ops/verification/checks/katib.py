@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, good, problem
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
+from ops.verification.checks.database import DATABASES
 from ops.verification.database_rows import rows
-from ops.verification.examples import example
+from ops.verification.examples import example, unsupported
 from ops.verification.once import Once
 from ops.verification.platform import Platform
 from ops.verification.profile import user_of
@@ -160,6 +161,9 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
 def katib_experiment(platform: Platform) -> Iterator[Finding]:
     """The experiment with its optimal trial."""
     about = f"{user_of(platform).namespace}/{_FILE}"
+    if reason := unsupported(platform):
+        yield good(about, reason)
+        return
     searched = SEARCH.of(platform)
     if isinstance(searched, str):
         yield problem(about, searched)
@@ -171,21 +175,27 @@ def katib_experiment(platform: Platform) -> Iterator[Finding]:
     )
 
 
+def statement(trials: Sequence[str]) -> str:
+    """Counts the rows of each trial. Raises ``Refused``: a name is none of Kubernetes."""
+    if not trials or not all(map(_TRIAL.fullmatch, trials)):
+        raise Refused("the experiment names no trials whose rows could be looked for.")
+    names = ", ".join(f"'{trial}'" for trial in trials)
+    return (
+        f"SELECT trial_name, COUNT(*) FROM {DATABASES['katib']}.observation_logs "  # noqa: S608
+        f"WHERE trial_name IN ({names}) GROUP BY trial_name"
+    )
+
+
 def katib_rows(platform: Platform) -> Iterator[Finding]:
     """The metrics of every trial in Katib's database."""
     about = f"{user_of(platform).namespace}/observation_logs"
+    if reason := unsupported(platform):
+        yield good(about, reason)
+        return
     searched = SEARCH.of(platform)
     if isinstance(searched, str):
         raise Refused(f"there is no experiment that succeeded: {searched}")
-    odd = [trial for trial in searched.trials if not _TRIAL.fullmatch(trial)]
-    if odd or not searched.trials:
-        raise Refused(f"the experiment {searched.name} names no trials to look for.")
-    names = ", ".join(f"'{trial}'" for trial in searched.trials)
-    statement = (
-        "SELECT trial_name, COUNT(*) FROM observation_logs "  # noqa: S608 - names of Kubernetes
-        f"WHERE trial_name IN ({names}) GROUP BY trial_name"
-    )
-    counted = {row[0]: int(row[1]) for row in rows(platform, "katib", statement)}
+    counted = {row[0]: int(row[1]) for row in rows(platform, "katib", statement(searched.trials))}
     missing = [trial for trial in searched.trials if not counted.get(trial)]
     if missing:
         yield problem(

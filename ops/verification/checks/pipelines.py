@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +18,10 @@ from ops.findings import Finding, good, note, problem
 from ops.live_cluster import LiveCluster
 from ops.verification.bucket_objects import OWN, delete_folder, folders_below, keys_below, text_of
 from ops.verification.check import Check
+from ops.verification.checks.database import DATABASES
 from ops.verification.checks.login import SESSION, gateway
-from ops.verification.database_rows import Question, ask
-from ops.verification.examples import example
+from ops.verification.database_rows import Component, Question, ask
+from ops.verification.examples import example, unsupported
 from ops.verification.forward import Forward
 from ops.verification.once import Once
 from ops.verification.pipelines_api import (
@@ -49,6 +51,8 @@ _PIPELINE = "pipeline/line.yaml"
 _STEPS = 2
 _ROWS = 100
 _ARTIFACT = "points"
+_PRINTED = (re.compile(r"^\d+(\.0)? points$", re.M), re.compile(r"^slope \d\.\d{3}$", re.M))
+"""The line of each step; its name alone also stands in the log of its driver."""
 _WORKFLOWS = "/apis/argoproj.io/v1alpha1"
 PREFIX = "kf-verify-"
 _UI = "ml-pipeline-ui"
@@ -251,8 +255,8 @@ def _reason(place: Place, run: dict[str, Any], pods: list[dict[str, Any]], secon
 def pipeline_run(platform: Platform) -> Iterator[Finding]:
     """The first run, step by step."""
     about = f"{user_of(platform).namespace}/{_PIPELINE}"
-    if unsupported := _unsupported(platform):
-        yield good(about, unsupported)
+    if reason := unsupported(platform):
+        yield good(about, reason)
         return
     ran = FIRST.of(platform)
     if isinstance(ran, str):
@@ -271,8 +275,8 @@ def pipeline_run(platform: Platform) -> Iterator[Finding]:
 def pipeline_cache(platform: Platform) -> Iterator[Finding]:
     """The second run, of which no step is executed."""
     about = f"{user_of(platform).namespace}/{_PIPELINE}"
-    if unsupported := _unsupported(platform):
-        yield good(about, unsupported)
+    if reason := unsupported(platform):
+        yield good(about, reason)
         return
     ran = SECOND.of(platform)
     if isinstance(ran, str):
@@ -294,8 +298,8 @@ def pipeline_cache(platform: Platform) -> Iterator[Finding]:
 def pipeline_artifact(platform: Platform) -> Iterator[Finding]:
     """The artifact of the first step, in the bucket and through the UI."""
     about = f"{user_of(platform).namespace}/{_ARTIFACT}"
-    if unsupported := _unsupported(platform):
-        yield good(about, unsupported)
+    if reason := unsupported(platform):
+        yield good(about, reason)
         return
     ran, place = _succeeded(platform), Place.of(platform)
     folder = f"{place.root}{place.workspace.run}/{ran.run}/"
@@ -363,8 +367,8 @@ def _not_shown(place: Place, answer: Answer, way: str) -> str:
 def pipeline_log(platform: Platform) -> Iterator[Finding]:
     """The logs of the steps in the bucket."""
     about = f"{user_of(platform).namespace}/main.log"
-    if unsupported := _unsupported(platform):
-        yield good(about, unsupported)
+    if reason := unsupported(platform):
+        yield good(about, reason)
         return
     ran, place = _succeeded(platform), Place.of(platform)
     if not ran.workflow:
@@ -372,15 +376,15 @@ def pipeline_log(platform: Platform) -> Iterator[Finding]:
     folder = f"{place.logs}{ran.workflow}/"
     s3 = platform.client("s3")
     keys = [key for key in keys_below(s3, place.bucket, folder) if key.endswith("/main.log")]
-    texts = {key: text_of(s3, place.bucket, key) for key in keys}
-    printed = [key for key, text in texts.items() if "slope" in text or f"{_ROWS} points" in text]
-    if len(printed) >= _STEPS:
+    texts = [text_of(s3, place.bucket, key) for key in keys]
+    printed = [line for line in _PRINTED if any(line.search(text) for text in texts)]
+    if len(printed) == _STEPS:
         yield good(
             about,
             f"{len(keys)} logs are below s3://{place.bucket}/{folder}, with what each step printed",
         )
         return
-    found = f"{len(keys)} logs, {len(printed)} of {_STEPS} with what a step printed"
+    found = f"{len(keys)} logs, and what {len(printed)} of {_STEPS} steps printed"
     yield problem(
         about,
         f"below s3://{place.bucket}/{folder} are {found}: compare archiveLogs and keyFormat of "
@@ -391,13 +395,13 @@ def pipeline_log(platform: Platform) -> Iterator[Finding]:
 def pipeline_rows(platform: Platform) -> Iterator[Finding]:
     """The rows of the first run, in the databases of Pipelines and of ML Metadata."""
     about = f"{user_of(platform).namespace}/{_PIPELINE}"
-    if unsupported := _unsupported(platform):
-        yield good(about, unsupported)
+    if reason := unsupported(platform):
+        yield good(about, reason)
         return
     ran = _succeeded(platform)
-    questions = _questions(ran.run)
-    answers = ask(platform, [question for question, _ in questions.values()])
-    for what, (question, least) in questions.items():
+    asked = questions(ran.run)
+    answers = ask(platform, [question for question, _ in asked.values()])
+    for what, (question, least) in asked.items():
         answer = answers.get((question.component, question.name))
         if answer is None:
             yield note(about, f"{what}: not asked, because an earlier question failed")
@@ -419,38 +423,41 @@ def pipeline_rows(platform: Platform) -> Iterator[Finding]:
 _WRITERS = {
     "run_details": SERVICE,
     "tasks": "ml-pipeline-persistenceagent",
-    "ML Metadata's Context": "metadata-grpc-deployment",
-    "ML Metadata's Execution": "metadata-grpc-deployment",
+    "context": "metadata-grpc-deployment",
+    "executions": "metadata-grpc-deployment",
 }
 """What is counted -> the Deployment that writes it."""
 
 
-def _questions(run: str) -> dict[str, tuple[Question, int]]:
+def questions(run: str) -> dict[str, tuple[Question, int]]:
     """What is counted -> the question, and the number expected at least.
 
     kubeflow/pipelines 2.16.0 backend/src/apiserver/model (run.go, task.go); the context of a run
     has the run's ID for its name (backend/src/v2/metadata/client.go), and its root and its steps
     are executions (google/ml-metadata v1.14.0 ml_metadata/util/metadata_source_query_config.cc).
+
+    Args:
+        run: ID.
+
+    Raises:
+        Refused: it is none.
     """
     if not run.replace("-", "").isalnum():
         raise Refused(f"the ID of the run, {run!r}, is none of Pipelines.")
-    counted = (
-        ("run_details", "ml-pipeline", f"run_details WHERE UUID = '{run}'", 1),
-        ("tasks", "ml-pipeline", f"tasks WHERE RunUUID = '{run}'", _STEPS),
-        ("ML Metadata's Context", "metadata", f"Context WHERE name = '{run}'", 1),
-        (
-            "ML Metadata's Execution",
-            "metadata",
-            (
-                "Association JOIN Context ON Context.id = Association.context_id "
-                f"WHERE Context.name = '{run}'"
-            ),
-            _STEPS + 1,
-        ),
+    pipelines, metadata = DATABASES["ml-pipeline"], DATABASES["metadata"]
+    joined = (
+        f"{metadata}.Association JOIN {metadata}.Context "
+        f"ON Context.id = Association.context_id WHERE Context.name = '{run}'"
+    )
+    counted: tuple[tuple[str, Component, str, int], ...] = (
+        ("run_details", "ml-pipeline", f"{pipelines}.run_details WHERE UUID = '{run}'", 1),
+        ("tasks", "ml-pipeline", f"{pipelines}.tasks WHERE RunUUID = '{run}'", _STEPS),
+        ("context", "metadata", f"{metadata}.Context WHERE name = '{run}'", 1),
+        ("executions", "metadata", joined, _STEPS + 1),
     )
     # Letters, digits and hyphens alone are put into a statement.
     return {
-        what: (Question(component, of.split()[0], f"SELECT COUNT(*) FROM {of}"), least)  # noqa: S608
+        what: (Question(component, what, f"SELECT COUNT(*) FROM {of}"), least)  # noqa: S608
         for what, component, of, least in counted
     }
 
@@ -480,7 +487,7 @@ def clean(platform: Platform, name: str) -> None:
 
 def sweep(platform: Platform) -> None:
     """What verifications that were killed have left in any profile. Raises as ``clean``."""
-    if _unsupported(platform):
+    if unsupported(platform):
         return
     for user in platform.settings.users:
         own = replace(platform, user=user.email)
@@ -530,13 +537,6 @@ def _succeeded(platform: Platform) -> Ran:
     if isinstance(ran, str):
         raise Refused(f"there is no run that succeeded: {ran}.")
     return ran
-
-
-def _unsupported(platform: Platform) -> str:
-    """Why the stack has nothing to check here; empty: it has."""
-    if platform.settings.release == "1.5.1":
-        return "not run, because Pipelines 1.8 of release 1.5.1 has no API v2beta1, which it needs"
-    return ""
 
 
 CHECKS: tuple[Check, ...] = (

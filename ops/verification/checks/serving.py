@@ -13,10 +13,11 @@ from ops.serving_status import MODEL, Serving, explain_serving
 from ops.verification.bucket_objects import delete_folder
 from ops.verification.check import Check
 from ops.verification.checks.pipelines import Place
-from ops.verification.examples import example
+from ops.verification.examples import example, unsupported
 from ops.verification.finished_jobs import JobFailed, output_of
 from ops.verification.forward import Forward
 from ops.verification.platform import Platform
+from ops.verification.profile import user_of
 from ops.verification.waiting import pods_of, wait
 from ops.verification.web import Answer
 
@@ -63,6 +64,9 @@ def state_of(platform: Platform, model: Object) -> str:
 
 def inference_service(platform: Platform) -> Iterator[Finding]:
     """Training, readiness, and a prediction in the pod and through the gateway."""
+    if reason := unsupported(platform):
+        yield good(f"{user_of(platform).namespace}/iris", reason)
+        return
     place = Place.of(platform)
     workspace, cluster = place.workspace, platform.cluster
     folder = f"{place.root}{workspace.run}/"

@@ -248,9 +248,12 @@ class DeepPlatform:
             settings=chosen,
             context=StackContext.of(chosen, ACCOUNT, {}),
             cluster=cast("LiveCluster", self.cluster),
-            client=lambda service: boto3.client(cast("Any", service), region_name=chosen.region),
+            client=self._client,
             workspace=self.space,
         )
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(cast("Any", service), region_name=self.platform.settings.region)
 
     def space(self, namespace: str) -> Workspace:
         space = self.spaces.setdefault(namespace, Space(self.cluster, namespace))

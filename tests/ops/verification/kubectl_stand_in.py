@@ -7,6 +7,7 @@ k8s.io/kubectl/pkg/cmd/portforward/portforward.go and client-go/tools/portforwar
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -82,7 +83,7 @@ class Kubectl:
         program = self.folder / "kubectl"
         program.write_text(f"#!{sys.executable}\n{_PROGRAM}")
         program.chmod(0o755)
-        patch.setenv("PATH", f"{self.folder}:/usr/bin:/bin")
+        patch.setenv("PATH", f"{self.folder}:{os.environ['PATH']}")
         self.leads({})
 
     def leads(self, places: dict[str, int]) -> None:

@@ -57,7 +57,7 @@ class Server:
         fails: a step whose program fails.
         caches: whether a step that was executed is found again.
         writes_artifacts: whether the launcher does.
-        writes_logs: whether Argo's executor does.
+        writes_logs: whether Argo's executor does, of steps; likewise of drivers.
         refuses: method and collection -> status.
         silent: whether the state of a run is never reported.
     """
@@ -72,6 +72,7 @@ class Server:
     caches: bool = True
     writes_artifacts: bool = True
     writes_logs: bool = True
+    writes_drivers_logs: bool = True
     refuses: dict[str, int] = field(default_factory=dict[str, int])
     silent: bool = False
     experiments: dict[str, Object] = field(default_factory=dict[str, Object])
@@ -204,20 +205,24 @@ class Server:
 
     def _advance(self, run: Object, namespace: str, poll: int) -> None:
         if run["state"] in ("SUCCEEDED", "FAILED"):
-            if poll > 4:
+            if poll > 8:
                 run["run_details"] = {"task_details": self._tasks(run)}
             return
         cached = self.caches and self._key(run) in self.executed
         if poll == 1:
-            self._pod(run, namespace, "root-driver", {"phase": "Succeeded"})
+            driver = self._pod(run, namespace, "root-driver", {"phase": "Succeeded"})
+            if self.writes_drivers_logs:
+                printed = "I1129 input ComponentSpec:{slope NUMBER_DOUBLE}, 100 points\n"
+                self._write(f"{self._logs(run, namespace)}/{driver}/main.log", printed)
             return
         run["state"] = "RUNNING"
         if cached:
             run["cached"] = True
         else:
-            status = self.stuck or {"phase": "Running"}
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            status = self.stuck or {"phase": "Running", **ready}
             self._pod(run, namespace, f"root.{STEPS[0]}.executor", status)
-            if self.stuck or poll == 2:
+            if self.stuck or poll < 6:
                 return
             self._end(run, namespace)
         if run["state"] == "RUNNING":
@@ -250,8 +255,7 @@ class Server:
                 run["state"] = "FAILED"
             self.cluster.printed[namespace, pod, "main"] = printed
             if self.writes_logs:
-                day = f"private-artifacts/{namespace}/{self._workflow(run)}/2026/11/29"
-                self._write(f"{day}/{pod}/main.log", printed)
+                self._write(f"{self._logs(run, namespace)}/{pod}/main.log", printed)
             if failed:
                 return
         if self.writes_artifacts:
@@ -262,6 +266,9 @@ class Server:
     def _write(self, key: str, text: str) -> None:
         s3: Any = boto3.client("s3", region_name="cn-north-1")
         s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
+
+    def _logs(self, run: Object, namespace: str) -> str:
+        return f"private-artifacts/{namespace}/{self._workflow(run)}/2026/11/29"
 
     def _workflow(self, run: Object) -> str:
         return f"{run['pipeline_spec']['pipelineInfo']['name']}-{run['run_id'][:5]}"

@@ -80,6 +80,15 @@ def good(best: Object = BEST) -> Object:
     }
 
 
+def rows_of(trials: list[str]) -> Callable[[object, str, str], list[list[str]]]:
+    """Twenty rows of each."""
+
+    def rows(_platform: object, _component: str, _statement: str) -> list[list[str]]:
+        return [[trial, "20"] for trial in trials]
+
+    return rows
+
+
 def found(deep: DeepPlatform, name: str = "katib-experiment") -> list[Finding]:
     (check,) = (each for each in CHECKS if each.name == name)
     return list(check.examine(deep.platform))
@@ -107,7 +116,7 @@ def test_the_experiment_is_made_once_for_both_checks(
     deep: DeepPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep.cluster.plays.append(becomes(good()))
-    monkeypatch.setattr(katib, "rows", lambda *_: [[trial, "20"] for trial in FOUR])
+    monkeypatch.setattr(katib, "rows", rows_of(FOUR))
     found(deep)
     del deep.cluster.objects[EXPERIMENT]
     assert found(deep, "katib-rows")[0].level is Level.GOOD
@@ -137,7 +146,7 @@ def test_a_trial_without_rows_is_a_problem(
     deep: DeepPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep.cluster.plays.append(becomes(good()))
-    monkeypatch.setattr(katib, "rows", lambda *_: [[trial, "20"] for trial in FOUR[1:]])
+    monkeypatch.setattr(katib, "rows", rows_of(FOUR[1:]))
     (told,) = found(deep, "katib-rows")
     assert told.level is Level.PROBLEM
     assert told.sentence.startswith(f"1 of 4 trials have no row, {FOUR[0]} first: `kubectl")

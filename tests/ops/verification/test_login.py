@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -17,7 +16,6 @@ import pytest
 
 from ops.cli_errors import Refused
 from ops.findings import Finding, Level
-from ops.targets import PROJECT
 from ops.verification.checks.login import login
 from ops.verification.forward import Forward
 from ops.verification.passwords import VARIABLE
@@ -203,22 +201,21 @@ def test_kubectl_ends_with_the_block(deep: DeepPlatform) -> None:
 
 
 def test_kubectl_ends_with_a_process_that_was_killed(deep: DeepPlatform) -> None:
-    code = (
-        "import sys, time\n"
-        "from types import SimpleNamespace\n"
-        "from settings import from_mapping\n"
-        "from ops.verification.forward import Forward\n"
-        "settings = from_mapping({'region': 'cn-north-1'})\n"
-        "platform = SimpleNamespace(stack='test', settings=settings)\n"
-        "forward = Forward(platform, 'istio-system', 'service/istio-ingressgateway', 80)\n"
-        "print(forward.url, flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("http://127.0.0.1:")
-        process.send_signal(signal.SIGKILL)
+    """Forked: the imports of another Python would take longer than all other tests."""
+    forward = Forward(deep.platform, "istio-system", "service/istio-ingressgateway", 80)
+    process = multiprocessing.get_context("fork").Process(target=opened, args=(forward,))
+    process.start()
+    limit = time.monotonic() + 10
+    while not deep.kubectl.pids and time.monotonic() < limit:
+        time.sleep(0.05)
     (pid,) = deep.kubectl.pids
+    assert process.pid is not None
+    assert alive(pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
     assert ends(pid)
+
+
+def opened(forward: Forward) -> None:
+    assert forward.url
+    time.sleep(60)

@@ -19,19 +19,21 @@ NAME = f"{RUN}-notebook"
 NOTEBOOK = f"/apis/kubeflow.org/v1/namespaces/alice/notebooks/{NAME}"
 CLAIM = f"/api/v1/namespaces/alice/persistentvolumeclaims/{NAME}-workspace"
 PODS = "/api/v1/namespaces/alice/pods"
-IMAGE = "ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.10.0"
+IMAGE = "registry.test/ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.10.0"
 
 
 @pytest.fixture
 def deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeepPlatform:
     """With the web app and its form as they are rendered."""
+    rendered = kubeflow()  # by a kustomize that may be kubectl's, which the platform's hides
     made = DeepPlatform(tmp_path, monkeypatch)
-    deployment = kubeflow().get("Deployment", "jupyter-web-app-deployment")
+    deployment = rendered.get("Deployment", "jupyter-web-app-deployment")
     made.cluster.put("/apis/apps/v1/namespaces/kubeflow/deployments", deployment)
-    for each in kubeflow().all("ConfigMap"):
+    for each in rendered.all("ConfigMap"):
         if "spawner_ui_config.yaml" in (each.get("data") or {}):
             text = each["data"]["spawner_ui_config.yaml"]
-            data = {"spawner_ui_config.yaml": text.replace("<<notebooks.data-volumes>>", "[]")}
+            text = text.replace("<<notebooks.data-volumes>>", "[]")
+            data = {"spawner_ui_config.yaml": text.replace("<<image.prefix>>", "registry.test")}
             made.cluster.put("/api/v1/namespaces/kubeflow/configmaps", {**each, "data": data})
     return made
 
@@ -101,7 +103,7 @@ def waits(status: Mapping[str, Any]) -> dict[str, Any]:
                     }
                 ],
             },
-            f"container {NAME} waits: ImagePullBackOff: x: nodes do not reach ghcr.io",
+            f"container {NAME} waits: ImagePullBackOff: x: nodes do not reach registry.test",
         ),
         (
             {
