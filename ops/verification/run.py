@@ -24,10 +24,12 @@ class Run:
     Attributes:
         results: in the order of the checks.
         lost: why the checks ended before the last one; empty: they did not.
+        waited: seconds in which the platform was waited for, until what was made is gone.
     """
 
     results: list[Result] = field(default_factory=list[Result])
     lost: str = ""
+    waited: float = 0.0
 
     def add(self, checks: Sequence[Check], platform: Platform, progress: Progress) -> None:
         """Examines every check.
