@@ -25,6 +25,8 @@ _FOLDER = "/etc/database-secrets"
 _JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 _INIT = re.compile(r"database-init-(\d+)")
 _SECONDS = 300
+_SERVER = re.compile(r"ERROR \d+ ")
+"""The start of the client's sentence about an error with a number."""
 _OF_A_JOB = re.compile(r"(batch\.kubernetes\.io/)?(controller-uid|job-name)")
 """Labels by which a Job knows its pods (k8s.io/api batch/v1, well_known_labels.go)."""
 # MySQL manual, mysql-command-options.html, --raw: what batch mode escapes.
@@ -189,9 +191,11 @@ def answers(printed: str) -> Answers:
         if kind == "row":
             row = tuple(map(_unescaped, columns))
             before = Answer((*before.rows, row))
-        elif kind == "error" and not before.error.startswith("ERROR "):
-            # The client's warnings come before its error.
-            before = Answer(error="\t".join(columns))
+        elif kind == "error":
+            # The server's error comes after warnings of the client, and before more words of it.
+            sentence, told = "\t".join(columns), before.error
+            if not told or (_SERVER.match(sentence) and not _SERVER.match(told)):
+                before = Answer(error=sentence)
         found[component, name] = before
     return found
 

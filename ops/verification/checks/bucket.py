@@ -45,7 +45,7 @@ def bucket_settings(platform: Platform) -> Iterator[Finding]:
     if not known:
         raise unknown[0]
     for failure in unknown:
-        yield note(about, f"not checked: {failure}")
+        yield note(about, f"not checked: {failure}".rstrip("."))
 
 
 def _head(s3: Any, bucket: str) -> str:

@@ -151,9 +151,8 @@ def _elsewhere(bucket: str, entries: Sequence[str], reason: str) -> Iterator[Fin
     for entry in entries[:_NAMED]:
         yield note(f"s3://{bucket}/{entry}", reason)
     if len(entries) > _NAMED:
-        yield note(
-            f"s3://{bucket}", f"{counted(len(entries) - _NAMED, 'other entry', 'others')} too"
-        )
+        number = counted(len(entries) - _NAMED, "more entry", "more entries")
+        yield note(f"s3://{bucket}", f"has {number} there")
 
 
 def _of_folder(about: str, folder: Folder) -> Iterator[Finding]:

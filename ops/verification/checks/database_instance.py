@@ -58,12 +58,12 @@ def database_instance(platform: Platform) -> Iterator[Finding]:
         try:
             yield from look(about, platform, instance)
         except CallFailed as failure:
-            yield note(about, f"not checked: {failure}")
+            yield note(about, f"not checked: {failure}".rstrip("."))
     if snapshot := platform.settings.database.snapshot:
         try:
             yield _snapshot(about, platform, snapshot)
         except CallFailed as failure:
-            yield note(f"snapshot {snapshot}", f"not checked: {failure}")
+            yield note(f"snapshot {snapshot}", f"not checked: {failure}".rstrip("."))
 
 
 def _state(about: str, instance: Mapping[str, Any]) -> Finding:

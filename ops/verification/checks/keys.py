@@ -48,7 +48,7 @@ def _key(platform: Platform, name: str, encrypts: str, *, rotates: bool) -> Iter
     try:
         key = key_of(platform, name)
     except CallFailed as failure:
-        yield note(about, f"not checked: {failure}")
+        yield note(about, f"not checked: {failure}".rstrip("."))
         return
     if key is None:
         yield problem(
@@ -73,7 +73,10 @@ def _key(platform: Platform, name: str, encrypts: str, *, rotates: bool) -> Iter
         with aws_call("kms:GetKeyRotationStatus"):
             rotated = kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"]
     except CallFailed as failure:
-        yield note(about, f"is enabled and encrypts {encrypts}; rotation not checked: {failure}")
+        yield note(
+            about,
+            f"is enabled and encrypts {encrypts}; rotation not checked: {failure}".rstrip("."),
+        )
         return
     if rotated:
         yield good(about, f"is enabled, encrypts {encrypts} and is renewed every year")

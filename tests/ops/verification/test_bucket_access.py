@@ -86,6 +86,7 @@ def test_with_a_static_key_no_pod_is_made() -> None:
         "artifacts": {"credentials": "static-key"},
         "release": "1.5.1-aws-b1.0.0",
         "cluster": {"version": "1.21"},
+        "gpuPool": {"enabled": False},
         "users": USERS[:1],
     }
     platform = made("", **sections)

@@ -112,7 +112,7 @@ def test_with_a_static_key_profiles_share_the_folder() -> None:
     put("private-artifacts/line-x7/2026/11/29/line-x7-fit-123/main.log")
     section = {"credentials": "static-key"}
     more: dict[str, Any] = {"artifacts": section, "release": "1.5.1-aws-b1.0.0"}
-    more |= {"cluster": {"version": "1.21"}, "users": USERS[:1]}
+    more |= {"cluster": {"version": "1.21"}, "gpuPool": {"enabled": False}, "users": USERS[:1]}
     (finding,) = examined(bucket_layout, **more)
     assert finding.about == f"s3://{NAME}/private-artifacts/"
     assert finding.sentence.startswith("1 log and 0 artifacts")

@@ -145,7 +145,7 @@ ERRORS: Mapping[str, str] = {
     DENIED: "its password in Secret database-init-1 is not the one in the database",
     "ERROR 2003 (HY000): Can't connect to MySQL server on 'db:3306' (110)": "its security group",
     "ERROR 2003 (HY000): Can't connect to MySQL server on 'db:3306' (111)": "refuses connections",
-    "ERROR 2002 (HY000): Can't connect to server on 'db' (115)": "its security group must admit",
+    "ERROR 2002 (HY000): Can't connect to server on 'db' (110)": "its security group must admit",
     "ERROR 2005 (HY000): Unknown MySQL server host 'db' (-2)": "no pod finds the host",
     "ERROR 2013 (HY000): Lost connection at 'reading initial communication packet'": "security",
     "ERROR 2026 (HY000): SSL connection error: certificate verify failed": "lacks its authority",

@@ -21,10 +21,12 @@ PASSWORD = "plantedPassword1"
 
 
 def key(region: str) -> str:
+    """The ARN of the stack's key, made at the first call."""
     kms: Any = boto3.client("kms", region_name=region)
-    made = kms.create_key()["KeyMetadata"]
-    kms.create_alias(AliasName="alias/kubeflow/kubeflow", TargetKeyId=made["KeyId"])
-    return made["Arn"]
+    name = "alias/kubeflow/kubeflow"
+    if name not in [each["AliasName"] for each in kms.list_aliases()["Aliases"]]:
+        kms.create_alias(AliasName=name, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    return kms.describe_key(KeyId=name)["KeyMetadata"]["Arn"]
 
 
 def described(region: str = "cn-north-1", **changes: Any) -> dict[str, Any]:
@@ -86,7 +88,9 @@ def examined(
         "cloudwatch.GetMetricStatistics": {"Datapoints": [point]},
         **(rds or {}),
     }
-    sections = {"database": database} if database else {}
+    sections: dict[str, Any] = {"database": database} if database else {}
+    if database and "snapshot" in database:
+        sections["artifacts"] = {"kmsKeyArn": arn}
     return found(database_instance, storage(region, answers=answers, **sections).platform)
 
 

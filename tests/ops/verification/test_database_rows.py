@@ -15,7 +15,7 @@ QUESTION = Question("katib", "one", "SELECT 1", plain=True)
 
 def test_the_pod_is_that_of_the_job_that_makes_the_users() -> None:
     (init,) = Release(rendered("addons/database-init")).all("Job")
-    init = bind(init, {"database.rotation": "4"})
+    init = bind(init, {"database.rotation": "4", "image.prefix": "registry.example"})
     template = init["spec"]["template"]
     # Kubernetes' own labels, which another Job must not have.
     named = {"batch.kubernetes.io/controller-uid": "u", "job-name": "database-init-4"}
@@ -48,6 +48,9 @@ def test_of_an_error_the_sentence_of_the_server_counts() -> None:
         "katib\tone\terror\tERROR 1045 (28000): Access denied\nkatib\tone\terror\tmore\nend\n"
     )
     assert answers(printed) == {("katib", "one"): Answer(error="ERROR 1045 (28000): Access denied")}
+    # MariaDB's client about a missing file.
+    printed = "katib\tone\terror\tCould not open\nkatib\tone\terror\tFatal error\nend\n"
+    assert answers(printed) == {("katib", "one"): Answer(error="Could not open")}
 
 
 @pytest.mark.parametrize("printed", ["", "katib\tone\trow\t1\n", "\nend of\n", "a\tb\tc\nend\n"])
