@@ -56,7 +56,7 @@ def examined(plane: ControlPlane, namespace: str) -> tuple[list[Finding], Progre
     try:
         return list(gpu.gpu_trial(platform)), progress
     finally:
-        assert spaces.end() == []
+        assert [*spaces.delete(), *spaces.await_end()] == []
 
 
 @pytest.fixture
