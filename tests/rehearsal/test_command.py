@@ -189,3 +189,17 @@ def test_a_preview_on_a_state_ends_with_a_review(
     assert (result.exit_code, result.stderr) == (
         (report.ENGINE_FAILED, "The engine refuses.\n") if refused else (0, "")
     )
+
+
+def test_the_diagram_takes_the_place_between_the_markers_of_the_guide(root: Path) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    guide = root / "CONTRIBUTING.md"
+    begins, ends = command.DIAGRAM_BEGINS, command.DIAGRAM_ENDS
+    guide.write_text(f"above\n{begins}\nold\n{ends}\nbelow\n", "utf-8")
+    missing = run("diagram", "--stack", "x")
+    assert missing.exit_code == report.BAD_INPUT
+    assert "run `make preview STACK=x` first" in missing.stderr
+    (root / "build/x").mkdir(parents=True)
+    (root / "build/x/architecture.md").write_text("new\n", "utf-8")
+    assert run("diagram", "--stack", "x").exit_code == 0
+    assert guide.read_text("utf-8") == f"above\n{begins}\nnew\n{ends}\nbelow\n"
