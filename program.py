@@ -393,7 +393,8 @@ def export_outputs(
     """The stack's outputs; ``login``, ``dashboard`` and ``verify`` are shell commands.
 
     ``verify`` waits until every pod that has not ended is ready, and names the others after ten
-    minutes. A pod's phase is no such test: it is Running also while containers crash
+    minutes; then it names the command that checks everything else. A pod's phase is no such test:
+    it is Running also while containers crash
     (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
     """
     region = context.region
@@ -414,7 +415,10 @@ def export_outputs(
             login_secret,
             " --query SecretString --output text",
         ),
-        "verify": f"{connect} && {_ALL_PODS_READY}",
+        "verify": (
+            f"{connect} && {_ALL_PODS_READY} && echo 'Everything else: ./kf verify --stack "
+            f"{pulumi.get_stack()} --deep'"
+        ),
     }
     for name, value in outputs.items():
         pulumi.export(name, value)

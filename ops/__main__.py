@@ -48,7 +48,7 @@ COMMANDS = {
     "users": ("ops.users", "Lists the users of a stack: namespace, quota, buckets, rotation."),
     "verify": (
         "ops.verify",
-        "Lists problems of a live platform, on the cluster of the current kubeconfig.",
+        "Checks a live platform, on the cluster of the current kubeconfig.",
     ),
 }
 """Command or group -> its module, and its line in the help of ``./kf``."""

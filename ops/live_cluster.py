@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
-from dataclasses import dataclass
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from kubernetes import client, config
+from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 from ops.cli_errors import Refused
@@ -20,8 +27,17 @@ from settings.context import StackContext
 
 _SECONDS = (5, 30)
 """To connect, to answer."""
+REMEMBERED_SECONDS = 30.0
+"""For how long at most."""
 _KINDS = ("clusters", "contexts", "users")
 _METADATA_ALONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_JSON = "application/json"
+_MERGE_PATCH = "application/merge-patch+json"
+_MAY_PASS = (429, 500, 502, 503, 504)
+# The words of the authorizers; those of admission plugins name the object instead of the user
+# (kubernetes/kubernetes v1.34.0 staging/src/k8s.io/apiserver/pkg/endpoints/handlers/
+# responsewriters/errors.go, forbiddenMessage).
+_NO_RIGHT = re.compile(r'User "[^"]*" cannot ')
 _UNREADABLE = (
     *(config.ConfigException, OSError, yaml.YAMLError),
     *(LookupError, TypeError, ValueError, AttributeError),
@@ -32,6 +48,26 @@ _CONNECT = "aws eks update-kubeconfig --name <cluster>"
 
 class Unreachable(Refused):
     """No answer from an API server; the message is one sentence with the way out."""
+
+
+class Unavailable(Refused):
+    """The API server answers that it cannot answer now: a later request may succeed."""
+
+
+class Rejected(Refused):
+    """The API server does not store an object; the message has its own words.
+
+    Attributes:
+        status: of HTTP: 409 it exists, 403 by a quota or pod security, 422 by validation.
+    """
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class NotFound(Refused):
+    """404: there is no such object, or the server has no such kind."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +193,25 @@ def _no_kubeconfig(reason: object, connect: str) -> Unreachable:
     )
 
 
+class _Answer(NamedTuple):
+    """The content, and the time of the server's clock as HTTP has it."""
+
+    data: bytes
+    date: str
+
+
+@dataclass
+class _Memory:
+    """Lists that were read, with the time of reading; what is asked, and by whom -> the answer."""
+
+    on: bool = False
+    lists: dict[tuple[object, ...], tuple[float, bytes]] = field(
+        default_factory=dict[tuple[object, ...], tuple[float, bytes]]
+    )
+
+
 class LiveCluster:
-    """Reads lists of objects; answers stay JSON.
+    """Reads and writes objects; answers stay JSON.
 
     The reason is in docs/decisions/0002-crd-answers-stay-untyped.md.
 
@@ -181,6 +234,9 @@ class LiveCluster:
             raise _no_kubeconfig(error, connect) from None
         self.host = str(settings.host)
         self._api: Any = client.ApiClient(settings)
+        self._as: list[tuple[str, str]] = []
+        self._kinds: dict[str, dict[str, Object]] = {}
+        self._memory = _Memory()
 
     @classmethod
     def of_stack(cls, stack: str, settings: Settings) -> LiveCluster:
@@ -205,23 +261,124 @@ class LiveCluster:
             Unreachable: no answer.
             Refused: the user has no right to it, or another error as the answer.
         """
+        key = (path, *sorted(selected.items()), *self._as)
+        read_at, content = self._memory.lists.get(key, (0.0, b""))
+        if not (self._memory.on and read_at > time.monotonic() - REMEMBERED_SECONDS):
+            try:
+                content = self._asked("GET", path, selected).data
+            except NotFound:
+                content = b'{"items": []}'
+            if self._memory.on:
+                self._memory.lists[key] = (time.monotonic(), content)
         try:
-            return self.answer("GET", path, selected)["items"]
-        except _NotServed:
-            return []
+            return json.loads(content)["items"]
+        except ValueError as error:
+            raise self._silent(error) from None
+
+    @contextmanager
+    def remembering(self) -> Generator[None]:
+        """In the block a list is read once: many checks read all pods, which are megabytes."""
+        self._memory.on = True
+        try:
+            yield
+        finally:
+            self._memory.on = False
+
+    def forget(self) -> None:
+        """Reads every list anew."""
+        self._memory.lists.clear()
+
+    def one(self, path: str) -> dict[str, Any] | None:
+        """One object; None: it does not exist. Raises as ``all``."""
+        try:
+            return self.answer("GET", path, {})
+        except NotFound:
+            return None
 
     def answer(
         self, method: str, path: str, query: dict[str, str], body: Object | None = None
     ) -> dict[str, Any]:
-        """The API server's answer to one request. Raises as ``all``."""
+        """The API server's answer to one request.
+
+        Raises:
+            NotFound: 404 to a GET, DELETE or PATCH.
+            Unreachable: no answer.
+            Unavailable: it cannot answer now.
+            Rejected: it does not store the body.
+            Refused: the user has no right to it, or another error as the answer.
+        """
         try:
-            return json.loads(self._asked(method, path, query, body))
+            return json.loads(self._asked(method, path, query, body).data)
         except ValueError as error:
             raise self._silent(error) from None
 
+    def create(self, path: str, obj: Object) -> dict[str, Any]:
+        """Creates an object below the path of its collection. Raises as ``answer``."""
+        return self.answer("POST", path, {}, obj)
+
+    def patch(self, path: str, change: Object) -> dict[str, Any]:
+        """Merges a change into an object (RFC 7386: lists as wholes). Raises as ``answer``."""
+        return self.answer("PATCH", path, {}, change)
+
+    def delete(
+        self, path: str, propagation: Literal["Background", "Foreground"] = "Background"
+    ) -> None:
+        """Deletes an object, where it exists. Raises as ``answer``.
+
+        Args:
+            path: of the object.
+            propagation: Foreground: it stays until what it owns is gone.
+        """
+        try:
+            self.answer("DELETE", path, {"propagationPolicy": propagation})
+        except NotFound:
+            return
+
+    def collection(self, api_version: str, kind: str, namespace: str) -> str:
+        """The path of the objects of a kind in a namespace, by the server's discovery.
+
+        Raises:
+            Refused: the server has no such kind; else as ``answer``.
+        """
+        root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        if root not in self._kinds:
+            listed = self.one(root) or {"resources": []}
+            kinds = (each for each in listed["resources"] if "/" not in each["name"])
+            self._kinds[root] = {each["kind"]: each for each in kinds}
+        resource = self._kinds[root].get(kind)
+        if resource is None:
+            raise Refused(
+                f"{self.host} serves no {kind} of {api_version}: the platform's CRD is missing, "
+                "run `pulumi up`."
+            )
+        place = f"/namespaces/{namespace}" if resource["namespaced"] else ""
+        return f"{root}{place}/{resource['name']}"
+
+    def as_user(self, user: str, *groups: str) -> LiveCluster:
+        """The same cluster as another user has it, for whom may impersonate.
+
+        https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation
+        """
+        other = copy.copy(self)
+        other._as = [("Impersonate-User", user), *(("Impersonate-Group", each) for each in groups)]
+        return other
+
+    def time(self) -> datetime:
+        """The time of the server's clock. Raises as ``answer``."""
+        return parsedate_to_datetime(self._asked("GET", "/version", {}).date)
+
     def text(self, path: str) -> str:
         """What a pod answers through the API server. Raises as ``all``."""
-        return self._asked("GET", path, {}).decode(errors="replace")
+        return self._asked("GET", path, {}).data.decode(errors="replace")
+
+    def logs(self, namespace: str, pod: str, container: str = "") -> str:
+        """What a container printed; of the pod's only or default one without a name.
+
+        Raises as ``all``; also Refused while the container has not begun.
+        """
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = {"container": container} if container else {}
+        return self._asked("GET", path, query).data.decode(errors="replace")
 
     def metadata(self, path: str) -> Object | None:
         """The metadata of one object, which is sent without its content; None: it does not exist.
@@ -230,45 +387,67 @@ class LiveCluster:
         https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
         """
         try:
-            return json.loads(self._asked("GET", path, {}, accept=_METADATA_ALONE))["metadata"]
-        except _NotServed:
+            return json.loads(self._asked("GET", path, {}, accept=_METADATA_ALONE).data)["metadata"]
+        except NotFound:
             return None
 
     def _asked(
         self,
         method: str,
         path: str,
-        query: dict[str, str],
+        query: Mapping[str, str],
         body: Object | None = None,
-        accept: str = "application/json",
-    ) -> bytes:
+        accept: str = _JSON,
+    ) -> _Answer:
+        # Not `call_api` of the client, which has one value per header.
+        headers = HTTPHeaderDict()
+        for name, value in (
+            *self._api.default_headers.items(),
+            ("Accept", accept),
+            ("Content-Type", _MERGE_PATCH if method == "PATCH" else _JSON),
+            *self._as,
+        ):
+            headers.add(name, value)
+        asked = list(query.items())
         try:
-            response = self._api.call_api(
-                path,
+            self._api.update_params_for_auth(headers, asked, ["BearerToken"])
+            response = self._api.request(
                 method,
-                query_params=list(query.items()),
-                header_params={"Accept": accept, "Content-Type": "application/json"},
+                f"{self.host}{path}",
+                query_params=asked,
+                headers=headers,
                 body=body,
-                auth_settings=["BearerToken"],
                 _preload_content=False,
-                _return_http_data_only=True,
                 _request_timeout=_SECONDS,
             )
-            return response.data
+            # Read here, where an answer that breaks off is an error like others.
+            return _Answer(response.data, response.headers.get("Date", ""))
         except client.ApiException as failure:
-            answer = f"{failure.status} {failure.reason}"
-            if failure.status == 404:
-                raise _NotServed(
-                    f"{self.host} serves no {path}: name a Kubernetes API server in KUBECONFIG."
-                ) from None
-            if failure.status in (401, 403):
-                raise Refused(
-                    f"{self.host} does not let you use {path} ({answer}): check `aws sts "
-                    "get-caller-identity`, and name that role in kubeflow:cluster.admins."
-                ) from None
-            raise Refused(f"{self.host} answers {answer} to {path}: try again later.") from None
+            raise self._error(method, path, failure) from None
         except (HTTPError, ValueError) as error:
             raise self._silent(error) from None
+
+    def _error(self, method: str, path: str, failure: client.ApiException) -> Refused:
+        if not failure.status:
+            # How the client reports TLS that fails, with a line of its own for the name.
+            return self._silent(ValueError(" ".join(str(failure.reason).split())))
+        status, words = int(failure.status), _words(failure)
+        answer = f"{failure.status} {failure.reason}"
+        if status == 404 and method != "POST":
+            return NotFound(
+                f"{self.host} serves no {path}: name a Kubernetes API server in KUBECONFIG."
+            )
+        right = method == "GET" or not words or _NO_RIGHT.search(words)
+        if status == 401 or (status == 403 and right):
+            return Refused(
+                f"{self.host} does not let you use {path} ({answer}): check `aws sts "
+                "get-caller-identity`, and name that role in kubeflow:cluster.admins."
+            )
+        if status in _MAY_PASS:
+            return Unavailable(f"{self.host} answers {answer} to {path}: try again later.")
+        if words and method != "GET":
+            return Rejected(f"the API server answers {answer} to {path}: {words}", status)
+        return Refused(f"{self.host} answers {answer} to {path}: try again later.")
 
     def _silent(self, error: Exception) -> Unreachable:
         reason = getattr(error, "reason", error)
@@ -279,5 +458,9 @@ class LiveCluster:
         )
 
 
-class _NotServed(Refused):
-    """404: for lists, there are no such objects."""
+def _words(failure: client.ApiException) -> str:
+    """The sentence of the ``Status`` that an API server answers; empty: it has none."""
+    try:
+        return str(json.loads(failure.body or "{}").get("message") or "")
+    except (ValueError, AttributeError):
+        return ""

@@ -56,8 +56,13 @@ def explain(state: ClusterState) -> dict[str, Obstacle]:
     return {
         f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": _reason(pod, state)
         for pod in state.pods
-        if _pending(pod) and gpus_requested(pod)
+        if waits_for_gpus(pod)
     }
+
+
+def waits_for_gpus(pod: Object) -> bool:
+    """Whether a pod requests GPUs and has no node."""
+    return _pending(pod) and bool(gpus_requested(pod))
 
 
 def _pending(pod: Object) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _MINUTES = 30
 """A rehearsal takes one to three."""
@@ -101,6 +102,35 @@ def _end(process: subprocess.Popen[str]) -> None:
     # What the program itself did not end.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def one_signal_later() -> Generator[None]:
+    """The first signal inside the block counts after it, so that the block ends; a second at once.
+
+    Ctrl-C, SIGTERM and SIGHUP; only where signals have handlers, in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received = list[int]()
+
+    def later(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        handler = before[number]
+        if len(received) > 1 and callable(handler):
+            handler(number, frame)
+
+    before = dict[int, Any]()
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[each] = signal.signal(each, later)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if received:
+        signal.raise_signal(received[0])
 
 
 @contextmanager

@@ -1,172 +1,210 @@
-"""``./kf verify``: problems of a live platform, with the way out of each."""
+"""``./kf verify``: checks of a live platform, with the way out of each problem."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator
-from contextlib import suppress
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
 
-from components.objects.pod_reasons import reason_of
+import typer
+
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
-from ops.findings import Finding, FindingFormat, good, note, problem, report
-from ops.gpu_holders import holders, nodes_of_holders
-from ops.image_pulls import pull_trouble
-from ops.karpenter_status import REASONS, ClusterState, Object
 from ops.live_cluster import LiveCluster, Unreachable
-from ops.node_pool_fit import GPU, NodePool
-from ops.pending_pods import Cause, explain
-from ops.serving_status import Serving, explain_serving
-from settings.errors import listed
+from ops.side_processes import one_signal_later, terminated_as_interrupted
+from ops.verification import results, workspace
+from ops.verification.check import Check, Verdict
+from ops.verification.live_platform import live_platform
+from ops.verification.platform import Platform
+from ops.verification.progress import Progress
+from ops.verification.registry import CHECKS
+from ops.verification.run import Run
+from ops.verification.selection import selected
+from ops.verification.workspace import Workspaces
+from settings import Settings
+from terminal.exit_codes import BAD_INPUT, FAILED, INCOMPLETE, incomplete_fails
+from terminal.output import Format, fail, format_option, messages
 
-_KARPENTER = "/apis/karpenter.sh/v1"
-_DCGM_EXPORTERS = "/api/v1/namespaces/kube-system/pods"
-_DCGM_PORT = 9400
-_KNATIVE = "/apis/serving.knative.dev/v1"
-_KSERVE = "/apis/serving.kserve.io/v1beta1"
-_GPU_POD: Object = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"generateName": "kf-verify-"},
-    "spec": {
-        "containers": [
-            {"name": "main", "image": "never-pulled", "resources": {"limits": {GPU: "1"}}}
-        ]
-    },
-}
+KEYS = (
+    "level (good, note, problem, not checked), about, sentence, check, looks_at, seconds, waited; "
+    "with --list: check, group, deep, needs, looks_at"
+)
 
 
-def verify(stack: targets.Stack = targets.DEFAULT, format_: FindingFormat = None) -> None:
-    """Lists problems of a live platform, on the cluster of the current kubeconfig.
+def verify(
+    *,
+    stack: targets.Stack = targets.DEFAULT,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A check, a group, or the first word of names, such as database; repeatable. "
+            "What it needs runs too.",
+            show_default="every check",
+        ),
+    ] = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Also the checks that run something on the platform: it is taken away again.",
+        ),
+    ] = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A report for GitLab or Jenkins.", show_default=False),
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Lists the checks, and ends.", show_default=False)
+    ] = False,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean",
+            help="Deletes what verifications that were killed have left, and ends.",
+            show_default=False,
+        ),
+    ] = False,
+    format_: Annotated[
+        Format | None, format_option(KEYS, "level, about, sentence, tab-separated, a line each")
+    ] = None,
+) -> None:
+    """Checks a live platform, on the cluster of the current kubeconfig.
 
-    Example: `./kf verify --stack cn-north-1`
+    Without --deep nothing is made. Exit codes: 0 good or notes only, 1 a problem, 3 no problem and
+    something could not be checked (1 where CI=true), 2 bad input or no cluster.
+
+    Example: `./kf verify --stack cn-north-1 --deep --junit verify.xml`
     """
-    with errors_reported():
+    with errors_reported(), terminated_as_interrupted():
         settings = targets.settings_of(stack)
-        findings = examine(LiveCluster.of_stack(stack, settings))
-    report(findings, format_)
+        checks = selected(CHECKS, only or (), deep=deep or list_)
+        if list_:
+            results.list_of(checks, format_)
+            return
+        if junit and not junit.absolute().parent.is_dir():
+            raise Refused(f"--junit is {junit}: there is no folder {junit.parent}, make it.")
+        cluster = LiveCluster.of_stack(stack, settings)
+        verification = Verification(stack, settings, cluster)
+        if clean:
+            verification.clean(CHECKS)
+            return
+        begun, start = datetime.now(UTC), time.monotonic()
+        run = verification.run(checks)
+        seconds = time.monotonic() - start
+        results.report(run.results, format_)
+        if junit:
+            junit.write_bytes(results.junit(stack, run.results, seconds, begun))
+        if not only and (deeper := len(CHECKS) - len(checks)):
+            messages.print(f"{deeper} more checks with --deep.", style="dim")
+        _end(run, seconds)
 
 
-def examine(cluster: LiveCluster) -> list[Finding]:
-    """Every finding about a cluster.
+def _end(run: Run, seconds: float) -> None:
+    """The last words and the exit code."""
+    missing = [each.check.name for each in run.results if each.verdict is Verdict.NOT_CHECKED]
+    if missing:
+        messages.print(f"Not everything was checked: {', '.join(missing)}.", style="yellow")
+    messages.print(results.summary(run.results, seconds, run.waited))
+    if run.lost:
+        raise fail([run.lost], BAD_INPUT)
+    verdicts = {result.verdict for result in run.results}
+    if Verdict.PROBLEM in verdicts or (missing and incomplete_fails()):
+        raise typer.Exit(FAILED)
+    if missing:
+        raise typer.Exit(INCOMPLETE)
 
-    Raises:
-        Unreachable: no API server answers.
-        Refused: the user has no right to read it.
+
+_TAKING_AWAY = (
+    "Taking away what this verification made. A second Ctrl-C leaves that to Kubernetes, which "
+    "needs {seconds} seconds at most, and to `./kf verify --clean`."
+)
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        messages.print(sentence, style="yellow")
+
+
+class Verification:
+    """One verification of a platform, with the end of everything that it makes.
+
+    Args:
+        stack: its name.
+        settings: of its stack file.
+        cluster: of the kubeconfig.
+        ahead: seconds after which Kubernetes deletes what a killed verification has made.
     """
-    version = cluster.answer("GET", "/version", {})["gitVersion"]
-    pools = cluster.all(f"{_KARPENTER}/nodepools")
-    pods = cluster.all("/api/v1/pods", fieldSelector="status.phase!=Succeeded")
-    return [
-        good("cluster", f"{cluster.host} answers as {version}"),
-        *_tolerations(cluster, pools),
-        *_not_ready(cluster, pools, pods),
-        *_models(cluster, pods),
-    ]
 
+    def __init__(
+        self,
+        stack: str,
+        settings: Settings,
+        cluster: LiveCluster,
+        ahead: int = workspace.AHEAD_SECONDS,
+    ) -> None:
+        self._cluster = cluster
+        self._progress = Progress()
+        self._workspaces = Workspaces(cluster, self._progress, ahead)
+        # The first request: what follows is of no use without an API server.
+        cluster.answer("GET", "/version", {})
+        self._platform: Platform = live_platform(stack, settings, cluster, self._workspaces)
 
-def _tolerations(cluster: LiveCluster, pools: list[Object]) -> Iterator[Finding]:
-    """Whether a pod that only requests a GPU may run on the nodes of each pool.
+    def run(self, checks: Sequence[Check]) -> Run:
+        """Examines the checks and takes everything away that they made, also when interrupted.
 
-    By AWS's documentation the API server of EKS adds the toleration; here it is tested, by a dry
-    run in a namespace without webhooks of this project.
-    """
-    about = "GPU tolerations"
-    gpu_pools = [pool for pool in map(NodePool, pools) if pool.has_gpus]
-    if not gpu_pools:
-        return
-    try:
-        path, dry_run = "/api/v1/namespaces/kube-system/pods", {"dryRun": "All"}
-        admitted = cluster.answer("POST", path, dry_run, _GPU_POD)
-    except Unreachable:
-        raise
-    except Refused as refused:
-        yield note(about, f"not checked: {refused}")
-        return
-    for pool in gpu_pools:
-        keys = [taint["key"] for taint in pool.untolerated(admitted)]
-        if keys:
-            yield note(
-                about,
-                f"NodePool {pool.name} takes only pods that tolerate {listed(keys, 'and')} "
-                "themselves",
+        Raises:
+            Unreachable: the API server does not answer the first check.
+        """
+        run = Run()
+        with self._progress.shown():
+            try:
+                if any(check.creates for check in checks):
+                    self._sweep(checks)
+                run.add(checks, self._platform, self._progress)
+            except (KeyboardInterrupt, SystemExit):
+                if self._workspaces.made:
+                    messages.print(_TAKING_AWAY.format(seconds=self._workspaces.ahead))
+                raise
+            finally:
+                self._progress.at("takes away what it made")
+                with one_signal_later():
+                    _warn(self._workspaces.delete())
+                _warn(self._workspaces.await_end())
+                run.waited = self._progress.waited
+        return run
+
+    def clean(self, checks: Sequence[Check]) -> None:
+        """Deletes what verifications that were killed have left."""
+        swept = self._sweep(checks)
+        living = sorted(workspace.alive(self._cluster))
+        if living:
+            seconds = workspace.AHEAD_SECONDS
+            messages.print(
+                f"Left alone, because they run or were killed within the last {seconds} seconds: "
+                f"{', '.join(living)}."
             )
-        else:
-            yield good(about, f"NodePool {pool.name} takes any pod that asks for {GPU}")
+        if not swept:
+            raise typer.Exit(FAILED)
+        messages.print("What verifications that have ended left is deleted.")
 
-
-def _not_ready(cluster: LiveCluster, pools: list[Object], pods: list[Object]) -> Iterator[Finding]:
-    gpu_pods = yield from _pending(cluster, pools, pods)
-    yield from _holding(cluster, pods)
-    warnings = cluster.all("/api/v1/events", fieldSelector="type=Warning")
-    others = 0
-    for pod in pods:
-        name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-        reason = None if name in gpu_pods else reason_of(pod, warnings)
-        if reason:
-            others += 1
-            # A failed pod is history: its controller has made another, or reports a failure itself.
-            over = pod["status"].get("phase") == "Failed"
-            way_out = pull_trouble(pod)
-            sentence = f"{reason.sentence}: {way_out}" if way_out else reason.sentence
-            yield (note if reason.starting or over else problem)(name, sentence)
-    if not others:
-        yield good("pods", "all others are ready" if gpu_pods else "all are ready")
-
-
-def _models(cluster: LiveCluster, pods: list[Object]) -> Iterator[Finding]:
-    """Findings about what KServe and Knative serve; none where they serve nothing."""
-    states = explain_serving(
-        Serving(
-            models=cluster.all(f"{_KSERVE}/inferenceservices"),
-            configurations=cluster.all(f"{_KNATIVE}/configurations"),
-            revisions=cluster.all(f"{_KNATIVE}/revisions"),
-            pods=pods,
-        )
-    )
-    for name, state in states.items():
-        if state:
-            yield (note if state.starting else problem)(name, state.sentence)
-    if states and not any(states.values()):
-        yield good("models", "all are ready")
-
-
-def _pending(
-    cluster: LiveCluster, pools: list[Object], pods: list[Object]
-) -> Generator[Finding, None, Collection[str]]:
-    """Findings about pending pods that request GPUs; returns the names of these pods."""
-    state = ClusterState(
-        pods=pods,
-        node_pools=pools,
-        node_claims=cluster.all(f"{_KARPENTER}/nodeclaims"),
-        events=[
-            event
-            for reason in REASONS
-            for event in cluster.all("/api/v1/events", fieldSelector=f"reason={reason}")
-        ],
-    )
-    reasons = explain(state)
-    if not reasons:
-        yield good("GPU pods", "none waits for a node")
-    for pod, (cause, sentence) in reasons.items():
-        harmless = cause in (Cause.NODE_IS_COMING, Cause.HELD)
-        yield (note if harmless else problem)(pod, sentence)
-    return reasons
-
-
-def _holding(cluster: LiveCluster, pods: list[Object]) -> Iterator[Finding]:
-    """Who holds which GPU since when; a note where DCGM measures no load at this moment."""
-    nodes = nodes_of_holders(pods)
-    if not nodes:
-        return
-    for holder in holders(pods, cluster.all("/api/v1/nodes"), list(_exported(cluster, nodes))):
-        yield (note if holder.idle else good)(holder.name, holder.sentence)
-
-
-def _exported(cluster: LiveCluster, nodes: Collection[str]) -> Iterator[str]:
-    """What the DCGM exporters of these nodes answer; nothing of those that do not."""
-    label = "app.kubernetes.io/name=dcgm-exporter"
-    for pod in cluster.all(_DCGM_EXPORTERS, labelSelector=label):
-        if pod["spec"].get("nodeName") in nodes:
-            name = pod["metadata"]["name"]
-            with suppress(Refused):
-                yield cluster.text(f"{_DCGM_EXPORTERS}/{name}:{_DCGM_PORT}/proxy/metrics")
+    def _sweep(self, checks: Sequence[Check]) -> bool:
+        """Whether all of it could be done."""
+        done = True
+        sweeps = [("objects of earlier verifications", lambda: workspace.sweep(self._cluster))]
+        for check in checks:
+            if each := check.sweep:
+                sweeps.append(
+                    (f"what {check.name} made earlier", lambda each=each: each(self._platform))
+                )
+        for what, function in sweeps:
+            try:
+                function()
+            except Unreachable:
+                raise
+            except Refused as refused:
+                done = False
+                messages.print(f"{what} may still be there: {refused}", style="yellow")
+        return done

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import typer
 from rich.console import Console
@@ -37,6 +37,14 @@ def _console(**options: Any) -> Console:
     return _Console(
         color_system=colour, emoji=False, highlight=False, soft_wrap=True, markup=False, **options
     )
+
+
+class Cells(NamedTuple):
+    """One line of a section: a label in a style, and text."""
+
+    label: str
+    style: str
+    text: str
 
 
 _ANY_WIDTH = 10_000
@@ -114,6 +122,23 @@ def show(
                 say(line(row))
         case "table":
             _table(rows, columns, optional)
+
+
+def sections(of: Iterable[tuple[Cells, Sequence[Cells]]]) -> None:
+    """Print headings with the lines below each, the text folded beside its label.
+
+    Args:
+        of: label and text of the heading, then of each of its lines, with styles of the labels.
+    """
+    drawn = Table.grid(padding=(0, 2))
+    drawn.add_column(no_wrap=True)
+    drawn.add_column(overflow="fold")
+    for heading, lines in of:
+        drawn.add_row(Text(heading.label, heading.style), Text(heading.text, "bold"))
+        for each in lines:
+            drawn.add_row(Text(f"  {each.label}", each.style), each.text)
+    with _for_a_reader():
+        results.print(drawn, soft_wrap=False)
 
 
 def _table(rows: Sequence[Row], columns: Columns, optional: Sequence[str]) -> None:

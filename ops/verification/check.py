@@ -30,6 +30,10 @@ class Check:
         examine: yields the findings; ``ops.cli_errors.Refused`` from it means not checked.
         creates: whether it makes objects or rows, so that it runs with ``--deep`` only.
         needs: names of checks without whose success this one has no meaning.
+        sweep: deletes what an earlier verification that was killed left outside the cluster, such
+            as rows and artifacts; runs before the checks, and with ``--clean``. It lists what there
+            is first and asks ``ops.verification.workspace.alive`` afterwards, so that nothing of a
+            verification that runs elsewhere is deleted.
     """
 
     name: str
@@ -37,6 +41,12 @@ class Check:
     examine: Callable[[Platform], Iterator[Finding]]
     creates: bool = False
     needs: tuple[str, ...] = ()
+    sweep: Callable[[Platform], None] | None = None
+
+    @property
+    def group(self) -> str:
+        """The module it stands in, a name for ``--only`` too."""
+        return self.examine.__module__.rpartition(".")[2].replace("_", "-")
 
 
 @dataclass(frozen=True)

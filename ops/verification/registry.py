@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ops.verification.check import Check
+from ops.verification.checks import running
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (*running.CHECKS,)

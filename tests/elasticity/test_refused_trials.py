@@ -9,7 +9,7 @@ import pytest
 
 from components.gpu.node_pools import GPU_TAINT
 from ops.live_cluster import LiveCluster
-from ops.verify import examine
+from ops.verification.checks.running import examine
 from settings.node_pools import Taint
 from tests.elasticity import measuring, report
 from tests.elasticity.cluster import ControlPlane

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "of-the-test"
 Lists = dict[str, list[Mapping[str, Any]]]
+_Api = TypeVar("_Api", bound="ApiOfLists")
 
 
 @dataclass
@@ -28,6 +29,7 @@ class ApiOfLists:
         objects: path -> one object; without its content where only its metadata is accepted.
         accepted: paths with what a client accepts, in order.
         adds: tolerations it gives to a new pod; nothing new is kept.
+        methods: of HTTP that were used.
     """
 
     lists: Lists
@@ -39,6 +41,7 @@ class ApiOfLists:
     adds: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     objects: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     accepted: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    methods: set[str] = field(default_factory=set[str])
     url: str = ""
 
     def answer(
@@ -55,6 +58,13 @@ class ApiOfLists:
         if path == "/version":
             return 200, {"gitVersion": "v1.35.2-eks-1234567"}
         return self.stored(path, query.get("fieldSelector"))
+
+    def changed(
+        self, method: str, path: str, query: dict[str, str], body: dict[str, Any], kind: str
+    ) -> tuple[int, Any]:
+        """A request that would change something."""
+        del query, body, kind
+        raise AssertionError(f"{method} {path}")
 
     def stored(self, path: str, selector: str | None) -> tuple[int, Any]:
         if path in self.texts:
@@ -80,7 +90,7 @@ def selects(selector: str | None, obj: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
+def serving(api: _Api) -> Generator[_Api]:
     """Serves on a free port of this machine until the end of the block."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -89,12 +99,23 @@ def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
         def do_POST(self) -> None:
             self.do_GET(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
+        def do_PATCH(self) -> None:
+            self.do_POST()
+
+        def do_DELETE(self) -> None:
+            self.do_GET({})
+
         def do_GET(self, sent: dict[str, Any] | None = None) -> None:
+            api.methods.add(self.command)
             asked = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(asked.query).items()}
             token = self.headers.get("Authorization", "")
             api.accepted.append((asked.path, self.headers.get("Accept", "")))
-            status, body = api.answer(asked.path, query, token, sent)
+            if sent is None or query.get("dryRun"):
+                status, body = api.answer(asked.path, query, token, sent)
+            else:
+                kind = self.headers.get("Content-Type", "")
+                status, body = api.changed(self.command, asked.path, query, sent, kind)
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

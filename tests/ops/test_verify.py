@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -30,6 +32,10 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ApiOfL
         yield api
 
 
+@pytest.mark.check("cluster", broken=False)
+@pytest.mark.check("gpu-tolerations", broken=False)
+@pytest.mark.check("gpu-pods", broken=False)
+@pytest.mark.check("pods", broken=False)
 def test_a_cluster_where_nothing_waits_is_good(cluster: ApiOfLists) -> None:
     done = kf(*VERIFY, "text")
     assert done.exit_code == 0, done.output
@@ -37,10 +43,13 @@ def test_a_cluster_where_nothing_waits_is_good(cluster: ApiOfLists) -> None:
         f"good\tcluster\t{cluster.url} answers as v1.35.2-eks-1234567",
         "good\tGPU tolerations\tNodePool gpu takes any pod that asks for nvidia.com/gpu",
         "good\tGPU pods\tnone waits for a node",
+        "good\tGPU holders\tno pod holds nvidia.com/gpu",
         "good\tpods\tall are ready",
+        "good\tmodels\tnone is served",
     ]
 
 
+@pytest.mark.check("gpu-tolerations", broken=True)
 def test_an_api_server_that_adds_no_toleration_is_worth_a_note(cluster: ApiOfLists) -> None:
     cluster.adds.clear()
     done = kf(*VERIFY, "text")
@@ -77,8 +86,9 @@ def test_a_person_reads_a_table(cluster: ApiOfLists) -> None:
     cluster.lists[PODS] = [these.pod(16)]
     done = kf(*VERIFY, "table")
     assert done.exit_code == 1
-    assert "alice/train" in done.stdout
-    assert done.stdout.split()[:3] == ["level", "about", "finding"]
+    assert re.search("^  problem  alice/train: ", done.stdout, re.MULTILINE)
+    (first, *_) = done.stdout.splitlines()
+    assert first.startswith("good       cluster: the version that the API server answers (0.")
 
 
 def test_a_machine_on_its_way_is_worth_a_note_and_no_failure(cluster: ApiOfLists) -> None:
@@ -89,6 +99,7 @@ def test_a_machine_on_its_way_is_worth_a_note_and_no_failure(cluster: ApiOfLists
     assert "note\talice/train\ta machine is starting: NodeClaim gpu-x7k2p" in done.stdout
 
 
+@pytest.mark.check("gpu-pods", broken=True)
 def test_an_event_of_karpenters_explains_the_wait(cluster: ApiOfLists) -> None:
     cluster.lists[PODS] = [these.pod()]
     other = these.event("Scheduled", "assigned", kind="Pod", name="web")
@@ -136,6 +147,7 @@ HELD = (
 )
 
 
+@pytest.mark.check("gpu-holders", broken=False)
 def test_who_holds_gpus_is_listed_without_dcgm_too(cluster: ApiOfLists) -> None:
     hold_a_gpu(cluster)
     done = kf(*VERIFY, "text")
@@ -143,6 +155,7 @@ def test_who_holds_gpus_is_listed_without_dcgm_too(cluster: ApiOfLists) -> None:
     assert f"good\t{HELD}\n" in done.stdout
 
 
+@pytest.mark.check("gpu-holders", broken=True)
 @pytest.mark.parametrize(("busy", "level"), [("0", "note"), ("37.5", "good")])
 def test_the_load_of_the_busiest_gpu_is_told_where_dcgm_is_on(
     cluster: ApiOfLists, busy: str, level: str
@@ -180,6 +193,7 @@ NOWHERE = {
 }
 
 
+@pytest.mark.check("pods", broken=True)
 @pytest.mark.parametrize(
     ("status", "level", "sentence"),
     [
@@ -231,20 +245,28 @@ def test_who_may_not_read_is_told_what_and_where_to_be_admitted(
     cluster: ApiOfLists, status: int
 ) -> None:
     cluster.refusals[NODE_POOLS] = status
-    done = kf(*VERIFY, "text")
-    assert done.exit_code == 2
-    assert f"{NODE_POOLS} ({status} " in done.stderr
-    assert "kubeflow:cluster.admins" in done.stderr
-    assert done.stdout == ""
+    done = kf(*VERIFY, "json")
+    assert done.exit_code == 3
+    missing = {
+        row["about"]: row for row in json.loads(done.stdout) if row["level"] == "not checked"
+    }
+    assert list(missing) == ["gpu-tolerations", "gpu-pods"]
+    assert f"{NODE_POOLS} ({status} " in missing["gpu-pods"]["sentence"]
+    assert "kubeflow:cluster.admins" in missing["gpu-pods"]["sentence"]
+    assert "Not everything was checked: gpu-tolerations, gpu-pods." in done.stderr
 
 
 def test_a_server_in_trouble_is_told_by_its_status(cluster: ApiOfLists) -> None:
     cluster.refusals[PODS] = 503
     done = kf(*VERIFY, "text")
-    assert done.exit_code == 2
-    assert f"answers 503 Service Unavailable to {PODS}" in done.stderr
+    assert done.exit_code == 3
+    assert (
+        f"not checked\tpods\t{cluster.url} answers 503 Service Unavailable to {PODS}" in done.stdout
+    )
+    assert "good\tcluster\t" in done.stdout
 
 
+@pytest.mark.check("cluster", broken=True)
 def test_what_is_no_kubernetes_is_told_so(cluster: ApiOfLists) -> None:
     cluster.refusals["/version"] = 404
     done = kf(*VERIFY, "text")
@@ -309,6 +331,8 @@ def test_a_stack_that_does_not_exist_gets_one_sentence(cluster: ApiOfLists) -> N
     assert cluster.asked == []
 
 
+@pytest.mark.check("models", broken=True)
+@pytest.mark.check("models", broken=False)
 def test_a_model_without_a_revision_is_a_problem_beside_its_pod(cluster: ApiOfLists) -> None:
     condition = {"type": "Ready", "status": "False", "message": "No runtime found"}
     model = {
@@ -335,3 +359,107 @@ def test_a_pod_that_waits_for_an_image_is_told_what_helps(cluster: ApiOfLists) -
         }
     ]
     assert ": quay.io has no such tag: correct the image" in kf(*VERIFY, "text").stdout
+
+
+# -- Options and exit codes -----------------------------------------------------------------------
+
+
+def test_what_was_not_checked_fails_where_ci_is_true(
+    cluster: ApiOfLists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.refusals[NODE_POOLS] = 403
+    monkeypatch.setenv("CI", "true")
+    assert kf(*VERIFY, "text").exit_code == 1
+
+
+def test_a_problem_counts_more_than_what_was_not_checked(cluster: ApiOfLists) -> None:
+    cluster.refusals[NODE_POOLS] = 403
+    cluster.lists[PODS] = [{**these.pod(0, name="web"), "status": NOWHERE}]
+    assert kf(*VERIFY, "text").exit_code == 1
+
+
+def test_one_check_runs_where_it_is_named_alone(cluster: ApiOfLists) -> None:
+    done = kf(*VERIFY, "json", "--only", "pods")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)
+    assert (row["check"], row["about"], row["level"]) == ("pods", "pods", "good")
+    assert row["looks_at"] == "every other pod that has not succeeded"
+    assert 0 <= row["waited"] <= row["seconds"] < 5
+    assert {path for path, _ in cluster.asked} == {"/version", PODS, EVENTS}
+
+
+def test_a_first_word_names_several_checks(cluster: ApiOfLists) -> None:
+    rows = json.loads(kf(*VERIFY, "json", "--only", "gpu").stdout)
+    assert [row["check"] for row in rows] == ["gpu-tolerations", "gpu-pods", "gpu-holders"]
+
+
+def test_a_name_that_no_check_has_gets_the_nearest(cluster: ApiOfLists) -> None:
+    done = kf(*VERIFY, "text", "--only", "gpu-pod")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--only gpu-pod: there is no check of that name, did you mean gpu-pods?" in done.stderr
+    assert cluster.asked == []
+
+
+def test_the_last_line_counts_and_has_the_time(cluster: ApiOfLists) -> None:
+    cluster.refusals[NODE_POOLS] = 403
+    cluster.lists[PODS] = [{**these.pod(0, name="web"), "status": NOWHERE}]
+    done = kf(*VERIFY, "text")
+    assert re.search(
+        r"^6 checks, 1 problem, 0 notes, 2 not checked; \d+\.\d s, 0\.0 of these waiting\.$",
+        done.stderr,
+        re.MULTILINE,
+    )
+
+
+def test_the_checks_are_listed_without_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    done = kf(*VERIFY, "json", "--list")
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert {row["check"] for row in rows} >= {"cluster", "gpu-pods", "models"}
+    assert all(row["looks_at"] for row in rows)
+
+
+def test_a_report_for_ci_has_every_check_and_its_problem(
+    cluster: ApiOfLists, tmp_path: Path
+) -> None:
+    cluster.refusals[NODE_POOLS] = 403
+    cluster.lists[PODS] = [{**these.pod(0, name="web"), "status": waiting("Wrong", "a\x1b[1mb\0")}]
+    done = kf(*VERIFY, "text", "--junit", str(tmp_path / "verify.xml"))
+    assert done.exit_code == 1, done.output
+    written = (tmp_path / "verify.xml").read_bytes()
+    root = ElementTree.fromstring(written)  # noqa: S314
+    (suite,) = root
+    assert [each.get("name") for each in suite] == [
+        *("cluster", "gpu-tolerations", "gpu-pods", "gpu-holders", "pods", "models")
+    ]
+    assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
+        **{"tests": "6", "failures": "1"},
+        **{"errors": "0", "skipped": "2"},
+    }
+    by_name = {each.get("name"): each for each in suite}
+    failure = by_name["pods"].find("failure")
+    assert failure is not None
+    assert "alice/web: container main waits: Wrong: a\ufffd[1mb" in failure.get("message", "")
+    skipped = by_name["gpu-pods"].find("skipped")
+    assert skipped is not None
+    assert "kubeflow:cluster.admins" in skipped.get("message", "")
+    assert all(float(each.get("time", "-1")) >= 0 for each in suite)
+    assert b"of-the-test" not in written
+
+
+def test_a_report_in_a_folder_that_is_not_there_is_refused_before_anything_runs(
+    cluster: ApiOfLists, tmp_path: Path
+) -> None:
+    done = kf(*VERIFY, "text", "--junit", str(tmp_path / "none" / "verify.xml"))
+    assert done.exit_code == 2
+    assert "there is no folder" in done.stderr
+    assert cluster.asked == []
+
+
+def test_nothing_but_dry_runs_is_sent_without_deep(cluster: ApiOfLists) -> None:
+    kf(*VERIFY, "text")
+    assert cluster.methods - {"GET"} == {"POST"}
+    assert all(query == {"dryRun": "All"} for path, query in cluster.asked if path == NEW_PODS)

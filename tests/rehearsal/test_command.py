@@ -206,7 +206,11 @@ def test_pictures_of_another_stack_leave_those_of_the_documentation_alone(
     (root / "build" / "x").mkdir(parents=True)
     (root / "build" / "x" / "plan.json").write_text("[]")
     monkeypatch.setattr(command, "PICTURES", root / "docs")
-    monkeypatch.setattr(command, "pictures", lambda rows, page: [("a.svg", f"{rows}")])
+
+    def drawn(rows: list[object], _: str) -> list[tuple[str, str]]:
+        return [("a.svg", f"{rows}")]
+
+    monkeypatch.setattr(command, "pictures", drawn)
     assert run("pictures", "--stack", "x").exit_code == 0
     assert (root / "build" / "x" / "pictures" / "a.svg").read_text() == "[]"
     assert not (root / "docs").exists()
