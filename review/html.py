@@ -41,6 +41,7 @@ h1 + ul > li { border: 1px solid var(--line); border-radius: .4rem; padding: .6r
 ol { list-style-position: inside; padding: 0; }
 ol > li { background: var(--soft); border-left: .3rem solid var(--bad); border-radius: .3rem;
   padding: .6rem .8rem; margin: .6rem 0; }
+ol ul { list-style: none; padding: 0; } ol code { background: var(--paper); }
 code, pre { font: .9em ui-monospace, monospace; background: var(--soft); border-radius: .2rem;
   overflow-wrap: anywhere; }
 code { padding: 0 .2em; } pre { padding: .6rem; overflow-x: auto; white-space: pre-wrap; }

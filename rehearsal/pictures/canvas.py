@@ -9,7 +9,7 @@ style sheet, script, marker or reference to anything outside.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -265,7 +265,7 @@ class Canvas:
     @contextmanager
     def frame(
         self, x: float, width: float, colour: Colour, *, dashed: bool = False, thick: float = 1.5
-    ) -> Iterator[None]:
+    ) -> Generator[None]:
         """A box around all that is drawn inside; its lower end is where the pen is then."""
         place, top = len(self._parts), self.pen.y
         yield

@@ -96,9 +96,10 @@ def _ways_in(canvas: Canvas, facts: Facts) -> None:
     way = "kubectl port-forward"
     canvas.text(first + 12, top + 28, way, size=SMALLEST, colour=MUTED)
     origin: Words = ("inside the VPC", "VPC 之内")
-    if facts.admitted:
-        more = f" +{len(facts.admitted) - 1}" if len(facts.admitted) > 1 else ""
-        origin = (f"from {facts.admitted[0]}{more}", f"来自 {facts.admitted[0]}{more}")
+    admitted = list(facts.admitted)
+    if admitted:
+        more = f" +{len(admitted) - 1}" if admitted[1:] else ""
+        origin = (f"from {admitted[0]}{more}", f"来自 {admitted[0]}{more}")
     canvas.text(second + 12, top + 28, origin, size=SMALLEST, colour=MUTED)
 
 

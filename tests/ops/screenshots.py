@@ -18,10 +18,7 @@ from terminal.output import messages
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 STACK = "cn-north-1"
-CHANGE = (
-    ("    name: kubeflow\n", "    name: acme-ml\n"),
-    ("    maxGpus: 8\n", "    maxGpus: 16\n"),
-)
+CHANGE = {"\n    name: kubeflow\n": "\n    name: acme-ml\n"}
 _WINDOW = (760, 980)
 _COLOURS = 48
 
