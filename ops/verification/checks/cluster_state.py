@@ -677,5 +677,5 @@ CHECKS: tuple[Check, ...] = (
     Check("disruption-budgets", "PodDisruptionBudgets and what they allow", disruption_budgets),
     Check("platform-jobs", "Jobs of the platform", platform_jobs),
     Check("storage", "StorageClasses, CSI drivers and volume claims", storage),
-    Check("metrics", "the API metrics.k8s.io and autoscalers", metrics),
+    Check("metrics", "the metrics API and autoscalers", metrics),
 )
