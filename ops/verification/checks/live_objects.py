@@ -1,4 +1,4 @@
-"""Objects of the live cluster as the read-only checks see them: each kind is read once.
+"""Objects of the live cluster as the read-only checks see them: parsed once, by kind and by name.
 
 A list of the API server has items without ``kind``; here each item has its own.
 """
@@ -6,6 +6,7 @@ A list of the API server has items without ``kind``; here each item has its own.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from weakref import WeakKeyDictionary
 from images.reference import InvalidReference, Reference, parse
 from ops import targets
 from ops.cli_errors import Refused
-from ops.live_cluster import LiveCluster, connect_command
+from ops.live_cluster import REMEMBERED_SECONDS, LiveCluster, connect_command
 from ops.verification.platform import Platform
 from rendering import lock as locks
 from rendering.await_annotations import PATCH_FORCE
@@ -92,11 +93,13 @@ class _Read:
         lists: kind -> its objects.
         names: kind -> name -> the object.
         own: the platform's namespaces; None: not worked out yet.
+        begun: when the first was read, by the clock of ``time.monotonic``.
     """
 
     lists: dict[str, list[Object]] = field(default_factory=dict[str, list[Object]])
     names: dict[str, dict[str, Object]] = field(default_factory=dict[str, dict[str, Object]])
     own: frozenset[str] | None = None
+    begun: float = field(default_factory=time.monotonic)
 
 
 _read: WeakKeyDictionary[LiveCluster, _Read] = WeakKeyDictionary()
@@ -115,7 +118,10 @@ def listed(platform: Platform, kind: str) -> Sequence[Object]:
 
 
 def _of(platform: Platform) -> _Read:
-    return _read.setdefault(platform.cluster, _Read())
+    read = _read.get(platform.cluster)
+    if read is None or time.monotonic() - read.begun > REMEMBERED_SECONDS:
+        read = _read[platform.cluster] = _Read()
+    return read
 
 
 def _all(cluster: LiveCluster, kind: str) -> list[Object]:
