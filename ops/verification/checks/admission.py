@@ -53,9 +53,10 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _EXPIRING = timedelta(days=14)
 """A certificate with less time left is not renewed by itself any more: cert-manager begins a month
 before the end, the certificate controllers of the platform's webhooks three months."""
-_EXPIRING_PART = 10
-"""Knative's certificates are valid for a week and renewed a day before (knative/pkg
-webhook/certificates/certificates.go): of a short life, the tenth part counts instead."""
+_SHORT_LIFE, _EXPIRING_SHORT = timedelta(days=60), timedelta(hours=12)
+"""Knative's certificates are valid for a week or a month and renewed a day before, at the latest
+ten hours later (knative/pkg webhook/certificates/certificates.go, knative/networking
+pkg/certificates/reconciler/certificates.go)."""
 _RENEWED_BY_UP = timedelta(days=90)
 """The platform's own certificates are renewed by any `pulumi up` in their last year."""
 _LATE = timedelta(hours=1)
@@ -292,7 +293,7 @@ def _used(platform: Platform) -> set[str]:
 def _soon(obj: Object, life: timedelta) -> timedelta:
     if _own(obj):
         return _RENEWED_BY_UP
-    return min(_EXPIRING, life / _EXPIRING_PART)
+    return _EXPIRING_SHORT if life <= _SHORT_LIFE else _EXPIRING
 
 
 def _own(obj: Object) -> bool:

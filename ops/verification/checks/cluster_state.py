@@ -230,8 +230,8 @@ def karpenter_version(platform: Platform) -> Iterator[Finding]:
         )
         return
     images = [str(each["image"]) for each in containers_of(found["spec"]["template"]["spec"])]
-    tags = [tag for image in images if (tag := (source_of(platform, image) or _NONE).tag)]
-    if wanted in (tag.removeprefix("v") for tag in tags):
+    sources = [source_of(platform, image) for image in images]
+    if wanted in [(source.tag or "").removeprefix("v") for source in sources if source]:
         yield good(about, f"runs {wanted}, as kubeflow:gpuPool.karpenterVersion says")
     else:
         yield problem(
@@ -239,10 +239,6 @@ def karpenter_version(platform: Platform) -> Iterator[Finding]:
             f"runs {in_words(images, 'and')}, and kubeflow:gpuPool.karpenterVersion is {wanted}: "
             "run `pulumi up`",
         )
-
-
-class _NONE:
-    tag = None
 
 
 def support_ends(platform: Platform) -> Iterator[Finding]:
@@ -372,10 +368,8 @@ def _pool_troubles(pool: Object, classes: Mapping[str, Object]) -> Iterator[Find
             about, f"names the EC2NodeClass {reference}, which does not exist: run `pulumi up`"
         )
         return
-    failed = [each for each in conditions(node_class) if each.get("status") != "True"]
-    if failed or not conditions(node_class):
-        named = [each for each in failed if each["type"] != "Ready"] or failed
-        reasons = "; ".join(f"{each['type']}: {why(each)}" for each in named)
+    if not is_true(node_class, "Ready"):
+        reasons = _unmet(node_class)
         yield problem(
             f"EC2NodeClass {reference}",
             f"is not ready ({reasons or 'no condition: Karpenter has not looked at it'}), so that "
@@ -383,16 +377,26 @@ def _pool_troubles(pool: Object, classes: Mapping[str, Object]) -> Iterator[Find
             f"{KARPENTER_NAMESPACE} logs deploy/karpenter`",
         )
         return
-    for each in conditions(pool):
-        if each["type"] == "NodeRegistrationHealthy":
-            if each.get("status") == "False":
-                yield note(about, f"its last nodes did not join ({why(each)}): look at their logs")
-        elif each.get("status") != "True":
-            yield problem(
-                about,
-                f"{each['type']} is {each.get('status')} ({why(each)})"
-                ": run `pulumi up`, or correct the pool in the stack file",
-            )
+    if not is_true(pool, "Ready"):
+        yield problem(
+            about,
+            f"is not ready ({_unmet(pool) or 'no condition: Karpenter has not looked at it'}): run "
+            "`pulumi up`, or correct the pool in the stack file",
+        )
+    joined = condition(pool, "NodeRegistrationHealthy")
+    if joined.get("status") == "False":
+        yield note(
+            about,
+            f"its last nodes did not join the cluster ({why(joined)}): read their console output "
+            "in EC2",
+        )
+
+
+def _unmet(obj: Object) -> str:
+    """Why a condition of Karpenter's objects is not met; ``Ready`` sums up the others."""
+    failed = [each for each in conditions(obj) if each.get("status") == "False"]
+    named = [each for each in failed if each["type"] not in ("Ready", "NodeRegistrationHealthy")]
+    return "; ".join(f"{each['type']}: {why(each)}" for each in named or failed)
 
 
 def _limits(pool: Object) -> Iterator[Finding]:
@@ -409,7 +413,7 @@ def _limits(pool: Object) -> Iterator[Finding]:
             yield note(
                 f"NodePool {name_of(pool)}",
                 f"all {limit} {resource} of its limit are in use"
-                ": further pods wait; `./kf verify --only gpu-pods` lists who holds them",
+                ": further pods wait; `./kf verify --only gpu-holders` lists who holds them",
             )
 
 
@@ -673,5 +677,5 @@ CHECKS: tuple[Check, ...] = (
     Check("disruption-budgets", "PodDisruptionBudgets and what they allow", disruption_budgets),
     Check("platform-jobs", "Jobs of the platform", platform_jobs),
     Check("storage", "StorageClasses, CSI drivers and volume claims", storage),
-    Check("metrics", "the API metrics.k8s.io and autoscalers", metrics),
+    Check("metrics", "the metrics API and autoscalers", metrics),
 )

@@ -1,4 +1,4 @@
-"""Objects of the live cluster as the read-only checks see them: each kind is read once.
+"""Objects of the live cluster as the read-only checks see them: parsed once, by kind and by name.
 
 A list of the API server has items without ``kind``; here each item has its own.
 """
@@ -6,7 +6,9 @@ A list of the API server has items without ``kind``; here each item has its own.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from weakref import WeakKeyDictionary
 from images.reference import InvalidReference, Reference, parse
 from ops import targets
 from ops.cli_errors import Refused
-from ops.live_cluster import LiveCluster, connect_command
+from ops.live_cluster import REMEMBERED_SECONDS, LiveCluster, connect_command
 from ops.verification.platform import Platform
 from rendering import lock as locks
 from rendering.await_annotations import PATCH_FORCE
@@ -60,7 +62,6 @@ PATHS: Mapping[str, tuple[str, ...]] = {
     "Profile": ("/apis/kubeflow.org/v1/profiles",),
     "ResourceQuota": ("/api/v1/resourcequotas",),
     "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1/rolebindings",),
-    "Role": ("/apis/rbac.authorization.k8s.io/v1/roles",),
     "Secret": ("/api/v1/secrets",),
     "SecretProviderClass": ("/apis/secrets-store.csi.x-k8s.io/v1/secretproviderclasses",),
     "SecretStore": ("/apis/external-secrets.io/v1/secretstores",),
@@ -77,14 +78,31 @@ PATHS: Mapping[str, tuple[str, ...]] = {
 SELECTED: Mapping[str, Mapping[str, str]] = {"Pod": {"fieldSelector": "status.phase!=Succeeded"}}
 """Kind -> the query of its list: pods of ended pipelines may be thousands."""
 
-_SYSTEM = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 _MOST_NAMES = 5
 _PLACE = re.compile(
     r"(?P<kind>Deployment|StatefulSet|DaemonSet) (?P<name>[^#]+)"
     r"#spec\.template\.spec\.(?:initContainers|containers)\[(?P<container>[^\]]+)\]\.image"
 )
 
-_read: WeakKeyDictionary[LiveCluster, dict[str, list[Object]]] = WeakKeyDictionary()
+
+@dataclass
+class _Read:
+    """What was read of one cluster.
+
+    Attributes:
+        lists: kind -> its objects.
+        names: kind -> name -> the object.
+        own: the platform's namespaces; None: not worked out yet.
+        begun: when the first was read, by the clock of ``time.monotonic``.
+    """
+
+    lists: dict[str, list[Object]] = field(default_factory=dict[str, list[Object]])
+    names: dict[str, dict[str, Object]] = field(default_factory=dict[str, dict[str, Object]])
+    own: frozenset[str] | None = None
+    begun: float = field(default_factory=time.monotonic)
+
+
+_read: WeakKeyDictionary[LiveCluster, _Read] = WeakKeyDictionary()
 
 
 def listed(platform: Platform, kind: str) -> Sequence[Object]:
@@ -93,10 +111,17 @@ def listed(platform: Platform, kind: str) -> Sequence[Object]:
     Raises:
         Refused: as of ``LiveCluster.all``.
     """
-    known = _read.setdefault(platform.cluster, {})
-    if kind not in known:
-        known[kind] = _all(platform.cluster, kind)
-    return known[kind]
+    lists = _of(platform).lists
+    if kind not in lists:
+        lists[kind] = _all(platform.cluster, kind)
+    return lists[kind]
+
+
+def _of(platform: Platform) -> _Read:
+    read = _read.get(platform.cluster)
+    if read is None or time.monotonic() - read.begun > REMEMBERED_SECONDS:
+        read = _read[platform.cluster] = _Read()
+    return read
 
 
 def _all(cluster: LiveCluster, kind: str) -> list[Object]:
@@ -108,9 +133,12 @@ def _all(cluster: LiveCluster, kind: str) -> list[Object]:
     return []
 
 
-def by_name(platform: Platform, kind: str) -> dict[str, Object]:
+def by_name(platform: Platform, kind: str) -> Mapping[str, Object]:
     """``namespace/name``, or the name of what is in no namespace -> the object."""
-    return {name_of(obj): obj for obj in listed(platform, kind)}
+    names = _of(platform).names
+    if kind not in names:
+        names[kind] = {name_of(obj): obj for obj in listed(platform, kind)}
+    return names[kind]
 
 
 def some(names: Sequence[str]) -> str:
@@ -203,25 +231,18 @@ def is_own_namespace(platform: Platform, namespace: str) -> bool:
     return namespace in own_namespaces(platform)
 
 
-def own_namespaces(platform: Platform) -> set[str]:
+def own_namespaces(platform: Platform) -> frozenset[str]:
     """The namespaces of the release and of its add-ons, ``kube-system`` among them."""
-    named = {
-        place.name.partition("/")[0]
-        for images in locked(platform.settings).values()
-        for place in images
-    }
-    marked = {
-        str(obj["metadata"]["name"]) for obj in listed(platform, "Namespace") if of_stack(obj)
-    }
-    return (named | marked | {"kube-system"}) - profile_namespaces(platform)
+    read = _of(platform)
+    if read.own is None:
+        places = [place for found in locked(platform.settings).values() for place in found]
+        named = {place.name.partition("/")[0] for place in places}
+        marked = {name for name, obj in by_name(platform, "Namespace").items() if of_stack(obj)}
+        read.own = frozenset((named | marked | {"kube-system"}) - profile_namespaces(platform))
+    return read.own
 
 
-def other_namespaces(platform: Platform) -> set[str]:
-    """Namespaces of neither Kubernetes, the platform nor its users."""
-    everything = {str(obj["metadata"]["name"]) for obj in listed(platform, "Namespace")}
-    return everything - own_namespaces(platform) - profile_namespaces(platform) - _SYSTEM
-
-
+@dataclass(frozen=True)
 class Place:
     """A container of a built-in workload, by a lock.
 
@@ -232,9 +253,10 @@ class Place:
         of_release: whether the release has it; else an add-on, which a stack may lack.
     """
 
-    def __init__(self, kind: str, name: str, container: str, *, of_release: bool) -> None:
-        self.kind, self.name, self.container = kind, name, container
-        self.of_release = of_release
+    kind: str
+    name: str
+    container: str
+    of_release: bool
 
 
 def locked(settings: Settings) -> Mapping[str, tuple[Place, ...]]:
@@ -255,7 +277,7 @@ def _locked(folders: tuple[Path, ...], release: str) -> Mapping[str, tuple[Place
         name = folder.relative_to(MANIFESTS).as_posix()
         for image in _images(folder, name):
             found = tuple(
-                Place(match["kind"], match["name"], match["container"], of_release=name == release)
+                Place(match["kind"], match["name"], match["container"], name == release)
                 for match in map(_PLACE.fullmatch, image.where)
                 if match
             )
@@ -300,12 +322,12 @@ def source_of(platform: Platform, image: str) -> Reference | None:
 def images_of(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Container, image by the spec and image by the runtime (empty: none yet), of every kind."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
-    for field, states in (
+    for kinds, states in (
         ("initContainers", "initContainerStatuses"),
         ("containers", "containerStatuses"),
         ("ephemeralContainers", "ephemeralContainerStatuses"),
     ):
         ids = {each.get("name"): each.get("imageID") or "" for each in status.get(states) or []}
-        for container in spec.get(field) or []:
+        for container in spec.get(kinds) or []:
             name = str(container.get("name"))
             yield name, str(container.get("image") or ""), str(ids.get(name) or "")

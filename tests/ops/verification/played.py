@@ -89,7 +89,8 @@ def just_now() -> str:
 
 
 def condition(kind: str, status: str = "True", **more: str) -> dict[str, str]:
-    return {"type": kind, "status": status, "lastTransitionTime": CREATED, **more}
+    given = {"reason": kind, "message": "", **more}
+    return {"type": kind, "status": status, "lastTransitionTime": CREATED, **given}
 
 
 @dataclass
@@ -157,7 +158,8 @@ class Live:
         """The data of a Secret; the type of one that exists stays, as the API server has it."""
         namespace, _, own = name.partition("/")
         stored = self.objects.get(("Secret", name), {})
-        metadata = dict(stored.get("metadata") or {"name": own, "namespace": namespace})
+        new: dict[str, Any] = {"name": own, "namespace": namespace}
+        metadata: dict[str, Any] = {**(stored.get("metadata") or new)}
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **noted}
         self.put(
             {
@@ -276,10 +278,12 @@ def _cluster_role(name: str, rules: list[dict[str, list[str]]]) -> dict[str, Any
     }
 
 
-def binding(kind: str, name: str, role: str, *subjects: Mapping[str, str], **noted: str) -> Object:
+def binding(
+    kind: str, name: str, role: str, /, *subjects: Mapping[str, str], **noted: str
+) -> Object:
     """A binding to a ClusterRole; ``name`` of a RoleBinding is ``namespace/name``."""
     namespace, _, own = name.rpartition("/")
-    metadata: dict[str, Any] = {"name": own, "annotations": noted}
+    metadata: dict[str, Any] = {"name": own, "annotations": dict(noted)}
     if namespace:
         metadata["namespace"] = namespace
     return {
@@ -799,7 +803,7 @@ class PlayedCluster(LiveCluster):
         if path == _CLASS_STATUSES:
             return list(self._class_statuses())
         (kind,) = [kind for kind, paths in PATHS.items() if path in paths]
-        version = path.removeprefix("/apis/").rpartition("/")[0]
+        version = path.removeprefix("/apis/").removeprefix("/api/").rpartition("/")[0]
         return [
             {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
             for obj in self.live.all(kind)
@@ -837,7 +841,8 @@ class PlayedCluster(LiveCluster):
 def _served(obj: Object, version: str) -> bool:
     """Versions of a group are converted into each other; only this one is a kind of its own."""
     beta = "autoscaling/v2beta2"
-    return (obj["apiVersion"] == beta) == (version == beta)
+    same_group = obj["apiVersion"].rpartition("/")[0] == version.rpartition("/")[0]
+    return same_group and (obj["apiVersion"] == beta) == (version == beta)
 
 
 def _selected(obj: Object, selected: Mapping[str, str]) -> bool:
@@ -924,7 +929,7 @@ def platform(live: Live, cluster: LiveCluster | None = None, client: Any = None)
         context=live.context,
         cluster=cluster or PlayedCluster(live),
         client=client or none,
-        workspace=cast("Any", sentinel.workspace),
+        workspace=sentinel.workspace,
     )
 
 

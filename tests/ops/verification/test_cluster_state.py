@@ -177,6 +177,14 @@ def class_condition(kind: str, message: str) -> Change:
     return change
 
 
+def no_pool(live: Live) -> None:
+    live.delete("NodePool", "gpu")
+
+
+def no_class(live: Live) -> None:
+    live.delete("EC2NodeClass", "gpu")
+
+
 def pool_uses(gpus: int) -> Change:
     def change(live: Live) -> None:
         live.get("NodePool", "gpu")["status"]["resources"] = {"nvidia.com/gpu": str(gpus)}
@@ -342,13 +350,13 @@ def autoscaler_blind(live: Live) -> None:
         ),
         (
             "node-pools",
-            lambda live: live.delete("NodePool", "gpu"),
+            no_pool,
             "NodePool gpu",
             "the stack file has it, and the cluster does not: run `pulumi up`",
         ),
         (
             "node-pools",
-            lambda live: live.delete("EC2NodeClass", "gpu"),
+            no_class,
             "NodePool gpu",
             "names the EC2NodeClass gpu, which does not exist",
         ),

@@ -10,7 +10,7 @@ import pytest
 
 from ops.findings import Finding, Level
 from ops.verification.checks.people import CHECKS
-from settings.sections import QuotaSettings, User
+from settings.sections import User
 from tests.ops.verification.played import (
     Live,
     PlayedCluster,
@@ -26,8 +26,12 @@ from tests.ops.verification.played import (
 CN = "cn-north-1"
 BY_NAME = {check.name: check for check in CHECKS}
 Change = Callable[[Live], object]
-ANN = User(
-    email="ann@example.org", namespace="team-a", quota=QuotaSettings(gpus=2, memory_gib=1024)
+ANN = User.model_validate(
+    {
+        "email": "ann@example.org",
+        "namespace": "team-a",
+        "quota": {"gpus": 2, "memoryGib": 1024},
+    }
 )
 BEA = User(email="bea@example.org", namespace="team-b", contributors=["ann@example.org"])
 CARL = User(email="carl@example.org", namespace="team-c")
@@ -383,7 +387,7 @@ A = "ann@example.org (team-a)"
             everywhere(user_subject("carl@example.org")),
             Level.PROBLEM,
             "ClusterRoleBinding everywhere",
-            "list secrets",
+            "list notebooks",
         ),
         (
             "isolation",

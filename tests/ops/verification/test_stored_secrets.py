@@ -39,11 +39,18 @@ def _account(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
         yield
 
 
+def _always(client: Any) -> Callable[[str], Any]:
+    def of(_service: str) -> Any:
+        return client
+
+    return of
+
+
 def examined(name: str, live: Live, after: Callable[[Any], object] | None = None) -> list[Finding]:
     client = secrets_manager(live)
     if after:
         after(client)
-    return list(BY_NAME[name].examine(platform(live, client=lambda _: client)))
+    return list(BY_NAME[name].examine(platform(live, client=_always(client))))
 
 
 @pytest.mark.parametrize("stack", [CN, KF151])
