@@ -19,6 +19,7 @@ from ops.verification.platform import Platform
 NAMESPACE = "kubeflow-database"
 Component = Literal["ml-pipeline", "cache", "metadata", "katib"]
 COMPONENTS: tuple[Component, ...] = ("ml-pipeline", "cache", "metadata", "katib")
+BY_NAME: Mapping[str, Component] = {each: each for each in COMPONENTS}
 Row = tuple[str, ...]
 _SCRIPT = Path(__file__).with_suffix(".sh")
 _FOLDER = "/etc/database-secrets"
@@ -184,7 +185,7 @@ def answers(printed: str) -> Answers:
     found: dict[tuple[Component, str], Answer] = {}
     for line in lines[:-1]:
         named, name, kind, *columns = line.split("\t")
-        component = next((each for each in COMPONENTS if each == named), None)
+        component = BY_NAME.get(named)
         if component is None:
             raise Refused(f"the answers of the database name {named!r}: run the command again.")
         before = found.get((component, name), Answer())

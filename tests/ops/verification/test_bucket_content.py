@@ -41,7 +41,8 @@ def put(*keys: str, text: str = "epoch 1", sealed: bool = True) -> None:
 
 
 def made(**more: Any) -> Storage:
-    return storage(REGION, **{"users": USERS, **more})
+    sections: dict[str, Any] = {"users": USERS, **more}
+    return storage(REGION, **sections)
 
 
 def examined(check: Any, **more: Any) -> list[Finding]:

@@ -43,7 +43,8 @@ def right() -> Told:
     """What a platform answers on which something of everything has run."""
     told: Told = {}
     for row in components():
-        component, name = row.component, DATABASES[row.component]
+        component = row.component
+        name = DATABASES[component]
         user = f"{USERS[component].username}@%"
         plain = ["row\t1"] if row.tls == "NONE" else [f"error\t{DENIED}"]
         told |= {
