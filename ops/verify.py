@@ -23,9 +23,8 @@ from ops.verification.registry import CHECKS
 from ops.verification.run import Run
 from ops.verification.selection import selected
 from ops.verification.workspace import Workspaces
-from rehearsal.sources import incomplete_fails
 from settings import Settings
-from terminal.exit_codes import BAD_INPUT, FAILED, INCOMPLETE
+from terminal.exit_codes import BAD_INPUT, FAILED, INCOMPLETE, incomplete_fails
 from terminal.output import Format, fail, format_option, messages
 
 KEYS = (
@@ -96,22 +95,22 @@ def verify(
         run = verification.run(checks)
         seconds = time.monotonic() - start
         results.report(run.results, format_)
-        messages.print(results.summary(run.results, seconds))
         if junit:
             junit.write_bytes(results.junit(stack, run.results, seconds, begun))
-    _end(run, len(CHECKS) - len(checks) if not (deep or only) else 0)
+        if not only and (deeper := len(CHECKS) - len(checks)):
+            messages.print(f"{deeper} more checks with --deep.", style="dim")
+        _end(run, seconds)
 
 
-def _end(run: Run, deeper: int) -> None:
+def _end(run: Run, seconds: float) -> None:
     """The last words and the exit code."""
-    if deeper:
-        messages.print(f"{deeper} more with --deep.", style="dim")
-    if run.lost:
-        raise fail([run.lost], BAD_INPUT)
-    verdicts = {result.verdict for result in run.results}
     missing = [each.check.name for each in run.results if each.verdict is Verdict.NOT_CHECKED]
     if missing:
         messages.print(f"Not everything was checked: {', '.join(missing)}.", style="yellow")
+    messages.print(results.summary(run.results, seconds, run.waited))
+    if run.lost:
+        raise fail([run.lost], BAD_INPUT)
+    verdicts = {result.verdict for result in run.results}
     if Verdict.PROBLEM in verdicts or (missing and incomplete_fails()):
         raise typer.Exit(FAILED)
     if missing:
@@ -174,6 +173,7 @@ class Verification:
                 with one_signal_later():
                     _warn(self._workspaces.delete())
                 _warn(self._workspaces.await_end())
+                run.waited = self._progress.waited
         return run
 
     def clean(self, checks: Sequence[Check]) -> None:

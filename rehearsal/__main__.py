@@ -26,7 +26,7 @@ from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
 from rehearsal.report import BAD_INPUT, console, fail, failures_as_sentences, say
 from rehearsal.sample_outputs.existing_network import network_of
-from rehearsal.sources import incomplete, incomplete_fails
+from rehearsal.sources import incomplete
 from rendering.build import read_crd_bundle
 from rendering.needs import missing_of_stack
 from rendering.steps import steps_shown
@@ -36,6 +36,7 @@ from review.text import text
 from settings import Settings, from_stack_file
 from settings.context import StackContext
 from terminal.application import DEFAULT_STACK, Stack, application, run
+from terminal.exit_codes import incomplete_fails
 from terminal.output import messages
 from toolchain import tools
 

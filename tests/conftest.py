@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from botocore.loaders import JSONFileLoader
 
-from rehearsal.sources import incomplete, incomplete_fails
+from rehearsal.sources import incomplete
 from rendering import SourcesUnavailable
 from rendering.needs import missing_sources
 from rendering.release import Source, load
 from settings import MANIFESTS
+from terminal.exit_codes import incomplete_fails
 
 # A program of 800 resources makes so many objects that half of its time goes to looking for garbage
 # among renders that stay (measured: 7.4 CPU seconds with Python's own thresholds, 4.4 with these).
@@ -28,6 +29,9 @@ gc.set_threshold(100_000, 50, 100)
 
 # moto makes a thousand images, each with a snapshot, in every EC2 it simulates; no test reads one.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
+# Without credentials, botocore asks the metadata of a machine, and waits two seconds for none.
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 # Each AWS session reads the models of its services anew: 80 of a client's 130 CPU milliseconds.
 _model = cache(JSONFileLoader().load_file)

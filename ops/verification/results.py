@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from ops.findings import Level
 from ops.verification.check import Check, Result, Verdict
-from terminal.output import Cells, Format, chosen, sections, show, tab_separated
+from terminal.output import Cells, Columns, Format, chosen, sections, show, tab_separated
 
 _STYLES = {
     Verdict.GOOD: "green",
@@ -65,7 +65,7 @@ def _line(row: dict[str, Any]) -> str:
     return row["sentence"] if row["about"] == row["check"] else f"{row['about']}: {row['sentence']}"
 
 
-def summary(results: Sequence[Result], seconds: float) -> str:
+def summary(results: Sequence[Result], seconds: float, waited: float) -> str:
     """The last line: how many checks, of which result, and how long they took."""
     levels = [finding.level for result in results for finding in result.findings]
     missing = sum(result.verdict is Verdict.NOT_CHECKED for result in results)
@@ -75,7 +75,6 @@ def summary(results: Sequence[Result], seconds: float) -> str:
         _counted(levels.count(Level.NOTE), "note"),
         f"{missing} not checked",
     )
-    waited = sum(result.waited for result in results)
     return f"{', '.join(counts)}; {seconds:.1f} s, {waited:.1f} of these waiting."
 
 
@@ -156,7 +155,7 @@ def list_of(checks: Sequence[Check], format_: Format | None) -> None:
         }
         for check in checks
     ]
-    columns = {
+    columns: Columns = {
         "check": "check",
         "deep": lambda row: "deep" if row["deep"] else "",
         "looks at": "looks_at",

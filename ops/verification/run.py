@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,10 +25,12 @@ class Run:
     Attributes:
         results: in the order of the checks.
         lost: why the checks ended before the last one; empty: they did not.
+        waited: seconds in which the platform was waited for, until what was made is gone.
     """
 
     results: list[Result] = field(default_factory=list[Result])
     lost: str = ""
+    waited: float = 0.0
 
     def add(self, checks: Sequence[Check], platform: Platform, progress: Progress) -> None:
         """Examines every check.
@@ -72,8 +75,11 @@ class Run:
 
 def _examined(check: Check, platform: Platform, findings: list[Finding]) -> str:
     """Adds the findings of a check as they come; returns why it cannot be examined."""
+    cluster = platform.cluster
+    if check.creates:
+        cluster.forget()
     try:
-        with aws_call("AWS"):
+        with aws_call("AWS"), nullcontext() if check.creates else cluster.remembering():
             for finding in check.examine(platform):
                 findings.append(finding)
     except Unreachable:

@@ -19,12 +19,14 @@ from ops.live_cluster import LiveCluster
 from ops.side_processes import terminated_as_interrupted
 from ops.verification.check import Check
 from ops.verification.platform import Platform
+from ops.verification.workspace import AHEAD_SECONDS, alive
 from ops.verify import Verification
 from rendering import Object
 from settings import MANIFESTS, from_stack_file
 
 STACK = "cn-north-1"
 NAMESPACES = ("verify-a", "verify-b")
+OF_ANOTHER = "-of-another"
 PAUSE_SECONDS = 0.1
 """Between two objects, so that many moments lie between them."""
 
@@ -74,7 +76,7 @@ def making(platform: Platform) -> Iterator[Finding]:
             workspace.create(obj)
             workspace.wait("a moment", lambda: None, PAUSE_SECONDS)
         collection = f"/api/v1/namespaces/{namespace}/configmaps"
-        others = f"{workspace.run}-of-another"
+        others = f"{workspace.run}{OF_ANOTHER}"
         metadata = {"name": others, "labels": {"made-by": "another"}}
         platform.cluster.create(
             collection, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
@@ -83,17 +85,35 @@ def making(platform: Platform) -> Iterator[Finding]:
     yield good("made", "everything")
 
 
-CHECK = Check("making", "what it makes", making, creates=True)
+def sweep(platform: Platform) -> None:
+    """Deletes what the other program made for a verification that was killed before it adopted it.
+
+    As the check of pipelines does: what there is first, who is alive afterwards.
+    """
+    there = platform.cluster.all("/api/v1/configmaps", labelSelector="made-by=another")
+    living = alive(platform.cluster)
+    for metadata in (obj["metadata"] for obj in there):
+        if metadata["name"].removesuffix(OF_ANOTHER) not in living:
+            place = f"/api/v1/namespaces/{metadata['namespace']}/configmaps"
+            platform.cluster.delete(f"{place}/{metadata['name']}")
+
+
+CHECK = Check("making", "what it makes", making, creates=True, sweep=sweep)
+
+
+def verification(ahead: int = AHEAD_SECONDS) -> Verification:
+    """One of the cluster of KUBECONFIG."""
+    settings = from_stack_file(
+        MANIFESTS.parent / f"Pulumi.{STACK}.yaml", manifests=MANIFESTS
+    ).model_copy(update={"account_id": "123456789012"})
+    return Verification(STACK, settings, LiveCluster(), ahead)
 
 
 def _verify(planned: Planned) -> None:
     """The body of one process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    settings = from_stack_file(
-        MANIFESTS.parent / f"Pulumi.{STACK}.yaml", manifests=MANIFESTS
-    ).model_copy(update={"account_id": "123456789012"})
     with terminated_as_interrupted():
-        Verification(STACK, settings, LiveCluster(), planned["ahead"]).run([CHECK])
+        verification(planned["ahead"]).run([CHECK])
 
 
 def _forked(planned: Planned) -> int:

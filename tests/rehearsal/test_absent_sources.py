@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.sources import incomplete_fails
 from rendering.needs import missing_of_stack, sources_of_stack
 from settings import MANIFESTS
+from terminal.exit_codes import incomplete_fails
 from tests.rendering.conftest import own_cache
 
 __all__ = ["own_cache"]

@@ -62,7 +62,7 @@ def test_lines_for_programs_have_no_times(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_summary_counts_findings_and_waiting() -> None:
-    assert summary(RESULTS, 2.04) == (
+    assert summary(RESULTS, 2.04, 1.0) == (
         "3 checks, 2 problems, 1 note, 1 not checked; 2.0 s, 1.0 of these waiting."
     )
 
