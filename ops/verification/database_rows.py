@@ -86,11 +86,16 @@ class InitJob:
         return f"database-init-{self.rotation}"
 
 
+class InitJobMissing(Refused):
+    """The platform has no Job ``database-init``."""
+
+
 def init_job(platform: Platform) -> InitJob:
     """The newest one.
 
     Raises:
-        Refused: there is none, or no right to read it.
+        InitJobMissing
+        Refused: there is no right to read it.
     """
     jobs = {
         int(match[1]): job
@@ -99,7 +104,7 @@ def init_job(platform: Platform) -> InitJob:
     }
     if not jobs:
         wanted = f"database-init-{platform.settings.database.rotation}"
-        raise Refused(
+        raise InitJobMissing(
             f"namespace {NAMESPACE} has no Job {wanted}, which makes the users of the database: "
             "`pulumi up --refresh` makes it again."
         )

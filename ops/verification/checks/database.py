@@ -21,6 +21,7 @@ from ops.verification.database_rows import (
     Answers,
     Component,
     InitJob,
+    InitJobMissing,
     Question,
     ask,
     init_job,
@@ -73,7 +74,11 @@ _INIT_JOB: Once[InitJob] = Once(init_job)
 
 def database_reach(platform: Platform) -> Iterator[Finding]:
     """Every component's user logs in over TLS, and without it as docs/database-tls.md says."""
-    init = _INIT_JOB.of(platform)
+    try:
+        init = _INIT_JOB.of(platform)
+    except InitJobMissing as missing:
+        yield problem("passwords", str(missing).rstrip("."))
+        return
     wanted = platform.settings.database.rotation
     if init.rotation != wanted:
         reason = f"the platform has the passwords of rotation {init.rotation}"

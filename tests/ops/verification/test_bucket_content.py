@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from ops.account_calls import CallFailed
+from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks import bucket_content
 from ops.verification.checks.bucket_content import (
@@ -185,6 +186,11 @@ def test_a_missing_right_is_named(check: Any, call: str, right: str) -> None:
     put(LOG, V2)
     with pytest.raises(CallFailed, match=f"the right {right} is missing"):
         examined(check, answers={call: "AccessDenied"})
+
+
+def test_without_a_bucket_another_check_has_the_reason() -> None:
+    with pytest.raises(Refused, match=f"there is no bucket {NAME}: see bucket-settings"):
+        examined(bucket_layout)
 
 
 def test_three_checks_list_the_bucket_once() -> None:
