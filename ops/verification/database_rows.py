@@ -19,6 +19,7 @@ from ops.verification.platform import Platform
 NAMESPACE = "kubeflow-database"
 Component = Literal["ml-pipeline", "cache", "metadata", "katib"]
 COMPONENTS: tuple[Component, ...] = ("ml-pipeline", "cache", "metadata", "katib")
+BY_NAME: Mapping[str, Component] = {each: each for each in COMPONENTS}
 Row = tuple[str, ...]
 _SCRIPT = Path(__file__).with_suffix(".sh")
 _FOLDER = "/etc/database-secrets"
@@ -85,11 +86,16 @@ class InitJob:
         return f"database-init-{self.rotation}"
 
 
+class InitJobMissing(Refused):
+    """The platform has no Job ``database-init``."""
+
+
 def init_job(platform: Platform) -> InitJob:
     """The newest one.
 
     Raises:
-        Refused: there is none, or no right to read it.
+        InitJobMissing
+        Refused: there is no right to read it.
     """
     jobs = {
         int(match[1]): job
@@ -98,7 +104,7 @@ def init_job(platform: Platform) -> InitJob:
     }
     if not jobs:
         wanted = f"database-init-{platform.settings.database.rotation}"
-        raise Refused(
+        raise InitJobMissing(
             f"namespace {NAMESPACE} has no Job {wanted}, which makes the users of the database: "
             "`pulumi up --refresh` makes it again."
         )
@@ -184,7 +190,7 @@ def answers(printed: str) -> Answers:
     found: dict[tuple[Component, str], Answer] = {}
     for line in lines[:-1]:
         named, name, kind, *columns = line.split("\t")
-        component = next((each for each in COMPONENTS if each == named), None)
+        component = BY_NAME.get(named)
         if component is None:
             raise Refused(f"the answers of the database name {named!r}: run the command again.")
         before = found.get((component, name), Answer())

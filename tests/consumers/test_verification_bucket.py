@@ -79,15 +79,16 @@ def keys(judged: JudgedAws) -> list[str]:
 def test_the_plans_own_role_reaches_its_folder_and_no_other(
     judged: JudgedAws, tmp_path: Path
 ) -> None:
+    judged.aws.forget()
     findings = examined(judged, tmp_path)
+    region, bucket = judged.stack.region, judged.stack.bucket
+    hosts = {f"{bucket}.{region.service_host('s3')}", region.service_host("sts")}
+    assert {*judged.aws.hosts} == hosts
     assert passes(findings), sentences(findings)
     own, other = sentences(findings, Level.GOOD)
-    assert f"may put, get, list and delete below s3://{judged.stack.bucket}/" in own
-    assert f"is refused below s3://{judged.stack.bucket}/private-artifacts/{OTHERS}/" in other
+    assert f"may put, get, list and delete below s3://{bucket}/" in own
+    assert f"is refused below s3://{bucket}/private-artifacts/{OTHERS}/" in other
     assert keys(judged) == []
-    assert {*judged.aws.hosts} == {
-        judged.stack.region.service_host(service) for service in ("s3", "sts")
-    }
 
 
 def as_role(judged: JudgedAws, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:

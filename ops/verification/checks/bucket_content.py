@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from ops.account_calls import aws_call
+from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.parallel import in_parallel
 from ops.verification.check import Check
 from ops.verification.once import Once
 from ops.verification.platform import Platform
 from review.blocks import counted
+from settings import Settings
 
 _PAGES = 10
 """Of a thousand keys each, per folder; S3 lists by name, so that more would only take longer."""
@@ -78,23 +80,31 @@ def content(platform: Platform) -> Content:
     """Lists the bucket.
 
     Raises:
+        Refused: there is no such bucket.
         CallFailed
     """
-    artifacts = platform.settings.artifacts
-    bucket, s3 = platform.context.bucket(artifacts), platform.client("s3")
-    root = f"{artifacts.prefix}/"
+    bucket, s3 = platform.context.bucket(platform.settings.artifacts), platform.client("s3")
     with aws_call("s3:ListBucket"):
-        top = _entries(s3, bucket, "")
-        # The role of a profile is limited to its own folder; a static key has the whole bucket.
-        if artifacts.credentials == "static-key":
-            names, strange = [""], []
-        else:
-            names = [user.namespace for user in platform.settings.users]
-            known = {root, *(f"{root}{name}/" for name in names)}
-            strange = [each for each in _entries(s3, bucket, root) if each not in known]
-        folders = [Folder(name, f"{root}{name}/" if name else root) for name in names]
-        for _ in in_parallel(folders, lambda folder: _fill(folder, s3, bucket), _AT_ONCE):
-            pass
+        try:
+            return _content(platform.settings, bucket, s3)
+        except s3.exceptions.NoSuchBucket:
+            raise Refused(f"there is no bucket {bucket}: see bucket-settings.") from None
+
+
+def _content(settings: Settings, bucket: str, s3: Any) -> Content:
+    artifacts = settings.artifacts
+    root = f"{artifacts.prefix}/"
+    top = _entries(s3, bucket, "")
+    # The role of a profile is limited to its own folder; a static key has the whole bucket.
+    if artifacts.credentials == "static-key":
+        names, strange = [""], []
+    else:
+        names = [user.namespace for user in settings.users]
+        known = {root, *(f"{root}{name}/" for name in names)}
+        strange = [each for each in _entries(s3, bucket, root) if each not in known]
+    folders = [Folder(name, f"{root}{name}/" if name else root) for name in names]
+    for _ in in_parallel(folders, lambda folder: _fill(folder, s3, bucket), _AT_ONCE):
+        pass
     beside = [each for each in top if not root.startswith(each) and not each.startswith(root)]
     return Content(folders, beside, strange)
 

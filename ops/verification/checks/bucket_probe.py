@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -22,24 +23,25 @@ def main(name: str, *prefixes: str) -> None:
     from botocore.config import Config
 
     # Deletes what it has put also when Kubernetes ends the pod.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, _end)
     bucket = os.environ["PIPELINE_ROOT"].removeprefix("s3://").partition("/")[0]
     config = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2})
     s3: Any = boto3.client("s3", config=config)
     for prefix in prefixes:
         at = {"Bucket": bucket, "Key": f"{prefix}{name}"}
+        listing = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": 1}
         put = ""
         try:
-            put = tell("put", prefix, lambda at=at: s3.put_object(**at, Body=b"kf verify"))
-            tell("get", prefix, lambda at=at: s3.get_object(**at)["Body"].read())
-            tell(
-                "list",
-                prefix,
-                lambda prefix=prefix: s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1),
-            )
+            put = tell("put", prefix, partial(s3.put_object, **at, Body=b"kf verify"))
+            tell("get", prefix, partial(s3.get_object, **at))
+            tell("list", prefix, partial(s3.list_objects_v2, **listing))
         finally:
             if not put:
-                tell("delete", prefix, lambda at=at: s3.delete_object(**at))
+                tell("delete", prefix, partial(s3.delete_object, **at))
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def tell(action: str, prefix: str, call: Callable[[], Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.verification.check import Check
 from ops.verification.database_rows import (
+    BY_NAME,
     COMPONENTS,
     NAMESPACE,
     Answer,
     Answers,
     Component,
     InitJob,
+    InitJobMissing,
     Question,
     ask,
     init_job,
@@ -71,7 +74,11 @@ _INIT_JOB: Once[InitJob] = Once(init_job)
 
 def database_reach(platform: Platform) -> Iterator[Finding]:
     """Every component's user logs in over TLS, and without it as docs/database-tls.md says."""
-    init = _INIT_JOB.of(platform)
+    try:
+        init = _INIT_JOB.of(platform)
+    except InitJobMissing as missing:
+        yield problem("passwords", str(missing).rstrip("."))
+        return
     wanted = platform.settings.database.rotation
     if init.rotation != wanted:
         reason = f"the platform has the passwords of rotation {init.rotation}"
@@ -159,7 +166,7 @@ class _Users:
 
     def __init__(self, platform: Platform) -> None:
         self._answers = _ANSWERS.of(platform)
-        self.logged_in = [
+        self.logged_in: list[Component] = [
             component
             for component in COMPONENTS
             if not self._answers.get((component, "login"), _NOT_ASKED).error
@@ -265,6 +272,7 @@ def database_rows(platform: Platform) -> Iterator[Finding]:
                 yield note(about, f"{reason}: {command}")
 
 
+@dataclass(frozen=True)
 class ComponentRights:
     """A line of the file of ``database-init``.
 
@@ -274,16 +282,21 @@ class ComponentRights:
         rights: in its own database.
     """
 
-    def __init__(self, line: str) -> None:
-        component, _, self.tls, rights = line.split(None, 3)
-        self.component = next(each for each in COMPONENTS if each == component)
-        self.rights = frozenset(right.strip() for right in rights.split(","))
+    component: Component
+    tls: str
+    rights: frozenset[str]
+
+    @classmethod
+    def of(cls, line: str) -> ComponentRights:
+        """Reads a line."""
+        named, _, tls, rights = line.split(None, 3)
+        return cls(BY_NAME[named], tls, frozenset(right.strip() for right in rights.split(",")))
 
 
 def components() -> list[ComponentRights]:
     """What the Job ``database-init`` gives each user."""
     lines = _COMPONENTS_FILE.read_text("utf-8").splitlines()
-    return [ComponentRights(line) for line in lines if line and not line.startswith("#")]
+    return [ComponentRights.of(line) for line in lines if line and not line.startswith("#")]
 
 
 CHECKS: tuple[Check, ...] = (

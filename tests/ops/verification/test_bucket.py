@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -126,7 +127,9 @@ def test_a_bucket_that_s3_does_not_give_is_told(code: str, sentence: str) -> Non
     assert problem.startswith(f"bucket {name_of('cn-north-1')}: {sentence}")
 
 
-BROKEN: dict[str, tuple[Any, str]] = {
+Change = Callable[[Any, str], object]
+"""Takes the client of S3 and the bucket's name."""
+BROKEN: dict[str, tuple[Change, str]] = {
     "public": (
         lambda s3, name: s3.delete_public_access_block(Bucket=name),
         "may become public (BlockPublicAcls, BlockPublicPolicy, IgnorePublicAcls and Restrict",

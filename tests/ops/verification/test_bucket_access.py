@@ -48,7 +48,8 @@ def printed(own: Mapping[str, str] | None = None, other: Mapping[str, str] | Non
 
 
 def made(text: str, **sections: Any) -> Storage:
-    return storage(REGION, printing=text, **{"users": USERS, **sections})
+    more: dict[str, Any] = {"users": USERS, **sections}
+    return storage(REGION, printing=text, **more)
 
 
 def examined(text: str, **sections: Any) -> list[Finding]:

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from ops.account_calls import CallFailed
+from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks import bucket_content
 from ops.verification.checks.bucket_content import (
@@ -41,7 +42,8 @@ def put(*keys: str, text: str = "epoch 1", sealed: bool = True) -> None:
 
 
 def made(**more: Any) -> Storage:
-    return storage(REGION, **{"users": USERS, **more})
+    sections: dict[str, Any] = {"users": USERS, **more}
+    return storage(REGION, **sections)
 
 
 def examined(check: Any, **more: Any) -> list[Finding]:
@@ -184,6 +186,11 @@ def test_a_missing_right_is_named(check: Any, call: str, right: str) -> None:
     put(LOG, V2)
     with pytest.raises(CallFailed, match=f"the right {right} is missing"):
         examined(check, answers={call: "AccessDenied"})
+
+
+def test_without_a_bucket_another_check_has_the_reason() -> None:
+    with pytest.raises(Refused, match=f"there is no bucket {NAME}: see bucket-settings"):
+        examined(bucket_layout)
 
 
 def test_three_checks_list_the_bucket_once() -> None:
