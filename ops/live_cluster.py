@@ -6,8 +6,10 @@ import copy
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
@@ -25,6 +27,8 @@ from settings.context import StackContext
 
 _SECONDS = (5, 30)
 """To connect, to answer."""
+REMEMBERED_SECONDS = 30.0
+"""For how long at most."""
 _KINDS = ("clusters", "contexts", "users")
 _METADATA_ALONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _JSON = "application/json"
@@ -196,6 +200,16 @@ class _Answer(NamedTuple):
     date: str
 
 
+@dataclass
+class _Memory:
+    """Lists that were read, with the time of reading; what is asked, and by whom -> the answer."""
+
+    on: bool = False
+    lists: dict[tuple[object, ...], tuple[float, bytes]] = field(
+        default_factory=dict[tuple[object, ...], tuple[float, bytes]]
+    )
+
+
 class LiveCluster:
     """Reads and writes objects; answers stay JSON.
 
@@ -222,6 +236,7 @@ class LiveCluster:
         self._api: Any = client.ApiClient(settings)
         self._as: list[tuple[str, str]] = []
         self._kinds: dict[str, dict[str, Object]] = {}
+        self._memory = _Memory()
 
     @classmethod
     def of_stack(cls, stack: str, settings: Settings) -> LiveCluster:
@@ -246,10 +261,32 @@ class LiveCluster:
             Unreachable: no answer.
             Refused: the user has no right to it, or another error as the answer.
         """
+        key = (path, *sorted(selected.items()), *self._as)
+        read_at, content = self._memory.lists.get(key, (0.0, b""))
+        if not (self._memory.on and read_at > time.monotonic() - REMEMBERED_SECONDS):
+            try:
+                content = self._asked("GET", path, selected).data
+            except NotFound:
+                content = b'{"items": []}'
+            if self._memory.on:
+                self._memory.lists[key] = (time.monotonic(), content)
         try:
-            return self.answer("GET", path, selected)["items"]
-        except NotFound:
-            return []
+            return json.loads(content)["items"]
+        except ValueError as error:
+            raise self._silent(error) from None
+
+    @contextmanager
+    def remembering(self) -> Generator[None]:
+        """In the block a list is read once: many checks read all pods, which are megabytes."""
+        self._memory.on = True
+        try:
+            yield
+        finally:
+            self._memory.on = False
+
+    def forget(self) -> None:
+        """Reads every list anew."""
+        self._memory.lists.clear()
 
     def one(self, path: str) -> dict[str, Any] | None:
         """One object; None: it does not exist. Raises as ``all``."""
@@ -391,11 +428,11 @@ class LiveCluster:
             raise self._silent(error) from None
 
     def _error(self, method: str, path: str, failure: client.ApiException) -> Refused:
-        status, answer, words = (
-            failure.status,
-            f"{failure.status} {failure.reason}",
-            _words(failure),
-        )
+        if not failure.status:
+            # How the client reports TLS that fails, with a line of its own for the name.
+            return self._silent(ValueError(" ".join(str(failure.reason).split())))
+        status, words = int(failure.status), _words(failure)
+        answer = f"{failure.status} {failure.reason}"
         if status == 404 and method != "POST":
             return NotFound(
                 f"{self.host} serves no {path}: name a Kubernetes API server in KUBECONFIG."

@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _MINUTES = 30
 """A rehearsal takes one to three."""
@@ -120,8 +121,9 @@ def one_signal_later() -> Generator[None]:
         if len(received) > 1 and callable(handler):
             handler(number, frame)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {each: signal.signal(each, later) for each in numbers}
+    before = dict[int, Any]()
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[each] = signal.signal(each, later)
     try:
         yield
     finally:

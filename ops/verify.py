@@ -97,8 +97,8 @@ def verify(
         results.report(run.results, format_)
         if junit:
             junit.write_bytes(results.junit(stack, run.results, seconds, begun))
-        if not deep and not only:
-            messages.print(f"{len(CHECKS) - len(checks)} more checks with --deep.", style="dim")
+        if not only and (deeper := len(CHECKS) - len(checks)):
+            messages.print(f"{deeper} more checks with --deep.", style="dim")
         _end(run, seconds)
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from ops.findings import Level
 from ops.verification.check import Check, Result, Verdict
-from terminal.output import Cells, Format, chosen, sections, show, tab_separated
+from terminal.output import Cells, Columns, Format, chosen, sections, show, tab_separated
 
 _STYLES = {
     Verdict.GOOD: "green",
@@ -155,7 +155,7 @@ def list_of(checks: Sequence[Check], format_: Format | None) -> None:
         }
         for check in checks
     ]
-    columns = {
+    columns: Columns = {
         "check": "check",
         "deep": lambda row: "deep" if row["deep"] else "",
         "looks at": "looks_at",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,8 +75,11 @@ class Run:
 
 def _examined(check: Check, platform: Platform, findings: list[Finding]) -> str:
     """Adds the findings of a check as they come; returns why it cannot be examined."""
+    cluster = platform.cluster
+    if check.creates:
+        cluster.forget()
     try:
-        with aws_call("AWS"):
+        with aws_call("AWS"), nullcontext() if check.creates else cluster.remembering():
             for finding in check.examine(platform):
                 findings.append(finding)
     except Unreachable:

@@ -209,6 +209,7 @@ class _Anchored:
         def or_lost() -> str | None:
             if self.lost:
                 raise Refused(self.lost)
+            self.whole.cluster.forget()
             return done()
 
         return _until(self.whole.progress, what, or_lost, seconds)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "of-the-test"
 Lists = dict[str, list[Mapping[str, Any]]]
+_Api = TypeVar("_Api", bound="ApiOfLists")
 
 
 @dataclass
@@ -89,7 +90,7 @@ def selects(selector: str | None, obj: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def serving(api: ApiOfLists) -> Generator[ApiOfLists]:
+def serving(api: _Api) -> Generator[_Api]:
     """Serves on a free port of this machine until the end of the block."""
 
     class Handler(BaseHTTPRequestHandler):

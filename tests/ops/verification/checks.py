@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any, cast
 
 from ops.findings import Finding, good
@@ -11,7 +13,8 @@ from ops.verification.platform import Platform
 from ops.verification.progress import Progress
 from ops.verification.run import Run
 
-NO_PLATFORM = cast("Platform", None)
+NO_CLUSTER = SimpleNamespace(remembering=nullcontext, forget=lambda: None)
+NO_PLATFORM = cast("Platform", SimpleNamespace(cluster=NO_CLUSTER))
 
 
 def check(

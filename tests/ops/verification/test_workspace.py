@@ -267,6 +267,28 @@ def test_a_wait_ends_in_its_time_and_counts_as_waited(workspaces: Workspaces) ->
     assert 0.3 <= workspaces.progress.waited < 1
 
 
+def test_what_is_waited_for_is_read_anew(api: StoredObjects, workspaces: Workspaces) -> None:
+    space, cluster = workspaces("alice"), workspaces.cluster
+    pods = "/api/v1/namespaces/alice/pods"
+
+    def there() -> str | None:
+        found = cluster.all(pods)
+        api.objects[f"{pods}/a"] = {"metadata": {"name": "a"}}
+        return "it" if found else None
+
+    with cluster.remembering():
+        assert cluster.all(pods) == cluster.all(pods) == []
+        assert sum(path == pods for path, _ in api.asked) == 1
+        assert space.wait("a pod", there, 5) == "it"
+        other = cluster.as_user("bob")
+        before = len(api.asked)
+        assert len(other.all(pods)) == len(other.all(pods)) == 1
+        assert len(api.asked) == before + 1
+    cluster.all(pods)
+    cluster.all(pods)
+    assert len(api.asked) == before + 3
+
+
 # -- Refusals -------------------------------------------------------------------------------------
 
 
