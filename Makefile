@@ -20,7 +20,7 @@ destroy: setup  ## the stack STACK removed from simulated clouds
 preview up destroy:
 	@$(PYTHON_OF_PROJECT) -m rehearsal $@ --stack $(STACK) $(if $(FROM),--from $(FROM)) $(if $(ACCOUNT),--account $(ACCOUNT))
 
-diagram: preview  ## the components in CONTRIBUTING.md and the pictures in docs, from the plan
+diagram: preview  ## the pictures in READMEs, CONTRIBUTING.md and docs, from the plan
 	@$(PYTHON_OF_PROJECT) -m rehearsal diagram --stack $(STACK)
 	@$(PYTHON_OF_PROJECT) -m rehearsal pictures --stack $(STACK)
 
