@@ -6,7 +6,7 @@ PYTHON_OF_PROJECT := .venv/bin/python
 # Files and output are UTF-8, also where the locale is C.
 export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy diagram lint test test-cluster test-consumers test-elasticity test-faults test-live mutants bench golden
+.PHONY: help setup preview up destroy diagram screenshots lint test test-cluster test-consumers test-elasticity test-faults test-live mutants bench golden
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,8 +20,14 @@ destroy: setup  ## the stack STACK removed from simulated clouds
 preview up destroy:
 	@$(PYTHON_OF_PROJECT) -m rehearsal $@ --stack $(STACK) $(if $(FROM),--from $(FROM)) $(if $(ACCOUNT),--account $(ACCOUNT))
 
-diagram: preview  ## the picture in both READMEs, from the plan
+diagram: preview  ## the pictures in READMEs, CONTRIBUTING.md and docs, from the plan
 	@$(PYTHON_OF_PROJECT) -m rehearsal diagram --stack $(STACK)
+	@$(PYTHON_OF_PROJECT) -m rehearsal pictures --stack $(STACK)
+
+screenshots: setup  ## the screenshots in docs/pictures, by a browser
+	@tests/packages.sh chromium
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.ops.screenshots
 
 lint: setup  ## ruff (lint and format), pyright (strict) and shellcheck
 	@.venv/bin/ruff check .

@@ -50,8 +50,8 @@ def bucket_findings(stack: Subject, session: Session) -> Iterator[Finding]:
         yield problem(
             ABOUT,
             f"the bucket {name} exists and the cluster does not, so `pulumi up` would end at it: "
-            f"set {full_key('artifacts.existing')} (docs/operations.md, The way back), or another "
-            f"name in {full_key('artifacts.bucket')}",
+            f"set {full_key('artifacts.existing')} (docs/backup-and-restore.md, The way back), or "
+            f"another name in {full_key('artifacts.bucket')}",
         )
 
 

@@ -41,6 +41,16 @@ def calendar_findings(stack: Subject) -> Iterator[Finding]:
         yield _support(_MYSQL, major, MYSQL[major])
 
 
+def kubernetes_support(version: str) -> Finding | None:
+    """The end of support of a running version by the table; None where it lacks the version."""
+    return _support(_KUBERNETES, version, EKS[version]) if version in EKS else None
+
+
+def mysql_support(version: str) -> Finding | None:
+    """Likewise of the major version (``8.4``) of a running database."""
+    return _support(_MYSQL, version, MYSQL[version]) if version in MYSQL else None
+
+
 def eks_findings(stack: Subject, session: Session) -> Iterator[Finding]:
     """Whether EKS offers the version in this region, and when its support ends there."""
     version = stack.settings.cluster.version

@@ -21,6 +21,7 @@ from rehearsal import plan, report
 from rehearsal.api_servers import is_place
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
+from rehearsal.pictures import pictures
 from rehearsal.policy_packs import OWN_PACK
 from rehearsal.providers import Simulation
 from rehearsal.recording import Planned
@@ -41,6 +42,7 @@ from terminal.output import messages
 from toolchain import tools
 
 ROOT = Path(__file__).resolve().parent.parent
+PICTURES, MEASURED = ROOT / "docs" / "pictures", ROOT / "docs" / "elasticity.md"
 DIAGRAM_BEGINS, DIAGRAM_ENDS = "<!-- architecture:begin -->", "<!-- architecture:end -->"
 
 app = application(no_args_is_help=True)
@@ -64,7 +66,7 @@ SharedAccount = Annotated[
 
 @app.command()
 def diagram(stack: Stack = DEFAULT_STACK) -> None:
-    """Puts the diagram of the last preview into both READMEs.
+    """Puts the diagram of the last preview into CONTRIBUTING.md.
 
     Example: `python -m rehearsal diagram --stack cn-north-1`
     """
@@ -75,10 +77,30 @@ def diagram(stack: Stack = DEFAULT_STACK) -> None:
             way_out = f"run `make preview STACK={stack}` first"
             fail([f"{file.relative_to(ROOT)} does not exist: {way_out}."], BAD_INPUT)
     drawn = file.read_text("utf-8")
-    for readme in ROOT.glob("README*.md"):
-        before, _, rest = readme.read_text("utf-8").partition(DIAGRAM_BEGINS)
-        _, _, after = rest.partition(DIAGRAM_ENDS)
-        readme.write_text(f"{before}{DIAGRAM_BEGINS}\n{drawn}{DIAGRAM_ENDS}{after}", "utf-8")
+    guide = ROOT / "CONTRIBUTING.md"
+    before, _, rest = guide.read_text("utf-8").partition(DIAGRAM_BEGINS)
+    _, _, after = rest.partition(DIAGRAM_ENDS)
+    guide.write_text(f"{before}{DIAGRAM_BEGINS}\n{drawn}{DIAGRAM_ENDS}{after}", "utf-8")
+
+
+@app.command("pictures")
+def draw(stack: Stack = DEFAULT_STACK) -> None:
+    """Draws the pictures of the last preview: into docs/pictures, of other stacks into build/.
+
+    Example: `python -m rehearsal pictures --stack cn-north-1`
+    """
+    with failures_as_sentences():
+        from_stack_file(ROOT / f"Pulumi.{stack}.yaml")
+        build = ROOT / "build" / stack
+        if not (build / "plan.json").exists():
+            way_out = f"run `make preview STACK={stack}` first"
+            fail([f"build/{stack}/plan.json does not exist: {way_out}."], BAD_INPUT)
+    folder = PICTURES if stack == DEFAULT_STACK else build / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = json.loads((build / "plan.json").read_text("utf-8"))
+    for name, svg in pictures(rows, MEASURED.read_text("utf-8")):
+        (folder / name).write_text(svg, "utf-8")
+        say(f"wrote {(folder / name).relative_to(ROOT)}")
 
 
 @app.command()

@@ -85,6 +85,25 @@ def find_leaks(
     return [leak for obj in objects if not is_crd(obj) for leak in check.of(cast("Object", obj))]
 
 
+def find_partition_leaks(
+    objects: Iterable[Mapping[str, Any]], *, partition: str, dns_suffix: str
+) -> list[Leak]:
+    """ARNs and hosts of another partition alone, in objects that no render made.
+
+    Args:
+        objects: Kubernetes objects; CRDs among them are left out.
+        partition: as of ``find_leaks``.
+        dns_suffix: likewise.
+    """
+    check = _Check(partition, dns_suffix, Registries(), bound=True)
+    return [
+        leak
+        for obj in objects
+        if not is_crd(obj)
+        for leak in check.of_partition(cast("Object", obj))
+    ]
+
+
 @dataclass(frozen=True)
 class _Check:
     partition: str
@@ -105,6 +124,14 @@ class _Check:
             for path, span in occurrences(obj):
                 if not self.registries.stays(parse(span.image)):
                     yield Leak(key, spelled(path), span.image, self._foreign_registry)
+
+    def of_partition(self, obj: Object) -> Iterator[Leak]:
+        key = ObjectKey.of(obj)
+        for path, text in _strings_and_keys(obj):
+            if tables.SUSPICIOUS.search(text):
+                place = f"{key.kind} {key.full_name}#{spelled(path)}"
+                for value, reason in self._partition(place, text):
+                    yield Leak(key, spelled(path), value, reason)
 
     @property
     def _foreign_registry(self) -> str:

@@ -31,19 +31,29 @@ _STYLE = """
   --bad: #a40e26; --good: #0b5d2a; --link: #0550ae; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --paper: #14171b; --soft: #20252c;
   --line: #444c56; --bad: #ff9c97; --good: #7ee2a0; --link: #8ec4ff; } }
-body { margin: 0 auto; max-width: 64rem; padding: 1rem; color: var(--ink); background: var(--paper);
-  font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; }
-h2 { margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 1rem; }
+body { margin: 0 auto; max-width: 60rem; padding: 1rem; color: var(--ink); background: var(--paper);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: .2rem 0 1rem; }
+h2 { font-size: 1.3rem; margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 1rem; }
+ul, ol { padding-left: 1.2rem; } li { margin: .3rem 0; } li ul { margin: .2rem 0; }
+h1 + ul { list-style: none; padding: 0; }
+h1 + ul > li { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem .8rem; }
+ol { list-style-position: inside; padding: 0; }
+ol > li { background: var(--soft); border-left: .3rem solid var(--bad); border-radius: .3rem;
+  padding: .6rem .8rem; margin: .6rem 0; }
+ol ul { list-style: none; padding: 0; } ol code { background: var(--paper); }
 code, pre { font: .9em ui-monospace, monospace; background: var(--soft); border-radius: .2rem;
   overflow-wrap: anywhere; }
 code { padding: 0 .2em; } pre { padding: .6rem; overflow-x: auto; white-space: pre-wrap; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: .25rem .6rem; text-align: left;
   vertical-align: top; }
+thead th { background: var(--soft); } tbody th { font-weight: normal; min-width: 8rem; }
 ins { color: var(--good); text-decoration: none; } del { color: var(--bad); text-decoration: none; }
-a { color: var(--link); } li { margin: .3rem 0; } li ul { margin: .2rem 0; }
-summary { cursor: pointer; } nav ul { padding-left: 1.2rem; }
+a { color: var(--link); } summary { cursor: pointer; }
+nav ul { display: flex; flex-wrap: wrap; gap: .4rem; list-style: none; padding: 0; }
+nav li { margin: 0; } nav a { display: block; border: 1px solid var(--line); border-radius: 1rem;
+  padding: .1rem .8rem; text-decoration: none; }
 """
 
 

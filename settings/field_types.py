@@ -10,6 +10,7 @@ import tarfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
@@ -63,20 +64,33 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(unchanged)
 
 
-def whole(low: int, high: int, unit: str) -> WrapValidator:
-    """For an int from low to high, both included; a number written as text is one too."""
+@dataclass(frozen=True)
+class Whole:
+    """A check of an int from low to high, both included; a number written as text is one too."""
 
-    def check(value: object, convert: ValidatorFunctionWrapHandler) -> int:
+    low: int
+    high: int
+    unit: str
+
+    def __call__(self, value: object, convert: ValidatorFunctionWrapHandler) -> int:
+        """The number.
+
+        Raises:
+            ValueError: it is none, or outside of the range.
+        """
         if isinstance(value, bool):  # Python would take true for 1
             raise ValueError("it must be a whole number")
         if isinstance(value, str) and not re.fullmatch(r"-?(0|[1-9][0-9]*)", value):
             raise ValueError("it must be a whole number")
         number: int = convert(value)
-        if not low <= number <= high:
-            raise ValueError(f"use {low} to {high} {unit}")
+        if not self.low <= number <= self.high:
+            raise ValueError(f"use {self.low} to {self.high} {self.unit}")
         return number
 
-    return WrapValidator(check)
+
+def whole(low: int, high: int, unit: str) -> WrapValidator:
+    """For an int from low to high, both included."""
+    return WrapValidator(Whole(low, high, unit))
 
 
 def _distinct(values: list[Any]) -> list[Any]:

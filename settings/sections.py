@@ -19,8 +19,13 @@ class IamSettings(Section):
     """What a company demands of every role and user.
 
     Attributes:
-        build_permissions_boundary: of those in the account of ``imageMirror.buildProfile``, where
-            ``permissions_boundary`` does not exist; ``none``: nothing is demanded there.
+        permissions_boundary: the ARN of a policy that every role and user gets as permissions
+            boundary; where a company demands one, AWS refuses roles without it.
+        path: the path of every role, user, policy and instance profile, where a deployer may only
+            make names below it.
+        build_permissions_boundary: the boundary of those in the account of
+            ``imageMirror.buildProfile``, where ``permissions_boundary`` does not exist; ``none``:
+            nothing is demanded there.
     """
 
     permissions_boundary: t.PolicyArn | None = None
@@ -29,7 +34,15 @@ class IamSettings(Section):
 
 
 class AssumedRole(Section):
-    """The role that the credentials assume; ``duration`` of one session (it is renewed)."""
+    """The role that the credentials assume; ``duration`` of one session (it is renewed).
+
+    Attributes:
+        role_arn: the role that the credentials assume, and that deploys: ``cluster.admins`` lists
+            it.
+        session_name: how CloudTrail names its sessions.
+        duration: the length of one session, up to the role's own limit; sessions are renewed during
+            a run.
+    """
 
     role_arn: t.RoleArn
     session_name: t.SessionName | None = None
@@ -37,7 +50,11 @@ class AssumedRole(Section):
 
 
 class DefaultTags(Section):
-    """Tags of every resource, like the setting ``tags``."""
+    """Tags of every resource, like the setting ``tags``.
+
+    Attributes:
+        tags: tags of every resource, as in the setting ``tags``.
+    """
 
     tags: dict[str, str] = {}
 
@@ -47,6 +64,18 @@ class AwsSettings(Section):
 
     The provider that the program makes reads none of them by itself; they reach it, the clients of
     the dynamic providers and of ``./kf``, and the kubeconfig.
+
+    Attributes:
+        region: the same as ``kubeflow:region``, which alone decides.
+        profile: the profile of every call to the stack's own account, before ``AWS_PROFILE``, which
+            then is for the state's backend alone.
+        assume_role: the role that deploys, where the credentials belong to another one.
+        assume_roles: the same as a list of one, the form of Pulumi's AWS provider 7.
+        default_tags: tags in the form of Pulumi's AWS provider.
+        allowed_account_ids: the only accounts that the stack may change, so that a wrong profile is
+            refused before the first change.
+        forbidden_account_ids: accounts that the stack never changes, such as production's in a test
+            stack.
     """
 
     region: t.RegionName | None = None
@@ -74,7 +103,14 @@ class AwsSettings(Section):
 
 
 class ApiAccess(Section):
-    """Who reaches the private endpoint of the API server, beside the nodes."""
+    """Who reaches the private endpoint of the API server, beside the nodes.
+
+    Attributes:
+        cidrs: address ranges of the VPC and of connected networks from which people and machines
+            reach the private endpoint.
+        security_groups: security groups of machines in the VPC that reach it, such as that of a
+            jump host.
+    """
 
     cidrs: Annotated[list[t.ClientCidr], t.Distinct] = []
     security_groups: Annotated[list[t.SecurityGroupId], t.Distinct] = []
@@ -84,7 +120,18 @@ class ClusterSettings(Section):
     """The EKS cluster. With no ``public_access_cidrs`` the API server is private.
 
     Attributes:
-        admins: every principal with administration, also the one that deploys.
+        name: the name of the EKS cluster; roles, queues, buckets and the database are named after
+            it, so that stacks with different names share an account.
+        version: the version of Kubernetes. EKS goes one minor version at a time and never back, and
+            its standard support ends on a date (``settings/support_ends.yaml``), after which it
+            costs more.
+        admins: every IAM role and user with administration of the cluster, also the one that
+            deploys: nobody else has it, not even the creator of the cluster.
+        api_access: who reaches the API server from inside the VPC and connected networks, beside
+            the nodes.
+        public_access_cidrs: public address ranges that reach the API server over the internet, such
+            as the address of the machine that deploys; none: the API server is private.
+        log_types: logs of the control plane in CloudWatch; the audit log alone is of little use.
     """
 
     name: t.ClusterName = "kubeflow"
@@ -103,7 +150,16 @@ class NetworkSettings(Section):
     """The VPC: a new one of ``cidr``, or an existing one by ``vpc_id`` and its subnets.
 
     Attributes:
-        zones: None: as many as EKS has in the region, up to three.
+        cidr: the address range of a new VPC. Every pod has an address in it, in a /18 subnet per
+            zone; it must not overlap 172.20.0.0/16, the range of the cluster's Services.
+        nat: the NAT gateways. per-zone: the failure of a zone leaves the others their way out;
+            single: one NAT gateway, which is cheaper.
+        zones: the zones of a new VPC; EKS and a Multi-AZ database need two. None: as many as EKS
+            has in the region, up to three.
+        vpc_id: an existing VPC instead of a new one, for networks that are peered or reviewed
+            already; of the VPC itself nothing is changed.
+        private_subnet_ids: the private subnets of the existing VPC: two or more, in different
+            zones, with a way out or VPC endpoints.
     """
 
     cidr: t.Cidr = "10.64.0.0/16"
@@ -117,8 +173,16 @@ class NodeGroupSettings(Section):
     """The managed node group that runs the platform itself (no GPU).
 
     Attributes:
-        high_availability: whether what the platform stops without has two pods; None: with two
-            nodes or more.
+        name: the name of the managed node group.
+        instance_type: the type of the machines, for amd64, as Kubeflow's images are; four machines
+            with 16 GiB each run the platform's pods.
+        desired: machines at the start.
+        min: the fewest machines; ``./kf cost`` counts these as the floor.
+        max: the most machines; nothing adds one by itself, so it only bounds what people set.
+        disk_gib: the disk of each machine: Kubeflow's images take about 40 GiB on one that has run
+            most components.
+        high_availability: whether what the platform stops without (gateways, login, admission
+            webhooks, istiod) has two pods in different zones; None: with two nodes or more.
     """
 
     name: t.NodeGroupName = "kf"
@@ -139,11 +203,27 @@ class DatabaseSettings(Section):
     """The MySQL instance.
 
     Attributes:
+        instance_class: the class of the instance: 2 vCPU and 8 GiB are far more than Pipelines,
+            Katib and ML Metadata use together.
+        engine_version: the line of MySQL, whose patches RDS applies in the weekly window; a version
+            in full, such as 8.4.11, turns these off until the line is changed.
+        storage_gib: storage at the start; RDS never makes it smaller.
         max_storage_gib: the limit of storage autoscaling; 0: off.
-        rotation: number of the current passwords; one more gives every component a new password.
-        ca_bundle: a PEM file; None: the region's root certificates are downloaded.
-        apply_immediately: whether RDS makes changes during the run, not in its maintenance window.
-        snapshot: what the instance is made from; without effect once it exists.
+        multi_az: whether a standby runs in another zone: without this database the whole platform
+            stops.
+        deletion_protection: RDS' own refusal to delete the instance; off too where
+            ``kubeflow:deletionProtection`` is false.
+        backup_days: how far back automated backups reach.
+        skip_final_snapshot: false: a deletion leaves a final snapshot, in which alone definitions
+            and runs of pipelines are then.
+        rotation: the number of the current passwords; one more gives every component a new
+            password. Those before it are valid until the next rotation: after a leak, rotate twice.
+        ca_bundle: a PEM file with the region's root certificates of RDS, by its path from the
+            project's folder, for a machine that cannot download them; None: they are downloaded.
+        apply_immediately: whether RDS makes changes of class, storage and version during ``pulumi
+            up``, in which the database stops for minutes, instead of in its weekly window. From 8.0
+            to 8.4 it must be true.
+        snapshot: what a new instance is made from; without effect once it exists.
     """
 
     instance_class: t.DatabaseClass = "db.m6g.large"
@@ -164,11 +244,21 @@ class ArtifactsSettings(Section):
     """The bucket of pipeline artifacts.
 
     Attributes:
-        bucket: None: named after cluster, account and region.
-        existing: whether the bucket exists; then it is used, and never deleted.
-        kms_key_arn: an existing key of bucket, database and secrets, never deleted; None: a new
-            one.
-        expire_days: 0: artifacts never expire.
+        bucket: the bucket of pipeline artifacts, logs and models; names are unique in a whole
+            partition. None: named after cluster, account and region.
+        prefix: the prefix of all keys. Below it is a folder per profile, which the role of that
+            profile alone may read and write.
+        expire_days: the age at which artifacts are deleted; 0: never, since runs of any age refer
+            to them.
+        noncurrent_days: how long overwritten and deleted objects can be restored.
+        credentials: how pods get access. irsa: each service account has a role of its own, without
+            access keys; static-key: one access key for everybody, as in release 1.5.1.
+        retain_on_delete: whether ``pulumi destroy`` leaves the bucket, and the key that decrypts
+            it.
+        existing: whether the bucket exists, left by an earlier stack; then it is used, and never
+            deleted.
+        kms_key_arn: an existing key of bucket, database and secrets, never deleted; needed for data
+            of an earlier stack. None: a new one.
     """
 
     bucket: t.BucketName | None = None
@@ -182,7 +272,17 @@ class ArtifactsSettings(Section):
 
 
 class MirrorRule(Section):
-    """How images of some registries in some namespaces are treated; see ``webhook.rules``."""
+    """How images of some registries in some namespaces are treated; see ``webhook.rules``.
+
+    Attributes:
+        action: what happens to an image. mirror: the copy is used; keep: the name stays, and the
+            node pulls it from its source; deny: the pod is refused.
+        registries: registries of images: hosts, or hosts with the start of a path, where ``*``
+            matches any characters; none: every registry.
+        namespaces: namespaces of the pods, where ``*`` matches any characters; none: every
+            namespace.
+        when_absent: ``imageMirror.whenAbsent`` for images of this rule. None: as there.
+    """
 
     action: Literal["mirror", "keep", "deny"]
     registries: Annotated[list[t.RegistryPattern], t.Distinct] = []
@@ -197,19 +297,40 @@ class ImageMirrorSettings(Section):
     copies have no effect.
 
     Attributes:
-        enabled: None: where the public registries are unreachable.
-        repository_prefix: None: of the cluster's name (``StackContext.repository_prefix``).
-        shared_inventory: whether the stacks of the account share the copies, which no destroy
-            deletes then.
-        build_profile: the AWS profile for a ``build_region`` in another partition. Each side stores
-            an access key of the other, replaced when ``rotation`` increases.
-        inventory_first: whether pods wait until every known image is copied.
-        transport: None: pods where an API Gateway would need an ICP filing.
-        platform: the only platform that is copied of an image; None: all.
+        enabled: whether images come from the account's own registry. None: where the public
+            registries are unreachable, as in China.
+        repository_prefix: the prefix of all repositories in the account's registry. None: of the
+            cluster's name.
+        shared_inventory: whether the stacks of the account and region share one set of copies,
+            below ``kubeflow/``, which no destroy deletes then.
+        build_region: the region whose CodeBuild copies images. None: the region itself, or where
+            public registries are unreachable from there, one in the partition ``aws``.
+        build_profile: the AWS profile for a ``build_region`` in another partition, because no trust
+            crosses partitions. Each side stores an access key of the other, replaced when
+            ``rotation`` increases.
+        in_flight_minutes: the time after which a copy without a result counts as lost, and is
+            started again.
+        credentials_secret: the start of the name of the secret with the pushing key, in
+            ``build_region``; cluster, account and region follow it.
+        rotation: the number of the access keys of the two accounts; one more replaces both, and
+            deletes the old ones.
+        inventory_first: whether workloads wait until every known image is copied; false: ``./kf
+            images mirror`` copies them apart from ``pulumi up``.
+        transport: how admission reaches the mirror. in-cluster: two pods serve the admission
+            webhook; api-gateway: a Lambda function, which in China answers only after an ICP
+            filing. None: pods where a filing is needed.
+        when_absent: what happens to a pod whose image has no copy yet. rewrite: it names the copy,
+            and the kubelet tries again until it is there; keep: it names the source; deny: it is
+            refused with the reason.
+        platform: the only platform that is copied of an image, for fewer bytes across the border.
+            None: all, and copies have the digests of their sources.
         follow_hours: the age from which the copy of a tag is compared with its source again, when a
-            pod uses it; 0: never.
-        rules: the first match applies; an empty list of patterns matches everything.
-        upstream_credentials: registry -> name of the secret with ECR's login there.
+            pod uses it; 0: never. A digest never moves.
+        rules: exceptions by registry and namespace: the first match applies, and an image that no
+            rule matches is mirrored.
+        upstream_credentials: registry -> the name of the secret with ECR's login there, for the
+            pull-through caches of the partition ``aws``; a name begins with
+            ``ecr-pullthroughcache/``.
     """
 
     enabled: bool | None = None
@@ -238,11 +359,17 @@ class SharedFilesSettings(Section):
     """The shared file system: volumes that many pods write at once, in any zone.
 
     Attributes:
-        file_system_id: an existing one, never changed or deleted; None: a new one.
-        mount_targets: whether the stack makes its mount targets; None: unless both VPC and file
-            system exist already.
-        infrequent_access_days: files unread for so long move to a cheaper class; 0: never.
-        backup: whether AWS Backup copies it every day.
+        enabled: whether there is a file system; it costs by what is stored.
+        file_system_id: an existing file system, of which nothing is changed or deleted. None: a new
+            one.
+        mount_targets: whether the stack makes its mount targets; EFS has those of a file system in
+            one VPC only. None: unless both VPC and file system exist already.
+        throughput: how fast it is. bursting: by what is stored, at no extra price; elastic: paid by
+            what is read and written, for many small files.
+        infrequent_access_days: the days after which files that nobody reads move to a cheaper
+            class; they move back when somebody reads them; 0: never.
+        backup: whether AWS Backup copies it every day, and keeps each copy for 35 days.
+        retain_on_delete: whether ``pulumi destroy`` leaves it, and its key as long as it exists.
     """
 
     enabled: bool = False
@@ -269,10 +396,11 @@ class TeamBucket(Section):
     """A bucket beside the stack's own whose objects a profile may read.
 
     Attributes:
-        bucket: its name or ARN; in any account.
-        prefixes: of its keys; none: the whole bucket.
+        bucket: the name or ARN of the bucket, in any account of the partition.
+        prefixes: prefixes of its keys, the only ones that the profile reaches; none: the whole
+            bucket.
         write: whether the profile may put and delete objects too.
-        kms_key_arn: of the key that encrypts the objects; None: S3's own.
+        kms_key_arn: the key that encrypts the objects. None: S3's own.
     """
 
     bucket: t.TeamBucketName
@@ -290,7 +418,12 @@ class QuotaSettings(Section):
     """The most that all pods and volumes of a profile may request at once; None: no limit.
 
     Attributes:
-        gpu_slices: pods that get a slice of a GPU (``gpuPool.slices``); None: as many as ``gpus``.
+        cpus: the vCPUs that pods request. None: no limit.
+        memory_gib: the memory that pods request. None: no limit.
+        gpus: whole GPUs; 0: none at all. None: no limit.
+        gpu_slices: pods that get a slice of a GPU (``gpuPool.slices``). None: as many as ``gpus``.
+        storage_gib: the sum of the sizes of claims. None: no limit.
+        pods: pods of any kind, notebooks and steps too. None: no limit.
     """
 
     cpus: Annotated[int, t.whole(1, 100000, "vCPUs")] | None = None
@@ -305,11 +438,13 @@ class ServingSettings(Section):
     """Models that KServe and Knative serve.
 
     Attributes:
-        domain: of the hosts of models; reserved for private networks (ICANN 2024-07-29), so that no
-            public server ever has one of them.
-        url_scheme: of the URLs that models show: https where something before the gateway ends TLS.
-        node_registries: whose images nodes alone may pull, such as ECR of another account: their
-            tags are left to the kubelet. The account's own is always one.
+        domain: the domain of the hosts of models, ``<name>-<namespace>.<domain>``. The default is
+            reserved for private networks (ICANN 2024-07-29): no public server ever has one of its
+            hosts, and it needs no ICP filing.
+        url_scheme: the scheme of the URLs that models show: https where something before the
+            gateway ends TLS.
+        node_registries: registries whose images nodes alone may pull, such as ECR of another
+            account: their tags are left to the kubelet. The account's own is always one.
     """
 
     domain: t.ServingDomain = "kubeflow.internal"
@@ -326,10 +461,14 @@ class User(Section):
     """One user: login and profile namespace. The e-mail address, in lower case, is the identity.
 
     Attributes:
-        rotation: number of the current password; another number draws another one.
-        contributors: users who may work in the namespace too.
-        buckets: of the team, for the pods of the namespace.
-        quota: of the namespace; None: none.
+        email: the address, in lower case, that logs in; it is the identity, and owns the namespace
+            for ever.
+        namespace: the namespace of the profile: notebooks, runs, experiments and models are in it.
+        rotation: the number of the current password; another number draws another one.
+        contributors: e-mail addresses of other users who may work in the namespace too.
+        buckets: buckets of the team, beside the stack's own, for every pod of the namespace.
+        quota: the most that all pods and volumes of the namespace may request at once. None: no
+            limit.
     """
 
     email: t.Email
@@ -349,8 +488,10 @@ class LoginSettings(Section):
     """The secrets of the login that no user has; another number draws the value anew.
 
     Attributes:
-        client_rotation: of the secret between Dex and its OIDC client.
-        cookie_rotation: of the key of the session cookies; another one ends every session.
+        client_rotation: the number of the secret between Dex and its OIDC client; another number
+            draws it anew.
+        cookie_rotation: the number of the key of session cookies; another one ends every session,
+            also those of removed users.
     """
 
     client_rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
@@ -361,8 +502,9 @@ class NotebooksSettings(Section):
     """Notebooks of users.
 
     Attributes:
-        idle_minutes: without activity of a Jupyter kernel, after which a notebook is stopped; None:
-            never. The controller sees no terminal, no code-server, no RStudio and no use of a GPU.
+        idle_minutes: the time after which a notebook without activity of a Jupyter kernel is
+            stopped, and its GPU is free; volumes stay. None: never, because the controller sees no
+            terminal, no code-server, no RStudio and no use of a GPU.
     """
 
     idle_minutes: Annotated[int, t.whole(30, 43200, "minutes")] | None = None
@@ -372,9 +514,10 @@ class PackageProxy(Section):
     """The HTTP proxy of pods in profiles.
 
     Attributes:
-        http: for URLs that begin with ``http:``.
-        https: for URLs that begin with ``https:``.
-        no_proxy: hosts, ``.domains`` and address ranges beside those of the VPC, cluster and AWS.
+        http: the proxy for URLs that begin with ``http:``.
+        https: the proxy for URLs that begin with ``https:``.
+        no_proxy: hosts, ``.domains`` and address ranges that are reached directly, beside those of
+            the VPC, cluster and AWS.
     """
 
     http: t.ProxyUrl | None = None
@@ -394,8 +537,9 @@ class PackagesSettings(Section):
         hugging_face: the endpoint of the Hugging Face hub.
         model_scope: the ModelScope hub.
         npm: the registry of npm.
-        ca_bundle: a PEM file of authorities that pods trust beside the public ones.
-        proxy: the way out to the internet.
+        ca_bundle: a PEM file of authorities that pods trust beside the public ones, by its path
+            from the project's folder.
+        proxy: the way out to the internet, where there is no direct one.
     """
 
     pypi: t.PackageUrl | None = None
@@ -415,7 +559,29 @@ class Settings(Section):
     """All settings of a stack, checked; equal input gives equal settings.
 
     Attributes:
-        deletable_namespaces: namespaces of users that may be deleted with their content.
+        region: the region of all resources; it determines the partition, its DNS suffixes and what
+            AWS offers there.
+        account_id: the only account that this stack may change: a wrong profile is refused before
+            the first change. None: any.
+        endpoints: service of AWS -> the URL in place of AWS's own, for a simulation or a private
+            proxy.
+        tags: tags of every AWS resource, for cost allocation and clean-up, at most 40. Tags are
+            readable: no secrets.
+        iam: what a company demands of every IAM role and user.
+        deletion_protection: whether a destroy, and a change that replaces one of them, is refused
+            for cluster, database, bucket and KMS keys, until false is applied by a ``pulumi up`` of
+            its own. None: as ``database.deletionProtection``.
+        release: the Kubeflow release, a folder under ``manifests/``; in quotes, because YAML reads
+            a number.
+        bundles: the first place searched for the release's sources: a folder of archives, or a
+            bundle of ``./kf bundle create``, by its path from the project's folder, for machines
+            without git. None: ``./bundles`` and the other default places.
+        image_mirror: the mirror of public images, where they are unreachable.
+        users: who may log in, each with a namespace; passwords are generated, and the order has no
+            effect.
+        deletable_namespaces: namespaces of users that may be deleted with notebooks, volumes and
+            all other content: the engine refuses to remove any other while ``deletionProtection``
+            is true.
     """
 
     region: t.RegionName

@@ -147,10 +147,10 @@ def test_the_release_is_there_and_its_crds_are_one_resource(made: Recorded) -> N
 
 
 @pytest.mark.parametrize("made", ["cn-north-1"], indirect=True)
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_a_readme_names_the_build_project_of_the_stack(made: Recorded, readme: str) -> None:
+@pytest.mark.parametrize("page", ["first-experiment.md", "first-experiment.zh-CN.md"])
+def test_a_page_names_the_build_project_of_the_stack(made: Recorded, page: str) -> None:
     (project,) = made.of("aws:codebuild/project:Project")
-    assert f"`{project.inputs['name']}`" in (ROOT / readme).read_text()
+    assert f"`{project.inputs['name']}`" in (ROOT / "docs" / page).read_text("utf-8")
 
 
 def actions(recorded: Recorded) -> set[str]:
@@ -559,10 +559,10 @@ def test_the_outputs_are_those_of_the_documentation(made: Recorded, region: Regi
 
 
 @pytest.mark.parametrize("made", ["cn-north-1"], indirect=True)
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_every_output_that_a_readme_reads_exists(made: Recorded, readme: str) -> None:
-    names = set(re.findall(r"pulumi stack output (\w+)", (ROOT / readme).read_text("utf-8")))
-    assert {"login", "dashboard"} <= names <= set(made.exports)
+def test_every_output_that_a_page_reads_exists(made: Recorded) -> None:
+    texts = [page.read_text("utf-8") for page in (*ROOT.glob("README*"), *ROOT.glob("docs/*.md"))]
+    names = set(re.findall(r"pulumi stack output (\w+)", "\n".join(texts)))
+    assert {"login"} <= names <= set(made.exports)
 
 
 def test_every_output_pastes(made: Recorded, region: Region, tmp_path: Path) -> None:

@@ -3,6 +3,46 @@
 from __future__ import annotations
 
 from ops.verification.check import Check
-from ops.verification.checks import running
+from ops.verification.checks import (
+    admission,
+    bucket,
+    bucket_access,
+    bucket_content,
+    cluster_state,
+    database,
+    database_instance,
+    gpu,
+    katib,
+    keys,
+    login,
+    notebooks,
+    people,
+    pipelines,
+    running,
+    serving,
+    shared_files,
+    stored_secrets,
+    supply,
+)
 
-CHECKS: tuple[Check, ...] = (*running.CHECKS,)
+CHECKS: tuple[Check, ...] = (
+    *running.CHECKS,
+    *database_instance.CHECKS,
+    *database.CHECKS,
+    *keys.CHECKS,
+    *bucket.CHECKS,
+    *bucket_content.CHECKS,
+    *bucket_access.CHECKS,
+    *shared_files.CHECKS,
+    *cluster_state.CHECKS,
+    *admission.CHECKS,
+    *supply.CHECKS,
+    *stored_secrets.CHECKS,
+    *people.CHECKS,
+    *login.CHECKS,
+    *pipelines.CHECKS,
+    *katib.CHECKS,
+    *notebooks.CHECKS,
+    *serving.CHECKS,
+    *gpu.CHECKS,
+)

@@ -8,14 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import ops.__main__
 from review.dangers import KINDS
 from tests.ci.test_live_stack import Acting
 from tests.ci.test_scripts import arguments, git, repository
+from tests.documents import kf_command
 from tests.rehearsal.conftest import cli
 
 __all__ = ["cli", "repository"]
@@ -102,14 +101,6 @@ def test_both_pages_say_the_same_things() -> None:
 # -- options --------------------------------------------------------------------------------------
 
 
-def kf_command(words: list[str]) -> Any:
-    """The command of `./kf` that the words begin with."""
-    command = ops.__main__.imported(words[0])
-    for word in words[1:]:
-        command = getattr(command, "commands", {}).get(word, command)
-    return command
-
-
 def code_of(script: Path) -> str:
     return re.sub(r"^#.*$", "", script.read_text("utf-8"), flags=re.MULTILINE)
 
@@ -188,10 +179,11 @@ def test_every_variable_of_a_workflow_is_explained_and_no_other(page: str) -> No
     form = r"\b(?:KF|KUBEFLOW|AWS|PULUMI|PIP|GOPROXY)[A-Z_]*\b"
     chosen = set(re.findall(r"(?:vars|secrets)\.([A-Z_]+)", sources))
     explained = set(re.findall(form, " ".join(quoted(page))))
-    of_readme = {"PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES"}
-    assert chosen - of_readme <= explained
+    of_first_day = {"PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES"}
+    assert chosen - of_first_day <= explained
     assert explained <= set(re.findall(form, sources))
-    assert of_readme <= set(re.findall(form, (ROOT / "README.md").read_text("utf-8")))
+    first_day = (ROOT / "docs/first-experiment.md").read_text("utf-8")
+    assert of_first_day <= set(re.findall(form, first_day))
 
 
 @each_page
@@ -205,22 +197,6 @@ def test_every_file_of_the_page_is_there(page: str) -> None:
     ]
     assert len(files) >= 6
     assert [file for file in files if not (ROOT / file).exists()] == []
-
-
-def slug(heading: str) -> str:
-    """GitHub's anchor of a heading, which GitLab's agrees with for these."""
-    words = re.sub(r"[^\w\- ]", "", heading.strip().lower())
-    return words.replace(" ", "-")
-
-
-@each_page
-def test_every_anchor_leads_to_a_heading(page: str) -> None:
-    links = re.findall(r"\]\(([^):]*)#([^)]+)\)", text_of(page))
-    assert len(links) >= 4
-    for file, anchor in links:
-        target = (ROOT / page).parent / file if file else ROOT / page
-        headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), flags=re.MULTILINE)
-        assert anchor in {slug(heading) for heading in headings}, anchor
 
 
 def test_the_scripts_import_what_the_guide_says() -> None:

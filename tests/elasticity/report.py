@@ -1,45 +1,52 @@
-"""What the scenarios came to, as a table and a plot in ``build/elasticity/``.
+"""What the scenarios came to, as a table and pictures in ``build/elasticity/``.
 
 Scenarios run in several processes, and those that measure times in a run of their own: each leaves
-a file in ``build/elasticity/scenarios/``, and the end of every run makes table and plot of them.
+a file in ``build/elasticity/scenarios/``; the end of every run makes table and pictures of them.
+
+``python -m tests.elasticity.report`` puts both into docs/elasticity.md, in each of its languages:
+table, date and pictures between its two markers, the pictures and what was measured into
+``docs/pictures/``.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rehearsal.pictures.canvas import Language
+from terminal.exit_codes import BAD_INPUT
+from terminal.output import fail, messages
 from tests.elasticity import measuring
 from tests.elasticity.catalogue import catalogue
+from tests.elasticity.plots import GPUS, MACHINES, PAGES, PENDING, Measurement, Row, pages, thinned
 from tests.elasticity.scenario import Scenario
 from tests.test_program import ROOT
 
 TITLE = "simulated nodes (kwok), real Karpenter core, scheduler and API server"
+BEGINS, ENDS = "<!-- results:begin -->", "<!-- results:end -->"
+_PICTURES = ROOT / "docs" / "pictures"
 _FOLDER = ROOT / "build" / "elasticity"
 _SCENARIOS = _FOLDER / "scenarios"
 _HEADINGS = (
-    "scenario",
-    "pods",
-    "machines",
-    "CNY/h at most",
-    "pending to NodeClaim p50 / p99",
-    "GPUs at most / limit",
-    "last machine gone after",
-    "GPU-hours: machines in all / while trials ran / ideal",
+    ("scenario", "场景"),
+    ("pods", "Pod"),
+    ("machines", "机器"),
+    ("CNY/h at most", "最多每小时 CNY"),
+    ("pending to NodeClaim p50 / p99", "从 Pending 到 NodeClaim，p50 / p99"),
+    ("GPUs at most / limit", "最多 GPU / 上限"),
+    ("last machine gone after", "最后一台机器消失"),
+    (
+        "GPU-hours: machines in all / while trials ran / ideal",
+        "GPU 小时：机器合计 / 试验期间 / 理想",
+    ),
 )
-
-
-class Row(BaseModel):
-    """One line of the table, and its curves: name -> (seconds, value) from which on it holds."""
-
-    cells: tuple[str, ...]
-    curves: dict[str, measuring.Steps]
 
 
 def add(made: Scenario, *, ideal_gpu_seconds: float | None = None) -> None:
@@ -65,9 +72,9 @@ def add(made: Scenario, *, ideal_gpu_seconds: float | None = None) -> None:
         f"{paid:.2f} / {working:.2f} / {ideal}",
     )
     curves = {
-        "pending pods": measuring.pending(seen),
-        "machines": measuring.standing(seen),
-        "their GPUs": gpus,
+        PENDING: measuring.pending(seen),
+        MACHINES: measuring.standing(seen),
+        GPUS: gpus,
     }
     until = seen.now
     row = Row(
@@ -79,44 +86,74 @@ def add(made: Scenario, *, ideal_gpu_seconds: float | None = None) -> None:
 
 
 def write() -> list[Path]:
-    """Writes table and plot of all scenarios so far, by name; their paths, none without any."""
-    rows = [Row.model_validate_json(path.read_text()) for path in sorted(_SCENARIOS.glob("*.json"))]
-    if not rows:
+    """Writes table and pictures of all scenarios so far; their paths, none without any."""
+    found = _measurement()
+    if not found.rows:
         return []
-    table, plot = _FOLDER / "results.md", _FOLDER / "nodes-and-pending-pods.svg"
-    table.write_text(_table(rows))
-    _plot(rows, plot)
-    return [table, plot]
+    files = {"results.md": f"# From zero to a GPU and back: {TITLE}\n\n{table(found.rows)}"}
+    files |= dict(pages(found))
+    for name, text in files.items():
+        (_FOLDER / name).write_text(text, "utf-8")
+    return [_FOLDER / name for name in files]
 
 
-def _table(rows: list[Row]) -> str:
-    table = Table(box=box.MARKDOWN)
-    for heading in _HEADINGS:
-        table.add_column(heading, no_wrap=True)
+def publish() -> None:
+    """Puts the last run's table and pictures into the documentation.
+
+    Raises:
+        typer.Exit: not every scenario of ``PAGES`` was measured.
+    """
+    found = _measurement()
+    missing = {name for _, names in PAGES.values() for name in names}
+    missing -= {row.name for row in found.rows}
+    if missing:
+        listed = ", ".join(sorted(missing))
+        raise fail([f"Not measured: {listed}; run `make test-elasticity` first."], BAD_INPUT)
+    files = {_PICTURES / "elasticity.json": f"{found.model_dump_json()}\n"}
+    files |= {_PICTURES / name: svg for name, svg in pages(found)}
+    for page in sorted((ROOT / "docs").glob("elasticity*.md")):
+        files[page] = renewed(page.read_text("utf-8"), found, Language("zh-CN" in page.name))
+    _PICTURES.mkdir(exist_ok=True)
+    for path, text in files.items():
+        path.write_text(text, "utf-8")
+        messages.print(f"wrote {path.relative_to(ROOT)}")
+
+
+def renewed(page: str, found: Measurement, language: Language) -> str:
+    """A page with table, date and pictures of a run between its markers."""
+    date = (f"Measured on {found.date}.", f"{found.date} 测得。")[language]
+    images = [
+        f"![{title[language]}](pictures/elasticity-{name}{language.suffix}.svg)"
+        for name, (title, _) in PAGES.items()
+    ]
+    block = "\n\n".join([table(found.rows, language).rstrip(), date, *images])
+    replaced = f"{BEGINS}\n{block}\n{ENDS}"
+    return re.sub(f"{BEGINS}.*{ENDS}", lambda _: replaced, page, flags=re.DOTALL)
+
+
+def _measurement() -> Measurement:
+    files = sorted(_SCENARIOS.glob("*.json"))
+    order = [name for _, names in PAGES.values() for name in names]
+    rows = [Row.model_validate_json(path.read_text()) for path in files]
+    rows.sort(key=lambda row: order.index(row.name) if row.name in order else len(order))
     for row in rows:
-        table.add_row(*row.cells)
+        row.curves = {name: thinned(steps) for name, steps in row.curves.items()}
+    last = max((path.stat().st_mtime for path in files), default=0)
+    return Measurement(date=f"{datetime.fromtimestamp(last, UTC):%Y-%m-%d}", rows=rows)
+
+
+def table(rows: list[Row], language: Language = Language.ENGLISH) -> str:
+    """The rows as Markdown."""
+    drawn = Table(box=box.MARKDOWN)
+    for heading in _HEADINGS:
+        drawn.add_column(heading[language], no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row.cells)
     text = io.StringIO()
-    Console(file=text, width=1000).print(table)
+    Console(file=text, width=1000).print(drawn)
     lines = (line.rstrip() for line in text.getvalue().strip().splitlines())
-    return "\n".join([f"# From zero to a GPU and back: {TITLE}", "", *lines, ""])
+    return "\n".join([*lines, ""])
 
 
-def _plot(rows: list[Row], path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(len(rows), 1, figsize=(9, 2.2 * len(rows) + 0.8), squeeze=False)
-    figure.suptitle(TITLE)
-    for axis, row in zip(axes[:, 0], rows, strict=True):
-        # Dashed, the second of two equal curves leaves the first one to be seen.
-        for line, (name, steps) in zip(("-", "-", "--"), row.curves.items(), strict=True):
-            axis.step(*zip(*steps, strict=True), line, where="post", label=name)
-        axis.set_title(row.cells[0], loc="left", fontsize="medium")
-        axis.set_xlabel("seconds")
-        axis.set_xlim(0, max(steps[-1][0] for steps in row.curves.values()))
-        axis.set_ylim(bottom=0)
-        axis.legend(loc="upper right", fontsize="small")
-    figure.tight_layout()
-    figure.savefig(path)
+if __name__ == "__main__":
+    publish()

@@ -28,7 +28,7 @@ _OF_AWS = ("DatabaseAuthorities", "ImageRepositories", "MirroredImages")
 """Dynamic resources that talk to AWS or to a registry: simulated."""
 _ENVIRONMENT = {
     "PULUMI_K8S_CLIENT_TIMEOUT": "60",
-    "PULUMI_DIY_BACKEND_ZSTD": "true",  # as README says, for whom the state is in S3
+    "PULUMI_DIY_BACKEND_ZSTD": "true",  # as docs/first-experiment.md has it
 }
 _Method = Callable[[Any, Any], Any]
 """(request, context) -> response."""

@@ -189,3 +189,42 @@ def test_a_preview_on_a_state_ends_with_a_review(
     assert (result.exit_code, result.stderr) == (
         (report.ENGINE_FAILED, "The engine refuses.\n") if refused else (0, "")
     )
+
+
+def test_the_diagram_takes_the_place_between_the_markers_of_the_guide(root: Path) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    guide = root / "CONTRIBUTING.md"
+    begins, ends = command.DIAGRAM_BEGINS, command.DIAGRAM_ENDS
+    guide.write_text(f"above\n{begins}\nold\n{ends}\nbelow\n", "utf-8")
+    missing = run("diagram", "--stack", "x")
+    assert missing.exit_code == report.BAD_INPUT
+    assert "run `make preview STACK=x` first" in missing.stderr
+    (root / "build/x").mkdir(parents=True)
+    (root / "build/x/architecture.md").write_text("new\n", "utf-8")
+    assert run("diagram", "--stack", "x").exit_code == 0
+    assert guide.read_text("utf-8") == f"above\n{begins}\nnew\n{ends}\nbelow\n"
+
+
+def test_pictures_of_a_stack_without_a_preview_are_one_sentence(root: Path) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    result = run("pictures", "--stack", "x")
+    assert result.exit_code == report.BAD_INPUT
+    sentence = "build/x/plan.json does not exist: run `make preview STACK=x` first."
+    assert result.stderr.strip() == sentence
+
+
+def test_pictures_of_another_stack_leave_those_of_the_documentation_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    (root / "build" / "x").mkdir(parents=True)
+    (root / "build" / "x" / "plan.json").write_text("[]")
+    monkeypatch.setattr(command, "PICTURES", root / "docs")
+
+    def drawn(rows: list[object], _: str) -> list[tuple[str, str]]:
+        return [("a.svg", f"{rows}")]
+
+    monkeypatch.setattr(command, "pictures", drawn)
+    assert run("pictures", "--stack", "x").exit_code == 0
+    assert (root / "build" / "x" / "pictures" / "a.svg").read_text() == "[]"
+    assert not (root / "docs").exists()

@@ -13,10 +13,13 @@ from rehearsal.account import BUCKET, SNAPSHOT, Account
 from rehearsal.architecture import diagram
 from rehearsal.clouds import ACCOUNT
 from rehearsal.engine import EngineFailure, Rehearsal
+from rehearsal.pictures import pictures
+from rehearsal.plan import rows_of
 from rehearsal.providers import Simulation
 from tests.rehearsal.conftest import steps
 
 ROOT = Path(__file__).resolve().parents[2]
+MEASURED = ROOT / "docs" / "elasticity.md"
 STACK = "cn-north-1"
 # A backend writes the whole state at every step, edges and all:
 # docs/decisions/0001-crds-are-one-resource.md.
@@ -99,7 +102,9 @@ def test_the_platform_is_shown_made_left_alone_changed_and_taken_away(
     assert {urn.rpartition("::")[2] for urn in protected(state)} == PROTECTED
     objects = [each for each in up.resources if each.type.startswith("kubernetes:")]
     assert sum(len(each.dependencies) for each in objects) < MOST_EDGES * len(objects)
-    assert diagram(up.resources) in (ROOT / "README.md").read_text(), "run `make diagram`"
+    assert diagram(up.resources) in (ROOT / "CONTRIBUTING.md").read_text(), "run `make diagram`"
+    for name, svg in pictures(rows_of(up.resources, {}), MEASURED.read_text()):
+        assert svg == (ROOT / "docs" / "pictures" / name).read_text(), "run `make diagram`"
     assert set(up.changes) == {"create"}
     everything = up.changes["create"]
     assert everything > 700

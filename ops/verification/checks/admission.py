@@ -1,0 +1,595 @@
+"""Checks of what the API server asks before it stores an object: webhooks and their certificates.
+
+All read objects only; the image mirror is asked by a dry run. Fields: k8s.io/api
+admissionregistration/v1 and discovery/v1; cert-manager v1.19 pkg/apis/certmanager/v1
+(CertificateStatus).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from components.mirror.pods import NAMESPACE as MIRROR_NAMESPACE
+from components.mirror.pods import SERVICE as MIRROR
+from images.reference import Reference, parse
+from ops.cli_errors import Refused
+from ops.findings import Finding, good, note, problem
+from ops.verification.check import Check
+from ops.verification.checks.live_objects import (
+    by_name,
+    condition,
+    is_own_namespace,
+    is_true,
+    listed,
+    locked,
+    name_of,
+    namespace_of,
+    now,
+    ready_services,
+    time_of,
+    why,
+)
+from ops.verification.platform import Platform
+from rendering.objects import Object, annotations_of, labels_of, pod_spec, pod_template
+from rendering.pod_references import named_by
+from settings.errors import listed as in_words
+from webhook.rules import Action, WhenAbsent, rule_for
+from webhook.rules import read as read_rules
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+_CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+_FROM_SECRET = "cert-manager.io/inject-ca-from-secret"  # noqa: S105 - an annotation
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_EXPIRING = timedelta(days=14)
+"""A certificate with less time left is not renewed by itself any more: cert-manager begins a month
+before the end, the certificate controllers of the platform's webhooks three months."""
+_SHORT_LIFE, _EXPIRING_SHORT = timedelta(days=60), timedelta(hours=12)
+"""Knative's certificates are valid for a week or a month and renewed a day before, at the latest
+ten hours later (knative/pkg webhook/certificates/certificates.go, knative/networking
+pkg/certificates/reconciler/certificates.go)."""
+_RENEWED_BY_UP = timedelta(days=90)
+"""The platform's own certificates are renewed by any `pulumi up` in their last year."""
+_LATE = timedelta(hours=1)
+_DRY_RUN_NAMESPACE = "default"
+"""Without quota, injection and pod security, and with the image mirror."""
+
+
+# -- webhooks --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One webhook that is a Service of the cluster.
+
+    Attributes:
+        about: its configuration, with the kind.
+        name: of the webhook.
+        service: ``namespace/name``.
+        port: of the Service.
+        required: whether requests are refused while it does not answer.
+        bundle: PEM certificates that the API server trusts; empty: none.
+        obj: the configuration.
+    """
+
+    about: str
+    name: str
+    service: str
+    port: int
+    required: bool
+    bundle: bytes
+    obj: Object
+
+
+def _hooks(platform: Platform) -> Iterator[Hook]:
+    for kind in _CONFIGURATIONS:
+        for obj in listed(platform, kind):
+            for webhook in obj.get("webhooks") or []:
+                client = webhook.get("clientConfig") or {}
+                service = client.get("service")
+                if not service:
+                    continue  # a URL outside of the cluster
+                yield Hook(
+                    about=f"{kind} {name_of(obj)}",
+                    name=str(webhook["name"]),
+                    service=f"{service['namespace']}/{service['name']}",
+                    port=int(service.get("port") or 443),
+                    required=(webhook.get("failurePolicy") or "Fail") == "Fail",
+                    bundle=_decoded(client.get("caBundle")),
+                    obj=obj,
+                )
+
+
+def _decoded(text: object) -> bytes:
+    try:
+        return base64.b64decode(str(text or ""), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def webhooks(platform: Platform) -> Iterator[Finding]:
+    """Every admission webhook has a Service with ready pods behind the port it is called at."""
+    services, ready = by_name(platform, "Service"), ready_services(platform)
+    asked = dict[tuple[str, str, int], list[Hook]]()
+    for hook in _hooks(platform):
+        asked.setdefault((hook.about, hook.service, hook.port), []).append(hook)
+    wrong = False
+    for (about, service, port), hooks in asked.items():
+        trouble = _unanswered(services.get(service), service, port, ready)
+        if trouble:
+            wrong = True
+            required = [hook.name for hook in hooks if hook.required]
+            if required:
+                effect = "the API server refuses what they judge"
+                yield problem(
+                    about,
+                    f"{trouble}: {effect} ({in_words(required, 'and')}); "
+                    f"{_way_out(platform, service)}",
+                )
+            else:
+                yield note(
+                    about,
+                    f"{trouble}: objects are stored without its judgement "
+                    f"(failurePolicy Ignore); {_way_out(platform, service)}",
+                )
+    if not wrong:
+        names = len({service for _, service, _ in asked})
+        yield good(
+            "webhooks",
+            f"{sum(map(len, asked.values()))} webhooks of {len(asked)} "
+            f"configurations have ready pods behind {names} Services",
+        )
+
+
+def _unanswered(service: Object | None, name: str, port: int, ready: set[str]) -> str:
+    if service is None:
+        return f"its Service {name} does not exist"
+    ports = [int(each["port"]) for each in service["spec"].get("ports") or []]
+    if port not in ports:
+        return f"its Service {name} has no port {port}, only {in_words(map(str, ports), 'and')}"
+    return "" if name in ready else f"its Service {name} has no ready pod"
+
+
+def _way_out(platform: Platform, service: str) -> str:
+    namespace, _, name = service.partition("/")
+    if service not in by_name(platform, "Service"):
+        own = is_own_namespace(platform, namespace)
+        return (
+            "run `pulumi up`" if own else "delete the configuration, or install what it belongs to"
+        )
+    workloads = [
+        f"{kind.lower()}/{name_of(obj).partition('/')[2]}"
+        for kind, obj in _behind(platform, service)
+    ]
+    where = workloads[0] if workloads else f"service/{name}"
+    return f"look at `kubectl -n {namespace} describe {where}`"
+
+
+def _behind(platform: Platform, service: str) -> Iterator[tuple[str, Object]]:
+    """The workloads whose pods a Service selects, with their kind."""
+    found = by_name(platform, "Service").get(service)
+    selector: Mapping[str, str] = ((found or {}).get("spec") or {}).get("selector") or {}
+    if not selector:
+        return
+    for kind in _WORKLOADS:
+        for obj in listed(platform, kind):
+            labels = labels_of(pod_template(obj) or {})
+            if (
+                namespace_of(obj) == service.partition("/")[0]
+                and selector.items() <= labels.items()
+            ):
+                yield kind, obj
+
+
+# -- certificates ----------------------------------------------------------------------------------
+
+
+def certificates(platform: Platform) -> Iterator[Finding]:
+    """Certificates of cert-manager, webhooks and gateways are issued, valid and renewed in time."""
+    issued = 0
+    for obj in listed(platform, "Certificate"):
+        trouble = _not_issued(obj)
+        issued += not trouble
+        if trouble:
+            yield problem(
+                f"Certificate {name_of(obj)}",
+                f"{trouble}: read `kubectl -n {namespace_of(obj)} describe certificate "
+                f"{obj['metadata']['name']}`",
+            )
+    if issued:
+        yield good("cert-manager", f"{issued} certificates are issued and not due for renewal")
+    yield from _expiries(platform)
+    yield from _gateways(platform)
+
+
+def _not_issued(obj: Object) -> str:
+    status = obj.get("status") or {}
+    if not is_true(obj, "Ready"):
+        return f"is not issued ({why(condition(obj, 'Ready'))})"
+    end, renewal = time_of(status.get("notAfter")), time_of(status.get("renewalTime"))
+    if end and end <= now():
+        return f"ended on {end:%Y-%m-%d}"
+    if renewal and renewal + _LATE < now():
+        return (
+            f"should have been renewed on {renewal:%Y-%m-%d}, and ends on {end:%Y-%m-%d}"
+            if end
+            else f"should have been renewed on {renewal:%Y-%m-%d}"
+        )
+    return ""
+
+
+def _expiries(platform: Platform) -> Iterator[Finding]:
+    """Certificates in Secrets of the platform; what nothing uses is a note."""
+    used, ends = _used(platform), list[datetime]()
+    for name, obj in sorted(by_name(platform, "Secret").items()):
+        if not is_own_namespace(platform, namespace_of(obj)):
+            continue
+        wrong = problem if name in used else note
+        for key, pem in _certificates_of(obj).items():
+            try:
+                certificate = _loaded(pem)[0]
+            except ValueError:
+                yield wrong(
+                    f"Secret {name}",
+                    f"{key} is no certificate: delete the Secret, so that it is made again, or run "
+                    "`pulumi up`",
+                )
+                continue
+            trouble = _ending(obj, certificate)
+            if trouble:
+                yield wrong(f"Secret {name}", f"{key} {trouble}")
+            else:
+                ends.append(certificate.not_valid_after_utc)
+    if ends:
+        yield good(
+            "certificates in Secrets",
+            f"{len(ends)} are valid; the first ends on {min(ends):%Y-%m-%d}",
+        )
+
+
+def _ending(obj: Object, certificate: Certificate) -> str:
+    """Why a certificate is of no use now or soon; empty: it is valid."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    left = end - now()
+    if left <= timedelta(0):
+        return f"ended on {end:%Y-%m-%d}, so that nobody trusts what serves it: {_renewal(obj)}"
+    if begin > now():
+        return f"begins on {begin:%Y-%m-%d}: compare the clocks"
+    if left < _soon(obj, end - begin):
+        return (
+            f"ends on {end:%Y-%m-%d}, in {left.days} days, and has not been renewed: "
+            f"{_renewal(obj)}"
+        )
+    return ""
+
+
+def _used(platform: Platform) -> set[str]:
+    """``namespace/name`` of Secrets that workloads mount, webhooks serve or cert-manager writes."""
+    mounted = {
+        f"{namespace_of(obj)}/{reference.name}"
+        for kind in _WORKLOADS
+        for obj in listed(platform, kind)
+        for reference in named_by(pod_spec(obj) or {})
+        if reference.kind == "Secret"
+    }
+    issued = {
+        f"{namespace_of(obj)}/{obj['spec']['secretName']}"
+        for obj in listed(platform, "Certificate")
+    }
+    services = {hook.service for hook in _hooks(platform)}
+    served = {name for service in services for name in _served(platform, service)}
+    return mounted | issued | served
+
+
+def _soon(obj: Object, life: timedelta) -> timedelta:
+    if _own(obj):
+        return _RENEWED_BY_UP
+    return _EXPIRING_SHORT if life <= _SHORT_LIFE else _EXPIRING
+
+
+def _own(obj: Object) -> bool:
+    """Whether the stack makes the certificate (components/objects/webhook_code.py)."""
+    return str(obj["metadata"]["name"]) == f"{namespace_of(obj)}-certificate"
+
+
+def _renewal(obj: Object) -> str:
+    metadata = obj["metadata"]
+    if _own(obj):
+        return "run `pulumi up`, which renews it"
+    of = annotations_of(obj).get("cert-manager.io/certificate-name")
+    if of:
+        return (
+            f"read `kubectl -n {namespace_of(obj)} describe certificate {of}`, and look at "
+            "cert-manager's pods"
+        )
+    return (
+        f"its controller renews it; restart that, or delete its data with `kubectl -n "
+        f"{namespace_of(obj)} delete secret {metadata['name']}` and run `pulumi up`"
+    )
+
+
+def _certificates_of(secret: Object) -> dict[str, bytes]:
+    """Key -> PEM certificates, of authorities too."""
+    data = {key: _decoded(value) for key, value in (secret.get("data") or {}).items()}
+    return {key: value for key, value in data.items() if value.lstrip().startswith(_BEGIN)}
+
+
+@lru_cache(maxsize=512)
+def _loaded(pem: bytes) -> tuple[Certificate, ...]:
+    """Raises ValueError: the text is no certificate."""
+    # Imported here: the import takes 0.1 s, and no other command needs it.
+    from cryptography import x509
+
+    return tuple(x509.load_pem_x509_certificates(pem))
+
+
+def _gateways(platform: Platform) -> Iterator[Finding]:
+    """The Secrets that Istio's gateways serve TLS by."""
+    secrets, named = by_name(platform, "Secret"), 0
+    for obj in listed(platform, "Gateway"):
+        for server in obj["spec"].get("servers") or []:
+            credential = (server.get("tls") or {}).get("credentialName")
+            if not credential:
+                continue
+            named += 1
+            # Of the namespace of the gateway's pods (istio.io, Gateway, ServerTLSSettings).
+            if f"istio-system/{credential}" not in secrets:
+                yield problem(
+                    f"Gateway {name_of(obj)}",
+                    f"serves TLS by the Secret istio-system/{credential}, which does not exist: "
+                    "make it, or correct credentialName",
+                )
+    if not named:
+        yield good("gateways", "none ends TLS, so that none has a certificate of its own")
+
+
+def webhook_authorities(platform: Platform) -> Iterator[Finding]:
+    """The authority in each webhook's configuration signed what its pods serve."""
+    verified, unseen, seen = 0, list[str](), dict[tuple[str, str, bytes], str]()
+    for hook in _hooks(platform):
+        key = (hook.about, hook.service, hook.bundle)
+        if key in seen:
+            continue
+        seen[key] = verdict = _authority(platform, hook)
+        if verdict == "verified":
+            verified += 1
+        elif verdict == "unseen":
+            unseen.append(hook.service)
+        else:
+            yield problem(hook.about, verdict)
+    if verified:
+        more = (
+            f"; the certificate of {in_words(sorted(set(unseen)), 'and')} is in its pods' memory"
+            if unseen
+            else ""
+        )
+        yield good("authorities", f"{verified} signed what their webhooks serve{more}")
+
+
+def _authority(platform: Platform, hook: Hook) -> str:
+    """``verified``, ``unseen``, or what is wrong with the way out."""
+    refused = f"so that the API server trusts no answer of {hook.service}: {_written_by(hook)}"
+    try:
+        trusted = _loaded(hook.bundle)
+    except ValueError:
+        return f"{hook.name} has no caBundle, {refused}"
+    ends = max(each.not_valid_after_utc for each in trusted)
+    if ends <= now():
+        return f"the authority of {hook.name} ended on {ends:%Y-%m-%d}, {refused}"
+    known = _known_authority(platform, hook)
+    if known is not None:
+        where, pem = known
+        right, wrong = _same(pem, trusted), f"is not what {where} has"
+    else:
+        served = _served(platform, hook.service)
+        if not served:
+            return "unseen"
+        right = any(_signed(certificate, trusted) for certificate in served.values())
+        wrong = f"did not sign the certificate in Secret {in_words(sorted(served), 'and')}"
+    return "verified" if right else f"the caBundle of {hook.name} {wrong}, {refused}"
+
+
+def _written_by(hook: Hook) -> str:
+    if any(key.startswith("cert-manager.io/inject-ca-from") for key in annotations_of(hook.obj)):
+        return (
+            "restart `kubectl -n cert-manager rollout restart deploy/cert-manager-cainjector`, "
+            "which writes it"
+        )
+    if hook.service.partition("/")[0] in (MIRROR_NAMESPACE, "package-defaults"):
+        return "run `pulumi up`, which writes it"
+    namespace, _, _ = hook.service.partition("/")
+    return f"the webhook's own pods write it when they start; restart them in {namespace}"
+
+
+def _known_authority(platform: Platform, hook: Hook) -> tuple[str, bytes] | None:
+    """Where the authority of pods that keep their certificate in memory stands; None: elsewhere."""
+    name = annotations_of(hook.obj).get(_FROM_SECRET)
+    if name:
+        secret = by_name(platform, "Secret").get(name) or {}
+        return f"Secret {name}", _decoded((secret.get("data") or {}).get("ca.crt"))
+    # istiod publishes its authority there, in every namespace (istio 1.28
+    # pilot/pkg/serviceregistry/kube/controller/namespacecontroller.go).
+    name = "istio-system/istio-ca-root-cert"
+    found = by_name(platform, "ConfigMap").get(name)
+    if hook.service == "istio-system/istiod" and found:
+        return f"ConfigMap {name}", str((found.get("data") or {}).get("root-cert.pem")).encode()
+    return None
+
+
+def _same(pem: bytes, trusted: Sequence[Certificate]) -> bool:
+    try:
+        return any(certificate in trusted for certificate in _loaded(pem))
+    except ValueError:
+        return False
+
+
+def _served(platform: Platform, service: str) -> dict[str, Certificate]:
+    """Secrets with a certificate for a Service's name -> that certificate.
+
+    Of Secrets that its pods mount; where none of them has one, of its namespace: some controllers
+    read theirs through the API (knative/pkg webhook/certificates, spark-operator).
+    """
+    namespace, _, name = service.partition("/")
+    host = f"{name}.{namespace}.svc"
+    here = {
+        full_name: obj
+        for full_name, obj in by_name(platform, "Secret").items()
+        if namespace_of(obj) == namespace
+    }
+    mounted = {
+        f"{namespace}/{reference.name}"
+        for _, workload in _behind(platform, service)
+        for reference in named_by(pod_spec(workload) or {})
+        if reference.kind == "Secret"
+    }
+    found = {
+        full_name: certificate
+        for full_name, secret in here.items()
+        for certificate in _readable(secret)
+        if _serves(certificate, host)
+    }
+    return {name: each for name, each in found.items() if name in mounted} or found
+
+
+def _readable(secret: Object) -> Iterator[Certificate]:
+    """The first certificate of each key: a server's own comes before those that signed it."""
+    for pem in _certificates_of(secret).values():
+        with suppress(ValueError):
+            yield _loaded(pem)[0]
+
+
+def _serves(certificate: Certificate, host: str) -> bool:
+    from cryptography import x509
+
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    return host in names.get_values_for_type(x509.DNSName)
+
+
+def _signed(certificate: Certificate, trusted: Sequence[Certificate]) -> bool:
+    """Whether one of the trusted certificates is the certificate itself, or signed it."""
+    from cryptography.exceptions import InvalidSignature
+
+    for authority in trusted:
+        if certificate == authority:
+            return True
+        try:
+            certificate.verify_directly_issued_by(authority)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return True
+    return False
+
+
+# -- image mirror ----------------------------------------------------------------------------------
+
+
+def image_mirror(platform: Platform) -> Iterator[Finding]:
+    """A pod that names a public image gets the name of its copy, as the settings promise."""
+    about, mirror = "image mirror", platform.context.mirror
+    configuration = by_name(platform, "MutatingWebhookConfiguration").get(MIRROR)
+    if not mirror.enabled:
+        yield good(about, "not part of the stack: images come from their publishers' registries")
+        return
+    if configuration is None:
+        yield problem(
+            about,
+            "there is no MutatingWebhookConfiguration image-mirror, so that pods name public "
+            "registries: run `pulumi up`",
+        )
+        return
+    if mirror.in_cluster:
+        name = f"{MIRROR_NAMESPACE}/{MIRROR}"
+        ready = ((by_name(platform, "Deployment").get(name) or {}).get("status") or {}).get(
+            "readyReplicas", 0
+        )
+        if not ready:
+            yield problem(
+                about,
+                f"no pod of Deployment {name} is ready, so that new pods name public registries: "
+                f"look at `kubectl -n {MIRROR_NAMESPACE} get pods`",
+            )
+            return
+        yield good(about, f"{ready} pods serve it")
+    yield from _dry_run(platform)
+
+
+def _dry_run(platform: Platform) -> Iterator[Finding]:
+    about, context = "image mirror", platform.context
+    mirror = context.mirror
+    source = _an_image(platform)
+    rules = read_rules(mirror.settings.rules_json())
+    rule = rule_for(rules, source, _DRY_RUN_NAMESPACE)
+    expected = source.mirrored(context.image_prefix)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "kf-verify-"},
+        "spec": {"containers": [{"name": "main", "image": str(source)}]},
+    }
+    path = f"/api/v1/namespaces/{_DRY_RUN_NAMESPACE}/pods"
+    denied = rule.action is Action.DENY
+    absent = rule.when_absent or WhenAbsent(mirror.settings.when_absent)
+    try:
+        admitted = platform.cluster.answer("POST", path, {"dryRun": "All"}, pod)
+    except Refused as refused:
+        if denied or (rule.action is Action.MIRROR and absent is WhenAbsent.DENY):
+            yield good(about, f"refuses a pod with {source}, as kubeflow:imageMirror says")
+            return
+        raise refused from None
+    image = str(admitted["spec"]["containers"][0]["image"])
+    said = f"a pod with {source} gets {image}"
+    if denied:
+        yield problem(about, f"{said}, and kubeflow:imageMirror.rules refuse it: run `pulumi up`")
+    elif rule.action is Action.KEEP:
+        right = image == str(source)
+        yield (good if right else problem)(
+            about,
+            f"{said}, and kubeflow:imageMirror.rules keep it"
+            + ("" if right else ": run `pulumi up`"),
+        )
+    elif image == expected:
+        yield good(about, said)
+    elif absent is WhenAbsent.KEEP and image == str(source):
+        yield note(
+            about,
+            f"{said}: its copy is not there yet, and kubeflow:imageMirror.whenAbsent is keep; "
+            "`./kf images check` lists what is missing",
+        )
+    else:
+        yield problem(
+            about,
+            f"{said}, and should get {expected}: its answer was late or none (failurePolicy "
+            f"Ignore); read `kubectl -n {MIRROR_NAMESPACE} logs deploy/{MIRROR}`",
+        )
+
+
+def _an_image(platform: Platform) -> Reference:
+    """An image of the inventory that the mirror serves."""
+    cached = platform.context.mirror.cached
+    images = [parse(source) for source in sorted(locked(platform.settings))]
+    usable = [image for image in images if cached is None or image.pulled_through(cached)]
+    return next((image for image in usable if image.tag), usable[0])
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("webhooks", "admission webhooks, their Services and endpoints", webhooks),
+    Check("certificates", "certificates of cert-manager, webhooks and gateways", certificates),
+    Check(
+        "webhook-authorities",
+        "the authorities that the API server trusts, against what webhooks serve",
+        webhook_authorities,
+    ),
+    Check("image-mirror", "a dry run of a pod with a public image", image_mirror),
+)

@@ -1,0 +1,72 @@
+"""A Job of a verification, from its creation to what it printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.objects.pod_reasons import reason_of
+from ops.cli_errors import Refused
+from ops.image_pulls import pull_trouble
+from ops.verification.platform import Platform
+
+_SECONDS = 240.0
+"""For the pull of the image and the pod's work."""
+_ENDS = ("Complete", "Failed")
+
+
+class JobFailed(Refused):
+    """A Job did not start or did not complete; the message has Kubernetes' reason."""
+
+
+def output_of(
+    platform: Platform,
+    namespace: str,
+    job: Mapping[str, Any],
+    what: str,
+    *,
+    seconds: float = _SECONDS,
+) -> str:
+    """What a new Job has printed.
+
+    Args:
+        platform: where it runs.
+        namespace: of the Job.
+        job: with ``generateName``, because a verification may run it more than once.
+        what: is waited for, for the progress line.
+        seconds: for the pull of its images and its work.
+
+    Raises:
+        JobFailed: it did not complete.
+        Refused: it may not be created.
+    """
+    workspace = platform.workspace(namespace)
+    name = workspace.create(job)["metadata"]["name"]
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}"
+
+    def ended() -> str | None:
+        status = platform.cluster.answer("GET", path, {}).get("status") or {}
+        true = [each["type"] for each in status.get("conditions") or [] if each["status"] == "True"]
+        return next((end for end in _ENDS if end in true), None)
+
+    end = workspace.wait(what, ended, seconds)
+    if end == "Complete":
+        return workspace.logs(name)
+    state = "failed" if end else f"did not end within {seconds:.0f} s"
+    raise JobFailed(f"Job {namespace}/{name} {state}: {_reason(platform, namespace, name)}.")
+
+
+def _reason(platform: Platform, namespace: str, job: str) -> str:
+    """Why a Job has not completed, by its pod; by its own events where it has none."""
+    core = f"/api/v1/namespaces/{namespace}"
+    warnings = platform.cluster.all(f"{core}/events", fieldSelector="type=Warning")
+    for pod in platform.cluster.all(f"{core}/pods", labelSelector=f"job-name={job}"):
+        reason = reason_of(pod, warnings)
+        if reason:
+            way_out = pull_trouble(pod)
+            return f"{reason.sentence}: {way_out}" if way_out else reason.sentence
+    own = [each for each in warnings if each.get("involvedObject", {}).get("name") == job]
+    if own:
+        last = max(own, key=lambda event: event.get("lastTimestamp") or "")
+        return f"{last['reason']}: {last['message']}"
+    return f"`kubectl --namespace {namespace} describe job {job}` has its events"

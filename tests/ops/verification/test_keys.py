@@ -1,0 +1,84 @@
+"""State and rotation of the stack's KMS keys, on moto."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from ops.findings import Level
+from ops.verification.checks.keys import kms_keys
+from tests.ops.verification.storage import found, passes, sentences, storage
+
+pytestmark = pytest.mark.usefixtures("aws")
+OWN, CLUSTER = "alias/kubeflow/kubeflow", "alias/eks/kubeflow/secrets"
+
+
+def kms(region: str = "cn-north-1") -> Any:
+    make: Any = boto3.client
+    return make("kms", region_name=region)
+
+
+def keys(region: str = "cn-north-1", *names: str) -> list[dict[str, Any]]:
+    """Keys that are renewed, each with an alias."""
+    made: list[dict[str, Any]] = []
+    for name in names or (OWN, CLUSTER):
+        key = kms(region).create_key()["KeyMetadata"]
+        kms(region).create_alias(AliasName=name, TargetKeyId=key["KeyId"])
+        kms(region).enable_key_rotation(KeyId=key["KeyId"])
+        made.append(key)
+    return made
+
+
+@pytest.mark.check("kms-keys", broken=False)
+@pytest.mark.parametrize("region", ["cn-north-1", "us-west-2", "us-gov-west-1"])
+def test_enabled_keys_that_are_renewed_pass(region: str) -> None:
+    keys(region)
+    findings = found(kms_keys, storage(region).platform)
+    assert passes(findings)
+    assert [each.about for each in findings] == [f"key {OWN}", f"key {CLUSTER}"]
+
+
+@pytest.mark.check("kms-keys", broken=True)
+def test_keys_that_are_missing_disabled_or_deleted_are_named() -> None:
+    (own,) = keys("cn-north-1", OWN)
+    (missing,) = sentences(found(kms_keys, storage().platform))
+    assert missing.startswith(f"key {CLUSTER}: is not in KMS, and encrypts Kubernetes' Secrets")
+    kms().disable_key(KeyId=own["KeyId"])
+    disabled = sentences(found(kms_keys, storage().platform))[0]
+    assert (
+        "is Disabled, so that artifacts, database and secrets cannot be read: `aws kms" in disabled
+    )
+    kms().schedule_key_deletion(KeyId=own["KeyId"], PendingWindowInDays=7)
+    deleted = sentences(found(kms_keys, storage().platform))[0]
+    assert "is deleted on 20" in deleted
+    assert f"`aws kms cancel-key-deletion --key-id {own['KeyId']}`" in deleted
+
+
+@pytest.mark.check("kms-keys", broken=True)
+def test_a_key_of_the_stack_that_is_not_renewed_is_a_problem_and_an_existing_one_is_none() -> None:
+    own, _ = keys()
+    kms().disable_key_rotation(KeyId=own["KeyId"])
+    (problem,) = sentences(found(kms_keys, storage().platform))
+    assert problem.endswith("and is never renewed: `pulumi up --refresh`")
+    existing = storage(artifacts={"kmsKeyArn": own["Arn"]})
+    findings = found(kms_keys, existing.platform)
+    assert passes(findings)
+    assert findings[0].about == f"key {own['Arn']}"
+    assert "its rotation is up to its owner" in findings[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("kms.DescribeKey", "not checked: the right kms:DescribeKey is missing"),
+        ("kms.GetKeyRotationStatus", "rotation not checked: the right kms:GetKeyRotationStatus"),
+    ],
+)
+def test_a_missing_right_is_named(call: str, sentence: str) -> None:
+    keys()
+    findings = found(kms_keys, storage(answers={call: "AccessDeniedException"}).platform)
+    notes = sentences(findings, Level.NOTE)
+    assert len(notes) == 2
+    assert all(sentence in each for each in notes)
