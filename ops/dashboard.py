@@ -45,7 +45,7 @@ _WAYS_OUT = (
     (r"not ?found", "make the platform with `pulumi up --stack {stack}`"),
     (
         "not running|timed out waiting|no pods|lost connection|error occurred forwarding",
-        "`./kf verify --stack {stack}` lists why the gateway has no pod",
+        "`./kf verify --stack {stack}` lists why {what} has no pod",
     ),
     (
         "unauthorized|forbidden|provide credentials|getting credentials",
@@ -123,7 +123,10 @@ class Forwarding:
         kubectl: path of the program.
         stack: for the ways out.
         context: of the kubeconfig, which another program may change meanwhile.
-        port: of this machine.
+        port: of this machine; 0: any that is free.
+        namespace: of the service.
+        resource: the gateway, another service, or a pod.
+        remote_port: of the service or the pod.
         lines: the last ones of kubectl.
     """
 
@@ -131,16 +134,24 @@ class Forwarding:
     stack: str
     context: str
     port: int
+    namespace: str = GATEWAY_NAMESPACE
+    resource: str = f"service/{GATEWAY}"
+    remote_port: int = GATEWAY_PORT
     lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=3))
+
+    @property
+    def words(self) -> list[str]:
+        """The command."""
+        ports = f"{self.port or ''}:{self.remote_port}"
+        words = [self.kubectl, "port-forward", "--context", self.context, "--namespace"]
+        return [*words, self.namespace, self.resource, ports]
 
     @contextmanager
     def begun(self) -> Generator[subprocess.Popen[str]]:
         """Kubectl until the end of the block."""
-        words = [self.kubectl, "port-forward", "--context", self.context, "--namespace"]
-        words += [GATEWAY_NAMESPACE, f"service/{GATEWAY}", f"{self.port}:{GATEWAY_PORT}"]
         self.lines.clear()
         with subprocess.Popen(
-            words,
+            self.words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -152,11 +163,18 @@ class Forwarding:
             finally:
                 process.terminate()
 
+    def heard(self, line: str) -> None:
+        """Takes a line of kubectl; connections and its log are none of its words."""
+        if not _NOISE.match(line):
+            self.lines.append(line)
+
     def ended(self) -> str:
         """What kubectl printed last, and the way out, as one sentence."""
         told = " ".join(" ".join(self.lines).split()) or "it printed nothing"
         ways = (way for pattern, way in _WAYS_OUT if re.search(pattern, told, re.IGNORECASE))
-        return f"kubectl port-forward ended ({told}): {next(ways).format(stack=self.stack)}."
+        what = "the gateway" if self.resource == f"service/{GATEWAY}" else self.resource
+        way_out = next(ways).format(stack=self.stack, what=what)
+        return f"kubectl port-forward ended ({told}): {way_out}."
 
 
 def _forward(forwarding: Forwarding, login: str, *, open_: bool) -> None:
@@ -175,8 +193,8 @@ def _forward(forwarding: Forwarding, login: str, *, open_: bool) -> None:
                 elif "error occurred forwarding" in line:
                     forwarding.lines.append(line)
                     break
-                elif not _NOISE.match(line):
-                    forwarding.lines.append(line)
+                else:
+                    forwarding.heard(line)
         if not opened:
             raise Refused(forwarding.ended())
         if not patient_until:

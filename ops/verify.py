@@ -18,6 +18,7 @@ from ops.verification import results, workspace
 from ops.verification.check import Check, Verdict
 from ops.verification.live_platform import live_platform
 from ops.verification.platform import Platform
+from ops.verification.profile import chosen
 from ops.verification.progress import Progress
 from ops.verification.registry import CHECKS
 from ops.verification.run import Run
@@ -52,6 +53,14 @@ def verify(
             help="Also the checks that run something on the platform: it is taken away again.",
         ),
     ] = False,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EMAIL",
+            help="In whose profile --deep runs things.",
+            show_default="the first of kubeflow:users",
+        ),
+    ] = None,
     junit: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A report for GitLab or Jenkins.", show_default=False),
@@ -86,8 +95,10 @@ def verify(
             return
         if junit and not junit.absolute().parent.is_dir():
             raise Refused(f"--junit is {junit}: there is no folder {junit.parent}, make it.")
+        if user is not None:
+            chosen(settings, user)
         cluster = LiveCluster.of_stack(stack, settings)
-        verification = Verification(stack, settings, cluster)
+        verification = Verification(stack, settings, cluster, user=user)
         if clean:
             verification.clean(CHECKS)
             return
@@ -136,6 +147,7 @@ class Verification:
         settings: of its stack file.
         cluster: of the kubeconfig.
         ahead: seconds after which Kubernetes deletes what a killed verification has made.
+        user: in whose profile things run; None: the first of the stack.
     """
 
     def __init__(
@@ -144,13 +156,14 @@ class Verification:
         settings: Settings,
         cluster: LiveCluster,
         ahead: int = workspace.AHEAD_SECONDS,
+        user: str | None = None,
     ) -> None:
         self._cluster = cluster
         self._progress = Progress()
         self._workspaces = Workspaces(cluster, self._progress, ahead)
         # The first request: what follows is of no use without an API server.
         cluster.answer("GET", "/version", {})
-        self._platform: Platform = live_platform(stack, settings, cluster, self._workspaces)
+        self._platform: Platform = live_platform(stack, settings, cluster, self._workspaces, user)
 
     def run(self, checks: Sequence[Check]) -> Run:
         """Examines the checks and takes everything away that they made, also when interrupted.

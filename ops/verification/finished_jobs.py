@@ -10,7 +10,7 @@ from ops.cli_errors import Refused
 from ops.image_pulls import pull_trouble
 from ops.verification.platform import Platform
 
-_SECONDS = 240
+_SECONDS = 240.0
 """For the pull of the image and the pod's work."""
 _ENDS = ("Complete", "Failed")
 
@@ -19,7 +19,14 @@ class JobFailed(Refused):
     """A Job did not start or did not complete; the message has Kubernetes' reason."""
 
 
-def output_of(platform: Platform, namespace: str, job: Mapping[str, Any], what: str) -> str:
+def output_of(
+    platform: Platform,
+    namespace: str,
+    job: Mapping[str, Any],
+    what: str,
+    *,
+    seconds: float = _SECONDS,
+) -> str:
     """What a new Job has printed.
 
     Args:
@@ -27,6 +34,7 @@ def output_of(platform: Platform, namespace: str, job: Mapping[str, Any], what: 
         namespace: of the Job.
         job: with ``generateName``, because a verification may run it more than once.
         what: is waited for, for the progress line.
+        seconds: for the pull of its images and its work.
 
     Raises:
         JobFailed: it did not complete.
@@ -41,10 +49,10 @@ def output_of(platform: Platform, namespace: str, job: Mapping[str, Any], what: 
         true = [each["type"] for each in status.get("conditions") or [] if each["status"] == "True"]
         return next((end for end in _ENDS if end in true), None)
 
-    end = workspace.wait(what, ended, _SECONDS)
+    end = workspace.wait(what, ended, seconds)
     if end == "Complete":
         return workspace.logs(name)
-    state = "failed" if end else f"did not end within {_SECONDS} s"
+    state = "failed" if end else f"did not end within {seconds:.0f} s"
     raise JobFailed(f"Job {namespace}/{name} {state}: {_reason(platform, namespace, name)}.")
 
 

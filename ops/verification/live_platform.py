@@ -82,6 +82,7 @@ def live_platform(
     settings: Settings,
     cluster: LiveCluster,
     workspace: Callable[[str], Workspace],
+    user: str | None = None,
 ) -> Platform:
     """The platform that the current kubeconfig leads to; nothing is called where it is not needed.
 
@@ -90,6 +91,7 @@ def live_platform(
         settings: of its stack file.
         cluster: of the kubeconfig.
         workspace: of the verification.
+        user: in whose profile checks run.
     """
     known = settings.account_id or current_cluster(connect_command(settings)).account
     clients = AccountClients(settings, known)
@@ -100,6 +102,7 @@ def live_platform(
         cluster=cluster,
         client=clients,
         workspace=workspace,
+        user=user,
     )
 
 

@@ -24,6 +24,7 @@ class Platform:
         client: makes the boto3 client of an AWS service in the stack's region; raises ``Refused``
             with the way out where there are no credentials, or those of another account.
         workspace: makes objects in a namespace, for checks with ``creates``.
+        user: e-mail address of the user in whose profile they run; None: the first of the stack.
     """
 
     stack: str
@@ -32,3 +33,4 @@ class Platform:
     cluster: LiveCluster
     client: Callable[[str], Any]
     workspace: Callable[[str], Workspace]
+    user: str | None = None

@@ -1,0 +1,50 @@
+"""The files of ``examples/``, as the checks run them: each with its own name and its own place."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from ops.targets import PROJECT
+from ops.verification.platform import Platform
+from rendering.release import load
+from settings import MANIFESTS
+
+_FOLDER = PROJECT / "examples"
+
+
+def example(file: str, **replaced: str) -> dict[str, Any]:
+    """The one object of a file, without the name that a user sees in it.
+
+    Args:
+        file: below ``examples/``.
+        replaced: text -> other text; each has to be there.
+    """
+    text = (_FOLDER / file).read_text()
+    for old, new in replaced.items():
+        if old not in text:
+            raise ValueError(f"examples/{file} no longer has {old!r}")
+        text = text.replace(old, new)
+    return yaml.safe_load(text)
+
+
+def unsupported(platform: Platform) -> str:
+    """Why no example can run on the stack; empty: they can.
+
+    Their images are those of 26.03, and Pipelines 1 has no API v2beta1.
+    """
+    release = platform.settings.release
+    pipelines = load(MANIFESTS / release).pipelines
+    if pipelines is None or pipelines.version.startswith("1."):
+        return f"not run, because examples/ is for Pipelines 2, and the stack has release {release}"
+    return ""
+
+
+def named(obj: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A copy with another name."""
+    made = copy.deepcopy(dict(obj))
+    made["metadata"] = {**made["metadata"], "name": name}
+    return made
