@@ -9,8 +9,14 @@ from ops.verification.checks import (
     bucket_content,
     database,
     database_instance,
+    gpu,
+    katib,
     keys,
+    login,
+    notebooks,
+    pipelines,
     running,
+    serving,
     shared_files,
 )
 
@@ -23,4 +29,10 @@ CHECKS: tuple[Check, ...] = (
     *bucket_content.CHECKS,
     *bucket_access.CHECKS,
     *shared_files.CHECKS,
+    *login.CHECKS,
+    *pipelines.CHECKS,
+    *katib.CHECKS,
+    *notebooks.CHECKS,
+    *serving.CHECKS,
+    *gpu.CHECKS,
 )
