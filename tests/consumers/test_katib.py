@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from components.backend.database_users import USERS
+from ops.verification.checks.katib import statement
 from tests.cluster.api_server import built
 from tests.consumers.database import Database
 from tests.consumers.katib_api import call, is_healthy
@@ -68,6 +69,9 @@ def test_observations_are_written_read_and_deleted(manager: grpc.Channel, rds: D
     assert logs_of(manager, metric_name="accuracy") == [LOGS[2]]
     assert logs_of(manager, metric_name="loss", start_time="2026-11-29T10:00:30Z") == [LOGS[1]]
     assert rows_of(rds, "SELECT count(*) FROM observation_logs") == (0, "3\n")
+    # As ./kf verify counts them, who else is asked for has none.
+    asked = statement([TRIAL, "another-trial"])
+    assert rds.job.query("katib", asked, tls=False) == (0, f"{TRIAL}\t3\n")
     call(manager, "DeleteObservationLog", {"trial_name": TRIAL})
     assert logs_of(manager) == []
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ops.verification.checks.pipelines import questions
 from tests.consumers.database import Database
 from tests.consumers.programs import ml_metadata
 from tests.rendering.beijing import kubeflow
@@ -32,9 +33,12 @@ artifact.properties["owner"].string_value = sys.argv[3]
 [written] = store.put_artifacts([artifact])
 [read] = store.get_artifacts_by_id([written])
 context_type = store.put_context_type(proto.ContextType(name="system.PipelineRun"))
-[run] = store.put_contexts([proto.Context(type_id=context_type, name=sys.argv[2])])
+[run] = store.put_contexts([proto.Context(type_id=context_type, name=sys.argv[4])])
 belongs = proto.Attribution(artifact_id=written, context_id=run)
-store.put_attributions_and_associations([belongs], [])
+step = store.put_execution_type(proto.ExecutionType(name="system.ContainerExecution"))
+steps = store.put_executions([proto.Execution(type_id=step) for _ in range(3)])
+executed = [proto.Association(execution_id=each, context_id=run) for each in steps]
+store.put_attributions_and_associations([belongs], executed)
 of_run = [each.id for each in store.get_artifacts_by_context(run)]
 print(json.dumps({"uri": read.uri, "owner": read.properties["owner"].string_value,
                   "of_run": of_run == [written]}))
@@ -42,6 +46,7 @@ print(json.dumps({"uri": read.uri, "owner": read.properties["owner"].string_valu
 """What metadata_store_server does with the file (google/ml-metadata,
 ml_metadata/metadata_store/metadata_store_server_main.cc), and one artifact of one run."""
 OWNER = "数据科学家 🚀"
+RUN = "6c1b2c1e-52f0-4bb5-9d0b-0d2f3c1a9e77"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -54,7 +59,7 @@ def session(rds: Database, tmp_path: Path) -> Run:
     config = flags["--metadata_store_server_config_file"]
 
     def run(**more: str) -> subprocess.CompletedProcess[str]:
-        command = rds.command(str(python), "-c", SESSION, config, "s3://bucket/a", OWNER)
+        command = rds.command(str(python), "-c", SESSION, config, "s3://bucket/a", OWNER, RUN)
         return subprocess.run(
             command,
             env={"PATH": os.environ["PATH"], "PYTHONUTF8": "1", **variables, **more},
@@ -74,6 +79,13 @@ def test_an_artifact_is_written_and_read_with_its_run(session: Run, rds: Databas
     assert read == {"uri": "s3://bucket/a", "owner": OWNER, "of_run": True}
     use, rows = f"USE {rds.job.user('metadata')['database']};", "SELECT uri FROM Artifact"
     assert rds.job.query("metadata", f"{use} {rows}") == (0, "s3://bucket/a\n")
+    # As ./kf verify counts the rows of a run.
+    counted = {
+        what: rds.job.query("metadata", question.statement)
+        for what, (question, _) in questions(RUN).items()
+        if question.component == "metadata"
+    }
+    assert counted == {"context": (0, "1\n"), "executions": (0, "3\n")}
 
 
 def test_a_server_that_another_authority_vouches_for_is_refused(
