@@ -17,6 +17,7 @@ from rehearsal.pictures.gpu_pool import measured
 from rehearsal.plan import rows_of
 from tests.elasticity.plots import PAGES, Measurement, pages, thinned
 from tests.elasticity.plots import Row as Scenario
+from tests.elasticity.report import renewed
 from tests.judges.plans import PLANS, made
 from tests.rehearsal.svg_layout import faults, parsed, width
 
@@ -280,6 +281,31 @@ def test_the_committed_curves_are_those_that_were_measured() -> None:
     assert {path.name for path in COMMITTED.glob("elasticity-*.svg")} == set(expected)
     for name, svg in expected.items():
         assert (COMMITTED / name).read_text() == svg
+
+
+def test_a_run_puts_its_table_date_and_pictures_into_the_page() -> None:
+    rows = [scenario(name) for _, names in PAGES.values() for name in names]
+    rows[0].cells = (
+        "one-trial",
+        "1",
+        "1 g4dn.xlarge",
+        "5",
+        "1.26 / 2.00 s (1)",
+        "1 / 8",
+        "33 s",
+        "-",
+    )
+    found = Measurement(date="2026-12-01", rows=rows)
+    page = renewed(MEASURED, found, Language.ENGLISH)
+    assert page.count("| one-trial |") == 1
+    assert "| 2000-trials | 2000 |" in page
+    assert [name for name in PAGES if f"](pictures/elasticity-{name}.svg)" not in page] == []
+    seen = measured(page)
+    assert (seen.claim, seen.gone, seen.date) == ("1.3 s", "33 s", "2026-12-01")
+    assert renewed(page, found, Language.ENGLISH) == page
+    chinese = renewed(MEASURED, found, Language.CHINESE)
+    assert "(pictures/elasticity-trials.zh-CN.svg)" in chinese
+    assert "2026-12-01 测得" in chinese
 
 
 def test_the_sheet_is_told_to_those_who_do_not_see_it() -> None:
