@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rehearsal.pictures import pictures
-from rehearsal.pictures.canvas import Canvas, Language, width_of, wrapped
+from rehearsal.pictures.canvas import GREY, Canvas, Entry, Language, width_of, wrapped
 from rehearsal.pictures.facts import Facts, Row
 from rehearsal.pictures.gpu_pool import measured
 from rehearsal.plan import rows_of
@@ -88,6 +88,13 @@ def test_texts_are_at_most_as_wide_as_the_code_reckons() -> None:
         for text, bold, mono in shown
         if width(text, 16, bold=bold, mono=mono) > width_of(text, 16, bold=bold, mono=mono) + 4
     ] == []
+
+
+@pytest.mark.parametrize("words", ["mm " * 80, "一" * 200])
+def test_an_entry_holds_its_text_however_long(words: str) -> None:
+    canvas = Canvas(Language.ENGLISH)
+    canvas.pen.y += 20 + canvas.entry(12, 300, Entry("box", GREY, words, (words,)))
+    assert faults(canvas.svg("a", "b")) == []
 
 
 def test_lines_break_between_words_and_between_chinese_signs() -> None:
