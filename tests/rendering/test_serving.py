@@ -56,9 +56,10 @@ def test_urls_have_the_scheme_of_what_is_before_the_gateway() -> None:
         assert network["default-external-scheme"] == scheme
 
 
-def test_the_activator_is_not_between_a_model_with_a_pod_and_its_callers() -> None:
+@each_release
+def test_the_activator_is_not_between_a_model_with_a_pod_and_its_callers(release: str) -> None:
     """It would take their identity: tests/services/test_tenants.py has what Istio then decides."""
-    found = data("26.03", "config-autoscaler", "knative-serving")
+    found = data(release, "config-autoscaler", "knative-serving")
     assert found == {"target-burst-capacity": "0"}
 
 
