@@ -257,7 +257,11 @@ def number_and_title(file: Path) -> tuple[int, str]:
 def tracked_texts() -> dict[str, str]:
     """Path -> text of every tracked file."""
     listed = subprocess.run(
-        ["git", "ls-files", ":!.ci"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", ":!.ci", ":!*.png"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     assert len(listed) > 500
     return {name: text_of(name) for name in listed}
