@@ -94,7 +94,7 @@ def request(
     asked = Request(url, body, sent, method=method)  # noqa: S310 - of this machine
     try:
         with opener.open(asked, timeout=_SECONDS) as answer:
-            text: str = answer.read().decode("utf-8", errors="replace")
+            text: str = answer.read().decode(errors="replace")
             return Answer(answer.status, text, answer.headers.get("Location") or "")
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
