@@ -17,14 +17,16 @@ _SHORTEST_CLUE = 3
 
 
 def likeliest_first(root: Path, path: str, line: int) -> list[list[str]]:
-    """The test files that cover ``path``, in three runs: the likeliest to notice a change, 4, all.
+    """The test files that cover ``path``: the likeliest to notice it, then four, then the rest.
 
     Likely are those that name what few tests name of the line's strings and of the function, class
     or constant it stands in; then the nearest, then the shortest.
     """
-    near = {name: at for at, group in enumerate(covering(root, path)) for name in group}
+    groups = covering(root, path)
+    near = {name: at for at, group in enumerate(groups) for name in group}
     texts = {name: _with_data(root, root / name) for name in near}
-    likely = dict.fromkeys(near, 0.0)
+    # The file's own tests are few, too.
+    likely = {name: (at == 0) / len(groups[0]) for name, at in near.items()}
     for clue in _clues((root / path).read_text(), line):
         naming = [
             name for name, text in texts.items() if re.search(rf"\b{re.escape(clue)}\b", text)
