@@ -315,6 +315,7 @@ def test_a_plan_that_the_engine_refuses_is_a_plan(project: Project) -> None:
     page = (project.folder / "build/plan/plan.md").read_text()
     # Before all else: nobody reads to the end of a comment on a phone.
     assert page.splitlines()[2] == f"- {sentence}"
+    assert f"<li>{sentence}</li>" in (project.folder / "build/plan/plan.html").read_text()
 
 
 def test_a_setting_that_only_one_version_has_is_a_key_less(project: Project) -> None:

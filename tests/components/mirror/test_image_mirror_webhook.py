@@ -146,6 +146,7 @@ def test_only_this_api_may_call_the_function(mirror: Mirror) -> None:
     assert permission.inputs["principal"] == "apigateway.amazonaws.com"
     start = mirror.region.arn("execute-api", "", account=ACCOUNT)
     assert permission.inputs["sourceArn"].startswith(start)
+    assert permission.inputs["sourceArn"].endswith("/*/*")  # any stage, any route
 
 
 def test_pods_are_judged_without_ever_being_stopped(mirror: Mirror) -> None:
