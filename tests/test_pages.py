@@ -117,6 +117,22 @@ def test_every_page_that_code_or_a_stack_file_names_exists() -> None:
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
+@each_language
+def test_versions_of_components_are_those_of_the_locks(chinese: bool) -> None:
+    page = DOCS / "components.md"
+    text = text_of(in_chinese(page) if chinese else page)
+    named = re.findall(r"^\| [^|]+ \| `([^`]+)` \|", text, flags=re.MULTILINE)
+    folders = [ROOT / "manifests/26.03", *(ROOT / "manifests/addons").iterdir()]
+    locks = [path for folder in folders if (path := folder / "images.lock").exists()]
+    images = {
+        image["source"].partition("@")[0].partition("/")[2]
+        for path in locks
+        for image in yaml.safe_load(text_of(path))["images"]
+    }
+    assert len(named) > 15
+    assert sorted(set(named) - images) == []
+
+
 # -- one page in two languages --------------------------------------------------------------------
 
 
@@ -164,6 +180,16 @@ def test_every_command_and_target_of_a_page_exists(page: Path) -> None:
         if call[0] == "verify":
             names = [name for option, name in pairwise(call) if option == "--only"]
             assert selected(CHECKS, names, deep="--deep" in call)
+
+
+@each_page
+def test_settings_of_a_page_can_be_pasted_below_config(page: Path) -> None:
+    """One at the margin would be outside of it. The page of every setting says so itself."""
+    if page.name.startswith("settings."):
+        return
+    for block in blocks(text_of(page)):
+        if block.language == "yaml" and "config:\n" not in block.text:
+            assert not re.findall(r"^(?:kubeflow|aws):\w+:", block.text, flags=re.MULTILINE)
 
 
 # -- the article ----------------------------------------------------------------------------------

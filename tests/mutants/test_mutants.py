@@ -133,13 +133,15 @@ def test_the_nearest_tests_come_first_and_the_heavy_tiers_never(root: Path) -> N
     ]
 
 
-def test_tests_that_name_what_few_name_are_tried_first(root: Path) -> None:
-    (root / "tests/room/test_more.py").write_text("WORDS = read('words.yaml')\n")
-    (root / "tests/room/words.yaml").write_text("- http\n")
-    (root / "tests/room/test_ports.py").write_text("")
-    assert likeliest_first(root, "room/ports.py", 4)[0] == ["tests/room/test_more.py"]
-    first, others = likeliest_first(root, "room/ports.py", 6)
-    assert (first, len(others)) == (["tests/room/test_ports.py"], 4)
+def test_tests_that_name_what_few_name_come_right_after_the_files_own(root: Path) -> None:
+    (root / "tests/services/test_served.py").write_text(
+        "from room import ports\nread('words.yaml')"
+    )
+    (root / "tests/services/words.yaml").write_text("- http\n")
+    first, (second, *others) = likeliest_first(root, "room/ports.py", 4)
+    assert (first, second) == (["tests/room/test_ports.py"], "tests/services/test_served.py")
+    assert len(others) == 3
+    assert likeliest_first(root, "room/ports.py", 6)[1][0] == "tests/room/test_more.py"
 
 
 def test_every_file_that_can_have_mutants_has_covering_tests() -> None:

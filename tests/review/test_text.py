@@ -43,7 +43,10 @@ def test_a_side_from_a_state_claims_nothing_about_settings() -> None:
             )
         ]
     )
-    found = "\n".join(text(review("test", base_of(head.rows), head)))
+    lines = text(review("test", base_of(head.rows), head))
+    found = "\n".join(lines)
+    cause = next(at for at, line in enumerate(lines) if "settings or files" in line)
+    assert lines[cause - 1] == ""
     assert "RDS database replaced: db" in found
     assert "settings or files that changed since the last run" in found
     assert "engine: a → b" in found
@@ -85,6 +88,12 @@ def test_names_of_aws_are_whole() -> None:
     settings = tuple({**SETTINGS, "kubeflow:key": arn} for arn in arns)
     shown = "".join("".join(text(reviewed(rows, settings=(settings[0], settings[1])))).split())
     assert all(shown.count(arn) == 2 for arn in arns)
+
+
+def test_a_change_without_danger_says_so() -> None:
+    made = reviewed([row("aws:sqs/queue:Queue", "queue", "update", {"delay": 1}, {"delay": 2})])
+    assert ". No known danger" in "\n".join(text(made))
+    assert ". No known danger" in markdown([made])
 
 
 def test_a_resource_has_thirty_lines_at_most() -> None:
