@@ -24,10 +24,11 @@ diagram: preview  ## the pictures in READMEs, CONTRIBUTING.md and docs, from the
 	@$(PYTHON_OF_PROJECT) -m rehearsal diagram --stack $(STACK)
 	@$(PYTHON_OF_PROJECT) -m rehearsal pictures --stack $(STACK)
 
-screenshots: setup  ## the screenshots in docs/pictures, by a browser
-	@tests/packages.sh chromium
+screenshots: setup  ## in docs/pictures: ./kf plan in a browser, ./kf verify on a test cluster
+	@tests/packages.sh chromium etcd-server openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.ops.screenshots
+	@$(PYTHON_OF_PROJECT) -m tests.cluster.verify_picture
 
 lint: setup  ## ruff (lint and format), pyright (strict) and shellcheck
 	@.venv/bin/ruff check .

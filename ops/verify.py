@@ -18,6 +18,7 @@ from ops.verification import results, workspace
 from ops.verification.check import Check, Verdict
 from ops.verification.live_platform import live_platform
 from ops.verification.platform import Platform
+from ops.verification.profile import chosen
 from ops.verification.progress import Progress
 from ops.verification.registry import CHECKS
 from ops.verification.run import Run
@@ -94,6 +95,8 @@ def verify(
             return
         if junit and not junit.absolute().parent.is_dir():
             raise Refused(f"--junit is {junit}: there is no folder {junit.parent}, make it.")
+        if user is not None:
+            chosen(settings, user)
         cluster = LiveCluster.of_stack(stack, settings)
         verification = Verification(stack, settings, cluster, user=user)
         if clean:

@@ -130,31 +130,21 @@ def without_beginning(old: str, new: str) -> tuple[str, str]:
     return (f"...{old[start:]}", f"...{new[start:]}") if start else (old, new)
 
 
+def _json(value: Any, path: str) -> str:
+    return json.dumps(plain(value, path), ensure_ascii=False, sort_keys=True, default=str)
+
+
 def plain(value: Any, path: str = "") -> Any:
     """The value as data, without secrets."""
-    masked = _masked(value, path)
-    if isinstance(masked, Mapping):
-        items = cast("Mapping[str, Any]", masked)
-        return {key: plain(each, f"{path}.{key}") for key, each in items.items()}
-    if isinstance(masked, list):
-        return [plain(each, path) for each in cast("list[Any]", masked)]
-    return without_secrets(masked) if isinstance(masked, str) else masked
-
-
-def _json(value: Any, path: str) -> str:
-    return json.dumps(_masked(value, path), ensure_ascii=False, sort_keys=True, default=str)
-
-
-def _masked(value: Any, path: str) -> Any:
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value)
         if is_asset(items):
             return f"code {digest(content_of(items))}"
         if isinstance(items.get("name"), str) and "value" in items:
             path = f"{path}[{items['name']}]"
-        return {str(key): _masked(each, f"{path}.{key}") for key, each in items.items()}
+        return {str(key): plain(each, f"{path}.{key}") for key, each in items.items()}
     if isinstance(value, list):
-        return [_masked(each, path) for each in hidden_arguments(cast("list[Any]", value))]
+        return [plain(each, path) for each in hidden_arguments(cast("list[Any]", value))]
     if _is_secret(value, path):
         return SECRET
     return without_secrets(value) if isinstance(value, str) else value

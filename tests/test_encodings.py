@@ -16,7 +16,7 @@ MODULES = sorted(
 )
 # Positional arguments of those methods of pathlib.Path up to the encoding.
 ARGUMENTS = {"read_text": 1, "write_text": 2}
-NO_TEXT = ("os.open", "tarfile.open", "webbrowser.open", "zipfile.ZipFile.open")
+NO_TEXT = ("opener.open", "os.open", "tarfile.open", "webbrowser.open", "zipfile.ZipFile.open")
 
 
 def of_the_locale(source: str) -> Iterator[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ def test_a_vpc_with_two_zones_names_and_a_way_out_is_accepted(region: str) -> No
 def test_what_aws_would_refuse_is_one_sentence(changed: dict[str, Any], sentence: str) -> None:
     found = refused(**changed)
     assert sentence in found
+    assert re.match(r"kubeflow:network\.(vpcId|privateSubnetIds(\[[01]\])?) is ", found)
     assert len(found.splitlines()) == 1
     assert found.endswith(".")
 

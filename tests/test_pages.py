@@ -117,6 +117,22 @@ def test_every_page_that_code_or_a_stack_file_names_exists() -> None:
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
+@each_language
+def test_versions_of_components_are_those_of_the_locks(chinese: bool) -> None:
+    page = DOCS / "components.md"
+    text = text_of(in_chinese(page) if chinese else page)
+    named = re.findall(r"^\| [^|]+ \| `([^`]+)` \|", text, flags=re.MULTILINE)
+    folders = [ROOT / "manifests/26.03", *(ROOT / "manifests/addons").iterdir()]
+    locks = [path for folder in folders if (path := folder / "images.lock").exists()]
+    images = {
+        image["source"].partition("@")[0].partition("/")[2]
+        for path in locks
+        for image in yaml.safe_load(text_of(path))["images"]
+    }
+    assert len(named) > 15
+    assert sorted(set(named) - images) == []
+
+
 # -- one page in two languages --------------------------------------------------------------------
 
 

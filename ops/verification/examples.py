@@ -23,7 +23,7 @@ def example(file: str, **replaced: str) -> dict[str, Any]:
         file: below ``examples/``.
         replaced: text -> other text; each has to be there.
     """
-    text = (_FOLDER / file).read_text()
+    text = (_FOLDER / file).read_text("utf-8")
     for old, new in replaced.items():
         if old not in text:
             raise ValueError(f"examples/{file} no longer has {old!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
@@ -19,8 +18,9 @@ _STYLES = {
     Verdict.PROBLEM: "red",
     Verdict.NOT_CHECKED: "magenta",
 }
-# What XML 1.0 cannot have, https://www.w3.org/TR/xml/#charsets; logs have it.
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Control characters, which logs have: XML 1.0 cannot (https://www.w3.org/TR/xml/#charsets), and a
+# terminal obeys them.
+_NOT_PRINTED = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def rows_of(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -33,9 +33,10 @@ def _rows(result: Result) -> Iterator[dict[str, Any]]:
     of_check = {"check": result.check.name, "looks_at": result.check.looks_at, **seconds}
     if result.reason:
         about = {"level": Verdict.NOT_CHECKED, "about": result.check.name}
-        yield {**about, "sentence": result.reason, **of_check}
+        yield {**about, "sentence": _printed(result.reason), **of_check}
     for finding in result.findings:
-        yield {**asdict(finding), **of_check}
+        about = {"level": finding.level, "about": _printed(finding.about)}
+        yield {**about, "sentence": _printed(finding.sentence), **of_check}
 
 
 def report(results: Sequence[Result], format_: Format | None) -> None:
@@ -100,7 +101,7 @@ def junit(stack: str, results: Sequence[Result], seconds: float, begun: datetime
     root = ElementTree.Element("testsuites", {"name": "kf verify", **counts})
     stamp = begun.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     suite = ElementTree.SubElement(
-        root, "testsuite", {"name": _xml(stack), **counts, "timestamp": stamp}
+        root, "testsuite", {"name": _printed(stack), **counts, "timestamp": stamp}
     )
     for result in results:
         suite.append(_case(stack, result))
@@ -112,7 +113,7 @@ def _case(stack: str, result: Result) -> ElementTree.Element:
     case = ElementTree.Element(
         "testcase",
         {
-            "classname": _xml(f"kf verify.{stack}.{result.check.group}"),
+            "classname": _printed(f"kf verify.{stack}.{result.check.group}"),
             "name": result.check.name,
             "time": f"{result.seconds:.3f}",
         },
@@ -122,13 +123,13 @@ def _case(stack: str, result: Result) -> ElementTree.Element:
     if problems:
         lines = [f"{each.about}: {each.sentence}" for each in problems]
         failure = ElementTree.SubElement(
-            case, "failure", {"message": _xml(lines[0]), "type": "problem"}
+            case, "failure", {"message": _printed(lines[0]), "type": "problem"}
         )
-        failure.text = _xml("\n".join(lines))
+        failure.text = _printed("\n".join(lines))
     if result.reason:
-        ElementTree.SubElement(case, "skipped", {"message": _xml(result.reason)})
+        ElementTree.SubElement(case, "skipped", {"message": _printed(result.reason)})
     out = ElementTree.SubElement(case, "system-out")
-    out.text = _xml(
+    out.text = _printed(
         "\n".join(
             [
                 f"looks at {result.check.looks_at}",
@@ -139,8 +140,8 @@ def _case(stack: str, result: Result) -> ElementTree.Element:
     return case
 
 
-def _xml(text: str) -> str:
-    return _NO_XML.sub("\ufffd", text)
+def _printed(text: str) -> str:
+    return _NOT_PRINTED.sub("\ufffd", text)
 
 
 def list_of(checks: Sequence[Check], format_: Format | None) -> None:

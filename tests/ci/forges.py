@@ -48,6 +48,7 @@ class State:
         comments: in order, of every pull request or merge request; ``number`` says of which.
         issues: in order.
         artifact: the zip of the run; None: there is none.
+        expired: whether the run is so old that the zip is listed only.
         readonly: whether the token may only read, as that of a fork's run.
         refusals: answers that come before any other, one per call.
         calls: method and path of each call.
@@ -58,6 +59,7 @@ class State:
     comments: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     issues: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     artifact: bytes | None = None
+    expired: bool = False
     readonly: bool = False
     refusals: list[Answer] = field(default_factory=list[Answer])
     calls: list[str] = field(default_factory=list[str])
@@ -114,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _GitHub(_Handler):
-    def answer(  # noqa: PLR0911, PLR0912 - one branch per call
+    def answer(  # noqa: PLR0911, PLR0912, PLR0915 - one branch per call
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any]
     ) -> tuple[int, Any]:
         state = self.state
@@ -141,10 +143,12 @@ class _GitHub(_Handler):
             return 200, self.page(rows, query)
         if method == "GET" and rest == f"actions/runs/{RUN}/artifacts":
             url = f"{state.root}/repos/acme/platform/actions/artifacts/1/zip"
-            rows = [{"name": "kf-plan", "archive_download_url": url, "expired": False}]
+            rows = [{"name": "kf-plan", "archive_download_url": url, "expired": state.expired}]
             found = rows if state.artifact is not None else []
             return 200, {"total_count": len(found), "artifacts": found}
         if method == "GET" and rest == "actions/artifacts/1/zip":
+            if state.expired:
+                raise Answer(410, {"message": "Artifact has expired"})
             raise Answer(302, b"", location=f"{state.root}/storage?signature=1")
         if comments := re.fullmatch(r"issues/(\d+)/comments", rest):
             number = int(comments[1])

@@ -170,6 +170,12 @@ def test_a_run_without_a_report_replaces_the_old_plan(
     assert "There is no plan of 0123456: the run ended as `failure`." in text_of(hub.comments[0])
 
 
+def test_an_expired_report_is_none(hub: State) -> None:
+    hub.expired = True
+    assert comment.main(["pull-request"]) == 0
+    assert "There is no plan of 0123456" in text_of(hub.comments[0])
+
+
 def test_a_report_of_a_gigabyte_is_cut_before_it_is_read(hub: State) -> None:
     hub.artifact = archive({"plan.md": b"| row |\n" * (8 << 20)})
     assert comment.main(["pull-request"]) == 0

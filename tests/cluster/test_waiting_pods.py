@@ -47,7 +47,7 @@ def waiting(name: str, gpus: int, **spec: object) -> Object:
 
 def told() -> tuple[int, dict[str, tuple[str, str]]]:
     """Exit code, and what about -> level and sentence."""
-    done = kf("verify", "--stack", "cn-north-1", "--format", "json")
+    done = kf("verify", "--stack", "cn-north-1", "--only", "running", "--format", "json")
     rows = json.loads(done.stdout)
     return done.exit_code, {row["about"]: (row["level"], row["sentence"]) for row in rows}
 

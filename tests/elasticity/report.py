@@ -10,15 +10,10 @@ table, date and pictures between its two markers, the pictures and what was meas
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from rehearsal.pictures.canvas import Language
 from terminal.exit_codes import BAD_INPUT
@@ -144,15 +139,9 @@ def _measurement() -> Measurement:
 
 def table(rows: list[Row], language: Language = Language.ENGLISH) -> str:
     """The rows as Markdown."""
-    drawn = Table(box=box.MARKDOWN)
-    for heading in _HEADINGS:
-        drawn.add_column(heading[language], no_wrap=True)
-    for row in rows:
-        drawn.add_row(*row.cells)
-    text = io.StringIO()
-    Console(file=text, width=1000).print(drawn)
-    lines = (line.rstrip() for line in text.getvalue().strip().splitlines())
-    return "\n".join([*lines, ""])
+    headings = tuple(heading[language] for heading in _HEADINGS)
+    lines = (headings, ("---",) * len(headings), *(row.cells for row in rows))
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, TypedDict
 
-from ops.findings import Finding, good
+from ops.findings import Finding, good, problem
 from ops.live_cluster import LiveCluster
 from ops.side_processes import terminated_as_interrupted
-from ops.verification.check import Check
+from ops.verification.check import Check, Verdict
 from ops.verification.platform import Platform
 from ops.verification.workspace import AHEAD_SECONDS, alive
 from ops.verify import Verification
@@ -27,7 +27,7 @@ from settings import MANIFESTS, from_stack_file
 STACK = "cn-north-1"
 NAMESPACES = ("verify-a", "verify-b")
 OF_ANOTHER = "-of-another"
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.25
 """Between two objects, so that many moments lie between them."""
 
 
@@ -82,7 +82,10 @@ def making(platform: Platform) -> Iterator[Finding]:
             collection, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
         )
         workspace.adopt(f"{collection}/{others}")
-    yield good("made", "everything")
+    first = NAMESPACES[0]
+    path = f"/api/v1/namespaces/{first}/configmaps/{platform.workspace(first).run}-made"
+    there = platform.cluster.one(path) is not None
+    yield good("made", "everything") if there else problem("made", "the first is gone already")
 
 
 def sweep(platform: Platform) -> None:
@@ -113,7 +116,8 @@ def _verify(planned: Planned) -> None:
     """The body of one process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with terminated_as_interrupted():
-        verification(planned["ahead"]).run([CHECK])
+        (result,) = verification(planned["ahead"]).run([CHECK]).results
+        raise SystemExit(int(result.verdict is not Verdict.GOOD))
 
 
 def _forked(planned: Planned) -> int:
@@ -122,7 +126,6 @@ def _forked(planned: Planned) -> int:
         code = 99
         try:
             _verify(planned)
-            code = 0
         except KeyboardInterrupt:
             code = 130
         except SystemExit as ended:

@@ -10,7 +10,7 @@ import pytest
 from cosmic_ray.mutating import mutate_code
 
 from tests.mutants import results
-from tests.mutants.covering import covering
+from tests.mutants.covering import covering, likeliest_first
 from tests.mutants.operators import StringReplacer
 from tests.mutants.population import Mutant, changes_of, mutant_of, product_files, sample
 from tests.mutants.trials import Copy, TreeFails, Trial
@@ -133,6 +133,17 @@ def test_the_nearest_tests_come_first_and_the_heavy_tiers_never(root: Path) -> N
     ]
 
 
+def test_tests_that_name_what_few_name_come_right_after_the_files_own(root: Path) -> None:
+    (root / "tests/services/test_served.py").write_text(
+        "from room import ports\nread('words.yaml')"
+    )
+    (root / "tests/services/words.yaml").write_text("- http\n")
+    first, (second, *others) = likeliest_first(root, "room/ports.py", 4)
+    assert (first, second) == (["tests/room/test_ports.py"], "tests/services/test_served.py")
+    assert len(others) == 3
+    assert likeliest_first(root, "room/ports.py", 6)[1][0] == "tests/room/test_more.py"
+
+
 def test_every_file_that_can_have_mutants_has_covering_tests() -> None:
     uncovered = [path for path in product_files(ROOT) if not covering(ROOT, path)]
     assert {path for path in uncovered if changes_of((ROOT / path).read_text())} == set()
@@ -146,7 +157,10 @@ def test_a_mutant_is_tried_on_a_copy_and_ends_with_it(root: Path, tmp_path: Path
     killed = mutant_of("room/ports.py", PRODUCT, position, *changes[0])
     assert killed is not None
     trial = copy.trial(killed)
-    assert (trial.outcome, trial.by) == ("killed", "tests/room/test_ports.py")
+    assert (trial.outcome, trial.by) == (
+        "killed",
+        "tests/room/test_ports.py::test_the_next_port",
+    )
     other = Mutant("room/other.py", 1, 0, "A = 1", "A = 2", "NumberReplacer", 0)
     assert copy.trial(other).outcome == "survived"
     assert (copy.tree / "room/ports.py").read_text() == PRODUCT
@@ -162,7 +176,9 @@ def test_tests_that_do_not_end_are_ended(root: Path, tmp_path: Path) -> None:
 def test_a_test_that_fails_without_a_mutant_ends_the_run(root: Path, tmp_path: Path) -> None:
     (root / "tests/room/test_ports.py").write_text("def test_wrong(): assert False\n")
     mutant = Mutant("room/other.py", 1, 0, "A = 1", "A = 2", "NumberReplacer", 0)
-    with pytest.raises(TreeFails, match=r"^tests/room/test_ports.py fails without any mutant"):
+    with pytest.raises(
+        TreeFails, match=r"^tests/room/test_ports.py::test_wrong fails without any mutant"
+    ):
         Copy(root, tmp_path / "copy", 60).trial(mutant)
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 import pytest
 
 from rendering.cache import cache_folder
-from tests.mutants.covering import covering
+from tests.mutants.covering import likeliest_first
 from tests.mutants.population import Mutant
 
 Outcome = Literal["killed", "survived", "timeout"]
@@ -27,7 +27,7 @@ Outcome = Literal["killed", "survived", "timeout"]
 _WRITTEN = ("build", "crds", "inputs", "render", "sources")
 # Rooms that write it: a mutant there may leave something wrong under the key of something right.
 _WRITERS = ("images/", "rehearsal/", "rendering/", "toolchain/")
-_SHORT_SUMMARY = re.compile(r"^(?:FAILED|ERROR) ([^\s:]+\.py)", re.MULTILINE)
+_SHORT_SUMMARY = re.compile(r"^(?:FAILED|ERROR) ([^\s:]+\.py(?:::\w+)*)", re.MULTILINE)
 
 
 class TreeFails(Exception):
@@ -40,7 +40,7 @@ class Trial:
 
     Attributes:
         outcome: ``timeout`` where the tests did not end in the time they had.
-        by: the test file that failed; empty where none did.
+        by: the test that failed, or its file; empty where none did.
         seconds: of the whole trial.
     """
 
@@ -63,7 +63,7 @@ class Copy:
     folder: Path
     limit: float
     _passing: set[str] = field(default_factory=set[str])
-    """Test files that pass without a mutant."""
+    """Tests that pass without a mutant."""
 
     def __post_init__(self) -> None:
         self.tree, self._cache = self.folder / "tree", self.folder / "cache"
@@ -82,19 +82,20 @@ class Copy:
         self._renew_cache()
 
     def trial(self, mutant: Mutant) -> Trial:
-        """The tests that cover the mutant's file, nearest first, until one fails.
+        """The tests that cover the mutant's file, likeliest first, until one fails.
 
         Raises:
-            TreeFails: the test file that failed does so without the mutant too.
+            TreeFails: the test that failed does so without the mutant too.
         """
         begin, file = time.monotonic(), self.tree / mutant.path
         original = file.read_text()
+        runs = likeliest_first(self.tree, mutant.path, mutant.line)
         outcome, by = "survived", ""
         try:
             _replace(file, mutant.source(original))
-            for group in covering(self.tree, mutant.path):
+            for files in runs:
                 left = self.limit - (time.monotonic() - begin)
-                outcome, by = self._tested(group, left)
+                outcome, by = self._tested(files, left)
                 if outcome != "survived":
                     break
         finally:
@@ -105,8 +106,8 @@ class Copy:
             self._check_without_mutant(by.split(), mutant)
         return Trial(outcome, by, round(time.monotonic() - begin, 1))
 
-    def _check_without_mutant(self, files: Sequence[str], mutant: Mutant) -> None:
-        new = [file for file in files if file not in self._passing]
+    def _check_without_mutant(self, tests: Sequence[str], mutant: Mutant) -> None:
+        new = [test for test in tests if test not in self._passing]
         if not new:
             return
         outcome, by = self._tested(new, self.limit)
@@ -117,11 +118,11 @@ class Copy:
             )
         self._passing.update(new)
 
-    def _tested(self, files: Sequence[str], seconds: float) -> tuple[Outcome, str]:
-        """Whether these test files pass, and the file of the first test that failed."""
+    def _tested(self, tests: Sequence[str], seconds: float) -> tuple[Outcome, str]:
+        """Whether these tests, or tests of these files, pass, and the first that failed."""
         command = [
             *(sys.executable, "-m", "pytest", "-o", "addopts=", "-n", "0", "-q", "-x"),
-            *("-p", "no:cacheprovider", *files),
+            *("-p", "no:cacheprovider", *tests),
         ]
         # Where a source is out of reach, tests would be left out and every mutant survive.
         environment: Mapping[str, str] = {
@@ -147,7 +148,7 @@ class Copy:
                 return "survived", ""
             output.seek(0)
             failed = _SHORT_SUMMARY.search(output.read())
-        return "killed", failed[1] if failed else " ".join(files)
+        return "killed", failed[1] if failed else " ".join(tests)
 
     def _renew_cache(self) -> None:
         own = cache_folder()

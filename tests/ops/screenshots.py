@@ -7,11 +7,10 @@ cluster, as a browser shows it.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-
-from PIL import Image
 
 from terminal.output import messages
 
@@ -19,8 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 STACK = "cn-north-1"
 CHANGE = {"\n    name: kubeflow\n": "\n    name: acme-ml\n"}
-_WINDOW = (760, 980)
-_COLOURS = 48
+_WINDOW = (760, 960)
 
 
 def main() -> None:
@@ -33,21 +31,18 @@ def main() -> None:
     messages.print("wrote docs/pictures/plan.png")
 
 
-def photograph(page: Path, picture: Path, window: tuple[int, int], *, scale: float = 1.5) -> None:
-    """Writes the upper part of a page, as a browser of that size shows it, as a small PNG."""
+def photograph(page: Path, picture: Path, window: tuple[int, int]) -> None:
+    """Writes the upper part of a page, as a browser of that size shows it."""
     with tempfile.TemporaryDirectory() as home:
         shot = Path(home) / "shot.png"
         options = [
             *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
             f"--user-data-dir={home}",
             f"--window-size={window[0]},{window[1]}",
-            f"--force-device-scale-factor={scale}",
             f"--screenshot={shot}",
         ]
         subprocess.run(["chromium", *options, page.as_uri()], check=True, capture_output=True)
-        with Image.open(shot) as image:
-            few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
-            few.save(picture, optimize=True)
+        shutil.copyfile(shot, picture)
 
 
 def _commit(index: Path) -> str:

@@ -40,7 +40,7 @@ LISTING = {
     "images list": ("images", "list"),
     "bundle verify": ("bundle", "verify", BUNDLE),
     "users": ("users",),
-    "verify": ("verify",),
+    "verify": ("verify", "--only", "running"),
 }
 """Commands that list rows, with what they need; the others of them, which call AWS or a registry,
 are asked in their own tests (leftovers, images check)."""

@@ -439,7 +439,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiOfLists]
     """The cluster of the stack, which answers."""
     with api_of_lists.serving(ApiOfLists(objects())) as served:
         monkeypatch.setenv("KUBECONFIG", str(api_of_lists.kubeconfig(tmp_path, served.url)))
-        cluster = {"name": "kubeflow", "endpoint": served.url.upper()}
+        cluster = {"name": "kubeflow", "endpoint": f"{served.url.upper()}/"}
         refusing(monkeypatch, {"eks.DescribeCluster": {"cluster": cluster}})
         yield served
 

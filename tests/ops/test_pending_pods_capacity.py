@@ -192,6 +192,14 @@ def test_of_several_pools_the_one_that_comes_closest_is_told_of() -> None:
     assert "NodePool gpu " in sentence
 
 
+def test_the_scheduler_is_quoted_with_its_newest_words() -> None:
+    events = [
+        these.event("FailedScheduling", text, kind="Pod", name="train", at=at)
+        for text, at in (("older", these.BEFORE), ("newer", these.LATER))
+    ]
+    assert why(pod(), events=events)[1] == "message of the scheduler: newer"
+
+
 def test_what_nothing_here_explains_is_told_in_the_schedulers_words() -> None:
     waiting = pod()
     waiting["status"]["conditions"] = [

@@ -76,6 +76,8 @@ if verb == "up":
     (build / "state.json").write_text(json.dumps(row["inputs"]))
 if config["kubeflow:fault"] == "no plan":
     (build / "plan.json").write_text('[{"a": 1}, 2]')
+if config["kubeflow:fault"] == "incomplete":
+    print("plan\\nINCOMPLETE, without a source.\\n")
 if config["kubeflow:fault"] == "objected" and verb == "preview":
     print("Pulumi CLI 3.0.0: in the cache, /home/a/pulumi", file=sys.stderr)
     print("26.03: unchanged, from the cache after 1.0 s", file=sys.stderr)
@@ -315,6 +317,7 @@ def test_a_plan_that_the_engine_refuses_is_a_plan(project: Project) -> None:
     page = (project.folder / "build/plan/plan.md").read_text()
     # Before all else: nobody reads to the end of a comment on a phone.
     assert page.splitlines()[2] == f"- {sentence}"
+    assert f"<li>{sentence}</li>" in (project.folder / "build/plan/plan.html").read_text()
 
 
 def test_a_setting_that_only_one_version_has_is_a_key_less(project: Project) -> None:
@@ -360,6 +363,12 @@ def test_reasons_are_sentences_and_no_log(project: Project) -> None:
     sentence = "a: the engine refuses this plan: no queue: a.py has one.\n"
     assert sentence in result.stdout
     assert sentence in (project.folder / "build/plan/plan.md").read_text().replace("\\", "")
+
+
+def test_a_side_that_is_incomplete_says_so(project: Project) -> None:
+    project.stack("a", size=2, fault="incomplete")
+    told = [line for line in run("--base", "HEAD").stderr.splitlines() if ": " in line]
+    assert told == ["working tree: INCOMPLETE, without a source."]
 
 
 @pytest.mark.parametrize("name", ["plan.json", "state.json", "digests.json"])

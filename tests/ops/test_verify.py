@@ -20,7 +20,9 @@ PODS, EVENTS = "/api/v1/pods", "/api/v1/events"
 NEW_PODS = "/api/v1/namespaces/kube-system/pods"
 NODE_POOLS = "/apis/karpenter.sh/v1/nodepools"
 NODE_CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
-VERIFY = ("verify", "--stack", "cn-north-1", "--format")
+NAMED = ("verify", "--stack", "cn-north-1", "--only")
+VERIFY = (*NAMED, "running", "--format")
+"""The checks of one module, ``ops/verification/checks/running.py``."""
 
 
 @pytest.fixture
@@ -379,7 +381,7 @@ def test_a_problem_counts_more_than_what_was_not_checked(cluster: ApiOfLists) ->
 
 
 def test_one_check_runs_where_it_is_named_alone(cluster: ApiOfLists) -> None:
-    done = kf(*VERIFY, "json", "--only", "pods")
+    done = kf(*NAMED, "pods", "--format", "json")
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)
     assert (row["check"], row["about"], row["level"]) == ("pods", "pods", "good")
@@ -389,12 +391,12 @@ def test_one_check_runs_where_it_is_named_alone(cluster: ApiOfLists) -> None:
 
 
 def test_a_first_word_names_several_checks(cluster: ApiOfLists) -> None:
-    rows = json.loads(kf(*VERIFY, "json", "--only", "gpu").stdout)
+    rows = json.loads(kf(*NAMED, "gpu", "--format", "json").stdout)
     assert [row["check"] for row in rows] == ["gpu-tolerations", "gpu-pods", "gpu-holders"]
 
 
 def test_a_name_that_no_check_has_gets_the_nearest(cluster: ApiOfLists) -> None:
-    done = kf(*VERIFY, "text", "--only", "gpu-pod")
+    done = kf(*NAMED, "gpu-pod")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "--only gpu-pod: there is no check of that name, did you mean gpu-pods?" in done.stderr
     assert cluster.asked == []

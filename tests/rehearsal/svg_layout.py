@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib as mpl
-from PIL import ImageFont
+from matplotlib.ft2font import FT2Font, LoadFlags
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"
@@ -48,14 +48,23 @@ class Area:
 
 
 @cache
-def _font(name: str) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(_FONTS / f"{name}.ttf", 100)
+def _font(name: str) -> FT2Font:
+    font = FT2Font(str(_FONTS / f"{name}.ttf"))
+    font.set_size(100, 72)
+    return font
+
+
+@cache
+def _length(name: str, text: str) -> float:
+    font = _font(name)
+    font.set_text(text, 0, flags=LoadFlags.NO_HINTING)
+    return font.get_width_height()[0] / 64
 
 
 def width(text: str, size: float, *, bold: bool, mono: bool) -> float:
     latin = "".join(sign for sign in text if ord(sign) < 0x2E80)
     name = "DejaVuSansMono" if mono else "DejaVuSans-Bold" if bold else "DejaVuSans"
-    return (_font(name).getlength(latin) / 100 + len(text) - len(latin)) * size
+    return (_length(name, latin) / 100 + len(text) - len(latin)) * size
 
 
 def _text_area(element: ElementTree.Element) -> Area:

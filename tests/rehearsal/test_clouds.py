@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
+from rehearsal.providers import Simulation
+from rehearsal.recording import Recorder
+from rehearsal.simulated import simulated_clouds
 from tests.harness import REGIONS
+from tests.rehearsal.conftest import TINY
 
 ROLE = "aws:iam/role:Role"
 ZONES = "aws:index/getAvailabilityZones:getAvailabilityZones"
@@ -73,6 +78,17 @@ def test_a_resource_may_live_in_another_region_than_its_provider() -> None:
 def test_a_data_source_is_of_the_region(region: str) -> None:
     names = SimulatedCloud(region).invoke(ZONES, {})["names"]
     assert names == [f"{region}a", f"{region}b", f"{region}c"]
+
+
+def test_the_simulated_clouds_find_what_pythonpath_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(begun)!r}, 'w').close()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with simulated_clouds(Simulation(region="cn-north-1"), Recorder, TINY) as listening:
+        assert "aws:" in listening()
+    assert begun.exists()
 
 
 def test_a_data_source_without_a_table_is_named_with_the_folder_to_add_it_to() -> None:

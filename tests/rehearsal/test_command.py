@@ -126,6 +126,14 @@ def test_a_failure_inside_the_program_has_an_exit_code_of_its_own(
     assert (result.exit_code, result.stderr.strip()) == (code, "One sentence.")
 
 
+def test_a_diagram_without_a_plan_names_the_way_to_one(root: Path) -> None:
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", root / "Pulumi.x.yaml")
+    result = run("diagram", "--stack", "x")
+    assert result.exit_code == report.BAD_INPUT
+    sentence = "build/x/architecture.md does not exist: run `make preview STACK=x` first."
+    assert result.stderr.split() == sentence.split()
+
+
 class Ended:
     """A rehearsal that made nothing and has outputs."""
 

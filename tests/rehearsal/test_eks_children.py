@@ -10,6 +10,7 @@ import pulumi_aws as aws
 import pytest
 
 from components.cluster import EksCluster
+from ops.live_cluster import CurrentCluster
 from regions.region import Region
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import Child, children
@@ -59,7 +60,10 @@ def test_the_control_plane_gets_what_the_component_was_given(
 ) -> None:
     region, by_type = stack
     inputs = by_type["aws:eks/cluster:Cluster"].inputs
-    assert inputs["name"] == "kubeflow"
+    assert (inputs["name"], inputs["version"]) == (
+        "kubeflow",
+        from_mapping({"region": region.name}).cluster.version,
+    )
     assert inputs["roleArn"].startswith(f"arn:{region.partition}:iam::111122223333:role/c-eksRole")
     assert inputs["accessConfig"]["authenticationMode"] == "API"
     assert inputs["vpcConfig"]["endpointPublicAccess"] is False
@@ -77,8 +81,11 @@ def test_component_and_its_kubernetes_provider_have_one_kubeconfig(
     assert (
         by_type["pulumi:providers:kubernetes"].inputs["kubeconfig"] == component["kubeconfigJson"]
     )
-    server = json.loads(component["kubeconfigJson"])["clusters"][0]["cluster"]["server"]
+    kubeconfig = json.loads(component["kubeconfigJson"])
+    server = kubeconfig["clusters"][0]["cluster"]["server"]
     assert server.endswith(f".{region.name}.eks.{region.dns_suffix}")
+    current = CurrentCluster.of(kubeconfig)
+    assert (current.server, current.name, current.region) == (server, "kubeflow", region.name)
     assert component["oidcProviderUrl"] == f"https://{component['oidcIssuer']}"
 
 

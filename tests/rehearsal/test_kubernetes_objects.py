@@ -18,9 +18,11 @@ from rehearsal import protocol
 from rehearsal.engine import EngineFailure
 from rehearsal.kubernetes_objects import KubernetesObjects, pruned, stored
 from rehearsal.providers import Simulation
+from rehearsal.sample_outputs.controllers import written_back
 from rendering import Object
 from rendering.await_annotations import PATCH_FORCE
 from rendering.normalise import normalise
+from rendering.selectors import matches_selector
 from tests.rehearsal.conftest import Started
 
 API = "admissionregistration.k8s.io/v1"
@@ -66,6 +68,16 @@ def applying(*objects: Object) -> Callable[[], None]:
             register(copy.deepcopy(obj), opts=pulumi.ResourceOptions(provider=cluster))
 
     return program
+
+
+def test_knative_leaves_out_the_namespaces_that_exclude_themselves() -> None:
+    written = written_back(
+        configuration("webhook.serving.knative.dev", "webhook.serving.knative.dev", {})
+    )
+    assert written is not None
+    selector = written[1]["webhooks"][0]["namespaceSelector"]
+    assert matches_selector(selector, {})
+    assert not matches_selector(selector, {"webhooks.knative.dev/exclude": "true"})
 
 
 def rendered(*upstream: Object) -> list[Object]:

@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from rehearsal.pictures import pictures
-from rehearsal.pictures.canvas import Canvas, Language, width_of, wrapped
+from rehearsal.pictures.canvas import GREY, Canvas, Entry, Language, width_of, wrapped
 from rehearsal.pictures.facts import Facts, Row
 from rehearsal.pictures.gpu_pool import measured
 from rehearsal.plan import rows_of
 from tests.elasticity.plots import PAGES, Measurement, pages, thinned
 from tests.elasticity.plots import Row as Scenario
+from tests.elasticity.report import renewed
 from tests.judges.plans import PLANS, made
 from tests.rehearsal.svg_layout import faults, parsed, width
 
@@ -65,8 +66,7 @@ def test_no_text_of_any_plan_is_clipped_crossed_or_written_over(name: str) -> No
 def test_the_committed_pictures_can_be_read() -> None:
     svgs = {path.name: path.read_text() for path in COMMITTED.glob("*.svg")}
     assert {"architecture.svg", "architecture.zh-CN.svg"} <= set(svgs)
-    drawn_by_code = {name: svg for name, svg in svgs.items() if "verify" not in name}
-    assert {name: faults(svg) for name, svg in drawn_by_code.items() if faults(svg)} == {}
+    assert {name: faults(svg) for name, svg in svgs.items() if faults(svg)} == {}
 
 
 def test_a_text_that_leaves_its_box_is_found() -> None:
@@ -88,6 +88,13 @@ def test_texts_are_at_most_as_wide_as_the_code_reckons() -> None:
         for text, bold, mono in shown
         if width(text, 16, bold=bold, mono=mono) > width_of(text, 16, bold=bold, mono=mono) + 4
     ] == []
+
+
+@pytest.mark.parametrize("words", ["mm " * 80, "一" * 200])
+def test_an_entry_holds_its_text_however_long(words: str) -> None:
+    canvas = Canvas(Language.ENGLISH)
+    canvas.pen.y += 20 + canvas.entry(12, 300, Entry("box", GREY, words, (words,)))
+    assert faults(canvas.svg("a", "b")) == []
 
 
 def test_lines_break_between_words_and_between_chinese_signs() -> None:
@@ -281,6 +288,31 @@ def test_the_committed_curves_are_those_that_were_measured() -> None:
     assert {path.name for path in COMMITTED.glob("elasticity-*.svg")} == set(expected)
     for name, svg in expected.items():
         assert (COMMITTED / name).read_text() == svg
+
+
+def test_a_run_puts_its_table_date_and_pictures_into_the_page() -> None:
+    rows = [scenario(name) for _, names in PAGES.values() for name in names]
+    rows[0].cells = (
+        "one-trial",
+        "1",
+        "1 g4dn.xlarge",
+        "5",
+        "1.26 / 2.00 s (1)",
+        "1 / 8",
+        "33 s",
+        "-",
+    )
+    found = Measurement(date="2026-12-01", rows=rows)
+    page = renewed(MEASURED, found, Language.ENGLISH)
+    assert page.count("| one-trial |") == 1
+    assert "| 2000-trials | 2000 |" in page
+    assert [name for name in PAGES if f"](pictures/elasticity-{name}.svg)" not in page] == []
+    seen = measured(page)
+    assert (seen.claim, seen.gone, seen.date) == ("1.3 s", "33 s", "2026-12-01")
+    assert renewed(page, found, Language.ENGLISH) == page
+    chinese = renewed(MEASURED, found, Language.CHINESE)
+    assert "(pictures/elasticity-trials.zh-CN.svg)" in chinese
+    assert "2026-12-01 测得" in chinese
 
 
 def test_the_sheet_is_told_to_those_who_do_not_see_it() -> None:

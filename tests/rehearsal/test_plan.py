@@ -100,7 +100,9 @@ def test_the_diagram_counts_what_each_component_makes_and_needs() -> None:
         "KubeflowManifests": {"Kubernetes": 2, "own": 1},
     }
     assert edges(EVERYTHING) == {("KubeflowManifests", "Backend"): 1}
-    assert "KubeflowManifests -->|1| Backend" in diagram(EVERYTHING)
+    drawn = diagram(EVERYTHING).splitlines()
+    assert '  KubeflowManifests["<b>KubeflowManifests</b><br/>2 Kubernetes · 1 own"]' in drawn
+    assert "  KubeflowManifests -->|1| Backend" in drawn
 
 
 def test_regions_count_apart_when_a_plan_has_several() -> None:

@@ -141,6 +141,20 @@ def test_a_registry_with_caches_must_serve_their_images_and_no_others(
     assert {leak.object.kind for leak in found} == ({"Pod", "ConfigMap"} if leaks_out else set())
 
 
+@pytest.mark.parametrize(
+    ("image", "leaks_out"), [("quay.io/own/b:1", False), ("quay.io/owner/b:1", True)]
+)
+def test_a_registry_of_the_region_is_one_by_its_whole_name(image: str, leaks_out: bool) -> None:
+    found = find_leaks(
+        [config(f"use {image} here")],
+        partition="aws-cn",
+        dns_suffix=SUFFIX["aws-cn"],
+        registry=REGISTRY,
+        in_region_registries=["quay.io/own"],
+    )
+    assert [leak.value for leak in found] == ([image] if leaks_out else [])
+
+
 def container(**fields: Any) -> Object:
     spec = {"template": {"spec": {"containers": [{"name": "c", **fields}]}}}
     return {**obj("Deployment", spec=spec), "apiVersion": "apps/v1"}

@@ -9,9 +9,9 @@ import pytest
 from review.html import html
 from review.markdown import markdown
 from review.review import Review, review
-from review.sides import Finding
+from review.sides import Finding, base_of
 from review.text import text
-from tests.review.plans import sides
+from tests.review.plans import row, sides
 
 APP = "urn:pulumi:s::p::kubernetes:apps/v1:Deployment::kubeflow/app"
 OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
@@ -147,7 +147,8 @@ def test_a_silenced_verdict_is_shown_and_a_grave_one_is_a_danger(
     assert len(made.dangers) == dangerous
     if dangerous:
         (danger,) = made.dangers
-        assert (danger.kind, danger.cause.files) == ("guard", ("policies/exemptions.yaml",))
+        assert (danger.kind, danger.event) == ("guard", "changed")
+        assert danger.cause.files == ("policies/exemptions.yaml",)
         assert "**Policy silenced**: `kubeflow/app`" in comment.split("## Dangers")[0]
 
 
@@ -169,6 +170,13 @@ def test_new_ones_that_are_exempt_are_counted_apart() -> None:
     known = finding("ghcr.io/c/d:1", "exempt", reason=REASON)
     comment = markdown([of([old], [old, known, finding()])])
     assert "Policies: 1 finding (1 new, 1 new exempt)" in comment
+
+
+def test_those_beside_a_state_are_open_ones() -> None:
+    queue = row("aws:sqs/queue:Queue", "queue", "update", {"delay": 1}, {"delay": 2})
+    _, head = sides([queue], findings=((), (finding(),)))
+    comment = markdown([review("test", base_of(head.rows), head)])
+    assert "1 finding open: 1 advisory low" in comment
 
 
 def test_what_was_there_before_is_one_line_in_a_comment() -> None:

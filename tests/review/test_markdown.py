@@ -127,6 +127,11 @@ def test_a_value_is_read_as_it_is(value: str) -> None:
     assert page.count("td") == 3
 
 
+def test_code_with_a_bar_stays_readable_in_the_source() -> None:
+    settings = ({**SETTINGS, "kubeflow:release": "1"}, {**SETTINGS, "kubeflow:release": "a, b|c"})
+    assert "<code>a, b&#124;c</code>" in markdown([reviewed([], settings=settings)])
+
+
 def test_an_unchanged_tree_is_one_line() -> None:
     same = [row("aws:s3/bucket:Bucket", "b", "same", after={"bucket": "b"})]
     assert (

@@ -38,8 +38,10 @@ def test_the_side_before_a_preview_has_what_the_preview_names_as_before() -> Non
         row("t:a:A", "changed", "update", {"x": 1}, {"x": 2}),
         row("t:a:A", "gone", "delete", {"x": 1}),
     ]
-    side = base_of(rows)
-    assert {each["name"]: each["inputs"] for each in side.rows} == {
+    crds = ({"digests": {"a.example.com": digest}} for digest in "12")
+    side = base_of([*rows, row(CRDS, "crds", "update", *crds)])
+    assert side.crds == {"a.example.com": "1"}
+    assert {each["name"]: each["inputs"] for each in side.rows if each["type"] != CRDS} == {
         each: {"x": 1} for each in ("kept", "changed", "gone")
     }
     assert side.from_state

@@ -87,6 +87,18 @@ def test_names_of_aws_are_whole() -> None:
     assert all(shown.count(arn) == 2 for arn in arns)
 
 
+def test_a_change_without_danger_says_so() -> None:
+    made = reviewed([row("aws:sqs/queue:Queue", "queue", "update", {"delay": 1}, {"delay": 2})])
+    assert ". No known danger" in "\n".join(text(made))
+    assert ". No known danger" in markdown([made])
+
+
+def test_a_resource_has_thirty_lines_at_most() -> None:
+    sides = [{f"key{n}": f"{each}{n}" for n in range(99)} for each in ("old", "new")]
+    rows = [row("aws:s3/bucket:Bucket", "bucket", "update", *sides)]
+    assert markdown([reviewed(rows)]).count("`: `old") == 30
+
+
 def test_a_number_of_the_simulation_is_no_value() -> None:
     group = [{"launchTemplate": {"id": "lt-1", "version": each}} for each in ("1058", "63858")]
     rows = [row("aws:eks/nodeGroup:NodeGroup", "nodes", "update", *group)]

@@ -24,6 +24,7 @@ SECRETS: list[tuple[str, Any]] = [
     ("data.SECRET_KEY_BASE", PLANTED),
     ("data.DB_PASSWORD_1", PLANTED),
     ("data.apikey", PLANTED),
+    ("data.passwordPrevious", PLANTED),
     ("data.auth", PLANTED),
     ("data.\u5bc6\u7801", PLANTED),
     ("spec.containers[app].env[DB_PASSWORD].value", PLANTED),

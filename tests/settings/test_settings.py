@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -22,6 +23,7 @@ from settings.node_pools import GpuPoolSettings, families_of
 from settings.principals import is_listed
 from settings.rules_access import problems_of_caller
 from settings.section import Section
+from settings.stack_settings import _is_setting  # pyright: ignore[reportPrivateUsage]
 from tests.harness import REGIONS, stack_file
 
 ROOT = Path(__file__).parents[2]
@@ -392,3 +394,16 @@ def test_a_choice_of_numbers_is_refused_with_the_numbers(value: object) -> None:
     assert re.search(
         r"interval is .+: (use 0, 30 or 60|did you mean 60\?)", from_pydantic(dict(error), [])
     )
+
+
+def test_a_rule_reads_settings_that_exist() -> None:
+    """One that reads another name runs although its own setting is refused already."""
+    modules = [path.stem for path in (ROOT / "settings").glob("rules_*.py")]
+    read = {
+        key
+        for name in modules
+        for keys, _ in import_module(f"settings.{name}").RULES._rules
+        for key in keys
+    }
+    assert len(read) > 20
+    assert [key for key in sorted(read) if not _is_setting(tuple(key.split(".")))] == []

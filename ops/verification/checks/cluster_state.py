@@ -32,6 +32,7 @@ from ops.verification.checks.live_objects import (
     locked,
     name_of,
     namespace_of,
+    of_stack,
     profile_namespaces,
     some,
     source_of,
@@ -454,6 +455,8 @@ def _few_pods(obj: Object) -> tuple[str, bool] | None:
         asked, ready = status.get("desiredNumberScheduled", 0), status.get("numberReady", 0)
     else:
         asked, ready = obj["spec"].get("replicas", 1), status.get("readyReplicas", 0)
+    if obj["kind"] != "DaemonSet" and asked == 0 and of_stack(obj):
+        return "somebody scaled it to 0: run `pulumi up`, or `kubectl scale` it", False
     if ready >= asked:
         return None
     progress = condition(obj, "Progressing")

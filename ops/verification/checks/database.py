@@ -107,8 +107,11 @@ def _login(component: Component, answers: Answers, init: InitJob, *, plain: bool
     version, user = login.rows[0]
     cipher = answers.get((component, "cipher"), _NOT_ASKED)
     tried = answers.get((component, "plain"), _NOT_ASKED)
-    if _NOT_ASKED in (cipher, tried):
-        return note(about, f"{user} logs in to MySQL {version}; then the server was out of reach")
+    if cipher.error or tried is _NOT_ASKED:
+        unknown = f"its TLS is not known ({cipher.error or tried.error})"
+        return note(
+            about, f"{user} logs in to MySQL {version}, and {unknown}: run the command again"
+        )
     used = {row[0]: row[1] for row in cipher.rows}
     if not used.get("Ssl_cipher"):
         return problem(

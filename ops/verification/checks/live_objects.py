@@ -61,6 +61,7 @@ PATHS: Mapping[str, tuple[str, ...]] = {
     "PodDisruptionBudget": ("/apis/policy/v1/poddisruptionbudgets",),
     "Profile": ("/apis/kubeflow.org/v1/profiles",),
     "ResourceQuota": ("/api/v1/resourcequotas",),
+    "Role": ("/apis/rbac.authorization.k8s.io/v1/roles",),
     "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1/rolebindings",),
     "Secret": ("/api/v1/secrets",),
     "SecretProviderClass": ("/apis/secrets-store.csi.x-k8s.io/v1/secretproviderclasses",),

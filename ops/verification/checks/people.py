@@ -275,15 +275,15 @@ def isolation(platform: Platform) -> Iterator[Finding]:
         for who, finding in _bindings(platform, tenant):
             known[who, tenant.namespace] = finding
     yield from known.values()
-    cluster_wide = list(_cluster_wide(platform, tenants))
-    yield from cluster_wide
+    beyond = list(_beyond(platform, tenants))
+    yield from beyond
     pairs = _pairs(tenants)
     if not pairs:
         yield good(
             "isolation",
             f"{len(tenants)} profile, so that there is no second one to keep apart; its bindings "
             "name nobody else"
-            if not known and not cluster_wide
+            if not known and not beyond
             else f"{len(tenants)} profile, so that no second one can be asked about",
         )
         return
@@ -300,7 +300,7 @@ def isolation(platform: Platform) -> Iterator[Finding]:
             f"the API server lets {who} {in_words(sorted(set(what)), 'and')} in {namespace}"
             f"{f' ({reason})' if reason else ''}: delete what it names",
         )
-    if not allowed and not known and not cluster_wide:
+    if not allowed and not known and not beyond:
         yield good(
             "isolation",
             f"{len(tenants)} profiles: the API server refused all {len(questions)} questions about "
@@ -345,30 +345,45 @@ def _account(namespace: str, name: str) -> str:
     return f"system:serviceaccount:{namespace}:{name}"
 
 
-def _cluster_wide(platform: Platform, tenants: Sequence[Tenant]) -> Iterator[Finding]:
-    """ClusterRoleBindings that give users of profiles, or everybody, rights in every namespace."""
-    roles = by_name(platform, "ClusterRole")
-    people = {tenant.owner for tenant in tenants} | {
-        email for tenant in tenants for email in tenant.contributors
-    }
+def _beyond(platform: Platform, tenants: Sequence[Tenant]) -> Iterator[Finding]:
+    """Bindings that give users, or everybody, rights in every namespace or in the platform's."""
+    people = {tenant.owner for tenant in tenants}.union(*(one.contributors for one in tenants))
     namespaces = {tenant.namespace for tenant in tenants}
-    for obj in listed(platform, "ClusterRoleBinding"):
-        role = roles.get(str(obj["roleRef"]["name"]))
+    own = [
+        obj
+        for obj in listed(platform, "RoleBinding")
+        if is_own_namespace(platform, namespace_of(obj))
+    ]
+    for obj in (*listed(platform, "ClusterRoleBinding"), *own):
+        reference, namespace = obj["roleRef"], namespace_of(obj)
+        name = str(reference["name"])
+        role = by_name(platform, reference["kind"]).get(
+            name if reference["kind"] == "ClusterRole" else f"{namespace}/{name}"
+        )
         reached = _reached(role) if role else []
         for subject in obj.get("subjects") or []:
-            kind, name = str(subject["kind"]), str(subject["name"])
-            everybody = kind == "Group" and (
-                name in _EVERYBODY or name.removeprefix(_OF_ACCOUNTS) in namespaces
-            )
-            person = kind == "User" and name in people
-            account = kind == "ServiceAccount" and subject.get("namespace") in namespaces
-            if reached and (everybody or person or account):
-                who = _account(subject["namespace"], name) if account else name
+            who = _tenant_of(subject, people, namespaces)
+            if who and reached:
+                option = f"-n {namespace} " if namespace else ""
+                kind = str(obj["kind"])
                 yield problem(
-                    f"ClusterRoleBinding {name_of(obj)}",
-                    f"lets {who} {in_words(reached, 'and')} in every namespace, as ClusterRole "
-                    f"{obj['roleRef']['name']}: `kubectl delete clusterrolebinding {name_of(obj)}`",
+                    f"{kind} {name_of(obj)}",
+                    f"lets {who} {in_words(reached, 'and')} in {namespace or 'every namespace'}, "
+                    f"as {reference['kind']} {name}: `kubectl {option}delete {kind.lower()} "
+                    f"{obj['metadata']['name']}`",
                 )
+
+
+def _tenant_of(subject: Mapping[str, Any], people: set[str], namespaces: set[str]) -> str:
+    """Which user, account or group of profiles a subject is; empty: none of them."""
+    kind, name = str(subject["kind"]), str(subject["name"])
+    if kind == "Group":
+        everybody = name in _EVERYBODY or name.removeprefix(_OF_ACCOUNTS) in namespaces
+        return name if everybody else ""
+    if kind == "User":
+        return name if name in people else ""
+    namespace = str(subject.get("namespace"))
+    return _account(namespace, name) if namespace in namespaces else ""
 
 
 def _reached(role: Object) -> list[str]:

@@ -56,6 +56,7 @@ _PRINTED = (re.compile(r"^\d+(\.0)? points$", re.M), re.compile(r"^slope \d\.\d{
 _WORKFLOWS = "/apis/argoproj.io/v1alpha1"
 PREFIX = "kf-verify-"
 _UI = "ml-pipeline-ui"
+_PERSISTENCE = "ml-pipeline-persistenceagent"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,10 @@ class Ran:
     workflow: str
     seconds: float
     executors: Executors
+
+
+class NoPipelineRoot(Refused):
+    """A profile has no place for artifacts."""
 
 
 class RunFailed(Exception):
@@ -109,7 +114,7 @@ class Place:
         launcher = platform.cluster.one(path)
         root = str(((launcher or {}).get("data") or {}).get("defaultPipelineRoot") or "")
         if not root.startswith("s3://"):
-            raise Refused(
+            raise NoPipelineRoot(
                 f"ConfigMap {user.namespace}/kfp-launcher has no pipeline root: `kubectl "
                 "--namespace kubeflow logs deployment/kubeflow-pipelines-profile-controller` has "
                 "the reason."
@@ -245,7 +250,7 @@ def _reason(place: Place, run: dict[str, Any], pods: list[dict[str, Any]], secon
         return f"{begin}: {waiting}"
     message = str((run.get("error") or {}).get("message") or "")
     if pods:
-        way_out = "`kubectl --namespace kubeflow logs deployment/ml-pipeline-persistenceagent`"
+        way_out = f"`kubectl --namespace {NAMESPACE} logs deployment/{_PERSISTENCE}`"
         sentence = "its pods have ended, and Pipelines does not know it"
         return f"{begin}: {message or sentence}: {way_out} has the reason"
     way_out = "`kubectl --namespace kubeflow logs deployment/workflow-controller` has the reason"
@@ -261,6 +266,13 @@ def pipeline_run(platform: Platform) -> Iterator[Finding]:
     ran = FIRST.of(platform)
     if isinstance(ran, str):
         yield problem(about, ran)
+        return
+    if not ran.executors.executed + ran.executors.cached:
+        yield problem(
+            about,
+            f"run {ran.run} succeeded, and Pipelines has none of its steps: `kubectl --namespace "
+            f"{NAMESPACE} logs deployment/{_PERSISTENCE}` has the reason",
+        )
         return
     if ran.executors.executed < _STEPS:
         yield problem(
@@ -422,7 +434,7 @@ def pipeline_rows(platform: Platform) -> Iterator[Finding]:
 
 _WRITERS = {
     "run_details": SERVICE,
-    "tasks": "ml-pipeline-persistenceagent",
+    "tasks": _PERSISTENCE,
     "context": "metadata-grpc-deployment",
     "executions": "metadata-grpc-deployment",
 }
@@ -474,11 +486,16 @@ def clean(platform: Platform, name: str) -> None:
     Raises:
         Refused: not all could be taken away.
     """
-    place = Place.of(platform)
-    with _api(platform, place) as api:
-        for each in api.experiments(name):
-            if each.get("display_name") == name:
-                api.delete_experiment(str(each["experiment_id"]))
+    with _reached(platform) as forward:
+        _clean(platform, Place.of(platform), forward, name)
+
+
+def _clean(platform: Platform, place: Place, forward: Forward, name: str) -> None:
+    """As ``clean``, through an open way."""
+    api = Pipelines(forward, token(platform, place.namespace), place.namespace)
+    for each in api.experiments(name):
+        if each.get("display_name") == name:
+            api.delete_experiment(str(each["experiment_id"]))
     s3 = platform.client("s3")
     for folder in _folders(s3, place):
         if _run_of(folder) == name:
@@ -489,23 +506,24 @@ def sweep(platform: Platform) -> None:
     """What verifications that were killed have left in any profile. Raises as ``clean``."""
     if unsupported(platform):
         return
-    for user in platform.settings.users:
-        own = replace(platform, user=user.email)
-        for name in sorted(_left(own) - alive(platform.cluster)):
-            clean(own, name)
+    s3 = platform.client("s3")
+    with _reached(platform) as forward:
+        for user in platform.settings.users:
+            own = replace(platform, user=user.email)
+            # A profile without Pipelines has no runs of it.
+            with suppress(NoPipelineRoot):
+                place = Place.of(own)
+                for name in sorted(_left(own, place, forward, s3) - alive(platform.cluster)):
+                    _clean(own, place, forward, name)
 
 
-def _left(platform: Platform) -> set[str]:
+def _left(platform: Platform, place: Place, forward: Forward, s3: Any) -> set[str]:
     """The verifications that have experiments or folders in the profile of the user."""
-    try:
-        place = Place.of(platform)
-    except Refused:  # a profile without Pipelines has no runs of it
-        return set()
-    with _api(platform, place) as api:
-        names = [str(each.get("display_name")) for each in api.experiments(PREFIX)]
+    api = Pipelines(forward, token(platform, place.namespace), place.namespace)
+    names = [str(each.get("display_name")) for each in api.experiments(PREFIX)]
     # Whoever may not read the bucket cannot have written there either.
     with suppress(CallFailed):
-        names += _folders(platform.client("s3"), place)
+        names += _folders(s3, place)
     return {name for name in map(_run_of, names) if name}
 
 
@@ -522,11 +540,11 @@ def _run_of(name: str) -> str:
 
 
 @contextmanager
-def _api(platform: Platform, place: Place) -> Generator[Pipelines]:
-    """Pipelines, whose refusals are ``Refused``."""
+def _reached(platform: Platform) -> Generator[Forward]:
+    """A way to Pipelines, whose refusals are ``Refused``."""
     try:
         with forward_of(platform) as forward:
-            yield Pipelines(forward, token(platform, place.namespace), place.namespace)
+            yield forward
     except ApiFailed as failure:
         raise Refused(f"{failure}.") from None
 

@@ -101,14 +101,13 @@ def inference_service(platform: Platform) -> Iterator[Finding]:
         return found
 
     def ready() -> str | None:
-        return None if state_of(platform, model()) else "ready"
+        return None if doing() else "ready"
 
-    what = "the model to be served"
-    doing = lambda: state_of(platform, model())  # noqa: E731 - one expression
-    if wait(workspace, what, ready, READY_SECONDS, doing) is None:
-        yield problem(
-            about, f"it is not ready after {READY_SECONDS} s: {state_of(platform, model())}"
-        )
+    def doing() -> str:
+        return state_of(platform, model())
+
+    if wait(workspace, "the model to be served", ready, READY_SECONDS, doing) is None:
+        yield problem(about, f"it is not ready after {READY_SECONDS} s: {doing()}")
         return
     took = time.monotonic() - begun
     yield good(about, f"trained, stored in s3://{place.bucket}/{folder} and ready in {took:.0f} s")

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from components.dynamic.image_repositories import ImageRepositories, ImageRepositoriesProvider
-from components.registry.ecr_repositories import copied_to, mutability
+from components.registry.ecr_repositories import EcrRepositories, copied_to, mutability
 from components.registry.policies import lifecycle_policy
 from regions.region import Region
 from tests.harness import REGIONS, Registered, run
@@ -134,6 +134,17 @@ def test_a_repository_of_others_is_corrected_and_keeps_its_tags_beside_a_mark(
     assert found["imageTagMutability"] == "MUTABLE"
     provider.delete("id", made)
     assert described(ecr, "kubeflow/quay.io/a/b")[1] == {"owner": "me", "stack": "other"}
+
+
+def test_a_repository_that_the_copier_made_meanwhile_is_corrected(
+    region: Region, ecr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ecr.create_repository(repositoryName="kubeflow/quay.io/a/b")
+    monkeypatch.setattr(EcrRepositories, "existing", lambda _: dict[str, Any]())  # pyright: ignore[reportUnknownLambdaType]
+    ImageRepositoriesProvider().create(props(region, "quay.io/a/b:1"))
+    found, _, policy = described(ecr, "kubeflow/quay.io/a/b")
+    assert found["imageScanningConfiguration"] == {"scanOnPush": True}
+    assert policy == lifecycle_policy()
 
 
 A, B = "quay.io/one/a:1", "quay.io/two/b:1"

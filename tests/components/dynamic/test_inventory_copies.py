@@ -273,6 +273,12 @@ def test_images_that_need_no_copy_are_left_alone(builds: Builds) -> None:
     assert copies(builds).run([own, regional]) == 0
 
 
+def test_copies_that_succeed_are_reported_without_a_word_of_failures(builds: Builds) -> None:
+    lines: list[str] = []
+    copies(builds, lines).run(IMAGES)
+    assert lines == [f"0 of 4 images are in {REGISTRY}", "copying images: 0 to go"]
+
+
 def test_every_change_is_reported(builds: Builds) -> None:
     lines: list[str] = []
     put(builds.ecr, IMAGES[1])

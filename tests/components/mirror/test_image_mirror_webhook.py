@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ from webhook.image_places import OPT_OUT
 
 LAMBDA = "aws:lambda/function:Function"
 WEBHOOK = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
+
+LEFTOVERS = Path(__file__).parents[3] / "ops" / "leftovers.yaml"
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,15 @@ def test_only_this_api_may_call_the_function(mirror: Mirror) -> None:
     assert permission.inputs["principal"] == "apigateway.amazonaws.com"
     start = mirror.region.arn("execute-api", "", account=ACCOUNT)
     assert permission.inputs["sourceArn"].startswith(start)
+    assert permission.inputs["sourceArn"].endswith("/*/*")  # any stage, any route
+
+
+def test_the_functions_have_the_names_by_which_leftovers_finds_their_logs(mirror: Mirror) -> None:
+    table = LEFTOVERS.read_text("utf-8")
+    names = [each.inputs["name"] for each in mirror.of("aws:lambda/function:Function")]
+    assert names
+    for name in names:
+        assert f'"/aws/lambda/{name.replace("kubeflow", "{cluster}", 1)}"' in table
 
 
 def test_pods_are_judged_without_ever_being_stopped(mirror: Mirror) -> None:

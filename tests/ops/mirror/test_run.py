@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from images.reference import parse
 from ops.crane import Crane
@@ -52,6 +54,14 @@ def test_a_blob_that_two_images_share_counts_once(tmp_path: Path) -> None:
     said = "; ".join(f"echo 'existing blob: {digest}' >&2" for digest in BLOBS)
     outcome = run(tmp_path, f"[ $1 = copy ] && {{ {said}; }} || echo {WANTED}", "one", "two")
     assert outcome.moved == 1010
+
+
+def test_a_copy_has_one_line_in_a_narrow_terminal(tmp_path: Path) -> None:
+    progress = run(tmp_path, f"[ $1 = copy ] || echo {WANTED}", "one")._progress  # pyright: ignore[reportPrivateUsage]
+    narrow = Console(width=40, file=StringIO())
+    progress.update(progress.task_ids[0], description="1 of 2 images of a registry")
+    lines = narrow.render_lines(progress.make_tasks_table(progress.tasks))
+    assert len(lines) == len(progress.tasks)
 
 
 def test_one_image_that_fails_stops_no_other(

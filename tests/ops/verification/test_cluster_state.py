@@ -202,6 +202,12 @@ def few_pods(name: str, **progress: str) -> Change:
     return change
 
 
+def scaled_to_nothing(live: Live) -> None:
+    deployment = live.get("Deployment", "kubeflow/katib-ui")
+    deployment["spec"]["replicas"] = 0
+    deployment["status"]["readyReplicas"] = 0
+
+
 def budget_for_ever(live: Live) -> None:
     budget = live.get("PodDisruptionBudget", "auth/dex")
     budget["spec"] = {**budget["spec"], "minAvailable": 2}
@@ -383,6 +389,12 @@ def autoscaler_blind(live: Live) -> None:
             few_pods("auth/dex", lastUpdateTime=just_now()),
             "Deployment auth/dex",
             "0 of 2 pods are ready: it rolls out, look again",
+        ),
+        (
+            "workloads",
+            scaled_to_nothing,
+            "Deployment kubeflow/katib-ui",
+            "somebody scaled it to 0: run `pulumi up`",
         ),
         pytest.param(
             "disruption-budgets",

@@ -209,6 +209,16 @@ def test_a_login_without_a_cipher_is_a_problem() -> None:
     assert problem.startswith("user of cache: cache@% is logged in without TLS")
 
 
+@pytest.mark.parametrize("question", ["cipher", "plain"])
+def test_a_server_that_ends_between_two_questions_is_a_note(question: str) -> None:
+    told = right()
+    del told["cache", question]
+    (note,) = sentences(examined(database_reach, told), Level.NOTE)
+    assert note.startswith(
+        "user of cache: cache@% logs in to MySQL 8.4.7, and its TLS is not known"
+    )
+
+
 @pytest.mark.check("database-databases", broken=True)
 @pytest.mark.parametrize(
     ("question", "lines", "sentence"),

@@ -198,6 +198,10 @@ def group(name: str) -> dict[str, str]:
     return {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": name}
 
 
+def in_kubeflow(live: Live) -> None:
+    live.put(binding("RoleBinding", "kubeflow/helper", "kubeflow-edit", account("team-b")))
+
+
 def no_owner_policy(live: Live) -> None:
     live.delete("AuthorizationPolicy", "team-a/ns-owner-access-istio")
 
@@ -402,6 +406,13 @@ A = "ann@example.org (team-a)"
             Level.NOTE,
             "RoleBinding team-a/opened",
             "lets company:auditors into the profile",
+        ),
+        (
+            "isolation",
+            in_kubeflow,
+            Level.PROBLEM,
+            "RoleBinding kubeflow/helper",
+            "in kubeflow, as ClusterRole kubeflow-edit: `kubectl -n kubeflow delete rolebinding",
         ),
         pytest.param(
             "profile-policies",

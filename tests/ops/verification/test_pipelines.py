@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,15 @@ import pytest
 from ops import targets
 from ops.cli_errors import Refused
 from ops.findings import Finding, Level
+from ops.verification.bucket_objects import delete_folder
 from ops.verification.check import Check
 from ops.verification.checks import gpu, katib, pipelines
 from ops.verification.checks import serving as model_serving
 from ops.verification.checks.pipelines import CHECKS, PREFIX, sweep
 from ops.verification.database_rows import Answer, Question
 from ops.verification.pipelines_api import Executors, Pipelines, step_of
+from ops.verification.profile import user_of
+from tests.ops.command import kf
 from tests.ops.verification.deep_platform import ACCOUNT, ALICE, RUN, DeepPlatform, settings_of
 from tests.ops.verification.gateway_server import Gateway
 from tests.ops.verification.gateway_server import serving as gateway_serving
@@ -175,6 +178,7 @@ def test_release_1_5_1_is_told_why_there_is_nothing_to_check(
     assert told.sentence.startswith("not run, because ")
     assert whole.cluster.objects == {}
     sweep(whole.platform)
+    assert whole.kubectl.calls == []
 
 
 # -- something is broken --------------------------------------------------------------------------
@@ -230,6 +234,7 @@ UNPLACED = {
         ({"rights": {"alice": set[str]()}}, ["answers 403 to GET experiments", "kubeflow-edit"]),
         ({"refuses": {"POST runs": 500}}, ["answers 500 to POST runs", "deployment/ml-pipeline"]),
         ({"refuses": {"POST experiments": 401}}, ["401", "does not take the token of default-e"]),
+        ({"lists_tasks": False}, ["succeeded, and Pipelines has none of its steps: `kubectl"]),
         ({"silent": True}, ["the run is PENDING after 900 s", "deployment/workflow-controller`"]),
     ],
 )
@@ -399,9 +404,21 @@ def test_what_a_killed_verification_left_goes_with_the_next_one(deep: Deep, live
     assert len(deep.server.experiments) == 4 + int(lives)
 
 
-def test_a_folder_of_another_name_is_never_deleted() -> None:
-    from ops.verification.bucket_objects import delete_folder
+def test_what_was_left_in_another_profile_goes_too(deep: Deep) -> None:
+    root = ROOT.replace("alice", "bob")
+    deep.whole.cluster.put(
+        "/api/v1/namespaces/bob/configmaps",
+        {"metadata": {"name": "kfp-launcher"}, "data": {"defaultPipelineRoot": root}},
+    )
+    bob = replace(deep.whole.platform, user="bob@example.com")
+    (told,) = BY_NAME["pipeline-run"].examine(bob)
+    assert told.level is Level.GOOD
+    assert keys()
+    sweep(deep.whole.platform)
+    assert (keys(), deep.server.runs, deep.server.experiments) == ([], {}, {})
 
+
+def test_a_folder_of_another_name_is_never_deleted() -> None:
     for folder in ("", "private-artifacts/alice/", "private-artifacts/alice/kf-verify-mine"):
         with pytest.raises(ValueError, match="is no folder of a verification"):
             delete_folder(None, BUCKET, folder)
@@ -439,15 +456,18 @@ def test_executed_and_cached_steps_are_counted_by_their_executors() -> None:
 def test_a_user_who_is_named_runs_in_his_own_profile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from ops.verification.profile import user_of
-
     platform = DeepPlatform(tmp_path, monkeypatch, settings_of()).platform
     assert user_of(platform).namespace == "alice"
     assert user_of(replace(platform, user="Bob@example.com")).namespace == "bob"
     with pytest.raises(Refused, match="is nobody of kubeflow:users: name alice@"):
         user_of(replace(platform, user="eve@x.cn"))
+
+
+def test_a_user_of_nobody_is_refused_before_the_cluster_is_asked() -> None:
+    done = kf("verify", "--stack", "cn-north-1", "--deep", "--user", "eve@x.cn")
+    assert (done.exit_code, done.stdout) == (2, "")
+    told = "--user eve@x.cn is nobody of kubeflow:users: name user@example.com."
+    assert " ".join(done.stderr.split()) == told
 
 
 def test_the_names_that_are_swept_are_those_that_are_made() -> None:

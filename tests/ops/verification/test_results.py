@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
@@ -11,6 +13,7 @@ from ops.findings import good, note, problem
 from ops.verification.check import Result
 from ops.verification.results import junit, report, rows_of, summary
 from terminal import output
+from terminal.output import Format
 from tests.ops.verification.checks import check
 
 LONG = "it is not as it should be, because of many reasons: " + "a-very-long-name" * 12
@@ -54,6 +57,18 @@ def test_a_person_reads_verdict_name_time_and_findings_in_80_columns(
         "not checked    c: what c is (0.0 s)",
         "  not checked  b failed",
     ]
+
+
+@pytest.mark.parametrize("format_", ["table", "text", "json"])
+def test_what_a_log_would_do_to_a_terminal_is_not_printed(
+    capsys: pytest.CaptureFixture[str], format_: Format
+) -> None:
+    found = (problem("a\x1b[2J", "b\x07\x9b31m \u4e2d\U0001f600"),)
+    report([Result(check("a"), found, 0.0)], format_)
+    shown = capsys.readouterr().out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown.replace("\t", " "))
+    sentence = json.loads(shown)[0]["sentence"] if format_ == "json" else shown
+    assert "\u4e2d\U0001f600" in sentence
 
 
 def test_lines_for_programs_have_no_times(capsys: pytest.CaptureFixture[str]) -> None:

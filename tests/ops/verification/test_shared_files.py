@@ -80,6 +80,14 @@ def test_a_zone_with_nodes_and_no_mount_target_is_named() -> None:
 
 
 @pytest.mark.check("shared-files", broken=True)
+def test_a_mount_target_that_is_not_available_yet_is_named() -> None:
+    target = {"AvailabilityZoneName": f"{REGION}a", "LifeCycleState": "creating"}
+    answers = {"efs.DescribeMountTargets": {"MountTargets": [target]}}
+    (problem,) = sentences(examined(made(files("a"), "a", answers=answers)))
+    assert f"its mount target in {REGION}a is creating" in problem
+
+
+@pytest.mark.check("shared-files", broken=True)
 def test_what_is_gone_open_or_another_one_is_named() -> None:
     (problem,) = sentences(examined(made("fs-0123456789abcdef0", "a")))
     assert "does not exist any more: restore it from AWS Backup" in problem
