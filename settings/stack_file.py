@@ -192,7 +192,17 @@ def _misshapen(data: Any, example: str) -> str:
     if top.get("config") is None:
         similar = get_close_matches("config", top.keys() - {"config"}, n=1)
         return f" has no config: {f'rename {similar[0]} to config' if similar else example}."
-    return "" if isinstance(top["config"], Mapping) else f": config is not a mapping: {_EXAMPLE}."
+    if not isinstance(top["config"], Mapping):
+        return f": config is not a mapping: {_EXAMPLE}."
+    # ProjectStack has no field for them (pulumi/pulumi sdk/go/common/workspace/project.go).
+    outside = [key_part(key) for key in top if key.startswith((f"{NAMESPACE}:", AWS))]
+    if outside:
+        verb, them = ("is", "it") if len(outside) == 1 else ("are", "them")
+        return (
+            f": {listed(outside, 'and')} {verb} not in config, so nothing reads {them}: "
+            f"indent {them} by two spaces below `config:`."
+        )
+    return ""
 
 
 def _values(

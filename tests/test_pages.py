@@ -182,6 +182,16 @@ def test_every_command_and_target_of_a_page_exists(page: Path) -> None:
             assert selected(CHECKS, names, deep="--deep" in call)
 
 
+@each_page
+def test_settings_of_a_page_can_be_pasted_below_config(page: Path) -> None:
+    """One at the margin would be outside of it. The page of every setting says so itself."""
+    if page.name.startswith("settings."):
+        return
+    for block in blocks(text_of(page)):
+        if block.language == "yaml" and "config:\n" not in block.text:
+            assert not re.findall(r"^(?:kubeflow|aws):\w+:", block.text, flags=re.MULTILINE)
+
+
 # -- the article ----------------------------------------------------------------------------------
 
 
