@@ -252,6 +252,11 @@ def test_an_address_says_what_it_is_for() -> None:
         "public IPv4 address: NAT gateways",
         "public IPv4 address: other addresses of the stack",
     }
+    public = {"name": "ui", "annotations": {OF_ALB: "internet-facing"}}
+    type_ = "kubernetes:networking.k8s.io/v1:Ingress"
+    ingress = row(type_, "of-pulumi", metadata=public, spec={"ingressClassName": "alb"})
+    labels = {line.label for line in cost_of([ingress], REGION).lines}
+    assert "public IPv4 address: load balancer ui" in labels
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ PENDING, MACHINES, GPUS = "pending pods", "machines", "their GPUs"
 PAGES: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
     "trials": (
         ("Few and many trials", "少量与大量试验"),
-        ("one-trial", "12-trials-3-parallel", "500-trials", "2000-trials"),
+        ("one-trial", "12-trials-3-parallel", "500-trials", "2000-trials", "verified"),
     ),
     "machines": (
         ("Which machines come", "启动了哪些机器"),
@@ -41,7 +41,7 @@ PAGES: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
     "disturbances": (
         ("Disturbances", "各种干扰"),
         (
-            *("spot-interruption", "zone-sold-out", "refused"),
+            *("spot-interruption", "zone-sold-out", "verified-sold-out", "refused"),
             *("training-protected", "training-unprotected"),
         ),
     ),

@@ -17,7 +17,7 @@ _SHORTEST_CLUE = 3
 
 
 def likeliest_first(root: Path, path: str, line: int) -> list[list[str]]:
-    """The test files that cover ``path``, in three runs: the likeliest to notice a change, 4, all.
+    """The test files that cover ``path``: the likeliest to notice it, then four, then the rest.
 
     Likely are those that name what few tests name of the line's strings and of the function, class
     or constant it stands in; then the nearest, then the shortest.

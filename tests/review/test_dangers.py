@@ -79,6 +79,13 @@ def test_a_change_is_these_dangers(case: dict[str, Any]) -> None:
         assert list(review.dangers[0].cause.files) == case["maybe"]
 
 
+def test_a_resource_without_rules_hides_no_danger_of_the_others() -> None:
+    sides = {"version": "1.36"}, {"version": "1.35"}
+    types = ("aaa:a:A", "aws:eks/cluster:Cluster", "zzz:z:Z")
+    made = reviewed([row(type_, "it", "update", *sides) for type_ in types])
+    assert [each.what for each in made.dangers] == ["Kubernetes version goes back"]
+
+
 def test_each_rule_is_whole_and_of_a_known_kind() -> None:
     rules = [
         *table().resources,

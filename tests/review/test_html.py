@@ -16,6 +16,7 @@ def test_the_page_is_whole_and_refers_to_nothing_outside() -> None:
     text = html([reviewed(huge(), settings=RENAMED)])
     page = Page.of(text)
     assert page.problems == []
+    assert text.splitlines()[-1] == "</html>"
     assert page.count("script") == 0
     for tag, attributes in page.elements:
         assert not {"src", "onclick", "onload", "style"} & attributes.keys(), tag

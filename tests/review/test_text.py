@@ -43,7 +43,10 @@ def test_a_side_from_a_state_claims_nothing_about_settings() -> None:
             )
         ]
     )
-    found = "\n".join(text(review("test", base_of(head.rows), head)))
+    lines = text(review("test", base_of(head.rows), head))
+    found = "\n".join(lines)
+    cause = next(at for at, line in enumerate(lines) if "settings or files" in line)
+    assert lines[cause - 1] == ""
     assert "RDS database replaced: db" in found
     assert "settings or files that changed since the last run" in found
     assert "engine: a → b" in found
