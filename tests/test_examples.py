@@ -19,7 +19,7 @@ each_file = pytest.mark.parametrize("file", [*OBJECTS, PIPELINE], ids=lambda fil
 def test_the_articles_exercises_are_all_there() -> None:
     assert {file.stem for file in OBJECTS} == {
         *("katib-random", "katib-random-gpu", "iris-model", "inference-service"),
-        *("sql-check", "logs-in-bucket"),
+        *("ask-model", "sql-check", "logs-in-bucket"),
     }
 
 

@@ -57,6 +57,13 @@ def test_urls_have_the_scheme_of_what_is_before_the_gateway() -> None:
 
 
 @each_release
+def test_the_activator_is_not_between_a_model_with_a_pod_and_its_callers(release: str) -> None:
+    """It would take their identity: tests/services/test_tenants.py has what Istio then decides."""
+    found = data(release, "config-autoscaler", "knative-serving")
+    assert found == {"target-burst-capacity": "0"}
+
+
+@each_release
 def test_registries_of_nodes_are_left_to_them_with_the_accounts_own(release: str) -> None:
     found = data(
         release, "config-deployment", "knative-serving", nodeRegistries=["reg.company.cn:5000"]

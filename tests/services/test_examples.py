@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.examples import FOLDER, container
 from tests.services import mariadb
 from tests.services.kfp_sdk import kfp_sdk
 from tests.services.regional_aws import regional_aws
+from tests.services.tunnels import served
 
 PIPELINE = FOLDER / "pipeline"
 
@@ -81,6 +84,45 @@ def test_the_model_is_stored_and_the_newest_log_is_shown(name: str, tmp_path: Pa
     assert f"2 objects below s3://{bucket}/{folder}/, 1 logs" in told
     assert f"text of {folder}/line-x/main.log" in told
     assert "bob" not in told
+
+
+# -- the model ------------------------------------------------------------------------------------
+
+ELSEWHERE = """
+import socket, time
+connect = socket.create_connection
+socket.create_connection = lambda _, *more, **named: connect(("127.0.0.1", {port}), *more, **named)
+time.sleep = lambda _: None
+"""
+"""Every host of the program is a port of this machine, and no time passes."""
+
+
+def test_the_model_is_asked_at_its_own_host_until_it_answers() -> None:
+    asked: list[tuple[str, str, Any]] = []
+    answers = [(503, "upstream connect error"), (200, '{"predictions": [0, 2]}')]
+
+    class Model(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append((self.headers["Host"], self.path, body))
+            status, text = answers[len(asked) - 1]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            del format, args
+
+    program = container("ask-model.yaml", "sklearnserver")["command"][2]
+    environment = {"PATH": os.defpath, "MODEL": "iris", "NAMESPACE": "alice"}
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Model)) as server:
+        elsewhere = ELSEWHERE.format(port=server.server_address[1])
+        told = run_python(elsewhere + program, environment)
+    assert told == '200 {"predictions": [0, 2]}\n'
+    flowers = {"instances": [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]}
+    host = "iris-predictor.alice.svc.cluster.local"
+    assert asked == [(host, "/v1/models/iris:predict", flowers)] * 2
 
 
 def run_python(program: str, environment: dict[str, str]) -> str:

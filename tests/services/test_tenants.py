@@ -18,11 +18,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 
 from components.kubeflow import profiles
 from rendering import Object
 from settings.sections import User
-from tests.rendering.beijing import kubeflow
+from tests.rendering.beijing import MANIFESTS, kubeflow
 from tests.rendering.profile_hooks import SCRIPTS, objects
 from tests.services import mesh
 from tests.services.mesh import Mesh, Workload
@@ -38,6 +39,8 @@ GATEWAY = Workload(
     "istio-system/istio-ingressgateway-service-account",
     {"app": "istio-ingressgateway", "istio": "ingressgateway"},
 )
+LOCAL_GATEWAY = "istio-system/cluster-local-gateway-service-account"
+"""The account of the pods behind Service knative-local-gateway."""
 MIDDLEWARE = "/apis/v1beta1/_proxy/"
 OF_ARTIFACTS = re.compile("(/pipeline)?/artifacts/.*", re.IGNORECASE)
 """Paths of the UI's artifact handler, with its base path and without (app.ts)."""
@@ -48,6 +51,10 @@ WITHOUT_SIDECAR: Object = {
     "spec": {"selector": {"matchLabels": {"component": "metadata-envoy"}}, "rules": [{}]},
 }
 """Nothing is judged at metadata-envoy: its pod has no sidecar."""
+_SERVING = (MANIFESTS.parent / "docs/serving.md").read_text()
+_BLOCKS = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", _SERVING, re.DOTALL))
+(LET_IN,) = (block for block in _BLOCKS if block["kind"] == "AuthorizationPolicy")
+"""What docs/serving.md tells an administrator to apply for a model of team-a."""
 
 
 def owner_access(user: User) -> Object:
@@ -116,6 +123,16 @@ class Applications:
         name = f"ml-pipeline-ui-artifact.{namespace}"
         return Workload(name, f"{namespace}/default-editor", labels, answer)
 
+    def model(self, namespace: str) -> Workload:
+        """The server of an InferenceService."""
+
+        def answer(_path: str, _headers: Mapping[str, str]) -> tuple[int, str]:
+            return 200, f"predicted in {namespace}"
+
+        labels = {"serving.kserve.io/inferenceservice": "iris"}
+        name = f"iris-predictor.{namespace}"
+        return Workload(name, f"{namespace}/default-editor", labels, answer)
+
 
 @pytest.fixture(scope="module", params=SCRIPTS)
 def platform(
@@ -130,6 +147,7 @@ def platform(
         applications.ui,
     )
     servers = [applications.artifacts(user.namespace) for user in USERS]
+    servers += [applications.model(user.namespace) for user in USERS]
     metadata = Workload(
         "metadata-envoy-service.kubeflow",
         "kubeflow/default",
@@ -140,7 +158,8 @@ def platform(
     services = [
         rendered.get("VirtualService", name) for name in ("metadata-grpc", "ml-pipeline-ui")
     ]
-    policies = [*rendered.all("AuthorizationPolicy"), *of_profiles(release), WITHOUT_SIDECAR]
+    policies = [*rendered.all("AuthorizationPolicy"), *of_profiles(release)]
+    policies += [WITHOUT_SIDECAR, LET_IN]
     policies = [policy for policy in policies if policy["metadata"]["name"] not in LOGIN]
     folder = tmp_path_factory.mktemp("mesh")
     with mesh.running(folder, GATEWAY, [ui, *servers, metadata], policies, services) as run:
@@ -236,6 +255,77 @@ def test_an_artifact_server_serves_artifacts_and_nothing_else(
     to = "ml-pipeline-ui-artifact.team-b"
     found = run.ask("kubeflow/ml-pipeline-ui", to, path, headers, method=method)
     assert found.status_code == 403
+
+
+# -- models ---------------------------------------------------------------------------------------
+
+PREDICT = "/v1/models/iris:predict"
+BEA, COL, ANN = ({"kubeflow-userid": f"{name}@example.org"} for name in ("bea", "col", "ann"))
+
+
+@pytest.mark.parametrize("account", ["team-b/default-editor", "team-b/default-viewer"])
+def test_a_model_answers_the_pods_of_its_own_profile(platform: Any, account: str) -> None:
+    """As their sidecars send it: straight to the pod (net-istio, MakeMeshVirtualService)."""
+    _, run, _ = platform
+    found = run.ask(account, "iris-predictor.team-b", PREDICT, {}, method="POST")
+    assert (found.status_code, found.text) == (200, "predicted in team-b")
+
+
+@pytest.mark.parametrize("headers", [BEA, COL])
+def test_a_model_answers_its_users_where_the_gateway_of_the_login_asks_its_pod(
+    platform: Any, headers: dict[str, str]
+) -> None:
+    """At the host of Knative's own service, whose route has no second gateway in it."""
+    _, run, _ = platform
+    found = run.ask(GATEWAY.account, "iris-predictor.team-b", PREDICT, headers, method="POST")
+    assert found.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("account", "headers"),
+    [
+        ("team-a/default-editor", {}),
+        ("team-a/default-editor", BEA),
+        (GATEWAY.account, ANN),
+        (GATEWAY.account, {}),
+        # The gateway of addresses inside the cluster, and what comes through the activator: neither
+        # has the identity of the pod that asks.
+        (LOCAL_GATEWAY, {}),
+        (LOCAL_GATEWAY, BEA),
+        ("knative-serving/activator", BEA),
+        (None, {}),  # a step of a pipeline: its pod has no sidecar
+        (None, BEA),
+    ],
+)
+def test_a_model_answers_nobody_else(
+    platform: Any, account: str | None, headers: dict[str, str]
+) -> None:
+    _, run, _ = platform
+    found = run.ask(account, "iris-predictor.team-b", PREDICT, headers, method="POST")
+    assert (found.status_code, found.text) == (403, "RBAC: access denied")
+
+
+def test_knatives_probes_reach_a_model(platform: Any) -> None:
+    _, run, _ = platform
+    assert run.ask(None, "iris-predictor.team-b", "/healthz", {}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("account", "headers", "status"),
+    [
+        (LOCAL_GATEWAY, ANN, 200),
+        (LOCAL_GATEWAY, BEA, 403),
+        (LOCAL_GATEWAY, {}, 403),
+        ("team-b/default-editor", ANN, 403),
+        (None, ANN, 403),
+    ],
+)
+def test_an_administrator_opens_one_model_to_its_user_behind_the_local_gateway(
+    platform: Any, account: str | None, headers: dict[str, str], status: int
+) -> None:
+    _, run, _ = platform
+    found = run.ask(account, "iris-predictor.team-a", PREDICT, headers, method="POST")
+    assert found.status_code == status
 
 
 # -- the open proxy -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ops.cli_errors import Refused
-from ops.findings import Finding, good, note, problem
+from ops.findings import Finding, good, problem
 from ops.live_cluster import Rejected
 from ops.serving_status import MODEL, Serving, explain_serving
 from ops.verification.bucket_objects import delete_folder
@@ -28,6 +28,9 @@ _KNATIVE = "/apis/serving.knative.dev/v1"
 _PORT = 8080
 """Of the model server in its pod (kserve/kserve v0.16.0 pkg/constants/constants.go)."""
 _GATEWAY_NAMESPACE, _GATEWAY = "istio-system", "knative-local-gateway"
+_OWNERS = "ns-owner-access-istio"
+"""The policy that the profile controller makes in each profile."""
+_AUTOSCALER = "knative-serving/config-autoscaler"
 _FLOWERS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
 """Two of the data that the example trains with, a setosa and a virginica."""
 _KINDS = [0, 2]
@@ -63,7 +66,7 @@ def state_of(platform: Platform, model: Object) -> str:
 
 
 def inference_service(platform: Platform) -> Iterator[Finding]:
-    """Training, readiness, and a prediction in the pod and through the gateway."""
+    """Training, readiness, a prediction in the pod, and who gets one."""
     if reason := unsupported(platform):
         yield good(f"{user_of(platform).namespace}/iris", reason)
         return
@@ -115,7 +118,7 @@ def inference_service(platform: Platform) -> Iterator[Finding]:
 
 
 def _asked(platform: Platform, namespace: str, name: str, about: str) -> Iterator[Finding]:
-    """Predictions of the model server itself, and at the address inside the cluster."""
+    """Predictions of the model server itself, and who gets one at its address in the cluster."""
     path, body = f"/v1/models/{name}:predict", {"instances": _FLOWERS}
     pods = pods_of(platform.cluster, namespace, f"{MODEL}={name}")
     running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
@@ -133,23 +136,59 @@ def _asked(platform: Platform, namespace: str, name: str, about: str) -> Iterato
         return
     yield good(about, f"its server answers {_KINDS} to two flowers")
     host = f"{name}-predictor.{namespace}.svc.cluster.local"
+    yield _asked_by_a_pod(platform, namespace, name, host)
+    yield _asked_without_an_identity(platform, namespace, host, path)
+
+
+def _asked_by_a_pod(platform: Platform, namespace: str, name: str, host: str) -> Finding:
+    """What a pod of the same profile gets, which its sidecar gives an identity."""
+    about = f"{namespace}/iris"
+    job = example("ask-model.yaml", **{"name: MODEL, value: iris": f"name: MODEL, value: {name}"})
+    try:
+        printed = output_of(platform, namespace, job, "an answer of the model to a pod")
+    except JobFailed as failure:
+        return problem(about, f"no pod of the profile could ask it: {failure}")
+    status, _, text = printed.strip().partition(" ")
+    if not status.isdecimal():
+        return problem(about, f"the pod that asked it printed {printed.strip()[:200]!r} instead")
+    answer = Answer(int(status), text)
+    if _right(answer):
+        return good(about, f"http://{host} answers the same to a pod of the profile")
+    said = f"http://{host} answers a pod of the profile {_said(answer)}"
+    if answer.status == 404:
+        return problem(
+            about,
+            f"{said}: `kubectl --namespace {namespace} get ksvc,virtualservice` shows who has that "
+            "host",
+        )
+    return problem(
+        about,
+        f"{said}: AuthorizationPolicy {namespace}/{_OWNERS} has to admit source.namespace "
+        f'{namespace}, and ConfigMap {_AUTOSCALER} to have target-burst-capacity "0", else '
+        "Knative's activator is between the two and hides who asks",
+    )
+
+
+def _asked_without_an_identity(platform: Platform, namespace: str, host: str, path: str) -> Finding:
+    """What the gateway of local addresses gets, behind which nobody sees who asks."""
+    about, gateway = f"{namespace}/iris", f"{_GATEWAY_NAMESPACE}/{_GATEWAY}"
+    body = {"instances": _FLOWERS}
     with Forward(platform, _GATEWAY_NAMESPACE, f"service/{_GATEWAY}", 80) as forward:
         answer = forward.request(path, method="POST", headers={"Host": host}, json=body)
-    if _right(answer):
-        yield good(about, f"http://{host} answers the same inside the cluster")
-    elif answer.status == 403 and "RBAC" in answer.text:
-        yield note(
+    if answer.status == 403 and "RBAC" in answer.text:
+        return good(about, f"it refuses whoever asks through {gateway} without an identity (403)")
+    if answer.status == 200:
+        return problem(
             about,
-            f"http://{host} is refused by Istio (403, {answer.text.strip()}): the policies of a "
-            "profile admit no request that comes through knative-local-gateway, so a model needs "
-            "an AuthorizationPolicy for /v1/models/* of its own (kubeflow/manifests#3013)",
+            f"it answers whoever asks through {gateway}, without an identity: one of `kubectl "
+            f"--namespace {namespace} get authorizationpolicies` admits everybody; the one in "
+            "docs/serving.md asks for the header of the login",
         )
-    else:
-        yield problem(
-            about,
-            f"http://{host} answers {_said(answer)} through {_GATEWAY_NAMESPACE}/{_GATEWAY}: "
-            f"`kubectl --namespace {namespace} get ksvc,virtualservice` shows who has that host",
-        )
+    return problem(
+        about,
+        f"http://{host} answers {_said(answer)} through {gateway}: `kubectl --namespace "
+        f"{namespace} get ksvc,virtualservice` shows who has that host",
+    )
 
 
 def _right(answer: Answer) -> bool:

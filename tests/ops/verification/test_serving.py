@@ -26,6 +26,7 @@ ROOT = f"s3://{BUCKET}/private-artifacts/alice/v2/artifacts"
 NAME = f"{RUN}-iris"
 HOST = f"{NAME}-predictor.alice.svc.cluster.local"
 JOB = f"/apis/batch/v1/namespaces/alice/jobs/{RUN}-iris-model"
+ASKING = f"/apis/batch/v1/namespaces/alice/jobs/{RUN}-ask-model"
 MODEL = f"/apis/serving.kserve.io/v1beta1/namespaces/alice/inferenceservices/{NAME}"
 PODS = "/api/v1/namespaces/alice/pods"
 POD = f"{NAME}-predictor-00001-deployment-7f9c-abcde"
@@ -41,13 +42,15 @@ class Server:
     """The model server behind its gateway.
 
     Attributes:
-        admitted: whether Istio admits what comes through the gateway.
+        pod: what a pod of the profile prints that asked it.
+        open: whether Istio admits what comes through the gateway.
         routed: whether the gateway knows the host.
         loaded: whether the server has the model.
         predicts: instead of the classes.
     """
 
-    admitted: bool = True
+    pod: str = '200 {"predictions": [0, 2]}'
+    open: bool = False
     routed: bool = True
     loaded: bool = True
     predicts: list[int] | None = None
@@ -85,7 +88,7 @@ class _Gateway(_Model):
     def predicted(self, sent: Mapping[str, Any]) -> tuple[int, Object | str]:
         if self.headers["Host"] != HOST or not self.state.routed:
             return 404, ""
-        if not self.state.admitted:
+        if not self.state.open:
             return 403, "RBAC: access denied"
         return super().predicted(sent)
 
@@ -147,20 +150,40 @@ def serves(cluster: Cluster) -> None:
         cluster.put(PODS, pod({"phase": "Running"}))
 
 
+def asks(deep: Deep) -> None:
+    """Plays the Job that asks from the profile."""
+
+    def play(cluster: Cluster) -> None:
+        if ASKING not in cluster.objects or cluster.objects[ASKING].get("status"):
+            return
+        cluster.objects[ASKING]["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+        name = f"{RUN}-ask-model"
+        cluster.printed["alice", name, ""] = f"{deep.server.pod}\n"
+        labels = {"job-name": name}
+        cluster.put(PODS, {"metadata": {"name": name, "labels": labels}, "status": {}, "spec": {}})
+
+    deep.cluster.plays += [trains, serves, play]
+
+
 def pod(status: Object, **spec: Any) -> Object:
     labels = {"serving.kserve.io/inferenceservice": NAME}
     return {"metadata": {"name": POD, "labels": labels}, "spec": spec, "status": status}
 
 
 @pytest.mark.check("inference-service", broken=False)
-def test_a_model_is_trained_served_and_answers_on_both_ways(deep: Deep) -> None:
-    deep.cluster.plays += [trains, serves]
-    ready, itself, address = deep.found()
-    assert [ready.level, itself.level, address.level] == [Level.GOOD] * 3
+def test_a_model_is_trained_served_and_answers_its_profile_alone(deep: Deep) -> None:
+    asks(deep)
+    ready, itself, profile, nobody = deep.found()
+    assert {each.level for each in (ready, itself, profile, nobody)} == {Level.GOOD}
     folder = f"{ROOT}/{RUN}/"
     assert ready.sentence.startswith(f"trained, stored in {folder} and ready in ")
     assert itself.sentence == "its server answers [0, 2] to two flowers"
-    assert address.sentence == f"http://{HOST} answers the same inside the cluster"
+    assert profile.sentence == f"http://{HOST} answers the same to a pod of the profile"
+    assert nobody.sentence.startswith("it refuses whoever asks through istio-system/")
+    asking = deep.cluster.objects[ASKING]["spec"]["template"]
+    assert asking["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
+    (container,) = asking["spec"]["containers"]
+    assert {"name": "MODEL", "value": NAME} in container["env"]
 
 
 def test_the_model_has_a_place_of_its_own_which_goes_at_the_end(deep: Deep) -> None:
@@ -264,21 +287,53 @@ def test_a_webhook_that_rejects_the_model_is_told_in_its_words(deep: Deep) -> No
             {"routed": False},
             f"http://{HOST} answers 404 through istio-system/knative-local-gateway",
         ),
+        ({"open": True}, "it answers whoever asks through istio-system/knative-local-gateway"),
     ],
 )
 def test_an_answer_that_is_wrong_is_a_problem(
     deep: Deep, broken: Mapping[str, Any], told: str
 ) -> None:
-    deep.cluster.plays += [trains, serves]
+    asks(deep)
     for name, value in broken.items():
         setattr(deep.server, name, value)
     assert told in deep.problem()
 
 
-def test_what_istio_refuses_inside_the_cluster_is_a_note_with_the_way_out(deep: Deep) -> None:
+@pytest.mark.check("inference-service", broken=True)
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        (
+            "403 RBAC: access denied",
+            "403 (RBAC: access denied): AuthorizationPolicy alice/ns-owner-access-istio has to",
+        ),
+        ("503 upstream connect error", 'config-autoscaler to have target-burst-capacity "0"'),
+        ("0 TimeoutError('timed out')", "answers a pod of the profile 0 (TimeoutError"),
+        ("404", "get ksvc,virtualservice` shows who has that host"),
+        ('200 {"predictions": [1, 1]}', "answers a pod of the profile 200 ("),
+        ("Traceback", "printed 'Traceback' instead"),
+    ],
+)
+def test_a_pod_of_the_profile_that_gets_no_prediction_is_a_problem(
+    deep: Deep, printed: str, told: str
+) -> None:
+    asks(deep)
+    deep.server.pod = printed
+    (found,) = (each for each in deep.found() if each.level is Level.PROBLEM)
+    assert told in found.sentence
+
+
+def test_a_pod_that_cannot_ask_is_told_with_its_reason(deep: Deep) -> None:
     deep.cluster.plays += [trains, serves]
-    deep.server.admitted = False
-    *_, told = deep.found()
-    assert told.level is Level.NOTE
-    assert "is refused by Istio (403, RBAC: access denied)" in told.sentence
-    assert "AuthorizationPolicy for /v1/models/*" in told.sentence
+
+    def fails(cluster: Cluster) -> None:
+        if ASKING in cluster.objects:
+            cluster.objects[ASKING]["status"] = {
+                "conditions": [{"type": "Failed", "status": "True"}]
+            }
+
+    deep.cluster.plays.append(fails)
+    (found,) = (each for each in deep.found() if each.level is Level.PROBLEM)
+    assert found.sentence.startswith(
+        f"no pod of the profile could ask it: Job alice/{RUN}-ask-model"
+    )
