@@ -80,13 +80,13 @@ def gpu_pool(facts: Facts, seen: Measured, language: Language) -> str:
     title: Words = ("A GPU from zero, and back to zero", "GPU 从零到有，再回到零")
     pool = next((pool for pool in facts.pools if pool.gpus), None)
     if pool is None:
-        none: Words = ("This stack has no GPU pool.", "这个 stack 没有 GPU 池。")
+        none: Words = ("This stack has no GPU pool.", "这个 stack 没有 GPU 节点池。")
         canvas.heading(title, none)
         return canvas.svg(title, none)
     unit = ("slices", "个切片") if pool.sliced else ("GPUs", "块 GPU")
     below: Words = (
         f"Pool {pool.name} of {facts.region.name}: never more than {pool.gpus} {unit[0]} at once.",
-        f"{facts.region.name} 的 GPU 池 {pool.name}：同时最多 {pool.gpus} {unit[1]}。",
+        f"{facts.region.name} 的 GPU 节点池 {pool.name}：同时最多 {pool.gpus} {unit[1]}。",
     )
     canvas.heading(title, below)
     canvas.pen.y += 18

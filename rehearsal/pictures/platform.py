@@ -187,7 +187,7 @@ def _across(canvas: Canvas, facts: Facts, x: float, wide: float) -> None:
         canvas.pen.y += canvas.entry(x, wide, _pool(pool), dashed=True) + 10
     more = len(facts.pools) - _MOST_POOLS
     if more > 0:
-        others: Words = (f"and {more} more pools", f"另有 {more} 个机器池")
+        others: Words = (f"and {more} more pools", f"另有 {more} 个节点池")
         canvas.pen.y += canvas.entry(x, wide, Entry("gpu", GPU, others), dashed=True) + 10
     database = facts.database
     standby: Words = ("a standby in a second zone", "另一个可用区有备用实例")
@@ -208,11 +208,11 @@ def _across(canvas: Canvas, facts: Facts, x: float, wide: float) -> None:
 def _pool(pool: Pool) -> Entry:
     title: Words = (
         f"GPU pool {pool.name}: 0 to {pool.gpus} {'slices' if pool.sliced else 'GPUs'}",
-        f"GPU 池 {pool.name}：0 到 {pool.gpus} {'个切片' if pool.sliced else '块 GPU'}",
+        f"GPU 节点池 {pool.name}：0 到 {pool.gpus} {'个切片' if pool.sliced else '块 GPU'}",
     )
     if pool.gpus is None:
         most = ", ".join(f"{value} {key}" for key, value in pool.limits.items())
-        title = (f"Pool {pool.name}: 0 to {most}", f"机器池 {pool.name}：0 到 {most}")
+        title = (f"Pool {pool.name}: 0 to {most}", f"节点池 {pool.name}：0 到 {most}")
     which = [", ".join(each) for each in (pool.families, pool.capacity) if each]
     below: Words = (
         " · ".join([*which, f"empty for {pool.idle}: removed"]),
@@ -266,7 +266,7 @@ def _entries(facts: Facts) -> list[Entry]:
     roles = facts.count("aws:iam/role:Role", "aws")
     found = [
         _entry("bucket", BACKEND, "S3", "artifacts, logs, models", "产物、日志、模型"),
-        _entry("key", BACKEND, "Secrets Manager", f"{secrets} secrets", f"{secrets} 个 secret"),
+        _entry("key", BACKEND, "Secrets Manager", f"{secrets} secrets", f"{secrets} 个机密"),
     ]
     images = len(facts.images)
     if facts.registry and images:

@@ -32,7 +32,7 @@ PAGES: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
         ("one-trial", "12-trials-3-parallel", "500-trials", "2000-trials"),
     ),
     "machines": (
-        ("Which machines come", "会来什么机器"),
+        ("Which machines come", "启动了哪些机器"),
         (
             *("three-sizes", "3-trials-any-machine", "prices-from-a-table"),
             *("sliced", "sliced-without-overlay"),
