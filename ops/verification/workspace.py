@@ -10,7 +10,6 @@ know, have an ``undo`` at the end and a ``sweep`` of the next verification.
 from __future__ import annotations
 
 import math
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 from ops.cli_errors import Refused
 from ops.karpenter_status import Object
 from ops.live_cluster import LiveCluster, NotFound, Rejected, Unavailable, Unreachable
+from ops.verification.names import new_run
 from ops.verification.progress import Progress
 
 LABEL = "kubeflow-on-eks/verify"
@@ -39,6 +39,8 @@ _LATE_SECONDS = 30
 _PATIENCE_SECONDS = 60.0
 """How long an API server that does not answer is waited for."""
 _LONGEST_PAUSE = 2.0
+_CONFLICTS = 20
+"""So often an object that another program writes at the same moment is read again."""
 
 
 class Workspace(Protocol):
@@ -46,7 +48,7 @@ class Workspace(Protocol):
 
     Attributes:
         namespace: of every object.
-        run: identifies this verification, ``kf-verify-1a2b3c4d``: prefix of every name.
+        run: identifies this verification, ``kf-verify-1a2b3c4d0a06``: prefix of every name.
     """
 
     namespace: str
@@ -186,14 +188,26 @@ class _Anchored:
         return created
 
     def adopt(self, path: str) -> None:
+        for _ in range(_CONFLICTS):
+            try:
+                self._adopt(path)
+            except Rejected as rejected:
+                # Its own controller has written it meanwhile, as Argo's does all the time.
+                if rejected.status != 409:
+                    raise
+            else:
+                return
+        self._adopt(path)
+
+    def _adopt(self, path: str) -> None:
         owner = self._owner()
         obj = self.whole.cluster.answer("GET", path, {})
-        self.made.append((path, str(obj["kind"])))
         owners = [*(obj["metadata"].get("ownerReferences") or []), owner]
         metadata = {"labels": {LABEL: self.run}, "ownerReferences": owners}
         # With the version that was read, another owner that is added meanwhile is not lost.
         version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
         self.whole.cluster.patch(path, {"metadata": {**metadata, **version}})
+        self.made.append((path, str(obj["kind"])))
 
     def delete(self, obj: Mapping[str, Any]) -> None:
         collection = self.whole.cluster.collection(obj["apiVersion"], obj["kind"], self.namespace)
@@ -341,7 +355,7 @@ class Workspaces:
         self.cluster = cluster
         self.progress = progress
         self.ahead = ahead
-        self.run = f"kf-verify-{secrets.token_hex(4)}"
+        self.run = new_run()
         self.undone = list[tuple[str, Callable[[], None]]]()
         self._spaces = dict[str, _Anchored]()
         self._deleted = list[_Anchored]()

@@ -153,7 +153,9 @@ def _lifecycle(about: str, platform: Platform, s3: Any, name: str) -> Iterator[F
     else:
         wanted = f"kubeflow:artifacts.noncurrentDays is {artifacts.noncurrent_days}"
         yield problem(about, f"ends no former versions after that, and {wanted}: {_REPAIR}")
-    days = [each["Expiration"].get("Days") for each in rules if "Expiration" in each]
+    ends = [each.get("Expiration") or {} for each in rules]
+    # A rule may end markers of deleted objects alone.
+    days = [each.get("Days", "a date") for each in ends if each.keys() & {"Days", "Date"}]
     wanted_days = [artifacts.expire_days] if artifacts.expire_days else []
     if days == wanted_days:
         ends = f"end after {artifacts.expire_days} days" if wanted_days else "never expire"
@@ -168,12 +170,17 @@ def _policy(about: str, platform: Platform, s3: Any, name: str) -> Iterator[Find
     answer = _read(
         "s3:GetBucketPolicy", "NoSuchBucketPolicy", lambda: s3.get_bucket_policy(Bucket=name)
     )
-    statements = json.loads(answer["Policy"])["Statement"] if answer else []
+    found = json.loads(answer["Policy"])["Statement"] if answer else []
+    statements = [found] if isinstance(found, dict) else found
     arn = platform.context.region.arn("s3", name, account="", region="")
     if any(_denies_plain(each, arn) for each in statements):
         yield good(about, "denies every request without TLS")
     else:
         yield problem(about, f"answers requests without TLS: {_REPAIR} writes its policy again")
+
+
+_WITHOUT_TLS = [{"Bool": {"aws:SecureTransport": value}} for value in ("false", False, ["false"])]
+"""As S3 takes it: texts, booleans and lists of one (IAM user guide, policy grammar)."""
 
 
 def _denies_plain(statement: Mapping[str, Any], bucket_arn: str) -> bool:
@@ -182,7 +189,7 @@ def _denies_plain(statement: Mapping[str, Any], bucket_arn: str) -> bool:
     return (
         statement["Effect"] == "Deny"
         and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
-        and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+        and statement.get("Condition") in _WITHOUT_TLS
         and not {"s3:*", "*"}.isdisjoint([actions] if isinstance(actions, str) else actions)
         and {bucket_arn, f"{bucket_arn}/*"}
         <= set([resources] if isinstance(resources, str) else resources)

@@ -38,18 +38,24 @@ def kms_keys(platform: Platform) -> Iterator[Finding]:
     existing, cluster = settings.artifacts.kms_key_arn, settings.cluster.name
     own = f"alias/{key_alias(cluster)}"
     encrypts = "artifacts, database and secrets"
-    yield from _key(platform, existing or own, encrypts, rotates=not existing)
     secrets = f"alias/eks/{cluster}/secrets"
-    yield from _key(platform, secrets, "Kubernetes' Secrets", rotates=True)
+    failures = list[CallFailed]()
+    for name, what, rotates in (
+        (existing or own, encrypts, not existing),
+        (secrets, "Kubernetes' Secrets", True),
+    ):
+        try:
+            yield from _key(platform, name, what, rotates=rotates)
+        except CallFailed as failure:
+            failures.append(failure)
+            yield note(f"key {name}", f"not checked: {failure}".rstrip("."))
+    if len(failures) == 2:
+        raise failures[0]
 
 
 def _key(platform: Platform, name: str, encrypts: str, *, rotates: bool) -> Iterator[Finding]:
     about = f"key {name}"
-    try:
-        key = key_of(platform, name)
-    except CallFailed as failure:
-        yield note(about, f"not checked: {failure}".rstrip("."))
-        return
+    key = key_of(platform, name)
     if key is None:
         yield problem(
             about, f"is not in KMS, and encrypts {encrypts}: `pulumi up --refresh`, or name the key"

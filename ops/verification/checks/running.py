@@ -17,6 +17,7 @@ from ops.pending_pods import Cause, explain, waits_for_gpus
 from ops.serving_status import Serving, explain_serving
 from ops.verification.check import Check
 from ops.verification.platform import Platform
+from ops.verification.waiting import LONGEST_REASON, harmless
 from settings.errors import listed
 
 _KARPENTER = "/apis/karpenter.sh/v1"
@@ -164,7 +165,8 @@ def _pods(cluster: LiveCluster) -> Iterator[Finding]:
             # A failed pod is history: its controller has made another, or reports a failure itself.
             over = pod["status"].get("phase") == "Failed"
             way_out = pull_trouble(pod)
-            sentence = f"{reason.sentence}: {way_out}" if way_out else reason.sentence
+            sentence = harmless(reason.sentence, LONGEST_REASON)
+            sentence = f"{sentence}: {way_out}" if way_out else sentence
             name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
             yield (note if reason.starting or over else problem)(name, sentence)
     if ready:

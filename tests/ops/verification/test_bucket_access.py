@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,10 +69,30 @@ def test_a_profile_that_has_its_own_folder_and_no_other_passes() -> None:
     (job,) = platform.created
     assert job["metadata"]["namespace"] == "alice"
     (pod,) = job["spec"]["template"]["spec"]["containers"]
-    assert pod["args"] == ["kf-verify-1a2b3c4d", OWN, OTHER, f"{OTHER}v2/artifacts/"]
+    assert pod["args"] == ["kf-verify-1a2b3c4d0a06", OWN, OTHER, f"{OTHER}v2/artifacts/"]
 
 
 @pytest.mark.check("bucket-access", broken=False)
+def test_the_named_user_is_asked_and_the_others_are_left_alone() -> None:
+    given = made("")
+    platform = replace(given.platform, user="b@example.com")
+    with pytest.raises(Refused, match="has printed no attempt"):
+        found(bucket_access, platform)
+    (job,) = given.created
+    assert job["metadata"]["namespace"] == "bob"
+    (pod,) = job["spec"]["template"]["spec"]["containers"]
+    assert pod["args"][1:3] == ["private-artifacts/bob/", "private-artifacts/alice/"]
+
+
+def test_a_release_without_pipelines_2_runs_nothing() -> None:
+    given = made("")
+    older = given.platform.settings.model_copy(update={"release": "1.5.1-aws-b1.0.0"})
+    (told,) = found(bucket_access, replace(given.platform, settings=older))
+    assert told.level is Level.GOOD
+    assert "not run" in told.sentence
+    assert given.created == []
+
+
 def test_a_stack_with_one_user_has_its_own_part_alone() -> None:
     platform = made(printed(), users=USERS[:1])
     findings = found(bucket_access, platform.platform)
@@ -137,7 +158,7 @@ def test_a_pod_that_fails_is_a_problem_and_one_that_is_silent_no_answer() -> Non
     platform = made(printed())
     platform.cluster.end = "Failed"
     (problem,) = sentences(found(bucket_access, platform.platform))
-    assert "Job alice/kf-verify-1a2b3c4d-bucket-access-1 failed" in problem
+    assert "Job alice/kf-verify-1a2b3c4d0a06-bucket-access-1 failed" in problem
     with pytest.raises(Refused, match="has printed no attempt"):
         examined("nothing\n")
 

@@ -52,7 +52,7 @@ def test_an_object_is_named_labelled_and_owned_by_the_anchor(
     api: StoredObjects, workspaces: Workspaces
 ) -> None:
     space = workspaces("alice")
-    assert re.fullmatch(r"kf-verify-[0-9a-f]{8}", space.run)
+    assert re.fullmatch(r"kf-verify-[0-9a-f]{12}", space.run)
     created = space.create(CONFIG)
     anchor = api.objects[f"{JOBS}/{space.run}"]
     assert created["metadata"]["name"] == f"{space.run}-made"
@@ -150,6 +150,29 @@ def test_an_object_of_another_program_is_adopted_with_its_other_owners(
     metadata = api.objects[f"{CONFIGS}/other"]["metadata"]
     assert metadata["labels"] == {"a": "b", "kubeflow-on-eks/verify": space.run}
     assert [each["name"] for each in metadata["ownerReferences"]] == ["w", space.run]
+
+
+def test_an_object_that_its_controller_writes_meanwhile_is_adopted_all_the_same(
+    api: StoredObjects, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = {"name": "other", "resourceVersion": "7"}
+    api.objects[f"{CONFIGS}/other"] = {"kind": "ConfigMap", "metadata": metadata}
+    space, conflicts = workspaces("alice"), iter([409, 409])
+    right = workspaces.cluster.patch
+
+    def patch(path: str, change: Any) -> dict[str, Any]:
+        status = next(conflicts, 0)
+        if status:
+            raise Rejected("the object has been modified", status)
+        return right(path, change)
+
+    monkeypatch.setattr(workspaces.cluster, "patch", patch)
+    space.adopt(f"{CONFIGS}/other")
+    metadata = api.objects[f"{CONFIGS}/other"]["metadata"]
+    assert metadata["labels"] == {"kubeflow-on-eks/verify": space.run}
+    conflicts = iter([422])
+    with pytest.raises(Rejected):
+        space.adopt(f"{CONFIGS}/other")
 
 
 def test_an_object_goes_before_the_end_where_a_check_is_done_with_it(
@@ -385,3 +408,20 @@ def test_a_sweep_deletes_what_has_ended_and_nothing_else(
         *("failed", "never-started", "old")
     ]
     assert {query["propagationPolicy"] for _, query in api.deleted} == {"Foreground"}
+
+
+def test_a_webhook_that_does_not_answer_is_told_in_the_servers_words(
+    api: StoredObjects, workspaces: Workspaces
+) -> None:
+    words = (
+        'Internal error occurred: failed calling webhook "validator.experiment.katib.kubeflow.org":'
+        ' no endpoints available for service "katib-controller"'
+    )
+    space = workspaces("alice")
+    space.create(CONFIG)
+    api.rejections[CONFIGS] = (500, words)
+    with pytest.raises(Rejected, match="no endpoints available for service"):
+        space.create({**CONFIG, "metadata": {"name": "another"}})
+    api.rejections[CONFIGS] = (500, "etcdserver: request timed out")
+    with pytest.raises(Unavailable):
+        space.create({**CONFIG, "metadata": {"name": "another"}})
