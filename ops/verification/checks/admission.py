@@ -23,6 +23,7 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.verification.check import Check
 from ops.verification.checks.live_objects import (
+    age_minutes,
     by_name,
     condition,
     is_own_namespace,
@@ -60,6 +61,8 @@ pkg/certificates/reconciler/certificates.go)."""
 _RENEWED_BY_UP = timedelta(days=90)
 """The platform's own certificates are renewed by any `pulumi up` in their last year."""
 _LATE = timedelta(hours=1)
+_NEW_MINUTES = 5
+"""cert-manager signs within seconds, and the authority's own Certificate comes first."""
 _DRY_RUN_NAMESPACE = "default"
 """Without quota, injection and pod security, and with the image mirror."""
 
@@ -200,10 +203,12 @@ def certificates(platform: Platform) -> Iterator[Finding]:
         trouble = _not_issued(obj)
         issued += not trouble
         if trouble:
-            yield problem(
+            young = age_minutes(obj) < _NEW_MINUTES
+            again = "it is new, look again; " if young else ""
+            yield (note if young else problem)(
                 f"Certificate {name_of(obj)}",
-                f"{trouble}: read `kubectl -n {namespace_of(obj)} describe certificate "
-                f"{obj['metadata']['name']}`",
+                f"{trouble}: {again}read `kubectl -n {namespace_of(obj)} describe "
+                f"certificate {obj['metadata']['name']}`",
             )
     if issued:
         yield good("cert-manager", f"{issued} certificates are issued and not due for renewal")

@@ -296,6 +296,17 @@ def test_a_short_certificate_is_not_late_with_a_day_left(days: int) -> None:
     assert soon < timedelta(hours=14)
 
 
+def test_a_certificate_made_a_moment_ago_is_a_note() -> None:
+    live = live_of(CN).changed()
+    not_issued(live)
+    new = live.get("Certificate", "kubeflow/katib-webhook-cert")
+    new["metadata"]["creationTimestamp"] = datetime.now(UTC).isoformat()
+    (found,) = [each for each in examined("certificates", live) if each.level is not Level.GOOD]
+    assert found.level is Level.NOTE
+    assert "DoesNotExist" in found.sentence
+    assert "it is new, look again" in found.sentence
+
+
 def mirror(live: Live, **changed: object) -> Live:
     section: ImageMirrorSettings = live.settings.image_mirror
     return live.with_settings(image_mirror=section.model_copy(update=changed))
