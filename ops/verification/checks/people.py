@@ -530,13 +530,28 @@ def _admitting(platform: Platform, namespace: str, owner: str) -> Iterator[Findi
                 f"lets {in_words(strangers, 'and')} in, who is neither owner nor contributor: "
                 f"{delete}, or let that user in by `contributors` in kubeflow:users",
             )
-        if any(not any(rule.values()) for rule in spec.get("rules") or []):
+        if any(_admits_all(rule) for rule in spec.get("rules") or []):
             what = "one of its services" if spec.get("selector") else "everything"
             yield note(
                 about,
                 f"lets everybody in the mesh reach {what} in {namespace}: narrow its "
                 f"rules, or {delete}",
             )
+
+
+def _admits_all(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule asks for nothing, or for any identity at all.
+
+    istio/api 1.28 security/v1beta1/authorization_policy.proto: ``*`` matches whatever is not empty,
+    and a source is met where one of its entries is.
+    """
+    if rule.get("to") or rule.get("when"):
+        return False
+    sources: list[Mapping[str, Any]] = [each.get("source") or {} for each in rule.get("from") or []]
+    return not sources or any(
+        all(key in ("principals", "namespaces") and "*" in source[key] for key in source)
+        for source in sources
+    )
 
 
 # -- login and mesh --------------------------------------------------------------------------------

@@ -220,6 +220,12 @@ def policy_for_all(live: Live) -> None:
     live.put(policy)
 
 
+def policy_for_any(live: Live) -> None:
+    policy_of_another(live)
+    rules = [{"from": [{"source": {"principals": ["*"]}}]}]
+    live.get("AuthorizationPolicy", "team-a/opened")["spec"]["rules"] = rules
+
+
 def no_artifact_policy(kind: str) -> Change:
     return lambda live: live.delete(kind, "team-a/ml-pipeline-ui-artifact")
 
@@ -422,6 +428,13 @@ A = "ann@example.org (team-a)"
             "lets mallory@example.org in, who is neither owner nor contributor: `kubectl -n team-a "
             "delete authorizationpolicy opened`",
             marks=pytest.mark.check("profile-policies", broken=True),
+        ),
+        (
+            "profile-policies",
+            policy_for_any,
+            Level.NOTE,
+            "AuthorizationPolicy team-a/opened",
+            "lets everybody in the mesh reach everything in team-a",
         ),
         (
             "profile-policies",
