@@ -7,11 +7,15 @@ import re
 import socket
 from collections.abc import Generator
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from ops.cli_errors import Refused
+from ops.live_cluster import LiveCluster
+from ops.verification.checks import running
 from tests.ops import waiting_pods as these
 from tests.ops.api_of_lists import ApiOfLists, Lists, kubeconfig, serving
 from tests.ops.command import kf
@@ -175,6 +179,25 @@ def test_an_exporter_that_does_not_answer_hides_no_holder(cluster: ApiOfLists, s
     hold_a_gpu(cluster, here="ip-10-64-0-7")
     cluster.refusals[f"{SYSTEM_PODS}/here:9400/proxy/metrics"] = status
     assert f"good\t{HELD}\n" in kf(*VERIFY, "text").stdout
+
+
+def test_exporters_of_nodes_that_are_dead_are_asked_at_the_same_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together = Barrier(2, timeout=5)
+    exporters = [
+        {"metadata": {"name": name}, "spec": {"nodeName": name}} for name in ("one", "two", "three")
+    ]
+
+    def silent(_cluster: LiveCluster, _path: str) -> str:
+        together.wait()
+        raise Refused("the kubelet does not answer.")
+
+    monkeypatch.setattr(LiveCluster, "__init__", lambda *_: None)
+    monkeypatch.setattr(LiveCluster, "all", lambda *_, **__: exporters)
+    monkeypatch.setattr(LiveCluster, "text", silent)
+    asked = running._exported  # pyright: ignore[reportPrivateUsage]
+    assert list(asked(LiveCluster(), {"one", "two"})) == []
 
 
 def waiting(reason: str, message: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ops.image_pulls import pull_trouble
 from ops.karpenter_status import REASONS, ClusterState, Object
 from ops.live_cluster import LiveCluster, Unreachable
 from ops.node_pool_fit import GPU, NodePool
+from ops.parallel import in_order
 from ops.pending_pods import Cause, explain, waits_for_gpus
 from ops.serving_status import Serving, explain_serving
 from ops.verification.check import Check
@@ -22,6 +23,7 @@ from settings.errors import listed
 _KARPENTER = "/apis/karpenter.sh/v1"
 _DCGM_EXPORTERS = "/api/v1/namespaces/kube-system/pods"
 _DCGM_PORT = 9400
+_AT_ONCE = 8
 _KNATIVE = "/apis/serving.knative.dev/v1"
 _KSERVE = "/apis/serving.kserve.io/v1beta1"
 _GPU_POD: Object = {
@@ -145,11 +147,19 @@ def _holders(cluster: LiveCluster) -> Iterator[Finding]:
 def _exported(cluster: LiveCluster, nodes: Collection[str]) -> Iterator[str]:
     """What the DCGM exporters of these nodes answer; nothing of those that do not."""
     label = "app.kubernetes.io/name=dcgm-exporter"
-    for pod in cluster.all(_DCGM_EXPORTERS, labelSelector=label):
-        if pod["spec"].get("nodeName") in nodes:
-            name = pod["metadata"]["name"]
-            with suppress(Refused):
-                yield cluster.text(f"{_DCGM_EXPORTERS}/{name}:{_DCGM_PORT}/proxy/metrics")
+    names = [
+        str(pod["metadata"]["name"])
+        for pod in cluster.all(_DCGM_EXPORTERS, labelSelector=label)
+        if pod["spec"].get("nodeName") in nodes
+    ]
+
+    def answer(name: str) -> str:
+        with suppress(Refused):
+            return cluster.text(f"{_DCGM_EXPORTERS}/{name}:{_DCGM_PORT}/proxy/metrics")
+        return ""
+
+    # The kubelet of a dead node answers after 30 s only.
+    yield from filter(None, in_order(names, answer, _AT_ONCE, ""))
 
 
 def _pods(cluster: LiveCluster) -> Iterator[Finding]:
