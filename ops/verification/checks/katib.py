@@ -99,7 +99,12 @@ def _search(platform: Platform) -> Searched | str:
         return next(obstacles(pods, warnings_of(cluster, namespace)), done)
 
     what = f"the experiment {name} of Katib"
-    end = wait(workspace, what, lambda: ended(cluster.one(path) or {}), SECONDS, doing)
+
+    def over() -> str | None:
+        found = cluster.one(path)
+        return ended(found) if found else "deleted"
+
+    end = wait(workspace, what, over, SECONDS, doing)
     experiment = cluster.one(path)
     if experiment is None:
         return f"somebody deleted the experiment {name}"

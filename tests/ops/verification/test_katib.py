@@ -232,6 +232,17 @@ def test_an_experiment_that_nobody_looks_at_is_told_with_whose_log_to_read(
     assert "deployment/katib-controller` has the reason" in said
 
 
+def test_an_experiment_that_somebody_deletes_is_not_waited_for(deep: DeepPlatform) -> None:
+    def deletes(cluster: Cluster) -> None:
+        if cluster.now >= 30:
+            for path in [each for each in cluster.objects if "/experiments/" in each]:
+                del cluster.objects[path]
+
+    deep.cluster.plays.append(deletes)
+    assert problem_of(deep).startswith("somebody deleted the experiment ")
+    assert deep.cluster.now < 60
+
+
 def test_a_webhook_that_rejects_the_experiment_is_told_in_its_words(deep: DeepPlatform) -> None:
     words = 'admission webhook "validator.experiment.katib.kubeflow.org" denied the request: bad'
     deep.cluster.rejects["Experiment"] = words
