@@ -48,9 +48,14 @@ def reason_of(pod: Object, warnings: Iterable[Object] = ()) -> Reason | None:
         return Reason(": ".join(filter(None, ["it failed", *map(status.get, _WHY)])))
     warned = [each for each in warnings if _about(each, pod)]
     if warned:
-        last = max(warned, key=lambda event: event.get("lastTimestamp") or "")
-        return Reason(f"{last['reason']}: {last['message']}")
+        return Reason(said_last(warned))
     return _start(status)
+
+
+def said_last(warnings: Iterable[Object]) -> str:
+    """Reason and message of the newest of these events, of which either may be missing."""
+    last = max(warnings, key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "")
+    return ": ".join(filter(None, map(last.get, _WHY))) or "a warning without a reason"
 
 
 _WHY = ("reason", "message")

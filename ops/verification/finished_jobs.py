@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.objects.pod_reasons import reason_of
+from components.objects.pod_reasons import reason_of, said_last
 from ops.cli_errors import Refused
 from ops.image_pulls import pull_trouble
 from ops.verification.platform import Platform
@@ -67,6 +67,5 @@ def _reason(platform: Platform, namespace: str, job: str) -> str:
             return f"{reason.sentence}: {way_out}" if way_out else reason.sentence
     own = [each for each in warnings if each.get("involvedObject", {}).get("name") == job]
     if own:
-        last = max(own, key=lambda event: event.get("lastTimestamp") or "")
-        return f"{last['reason']}: {last['message']}"
+        return said_last(own)
     return f"`kubectl --namespace {namespace} describe job {job}` has its events"

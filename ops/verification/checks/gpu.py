@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE, Pool, pools_of
+from components.objects.pod_reasons import said_last
 from ops.findings import Finding, good, note, problem
 from ops.karpenter_status import REASONS, ClusterState, conditions, time_of
 from ops.node_pool_fit import INSTANCE_TYPE
@@ -107,9 +108,12 @@ class Trial:
         cluster, namespace, pod = self.platform.cluster, self.workspace.namespace, self.pod
         warnings = warnings_of(cluster, namespace)
         if pod is None:
-            own = [each for each in warnings if each["involvedObject"].get("name") == self.name]
-            last = max(own, key=time_of, default=None)
-            return f"{last['reason']}: {last['message']}" if last else "its Job has made no pod"
+            own = [
+                each
+                for each in warnings
+                if (each.get("involvedObject") or {}).get("name") == self.name
+            ]
+            return said_last(own) if own else "its Job has made no pod"
         state = ClusterState(
             pods=[pod],
             node_pools=cluster.all(f"{_KARPENTER}/nodepools"),
@@ -249,12 +253,14 @@ def _why_it_stays(platform: Platform, claim: Object, pool: Object) -> str:
         (pool.get("metadata") or {}).get("name"),
     }
     said = [
-        each for each in _events(platform, _STAYS) if each["involvedObject"].get("name") in names
+        each
+        for each in _events(platform, _STAYS)
+        if (each.get("involvedObject") or {}).get("name") in names
     ]
     if said:
         newest = max(said, key=time_of)
         return (
-            f"Karpenter says {newest['message']!r} of {newest['involvedObject']['kind']} "
+            f"Karpenter says {(newest.get('message') or newest['reason'])!r} of {newest['involvedObject']['kind']} "
             f"{newest['involvedObject']['name']}; the budgets of the NodePool and pods with "
             "karpenter.sh/do-not-disrupt keep machines"
         )

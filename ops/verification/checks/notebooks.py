@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from components.objects.pod_reasons import said_last
 from ops.cli_errors import Refused
 from ops.findings import Finding, good, problem
 from ops.live_cluster import Rejected
@@ -137,14 +138,18 @@ def _reason(platform: Platform, name: str) -> str:
     pods = pods_of(platform.cluster, namespace, f"notebook-name={name}")
     if waiting := next(obstacles(pods, warnings), ""):
         return waiting
-    own = [each for each in warnings if name in str(each["involvedObject"].get("name"))]
+    own = [each for each in warnings if name in str(_involved(each).get("name"))]
     if own:
         last = max(own, key=lambda event: event.get("lastTimestamp") or "")
-        return f"{last['involvedObject']['kind']}: {last['reason']}: {last['message']}"
+        return f"{_involved(last).get('kind', 'an object')}: {said_last([last])}"
     return (
         "it has no pod: `kubectl --namespace kubeflow logs "
         "deployment/notebook-controller-deployment` has the reason"
     )
+
+
+def _involved(event: Object) -> Mapping[str, Any]:
+    return event.get("involvedObject") or {}
 
 
 CHECKS: tuple[Check, ...] = (

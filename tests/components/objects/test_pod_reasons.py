@@ -44,6 +44,21 @@ def test_a_pod_that_is_ready_or_over_has_no_reason(healthy: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        ({"message": "no volume"}, "no volume"),
+        ({"reason": "FailedMount"}, "FailedMount"),
+        ({}, "a warning without a reason"),
+    ],
+)
+def test_reason_and_message_of_a_warning_may_be_missing(
+    event: dict[str, Any], sentence: str
+) -> None:
+    said = {**event, "involvedObject": {"uid": "of-web-1"}}
+    assert reason_of(pod(phase="Pending"), [said]) == Reason(sentence)
+
+
+@pytest.mark.parametrize(
     ("unready", "sentence"),
     [
         (

@@ -187,6 +187,13 @@ def test_a_quota_of_the_profile_is_told_where_the_job_makes_no_pod(deep: DeepPla
     assert problem_of(deep) == f"it has not begun after 900 s: FailedCreate: {message}"
 
 
+def test_a_warning_of_the_job_without_a_message_is_told_by_its_reason(deep: DeepPlatform) -> None:
+    silent = event("FailedCreate", "", "Job", NAME) | {"type": "Warning"}
+    del silent["message"]
+    deep.cluster.put("/api/v1/namespaces/alice/events", silent)
+    assert problem_of(deep).endswith(": FailedCreate")
+
+
 def test_a_trial_that_fails_is_told_with_its_last_words(deep: DeepPlatform) -> None:
     deep.cluster.plays.append(story(phase="Failed"))
     words = "RuntimeError: No CUDA GPUs are available"

@@ -142,6 +142,14 @@ def test_a_quota_is_told_by_the_event_of_the_statefulset(deep: DeepPlatform) -> 
     assert "StatefulSet: FailedCreate: create Pod failed: exceeded quota" in problem_of(deep)
 
 
+def test_a_warning_without_a_message_is_told_by_its_reason(deep: DeepPlatform) -> None:
+    about = {"kind": "StatefulSet", "name": NAME}
+    for number, event in enumerate(({"reason": "FailedCreate", "involvedObject": about}, {})):
+        named = {"metadata": {"name": f"e{number}"}, "type": "Warning"}
+        deep.cluster.put("/api/v1/namespaces/alice/events", {**named, **event})
+    assert problem_of(deep).endswith("StatefulSet: FailedCreate")
+
+
 def test_a_notebook_that_nobody_looks_at_is_told_with_whose_log_to_read(deep: DeepPlatform) -> None:
     said = problem_of(deep)
     assert "it has no pod: `kubectl --namespace kubeflow logs deployment/notebook-contr" in said
