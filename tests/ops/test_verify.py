@@ -181,23 +181,25 @@ def test_an_exporter_that_does_not_answer_hides_no_holder(cluster: ApiOfLists, s
     assert f"good\t{HELD}\n" in kf(*VERIFY, "text").stdout
 
 
-def test_exporters_of_nodes_that_are_dead_are_asked_at_the_same_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    together = Barrier(2, timeout=5)
-    exporters = [
-        {"metadata": {"name": name}, "spec": {"nodeName": name}} for name in ("one", "two", "three")
-    ]
+class DeadNodes(LiveCluster):
+    """Three exporters, of which none answers before two are asked."""
 
-    def silent(_cluster: LiveCluster, _path: str) -> str:
-        together.wait()
-        raise Refused("the kubelet does not answer.")
+    def __init__(self) -> None:
+        self.together = Barrier(2, timeout=5)
 
-    monkeypatch.setattr(LiveCluster, "__init__", lambda *_: None)
-    monkeypatch.setattr(LiveCluster, "all", lambda *_, **__: exporters)
-    monkeypatch.setattr(LiveCluster, "text", silent)
+    def all(self, path: str, **selected: str) -> list[Any]:
+        assert (path, *selected) == (SYSTEM_PODS, "labelSelector")
+        names = ("one", "two", "three")
+        return [{"metadata": {"name": name}, "spec": {"nodeName": name}} for name in names]
+
+    def text(self, path: str) -> str:
+        self.together.wait()
+        raise Refused(f"{path} is not answered.")
+
+
+def test_exporters_of_nodes_that_are_dead_are_asked_at_the_same_time() -> None:
     asked = running._exported  # pyright: ignore[reportPrivateUsage]
-    assert list(asked(LiveCluster(), {"one", "two"})) == []
+    assert list(asked(DeadNodes(), {"one", "two"})) == []
 
 
 def waiting(reason: str, message: str) -> dict[str, Any]:

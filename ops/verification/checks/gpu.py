@@ -259,9 +259,9 @@ def _why_it_stays(platform: Platform, claim: Object, pool: Object) -> str:
     ]
     if said:
         newest = max(said, key=time_of)
+        about, told = newest["involvedObject"], newest.get("message") or newest["reason"]
         return (
-            f"Karpenter says {(newest.get('message') or newest['reason'])!r} of {newest['involvedObject']['kind']} "
-            f"{newest['involvedObject']['name']}; the budgets of the NodePool and pods with "
+            f"Karpenter says {told!r} of {about['kind']} {about['name']}; the budgets of the NodePool and pods with "
             "karpenter.sh/do-not-disrupt keep machines"
         )
     draining = claim["metadata"].get("deletionTimestamp")
