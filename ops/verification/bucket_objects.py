@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from ops.account_calls import aws_call
+from ops.verification.names import run_of
 
-OWN = re.compile(r"(^|/)(?P<run>kf-verify-[0-9a-f]{8})(-[a-z0-9]+)?/?$")
-"""The name of a verification, or of a folder that one made: of a pipeline, a model, a workflow."""
 _AT_ONCE = 1000
 
 
@@ -42,7 +40,7 @@ def delete_folder(s3: Any, bucket: str, folder: str) -> None:
         ValueError: it is another folder.
         Refused: AWS refuses it.
     """
-    if not (folder.endswith("/") and OWN.search(folder)):
+    if not (folder.endswith("/") and run_of(folder)):
         raise ValueError(f"{folder} is no folder of a verification")
     with aws_call("s3:DeleteObjectVersion"):
         for versions in _versions(s3, bucket, folder):

@@ -10,7 +10,6 @@ know, have an ``undo`` at the end and a ``sweep`` of the next verification.
 from __future__ import annotations
 
 import math
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 from ops.cli_errors import Refused
 from ops.karpenter_status import Object
 from ops.live_cluster import LiveCluster, NotFound, Rejected, Unavailable, Unreachable
+from ops.verification.names import new_run
 from ops.verification.progress import Progress
 
 LABEL = "kubeflow-on-eks/verify"
@@ -46,7 +46,7 @@ class Workspace(Protocol):
 
     Attributes:
         namespace: of every object.
-        run: identifies this verification, ``kf-verify-1a2b3c4d``: prefix of every name.
+        run: identifies this verification, ``kf-verify-1a2b3c4d0a06``: prefix of every name.
     """
 
     namespace: str
@@ -341,7 +341,7 @@ class Workspaces:
         self.cluster = cluster
         self.progress = progress
         self.ahead = ahead
-        self.run = f"kf-verify-{secrets.token_hex(4)}"
+        self.run = new_run()
         self.undone = list[tuple[str, Callable[[], None]]]()
         self._spaces = dict[str, _Anchored]()
         self._deleted = list[_Anchored]()

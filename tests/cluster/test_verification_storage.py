@@ -25,7 +25,7 @@ def accepted(installed: Installation, job: dict[str, Any], *left_out: str) -> Ob
         left_out: fields of the pod that name what does not run here.
     """
     metadata = job["metadata"]
-    metadata["name"] = f"kf-verify-1a2b3c4d-{metadata.pop('generateName')}x"
+    metadata["name"] = f"kf-verify-1a2b3c4d0a06-{metadata.pop('generateName')}x"
     assert installed.cluster.create(job, dry_run=True).warnings == ()
     template = job["spec"]["template"]
     spec = {key: value for key, value in template["spec"].items() if key not in left_out}
@@ -56,7 +56,7 @@ def test_the_pod_that_asks_the_database_is_accepted_beside_the_job_that_made_its
 
 @pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 def test_the_pod_at_the_bucket_is_accepted_with_its_copied_image(installed: Installation) -> None:
-    job = access_job("default", ["private-artifacts/default/"], "kf-verify-1a2b3c4d")
+    job = access_job("default", ["private-artifacts/default/"], "kf-verify-1a2b3c4d0a06")
     # The profile controller, which makes default-editor, does not run here.
     pod = accepted(installed, job, "serviceAccountName")
     (container,) = pod["spec"]["containers"]

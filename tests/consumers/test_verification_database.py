@@ -72,7 +72,7 @@ class Pods:
     rds: Database
     folder: Path
     namespace: str = NAMESPACE
-    run: str = "kf-verify-1a2b3c4d"
+    run: str = "kf-verify-1a2b3c4d0a06"
     printed: list[str] = field(default_factory=list[str])
     mounted: bool = False
 

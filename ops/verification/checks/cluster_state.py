@@ -40,6 +40,7 @@ from ops.verification.checks.live_objects import (
     why,
 )
 from ops.verification.platform import Platform
+from ops.verification.workspace import LABEL
 from ops.version_checks import kubernetes_support, mysql_support
 from rendering import release
 from rendering.objects import Object, annotations_of, containers_of, labels_of
@@ -58,6 +59,9 @@ _ROLLING_MINUTES = 15
 _METRICS_MINUTES = 5
 """metrics-server has the first values of a new pod within two of its rounds of 15 s."""
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+_SELECTED_NODE = "volume.kubernetes.io/selected-node"
+"""The scheduler writes it on a claim when it has a node for the pod (kubernetes/kubernetes
+pkg/scheduler/framework/plugins/volumebinding/binder.go)."""
 _EBS, _EFS = "ebs.csi.aws.com", "efs.csi.aws.com"
 
 
@@ -320,6 +324,11 @@ def nodes(platform: Platform) -> Iterator[Finding]:
 
 def _node_troubles(node: Object) -> Iterator[Finding]:
     about = name_of(node)
+    since = node["metadata"].get("deletionTimestamp")
+    if since:
+        # Karpenter's finalizer keeps it while it is drained; its kubelet ends before the object.
+        yield note(about, f"leaves the cluster since {since}: look again")
+        return
     if not is_true(node, "Ready"):
         starting = age_minutes(node) < _ROLLING_MINUTES
         way_out = "it is new, look again" if starting else "look at it with `kubectl describe node`"
@@ -362,7 +371,10 @@ def node_pools(platform: Platform) -> Iterator[Finding]:
 
 def _pool_troubles(pool: Object, classes: Mapping[str, Object]) -> Iterator[Finding]:
     about = f"NodePool {name_of(pool)}"
-    reference = pool["spec"]["template"]["spec"]["nodeClassRef"]["name"]
+    named = pool["spec"]["template"]["spec"]["nodeClassRef"]
+    if named.get("kind", "EC2NodeClass") != "EC2NodeClass":
+        return  # of EKS Auto Mode
+    reference = named["name"]
     node_class = classes.get(reference)
     if node_class is None:
         yield problem(
@@ -430,9 +442,10 @@ def _use(pool: Object) -> str:
 def workloads(platform: Platform) -> Iterator[Finding]:
     """Deployments, StatefulSets and DaemonSets of the platform have the pods they ask for."""
     right, users = 0, profile_namespaces(platform)
+    moving = sum(_comes_or_goes(node) for node in listed(platform, "Node"))
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
         for obj in listed(platform, kind):
-            trouble = _few_pods(obj)
+            trouble = _few_pods(obj, moving)
             if trouble is None:
                 right += 1
                 continue
@@ -445,8 +458,18 @@ def workloads(platform: Platform) -> Iterator[Finding]:
     yield good("workloads", f"{right} have all their pods")
 
 
-def _few_pods(obj: Object) -> tuple[str, bool] | None:
-    """Why a workload has too few ready pods, and whether it is rolling out."""
+def _comes_or_goes(node: Object) -> bool:
+    """Whether pods of DaemonSets on a node are just starting, or end with it."""
+    return bool(node["metadata"].get("deletionTimestamp")) or age_minutes(node) < _ROLLING_MINUTES
+
+
+def _few_pods(obj: Object, moving: int) -> tuple[str, bool] | None:
+    """Why a workload has too few ready pods, and whether that is expected to pass.
+
+    Args:
+        obj: the workload.
+        moving: how many nodes come or go; a DaemonSet is short of a pod on each.
+    """
     status, metadata = obj.get("status") or {}, obj["metadata"]
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):
         seen = age_minutes(obj) < _ROLLING_MINUTES
@@ -459,17 +482,17 @@ def _few_pods(obj: Object) -> tuple[str, bool] | None:
         return "somebody scaled it to 0: run `pulumi up`, or `kubectl scale` it", False
     if ready >= asked:
         return None
+    if obj["kind"] == "DaemonSet" and asked - ready <= moving:
+        return f"{ready} of {asked} pods are ready, and {moving} nodes come or go: look again", True
     progress = condition(obj, "Progressing")
     failed = progress.get("status") == "False" or condition(obj, "ReplicaFailure")
     since = time_of(progress.get("lastUpdateTime") or metadata.get("creationTimestamp"))
     rolling = not failed and since is not None and _minutes_since(obj, progress) < _ROLLING_MINUTES
+    # As many as its strategy wants at least: an autoscaler has added one, or a node was drained.
+    rolling = rolling or (not failed and is_true(obj, "Available"))
     because = condition(obj, "ReplicaFailure") or (progress if failed else {})
     reason = f" ({why(because)})" if because else ""
-    way_out = (
-        "it rolls out, look again"
-        if rolling
-        else "the check of pods says why each one is not ready"
-    )
+    way_out = "look again" if rolling else "the check of pods says why each one is not ready"
     return f"{ready} of {asked} pods are ready{reason}: {way_out}", rolling
 
 
@@ -508,10 +531,17 @@ def platform_jobs(platform: Platform) -> Iterator[Finding]:
     """Jobs of the platform have done their work; the one that makes database users above all."""
     done = 0
     for obj in listed(platform, "Job"):
-        if not is_own_namespace(platform, namespace_of(obj)):
-            continue
+        if not is_own_namespace(platform, namespace_of(obj)) or LABEL in labels_of(obj):
+            continue  # of a user, or of a verification
         about = f"Job {name_of(obj)}"
-        if is_true(obj, "Failed"):
+        if is_true(obj, "Failed") and not of_stack(obj):
+            # Of a CronJob, whose next one may succeed, or of other software in kube-system.
+            yield note(
+                about,
+                f"failed ({why(condition(obj, 'Failed'))}), and is none of the stack's own: read "
+                f"`kubectl -n {namespace_of(obj)} logs job/{obj['metadata']['name']}`",
+            )
+        elif is_true(obj, "Failed"):
             yield problem(
                 about,
                 f"failed ({why(condition(obj, 'Failed'))}): read `kubectl -n {namespace_of(obj)} "
@@ -565,6 +595,20 @@ def storage(platform: Platform) -> Iterator[Finding]:
             yield note(name, f"waits for its first pod, as the class {used_class} says")
         elif age_minutes(obj) < _ROLLING_MINUTES:
             yield note(name, f"is {phase or 'new'}, for {age_minutes(obj):.0f} minutes: look again")
+        elif used_class in late and _SELECTED_NODE not in annotations_of(obj):
+            yield note(
+                name, "waits for its pod, which no node takes yet: see the check of pods, gpu-pods"
+            )
+        elif used_class is None:
+            yield problem(
+                name, "has no class, because none was the default when it was made: name one in it"
+            )
+        elif not used_class:
+            yield problem(
+                name,
+                'has the class "", and no volume that somebody made fits it: make that volume, or '
+                "name a class",
+            )
         elif used_class not in by_name(platform, "StorageClass"):
             have = in_words(sorted(by_name(platform, "StorageClass"))) or "no class"
             yield problem(
@@ -645,10 +689,10 @@ def metrics(platform: Platform) -> Iterator[Finding]:
         )
     else:
         yield good(about, f"measures {len(measured)} nodes")
-    yield from _autoscalers(listed(platform, "HorizontalPodAutoscaler"))
+    yield from _autoscalers(platform, listed(platform, "HorizontalPodAutoscaler"))
 
 
-def _autoscalers(autoscalers: Iterable[Object]) -> Iterator[Finding]:
+def _autoscalers(platform: Platform, autoscalers: Iterable[Object]) -> Iterator[Finding]:
     right = 0
     for obj in autoscalers:
         active, able = condition(obj, "ScalingActive"), condition(obj, "AbleToScale")
@@ -660,7 +704,8 @@ def _autoscalers(autoscalers: Iterable[Object]) -> Iterator[Finding]:
         elif age_minutes(obj) < _METRICS_MINUTES or bad is None:
             yield note(name_of(obj), "has no values yet: look again")
         else:
-            yield problem(
+            own = is_own_namespace(platform, namespace_of(obj))
+            yield (problem if own else note)(
                 name_of(obj),
                 f"does not scale ({why(bad)}): look at its pods with `kubectl -n "
                 f"{namespace_of(obj)} top pods`",

@@ -16,13 +16,14 @@ from ops.account_calls import CallFailed
 from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.live_cluster import LiveCluster
-from ops.verification.bucket_objects import OWN, delete_folder, folders_below, keys_below, text_of
+from ops.verification.bucket_objects import delete_folder, folders_below, keys_below, text_of
 from ops.verification.check import Check
 from ops.verification.checks.database import DATABASES
 from ops.verification.checks.login import SESSION, gateway
 from ops.verification.database_rows import Component, Question, ask
 from ops.verification.examples import example, unsupported
 from ops.verification.forward import Forward
+from ops.verification.names import PREFIX, run_of
 from ops.verification.once import Once
 from ops.verification.pipelines_api import (
     NAMESPACE,
@@ -54,7 +55,6 @@ _ARTIFACT = "points"
 _PRINTED = (re.compile(r"^\d+(\.0)? points$", re.M), re.compile(r"^slope \d\.\d{3}$", re.M))
 """The line of each step; its name alone also stands in the log of its driver."""
 _WORKFLOWS = "/apis/argoproj.io/v1alpha1"
-PREFIX = "kf-verify-"
 _UI = "ml-pipeline-ui"
 _PERSISTENCE = "ml-pipeline-persistenceagent"
 
@@ -500,7 +500,7 @@ def _clean(platform: Platform, place: Place, forward: Forward, name: str) -> Non
             api.delete_experiment(str(each["experiment_id"]))
     s3 = platform.client("s3")
     for folder in _folders(s3, place):
-        if _run_of(folder) == name:
+        if run_of(folder) == name:
             delete_folder(s3, place.bucket, folder)
 
 
@@ -526,19 +526,13 @@ def _left(platform: Platform, place: Place, forward: Forward, s3: Any) -> set[st
     # Whoever may not read the bucket cannot have written there either.
     with suppress(CallFailed):
         names += _folders(s3, place)
-    return {name for name in map(_run_of, names) if name}
+    return {name for name in map(run_of, names) if name}
 
 
 def _folders(s3: Any, place: Place) -> list[str]:
     """The folders in the bucket that verifications have made in the profile."""
     both = (place.root, place.logs)
     return [each for at in both for each in folders_below(s3, place.bucket, f"{at}{PREFIX}")]
-
-
-def _run_of(name: str) -> str:
-    """The verification that made an experiment or a folder; empty: none did."""
-    found = OWN.search(name)
-    return found["run"] if found else ""
 
 
 @contextmanager

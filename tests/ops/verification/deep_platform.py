@@ -21,7 +21,7 @@ from settings.context import StackContext
 from tests.ops.verification.kubectl_stand_in import CONTEXT, Kubectl
 
 Object = dict[str, Any]
-RUN = "kf-verify-1a2b3c4d"
+RUN = "kf-verify-1a2b3c4d0a06"
 ALICE = "alice@example.com"
 ACCOUNT = "111122223333"
 _STEP_SECONDS = 5

@@ -51,7 +51,7 @@ class PlayedWorkspace:
     namespace: str
     printing: Printing | str
     created: list[Mapping[str, Any]]
-    run: str = "kf-verify-1a2b3c4d"
+    run: str = "kf-verify-1a2b3c4d0a06"
 
     def create(self, obj: Mapping[str, Any]) -> dict[str, Any]:
         assert "generateName" in obj["metadata"], "a second Job of that name would be a conflict"

@@ -68,7 +68,7 @@ def test_a_profile_that_has_its_own_folder_and_no_other_passes() -> None:
     (job,) = platform.created
     assert job["metadata"]["namespace"] == "alice"
     (pod,) = job["spec"]["template"]["spec"]["containers"]
-    assert pod["args"] == ["kf-verify-1a2b3c4d", OWN, OTHER, f"{OTHER}v2/artifacts/"]
+    assert pod["args"] == ["kf-verify-1a2b3c4d0a06", OWN, OTHER, f"{OTHER}v2/artifacts/"]
 
 
 @pytest.mark.check("bucket-access", broken=False)
@@ -137,7 +137,7 @@ def test_a_pod_that_fails_is_a_problem_and_one_that_is_silent_no_answer() -> Non
     platform = made(printed())
     platform.cluster.end = "Failed"
     (problem,) = sentences(found(bucket_access, platform.platform))
-    assert "Job alice/kf-verify-1a2b3c4d-bucket-access-1 failed" in problem
+    assert "Job alice/kf-verify-1a2b3c4d0a06-bucket-access-1 failed" in problem
     with pytest.raises(Refused, match="has printed no attempt"):
         examined("nothing\n")
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from ops import version_checks
 from ops.findings import Finding, Level
 from ops.verification.checks.cluster_state import CHECKS
 from tests.ops.verification.played import (
+    CREATED,
     Live,
     PlayedCluster,
     condition,
@@ -559,3 +562,100 @@ def test_what_a_user_runs_is_no_problem_of_the_platform() -> None:
     few_pods(f"{namespace}/{name}", status="False", reason="ProgressDeadlineExceeded")(live)
     findings = examined("workloads", live)
     assert [each.level for each in findings] == [Level.NOTE, Level.GOOD]
+
+
+# -- what passes, and what is of others ------------------------------------------------------------
+
+
+def node_comes(live: Live) -> None:
+    node = copy.deepcopy(live.all("Node")[0])
+    node["metadata"] |= {"name": "ip-10-64-9-9", "creationTimestamp": just_now(), "labels": {}}
+    live.put(node)
+    for each in live.all("DaemonSet"):
+        each["status"]["desiredNumberScheduled"] += 1
+
+
+def node_leaves(live: Live) -> None:
+    node_comes(live)
+    node = live.get("Node", "ip-10-64-9-9")
+    node["metadata"] |= {"creationTimestamp": CREATED, "deletionTimestamp": just_now()}
+    node["status"]["conditions"] = [condition("Ready", "Unknown", reason="NodeStatusUnknown")]
+
+
+def autoscaler_adds_one(live: Live) -> None:
+    deployment = live.get("Deployment", "istio-system/istiod")
+    deployment["spec"]["replicas"] += 1
+    deployment["status"]["conditions"].append(condition("Available"))
+
+
+def job(name: str, **labels: str) -> Change:
+    def change(live: Live) -> None:
+        live.put(
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": {"name": name, "namespace": "kubeflow-database", "labels": labels},
+                "spec": {"template": {"spec": {"containers": []}}},
+                "status": {"conditions": [condition("Failed", reason="BackoffLimitExceeded")]},
+            }
+        )
+
+    return change
+
+
+def pool_of_auto_mode(live: Live) -> None:
+    reference = {"group": "eks.amazonaws.example", "kind": "NodeClass", "name": "default"}
+    live.put(
+        {
+            "apiVersion": "karpenter.sh/v1",
+            "kind": "NodePool",
+            "metadata": {"name": "general-purpose"},
+            "spec": {"template": {"spec": {"nodeClassRef": reference}}},
+            "status": {"conditions": [condition("Ready")]},
+        }
+    )
+
+
+def autoscaler_of_others(live: Live) -> None:
+    autoscaler = copy.deepcopy(live.get("HorizontalPodAutoscaler", "istio-system/istiod"))
+    autoscaler["metadata"] |= {"name": "site", "namespace": "web"}
+    autoscaler["status"]["conditions"] = [
+        condition("ScalingActive", "False", reason="FailedGetExternalMetric")
+    ]
+    live.put(autoscaler)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "notes"),
+    [
+        ("nodes", node_comes, 0),
+        ("workloads", node_comes, 6),
+        ("nodes", node_leaves, 1),
+        ("workloads", node_leaves, 6),
+        ("workloads", autoscaler_adds_one, 1),
+        ("platform-jobs", job("nightly-1"), 1),
+        ("platform-jobs", job("kf-verify-a", **{"kubeflow-on-eks/verify": "kf-verify-a"}), 0),
+        ("node-pools", pool_of_auto_mode, 1),
+        ("metrics", autoscaler_of_others, 1),
+        ("storage", claim("Pending", "gp3", mounted=True), 1),
+    ],
+)
+def test_what_passes_and_what_is_of_others_is_no_problem(
+    name: str, change: Change, notes: int
+) -> None:
+    live = live_of(CN).changed()
+    change(live)
+    levels = [each.level for each in examined(name, live)]
+    assert Level.PROBLEM not in levels
+    assert levels.count(Level.NOTE) == notes
+
+
+@pytest.mark.parametrize(
+    ("used_class", "sentence"),
+    [(None, "none was the default when it was made"), ("", "no volume that somebody made")],
+)
+def test_a_claim_without_a_class_gets_the_true_reason(used_class: Any, sentence: str) -> None:
+    live = live_of(CN).changed()
+    claim("Pending", used_class, mounted=True)(live)
+    ((_, said),) = wrong(examined("storage", live))
+    assert sentence in said

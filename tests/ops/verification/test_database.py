@@ -302,7 +302,9 @@ def test_a_pod_that_does_not_start_has_kubernetes_reason_once() -> None:
     event = {"reason": "FailedMount", "message": message, "involvedObject": {"uid": "1"}}
     made.cluster.lists |= {f"{core}/pods": [pod], f"{core}/events": [event]}
     (problem,) = sentences(found(database_reach, made.platform))
-    assert problem.startswith("pod in kubeflow-database: Job kubeflow-database/kf-verify-1a2b3c4d-")
+    assert problem.startswith(
+        "pod in kubeflow-database: Job kubeflow-database/kf-verify-1a2b3c4d0a06-"
+    )
     assert "did not end within 240 s: FailedMount: MountVolume.SetUp failed" in problem
     with pytest.raises(Refused, match="FailedMount"):
         found(database_tables, made.platform)
@@ -313,7 +315,7 @@ def test_a_pod_that_nobody_could_make_has_the_reason_of_its_job() -> None:
     made = platform()
     made.cluster.end = "Failed"
     core = f"/api/v1/namespaces/{NAMESPACE}"
-    job = "kf-verify-1a2b3c4d-database-rows-1"
+    job = "kf-verify-1a2b3c4d0a06-database-rows-1"
     event = {
         "reason": "FailedCreate",
         "message": "Error creating: exceeded quota",

@@ -220,7 +220,9 @@ def test_an_image_that_is_not_pulled_is_told_after_the_time_is_up(deep: DeepPlat
     deep.cluster.plays.append(becomes(good(), after=10**6))
     deep.cluster.put(PODS, pod(f"{NAME}-random-7f9c-abcde", state))
     said = problem_of(deep)
-    assert said.startswith("it has not ended after 1200 s: pod kf-verify-1a2b3c4d-random-random-")
+    assert said.startswith(
+        "it has not ended after 1200 s: pod kf-verify-1a2b3c4d0a06-random-random-"
+    )
     assert "container suggestion waits: ErrImagePull" in said
 
 

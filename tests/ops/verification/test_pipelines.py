@@ -248,7 +248,7 @@ UNPLACED = {
             [
                 "the run ended FAILED: step fit-line failed, container main ended (exit code 1",
                 "its last lines are `password=***` `Traceback (most recent call last):` `Value",
-                "kubectl --namespace alice logs kf-verify-1a2b3c4d-",
+                "kubectl --namespace alice logs kf-verify-1a2b3c4d0a06-",
             ],
         ),
         ({"rights": {"alice": set[str]()}}, ["answers 403 to GET experiments", "kubeflow-edit"]),
@@ -374,7 +374,9 @@ def test_without_a_pipeline_root_nothing_is_begun(deep: Deep) -> None:
 
 def foreign(deep: Deep) -> list[str]:
     """What is nobody's verification's: an experiment and objects whose names are near."""
-    names = ["mine", "kf-verify-mine", "my-kf-verify-1a2b3c4d", "kf-verify-1a2b3c4d5"]
+    names = ["mine", "kf-verify-mine", "my-kf-verify-1a2b3c4d0a06", "kf-verify-1a2b3c4d0a065"]
+    # A date, a commit, and a minute: hexadecimal, and of nobody.
+    names += ["kf-verify-20261129", "kf-verify-1a2b3c4d", "kf-verify-202611292043"]
     for number, name in enumerate(names):
         made = {"experiment_id": f"foreign-{number}", "display_name": name, "namespace": "alice"}
         deep.server.experiments[made["experiment_id"]] = made
@@ -395,7 +397,7 @@ def test_the_end_takes_all_of_it_away_and_nothing_else(deep: Deep) -> None:
     assert sorted(keys()) == before
     assert deep.server.runs == {}
     assert [each for each in deep.server.experiments if not each.startswith("foreign")] == []
-    assert len(deep.server.experiments) == 4
+    assert len(deep.server.experiments) == 7
     assert not [path for path in deep.whole.cluster.objects if "/workflows/" in path]
     assert not [path for path in deep.whole.cluster.objects if "/pods/" in path]
 
@@ -421,7 +423,7 @@ def test_what_a_killed_verification_left_goes_with_the_next_one(deep: Deep, live
     sweep(deep.whole.platform)
     assert sorted(keys()) == (left if lives else before)
     assert len(deep.server.runs) == int(lives)
-    assert len(deep.server.experiments) == 4 + int(lives)
+    assert len(deep.server.experiments) == 7 + int(lives)
 
 
 def test_what_was_left_in_another_profile_goes_too(deep: Deep) -> None:

@@ -52,7 +52,7 @@ def test_an_object_is_named_labelled_and_owned_by_the_anchor(
     api: StoredObjects, workspaces: Workspaces
 ) -> None:
     space = workspaces("alice")
-    assert re.fullmatch(r"kf-verify-[0-9a-f]{8}", space.run)
+    assert re.fullmatch(r"kf-verify-[0-9a-f]{12}", space.run)
     created = space.create(CONFIG)
     anchor = api.objects[f"{JOBS}/{space.run}"]
     assert created["metadata"]["name"] == f"{space.run}-made"
