@@ -41,7 +41,7 @@ def reason_of(pod: Object, warnings: Iterable[Object] = ()) -> Reason | None:
         return None
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return Reason(f"no node takes it: {scheduled.get('message') or scheduled.get('reason')}")
+        return _without_node(pod, scheduled)
     if sentence := next(_failures(status), None):
         return Reason(sentence)
     if status.get("phase") == "Failed":
@@ -59,6 +59,14 @@ def said_last(warnings: Iterable[Object]) -> str:
 
 
 _WHY = ("reason", "message")
+
+
+def _without_node(pod: Object, scheduled: Mapping[str, Any]) -> Reason:
+    if scheduled.get("reason") == "SchedulingGated":
+        gates = [str(each["name"]) for each in (pod.get("spec") or {}).get("schedulingGates") or []]
+        held = ", ".join(gates) or "unknown"
+        return Reason(f"it waits for whoever removes its scheduling gate ({held})", starting=True)
+    return Reason(f"no node takes it: {scheduled.get('message') or scheduled.get('reason')}")
 
 
 def _failures(status: Mapping[str, Any]) -> Iterator[str]:

@@ -261,7 +261,8 @@ def _why_it_stays(platform: Platform, claim: Object, pool: Object) -> str:
         newest = max(said, key=time_of)
         about, told = newest["involvedObject"], newest.get("message") or newest["reason"]
         return (
-            f"Karpenter says {told!r} of {about['kind']} {about['name']}; the budgets of the NodePool and pods with "
+            f"Karpenter says {told!r} of {about['kind']} {about['name']}; the budgets of the "
+            "NodePool and pods with "
             "karpenter.sh/do-not-disrupt keep machines"
         )
     draining = claim["metadata"].get("deletionTimestamp")
