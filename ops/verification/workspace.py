@@ -39,6 +39,8 @@ _LATE_SECONDS = 30
 _PATIENCE_SECONDS = 60.0
 """How long an API server that does not answer is waited for."""
 _LONGEST_PAUSE = 2.0
+_CONFLICTS = 20
+"""So often an object that another program writes at the same moment is read again."""
 
 
 class Workspace(Protocol):
@@ -186,14 +188,26 @@ class _Anchored:
         return created
 
     def adopt(self, path: str) -> None:
+        for _ in range(_CONFLICTS):
+            try:
+                self._adopt(path)
+            except Rejected as rejected:
+                # Its own controller has written it meanwhile, as Argo's does all the time.
+                if rejected.status != 409:
+                    raise
+            else:
+                return
+        self._adopt(path)
+
+    def _adopt(self, path: str) -> None:
         owner = self._owner()
         obj = self.whole.cluster.answer("GET", path, {})
-        self.made.append((path, str(obj["kind"])))
         owners = [*(obj["metadata"].get("ownerReferences") or []), owner]
         metadata = {"labels": {LABEL: self.run}, "ownerReferences": owners}
         # With the version that was read, another owner that is added meanwhile is not lost.
         version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
         self.whole.cluster.patch(path, {"metadata": {**metadata, **version}})
+        self.made.append((path, str(obj["kind"])))
 
     def delete(self, obj: Mapping[str, Any]) -> None:
         collection = self.whole.cluster.collection(obj["apiVersion"], obj["kind"], self.namespace)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from components.mirror.pods import NAMESPACE as MIRROR_NAMESPACE
 from components.mirror.pods import SERVICE as MIRROR
 from images.reference import Reference, parse
-from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
+from ops.live_cluster import Rejected
 from ops.verification.check import Check
 from ops.verification.checks.live_objects import (
     age_minutes,
@@ -28,6 +28,7 @@ from ops.verification.checks.live_objects import (
     condition,
     is_own_namespace,
     is_true,
+    known_account,
     listed,
     locked,
     name_of,
@@ -63,6 +64,8 @@ _RENEWED_BY_UP = timedelta(days=90)
 _LATE = timedelta(hours=1)
 _NEW_MINUTES = 5
 """cert-manager signs within seconds, and the authority's own Certificate comes first."""
+_MIRROR_HOOK = "images.image-mirror.internal"
+"""In components/mirror/webhook_configuration.yaml."""
 _DRY_RUN_NAMESPACE = "default"
 """Without quota, injection and pod security, and with the image mirror."""
 
@@ -531,7 +534,7 @@ def image_mirror(platform: Platform) -> Iterator[Finding]:
 
 
 def _dry_run(platform: Platform) -> Iterator[Finding]:
-    about, context = "image mirror", platform.context
+    about, context = "image mirror", known_account(platform)
     mirror = context.mirror
     source = _an_image(platform)
     rules = read_rules(mirror.settings.rules_json())
@@ -548,11 +551,19 @@ def _dry_run(platform: Platform) -> Iterator[Finding]:
     absent = rule.when_absent or WhenAbsent(mirror.settings.when_absent)
     try:
         admitted = platform.cluster.answer("POST", path, {"dryRun": "All"}, pod)
-    except Refused as refused:
-        if denied or (rule.action is Action.MIRROR and absent is WhenAbsent.DENY):
+    except Rejected as rejected:
+        # Not for want of a right or of an answer, and not by another webhook.
+        if f'"{_MIRROR_HOOK}" denied' not in str(rejected):
+            raise
+        if denied:
             yield good(about, f"refuses a pod with {source}, as kubeflow:imageMirror says")
             return
-        raise refused from None
+        yield problem(
+            about,
+            f"refuses a pod with {source}, which the platform runs: its copy is missing, "
+            "`./kf images mirror` makes it",
+        )
+        return
     image = str(admitted["spec"]["containers"][0]["image"])
     said = f"a pod with {source} gets {image}"
     if denied:

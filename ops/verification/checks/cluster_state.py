@@ -492,7 +492,11 @@ def _few_pods(obj: Object, moving: int) -> tuple[str, bool] | None:
     rolling = rolling or (not failed and is_true(obj, "Available"))
     because = condition(obj, "ReplicaFailure") or (progress if failed else {})
     reason = f" ({why(because)})" if because else ""
-    way_out = "look again" if rolling else "the check of pods says why each one is not ready"
+    way_out = (
+        "it rolls out, look again"
+        if rolling
+        else "the check of pods says why each one is not ready"
+    )
     return f"{ready} of {asked} pods are ready{reason}: {way_out}", rolling
 
 

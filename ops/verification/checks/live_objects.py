@@ -24,6 +24,7 @@ from rendering import lock as locks
 from rendering.await_annotations import PATCH_FORCE
 from rendering.objects import Object, annotations_of, labels_of
 from settings import MANIFESTS, Settings
+from settings.context import StackContext
 from settings.errors import listed as in_words
 from settings.node_pools import KARPENTER
 
@@ -301,8 +302,8 @@ def _images(folder: Path, name: str) -> tuple[locks.LockedImage, ...]:
     return locks.load(folder, name).images
 
 
-def source_of(platform: Platform, image: str) -> Reference | None:
-    """The image behind a name in the account's registry, else the name itself; None: no image.
+def known_account(platform: Platform) -> StackContext:
+    """The context, whose registry has the account's number where images come from it.
 
     Raises:
         Refused: the account is unknown, and with it the registry.
@@ -313,6 +314,16 @@ def source_of(platform: Platform, image: str) -> Reference | None:
             "the account whose registry has the images is unknown: set kubeflow:accountId, or "
             f"`{connect_command(platform.settings)}`."
         )
+    return context
+
+
+def source_of(platform: Platform, image: str) -> Reference | None:
+    """The image behind a name in the account's registry, else the name itself; None: no image.
+
+    Raises:
+        Refused: the account is unknown, and with it the registry.
+    """
+    context = known_account(platform)
     try:
         reference = parse(image)
     except InvalidReference:

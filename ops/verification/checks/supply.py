@@ -20,6 +20,7 @@ from ops.verification.checks.live_objects import (
     digests,
     images_of,
     is_own_namespace,
+    known_account,
     listed,
     name_of,
     namespace_of,
@@ -37,6 +38,8 @@ from webhook.rules import Action, Rule, WhenAbsent, rule_for
 from webhook.rules import read as read_rules
 
 _STATIC_POD = "kubernetes.io/config.mirror"
+_UNWATCHED = ("kube-system", "kube-node-lease", "kube-public")
+"""In components/mirror/webhook_configuration.yaml."""
 _RUNTIME = re.compile(r"[a-z-]+://")
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
@@ -74,7 +77,7 @@ class Origin(IntEnum):
 
 def foreign_images(platform: Platform) -> Iterator[Finding]:
     """Every container that runs has its image from a registry that the settings allow."""
-    about, mirror = "images", platform.context.mirror
+    about, mirror = "images", known_account(platform).mirror
     pods = listed(platform, "Pod")
     used = {image for pod in pods for _, image, _ in images_of(pod) if image}
     if not mirror.enabled:
@@ -117,7 +120,13 @@ def _judged(
     platform: Platform, origin: Origin, image: str, names: Sequence[str]
 ) -> Iterator[Finding]:
     pods, delete = some(names), _delete(names[0])
-    if origin is Origin.FOREIGN:
+    if origin is Origin.FOREIGN and names[0].partition("/")[0] in _UNWATCHED:
+        yield problem(
+            pods,
+            f"{image} comes from outside the account's registry, and the image mirror leaves that "
+            "namespace alone: push the image to the account's registry, and name it there",
+        )
+    elif origin is Origin.FOREIGN:
         found = _parsed(image)
         copy = found.mirrored(platform.context.image_prefix) if found else "a valid name"
         yield problem(
@@ -222,7 +231,7 @@ def image_digests(platform: Platform) -> Iterator[Finding]:
 
 def partition_leaks(platform: Platform) -> Iterator[Finding]:
     """No object names an ARN, a host or a registry of another partition."""
-    context = platform.context
+    context = known_account(platform)
     region, users = context.region, profile_namespaces(platform)
     looked_at, leaky = 0, 0
     alike = dict[tuple[Level, str, str, str], list[str]]()

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from ops.cli_errors import Refused
 from ops.findings import Finding, Level
+from ops.live_cluster import Rejected, Unavailable
 from ops.verification.checks import admission
 from ops.verification.checks.admission import CHECKS
+from settings.context import StackContext
 from settings.sections import ImageMirrorSettings, MirrorRule
 from tests.ops.verification.played import (
     Live,
@@ -356,3 +359,54 @@ def test_a_stack_without_mirror_says_so() -> None:
         Level.GOOD,
         "not part of the stack: images come from their publishers' registries",
     )
+
+
+class Refusing(PlayedCluster):
+    """The API server refuses the pod."""
+
+    def __init__(self, live: Live, refusal: Refused) -> None:
+        super().__init__(live)
+        self.refusal = refusal
+
+    def answer(
+        self, method: str, path: str, query: dict[str, str], body: Any = None
+    ) -> dict[str, Any]:
+        if method == "POST":
+            raise self.refusal
+        return super().answer(method, path, query, body)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refused("https://a does not let you use pods (403 Forbidden)."),
+        Unavailable("https://a answers 503 Service Unavailable to pods."),
+        Rejected('admission webhook "policy.example.org" denied the request: no limits', 403),
+    ],
+)
+def test_a_refusal_for_another_reason_than_the_mirrors_is_no_answer(refusal: Refused) -> None:
+    for live in (
+        mirror(live_of(CN), when_absent="deny"),
+        mirror(live_of(CN), rules=[MirrorRule(action="deny")]),
+    ):
+        with pytest.raises(type(refusal)):
+            examined("image-mirror", live, Refusing(live, refusal))
+
+
+def test_the_mirrors_own_refusal_is_right_by_a_rule_and_wrong_for_a_missing_copy() -> None:
+    (hook,) = live_of(CN).get("MutatingWebhookConfiguration", "image-mirror")["webhooks"]
+    refusal = Rejected(f'admission webhook "{hook["name"]}" denied the request: absent', 403)
+    denied = mirror(live_of(CN), rules=[MirrorRule(action="deny")])
+    _, found = examined("image-mirror", denied, Refusing(denied, refusal))
+    assert found.level is Level.GOOD
+    absent = mirror(live_of(CN), when_absent="deny")
+    _, found = examined("image-mirror", absent, Refusing(absent, refusal))
+    assert found.level is Level.PROBLEM
+    assert "its copy is missing" in found.sentence
+
+
+def test_without_the_account_the_registry_is_not_guessed() -> None:
+    live = live_of(CN).changed()
+    live.context = StackContext.of(live.settings, "", {})
+    with pytest.raises(Refused, match="the account whose registry has the images is unknown"):
+        examined("image-mirror", live)

@@ -235,7 +235,9 @@ def no_default_class(live: Live) -> None:
     live.get("StorageClass", "gp3")["metadata"]["annotations"] = {}
 
 
-def claim(phase: str, used_class: str, *, mounted: bool, created: str = "2026-11-01T10:00:00Z"):
+def claim(
+    phase: str, used_class: str, *, mounted: bool, created: str = CREATED, node: str = "a"
+) -> Change:
     def change(live: Live) -> None:
         live.put(
             {
@@ -245,6 +247,7 @@ def claim(phase: str, used_class: str, *, mounted: bool, created: str = "2026-11
                     "name": "work",
                     "namespace": "kubeflow-user-example-com",
                     "creationTimestamp": created,
+                    "annotations": {"volume.kubernetes.io/selected-node": node} if node else {},
                 },
                 "spec": {"storageClassName": used_class},
                 "status": {"phase": phase},
@@ -629,15 +632,15 @@ def autoscaler_of_others(live: Live) -> None:
     ("name", "change", "notes"),
     [
         ("nodes", node_comes, 0),
-        ("workloads", node_comes, 6),
+        ("workloads", node_comes, 5),
         ("nodes", node_leaves, 1),
-        ("workloads", node_leaves, 6),
+        ("workloads", node_leaves, 5),
         ("workloads", autoscaler_adds_one, 1),
         ("platform-jobs", job("nightly-1"), 1),
         ("platform-jobs", job("kf-verify-a", **{"kubeflow-on-eks/verify": "kf-verify-a"}), 0),
         ("node-pools", pool_of_auto_mode, 1),
         ("metrics", autoscaler_of_others, 1),
-        ("storage", claim("Pending", "gp3", mounted=True), 1),
+        ("storage", claim("Pending", "gp3", mounted=True, node=""), 1),
     ],
 )
 def test_what_passes_and_what_is_of_others_is_no_problem(

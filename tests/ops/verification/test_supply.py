@@ -9,8 +9,10 @@ from typing import Any
 import bcrypt
 import pytest
 
+from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks.supply import CHECKS
+from settings.context import StackContext
 from settings.sections import MirrorRule
 from tests.ops.verification.played import Live, image_id, live_of, platform, wrong
 
@@ -355,3 +357,22 @@ def test_many_objects_with_the_same_leak_are_one_finding() -> None:
     assert found.about.startswith(f"ConfigMap {USER}/mine-000, ")
     assert found.about.endswith(" more")
     assert found.sentence.startswith("300 of them: data.notes has arn:aws:, which")
+
+
+def test_where_the_mirror_does_not_look_another_way_out_is_named() -> None:
+    live = live_of(CN).changed()
+    container = {"name": "agent", "image": "gcr.io/someone/agent:7"}
+    metadata = {"name": "agent-x", "namespace": "kube-system"}
+    live.put({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+              "spec": {"containers": [container]}, "status": {"phase": "Running"}})  # fmt: skip
+    ((about, said),) = wrong(examined("foreign-images", live))
+    assert about == "kube-system/agent-x"
+    assert "the image mirror leaves that namespace alone: push the image" in said
+
+
+@pytest.mark.parametrize("name", ["foreign-images", "image-digests", "partition-leaks"])
+def test_without_the_account_its_registry_is_not_guessed(name: str) -> None:
+    live = live_of(CN).changed()
+    live.context = StackContext.of(live.settings, "", {})
+    with pytest.raises(Refused, match="the account whose registry has the images is unknown"):
+        examined(name, live)

@@ -152,6 +152,29 @@ def test_an_object_of_another_program_is_adopted_with_its_other_owners(
     assert [each["name"] for each in metadata["ownerReferences"]] == ["w", space.run]
 
 
+def test_an_object_that_its_controller_writes_meanwhile_is_adopted_all_the_same(
+    api: StoredObjects, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = {"name": "other", "resourceVersion": "7"}
+    api.objects[f"{CONFIGS}/other"] = {"kind": "ConfigMap", "metadata": metadata}
+    space, conflicts = workspaces("alice"), iter([409, 409])
+    right = workspaces.cluster.patch
+
+    def patch(path: str, change: Any) -> dict[str, Any]:
+        status = next(conflicts, 0)
+        if status:
+            raise Rejected("the object has been modified", status)
+        return right(path, change)
+
+    monkeypatch.setattr(workspaces.cluster, "patch", patch)
+    space.adopt(f"{CONFIGS}/other")
+    metadata = api.objects[f"{CONFIGS}/other"]["metadata"]
+    assert metadata["labels"] == {"kubeflow-on-eks/verify": space.run}
+    conflicts = iter([422])
+    with pytest.raises(Rejected):
+        space.adopt(f"{CONFIGS}/other")
+
+
 def test_an_object_goes_before_the_end_where_a_check_is_done_with_it(
     api: StoredObjects, workspaces: Workspaces
 ) -> None:
