@@ -7,8 +7,10 @@ from typing import Any
 import boto3
 import pytest
 
+from ops.account_calls import CallFailed
 from ops.findings import Level
-from ops.verification.checks.keys import kms_keys
+from ops.verification.checks.keys import key_of, kms_keys
+from ops.verification.platform import Platform
 from tests.ops.verification.storage import found, passes, sentences, storage
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -69,16 +71,31 @@ def test_a_key_of_the_stack_that_is_not_renewed_is_a_problem_and_an_existing_one
     assert "its rotation is up to its owner" in findings[0].sentence
 
 
-@pytest.mark.parametrize(
-    ("call", "sentence"),
-    [
-        ("kms.DescribeKey", "not checked: the right kms:DescribeKey is missing"),
-        ("kms.GetKeyRotationStatus", "rotation not checked: the right kms:GetKeyRotationStatus"),
-    ],
-)
-def test_a_missing_right_is_named(call: str, sentence: str) -> None:
+def test_without_the_right_to_describe_keys_nothing_is_known() -> None:
     keys()
-    findings = found(kms_keys, storage(answers={call: "AccessDeniedException"}).platform)
-    notes = sentences(findings, Level.NOTE)
+    denied = {"kms.DescribeKey": "AccessDeniedException"}
+    with pytest.raises(CallFailed, match="the right kms:DescribeKey is missing"):
+        found(kms_keys, storage(answers=denied).platform)
+
+
+def test_a_key_that_may_not_be_described_beside_another_is_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys()
+
+    def described(platform: Platform, named: str | None = None) -> dict[str, Any] | None:
+        if named == CLUSTER:
+            raise CallFailed("the right kms:DescribeKey is missing.")
+        return key_of(platform, named)
+
+    monkeypatch.setattr("ops.verification.checks.keys.key_of", described)
+    (told,) = sentences(found(kms_keys, storage().platform), Level.NOTE)
+    assert told == f"key {CLUSTER}: not checked: the right kms:DescribeKey is missing"
+
+
+def test_a_rotation_that_may_not_be_read_is_a_note() -> None:
+    keys()
+    denied = {"kms.GetKeyRotationStatus": "AccessDeniedException"}
+    notes = sentences(found(kms_keys, storage(answers=denied).platform), Level.NOTE)
     assert len(notes) == 2
-    assert all(sentence in each for each in notes)
+    assert all("rotation not checked: the right kms:GetKeyRotationStatus" in each for each in notes)
