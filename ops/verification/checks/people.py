@@ -19,7 +19,7 @@ import yaml
 from kubernetes.utils import parse_quantity
 
 from components.kubeflow.profiles import limits_of
-from ops.findings import Finding, good, note, problem
+from ops.findings import Finding, Level, good, note, problem
 from ops.parallel import in_order
 from ops.verification.check import Check
 from ops.verification.checks.live_objects import (
@@ -35,7 +35,14 @@ from ops.verification.checks.live_objects import (
 )
 from ops.verification.platform import Platform
 from rendering import release
-from rendering.objects import Object, annotations_of, containers_of, labels_of, pod_spec
+from rendering.objects import (
+    Object,
+    annotations_of,
+    containers_of,
+    labels_of,
+    pod_spec,
+    pod_template,
+)
 from rendering.pod_references import named_by
 from settings import MANIFESTS
 from settings.errors import listed as in_words
@@ -53,6 +60,7 @@ _ARTIFACTS = "ml-pipeline-ui-artifact"
 _QUOTA = "profile-quota"
 _HEADER = "request.headers[kubeflow-userid]"
 _NEW_MINUTES = 5
+_ADMINISTRATOR = "cluster-admin"
 _EVERYBODY = ("system:authenticated", "system:unauthenticated", "system:serviceaccounts")
 _OF_ACCOUNTS = "system:serviceaccounts:"
 _LOGIN = (
@@ -62,9 +70,11 @@ _LOGIN = (
 )
 _GATEWAY = "istio-system/istio-ingressgateway"
 _GUARDED: tuple[tuple[str, str, str], ...] = (
+    ("", "secrets", "get"),
     ("", "secrets", "list"),
     ("", "pods", "list"),
     ("", "pods", "create"),
+    ("", "pods/exec", "create"),
     ("kubeflow.org", "notebooks", "list"),
     ("argoproj.io", "workflows", "list"),
     ("pipelines.kubeflow.org", "experiments", "list"),
@@ -98,6 +108,8 @@ def users(platform: Platform) -> Iterator[Finding]:
         )
     if right:
         yield good("users", f"{right} of {len(wanted)} have what the stack file says")
+    elif not wanted and not profiles:
+        yield good("users", "kubeflow:users is empty, and there is no profile")
 
 
 def _owner(profile: Object) -> str:
@@ -275,8 +287,9 @@ def isolation(platform: Platform) -> Iterator[Finding]:
         for who, finding in _bindings(platform, tenant):
             known[who, tenant.namespace] = finding
     yield from known.values()
-    beyond = list(_beyond(platform, tenants))
-    yield from beyond
+    told = list(_beyond(platform, tenants))
+    yield from told
+    beyond = [each for each in told if each.level is Level.PROBLEM]
     pairs = _pairs(tenants)
     if not pairs:
         yield good(
@@ -287,7 +300,10 @@ def isolation(platform: Platform) -> Iterator[Finding]:
             else f"{len(tenants)} profile, so that no second one can be asked about",
         )
         return
-    questions = [each for pair in pairs for each in _questions(*pair)]
+    administrators = _administrators(platform)
+    questions = [
+        each for pair in pairs for each in _questions(*pair) if each.who not in administrators
+    ]
     answers = in_order(questions, lambda each: _allowed(platform, each), _THREADS, "")
     allowed = dict[tuple[str, str, str], list[str]]()
     for question, reason in zip(questions, answers, strict=True):
@@ -349,6 +365,7 @@ def _beyond(platform: Platform, tenants: Sequence[Tenant]) -> Iterator[Finding]:
     """Bindings that give users, or everybody, rights in every namespace or in the platform's."""
     people = {tenant.owner for tenant in tenants}.union(*(one.contributors for one in tenants))
     namespaces = {tenant.namespace for tenant in tenants}
+    administrators = _administrators(platform)
     own = [
         obj
         for obj in listed(platform, "RoleBinding")
@@ -363,7 +380,13 @@ def _beyond(platform: Platform, tenants: Sequence[Tenant]) -> Iterator[Finding]:
         reached = _reached(role) if role else []
         for subject in obj.get("subjects") or []:
             who = _tenant_of(subject, people, namespaces)
-            if who and reached:
+            if who in administrators and name == _ADMINISTRATOR and not namespace:
+                yield note(
+                    f"ClusterRoleBinding {name_of(obj)}",
+                    f"makes {who} an administrator of the cluster, from whom no profile is kept "
+                    "apart: remove the user from its subjects where that is not meant",
+                )
+            elif who and reached:
                 option = f"-n {namespace} " if namespace else ""
                 kind = str(obj["kind"])
                 yield problem(
@@ -372,6 +395,17 @@ def _beyond(platform: Platform, tenants: Sequence[Tenant]) -> Iterator[Finding]:
                     f"as {reference['kind']} {name}: `kubectl {option}delete {kind.lower()} "
                     f"{obj['metadata']['name']}`",
                 )
+
+
+def _administrators(platform: Platform) -> set[str]:
+    """Users whom somebody made administrators of the whole cluster, by their name."""
+    return {
+        str(subject["name"])
+        for obj in listed(platform, "ClusterRoleBinding")
+        if obj["roleRef"]["name"] == _ADMINISTRATOR
+        for subject in obj.get("subjects") or []
+        if subject["kind"] == "User"
+    }
 
 
 def _tenant_of(subject: Mapping[str, Any], people: set[str], namespaces: set[str]) -> str:
@@ -441,6 +475,7 @@ def _questions(of: Tenant, about: Tenant) -> Iterator[Question]:
 
 def _allowed(platform: Platform, question: Question) -> str | None:
     """Why the API server allows it; None: it does not."""
+    resource, _, part = question.resource.partition("/")
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
@@ -450,7 +485,8 @@ def _allowed(platform: Platform, question: Question) -> str | None:
             "resourceAttributes": {
                 "namespace": question.namespace,
                 "group": question.group,
-                "resource": question.resource,
+                "resource": resource,
+                **({"subresource": part} if part else {}),
                 "verb": question.verb,
             },
         },
@@ -644,14 +680,24 @@ def mesh(platform: Platform) -> Iterator[Finding]:
             "`pulumi up`",
         )
     if "oauth2-proxy/oauth2-proxy" in by_name(platform, "Deployment") and not any(
-        namespace_of(obj) == "istio-system" and (obj.get("spec") or {}).get("action") == "CUSTOM"
+        namespace_of(obj) == "istio-system"
+        and (obj.get("spec") or {}).get("action") == "CUSTOM"
+        and _selects_the_gateway(platform, obj)
         for obj in policies.values()
     ):
         yield problem(
             "mesh",
-            "no AuthorizationPolicy in istio-system asks oauth2-proxy, so that the gateway lets "
-            "everybody in without a login: run `pulumi up`",
+            "no AuthorizationPolicy in istio-system asks oauth2-proxy about its pods, so that the "
+            "gateway lets everybody in without a login: run `pulumi up --refresh`",
         )
+    for name, obj in sorted(policies.items()):
+        if is_own_namespace(platform, namespace_of(obj)) and _admits_everybody(obj):
+            yield problem(
+                f"AuthorizationPolicy {name}",
+                f"lets everybody in the mesh reach every pod of {namespace_of(obj)}, with any "
+                f"user's name in the header: `kubectl -n {namespace_of(obj)} delete "
+                f"authorizationpolicy {obj['metadata']['name']}`",
+            )
     injected = {
         name
         for name, obj in by_name(platform, "Namespace").items()
@@ -682,13 +728,35 @@ def mesh(platform: Platform) -> Iterator[Finding]:
         )
 
 
+def _selects_the_gateway(platform: Platform, policy: Object) -> bool:
+    wanted = ((policy["spec"].get("selector") or {}).get("matchLabels") or {}).items()
+    gateway = by_name(platform, "Deployment").get(_GATEWAY) or {}
+    labels = labels_of(pod_template(gateway) or {})
+    return bool(policy["spec"].get("rules")) and (not gateway or wanted <= labels.items())
+
+
+def _admits_everybody(policy: Object) -> bool:
+    """Whether it allows each request to each pod of its namespace."""
+    spec = policy.get("spec") or {}
+    return (
+        spec.get("action", "ALLOW") == "ALLOW"
+        and not spec.get("selector")
+        and not spec.get("targetRefs")
+        and any(not any(rule.values()) for rule in spec.get("rules") or [])
+    )
+
+
 def _opted_out(pod: Object) -> bool:
     inject = labels_of(pod).get(_INJECT) or annotations_of(pod).get(_INJECT)
     return inject == "false" or bool(pod["spec"].get("hostNetwork"))
 
 
 def _peer_authentications(platform: Platform) -> Iterator[Finding]:
+    users = profile_namespaces(platform)
     for obj in listed(platform, "PeerAuthentication"):
+        namespace = namespace_of(obj)
+        if not is_own_namespace(platform, namespace) and namespace not in users:
+            continue  # other software, which reaches no workload of the platform by that
         if ((obj.get("spec") or {}).get("mtls") or {}).get("mode") == "DISABLE":
             yield problem(
                 f"PeerAuthentication {name_of(obj)}",

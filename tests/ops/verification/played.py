@@ -879,9 +879,11 @@ def _is_subject(spec: Mapping[str, Any], subject: Mapping[str, Any]) -> bool:
 
 
 def _allows(role: Mapping[str, Any], asked: Mapping[str, str]) -> bool:
+    part = asked.get("subresource")
+    resource = f"{asked['resource']}/{part}" if part else asked["resource"]
     return any(
         {asked["group"], "*"} & set(rule.get("apiGroups") or [])
-        and {asked["resource"], "*"} & set(rule.get("resources") or [])
+        and {resource, "*"} & set(rule.get("resources") or [])
         and {asked["verb"], "*"} & set(rule.get("verbs") or [])
         and not rule.get("resourceNames")
         for rule in role.get("rules") or []

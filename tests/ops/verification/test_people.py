@@ -101,10 +101,10 @@ def test_isolation_asks_about_every_pair_of_a_team() -> None:
     cluster = PlayedCluster(team())
     (found,) = examined("isolation", team(), cluster)
     asked = [path for path in cluster.asked if path.endswith("subjectaccessreviews")]
-    # Six pairs, of which one owner is a contributor: two or three identities, eight things each.
-    assert len(asked) == (6 * 3 - 1) * 8
+    # Six pairs, of which one owner is a contributor: two or three identities, ten things each.
+    assert len(asked) == (6 * 3 - 1) * 10
     assert found.sentence == (
-        "3 profiles: the API server refused all 136 questions about 6 pairs of them, and no "
+        "3 profiles: the API server refused all 170 questions about 6 pairs of them, and no "
         "binding "
         "names a stranger"
     )
@@ -567,8 +567,8 @@ def test_what_no_binding_shows_is_answered_by_the_api_server() -> None:
     ((about, sentence),) = wrong(examined("isolation", team(), Generous(team())))
     assert about == "carl@example.org in team-a"
     assert sentence == (
-        "the API server lets carl@example.org list notebooks and list secrets in team-a (access "
-        "entry of carl): delete what it names"
+        "the API server lets carl@example.org get secrets, list notebooks and list secrets in "
+        "team-a (access entry of carl): delete what it names"
     )
 
 
@@ -581,3 +581,62 @@ def test_of_many_profiles_each_is_asked_about_once() -> None:
     assert {of.namespace for of, _ in pairs} == {about.namespace for _, about in pairs}
     assert len(_pairs(tenants[:3])) == 6
     assert _pairs(tenants[:1]) == []
+
+
+def test_a_platform_without_users_is_good() -> None:
+    (found,) = examined("users", live_with(CN))
+    assert found.level is Level.GOOD
+
+
+def test_an_administrator_of_the_cluster_is_a_note_and_asked_about_no_more() -> None:
+    live = team().changed()
+    subject = user_subject("carl@example.org")
+    live.put(binding("ClusterRoleBinding", "admins", "cluster-admin", subject))
+    told, right = examined("isolation", live)
+    assert (told.level, right.level) == (Level.NOTE, Level.GOOD)
+    assert "carl@example.org an administrator of the cluster" in told.sentence
+    assert "delete" not in told.sentence
+
+
+@pytest.mark.parametrize(("resource", "verb"), [("secrets", "get"), ("pods/exec", "create")])
+def test_a_right_that_is_as_good_as_a_list_is_noticed(resource: str, verb: str) -> None:
+    live = team().changed()
+    rule = {"apiGroups": [""], "resources": [resource], "verbs": [verb]}
+    role: dict[str, Any] = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
+    live.put({**role, "metadata": {"name": "helper"}, "rules": [rule]})
+    live.put(binding("ClusterRoleBinding", "helper", "helper", account("team-c")))
+    said = [about for about, sentence in wrong(examined("isolation", live)) if verb in sentence]
+    assert "ClusterRoleBinding helper" in said
+
+
+def other_software(live: Live) -> None:
+    plain_text(live)
+    policy = live.get("PeerAuthentication", "istio-system/off")
+    live.delete("PeerAuthentication", "istio-system/off")
+    policy["metadata"]["namespace"] = "monitoring"
+    live.put(policy)
+
+
+def test_a_peer_authentication_of_other_software_is_left_alone() -> None:
+    live = team().changed()
+    other_software(live)
+    assert wrong(examined("mesh", live)) == []
+
+
+def test_a_login_policy_that_selects_nothing_is_none() -> None:
+    live = team().changed()
+    policy = live.get("AuthorizationPolicy", "istio-system/istio-ingressgateway-oauth2-proxy")
+    policy["spec"]["selector"] = {"matchLabels": {"app": "another"}}
+    ((_, said),) = wrong(examined("mesh", live))
+    assert "lets everybody in without a login" in said
+
+
+def test_a_policy_of_the_platform_that_admits_everybody_is_a_problem() -> None:
+    live = team().changed()
+    policy = owner_policy(ANN)
+    policy["metadata"] = {"name": "open", "namespace": "kubeflow"}
+    policy["spec"] = {"rules": [{}]}
+    live.put(policy)
+    ((about, said),) = wrong(examined("mesh", live))
+    assert about == "AuthorizationPolicy kubeflow/open"
+    assert "reach every pod of kubeflow" in said
