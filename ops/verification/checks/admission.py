@@ -401,7 +401,7 @@ def _authority(platform: Platform, hook: Hook) -> str:
         served = _served(platform, hook.service)
         if not served:
             return "unseen"
-        right = any(_signed(certificate, trusted) for certificate in served.values())
+        right = any(_verified(chain, trusted) for chain in served.values())
         wrong = f"did not sign the certificate in Secret {in_words(sorted(served), 'and')}"
     return "verified" if right else f"the caBundle of {hook.name} {wrong}, {refused}"
 
@@ -440,8 +440,8 @@ def _same(pem: bytes, trusted: Sequence[Certificate]) -> bool:
         return False
 
 
-def _served(platform: Platform, service: str) -> dict[str, Certificate]:
-    """Secrets with a certificate for a Service's name -> that certificate.
+def _served(platform: Platform, service: str) -> dict[str, tuple[Certificate, ...]]:
+    """Secrets with a certificate for a Service's name -> that certificate and what follows it.
 
     Of Secrets that its pods mount; where none of them has one, of its namespace: some controllers
     read theirs through the API (knative/pkg webhook/certificates, spark-operator).
@@ -460,19 +460,19 @@ def _served(platform: Platform, service: str) -> dict[str, Certificate]:
         if reference.kind == "Secret"
     }
     found = {
-        full_name: certificate
+        full_name: chain
         for full_name, secret in here.items()
-        for certificate in _readable(secret)
-        if _serves(certificate, host)
+        for chain in _readable(secret)
+        if _serves(chain[0], host)
     }
     return {name: each for name, each in found.items() if name in mounted} or found
 
 
-def _readable(secret: Object) -> Iterator[Certificate]:
-    """The first certificate of each key: a server's own comes before those that signed it."""
+def _readable(secret: Object) -> Iterator[tuple[Certificate, ...]]:
+    """The certificates of each key: a server's own comes before those that signed it."""
     for pem in _certificates_of(secret).values():
         with suppress(ValueError):
-            yield _loaded(pem)[0]
+            yield _loaded(pem)
 
 
 def _serves(certificate: Certificate, host: str) -> bool:
@@ -483,6 +483,15 @@ def _serves(certificate: Certificate, host: str) -> bool:
     except x509.ExtensionNotFound:
         return False
     return host in names.get_values_for_type(x509.DNSName)
+
+
+def _verified(chain: Sequence[Certificate], trusted: Sequence[Certificate]) -> bool:
+    """Whether what is trusted signed a server's certificate, or what follows it in the chain."""
+    known = list(trusted)
+    for each in reversed(chain[1:]):
+        if _signed(each, known):
+            known.append(each)
+    return _signed(chain[0], known)
 
 
 def _signed(certificate: Certificate, trusted: Sequence[Certificate]) -> bool:
