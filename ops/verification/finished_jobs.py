@@ -9,6 +9,7 @@ from components.objects.pod_reasons import reason_of, said_last
 from ops.cli_errors import Refused
 from ops.image_pulls import pull_trouble
 from ops.verification.platform import Platform
+from ops.verification.profile import refuse_used_up_quota
 
 _SECONDS = 240.0
 """For the pull of the image and the pod's work."""
@@ -47,6 +48,10 @@ def output_of(
     def ended() -> str | None:
         status = platform.cluster.answer("GET", path, {}).get("status") or {}
         true = [each["type"] for each in status.get("conditions") or [] if each["status"] == "True"]
+        if not status.get("active"):
+            events = f"/api/v1/namespaces/{namespace}/events"
+            warnings = platform.cluster.all(events, fieldSelector="type=Warning")
+            refuse_used_up_quota(warnings, name)
         return next((end for end in _ENDS if end in true), None)
 
     end = workspace.wait(what, ended, seconds)

@@ -17,7 +17,7 @@ from ops.pending_pods import explain
 from ops.verification.check import Check
 from ops.verification.examples import example, named, unsupported
 from ops.verification.platform import Platform
-from ops.verification.profile import user_of
+from ops.verification.profile import refuse_used_up_quota, user_of
 from ops.verification.waiting import last_lines, obstacles, wait, warnings_of
 from ops.verification.workspace import Workspace
 from regions.region import Region
@@ -108,6 +108,7 @@ class Trial:
         cluster, namespace, pod = self.platform.cluster, self.workspace.namespace, self.pod
         warnings = warnings_of(cluster, namespace)
         if pod is None:
+            refuse_used_up_quota(warnings, self.workspace.run)
             own = [
                 each
                 for each in warnings

@@ -14,7 +14,7 @@ from ops.findings import Finding, good, problem
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
 from ops.verification.platform import Platform
-from ops.verification.profile import user_of
+from ops.verification.profile import refuse_used_up_quota, user_of
 from ops.verification.waiting import obstacles, pods_of, wait, warnings_of
 
 READY_SECONDS = 15 * 60
@@ -102,8 +102,10 @@ def notebook(platform: Platform) -> Iterator[Finding]:
         return "ready" if int(status.get("readyReplicas") or 0) else None
 
     def doing() -> str:
-        pods = pods_of(cluster, namespace, selector)
-        return next(obstacles(pods, warnings_of(cluster, namespace)), "")
+        pods, warnings = pods_of(cluster, namespace, selector), warnings_of(cluster, namespace)
+        if not pods:
+            refuse_used_up_quota(warnings, workspace.run)
+        return next(obstacles(pods, warnings), "")
 
     if wait(workspace, "a notebook to start", ready, READY_SECONDS, doing) is None:
         yield problem(about, f"it is not ready after {READY_SECONDS} s: {_reason(platform, name)}")
