@@ -78,7 +78,9 @@ def test_a_quota_that_is_used_up_ends_the_check_at_once() -> None:
     platform.cluster.end = ""
     message = 'pods "a" is forbidden: exceeded quota: profile-quota, requested: cpu=1'
     about = {"kind": "Job", "name": "kf-verify-1a2b3c4d0a06-bucket-access-1"}
-    events = [{"reason": "FailedCreate", "message": message, "involvedObject": about}]
+    events: list[Mapping[str, Any]] = [
+        {"reason": "FailedCreate", "message": message, "involvedObject": about}
+    ]
     for user in platform.platform.settings.users:
         platform.cluster.lists[f"/api/v1/namespaces/{user.namespace}/events"] = events
     with pytest.raises(QuotaUsedUp, match=r"is used up \(exceeded quota: profile-quota, req"):
