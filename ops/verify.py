@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -95,6 +96,8 @@ def verify(
             return
         if junit and not junit.absolute().parent.is_dir():
             raise Refused(f"--junit is {junit}: there is no folder {junit.parent}, make it.")
+        if junit and not _writable(junit):
+            raise Refused(f"--junit is {junit}, which cannot be written: name another file.")
         if user is not None:
             chosen(settings, user)
         cluster = LiveCluster.of_stack(stack, settings)
@@ -111,6 +114,13 @@ def verify(
         if not only and (deeper := len(CHECKS) - len(checks)):
             messages.print(f"{deeper} more checks with --deep.", style="dim")
         _end(run, seconds)
+
+
+def _writable(file: Path) -> bool:
+    """Whether a file can be made or replaced."""
+    if file.exists():
+        return file.is_file() and os.access(file, os.W_OK)
+    return os.access(file.absolute().parent, os.W_OK)
 
 
 def _end(run: Run, seconds: float) -> None:
@@ -220,4 +230,10 @@ class Verification:
             except Refused as refused:
                 done = False
                 messages.print(f"{what} may still be there: {refused}", style="yellow")
+            except Exception as error:  # what is left must not hide what the checks find
+                done = False
+                messages.print(
+                    f"{what} may still be there ({type(error).__name__}): `./kf verify --clean`.",
+                    style="yellow",
+                )
         return done

@@ -10,6 +10,7 @@ from ops.cli_errors import Refused
 from ops.image_pulls import pull_trouble
 from ops.verification.platform import Platform
 from ops.verification.profile import refuse_used_up_quota
+from ops.verification.waiting import LONGEST_REASON, harmless
 
 _SECONDS = 240.0
 """For the pull of the image and the pod's work."""
@@ -69,7 +70,8 @@ def _reason(platform: Platform, namespace: str, job: str) -> str:
         reason = reason_of(pod, warnings)
         if reason:
             way_out = pull_trouble(pod)
-            return f"{reason.sentence}: {way_out}" if way_out else reason.sentence
+            sentence = harmless(reason.sentence, LONGEST_REASON)
+            return f"{sentence}: {way_out}" if way_out else sentence
     own = [each for each in warnings if each.get("involvedObject", {}).get("name") == job]
     if own:
         return said_last(own)

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 from http.cookiejar import CookieJar
+from threading import Timer
 
 from ops.cli_errors import Refused
 from ops.dashboard import Forwarding
@@ -20,6 +21,7 @@ from ops.live_cluster import Unavailable, connect_command, current_cluster
 from ops.verification.platform import Platform
 from ops.verification.web import Answer, Form, NoConnection, request
 
+OPEN_SECONDS = 60.0
 _FORWARDING = re.compile(r"Forwarding from (127\.0\.0\.1:\d+) ->")
 # Ends kubectl when this process has ended, however: the end of standard input is all that a killed
 # process leaves. Without its own copy of standard output, the end of kubectl is seen there.
@@ -130,10 +132,23 @@ class Forward:
             start_new_session=True,
         )
         self._process = process
-        for line in process.stdout or ():
-            if found := _FORWARDING.match(line):
-                self._url = f"http://{found[1]}"
-                return
-            forwarding.heard(line)
+        # kubectl has no limit of its own: a proxy may keep the connection and never upgrade it.
+        ending = Timer(OPEN_SECONDS, process.stdin.close if process.stdin else process.kill)
+        ending.start()
+        try:
+            for line in process.stdout or ():
+                if found := _FORWARDING.match(line):
+                    self._url = f"http://{found[1]}"
+                    return
+                forwarding.heard(line)
+        finally:
+            late = not ending.is_alive()
+            ending.cancel()
         self.close()
+        if late:
+            raise Refused(
+                f"kubectl forwards nothing to {resource} of {namespace} within {OPEN_SECONDS:.0f} "
+                "s: a proxy on the way to the API server has to pass upgraded connections "
+                "(WebSocket), or name its host in NO_PROXY."
+            )
         raise Refused(forwarding.ended())

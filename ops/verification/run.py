@@ -48,7 +48,9 @@ class Run:
                 except Unreachable as unreachable:
                     if not self.results:
                         raise
-                    self.lost = reason = str(unreachable)
+                    reason = str(unreachable)
+                    # One answer that takes too long is the end of its own check alone.
+                    self.lost = "" if _answers(platform) else reason
             if reason and any(each.level is Level.PROBLEM for each in before):
                 before.append(note(check.name, f"not all was checked: {reason}"))
                 reason = ""
@@ -71,6 +73,15 @@ class Run:
             if verdicts.get(need) in (Verdict.NOT_CHECKED, None):
                 return f"{need} was not checked"
         return ""
+
+
+def _answers(platform: Platform) -> bool:
+    """Whether the API server answers at all."""
+    try:
+        platform.cluster.answer("GET", "/version", {})
+    except Refused:
+        return False
+    return True
 
 
 def _examined(check: Check, platform: Platform, findings: list[Finding]) -> str:

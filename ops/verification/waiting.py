@@ -18,9 +18,13 @@ _LOOK_SECONDS = 10.0
 """So often the progress line is written anew."""
 _LAST_LINES = 3
 _LONGEST = 200
+LONGEST_REASON = 1000
+"""Of a pod's reason: a termination message has 4096 characters, of the program's own log too."""
 _SECRET = re.compile(
     r"((?:pass(?:word|wd)?|secret|token|credential|authorization|signature|api_?key)\w*"
-    r"[\"']?\s*[:=]\s*)\S+|(?:AKIA|ASIA)[A-Z0-9]{16}|eyJ[\w-]{8,}\.[\w.-]+",
+    r"[\"']?(?:\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?|(?<=--password)\s+|(?<=--token)\s+))\S+"
+    r"|(://[^/\s:@]*:)[^@\s]+(?=@)"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}|eyJ[\w-]{8,}\.[\w.-]+|\b(?:ghp_|hf_|glpat-|sk-)[\w-]{16,}",
     re.IGNORECASE,
 )
 """What a program may print by mistake: a value after such a name, a key of AWS, a token."""
@@ -82,7 +86,7 @@ def obstacles(
     for pod in pods:
         if reason := reason_of(pod, events):
             way_out = pull_trouble(pod)
-            sentence = f"{name(pod)}: {reason.sentence}"
+            sentence = f"{name(pod)}: {harmless(reason.sentence, LONGEST_REASON)}"
             yield f"{sentence}: {way_out}" if way_out else sentence
 
 
@@ -92,11 +96,11 @@ def last_lines(cluster: LiveCluster, pod: Object, container: str = "") -> str:
     with suppress(Refused):
         printed = cluster.logs(metadata["namespace"], metadata["name"], container)
         lines = [line.strip() for line in printed.splitlines() if line.strip()]
-        return " ".join(f"`{_harmless(line)}`" for line in lines[-_LAST_LINES:])
+        return " ".join(f"`{harmless(line)}`" for line in lines[-_LAST_LINES:])
     return ""
 
 
-def _harmless(line: str) -> str:
-    """A line without what looks like a secret, and not too long."""
-    hidden = _SECRET.sub(lambda found: f"{found[1] or ''}***", line)
-    return hidden if len(hidden) <= _LONGEST else f"{hidden[: _LONGEST - 3]}..."
+def harmless(line: str, longest: int = _LONGEST) -> str:
+    """Words of a program without what looks like a secret, and not too long."""
+    hidden = _SECRET.sub(lambda found: f"{found[1] or found[2] or ''}***", line)
+    return hidden if len(hidden) <= longest else f"{hidden[: longest - 3]}..."

@@ -534,6 +534,26 @@ def test_a_report_in_a_folder_that_is_not_there_is_refused_before_anything_runs(
     assert cluster.asked == []
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(
+    cluster: ApiOfLists, tmp_path: Path
+) -> None:
+    done = kf(*VERIFY, "text", "--junit", str(tmp_path))
+    assert done.exit_code == 2
+    assert "which cannot be written: name another file" in done.stderr
+    assert cluster.asked == []
+
+
+def test_a_password_in_a_users_termination_message_is_not_printed(cluster: ApiOfLists) -> None:
+    """Of terminationMessagePolicy FallbackToLogsOnError: the end of the program's own log."""
+    words = "connecting to mysql://root:hunter2@db with password=hunter2"
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": words}}
+    status = {"phase": "Running", "containerStatuses": [{"name": "main", "state": ended}]}
+    cluster.lists[PODS] = [{**these.pod(0, name="web"), "status": status}]
+    done = kf(*VERIFY, "json")
+    assert "exit code 1, Error: connecting to mysql://root:***@db" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 def test_nothing_but_dry_runs_is_sent_without_deep(cluster: ApiOfLists) -> None:
     kf(*VERIFY, "text")
     assert cluster.methods - {"GET"} == {"POST"}

@@ -13,8 +13,10 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.targets import PROJECT
 from ops.verification.check import Check
+from ops.verification.examples import unsupported
 from ops.verification.finished_jobs import JobFailed, output_of
 from ops.verification.platform import Platform
+from ops.verification.profile import user_of
 from settings.errors import listed
 
 _EXAMPLE = PROJECT / "examples" / "logs-in-bucket.yaml"
@@ -61,7 +63,11 @@ def bucket_access(platform: Platform) -> Iterator[Finding]:
     if not settings.users:
         yield good("default-editor", "kubeflow:users is empty: there is no profile to check")
         return
-    own, *others = [user.namespace for user in settings.users]
+    if reason := unsupported(platform):
+        yield good(f"{user_of(platform).namespace}/default-editor", reason)
+        return
+    own = user_of(platform).namespace
+    others = [user.namespace for user in settings.users if user.namespace != own]
     about, root = f"{own}/default-editor", f"{settings.artifacts.prefix}/"
     foreign = [f"{root}{each}/" for each in others[:1]]
     pipelines = [f"{each}v2/artifacts/" for each in foreign]

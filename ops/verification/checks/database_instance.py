@@ -21,7 +21,7 @@ _REPAIR = "`pulumi up --refresh`"
 _WORKING = frozenset(
     {"available", "backing-up", "configuring-log-exports", "storage-optimization", "modifying"}
     | {"configuring-enhanced-monitoring", "storage-initialization", "configuring-iam-database-auth"}
-    | {"resetting-master-credentials", "storage-config-upgrade"}
+    | {"resetting-master-credentials", "storage-config-upgrade", "delete-precheck"}
 )
 _WAYS_OUT = {
     "stopped": "`aws rds start-db-instance` starts it; RDS does so by itself after seven days",

@@ -29,6 +29,7 @@ from ops.verification.checks.live_objects import (
     time_of,
 )
 from ops.verification.platform import Platform
+from ops.verification.waiting import LONGEST_REASON, harmless
 from settings.errors import listed
 
 _KARPENTER = "/apis/karpenter.sh/v1"
@@ -190,13 +191,14 @@ def _pods(
             # A failed pod is history: its controller has made another, or reports a failure itself.
             over = pod["status"].get("phase") == "Failed"
             way_out = pull_trouble(pod)
-            sentence = f"{reason.sentence}: {way_out}" if way_out else reason.sentence
-            harmless = reason.starting or over or is_a_users_own(pod)
+            sentence = harmless(reason.sentence, LONGEST_REASON)
+            sentence = f"{sentence}: {way_out}" if way_out else sentence
+            expected = reason.starting or over or is_a_users_own(pod)
         elif sentence := _does_not_end(pod):
-            harmless = False
+            expected = False
         else:
             continue
-        level = Level.NOTE if harmless else Level.PROBLEM
+        level = Level.NOTE if expected else Level.PROBLEM
         alike.setdefault((namespace, sentence, level), []).append(f"{namespace}/{name}")
     for (_, sentence, level), names in alike.items():
         if len(names) > _ALIKE:

@@ -200,6 +200,11 @@ class Stored:
         return f"Stored({self.name!r})"
 
 
+DELETED = Stored("", "", {}, None)
+"""A secret that is scheduled for deletion, the one reason for which a read is no valid request
+(Secrets Manager API reference, GetSecretValue)."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """What one Secret of the cluster must hold.
@@ -235,6 +240,14 @@ def secrets_equal(platform: Platform) -> Iterator[Finding]:
                 pair.about, f"Secret {pair.secret} is not there: the check secrets-synced says why"
             )
             continue
+        deleted = [name for name in pair.names if stored[name] is DELETED]
+        if deleted:
+            yield problem(
+                pair.about,
+                f"{in_words(deleted, 'and')} in Secrets Manager is scheduled for deletion: `aws "
+                f"secretsmanager restore-secret --secret-id {deleted[0]}` keeps it",
+            )
+            continue
         missing = [name for name in pair.names if stored[name] is None]
         if missing:
             yield problem(
@@ -262,6 +275,8 @@ def _asked(client: Any, name: str) -> Stored | None:
             answer = client.get_secret_value(SecretId=name)
         except client.exceptions.ResourceNotFoundException:
             return None
+        except client.exceptions.InvalidRequestException:
+            return DELETED
     text = str(answer.get("SecretString") or "")
     written = answer.get("CreatedDate")
     return Stored(name, text, _object(text), written if isinstance(written, datetime) else None)
@@ -446,7 +461,7 @@ def _logins(platform: Platform, client: Any) -> Iterator[Finding]:
     with aws_call("secretsmanager:ListSecrets"):
         answer = client.list_secrets(Filters=[{"Key": "name", "Values": [prefix]}])
     names = [str(each["Name"]) for each in answer["SecretList"] if each["Name"].startswith(prefix)]
-    stored = [found for name in names if (found := _asked(client, name))]
+    stored = [found for name in names if (found := _asked(client, name)) and found is not DELETED]
     secret = by_name(platform, "Secret").get(_HASHES)
     if not stored or secret is None:
         missing = f"Secret {_HASHES}" if secret is None else f"a secret {prefix}... in AWS"

@@ -8,12 +8,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from ops.findings import Finding, good
+from ops.live_cluster import Unreachable
 from ops.verification.check import Check
 from ops.verification.platform import Platform
 from ops.verification.progress import Progress
 from ops.verification.run import Run
 
-NO_CLUSTER = SimpleNamespace(remembering=nullcontext, forget=lambda: None)
+
+def _gone(*_: object) -> dict[str, str]:
+    raise Unreachable("it is gone.")
+
+
+NO_CLUSTER = SimpleNamespace(remembering=nullcontext, forget=lambda: None, answer=_gone)
 NO_PLATFORM = cast("Platform", SimpleNamespace(cluster=NO_CLUSTER))
 
 

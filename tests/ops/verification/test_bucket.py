@@ -306,3 +306,29 @@ def test_without_any_right_nothing_is_known() -> None:
 def test_every_right_is_one_of_the_deployers() -> None:
     text = json.dumps(rights_table())
     assert all(f'"{right}"' in text for right in RIGHTS.values())
+
+
+def test_a_rule_that_ends_markers_alone_is_no_end_of_artifacts() -> None:
+    s3, name = bucket(), name_of("cn-north-1")
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+    marker: dict[str, Any] = {"ID": "markers", "Status": "Enabled", "Filter": {"Prefix": ""}}
+    marker["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=name, LifecycleConfiguration={"Rules": [*rules, marker]}
+    )
+    assert passes(found(bucket_settings, storage().platform))
+
+
+def test_a_policy_of_one_statement_is_read_as_one() -> None:
+    s3, name = bucket(), name_of("cn-north-1")
+    arn = f"arn:aws-cn:s3:::{name}"
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": ["false"]}},
+    }
+    policy = {"Version": "2012-10-17", "Statement": statement}
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+    assert passes(found(bucket_settings, storage().platform))

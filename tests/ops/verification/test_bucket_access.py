@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,6 +86,26 @@ def test_a_quota_that_is_used_up_ends_the_check_at_once() -> None:
         platform.cluster.lists[f"/api/v1/namespaces/{user.namespace}/events"] = events
     with pytest.raises(QuotaUsedUp, match=r"is used up \(exceeded quota: profile-quota, req"):
         found(bucket_access, platform.platform)
+
+
+def test_the_named_user_is_asked_and_the_others_are_left_alone() -> None:
+    given = made("")
+    platform = replace(given.platform, user="b@example.com")
+    with pytest.raises(Refused, match="has printed no attempt"):
+        found(bucket_access, platform)
+    (job,) = given.created
+    assert job["metadata"]["namespace"] == "bob"
+    (pod,) = job["spec"]["template"]["spec"]["containers"]
+    assert pod["args"][1:3] == ["private-artifacts/bob/", "private-artifacts/alice/"]
+
+
+def test_a_release_without_pipelines_2_runs_nothing() -> None:
+    given = made("")
+    older = given.platform.settings.model_copy(update={"release": "1.5.1-aws-b1.0.0"})
+    (told,) = found(bucket_access, replace(given.platform, settings=older))
+    assert told.level is Level.GOOD
+    assert "not run" in told.sentence
+    assert given.created == []
 
 
 def test_a_stack_with_one_user_has_its_own_part_alone() -> None:

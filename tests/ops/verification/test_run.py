@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
@@ -11,7 +13,9 @@ from ops.cli_errors import Refused
 from ops.findings import good, note, problem
 from ops.live_cluster import Unreachable
 from ops.verification.check import Verdict
-from tests.ops.verification.checks import check, run
+from ops.verification.once import Once
+from ops.verification.platform import Platform
+from tests.ops.verification.checks import NO_PLATFORM, check, run
 
 
 def test_a_check_is_as_bad_as_its_worst_finding() -> None:
@@ -95,3 +99,30 @@ def test_an_api_server_that_is_lost_later_leaves_the_results_so_far() -> None:
 def test_a_check_without_a_finding_is_not_taken_for_good() -> None:
     (result,) = run(check("a", examine=lambda _: iter(()))).results
     assert result.verdict is Verdict.NOT_CHECKED
+
+
+def test_an_answer_that_takes_too_long_is_the_end_of_its_own_check_alone() -> None:
+    def answer(*_: object) -> dict[str, str]:
+        return {"gitVersion": "v1.36.1"}
+
+    cluster = SimpleNamespace(remembering=nullcontext, forget=lambda: None, answer=answer)
+    made = run(
+        check("a"),
+        check("b", raises=Unreachable("the read timed out.")),
+        check("c"),
+        platform=SimpleNamespace(cluster=cluster),
+    )
+    assert made.lost == ""
+    assert [each.verdict for each in made.results] == [
+        *(Verdict.GOOD, Verdict.NOT_CHECKED, Verdict.GOOD)
+    ]
+
+
+def test_a_value_that_cannot_be_made_has_the_same_error_for_every_check() -> None:
+    def fault(_: Platform) -> str:
+        raise KeyError("a secret")
+
+    once = Once(fault)
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            once.of(NO_PLATFORM)

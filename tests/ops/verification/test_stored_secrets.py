@@ -245,6 +245,20 @@ def test_a_secret_that_aws_has_not_is_named() -> None:
     assert findings[PIPELINES] == f"Secrets Manager has no {name}: run `pulumi up`"
 
 
+def test_a_secret_that_is_scheduled_for_deletion_is_saved_and_not_a_missing_right() -> None:
+    live = live_of(CN).changed()
+    name = name_of_pipelines(live)
+    findings = examined(
+        "secrets-equal",
+        live,
+        lambda client: client.delete_secret(SecretId=name, RecoveryWindowInDays=7),
+    )
+    assert dict(wrong(findings))[PIPELINES] == (
+        f"{name} in Secrets Manager is scheduled for deletion: `aws secretsmanager restore-secret "
+        f"--secret-id {name}` keeps it"
+    )
+
+
 def test_dex_and_its_client_must_share_a_secret() -> None:
     live = live_of(CN).changed()
     live.secret("auth/dex-oidc-client", {"OIDC_CLIENT_ID": "id", "OIDC_CLIENT_SECRET": "another"})

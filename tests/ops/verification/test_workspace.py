@@ -408,3 +408,20 @@ def test_a_sweep_deletes_what_has_ended_and_nothing_else(
         *("failed", "never-started", "old")
     ]
     assert {query["propagationPolicy"] for _, query in api.deleted} == {"Foreground"}
+
+
+def test_a_webhook_that_does_not_answer_is_told_in_the_servers_words(
+    api: StoredObjects, workspaces: Workspaces
+) -> None:
+    words = (
+        'Internal error occurred: failed calling webhook "validator.experiment.katib.kubeflow.org":'
+        ' no endpoints available for service "katib-controller"'
+    )
+    space = workspaces("alice")
+    space.create(CONFIG)
+    api.rejections[CONFIGS] = (500, words)
+    with pytest.raises(Rejected, match="no endpoints available for service"):
+        space.create({**CONFIG, "metadata": {"name": "another"}})
+    api.rejections[CONFIGS] = (500, "etcdserver: request timed out")
+    with pytest.raises(Unavailable):
+        space.create({**CONFIG, "metadata": {"name": "another"}})
