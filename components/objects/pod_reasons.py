@@ -41,19 +41,32 @@ def reason_of(pod: Object, warnings: Iterable[Object] = ()) -> Reason | None:
         return None
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return Reason(f"no node takes it: {scheduled.get('message') or scheduled.get('reason')}")
+        return _without_node(pod, scheduled)
     if sentence := next(_failures(status), None):
         return Reason(sentence)
     if status.get("phase") == "Failed":
         return Reason(": ".join(filter(None, ["it failed", *map(status.get, _WHY)])))
     warned = [each for each in warnings if _about(each, pod)]
     if warned:
-        last = max(warned, key=lambda event: event.get("lastTimestamp") or "")
-        return Reason(f"{last['reason']}: {last['message']}")
+        return Reason(said_last(warned))
     return _start(status)
 
 
+def said_last(warnings: Iterable[Object]) -> str:
+    """Reason and message of the newest of these events, of which either may be missing."""
+    last = max(warnings, key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "")
+    return ": ".join(filter(None, map(last.get, _WHY))) or "a warning without a reason"
+
+
 _WHY = ("reason", "message")
+
+
+def _without_node(pod: Object, scheduled: Mapping[str, Any]) -> Reason:
+    if scheduled.get("reason") == "SchedulingGated":
+        gates = [str(each["name"]) for each in (pod.get("spec") or {}).get("schedulingGates") or []]
+        held = ", ".join(gates) or "unknown"
+        return Reason(f"it waits for whoever removes its scheduling gate ({held})", starting=True)
+    return Reason(f"no node takes it: {scheduled.get('message') or scheduled.get('reason')}")
 
 
 def _failures(status: Mapping[str, Any]) -> Iterator[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.objects.pod_reasons import reason_of
+from components.objects.pod_reasons import reason_of, said_last
 from ops.cli_errors import Refused
 from ops.image_pulls import pull_trouble
 from ops.verification.platform import Platform
+from ops.verification.profile import refuse_used_up_quota
 from ops.verification.waiting import LONGEST_REASON, harmless
 
 _SECONDS = 240.0
@@ -48,6 +49,10 @@ def output_of(
     def ended() -> str | None:
         status = platform.cluster.answer("GET", path, {}).get("status") or {}
         true = [each["type"] for each in status.get("conditions") or [] if each["status"] == "True"]
+        if not status.get("active"):
+            events = f"/api/v1/namespaces/{namespace}/events"
+            warnings = platform.cluster.all(events, fieldSelector="type=Warning")
+            refuse_used_up_quota(warnings, name)
         return next((end for end in _ENDS if end in true), None)
 
     end = workspace.wait(what, ended, seconds)
@@ -69,6 +74,5 @@ def _reason(platform: Platform, namespace: str, job: str) -> str:
             return f"{sentence}: {way_out}" if way_out else sentence
     own = [each for each in warnings if each.get("involvedObject", {}).get("name") == job]
     if own:
-        last = max(own, key=lambda event: event.get("lastTimestamp") or "")
-        return f"{last['reason']}: {last['message']}"
+        return said_last(own)
     return f"`kubectl --namespace {namespace} describe job {job}` has its events"

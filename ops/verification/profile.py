@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from ops.cli_errors import Refused
 from ops.verification.platform import Platform
 from settings import Settings
 from settings.errors import listed
 from settings.sections import User
+
+_EXCEEDED = "exceeded quota: "
+
+
+class QuotaUsedUp(Refused):
+    """The quota of a profile has no room for a verification, which tells nothing of the rest."""
+
+
+def refuse_used_up_quota(warnings: Iterable[Mapping[str, Any]], run: str) -> None:
+    """Ends a wait for pods that a quota does not admit.
+
+    Kubernetes v1.35.0 plugin/pkg/admission/resourcequota/controller.go has the words.
+
+    Args:
+        warnings: events of the namespace.
+        run: of the verification, with which the names of its objects begin.
+
+    Raises:
+        QuotaUsedUp
+    """
+    for event in warnings:
+        name = str((event.get("involvedObject") or {}).get("name") or "")
+        message = str(event.get("message") or "")
+        if name.startswith(run) and _EXCEEDED in message:
+            raise QuotaUsedUp(
+                f"the quota of the profile is used up ({message[message.index(_EXCEEDED) :]}): end "
+                "something there, or raise `quota` in kubeflow:users."
+            )
 
 
 def user_of(platform: Platform) -> User:

@@ -7,11 +7,15 @@ import re
 import socket
 from collections.abc import Generator
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from ops.cli_errors import Refused
+from ops.live_cluster import LiveCluster
+from ops.verification.checks import running
 from tests.ops import waiting_pods as these
 from tests.ops.api_of_lists import ApiOfLists, Lists, kubeconfig, serving
 from tests.ops.command import kf
@@ -177,6 +181,27 @@ def test_an_exporter_that_does_not_answer_hides_no_holder(cluster: ApiOfLists, s
     assert f"good\t{HELD}\n" in kf(*VERIFY, "text").stdout
 
 
+class DeadNodes(LiveCluster):
+    """Three exporters, of which none answers before two are asked."""
+
+    def __init__(self) -> None:
+        self.together = Barrier(2, timeout=5)
+
+    def all(self, path: str, **selected: str) -> list[Any]:
+        assert (path, *selected) == (SYSTEM_PODS, "labelSelector")
+        names = ("one", "two", "three")
+        return [{"metadata": {"name": name}, "spec": {"nodeName": name}} for name in names]
+
+    def text(self, path: str) -> str:
+        self.together.wait()
+        raise Refused(f"{path} is not answered.")
+
+
+def test_exporters_of_nodes_that_are_dead_are_asked_at_the_same_time() -> None:
+    asked = running._exported  # pyright: ignore[reportPrivateUsage]
+    assert list(asked(DeadNodes(), {"one", "two"})) == []
+
+
 def waiting(reason: str, message: str) -> dict[str, Any]:
     state = {"waiting": {"reason": reason, "message": message}}
     return {"phase": "Pending", "containerStatuses": [{"name": "main", "state": state}]}
@@ -216,6 +241,54 @@ def test_every_pod_that_is_not_ready_is_reported_with_its_reason(
     assert sentence in found["sentence"]
     assert done.exit_code == (level == "problem")
     assert "all are ready" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("namespace", "image", "level"),
+    [
+        ("kubeflow-user-example-com", "docker.io/me/trian:1", "note"),
+        ("kubeflow-user-example-com", "docker.io/alpine/k8s:1.32.3", "problem"),
+        ("kubeflow", "docker.io/me/trian:1", "problem"),
+    ],
+)
+def test_a_users_own_image_is_no_problem_of_the_platform(
+    cluster: ApiOfLists, namespace: str, image: str, level: str
+) -> None:
+    pod = {**these.pod(0, name="web"), "status": waiting("ImagePullBackOff", "not found")}
+    pod["metadata"]["namespace"] = namespace
+    pod["spec"]["containers"][0]["image"] = image
+    cluster.lists[PODS] = [pod]
+    found = [row for row in json.loads(kf(*VERIFY, "json").stdout) if row["about"].endswith("/web")]
+    assert [row["level"] for row in found] == [level]
+
+
+@pytest.mark.parametrize(
+    ("end", "more", "told"),
+    [
+        ("2026-11-01T10:00:00Z", {}, "its node ip-10-64-0-7 does not end it: look at the node"),
+        ("2026-11-01T10:00:00Z", {"finalizers": ["a/b"]}, "its finalizers a/b keep it"),
+        ("2999-01-01T00:00:00Z", {}, ""),
+    ],
+)
+def test_a_pod_that_does_not_end_for_an_hour_is_a_problem(
+    cluster: ApiOfLists, end: str, more: dict[str, Any], told: str
+) -> None:
+    pod = these.pod(0, name="web", nodeName="ip-10-64-0-7")
+    pod["metadata"] |= {"deletionTimestamp": end, **more}
+    cluster.lists[PODS] = [pod]
+    found = [row for row in json.loads(kf(*VERIFY, "json").stdout) if row["about"] == "alice/web"]
+    assert len(found) == bool(told)
+    assert all(row["level"] == "problem" and told in row["sentence"] for row in found)
+
+
+def test_many_pods_with_the_same_trouble_are_one_finding(cluster: ApiOfLists) -> None:
+    pods = [{**these.pod(0, name=f"web-{number}"), "status": NOWHERE} for number in range(300)]
+    cluster.lists[PODS] = [*pods, {**these.pod(0, name="big"), "status": waiting("Error", "")}]
+    found = [row for row in json.loads(kf(*VERIFY, "json").stdout) if "alice/" in row["about"]]
+    assert sorted(row["sentence"].partition(":")[0] for row in found) == [
+        "300 pods, each",
+        "container main waits",
+    ]
 
 
 def test_a_gpu_pod_has_one_reason_only(cluster: ApiOfLists) -> None:

@@ -23,6 +23,7 @@ from ops.findings import Finding, good, note, problem
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
 from ops.verification.checks.live_objects import (
+    age_minutes,
     by_name,
     condition,
     is_own_namespace,
@@ -61,6 +62,8 @@ pkg/certificates/reconciler/certificates.go)."""
 _RENEWED_BY_UP = timedelta(days=90)
 """The platform's own certificates are renewed by any `pulumi up` in their last year."""
 _LATE = timedelta(hours=1)
+_NEW_MINUTES = 5
+"""cert-manager signs within seconds, and the authority's own Certificate comes first."""
 _MIRROR_HOOK = "images.image-mirror.internal"
 """In components/mirror/webhook_configuration.yaml."""
 _DRY_RUN_NAMESPACE = "default"
@@ -203,10 +206,12 @@ def certificates(platform: Platform) -> Iterator[Finding]:
         trouble = _not_issued(obj)
         issued += not trouble
         if trouble:
-            yield problem(
+            young = age_minutes(obj) < _NEW_MINUTES
+            again = "it is new, look again; " if young else ""
+            yield (note if young else problem)(
                 f"Certificate {name_of(obj)}",
-                f"{trouble}: read `kubectl -n {namespace_of(obj)} describe certificate "
-                f"{obj['metadata']['name']}`",
+                f"{trouble}: {again}read `kubectl -n {namespace_of(obj)} describe "
+                f"certificate {obj['metadata']['name']}`",
             )
     if issued:
         yield good("cert-manager", f"{issued} certificates are issued and not due for renewal")
@@ -396,7 +401,7 @@ def _authority(platform: Platform, hook: Hook) -> str:
         served = _served(platform, hook.service)
         if not served:
             return "unseen"
-        right = any(_signed(certificate, trusted) for certificate in served.values())
+        right = any(_verified(chain, trusted) for chain in served.values())
         wrong = f"did not sign the certificate in Secret {in_words(sorted(served), 'and')}"
     return "verified" if right else f"the caBundle of {hook.name} {wrong}, {refused}"
 
@@ -435,8 +440,8 @@ def _same(pem: bytes, trusted: Sequence[Certificate]) -> bool:
         return False
 
 
-def _served(platform: Platform, service: str) -> dict[str, Certificate]:
-    """Secrets with a certificate for a Service's name -> that certificate.
+def _served(platform: Platform, service: str) -> dict[str, tuple[Certificate, ...]]:
+    """Secrets with a certificate for a Service's name -> that certificate and what follows it.
 
     Of Secrets that its pods mount; where none of them has one, of its namespace: some controllers
     read theirs through the API (knative/pkg webhook/certificates, spark-operator).
@@ -455,19 +460,19 @@ def _served(platform: Platform, service: str) -> dict[str, Certificate]:
         if reference.kind == "Secret"
     }
     found = {
-        full_name: certificate
+        full_name: chain
         for full_name, secret in here.items()
-        for certificate in _readable(secret)
-        if _serves(certificate, host)
+        for chain in _readable(secret)
+        if _serves(chain[0], host)
     }
     return {name: each for name, each in found.items() if name in mounted} or found
 
 
-def _readable(secret: Object) -> Iterator[Certificate]:
-    """The first certificate of each key: a server's own comes before those that signed it."""
+def _readable(secret: Object) -> Iterator[tuple[Certificate, ...]]:
+    """The certificates of each key: a server's own comes before those that signed it."""
     for pem in _certificates_of(secret).values():
         with suppress(ValueError):
-            yield _loaded(pem)[0]
+            yield _loaded(pem)
 
 
 def _serves(certificate: Certificate, host: str) -> bool:
@@ -478,6 +483,15 @@ def _serves(certificate: Certificate, host: str) -> bool:
     except x509.ExtensionNotFound:
         return False
     return host in names.get_values_for_type(x509.DNSName)
+
+
+def _verified(chain: Sequence[Certificate], trusted: Sequence[Certificate]) -> bool:
+    """Whether what is trusted signed a server's certificate, or what follows it in the chain."""
+    known = list(trusted)
+    for each in reversed(chain[1:]):
+        if _signed(each, known):
+            known.append(each)
+    return _signed(chain[0], known)
 
 
 def _signed(certificate: Certificate, trusted: Sequence[Certificate]) -> bool:

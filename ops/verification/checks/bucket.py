@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from ops.findings import Finding, good, note, problem
 from ops.verification.check import Check
 from ops.verification.checks.keys import key_of
 from ops.verification.platform import Platform
+from ops.verification.policies import denies_plain, statements_of
 from settings.errors import listed
 from webhook.claims import error_code
 
@@ -25,10 +25,15 @@ def bucket_settings(platform: Platform) -> Iterator[Finding]:
     name = platform.context.bucket(platform.settings.artifacts)
     about, s3 = f"bucket {name}", platform.client("s3")
     code = _head(s3, name)
+    if code == "403" and _is_the_accounts(s3, name):
+        raise CallFailed(
+            f"the right s3:ListBucket is missing (403 of {name}): check AWS_PROFILE and the "
+            "permissions of the credentials."
+        )
     if code:
         reasons = {
             "301": "is in another region: name another one in kubeflow:artifacts.bucket",
-            "403": "refuses: it is another account's, or the right s3:ListBucket is missing",
+            "403": "is another account's: name another one in kubeflow:artifacts.bucket",
             "404": f"does not exist: {_REPAIR} makes it, or name the right one",
         }
         yield problem(about, reasons.get(code, f"answers {code}: try again later"))
@@ -58,6 +63,12 @@ def _head(s3: Any, bucket: str) -> str:
                 return error_code(error)
             raise
     return ""
+
+
+def _is_the_accounts(s3: Any, bucket: str) -> bool:
+    """Whether the account owns the bucket. Raises ``CallFailed``: the list is refused too."""
+    with aws_call("s3:ListAllMyBuckets"):
+        return bucket in [each["Name"] for each in s3.list_buckets()["Buckets"]]
 
 
 def _read(right: str, absent: str, call: Callable[[], Any]) -> Any:
@@ -153,9 +164,9 @@ def _lifecycle(about: str, platform: Platform, s3: Any, name: str) -> Iterator[F
     else:
         wanted = f"kubeflow:artifacts.noncurrentDays is {artifacts.noncurrent_days}"
         yield problem(about, f"ends no former versions after that, and {wanted}: {_REPAIR}")
-    ends = [each.get("Expiration") or {} for each in rules]
-    # A rule may end markers of deleted objects alone.
-    days = [each.get("Days", "a date") for each in ends if each.keys() & {"Days", "Date"}]
+    # Another rule may end the markers of deleted objects alone (ExpiredObjectDeleteMarker).
+    ends = [each.get("Expiration", {}) for each in rules]
+    days = [each["Days"] for each in ends if "Days" in each]
     wanted_days = [artifacts.expire_days] if artifacts.expire_days else []
     if days == wanted_days:
         ends = f"end after {artifacts.expire_days} days" if wanted_days else "never expire"
@@ -170,30 +181,24 @@ def _policy(about: str, platform: Platform, s3: Any, name: str) -> Iterator[Find
     answer = _read(
         "s3:GetBucketPolicy", "NoSuchBucketPolicy", lambda: s3.get_bucket_policy(Bucket=name)
     )
-    found = json.loads(answer["Policy"])["Statement"] if answer else []
-    statements = [found] if isinstance(found, dict) else found
     arn = platform.context.region.arn("s3", name, account="", region="")
-    if any(_denies_plain(each, arn) for each in statements):
+    wanted = {arn, f"{arn}/*"}
+    denied = {
+        resource
+        for statement in statements_of(answer["Policy"] if answer else "{}")
+        if denies_plain(statement) and not {"s3:*", "*"}.isdisjoint(_texts(statement, "Action"))
+        for resource in _texts(statement, "Resource")
+    }
+    # One statement may deny it of the bucket, and another one of its objects.
+    if wanted <= denied or "*" in denied:
         yield good(about, "denies every request without TLS")
     else:
         yield problem(about, f"answers requests without TLS: {_REPAIR} writes its policy again")
 
 
-_WITHOUT_TLS = [{"Bool": {"aws:SecureTransport": value}} for value in ("false", False, ["false"])]
-"""As S3 takes it: texts, booleans and lists of one (IAM user guide, policy grammar)."""
-
-
-def _denies_plain(statement: Mapping[str, Any], bucket_arn: str) -> bool:
-    """Whether a statement denies everybody everything without TLS, on bucket and objects."""
-    resources, actions = statement.get("Resource", []), statement.get("Action", [])
-    return (
-        statement["Effect"] == "Deny"
-        and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
-        and statement.get("Condition") in _WITHOUT_TLS
-        and not {"s3:*", "*"}.isdisjoint([actions] if isinstance(actions, str) else actions)
-        and {bucket_arn, f"{bucket_arn}/*"}
-        <= set([resources] if isinstance(resources, str) else resources)
-    )
+def _texts(statement: Mapping[str, Any], key: str) -> list[str]:
+    found = statement.get(key, [])
+    return [found] if isinstance(found, str) else list(found)
 
 
 def _ownership(about: str, platform: Platform, s3: Any, name: str) -> Iterator[Finding]:

@@ -204,11 +204,14 @@ def _newest(
         command = f"`./kf verify --stack {platform.stack} --deep`"
         yield note(many, f"there are none yet: {command} runs a pipeline, which has some")
         return
-    # A step that prints nothing has an empty log.
+    # A step that prints nothing has an empty log, and one that succeeds may write an empty file.
     full = [each for each in objects if each["Size"]]
     if not full:
-        way_out = "run a pipeline, and read `kubectl logs` of its pods, container wait"
-        yield problem(many, f"all {len(objects)} are empty: {way_out}")
+        way_out = (
+            "where the steps do print or write something, read `kubectl logs` of their pods, "
+            "container wait"
+        )
+        yield note(many, f"all {len(objects)} are empty: {way_out}")
         return
     newest = max(full, key=lambda each: each["LastModified"])
     bucket, key = platform.context.bucket(platform.settings.artifacts), newest["Key"]

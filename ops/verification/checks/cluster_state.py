@@ -441,6 +441,7 @@ def _use(pool: Object) -> str:
 
 def workloads(platform: Platform) -> Iterator[Finding]:
     """Deployments, StatefulSets and DaemonSets of the platform have the pods they ask for."""
+    yield from _namespaces(platform)
     right, users = 0, profile_namespaces(platform)
     moving = sum(_comes_or_goes(node) for node in listed(platform, "Node"))
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
@@ -456,6 +457,21 @@ def workloads(platform: Platform) -> Iterator[Finding]:
                 sentence = f"{sentence}; its user sees it in the dashboard"
             yield (problem if serious else note)(about, sentence)
     yield good("workloads", f"{right} have all their pods")
+
+
+def _namespaces(platform: Platform) -> Iterator[Finding]:
+    """Namespaces of the platform that are being deleted, with what keeps them."""
+    for name, obj in by_name(platform, "Namespace").items():
+        if "deletionTimestamp" not in obj["metadata"] or not is_own_namespace(platform, name):
+            continue
+        # kubernetes/kubernetes v1.35.0 pkg/controller/namespace/deletion/status_condition_utils.go
+        kept = [each for each in conditions(obj) if each.get("status") == "True"]
+        told = "; ".join(f"{each['type']}: {why(each)}" for each in kept) or "nothing keeps it"
+        yield problem(
+            f"Namespace {name}",
+            f"is being deleted since {obj['metadata']['deletionTimestamp']}, so that nothing new "
+            f"starts there ({told}): let that end, then run `pulumi up --refresh`",
+        )
 
 
 def _comes_or_goes(node: Object) -> bool:
@@ -490,6 +506,9 @@ def _few_pods(obj: Object, moving: int) -> tuple[str, bool] | None:
     rolling = not failed and since is not None and _minutes_since(obj, progress) < _ROLLING_MINUTES
     # As many as its strategy wants at least: an autoscaler has added one, or a node was drained.
     rolling = rolling or (not failed and is_true(obj, "Available"))
+    # Of a StatefulSet, which has no such conditions, one pod at a time is replaced.
+    updates = status.get("currentRevision") != status.get("updateRevision")
+    rolling = rolling or (updates and asked - ready == 1 < asked)
     because = condition(obj, "ReplicaFailure") or (progress if failed else {})
     reason = f" ({why(because)})" if because else ""
     way_out = (

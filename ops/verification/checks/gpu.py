@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE, Pool, pools_of
+from components.objects.pod_reasons import said_last
 from ops.findings import Finding, good, note, problem
 from ops.karpenter_status import REASONS, ClusterState, conditions, time_of
 from ops.node_pool_fit import INSTANCE_TYPE
@@ -16,7 +17,7 @@ from ops.pending_pods import explain
 from ops.verification.check import Check
 from ops.verification.examples import example, named, unsupported
 from ops.verification.platform import Platform
-from ops.verification.profile import user_of
+from ops.verification.profile import refuse_used_up_quota, user_of
 from ops.verification.waiting import last_lines, obstacles, wait, warnings_of
 from ops.verification.workspace import Workspace
 from regions.region import Region
@@ -107,9 +108,13 @@ class Trial:
         cluster, namespace, pod = self.platform.cluster, self.workspace.namespace, self.pod
         warnings = warnings_of(cluster, namespace)
         if pod is None:
-            own = [each for each in warnings if each["involvedObject"].get("name") == self.name]
-            last = max(own, key=time_of, default=None)
-            return f"{last['reason']}: {last['message']}" if last else "its Job has made no pod"
+            refuse_used_up_quota(warnings, self.workspace.run)
+            own = [
+                each
+                for each in warnings
+                if (each.get("involvedObject") or {}).get("name") == self.name
+            ]
+            return said_last(own) if own else "its Job has made no pod"
         state = ClusterState(
             pods=[pod],
             node_pools=cluster.all(f"{_KARPENTER}/nodepools"),
@@ -249,13 +254,16 @@ def _why_it_stays(platform: Platform, claim: Object, pool: Object) -> str:
         (pool.get("metadata") or {}).get("name"),
     }
     said = [
-        each for each in _events(platform, _STAYS) if each["involvedObject"].get("name") in names
+        each
+        for each in _events(platform, _STAYS)
+        if (each.get("involvedObject") or {}).get("name") in names
     ]
     if said:
         newest = max(said, key=time_of)
+        about, told = newest["involvedObject"], newest.get("message") or newest["reason"]
         return (
-            f"Karpenter says {newest['message']!r} of {newest['involvedObject']['kind']} "
-            f"{newest['involvedObject']['name']}; the budgets of the NodePool and pods with "
+            f"Karpenter says {told!r} of {about['kind']} {about['name']}; the budgets of the "
+            "NodePool and pods with "
             "karpenter.sh/do-not-disrupt keep machines"
         )
     draining = claim["metadata"].get("deletionTimestamp")

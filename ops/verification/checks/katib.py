@@ -22,7 +22,7 @@ from ops.verification.database_rows import rows
 from ops.verification.examples import example, unsupported
 from ops.verification.once import Once
 from ops.verification.platform import Platform
-from ops.verification.profile import user_of
+from ops.verification.profile import refuse_used_up_quota, user_of
 from ops.verification.waiting import last_lines, obstacles, pods_of, wait, warnings_of
 
 SECONDS = 20 * 60
@@ -95,11 +95,19 @@ def _search(platform: Platform) -> Searched | str:
     def doing() -> str:
         status = (cluster.one(path) or {}).get("status") or {}
         done = f"{status.get('trialsSucceeded', 0)} of {status.get('trials', 0)} trials have ended"
-        pods = pods_of(cluster, namespace, selector)
-        return next(obstacles(pods, warnings_of(cluster, namespace)), done)
+        pods, warnings = pods_of(cluster, namespace, selector), warnings_of(cluster, namespace)
+        # While trials of its own hold the quota, the next one waits for them.
+        if not pods:
+            refuse_used_up_quota(warnings, workspace.run)
+        return next(obstacles(pods, warnings), done)
 
     what = f"the experiment {name} of Katib"
-    end = wait(workspace, what, lambda: ended(cluster.one(path) or {}), SECONDS, doing)
+
+    def over() -> str | None:
+        found = cluster.one(path)
+        return ended(found) if found else "deleted"
+
+    end = wait(workspace, what, over, SECONDS, doing)
     experiment = cluster.one(path)
     if experiment is None:
         return f"somebody deleted the experiment {name}"

@@ -33,29 +33,31 @@ def key_of(platform: Platform, named: str | None = None) -> dict[str, Any] | Non
 
 
 def kms_keys(platform: Platform) -> Iterator[Finding]:
-    """The keys, without which nothing of what they encrypt can be read, and their rotation."""
+    """The keys, without which nothing of what they encrypt can be read, and their rotation.
+
+    Raises:
+        CallFailed: KMS describes none of them.
+    """
     settings = platform.settings
     existing, cluster = settings.artifacts.kms_key_arn, settings.cluster.name
     own = f"alias/{key_alias(cluster)}"
     encrypts = "artifacts, database and secrets"
-    secrets = f"alias/eks/{cluster}/secrets"
-    failures = list[CallFailed]()
-    for name, what, rotates in (
-        (existing or own, encrypts, not existing),
-        (secrets, "Kubernetes' Secrets", True),
-    ):
+    looked_for = {existing or own: (encrypts, not existing)}
+    looked_for[f"alias/eks/{cluster}/secrets"] = ("Kubernetes' Secrets", True)
+    unknown: dict[str, CallFailed] = {}
+    for name, (what, rotates) in looked_for.items():
         try:
             yield from _key(platform, name, what, rotates=rotates)
         except CallFailed as failure:
-            failures.append(failure)
-            yield note(f"key {name}", f"not checked: {failure}".rstrip("."))
-    if len(failures) == 2:
-        raise failures[0]
+            unknown[name] = failure
+    if len(unknown) == len(looked_for):
+        raise next(iter(unknown.values()))
+    for name, failure in unknown.items():
+        yield note(f"key {name}", f"not checked: {failure}".rstrip("."))
 
 
 def _key(platform: Platform, name: str, encrypts: str, *, rotates: bool) -> Iterator[Finding]:
-    about = f"key {name}"
-    key = key_of(platform, name)
+    about, key = f"key {name}", key_of(platform, name)
     if key is None:
         yield problem(
             about, f"is not in KMS, and encrypts {encrypts}: `pulumi up --refresh`, or name the key"

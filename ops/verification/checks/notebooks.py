@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
+from components.objects.pod_reasons import said_last
 from ops.cli_errors import Refused
 from ops.findings import Finding, good, problem
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
 from ops.verification.platform import Platform
-from ops.verification.profile import user_of
+from ops.verification.profile import refuse_used_up_quota, user_of
 from ops.verification.waiting import obstacles, pods_of, wait, warnings_of
 
 READY_SECONDS = 15 * 60
@@ -101,8 +102,10 @@ def notebook(platform: Platform) -> Iterator[Finding]:
         return "ready" if int(status.get("readyReplicas") or 0) else None
 
     def doing() -> str:
-        pods = pods_of(cluster, namespace, selector)
-        return next(obstacles(pods, warnings_of(cluster, namespace)), "")
+        pods, warnings = pods_of(cluster, namespace, selector), warnings_of(cluster, namespace)
+        if not pods:
+            refuse_used_up_quota(warnings, workspace.run)
+        return next(obstacles(pods, warnings), "")
 
     if wait(workspace, "a notebook to start", ready, READY_SECONDS, doing) is None:
         yield problem(about, f"it is not ready after {READY_SECONDS} s: {_reason(platform, name)}")
@@ -137,14 +140,18 @@ def _reason(platform: Platform, name: str) -> str:
     pods = pods_of(platform.cluster, namespace, f"notebook-name={name}")
     if waiting := next(obstacles(pods, warnings), ""):
         return waiting
-    own = [each for each in warnings if name in str(each["involvedObject"].get("name"))]
+    own = [each for each in warnings if name in str(_involved(each).get("name"))]
     if own:
         last = max(own, key=lambda event: event.get("lastTimestamp") or "")
-        return f"{last['involvedObject']['kind']}: {last['reason']}: {last['message']}"
+        return f"{_involved(last).get('kind', 'an object')}: {said_last([last])}"
     return (
         "it has no pod: `kubectl --namespace kubeflow logs "
         "deployment/notebook-controller-deployment` has the reason"
     )
+
+
+def _involved(event: Object) -> Mapping[str, Any]:
+    return event.get("involvedObject") or {}
 
 
 CHECKS: tuple[Check, ...] = (

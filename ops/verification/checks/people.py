@@ -106,8 +106,9 @@ def users(platform: Platform) -> Iterator[Finding]:
             f"belongs to {owner}, and kubeflow:users has no such namespace: add it there, or "
             f"`kubectl delete profile {name}`, which deletes all it contains",
         )
-    if right:
-        yield good("users", f"{right} of {len(wanted)} have what the stack file says")
+    if right or not wanted:
+        said = f"{right} of {len(wanted)} have what the stack file says"
+        yield good("users", said if wanted else "kubeflow:users is empty: there are none to check")
     elif not wanted and not profiles:
         yield good("users", "kubeflow:users is empty, and there is no profile")
 
@@ -128,11 +129,11 @@ def _user(platform: Platform, user: User, profile: Object | None) -> Iterator[Fi
             "owner, so give this user another one in kubeflow:users",
         )
         return
-    for failure in (profile.get("status") or {}).get("conditions") or []:
-        if failure.get("type") == "Failed":
-            yield problem(
-                about, f"its profile failed: {failure.get('message') or 'without a word'}"
-            )
+    # The controller adds one at the end each time, and removes none.
+    states = (profile.get("status") or {}).get("conditions") or [{}]
+    if states[-1].get("type") == "Failed":
+        message = states[-1].get("message") or "without a word"
+        yield problem(about, f"its profile failed: {message}")
     namespace = by_name(platform, "Namespace").get(user.namespace)
     if namespace is None:
         young = age_minutes(profile) < _NEW_MINUTES
@@ -173,8 +174,15 @@ def _namespace(platform: Platform, user: User, namespace: Object) -> Iterator[st
 def _labels_of_profiles(platform: Platform) -> dict[str, str]:
     """What the profile controller writes on every namespace; values that are empty remove one."""
     labels = {_INJECTION: "enabled"}
+    controller = by_name(platform, "Deployment").get("kubeflow/profiles-deployment") or {}
+    # Former ones, each with another hash in its name, stay in the cluster.
+    mounted = {
+        f"kubeflow/{each.name}"
+        for each in named_by(pod_spec(controller) or {})
+        if each.kind == "ConfigMap"
+    }
     for name, obj in by_name(platform, "ConfigMap").items():
-        if name.startswith(_LABELS):
+        if name.startswith(_LABELS) and name in mounted:
             for text in (obj.get("data") or {}).values():
                 found = yaml.safe_load(str(text))
                 labels |= {str(key): str(value) for key, value in (found or {}).items() if value}
@@ -566,13 +574,28 @@ def _admitting(platform: Platform, namespace: str, owner: str) -> Iterator[Findi
                 f"lets {in_words(strangers, 'and')} in, who is neither owner nor contributor: "
                 f"{delete}, or let that user in by `contributors` in kubeflow:users",
             )
-        if any(not any(rule.values()) for rule in spec.get("rules") or []):
+        if any(_admits_all(rule) for rule in spec.get("rules") or []):
             what = "one of its services" if spec.get("selector") else "everything"
             yield note(
                 about,
                 f"lets everybody in the mesh reach {what} in {namespace}: narrow its "
                 f"rules, or {delete}",
             )
+
+
+def _admits_all(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule asks for nothing, or for any identity at all.
+
+    istio/api 1.28 security/v1beta1/authorization_policy.proto: ``*`` matches whatever is not empty,
+    and a source is met where one of its entries is.
+    """
+    if rule.get("to") or rule.get("when"):
+        return False
+    sources: list[Mapping[str, Any]] = [each.get("source") or {} for each in rule.get("from") or []]
+    return not sources or any(
+        all(key in ("principals", "namespaces") and "*" in source[key] for key in source)
+        for source in sources
+    )
 
 
 # -- login and mesh --------------------------------------------------------------------------------

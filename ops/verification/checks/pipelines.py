@@ -95,7 +95,7 @@ class Place:
         user: whose profile.
         workspace: of the profile.
         bucket: of its pipeline root.
-        root: key of the folder of its artifacts, with ``/`` at its end.
+        root: key of the folder of its artifacts, with ``/`` at its end; empty: the bucket itself.
         logs: key of the folder of its workflows' logs, likewise.
     """
 
@@ -122,7 +122,9 @@ class Place:
         bucket, _, key = root.removeprefix("s3://").partition("?")[0].partition("/")
         logs = f"{platform.settings.artifacts.prefix}/{user.namespace}/"
         workspace = platform.workspace(user.namespace)
-        return cls(platform.cluster, user, workspace, bucket, f"{key.strip('/')}/", logs)
+        folder = key.strip("/")
+        root = f"{folder}/" if folder else ""
+        return cls(platform.cluster, user, workspace, bucket, root, logs)
 
     @property
     def namespace(self) -> str:

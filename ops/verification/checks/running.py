@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from datetime import timedelta
 
 from components.objects.pod_reasons import reason_of
+from images.reference import InvalidReference, parse
 from ops.cli_errors import Refused
-from ops.findings import Finding, good, note, problem
+from ops.findings import Finding, Level, good, note, problem
 from ops.gpu_holders import holders, nodes_of_holders
 from ops.image_pulls import pull_trouble
 from ops.karpenter_status import REASONS, ClusterState, Object
 from ops.live_cluster import LiveCluster, Unreachable
 from ops.node_pool_fit import GPU, NodePool
+from ops.parallel import in_order
 from ops.pending_pods import Cause, explain, waits_for_gpus
 from ops.serving_status import Serving, explain_serving
 from ops.verification.check import Check
+from ops.verification.checks.live_objects import (
+    images_of,
+    locked,
+    now,
+    profile_namespaces,
+    some,
+    source_of,
+    time_of,
+)
 from ops.verification.platform import Platform
 from ops.verification.waiting import LONGEST_REASON, harmless
 from settings.errors import listed
@@ -23,6 +35,10 @@ from settings.errors import listed
 _KARPENTER = "/apis/karpenter.sh/v1"
 _DCGM_EXPORTERS = "/api/v1/namespaces/kube-system/pods"
 _DCGM_PORT = 9400
+_AT_ONCE = 8
+_ALIKE = 5
+"""More pods of a namespace with the same trouble are one finding."""
+_LONG = timedelta(hours=1)
 _KNATIVE = "/apis/serving.knative.dev/v1"
 _KSERVE = "/apis/serving.kserve.io/v1beta1"
 _GPU_POD: Object = {
@@ -73,7 +89,7 @@ def gpu_holders(platform: Platform) -> Iterator[Finding]:
 
 def pods(platform: Platform) -> Iterator[Finding]:
     """Why each other pod is not ready."""
-    return _pods(platform.cluster)
+    return _pods(platform.cluster, lambda pod: _is_a_users_own(platform, pod))
 
 
 def models(platform: Platform) -> Iterator[Finding]:
@@ -146,31 +162,104 @@ def _holders(cluster: LiveCluster) -> Iterator[Finding]:
 def _exported(cluster: LiveCluster, nodes: Collection[str]) -> Iterator[str]:
     """What the DCGM exporters of these nodes answer; nothing of those that do not."""
     label = "app.kubernetes.io/name=dcgm-exporter"
-    for pod in cluster.all(_DCGM_EXPORTERS, labelSelector=label):
-        if pod["spec"].get("nodeName") in nodes:
-            name = pod["metadata"]["name"]
-            with suppress(Refused):
-                yield cluster.text(f"{_DCGM_EXPORTERS}/{name}:{_DCGM_PORT}/proxy/metrics")
+    names = [
+        str(pod["metadata"]["name"])
+        for pod in cluster.all(_DCGM_EXPORTERS, labelSelector=label)
+        if pod["spec"].get("nodeName") in nodes
+    ]
+
+    def answer(name: str) -> str:
+        with suppress(Refused):
+            return cluster.text(f"{_DCGM_EXPORTERS}/{name}:{_DCGM_PORT}/proxy/metrics")
+        return ""
+
+    # The kubelet of a dead node answers after 30 s only.
+    yield from filter(None, in_order(names, answer, _AT_ONCE, ""))
 
 
-def _pods(cluster: LiveCluster) -> Iterator[Finding]:
+def _pods(
+    cluster: LiveCluster, is_a_users_own: Callable[[Object], bool] = lambda _: False
+) -> Iterator[Finding]:
     found = _not_succeeded(cluster)
     others = [pod for pod in found if not waits_for_gpus(pod)]
     warnings = cluster.all("/api/v1/events", fieldSelector="type=Warning")
-    ready = True
+    alike = dict[tuple[str, str, Level], list[str]]()
     for pod in others:
+        namespace, name = str(pod["metadata"]["namespace"]), str(pod["metadata"]["name"])
         reason = reason_of(pod, warnings)
         if reason:
-            ready = False
             # A failed pod is history: its controller has made another, or reports a failure itself.
             over = pod["status"].get("phase") == "Failed"
             way_out = pull_trouble(pod)
             sentence = harmless(reason.sentence, LONGEST_REASON)
             sentence = f"{sentence}: {way_out}" if way_out else sentence
-            name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-            yield (note if reason.starting or over else problem)(name, sentence)
-    if ready:
+            expected = reason.starting or over or is_a_users_own(pod)
+        elif sentence := _does_not_end(pod):
+            expected = False
+        else:
+            continue
+        level = Level.NOTE if expected else Level.PROBLEM
+        alike.setdefault((namespace, sentence, level), []).append(f"{namespace}/{name}")
+    for (_, sentence, level), names in alike.items():
+        if len(names) > _ALIKE:
+            yield Finding(level, some(names), f"{len(names)} pods, each: {sentence}")
+        else:
+            yield from (Finding(level, name, sentence) for name in names)
+    if not alike:
         yield good("pods", "all others are ready" if len(others) < len(found) else "all are ready")
+
+
+def _does_not_end(pod: Object) -> str:
+    """What keeps a pod that should long be gone; empty: nothing does.
+
+    ``deletionTimestamp`` is the end of its grace period (k8s.io/apimachinery meta/v1, ObjectMeta).
+    """
+    metadata = pod["metadata"]
+    end = time_of(metadata.get("deletionTimestamp"))
+    if end is None or now() - end < _LONG:
+        return ""
+    name, namespace = metadata["name"], metadata["namespace"]
+    finalizers = metadata.get("finalizers") or []
+    if finalizers:
+        return (
+            f"should be gone since {end:%Y-%m-%d %H:%M} UTC, and its finalizers "
+            f"{listed(finalizers, 'and')} keep it: look at the controllers that set them"
+        )
+    return (
+        f"should be gone since {end:%Y-%m-%d %H:%M} UTC, and its node "
+        f"{(pod.get('spec') or {}).get('nodeName', '')} does not end it: look at the node, and if "
+        f"it is gone, `kubectl -n {namespace} delete pod {name} --force`"
+    )
+
+
+def _is_a_users_own(platform: Platform, pod: Object) -> bool:
+    """Whether what does not start is an image in a user's namespace that is none of the platform.
+
+    A pod that no node takes is the platform's matter.
+    """
+    namespace, status = str(pod["metadata"]["namespace"]), pod.get("status") or {}
+    if namespace not in profile_namespaces(platform):
+        return False
+    failing = {
+        each["name"]
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for each in status.get(kind) or []
+        if not each.get("ready") and not (each.get("state") or {}).get("running")
+    }
+    images = [image for name, image, _ in images_of(pod) if name in failing]
+    return bool(images) and not any(_is_the_platforms(platform, image) for image in images)
+
+
+def _is_the_platforms(platform: Platform, image: str) -> bool:
+    """Whether an image is of the inventory, or may be: the account's registry is unknown."""
+    try:
+        source = source_of(platform, image)
+    except Refused:
+        with suppress(InvalidReference):
+            source = parse(image)
+            return source.ecr_region is not None or str(source) in locked(platform.settings)
+        return False
+    return source is not None and str(source) in locked(platform.settings)
 
 
 def _models(cluster: LiveCluster) -> Iterator[Finding]:

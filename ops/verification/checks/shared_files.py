@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from ops.account_calls import aws_call
 from ops.findings import Finding, good, problem
 from ops.verification.check import Check
 from ops.verification.platform import Platform
+from ops.verification.policies import denies_plain, statements_of
 from settings.errors import listed
 
 _REPAIR = "`pulumi up --refresh`"
@@ -60,14 +60,8 @@ def _policy(about: str, efs: Any, identity: str) -> Finding:
         try:
             text = efs.describe_file_system_policy(FileSystemId=identity)["Policy"]
         except efs.exceptions.PolicyNotFound:
-            text = '{"Statement": []}'
-    denied = [
-        statement
-        for statement in json.loads(text)["Statement"]
-        if statement["Effect"] == "Deny"
-        and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
-    ]
-    if denied:
+            text = "{}"
+    if any(denies_plain(statement) for statement in statements_of(text)):
         return good(about, "has a policy, by which it is mounted with TLS and a right only")
     return problem(
         about,

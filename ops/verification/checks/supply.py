@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from images.reference import InvalidReference, Reference, parse
-from ops.findings import Finding, good, note, problem
+from ops.findings import Finding, Level, good, note, problem
 from ops.parallel import in_order
 from ops.verification.check import Check
 from ops.verification.checks.live_objects import (
@@ -47,6 +47,8 @@ _UPSTREAM_PASSWORD = b"12341234"
 _MOST_HASHES = 12
 """One takes a quarter of a second, on purpose."""
 _THREADS = 4
+_ALIKE = 5
+"""More objects of a namespace with the same leak, such as pods of a Deployment, are one finding."""
 _OF_PROFILE_CONTROLLER = ("kfp-launcher", "artifact-repositories", "metadata-grpc-configmap")
 """ConfigMaps of a profile: where artifacts and metadata are (addons/profile-hook/hook.py)."""
 _WITH_REFERENCES = (
@@ -232,6 +234,7 @@ def partition_leaks(platform: Platform) -> Iterator[Finding]:
     context = known_account(platform)
     region, users = context.region, profile_namespaces(platform)
     looked_at, leaky = 0, 0
+    alike = dict[tuple[Level, str, str, str], list[str]]()
     for obj in _with_references(platform):
         looked_at += 1
         bare = _without_managed_fields(obj)
@@ -250,11 +253,17 @@ def partition_leaks(platform: Platform) -> Iterator[Finding]:
                 [bare], partition=region.partition, dns_suffix=region.dns_suffix
             )
         for leak in leaks:
-            leaky += 1
-            about = f"{obj['kind']} {name_of(obj)}"
             sentence = f"{leak.path} has {_short(leak.value)}, which {leak.reason}"
             serious, way_out = _whose(platform, obj, users)
-            yield (problem if serious else note)(about, f"{sentence}: {way_out}")
+            level = Level.PROBLEM if serious else Level.NOTE
+            key = (level, str(obj["kind"]), namespace_of(obj), f"{sentence}: {way_out}")
+            alike.setdefault(key, []).append(name_of(obj))
+    for (level, kind, _, sentence), names in alike.items():
+        leaky += len(names)
+        if len(names) > _ALIKE:
+            yield Finding(level, f"{kind} {some(names)}", f"{len(names)} of them: {sentence}")
+        else:
+            yield from (Finding(level, f"{kind} {name}", sentence) for name in names)
     for obj in listed(platform, "Secret"):
         looked_at += 1
         if obj.get("type") == _HELM:

@@ -43,16 +43,35 @@ def test_a_pod_that_is_ready_or_over_has_no_reason(healthy: dict[str, Any]) -> N
     assert reason_of(healthy) is None
 
 
+def test_a_pod_in_the_queue_of_its_owner_has_failed_nowhere() -> None:
+    gated = condition("PodScheduled", "False", reason="SchedulingGated")
+    queued = pod(phase="Pending", conditions=[gated])
+    queued["spec"] = {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}
+    sentence = "it waits for whoever removes its scheduling gate (kueue.x-k8s.io/admission)"
+    assert reason_of(queued) == Reason(sentence, starting=True)
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        ({"message": "no volume"}, "no volume"),
+        ({"reason": "FailedMount"}, "FailedMount"),
+        ({}, "a warning without a reason"),
+    ],
+)
+def test_reason_and_message_of_a_warning_may_be_missing(
+    event: dict[str, Any], sentence: str
+) -> None:
+    said = {**event, "involvedObject": {"uid": "of-web-1"}}
+    assert reason_of(pod(phase="Pending"), [said]) == Reason(sentence)
+
+
 @pytest.mark.parametrize(
     ("unready", "sentence"),
     [
         (
             pod(conditions=[condition("PodScheduled", "False", reason="U", message="0/4 nodes")]),
             "no node takes it: 0/4 nodes",
-        ),
-        (
-            pod(conditions=[condition("PodScheduled", "False", reason="SchedulingGated")]),
-            "no node takes it: SchedulingGated",
         ),
         (
             pod(containerStatuses=[container({"waiting": {"reason": "ErrImagePull"}})]),

@@ -8,6 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from ops.cli_errors import Refused
 from ops.findings import Finding, Level
@@ -297,6 +302,51 @@ def test_a_short_certificate_is_not_late_with_a_day_left(days: int) -> None:
     secret = live_of(CN).get("Secret", "knative-serving/webhook-certs")
     soon = admission._soon(secret, timedelta(days=days))  # pyright: ignore[reportPrivateUsage]
     assert soon < timedelta(hours=14)
+
+
+def test_a_certificate_made_a_moment_ago_is_a_note() -> None:
+    live = live_of(CN).changed()
+    not_issued(live)
+    new = live.get("Certificate", "kubeflow/katib-webhook-cert")
+    new["metadata"]["creationTimestamp"] = datetime.now(UTC).isoformat()
+    (found,) = [each for each in examined("certificates", live) if each.level is not Level.GOOD]
+    assert found.level is Level.NOTE
+    assert "DoesNotExist" in found.sentence
+    assert "it is new, look again" in found.sentence
+
+
+def chain(host: str) -> tuple[str, str]:
+    """PEM of a root, and of a server's certificate with the two intermediates that signed it."""
+    made = list[x509.Certificate]()
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(4)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in "abcd"]
+    for number in range(4):
+        signer, begin = max(number - 1, 0), datetime.now(UTC) - timedelta(days=1)
+        builder = (
+            x509.CertificateBuilder(names[signer], names[number], keys[number].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begin)
+            .not_valid_after(begin + timedelta(days=900))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        )
+        made.append(builder.sign(keys[signer], hashes.SHA256()))
+    root, *others = (each.public_bytes(Encoding.PEM).decode() for each in made)
+    return root, "".join(reversed(others))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_authority_may_have_signed_by_an_intermediate(*, whole: bool) -> None:
+    live = live_of(CN).changed()
+    root, served = chain("katib-controller.kubeflow.svc")
+    if not whole:
+        served = served[: served.index("-----BEGIN", 1)]
+    secret = live.get("Secret", "kubeflow/katib-webhook-cert")
+    secret["data"]["tls.crt"] = base64.b64encode(served.encode()).decode()
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        for hook in live.get(kind, "katib.kubeflow.org")["webhooks"]:
+            hook["clientConfig"]["caBundle"] = base64.b64encode(root.encode()).decode()
+    found = wrong(examined("webhook-authorities", live))
+    assert len(found) == (0 if whole else 2)
 
 
 def mirror(live: Live, **changed: object) -> Live:

@@ -118,13 +118,25 @@ def test_an_existing_bucket_and_one_that_expires_pass_by_their_settings() -> Non
     ("code", "sentence"),
     [
         ("404", "does not exist: `pulumi up --refresh` makes it"),
-        ("403", "refuses: it is another account's, or the right s3:ListBucket is missing"),
+        ("403", "is another account's: name another one in kubeflow:artifacts.bucket"),
         ("301", "is in another region"),
     ],
 )
 def test_a_bucket_that_s3_does_not_give_is_told(code: str, sentence: str) -> None:
     (problem,) = sentences(examined(answers={"s3.HeadBucket": code}))
     assert problem.startswith(f"bucket {name_of('cn-north-1')}: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("denied", "right"),
+    [({}, "s3:ListBucket"), ({"s3.ListBuckets": "AccessDenied"}, "s3:ListAllMyBuckets")],
+)
+def test_a_reader_without_rights_in_s3_has_not_checked_the_bucket(
+    denied: dict[str, str], right: str
+) -> None:
+    bucket()
+    with pytest.raises(CallFailed, match=f"the right {right} is missing"):
+        examined(answers={"s3.HeadBucket": "403", **denied})
 
 
 Change = Callable[[Any, str], object]
@@ -218,6 +230,40 @@ def test_a_policy_that_denies_less_is_a_problem(changes: dict[str, Any]) -> None
     s3.put_bucket_policy(Bucket=name, Policy=policy(**changes))
     (problem,) = sentences(examined())
     assert "answers requests without TLS" in problem
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"Bool": {"aws:SecureTransport": False}},
+        {"Bool": {"aws:SecureTransport": ["false"]}},
+        {"BoolIfExists": {"aws:securetransport": "false"}},
+    ],
+)
+def test_the_same_denial_in_another_form_passes(conditions: dict[str, Any]) -> None:
+    s3, name = bucket(), name_of("cn-north-1")
+    document = json.loads(policy(Condition=conditions))
+    (statement,) = document["Statement"]
+    apart = [{**statement, "Resource": resource} for resource in statement["Resource"]]
+    for statements in (statement, apart):
+        text = json.dumps({**document, "Statement": statements})
+        s3.put_bucket_policy(Bucket=name, Policy=text)
+        assert passes(examined())
+
+
+def test_a_rule_that_ends_markers_alone_ends_no_artifacts() -> None:
+    s3, name = bucket(), name_of("cn-north-1")
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+    markers = {
+        "ID": "markers",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "Expiration": {"ExpiredObjectDeleteMarker": True},
+    }
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=name, LifecycleConfiguration={"Rules": [*rules, markers]}
+    )
+    assert passes(examined())
 
 
 def test_pages_that_may_read_it_are_a_note() -> None:

@@ -13,6 +13,7 @@ import pytest
 from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks.bucket_access import access_job, bucket_access
+from ops.verification.profile import QuotaUsedUp
 from tests.examples import container
 from tests.ops.verification.storage import ACCOUNT, Storage, found, passes, sentences, storage
 
@@ -73,6 +74,20 @@ def test_a_profile_that_has_its_own_folder_and_no_other_passes() -> None:
 
 
 @pytest.mark.check("bucket-access", broken=False)
+def test_a_quota_that_is_used_up_ends_the_check_at_once() -> None:
+    platform = made(printed())
+    platform.cluster.end = ""
+    message = 'pods "a" is forbidden: exceeded quota: profile-quota, requested: cpu=1'
+    about = {"kind": "Job", "name": "kf-verify-1a2b3c4d0a06-bucket-access-1"}
+    events: list[Mapping[str, Any]] = [
+        {"reason": "FailedCreate", "message": message, "involvedObject": about}
+    ]
+    for user in platform.platform.settings.users:
+        platform.cluster.lists[f"/api/v1/namespaces/{user.namespace}/events"] = events
+    with pytest.raises(QuotaUsedUp, match=r"is used up \(exceeded quota: profile-quota, req"):
+        found(bucket_access, platform.platform)
+
+
 def test_the_named_user_is_asked_and_the_others_are_left_alone() -> None:
     given = made("")
     platform = replace(given.platform, user="b@example.com")

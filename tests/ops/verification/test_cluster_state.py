@@ -205,6 +205,15 @@ def few_pods(name: str, **progress: str) -> Change:
     return change
 
 
+def namespace_ends(live: Live) -> None:
+    namespace = live.get("Namespace", "kubeflow")
+    namespace["metadata"]["deletionTimestamp"] = "2026-11-01T10:00:00Z"
+    message = "a/b in 1 resource instances"
+    reason = "SomeFinalizersRemain"
+    kept = condition("NamespaceFinalizersRemaining", reason=reason, message=message)
+    namespace["status"] = {"phase": "Terminating", "conditions": [kept]}
+
+
 def scaled_to_nothing(live: Live) -> None:
     deployment = live.get("Deployment", "kubeflow/katib-ui")
     deployment["spec"]["replicas"] = 0
@@ -395,6 +404,12 @@ def autoscaler_blind(live: Live) -> None:
             few_pods("auth/dex", lastUpdateTime=just_now()),
             "Deployment auth/dex",
             "0 of 2 pods are ready: it rolls out, look again",
+        ),
+        (
+            "workloads",
+            namespace_ends,
+            "Namespace kubeflow",
+            "since 2026-11-01T10:00:00Z, so that nothing new starts there (NamespaceFinalizersRem",
         ),
         (
             "workloads",
@@ -591,6 +606,19 @@ def autoscaler_adds_one(live: Live) -> None:
     deployment["status"]["conditions"].append(condition("Available"))
 
 
+def stateful_set_rolls(live: Live) -> None:
+    revisions = {"currentRevision": "web-1", "updateRevision": "web-2"}
+    live.put(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "web", "namespace": "kubeflow"},
+            "spec": {"replicas": 2, "template": {"spec": {"containers": []}}},
+            "status": {"readyReplicas": 1, **revisions},
+        }
+    )
+
+
 def job(name: str, **labels: str) -> Change:
     def change(live: Live) -> None:
         live.put(
@@ -636,6 +664,7 @@ def autoscaler_of_others(live: Live) -> None:
         ("nodes", node_leaves, 1),
         ("workloads", node_leaves, 5),
         ("workloads", autoscaler_adds_one, 1),
+        ("workloads", stateful_set_rolls, 1),
         ("platform-jobs", job("nightly-1"), 1),
         ("platform-jobs", job("kf-verify-a", **{"kubeflow-on-eks/verify": "kf-verify-a"}), 0),
         ("node-pools", pool_of_auto_mode, 1),

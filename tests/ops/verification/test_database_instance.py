@@ -151,6 +151,14 @@ def test_what_is_broken_is_named(name: str) -> None:
 
 NOTES: dict[str, tuple[dict[str, Any], str]] = {
     "backing up": ({"DBInstanceStatus": "backing-up"}, "is backing-up, and serves meanwhile"),
+    "a new password": (
+        {"DBInstanceStatus": "resetting-master-credentials"},
+        "is resetting-master-credentials, and serves meanwhile",
+    ),
+    "new storage": (
+        {"DBInstanceStatus": "storage-config-upgrade"},
+        "is storage-config-upgrade, and serves meanwhile",
+    ),
     "a new one": ({"LatestRestorableTime": None}, "its first backup is to come"),
     "other days": ({"BackupRetentionPeriod": 3}, "and kubeflow:database.backupDays is 7"),
     "restart": (

@@ -12,6 +12,7 @@ import pytest
 from components.gpu.node_pools import GPU_TAINT, SLICE_RESOURCE, pools_of
 from ops.findings import Finding, Level
 from ops.verification.checks.gpu import CHECKS, gpu_trial, seconds_of, trial
+from ops.verification.profile import QuotaUsedUp
 from regions.region import Region
 from tests.ops import waiting_pods as these
 from tests.ops.verification.deep_platform import RUN, Cluster, DeepPlatform, settings_of
@@ -180,11 +181,20 @@ def test_a_pool_that_is_full_is_told(deep: DeepPlatform) -> None:
     assert "NodePool gpu has 8 of at most 8" in problem_of(deep)
 
 
-def test_a_quota_of_the_profile_is_told_where_the_job_makes_no_pod(deep: DeepPlatform) -> None:
+def test_a_quota_that_is_used_up_ends_the_check_at_once(deep: DeepPlatform) -> None:
     message = 'pods "a" is forbidden: exceeded quota: profile-quota, requested: nvidia.com/gpu=1'
     told = event("FailedCreate", message, "Job", NAME) | {"type": "Warning"}
     deep.cluster.put("/api/v1/namespaces/alice/events", told)
-    assert problem_of(deep) == f"it has not begun after 900 s: FailedCreate: {message}"
+    with pytest.raises(QuotaUsedUp, match=r"is used up \(exceeded quota: profile-quota, req"):
+        found(deep)
+    assert deep.cluster.now < 60
+
+
+def test_a_warning_of_the_job_without_a_message_is_told_by_its_reason(deep: DeepPlatform) -> None:
+    silent = event("FailedCreate", "", "Job", NAME) | {"type": "Warning"}
+    del silent["message"]
+    deep.cluster.put("/api/v1/namespaces/alice/events", silent)
+    assert problem_of(deep).endswith(": FailedCreate")
 
 
 def test_a_trial_that_fails_is_told_with_its_last_words(deep: DeepPlatform) -> None:

@@ -16,6 +16,7 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks import katib
 from ops.verification.checks.katib import CHECKS, ended, optimum
+from ops.verification.profile import QuotaUsedUp
 from tests.ops.verification.deep_platform import RUN, Cluster, DeepPlatform
 
 NAME = f"{RUN}-random"
@@ -232,6 +233,31 @@ def test_an_experiment_that_nobody_looks_at_is_told_with_whose_log_to_read(
     said = problem_of(deep)
     assert "it has not ended after 1200 s (Katib's controller has not looked at it)" in said
     assert "deployment/katib-controller` has the reason" in said
+
+
+def test_a_quota_that_is_used_up_ends_the_check_at_once(deep: DeepPlatform) -> None:
+    event = {
+        "metadata": {"name": "e1"},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": 'pods "a" is forbidden: exceeded quota: profile-quota, requested: cpu=1',
+        "involvedObject": {"kind": "Job", "name": FOUR[0]},
+    }
+    deep.cluster.put("/api/v1/namespaces/alice/events", event)
+    with pytest.raises(QuotaUsedUp, match="raise `quota` in kubeflow:users"):
+        found(deep)
+    assert deep.cluster.now < 60
+
+
+def test_an_experiment_that_somebody_deletes_is_not_waited_for(deep: DeepPlatform) -> None:
+    def deletes(cluster: Cluster) -> None:
+        if cluster.now >= 30:
+            for path in [each for each in cluster.objects if "/experiments/" in each]:
+                del cluster.objects[path]
+
+    deep.cluster.plays.append(deletes)
+    assert problem_of(deep).startswith("somebody deleted the experiment ")
+    assert deep.cluster.now < 60
 
 
 def test_a_webhook_that_rejects_the_experiment_is_told_in_its_words(deep: DeepPlatform) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from ops.account_calls import CallFailed
 from ops.findings import Level
-from ops.verification.checks.keys import kms_keys
+from ops.verification.checks.keys import key_of, kms_keys
+from ops.verification.platform import Platform
 from tests.ops.verification.storage import found, passes, sentences, storage
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -70,19 +71,31 @@ def test_a_key_of_the_stack_that_is_not_renewed_is_a_problem_and_an_existing_one
     assert "its rotation is up to its owner" in findings[0].sentence
 
 
-def test_a_missing_right_to_the_rotation_is_named() -> None:
+def test_without_the_right_to_describe_keys_nothing_is_known() -> None:
     keys()
-    call = "kms.GetKeyRotationStatus"
-    findings = found(kms_keys, storage(answers={call: "AccessDeniedException"}).platform)
-    notes = sentences(findings, Level.NOTE)
-    assert len(notes) == 2
-    assert all(
-        f"rotation not checked: the right {call.replace('.', ':')}" in each for each in notes
-    )
-
-
-def test_where_no_key_can_be_read_nothing_is_checked() -> None:
-    keys()
-    platform = storage(answers={"kms.DescribeKey": "AccessDeniedException"}).platform
+    denied = {"kms.DescribeKey": "AccessDeniedException"}
     with pytest.raises(CallFailed, match="the right kms:DescribeKey is missing"):
-        list(kms_keys(platform))
+        found(kms_keys, storage(answers=denied).platform)
+
+
+def test_a_key_that_may_not_be_described_beside_another_is_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys()
+
+    def described(platform: Platform, named: str | None = None) -> dict[str, Any] | None:
+        if named == CLUSTER:
+            raise CallFailed("the right kms:DescribeKey is missing.")
+        return key_of(platform, named)
+
+    monkeypatch.setattr("ops.verification.checks.keys.key_of", described)
+    (told,) = sentences(found(kms_keys, storage().platform), Level.NOTE)
+    assert told == f"key {CLUSTER}: not checked: the right kms:DescribeKey is missing"
+
+
+def test_a_rotation_that_may_not_be_read_is_a_note() -> None:
+    keys()
+    denied = {"kms.GetKeyRotationStatus": "AccessDeniedException"}
+    notes = sentences(found(kms_keys, storage(answers=denied).platform), Level.NOTE)
+    assert len(notes) == 2
+    assert all("rotation not checked: the right kms:GetKeyRotationStatus" in each for each in notes)

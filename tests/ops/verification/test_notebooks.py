@@ -11,6 +11,7 @@ import pytest
 from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks.notebooks import CHECKS, form_of, notebook_objects
+from ops.verification.profile import QuotaUsedUp
 from tests.ops.verification.deep_platform import RUN, Cluster, DeepPlatform
 from tests.rendering.beijing import kubeflow
 
@@ -130,7 +131,7 @@ def test_a_notebook_that_does_not_start_has_its_pods_reason(
     assert any(told in each for each in deep.alice.said)
 
 
-def test_a_quota_is_told_by_the_event_of_the_statefulset(deep: DeepPlatform) -> None:
+def test_a_quota_that_is_used_up_ends_the_check_at_once(deep: DeepPlatform) -> None:
     event = {
         "metadata": {"name": "e1"},
         "type": "Warning",
@@ -139,7 +140,17 @@ def test_a_quota_is_told_by_the_event_of_the_statefulset(deep: DeepPlatform) -> 
         "involvedObject": {"kind": "StatefulSet", "name": NAME},
     }
     deep.cluster.put("/api/v1/namespaces/alice/events", event)
-    assert "StatefulSet: FailedCreate: create Pod failed: exceeded quota" in problem_of(deep)
+    with pytest.raises(QuotaUsedUp, match=r"is used up \(exceeded quota: profile-quota\): end"):
+        found(deep)
+    assert deep.cluster.now < 60
+
+
+def test_a_warning_without_a_message_is_told_by_its_reason(deep: DeepPlatform) -> None:
+    about = {"kind": "StatefulSet", "name": NAME}
+    for number, event in enumerate(({"reason": "FailedCreate", "involvedObject": about}, {})):
+        named = {"metadata": {"name": f"e{number}"}, "type": "Warning"}
+        deep.cluster.put("/api/v1/namespaces/alice/events", {**named, **event})
+    assert problem_of(deep).endswith("StatefulSet: FailedCreate")
 
 
 def test_a_notebook_that_nobody_looks_at_is_told_with_whose_log_to_read(deep: DeepPlatform) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -220,6 +221,12 @@ def policy_for_all(live: Live) -> None:
     live.put(policy)
 
 
+def policy_for_any(live: Live) -> None:
+    policy_of_another(live)
+    rules = [{"from": [{"source": {"principals": ["*"]}}]}]
+    live.get("AuthorizationPolicy", "team-a/opened")["spec"]["rules"] = rules
+
+
 def no_artifact_policy(kind: str) -> Change:
     return lambda live: live.delete(kind, "team-a/ml-pipeline-ui-artifact")
 
@@ -425,6 +432,13 @@ A = "ann@example.org (team-a)"
         ),
         (
             "profile-policies",
+            policy_for_any,
+            Level.NOTE,
+            "AuthorizationPolicy team-a/opened",
+            "lets everybody in the mesh reach everything in team-a",
+        ),
+        (
+            "profile-policies",
             policy_for_all,
             Level.NOTE,
             "AuthorizationPolicy team-a/opened",
@@ -608,6 +622,42 @@ def test_a_peer_authentication_of_other_software_is_left_alone() -> None:
     live = team().changed()
     other_software(live)
     assert wrong(examined("mesh", live)) == []
+
+
+def failed_before(*kinds: str) -> Change:
+    states = [{"type": kind, "message": "no role"} for kind in kinds]
+    return lambda live: live.get("Profile", "team-a").update(status={"conditions": states})
+
+
+@pytest.mark.parametrize(
+    ("kinds", "sentences"),
+    [
+        (("Failed", "Successful"), []),
+        (("Successful", "Failed", "Failed"), ["its profile failed: no role"]),
+    ],
+)
+def test_the_last_state_of_a_profile_counts(kinds: tuple[str, ...], sentences: list[str]) -> None:
+    live = team().changed()
+    failed_before(*kinds)(live)
+    assert [said for _, said in wrong(examined("users", live))] == sentences
+
+
+def test_labels_of_a_former_configuration_are_not_asked_for() -> None:
+    live = team().changed()
+    (name,) = [name for kind, name in live.objects if kind == "ConfigMap" and "labels-data" in name]
+    former = copy.deepcopy(live.get("ConfigMap", name))
+    former["metadata"]["name"] = "namespace-labels-data-aaaaaaaaaa"
+    former["data"] = {"namespace-labels.yaml": "former: enabled"}
+    live.put(former)
+    assert wrong(examined("users", live)) == []
+
+
+def test_a_stack_without_users_is_good_and_says_so() -> None:
+    (found,) = examined("users", live_with(CN))
+    assert (found.level, found.sentence) == (
+        Level.GOOD,
+        "kubeflow:users is empty: there are none to check",
+    )
 
 
 def test_a_login_policy_that_selects_nothing_is_none() -> None:

@@ -115,6 +115,26 @@ def test_the_artifact_is_the_same_in_the_bucket_and_in_the_dashboard(deep: Deep)
     assert "GET /pipeline/artifacts/get" in deep.gateway.asked
 
 
+@pytest.mark.parametrize(
+    ("root", "folder"),
+    [
+        (ROOT, "private-artifacts/alice/v2/artifacts/"),
+        (f"s3://{BUCKET}", ""),
+        (f"s3://{BUCKET}/", ""),
+        (f"s3://{BUCKET}/runs/?region=cn-north-1", "runs/"),
+    ],
+)
+def test_the_folder_of_artifacts_is_below_the_pipeline_root(
+    deep: Deep, root: str, folder: str
+) -> None:
+    deep.whole.cluster.put(
+        "/api/v1/namespaces/alice/configmaps",
+        {"metadata": {"name": "kfp-launcher"}, "data": {"defaultPipelineRoot": root}},
+    )
+    place = pipelines.Place.of(deep.whole.platform)
+    assert (place.bucket, place.root) == (BUCKET, folder)
+
+
 def test_where_nobody_logs_in_by_password_the_uis_own_pod_is_asked(
     deep: Deep, monkeypatch: pytest.MonkeyPatch
 ) -> None:

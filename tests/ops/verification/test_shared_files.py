@@ -67,6 +67,17 @@ def test_a_file_system_in_every_zone_with_nodes_passes() -> None:
     assert f"has a mount target in {REGION}a and {REGION}b" in findings[-1].sentence
 
 
+def test_a_policy_of_one_statement_without_a_list_passes() -> None:
+    identity = files("a", policy=False)
+    (statement,) = POLICY["Statement"]
+    condition = {"Bool": {"aws:SecureTransport": False}}
+    text = json.dumps({"Statement": {**statement, "Condition": condition}})
+    make: Any = boto3.client
+    efs = make("efs", region_name=REGION)
+    efs.put_file_system_policy(FileSystemId=identity, Policy=text)
+    assert passes(examined(made(identity, "a")))
+
+
 @pytest.mark.check("shared-files", broken=False)
 def test_a_stack_without_one_has_nothing_to_check() -> None:
     (finding,) = found(shared_files, storage(REGION).platform)

@@ -349,6 +349,16 @@ def test_no_published_word_is_looked_for_where_it_means_nothing() -> None:
     assert wrong(examined("default-credentials", live)) == []
 
 
+def test_many_objects_with_the_same_leak_are_one_finding() -> None:
+    live = live_of(CN).changed()
+    for number in range(300):
+        config(f"{USER}/mine-{number:03}", "notes", "arn:aws:s3:::bucket")(live)
+    (found,) = [each for each in examined("partition-leaks", live) if each.level is Level.NOTE]
+    assert found.about.startswith(f"ConfigMap {USER}/mine-000, ")
+    assert found.about.endswith(" more")
+    assert found.sentence.startswith("300 of them: data.notes has arn:aws:, which")
+
+
 def test_where_the_mirror_does_not_look_another_way_out_is_named() -> None:
     live = live_of(CN).changed()
     container = {"name": "agent", "image": "gcr.io/someone/agent:7"}
