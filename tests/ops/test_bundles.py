@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from rendering import bundle
 from rendering.needs import sources_of_stack
 from rendering.sources import obtain
+from terminal import output
 from tests.ops.command import kf
 from tests.rendering.beijing import MANIFESTS
 from tests.rendering.conftest import own_cache
@@ -48,6 +50,16 @@ def test_a_bundle_says_that_it_is_whole(made: Path) -> None:
     done = kf("bundle", "verify", str(made))
     assert done.exit_code == 0, done.output
     assert f"release {bundle.read(made).release}" in done.stderr
+
+
+def test_a_table_has_a_line_for_each_repository_that_was_made_local(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.results, "_width", 300)
+    shown = kf("bundle", "verify", str(made), "--format", "table").stdout
+    lines = [re.split(r"\s{2,}", line.rstrip())[-1] for line in shown.splitlines()]
+    local = [each for packed in bundle.read(made).sources for each in packed.made_local]
+    assert [line for line in lines if line in local] == local
 
 
 def test_one_changed_byte_is_found(made: Path, tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_the_engine_hands_on_every_finding_of_the_pack_and_of_a_team(
     assert "mine" not in words
     assert 'Secret login: a secret value is "12341234"' in password
     assert {event.enforcement_level for event in events} == {"advisory"}
+    assert {event.policy_pack_name for event in events} == {"kubeflow-on-eks"}
     ingress = found["open-ingress", "high", "mandatory"]
     assert ingress["urn"].endswith("::aws:ec2/securityGroup:SecurityGroup::open")
     assert ingress["message"].startswith(

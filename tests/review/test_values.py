@@ -43,6 +43,10 @@ def test_what_stands_around_a_secret_is_shown(text: str, shown_text: str) -> Non
     assert shown(text, "data") == shown_text
 
 
+def test_chinese_inside_of_objects_stays_readable() -> None:
+    assert shown({"team": ["训练"]}) == '{"team": ["训练"]}'
+
+
 def test_planted_secrets_are_in_no_form_of_a_review() -> None:
     config = [{"data": {"app.conf": f"level: {n}\npassword: {PLANTED}{n}\n"}} for n in (1, 2)]
     env = [

@@ -47,6 +47,7 @@ def test_a_contributor_gets_what_the_dashboard_would_make() -> None:
             }
         ],
     }
+    assert policy["kind"] == "AuthorizationPolicy"
     assert policy["metadata"] == metadata
     assert policy["spec"]["rules"] == [
         {

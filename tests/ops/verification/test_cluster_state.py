@@ -124,6 +124,13 @@ def test_a_right_platform_is_good_and_the_sentence_has_numbers(
     assert sentence in next(each.sentence for each in findings if each.about == about)
 
 
+def test_the_use_of_a_pool_is_counted() -> None:
+    live = live_of(CN).changed()
+    pool_uses(3)(live)
+    sentences = [each.sentence for each in examined("node-pools", live)]
+    assert "ready; 3 of 8 nvidia.com/gpu in use" in sentences
+
+
 # -- broken ----------------------------------------------------------------------------------------
 
 

@@ -138,7 +138,7 @@ def test_the_pod_asks_for_what_the_machines_of_the_pool_have() -> None:
 def test_a_stack_without_a_pool_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = DeepPlatform(tmp_path, monkeypatch, settings_of(gpuPool={"enabled": False}))
     (told,) = found(made)
-    assert told.level is Level.GOOD
+    assert (told.about, told.level) == ("GPU", Level.GOOD)
     assert "the stack has no GPU pool (kubeflow:gpuPool.enabled)" in told.sentence
     assert made.cluster.objects == {}
 

@@ -388,6 +388,13 @@ A = "ann@example.org (team-a)"
         ),
         (
             "isolation",
+            opened(group("system:serviceaccounts")),
+            Level.PROBLEM,
+            "RoleBinding team-a/opened",
+            "lets system:serviceaccounts into the profile",
+        ),
+        (
+            "isolation",
             opened(group("system:serviceaccounts:team-c")),
             Level.PROBLEM,
             "RoleBinding team-a/opened",

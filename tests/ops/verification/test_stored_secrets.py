@@ -241,8 +241,10 @@ def test_a_secret_that_aws_has_not_is_named() -> None:
     live = live_of(CN).changed()
     name = name_of_pipelines(live)
     del live.remote[name]
-    findings = dict(wrong(examined("secrets-equal", live)))
-    assert findings[PIPELINES] == f"Secrets Manager has no {name}: run `pulumi up`"
+    findings = examined("secrets-equal", live)
+    assert dict(wrong(findings))[PIPELINES] == f"Secrets Manager has no {name}: run `pulumi up`"
+    sentences = [each.sentence for each in findings]
+    assert "3 have on both sides the same values, of 5 secrets" in sentences
 
 
 def test_a_secret_that_is_scheduled_for_deletion_is_saved_and_not_a_missing_right() -> None:
@@ -259,8 +261,9 @@ def test_a_secret_that_is_scheduled_for_deletion_is_saved_and_not_a_missing_righ
     )
 
 
-def test_dex_and_its_client_must_share_a_secret() -> None:
-    live = live_of(CN).changed()
+@pytest.mark.parametrize("stack", [CN, KF151])
+def test_dex_and_its_client_must_share_a_secret(stack: str) -> None:
+    live = live_of(stack).changed()
     live.secret("auth/dex-oidc-client", {"OIDC_CLIENT_ID": "id", "OIDC_CLIENT_SECRET": "another"})
     ((about, sentence),) = wrong(examined("secrets-equal", live))
     assert about == "OIDC client"

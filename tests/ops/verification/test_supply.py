@@ -149,6 +149,10 @@ def minio(live: Live) -> None:
     )
 
 
+def katib(live: Live) -> None:
+    live.secret("kubeflow/katib-mysql-secrets", {"MYSQL_ROOT_PASSWORD": "test"})
+
+
 @pytest.mark.parametrize(
     ("name", "change", "level", "about", "sentence"),
     [
@@ -259,6 +263,13 @@ def minio(live: Live) -> None:
             Level.PROBLEM,
             f"Secret {USER}/mlpipeline-minio-artifact",
             "secretkey contains the secret key of every Kubeflow's MinIO",
+        ),
+        (
+            "default-credentials",
+            katib,
+            Level.PROBLEM,
+            "Secret kubeflow/katib-mysql-secrets",
+            "MYSQL_ROOT_PASSWORD contains the database password of every Katib",
         ),
         (
             "default-credentials",
