@@ -55,6 +55,7 @@ def program(
             role="arn:aws-cn:iam::111122223333:role/r",
             handler="h.h",
             runtime="python3.12",
+            environment=None if later else {"variables": {"LANG": "C"}},
             code=pulumi.AssetArchive({"h.py": pulumi.FileAsset(str(code))}),
             opts=here,
         )
@@ -122,6 +123,8 @@ def test_a_row_has_the_operation_and_what_was_before(started: Started, tmp_path:
     old, new = (planned["function"][key]["code"] for key in ("before", "inputs"))
     assert old.keys() == new.keys() == {SIGNATURE, "hash"}
     assert old["hash"] != new["hash"]
+    assert planned["function"]["before"]["environment"] == {"variables": {"LANG": "C"}}
+    assert "environment" not in planned["function"]["inputs"]
 
 
 def test_a_refused_preview_shows_what_the_engine_refuses(started: Started, tmp_path: Path) -> None:
@@ -146,13 +149,14 @@ def test_a_refused_preview_shows_what_the_engine_refuses(started: Started, tmp_p
     assert not (tmp_path / "build" / "unprotected").exists()
 
 
-def test_a_replacement_without_protection_from_now_on_is_not_refused(
-    started: Started, tmp_path: Path
+@pytest.mark.parametrize("before", [True, False])
+def test_a_replacement_that_is_protected_before_or_after_alone_is_not_refused(
+    before: bool, started: Started, tmp_path: Path
 ) -> None:
     code = tmp_path / "h.py"
     code.write_text(OLD)
-    with started(program(code=code, protect=True)) as rehearsal:
+    with started(program(code=code, protect=before)) as rehearsal:
         rehearsal.up()
-    with started(program(code=code, engine="postgres")) as rehearsal:
+    with started(program(code=code, protect=not before, engine="postgres")) as rehearsal:
         row = rows(rehearsal.preview())["database"]
     assert (row["operation"], row["protect"]) == ("replace", False)

@@ -18,7 +18,9 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks.login import login
 from ops.verification.forward import Forward
+from ops.verification.login_flow import said
 from ops.verification.passwords import VARIABLE
+from ops.verification.web import Answer
 from tests.ops.verification.deep_platform import ALICE, DeepPlatform
 from tests.ops.verification.gateway_server import Gateway, serving
 
@@ -124,10 +126,16 @@ def test_what_is_wrong_with_the_login_is_named(
 ) -> None:
     for name, value in broken.items():
         setattr(gateway, name, value)
-    said = problems(deep)
-    assert told in said
-    assert "code=" not in said
-    assert PASSWORD not in said
+    sentences = problems(deep)
+    assert told in sentences
+    assert "code=" not in sentences
+    assert PASSWORD not in sentences
+
+
+@pytest.mark.parametrize("tag", ["script", "style", "head"])
+def test_of_a_page_the_text_alone_is_told(tag: str) -> None:
+    page = f"<html><{tag} id='a'>var a = 1\n</{tag}><body><p>Oops!</p></body></html>"
+    assert said("/dex/auth?code=1", Answer(502, page)) == "/dex/auth answers 502 (Oops!)"
 
 
 def test_of_an_identity_provider_only_the_way_there_is_checked(
