@@ -20,11 +20,13 @@ from tests.elasticity.plots import Row as Scenario
 from tests.elasticity.report import renewed
 from tests.judges.plans import PLANS, made
 from tests.rehearsal.svg_layout import faults, parsed, width
+from tests.rendering.beijing import kubeflow
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "docs" / "pictures"
 MEASURED = (ROOT / "docs" / "elasticity.md").read_text()
 CHINA, PLAIN = "cn-north-1", "us-west-2"
+RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
 
 each_plan = pytest.mark.parametrize("name", PLANS)
 
@@ -90,6 +92,11 @@ def test_texts_are_at_most_as_wide_as_the_code_reckons() -> None:
     ] == []
 
 
+def test_a_bold_text_is_reckoned_a_little_wider() -> None:
+    plain, bold = (width_of("Kubeflow 平台", 12, bold=each) for each in (False, True))
+    assert plain < bold < plain * 1.25
+
+
 @pytest.mark.parametrize("words", ["mm " * 80, "一" * 200])
 def test_an_entry_holds_its_text_however_long(words: str) -> None:
     canvas = Canvas(Language.ENGLISH)
@@ -133,9 +140,9 @@ def test_the_platform_is_drawn_with_the_numbers_of_its_plan(name: str) -> None:
     assert facts.region.name in shown
     assert facts.region.partition in shown
     assert f"EKS {facts.cluster['version']}" in shown
-    for zone in facts.zones:
-        assert zone.name in shown
-        assert zone.private in shown
+    for subnet in facts.of("aws:ec2/subnet:Subnet"):
+        assert subnet["inputs"]["availabilityZone"] in shown
+        assert subnet["inputs"]["cidrBlock"] in shown
     assert len(facts.zones) == len({zone.name for zone in facts.zones}) != 1
     assert facts.vpc in shown
     assert shown.count("+ NAT") == facts.nats
@@ -204,6 +211,21 @@ def test_parts_of_kubeflow_are_those_whose_deployments_are_planned() -> None:
     }
     assert Facts([*rows(CHINA), row]).parts == ("Katib",)
     assert Facts([*rows(CHINA), {**row, "operation": "delete"}]).parts == ()
+
+
+def test_every_part_is_found_in_the_releases() -> None:
+    objects = [obj for release in RELEASES for obj in kubeflow(release).rendered.objects]
+    workloads: list[Row] = [
+        {
+            "type": f"kubernetes:apps/v1:{obj['kind']}",
+            "name": obj["metadata"]["name"],
+            "urn": "a::b::c::k",
+            "inputs": obj,
+        }
+        for obj in objects
+        if obj["kind"] in ("Deployment", "StatefulSet")
+    ]
+    assert len(Facts(workloads).parts) == 18
 
 
 def test_who_may_reach_the_api_server_is_told() -> None:
