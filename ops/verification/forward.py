@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 from http.cookiejar import CookieJar
-from threading import Timer
+from threading import Event, Timer
 
 from ops.cli_errors import Refused
 from ops.dashboard import Forwarding
@@ -133,7 +133,8 @@ class Forward:
         )
         self._process = process
         # kubectl has no limit of its own: a proxy may keep the connection and never upgrade it.
-        ending = Timer(OPEN_SECONDS, process.stdin.close if process.stdin else process.kill)
+        late = Event()
+        ending = Timer(OPEN_SECONDS, _end, (process, late))
         ending.start()
         try:
             for line in process.stdout or ():
@@ -142,13 +143,19 @@ class Forward:
                     return
                 forwarding.heard(line)
         finally:
-            late = not ending.is_alive()
             ending.cancel()
         self.close()
-        if late:
+        if late.is_set():
             raise Refused(
                 f"kubectl forwards nothing to {resource} of {namespace} within {OPEN_SECONDS:.0f} "
                 "s: a proxy on the way to the API server has to pass upgraded connections "
                 "(WebSocket), or name its host in NO_PROXY."
             )
         raise Refused(forwarding.ended())
+
+
+def _end(process: subprocess.Popen[str], late: Event) -> None:
+    """Ends the shell that supervises kubectl; whoever reads its output finds the reason set."""
+    late.set()
+    assert process.stdin is not None  # noqa: S101 - for the type checker
+    process.stdin.close()
