@@ -49,11 +49,12 @@ def output_of(
     def ended() -> str | None:
         status = platform.cluster.answer("GET", path, {}).get("status") or {}
         true = [each["type"] for each in status.get("conditions") or [] if each["status"] == "True"]
-        if not status.get("active"):
+        end = next((end for end in _ENDS if end in true), None)
+        if end is None and not status.get("active"):
             events = f"/api/v1/namespaces/{namespace}/events"
             warnings = platform.cluster.all(events, fieldSelector="type=Warning")
             refuse_used_up_quota(warnings, name)
-        return next((end for end in _ENDS if end in true), None)
+        return end
 
     end = workspace.wait(what, ended, seconds)
     if end == "Complete":
