@@ -37,7 +37,7 @@ from tests.consumers.database import Database
 from tests.consumers.katib_api import call, is_healthy
 from tests.consumers.programs import KATIB_DB_MANAGER, ml_metadata
 from tests.consumers.test_katib import LOGS, free_address
-from tests.consumers.test_ml_metadata import OWNER, RUN, SESSION
+from tests.consumers.test_ml_metadata import OWNER, SESSION
 from tests.rendering.beijing import Release, kubeflow, rendered
 from tests.services import mariadb
 from tests.services.certificates import Authority
@@ -190,7 +190,7 @@ def tables(rds: Database, tmp_path_factory: pytest.TempPathFactory) -> None:
     config = flags["--metadata_store_server_config_file"]
     python = str(ml_metadata(print))
     done = subprocess.run(
-        rds.command(python, "-c", SESSION, config, "s3://bucket/verified", OWNER, RUN),
+        rds.command(python, "-c", SESSION, config, "s3://bucket/verified", OWNER, "verified"),
         env={"PATH": os.environ["PATH"], "PYTHONUTF8": "1", **variables},
         capture_output=True,
         text=True,
