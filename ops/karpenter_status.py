@@ -75,7 +75,7 @@ def time_of(event: Object) -> str:
 
 def conditions(obj: Object) -> list[dict[str, Any]]:
     """``status.conditions``."""
-    return obj.get("status", {}).get("conditions") or []
+    return (obj.get("status") or {}).get("conditions") or []
 
 
 def trouble(claim: Object) -> str | None:

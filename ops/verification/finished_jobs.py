@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.objects.pod_reasons import reason_of, said_last
+from components.objects.pod_reasons import said_last
 from ops.cli_errors import Refused
-from ops.image_pulls import pull_trouble
 from ops.verification.platform import Platform
 from ops.verification.profile import refuse_used_up_quota
-from ops.verification.waiting import LONGEST_REASON, harmless
+from ops.verification.waiting import obstacle, pods_of, warnings_of
 
 _SECONDS = 240.0
 """For the pull of the image and the pod's work."""
@@ -51,9 +50,7 @@ def output_of(
         true = [each["type"] for each in status.get("conditions") or [] if each["status"] == "True"]
         end = next((end for end in _ENDS if end in true), None)
         if end is None and not status.get("active"):
-            events = f"/api/v1/namespaces/{namespace}/events"
-            warnings = platform.cluster.all(events, fieldSelector="type=Warning")
-            refuse_used_up_quota(warnings, name)
+            refuse_used_up_quota(warnings_of(platform.cluster, namespace), name)
         return end
 
     end = workspace.wait(what, ended, seconds)
@@ -65,14 +62,10 @@ def output_of(
 
 def _reason(platform: Platform, namespace: str, job: str) -> str:
     """Why a Job has not completed, by its pod; by its own events where it has none."""
-    core = f"/api/v1/namespaces/{namespace}"
-    warnings = platform.cluster.all(f"{core}/events", fieldSelector="type=Warning")
-    for pod in platform.cluster.all(f"{core}/pods", labelSelector=f"job-name={job}"):
-        reason = reason_of(pod, warnings)
-        if reason:
-            way_out = pull_trouble(pod)
-            sentence = harmless(reason.sentence, LONGEST_REASON)
-            return f"{sentence}: {way_out}" if way_out else sentence
+    warnings = warnings_of(platform.cluster, namespace)
+    for pod in pods_of(platform.cluster, namespace, f"job-name={job}"):
+        if reason := obstacle(pod, warnings):
+            return reason
     own = [each for each in warnings if each.get("involvedObject", {}).get("name") == job]
     if own:
         return said_last(own)

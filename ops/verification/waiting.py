@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -84,10 +84,16 @@ def obstacles(
     """
     events = list(warnings)
     for pod in pods:
-        if reason := reason_of(pod, events):
-            way_out = pull_trouble(pod)
-            sentence = f"{name(pod)}: {harmless(reason.sentence, LONGEST_REASON)}"
-            yield f"{sentence}: {way_out}" if way_out else sentence
+        if sentence := obstacle(pod, events):
+            yield f"{name(pod)}: {sentence}"
+
+
+def obstacle(pod: Mapping[str, Any], warnings: Iterable[Mapping[str, Any]]) -> str:
+    """Why a pod is not ready, with the way out where there is one; empty: it is ready."""
+    reason = reason_of(pod, warnings)
+    if not reason:
+        return ""
+    return ": ".join(filter(None, (harmless(reason.sentence, LONGEST_REASON), pull_trouble(pod))))
 
 
 def last_lines(cluster: LiveCluster, pod: Object, container: str = "") -> str:

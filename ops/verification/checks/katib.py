@@ -15,6 +15,7 @@ from typing import Any
 
 from ops.cli_errors import Refused
 from ops.findings import Finding, good, problem
+from ops.karpenter_status import conditions
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
 from ops.verification.checks.database import DATABASES
@@ -54,7 +55,7 @@ class Searched:
 
 def ended(experiment: Object) -> str | None:
     """``Succeeded`` or ``Failed``; None: neither."""
-    true = {each["type"] for each in _conditions(experiment) if each["status"] == "True"}
+    true = {each["type"] for each in conditions(experiment) if each["status"] == "True"}
     return next((kind for kind in ("Failed", "Succeeded") if kind in true), None)
 
 
@@ -71,10 +72,6 @@ def optimum(experiment: Object) -> str:
         f"{each['name']}={each['value'][:8]}" for each in best.get("parameterAssignments") or []
     )
     return f"{best['bestTrialName']} with {wanted} {found.get('latest')} ({assigned})"
-
-
-def _conditions(obj: Object) -> list[dict[str, Any]]:
-    return (obj.get("status") or {}).get("conditions") or []
 
 
 def _search(platform: Platform) -> Searched | str:
@@ -145,7 +142,7 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
             "kubeflow logs deployment/katib-db-manager` has the rest"
         )
     for trial in status.get("failedTrialList") or []:
-        own = _conditions(trials.get(trial, {}))
+        own = conditions(trials.get(trial, {}))
         told = next((each for each in own if each["type"] == "Failed"), {})
         pod = next((each for each in pods if trial in each["metadata"]["name"]), None)
         printed = last_lines(cluster, pod, _MAIN) if pod else ""
@@ -158,7 +155,7 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
         )
     if waiting := next(obstacles(pods, warnings_of(cluster, namespace)), ""):
         return f"{begin}: {waiting}"
-    told = next((each for each in _conditions(experiment)[::-1] if each["status"] == "True"), {})
+    told = next((each for each in conditions(experiment)[::-1] if each["status"] == "True"), {})
     said = told.get("message") or "Katib's controller has not looked at it"
     return (
         f"{begin} ({said}): `kubectl --namespace kubeflow logs deployment/katib-controller` has "

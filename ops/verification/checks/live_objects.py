@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from images.reference import InvalidReference, Reference, parse
 from ops import targets
 from ops.cli_errors import Refused
+from ops.karpenter_status import conditions
 from ops.live_cluster import REMEMBERED_SECONDS, LiveCluster, connect_command
 from ops.verification.platform import Platform
 from rendering import lock as locks
@@ -164,8 +165,7 @@ def namespace_of(obj: Mapping[str, Any]) -> str:
 
 def condition(obj: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """A condition of the status by its type; empty where it is not there."""
-    conditions: Iterable[Mapping[str, Any]] = (obj.get("status") or {}).get("conditions") or []
-    return next((each for each in conditions if each.get("type") == kind), {})
+    return next((each for each in conditions(obj) if each.get("type") == kind), {})
 
 
 def is_true(obj: Mapping[str, Any], kind: str) -> bool:
