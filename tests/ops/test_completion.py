@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ops.completion import tables
+from tests.conftest import NOTHING_IS_LEFT_OUT
 from tests.ops.command import kf
 
 SHELLS = ("bash", "zsh", "fish")
@@ -48,7 +49,7 @@ def clone(tmp_path: Path) -> Path:
 def needed(shell: str) -> str:
     program = shutil.which(shell)
     if program is None:
-        if os.environ.get("CI") == "true":
+        if NOTHING_IS_LEFT_OUT:
             pytest.fail(f"no {shell}")
         pytest.skip(f"no {shell}")
     return program

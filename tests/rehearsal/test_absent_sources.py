@@ -26,10 +26,9 @@ NEEDED = (
 
 
 @pytest.fixture
-def alone(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def alone(tmp_path: Path, own_cache: Path) -> Path:
     """A copy of the project that nothing lies beside, with an empty cache and no git host."""
     assert own_cache.is_dir()
-    monkeypatch.delenv("CI", raising=False)
     beside = shutil.ignore_patterns("build", "bundles", "tests", ".*", "__pycache__")
     return Path(shutil.copytree(PROJECT, tmp_path / "alone", ignore=beside))
 
@@ -70,7 +69,6 @@ def test_only_what_the_stack_renders_is_missed(alone: Path) -> None:
 def test_ci_says_whether_an_incomplete_result_fails(
     ci: str | None, fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("CI", raising=False)
     if ci is not None:
         monkeypatch.setenv("CI", ci)
     assert incomplete_fails() is fails

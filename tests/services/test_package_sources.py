@@ -24,6 +24,7 @@ from program import package_values
 from regions.package_mirrors import package_mirrors
 from settings import from_mapping
 from settings.package_sources import BUNDLE
+from tests.conftest import NOTHING_IS_LEFT_OUT
 from tests.rendering.profile_hooks import SYNC
 from tests.services.kfp_sdk import kfp_sdk
 from tests.services.package_hosts import PackageHosts, index, node_archive, package_hosts
@@ -157,6 +158,7 @@ def test_npm_installs_from_the_mirror(
 ) -> None:
     npm = shutil.which("npm")
     if npm is None:
+        assert not NOTHING_IS_LEFT_OUT, "there is no npm"
         pytest.skip("there is no npm")
     folder = tmp_path / "project"
     folder.mkdir()
