@@ -8,6 +8,8 @@ import re
 import pytest
 import yaml
 
+from rendering.objects import ObjectKey
+from rendering.rbac import Rbac
 from tests.rendering.beijing import (
     KEY_FORMAT,
     REGION,
@@ -119,8 +121,15 @@ def test_the_ui_fetches_no_artifact_by_http(release: Release, url: str) -> None:
 
 
 def test_the_ui_reads_no_secret_and_does_not_find_its_own_pod(release: Release) -> None:
-    rules = release.get("ClusterRole", "ml-pipeline-ui")["rules"]
-    assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
+    rbac = Rbac({ObjectKey.of(obj): obj for obj in release.rendered.objects})
+    roles = {
+        role
+        for binding in rbac.bindings_of("kubeflow", "ml-pipeline-ui")
+        for role in rbac.roles_of(binding)
+    }
+    assert {role.kind for role in roles} == {"ClusterRole", "Role"}
+    rules = [rule for role in roles for rule in release.get(role.kind, role.name)["rules"]]
+    assert not {"secrets", "*"} & {resource for rule in rules for resource in rule["resources"]}
     assert release.environment("ml-pipeline-ui")["HOSTNAME"] == ""
 
 
