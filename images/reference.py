@@ -35,6 +35,8 @@ LONGEST_PREFIX = 64
 _LONGEST_REPOSITORY = 255
 _LONGEST_COPY = _LONGEST_REPOSITORY - len("/") - LONGEST_PREFIX
 _HASHED = "hashed"
+# More than any host, repository, tag and digest have together.
+_LONGEST_IMAGE = 1000
 
 _MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -241,6 +243,9 @@ def parse(image: str) -> Reference:
     """
     if not image:
         raise InvalidReference("an image reference cannot be empty", "it is empty")
+    if len(image) > _LONGEST_IMAGE:
+        fault = f"has more than {_LONGEST_IMAGE} characters"
+        raise InvalidReference(f"{image[:60]!r}... {fault}", f"it {fault}")
     if _IMAGE_ID.fullmatch(image):
         fault = "is an image id, which names no registry to pull from"
         raise InvalidReference(f"{image!r} {fault}", f"it {fault}")
