@@ -35,16 +35,18 @@ LONGEST_PREFIX = 64
 _LONGEST_REPOSITORY = 255
 _LONGEST_COPY = _LONGEST_REPOSITORY - len("/") - LONGEST_PREFIX
 _HASHED = "hashed"
-# More than any host, repository, tag and digest have together.
-_LONGEST_IMAGE = 1000
+LONGEST_IMAGE = 1000
+"""Characters; more than any host, repository, tag and digest have together."""
 
 _MARKER = re.compile(r"<<[a-z][a-z0-9.-]*>>")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::(?P<port>[0-9]+))?")
 _WORD = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_WORD}(?:/{_WORD})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}")
+HOST, PATH = rf"{_LABEL}(?:\.{_LABEL})*", rf"{_WORD}(?:/{_WORD})*"
+TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+DIGEST = r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}"
+"""The parts of a reference as regular expressions, which RE2 takes too."""
+_HOST = re.compile(rf"(?P<host>{HOST}|\[[a-fA-F0-9:]+\])(?::(?P<port>[0-9]+))?")
+_PATH, _TAG, _DIGEST = re.compile(PATH), re.compile(TAG), re.compile(DIGEST)
 _IMAGE_ID = re.compile(r"[a-f0-9]{64}")
 # The suffixes of every partition, plain and dual-stack, each with the plain one of its partition:
 # botocore data/partitions.json, where the dual-stack ones begin with "api" in place of ECR's "on".
@@ -243,8 +245,8 @@ def parse(image: str) -> Reference:
     """
     if not image:
         raise InvalidReference("an image reference cannot be empty", "it is empty")
-    if len(image) > _LONGEST_IMAGE:
-        fault = f"has more than {_LONGEST_IMAGE} characters"
+    if len(image) > LONGEST_IMAGE:
+        fault = f"has more than {LONGEST_IMAGE} characters"
         raise InvalidReference(f"{image[:60]!r}... {fault}", f"it {fault}")
     if _IMAGE_ID.fullmatch(image):
         fault = "is an image id, which names no registry to pull from"
