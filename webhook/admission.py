@@ -107,7 +107,7 @@ class Policy:
         rules: tried in this order, before all else is mirrored; see ``webhook.rules``.
         enforce: refuse what is not known to be allowed, where otherwise its author is warned.
         keeps_domestic: leave images of registries in China in place (``images.hosts``).
-        platform: the platform's own images by their sources; no rule applies to them.
+        platform: the platform's own images by their sources; no rule refuses them.
     """
 
     registry: str
@@ -217,34 +217,38 @@ def _decide(
     place: Place, namespace: str, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
 ) -> _Decision:
     try:
-        image = _read(place.image)
+        image, subject, source = _read(place.image, policy.registry)
     except InvalidReference as error:
         # What it is not is told without a word of it: it may be a URL with a password.
         sentence = f"{_spoken(place.pointer)} is no image reference: {error.fault}"
         if policy.enforce:
             return _Decision(place.image, f"{sentence}; correct it", denied=True)
         return _Decision(place.image, f"{sentence}: left as it is")
-    subject, rule = Subject.of(image, policy.registry), None
-    if subject.full not in policy.platform:
-        rule = rule_for(policy.rules, subject, namespace)
-        doubt = _doubt(image, subject, rule, namespace, policy)
-        if doubt:
-            return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
+    rule = rule_for(policy.rules, subject, namespace)
+    doubt = _doubt(image, subject, rule, namespace, policy)
+    if doubt and subject.full not in policy.platform:
+        return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
     if image.belongs_to(policy.registry):
         return _present(place.image, image, policy, mirror, looked_up=looked_up)
-    if place.never_pulled or _stays(image, rule, policy):
+    if place.never_pulled or stays(image, rule, policy):
         return _Decision(place.image)
     # A rule that names the mirror itself is about the mirror.
-    source = source_of(image) if rule is None or rule.names_source(subject) else image
-    return _supplied(place.image, source, rule, policy, mirror, looked_up=looked_up)
+    about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
+    wanted = source if about_source else image
+    return _supplied(place.image, wanted, rule, policy, mirror, looked_up=looked_up)
 
 
-def _read(text: str) -> Reference:
-    """The reference; markers, which only the render has, are none."""
+@lru_cache(maxsize=1024)
+def _read(text: str, registry: str) -> tuple[Reference, Subject, Reference]:
+    """The reference, what rules see of it, and what it is an image of.
+
+    Raises:
+        InvalidReference: the text is none. Markers, which only the render has, are none either.
+    """
     image = parse(text)
     if image.registry.startswith("<<"):
         raise InvalidReference("a marker is no registry", "its registry is no host name")
-    return image
+    return image, Subject.of(image, registry), source_of(image)
 
 
 def _supplied(
@@ -299,7 +303,7 @@ def _realm(registry: str) -> str | None:
     return own.realm if own else None
 
 
-def _stays(image: Reference, rule: Rule | None, policy: Policy) -> bool:
+def stays(image: Reference, rule: Rule | None, policy: Policy) -> bool:
     """Whether an image that is allowed keeps its name, for nodes alone pull it."""
     if rule is not None and rule.action is Action.KEEP:
         return True

@@ -53,7 +53,7 @@ def admission_policy(
     Args:
         registry: of copies, ``<ecr host>/<prefix>``.
         rules: the stack's.
-        platform: the platform's own images as their sources name them; no rule applies to them.
+        platform: the platform's own images as their sources name them; no rule refuses them.
         namespaces: the selector of those whose pods are judged.
     """
     own = ecr_registry(registry.partition("/")[0])
