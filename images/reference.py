@@ -155,6 +155,11 @@ class Reference:
         readable = re.sub(r"[^a-z0-9]+", "-", plain)[-100:].strip("-")
         return f"{_HASHED}/{hashlib.sha256(self.name.encode()).hexdigest()[:40]}/{readable}"
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the name of the copy tells its source no longer."""
+        return self.mirrored_repository.startswith(f"{_HASHED}/")
+
     def below(self, registry: str) -> str | None:
         """The repository without the prefix of ``registry``; None for an image elsewhere.
 

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from images.hosts import is_domestic, is_private, source_of
 from images.reference import InvalidReference, Reference, ecr_registry, parse
@@ -66,6 +66,7 @@ _ABROAD = (
     "is in another partition of AWS, where the nodes of this cluster have no login: copy it into "
     "this account's registry"
 )
+_MIRROR_STAYS = "no rule allows the mirror that is named: name the source, and wait for its copy"
 _LEFT_OUT = (
     f"{OPT_OUT} has no effect on a pod: an administrator can set it as a label of the namespace"
 )
@@ -217,13 +218,13 @@ def _decide(
     place: Place, namespace: str, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
 ) -> _Decision:
     try:
-        image, subject, source = _read(place.image, policy.registry)
+        seen = _read(place.image, policy.registry)
     except InvalidReference as error:
         # What it is not is told without a word of it: it may be a URL with a password.
-        sentence = f"{_spoken(place.pointer)} is no image reference: {error.fault}"
-        if policy.enforce:
-            return _Decision(place.image, f"{sentence}; correct it", denied=True)
-        return _Decision(place.image, f"{sentence}: left as it is")
+        said = f"{_spoken(place.pointer)} is no image reference: {error.fault}"
+        end = "; correct it" if policy.enforce else ": left as it is"
+        return _Decision(place.image, f"{said}{end}", denied=policy.enforce)
+    image, subject = seen.image, seen.subject
     rule = rule_for(policy.rules, subject, namespace)
     doubt = _doubt(image, subject, rule, namespace, policy)
     if doubt and subject.full not in policy.platform:
@@ -234,21 +235,61 @@ def _decide(
         return _Decision(place.image)
     # A rule that names the mirror itself is about the mirror.
     about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
-    wanted = source if about_source else image
-    return _supplied(place.image, wanted, rule, policy, mirror, looked_up=looked_up)
+    source = seen.source if about_source else image
+    decision = _supplied(place.image, source, rule, policy, mirror, looked_up=looked_up)
+    if decision.denied or not policy.enforce:
+        return decision
+    return _without_ways_around(
+        decision, place.image, seen, rule, namespace=namespace, policy=policy
+    )
+
+
+class _Seen(NamedTuple):
+    """An image, what rules see of it, and what it is an image of."""
+
+    image: Reference
+    subject: Subject
+    source: Reference
 
 
 @lru_cache(maxsize=1024)
-def _read(text: str, registry: str) -> tuple[Reference, Subject, Reference]:
-    """The reference, what rules see of it, and what it is an image of.
+def _read(text: str, registry: str) -> _Seen:
+    """The image that a text names.
 
     Raises:
-        InvalidReference: the text is none. Markers, which only the render has, are none either.
+        InvalidReference: the text names none. Markers, which only the render has, are none either.
     """
     image = parse(text)
     if image.registry.startswith("<<"):
         raise InvalidReference("a marker is no registry", "its registry is no host name")
-    return image, Subject.of(image, registry), source_of(image)
+    return _Seen(image, Subject.of(image, registry), source_of(image))
+
+
+def _without_ways_around(
+    decision: _Decision,
+    written: str,
+    seen: _Seen,
+    rule: Rule | None,
+    *,
+    namespace: str,
+    policy: Policy,
+) -> _Decision:
+    """The decision, or a refusal of what it makes of the image.
+
+    A copy with a hashed name would be refused when the API server asks again. A mirror that stays
+    in place is another registry than the one that the rule allows.
+    """
+    if decision.image != written and seen.source.is_hashed:
+        copy = _read(decision.image, policy.registry)
+        later = rule_for(policy.rules, copy.subject, namespace)
+        doubt = _doubt(copy.image, copy.subject, later, namespace, policy)
+        return replace(decision, warning=doubt, denied=True) if doubt else decision
+    if rule is None or rule.action is not Action.MIRROR or rule.names(seen.subject):
+        return decision
+    if decision.image == written:
+        said = f"{decision.warning}; " if decision.warning else ""
+        return replace(decision, warning=f"{said}{_MIRROR_STAYS}", denied=True)
+    return decision
 
 
 def _supplied(

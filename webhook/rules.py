@@ -86,7 +86,8 @@ class Subject:
 
     Attributes:
         name: ``registry/repository``; of a copy in the account's registry, that of its origin.
-        source: the same, but of a mirror of another registry the name there.
+        source: the same, but of a mirror of another registry the name there. A copy is of the
+            mirror itself, from which it came.
         full: ``name`` with tag and digest.
         known: False for a copy whose name hides its origin.
         also: further names under which the same might be had.
@@ -107,10 +108,11 @@ class Subject:
             registry: of copies, ``<ecr host>/<prefix>``.
         """
         origin = image.told_origin(registry) or image
-        source = source_of(origin)
-        cached = tuple(filter(None, {cache_of(each) for each in (origin, source)}))
-        known = not image.hides_origin(registry)
-        return cls(origin.name, source.name, str(origin), known, cached)
+        there = source_of(origin)
+        cached = {cache_of(each) for each in (origin, there)}
+        also = tuple(sorted({there.name, *filter(None, cached)}))
+        source = there if origin is image else origin
+        return cls(origin.name, source.name, str(origin), not image.hides_origin(registry), also)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +144,11 @@ class Rule:
         if not image.known:
             return EVERYTHING in self.registries
         # What stays in place is pulled under its own name.
-        return self.names_source(image) or fits(image.name) is not None
+        return self.names_source(image) or self.names(image)
+
+    def names(self, image: Subject) -> bool:
+        """Whether the rule covers an image as it is written."""
+        return self._names.fullmatch(image.name) is not None
 
     def names_source(self, image: Subject) -> bool:
         """Whether a mirroring rule covers an image as what it is a mirror of."""

@@ -39,7 +39,7 @@ from webhook.rules import Rule, Subject, WhenAbsent, rule_for
 from webhook.rules import read as read_rules
 
 _STATIC_POD = "kubernetes.io/config.mirror"
-_UNWATCHED = ("kube-system", "kube-node-lease", "kube-public")
+_UNWATCHED = ("kube-system",)
 """In components/mirror/webhook_configuration.yaml."""
 _RUNTIME = re.compile(r"[a-z-]+://")
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
