@@ -155,3 +155,11 @@ def test_a_name_too_long_for_a_copy_that_tells_it_is_refused_at_once() -> None:
     assert "whose name was too long to tell its source" in response["status"]["message"]
     assert judged(pod(image), replace(policy, rules=()))[0]["allowed"]
     assert patched(judged(pod(image), replace(policy, enforce=False))[0])
+
+
+def test_a_copy_of_an_unknown_source_is_a_warning_where_nothing_is_enforced() -> None:
+    policy = replace(ENFORCED, rules=rules("deny"), enforce=False)
+    response, asked = judged(pod(f"{OWN}/hashed/x"), policy)
+    assert response["allowed"]
+    assert f"{OWN}/hashed/x is a copy whose name was too long" in response["warnings"][0]
+    assert asked == []
