@@ -229,7 +229,7 @@ def _decide(
     doubt = _doubt(image, subject, rule, namespace, policy)
     if doubt and subject.full not in policy.platform:
         return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
-    if image.belongs_to(policy.registry):
+    if subject.own:
         return _present(place.image, image, policy, mirror, looked_up=looked_up)
     if place.never_pulled or stays(image, rule, policy):
         return _Decision(place.image)

@@ -91,6 +91,7 @@ class Subject:
         full: ``name`` with tag and digest.
         known: False for a copy whose name hides its origin.
         also: further names under which the same might be had.
+        own: whether the image is in the account's registry.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Subject:
     full: str = ""
     known: bool = True
     also: tuple[str, ...] = ()
+    own: bool = False
 
     @classmethod
     def of(cls, image: Reference, registry: str) -> Subject:
@@ -107,12 +109,13 @@ class Subject:
             image: as the pod names it.
             registry: of copies, ``<ecr host>/<prefix>``.
         """
-        origin = image.told_origin(registry) or image
+        own = image.belongs_to(registry)
+        origin = (image.told_origin(registry) if own else None) or image
         there = source_of(origin)
-        cached = {cache_of(each) for each in (origin, there)}
-        also = tuple(sorted({there.name, *filter(None, cached)}))
         source = there if origin is image else origin
-        return cls(origin.name, source.name, str(origin), not image.hides_origin(registry), also)
+        also = filter(None, (there.name, cache_of(origin), cache_of(there)))
+        known = not (own and image.hides_origin(registry))
+        return cls(origin.name, source.name, str(origin), known, tuple(also), own)
 
 
 @dataclass(frozen=True, kw_only=True)
