@@ -11,7 +11,7 @@ from regions.region import Feature, Region
 from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 from settings.errors import full_key, refusal, suggestion
 from settings.facts import Facts, Rules
-from settings.sections import MirrorRule
+from settings.image_mirror import MirrorRule
 
 RULES = Rules()
 
