@@ -15,14 +15,16 @@ from components.registry.ecr_repositories import mutability
 from ops import inventories, targets
 from ops.cli_errors import Refused
 from ops.crane import Absent, Crane, find
-from ops.mirror import plan
-from ops.mirror.account_registry import AccountRegistry, Login
+from ops.mirror import image_list, plan
+from ops.mirror.account_registry import AT_ONCE, AccountRegistry, Login
 from ops.mirror.docker_config import replace_config, user_config, with_login
 from ops.mirror.plan import Copy
 from regions.region import Region
 from rendering import lock as locks
 from settings import Settings
+from settings.context import StackContext
 from settings.mirror_mode import MirrorMode
+from terminal.output import messages
 
 
 class Target:
@@ -34,6 +36,7 @@ class Target:
         login: the first one to ECR, already written.
         write: writes another login to the configuration of crane.
         copies: all copies that belong into ECR, including those that a run leaves out.
+        host: of a registry that is not ECR.
     """
 
     def __init__(
@@ -42,12 +45,20 @@ class Target:
         account: AccountRegistry | None = None,
         login: Login | None = None,
         write: Callable[[Login], None] | None = None,
+        *,
         copies: Iterable[Copy] = (),
+        host: str = "",
     ) -> None:
         self._crane, self._account, self._login, self._write = crane, account, login, write
+        self._host = host
         self._guard = threading.Lock()
         self._mutability = mutability((copy.target.repository, copy.source) for copy in copies)
         self._digests = account.digests(self._mutability) if account else {}
+
+    @property
+    def host(self) -> str:
+        """The registry that crane asks for copies; empty: ECR, whose API has been asked."""
+        return "" if self._account else self._host
 
     def digest(self, copy: Copy) -> str | None:
         """The digest of the copy, of ECR as it was in the beginning; None: it is missing.
@@ -97,27 +108,30 @@ def opened(
     """
     settings = targets.settings_of(stack)
     locked, platform = _locked(settings), settings.image_mirror.platform
-    listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
-    if listed and not any(copy.target.ecr_region for copy in listed):
-        plan.one_host(listed)
+    lines = None if file is None else image_list.read(image_list.text_of(file), str(file))
+    if lines and not any(line.target is None or line.target.ecr_region for line in lines):
+        listed = image_list.copies(lines, None, locked, platform, str(file))
+        host = plan.one_host(listed)
         with Crane(find()) as crane:
-            yield plan.only(listed, pattern), Target(crane), crane
+            yield plan.only(listed, pattern), Target(crane, host=host), crane
         return
     region = Region.of(settings.region)
-    mirror = MirrorMode(settings.image_mirror, region)
-    if not listed and not mirror.enabled:
-        raise Refused(f"{stack} pulls every image from its source: its imageMirror is not enabled.")
-    if not listed and mirror.cached is not None:
-        raise Refused(f"{stack} needs no copies: ECR in {region.name} pulls images by itself.")
+    if not lines or any(line.target is None for line in lines):
+        _refuse_without_copies(stack, MirrorMode(settings.image_mirror, region))
+    login = AccountRegistry.of(settings, {}, AT_ONCE).login()
     account = AccountRegistry.of(settings, tags(settings, stack))
-    login = account.login()
     if refused := settings.refusal_of(login.account):
         raise Refused(
             f"the credentials are of account {login.account} and {refused} for {stack}: choose "
             "another AWS_PROFILE, or aws:profile in the stack file."
         )
-    if not listed:
-        of_account = settings.model_copy(update={"account_id": login.account})
+    of_account = settings.model_copy(update={"account_id": login.account})
+    if lines:
+        registry = StackContext.of(of_account, login.account, {}).image_prefix
+        listed = image_list.copies(lines, registry, locked, platform, str(file))
+        if len(listed) < len(lines):
+            messages.print(f"{len(lines) - len(listed)} images of {file} are in ECR already")
+    else:
         listed = plan.copies_of(inventories.of_stack(of_account), locked, platform)
     host, own = plan.one_host(listed), region.ecr_registry(login.account)
     if host != own:
@@ -130,7 +144,7 @@ def opened(
             replace_config(Path(folder), with_login(users, sources, host, login.token))
 
         write(login)
-        yield copies, Target(crane, account, login, write, listed), crane
+        yield copies, Target(crane, account, login, write, copies=listed), crane
 
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:
@@ -153,9 +167,10 @@ def _locked(settings: Settings) -> dict[str, str]:
     }
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise Refused(f"{file} cannot be read: {reason}.") from None
+def _refuse_without_copies(stack: str, mirror: MirrorMode) -> None:
+    if not mirror.enabled:
+        raise Refused(f"{stack} pulls every image from its source: its imageMirror is not enabled.")
+    if mirror.cached is not None:
+        raise Refused(
+            f"{stack} needs no copies: ECR in {mirror.region.name} pulls images by itself."
+        )

@@ -23,7 +23,11 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        ("quay.io/a/b:v1\n", "images.txt, line 1: write `source -> target`."),
+        (
+            "image: quay.io/a/b:v1\n",
+            "images.txt, line 1: `image: quay.io/a/b:v1` is YAML",
+        ),
+        ("quay.io/a/b:v1 ->\n", "line 1: `quay.io/a/b:v1 ->` has only one side"),
         ("quay.io/a/B:v1 -> h.example.com/b:v1\n", "line 1: 'quay.io/a/B:v1' has the repository"),
         ("", "names no image"),
         (
@@ -48,15 +52,20 @@ def test_a_wrong_file_gets_one_sentence(
         (["--stack", "cn-nort-1"], "did you mean Pulumi.cn-north-1.yaml?"),
         (["--stack", "us-west-2"], "us-west-2 pulls every image from its source"),
         (
+            ["--stack", "us-west-2", "--from", "{plain}"],
+            "us-west-2 pulls every image from its source: its imageMirror is not enabled.",
+        ),
+        (
             ["--stack", "cn-north-1", "--from", "no-such-file"],
             "no-such-file cannot be read: No such file or directory.",
         ),
     ],
 )
 def test_a_wrong_stack_or_a_missing_file_gets_one_sentence(
-    arguments: list[str], sentence: str
+    file: Path, arguments: list[str], sentence: str
 ) -> None:
-    done = kf("images", "mirror", *arguments)
+    file.write_text("quay.io/a/b:v1\n")
+    done = kf("images", "mirror", *(each.format(plain=file) for each in arguments))
     assert done.exit_code == 2
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
