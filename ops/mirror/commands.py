@@ -19,6 +19,7 @@ from ops.mirror.registry_state import add_sizes, survey
 from ops.mirror.registry_state import ask_sources as ask_sources_of
 from ops.mirror.run import Run
 from ops.mirror.target import Target, opened
+from rendering.release import GoneImage
 from terminal.application import interruptible
 from terminal.exit_codes import FAILED
 from terminal.output import Columns, Format, Row, chosen, fail, format_option, messages, say, show
@@ -41,11 +42,20 @@ Only = Annotated[
     str | None, typer.Option(metavar="PATTERN", help="Only sources that match, such as '*kserve*'.")
 ]
 
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST/PREFIX",
+        help="Where copies of --from go, in place of a stack's registry.",
+    ),
+]
+
 
 def mirror(
     *,
     stack: targets.Stack = targets.DEFAULT,
     file: From = None,
+    registry: Registry = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the planned copies; change nothing.")
     ] = False,
@@ -65,7 +75,7 @@ def mirror(
     with (
         errors_reported(),
         interruptible(STOPPED),
-        opened(stack, file, only) as (copies, target, crane),
+        opened(stack, file, only, registry) as (copies, target, crane),
     ):
         surveyed, down = _surveyed(copies, target, crane, parallel * 2, asked=True)
         lost = [_host(item) for item in surveyed if _is_lost(item, down)]
@@ -92,8 +102,10 @@ def mirror(
             run = Run(due, target, crane)
             run.copy(parallel)
             failed |= run.failed
-        release = targets.MANIFESTS / targets.settings_of(stack).release
-        gone = inventories.known_gone(release, failed)
+        gone: dict[str, GoneImage] = {}
+        if registry is None:
+            release = targets.MANIFESTS / targets.settings_of(stack).release
+            gone = inventories.known_gone(release, failed)
     if failed or lost:
         for source, entry in gone.items():
             copy = f"of {entry.substitute}" if entry.substitute else "that still exists"
@@ -110,6 +122,7 @@ def check(
     *,
     stack: targets.Stack = targets.DEFAULT,
     file: From = None,
+    registry: Registry = None,
     only: Only = None,
     ask_sources: Annotated[
         bool,
@@ -132,7 +145,7 @@ def check(
     with (
         errors_reported(),
         interruptible(STOPPED),
-        opened(stack, file, only) as (copies, target, crane),
+        opened(stack, file, only, registry) as (copies, target, crane),
     ):
         surveyed, down = _surveyed(copies, target, crane, 8, asked=ask_sources)
     wrong = [item for item in surveyed if item.problem or item.due]
