@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from pydantic import Field
 
@@ -53,11 +54,7 @@ class _Facts:
 
 
 def mirror_alone(
-    image_mirror: Mapping[str, object],
-    region: str,
-    *,
-    namespace: str = "",
-    **sections: Mapping[str, object],
+    image_mirror: object, region: str, *, namespace: str = "", **sections: object
 ) -> MirrorAlone:
     """The checked settings of a mirror that a program makes, which is enabled wherever it is.
 
@@ -72,11 +69,14 @@ def mirror_alone(
         SettingsError: one sentence per problem.
     """
     with keys_begin_with(f"{namespace}:" if namespace else ""):
-        given = {"region": region, "imageMirror": {"enabled": True, **image_mirror}, **sections}
+        section = cast(object, image_mirror or {})
+        if isinstance(section, Mapping):
+            section = {"enabled": True, **cast(Mapping[str, object], section)}
+        given = {"region": region, "imageMirror": section, **sections}
         names = [name for name in aliases(MirrorAlone) if name != AWS]
         settings, problems, broken = read(MirrorAlone, given, names)
         problems += rules_mirror.RULES.problems(_Facts(settings), broken)
-        if image_mirror.get("enabled") is False:
+        if settings.image_mirror.enabled is False:
             reason = "this program makes a mirror: remove the line, or the mirror from the program"
             problems = [refusal("imageMirror.enabled", False, reason)]
     if problems:

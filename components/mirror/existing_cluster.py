@@ -120,7 +120,7 @@ def _settings(region: str, given: Mapping[str, object] | None) -> MirrorAlone:
     mirror = _value(config, "imageMirror") if given is None else given
     try:
         return mirror_alone(
-            mirror or {}, region, namespace="" if given is not None else config.name, **sections
+            mirror, region, namespace="" if given is not None else config.name, **sections
         )
     except SettingsError as error:
         raise pulumi.RunError("\n".join(error.problems)) from error
