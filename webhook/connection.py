@@ -95,6 +95,10 @@ class Connection:
 
     def __init__(self, secured: ssl.SSLSocket, received: bytearray, server: Server) -> None:
         self._socket, self._buffer, self._server = secured, received, server
+        self._first_byte = select.poll()
+        for readable in (secured, server.ending):
+            self._first_byte.register(readable, select.POLLIN)
+        self._timeout = -1.0
         self._began = 0.0
         self._reading_until = 0.0
         self._answering = threading.Lock()
@@ -124,7 +128,7 @@ class Connection:
             self._due = math.inf
             late = admission.refusal("", "the review took too long", code=504)
             with suppress(OSError):
-                self._socket.settimeout(0.1)
+                self._wait_at_most(0.1)
                 self._send(HTTPStatus.GATEWAY_TIMEOUT, late, last=True)
                 socket.socket.shutdown(self._socket, socket.SHUT_WR)
         return True
@@ -134,10 +138,7 @@ class Connection:
     def _begins(self) -> bool:
         """Waits for the first byte of a request; False: there is none."""
         if not self._buffer and not self._socket.pending():
-            poll = select.poll()
-            poll.register(self._socket, select.POLLIN)
-            poll.register(self._server.ending, select.POLLIN)
-            ready = poll.poll(self._server.limits.idle_seconds * 1000)
+            ready = self._first_byte.poll(self._server.limits.idle_seconds * 1000)
             # A request that has arrived is under way, also when the server ends.
             if all(number != self._socket.fileno() for number, _ in ready):
                 return False
@@ -180,7 +181,7 @@ class Connection:
         if head.length > self._server.limits.body:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if head.expects:
-            self._socket.settimeout(self._left())
+            self._wait_at_most(self._left())
             self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         return head.length
 
@@ -210,7 +211,7 @@ class Connection:
             if self._due == math.inf:
                 return False  # the client has another answer already
             self._due = math.inf
-            self._socket.settimeout(self._server.limits.request_seconds)
+            self._wait_at_most(self._server.limits.request_seconds)
             self._send(status, review, last=last)
         return not last
 
@@ -218,7 +219,7 @@ class Connection:
         """Refuses a request whose body may not be read."""
         log.info("refused a request: %d %s", refused.status, refused.status.phrase)
         review = admission.refusal("", refused.message, code=refused.status)
-        self._socket.settimeout(self._left())
+        self._wait_at_most(self._left())
         self._send(refused.status, review, last=True)
         # To close with bytes unread resets the connection, and the answer may be lost with it.
         # Past the TLS layer, which would forget its keys on SSLSocket.shutdown.
@@ -245,8 +246,14 @@ class Connection:
 
     def _receive(self, most: int = _CHUNK) -> bytes:
         """Some bytes. A timeout of the socket alone would start again with each of them."""
-        self._socket.settimeout(self._left())
+        self._wait_at_most(self._left())
         return self._socket.recv(most)
+
+    def _wait_at_most(self, seconds: float) -> None:
+        # A system call, so not for the time that one of a request's two or three calls took.
+        if not 0.9 * seconds <= self._timeout <= seconds * 1.1:
+            self._socket.settimeout(seconds)
+            self._timeout = seconds
 
     def _left(self) -> float:
         left = self._reading_until - time.monotonic()

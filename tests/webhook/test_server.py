@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks.certificates import Certificate, self_signed
 from components.mirror.api import TIMEOUT_SECONDS
+from tests.webhook.hostile_clients import bomb, large
 from tests.webhook.reviews import OWN, patched, review_of
 from tests.webhook.serving import (
     PATH,
@@ -419,13 +420,6 @@ def test_a_review_that_does_not_end_is_answered_in_time(
     assert "gave up a review that took too long" in caplog.text
 
 
-def large(size: int) -> bytes:
-    """A review of ``POD`` beside an environment of that many bytes."""
-    variables = [{"name": f"V{number}", "value": "x" * 20} for number in range(size // 45)]
-    obj = {**POD, "spec": {"containers": [{**POD["spec"]["containers"][0], "env": variables}]}}
-    return json.dumps(review_of(obj, oldObject=None)).encode()
-
-
 @pytest.mark.parametrize("size", [100_000, 200_000, 6 << 20])
 def test_a_large_object_is_judged_like_a_small_one(pair: Certificate, size: int) -> None:
     with serving(pair, decide, PATIENT) as port, connected(port, pair.certificate) as connection:
@@ -436,7 +430,7 @@ def test_a_large_object_is_judged_like_a_small_one(pair: Certificate, size: int)
         assert ask(connection, admit()).status == 200
 
 
-BOMB = b"[" + b"{}," * ((8 << 20) // 3 - 2) + b"{}]"
+BOMB = bomb(8 << 20)
 
 
 @pytest.mark.parametrize(
