@@ -57,6 +57,8 @@ class ImageMirrorSettings(Section):
         transport: how admission reaches the mirror. in-cluster: two pods serve the admission
             webhook; api-gateway: a Lambda function, which in China answers only after an ICP
             filing. None: pods where a filing is needed.
+        path_rotation: the number of the secret path by which the webhook's handler knows the API
+            server; one more draws another, and the one before ends with the next.
         when_absent: what happens to a pod whose image has no copy yet. rewrite: it names the copy,
             and the kubelet tries again until it is there; keep: it names the source; deny: it is
             refused with the reason.
@@ -81,6 +83,7 @@ class ImageMirrorSettings(Section):
     rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     inventory_first: bool = True
     transport: Literal["api-gateway", "in-cluster"] | None = None
+    path_rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     when_absent: Literal["rewrite", "keep", "deny"] = "rewrite"
     platform: t.Platform | None = None
     follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24

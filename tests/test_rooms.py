@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, str] = {
     "webhook": "images",
     "rendering": "images terminal",
     "components.aws": "regions",
-    "components.objects": "rendering",
+    "components.objects": "components.dynamic rendering",
     "components.registry": "components.aws images regions settings webhook",
     "components.dynamic": "components.registry images rendering settings webhook",
     "components.cluster": "components.aws components.objects components.registry regions settings",
