@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import subprocess
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from tests.services.registry import Registry, registry
 from webhook.copy_reasons import CopyReason
 
 REQUEST = json.dumps({"imageTagMutability": "MUTABLE"})
-BOUNDS: dict[str, float] = {"seconds": 6.0, "wait": 1.5, "piece": 30, "manifests": 10, "tries": 1}
+BOUNDS: dict[str, float] = {"wait": 1.5, "piece": 30, "manifests": 10, "tries": 1}
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Done:
     touched: list[str]
 
 
+NEVER_ENDS = "never ends"
 TABLE = {
-    **CASES,
+    **{name: case for name, case in CASES.items() if name != NEVER_ENDS},
     **dict(itertools.islice(ADDRESSES.items(), 0, None, 20)),
     **dict(itertools.islice(TEXTS.items(), 0, None, 5)),
 }
@@ -102,6 +104,15 @@ def test_a_copy_ends_in_its_bound_with_its_own_code(done: Done, name: str) -> No
 
 def test_the_codes_are_of_the_table_of_words() -> None:
     assert {case.code for case in TABLE.values()} <= {*CopyReason}
+
+
+def test_a_copy_that_does_not_end_is_ended(machine: BuildMachine, hostile: HostileRegistry) -> None:
+    machine.admit(hostile.hosts, **BOUNDS)
+    begun = time.monotonic()
+    source = hostile.source(repository_of(NEVER_ENDS))
+    built = machine.copy((source, machine.target("x:v1")), COPY_SECONDS="5")
+    assert built.stdout == f"failed {source} overtime\n", built.stderr
+    assert time.monotonic() - begun < 30
 
 
 def test_nothing_private_is_contacted(done: Done) -> None:
