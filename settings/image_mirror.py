@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 from settings import field_types as t
 from settings.section import Section
 
+EVERY_PLATFORM = "all"
+"""The value of ``platform`` with which nothing of an image is left out."""
+
 
 class MirrorRule(Section):
     """How images of some registries in some namespaces are treated; see ``webhook.rules``.
@@ -62,8 +65,9 @@ class ImageMirrorSettings(Section):
         when_absent: what happens to a pod whose image has no copy yet. rewrite: it names the copy,
             and the kubelet tries again until it is there; keep: it names the source; deny: it is
             refused with the reason.
-        platform: the only platform that is copied of an image, for fewer bytes across the border.
-            None: all, and copies have the digests of their sources.
+        platform: the only platform that is copied of an image, for fewer bytes across the border;
+            all: every platform, and copies have the digests of their sources. None: that of the
+            stack's nodes, linux/amd64; copies of all platforms that exist already stay.
         follow_hours: the age from which the copy of a tag is compared with its source again, when a
             pod uses it; 0: never. A digest never moves.
         rules: exceptions by registry and namespace: the first match applies, and an image that no

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from images.reference import Reference, parse
 from webhook.claims import Claims, error_code
 from webhook.copy_reasons import CopyReason, words
-from webhook.mirror import target_tag
+from webhook.mirror import copy_name
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +51,14 @@ class CopyJob:
         claims: the table of copies.
         project: the CodeBuild project's name.
         registry: ``<ecr host>/<prefix>``.
+        known: copy -> the digest that its source is known to have (``inventory.load``).
     """
 
     builds: Callable[[], Any]
     claims: Claims
     project: str
     registry: str
+    known: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     def start(self, image: str) -> str:
         """Starts the copy of ``image``; returns the build's id.
@@ -70,7 +72,7 @@ class CopyJob:
         try:
             build = self.builds().start_build(
                 projectName=self.project,
-                environmentVariablesOverride=overrides([source], self.registry),
+                environmentVariablesOverride=overrides([source], self.registry, known=self.known),
                 # CodeBuild itself answers a repeated token with the build it has already started.
                 idempotencyToken=hashlib.sha256(str(source).encode()).hexdigest(),
             )
@@ -84,11 +86,25 @@ class CopyJob:
         return identifier
 
 
-def overrides(sources: Iterable[Reference], registry: str) -> list[dict[str, str]]:
-    """The variable of one build, as StartBuild takes it: each image and its target; no secret."""
+def overrides(
+    sources: Iterable[Reference],
+    registry: str,
+    *,
+    known: Mapping[str, str | None] | None = None,
+) -> list[dict[str, str]]:
+    """The variable of one build, as StartBuild takes it: each image and its target; no secret.
+
+    Args:
+        sources: the images.
+        registry: ``<ecr host>/<prefix>`` of their copies.
+        known: copy -> the digest that its source must have; the target names it too.
+    """
+    digests = known or {}
     images = "\n".join(
-        f"{source} {registry}/{source.mirrored_repository}:{target_tag(source)}"
+        f"{source} {registry}/{name}{f'@{digest}' if digest else ''}"
         for source in sources
+        for name in [copy_name(source)]
+        for digest in [digests.get(name)]
     )
     return [{"name": "IMAGES", "value": images, "type": "PLAINTEXT"}]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.config import Config
 
-from webhook import copy_job, service
+from webhook import copy_job, inventory, service
 
 logging.getLogger().setLevel(logging.INFO)
 logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -44,6 +44,7 @@ def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, str]:
         claims=service.claims(environment, _PATIENT),
         project=environment.project,
         registry=environment.registry,
+        known=inventory.load(),
     )
     return {"build": job.start(str(event["image"]))}
 

@@ -16,7 +16,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +51,11 @@ def target_tag(source: Reference) -> str:
     return source.tag or "latest"
 
 
+def copy_name(source: Reference) -> str:
+    """The copy below the account's prefix: all spellings of one image have one copy."""
+    return f"{source.mirrored_repository}:{target_tag(source)}"
+
+
 def described(ecr: Any, prefix: str, source: Reference) -> Mapping[str, Any] | None:
     """ECR's description of the copy of ``source`` below ``prefix``; None: there is none.
 
@@ -78,6 +83,7 @@ class EcrMirror:
         request: queues the copy of one image; must return at once.
         prefix: the account's own repository prefix.
         follow_seconds: age at which the copy of a tag is compared with its source; 0: never.
+        kept: copies (``copy_name``) that are never compared, whoever asks: the platform's own.
         clock: monotonic seconds, for the cache.
     """
 
@@ -89,6 +95,7 @@ class EcrMirror:
         *,
         prefix: str,
         follow_seconds: int = 0,
+        kept: Container[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ecr = ecr
@@ -96,6 +103,7 @@ class EcrMirror:
         self._request = request
         self._prefix = prefix
         self._follow_seconds = follow_seconds
+        self._kept = kept
         self._clock = clock
         self._cache: dict[str, tuple[float, Copy]] = {}
         self._silent: tuple[float, Copy] = (0.0, Copy(Presence.UNKNOWN))
@@ -120,7 +128,7 @@ class EcrMirror:
             description = described(self._ecr, self._prefix, source)
             if description is not None:
                 if start and follow and not source.digest:
-                    self._follow(key, description)
+                    self._follow(key, source, description)
                 return self._cached(key, Copy(Presence.PRESENT), PRESENT_SECONDS)
             copy = (self._claims.take(key) or self._start(key)) if start else Copy(Presence.ABSENT)
             return self._cached(key, copy, ABSENT_SECONDS)
@@ -130,7 +138,7 @@ class EcrMirror:
             self._silent = (self._clock() + SILENT_SECONDS, unknown)
             return unknown
 
-    def _follow(self, image: str, description: Mapping[str, Any]) -> None:
+    def _follow(self, image: str, source: Reference, description: Mapping[str, Any]) -> None:
         """Requests the comparison of an old copy with its source; a failure changes nothing.
 
         The build compares: only it can reach the registry of the source.
@@ -138,6 +146,8 @@ class EcrMirror:
         pushed: datetime | None = description.get("imagePushedAt")
         age = self._claims.clock() - (pushed.timestamp() if pushed else 0)
         if not self._follow_seconds or age < self._follow_seconds:
+            return
+        if copy_name(source) in self._kept:
             return
         try:
             if self._claims.take(image, there=True) is None:

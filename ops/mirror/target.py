@@ -24,7 +24,7 @@ from ops.mirror.plan import Copy
 from regions.region import Region, known_regions
 from rendering import lock as locks
 from settings import Settings, from_mapping
-from settings.context import StackContext
+from settings.context import StackContext, mirror_of
 from settings.mirror_mode import MirrorMode
 from terminal.output import messages
 
@@ -114,7 +114,7 @@ def opened(
             yield found
         return
     settings = targets.settings_of(stack)
-    locked, platform = _locked(settings), settings.image_mirror.platform
+    locked, platform = _locked(settings), mirror_of(settings).platform
     lines = None if file is None else image_list.read(image_list.text_of(file), str(file))
     if lines and not any(line.target is None or line.target.ecr_region for line in lines):
         listed = image_list.copies(lines, None, locked, platform, str(file))
@@ -124,7 +124,7 @@ def opened(
         return
     region = Region.of(settings.region)
     if not lines or any(line.target is None for line in lines):
-        _refuse_without_copies(stack, MirrorMode(settings.image_mirror, region))
+        _refuse_without_copies(stack, mirror_of(settings))
     login = AccountRegistry.of(settings, {}, AT_ONCE).login()
     account = AccountRegistry.of(settings, tags(settings, stack))
     if refused := settings.refusal_of(login.account):

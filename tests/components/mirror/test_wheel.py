@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components.mirror.wheel import PACKAGE, build
+from components.mirror.buildspec import buildspec
+from components.mirror.wheel import PACKAGE, build, modules
+from components.objects.webhook_code import code_config_map
 from regions.region import Region
 from rehearsal.account import Account
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
@@ -142,15 +144,29 @@ def test_it_has_one_name_at_the_top_and_no_room_of_kubeflow(installed: Environme
 
 
 def test_it_imports_without_this_repository(installed: Environment, tmp_path: Path) -> None:
+    names = [f"{PACKAGE}.{name.removesuffix('.__init__')}" for name in modules()]
     code = f"""
-import importlib, pkgutil, sys, {PACKAGE}
-for each in pkgutil.walk_packages({PACKAGE}.__path__, "{PACKAGE}."):
-    importlib.import_module(each.name)
+import importlib, sys
+for name in {names!r}:
+    importlib.import_module(name)
 files = [str(getattr(module, "__file__", "")) for module in sys.modules.values()]
 print([file for file in files if file.startswith({str(ROOT)!r}) and "site-packages" not in file])
 print([name for name in ("components", "settings", "webhook") if name in sys.modules])
 """
     assert run(installed, tmp_path, "-c", code) == "[]\n[]\n"
+
+
+def test_builds_and_pods_run_what_they_run_in_a_stack(
+    installed: Environment, tmp_path: Path
+) -> None:
+    code = f"""
+from {PACKAGE}.components.mirror.buildspec import buildspec
+from {PACKAGE}.components.objects.webhook_code import code_config_map
+print(code_config_map("x")["metadata"]["name"])
+print(buildspec())
+"""
+    expected = f"{code_config_map('x')['metadata']['name']}\n{buildspec()}\n"
+    assert run(installed, tmp_path, "-c", code) == expected
 
 
 def test_equal_sources_give_equal_bytes(wheel: Path, tmp_path: Path) -> None:
