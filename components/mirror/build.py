@@ -158,6 +158,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "PLATFORM": mirror.platform or "",
             "TABLE": self.table_name,
             "FOLLOW_SECONDS": str(mirror.follow_hours * 3600),
+            "GIB_PER_DAY": str(mirror.budgets.gib_per_day),
         }
         aws.codebuild.Project(
             f"{name}-project",
@@ -178,7 +179,9 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             logs_config={"cloudwatch_logs": {"status": "ENABLED", "group_name": log.name}},
             # A copy that outlives its claim would be started a second time beside it.
             build_timeout=mirror.in_flight_minutes,
-            queued_timeout=60,
+            # The longest: where the account's quota is small, a build that CodeBuild dropped from
+            # its queue would be an attempt of an image that only waited.
+            queued_timeout=480,
             tags=context.tagged(self.project_name),
             opts=pulumi.ResourceOptions.merge(
                 opts, pulumi.ResourceOptions(delete_before_replace=True)
