@@ -7,8 +7,8 @@ its source (``digest``). TTL deletion may take days, so conditions compare the t
 whose key begins with ``#`` are no images (``budgets``, ``copy_queue``).
 
 The build that copies writes ``reason`` and ``digest``, with the expressions of this module
-(``components.mirror.buildspec``). An attempt is a build: an image that waited for one has used
-none.
+(``components.mirror.buildspec``), and before them ``begun``, which is an attempt: an image that
+waited for a build, here or in CodeBuild's own queue, has used none.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ RETRY_SECONDS = 120
 MOST_ATTEMPTS = 8
 """Builds for one image that admissions request before a person has to. The count ends with its row,
 which DynamoDB removes within days after its end."""
-LONGEST_REASON = 500
-"""Characters of a reason that are stored."""
 WAITING_KEY = "#waiting"
 """The row that exists while images wait for a build, so that nobody looks for them otherwise."""
 _LOOKING_SECONDS = 86400
@@ -44,13 +42,15 @@ _PASSING = {
 NOTICED_SECONDS = 60
 """An image that waits for a build longer than this is reported as waiting."""
 
-_CLAIM = "SET expires = :end, waiting = :namespace, asked = :now REMOVE reason, digest"
-# The pause doubles by adding it to itself, so that the record of a failure is one call, without
-# arithmetic and without a read before it.
-_ATTEMPT = (
+_CLAIM = "SET expires = :end, waiting = :namespace, asked = :now REMOVE begun, reason, digest"
+BEGUN = (
+    "SET begun = :now, "
     "backoff = if_not_exists(backoff, :half) + if_not_exists(backoff, :half) "
     "ADD attempts :one REMOVE waiting"
 )
+"""Update expression: a build works on the image since ``:now``, which is an attempt (``:one``). The
+pause (at first twice ``:half``) doubles by adding it to itself, so that this is one call, without a
+read before it."""
 _FREE = (
     "attribute_not_exists(expires) OR "
     "(expires < :now AND (attribute_not_exists(attempts) OR attempts < :most))"
@@ -63,7 +63,7 @@ COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, reason"
 """
 POSTPONED = "SET reason = :reason, expires = :end ADD attempts :less"
 """Update expression: the copy waits until ``:end`` because of ``:reason``; ``:less`` is -1, for the
-build was no attempt."""
+build was no attempt after all."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,27 @@ class Claims:
         """Extends the claim of an image that goes on waiting for a build."""
         self._update(image, "SET expires = :end", self._end())
 
-    def begin(self, image: str) -> None:
-        """Records that a build was started for a claimed image, which is an attempt."""
-        self._update(image, f"SET expires = :end, {_ATTEMPT}, reason", self._end() | _OF_ATTEMPT)
+    def start(self, image: str) -> None:
+        """Records that CodeBuild has taken a build for a claimed image."""
+        self._update(image, "SET expires = :end REMOVE waiting, reason", self._end())
+
+    def wait_again(self, image: str, namespace: str, expires: int) -> None:
+        """Has an image wait again whose build never began, unless its row changed since."""
+        values = {
+            **self._end(),
+            **_numbers({":seen": expires}),
+            ":namespace": {"S": namespace},
+        }
+        try:
+            self._update(
+                image,
+                "SET expires = :end, waiting = :namespace",
+                values,
+                ConditionExpression="attribute_not_exists(waiting) AND expires = :seen",
+            )
+        except ClientError as refused:
+            if error_code(refused) != "ConditionalCheckFailedException":
+                raise
 
     def fail(self, image: str, reason: CopyReason) -> None:
         """Records why no build was started, as an attempt; it is claimed again after the pause."""
@@ -160,7 +178,8 @@ class Claims:
             ":reason": {"S": reason.value},
             **_numbers({":now": int(self.clock()), ":first": RETRY_SECONDS}),
         }
-        self._update(image, f"SET {_ATTEMPT}", _OF_ATTEMPT)
+        attempt = {":half": RETRY_SECONDS // 2, ":one": 1, ":now": int(self.clock())}
+        self._update(image, BEGUN, _numbers(attempt))
         self._update(image, FAILED, values)
 
     def call_later(self) -> None:
@@ -194,17 +213,13 @@ class Claims:
         return Copy(Presence.COPYING, self.budgets.waits() if late else "")
 
     def _sentence(self, row: Mapping[str, Any]) -> str:
-        reason = reason_of(row)
-        if reason == CopyReason.BUDGET:
+        if row.get("reason", {}).get("S") == CopyReason.BUDGET:
             return self.budgets.bytes_used_up(self.clock())
-        return words(reason) if reason else ""
+        return reason_of(row)
 
 
 def _numbers(values: Mapping[str, int]) -> dict[str, Any]:
     return {name: {"N": str(value)} for name, value in values.items()}
-
-
-_OF_ATTEMPT = _numbers({":half": RETRY_SECONDS // 2, ":one": 1})
 
 
 def _number(row: Mapping[str, Any], name: str) -> int:
@@ -212,8 +227,9 @@ def _number(row: Mapping[str, Any], name: str) -> int:
 
 
 def reason_of(row: Mapping[str, Any]) -> str:
-    """The code of why the last copy failed; empty where it did not."""
-    return str(row.get("reason", {}).get("S", ""))
+    """Why the last copy failed, in words; empty where it did not."""
+    stored = row.get("reason", {}).get("S", "")
+    return words(stored) if stored else ""
 
 
 def passing(failure: Exception) -> bool:

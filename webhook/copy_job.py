@@ -1,4 +1,4 @@
-"""Starts the copy of one image: a repository to hold it, then one build in the global region.
+"""Starts the copy of one image: one build in the global region, which makes its repository.
 
 Which image is next, and when, is ``copy_queue``'s.
 
@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from images.reference import Reference, parse
 from webhook.claims import Claims, error_code, passing
-from webhook.copy_reasons import CopyReason
+from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import target_tag
 
 log = logging.getLogger(__name__)
@@ -48,23 +48,17 @@ class CopyJob:
     """How copies are started in one stack.
 
     Attributes:
-        ecr: boto3's ECR client of the registry's region.
         builds: makes boto3's CodeBuild client of the global region; called per copy, so that
             rotated credentials take effect.
         claims: the table of copies.
         project: the CodeBuild project's name.
         registry: ``<ecr host>/<prefix>``.
-        lifecycle: the lifecycle policy (JSON) of a new repository; empty for none.
-        tags: of a new repository.
     """
 
-    ecr: Any
     builds: Callable[[], Any]
     claims: Claims
     project: str
     registry: str
-    lifecycle: str
-    tags: Mapping[str, str]
 
     def start(self, image: str, *, namespace: str = "", asked: int = 0) -> str:
         """Starts the copy of ``image``; returns the build's id.
@@ -82,7 +76,6 @@ class CopyJob:
         """
         source = parse(image)
         try:
-            self._ensure_repository(source)
             build = self.builds().start_build(
                 projectName=self.project,
                 environmentVariablesOverride=overrides([source], self.registry, namespace),
@@ -92,25 +85,13 @@ class CopyJob:
             )
         except (ClientError, BotoCoreError) as failure:
             if not passing(failure):
-                log.error("%s: the copy could not be started: %s", image, error_code(failure))
+                log.error("%s: %s (%s)", image, words(CopyReason.NOT_STARTED), error_code(failure))
                 self.claims.fail(image, CopyReason.NOT_STARTED)
             raise
-        self.claims.begin(image)
+        self.claims.start(image)
         identifier = str(build["build"]["id"])
         log.info("copying %s in build %s", image, identifier)
         return identifier
-
-    def _ensure_repository(self, source: Reference) -> None:
-        prefix = self.registry.partition("/")[2]
-        name = f"{prefix}/{source.mirrored_repository}"
-        try:
-            self.ecr.create_repository(**new_repository(name, self.tags))
-        except ClientError as refused:
-            if error_code(refused) != "RepositoryAlreadyExistsException":
-                raise
-            return
-        if self.lifecycle:
-            self.ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=self.lifecycle)
 
 
 def overrides(

@@ -3,7 +3,8 @@
 An image waits as its claim's row, so nothing is lost when a function ends, and an image that waits
 uses no attempt. The places of the running copies are one row, changed under a condition: of any
 number of functions that run at once, none starts a copy more. A place is free again when its
-image's row has a result, or when its claim ends without one.
+image's row has a result, or when its claim ends without one. An image whose build never began, for
+instance because CodeBuild dropped it from its own queue, waits again.
 
 The function runs once per requested image and, while the row ``WAITING_KEY`` exists, looks for all
 images that wait. CodeBuild's own queue would not do: it is five times the account's quota, its
@@ -33,6 +34,7 @@ COPIES_KEY = "#copies"
 WANTED_SECONDS = 6 * 3600
 """How long an image waits for a build; whoever asks for it later claims it again."""
 _STARTING_SECONDS = 120  # of the function that holds a place, between place and build
+_BEGINNING_SECONDS = 600  # of a machine and its tools, after a quarter of the claim in the queue
 _SETTLED_SECONDS = 5  # a younger claim may still be given back by the admission that made it
 _MOST_KEYS = 100  # of BatchGetItem
 _CONFLICTS = 10
@@ -130,6 +132,7 @@ class CopyQueue:
         now = int(self.claims.clock())
         mark = rows.get(WAITING_KEY, {})
         looking = _number(mark, "expires") > now
+        running = self._still_running(now) if looking else 0
         found = {each.image: each for each in (self._waiting(now) if looking else ())}
         if image and _waits(rows.get(image, {}), now):
             found[image] = _waiting(rows[image])
@@ -137,9 +140,9 @@ class CopyQueue:
         left = [each for each in found.values() if each.image not in begun]
         for each in left:
             self._keep(each, now)
-        if left and not looking:
+        if found and not looking:
             self.claims.call_later()
-        elif looking and not left:
+        elif looking and not found and not running:
             self._nobody_waits(mark)
         if found:
             log.info("%d copies begun, %d images wait", len(begun), len(left))
@@ -204,14 +207,30 @@ class CopyQueue:
             if self._write(row, kept, now):
                 return
 
+    def _still_running(self, now: int) -> int:
+        """The number of copies that run; images whose build never began wait again."""
+        places = _places(self._rows([COPIES_KEY]).get(COPIES_KEY, {}))
+        rows = self._rows(list(places))
+        for image, place in places.items():
+            row = rows.get(image, {})
+            wanted = now - _number(row, "asked") < WANTED_SECONDS
+            if wanted and _never_began(row, place, now, self.claims.seconds):
+                log.warning("the build of %s never began: it waits again", image)
+                self.claims.wait_again(image, place.namespace, _number(row, "expires"))
+        return len(self._running_of(places, rows, now))
+
     def _running(self, row: Mapping[str, Any], now: int) -> dict[str, Place]:
         """The places whose copy has not ended."""
         places = _places(row)
-        rows = self._rows(list(places))
+        return self._running_of(places, self._rows(list(places)), now)
+
+    def _running_of(
+        self, places: Mapping[str, Place], rows: Mapping[str, Mapping[str, Any]], now: int
+    ) -> dict[str, Place]:
         return {
             image: place
             for image, place in places.items()
-            if _under_way(rows.get(image, {}), place, now)
+            if _under_way(rows.get(image, {}), place, now, self.claims.seconds)
         }
 
     def _write(self, row: Mapping[str, Any], places: Mapping[str, Place], now: int) -> bool:
@@ -294,10 +313,25 @@ def _places(row: Mapping[str, Any]) -> dict[str, Place]:
     }
 
 
-def _under_way(row: Mapping[str, Any], place: Place, now: int) -> bool:
+def _under_way(row: Mapping[str, Any], place: Place, now: int, seconds: int) -> bool:
     if "reason" in row or "digest" in row or _number(row, "expires") < now:
         return False
-    return "waiting" not in row or now - place.since < _STARTING_SECONDS
+    if "waiting" in row:
+        return now - place.since < _STARTING_SECONDS
+    return not _never_began(row, place, now, seconds)
+
+
+def _never_began(row: Mapping[str, Any], place: Place, now: int, seconds: int) -> bool:
+    """Whether CodeBuild had time for the build that was started, and nothing came of it.
+
+    Args:
+        row: of the image.
+        place: of its copy.
+        now: epoch seconds.
+        seconds: of a claim.
+    """
+    done = {"begun", "waiting", "reason", "digest"} & row.keys()
+    return bool(row) and not done and now - place.since > seconds // 4 + _BEGINNING_SECONDS
 
 
 def _waits(row: Mapping[str, Any], now: int) -> bool:

@@ -44,13 +44,10 @@ def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, int]:
     """
     environment = _environment()
     job = copy_job.CopyJob(
-        ecr=service.client("ecr", _PATIENT),
         builds=_builds,
         claims=service.claims(environment, _PATIENT),
         project=environment.project,
         registry=environment.registry,
-        lifecycle=environment.lifecycle,
-        tags=environment.tags,
     )
     queue = copy_queue.CopyQueue(claims=job.claims, job=job)
     begun, waiting = queue.run(str(event.get("image", "")))

@@ -201,7 +201,7 @@ class EcrMirror:
         try:
             self._request(image)
         except (ClientError, BotoCoreError) as failure:
-            log.warning("the copy of %s was not requested: %s", image, error_code(failure))
+            log.warning("%s: %s (%s)", image, words(CopyReason.NOT_REQUESTED), error_code(failure))
             if passing(failure):
                 self._claims.call_later()
                 return Copy(Presence.COPYING)

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from webhook.claims import COPIED, FAILED, RETRY_SECONDS
+from webhook.claims import BEGUN, COPIED, FAILED, RETRY_SECONDS
 
 TOKEN_SECONDS = 300
 """StartBuild answers a token of the last five minutes with the build that it started then
@@ -27,13 +27,17 @@ class Clock:
 
 @dataclass
 class Build:
-    """One build: its image, and when it was started, got a machine and ended."""
+    """One build: its image, and when it was started, got a machine and ended.
+
+    ``dropped``: it ended without a machine.
+    """
 
     identifier: str
     image: str
     started: float
     began: float | None = None
     ended: float | None = None
+    dropped: bool = False
 
 
 @dataclass
@@ -44,6 +48,7 @@ class CodeBuild:
         table: DynamoDB, where a build writes how it went.
         clock: epoch seconds.
         quota: builds that run at once in the account.
+        queue_seconds: after which a build without a machine is dropped.
         seconds: how long the copy of an image takes; None: it never has a result.
         failing: images whose copy fails.
         refusals: codes of the next answers of StartBuild.
@@ -52,6 +57,7 @@ class CodeBuild:
     table: Any
     clock: Clock
     quota: int = 60
+    queue_seconds: float = 900
     seconds: Callable[[str], float | None] = lambda _: 60.0
     failing: set[str] = field(default_factory=set[str])
     refusals: list[str] = field(default_factory=list[str])
@@ -89,6 +95,9 @@ class CodeBuild:
         """Lets time pass; builds that are done by then have written their results."""
         self.clock.now += seconds
         for build in self.open:
+            if build.began is None and self.clock.now - build.started > self.queue_seconds:
+                build.ended, build.dropped = self.clock.now, True
+        for build in self.open:
             needed = self.seconds(build.image)
             if build.began is None or needed is None or self.clock.now - build.began < needed:
                 continue
@@ -102,6 +111,9 @@ class CodeBuild:
             if build.began is None and running < self.quota:
                 build.began = self.clock.now
                 running += 1
+                half = {"N": str(RETRY_SECONDS // 2)}
+                now = {"N": str(int(self.clock.now))}
+                self._update(build.image, BEGUN, {":now": now, ":half": half, ":one": {"N": "1"}})
 
     def _write(self, image: str) -> None:
         now = int(self.clock.now)
@@ -115,6 +127,9 @@ class CodeBuild:
         else:
             expression = COPIED
             values = {":digest": {"S": "sha256:0"}, ":end": {"N": str(now + 86400)}}
+        self._update(image, expression, values)
+
+    def _update(self, image: str, expression: str, values: dict[str, Any]) -> None:
         self.table.update_item(
             TableName="copies",
             Key={"image": {"S": image}},

@@ -353,7 +353,7 @@ def test_a_day_of_bytes_that_is_used_up_names_the_next_day(world: World) -> None
 def test_a_copy_that_waits_for_the_next_day_has_used_no_attempt(world: World) -> None:
     claims = world.claims
     claims.take("quay.io/a/b:1")
-    claims.begin("quay.io/a/b:1")
+    claims.fail("quay.io/a/b:1", CopyReason.UNKNOWN)
     world.client.update_item(
         TableName=TABLE,
         Key={"image": {"S": "quay.io/a/b:1"}},

@@ -1,4 +1,4 @@
-"""How one copy is started: a repository, a build, and no secret in either."""
+"""How one copy is started: a build, and no secret in it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,6 @@ class Aws:
             raise self.errors[operation]
         return {"build": {"id": "copier:1"}}
 
-    def create_repository(self, **request: Any) -> dict[str, Any]:
-        return self._call("create_repository", request)
-
-    def put_lifecycle_policy(self, **request: Any) -> dict[str, Any]:
-        return self._call("put_lifecycle_policy", request)
-
     def start_build(self, **request: Any) -> dict[str, Any]:
         return self._call("start_build", request)
 
@@ -56,13 +50,10 @@ class Aws:
 
 def job(aws: Aws) -> CopyJob:
     return CopyJob(
-        ecr=aws,
         builds=lambda: aws,
         claims=Claims(aws, "in-flight", 3600, lambda: 1000.0),
         project="copier",
         registry=f"{ECR}/kubeflow",
-        lifecycle='{"rules": []}',
-        tags={"owner": "platform"},
     )
 
 
@@ -86,33 +77,11 @@ def test_the_same_image_has_the_same_token_so_codebuild_deduplicates_too() -> No
     assert first == second != other
 
 
-def test_a_new_repository_is_scanned_encrypted_tagged_and_swept() -> None:
-    aws = Aws()
-    job(aws).start("quay.io/a/b:1")
-    (repository,) = aws.of("create_repository")
-    assert repository == {
-        "repositoryName": "kubeflow/quay.io/a/b",
-        "imageTagMutability": "MUTABLE",
-        "imageScanningConfiguration": {"scanOnPush": True},
-        "encryptionConfiguration": {"encryptionType": "AES256"},
-        "tags": [{"Key": "owner", "Value": "platform"}],
-    }
-    assert aws.of("put_lifecycle_policy")[0]["lifecyclePolicyText"] == '{"rules": []}'
-
-
-def test_an_existing_repository_is_left_as_it_is() -> None:
-    aws = Aws({"create_repository": refused("RepositoryAlreadyExistsException")})
-    job(aws).start("quay.io/a/b:1")
-    assert aws.of("put_lifecycle_policy") == []
-    assert len(aws.of("start_build")) == 1
-
-
-@pytest.mark.parametrize("operation", ["create_repository", "start_build"])
 def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
-    operation: str, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    aws = Aws({operation: refused("AccessDeniedException")})
+    aws = Aws({"start_build": refused("AccessDeniedException")})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
     attempt, row = aws.of("update_item")
@@ -123,12 +92,9 @@ def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
     assert "AKIASECRET" not in caplog.text + json.dumps(row)
 
 
-@pytest.mark.parametrize("operation", ["create_repository", "start_build"])
 @pytest.mark.parametrize("code", ["AccountLimitExceededException", "ThrottlingException"])
-def test_an_image_that_has_to_wait_for_aws_is_not_recorded_as_failed(
-    operation: str, code: str
-) -> None:
-    aws = Aws({operation: refused(code)})
+def test_an_image_that_has_to_wait_for_aws_is_not_recorded_as_failed(code: str) -> None:
+    aws = Aws({"start_build": refused(code)})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
     assert aws.of("update_item") == []
@@ -156,7 +122,8 @@ def test_a_started_copy_holds_its_claim() -> None:
     job(aws).start("quay.io/a/b:1")
     (row,) = aws.of("update_item")
     assert row["ExpressionAttributeValues"][":end"] == {"N": "4600"}
-    assert "ADD attempts :one REMOVE waiting, reason" in row["UpdateExpression"]
+    # An attempt is counted by the build, once it has a machine.
+    assert row["UpdateExpression"] == "SET expires = :end REMOVE waiting, reason"
 
 
 def test_nothing_is_called_for_what_is_no_image() -> None:

@@ -25,11 +25,6 @@ REGISTRY = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 MINUTE, HOUR = 60, 3600
 
 
-class Repositories:
-    def create_repository(self, **_request: Any) -> dict[str, Any]:
-        return {}
-
-
 class World:
     def __init__(self, client: Any, **budgets: int) -> None:
         self.table = Atomic(client)
@@ -40,13 +35,7 @@ class World:
     def use(self, **budgets: int) -> None:
         self.claims = Claims(self.table, "copies", HOUR, self.clock, Budgets(**budgets))
         job = CopyJob(
-            ecr=Repositories(),
-            builds=lambda: self.builds,
-            claims=self.claims,
-            project="copier",
-            registry=REGISTRY,
-            lifecycle="",
-            tags={},
+            builds=lambda: self.builds, claims=self.claims, project="copier", registry=REGISTRY
         )
         self.queue = CopyQueue(claims=self.claims, job=job)
 
@@ -93,7 +82,30 @@ def test_an_image_gets_its_build_at_once(world: World) -> None:
     row = world.row("quay.io/a/b:1")
     assert "waiting" not in row
     assert row["attempts"] == {"N": "1"}
-    assert world.row(WAITING_KEY) == {}
+
+
+def test_the_search_ends_when_nothing_waits_or_runs(world: World) -> None:
+    world.request("quay.io/a/b:1", namespace="team")
+    world.builds.pass_time(30)
+    world.queue.run()
+    assert int(world.row(WAITING_KEY)["expires"]["N"]) > world.clock.now
+    world.minutes(1)
+    assert world.row(WAITING_KEY)["expires"] == {"N": "0"}
+
+
+def test_a_build_that_codebuild_dropped_from_its_queue_is_started_again_without_an_attempt(
+    world: World,
+) -> None:
+    world.builds.quota = 1
+    world.builds.seconds = lambda image: 40 * 60.0 if image.endswith("000") else 60.0
+    world.request(*images("a", 2), namespace="team")
+    world.minutes(20)
+    assert [build.dropped for build in world.builds.builds] == [False, True]
+    assert "attempts" not in world.row("quay.io/a/b:001")
+    world.minutes(60, step=5)
+    assert "digest" in world.row("quay.io/a/b:001")
+    begun = [build.image for build in world.builds.builds if not build.dropped]
+    assert begun == images("a", 2)
 
 
 def test_the_others_wait_and_are_copied_in_the_order_they_were_asked_for(world: World) -> None:

@@ -127,4 +127,4 @@ def test_a_copy_is_started_with_the_stored_credentials_of_the_other_side(
     assert lambda_handler.start_copy({"image": IMAGE}, None) == {"begun": 1, "waiting": 0}
     assert clients["codebuild"]["region_name"] == "ap-southeast-1"
     assert clients["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
-    assert aws("ecr").describe_repositories()["repositories"]
+    assert aws("ecr").describe_repositories()["repositories"] == []

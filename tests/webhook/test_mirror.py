@@ -19,7 +19,8 @@ from images.reference import Reference, parse
 from tests.webhook.copies_table import Atomic, create_table
 from webhook.admission import Presence
 from webhook.budgets import DEFAULT, Budgets
-from webhook.claims import COPIED, FAILED, MOST_ATTEMPTS, RETRY_SECONDS, WAITING_KEY, Claims
+from webhook.claims import BEGUN, COPIED, FAILED, MOST_ATTEMPTS, RETRY_SECONDS, WAITING_KEY, Claims
+from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import (
     ABSENT_SECONDS,
     PRESENT_SECONDS,
@@ -175,7 +176,7 @@ def test_a_request_that_fails_is_remembered_with_its_reason_and_tried_again(worl
     assert first.presence is Presence.FAILED
     other = world.mirror().ask(IMAGE, start=True)
     assert other.presence is Presence.FAILED
-    assert other.reason == "the copy could not be requested"
+    assert other.reason == words(CopyReason.NOT_REQUESTED)
     world.clock.now += RETRY_SECONDS + 1
     assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
 
@@ -197,7 +198,7 @@ def test_an_image_that_always_fails_is_left_to_a_person_in_the_end(world: World)
     last = world.mirror().ask(IMAGE, start=True)
     assert last.presence is Presence.FAILED
     assert f"tried {MOST_ATTEMPTS} times" in last.reason
-    assert "could not be requested" in last.reason
+    assert words(CopyReason.NOT_REQUESTED) in last.reason
     assert "`./kf images mirror`" in last.reason
     assert world.requested == []
 
@@ -207,7 +208,7 @@ def test_builds_that_never_bring_the_image_are_bounded_too(world: World) -> None
         requested = len(world.requested)
         world.mirror().ask(IMAGE, start=True)
         if len(world.requested) > requested:
-            world.claims.begin(str(IMAGE))
+            begun(world)
         world.clock.now += world.seconds + 1
     assert len(world.requested) == MOST_ATTEMPTS
 
@@ -245,8 +246,20 @@ def test_an_image_that_waits_for_a_build_is_told_so(world: World) -> None:
     assert told.reason == (
         "it waits for one of the 20 copies that run at once (imageMirror.budgets.concurrentCopies)"
     )
-    world.claims.begin(str(IMAGE))
+    world.claims.start(str(IMAGE))
     assert world.mirror().ask(IMAGE, start=True).reason == ""
+
+
+def begun(world: World) -> None:
+    """What the copier writes, and then the build when it has a machine."""
+    world.claims.start(str(IMAGE))
+    numbers = {":now": int(world.clock.now), ":half": RETRY_SECONDS // 2, ":one": 1}
+    world.table.update_item(
+        TableName="in-flight",
+        Key={"image": {"S": str(IMAGE)}},
+        UpdateExpression=BEGUN,
+        ExpressionAttributeValues={name: {"N": str(number)} for name, number in numbers.items()},
+    )
 
 
 def copied(world: World, digest: str) -> None:
@@ -262,9 +275,9 @@ def copied(world: World, digest: str) -> None:
     )
 
 
-def failed(world: World, reason: str) -> None:
+def failed(world: World, reason: CopyReason) -> None:
     """What the build writes when it could not copy the image."""
-    world.claims.begin(str(IMAGE))
+    begun(world)
     world.table.update_item(
         TableName="in-flight",
         Key={"image": {"S": str(IMAGE)}},
@@ -281,9 +294,9 @@ def test_the_reason_of_a_failed_build_is_shown_and_the_image_left_alone_for_a_wh
     world: World,
 ) -> None:
     world.mirror().ask(IMAGE, start=True)
-    failed(world, "not-found")
+    failed(world, CopyReason.NOT_FOUND)
     copy = world.mirror().ask(IMAGE, start=True)
-    assert (copy.presence, copy.reason) == (Presence.FAILED, "its registry has no such image")
+    assert (copy.presence, copy.reason) == (Presence.FAILED, words(CopyReason.NOT_FOUND))
     world.clock.now += RETRY_SECONDS - 1
     world.mirror().ask(IMAGE, start=True)
     assert len(world.requested) == 1
