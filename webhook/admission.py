@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from images.hosts import is_domestic, is_private, source_of
 from images.reference import InvalidReference, Reference, ecr_registry, parse
+from webhook.budgets import DEFAULT, Budgets, Review
 from webhook.image_places import (
     OPT_OUT,
     Place,
@@ -29,6 +30,7 @@ from webhook.image_places import (
     mapping,
     places,
     runs_at_once,
+    text,
 )
 from webhook.rules import Action, Rule, Subject, WhenAbsent, rule_for
 
@@ -46,7 +48,7 @@ class Presence(StrEnum):
     PRESENT = "present"
     COPYING = "copying"
     ABSENT = "absent"
-    """Not there, and no copy was requested (a dry run)."""
+    """Not there, and no copy was requested: a dry run, or a budget that is met."""
     FAILED = "failed"
     UNKNOWN = "unknown"
     """The registry did not answer; nothing is assumed."""
@@ -92,7 +94,13 @@ class Mirror(Protocol):
     """The source of copies' states; answers fast and never raises."""
 
     def ask(
-        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
     ) -> Copy:
         """The state of ``source``'s copy.
 
@@ -101,6 +109,7 @@ class Mirror(Protocol):
             start: request a copy where there is none.
             follow: request the comparison of an old copy with its source, whose tag may have moved.
             deadline: monotonic seconds; no call that could wait begins after it.
+            review: who asks, and what else may be asked for in the same review; None: no bound.
         """
         ...
 
@@ -116,6 +125,7 @@ class Policy:
         enforce: refuse what is not known to be allowed, where otherwise its author is warned.
         keeps_domestic: leave images of registries in China in place (``images.hosts``).
         platform: the platform's own images by their sources; no rule applies to them.
+        budgets: of copies.
     """
 
     registry: str
@@ -124,6 +134,7 @@ class Policy:
     enforce: bool = False
     keeps_domestic: bool = False
     platform: Collection[str] = frozenset()
+    budgets: Budgets = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -161,7 +172,12 @@ def review(
     obj = mapping(request.get("object"))
     if not isinstance(obj.get("spec"), Mapping):
         return refusal(uid, "the request has no pod in request.object")
-    asked = _AskedOnce(mirror, start=request.get("dryRun") is not True, deadline=deadline)
+    asked = _AskedOnce(
+        mirror,
+        start=request.get("dryRun") is not True,
+        deadline=deadline,
+        review=Review(text(request.get("namespace")), policy.budgets.images_per_review),
+    )
     return _response(uid, _answer(places(request, obj), request, policy, asked))
 
 
@@ -213,8 +229,9 @@ def _answer(
 class _AskedOnce:
     """A mirror that is asked once per image in a review, and for none after its deadline."""
 
-    def __init__(self, mirror: Mirror, *, start: bool, deadline: float) -> None:
+    def __init__(self, mirror: Mirror, *, start: bool, deadline: float, review: Review) -> None:
         self._mirror, self._start, self._deadline = mirror, start, deadline
+        self._review = review
         self._copies: dict[tuple[Reference, bool], Copy] = {}
 
     def copy_of(self, source: Reference, *, follow: bool = False) -> Copy:
@@ -223,7 +240,11 @@ class _AskedOnce:
             if time.monotonic() >= self._deadline:
                 return Copy(Presence.UNKNOWN, NO_TIME)
             self._copies[key] = self._mirror.ask(
-                source, start=self._start, follow=follow, deadline=self._deadline
+                source,
+                start=self._start,
+                follow=follow,
+                deadline=self._deadline,
+                review=self._review,
             )
         return self._copies[key]
 

@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 
 from webhook import admission, inventory
+from webhook.budgets import DEFAULT, Budgets
 from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
@@ -64,6 +65,7 @@ class Environment:
         rules: a JSON list, see ``webhook.rules.read``.
         enforce: not empty: refuse what is not known to be allowed.
         domestic: ``keep``: images of registries in China stay there.
+        budgets: a JSON object of those that are not the default, see ``webhook.budgets``.
         project: CodeBuild project; ``start_copy`` only, like all below.
         build_region: its region.
         credentials_secret: secret with keys for the project; empty inside one partition, where the
@@ -80,6 +82,7 @@ class Environment:
     rules: tuple[Rule, ...] = ()
     enforce: bool = False
     domestic: str = ""
+    budgets: Budgets = DEFAULT
     project: str = ""
     build_region: str = ""
     credentials_secret: str = ""
@@ -104,6 +107,7 @@ class Environment:
             rules=read_rules(variables.get("MIRROR_RULES", "[]")),
             enforce=bool(variables.get("MIRROR_ENFORCE", "")),
             domestic=variables.get("MIRROR_DOMESTIC", ""),
+            budgets=Budgets.read(variables.get("MIRROR_BUDGETS", "{}")),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
             credentials_secret=variables.get("MIRROR_CREDENTIALS_SECRET", ""),
@@ -123,6 +127,7 @@ def decision(environment: Environment) -> Decide:
         enforce=environment.enforce,
         keeps_domestic=environment.domestic == "keep",
         platform=platform_images(),
+        budgets=environment.budgets,
     )
     mirror = _mirror(environment)
     return lambda body, deadline: admission.review(body, policy, mirror, deadline)
@@ -168,7 +173,12 @@ def reply(
 
 def claims(environment: Environment, config: Config) -> Claims:
     """The stack's table of copies."""
-    return Claims(client("dynamodb", config), environment.table, environment.in_flight_seconds)
+    return Claims(
+        client("dynamodb", config),
+        environment.table,
+        environment.in_flight_seconds,
+        budgets=environment.budgets,
+    )
 
 
 def client(service: str, config: Config, **arguments: str) -> Any:
