@@ -51,6 +51,7 @@ def handler_variables(
         "MIRROR_RULES": mirror.rules_json(),
         "MIRROR_ENFORCE": "true" if mirror.enforce else "",
         "MIRROR_DOMESTIC": "keep" if context.mirror.keeps_domestic else "",
+        "MIRROR_BUDGETS": mirror.budgets.as_json(),
     }
 
 
