@@ -12,8 +12,8 @@ from components.gpu import KarpenterGpuPool, KarpenterGpuPoolArgs
 from components.gpu.node_pools import pools_of
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
+from components.mirror.accounts import build_side
 from program import (
-    build_side,
     check_release,
     deploy_values,
     export_outputs,
@@ -78,6 +78,7 @@ if context.mirror.enabled:
             oidc=cluster.oidc,
             ready=cluster.ready,
             unready_pods=cluster.unready_pods,
+            kubernetes=settings.cluster.version,
         ),
         providers,
     )

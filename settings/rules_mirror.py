@@ -10,19 +10,23 @@ from pydantic.alias_generators import to_camel
 from regions.region import Feature, Region
 from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 from settings.errors import full_key, refusal, suggestion
-from settings.facts import Facts, Rules
-from settings.sections import MirrorRule
+from settings.image_mirror import MirrorRule
+from settings.mirror_mode import has_policies
+from settings.rule_frame import MirrorFacts, Rules
+from settings.section import Section
 
-RULES = Rules()
+RULES = Rules[MirrorFacts]()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
-    *("follow_hours", "build_profile", "rotation", "shared_inventory"),
+    *("follow_hours", "build_profile", "rotation", "shared_inventory", "domestic_registries"),
+    "budgets",
 )
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
     *_OF_COPIES,
     *("credentials_secret", "rules", "upstream_credentials"),
+    *("enforce", "admission_policy"),
 )
 _MOST_COMPARED = 50
 # Of the 4 KiB that all variables of a function share (AWS Lambda quotas, developer guide).
@@ -30,7 +34,7 @@ _LONGEST_RULES = 2000
 
 
 @RULES.reads("imageMirror.enabled", "region")
-def _images_are_reachable(f: Facts) -> Iterator[str]:
+def _images_are_reachable(f: MirrorFacts) -> Iterator[str]:
     if f.settings.image_mirror.enabled is False and not f.region.has(Feature.INTERNET_REGISTRIES):
         yield refusal(
             "imageMirror.enabled",
@@ -41,7 +45,7 @@ def _images_are_reachable(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.enabled", "imageMirror.buildRegion", "region")
-def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
+def _builds_reach_the_registries(f: MirrorFacts) -> Iterator[str]:
     chosen, there = f.settings.image_mirror.build_region, f.mirror.build_region
     default = Region.of(f.region.mirror_region)
     reachable = there.has(Feature.INTERNET_REGISTRIES)
@@ -67,7 +71,7 @@ def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.rules")
-def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
+def _mirror_rules_fit_an_environment(f: MirrorFacts) -> Iterator[str]:
     length = len(f.settings.image_mirror.rules_json())
     if length > _LONGEST_RULES:
         yield refusal(
@@ -79,7 +83,7 @@ def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.rules")
-def _every_rule_applies(f: Facts) -> Iterator[str]:
+def _every_rule_applies(f: MirrorFacts) -> Iterator[str]:
     rules = f.settings.image_mirror.rules
     for index, rule in enumerate(rules):
         path = ("imageMirror", "rules", index)
@@ -98,7 +102,7 @@ def _covers(earlier: MirrorRule, later: MirrorRule) -> bool:
     """Whether a rule applies to every image to which another one would."""
     registries = earlier.registries or ["*"]
     return all(
-        any(fnmatchcase(f"{each}/", f"{pattern}/*") for pattern in registries)
+        any(_fits(each, pattern, crossing=earlier.action == "deny") for pattern in registries)
         for each in later.registries or ["*"]
     ) and all(
         any(fnmatchcase(each, pattern) for pattern in earlier.namespaces or ["*"])
@@ -106,8 +110,31 @@ def _covers(earlier: MirrorRule, later: MirrorRule) -> bool:
     )
 
 
+def _fits(registry: str, pattern: str, *, crossing: bool) -> bool:
+    """Whether a pattern names all that another one names; see ``webhook.rules``.
+
+    Args:
+        registry: the other one.
+        pattern: the first.
+        crossing: whether ``*`` stands for more than one part.
+    """
+    if crossing or pattern == "*":
+        return fnmatchcase(f"{registry}/", f"{pattern}/*")
+    parts = [part for part in pattern.split("/") if part]
+    given = registry.split("/")
+    return len(parts) <= len(given) and all(map(fnmatchcase, given, parts))
+
+
+@RULES.reads("imageMirror.admissionPolicy", "cluster.version")
+def _kubernetes_has_policies(f: MirrorFacts) -> Iterator[str]:
+    version = f.settings.cluster.version
+    if f.settings.image_mirror.admission_policy and not has_policies(version):
+        reason = f"Kubernetes {version} has no such policies: remove the line"
+        yield refusal("imageMirror.admissionPolicy", True, reason)
+
+
 @RULES.reads("imageMirror.upstreamCredentials", "region")
-def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
+def _upstream_takes_a_login(f: MirrorFacts) -> Iterator[str]:
     for registry, secret in f.settings.image_mirror.upstream_credentials.items():
         if not f.region.has(Feature.PULL_THROUGH_CACHE):
             reason = f"ECR in {f.region.name} pulls from no public registry by itself: remove it"
@@ -122,7 +149,7 @@ def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")
-def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
+def _prefix_leaves_room_for_a_registry(f: MirrorFacts) -> Iterator[str]:
     prefix = f.settings.image_mirror.repository_prefix or ""
     if f.mirror.cached is not None and len(prefix) > LONGEST_PREFIX:
         yield refusal(
@@ -134,7 +161,7 @@ def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror", "region")
-def _settings_of_copies_need_copies(f: Facts) -> Iterator[str]:
+def _settings_of_copies_need_copies(f: MirrorFacts) -> Iterator[str]:
     mirror = f.settings.image_mirror
     if not f.mirror.enabled:
         names = _OF_MIRRORS if mirror.enabled is None else ()
@@ -149,4 +176,7 @@ def _settings_of_copies_need_copies(f: Facts) -> Iterator[str]:
         reason = "images are copied with the stack's own credentials: remove the line"
     for name in names:
         if name in mirror.model_fields_set:
-            yield refusal(f"imageMirror.{to_camel(name)}", getattr(mirror, name), reason)
+            value = getattr(mirror, name)
+            if isinstance(value, Section):
+                value = value.model_dump(by_alias=True, exclude_unset=True)
+            yield refusal(f"imageMirror.{to_camel(name)}", value, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
@@ -12,9 +12,7 @@ from components.aws.trust import service_trust
 from components.mirror import policies
 from components.mirror.build import ImageMirrorBuild, log_group
 from components.mirror.handler import Copies, handler_archive, handler_variables
-from components.registry.policies import lifecycle_policy
-from settings.context import StackContext
-from webhook.copy_job import MADE, stack_tag
+from settings.mirror_context import MirrorContext
 
 _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
@@ -31,8 +29,9 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
     the function that faces the network holds no key.
 
     Args:
-        context: what all components of the stack share.
+        context: of the cluster and its account.
         build: the project that makes copies; None where nothing is copied.
+        platform: the platform's own images, as their sources name them.
         answers_admissions: False where pods of the cluster do instead.
 
     Attributes:
@@ -43,14 +42,15 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        context: StackContext,
+        context: MirrorContext,
         build: ImageMirrorBuild | None,
         *,
+        platform: Sequence[str] = (),
         answers_admissions: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorFunctions", name, None, opts)
-        self._context = context
+        self._context, self._platform = context, platform
         self.copies = self._copies(f"{name}-copier", build) if build else None
         self.admission = self._admission(f"{name}-admission") if answers_admissions else None
         self.register_outputs({"admission": self.admission.arn if self.admission else None})
@@ -67,22 +67,14 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 "MIRROR_REGISTRY": context.image_prefix,
                 "MIRROR_TABLE": build.table.name,
                 "MIRROR_IN_FLIGHT_SECONDS": str(context.mirror.settings.in_flight_minutes * 60),
+                "MIRROR_BUDGETS": context.mirror.settings.budgets.as_json(),
                 "MIRROR_PROJECT": build.project_name,
                 "MIRROR_BUILD_REGION": build.region.name,
                 "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
-                "MIRROR_LIFECYCLE": json.dumps(lifecycle_policy()),
-                # Lambda counts bytes: of a letter outside ASCII an escape has three times as many.
-                "MIRROR_TAGS": json.dumps(
-                    {**context.tags, stack_tag(context.cluster): MADE},
-                    sort_keys=True,
-                    ensure_ascii=False,
-                    separators=(",", ":"),
-                ),
             },
             policy=pulumi.Output.from_input(build.start_secret_arn).apply(
                 lambda secret_arn: json.dumps(
                     policies.copier_policy(
-                        context,
                         table_arn=build.table_arn,
                         log_arn=self._log_arn(function_name),
                         project_arn=build.project_arn,
@@ -98,6 +90,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             maximum_event_age_in_seconds=3600,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self._search(f"{name}-search", copier, function_name)
         return Copies(
             table=build.table,
             table_arn=build.table_arn,
@@ -105,6 +98,32 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             copier_arn=context.region.arn(
                 "lambda", f"function:{function_name}", account=context.account_id
             ),
+        )
+
+    def _search(self, name: str, copier: aws.lambda_.Function, function_name: str) -> None:
+        """Has the copier look for waiting images once a minute; where none wait, it reads one row.
+
+        A reserved concurrency would bound the copier too, but an account has to keep 100 unreserved
+        executions, and a new one has 10 in all. The budgets bound its invocations.
+        """
+        context, own = self._context, pulumi.ResourceOptions(parent=self)
+        rule = aws.cloudwatch.EventRule(
+            name,
+            description=f"Images that wait for a copy, to {function_name}",
+            schedule_expression="rate(1 minute)",
+            tags=context.tagged(name),
+            opts=own,
+        )
+        aws.lambda_.Permission(
+            name,
+            function=copier.name,
+            action="lambda:InvokeFunction",
+            principal=context.region.service_principal("events"),
+            source_arn=rule.arn,
+            opts=own,
+        )
+        aws.cloudwatch.EventTarget(
+            name, rule=rule.name, target_id="image-copier", arn=copier.arn, opts=own
         )
 
     def _admission(self, name: str) -> aws.lambda_.Function:
@@ -117,6 +136,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             handler="webhook.lambda_handler.admit",
             timeout=5,
             environment=handler_variables(context, copies),
+            platform=self._platform,
             reserved_concurrency=ADMISSIONS_AT_ONCE,
             policy=json.dumps(
                 policies.admission_policy(
@@ -139,6 +159,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         timeout: int,
         environment: Mapping[str, pulumi.Input[str]],
         policy: pulumi.Input[str],
+        platform: Sequence[str] = (),
         reserved_concurrency: int | None = None,
     ) -> aws.lambda_.Function:
         context, own = self._context, pulumi.ResourceOptions(parent=self)
@@ -158,7 +179,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             runtime=_RUNTIME,
             architectures=[_ARCHITECTURE],
             handler=handler,
-            code=handler_archive(),
+            code=handler_archive(platform),
             role=role.arn,
             memory_size=512,
             timeout=timeout,

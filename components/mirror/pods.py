@@ -12,24 +12,26 @@ from components.aws.roles import OidcProvider, role_with_rights
 from components.dynamic.serving_certificate import ServingCertificate
 from components.mirror import policies
 from components.mirror.handler import Copies, handler_variables
+from components.objects.caller_paths import CallerPaths
 from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
+from webhook.platform_images import FILE, written
 
 NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
 """Also the service account, as in manifests/addons/image-mirror."""
-_PATH = "/admit"
 
 
 class ImageMirrorPods(pulumi.ComponentResource):
-    """Two replicas of ``webhook.server``, their role, certificate and code.
+    """Two replicas of ``webhook.server``, their role, certificate, secret path and code.
 
     Args:
-        context: what all components of the stack share.
+        context: of the cluster and its account.
         rendered: ``manifests/addons/image-mirror``.
         copies: what a handler uses to request a missing copy; None where nothing is copied.
+        platform: the platform's own images, as their sources name them.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         prerequisites: nodes, and the pods' own image.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
@@ -42,10 +44,11 @@ class ImageMirrorPods(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        context: StackContext,
+        context: MirrorContext,
         *,
         rendered: Rendered,
         copies: Copies | None,
+        platform: Sequence[str] = (),
         oidc: OidcProvider,
         prerequisites: Sequence[pulumi.Resource],
         unready_pods: pulumi.ResourceHookBinding | None = None,
@@ -57,7 +60,13 @@ class ImageMirrorPods(pulumi.ComponentResource):
         certificate = ServingCertificate(
             f"{name}-certificate", hosts=hosts, opts=pulumi.ResourceOptions(parent=self)
         )
-        code, variables = code_config_map(NAMESPACE), handler_variables(context, copies)
+        paths = CallerPaths(
+            f"{name}-path",
+            context.mirror.settings.path_rotation,
+            pulumi.ResourceOptions(parent=self),
+        )
+        code = code_config_map(NAMESPACE, {f"webhook/{FILE}": written(platform)})
+        variables = handler_variables(context, copies)
         values: dict[str, pulumi.Input[str]] = {
             "region.name": context.region.name,
             "image.prefix": context.image_prefix,
@@ -65,26 +74,25 @@ class ImageMirrorPods(pulumi.ComponentResource):
             "role.image-mirror": self._role(context, copies, oidc) if copies else "",
             **{_value_name(variable): value for variable, value in variables.items()},
             "mirror.code": code["metadata"]["name"],
+            "mirror.paths-version": paths.version,
         }
         secret = certificate_secret(NAMESPACE, certificate.certificate, certificate.key)
         self.ready = register_pods(
             name,
             rendered,
             lambda obj: _without_empty_values(bind(obj, values)),
-            mounted=(code, secret),
+            mounted=(code, secret, paths.mounted(NAMESPACE)),
             ready=prerequisites,
             hooks=unready_pods,
             parent=self,
         )
         bundle = certificate.authority.apply(lambda pem: base64.b64encode(pem.encode()).decode())
-        self.client_config: Mapping[str, Any] = {
-            "service": {"namespace": NAMESPACE, "name": SERVICE, "path": _PATH, "port": 443},
-            "caBundle": bundle,
-        }
+        service = {"namespace": NAMESPACE, "name": SERVICE, "path": paths.present, "port": 443}
+        self.client_config: Mapping[str, Any] = {"service": service, "caBundle": bundle}
         self.register_outputs({"service": hosts[0]})
 
     def _role(
-        self, context: StackContext, copies: Copies, oidc: OidcProvider
+        self, context: MirrorContext, copies: Copies, oidc: OidcProvider
     ) -> pulumi.Output[str]:
         return role_with_rights(
             f"{self._name}-role",

@@ -11,10 +11,11 @@ from typing import Any
 
 from components.aws.documents import Document, allow, document
 from components.registry.policies import repositories
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
-BUILD_VARIABLES = ("IMAGES",)
-"""The only variable a build may be started with: sources and targets, which the build checks."""
+BUILD_VARIABLES = ("IMAGES", "NAMESPACE")
+"""The only variables a build may be started with: sources and targets, which the build checks, and
+the namespace whose budget they use."""
 
 _OVERRIDES = (
     "codebuild:source.buildspec",
@@ -24,21 +25,25 @@ _OVERRIDES = (
     "codebuild:serviceRole",
 )
 
-# One image pushed through the registry API: check, upload, put, and read back to verify.
+# The repository of a copy, then one image pushed through the registry API: check, upload, put, and
+# read back to verify.
 _PUSH = (
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
     "ecr:CompleteLayerUpload",
+    "ecr:CreateRepository",
     "ecr:DescribeImages",
     "ecr:GetDownloadUrlForLayer",
     "ecr:InitiateLayerUpload",
     "ecr:PutImage",
+    "ecr:PutLifecyclePolicy",
+    "ecr:TagResource",
     "ecr:UploadLayerPart",
 )
 
 
 def admission_policy(
-    context: StackContext, *, table_arn: str, copier_arn: str, log_arn: str | None = None
+    context: MirrorContext, *, table_arn: str, copier_arn: str, log_arn: str | None = None
 ) -> Document:
     """Admission: describe copies, claim a missing one, invoke the copier. No secret.
 
@@ -46,7 +51,7 @@ def admission_policy(
     """
     return document(
         allow(("ecr:DescribeImages",), repositories(context)),
-        allow(("dynamodb:UpdateItem",), table_arn),
+        allow(("dynamodb:GetItem", "dynamodb:UpdateItem"), table_arn),
         allow(("lambda:InvokeFunction",), copier_arn),
         *([_write_log(log_arn)] if log_arn else []),
     )
@@ -58,21 +63,19 @@ def log_policy(log_arn: str) -> Document:
 
 
 def copier_policy(
-    context: StackContext,
     *,
     table_arn: str,
     log_arn: str,
     project_arn: str,
     secret_arn: str | None,
 ) -> Document:
-    """The function that starts copies: create a repository, start one build.
+    """The function that starts copies: it starts one build each.
 
     With ``secret_arn`` (keys of the other partition) it starts the build by those keys.
     """
-    create = ("ecr:CreateRepository", "ecr:PutLifecyclePolicy", "ecr:TagResource")
+    queue = ("dynamodb:BatchGetItem", "dynamodb:Scan", "dynamodb:UpdateItem")
     return document(
-        allow(create, repositories(context)),
-        allow(("dynamodb:UpdateItem",), table_arn),
+        allow(queue, table_arn),
         _write_log(log_arn),
         *([_read_secret(secret_arn)] if secret_arn else start_build_statements(project_arn)),
     )
@@ -95,8 +98,8 @@ def start_build_statements(project_arn: str) -> list[dict[str, Any]]:
     return [start, *({**deny, "Condition": condition} for condition in conditions)]
 
 
-def push_statements(context: StackContext, *, table_arn: str) -> list[dict[str, Any]]:
-    """Push images below one prefix and record the results; create and delete nothing else."""
+def push_statements(context: MirrorContext, *, table_arn: str) -> list[dict[str, Any]]:
+    """Push images into repositories below one prefix, record the results; delete nothing."""
     return [
         allow(("ecr:GetAuthorizationToken",), "*"),
         allow(_PUSH, repositories(context)),
@@ -105,7 +108,7 @@ def push_statements(context: StackContext, *, table_arn: str) -> list[dict[str, 
 
 
 def build_policy(
-    context: StackContext, *, table_arn: str, log_arn: str, secret_arn: str | None
+    context: MirrorContext, *, table_arn: str, log_arn: str, secret_arn: str | None
 ) -> Document:
     """The build's own role: its log, and either a secret with push keys or the right to push."""
     push = push_statements(context, table_arn=table_arn)

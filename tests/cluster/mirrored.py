@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from rendering import Object
 from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
-from tests.webhook.serving import serving
+from tests.webhook.serving import PATH, serving
 from webhook.admission import Copy, Policy, Presence, review
+from webhook.budgets import Review
 from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 from webhook.service import Decide
@@ -36,6 +38,7 @@ class Judge:
 
     Attributes:
         copy: of every image.
+        enforce: refuse what the registry cannot tell.
         reviews: of every call that came; each is the ``request`` of an AdmissionReview.
         asked: images whose copy was asked for.
         started: images whose copy would have been started.
@@ -43,19 +46,29 @@ class Judge:
 
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     copy: Copy = field(default_factory=lambda: Copy(Presence.PRESENT))
+    enforce: bool = False
     reviews: list[Any] = field(default_factory=list[Any])
     asked: list[str] = field(default_factory=list[str])
     started: list[str] = field(default_factory=list[str])
 
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
+    def ask(
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
+    ) -> Copy:
         self.asked.append(str(source))
         if start:
             self.started.append(str(source))
         return self.copy
 
-    def decide(self, body: Any) -> dict[str, Any]:
+    def decide(self, body: Any, deadline: float) -> dict[str, Any]:
         self.reviews.append(body["request"])
-        return review(body, Policy(registry=OWN, when_absent=self.when_absent), self)
+        policy = Policy(registry=OWN, when_absent=self.when_absent, enforce=self.enforce)
+        return review(body, policy, self, deadline)
 
 
 class Mirrored:
@@ -68,7 +81,9 @@ class Mirrored:
         decide: what the server decides by: ``judge``, unless a test puts something else here.
     """
 
-    def __init__(self, installation: Installation, certificate: Certificate) -> None:
+    def __init__(
+        self, installation: Installation, certificate: Certificate, *, enforce: bool = False
+    ) -> None:
         self.cluster: Cluster = installation.cluster
         self.judge = Judge()
         self.decide: Decide = self.judge.decide
@@ -76,7 +91,8 @@ class Mirrored:
         self._running = ExitStack()
         self._port = 0
         self.start()
-        configuration = webhook_configuration(f"https://127.0.0.1:{self._port}/admit")
+        url = f"https://127.0.0.1:{self._port}{PATH}"
+        configuration = webhook_configuration(url, enforce=enforce, conditions=True)
         for client in webhook_clients(configuration):
             client["caBundle"] = base64.b64encode(certificate.certificate.read_bytes()).decode()
         self.cluster.apply(configuration)
@@ -87,8 +103,8 @@ class Mirrored:
         """From now on."""
         self.judge, self.decide = judge, judge.decide
 
-    def _decided(self, body: object) -> dict[str, Any]:
-        return self.decide(body)
+    def _decided(self, body: object, deadline: float) -> dict[str, Any]:
+        return self.decide(body, deadline)
 
     def start(self) -> None:
         server = serving(self._certificate, self._decided, port=self._port)
@@ -150,6 +166,8 @@ def in_effect(
     name: str,
     folder: Path,
     crds: Sequence[Object] = (),
+    *,
+    enforce: bool = False,
 ) -> Generator[Mirrored]:
     """A new server that asks the webhook, until the end of the block.
 
@@ -158,12 +176,13 @@ def in_effect(
         name: of the server.
         folder: for the webhook's certificate.
         crds: what the server has besides Kubernetes' own kinds.
+        enforce: refuse what gets no answer.
     """
     certificate = self_signed(folder)
     with new_cluster(name) as installation:
         if crds:
             installation.crds(crds)
-        made = Mirrored(installation, certificate)
+        made = Mirrored(installation, certificate, enforce=enforce)
         try:
             asked = Retrying(
                 retry=retry_if_result(lambda found: not found),

@@ -19,17 +19,15 @@ VARIABLES = {
 }
 
 
-def allowed(body: Any) -> dict[str, Any]:
+def allowed(body: Any, _deadline: float) -> dict[str, Any]:
     return {"response": {"uid": body["request"]["uid"], "allowed": True}}
 
 
 def test_the_environment_is_read_and_typed() -> None:
-    given = {"MIRROR_WHEN_ABSENT": "keep", "MIRROR_TAGS": '{"Team": "ml"}'}
-    read = Environment.read(VARIABLES | given)
+    read = Environment.read(VARIABLES | {"MIRROR_WHEN_ABSENT": "keep"})
     assert read.cached == ()
     assert read.when_absent is WhenAbsent.KEEP
     assert read.in_flight_seconds == 3600
-    assert read.tags == {"Team": "ml"}
 
 
 @pytest.mark.parametrize("name", VARIABLES)
@@ -57,7 +55,7 @@ def test_a_value_of_the_wrong_kind_is_refused(change: dict[str, str]) -> None:
     ],
 )
 def test_a_body_that_cannot_be_read_is_http_400_and_judged_by_nobody(body: bytes | str) -> None:
-    def untouched(_: object) -> dict[str, Any]:
+    def untouched(_: object, _deadline: float) -> dict[str, Any]:
         raise AssertionError("judged")
 
     status, review = reply(body, untouched)
