@@ -47,7 +47,9 @@ work=$(mktemp --directory)
 trap 'rm -rf "$work"' EXIT
 end=$((SECONDS + 120))
 
-copy_json() { python3 -m components.mirror.copy_json "$@"; }
+# By its path: with -m, Python would look for modules in the working folder first.
+program() { exec python3 "$PYTHONPATH/components/mirror/$1.py" "${@:2}"; }
+copy_json() { (program copy_json "$@"); }
 
 bounded() {
   local left=$((end - SECONDS))
@@ -61,20 +63,20 @@ fail() {
 
 # Repeats the command until it succeeds; where the guard gives no reason it is the first argument.
 attempt() {
-  local otherwise=$1 number status code pause own
+  local otherwise=$1 number status code pause own known
   shift
   for number in 1 2 3 4 5; do
     : >"$work/reason"
     "$@" 2>"$work/said" && return 0
-    status=$? code='' pause=0
+    status=$? code='' pause=0 known=''
     read -r code pause <"$work/reason" || true
     if [ -z "$code" ]; then
-      code=$otherwise pause=0
+      code=$otherwise pause=0 known=$(known_words)
       if grep --quiet 'no child with platform' "$work/said"; then code=no-such-platform pause=-; fi
       # Statuses of timeout(1): the time is over, and not because of one answer.
       if [ "$status" = 124 ] || [ "$status" = 137 ]; then code=overtime pause=-; fi
     fi
-    echo "attempt $number of 5 failed: $code$(known_words)" >&2
+    echo "attempt $number of 5 failed: $code$known" >&2
     if [ "$pause" = - ] || [ "$number" = 5 ] || ((SECONDS >= end)); then break; fi
     own=$((number * number * ${RETRY_SECONDS:-5}))
     sleep "$((pause > own ? pause : own))"
@@ -147,8 +149,7 @@ copy() {
   local -a platform=()
   end=$((SECONDS + ${COPY_SECONDS:-2400}))
   coproc guarding {
-    exec python3 -m components.mirror.guard "$source" "$work/logins" "$work/reason" \
-      "$((end - SECONDS))" 2>/dev/null
+    program guard "$source" "$work/logins" "$work/reason" "$((end - SECONDS))" 2>/dev/null
   }
   if ! read -r name <&"${guarding[0]}"; then
     read -r from _ <"$work/reason" || true
