@@ -28,6 +28,7 @@ from components.dynamic.inventory_copies import (
 from images.reference import parse
 from tests.webhook.copies_table import create_table
 from webhook.claims import Claims
+from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import target_tag
 
 HOST = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
@@ -237,8 +238,8 @@ def test_reasons_come_from_the_table_that_builds_write(ecr: Any) -> None:
     recorded_failure = recorded_failures(table, "copies")
     assert recorded_failure("a:1") == ""  # there is no table yet
     create_table(table, "copies")
-    Claims(table, "copies", 3600).fail("a:1", "MANIFEST_UNKNOWN")
-    assert recorded_failure("a:1") == "MANIFEST_UNKNOWN"
+    Claims(table, "copies", 3600).fail("a:1", CopyReason.NOT_FOUND)
+    assert recorded_failure("a:1") == words(CopyReason.NOT_FOUND)
     assert recorded_failure("b:1") == ""
 
 
