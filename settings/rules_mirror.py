@@ -10,14 +10,15 @@ from pydantic.alias_generators import to_camel
 from regions.region import Feature, Region
 from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 from settings.errors import full_key, refusal, suggestion
-from settings.facts import Facts, Rules
 from settings.image_mirror import MirrorRule
+from settings.rule_frame import MirrorFacts, Rules
+from settings.section import Section
 
-RULES = Rules()
+RULES = Rules[MirrorFacts]()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
-    *("follow_hours", "build_profile", "rotation", "shared_inventory"),
+    *("follow_hours", "build_profile", "rotation", "shared_inventory", "budgets"),
 )
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
@@ -30,7 +31,7 @@ _LONGEST_RULES = 2000
 
 
 @RULES.reads("imageMirror.enabled", "region")
-def _images_are_reachable(f: Facts) -> Iterator[str]:
+def _images_are_reachable(f: MirrorFacts) -> Iterator[str]:
     if f.settings.image_mirror.enabled is False and not f.region.has(Feature.INTERNET_REGISTRIES):
         yield refusal(
             "imageMirror.enabled",
@@ -41,7 +42,7 @@ def _images_are_reachable(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.enabled", "imageMirror.buildRegion", "region")
-def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
+def _builds_reach_the_registries(f: MirrorFacts) -> Iterator[str]:
     chosen, there = f.settings.image_mirror.build_region, f.mirror.build_region
     default = Region.of(f.region.mirror_region)
     reachable = there.has(Feature.INTERNET_REGISTRIES)
@@ -67,7 +68,7 @@ def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.rules")
-def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
+def _mirror_rules_fit_an_environment(f: MirrorFacts) -> Iterator[str]:
     length = len(f.settings.image_mirror.rules_json())
     if length > _LONGEST_RULES:
         yield refusal(
@@ -79,7 +80,7 @@ def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.rules")
-def _every_rule_applies(f: Facts) -> Iterator[str]:
+def _every_rule_applies(f: MirrorFacts) -> Iterator[str]:
     rules = f.settings.image_mirror.rules
     for index, rule in enumerate(rules):
         path = ("imageMirror", "rules", index)
@@ -107,7 +108,7 @@ def _covers(earlier: MirrorRule, later: MirrorRule) -> bool:
 
 
 @RULES.reads("imageMirror.upstreamCredentials", "region")
-def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
+def _upstream_takes_a_login(f: MirrorFacts) -> Iterator[str]:
     for registry, secret in f.settings.image_mirror.upstream_credentials.items():
         if not f.region.has(Feature.PULL_THROUGH_CACHE):
             reason = f"ECR in {f.region.name} pulls from no public registry by itself: remove it"
@@ -122,7 +123,7 @@ def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")
-def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
+def _prefix_leaves_room_for_a_registry(f: MirrorFacts) -> Iterator[str]:
     prefix = f.settings.image_mirror.repository_prefix or ""
     if f.mirror.cached is not None and len(prefix) > LONGEST_PREFIX:
         yield refusal(
@@ -134,7 +135,7 @@ def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror", "region")
-def _settings_of_copies_need_copies(f: Facts) -> Iterator[str]:
+def _settings_of_copies_need_copies(f: MirrorFacts) -> Iterator[str]:
     mirror = f.settings.image_mirror
     if not f.mirror.enabled:
         names = _OF_MIRRORS if mirror.enabled is None else ()
@@ -149,4 +150,7 @@ def _settings_of_copies_need_copies(f: Facts) -> Iterator[str]:
         reason = "images are copied with the stack's own credentials: remove the line"
     for name in names:
         if name in mirror.model_fields_set:
-            yield refusal(f"imageMirror.{to_camel(name)}", getattr(mirror, name), reason)
+            value = getattr(mirror, name)
+            if isinstance(value, Section):
+                value = value.model_dump(by_alias=True, exclude_unset=True)
+            yield refusal(f"imageMirror.{to_camel(name)}", value, reason)

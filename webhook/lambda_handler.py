@@ -10,13 +10,14 @@ import base64
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from botocore.config import Config
 
-from webhook import copy_job, service
+from webhook import copy_job, copy_queue, inventory, service
 
 logging.getLogger().setLevel(logging.INFO)
 logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -26,7 +27,8 @@ _PATIENT = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attemp
 
 def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers one request of an HTTP API (payload 2.0): ``service.reply``."""
-    status, review = service.reply(_body(event), _decide)
+    deadline = time.monotonic() + service.REVIEW_SECONDS
+    status, review = service.reply(_body(event), _decide, deadline)
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json"},
@@ -34,16 +36,23 @@ def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     }
 
 
-def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, str]:
-    """Starts the copy of ``event["image"]``; after an error Lambda's queue tries again."""
+def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, int]:
+    """Starts copies: of ``event["image"]``, and of images that wait; answers how many did and do.
+
+    An admission sends an image, EventBridge an event without one every minute. After an error
+    Lambda's queue tries again, twice.
+    """
     environment = _environment()
     job = copy_job.CopyJob(
         builds=_builds,
         claims=service.claims(environment, _PATIENT),
         project=environment.project,
         registry=environment.registry,
+        known=inventory.load(),
     )
-    return {"build": job.start(str(event["image"]))}
+    queue = copy_queue.CopyQueue(claims=job.claims, job=job)
+    begun, waiting = queue.run(str(event.get("image", "")))
+    return {"begun": begun, "waiting": waiting}
 
 
 def _body(event: Mapping[str, Any]) -> bytes | str:
@@ -68,9 +77,9 @@ def _decision() -> service.Decide:
     return service.decision(_environment())
 
 
-def _decide(body: object) -> dict[str, Any]:
+def _decide(body: object, deadline: float) -> dict[str, Any]:
     # The environment is read inside the call: a wrong one is an answered error like any other.
-    return _decision()(body)
+    return _decision()(body, deadline)
 
 
 def _builds() -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from webhook import admission
+from webhook import admission, inventory
+from webhook.budgets import DEFAULT, Budgets
 from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
@@ -25,8 +27,13 @@ from webhook.rules import read as read_rules
 
 log = logging.getLogger(__name__)
 
-Decide = Callable[[object], dict[str, Any]]
-"""The decoded JSON of a request, whatever it is -> the AdmissionReview that answers it."""
+Decide = Callable[[object, float], dict[str, Any]]
+"""The decoded JSON of a request, whatever it is, and the deadline of the review in monotonic
+seconds -> the AdmissionReview that answers it."""
+
+REVIEW_SECONDS = 2.5
+"""From a request to its deadline. The call that is under way then ends by ``FAST``, before the API
+server gives the review up (``timeoutSeconds`` of the webhook configuration)."""
 
 FAST = Config(
     # The API server waits at most five seconds; one slow call must leave time for an answer.
@@ -55,6 +62,7 @@ class Environment:
         copier: name of the ``start_copy`` function.
         when_absent: ``rewrite``, ``keep`` or ``deny``.
         rules: a JSON list, see ``webhook.rules.read``.
+        budgets: a JSON object of those that are not the default, see ``webhook.budgets``.
         project: CodeBuild project; ``start_copy`` only, like all below.
         build_region: its region.
         credentials_secret: secret with keys for the project; empty inside one partition, where the
@@ -69,6 +77,7 @@ class Environment:
     copier: str = ""
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
+    budgets: Budgets = DEFAULT
     project: str = ""
     build_region: str = ""
     credentials_secret: str = ""
@@ -91,6 +100,7 @@ class Environment:
             copier=variables.get("MIRROR_COPIER", ""),
             when_absent=WhenAbsent(variables.get("MIRROR_WHEN_ABSENT", "rewrite")),
             rules=read_rules(variables.get("MIRROR_RULES", "[]")),
+            budgets=Budgets.read(variables.get("MIRROR_BUDGETS", "{}")),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
             credentials_secret=variables.get("MIRROR_CREDENTIALS_SECRET", ""),
@@ -107,9 +117,10 @@ def decision(environment: Environment) -> Decide:
         registry=environment.registry,
         when_absent=environment.when_absent,
         rules=environment.rules,
+        budgets=environment.budgets,
     )
     mirror = _mirror(environment)
-    return lambda body: admission.review(body, policy, mirror)
+    return lambda body, deadline: admission.review(body, policy, mirror, deadline)
 
 
 def _mirror(environment: Environment) -> admission.Mirror:
@@ -121,10 +132,13 @@ def _mirror(environment: Environment) -> admission.Mirror:
         asynchronous_request(client("lambda", FAST), environment.copier),
         prefix=environment.registry.partition("/")[2],
         follow_seconds=environment.follow_seconds,
+        kept=inventory.load(),
     )
 
 
-def reply(body: bytes | str, decide: Decide) -> tuple[int, dict[str, Any]]:
+def reply(
+    body: bytes | str, decide: Decide, deadline: float = math.inf
+) -> tuple[int, dict[str, Any]]:
     """Answers the body of one HTTP request with a status and an AdmissionReview; never raises.
 
     HTTP 400 for what is no admission review, and 500 for errors of the handler itself: the API
@@ -135,7 +149,7 @@ def reply(body: bytes | str, decide: Decide) -> tuple[int, dict[str, Any]]:
     except (ValueError, RecursionError):
         return 400, admission.refusal("", "the request body is not JSON")
     try:
-        answer = decide(request)
+        answer = decide(request, deadline)
     except Exception as failure:
         # The last line of defence. The text of an exception may quote the request, so only its
         # kind is logged.
@@ -149,7 +163,12 @@ def reply(body: bytes | str, decide: Decide) -> tuple[int, dict[str, Any]]:
 
 def claims(environment: Environment, config: Config) -> Claims:
     """The stack's table of copies."""
-    return Claims(client("dynamodb", config), environment.table, environment.in_flight_seconds)
+    return Claims(
+        client("dynamodb", config),
+        environment.table,
+        environment.in_flight_seconds,
+        budgets=environment.budgets,
+    )
 
 
 def client(service: str, config: Config, **arguments: str) -> Any:

@@ -157,9 +157,10 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "TARGET_REGISTRY": context.image_prefix,
             "TARGET_REGION": context.region.name,
             "CREDENTIALS_SECRET": push_secret.name if push_secret else "",
-            "PLATFORM": mirror.platform or "",
+            "PLATFORM": context.mirror.platform or "",
             "TABLE": self.table_name,
             "FOLLOW_SECONDS": str(mirror.follow_hours * 3600),
+            "GIB_PER_DAY": str(mirror.budgets.gib_per_day),
             "NEW_REPOSITORY": _new_repository(context),
             "LIFECYCLE": json.dumps(lifecycle_policy()),
             # Both end before the claim does: a copy that outlives it would be started again beside

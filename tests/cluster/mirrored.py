@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from rendering import Object
 from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
-from tests.webhook.serving import serving
+from tests.webhook.serving import PATH, serving
 from webhook.admission import Copy, Policy, Presence, review
+from webhook.budgets import Review
 from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 from webhook.service import Decide
@@ -47,15 +49,24 @@ class Judge:
     asked: list[str] = field(default_factory=list[str])
     started: list[str] = field(default_factory=list[str])
 
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
+    def ask(
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
+    ) -> Copy:
         self.asked.append(str(source))
         if start:
             self.started.append(str(source))
         return self.copy
 
-    def decide(self, body: Any) -> dict[str, Any]:
+    def decide(self, body: Any, deadline: float) -> dict[str, Any]:
         self.reviews.append(body["request"])
-        return review(body, Policy(registry=OWN, when_absent=self.when_absent), self)
+        policy = Policy(registry=OWN, when_absent=self.when_absent)
+        return review(body, policy, self, deadline)
 
 
 class Mirrored:
@@ -76,7 +87,7 @@ class Mirrored:
         self._running = ExitStack()
         self._port = 0
         self.start()
-        configuration = webhook_configuration(f"https://127.0.0.1:{self._port}/admit")
+        configuration = webhook_configuration(f"https://127.0.0.1:{self._port}{PATH}")
         for client in webhook_clients(configuration):
             client["caBundle"] = base64.b64encode(certificate.certificate.read_bytes()).decode()
         self.cluster.apply(configuration)
@@ -87,8 +98,8 @@ class Mirrored:
         """From now on."""
         self.judge, self.decide = judge, judge.decide
 
-    def _decided(self, body: object) -> dict[str, Any]:
-        return self.decide(body)
+    def _decided(self, body: object, deadline: float) -> dict[str, Any]:
+        return self.decide(body, deadline)
 
     def start(self) -> None:
         server = serving(self._certificate, self._decided, port=self._port)

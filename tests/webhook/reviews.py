@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import Any
 
 from images.reference import Reference
 from webhook.admission import Copy, Presence
+from webhook.budgets import Review
 
 OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 SHA = "sha256:" + "0123456789abcdef" * 4
@@ -21,8 +23,18 @@ class FixedMirror:
         self.asked: list[str] = []
         self.started: list[str] = []
         self.followed: list[str] = []
+        self.deadlines: list[float] = []
 
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
+    def ask(
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
+    ) -> Copy:
+        self.deadlines.append(deadline)
         self.asked.append(str(source))
         if start:
             self.started.append(str(source))
