@@ -148,6 +148,8 @@ kept() {
   [[ " ${KEPT:-} " == *" ${mark:0:10} "* ]]
 }
 
+present() { bounded crane digest "$1" 2>/dev/null || true; }
+
 # The digest of the whole source, which is the known one where there is one.
 whole() {
   local name=$1 tag=$2 known=$3
@@ -169,11 +171,10 @@ whole() {
 # about a failure. An image that was asked for by digest is pulled by this digest, which only the
 # whole index has: no platform is picked from it. What the source is comes before anything is made.
 copy() {
-  local source=$1 target=${2%@*} known='' name from digest copied bytes present source_digest
+  local source=$1 target=${2%@*} known='' name from digest copied bytes before source_digest
   [ "$target" = "$2" ] || known=${2#*@}
   end=$((SECONDS + ${COPY_SECONDS:-2400}))
-  present=$(bounded crane digest "$target" 2>/dev/null || true)
-  if [ -n "$known" ] && [ "$present" = "$known" ]; then
+  if [ -n "$known" ] && [ "$(present "$target")" = "$known" ]; then
     echo "$target already is $known" >&2
     echo "$known $known"
     return 0
@@ -189,24 +190,24 @@ copy() {
   case "$source" in
     *@*)
       digest=$(attempt no-image bounded crane digest "$name@${source#*@}") || return 1
-      source_digest=$digest
+      source_digest=$digest before=$(present "$target")
       ;;
     *)
       source_digest=$(whole "$name" "${source##*:}" "$known") || return 1
       [[ $source_digest =~ ^sha256:[0-9a-f]{64}$ ]] || fail no-image || return 1
-      digest=$source_digest from=$name@$source_digest
-      if [ -n "${PLATFORM:-}" ] && [ "$present" != "$source_digest" ]; then
+      digest=$source_digest from=$name@$source_digest before=$(present "$target")
+      if [ -n "${PLATFORM:-}" ] && [ "$before" != "$source_digest" ]; then
         digest=$(attempt no-image bounded crane digest --platform "$PLATFORM" "$from") || return 1
       fi
       ;;
   esac
   [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || fail no-image || return 1
-  if [ "$present" = "$digest" ]; then
+  if [ "$before" = "$digest" ]; then
     echo "$target already is $digest" >&2
     echo "$digest $source_digest"
     return 0
   fi
-  if [ -n "$present" ] && [ -z "$known" ] && kept "$target"; then fail kept-tag || return 1; fi
+  if [ -n "$before" ] && [ -z "$known" ] && kept "$target"; then fail kept-tag || return 1; fi
   bytes=$(attempt unknown bounded curl --fail --silent --noproxy '*' \
     "http://${name%%/*}/size/$digest") || return 1
   echo "$source is $digest, of $bytes bytes" >&2
