@@ -87,7 +87,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         self.project_arn = side.region.arn(
             "codebuild", f"project/{self.project_name}", account=side.account_id
         )
-        self.table_name = f"{context.cluster}-image-copies"
+        self.table_name = context.copies_table
         self.table_arn = context.region.arn(
             "dynamodb", f"table/{self.table_name}", account=context.account_id
         )
