@@ -225,12 +225,18 @@ class Renders:
 
     def digests(self) -> dict[str, str]:
         """Source -> digest, of every image whose lock has one."""
-        return {
-            image.source: image.digest
+        return {image.source: image.digest for image in self._locked() if image.digest}
+
+    def sizes(self) -> dict[str, int]:
+        """Source -> bytes of its copy, of every image whose lock has them."""
+        return {image.source: image.bytes for image in self._locked() if image.bytes}
+
+    def _locked(self) -> list[locks.LockedImage]:
+        return [
+            image
             for folder in self.folders
             for image in locks.load(MANIFESTS / folder, folder).images
-            if image.digest
-        }
+        ]
 
     def all(self) -> list[Rendered]:
         """The present ones."""

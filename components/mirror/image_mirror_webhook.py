@@ -34,6 +34,7 @@ class ImageMirrorWebhookArgs:
         images: every image the platform pulls, as its source names it; no request of a user
             replaces a copy of one.
         digests: source -> digest of the whole source, of those that are known.
+        sizes: source -> bytes of its copy, likewise.
         pods: ``manifests/addons/image-mirror`` as rendered, where pods of the cluster answer
             admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
@@ -47,6 +48,7 @@ class ImageMirrorWebhookArgs:
     pods: Rendered | None
     oidc: OidcProvider
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
 
@@ -137,6 +139,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             f"{name}-inventory",
             images=args.images,
             digests=args.digests,
+            sizes=args.sizes,
             registry=context.image_prefix,
             region=context.region.name,
             project=build.project_name,
