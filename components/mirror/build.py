@@ -164,6 +164,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "TABLE": self.table_name,
             "FOLLOW_SECONDS": str(context.mirror.follow_seconds),
             "KEPT": self._kept,
+            "GIB_PER_DAY": str(mirror.budgets.gib_per_day),
             "NEW_REPOSITORY": _new_repository(context),
             "LIFECYCLE": json.dumps(lifecycle_policy()),
             # Both end before the claim does: a copy that outlives it would be started again beside

@@ -8,8 +8,8 @@
 # whose image is never replaced by another one: webhook.inventory.marks), TABLE (gets a row on
 # how each image went; empty: there is none), NEW_REPOSITORY (ECR's request for a new repository,
 # JSON; empty: each exists already), LIFECYCLE (its lifecycle policy, JSON), COPY_SECONDS (2400, for
-# one image), RETRY_SECONDS (5), PYTHONPATH (has components.mirror with its programs) and what these
-# read.
+# one image), NAMESPACE (whose pods ask, and whose bytes are counted; empty: the platform itself),
+# RETRY_SECONDS (5), PYTHONPATH (has components.mirror with its programs) and what these read.
 # Output: for each image "ok <source> <digest>" or "failed <source> <code>", with a code of
 # webhook.copy_reasons; progress is on standard error. Nothing that a registry of a source or a
 # program wrote is shown, but for digests and numbers.
@@ -41,6 +41,7 @@ for image in "${targets[@]}"; do
     *) refuse "$image is not below $TARGET_REGISTRY" ;;
   esac
 done
+[[ ${NAMESPACE:-} =~ ^[a-z0-9-]{0,63}$ ]] || refuse "NAMESPACE is no namespace"
 [[ ${PLATFORM:-} =~ ^([a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?)?$ ]] || refuse "$PLATFORM is no platform"
 
 # What programs say goes to "said" and is not shown; the guard writes "reason"; "code" is the result.
@@ -49,7 +50,9 @@ work=$(mktemp --directory)
 trap 'rm -rf "$work"' EXIT
 end=$((SECONDS + 120))
 
-copy_json() { python3 -m components.mirror.copy_json "$@"; }
+# By its path: with -m, Python would look for modules in the working folder first.
+program() { exec python3 "$PYTHONPATH/components/mirror/$1.py" "${@:2}"; }
+copy_json() { (program copy_json "$@"); }
 
 bounded() {
   local left=$((end - SECONDS))
@@ -63,20 +66,20 @@ fail() {
 
 # Repeats the command until it succeeds; where the guard gives no reason it is the first argument.
 attempt() {
-  local otherwise=$1 number status code pause own
+  local otherwise=$1 number status code pause own known
   shift
   for number in 1 2 3 4 5; do
     : >"$work/reason"
     "$@" 2>"$work/said" && return 0
-    status=$? code='' pause=0
+    status=$? code='' pause=0 known=''
     read -r code pause <"$work/reason" || true
     if [ -z "$code" ]; then
-      code=$otherwise pause=0
+      code=$otherwise pause=0 known=$(known_words)
       if grep --quiet 'no child with platform' "$work/said"; then code=no-such-platform pause=-; fi
       # Statuses of timeout(1): the time is over, and not because of one answer.
       if [ "$status" = 124 ] || [ "$status" = 137 ]; then code=overtime pause=-; fi
     fi
-    echo "attempt $number of 5 failed: $code$(known_words)" >&2
+    echo "attempt $number of 5 failed: $code$known" >&2
     if [ "$pause" = - ] || [ "$number" = 5 ] || ((SECONDS >= end)); then break; fi
     own=$((number * number * ${RETRY_SECONDS:-5}))
     sleep "$((pause > own ? pause : own))"
@@ -132,13 +135,22 @@ make_repository() {
 # What admissions read (webhook.claims). Where the row cannot be written the image is copied all the
 # same: its claim then ends by itself.
 tell() {
-  echo "$1 $2 $3"
+  echo "${*:1:3}"
   [ -n "${TABLE:-}" ] || return 0
   local request
   if ! { request=$(copy_json "$@") &&
     as_target dynamodb update-item --cli-input-json "$request" >&2; }; then
     echo "the table $TABLE was not told about $2" >&2
   fi
+}
+
+# shellcheck disable=SC2329 # "attempt" calls it
+count_bytes() {
+  local request said
+  request=$(copy_json bytes "$@") || return 1
+  said=$(as_target dynamodb update-item --cli-input-json "$request" 2>&1 >/dev/null) && return 0
+  [[ $said != *ConditionalCheckFailedException* ]] || echo "budget -" >"$work/reason"
+  return 1
 }
 
 # The platform's own copies stay, whoever asks, unless their digest is known.
@@ -180,8 +192,7 @@ copy() {
     return 0
   fi
   coproc guarding {
-    exec python3 -m components.mirror.guard "$source" "$work/logins" "$work/reason" \
-      "$((end - SECONDS))" 2>/dev/null
+    program guard "$source" "$work/logins" "$work/reason" "$((end - SECONDS))" 2>/dev/null
   }
   if ! read -r name <&"${guarding[0]}"; then
     read -r from _ <"$work/reason" || true
@@ -211,6 +222,10 @@ copy() {
   bytes=$(attempt unknown bounded curl --fail --silent --noproxy '*' \
     "http://${name%%/*}/size/$digest") || return 1
   echo "$source is $digest, of $bytes bytes" >&2
+  if [ -n "${NAMESPACE:-}" ] && [ -n "${TABLE:-}" ]; then
+    attempt unknown count_bytes "$bytes" "$NAMESPACE" || return 1
+    attempt unknown count_bytes "$bytes" || return 1
+  fi
   [ -z "${NEW_REPOSITORY:-}" ] || attempt target-refused make_repository "$target" || return 1
   attempt target-refused bounded crane copy "$name@$digest" "$target" >&2 || return 1
   copied=$(attempt target-refused bounded crane digest "$target") || return 1
@@ -232,6 +247,7 @@ if ! attempt target-login log_in; then
 fi
 for place in "${!sources[@]}"; do
   echo unknown >"$work/code"
+  [ -z "${NAMESPACE:-}" ] || tell begun "${sources[place]}" >&2
   if digests=$(copy "${sources[place]}" "${targets[place]}"); then
     target=${targets[place]%@*} keeping=''
     if kept "$target"; then keeping=kept; fi

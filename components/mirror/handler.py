@@ -48,6 +48,7 @@ def handler_variables(
         "MIRROR_FOLLOW_SECONDS": str(context.mirror.follow_seconds) if copies else "",
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
+        "MIRROR_BUDGETS": mirror.budgets.as_json(),
     }
 
 

@@ -23,6 +23,7 @@ from ops.mirror.run import Run
 from ops.mirror.target import Target, opened
 from regions.price_list import PricesRejected, prices_of
 from regions.region import Region
+from rendering.release import GoneImage
 from settings.mirror_mode import MirrorMode
 from terminal.application import interruptible
 from terminal.exit_codes import FAILED
@@ -46,11 +47,20 @@ Only = Annotated[
     str | None, typer.Option(metavar="PATTERN", help="Only sources that match, such as '*kserve*'.")
 ]
 
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST/PREFIX",
+        help="Where copies of --from go, in place of a stack's registry.",
+    ),
+]
+
 
 def mirror(
     *,
     stack: targets.Stack = targets.DEFAULT,
     file: From = None,
+    registry: Registry = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the planned copies; change nothing.")
     ] = False,
@@ -70,7 +80,7 @@ def mirror(
     with (
         errors_reported(),
         interruptible(STOPPED),
-        opened(stack, file, only) as (copies, target, crane),
+        opened(stack, file, only, registry) as (copies, target, crane),
     ):
         surveyed, down = _surveyed(copies, target, crane, parallel * 2, asked=True)
         lost = [_host(item) for item in surveyed if _is_lost(item, down)]
@@ -86,7 +96,7 @@ def mirror(
         if due:
             bytes_ = f", {decimal(bytes_to_copy(due))} with what their repositories already hold"
             messages.print(f"to copy: {len(due)} images{bytes_ if estimate else ''}")
-            if estimate and target.account:
+            if estimate and target.account and registry is None:
                 for sentence in _prices(stack, due):
                     messages.print(f"  {sentence}")
         if missing := target.missing_repositories(item.copy for item in due):
@@ -100,8 +110,10 @@ def mirror(
             run = Run(due, target, crane)
             run.copy(parallel)
             failed |= run.failed
-        release = targets.MANIFESTS / targets.settings_of(stack).release
-        gone = inventories.known_gone(release, failed)
+        gone: dict[str, GoneImage] = {}
+        if registry is None:
+            release = targets.MANIFESTS / targets.settings_of(stack).release
+            gone = inventories.known_gone(release, failed)
     if failed or lost:
         for source, entry in gone.items():
             copy = f"of {entry.substitute}" if entry.substitute else "that still exists"
@@ -118,6 +130,7 @@ def check(
     *,
     stack: targets.Stack = targets.DEFAULT,
     file: From = None,
+    registry: Registry = None,
     only: Only = None,
     ask_sources: Annotated[
         bool,
@@ -140,7 +153,7 @@ def check(
     with (
         errors_reported(),
         interruptible(STOPPED),
-        opened(stack, file, only) as (copies, target, crane),
+        opened(stack, file, only, registry) as (copies, target, crane),
     ):
         surveyed, down = _surveyed(copies, target, crane, 8, asked=ask_sources)
     wrong = [item for item in surveyed if item.problem or item.due]

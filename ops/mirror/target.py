@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from components.registry.ecr_repositories import mutability
+from images.reference import InvalidReference, Reference, parse
 from ops import inventories, targets
 from ops.cli_errors import Refused
 from ops.crane import Absent, Crane, find
@@ -19,9 +21,9 @@ from ops.mirror import image_list, plan
 from ops.mirror.account_registry import AT_ONCE, AccountRegistry, Login
 from ops.mirror.docker_config import replace_config, user_config, with_login
 from ops.mirror.plan import Copy
-from regions.region import Region
+from regions.region import Region, known_regions
 from rendering import lock as locks
-from settings import Settings
+from settings import Settings, from_mapping
 from settings.context import StackContext, mirror_of
 from settings.mirror_mode import MirrorMode
 from terminal.output import messages
@@ -101,16 +103,21 @@ class Target:
 
 @contextmanager
 def opened(
-    stack: str, file: Path | None, pattern: str | None
+    stack: str, file: Path | None, pattern: str | None, registry: str | None = None
 ) -> Generator[tuple[list[Copy], Target, Crane]]:
     """The copies of a stack (or of a file), their target, and a crane with its login.
 
-    The crane is stopped at the end of the block.
+    The crane is stopped at the end of the block. With ``registry``, which is ``<host>/<prefix>``,
+    no stack is read: the image mirror may be without one (docs/mirror-alone.md).
 
     Raises:
         Refused, SettingsError: wrong stack or file, no credentials, or those of another account.
         ToolMissing: no crane.
     """
+    if registry is not None:
+        with _opened_alone(registry, file, pattern) as found:
+            yield found
+        return
     settings = targets.settings_of(stack)
     locked, platform = _locked(settings), mirror_of(settings).platform
     lines = None if file is None else image_list.read(image_list.text_of(file), str(file))
@@ -138,6 +145,14 @@ def opened(
             messages.print(f"{len(lines) - len(listed)} images of {file} are in ECR already")
     else:
         listed = plan.copies_of(inventories.of_stack(of_account), locked, platform)
+    with _logged_in(listed, pattern, account, login, region) as found:
+        yield found
+
+
+@contextmanager
+def _logged_in(
+    listed: list[Copy], pattern: str | None, account: AccountRegistry, login: Login, region: Region
+) -> Generator[tuple[list[Copy], Target, Crane]]:
     host, own = plan.one_host(listed), region.ecr_registry(login.account)
     if host != own:
         raise Refused(f"the copies go to {host}, and the credentials are for {own}.")
@@ -150,6 +165,60 @@ def opened(
 
         write(login)
         yield copies, Target(crane, account, login, write, copies=listed), crane
+
+
+@contextmanager
+def _opened_alone(
+    registry: str, file: Path | None, pattern: str | None
+) -> Generator[tuple[list[Copy], Target, Crane]]:
+    """The copies of a list into a registry, with the login to its host that the user has.
+
+    Repositories of ECR are marked as those of the cluster that the prefix names, as the mirror on
+    that cluster marks its own.
+    """
+    if file is None:
+        raise Refused(f"--registry {registry} is for images of a list: add --from FILE.")
+    example = _example_below(registry)
+    lines = image_list.read(image_list.text_of(file), str(file))
+    listed = image_list.copies(lines, registry, {}, None, str(file))
+    if not listed:
+        raise Refused(f"every image of {file} is in ECR already: nothing needs a copy.")
+    if not example.ecr_region:
+        host = plan.one_host(listed)
+        with Crane(find()) as crane:
+            yield plan.only(listed, pattern), Target(crane, host=host), crane
+        return
+    if example.ecr_region not in known_regions():
+        raise Refused(
+            f"--registry {registry} names the region {example.ecr_region}, and AWS has none of "
+            "that name."
+        )
+    settings = from_mapping({"region": example.ecr_region})
+    login = AccountRegistry.of(settings, {}, AT_ONCE).login()
+    cluster = registry.partition("/")[2]
+    account = replace(AccountRegistry.of(settings, {"cluster": cluster}), cluster=cluster)
+    region = Region.of(settings.region)
+    with _logged_in(listed, pattern, account, login, region) as found:
+        yield found
+
+
+def _example_below(registry: str) -> Reference:
+    """An image below ``<host>/<prefix>``.
+
+    Raises:
+        Refused: it is something else.
+    """
+    host, slash, prefix = registry.partition("/")
+    try:
+        example = parse(f"{registry}/image")
+    except InvalidReference:
+        example = None
+    if example is None or example.registry != host.lower() or not (slash and prefix):
+        raise Refused(
+            f"--registry {registry} is not a host and a prefix: write them like "
+            "registry.example.com/mirror."
+        )
+    return example
 
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:

@@ -19,8 +19,9 @@ from rendering import Object
 from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
-from tests.webhook.serving import serving
+from tests.webhook.serving import PATH, serving
 from webhook.admission import Copy, Policy, Presence, review
+from webhook.budgets import Review
 from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 from webhook.service import Decide
@@ -49,7 +50,13 @@ class Judge:
     started: list[str] = field(default_factory=list[str])
 
     def ask(
-        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
     ) -> Copy:
         self.asked.append(str(source))
         if start:
@@ -80,7 +87,7 @@ class Mirrored:
         self._running = ExitStack()
         self._port = 0
         self.start()
-        configuration = webhook_configuration(f"https://127.0.0.1:{self._port}/admit")
+        configuration = webhook_configuration(f"https://127.0.0.1:{self._port}{PATH}")
         for client in webhook_clients(configuration):
             client["caBundle"] = base64.b64encode(certificate.certificate.read_bytes()).decode()
         self.cluster.apply(configuration)

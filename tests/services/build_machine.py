@@ -26,13 +26,12 @@ from tests.services.guarded_sources import SOURCES
 PREFIX = "kubeflow"
 PUSH_KEY = "secret-key-that-pushes"
 ROLE_KEY = "secret-key-of-the-role"
-BUILD_SECONDS = 60
+BUILD_SECONDS = 120
 
 _PYTHON = f"""#!/bin/bash
-if [ "$1 $2" = "-m components.mirror.guard" ]; then
-  shift 2
-  export PYTHONPATH={Path(__file__).parents[2]}
-  exec {sys.executable} -m tests.services.guarded_sources "$@"
+if [ "$1" = "$PYTHONPATH/components/mirror/guard.py" ]; then
+  shift
+  set -- {Path(__file__).with_name("guarded_sources.py")} "$@"
 fi
 exec {sys.executable} "$@"
 """

@@ -1,8 +1,8 @@
 """The guard of a build, let into the registries of a test and nowhere else.
 
-``python3`` of a build machine runs this in place of ``components.mirror.guard``: a test has no
-public address and no certificate that anybody trusts. What is not listed in the machine's file of
-sources is connected to by the guard's own function, with all it refuses.
+``python3`` of a build machine runs this in place of the guard, over the guard's text as the machine
+has it: a test has no public address and no certificate that anybody trusts. What is not listed in
+the machine's file of sources is connected to by the guard's own function, with all it refuses.
 """
 
 from __future__ import annotations
@@ -30,12 +30,7 @@ def main() -> None:
             return guard.connected(host, port, watch, seconds)
         return socket.create_connection(("127.0.0.1", admitted), timeout=seconds)
 
-    bounds = {**given["bounds"]}
-    longest = bounds.pop("seconds", None)
-    arguments = sys.argv[1:]
-    if longest is not None:
-        arguments[-1] = str(longest)
-    guard.main(arguments, connect, replace(Bounds(), **bounds))
+    guard.main(sys.argv[1:], connect, replace(Bounds(), **given["bounds"]))
 
 
 if __name__ == "__main__":
