@@ -58,7 +58,9 @@ _FREE = (
 _GONE = f"attribute_exists(digest) OR {_FREE}"
 FAILED = "SET reason = :reason, expires = :now + if_not_exists(backoff, :first)"
 """Update expression: a copy failed at ``:now``, because of ``:reason``."""
-COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, reason"
+COPIED = (
+    "SET digest = :digest, source_digest = :source, expires = :end REMOVE attempts, backoff, reason"
+)
 """Update expression: the copy is ``:digest``; it is compared with its source again after ``:end``.
 """
 POSTPONED = "SET reason = :reason, expires = :end ADD attempts :less"

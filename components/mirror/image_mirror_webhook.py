@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from components.objects import kubernetes_objects
 from components.registry.pull_through_cache import PullThroughCache, node_pull_policy
 from rendering import Rendered
 from settings.mirror_context import MirrorContext
+from webhook.inventory import FILE, marks, text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,10 @@ class ImageMirrorWebhookArgs:
     Args:
         context: of the cluster and its account.
         build: copies images; None where ECR pulls them through by itself.
-        images: every image the platform pulls, as its source names it.
+        images: every image the platform pulls, as its source names it; no request of a user
+            replaces a copy of one.
+        digests: source -> digest of the whole source, of those that are known.
+        sizes: source -> bytes of its copy, likewise.
         pods: ``manifests/addons/image-mirror`` as rendered, where pods of the cluster answer
             admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
@@ -43,6 +47,8 @@ class ImageMirrorWebhookArgs:
     images: Sequence[str]
     pods: Rendered | None
     oidc: OidcProvider
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
 
@@ -77,8 +83,14 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             build, filled = None, PullThroughCache(f"{name}-cache", context, own).ready
         else:
             build, filled = self._copies(name, args, args.build)
+        inventory = {FILE: text(args.images, args.digests)} if build else {}
         functions = ImageMirrorFunctions(
-            f"{name}-functions", context, build, answers_admissions=args.pods is None, opts=own
+            f"{name}-functions",
+            context,
+            build,
+            data=inventory,
+            answers_admissions=args.pods is None,
+            opts=own,
         )
         client: pulumi.Input[str] | Mapping[str, Any]
         if functions.admission is not None:
@@ -91,6 +103,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 context,
                 rendered=args.pods,
                 copies=functions.copies,
+                data=inventory,
                 oidc=args.oidc,
                 prerequisites=[*args.ready, *filled],
                 unready_pods=args.unready_pods,
@@ -122,13 +135,15 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             endpoints=context.endpoints,
             opts=own,
         )
-        build = ImageMirrorBuild(f"{name}-build", context, side, own)
+        build = ImageMirrorBuild(f"{name}-build", context, side, marks(args.images), own)
         mirror = context.mirror.settings
         if not mirror.inventory_first:
             return build, []
         inventory = MirroredImages(
             f"{name}-inventory",
             images=args.images,
+            digests=args.digests,
+            sizes=args.sizes,
             registry=context.image_prefix,
             region=context.region.name,
             project=build.project_name,

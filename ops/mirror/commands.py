@@ -11,15 +11,20 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
+from costs import report
+from costs.copies import Amount, priced
 from ops import inventories, registry_reach, targets
-from ops.cli_errors import errors_reported
+from ops.cli_errors import Refused, errors_reported
 from ops.crane import Crane
 from ops.mirror.plan import Copy, State, Surveyed, bytes_to_copy, ordered
 from ops.mirror.registry_state import add_sizes, survey
 from ops.mirror.registry_state import ask_sources as ask_sources_of
 from ops.mirror.run import Run
 from ops.mirror.target import Target, opened
+from regions.price_list import PricesRejected, prices_of
+from regions.region import Region
 from rendering.release import GoneImage
+from settings.mirror_mode import MirrorMode
 from terminal.application import interruptible
 from terminal.exit_codes import FAILED
 from terminal.output import Columns, Format, Row, chosen, fail, format_option, messages, say, show
@@ -91,6 +96,9 @@ def mirror(
         if due:
             bytes_ = f", {decimal(bytes_to_copy(due))} with what their repositories already hold"
             messages.print(f"to copy: {len(due)} images{bytes_ if estimate else ''}")
+            if estimate and target.account and registry is None:
+                for sentence in _prices(stack, due):
+                    messages.print(f"  {sentence}")
         if missing := target.missing_repositories(item.copy for item in due):
             messages.print(f"repositories to make: {len(missing)}")
         if dry_run:
@@ -188,6 +196,19 @@ def _surveyed(
     answering = [item for item in surveyed if _host(item) not in down]
     compared = iter(ask_sources_of(answering, crane, parallel))
     return [item if _host(item) in down else next(compared) for item in surveyed], down
+
+
+def _prices(stack: str, due: Sequence[Surveyed]) -> list[str]:
+    """What the copies cost where the builds of `pulumi up` make them, and to keep."""
+    settings = targets.settings_of(stack)
+    build = MirrorMode(settings.image_mirror, Region.of(settings.region)).build_region.name
+    amount = Amount(len(due), bytes_to_copy(due), 0)
+    uses = (("transfer.out", build), ("ecr.stored", settings.region))
+    own = report.own_prices()
+    try:
+        return [priced(key, amount, prices_of(region, own)) for key, region in uses]
+    except PricesRejected as error:
+        raise Refused(str(error)) from None
 
 
 def _host(item: Surveyed) -> str:

@@ -50,7 +50,7 @@ PICKED = "sha256:" + "a" * 64
         pytest.param("quay.io/a/b:1", {}, "", f"quay.io/a/b@{SHA}", id="a tag, all platforms"),
         pytest.param(
             "quay.io/a/b:1",
-            {"quay.io/a/b:1+linux/arm64": PICKED, f"quay.io/a/b@{PICKED}": PICKED},
+            {f"quay.io/a/b@{SHA}+linux/arm64": PICKED, f"quay.io/a/b@{PICKED}": PICKED},
             "linux/arm64",
             f"quay.io/a/b@{PICKED}",
             id="one platform of an index",
