@@ -49,5 +49,9 @@ def marks(images: Iterable[str]) -> str:
 
     CodeBuild takes 5,500 characters of variables, and the names of 113 copies have 7,000.
     """
-    names = {copy_name(parse(image)) for image in images}
-    return " ".join(sorted(hashlib.sha256(name.encode()).hexdigest()[:_MARK] for name in names))
+    return " ".join(sorted({mark(copy_name(parse(image))) for image in images}))
+
+
+def mark(name: str) -> str:
+    """The mark of one copy, which ``copy.sh`` makes too."""
+    return hashlib.sha256(name.encode()).hexdigest()[:_MARK]
