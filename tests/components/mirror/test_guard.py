@@ -251,3 +251,33 @@ def test_a_certificate_that_nobody_trusts_is_not_trusted(
         guard.connected("registry.example", port, watch, 5.0).close()
         with pytest.raises(ssl.SSLCertVerificationError):
             guard.connected("another.example", port, watch, 5.0)
+
+
+def test_what_failed_for_good_is_not_asked_again_and_the_rest_is(hostile: HostileRegistry) -> None:
+    """Whoever finds no image by its digest may still ask by tag."""
+    told: list[str] = []
+    source = source_of(hostile, "good")
+    source.told = lambda failure: told.append(failure.code if failure else "")
+    absent = f"/v2/good/manifests/sha256:{'0' * 64}"
+    before = len(hostile.asked)
+    for _ in range(3):
+        with pytest.raises(Refused, match="not-found"), source.answering(absent):
+            source.manifest(absent.rpartition("/")[2])
+    with source.answering("/v2/good/manifests/v1"):
+        source.manifest("v1")
+    assert len(hostile.asked) == before + 2
+    with pytest.raises(Refused), source.answering("/v2/good/blobs/x"):
+        raise Refused("too-slow")
+    assert told == ["not-found"] * 3 + ["too-slow"]
+
+
+def test_a_failure_that_passes_is_forgotten_when_it_has(hostile: HostileRegistry) -> None:
+    told: list[str] = []
+    source = source_of(hostile, "good")
+    source.told = lambda failure: told.append(failure.code if failure else "")
+    for _ in range(2):
+        with pytest.raises(Refused), source.answering("/v2/good/manifests/v1"):
+            raise Refused("unavailable", 0)
+    with source.answering("/v2/good/manifests/v1"):
+        source.manifest("v1")
+    assert told == ["unavailable", "unavailable", ""]
