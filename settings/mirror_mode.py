@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from images.reference import parse
 from regions.region import Feature, Region
 from regions.upstream_registries import OPEN
 from settings.sections import ImageMirrorSettings
@@ -36,6 +37,12 @@ class MirrorMode:
         return (*OPEN, *sorted(self.settings.upstream_credentials))
 
     @property
+    def source_secrets(self) -> dict[str, str]:
+        """Registry, as references name it -> the secret with its login, on the side of builds."""
+        logins = self.settings.source_credentials
+        return {name_of(host): secret for host, secret in sorted(logins.items())}
+
+    @property
     def copies(self) -> bool:
         """Whether images are copied, by builds, to the account's registry."""
         return self.enabled and self.cached is None
@@ -61,3 +68,8 @@ class MirrorMode:
     def crosses_partitions(self) -> bool:
         """Whether images are copied from another partition."""
         return self.copies and self.build_region.partition != self.region.partition
+
+
+def name_of(host: str) -> str:
+    """The registry as references name it, of whatever other name a host has."""
+    return parse(f"{host}/of/image").registry

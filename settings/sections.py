@@ -331,6 +331,10 @@ class ImageMirrorSettings(Section):
         upstream_credentials: registry -> the name of the secret with ECR's login there, for the
             pull-through caches of the partition ``aws``; a name begins with
             ``ecr-pullthroughcache/``.
+        source_credentials: registry -> the name of a secret in the Secrets Manager of
+            ``build_region`` with the login that builds copy from there by. Whatever it may read,
+            any pod of the cluster may run: use one that reads public images only, or just those
+            that all users may have.
     """
 
     enabled: bool | None = None
@@ -348,6 +352,7 @@ class ImageMirrorSettings(Section):
     follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24
     rules: list[MirrorRule] = []
     upstream_credentials: dict[str, t.UpstreamSecretName] = {}
+    source_credentials: dict[str, t.SourceSecretName] = {}
 
     def rules_json(self) -> str:
         """The rules in the form that ``webhook.rules.read`` takes."""

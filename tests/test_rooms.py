@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT: dict[str, str] = {
     "images": "",
     "regions": "",
-    "settings": "regions",
+    "settings": "images regions",
     "costs": "regions settings",
     "webhook": "images",
     "rendering": "images terminal",
