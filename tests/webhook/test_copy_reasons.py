@@ -1,0 +1,33 @@
+"""Codes have words, and nothing but a code is ever shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from webhook.claims import LONGEST_REASON
+from webhook.copy_reasons import CopyReason, reason_from, words
+
+
+@pytest.mark.parametrize("reason", CopyReason)
+def test_every_code_has_words_of_its_own(reason: CopyReason) -> None:
+    assert words(reason.value)
+    assert [other for other in CopyReason if words(other) == words(reason)] == [reason]
+    assert len(words(reason)) < 80
+    assert len(reason) < LONGEST_REASON
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        '{"AccessKeyId":"ASIAINTERNAL"}',
+        "unexpected status code 403 Forbidden: \x1b[31mroot\x1b[0m\nok docker.io/a/b:1 sha256:0",
+        "NOT-FOUND",
+        "not-found\n",
+        "",
+        None,
+        {"S": "not-found"},
+    ],
+)
+def test_whatever_is_no_code_reads_as_unknown(stored: object) -> None:
+    assert reason_from(stored) is CopyReason.UNKNOWN
+    assert words(stored) == words(CopyReason.UNKNOWN)
