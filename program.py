@@ -26,16 +26,17 @@ from regions.region import Region
 from rendering import Rendered, RenderError, render, require_sources
 from rendering.release import stand_alone
 from settings import Settings, SettingsError, load, package_sources
-from settings.context import BUILDS_TAG, StackContext
+from settings.account import AwsSettings
+from settings.context import StackContext
 from settings.errors import full_key
 from settings.existing_backend import problems_of_backend
 from settings.existing_vpc import problems_of_vpc
 from settings.field_types import PRIVATE_RANGES
+from settings.mirror_context import BUILDS_TAG
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.rules_access import problems_of_caller
 from settings.section import MANIFESTS
-from settings.sections import AwsSettings
 
 _IMAGE_PREFIX = "<<image.prefix>>"
 DASHBOARD_PORT = 8080

@@ -25,9 +25,10 @@ from ops.cli_errors import Refused
 from ops.mirror.target import tags as tags_of_stack
 from ops.parallel import in_order
 from settings import Settings
-from settings.context import BUILDS_TAG, StackContext
+from settings.context import StackContext
 from settings.errors import full_key
 from settings.existing_backend import instance_name
+from settings.mirror_context import BUILDS_TAG
 from settings.sections import TAGS_OF_EVERYTHING
 from webhook.copy_job import marks_of
 

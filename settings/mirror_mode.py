@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from images.reference import parse
 from regions.region import Feature, Region
 from regions.upstream_registries import OPEN
-from settings.sections import ImageMirrorSettings
+from settings.image_mirror import ImageMirrorSettings
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN, WITH_S
 from settings.errors import full_key, listed, refusal, suggestion
 from settings.facts import Facts, Rules
 from settings.field_types import reason_against
+from settings.image_mirror import MirrorRule
 from settings.mirror_mode import name_of
-from settings.sections import MirrorRule
 
 RULES = Rules()
 

@@ -2,104 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from settings import field_types as t
+from settings.account import AwsSettings, IamSettings
 from settings.errors import AWS, full_key, listed
+from settings.image_mirror import ImageMirrorSettings
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
 from settings.section import PROJECT, Section
-
-
-class IamSettings(Section):
-    """What a company demands of every role and user.
-
-    Attributes:
-        permissions_boundary: the ARN of a policy that every role and user gets as permissions
-            boundary; where a company demands one, AWS refuses roles without it.
-        path: the path of every role, user, policy and instance profile, where a deployer may only
-            make names below it.
-        build_permissions_boundary: the boundary of those in the account of
-            ``imageMirror.buildProfile``, where ``permissions_boundary`` does not exist; ``none``:
-            nothing is demanded there.
-    """
-
-    permissions_boundary: t.PolicyArn | None = None
-    path: t.IamPath | None = None
-    build_permissions_boundary: t.PolicyArnOrNone | None = None
-
-
-class AssumedRole(Section):
-    """The role that the credentials assume; ``duration`` of one session (it is renewed).
-
-    Attributes:
-        role_arn: the role that the credentials assume, and that deploys: ``cluster.admins`` lists
-            it.
-        session_name: how CloudTrail names its sessions.
-        duration: the length of one session, up to the role's own limit; sessions are renewed during
-            a run.
-    """
-
-    role_arn: t.RoleArn
-    session_name: t.SessionName | None = None
-    duration: t.SessionDuration | None = None
-
-
-class DefaultTags(Section):
-    """Tags of every resource, like the setting ``tags``.
-
-    Attributes:
-        tags: tags of every resource, as in the setting ``tags``.
-    """
-
-    tags: dict[str, str] = {}
-
-
-class AwsSettings(Section):
-    """The keys ``aws:...`` of a stack file that Pulumi's own AWS provider has too.
-
-    The provider that the program makes reads none of them by itself; they reach it, the clients of
-    the dynamic providers and of ``./kf``, and the kubeconfig.
-
-    Attributes:
-        region: the same as ``kubeflow:region``, which alone decides.
-        profile: the profile of every call to the stack's own account, before ``AWS_PROFILE``, which
-            then is for the state's backend alone.
-        assume_role: the role that deploys, where the credentials belong to another one.
-        assume_roles: the same as a list of one, the form of Pulumi's AWS provider 7.
-        default_tags: tags in the form of Pulumi's AWS provider.
-        allowed_account_ids: the only accounts that the stack may change, so that a wrong profile is
-            refused before the first change.
-        forbidden_account_ids: accounts that the stack never changes, such as production's in a test
-            stack.
-    """
-
-    region: t.RegionName | None = None
-    profile: t.ProfileName | None = None
-    assume_role: AssumedRole | None = None
-    assume_roles: list[AssumedRole] = []
-    default_tags: DefaultTags = DefaultTags()
-    allowed_account_ids: Annotated[list[t.AccountId], t.Distinct] = []
-    forbidden_account_ids: Annotated[list[t.AccountId], t.Distinct] = []
-
-    @property
-    def role(self) -> AssumedRole | None:
-        """The role in either of the two forms (pulumi-aws 6: one, 7: a list)."""
-        return self.assume_role or next(iter(self.assume_roles), None)
-
-    def credentials(self) -> dict[str, Any]:
-        """The inputs ``profile`` and ``assumeRoles`` of Pulumi's AWS provider that are set."""
-        given = {
-            "profile": self.profile,
-            "assumeRoles": [self.role.model_dump(by_alias=True, exclude_none=True)]
-            if self.role
-            else None,
-        }
-        return {key: value for key, value in given.items() if value}
 
 
 class ApiAccess(Section):
@@ -269,95 +183,6 @@ class ArtifactsSettings(Section):
     retain_on_delete: bool = True
     existing: bool = False
     kms_key_arn: t.KeyArn | None = None
-
-
-class MirrorRule(Section):
-    """How images of some registries in some namespaces are treated; see ``webhook.rules``.
-
-    Attributes:
-        action: what happens to an image. mirror: the copy is used; keep: the name stays, and the
-            node pulls it from its source; deny: the pod is refused.
-        registries: registries of images: hosts, or hosts with the start of a path, where ``*``
-            matches any characters; none: every registry.
-        namespaces: namespaces of the pods, where ``*`` matches any characters; none: every
-            namespace.
-        when_absent: ``imageMirror.whenAbsent`` for images of this rule. None: as there.
-    """
-
-    action: Literal["mirror", "keep", "deny"]
-    registries: Annotated[list[t.RegistryPattern], t.Distinct] = []
-    namespaces: Annotated[list[t.NamespacePattern], t.Distinct] = []
-    when_absent: Literal["rewrite", "keep", "deny"] | None = None
-
-
-class ImageMirrorSettings(Section):
-    """The mirror of public images.
-
-    Where ECR itself pulls images (``MirrorMode.cached``) nothing is copied, and the settings of
-    copies have no effect.
-
-    Attributes:
-        enabled: whether images come from the account's own registry. None: where the public
-            registries are unreachable, as in China.
-        repository_prefix: the prefix of all repositories in the account's registry. None: of the
-            cluster's name.
-        shared_inventory: whether the stacks of the account and region share one set of copies,
-            below ``kubeflow/``, which no destroy deletes then.
-        build_region: the region whose CodeBuild copies images. None: the region itself, or where
-            public registries are unreachable from there, one in the partition ``aws``.
-        build_profile: the AWS profile for a ``build_region`` in another partition, because no trust
-            crosses partitions. Each side stores an access key of the other, replaced when
-            ``rotation`` increases.
-        in_flight_minutes: the time after which a copy without a result counts as lost, and is
-            started again.
-        credentials_secret: the start of the name of the secret with the pushing key, in
-            ``build_region``; cluster, account and region follow it.
-        rotation: the number of the access keys of the two accounts; one more replaces both, and
-            deletes the old ones.
-        inventory_first: whether workloads wait until every known image is copied; false: ``./kf
-            images mirror`` copies them apart from ``pulumi up``.
-        transport: how admission reaches the mirror. in-cluster: two pods serve the admission
-            webhook; api-gateway: a Lambda function, which in China answers only after an ICP
-            filing. None: pods where a filing is needed.
-        when_absent: what happens to a pod whose image has no copy yet. rewrite: it names the copy,
-            and the kubelet tries again until it is there; keep: it names the source; deny: it is
-            refused with the reason.
-        platform: the only platform that is copied of an image, for fewer bytes across the border.
-            None: all, and copies have the digests of their sources.
-        follow_hours: the age from which the copy of a tag is compared with its source again, when a
-            pod uses it; 0: never. A digest never moves.
-        rules: exceptions by registry and namespace: the first match applies, and an image that no
-            rule matches is mirrored.
-        upstream_credentials: registry -> the name of the secret with ECR's login there, for the
-            pull-through caches of the partition ``aws``; a name begins with
-            ``ecr-pullthroughcache/``.
-        source_credentials: registry -> the name of a secret in the Secrets Manager of
-            ``build_region`` with the login that builds copy from there by. Whatever it may read,
-            any pod of the cluster may run: use one that reads public images only, or just those
-            that all users may have.
-    """
-
-    enabled: bool | None = None
-    repository_prefix: t.RepositoryPrefix | None = None
-    shared_inventory: bool = False
-    build_region: t.RegionName | None = None
-    build_profile: t.ProfileName = "kubeflow-build"
-    in_flight_minutes: Annotated[int, t.whole(5, 480, "minutes")] = 60
-    credentials_secret: t.SecretName = "kubeflow-image-mirror"  # noqa: S105 - its name
-    rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
-    inventory_first: bool = True
-    transport: Literal["api-gateway", "in-cluster"] | None = None
-    when_absent: Literal["rewrite", "keep", "deny"] = "rewrite"
-    platform: t.Platform | None = None
-    follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24
-    rules: list[MirrorRule] = []
-    upstream_credentials: dict[str, t.UpstreamSecretName] = {}
-    source_credentials: dict[str, t.SourceSecretName] = {}
-
-    def rules_json(self) -> str:
-        """The rules in the form that ``webhook.rules.read`` takes."""
-        rules = [rule.model_dump(by_alias=True, exclude_defaults=True) for rule in self.rules]
-        return json.dumps(rules, separators=(",", ":"))
 
 
 class SharedFilesSettings(Section):

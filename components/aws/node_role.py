@@ -41,7 +41,7 @@ def node_role(
         region: gives the ARNs of AWS' own policies and the principal of EC2.
         policies: names of AWS' own policies.
         pull_policy: an inline policy (JSON) with further rights to pull images; None: none.
-        identity: ``StackContext.identity``.
+        identity: ``MirrorContext.identity``.
         tags: of the role.
         opts: of every resource.
 

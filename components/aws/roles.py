@@ -54,7 +54,7 @@ def role_with_rights(
         description: of the role.
         trust: who may assume it.
         policy: what it may do.
-        identity: ``StackContext.identity``.
+        identity: ``MirrorContext.identity``.
         tags: of the role.
         opts: of both.
         name_prefix: of the role's name, shortened where it is too long; None: named by Pulumi.

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from components.dynamic.generated_secret import GeneratedSecret
 from components.mirror.build import log_group
 from regions.region import Feature
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
 TIMEOUT_SECONDS = 5
 RATE_LIMIT, RATE_BURST = 100, 200
@@ -28,7 +28,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
     (docs.amazonaws.cn aws/userguide/api-gateway.html).
 
     Args:
-        context: what all components of the stack share.
+        context: of the cluster and its account.
         function: answers admission reviews.
 
     Attributes:
@@ -39,7 +39,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        context: StackContext,
+        context: MirrorContext,
         function: aws.lambda_.Function,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:

@@ -17,7 +17,7 @@ from components.mirror import policies
 from components.mirror.buildspec import buildspec
 from components.mirror.credentials import Purpose, key_in_secret, secret_name
 from regions.region import Region
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
 # docs.aws.amazon.com/codebuild/latest/userguide/ec2-compute-images.html: Amazon Linux 2023 with
 # the AWS CLI, curl and Python; offered in every region that has CodeBuild on Linux.
@@ -40,7 +40,7 @@ class BuildSide:
 
 
 def log_group(
-    resource: str, group: str, context: StackContext, opts: pulumi.ResourceOptions
+    resource: str, group: str, context: MirrorContext, opts: pulumi.ResourceOptions
 ) -> aws.cloudwatch.LogGroup:
     """Creates the log of one part of the image mirror."""
     return aws.cloudwatch.LogGroup(
@@ -52,7 +52,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     """A CodeBuild project, its role and log, the table of copies, credentials between partitions.
 
     Args:
-        context: what all components of the stack share.
+        context: of the cluster and its account.
         side: makes the copies.
 
     Attributes:
@@ -70,7 +70,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        context: StackContext,
+        context: MirrorContext,
         side: BuildSide,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:

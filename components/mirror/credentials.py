@@ -16,7 +16,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.documents import document
-from settings.context import StackContext, shortened
+from settings.mirror_context import MirrorContext, shortened
 
 _LONGEST_USER = 64  # of IAM
 
@@ -28,7 +28,7 @@ class Purpose(StrEnum):
     START = "start"
 
 
-def user_name(context: StackContext, purpose: Purpose) -> str:
+def user_name(context: MirrorContext, purpose: Purpose) -> str:
     """The IAM user of a key, on either side: `./kf doctor` looks up the age of its keys.
 
     The stack's region is part of it, for users belong to no region and stacks may share an account.
@@ -38,7 +38,7 @@ def user_name(context: StackContext, purpose: Purpose) -> str:
     return f"{shortened(context.name_of_builds, _LONGEST_USER - len(purpose) - 1)}-{purpose}"
 
 
-def secret_name(context: StackContext, purpose: Purpose) -> str:
+def secret_name(context: MirrorContext, purpose: Purpose) -> str:
     """The secret that holds a key, in the Secrets Manager of the other side."""
     if purpose is Purpose.PUSH:
         return f"{context.mirror.settings.credentials_secret}/{context.name_of_builds}"
@@ -47,7 +47,7 @@ def secret_name(context: StackContext, purpose: Purpose) -> str:
 
 def key_in_secret(
     name: str,
-    context: StackContext,
+    context: MirrorContext,
     purpose: Purpose,
     statements: Sequence[dict[str, Any]],
     *,

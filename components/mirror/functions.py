@@ -13,7 +13,7 @@ from components.mirror import policies
 from components.mirror.build import ImageMirrorBuild, log_group
 from components.mirror.handler import Copies, handler_archive, handler_variables
 from components.registry.policies import lifecycle_policy
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 from webhook.copy_job import MADE, stack_tag
 
 _RUNTIME = "python3.12"
@@ -31,7 +31,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
     the function that faces the network holds no key.
 
     Args:
-        context: what all components of the stack share.
+        context: of the cluster and its account.
         build: the project that makes copies; None where nothing is copied.
         answers_admissions: False where pods of the cluster do instead.
 
@@ -43,7 +43,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        context: StackContext,
+        context: MirrorContext,
         build: ImageMirrorBuild | None,
         *,
         answers_admissions: bool,

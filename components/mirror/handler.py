@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.objects.webhook_code import handler_sources
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,9 @@ class Copies:
     copier_arn: str
 
 
-def handler_variables(context: StackContext, copies: Copies | None) -> dict[str, pulumi.Input[str]]:
+def handler_variables(
+    context: MirrorContext, copies: Copies | None
+) -> dict[str, pulumi.Input[str]]:
     """The environment of ``webhook.service``; empty values need not be set.
 
     Args:

@@ -20,7 +20,7 @@ from components.mirror.pods import ImageMirrorPods
 from components.objects import kubernetes_objects
 from components.registry.pull_through_cache import PullThroughCache
 from rendering import Rendered
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class ImageMirrorWebhookArgs:
     """Arguments of ``ImageMirrorWebhook``.
 
     Args:
-        context: what all components of the stack share.
+        context: of the cluster and its account.
         build: copies images; None where ECR pulls them through by itself.
         images: every image the platform pulls, as its source names it.
         pods: ``manifests/addons/image-mirror`` as rendered, where pods of the cluster answer
@@ -38,7 +38,7 @@ class ImageMirrorWebhookArgs:
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
     """
 
-    context: StackContext
+    context: MirrorContext
     build: BuildSide | None
     images: Sequence[str]
     pods: Rendered | None

@@ -15,7 +15,7 @@ from components.mirror.handler import Copies, handler_variables
 from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
 NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
@@ -27,7 +27,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
     """Two replicas of ``webhook.server``, their role, certificate and code.
 
     Args:
-        context: what all components of the stack share.
+        context: of the cluster and its account.
         rendered: ``manifests/addons/image-mirror``.
         copies: what a handler uses to request a missing copy; None where nothing is copied.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
@@ -42,7 +42,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        context: StackContext,
+        context: MirrorContext,
         *,
         rendered: Rendered,
         copies: Copies | None,
@@ -84,7 +84,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         self.register_outputs({"service": hosts[0]})
 
     def _role(
-        self, context: StackContext, copies: Copies, oidc: OidcProvider
+        self, context: MirrorContext, copies: Copies, oidc: OidcProvider
     ) -> pulumi.Output[str]:
         return role_with_rights(
             f"{self._name}-role",

@@ -11,7 +11,7 @@ from typing import Any
 
 from components.aws.documents import Document, allow, document
 from components.registry.policies import repositories
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
 BUILD_VARIABLES = ("IMAGES",)
 """The only variable a build may be started with: sources and targets, which the build checks."""
@@ -38,7 +38,7 @@ _PUSH = (
 
 
 def admission_policy(
-    context: StackContext, *, table_arn: str, copier_arn: str, log_arn: str | None = None
+    context: MirrorContext, *, table_arn: str, copier_arn: str, log_arn: str | None = None
 ) -> Document:
     """Admission: describe copies, claim a missing one, invoke the copier. No secret.
 
@@ -58,7 +58,7 @@ def log_policy(log_arn: str) -> Document:
 
 
 def copier_policy(
-    context: StackContext,
+    context: MirrorContext,
     *,
     table_arn: str,
     log_arn: str,
@@ -95,7 +95,7 @@ def start_build_statements(project_arn: str) -> list[dict[str, Any]]:
     return [start, *({**deny, "Condition": condition} for condition in conditions)]
 
 
-def push_statements(context: StackContext, *, table_arn: str) -> list[dict[str, Any]]:
+def push_statements(context: MirrorContext, *, table_arn: str) -> list[dict[str, Any]]:
     """Push images below one prefix and record the results; create and delete nothing else."""
     return [
         allow(("ecr:GetAuthorizationToken",), "*"),
@@ -105,7 +105,7 @@ def push_statements(context: StackContext, *, table_arn: str) -> list[dict[str, 
 
 
 def build_policy(
-    context: StackContext, *, table_arn: str, log_arn: str, secret_arn: str | None
+    context: MirrorContext, *, table_arn: str, log_arn: str, secret_arn: str | None
 ) -> Document:
     """The build's own role: its log, and either a secret with push keys or the right to push."""
     push = push_statements(context, table_arn=table_arn)

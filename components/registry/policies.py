@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from components.aws.documents import Document, allow, document
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
 
-def repositories(context: StackContext) -> str:
+def repositories(context: MirrorContext) -> str:
     """The ARN pattern of every repository of the stack's images."""
     path = f"repository/{context.repository_prefix}/*"
     return context.region.arn("ecr", path, account=context.account_id)
 
 
-def pull_through_policy(context: StackContext) -> Document:
+def pull_through_policy(context: MirrorContext) -> Document:
     """The policy of a node whose pull makes ECR fetch the image and create a repository with tags.
 
     The first to pull needs all three (docs.aws.amazon.com/AmazonECR/latest/userguide/
@@ -22,7 +22,7 @@ def pull_through_policy(context: StackContext) -> Document:
     return document(allow(actions, repositories(context)))
 
 
-def image_reading_policy(context: StackContext) -> Document:
+def image_reading_policy(context: MirrorContext) -> Document:
     """The policy of a program that reads the configuration of images as nodes may.
 
     The policies of their repositories decide about images of other accounts, as for nodes. Where
@@ -36,7 +36,7 @@ def image_reading_policy(context: StackContext) -> Document:
     )
 
 
-def repository_creation_policy(context: StackContext) -> Document:
+def repository_creation_policy(context: MirrorContext) -> Document:
     """The policy of ECR's own role while it creates a repository from a template with tags.
 
     docs.aws.amazon.com/AmazonECR/latest/userguide/repository-creation-templates-custom.html.

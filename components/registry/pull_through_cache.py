@@ -11,7 +11,7 @@ from components.aws.roles import role_with_rights
 from components.aws.trust import service_trust
 from components.registry import policies
 from regions.upstream_registries import address
-from settings.context import StackContext
+from settings.mirror_context import MirrorContext
 
 
 class PullThroughCache(pulumi.ComponentResource):
@@ -28,7 +28,7 @@ class PullThroughCache(pulumi.ComponentResource):
     ready: list[pulumi.Resource]
 
     def __init__(
-        self, name: str, context: StackContext, opts: pulumi.ResourceOptions | None = None
+        self, name: str, context: MirrorContext, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubeflow:platform:PullThroughCache", name, None, opts)
         registries = context.mirror.cached or ()
@@ -48,7 +48,7 @@ class PullThroughCache(pulumi.ComponentResource):
         self.register_outputs({"registries": list(registries)})
 
     def _rule(
-        self, name: str, registry: str, context: StackContext, role_arn: pulumi.Output[str]
+        self, name: str, registry: str, context: MirrorContext, role_arn: pulumi.Output[str]
     ) -> aws.ecr.PullThroughCacheRule:
         prefix = f"{context.repository_prefix}/{registry}"
         # One for each rule: AWS requires a template of the rule's own prefix (botocore ecr
@@ -83,7 +83,7 @@ class PullThroughCache(pulumi.ComponentResource):
         )
 
 
-def node_pull_policy(context: StackContext) -> str | None:
+def node_pull_policy(context: MirrorContext) -> str | None:
     """The right of nodes, as JSON, to make ECR fetch an image; None: ECR pulls nothing through."""
     if context.mirror.cached is None:
         return None

@@ -15,8 +15,8 @@ from regions.upstream_registries import LONGEST_RULE_PREFIX, OPEN, WITH_LOGIN
 from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
 from settings.context import StackContext
+from settings.image_mirror import ImageMirrorSettings
 from settings.mirror_mode import MirrorMode
-from settings.sections import ImageMirrorSettings
 from tests.components.mirror.simulated_image_mirror import CACHED, NODES, stack
 from tests.harness import REGIONS, Recorded, Registered
 from webhook.service import Environment

@@ -20,7 +20,7 @@ from ops.live_cluster import Rejected, Unavailable
 from ops.verification.checks import admission
 from ops.verification.checks.admission import CHECKS
 from settings.context import StackContext
-from settings.sections import ImageMirrorSettings, MirrorRule
+from settings.image_mirror import ImageMirrorSettings, MirrorRule
 from tests.ops.verification.played import (
     Live,
     PlayedCluster,

@@ -13,7 +13,7 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks.supply import CHECKS
 from settings.context import StackContext
-from settings.sections import MirrorRule
+from settings.image_mirror import MirrorRule
 from tests.ops.verification.played import Live, image_id, live_of, platform, wrong
 
 CN, USER = "cn-north-1", "kubeflow-user-example-com"
