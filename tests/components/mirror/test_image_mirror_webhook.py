@@ -306,3 +306,40 @@ def test_everything_that_can_carry_tags_carries_the_stacks(mirror: Mirror) -> No
     for resource in tagged:
         assert resource.inputs["tags"]["project"] == "kubeflow", resource.name
         assert "Name" in resource.inputs["tags"], resource.name
+
+
+@pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *WITHIN])
+def test_the_build_reads_the_logins_of_its_sources_and_no_other_secret(
+    region: str, build_region: str
+) -> None:
+    logins = {
+        "index.docker.io": "registries/hub",
+        "reg.example.com:5000": "company",
+        "ghcr.io": "company",
+    }
+    made = Mirror(
+        Region.of(region),
+        Region.of(build_region),
+        stack(region, build_region, sourceCredentials=tuple(logins.items())),
+    )
+    policy = json.loads(made.policy("rolePolicy:RolePolicy", "image-mirror-build-role"))
+    own = Region.of(build_region)
+    assert policy["Statement"][-1] == {
+        "Effect": "Allow",
+        "Action": ["secretsmanager:GetSecretValue"],
+        "Resource": [
+            own.arn("secretsmanager", "secret:company-??????", account=ACCOUNT),
+            own.arn("secretsmanager", "secret:registries/hub-??????", account=ACCOUNT),
+        ],
+    }
+    variables = made.only("aws:codebuild/project:Project").inputs["environment"]
+    (secrets,) = (
+        each["value"]
+        for each in variables["environmentVariables"]
+        if each["name"] == "SOURCE_SECRETS"
+    )
+    assert json.loads(secrets) == {
+        "docker.io": "registries/hub",
+        "ghcr.io": "company",
+        "reg.example.com:5000": "company",
+    }
