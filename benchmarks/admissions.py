@@ -197,7 +197,7 @@ def _warm_decision() -> service.Decide:
     prefix = _OWN.partition("/")[2]
     known = EcrMirror(aws, Claims(aws, "table", 3600), lambda _: None, prefix=prefix)
     policy = Policy(registry=_OWN)
-    return lambda body: review(body, policy, known)
+    return lambda body, deadline: review(body, policy, known, deadline)
 
 
 @contextmanager

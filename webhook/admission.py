@@ -1,8 +1,8 @@
 """The admission decision: an AdmissionReview in, an AdmissionReview with a JSON patch out.
 
-Pure: no network, no clock, no AWS. The state of copies comes through ``Mirror``, so that both
-transports (Lambda, in-cluster) and the tests share this one handler. ``image_places`` has the
-objects that are judged, and where their images stand.
+Pure: no network, no AWS, and no clock but for a review's deadline. The state of copies comes
+through ``Mirror``, so that both transports (Lambda, in-cluster) and the tests share this one
+handler. ``image_places`` has the objects that are judged, and where their images stand.
 
 Shape: k8s.io/api admission/v1 AdmissionReview.
 """
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -43,6 +45,9 @@ class Presence(StrEnum):
     """The account's registry does not serve this source at all: it stays in place."""
 
 
+NO_TIME = "the time of this review was over"
+"""Why an image was not asked for."""
+
 _WARNINGS = {
     Presence.PRESENT: "",
     Presence.COPYING: "{} is being copied to this account's registry",
@@ -69,13 +74,16 @@ class Copy:
 class Mirror(Protocol):
     """The source of copies' states; answers fast and never raises."""
 
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
+    def ask(
+        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+    ) -> Copy:
         """The state of ``source``'s copy.
 
         Args:
             source: as the pod names it.
             start: request a copy where there is none.
             follow: request the comparison of an old copy with its source, whose tag may have moved.
+            deadline: monotonic seconds; no call that could wait begins after it.
         """
         ...
 
@@ -102,13 +110,16 @@ class _Decision:
     denied: bool = False
 
 
-def review(body: object, policy: Policy, mirror: Mirror) -> dict[str, Any]:
+def review(
+    body: object, policy: Policy, mirror: Mirror, deadline: float = math.inf
+) -> dict[str, Any]:
     """Answers one AdmissionReview.
 
     Args:
         body: the decoded JSON of the request, whatever it is.
         policy: the stack's rules.
         mirror: the state of copies; asked once per distinct image.
+        deadline: monotonic seconds, after which the mirror is asked for no further image.
 
     Returns:
         An AdmissionReview; no body raises. One of an object without a spec gets a response with
@@ -128,7 +139,8 @@ def review(body: object, policy: Policy, mirror: Mirror) -> dict[str, Any]:
     obj = mapping(request.get("object"))
     if not isinstance(obj.get("spec"), Mapping):
         return refusal(uid, "the request has no pod in request.object")
-    return _response(uid, _answer(places(request, obj), request, policy, mirror))
+    asked = _AskedOnce(mirror, start=request.get("dryRun") is not True, deadline=deadline)
+    return _response(uid, _answer(places(request, obj), request, policy, asked))
 
 
 def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
@@ -138,17 +150,16 @@ def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
 
 
 def _answer(
-    found: Sequence[Place], request: Mapping[str, Any], policy: Policy, mirror: Mirror
+    found: Sequence[Place], request: Mapping[str, Any], policy: Policy, asked: _AskedOnce
 ) -> dict[str, Any]:
     before = places(request, mapping(request.get("oldObject")))
     old_images = {place.owner: place.image for place in before}
     namespace = request.get("namespace")
     if not isinstance(namespace, str):
         namespace = ""
-    dry_run, at_once = request.get("dryRun") is True, runs_at_once(request)
+    at_once = runs_at_once(request)
     decisions: dict[str, _Decision] = {}
     patch: list[dict[str, str]] = []
-    asked = _AskedOnce(mirror, start=not dry_run)
     for place in found:
         # An update may touch labels only; rewriting an image that already runs would restart its
         # container, and ephemeral containers and volumes cannot be changed at all.
@@ -177,16 +188,20 @@ def _answer(
 
 
 class _AskedOnce:
-    """A mirror that is asked once per image in a review."""
+    """A mirror that is asked once per image in a review, and for none after its deadline."""
 
-    def __init__(self, mirror: Mirror, *, start: bool) -> None:
-        self._mirror, self._start = mirror, start
+    def __init__(self, mirror: Mirror, *, start: bool, deadline: float) -> None:
+        self._mirror, self._start, self._deadline = mirror, start, deadline
         self._copies: dict[tuple[Reference, bool], Copy] = {}
 
     def copy_of(self, source: Reference, *, follow: bool = False) -> Copy:
         key = (source, follow)
         if key not in self._copies:
-            self._copies[key] = self._mirror.ask(source, start=self._start, follow=follow)
+            if time.monotonic() >= self._deadline:
+                return Copy(Presence.UNKNOWN, NO_TIME)
+            self._copies[key] = self._mirror.ask(
+                source, start=self._start, follow=follow, deadline=self._deadline
+            )
         return self._copies[key]
 
 

@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -26,7 +27,8 @@ _PATIENT = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attemp
 
 def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers one request of an HTTP API (payload 2.0): ``service.reply``."""
-    status, review = service.reply(_body(event), _decide)
+    deadline = time.monotonic() + service.REVIEW_SECONDS
+    status, review = service.reply(_body(event), _decide, deadline)
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json"},
@@ -71,9 +73,9 @@ def _decision() -> service.Decide:
     return service.decision(_environment())
 
 
-def _decide(body: object) -> dict[str, Any]:
+def _decide(body: object, deadline: float) -> dict[str, Any]:
     # The environment is read inside the call: a wrong one is an answered error like any other.
-    return _decision()(body)
+    return _decision()(body, deadline)
 
 
 def _builds() -> Any:

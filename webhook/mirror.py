@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -99,7 +100,14 @@ class EcrMirror:
         self._silent: tuple[float, Copy] = (0.0, Copy(Presence.UNKNOWN))
         self._caching = threading.Lock()
 
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
+    def ask(
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,  # noqa: ARG002 - a call has a short end of its own
+    ) -> Copy:
         """See ``admission.Mirror.ask``; a failing AWS call is logged and answered as unknown."""
         key, now = str(source), self._clock()
         until, copy = self._cache.get(key, self._silent)

@@ -16,7 +16,7 @@ from webhook.service import Decide
 def decision() -> Decide:
     """The decision of the environment's stack; KeyError names a variable that is missing."""
     additions = Additions.read(os.environ)
-    return lambda body: review(body, additions)
+    return lambda body, _deadline: review(body, additions)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ at the source.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from images.reference import Reference
@@ -28,6 +29,7 @@ class PullThroughMirror:
         *,
         start: bool,  # noqa: ARG002 - nothing to start
         follow: bool = False,  # noqa: ARG002 - ECR compares by itself
+        deadline: float = math.inf,  # noqa: ARG002 - nothing waits
     ) -> Copy:
         """See ``admission.Mirror.ask``: PRESENT or NEVER."""
         served = source.pulled_through(self._registries)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,13 @@ from webhook.rules import read as read_rules
 
 log = logging.getLogger(__name__)
 
-Decide = Callable[[object], dict[str, Any]]
-"""The decoded JSON of a request, whatever it is -> the AdmissionReview that answers it."""
+Decide = Callable[[object, float], dict[str, Any]]
+"""The decoded JSON of a request, whatever it is, and the deadline of the review in monotonic
+seconds -> the AdmissionReview that answers it."""
+
+REVIEW_SECONDS = 2.5
+"""From a request to its deadline. The call that is under way then ends by ``FAST``, before the API
+server gives the review up (``timeoutSeconds`` of the webhook configuration)."""
 
 FAST = Config(
     # The API server waits at most five seconds; one slow call must leave time for an answer.
@@ -115,7 +121,7 @@ def decision(environment: Environment) -> Decide:
         rules=environment.rules,
     )
     mirror = _mirror(environment)
-    return lambda body: admission.review(body, policy, mirror)
+    return lambda body, deadline: admission.review(body, policy, mirror, deadline)
 
 
 def _mirror(environment: Environment) -> admission.Mirror:
@@ -130,7 +136,9 @@ def _mirror(environment: Environment) -> admission.Mirror:
     )
 
 
-def reply(body: bytes | str, decide: Decide) -> tuple[int, dict[str, Any]]:
+def reply(
+    body: bytes | str, decide: Decide, deadline: float = math.inf
+) -> tuple[int, dict[str, Any]]:
     """Answers the body of one HTTP request with a status and an AdmissionReview; never raises.
 
     HTTP 400 for what is no admission review, and 500 for errors of the handler itself: the API
@@ -141,7 +149,7 @@ def reply(body: bytes | str, decide: Decide) -> tuple[int, dict[str, Any]]:
     except (ValueError, RecursionError):
         return 400, admission.refusal("", "the request body is not JSON")
     try:
-        answer = decide(request)
+        answer = decide(request, deadline)
     except Exception as failure:
         # The last line of defence. The text of an exception may quote the request, so only its
         # kind is logged.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -47,15 +48,18 @@ class Judge:
     asked: list[str] = field(default_factory=list[str])
     started: list[str] = field(default_factory=list[str])
 
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
+    def ask(
+        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+    ) -> Copy:
         self.asked.append(str(source))
         if start:
             self.started.append(str(source))
         return self.copy
 
-    def decide(self, body: Any) -> dict[str, Any]:
+    def decide(self, body: Any, deadline: float) -> dict[str, Any]:
         self.reviews.append(body["request"])
-        return review(body, Policy(registry=OWN, when_absent=self.when_absent), self)
+        policy = Policy(registry=OWN, when_absent=self.when_absent)
+        return review(body, policy, self, deadline)
 
 
 class Mirrored:
@@ -87,8 +91,8 @@ class Mirrored:
         """From now on."""
         self.judge, self.decide = judge, judge.decide
 
-    def _decided(self, body: object) -> dict[str, Any]:
-        return self.decide(body)
+    def _decided(self, body: object, deadline: float) -> dict[str, Any]:
+        return self.decide(body, deadline)
 
     def start(self) -> None:
         server = serving(self._certificate, self._decided, port=self._port)

@@ -198,7 +198,7 @@ def test_without_the_webhook_pods_start_with_the_images_they_name(mirrored: Mirr
 
 
 def test_a_webhook_with_an_error_is_passed_over(mirrored: Mirrored) -> None:
-    def broken(body: object) -> dict[str, Any]:
+    def broken(body: object, _deadline: float) -> dict[str, Any]:
         raise RuntimeError(str(body))
 
     mirrored.decide = broken
@@ -208,9 +208,9 @@ def test_a_webhook_with_an_error_is_passed_over(mirrored: Mirrored) -> None:
 def test_a_webhook_that_does_not_answer_costs_seconds_and_not_the_pod(mirrored: Mirrored) -> None:
     released = threading.Event()
 
-    def silent(body: object) -> dict[str, Any]:
+    def silent(body: object, deadline: float) -> dict[str, Any]:
         released.wait(60)
-        return mirrored.judge.decide(body)
+        return mirrored.judge.decide(body, deadline)
 
     mirrored.decide = silent
     start = time.monotonic()

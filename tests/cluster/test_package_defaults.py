@@ -44,7 +44,7 @@ MODEL = pod(
 )
 
 
-def storage_initializer(body: Any) -> dict[str, Any]:
+def storage_initializer(body: Any, _deadline: float) -> dict[str, Any]:
     """Adds an init container to KServe's pods (kserve/kserve v0.16.0 pkg/webhook/admission/pod)."""
     request = body["request"]
     answer: dict[str, Any] = {"uid": request["uid"], "allowed": True}
@@ -82,13 +82,17 @@ def kserve() -> Object:
     return own
 
 
+def defaults(body: object, _deadline: float) -> dict[str, Any]:
+    return review(body, ADDITIONS)
+
+
 @pytest.fixture(scope="module")
 def cluster(
     new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Cluster]:
     certificate = self_signed(tmp_path_factory.mktemp("package-defaults-certificate"))
     with new_cluster("package-defaults") as installation, ExitStack() as running:
-        own = running.enter_context(serving(certificate, lambda body: review(body, ADDITIONS)))
+        own = running.enter_context(serving(certificate, defaults))
         later = running.enter_context(serving(certificate, storage_initializer))
         made = installation.cluster
         made.apply(sent_to(own, certificate, configuration()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import Any
 
 from images.reference import Reference
@@ -21,8 +22,12 @@ class FixedMirror:
         self.asked: list[str] = []
         self.started: list[str] = []
         self.followed: list[str] = []
+        self.deadlines: list[float] = []
 
-    def ask(self, source: Reference, *, start: bool, follow: bool = False) -> Copy:
+    def ask(
+        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+    ) -> Copy:
+        self.deadlines.append(deadline)
         self.asked.append(str(source))
         if start:
             self.started.append(str(source))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import ssl
 import threading
@@ -23,9 +24,9 @@ from webhook.serving_certificate import ServingCertificate
 POD = pod("python:3.9")
 
 
-def decide(body: object) -> dict[str, Any]:
+def decide(body: object, deadline: float = math.inf) -> dict[str, Any]:
     """The real decision, where every image has its copy."""
-    return review(body, Policy(registry=OWN), FixedMirror())
+    return review(body, Policy(registry=OWN), FixedMirror(), deadline)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from typing import Any
 
 import pytest
 
+from images.reference import Reference
 from tests.webhook.reviews import OWN, SHA, FixedMirror, patched, pod, review_of
-from webhook.admission import Policy, Presence, review
+from webhook.admission import Copy, Policy, Presence, review
 from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 
@@ -164,6 +166,31 @@ def test_an_image_rendered_for_our_registry_is_fetched_when_missing() -> None:
     assert mirror.started == [f"quay.io/a/b@{SHA}"]
     assert patched(given) == {}
     assert given["warnings"]
+
+
+def test_after_its_deadline_a_review_asks_for_no_image_and_tells_so() -> None:
+    mirror = SlowMirror()
+    deadline = time.monotonic() + 3600
+    obj = pod(*(f"python:{minor}" for minor in range(5)))
+    policy = Policy(registry=OWN, when_absent=WhenAbsent.KEEP)
+    given = review(review_of(obj), policy, mirror, deadline)["response"]
+    assert not given.get("warnings")
+    assert set(mirror.deadlines) == {deadline}
+    late = review(review_of(obj), policy, mirror, time.monotonic() + 0.05)["response"]
+    assert len(mirror.asked) == 6
+    assert list(patched(late).values()) == [f"{OWN}/docker.io/library/python:0"]
+    assert late["warnings"][-1] == (
+        "this account's registry could not be asked for docker.io/library/python:4: the time of "
+        "this review was over; the source stays in place"
+    )
+
+
+class SlowMirror(FixedMirror):
+    """Answers after 0.1 s."""
+
+    def ask(self, source: Reference, **asked: Any) -> Copy:
+        time.sleep(0.1)
+        return super().ask(source, **asked)
 
 
 def test_an_unreadable_image_is_left_for_the_kubelet_to_refuse() -> None:

@@ -136,8 +136,8 @@ def test_any_http_body_is_answered_and_never_by_an_error_of_ours(
     def check(drawn: tuple[Draft, Policy, Presence, bool, Any]) -> bool:
         draft, policy, presence, encoded, odd = drawn
 
-        def decide(asked: object) -> dict[str, Any]:
-            return review(asked, policy, FixedMirror(presence))
+        def decide(asked: object, deadline: float) -> dict[str, Any]:
+            return review(asked, policy, FixedMirror(presence), deadline)
 
         monkeypatch.setattr("webhook.lambda_handler._decision", lambda: decide)
         unread = lambda_handler.admit({"body": odd, "isBase64Encoded": encoded}, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import boto3
@@ -92,5 +93,5 @@ def test_the_handler_needs_neither_table_nor_aws(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(boto3, "client", refused)
     environment = Environment.read({"MIRROR_REGISTRY": OWN, "MIRROR_CACHED": " ".join(CACHED)})
     assert environment.cached == CACHED
-    response = decision(environment)(review_of(pod("quay.io/a/b:1")))["response"]
+    response = decision(environment)(review_of(pod("quay.io/a/b:1")), math.inf)["response"]
     assert becomes(response, "") == f"{OWN}/quay.io/a/b:1"

@@ -93,9 +93,9 @@ def test_a_request_whose_end_waits_within_the_tls_layer_is_read(connection: ssl.
 def test_many_clients_at_once_each_get_their_own_answer(pair: Certificate) -> None:
     together = threading.Barrier(8)
 
-    def at_once(body: object) -> dict[str, Any]:
+    def at_once(body: object, deadline: float) -> dict[str, Any]:
         together.wait(timeout=10)
-        return decide(body)
+        return decide(body, deadline)
 
     def client(number: int) -> str:
         with connected(port, pair.certificate) as own:
@@ -130,7 +130,7 @@ def test_what_is_no_review_is_http_400_and_the_next_request_is_answered(
 def test_an_error_of_ours_is_http_500_and_tells_nothing(
     pair: Certificate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_: object) -> dict[str, Any]:
+    def broken(_: object, _deadline: float) -> dict[str, Any]:
         raise RuntimeError(SECRET)
 
     caplog.set_level(logging.DEBUG)
@@ -251,9 +251,9 @@ def test_a_client_that_leaves_amid_a_request_is_forgotten(
 def test_a_request_that_is_cut_off_is_judged_by_nobody(pair: Certificate) -> None:
     judged: list[object] = []
 
-    def remember(body: object) -> dict[str, Any]:
+    def remember(body: object, deadline: float) -> dict[str, Any]:
         judged.append(body)
-        return decide(body)
+        return decide(body, deadline)
 
     with serving(pair, remember) as port, connected(port, pair.certificate) as connection:
         whole = post(BODY + b" ")

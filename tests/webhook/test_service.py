@@ -19,7 +19,7 @@ VARIABLES = {
 }
 
 
-def allowed(body: Any) -> dict[str, Any]:
+def allowed(body: Any, _deadline: float) -> dict[str, Any]:
     return {"response": {"uid": body["request"]["uid"], "allowed": True}}
 
 
@@ -57,7 +57,7 @@ def test_a_value_of_the_wrong_kind_is_refused(change: dict[str, str]) -> None:
     ],
 )
 def test_a_body_that_cannot_be_read_is_http_400_and_judged_by_nobody(body: bytes | str) -> None:
-    def untouched(_: object) -> dict[str, Any]:
+    def untouched(_: object, _deadline: float) -> dict[str, Any]:
         raise AssertionError("judged")
 
     status, review = reply(body, untouched)
