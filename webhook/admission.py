@@ -14,13 +14,15 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from images.reference import InvalidReference, Reference, parse
-from webhook.image_places import Place, mapping, places, runs_at_once
+from webhook.copy_reasons import CopyReason, words
+from webhook.image_places import Place, has_pull_secrets, is_pod, mapping, places, runs_at_once
+from webhook.outcomes import ANNOTATION, Finding, Outcome, Report, annotation
 from webhook.rules import Action, Rule, WhenAbsent, rule_for
 
 _API_VERSION = "admission.k8s.io/v1"
@@ -57,6 +59,17 @@ _WARNINGS = {
     Presence.NEVER: "this account's registry does not serve {}",
 }
 _WITHOUT_COPY = (Presence.COPYING, Presence.ABSENT, Presence.FAILED)
+_OUTCOMES: dict[Presence | None, Outcome] = {
+    Presence.COPYING: Outcome.COPYING,
+    Presence.ABSENT: Outcome.COPYING,
+    Presence.FAILED: Outcome.COPY_FAILED,
+}
+_STAYS = "the source stays in place"
+# A builder without a login may never read these; the node may, with the secrets of the pod.
+_OF_PRIVATE_IMAGES = (
+    *(CopyReason.NOT_FOUND, CopyReason.NEEDS_LOGIN, CopyReason.REFUSED),
+    *(CopyReason.UNREACHABLE, CopyReason.PRIVATE_ADDRESS),
+)
 _NO_COMMAND = (
     "Argo reads the entrypoint of a container without a command from there: give the container a "
     "command, or submit the workflow again once the copy is there"
@@ -69,6 +82,8 @@ class Copy:
 
     presence: Presence
     reason: str = ""
+    code: str = ""
+    """Why the last attempt failed (``copy_reasons``), also while another one is under way."""
 
 
 class Mirror(Protocol):
@@ -96,11 +111,24 @@ class Policy:
         registry: of copies, ``<ecr host>/<prefix>``.
         when_absent: for images whose copy is not there yet.
         rules: tried in this order, before all else is mirrored; see ``webhook.rules``.
+        logins: registries to which builds have a login.
+        public: registries whose images anybody may read but for a few, and that nodes cannot reach.
     """
 
     registry: str
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
+    logins: frozenset[str] = frozenset()
+    public: frozenset[str] = frozenset()
+
+    def copies_for_pods_with_secrets(self, source: Reference, rule: Rule) -> bool:
+        """Whether an image is copied although its pod has pull secrets.
+
+        They may be for another registry: those of a service account are in each of its pods. From
+        elsewhere a build would ask in vain, and tell the name of a private image abroad.
+        """
+        named = rule.action is Action.MIRROR and "*" not in rule.registries
+        return named or source.registry in self.logins or source.registry in self.public
 
 
 @dataclass(frozen=True)
@@ -108,10 +136,25 @@ class _Decision:
     image: str
     warning: str = ""
     denied: bool = False
+    presence: Presence | None = None
+    origin: str = ""
+    """Of an image that named its copy already, the source."""
+
+    def outcome(self, image: str) -> Outcome | None:
+        """What became of the image of that name; None: nothing that its pod's owner has to know."""
+        if self.denied:
+            return Outcome.REFUSED
+        if self.image != image or (self.origin and self.warning):
+            return _OUTCOMES.get(self.presence, Outcome.MIRRORED)
+        return Outcome.KEPT if self.warning and not self.origin else None
 
 
 def review(
-    body: object, policy: Policy, mirror: Mirror, deadline: float = math.inf
+    body: object,
+    policy: Policy,
+    mirror: Mirror,
+    deadline: float = math.inf,
+    tell: Callable[[Report], None] | None = None,
 ) -> dict[str, Any]:
     """Answers one AdmissionReview.
 
@@ -120,6 +163,7 @@ def review(
         policy: the stack's rules.
         mirror: the state of copies; asked once per distinct image.
         deadline: monotonic seconds, after which the mirror is asked for no further image.
+        tell: gets what became of a pod, unless this is a dry run; must return at once.
 
     Returns:
         An AdmissionReview; no body raises. One of an object without a spec gets a response with
@@ -140,7 +184,7 @@ def review(
     if not isinstance(obj.get("spec"), Mapping):
         return refusal(uid, "the request has no pod in request.object")
     asked = _AskedOnce(mirror, start=request.get("dryRun") is not True, deadline=deadline)
-    return _response(uid, _answer(places(request, obj), request, policy, asked))
+    return _response(uid, _answer(places(request, obj), request, policy, asked, tell))
 
 
 def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
@@ -150,16 +194,20 @@ def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
 
 
 def _answer(
-    found: Sequence[Place], request: Mapping[str, Any], policy: Policy, asked: _AskedOnce
+    found: Sequence[Place],
+    request: Mapping[str, Any],
+    policy: Policy,
+    asked: _AskedOnce,
+    tell: Callable[[Report], None] | None,
 ) -> dict[str, Any]:
     before = places(request, mapping(request.get("oldObject")))
     old_images = {place.owner: place.image for place in before}
     namespace = request.get("namespace")
     if not isinstance(namespace, str):
         namespace = ""
-    at_once = runs_at_once(request)
+    at_once, with_secrets = runs_at_once(request), has_pull_secrets(request)
     decisions: dict[str, _Decision] = {}
-    patch: list[dict[str, str]] = []
+    patch: list[dict[str, Any]] = []
     for place in found:
         # An update may touch labels only; rewriting an image that already runs would restart its
         # container, and ephemeral containers and volumes cannot be changed at all.
@@ -167,17 +215,27 @@ def _answer(
             continue
         if place.image not in decisions:
             decisions[place.image] = _decide(
-                place.image, namespace, policy, asked, looked_up=at_once
+                place.image,
+                namespace,
+                policy,
+                asked,
+                looked_up=at_once,
+                with_secrets=with_secrets,
             )
         image = decisions[place.image].image
         if image != place.image:
             patch.append({"op": "replace", "path": place.pointer, "value": image})
+    report = _report(request, namespace, decisions) if is_pod(request) else None
+    if report and tell and request.get("dryRun") is not True:
+        tell(report)
     denied = [d.warning for d in decisions.values() if d.denied]
     if denied:
         message = "image-mirror: " + "; ".join(denied)
         status = {"code": 403, "reason": "Forbidden", "message": message}
         return {"allowed": False, "status": status}
     answer: dict[str, Any] = {"allowed": True}
+    if report and report.created:
+        patch.append(_annotated(report))
     if patch:
         answer["patchType"] = "JSONPatch"
         answer["patch"] = base64.b64encode(json.dumps(patch).encode()).decode()
@@ -187,26 +245,69 @@ def _answer(
     return answer
 
 
+def _report(
+    request: Mapping[str, Any], namespace: str, decisions: Mapping[str, _Decision]
+) -> Report | None:
+    """What became of a pod; None: nothing that its owner has to know.
+
+    Where another webhook changed a pod, the API server asks again; the second annotation has what
+    the first one had.
+    """
+    metadata = mapping(request.get("object")).get("metadata")
+    if not isinstance(metadata, Mapping):
+        return None
+    metadata = mapping(metadata)
+    findings: list[Finding] = []
+    before: list[Finding] = []
+    for image, decision in decisions.items():
+        outcome = decision.outcome(image)
+        named = decision.origin or image
+        text = decision.warning or f"{_short(named)} is pulled from {_short(decision.image)}"
+        if outcome is not None:
+            findings.append(Finding(outcome, named, decision.image, text))
+        elif decision.origin and ANNOTATION in mapping(metadata.get("annotations")):
+            before.append(Finding(Outcome.MIRRORED, named, image, text))
+    if not findings:
+        return None
+    created = request.get("operation") == "CREATE"
+    return Report(str(request["uid"]), namespace, metadata, [*before, *findings], created)
+
+
+def _annotated(report: Report) -> dict[str, Any]:
+    """The step of a patch that adds the annotation to a new pod."""
+    value = annotation(report.review, report.findings)
+    if isinstance(report.metadata.get("annotations"), Mapping):
+        pointer = "/metadata/annotations/" + ANNOTATION.replace("/", "~1")
+        return {"op": "add", "path": pointer, "value": value}
+    return {"op": "add", "path": "/metadata/annotations", "value": {ANNOTATION: value}}
+
+
 class _AskedOnce:
     """A mirror that is asked once per image in a review, and for none after its deadline."""
 
     def __init__(self, mirror: Mirror, *, start: bool, deadline: float) -> None:
         self._mirror, self._start, self._deadline = mirror, start, deadline
-        self._copies: dict[tuple[Reference, bool], Copy] = {}
+        self._copies: dict[tuple[Reference, bool, bool], Copy] = {}
 
-    def copy_of(self, source: Reference, *, follow: bool = False) -> Copy:
-        key = (source, follow)
+    def copy_of(self, source: Reference, *, follow: bool = False, start: bool = True) -> Copy:
+        key = (source, follow, start)
         if key not in self._copies:
             if time.monotonic() >= self._deadline:
                 return Copy(Presence.UNKNOWN, NO_TIME)
             self._copies[key] = self._mirror.ask(
-                source, start=self._start, follow=follow, deadline=self._deadline
+                source, start=self._start and start, follow=follow, deadline=self._deadline
             )
         return self._copies[key]
 
 
 def _decide(
-    image: str, namespace: str, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
+    image: str,
+    namespace: str,
+    policy: Policy,
+    mirror: _AskedOnce,
+    *,
+    looked_up: bool,
+    with_secrets: bool,
 ) -> _Decision:
     try:
         source = parse(image)
@@ -220,16 +321,20 @@ def _decide(
         if origin is None:
             return _Decision(image)
         copy = mirror.copy_of(origin)
-        return _waiting(_Decision(image, _warning(origin, copy)), copy, looked_up=looked_up)
+        named = _Decision(image, _warning(origin, copy), presence=copy.presence, origin=str(origin))
+        return _waiting(named, copy, looked_up=looked_up)
     rule = rule_for(policy.rules, source, namespace)
     if source.ecr_region or rule.action is Action.KEEP:
         return _Decision(image)
     if rule.action is Action.DENY:
         refused = f"images of {source.name} are not allowed in namespace {namespace}"
         return _Decision(image, f"{refused} by a rule of this cluster", denied=True)
-    copy = mirror.copy_of(source, follow=True)
+    for_all = not with_secrets or policy.copies_for_pods_with_secrets(source, rule)
+    copy = mirror.copy_of(source, follow=True, start=for_all)
     target = source.mirrored(policy.registry)
     decision = _mirrored(image, target, source, copy, rule.when_absent or policy.when_absent)
+    if decision.image == target and (why := _private(source, copy, with_secrets, for_all)):
+        decision = _Decision(image, f"{why}; {_STAYS}", presence=copy.presence)
     return _waiting(decision, copy, looked_up=looked_up and decision.image == target)
 
 
@@ -250,10 +355,28 @@ def _mirrored(
         return _Decision(image)
     warning = _warning(source, copy)
     if copy.presence is Presence.PRESENT or when_absent is WhenAbsent.REWRITE:
-        return _Decision(target, warning)
+        return _Decision(target, warning, presence=copy.presence)
     if when_absent is WhenAbsent.DENY and copy.presence is not Presence.UNKNOWN:
         return _Decision(image, warning, denied=True)
-    return _Decision(image, f"{warning}; the source stays in place")
+    return _Decision(image, f"{warning}; {_STAYS}", presence=copy.presence)
+
+
+def _private(source: Reference, copy: Copy, with_secrets: bool, for_all: bool) -> str:
+    """Why only the node, by the pull secrets of a pod, may be able to pull an image; else empty.
+
+    An image at a private address is one that only the node can pull, with or without secrets.
+    """
+    if copy.presence is Presence.PRESENT:
+        return ""
+    if not for_all:
+        login = f"no build has a login to {source.registry} (imageMirror.sourceCredentials)"
+        return f"{source} is not copied, for its pod has pull secrets and {login}"
+    if copy.code == CopyReason.PRIVATE_ADDRESS or (
+        with_secrets and copy.code in _OF_PRIVATE_IMAGES
+    ):
+        failed = _warning(source, Copy(Presence.FAILED, words(copy.code)))
+        return f"{failed}, and its pod has pull secrets" if with_secrets else failed
+    return ""
 
 
 def _warning(source: Reference, copy: Copy) -> str:

@@ -74,4 +74,5 @@ def _text_of(secret: str) -> str:
 
 
 if __name__ == "__main__":
-    json.dump(logins(sys.argv[1:], json.loads(os.environ.get("SOURCE_SECRETS") or "{}")), sys.stdout)
+    named = json.loads(os.environ.get("SOURCE_SECRETS") or "{}")
+    json.dump(logins(sys.argv[1:], named), sys.stdout)

@@ -21,7 +21,7 @@ echo "$*" >> "$WORLD/calls"
 [ "$1 $2 $3" = "secretsmanager get-secret-value --secret-id" ] || exit 2
 [ "$5 $6 $7 $8" = "--query SecretString --output text" ] || exit 2
 cat "$WORLD/secrets/${4//\//_}" 2>/dev/null && exit
-echo "An error occurred (AccessDeniedException) when calling the GetSecretValue operation: no $4" >&2
+echo "An error occurred (AccessDeniedException) when calling the operation: no $4" >&2
 exit 254
 """
 
@@ -102,6 +102,6 @@ def test_a_password_has_one_of_three_keys(key: str) -> None:
 )
 def test_another_shape_is_refused_without_its_text(wrong: Any) -> None:
     text = wrong if isinstance(wrong, str) else json.dumps(wrong)
-    with pytest.raises(ValueError, match="^it is no JSON object with username and one of ") as why:
+    with pytest.raises(ValueError, match="no JSON object") as why:
         login_in(text)
     assert str(why.value) == MALFORMED
