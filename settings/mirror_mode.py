@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from images.reference import parse
 from regions.region import Feature, Region
-from regions.upstream_registries import OPEN
+from regions.upstream_registries import OPEN, PUBLIC
 from settings.image_mirror import ImageMirrorSettings
 
 
@@ -41,6 +41,11 @@ class MirrorMode:
         """Registry, as references name it -> the secret with its login, on the side of builds."""
         logins = self.settings.source_credentials
         return {name_of(host): secret for host, secret in sorted(logins.items())}
+
+    @property
+    def public_out_of_reach(self) -> tuple[str, ...]:
+        """The public registries that nodes do not reach: their images are copied, or never come."""
+        return () if self.region.has(Feature.INTERNET_REGISTRIES) else PUBLIC
 
     @property
     def copies(self) -> bool:

@@ -33,6 +33,8 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, cast
 
 from webhook import admission, service
+from webhook.cluster_api import ClusterApi
+from webhook.events import Reporter
 from webhook.serving_certificate import ServingCertificate
 
 log = logging.getLogger(__name__)
@@ -301,8 +303,17 @@ def serve(decision: Callable[[], service.Decide]) -> None:
 
 
 def main() -> None:
-    """Serves the image mirror's decision."""
-    serve(lambda: service.decision(service.Environment.read(os.environ)))
+    """Serves the image mirror's decision, and posts Events where this is a pod with a token."""
+    serve(_decision)
+
+
+def _decision() -> service.Decide:
+    environment, api = service.Environment.read(os.environ), ClusterApi.of_pod(os.environ)
+    if api is None:
+        return service.decision(environment)
+    reporter = Reporter(api, instance=os.environ.get("HOSTNAME", ""))
+    reporter.start()
+    return service.decision(environment, reporter.offer)
 
 
 if __name__ == "__main__":

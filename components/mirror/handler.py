@@ -47,6 +47,8 @@ def handler_variables(
         "MIRROR_FOLLOW_SECONDS": str(mirror.follow_hours * 3600) if copies else "",
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
+        "MIRROR_LOGINS": " ".join(context.mirror.source_secrets) if copies else "",
+        "MIRROR_PUBLIC": " ".join(context.mirror.public_out_of_reach) if copies else "",
     }
 
 
