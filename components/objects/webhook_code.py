@@ -16,7 +16,7 @@ from components.objects.kubernetes_objects import register
 from rendering import Object, ObjectKey, Rendered
 
 _ROOT = Path(__file__).resolve().parents[2]
-_GRAMMAR = ("__init__.py", "reference.py")
+_GRAMMAR = ("__init__.py", "hosts.py", "reference.py", "registries.json")
 
 
 def handler_sources() -> dict[str, Path]:

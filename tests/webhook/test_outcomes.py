@@ -13,7 +13,10 @@ from webhook.outcomes import ANNOTATION, Outcome, Report
 from webhook.rules import Action, Rule, WhenAbsent
 
 COPYING = "docker.io/library/python:3.9 is being copied to this account's registry"
-NOT_ALLOWED = "are not allowed in namespace team by a rule of this cluster"
+NOT_ALLOWED = (
+    "are not allowed in namespace team by a rule of this cluster: use another image, or ask an "
+    "administrator for a rule (imageMirror.rules)"
+)
 PYTHON = f"{OWN}/docker.io/library/python:3.9"
 
 
@@ -86,7 +89,7 @@ def test_each_decision_has_its_word_and_sentence(
 
 
 @pytest.mark.parametrize(
-    "image", [PYTHON, "444455556666.dkr.ecr.us-west-2.amazonaws.com/app:1", f"{OWN}/own:1"]
+    "image", [PYTHON, "444455556666.dkr.ecr.cn-north-1.amazonaws.com.cn/app:1", f"{OWN}/own:1"]
 )
 def test_a_pod_of_which_nothing_was_changed_is_left_alone(image: str) -> None:
     answer, reports = told(review_of(pod(image)), FixedMirror())

@@ -105,7 +105,9 @@ def test_admissions_are_bounded_in_time_and_number(mirror: Mirror) -> None:
 def test_the_archive_holds_the_handlers_sources_and_nothing_else() -> None:
     names = set(handler_archive().assets)
     assert "webhook/lambda_handler.py" in names
-    grammar = {"images/__init__.py", "images/reference.py"}
+    grammar = {
+        f"images/{name}" for name in ("__init__.py", "hosts.py", "reference.py", "registries.json")
+    }
     assert all(name.startswith("webhook/") and name.endswith(".py") for name in names - grammar)
     assert grammar <= names
 
