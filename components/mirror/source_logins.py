@@ -25,6 +25,8 @@ through caches (docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cach
 .html), so that one secret serves both."""
 MALFORMED = f"it is no JSON object with username and one of {', '.join(PASSWORDS)}"
 
+_SECONDS = 60.0
+
 
 def login_in(secret: str) -> dict[str, str]:
     """The login in the text of a secret.
@@ -52,6 +54,8 @@ def logins(images: Iterable[str], secrets: Mapping[str, str]) -> dict[str, dict[
     for host in sorted(hosts & secrets.keys()):
         try:
             found[host] = login_in(_text_of(secrets[host]))
+        except subprocess.TimeoutExpired:
+            print(f"the secret {secrets[host]} was not read in time", file=sys.stderr)  # noqa: T201
         except (OSError, ValueError) as failure:
             why = f"the login to {host} in the secret {secrets[host]} cannot be used: {failure}"
             print(f"{why}; {host} is asked without one", file=sys.stderr)  # noqa: T201
@@ -65,6 +69,7 @@ def _text_of(secret: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=_SECONDS,
     )
     if done.returncode:
         # The error's own short name: "An error occurred (AccessDeniedException) when calling ...".
