@@ -16,6 +16,7 @@ from ops.cli_errors import Refused, errors_reported
 from ops.crane import Crane, find
 from ops.lock_digests import add_digests, digest_of, to_query
 from ops.mirror import commands as mirror_commands
+from ops.mirror.docker_config import own_logins
 from rendering import ImageUse
 from rendering import lock as locks
 from rendering.inventory import floating_uses
@@ -103,7 +104,7 @@ def lock(
             locks.write(folder, updated)
             problems += floating_uses(uses)
             if not offline and to_query(updated, refresh=refresh):
-                with Crane(find()) as crane:
+                with own_logins() as config, Crane(find(), config) as crane:
                     query = partial(digest_of, crane=crane, mirror=registry_mirror)
                     failed = add_digests(folder, updated, query, refresh=refresh, parallel=parallel)
                 problems += [f"{source} {reason}" for source, reason in failed.items()]

@@ -17,7 +17,7 @@ from ops.cli_errors import Refused
 from ops.crane import Absent, Crane, find
 from ops.mirror import plan
 from ops.mirror.account_registry import AccountRegistry, Login
-from ops.mirror.docker_config import replace_config, user_config, with_login
+from ops.mirror.docker_config import own_logins, replace_config, user_config, with_login
 from ops.mirror.plan import Copy
 from regions.region import Region
 from rendering import lock as locks
@@ -100,7 +100,7 @@ def opened(
     listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
     if listed and not any(copy.target.ecr_region for copy in listed):
         plan.one_host(listed)
-        with Crane(find()) as crane:
+        with own_logins() as folder, Crane(find(), folder) as crane:
             yield plan.only(listed, pattern), Target(crane), crane
         return
     region = Region.of(settings.region)
