@@ -18,14 +18,13 @@ from typing import Any, cast
 from botocore.exceptions import ClientError
 
 from webhook.admission import Copy, Presence
+from webhook.copy_reasons import CopyReason, words
 
 RETRY_SECONDS = 120
 """The pause after a copy that failed; doubled after each further attempt."""
 MOST_ATTEMPTS = 8
 """Copies of one image that admissions request before a person has to. The count ends with its row,
 which DynamoDB removes within days after its end."""
-LONGEST_REASON = 500
-"""Characters of a reason that are stored."""
 
 # The pause doubles by adding it to itself, so that the record of a failure is one call, without
 # arithmetic and without a read before it.
@@ -99,10 +98,10 @@ class Claims:
         end = {":end": {"N": str(int(self.clock()) + self.seconds)}}
         self._update(image, "SET expires = :end REMOVE reason", end)
 
-    def fail(self, image: str, reason: str) -> None:
+    def fail(self, image: str, reason: CopyReason) -> None:
         """Records why a copy failed; the image may be claimed again after the pause."""
         values = {
-            ":reason": {"S": reason[:LONGEST_REASON]},
+            ":reason": {"S": reason.value},
             ":now": {"N": str(int(self.clock()))},
             ":first": {"N": str(RETRY_SECONDS)},
         }
@@ -129,8 +128,9 @@ def _state(row: Mapping[str, Any], now: int) -> Copy:
 
 
 def reason_of(row: Mapping[str, Any]) -> str:
-    """Why the last copy failed; empty where it did not."""
-    return str(row.get("reason", {}).get("S", ""))
+    """Why the last copy failed, in words; empty where it did not."""
+    stored = row.get("reason", {}).get("S", "")
+    return words(stored) if stored else ""
 
 
 def error_code(failure: Exception) -> str:

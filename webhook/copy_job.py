@@ -1,4 +1,4 @@
-"""Starts the copy of one image: a repository to hold it, then one build in the global region.
+"""Starts the copy of one image: one build in the global region, which makes its repository.
 
 Runs behind an asynchronous invocation, never inside an admission, and is the only part that reads
 the credentials of the other partition. The build: ``components/mirror/build.py``.
@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from images.reference import Reference, parse
 from webhook.claims import Claims, error_code
+from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import target_tag
 
 log = logging.getLogger(__name__)
@@ -45,23 +46,17 @@ class CopyJob:
     """How copies are started in one stack.
 
     Attributes:
-        ecr: boto3's ECR client of the registry's region.
         builds: makes boto3's CodeBuild client of the global region; called per copy, so that
             rotated credentials take effect.
         claims: the table of copies.
         project: the CodeBuild project's name.
         registry: ``<ecr host>/<prefix>``.
-        lifecycle: the lifecycle policy (JSON) of a new repository; empty for none.
-        tags: of a new repository.
     """
 
-    ecr: Any
     builds: Callable[[], Any]
     claims: Claims
     project: str
     registry: str
-    lifecycle: str
-    tags: Mapping[str, str]
 
     def start(self, image: str) -> str:
         """Starts the copy of ``image``; returns the build's id.
@@ -73,7 +68,6 @@ class CopyJob:
         """
         source = parse(image)
         try:
-            self._ensure_repository(source)
             build = self.builds().start_build(
                 projectName=self.project,
                 environmentVariablesOverride=overrides([source], self.registry),
@@ -81,26 +75,13 @@ class CopyJob:
                 idempotencyToken=hashlib.sha256(str(source).encode()).hexdigest(),
             )
         except (ClientError, BotoCoreError) as failure:
-            reason = f"the copy could not be started ({error_code(failure)})"
-            log.error("%s: %s", image, reason)
-            self.claims.fail(image, reason)
+            log.error("%s: %s (%s)", image, words(CopyReason.NOT_STARTED), error_code(failure))
+            self.claims.fail(image, CopyReason.NOT_STARTED)
             raise
         self.claims.renew(image)
         identifier = str(build["build"]["id"])
         log.info("copying %s in build %s", image, identifier)
         return identifier
-
-    def _ensure_repository(self, source: Reference) -> None:
-        prefix = self.registry.partition("/")[2]
-        name = f"{prefix}/{source.mirrored_repository}"
-        try:
-            self.ecr.create_repository(**new_repository(name, self.tags))
-        except ClientError as refused:
-            if error_code(refused) != "RepositoryAlreadyExistsException":
-                raise
-            return
-        if self.lifecycle:
-            self.ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=self.lifecycle)
 
 
 def overrides(sources: Iterable[Reference], registry: str) -> list[dict[str, str]]:

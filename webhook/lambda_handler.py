@@ -40,13 +40,10 @@ def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, str]:
     """Starts the copy of ``event["image"]``; after an error Lambda's queue tries again."""
     environment = _environment()
     job = copy_job.CopyJob(
-        ecr=service.client("ecr", _PATIENT),
         builds=_builds,
         claims=service.claims(environment, _PATIENT),
         project=environment.project,
         registry=environment.registry,
-        lifecycle=environment.lifecycle,
-        tags=environment.tags,
     )
     return {"build": job.start(str(event["image"]))}
 

@@ -25,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from images.reference import Reference
 from webhook.admission import Copy, Presence
 from webhook.claims import Claims, error_code
+from webhook.copy_reasons import CopyReason, words
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +150,9 @@ class EcrMirror:
         try:
             self._request(image)
         except (ClientError, BotoCoreError) as failure:
-            reason = f"the copy could not be requested ({error_code(failure)})"
-            log.warning("%s: %s", image, reason)
-            self._claims.fail(image, reason)
-            return Copy(Presence.FAILED, reason)
+            log.warning("%s: %s (%s)", image, words(CopyReason.NOT_REQUESTED), error_code(failure))
+            self._claims.fail(image, CopyReason.NOT_REQUESTED)
+            return Copy(Presence.FAILED, words(CopyReason.NOT_REQUESTED))
         log.info("requested a copy of %s", image)
         return Copy(Presence.COPYING)
 

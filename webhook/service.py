@@ -68,8 +68,6 @@ class Environment:
         build_region: its region.
         credentials_secret: secret with keys for the project; empty inside one partition, where the
             function's own role is enough.
-        lifecycle: lifecycle policy of new repositories, JSON.
-        tags: of new repositories, a JSON object.
     """
 
     registry: str
@@ -85,8 +83,6 @@ class Environment:
     project: str = ""
     build_region: str = ""
     credentials_secret: str = ""
-    lifecycle: str = ""
-    tags: Mapping[str, str]
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Environment:
@@ -111,8 +107,6 @@ class Environment:
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
             credentials_secret=variables.get("MIRROR_CREDENTIALS_SECRET", ""),
-            lifecycle=variables.get("MIRROR_LIFECYCLE", ""),
-            tags=json.loads(variables.get("MIRROR_TAGS", "{}")),
         )
 
 

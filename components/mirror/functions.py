@@ -12,9 +12,7 @@ from components.aws.trust import service_trust
 from components.mirror import policies
 from components.mirror.build import ImageMirrorBuild, log_group
 from components.mirror.handler import Copies, handler_archive, handler_variables
-from components.registry.policies import lifecycle_policy
 from settings.mirror_context import MirrorContext
-from webhook.copy_job import MADE, stack_tag
 
 _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
@@ -70,19 +68,10 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 "MIRROR_PROJECT": build.project_name,
                 "MIRROR_BUILD_REGION": build.region.name,
                 "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
-                "MIRROR_LIFECYCLE": json.dumps(lifecycle_policy()),
-                # Lambda counts bytes: of a letter outside ASCII an escape has three times as many.
-                "MIRROR_TAGS": json.dumps(
-                    {**context.tags, stack_tag(context.cluster): MADE},
-                    sort_keys=True,
-                    ensure_ascii=False,
-                    separators=(",", ":"),
-                ),
             },
             policy=pulumi.Output.from_input(build.start_secret_arn).apply(
                 lambda secret_arn: json.dumps(
                     policies.copier_policy(
-                        context,
                         table_arn=build.table_arn,
                         log_arn=self._log_arn(function_name),
                         project_arn=build.project_arn,

@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Generator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import pytest
 
 from images.reference import parse
@@ -19,32 +16,7 @@ from ops.crane import Crane, CraneFailed
 from ops.lock_digests import digest_of
 from ops.mirror.docker_config import own_logins
 from tests.services.copied_images import Images
-from tests.services.registry import registry
-
-USER, PASSWORD = "robot", "a-token-of-one-registry"
-
-
-@dataclass(frozen=True)
-class Private:
-    """A registry that answers those who log in, with one image."""
-
-    host: str
-    digest: str
-
-    @property
-    def image(self) -> str:
-        return f"{self.host}/team/app:v1"
-
-
-@pytest.fixture(scope="module")
-def private(tmp_path_factory: pytest.TempPathFactory) -> Generator[Private]:
-    folder = tmp_path_factory.mktemp("private")
-    with registry(folder) as open_to_all:
-        digest = open_to_all.push("team/app", "v1", ("amd64",), layers=1)
-    users = f"{USER}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}"
-    with registry(folder, users=users) as running:
-        yield Private(running.host, digest)
-
+from tests.services.private_registry import PASSWORD, USER, Private
 
 AUTH = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 HELPER = f"""#!/bin/sh

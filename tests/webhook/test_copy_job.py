@@ -1,4 +1,4 @@
-"""How one copy is started: a repository, a build, and no secret in either."""
+"""How one copy is started: a build, and no secret in it."""
 
 from __future__ import annotations
 
@@ -37,12 +37,6 @@ class Aws:
             raise self.errors[operation]
         return {"build": {"id": "copier:1"}}
 
-    def create_repository(self, **request: Any) -> dict[str, Any]:
-        return self._call("create_repository", request)
-
-    def put_lifecycle_policy(self, **request: Any) -> dict[str, Any]:
-        return self._call("put_lifecycle_policy", request)
-
     def start_build(self, **request: Any) -> dict[str, Any]:
         return self._call("start_build", request)
 
@@ -55,13 +49,10 @@ class Aws:
 
 def job(aws: Aws) -> CopyJob:
     return CopyJob(
-        ecr=aws,
         builds=lambda: aws,
         claims=Claims(aws, "in-flight", 3600, lambda: 1000.0),
         project="copier",
         registry=f"{ECR}/kubeflow",
-        lifecycle='{"rules": []}',
-        tags={"owner": "platform"},
     )
 
 
@@ -85,37 +76,16 @@ def test_the_same_image_has_the_same_token_so_codebuild_deduplicates_too() -> No
     assert first == second != other
 
 
-def test_a_new_repository_is_scanned_encrypted_tagged_and_swept() -> None:
-    aws = Aws()
-    job(aws).start("quay.io/a/b:1")
-    (repository,) = aws.of("create_repository")
-    assert repository == {
-        "repositoryName": "kubeflow/quay.io/a/b",
-        "imageTagMutability": "MUTABLE",
-        "imageScanningConfiguration": {"scanOnPush": True},
-        "encryptionConfiguration": {"encryptionType": "AES256"},
-        "tags": [{"Key": "owner", "Value": "platform"}],
-    }
-    assert aws.of("put_lifecycle_policy")[0]["lifecyclePolicyText"] == '{"rules": []}'
-
-
-def test_an_existing_repository_is_left_as_it_is() -> None:
-    aws = Aws({"create_repository": refused("RepositoryAlreadyExistsException")})
-    job(aws).start("quay.io/a/b:1")
-    assert aws.of("put_lifecycle_policy") == []
-    assert len(aws.of("start_build")) == 1
-
-
-@pytest.mark.parametrize("operation", ["create_repository", "start_build"])
 def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
-    operation: str, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    aws = Aws({operation: refused("AccessDeniedException")})
+    aws = Aws({"start_build": refused("AccessDeniedException")})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
     (row,) = aws.of("update_item")
-    assert "AccessDeniedException" in row["ExpressionAttributeValues"][":reason"]["S"]
+    assert row["ExpressionAttributeValues"][":reason"] == {"S": "not-started"}
+    assert "AccessDeniedException" in caplog.text
     assert "expires" in row["UpdateExpression"]
     assert "AKIASECRET" not in caplog.text + json.dumps(row)
 

@@ -121,4 +121,4 @@ def test_a_copy_is_started_with_the_stored_credentials_of_the_other_side(
     assert lambda_handler.start_copy({"image": "python:3.9"}, None) == {"build": "project:1"}
     assert clients["codebuild"]["region_name"] == "ap-southeast-1"
     assert clients["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
-    assert aws("ecr").describe_repositories()["repositories"]
+    assert aws("ecr").describe_repositories()["repositories"] == []

@@ -20,6 +20,7 @@ from images.reference import Reference, parse
 from tests.webhook.copies_table import create_table
 from webhook.admission import Presence
 from webhook.claims import COPIED, MOST_ATTEMPTS, RETRY_SECONDS, Claims
+from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import (
     ABSENT_SECONDS,
     PRESENT_SECONDS,
@@ -179,7 +180,7 @@ def test_a_request_that_fails_is_remembered_with_its_reason_and_tried_again(worl
     assert first.presence is Presence.FAILED
     other = world.mirror().ask(IMAGE, start=True)
     assert other.presence is Presence.FAILED
-    assert "TooManyRequestsException" in other.reason
+    assert other.reason == words(CopyReason.NOT_REQUESTED)
     world.clock.now += RETRY_SECONDS + 1
     assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
 
@@ -201,7 +202,7 @@ def test_an_image_that_always_fails_is_left_to_a_person_in_the_end(world: World)
     last = world.mirror().ask(IMAGE, start=True)
     assert last.presence is Presence.FAILED
     assert f"tried {MOST_ATTEMPTS} times" in last.reason
-    assert "TooManyRequestsException" in last.reason
+    assert words(CopyReason.NOT_REQUESTED) in last.reason
     assert "`./kf images mirror`" in last.reason
     assert world.requested == []
 
@@ -226,7 +227,7 @@ def copied(world: World, digest: str) -> None:
     )
 
 
-def failed(world: World, reason: str) -> None:
+def failed(world: World, reason: CopyReason) -> None:
     """What the build writes when it could not copy the image."""
     Claims(world.table, "in-flight", world.seconds, world.clock).fail(str(IMAGE), reason)
 
@@ -235,9 +236,9 @@ def test_the_reason_of_a_failed_build_is_shown_and_the_image_left_alone_for_a_wh
     world: World,
 ) -> None:
     world.mirror().ask(IMAGE, start=True)
-    failed(world, "MANIFEST_UNKNOWN")
+    failed(world, CopyReason.NOT_FOUND)
     copy = world.mirror().ask(IMAGE, start=True)
-    assert (copy.presence, copy.reason) == (Presence.FAILED, "MANIFEST_UNKNOWN")
+    assert (copy.presence, copy.reason) == (Presence.FAILED, words(CopyReason.NOT_FOUND))
     world.clock.now += RETRY_SECONDS - 1
     world.mirror().ask(IMAGE, start=True)
     assert len(world.requested) == 1

@@ -201,16 +201,31 @@ def test_the_build_runs_in_the_global_region(mirror: Mirror) -> None:
     assert provider_of(project) == "aws-build"
     assert project.inputs["name"] == f"{mirror.own_name}-image-copy"
     assert project.inputs["environment"]["privilegedMode"] is False
-    assert project.inputs["buildTimeout"] == 60
+    # The copy ends before the build, and both with the wait for a machine before the claim.
+    assert (project.inputs["buildTimeout"], project.inputs["queuedTimeout"]) == (45, 15)
+    assert build_variables(project)["COPY_SECONDS"] == "2400"
     copier = mirror.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
     assert copier["variables"]["MIRROR_PROJECT"] == project.inputs["name"]
     assert copier["variables"]["MIRROR_BUILD_REGION"] == mirror.build_region.name
 
 
-def test_the_copier_marks_what_it_makes_as_the_stacks_own(mirror: Mirror) -> None:
-    copier = mirror.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
-    tags = json.loads(copier["variables"]["MIRROR_TAGS"])
-    assert tags == {"project": "kubeflow", "kubeflow-cluster/kubeflow": "made"}
+def build_variables(project: Registered) -> dict[str, str]:
+    given = project.inputs["environment"]["environmentVariables"]
+    return {each["name"]: each["value"] for each in given}
+
+
+def test_the_build_makes_repositories_and_marks_them_as_the_stacks_own(mirror: Mirror) -> None:
+    variables = build_variables(mirror.only("aws:codebuild/project:Project"))
+    assert json.loads(variables["NEW_REPOSITORY"]) == {
+        "imageTagMutability": "MUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": True},
+        "encryptionConfiguration": {"encryptionType": "AES256"},
+        "tags": [
+            {"Key": "project", "Value": "kubeflow"},
+            {"Key": "kubeflow-cluster/kubeflow", "Value": "made"},
+        ],
+    }
+    assert json.loads(variables["LIFECYCLE"])["rules"][0]["action"] == {"type": "expire"}
     repositories = mirror.only("pulumi-python:dynamic:ImageRepositories").inputs
     assert (repositories["cluster"], repositories["shared"]) == ("kubeflow", False)
 
@@ -223,7 +238,10 @@ def test_a_shared_inventory_is_one_that_no_destroy_deletes() -> None:
 def test_no_key_stands_in_an_environment(mirror: Mirror) -> None:
     environment = mirror.only("aws:codebuild/project:Project").inputs["environment"]
     names = {variable["name"] for variable in environment["environmentVariables"]}
-    always = {"TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"}
+    always = {
+        *("TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"),
+        *("NEW_REPOSITORY", "LIFECYCLE", "COPY_SECONDS"),
+    }
     assert always <= names <= {*always, "CREDENTIALS_SECRET"}
     everything = json.dumps([function.inputs["environment"] for function in mirror.of(LAMBDA)])
     assert "AKIA" not in everything
