@@ -76,6 +76,7 @@ if context.mirror.enabled:
             oidc=cluster.oidc,
             ready=cluster.ready,
             unready_pods=cluster.unready_pods,
+            kubernetes=settings.cluster.version,
         ),
         providers,
     )

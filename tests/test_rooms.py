@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, str] = {
         "images regions rendering settings"
     ),
     "components.mirror": (
-        "components.aws components.dynamic components.objects components.registry "
+        "components.aws components.dynamic components.objects components.registry images "
         "regions rendering settings webhook"
     ),
     "program": (

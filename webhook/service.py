@@ -21,6 +21,7 @@ from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
 from webhook.outcomes import Report
+from webhook.platform_images import platform_images
 from webhook.pull_through import PullThroughMirror
 from webhook.rules import Rule, WhenAbsent
 from webhook.rules import read as read_rules
@@ -64,6 +65,8 @@ class Environment:
         rules: a JSON list, see ``webhook.rules.read``.
         logins: registries to which builds have a login, separated by spaces.
         public: public registries that nodes cannot reach, separated by spaces.
+        enforce: not empty: refuse what is not known to be allowed.
+        domestic: ``keep``: images of registries in China stay there.
         project: CodeBuild project; ``start_copy`` only, like all below.
         build_region: its region.
         credentials_secret: secret with keys for the project; empty inside one partition, where the
@@ -80,6 +83,8 @@ class Environment:
     rules: tuple[Rule, ...] = ()
     logins: tuple[str, ...] = ()
     public: tuple[str, ...] = ()
+    enforce: bool = False
+    domestic: str = ""
     project: str = ""
     build_region: str = ""
     credentials_secret: str = ""
@@ -104,6 +109,8 @@ class Environment:
             rules=read_rules(variables.get("MIRROR_RULES", "[]")),
             logins=tuple(variables.get("MIRROR_LOGINS", "").split()),
             public=tuple(variables.get("MIRROR_PUBLIC", "").split()),
+            enforce=bool(variables.get("MIRROR_ENFORCE", "")),
+            domestic=variables.get("MIRROR_DOMESTIC", ""),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
             credentials_secret=variables.get("MIRROR_CREDENTIALS_SECRET", ""),
@@ -122,6 +129,9 @@ def decision(environment: Environment, tell: Callable[[Report], None] | None = N
         rules=environment.rules,
         logins=frozenset(environment.logins),
         public=frozenset(environment.public),
+        enforce=environment.enforce,
+        keeps_domestic=environment.domestic == "keep",
+        platform=platform_images(),
     )
     mirror = _mirror(environment)
     return lambda body, deadline: admission.review(body, policy, mirror, deadline, tell)

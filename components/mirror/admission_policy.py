@@ -34,9 +34,6 @@ from images.reference import (
 )
 from webhook.rules import EVERYTHING, Action, Rule, allowing, denying, namespaced
 
-OLDEST_KUBERNETES = "1.30"
-"""Where ValidatingAdmissionPolicy and match conditions of webhooks are stable."""
-
 NAME = "image-mirror"
 _NODES, _STATIC_POD = "system:nodes", "kubernetes.io/config.mirror"
 _IMAGE = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -9,6 +10,7 @@ import pulumi_aws as aws
 
 from components.objects.webhook_code import handler_sources
 from settings.mirror_context import MirrorContext
+from webhook.platform_images import FILE, written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +51,16 @@ def handler_variables(
         "MIRROR_RULES": mirror.rules_json(),
         "MIRROR_LOGINS": " ".join(context.mirror.source_secrets) if copies else "",
         "MIRROR_PUBLIC": " ".join(context.mirror.public_out_of_reach) if copies else "",
+        "MIRROR_ENFORCE": "true" if mirror.enforce else "",
+        "MIRROR_DOMESTIC": "keep" if context.mirror.keeps_domestic else "",
     }
 
 
-def handler_archive() -> pulumi.AssetArchive:
-    """The handler's sources as a Lambda archive."""
-    return pulumi.AssetArchive(
-        {name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()}
-    )
+def handler_archive(platform: Sequence[str] = ()) -> pulumi.AssetArchive:
+    """The handler's sources as a Lambda archive, with the platform's own images."""
+    assets: dict[str, pulumi.Asset | pulumi.Archive] = {
+        name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()
+    }
+    if platform:
+        assets[f"webhook/{FILE}"] = pulumi.StringAsset(written(platform))
+    return pulumi.AssetArchive(assets)

@@ -16,6 +16,7 @@ from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
 from settings.mirror_context import MirrorContext
+from webhook.platform_images import FILE, written
 
 NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
@@ -30,6 +31,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         context: of the cluster and its account.
         rendered: ``manifests/addons/image-mirror``.
         copies: what a handler uses to request a missing copy; None where nothing is copied.
+        platform: the platform's own images, as their sources name them.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         prerequisites: nodes, and the pods' own image.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
@@ -46,6 +48,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         *,
         rendered: Rendered,
         copies: Copies | None,
+        platform: Sequence[str] = (),
         oidc: OidcProvider,
         prerequisites: Sequence[pulumi.Resource],
         unready_pods: pulumi.ResourceHookBinding | None = None,
@@ -57,7 +60,8 @@ class ImageMirrorPods(pulumi.ComponentResource):
         certificate = ServingCertificate(
             f"{name}-certificate", hosts=hosts, opts=pulumi.ResourceOptions(parent=self)
         )
-        code, variables = code_config_map(NAMESPACE), handler_variables(context, copies)
+        code = code_config_map(NAMESPACE, {f"webhook/{FILE}": written(platform)})
+        variables = handler_variables(context, copies)
         values: dict[str, pulumi.Input[str]] = {
             "region.name": context.region.name,
             "image.prefix": context.image_prefix,

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,23 @@ def handler_sources() -> dict[str, Path]:
     return {source.relative_to(_ROOT).as_posix(): source for source in sorted(sources)}
 
 
-def code_config_map(namespace: str) -> dict[str, Any]:
+def code_config_map(namespace: str, more: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The package as a ConfigMap with one archive; its name changes with the code.
+
+    Args:
+        namespace: of the pods.
+        more: name within the archive -> text.
 
     Python imports from an archive; in plain text, the leak check would read ``image: str`` as the
     name of an image.
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
-        for name, source in handler_sources().items():
+        sources = {name: source.read_bytes() for name, source in handler_sources().items()}
+        for name, content in {**sources, **(more or {})}.items():
             # A time of its own would make equal sources differ.
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            writer.writestr(entry, source.read_bytes(), zipfile.ZIP_DEFLATED)
+            writer.writestr(entry, content, zipfile.ZIP_DEFLATED)
     digest = hashlib.sha256(archive.getvalue()).hexdigest()[:10]
     return {
         "apiVersion": "v1",
