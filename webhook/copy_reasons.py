@@ -20,6 +20,7 @@ class CopyReason(StrEnum):
     UNREACHABLE = "unreachable"
     UNAVAILABLE = "unavailable"
     TOO_SLOW = "too-slow"
+    OVERTIME = "overtime"
     PRIVATE_ADDRESS = "private-address"
     UNSAFE_REDIRECT = "unsafe-redirect"
     TOO_LARGE = "too-large"
@@ -38,12 +39,13 @@ class CopyReason(StrEnum):
 
 _WORDS = {
     CopyReason.NOT_FOUND: "its registry has no such image",
-    CopyReason.NEEDS_LOGIN: "its registry asks for a login that the builder does not have",
+    CopyReason.NEEDS_LOGIN: "it needs a login that the builder does not have, or is not there",
     CopyReason.REFUSED: "its registry refuses to give it to the builder",
     CopyReason.RATE_LIMITED: "its registry answers that the limit of pulls is met",
     CopyReason.UNREACHABLE: "its registry cannot be reached from the builder",
     CopyReason.UNAVAILABLE: "its registry answers with an error of its own",
     CopyReason.TOO_SLOW: "its registry answers too slowly",
+    CopyReason.OVERTIME: "it takes longer than a copy may",
     CopyReason.PRIVATE_ADDRESS: "its registry is at a private address, or leads to one",
     CopyReason.UNSAFE_REDIRECT: "its registry sends the builder where it does not follow",
     CopyReason.TOO_LARGE: "it is larger than what the builder copies",

@@ -121,11 +121,13 @@ def connected(host: str, port: int, watch: Watch, seconds: float) -> socket.sock
     public = [address for address in addresses if is_public(address)]
     if not public:
         raise Refused("private-address")
-    for address in public[:3]:
-        with suppress(OSError):
-            plain = socket.create_connection((address, port), timeout=min(10.0, seconds))
-            break
-    else:
+    plain, end = None, time.monotonic() + seconds
+    for address in public:
+        left = end - time.monotonic()
+        if plain is None and left > 0:
+            with suppress(OSError):
+                plain = socket.create_connection((address, port), timeout=min(10.0, left))
+    if plain is None:
         raise Refused("unreachable", 0)
     plain.settimeout(None)
     context = ssl.create_default_context()

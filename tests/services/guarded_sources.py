@@ -30,12 +30,7 @@ def main() -> None:
             return guard.connected(host, port, watch, seconds)
         return socket.create_connection(("127.0.0.1", admitted), timeout=seconds)
 
-    bounds = {**given["bounds"]}
-    longest = bounds.pop("seconds", None)
-    arguments = sys.argv[1:]
-    if longest is not None:
-        arguments[-1] = str(longest)
-    guard.main(arguments, connect, replace(Bounds(), **bounds))
+    guard.main(sys.argv[1:], connect, replace(Bounds(), **given["bounds"]))
 
 
 if __name__ == "__main__":

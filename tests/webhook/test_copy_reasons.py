@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from webhook.copy_reasons import CopyReason, reason_from, words
@@ -12,6 +14,12 @@ def test_every_code_has_words_of_its_own(reason: CopyReason) -> None:
     assert words(reason.value)
     assert [other for other in CopyReason if words(other) == words(reason)] == [reason]
     assert len(words(reason)) < 80
+
+
+@pytest.mark.parametrize("page", ["images.md", "images.zh-CN.md"])
+def test_every_reason_is_on_the_page_with_what_to_do(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+    assert [reason for reason in CopyReason if f"`{words(reason)}`" not in text] == []
 
 
 @pytest.mark.parametrize(
