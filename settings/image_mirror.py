@@ -29,6 +29,35 @@ class MirrorRule(Section):
     when_absent: Literal["rewrite", "keep", "deny"] | None = None
 
 
+class MirrorBudgets(Section):
+    """The most that pods may have copied. Who meets one reads which, in a warning of the pod.
+
+    Attributes:
+        images_per_review: images of one pod for which the account's registry is asked; one that was
+            asked for in the last minutes is not counted.
+        new_images_per_hour: images without a copy that the pods of one namespace may name in an
+            hour. The next hour (UTC) begins again at 0; an image that is asked for again and again
+            counts once.
+        concurrent_copies: copies that run at once, of which one namespace has at most half. The
+            others wait, the namespace with the fewest copies first.
+        gib_per_day: GiB that are copied in a day (UTC), of which one namespace has at most half.
+            The platform's own images do not count.
+    """
+
+    images_per_review: Annotated[int, t.whole(1, 500, "images")] = 50
+    new_images_per_hour: Annotated[int, t.whole(1, 10000, "images")] = 100
+    concurrent_copies: Annotated[int, t.whole(1, 100, "copies")] = 20
+    gib_per_day: Annotated[int, t.whole(1, 1000000, "GiB")] = 2000
+
+    def as_json(self) -> str:
+        """What differs from the defaults, in the form that ``webhook.budgets.Budgets.read`` takes.
+
+        Empty where nothing does.
+        """
+        given = self.model_dump(by_alias=True, exclude_defaults=True)
+        return json.dumps(given, separators=(",", ":")) if given else ""
+
+
 class ImageMirrorSettings(Section):
     """The mirror of public images.
 
@@ -75,6 +104,7 @@ class ImageMirrorSettings(Section):
             policies.
         domestic_registries: what happens to images of public registries in China. keep: nodes pull
             them from there; mirror: as all others. None: keep where docker.io is unreachable.
+        budgets: the most that pods may have copied.
         upstream_credentials: registry -> the name of the secret with ECR's login there, for the
             pull-through caches of the partition ``aws``; a name begins with
             ``ecr-pullthroughcache/``.
@@ -101,6 +131,7 @@ class ImageMirrorSettings(Section):
     enforce: bool = False
     admission_policy: bool | None = None
     domestic_registries: Literal["keep", "mirror"] | None = None
+    budgets: MirrorBudgets = MirrorBudgets()
     upstream_credentials: dict[str, t.UpstreamSecretName] = {}
     source_credentials: dict[str, t.SourceSecretName] = {}
 

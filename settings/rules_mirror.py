@@ -16,12 +16,14 @@ from settings.facts import Facts, Rules
 from settings.field_types import reason_against
 from settings.image_mirror import MirrorRule
 from settings.mirror_mode import has_policies, name_of
+from settings.section import Section
 
 RULES = Rules()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
     *("follow_hours", "build_profile", "rotation", "shared_inventory", "domestic_registries"),
+    "budgets",
 )
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
@@ -204,4 +206,7 @@ def _settings_of_copies_need_copies(f: Facts) -> Iterator[str]:
         reason = "images are copied with the stack's own credentials: remove the line"
     for name in names:
         if name in mirror.model_fields_set:
-            yield refusal(f"imageMirror.{to_camel(name)}", getattr(mirror, name), reason)
+            value = getattr(mirror, name)
+            if isinstance(value, Section):
+                value = value.model_dump(by_alias=True, exclude_unset=True)
+            yield refusal(f"imageMirror.{to_camel(name)}", value, reason)

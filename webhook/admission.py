@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from images.hosts import is_domestic, is_private, source_of
 from images.reference import InvalidReference, Reference, ecr_registry, parse
+from webhook.budgets import DEFAULT, Budgets, Review
 from webhook.copy_reasons import CopyReason, words
 from webhook.image_places import (
     OPT_OUT,
@@ -32,6 +33,7 @@ from webhook.image_places import (
     mapping,
     places,
     runs_at_once,
+    text,
 )
 from webhook.outcomes import ANNOTATION, Finding, Outcome, Report, annotation
 from webhook.rules import Action, Rule, Subject, WhenAbsent, rule_for
@@ -50,7 +52,7 @@ class Presence(StrEnum):
     PRESENT = "present"
     COPYING = "copying"
     ABSENT = "absent"
-    """Not there, and no copy was requested (a dry run)."""
+    """Not there, and no copy was requested: a dry run, or a budget that is met."""
     FAILED = "failed"
     UNKNOWN = "unknown"
     """The registry did not answer; nothing is assumed."""
@@ -109,7 +111,13 @@ class Mirror(Protocol):
     """The source of copies' states; answers fast and never raises."""
 
     def ask(
-        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
     ) -> Copy:
         """The state of ``source``'s copy.
 
@@ -118,6 +126,7 @@ class Mirror(Protocol):
             start: request a copy where there is none.
             follow: request the comparison of an old copy with its source, whose tag may have moved.
             deadline: monotonic seconds; no call that could wait begins after it.
+            review: who asks, and what else may be asked for in the same review; None: no bound.
         """
         ...
 
@@ -135,6 +144,7 @@ class Policy:
         platform: the platform's own images by their sources; no rule applies to them.
         logins: registries to which builds have a login.
         public: registries whose images anybody may read but for a few, and that nodes cannot reach.
+        budgets: of copies.
     """
 
     registry: str
@@ -145,6 +155,7 @@ class Policy:
     platform: Collection[str] = frozenset()
     logins: frozenset[str] = frozenset()
     public: frozenset[str] = frozenset()
+    budgets: Budgets = DEFAULT
 
     def copies_for_pods_with_secrets(self, source: Reference, rule: Rule | None) -> bool:
         """Whether an image is copied although its pod has pull secrets.
@@ -207,7 +218,12 @@ def review(
     obj = mapping(request.get("object"))
     if not isinstance(obj.get("spec"), Mapping):
         return refusal(uid, "the request has no pod in request.object")
-    asked = _AskedOnce(mirror, start=request.get("dryRun") is not True, deadline=deadline)
+    asked = _AskedOnce(
+        mirror,
+        start=request.get("dryRun") is not True,
+        deadline=deadline,
+        review=Review(text(request.get("namespace")), policy.budgets.images_per_review),
+    )
     return _response(uid, _answer(places(request, obj), request, policy, asked, tell))
 
 
@@ -284,11 +300,11 @@ def _report(
     for (image, _), decision in decisions.items():
         outcome = decision.outcome(image)
         named = decision.origin or image
-        text = decision.warning or f"{_short(named)} is pulled from {_short(decision.image)}"
+        sentence = decision.warning or f"{_short(named)} is pulled from {_short(decision.image)}"
         if outcome is not None:
-            findings.append(Finding(outcome, named, decision.image, text))
+            findings.append(Finding(outcome, named, decision.image, sentence))
         elif decision.origin and ANNOTATION in mapping(metadata.get("annotations")):
-            before.append(Finding(Outcome.MIRRORED, named, image, text))
+            before.append(Finding(Outcome.MIRRORED, named, image, sentence))
     if not findings:
         return None
     created = request.get("operation") == "CREATE"
@@ -307,8 +323,9 @@ def _annotated(report: Report) -> dict[str, Any]:
 class _AskedOnce:
     """A mirror that is asked once per image in a review, and for none after its deadline."""
 
-    def __init__(self, mirror: Mirror, *, start: bool, deadline: float) -> None:
+    def __init__(self, mirror: Mirror, *, start: bool, deadline: float, review: Review) -> None:
         self._mirror, self._start, self._deadline = mirror, start, deadline
+        self._review = review
         self._copies: dict[tuple[Reference, bool, bool], Copy] = {}
 
     def copy_of(self, source: Reference, *, follow: bool = False, start: bool = True) -> Copy:
@@ -317,7 +334,11 @@ class _AskedOnce:
             if time.monotonic() >= self._deadline:
                 return Copy(Presence.UNKNOWN, NO_TIME)
             self._copies[key] = self._mirror.ask(
-                source, start=self._start and start, follow=follow, deadline=self._deadline
+                source,
+                start=self._start and start,
+                follow=follow,
+                deadline=self._deadline,
+                review=self._review,
             )
         return self._copies[key]
 

@@ -1,5 +1,7 @@
 """Starts the copy of one image: one build in the global region, which makes its repository.
 
+Which image is next, and when, is ``copy_queue``'s.
+
 Runs behind an asynchronous invocation, never inside an admission, and is the only part that reads
 the credentials of the other partition. The build: ``components/mirror/build.py``.
 """
@@ -16,7 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from images.reference import Reference, parse
-from webhook.claims import Claims, error_code
+from webhook.claims import Claims, error_code, passing
 from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import target_tag
 
@@ -58,39 +60,58 @@ class CopyJob:
     project: str
     registry: str
 
-    def start(self, image: str) -> str:
+    def start(self, image: str, *, namespace: str = "", asked: int = 0) -> str:
         """Starts the copy of ``image``; returns the build's id.
+
+        Args:
+            image: a claimed source.
+            namespace: that asked for it.
+            asked: when, in epoch seconds.
 
         Raises:
             InvalidReference: ``image`` is no image reference.
-            ClientError, BotoCoreError: AWS refused; the claim ends with the reason, for a later
+            ClientError, BotoCoreError: AWS refused. For now (``claims.passing``): nothing is
+                recorded, and the image waits on. Else the claim ends with the reason, for a later
                 attempt.
         """
         source = parse(image)
         try:
             build = self.builds().start_build(
                 projectName=self.project,
-                environmentVariablesOverride=overrides([source], self.registry),
-                # CodeBuild itself answers a repeated token with the build it has already started.
-                idempotencyToken=hashlib.sha256(str(source).encode()).hexdigest(),
+                environmentVariablesOverride=overrides([source], self.registry, namespace),
+                # CodeBuild answers a token that it got in the last minutes with the build that it
+                # started then; a later claim of the image needs a build of its own.
+                idempotencyToken=hashlib.sha256(f"{source} {asked}".encode()).hexdigest(),
             )
         except (ClientError, BotoCoreError) as failure:
-            log.error("%s: %s (%s)", image, words(CopyReason.NOT_STARTED), error_code(failure))
-            self.claims.fail(image, CopyReason.NOT_STARTED)
+            if not passing(failure):
+                log.error("%s: %s (%s)", image, words(CopyReason.NOT_STARTED), error_code(failure))
+                self.claims.fail(image, CopyReason.NOT_STARTED)
             raise
-        self.claims.renew(image)
+        self.claims.start(image)
         identifier = str(build["build"]["id"])
         log.info("copying %s in build %s", image, identifier)
         return identifier
 
 
-def overrides(sources: Iterable[Reference], registry: str) -> list[dict[str, str]]:
-    """The variable of one build, as StartBuild takes it: each image and its target; no secret."""
+def overrides(
+    sources: Iterable[Reference], registry: str, namespace: str = ""
+) -> list[dict[str, str]]:
+    """The variables of one build, as StartBuild takes them; no secret.
+
+    Args:
+        sources: each image, of which the build gets the target too.
+        registry: ``<ecr host>/<prefix>`` of the targets.
+        namespace: whose bytes they are; empty: the platform's own, which no budget counts.
+    """
     images = "\n".join(
         f"{source} {registry}/{source.mirrored_repository}:{target_tag(source)}"
         for source in sources
     )
-    return [{"name": "IMAGES", "value": images, "type": "PLAINTEXT"}]
+    variables = {"IMAGES": images, **({"NAMESPACE": namespace} if namespace else {})}
+    return [
+        {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
+    ]
 
 
 def new_repository(

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.config import Config
 
-from webhook import copy_job, service
+from webhook import copy_job, copy_queue, service
 
 logging.getLogger().setLevel(logging.INFO)
 logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -36,8 +36,12 @@ def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     }
 
 
-def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, str]:
-    """Starts the copy of ``event["image"]``; after an error Lambda's queue tries again."""
+def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, int]:
+    """Starts copies: of ``event["image"]``, and of images that wait; answers how many did and do.
+
+    An admission sends an image, EventBridge an event without one every minute. After an error
+    Lambda's queue tries again, twice.
+    """
     environment = _environment()
     job = copy_job.CopyJob(
         builds=_builds,
@@ -45,7 +49,9 @@ def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, str]:
         project=environment.project,
         registry=environment.registry,
     )
-    return {"build": job.start(str(event["image"]))}
+    queue = copy_queue.CopyQueue(claims=job.claims, job=job)
+    begun, waiting = queue.run(str(event.get("image", "")))
+    return {"begun": begun, "waiting": waiting}
 
 
 def _body(event: Mapping[str, Any]) -> bytes | str:

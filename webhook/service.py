@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 
 from webhook import admission
+from webhook.budgets import DEFAULT, Budgets
 from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
@@ -67,6 +68,7 @@ class Environment:
         public: public registries that nodes cannot reach, separated by spaces.
         enforce: not empty: refuse what is not known to be allowed.
         domestic: ``keep``: images of registries in China stay there.
+        budgets: a JSON object of those that are not the default, see ``webhook.budgets``.
         project: CodeBuild project; ``start_copy`` only, like all below.
         build_region: its region.
         credentials_secret: secret with keys for the project; empty inside one partition, where the
@@ -85,6 +87,7 @@ class Environment:
     public: tuple[str, ...] = ()
     enforce: bool = False
     domestic: str = ""
+    budgets: Budgets = DEFAULT
     project: str = ""
     build_region: str = ""
     credentials_secret: str = ""
@@ -111,6 +114,7 @@ class Environment:
             public=tuple(variables.get("MIRROR_PUBLIC", "").split()),
             enforce=bool(variables.get("MIRROR_ENFORCE", "")),
             domestic=variables.get("MIRROR_DOMESTIC", ""),
+            budgets=Budgets.read(variables.get("MIRROR_BUDGETS", "{}")),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
             credentials_secret=variables.get("MIRROR_CREDENTIALS_SECRET", ""),
@@ -132,6 +136,7 @@ def decision(environment: Environment, tell: Callable[[Report], None] | None = N
         enforce=environment.enforce,
         keeps_domestic=environment.domestic == "keep",
         platform=platform_images(),
+        budgets=environment.budgets,
     )
     mirror = _mirror(environment)
     return lambda body, deadline: admission.review(body, policy, mirror, deadline, tell)
@@ -176,7 +181,12 @@ def reply(
 
 def claims(environment: Environment, config: Config) -> Claims:
     """The stack's table of copies."""
-    return Claims(client("dynamodb", config), environment.table, environment.in_flight_seconds)
+    return Claims(
+        client("dynamodb", config),
+        environment.table,
+        environment.in_flight_seconds,
+        budgets=environment.budgets,
+    )
 
 
 def client(service: str, config: Config, **arguments: str) -> Any:

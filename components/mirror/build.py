@@ -166,6 +166,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "PLATFORM": mirror.platform or "",
             "TABLE": self.table_name,
             "FOLLOW_SECONDS": str(mirror.follow_hours * 3600),
+            "GIB_PER_DAY": str(mirror.budgets.gib_per_day),
             "NEW_REPOSITORY": _new_repository(context),
             "LIFECYCLE": json.dumps(lifecycle_policy()),
             # Both end before the claim does: a copy that outlives it would be started again beside

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from webhook import claims
+from webhook import budgets, claims
 
 CRANE_VERSION = "0.20.6"
 """Of go-containerregistry; ``ops.crane`` builds the same one from ``ops/crane/go.mod``."""
@@ -29,8 +29,13 @@ VARIABLES = {
         f"v{CRANE_VERSION}/go-containerregistry_Linux_x86_64.tar.gz"
     ),
     "CRANE_SHA256": CRANE_SHA256,
+    "BEGUN": claims.BEGUN,
     "COPIED": claims.COPIED,
     "FAILED": claims.FAILED,
+    "POSTPONED": claims.POSTPONED,
+    "COUNT": budgets.COUNT,
+    "BELOW": budgets.BELOW,
+    "SHARE": str(budgets.SHARE),
     "FIRST_PAUSE": str(claims.RETRY_SECONDS),
     "REMEMBERED_SECONDS": "86400",
 }

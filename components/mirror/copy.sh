@@ -6,8 +6,8 @@
 # PLATFORM (linux/amd64: of an index with a tag only this image; empty: all), TABLE (gets a row on
 # how each image went; empty: there is none), NEW_REPOSITORY (ECR's request for a new repository,
 # JSON; empty: each exists already), LIFECYCLE (its lifecycle policy, JSON), COPY_SECONDS (2400, for
-# one image), RETRY_SECONDS (5), PYTHONPATH (has components.mirror with its programs) and what these
-# read.
+# one image), NAMESPACE (whose pods ask, and whose bytes are counted; empty: the platform itself),
+# RETRY_SECONDS (5), PYTHONPATH (has components.mirror with its programs) and what these read.
 # Output: for each image "ok <source> <digest>" or "failed <source> <code>", with a code of
 # webhook.copy_reasons; progress is on standard error. Nothing that a registry of a source or a
 # program wrote is shown, but for digests and numbers.
@@ -39,6 +39,7 @@ for image in "${targets[@]}"; do
     *) refuse "$image is not below $TARGET_REGISTRY" ;;
   esac
 done
+[[ ${NAMESPACE:-} =~ ^[a-z0-9-]{0,63}$ ]] || refuse "NAMESPACE is no namespace"
 [[ ${PLATFORM:-} =~ ^([a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?)?$ ]] || refuse "$PLATFORM is no platform"
 
 # What programs say goes to "said" and is not shown; the guard writes "reason"; "code" is the result.
@@ -139,6 +140,15 @@ tell() {
   fi
 }
 
+# shellcheck disable=SC2329 # "attempt" calls it
+count_bytes() {
+  local request said
+  request=$(copy_json bytes "$@") || return 1
+  said=$(as_target dynamodb update-item --cli-input-json "$request" 2>&1 >/dev/null) && return 0
+  [[ $said != *ConditionalCheckFailedException* ]] || echo "budget -" >"$work/reason"
+  return 1
+}
+
 # errexit does not reach into a function whose status is looked at: each step says what it does
 # about a failure. An image that was asked for by digest is pulled by this digest, which only the
 # whole index has: no platform is picked from it. What the source is comes before anything is made.
@@ -171,6 +181,10 @@ copy() {
   bytes=$(attempt unknown bounded curl --fail --silent --noproxy '*' \
     "http://${name%%/*}/size/$digest") || return 1
   echo "$source is $digest, of $bytes bytes" >&2
+  if [ -n "${NAMESPACE:-}" ] && [ -n "${TABLE:-}" ]; then
+    attempt unknown count_bytes "$bytes" "$NAMESPACE" || return 1
+    attempt unknown count_bytes "$bytes" || return 1
+  fi
   [ -z "${NEW_REPOSITORY:-}" ] || attempt target-refused make_repository "$target" || return 1
   attempt target-refused bounded crane copy "$name@$digest" "$target" >&2 || return 1
   copied=$(attempt target-refused bounded crane digest "$target") || return 1
@@ -192,6 +206,7 @@ if ! attempt target-login log_in; then
 fi
 for place in "${!sources[@]}"; do
   echo unknown >"$work/code"
+  [ -z "${NAMESPACE:-}" ] || tell begun "${sources[place]}" >&2
   if digest=$(copy "${sources[place]}" "${targets[place]}"); then
     tell ok "${sources[place]}" "$digest"
   else

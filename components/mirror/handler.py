@@ -53,6 +53,7 @@ def handler_variables(
         "MIRROR_PUBLIC": " ".join(context.mirror.public_out_of_reach) if copies else "",
         "MIRROR_ENFORCE": "true" if mirror.enforce else "",
         "MIRROR_DOMESTIC": "keep" if context.mirror.keeps_domestic else "",
+        "MIRROR_BUDGETS": mirror.budgets.as_json(),
     }
 
 

@@ -14,8 +14,9 @@ from components.aws.documents import Document, allow, document
 from components.registry.policies import repositories
 from settings.mirror_context import MirrorContext
 
-BUILD_VARIABLES = ("IMAGES",)
-"""The only variable a build may be started with: sources and targets, which the build checks."""
+BUILD_VARIABLES = ("IMAGES", "NAMESPACE")
+"""The only variables a build may be started with: sources and targets, which the build checks, and
+the namespace whose budget they use."""
 
 _OVERRIDES = (
     "codebuild:source.buildspec",
@@ -51,7 +52,7 @@ def admission_policy(
     """
     return document(
         allow(("ecr:DescribeImages",), repositories(context)),
-        allow(("dynamodb:UpdateItem",), table_arn),
+        allow(("dynamodb:GetItem", "dynamodb:UpdateItem"), table_arn),
         allow(("lambda:InvokeFunction",), copier_arn),
         *([_write_log(log_arn)] if log_arn else []),
     )
@@ -73,8 +74,9 @@ def copier_policy(
 
     With ``secret_arn`` (keys of the other partition) it starts the build by those keys.
     """
+    queue = ("dynamodb:BatchGetItem", "dynamodb:Scan", "dynamodb:UpdateItem")
     return document(
-        allow(("dynamodb:UpdateItem",), table_arn),
+        allow(queue, table_arn),
         _write_log(log_arn),
         *([_read_secret(secret_arn)] if secret_arn else start_build_statements(project_arn)),
     )

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from images.reference import InvalidReference, parse
 from webhook.claims import Claims
 from webhook.copy_job import CopyJob, overrides, stored_credentials
+from webhook.copy_reasons import CopyReason
 
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
 SHA = "sha256:" + "0123456789abcdef" * 4
@@ -83,18 +84,46 @@ def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
     aws = Aws({"start_build": refused("AccessDeniedException")})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
-    (row,) = aws.of("update_item")
-    assert row["ExpressionAttributeValues"][":reason"] == {"S": "not-started"}
-    assert "AccessDeniedException" in caplog.text
+    attempt, row = aws.of("update_item")
+    assert "ADD attempts" in attempt["UpdateExpression"]
+    assert row["ExpressionAttributeValues"][":reason"] == {"S": CopyReason.NOT_STARTED}
     assert "expires" in row["UpdateExpression"]
+    assert "AccessDeniedException" in caplog.text
     assert "AKIASECRET" not in caplog.text + json.dumps(row)
+
+
+@pytest.mark.parametrize("code", ["AccountLimitExceededException", "ThrottlingException"])
+def test_an_image_that_has_to_wait_for_aws_is_not_recorded_as_failed(code: str) -> None:
+    aws = Aws({"start_build": refused(code)})
+    with pytest.raises(ClientError):
+        job(aws).start("quay.io/a/b:1")
+    assert aws.of("update_item") == []
+
+
+def test_a_later_claim_of_an_image_gets_a_build_of_its_own() -> None:
+    aws = Aws()
+    job(aws).start("python:3.9", asked=1000)
+    job(aws).start("python:3.9", asked=1120)
+    first, second = (build["idempotencyToken"] for build in aws.of("start_build"))
+    assert first != second
+
+
+def test_a_build_is_told_whose_bytes_it_copies() -> None:
+    aws = Aws()
+    job(aws).start("python:3.9", namespace="team")
+    (build,) = aws.of("start_build")
+    assert build["environmentVariablesOverride"][1:] == [
+        {"name": "NAMESPACE", "value": "team", "type": "PLAINTEXT"}
+    ]
 
 
 def test_a_started_copy_holds_its_claim() -> None:
     aws = Aws()
     job(aws).start("quay.io/a/b:1")
     (row,) = aws.of("update_item")
-    assert row["ExpressionAttributeValues"] == {":end": {"N": "4600"}}
+    assert row["ExpressionAttributeValues"][":end"] == {"N": "4600"}
+    # An attempt is counted by the build, once it has a machine.
+    assert row["UpdateExpression"] == "SET expires = :end REMOVE waiting, reason"
 
 
 def test_nothing_is_called_for_what_is_no_image() -> None:

@@ -38,7 +38,12 @@ AWS = r"""#!/bin/bash
 echo "aws $1 $2 $4 [${AWS_SECRET_ACCESS_KEY:-}]" >> "$WORLD/calls"
 case "$1 $2" in
   secretsmanager*) cat "$WORLD/secret" ;;
-  dynamodb*) echo "$4" >> "$WORLD/rows"; exit "${TABLE_FAILS:-0}" ;;
+  dynamodb*)
+    if grep --quiet --fixed-strings "\"${USED_UP:-no row}\"" <<<"$4"; then
+      echo "An error occurred (ConditionalCheckFailedException) when calling UpdateItem" >&2
+      exit 254
+    fi
+    echo "$4" >> "$WORLD/rows"; exit "${TABLE_FAILS:-0}" ;;
   ecr*create-repository)
     if [ -z "${REPOSITORY_FAILS:-}" ]; then echo "$4" >> "$WORLD/repositories"; exit; fi
     echo "An error occurred ($REPOSITORY_FAILS)" >&2

@@ -23,7 +23,15 @@ def build(tmp_path: Path) -> Build:
 
 def test_the_variables_of_a_build_are_those_its_starter_may_set() -> None:
     (command,) = json.loads(buildspec())["phases"]["build"]["commands"]
-    assert all(f"${{{name}:?}}" in command for name in BUILD_VARIABLES)
+    assert BUILD_VARIABLES == ("IMAGES", "NAMESPACE")
+    assert all(f"${{{name}:" in command for name in BUILD_VARIABLES)
+
+
+@pytest.mark.parametrize("namespace", ["-n$(id)", "a b", "A", "a/b", "x" * 64, "#copies"])
+def test_a_namespace_is_the_name_of_one_and_is_not_shown(build: Build, namespace: str) -> None:
+    done = build.run(NAMESPACE=namespace)
+    assert (done.returncode, done.stderr) == (2, "refused: NAMESPACE is no namespace\n")
+    assert build.calls == []
 
 
 def test_what_crane_says_is_not_shown(build: Build) -> None:

@@ -88,6 +88,7 @@ def test_rights_name_actions_and_end_at_the_prefix_and_the_partition(region: str
 def test_the_function_that_faces_the_network_holds_no_secret(region: str) -> None:
     assert set(allowed(admission(region))) == {
         "ecr:DescribeImages",
+        "dynamodb:GetItem",
         "dynamodb:UpdateItem",
         "lambda:InvokeFunction",
         "logs:CreateLogStream",
@@ -120,7 +121,7 @@ def test_the_start_key_starts_one_project_and_nothing_else() -> None:
 
 def test_a_build_cannot_be_started_as_another_program_and_takes_only_its_images() -> None:
     denials = [s for s in statements(start(), "Deny") if "codebuild:StartBuild" in s["Action"]]
-    names = {"codebuild:environment.environmentVariables.name": ["IMAGES"]}
+    names = {"codebuild:environment.environmentVariables.name": ["IMAGES", "NAMESPACE"]}
     assert [denial["Condition"] for denial in denials] == [
         {"Null": {"codebuild:source.buildspec": "false"}},
         {"Null": {"codebuild:source.location": "false"}},
