@@ -33,12 +33,14 @@ from webhook import service
 from webhook.admission import Policy, review
 from webhook.claims import Claims
 from webhook.mirror import EcrMirror
+from webhook.secret_path import SecretPaths
 from webhook.server import AdmissionServer, serve_until_signal
 from webhook.serving_certificate import ServingCertificate
 
 _ROOT = Path(__file__).resolve().parent.parent
 P99_LIMIT_MS, PER_SECOND_GOAL, IMPORT_LIMIT_MS = 5.0, 1000, 400.0
 _CONTAINERS, _USUAL_CONTAINERS, _CONNECTIONS = 20, 3, 8
+_PATH = "/admit/0123456789abcdefghijABCDEFGHIJ0123456789"
 _OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 
 
@@ -237,7 +239,9 @@ def _serve(folder: Path) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     certificate = ServingCertificate(folder / "tls.crt", folder / "tls.key")
-    server = AdmissionServer(("127.0.0.1", 0), certificate, _warm_decision())
+    paths = folder / "paths"
+    paths.write_text(_PATH, "utf-8")
+    server = AdmissionServer(("127.0.0.1", 0), certificate, SecretPaths(paths), _warm_decision())
     sys.stdout.write(f"{server.server_address[1]}\n")
     sys.stdout.flush()
     serve_until_signal(server)
@@ -261,7 +265,7 @@ def _connections(port: int, pair: Certificate) -> Generator[list[ssl.SSLSocket]]
 def _load(connections: list[ssl.SSLSocket], seconds: float) -> int:
     """Keeps every connection busy, and returns the number of answers. A refusal raises."""
     body = _body(_USUAL_CONTAINERS)
-    head = "POST /admit?timeout=5s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json"
+    head = f"POST {_PATH}?timeout=5s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json"
     request = f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     answers, until = 0, time.monotonic() + seconds
     with selectors.DefaultSelector() as waiting:

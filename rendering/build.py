@@ -7,59 +7,22 @@ import logging
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
-from functools import cached_property
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rendering import (
-    availability,
-    await_annotations,
-    cache,
-    images,
-    inventory,
-    leaks,
-    normalise,
-    order,
-    sources,
-)
-from rendering.assembly import Assembly, assemble
+from rendering import cache, sources
+from rendering.assembly import assemble
 from rendering.chart import chart_path
 from rendering.images import ImageUse, Registries
 from rendering.machine_faults import machine_faults_reported
 from rendering.needs import missing_of_stack
-from rendering.objects import Object, ObjectKey, RenderError, is_builtin_group
+from rendering.objects import Object, ObjectKey, RenderError
 from rendering.release import load
+from rendering.rendered import Rendered, rendered
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A release as objects.
-
-    Attributes:
-        objects: in the order of creation, without CRDs.
-        crds: the CustomResourceDefinitions.
-        prerequisites: direct prerequisites of each object that has any.
-        images: every image that the release can pull.
-        digest: of the inputs: equal digests, equal objects.
-        chart: the folder of its Helm chart, below the project; empty without one.
-    """
-
-    objects: tuple[Object, ...]
-    crds: tuple[Object, ...]
-    prerequisites: Mapping[ObjectKey, tuple[ObjectKey, ...]]
-    images: tuple[ImageUse, ...]
-    digest: str
-    chart: str = ""
-
-    @cached_property
-    def needs_crds(self) -> frozenset[ObjectKey]:
-        """Custom resources: the API server must have their CRDs first."""
-        keys = map(ObjectKey.of, self.objects)
-        return frozenset(key for key in keys if not is_builtin_group(key.group))
 
 
 # One entry per block of absent_sources_allowed that runs. A context variable would not do, because
@@ -146,16 +109,27 @@ def render(
 
     laid_out = assembly.lay_out_chart()
     if stored := cache.read("render", digest):
-        rendered = _from_stored(digest, stored)
+        result = _from_stored(digest, stored)
         report("unchanged, from the cache")
-        return replace(rendered, chart=laid_out)
+        return replace(result, chart=laid_out)
     built = assembly.build(assembly.own)
     report(f"kustomize {assembly.tool.version} has built")
-    rendered = _rendered(built, digest, inputs, assembly)
-    cache.write("render", digest, _to_stored(rendered))
-    counts = f"{len(rendered.objects)} objects, {len(rendered.crds)} CRDs"
-    report(f"{counts}, {len(rendered.images)} images")
-    return replace(rendered, chart=laid_out)
+    parts = tuple(assembly.parts.values())
+    result = rendered(
+        built,
+        digest=digest,
+        partition=partition,
+        dns_suffix=dns_suffix,
+        registries=Registries(registry, inputs["in_region"], inputs["cached"]),
+        releases=parts,
+        replicated={name for part in parts for name in part.replicated}
+        if high_availability
+        else None,
+    )
+    cache.write("render", digest, _to_stored(result))
+    counts = f"{len(result.objects)} objects, {len(result.crds)} CRDs"
+    report(f"{counts}, {len(result.images)} images")
+    return replace(result, chart=laid_out)
 
 
 @machine_faults_reported()
@@ -196,45 +170,16 @@ def crd_bundle_path(digest: str) -> Path:
     return cache.cache_folder("crds") / f"{digest}.json"
 
 
-def _rendered(
-    built: list[Object], digest: str, inputs: Mapping[str, Any], assembly: Assembly
-) -> Rendered:
-    objects, crds = normalise.normalise(built)
-    if inputs["high_availability"]:
-        listed = {name for part in assembly.parts.values() for name in part.replicated}
-        objects += availability.replicate(objects, crds, listed)
-    registries = Registries(inputs["registry"], inputs["in_region"], inputs["cached"])
-    # Before rewriting, because the name of a copy does not always contain its source.
-    pulled = inventory.complete(objects, tuple(assembly.parts.values()), registries)
-    if registries.own is not None:
-        for obj in objects:
-            images.rewrite(obj, registries)
-    ordered = order.derive(objects, crds)
-    await_annotations.annotate_needed(ordered.objects, ordered.prerequisites)
-    leaked = leaks.find_leaks(
-        ordered.objects,
-        partition=inputs["partition"],
-        dns_suffix=inputs["dns_suffix"],
-        registry=registries.own,
-        in_region_registries=registries.in_region,
-        cached_registries=registries.cached,
-    )
-    if leaked:
-        raise leaks.LeakError(leaked)
-    prerequisites = MappingProxyType(dict(ordered.prerequisites))
-    return Rendered(ordered.objects, tuple(crds), prerequisites, pulled, digest)
-
-
-def _to_stored(rendered: Rendered) -> dict[str, Any]:
-    number = {ObjectKey.of(obj): place for place, obj in enumerate(rendered.objects)}
+def _to_stored(result: Rendered) -> dict[str, Any]:
+    number = {ObjectKey.of(obj): place for place, obj in enumerate(result.objects)}
     return {
-        "objects": rendered.objects,
-        "crds": rendered.crds,
+        "objects": result.objects,
+        "crds": result.crds,
         "prerequisites": [
             [number[key], [number[need] for need in needs]]
-            for key, needs in rendered.prerequisites.items()
+            for key, needs in result.prerequisites.items()
         ],
-        "images": [astuple(use) for use in rendered.images],
+        "images": [astuple(use) for use in result.images],
     }
 
 

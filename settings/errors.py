@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -13,6 +15,7 @@ from settings import secrecy
 
 NAMESPACE = "kubeflow"
 """The Pulumi project's name, hence the namespace of its keys in a stack file."""
+_BEFORE_KEYS = ContextVar("before_keys", default=f"{NAMESPACE}:")
 AWS = "aws:"
 """The section of the keys of Pulumi's AWS provider, by their namespace in a stack file."""
 
@@ -78,7 +81,17 @@ def full_key(path: Path | str) -> str:
     for part in parts:
         separator = "." if text and not text.endswith(":") else ""
         text += f"[{part}]" if isinstance(part, int) else f"{separator}{key_part(part)}"
-    return text if text.startswith(AWS) else f"{NAMESPACE}:{text}"
+    return text if text.startswith(AWS) else f"{_BEFORE_KEYS.get()}{text}"
+
+
+@contextmanager
+def keys_begin_with(start: str) -> Generator[None]:
+    """Within the block, keys are those of another program: ``start`` in place of our namespace."""
+    token = _BEFORE_KEYS.set(start)
+    try:
+        yield
+    finally:
+        _BEFORE_KEYS.reset(token)
 
 
 def looks_secret(key: str, value: object = "") -> bool:

@@ -1,12 +1,8 @@
-"""The frame of the cross-field rules: the facts that a rule may read, and how rules are run.
-
-Every rule names the settings it reads and is skipped while one of them is wrong by itself, so that
-a mistake is reported once. A rule yields one sentence per problem.
-"""
+"""The facts that a rule over more than one setting of a stack may read (``rule_frame``)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -64,38 +60,6 @@ class Facts:
     def mirror(self) -> MirrorMode:
         """How images reach the stack."""
         return MirrorMode(self.settings.image_mirror, self.region)
-
-
-Rule = Callable[[Facts], Iterator[str]]
-
-
-class Rules:
-    """A collection of rules, in the order in which their problems are reported."""
-
-    def __init__(self) -> None:
-        self._rules: list[tuple[tuple[str, ...], Rule]] = []
-
-    def reads(self, *keys: str) -> Callable[[Rule], Rule]:
-        """Adds a rule, with the settings it reads (dotted, as in the stack file)."""
-
-        def add(rule: Rule) -> Rule:
-            self._rules.append((keys, rule))
-            return rule
-
-        return add
-
-    def problems(self, facts: Facts, broken: frozenset[str]) -> list[str]:
-        """The problems that the rules find, without rules that read a key in ``broken``."""
-
-        def usable(key: str) -> bool:
-            return not any(f"{key}.".startswith(f"{b}.") or b.startswith(f"{key}.") for b in broken)
-
-        return [
-            problem
-            for keys, rule in self._rules
-            if all(usable(key) for key in keys)
-            for problem in rule(facts)
-        ]
 
 
 @lru_cache(maxsize=8)

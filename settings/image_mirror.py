@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 from settings import field_types as t
 from settings.section import Section
 
+EVERY_PLATFORM = "all"
+"""The value of ``platform`` with which nothing of an image is left out."""
+
 
 class MirrorRule(Section):
     """How images of some registries in some namespaces are treated; see ``webhook.rules``.
@@ -87,11 +90,14 @@ class ImageMirrorSettings(Section):
         transport: how admission reaches the mirror. in-cluster: two pods serve the admission
             webhook; api-gateway: a Lambda function, which in China answers only after an ICP
             filing. None: pods where a filing is needed.
+        path_rotation: the number of the secret path by which the webhook's handler knows the API
+            server; one more draws another, and the one before ends with the next.
         when_absent: what happens to a pod whose image has no copy yet. rewrite: it names the copy,
             and the kubelet tries again until it is there; keep: it names the source; deny: it is
             refused with the reason.
-        platform: the only platform that is copied of an image, for fewer bytes across the border.
-            None: all, and copies have the digests of their sources.
+        platform: the only platform that is copied of an image, for fewer bytes across the border;
+            all: every platform, and copies have the digests of their sources. None: that of the
+            stack's nodes, linux/amd64; copies of all platforms that exist already stay.
         follow_hours: the age from which the copy of a tag is compared with its source again, when a
             pod uses it; 0: never. A digest never moves.
         rules: exceptions by registry and namespace: the first match applies, and an image that no
@@ -124,6 +130,7 @@ class ImageMirrorSettings(Section):
     rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     inventory_first: bool = True
     transport: Literal["api-gateway", "in-cluster"] | None = None
+    path_rotation: Annotated[int, t.whole(1, 1000000, "rotations")] = 1
     when_absent: Literal["rewrite", "keep", "deny"] = "rewrite"
     platform: t.Platform | None = None
     follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24

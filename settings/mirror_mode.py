@@ -9,7 +9,7 @@ from packaging.version import Version
 from images.reference import parse
 from regions.region import Feature, Region
 from regions.upstream_registries import OPEN, PUBLIC
-from settings.image_mirror import ImageMirrorSettings
+from settings.image_mirror import EVERY_PLATFORM, ImageMirrorSettings
 
 POLICIES_SINCE = "1.30"
 """The Kubernetes from which ValidatingAdmissionPolicy is stable, and match conditions of webhooks
@@ -28,10 +28,13 @@ class MirrorMode:
     Attributes:
         settings: the section ``imageMirror``.
         region: of the stack.
+        nodes: the platform of every node that the stack can have; None: nodes of several, or of
+            others.
     """
 
     settings: ImageMirrorSettings
     region: Region
+    nodes: str | None = None
 
     @property
     def enabled(self) -> bool:
@@ -39,6 +42,13 @@ class MirrorMode:
         if self.settings.enabled is None:
             return not self.region.has(Feature.INTERNET_REGISTRIES)
         return self.settings.enabled
+
+    @property
+    def platform(self) -> str | None:
+        """The only platform that is copied of an image; None: all."""
+        if self.settings.platform is None:
+            return self.nodes
+        return None if self.settings.platform == EVERY_PLATFORM else self.settings.platform
 
     @property
     def cached(self) -> tuple[str, ...] | None:

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from settings.errors import full_key, refusal
-from settings.facts import Facts, Rules
+from settings.facts import Facts
 from settings.field_types import network_of
 from settings.principals import is_listed
+from settings.rule_frame import Rules
 from settings.sections import Settings
 
-RULES = Rules()
+RULES = Rules[Facts]()
 PAGE = "docs/reach-the-api-server.md"
 EXAMPLE_ACCOUNT = "111122223333"
 """In the stack files of this project, as in AWS's documentation."""

@@ -13,8 +13,9 @@ from regions.offers import Kind, has_mysql, lacks, names
 from regions.region import GPU_FAMILIES
 from settings.errors import full_key, listed, looks_secret, refusal
 from settings.existing_vpc import ADDRESSES_OF_A_NODE
-from settings.facts import Facts, Rules
+from settings.facts import Facts
 from settings.field_types import ARM_FAMILY, SPECIAL_FAMILY, network_of, reason_against
+from settings.rule_frame import Rules
 from settings.sections import TAGS_OF_EVERYTHING
 
 _TAKEN_RANGES = {
@@ -35,7 +36,7 @@ _TAG_TEXT = re.compile(r"[\w +\-=._:/@]*")
 _MOST_TAGS = 40  # of AWS's 50 per resource, the components need the others
 
 
-RULES = Rules()
+RULES = Rules[Facts]()
 
 
 @RULES.reads("cluster.admins", "region")

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from settings.errors import full_key, refusal
-from settings.facts import Facts, Rules
+from settings.facts import Facts
+from settings.rule_frame import Rules
 
-RULES = Rules()
+RULES = Rules[Facts]()
 
 LONGEST_ROOT = 100
 """Characters in the path of an access point's root directory (botocore efs, Path)."""

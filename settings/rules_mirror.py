@@ -12,13 +12,13 @@ from images.reference import Reference, parse
 from regions.region import Feature, Region
 from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN, WITH_SHORT_LOGIN
 from settings.errors import full_key, listed, refusal, suggestion
-from settings.facts import Facts, Rules
 from settings.field_types import reason_against
 from settings.image_mirror import MirrorRule
 from settings.mirror_mode import has_policies, name_of
+from settings.rule_frame import MirrorFacts, Rules
 from settings.section import Section
 
-RULES = Rules()
+RULES = Rules[MirrorFacts]()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
@@ -37,7 +37,7 @@ _LONGEST_RULES = 2000
 
 
 @RULES.reads("imageMirror.enabled", "region")
-def _images_are_reachable(f: Facts) -> Iterator[str]:
+def _images_are_reachable(f: MirrorFacts) -> Iterator[str]:
     if f.settings.image_mirror.enabled is False and not f.region.has(Feature.INTERNET_REGISTRIES):
         yield refusal(
             "imageMirror.enabled",
@@ -48,7 +48,7 @@ def _images_are_reachable(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.enabled", "imageMirror.buildRegion", "region")
-def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
+def _builds_reach_the_registries(f: MirrorFacts) -> Iterator[str]:
     chosen, there = f.settings.image_mirror.build_region, f.mirror.build_region
     default = Region.of(f.region.mirror_region)
     reachable = there.has(Feature.INTERNET_REGISTRIES)
@@ -74,7 +74,7 @@ def _builds_reach_the_registries(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.rules")
-def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
+def _mirror_rules_fit_an_environment(f: MirrorFacts) -> Iterator[str]:
     length = len(f.settings.image_mirror.rules_json())
     if length > _LONGEST_RULES:
         yield refusal(
@@ -86,7 +86,7 @@ def _mirror_rules_fit_an_environment(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.rules")
-def _every_rule_applies(f: Facts) -> Iterator[str]:
+def _every_rule_applies(f: MirrorFacts) -> Iterator[str]:
     rules = f.settings.image_mirror.rules
     for index, rule in enumerate(rules):
         path = ("imageMirror", "rules", index)
@@ -129,7 +129,7 @@ def _fits(registry: str, pattern: str, *, crossing: bool) -> bool:
 
 
 @RULES.reads("imageMirror.admissionPolicy", "cluster.version")
-def _kubernetes_has_policies(f: Facts) -> Iterator[str]:
+def _kubernetes_has_policies(f: MirrorFacts) -> Iterator[str]:
     version = f.settings.cluster.version
     if f.settings.image_mirror.admission_policy and not has_policies(version):
         reason = f"Kubernetes {version} has no such policies: remove the line"
@@ -137,7 +137,7 @@ def _kubernetes_has_policies(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.upstreamCredentials", "region")
-def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
+def _upstream_takes_a_login(f: MirrorFacts) -> Iterator[str]:
     for registry, secret in f.settings.image_mirror.upstream_credentials.items():
         if not f.region.has(Feature.PULL_THROUGH_CACHE):
             reason = f"ECR in {f.region.name} pulls from no public registry by itself: remove it"
@@ -152,7 +152,7 @@ def _upstream_takes_a_login(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror.sourceCredentials", "imageMirror.enabled", "region")
-def _builds_take_a_login(f: Facts) -> Iterator[str]:
+def _builds_take_a_login(f: MirrorFacts) -> Iterator[str]:
     named: dict[str, str] = {}
     for host, secret in f.settings.image_mirror.source_credentials.items():
         if not (reason := reason_against("RegistryHost", host)):
@@ -164,7 +164,7 @@ def _builds_take_a_login(f: Facts) -> Iterator[str]:
             yield refusal(("imageMirror", "sourceCredentials", host), secret, reason)
 
 
-def _reason_against_a_login(f: Facts, source: Reference) -> str:
+def _reason_against_a_login(f: MirrorFacts, source: Reference) -> str:
     if f.mirror.cached is not None:
         ecr = f"ECR in {f.region.name} pulls images by itself and nothing is built"
         other = full_key("imageMirror.upstreamCredentials")
@@ -179,7 +179,7 @@ def _reason_against_a_login(f: Facts, source: Reference) -> str:
 
 
 @RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")
-def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
+def _prefix_leaves_room_for_a_registry(f: MirrorFacts) -> Iterator[str]:
     prefix = f.settings.image_mirror.repository_prefix or ""
     if f.mirror.cached is not None and len(prefix) > LONGEST_PREFIX:
         yield refusal(
@@ -191,7 +191,7 @@ def _prefix_leaves_room_for_a_registry(f: Facts) -> Iterator[str]:
 
 
 @RULES.reads("imageMirror", "region")
-def _settings_of_copies_need_copies(f: Facts) -> Iterator[str]:
+def _settings_of_copies_need_copies(f: MirrorFacts) -> Iterator[str]:
     mirror = f.settings.image_mirror
     if not f.mirror.enabled:
         names = _OF_MIRRORS if mirror.enabled is None else ()

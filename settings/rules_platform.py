@@ -11,8 +11,9 @@ import yaml
 from packaging.version import Version
 
 from settings.errors import full_key, listed, refusal
-from settings.facts import Facts, Release, Rules
+from settings.facts import Facts, Release
 from settings.files import read_text
+from settings.rule_frame import Rules
 from settings.section import PROJECT
 from settings.sections import binding_name
 from settings.stack_file import MOST_BYTES
@@ -24,7 +25,7 @@ _RESERVED = frozenset[str](
 
 _LONGEST_NAME = 253
 
-RULES = Rules()
+RULES = Rules[Facts]()
 
 
 @RULES.reads("release")

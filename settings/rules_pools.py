@@ -13,7 +13,7 @@ from regions.instance_prices import prices_in
 from regions.offers import families
 from regions.region import GPU_FAMILIES, Feature
 from settings.errors import full_key, listed, refusal, suggestion
-from settings.facts import Facts, Rules
+from settings.facts import Facts
 from settings.field_types import ARM_FAMILY, SPECIAL_FAMILY, reason_against
 from settings.node_pools import (
     BOTTLEROCKET,
@@ -22,8 +22,9 @@ from settings.node_pools import (
     NodePoolSettings,
     families_of,
 )
+from settings.rule_frame import Rules
 
-RULES = Rules()
+RULES = Rules[Facts]()
 
 Path = tuple[str, ...]
 AnyPool = GpuPoolSettings | NodePoolSettings

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from images.reference import Reference, parse
 from webhook.claims import Claims, error_code, passing
 from webhook.copy_reasons import CopyReason, words
-from webhook.mirror import target_tag
+from webhook.mirror import copy_name
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +53,14 @@ class CopyJob:
         claims: the table of copies.
         project: the CodeBuild project's name.
         registry: ``<ecr host>/<prefix>``.
+        known: copy -> the digest that its source is known to have (``inventory.load``).
     """
 
     builds: Callable[[], Any]
     claims: Claims
     project: str
     registry: str
+    known: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     def start(self, image: str, *, namespace: str = "", asked: int = 0) -> str:
         """Starts the copy of ``image``; returns the build's id.
@@ -78,7 +80,9 @@ class CopyJob:
         try:
             build = self.builds().start_build(
                 projectName=self.project,
-                environmentVariablesOverride=overrides([source], self.registry, namespace),
+                environmentVariablesOverride=overrides(
+                    [source], self.registry, known=self.known, namespace=namespace
+                ),
                 # CodeBuild answers a token that it got in the last minutes with the build that it
                 # started then; a later claim of the image needs a build of its own.
                 idempotencyToken=hashlib.sha256(f"{source} {asked}".encode()).hexdigest(),
@@ -95,18 +99,26 @@ class CopyJob:
 
 
 def overrides(
-    sources: Iterable[Reference], registry: str, namespace: str = ""
+    sources: Iterable[Reference],
+    registry: str,
+    *,
+    known: Mapping[str, str | None] | None = None,
+    namespace: str = "",
 ) -> list[dict[str, str]]:
     """The variables of one build, as StartBuild takes them; no secret.
 
     Args:
-        sources: each image, of which the build gets the target too.
-        registry: ``<ecr host>/<prefix>`` of the targets.
+        sources: the images.
+        registry: ``<ecr host>/<prefix>`` of their copies.
+        known: copy -> the digest that its source must have; the target names it too.
         namespace: whose bytes they are; empty: the platform's own, which no budget counts.
     """
+    digests = known or {}
     images = "\n".join(
-        f"{source} {registry}/{source.mirrored_repository}:{target_tag(source)}"
+        f"{source} {registry}/{name}{f'@{digest}' if digest else ''}"
         for source in sources
+        for name in [copy_name(source)]
+        for digest in [digests.get(name)]
     )
     variables = {"IMAGES": images, **({"NAMESPACE": namespace} if namespace else {})}
     return [

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.config import Config
 
-from webhook import copy_job, copy_queue, service
+from webhook import copy_job, copy_queue, inventory, service
 
 logging.getLogger().setLevel(logging.INFO)
 logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -48,6 +48,7 @@ def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, int]:
         claims=service.claims(environment, _PATIENT),
         project=environment.project,
         registry=environment.registry,
+        known=inventory.load(),
     )
     queue = copy_queue.CopyQueue(claims=job.claims, job=job)
     begun, waiting = queue.run(str(event.get("image", "")))

@@ -16,7 +16,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -56,6 +56,11 @@ def target_tag(source: Reference) -> str:
     return source.tag or "latest"
 
 
+def copy_name(source: Reference) -> str:
+    """The copy below the account's prefix: all spellings of one image have one copy."""
+    return f"{source.mirrored_repository}:{target_tag(source)}"
+
+
 def described(ecr: Any, prefix: str, source: Reference) -> Mapping[str, Any] | None:
     """ECR's description of the copy of ``source`` below ``prefix``; None: there is none.
 
@@ -83,6 +88,7 @@ class EcrMirror:
         request: queues the copy of one image; must return at once.
         prefix: the account's own repository prefix.
         follow_seconds: age at which the copy of a tag is compared with its source; 0: never.
+        kept: copies (``copy_name``) that are never compared, whoever asks: the platform's own.
         clock: monotonic seconds, for the cache.
     """
 
@@ -94,6 +100,7 @@ class EcrMirror:
         *,
         prefix: str,
         follow_seconds: int = 0,
+        kept: Container[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ecr = ecr
@@ -101,6 +108,7 @@ class EcrMirror:
         self._request = request
         self._prefix = prefix
         self._follow_seconds = follow_seconds
+        self._kept = kept
         self._clock = clock
         self._new_images = NewImages(claims.client, claims.table, claims.budgets)
         self._cache: dict[_Key, tuple[float, Copy]] = {}
@@ -131,7 +139,7 @@ class EcrMirror:
             if description is None:
                 return self._absent(key, asking, start=start)
             if start and follow and not source.digest:
-                self._follow(key, asking.namespace, description)
+                self._follow(key, source, asking.namespace, description)
             return self._cached(key, Copy(Presence.PRESENT), PRESENT_SECONDS)
         except (ClientError, BotoCoreError) as failure:
             log.warning("cannot tell whether %s is mirrored: %s", key, error_code(failure))
@@ -179,7 +187,9 @@ class EcrMirror:
                 self._claims.release(key)
         return met
 
-    def _follow(self, image: str, namespace: str, description: Mapping[str, Any]) -> None:
+    def _follow(
+        self, image: str, source: Reference, namespace: str, description: Mapping[str, Any]
+    ) -> None:
         """Requests the comparison of an old copy with its source; a failure changes nothing.
 
         The build compares: only it can reach the registry of the source.
@@ -187,6 +197,8 @@ class EcrMirror:
         pushed: datetime | None = description.get("imagePushedAt")
         age = self._claims.clock() - (pushed.timestamp() if pushed else 0)
         if not self._follow_seconds or age < self._follow_seconds:
+            return
+        if copy_name(source) in self._kept:
             return
         try:
             # A read costs less than a write, and nearly always there is nothing to do.

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 
+from webhook.connection import Limits
 from webhook.package_defaults import Additions, review
 from webhook.server import serve
 from webhook.service import Decide
+
+LIMITS = Limits(review_seconds=1.0, answer_seconds=2.5)
+"""The API server waits for three seconds."""
 
 
 def decision() -> Decide:
@@ -20,4 +24,4 @@ def decision() -> Decide:
 
 
 if __name__ == "__main__":
-    serve(decision)
+    serve(decision, LIMITS)

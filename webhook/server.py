@@ -1,22 +1,22 @@
 """The in-cluster transport: ``python -m webhook.server`` answers AdmissionReviews over HTTPS.
 
-``POST /admit`` takes an AdmissionReview, ``GET /livez`` and ``GET /readyz`` are for probes. One
-thread per connection: the API server keeps some open and sends one request at a time over each
-(HTTP/1.1). SIGTERM stops accepting, lets requests under way be answered, and ends the process.
+``POST`` to a secret path takes an AdmissionReview, ``GET /livez`` and ``GET /readyz`` are for
+probes. One thread makes all handshakes and reads request lines: who names no secret path is refused
+by it, without a body read or a thread made. A connection that named one gets a thread: the API
+server keeps some open and sends one request at a time over each (HTTP/1.1). SIGTERM stops
+accepting, lets requests under way be answered, and ends the process.
 
 Besides ``service.Environment``: ``MIRROR_PORT`` (8443), ``MIRROR_CERTIFICATE`` and ``MIRROR_KEY``,
-PEM files (``/tls/tls.crt`` and ``/tls/tls.key``, the names in a Secret of type kubernetes.io/tls).
+PEM files (``/tls/tls.crt`` and ``/tls/tls.key``, the names in a Secret of type kubernetes.io/tls),
+and ``MIRROR_PATHS``, the file of ``SecretPaths`` (``/path/paths``).
 """
-
-# ruff: noqa: ARG002  (arguments are the standard library's)
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
-import select
+import selectors
 import signal
 import socket
 import ssl
@@ -27,275 +27,330 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, cast
 
-from webhook import admission, service
+from webhook import admission, http_head, service
 from webhook.cluster_api import ClusterApi
+from webhook.connection import Connection, Limits
 from webhook.events import Reporter
+from webhook.http_head import Refused
+from webhook.large_bodies import LargeBodies
+from webhook.memory import Memory
+from webhook.secret_path import SecretPaths
 from webhook.serving_certificate import ServingCertificate
 
 log = logging.getLogger(__name__)
 
 _FILES = {"MIRROR_CERTIFICATE": "/tls/tls.crt", "MIRROR_KEY": "/tls/tls.key"}
-_METHODS = {"/admit": "POST", "/livez": "GET", "/readyz": "GET"}
+PATHS_FILE = "/path/paths"
+_PROBES = (b"/livez", b"/readyz")
+_ACCEPTED_AT_ONCE = 16  # handshakes that have begun go on in between
+_LINGER_SECONDS = 0.5
+_TICK_SECONDS = 0.25
+_TOLD_EVERY_SECONDS = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one client may take.
+@dataclass(slots=True, eq=False)
+class _Stranger:
+    """A connection that named no secret path yet.
 
     Attributes:
-        body: bytes of a request. An update carries an object twice, and the API server takes at
-            most 3 MiB of one (k8s.io/apiserver pkg/server/config.go, MaxRequestBodyBytes).
-        connections: at a time; each holds a thread.
-        request_seconds: for the TLS handshake, and from a request's first byte to its last.
-        idle_seconds: until the first byte of a request. More than the 90 seconds after which the
-            API server itself closes a connection (k8s.io/apimachinery pkg/util/net/http.go,
-            IdleConnTimeout): closed from this side, a connection may lose a review just sent.
+        socket: does not block.
+        peer: its address.
+        until: when it ends, monotonic seconds.
+        received: of its first request.
+        greeted: whether its handshake is done.
+        answered: whether it is over, and has a moment left to take its answer.
     """
 
-    body: int = 8 << 20
-    connections: int = 256
-    request_seconds: float = 5.0
-    idle_seconds: float = 120.0
+    socket: ssl.SSLSocket
+    peer: str
+    until: float
+    received: bytearray
+    greeted: bool = False
+    answered: bool = False
 
 
-class AdmissionServer(ThreadingMixIn, TCPServer):
-    """Serves one decision: ``serve_forever`` until ``shutdown``, then ``server_close``.
+class _Notes:
+    """Log lines about strangers, who could otherwise fill the log: one per kind and ten seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def note(self, text: str) -> None:
+        """Logs the text, or counts it for the next time."""
+        now = time.monotonic()
+        with self._lock:
+            last, count = self._seen.get(text, (-_TOLD_EVERY_SECONDS, 0))
+            if now - last < _TOLD_EVERY_SECONDS:
+                self._seen[text] = (last, count + 1)
+                return
+            self._seen[text] = (now, 0)
+        log.info("%s%s", text, f", and {count} times before" if count else "")
+
+
+class AdmissionServer:
+    """Serves one decision: ``serve_forever`` until ``shutdown``.
 
     Args:
         address: host and port; port 0 takes a free one, see ``server_address``.
         certificate: of the server.
+        paths: that admit a caller.
         decide: judges the decoded body of a request; called from several threads at once.
-        limits: per client.
-
-    Attributes:
-        ending: readable from the moment the server ends, for any number of threads.
+        limits: of clients.
 
     Raises:
         OSError: the address is not available.
     """
 
-    allow_reuse_address = True
-    # Of connections that wait to be accepted: the API server opens one for each pod that is made
-    # at the same moment.
-    request_queue_size = 128
-
     def __init__(
         self,
         address: tuple[str, int],
         certificate: ServingCertificate,
+        paths: SecretPaths,
         decide: service.Decide,
         limits: Limits | None = None,
     ) -> None:
-        super().__init__(address, _Connection)
-        self.decide = decide
-        self.limits = limits or Limits()
+        self.paths, self.decide, self.limits = paths, decide, limits or Limits()
+        self.memory, self.large = Memory(self.limits.memory), LargeBodies()
         self.ended = False
         self.ending, self._end = socket.socketpair()
         self._certificate = certificate
-        self._free = threading.BoundedSemaphore(self.limits.connections)
+        self._notes = _Notes()
+        self._strangers: dict[str, dict[_Stranger, None]] = {}
+        self._connections: dict[Connection, threading.Thread] = {}
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._wake = socket.socketpair()
+        # The API server opens a connection for each pod that is made at the same moment, and
+        # strangers that wait here cost nothing.
+        self._listening = socket.create_server(address, backlog=1024)
+        self._listening.setblocking(False)
+        self.server_address: tuple[str, int] = self._listening.getsockname()[:2]
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Starts a thread for the connection; closes the connection when the limit is reached."""
-        if not self._free.acquire(blocking=False):
-            log.warning("closed a connection: there are %d already", self.limits.connections)
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except RuntimeError:  # the process cannot start another thread
-            self._free.release()
-            raise
+    def serve_forever(self) -> None:
+        """Answers until ``shutdown``; returns when requests under way have their answer."""
+        self._selector.register(self._listening, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        while True:
+            for key, _ in self._selector.select(_TICK_SECONDS):
+                if key.fileobj is self._woken:
+                    self._close()
+                    return
+                if key.fileobj is self._listening:
+                    self._accept()
+                elif key.data in self._of(key.data.peer):  # else it ended in this very round
+                    self._advance(key.data)
+            self._end_overdue()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Makes the TLS handshake, which in ``accept`` would let one client block all others."""
-        try:
-            request.settimeout(self.limits.request_seconds)
-            secured = self._certificate.context().wrap_socket(request, server_side=True)
-        except OSError:
-            self.handle_error(request, client_address)
-            self.shutdown_request(request)
-        else:
-            super().process_request_thread(secured, client_address)
-        finally:
-            self._free.release()
+    def shutdown(self) -> None:
+        """Ends ``serve_forever``; from any thread, and from a signal handler."""
+        self._wake.send(b"x")
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Logs the kind only: the text of an exception, or a traceback, may quote a request."""
-        failure = sys.exc_info()[1]
-        reason = f" {failure.reason}" if isinstance(failure, ssl.SSLError) else ""
-        log.info("lost a connection: %s%s", type(failure).__name__, reason)
-
-    def server_close(self) -> None:
+    def _close(self) -> None:
         """Stops listening, ends idle connections, returns when all others have their answer."""
         # First, so that a client whose connection ends cannot open another one here.
-        self.socket.close()
+        self._listening.close()
         self.ended = True
         self._end.close()
-        super().server_close()
-        self.ending.close()
+        for stranger in [each for group in self._strangers.values() for each in group]:
+            self._drop(stranger)
+        while threads := list(self._connections.values()):
+            for thread in threads:
+                thread.join(_TICK_SECONDS)
+            self._give_up_overdue()
+        for each in (self._selector, self.ending, self._woken, self._wake):
+            each.close()
 
+    # -- strangers --------------------------------------------------------------------------------
 
-class _Connection(BaseHTTPRequestHandler):
-    """One client's connection: HTTP/1.1 with an end to every wait.
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                plain, address = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as failure:  # no file descriptor left, or the client is gone already
+                self._note_lost(failure)
+                return
+            try:
+                plain.setblocking(False)
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                secured = self._certificate.context().wrap_socket(
+                    plain, server_side=True, do_handshake_on_connect=False
+                )
+            except OSError as failure:
+                self._note_lost(failure)
+                plain.close()
+                continue
+            until = time.monotonic() + self.limits.stranger_seconds
+            stranger = _Stranger(secured, address[0], until, bytearray())
+            self._strangers.setdefault(stranger.peer, {})[stranger] = None
+            self._selector.register(secured, selectors.EVENT_READ, stranger)
+            if sum(map(len, self._strangers.values())) > self.limits.strangers:
+                self._notes.note("ended a connection: there are too many without a secret path")
+                crowd = max(self._strangers.values(), key=len)
+                self._drop(next(iter(crowd)))
 
-    Every error is answered with an AdmissionReview that gives the reason.
-    """
+    def _of(self, peer: str) -> dict[_Stranger, None]:
+        return self._strangers.get(peer, {})
 
-    protocol_version = "HTTP/1.1"
-    default_request_version = "HTTP/1.0"  # 0.9 would be answered without a status
-    wbufsize = -1  # head and body in one packet: two would wait 40 ms for each other
-    disable_nagle_algorithm = True
+    def _drop(self, stranger: _Stranger, *, close: bool = True) -> None:
+        with suppress(KeyError, ValueError):  # not registered any more
+            self._selector.unregister(stranger.socket)
+        group = self._of(stranger.peer)
+        group.pop(stranger, None)
+        if not group:
+            self._strangers.pop(stranger.peer, None)
+        if close:
+            stranger.socket.close()
 
-    def setup(self) -> None:
-        super().setup()
-        self._server = cast("AdmissionServer", self.server)
-        self._bytes = _RequestBytes(cast("ssl.SSLSocket", self.connection), self._server)
-        self.rfile.close()
-        self.rfile = io.BufferedReader(self._bytes, 1 << 16)
+    def _advance(self, stranger: _Stranger) -> None:
+        """Goes on with a handshake or a request line, as far as bytes have come."""
+        try:
+            if not stranger.greeted:
+                stranger.socket.do_handshake()
+                stranger.greeted = True
+            while received := stranger.socket.recv(4096):
+                stranger.received += received
+                if self._is_known(stranger):
+                    return
+            self._drop(stranger)
+        except ssl.SSLWantReadError:
+            self._selector.modify(stranger.socket, selectors.EVENT_READ, stranger)
+        except ssl.SSLWantWriteError:
+            self._selector.modify(stranger.socket, selectors.EVENT_WRITE, stranger)
+        except Refused as refused:
+            self._notes.note(f"refused a request: {refused.status:d} {refused.status.phrase}")
+            review = admission.refusal("", refused.message, code=refused.status)
+            self._answer(stranger, refused.status, json.dumps(review).encode())
+        except OSError as failure:
+            self._note_lost(failure)
+            self._drop(stranger)
 
-    def handle_one_request(self) -> None:
-        self._bytes.deadline = None
-        super().handle_one_request()
+    def _is_known(self, stranger: _Stranger) -> bool:
+        """Whether enough of the request has come to serve it; it is served then.
 
-    def do_GET(self) -> None:
-        if not self._is_served():
-            return
-        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
-            self.send_error(HTTPStatus.BAD_REQUEST)
-        else:
-            self._send(HTTPStatus.OK, b"ok\n", "text/plain")
-
-    def do_POST(self) -> None:
-        if not self._is_served():
-            return
-        lengths = self.headers.get_all("Content-Length", [])
-        if "Transfer-Encoding" in self.headers or not lengths:
-            self.send_error(HTTPStatus.LENGTH_REQUIRED)
-        elif len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
-            self.send_error(HTTPStatus.BAD_REQUEST)
-        # Python refuses to convert thousands of digits.
-        elif len(lengths[0]) > 12 or int(lengths[0]) > self._server.limits.body:
-            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        elif len(body := self.rfile.read(int(lengths[0]))) < int(lengths[0]):
-            self.close_connection = True  # the client is gone
-        else:
-            status, review = service.reply(body, self._server.decide)
-            self._send(status, json.dumps(review).encode())
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuses a request whose body was not read, and ends the connection.
-
-        Neither ``message`` nor ``explain`` is used: the standard library quotes the request there.
+        Raises:
+            Refused: it is for no path that is served.
         """
-        phrase = HTTPStatus(code).phrase
-        log.info("refused a request: %d %s", code, phrase)
-        self.close_connection = True
-        self._send(code, json.dumps(admission.refusal("", phrase, code=code)).encode())
-        self.wfile.flush()
-        # To close with bytes unread resets the connection, and the answer may be lost with it.
-        # Past the TLS layer, which would forget its keys on SSLSocket.shutdown.
-        with suppress(OSError):
-            socket.socket.shutdown(self.connection, socket.SHUT_WR)
-            while self.rfile.read1():
-                pass
-
-    def log_error(self, format: str, *args: Any) -> None:
-        """Logs a request that was not complete in time, all that the standard library reports."""
-        log.info("gave up a request that took too long")
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Logs nothing: each admission has a line of its own."""
-
-    def version_string(self) -> str:
-        return "image-mirror"
-
-    def _is_served(self) -> bool:
-        """Whether the path takes this method; refuses the request otherwise."""
-        method = _METHODS.get(self.path.partition("?")[0])  # the API server adds ?timeout=5s
-        if method != self.command:
-            self.send_error(HTTPStatus.METHOD_NOT_ALLOWED if method else HTTPStatus.NOT_FOUND)
-        return method == self.command
-
-    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        if self.close_connection or self._server.ended:
-            self.send_header("Connection", "close")  # which also ends this class's own loop
-        self.end_headers()
-        self.wfile.write(body)
-
-
-class _RequestBytes(io.RawIOBase):
-    """The bytes of requests: a long wait for a request's first one, a short one for all others.
-
-    A timeout of the socket alone would start again with every byte.
-
-    Attributes:
-        deadline: of the present request, monotonic seconds; None before its first byte.
-    """
-
-    def __init__(self, connection: ssl.SSLSocket, server: AdmissionServer) -> None:
-        self._connection = connection
-        self._server = server
-        self.deadline: float | None = None
-
-    def readable(self) -> bool:
+        line, found, _ = stranger.received.partition(b"\r\n")
+        if len(line) > http_head.LONGEST_LINE:
+            raise Refused(HTTPStatus.REQUEST_URI_TOO_LONG)
+        if not found:
+            return False
+        method, path, _ = http_head.request_line(bytes(line))
+        if self.paths.admit(path):
+            self._hand_over(stranger)
+            return True
+        if path not in _PROBES:
+            raise Refused(HTTPStatus.NOT_FOUND)
+        if method != b"GET":
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED)
+        head, found, _ = stranger.received.partition(b"\r\n\r\n")
+        if len(head) > http_head.LONGEST:
+            raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if not found:
+            return False
+        if http_head.read(bytes(head)).length:
+            raise Refused(HTTPStatus.BAD_REQUEST)
+        self._answer(stranger, HTTPStatus.OK, b"ok\n", "text/plain")
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        """Raises TimeoutError at the deadline; returns 0 when no request begins."""
-        if self.deadline is None:
-            if not self._begins():
-                return 0
-            self.deadline = time.monotonic() + self._server.limits.request_seconds
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
+    def _answer(
+        self, stranger: _Stranger, status: int, body: bytes, kind: str = "application/json"
+    ) -> None:
+        """Answers and reads nothing more; the client has a moment to take the answer."""
+        self._selector.unregister(stranger.socket)
+        try:
+            stranger.socket.send(http_head.answer(status, body, kind, last=True))
+            # Past the TLS layer, which would forget its keys on SSLSocket.shutdown.
+            socket.socket.shutdown(stranger.socket, socket.SHUT_WR)
+        except OSError as failure:
+            self._note_lost(failure)
+            self._drop(stranger)
+        else:
+            stranger.answered = True
+            stranger.until = min(stranger.until, time.monotonic() + _LINGER_SECONDS)
 
-    def _begins(self) -> bool:
-        if self._connection.pending():
-            return True
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
-        poll.register(self._server.ending, select.POLLIN)
-        ready = poll.poll(self._server.limits.idle_seconds * 1000)
-        # A request that has arrived is under way, also when the server ends.
-        return any(number == self._connection.fileno() for number, _ in ready)
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for stranger in [each for group in self._strangers.values() for each in group]:
+            if now >= stranger.until:
+                if not stranger.answered:
+                    self._notes.note("gave up a request that took too long")
+                self._drop(stranger)
+        self._give_up_overdue(now)
+
+    def _note_lost(self, failure: OSError) -> None:
+        """Notes the kind only: the text of an exception, or a traceback, may quote a request."""
+        reason = f" {failure.reason}" if isinstance(failure, ssl.SSLError) else ""
+        self._notes.note(f"lost a connection: {type(failure).__name__}{reason}")
+
+    # -- the API server ---------------------------------------------------------------------------
+
+    def _hand_over(self, stranger: _Stranger) -> None:
+        """Gives the connection a thread.
+
+        Raises:
+            Refused: there are as many as may be.
+        """
+        if len(self._connections) >= self.limits.connections:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "there are too many connections")
+        connection = Connection(stranger.socket, stranger.received, self)
+        thread = threading.Thread(target=self._serve, args=(connection,))
+        self._connections[connection] = thread
+        try:
+            # Before the thread, to which the socket belongs.
+            self._drop(stranger, close=False)
+            thread.start()
+        except RuntimeError as failure:  # the process cannot start another thread
+            del self._connections[connection]
+            self._note_lost(OSError(str(failure)))
+            connection.close()
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            connection.serve()
+        except TimeoutError:
+            log.info("gave up a request that took too long")
+        except OSError as failure:
+            self._note_lost(failure)
+        finally:
+            connection.close()
+            del self._connections[connection]
+
+    def _give_up_overdue(self, now: float | None = None) -> None:
+        now = now or time.monotonic()
+        for connection in list(self._connections):
+            if connection.give_up_overdue(now):
+                log.warning("gave up a review that took too long")
 
 
 def serve_until_signal(server: AdmissionServer) -> None:
     """Serves until SIGTERM or SIGINT; only in the main thread, as signals go there."""
 
     def stop(_number: int, _frame: object) -> None:
-        # Not from here: shutdown waits for the loop that this handler interrupts.
-        threading.Thread(target=server.shutdown).start()
+        server.shutdown()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     log.info("listening on port %d", server.server_address[1])
     server.serve_forever()
-    server.server_close()
     log.info("ended")
 
 
-def serve(decision: Callable[[], service.Decide]) -> None:
+def serve(decision: Callable[[], service.Decide], limits: Limits | None = None) -> None:
     """Serves a decision in a pod, on all its addresses; exits with 2 for a wrong environment."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         files = (Path(os.environ.get(name, path)) for name, path in _FILES.items())
         certificate = ServingCertificate(*files)
+        paths = SecretPaths(Path(os.environ.get("MIRROR_PATHS", PATHS_FILE)))
         decide = decision()
         port = int(os.environ.get("MIRROR_PORT", "8443"))
-        server = AdmissionServer(("", port), certificate, decide)
+        server = AdmissionServer(("", port), certificate, paths, decide, limits)
     except (KeyError, ValueError, OSError) as failure:
         log.error("cannot start: %s: %s", type(failure).__name__, failure)
         sys.exit(2)

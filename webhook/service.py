@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from webhook import admission
+from webhook import admission, inventory
 from webhook.budgets import DEFAULT, Budgets
 from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
@@ -151,6 +151,7 @@ def _mirror(environment: Environment) -> admission.Mirror:
         asynchronous_request(client("lambda", FAST), environment.copier),
         prefix=environment.registry.partition("/")[2],
         follow_seconds=environment.follow_seconds,
+        kept=inventory.load(),
     )
 
 

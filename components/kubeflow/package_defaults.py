@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from components.dynamic.serving_certificate import ServingCertificate
+from components.objects.caller_paths import CallerPaths
 from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
 
 NAMESPACE = "package-defaults"
 """Also the name of the Service, as in manifests/addons/package-defaults."""
+_PATH_ROTATION = 1
 
 
 class PackageDefaults(pulumi.ComponentResource):
@@ -42,8 +44,11 @@ class PackageDefaults(pulumi.ComponentResource):
         certificate = ServingCertificate(f"{name}-certificate", hosts=hosts, opts=own)
         code = code_config_map(NAMESPACE)
         authority = certificate.authority.apply(lambda pem: base64.b64encode(pem.encode()).decode())
+        paths = CallerPaths(f"{name}-path", _PATH_ROTATION, own)
         bound = {
             **values,
+            "package-defaults.path": paths.present,
+            "package-defaults.paths-version": paths.version,
             "package-defaults.code": code["metadata"]["name"],
             "package-defaults.authority": authority,
         }
@@ -52,7 +57,7 @@ class PackageDefaults(pulumi.ComponentResource):
             name,
             rendered,
             lambda obj: bind(obj, bound),
-            mounted=(code, secret),
+            mounted=(code, secret, paths.mounted(NAMESPACE)),
             ready=ready,
             hooks=unready_pods,
             parent=self,

@@ -7,8 +7,8 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from components.dynamic.generated_secret import GeneratedSecret
 from components.mirror.build import log_group
+from components.objects.caller_paths import CallerPaths
 from regions.region import Feature
 from settings.mirror_context import MirrorContext
 
@@ -46,8 +46,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:ImageMirrorApi", name, None, opts)
         own = pulumi.ResourceOptions(parent=self)
         api_name = f"{context.cluster}-image-admission"
-        # Letters and digits: the URL needs no quoting.
-        path = GeneratedSecret(f"{name}-path", length=40, opts=own)
+        secret = CallerPaths(f"{name}-path", context.mirror.settings.path_rotation, own)
         api = aws.apigatewayv2.Api(
             f"{name}-api",
             name=api_name,
@@ -65,13 +64,16 @@ class ImageMirrorApi(pulumi.ComponentResource):
             timeout_milliseconds=TIMEOUT_SECONDS * 1000 - 500,
             opts=own,
         )
-        route = aws.apigatewayv2.Route(
-            f"{name}-route",
-            api_id=api.id,
-            route_key=pulumi.Output.secret(pulumi.Output.concat("POST /", path.value)),
-            target=pulumi.Output.concat("integrations/", integration.id),
-            opts=own,
-        )
+        routes = [
+            aws.apigatewayv2.Route(
+                f"{name}-route" if number == 1 else f"{name}-route-{number}",
+                api_id=api.id,
+                route_key=pulumi.Output.secret(pulumi.Output.concat("POST /", path)),
+                target=pulumi.Output.concat("integrations/", integration.id),
+                opts=own,
+            )
+            for number, path in secret.numbered
+        ]
         log = log_group(f"{name}-api-log", f"/aws/apigateway/{api_name}", context, own)
         self.stage = aws.apigatewayv2.Stage(
             f"{name}-stage",
@@ -87,7 +89,7 @@ class ImageMirrorApi(pulumi.ComponentResource):
                 "format": json.dumps({field: f"$context.{field}" for field in _LOGGED}),
             },
             tags=context.tagged(api_name),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[route]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=routes),
         )
         aws.lambda_.Permission(
             f"{name}-api",
@@ -97,7 +99,8 @@ class ImageMirrorApi(pulumi.ComponentResource):
             source_arn=pulumi.Output.concat(api.execution_arn, "/*/*"),
             opts=own,
         )
-        self.url = pulumi.Output.secret(pulumi.Output.concat(api.api_endpoint, "/", path.value))
+        url = pulumi.Output.concat(api.api_endpoint, "/", secret.paths[0])
+        self.url = pulumi.Output.secret(url)
         if context.region.has(Feature.UNAUTHENTICATED_API_NEEDS_ICP):
             pulumi.log.info(
                 f"API Gateway in {context.region.name} answers 403 until the account has an ICP "

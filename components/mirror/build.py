@@ -163,7 +163,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "TARGET_REGION": context.region.name,
             "CREDENTIALS_SECRET": push_secret.name if push_secret else "",
             "SOURCE_SECRETS": json.dumps(secrets) if secrets else "",
-            "PLATFORM": mirror.platform or "",
+            "PLATFORM": context.mirror.platform or "",
             "TABLE": self.table_name,
             "FOLLOW_SECONDS": str(mirror.follow_hours * 3600),
             "GIB_PER_DAY": str(mirror.budgets.gib_per_day),

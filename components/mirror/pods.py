@@ -12,6 +12,7 @@ from components.aws.roles import OidcProvider, role_with_rights
 from components.dynamic.serving_certificate import ServingCertificate
 from components.mirror import policies
 from components.mirror.handler import Copies, handler_variables
+from components.objects.caller_paths import CallerPaths
 from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
@@ -21,11 +22,10 @@ from webhook.platform_images import FILE, written
 NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
 """Also the service account, as in manifests/addons/image-mirror."""
-_PATH = "/admit"
 
 
 class ImageMirrorPods(pulumi.ComponentResource):
-    """Two replicas of ``webhook.server``, their role, certificate and code.
+    """Two replicas of ``webhook.server``, their role, certificate, secret path and code.
 
     Args:
         context: of the cluster and its account.
@@ -60,6 +60,11 @@ class ImageMirrorPods(pulumi.ComponentResource):
         certificate = ServingCertificate(
             f"{name}-certificate", hosts=hosts, opts=pulumi.ResourceOptions(parent=self)
         )
+        paths = CallerPaths(
+            f"{name}-path",
+            context.mirror.settings.path_rotation,
+            pulumi.ResourceOptions(parent=self),
+        )
         code = code_config_map(NAMESPACE, {f"webhook/{FILE}": written(platform)})
         variables = handler_variables(context, copies)
         values: dict[str, pulumi.Input[str]] = {
@@ -69,22 +74,21 @@ class ImageMirrorPods(pulumi.ComponentResource):
             "role.image-mirror": self._role(context, copies, oidc) if copies else "",
             **{_value_name(variable): value for variable, value in variables.items()},
             "mirror.code": code["metadata"]["name"],
+            "mirror.paths-version": paths.version,
         }
         secret = certificate_secret(NAMESPACE, certificate.certificate, certificate.key)
         self.ready = register_pods(
             name,
             rendered,
             lambda obj: _without_empty_values(bind(obj, values)),
-            mounted=(code, secret),
+            mounted=(code, secret, paths.mounted(NAMESPACE)),
             ready=prerequisites,
             hooks=unready_pods,
             parent=self,
         )
         bundle = certificate.authority.apply(lambda pem: base64.b64encode(pem.encode()).decode())
-        self.client_config: Mapping[str, Any] = {
-            "service": {"namespace": NAMESPACE, "name": SERVICE, "path": _PATH, "port": 443},
-            "caBundle": bundle,
-        }
+        service = {"namespace": NAMESPACE, "name": SERVICE, "path": paths.present, "port": 443}
+        self.client_config: Mapping[str, Any] = {"service": service, "caBundle": bundle}
         self.register_outputs({"service": hosts[0]})
 
     def _role(

@@ -19,9 +19,8 @@ from rendering import Object
 from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
-from tests.webhook.serving import serving
+from tests.webhook.serving import PATH, serving
 from webhook.admission import Copy, Policy, Presence, review
-from webhook.budgets import Review
 from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 from webhook.service import Decide
@@ -52,13 +51,7 @@ class Judge:
     started: list[str] = field(default_factory=list[str])
 
     def ask(
-        self,
-        source: Reference,
-        *,
-        start: bool,
-        follow: bool = False,
-        deadline: float = math.inf,
-        review: Review | None = None,
+        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
     ) -> Copy:
         self.asked.append(str(source))
         if start:
@@ -91,7 +84,7 @@ class Mirrored:
         self._running = ExitStack()
         self._port = 0
         self.start()
-        url = f"https://127.0.0.1:{self._port}/admit"
+        url = f"https://127.0.0.1:{self._port}{PATH}"
         configuration = webhook_configuration(url, enforce=enforce, conditions=True)
         for client in webhook_clients(configuration):
             client["caBundle"] = base64.b64encode(certificate.certificate.read_bytes()).decode()

@@ -17,13 +17,13 @@ from pydantic import ValidationError
 from regions.region import Feature, Region, known_regions
 from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file, node_pools
 from settings import load as load_settings
+from settings.checked_values import is_setting
 from settings.errors import from_pydantic
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import GpuPoolSettings, families_of
 from settings.principals import is_listed
 from settings.rules_access import problems_of_caller
 from settings.section import Section
-from settings.stack_settings import _is_setting  # pyright: ignore[reportPrivateUsage]
 from tests.harness import REGIONS, stack_file
 
 ROOT = Path(__file__).parents[2]
@@ -406,4 +406,4 @@ def test_a_rule_reads_settings_that_exist() -> None:
         for key in keys
     }
     assert len(read) > 20
-    assert [key for key in sorted(read) if not _is_setting(tuple(key.split(".")))] == []
+    assert [key for key in sorted(read) if not is_setting(Settings, tuple(key.split(".")))] == []

@@ -17,11 +17,15 @@ from typing import Any
 from benchmarks.certificates import Certificate
 from tests.webhook.reviews import OWN, FixedMirror, pod, review_of
 from webhook.admission import Policy, review
-from webhook.server import AdmissionServer, Limits
+from webhook.connection import Limits
+from webhook.secret_path import SecretPaths
+from webhook.server import AdmissionServer
 from webhook.service import Decide
 from webhook.serving_certificate import ServingCertificate
 
 POD = pod("python:3.9")
+PATH = "/admit/0123456789abcdefghijABCDEFGHIJ0123456789"
+"""What admits a caller."""
 
 
 def decide(body: object, deadline: float = math.inf) -> dict[str, Any]:
@@ -42,31 +46,40 @@ class Answered:
 def serving(
     pair: Certificate, decide: Decide, limits: Limits | None = None, *, port: int = 0
 ) -> Generator[int]:
-    """Serves on 127.0.0.1 until the end of the block; yields the port."""
+    """Serves ``PATH`` on 127.0.0.1 until the end of the block; yields the port."""
     certificate = ServingCertificate(pair.certificate, pair.key)
-    server = AdmissionServer(("127.0.0.1", port), certificate, decide, limits)
-    loop = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    paths = SecretPaths(paths_beside(pair))
+    server = AdmissionServer(("127.0.0.1", port), certificate, paths, decide, limits)
+    loop = threading.Thread(target=server.serve_forever)
     loop.start()
     try:
         yield server.server_address[1]
     finally:
         server.shutdown()
-        server.server_close()
         loop.join()
 
 
 @contextmanager
-def connected(port: int, authority: Path) -> Generator[ssl.SSLSocket]:
+def connected(port: int, authority: Path, source: str = "127.0.0.1") -> Generator[ssl.SSLSocket]:
     """A TLS connection that trusts this one certificate; a wait of 10 seconds is an error."""
     trusted = ssl.create_default_context(cafile=authority)
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(
+            ("127.0.0.1", port), timeout=10, source_address=(source, 0)
+        ) as plain,
         trusted.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
     ):
         yield secured
 
 
-def post(body: bytes, path: str = "/admit?timeout=5s") -> bytes:
+def paths_beside(pair: Certificate) -> Path:
+    """The file with ``PATH``, in the folder of the certificate."""
+    file = pair.certificate.with_name("paths")
+    file.write_text(f"{PATH}\n", "utf-8")
+    return file
+
+
+def post(body: bytes, path: str = f"{PATH}?timeout=5s") -> bytes:
     """The request that the API server makes of an AdmissionReview."""
     head = f"POST {path} HTTP/1.1\r\nHost: webhook\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body

@@ -17,10 +17,14 @@ from typing import Any
 import pytest
 
 from benchmarks.certificates import Certificate, self_signed
+from components.mirror.api import TIMEOUT_SECONDS
+from tests.webhook.hostile_clients import bomb, large
 from tests.webhook.reviews import OWN, patched, review_of
 from tests.webhook.serving import (
+    PATH,
     POD,
     admit,
+    answer,
     ask,
     connected,
     decide,
@@ -28,11 +32,13 @@ from tests.webhook.serving import (
     post,
     serving,
 )
-from webhook.server import Limits
+from webhook.connection import Limits
 
 SECRET = "AKIASECRET"
 BODY = json.dumps(review_of(POD)).encode()
-HASTY = Limits(request_seconds=0.3, idle_seconds=0.3)
+# This machine may be busy.
+PATIENT = Limits(request_seconds=60, review_seconds=60, answer_seconds=60)
+HASTY = Limits(request_seconds=0.3, stranger_seconds=0.3, idle_seconds=0.3)
 
 
 def response(body: bytes) -> dict[str, Any]:
@@ -141,11 +147,11 @@ def test_an_error_of_ours_is_http_500_and_tells_nothing(
     assert "RuntimeError" in caplog.text
 
 
-POST = f"POST /admit?key={SECRET} HTTP/1.1\r\nHost: webhook\r\n"
+POST = f"POST {PATH}?key={SECRET} HTTP/1.1\r\nHost: webhook\r\n"
 REFUSED = {
-    "another path": (post(b"{}", "/admit/"), 404),
-    "another method": (f"PUT /admit HTTP/1.1\r\nX: {SECRET}\r\n\r\n".encode(), 501),
-    "a review that is read": (b"GET /admit HTTP/1.1\r\n\r\n", 405),
+    "another path": (post(b"{}", f"{PATH}/"), 404),
+    "another method": (f"PUT {PATH} HTTP/1.1\r\nX: {SECRET}\r\n\r\n".encode(), 405),
+    "a review that is read": (f"GET {PATH} HTTP/1.1\r\n\r\n".encode(), 405),
     "a probe that is written": (post(b"{}", "/readyz"), 405),
     "another page": (b"GET /metrics HTTP/1.1\r\n\r\n", 404),
     "a probe with a body": (b"GET /livez HTTP/1.1\r\nContent-Length: 4\r\n\r\nGET ", 400),
@@ -277,25 +283,209 @@ def test_of_a_client_that_fails_only_the_kind_of_failure_is_logged(
     assert caplog.messages == ["lost a connection: SSLError TLSV1_ALERT_UNKNOWN_CA"]
 
 
-def test_more_connections_than_allowed_are_closed_until_one_ends(pair: Certificate) -> None:
+def test_more_connections_than_allowed_are_refused_until_one_ends(pair: Certificate) -> None:
     with serving(pair, decide, Limits(connections=2)) as port:
         with ExitStack() as open_ones:
             for _ in range(2):
                 own = open_ones.enter_context(connected(port, pair.certificate))
                 assert ask(own, admit()).status == 200
-            with (
-                pytest.raises((ConnectionError, ssl.SSLError)),
-                connected(port, pair.certificate) as third,
-            ):
-                ask(third, admit())
+            with connected(port, pair.certificate) as third:
+                assert ask(third, admit()).status == 503
         assert eventually_answered(port, pair)
 
 
 def eventually_answered(port: int, pair: Certificate) -> bool:
     for _ in range(100):
-        try:
-            with connected(port, pair.certificate) as connection:
-                return ask(connection, admit()).status == 200
-        except (ConnectionError, ssl.SSLError):
-            time.sleep(0.05)
+        with connected(port, pair.certificate) as connection:
+            if ask(connection, admit()).status == 200:
+                return True
+        time.sleep(0.05)
     return False
+
+
+# -- strangers ------------------------------------------------------------------------------------
+
+
+def stranger(path: bytes = b"/admit") -> bytes:
+    """The beginning of a large request for a path that is not secret."""
+    return b"POST %s HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n" % path
+
+
+@pytest.mark.parametrize("path", [b"/admit", b"/", PATH[:-1].encode(), f"{PATH}1".encode()])
+def test_a_stranger_is_refused_before_the_body_is_sent_and_judged_by_nobody(
+    pair: Certificate, path: bytes
+) -> None:
+    with serving(pair, nobody) as port, connected(port, pair.certificate) as connection:
+        threads = threading.active_count()
+        given = ask(connection, stranger(path))
+        assert (given.status, given.headers["Connection"]) == (404, "close")
+        assert threading.active_count() == threads
+        assert is_closed(connection)
+
+
+def nobody(_body: object, _deadline: float) -> dict[str, Any]:
+    raise AssertionError("judged")
+
+
+def test_a_request_line_is_enough_to_be_refused(pair: Certificate) -> None:
+    with serving(pair, nobody) as port, connected(port, pair.certificate) as connection:
+        assert ask(connection, b"POST /admit HTTP/1.1\r\n").status == 404
+    with serving(pair, nobody) as port, connected(port, pair.certificate) as connection:
+        assert ask(connection, b"POST /" + b"a" * 3000).status == 414
+
+
+def test_idle_strangers_take_no_place_from_the_api_server(pair: Certificate) -> None:
+    limits = Limits(strangers=4, connections=2)
+    with serving(pair, decide, limits) as port, ExitStack() as idle:
+        for _ in range(20):
+            idle.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        greeted = [idle.enter_context(connected(port, pair.certificate)) for _ in range(20)]
+        with connected(port, pair.certificate) as connection:
+            assert ask(connection, admit()).status == 200
+            # The oldest are gone, and the newest are still there.
+            assert all(is_closed(each) for each in greeted[:16])
+            assert ask(connection, admit()).status == 200
+        assert ask(greeted[-1], admit()).status == 200
+
+
+def test_the_address_with_most_connections_loses_one_first(pair: Certificate) -> None:
+    with serving(pair, decide, Limits(strangers=3)) as port, ExitStack() as opened:
+        quiet = opened.enter_context(connected(port, pair.certificate, "127.0.0.2"))
+        many = [opened.enter_context(connected(port, pair.certificate)) for _ in range(9)]
+        assert is_closed(many[0])
+        assert ask(quiet, admit()).status == 200
+
+
+def test_a_stranger_that_drips_is_gone_in_its_time(pair: Certificate) -> None:
+    limits = Limits(stranger_seconds=0.4)
+    with serving(pair, nobody, limits) as port, connected(port, pair.certificate) as connection:
+        begun = time.monotonic()
+        with pytest.raises((ConnectionError, ssl.SSLEOFError)):
+            drip(connection, b"GET /livez HTTP/1.1\r\n" + b"X: y\r\n" * 100)
+        assert time.monotonic() - begun < 3
+
+
+def test_strangers_do_not_fill_the_log(pair: Certificate, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving(pair, nobody) as port:
+        for _ in range(10):
+            with connected(port, pair.certificate) as connection:
+                assert ask(connection, stranger()).status == 404
+    assert caplog.messages == ["refused a request: 404 Not Found"]
+
+
+def test_a_handshake_that_stops_holds_up_nobody(pair: Certificate) -> None:
+    with serving(pair, decide) as port, ExitStack() as half:
+        for _ in range(8):
+            plain = half.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            plain.sendall(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a ClientHello
+        begun = time.monotonic()
+        with connected(port, pair.certificate) as connection:
+            assert ask(connection, admit()).status == 200
+        assert time.monotonic() - begun < 1
+
+
+# -- time and memory ------------------------------------------------------------------------------
+
+
+def test_a_review_has_a_deadline_before_the_api_server_gives_up(pair: Certificate) -> None:
+    deadlines: list[float] = []
+
+    def remember(body: object, deadline: float) -> dict[str, Any]:
+        deadlines.append(deadline - time.monotonic())
+        return decide(body, deadline)
+
+    with serving(pair, remember) as port, connected(port, pair.certificate) as connection:
+        assert ask(connection, admit()).status == 200
+    assert 0 < deadlines[0] <= Limits().review_seconds < Limits().answer_seconds < TIMEOUT_SECONDS
+
+
+def test_a_review_that_does_not_end_is_answered_in_time(
+    pair: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    released = threading.Event()
+
+    def silent(body: object, deadline: float) -> dict[str, Any]:
+        released.wait(20)
+        return decide(body, deadline)
+
+    limits = Limits(answer_seconds=0.3)
+    with serving(pair, silent, limits) as port, connected(port, pair.certificate) as connection:
+        given = ask(connection, admit())
+        released.set()
+        assert (given.status, given.headers["Connection"]) == (504, "close")
+        message = response(given.body)["status"]["message"]
+        assert message == "image-mirror: the review took too long"
+        assert is_closed(connection)
+    assert "gave up a review that took too long" in caplog.text
+
+
+@pytest.mark.parametrize("size", [100_000, 200_000, 6 << 20])
+def test_a_large_object_is_judged_like_a_small_one(pair: Certificate, size: int) -> None:
+    with serving(pair, decide, PATIENT) as port, connected(port, pair.certificate) as connection:
+        connection.settimeout(60)
+        given = ask(connection, post(large(size)))
+        images = list(patched(response(given.body)).values())
+        assert images == [f"{OWN}/docker.io/library/python:3.9"]
+        assert ask(connection, admit()).status == 200
+
+
+BOMB = bomb(8 << 20)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (BOMB, 413, "the object is too large to be judged"),
+        (b"[" * (1 << 20), 400, "the request body is not JSON"),
+        (b"[" * 500 + b"]" * 500, 413, "the object is too large to be judged"),
+        (b'{"a": ' * 900 + b"1" + b"}" * 900, 413, "the object is too large to be judged"),
+        (b" " * (1 << 20), 400, "the request body is not JSON"),
+        (b'"\xff' + b" " * (1 << 20) + b'"', 400, "the request body is not JSON"),
+    ],
+    ids=["bomb", "open", "deep list", "deep object", "nothing", "bytes"],
+)
+def test_what_would_take_too_much_memory_or_stack_is_refused_in_words(
+    pair: Certificate, body: bytes, status: int, message: str
+) -> None:
+    with serving(pair, nobody, PATIENT) as port, connected(port, pair.certificate) as connection:
+        connection.settimeout(60)
+        given = ask(connection, post(body))
+    assert given.status == status
+    assert response(given.body)["status"]["message"] == f"image-mirror: {message}"
+
+
+def test_requests_beyond_the_bound_of_memory_wait_and_are_refused_at_their_deadline(
+    pair: Certificate,
+) -> None:
+    released = threading.Event()
+
+    def slow(body: object, deadline: float) -> dict[str, Any]:
+        released.wait(10)
+        return decide(body, deadline)
+
+    limits = Limits(memory=60 * (len(BODY) + 10), review_seconds=0.5)
+    with (
+        serving(pair, slow, limits) as port,
+        connected(port, pair.certificate) as first,
+        connected(port, pair.certificate) as second,
+    ):
+        first.sendall(admit())
+        time.sleep(0.2)
+        given = ask(second, admit())
+        assert given.status == 503
+        assert response(given.body)["status"]["message"].endswith("too many requests at once")
+        released.set()
+        assert answer(first).status == 200
+
+
+def test_a_large_body_whose_client_stops_frees_its_turn(pair: Certificate) -> None:
+    body = large(1 << 20)
+    with serving(pair, decide, HASTY) as port:
+        with connected(port, pair.certificate) as connection:
+            connection.sendall(post(body)[:500_000])
+            assert is_closed(connection)
+        with connected(port, pair.certificate) as connection:
+            connection.sendall(post(body)[:500_000])
+    with serving(pair, decide, PATIENT) as port, connected(port, pair.certificate) as connection:
+        assert ask(connection, post(body)).status == 200

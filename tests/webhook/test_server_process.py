@@ -22,6 +22,7 @@ from tests.webhook.serving import (
     ask,
     connected,
     is_closed,
+    paths_beside,
     post,
 )
 
@@ -56,10 +57,17 @@ def program(variables: Mapping[str, str]) -> subprocess.Popen[str]:
     )
 
 
+def files(pair: Certificate) -> dict[str, str]:
+    return {
+        "MIRROR_CERTIFICATE": str(pair.certificate),
+        "MIRROR_KEY": str(pair.key),
+        "MIRROR_PATHS": str(paths_beside(pair)),
+    }
+
+
 @contextmanager
 def started(pair: Certificate) -> Generator[tuple[subprocess.Popen[str], int]]:
-    files = {"MIRROR_CERTIFICATE": str(pair.certificate), "MIRROR_KEY": str(pair.key)}
-    with program({**VARIABLES, **files, "MIRROR_PORT": "0"}) as process:
+    with program({**VARIABLES, **files(pair), "MIRROR_PORT": "0"}) as process:
         assert process.stderr is not None
         try:
             ready = next(line for line in process.stderr if "listening on port" in line)
@@ -113,13 +121,14 @@ def test_the_log_of_the_process_names_a_pod_and_quotes_nothing_of_it(pair: Certi
         ({"MIRROR_REGISTRY": None}, "MIRROR_REGISTRY"),
         ({"MIRROR_PORT": "https"}, "https"),
         ({"MIRROR_CERTIFICATE": "/nowhere/tls.crt"}, "/nowhere/tls.crt"),
+        ({"MIRROR_PATHS": "/nowhere/paths"}, "/nowhere/paths"),
+        ({"MIRROR_PATHS": "/etc/hostname"}, "/etc/hostname has a line that is no secret path"),
     ],
 )
 def test_a_process_without_its_environment_names_what_is_missing_and_ends(
     pair: Certificate, changes: dict[str, str | None], named: str
 ) -> None:
-    files = {"MIRROR_CERTIFICATE": str(pair.certificate), "MIRROR_KEY": str(pair.key)}
-    given = {**VARIABLES, **files, **changes}
+    given = {**VARIABLES, **files(pair), **changes}
     with program({name: value for name, value in given.items() if value}) as process:
         _, log = process.communicate(timeout=30)
     assert process.returncode == 2

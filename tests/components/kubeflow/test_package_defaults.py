@@ -22,6 +22,7 @@ from settings.package_sources import BUNDLE
 from tests.harness import MASKED, REGIONS, Recorded, run
 from tests.rendering.beijing import rendered
 from webhook.package_defaults import MOUNT_PATH, OPT_OUT, Additions
+from webhook.package_defaults_server import LIMITS
 
 CONFIGURATION = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -54,7 +55,7 @@ def webhook() -> dict[str, Any]:
 
 def test_a_pod_is_never_refused_or_kept_waiting_for_long() -> None:
     assert webhook()["failurePolicy"] == "Ignore"
-    assert webhook()["timeoutSeconds"] <= 3
+    assert LIMITS.answer_seconds < webhook()["timeoutSeconds"] <= 3
 
 
 def test_it_is_asked_again_after_later_webhooks_and_about_new_pods_of_profiles_only() -> None:
@@ -120,8 +121,17 @@ def test_pods_wait_for_what_they_mount_and_the_webhook_for_the_pods(
 
 
 def test_the_key_is_a_secret() -> None:
-    data = made().only("kubernetes:core/v1:Secret").visible["data"]
-    assert data == {"tls.crt": MASKED, "tls.key": MASKED}
+    key, paths = (each.visible["data"] for each in made().of("kubernetes:core/v1:Secret"))
+    assert key == {"tls.crt": MASKED, "tls.key": MASKED}
+    assert paths == {"paths": MASKED}
+
+
+def test_the_api_server_names_the_path_that_the_pods_know() -> None:
+    _, mounted = made().of("kubernetes:core/v1:Secret")
+    paths = base64.b64decode(mounted.inputs["data"]["paths"]).decode()
+    assert paths == f"{webhook()['clientConfig']['service']['path']}\n"
+    (shown,) = made().only(CONFIGURATION).visible["webhooks"]
+    assert shown["clientConfig"]["service"]["path"] == MASKED
 
 
 @pytest.mark.parametrize("region", REGIONS)

@@ -137,6 +137,22 @@ def test_a_claim_expires_by_the_tables_own_clock_too(mirror: Mirror) -> None:
     assert table.inputs["serverSideEncryption"] == {"enabled": True}
 
 
+def test_after_a_rotation_the_api_answers_the_path_before_too() -> None:
+    first, second = (
+        stack("us-gov-west-1", "us-gov-west-1", "api-gateway", pathRotation=number)
+        for number in (1, 2)
+    )
+    keys = [
+        {each.inputs["routeKey"] for each in given.of("aws:apigatewayv2/route:Route")}
+        for given in (first, second)
+    ]
+    assert len(keys[1]) == 2
+    assert keys[0] < keys[1]
+    (webhook,) = second.only(WEBHOOK).inputs["webhooks"]
+    named = webhook["clientConfig"]["url"].rpartition("/")[2]
+    assert {f"POST /{named}"} == keys[1] - keys[0]
+
+
 def test_the_path_of_the_api_is_secret_and_logged_nowhere(mirror: Mirror) -> None:
     route = mirror.only("aws:apigatewayv2/route:Route")
     assert "routeKey" in route.secrets

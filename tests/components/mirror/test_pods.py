@@ -19,6 +19,8 @@ from settings.mirror_mode import MirrorMode
 from tests.components.mirror.simulated_image_mirror import CROSSING, NODES, WITHIN, stack
 from tests.harness import MASKED, Recorded, Registered
 from webhook.rules import Action, Rule, WhenAbsent, read
+from webhook.secret_path import SecretPaths
+from webhook.server import PATHS_FILE
 from webhook.service import Environment
 
 CERTIFICATE = "pulumi-python:dynamic:ServingCertificate"
@@ -26,6 +28,9 @@ COPIES = ("pulumi-python:dynamic:MirroredImages", "image-mirror-inventory")
 WEBHOOK = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 SERVICE = "kubernetes:core/v1:Service"
+SECRET = "kubernetes:core/v1:Secret"
+GENERATED = "pulumi-python:dynamic:GeneratedSecret"
+PATHS = "checksum/paths"
 
 every_pair = pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *WITHIN])
 
@@ -81,12 +86,70 @@ def test_the_api_server_reaches_the_service_and_trusts_its_authority(
     assert client["service"] == {
         "namespace": named["namespace"],
         "name": named["name"],
-        "path": "/admit",
+        "path": paths(recorded)[0],
         "port": service["spec"]["ports"][0]["port"],
     }
     certificate = recorded.only(CERTIFICATE)
     assert base64.b64decode(client["caBundle"]).decode() == certificate.outputs["authority"]
     assert f"{named['name']}.{named['namespace']}.svc" in certificate.inputs["hosts"]
+
+
+def paths(recorded: Recorded) -> list[str]:
+    """What the pods answer."""
+    data = recorded.only(SECRET, "image-mirror-pods-secret-image-mirror-paths").inputs["data"]
+    return base64.b64decode(data["paths"]).decode().split()
+
+
+def admitted(recorded: Recorded) -> str:
+    """What the API server names."""
+    (webhook,) = recorded.only(WEBHOOK).inputs["webhooks"]
+    return webhook["clientConfig"]["service"]["path"]
+
+
+def test_the_path_is_secret_wherever_it_is() -> None:
+    recorded = in_pods()
+    (path,) = paths(recorded)
+    secret = path.removeprefix("/admit/")
+    assert len(secret) == 40
+    for each in recorded.all:
+        if each.type != GENERATED:
+            assert secret not in json.dumps(each.visible, default=str), each.name
+            assert b64(secret) not in json.dumps(each.visible, default=str), each.name
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode().rstrip("=")
+
+
+def test_after_a_rotation_pods_know_both_paths_before_the_api_server_names_the_new_one() -> None:
+    first = in_pods()
+    second, third = (
+        stack("cn-north-1", "us-west-2", "in-cluster", pathRotation=number) for number in (2, 3)
+    )
+    assert paths(first) == [admitted(first)]
+    assert paths(second) == [admitted(second), admitted(first)]
+    assert paths(third) == [admitted(third), admitted(second)]
+    versions = {
+        each.only(DEPLOYMENT).inputs["spec"]["template"]["metadata"]["annotations"][PATHS]
+        for each in (first, second, third)
+    }
+    assert len(versions) == 3
+    waits = second.dependencies_of(second.only(WEBHOOK))
+    assert (DEPLOYMENT, "image-mirror-pods-deployment-image-mirror") in waits
+
+
+def test_the_server_reads_the_paths_that_the_pods_mount(tmp_path: Path) -> None:
+    spec = deployment().inputs["spec"]["template"]["spec"]
+    volumes = {each["name"]: each for each in spec["volumes"]}
+    assert volumes["paths"]["secret"]["secretName"] == "image-mirror-paths"
+    (container,) = spec["containers"]
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    assert f"{mounts['paths']}/paths" == PATHS_FILE
+    file = tmp_path / "paths"
+    file.write_text("\n".join(paths(in_pods())), "utf-8")
+    known = SecretPaths(file)
+    assert known.admit(admitted(in_pods()).encode())
+    assert not known.admit(b"/admit")
 
 
 def test_the_service_selects_the_pods_on_the_port_they_serve() -> None:
@@ -204,5 +267,5 @@ def test_pods_wait_for_nodes_and_images_and_the_api_server_for_the_pods() -> Non
 
 
 def test_the_keys_of_the_certificate_are_secrets() -> None:
-    data = in_pods().only("kubernetes:core/v1:Secret").visible["data"]
-    assert set(data.values()) == {MASKED}
+    certificate = in_pods().only(SECRET, "image-mirror-pods-secret-image-mirror-certificate")
+    assert set(certificate.visible["data"].values()) == {MASKED}
