@@ -42,8 +42,8 @@ MAY_IMPORT: dict[str, str] = {
         "images regions rendering settings"
     ),
     "components.mirror": (
-        "components.aws components.dynamic components.objects components.registry "
-        "images regions rendering settings webhook"
+        "components.aws components.dynamic components.objects components.registry images "
+        "regions rendering settings webhook"
     ),
     "program": (
         "components.backend components.cluster components.kubeflow components.mirror images "
