@@ -97,7 +97,10 @@ def test_a_secret_that_may_not_be_read_is_a_note_and_the_next_one_is_looked_at(
         def get_secret_value(self, **_: Any) -> Any:
             raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
 
-    monkeypatch.setattr(source_login_checks, "client", lambda *_, **__: Refusing())
+    def refusing(*_: Any, **__: Any) -> Refusing:
+        return Refusing()
+
+    monkeypatch.setattr(source_login_checks, "client", refusing)
     found = examined("us-gov-west-1", "us-gov-west-1", a_io="one", b_io="two")
     assert [each.level for each in found] == [Level.NOTE, Level.NOTE]
     assert found[0].sentence.endswith("was not checked: these credentials may not read it")
