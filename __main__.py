@@ -78,6 +78,7 @@ if context.mirror.enabled:
             oidc=cluster.oidc,
             ready=cluster.ready,
             unready_pods=cluster.unready_pods,
+            kubernetes=settings.cluster.version,
         ),
         providers,
     )

@@ -19,6 +19,7 @@ from ops.crane import Crane, find
 from ops.lock_digests import add_digests, digest_of, to_query
 from ops.mirror import commands as mirror_commands
 from ops.mirror.account_copies import told_by_copies
+from ops.mirror.docker_config import own_logins
 from rendering import ImageUse
 from rendering import lock as locks
 from rendering.inventory import floating_uses
@@ -118,7 +119,7 @@ def lock(
             locks.write(folder, updated)
             problems += floating_uses(uses)
             if not offline and not from_account and (sources := to_query(updated, refresh=refresh)):
-                with Crane(find()) as crane:
+                with own_logins() as config, Crane(find(), config) as crane:
                     _refuse_without_registries(sources, registry_mirror)
                     query = partial(digest_of, crane=crane, mirror=registry_mirror)
                     failed = add_digests(folder, updated, query, refresh=refresh, parallel=parallel)

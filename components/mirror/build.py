@@ -15,7 +15,7 @@ import pulumi_aws as aws
 from components.aws.trust import service_trust
 from components.mirror import policies
 from components.mirror.buildspec import buildspec
-from components.mirror.credentials import Purpose, key_in_secret, secret_name
+from components.mirror.credentials import Purpose, key_in_secret, login_arns, secret_name
 from components.registry.policies import lifecycle_policy
 from regions.region import Region
 from settings.mirror_context import MirrorContext
@@ -150,16 +150,22 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             policy=pulumi.Output.from_input(push_secret and push_secret.arn).apply(
                 lambda secret_arn: json.dumps(
                     policies.build_policy(
-                        context, table_arn=self.table_arn, log_arn=log_arn, secret_arn=secret_arn
+                        context,
+                        table_arn=self.table_arn,
+                        log_arn=log_arn,
+                        secret_arn=secret_arn,
+                        login_arns=login_arns(context, side.region, side.account_id),
                     )
                 )
             ),
             opts=opts,
         )
+        secrets = context.mirror.source_secrets
         variables = {
             "TARGET_REGISTRY": context.image_prefix,
             "TARGET_REGION": context.region.name,
             "CREDENTIALS_SECRET": push_secret.name if push_secret else "",
+            "SOURCE_SECRETS": json.dumps(secrets) if secrets else "",
             "PLATFORM": context.mirror.platform or "",
             "TABLE": self.table_name,
             "FOLLOW_SECONDS": str(context.mirror.follow_seconds),

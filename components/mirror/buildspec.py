@@ -24,7 +24,7 @@ CRANE_VERSION = "0.20.6"
 """Of go-containerregistry; ``ops.crane`` builds the same one from ``ops/crane/go.mod``."""
 CRANE_SHA256 = "c1d593d01551f2c9a3df5ca0a0be4385a839bd9b86d4a76e18d7b17d16559127"
 
-PROGRAMS = ("copy_json.py", "guard.py", "source_rules.py")
+PROGRAMS = ("copy_json.py", "guard.py", "source_logins.py", "source_rules.py")
 """Modules that ``copy.sh`` runs, without the packages that they are in here."""
 LONGEST = 25_600
 """Characters: "Max buildspec length is 25600", github.com/aws/aws-cdk/issues/30326."""

@@ -162,19 +162,19 @@ kept() {
 
 present() { bounded crane digest "$1" 2>/dev/null || true; }
 
-# The digest of the whole source, which is the known one where there is one.
+# The digest of the whole source, which is the known one where there is one, wherever the tag is by
+# now. The tag comes first: what a registry lacks is the last that the guard asks it for.
 whole() {
-  local name=$1 tag=$2 known=$3
-  if [ -z "$known" ]; then
-    attempt no-image bounded crane digest "$name:$tag" || return 1
+  local name=$1 tag=$2 known=$3 tagged
+  tagged=$(attempt no-image bounded crane digest "$name:$tag") || return 1
+  if [ -z "$known" ] || [ "$tagged" = "$known" ]; then
+    echo "$tagged"
     return 0
   fi
   attempt no-image bounded crane digest "$name@$known" && return 0
   case $(<"$work/code") in
-    not-found | no-image) ;;
-    *) return 1 ;;
+    not-found | no-image) fail wrong-digest ;;
   esac
-  if bounded crane digest "$name:$tag" >"$work/said" 2>&1; then fail wrong-digest; fi
   return 1
 }
 
@@ -237,7 +237,7 @@ copy() {
 }
 
 # Logins of the sources' registries, for the guard alone: {"docker.io": {"username": ...}}.
-echo '{}' >"$work/logins"
+python3 -m components.mirror.source_logins "${sources[@]}" >"$work/logins"
 failed=0
 if ! attempt target-login log_in; then
   for source in "${sources[@]}"; do

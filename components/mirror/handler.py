@@ -48,6 +48,10 @@ def handler_variables(
         "MIRROR_FOLLOW_SECONDS": str(context.mirror.follow_seconds) if copies else "",
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
+        "MIRROR_LOGINS": " ".join(context.mirror.source_secrets) if copies else "",
+        "MIRROR_PUBLIC": " ".join(context.mirror.public_out_of_reach) if copies else "",
+        "MIRROR_ENFORCE": "true" if mirror.enforce else "",
+        "MIRROR_DOMESTIC": "keep" if context.mirror.keeps_domestic else "",
         "MIRROR_BUDGETS": mirror.budgets.as_json(),
     }
 

@@ -156,7 +156,7 @@ def check(
         opened(stack, file, only, registry) as (copies, target, crane),
     ):
         surveyed, down = _surveyed(copies, target, crane, 8, asked=ask_sources)
-    wrong = [item for item in surveyed if item.problem or item.due]
+    wrong = [item for item in surveyed if item.problem or item.due or item.moved]
     columns: Columns = {"source": "source", "finding": _verdict}
     shown = surveyed if chosen(format_) == "json" else wrong
     show([_row(item) for item in shown], format_, columns, line=_sentence)
@@ -221,9 +221,11 @@ def _is_lost(item: Surveyed, down: Mapping[str, str]) -> bool:
 
 
 def _counts(surveyed: Sequence[Surveyed]) -> str:
+    moved = sum(item.moved for item in surveyed)
+    note = f"; of the platform {moved} differ and stay: images.lock has no digest of them"
     counts = Counter("undecided" if item.problem else str(item.state) for item in surveyed)
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return f"{len(surveyed)} images: {states}"
+    return f"{len(surveyed)} images: {states}{note if moved else ''}"
 
 
 def _row(item: Surveyed) -> Row:

@@ -104,9 +104,7 @@ def test_a_copy_is_remembered_by_its_digest_until_its_source_is_due_again(
     source = f"{upstream.host}/status/good:v1"
     assert isinstance(Claims(table, TABLE, 3600).take(source), Taken)
     pair = (source, machine.target("status/good:v1"))
-    done = machine.copy(
-        pair, TABLE=TABLE, FOLLOW_SECONDS="7200", NAMESPACE="team", GIB_PER_DAY="1"
-    )
+    done = machine.copy(pair, TABLE=TABLE, FOLLOW_SECONDS="7200", NAMESPACE="team", GIB_PER_DAY="1")
     assert done.returncode == 0, done.stderr
     carry(machine, table)
     found = row(table, source)

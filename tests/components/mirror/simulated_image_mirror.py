@@ -47,6 +47,8 @@ def mirror_program(
         more: settings of the image mirror.
     """
     mirror_settings: dict[str, Any] = {"enabled": True, "transport": transport, **more}
+    if "sourceCredentials" in more:  # pairs, which a cache of runs can compare
+        mirror_settings["sourceCredentials"] = dict(more["sourceCredentials"])
     if logins:
         mirror_settings["upstreamCredentials"] = dict(logins)
 

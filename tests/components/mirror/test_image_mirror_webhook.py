@@ -139,7 +139,9 @@ def test_admissions_are_bounded_in_time_and_number(mirror: Mirror) -> None:
 def test_the_archive_holds_the_handlers_sources_and_nothing_else() -> None:
     names = set(handler_archive().assets)
     assert "webhook/lambda_handler.py" in names
-    grammar = {"images/__init__.py", "images/reference.py"}
+    grammar = {
+        f"images/{name}" for name in ("__init__.py", "hosts.py", "reference.py", "registries.json")
+    }
     assert all(name.startswith("webhook/") and name.endswith(".py") for name in names - grammar)
     assert grammar <= names
 
@@ -227,12 +229,13 @@ def test_pods_are_judged_without_ever_being_stopped(mirror: Mirror) -> None:
     assert created_only == {"revisions", "workflows"}
 
 
-def test_the_system_and_the_unwilling_are_left_out(mirror: Mirror) -> None:
+def test_the_system_and_what_administrators_label_are_left_out(mirror: Mirror) -> None:
     (webhook,) = mirror.only(WEBHOOK).inputs["webhooks"]
     namespaces = {e["key"]: e["values"] for e in webhook["namespaceSelector"]["matchExpressions"]}
     assert "kube-system" in namespaces["kubernetes.io/metadata.name"]
     assert namespaces[OPT_OUT] == ["true"]
-    assert webhook["objectSelector"]["matchExpressions"][0]["key"] == OPT_OUT
+    # A pod's own labels leave it out of nothing.
+    assert "objectSelector" not in webhook
 
 
 def test_the_address_of_the_webhook_is_a_secret(mirror: Mirror) -> None:
@@ -417,3 +420,40 @@ def test_everything_that_can_carry_tags_carries_the_stacks(mirror: Mirror) -> No
     for resource in tagged:
         assert resource.inputs["tags"]["project"] == "kubeflow", resource.name
         assert "Name" in resource.inputs["tags"], resource.name
+
+
+@pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *WITHIN])
+def test_the_build_reads_the_logins_of_its_sources_and_no_other_secret(
+    region: str, build_region: str
+) -> None:
+    logins = {
+        "index.docker.io": "registries/hub",
+        "reg.example.com:5000": "company",
+        "ghcr.io": "company",
+    }
+    made = Mirror(
+        Region.of(region),
+        Region.of(build_region),
+        stack(region, build_region, sourceCredentials=tuple(logins.items())),
+    )
+    policy = json.loads(made.policy("rolePolicy:RolePolicy", "image-mirror-build-role"))
+    own = Region.of(build_region)
+    assert policy["Statement"][-1] == {
+        "Effect": "Allow",
+        "Action": ["secretsmanager:GetSecretValue"],
+        "Resource": [
+            own.arn("secretsmanager", "secret:company-??????", account=ACCOUNT),
+            own.arn("secretsmanager", "secret:registries/hub-??????", account=ACCOUNT),
+        ],
+    }
+    variables = made.only("aws:codebuild/project:Project").inputs["environment"]
+    (secrets,) = (
+        each["value"]
+        for each in variables["environmentVariables"]
+        if each["name"] == "SOURCE_SECRETS"
+    )
+    assert json.loads(secrets) == {
+        "docker.io": "registries/hub",
+        "ghcr.io": "company",
+        "reg.example.com:5000": "company",
+    }
