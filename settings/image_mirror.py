@@ -99,7 +99,8 @@ class ImageMirrorSettings(Section):
             all: every platform, and copies have the digests of their sources. None: that of the
             stack's nodes, linux/amd64; copies of all platforms that exist already stay.
         follow_hours: the age from which the copy of a tag is compared with its source again, when a
-            pod uses it; 0: never. A digest never moves.
+            pod uses it; 0: never, as with ``shared_inventory``. A digest never moves, and neither
+            does a copy of the platform's own.
         rules: exceptions by registry and namespace: the first match applies, and an image that no
             rule matches is mirrored.
         enforce: whether a pod is refused unless the admission webhook has judged its images, and
@@ -114,6 +115,10 @@ class ImageMirrorSettings(Section):
         upstream_credentials: registry -> the name of the secret with ECR's login there, for the
             pull-through caches of the partition ``aws``; a name begins with
             ``ecr-pullthroughcache/``.
+        source_credentials: registry -> the name of a secret in the Secrets Manager of
+            ``build_region`` with the login that builds copy from there by. Whatever it may read,
+            any pod of the cluster may run: use one that reads public images only, or just those
+            that all users may have.
     """
 
     enabled: bool | None = None
@@ -136,6 +141,7 @@ class ImageMirrorSettings(Section):
     domestic_registries: Literal["keep", "mirror"] | None = None
     budgets: MirrorBudgets = MirrorBudgets()
     upstream_credentials: dict[str, t.UpstreamSecretName] = {}
+    source_credentials: dict[str, t.SourceSecretName] = {}
 
     def rules_json(self) -> str:
         """The rules in the form that ``webhook.rules.read`` takes."""

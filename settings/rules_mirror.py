@@ -7,11 +7,14 @@ from fnmatch import fnmatchcase
 
 from pydantic.alias_generators import to_camel
 
+from images.hosts import is_private
+from images.reference import Reference, parse
 from regions.region import Feature, Region
-from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
-from settings.errors import full_key, refusal, suggestion
+from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN, WITH_SHORT_LOGIN
+from settings.errors import full_key, listed, refusal, suggestion
+from settings.field_types import reason_against
 from settings.image_mirror import MirrorRule
-from settings.mirror_mode import has_policies
+from settings.mirror_mode import has_policies, name_of
 from settings.rule_frame import MirrorFacts, Rules
 from settings.section import Section
 
@@ -25,7 +28,7 @@ _OF_COPIES = (
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
     *_OF_COPIES,
-    *("credentials_secret", "rules", "upstream_credentials"),
+    *("credentials_secret", "rules", "upstream_credentials", "source_credentials"),
     *("enforce", "admission_policy"),
 )
 _MOST_COMPARED = 50
@@ -146,6 +149,33 @@ def _upstream_takes_a_login(f: MirrorFacts) -> Iterator[str]:
         else:
             continue
         yield refusal(("imageMirror", "upstreamCredentials", registry), secret, reason)
+
+
+@RULES.reads("imageMirror.sourceCredentials", "imageMirror.enabled", "region")
+def _builds_take_a_login(f: MirrorFacts) -> Iterator[str]:
+    named: dict[str, str] = {}
+    for host, secret in f.settings.image_mirror.source_credentials.items():
+        if not (reason := reason_against("RegistryHost", host)):
+            reason = _reason_against_a_login(f, parse(f"{host}/of/image"))
+        if not reason:
+            first = named.setdefault(name_of(host), host)
+            reason = "" if first == host else f"{first} is the same registry: remove one of the two"
+        if reason:
+            yield refusal(("imageMirror", "sourceCredentials", host), secret, reason)
+
+
+def _reason_against_a_login(f: MirrorFacts, source: Reference) -> str:
+    if f.mirror.cached is not None:
+        ecr = f"ECR in {f.region.name} pulls images by itself and nothing is built"
+        other = full_key("imageMirror.upstreamCredentials")
+        return f"{ecr}: {listed(WITH_LOGIN, 'and')} take a login in {other}, remove it here"
+    if source.ecr_region:
+        return "nodes pull from private ECR by their own role, and nothing is copied: remove it"
+    if is_private(source.registry):
+        return "no build reaches a private name, whose images stay where they are: remove it"
+    if source.registry in WITH_SHORT_LOGIN:
+        return f"every password of {source.registry} ends after 12 hours: remove it"
+    return ""
 
 
 @RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")

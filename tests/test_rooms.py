@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, str] = {
     "advisories": "images",
     "images": "",
     "regions": "",
-    "settings": "advisories regions",
+    "settings": "advisories images regions",
     "costs": "regions settings",
     "webhook": "images",
     "rendering": "images terminal",

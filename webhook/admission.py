@@ -14,7 +14,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -23,15 +23,19 @@ from typing import Any, NamedTuple, Protocol
 from images.hosts import is_domestic, is_private, source_of
 from images.reference import InvalidReference, Reference, ecr_registry, parse
 from webhook.budgets import DEFAULT, Budgets, Review
+from webhook.copy_reasons import CopyReason, words
 from webhook.image_places import (
     OPT_OUT,
     Place,
     asks_to_be_left_out,
+    has_pull_secrets,
+    is_pod,
     mapping,
     places,
     runs_at_once,
     text,
 )
+from webhook.outcomes import ANNOTATION, Finding, Outcome, Report, annotation
 from webhook.rules import Action, Rule, Subject, WhenAbsent, rule_for
 
 _API_VERSION = "admission.k8s.io/v1"
@@ -68,6 +72,17 @@ _WARNINGS = {
     Presence.NEVER: "this account's registry does not serve {}",
 }
 _WITHOUT_COPY = (Presence.COPYING, Presence.ABSENT, Presence.FAILED)
+_OUTCOMES: dict[Presence | None, Outcome] = {
+    Presence.COPYING: Outcome.COPYING,
+    Presence.ABSENT: Outcome.COPYING,
+    Presence.FAILED: Outcome.COPY_FAILED,
+}
+_STAYS = "the source stays in place"
+# A builder without a login may never read these; the node may, with the secrets of the pod.
+_OF_PRIVATE_IMAGES = (
+    *(CopyReason.NOT_FOUND, CopyReason.NEEDS_LOGIN, CopyReason.REFUSED),
+    *(CopyReason.UNREACHABLE, CopyReason.PRIVATE_ADDRESS),
+)
 _ASK = "use another image, or ask an administrator for a rule (imageMirror.rules)"
 _ABROAD = (
     "is in another partition of AWS, where the nodes of this cluster have no login: copy it into "
@@ -89,6 +104,8 @@ class Copy:
 
     presence: Presence
     reason: str = ""
+    code: str = ""
+    """Why the last attempt failed (``copy_reasons``), also while another one is under way."""
 
 
 class Mirror(Protocol):
@@ -126,6 +143,8 @@ class Policy:
         enforce: refuse what is not known to be allowed, where otherwise its author is warned.
         keeps_domestic: leave images of registries in China in place (``images.hosts``).
         platform: the platform's own images by their sources; no rule refuses them.
+        logins: registries to which builds have a login.
+        public: registries whose images anybody may read but for a few, and that nodes cannot reach.
         budgets: of copies.
     """
 
@@ -135,7 +154,18 @@ class Policy:
     enforce: bool = False
     keeps_domestic: bool = False
     platform: Collection[str] = frozenset()
+    logins: frozenset[str] = frozenset()
+    public: frozenset[str] = frozenset()
     budgets: Budgets = DEFAULT
+
+    def copies_for_pods_with_secrets(self, source: Reference, rule: Rule | None) -> bool:
+        """Whether an image is copied although its pod has pull secrets.
+
+        They may be for another registry: those of a service account are in each of its pods. From
+        elsewhere a build would ask in vain, and tell the name of a private image abroad.
+        """
+        named = rule is not None and rule.action is Action.MIRROR and not rule.everywhere
+        return named or source.registry in self.logins or source.registry in self.public
 
 
 @dataclass(frozen=True)
@@ -143,10 +173,25 @@ class _Decision:
     image: str
     warning: str = ""
     denied: bool = False
+    presence: Presence | None = None
+    origin: str = ""
+    """Of an image that named its copy already, the source."""
+
+    def outcome(self, image: str) -> Outcome | None:
+        """What became of the image of that name; None: nothing that its pod's owner has to know."""
+        if self.denied:
+            return Outcome.REFUSED
+        if self.image != image or (self.origin and self.warning):
+            return _OUTCOMES.get(self.presence, Outcome.MIRRORED)
+        return Outcome.KEPT if self.warning and not self.origin else None
 
 
 def review(
-    body: object, policy: Policy, mirror: Mirror, deadline: float = math.inf
+    body: object,
+    policy: Policy,
+    mirror: Mirror,
+    deadline: float = math.inf,
+    tell: Callable[[Report], None] | None = None,
 ) -> dict[str, Any]:
     """Answers one AdmissionReview.
 
@@ -155,6 +200,7 @@ def review(
         policy: the stack's rules.
         mirror: the state of copies; asked once per distinct image.
         deadline: monotonic seconds, after which the mirror is asked for no further image.
+        tell: gets what became of a pod, unless this is a dry run; must return at once.
 
     Returns:
         An AdmissionReview; no body raises. One of an object without a spec gets a response with
@@ -179,7 +225,7 @@ def review(
         deadline=deadline,
         review=Review(text(request.get("namespace")), policy.budgets.images_per_review),
     )
-    return _response(uid, _answer(places(request, obj), request, policy, asked))
+    return _response(uid, _answer(places(request, obj), request, policy, asked, tell))
 
 
 def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
@@ -189,14 +235,18 @@ def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
 
 
 def _answer(
-    found: Sequence[Place], request: Mapping[str, Any], policy: Policy, asked: _AskedOnce
+    found: Sequence[Place],
+    request: Mapping[str, Any],
+    policy: Policy,
+    asked: _AskedOnce,
+    tell: Callable[[Report], None] | None,
 ) -> dict[str, Any]:
     before = places(request, mapping(request.get("oldObject")))
     old_images = {place.owner: place.image for place in before}
     namespace = _safe_namespace(request.get("namespace"))
-    at_once = runs_at_once(request)
+    at_once, with_secrets = runs_at_once(request), has_pull_secrets(request)
     decisions: dict[tuple[str, bool], _Decision] = {}
-    patch: list[dict[str, str]] = []
+    patch: list[dict[str, Any]] = []
     for place in found:
         # An update may touch labels only; rewriting an image that already runs would restart its
         # container, and ephemeral containers and volumes cannot be changed at all.
@@ -204,10 +254,15 @@ def _answer(
             continue
         key = (place.image, place.never_pulled)
         if key not in decisions:
-            decisions[key] = _decide(place, namespace, policy, asked, looked_up=at_once)
+            decisions[key] = _decide(
+                place, namespace, policy, asked, looked_up=at_once, with_secrets=with_secrets
+            )
         image = decisions[key].image
         if image != place.image:
             patch.append({"op": "replace", "path": place.pointer, "value": image})
+    report = _report(request, namespace, decisions) if is_pod(request) else None
+    if report and tell and request.get("dryRun") is not True:
+        tell(report)
     denied = list(dict.fromkeys(d.warning for d in decisions.values() if d.denied))
     if denied:
         more = len(denied) - _MOST_DENIALS
@@ -216,6 +271,8 @@ def _answer(
         status = {"code": 403, "reason": "Forbidden", "message": message}
         return {"allowed": False, "status": status}
     answer: dict[str, Any] = {"allowed": True}
+    if report and report.created:
+        patch.append(_annotated(report))
     if patch:
         answer["patchType"] = "JSONPatch"
         answer["patch"] = base64.b64encode(json.dumps(patch).encode()).decode()
@@ -227,22 +284,59 @@ def _answer(
     return answer
 
 
+def _report(
+    request: Mapping[str, Any], namespace: str, decisions: Mapping[tuple[str, bool], _Decision]
+) -> Report | None:
+    """What became of a pod; None: nothing that its owner has to know.
+
+    Where another webhook changed a pod, the API server asks again; the second annotation has what
+    the first one had.
+    """
+    metadata = mapping(request.get("object")).get("metadata")
+    if not isinstance(metadata, Mapping):
+        return None
+    metadata = mapping(metadata)
+    findings: list[Finding] = []
+    before: list[Finding] = []
+    for (image, _), decision in decisions.items():
+        outcome = decision.outcome(image)
+        named = decision.origin or image
+        sentence = decision.warning or f"{_short(named)} is pulled from {_short(decision.image)}"
+        if outcome is not None:
+            findings.append(Finding(outcome, named, decision.image, sentence))
+        elif decision.origin and ANNOTATION in mapping(metadata.get("annotations")):
+            before.append(Finding(Outcome.MIRRORED, named, image, sentence))
+    if not findings:
+        return None
+    created = request.get("operation") == "CREATE"
+    return Report(str(request["uid"]), namespace, metadata, [*before, *findings], created)
+
+
+def _annotated(report: Report) -> dict[str, Any]:
+    """The step of a patch that adds the annotation to a new pod."""
+    value = annotation(report.review, report.findings)
+    if isinstance(report.metadata.get("annotations"), Mapping):
+        pointer = "/metadata/annotations/" + ANNOTATION.replace("/", "~1")
+        return {"op": "add", "path": pointer, "value": value}
+    return {"op": "add", "path": "/metadata/annotations", "value": {ANNOTATION: value}}
+
+
 class _AskedOnce:
     """A mirror that is asked once per image in a review, and for none after its deadline."""
 
     def __init__(self, mirror: Mirror, *, start: bool, deadline: float, review: Review) -> None:
         self._mirror, self._start, self._deadline = mirror, start, deadline
         self._review = review
-        self._copies: dict[tuple[Reference, bool], Copy] = {}
+        self._copies: dict[tuple[Reference, bool, bool], Copy] = {}
 
-    def copy_of(self, source: Reference, *, follow: bool = False) -> Copy:
-        key = (source, follow)
+    def copy_of(self, source: Reference, *, follow: bool = False, start: bool = True) -> Copy:
+        key = (source, follow, start)
         if key not in self._copies:
             if time.monotonic() >= self._deadline:
                 return Copy(Presence.UNKNOWN, NO_TIME)
             self._copies[key] = self._mirror.ask(
                 source,
-                start=self._start,
+                start=self._start and start,
                 follow=follow,
                 deadline=self._deadline,
                 review=self._review,
@@ -251,7 +345,13 @@ class _AskedOnce:
 
 
 def _decide(
-    place: Place, namespace: str, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
+    place: Place,
+    namespace: str,
+    policy: Policy,
+    mirror: _AskedOnce,
+    *,
+    looked_up: bool,
+    with_secrets: bool,
 ) -> _Decision:
     try:
         seen = _read(place.image, policy.registry)
@@ -272,7 +372,15 @@ def _decide(
     # A rule that names the mirror itself is about the mirror.
     about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
     source = seen.source if about_source else image
-    decision = _supplied(place.image, source, rule, policy, mirror, looked_up=looked_up)
+    decision = _supplied(
+        place.image,
+        source,
+        rule,
+        policy,
+        mirror,
+        looked_up=looked_up,
+        with_secrets=with_secrets,
+    )
     if decision.denied or not policy.enforce:
         return decision
     return _without_ways_around(
@@ -336,15 +444,19 @@ def _supplied(
     mirror: _AskedOnce,
     *,
     looked_up: bool,
+    with_secrets: bool,
 ) -> _Decision:
     """An image that comes from the account's registry."""
-    copy = mirror.copy_of(source, follow=True)
+    for_all = not with_secrets or policy.copies_for_pods_with_secrets(source, rule)
+    copy = mirror.copy_of(source, follow=True, start=for_all)
     target = source.mirrored(policy.registry)
     decision = _mirrored(
         written, target, source, copy, (rule and rule.when_absent) or policy.when_absent
     )
     if policy.enforce and copy.presence is Presence.UNKNOWN:
         return replace(decision, warning=f"{_warning(source, copy)}; try again", denied=True)
+    if decision.image == target and (why := _private(source, copy, with_secrets, for_all)):
+        decision = _Decision(written, f"{why}; {_STAYS}", presence=copy.presence)
     return _waiting(decision, copy, looked_up=looked_up and decision.image == target)
 
 
@@ -403,7 +515,8 @@ def _present(
     if origin is None or is_private(origin.registry) or origin.ecr is not None:
         return _Decision(written)
     copy = mirror.copy_of(origin)
-    return _waiting(_Decision(written, _warning(origin, copy)), copy, looked_up=looked_up)
+    named = _Decision(written, _warning(origin, copy), presence=copy.presence, origin=str(origin))
+    return _waiting(named, copy, looked_up=looked_up)
 
 
 def _spoken(pointer: str) -> str:
@@ -432,10 +545,28 @@ def _mirrored(
         return _Decision(image)
     warning = _warning(source, copy)
     if copy.presence is Presence.PRESENT or when_absent is WhenAbsent.REWRITE:
-        return _Decision(target, warning)
+        return _Decision(target, warning, presence=copy.presence)
     if when_absent is WhenAbsent.DENY and copy.presence is not Presence.UNKNOWN:
         return _Decision(image, warning, denied=True)
-    return _Decision(image, f"{warning}; the source stays in place")
+    return _Decision(image, f"{warning}; {_STAYS}", presence=copy.presence)
+
+
+def _private(source: Reference, copy: Copy, with_secrets: bool, for_all: bool) -> str:
+    """Why only the node, by the pull secrets of a pod, may be able to pull an image; else empty.
+
+    An image at a private address is one that only the node can pull, with or without secrets.
+    """
+    if copy.presence is Presence.PRESENT:
+        return ""
+    if not for_all:
+        login = f"no build has a login to {source.registry} (imageMirror.sourceCredentials)"
+        return f"{source} is not copied, for its pod has pull secrets and {login}"
+    if copy.code == CopyReason.PRIVATE_ADDRESS or (
+        with_secrets and copy.code in _OF_PRIVATE_IMAGES
+    ):
+        failed = _warning(source, Copy(Presence.FAILED, words(copy.code)))
+        return f"{failed}, and its pod has pull secrets" if with_secrets else failed
+    return ""
 
 
 def _warning(source: Reference, copy: Copy) -> str:

@@ -268,6 +268,34 @@ def runs_at_once(request: Mapping[str, Any]) -> bool:
     return (kind.get("group"), kind.get("kind")) == (_ARGO, "Workflow")
 
 
+def is_pod(request: Mapping[str, Any]) -> bool:
+    """Whether the object is a pod, by its kind or for want of one."""
+    kind = mapping(request.get("kind"))
+    return (kind.get("group", ""), kind.get("kind", "Pod")) == ("", "Pod")
+
+
+def has_pull_secrets(request: Mapping[str, Any]) -> bool:
+    """Whether the pod, or those of the object, have pull secrets.
+
+    Those of its service account are in a pod before any webhook sees it (kubernetes/kubernetes
+    pkg/kubeapiserver/options/plugins.go, AllOrderedPlugins, and
+    plugin/pkg/admission/serviceaccount/admission.go, Admit).
+    """
+    spec = mapping(mapping(request.get("object")).get("spec"))
+    kind = text(mapping(request.get("kind")).get("kind"))
+    for step in _PATH_TO_SPEC.get(kind, ()):
+        spec = mapping(spec.get(step))
+    return bool(_list(spec.get("imagePullSecrets")))
+
+
+# From the spec of an object to that of its pods, or to what Argo copies into them.
+_PATH_TO_SPEC = {
+    "Service": ("template", "spec"),
+    "Configuration": ("template", "spec"),
+    "CronWorkflow": ("workflowSpec",),
+}
+
+
 def _list(value: object) -> list[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else []
 
