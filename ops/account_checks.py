@@ -21,6 +21,7 @@ from ops.findings import Finding, good, note, problem
 from ops.parallel import in_order
 from ops.pool_checks import pool_findings
 from ops.reach_checks import reach_findings
+from ops.source_login_checks import source_logins
 from settings.aws_session import aws_session
 from settings.context import StackContext
 from settings.rules_access import problems_of_caller
@@ -142,6 +143,7 @@ CHECKS: tuple[AccountCheck, ...] = (
     quota_checks.lambda_findings,
     bucket_checks.bucket_findings,
     mirror_keys,
+    source_logins,
     pool_findings,
 )
 """In the order of their findings; each gets a session of the stack's account."""

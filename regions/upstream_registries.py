@@ -13,6 +13,17 @@ OPEN = ("public.ecr.aws", "quay.io", "registry.k8s.io")
 WITH_LOGIN = ("docker.io", "ghcr.io")
 """Only with a login from Secrets Manager."""
 
+WITH_SHORT_LOGIN = ("public.ecr.aws",)
+"""With a password that ends after 12 hours (docs.aws.amazon.com/AmazonECR/latest/public/
+public-registry-auth.html), which no secret can hold."""
+
+PUBLIC = (
+    *("docker.io", "gcr.io", "ghcr.io", "mcr.microsoft.com", "nvcr.io", "public.ecr.aws"),
+    *("quay.io", "registry.k8s.io"),
+)
+"""Registries abroad where most images can be read by anybody: those of the inventory (of release
+26.03, 2026-11), and the two that users of GPUs and of Windows name."""
+
 _ADDRESSES = {"docker.io": "registry-1.docker.io"}
 
 LONGEST_RULE_PREFIX = 30

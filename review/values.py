@@ -29,7 +29,7 @@ ASSET = "4dabf18193072939515e22adb298388d"
 # Names of settings and fields that sound like secrets and hold a word, a name or a reference.
 _NO_SECRET = re.compile(
     r"(automountServiceAccountToken|credentials_?secret|artifacts\.credentials|"
-    r"upstreamCredentials|imagePullSecrets?|cookieSecretRef)$",
+    r"upstreamCredentials|sourceCredentials|imagePullSecrets?|cookieSecretRef)$",
     re.IGNORECASE,
 )
 _PART = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")

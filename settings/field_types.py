@@ -326,6 +326,7 @@ RegistryHost = Annotated[str, _form("RegistryHost")]
 ServingDomain = Annotated[str, _form("ServingDomain")]
 SecretName = Annotated[str, _form("SecretName")]
 UpstreamSecretName = Annotated[str, _form("UpstreamSecretName")]
+SourceSecretName = Annotated[str, _form("SourceSecretName")]
 ProfileName = Annotated[str, _form("ProfileName")]
 # Lower case, as in the tokens that Dex issues, whatever the user typed (dexidp/dex
 # storage/static.go, WithStaticPasswords; server/server.go, passwordDB.Login); Kubeflow compares

@@ -7,10 +7,14 @@ from fnmatch import fnmatchcase
 
 from pydantic.alias_generators import to_camel
 
+from images.hosts import is_private
+from images.reference import Reference, parse
 from regions.region import Feature, Region
-from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
-from settings.errors import full_key, refusal, suggestion
+from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN, WITH_SHORT_LOGIN
+from settings.errors import full_key, listed, refusal, suggestion
+from settings.field_types import reason_against
 from settings.image_mirror import MirrorRule
+from settings.mirror_mode import has_policies, name_of
 from settings.rule_frame import MirrorFacts, Rules
 from settings.section import Section
 
@@ -18,12 +22,14 @@ RULES = Rules[MirrorFacts]()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
-    *("follow_hours", "build_profile", "rotation", "shared_inventory", "budgets"),
+    *("follow_hours", "build_profile", "rotation", "shared_inventory", "domestic_registries"),
+    "budgets",
 )
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
     *_OF_COPIES,
-    *("credentials_secret", "rules", "upstream_credentials"),
+    *("credentials_secret", "rules", "upstream_credentials", "source_credentials"),
+    *("enforce", "admission_policy"),
 )
 _MOST_COMPARED = 50
 # Of the 4 KiB that all variables of a function share (AWS Lambda quotas, developer guide).
@@ -99,12 +105,35 @@ def _covers(earlier: MirrorRule, later: MirrorRule) -> bool:
     """Whether a rule applies to every image to which another one would."""
     registries = earlier.registries or ["*"]
     return all(
-        any(fnmatchcase(f"{each}/", f"{pattern}/*") for pattern in registries)
+        any(_fits(each, pattern, crossing=earlier.action == "deny") for pattern in registries)
         for each in later.registries or ["*"]
     ) and all(
         any(fnmatchcase(each, pattern) for pattern in earlier.namespaces or ["*"])
         for each in later.namespaces or ["*"]
     )
+
+
+def _fits(registry: str, pattern: str, *, crossing: bool) -> bool:
+    """Whether a pattern names all that another one names; see ``webhook.rules``.
+
+    Args:
+        registry: the other one.
+        pattern: the first.
+        crossing: whether ``*`` stands for more than one part.
+    """
+    if crossing or pattern == "*":
+        return fnmatchcase(f"{registry}/", f"{pattern}/*")
+    parts = [part for part in pattern.split("/") if part]
+    given = registry.split("/")
+    return len(parts) <= len(given) and all(map(fnmatchcase, given, parts))
+
+
+@RULES.reads("imageMirror.admissionPolicy", "cluster.version")
+def _kubernetes_has_policies(f: MirrorFacts) -> Iterator[str]:
+    version = f.settings.cluster.version
+    if f.settings.image_mirror.admission_policy and not has_policies(version):
+        reason = f"Kubernetes {version} has no such policies: remove the line"
+        yield refusal("imageMirror.admissionPolicy", True, reason)
 
 
 @RULES.reads("imageMirror.upstreamCredentials", "region")
@@ -120,6 +149,33 @@ def _upstream_takes_a_login(f: MirrorFacts) -> Iterator[str]:
         else:
             continue
         yield refusal(("imageMirror", "upstreamCredentials", registry), secret, reason)
+
+
+@RULES.reads("imageMirror.sourceCredentials", "imageMirror.enabled", "region")
+def _builds_take_a_login(f: MirrorFacts) -> Iterator[str]:
+    named: dict[str, str] = {}
+    for host, secret in f.settings.image_mirror.source_credentials.items():
+        if not (reason := reason_against("RegistryHost", host)):
+            reason = _reason_against_a_login(f, parse(f"{host}/of/image"))
+        if not reason:
+            first = named.setdefault(name_of(host), host)
+            reason = "" if first == host else f"{first} is the same registry: remove one of the two"
+        if reason:
+            yield refusal(("imageMirror", "sourceCredentials", host), secret, reason)
+
+
+def _reason_against_a_login(f: MirrorFacts, source: Reference) -> str:
+    if f.mirror.cached is not None:
+        ecr = f"ECR in {f.region.name} pulls images by itself and nothing is built"
+        other = full_key("imageMirror.upstreamCredentials")
+        return f"{ecr}: {listed(WITH_LOGIN, 'and')} take a login in {other}, remove it here"
+    if source.ecr_region:
+        return "nodes pull from private ECR by their own role, and nothing is copied: remove it"
+    if is_private(source.registry):
+        return "no build reaches a private name, whose images stay where they are: remove it"
+    if source.registry in WITH_SHORT_LOGIN:
+        return f"every password of {source.registry} ends after 12 hours: remove it"
+    return ""
 
 
 @RULES.reads("imageMirror.repositoryPrefix", "imageMirror.enabled", "region")

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT: dict[str, str] = {
     "images": "",
     "regions": "",
-    "settings": "regions",
+    "settings": "images regions",
     "costs": "regions settings",
     "webhook": "images",
     "rendering": "images terminal",
@@ -42,8 +42,8 @@ MAY_IMPORT: dict[str, str] = {
         "images regions rendering settings"
     ),
     "components.mirror": (
-        "components.aws components.dynamic components.objects components.registry "
-        "images regions rendering settings webhook"
+        "components.aws components.dynamic components.objects components.registry images "
+        "regions rendering settings webhook"
     ),
     "program": (
         "components.backend components.cluster components.kubeflow components.mirror images "

@@ -14,22 +14,36 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Protocol
 
-from images.reference import InvalidReference, Reference, parse
+from images.hosts import is_domestic, is_private, source_of
+from images.reference import InvalidReference, Reference, ecr_registry, parse
 from webhook.budgets import DEFAULT, Budgets, Review
-from webhook.image_places import Place, mapping, places, runs_at_once, text
-from webhook.rules import Action, Rule, WhenAbsent, rule_for
+from webhook.copy_reasons import CopyReason, words
+from webhook.image_places import (
+    OPT_OUT,
+    Place,
+    asks_to_be_left_out,
+    has_pull_secrets,
+    is_pod,
+    mapping,
+    places,
+    runs_at_once,
+    text,
+)
+from webhook.outcomes import ANNOTATION, Finding, Outcome, Report, annotation
+from webhook.rules import Action, Rule, Subject, WhenAbsent, rule_for
 
 _API_VERSION = "admission.k8s.io/v1"
-# A URL is no image reference, and may hold a password.
-_LOGIN = re.compile(r"//[^/@\s]*@")
+_NAMESPACE = re.compile(r"[a-z0-9-]{1,63}")
 # k8s.io/api admission/v1: longer warnings, and more than 4096 characters in all, may be cut.
 _LONGEST_WARNING = 256
 _MOST_WARNINGS = 16
+_MOST_DENIALS = 20
 
 
 class Presence(StrEnum):
@@ -58,6 +72,25 @@ _WARNINGS = {
     Presence.NEVER: "this account's registry does not serve {}",
 }
 _WITHOUT_COPY = (Presence.COPYING, Presence.ABSENT, Presence.FAILED)
+_OUTCOMES: dict[Presence | None, Outcome] = {
+    Presence.COPYING: Outcome.COPYING,
+    Presence.ABSENT: Outcome.COPYING,
+    Presence.FAILED: Outcome.COPY_FAILED,
+}
+_STAYS = "the source stays in place"
+# A builder without a login may never read these; the node may, with the secrets of the pod.
+_OF_PRIVATE_IMAGES = (
+    *(CopyReason.NOT_FOUND, CopyReason.NEEDS_LOGIN, CopyReason.REFUSED),
+    *(CopyReason.UNREACHABLE, CopyReason.PRIVATE_ADDRESS),
+)
+_ASK = "use another image, or ask an administrator for a rule (imageMirror.rules)"
+_ABROAD = (
+    "is in another partition of AWS, where the nodes of this cluster have no login: copy it into "
+    "this account's registry"
+)
+_LEFT_OUT = (
+    f"{OPT_OUT} has no effect on a pod: an administrator can set it as a label of the namespace"
+)
 _NO_COMMAND = (
     "Argo reads the entrypoint of a container without a command from there: give the container a "
     "command, or submit the workflow again once the copy is there"
@@ -70,6 +103,8 @@ class Copy:
 
     presence: Presence
     reason: str = ""
+    code: str = ""
+    """Why the last attempt failed (``copy_reasons``), also while another one is under way."""
 
 
 class Mirror(Protocol):
@@ -104,13 +139,32 @@ class Policy:
         registry: of copies, ``<ecr host>/<prefix>``.
         when_absent: for images whose copy is not there yet.
         rules: tried in this order, before all else is mirrored; see ``webhook.rules``.
+        enforce: refuse what is not known to be allowed, where otherwise its author is warned.
+        keeps_domestic: leave images of registries in China in place (``images.hosts``).
+        platform: the platform's own images by their sources; no rule applies to them.
+        logins: registries to which builds have a login.
+        public: registries whose images anybody may read but for a few, and that nodes cannot reach.
         budgets: of copies.
     """
 
     registry: str
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
+    enforce: bool = False
+    keeps_domestic: bool = False
+    platform: Collection[str] = frozenset()
+    logins: frozenset[str] = frozenset()
+    public: frozenset[str] = frozenset()
     budgets: Budgets = DEFAULT
+
+    def copies_for_pods_with_secrets(self, source: Reference, rule: Rule | None) -> bool:
+        """Whether an image is copied although its pod has pull secrets.
+
+        They may be for another registry: those of a service account are in each of its pods. From
+        elsewhere a build would ask in vain, and tell the name of a private image abroad.
+        """
+        named = rule is not None and rule.action is Action.MIRROR and not rule.everywhere
+        return named or source.registry in self.logins or source.registry in self.public
 
 
 @dataclass(frozen=True)
@@ -118,10 +172,25 @@ class _Decision:
     image: str
     warning: str = ""
     denied: bool = False
+    presence: Presence | None = None
+    origin: str = ""
+    """Of an image that named its copy already, the source."""
+
+    def outcome(self, image: str) -> Outcome | None:
+        """What became of the image of that name; None: nothing that its pod's owner has to know."""
+        if self.denied:
+            return Outcome.REFUSED
+        if self.image != image or (self.origin and self.warning):
+            return _OUTCOMES.get(self.presence, Outcome.MIRRORED)
+        return Outcome.KEPT if self.warning and not self.origin else None
 
 
 def review(
-    body: object, policy: Policy, mirror: Mirror, deadline: float = math.inf
+    body: object,
+    policy: Policy,
+    mirror: Mirror,
+    deadline: float = math.inf,
+    tell: Callable[[Report], None] | None = None,
 ) -> dict[str, Any]:
     """Answers one AdmissionReview.
 
@@ -130,6 +199,7 @@ def review(
         policy: the stack's rules.
         mirror: the state of copies; asked once per distinct image.
         deadline: monotonic seconds, after which the mirror is asked for no further image.
+        tell: gets what became of a pod, unless this is a dry run; must return at once.
 
     Returns:
         An AdmissionReview; no body raises. One of an object without a spec gets a response with
@@ -142,8 +212,7 @@ def review(
         return refusal("", "the request has no AdmissionReview with a request.uid")
     version = mapping(body).get("apiVersion")
     if version != _API_VERSION:
-        given = repr(_short(version)) if isinstance(version, str) else "no version"
-        return refusal(uid, f"this webhook speaks {_API_VERSION}, the request {given}")
+        return refusal(uid, f"this webhook speaks {_API_VERSION}, the request another version")
     if request.get("operation") not in ("CREATE", "UPDATE"):
         return _response(uid, {"allowed": True})
     obj = mapping(request.get("object"))
@@ -155,7 +224,7 @@ def review(
         deadline=deadline,
         review=Review(text(request.get("namespace")), policy.budgets.images_per_review),
     )
-    return _response(uid, _answer(places(request, obj), request, policy, asked))
+    return _response(uid, _answer(places(request, obj), request, policy, asked, tell))
 
 
 def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
@@ -165,41 +234,90 @@ def refusal(uid: str, message: str, *, code: int = 400) -> dict[str, Any]:
 
 
 def _answer(
-    found: Sequence[Place], request: Mapping[str, Any], policy: Policy, asked: _AskedOnce
+    found: Sequence[Place],
+    request: Mapping[str, Any],
+    policy: Policy,
+    asked: _AskedOnce,
+    tell: Callable[[Report], None] | None,
 ) -> dict[str, Any]:
     before = places(request, mapping(request.get("oldObject")))
     old_images = {place.owner: place.image for place in before}
-    namespace = request.get("namespace")
-    if not isinstance(namespace, str):
-        namespace = ""
-    at_once = runs_at_once(request)
-    decisions: dict[str, _Decision] = {}
-    patch: list[dict[str, str]] = []
+    namespace = _safe_namespace(request.get("namespace"))
+    at_once, with_secrets = runs_at_once(request), has_pull_secrets(request)
+    decisions: dict[tuple[str, bool], _Decision] = {}
+    patch: list[dict[str, Any]] = []
     for place in found:
         # An update may touch labels only; rewriting an image that already runs would restart its
         # container, and ephemeral containers and volumes cannot be changed at all.
-        if place.opted_out or old_images.get(place.owner) == place.image:
+        if old_images.get(place.owner) == place.image:
             continue
-        if place.image not in decisions:
-            decisions[place.image] = _decide(
-                place.image, namespace, policy, asked, looked_up=at_once
+        key = (place.image, place.never_pulled)
+        if key not in decisions:
+            decisions[key] = _decide(
+                place, namespace, policy, asked, looked_up=at_once, with_secrets=with_secrets
             )
-        image = decisions[place.image].image
+        image = decisions[key].image
         if image != place.image:
             patch.append({"op": "replace", "path": place.pointer, "value": image})
-    denied = [d.warning for d in decisions.values() if d.denied]
+    report = _report(request, namespace, decisions) if is_pod(request) else None
+    if report and tell and request.get("dryRun") is not True:
+        tell(report)
+    denied = list(dict.fromkeys(d.warning for d in decisions.values() if d.denied))
     if denied:
-        message = "image-mirror: " + "; ".join(denied)
+        more = len(denied) - _MOST_DENIALS
+        also = [f"and {more} other images"] if more > 0 else []
+        message = "image-mirror: " + "; ".join(denied[:_MOST_DENIALS] + also)
         status = {"code": 403, "reason": "Forbidden", "message": message}
         return {"allowed": False, "status": status}
     answer: dict[str, Any] = {"allowed": True}
+    if report and report.created:
+        patch.append(_annotated(report))
     if patch:
         answer["patchType"] = "JSONPatch"
         answer["patch"] = base64.b64encode(json.dumps(patch).encode()).decode()
     warnings = list(dict.fromkeys(_short(d.warning) for d in decisions.values() if d.warning))
+    if decisions and asks_to_be_left_out(mapping(request.get("object"))):
+        warnings.insert(0, _LEFT_OUT)
     if warnings:
         answer["warnings"] = warnings[:_MOST_WARNINGS]
     return answer
+
+
+def _report(
+    request: Mapping[str, Any], namespace: str, decisions: Mapping[tuple[str, bool], _Decision]
+) -> Report | None:
+    """What became of a pod; None: nothing that its owner has to know.
+
+    Where another webhook changed a pod, the API server asks again; the second annotation has what
+    the first one had.
+    """
+    metadata = mapping(request.get("object")).get("metadata")
+    if not isinstance(metadata, Mapping):
+        return None
+    metadata = mapping(metadata)
+    findings: list[Finding] = []
+    before: list[Finding] = []
+    for (image, _), decision in decisions.items():
+        outcome = decision.outcome(image)
+        named = decision.origin or image
+        sentence = decision.warning or f"{_short(named)} is pulled from {_short(decision.image)}"
+        if outcome is not None:
+            findings.append(Finding(outcome, named, decision.image, sentence))
+        elif decision.origin and ANNOTATION in mapping(metadata.get("annotations")):
+            before.append(Finding(Outcome.MIRRORED, named, image, sentence))
+    if not findings:
+        return None
+    created = request.get("operation") == "CREATE"
+    return Report(str(request["uid"]), namespace, metadata, [*before, *findings], created)
+
+
+def _annotated(report: Report) -> dict[str, Any]:
+    """The step of a patch that adds the annotation to a new pod."""
+    value = annotation(report.review, report.findings)
+    if isinstance(report.metadata.get("annotations"), Mapping):
+        pointer = "/metadata/annotations/" + ANNOTATION.replace("/", "~1")
+        return {"op": "add", "path": pointer, "value": value}
+    return {"op": "add", "path": "/metadata/annotations", "value": {ANNOTATION: value}}
 
 
 class _AskedOnce:
@@ -208,16 +326,16 @@ class _AskedOnce:
     def __init__(self, mirror: Mirror, *, start: bool, deadline: float, review: Review) -> None:
         self._mirror, self._start, self._deadline = mirror, start, deadline
         self._review = review
-        self._copies: dict[tuple[Reference, bool], Copy] = {}
+        self._copies: dict[tuple[Reference, bool, bool], Copy] = {}
 
-    def copy_of(self, source: Reference, *, follow: bool = False) -> Copy:
-        key = (source, follow)
+    def copy_of(self, source: Reference, *, follow: bool = False, start: bool = True) -> Copy:
+        key = (source, follow, start)
         if key not in self._copies:
             if time.monotonic() >= self._deadline:
                 return Copy(Presence.UNKNOWN, NO_TIME)
             self._copies[key] = self._mirror.ask(
                 source,
-                start=self._start,
+                start=self._start and start,
                 follow=follow,
                 deadline=self._deadline,
                 review=self._review,
@@ -226,31 +344,143 @@ class _AskedOnce:
 
 
 def _decide(
-    image: str, namespace: str, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
+    place: Place,
+    namespace: str,
+    policy: Policy,
+    mirror: _AskedOnce,
+    *,
+    looked_up: bool,
+    with_secrets: bool,
 ) -> _Decision:
     try:
-        source = parse(image)
+        image = _read(place.image)
     except InvalidReference as error:
-        return _Decision(image, f"{_LOGIN.sub('//***@', str(error))}: left as it is")
-    if source.belongs_to(policy.registry):
-        # Rendered for this registry already: the reference stays as it is. Where its name gives the
-        # source, a missing copy can still be fetched; a copy of the release's own images does not
-        # follow its source.
-        origin = source.origin(policy.registry)
-        if origin is None:
-            return _Decision(image)
-        copy = mirror.copy_of(origin)
-        return _waiting(_Decision(image, _warning(origin, copy)), copy, looked_up=looked_up)
-    rule = rule_for(policy.rules, source, namespace)
-    if source.ecr_region or rule.action is Action.KEEP:
-        return _Decision(image)
-    if rule.action is Action.DENY:
-        refused = f"images of {source.name} are not allowed in namespace {namespace}"
-        return _Decision(image, f"{refused} by a rule of this cluster", denied=True)
-    copy = mirror.copy_of(source, follow=True)
+        # What it is not is told without a word of it: it may be a URL with a password.
+        sentence = f"{_spoken(place.pointer)} is no image reference: {error.fault}"
+        if policy.enforce:
+            return _Decision(place.image, f"{sentence}; correct it", denied=True)
+        return _Decision(place.image, f"{sentence}: left as it is")
+    subject, rule = Subject.of(image, policy.registry), None
+    if subject.full not in policy.platform:
+        rule = rule_for(policy.rules, subject, namespace)
+        doubt = _doubt(image, subject, rule, namespace, policy)
+        if doubt:
+            return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
+    if image.belongs_to(policy.registry):
+        return _present(place.image, image, policy, mirror, looked_up=looked_up)
+    if place.never_pulled or _stays(image, rule, policy):
+        return _Decision(place.image)
+    # A rule that names the mirror itself is about the mirror.
+    source = source_of(image) if rule is None or rule.names_source(subject) else image
+    return _supplied(
+        place.image,
+        source,
+        rule,
+        policy,
+        mirror,
+        looked_up=looked_up,
+        with_secrets=with_secrets,
+    )
+
+
+def _read(text: str) -> Reference:
+    """The reference; markers, which only the render has, are none."""
+    image = parse(text)
+    if image.registry.startswith("<<"):
+        raise InvalidReference("a marker is no registry", "its registry is no host name")
+    return image
+
+
+def _supplied(
+    written: str,
+    source: Reference,
+    rule: Rule | None,
+    policy: Policy,
+    mirror: _AskedOnce,
+    *,
+    looked_up: bool,
+    with_secrets: bool,
+) -> _Decision:
+    """An image that comes from the account's registry."""
+    for_all = not with_secrets or policy.copies_for_pods_with_secrets(source, rule)
+    copy = mirror.copy_of(source, follow=True, start=for_all)
     target = source.mirrored(policy.registry)
-    decision = _mirrored(image, target, source, copy, rule.when_absent or policy.when_absent)
+    decision = _mirrored(
+        written, target, source, copy, (rule and rule.when_absent) or policy.when_absent
+    )
+    if policy.enforce and copy.presence is Presence.UNKNOWN:
+        return replace(decision, warning=f"{_warning(source, copy)}; try again", denied=True)
+    if decision.image == target and (why := _private(source, copy, with_secrets, for_all)):
+        decision = _Decision(written, f"{why}; {_STAYS}", presence=copy.presence)
     return _waiting(decision, copy, looked_up=looked_up and decision.image == target)
+
+
+def _doubt(
+    image: Reference, subject: Subject, rule: Rule | None, namespace: str, policy: Policy
+) -> str:
+    """Why an image is refused, or may not start; empty where nothing stands against it."""
+    if rule is not None and rule.action is Action.DENY:
+        where = f"not allowed in namespace {namespace}" if namespace else "not allowed"
+        if not subject.known:
+            return (
+                f"{image.name} is a copy whose name was too long to tell its source, and images of "
+                f"some sources are {where}: {_ASK}"
+            )
+        copied = f", of which {image.name} is a copy" if subject.name != image.name else ""
+        name = subject.name
+        return f"images of {name} are {where} by a rule of this cluster{copied}: {_ASK}"
+    if image.ecr is None or image.ecr.realm == _realm(policy.registry):
+        return ""
+    # A rule that names the registry knows of a login that the pod has.
+    return "" if rule is not None and not rule.everywhere else f"{image.name} {_ABROAD}"
+
+
+def _refused(subject: Subject, rule: Rule | None, policy: Policy) -> bool:
+    """Whether a doubt is a refusal: always by a rule that names the image, else where enforced."""
+    by_rule = rule is not None and rule.action is Action.DENY
+    return policy.enforce or (by_rule and subject.known)
+
+
+@lru_cache(maxsize=8)
+def _realm(registry: str) -> str | None:
+    own = ecr_registry(registry.partition("/")[0])
+    return own.realm if own else None
+
+
+def _stays(image: Reference, rule: Rule | None, policy: Policy) -> bool:
+    """Whether an image that is allowed keeps its name, for nodes alone pull it."""
+    if rule is not None and rule.action is Action.KEEP:
+        return True
+    if image.ecr is not None or is_private(image.registry):
+        return True
+    named = rule is not None and not rule.everywhere
+    mirrors = source_of(image) is not image
+    return policy.keeps_domestic and is_domestic(image.registry) and not named and not mirrors
+
+
+def _present(
+    written: str, image: Reference, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
+) -> _Decision:
+    """An image of the account's registry: the reference stays as it is.
+
+    Where its name gives the source, a missing copy can still be fetched; a copy of the release's
+    own images does not follow its source.
+    """
+    origin = image.origin(policy.registry)
+    if origin is None or is_private(origin.registry) or origin.ecr is not None:
+        return _Decision(written)
+    copy = mirror.copy_of(origin)
+    named = _Decision(written, _warning(origin, copy), presence=copy.presence, origin=str(origin))
+    return _waiting(named, copy, looked_up=looked_up)
+
+
+def _spoken(pointer: str) -> str:
+    """A JSON pointer as people write it: ``spec.containers[0].image``."""
+    return re.sub(r"\.(\d+)", r"[\1]", pointer.strip("/").replace("/", "."))
+
+
+def _safe_namespace(namespace: object) -> str:
+    return namespace if isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace) else ""
 
 
 def _waiting(decision: _Decision, copy: Copy, *, looked_up: bool) -> _Decision:
@@ -270,10 +500,28 @@ def _mirrored(
         return _Decision(image)
     warning = _warning(source, copy)
     if copy.presence is Presence.PRESENT or when_absent is WhenAbsent.REWRITE:
-        return _Decision(target, warning)
+        return _Decision(target, warning, presence=copy.presence)
     if when_absent is WhenAbsent.DENY and copy.presence is not Presence.UNKNOWN:
         return _Decision(image, warning, denied=True)
-    return _Decision(image, f"{warning}; the source stays in place")
+    return _Decision(image, f"{warning}; {_STAYS}", presence=copy.presence)
+
+
+def _private(source: Reference, copy: Copy, with_secrets: bool, for_all: bool) -> str:
+    """Why only the node, by the pull secrets of a pod, may be able to pull an image; else empty.
+
+    An image at a private address is one that only the node can pull, with or without secrets.
+    """
+    if copy.presence is Presence.PRESENT:
+        return ""
+    if not for_all:
+        login = f"no build has a login to {source.registry} (imageMirror.sourceCredentials)"
+        return f"{source} is not copied, for its pod has pull secrets and {login}"
+    if copy.code == CopyReason.PRIVATE_ADDRESS or (
+        with_secrets and copy.code in _OF_PRIVATE_IMAGES
+    ):
+        failed = _warning(source, Copy(Presence.FAILED, words(copy.code)))
+        return f"{failed}, and its pod has pull secrets" if with_secrets else failed
+    return ""
 
 
 def _warning(source: Reference, copy: Copy) -> str:

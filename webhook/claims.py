@@ -3,8 +3,9 @@
 A row is valid until ``expires`` (epoch seconds, also the table's TTL attribute). Its copy waits for
 a build (``waiting``, the namespace that asked), is under way (neither ``waiting``, ``reason`` nor
 ``digest``), has failed (``reason``, a code of ``copy_reasons``), or is there and was compared with
-its source (``digest``). TTL deletion may take days, so conditions compare the time itself. Rows
-whose key begins with ``#`` are no images (``budgets``, ``copy_queue``).
+its source (``digest``). ``last_reason`` stays while a copy that failed is tried again. TTL deletion
+may take days, so conditions compare the time itself. Rows whose key begins with ``#`` are no images
+(``budgets``, ``copy_queue``).
 
 The build that copies writes ``reason`` and ``digest``, with the expressions of this module
 (``components.mirror.buildspec``), and before them ``begun``, which is an attempt: an image that
@@ -22,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from webhook.admission import Copy, Presence
 from webhook.budgets import DEFAULT, Budgets, same_hour
-from webhook.copy_reasons import CopyReason, words
+from webhook.copy_reasons import CopyReason, reason_from, words
 
 RETRY_SECONDS = 120
 """The pause after a copy that failed; doubled after each further attempt."""
@@ -56,9 +57,15 @@ _FREE = (
     "(expires < :now AND (attribute_not_exists(attempts) OR attempts < :most))"
 )
 _GONE = f"attribute_exists(digest) OR {_FREE}"
-FAILED = "SET reason = :reason, expires = :now + if_not_exists(backoff, :first) REMOVE waiting"
+FAILED = (
+    "SET reason = :reason, last_reason = :reason, expires = :now + if_not_exists(backoff, :first) "
+    "REMOVE waiting"
+)
 """Update expression: a copy failed at ``:now``, because of ``:reason``."""
-COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, begun, reason, waiting"
+COPIED = (
+    "SET digest = :digest, source_digest = :source, expires = :end "
+    "REMOVE attempts, backoff, begun, last_reason, reason, waiting"
+)
 """Update expression: the copy is ``:digest``; it is compared with its source again after ``:end``.
 """
 POSTPONED = "SET reason = :reason, expires = :end REMOVE waiting ADD attempts :less"
@@ -72,9 +79,11 @@ class Taken:
 
     Attributes:
         again: the same image was claimed before in the same hour, and counted there.
+        code: why the copy failed the last time; empty: it did not.
     """
 
     again: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,8 +134,9 @@ class Claims:
                 raise
             row: dict[str, Any] = cast("dict[str, Any]", refused.response).get("Item") or {}
             return self._state(row, now)
-        asked = _number(response.get("Attributes") or {}, "asked")
-        return Taken(again=bool(asked) and same_hour(asked, now))
+        row = response.get("Attributes") or {}
+        asked = _number(row, "asked")
+        return Taken(bool(asked) and same_hour(asked, now), _last_code(row))
 
     def look(self, image: str, *, there: bool = False) -> Copy | None:
         """The state of a copy claimed before; None: ``take`` would claim it. Writes nothing."""
@@ -202,15 +212,15 @@ class Claims:
         )
 
     def _state(self, row: Mapping[str, Any], now: int) -> Copy:
-        reason = self._sentence(row)
+        reason, code = self._sentence(row), _last_code(row)
         if _number(row, "attempts") >= MOST_ATTEMPTS and _number(row, "expires") < now:
             last = f", the last time because {reason}" if reason else ""
             attempted = f"tried {MOST_ATTEMPTS} times{last}: copy it with `./kf images mirror`"
-            return Copy(Presence.FAILED, attempted)
+            return Copy(Presence.FAILED, attempted, code)
         if reason:
-            return Copy(Presence.FAILED, reason)
+            return Copy(Presence.FAILED, reason, code)
         late = "waiting" in row and now - _number(row, "asked") > NOTICED_SECONDS
-        return Copy(Presence.COPYING, self.budgets.waits() if late else "")
+        return Copy(Presence.COPYING, self.budgets.waits() if late else "", code)
 
     def _sentence(self, row: Mapping[str, Any]) -> str:
         if row.get("reason", {}).get("S") == CopyReason.BUDGET:
@@ -224,6 +234,12 @@ def _numbers(values: Mapping[str, int]) -> dict[str, Any]:
 
 def _number(row: Mapping[str, Any], name: str) -> int:
     return int(row.get(name, {}).get("N", 0))
+
+
+def _last_code(row: Mapping[str, Any]) -> str:
+    """The code of the last failure, also while the copy is tried again; empty: there was none."""
+    stored = row.get("last_reason", {}).get("S", "")
+    return reason_from(stored).value if stored else ""
 
 
 def reason_of(row: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -170,8 +171,9 @@ class EcrMirror:
             if isinstance(taken, Copy):
                 return self._cached(key, taken, ABSENT_SECONDS)
             met = "" if taken.again else self._spend(key, namespace, now)
-        if not met:
-            return self._cached(key, self._start(key), ABSENT_SECONDS)
+            if not met:
+                requested = replace(self._start(key), code=taken.code)
+                return self._cached(key, requested, ABSENT_SECONDS)
         _log_once(review, met)
         return self._cached((namespace, key), Copy(Presence.ABSENT, met), ABSENT_SECONDS)
 

@@ -30,7 +30,9 @@ from http import HTTPStatus
 from pathlib import Path
 
 from webhook import admission, http_head, service
+from webhook.cluster_api import ClusterApi
 from webhook.connection import Connection, Limits
+from webhook.events import Reporter
 from webhook.http_head import Refused
 from webhook.large_bodies import LargeBodies
 from webhook.memory import Memory
@@ -356,8 +358,17 @@ def serve(decision: Callable[[], service.Decide], limits: Limits | None = None) 
 
 
 def main() -> None:
-    """Serves the image mirror's decision."""
-    serve(lambda: service.decision(service.Environment.read(os.environ)))
+    """Serves the image mirror's decision, and posts Events where this is a pod with a token."""
+    serve(_decision)
+
+
+def _decision() -> service.Decide:
+    environment, api = service.Environment.read(os.environ), ClusterApi.of_pod(os.environ)
+    if api is None:
+        return service.decision(environment)
+    reporter = Reporter(api, instance=os.environ.get("HOSTNAME", ""))
+    reporter.start()
+    return service.decision(environment, reporter.offer)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from webhook.budgets import DEFAULT, Budgets
 from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
+from webhook.outcomes import Report
 from webhook.pull_through import PullThroughMirror
 from webhook.rules import Rule, WhenAbsent
 from webhook.rules import read as read_rules
@@ -62,6 +63,10 @@ class Environment:
         copier: name of the ``start_copy`` function.
         when_absent: ``rewrite``, ``keep`` or ``deny``.
         rules: a JSON list, see ``webhook.rules.read``.
+        logins: registries to which builds have a login, separated by spaces.
+        public: public registries that nodes cannot reach, separated by spaces.
+        enforce: not empty: refuse what is not known to be allowed.
+        domestic: ``keep``: images of registries in China stay there.
         budgets: a JSON object of those that are not the default, see ``webhook.budgets``.
         project: CodeBuild project; ``start_copy`` only, like all below.
         build_region: its region.
@@ -77,6 +82,10 @@ class Environment:
     copier: str = ""
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
+    logins: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
+    enforce: bool = False
+    domestic: str = ""
     budgets: Budgets = DEFAULT
     project: str = ""
     build_region: str = ""
@@ -100,6 +109,10 @@ class Environment:
             copier=variables.get("MIRROR_COPIER", ""),
             when_absent=WhenAbsent(variables.get("MIRROR_WHEN_ABSENT", "rewrite")),
             rules=read_rules(variables.get("MIRROR_RULES", "[]")),
+            logins=tuple(variables.get("MIRROR_LOGINS", "").split()),
+            public=tuple(variables.get("MIRROR_PUBLIC", "").split()),
+            enforce=bool(variables.get("MIRROR_ENFORCE", "")),
+            domestic=variables.get("MIRROR_DOMESTIC", ""),
             budgets=Budgets.read(variables.get("MIRROR_BUDGETS", "{}")),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
@@ -107,8 +120,8 @@ class Environment:
         )
 
 
-def decision(environment: Environment) -> Decide:
-    """The decision of one stack, with its AWS clients.
+def decision(environment: Environment, tell: Callable[[Report], None] | None = None) -> Decide:
+    """The decision of one stack, with its AWS clients; ``tell`` as of ``admission.review``.
 
     The result may be called from several threads at once; this function may not, as it makes
     clients of boto3's shared session (boto3 guide "Clients", section on multithreading).
@@ -117,10 +130,15 @@ def decision(environment: Environment) -> Decide:
         registry=environment.registry,
         when_absent=environment.when_absent,
         rules=environment.rules,
+        logins=frozenset(environment.logins),
+        public=frozenset(environment.public),
+        enforce=environment.enforce,
+        keeps_domestic=environment.domestic == "keep",
+        platform=inventory.sources(),
         budgets=environment.budgets,
     )
     mirror = _mirror(environment)
-    return lambda body, deadline: admission.review(body, policy, mirror, deadline)
+    return lambda body, deadline: admission.review(body, policy, mirror, deadline, tell)
 
 
 def _mirror(environment: Environment) -> admission.Mirror:

@@ -15,7 +15,7 @@ import pulumi_aws as aws
 from components.aws.trust import service_trust
 from components.mirror import policies
 from components.mirror.buildspec import buildspec
-from components.mirror.credentials import Purpose, key_in_secret, secret_name
+from components.mirror.credentials import Purpose, key_in_secret, login_arns, secret_name
 from components.registry.policies import lifecycle_policy
 from regions.region import Region
 from settings.mirror_context import MirrorContext
@@ -56,6 +56,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     Args:
         context: of the cluster and its account.
         side: makes the copies.
+        kept: marks of the platform's own copies (``webhook.inventory.marks``).
 
     Attributes:
         region: of the project.
@@ -74,17 +75,19 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         name: str,
         context: MirrorContext,
         side: BuildSide,
+        kept: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorBuild", name, None, opts)
         self._context = context
+        self._kept = kept
         self._side = side
         self.region = side.region
         self.project_name = context.build_project
         self.project_arn = side.region.arn(
             "codebuild", f"project/{self.project_name}", account=side.account_id
         )
-        self.table_name = f"{context.cluster}-image-copies"
+        self.table_name = context.copies_table
         self.table_arn = context.region.arn(
             "dynamodb", f"table/{self.table_name}", account=context.account_id
         )
@@ -147,19 +150,26 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             policy=pulumi.Output.from_input(push_secret and push_secret.arn).apply(
                 lambda secret_arn: json.dumps(
                     policies.build_policy(
-                        context, table_arn=self.table_arn, log_arn=log_arn, secret_arn=secret_arn
+                        context,
+                        table_arn=self.table_arn,
+                        log_arn=log_arn,
+                        secret_arn=secret_arn,
+                        login_arns=login_arns(context, side.region, side.account_id),
                     )
                 )
             ),
             opts=opts,
         )
+        secrets = context.mirror.source_secrets
         variables = {
             "TARGET_REGISTRY": context.image_prefix,
             "TARGET_REGION": context.region.name,
             "CREDENTIALS_SECRET": push_secret.name if push_secret else "",
+            "SOURCE_SECRETS": json.dumps(secrets) if secrets else "",
             "PLATFORM": context.mirror.platform or "",
             "TABLE": self.table_name,
-            "FOLLOW_SECONDS": str(mirror.follow_hours * 3600),
+            "FOLLOW_SECONDS": str(context.mirror.follow_seconds),
+            "KEPT": self._kept,
             "GIB_PER_DAY": str(mirror.budgets.gib_per_day),
             "NEW_REPOSITORY": _new_repository(context),
             "LIFECYCLE": json.dumps(lifecycle_policy()),

@@ -16,6 +16,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.documents import document
+from regions.region import Region
 from settings.mirror_context import MirrorContext, shortened
 
 _LONGEST_USER = 64  # of IAM
@@ -43,6 +44,17 @@ def secret_name(context: MirrorContext, purpose: Purpose) -> str:
     if purpose is Purpose.PUSH:
         return f"{context.mirror.settings.credentials_secret}/{context.name_of_builds}"
     return f"{context.cluster}/image-mirror/start-build"
+
+
+def login_arns(context: MirrorContext, side: Region, account: str) -> list[str]:
+    """The secrets with logins of source registries, in the region and account that build.
+
+    Their owner may delete and make one again under the same name, so the six characters that
+    Secrets Manager adds to the name are left open. As many ``?`` match no secret of another name
+    (docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html).
+    """
+    names = sorted(set(context.mirror.source_secrets.values()))
+    return [side.arn("secretsmanager", f"secret:{name}-??????", account=account) for name in names]
 
 
 def key_in_secret(

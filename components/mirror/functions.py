@@ -31,6 +31,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
     Args:
         context: of the cluster and its account.
         build: the project that makes copies; None where nothing is copied.
+        data: files beside the handler's code: name within the archive -> text.
         answers_admissions: False where pods of the cluster do instead.
 
     Attributes:
@@ -44,11 +45,12 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         context: MirrorContext,
         build: ImageMirrorBuild | None,
         *,
+        data: Mapping[str, str],
         answers_admissions: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorFunctions", name, None, opts)
-        self._context = context
+        self._context, self._data = context, data
         self.copies = self._copies(f"{name}-copier", build) if build else None
         self.admission = self._admission(f"{name}-admission") if answers_admissions else None
         self.register_outputs({"admission": self.admission.arn if self.admission else None})
@@ -175,7 +177,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             runtime=_RUNTIME,
             architectures=[_ARCHITECTURE],
             handler=handler,
-            code=handler_archive(),
+            code=handler_archive(self._data),
             role=role.arn,
             memory_size=512,
             timeout=timeout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -44,15 +45,23 @@ def handler_variables(
         "MIRROR_TABLE": copies.table.name if copies else "",
         "MIRROR_COPIER": copies.copier.name if copies else "",
         "MIRROR_IN_FLIGHT_SECONDS": str(mirror.in_flight_minutes * 60) if copies else "",
-        "MIRROR_FOLLOW_SECONDS": str(mirror.follow_hours * 3600) if copies else "",
+        "MIRROR_FOLLOW_SECONDS": str(context.mirror.follow_seconds) if copies else "",
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
+        "MIRROR_LOGINS": " ".join(context.mirror.source_secrets) if copies else "",
+        "MIRROR_PUBLIC": " ".join(context.mirror.public_out_of_reach) if copies else "",
+        "MIRROR_ENFORCE": "true" if mirror.enforce else "",
+        "MIRROR_DOMESTIC": "keep" if context.mirror.keeps_domestic else "",
         "MIRROR_BUDGETS": mirror.budgets.as_json(),
     }
 
 
-def handler_archive() -> pulumi.AssetArchive:
-    """The handler's sources as a Lambda archive."""
-    return pulumi.AssetArchive(
-        {name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()}
-    )
+def handler_archive(data: Mapping[str, str] | None = None) -> pulumi.AssetArchive:
+    """The handler's sources as a Lambda archive.
+
+    Args:
+        data: further files: name within the archive -> text.
+    """
+    sources = {name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()}
+    texts = {name: pulumi.StringAsset(text) for name, text in (data or {}).items()}
+    return pulumi.AssetArchive({**sources, **texts})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 from components.aws.roles import OidcProvider
 from components.dynamic.image_repositories import ImageRepositories
 from components.dynamic.mirrored_images import MirroredImages
+from components.mirror.admission_policy import admission_policy
 from components.mirror.api import TIMEOUT_SECONDS, ImageMirrorApi
 from components.mirror.build import BuildSide, ImageMirrorBuild
 from components.mirror.functions import ImageMirrorFunctions
@@ -21,6 +22,9 @@ from components.objects import kubernetes_objects
 from components.registry.pull_through_cache import PullThroughCache, node_pull_policy
 from rendering import Rendered
 from settings.mirror_context import MirrorContext
+from settings.mirror_mode import POLICIES_SINCE, has_policies
+from webhook.inventory import FILE, marks, text
+from webhook.rules import read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +34,16 @@ class ImageMirrorWebhookArgs:
     Args:
         context: of the cluster and its account.
         build: copies images; None where ECR pulls them through by itself.
-        images: every image the platform pulls, as its source names it.
+        images: every image the platform pulls, as its source names it; no request of a user
+            replaces a copy of one.
+        digests: source -> digest of the whole source, of those that are known.
+        sizes: source -> bytes of its copy, likewise.
         pods: ``manifests/addons/image-mirror`` as rendered, where pods of the cluster answer
             admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         ready: prerequisites of pods: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
+        kubernetes: the cluster's version.
     """
 
     context: MirrorContext
@@ -43,15 +51,19 @@ class ImageMirrorWebhookArgs:
     images: Sequence[str]
     pods: Rendered | None
     oidc: OidcProvider
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
+    kubernetes: str = POLICIES_SINCE
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
     """A registry of the account's own that fills itself, and a webhook that rewrites pods to it.
 
     A handler in the cluster's own region (pods, or Lambda behind an API) judges each pod; without
-    its answer pods start unchanged (failurePolicy Ignore). Where ECR has pull-through caches, it
+    its answer pods start unchanged, or with ``enforce`` not at all. The policy of the API server
+    needs no handler, so no pod waits for it. Where ECR has pull-through caches, it
     fetches the images itself. Elsewhere the platform's images are copied into repositories of the
     account first, and a user's image by a CodeBuild project while the kubelet retries.
 
@@ -77,8 +89,14 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             build, filled = None, PullThroughCache(f"{name}-cache", context, own).ready
         else:
             build, filled = self._copies(name, args, args.build)
+        inventory = {FILE: text(args.images, args.digests)}
         functions = ImageMirrorFunctions(
-            f"{name}-functions", context, build, answers_admissions=args.pods is None, opts=own
+            f"{name}-functions",
+            context,
+            build,
+            data=inventory,
+            answers_admissions=args.pods is None,
+            opts=own,
         )
         client: pulumi.Input[str] | Mapping[str, Any]
         if functions.admission is not None:
@@ -91,19 +109,42 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 context,
                 rendered=args.pods,
                 copies=functions.copies,
+                data=inventory,
                 oidc=args.oidc,
                 prerequisites=[*args.ready, *filled],
                 unready_pods=args.unready_pods,
                 opts=own,
             )
             client, answering = pods.client_config, pods.ready
+        # Made once its pods answer, and deleted before them: with failurePolicy Fail nothing else
+        # could start in between.
         configuration = kubernetes_objects.register(
-            webhook_configuration(client),
+            webhook_configuration(
+                client,
+                enforce=context.mirror.settings.enforce,
+                conditions=has_policies(args.kubernetes),
+            ),
             name=f"{name}-configuration",
             opts=pulumi.ResourceOptions(parent=self, depends_on=answering),
         )
         self.ready = [configuration, *filled]
+        if context.mirror.has_policy(args.kubernetes):
+            self._policy(name, args)
         self.register_outputs({"registry": self.registry})
+
+    def _policy(self, name: str, args: ImageMirrorWebhookArgs) -> None:
+        """The rules as a policy of the API server, independent of the webhook."""
+        rules = read(args.context.mirror.settings.rules_json())
+        prefix, namespaces = args.context.image_prefix, judged_namespaces()
+        before: list[pulumi.Resource] = list(args.ready)
+        for obj in admission_policy(prefix, rules, args.images, namespaces):
+            kind = "policy" if obj["kind"] == "ValidatingAdmissionPolicy" else "policy-binding"
+            made = kubernetes_objects.register(
+                obj,
+                name=f"{name}-{kind}",
+                opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            )
+            before = [made]
 
     def _copies(
         self, name: str, args: ImageMirrorWebhookArgs, side: BuildSide
@@ -122,13 +163,15 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             endpoints=context.endpoints,
             opts=own,
         )
-        build = ImageMirrorBuild(f"{name}-build", context, side, own)
+        build = ImageMirrorBuild(f"{name}-build", context, side, marks(args.images), own)
         mirror = context.mirror.settings
         if not mirror.inventory_first:
             return build, []
         inventory = MirroredImages(
             f"{name}-inventory",
             images=args.images,
+            digests=args.digests,
+            sizes=args.sizes,
             registry=context.image_prefix,
             region=context.region.name,
             project=build.project_name,
@@ -142,11 +185,43 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         return build, [inventory]
 
 
-def webhook_configuration(client: pulumi.Input[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """The MutatingWebhookConfiguration that sends pods to a URL, or to a ``clientConfig``."""
-    text = Path(__file__).with_name("webhook_configuration.yaml").read_text("utf-8")
-    configuration: dict[str, Any] = yaml.safe_load(text)
+def webhook_configuration(
+    client: pulumi.Input[str] | Mapping[str, Any],
+    *,
+    enforce: bool = False,
+    conditions: bool = False,
+) -> dict[str, Any]:
+    """The MutatingWebhookConfiguration that sends pods to a URL, or to a ``clientConfig``.
+
+    Args:
+        client: the one or the other.
+        enforce: refuse what gets no answer.
+        conditions: whether the cluster's version has match conditions.
+    """
+    configuration = _configuration()
     (webhook,) = configuration["webhooks"]
     webhook["clientConfig"] = client if isinstance(client, Mapping) else {"url": client}
     webhook["timeoutSeconds"] = TIMEOUT_SECONDS
+    if enforce:
+        webhook["failurePolicy"] = "Fail"
+        if conditions:
+            webhook["matchConditions"] = [_CHANGES]
     return configuration
+
+
+# Labels and finalizers of pods that run can be changed while the webhook is away.
+_CHANGES = {
+    "name": "spec-changes",
+    "expression": "request.operation != 'UPDATE' || object.kind != 'Pod' || "
+    "object.spec != oldObject.spec",
+}
+
+
+def judged_namespaces() -> dict[str, Any]:
+    """The selector of the namespaces whose pods are judged."""
+    return _configuration()["webhooks"][0]["namespaceSelector"]
+
+
+def _configuration() -> dict[str, Any]:
+    text = Path(__file__).with_name("webhook_configuration.yaml").read_text("utf-8")
+    return yaml.safe_load(text)

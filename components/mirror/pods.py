@@ -30,6 +30,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         context: of the cluster and its account.
         rendered: ``manifests/addons/image-mirror``.
         copies: what a handler uses to request a missing copy; None where nothing is copied.
+        data: files beside the handler's code: name within the archive -> text.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         prerequisites: nodes, and the pods' own image.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
@@ -46,6 +47,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         *,
         rendered: Rendered,
         copies: Copies | None,
+        data: Mapping[str, str],
         oidc: OidcProvider,
         prerequisites: Sequence[pulumi.Resource],
         unready_pods: pulumi.ResourceHookBinding | None = None,
@@ -62,7 +64,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
             context.mirror.settings.path_rotation,
             pulumi.ResourceOptions(parent=self),
         )
-        code, variables = code_config_map(NAMESPACE), handler_variables(context, copies)
+        code, variables = code_config_map(NAMESPACE, data), handler_variables(context, copies)
         values: dict[str, pulumi.Input[str]] = {
             "region.name": context.region.name,
             "image.prefix": context.image_prefix,

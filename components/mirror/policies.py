@@ -7,6 +7,7 @@ resource (docs.aws.amazon.com service-authorization list_amazonelasticcontainerr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from components.aws.documents import Document, allow, document
@@ -108,14 +109,26 @@ def push_statements(context: MirrorContext, *, table_arn: str) -> list[dict[str,
 
 
 def build_policy(
-    context: MirrorContext, *, table_arn: str, log_arn: str, secret_arn: str | None
+    context: MirrorContext,
+    *,
+    table_arn: str,
+    log_arn: str,
+    secret_arn: str | None,
+    login_arns: Sequence[str] = (),
 ) -> Document:
-    """The build's own role: its log, and either a secret with push keys or the right to push."""
+    """The build's own role: its log, and either a secret with push keys or the right to push.
+
+    It reads the logins of source registries, too.
+    """
     push = push_statements(context, table_arn=table_arn)
-    return document(_write_log(log_arn), *([_read_secret(secret_arn)] if secret_arn else push))
+    return document(
+        _write_log(log_arn),
+        *([_read_secret(secret_arn)] if secret_arn else push),
+        *([_read_secret(list(login_arns))] if login_arns else []),
+    )
 
 
-def _read_secret(secret_arn: str) -> dict[str, Any]:
+def _read_secret(secret_arn: str | Sequence[str]) -> dict[str, Any]:
     return allow(("secretsmanager:GetSecretValue",), secret_arn)
 
 

@@ -1,4 +1,4 @@
-"""A Docker configuration for one run: the user's logins, and the login to the target.
+"""A Docker configuration for one run: the user's logins, and the login to the target if it is ECR.
 
 It is deleted with the run: the login to ECR is written neither to the user's key ring nor to the
 user's file.
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from images.reference import DOCKER_HUB
+from images.reference import DOCKER_HUB, HUB_ALIASES
 from ops.cli_errors import Refused
 from rendering.cache import write_atomically
 
@@ -35,8 +38,7 @@ def with_login(
     Returns:
         A store for all hosts becomes a helper for each source: it is read and never written.
     """
-    auths: dict[str, Any] = dict(config.get("auths") or {})
-    helpers: dict[str, Any] = dict(config.get("credHelpers") or {})
+    auths, helpers = (_by_crane(config.get(name)) for name in ("auths", "credHelpers"))
     store = config.get("credsStore")
     if store:
         for host in sources:
@@ -47,6 +49,36 @@ def with_login(
     auths[target] = {"auth": token}
     headers = {"HttpHeaders": config["HttpHeaders"]} if "HttpHeaders" in config else {}
     return {"auths": auths, "credHelpers": helpers, **headers}
+
+
+@contextmanager
+def own_logins() -> Generator[Path]:
+    """A folder with the user's own logins alone, until the end of the block.
+
+    Raises:
+        Refused: see ``user_config``.
+    """
+    config = dict(user_config())
+    for name in ("auths", "credHelpers"):
+        config[name] = _by_crane(config.get(name))
+    with TemporaryDirectory(prefix="kf-docker-") as folder:
+        replace_config(Path(folder), config)
+        yield Path(folder)
+
+
+def _by_crane(logins: object) -> dict[str, Any]:
+    """The logins with the one of Docker Hub under the key by which crane looks it up.
+
+    `podman login docker.io` writes the registry's plain name (containers/image
+    pkg/docker/config/config.go), which go-containerregistry does not ask for
+    (pkg/authn/keychain.go).
+    """
+    found: dict[str, Any] = dict(cast("Mapping[str, Any]", logins or {}))
+    for key in [*found]:
+        host = re.sub("^https?://", "", key).partition("/")[0]
+        if host in (DOCKER_HUB, *HUB_ALIASES) and key != _DOCKER_HUB_KEY:
+            found.setdefault(_DOCKER_HUB_KEY, found.pop(key))
+    return found
 
 
 def user_config() -> Mapping[str, Any]:

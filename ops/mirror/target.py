@@ -19,7 +19,7 @@ from ops.cli_errors import Refused
 from ops.crane import Absent, Crane, find
 from ops.mirror import image_list, plan
 from ops.mirror.account_registry import AT_ONCE, AccountRegistry, Login
-from ops.mirror.docker_config import replace_config, user_config, with_login
+from ops.mirror.docker_config import own_logins, replace_config, user_config, with_login
 from ops.mirror.plan import Copy
 from regions.region import Region, known_regions
 from rendering import lock as locks
@@ -56,6 +56,11 @@ class Target:
         self._guard = threading.Lock()
         self._mutability = mutability((copy.target.repository, copy.source) for copy in copies)
         self._digests = account.digests(self._mutability) if account else {}
+
+    @property
+    def account(self) -> bool:
+        """Whether it is the account's own ECR."""
+        return self._account is not None
 
     @property
     def host(self) -> str:
@@ -119,7 +124,7 @@ def opened(
     if lines and not any(line.target is None or line.target.ecr_region for line in lines):
         listed = image_list.copies(lines, None, locked, platform, str(file))
         host = plan.one_host(listed)
-        with Crane(find()) as crane:
+        with own_logins() as folder, Crane(find(), folder) as crane:
             yield plan.only(listed, pattern), Target(crane, host=host), crane
         return
     region = Region.of(settings.region)

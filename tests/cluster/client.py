@@ -106,6 +106,10 @@ class Cluster:
     def get(self, path: str) -> dict[str, Any]:
         return self._send("GET", path).body
 
+    def post(self, path: str, obj: Object) -> dict[str, Any]:
+        """What a subresource makes of an object that is not stored, such as a TokenRequest."""
+        return self._send("POST", path, obj, kind="application/json").body
+
     def delete(self, path: str) -> None:
         """An object, or all of a collection; what they own follows.
 

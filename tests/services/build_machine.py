@@ -29,17 +29,25 @@ ROLE_KEY = "secret-key-of-the-role"
 BUILD_SECONDS = 120
 
 _PYTHON = f"""#!/bin/bash
-if [ "$1 $2" = "-m components.mirror.guard" ]; then
-  shift 2
-  export PYTHONPATH={Path(__file__).parents[2]}
-  exec {sys.executable} -m tests.services.guarded_sources "$@"
+if [ "$1" = "$PYTHONPATH/components/mirror/guard.py" ]; then
+  shift
+  set -- {Path(__file__).with_name("guarded_sources.py")} "$@"
 fi
 exec {sys.executable} "$@"
 """
 _AWS = """#!/bin/bash
 echo "$1 $2" >> "$MACHINE/calls"
 case "$1 $2" in
-  "secretsmanager get-secret-value") cat "$MACHINE/secret" ;;
+  "secretsmanager get-secret-value")
+    echo "$4 $AWS_SECRET_ACCESS_KEY" >> "$MACHINE/secrets-read"
+    if [ ! -d "$MACHINE/logins" ] || [ "$4" = "${CREDENTIALS_SECRET:-}" ]; then
+      cat "$MACHINE/secret"
+    elif [ -f "$MACHINE/logins/$4" ]; then
+      cat "$MACHINE/logins/$4"
+    else
+      echo "An error occurred (ResourceNotFoundException) when calling the operation: $4" >&2
+      exit 254
+    fi ;;
   "dynamodb update-item") echo "$4 $AWS_SECRET_ACCESS_KEY" >> "$MACHINE/told" ;;
   "ecr get-login-password") echo "password-of-$AWS_SECRET_ACCESS_KEY" ;;
   "ecr create-repository") echo "$4 $AWS_SECRET_ACCESS_KEY" >> "$MACHINE/repositories" ;;

@@ -10,6 +10,7 @@ import pytest
 
 from ops import crane
 from tests.services.copied_images import Images
+from tests.services.private_registry import Private, private_registry
 from tests.services.registry import Registry, registry
 
 
@@ -22,6 +23,12 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Generator[Registry]:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Generator[Registry]:
     with registry(tmp_path_factory.mktemp("own")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Generator[Private]:
+    with private_registry(tmp_path_factory.mktemp("private")) as running:
         yield running
 
 

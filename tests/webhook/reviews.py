@@ -12,6 +12,7 @@ from webhook.admission import Copy, Presence
 from webhook.budgets import Review
 
 OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
+ANNOTATIONS = "/metadata/annotations"
 SHA = "sha256:" + "0123456789abcdef" * 4
 
 
@@ -54,11 +55,16 @@ def review_of(obj: Any, **request: Any) -> dict[str, Any]:
     return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": inner}
 
 
+def steps(response: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps of the patch of a response."""
+    return json.loads(base64.b64decode(response["patch"])) if "patch" in response else []
+
+
 def patched(response: dict[str, Any]) -> dict[str, str]:
-    """JSON pointer -> new value."""
+    """JSON pointer -> new value, of images."""
     if "patch" not in response:
         return {}
     assert response["patchType"] == "JSONPatch"
-    patch = json.loads(base64.b64decode(response["patch"]))
-    assert {step["op"] for step in patch} == {"replace"}
+    patch = [step for step in steps(response) if not step["path"].startswith(ANNOTATIONS)]
+    assert {step["op"] for step in patch} <= {"replace"}
     return {step["path"]: step["value"] for step in patch}

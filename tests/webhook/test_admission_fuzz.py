@@ -28,6 +28,7 @@ from tests.webhook.odd_reviews import REAL, Draft, arbitrary, drafts, nested
 from tests.webhook.reviews import OWN, FixedMirror
 from webhook import lambda_handler
 from webhook.admission import Policy, Presence, review
+from webhook.outcomes import ANNOTATION
 from webhook.rules import WhenAbsent
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def fuzz(share: float, bodies: st.SearchStrategy[Any], check: Callable[[Any], bo
     assert any(checked)
 
 
-def patch_of(response: dict[str, Any]) -> list[dict[str, str]]:
+def patch_of(response: dict[str, Any]) -> list[dict[str, Any]]:
     if "patch" not in response:
         return []
     assert (response["allowed"], response["patchType"]) == (True, "JSONPatch")
@@ -92,6 +93,21 @@ def at(pointer: str, pod: Any) -> Any:
     return pod
 
 
+def annotated(step: Any, request: Any) -> None:
+    """The promises of the step with the annotation of a new pod."""
+    value, there = step["value"], request["object"]["metadata"].get("annotations")
+    if step["path"] == "/metadata/annotations":
+        assert not isinstance(there, dict)
+        assert set(value) == {ANNOTATION}
+        value = value[ANNOTATION]
+    else:
+        assert step["path"] == "/metadata/annotations/image-mirror~1decisions"
+        assert isinstance(there, dict)
+    assert len(value) < 40_000
+    assert set(json.loads(value)) <= {"review", "images", "more"}
+    assert request["operation"] == "CREATE"
+
+
 def hold(body: Any, answer: Any) -> bool:
     """The promises of every answer; tells whether there was a patch."""
     json.dumps(answer, allow_nan=False)
@@ -103,6 +119,10 @@ def hold(body: Any, answer: Any) -> bool:
     patch = patch_of(response)
     for step in patch:
         assert step.keys() == {"op", "path", "value"}
+        if step["op"] == "add":
+            assert step is patch[-1]
+            annotated(step, body["request"])
+            continue
         assert step["op"] == "replace"
         assert POINTER.fullmatch(step["path"])
         old, new = parse(at(step["path"], body["request"]["object"])), parse(step["value"])

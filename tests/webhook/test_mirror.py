@@ -270,6 +270,7 @@ def copied(world: World, digest: str) -> None:
         UpdateExpression=COPIED,
         ExpressionAttributeValues={
             ":digest": {"S": digest},
+            ":source": {"S": digest},
             ":end": {"N": str(int(world.clock.now) + DAY)},
         },
     )
@@ -303,6 +304,20 @@ def test_the_reason_of_a_failed_build_is_shown_and_the_image_left_alone_for_a_wh
     world.clock.now += 2
     assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
     assert len(world.requested) == 2
+
+
+def test_why_a_copy_failed_is_known_also_while_it_is_tried_again(world: World) -> None:
+    """A pod with pull secrets keeps its source meanwhile, instead of a copy that never comes."""
+    assert world.mirror().ask(IMAGE, start=True).code == ""
+    failed(world, CopyReason.NEEDS_LOGIN)
+    assert world.mirror().ask(IMAGE, start=True).code == CopyReason.NEEDS_LOGIN
+    world.clock.now += RETRY_SECONDS + 1
+    for _ in range(2):  # the one that requests it, and one that finds it requested
+        copy = world.mirror().ask(IMAGE, start=True)
+        assert (copy.presence, copy.code) == (Presence.COPYING, CopyReason.NEEDS_LOGIN)
+    assert len(world.requested) == 2
+    copied(world, SHA)
+    assert world.mirror().ask(IMAGE, start=True).code == ""
 
 
 def test_a_copy_that_was_deleted_is_requested_again_at_once(world: World) -> None:

@@ -9,17 +9,21 @@ from pathlib import Path
 import pytest
 
 from components.mirror.handler import handler_archive
+from images.reference import parse
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from settings.image_mirror import MirrorBudgets
 from tests.components.mirror.simulated_image_mirror import (
     CACHED,
     CROSSING,
+    DIGESTS,
+    IMAGES,
     WITHIN,
     mirror_program,
     stack,
 )
 from tests.harness import REGIONS, Recorded, Registered, run
+from webhook import inventory
 from webhook.budgets import Budgets
 from webhook.image_places import OPT_OUT
 
@@ -90,8 +94,30 @@ def test_one_platform_is_copied_where_a_stack_says_so(mirror: Mirror) -> None:
         given = project.inputs["environment"]["environmentVariables"]
         return {each["name"]: each["value"] for each in given}
 
-    assert "PLATFORM" not in variables()
+    assert "PLATFORM" not in variables(platform="all")
     assert variables(platform="linux/amd64")["PLATFORM"] == "linux/amd64"
+    # Every node of a stack is of it.
+    assert variables()["PLATFORM"] == "linux/amd64"
+
+
+def test_the_build_and_the_copies_know_what_is_the_platforms_own(mirror: Mirror) -> None:
+    variables = build_variables(mirror.only("aws:codebuild/project:Project"))
+    assert variables["KEPT"] == inventory.marks(IMAGES)
+    assert variables["FOLLOW_SECONDS"] == "86400"
+    copies = mirror.only("pulumi-python:dynamic:MirroredImages").inputs
+    assert copies["digests"] == DIGESTS
+    for name in ("admission", "copier"):
+        archive = mirror.only(LAMBDA, f"image-mirror-functions-{name}").inputs["code"]
+        known = json.loads(archive.assets[inventory.FILE].text)
+        assert known == {str(parse(image)): DIGESTS.get(image) for image in IMAGES}
+
+
+def test_nothing_follows_its_source_where_stacks_share_their_copies(mirror: Mirror) -> None:
+    shared = stack(mirror.region.name, mirror.build_region.name, sharedInventory=True)
+    variables = build_variables(shared.only("aws:codebuild/project:Project"))
+    assert variables["FOLLOW_SECONDS"] == "0"
+    admission = shared.only(LAMBDA, "image-mirror-functions-admission").inputs["environment"]
+    assert admission["variables"]["MIRROR_FOLLOW_SECONDS"] == "0"
 
 
 def test_the_registry_is_the_accounts_own(mirror: Mirror) -> None:
@@ -113,7 +139,9 @@ def test_admissions_are_bounded_in_time_and_number(mirror: Mirror) -> None:
 def test_the_archive_holds_the_handlers_sources_and_nothing_else() -> None:
     names = set(handler_archive().assets)
     assert "webhook/lambda_handler.py" in names
-    grammar = {"images/__init__.py", "images/reference.py"}
+    grammar = {
+        f"images/{name}" for name in ("__init__.py", "hosts.py", "reference.py", "registries.json")
+    }
     assert all(name.startswith("webhook/") and name.endswith(".py") for name in names - grammar)
     assert grammar <= names
 
@@ -201,12 +229,13 @@ def test_pods_are_judged_without_ever_being_stopped(mirror: Mirror) -> None:
     assert created_only == {"revisions", "workflows"}
 
 
-def test_the_system_and_the_unwilling_are_left_out(mirror: Mirror) -> None:
+def test_the_system_and_what_administrators_label_are_left_out(mirror: Mirror) -> None:
     (webhook,) = mirror.only(WEBHOOK).inputs["webhooks"]
     namespaces = {e["key"]: e["values"] for e in webhook["namespaceSelector"]["matchExpressions"]}
     assert "kube-system" in namespaces["kubernetes.io/metadata.name"]
     assert namespaces[OPT_OUT] == ["true"]
-    assert webhook["objectSelector"]["matchExpressions"][0]["key"] == OPT_OUT
+    # A pod's own labels leave it out of nothing.
+    assert "objectSelector" not in webhook
 
 
 def test_the_address_of_the_webhook_is_a_secret(mirror: Mirror) -> None:
@@ -303,6 +332,7 @@ def test_no_key_stands_in_an_environment(mirror: Mirror) -> None:
     environment = mirror.only("aws:codebuild/project:Project").inputs["environment"]
     names = {variable["name"] for variable in environment["environmentVariables"]}
     always = {
+        *("KEPT", "PLATFORM"),
         *("TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"),
         *("NEW_REPOSITORY", "LIFECYCLE", "COPY_SECONDS", "GIB_PER_DAY"),
     }
@@ -390,3 +420,40 @@ def test_everything_that_can_carry_tags_carries_the_stacks(mirror: Mirror) -> No
     for resource in tagged:
         assert resource.inputs["tags"]["project"] == "kubeflow", resource.name
         assert "Name" in resource.inputs["tags"], resource.name
+
+
+@pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *WITHIN])
+def test_the_build_reads_the_logins_of_its_sources_and_no_other_secret(
+    region: str, build_region: str
+) -> None:
+    logins = {
+        "index.docker.io": "registries/hub",
+        "reg.example.com:5000": "company",
+        "ghcr.io": "company",
+    }
+    made = Mirror(
+        Region.of(region),
+        Region.of(build_region),
+        stack(region, build_region, sourceCredentials=tuple(logins.items())),
+    )
+    policy = json.loads(made.policy("rolePolicy:RolePolicy", "image-mirror-build-role"))
+    own = Region.of(build_region)
+    assert policy["Statement"][-1] == {
+        "Effect": "Allow",
+        "Action": ["secretsmanager:GetSecretValue"],
+        "Resource": [
+            own.arn("secretsmanager", "secret:company-??????", account=ACCOUNT),
+            own.arn("secretsmanager", "secret:registries/hub-??????", account=ACCOUNT),
+        ],
+    }
+    variables = made.only("aws:codebuild/project:Project").inputs["environment"]
+    (secrets,) = (
+        each["value"]
+        for each in variables["environmentVariables"]
+        if each["name"] == "SOURCE_SECRETS"
+    )
+    assert json.loads(secrets) == {
+        "docker.io": "registries/hub",
+        "ghcr.io": "company",
+        "reg.example.com:5000": "company",
+    }

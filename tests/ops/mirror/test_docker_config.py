@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.cli_errors import Refused
-from ops.mirror.docker_config import replace_config, user_config, with_login
+from ops.mirror.docker_config import own_logins, replace_config, user_config, with_login
 
 TARGET = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 
@@ -79,3 +79,31 @@ def test_the_configuration_of_a_run_is_private_also_when_it_is_replaced(tmp_path
         replace_config(tmp_path, config)
         assert json.loads((tmp_path / "config.json").read_text()) == config
         assert [file.stat().st_mode & 0o077 for file in tmp_path.iterdir()] == [0]
+
+
+@pytest.mark.parametrize(
+    "key", ["docker.io", "index.docker.io", "https://registry-1.docker.io", "https://docker.io/v1/"]
+)
+def test_the_login_to_docker_hub_is_found_under_any_of_its_names(key: str) -> None:
+    made = with_login({"auths": {key: {"auth": "eA=="}}}, ["docker.io"], TARGET, "new")
+    assert made["auths"] == {
+        "https://index.docker.io/v1/": {"auth": "eA=="},
+        TARGET: {"auth": "new"},
+    }
+    made = with_login({"credHelpers": {key: "pass"}}, ["docker.io"], TARGET, "new")
+    assert made["credHelpers"] == {"https://index.docker.io/v1/": "pass"}
+
+
+def test_a_run_without_ecr_has_the_persons_logins_and_leaves_nothing(home: Path) -> None:
+    (home / ".docker").mkdir()
+    config = {"auths": {"docker.io": {"auth": "eA=="}}, "credsStore": "pass"}
+    (home / ".docker" / "config.json").write_text(json.dumps(config))
+    with own_logins() as folder:
+        file = folder / "config.json"
+        assert file.stat().st_mode & 0o077 == 0
+        assert json.loads(file.read_bytes()) == {
+            "auths": {"https://index.docker.io/v1/": {"auth": "eA=="}},
+            "credHelpers": {},
+            "credsStore": "pass",
+        }
+    assert not folder.exists()

@@ -1,0 +1,260 @@
+"""Events of pods whose images were changed or refused, as the API server stores them.
+
+The webhook is called by the server, and its reporter calls the server back with the token of its
+own service account and the rights of ``manifests/addons/image-mirror``. Pods are created as their
+controllers do it.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from rendering import Object
+from tests.cluster.client import Refused
+from tests.cluster.conftest import CURRENT, NewCluster
+from tests.cluster.mirrored import OWN, TEAM, Judge, Mirrored, images_of, in_effect, namespace, pod
+from tests.rendering.beijing import rendered
+from webhook.admission import Copy, Policy, Presence, review
+from webhook.cluster_api import CallRefused, ClusterApi
+from webhook.events import Limits, Reporter
+from webhook.outcomes import ANNOTATION
+from webhook.rules import Action, Rule, WhenAbsent
+
+pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
+ACCOUNT = "/api/v1/namespaces/image-mirror/serviceaccounts/image-mirror"
+PYTHON = f"{OWN}/docker.io/library/python:3.9"
+
+
+@dataclass
+class World:
+    """The webhook with its reporter, behind a real API server."""
+
+    mirrored: Mirrored
+    api: ClusterApi
+    reporter: Reporter
+
+    def judged(self, copy: Copy, **policy: Any) -> None:
+        """From now on, every image has this state."""
+        judge = Judge(copy=copy)
+        stack = Policy(registry=OWN, **policy)
+        self.mirrored.decide = lambda body, deadline: review(
+            body, stack, judge, deadline, self.reporter.offer
+        )
+
+    def events(self, name: str, kind: str = "Pod", *, least: int = 1) -> list[Any]:
+        """What ``kubectl get events --field-selector`` shows of an object, once there are some."""
+
+        def listed() -> list[Any]:
+            selector = f"involvedObject.name={name},involvedObject.kind={kind}"
+            path = f"/api/v1/namespaces/{TEAM}/events?fieldSelector={selector}"
+            return self.mirrored.cluster.get(path)["items"]
+
+        several = Retrying(
+            retry=retry_if_result(lambda found: len(found) < least),
+            stop=stop_after_delay(20),
+            wait=wait_fixed(0.2),
+        )
+        return several(listed)
+
+    def owner(self, kind: str, version: str, name: str, **spec: Any) -> Object:
+        """A controller's object, and the reference to it that its pods have."""
+        labels = {"app": name}
+        template: Object = {"metadata": {"labels": labels}, "spec": pod(name, "python:3.9")["spec"]}
+        if kind != "Job":
+            spec = {"selector": {"matchLabels": labels}, **spec}
+        else:
+            template["spec"]["restartPolicy"] = "Never"
+        made = self.mirrored.cluster.create(
+            {
+                "apiVersion": version,
+                "kind": kind,
+                "metadata": {"name": name, "namespace": TEAM},
+                "spec": {**spec, "template": template},
+            }
+        ).body
+        reference = {"apiVersion": version, "kind": kind, "controller": True}
+        return {**reference, "name": name, "uid": made["metadata"]["uid"]}
+
+
+def of(owner: Object, image: str = "python:3.9", **spec: Any) -> Object:
+    """A pod as the controller asks for it: without a name."""
+    metadata = {
+        "generateName": f"{owner['name']}-",
+        "labels": {"app": owner["name"]},
+        "ownerReferences": [owner],
+    }
+    made = pod("", image, metadata=metadata, **spec)
+    del made["metadata"]["name"]
+    return made
+
+
+@pytest.fixture(scope="module")
+def world(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+    folder = tmp_path_factory.mktemp("image-mirror-events")
+    with in_effect(new_cluster, "image-mirror-events", folder) as made:
+        cluster = made.cluster
+        cluster.apply(namespace("image-mirror"))
+        account: Object = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "image-mirror", "namespace": "image-mirror"},
+        }
+        cluster.apply(account)
+        for obj in rendered("addons/image-mirror").objects:
+            if obj["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+                cluster.apply(obj)
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token = cluster.post(f"{ACCOUNT}/token", request)["status"]["token"]
+        (folder / "token").write_text(token)
+        server = cluster.kubeconfig["clusters"][0]["cluster"]
+        authority = base64.b64decode(server["certificate-authority-data"])
+        (folder / "ca.crt").write_bytes(authority)
+        address = urlsplit(server["server"])
+        variables = {
+            "KUBERNETES_SERVICE_HOST": str(address.hostname),
+            "KUBERNETES_SERVICE_PORT": str(address.port),
+        }
+        api = ClusterApi.of_pod(variables, folder)
+        assert api is not None
+        limits = Limits(a_minute=30, look_seconds=(1.0, 3.0, 9.0))
+        reporter = Reporter(api, "image-mirror-0", limits)
+        reporter.start()
+        yield World(made, api, reporter)
+
+
+def test_the_pod_of_a_deployment_says_where_its_images_come_from(world: World) -> None:
+    world.judged(Copy(Presence.PRESENT))
+    owner = world.owner("ReplicaSet", "apps/v1", "web")
+    made = world.mirrored.cluster.create(of(owner)).body
+    (event,) = world.events(made["metadata"]["name"])
+    assert (event["type"], event["reason"]) == ("Normal", "ImageMirrored")
+    assert event["message"] == f"python:3.9 is pulled from {PYTHON}"
+    assert event["involvedObject"]["uid"] == made["metadata"]["uid"]
+    assert event["source"] == {"component": "image-mirror"}
+    assert '"outcome":"ImageMirrored"' in made["metadata"]["annotations"][ANNOTATION]
+
+
+def test_the_pod_of_a_job_says_that_its_image_is_being_copied(world: World) -> None:
+    world.judged(Copy(Presence.COPYING))
+    owner = world.owner("Job", "batch/v1", "train")
+    made = world.mirrored.cluster.create(of(owner, restartPolicy="Never")).body
+    (event,) = world.events(made["metadata"]["name"])
+    assert (event["type"], event["reason"]) == ("Normal", "ImageCopying")
+    assert "docker.io/library/python:3.9 is being copied" in event["message"]
+
+
+def test_a_pod_with_the_pull_secrets_of_its_service_account_keeps_its_source(world: World) -> None:
+    """The account's secrets are in the pod that the webhook gets."""
+    world.judged(Copy(Presence.ABSENT))
+    cluster = world.mirrored.cluster
+    account = {"name": "default", "namespace": TEAM}
+    secrets = [{"name": "registry"}]
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": account,
+            "imagePullSecrets": secrets,
+        }
+    )
+    try:
+        made = cluster.create(pod("private", "harbor.company.cn/team/app:1")).body
+    finally:
+        cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    assert made["spec"]["imagePullSecrets"] == secrets
+    assert images_of(made) == ["harbor.company.cn/team/app:1"]
+    (event,) = world.events("private")
+    assert (event["type"], event["reason"]) == ("Warning", "ImageKept")
+    assert "no build has a login to harbor.company.cn" in event["message"]
+
+
+def test_a_refused_statefulset_reads_why_once_however_often_it_tries(world: World) -> None:
+    world.judged(Copy(Presence.FAILED, "why"), when_absent=WhenAbsent.DENY)
+    owner = world.owner("StatefulSet", "apps/v1", "base", serviceName="base")
+    for _ in range(20):
+        with pytest.raises(Refused, match="could not be copied"):
+            world.mirrored.cluster.create(of(owner))
+    (event,) = world.events("base", "StatefulSet")
+    assert (event["type"], event["reason"]) == ("Warning", "ImageRefused")
+    assert event["involvedObject"]["uid"] == owner["uid"]
+    assert event["message"].endswith("could not be copied to this account's registry: why")
+
+
+def test_a_refused_pod_of_nobody_is_told_in_its_namespace(world: World) -> None:
+    world.judged(Copy(Presence.PRESENT), rules=(Rule(action=Action.DENY),))
+    with pytest.raises(Refused, match="are not allowed in namespace team"):
+        world.mirrored.create("alone", "python:3.9")
+    (event,) = world.events("alone")
+    assert event["reason"] == "ImageRefused"
+
+
+def test_a_debug_container_is_told_on_the_pod_that_runs(world: World) -> None:
+    world.judged(Copy(Presence.COPYING))
+    made = world.mirrored.create("debugged", f"{OWN}/own:1")
+    container = {"name": "d", "image": "busybox:1.36", "targetContainerName": "c0"}
+    change = {"spec": {"ephemeralContainers": [container]}}
+    world.mirrored.cluster.patch(made.body, change, subresource="ephemeralcontainers")
+    (event,) = world.events("debugged")
+    assert event["involvedObject"]["uid"] == made.body["metadata"]["uid"]
+    assert "busybox:1.36" in event["message"]
+
+
+def test_a_dry_run_has_no_event(world: World) -> None:
+    world.judged(Copy(Presence.PRESENT))
+    world.mirrored.cluster.create(pod("dry", "python:3.9"), dry_run=True)
+    time.sleep(3)
+    assert (
+        world.mirrored.cluster.get(
+            f"/api/v1/namespaces/{TEAM}/events?fieldSelector=involvedObject.name=dry"
+        )["items"]
+        == []
+    )
+
+
+def test_a_flood_of_pods_has_few_events(world: World) -> None:
+    world.judged(Copy(Presence.PRESENT))
+    owner = world.owner("ReplicaSet", "apps/v1", "flood")
+    before = len(world.mirrored.cluster.get(f"/api/v1/namespaces/{TEAM}/events")["items"])
+    for _ in range(100):
+        world.mirrored.cluster.create(of(owner))
+    time.sleep(12)
+    after = len(world.mirrored.cluster.get(f"/api/v1/namespaces/{TEAM}/events")["items"])
+    assert 0 < after - before <= 60, "two minutes may have begun"
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "may"),
+    [
+        ("list", "pods", True),
+        ("create", "events", True),
+        *((verb, "pods", False) for verb in ("get", "watch", "create", "update", "delete")),
+        *((verb, "events", False) for verb in ("get", "list", "patch", "delete")),
+        *(("list", resource, False) for resource in ("secrets", "configmaps", "namespaces")),
+    ],
+)
+def test_the_account_may_look_for_pods_and_post_and_nothing_else(
+    verb: str, resource: str, may: bool, world: World
+) -> None:
+    asked: Object = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": "system:serviceaccount:image-mirror:image-mirror",
+            "resourceAttributes": {"namespace": TEAM, "verb": verb, "resource": resource},
+        },
+    }
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    assert world.mirrored.cluster.post(path, asked)["status"]["allowed"] is may
+
+
+def test_a_call_that_is_refused_shows_the_status_alone(world: World) -> None:
+    with pytest.raises(CallRefused, match=r"^403$"):
+        world.api.pods(TEAM, {"watch": "true"})
