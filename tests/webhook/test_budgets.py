@@ -160,6 +160,9 @@ def test_a_copy_that_failed_and_is_tried_again_in_the_hour_counts_once(world: Wo
         world.clock.now += 600
     assert world.ask(mirror, "2").presence is Presence.ABSENT
     assert world.row(hour_key(TEAM, NINE))["amount"] == {"N": "1"}
+    world.clock.now += 3600
+    assert world.ask(mirror, "1").presence is Presence.COPYING
+    assert world.row(hour_key(TEAM, NINE + 3600))["amount"] == {"N": "1"}
 
 
 def test_an_image_beyond_the_budget_is_not_claimed_and_another_namespace_may_have_it(
