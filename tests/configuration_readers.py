@@ -23,7 +23,7 @@ READ_AGAIN = {
     ),
     **dict.fromkeys(
         (f"{name}/{name} Secret {name}-paths" for name in ("image-mirror", "package-defaults")),
-        "webhook/secret_path.py: a changed file is used within a second; checksum/paths rolls the pods",
+        "webhook/secret_path.py: a changed file is used within a second",
     ),
     **dict.fromkeys(
         (
