@@ -6,7 +6,7 @@ PYTHON_OF_PROJECT := .venv/bin/python
 # Files and output are UTF-8, also where the locale is C.
 export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy diagram screenshots lint test test-cluster test-consumers test-elasticity test-faults test-live mutants bench golden
+.PHONY: help setup preview up destroy diagram screenshots lint test test-cluster test-consumers test-elasticity test-faults test-live wheel mutants bench golden
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -76,6 +76,9 @@ test-live: setup  ## the whole `up` with the real Kubernetes provider on a real 
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.live.programs
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/live
+
+wheel: setup  ## the image mirror alone, as a package to install (docs/mirror-alone.md), in build/
+	@$(PYTHON_OF_PROJECT) -m components.mirror.wheel
 
 mutants: setup  ## COUNT one-token mutants of the product, chosen by SEED, against the tests that cover them
 	@tests/packages.sh mariadb-server docker-registry openssl

@@ -12,8 +12,8 @@ from components.gpu import KarpenterGpuPool, KarpenterGpuPoolArgs
 from components.gpu.node_pools import pools_of
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
+from components.mirror.accounts import build_side
 from program import (
-    build_side,
     deploy_values,
     export_outputs,
     render_stack,

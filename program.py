@@ -20,19 +20,17 @@ from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
 from components.cluster.existing_vpc import look_up, ranges_of
 from components.kubeflow.notebook_form import data_volumes
-from components.mirror.build import BuildSide
+from components.mirror.accounts import provider_credentials
 from images.reference import parse
 from regions.region import Region
 from rendering import Rendered, RenderError, render, require_sources
 from rendering.release import stand_alone
 from settings import Settings, SettingsError, load, package_sources
-from settings.account import AwsSettings
 from settings.context import StackContext
 from settings.errors import full_key
 from settings.existing_backend import problems_of_backend
 from settings.existing_vpc import problems_of_vpc
 from settings.field_types import PRIVATE_RANGES
-from settings.mirror_context import BUILDS_TAG
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.rules_access import problems_of_caller
@@ -77,7 +75,7 @@ def aws_provider(settings: Settings, tags: Mapping[str, str]) -> aws.Provider:
     return aws.Provider(
         "aws",
         region=settings.region,
-        **_credentials(settings.aws),
+        **provider_credentials(settings.aws),
         allowed_account_ids=settings.allowed_accounts or None,
         forbidden_account_ids=settings.aws.forbidden_account_ids or None,
         default_tags=aws.ProviderDefaultTagsArgs(tags=dict(tags)),
@@ -89,12 +87,6 @@ def endpoints(urls: Mapping[str, str]) -> aws.ProviderEndpointArgs:
     """The URLs of services for the provider; the SDK's ``lambda_`` has the name of a keyword."""
     arguments = {f"{name}_" if iskeyword(name) else name: url for name, url in urls.items()}
     return aws.ProviderEndpointArgs(**arguments)
-
-
-def _credentials(given: AwsSettings) -> dict[str, Any]:
-    role = given.role
-    assumed = aws.ProviderAssumeRoleArgs(**role.model_dump(exclude_none=True)) if role else None
-    return {"profile": given.profile, "assume_roles": [assumed] if assumed else None}
 
 
 def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
@@ -173,33 +165,6 @@ def _looking_up(key: str) -> Generator[None]:
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
         raise pulumi.RunError("\n".join(problems))
-
-
-def build_side(context: StackContext) -> BuildSide | None:
-    """Where images are copied for the stack; None where ECR itself pulls them.
-
-    IAM trust never crosses partitions, so the credentials of another partition's account come from
-    a named profile.
-    """
-    if context.mirror.cached is not None:
-        return None
-    region, mirror = context.mirror.build_region, context.mirror
-    own: dict[str, Any] = {"profile": mirror.settings.build_profile}
-    credentials = own if mirror.crosses_partitions else _credentials(context.aws)
-    provider = aws.Provider(
-        "aws-build",
-        region=region.name,
-        **credentials,
-        default_tags=aws.ProviderDefaultTagsArgs(
-            tags={**context.tags, BUILDS_TAG: context.name_of_builds}
-        ),
-    )
-    return BuildSide(region=region, provider=provider, account_id=account_of(provider))
-
-
-def account_of(provider: aws.Provider) -> str:
-    """The account of the provider's credentials, looked up also in a preview."""
-    return aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
 
 
 @dataclass(frozen=True)

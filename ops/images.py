@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from ops import inventories, targets
+from images.reference import parse
+from ops import inventories, registry_reach, targets
 from ops.cli_errors import Refused, errors_reported
 from ops.crane import Crane, find
 from ops.lock_digests import add_digests, digest_of, to_query
@@ -102,8 +103,9 @@ def lock(
                 continue
             locks.write(folder, updated)
             problems += floating_uses(uses)
-            if not offline and to_query(updated, refresh=refresh):
+            if not offline and (sources := to_query(updated, refresh=refresh)):
                 with Crane(find()) as crane:
+                    _refuse_without_registries(sources, registry_mirror)
                     query = partial(digest_of, crane=crane, mirror=registry_mirror)
                     failed = add_digests(folder, updated, query, refresh=refresh, parallel=parallel)
                 problems += [f"{source} {reason}" for source, reason in failed.items()]
@@ -111,6 +113,20 @@ def lock(
             messages.print(f"{name}: {len(uses)} images, {len(digests)} with a digest")
     if problems:
         raise fail(problems, FAILED)
+
+
+def _refuse_without_registries(sources: Sequence[str], mirror: str | None) -> None:
+    """Ends the command in one sentence where none of the registries answers.
+
+    Raises:
+        typer.Exit
+    """
+    own = mirror.partition("/")[0] if mirror else None
+    hosts = {own or parse(source).registry for source in sources}
+    down = registry_reach.unreachable(hosts)
+    if down.keys() == hosts:
+        way_out = "run this where they are reached, or with --registry-mirror, or --offline"
+        raise fail([registry_reach.none_answers(down, way_out)], FAILED)
 
 
 def _folders(release: str | None, stack: str | None) -> list[Path]:

@@ -1,14 +1,16 @@
-"""Work in threads: results as they end, and a progress bar on a terminal."""
+"""Work in threads: results as they end; a progress bar on a terminal, elsewhere lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from queue import SimpleQueue
 from typing import TypeVar
 
 from rich.progress import track
 
+from terminal.heartbeat import heartbeat
 from terminal.output import messages
 
 _T = TypeVar("_T")
@@ -26,24 +28,28 @@ def in_parallel(
         items: the arguments of ``do``, once each.
         do: runs in a thread.
         parallel: number of threads.
-        label: of a progress bar on a terminal; empty: no bar.
+        label: of a progress bar on a terminal, and of the lines elsewhere; empty: neither.
     """
     executor, ended = ThreadPoolExecutor(parallel), SimpleQueue[Future[_R]]()
+    done = 0
     try:
         futures: dict[Future[_R], _T] = {}
         for item in items:
             future = executor.submit(do, item)
             futures[future] = item
             future.add_done_callback(ended.put)
-        for future in track(
-            (ended.get() for _ in items),
-            label,
-            total=len(items),
-            console=messages,
-            transient=True,
-            disable=not (label and messages.is_terminal),
-        ):
-            yield futures[future], future.result()
+        beating = heartbeat(lambda: f"{label}: {done} of {len(items)}") if label else nullcontext()
+        with beating:
+            for future in track(
+                (ended.get() for _ in items),
+                label,
+                total=len(items),
+                console=messages,
+                transient=True,
+                disable=not (label and messages.is_terminal),
+            ):
+                done += 1
+                yield futures[future], future.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 

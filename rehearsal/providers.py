@@ -41,6 +41,9 @@ _ROLE = "aws:iam/role:Role"
 _DRAWN = "pulumi-python:dynamic:GeneratedSecret"
 _CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 _CLUSTERS = "aws:eks/getClusters:getClusters"
+_GET_CLUSTER = "aws:eks/getCluster:getCluster"
+_GET_OIDC = "aws:iam/getOpenIdConnectProvider:getOpenIdConnectProvider"
+OIDC_PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 _GET_BUCKET = "aws:s3/getBucket:getBucket"
 _LOG_GROUPS = "aws:cloudwatch/getLogGroups:getLogGroups"
 _SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
@@ -341,6 +344,7 @@ class SimulatedProvider(ResourceProviderServicer):
                 result = databases.answer(self.accounts, cloud.region_name, request.tok, args)
             else:
                 result = cloud.invoke(request.tok, args)
+            self._check_described(cloud.region_name, request.tok, args, result)
             if request.tok == _CLUSTERS:
                 clusters = self.accounts.inputs_of(CLUSTER, cloud.region_name)
                 result["names"] = list(clusters)
@@ -358,6 +362,19 @@ class SimulatedProvider(ResourceProviderServicer):
             return provider_pb2.InvokeResponse(failures=[failure])
         response: Any = provider_pb2.InvokeResponse
         return response(**{"return": protocol.to_struct(result)})
+
+    def _check_described(
+        self, region: str, token: str, args: Mapping[str, Any], result: Mapping[str, Any]
+    ) -> None:
+        """Finds only what exists, in the words of the AWS provider.
+
+        Raises:
+            LookupError: the cluster or the OIDC provider does not exist.
+        """
+        if token == _GET_CLUSTER and not self.accounts.has(CLUSTER, region, args["name"]):
+            raise LookupError(f"reading EKS Cluster ({args['name']}): couldn't find resource")
+        if token == _GET_OIDC and not self.accounts.has(OIDC_PROVIDER, region, result["arn"]):
+            raise LookupError(f"finding IAM OIDC Provider by url ({args['url']}): not found")
 
     def _bucket(self, region: str, args: Mapping[str, Any]) -> dict[str, Any]:
         if not self.accounts.has(BUCKET, region, args["bucket"]):

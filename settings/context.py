@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from regions.region import Region
 from settings.mirror_context import MirrorContext
 from settings.mirror_mode import MirrorMode
+from settings.nodes import platform_of_nodes
 from settings.sections import ArtifactsSettings, Settings
+
+
+def mirror_of(settings: Settings) -> MirrorMode:
+    """How images reach a stack, with what its nodes need of them."""
+    region = Region.of(settings.region)
+    return MirrorMode(settings.image_mirror, region, platform_of_nodes(settings))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,7 @@ class StackContext(MirrorContext):
             endpoints=settings.endpoints,
             aws=settings.aws,
             iam=settings.iam,
-            mirror=MirrorMode(settings.image_mirror, region),
+            mirror=mirror_of(settings),
         )
 
     def bucket(self, artifacts: ArtifactsSettings) -> str:

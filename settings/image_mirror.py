@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 from settings import field_types as t
 from settings.section import Section
 
+EVERY_PLATFORM = "all"
+"""The value of ``platform`` with which nothing of an image is left out."""
+
 
 class MirrorRule(Section):
     """How images of some registries in some namespaces are treated; see ``webhook.rules``.
@@ -26,6 +29,35 @@ class MirrorRule(Section):
     registries: Annotated[list[t.RegistryPattern], t.Distinct] = []
     namespaces: Annotated[list[t.NamespacePattern], t.Distinct] = []
     when_absent: Literal["rewrite", "keep", "deny"] | None = None
+
+
+class MirrorBudgets(Section):
+    """The most that pods may have copied. Who meets one reads which, in a warning of the pod.
+
+    Attributes:
+        images_per_review: images of one pod for which the account's registry is asked; one that was
+            asked for in the last minutes is not counted.
+        new_images_per_hour: images without a copy that the pods of one namespace may name in an
+            hour. The next hour (UTC) begins again at 0; an image that is asked for again and again
+            counts once.
+        concurrent_copies: copies that run at once, of which one namespace has at most half. The
+            others wait, the namespace with the fewest copies first.
+        gib_per_day: GiB that are copied in a day (UTC), of which one namespace has at most half.
+            The platform's own images do not count.
+    """
+
+    images_per_review: Annotated[int, t.whole(1, 500, "images")] = 50
+    new_images_per_hour: Annotated[int, t.whole(1, 10000, "images")] = 100
+    concurrent_copies: Annotated[int, t.whole(1, 100, "copies")] = 20
+    gib_per_day: Annotated[int, t.whole(1, 1000000, "GiB")] = 2000
+
+    def as_json(self) -> str:
+        """What differs from the defaults, in the form that ``webhook.budgets.Budgets.read`` takes.
+
+        Empty where nothing does.
+        """
+        given = self.model_dump(by_alias=True, exclude_defaults=True)
+        return json.dumps(given, separators=(",", ":")) if given else ""
 
 
 class ImageMirrorSettings(Section):
@@ -62,12 +94,14 @@ class ImageMirrorSettings(Section):
         when_absent: what happens to a pod whose image has no copy yet. rewrite: it names the copy,
             and the kubelet tries again until it is there; keep: it names the source; deny: it is
             refused with the reason.
-        platform: the only platform that is copied of an image, for fewer bytes across the border.
-            None: all, and copies have the digests of their sources.
+        platform: the only platform that is copied of an image, for fewer bytes across the border;
+            all: every platform, and copies have the digests of their sources. None: that of the
+            stack's nodes, linux/amd64; copies of all platforms that exist already stay.
         follow_hours: the age from which the copy of a tag is compared with its source again, when a
             pod uses it; 0: never. A digest never moves.
         rules: exceptions by registry and namespace: the first match applies, and an image that no
             rule matches is mirrored.
+        budgets: the most that pods may have copied.
         upstream_credentials: registry -> the name of the secret with ECR's login there, for the
             pull-through caches of the partition ``aws``; a name begins with
             ``ecr-pullthroughcache/``.
@@ -88,6 +122,7 @@ class ImageMirrorSettings(Section):
     platform: t.Platform | None = None
     follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24
     rules: list[MirrorRule] = []
+    budgets: MirrorBudgets = MirrorBudgets()
     upstream_credentials: dict[str, t.UpstreamSecretName] = {}
 
     def rules_json(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from regions.region import Feature, Region
 from regions.upstream_registries import OPEN
-from settings.image_mirror import ImageMirrorSettings
+from settings.image_mirror import EVERY_PLATFORM, ImageMirrorSettings
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,13 @@ class MirrorMode:
     Attributes:
         settings: the section ``imageMirror``.
         region: of the stack.
+        nodes: the platform of every node that the stack can have; None: nodes of several, or of
+            others.
     """
 
     settings: ImageMirrorSettings
     region: Region
+    nodes: str | None = None
 
     @property
     def enabled(self) -> bool:
@@ -27,6 +30,13 @@ class MirrorMode:
         if self.settings.enabled is None:
             return not self.region.has(Feature.INTERNET_REGISTRIES)
         return self.settings.enabled
+
+    @property
+    def platform(self) -> str | None:
+        """The only platform that is copied of an image; None: all."""
+        if self.settings.platform is None:
+            return self.nodes
+        return None if self.settings.platform == EVERY_PLATFORM else self.settings.platform
 
     @property
     def cached(self) -> tuple[str, ...] | None:

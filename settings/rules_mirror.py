@@ -12,12 +12,13 @@ from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 from settings.errors import full_key, refusal, suggestion
 from settings.image_mirror import MirrorRule
 from settings.rule_frame import MirrorFacts, Rules
+from settings.section import Section
 
 RULES = Rules[MirrorFacts]()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
-    *("follow_hours", "build_profile", "rotation", "shared_inventory"),
+    *("follow_hours", "build_profile", "rotation", "shared_inventory", "budgets"),
 )
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
@@ -149,4 +150,7 @@ def _settings_of_copies_need_copies(f: MirrorFacts) -> Iterator[str]:
         reason = "images are copied with the stack's own credentials: remove the line"
     for name in names:
         if name in mirror.model_fields_set:
-            yield refusal(f"imageMirror.{to_camel(name)}", getattr(mirror, name), reason)
+            value = getattr(mirror, name)
+            if isinstance(value, Section):
+                value = value.model_dump(by_alias=True, exclude_unset=True)
+            yield refusal(f"imageMirror.{to_camel(name)}", value, reason)

@@ -11,11 +11,11 @@ import pytest
 
 import program
 from components.gpu.software import GPU_SOFTWARE
+from components.mirror.accounts import build_side
 from components.mirror.credentials import Purpose, user_name
 from program import (
     Renders,
     aws_provider,
-    build_side,
     check_access,
     deploy_values,
     enabled_add_ons,

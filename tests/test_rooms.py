@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from components.mirror.wheel import modules
+
 ROOT = Path(__file__).resolve().parent.parent
 
 MAY_IMPORT: dict[str, str] = {
@@ -41,7 +43,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "components.mirror": (
         "components.aws components.dynamic components.objects components.registry "
-        "regions rendering settings webhook"
+        "images regions rendering settings webhook"
     ),
     "program": (
         "components.backend components.cluster components.kubeflow components.mirror images "
@@ -138,6 +140,20 @@ def test_components_have_few_rooms_with_few_ways_between_them() -> None:
     assert len(ways) <= 25
     loose = {path.name for path in (ROOT / "components").glob("*.py")} - {"__init__.py"}
     assert loose == set()
+
+
+def test_the_image_mirror_imports_nothing_of_kubeflow() -> None:
+    """Itself and by way of others, for it is a package of its own (``components.mirror.wheel``)."""
+    alone = modules()
+    rooms = {room_of(name) for name in alone}
+    assert rooms == {
+        *(f"components.{room}" for room in ("aws", "dynamic", "mirror", "objects", "registry")),
+        *("components", "images", "regions", "rendering", "settings", "webhook"),
+    }
+    of_a_stack = ("context", "facts", "node_pools", "sections", "stack_file", "stack_settings")
+    of_sources = ("assembly", "build", "kustomize", "sources")
+    assert {f"settings.{name}" for name in of_a_stack}.isdisjoint(alone)
+    assert {f"rendering.{name}" for name in of_sources}.isdisjoint(alone)
 
 
 def in_a_new_process(code: str, *options: str) -> str:

@@ -20,7 +20,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from images.reference import InvalidReference, Reference, parse
-from webhook.image_places import Place, mapping, places, runs_at_once
+from webhook.budgets import DEFAULT, Budgets, Review
+from webhook.image_places import Place, mapping, places, runs_at_once, text
 from webhook.rules import Action, Rule, WhenAbsent, rule_for
 
 _API_VERSION = "admission.k8s.io/v1"
@@ -37,7 +38,7 @@ class Presence(StrEnum):
     PRESENT = "present"
     COPYING = "copying"
     ABSENT = "absent"
-    """Not there, and no copy was requested (a dry run)."""
+    """Not there, and no copy was requested: a dry run, or a budget that is met."""
     FAILED = "failed"
     UNKNOWN = "unknown"
     """The registry did not answer; nothing is assumed."""
@@ -75,7 +76,13 @@ class Mirror(Protocol):
     """The source of copies' states; answers fast and never raises."""
 
     def ask(
-        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
     ) -> Copy:
         """The state of ``source``'s copy.
 
@@ -84,6 +91,7 @@ class Mirror(Protocol):
             start: request a copy where there is none.
             follow: request the comparison of an old copy with its source, whose tag may have moved.
             deadline: monotonic seconds; no call that could wait begins after it.
+            review: who asks, and what else may be asked for in the same review; None: no bound.
         """
         ...
 
@@ -96,11 +104,13 @@ class Policy:
         registry: of copies, ``<ecr host>/<prefix>``.
         when_absent: for images whose copy is not there yet.
         rules: tried in this order, before all else is mirrored; see ``webhook.rules``.
+        budgets: of copies.
     """
 
     registry: str
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
+    budgets: Budgets = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,12 @@ def review(
     obj = mapping(request.get("object"))
     if not isinstance(obj.get("spec"), Mapping):
         return refusal(uid, "the request has no pod in request.object")
-    asked = _AskedOnce(mirror, start=request.get("dryRun") is not True, deadline=deadline)
+    asked = _AskedOnce(
+        mirror,
+        start=request.get("dryRun") is not True,
+        deadline=deadline,
+        review=Review(text(request.get("namespace")), policy.budgets.images_per_review),
+    )
     return _response(uid, _answer(places(request, obj), request, policy, asked))
 
 
@@ -190,8 +205,9 @@ def _answer(
 class _AskedOnce:
     """A mirror that is asked once per image in a review, and for none after its deadline."""
 
-    def __init__(self, mirror: Mirror, *, start: bool, deadline: float) -> None:
+    def __init__(self, mirror: Mirror, *, start: bool, deadline: float, review: Review) -> None:
         self._mirror, self._start, self._deadline = mirror, start, deadline
+        self._review = review
         self._copies: dict[tuple[Reference, bool], Copy] = {}
 
     def copy_of(self, source: Reference, *, follow: bool = False) -> Copy:
@@ -200,7 +216,11 @@ class _AskedOnce:
             if time.monotonic() >= self._deadline:
                 return Copy(Presence.UNKNOWN, NO_TIME)
             self._copies[key] = self._mirror.ask(
-                source, start=self._start, follow=follow, deadline=self._deadline
+                source,
+                start=self._start,
+                follow=follow,
+                deadline=self._deadline,
+                review=self._review,
             )
         return self._copies[key]
 

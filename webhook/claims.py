@@ -1,11 +1,14 @@
 """The images being copied, and the result of each last copy: one row per image in DynamoDB.
 
-A row is valid until ``expires`` (epoch seconds, also the table's TTL attribute). Its copy is under
-way (neither ``reason`` nor ``digest``), has failed (``reason``), or is there and was compared with
-its source (``digest``). TTL deletion may take days, so conditions compare the time itself.
+A row is valid until ``expires`` (epoch seconds, also the table's TTL attribute). Its copy waits for
+a build (``waiting``, the namespace that asked), is under way (neither ``waiting``, ``reason`` nor
+``digest``), has failed (``reason``, a code of ``copy_reasons``), or is there and was compared with
+its source (``digest``). TTL deletion may take days, so conditions compare the time itself. Rows
+whose key begins with ``#`` are no images (``budgets``, ``copy_queue``).
 
 The build that copies writes ``reason`` and ``digest``, with the expressions of this module
-(``components.mirror.buildspec``).
+(``components.mirror.buildspec``), and before them ``begun``, which is an attempt: an image that
+waited for a build, here or in CodeBuild's own queue, has used none.
 """
 
 from __future__ import annotations
@@ -15,24 +18,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from webhook.admission import Copy, Presence
+from webhook.budgets import DEFAULT, Budgets, same_hour
+from webhook.copy_reasons import CopyReason, words
 
 RETRY_SECONDS = 120
 """The pause after a copy that failed; doubled after each further attempt."""
 MOST_ATTEMPTS = 8
-"""Copies of one image that admissions request before a person has to. The count ends with its row,
+"""Builds for one image that admissions request before a person has to. The count ends with its row,
 which DynamoDB removes within days after its end."""
-LONGEST_REASON = 500
-"""Characters of a reason that are stored."""
+WAITING_KEY = "#waiting"
+"""The row that exists while images wait for a build, so that nobody looks for them otherwise."""
+_LOOKING_SECONDS = 86400
+_PASSING = {
+    "AccountLimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+NOTICED_SECONDS = 60
+"""An image that waits for a build longer than this is reported as waiting."""
 
-# The pause doubles by adding it to itself, so that the record of a failure is one call, without
-# arithmetic and without a read before it.
-_CLAIM = (
-    "SET expires = :end, backoff = if_not_exists(backoff, :half) + if_not_exists(backoff, :half) "
-    "ADD attempts :one REMOVE reason, digest"
+_CLAIM = "SET expires = :end, waiting = :namespace, asked = :now REMOVE begun, reason, digest"
+BEGUN = (
+    "SET begun = :now, "
+    "backoff = if_not_exists(backoff, :half) + if_not_exists(backoff, :half) "
+    "ADD attempts :one REMOVE waiting"
 )
+"""Update expression: a build works on the image since ``:now``, which is an attempt (``:one``). The
+pause (at first twice ``:half``) doubles by adding it to itself, so that this is one call, without a
+read before it."""
 _FREE = (
     "attribute_not_exists(expires) OR "
     "(expires < :now AND (attribute_not_exists(attempts) OR attempts < :most))"
@@ -43,6 +61,20 @@ FAILED = "SET reason = :reason, expires = :now + if_not_exists(backoff, :first)"
 COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, reason"
 """Update expression: the copy is ``:digest``; it is compared with its source again after ``:end``.
 """
+POSTPONED = "SET reason = :reason, expires = :end ADD attempts :less"
+"""Update expression: the copy waits until ``:end`` because of ``:reason``; ``:less`` is -1, for the
+build was no attempt after all."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A claim of this caller.
+
+    Attributes:
+        again: the same image was claimed before in the same hour, and counted there.
+    """
+
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,62 +86,114 @@ class Claims:
         table: its name.
         seconds: how long a copy may take; a claim ends then, whatever became of the copy.
         clock: epoch seconds.
+        budgets: of the stack, for sentences.
     """
 
     client: Any
     table: str
     seconds: int
     clock: Callable[[], float] = time.time
+    budgets: Budgets = DEFAULT
 
-    def take(self, image: str, *, there: bool = False) -> Copy | None:
-        """Claims ``image`` for this caller; returns None, or the state of a copy claimed before.
+    def take(self, image: str, *, namespace: str = "", there: bool = False) -> Taken | Copy:
+        """Claims ``image`` for this caller, or returns the state of a copy claimed before.
 
-        Exactly one of any number of concurrent callers gets None, until the row expires.
+        Exactly one of any number of concurrent callers gets the claim, until the row expires.
 
         Args:
             image: the source.
+            namespace: asks for it, and shares the builds fairly with the others.
             there: a copy exists and is to be compared with its source; otherwise the row of a
                 former copy does not prevent the claim.
         """
         now = int(self.clock())
         values = {
-            ":end": now + self.seconds,
-            ":half": RETRY_SECONDS // 2,
-            ":now": now,
-            ":one": 1,
-            ":most": MOST_ATTEMPTS,
+            **_numbers({":end": now + self.seconds, ":now": now, ":most": MOST_ATTEMPTS}),
+            ":namespace": {"S": namespace},
         }
         try:
-            self._update(
+            response = self._update(
                 image,
                 _CLAIM,
-                {name: {"N": str(value)} for name, value in values.items()},
+                values,
                 ConditionExpression=_FREE if there else _GONE,
+                ReturnValues="ALL_OLD",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as refused:
             if error_code(refused) != "ConditionalCheckFailedException":
                 raise
             row: dict[str, Any] = cast("dict[str, Any]", refused.response).get("Item") or {}
-            return _state(row, now)
-        return None
+            return self._state(row, now)
+        asked = _number(response.get("Attributes") or {}, "asked")
+        return Taken(again=bool(asked) and same_hour(asked, now))
 
-    def renew(self, image: str) -> None:
-        """Extends the claim of a copy that has begun (perhaps at a second attempt)."""
-        end = {":end": {"N": str(int(self.clock()) + self.seconds)}}
-        self._update(image, "SET expires = :end REMOVE reason", end)
+    def look(self, image: str, *, there: bool = False) -> Copy | None:
+        """The state of a copy claimed before; None: ``take`` would claim it. Writes nothing."""
+        key = {"image": {"S": image}}
+        response = self.client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
+        row: dict[str, Any] = response.get("Item") or {}
+        now = int(self.clock())
+        free = "expires" not in row or (
+            _number(row, "expires") < now and _number(row, "attempts") < MOST_ATTEMPTS
+        )
+        if free or ("digest" in row and not there):
+            return None
+        return self._state(row, now)
 
-    def fail(self, image: str, reason: str) -> None:
-        """Records why a copy failed; the image may be claimed again after the pause."""
+    def release(self, image: str) -> None:
+        """Ends the claim of a copy that is not requested after all."""
+        end = _numbers({":end": int(self.clock()) - 1})
+        self._update(image, "SET expires = :end REMOVE waiting, asked", end)
+
+    def wait(self, image: str) -> None:
+        """Extends the claim of an image that goes on waiting for a build."""
+        self._update(image, "SET expires = :end", self._end())
+
+    def start(self, image: str) -> None:
+        """Records that CodeBuild has taken a build for a claimed image."""
+        self._update(image, "SET expires = :end REMOVE waiting, reason", self._end())
+
+    def wait_again(self, image: str, namespace: str, expires: int) -> None:
+        """Has an image wait again whose build never began, unless its row changed since."""
         values = {
-            ":reason": {"S": reason[:LONGEST_REASON]},
-            ":now": {"N": str(int(self.clock()))},
-            ":first": {"N": str(RETRY_SECONDS)},
+            **self._end(),
+            **_numbers({":seen": expires}),
+            ":namespace": {"S": namespace},
         }
+        try:
+            self._update(
+                image,
+                "SET expires = :end, waiting = :namespace",
+                values,
+                ConditionExpression="attribute_not_exists(waiting) AND expires = :seen",
+            )
+        except ClientError as refused:
+            if error_code(refused) != "ConditionalCheckFailedException":
+                raise
+
+    def fail(self, image: str, reason: CopyReason) -> None:
+        """Records why no build was started, as an attempt; it is claimed again after the pause."""
+        values = {
+            ":reason": {"S": reason.value},
+            **_numbers({":now": int(self.clock()), ":first": RETRY_SECONDS}),
+        }
+        attempt = {":half": RETRY_SECONDS // 2, ":one": 1, ":now": int(self.clock())}
+        self._update(image, BEGUN, _numbers(attempt))
         self._update(image, FAILED, values)
 
-    def _update(self, image: str, expression: str, values: Mapping[str, Any], **more: Any) -> None:
-        self.client.update_item(
+    def call_later(self) -> None:
+        """Has the copier look for waiting images by itself (``copy_queue``)."""
+        values = _numbers({":end": int(self.clock()) + _LOOKING_SECONDS, ":one": 1})
+        self._update(WAITING_KEY, "SET expires = :end ADD marks :one", values)
+
+    def _end(self) -> dict[str, Any]:
+        return _numbers({":end": int(self.clock()) + self.seconds})
+
+    def _update(
+        self, image: str, expression: str, values: Mapping[str, Any], **more: Any
+    ) -> dict[str, Any]:
+        return self.client.update_item(
             TableName=self.table,
             Key={"image": {"S": image}},
             UpdateExpression=expression,
@@ -117,20 +201,44 @@ class Claims:
             **more,
         )
 
+    def _state(self, row: Mapping[str, Any], now: int) -> Copy:
+        reason = self._sentence(row)
+        if _number(row, "attempts") >= MOST_ATTEMPTS and _number(row, "expires") < now:
+            last = f", the last time because {reason}" if reason else ""
+            attempted = f"tried {MOST_ATTEMPTS} times{last}: copy it with `./kf images mirror`"
+            return Copy(Presence.FAILED, attempted)
+        if reason:
+            return Copy(Presence.FAILED, reason)
+        late = "waiting" in row and now - _number(row, "asked") > NOTICED_SECONDS
+        return Copy(Presence.COPYING, self.budgets.waits() if late else "")
 
-def _state(row: Mapping[str, Any], now: int) -> Copy:
-    reason = reason_of(row)
-    attempts = int(row.get("attempts", {}).get("N", 1))
-    if attempts >= MOST_ATTEMPTS and int(row.get("expires", {}).get("N", now)) < now:
-        last = f", the last time because {reason}" if reason else ""
-        attempted = f"tried {MOST_ATTEMPTS} times{last}: copy it with `./kf images mirror`"
-        return Copy(Presence.FAILED, attempted)
-    return Copy(Presence.FAILED if reason else Presence.COPYING, reason)
+    def _sentence(self, row: Mapping[str, Any]) -> str:
+        if row.get("reason", {}).get("S") == CopyReason.BUDGET:
+            return self.budgets.bytes_used_up(self.clock())
+        return reason_of(row)
+
+
+def _numbers(values: Mapping[str, int]) -> dict[str, Any]:
+    return {name: {"N": str(value)} for name, value in values.items()}
+
+
+def _number(row: Mapping[str, Any], name: str) -> int:
+    return int(row.get(name, {}).get("N", 0))
 
 
 def reason_of(row: Mapping[str, Any]) -> str:
-    """Why the last copy failed; empty where it did not."""
-    return str(row.get("reason", {}).get("S", ""))
+    """Why the last copy failed, in words; empty where it did not."""
+    stored = row.get("reason", {}).get("S", "")
+    return words(stored) if stored else ""
+
+
+def passing(failure: Exception) -> bool:
+    """Whether AWS would not do it now, but may later: too many requests, or no answer."""
+    if not isinstance(failure, ClientError):
+        return isinstance(failure, BotoCoreError)
+    response: dict[str, Any] = cast("dict[str, Any]", failure.response)
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return status == 429 or status >= 500 or error_code(failure) in _PASSING
 
 
 def error_code(failure: Exception) -> str:

@@ -1,4 +1,6 @@
-"""Starts the copy of one image: a repository to hold it, then one build in the global region.
+"""Starts the copy of one image: one build in the global region, which makes its repository.
+
+Which image is next, and when, is ``copy_queue``'s.
 
 Runs behind an asynchronous invocation, never inside an admission, and is the only part that reads
 the credentials of the other partition. The build: ``components/mirror/build.py``.
@@ -10,14 +12,15 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from images.reference import Reference, parse
-from webhook.claims import Claims, error_code
-from webhook.mirror import target_tag
+from webhook.claims import Claims, error_code, passing
+from webhook.copy_reasons import CopyReason, words
+from webhook.mirror import copy_name
 
 log = logging.getLogger(__name__)
 
@@ -45,71 +48,82 @@ class CopyJob:
     """How copies are started in one stack.
 
     Attributes:
-        ecr: boto3's ECR client of the registry's region.
         builds: makes boto3's CodeBuild client of the global region; called per copy, so that
             rotated credentials take effect.
         claims: the table of copies.
         project: the CodeBuild project's name.
         registry: ``<ecr host>/<prefix>``.
-        lifecycle: the lifecycle policy (JSON) of a new repository; empty for none.
-        tags: of a new repository.
+        known: copy -> the digest that its source is known to have (``inventory.load``).
     """
 
-    ecr: Any
     builds: Callable[[], Any]
     claims: Claims
     project: str
     registry: str
-    lifecycle: str
-    tags: Mapping[str, str]
+    known: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
 
-    def start(self, image: str) -> str:
+    def start(self, image: str, *, namespace: str = "", asked: int = 0) -> str:
         """Starts the copy of ``image``; returns the build's id.
+
+        Args:
+            image: a claimed source.
+            namespace: that asked for it.
+            asked: when, in epoch seconds.
 
         Raises:
             InvalidReference: ``image`` is no image reference.
-            ClientError, BotoCoreError: AWS refused; the claim ends with the reason, for a later
+            ClientError, BotoCoreError: AWS refused. For now (``claims.passing``): nothing is
+                recorded, and the image waits on. Else the claim ends with the reason, for a later
                 attempt.
         """
         source = parse(image)
         try:
-            self._ensure_repository(source)
             build = self.builds().start_build(
                 projectName=self.project,
-                environmentVariablesOverride=overrides([source], self.registry),
-                # CodeBuild itself answers a repeated token with the build it has already started.
-                idempotencyToken=hashlib.sha256(str(source).encode()).hexdigest(),
+                environmentVariablesOverride=overrides(
+                    [source], self.registry, known=self.known, namespace=namespace
+                ),
+                # CodeBuild answers a token that it got in the last minutes with the build that it
+                # started then; a later claim of the image needs a build of its own.
+                idempotencyToken=hashlib.sha256(f"{source} {asked}".encode()).hexdigest(),
             )
         except (ClientError, BotoCoreError) as failure:
-            reason = f"the copy could not be started ({error_code(failure)})"
-            log.error("%s: %s", image, reason)
-            self.claims.fail(image, reason)
+            if not passing(failure):
+                log.error("%s: %s (%s)", image, words(CopyReason.NOT_STARTED), error_code(failure))
+                self.claims.fail(image, CopyReason.NOT_STARTED)
             raise
-        self.claims.renew(image)
+        self.claims.start(image)
         identifier = str(build["build"]["id"])
         log.info("copying %s in build %s", image, identifier)
         return identifier
 
-    def _ensure_repository(self, source: Reference) -> None:
-        prefix = self.registry.partition("/")[2]
-        name = f"{prefix}/{source.mirrored_repository}"
-        try:
-            self.ecr.create_repository(**new_repository(name, self.tags))
-        except ClientError as refused:
-            if error_code(refused) != "RepositoryAlreadyExistsException":
-                raise
-            return
-        if self.lifecycle:
-            self.ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=self.lifecycle)
 
+def overrides(
+    sources: Iterable[Reference],
+    registry: str,
+    *,
+    known: Mapping[str, str | None] | None = None,
+    namespace: str = "",
+) -> list[dict[str, str]]:
+    """The variables of one build, as StartBuild takes them; no secret.
 
-def overrides(sources: Iterable[Reference], registry: str) -> list[dict[str, str]]:
-    """The variable of one build, as StartBuild takes it: each image and its target; no secret."""
+    Args:
+        sources: the images.
+        registry: ``<ecr host>/<prefix>`` of their copies.
+        known: copy -> the digest that its source must have; the target names it too.
+        namespace: whose bytes they are; empty: the platform's own, which no budget counts.
+    """
+    digests = known or {}
     images = "\n".join(
-        f"{source} {registry}/{source.mirrored_repository}:{target_tag(source)}"
+        f"{source} {registry}/{name}{f'@{digest}' if digest else ''}"
         for source in sources
+        for name in [copy_name(source)]
+        for digest in [digests.get(name)]
     )
-    return [{"name": "IMAGES", "value": images, "type": "PLAINTEXT"}]
+    variables = {"IMAGES": images, **({"NAMESPACE": namespace} if namespace else {})}
+    return [
+        {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
+    ]
 
 
 def new_repository(

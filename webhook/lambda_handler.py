@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.config import Config
 
-from webhook import admission, copy_job, service
+from webhook import admission, copy_job, copy_queue, inventory, service
 from webhook.memory import cost
 
 logging.getLogger().setLevel(logging.INFO)
@@ -48,19 +48,23 @@ def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     }
 
 
-def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, str]:
-    """Starts the copy of ``event["image"]``; after an error Lambda's queue tries again."""
+def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, int]:
+    """Starts copies: of ``event["image"]``, and of images that wait; answers how many did and do.
+
+    An admission sends an image, EventBridge an event without one every minute. After an error
+    Lambda's queue tries again, twice.
+    """
     environment = _environment()
     job = copy_job.CopyJob(
-        ecr=service.client("ecr", _PATIENT),
         builds=_builds,
         claims=service.claims(environment, _PATIENT),
         project=environment.project,
         registry=environment.registry,
-        lifecycle=environment.lifecycle,
-        tags=environment.tags,
+        known=inventory.load(),
     )
-    return {"build": job.start(str(event["image"]))}
+    queue = copy_queue.CopyQueue(claims=job.claims, job=job)
+    begun, waiting = queue.run(str(event.get("image", "")))
+    return {"begun": begun, "waiting": waiting}
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

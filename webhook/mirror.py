@@ -4,9 +4,9 @@ A copy of a tag is requested again from time to time, for the tag may have moved
 build that is started compares both and copies only what differs.
 
 Admission waits for this module, so all calls are inside its own region: ``describe_images`` for the
-one image (never a list, which pages), one conditional write to claim a missing image, and one
-asynchronous invocation of the function that starts the copy (``copy_job``). Nothing here waits for
-a copy or uses a credential of another partition.
+one image (never a list, which pages), for a missing one a conditional write to claim it and one to
+count it (``budgets``), and one asynchronous invocation of the function that starts copies
+(``copy_queue``). Nothing here waits for a copy or uses a credential of another partition.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from images.reference import Reference
 from webhook.admission import Copy, Presence
-from webhook.claims import Claims, error_code
+from webhook.budgets import NewImages, Review
+from webhook.claims import Claims, error_code, passing
+from webhook.copy_reasons import CopyReason, words
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ SILENT_SECONDS = 3.0
 """How long a registry that did not answer is not asked again: the API server waits five seconds for
 a whole pod, and each of its images would wait for a time-out of its own."""
 _MOST_CACHED = 4096
+_NOT_REQUESTED = Copy(Presence.ABSENT)
+_Key = str | tuple[str, str]
+"""An image, or a namespace and an image: budgets are the namespace's own."""
 
 
 def target_tag(source: Reference) -> str:
@@ -48,6 +53,11 @@ def target_tag(source: Reference) -> str:
         # Not "sha256-<hex>" alone: that name is taken by OCI 1.1 for an image's referrers.
         return f"digest-{source.digest.replace(':', '-')}"[:128]
     return source.tag or "latest"
+
+
+def copy_name(source: Reference) -> str:
+    """The copy below the account's prefix: all spellings of one image have one copy."""
+    return f"{source.mirrored_repository}:{target_tag(source)}"
 
 
 def described(ecr: Any, prefix: str, source: Reference) -> Mapping[str, Any] | None:
@@ -77,6 +87,7 @@ class EcrMirror:
         request: queues the copy of one image; must return at once.
         prefix: the account's own repository prefix.
         follow_seconds: age at which the copy of a tag is compared with its source; 0: never.
+        kept: copies (``copy_name``) that are never compared, whoever asks: the platform's own.
         clock: monotonic seconds, for the cache.
     """
 
@@ -88,6 +99,7 @@ class EcrMirror:
         *,
         prefix: str,
         follow_seconds: int = 0,
+        kept: Container[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ecr = ecr
@@ -95,8 +107,10 @@ class EcrMirror:
         self._request = request
         self._prefix = prefix
         self._follow_seconds = follow_seconds
+        self._kept = kept
         self._clock = clock
-        self._cache: dict[str, tuple[float, Copy]] = {}
+        self._new_images = NewImages(claims.client, claims.table, claims.budgets)
+        self._cache: dict[_Key, tuple[float, Copy]] = {}
         self._silent: tuple[float, Copy] = (0.0, Copy(Presence.UNKNOWN))
         self._caching = threading.Lock()
 
@@ -106,30 +120,74 @@ class EcrMirror:
         *,
         start: bool,
         follow: bool = False,
-        deadline: float = math.inf,  # noqa: ARG002 - a call has a short end of its own
+        deadline: float = math.inf,
+        review: Review | None = None,
     ) -> Copy:
         """See ``admission.Mirror.ask``; a failing AWS call is logged and answered as unknown."""
         key, now = str(source), self._clock()
-        until, copy = self._cache.get(key, self._silent)
-        if now >= until or (start and copy.presence is Presence.ABSENT):
-            until, copy = self._silent
-        if now < until:
-            return copy
+        asking = review or Review()
+        known = self._known(key, asking.namespace, now, start=start)
+        if known is not None:
+            return known
+        refusal = asking.refusal(now, deadline)
+        if refusal:
+            _log_once(asking, refusal)
+            return Copy(Presence.UNKNOWN, refusal)
         try:
             description = described(self._ecr, self._prefix, source)
-            if description is not None:
-                if start and follow and not source.digest:
-                    self._follow(key, description)
-                return self._cached(key, Copy(Presence.PRESENT), PRESENT_SECONDS)
-            copy = (self._claims.take(key) or self._start(key)) if start else Copy(Presence.ABSENT)
-            return self._cached(key, copy, ABSENT_SECONDS)
+            if description is None:
+                return self._absent(key, asking, start=start)
+            if start and follow and not source.digest:
+                self._follow(key, source, asking.namespace, description)
+            return self._cached(key, Copy(Presence.PRESENT), PRESENT_SECONDS)
         except (ClientError, BotoCoreError) as failure:
             log.warning("cannot tell whether %s is mirrored: %s", key, error_code(failure))
             unknown = Copy(Presence.UNKNOWN, error_code(failure))
             self._silent = (self._clock() + SILENT_SECONDS, unknown)
             return unknown
 
-    def _follow(self, image: str, description: Mapping[str, Any]) -> None:
+    def _known(self, key: str, namespace: str, now: float, *, start: bool) -> Copy | None:
+        for name in (key, (namespace, key)):
+            cached = self._cache.get(name)
+            if cached and now < cached[0] and not (start and cached[1] == _NOT_REQUESTED):
+                return cached[1]
+        until, copy = self._silent
+        return copy if now < until else None
+
+    def _absent(self, key: str, review: Review, *, start: bool) -> Copy:
+        """Requests the copy of an absent image, if nobody has and the namespace's budget lasts."""
+        if not start:
+            return self._cached(key, _NOT_REQUESTED, ABSENT_SECONDS)
+        namespace, now = review.namespace, self._claims.clock()
+        met = self._new_images.met(namespace, now)
+        if met:
+            # A copy that another namespace, or an earlier hour, has paid for.
+            copy = self._claims.look(key)
+            if copy is not None:
+                return self._cached(key, copy, ABSENT_SECONDS)
+        else:
+            taken = self._claims.take(key, namespace=namespace)
+            if isinstance(taken, Copy):
+                return self._cached(key, taken, ABSENT_SECONDS)
+            met = "" if taken.again else self._spend(key, namespace, now)
+        if not met:
+            return self._cached(key, self._start(key), ABSENT_SECONDS)
+        _log_once(review, met)
+        return self._cached((namespace, key), Copy(Presence.ABSENT, met), ABSENT_SECONDS)
+
+    def _spend(self, key: str, namespace: str, now: float) -> str:
+        """Counts a claimed image; ends the claim where the budget is met, and returns why."""
+        met = "the budget could not be counted"
+        try:
+            met = self._new_images.spend(namespace, now)
+        finally:
+            if met:
+                self._claims.release(key)
+        return met
+
+    def _follow(
+        self, image: str, source: Reference, namespace: str, description: Mapping[str, Any]
+    ) -> None:
         """Requests the comparison of an old copy with its source; a failure changes nothing.
 
         The build compares: only it can reach the registry of the source.
@@ -138,8 +196,14 @@ class EcrMirror:
         age = self._claims.clock() - (pushed.timestamp() if pushed else 0)
         if not self._follow_seconds or age < self._follow_seconds:
             return
+        if copy_name(source) in self._kept:
+            return
         try:
-            if self._claims.take(image, there=True) is None:
+            # A read costs less than a write, and nearly always there is nothing to do.
+            if self._claims.look(image, there=True) is not None:
+                return
+            taken = self._claims.take(image, namespace=namespace, there=True)
+            if not isinstance(taken, Copy):
                 self._start(image)
         except (ClientError, BotoCoreError) as failure:
             log.warning("cannot have %s compared with its source: %s", image, error_code(failure))
@@ -149,14 +213,16 @@ class EcrMirror:
         try:
             self._request(image)
         except (ClientError, BotoCoreError) as failure:
-            reason = f"the copy could not be requested ({error_code(failure)})"
-            log.warning("%s: %s", image, reason)
-            self._claims.fail(image, reason)
-            return Copy(Presence.FAILED, reason)
+            log.warning("%s: %s (%s)", image, words(CopyReason.NOT_REQUESTED), error_code(failure))
+            if passing(failure):
+                self._claims.call_later()
+                return Copy(Presence.COPYING)
+            self._claims.fail(image, CopyReason.NOT_REQUESTED)
+            return Copy(Presence.FAILED, words(CopyReason.NOT_REQUESTED))
         log.info("requested a copy of %s", image)
         return Copy(Presence.COPYING)
 
-    def _cached(self, key: str, copy: Copy, seconds: float) -> Copy:
+    def _cached(self, key: _Key, copy: Copy, seconds: float) -> Copy:
         # The threads of the in-cluster server share the cache: a look at the oldest entry raises
         # when another thread adds one meanwhile.
         with self._caching:
@@ -165,6 +231,12 @@ class EcrMirror:
             self._cache.pop(key, None)  # a renewed entry is the newest again
             self._cache[key] = (self._clock() + seconds, copy)
         return copy
+
+
+def _log_once(review: Review, sentence: str) -> None:
+    if sentence not in review.logged:
+        review.logged.add(sentence)
+        log.warning("namespace %s: %s", review.namespace, sentence)
 
 
 def asynchronous_request(client: Any, function: str) -> Callable[[str], None]:

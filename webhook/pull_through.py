@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from images.reference import Reference
 from webhook.admission import Copy, Presence
+from webhook.budgets import Review
 
 
 class PullThroughMirror:
@@ -30,6 +31,7 @@ class PullThroughMirror:
         start: bool,  # noqa: ARG002 - nothing to start
         follow: bool = False,  # noqa: ARG002 - ECR compares by itself
         deadline: float = math.inf,  # noqa: ARG002 - nothing waits
+        review: Review | None = None,  # noqa: ARG002 - nothing costs
     ) -> Copy:
         """See ``admission.Mirror.ask``: PRESENT or NEVER."""
         served = source.pulled_through(self._registries)

@@ -16,7 +16,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from webhook import admission
+from webhook import admission, inventory
+from webhook.budgets import DEFAULT, Budgets
 from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
@@ -62,12 +63,11 @@ class Environment:
         copier: name of the ``start_copy`` function.
         when_absent: ``rewrite``, ``keep`` or ``deny``.
         rules: a JSON list, see ``webhook.rules.read``.
+        budgets: a JSON object of those that are not the default, see ``webhook.budgets``.
         project: CodeBuild project; ``start_copy`` only, like all below.
         build_region: its region.
         credentials_secret: secret with keys for the project; empty inside one partition, where the
             function's own role is enough.
-        lifecycle: lifecycle policy of new repositories, JSON.
-        tags: of new repositories, a JSON object.
     """
 
     registry: str
@@ -78,11 +78,10 @@ class Environment:
     copier: str = ""
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
+    budgets: Budgets = DEFAULT
     project: str = ""
     build_region: str = ""
     credentials_secret: str = ""
-    lifecycle: str = ""
-    tags: Mapping[str, str]
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Environment:
@@ -102,11 +101,10 @@ class Environment:
             copier=variables.get("MIRROR_COPIER", ""),
             when_absent=WhenAbsent(variables.get("MIRROR_WHEN_ABSENT", "rewrite")),
             rules=read_rules(variables.get("MIRROR_RULES", "[]")),
+            budgets=Budgets.read(variables.get("MIRROR_BUDGETS", "{}")),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
             credentials_secret=variables.get("MIRROR_CREDENTIALS_SECRET", ""),
-            lifecycle=variables.get("MIRROR_LIFECYCLE", ""),
-            tags=json.loads(variables.get("MIRROR_TAGS", "{}")),
         )
 
 
@@ -120,6 +118,7 @@ def decision(environment: Environment) -> Decide:
         registry=environment.registry,
         when_absent=environment.when_absent,
         rules=environment.rules,
+        budgets=environment.budgets,
     )
     mirror = _mirror(environment)
     return lambda body, deadline: admission.review(body, policy, mirror, deadline)
@@ -134,6 +133,7 @@ def _mirror(environment: Environment) -> admission.Mirror:
         asynchronous_request(client("lambda", FAST), environment.copier),
         prefix=environment.registry.partition("/")[2],
         follow_seconds=environment.follow_seconds,
+        kept=inventory.load(),
     )
 
 
@@ -164,7 +164,12 @@ def reply(
 
 def claims(environment: Environment, config: Config) -> Claims:
     """The stack's table of copies."""
-    return Claims(client("dynamodb", config), environment.table, environment.in_flight_seconds)
+    return Claims(
+        client("dynamodb", config),
+        environment.table,
+        environment.in_flight_seconds,
+        budgets=environment.budgets,
+    )
 
 
 def client(service: str, config: Config, **arguments: str) -> Any:

@@ -1,14 +1,17 @@
 """Copies a list of images by builds in the build region, and waits until each copy exists.
 
-No Pulumi: what the resource ``MirroredImages`` does, over any ECR and CodeBuild client. Only
-missing images are copied, so that a run continues one that failed or was stopped. Several images
-share a build, because each build waits for a machine and installs its tools. Whether an image was
-copied is looked up in the registry, not in the build.
+No Pulumi: what the resource ``MirroredImages`` does, over any ECR and CodeBuild client. Only what
+is missing, or is not what is known of it, is copied, so that a run continues one that failed or was
+stopped. Several images share a build, because each build waits for a machine and installs its
+tools. Whether an image was copied is looked up in the registry, not in the build.
+
+A copy has the digest of its whole source, or of the one platform in it that was copied. The digest
+of a source is known from images.lock, or from the first copy, whose build records it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,15 +19,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from images.reference import Reference, parse
-from webhook.claims import error_code, reason_of
+from webhook.claims import error_code
 from webhook.copy_job import overrides
-from webhook.mirror import described
+from webhook.copy_reasons import CopyReason, words
+from webhook.mirror import copy_name, described
 
 PARALLEL_BUILDS = 20
 """CodeBuild queues what exceeds an account's quota; this leaves room for the account's others."""
 IMAGES_PER_BUILD = 10
 MOST_SECONDS = 3 * 3600
 """For a whole run, and for each build in it."""
+
+
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 
 
 class BuildClient(Protocol):
@@ -37,6 +47,33 @@ class BuildClient(Protocol):
     def batch_get_builds(self, **request: Any) -> dict[str, Any]:
         """``BatchGetBuilds``."""
         ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the last build of an image wrote down.
+
+    Attributes:
+        reason: why it failed, a code of ``webhook.copy_reasons``; empty: it did not, or there is no
+            record.
+        source: digest of the whole source; empty: unknown.
+    """
+
+    reason: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What is known of an image that was copied.
+
+    Attributes:
+        copy: digest of its copy.
+        source: digest of the whole source; empty: unknown.
+    """
+
+    copy: str
+    source: str = ""
 
 
 class ImagesMissing(Exception):
@@ -60,9 +97,10 @@ class InventoryCopies:
         builds: client of the build region.
         project: CodeBuild project that copies images.
         registry: ``<ecr host>/<prefix>``.
-        recorded_failure: why the last copy of an image failed, as its build recorded it; empty:
-            there is no record.
+        record: what the last build of an image wrote down.
         report: receives a line at every progress.
+        locked: source -> digest of the whole source, from images.lock.
+        before: source -> what an earlier run found.
         poll_seconds: between two looks at the builds.
         most_seconds: for the run.
     """
@@ -71,8 +109,10 @@ class InventoryCopies:
     builds: BuildClient
     project: str
     registry: str
-    recorded_failure: Callable[[str], str]
+    record: Callable[[str], Record]
     report: Callable[[str], object]
+    locked: Mapping[str, str] = field(default_factory=dict[str, str])
+    before: Mapping[str, Digests] = field(default_factory=dict[str, Digests])
     poll_seconds: float = 15
     most_seconds: float = MOST_SECONDS
     _waiting: list[Reference] = field(default_factory=list[Reference], init=False)
@@ -82,11 +122,11 @@ class InventoryCopies:
     _failed: dict[str, str] = field(default_factory=dict[str, str], init=False)
     _width: int = field(default=PARALLEL_BUILDS, init=False)
 
-    def run(self, images: Iterable[str]) -> int:
-        """Copy the missing images; return when a copy of every image is in the registry.
+    def run(self, images: Iterable[str]) -> dict[str, Digests]:
+        """Copy the missing images; return when the right copy of every image is in the registry.
 
         Returns:
-            How many were copied.
+            What is known of each image now.
 
         Raises:
             ImagesMissing: some could not be copied; copies of the others exist.
@@ -97,8 +137,9 @@ class InventoryCopies:
             for source in map(parse, images)
             if not source.ecr_region and not source.belongs_to(self.registry)
         ]
-        self._waiting = [source for source in sources if not self._has_copy(source)]
-        missing = len(self._waiting)
+        present = {source: self._present(source) for source in sources}
+        self._waiting = [s for s in sources if not self._is_right(s, present[s])]
+        missing, due = len(self._waiting), set(self._waiting)
         self.report(f"{len(sources) - missing} of {len(sources)} images are in {self.registry}")
         repeated = Retrying(
             retry=retry_if_result(lambda done: not done),
@@ -112,10 +153,36 @@ class InventoryCopies:
             self._failed |= {str(source): "its copy did not end in time" for source in late}
         if self._failed:
             raise ImagesMissing(self._failed)
-        return missing
+        return {str(s): self._digests(s, present[s], copied=s in due) for s in sources}
 
-    def _has_copy(self, source: Reference) -> bool:
-        return described(self.ecr, self.registry.partition("/")[2], source) is not None
+    def _present(self, source: Reference) -> Mapping[str, Any] | None:
+        """ECR's description of the copy; None: there is none."""
+        return described(self.ecr, self.registry.partition("/")[2], source)
+
+    def _known(self, source: Reference) -> str:
+        """The digest that the whole source must have; empty: unknown."""
+        before = self.before.get(str(source))
+        return self.locked.get(str(source)) or (before.source if before else "")
+
+    def _is_right(self, source: Reference, present: Mapping[str, Any] | None) -> bool:
+        """Whether a copy is there and is what is known of it."""
+        if present is None:
+            return False
+        known, before, digest = self._known(source), self.before.get(str(source)), _digest(present)
+        if source.digest or not known or digest == known:
+            return True
+        if before and before.source:
+            return (digest, known) == (before.copy, before.source)
+        # Of a copy of one platform that an earlier version made, the digest tells nothing.
+        return present.get("imageManifestMediaType") not in (None, *_INDEXES)
+
+    def _digests(
+        self, source: Reference, present: Mapping[str, Any] | None, *, copied: bool
+    ) -> Digests:
+        if not copied and present is not None:
+            return Digests(_digest(present), self._known(source))
+        now = self._present(source) or {}
+        return Digests(_digest(now), self._known(source) or self.record(str(source)).source)
 
     def _unfinished(self) -> list[Reference]:
         return [*self._waiting, *(source for batch in self._running.values() for source in batch)]
@@ -144,7 +211,11 @@ class InventoryCopies:
         try:
             response = self.builds.start_build(
                 projectName=self.project,
-                environmentVariablesOverride=overrides(batch, self.registry),
+                environmentVariablesOverride=overrides(
+                    batch,
+                    self.registry,
+                    known={copy_name(source): self._known(source) or None for source in batch},
+                ),
                 # The project's own limits are for one image that a pod waits for.
                 timeoutInMinutesOverride=MOST_SECONDS // 60,
                 queuedTimeoutInMinutesOverride=MOST_SECONDS // 60,
@@ -162,30 +233,57 @@ class InventoryCopies:
 
     def _ended(self, batch: Sequence[Reference], build: dict[str, Any]) -> None:
         for source in batch:
-            if not self._has_copy(source):
+            if not self._arrived(source, build):
                 self._failed[str(source)] = self._failure(source, build)
+
+    def _arrived(self, source: Reference, build: dict[str, Any]) -> bool:
+        """Whether a build that has ended left the right copy; it compared what it copied itself."""
+        present, known = self._present(source), self._known(source)
+        if present is None:
+            return False
+        if build["buildStatus"] == "SUCCEEDED" or source.digest or not known:
+            return True
+        record = self.record(str(source))
+        return _digest(present) == known or (record.source == known and not record.reason)
+
+    def _words(self, source: Reference, reason: str) -> str:
+        """A recorded reason in words; of a digest with the way out."""
+        known = self._known(source)
+        if reason == CopyReason.WRONG_DIGEST and known:
+            return (
+                f"{words(reason)}: it must be {known}, and its registry has another image under "
+                "this name. Find out why, then renew images.lock (`./kf images lock --refresh`), "
+                "or push the right image to its copy's name"
+            )
+        return words(reason)
 
     def _failure(self, source: Reference, build: dict[str, Any]) -> str:
         match build["buildStatus"]:
             case "SUCCEEDED":
                 return f"build {build['id']} succeeded and left no image"
             case "FAILED":  # the build ran to its end and recorded a reason for each image
-                return self.recorded_failure(str(source)) or _reason(build)
+                reason = self.record(str(source)).reason
+                return self._words(source, reason) if reason else _reason(build)
             case _:
                 return _reason(build)
 
 
-def recorded_failures(dynamodb: Any, table: str) -> Callable[[str], str]:
-    """``recorded_failure`` from the table of copies; empty also where it cannot be read."""
+def records(dynamodb: Any, table: str) -> Callable[[str], Record]:
+    """``record`` from the table of copies; empty also where it cannot be read."""
 
-    def recorded_failure(image: str) -> str:
+    def record(image: str) -> Record:
         try:
             response = dynamodb.get_item(TableName=table, Key={"image": {"S": image}})
         except (ClientError, BotoCoreError):
-            return ""
-        return reason_of(response.get("Item") or {})
+            return Record()
+        row: dict[str, Any] = response.get("Item") or {}
+        return Record(*(str(row.get(name, {}).get("S", "")) for name in ("reason", "source")))
 
-    return recorded_failure
+    return record
+
+
+def _digest(description: Mapping[str, Any]) -> str:
+    return str(description.get("imageDigest", ""))
 
 
 def _reason(build: dict[str, Any]) -> str:

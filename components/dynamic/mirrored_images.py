@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pulumi
@@ -16,30 +17,33 @@ class MirroredImagesProvider(DynamicProvider):
     """Copies missing images and waits; deletes nothing, since the repositories hold the copies."""
 
     replacing = ("registry",)
-    updating = ("images",)
+    updating = ("images", "digests")
     identity = "{registry}"
 
     def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
-        """Copy every image that the registry lacks."""
-        _copy(news)
-        return news
+        """Copy every image that the registry lacks, and remember the digests of all."""
+        return {**news, "copied": _copy(news, _olds.get("copied") or {})}
 
 
-def _copy(props: dict[str, Any]) -> None:
+def _copy(props: dict[str, Any], before: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Source -> what is known of its copy, from what was known before."""
     # Imported here: a preview copies nothing.
-    from components.dynamic.inventory_copies import InventoryCopies, recorded_failures
+    from components.dynamic.inventory_copies import Digests, InventoryCopies, records
 
     own = props.get("credentials")
     build_side = {"region": props["buildRegion"], "endpoints": {}, "credentials": own}
-    InventoryCopies(
+    copies = InventoryCopies(
         ecr=aws_client("ecr", props),
         builds=aws_client("codebuild", build_side, profile=props["buildProfile"]),
         project=props["project"],
         registry=props["registry"],
-        recorded_failure=recorded_failures(aws_client("dynamodb", props), props["table"]),
+        record=records(aws_client("dynamodb", props), props["table"]),
         # The engine shows what a plugin writes to its standard error.
         report=lambda line: sys.stderr.write(f"{line}\n"),
-    ).run(props["images"])
+        locked=props["digests"],
+        before={image: Digests(**known) for image, known in before.items()},
+    )
+    return {image: asdict(known) for image, known in copies.run(props["images"]).items()}
 
 
 class MirroredImages(Resource, name="MirroredImages"):
@@ -48,6 +52,8 @@ class MirroredImages(Resource, name="MirroredImages"):
     Args:
         name: of the resource.
         images: sources, as upstream names them; another list copies what the registry lacks.
+        digests: source -> digest that the whole source has, where a lock has it; its copy must be
+            of it, and is made again where it is not.
         registry: ``<ecr host>/<prefix>``; the repositories must exist.
         region: of the registry.
         project: the CodeBuild project that copies.
@@ -68,6 +74,7 @@ class MirroredImages(Resource, name="MirroredImages"):
         region: str,
         project: str,
         table: str,
+        digests: Mapping[str, str] | None = None,
         build_region: str,
         build_profile: str = "",
         credentials: Mapping[str, Any] | None = None,
@@ -79,6 +86,7 @@ class MirroredImages(Resource, name="MirroredImages"):
             name,
             {
                 "images": sorted(images),
+                "digests": dict(sorted((digests or {}).items())),
                 "registry": registry,
                 "region": region,
                 "project": project,

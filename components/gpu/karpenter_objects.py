@@ -11,6 +11,7 @@ from typing import Any
 
 from components.gpu.node_pools import CPU_CATEGORIES, GPU_RESOURCE, SLICE_RESOURCE, Pool
 from settings.node_pools import DISCOVERY_TAG, Taint
+from settings.nodes import POOL_ARCHITECTURES
 
 Object = dict[str, Any]
 
@@ -177,7 +178,7 @@ def _limits(pool: Pool) -> dict[str, str]:
 
 def _requirements(pool: Pool) -> list[dict[str, Any]]:
     requirements = [
-        one_of("kubernetes.io/arch", ["amd64"]),
+        one_of("kubernetes.io/arch", list(POOL_ARCHITECTURES)),
         one_of("kubernetes.io/os", ["linux"]),
         one_of("karpenter.sh/capacity-type", pool.capacity_types),
     ]

@@ -16,8 +16,10 @@ from components.aws.trust import service_trust
 from components.mirror import policies
 from components.mirror.buildspec import buildspec
 from components.mirror.credentials import Purpose, key_in_secret, secret_name
+from components.registry.policies import lifecycle_policy
 from regions.region import Region
 from settings.mirror_context import MirrorContext
+from webhook.copy_job import MADE, new_repository, stack_tag
 
 # docs.aws.amazon.com/codebuild/latest/userguide/ec2-compute-images.html: Amazon Linux 2023 with
 # the AWS CLI, curl and Python; offered in every region that has CodeBuild on Linux.
@@ -155,9 +157,15 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "TARGET_REGISTRY": context.image_prefix,
             "TARGET_REGION": context.region.name,
             "CREDENTIALS_SECRET": push_secret.name if push_secret else "",
-            "PLATFORM": mirror.platform or "",
+            "PLATFORM": context.mirror.platform or "",
             "TABLE": self.table_name,
             "FOLLOW_SECONDS": str(mirror.follow_hours * 3600),
+            "GIB_PER_DAY": str(mirror.budgets.gib_per_day),
+            "NEW_REPOSITORY": _new_repository(context),
+            "LIFECYCLE": json.dumps(lifecycle_policy()),
+            # Both end before the claim does: a copy that outlives it would be started again beside
+            # it, and the build has to say why it ended.
+            "COPY_SECONDS": str(mirror.in_flight_minutes * 40),
         }
         aws.codebuild.Project(
             f"{name}-project",
@@ -176,11 +184,18 @@ class ImageMirrorBuild(pulumi.ComponentResource):
                 ],
             },
             logs_config={"cloudwatch_logs": {"status": "ENABLED", "group_name": log.name}},
-            # A copy that outlives its claim would be started a second time beside it.
-            build_timeout=mirror.in_flight_minutes,
-            queued_timeout=60,
+            build_timeout=max(5, mirror.in_flight_minutes * 3 // 4),
+            queued_timeout=max(5, mirror.in_flight_minutes // 4),
             tags=context.tagged(self.project_name),
             opts=pulumi.ResourceOptions.merge(
                 opts, pulumi.ResourceOptions(delete_before_replace=True)
             ),
         )
+
+
+def _new_repository(context: MirrorContext) -> str:
+    """ECR's CreateRepository request, all but the name, marked as made by the stack."""
+    tags = {**context.tags, stack_tag(context.cluster): MADE}
+    request = new_repository("", tags)
+    del request["repositoryName"]
+    return json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

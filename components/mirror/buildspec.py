@@ -1,8 +1,8 @@
 """The build that copies images, registry to registry, without a container daemon.
 
 ``install_crane.sh`` installs crane, ``copy.sh`` copies by digest and reads each copy back from the
-target, ``copy_json.py`` makes the rows that admissions read. A build has no source, so the
-specification contains the text of these files.
+target, ``guard.py`` stands between crane and the registry of a source, ``copy_json.py`` makes the
+requests to AWS. A build has no source, so the specification contains the text of these files.
 
 The SHA-256 of crane's archive: github.com/google/go-containerregistry releases, checksums.txt; also
 in github.com/cashapp/hermit-packages, crane.hcl.
@@ -13,11 +13,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from webhook import claims
+from webhook import budgets, claims
 
 CRANE_VERSION = "0.20.6"
 """Of go-containerregistry; ``ops.crane`` builds the same one from ``ops/crane/go.mod``."""
 CRANE_SHA256 = "c1d593d01551f2c9a3df5ca0a0be4385a839bd9b86d4a76e18d7b17d16559127"
+
+PROGRAMS = ("copy_json.py", "guard.py", "source_rules.py")
+"""Modules that ``copy.sh`` runs, without the packages that they are in here."""
+_FOLDER = "components/mirror"
 
 VARIABLES = {
     "CRANE_URL": (
@@ -25,9 +29,13 @@ VARIABLES = {
         f"v{CRANE_VERSION}/go-containerregistry_Linux_x86_64.tar.gz"
     ),
     "CRANE_SHA256": CRANE_SHA256,
+    "BEGUN": claims.BEGUN,
     "COPIED": claims.COPIED,
     "FAILED": claims.FAILED,
-    "LONGEST_REASON": str(claims.LONGEST_REASON),
+    "POSTPONED": claims.POSTPONED,
+    "COUNT": budgets.COUNT,
+    "BELOW": budgets.BELOW,
+    "SHARE": str(budgets.SHARE),
     "FIRST_PAUSE": str(claims.RETRY_SECONDS),
     "REMEMBERED_SECONDS": "86400",
 }
@@ -47,17 +55,20 @@ def buildspec() -> str:
             "env": {"shell": "bash", "variables": VARIABLES},
             "phases": {
                 "install": {"commands": [f"(\n{_text('install_crane.sh')})"]},
-                "build": {"commands": [f"(\n{_copy_json()}{_text('copy.sh')})"]},
+                "build": {"commands": [f"(\n{_programs()}{_text('copy.sh')})"]},
             },
         },
         indent=2,
     )
 
 
-def _copy_json() -> str:
-    """Bash that writes ``copy_json.py`` to a file and sets ``COPY_JSON`` to its path."""
-    program = _text("copy_json.py")
-    return f"COPY_JSON=$(mktemp)\ncat >\"$COPY_JSON\" <<'END_OF_PROGRAM'\n{program}END_OF_PROGRAM\n"
+def _programs() -> str:
+    """Bash that writes the Python programs to a folder, by which ``PYTHONPATH`` has them."""
+    files = "".join(
+        f"cat >\"$PYTHONPATH/{_FOLDER}/{name}\" <<'END_OF_PROGRAM'\n{_text(name)}END_OF_PROGRAM\n"
+        for name in PROGRAMS
+    )
+    return f'export PYTHONPATH\nPYTHONPATH=$(mktemp -d)\nmkdir -p "$PYTHONPATH/{_FOLDER}"\n{files}'
 
 
 def _text(name: str) -> str:

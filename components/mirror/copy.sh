@@ -4,17 +4,20 @@
 # Environment: IMAGES, words "source target" for each, with a tag or digest; TARGET_REGISTRY (nothing
 # outside it is written), TARGET_REGION, CREDENTIALS_SECRET (empty: the build's own role pushes),
 # PLATFORM (linux/amd64: of an index with a tag only this image; empty: all), TABLE (gets a row on
-# how each image went; empty: there is none), RETRY_SECONDS (5), COPY_JSON (path of copy_json.py, and
-# its environment).
-# Output: for each image "ok <source> <digest>" or "failed <source> <reason>"; progress is on standard
-# error.
+# how each image went; empty: there is none), NEW_REPOSITORY (ECR's request for a new repository,
+# JSON; empty: each exists already), LIFECYCLE (its lifecycle policy, JSON), COPY_SECONDS (2400, for
+# one image), NAMESPACE (whose pods ask, and whose bytes are counted; empty: the platform itself),
+# RETRY_SECONDS (5), PYTHONPATH (has components.mirror with its programs) and what these read.
+# Output: for each image "ok <source> <digest>" or "failed <source> <code>", with a code of
+# webhook.copy_reasons; progress is on standard error. Nothing that a registry of a source or a
+# program wrote is shown, but for digests and numbers.
 # Exit status: 0 all copied or already there, 1 some failed, 2 refused, and nothing copied.
 set -euo pipefail
 
 # Each reference becomes an argument of crane, and a target a path below the registry: none may be
 # an option, or climb by "..". What is none is not shown, for it may be anything. Words, not lines,
 # are read: whether a line's end survives the way through an environment variable does not matter.
-: "${IMAGES:?}" "${TARGET_REGISTRY:?}" "${TARGET_REGION:?}" "${COPY_JSON:?}"
+: "${IMAGES:?}" "${TARGET_REGISTRY:?}" "${TARGET_REGION:?}"
 refuse() { echo "refused: $1" >&2; exit 2; }
 tag=':[A-Za-z0-9_][A-Za-z0-9_.-]*'
 sum='@[a-z0-9]+:[0-9a-f]+'
@@ -36,38 +39,65 @@ for image in "${targets[@]}"; do
     *) refuse "$image is not below $TARGET_REGISTRY" ;;
   esac
 done
+[[ ${NAMESPACE:-} =~ ^[a-z0-9-]{0,63}$ ]] || refuse "NAMESPACE is no namespace"
 [[ ${PLATFORM:-} =~ ^([a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?)?$ ]] || refuse "$PLATFORM is no platform"
 
-# What crane says is shown without the queries of URLs: storage behind a registry is read with
-# signatures in them. "Final" are answers that would be the same at every attempt.
-said=$(mktemp)
-shown() { sed --unbuffered --regexp-extended 's#(https?://[^ "?]+)\?[^ "]*[^ ":]#\1#g'; }
-final='MANIFEST_UNKNOWN|NAME_UNKNOWN|NAME_INVALID|no child with platform'
+# What programs say goes to "said" and is not shown; the guard writes "reason"; "code" is the result.
+umask 077
+work=$(mktemp --directory)
+trap 'rm -rf "$work"' EXIT
+end=$((SECONDS + 120))
 
-attempt() {
-  local number
-  for number in 1 2 3 4 5; do
-    { "$@" 2>&1 >&3 3>&- | shown | tee "$said" >&2; } 3>&1 && return 0
-    ! grep --quiet --extended-regexp "$final" "$said" || return 1
-    echo "attempt $number of 5 failed: $*" >&2
-    [ "$number" = 5 ] || sleep "$((number * number * ${RETRY_SECONDS:-5}))"
-  done
+copy_json() { python3 -m components.mirror.copy_json "$@"; }
+
+bounded() {
+  local left=$((end - SECONDS))
+  timeout --kill-after=5 "$((left > 0 ? left : 1))" "$@"
+}
+
+fail() {
+  echo "$1" >"$work/code"
   return 1
 }
 
-reason() {
-  local last
-  last=$(tail --lines 1 "$said")
-  echo "${last:-no reason was given}"
+# Repeats the command until it succeeds; where the guard gives no reason it is the first argument.
+attempt() {
+  local otherwise=$1 number status code pause own
+  shift
+  for number in 1 2 3 4 5; do
+    : >"$work/reason"
+    "$@" 2>"$work/said" && return 0
+    status=$? code='' pause=0
+    read -r code pause <"$work/reason" || true
+    if [ -z "$code" ]; then
+      code=$otherwise pause=0
+      if grep --quiet 'no child with platform' "$work/said"; then code=no-such-platform pause=-; fi
+      # Statuses of timeout(1): the time is over, and not because of one answer.
+      if [ "$status" = 124 ] || [ "$status" = 137 ]; then code=overtime pause=-; fi
+    fi
+    echo "attempt $number of 5 failed: $code$(known_words)" >&2
+    if [ "$pause" = - ] || [ "$number" = 5 ] || ((SECONDS >= end)); then break; fi
+    own=$((number * number * ${RETRY_SECONDS:-5}))
+    sleep "$((pause > own ? pause : own))"
+  done
+  fail "$code"
+}
+
+# Of what crane said, the status and the code of a registry (distribution-spec, "Error Codes").
+known_words() {
+  local codes='BLOB_UPLOAD_INVALID|DENIED|DIGEST_INVALID|MANIFEST_BLOB_UNKNOWN|MANIFEST_INVALID'
+  codes+='|NAME_INVALID|NAME_UNKNOWN|SIZE_INVALID|TAG_INVALID|TOOMANYREQUESTS|UNAUTHORIZED'
+  grep --only-matching --extended-regexp "status code [0-9]{3}|\b($codes)\b" "$work/said" |
+    sort --unique | sed 's/^/, /' | tr --delete '\n' || true
 }
 
 # Keys live in the subshell of as_target only: crane runs without them, and none is printed.
 as_target() (
   set -euo pipefail
   if [ -n "${CREDENTIALS_SECRET:-}" ]; then
-    keys=$(aws secretsmanager get-secret-value --secret-id "$CREDENTIALS_SECRET" \
+    keys=$(timeout 60 aws secretsmanager get-secret-value --secret-id "$CREDENTIALS_SECRET" \
       --query SecretString --output text) || return 1
-    keys=$(python3 "$COPY_JSON" keys <<<"$keys" 2>/dev/null) || {
+    keys=$(copy_json keys <<<"$keys" 2>/dev/null) || {
       echo "$CREDENTIALS_SECRET holds no accessKeyId and secretAccessKey" >&2
       return 1
     }
@@ -76,7 +106,7 @@ as_target() (
     export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
     unset keys
   fi
-  aws "$@" --region "$TARGET_REGION"
+  timeout 60 aws "$@" --region "$TARGET_REGION"
 )
 
 # shellcheck disable=SC2329 # "attempt" calls it
@@ -85,58 +115,102 @@ log_in() {
     crane auth login "${TARGET_REGISTRY%%/*}" --username AWS --password-stdin
 }
 
+# shellcheck disable=SC2329 # "attempt" calls it
+make_repository() {
+  local name=${1#*/} request made
+  name=${name%:*}
+  request=$(copy_json repository "$name") || return 1
+  if made=$(as_target ecr create-repository --cli-input-json "$request" 2>&1 >/dev/null); then
+    [ -z "${LIFECYCLE:-}" ] || as_target ecr put-lifecycle-policy --repository-name "$name" \
+      --lifecycle-policy-text "$LIFECYCLE" >/dev/null
+  else
+    [[ $made == *RepositoryAlreadyExistsException* ]]
+  fi
+}
+
 # What admissions read (webhook.claims). Where the row cannot be written the image is copied all the
 # same: its claim then ends by itself.
 tell() {
   echo "$*"
   [ -n "${TABLE:-}" ] || return 0
   local request
-  if ! { request=$(python3 "$COPY_JSON" "$1" "$2" "${*:3}") &&
+  if ! { request=$(copy_json "$1" "$2" "${*:3}") &&
     as_target dynamodb update-item --cli-input-json "$request" >&2; }; then
     echo "the table $TABLE was not told about $2" >&2
   fi
 }
 
+# shellcheck disable=SC2329 # "attempt" calls it
+count_bytes() {
+  local request said
+  request=$(copy_json bytes "$@") || return 1
+  said=$(as_target dynamodb update-item --cli-input-json "$request" 2>&1 >/dev/null) && return 0
+  [[ $said != *ConditionalCheckFailedException* ]] || echo "budget -" >"$work/reason"
+  return 1
+}
+
 # errexit does not reach into a function whose status is looked at: each step says what it does
 # about a failure. An image that was asked for by digest is pulled by this digest, which only the
-# whole index has: no platform is picked from it.
+# whole index has: no platform is picked from it. What the source is comes before anything is made.
 copy() {
-  local source=$1 target=$2 digest copied
+  local source=$1 target=$2 name from digest copied bytes
   local -a platform=()
+  end=$((SECONDS + ${COPY_SECONDS:-2400}))
+  coproc guarding {
+    exec python3 -m components.mirror.guard "$source" "$work/logins" "$work/reason" \
+      "$((end - SECONDS))" 2>/dev/null
+  }
+  if ! read -r name <&"${guarding[0]}"; then
+    read -r from _ <"$work/reason" || true
+    fail "${from:-unknown}" || return 1
+  fi
   case "$source" in
-    *@*) digest=$(attempt crane digest "$source") || return 1 ;;
+    *@*) from=$name@${source#*@} ;;
     *)
+      from=$name:${source##*:}
       [ -z "${PLATFORM:-}" ] || platform=(--platform "$PLATFORM")
-      digest=$(attempt crane digest "${platform[@]}" "$source") || return 1
-      source=${source%:*}@$digest
       ;;
   esac
-  if [ "$(crane digest "$target" 2>/dev/null || true)" = "$digest" ]; then
+  digest=$(attempt no-image bounded crane digest "${platform[@]}" "$from") || return 1
+  [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || fail no-image || return 1
+  if [ "$(bounded crane digest "$target" 2>/dev/null || true)" = "$digest" ]; then
     echo "$target already is $digest" >&2
     echo "$digest"
     return 0
   fi
-  attempt crane copy "$source" "$target" >&2 || return 1
-  copied=$(attempt crane digest "$target") || return 1
+  bytes=$(attempt unknown bounded curl --fail --silent --noproxy '*' \
+    "http://${name%%/*}/size/$digest") || return 1
+  echo "$source is $digest, of $bytes bytes" >&2
+  if [ -n "${NAMESPACE:-}" ] && [ -n "${TABLE:-}" ]; then
+    attempt unknown count_bytes "$bytes" "$NAMESPACE" || return 1
+    attempt unknown count_bytes "$bytes" || return 1
+  fi
+  [ -z "${NEW_REPOSITORY:-}" ] || attempt target-refused make_repository "$target" || return 1
+  attempt target-refused bounded crane copy "$name@$digest" "$target" >&2 || return 1
+  copied=$(attempt target-refused bounded crane digest "$target") || return 1
   if [ "$copied" != "$digest" ]; then
-    echo "$target is $copied, not $digest" | tee "$said" >&2
-    return 1
+    echo "$target is another image than $digest" >&2
+    fail target-refused || return 1
   fi
   echo "$digest"
 }
 
-if ! attempt log_in; then
+# Logins of the sources' registries, for the guard alone: {"docker.io": {"username": ...}}.
+echo '{}' >"$work/logins"
+failed=0
+if ! attempt target-login log_in; then
   for source in "${sources[@]}"; do
-    tell failed "$source" "no login to $TARGET_REGISTRY: $(reason)"
+    tell failed "$source" "$(<"$work/code")"
   done
   exit 1
 fi
-failed=0
 for place in "${!sources[@]}"; do
+  echo unknown >"$work/code"
+  [ -z "${NAMESPACE:-}" ] || tell begun "${sources[place]}" >&2
   if digest=$(copy "${sources[place]}" "${targets[place]}"); then
     tell ok "${sources[place]}" "$digest"
   else
-    tell failed "${sources[place]}" "$(reason)"
+    tell failed "${sources[place]}" "$(<"$work/code")"
     failed=1
   fi
 done

@@ -1,11 +1,16 @@
 """The JSON that ``copy.sh`` reads and writes. Runs on the build machine: Python's own library only.
 
 ``keys`` reads a secret on standard input and prints its access key id and secret access key.
-``ok IMAGE DIGEST`` and ``failed IMAGE REASON`` print the request that writes how a copy went
-(``aws dynamodb update-item --cli-input-json``). Their environment: ``TABLE``, the expressions
-``COPIED`` and ``FAILED``, ``LONGEST_REASON`` (characters), ``FIRST_PAUSE`` (seconds until a copy
-that failed is tried again), ``FOLLOW_SECONDS`` (until the source of a copy is looked at again) and
-``REMEMBERED_SECONDS``, how long a row stays where that is never (0, or empty).
+``begun IMAGE``, ``ok IMAGE DIGEST`` and ``failed IMAGE CODE`` print the request that writes how a
+copy goes (``aws dynamodb update-item --cli-input-json``). Their environment: ``TABLE``, the
+expressions ``BEGUN``, ``COPIED``, ``FAILED`` and ``POSTPONED`` (until the next day, when the bytes
+of this one are used up), ``FIRST_PAUSE`` (seconds until a copy that failed is tried again),
+``FOLLOW_SECONDS`` (until the source of a copy is looked at again) and ``REMEMBERED_SECONDS``, how
+long a row stays where that is never (0, or empty). ``repository NAME`` prints the request that
+makes the repository of a copy, from ``NEW_REPOSITORY``, which has all but the name.
+``bytes NUMBER`` and ``bytes NUMBER NAMESPACE`` print the request that uses bytes of the day's
+``GIB_PER_DAY``, of which one namespace has 1/``SHARE``; it fails its condition where they are used
+up. An image larger than all of them is the only one of its day.
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ import os
 import sys
 import time
 
+DAY = 86400
+
 
 def key_pair(secret: str) -> str:
     """``accessKeyId`` and ``secretAccessKey`` of a secret, separated by a space."""
@@ -22,10 +29,18 @@ def key_pair(secret: str) -> str:
     return f"{keys['accessKeyId']} {keys['secretAccessKey']}"
 
 
-def request(outcome: str, image: str, detail: str) -> str:
-    """The update of the row of ``image``; ``detail`` is the copy's digest, or why there is none."""
+def request(outcome: str, image: str, detail: str = "") -> str:
+    """The update of the row of ``image``; ``detail`` is the copy's digest, or a code."""
     environment, now = os.environ, int(time.time())
-    if outcome == "ok":
+    if outcome == "begun":
+        expression = environment["BEGUN"]
+        half = int(environment["FIRST_PAUSE"]) // 2
+        values = {":now": {"N": str(now)}, ":half": {"N": str(half)}, ":one": {"N": "1"}}
+    elif detail == "budget":
+        expression = environment["POSTPONED"]
+        end = (now // DAY + 1) * DAY
+        values = {":reason": {"S": detail}, ":end": {"N": str(end)}, ":less": {"N": "-1"}}
+    elif outcome == "ok":
         expression = environment["COPIED"]
         follow = int(environment.get("FOLLOW_SECONDS") or 0)
         end = now + (follow or int(environment["REMEMBERED_SECONDS"]))
@@ -33,7 +48,7 @@ def request(outcome: str, image: str, detail: str) -> str:
     else:
         expression = environment["FAILED"]
         values = {
-            ":reason": {"S": detail[: int(environment["LONGEST_REASON"])]},
+            ":reason": {"S": detail},
             ":now": {"N": str(now)},
             ":first": {"N": environment["FIRST_PAUSE"]},
         }
@@ -47,6 +62,40 @@ def request(outcome: str, image: str, detail: str) -> str:
     )
 
 
+def of_the_day(number: str, namespace: str = "") -> str:
+    """The update that counts bytes in the row of the day, of all copies or of one namespace."""
+    environment, now = os.environ, int(time.time())
+    most = int(environment["GIB_PER_DAY"]) * 2**30
+    if namespace:
+        most //= int(environment["SHARE"])
+    day = time.strftime("#bytes/%Y-%m-%d", time.gmtime(now))
+    numbers = {":more": int(number), ":room": most - int(number), ":end": now + 2 * DAY}
+    return json.dumps(
+        {
+            "TableName": environment["TABLE"],
+            "Key": {"image": {"S": f"{day}/{namespace}" if namespace else day}},
+            "UpdateExpression": environment["COUNT"],
+            "ConditionExpression": environment["BELOW"],
+            "ExpressionAttributeValues": {
+                name: {"N": str(value)} for name, value in numbers.items()
+            },
+        }
+    )
+
+
+def repository(name: str) -> str:
+    """ECR's CreateRepository request."""
+    return json.dumps({**json.loads(os.environ["NEW_REPOSITORY"]), "repositoryName": name})
+
+
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    print(key_pair(sys.stdin.read()) if what == "keys" else request(what, *rest))  # noqa: T201
+    if what == "keys":
+        answer = key_pair(sys.stdin.read())
+    elif what == "bytes":
+        answer = of_the_day(*rest)
+    elif what == "repository":
+        answer = repository(*rest)
+    else:
+        answer = request(what, *rest)
+    print(answer)  # noqa: T201

@@ -12,9 +12,7 @@ from components.aws.trust import service_trust
 from components.mirror import policies
 from components.mirror.build import ImageMirrorBuild, log_group
 from components.mirror.handler import Copies, handler_archive, handler_variables
-from components.registry.policies import lifecycle_policy
 from settings.mirror_context import MirrorContext
-from webhook.copy_job import MADE, stack_tag
 
 _RUNTIME = "python3.12"
 # Graviton is not offered by Lambda in every partition; x86 is.
@@ -67,22 +65,14 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 "MIRROR_REGISTRY": context.image_prefix,
                 "MIRROR_TABLE": build.table.name,
                 "MIRROR_IN_FLIGHT_SECONDS": str(context.mirror.settings.in_flight_minutes * 60),
+                "MIRROR_BUDGETS": context.mirror.settings.budgets.as_json(),
                 "MIRROR_PROJECT": build.project_name,
                 "MIRROR_BUILD_REGION": build.region.name,
                 "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
-                "MIRROR_LIFECYCLE": json.dumps(lifecycle_policy()),
-                # Lambda counts bytes: of a letter outside ASCII an escape has three times as many.
-                "MIRROR_TAGS": json.dumps(
-                    {**context.tags, stack_tag(context.cluster): MADE},
-                    sort_keys=True,
-                    ensure_ascii=False,
-                    separators=(",", ":"),
-                ),
             },
             policy=pulumi.Output.from_input(build.start_secret_arn).apply(
                 lambda secret_arn: json.dumps(
                     policies.copier_policy(
-                        context,
                         table_arn=build.table_arn,
                         log_arn=self._log_arn(function_name),
                         project_arn=build.project_arn,
@@ -98,6 +88,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             maximum_event_age_in_seconds=3600,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self._search(f"{name}-search", copier, function_name)
         return Copies(
             table=build.table,
             table_arn=build.table_arn,
@@ -105,6 +96,32 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             copier_arn=context.region.arn(
                 "lambda", f"function:{function_name}", account=context.account_id
             ),
+        )
+
+    def _search(self, name: str, copier: aws.lambda_.Function, function_name: str) -> None:
+        """Has the copier look for waiting images once a minute; where none wait, it reads one row.
+
+        A reserved concurrency would bound the copier too, but an account has to keep 100 unreserved
+        executions, and a new one has 10 in all. The budgets bound its invocations.
+        """
+        context, own = self._context, pulumi.ResourceOptions(parent=self)
+        rule = aws.cloudwatch.EventRule(
+            name,
+            description=f"Images that wait for a copy, to {function_name}",
+            schedule_expression="rate(1 minute)",
+            tags=context.tagged(name),
+            opts=own,
+        )
+        aws.lambda_.Permission(
+            name,
+            function=copier.name,
+            action="lambda:InvokeFunction",
+            principal=context.region.service_principal("events"),
+            source_arn=rule.arn,
+            opts=own,
+        )
+        aws.cloudwatch.EventTarget(
+            name, rule=rule.name, target_id="image-copier", arn=copier.arn, opts=own
         )
 
     def _admission(self, name: str) -> aws.lambda_.Function:

@@ -47,6 +47,7 @@ def handler_variables(
         "MIRROR_FOLLOW_SECONDS": str(mirror.follow_hours * 3600) if copies else "",
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
+        "MIRROR_BUDGETS": mirror.budgets.as_json(),
     }
 
 

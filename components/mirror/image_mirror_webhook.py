@@ -18,7 +18,7 @@ from components.mirror.build import BuildSide, ImageMirrorBuild
 from components.mirror.functions import ImageMirrorFunctions
 from components.mirror.pods import ImageMirrorPods
 from components.objects import kubernetes_objects
-from components.registry.pull_through_cache import PullThroughCache
+from components.registry.pull_through_cache import PullThroughCache, node_pull_policy
 from rendering import Rendered
 from settings.mirror_context import MirrorContext
 
@@ -60,10 +60,13 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
 
     Attributes:
         registry: ``<ecr host>/<prefix>`` of every copy.
+        node_policy: JSON of the right that a node's role needs beside AWS's own policy for nodes;
+            None: it needs no other.
         ready: prerequisites of pods: the platform's copies, and the rewriting of all other images.
     """
 
     registry: pulumi.Output[str]
+    node_policy: str | None
     ready: list[pulumi.Resource]
 
     def __init__(
@@ -72,6 +75,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:ImageMirrorWebhook", name, None, opts)
         context, own = args.context, pulumi.ResourceOptions(parent=self)
         self.registry = pulumi.Output.from_input(context.image_prefix)
+        self.node_policy = node_pull_policy(context)
         if args.build is None:
             build, filled = None, PullThroughCache(f"{name}-cache", context, own).ready
         else:

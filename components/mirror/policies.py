@@ -13,8 +13,9 @@ from components.aws.documents import Document, allow, document
 from components.registry.policies import repositories
 from settings.mirror_context import MirrorContext
 
-BUILD_VARIABLES = ("IMAGES",)
-"""The only variable a build may be started with: sources and targets, which the build checks."""
+BUILD_VARIABLES = ("IMAGES", "NAMESPACE")
+"""The only variables a build may be started with: sources and targets, which the build checks, and
+the namespace whose budget they use."""
 
 _OVERRIDES = (
     "codebuild:source.buildspec",
@@ -24,15 +25,19 @@ _OVERRIDES = (
     "codebuild:serviceRole",
 )
 
-# One image pushed through the registry API: check, upload, put, and read back to verify.
+# The repository of a copy, then one image pushed through the registry API: check, upload, put, and
+# read back to verify.
 _PUSH = (
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
     "ecr:CompleteLayerUpload",
+    "ecr:CreateRepository",
     "ecr:DescribeImages",
     "ecr:GetDownloadUrlForLayer",
     "ecr:InitiateLayerUpload",
     "ecr:PutImage",
+    "ecr:PutLifecyclePolicy",
+    "ecr:TagResource",
     "ecr:UploadLayerPart",
 )
 
@@ -46,7 +51,7 @@ def admission_policy(
     """
     return document(
         allow(("ecr:DescribeImages",), repositories(context)),
-        allow(("dynamodb:UpdateItem",), table_arn),
+        allow(("dynamodb:GetItem", "dynamodb:UpdateItem"), table_arn),
         allow(("lambda:InvokeFunction",), copier_arn),
         *([_write_log(log_arn)] if log_arn else []),
     )
@@ -58,21 +63,19 @@ def log_policy(log_arn: str) -> Document:
 
 
 def copier_policy(
-    context: MirrorContext,
     *,
     table_arn: str,
     log_arn: str,
     project_arn: str,
     secret_arn: str | None,
 ) -> Document:
-    """The function that starts copies: create a repository, start one build.
+    """The function that starts copies: it starts one build each.
 
     With ``secret_arn`` (keys of the other partition) it starts the build by those keys.
     """
-    create = ("ecr:CreateRepository", "ecr:PutLifecyclePolicy", "ecr:TagResource")
+    queue = ("dynamodb:BatchGetItem", "dynamodb:Scan", "dynamodb:UpdateItem")
     return document(
-        allow(create, repositories(context)),
-        allow(("dynamodb:UpdateItem",), table_arn),
+        allow(queue, table_arn),
         _write_log(log_arn),
         *([_read_secret(secret_arn)] if secret_arn else start_build_statements(project_arn)),
     )
@@ -96,7 +99,7 @@ def start_build_statements(project_arn: str) -> list[dict[str, Any]]:
 
 
 def push_statements(context: MirrorContext, *, table_arn: str) -> list[dict[str, Any]]:
-    """Push images below one prefix and record the results; create and delete nothing else."""
+    """Push images into repositories below one prefix, record the results; delete nothing."""
     return [
         allow(("ecr:GetAuthorizationToken",), "*"),
         allow(_PUSH, repositories(context)),

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ import pulumi
 from components.objects.kubernetes_objects import register
 from rendering import Object, ObjectKey, Rendered
 
-_ROOT = Path(__file__).resolve().parents[2]
+_PROJECT = Path(__file__).resolve().parents[2]
+# In the package of the mirror alone (``components.mirror.wheel``) imports have other names, and the
+# handler's sources are unchanged in a folder of their own.
+_ROOT = next(place for place in (_PROJECT / "handler", _PROJECT) if (place / "webhook").is_dir())
 _GRAMMAR = ("__init__.py", "reference.py")
 
 
@@ -25,18 +28,24 @@ def handler_sources() -> dict[str, Path]:
     return {source.relative_to(_ROOT).as_posix(): source for source in sorted(sources)}
 
 
-def code_config_map(namespace: str) -> dict[str, Any]:
-    """The package as a ConfigMap with one archive; its name changes with the code.
+def code_config_map(namespace: str, data: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The package as a ConfigMap with one archive; its name changes with the content.
 
     Python imports from an archive; in plain text, the leak check would read ``image: str`` as the
     name of an image.
+
+    Args:
+        namespace: of the ConfigMap.
+        data: further files: name within the archive -> text.
     """
+    contents = {name: source.read_bytes() for name, source in handler_sources().items()}
+    contents |= {name: text.encode() for name, text in (data or {}).items()}
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
-        for name, source in handler_sources().items():
+        for name, content in contents.items():
             # A time of its own would make equal sources differ.
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            writer.writestr(entry, source.read_bytes(), zipfile.ZIP_DEFLATED)
+            writer.writestr(entry, content, zipfile.ZIP_DEFLATED)
     digest = hashlib.sha256(archive.getvalue()).hexdigest()[:10]
     return {
         "apiVersion": "v1",

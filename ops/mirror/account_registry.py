@@ -15,12 +15,15 @@ from ops.account_calls import aws_call, client
 from settings import Settings
 from settings.aws_session import aws_session
 
-_PATIENT = Config(
+PATIENT = Config(
     retries={"mode": "adaptive", "max_attempts": 8},
     connect_timeout=10,
     read_timeout=30,
     max_pool_connections=PARALLEL,
 )
+"""For a run of hours, once ECR has answered."""
+AT_ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=8, read_timeout=15)
+"""For the first call: where ECR is not reached, a person reads so within seconds."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,15 @@ class AccountRegistry(EcrRepositories):
     """ECR of one account and region; any call may raise ``CallFailed``."""
 
     @classmethod
-    def of(cls, settings: Settings, tags: Mapping[str, str]) -> AccountRegistry:
+    def of(
+        cls, settings: Settings, tags: Mapping[str, str], config: Config = PATIENT
+    ) -> AccountRegistry:
         """The registry of the account of the credentials, in the stack's region."""
         with aws_call("loading the AWS credentials"):
             session = aws_session(
                 settings.aws.credentials(), settings.region, settings.endpoints.get("sts")
             )
-            ecr = client(settings, session, "ecr", _PATIENT)
+            ecr = client(settings, session, "ecr", config)
             return cls(ecr, tags, settings.cluster.name)
 
     def login(self) -> Login:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.filesize import decimal
 
-from ops import inventories, targets
+from ops import inventories, registry_reach, targets
 from ops.cli_errors import errors_reported
-from ops.mirror.plan import State, Surveyed, bytes_to_copy, ordered
+from ops.crane import Crane
+from ops.mirror.plan import Copy, State, Surveyed, bytes_to_copy, ordered
 from ops.mirror.registry_state import add_sizes, survey
+from ops.mirror.registry_state import ask_sources as ask_sources_of
 from ops.mirror.run import Run
-from ops.mirror.target import opened
+from ops.mirror.target import Target, opened
+from rendering.release import GoneImage
 from terminal.application import interruptible
 from terminal.exit_codes import FAILED
 from terminal.output import Columns, Format, Row, chosen, fail, format_option, messages, say, show
 
+_WAY_OUT = (
+    "run this where they are reached, set a proxy, or let the builds of `pulumi up` copy "
+    "(kubeflow:imageMirror.inventoryFirst)"
+)
 STOPPED = "stopped; the same command continues with the rest"
 
 From = Annotated[
@@ -27,11 +35,19 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="FILE",
-        help="Lines `source -> target` (build/<stack>/images.txt) instead of the inventory.",
+        help="Images of this file, one a line: a source, or `source -> target`.",
     ),
 ]
 Only = Annotated[
     str | None, typer.Option(metavar="PATTERN", help="Only sources that match, such as '*kserve*'.")
+]
+
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST/PREFIX",
+        help="Where copies of --from go, in place of a stack's registry.",
+    ),
 ]
 
 
@@ -39,6 +55,7 @@ def mirror(
     *,
     stack: targets.Stack = targets.DEFAULT,
     file: From = None,
+    registry: Registry = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the planned copies; change nothing.")
     ] = False,
@@ -58,13 +75,18 @@ def mirror(
     with (
         errors_reported(),
         interruptible(STOPPED),
-        opened(stack, file, only) as (copies, target, crane),
+        opened(stack, file, only, registry) as (copies, target, crane),
     ):
-        surveyed = survey(copies, target, crane, query_sources=True, parallel=parallel * 2)
+        surveyed, down = _surveyed(copies, target, crane, parallel * 2, asked=True)
+        lost = [_host(item) for item in surveyed if _is_lost(item, down)]
+        surveyed = [
+            replace(item, problem=down[_host(item)]) if _is_lost(item, down) else item
+            for item in surveyed
+        ]
         if estimate:
             surveyed = add_sizes(surveyed, crane, parallel=parallel * 2)
         due = ordered(item for item in surveyed if item.due)
-        failed = {str(item.copy): item.problem for item in surveyed if item.problem}
+        failed = {str(i.copy): i.problem for i in surveyed if i.problem and not _is_lost(i, down)}
         messages.print(_counts(surveyed))
         if due:
             bytes_ = f", {decimal(bytes_to_copy(due))} with what their repositories already hold"
@@ -80,23 +102,27 @@ def mirror(
             run = Run(due, target, crane)
             run.copy(parallel)
             failed |= run.failed
-        release = targets.MANIFESTS / targets.settings_of(stack).release
-        gone = inventories.known_gone(release, failed)
-    if failed:
+        gone: dict[str, GoneImage] = {}
+        if registry is None:
+            release = targets.MANIFESTS / targets.settings_of(stack).release
+            gone = inventories.known_gone(release, failed)
+    if failed or lost:
         for source, entry in gone.items():
             copy = f"of {entry.substitute}" if entry.substitute else "that still exists"
             failed[source] = (
                 f"{failed[source]}; it is reported gone, push a copy {copy} to the target"
             )
-        counted = f"{len(failed)} of {len(copies)} images cannot be copied:"
+        counted = f"{len(failed) + len(lost)} of {len(copies)} images cannot be copied:"
         reasons = [f"  {source} {reason}" for source, reason in sorted(failed.items())]
-        raise fail([counted, *reasons], FAILED)
+        silent = registry_reach.grouped(down, lost)
+        raise fail([counted, *reasons, *silent], FAILED)
 
 
 def check(
     *,
     stack: targets.Stack = targets.DEFAULT,
     file: From = None,
+    registry: Registry = None,
     only: Only = None,
     ask_sources: Annotated[
         bool,
@@ -119,16 +145,58 @@ def check(
     with (
         errors_reported(),
         interruptible(STOPPED),
-        opened(stack, file, only) as (copies, target, crane),
+        opened(stack, file, only, registry) as (copies, target, crane),
     ):
-        surveyed = survey(copies, target, crane, query_sources=ask_sources, parallel=8)
+        surveyed, down = _surveyed(copies, target, crane, 8, asked=ask_sources)
     wrong = [item for item in surveyed if item.problem or item.due]
     columns: Columns = {"source": "source", "finding": _verdict}
     shown = surveyed if chosen(format_) == "json" else wrong
     show([_row(item) for item in shown], format_, columns, line=_sentence)
     messages.print(_counts(surveyed))
-    if wrong:
+    unknown = [_host(item) for item in surveyed if item.depends_on_source]
+    for line in registry_reach.grouped(down, unknown):
+        messages.print(f"not compared:{line.removeprefix(' ')}", style="red")
+    if wrong or down:
         raise typer.Exit(FAILED)
+
+
+def _surveyed(
+    copies: Sequence[Copy], target: Target, crane: Crane, parallel: int, *, asked: bool
+) -> tuple[list[Surveyed], dict[str, str]]:
+    """The copies as far as registries answer; host -> reason of those that do not.
+
+    Args:
+        copies: in question.
+        target: that has them.
+        crane: asks.
+        parallel: number of queries at a time.
+        asked: whether sources are asked too.
+
+    Raises:
+        typer.Exit: no registry answers that is needed; said in one sentence.
+    """
+    down = registry_reach.unreachable([target.host] if target.host else [])
+    if down:
+        raise fail([registry_reach.none_answers(down, "it is where the copies go")], FAILED)
+    surveyed = survey(copies, target, parallel)
+    if not asked:
+        return surveyed, {}
+    needed = {_host(item) for item in surveyed if item.depends_on_source or item.due}
+    down = registry_reach.unreachable(needed)
+    if down.keys() == needed and any(item.actual is None for item in surveyed):
+        raise fail([registry_reach.none_answers(down, _WAY_OUT)], FAILED)
+    answering = [item for item in surveyed if _host(item) not in down]
+    compared = iter(ask_sources_of(answering, crane, parallel))
+    return [item if _host(item) in down else next(compared) for item in surveyed], down
+
+
+def _host(item: Surveyed) -> str:
+    return item.copy.source.registry
+
+
+def _is_lost(item: Surveyed, down: Mapping[str, str]) -> bool:
+    """Whether there is no copy, and no registry to make one from."""
+    return item.actual is None and _host(item) in down
 
 
 def _counts(surveyed: Sequence[Surveyed]) -> str:

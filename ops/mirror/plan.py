@@ -15,8 +15,6 @@ from rendering import ImageUse
 from rendering.release import NEEDS, Needed
 from webhook.mirror import target_tag
 
-_ARROW = " -> "
-
 
 @dataclass(frozen=True)
 class Copy:
@@ -25,9 +23,11 @@ class Copy:
     Attributes:
         source: as upstream names it.
         target: of the copy, by tag.
-        digest: of the source's reference, or of the lock; None: only the source's registry has it.
+        digest: of the source's reference, or of the whole index from the lock; None: only the
+            source's registry has it.
         needed: why the platform pulls it.
-        platform: of an index, the only one that is copied; None: all of them.
+        platform: of an index, the only one that is copied; None: all of them. What is pinned is
+            copied as it is, for only the whole index has its digest.
     """
 
     source: Reference
@@ -45,66 +45,43 @@ def copies_of(
 ) -> list[Copy]:
     """The copies of ``inventories.of_stack``: of images that are not pulled from their source.
 
-    ``locked`` and ``platform`` as of ``read``.
+    Args:
+        uses: each with its target.
+        locked: source -> digest, from the locks.
+        platform: the only one that is copied; None: all.
     """
     return [
-        _copy(parse(use.source), parse(use.target), locked.get(use.source), platform, use.needed)
+        copy_of(parse(use.source), parse(use.target), locked.get(use.source), platform, use.needed)
         for use in uses
         if use.source != use.target
     ]
 
 
-def read(text: str, locked: Mapping[str, str], platform: str | None, name: str) -> list[Copy]:
-    """The copies in a file with a line ``source -> target`` for each, as in ``images.txt``.
-
-    Empty lines and those that begin with ``#`` are skipped.
-
-    Args:
-        text: of the file.
-        locked: source -> digest, from the locks.
-        platform: the only one that is copied; None: all.
-        name: of the file, for sentences.
-
-    Raises:
-        Refused: a line has another form, or two lines have one target for two images.
-    """
-    copies: dict[Reference, Copy] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        source, arrow, target = (part.strip() for part in line.partition(_ARROW))
-        if not (arrow and source and target):
-            raise Refused(f"{name}, line {number}: write `source -> target`.")
-        try:
-            copy = _copy(parse(source), parse(target), locked.get(source), platform)
-        except InvalidReference as invalid:
-            raise Refused(f"{name}, line {number}: {invalid}.") from None
-        other = copies.setdefault(copy.target, copy)
-        if other.source != copy.source:
-            raise Refused(
-                f"{name}, line {number}: {copy.target} is also the target of {other}: give each "
-                "image its own."
-            )
-    if not copies:
-        raise Refused(f"{name} names no image: write `source -> target`, one image a line.")
-    return list(copies.values())
-
-
-def _copy(
+def copy_of(
     source: Reference,
     target: Reference,
     locked: str | None,
     platform: str | None,
     needed: Needed = "feature",
 ) -> Copy:
+    """The copy of one image.
+
+    Args:
+        source: as upstream names it.
+        target: of the copy, by any tag.
+        locked: the digest of the whole index, from a lock; None: it has none.
+        platform: the only one that is copied; None: all.
+        needed: why the platform pulls it.
+
+    Raises:
+        InvalidReference: the target is for another digest.
+    """
     if target.digest and target.digest != source.digest:
         raise InvalidReference(f"{str(target)!r} has a digest that its source does not have")
     tag = target_tag(source) if target.digest or not target.tag else target.tag
     target = replace(target, tag=tag, digest=None)
-    if source.digest or platform is None:
-        return Copy(source, target, source.digest or locked, needed)
-    # The lock has the digest of the whole index.
-    return Copy(source, target, None, needed, platform)
+    known = source.digest or locked
+    return Copy(source, target, known, needed, None if source.digest else platform)
 
 
 def only(copies: Sequence[Copy], pattern: str | None) -> list[Copy]:
@@ -153,13 +130,16 @@ class Surveyed:
 
     Attributes:
         copy: the copy in question.
-        expected: the digest it should have; None: unknown.
+        index: the digest of the source as a whole; None: unknown.
+        expected: the digest that a copy made now gets: that of ``index``, or of the one platform in
+            it; None: unknown.
         actual: the digest it has; None: it is missing.
         problem: why its state is unknown or it cannot be copied, as the end of a sentence.
         blobs: digest -> bytes of what a copy moves; None: not queried.
     """
 
     copy: Copy
+    index: str | None
     expected: str | None
     actual: str | None
     problem: str | None = None
@@ -167,12 +147,17 @@ class Surveyed:
 
     @property
     def state(self) -> State:
-        """Compares the digests of whole indexes."""
+        """A copy of all platforms is right where one would do."""
         if self.actual is None:
             return State.MISSING
-        if self.expected is None:
-            return State.UNCOMPARED
-        return State.PRESENT if self.expected == self.actual else State.DIFFERS
+        if self.actual in (self.index, self.expected):
+            return State.PRESENT
+        return State.UNCOMPARED if self.expected is None else State.DIFFERS
+
+    @property
+    def depends_on_source(self) -> bool:
+        """Whether the source's registry has a digest that the state, or a copy, depends on."""
+        return self.expected is None and self.state is not State.PRESENT
 
     @property
     def due(self) -> bool:

@@ -21,8 +21,10 @@ from rich.table import Column
 
 from ops.crane import Crane, CraneFailed
 from ops.mirror.plan import Surveyed, bytes_to_copy
+from ops.mirror.registry_state import why
 from ops.mirror.target import Target
 from ops.parallel import in_parallel
+from terminal.heartbeat import heartbeat
 from terminal.output import messages
 
 # Bytes count when a blob is complete, and a large one takes minutes: an average over less jumps.
@@ -52,6 +54,7 @@ class Run:
         self._due, self._target, self._crane = due, target, crane
         self._total = bytes_to_copy(due)
         self._counted: set[tuple[str, str]] = set()
+        self._under_way: dict[str, float] = {}
         self._guard = Lock()
         column = Column(no_wrap=True)
         amount = DownloadColumn if self._total else MofNCompleteColumn
@@ -72,7 +75,7 @@ class Run:
         """Copy all, so many images at a time, and print a summary, also after an interrupt."""
         start = time.monotonic()
         try:
-            with self._progress:
+            with self._progress, heartbeat(self._state):
                 for item, reason in in_parallel(self._due, self._one, parallel):
                     if reason is None:
                         self.copied.append(item)
@@ -86,6 +89,17 @@ class Run:
                 f"{self.retries} attempts repeated"
             )
 
+    def _state(self) -> str:
+        """How far the run is, and the image that has been under way the longest."""
+        with self._guard:
+            oldest = sorted(self._under_way.items(), key=lambda each: each[1])
+            moved = f", {decimal(self.moved)} of {decimal(self._total)}" if self._total else ""
+        ended = len(self.copied) + len(self.failed)
+        name, since = oldest[0] if oldest else ("", 0.0)
+        took = timedelta(seconds=round(time.monotonic() - since))
+        waiting = f", {len(oldest)} under way, {name} for {took}" if oldest else ""
+        return f"copying: {ended} of {len(self._due)} images{moved}{waiting}"
+
     def _one(self, item: Surveyed) -> str | None:
         """Copy and verify one image; return the reason where it failed."""
         copy, target, expected = item.copy, str(item.copy.target), str(item.expected)
@@ -93,6 +107,8 @@ class Run:
         if len(name) > _NAME_WIDTH:  # the end of a name distinguishes images
             name = f"…{name[1 - _NAME_WIDTH :]}"
         task = self._progress.add_task(name, total=item.bytes or None, note="")
+        with self._guard:
+            self._under_way[name] = time.monotonic()
 
         def on_blob(digest: str) -> None:
             size = self._new_bytes(item, [digest])
@@ -111,8 +127,10 @@ class Run:
             self._crane.copy(f"{copy.source.name}@{expected}", target, on_blob, on_retry)
             actual = self._crane.digest(target, on_retry=on_retry)
         except CraneFailed as failure:
-            return str(failure)
+            return why(item, failure, self._crane)
         finally:
+            with self._guard:
+                self._under_way.pop(name, None)
             self._progress.remove_task(task)
         return None if actual == expected else f"is {actual} in the target, not {expected}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,17 +13,20 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from components.registry.ecr_repositories import mutability
+from images.reference import InvalidReference, Reference, parse
 from ops import inventories, targets
 from ops.cli_errors import Refused
 from ops.crane import Absent, Crane, find
-from ops.mirror import plan
-from ops.mirror.account_registry import AccountRegistry, Login
+from ops.mirror import image_list, plan
+from ops.mirror.account_registry import AT_ONCE, AccountRegistry, Login
 from ops.mirror.docker_config import replace_config, user_config, with_login
 from ops.mirror.plan import Copy
-from regions.region import Region
+from regions.region import Region, known_regions
 from rendering import lock as locks
-from settings import Settings
+from settings import Settings, from_mapping
+from settings.context import StackContext, mirror_of
 from settings.mirror_mode import MirrorMode
+from terminal.output import messages
 
 
 class Target:
@@ -34,6 +38,7 @@ class Target:
         login: the first one to ECR, already written.
         write: writes another login to the configuration of crane.
         copies: all copies that belong into ECR, including those that a run leaves out.
+        host: of a registry that is not ECR.
     """
 
     def __init__(
@@ -42,12 +47,20 @@ class Target:
         account: AccountRegistry | None = None,
         login: Login | None = None,
         write: Callable[[Login], None] | None = None,
+        *,
         copies: Iterable[Copy] = (),
+        host: str = "",
     ) -> None:
         self._crane, self._account, self._login, self._write = crane, account, login, write
+        self._host = host
         self._guard = threading.Lock()
         self._mutability = mutability((copy.target.repository, copy.source) for copy in copies)
         self._digests = account.digests(self._mutability) if account else {}
+
+    @property
+    def host(self) -> str:
+        """The registry that crane asks for copies; empty: ECR, whose API has been asked."""
+        return "" if self._account else self._host
 
     def digest(self, copy: Copy) -> str | None:
         """The digest of the copy, of ECR as it was in the beginning; None: it is missing.
@@ -85,40 +98,56 @@ class Target:
 
 @contextmanager
 def opened(
-    stack: str, file: Path | None, pattern: str | None
+    stack: str, file: Path | None, pattern: str | None, registry: str | None = None
 ) -> Generator[tuple[list[Copy], Target, Crane]]:
     """The copies of a stack (or of a file), their target, and a crane with its login.
 
-    The crane is stopped at the end of the block.
+    The crane is stopped at the end of the block. With ``registry``, which is ``<host>/<prefix>``,
+    no stack is read: the image mirror may be without one (docs/mirror-alone.md).
 
     Raises:
         Refused, SettingsError: wrong stack or file, no credentials, or those of another account.
         ToolMissing: no crane.
     """
+    if registry is not None:
+        with _opened_alone(registry, file, pattern) as found:
+            yield found
+        return
     settings = targets.settings_of(stack)
-    locked, platform = _locked(settings), settings.image_mirror.platform
-    listed = None if file is None else plan.read(_text(file), locked, platform, str(file))
-    if listed and not any(copy.target.ecr_region for copy in listed):
-        plan.one_host(listed)
+    locked, platform = _locked(settings), mirror_of(settings).platform
+    lines = None if file is None else image_list.read(image_list.text_of(file), str(file))
+    if lines and not any(line.target is None or line.target.ecr_region for line in lines):
+        listed = image_list.copies(lines, None, locked, platform, str(file))
+        host = plan.one_host(listed)
         with Crane(find()) as crane:
-            yield plan.only(listed, pattern), Target(crane), crane
+            yield plan.only(listed, pattern), Target(crane, host=host), crane
         return
     region = Region.of(settings.region)
-    mirror = MirrorMode(settings.image_mirror, region)
-    if not listed and not mirror.enabled:
-        raise Refused(f"{stack} pulls every image from its source: its imageMirror is not enabled.")
-    if not listed and mirror.cached is not None:
-        raise Refused(f"{stack} needs no copies: ECR in {region.name} pulls images by itself.")
+    if not lines or any(line.target is None for line in lines):
+        _refuse_without_copies(stack, mirror_of(settings))
+    login = AccountRegistry.of(settings, {}, AT_ONCE).login()
     account = AccountRegistry.of(settings, tags(settings, stack))
-    login = account.login()
     if refused := settings.refusal_of(login.account):
         raise Refused(
             f"the credentials are of account {login.account} and {refused} for {stack}: choose "
             "another AWS_PROFILE, or aws:profile in the stack file."
         )
-    if not listed:
-        of_account = settings.model_copy(update={"account_id": login.account})
+    of_account = settings.model_copy(update={"account_id": login.account})
+    if lines:
+        registry = StackContext.of(of_account, login.account, {}).image_prefix
+        listed = image_list.copies(lines, registry, locked, platform, str(file))
+        if len(listed) < len(lines):
+            messages.print(f"{len(lines) - len(listed)} images of {file} are in ECR already")
+    else:
         listed = plan.copies_of(inventories.of_stack(of_account), locked, platform)
+    with _logged_in(listed, pattern, account, login, region) as found:
+        yield found
+
+
+@contextmanager
+def _logged_in(
+    listed: list[Copy], pattern: str | None, account: AccountRegistry, login: Login, region: Region
+) -> Generator[tuple[list[Copy], Target, Crane]]:
     host, own = plan.one_host(listed), region.ecr_registry(login.account)
     if host != own:
         raise Refused(f"the copies go to {host}, and the credentials are for {own}.")
@@ -130,7 +159,61 @@ def opened(
             replace_config(Path(folder), with_login(users, sources, host, login.token))
 
         write(login)
-        yield copies, Target(crane, account, login, write, listed), crane
+        yield copies, Target(crane, account, login, write, copies=listed), crane
+
+
+@contextmanager
+def _opened_alone(
+    registry: str, file: Path | None, pattern: str | None
+) -> Generator[tuple[list[Copy], Target, Crane]]:
+    """The copies of a list into a registry, with the login to its host that the user has.
+
+    Repositories of ECR are marked as those of the cluster that the prefix names, as the mirror on
+    that cluster marks its own.
+    """
+    if file is None:
+        raise Refused(f"--registry {registry} is for images of a list: add --from FILE.")
+    example = _example_below(registry)
+    lines = image_list.read(image_list.text_of(file), str(file))
+    listed = image_list.copies(lines, registry, {}, None, str(file))
+    if not listed:
+        raise Refused(f"every image of {file} is in ECR already: nothing needs a copy.")
+    if not example.ecr_region:
+        host = plan.one_host(listed)
+        with Crane(find()) as crane:
+            yield plan.only(listed, pattern), Target(crane, host=host), crane
+        return
+    if example.ecr_region not in known_regions():
+        raise Refused(
+            f"--registry {registry} names the region {example.ecr_region}, and AWS has none of "
+            "that name."
+        )
+    settings = from_mapping({"region": example.ecr_region})
+    login = AccountRegistry.of(settings, {}, AT_ONCE).login()
+    cluster = registry.partition("/")[2]
+    account = replace(AccountRegistry.of(settings, {"cluster": cluster}), cluster=cluster)
+    region = Region.of(settings.region)
+    with _logged_in(listed, pattern, account, login, region) as found:
+        yield found
+
+
+def _example_below(registry: str) -> Reference:
+    """An image below ``<host>/<prefix>``.
+
+    Raises:
+        Refused: it is something else.
+    """
+    host, slash, prefix = registry.partition("/")
+    try:
+        example = parse(f"{registry}/image")
+    except InvalidReference:
+        example = None
+    if example is None or example.registry != host.lower() or not (slash and prefix):
+        raise Refused(
+            f"--registry {registry} is not a host and a prefix: write them like "
+            "registry.example.com/mirror."
+        )
+    return example
 
 
 def tags(settings: Settings, stack: str) -> dict[str, str]:
@@ -153,9 +236,10 @@ def _locked(settings: Settings) -> dict[str, str]:
     }
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise Refused(f"{file} cannot be read: {reason}.") from None
+def _refuse_without_copies(stack: str, mirror: MirrorMode) -> None:
+    if not mirror.enabled:
+        raise Refused(f"{stack} pulls every image from its source: its imageMirror is not enabled.")
+    if mirror.cached is not None:
+        raise Refused(
+            f"{stack} needs no copies: ECR in {mirror.region.name} pulls images by itself."
+        )

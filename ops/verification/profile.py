@@ -33,11 +33,21 @@ def refuse_used_up_quota(warnings: Iterable[Mapping[str, Any]], run: str) -> Non
     for event in warnings:
         name = str((event.get("involvedObject") or {}).get("name") or "")
         message = str(event.get("message") or "")
-        if name.startswith(run) and _EXCEEDED in message:
-            raise QuotaUsedUp(
-                f"the quota of the profile is used up ({message[message.index(_EXCEEDED) :]}): end "
-                "something there, or raise `quota` in kubeflow:users."
-            )
+        if name.startswith(run):
+            refuse_exceeded_quota(message)
+
+
+def refuse_exceeded_quota(message: str) -> None:
+    """Ends a check whose object a quota does not admit, by these words of Kubernetes.
+
+    Raises:
+        QuotaUsedUp
+    """
+    if _EXCEEDED in message:
+        raise QuotaUsedUp(
+            f"the quota of the profile is used up ({message[message.index(_EXCEEDED) :]}): end "
+            "something there, or raise `quota` in kubeflow:users."
+        )
 
 
 def user_of(platform: Platform) -> User:

@@ -12,6 +12,7 @@ from ops.cli_errors import Refused
 from ops.image_pulls import pull_trouble
 from ops.live_cluster import LiveCluster
 from ops.verification.workspace import Workspace
+from settings.secrecy import without_secrets
 
 Object = dict[str, Any]
 _LOOK_SECONDS = 10.0
@@ -20,14 +21,12 @@ _LAST_LINES = 3
 _LONGEST = 200
 LONGEST_REASON = 1000
 """Of a pod's reason: a termination message has 4096 characters, of the program's own log too."""
-_SECRET = re.compile(
+_NAMED = re.compile(
     r"((?:pass(?:word|wd)?|secret|token|credential|authorization|signature|api_?key)\w*"
-    r"[\"']?(?:\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?|(?<=--password)\s+|(?<=--token)\s+))\S+"
-    r"|(://[^/\s:@]*:)[^@\s]+(?=@)"
-    r"|(?:AKIA|ASIA)[A-Z0-9]{16}|eyJ[\w-]{8,}\.[\w.-]+|\b(?:ghp_|hf_|glpat-|sk-)[\w-]{16,}",
+    r"[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s*]\S*",
     re.IGNORECASE,
 )
-"""What a program may print by mistake: a value after such a name, a key of AWS, a token."""
+"""Beside what ``settings.secrecy`` finds: any value after such a name, as a line may be cut."""
 
 
 def wait(
@@ -108,5 +107,5 @@ def last_lines(cluster: LiveCluster, pod: Object, container: str = "") -> str:
 
 def harmless(line: str, longest: int = _LONGEST) -> str:
     """Words of a program without what looks like a secret, and not too long."""
-    hidden = _SECRET.sub(lambda found: f"{found[1] or found[2] or ''}***", line)
+    hidden = _NAMED.sub(r"\1***", without_secrets(line, "***"))
     return hidden if len(hidden) <= longest else f"{hidden[: longest - 3]}..."

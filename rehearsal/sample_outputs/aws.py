@@ -64,6 +64,7 @@ INVOKES: dict[str, Callable[[SimulatedResource], dict[str, Any]]] = {
     "aws:ec2/getVpcEndpointService:getVpcEndpointService": lambda call: {
         "availabilityZones": [f"{call.region.name}{letter}" for letter in "abc"],
     },
+    "aws:iam/getOpenIdConnectProvider:getOpenIdConnectProvider": _oidc_provider,
     "aws:index/getCallerIdentity:getCallerIdentity": outputs,
     "aws:rds/getInstances:getInstances": lambda _: {"instanceIdentifiers": []},
     "aws:secretsmanager/getSecret:getSecret": outputs,

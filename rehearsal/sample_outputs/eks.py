@@ -49,15 +49,19 @@ def _identity(component: SimulatedResource) -> str:
     return _control_plane(component).hex(32).upper()
 
 
+def _issuer(component: SimulatedResource) -> str:
+    region = component.region
+    return f"oidc.eks.{region.name}.{region.dns_suffix}/id/{_identity(component)}"
+
+
 def security_group(control_plane: SimulatedResource) -> str:
     """The id of the group that EKS makes for a cluster."""
     return f"sg-{control_plane.hex()}"
 
 
 def _component(component: SimulatedResource) -> dict[str, Any]:
-    region = component.region
     group = security_group(_control_plane(component))
-    issuer = f"oidc.eks.{region.name}.{region.dns_suffix}/id/{_identity(component)}"
+    issuer = _issuer(component)
     return {
         "clusterSecurityGroupId": group,
         "kubeconfigJson": json.dumps(kubeconfig(component)),
@@ -86,8 +90,18 @@ def _clusters(_: SimulatedResource) -> dict[str, Any]:
     return {"names": []}
 
 
+def _described(call: SimulatedResource) -> dict[str, Any]:
+    name = call.inputs["name"]
+    issuer = f"https://{_issuer(call)}"
+    return {
+        "arn": call.arn("eks", f"cluster/{name}"),
+        "identities": [{"oidcs": [{"issuer": issuer}]}],
+    }
+
+
 OUTPUTS = {"eks:index:Cluster": _component}
 INVOKES = {
     "aws:eks/getAddonVersion:getAddonVersion": _addon_version,
+    "aws:eks/getCluster:getCluster": _described,
     "aws:eks/getClusters:getClusters": _clusters,
 }

@@ -21,6 +21,7 @@ from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
 from tests.webhook.serving import PATH, serving
 from webhook.admission import Copy, Policy, Presence, review
+from webhook.budgets import Review
 from webhook.image_places import OPT_OUT
 from webhook.rules import WhenAbsent
 from webhook.service import Decide
@@ -49,7 +50,13 @@ class Judge:
     started: list[str] = field(default_factory=list[str])
 
     def ask(
-        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
     ) -> Copy:
         self.asked.append(str(source))
         if start:

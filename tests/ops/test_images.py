@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from images.reference import parse
-from ops import crane, inventories, targets
+from ops import inventories, registry_reach, targets
 from rendering import ImageUse
 from rendering import lock as locks
 from tests.ops.command import kf
@@ -93,6 +95,10 @@ def tiny_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def reachable(_hosts: Iterable[str]) -> dict[str, str]:
+    return {}
+
+
 def test_a_lock_can_be_written_without_asking_anybody(tiny_lock: Path) -> None:
     done = kf("images", "lock", "--release", "tiny", "--offline")
     assert done.exit_code == 0, done.output
@@ -102,13 +108,25 @@ def test_a_lock_can_be_written_without_asking_anybody(tiny_lock: Path) -> None:
 
 
 def test_a_digest_that_nobody_tells_fails_the_command_and_keeps_the_lock(
-    tiny_lock: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crane, "ATTEMPTS", 1)
-    nobody = "127.0.0.1:1"
-    done = kf("images", "lock", "--release", "tiny", "--registry-mirror", nobody)
+    program(tmp_path, "echo 'Error: GET https://quay.io/v2/: DENIED: no' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(registry_reach, "unreachable", reachable)
+    done = kf("images", "lock", "--release", "tiny")
     assert done.exit_code == 1
-    assert "quay.io/a/b:v1 cannot be reached" in done.stderr
+    assert "quay.io/a/b:v1 is refused by quay.io" in done.stderr
+    assert [image.digest for image in locks.load(tiny_lock, "tiny").images] == [None]
+
+
+def test_a_machine_that_no_registry_answers_is_told_so_once(tiny_lock: Path) -> None:
+    done = kf("images", "lock", "--release", "tiny", "--registry-mirror", "127.0.0.1:1/x")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(
+        "no registry answers this machine (127.0.0.1:1 refuses the connection; HTTPS_PROXY is "
+    )
+    assert done.stderr.endswith("with --registry-mirror, or --offline.\n")
+    assert len(done.stderr.splitlines()) == 1
     assert [image.digest for image in locks.load(tiny_lock, "tiny").images] == [None]
 
 
@@ -150,6 +168,7 @@ def test_a_mirror_is_asked_for_its_copy(
     digest = f"sha256:{'b' * 64}"
     program(tmp_path, f"echo $@ > {tmp_path}/asked; echo {digest}")
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(registry_reach, "unreachable", reachable)
     assert kf("images", "lock", "--release", "tiny", "--registry-mirror", "h.io/p").exit_code == 0
     assert (tmp_path / "asked").read_text() == "digest h.io/p/quay.io/a/b:v1\n"
     assert [image.digest for image in locks.load(tiny_lock, "tiny").images] == [digest]

@@ -1,7 +1,8 @@
 """A machine of CodeBuild in a folder: the build specification's own commands, and a real crane.
 
 Only ``aws`` is a stand-in: it hands out a registry password, and the key pair that the build reads
-across partitions, and keeps what the table of copies is told.
+across partitions, and keeps what the table of copies is told. The guard of the sources is let into
+registries of the test (``guarded_sources``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +21,29 @@ from typing import Any
 
 from components.mirror.buildspec import buildspec
 from tests.services.copied_images import await_until
+from tests.services.guarded_sources import SOURCES
 
 PREFIX = "kubeflow"
 PUSH_KEY = "secret-key-that-pushes"
 ROLE_KEY = "secret-key-of-the-role"
-BUILD_SECONDS = 60
+BUILD_SECONDS = 120
 
+_PYTHON = f"""#!/bin/bash
+if [ "$1 $2" = "-m components.mirror.guard" ]; then
+  shift 2
+  export PYTHONPATH={Path(__file__).parents[2]}
+  exec {sys.executable} -m tests.services.guarded_sources "$@"
+fi
+exec {sys.executable} "$@"
+"""
 _AWS = """#!/bin/bash
+echo "$1 $2" >> "$MACHINE/calls"
 case "$1 $2" in
   "secretsmanager get-secret-value") cat "$MACHINE/secret" ;;
   "dynamodb update-item") echo "$4 $AWS_SECRET_ACCESS_KEY" >> "$MACHINE/told" ;;
   "ecr get-login-password") echo "password-of-$AWS_SECRET_ACCESS_KEY" ;;
+  "ecr create-repository") echo "$4 $AWS_SECRET_ACCESS_KEY" >> "$MACHINE/repositories" ;;
+  "ecr put-lifecycle-policy") ;;
   *) echo "aws $*: not expected" >&2; exit 2 ;;
 esac
 """
@@ -54,11 +67,26 @@ class BuildMachine:
         programs = folder / "programs"
         programs.mkdir(parents=True)
         (programs / "crane").symlink_to(crane)
-        (programs / "aws").write_text(_AWS)
-        (programs / "aws").chmod(0o755)
+        for name, text in {"aws": _AWS, "python3": _PYTHON}.items():
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
         secret = {"accessKeyId": "AKIAPUSH", "secretAccessKey": PUSH_KEY}
         (folder / "secret").write_text(json.dumps(secret))
-        return cls(folder, registry)
+        machine = cls(folder, registry)
+        machine.admit({})
+        return machine
+
+    def admit(self, sources: Mapping[str, int], **bounds: float) -> None:
+        """Lets the guard into registries of the test: host and port -> the port on 127.0.0.1."""
+        given = {"connect": dict(sources), "bounds": bounds}
+        (self.folder / SOURCES).write_text(json.dumps(given))
+
+    @property
+    def repositories(self) -> list[str]:
+        """The repositories that a build made."""
+        file = self.folder / "repositories"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [json.loads(line.rpartition(" ")[0])["repositoryName"] for line in lines]
 
     def target(self, name: str) -> str:
         """Where the copy of ``name`` belongs."""
@@ -79,6 +107,7 @@ class BuildMachine:
 
     def copy(self, *pairs: tuple[str, str], **more: str) -> CompletedProcess[str]:
         """The build phase, for pairs of source and target; stops it after ``BUILD_SECONDS``."""
+        self._admit_sources(pairs)
         return self._phase("build", {**_images(pairs), **more})
 
     @contextmanager
@@ -87,6 +116,7 @@ class BuildMachine:
 
         CodeBuild does so too: a build that is stopped, or over its time, loses its container.
         """
+        self._admit_sources(pairs)
         with subprocess.Popen(
             ["bash", "-c", command("build")],
             env=self._environment(_images(pairs)),
@@ -107,6 +137,15 @@ class BuildMachine:
                 if build.poll() is None:
                     os.killpg(build.pid, signal.SIGKILL)
 
+    def _admit_sources(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        """Lets the guard into what is at a port of 127.0.0.1, as the registries of tests are."""
+        hosts = {source.partition("/")[0] for source, _ in pairs}
+        given = json.loads((self.folder / SOURCES).read_text())
+        local = {
+            host: int(host.partition(":")[2]) for host in hosts if host.startswith("127.0.0.1:")
+        }
+        self.admit({**local, **given["connect"]}, **given["bounds"])
+
     def _phase(self, name: str, variables: dict[str, str]) -> CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-c", command(name)],
@@ -118,9 +157,8 @@ class BuildMachine:
         )
 
     def _environment(self, variables: dict[str, str]) -> dict[str, str]:
-        python = Path(sys.executable).parent
         return {
-            "PATH": f"{self.folder / 'programs'}:{python}:/usr/bin:/bin",
+            "PATH": f"{self.folder / 'programs'}:/usr/bin:/bin",
             "HOME": str(self.folder),
             "MACHINE": str(self.folder),
             "AWS_SECRET_ACCESS_KEY": ROLE_KEY,

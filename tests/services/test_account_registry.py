@@ -251,3 +251,24 @@ def key_ring(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "docker").mkdir()
     (folder / "docker" / "config.json").write_text('{"credsStore": "ring"}')
     return calls
+
+
+def test_a_list_goes_to_a_registry_that_no_stack_names(
+    ecr: Any, aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", aws)
+    monkeypatch.setattr(targets, "PROJECT", tmp_path)
+    (tmp_path / "images.txt").write_text("quay.io/a/b:v1\n")
+    ecr.create_repository(repositoryName="research/quay.io/a/b")
+    own = ["images", "check", "--from", str(tmp_path / "images.txt"), "--registry"]
+    done = kf(*own, f"{HOST}/research")
+    assert done.exit_code == 1
+    copy = f"{HOST}/research/quay.io/a/b:v1"
+    assert done.stdout == f"quay.io/a/b:v1 is missing: there is no {copy}\n"
+    put(ecr, "research/quay.io/a/b", "v1")
+    done = kf(*own, f"{HOST}/research")
+    assert (done.exit_code, done.stdout) == (0, "")
+    elsewhere = HOST.replace(ACCOUNT, "999988887777")
+    done = kf(*own, f"{elsewhere}/research")
+    assert done.exit_code == 2
+    assert f"the copies go to {elsewhere}, and the credentials are for {HOST}." in done.stderr

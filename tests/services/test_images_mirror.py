@@ -20,9 +20,22 @@ from tests.services.disturbances import way_to
 from tests.services.registry import Registry
 
 
+def copying(monkeypatch: pytest.MonkeyPatch, platform: str | None) -> None:
+    """The stack's ``imageMirror.platform``."""
+    known = targets.settings_of(STACK)
+    mirror = known.image_mirror.model_copy(update={"platform": platform})
+    changed = known.model_copy(update={"image_mirror": mirror})
+
+    def settings_of(_stack: str) -> Settings:
+        return changed
+
+    monkeypatch.setattr(targets, "settings_of", settings_of)
+
+
 def test_an_index_is_copied_with_all_its_platforms_and_layers(
-    upstream: Registry, own: Registry, images: Images
+    upstream: Registry, own: Registry, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copying(monkeypatch, "all")
     digest = upstream.push("many", "v1", ("amd64", "arm64"), layers=3)
     source = images.add(f"{upstream.host}/many:v1", digest)
     done = images.mirror()
@@ -49,16 +62,27 @@ def test_of_an_index_one_platform_is_copied_where_the_stack_says_so(
     assert index is not None
     _, arm64 = (member["digest"] for member in index[1]["manifests"])
     source = images.add(f"{upstream.host}/one:v1", arm64)
-    known = targets.settings_of(STACK)
-    mirror = known.image_mirror.model_copy(update={"platform": "linux/arm64"})
-    changed = known.model_copy(update={"image_mirror": mirror})
-
-    def settings_of(_stack: str) -> Settings:
-        return changed
-
-    monkeypatch.setattr(targets, "settings_of", settings_of)
+    copying(monkeypatch, "linux/arm64")
     assert images.mirror().exit_code == 0
     assert images.held() == {source: arm64}
+    assert images.check("--ask-sources").exit_code == 0
+
+
+def test_only_what_the_nodes_can_run_is_copied_and_older_copies_of_all_stay(
+    upstream: Registry, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = upstream.push("older", "v1", ("amd64", "arm64"), layers=1)
+    older = images.add(f"{upstream.host}/older:v1", digest)
+    copying(monkeypatch, "all")
+    assert images.mirror().exit_code == 0
+    copying(monkeypatch, None)
+    upstream.push("newer", "v1", ("arm64", "amd64"), layers=1)
+    index = upstream.manifest("newer", "v1")
+    assert index is not None
+    newer = images.add(f"{upstream.host}/newer:v1", index[1]["manifests"][1]["digest"])
+    assert to_copy(images.mirror()) == 1
+    assert images.held() == {older: digest, newer: images.digests[newer]}
+    assert to_copy(images.mirror()) == 0
     assert images.check("--ask-sources").exit_code == 0
 
 

@@ -52,14 +52,19 @@ def test_what_does_not_pass_is_told_with_its_reason(upstream: Registry, images: 
     assert set(images.held()) == {f"{way.host}/good:v1"}
 
 
-def test_a_target_that_does_not_answer_is_a_failure_of_each_image(
-    upstream: Registry, images: Images, monkeypatch: pytest.MonkeyPatch
+def test_a_target_that_fails_is_a_failure_of_each_image(
+    upstream: Registry, own: Registry, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crane, "ATTEMPTS", 2)
-    images.file.write_text(f"{upstream.host}/image:v1 -> 127.0.0.1:1/image:v1\n")
-    done = images.mirror()
+
+    def fault(_method: str, path: str) -> str | None:
+        return "503 Service Unavailable" if "/manifests/" in path else None
+
+    with way_to(own.host, fault) as way:
+        images.file.write_text(f"{upstream.host}/image:v1 -> {way.host}/image:v1\n")
+        done = images.mirror()
     assert done.exit_code == 1
-    reason = "127.0.0.1:1 cannot be reached: the connection is refused, also after 2 attempts"
+    reason = f"{way.host} gets the answer 503, also after 2 attempts"
     assert f"/image:v1 cannot be looked up: {reason}" in done.stderr
 
 

@@ -27,23 +27,25 @@ def machine(tool: Path, own: Registry, tmp_path: Path) -> BuildMachine:
     return BuildMachine.set_up(tmp_path / "machine", tool, own.host)
 
 
-# So many faults that crane gives up once: of a 5xx or a broken connection it makes up to ten
-# requests for one blob, of 429 one.
 @pytest.mark.parametrize(
-    ("fault", "times"),
-    [("429 Too Many Requests", 3), ("503 Service Unavailable", 12), (RESET, 12)],
+    ("fault", "code"),
+    [
+        ("429 Too Many Requests", "rate-limited"),
+        ("503 Service Unavailable", "unavailable"),
+        (RESET, "unreachable"),
+    ],
 )
 @pytest.mark.parametrize("path", ["(HEAD|GET) .*/manifests/", "GET .*/blobs/"])
 def test_what_passes_is_tried_again(
-    machine: BuildMachine, own: Registry, upstream: Registry, *, fault: str, times: int, path: str
+    machine: BuildMachine, own: Registry, upstream: Registry, *, fault: str, code: str, path: str
 ) -> None:
     name = "patient/" + re.sub(r"[^a-z0-9]+", "-", f"{fault}{path}".lower()).strip("-")
     digest = upstream.push(name, "v1", ("amd64",))
-    with way_to(upstream.host, failing_at_first(fault, times, path)) as way:
+    with way_to(upstream.host, failing_at_first(fault, 3, path)) as way:
         source = f"{way.host}/{name}:v1"
         done = machine.copy((source, machine.target(f"{name}:v1")))
     assert done.stdout == f"ok {source} {digest}\n", done.stderr
-    assert "attempt 1 of 5 failed: crane" in done.stderr
+    assert f"attempt 1 of 5 failed: {code}" in done.stderr
     assert own.digest(f"{PREFIX}/{name}", "v1") == digest
 
 
@@ -55,7 +57,7 @@ def test_a_target_that_is_busy_is_tried_again(
         machine = BuildMachine.set_up(tmp_path / "machine", tool, way.host)
         done = machine.copy((f"{upstream.host}/busy:v1", machine.target("busy:v1")))
     assert done.returncode == 0, done.stderr
-    assert "429" in done.stderr
+    assert "attempt 1 of 5 failed: target-refused, status code 429" in done.stderr
     assert own.digest(f"{PREFIX}/busy", "v1") == digest
 
 
@@ -73,13 +75,11 @@ def test_each_failure_has_its_reason_and_the_other_images_arrive(
         done = machine.copy(*pairs)
         absent, forbidden, good = done.stdout.splitlines()
         assert done.returncode == 1
-        assert absent.startswith(f"failed {way.host}/mixed/absent:v1 ")
-        assert "MANIFEST_UNKNOWN" in absent
-        assert forbidden.startswith(f"failed {way.host}/mixed/forbidden:v1 ")
-        assert "403 Forbidden" in forbidden
+        assert absent == f"failed {way.host}/mixed/absent:v1 not-found"
+        assert forbidden == f"failed {way.host}/mixed/forbidden:v1 refused"
         assert good == f"ok {way.host}/mixed/good:v1 {digest}"
-        # What is absent at first is absent at last: asked once by HEAD, once for the reason.
-        assert len([line for line in way.seen if "/mixed/absent/" in line]) == 2
+        # What is absent at first is absent at last.
+        assert len([line for line in way.seen if "/mixed/absent/" in line]) == 1
     assert own.digest(f"{PREFIX}/mixed/good", "v1") == digest
 
 
@@ -90,8 +90,8 @@ def test_a_platform_that_is_not_offered_fails_at_once(
     pair = (f"{upstream.host}/offered:v1", machine.target("offered:v1"))
     done = machine.copy(pair, PLATFORM="linux/s390x")
     assert done.returncode == 1
-    assert "no child with platform linux/s390x" in done.stdout
-    assert "attempt" not in done.stderr
+    assert done.stdout == f"failed {pair[0]} no-such-platform\n"
+    assert "attempt 2" not in done.stderr
     assert own.digest(f"{PREFIX}/offered", "v1") is None
 
 
@@ -112,9 +112,9 @@ def test_a_target_that_ends_with_another_digest_is_a_failure(
         target = machine.target("raced:v1")
         done = machine.copy((f"{upstream.host}/raced:v1", target))
     assert done.returncode == 1
-    (other,) = others
-    reason = f"{target} is {other}, not {digest}"
-    assert done.stdout == f"failed {upstream.host}/raced:v1 {reason}\n"
+    assert others
+    assert done.stdout == f"failed {upstream.host}/raced:v1 target-refused\n"
+    assert f"{target} is another image than {digest}" in done.stderr
 
 
 @pytest.mark.parametrize("outside", ["other/x:v1", f"{PREFIX}/../other/x:v1", f"{PREFIX}-2/x:v1"])
@@ -157,23 +157,8 @@ def test_a_refused_login_is_told_without_the_key(closed: BuildMachine, upstream:
     upstream.push("locked", "v1")
     done = closed.copy((f"{upstream.host}/locked:v1", closed.target("locked:v1")))
     assert done.returncode == 1
-    assert "401 Unauthorized" in done.stdout
-    assert not secrets_in(done.stdout + done.stderr)
-
-
-def test_the_signature_of_a_storage_url_is_not_shown(
-    machine: BuildMachine, upstream: Registry
-) -> None:
-    upstream.push("signed", "v1", layers=1)
-    signed = "http://127.0.0.1:1/blob?X-Amz-Signature=secret-of-the-storage"
-
-    def fault(method: str, path: str) -> str | None:
-        return f"307 Temporary Redirect\r\nLocation: {signed}" if "/blobs/" in path else None
-
-    with way_to(upstream.host, fault) as way:
-        done = machine.copy((f"{way.host}/signed:v1", machine.target("signed:v1")))
-    assert done.returncode == 1
-    assert "http://127.0.0.1:1/blob" in done.stdout
+    assert done.stdout == f"failed {upstream.host}/locked:v1 target-refused\n"
+    assert "status code 401" in done.stderr
     assert not secrets_in(done.stdout + done.stderr)
 
 

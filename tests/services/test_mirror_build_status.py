@@ -20,7 +20,8 @@ from tests.services.build_machine import PREFIX, PUSH_KEY, ROLE_KEY, BuildMachin
 from tests.services.registry import Registry
 from tests.webhook.copies_table import create_table
 from webhook.admission import Presence
-from webhook.claims import LONGEST_REASON, MOST_ATTEMPTS, RETRY_SECONDS, Claims
+from webhook.claims import MOST_ATTEMPTS, RETRY_SECONDS, Claims
+from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import EcrMirror
 
 TABLE = "kubeflow-image-copies"
@@ -74,7 +75,7 @@ def test_a_failed_copy_is_told_with_its_reason_to_the_next_pod(
     carry(machine, table)
     told = mirror(table, requested).ask(parse(source), start=True)
     assert told.presence is Presence.FAILED
-    assert "MANIFEST_UNKNOWN" in told.reason
+    assert told.reason == words(CopyReason.NOT_FOUND)
     assert requested == [source]
 
 
@@ -121,11 +122,3 @@ def test_the_table_is_told_with_the_key_of_its_own_side(
     ((request, used),) = machine.told
     assert used == key
     assert "secret" not in str(request)
-
-
-def test_a_reason_is_cut_to_what_a_row_keeps(machine: BuildMachine, upstream: Registry) -> None:
-    name = "status/" + "long/" * 60 + "name"
-    pair = (f"{upstream.host}/{name}:v1", machine.target(f"{name}:v1"))
-    machine.copy(pair, TABLE=TABLE)
-    ((request, _),) = machine.told
-    assert len(request["ExpressionAttributeValues"][":reason"]["S"]) == LONGEST_REASON

@@ -23,8 +23,9 @@ def problems(values: dict[str, object], region: str, namespace: str = "") -> lis
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_a_mirror_that_a_program_makes_is_enabled_in_every_region(region: str) -> None:
-    assert mirror_alone({}, region).enabled
-    assert mirror_alone({"enabled": True}, region).settings == ImageMirrorSettings(enabled=True)
+    assert mirror_alone({}, region).mirror.enabled
+    on = mirror_alone({"enabled": True}, region)
+    assert on.image_mirror == ImageMirrorSettings(enabled=True)
 
 
 @pytest.mark.parametrize("region", REGIONS)

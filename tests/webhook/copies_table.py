@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 
@@ -13,3 +14,18 @@ def create_table(client: Any, name: str) -> None:
         KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
         BillingMode="PAY_PER_REQUEST",
     )
+
+
+class Atomic:
+    """Makes each call one step, as DynamoDB does; moto lets threads in between its own two."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.lock = Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**request: Any) -> Any:
+            with self.lock:
+                return getattr(self.client, name)(**request)
+
+        return call

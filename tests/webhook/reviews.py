@@ -9,6 +9,7 @@ from typing import Any
 
 from images.reference import Reference
 from webhook.admission import Copy, Presence
+from webhook.budgets import Review
 
 OWN = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 SHA = "sha256:" + "0123456789abcdef" * 4
@@ -25,7 +26,13 @@ class FixedMirror:
         self.deadlines: list[float] = []
 
     def ask(
-        self, source: Reference, *, start: bool, follow: bool = False, deadline: float = math.inf
+        self,
+        source: Reference,
+        *,
+        start: bool,
+        follow: bool = False,
+        deadline: float = math.inf,
+        review: Review | None = None,
     ) -> Copy:
         self.deadlines.append(deadline)
         self.asked.append(str(source))

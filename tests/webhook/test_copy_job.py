@@ -1,4 +1,4 @@
-"""How one copy is started: a repository, a build, and no secret in either."""
+"""How one copy is started: a build, and no secret in it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from images.reference import InvalidReference, parse
 from webhook.claims import Claims
 from webhook.copy_job import CopyJob, overrides, stored_credentials
+from webhook.copy_reasons import CopyReason
 
 ECR = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
 SHA = "sha256:" + "0123456789abcdef" * 4
@@ -37,12 +38,6 @@ class Aws:
             raise self.errors[operation]
         return {"build": {"id": "copier:1"}}
 
-    def create_repository(self, **request: Any) -> dict[str, Any]:
-        return self._call("create_repository", request)
-
-    def put_lifecycle_policy(self, **request: Any) -> dict[str, Any]:
-        return self._call("put_lifecycle_policy", request)
-
     def start_build(self, **request: Any) -> dict[str, Any]:
         return self._call("start_build", request)
 
@@ -55,13 +50,10 @@ class Aws:
 
 def job(aws: Aws) -> CopyJob:
     return CopyJob(
-        ecr=aws,
         builds=lambda: aws,
         claims=Claims(aws, "in-flight", 3600, lambda: 1000.0),
         project="copier",
         registry=f"{ECR}/kubeflow",
-        lifecycle='{"rules": []}',
-        tags={"owner": "platform"},
     )
 
 
@@ -85,46 +77,53 @@ def test_the_same_image_has_the_same_token_so_codebuild_deduplicates_too() -> No
     assert first == second != other
 
 
-def test_a_new_repository_is_scanned_encrypted_tagged_and_swept() -> None:
-    aws = Aws()
-    job(aws).start("quay.io/a/b:1")
-    (repository,) = aws.of("create_repository")
-    assert repository == {
-        "repositoryName": "kubeflow/quay.io/a/b",
-        "imageTagMutability": "MUTABLE",
-        "imageScanningConfiguration": {"scanOnPush": True},
-        "encryptionConfiguration": {"encryptionType": "AES256"},
-        "tags": [{"Key": "owner", "Value": "platform"}],
-    }
-    assert aws.of("put_lifecycle_policy")[0]["lifecyclePolicyText"] == '{"rules": []}'
-
-
-def test_an_existing_repository_is_left_as_it_is() -> None:
-    aws = Aws({"create_repository": refused("RepositoryAlreadyExistsException")})
-    job(aws).start("quay.io/a/b:1")
-    assert aws.of("put_lifecycle_policy") == []
-    assert len(aws.of("start_build")) == 1
-
-
-@pytest.mark.parametrize("operation", ["create_repository", "start_build"])
 def test_a_failure_releases_the_claim_with_a_reason_and_no_secret(
-    operation: str, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    aws = Aws({operation: refused("AccessDeniedException")})
+    aws = Aws({"start_build": refused("AccessDeniedException")})
     with pytest.raises(ClientError):
         job(aws).start("quay.io/a/b:1")
-    (row,) = aws.of("update_item")
-    assert "AccessDeniedException" in row["ExpressionAttributeValues"][":reason"]["S"]
+    attempt, row = aws.of("update_item")
+    assert "ADD attempts" in attempt["UpdateExpression"]
+    assert row["ExpressionAttributeValues"][":reason"] == {"S": CopyReason.NOT_STARTED}
     assert "expires" in row["UpdateExpression"]
+    assert "AccessDeniedException" in caplog.text
     assert "AKIASECRET" not in caplog.text + json.dumps(row)
+
+
+@pytest.mark.parametrize("code", ["AccountLimitExceededException", "ThrottlingException"])
+def test_an_image_that_has_to_wait_for_aws_is_not_recorded_as_failed(code: str) -> None:
+    aws = Aws({"start_build": refused(code)})
+    with pytest.raises(ClientError):
+        job(aws).start("quay.io/a/b:1")
+    assert aws.of("update_item") == []
+
+
+def test_a_later_claim_of_an_image_gets_a_build_of_its_own() -> None:
+    aws = Aws()
+    job(aws).start("python:3.9", asked=1000)
+    job(aws).start("python:3.9", asked=1120)
+    first, second = (build["idempotencyToken"] for build in aws.of("start_build"))
+    assert first != second
+
+
+def test_a_build_is_told_whose_bytes_it_copies() -> None:
+    aws = Aws()
+    job(aws).start("python:3.9", namespace="team")
+    (build,) = aws.of("start_build")
+    assert build["environmentVariablesOverride"][1:] == [
+        {"name": "NAMESPACE", "value": "team", "type": "PLAINTEXT"}
+    ]
 
 
 def test_a_started_copy_holds_its_claim() -> None:
     aws = Aws()
     job(aws).start("quay.io/a/b:1")
     (row,) = aws.of("update_item")
-    assert row["ExpressionAttributeValues"] == {":end": {"N": "4600"}}
+    assert row["ExpressionAttributeValues"][":end"] == {"N": "4600"}
+    # An attempt is counted by the build, once it has a machine.
+    assert row["UpdateExpression"] == "SET expires = :end REMOVE waiting, reason"
 
 
 def test_nothing_is_called_for_what_is_no_image() -> None:

@@ -16,6 +16,7 @@ from tests.webhook.hostile_clients import bomb, large
 from tests.webhook.reviews import patched, pod, review_of
 from tests.webhook.serving import decide
 from webhook import lambda_handler
+from webhook.claims import Claims, Taken
 
 ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 VARIABLES = {
@@ -31,6 +32,7 @@ VARIABLES = {
     "MIRROR_CREDENTIALS_SECRET": "start-build",
 }
 MANIFEST = '{"mediaType": "application/vnd.oci.image.manifest.v1+json"}'
+IMAGE = "docker.io/library/python:3.9"
 REVIEW = review_of(pod("python:3.9"), namespace="team")
 
 
@@ -120,10 +122,14 @@ def test_a_copy_is_started_with_the_stored_credentials_of_the_other_side(
         return Builds() if service == "codebuild" else aws(service, **arguments)
 
     monkeypatch.setattr(boto3, "client", client)
-    assert lambda_handler.start_copy({"image": "python:3.9"}, None) == {"build": "project:1"}
+    # Lambda's own event has one image, EventBridge's none.
+    assert lambda_handler.start_copy({"detail-type": "Scheduled Event"}, None)["begun"] == 0
+    claims = Claims(aws("dynamodb"), "in-flight", 3600)
+    assert isinstance(claims.take(IMAGE, namespace="team"), Taken)
+    assert lambda_handler.start_copy({"image": IMAGE}, None) == {"begun": 1, "waiting": 0}
     assert clients["codebuild"]["region_name"] == "ap-southeast-1"
     assert clients["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
-    assert aws("ecr").describe_repositories()["repositories"]
+    assert aws("ecr").describe_repositories()["repositories"] == []
 
 
 def test_json_that_would_fill_the_functions_memory_is_refused_before_it_is_read() -> None:

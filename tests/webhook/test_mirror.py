@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Lock
 from typing import Any
 
 import boto3
@@ -17,9 +16,11 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
 from images.reference import Reference, parse
-from tests.webhook.copies_table import create_table
+from tests.webhook.copies_table import Atomic, create_table
 from webhook.admission import Presence
-from webhook.claims import COPIED, MOST_ATTEMPTS, RETRY_SECONDS, Claims
+from webhook.budgets import DEFAULT, Budgets
+from webhook.claims import BEGUN, COPIED, FAILED, MOST_ATTEMPTS, RETRY_SECONDS, WAITING_KEY, Claims
+from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import (
     ABSENT_SECONDS,
     PRESENT_SECONDS,
@@ -71,6 +72,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     requested: list[str] = field(default_factory=list[str])
     seconds: int = 3600
+    budgets: Budgets = DEFAULT
 
     def mirror(self, failure: Exception | None = None) -> EcrMirror:
         def request(image: str) -> None:
@@ -78,10 +80,17 @@ class World:
                 raise failure
             self.requested.append(image)
 
-        claims = Claims(self.table, "in-flight", self.seconds, self.clock)
         return EcrMirror(
-            self.ecr, claims, request, prefix="kubeflow", follow_seconds=DAY, clock=self.clock
+            self.ecr, self.claims, request, prefix="kubeflow", follow_seconds=DAY, clock=self.clock
         )
+
+    @property
+    def claims(self) -> Claims:
+        return Claims(self.table, "in-flight", self.seconds, self.clock, self.budgets)
+
+    def row(self, key: str) -> dict[str, Any]:
+        answer = self.table.get_item(TableName="in-flight", Key={"image": {"S": key}})
+        return answer.get("Item", {})
 
 
 @pytest.fixture(autouse=True)
@@ -134,18 +143,6 @@ def test_a_dry_run_requests_nothing(world: World) -> None:
     assert mirror.ask(IMAGE, start=True).presence is Presence.COPYING
 
 
-class Atomic:
-    """Makes each write one step, as DynamoDB does; moto lets threads in between its own two."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self.lock = Lock()
-
-    def update_item(self, **request: Any) -> dict[str, Any]:
-        with self.lock:
-            return self.client.update_item(**request)
-
-
 def test_fifty_replicas_request_one_copy(world: World) -> None:
     world.table = Atomic(world.table)
     replicas = [world.mirror() for _ in range(50)]
@@ -170,22 +167,22 @@ def test_a_claim_carries_the_time_the_table_deletes_it(world: World) -> None:
     world.mirror().ask(IMAGE, start=True)
     row = world.table.get_item(TableName="in-flight", Key={"image": {"S": "quay.io/a/b:1"}})["Item"]
     assert row["expires"] == {"N": str(1000 + world.seconds)}
-    assert row["attempts"] == {"N": "1"}
+    assert "attempts" not in row
 
 
 def test_a_request_that_fails_is_remembered_with_its_reason_and_tried_again(world: World) -> None:
-    failing = world.mirror(refused("TooManyRequestsException"))
+    failing = world.mirror(refused("AccessDeniedException"))
     first = failing.ask(IMAGE, start=True)
     assert first.presence is Presence.FAILED
     other = world.mirror().ask(IMAGE, start=True)
     assert other.presence is Presence.FAILED
-    assert "TooManyRequestsException" in other.reason
+    assert other.reason == words(CopyReason.NOT_REQUESTED)
     world.clock.now += RETRY_SECONDS + 1
     assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
 
 
 def test_each_further_failure_is_left_alone_for_twice_as_long(world: World) -> None:
-    failing = refused("TooManyRequestsException")
+    failing = refused("AccessDeniedException")
     for waited in (RETRY_SECONDS, 2 * RETRY_SECONDS, 4 * RETRY_SECONDS):
         assert world.mirror(failing).ask(IMAGE, start=True).presence is Presence.FAILED
         world.clock.now += waited - 1
@@ -196,21 +193,73 @@ def test_each_further_failure_is_left_alone_for_twice_as_long(world: World) -> N
 
 def test_an_image_that_always_fails_is_left_to_a_person_in_the_end(world: World) -> None:
     for _ in range(MOST_ATTEMPTS):
-        world.mirror(refused("TooManyRequestsException")).ask(IMAGE, start=True)
+        world.mirror(refused("AccessDeniedException")).ask(IMAGE, start=True)
         world.clock.now += RETRY_SECONDS * 2**MOST_ATTEMPTS
     last = world.mirror().ask(IMAGE, start=True)
     assert last.presence is Presence.FAILED
     assert f"tried {MOST_ATTEMPTS} times" in last.reason
-    assert "TooManyRequestsException" in last.reason
+    assert words(CopyReason.NOT_REQUESTED) in last.reason
     assert "`./kf images mirror`" in last.reason
     assert world.requested == []
 
 
 def test_builds_that_never_bring_the_image_are_bounded_too(world: World) -> None:
     for _ in range(MOST_ATTEMPTS + 3):
+        requested = len(world.requested)
         world.mirror().ask(IMAGE, start=True)
+        if len(world.requested) > requested:
+            begun(world)
         world.clock.now += world.seconds + 1
     assert len(world.requested) == MOST_ATTEMPTS
+
+
+def test_an_image_that_only_waited_has_used_no_attempt(world: World) -> None:
+    for _ in range(MOST_ATTEMPTS + 3):
+        assert world.mirror().ask(IMAGE, start=True).presence is Presence.COPYING
+        world.clock.now += world.seconds + 1
+    assert len(world.requested) == MOST_ATTEMPTS + 3
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        refused("TooManyRequestsException"),
+        refused("ServiceException", ResponseMetadata={"HTTPStatusCode": 503}),
+        ConnectTimeoutError(endpoint_url="https://x"),
+    ],
+)
+def test_a_request_that_lambda_does_not_take_now_waits_for_the_copiers_own_search(
+    world: World, failure: Exception
+) -> None:
+    assert world.mirror(failure).ask(IMAGE, start=True).presence is Presence.COPYING
+    row = world.row(str(IMAGE))
+    assert "reason" not in row
+    assert row["waiting"] == {"S": ""}
+    assert int(world.row(WAITING_KEY)["expires"]["N"]) > world.clock.now
+
+
+def test_an_image_that_waits_for_a_build_is_told_so(world: World) -> None:
+    world.mirror().ask(IMAGE, start=True)
+    world.clock.now += 61
+    told = world.mirror().ask(IMAGE, start=True)
+    assert told.presence is Presence.COPYING
+    assert told.reason == (
+        "it waits for one of the 20 copies that run at once (imageMirror.budgets.concurrentCopies)"
+    )
+    world.claims.start(str(IMAGE))
+    assert world.mirror().ask(IMAGE, start=True).reason == ""
+
+
+def begun(world: World) -> None:
+    """What the copier writes, and then the build when it has a machine."""
+    world.claims.start(str(IMAGE))
+    numbers = {":now": int(world.clock.now), ":half": RETRY_SECONDS // 2, ":one": 1}
+    world.table.update_item(
+        TableName="in-flight",
+        Key={"image": {"S": str(IMAGE)}},
+        UpdateExpression=BEGUN,
+        ExpressionAttributeValues={name: {"N": str(number)} for name, number in numbers.items()},
+    )
 
 
 def copied(world: World, digest: str) -> None:
@@ -226,18 +275,28 @@ def copied(world: World, digest: str) -> None:
     )
 
 
-def failed(world: World, reason: str) -> None:
+def failed(world: World, reason: CopyReason) -> None:
     """What the build writes when it could not copy the image."""
-    Claims(world.table, "in-flight", world.seconds, world.clock).fail(str(IMAGE), reason)
+    begun(world)
+    world.table.update_item(
+        TableName="in-flight",
+        Key={"image": {"S": str(IMAGE)}},
+        UpdateExpression=FAILED,
+        ExpressionAttributeValues={
+            ":reason": {"S": reason},
+            ":now": {"N": str(int(world.clock.now))},
+            ":first": {"N": str(RETRY_SECONDS)},
+        },
+    )
 
 
 def test_the_reason_of_a_failed_build_is_shown_and_the_image_left_alone_for_a_while(
     world: World,
 ) -> None:
     world.mirror().ask(IMAGE, start=True)
-    failed(world, "MANIFEST_UNKNOWN")
+    failed(world, CopyReason.NOT_FOUND)
     copy = world.mirror().ask(IMAGE, start=True)
-    assert (copy.presence, copy.reason) == (Presence.FAILED, "MANIFEST_UNKNOWN")
+    assert (copy.presence, copy.reason) == (Presence.FAILED, words(CopyReason.NOT_FOUND))
     world.clock.now += RETRY_SECONDS - 1
     world.mirror().ask(IMAGE, start=True)
     assert len(world.requested) == 1
@@ -290,7 +349,7 @@ def test_a_source_that_was_compared_is_left_alone_until_the_copy_is_old_again(ta
 
 
 @pytest.mark.parametrize("asked", [{"start": False, "follow": True}, {"start": True}])
-def test_only_who_asks_for_it_has_a_copy_compared(table: Any, asked: dict[str, bool]) -> None:
+def test_only_who_asks_for_it_has_a_copy_compared(table: Any, asked: dict[str, Any]) -> None:
     world = World(Ecr(), table)
     world.clock.now = 10.0 * DAY
     assert world.mirror().ask(IMAGE, **asked).presence is Presence.PRESENT
@@ -311,6 +370,9 @@ def test_a_copy_is_there_even_if_it_cannot_be_compared(
 
 
 class Throttled:
+    def get_item(self, **_request: Any) -> dict[str, Any]:
+        raise refused("ThrottlingException")
+
     def update_item(self, **_request: Any) -> dict[str, Any]:
         raise refused("ThrottlingException")
 
@@ -365,7 +427,7 @@ def test_a_failure_is_logged_without_the_text_of_the_error(
     assert "secret-in-the-message" not in caplog.text
 
 
-class Unhurried(dict[str, Any]):
+class Unhurried(dict[Any, Any]):
     """Lets other threads work between the start of an iteration and its first item."""
 
     def __iter__(self) -> Iterator[str]:
@@ -373,7 +435,7 @@ class Unhurried(dict[str, Any]):
         time.sleep(0.001)
         return items
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: Any, value: Any) -> None:
         time.sleep(0.001)
         super().__setitem__(key, value)
 

@@ -24,12 +24,10 @@ def allowed(body: Any, _deadline: float) -> dict[str, Any]:
 
 
 def test_the_environment_is_read_and_typed() -> None:
-    given = {"MIRROR_WHEN_ABSENT": "keep", "MIRROR_TAGS": '{"Team": "ml"}'}
-    read = Environment.read(VARIABLES | given)
+    read = Environment.read(VARIABLES | {"MIRROR_WHEN_ABSENT": "keep"})
     assert read.cached == ()
     assert read.when_absent is WhenAbsent.KEEP
     assert read.in_flight_seconds == 3600
-    assert read.tags == {"Team": "ml"}
 
 
 @pytest.mark.parametrize("name", VARIABLES)

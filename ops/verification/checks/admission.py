@@ -208,7 +208,8 @@ def certificates(platform: Platform) -> Iterator[Finding]:
         if trouble:
             young = age_minutes(obj) < _NEW_MINUTES
             again = "it is new, look again; " if young else ""
-            yield (note if young else problem)(
+            others = not is_own_namespace(platform, namespace_of(obj))
+            yield (note if young or others else problem)(
                 f"Certificate {name_of(obj)}",
                 f"{trouble}: {again}read `kubectl -n {namespace_of(obj)} describe "
                 f"certificate {obj['metadata']['name']}`",
@@ -351,7 +352,8 @@ def _gateways(platform: Platform) -> Iterator[Finding]:
             named += 1
             # Of the namespace of the gateway's pods (istio.io, Gateway, ServerTLSSettings).
             if f"istio-system/{credential}" not in secrets:
-                yield problem(
+                own = is_own_namespace(platform, namespace_of(obj))
+                yield (problem if own else note)(
                     f"Gateway {name_of(obj)}",
                     f"serves TLS by the Secret istio-system/{credential}, which does not exist: "
                     "make it, or correct credentialName",

@@ -10,10 +10,11 @@ from typing import Any
 
 from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE, Pool, pools_of
 from components.objects.pod_reasons import said_last
+from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.karpenter_status import REASONS, ClusterState, conditions, time_of
 from ops.node_pool_fit import INSTANCE_TYPE
-from ops.pending_pods import explain
+from ops.pending_pods import Cause, explain
 from ops.verification.check import Check
 from ops.verification.examples import example, named, unsupported
 from ops.verification.platform import Platform
@@ -26,6 +27,8 @@ from settings.errors import listed
 START_SECONDS = 15 * 60
 """From the pod to its first container: the machine takes minutes, and an image with CUDA too."""
 RUN_SECONDS = 10 * 60
+FULL_LOOKS = 6
+"""Looks, ten seconds apart, at a pool without room: a free GPU of a machine would take the pod."""
 GRACE_SECONDS = 10 * 60
 """Beyond the pool's ``consolidateAfter``: the drain, and the end of the machine."""
 _FILE = "katib-random-gpu.yaml"
@@ -37,6 +40,10 @@ pkg/controllers/disruption/events/events.go)."""
 _DURATION = re.compile(r"(\d+)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 Object = Mapping[str, Any]
+
+
+class GpusInUse(Refused):
+    """Other pods hold every GPU that the pool may have, which tells nothing of its machines."""
 
 
 def trial(pool: Pool) -> dict[str, Any]:
@@ -74,12 +81,14 @@ class Trial:
         workspace: of the profile.
         name: of its Job.
         made: when, by the API server.
+        full: how often in a row the pool had no room.
     """
 
     platform: Platform
     workspace: Workspace
     name: str
     made: str
+    full: int = 0
 
     @property
     def pod(self) -> dict[str, Any] | None:
@@ -104,7 +113,11 @@ class Trial:
         return None if phase == "Running" else phase
 
     def waits_for(self) -> str:
-        """Why no container has begun, in Karpenter's words where it has any."""
+        """Why no container has begun, in Karpenter's words where it has any.
+
+        Raises:
+            GpusInUse, QuotaUsedUp
+        """
         cluster, namespace, pod = self.platform.cluster, self.workspace.namespace, self.pod
         warnings = warnings_of(cluster, namespace)
         if pod is None:
@@ -121,7 +134,11 @@ class Trial:
             node_claims=cluster.all(f"{_KARPENTER}/nodeclaims"),
             events=_events(self.platform, REASONS),
         )
-        explained = next((each.sentence for each in explain(state).values()), "")
+        obstacle = next(iter(explain(state).values()), None)
+        self.full = self.full + 1 if obstacle and obstacle.cause is Cause.LIMIT else 0
+        if obstacle and self.full >= FULL_LOOKS:
+            raise GpusInUse(f"{self.about}: {obstacle.sentence}.")
+        explained = obstacle.sentence if obstacle else ""
         return explained or next(obstacles([pod], warnings), "")
 
 

@@ -14,7 +14,7 @@ from ops.findings import Finding, good, problem
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
 from ops.verification.platform import Platform
-from ops.verification.profile import refuse_used_up_quota, user_of
+from ops.verification.profile import refuse_exceeded_quota, refuse_used_up_quota, user_of
 from ops.verification.waiting import obstacles, pods_of, wait, warnings_of
 
 READY_SECONDS = 15 * 60
@@ -92,7 +92,8 @@ def notebook(platform: Platform) -> Iterator[Finding]:
         workspace.create(claim)
         workspace.create(wanted)
     except Rejected as rejected:
-        yield problem(about, f"{rejected}: correct the form's defaults, or the profile's quota")
+        refuse_exceeded_quota(str(rejected))
+        yield problem(about, f"{rejected}: correct the form's defaults")
         return
     path = f"{_API}/{namespace}/notebooks/{name}"
     selector = f"notebook-name={name}"

@@ -38,7 +38,7 @@ from ops.verification.pipelines_api import (
     token,
 )
 from ops.verification.platform import Platform
-from ops.verification.profile import user_of
+from ops.verification.profile import refuse_exceeded_quota, user_of
 from ops.verification.waiting import last_lines, obstacles, pods_of, wait, warnings_of
 from ops.verification.web import Answer
 from ops.verification.workspace import Workspace, alive
@@ -205,6 +205,8 @@ def _run(place: Place, api: Pipelines, experiment: str, name: str, seconds: floa
 
     def doing() -> str:
         here = pods()
+        if not here:
+            _refuse_used_up_quota(place, workflow)
         waiting = obstacles(here, warnings_of(place.cluster, place.namespace), step_of)
         running = [step_of(pod) for pod in here if pod["status"].get("phase") == "Running"]
         return next(iter([*waiting, *running]), "")
@@ -234,6 +236,21 @@ def _workflow(place: Place, selector: str) -> str:
         place.workspace.adopt(f"{path}/{name}")
         return name
     return ""
+
+
+def _refuse_used_up_quota(place: Place, workflow: str) -> None:
+    """Ends a wait for pods that a quota does not admit.
+
+    Argo tries again and writes the words of Kubernetes to the node (argo-workflows v3.7.3
+    workflow/controller/operator.go, requeueIfTransientErr; util/errors/errors.go).
+
+    Raises:
+        QuotaUsedUp
+    """
+    path = f"{_WORKFLOWS}/namespaces/{place.namespace}/workflows/{workflow}"
+    found = (place.cluster.one(path) if workflow else None) or {}
+    for node in ((found.get("status") or {}).get("nodes") or {}).values():
+        refuse_exceeded_quota(str(node.get("message") or ""))
 
 
 def _reason(place: Place, run: dict[str, Any], pods: list[dict[str, Any]], seconds: float) -> str:

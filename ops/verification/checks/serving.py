@@ -17,8 +17,8 @@ from ops.verification.examples import example, unsupported
 from ops.verification.finished_jobs import JobFailed, output_of
 from ops.verification.forward import Forward
 from ops.verification.platform import Platform
-from ops.verification.profile import user_of
-from ops.verification.waiting import pods_of, wait
+from ops.verification.profile import refuse_used_up_quota, user_of
+from ops.verification.waiting import pods_of, wait, warnings_of
 from ops.verification.web import Answer
 
 READY_SECONDS = 15 * 60
@@ -107,6 +107,8 @@ def inference_service(platform: Platform) -> Iterator[Finding]:
         return None if doing() else "ready"
 
     def doing() -> str:
+        if not pods_of(cluster, place.namespace, f"{MODEL}={name}"):
+            refuse_used_up_quota(warnings_of(cluster, place.namespace), workspace.run)
         return state_of(platform, model())
 
     if wait(workspace, "the model to be served", ready, READY_SECONDS, doing) is None:

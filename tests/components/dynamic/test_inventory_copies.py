@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -21,13 +22,16 @@ from components.dynamic.inventory_copies import (
     IMAGES_PER_BUILD,
     MOST_SECONDS,
     PARALLEL_BUILDS,
+    Digests,
     ImagesMissing,
     InventoryCopies,
-    recorded_failures,
+    Record,
+    records,
 )
 from images.reference import parse
 from tests.webhook.copies_table import create_table
 from webhook.claims import Claims
+from webhook.copy_reasons import CopyReason
 from webhook.mirror import target_tag
 
 HOST = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
@@ -46,7 +50,7 @@ class Builds:
     fails: dict[str, str] = field(default_factory=dict[str, str])
     hangs: set[str] = field(default_factory=set[str])
     empty: set[str] = field(default_factory=set[str])
-    recorded: dict[str, str] = field(default_factory=dict[str, str])
+    recorded: dict[str, Record] = field(default_factory=dict[str, Record])
     most: int = 1000
     started: list[list[str]] = field(default_factory=list[list[str]])
     requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -91,15 +95,16 @@ class Builds:
         return {"id": identifier, "buildStatus": "SUCCEEDED"}
 
 
-def put(ecr: Any, image: str) -> None:
+def put(ecr: Any, image: str, media_type: str = "x") -> None:
     source = parse(image)
     name = f"kubeflow/{source.mirrored_repository}"
     if not [r for r in ecr.describe_repositories()["repositories"] if r["repositoryName"] == name]:
         ecr.create_repository(repositoryName=name)
-    manifest = {"schemaVersion": 2, "mediaType": "x", "config": {"said": image}, "layers": []}
-    ecr.put_image(
-        repositoryName=name, imageTag=target_tag(source), imageManifest=json.dumps(manifest)
-    )
+    manifest = {"schemaVersion": 2, "mediaType": media_type, "config": {"said": image}}
+    with suppress(ecr.exceptions.ImageAlreadyExistsException):
+        ecr.put_image(
+            repositoryName=name, imageTag=target_tag(source), imageManifest=json.dumps(manifest)
+        )
 
 
 @pytest.fixture
@@ -116,14 +121,15 @@ def builds(ecr: Any) -> Builds:
 
 
 def copies(builds: Builds, lines: list[str] | None = None, **more: Any) -> InventoryCopies:
+    options: dict[str, Any] = {"poll_seconds": 0, **more}
     return InventoryCopies(
         ecr=builds.ecr,
         builds=builds,
         project="copier",
         registry=REGISTRY,
-        recorded_failure=lambda image: builds.recorded.get(image, ""),
+        record=lambda image: builds.recorded.get(image, Record()),
         report=(lines if lines is not None else []).append,
-        **{"poll_seconds": 0, **more},
+        **options,
     )
 
 
@@ -132,9 +138,9 @@ def numbered(many: int, name: str = "many") -> list[str]:
 
 
 def test_every_image_is_there_when_it_returns(builds: Builds) -> None:
-    assert copies(builds).run(IMAGES) == len(IMAGES)
+    made = copies(builds).run(IMAGES)
     assert sorted(builds.copied) == sorted(IMAGES)
-    assert copies(builds).run(IMAGES) == 0
+    assert copies(builds).run(IMAGES) == made
     assert len(builds.copied) == len(IMAGES)
 
 
@@ -172,7 +178,7 @@ def test_neighbours_in_the_inventory_do_not_share_a_build(builds: Builds) -> Non
 def test_a_build_takes_so_many_images_and_no_more(builds: Builds) -> None:
     builds.most = 1
     many = numbered(4 * IMAGES_PER_BUILD)
-    assert copies(builds).run(many) == len(many)
+    copies(builds).run(many)
     assert max(len(batch) for batch in builds.started) == IMAGES_PER_BUILD
     assert sorted(builds.copied) == sorted(many)
 
@@ -186,7 +192,7 @@ def test_a_build_may_run_and_queue_as_long_as_the_whole_run(builds: Builds) -> N
 
 def test_an_account_with_a_small_quota_gets_what_it_can_take(builds: Builds) -> None:
     builds.most = 2
-    assert copies(builds).run(IMAGES) == len(IMAGES)
+    copies(builds).run(IMAGES)
     assert builds.most_at_once == 2
 
 
@@ -201,7 +207,7 @@ def test_failed_images_are_listed_with_reasons_and_the_others_exist(
     assert "`pulumi up` tries these again" in str(failure.value)
 
     builds.fails.clear()
-    assert copies(builds).run(IMAGES) == 1
+    copies(builds).run(IMAGES)
     assert builds.copied.count(IMAGES[0]) == 2
     assert builds.copied.count(IMAGES[1]) == 1
 
@@ -219,27 +225,118 @@ def test_of_a_failed_build_only_what_is_missing_has_failed(builds: Builds) -> No
 def test_each_image_of_a_failed_build_has_the_reason_that_the_build_wrote_down(
     builds: Builds,
 ) -> None:
-    for image, reason in zip(
-        IMAGES[:2], ("MANIFEST_UNKNOWN", "429 Too Many Requests"), strict=True
-    ):
+    reasons = (CopyReason.NOT_FOUND, "429 Too Many Requests of a stranger")
+    for image, reason in zip(IMAGES[:2], reasons, strict=True):
         builds.fails[image] = "exit status 1"
-        builds.recorded[image] = reason
+        builds.recorded[image] = Record(reason)
     with pytest.raises(ImagesMissing) as failure:
         copies(builds).run(IMAGES)
     assert failure.value.failed == {
-        IMAGES[0]: "MANIFEST_UNKNOWN",
-        IMAGES[1]: "429 Too Many Requests",
+        IMAGES[0]: "its registry has no such image",
+        IMAGES[1]: "the builder knows no reason",
     }
 
 
-def test_reasons_come_from_the_table_that_builds_write(ecr: Any) -> None:
+def test_records_come_from_the_table_that_builds_write(ecr: Any) -> None:
     table: Any = boto3.client("dynamodb", region_name="cn-north-1")
-    recorded_failure = recorded_failures(table, "copies")
-    assert recorded_failure("a:1") == ""  # there is no table yet
+    record = records(table, "copies")
+    assert record("a:1") == Record()  # there is no table yet
     create_table(table, "copies")
-    Claims(table, "copies", 3600).fail("a:1", "MANIFEST_UNKNOWN")
-    assert recorded_failure("a:1") == "MANIFEST_UNKNOWN"
-    assert recorded_failure("b:1") == ""
+    Claims(table, "copies", 3600).fail("a:1", CopyReason.NOT_FOUND)
+    assert record("a:1") == Record("not-found")
+    assert record("b:1") == Record()
+    row = {"image": {"S": "b:1"}, "digest": {"S": "sha256:b"}, "source": {"S": "sha256:a"}}
+    table.put_item(TableName="copies", Item=row)
+    assert record("b:1") == Record(source="sha256:a")
+
+
+KNOWN, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+TAGGED = IMAGES[1]
+
+
+def test_a_build_is_told_the_digest_that_is_known(builds: Builds) -> None:
+    copies(builds, locked={TAGGED: KNOWN}).run(IMAGES)
+    targets = [
+        line.split(" ")[1]
+        for request in builds.requests
+        for variable in request["environmentVariablesOverride"]
+        for line in variable["value"].splitlines()
+    ]
+    assert [each for each in targets if "@" in each] == [f"{REGISTRY}/{TAGGED}@{KNOWN}"]
+
+
+def test_the_digest_that_the_first_copy_had_is_known_from_then_on(builds: Builds) -> None:
+    builds.recorded[TAGGED] = Record(source=KNOWN)
+    first = copies(builds).run([TAGGED])
+    assert first == {TAGGED: Digests(digest_in(builds.ecr, TAGGED), KNOWN)}
+    builds.recorded.clear()
+    builds.ecr.batch_delete_image(
+        repositoryName=f"kubeflow/{parse(TAGGED).mirrored_repository}",
+        imageIds=[{"imageTag": "v1"}],
+    )
+    second = copies(builds, before=first).run([TAGGED])
+    assert {image: known.source for image, known in second.items()} == {TAGGED: KNOWN}
+    (variable,) = builds.requests[-1]["environmentVariablesOverride"]
+    assert variable["value"].endswith(f":v1@{KNOWN}")
+
+
+def test_a_copy_of_all_platforms_is_right_and_made_once(builds: Builds) -> None:
+    put(builds.ecr, TAGGED)
+    digest = digest_in(builds.ecr, TAGGED)
+    made = copies(builds, locked={TAGGED: digest}).run([TAGGED])
+    assert made == {TAGGED: Digests(digest, digest)}
+    assert builds.started == []
+
+
+def test_a_copy_of_one_platform_of_an_earlier_version_is_not_made_again(builds: Builds) -> None:
+    put(builds.ecr, TAGGED)
+    made = copies(builds, locked={TAGGED: KNOWN}).run([TAGGED])
+    assert made == {TAGGED: Digests(digest_in(builds.ecr, TAGGED), KNOWN)}
+    assert builds.started == []
+
+
+@pytest.mark.parametrize(
+    ("before", "locked"),
+    [
+        pytest.param(Digests(OTHER, KNOWN), KNOWN, id="somebody replaced the copy"),
+        pytest.param(Digests("", OTHER), KNOWN, id="the lock has another digest now"),
+    ],
+)
+def test_a_copy_that_is_not_what_is_known_is_made_again(
+    builds: Builds, before: Digests, locked: str
+) -> None:
+    put(builds.ecr, TAGGED)
+    copies(builds, locked={TAGGED: locked}, before={TAGGED: before}).run([TAGGED])
+    assert builds.copied == [TAGGED]
+
+
+def test_an_index_that_is_not_the_known_one_is_copied_again(builds: Builds) -> None:
+    put(builds.ecr, TAGGED, media_type="application/vnd.oci.image.index.v1+json")
+    copies(builds, locked={TAGGED: KNOWN}).run([TAGGED])
+    assert builds.copied == [TAGGED]
+
+
+def test_a_wrong_digest_fails_with_the_way_out_although_an_older_copy_is_there(
+    builds: Builds,
+) -> None:
+    put(builds.ecr, TAGGED)
+    builds.fails[TAGGED] = "exit status 1"
+    builds.recorded[TAGGED] = Record(CopyReason.WRONG_DIGEST)
+    before = {TAGGED: Digests(OTHER, KNOWN)}
+    with pytest.raises(ImagesMissing) as failure:
+        copies(builds, locked={TAGGED: KNOWN}, before=before).run([TAGGED])
+    said = failure.value.failed[TAGGED]
+    assert f"it must be {KNOWN}" in said
+    assert "`./kf images lock --refresh`" in said
+
+
+def digest_in(ecr: Any, image: str) -> str:
+    source = parse(image)
+    found = ecr.describe_images(
+        repositoryName=f"kubeflow/{source.mirrored_repository}",
+        imageIds=[{"imageTag": target_tag(source)}],
+    )
+    return found["imageDetails"][0]["imageDigest"]
 
 
 def test_a_build_that_cannot_be_started_fails_each_of_its_images(builds: Builds) -> None:
@@ -270,7 +367,7 @@ def test_a_build_that_never_ends_is_not_awaited_for_ever(builds: Builds) -> None
 def test_images_that_need_no_copy_are_left_alone(builds: Builds) -> None:
     own = f"{REGISTRY}/quay.io/a/b:v1"
     regional = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn/eks/coredns:v1"
-    assert copies(builds).run([own, regional]) == 0
+    assert copies(builds).run([own, regional]) == {}
 
 
 def test_copies_that_succeed_are_reported_without_a_word_of_failures(builds: Builds) -> None:

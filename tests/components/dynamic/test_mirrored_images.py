@@ -49,6 +49,7 @@ def test_its_inputs_are_sorted_and_none_is_a_secret() -> None:
         (props("a:1"), False, []),
         (props("a:1", "b:1"), True, []),
         (props("a:1", buildProfile="other"), False, []),
+        (props("a:1") | {"digests": {"a:1": "sha256:a"}}, True, []),
         (props("a:1", project="other"), False, []),
         (props("a:1", registry="elsewhere/kubeflow"), True, ["registry"]),
     ],
@@ -65,15 +66,22 @@ def test_it_exists_only_once_every_image_is_copied(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[Any] = []
-    monkeypatch.setattr("components.dynamic.mirrored_images._copy", copied.append)
-    news = props("a:1")
+    known = {"a:1": {"copy": "sha256:a", "source": "sha256:b"}}
+
+    def copy(*arguments: Any) -> Any:
+        copied.append(arguments)
+        return known
+
+    monkeypatch.setattr("components.dynamic.mirrored_images._copy", copy)
+    news, before = props("a:1"), {}
     if step == "create":
         result = MirroredImagesProvider().create(news)
         assert result.id == news["registry"]
     else:
-        result = MirroredImagesProvider().update("id", {}, news)
-    assert copied == [news]
-    assert result.outs == news
+        before = {"a:1": {"copy": "sha256:c", "source": "sha256:d"}}
+        result = MirroredImagesProvider().update("id", {"copied": before}, news)
+    assert copied == [(news, before)]
+    assert result.outs == {**news, "copied": known}
 
 
 @pytest.mark.parametrize("step", ["create", "update"])
@@ -83,7 +91,7 @@ def test_credentials_that_end_while_it_waits_are_said_with_the_way_out(
 ) -> None:
     refused = ClientError({"Error": {"Code": code, "Message": "m"}}, "DescribeImages")
 
-    def copy(_: object) -> None:
+    def copy(*_: object) -> None:
         raise refused
 
     monkeypatch.setattr("components.dynamic.mirrored_images._copy", copy)

@@ -15,9 +15,11 @@ SHA = "sha256:" + "0123456789abcdef" * 4
 HOST = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
 TARGET = f"{HOST}/kubeflow/quay.io/a/b:1"
 
-# Registries are files: "digests/<reference>" holds a digest; a copy writes one. Each call is logged
+# Registries are files: "digests/<reference>" holds a digest; a copy writes one. A source has the
+# name by which it is read through the guard, which itself has no part in this. Each call is logged
 # with the key it would use, and fails as long as "failures/<subcommand>" counts down.
 CRANE = r"""#!/bin/bash
+set -- "${@#127.0.0.1:*[0-9]/}"
 echo "crane $* [${AWS_SECRET_ACCESS_KEY:-}]" >> "$WORLD/calls"
 left=$(cat "$WORLD/failures/$1" 2>/dev/null || echo 0)
 if [ "$left" -gt 0 ]; then echo $((left - 1)) > "$WORLD/failures/$1"; exit 1; fi
@@ -34,14 +36,25 @@ esac
 """
 AWS = r"""#!/bin/bash
 echo "aws $1 $2 $4 [${AWS_SECRET_ACCESS_KEY:-}]" >> "$WORLD/calls"
-case "$1" in
-  secretsmanager) cat "$WORLD/secret" ;;
-  dynamodb) echo "$4" >> "$WORLD/rows"; exit "${TABLE_FAILS:-0}" ;;
-  ecr)
+case "$1 $2" in
+  secretsmanager*) cat "$WORLD/secret" ;;
+  dynamodb*)
+    if grep --quiet --fixed-strings "\"${USED_UP:-no row}\"" <<<"$4"; then
+      echo "An error occurred (ConditionalCheckFailedException) when calling UpdateItem" >&2
+      exit 254
+    fi
+    echo "$4" >> "$WORLD/rows"; exit "${TABLE_FAILS:-0}" ;;
+  ecr*create-repository)
+    if [ -z "${REPOSITORY_FAILS:-}" ]; then echo "$4" >> "$WORLD/repositories"; exit; fi
+    echo "An error occurred ($REPOSITORY_FAILS)" >&2
+    exit 254 ;;
+  ecr*put-lifecycle-policy) echo "$6" >> "$WORLD/lifecycles" ;;
+  ecr*)
     session=${AWS_SESSION_TOKEN:+ in $AWS_SESSION_TOKEN}
     echo "password-of-${AWS_SECRET_ACCESS_KEY:-the-role}$session" ;;
 esac
 """
+CURL = "#!/bin/bash\necho 1000\n"  # the bytes of the image, from the guard
 
 
 @dataclass
@@ -100,7 +113,7 @@ def build_machine(folder: Path) -> Build:
     """A machine that knows one source, ``quay.io/a/b:1``, whose digest is ``SHA``."""
     for name in ("bin", "digests", "failures"):
         (folder / name).mkdir()
-    for name, text in {"crane": CRANE, "aws": AWS}.items():
+    for name, text in {"crane": CRANE, "aws": AWS, "curl": CURL}.items():
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
     (folder / "secret").write_text('{"accessKeyId": "AKIAPUSH", "secretAccessKey": "push-key"}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from components.mirror import copy_json
-from components.mirror.buildspec import buildspec
+from components.mirror import buildspec as buildspec_module
+from components.mirror.buildspec import PROGRAMS, buildspec
 from tests.components.mirror.simulated_build import HOST, SHA, TARGET, Build, build_machine
 from webhook import claims
 
@@ -56,16 +57,16 @@ PICKED = "sha256:" + "a" * 64
         ),
         pytest.param(
             f"quay.io/a/b:1@{SHA}",
-            {f"quay.io/a/b:1@{SHA}": SHA},
+            {},
             "linux/arm64",
-            f"quay.io/a/b:1@{SHA}",
+            f"quay.io/a/b@{SHA}",
             id="a digest, whatever the platform",
         ),
         pytest.param(
             "localhost:5000/a:1",
-            {"localhost:5000/a:1": SHA, f"localhost:5000/a@{SHA}": SHA},
+            {"localhost-5000/a:1": SHA, f"localhost-5000/a@{SHA}": SHA},
             "",
-            f"localhost:5000/a@{SHA}",
+            f"localhost-5000/a@{SHA}",
             id="a port is no tag",
         ),
     ],
@@ -111,8 +112,8 @@ def test_a_copy_that_is_not_the_source_fails_the_build(build: Build) -> None:
     (build.world / "arrives").write_text("sha256:" + "e" * 64)
     done = build.run()
     assert done.returncode == 1
-    assert done.stdout.startswith(f"failed quay.io/a/b:1 {TARGET} is sha256:eee")
-    assert f"not {SHA}" in done.stdout
+    assert done.stdout == "failed quay.io/a/b:1 target-refused\n"
+    assert f"{TARGET} is another image than {SHA}" in done.stderr
 
 
 def test_each_image_has_its_line_and_one_that_fails_does_not_stop_the_others(build: Build) -> None:
@@ -123,7 +124,7 @@ def test_each_image_has_its_line_and_one_that_fails_does_not_stop_the_others(bui
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         f"ok quay.io/a/b:1 {SHA}",
-        "failed quay.io/absent/x:1 Error: GET https://host/manifests: broken",
+        "failed quay.io/absent/x:1 no-image",
         f"ok quay.io/c/d:1 {SHA}",
     ]
     assert len(build.of("crane auth")) == 1
@@ -135,18 +136,11 @@ def test_the_lines_may_arrive_as_one(build: Build) -> None:
     assert build.run(IMAGES=images).stdout.count("ok ") == 2
 
 
-def test_what_is_absent_is_not_asked_for_again(build: Build) -> None:
-    done = build.run("quay.io/absent/x:1", ABSENT="MANIFEST_UNKNOWN: manifest unknown")
-    assert done.returncode == 1
-    assert done.stdout.endswith("MANIFEST_UNKNOWN: manifest unknown\n")
-    assert len(build.of("crane digest")) == 1
-
-
 def test_without_a_login_every_image_has_failed(build: Build) -> None:
     build.fail("auth", 5)
     done = build.run_all([("quay.io/a/b:1", TARGET)] * 2)
     assert done.returncode == 1
-    assert done.stdout.count(f"failed quay.io/a/b:1 no login to {HOST}/kubeflow: ") == 2
+    assert done.stdout.count("failed quay.io/a/b:1 target-login\n") == 2
 
 
 def test_nothing_is_written_without_a_table(build: Build) -> None:
@@ -172,12 +166,50 @@ def test_a_failed_copy_that_no_admission_claimed_has_the_first_pause(build: Buil
     assert values[":first"] == {"N": str(claims.RETRY_SECONDS)}
 
 
-def test_the_program_for_json_arrives_byte_for_byte(build: Build) -> None:
+def test_the_programs_arrive_byte_for_byte(build: Build) -> None:
     python = build.world / "bin" / "python3"
-    python.write_text(f'#!/bin/bash\ncp "$1" "$WORLD/program"\nexec {sys.executable} "$@"\n')
+    kept = 'cp -r "$PYTHONPATH" "$WORLD/programs"'
+    python.write_text(f'#!/bin/bash\n{kept}\n{sys.executable} "$@"\n')
     python.chmod(0o755)
     assert build.run(TABLE="copies").returncode == 0
-    assert (build.world / "program").read_bytes() == Path(copy_json.__file__).read_bytes()
+    for name in PROGRAMS:
+        arrived = build.world / "programs" / "components" / "mirror" / name
+        assert arrived.read_bytes() == Path(buildspec_module.__file__).with_name(name).read_bytes()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_programs_run_on_the_build_machines_default_python(name: str) -> None:
+    text = Path(buildspec_module.__file__).with_name(name).read_text("utf-8")
+    tree = ast.parse(text, feature_version=(3, 9))
+    nodes = list(ast.walk(tree))
+    imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    imported |= {each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+    ours = {f"components.mirror.{each.removesuffix('.py')}" for each in PROGRAMS}
+    assert {str(each).partition(".")[0] for each in imported - ours} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("failure", ["", "RepositoryAlreadyExistsException"])
+def test_a_repository_is_made_for_a_source_that_exists_and_no_other(
+    build: Build, failure: str
+) -> None:
+    request = {"imageTagMutability": "MUTABLE", "tags": [{"Key": "owner", "Value": "platform"}]}
+    variables = {"NEW_REPOSITORY": json.dumps(request), "LIFECYCLE": '{"rules": []}'}
+    absent = ("quay.io/absent/x:1", f"{HOST}/kubeflow/quay.io/absent/x:1")
+    done = build.run_all([absent, ("quay.io/a/b:1", TARGET)], REPOSITORY_FAILS=failure, **variables)
+    assert done.stdout.splitlines()[1] == f"ok quay.io/a/b:1 {SHA}"
+    assert len(build.of("aws ecr create-repository")) == 1
+    if failure:
+        assert build.of("aws ecr put-lifecycle-policy") == []
+    else:
+        (made,) = (build.world / "repositories").read_text().splitlines()
+        assert json.loads(made) == {**request, "repositoryName": "kubeflow/quay.io/a/b"}
+        assert (build.world / "lifecycles").read_text() == '{"rules": []}\n'
+
+
+def test_a_repository_that_cannot_be_made_is_a_failure_of_the_target(build: Build) -> None:
+    done = build.run(NEW_REPOSITORY="{}", REPOSITORY_FAILS="LimitExceededException")
+    assert done.stdout == "failed quay.io/a/b:1 target-refused\n"
+    assert build.of("crane copy") == []
 
 
 def test_a_table_that_cannot_be_written_does_not_fail_a_copy(build: Build) -> None:

@@ -23,13 +23,21 @@ def build(tmp_path: Path) -> Build:
 
 def test_the_variables_of_a_build_are_those_its_starter_may_set() -> None:
     (command,) = json.loads(buildspec())["phases"]["build"]["commands"]
-    assert all(f"${{{name}:?}}" in command for name in BUILD_VARIABLES)
+    assert BUILD_VARIABLES == ("IMAGES", "NAMESPACE")
+    assert all(f"${{{name}:" in command for name in BUILD_VARIABLES)
 
 
-def test_the_signature_in_a_url_is_not_shown(build: Build) -> None:
-    done = build.run("quay.io/absent/x:1")
-    assert "https://host/manifests" in done.stderr
-    assert "of-a-url" not in done.stdout + done.stderr
+@pytest.mark.parametrize("namespace", ["-n$(id)", "a b", "A", "a/b", "x" * 64, "#copies"])
+def test_a_namespace_is_the_name_of_one_and_is_not_shown(build: Build, namespace: str) -> None:
+    done = build.run(NAMESPACE=namespace)
+    assert (done.returncode, done.stderr) == (2, "refused: NAMESPACE is no namespace\n")
+    assert build.calls == []
+
+
+def test_what_crane_says_is_not_shown(build: Build) -> None:
+    done = build.run("quay.io/absent/x:1", ABSENT="\x1b[31mwritten by one\nok quay.io/a/b:1 x")
+    assert done.stdout == "failed quay.io/absent/x:1 no-image\n"
+    assert not [word for word in ("of-a-url", "written", "\x1b", "ok quay") if word in done.stderr]
 
 
 @pytest.mark.parametrize(

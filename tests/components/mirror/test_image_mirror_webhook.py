@@ -11,8 +11,16 @@ import pytest
 from components.mirror.handler import handler_archive
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
-from tests.components.mirror.simulated_image_mirror import CACHED, CROSSING, WITHIN, stack
-from tests.harness import REGIONS, Recorded, Registered
+from settings.image_mirror import MirrorBudgets
+from tests.components.mirror.simulated_image_mirror import (
+    CACHED,
+    CROSSING,
+    WITHIN,
+    mirror_program,
+    stack,
+)
+from tests.harness import REGIONS, Recorded, Registered, run
+from webhook.budgets import Budgets
 from webhook.image_places import OPT_OUT
 
 LAMBDA = "aws:lambda/function:Function"
@@ -161,7 +169,7 @@ def test_the_api_limits_its_rate(mirror: Mirror) -> None:
 
 
 def test_only_this_api_may_call_the_function(mirror: Mirror) -> None:
-    permission = mirror.only("aws:lambda/permission:Permission")
+    permission = mirror.only("aws:lambda/permission:Permission", "image-mirror-api-api")
     assert permission.inputs["principal"] == "apigateway.amazonaws.com"
     start = mirror.region.arn("execute-api", "", account=ACCOUNT)
     assert permission.inputs["sourceArn"].startswith(start)
@@ -215,16 +223,73 @@ def test_the_build_runs_in_the_global_region(mirror: Mirror) -> None:
     assert provider_of(project) == "aws-build"
     assert project.inputs["name"] == f"{mirror.own_name}-image-copy"
     assert project.inputs["environment"]["privilegedMode"] is False
-    assert project.inputs["buildTimeout"] == 60
+    # The copy ends before the build, and both with the wait for a machine before the claim.
+    assert (project.inputs["buildTimeout"], project.inputs["queuedTimeout"]) == (45, 15)
+    assert build_variables(project)["COPY_SECONDS"] == "2400"
     copier = mirror.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
     assert copier["variables"]["MIRROR_PROJECT"] == project.inputs["name"]
     assert copier["variables"]["MIRROR_BUILD_REGION"] == mirror.build_region.name
 
 
-def test_the_copier_marks_what_it_makes_as_the_stacks_own(mirror: Mirror) -> None:
-    copier = mirror.only(LAMBDA, "image-mirror-functions-copier").inputs["environment"]
-    tags = json.loads(copier["variables"]["MIRROR_TAGS"])
-    assert tags == {"project": "kubeflow", "kubeflow-cluster/kubeflow": "made"}
+def test_the_copier_looks_for_waiting_images_every_minute(mirror: Mirror) -> None:
+    copier = mirror.only(LAMBDA, "image-mirror-functions-copier")
+    rule = mirror.only("aws:cloudwatch/eventRule:EventRule")
+    assert rule.inputs["scheduleExpression"] == "rate(1 minute)"
+    target = mirror.only("aws:cloudwatch/eventTarget:EventTarget").inputs
+    assert target["arn"] == copier.outputs["arn"]
+    (right,) = (
+        each.inputs
+        for each in mirror.of("aws:lambda/permission:Permission")
+        if each.inputs["function"] == copier.inputs["name"]
+    )
+    assert right["principal"] == "events.amazonaws.com"
+    assert right["action"] == "lambda:InvokeFunction"
+    assert right["sourceArn"] == rule.outputs["arn"]
+    # Of its concurrency nothing is reserved: a new account has none to give.
+    assert "reservedConcurrentExecutions" not in copier.inputs
+
+
+def test_budgets_reach_admission_copier_and_build(mirror: Mirror) -> None:
+    program = mirror_program(
+        mirror.region.name,
+        mirror.build_region.name,
+        budgets={"newImagesPerHour": 7, "gibPerDay": 9},
+    )
+    given = run(program, region=mirror.region.name)
+    for name in ("admission", "copier"):
+        function = given.only(LAMBDA, f"image-mirror-functions-{name}")
+        read = function.inputs["environment"]["variables"]["MIRROR_BUDGETS"]
+        assert Budgets.read(read) == Budgets(new_images_per_hour=7, gib_per_day=9)
+    project = given.only("aws:codebuild/project:Project").inputs
+    variables = project["environment"]["environmentVariables"]
+    assert {"name": "GIB_PER_DAY", "value": "9"} in variables
+    # A project's own limit has no queue, and CreateProject refuses one above the account's quota.
+    assert "concurrentBuildLimit" not in project
+
+
+def test_the_defaults_of_settings_and_handler_are_the_same() -> None:
+    settings = MirrorBudgets()
+    assert settings.as_json() == ""
+    assert Budgets.read(json.dumps(settings.model_dump(by_alias=True))) == Budgets()
+
+
+def build_variables(project: Registered) -> dict[str, str]:
+    given = project.inputs["environment"]["environmentVariables"]
+    return {each["name"]: each["value"] for each in given}
+
+
+def test_the_build_makes_repositories_and_marks_them_as_the_stacks_own(mirror: Mirror) -> None:
+    variables = build_variables(mirror.only("aws:codebuild/project:Project"))
+    assert json.loads(variables["NEW_REPOSITORY"]) == {
+        "imageTagMutability": "MUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": True},
+        "encryptionConfiguration": {"encryptionType": "AES256"},
+        "tags": [
+            {"Key": "project", "Value": "kubeflow"},
+            {"Key": "kubeflow-cluster/kubeflow", "Value": "made"},
+        ],
+    }
+    assert json.loads(variables["LIFECYCLE"])["rules"][0]["action"] == {"type": "expire"}
     repositories = mirror.only("pulumi-python:dynamic:ImageRepositories").inputs
     assert (repositories["cluster"], repositories["shared"]) == ("kubeflow", False)
 
@@ -237,7 +302,10 @@ def test_a_shared_inventory_is_one_that_no_destroy_deletes() -> None:
 def test_no_key_stands_in_an_environment(mirror: Mirror) -> None:
     environment = mirror.only("aws:codebuild/project:Project").inputs["environment"]
     names = {variable["name"] for variable in environment["environmentVariables"]}
-    always = {"TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"}
+    always = {
+        *("TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"),
+        *("NEW_REPOSITORY", "LIFECYCLE", "COPY_SECONDS", "GIB_PER_DAY"),
+    }
     assert always <= names <= {*always, "CREDENTIALS_SECRET"}
     everything = json.dumps([function.inputs["environment"] for function in mirror.of(LAMBDA)])
     assert "AKIA" not in everything

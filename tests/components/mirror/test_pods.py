@@ -249,7 +249,12 @@ def test_the_pods_may_look_claim_and_hand_on_and_nothing_else(
         recorded.only("aws:iam/rolePolicy:RolePolicy", "image-mirror-pods-role").inputs["policy"]
     )
     granted = {action: s["Resource"] for s in policy["Statement"] for action in s["Action"]}
-    assert set(granted) == {"ecr:DescribeImages", "dynamodb:UpdateItem", "lambda:InvokeFunction"}
+    assert set(granted) == {
+        "ecr:DescribeImages",
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "lambda:InvokeFunction",
+    }
     own = Region.of(region).arn("dynamodb", "table/kubeflow-image-copies", account=ACCOUNT)
     assert granted["dynamodb:UpdateItem"] == own
     trust = recorded.only("aws:iam/role:Role", "image-mirror-pods-role").inputs["assumeRolePolicy"]

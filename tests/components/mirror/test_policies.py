@@ -34,9 +34,9 @@ def admission(region: str) -> Document:
     )
 
 
-def copier(region: str, secret: str | None) -> Document:
+def copier(secret: str | None) -> Document:
     return policies.copier_policy(
-        context(region), table_arn=TABLE, log_arn=LOG, project_arn=PROJECT, secret_arn=secret
+        table_arn=TABLE, log_arn=LOG, project_arn=PROJECT, secret_arn=secret
     )
 
 
@@ -55,8 +55,8 @@ def start() -> Document:
 def all_of(region: str) -> dict[str, Document]:
     return {
         "admission": admission(region),
-        "copier across": copier(region, SECRET),
-        "copier within": copier(region, None),
+        "copier across": copier(SECRET),
+        "copier within": copier(None),
         "push": push(region),
         "start": start(),
         "build across": build(region, SECRET),
@@ -88,6 +88,7 @@ def test_rights_name_actions_and_end_at_the_prefix_and_the_partition(region: str
 def test_the_function_that_faces_the_network_holds_no_secret(region: str) -> None:
     assert set(allowed(admission(region))) == {
         "ecr:DescribeImages",
+        "dynamodb:GetItem",
         "dynamodb:UpdateItem",
         "lambda:InvokeFunction",
         "logs:CreateLogStream",
@@ -96,18 +97,20 @@ def test_the_function_that_faces_the_network_holds_no_secret(region: str) -> Non
 
 
 def test_the_copier_reads_one_secret_across_partitions_and_none_within() -> None:
-    across = allowed(copier("cn-north-1", SECRET))
+    across = allowed(copier(SECRET))
     assert across["secretsmanager:GetSecretValue"] == SECRET
     assert "codebuild:StartBuild" not in across
-    within = allowed(copier("us-west-2", None))
+    assert not [action for action in across if action.startswith("ecr:")]
+    within = allowed(copier(None))
     assert within["codebuild:StartBuild"] == PROJECT
     assert "secretsmanager:GetSecretValue" not in within
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_the_push_key_neither_creates_nor_deletes_and_writes_to_one_table(region: str) -> None:
+def test_the_push_key_deletes_nothing_and_writes_to_one_table(region: str) -> None:
     rights = allowed(push(region))
-    assert not [action for action in rights if "Create" in action or "Delete" in action]
+    assert [action for action in rights if "Create" in action] == ["ecr:CreateRepository"]
+    assert not [action for action in rights if "Delete" in action]
     elsewhere = {a: r for a, r in rights.items() if not a.startswith("ecr:")}
     assert elsewhere == {"dynamodb:UpdateItem": TABLE}
 
@@ -118,7 +121,7 @@ def test_the_start_key_starts_one_project_and_nothing_else() -> None:
 
 def test_a_build_cannot_be_started_as_another_program_and_takes_only_its_images() -> None:
     denials = [s for s in statements(start(), "Deny") if "codebuild:StartBuild" in s["Action"]]
-    names = {"codebuild:environment.environmentVariables.name": ["IMAGES"]}
+    names = {"codebuild:environment.environmentVariables.name": ["IMAGES", "NAMESPACE"]}
     assert [denial["Condition"] for denial in denials] == [
         {"Null": {"codebuild:source.buildspec": "false"}},
         {"Null": {"codebuild:source.location": "false"}},

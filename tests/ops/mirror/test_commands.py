@@ -23,7 +23,11 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        ("quay.io/a/b:v1\n", "images.txt, line 1: write `source -> target`."),
+        (
+            "image: quay.io/a/b:v1\n",
+            "images.txt, line 1: `image: quay.io/a/b:v1` is YAML",
+        ),
+        ("quay.io/a/b:v1 ->\n", "line 1: `quay.io/a/b:v1 ->` has only one side"),
         ("quay.io/a/B:v1 -> h.example.com/b:v1\n", "line 1: 'quay.io/a/B:v1' has the repository"),
         ("", "names no image"),
         (
@@ -48,18 +52,54 @@ def test_a_wrong_file_gets_one_sentence(
         (["--stack", "cn-nort-1"], "did you mean Pulumi.cn-north-1.yaml?"),
         (["--stack", "us-west-2"], "us-west-2 pulls every image from its source"),
         (
+            ["--stack", "us-west-2", "--from", "{plain}"],
+            "us-west-2 pulls every image from its source: its imageMirror is not enabled.",
+        ),
+        (
             ["--stack", "cn-north-1", "--from", "no-such-file"],
             "no-such-file cannot be read: No such file or directory.",
         ),
     ],
 )
 def test_a_wrong_stack_or_a_missing_file_gets_one_sentence(
-    arguments: list[str], sentence: str
+    file: Path, arguments: list[str], sentence: str
 ) -> None:
-    done = kf("images", "mirror", *arguments)
+    file.write_text("quay.io/a/b:v1\n")
+    done = kf("images", "mirror", *(each.format(plain=file) for each in arguments))
     assert done.exit_code == 2
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+NOT_A_PREFIX = "is not a host and a prefix: write them like registry.example.com/mirror."
+NOWHERE = "111122223333.dkr.ecr.xx-north-1.amazonaws.com/mirror"
+
+
+@pytest.mark.parametrize("command", ["mirror", "check"])
+@pytest.mark.parametrize(
+    ("registry", "reason"),
+    [
+        ("registry.example.com", NOT_A_PREFIX),
+        ("registry.example.com/", NOT_A_PREFIX),
+        ("a/b", NOT_A_PREFIX),
+        ("h.example.com/A", NOT_A_PREFIX),
+        (NOWHERE, "names the region xx-north-1, and AWS has none of that name."),
+    ],
+)
+def test_a_registry_without_a_stack_gets_one_sentence(
+    file: Path, command: str, registry: str, reason: str
+) -> None:
+    file.write_text("quay.io/a/b:v1\n")
+    done = kf("images", command, "--from", str(file), "--registry", registry)
+    assert (done.exit_code, done.stderr) == (2, f"--registry {registry} {reason}\n")
+
+
+def test_a_registry_without_a_list_gets_one_sentence() -> None:
+    done = kf("images", "check", "--registry", "registry.example.com/mirror")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "--registry registry.example.com/mirror is for images of a list: add --from FILE.\n"
+    )
 
 
 def test_a_stack_whose_registry_fills_itself_needs_no_copies(

@@ -16,11 +16,11 @@ from rendering import ImageUse
 from rendering.release import Needed
 
 REGISTRY = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
-A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 
 
-def read(*lines: str, **locked: str) -> list[Copy]:
-    return plan.read("\n".join(lines), locked, None, "images.txt")
+def copy(source: str, target: str) -> Copy:
+    return Copy(parse(source), parse(target), None)
 
 
 def surveyed(
@@ -30,7 +30,7 @@ def surveyed(
     blobs: dict[str, int] | None = None,
 ) -> Surveyed:
     copy = Copy(parse(source), parse(parse(source).mirrored(REGISTRY)), None, needed)
-    return Surveyed(copy, A, actual, None, blobs)
+    return Surveyed(copy, A, A, actual, None, blobs)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def surveyed(
 def test_a_copy_is_judged_by_the_digest_of_its_whole_index(
     expected: str | None, actual: str | None, state: State
 ) -> None:
-    copy = Copy(parse("quay.io/a/b:1"), parse(f"{REGISTRY}/b:1"), None)
-    assert Surveyed(copy, expected, actual).state is state
+    one = copy("quay.io/a/b:1", f"{REGISTRY}/b:1")
+    assert Surveyed(one, expected, expected, actual).state is state
 
 
 def test_what_is_missing_or_differs_is_due_unless_it_cannot_be_had() -> None:
@@ -57,47 +57,11 @@ def test_what_is_missing_or_differs_is_due_unless_it_cannot_be_had() -> None:
     assert not replace(surveyed("quay.io/a/b:1"), problem="is not there").due
 
 
-def test_a_line_names_a_source_and_where_its_copy_belongs() -> None:
-    (copy,) = read("# made by the plan", "", f"quay.io/a/b:v1 -> {REGISTRY}/quay.io/a/b:v1")
-    assert str(copy) == "quay.io/a/b:v1"
-    assert str(copy.target) == f"{REGISTRY}/quay.io/a/b:v1"
-    assert copy.digest is None
-
-
-def test_a_pinned_source_gets_the_tag_of_its_digest_and_not_its_own() -> None:
-    (copy,) = read(f"quay.io/a/b:v1@{A} -> {REGISTRY}/quay.io/a/b:v1@{A}")
-    assert str(copy.target) == f"{REGISTRY}/quay.io/a/b:digest-sha256-{'a' * 64}"
-    assert copy.digest == A
-
-
-def test_the_lock_tells_the_digest_of_what_names_only_a_tag() -> None:
-    (copy,) = plan.read(f"quay.io/a/b:v1 -> {REGISTRY}/x:v1", {"quay.io/a/b:v1": B}, None, "file")
-    assert copy.digest == B
-
-
-@pytest.mark.parametrize(
-    ("lines", "sentence"),
-    [
-        (["quay.io/a/b:v1"], "images.txt, line 1: write `source -> target`."),
-        (["", "-> reg.example.com/a"], "images.txt, line 2: write `source -> target`."),
-        (["quay.io/A:v1 -> reg.example.com/a:v1"], "must be lower-case."),
-        ([f"quay.io/a:v1 -> reg.example.com/a@{A}"], "has a digest that its source does not have."),
-        (
-            ["quay.io/a/b:v1 -> reg.example.com/x:v1", "quay.io/a/c:v1 -> reg.example.com/x:v1"],
-            "line 2: reg.example.com/x:v1 is also the target of quay.io/a/b:v1: give each",
-        ),
-        (["# nothing"], "names no image"),
-    ],
-)
-def test_a_line_that_says_something_else_is_refused(lines: list[str], sentence: str) -> None:
-    with pytest.raises(Refused) as refused:
-        read(*lines)
-    assert sentence in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
 def test_a_run_has_one_target_registry() -> None:
-    copies = read("quay.io/a:1 -> one.example.com/a:1", "quay.io/b:1 -> two.example.com/b:1")
+    copies = [
+        copy("quay.io/a:1", "one.example.com/a:1"),
+        copy("quay.io/b:1", "two.example.com/b:1"),
+    ]
     with pytest.raises(Refused, match=r"2 registries \(one.example.com, two.example.com\)"):
         plan.one_host(copies)
 
@@ -110,24 +74,38 @@ def test_what_a_stack_pulls_from_its_source_needs_no_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "platform", "digest"),
+    ("source", "platform"),
     [
-        pytest.param("quay.io/a/b:v1", None, B, id="the lock tells the digest of all platforms"),
-        pytest.param("quay.io/a/b:v1", "linux/arm64", None, id="and of one only the source"),
-        pytest.param(f"quay.io/a/b@{B}", "linux/arm64", B, id="what is pinned is copied as it is"),
+        pytest.param("quay.io/a/b:v1", "linux/arm64", id="one platform of a tag"),
+        pytest.param(f"quay.io/a/b@{B}", None, id="what is pinned is copied as it is"),
     ],
 )
-def test_one_platform_of_an_image_has_another_digest(
-    source: str, platform: str | None, digest: str | None
+def test_the_lock_tells_the_digest_of_all_platforms(source: str, platform: str | None) -> None:
+    made = plan.copy_of(parse(source), parse(f"{REGISTRY}/x"), B, "linux/arm64")
+    assert (made.digest, made.platform) == (B, platform)
+
+
+@pytest.mark.parametrize(
+    ("index", "expected", "actual", "state"),
+    [
+        pytest.param(A, None, A, State.PRESENT, id="all platforms, copied before one was enough"),
+        pytest.param(A, B, A, State.PRESENT, id="all platforms, the digest of one known too"),
+        pytest.param(A, B, B, State.PRESENT, id="one platform"),
+        pytest.param(A, None, B, State.UNCOMPARED, id="one platform, of an unknown digest"),
+        pytest.param(A, B, C, State.DIFFERS, id="another image"),
+    ],
+)
+def test_a_copy_of_all_platforms_is_right_where_one_would_do(
+    index: str, expected: str | None, actual: str, state: State
 ) -> None:
-    line = f"{source} -> {REGISTRY}/x:v1" if "@" not in source else f"{source} -> {REGISTRY}/x"
-    (copy,) = plan.read(line, {"quay.io/a/b:v1": B}, platform, "file")
-    assert copy.digest == digest
-    assert copy.platform == (platform if digest is None else None)
+    one = replace(copy("quay.io/a/b:1", f"{REGISTRY}/b:1"), platform="linux/amd64")
+    item = Surveyed(one, index, expected, actual)
+    assert item.state is state
+    assert item.depends_on_source is (state is State.UNCOMPARED)
 
 
 def test_a_pattern_that_fits_nothing_is_refused() -> None:
-    copies = read("quay.io/a/kserve:1 -> reg.example.com/a:1")
+    copies = [copy("quay.io/a/kserve:1", "reg.example.com/a:1")]
     assert plan.only(copies, "*kserve*") == copies
     with pytest.raises(Refused, match="no image of 1 matches 'kserve'"):
         plan.only(copies, "kserve")

@@ -13,6 +13,7 @@ from ops.crane import Crane
 from ops.mirror.plan import Copy, Surveyed
 from ops.mirror.run import Run
 from ops.mirror.target import Target
+from terminal import heartbeat
 
 WANTED, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 BLOBS = {"sha256:base": 1000, "sha256:top": 10}
@@ -20,7 +21,7 @@ BLOBS = {"sha256:base": 1000, "sha256:top": 10}
 
 def due(name: str) -> Surveyed:
     copy = Copy(parse(f"quay.io/{name}:v1"), parse(f"localhost/shared:{name}"), None)
-    return Surveyed(copy, WANTED, None, None, BLOBS)
+    return Surveyed(copy, WANTED, WANTED, None, None, BLOBS)
 
 
 def run(folder: Path, script: str, *names: str) -> Run:
@@ -76,3 +77,14 @@ def test_one_image_that_fails_stops_no_other(
     assert summary.startswith("copied 2 of 3 images and verified their digests: 0 bytes in 0:00:0")
     assert sorted(line.split()[0] for line in lines) == ["[1/3]", "[2/3]", "[3/3]"]
     assert any("quay.io/one:v1 is refused by the registry" in line for line in lines)
+
+
+def test_a_log_shows_every_few_seconds_which_image_is_under_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "SECONDS", 0.2)
+    run(tmp_path, f"[ $1 = copy ] && sleep 1 || echo {WANTED}", "huge")
+    said = [line for line in capsys.readouterr().err.splitlines() if "under way" in line]
+    assert len(said) >= 3
+    shown = "copying: 0 of 1 images, 0 bytes of 1.0 kB, 1 under way, quay.io/huge:v1 for 0:00:0"
+    assert all(line.startswith(shown) for line in said)

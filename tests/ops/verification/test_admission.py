@@ -315,6 +315,24 @@ def test_a_certificate_made_a_moment_ago_is_a_note() -> None:
     assert "it is new, look again" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("change", "kind", "name"),
+    [
+        (not_issued, "Certificate", "kubeflow/katib-webhook-cert"),
+        (tls_without_secret, "Gateway", "kubeflow/kubeflow-gateway"),
+    ],
+)
+def test_what_other_software_lacks_is_a_note(change: Change, kind: str, name: str) -> None:
+    live = live_of(CN).changed()
+    change(live)
+    other = live.get(kind, name)
+    live.delete(kind, name)
+    other["metadata"]["namespace"] = "shop"
+    live.put(other)
+    (found,) = [each for each in examined("certificates", live) if each.level is not Level.GOOD]
+    assert (found.level, found.about) == (Level.NOTE, f"{kind} shop/{name.partition('/')[2]}")
+
+
 def chain(host: str) -> tuple[str, str]:
     """PEM of a root, and of a server's certificate with the two intermediates that signed it."""
     made = list[x509.Certificate]()

@@ -11,7 +11,7 @@ import pytest
 
 from components.gpu.node_pools import GPU_TAINT, SLICE_RESOURCE, pools_of
 from ops.findings import Finding, Level
-from ops.verification.checks.gpu import CHECKS, gpu_trial, seconds_of, trial
+from ops.verification.checks.gpu import CHECKS, GpusInUse, gpu_trial, seconds_of, trial
 from ops.verification.profile import QuotaUsedUp
 from regions.region import Region
 from tests.ops import waiting_pods as these
@@ -175,10 +175,18 @@ def test_a_machine_that_does_not_come_is_told_in_karpenters_words(
     assert any(told[:40] in each for each in deep.alice.said)
 
 
-def test_a_pool_that_is_full_is_told(deep: DeepPlatform) -> None:
+def test_a_pool_whose_gpus_are_all_held_is_not_checked(deep: DeepPlatform) -> None:
     deep.cluster.plays.append(story(claimed=False, runs=10**6, ends=10**6))
     deep.cluster.objects[f"{POOLS}/gpu"]["status"] = {"resources": {"nvidia.com/gpu": "8"}}
-    assert "NodePool gpu has 8 of at most 8" in problem_of(deep)
+    with pytest.raises(GpusInUse, match="NodePool gpu has 8 of at most 8: wait until other pods"):
+        found(deep)
+    assert 40 <= deep.cluster.now < 120
+
+
+def test_a_full_pool_whose_machine_has_a_free_gpu_is_no_obstacle(deep: DeepPlatform) -> None:
+    deep.cluster.plays.append(story(runs=45))
+    deep.cluster.objects[f"{POOLS}/gpu"]["status"] = {"resources": {"nvidia.com/gpu": "8"}}
+    assert all(each.level is not Level.PROBLEM for each in found(deep))
 
 
 def test_a_quota_that_is_used_up_ends_the_check_at_once(deep: DeepPlatform) -> None:

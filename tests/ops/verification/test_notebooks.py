@@ -175,9 +175,15 @@ def test_a_volume_that_stays_is_a_problem(deep: DeepPlatform) -> None:
     assert "kubernetes.io/pvc-protection: a pod mounts it" in said
 
 
-def test_a_quota_that_takes_no_claim_is_told_in_the_servers_words(deep: DeepPlatform) -> None:
+def test_a_quota_that_takes_no_claim_is_not_checked(deep: DeepPlatform) -> None:
     deep.cluster.rejects["PersistentVolumeClaim"] = "exceeded quota: profile-quota"
-    assert "exceeded quota: profile-quota" in problem_of(deep)
+    with pytest.raises(QuotaUsedUp, match=r"is used up \(exceeded quota: profile-quota\): end"):
+        found(deep)
+
+
+def test_a_claim_that_is_rejected_is_told_in_the_servers_words(deep: DeepPlatform) -> None:
+    deep.cluster.rejects["PersistentVolumeClaim"] = "admission webhook denied it"
+    assert problem_of(deep).endswith(": admission webhook denied it: correct the form's defaults")
 
 
 def test_without_the_form_nothing_is_made(deep: DeepPlatform) -> None:

@@ -21,9 +21,16 @@ from ops.verification.checks import serving as model_serving
 from ops.verification.checks.pipelines import CHECKS, PREFIX, sweep
 from ops.verification.database_rows import Answer, Question
 from ops.verification.pipelines_api import Executors, Pipelines, step_of
-from ops.verification.profile import user_of
+from ops.verification.profile import QuotaUsedUp, user_of
 from tests.ops.command import kf
-from tests.ops.verification.deep_platform import ACCOUNT, ALICE, RUN, DeepPlatform, settings_of
+from tests.ops.verification.deep_platform import (
+    ACCOUNT,
+    ALICE,
+    RUN,
+    Cluster,
+    DeepPlatform,
+    settings_of,
+)
 from tests.ops.verification.gateway_server import Gateway
 from tests.ops.verification.gateway_server import serving as gateway_serving
 from tests.ops.verification.pipelines_server import Server, points, serving
@@ -268,6 +275,21 @@ def test_a_run_that_does_not_succeed_has_its_reason(
         assert part in said
     assert "hunter2" not in said
     assert "/default-editor/pipelines" not in said
+
+
+def test_a_quota_that_is_used_up_ends_the_run_at_once(deep: Deep) -> None:
+    deep.server.silent = True
+    told = "pods is forbidden: exceeded quota: profile-quota, requested: cpu=1"
+
+    def refused(cluster: Cluster) -> None:
+        for path, obj in cluster.objects.items():
+            if "/workflows/" in path:
+                obj["status"] = {"nodes": {"a": {"phase": "Pending", "message": told}, "b": {}}}
+
+    deep.whole.cluster.plays.append(refused)
+    with pytest.raises(QuotaUsedUp, match=r"is used up \(exceeded quota: profile-quota, req"):
+        deep.found("pipeline-run")
+    assert deep.whole.cluster.now < 60
 
 
 def test_a_run_that_failed_is_not_run_again_for_the_next_check(deep: Deep) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from ops.findings import Finding, Level
 from ops.verification.checks.serving import CHECKS, model_objects
+from ops.verification.profile import QuotaUsedUp
 from tests.ops.verification.deep_platform import ACCOUNT, RUN, Cluster, DeepPlatform
 from tests.services.tunnels import served
 
@@ -265,6 +266,25 @@ def test_a_runtime_that_is_missing_is_told_in_kserves_words(deep: Deep) -> None:
 
     deep.cluster.plays.append(unsupported)
     assert "NoSupportingRuntime: No runtime found: name one of" in deep.problem()
+
+
+def test_a_quota_that_is_used_up_ends_the_check_at_once(deep: Deep) -> None:
+    deep.cluster.plays.append(trains)
+    event = {
+        "metadata": {"name": "e1"},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": 'pods "a" is forbidden: exceeded quota: profile-quota, requested: cpu=1',
+        "involvedObject": {"kind": "ReplicaSet", "name": f"{RUN}-iris-predictor-00001-deployment"},
+    }
+
+    def refused(cluster: Cluster) -> None:
+        if MODEL in cluster.objects:
+            cluster.put("/api/v1/namespaces/alice/events", event)
+
+    deep.cluster.plays.append(refused)
+    with pytest.raises(QuotaUsedUp, match=r"is used up \(exceeded quota: profile-quota, req"):
+        deep.problem()
 
 
 def test_a_webhook_that_rejects_the_model_is_told_in_its_words(deep: Deep) -> None:

@@ -19,6 +19,8 @@ from ops.verification.waiting import harmless
         "opens https://user:hunter2@example.org/a",
         "opens redis://:hunter2@example.org/a",
         "X-Amz-Signature=hunter2&a=b",
+        "token:hunter2",
+        'said {"client_secret": "hunter2',
     ],
 )
 def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
@@ -26,9 +28,21 @@ def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
     assert "***" in harmless(line)
 
 
-@pytest.mark.parametrize("begin", ["ghp_", "hf_", "glpat-"])
+@pytest.mark.parametrize("begin", ["ghp_", "hf_", "glpat-", "npm_", "xoxb-"])
 def test_tokens_of_known_kinds_are_hidden(begin: str) -> None:
     assert harmless(f"uses {begin}{'a1' * 10} now") == "uses *** now"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("uses wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY now", "uses *** now"),
+        ("-----BEGIN RSA PRIVATE KEY-----MIIEow", "***"),
+        ("AKIAIOSFODNN7EXAMPLE is not active", "*** is not active"),
+    ],
+)
+def test_keys_are_hidden_by_their_form(line: str, shown: str) -> None:
+    assert harmless(line) == shown
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""The bytes of a day, counted by a build before it copies; attempts, counted when it begins."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from components.mirror import copy_json
+from components.mirror.buildspec import VARIABLES
+from tests.components.mirror.simulated_build import SHA, Build, build_machine
+from tests.webhook.copies_table import create_table
+from webhook.budgets import DAY, Budgets, day_keys
+from webhook.claims import Claims, Taken
+
+IMAGE = "quay.io/a/b:1"
+TABLE = {"TABLE": "copies", "GIB_PER_DAY": "1"}
+GIB = 2**30
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    return build_machine(tmp_path)
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in {**VARIABLES, **TABLE, "AWS_DEFAULT_REGION": "cn-north-1"}.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        client: Any = boto3.client(
+            "dynamodb", aws_access_key_id="testing", aws_secret_access_key="testing"
+        )
+        create_table(client, "copies")
+        yield client
+
+
+def rows(build: Build) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (build.world / "rows").read_text().splitlines()]
+
+
+def row(table: Any, key: str) -> dict[str, Any]:
+    return table.get_item(TableName="copies", Key={"image": {"S": key}}).get("Item", {})
+
+
+def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
+    build: Build, table: Any
+) -> None:
+    done = build.run(NAMESPACE="team", **TABLE)
+    assert done.stdout == f"ok {IMAGE} {SHA}\n"
+    for request in rows(build):
+        table.update_item(**request)
+    for key in day_keys("team", time.time()):
+        found = row(table, key)
+        assert found["amount"] == {"N": "1000"}
+        assert int(found["expires"]["N"]) > time.time() + DAY
+    copied = row(table, IMAGE)
+    assert copied["digest"] == {"S": SHA}
+    assert "begun" in copied
+
+
+@pytest.mark.parametrize("used_up", day_keys("team", time.time()))
+def test_a_budget_that_is_used_up_ends_the_copy_before_anything_is_made(
+    build: Build, table: Any, used_up: str
+) -> None:
+    claims = Claims(table, "copies", 3600, budgets=Budgets(gib_per_day=1))
+    assert isinstance(claims.take(IMAGE, namespace="team"), Taken)
+    new = {"NEW_REPOSITORY": "{}"}
+    done = build.run(NAMESPACE="team", USED_UP=used_up, **TABLE, **new)
+    assert (done.returncode, done.stdout) == (1, f"failed {IMAGE} budget\n")
+    assert build.of("crane copy") == []
+    assert not (build.world / "repositories").exists()
+    for request in rows(build):
+        table.update_item(**request)
+    found = row(table, IMAGE)
+    midnight = (int(time.time()) // DAY + 1) * DAY
+    assert (found["attempts"], found["expires"]) == ({"N": "0"}, {"N": str(midnight)})
+    told = claims.take(IMAGE)
+    assert not isinstance(told, Taken)
+    assert "1 GiB of imageMirror.budgets.gibPerDay" in told.reason
+
+
+def test_the_platforms_own_copies_are_not_counted(build: Build) -> None:
+    assert build.run(**TABLE).returncode == 0
+    (result,) = rows(build)
+    assert "digest" in result["UpdateExpression"]
+
+
+def test_a_table_that_cannot_count_ends_the_copy_and_is_no_budget(build: Build) -> None:
+    done = build.run(NAMESPACE="team", TABLE_FAILS="1", **TABLE)
+    assert done.stdout == f"failed {IMAGE} unknown\n"
+    assert build.of("crane copy") == []
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "sizes", "taken"),
+    [
+        pytest.param("aa", [GIB // 2, 1], [True, False], id="half of the day"),
+        pytest.param("ab", [GIB // 2, GIB // 2], [True, True], id="two halves"),
+        pytest.param("aab", [GIB, 1, GIB], [True, False, True], id="one larger than the day"),
+    ],
+)
+def test_one_namespace_has_half_of_the_day(
+    table: Any, namespaces: str, sizes: list[int], taken: list[bool]
+) -> None:
+    def counted(namespace: str, size: int) -> bool:
+        try:
+            table.update_item(**json.loads(copy_json.of_the_day(str(size), namespace)))
+        except table.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    assert list(map(counted, namespaces, sizes)) == taken
+
+
+def test_all_copies_share_the_day(table: Any) -> None:
+    table.update_item(**json.loads(copy_json.of_the_day(str(GIB))))
+    with pytest.raises(table.exceptions.ConditionalCheckFailedException):
+        table.update_item(**json.loads(copy_json.of_the_day("1")))

@@ -1,0 +1,202 @@
+"""The guard between a build and the registry of a source, without crane."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from components.mirror import guard
+from components.mirror.source_rules import Bounds, Refused, is_public, origin, refusal
+from tests.services.hostile_registry import (
+    ADDRESSES,
+    CASES,
+    ELSEWHERE,
+    NAME,
+    PRIVATE,
+    TEXTS,
+    Asked,
+    HostileRegistry,
+    bearer,
+    honest,
+    hostile_registry,
+    http,
+    redirect,
+    repository_of,
+)
+from webhook.copy_reasons import CopyReason
+
+BOUNDS = Bounds(seconds=3.0, wait=0.5, piece=30, manifests=10)
+LOGIN = {"username": "reader", "password": "secret-of-the-reader"}
+BASIC = "Basic cmVhZGVyOnNlY3JldC1vZi10aGUtcmVhZGVy"
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Generator[HostileRegistry]:
+    with hostile_registry() as running:
+        yield running
+
+
+def source_of(
+    hostile: HostileRegistry, repository: str, login: dict[str, str] | None = None
+) -> guard.Source:
+    def connect(host: str, port: int, watch: guard.Watch, seconds: float) -> socket.socket:
+        if f"{host}:{port}" not in hostile.hosts:
+            return guard.connected(host, port, watch, seconds)
+        return socket.create_connection(("127.0.0.1", hostile.port), timeout=seconds)
+
+    host = f"{NAME}:{hostile.port}"
+    return guard.Source(host, repository, login or {}, BOUNDS, connect, lambda _: None)
+
+
+def read(source: guard.Source) -> str:
+    """Reads a source as crane does; the code by which it ends."""
+    try:
+        head = source.head("v1")
+        digest = head[0] if head else source.manifest("v1").digest
+        source.size(digest)
+        for blob in source.manifest(digest).blobs:
+            for _ in source.blob(blob):
+                pass
+    except Refused as refused:
+        return refused.code
+    return "ok"
+
+
+@pytest.mark.parametrize("name", [*ADDRESSES, *TEXTS, *CASES])
+def test_reading_ends_with_the_code_of_the_case(hostile: HostileRegistry, name: str) -> None:
+    wanted = {**ADDRESSES, **TEXTS, **CASES}[name].code
+    assert read(source_of(hostile, repository_of(name))) == wanted
+    assert hostile.touched == []
+    assert CopyReason(wanted)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("1.1.1.1", "8.8.8.8", "52.94.0.1", "101.6.15.130", "172.15.0.1", "172.32.0.1"),
+        *("100.63.255.255", "100.128.0.1", "169.253.0.1", "192.167.0.1", "223.255.255.254"),
+        *("2606:4700::6810:84e5", "2400:da00::dbf:0:100", "2600:1f18::1"),
+    ],
+)
+def test_a_public_address_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("address", [*PRIVATE, "fe80::1%eth0", "", "x", "1.1.1.1/8", "1.1.1"])
+def test_no_other_address_is(address: str) -> None:
+    assert not is_public(address.strip("[]"))
+
+
+def test_a_name_of_several_addresses_is_connected_to_by_a_public_one_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A resolver that is asked again may answer otherwise: the judged address itself is used."""
+    asked: list[Any] = []
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 443)) for ip in ("10.0.0.1", "1.1.1.1")
+    ]
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    def resolve(_host: str, _port: int, **_: Any) -> list[Any]:
+        return found
+
+    monkeypatch.setattr(guard.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(guard.socket, "create_connection", connect)
+    with pytest.raises(Refused, match="unreachable"):
+        guard.connected("rebound.example", 443, guard.Watch(1.0), 1.0)
+    assert asked == [("1.1.1.1", 443)]
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("https://registry-1.docker.io/v2/library/python/manifests/3.9", 443),
+        (
+            "https://cdn01.quay.io/quayio-production-s3/sha256/ab?X-Amz-Date=2&Signature=a%2Bb~c|d",
+            443,
+        ),
+        ("https://us-west1-docker.pkg.dev/v2/k8s-artifacts-prod/images/pause/manifests/3.10", 443),
+        ("https://prod-registry-k8s-io-us-east-1.s3.dualstack.us-east-1.amazonaws.com/x", 443),
+        ("https://registry.example:5000/v2/", 5000),
+    ],
+)
+def test_what_registries_send_to_is_followed(url: str, port: int) -> None:
+    assert origin(url, (443, 5000))[1] == port
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "code", "pause"),
+    [
+        (429, "None", "rate-limited", 0),
+        (429, "30", "rate-limited", 30),
+        (429, "121", "rate-limited", None),
+        (503, "5", "unavailable", 5),
+        (401, "None", "needs-login", None),
+        (404, "None", "not-found", None),
+        (304, "None", "no-image", None),
+    ],
+)
+def test_a_status_says_whether_another_attempt_may_help(
+    status: int, header: str, code: str, pause: int | None
+) -> None:
+    refused = refusal(status, header)
+    assert (refused.code, refused.pause) == (code, pause)
+
+
+def with_login(realm: str) -> Any:
+    def behaviour(asked: Asked) -> Any:
+        if asked.kind == "token":
+            return [http("200 OK", b'{"token": "t"}')]
+        if asked.kind == "blobs" and asked.host.startswith(NAME):
+            return [redirect(f"https://{ELSEWHERE}:PORT/v2/x/blobs/{asked.reference}")]
+        if asked.host.startswith(NAME) and asked.authorization not in ("Bearer t", BASIC):
+            return [bearer(realm)] if realm else [http("401 No", b"", "WWW-Authenticate: Basic")]
+        return honest(asked)
+
+    return behaviour
+
+
+@pytest.mark.parametrize(
+    ("realm", "given"),
+    [
+        (f"https://{NAME}:PORT/token/x", {NAME: {BASIC, "Bearer t"}}),
+        (f"https://{ELSEWHERE}:PORT/token/x", {NAME: {"Bearer t"}}),
+        ("", {NAME: {BASIC}}),
+    ],
+)
+def test_a_login_is_given_to_its_own_host_alone(
+    hostile: HostileRegistry, realm: str, given: dict[str, set[str]]
+) -> None:
+    hostile.cases["x"] = with_login(realm)
+    before = len(hostile.asked)
+    assert read(source_of(hostile, "x", LOGIN)) == "ok"
+    seen: dict[str, set[str]] = {}
+    for asked in hostile.asked[before:]:
+        if asked.authorization:
+            seen.setdefault(asked.host.partition(":")[0], set()).add(asked.authorization)
+    assert seen == given
+
+
+def test_the_login_of_docker_hub_is_given_to_its_documented_realm() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Hub(guard.Source):
+        def _follow(self, method: str, url: str, accepted: str, authorization: str) -> Any:
+            asked.append((url, authorization))
+            raise Refused("unknown")
+
+    hub = Hub("docker.io", "python", LOGIN, BOUNDS, guard.connected, lambda _: None)
+    for realm in ("https://auth.docker.io/token", "https://auth.docker.io.evil.example/token"):
+        with pytest.raises(Refused):
+            hub._logged_in("bearer", {"realm": realm, "service": "registry.docker.io"})  # pyright: ignore[reportPrivateUsage]
+    query = "?service=registry.docker.io&scope=repository%3Alibrary%2Fpython%3Apull"
+    assert asked == [
+        (f"https://auth.docker.io/token{query}", BASIC),
+        (f"https://auth.docker.io.evil.example/token{query}", ""),
+    ]
