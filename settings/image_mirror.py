@@ -19,7 +19,8 @@ class MirrorRule(Section):
         action: what happens to an image. mirror: the copy is used; keep: the name stays, and the
             node pulls it from its source; deny: the pod is refused.
         registries: registries of images: hosts, or hosts with the start of a path, where ``*``
-            matches any characters; none: every registry.
+            matches any characters of one part, and of several in a rule that denies; none: every
+            registry.
         namespaces: namespaces of the pods, where ``*`` matches any characters; none: every
             namespace.
         when_absent: ``imageMirror.whenAbsent`` for images of this rule. None: as there.
@@ -101,6 +102,14 @@ class ImageMirrorSettings(Section):
             pod uses it; 0: never. A digest never moves.
         rules: exceptions by registry and namespace: the first match applies, and an image that no
             rule matches is mirrored.
+        enforce: whether a pod is refused unless the admission webhook has judged its images, and
+            where an image is not known to be allowed. false: then pods start unchanged, and their
+            authors are warned.
+        admission_policy: whether the rules are also a ValidatingAdmissionPolicy, by which the API
+            server refuses by itself. None: where ``enforce`` is true and Kubernetes has such
+            policies.
+        domestic_registries: what happens to images of public registries in China. keep: nodes pull
+            them from there; mirror: as all others. None: keep where docker.io is unreachable.
         budgets: the most that pods may have copied.
         upstream_credentials: registry -> the name of the secret with ECR's login there, for the
             pull-through caches of the partition ``aws``; a name begins with
@@ -122,6 +131,9 @@ class ImageMirrorSettings(Section):
     platform: t.Platform | None = None
     follow_hours: Annotated[int, t.whole(0, 8760, "hours")] = 24
     rules: list[MirrorRule] = []
+    enforce: bool = False
+    admission_policy: bool | None = None
+    domestic_registries: Literal["keep", "mirror"] | None = None
     budgets: MirrorBudgets = MirrorBudgets()
     upstream_credentials: dict[str, t.UpstreamSecretName] = {}
 

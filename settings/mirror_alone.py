@@ -15,8 +15,18 @@ from settings.account import AwsSettings, IamSettings
 from settings.checked_values import aliases, read
 from settings.errors import AWS, SettingsError, keys_begin_with, refusal
 from settings.image_mirror import ImageMirrorSettings
-from settings.mirror_mode import MirrorMode
+from settings.mirror_mode import POLICIES_SINCE, MirrorMode
 from settings.section import Section
+
+
+class ClusterAlone(Section):
+    """The cluster of a mirror.
+
+    Attributes:
+        version: of Kubernetes.
+    """
+
+    version: t.MinorVersion = POLICIES_SINCE
 
 
 class MirrorAlone(Section):
@@ -24,12 +34,14 @@ class MirrorAlone(Section):
 
     Attributes:
         region: of the cluster.
+        cluster: what the mirror has to know of it.
         image_mirror: the mirror itself.
         iam: what a company demands of every role and user.
         aws: the keys ``aws:...``, of which credentials count.
     """
 
     region: t.RegionName
+    cluster: ClusterAlone = ClusterAlone()
     image_mirror: ImageMirrorSettings = ImageMirrorSettings()
     iam: IamSettings = IamSettings()
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from regions.region import Feature, Region
 from regions.upstream_registries import OPEN
 from settings.image_mirror import EVERY_PLATFORM, ImageMirrorSettings
+
+POLICIES_SINCE = "1.30"
+"""The Kubernetes from which ValidatingAdmissionPolicy is stable, and match conditions of webhooks
+(kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy)."""
+
+
+def has_policies(kubernetes: str) -> bool:
+    """Whether a version of Kubernetes has ``POLICIES_SINCE``."""
+    return Version(kubernetes) >= Version(POLICIES_SINCE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,23 @@ class MirrorMode:
     def copies(self) -> bool:
         """Whether images are copied, by builds, to the account's registry."""
         return self.enabled and self.cached is None
+
+    @property
+    def keeps_domestic(self) -> bool:
+        """Whether images of registries in China stay there."""
+        if self.settings.domestic_registries is None:
+            return self.copies and not self.region.has(Feature.INTERNET_REGISTRIES)
+        return self.settings.domestic_registries == "keep"
+
+    def has_policy(self, kubernetes: str) -> bool:
+        """Whether the API server judges images by a policy of its own.
+
+        Args:
+            kubernetes: the cluster's version.
+        """
+        if self.settings.admission_policy is None:
+            return self.settings.enforce and has_policies(kubernetes)
+        return self.settings.admission_policy
 
     @property
     def in_cluster(self) -> bool:

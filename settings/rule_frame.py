@@ -47,8 +47,22 @@ class Rules(Generic[Facts]):
         ]
 
 
+class WithVersion(Protocol):
+    """The settings of a cluster."""
+
+    @property
+    def version(self) -> str:
+        """Of Kubernetes."""
+        ...
+
+
 class WithMirror(Protocol):
-    """Settings with the section of the image mirror."""
+    """Settings with the sections that the image mirror needs."""
+
+    @property
+    def cluster(self) -> WithVersion:
+        """The section."""
+        ...
 
     @property
     def image_mirror(self) -> ImageMirrorSettings:

@@ -11,6 +11,7 @@ from regions.region import Feature, Region
 from regions.upstream_registries import LONGEST_PREFIX, OPEN, WITH_LOGIN
 from settings.errors import full_key, refusal, suggestion
 from settings.image_mirror import MirrorRule
+from settings.mirror_mode import has_policies
 from settings.rule_frame import MirrorFacts, Rules
 from settings.section import Section
 
@@ -18,12 +19,14 @@ RULES = Rules[MirrorFacts]()
 
 _OF_COPIES = (
     *("when_absent", "inventory_first", "in_flight_minutes", "platform"),
-    *("follow_hours", "build_profile", "rotation", "shared_inventory", "budgets"),
+    *("follow_hours", "build_profile", "rotation", "shared_inventory", "domestic_registries"),
+    "budgets",
 )
 _OF_TWO_PARTITIONS = ("build_profile", "rotation", "credentials_secret")
 _OF_MIRRORS = (
     *_OF_COPIES,
     *("credentials_secret", "rules", "upstream_credentials"),
+    *("enforce", "admission_policy"),
 )
 _MOST_COMPARED = 50
 # Of the 4 KiB that all variables of a function share (AWS Lambda quotas, developer guide).
@@ -99,12 +102,35 @@ def _covers(earlier: MirrorRule, later: MirrorRule) -> bool:
     """Whether a rule applies to every image to which another one would."""
     registries = earlier.registries or ["*"]
     return all(
-        any(fnmatchcase(f"{each}/", f"{pattern}/*") for pattern in registries)
+        any(_fits(each, pattern, crossing=earlier.action == "deny") for pattern in registries)
         for each in later.registries or ["*"]
     ) and all(
         any(fnmatchcase(each, pattern) for pattern in earlier.namespaces or ["*"])
         for each in later.namespaces or ["*"]
     )
+
+
+def _fits(registry: str, pattern: str, *, crossing: bool) -> bool:
+    """Whether a pattern names all that another one names; see ``webhook.rules``.
+
+    Args:
+        registry: the other one.
+        pattern: the first.
+        crossing: whether ``*`` stands for more than one part.
+    """
+    if crossing or pattern == "*":
+        return fnmatchcase(f"{registry}/", f"{pattern}/*")
+    parts = [part for part in pattern.split("/") if part]
+    given = registry.split("/")
+    return len(parts) <= len(given) and all(map(fnmatchcase, given, parts))
+
+
+@RULES.reads("imageMirror.admissionPolicy", "cluster.version")
+def _kubernetes_has_policies(f: MirrorFacts) -> Iterator[str]:
+    version = f.settings.cluster.version
+    if f.settings.image_mirror.admission_policy and not has_policies(version):
+        reason = f"Kubernetes {version} has no such policies: remove the line"
+        yield refusal("imageMirror.admissionPolicy", True, reason)
 
 
 @RULES.reads("imageMirror.upstreamCredentials", "region")

@@ -14,22 +14,32 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
-from images.reference import InvalidReference, Reference, parse
+from images.hosts import is_domestic, is_private, source_of
+from images.reference import InvalidReference, Reference, ecr_registry, parse
 from webhook.budgets import DEFAULT, Budgets, Review
-from webhook.image_places import Place, mapping, places, runs_at_once, text
-from webhook.rules import Action, Rule, WhenAbsent, rule_for
+from webhook.image_places import (
+    OPT_OUT,
+    Place,
+    asks_to_be_left_out,
+    mapping,
+    places,
+    runs_at_once,
+    text,
+)
+from webhook.rules import Action, Rule, Subject, WhenAbsent, rule_for
 
 _API_VERSION = "admission.k8s.io/v1"
-# A URL is no image reference, and may hold a password.
-_LOGIN = re.compile(r"//[^/@\s]*@")
+_NAMESPACE = re.compile(r"[a-z0-9-]{1,63}")
 # k8s.io/api admission/v1: longer warnings, and more than 4096 characters in all, may be cut.
 _LONGEST_WARNING = 256
 _MOST_WARNINGS = 16
+_MOST_DENIALS = 20
 
 
 class Presence(StrEnum):
@@ -58,6 +68,15 @@ _WARNINGS = {
     Presence.NEVER: "this account's registry does not serve {}",
 }
 _WITHOUT_COPY = (Presence.COPYING, Presence.ABSENT, Presence.FAILED)
+_ASK = "use another image, or ask an administrator for a rule (imageMirror.rules)"
+_ABROAD = (
+    "is in another partition of AWS, where the nodes of this cluster have no login: copy it into "
+    "this account's registry"
+)
+_MIRROR_STAYS = "no rule allows the mirror that is named: name the source, and wait for its copy"
+_LEFT_OUT = (
+    f"{OPT_OUT} has no effect on a pod: an administrator can set it as a label of the namespace"
+)
 _NO_COMMAND = (
     "Argo reads the entrypoint of a container without a command from there: give the container a "
     "command, or submit the workflow again once the copy is there"
@@ -104,12 +123,18 @@ class Policy:
         registry: of copies, ``<ecr host>/<prefix>``.
         when_absent: for images whose copy is not there yet.
         rules: tried in this order, before all else is mirrored; see ``webhook.rules``.
+        enforce: refuse what is not known to be allowed, where otherwise its author is warned.
+        keeps_domestic: leave images of registries in China in place (``images.hosts``).
+        platform: the platform's own images by their sources; no rule refuses them.
         budgets: of copies.
     """
 
     registry: str
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
+    enforce: bool = False
+    keeps_domestic: bool = False
+    platform: Collection[str] = frozenset()
     budgets: Budgets = DEFAULT
 
 
@@ -142,8 +167,7 @@ def review(
         return refusal("", "the request has no AdmissionReview with a request.uid")
     version = mapping(body).get("apiVersion")
     if version != _API_VERSION:
-        given = repr(_short(version)) if isinstance(version, str) else "no version"
-        return refusal(uid, f"this webhook speaks {_API_VERSION}, the request {given}")
+        return refusal(uid, f"this webhook speaks {_API_VERSION}, the request another version")
     if request.get("operation") not in ("CREATE", "UPDATE"):
         return _response(uid, {"allowed": True})
     obj = mapping(request.get("object"))
@@ -169,27 +193,26 @@ def _answer(
 ) -> dict[str, Any]:
     before = places(request, mapping(request.get("oldObject")))
     old_images = {place.owner: place.image for place in before}
-    namespace = request.get("namespace")
-    if not isinstance(namespace, str):
-        namespace = ""
+    namespace = _safe_namespace(request.get("namespace"))
     at_once = runs_at_once(request)
-    decisions: dict[str, _Decision] = {}
+    decisions: dict[tuple[str, bool], _Decision] = {}
     patch: list[dict[str, str]] = []
     for place in found:
         # An update may touch labels only; rewriting an image that already runs would restart its
         # container, and ephemeral containers and volumes cannot be changed at all.
-        if place.opted_out or old_images.get(place.owner) == place.image:
+        if old_images.get(place.owner) == place.image:
             continue
-        if place.image not in decisions:
-            decisions[place.image] = _decide(
-                place.image, namespace, policy, asked, looked_up=at_once
-            )
-        image = decisions[place.image].image
+        key = (place.image, place.never_pulled)
+        if key not in decisions:
+            decisions[key] = _decide(place, namespace, policy, asked, looked_up=at_once)
+        image = decisions[key].image
         if image != place.image:
             patch.append({"op": "replace", "path": place.pointer, "value": image})
-    denied = [d.warning for d in decisions.values() if d.denied]
+    denied = list(dict.fromkeys(d.warning for d in decisions.values() if d.denied))
     if denied:
-        message = "image-mirror: " + "; ".join(denied)
+        more = len(denied) - _MOST_DENIALS
+        also = [f"and {more} other images"] if more > 0 else []
+        message = "image-mirror: " + "; ".join(denied[:_MOST_DENIALS] + also)
         status = {"code": 403, "reason": "Forbidden", "message": message}
         return {"allowed": False, "status": status}
     answer: dict[str, Any] = {"allowed": True}
@@ -197,6 +220,8 @@ def _answer(
         answer["patchType"] = "JSONPatch"
         answer["patch"] = base64.b64encode(json.dumps(patch).encode()).decode()
     warnings = list(dict.fromkeys(_short(d.warning) for d in decisions.values() if d.warning))
+    if decisions and asks_to_be_left_out(mapping(request.get("object"))):
+        warnings.insert(0, _LEFT_OUT)
     if warnings:
         answer["warnings"] = warnings[:_MOST_WARNINGS]
     return answer
@@ -226,31 +251,168 @@ class _AskedOnce:
 
 
 def _decide(
-    image: str, namespace: str, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
+    place: Place, namespace: str, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
 ) -> _Decision:
     try:
-        source = parse(image)
+        seen = _read(place.image, policy.registry)
     except InvalidReference as error:
-        return _Decision(image, f"{_LOGIN.sub('//***@', str(error))}: left as it is")
-    if source.belongs_to(policy.registry):
-        # Rendered for this registry already: the reference stays as it is. Where its name gives the
-        # source, a missing copy can still be fetched; a copy of the release's own images does not
-        # follow its source.
-        origin = source.origin(policy.registry)
-        if origin is None:
-            return _Decision(image)
-        copy = mirror.copy_of(origin)
-        return _waiting(_Decision(image, _warning(origin, copy)), copy, looked_up=looked_up)
-    rule = rule_for(policy.rules, source, namespace)
-    if source.ecr_region or rule.action is Action.KEEP:
-        return _Decision(image)
-    if rule.action is Action.DENY:
-        refused = f"images of {source.name} are not allowed in namespace {namespace}"
-        return _Decision(image, f"{refused} by a rule of this cluster", denied=True)
+        # What it is not is told without a word of it: it may be a URL with a password.
+        said = f"{_spoken(place.pointer)} is no image reference: {error.fault}"
+        end = "; correct it" if policy.enforce else ": left as it is"
+        return _Decision(place.image, f"{said}{end}", denied=policy.enforce)
+    image, subject = seen.image, seen.subject
+    rule = rule_for(policy.rules, subject, namespace)
+    doubt = _doubt(image, subject, rule, namespace, policy)
+    if doubt and subject.full not in policy.platform:
+        return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
+    if subject.own:
+        return _present(place.image, image, policy, mirror, looked_up=looked_up)
+    if place.never_pulled or stays(image, rule, policy):
+        return _Decision(place.image)
+    # A rule that names the mirror itself is about the mirror.
+    about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
+    source = seen.source if about_source else image
+    decision = _supplied(place.image, source, rule, policy, mirror, looked_up=looked_up)
+    if decision.denied or not policy.enforce:
+        return decision
+    return _without_ways_around(
+        decision, place.image, seen, rule, namespace=namespace, policy=policy
+    )
+
+
+class _Seen(NamedTuple):
+    """An image, what rules see of it, and what it is an image of."""
+
+    image: Reference
+    subject: Subject
+    source: Reference
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str, registry: str) -> _Seen:
+    """The image that a text names.
+
+    Raises:
+        InvalidReference: the text names none. Markers, which only the render has, are none either.
+    """
+    image = parse(text)
+    if image.registry.startswith("<<"):
+        raise InvalidReference("a marker is no registry", "its registry is no host name")
+    return _Seen(image, Subject.of(image, registry), source_of(image))
+
+
+def _without_ways_around(
+    decision: _Decision,
+    written: str,
+    seen: _Seen,
+    rule: Rule | None,
+    *,
+    namespace: str,
+    policy: Policy,
+) -> _Decision:
+    """The decision, or a refusal of what it makes of the image.
+
+    A copy with a hashed name would be refused when the API server asks again. A mirror that stays
+    in place is another registry than the one that the rule allows.
+    """
+    if decision.image != written and seen.source.is_hashed:
+        copy = _read(decision.image, policy.registry)
+        later = rule_for(policy.rules, copy.subject, namespace)
+        doubt = _doubt(copy.image, copy.subject, later, namespace, policy)
+        return replace(decision, warning=doubt, denied=True) if doubt else decision
+    if rule is None or rule.action is not Action.MIRROR or rule.names(seen.subject):
+        return decision
+    if decision.image == written:
+        said = f"{decision.warning}; " if decision.warning else ""
+        return replace(decision, warning=f"{said}{_MIRROR_STAYS}", denied=True)
+    return decision
+
+
+def _supplied(
+    written: str,
+    source: Reference,
+    rule: Rule | None,
+    policy: Policy,
+    mirror: _AskedOnce,
+    *,
+    looked_up: bool,
+) -> _Decision:
+    """An image that comes from the account's registry."""
     copy = mirror.copy_of(source, follow=True)
     target = source.mirrored(policy.registry)
-    decision = _mirrored(image, target, source, copy, rule.when_absent or policy.when_absent)
+    decision = _mirrored(
+        written, target, source, copy, (rule and rule.when_absent) or policy.when_absent
+    )
+    if policy.enforce and copy.presence is Presence.UNKNOWN:
+        return replace(decision, warning=f"{_warning(source, copy)}; try again", denied=True)
     return _waiting(decision, copy, looked_up=looked_up and decision.image == target)
+
+
+def _doubt(
+    image: Reference, subject: Subject, rule: Rule | None, namespace: str, policy: Policy
+) -> str:
+    """Why an image is refused, or may not start; empty where nothing stands against it."""
+    if rule is not None and rule.action is Action.DENY:
+        where = f"not allowed in namespace {namespace}" if namespace else "not allowed"
+        if not subject.known:
+            return (
+                f"{image.name} is a copy whose name was too long to tell its source, and images of "
+                f"some sources are {where}: {_ASK}"
+            )
+        copied = f", of which {image.name} is a copy" if subject.name != image.name else ""
+        name = subject.name
+        return f"images of {name} are {where} by a rule of this cluster{copied}: {_ASK}"
+    if image.ecr is None or image.ecr.realm == _realm(policy.registry):
+        return ""
+    # A rule that names the registry knows of a login that the pod has.
+    return "" if rule is not None and not rule.everywhere else f"{image.name} {_ABROAD}"
+
+
+def _refused(subject: Subject, rule: Rule | None, policy: Policy) -> bool:
+    """Whether a doubt is a refusal: always by a rule that names the image, else where enforced."""
+    by_rule = rule is not None and rule.action is Action.DENY
+    return policy.enforce or (by_rule and subject.known)
+
+
+@lru_cache(maxsize=8)
+def _realm(registry: str) -> str | None:
+    own = ecr_registry(registry.partition("/")[0])
+    return own.realm if own else None
+
+
+def stays(image: Reference, rule: Rule | None, policy: Policy) -> bool:
+    """Whether an image that is allowed keeps its name, for nodes alone pull it."""
+    if rule is not None and rule.action is Action.KEEP:
+        return True
+    if image.ecr is not None or is_private(image.registry):
+        return True
+    named = rule is not None and not rule.everywhere
+    mirrors = source_of(image) is not image
+    return policy.keeps_domestic and is_domestic(image.registry) and not named and not mirrors
+
+
+def _present(
+    written: str, image: Reference, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
+) -> _Decision:
+    """An image of the account's registry: the reference stays as it is.
+
+    Where its name gives the source, a missing copy can still be fetched; a copy of the release's
+    own images does not follow its source.
+    """
+    origin = image.origin(policy.registry)
+    if origin is None or is_private(origin.registry) or origin.ecr is not None:
+        return _Decision(written)
+    copy = mirror.copy_of(origin)
+    return _waiting(_Decision(written, _warning(origin, copy)), copy, looked_up=looked_up)
+
+
+def _spoken(pointer: str) -> str:
+    """A JSON pointer as people write it: ``spec.containers[0].image``."""
+    return re.sub(r"\.(\d+)", r"[\1]", pointer.strip("/").replace("/", "."))
+
+
+def _safe_namespace(namespace: object) -> str:
+    return namespace if isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace) else ""
 
 
 def _waiting(decision: _Decision, copy: Copy, *, looked_up: bool) -> _Decision:

@@ -20,16 +20,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
 OPT_OUT = "image-mirror/skip"
-"""Annotation of a pod or of its template, and label of a namespace: ``"true"`` leaves images as
-they are."""
+"""Label of a namespace: ``"true"`` leaves the images of its pods as they are. On a pod it has no
+effect, for a pod's author is not whom rules are made by."""
 
-# A pod of the kubelet's own manifest folder: the kubelet would recreate a changed one for ever.
+# A pod of the kubelet's own manifest folder: the kubelet would recreate a changed one for ever. The
+# API server lets anybody write the annotation; a kubelet ends such pods that are not its own.
 _STATIC_POD = "kubernetes.io/config.mirror"
+_NODES = "system:nodes"
+_NEVER = "Never"
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,13 @@ class Place:
         pointer: JSON pointer to its name.
         owner: the same before and after an update, as far as items have names.
         image: as written.
-        opted_out: whether ``OPT_OUT`` leaves it as it is.
+        never_pulled: whether it has to be on the node already.
     """
 
     pointer: str
     owner: tuple[str, ...]
     image: str
-    opted_out: bool = False
+    never_pulled: bool = False
 
 
 # List in a pod's spec -> the path to the image of an item.
@@ -71,16 +74,25 @@ def places(request: Mapping[str, Any], obj: Mapping[str, Any]) -> list[Place]:
         request: of an AdmissionReview; its ``kind`` says what the object is, by default a pod.
         obj: ``object`` or ``oldObject`` of the request.
     """
+    if _of_kubelet(request, obj):
+        return []
     kind = mapping(request.get("kind"))
     find = _FINDERS.get((text(kind.get("group")), text(kind.get("kind"))), _pod)
-    return list(_unless_opted_out(obj.get("metadata"), find(obj)))
+    return list(find(obj))
 
 
-def _unless_opted_out(metadata: object, found: Iterator[Place]) -> Iterator[Place]:
-    """The places, marked where this metadata opts out."""
-    annotations, labels = (mapping(mapping(metadata).get(key)) for key in ("annotations", "labels"))
-    out = "true" in (annotations.get(OPT_OUT), labels.get(OPT_OUT)) or _STATIC_POD in annotations
-    return (replace(place, opted_out=True) for place in found) if out else found
+def asks_to_be_left_out(obj: Mapping[str, Any]) -> bool:
+    """Whether an object has ``OPT_OUT``, which counts on namespaces only."""
+    metadata = mapping(obj.get("metadata"))
+    kinds = (mapping(metadata.get(key)) for key in ("annotations", "labels"))
+    return any(kind.get(OPT_OUT) == "true" for kind in kinds)
+
+
+def _of_kubelet(request: Mapping[str, Any], obj: Mapping[str, Any]) -> bool:
+    """Whether a node shows a pod that it runs in any case."""
+    if _STATIC_POD not in mapping(mapping(obj.get("metadata")).get("annotations")):
+        return False
+    return _NODES in _list(mapping(request.get("userInfo")).get("groups"))
 
 
 def _pod(pod: Mapping[str, Any]) -> Iterator[Place]:
@@ -92,8 +104,7 @@ def _revision_template(obj: Mapping[str, Any]) -> Iterator[Place]:
     """Of a Service or Configuration of Knative."""
     template = mapping(mapping(obj.get("spec")).get("template"))
     spec, at = mapping(template.get("spec")), "/spec/template/spec"
-    found = (_items(spec, at, (), field, path) for field, path in _OF_POD.items())
-    return _unless_opted_out(template.get("metadata"), chain.from_iterable(found))
+    return chain.from_iterable(_items(spec, at, (), field, path) for field, path in _OF_POD.items())
 
 
 def _workflow(obj: Mapping[str, Any]) -> Iterator[Place]:
@@ -102,8 +113,7 @@ def _workflow(obj: Mapping[str, Any]) -> Iterator[Place]:
 
 def _cron_workflow(obj: Mapping[str, Any]) -> Iterator[Place]:
     spec = mapping(obj.get("spec"))
-    found = _workflow_spec(mapping(spec.get("workflowSpec")), "/spec/workflowSpec")
-    return _unless_opted_out(spec.get("workflowMetadata"), found)
+    return _workflow_spec(mapping(spec.get("workflowSpec")), "/spec/workflowSpec")
 
 
 def _workflow_spec(spec: Mapping[str, Any], at: str) -> Iterator[Place]:
@@ -112,11 +122,10 @@ def _workflow_spec(spec: Mapping[str, Any], at: str) -> Iterator[Place]:
     defaults = mapping(spec.get("templateDefaults"))
     templates = list(_templates(spec, at))
     taken = _taken(defaults, [template for template, _, _ in templates])
-    found = chain(
+    return chain(
         _template(taken, {}, f"{at}/templateDefaults", ()),
         *(_template(template, defaults, pointer, owner) for template, pointer, owner in templates),
     )
-    return _unless_opted_out(spec.get("podMetadata"), found)
 
 
 def _may_replace(patch: object) -> bool:
@@ -190,7 +199,8 @@ def _template(
             {},
         ),
     )
-    return _unless_opted_out(template.get("metadata"), found)
+    # Of a parameter of a workflow, the value is known when its pod is made.
+    return (place for place in found if "{{" not in place.image)
 
 
 def _without_command(
@@ -230,12 +240,14 @@ def _place(
     owner: tuple[str, ...],
     path: tuple[str, ...] = ("image",),
 ) -> Iterator[Place]:
-    image: object = item
-    for key in path:
-        image = mapping(image).get(key)
-    # Of a parameter of a workflow, the value is known when its pod is made.
-    if isinstance(image, str) and image and "{{" not in image:
-        yield Place(f"{pointer}/{'/'.join(path)}", owner, image)
+    *parents, last = path
+    holder = item
+    for key in parents:
+        holder = mapping(holder.get(key))
+    image = holder.get(last)
+    if isinstance(image, str) and image:
+        policy = holder.get("pullPolicy" if parents else "imagePullPolicy")
+        yield Place(f"{pointer}/{'/'.join(path)}", owner, image, policy == _NEVER)
 
 
 _FINDERS: dict[tuple[str, str], Callable[[Mapping[str, Any]], Iterator[Place]]] = {

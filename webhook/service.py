@@ -21,6 +21,7 @@ from webhook.budgets import DEFAULT, Budgets
 from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
+from webhook.platform_images import platform_images
 from webhook.pull_through import PullThroughMirror
 from webhook.rules import Rule, WhenAbsent
 from webhook.rules import read as read_rules
@@ -63,6 +64,8 @@ class Environment:
         copier: name of the ``start_copy`` function.
         when_absent: ``rewrite``, ``keep`` or ``deny``.
         rules: a JSON list, see ``webhook.rules.read``.
+        enforce: not empty: refuse what is not known to be allowed.
+        domestic: ``keep``: images of registries in China stay there.
         budgets: a JSON object of those that are not the default, see ``webhook.budgets``.
         project: CodeBuild project; ``start_copy`` only, like all below.
         build_region: its region.
@@ -78,6 +81,8 @@ class Environment:
     copier: str = ""
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     rules: tuple[Rule, ...] = ()
+    enforce: bool = False
+    domestic: str = ""
     budgets: Budgets = DEFAULT
     project: str = ""
     build_region: str = ""
@@ -101,6 +106,8 @@ class Environment:
             copier=variables.get("MIRROR_COPIER", ""),
             when_absent=WhenAbsent(variables.get("MIRROR_WHEN_ABSENT", "rewrite")),
             rules=read_rules(variables.get("MIRROR_RULES", "[]")),
+            enforce=bool(variables.get("MIRROR_ENFORCE", "")),
+            domestic=variables.get("MIRROR_DOMESTIC", ""),
             budgets=Budgets.read(variables.get("MIRROR_BUDGETS", "{}")),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
@@ -118,6 +125,9 @@ def decision(environment: Environment) -> Decide:
         registry=environment.registry,
         when_absent=environment.when_absent,
         rules=environment.rules,
+        enforce=environment.enforce,
+        keeps_domestic=environment.domestic == "keep",
+        platform=platform_images(),
         budgets=environment.budgets,
     )
     mirror = _mirror(environment)

@@ -20,7 +20,7 @@ from rendering.rendered import Rendered, rendered
 from settings.errors import AWS, SettingsError
 from settings.mirror_alone import MirrorAlone, mirror_alone
 from settings.mirror_context import MirrorContext
-from settings.mirror_mode import MirrorMode
+from settings.mirror_mode import POLICIES_SINCE, MirrorMode
 
 PODS = Path(__file__).resolve().parents[2] / "manifests" / "addons" / "image-mirror"
 """The folder of the objects of pods that answer admissions."""
@@ -36,6 +36,7 @@ def image_mirror(
     oidc_provider_arn: pulumi.Input[str],
     aws_provider: aws.Provider,
     kubernetes_provider: pulumi.ProviderResource,
+    kubernetes_version: str = POLICIES_SINCE,
     images: Sequence[str] = (),
     settings: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
@@ -54,6 +55,7 @@ def image_mirror(
         oidc_provider_arn: the cluster's OIDC provider in IAM, for the role of the mirror's pods.
         aws_provider: of the cluster's account and region.
         kubernetes_provider: of the cluster.
+        kubernetes_version: of the cluster, such as 1.36.
         images: copied before pods use the mirror; all others are copied when a pod names them.
         settings: the section ``imageMirror``; None: as in the stack file.
         tags: of everything that can have AWS tags; None: project, stack and cluster.
@@ -63,7 +65,7 @@ def image_mirror(
     Raises:
         pulumi.RunError: one sentence per wrong setting or image.
     """
-    own = _settings(region, settings)
+    own = _settings(region, kubernetes_version, settings)
     account = account_of(aws_provider)
     context = MirrorContext(
         region=Region.of(region),
@@ -88,6 +90,7 @@ def image_mirror(
             pods=pods,
             oidc=OidcProvider(oidc_provider_arn, _issuer_of(oidc_provider_arn)),
             ready=ready,
+            kubernetes=kubernetes_version,
         ),
         pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(providers=[aws_provider, kubernetes_provider])
@@ -111,10 +114,11 @@ def pods_of(mirror: MirrorMode) -> Rendered | None:
     )
 
 
-def _settings(region: str, given: Mapping[str, object] | None) -> MirrorAlone:
+def _settings(region: str, version: str, given: Mapping[str, object] | None) -> MirrorAlone:
     config, credentials = pulumi.Config(), pulumi.Config(AWS.removesuffix(":"))
     of_aws = {key: _value(credentials, key) for key in _CREDENTIALS}
-    sections: dict[str, Any] = {AWS: {key: value for key, value in of_aws.items() if value}}
+    sections: dict[str, Any] = {"cluster": {"version": version}}
+    sections |= {AWS: {key: value for key, value in of_aws.items() if value}}
     if (iam := _value(config, "iam")) is not None:
         sections["iam"] = iam
     mirror = _value(config, "imageMirror") if given is None else given
@@ -141,16 +145,18 @@ def _named(image: str) -> str:
         raise pulumi.RunError(f"images: {image} is no image reference: {error}.") from error
 
 
-def _issuer_of(oidc_provider_arn: pulumi.Input[str]) -> pulumi.Output[str]:
-    """The issuer in the ARN of an OIDC provider."""
+def _issuer_of(oidc_provider_arn: pulumi.Input[str]) -> pulumi.Input[str]:
+    """The issuer in the ARN of an OIDC provider; of an ARN in the program it is checked at once."""
+    if isinstance(oidc_provider_arn, str):
+        return _issuer_in(oidc_provider_arn)
+    return pulumi.Output.from_input(oidc_provider_arn).apply(_issuer_in)
 
-    def issuer(arn: str) -> str:
-        before, found, after = arn.partition(_ISSUER)
-        if not (found and after and before.startswith("arn:")):
-            raise pulumi.RunError(
-                f"oidc_provider_arn is {arn}: write the ARN that `aws iam "
-                "list-open-id-connect-providers` prints for the cluster."
-            )
-        return after
 
-    return pulumi.Output.from_input(oidc_provider_arn).apply(issuer)
+def _issuer_in(arn: str) -> str:
+    before, _, issuer = arn.partition(_ISSUER)
+    if not (issuer and before.startswith("arn:")):
+        raise pulumi.RunError(
+            f"oidc_provider_arn is {arn}: write the ARN that `aws iam "
+            "list-open-id-connect-providers` prints for the cluster."
+        )
+    return issuer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -9,6 +10,7 @@ import pulumi_aws as aws
 
 from components.objects.webhook_code import handler_sources
 from settings.mirror_context import MirrorContext
+from webhook.platform_images import FILE, written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +49,17 @@ def handler_variables(
         "MIRROR_FOLLOW_SECONDS": str(mirror.follow_hours * 3600) if copies else "",
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
+        "MIRROR_ENFORCE": "true" if mirror.enforce else "",
+        "MIRROR_DOMESTIC": "keep" if context.mirror.keeps_domestic else "",
         "MIRROR_BUDGETS": mirror.budgets.as_json(),
     }
 
 
-def handler_archive() -> pulumi.AssetArchive:
-    """The handler's sources as a Lambda archive."""
-    return pulumi.AssetArchive(
-        {name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()}
-    )
+def handler_archive(platform: Sequence[str] = ()) -> pulumi.AssetArchive:
+    """The handler's sources as a Lambda archive, with the platform's own images."""
+    assets: dict[str, pulumi.Asset | pulumi.Archive] = {
+        name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()
+    }
+    if platform:
+        assets[f"webhook/{FILE}"] = pulumi.StringAsset(written(platform))
+    return pulumi.AssetArchive(assets)

@@ -13,6 +13,7 @@ import yaml
 from components.aws.roles import OidcProvider
 from components.dynamic.image_repositories import ImageRepositories
 from components.dynamic.mirrored_images import MirroredImages
+from components.mirror.admission_policy import admission_policy
 from components.mirror.api import TIMEOUT_SECONDS, ImageMirrorApi
 from components.mirror.build import BuildSide, ImageMirrorBuild
 from components.mirror.functions import ImageMirrorFunctions
@@ -21,6 +22,8 @@ from components.objects import kubernetes_objects
 from components.registry.pull_through_cache import PullThroughCache, node_pull_policy
 from rendering import Rendered
 from settings.mirror_context import MirrorContext
+from settings.mirror_mode import POLICIES_SINCE, has_policies
+from webhook.rules import read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,7 @@ class ImageMirrorWebhookArgs:
             pods; none: not known, and whoever knows the secret path is answered.
         ready: prerequisites of pods: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
+        kubernetes: the cluster's version.
     """
 
     context: MirrorContext
@@ -48,13 +52,15 @@ class ImageMirrorWebhookArgs:
     callers: Sequence[str] = ()
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
+    kubernetes: str = POLICIES_SINCE
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
     """A registry of the account's own that fills itself, and a webhook that rewrites pods to it.
 
     A handler in the cluster's own region (pods, or Lambda behind an API) judges each pod; without
-    its answer pods start unchanged (failurePolicy Ignore). Where ECR has pull-through caches, it
+    its answer pods start unchanged, or with ``enforce`` not at all. The policy of the API server
+    needs no handler, so no pod waits for it. Where ECR has pull-through caches, it
     fetches the images itself. Elsewhere the platform's images are copied into repositories of the
     account first, and a user's image by a CodeBuild project while the kubelet retries.
 
@@ -81,7 +87,12 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         else:
             build, filled = self._copies(name, args, args.build)
         functions = ImageMirrorFunctions(
-            f"{name}-functions", context, build, answers_admissions=args.pods is None, opts=own
+            f"{name}-functions",
+            context,
+            build,
+            platform=args.images,
+            answers_admissions=args.pods is None,
+            opts=own,
         )
         client: pulumi.Input[str] | Mapping[str, Any]
         if functions.admission is not None:
@@ -94,6 +105,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 context,
                 rendered=args.pods,
                 copies=functions.copies,
+                platform=args.images,
                 oidc=args.oidc,
                 prerequisites=[*args.ready, *filled],
                 callers=args.callers,
@@ -101,13 +113,35 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 opts=own,
             )
             client, answering = pods.client_config, pods.ready
+        # Made once its pods answer, and deleted before them: with failurePolicy Fail nothing else
+        # could start in between.
         configuration = kubernetes_objects.register(
-            webhook_configuration(client),
+            webhook_configuration(
+                client,
+                enforce=context.mirror.settings.enforce,
+                conditions=has_policies(args.kubernetes),
+            ),
             name=f"{name}-configuration",
             opts=pulumi.ResourceOptions(parent=self, depends_on=answering),
         )
         self.ready = [configuration, *filled]
+        if context.mirror.has_policy(args.kubernetes):
+            self._policy(name, args)
         self.register_outputs({"registry": self.registry})
+
+    def _policy(self, name: str, args: ImageMirrorWebhookArgs) -> None:
+        """The rules as a policy of the API server, independent of the webhook."""
+        rules = read(args.context.mirror.settings.rules_json())
+        prefix, namespaces = args.context.image_prefix, judged_namespaces()
+        before: list[pulumi.Resource] = list(args.ready)
+        for obj in admission_policy(prefix, rules, args.images, namespaces):
+            kind = "policy" if obj["kind"] == "ValidatingAdmissionPolicy" else "policy-binding"
+            made = kubernetes_objects.register(
+                obj,
+                name=f"{name}-{kind}",
+                opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            )
+            before = [made]
 
     def _copies(
         self, name: str, args: ImageMirrorWebhookArgs, side: BuildSide
@@ -146,11 +180,43 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         return build, [inventory]
 
 
-def webhook_configuration(client: pulumi.Input[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """The MutatingWebhookConfiguration that sends pods to a URL, or to a ``clientConfig``."""
-    text = Path(__file__).with_name("webhook_configuration.yaml").read_text("utf-8")
-    configuration: dict[str, Any] = yaml.safe_load(text)
+def webhook_configuration(
+    client: pulumi.Input[str] | Mapping[str, Any],
+    *,
+    enforce: bool = False,
+    conditions: bool = False,
+) -> dict[str, Any]:
+    """The MutatingWebhookConfiguration that sends pods to a URL, or to a ``clientConfig``.
+
+    Args:
+        client: the one or the other.
+        enforce: refuse what gets no answer.
+        conditions: whether the cluster's version has match conditions.
+    """
+    configuration = _configuration()
     (webhook,) = configuration["webhooks"]
     webhook["clientConfig"] = client if isinstance(client, Mapping) else {"url": client}
     webhook["timeoutSeconds"] = TIMEOUT_SECONDS
+    if enforce:
+        webhook["failurePolicy"] = "Fail"
+        if conditions:
+            webhook["matchConditions"] = [_CHANGES]
     return configuration
+
+
+# Labels and finalizers of pods that run can be changed while the webhook is away.
+_CHANGES = {
+    "name": "spec-changes",
+    "expression": "request.operation != 'UPDATE' || object.kind != 'Pod' || "
+    "object.spec != oldObject.spec",
+}
+
+
+def judged_namespaces() -> dict[str, Any]:
+    """The selector of the namespaces whose pods are judged."""
+    return _configuration()["webhooks"][0]["namespaceSelector"]
+
+
+def _configuration() -> dict[str, Any]:
+    text = Path(__file__).with_name("webhook_configuration.yaml").read_text("utf-8")
+    return yaml.safe_load(text)

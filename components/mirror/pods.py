@@ -17,6 +17,7 @@ from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
 from settings.mirror_context import MirrorContext
+from webhook.platform_images import FILE, written
 
 NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
@@ -30,6 +31,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         context: of the cluster and its account.
         rendered: ``manifests/addons/image-mirror``.
         copies: what a handler uses to request a missing copy; None where nothing is copied.
+        platform: the platform's own images, as their sources name them.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         prerequisites: nodes, and the pods' own image.
         callers: ranges of the API server's network interfaces; none: not known.
@@ -47,6 +49,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         *,
         rendered: Rendered,
         copies: Copies | None,
+        platform: Sequence[str] = (),
         oidc: OidcProvider,
         prerequisites: Sequence[pulumi.Resource],
         callers: Sequence[str] = (),
@@ -64,7 +67,8 @@ class ImageMirrorPods(pulumi.ComponentResource):
             context.mirror.settings.path_rotation,
             pulumi.ResourceOptions(parent=self),
         )
-        code, variables = code_config_map(NAMESPACE), handler_variables(context, copies)
+        code = code_config_map(NAMESPACE, {f"webhook/{FILE}": written(platform)})
+        variables = handler_variables(context, copies)
         values: dict[str, pulumi.Input[str]] = {
             "region.name": context.region.name,
             "image.prefix": context.image_prefix,

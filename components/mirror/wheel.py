@@ -62,7 +62,8 @@ def data_files(sources: dict[str, Path]) -> list[Path]:
     return [
         file
         for file in beside
-        if file not in sources.values()
+        if file.is_file()
+        and file not in sources.values()
         and (
             re.search(f"[\"']{re.escape(file.name)}[\"']", folders[file.parent])
             or _of_a_module(file, sources)

@@ -19,7 +19,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 # In the package of the mirror alone (``components.mirror.wheel``) imports have other names, and the
 # handler's sources are unchanged in a folder of their own.
 _ROOT = next(place for place in (_PROJECT / "handler", _PROJECT) if (place / "webhook").is_dir())
-_GRAMMAR = ("__init__.py", "reference.py")
+_GRAMMAR = ("__init__.py", "hosts.py", "reference.py", "registries.json")
 
 
 def handler_sources() -> dict[str, Path]:

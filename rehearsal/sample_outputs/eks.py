@@ -96,6 +96,7 @@ def _described(call: SimulatedResource) -> dict[str, Any]:
     return {
         "arn": call.arn("eks", f"cluster/{name}"),
         "identities": [{"oidcs": [{"issuer": issuer}]}],
+        "version": "1.36",
     }
 
 

@@ -38,6 +38,7 @@ class Judge:
 
     Attributes:
         copy: of every image.
+        enforce: refuse what the registry cannot tell.
         reviews: of every call that came; each is the ``request`` of an AdmissionReview.
         asked: images whose copy was asked for.
         started: images whose copy would have been started.
@@ -45,6 +46,7 @@ class Judge:
 
     when_absent: WhenAbsent = WhenAbsent.REWRITE
     copy: Copy = field(default_factory=lambda: Copy(Presence.PRESENT))
+    enforce: bool = False
     reviews: list[Any] = field(default_factory=list[Any])
     asked: list[str] = field(default_factory=list[str])
     started: list[str] = field(default_factory=list[str])
@@ -65,7 +67,7 @@ class Judge:
 
     def decide(self, body: Any, deadline: float) -> dict[str, Any]:
         self.reviews.append(body["request"])
-        policy = Policy(registry=OWN, when_absent=self.when_absent)
+        policy = Policy(registry=OWN, when_absent=self.when_absent, enforce=self.enforce)
         return review(body, policy, self, deadline)
 
 
@@ -79,7 +81,9 @@ class Mirrored:
         decide: what the server decides by: ``judge``, unless a test puts something else here.
     """
 
-    def __init__(self, installation: Installation, certificate: Certificate) -> None:
+    def __init__(
+        self, installation: Installation, certificate: Certificate, *, enforce: bool = False
+    ) -> None:
         self.cluster: Cluster = installation.cluster
         self.judge = Judge()
         self.decide: Decide = self.judge.decide
@@ -87,7 +91,8 @@ class Mirrored:
         self._running = ExitStack()
         self._port = 0
         self.start()
-        configuration = webhook_configuration(f"https://127.0.0.1:{self._port}{PATH}")
+        url = f"https://127.0.0.1:{self._port}{PATH}"
+        configuration = webhook_configuration(url, enforce=enforce, conditions=True)
         for client in webhook_clients(configuration):
             client["caBundle"] = base64.b64encode(certificate.certificate.read_bytes()).decode()
         self.cluster.apply(configuration)
@@ -161,6 +166,8 @@ def in_effect(
     name: str,
     folder: Path,
     crds: Sequence[Object] = (),
+    *,
+    enforce: bool = False,
 ) -> Generator[Mirrored]:
     """A new server that asks the webhook, until the end of the block.
 
@@ -169,12 +176,13 @@ def in_effect(
         name: of the server.
         folder: for the webhook's certificate.
         crds: what the server has besides Kubernetes' own kinds.
+        enforce: refuse what gets no answer.
     """
     certificate = self_signed(folder)
     with new_cluster(name) as installation:
         if crds:
             installation.crds(crds)
-        made = Mirrored(installation, certificate)
+        made = Mirrored(installation, certificate, enforce=enforce)
         try:
             asked = Retrying(
                 retry=retry_if_result(lambda found: not found),

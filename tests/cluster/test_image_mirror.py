@@ -119,15 +119,22 @@ def test_pods_that_are_made_at_the_same_moment_are_all_rewritten(mirrored: Mirro
 # -- who is left out ------------------------------------------------------------------------------
 
 
-def test_an_annotation_leaves_a_pod_as_it_is(mirrored: Mirrored) -> None:
-    made = mirrored.create("annotated", "python:3.9", metadata={"annotations": {OPT_OUT: "true"}})
-    assert mirrored.stored(made) == ["python:3.9"]
+@pytest.mark.parametrize("where", ["annotations", "labels"])
+def test_a_pod_leaves_itself_out_of_nothing(mirrored: Mirrored, where: str) -> None:
+    made = mirrored.create(f"own-{where}", "python:3.9", metadata={where: {OPT_OUT: "true"}})
+    assert rewritten(made)
+    assert "has no effect on a pod" in made.warnings[0]
+
+
+def test_a_pod_that_calls_itself_a_static_one_is_rewritten(mirrored: Mirrored) -> None:
+    static = {"annotations": {"kubernetes.io/config.mirror": "x"}}
+    made = mirrored.create("static", "python:3.9", metadata=static, nodeName="n")
+    assert rewritten(made)
 
 
 @pytest.mark.parametrize(
     ("name", "left_out"),
     [
-        ("labelled", {"metadata": {"labels": {OPT_OUT: "true"}}}),
         ("in-labelled", {"where": "unmirrored"}),
         ("system", {"where": "kube-system"}),
     ],
@@ -137,11 +144,6 @@ def test_these_are_not_even_asked_about(
 ) -> None:
     assert mirrored.stored(mirrored.create(name, "python:3.9", **left_out)) == ["python:3.9"]
     assert mirrored.judge.reviews == []
-
-
-def test_another_value_of_the_label_leaves_nothing_out(mirrored: Mirrored) -> None:
-    made = mirrored.create("unlabelled", "python:3.9", metadata={"labels": {OPT_OUT: "false"}})
-    assert rewritten(made)
 
 
 # -- copies that are not there --------------------------------------------------------------------

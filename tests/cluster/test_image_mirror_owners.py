@@ -26,7 +26,6 @@ from tests.cluster.mirrored import (
 )
 from tests.rendering.beijing import rendered
 from webhook.admission import Copy, Presence
-from webhook.image_places import OPT_OUT
 
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 GROUPS = ("argoproj.io", "serving.knative.dev")
@@ -120,12 +119,6 @@ def test_the_status_of_a_workflow_costs_no_review(mirrored: Mirrored) -> None:
     running = {**made.body, "status": {"phase": "Running"}}
     assert mirrored.cluster.replace(running, manager="argo").body["status"] == {"phase": "Running"}
     assert mirrored.judge.reviews == []
-
-
-def test_an_annotation_of_the_template_leaves_a_service_as_it_is(mirrored: Mirrored) -> None:
-    left = revised("Service", "left", "python:3.9", annotations={OPT_OUT: "true"})
-    made = mirrored.cluster.create(left)
-    assert images_of(made.body["spec"]["template"]) == ["python:3.9"]
 
 
 def test_without_the_webhook_they_are_stored_as_written(mirrored: Mirrored) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from images.reference import Reference
+from images.reference import Reference, parse
 from tests.webhook.reviews import OWN, SHA, FixedMirror, patched, pod, review_of
 from webhook.admission import Copy, Policy, Presence, review
 from webhook.image_places import OPT_OUT
-from webhook.rules import WhenAbsent
+from webhook.rules import Action, Rule, WhenAbsent
 
 EKS = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn"
 POLICY = Policy(registry=OWN)
@@ -63,7 +64,8 @@ def test_every_place_that_pulls_an_image_is_rewritten() -> None:
         f"{OWN}/my-own-app:1",
         f"{EKS}/eks/coredns:v1.12.4",
         f"{OWN.partition('/')[0]}/somebody-else:1",
-        "444455556666.dkr.ecr.us-west-2.amazonaws.com/app:1",
+        "444455556666.dkr.ecr.cn-northwest-1.amazonaws.com.cn/app:1",
+        "444455556666.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn/app:1",
     ],
 )
 def test_what_needs_no_mirror_passes_through(image: str) -> None:
@@ -82,13 +84,132 @@ def test_an_image_named_twice_is_asked_for_once() -> None:
     assert mirror.asked == ["docker.io/library/python:3.9"]
 
 
-@pytest.mark.parametrize("annotation", [{OPT_OUT: "true"}, {"kubernetes.io/config.mirror": "x"}])
-def test_an_opted_out_or_static_pod_is_left_alone(annotation: dict[str, str]) -> None:
+STATIC = {"kubernetes.io/config.mirror": "x"}
+
+
+def test_a_static_pod_that_its_node_shows_is_left_alone() -> None:
     own = pod("python:3.9")
-    own["metadata"]["annotations"] = annotation
+    own["metadata"]["annotations"] = STATIC
     mirror = FixedMirror(Presence.COPYING)
-    assert answer(review_of(own), mirror) == {"uid": "u-1", "allowed": True}
+    node = {"username": "system:node:a", "groups": ["system:nodes", "system:authenticated"]}
+    assert answer(review_of(own, userInfo=node), mirror) == {"uid": "u-1", "allowed": True}
     assert mirror.asked == []
+    assert patched(answer(review_of(own, userInfo={"groups": ["system:authenticated"]}), mirror))
+
+
+@pytest.mark.parametrize("where", ["annotations", "labels"])
+def test_a_pod_leaves_itself_out_of_nothing_and_its_author_is_told(where: str) -> None:
+    own = pod("python:3.9")
+    own["metadata"][where] = {OPT_OUT: "true"}
+    given = answer(review_of(own))
+    assert patched(given) == {"/spec/containers/0/image": f"{OWN}/docker.io/library/python:3.9"}
+    said = "image-mirror/skip has no effect on a pod: an administrator can set it as a label of"
+    assert given["warnings"] == [f"{said} the namespace"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["10.0.3.7:8443/x:1", "localhost/x", "harbor.corp.internal/x", "r.a.svc.cluster.local:5000/x"],
+)
+def test_a_private_registry_is_given_to_no_builder(image: str) -> None:
+    mirror = FixedMirror(Presence.ABSENT)
+    # Neither by the name of a copy that nobody could have made.
+    for each in (image, parse(image).mirrored(OWN)):
+        assert answer(review_of(pod(each)), mirror) == {"uid": "u-1", "allowed": True}
+    assert mirror.asked == []
+
+
+def test_what_is_never_pulled_is_left_alone_and_its_namesake_is_not() -> None:
+    given = pod("python:3.9", "python:3.9", volumes=[{"name": "v", "image": {"reference": "m:1"}}])
+    given["spec"]["containers"][0]["imagePullPolicy"] = "Never"
+    given["spec"]["volumes"][0]["image"]["pullPolicy"] = "Never"
+    assert patched(answer(review_of(given))) == {
+        "/spec/containers/1/image": f"{OWN}/docker.io/library/python:3.9"
+    }
+
+
+HANGZHOU = "registry.cn-hangzhou.aliyuncs.com"
+
+
+def test_a_domestic_registry_stays_where_the_stack_has_it_so() -> None:
+    body = review_of(pod(f"{HANGZHOU}/team/x:1"))
+    assert patched(answer(body, policy=replace(POLICY, keeps_domestic=True))) == {}
+    assert patched(answer(body)) == {"/spec/containers/0/image": f"{OWN}/{HANGZHOU}/team/x:1"}
+    rules = (Rule(action=Action.MIRROR, registries=(HANGZHOU,)),)
+    named = answer(body, policy=replace(POLICY, keeps_domestic=True, rules=rules))
+    assert patched(named)
+    rules = (Rule(action=Action.MIRROR, namespaces=("*",), when_absent=WhenAbsent.DENY),)
+    any_image = answer(body, policy=replace(POLICY, keeps_domestic=True, rules=rules))
+    assert patched(any_image) == {}
+
+
+@pytest.mark.parametrize(
+    ("image", "copy"),
+    [
+        ("m.daocloud.io/docker.io/library/python:3", "docker.io/library/python:3"),
+        ("k8s.m.daocloud.io/pause:3.9", "registry.k8s.io/pause:3.9"),
+        (f"{HANGZHOU}/google_containers/pause:3.9", "registry.k8s.io/pause:3.9"),
+    ],
+)
+def test_a_mirror_in_china_is_one_copy_with_its_source(image: str, copy: str) -> None:
+    mirror, policy = FixedMirror(), replace(POLICY, keeps_domestic=True)
+    assert patched(answer(review_of(pod(image)), mirror, policy)) == {
+        "/spec/containers/0/image": f"{OWN}/{copy}"
+    }
+    assert mirror.asked == [copy]
+
+
+def test_a_rule_that_names_a_mirror_is_about_the_mirror() -> None:
+    body = review_of(pod("docker.m.daocloud.io/library/python:3"))
+
+    def with_rule(action: Action) -> dict[str, Any]:
+        rule = Rule(action=action, registries=("docker.m.daocloud.io",))
+        return answer(body, policy=replace(POLICY, rules=(rule,)))
+
+    assert patched(with_rule(Action.KEEP)) == {}
+    assert patched(with_rule(Action.MIRROR)) == {
+        "/spec/containers/0/image": f"{OWN}/docker.m.daocloud.io/library/python:3"
+    }
+    assert not with_rule(Action.DENY)["allowed"]
+
+
+ABROAD = "444455556666.dkr.ecr.us-west-2.amazonaws.com/app:1"
+
+
+def test_an_image_that_no_node_of_the_partition_can_pull_is_told_or_refused() -> None:
+    told = answer(review_of(pod(ABROAD)))
+    assert told["allowed"]
+    assert not patched(told)
+    said = (
+        f"{ABROAD.removesuffix(':1')} is in another partition of AWS, where the nodes of this "
+        "cluster have no login: copy it into this account's registry"
+    )
+    assert told["warnings"] == [said]
+    refused = answer(review_of(pod(ABROAD)), policy=replace(POLICY, enforce=True))
+    assert refused["status"]["message"] == f"image-mirror: {said}"
+    # A rule that names it knows of a login.
+    rule = Rule(action=Action.KEEP, registries=("444455556666.dkr.ecr.us-west-2.amazonaws.com",))
+    named = answer(review_of(pod(ABROAD)), policy=Policy(registry=OWN, enforce=True, rules=(rule,)))
+    assert named == {"uid": "u-1", "allowed": True}
+
+
+def test_what_the_registry_does_not_answer_is_refused_where_enforced() -> None:
+    silent, policy = FixedMirror(Presence.UNKNOWN, "why"), replace(POLICY, enforce=True)
+    given = answer(review_of(pod("python:3.9")), silent, policy)
+    assert given["status"]["message"] == (
+        "image-mirror: this account's registry could not be asked for "
+        "docker.io/library/python:3.9: why; try again"
+    )
+    assert answer(review_of(pod(f"{OWN}/quay.io/a/b:1")), silent, policy)["allowed"]
+
+
+def test_a_refusal_of_many_images_stays_short() -> None:
+    rules = (Rule(action=Action.DENY),)
+    images = [f"quay.io/a/b{number}:1" for number in range(2000)]
+    given = answer(review_of(pod(*images)), policy=Policy(registry=OWN, rules=rules))
+    message = given["status"]["message"]
+    assert message.endswith("; and 1980 other images")
+    assert len(message) < 10_000
 
 
 def test_an_update_rewrites_only_what_it_changes() -> None:

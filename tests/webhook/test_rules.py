@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from images.reference import parse
-from tests.webhook.reviews import OWN, FixedMirror, patched, pod, review_of
+from tests.webhook.reviews import OWN, SHA, FixedMirror, patched, pod, review_of
 from webhook.admission import Policy, Presence, review
-from webhook.rules import Action, Rule, WhenAbsent, read, rule_for
+from webhook.rules import Action, Rule, Subject, WhenAbsent, read, rule_for
 
 TEAMS_QUAY = Rule(action=Action.KEEP, registries=("quay.io",), namespaces=("team-*",))
 BITNAMI = Rule(action=Action.DENY, registries=("docker.io/bitnami",))
@@ -20,6 +20,10 @@ NOTHING_ELSE = Rule(action=Action.DENY)
 
 def denied(pattern: str) -> Rule:
     return Rule(action=Action.DENY, registries=(pattern,))
+
+
+def kept(pattern: str) -> Rule:
+    return Rule(action=Action.KEEP, registries=(pattern,))
 
 
 ALLOW_LIST = (
@@ -48,12 +52,26 @@ ALLOW_LIST = (
         ((denied("quay.io/evil/*"),), "quay.io/evil/app:1", "a", Action.DENY),
         ((denied("quay.io/evil/*"),), "quay.io/evil2/app:1", "a", Action.MIRROR),
         ((denied("quay.io"),), "quay.io.example.com/app:1", "a", Action.MIRROR),
+        # Where it allows, a star stays within one part, and a host is the host.
+        (ALLOW_LIST, "evil.io/reg.example.com/a:1", "any", Action.DENY),
+        (ALLOW_LIST, "reg.example.com:5000/a:1", "any", Action.DENY),
+        (ALLOW_LIST, "reg.example.com:443/a:1", "any", Action.MIRROR),
+        ((kept("quay.io/*/ours"), NOTHING_ELSE), "quay.io/a/ours/x", "any", Action.KEEP),
+        ((kept("quay.io/*/ours"), NOTHING_ELSE), "quay.io/evil/x/ours", "any", Action.DENY),
+        # Where it denies, wherever the name stands.
+        ((denied("*.example.com"),), "evil.io/reg.example.com/a:1", "any", Action.DENY),
+        ((denied("quay.io"),), "quay.io:80/app:1", "a", Action.DENY),
+        ((denied("quay.io:80"),), "quay.io/app:1", "a", Action.MIRROR),
+        # Every name of a registry is its one name, in a pattern too.
+        ((denied("registry-1.docker.io/evil"),), "evil/miner:1", "a", Action.DENY),
+        ((kept("quay.io:443/ours/"), NOTHING_ELSE), "quay.io/ours/x", "a", Action.KEEP),
     ],
 )
 def test_the_first_rule_that_covers_an_image_decides(
     rules: tuple[Rule, ...], image: str, namespace: str, action: Action
 ) -> None:
-    assert rule_for(rules, parse(image), namespace).action is action
+    found = rule_for(rules, Subject.of(parse(image), OWN), namespace)
+    assert (found.action if found else Action.MIRROR) is action
 
 
 def answer(rules: tuple[Rule, ...], image: str) -> dict[str, Any]:
@@ -85,15 +103,41 @@ def test_a_rule_can_be_stricter_about_absent_copies_than_the_stack() -> None:
     assert patched(other) == {"/spec/containers/0/image": f"{OWN}/quay.io/a/b:1"}
 
 
-def test_an_image_of_the_own_registry_is_under_no_rule() -> None:
-    assert answer((NOTHING_ELSE,), f"{OWN}/quay.io/a/b:1")["allowed"]
+def test_a_copy_is_judged_by_its_source_and_not_copied_either() -> None:
+    given = answer((NOTHING_ELSE,), f"{OWN}/quay.io/a/b:1")
+    assert not given["allowed"]
+    assert given["status"]["message"] == (
+        "image-mirror: images of quay.io/a/b are not allowed in namespace team-a by a rule of this "
+        f"cluster, of which {OWN}/quay.io/a/b is a copy: use another image, or ask an "
+        "administrator for a rule (imageMirror.rules)"
+    )
+    assert given["asked"] == []
+    assert answer(ALLOW_LIST, f"{OWN}/quay.io/a/b:1")["allowed"]
 
 
-def test_a_login_in_what_is_no_image_is_not_repeated() -> None:
-    given = answer((), "https://user:hunter2@registry.example.com/x")
-    assert given["allowed"]
+def test_the_platforms_own_images_are_under_no_rule() -> None:
+    policy = Policy(registry=OWN, rules=(NOTHING_ELSE,), platform={"quay.io/a/b:1"}, enforce=True)
+
+    def allowed(image: str) -> bool:
+        return review(review_of(pod(image)), policy, FixedMirror())["response"]["allowed"]
+
+    assert allowed(f"{OWN}/quay.io/a/b:1")
+    assert allowed("quay.io/a/b:1")
+    for other in (f"{OWN}/quay.io/a/b:2", f"{OWN}/quay.io/a/b:1@{SHA}", "quay.io/a/b", "a/b:1"):
+        assert not allowed(other)
+
+
+@pytest.mark.parametrize(
+    "image", ["https://user:hunter2@registry.example.com/x", "x:hunter2/", "quay.io/x@hunter2"]
+)
+@pytest.mark.parametrize("enforce", [False, True])
+def test_of_what_is_no_image_nothing_is_repeated(image: str, enforce: bool) -> None:
+    policy = Policy(registry=OWN, enforce=enforce)
+    given = review(review_of(pod("quay.io/a:1", image)), policy, FixedMirror())["response"]
+    assert given["allowed"] is not enforce
+    said = given["status"]["message"] if enforce else given["warnings"][0]
+    assert "spec.containers[1].image is no image reference: its " in said
     assert "hunter2" not in json.dumps(given)
-    assert "left as it is" in given["warnings"][0]
 
 
 def test_rules_are_read_as_the_stack_writes_them() -> None:

@@ -26,6 +26,7 @@ def alone(
     images: Sequence[str] = (),
     settings: Mapping[str, object] | None = None,
     config: Mapping[str, object] | None = None,
+    version: str = "1.36",
 ) -> Recorded:
     provider = Region.of(region).arn(
         "iam", "oidc-provider/oidc.test/id/A", account=ACCOUNT, region=""
@@ -36,6 +37,7 @@ def alone(
             "images",
             cluster="research",
             region=region,
+            kubernetes_version=version,
             oidc_provider_arn=arn or provider,
             aws_provider=aws.Provider("account", region=region),
             kubernetes_provider=kubernetes.Provider("objects", context="research"),
@@ -120,6 +122,11 @@ def test_settings_are_those_of_the_programs_own_stack_file() -> None:
         ({"config": {"kubeflow:imageMirror": {"rule": []}}}, "kubeflow:imageMirror.rule is not a "),
         ({"config": {"kubeflow:imageMirror": "on"}}, "kubeflow:imageMirror is on: it must be a "),
         ({"config": {"kubeflow:iam": {"path": "x"}}}, "kubeflow:iam.path is x: "),
+        ({"version": "x"}, "kubeflow:cluster.version is x: "),
+        (
+            {"version": "1.29", "settings": {"admissionPolicy": True}},
+            "imageMirror.admissionPolicy is true: Kubernetes 1.29 has no such policies: ",
+        ),
         ({"images": ["quay.io/A"]}, "images: quay.io/A is no image reference: "),
         (
             {"arn": "oidc.test/id/A"},

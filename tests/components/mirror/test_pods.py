@@ -46,6 +46,10 @@ def in_pods(region: str = "cn-north-1", build_region: str = "us-west-2") -> Reco
     return stack(region, build_region, "in-cluster")
 
 
+def config_map() -> Registered:
+    return in_pods().only("kubernetes:core/v1:ConfigMap")
+
+
 def deployment() -> Registered:
     return in_pods().only(DEPLOYMENT)
 
@@ -172,7 +176,7 @@ def test_one_pod_can_be_lost() -> None:
 
 def test_the_pods_mount_the_code_and_the_certificate_that_were_made_for_them() -> None:
     volumes = {v["name"]: v for v in deployment().inputs["spec"]["template"]["spec"]["volumes"]}
-    code, secret = code_config_map(NAMESPACE)["metadata"]["name"], "image-mirror-certificate"
+    code, secret = config_map().inputs["metadata"]["name"], "image-mirror-certificate"
     assert volumes["code"]["configMap"]["name"] == code
     assert volumes["certificate"]["secret"]["secretName"] == secret
     waiting = {name for _, name in in_pods().dependencies_of(deployment())}
@@ -180,7 +184,7 @@ def test_the_pods_mount_the_code_and_the_certificate_that_were_made_for_them() -
 
 
 def test_the_code_runs_from_the_archive_that_the_pods_mount(tmp_path: Path) -> None:
-    (content,) = code_config_map(NAMESPACE)["binaryData"].values()
+    (content,) = config_map().inputs["binaryData"].values()
     archive = tmp_path / "webhook.zip"
     archive.write_bytes(base64.b64decode(content))
     (container,) = deployment().inputs["spec"]["template"]["spec"]["containers"]

@@ -1,0 +1,171 @@
+"""What the host of a registry tells: private, domestic, or another registry's mirror.
+
+``registries.json`` has the public registries of China and what mirrors what, with the date on which
+each source was read. The standard library only, like ``images.reference``: part of the handler's
+archive.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from images.reference import InvalidReference, Reference, parse
+
+# Names that no public DNS resolves. RFC 6761: test, localhost, invalid, example; RFC 6762: local,
+# and those of its appendix G; RFC 7686: onion; RFC 8375: home.arpa (all of arpa names addresses);
+# RFC 9476: alt; ICANN board, 2024-07-29: internal. Services of Kubernetes: svc.
+_SPECIAL = frozenset(
+    (
+        *("test", "localhost", "invalid", "example", "local", "intranet", "internal", "private"),
+        *("corp", "home", "lan", "localdomain", "onion", "arpa", "alt", "svc"),
+    )
+)
+# A public name ends in a domain of letters, or in an internationalised one (RFC 3696, section 2).
+_PUBLIC_END = re.compile(r"[a-z]{2,63}|xn--[a-z0-9-]+")
+_NUMERIC_END = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215
+
+
+@lru_cache(maxsize=4096)
+def is_private(registry: str) -> bool:
+    """Whether a registry is out of every builder's reach, or none of its business.
+
+    True for what has no host on the public internet: addresses that are not global, however they
+    are spelled, names of one word, of the cluster, and under a domain that no public DNS has.
+
+    Args:
+        registry: as in ``Reference.registry``: a lower-case host, with its port if it has one.
+    """
+    if registry.startswith("["):
+        return not is_global(ipaddress.IPv6Address(registry[1 : registry.index("]")]))
+    host = registry.partition(":")[0]
+    last = host.rpartition(".")[2]
+    if _NUMERIC_END.fullmatch(last):
+        # Other spellings (decimal, octal, hexadecimal, fewer parts) are addresses to the resolver
+        # of the C library, and nobody's public registry.
+        try:
+            return not is_global(ipaddress.IPv4Address(host))
+        except ValueError:
+            return True
+    return "." not in host or last in _SPECIAL or not _PUBLIC_END.fullmatch(last)
+
+
+def is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is one host of the public internet, also inside IPv6."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_global(inner)
+        if address.teredo or address in _LOCAL_NAT64 or address.is_site_local:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+@dataclass(frozen=True)
+class Table:
+    """``registries.json``.
+
+    Attributes:
+        domestic: hosts of public registries in China.
+        mirrored: host -> the registry that it mirrors; "*": the path begins with it.
+        flattened: whole name -> the name at its source.
+        cached: start of a name -> the start at its source; such a cache has what its source has,
+            and yet is a place of its own.
+        abroad: hosts that ``domestic`` would match.
+    """
+
+    domestic: re.Pattern[str]
+    abroad: re.Pattern[str]
+    mirrored: Mapping[str, str]
+    flattened: Mapping[str, str]
+    cached: Mapping[str, str]
+
+
+@lru_cache(maxsize=1)
+def table() -> Table:
+    """The table, read once."""
+    read: dict[str, Any] = json.loads(pkgutil.get_data("images", "registries.json") or b"")
+    flat: dict[str, Any] = read["flattened"]
+    return Table(
+        domestic=_hosts([host for row in read["domestic"] for host in row["hosts"]]),
+        abroad=_hosts(read["abroad"]["hosts"]),
+        mirrored={host: row["of"] for row in read["mirrors"] for host in row["hosts"]},
+        flattened={
+            f"{prefix}/{image}": source
+            for prefix in flat["prefixes"]
+            for image, source in flat["images"].items()
+        },
+        cached={name: row["of"] for row in read["caches"] for name in row["names"]},
+    )
+
+
+def _hosts(patterns: Sequence[str]) -> re.Pattern[str]:
+    """Any of the hosts; ``*`` is any part of one label."""
+    return re.compile("|".join(re.escape(each).replace(r"\*", "[a-z0-9-]+") for each in patterns))
+
+
+@lru_cache(maxsize=1)
+def _mirrored() -> Mapping[str, str]:
+    """Host -> as ``Table.mirrored``; empty for one that is a mirror in some of its names."""
+    flat = dict.fromkeys((name.partition("/")[0] for name in table().flattened), "")
+    return {**flat, **table().mirrored}
+
+
+@lru_cache(maxsize=1)
+def _caches() -> frozenset[str]:
+    """The hosts of ``Table.cached``."""
+    return frozenset(name.partition("/")[0] for name in table().cached)
+
+
+@lru_cache(maxsize=4096)
+def is_domestic(registry: str) -> bool:
+    """Whether a registry is a public one in China, by the table."""
+    host = registry.partition(":")[0]
+    return bool(table().domestic.fullmatch(host)) and not table().abroad.fullmatch(host)
+
+
+def source_of(image: Reference) -> Reference:
+    """What the image of a mirror is an image of, by the table; every other image itself."""
+    return _source_of(image, behind=False)
+
+
+def _source_of(image: Reference, *, behind: bool) -> Reference:
+    of = _mirrored().get(image.registry)
+    if of is None:
+        return image
+    if not of:
+        name = table().flattened.get(image.name)
+    elif of == "*":
+        # The path has the host of the source, and nothing else is known of it.
+        name = (
+            image.repository if "." in image.repository.partition("/")[0] and not behind else None
+        )
+    else:
+        name = f"{of}/{image.repository}"
+    if name is None:
+        return image
+    try:
+        source = parse(name + str(image).removeprefix(image.name))
+    except InvalidReference:
+        return image
+    return _source_of(source, behind=True) if of == "*" else source
+
+
+def cache_of(image: Reference) -> str | None:
+    """The name at its source, of an image in a registry that caches another one; None elsewhere."""
+    if image.registry not in _caches():
+        return None
+    for start, source in table().cached.items():
+        if image.name.startswith(f"{start}/"):
+            return source + image.name.removeprefix(start)
+    return None

@@ -1,0 +1,143 @@
+"""Which registries no builder is asked about, which are in China, and what a mirror has."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from images import hosts
+from images.hosts import cache_of, is_domestic, is_private, source_of
+from images.reference import parse
+
+ALIYUN = "registry.cn-hangzhou.aliyuncs.com"
+TABLE: dict[str, Any] = json.loads(Path(hosts.__file__).with_name("registries.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        # Addresses that are not global ...
+        *("127.0.0.1", "10.0.0.1", "172.16.9.9", "192.168.1.1"),
+        *("169.254.169.254", "169.254.170.2", "0.1.2.3", "100.64.0.1", "224.0.0.1", "240.0.0.1"),
+        *("255.255.255.255", "192.0.2.1", "198.18.0.1"),
+        # ... in every spelling of the C library's resolver, and what is no address at all
+        *("2130706433", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "127.1", "10.1", "0xa000001"),
+        *("999.999.999.999", "1.2", "8.8.8.08", "1.2.3.4.5", "reg.0x"),
+        # IPv6: loopback, unspecified, link-local, unique local, multicast, with an address inside
+        *("[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[fc00:1::2]", "[ff02::1]", "[2001:db8::1]"),
+        *("[::ffff:a00:1]", "[::ffff:7f00:1]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::1]"),
+        *("[2002:a00:1::]", "[2001:0:4136:e378:8000:63bf:3fff:fdd2]", "[fec0::1]"),
+        # Names of one word, of the cluster, and of no public domain
+        *("localhost", "myhost", "registry", "registry.team-a.svc", "registry.svc.cluster.local"),
+        *("registry.kube-system", "registry.ns1", "harbor.corp.internal", "harbor.corp", "reg.lan"),
+        *("dev.local", "ko.local", "kind.local", "metadata.google.internal", "x.localhost", "a.b"),
+        *("ip-10-0-0-1.cn-north-1.compute.internal", "reg.home.arpa", "reg.test", "x.onion"),
+        "reg.example",
+    ],
+)
+def test_a_private_registry_is_nobodys_else(host: str) -> None:
+    for port in ("", ":443", ":5000"):
+        # Without dot and port, the grammar takes capitals alone for a host.
+        word = "." not in host and not port and not host.startswith("[")
+        image = parse(f"{host.upper() if word else host}{port}/x")
+        assert is_private(image.registry) or (word and host.isdigit())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("docker.io", "quay.io", "registry.k8s.io", "public.ecr.aws", "reg.example.com", "x.dev"),
+        *("54.1.2.3", "8.8.8.8", "172.40.20.82", "[2606:4700::1111]", "[2002:808:808::]"),
+        *("[64:ff9b::808:808]", "[::ffff:808:808]", "xn--7o8h.xn--p1ai", "10.0.0.1.nip.io"),
+        *("111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn", "internal.example.com"),
+    ],
+)
+def test_a_public_registry_is_not(host: str) -> None:
+    assert not is_private(parse(f"{host}/x").registry)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("registry.cn-hangzhou.aliyuncs.com", "registry.aliyuncs.com", "ccr.ccs.tencentyun.com"),
+        *("registry-vpc.cn-beijing.aliyuncs.com", "team-registry.cn-shanghai.cr.aliyuncs.com"),
+        *("crpi-x.cn-hangzhou.personal.cr.aliyuncs.com", "swr.cn-north-4.myhuaweicloud.com"),
+        *("team.tencentcloudcr.com", "team-cn-beijing.cr.volces.com", "team.azurecr.cn"),
+        *(
+            "ccr-2vdh3abv-pub.cnc.bj.baidubce.com",
+            "registry.baidubce.com",
+            "uhub.service.ucloud.cn",
+        ),
+    ],
+)
+def test_a_domestic_registry_is_one_by_the_table(host: str) -> None:
+    assert is_domestic(host)
+    assert is_domestic(f"{host}:8443")
+    for other in (f"{host}.evil.com", f"evil-{host}.com", host.replace(".", "x", 1)):
+        assert not is_domestic(other) or other.endswith(("tencentcloudcr.com", "azurecr.cn"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("registry.us-west-1.aliyuncs.com", "registry.cn-hongkong.aliyuncs.com", "aliyuncs.com"),
+        *("team-registry.cn-hongkong.cr.aliyuncs.com", "swr.ap-southeast-1.myhuaweicloud.com"),
+        *("docker.io", "quay.io", "registry.cn-a.b.aliyuncs.com"),
+    ],
+)
+def test_these_are_not_domestic(host: str) -> None:
+    assert not is_domestic(host)
+
+
+@pytest.mark.parametrize(
+    ("written", "source"),
+    [
+        ("m.daocloud.io/docker.io/library/python:3", "docker.io/library/python:3"),
+        ("m.daocloud.io/docker.io/python:3", "docker.io/library/python:3"),
+        ("m.daocloud.io/quay.io/a/b", "quay.io/a/b:latest"),
+        ("m.daocloud.io:443/registry-1.docker.io/a/b", "docker.io/a/b:latest"),
+        ("m.daocloud.io/docker.m.daocloud.io/a/b", "docker.io/a/b:latest"),
+        ("docker.m.daocloud.io/library/python:3", "docker.io/library/python:3"),
+        ("docker.m.daocloud.io/python:3", "docker.io/library/python:3"),
+        ("k8s.m.daocloud.io/pause:3.9", "registry.k8s.io/pause:3.9"),
+        ("K8S-GCR.m.daocloud.io/pause:3.9", "k8s.gcr.io/pause:3.9"),
+        (f"{ALIYUN}/google_containers/coredns:v1", "registry.k8s.io/coredns/coredns:v1"),
+        (f"{ALIYUN}/google_containers/pause:3.9", "registry.k8s.io/pause:3.9"),
+        # No mirror, or one of which nobody says what it has
+        ("m.daocloud.io/library/python:3", None),
+        ("m.daocloud.io/m.daocloud.io/docker.io/x:1", "m.daocloud.io/docker.io/x:1"),
+        (f"{ALIYUN}/google_containers/nginx:1", None),
+        ("docker.m.daocloud.io:8443/x:1", None),
+        ("x.m.daocloud.io/a:1", None),
+        ("quay.io/a/b:1", None),
+    ],
+)
+def test_a_mirror_is_understood_as_its_source(written: str, source: str | None) -> None:
+    assert str(source_of(parse(written))) == (source or written)
+
+
+def test_tag_and_digest_of_a_mirror_are_those_of_its_source() -> None:
+    end = ":3@sha256:" + "a" * 64
+    written = parse(f"docker.m.daocloud.io/library/python{end}")
+    assert str(source_of(written)) == f"docker.io/library/python{end}"
+
+
+def test_a_cache_of_docker_hub_stays_a_place_of_its_own() -> None:
+    image = parse("mirror.gcr.io/evil/miner:1")
+    assert (cache_of(image), source_of(image)) == ("docker.io/evil/miner", image)
+    assert cache_of(parse("public.ecr.aws/docker/library/x")) == "docker.io/library/x"
+    assert cache_of(parse("public.ecr.aws/lambda/python")) is None
+
+
+def test_every_row_has_a_source_and_the_table_a_date() -> None:
+    assert date.fromisoformat(TABLE["written"]) >= date(2026, 11, 29)
+    for row in (*TABLE["domestic"], *TABLE["mirrors"], TABLE["flattened"], *TABLE["caches"]):
+        assert row["source"]
+    for host in (host for row in TABLE["mirrors"] for host in row["hosts"]):
+        assert re.fullmatch(r"[a-z0-9.-]+", host)
+        assert str(parse(f"{host}/x").registry) == host
