@@ -76,6 +76,7 @@ if context.mirror.enabled:
             build=build_side(context),
             pods=renders.image_mirror,
             oidc=cluster.oidc,
+            callers=cluster.control_plane_cidrs,
             ready=cluster.ready,
             unready_pods=cluster.unready_pods,
             kubernetes=settings.cluster.version,
@@ -124,6 +125,7 @@ kubeflow = KubeflowManifests(
         ready=[*ready, *backend.ready],
         unready_pods=cluster.unready_pods,
         package_defaults=renders.package_defaults,
+        callers=cluster.control_plane_cidrs,
     ),
     providers,
 )

@@ -37,6 +37,8 @@ class ImageMirrorWebhookArgs:
         pods: ``manifests/addons/image-mirror`` as rendered, where pods of the cluster answer
             admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
+        callers: ranges of the API server's network interfaces, from which alone it is answered by
+            pods; none: not known, and whoever knows the secret path is answered.
         ready: prerequisites of pods: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
         kubernetes: the cluster's version.
@@ -47,6 +49,7 @@ class ImageMirrorWebhookArgs:
     images: Sequence[str]
     pods: Rendered | None
     oidc: OidcProvider
+    callers: Sequence[str] = ()
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
     kubernetes: str = POLICIES_SINCE
@@ -105,6 +108,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 platform=args.images,
                 oidc=args.oidc,
                 prerequisites=[*args.ready, *filled],
+                callers=args.callers,
                 unready_pods=args.unready_pods,
                 opts=own,
             )

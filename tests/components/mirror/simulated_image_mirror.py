@@ -26,6 +26,7 @@ CACHED = ["us-west-2"]
 SHA = "sha256:" + "0123456789abcdef" * 4
 EKS = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn/eks/pause:3.10"
 IMAGES = ("python:3.9", "python:3.10", f"quay.io/a/b@{SHA}", "reg.example.com:5000/x:1", EKS)
+CONTROL_PLANE = ("10.64.255.208/28", "10.64.255.224/28")
 NODES = ("aws:eks/nodeGroup:NodeGroup", "nodes")
 
 
@@ -75,6 +76,7 @@ def mirror_program(
                 images=IMAGES,
                 pods=rendered("addons/image-mirror") if transport == "in-cluster" else None,
                 oidc=OidcProvider(Region.of(region).arn("iam", "oidc-provider/issuer"), "issuer"),
+                callers=CONTROL_PLANE,
                 ready=[nodes],
             ),
             pulumi.ResourceOptions(providers=[own]),
