@@ -56,12 +56,12 @@ _FREE = (
     "(expires < :now AND (attribute_not_exists(attempts) OR attempts < :most))"
 )
 _GONE = f"attribute_exists(digest) OR {_FREE}"
-FAILED = "SET reason = :reason, expires = :now + if_not_exists(backoff, :first)"
+FAILED = "SET reason = :reason, expires = :now + if_not_exists(backoff, :first) REMOVE waiting"
 """Update expression: a copy failed at ``:now``, because of ``:reason``."""
-COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, reason"
+COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, begun, reason, waiting"
 """Update expression: the copy is ``:digest``; it is compared with its source again after ``:end``.
 """
-POSTPONED = "SET reason = :reason, expires = :end ADD attempts :less"
+POSTPONED = "SET reason = :reason, expires = :end REMOVE waiting ADD attempts :less"
 """Update expression: the copy waits until ``:end`` because of ``:reason``; ``:less`` is -1, for the
 build was no attempt after all."""
 

@@ -19,8 +19,8 @@ from images.reference import parse
 from tests.services.build_machine import PREFIX, PUSH_KEY, ROLE_KEY, BuildMachine
 from tests.services.registry import Registry
 from tests.webhook.copies_table import create_table
-from webhook.admission import Presence
-from webhook.claims import MOST_ATTEMPTS, RETRY_SECONDS, Claims
+from webhook.admission import Copy, Presence
+from webhook.claims import MOST_ATTEMPTS, RETRY_SECONDS, Claims, Taken
 from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import EcrMirror
 
@@ -83,14 +83,14 @@ def test_a_failed_copy_is_tried_again_ever_later(
     machine: BuildMachine, upstream: Registry, table: Any
 ) -> None:
     source = f"{upstream.host}/status/absent:v1"
-    machine.copy((source, machine.target("status/absent:v1")), TABLE=TABLE)
-    ((request, _),) = machine.told
+    machine.copy((source, machine.target("status/absent:v1")), TABLE=TABLE, NAMESPACE="team")
+    (_, _), (request, _) = machine.told
     now = int(request["ExpressionAttributeValues"][":now"]["N"])
     waits: list[int] = []
     for attempt in range(MOST_ATTEMPTS):
         claims = Claims(table, TABLE, 3600, lambda at=attempt: now + at * 10**6)
-        assert claims.take(source) is None
-        table.update_item(**request)
+        assert isinstance(claims.take(source), Taken)
+        carry(machine, table)
         waits.append(int(row(table, source)["expires"]["N"]) - now)
     assert waits == [RETRY_SECONDS * 2**attempt for attempt in range(MOST_ATTEMPTS)]
 
@@ -100,16 +100,17 @@ def test_a_copy_is_remembered_by_its_digest_until_its_source_is_due_again(
 ) -> None:
     digest = upstream.push("status/good", "v1", ("amd64", "arm64"), layers=1)
     source = f"{upstream.host}/status/good:v1"
-    assert Claims(table, TABLE, 3600).take(source) is None
+    assert isinstance(Claims(table, TABLE, 3600).take(source), Taken)
     pair = (source, machine.target("status/good:v1"))
     assert machine.copy(pair, TABLE=TABLE, FOLLOW_SECONDS="7200").returncode == 0
     carry(machine, table)
     found = row(table, source)
     assert found["digest"] == {"S": digest}
-    assert set(found) == {"image", "digest", "expires"}
+    assert set(found) == {"image", "asked", "digest", "expires"}
     end = int(found["expires"]["N"])
-    assert Claims(table, TABLE, 3600, lambda: end - 1).take(source, there=True) is not None
-    assert Claims(table, TABLE, 3600, lambda: end + 1).take(source, there=True) is None
+    early, due = (Claims(table, TABLE, 3600, lambda at=at: end + at) for at in (-1, 1))
+    assert isinstance(early.take(source, there=True), Copy)
+    assert isinstance(due.take(source, there=True), Taken)
 
 
 @pytest.mark.parametrize(("secret", "key"), [("", ROLE_KEY), ("push", PUSH_KEY)])
