@@ -84,7 +84,8 @@ def copy_of(
         InvalidReference: the target is for another digest.
     """
     if target.digest and target.digest != source.digest:
-        raise InvalidReference(f"{str(target)!r} has a digest that its source does not have")
+        fault = "has a digest that its source does not have"
+        raise InvalidReference(f"{str(target)!r} {fault}", f"its target {fault}")
     tag = target_tag(source) if target.digest or not target.tag else target.tag
     target = replace(target, tag=tag, digest=None)
     known = source.digest or locked
