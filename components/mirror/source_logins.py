@@ -68,6 +68,7 @@ def _text_of(secret: str) -> str:
         [*read, "--query", "SecretString", "--output", "text"],
         capture_output=True,
         text=True,
+        encoding="utf-8",
         check=False,
         timeout=_SECONDS,
     )
