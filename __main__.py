@@ -14,6 +14,7 @@ from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
 from components.mirror.accounts import build_side
 from program import (
+    check_release,
     deploy_values,
     export_outputs,
     render_stack,
@@ -23,6 +24,7 @@ from program import (
 )
 
 settings = stack_settings()
+check_release(settings)
 context, aws = stack_context(settings)
 renders = render_stack(settings, context.region)
 

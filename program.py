@@ -14,11 +14,14 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from advisories.sentences import notices, refusals
+from advisories.table import of_release
 from components.backend import KubeflowRdsS3Backend
 from components.backend.existing_backend import left_files
 from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
 from components.cluster.existing_vpc import look_up, ranges_of
+from components.dynamic.release_advisories import ReleaseAdvisories
 from components.kubeflow.notebook_form import data_volumes
 from components.mirror.accounts import provider_credentials
 from images.reference import parse
@@ -100,6 +103,24 @@ def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
     check_backend(settings, provider, context.bucket(settings.artifacts))
     kept = context.keeps_key or leaves_files(settings, context, provider)
     return replace(context, keeps_key=kept), provider
+
+
+def check_release(settings: Settings) -> None:
+    """Refuses a new stack on a release with an open critical advisory that it does not accept.
+
+    Of every stack the open ones are warnings.
+    """
+    table = of_release(MANIFESTS / settings.release)
+    named = [table.named(each) for each in settings.accepted_advisories]
+    accepted = [each.id for each in named if each]
+    for sentence in notices(settings.release, table, accepted):
+        pulumi.log.warn(sentence)
+    ReleaseAdvisories(
+        "release",
+        release=settings.release,
+        critical=refusals(settings.release, table),
+        accepted=accepted,
+    )
 
 
 def check_access(settings: Settings, caller: str) -> None:

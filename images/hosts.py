@@ -114,6 +114,19 @@ def _hosts(patterns: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(each).replace(r"\*", "[a-z0-9-]+") for each in patterns))
 
 
+@lru_cache(maxsize=1)
+def _mirrored() -> Mapping[str, str]:
+    """Host -> as ``Table.mirrored``; empty for one that is a mirror in some of its names."""
+    flat = dict.fromkeys((name.partition("/")[0] for name in table().flattened), "")
+    return {**flat, **table().mirrored}
+
+
+@lru_cache(maxsize=1)
+def _caches() -> frozenset[str]:
+    """The hosts of ``Table.cached``."""
+    return frozenset(name.partition("/")[0] for name in table().cached)
+
+
 @lru_cache(maxsize=4096)
 def is_domestic(registry: str) -> bool:
     """Whether a registry is a public one in China, by the table."""
@@ -127,8 +140,10 @@ def source_of(image: Reference) -> Reference:
 
 
 def _source_of(image: Reference, *, behind: bool) -> Reference:
-    of = table().mirrored.get(image.registry)
+    of = _mirrored().get(image.registry)
     if of is None:
+        return image
+    if not of:
         name = table().flattened.get(image.name)
     elif of == "*":
         # The path has the host of the source, and nothing else is known of it.
@@ -148,6 +163,8 @@ def _source_of(image: Reference, *, behind: bool) -> Reference:
 
 def cache_of(image: Reference) -> str | None:
     """The name at its source, of an image in a registry that caches another one; None elsewhere."""
+    if image.registry not in _caches():
+        return None
     for start, source in table().cached.items():
         if image.name.startswith(f"{start}/"):
             return source + image.name.removeprefix(start)

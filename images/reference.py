@@ -15,7 +15,7 @@ import ipaddress
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 DOCKER_HUB = "docker.io"
 """The registry of a name without one."""
@@ -130,9 +130,13 @@ class Reference:
     digest: str | None
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return self.name + self._suffix
 
-    @property
+    @cached_property
     def name(self) -> str:
         """``registry/repository``, without tag and digest."""
         # The grammar takes a host of one lower-case word for an account of Docker Hub, and one in
@@ -140,7 +144,7 @@ class Reference:
         host = self.registry if _is_plainly_host(self.registry) else self.registry.upper()
         return f"{host}/{self.repository}"
 
-    @property
+    @cached_property
     def mirrored_repository(self) -> str:
         """The repository that holds the copy: a valid ECR name, without the account's own prefix.
 
@@ -155,6 +159,11 @@ class Reference:
         readable = re.sub(r"[^a-z0-9]+", "-", plain)[-100:].strip("-")
         return f"{_HASHED}/{hashlib.sha256(self.name.encode()).hexdigest()[:40]}/{readable}"
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the name of the copy tells its source no longer."""
+        return self.mirrored_repository.startswith(f"{_HASHED}/")
+
     def below(self, registry: str) -> str | None:
         """The repository without the prefix of ``registry``; None for an image elsewhere.
 
@@ -164,7 +173,7 @@ class Reference:
         """
         host, _, prefix = registry.rstrip("/").partition("/")
         if self.registry != host:
-            own = ecr_registry(self.registry)
+            own = ecr_registry(self.registry) if ".dkr" in self.registry else None
             if own is None or own != ecr_registry(host):
                 return None
         if not prefix:
@@ -209,7 +218,8 @@ class Reference:
         Wider than ``origin``: ``mirrored`` makes no ``.../index.docker.io/x``, and yet that is no
         image of anybody else than of Docker Hub.
         """
-        name = _source_name(self.below(registry) or "")
+        rest = self.below(registry)
+        name = _source_name(rest) if rest else None
         if name is None:
             return None
         try:

@@ -28,6 +28,10 @@ COMMANDS = {
         "ops.cost",
         "Shows what a stack costs: a month, the busiest hour, each pool; unknown prices by name.",
     ),
+    "advisories": (
+        "ops.advisories",
+        "Lists published holes of a release: which are open here, the most severe first.",
+    ),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
     "leftovers": (
         "ops.leftovers",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import botocore.session
 
+from advisories.sentences import closes
+from advisories.table import of_release
 from ops import inventories
 from ops.findings import Finding, good, note, problem
 from regions.region import Feature, Region
@@ -45,7 +47,7 @@ class Subject:
 
 def examine(subject: Subject) -> list[Finding]:
     """Every finding about a stack whose settings are valid, in the order of the checks."""
-    checks = (_sources, _images, _mirror)
+    checks = (_sources, _images, _advisories, _mirror)
     return [finding for check in checks for finding in check(subject)]
 
 
@@ -78,6 +80,25 @@ def _images(stack: Subject) -> Iterator[Finding]:
             f"{len(gone)} images of {release} are reported gone from their registries: "
             "`./kf images list` names them and their substitutes",
         )
+
+
+def _advisories(stack: Subject) -> Iterator[Finding]:
+    release, accepted = stack.settings.release, stack.settings.accepted_advisories
+    table = of_release(MANIFESTS / release)
+    for each in table.still_open("critical"):
+        known = any(name in accepted for name in each.names)
+        yield (note if known else problem)(
+            "advisories", f"{each.label} is open, {each.what}: {each.why} {closes(each)}"
+        )
+    others = [each for each in table.still_open() if each.severity != "critical"]
+    if others:
+        yield note(
+            "advisories",
+            f"{len(others)} that are not critical are open in {release}: `./kf advisories "
+            f"--release {release}` lists them",
+        )
+    if not table.still_open():
+        yield good("advisories", f"none of {len(table.advisories)} known ones is open in {release}")
 
 
 def _mirror(stack: Subject) -> Iterator[Finding]:

@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 import rendering
+from advisories.sentences import notices
+from advisories.table import of_release
 from costs import CostChange, cost_of
 from costs.report import own_prices, preview_lines
 from program import render_stack
@@ -174,6 +176,7 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
             with step("plan files"):
                 _write_plan(rehearsal.build, settings, outcome)
     _say_outcome(outcome, times, engine)
+    _say_advisories(settings)
     if outcome.resources:
         _say_cost(rehearsal.build / "plan.json", settings.region, stack)
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
@@ -207,6 +210,12 @@ def _write_plan(build: Path, settings: Settings, outcome: Outcome) -> None:
     )
     for path in written:
         say(f"wrote {path.relative_to(ROOT)}")
+
+
+def _say_advisories(settings: Settings) -> None:
+    table = of_release(ROOT / "manifests" / settings.release)
+    for sentence in notices(settings.release, table, settings.accepted_advisories):
+        say(sentence)
 
 
 def _say_cost(plan_file: Path, region: str, stack: str) -> None:

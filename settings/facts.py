@@ -11,6 +11,7 @@ import yaml
 from packaging.version import Version
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
+from advisories.table import of_release
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
@@ -26,6 +27,7 @@ class Release(BaseModel):
         unserved: Kubernetes version -> API that it removed -> the objects that use the API.
         pipelines: the version of Kubeflow Pipelines.
         credentials: the kinds of credentials that Pipelines can use for S3.
+        advisories: all identifiers in its advisories.yaml.
     """
 
     # The whole model is in ``rendering.release``, which ``settings/`` may not import.
@@ -38,6 +40,7 @@ class Release(BaseModel):
     credentials: tuple[str, ...] = Field(
         default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
+    advisories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,4 +81,7 @@ def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
 
 
 def _read(file: Path) -> Release:
-    return Release.model_validate(yaml.safe_load(file.read_text("utf-8")) or {})
+    advisories = of_release(file.parent).advisories
+    names = tuple(name for each in advisories for name in each.names)
+    fields = yaml.safe_load(file.read_text("utf-8")) or {}
+    return Release.model_validate({**fields, "advisories": names})

@@ -47,6 +47,15 @@ def _example(start: str, names: Iterable[str]) -> str:
     return ""
 
 
+@RULES.reads("release", "acceptedAdvisories")
+def _accepted_advisories_are_of_the_release(f: Facts) -> Iterator[str]:
+    release = f.releases.get(f.settings.release)
+    for index, name in enumerate(f.settings.accepted_advisories if release else ()):
+        if release and name not in release.advisories:
+            reason = f"release {f.settings.release} has no such advisory in its list: remove it"
+            yield refusal(("acceptedAdvisories", index), name, reason)
+
+
 @RULES.reads("release", "artifacts.credentials")
 def _release_can_use_credentials(f: Facts) -> Iterator[str]:
     release = f.releases.get(f.settings.release, Release())

@@ -403,6 +403,8 @@ class Settings(Section):
             its own. None: as ``database.deletionProtection``.
         release: the Kubeflow release, a folder under ``manifests/``; in quotes, because YAML reads
             a number.
+        accepted_advisories: open critical advisories of the release with which the stack runs all
+            the same; a new stack, and one that gets another release, is refused without this word.
         bundles: the first place searched for the release's sources: a folder of archives, or a
             bundle of ``./kf bundle create``, by its path from the project's folder, for machines
             without git. None: ``./bundles`` and the other default places.
@@ -421,6 +423,7 @@ class Settings(Section):
     iam: IamSettings = IamSettings()
     deletion_protection: bool | None = None
     release: t.ReleaseName = "26.03"
+    accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
     network: NetworkSettings = NetworkSettings()

@@ -21,6 +21,7 @@ from pulumi.runtime.proto import callback_pb2, source_pb2
 from pulumi.runtime.settings import SETTINGS, get_root_resource
 from pulumi.runtime.stack import Stack
 
+from advisories.table import of_release
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.inputs import check
@@ -28,6 +29,7 @@ from rehearsal.protocol import MASK as MASKED
 from rehearsal.protocol import properties
 from rehearsal.recording import Planned, Recorder
 from rehearsal.sample_outputs.existing_network import Network, network_of
+from settings import MANIFESTS
 from tests.type_tokens import TYPE_TOKENS
 
 # A stack trace per resource, which no test reads: 13 % of a program's CPU time.
@@ -54,11 +56,16 @@ TRUST = json.dumps(
 """The trust policy of a role of which a test needs nothing but the role."""
 
 
+ACCEPTED = [each.id for each in of_release(MANIFESTS / "26.03").still_open("critical")]
+"""The open critical advisories of the release that a stack has by default."""
+
+
 def stack_file(region: str, more: str = "") -> str:
     """The text of a short stack file: its region, who has access to the cluster, and more lines."""
     admin = Region.of(region).arn("iam", "role/ops", account=ACCOUNT, region="")
     cluster = f"{{admins: ['{admin}'], publicAccessCidrs: [203.0.113.10/32]}}"
-    return f"config:\n  kubeflow:region: {region}\n  kubeflow:cluster: {cluster}\n{more}"
+    accepted = f"  kubeflow:acceptedAdvisories: {json.dumps(ACCEPTED)}\n"
+    return f"config:\n  kubeflow:region: {region}\n{accepted}  kubeflow:cluster: {cluster}\n{more}"
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from components.mirror.wheel import modules
 ROOT = Path(__file__).resolve().parent.parent
 
 MAY_IMPORT: dict[str, str] = {
+    "advisories": "images",
     "images": "",
     "regions": "",
-    "settings": "images regions",
+    "settings": "advisories images regions",
     "costs": "regions settings",
     "webhook": "images",
     "rendering": "images terminal",
@@ -46,14 +47,14 @@ MAY_IMPORT: dict[str, str] = {
         "regions rendering settings webhook"
     ),
     "program": (
-        "components.backend components.cluster components.kubeflow components.mirror images "
-        "regions rendering settings"
+        "advisories components.backend components.cluster components.dynamic components.kubeflow "
+        "components.mirror images regions rendering settings"
     ),
     "__main__": (
         "components.backend components.cluster components.gpu components.kubeflow "
         "components.mirror program"
     ),
-    "policies": "images regions",
+    "policies": "advisories images regions",
     "review": "costs policies settings",
     "terminal": "",
     "toolchain": "rendering",
@@ -62,10 +63,10 @@ MAY_IMPORT: dict[str, str] = {
         "components.objects regions rehearsal rendering settings terminal tests toolchain webhook"
     ),
     "rehearsal.__main__": (
-        "costs program regions rehearsal rendering review settings terminal toolchain"
+        "advisories costs program regions rehearsal rendering review settings terminal toolchain"
     ),
     "ops": (
-        "components.gpu components.kubeflow components.mirror components.objects "
+        "advisories components.gpu components.kubeflow components.mirror components.objects "
         "components.registry costs images program regions rendering review settings terminal "
         "toolchain webhook"
     ),

@@ -15,7 +15,7 @@ _COMPONENTS = """
 """
 _DYNAMIC = """
     BcryptHash CustomResourceDefinitions DatabaseAuthorities GeneratedSecret
-    ImageRepositories MirroredImages ServingCertificate
+    ImageRepositories MirroredImages ReleaseAdvisories ServingCertificate
 """
 
 TYPE_TOKENS = {

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from images.hosts import is_domestic, is_private, source_of
 from images.reference import InvalidReference, Reference, ecr_registry, parse
@@ -88,6 +88,7 @@ _ABROAD = (
     "is in another partition of AWS, where the nodes of this cluster have no login: copy it into "
     "this account's registry"
 )
+_MIRROR_STAYS = "no rule allows the mirror that is named: name the source, and wait for its copy"
 _LEFT_OUT = (
     f"{OPT_OUT} has no effect on a pod: an administrator can set it as a label of the namespace"
 )
@@ -141,7 +142,7 @@ class Policy:
         rules: tried in this order, before all else is mirrored; see ``webhook.rules``.
         enforce: refuse what is not known to be allowed, where otherwise its author is warned.
         keeps_domestic: leave images of registries in China in place (``images.hosts``).
-        platform: the platform's own images by their sources; no rule applies to them.
+        platform: the platform's own images by their sources; no rule refuses them.
         logins: registries to which builds have a login.
         public: registries whose images anybody may read but for a few, and that nodes cannot reach.
         budgets: of copies.
@@ -352,26 +353,25 @@ def _decide(
     with_secrets: bool,
 ) -> _Decision:
     try:
-        image = _read(place.image)
+        seen = _read(place.image, policy.registry)
     except InvalidReference as error:
         # What it is not is told without a word of it: it may be a URL with a password.
-        sentence = f"{_spoken(place.pointer)} is no image reference: {error.fault}"
-        if policy.enforce:
-            return _Decision(place.image, f"{sentence}; correct it", denied=True)
-        return _Decision(place.image, f"{sentence}: left as it is")
-    subject, rule = Subject.of(image, policy.registry), None
-    if subject.full not in policy.platform:
-        rule = rule_for(policy.rules, subject, namespace)
-        doubt = _doubt(image, subject, rule, namespace, policy)
-        if doubt:
-            return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
-    if image.belongs_to(policy.registry):
+        said = f"{_spoken(place.pointer)} is no image reference: {error.fault}"
+        end = "; correct it" if policy.enforce else ": left as it is"
+        return _Decision(place.image, f"{said}{end}", denied=policy.enforce)
+    image, subject = seen.image, seen.subject
+    rule = rule_for(policy.rules, subject, namespace)
+    doubt = _doubt(image, subject, rule, namespace, policy)
+    if doubt and subject.full not in policy.platform:
+        return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
+    if subject.own:
         return _present(place.image, image, policy, mirror, looked_up=looked_up)
-    if place.never_pulled or _stays(image, rule, policy):
+    if place.never_pulled or stays(image, rule, policy):
         return _Decision(place.image)
     # A rule that names the mirror itself is about the mirror.
-    source = source_of(image) if rule is None or rule.names_source(subject) else image
-    return _supplied(
+    about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
+    source = seen.source if about_source else image
+    decision = _supplied(
         place.image,
         source,
         rule,
@@ -380,14 +380,59 @@ def _decide(
         looked_up=looked_up,
         with_secrets=with_secrets,
     )
+    if decision.denied or not policy.enforce:
+        return decision
+    return _without_ways_around(
+        decision, place.image, seen, rule, namespace=namespace, policy=policy
+    )
 
 
-def _read(text: str) -> Reference:
-    """The reference; markers, which only the render has, are none."""
+class _Seen(NamedTuple):
+    """An image, what rules see of it, and what it is an image of."""
+
+    image: Reference
+    subject: Subject
+    source: Reference
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str, registry: str) -> _Seen:
+    """The image that a text names.
+
+    Raises:
+        InvalidReference: the text names none. Markers, which only the render has, are none either.
+    """
     image = parse(text)
     if image.registry.startswith("<<"):
         raise InvalidReference("a marker is no registry", "its registry is no host name")
-    return image
+    return _Seen(image, Subject.of(image, registry), source_of(image))
+
+
+def _without_ways_around(
+    decision: _Decision,
+    written: str,
+    seen: _Seen,
+    rule: Rule | None,
+    *,
+    namespace: str,
+    policy: Policy,
+) -> _Decision:
+    """The decision, or a refusal of what it makes of the image.
+
+    A copy with a hashed name would be refused when the API server asks again. A mirror that stays
+    in place is another registry than the one that the rule allows.
+    """
+    if decision.image != written and seen.source.is_hashed:
+        copy = _read(decision.image, policy.registry)
+        later = rule_for(policy.rules, copy.subject, namespace)
+        doubt = _doubt(copy.image, copy.subject, later, namespace, policy)
+        return replace(decision, warning=doubt, denied=True) if doubt else decision
+    if rule is None or rule.action is not Action.MIRROR or rule.names(seen.subject):
+        return decision
+    if decision.image == written:
+        said = f"{decision.warning}; " if decision.warning else ""
+        return replace(decision, warning=f"{said}{_MIRROR_STAYS}", denied=True)
+    return decision
 
 
 def _supplied(
@@ -446,7 +491,7 @@ def _realm(registry: str) -> str | None:
     return own.realm if own else None
 
 
-def _stays(image: Reference, rule: Rule | None, policy: Policy) -> bool:
+def stays(image: Reference, rule: Rule | None, policy: Policy) -> bool:
     """Whether an image that is allowed keeps its name, for nodes alone pull it."""
     if rule is not None and rule.action is Action.KEEP:
         return True

@@ -86,10 +86,12 @@ class Subject:
 
     Attributes:
         name: ``registry/repository``; of a copy in the account's registry, that of its origin.
-        source: the same, but of a mirror of another registry the name there.
+        source: the same, but of a mirror of another registry the name there. A copy is of the
+            mirror itself, from which it came.
         full: ``name`` with tag and digest.
         known: False for a copy whose name hides its origin.
         also: further names under which the same might be had.
+        own: whether the image is in the account's registry.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Subject:
     full: str = ""
     known: bool = True
     also: tuple[str, ...] = ()
+    own: bool = False
 
     @classmethod
     def of(cls, image: Reference, registry: str) -> Subject:
@@ -106,11 +109,13 @@ class Subject:
             image: as the pod names it.
             registry: of copies, ``<ecr host>/<prefix>``.
         """
-        origin = image.told_origin(registry) or image
-        source = source_of(origin)
-        cached = tuple(filter(None, {cache_of(each) for each in (origin, source)}))
-        known = not image.hides_origin(registry)
-        return cls(origin.name, source.name, str(origin), known, cached)
+        own = image.belongs_to(registry)
+        origin = (image.told_origin(registry) if own else None) or image
+        there = source_of(origin)
+        source = there if origin is image else origin
+        also = filter(None, (there.name, cache_of(origin), cache_of(there)))
+        known = not (own and image.hides_origin(registry))
+        return cls(origin.name, source.name, str(origin), known, tuple(also), own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +147,11 @@ class Rule:
         if not image.known:
             return EVERYTHING in self.registries
         # What stays in place is pulled under its own name.
-        return self.names_source(image) or fits(image.name) is not None
+        return self.names_source(image) or self.names(image)
+
+    def names(self, image: Subject) -> bool:
+        """Whether the rule covers an image as it is written."""
+        return self._names.fullmatch(image.name) is not None
 
     def names_source(self, image: Subject) -> bool:
         """Whether a mirroring rule covers an image as what it is a mirror of."""

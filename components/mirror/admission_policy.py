@@ -53,7 +53,7 @@ def admission_policy(
     Args:
         registry: of copies, ``<ecr host>/<prefix>``.
         rules: the stack's.
-        platform: the platform's own images as their sources name them; no rule applies to them.
+        platform: the platform's own images as their sources name them; no rule refuses them.
         namespaces: the selector of those whose pods are judged.
     """
     own = ecr_registry(registry.partition("/")[0])
@@ -241,10 +241,10 @@ def _allowed(rules: Sequence[Rule], own: EcrRegistry) -> str:
             covers, then = f"(i.known == 'no' || {fits})", "false"
         else:
             read = [allowing(each) for each in rule.registries]
-            names = ["i.name"] if rule.action is Action.KEEP else ["i.source", "i.name"]
+            # What is judged here is what nodes pull: the webhook has been there.
             known = "true" if EVERYTHING in rule.registries else "i.known == 'yes'"
             covers, then = (
-                f"({known} && {_covers(names, read)})",
+                f"({known} && {_covers(['i.name'], read)})",
                 here if rule.everywhere else "true",
             )
         chain += f"({where} && {covers}) ? {then} : "

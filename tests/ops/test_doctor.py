@@ -16,6 +16,7 @@ from ops.findings import Level, note, report
 from ops.version_checks import calendar_findings
 from regions.region import Region
 from settings import from_mapping
+from tests.harness import ACCEPTED
 from tests.ops.command import kf
 from tests.ops.programs import install
 
@@ -45,13 +46,26 @@ def findings(level: Level, region: str = "cn-north-1", **sections: Any) -> dict[
     return {f.about: f.sentence for f in examine(subject(region, **sections)) if f.level is level}
 
 
+def list_findings(level: Level, **sections: Any) -> list[tuple[str, str]]:
+    """As ``findings``, every one of each about."""
+    found = examine(subject("cn-north-1", **sections))
+    return [(f.about, f.sentence) for f in found if f.level is level]
+
+
 def subject(region: str, **sections: Any) -> Subject:
     return Subject(from_mapping({"region": region, **sections}), Region.of(region))
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "cn-northwest-1", "us-west-2", "us-gov-west-1"])
 def test_a_stack_of_defaults_has_no_problem_on_a_machine_with_everything(region: str) -> None:
-    assert findings(Level.PROBLEM, region) == {}
+    assert findings(Level.PROBLEM, region, acceptedAdvisories=ACCEPTED) == {}
+
+
+def test_an_open_critical_advisory_is_a_problem_until_it_is_accepted() -> None:
+    assert "CVE-2026-77596 (9.6) is open, every user" in findings(Level.PROBLEM)["advisories"]
+    accepted = list_findings(Level.NOTE, acceptedAdvisories=ACCEPTED)
+    assert next(each for about, each in accepted if about == "advisories").startswith("CVE-2026-7")
+    assert "none of 4 known ones is open" in findings(Level.GOOD, **KF151)["advisories"]
 
 
 def test_images_whose_digest_nobody_knows_are_a_note_with_the_command_to_fill_them() -> None:
@@ -70,7 +84,8 @@ def test_an_api_in_china_is_told_its_filing_and_the_other_way() -> None:
     found = findings(Level.PROBLEM, imageMirror={"transport": "api-gateway"})
     assert "403 in cn-north-1" in found["image mirror"]
     assert "set it to in-cluster" in found["image mirror"]
-    assert findings(Level.PROBLEM, "us-west-2", imageMirror={"transport": "api-gateway"}) == {}
+    elsewhere = findings(Level.PROBLEM, "us-west-2", imageMirror={"transport": "api-gateway"})
+    assert "image mirror" not in elsewhere
 
 
 def test_a_stack_whose_registry_fills_itself_is_told_from_where() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from policies import advisories, exemptions, loading
+from policies import exemptions, loading
 from policies.exemptions import Exemption
 from policies.model import UNKNOWN, Stack, Violation, policy
 from policies.verdicts import OWN_POLICIES, findings
@@ -321,21 +321,3 @@ def test_the_page_has_every_policy_with_its_severity_and_level(
         OWN_POLICIES: ("high", "mandatory"),
     }
     assert len(rows) == len(written)
-
-
-# -- the table of advisories ----------------------------------------------------------------------
-
-
-def test_the_page_of_known_risks_has_every_advisory() -> None:
-    for page in ("known-risks.md", "known-risks.zh-CN.md"):
-        text = (ROOT / "docs" / page).read_text()
-        rows = advisories.table()
-        assert [row["id"] for row in rows if row["id"].removeprefix("CVE-2026") not in text] == []
-
-
-def test_an_advisory_is_critical_from_a_score_of_nine() -> None:
-    scored = [(row["score"], row["severity"]) for row in advisories.table() if row["score"]]
-    expected = [(9, "critical"), (7, "high"), (4, "medium"), (0, "low")]
-    assert scored
-    for score, severity in scored:
-        assert severity == next(word for least, word in expected if score >= least)

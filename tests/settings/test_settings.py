@@ -93,7 +93,8 @@ def test_the_stacks_we_ship_are_right_and_the_short_ones_are_defaults(stack: str
     assert (group.desired, group.min, group.max) == (4, 4, 8)
     own = {key: getattr(settings.cluster, key) for key in ("admins", "public_access_cidrs")}
     assert [len(each) for each in own.values()] == [1, 1]
-    default = from_mapping({"region": stack})
+    accepted = settings.accepted_advisories
+    default = from_mapping({"region": stack, "acceptedAdvisories": accepted})
     default = default.model_copy(update={"cluster": default.cluster.model_copy(update=own)})
     assert stack == REGIONS[0] or settings == default
 

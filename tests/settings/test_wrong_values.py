@@ -85,7 +85,7 @@ def test_a_value_beside_wrong_ones_passes(given: str, place: Path) -> None:
     text = whole(given, place)
     region = re.search(r"kubeflow:region: (\S+)", text)
     assert region
-    access = "" if "kubeflow:cluster:" in text else stack_file(region[1]).split("\n")[2]
+    access = "" if "kubeflow:cluster:" in text else stack_file(region[1]).split("\n")[3]
     file = place / "Pulumi.right.yaml"
     file.write_text(f"{text}{access}\n", "utf-8")
     assert from_stack_file(file)

@@ -19,7 +19,8 @@ from tests.webhook.bypasses import (
     rules,
 )
 from tests.webhook.reviews import OWN, FixedMirror, patched, pod, review_of
-from webhook.admission import Policy, review
+from webhook.admission import Policy, Presence, review
+from webhook.rules import WhenAbsent
 
 ENFORCED = Policy(registry=OWN, enforce=True, keeps_domestic=True, platform=PLATFORM)
 
@@ -124,3 +125,41 @@ def test_a_rule_of_one_namespace_is_no_rule_of_another() -> None:
     policy = replace(ENFORCED, rules=rules("allow"))
     only = (replace(policy.rules[0], namespaces=("team-b",)), *policy.rules[1:])
     assert not judged(pod("quay.io/ours/app"), replace(policy, rules=only))[0]["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("presence", "when_absent"),
+    [
+        (Presence.NEVER, WhenAbsent.REWRITE),
+        (Presence.COPYING, WhenAbsent.KEEP),
+        (Presence.FAILED, WhenAbsent.KEEP),
+        (Presence.UNKNOWN, WhenAbsent.KEEP),
+    ],
+)
+def test_a_mirror_that_no_rule_names_does_not_stay(
+    presence: Presence, when_absent: WhenAbsent
+) -> None:
+    policy = replace(ENFORCED, rules=rules("allow"), when_absent=when_absent)
+    mirror = FixedMirror(presence)
+    for image, allowed in (("quay.m.daocloud.io/ours/app", False), ("quay.io/ours/app", True)):
+        body = review_of(pod(image), namespace="team-a")
+        given = review(body, policy, mirror)["response"]["allowed"]
+        assert given is (allowed and presence is not Presence.UNKNOWN)
+
+
+def test_a_name_too_long_for_a_copy_that_tells_it_is_refused_at_once() -> None:
+    image = f"quay.io/ours/{'a' * 200}"
+    policy = replace(ENFORCED, rules=rules("allow"))
+    response, _ = judged(pod(image), policy)
+    assert not response["allowed"]
+    assert "whose name was too long to tell its source" in response["status"]["message"]
+    assert judged(pod(image), replace(policy, rules=()))[0]["allowed"]
+    assert patched(judged(pod(image), replace(policy, enforce=False))[0])
+
+
+def test_a_copy_of_an_unknown_source_is_a_warning_where_nothing_is_enforced() -> None:
+    policy = replace(ENFORCED, rules=rules("deny"), enforce=False)
+    response, asked = judged(pod(f"{OWN}/hashed/x"), policy)
+    assert response["allowed"]
+    assert f"{OWN}/hashed/x is a copy whose name was too long" in response["warnings"][0]
+    assert asked == []

@@ -42,7 +42,7 @@ from ops.verification.platform import Platform
 from rendering.objects import Object, annotations_of, labels_of, pod_spec, pod_template
 from rendering.pod_references import named_by
 from settings.errors import listed as in_words
-from webhook.rules import Action, WhenAbsent, rule_for
+from webhook.rules import Action, Subject, WhenAbsent, rule_for
 from webhook.rules import read as read_rules
 
 if TYPE_CHECKING:
@@ -549,7 +549,7 @@ def _dry_run(platform: Platform) -> Iterator[Finding]:
     mirror = context.mirror
     source = _an_image(platform)
     rules = read_rules(mirror.settings.rules_json())
-    rule = rule_for(rules, source, _DRY_RUN_NAMESPACE)
+    rule = rule_for(rules, Subject.of(source, context.image_prefix), _DRY_RUN_NAMESPACE)
     expected = source.mirrored(context.image_prefix)
     pod = {
         "apiVersion": "v1",
@@ -558,17 +558,14 @@ def _dry_run(platform: Platform) -> Iterator[Finding]:
         "spec": {"containers": [{"name": "main", "image": str(source)}]},
     }
     path = f"/api/v1/namespaces/{_DRY_RUN_NAMESPACE}/pods"
-    denied = rule.action is Action.DENY
-    absent = rule.when_absent or WhenAbsent(mirror.settings.when_absent)
+    # No rule refuses an image of the platform.
+    absent = (rule and rule.when_absent) or WhenAbsent(mirror.settings.when_absent)
     try:
         admitted = platform.cluster.answer("POST", path, {"dryRun": "All"}, pod)
     except Rejected as rejected:
         # Not for want of a right or of an answer, and not by another webhook.
         if f'"{_MIRROR_HOOK}" denied' not in str(rejected):
             raise
-        if denied:
-            yield good(about, f"refuses a pod with {source}, as kubeflow:imageMirror says")
-            return
         yield problem(
             about,
             f"refuses a pod with {source}, which the platform runs: its copy is missing, "
@@ -577,9 +574,7 @@ def _dry_run(platform: Platform) -> Iterator[Finding]:
         return
     image = str(admitted["spec"]["containers"][0]["image"])
     said = f"a pod with {source} gets {image}"
-    if denied:
-        yield problem(about, f"{said}, and kubeflow:imageMirror.rules refuse it: run `pulumi up`")
-    elif rule.action is Action.KEEP:
+    if rule is not None and rule.action is Action.KEEP:
         right = image == str(source)
         yield (good if right else problem)(
             about,

@@ -33,12 +33,13 @@ from ops.verification.platform import Platform
 from rendering.leak_tables import CREDENTIALS, SECRET_CREDENTIALS
 from rendering.leaks import find_leaks, find_partition_leaks
 from rendering.objects import Object, annotations_of, decoded, labels_of
+from webhook.admission import Policy, stays
 from webhook.image_places import OPT_OUT
-from webhook.rules import Action, Rule, WhenAbsent, rule_for
+from webhook.rules import Rule, Subject, WhenAbsent, rule_for
 from webhook.rules import read as read_rules
 
 _STATIC_POD = "kubernetes.io/config.mirror"
-_UNWATCHED = ("kube-system", "kube-node-lease", "kube-public")
+_UNWATCHED = ("kube-system",)
 """In components/mirror/webhook_configuration.yaml."""
 _RUNTIME = re.compile(r"[a-z-]+://")
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
@@ -162,15 +163,16 @@ def _origin(
     if _own(platform, found):
         return Origin.OWN
     namespace = namespace_of(pod)
-    rule = rule_for(rules, found, namespace)
+    prefix, keeps = platform.context.image_prefix, mirror.keeps_domestic
+    rule = rule_for(rules, Subject.of(found, prefix), namespace)
+    kept = found.ecr is None and stays(found, rule, Policy(registry=prefix, keeps_domestic=keeps))
     outside_cache = mirror.cached is not None and not found.pulled_through(mirror.cached)
     node_registries = platform.settings.serving.node_registries
-    if outside_cache or found.registry in node_registries or rule.action is Action.KEEP:
+    if outside_cache or found.registry in node_registries or kept:
         return Origin.ALLOWED
-    marks = (annotations_of(pod).get(OPT_OUT), labels_of(pod).get(OPT_OUT))
-    if namespace in skipped or "true" in marks or _STATIC_POD in annotations_of(pod):
+    if namespace in skipped or _STATIC_POD in annotations_of(pod):
         return Origin.OPTED_OUT
-    absent = rule.when_absent or WhenAbsent(mirror.settings.when_absent)
+    absent = (rule and rule.when_absent) or WhenAbsent(mirror.settings.when_absent)
     return Origin.LATE if absent is WhenAbsent.KEEP else Origin.FOREIGN
 
 

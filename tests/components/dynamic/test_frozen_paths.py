@@ -20,6 +20,7 @@ from components.dynamic.generated_secret import BcryptHashProvider, GeneratedSec
 from components.dynamic.image_repositories import ImageRepositoriesProvider
 from components.dynamic.mirrored_images import MirroredImagesProvider
 from components.dynamic.provider import DynamicProvider
+from components.dynamic.release_advisories import ReleaseAdvisoriesProvider
 from components.dynamic.serving_certificate import ServingCertificateProvider
 from tests.components.dynamic import pulumi_plugin
 
@@ -38,6 +39,8 @@ STORED: dict[str, type[ResourceProvider]] = {
     "c1Byb3ZpZGVylJOUKYGULg==": ImageRepositoriesProvider,
     "gASVRAAAAAAAAACMImNvbXBvbmVudHMuZHluYW1pYy5taXJyb3JlZF9pbWFnZXOUjBZNaXJyb3JlZEltYWdlc1Byb3Zp"
     "ZGVylJOUKYGULg==": MirroredImagesProvider,
+    "gASVSgAAAAAAAACMJWNvbXBvbmVudHMuZHluYW1pYy5yZWxlYXNlX2Fkdmlzb3JpZXOUjBlSZWxlYXNlQWR2aXNvcmll"
+    "c1Byb3ZpZGVylJOUKYGULg==": ReleaseAdvisoriesProvider,
     "gASVTAAAAAAAAACMJmNvbXBvbmVudHMuZHluYW1pYy5zZXJ2aW5nX2NlcnRpZmljYXRllIwaU2VydmluZ0NlcnRpZmlj"
     "YXRlUHJvdmlkZXKUk5QpgZQu": ServingCertificateProvider,
 }

@@ -169,6 +169,12 @@ print(buildspec())
     assert run(installed, tmp_path, "-c", code) == expected
 
 
+def test_the_example_is_short_and_names_the_file_of_the_package(wheel: Path) -> None:
+    assert len((EXAMPLE / "__main__.py").read_text().splitlines()) <= 30
+    lines = (EXAMPLE / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [f"./{wheel.name}"]
+
+
 def test_equal_sources_give_equal_bytes(wheel: Path, tmp_path: Path) -> None:
     assert build(tmp_path).read_bytes() == wheel.read_bytes()
 

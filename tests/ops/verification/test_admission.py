@@ -402,9 +402,6 @@ def test_rules_and_absent_copies_are_as_the_settings_promise() -> None:
     )
     _, found = examined("image-mirror", kept)
     assert found.level is Level.PROBLEM
-    denied = mirror(live, rules=[MirrorRule(action="deny")])
-    _, found = examined("image-mirror", denied, Unanswered(denied))
-    assert found.level is Level.PROBLEM
     late = mirror(live, when_absent="keep")
     _, found = examined("image-mirror", late, Unanswered(late))
     assert found.level is Level.NOTE
@@ -450,16 +447,16 @@ def test_a_refusal_for_another_reason_than_the_mirrors_is_no_answer(refusal: Ref
             examined("image-mirror", live, Refusing(live, refusal))
 
 
-def test_the_mirrors_own_refusal_is_right_by_a_rule_and_wrong_for_a_missing_copy() -> None:
+def test_the_mirrors_own_refusal_of_a_platform_image_is_wrong() -> None:
     (hook,) = live_of(CN).get("MutatingWebhookConfiguration", "image-mirror")["webhooks"]
     refusal = Rejected(f'admission webhook "{hook["name"]}" denied the request: absent', 403)
-    denied = mirror(live_of(CN), rules=[MirrorRule(action="deny")])
-    _, found = examined("image-mirror", denied, Refusing(denied, refusal))
-    assert found.level is Level.GOOD
-    absent = mirror(live_of(CN), when_absent="deny")
-    _, found = examined("image-mirror", absent, Refusing(absent, refusal))
-    assert found.level is Level.PROBLEM
-    assert "its copy is missing" in found.sentence
+    for live in (
+        mirror(live_of(CN), rules=[MirrorRule(action="deny")]),
+        mirror(live_of(CN), when_absent="deny"),
+    ):
+        _, found = examined("image-mirror", live, Refusing(live, refusal))
+        assert found.level is Level.PROBLEM
+        assert "its copy is missing" in found.sentence
 
 
 def test_without_the_account_the_registry_is_not_guessed() -> None:

@@ -88,6 +88,11 @@ def foreign(kind: str) -> Change:
 
 
 def opted_out(live: Live) -> None:
+    pod(live, NOTEBOOK)
+    live.get("Namespace", USER)["metadata"].setdefault("labels", {})["image-mirror/skip"] = "true"
+
+
+def says_so_itself(live: Live) -> None:
     pod(live, NOTEBOOK, **{"image-mirror/skip": "true"})
 
 
@@ -188,6 +193,7 @@ def katib(live: Live) -> None:
             f"{USER}/mine-0",
             "because image-mirror/skip leaves it as it is",
         ),
+        ("foreign-images", says_so_itself, Level.PROBLEM, f"{USER}/mine-0", NOTEBOOK),
         (
             "foreign-images",
             pulled_before,
@@ -387,3 +393,11 @@ def test_without_the_account_its_registry_is_not_guessed(name: str) -> None:
     live.context = StackContext.of(live.settings, "", {})
     with pytest.raises(Refused, match="the account whose registry has the images is unknown"):
         examined(name, live)
+
+
+def test_a_domestic_registry_is_allowed_where_it_stays() -> None:
+    live = live_of(CN).changed()
+    pod(live, "registry.cn-hangzhou.aliyuncs.com/team/notebook:1")
+    findings = examined("foreign-images", live)
+    assert wrong(findings) == []
+    assert "1 from registries that the settings allow" in findings[-1].sentence

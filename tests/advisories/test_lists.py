@@ -1,0 +1,143 @@
+"""Every release's list of advisories, compared with the images that it pulls and the files here."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from advisories.sentences import notices, refusals
+from advisories.table import NONE, Advisories, AdvisoriesInvalid, of_release
+from images.reference import parse
+from rendering import lock
+from settings import MANIFESTS
+
+RELEASES = sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml"))
+
+
+@pytest.fixture(params=RELEASES)
+def release(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_every_release_has_a_list(release: str) -> None:
+    table = of_release(MANIFESTS / release)
+    assert table.advisories
+    assert date(2026, 11, 1) <= table.read
+
+
+def test_every_advisory_is_about_an_image_that_the_release_pulls(release: str) -> None:
+    images = [parse(each.source) for each in lock.load(MANIFESTS / release, release).images]
+    stale = [
+        each.id
+        for each in of_release(MANIFESTS / release).advisories
+        if not any(each.affects(image) for image in images)
+    ]
+    assert stale == []
+
+
+def test_what_closes_an_advisory_is_a_file_of_the_release_that_is_rendered(release: str) -> None:
+    for each in of_release(MANIFESTS / release).advisories:
+        for file in each.by:
+            path = MANIFESTS / release / file
+            assert path.is_file(), f"{each.id}: {file}"
+            assert path.name in (path.parent / "kustomization.yaml").read_text()
+
+
+def test_an_advisory_that_two_releases_have_is_told_alike() -> None:
+    told: dict[str, tuple[object, ...]] = {}
+    for name in RELEASES:
+        for each in of_release(MANIFESTS / name).advisories:
+            facts = (each.also, each.severity, each.score, each.what, each.source)
+            assert told.setdefault(each.id, facts) == facts, each.id
+
+
+# -- what a list may not be -----------------------------------------------------------------------
+
+ROW = """
+- id: CVE-2026-12345
+  severity: critical
+  score: 9.1
+  images: [team/server]
+  affected: ["<2.0"]
+  what: a hole
+  here: open
+  why: Everybody reaches it.
+  way_out: server 2.0
+  source: https://example.org/a
+"""
+HEAD = "read: 2026-11-01\nadvisories:"
+
+
+def listed(folder: Path, text: str) -> Advisories:
+    (folder / "advisories.yaml").write_text(text)
+    of_release.cache_clear()
+    return of_release(folder)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (ROW.replace("critical", "high"), "CVE-2026-12345: a score of 9.1 is critical"),
+        (ROW.replace("<2.0", "before 2"), "'before 2' in affected is no range"),
+        (ROW.replace("open", "closed"), "by names what closes it, if and only if it is closed"),
+        (f"{ROW}  by: [a.yaml]", "by names what closes it, if and only if it is closed"),
+        (ROW * 2, "CVE-2026-12345 is there twice"),
+        (f"{ROW}  also: [CVE-2026-12345]", "CVE-2026-12345 is there twice"),
+        (ROW.replace("CVE-2026-12345", "CVE-26-1"), "advisories.0.id: String should match"),
+        (ROW.replace("  what: a hole\n", ""), "advisories.0.what: Field required"),
+        (f"{ROW}  note: x", "advisories.0.note: Extra inputs"),
+        (ROW.replace("https", "http"), "advisories.0.source: String should match"),
+        (": [", "is no YAML"),
+    ],
+)
+def test_a_list_that_contradicts_itself_is_refused_by_its_place(
+    tmp_path: Path, wrong: str, told: str
+) -> None:
+    with pytest.raises(AdvisoriesInvalid) as refused:
+        listed(tmp_path, f"{HEAD}{wrong}")
+    assert told in str(refused.value)
+    assert str(tmp_path / "advisories.yaml") in str(refused.value)
+
+
+def test_a_release_without_a_list_has_no_advisories(tmp_path: Path) -> None:
+    assert of_release(tmp_path) is NONE
+    assert notices("1.0", NONE) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "affected"),
+    [
+        ("team/server:1.9", True),
+        ("quay.io/team/server:v1.9.3-alpine", True),
+        ("111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/k/quay.io/team/server:1.0", True),
+        ("quay.io/team/server:2.0", False),
+        ("quay.io/other-team/server:1.9", False),
+        ("quay.io/team/server-extra:1.9", False),
+        ("quay.io/team/server:latest", False),
+        (f"quay.io/team/server@sha256:{'0' * 64}", False),
+    ],
+)
+def test_an_image_is_affected_by_its_name_and_version(
+    tmp_path: Path, image: str, affected: bool
+) -> None:
+    (only,) = listed(tmp_path, f"{HEAD}{ROW}").advisories
+    assert only.affects(parse(image)) is affected
+
+
+# -- what is told ---------------------------------------------------------------------------------
+
+
+def test_critical_ones_come_first_and_by_name_the_others_are_counted(tmp_path: Path) -> None:
+    lesser = ROW.replace("12345", "12346").replace("critical", "medium").replace("9.1", "5.0")
+    high = ROW.replace("12345", "12347").replace("critical", "high").replace("score: 9.1", "")
+    worst = ROW.replace("12345", "12348").replace("9.1", "9.8")
+    closed = f"{ROW.replace('12345', '12349').replace('open', 'closed')}  by: [a.yaml]"
+    table = listed(tmp_path, f"{HEAD}{lesser}{high}{ROW}{worst}{closed}")
+    worst_of_all, accepted, others = notices("9.9", table, ["CVE-2026-12345"])
+    reached = "is open in release 9.9, a hole: Everybody reaches it. server 2.0 closes it."
+    assert worst_of_all == f"CVE-2026-12348 (9.8) {reached}"
+    assert accepted == f"CVE-2026-12345 (9.1) {reached} It is accepted."
+    assert others.startswith("advisories of release 9.9 open besides: 1 high, 1 medium (`./kf adv")
+    assert refusals("9.9", table).keys() == {"CVE-2026-12345", "CVE-2026-12348"}
