@@ -73,6 +73,8 @@ if context.mirror.enabled:
         ImageMirrorWebhookArgs(
             context=context,
             images=tuple(renders.inventory(context.image_registry, context.mirror.cached)),
+            digests=renders.digests(),
+            sizes=renders.sizes(),
             build=build_side(context),
             pods=renders.image_mirror,
             oidc=cluster.oidc,

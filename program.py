@@ -27,6 +27,7 @@ from components.mirror.accounts import provider_credentials
 from images.reference import parse
 from regions.region import Region
 from rendering import Rendered, RenderError, render, require_sources
+from rendering import lock as locks
 from rendering.release import stand_alone
 from settings import Settings, SettingsError, load, package_sources
 from settings.context import StackContext
@@ -198,6 +199,7 @@ class Renders:
         image_mirror: the pods of the mirror's admission handler; None where it has none.
         package_defaults: the pods that give others their package sources; None without any.
         add_ons: component -> name of an enabled add-on -> its objects.
+        folders: of all that is rendered, below ``manifests``.
     """
 
     kubeflow: Rendered
@@ -205,6 +207,22 @@ class Renders:
     image_mirror: Rendered | None
     package_defaults: Rendered | None
     add_ons: Mapping[str, Mapping[str, Rendered]]
+    folders: Sequence[str] = ()
+
+    def digests(self) -> dict[str, str]:
+        """Source -> digest, of every image whose lock has one."""
+        return {image.source: image.digest for image in self._locked() if image.digest}
+
+    def sizes(self) -> dict[str, int]:
+        """Source -> bytes of its copy, of every image whose lock has them."""
+        return {image.source: image.bytes for image in self._locked() if image.bytes}
+
+    def _locked(self) -> list[locks.LockedImage]:
+        return [
+            image
+            for folder in self.folders
+            for image in locks.load(MANIFESTS / folder, folder).images
+        ]
 
     def all(self) -> list[Rendered]:
         """The present ones."""
@@ -232,7 +250,10 @@ def render_stack(settings: Settings, region: Region) -> Renders:
     """Renders release and add-ons; mirrored images get names in the account's registry."""
     mirror = MirrorMode(settings.image_mirror, region)
 
+    folders: list[str] = []
+
     def one(folder: str) -> Rendered:
+        folders.append(folder)
         return render(
             MANIFESTS / folder,
             partition=region.partition,
@@ -261,6 +282,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
                 component: {name: one(f"addons/{name}") for name in names}
                 for component, names in enabled_add_ons(settings).items()
             },
+            folders=folders,
         )
     except RenderError as error:
         raise pulumi.RunError(str(error)) from error

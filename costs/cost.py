@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from costs.billing import HOURS, Item, Plan, Row, Uncounted, Use, charges
+from costs.copies import Amount, sentences
 from costs.pools import PoolCost, pools_of
 from regions.price_list import KEYS, Price, PriceList, prices_of
 
@@ -58,10 +59,14 @@ class FirstCopy:
 
     Attributes:
         images: how many.
+        bytes: of those whose size images.lock has.
+        unknown: images of unknown size.
         sentences: what of it costs money, and what is unknown.
     """
 
     images: int
+    bytes: int
+    unknown: int
     sentences: tuple[str, ...]
 
 
@@ -258,21 +263,17 @@ def _use_line(use: Use, find: Callable[[str], PriceList]) -> UseLine:
 def _first_copy(
     plan: Plan, uses: Sequence[Use], find: Callable[[str], PriceList]
 ) -> FirstCopy | None:
-    images = sum(
-        len(row["inputs"]["images"]) for row in plan.of("pulumi-python:dynamic:MirroredImages")
-    )
+    rows = [row["inputs"] for row in plan.of("pulumi-python:dynamic:MirroredImages")]
+    images = [image for row in rows for image in row["images"]]
     if not images:
         return None
-    sentences = ["The sizes of the images are in no lock, so their bytes are unknown."]
-    for use in uses:
-        if use.key in ("codebuild.small", "transfer.out", "ecr.stored"):
-            key, prices = KEYS[use.key], find(use.region)
-            price = prices.prices.get(use.key)
-            amount = (
-                f"{prices.currency} {price.amount:g} per {key.unit}" if price else "price unknown"
-            )
-            sentences.append(f"{key.charged_for} in {use.region}: {amount}.")
-    return FirstCopy(images, tuple(sentences))
+    sizes = {image: int(size) for row in rows for image, size in row.get("bytes", {}).items()}
+    amount = Amount.of(images, sizes)
+    copied = ("codebuild.small", "transfer.out", "ecr.stored")
+    of_copies = [(use.key, use.region) for use in uses if use.key in copied]
+    return FirstCopy(
+        amount.images, amount.bytes, amount.unknown, tuple(sentences(amount, of_copies, find))
+    )
 
 
 # -- What is unknown, and what is old -------------------------------------------------------------

@@ -38,6 +38,9 @@ def preview_lines(rows: Sequence[Row], region: str, stack: str) -> list[str]:
     names = ", ".join(dict.fromkeys(line.label.partition(":")[0] for line in cost.unpriced))
     lines = [_pair("cost", floor(cost)), _pair("busiest hour", busiest(cost))]
     lines += [line for pool in cost.pools for line in _wrapped(f"pool {pool.name}", ceiling(pool))]
+    if cost.first_copy:
+        bytes_ = cost.first_copy.sentences[0]
+        lines += _wrapped("first copy", f"{cost.first_copy.images} images. {bytes_}")
     if names:
         lines += _wrapped("without price", names)
     lines += _wrapped("prices", cost.stale[0] if cost.stale else "")

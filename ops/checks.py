@@ -70,8 +70,9 @@ def _images(stack: Subject) -> Iterator[Finding]:
         yield note(
             "images",
             f"{unlocked} of {len(images)} images of {release} have no digest in the lock, so a "
-            f"moved tag is not detected: run `./kf images lock --release {release}` on a machine "
-            "that reaches the registries",
+            f"moved tag is not detected before its first copy: run `./kf images lock --release "
+            f"{release}` on a machine that reaches the registries, or after the first `pulumi up` "
+            "`./kf images lock --from-account`",
         )
     gone = inventories.known_gone(MANIFESTS / release, [image.source for image in images])
     if gone:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,12 @@ from ops.cli_errors import Refused, errors_reported
 from ops.crane import Crane, find
 from ops.lock_digests import add_digests, digest_of, to_query
 from ops.mirror import commands as mirror_commands
+from ops.mirror.account_copies import told_by_copies
 from ops.mirror.docker_config import own_logins
 from rendering import ImageUse
 from rendering import lock as locks
 from rendering.inventory import floating_uses
+from rendering.lock import Lock
 from rendering.release import GoneImage
 from terminal.application import application
 from terminal.exit_codes import FAILED
@@ -86,6 +89,12 @@ def lock(
         str | None,
         typer.Option(help="Query this mirror (host[/prefix], laid out as ours), not sources."),
     ] = None,
+    from_account: Annotated[
+        bool,
+        typer.Option(
+            "--from-account", help="With --stack: fill digests from the copies in its account."
+        ),
+    ] = False,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Number of parallel queries.")] = 8,
     bundle: Bundle = None,
 ) -> None:
@@ -95,6 +104,8 @@ def lock(
     """
     problems: list[str] = []
     with errors_reported():
+        if from_account and stack is None:
+            raise Refused("--from-account reads the copies of a stack: name it by --stack.")
         for folder in _folders(release, stack):
             name = folder.relative_to(targets.MANIFESTS).as_posix()
             targets.use_bundle(bundle, folder)
@@ -102,9 +113,12 @@ def lock(
             updated = locks.load(folder, name).updated(uses)
             if not uses:
                 continue
+            if from_account:
+                updated, differing = _told_by_account(updated, str(stack), refresh=refresh)
+                problems += differing
             locks.write(folder, updated)
             problems += floating_uses(uses)
-            if not offline and (sources := to_query(updated, refresh=refresh)):
+            if not offline and not from_account and (sources := to_query(updated, refresh=refresh)):
                 with own_logins() as config, Crane(find(), config) as crane:
                     _refuse_without_registries(sources, registry_mirror)
                     query = partial(digest_of, crane=crane, mirror=registry_mirror)
@@ -114,6 +128,26 @@ def lock(
             messages.print(f"{name}: {len(uses)} images, {len(digests)} with a digest")
     if problems:
         raise fail(problems, FAILED)
+
+
+def _told_by_account(lock: Lock, stack: str, *, refresh: bool) -> tuple[Lock, list[str]]:
+    """The lock with what the copies of the stack's account tell, and where both differ."""
+    sources = [image.source for image in lock.images]
+    told = told_by_copies(targets.settings_of(stack), sources)
+    digests = {source: each.digest for source, each in told.items() if each.digest}
+    differing = [
+        f"{image.source} is {digests[image.source]} in the account, and {image.digest} in the lock"
+        for image in lock.images
+        if not refresh and image.digest and image.digest != digests.get(image.source, image.digest)
+    ]
+    new = (
+        digests
+        if refresh
+        else {s: digests[s] for s in to_query(lock, refresh=False) if s in digests}
+    )
+    origin = f"the copies of stack {stack}, {datetime.now(UTC).date()}"
+    sizes = {source: each.bytes for source, each in told.items() if each.bytes}
+    return lock.filled(new, origin).measured(sizes), differing
 
 
 def _refuse_without_registries(sources: Sequence[str], mirror: str | None) -> None:

@@ -57,6 +57,8 @@ _IDENTITY = {
     "aws:iam/userPolicy:UserPolicy": 2048,
 }
 _TRUST, _TRUST_SIZE = "assumeRolePolicy", 2048
+# "Max buildspec length is 25600": github.com/aws/aws-cdk/issues/30326.
+_BUILDSPEC = 25600
 _ACTION = re.compile(r"\*|[a-z0-9-]+:(?:[A-Z*][A-Za-z0-9*?]*)")
 _KEY = re.compile(r".+[:/].+")
 
@@ -77,6 +79,10 @@ def impossible(type_: str, plain: Mapping[str, Any]) -> Impossible:
         yield from _words(_request(type_), plain, "")
     if type_ == "aws:lambda/function:Function":
         yield from _handler(plain)
+    if type_ == "aws:codebuild/project:Project":
+        size = len(str((plain.get("source") or {}).get("buildspec") or ""))
+        if size > _BUILDSPEC:
+            yield "source.buildspec", f"has {size} characters, and may have {_BUILDSPEC}"
     if type_ in ("kubernetes:core/v1:Secret", "kubernetes:core/v1:ConfigMap"):
         yield from _data(plain, "data" if type_.endswith("Secret") else "binaryData")
 

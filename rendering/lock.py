@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from images.reference import parse
 from rendering.cache import write_atomically
@@ -21,8 +21,11 @@ _HEAD = """\
 # like code: CI fails when a render shows an image that is not here, or the other way round.
 #   source  as upstream names it
 #   target  repository of its copy, below the registry and prefix of the account
-#   digest  what the registry answered when the lock was filled, or what the source itself is pinned
-#           to; null where nobody has asked yet (a machine without the internet)
+#   digest  of the whole source: what the registry answered when the lock was filled, or what the
+#           source itself is pinned to; null where nobody has asked yet
+#   digest_from  who says so, where it was not the registry: a file of a public repository at a
+#           commit, or the copies of an account
+#   bytes   that a copy for linux/amd64 moves, as its registry stores it; absent where unknown
 #   needed  install: a pod of the install runs it; feature: something names it that runs later;
 #           example: a template or tutorial names it (rendering/inventory.py, or release.yaml)
 #   where   the places that name it
@@ -37,6 +40,8 @@ class LockedImage(Strict):
     digest: Annotated[str, StringConstraints(pattern=r"^sha(256|384|512):[0-9a-f]+$")] | None
     needed: Needed
     where: tuple[str, ...]
+    digest_from: str | None = None
+    bytes: Annotated[int, Field(gt=0)] | None = None
 
     @classmethod
     def of(cls, use: ImageUse) -> LockedImage:
@@ -64,21 +69,53 @@ class Lock(Strict):
 
     def updated(self, uses: Iterable[ImageUse]) -> Lock:
         """The lock of these uses, with the digests of this one."""
-        digests = {image.source: image.digest for image in self.images}
-        fresh = [LockedImage.of(use) for use in uses]
-        images = tuple(
-            image.model_copy(update={"digest": image.digest or digests.get(image.source)})
-            for image in sorted(fresh, key=lambda image: image.source)
+        before = {image.source: image for image in self.images}
+        fresh = sorted(map(LockedImage.of, uses), key=lambda image: image.source)
+        return Lock(
+            release=self.release,
+            images=tuple(
+                image.model_copy(update=_known(before[image.source]))
+                if image.source in before and image.digest in {None, before[image.source].digest}
+                else image
+                for image in fresh
+            ),
         )
-        return Lock(release=self.release, images=images)
 
-    def filled(self, digests: Mapping[str, str]) -> Lock:
-        """The lock with these digests by source; all others stay."""
+    def filled(self, digests: Mapping[str, str], digest_from: str | None = None) -> Lock:
+        """The lock with these digests by source; all others stay.
+
+        Args:
+            digests: source -> digest.
+            digest_from: who says so; None: the registries.
+        """
         images = tuple(
-            image.model_copy(update={"digest": digests.get(image.source, image.digest)})
+            image.model_copy(
+                update={
+                    "digest": digests[image.source],
+                    "digest_from": digest_from,
+                    "bytes": None if image.digest else image.bytes,
+                }
+            )
+            if image.source in digests and image.digest != digests[image.source]
+            else image
             for image in self.images
         )
         return Lock(release=self.release, images=images)
+
+    def measured(self, sizes: Mapping[str, int]) -> Lock:
+        """The lock with these bytes by source; all others stay."""
+        images = tuple(
+            image.model_copy(update={"bytes": sizes.get(image.source, image.bytes)})
+            for image in self.images
+        )
+        return Lock(release=self.release, images=images)
+
+
+_MEASURED = ("digest_from", "bytes")
+
+
+def _known(image: LockedImage) -> dict[str, object]:
+    return {name: getattr(image, name) for name in ("digest", *_MEASURED)}
 
 
 def differences(lock: Lock, uses: Sequence[ImageUse]) -> list[str]:
@@ -121,6 +158,11 @@ def load(folder: Path, release: str) -> Lock:
 def write(folder: Path, lock: Lock) -> None:
     """Replaces the lock of a release folder in one step."""
     path = folder / NAME
-    body = yaml.safe_dump(lock.model_dump(mode="json"), sort_keys=False, width=1000)
+    dumped = lock.model_dump(mode="json")
+    for image in dumped["images"]:
+        for name in _MEASURED:
+            if image[name] is None:
+                del image[name]
+    body = yaml.safe_dump(dumped, sort_keys=False, width=1000)
     write_atomically(path, (_HEAD.format(release=lock.release) + body).encode())
     path.chmod(0o644)

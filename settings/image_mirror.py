@@ -99,7 +99,8 @@ class ImageMirrorSettings(Section):
             all: every platform, and copies have the digests of their sources. None: that of the
             stack's nodes, linux/amd64; copies of all platforms that exist already stay.
         follow_hours: the age from which the copy of a tag is compared with its source again, when a
-            pod uses it; 0: never. A digest never moves.
+            pod uses it; 0: never, as with ``shared_inventory``. A digest never moves, and neither
+            does a copy of the platform's own.
         rules: exceptions by registry and namespace: the first match applies, and an image that no
             rule matches is mirrored.
         enforce: whether a pod is refused unless the admission webhook has judged its images, and

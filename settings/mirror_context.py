@@ -80,6 +80,11 @@ class MirrorContext:
         return f"{self.name_of_builds}-image-copy"
 
     @property
+    def copies_table(self) -> str:
+        """The name of the table of copies."""
+        return f"{self.cluster}-image-copies"
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Arguments of every IAM role and user in the cluster's account."""
         return {"path": self.iam.path, "permissions_boundary": self.iam.permissions_boundary}

@@ -51,6 +51,14 @@ class MirrorMode:
         return None if self.settings.platform == EVERY_PLATFORM else self.settings.platform
 
     @property
+    def follow_seconds(self) -> int:
+        """The age from which the copy of a tag is compared with its source; 0: never.
+
+        Never where stacks share their copies: a tag may be of the platform of another one.
+        """
+        return 0 if self.settings.shared_inventory else self.settings.follow_hours * 3600
+
+    @property
     def cached(self) -> tuple[str, ...] | None:
         """The registries from which ECR itself pulls; None: images are copied or not mirrored."""
         if not (self.enabled and self.region.has(Feature.PULL_THROUGH_CACHE)):

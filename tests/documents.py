@@ -20,7 +20,7 @@ ACCOUNT = "<!-- needs an account -->"
 _CALLS = re.compile(
     r"(?:^|[|&;(]|\bsudo\b[^|&;]*?)\s*"
     r"(?:aws|kubectl|pulumi|\./kf (?:dashboard|leftovers|resume|verify"
-    r"|images (?:check|mirror)|doctor(?![^|&;]*--offline)))\b"
+    r"|images (?:check|mirror|lock[^|&;]*--from-account)|doctor(?![^|&;]*--offline)))\b"
 )
 _KF = re.compile(r"\./kf ([a-z][^|&;)`\n]*)")
 

@@ -58,13 +58,17 @@ _FREE = (
 )
 _GONE = f"attribute_exists(digest) OR {_FREE}"
 FAILED = (
-    "SET reason = :reason, last_reason = :reason, expires = :now + if_not_exists(backoff, :first)"
+    "SET reason = :reason, last_reason = :reason, expires = :now + if_not_exists(backoff, :first) "
+    "REMOVE waiting"
 )
 """Update expression: a copy failed at ``:now``, because of ``:reason``."""
-COPIED = "SET digest = :digest, expires = :end REMOVE attempts, backoff, last_reason, reason"
+COPIED = (
+    "SET digest = :digest, source_digest = :source, expires = :end "
+    "REMOVE attempts, backoff, begun, last_reason, reason, waiting"
+)
 """Update expression: the copy is ``:digest``; it is compared with its source again after ``:end``.
 """
-POSTPONED = "SET reason = :reason, expires = :end ADD attempts :less"
+POSTPONED = "SET reason = :reason, expires = :end REMOVE waiting ADD attempts :less"
 """Update expression: the copy waits until ``:end`` because of ``:reason``; ``:less`` is -1, for the
 build was no attempt after all."""
 

@@ -34,14 +34,23 @@ def text(images: Iterable[str], digests: Mapping[str, str]) -> str:
 
 
 @cache
-def load() -> Mapping[str, str | None]:
-    """Copy -> known digest, of every copy that is the platform's."""
+def _content() -> Mapping[str, str | None]:
     try:
         content = pkgutil.get_data("webhook", FILE.partition("/")[2])
-    except FileNotFoundError:
+    except OSError:
         content = None
-    known = cast("dict[str, str | None]", json.loads(content or b"{}"))
-    return {copy_name(parse(image)): digest for image, digest in known.items()}
+    return cast("dict[str, str | None]", json.loads(content or b"{}"))
+
+
+@cache
+def load() -> Mapping[str, str | None]:
+    """Copy -> known digest, of every copy that is the platform's."""
+    return {copy_name(parse(image)): digest for image, digest in _content().items()}
+
+
+def sources() -> frozenset[str]:
+    """The platform's own images, as ``Reference`` writes them; no rule of a stack is of them."""
+    return frozenset(_content())
 
 
 def marks(images: Iterable[str]) -> str:
@@ -49,5 +58,9 @@ def marks(images: Iterable[str]) -> str:
 
     CodeBuild takes 5,500 characters of variables, and the names of 113 copies have 7,000.
     """
-    names = {copy_name(parse(image)) for image in images}
-    return " ".join(sorted(hashlib.sha256(name.encode()).hexdigest()[:_MARK] for name in names))
+    return " ".join(sorted({mark(copy_name(parse(image))) for image in images}))
+
+
+def mark(name: str) -> str:
+    """The mark of one copy, which ``copy.sh`` makes too."""
+    return hashlib.sha256(name.encode()).hexdigest()[:_MARK]

@@ -22,7 +22,6 @@ from webhook.claims import Claims, error_code
 from webhook.image_places import mapping
 from webhook.mirror import EcrMirror, asynchronous_request
 from webhook.outcomes import Report
-from webhook.platform_images import platform_images
 from webhook.pull_through import PullThroughMirror
 from webhook.rules import Rule, WhenAbsent
 from webhook.rules import read as read_rules
@@ -135,7 +134,7 @@ def decision(environment: Environment, tell: Callable[[Report], None] | None = N
         public=frozenset(environment.public),
         enforce=environment.enforce,
         keeps_domestic=environment.domestic == "keep",
-        platform=platform_images(),
+        platform=inventory.sources(),
         budgets=environment.budgets,
     )
     mirror = _mirror(environment)

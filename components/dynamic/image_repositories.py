@@ -68,7 +68,7 @@ class ImageRepositories(Resource, name="ImageRepositories"):
     because the webhook or `./kf images mirror` made them, are corrected. A destroy deletes what
     this stack made and no other names, with its images, which are copies
     (``EcrRepositories.delete``). The mirror itself makes the repositories of users' own images
-    (``webhook.copy_job``); they are not part of this resource.
+    (``components/mirror/copy.sh``); they are not part of this resource.
 
     Args:
         name: of the resource.

@@ -277,7 +277,9 @@ def records(dynamodb: Any, table: str) -> Callable[[str], Record]:
         except (ClientError, BotoCoreError):
             return Record()
         row: dict[str, Any] = response.get("Item") or {}
-        return Record(*(str(row.get(name, {}).get("S", "")) for name in ("reason", "source")))
+        return Record(
+            *(str(row.get(name, {}).get("S", "")) for name in ("reason", "source_digest"))
+        )
 
     return record
 

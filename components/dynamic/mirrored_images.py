@@ -57,6 +57,7 @@ class MirroredImages(Resource, name="MirroredImages"):
         registry: ``<ecr host>/<prefix>``; the repositories must exist.
         region: of the registry.
         project: the CodeBuild project that copies.
+        sizes: source -> bytes of its copy, where a lock has them; for the cost of a plan alone.
         table: the DynamoDB table in which its builds record the result of each copy.
         build_region: region of the project.
         build_profile: AWS profile that may start builds; empty: the one of the deployment.
@@ -75,6 +76,7 @@ class MirroredImages(Resource, name="MirroredImages"):
         project: str,
         table: str,
         digests: Mapping[str, str] | None = None,
+        sizes: Mapping[str, int] | None = None,
         build_region: str,
         build_profile: str = "",
         credentials: Mapping[str, Any] | None = None,
@@ -87,6 +89,7 @@ class MirroredImages(Resource, name="MirroredImages"):
             {
                 "images": sorted(images),
                 "digests": dict(sorted((digests or {}).items())),
+                "bytes": dict(sorted((sizes or {}).items())),
                 "registry": registry,
                 "region": region,
                 "project": project,

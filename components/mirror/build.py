@@ -56,6 +56,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
     Args:
         context: of the cluster and its account.
         side: makes the copies.
+        kept: marks of the platform's own copies (``webhook.inventory.marks``).
 
     Attributes:
         region: of the project.
@@ -74,17 +75,19 @@ class ImageMirrorBuild(pulumi.ComponentResource):
         name: str,
         context: MirrorContext,
         side: BuildSide,
+        kept: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorBuild", name, None, opts)
         self._context = context
+        self._kept = kept
         self._side = side
         self.region = side.region
         self.project_name = context.build_project
         self.project_arn = side.region.arn(
             "codebuild", f"project/{self.project_name}", account=side.account_id
         )
-        self.table_name = f"{context.cluster}-image-copies"
+        self.table_name = context.copies_table
         self.table_arn = context.region.arn(
             "dynamodb", f"table/{self.table_name}", account=context.account_id
         )
@@ -165,7 +168,8 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "SOURCE_SECRETS": json.dumps(secrets) if secrets else "",
             "PLATFORM": context.mirror.platform or "",
             "TABLE": self.table_name,
-            "FOLLOW_SECONDS": str(mirror.follow_hours * 3600),
+            "FOLLOW_SECONDS": str(context.mirror.follow_seconds),
+            "KEPT": self._kept,
             "GIB_PER_DAY": str(mirror.budgets.gib_per_day),
             "NEW_REPOSITORY": _new_repository(context),
             "LIFECYCLE": json.dumps(lifecycle_policy()),

@@ -2,7 +2,8 @@
 
 ``install_crane.sh`` installs crane, ``copy.sh`` copies by digest and reads each copy back from the
 target, ``guard.py`` stands between crane and the registry of a source, ``copy_json.py`` makes the
-requests to AWS. A build has no source, so the specification contains the text of these files.
+requests to AWS. A build has no source, so the specification contains these files, as an archive:
+CodeBuild takes no longer one than ``LONGEST``.
 
 The SHA-256 of crane's archive: github.com/google/go-containerregistry releases, checksums.txt; also
 in github.com/cashapp/hermit-packages, crane.hcl.
@@ -10,7 +11,11 @@ in github.com/cashapp/hermit-packages, crane.hcl.
 
 from __future__ import annotations
 
+import base64
+import gzip
+import io
 import json
+import tarfile
 from pathlib import Path
 
 from webhook import budgets, claims
@@ -21,6 +26,8 @@ CRANE_SHA256 = "c1d593d01551f2c9a3df5ca0a0be4385a839bd9b86d4a76e18d7b17d16559127
 
 PROGRAMS = ("copy_json.py", "guard.py", "source_logins.py", "source_rules.py")
 """Modules that ``copy.sh`` runs, without the packages that they are in here."""
+LONGEST = 25_600
+"""Characters: "Max buildspec length is 25600", github.com/aws/aws-cdk/issues/30326."""
 _FOLDER = "components/mirror"
 
 VARIABLES = {
@@ -55,20 +62,32 @@ def buildspec() -> str:
             "env": {"shell": "bash", "variables": VARIABLES},
             "phases": {
                 "install": {"commands": [f"(\n{_text('install_crane.sh')})"]},
-                "build": {"commands": [f"(\n{_programs()}{_text('copy.sh')})"]},
+                "build": {"commands": [f"(\n{_copying()})"]},
             },
         },
         indent=2,
     )
 
 
-def _programs() -> str:
-    """Bash that writes the Python programs to a folder, by which ``PYTHONPATH`` has them."""
-    files = "".join(
-        f"cat >\"$PYTHONPATH/{_FOLDER}/{name}\" <<'END_OF_PROGRAM'\n{_text(name)}END_OF_PROGRAM\n"
-        for name in PROGRAMS
-    )
-    return f'export PYTHONPATH\nPYTHONPATH=$(mktemp -d)\nmkdir -p "$PYTHONPATH/{_FOLDER}"\n{files}'
+def _copying() -> str:
+    """Bash that unpacks ``copy.sh`` and its programs where ``PYTHONPATH`` has them, and runs it."""
+    return f"""set -euo pipefail
+export PYTHONPATH
+PYTHONPATH=$(mktemp -d)
+base64 --decode <<<'{_archive()}' | tar --extract --gzip --directory "$PYTHONPATH"
+bash "$PYTHONPATH/{_FOLDER}/copy.sh"
+"""
+
+
+def _archive() -> str:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in ("copy.sh", *PROGRAMS):
+            content = _text(name).encode()
+            member = tarfile.TarInfo(f"{_FOLDER}/{name}")  # of no time and no owner
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return base64.b64encode(gzip.compress(packed.getvalue(), mtime=0)).decode()
 
 
 def _text(name: str) -> str:

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Copies images one after the other, by digest, and verifies each.
 #
-# Environment: IMAGES, words "source target" for each, with a tag or digest; TARGET_REGISTRY (nothing
+# Environment: IMAGES, words "source target" for each, with a tag or digest, or of a target with both:
+# the digest that the whole source must have; TARGET_REGISTRY (nothing
 # outside it is written), TARGET_REGION, CREDENTIALS_SECRET (empty: the build's own role pushes),
-# PLATFORM (linux/amd64: of an index with a tag only this image; empty: all), TABLE (gets a row on
+# PLATFORM (linux/amd64: of an index with a tag only this image; empty: all), KEPT (marks of targets
+# whose image is never replaced by another one: webhook.inventory.marks), TABLE (gets a row on
 # how each image went; empty: there is none), NEW_REPOSITORY (ECR's request for a new repository,
 # JSON; empty: each exists already), LIFECYCLE (its lifecycle policy, JSON), COPY_SECONDS (2400, for
 # one image), NAMESPACE (whose pods ask, and whose bytes are counted; empty: the platform itself),
@@ -48,7 +50,9 @@ work=$(mktemp --directory)
 trap 'rm -rf "$work"' EXIT
 end=$((SECONDS + 120))
 
-copy_json() { python3 -m components.mirror.copy_json "$@"; }
+# By its path: with -m, Python would look for modules in the working folder first.
+program() { exec python3 "$PYTHONPATH/components/mirror/$1.py" "${@:2}"; }
+copy_json() { (program copy_json "$@"); }
 
 bounded() {
   local left=$((end - SECONDS))
@@ -62,20 +66,20 @@ fail() {
 
 # Repeats the command until it succeeds; where the guard gives no reason it is the first argument.
 attempt() {
-  local otherwise=$1 number status code pause own
+  local otherwise=$1 number status code pause own known
   shift
   for number in 1 2 3 4 5; do
     : >"$work/reason"
     "$@" 2>"$work/said" && return 0
-    status=$? code='' pause=0
+    status=$? code='' pause=0 known=''
     read -r code pause <"$work/reason" || true
     if [ -z "$code" ]; then
-      code=$otherwise pause=0
+      code=$otherwise pause=0 known=$(known_words)
       if grep --quiet 'no child with platform' "$work/said"; then code=no-such-platform pause=-; fi
       # Statuses of timeout(1): the time is over, and not because of one answer.
       if [ "$status" = 124 ] || [ "$status" = 137 ]; then code=overtime pause=-; fi
     fi
-    echo "attempt $number of 5 failed: $code$(known_words)" >&2
+    echo "attempt $number of 5 failed: $code$known" >&2
     if [ "$pause" = - ] || [ "$number" = 5 ] || ((SECONDS >= end)); then break; fi
     own=$((number * number * ${RETRY_SECONDS:-5}))
     sleep "$((pause > own ? pause : own))"
@@ -131,10 +135,10 @@ make_repository() {
 # What admissions read (webhook.claims). Where the row cannot be written the image is copied all the
 # same: its claim then ends by itself.
 tell() {
-  echo "$*"
+  echo "${*:1:3}"
   [ -n "${TABLE:-}" ] || return 0
   local request
-  if ! { request=$(copy_json "$1" "$2" "${*:3}") &&
+  if ! { request=$(copy_json "$@") &&
     as_target dynamodb update-item --cli-input-json "$request" >&2; }; then
     echo "the table $TABLE was not told about $2" >&2
   fi
@@ -149,35 +153,72 @@ count_bytes() {
   return 1
 }
 
+# The platform's own copies stay, whoever asks, unless their digest is known.
+kept() {
+  local mark
+  mark=$(printf %s "${1#"$TARGET_REGISTRY/"}" | sha256sum) || return 1
+  [[ " ${KEPT:-} " == *" ${mark:0:10} "* ]]
+}
+
+present() { bounded crane digest "$1" 2>/dev/null || true; }
+
+# The digest of the whole source, which is the known one where there is one, wherever the tag is by
+# now. The tag comes first: what a registry lacks is the last that the guard asks it for.
+whole() {
+  local name=$1 tag=$2 known=$3 tagged
+  tagged=$(attempt no-image bounded crane digest "$name:$tag") || return 1
+  if [ -z "$known" ] || [ "$tagged" = "$known" ]; then
+    echo "$tagged"
+    return 0
+  fi
+  attempt no-image bounded crane digest "$name@$known" && return 0
+  case $(<"$work/code") in
+    not-found | no-image) fail wrong-digest ;;
+  esac
+  return 1
+}
+
+# Prints the digest of the copy, and that of the whole source.
 # errexit does not reach into a function whose status is looked at: each step says what it does
 # about a failure. An image that was asked for by digest is pulled by this digest, which only the
 # whole index has: no platform is picked from it. What the source is comes before anything is made.
 copy() {
-  local source=$1 target=$2 name from digest copied bytes
-  local -a platform=()
+  local source=$1 target=${2%@*} known='' name from digest copied bytes before source_digest
+  [ "$target" = "$2" ] || known=${2#*@}
   end=$((SECONDS + ${COPY_SECONDS:-2400}))
+  if [ -n "$known" ] && [ "$(present "$target")" = "$known" ]; then
+    echo "$target already is $known" >&2
+    echo "$known $known"
+    return 0
+  fi
   coproc guarding {
-    exec python3 -m components.mirror.guard "$source" "$work/logins" "$work/reason" \
-      "$((end - SECONDS))" 2>/dev/null
+    program guard "$source" "$work/logins" "$work/reason" "$((end - SECONDS))" 2>/dev/null
   }
   if ! read -r name <&"${guarding[0]}"; then
     read -r from _ <"$work/reason" || true
     fail "${from:-unknown}" || return 1
   fi
   case "$source" in
-    *@*) from=$name@${source#*@} ;;
+    *@*)
+      digest=$(attempt no-image bounded crane digest "$name@${source#*@}") || return 1
+      source_digest=$digest before=$(present "$target")
+      ;;
     *)
-      from=$name:${source##*:}
-      [ -z "${PLATFORM:-}" ] || platform=(--platform "$PLATFORM")
+      source_digest=$(whole "$name" "${source##*:}" "$known") || return 1
+      [[ $source_digest =~ ^sha256:[0-9a-f]{64}$ ]] || fail no-image || return 1
+      digest=$source_digest from=$name@$source_digest before=$(present "$target")
+      if [ -n "${PLATFORM:-}" ] && [ "$before" != "$source_digest" ]; then
+        digest=$(attempt no-image bounded crane digest --platform "$PLATFORM" "$from") || return 1
+      fi
       ;;
   esac
-  digest=$(attempt no-image bounded crane digest "${platform[@]}" "$from") || return 1
   [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || fail no-image || return 1
-  if [ "$(bounded crane digest "$target" 2>/dev/null || true)" = "$digest" ]; then
+  if [ "$before" = "$digest" ]; then
     echo "$target already is $digest" >&2
-    echo "$digest"
+    echo "$digest $source_digest"
     return 0
   fi
+  if [ -n "$before" ] && [ -z "$known" ] && kept "$target"; then fail kept-tag || return 1; fi
   bytes=$(attempt unknown bounded curl --fail --silent --noproxy '*' \
     "http://${name%%/*}/size/$digest") || return 1
   echo "$source is $digest, of $bytes bytes" >&2
@@ -192,11 +233,11 @@ copy() {
     echo "$target is another image than $digest" >&2
     fail target-refused || return 1
   fi
-  echo "$digest"
+  echo "$digest $source_digest"
 }
 
 # Logins of the sources' registries, for the guard alone: {"docker.io": {"username": ...}}.
-python3 -m components.mirror.source_logins "${sources[@]}" >"$work/logins"
+(program source_logins "${sources[@]}") >"$work/logins"
 failed=0
 if ! attempt target-login log_in; then
   for source in "${sources[@]}"; do
@@ -207,8 +248,10 @@ fi
 for place in "${!sources[@]}"; do
   echo unknown >"$work/code"
   [ -z "${NAMESPACE:-}" ] || tell begun "${sources[place]}" >&2
-  if digest=$(copy "${sources[place]}" "${targets[place]}"); then
-    tell ok "${sources[place]}" "$digest"
+  if digests=$(copy "${sources[place]}" "${targets[place]}"); then
+    target=${targets[place]%@*} keeping=''
+    if kept "$target"; then keeping=kept; fi
+    tell ok "${sources[place]}" "${digests% *}" "${digests#* }" "$keeping"
   else
     tell failed "${sources[place]}" "$(<"$work/code")"
     failed=1

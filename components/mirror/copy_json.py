@@ -1,8 +1,9 @@
 """The JSON that ``copy.sh`` reads and writes. Runs on the build machine: Python's own library only.
 
 ``keys`` reads a secret on standard input and prints its access key id and secret access key.
-``begun IMAGE``, ``ok IMAGE DIGEST`` and ``failed IMAGE CODE`` print the request that writes how a
-copy goes (``aws dynamodb update-item --cli-input-json``). Their environment: ``TABLE``, the
+``begun IMAGE``, ``ok IMAGE DIGEST SOURCE_DIGEST KEPT`` and ``failed IMAGE CODE`` print the request
+that writes how a copy goes (``aws dynamodb update-item --cli-input-json``); KEPT is empty, or the
+row is of an image that is never compared with its source again. Their environment: ``TABLE``, the
 expressions ``BEGUN``, ``COPIED``, ``FAILED`` and ``POSTPONED`` (until the next day, when the bytes
 of this one are used up), ``FIRST_PAUSE`` (seconds until a copy that failed is tried again),
 ``FOLLOW_SECONDS`` (until the source of a copy is looked at again) and ``REMEMBERED_SECONDS``, how
@@ -29,7 +30,10 @@ def key_pair(secret: str) -> str:
     return f"{keys['accessKeyId']} {keys['secretAccessKey']}"
 
 
-def request(outcome: str, image: str, detail: str = "") -> str:
+KEPT_SECONDS = 10 * 365 * 86400
+
+
+def request(outcome: str, image: str, detail: str = "", source: str = "", kept: str = "") -> str:
     """The update of the row of ``image``; ``detail`` is the copy's digest, or a code."""
     environment, now = os.environ, int(time.time())
     if outcome == "begun":
@@ -43,8 +47,12 @@ def request(outcome: str, image: str, detail: str = "") -> str:
     elif outcome == "ok":
         expression = environment["COPIED"]
         follow = int(environment.get("FOLLOW_SECONDS") or 0)
-        end = now + (follow or int(environment["REMEMBERED_SECONDS"]))
-        values = {":digest": {"S": detail}, ":end": {"N": str(end)}}
+        seconds = KEPT_SECONDS if kept else follow or int(environment["REMEMBERED_SECONDS"])
+        values = {
+            ":digest": {"S": detail},
+            ":source": {"S": source},
+            ":end": {"N": str(now + seconds)},
+        }
     else:
         expression = environment["FAILED"]
         values = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_aws as aws
@@ -31,7 +31,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
     Args:
         context: of the cluster and its account.
         build: the project that makes copies; None where nothing is copied.
-        platform: the platform's own images, as their sources name them.
+        data: files beside the handler's code: name within the archive -> text.
         answers_admissions: False where pods of the cluster do instead.
 
     Attributes:
@@ -45,12 +45,12 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         context: MirrorContext,
         build: ImageMirrorBuild | None,
         *,
-        platform: Sequence[str] = (),
+        data: Mapping[str, str],
         answers_admissions: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorFunctions", name, None, opts)
-        self._context, self._platform = context, platform
+        self._context, self._data = context, data
         self.copies = self._copies(f"{name}-copier", build) if build else None
         self.admission = self._admission(f"{name}-admission") if answers_admissions else None
         self.register_outputs({"admission": self.admission.arn if self.admission else None})
@@ -136,7 +136,6 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             handler="webhook.lambda_handler.admit",
             timeout=5,
             environment=handler_variables(context, copies),
-            platform=self._platform,
             reserved_concurrency=ADMISSIONS_AT_ONCE,
             policy=json.dumps(
                 policies.admission_policy(
@@ -159,7 +158,6 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         timeout: int,
         environment: Mapping[str, pulumi.Input[str]],
         policy: pulumi.Input[str],
-        platform: Sequence[str] = (),
         reserved_concurrency: int | None = None,
     ) -> aws.lambda_.Function:
         context, own = self._context, pulumi.ResourceOptions(parent=self)
@@ -179,7 +177,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
             runtime=_RUNTIME,
             architectures=[_ARCHITECTURE],
             handler=handler,
-            code=handler_archive(platform),
+            code=handler_archive(self._data),
             role=role.arn,
             memory_size=512,
             timeout=timeout,

@@ -173,11 +173,11 @@ class Source:
 
     @contextmanager
     def answering(self, request: str) -> Generator[None]:
-        """Records whether a request failed; after a failure that stays there are no more."""
+        """Records whether a request failed; where it always will, it is not made again."""
+        before = self._failures.get(request)
         try:
-            for failure in list(self._failures.values()):
-                if failure.pause is None:
-                    raise failure
+            if before and before.pause is None:
+                raise before
             yield
         except Refused as failure:
             self._tell(request, failure)
@@ -192,9 +192,9 @@ class Source:
                 self._tries[request] = self._tries.get(request, 0) + 1
                 lasting = self._tries[request] >= self.bounds.tries
                 self._failures[request] = Refused(failure.code) if lasting else failure
-            # A failure that stays before others, and of these the first.
-            order = sorted(self._failures.values(), key=lambda each: each.pause is not None)
-            self.told(order[0] if order else None)
+            # The last one, of those that stay if there are any.
+            order = sorted(self._failures.values(), key=lambda each: each.pause is None)
+            self.told(order[-1] if order else None)
 
     def manifest(self, reference: str) -> Manifest:
         """The manifest of a tag or digest; each is asked for once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -10,7 +10,6 @@ import pulumi_aws as aws
 
 from components.objects.webhook_code import handler_sources
 from settings.mirror_context import MirrorContext
-from webhook.platform_images import FILE, written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ def handler_variables(
         "MIRROR_TABLE": copies.table.name if copies else "",
         "MIRROR_COPIER": copies.copier.name if copies else "",
         "MIRROR_IN_FLIGHT_SECONDS": str(mirror.in_flight_minutes * 60) if copies else "",
-        "MIRROR_FOLLOW_SECONDS": str(mirror.follow_hours * 3600) if copies else "",
+        "MIRROR_FOLLOW_SECONDS": str(context.mirror.follow_seconds) if copies else "",
         "MIRROR_WHEN_ABSENT": mirror.when_absent,
         "MIRROR_RULES": mirror.rules_json(),
         "MIRROR_LOGINS": " ".join(context.mirror.source_secrets) if copies else "",
@@ -57,11 +56,12 @@ def handler_variables(
     }
 
 
-def handler_archive(platform: Sequence[str] = ()) -> pulumi.AssetArchive:
-    """The handler's sources as a Lambda archive, with the platform's own images."""
-    assets: dict[str, pulumi.Asset | pulumi.Archive] = {
-        name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()
-    }
-    if platform:
-        assets[f"webhook/{FILE}"] = pulumi.StringAsset(written(platform))
-    return pulumi.AssetArchive(assets)
+def handler_archive(data: Mapping[str, str] | None = None) -> pulumi.AssetArchive:
+    """The handler's sources as a Lambda archive.
+
+    Args:
+        data: further files: name within the archive -> text.
+    """
+    sources = {name: pulumi.FileAsset(str(source)) for name, source in handler_sources().items()}
+    texts = {name: pulumi.StringAsset(text) for name, text in (data or {}).items()}
+    return pulumi.AssetArchive({**sources, **texts})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from components.registry.pull_through_cache import PullThroughCache, node_pull_p
 from rendering import Rendered
 from settings.mirror_context import MirrorContext
 from settings.mirror_mode import POLICIES_SINCE, has_policies
+from webhook.inventory import FILE, marks, text
 from webhook.rules import read
 
 
@@ -33,7 +34,10 @@ class ImageMirrorWebhookArgs:
     Args:
         context: of the cluster and its account.
         build: copies images; None where ECR pulls them through by itself.
-        images: every image the platform pulls, as its source names it.
+        images: every image the platform pulls, as its source names it; no request of a user
+            replaces a copy of one.
+        digests: source -> digest of the whole source, of those that are known.
+        sizes: source -> bytes of its copy, likewise.
         pods: ``manifests/addons/image-mirror`` as rendered, where pods of the cluster answer
             admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
@@ -47,6 +51,8 @@ class ImageMirrorWebhookArgs:
     images: Sequence[str]
     pods: Rendered | None
     oidc: OidcProvider
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
     kubernetes: str = POLICIES_SINCE
@@ -83,11 +89,12 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             build, filled = None, PullThroughCache(f"{name}-cache", context, own).ready
         else:
             build, filled = self._copies(name, args, args.build)
+        inventory = {FILE: text(args.images, args.digests)}
         functions = ImageMirrorFunctions(
             f"{name}-functions",
             context,
             build,
-            platform=args.images,
+            data=inventory,
             answers_admissions=args.pods is None,
             opts=own,
         )
@@ -102,7 +109,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 context,
                 rendered=args.pods,
                 copies=functions.copies,
-                platform=args.images,
+                data=inventory,
                 oidc=args.oidc,
                 prerequisites=[*args.ready, *filled],
                 unready_pods=args.unready_pods,
@@ -156,13 +163,15 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
             endpoints=context.endpoints,
             opts=own,
         )
-        build = ImageMirrorBuild(f"{name}-build", context, side, own)
+        build = ImageMirrorBuild(f"{name}-build", context, side, marks(args.images), own)
         mirror = context.mirror.settings
         if not mirror.inventory_first:
             return build, []
         inventory = MirroredImages(
             f"{name}-inventory",
             images=args.images,
+            digests=args.digests,
+            sizes=args.sizes,
             registry=context.image_prefix,
             region=context.region.name,
             project=build.project_name,

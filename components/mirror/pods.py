@@ -17,7 +17,6 @@ from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
 from settings.mirror_context import MirrorContext
-from webhook.platform_images import FILE, written
 
 NAMESPACE = "image-mirror"
 SERVICE = "image-mirror"
@@ -31,7 +30,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         context: of the cluster and its account.
         rendered: ``manifests/addons/image-mirror``.
         copies: what a handler uses to request a missing copy; None where nothing is copied.
-        platform: the platform's own images, as their sources name them.
+        data: files beside the handler's code: name within the archive -> text.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         prerequisites: nodes, and the pods' own image.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
@@ -48,7 +47,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         *,
         rendered: Rendered,
         copies: Copies | None,
-        platform: Sequence[str] = (),
+        data: Mapping[str, str],
         oidc: OidcProvider,
         prerequisites: Sequence[pulumi.Resource],
         unready_pods: pulumi.ResourceHookBinding | None = None,
@@ -65,8 +64,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
             context.mirror.settings.path_rotation,
             pulumi.ResourceOptions(parent=self),
         )
-        code = code_config_map(NAMESPACE, {f"webhook/{FILE}": written(platform)})
-        variables = handler_variables(context, copies)
+        code, variables = code_config_map(NAMESPACE, data), handler_variables(context, copies)
         values: dict[str, pulumi.Input[str]] = {
             "region.name": context.region.name,
             "image.prefix": context.image_prefix,

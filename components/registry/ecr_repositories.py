@@ -113,7 +113,7 @@ class EcrRepositories:
         try:
             return self.ecr.create_repository(**request)["repository"]
         except ClientError as refused:
-            # The webhook's copier may have created it meanwhile.
+            # A build of the mirror may have created it meanwhile.
             if error_code(refused) != "RepositoryAlreadyExistsException":
                 raise
             names = [request["repositoryName"]]

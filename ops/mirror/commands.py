@@ -11,15 +11,20 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
+from costs import report
+from costs.copies import Amount, priced
 from ops import inventories, registry_reach, targets
-from ops.cli_errors import errors_reported
+from ops.cli_errors import Refused, errors_reported
 from ops.crane import Crane
 from ops.mirror.plan import Copy, State, Surveyed, bytes_to_copy, ordered
 from ops.mirror.registry_state import add_sizes, survey
 from ops.mirror.registry_state import ask_sources as ask_sources_of
 from ops.mirror.run import Run
 from ops.mirror.target import Target, opened
+from regions.price_list import PricesRejected, prices_of
+from regions.region import Region
 from rendering.release import GoneImage
+from settings.mirror_mode import MirrorMode
 from terminal.application import interruptible
 from terminal.exit_codes import FAILED
 from terminal.output import Columns, Format, Row, chosen, fail, format_option, messages, say, show
@@ -91,6 +96,9 @@ def mirror(
         if due:
             bytes_ = f", {decimal(bytes_to_copy(due))} with what their repositories already hold"
             messages.print(f"to copy: {len(due)} images{bytes_ if estimate else ''}")
+            if estimate and target.account and registry is None:
+                for sentence in _prices(stack, due):
+                    messages.print(f"  {sentence}")
         if missing := target.missing_repositories(item.copy for item in due):
             messages.print(f"repositories to make: {len(missing)}")
         if dry_run:
@@ -148,7 +156,7 @@ def check(
         opened(stack, file, only, registry) as (copies, target, crane),
     ):
         surveyed, down = _surveyed(copies, target, crane, 8, asked=ask_sources)
-    wrong = [item for item in surveyed if item.problem or item.due]
+    wrong = [item for item in surveyed if item.problem or item.due or item.moved]
     columns: Columns = {"source": "source", "finding": _verdict}
     shown = surveyed if chosen(format_) == "json" else wrong
     show([_row(item) for item in shown], format_, columns, line=_sentence)
@@ -190,6 +198,19 @@ def _surveyed(
     return [item if _host(item) in down else next(compared) for item in surveyed], down
 
 
+def _prices(stack: str, due: Sequence[Surveyed]) -> list[str]:
+    """What the copies cost where the builds of `pulumi up` make them, and to keep."""
+    settings = targets.settings_of(stack)
+    build = MirrorMode(settings.image_mirror, Region.of(settings.region)).build_region.name
+    amount = Amount(len(due), bytes_to_copy(due), 0)
+    uses = (("transfer.out", build), ("ecr.stored", settings.region))
+    own = report.own_prices()
+    try:
+        return [priced(key, amount, prices_of(region, own)) for key, region in uses]
+    except PricesRejected as error:
+        raise Refused(str(error)) from None
+
+
 def _host(item: Surveyed) -> str:
     return item.copy.source.registry
 
@@ -200,9 +221,11 @@ def _is_lost(item: Surveyed, down: Mapping[str, str]) -> bool:
 
 
 def _counts(surveyed: Sequence[Surveyed]) -> str:
+    moved = sum(item.moved for item in surveyed)
+    note = f"; of the platform {moved} differ and stay: images.lock has no digest of them"
     counts = Counter("undecided" if item.problem else str(item.state) for item in surveyed)
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return f"{len(surveyed)} images: {states}"
+    return f"{len(surveyed)} images: {states}{note if moved else ''}"
 
 
 def _row(item: Surveyed) -> Row:

@@ -134,7 +134,7 @@ def _line(number: int, text: str) -> Line:
     source, arrow, target = (part.strip() for part in text.partition(_ARROW))
     if arrow:
         if not (source and target):
-            raise InvalidReference(f"{_quoted(text)} has only one side: {_FORM}")
+            raise InvalidReference(f"{_quoted(text)} has only one side: {_FORM}", "it has one side")
         return Line(number, _reference(source), _reference(target))
     return Line(number, _reference(text), None)
 
@@ -149,7 +149,7 @@ def _reference(text: str) -> Reference:
         if form.fullmatch(text):
             image = _image_in(text)
             instead = f"write the reference alone, `{image}`" if image else _FORM
-            raise InvalidReference(f"{_quoted(text)} {what}: {instead}")
+            raise InvalidReference(f"{_quoted(text)} {what}: {instead}", f"it {what}")
     return parse(text)
 
 

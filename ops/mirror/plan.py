@@ -28,6 +28,7 @@ class Copy:
         needed: why the platform pulls it.
         platform: of an index, the only one that is copied; None: all of them. What is pinned is
             copied as it is, for only the whole index has its digest.
+        kept: whether it is the platform's own, which does not follow its tag.
     """
 
     source: Reference
@@ -35,6 +36,7 @@ class Copy:
     digest: str | None
     needed: Needed = "feature"
     platform: str | None = None
+    kept: bool = False
 
     def __str__(self) -> str:
         return str(self.source)
@@ -51,7 +53,12 @@ def copies_of(
         platform: the only one that is copied; None: all.
     """
     return [
-        copy_of(parse(use.source), parse(use.target), locked.get(use.source), platform, use.needed)
+        replace(
+            copy_of(
+                parse(use.source), parse(use.target), locked.get(use.source), platform, use.needed
+            ),
+            kept=True,
+        )
         for use in uses
         if use.source != use.target
     ]
@@ -77,7 +84,8 @@ def copy_of(
         InvalidReference: the target is for another digest.
     """
     if target.digest and target.digest != source.digest:
-        raise InvalidReference(f"{str(target)!r} has a digest that its source does not have")
+        fault = "has a digest that its source does not have"
+        raise InvalidReference(f"{str(target)!r} {fault}", f"its target {fault}")
     tag = target_tag(source) if target.digest or not target.tag else target.tag
     target = replace(target, tag=tag, digest=None)
     known = source.digest or locked
@@ -160,9 +168,15 @@ class Surveyed:
         return self.expected is None and self.state is not State.PRESENT
 
     @property
+    def moved(self) -> bool:
+        """Whether the tag of a platform's image has left its copy, which stays."""
+        return self.copy.kept and self.copy.digest is None and self.state is State.DIFFERS
+
+    @property
     def due(self) -> bool:
         """Whether a run copies it."""
-        return self.problem is None and self.state in (State.MISSING, State.DIFFERS)
+        differs = self.state in (State.MISSING, State.DIFFERS)
+        return self.problem is None and differs and not self.moved
 
     @property
     def bytes(self) -> int:

@@ -58,6 +58,11 @@ class Target:
         self._digests = account.digests(self._mutability) if account else {}
 
     @property
+    def account(self) -> bool:
+        """Whether it is the account's own ECR."""
+        return self._account is not None
+
+    @property
     def host(self) -> str:
         """The registry that crane asks for copies; empty: ECR, whose API has been asked."""
         return "" if self._account else self._host

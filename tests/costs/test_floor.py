@@ -222,14 +222,30 @@ def test_the_first_copy_is_counted_and_its_bytes_are_unknown() -> None:
     copy = cost("cn-northwest-1").first_copy
     assert copy is not None
     assert copy.images > 100
-    assert (
-        copy.sentences[0] == "The sizes of the images are in no lock, so their bytes are unknown."
-    )
+    assert (copy.bytes, copy.unknown) == (0, copy.images)
+    assert copy.sentences[0].startswith("Bytes unknown: no size is in images.lock; `./kf images ")
     assert "images in ECR in cn-northwest-1: CNY 0.69 per GB-month." in copy.sentences
     assert (
         "data from the region to the internet in ap-southeast-1: price unknown." in copy.sentences
     )
     assert cost("us-west-2").first_copy is None
+
+
+def test_the_first_copy_costs_at_least_what_its_known_sizes_do() -> None:
+    rows = [dict(row) for row in rows_of("cn-northwest-1")]
+    (copies,) = (row for row in rows if row["type"] == "pulumi-python:dynamic:MirroredImages")
+    images = copies["inputs"]["images"]
+    copies["inputs"] = {**copies["inputs"], "bytes": dict.fromkeys(images[:2], 5_000_000_000)}
+    copy = cost_of(rows, "cn-northwest-1").first_copy
+    assert copy is not None
+    assert (copy.bytes, copy.unknown) == (10_000_000_000, len(images) - 2)
+    assert copy.sentences[0].startswith(f"At least 10.0 GB, without {copy.unknown} images of unk")
+    stored = "images in ECR in cn-northwest-1: at least CNY 6.90 a month (CNY 0.69 per GB-month)."
+    assert stored in copy.sentences
+    copies["inputs"]["bytes"] = dict.fromkeys(images, 1_000_000_000)
+    whole = cost_of(rows, "cn-northwest-1").first_copy
+    assert whole is not None
+    assert whole.sentences[0] == f"{len(images)}.0 GB."
 
 
 @pytest.mark.parametrize("plan", ["cn-north-1", "us-west-2"])

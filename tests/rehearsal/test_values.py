@@ -92,6 +92,16 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         function("webhook.lambda_handles.admit"),
         "handler",
     ),
+    "build specification too long": (
+        "aws:codebuild/project:Project",
+        {
+            "artifacts": {"type": "NO_ARTIFACTS"},
+            "environment": {"computeType": "BUILD_GENERAL1_SMALL", "image": "i", "type": "ARM_EC2"},
+            "serviceRole": "arn",
+            "source": {"type": "NO_SOURCE", "buildspec": "x" * 25601},
+        },
+        "source.buildspec",
+    ),
     "function that the module lacks": (FUNCTION, function("webhook.lambda_handler.adm"), "handler"),
     "word that the API does not list": (
         INTEGRATION,

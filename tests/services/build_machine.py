@@ -29,10 +29,9 @@ ROLE_KEY = "secret-key-of-the-role"
 BUILD_SECONDS = 120
 
 _PYTHON = f"""#!/bin/bash
-if [ "$1 $2" = "-m components.mirror.guard" ]; then
-  shift 2
-  export PYTHONPATH={Path(__file__).parents[2]}
-  exec {sys.executable} -m tests.services.guarded_sources "$@"
+if [ "$1" = "$PYTHONPATH/components/mirror/guard.py" ]; then
+  shift
+  set -- {Path(__file__).with_name("guarded_sources.py")} "$@"
 fi
 exec {sys.executable} "$@"
 """

@@ -1,8 +1,8 @@
 """The guard of a build, let into the registries of a test and nowhere else.
 
-``python3`` of a build machine runs this in place of ``components.mirror.guard``: a test has no
-public address and no certificate that anybody trusts. What is not listed in the machine's file of
-sources is connected to by the guard's own function, with all it refuses.
+``python3`` of a build machine runs this in place of the guard, over the guard's text as the machine
+has it: a test has no public address and no certificate that anybody trusts. What is not listed in
+the machine's file of sources is connected to by the guard's own function, with all it refuses.
 """
 
 from __future__ import annotations

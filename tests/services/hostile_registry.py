@@ -328,6 +328,9 @@ CASES: dict[str, Case] = {
     "a longer layer": Case("wrong-digest", layers(always(http("200 OK", b"x" * 5001)))),
     "a shorter layer": Case("wrong-digest", layers(always(http("200 OK", b"x" * 4999)))),
     "a layer cut off": Case("incomplete", layers(always(http("200 OK", b"x" * 100, length=5000)))),
+    "a layer cut off without a length": Case(
+        "incomplete", layers(always(http("200 OK", b"x" * 100, length=-1)))
+    ),
     "a layer cut off in chunks": Case("incomplete", layers(always(CHUNKED, b"5\r\nabcde\r\n"))),
     "chunks of no length": Case("incomplete", layers(always(CHUNKED, b"-5\r\nzz\r\n"))),
     "a manifest cut off": Case("incomplete", manifests(always(http("200 OK", b"{", length=500)))),

@@ -6,10 +6,12 @@ the registry wrote. Every address and every text is tried on the guard alone (``
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +32,7 @@ from tests.services.hostile_registry import (
     Asked,
     HostileRegistry,
     bearer,
+    digest,
     honest,
     hostile_registry,
     http,
@@ -59,10 +62,10 @@ class Done:
 NEVER_ENDS = "never ends"
 TABLE = {
     **{name: case for name, case in CASES.items() if name != NEVER_ENDS},
-    **dict(itertools.islice(ADDRESSES.items(), 0, None, 20)),
+    **dict(itertools.islice(ADDRESSES.items(), 0, None, 30)),
     **dict(itertools.islice(TEXTS.items(), 0, None, 5)),
 }
-BUILDS = 4
+BUILDS = 6
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +171,23 @@ def test_a_registry_with_tokens_and_storage_elsewhere_is_copied(
     assert given == {NAME}
 
 
+def test_a_layer_is_never_unpacked(
+    machine: BuildMachine, own: Registry, hostile: HostileRegistry
+) -> None:
+    """Of 10 GiB in 10 MiB, that end in the middle, nobody sees more than the 10 MiB."""
+    bomb = gzip.compress(bytes(10 << 20))[:-9] * 1000
+    text = image(part(bomb))
+
+    def behaviour(asked: Asked) -> Any:
+        return [http("200 OK", bomb)] if asked.reference == digest(bomb) else honest(asked, text)
+
+    hostile.cases["bomb"] = behaviour
+    machine.admit(hostile.hosts)
+    built = machine.copy((hostile.source("bomb"), machine.target("bomb:v1")))
+    assert built.stdout == f"ok {hostile.source('bomb')} {digest(text)}\n", built.stderr
+    assert len(own.blob(f"{PREFIX}/bomb", digest(bomb))) == len(bomb)
+
+
 def test_a_layer_that_stays_elsewhere_by_its_type_is_no_obstacle(
     machine: BuildMachine, hostile: HostileRegistry
 ) -> None:
@@ -180,6 +200,18 @@ def test_a_layer_that_stays_elsewhere_by_its_type_is_no_obstacle(
     built = machine.copy((hostile.source("windows"), machine.target("windows:v1")))
     assert "target-refused" in built.stdout or built.returncode == 0, built.stderr
     assert hostile.touched == []
+
+
+def test_the_guard_as_it_is_shipped_asks_nothing_private(
+    machine: BuildMachine, hostile: HostileRegistry
+) -> None:
+    """Without this test's way in, and from a folder that has modules of the same names."""
+    python = machine.folder / "programs" / "python3"
+    python.write_text(f'#!/bin/bash\nexec {sys.executable} "$@"\n')
+    source = f"127.0.0.1:{hostile.port}/v2/x:v1"
+    built = machine.copy((source, machine.target("x:v1")), NEW_REPOSITORY=REQUEST)
+    assert built.stdout == f"failed {source} private-address\n", built.stderr
+    assert (hostile.touched, machine.repositories) == ([], [])
 
 
 def test_a_source_in_the_builders_own_network_is_not_asked(

@@ -32,10 +32,15 @@ def copying(monkeypatch: pytest.MonkeyPatch, platform: str | None) -> None:
     monkeypatch.setattr(targets, "settings_of", settings_of)
 
 
-def test_an_index_is_copied_with_all_its_platforms_and_layers(
-    upstream: Registry, own: Registry, images: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def all_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digests of copies are those of their sources, unless a test says otherwise."""
     copying(monkeypatch, "all")
+
+
+def test_an_index_is_copied_with_all_its_platforms_and_layers(
+    upstream: Registry, own: Registry, images: Images
+) -> None:
     digest = upstream.push("many", "v1", ("amd64", "arm64"), layers=3)
     source = images.add(f"{upstream.host}/many:v1", digest)
     done = images.mirror()
@@ -73,7 +78,6 @@ def test_only_what_the_nodes_can_run_is_copied_and_older_copies_of_all_stay(
 ) -> None:
     digest = upstream.push("older", "v1", ("amd64", "arm64"), layers=1)
     older = images.add(f"{upstream.host}/older:v1", digest)
-    copying(monkeypatch, "all")
     assert images.mirror().exit_code == 0
     copying(monkeypatch, None)
     upstream.push("newer", "v1", ("arm64", "amd64"), layers=1)

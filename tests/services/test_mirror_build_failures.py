@@ -53,7 +53,8 @@ def test_a_target_that_is_busy_is_tried_again(
     tool: Path, own: Registry, upstream: Registry, tmp_path: Path
 ) -> None:
     digest = upstream.push("busy", "v1", layers=1)
-    with way_to(own.host, failing_at_first("429 Too Many Requests", 2, "PUT|POST|PATCH")) as way:
+    # crane begins each of two uploads up to three times.
+    with way_to(own.host, failing_at_first("429 Too Many Requests", 5, "PUT|POST|PATCH")) as way:
         machine = BuildMachine.set_up(tmp_path / "machine", tool, way.host)
         done = machine.copy((f"{upstream.host}/busy:v1", machine.target("busy:v1")))
     assert done.returncode == 0, done.stderr

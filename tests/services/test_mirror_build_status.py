@@ -20,7 +20,7 @@ from tests.services.build_machine import PREFIX, PUSH_KEY, ROLE_KEY, BuildMachin
 from tests.services.registry import Registry
 from tests.webhook.copies_table import create_table
 from webhook.admission import Presence
-from webhook.claims import MOST_ATTEMPTS, RETRY_SECONDS, Claims
+from webhook.claims import MOST_ATTEMPTS, RETRY_SECONDS, Claims, Taken
 from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import EcrMirror
 
@@ -83,14 +83,16 @@ def test_a_failed_copy_is_tried_again_ever_later(
     machine: BuildMachine, upstream: Registry, table: Any
 ) -> None:
     source = f"{upstream.host}/status/absent:v1"
-    machine.copy((source, machine.target("status/absent:v1")), TABLE=TABLE)
-    ((request, _),) = machine.told
-    now = int(request["ExpressionAttributeValues"][":now"]["N"])
+    pair = (source, machine.target("status/absent:v1"))
+    machine.copy(pair, TABLE=TABLE, NAMESPACE="team", GIB_PER_DAY="1")
+    begun, failed = (request for request, _ in machine.told)
+    now = int(failed["ExpressionAttributeValues"][":now"]["N"])
     waits: list[int] = []
     for attempt in range(MOST_ATTEMPTS):
         claims = Claims(table, TABLE, 3600, lambda at=attempt: now + at * 10**6)
-        assert claims.take(source) is None
-        table.update_item(**request)
+        assert isinstance(claims.take(source), Taken)
+        table.update_item(**begun)
+        table.update_item(**failed)
         waits.append(int(row(table, source)["expires"]["N"]) - now)
     assert waits == [RETRY_SECONDS * 2**attempt for attempt in range(MOST_ATTEMPTS)]
 
@@ -100,16 +102,17 @@ def test_a_copy_is_remembered_by_its_digest_until_its_source_is_due_again(
 ) -> None:
     digest = upstream.push("status/good", "v1", ("amd64", "arm64"), layers=1)
     source = f"{upstream.host}/status/good:v1"
-    assert Claims(table, TABLE, 3600).take(source) is None
+    assert isinstance(Claims(table, TABLE, 3600).take(source), Taken)
     pair = (source, machine.target("status/good:v1"))
-    assert machine.copy(pair, TABLE=TABLE, FOLLOW_SECONDS="7200").returncode == 0
+    done = machine.copy(pair, TABLE=TABLE, FOLLOW_SECONDS="7200", NAMESPACE="team", GIB_PER_DAY="1")
+    assert done.returncode == 0, done.stderr
     carry(machine, table)
     found = row(table, source)
     assert found["digest"] == {"S": digest}
-    assert set(found) == {"image", "digest", "expires"}
+    assert not {"waiting", "reason", "attempts", "backoff"} & found.keys()
     end = int(found["expires"]["N"])
-    assert Claims(table, TABLE, 3600, lambda: end - 1).take(source, there=True) is not None
-    assert Claims(table, TABLE, 3600, lambda: end + 1).take(source, there=True) is None
+    assert Claims(table, TABLE, 3600, lambda: end - 1).take(source, there=True) != Taken()
+    assert Claims(table, TABLE, 3600, lambda: end + 1).take(source, there=True) == Taken()
 
 
 @pytest.mark.parametrize(("secret", "key"), [("", ROLE_KEY), ("push", PUSH_KEY)])

@@ -126,7 +126,9 @@ class CodeBuild:
             }
         else:
             expression = COPIED
-            values = {":digest": {"S": "sha256:0"}, ":end": {"N": str(now + 86400)}}
+            digest = {"S": "sha256:0"}
+            end = {"N": str(now + 86400)}
+            values = {":digest": digest, ":source": digest, ":end": end}
         self._update(image, expression, values)
 
     def _update(self, image: str, expression: str, values: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from webhook.budgets import Budgets
 from webhook.claims import MOST_ATTEMPTS, WAITING_KEY, Claims, Taken
 from webhook.copy_job import CopyJob
 from webhook.copy_queue import COPIES_KEY, CopyQueue, Waiting, fair
+from webhook.copy_reasons import CopyReason
 
 START = 1_790_499_600
 REGISTRY = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
@@ -297,6 +298,15 @@ def test_a_claim_that_its_admission_may_still_give_back_is_left_alone(world: Wor
     world.claims.call_later()
     world.clock.now += 6
     assert world.queue.run() == (1, 0)
+
+
+def test_a_result_ends_the_waiting_of_an_image_that_another_build_copied(world: World) -> None:
+    world.claims.call_later()
+    world.claim("quay.io/a/b:1", namespace="team")
+    world.claims.fail("quay.io/a/b:1", CopyReason.NOT_FOUND)
+    world.clock.now += 6
+    assert world.queue.run() == (0, 0)
+    assert world.builds.builds == []
 
 
 def test_where_nothing_waits_the_search_is_one_read(world: World) -> None:

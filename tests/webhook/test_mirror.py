@@ -270,6 +270,7 @@ def copied(world: World, digest: str) -> None:
         UpdateExpression=COPIED,
         ExpressionAttributeValues={
             ":digest": {"S": digest},
+            ":source": {"S": digest},
             ":end": {"N": str(int(world.clock.now) + DAY)},
         },
     )

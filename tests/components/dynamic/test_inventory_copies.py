@@ -245,7 +245,7 @@ def test_records_come_from_the_table_that_builds_write(ecr: Any) -> None:
     Claims(table, "copies", 3600).fail("a:1", CopyReason.NOT_FOUND)
     assert record("a:1") == Record("not-found")
     assert record("b:1") == Record()
-    row = {"image": {"S": "b:1"}, "digest": {"S": "sha256:b"}, "source": {"S": "sha256:a"}}
+    row = {"image": {"S": "b:1"}, "digest": {"S": "sha256:b"}, "source_digest": {"S": "sha256:a"}}
     table.put_item(TableName="copies", Item=row)
     assert record("b:1") == Record(source="sha256:a")
 

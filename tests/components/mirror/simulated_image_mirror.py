@@ -26,6 +26,7 @@ CACHED = ["us-west-2"]
 SHA = "sha256:" + "0123456789abcdef" * 4
 EKS = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn/eks/pause:3.10"
 IMAGES = ("python:3.9", "python:3.10", f"quay.io/a/b@{SHA}", "reg.example.com:5000/x:1", EKS)
+DIGESTS = {"python:3.9": SHA}
 NODES = ("aws:eks/nodeGroup:NodeGroup", "nodes")
 
 
@@ -75,6 +76,7 @@ def mirror_program(
                 if build_region
                 else None,
                 images=IMAGES,
+                digests=DIGESTS,
                 pods=rendered("addons/image-mirror") if transport == "in-cluster" else None,
                 oidc=OidcProvider(Region.of(region).arn("iam", "oidc-provider/issuer"), "issuer"),
                 ready=[nodes],

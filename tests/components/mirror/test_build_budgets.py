@@ -54,7 +54,10 @@ def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
 ) -> None:
     done = build.run(NAMESPACE="team", **TABLE)
     assert done.stdout == f"ok {IMAGE} {SHA}\n"
-    for request in rows(build):
+    begun, *later = rows(build)
+    table.update_item(**begun)
+    assert row(table, IMAGE)["attempts"] == {"N": "1"}
+    for request in later:
         table.update_item(**request)
     for key in day_keys("team", time.time()):
         found = row(table, key)
@@ -62,7 +65,7 @@ def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
         assert int(found["expires"]["N"]) > time.time() + DAY
     copied = row(table, IMAGE)
     assert copied["digest"] == {"S": SHA}
-    assert "begun" in copied
+    assert not {"begun", "attempts", "waiting"} & copied.keys()
 
 
 @pytest.mark.parametrize("used_up", day_keys("team", time.time()))

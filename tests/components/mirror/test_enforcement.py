@@ -116,7 +116,7 @@ def test_the_platforms_images_are_known_to_handler_and_policy(
     (content,) = recorded.only("kubernetes:core/v1:ConfigMap").inputs["binaryData"].values()
     archive = tmp_path / "webhook.zip"
     archive.write_bytes(base64.b64decode(content))
-    program = "from webhook.platform_images import platform_images; print(*platform_images())"
+    program = "from webhook.inventory import sources; print(*sources())"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
@@ -134,14 +134,14 @@ def test_the_platforms_images_are_known_to_handler_and_policy(
         assert f'"{parse(image).mirrored(registry)}"' in variables["platform"]["expression"]
 
 
-def test_the_admission_function_has_them_too_and_the_copier_not() -> None:
+def test_the_functions_have_them_too() -> None:
     recorded = stack("cn-north-1", "us-west-2", "api-gateway", enforce=True)
     files = {
         each.inputs["handler"]: set(each.inputs["code"].assets)
         for each in recorded.of("aws:lambda/function:Function")
     }
-    assert "webhook/platform_images.txt" in files["webhook.lambda_handler.admit"]
-    assert "webhook/platform_images.txt" not in files["webhook.lambda_handler.start_copy"]
+    for handler in ("admit", "start_copy"):
+        assert "webhook/inventory.json" in files[f"webhook.lambda_handler.{handler}"]
 
 
 @pytest.mark.parametrize(

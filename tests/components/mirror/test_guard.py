@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
 from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.mirror import guard
 from components.mirror.source_rules import Bounds, Refused, is_public, origin, refusal
+from tests.services.certificates import Authority
 from tests.services.hostile_registry import (
     ADDRESSES,
     CASES,
@@ -200,3 +205,79 @@ def test_the_login_of_docker_hub_is_given_to_its_documented_realm() -> None:
         (f"https://auth.docker.io/token{query}", BASIC),
         (f"https://auth.docker.io.evil.example/token{query}", ""),
     ]
+
+
+def test_a_handshake_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_public_here(address: str) -> bool:
+        return address == "127.0.0.1"
+
+    monkeypatch.setattr(guard, "is_public", is_public_here)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(Refused, match="too-slow"):
+            guard.connected("127.0.0.1", port, guard.Watch(5.0), 0.3)
+
+
+def test_a_certificate_that_nobody_trusts_is_not_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def is_public_here(address: str) -> bool:
+        return address == "127.0.0.1"
+
+    monkeypatch.setattr(guard, "is_public", is_public_here)
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.sign("registry.example", tmp_path))
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    def resolve(host: str, *more: Any, **named: Any) -> list[Any]:
+        return found if host.endswith(".example") else resolve_really(host, *more, **named)
+
+    resolve_really = socket.getaddrinfo
+    monkeypatch.setattr(guard.socket, "getaddrinfo", resolve)
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        port = plain.getsockname()[1]
+
+        def serve() -> None:
+            for _ in range(3):
+                with suppress(OSError), context.wrap_socket(plain.accept()[0], server_side=True):
+                    pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        watch = guard.Watch(20.0)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            guard.connected("registry.example", port, watch, 5.0)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        guard.connected("registry.example", port, watch, 5.0).close()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            guard.connected("another.example", port, watch, 5.0)
+
+
+def test_what_failed_for_good_is_not_asked_again_and_the_rest_is(hostile: HostileRegistry) -> None:
+    """Whoever finds no image by its digest may still ask by tag."""
+    told: list[str] = []
+    source = source_of(hostile, "good")
+    source.told = lambda failure: told.append(failure.code if failure else "")
+    absent = f"/v2/good/manifests/sha256:{'0' * 64}"
+    before = len(hostile.asked)
+    for _ in range(3):
+        with pytest.raises(Refused, match="not-found"), source.answering(absent):
+            source.manifest(absent.rpartition("/")[2])
+    with source.answering("/v2/good/manifests/v1"):
+        source.manifest("v1")
+    assert len(hostile.asked) == before + 2
+    with pytest.raises(Refused), source.answering("/v2/good/blobs/x"):
+        raise Refused("too-slow")
+    assert told == ["not-found"] * 3 + ["too-slow"]
+
+
+def test_a_failure_that_passes_is_forgotten_when_it_has(hostile: HostileRegistry) -> None:
+    told: list[str] = []
+    source = source_of(hostile, "good")
+    source.told = lambda failure: told.append(failure.code if failure else "")
+    for _ in range(2):
+        with pytest.raises(Refused), source.answering("/v2/good/manifests/v1"):
+            raise Refused("unavailable", 0)
+    with source.answering("/v2/good/manifests/v1"):
+        source.manifest("v1")
+    assert told == ["unavailable", "unavailable", ""]

@@ -9,17 +9,21 @@ from pathlib import Path
 import pytest
 
 from components.mirror.handler import handler_archive
+from images.reference import parse
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from settings.image_mirror import MirrorBudgets
 from tests.components.mirror.simulated_image_mirror import (
     CACHED,
     CROSSING,
+    DIGESTS,
+    IMAGES,
     WITHIN,
     mirror_program,
     stack,
 )
 from tests.harness import REGIONS, Recorded, Registered, run
+from webhook import inventory
 from webhook.budgets import Budgets
 from webhook.image_places import OPT_OUT
 
@@ -90,8 +94,30 @@ def test_one_platform_is_copied_where_a_stack_says_so(mirror: Mirror) -> None:
         given = project.inputs["environment"]["environmentVariables"]
         return {each["name"]: each["value"] for each in given}
 
-    assert "PLATFORM" not in variables()
+    assert "PLATFORM" not in variables(platform="all")
     assert variables(platform="linux/amd64")["PLATFORM"] == "linux/amd64"
+    # Every node of a stack is of it.
+    assert variables()["PLATFORM"] == "linux/amd64"
+
+
+def test_the_build_and_the_copies_know_what_is_the_platforms_own(mirror: Mirror) -> None:
+    variables = build_variables(mirror.only("aws:codebuild/project:Project"))
+    assert variables["KEPT"] == inventory.marks(IMAGES)
+    assert variables["FOLLOW_SECONDS"] == "86400"
+    copies = mirror.only("pulumi-python:dynamic:MirroredImages").inputs
+    assert copies["digests"] == DIGESTS
+    for name in ("admission", "copier"):
+        archive = mirror.only(LAMBDA, f"image-mirror-functions-{name}").inputs["code"]
+        known = json.loads(archive.assets[inventory.FILE].text)
+        assert known == {str(parse(image)): DIGESTS.get(image) for image in IMAGES}
+
+
+def test_nothing_follows_its_source_where_stacks_share_their_copies(mirror: Mirror) -> None:
+    shared = stack(mirror.region.name, mirror.build_region.name, sharedInventory=True)
+    variables = build_variables(shared.only("aws:codebuild/project:Project"))
+    assert variables["FOLLOW_SECONDS"] == "0"
+    admission = shared.only(LAMBDA, "image-mirror-functions-admission").inputs["environment"]
+    assert admission["variables"]["MIRROR_FOLLOW_SECONDS"] == "0"
 
 
 def test_the_registry_is_the_accounts_own(mirror: Mirror) -> None:
@@ -306,6 +332,7 @@ def test_no_key_stands_in_an_environment(mirror: Mirror) -> None:
     environment = mirror.only("aws:codebuild/project:Project").inputs["environment"]
     names = {variable["name"] for variable in environment["environmentVariables"]}
     always = {
+        *("KEPT", "PLATFORM"),
         *("TARGET_REGISTRY", "TARGET_REGION", "TABLE", "FOLLOW_SECONDS"),
         *("NEW_REPOSITORY", "LIFECYCLE", "COPY_SECONDS", "GIB_PER_DAY"),
     }

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from components.mirror.pods import NAMESPACE
 from components.objects.webhook_code import code_config_map
+from images.reference import parse
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
 from settings.mirror_mode import MirrorMode
-from tests.components.mirror.simulated_image_mirror import CROSSING, NODES, WITHIN, stack
+from tests.components.mirror.simulated_image_mirror import (
+    CROSSING,
+    DIGESTS,
+    IMAGES,
+    NODES,
+    WITHIN,
+    stack,
+)
 from tests.harness import MASKED, Recorded, Registered
 from webhook.rules import Action, Rule, WhenAbsent, read
 from webhook.secret_path import SecretPaths
@@ -195,6 +205,13 @@ def test_the_code_runs_from_the_archive_that_the_pods_mount(tmp_path: Path) -> N
     # It starts, and misses what only a cluster gives it.
     assert done.returncode == 2
     assert "cannot start" in done.stderr
+
+
+def test_the_archive_names_the_images_of_the_platform() -> None:
+    mounted = in_pods().only("kubernetes:core/v1:ConfigMap").inputs["binaryData"]["webhook.zip"]
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(mounted))) as archive:
+        inventory = json.loads(archive.read("webhook/inventory.json"))
+    assert inventory == {str(parse(image)): DIGESTS.get(image) for image in IMAGES}
 
 
 def test_equal_code_has_an_equal_name_and_fits_a_config_map() -> None:

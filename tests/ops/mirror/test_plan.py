@@ -66,6 +66,26 @@ def test_a_run_has_one_target_registry() -> None:
         plan.one_host(copies)
 
 
+@pytest.mark.parametrize(
+    ("kept", "locked", "due"),
+    [
+        pytest.param(False, None, True, id="a user's image follows its tag"),
+        pytest.param(True, None, False, id="the platform's does not"),
+        pytest.param(True, A, True, id="but becomes what the lock says"),
+    ],
+)
+def test_the_platforms_images_do_not_follow_their_tags(
+    kept: bool,
+    locked: str | None,
+    due: bool,
+) -> None:
+    one = replace(copy("quay.io/a/b:1", f"{REGISTRY}/b:1"), kept=kept, digest=locked)
+    item = Surveyed(one, A, A, B)
+    assert item.due is due
+    assert item.moved is (kept and not due)
+    assert replace(item, actual=None).due
+
+
 def test_what_a_stack_pulls_from_its_source_needs_no_copy() -> None:
     stays = ImageUse("quay.io/a:1", "quay.io/a:1", (), "install")
     moves = ImageUse("quay.io/b:1", f"{REGISTRY}/quay.io/b:1", (), "example")
