@@ -78,6 +78,7 @@ if context.mirror.enabled:
             build=build_side(context),
             pods=renders.image_mirror,
             oidc=cluster.oidc,
+            callers=cluster.control_plane_cidrs,
             ready=cluster.ready,
             unready_pods=cluster.unready_pods,
             kubernetes=settings.cluster.version,
@@ -126,6 +127,7 @@ kubeflow = KubeflowManifests(
         ready=[*ready, *backend.ready],
         unready_pods=cluster.unready_pods,
         package_defaults=renders.package_defaults,
+        callers=cluster.control_plane_cidrs,
     ),
     providers,
 )

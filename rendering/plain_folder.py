@@ -11,14 +11,15 @@ from typing import Any, cast
 
 import yaml
 
-from rendering.normalise import is_namespaced
-from rendering.objects import Object, ObjectKey, RenderError
+from rendering.objects import Object, RenderError
 
 _READ = frozenset({"apiVersion", "kind", "namespace", "resources"})
 
 
 def objects_of(folder: Path) -> list[Object]:
     """The objects of a folder's kustomization.
+
+    Objects of the whole cluster have its namespace too, until ``rendered`` takes it from them.
 
     Raises:
         RenderError: the kustomization does more than that.
@@ -35,9 +36,7 @@ def objects_of(folder: Path) -> list[Object]:
     namespace = kustomization.get("namespace")
     if namespace:
         for obj in objects:
-            # No custom resource is in such a folder: of none is it known whether it has one.
-            if is_namespaced(ObjectKey.of(obj), {}):
-                obj["metadata"]["namespace"] = namespace
+            obj["metadata"]["namespace"] = namespace
     return objects
 
 

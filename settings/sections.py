@@ -74,6 +74,9 @@ class NetworkSettings(Section):
             already; of the VPC itself nothing is changed.
         private_subnet_ids: the private subnets of the existing VPC: two or more, in different
             zones, with a way out or VPC endpoints.
+        control_plane_subnets: whether a new VPC has a /28 subnet per zone for EKS alone, as far as
+            its range has room. The API server calls admission webhooks from there; otherwise from
+            the private subnets, among the pods, which then reach the webhooks too.
     """
 
     cidr: t.Cidr = "10.64.0.0/16"
@@ -81,6 +84,7 @@ class NetworkSettings(Section):
     zones: Annotated[int, t.whole(2, 3, "zones")] | None = None
     vpc_id: t.VpcId | None = None
     private_subnet_ids: Annotated[list[t.SubnetId], t.Distinct] = []
+    control_plane_subnets: bool = True
 
 
 class NodeGroupSettings(Section):

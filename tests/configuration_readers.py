@@ -22,6 +22,10 @@ READ_AGAIN = {
         "webhook/serving_certificate.py: a changed file is used from the next connection on",
     ),
     **dict.fromkeys(
+        (f"{name}/{name} Secret {name}-paths" for name in ("image-mirror", "package-defaults")),
+        "webhook/secret_path.py: a changed file is used within a second",
+    ),
+    **dict.fromkeys(
         (
             f"kubeflow/{workload} Secret mlpipeline-minio-artifact"
             for workload in ("kubeflow-pipelines-profile-controller", "ml-pipeline")

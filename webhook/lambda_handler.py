@@ -13,22 +13,34 @@ import os
 import time
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from botocore.config import Config
 
-from webhook import copy_job, copy_queue, inventory, service
+from webhook import admission, copy_job, copy_queue, inventory, service
+from webhook.memory import cost
 
 logging.getLogger().setLevel(logging.INFO)
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
+# Of a function with 512 MB (components/mirror/functions.py), for its one request.
+_MOST_MEMORY = 256 << 20
 _PATIENT = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 4})
 
 
 def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers one request of an HTTP API (payload 2.0): ``service.reply``."""
     deadline = time.monotonic() + service.REVIEW_SECONDS
-    status, review = service.reply(_body(event), _decide, deadline)
+    body = _body(event)
+    if cost(body) > _MOST_MEMORY:
+        status, message = (
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "the object is too large to be judged",
+        )
+        review = admission.refusal("", message, code=status)
+    else:
+        status, review = service.reply(body, _decide, deadline)
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json"},
@@ -55,16 +67,16 @@ def start_copy(event: Mapping[str, Any], _context: object) -> dict[str, int]:
     return {"begun": begun, "waiting": waiting}
 
 
-def _body(event: Mapping[str, Any]) -> bytes | str:
+def _body(event: Mapping[str, Any]) -> bytes:
     text: object = event.get("body")
     if not isinstance(text, str):
-        return ""  # no request of API Gateway, perhaps a test event written by hand
+        return b""  # no request of API Gateway, perhaps a test event written by hand
     if not event.get("isBase64Encoded"):
-        return text
+        return text.encode("utf-8", "surrogatepass")
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
-        return ""  # no JSON, like what was sent
+        return b""  # no JSON, like what was sent
 
 
 @cache

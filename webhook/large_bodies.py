@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from enum import IntEnum
 from http import HTTPStatus
@@ -34,15 +34,18 @@ MOST_LEFT = 24 << 20
 UNREAD = frozenset(
     {
         # k8s.io/api core/v1 Container; metav1.ObjectMeta
-        *("args", "env", "envFrom", "lifecycle", "livenessProbe", "managedFields", "ports"),
-        *("readinessProbe", "resources", "securityContext", "startupProbe", "volumeMounts"),
+        *("args", "lifecycle", "livenessProbe", "managedFields", "ports", "readinessProbe"),
+        *("resources", "securityContext", "startupProbe", "status"),
         *("terminationMessagePath", "terminationMessagePolicy"),
-        # argo-workflows pkg/apis/workflow/v1alpha1, Template and its parts
-        *("arguments", "inputs", "outputs", "source"),
-        "status",
     }
 )
-"""Members that no decision reads, wherever they are; they are most of a large object."""
+"""Members that no decision reads, wherever they are; most of a large object is such."""
+UNREAD_BY_MIRROR = UNREAD | {
+    *("env", "envFrom", "volumeMounts"),
+    # argo-workflows pkg/apis/workflow/v1alpha1, Template and its parts
+    *("arguments", "inputs", "outputs", "source"),
+}
+"""Members that the image mirror does not read."""
 
 
 class _Left(IntEnum):
@@ -62,10 +65,18 @@ _REFUSALS: dict[int, tuple[HTTPStatus, str]] = {
 }
 
 
-class LargeBodies:
-    """Makes requests small, one at a time."""
+_OPTIONS = ("-S", "-B", "-m")
 
-    def __init__(self) -> None:
+
+class LargeBodies:
+    """Makes requests small, one at a time.
+
+    Args:
+        unread: members that the decision does not read, wherever they are.
+    """
+
+    def __init__(self, unread: Collection[str]) -> None:
+        self._unread = sorted(unread)
         self._alone = threading.Lock()
 
     def small(self, chunks: Iterator[bytes], length: int, deadline: float) -> bytes:
@@ -89,7 +100,7 @@ class LargeBodies:
 
     def _small(self, chunks: Iterator[bytes], length: int, deadline: float) -> bytes:
         with subprocess.Popen(
-            [sys.executable, "-S", "-B", "-m", "webhook.large_bodies", str(length)],
+            [sys.executable, *_OPTIONS, "webhook.large_bodies", str(length), *self._unread],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -125,22 +136,26 @@ def _close(pipe: IO[bytes]) -> None:
         pipe.close()
 
 
-def without_unread(obj: dict[str, Any]) -> dict[str, Any]:
-    """The same JSON object, without the members of ``UNREAD``."""
-    for key in UNREAD & obj.keys():
-        del obj[key]
-    return obj
+def reduced(text: str, unread: Collection[str]) -> Any:
+    """JSON without the members of these names; raises as ``json.loads`` does."""
+
+    def kept(obj: dict[str, Any]) -> dict[str, Any]:
+        for key in obj.keys() & unread:
+            del obj[key]
+        return obj
+
+    # Called for each JSON object as soon as it is read.
+    return json.loads(text, object_hook=kept)
 
 
-def _reduced(length: int) -> tuple[_Left, bytes]:
+def _small(length: int, unread: Collection[str]) -> tuple[_Left, bytes]:
     body = sys.stdin.buffer.read()
     if len(body) != length:
         return _Left.CUT_OFF, b""
     try:
         text = body.decode("utf-8", "surrogatepass")  # as json.loads does
         del body
-        # Called for each JSON object as soon as it is read.
-        review = json.loads(text, object_hook=without_unread)
+        review = reduced(text, unread)
         del text
         if _is_deep(review):
             return _Left.STILL_LARGE, b""
@@ -174,7 +189,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
     try:
-        left, small = _reduced(int(sys.argv[1]))
+        left, small = _small(int(sys.argv[1]), frozenset(sys.argv[2:]))
     except MemoryError:
         left, small = _Left.TOO_MUCH_MEMORY, b""
     sys.stdout.buffer.write(small)

@@ -23,7 +23,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -34,7 +34,7 @@ from webhook.cluster_api import ClusterApi
 from webhook.connection import Connection, Limits
 from webhook.events import Reporter
 from webhook.http_head import Refused
-from webhook.large_bodies import LargeBodies
+from webhook.large_bodies import UNREAD, UNREAD_BY_MIRROR, LargeBodies
 from webhook.memory import Memory
 from webhook.secret_path import SecretPaths
 from webhook.serving_certificate import ServingCertificate
@@ -99,6 +99,7 @@ class AdmissionServer:
         paths: that admit a caller.
         decide: judges the decoded body of a request; called from several threads at once.
         limits: of clients.
+        unread: members of JSON objects that ``decide`` does not read, wherever they are.
 
     Raises:
         OSError: the address is not available.
@@ -110,10 +111,12 @@ class AdmissionServer:
         certificate: ServingCertificate,
         paths: SecretPaths,
         decide: service.Decide,
+        *,
         limits: Limits | None = None,
+        unread: Collection[str] = UNREAD,
     ) -> None:
         self.paths, self.decide, self.limits = paths, decide, limits or Limits()
-        self.memory, self.large = Memory(self.limits.memory), LargeBodies()
+        self.memory, self.large = Memory(self.limits.memory), LargeBodies(unread)
         self.ended = False
         self.ending, self._end = socket.socketpair()
         self._certificate = certificate
@@ -340,7 +343,11 @@ def serve_until_signal(server: AdmissionServer) -> None:
     log.info("ended")
 
 
-def serve(decision: Callable[[], service.Decide], limits: Limits | None = None) -> None:
+def serve(
+    decision: Callable[[], service.Decide],
+    limits: Limits | None = None,
+    unread: Collection[str] = UNREAD,
+) -> None:
     """Serves a decision in a pod, on all its addresses; exits with 2 for a wrong environment."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -350,7 +357,9 @@ def serve(decision: Callable[[], service.Decide], limits: Limits | None = None) 
         paths = SecretPaths(Path(os.environ.get("MIRROR_PATHS", PATHS_FILE)))
         decide = decision()
         port = int(os.environ.get("MIRROR_PORT", "8443"))
-        server = AdmissionServer(("", port), certificate, paths, decide, limits)
+        server = AdmissionServer(
+            ("", port), certificate, paths, decide, limits=limits, unread=unread
+        )
     except (KeyError, ValueError, OSError) as failure:
         log.error("cannot start: %s: %s", type(failure).__name__, failure)
         sys.exit(2)
@@ -359,7 +368,7 @@ def serve(decision: Callable[[], service.Decide], limits: Limits | None = None) 
 
 def main() -> None:
     """Serves the image mirror's decision, and posts Events where this is a pod with a token."""
-    serve(_decision)
+    serve(_decision, unread=UNREAD_BY_MIRROR)
 
 
 def _decision() -> service.Decide:

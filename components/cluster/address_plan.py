@@ -11,18 +11,28 @@ LARGEST, SMALLEST = 16, 28
 
 @dataclass(frozen=True)
 class AddressPlan:
-    """CIDR blocks by zone: ``private[i]`` and ``public[i]`` belong to the same zone."""
+    """CIDR blocks by zone: those of one number belong to the same zone.
+
+    Attributes:
+        private: of nodes and pods.
+        public: of load balancers.
+        control_plane: of the network interfaces of EKS; none in a range without room for them.
+    """
 
     private: tuple[str, ...]
     public: tuple[str, ...]
+    control_plane: tuple[str, ...]
 
 
 def carve(cidr: str, zones: int) -> AddressPlan:
-    """Divides a VPC's range: most of it for nodes and pods, the rest for load balancers.
+    """Divides a VPC's range: most of it for nodes and pods, the rest for load balancers and EKS.
 
     The range has equal blocks, one per zone and at least one more: the first are the private
     subnets (with the VPC CNI every pod has an address there), the last is divided again into the
-    public ones. ``10.64.0.0/16`` over three zones gives private /18 and public /20 blocks.
+    public ones. ``10.64.0.0/16`` over three zones gives private /18 and public /20 blocks. The end
+    of what no zone has is for the control plane, a /28 per zone: EKS needs six addresses in each
+    (EKS user guide, network-reqs.html), and AWS advises subnets of that size for it alone (EKS best
+    practices guide, "VPC and Subnet Considerations").
 
     Args:
         cidr: an IPv4 network of prefix length 16 to 28, without host bits.
@@ -47,7 +57,10 @@ def carve(cidr: str, zones: int) -> AddressPlan:
         )
     blocks = list(network.subnets(new_prefix=private_length))
     public = list(blocks[-1].subnets(new_prefix=public_length))
+    unused = [*public[zones:], *blocks[zones:-1]]
+    ends = list(unused[0].subnets(new_prefix=SMALLEST))[-zones:] if unused else []
     return AddressPlan(
         private=tuple(str(block) for block in blocks[:zones]),
         public=tuple(str(block) for block in public[:zones]),
+        control_plane=tuple(str(block) for block in ends) if len(ends) == zones else (),
     )

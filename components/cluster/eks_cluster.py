@@ -66,6 +66,7 @@ class EksCluster(pulumi.ComponentResource):
         oidc: for trust policies of IAM roles for service accounts.
         vpc_id: see Network.
         private_subnet_ids: see Network.
+        control_plane_cidrs: see Network.
         mount_target_subnet_ids: see Network; none without shared files.
         node_security_group_id: the group of every node.
         kubernetes_provider: for every object in the cluster.
@@ -80,6 +81,7 @@ class EksCluster(pulumi.ComponentResource):
     oidc: OidcProvider
     vpc_id: pulumi.Output[str]
     private_subnet_ids: pulumi.Output[list[str]]
+    control_plane_cidrs: Sequence[str]
     mount_target_subnet_ids: Sequence[pulumi.Output[str]]
     node_security_group_id: pulumi.Output[str]
     kubernetes_provider: k8s.Provider
@@ -101,7 +103,7 @@ class EksCluster(pulumi.ComponentResource):
             args.context,
             args.cluster,
             vpc_id=network.vpc_id,
-            subnet_ids=network.private_subnet_ids,
+            subnet_ids=network.control_plane_subnet_ids,
             opts=self._child,
         )
         self._set_outputs(network, control_plane.cluster)
@@ -149,6 +151,7 @@ class EksCluster(pulumi.ComponentResource):
         self.node_security_group_id = control_plane.node_security_group_id
         self.vpc_id = network.vpc_id
         self.private_subnet_ids = network.private_subnet_ids
+        self.control_plane_cidrs = network.control_plane_cidrs
         self.mount_target_subnet_ids = network.mount_target_subnet_ids
 
         # Without thumbprints: IAM has its own list of certificate authorities for the issuer, and

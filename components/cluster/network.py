@@ -30,6 +30,9 @@ class Network(pulumi.ComponentResource):
     Attributes:
         vpc_id: the VPC.
         private_subnet_ids: one subnet per zone for nodes, pods and the database.
+        control_plane_subnet_ids: one subnet per zone for EKS alone, or the private ones.
+        control_plane_cidrs: the address ranges of those: the API server calls pods from there; none
+            in an existing VPC, where pods have addresses in these subnets too.
         mount_target_subnet_ids: one of them in each zone, where the stack makes mount targets of
             shared files; EFS refuses a second one in a zone.
         ready: routes and endpoints, without which a node cannot reach the AWS APIs.
@@ -37,6 +40,8 @@ class Network(pulumi.ComponentResource):
 
     vpc_id: pulumi.Output[str]
     private_subnet_ids: pulumi.Output[list[str]]
+    control_plane_subnet_ids: pulumi.Output[list[str]]
+    control_plane_cidrs: Sequence[str]
     mount_target_subnet_ids: Sequence[pulumi.Output[str]]
     ready: Sequence[pulumi.Resource]
 
@@ -64,6 +69,8 @@ class Network(pulumi.ComponentResource):
     def _adopt(self, vpc_id: str) -> None:
         self.vpc_id = pulumi.Output.from_input(vpc_id)
         self.private_subnet_ids = pulumi.Output.from_input(list(self._settings.private_subnet_ids))
+        self.control_plane_subnet_ids = self.private_subnet_ids
+        self.control_plane_cidrs = ()
         self.mount_target_subnet_ids = (
             [pulumi.Output.from_input(each) for each in self._one_per_zone()]
             if self._makes_mount_targets
@@ -112,6 +119,20 @@ class Network(pulumi.ComponentResource):
         tables, routes = self._way_out(vpc, public, private, internet_route)
 
         self.vpc_id = vpc.id
+        own = plan.control_plane if self._settings.control_plane_subnets else ()
+        # With the private subnets' routes: who reaches the API server from a connected network has
+        # answers through them.
+        control_plane = self._subnets(vpc, "control-plane", own, zones, {}) if own else private
+        for number, (subnet, table) in enumerate(zip(control_plane, tables, strict=True), start=1):
+            if own:
+                aws.ec2.RouteTableAssociation(
+                    f"{self._name}-control-plane-{number}",
+                    subnet_id=subnet.id,
+                    route_table_id=table.id,
+                    opts=self._child,
+                )
+        self.control_plane_subnet_ids = pulumi.Output.all(*[each.id for each in control_plane])
+        self.control_plane_cidrs = own or plan.private
         self.private_subnet_ids = pulumi.Output.all(*[subnet.id for subnet in private])
         self.mount_target_subnet_ids = (
             [subnet.id for subnet in private] if self._makes_mount_targets else []

@@ -44,6 +44,7 @@ class KubeflowManifestsArgs:
         ready: what everything that runs pods depends on: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
         package_defaults: the admission that gives pods their package sources; None: none are set.
+        callers: ranges of the API server's network interfaces; none: not known.
     """
 
     context: StackContext
@@ -59,6 +60,7 @@ class KubeflowManifestsArgs:
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
     package_defaults: Rendered | None = None
+    callers: Sequence[str] = ()
 
 
 class KubeflowManifests(pulumi.ComponentResource):
@@ -95,6 +97,7 @@ class KubeflowManifests(pulumi.ComponentResource):
                 f"{name}-packages",
                 rendered=args.package_defaults,
                 values=args.values,
+                callers=args.callers,
                 ready=args.ready,
                 unready_pods=args.unready_pods,
                 opts=self._child(),

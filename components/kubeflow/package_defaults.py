@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from components.dynamic.serving_certificate import ServingCertificate
-from components.objects.caller_paths import CallerPaths
+from components.objects.callers import CallerPaths, admitting
 from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
@@ -24,6 +24,7 @@ class PackageDefaults(pulumi.ComponentResource):
     Args:
         rendered: ``manifests/addons/package-defaults``.
         values: the values of its markers, beside those that are made here.
+        callers: ranges of the API server's network interfaces; none: not known.
         ready: what pods depend on.
         unready_pods: hooks of workloads.
     """
@@ -34,6 +35,7 @@ class PackageDefaults(pulumi.ComponentResource):
         *,
         rendered: Rendered,
         values: Mapping[str, pulumi.Input[str]],
+        callers: Sequence[str] = (),
         ready: Sequence[pulumi.Resource],
         unready_pods: pulumi.ResourceHookBinding | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -56,7 +58,7 @@ class PackageDefaults(pulumi.ComponentResource):
         register_pods(
             name,
             rendered,
-            lambda obj: bind(obj, bound),
+            lambda obj: admitting(bind(obj, bound), callers),
             mounted=(code, secret, paths.mounted(NAMESPACE)),
             ready=ready,
             hooks=unready_pods,

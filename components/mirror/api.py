@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.mirror.build import log_group
-from components.objects.caller_paths import CallerPaths
+from components.objects.callers import CallerPaths
 from regions.region import Feature
 from settings.mirror_context import MirrorContext
 

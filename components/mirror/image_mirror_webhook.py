@@ -41,6 +41,8 @@ class ImageMirrorWebhookArgs:
         pods: ``manifests/addons/image-mirror`` as rendered, where pods of the cluster answer
             admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
+        callers: ranges of the API server's network interfaces, from which alone it is answered by
+            pods; none: not known, and whoever knows the secret path is answered.
         ready: prerequisites of pods: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
         kubernetes: the cluster's version.
@@ -53,6 +55,7 @@ class ImageMirrorWebhookArgs:
     oidc: OidcProvider
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    callers: Sequence[str] = ()
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
     kubernetes: str = POLICIES_SINCE
@@ -112,6 +115,7 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
                 data=inventory,
                 oidc=args.oidc,
                 prerequisites=[*args.ready, *filled],
+                callers=args.callers,
                 unready_pods=args.unready_pods,
                 opts=own,
             )

@@ -12,7 +12,7 @@ from components.aws.roles import OidcProvider, role_with_rights
 from components.dynamic.serving_certificate import ServingCertificate
 from components.mirror import policies
 from components.mirror.handler import Copies, handler_variables
-from components.objects.caller_paths import CallerPaths
+from components.objects.callers import CallerPaths, admitting
 from components.objects.kubernetes_objects import bind
 from components.objects.webhook_code import certificate_secret, code_config_map, register_pods
 from rendering import Rendered
@@ -33,6 +33,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         data: files beside the handler's code: name within the archive -> text.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         prerequisites: nodes, and the pods' own image.
+        callers: ranges of the API server's network interfaces; none: not known.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
 
     Attributes:
@@ -50,6 +51,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         data: Mapping[str, str],
         oidc: OidcProvider,
         prerequisites: Sequence[pulumi.Resource],
+        callers: Sequence[str] = (),
         unready_pods: pulumi.ResourceHookBinding | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -78,7 +80,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
         self.ready = register_pods(
             name,
             rendered,
-            lambda obj: _without_empty_values(bind(obj, values)),
+            lambda obj: admitting(_without_empty_values(bind(obj, values)), callers),
             mounted=(code, secret, paths.mounted(NAMESPACE)),
             ready=prerequisites,
             hooks=unready_pods,

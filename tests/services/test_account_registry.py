@@ -20,6 +20,7 @@ from typer.testing import Result
 from components.registry.ecr_repositories import PARALLEL
 from ops import targets
 from ops.cli_errors import Refused
+from ops.mirror import target
 from ops.mirror.account_registry import AccountRegistry
 from tests.harness import stack_file
 from tests.ops.command import kf
@@ -272,3 +273,15 @@ def test_a_list_goes_to_a_registry_that_no_stack_names(
     done = kf(*own, f"{elsewhere}/research")
     assert done.exit_code == 2
     assert f"the copies go to {elsewhere}, and the credentials are for {HOST}." in done.stderr
+
+
+def test_repositories_for_a_list_are_marked_as_the_mirror_marks_its_own(
+    ecr: Any, aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", aws)
+    file = tmp_path / "images.txt"
+    file.write_text("quay.io/a/b:v1\n")
+    with target.opened("none", file, None, f"{HOST}/research") as (copies, registry, _):
+        assert registry.prepare(copies) == ["research/quay.io/a/b"]
+    tags = tags_of(ecr, "research/quay.io/a/b")
+    assert (tags["cluster"], tags["kubeflow-cluster/research"]) == ("research", "made")

@@ -18,6 +18,7 @@ from benchmarks.certificates import Certificate
 from tests.webhook.reviews import OWN, FixedMirror, pod, review_of
 from webhook.admission import Policy, review
 from webhook.connection import Limits
+from webhook.large_bodies import UNREAD_BY_MIRROR
 from webhook.secret_path import SecretPaths
 from webhook.server import AdmissionServer
 from webhook.service import Decide
@@ -49,7 +50,9 @@ def serving(
     """Serves ``PATH`` on 127.0.0.1 until the end of the block; yields the port."""
     certificate = ServingCertificate(pair.certificate, pair.key)
     paths = SecretPaths(paths_beside(pair))
-    server = AdmissionServer(("127.0.0.1", port), certificate, paths, decide, limits)
+    server = AdmissionServer(
+        ("127.0.0.1", port), certificate, paths, decide, limits=limits, unread=UNREAD_BY_MIRROR
+    )
     loop = threading.Thread(target=server.serve_forever)
     loop.start()
     try:

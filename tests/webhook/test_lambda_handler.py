@@ -12,7 +12,9 @@ import pytest
 from moto import mock_aws
 
 from tests.webhook.copies_table import create_table
+from tests.webhook.hostile_clients import bomb, large
 from tests.webhook.reviews import patched, pod, review_of
+from tests.webhook.serving import decide
 from webhook import lambda_handler
 from webhook.claims import Claims, Taken
 
@@ -128,3 +130,16 @@ def test_a_copy_is_started_with_the_stored_credentials_of_the_other_side(
     assert clients["codebuild"]["region_name"] == "ap-southeast-1"
     assert clients["codebuild"]["aws_access_key_id"] == "AKIAOTHER"
     assert aws("ecr").describe_repositories()["repositories"] == []
+
+
+def test_json_that_would_fill_the_functions_memory_is_refused_before_it_is_read() -> None:
+    given = lambda_handler.admit({"body": bomb(6 << 20).decode()}, None)
+    answered = json.loads(given["body"])["response"]["status"]
+    assert (given["statusCode"], answered["code"]) == (413, 413)
+    assert answered["message"] == "image-mirror: the object is too large to be judged"
+
+
+def test_a_large_object_is_judged_by_the_function_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lambda_handler, "_decide", decide)
+    given = lambda_handler.admit({"body": large(5 << 20).decode()}, None)
+    assert (given["statusCode"], len(patched(json.loads(given["body"])["response"]))) == (200, 1)

@@ -420,6 +420,15 @@ def test_a_review_that_does_not_end_is_answered_in_time(
     assert "gave up a review that took too long" in caplog.text
 
 
+def test_a_review_that_ends_in_time_is_not_given_up(pair: Certificate) -> None:
+    def slow(body: object, deadline: float) -> dict[str, Any]:
+        time.sleep(0.6)  # longer than the server looks for reviews that are overdue
+        return decide(body, deadline)
+
+    with serving(pair, slow, PATIENT) as port, connected(port, pair.certificate) as connection:
+        assert ask(connection, admit()).status == 200
+
+
 @pytest.mark.parametrize("size", [100_000, 200_000, 6 << 20])
 def test_a_large_object_is_judged_like_a_small_one(pair: Certificate, size: int) -> None:
     with serving(pair, decide, PATIENT) as port, connected(port, pair.certificate) as connection:
@@ -477,6 +486,33 @@ def test_requests_beyond_the_bound_of_memory_wait_and_are_refused_at_their_deadl
         assert response(given.body)["status"]["message"].endswith("too many requests at once")
         released.set()
         assert answer(first).status == 200
+
+
+def test_a_request_that_waits_for_memory_goes_on_as_soon_as_there_is_some(
+    pair: Certificate,
+) -> None:
+    def slow(body: object, deadline: float) -> dict[str, Any]:
+        time.sleep(0.4)
+        return decide(body, deadline)
+
+    limits = Limits(memory=60 * (len(BODY) + 10), review_seconds=9, answer_seconds=9)
+    begun = time.monotonic()
+    with (
+        serving(pair, slow, limits) as port,
+        connected(port, pair.certificate) as first,
+        connected(port, pair.certificate) as second,
+    ):
+        first.sendall(admit())
+        second.sendall(admit())
+        assert (answer(first).status, answer(second).status) == (200, 200)
+    assert time.monotonic() - begun < 6
+
+
+def test_what_is_left_out_may_not_take_more_memory_either(pair: Certificate) -> None:
+    body = b'{"status": ' + BOMB[: (6 << 20) // 3 * 3 + 1] + b"{}]}"
+    with serving(pair, nobody, PATIENT) as port, connected(port, pair.certificate) as connection:
+        connection.settimeout(60)
+        assert ask(connection, post(body)).status == 413
 
 
 def test_a_large_body_whose_client_stops_frees_its_turn(pair: Certificate) -> None:

@@ -53,6 +53,8 @@ def network(
         return {
             "vpc": net.vpc_id,
             "private": net.private_subnet_ids,
+            "controlPlane": net.control_plane_subnet_ids,
+            "callers": list(net.control_plane_cidrs),
             "targets": pulumi.Output.all(*net.mount_target_subnet_ids),
         }
 
@@ -73,6 +75,29 @@ def test_each_zone_has_a_private_and_a_public_subnet(new: tuple[Region, Recorded
         assert subnets[2].inputs["cidrBlock"] == cidr
         assert not any(s.inputs["mapPublicIpOnLaunch"] for s in subnets)
     assert len(made.exports["private"]) == 3
+
+
+def test_eks_alone_has_a_subnet_in_each_zone_with_the_ways_of_the_private_ones(
+    new: tuple[Region, Recorded],
+) -> None:
+    region, made = new
+    own = [s for s in made.of(SUBNET) if s.name.startswith("net-control-plane-")]
+    assert [s.inputs["availabilityZone"] for s in own] == [f"{region.name}{z}" for z in "abc"]
+    assert [s.inputs["cidrBlock"] for s in own] == made.exports["callers"]
+    assert len(set(made.exports["controlPlane"]) - set(made.exports["private"])) == 3
+    tables = {
+        association.name: association.inputs["routeTableId"]
+        for association in made.of("aws:ec2/routeTableAssociation:RouteTableAssociation")
+    }
+    for number in (1, 2, 3):
+        assert tables[f"net-control-plane-{number}"] == tables[f"net-private-{number}"]
+
+
+def test_without_subnets_of_its_own_eks_is_in_the_private_ones() -> None:
+    made = network(controlPlaneSubnets=False)
+    assert made.exports["controlPlane"] == made.exports["private"]
+    assert made.exports["callers"] == ["10.64.0.0/18", "10.64.64.0/18", "10.64.128.0/18"]
+    assert not [s for s in made.of(SUBNET) if "control-plane" in s.name]
 
 
 def test_load_balancers_find_their_subnets(new: tuple[Region, Recorded]) -> None:
@@ -195,7 +220,7 @@ def test_a_zone_opened_later_replaces_no_subnet() -> None:
 
 
 def test_two_zones_are_enough() -> None:
-    assert len(network(zones=2).of(SUBNET)) == 4
+    assert len(network(zones=2).of(SUBNET)) == 6
 
 
 def test_nothing_of_an_existing_vpc_is_changed() -> None:
@@ -204,6 +229,8 @@ def test_nothing_of_an_existing_vpc_is_changed() -> None:
     assert made.exports == {
         "vpc": EXISTING["vpcId"],
         "private": EXISTING["privateSubnetIds"],
+        "controlPlane": EXISTING["privateSubnetIds"],
+        "callers": [],  # where pods are, too
         "targets": [],
     }
 

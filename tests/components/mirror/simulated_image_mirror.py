@@ -27,6 +27,7 @@ SHA = "sha256:" + "0123456789abcdef" * 4
 EKS = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn/eks/pause:3.10"
 IMAGES = ("python:3.9", "python:3.10", f"quay.io/a/b@{SHA}", "reg.example.com:5000/x:1", EKS)
 DIGESTS = {"python:3.9": SHA}
+CONTROL_PLANE = ("10.64.255.208/28", "10.64.255.224/28")
 NODES = ("aws:eks/nodeGroup:NodeGroup", "nodes")
 
 
@@ -79,6 +80,7 @@ def mirror_program(
                 digests=DIGESTS,
                 pods=rendered("addons/image-mirror") if transport == "in-cluster" else None,
                 oidc=OidcProvider(Region.of(region).arn("iam", "oidc-provider/issuer"), "issuer"),
+                callers=CONTROL_PLANE,
                 ready=[nodes],
             ),
             pulumi.ResourceOptions(providers=[own]),

@@ -93,6 +93,15 @@ def test_the_pods_role_is_for_the_service_account_of_that_cluster(region: str) -
     assert federated == ([] if region == "us-west-2" else [own])
 
 
+@pytest.mark.parametrize(("version", "policies"), [("1.29", 0), ("1.30", 1), ("1.36", 1)])
+def test_the_policy_of_the_rules_is_for_clusters_that_have_such(
+    version: str, policies: int
+) -> None:
+    made = alone("cn-north-1", version=version, settings={"enforce": True})
+    kind = "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy"
+    assert len(made.of(kind)) == policies
+
+
 def test_settings_are_those_of_the_programs_own_stack_file() -> None:
     boundary = "arn:aws-cn:iam::111122223333:policy/boundary"
     made = alone(

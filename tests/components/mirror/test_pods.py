@@ -20,6 +20,7 @@ from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
 from settings.mirror_mode import MirrorMode
 from tests.components.mirror.simulated_image_mirror import (
+    CONTROL_PLANE,
     CROSSING,
     DIGESTS,
     IMAGES,
@@ -41,6 +42,7 @@ SERVICE = "kubernetes:core/v1:Service"
 SECRET = "kubernetes:core/v1:Secret"
 GENERATED = "pulumi-python:dynamic:GeneratedSecret"
 PATHS = "checksum/paths"
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 
 every_pair = pytest.mark.parametrize(("region", "build_region"), [*CROSSING, *WITHIN])
 
@@ -273,6 +275,12 @@ def test_the_pods_may_look_claim_and_hand_on_and_nothing_else(
     assert granted["dynamodb:UpdateItem"] == own
     trust = recorded.only("aws:iam/role:Role", "image-mirror-pods-role").inputs["assumeRolePolicy"]
     assert "system:serviceaccount:image-mirror:image-mirror" in trust
+
+
+def test_only_where_the_control_plane_is_may_call() -> None:
+    (rule,) = in_pods().only(POLICY).inputs["spec"]["ingress"]
+    assert [each["ipBlock"]["cidr"] for each in rule["from"]] == list(CONTROL_PLANE)
+    assert rule["ports"] == [{"port": "https"}]
 
 
 def test_pods_wait_for_nodes_and_images_and_the_api_server_for_the_pods() -> None:

@@ -1,4 +1,4 @@
-"""The paths of an admission webhook that its API server alone knows.
+"""Who may call an admission webhook: the API server, by its addresses and by a secret path.
 
 EKS gives the API server no client certificate for webhooks (``webhook.secret_path``), so whoever
 knows the path of a webhook may ask it. The path is in the webhook configuration, which no role of a
@@ -7,11 +7,31 @@ profile may read, and in a Secret that the pods mount.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 
 from components.dynamic.generated_secret import GeneratedSecret
+from rendering import Object
+
+
+def admitting(obj: Object, ranges: Sequence[str]) -> Object:
+    """A NetworkPolicy that lets these ranges in and no other, or any other object as it is.
+
+    A kubelet reaches the pods of its node anyway, for probes (kubernetes.io
+    docs/concepts/services-networking/network-policies). The API server of EKS calls pods from its
+    network interfaces in the VPC: it has no kube-proxy, and resolves Services itself.
+
+    Args:
+        obj: of the webhook's pods.
+        ranges: where the API server's network interfaces are; none: callers come from anywhere.
+    """
+    if obj["kind"] != "NetworkPolicy" or not ranges:
+        return obj
+    sources = [{"ipBlock": {"cidr": each}} for each in ranges]
+    rules = [{**rule, "from": sources} for rule in obj["spec"]["ingress"]]
+    return {**obj, "spec": {**obj["spec"], "ingress": rules}}
 
 
 class CallerPaths:
