@@ -301,11 +301,10 @@ def _report(
     for (image, _), decision in decisions.items():
         outcome = decision.outcome(image)
         named = decision.origin or image
-        sentence = decision.warning or f"{_short(named)} is pulled from {_short(decision.image)}"
         if outcome is not None:
-            findings.append(Finding(outcome, named, decision.image, sentence))
+            findings.append(Finding(outcome, named, decision.image, decision.warning))
         elif decision.origin and ANNOTATION in mapping(metadata.get("annotations")):
-            before.append(Finding(Outcome.MIRRORED, named, image, sentence))
+            before.append(Finding(Outcome.MIRRORED, named, image, ""))
     if not findings:
         return None
     created = request.get("operation") == "CREATE"

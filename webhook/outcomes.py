@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 ANNOTATION = "image-mirror/decisions"
 """Of a pod at its creation: JSON with ``review``, the uid of the AdmissionReview, and ``images``,
@@ -34,21 +34,25 @@ class Outcome(StrEnum):
     """The pod was refused because of this image."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One image.
+class Finding(NamedTuple):
+    """One image; there is one for every image of every review.
 
     Attributes:
         outcome: what was decided.
         image: as the pod named it.
         pulled: as the pod names it now.
-        text: a sentence without its end, with both names or the reason.
+        warning: of its author; empty: there is none.
     """
 
     outcome: Outcome
     image: str
     pulled: str
-    text: str
+    warning: str
+
+    @property
+    def text(self) -> str:
+        """A sentence without its end, with both names or the reason."""
+        return self.warning or f"{self.image} is pulled from {self.pulled}"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Private:
 def private_registry(folder: Path) -> Generator[Private]:
     """Serves until the end of the block; ``folder`` gets its data and log."""
     with registry(folder) as open_to_all:
-        digest = open_to_all.push("team/app", "v1", ("amd64",), layers=1)
+        digest = open_to_all.push("team/app", "v1", layers=1)
     users = f"{USER}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}"
     with registry(folder, users=users) as running:
         yield Private(running.host, digest)
