@@ -172,7 +172,8 @@ def _replacement(span: Span, registries: Registries) -> str:
     if not target.endswith(span.suffix):
         # A repository name that was hashed for its length ends differently, and a program that
         # joins repository and tag itself cannot read such a name.
-        raise InvalidReference(f"{span.image} is written in two parts and its copy cannot be")
+        fault = "it is written in two parts and its copy cannot be"
+        raise InvalidReference(f"{span.image}: {fault}", fault)
     return target.removesuffix(span.suffix)
 
 

@@ -46,8 +46,8 @@ def test_a_pod_that_nobody_judged_does_not_start(mirrored: Mirrored) -> None:
 
 
 def test_a_webhook_with_an_error_lets_nothing_pass(mirrored: Mirrored) -> None:
-    def broken(body: object) -> dict[str, Any]:
-        raise RuntimeError(str(body))
+    def broken(body: object, deadline: float) -> dict[str, Any]:
+        raise RuntimeError(f"{body} {deadline}")
 
     mirrored.decide = broken
     with pytest.raises(Refused, match=NOBODY):

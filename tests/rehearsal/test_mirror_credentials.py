@@ -35,7 +35,7 @@ def build(**mirror: Any) -> Callable[[], Any]:
                 provider=aws.Provider("aws-build", region=BUILD.name),
                 account_id=ACCOUNT,
             ),
-            pulumi.ResourceOptions(providers=[aws.Provider("aws", region=OWN.name)]),
+            opts=pulumi.ResourceOptions(providers=[aws.Provider("aws", region=OWN.name)]),
         )
 
     return program
