@@ -367,19 +367,19 @@ def _decide(
     if subject.own:
         return _present(place.image, image, policy, mirror, looked_up=looked_up)
     if place.never_pulled or stays(image, rule, policy):
-        return _Decision(place.image)
-    # A rule that names the mirror itself is about the mirror.
-    about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
-    source = seen.source if about_source else image
-    decision = _supplied(
-        place.image,
-        source,
-        rule,
-        policy,
-        mirror,
-        looked_up=looked_up,
-        with_secrets=with_secrets,
-    )
+        decision = _Decision(place.image)
+    else:
+        # A rule that names the mirror itself is about the mirror.
+        about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
+        decision = _supplied(
+            place.image,
+            seen.source if about_source else image,
+            rule,
+            policy,
+            mirror,
+            looked_up=looked_up,
+            with_secrets=with_secrets,
+        )
     if decision.denied or not policy.enforce:
         return decision
     return _without_ways_around(
