@@ -40,6 +40,10 @@ _PER_DAY = (
     "the copies of this day have used up {} GiB of imageMirror.budgets.gibPerDay: "
     "create the pod again after {}"
 )
+_PER_SHARE = (
+    "namespace {} has had its share of the {} GiB of imageMirror.budgets.gibPerDay copied on this "
+    "day: create the pod again after {}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,10 @@ class Budgets:
     def bytes_used_up(self, now: float) -> str:
         """Why a copy is left for the next day."""
         return _PER_DAY.format(self.gib_per_day, _clock_time(_end(now, DAY)))
+
+    def share_used_up(self, namespace: str, now: float) -> str:
+        """Why a copy is left for the next day, or for another namespace."""
+        return _PER_SHARE.format(namespace, self.gib_per_day, _clock_time(_end(now, DAY)))
 
 
 DEFAULT = Budgets()

@@ -163,17 +163,18 @@ class EcrMirror:
         met = self._new_images.met(namespace, now)
         if met:
             # A copy that another namespace, or an earlier hour, has paid for.
-            copy = self._claims.look(key)
+            copy = self._claims.look(key, namespace=namespace)
             if copy is not None:
-                return self._cached(key, copy, ABSENT_SECONDS)
+                return self._cached(_whose(copy, namespace, key), copy, ABSENT_SECONDS)
         else:
             taken = self._claims.take(key, namespace=namespace)
             if isinstance(taken, Copy):
-                return self._cached(key, taken, ABSENT_SECONDS)
+                return self._cached(_whose(taken, namespace, key), taken, ABSENT_SECONDS)
             met = "" if taken.again else self._spend(key, namespace, now)
             if not met:
                 requested = replace(self._start(key), code=taken.code)
-                return self._cached(key, requested, ABSENT_SECONDS)
+                whose = _whose(requested, namespace, key)
+                return self._cached(whose, requested, ABSENT_SECONDS)
         _log_once(review, met)
         return self._cached((namespace, key), Copy(Presence.ABSENT, met), ABSENT_SECONDS)
 
@@ -202,7 +203,7 @@ class EcrMirror:
             return
         try:
             # A read costs less than a write, and nearly always there is nothing to do.
-            if self._claims.look(image, there=True) is not None:
+            if self._claims.look(image, there=True, namespace=namespace) is not None:
                 return
             taken = self._claims.take(image, namespace=namespace, there=True)
             if not isinstance(taken, Copy):
@@ -233,6 +234,11 @@ class EcrMirror:
             self._cache.pop(key, None)  # a renewed entry is the newest again
             self._cache[key] = (self._clock() + seconds, copy)
         return copy
+
+
+def _whose(copy: Copy, namespace: str, image: str) -> _Key:
+    """The key of a cached state: an image that waits waits for each namespace that asks."""
+    return (namespace, image) if copy.presence is Presence.COPYING else image
 
 
 def _log_once(review: Review, sentence: str) -> None:

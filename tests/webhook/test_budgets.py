@@ -129,6 +129,49 @@ def test_a_namespace_has_so_many_new_images_an_hour_and_the_next_one_names_the_w
     assert world.ask(mirror, "4").presence is Presence.COPYING
 
 
+def test_an_image_waits_for_each_namespace_that_asks_however_soon_after_another(
+    world: World,
+) -> None:
+    mirror = world.mirror()
+    for namespace in (TEAM, OTHER, OTHER, "third", TEAM):
+        assert world.ask(mirror, "1", namespace).presence is Presence.COPYING
+    row = world.row("quay.io/a/b:1")
+    assert row["waiting"] == {"S": TEAM}
+    assert sorted(row["askers"]["SS"]) == [OTHER, "third"]
+    assert len(world.requested) == 1
+    # What runs already is nobody's turn any more.
+    world.claims.start("quay.io/a/b:1", TEAM)
+    assert world.ask(world.mirror(), "1", "late").presence is Presence.COPYING
+    assert "late" not in world.row("quay.io/a/b:1")["askers"]["SS"]
+    # A new claim begins anew.
+    world.clock.now += 3601
+    assert world.ask(world.mirror(), "1", OTHER).presence is Presence.COPYING
+    assert "askers" not in world.row("quay.io/a/b:1")
+
+
+def test_the_share_of_one_namespace_keeps_no_image_from_another_which_pays_for_it(
+    world: World,
+) -> None:
+    assert world.ask(world.mirror(), "1").presence is Presence.COPYING
+    world.client.update_item(
+        TableName=TABLE,
+        Key={"image": {"S": "quay.io/a/b:1"}},
+        UpdateExpression=POSTPONED,
+        ExpressionAttributeValues={
+            ":reason": {"S": CopyReason.SHARE},
+            ":end": {"N": str(int(world.clock.now) + 7200)},
+            ":less": {"N": "-1"},
+        },
+    )
+    told = world.ask(world.mirror(), "1")
+    assert told.presence is Presence.FAILED
+    assert told.reason.startswith("namespace team-a has had its share of the 2000 GiB")
+    assert world.ask(world.mirror(), "1", OTHER).presence is Presence.COPYING
+    assert len(world.requested) == 2
+    counted = [world.row(hour_key(each, world.clock.now))["amount"] for each in (TEAM, OTHER)]
+    assert counted == [{"N": "1"}, {"N": "1"}]
+
+
 def test_replicas_and_transports_count_together(world: World) -> None:
     replicas = [world.mirror(new_images_per_hour=10) for _ in range(5)]
 
