@@ -263,6 +263,27 @@ def test_images_that_are_there_cost_no_write(world: World) -> None:
     assert world.client.calls["update_item"] == 0
 
 
+def test_a_namespace_has_as_many_old_copies_compared_as_it_may_have_new_ones(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    world.ecr.has_all = True
+    replicas = [world.mirror(follow_seconds=60, new_images_per_hour=3) for _ in range(2)]
+    for mirror in replicas:
+        for tag in range(6):
+            assert world.ask(mirror, str(tag), follow=True).presence is Presence.PRESENT
+    assert len(world.requested) == 3
+    assert "it has had 3 copies compared with their sources this hour" in caplog.text
+    assert world.ask(replicas[1], "5", OTHER, follow=True).presence is Presence.PRESENT
+    # New images have a count of their own.
+    world.ecr.has_all = False
+    assert world.ask(replicas[1], "new").presence is Presence.COPYING
+    world.clock.now += 3600
+    world.ecr.has_all = True
+    world.ask(world.mirror(follow_seconds=60, new_images_per_hour=3), "4", follow=True)
+    assert world.requested[-1] == "quay.io/a/b:4"
+
+
 def test_a_budget_that_cannot_be_counted_starts_no_copy(world: World) -> None:
     class Table(Counted):
         def update_item(self, **request: Any) -> Any:
