@@ -122,6 +122,7 @@ def _mirrored() -> Mapping[str, str]:
     return {**flat, **table().mirrored}
 
 
+@lru_cache(maxsize=4096)
 def _mirror_of(registry: str) -> str | None:
     of = _mirrored().get(registry)
     # Accounts of a cloud have a mirror each, at a name of their own.

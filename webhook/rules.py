@@ -119,8 +119,8 @@ class Subject:
         there = source_of(origin)
         source = there if origin is image else origin
         also = filter(None, (there.name, cache_of(origin), cache_of(there)))
-        plain = at_any_port(origin)
-        if plain is not origin:
+        if ":" in origin.registry:
+            plain = at_any_port(origin)
             behind = source_of(plain)
             names = (plain.name, behind.name, cache_of(plain), cache_of(behind))
             also = (*also, *filter(None, names))

@@ -68,6 +68,7 @@ def test_a_public_registry_is_not(host: str) -> None:
         *("registry-vpc.cn-beijing.aliyuncs.com", "team-registry.cn-shanghai.cr.aliyuncs.com"),
         *("crpi-x.cn-hangzhou.personal.cr.aliyuncs.com", "swr.cn-north-4.myhuaweicloud.com"),
         *("team.tencentcloudcr.com", "team-cn-beijing.cr.volces.com", "team.azurecr.cn"),
+        *("cr-cn-beijing.volces.com", "team-docker.pkg.coding.net"),
         *(
             "ccr-2vdh3abv-pub.cnc.bj.baidubce.com",
             "registry.baidubce.com",
