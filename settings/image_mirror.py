@@ -109,9 +109,9 @@ class ImageMirrorSettings(Section):
         admission_policy: whether the rules are also a ValidatingAdmissionPolicy, by which the API
             server refuses by itself. None: where ``enforce`` is true and Kubernetes has such
             policies.
-        domestic_registries: what happens to images of registries that are served in China. keep:
-            nodes pull them from there; mirror: copied like all others. None: keep where docker.io
-            is unreachable.
+        domestic_registries: what happens to images of public registries inside China, such as ACR,
+            TCR and SWR. keep: nodes pull them from there; mirror: copied like all others. None:
+            keep where docker.io is unreachable.
         budgets: the most that pods may have copied.
         upstream_credentials: registry -> the name of the secret with ECR's login there, for the
             pull-through caches of the partition ``aws``; a name begins with
