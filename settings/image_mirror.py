@@ -36,8 +36,8 @@ class MirrorBudgets(Section):
     """The most that pods may have copied. Who meets one reads which, in a warning of the pod.
 
     Attributes:
-        images_per_review: images of one pod for which the account's registry is asked; one that was
-            asked for in the last minutes is not counted.
+        images_per_review: images of one pod for which the account's registry is asked; one whose
+            copy was found in the last 5 minutes is not counted.
         new_images_per_hour: images without a copy that the pods of one namespace may name in an
             hour. The next hour (UTC) begins again at 0; an image that is asked for again and again
             counts once.
@@ -70,7 +70,7 @@ class ImageMirrorSettings(Section):
     Attributes:
         enabled: whether images come from the account's own registry. None: where the public
             registries are unreachable, as in China.
-        repository_prefix: the prefix of all repositories in the account's registry. None: of the
+        repository_prefix: the prefix of all repositories in the account's registry. None: the
             cluster's name.
         shared_inventory: whether the stacks of the account and region share one set of copies,
             below ``kubeflow/``, which no destroy deletes then.
@@ -109,8 +109,9 @@ class ImageMirrorSettings(Section):
         admission_policy: whether the rules are also a ValidatingAdmissionPolicy, by which the API
             server refuses by itself. None: where ``enforce`` is true and Kubernetes has such
             policies.
-        domestic_registries: what happens to images of public registries in China. keep: nodes pull
-            them from there; mirror: as all others. None: keep where docker.io is unreachable.
+        domestic_registries: what happens to images of public registries inside China, such as ACR,
+            TCR and SWR. keep: nodes pull them from there; mirror: copied like all others. None:
+            keep where docker.io is unreachable.
         budgets: the most that pods may have copied.
         upstream_credentials: registry -> the name of the secret with ECR's login there, for the
             pull-through caches of the partition ``aws``; a name begins with

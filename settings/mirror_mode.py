@@ -113,7 +113,7 @@ class MirrorMode:
     @property
     def copies_inside_the_partition(self) -> bool:
         """Whether images are copied by the stack's own account, in the build region."""
-        return self.enabled and self.cached is None and not self.crosses_partitions
+        return self.copies and not self.crosses_partitions
 
     @property
     def crosses_partitions(self) -> bool:

@@ -74,7 +74,7 @@ def key_in_secret(
 
     Args:
         name: of every resource.
-        context: of the stack.
+        context: of the cluster and its account.
         purpose: of the key.
         statements: the rights of the user.
         giver: provider of the user's side; None: the parent's own.

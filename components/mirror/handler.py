@@ -1,4 +1,4 @@
-"""The code and the environment of a stack's admission handlers."""
+"""The code and the environment of a cluster's admission handlers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def handler_variables(
     """The environment of ``webhook.service``; empty values need not be set.
 
     Args:
-        context: of the stack.
+        context: of the cluster and its account.
         copies: None where the registry's pull-through caches fill it.
     """
     mirror = context.mirror.settings

@@ -550,7 +550,7 @@ def test_a_password_in_a_users_termination_message_is_not_printed(cluster: ApiOf
     status = {"phase": "Running", "containerStatuses": [{"name": "main", "state": ended}]}
     cluster.lists[PODS] = [{**these.pod(0, name="web"), "status": status}]
     done = kf(*VERIFY, "json")
-    assert "exit code 1, Error: connecting to mysql://root:***@db" in done.stdout
+    assert "exit code 1, Error: connecting to mysql://***@db" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
 
 

@@ -720,8 +720,8 @@ def test_every_policy_is_broken_by_a_test() -> None:
             lambda: deployment(image=f"{OWN}/ghcr.io/kubeflow/kfp-api-server:2.18.0"),
         ),
         ("open-advisory", lambda: deployment(image="quay.io/argoproj/workflow-controller:v4.0.6")),
-        # Closed here: manifests/26.03/advisories.yaml says by which file.
-        ("open-advisory", lambda: deployment(image="ghcr.io/kubeflow/kfp-frontend:2.16.0")),
+        # Unused here: manifests/26.03/advisories.yaml says why.
+        ("open-advisory", lambda: deployment(image="quay.io/oauth2-proxy/oauth2-proxy:v7.14.3")),
         ("open-advisory", lambda: deployment(image="example.com/not-kfp-api-server:2.16.0")),
         ("open-advisory", lambda: deployment(image="example.com/kubeflow/kfp-api-server:latest")),
         ("default-credentials", lambda: secret(data={"p": base64.b64encode(b"other").decode()})),

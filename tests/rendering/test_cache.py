@@ -13,6 +13,7 @@ from rendering.cache import code_digest
 ROOT = Path(__file__).parents[2]
 LOADED = """
 import sys, rendering
+from rendering import render
 print(*(module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)))
 """
 

@@ -27,7 +27,7 @@ def test_a_run_that_is_ended_goes_on_where_it_was(
 
     with way_to(upstream.host, fault) as way:
         for name in names:
-            digest = upstream.push(name, "v1", ("amd64", "arm64"), layers=2)
+            digest = upstream.push(name, "v1", layers=2)
             images.add(f"{way.host}/{name}:v1", digest)
         code, said = ended(images, way, ended_by)
         if ended_by is not signal.SIGKILL:  # which nobody survives to say anything
