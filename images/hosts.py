@@ -77,7 +77,8 @@ class Table:
 
     Attributes:
         domestic: hosts of public registries in China.
-        mirrored: host -> the registry that it mirrors; "*": the path begins with it.
+        mirrored: host -> the registry that it mirrors; "*": the path begins with it. A host that
+            begins with ``*`` has any first label.
         flattened: whole name -> the name at its source.
         cached: start of a name -> the start at its source; such a cache has what its source has,
             and yet is a place of its own.
@@ -121,6 +122,13 @@ def _mirrored() -> Mapping[str, str]:
     return {**flat, **table().mirrored}
 
 
+@lru_cache(maxsize=4096)
+def _mirror_of(registry: str) -> str | None:
+    of = _mirrored().get(registry)
+    # Accounts of a cloud have a mirror each, at a name of their own.
+    return _mirrored().get("*" + registry[registry.find(".") :]) if of is None else of
+
+
 @lru_cache(maxsize=1)
 def _caches() -> frozenset[str]:
     """The hosts of ``Table.cached``."""
@@ -140,7 +148,7 @@ def source_of(image: Reference) -> Reference:
 
 
 def _source_of(image: Reference, *, behind: bool) -> Reference:
-    of = _mirrored().get(image.registry)
+    of = _mirror_of(image.registry)
     if of is None:
         return image
     if not of:
@@ -159,6 +167,17 @@ def _source_of(image: Reference, *, behind: bool) -> Reference:
     except InvalidReference:
         return image
     return _source_of(source, behind=True) if of == "*" else source
+
+
+def at_any_port(image: Reference) -> Reference:
+    """The image without the port of its registry; itself where there is none."""
+    host = image.registry.rpartition(":")[0]
+    if "." not in host or image.registry.endswith("]"):
+        return image
+    try:
+        return parse(host + str(image).removeprefix(image.registry))
+    except InvalidReference:
+        return image
 
 
 def cache_of(image: Reference) -> str | None:

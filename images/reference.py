@@ -233,8 +233,8 @@ class Reference:
 
     @property
     def ecr(self) -> EcrRegistry | None:
-        """The private registry of ECR, of any account; None for every other registry."""
-        return ecr_registry(self.registry)
+        """The private registry of ECR, of any account and at any port; None for every other one."""
+        return ecr_registry(self.registry.partition(":")[0])
 
     @property
     def ecr_region(self) -> str | None:

@@ -365,21 +365,21 @@ def _decide(
     if doubt and subject.full not in policy.platform:
         return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
     if subject.own:
-        return _present(place.image, image, policy, mirror, looked_up=looked_up)
+        return _present(place.image, image, rule, policy, mirror, looked_up=looked_up)
     if place.never_pulled or stays(image, rule, policy):
-        return _Decision(place.image)
-    # A rule that names the mirror itself is about the mirror.
-    about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
-    source = seen.source if about_source else image
-    decision = _supplied(
-        place.image,
-        source,
-        rule,
-        policy,
-        mirror,
-        looked_up=looked_up,
-        with_secrets=with_secrets,
-    )
+        decision = _Decision(place.image)
+    else:
+        # A rule that names the mirror itself is about the mirror.
+        about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
+        decision = _supplied(
+            place.image,
+            seen.source if about_source else image,
+            rule,
+            policy,
+            mirror,
+            looked_up=looked_up,
+            with_secrets=with_secrets,
+        )
     if decision.denied or not policy.enforce:
         return decision
     return _without_ways_around(
@@ -503,17 +503,24 @@ def stays(image: Reference, rule: Rule | None, policy: Policy) -> bool:
 
 
 def _present(
-    written: str, image: Reference, policy: Policy, mirror: _AskedOnce, *, looked_up: bool
+    written: str,
+    image: Reference,
+    rule: Rule | None,
+    policy: Policy,
+    mirror: _AskedOnce,
+    *,
+    looked_up: bool,
 ) -> _Decision:
     """An image of the account's registry: the reference stays as it is.
 
-    Where its name gives the source, a missing copy can still be fetched; a copy of the release's
-    own images does not follow its source.
+    Where its name gives the source, a missing copy can still be fetched, unless nothing of this
+    source is copied; a copy of the release's own images does not follow its source.
     """
     origin = image.origin(policy.registry)
     if origin is None or is_private(origin.registry) or origin.ecr is not None:
         return _Decision(written)
-    copy = mirror.copy_of(origin)
+    copied = str(origin) in policy.platform or not stays(origin, rule, policy)
+    copy = mirror.copy_of(origin, start=copied)
     named = _Decision(written, _warning(origin, copy), presence=copy.presence, origin=str(origin))
     return _waiting(named, copy, looked_up=looked_up)
 

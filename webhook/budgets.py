@@ -9,6 +9,7 @@ claimed already, costs none.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +41,10 @@ _PER_DAY = (
     "the copies of this day have used up {} GiB of imageMirror.budgets.gibPerDay: "
     "create the pod again after {}"
 )
+_PER_SHARE = (
+    "namespace {} has had its share of the {} GiB of imageMirror.budgets.gibPerDay copied on this "
+    "day: create the pod again after {}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +54,7 @@ class Budgets:
     Attributes:
         images_per_review: images of one object that AWS is asked for.
         new_images_per_hour: copies of absent images that the pods of one namespace start in an
-            hour of the clock.
+            hour of the clock, and as many comparisons of old copies with their sources.
         concurrent_copies: copies that run at once, of which one namespace has half.
         gib_per_day: GiB that all copies of a day (UTC) may have, of which one namespace has half.
     """
@@ -90,6 +95,10 @@ class Budgets:
         """Why a copy is left for the next day."""
         return _PER_DAY.format(self.gib_per_day, _clock_time(_end(now, DAY)))
 
+    def share_used_up(self, namespace: str, now: float) -> str:
+        """Why a copy is left for the next day, or for another namespace."""
+        return _PER_SHARE.format(namespace, self.gib_per_day, _clock_time(_end(now, DAY)))
+
 
 DEFAULT = Budgets()
 
@@ -124,16 +133,24 @@ class Review:
 
 
 class NewImages:
-    """Counts the new images of each namespace and hour in the table of copies.
+    """Counts the images of each namespace and hour, for which builds start, in the table of copies.
 
     Args:
         client: boto3's DynamoDB client of the table's region.
         table: its name.
         budgets: of the stack.
+        key: of the row that counts; those of new images and of comparisons are apart.
     """
 
-    def __init__(self, client: Any, table: str, budgets: Budgets) -> None:
+    def __init__(
+        self,
+        client: Any,
+        table: str,
+        budgets: Budgets,
+        key: Callable[[str, float], str] | None = None,
+    ) -> None:
         self._client, self._table, self._budgets = client, table, budgets
+        self._key = key or hour_key
         self._met: dict[str, tuple[float, str]] = {}
 
     def met(self, namespace: str, now: float) -> str:
@@ -150,7 +167,7 @@ class NewImages:
         most, end = self._budgets.new_images_per_hour, _end(now, HOUR)
         try:
             self._client.update_item(
-                **counting(self._table, hour_key(namespace, now), 1, most, end)
+                **counting(self._table, self._key(namespace, now), 1, most, end)
             )
         except ClientError as refused:
             if refused.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
@@ -178,6 +195,11 @@ def counting(table: str, key: str, more: int, most: int, end: float) -> dict[str
 def hour_key(namespace: str, now: float) -> str:
     """The row that counts the new images of a namespace in the hour of ``now``."""
     return f"#new/{namespace}/{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H}"
+
+
+def compared_key(namespace: str, now: float) -> str:
+    """The row that counts the copies that a namespace has compared with their sources."""
+    return hour_key(namespace, now).replace("#new/", "#compared/", 1)
 
 
 def day_keys(namespace: str, now: float) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """The images being copied, and the result of each last copy: one row per image in DynamoDB.
 
 A row is valid until ``expires`` (epoch seconds, also the table's TTL attribute). Its copy waits for
-a build (``waiting``, the namespace that asked), is under way (neither ``waiting``, ``reason`` nor
-``digest``), has failed (``reason``, a code of ``copy_reasons``), or is there and was compared with
-its source (``digest``). ``last_reason`` stays while a copy that failed is tried again. TTL deletion
-may take days, so conditions compare the time itself. Rows whose key begins with ``#`` are no images
-(``budgets``, ``copy_queue``).
+a build (``waiting``, the namespace that asked first; ``askers``, the others), is under way (neither
+``waiting``, ``reason`` nor ``digest``), has failed (``reason``, a code of ``copy_reasons``), or is
+there and was compared with its source (``digest``). ``claimant`` is whose budget the copy uses;
+``last_reason`` stays while a copy that failed is tried again. TTL deletion may take days,
+so conditions compare the time itself. Rows whose key begins with ``#`` are no images (``budgets``,
+``copy_queue``).
 
 The build that copies writes ``reason`` and ``digest``, with the expressions of this module
 (``components.mirror.buildspec``), and before them ``begun``, which is an attempt: an image that
@@ -40,10 +41,14 @@ _PASSING = {
     "ThrottlingException",
     "TooManyRequestsException",
 }
+_MOST_ASKERS = 50
 NOTICED_SECONDS = 60
 """An image that waits for a build longer than this is reported as waiting."""
 
-_CLAIM = "SET expires = :end, waiting = :namespace, asked = :now REMOVE begun, reason, digest"
+_CLAIM = (
+    "SET expires = :end, waiting = :namespace, claimant = :namespace, asked = :now "
+    "REMOVE askers, begun, reason, digest"
+)
 BEGUN = (
     "SET begun = :now, "
     "backoff = if_not_exists(backoff, :half) + if_not_exists(backoff, :half) "
@@ -52,9 +57,11 @@ BEGUN = (
 """Update expression: a build works on the image since ``:now``, which is an attempt (``:one``). The
 pause (at first twice ``:half``) doubles by adding it to itself, so that this is one call, without a
 read before it."""
+# The used-up share of one namespace postpones no image for another.
 _FREE = (
     "attribute_not_exists(expires) OR "
-    "(expires < :now AND (attribute_not_exists(attempts) OR attempts < :most))"
+    "(expires < :now AND (attribute_not_exists(attempts) OR attempts < :most)) OR "
+    "(reason = :share AND claimant <> :namespace)"
 )
 _GONE = f"attribute_exists(digest) OR {_FREE}"
 FAILED = (
@@ -119,6 +126,7 @@ class Claims:
         values = {
             **_numbers({":end": now + self.seconds, ":now": now, ":most": MOST_ATTEMPTS}),
             ":namespace": {"S": namespace},
+            ":share": {"S": CopyReason.SHARE},
         }
         try:
             response = self._update(
@@ -133,12 +141,28 @@ class Claims:
             if error_code(refused) != "ConditionalCheckFailedException":
                 raise
             row: dict[str, Any] = cast("dict[str, Any]", refused.response).get("Item") or {}
+            self._wait_too(image, namespace, row)
             return self._state(row, now)
         row = response.get("Attributes") or {}
         asked = _number(row, "asked")
-        return Taken(bool(asked) and same_hour(asked, now), _last_code(row))
+        counted = bool(asked) and same_hour(asked, now) and _claimant(row) in ("", namespace)
+        return Taken(counted, _last_code(row))
 
-    def look(self, image: str, *, there: bool = False) -> Copy | None:
+    def _wait_too(self, image: str, namespace: str, row: Mapping[str, Any]) -> None:
+        """Has an image that waits for another namespace's turn wait for this one's, too."""
+        askers = row.get("askers", {}).get("SS", [])
+        waits = row.get("waiting", {}).get("S", namespace)
+        if not namespace or namespace in (waits, *askers) or len(askers) >= _MOST_ASKERS:
+            return
+        values = {":askers": {"SS": [namespace]}}
+        condition = "attribute_exists(waiting)"
+        try:
+            self._update(image, "ADD askers :askers", values, ConditionExpression=condition)
+        except ClientError as refused:
+            if error_code(refused) != "ConditionalCheckFailedException":
+                raise
+
+    def look(self, image: str, *, there: bool = False, namespace: str = "") -> Copy | None:
         """The state of a copy claimed before; None: ``take`` would claim it. Writes nothing."""
         key = {"image": {"S": image}}
         response = self.client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
@@ -147,7 +171,8 @@ class Claims:
         free = "expires" not in row or (
             _number(row, "expires") < now and _number(row, "attempts") < MOST_ATTEMPTS
         )
-        if free or ("digest" in row and not there):
+        share = row.get("reason", {}).get("S") == CopyReason.SHARE
+        if free or ("digest" in row and not there) or (share and _claimant(row) != namespace):
             return None
         return self._state(row, now)
 
@@ -160,9 +185,11 @@ class Claims:
         """Extends the claim of an image that goes on waiting for a build."""
         self._update(image, "SET expires = :end", self._end())
 
-    def start(self, image: str) -> None:
-        """Records that CodeBuild has taken a build for a claimed image."""
-        self._update(image, "SET expires = :end REMOVE waiting, reason", self._end())
+    def start(self, image: str, namespace: str) -> None:
+        """Records that CodeBuild has taken a build for a claimed image, for that namespace."""
+        values = {**self._end(), ":namespace": {"S": namespace}}
+        expression = "SET expires = :end, claimant = :namespace REMOVE waiting, reason"
+        self._update(image, expression, values)
 
     def wait_again(self, image: str, namespace: str, expires: int) -> None:
         """Has an image wait again whose build never began, unless its row changed since."""
@@ -223,9 +250,13 @@ class Claims:
         return Copy(Presence.COPYING, self.budgets.waits() if late else "", code)
 
     def _sentence(self, row: Mapping[str, Any]) -> str:
-        if row.get("reason", {}).get("S") == CopyReason.BUDGET:
-            return self.budgets.bytes_used_up(self.clock())
-        return reason_of(row)
+        match row.get("reason", {}).get("S"):
+            case CopyReason.BUDGET:
+                return self.budgets.bytes_used_up(self.clock())
+            case CopyReason.SHARE:
+                return self.budgets.share_used_up(_claimant(row), self.clock())
+            case _:
+                return reason_of(row)
 
 
 def _numbers(values: Mapping[str, int]) -> dict[str, Any]:
@@ -234,6 +265,10 @@ def _numbers(values: Mapping[str, int]) -> dict[str, Any]:
 
 def _number(row: Mapping[str, Any], name: str) -> int:
     return int(row.get(name, {}).get("N", 0))
+
+
+def _claimant(row: Mapping[str, Any]) -> str:
+    return row.get("claimant", {}).get("S", "")
 
 
 def _last_code(row: Mapping[str, Any]) -> str:

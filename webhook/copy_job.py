@@ -92,7 +92,7 @@ class CopyJob:
                 log.error("%s: %s (%s)", image, words(CopyReason.NOT_STARTED), error_code(failure))
                 self.claims.fail(image, CopyReason.NOT_STARTED)
             raise
-        self.claims.start(image)
+        self.claims.start(image, namespace)
         identifier = str(build["build"]["id"])
         log.info("copying %s in build %s", image, identifier)
         return identifier

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -57,12 +57,14 @@ class Waiting:
         namespace: that asked for it.
         asked: when, in epoch seconds.
         expires: end of its claim.
+        others: namespaces that asked for it later.
     """
 
     image: str
     namespace: str
     asked: int
     expires: int = 0
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def fair(
 
     The namespace with the fewest copies is next, and in it the image that was asked for first; no
     namespace gets more than ``share``, so that one more need not wait for the end of a slow copy.
+    An image for which several asked is copied for the first whose turn it is.
 
     Args:
         waiting: candidates.
@@ -95,15 +98,22 @@ def fair(
     held = Counter(running)
     queues: defaultdict[str, deque[Waiting]] = defaultdict(deque)
     for each in sorted(waiting, key=lambda one: (one.asked, one.image)):
-        queues[each.namespace].append(each)
+        for name in sorted({each.namespace, *each.others}):
+            queues[name].append(each)
+    taken: set[str] = set()
     chosen: list[Waiting] = []
     while held.total() < most:
+        for queue in queues.values():
+            while queue and queue[0].image in taken:
+                queue.popleft()
         able = [name for name, queue in queues.items() if queue and held[name] < share]
         if not able:
             break
         name = min(able, key=lambda one: (held[one], queues[one][0].asked))
         held[name] += 1
-        chosen.append(queues[name].popleft())
+        each = queues[name].popleft()
+        taken.add(each.image)
+        chosen.append(replace(each, namespace=name))
     return chosen
 
 
@@ -344,6 +354,7 @@ def _waiting(row: Mapping[str, Any]) -> Waiting:
         namespace=str(row["waiting"]["S"]),
         asked=_number(row, "asked"),
         expires=_number(row, "expires"),
+        others=frozenset(row.get("askers", {}).get("SS", ())),
     )
 
 

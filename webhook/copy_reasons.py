@@ -29,6 +29,7 @@ class CopyReason(StrEnum):
     NO_IMAGE = "no-image"
     NO_SUCH_PLATFORM = "no-such-platform"
     BUDGET = "budget"
+    SHARE = "budget-share"
     KEPT_TAG = "kept-tag"
     TARGET_LOGIN = "target-login"
     TARGET_REFUSED = "target-refused"
@@ -54,6 +55,7 @@ _WORDS = {
     CopyReason.NO_IMAGE: "its registry answers with something else than an image",
     CopyReason.NO_SUCH_PLATFORM: "it has nothing for the platform of this cluster",
     CopyReason.BUDGET: "the bytes that this cluster copies in a day are used up",
+    CopyReason.SHARE: "the bytes that are copied for one namespace in a day are used up",
     CopyReason.KEPT_TAG: "its copy belongs to the platform and is not replaced",
     CopyReason.TARGET_LOGIN: "the builder has no login to this account's registry",
     CopyReason.TARGET_REFUSED: "this account's registry does not take it",

@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from images.reference import Reference
 from webhook.admission import Copy, Presence
-from webhook.budgets import NewImages, Review
+from webhook.budgets import NewImages, Review, compared_key
 from webhook.claims import Claims, error_code, passing
 from webhook.copy_reasons import CopyReason, words
 
@@ -40,6 +40,7 @@ SILENT_SECONDS = 3.0
 a whole pod, and each of its images would wait for a time-out of its own."""
 _MOST_CACHED = 4096
 _NOT_REQUESTED = Copy(Presence.ABSENT)
+_EVERYBODY = "*"
 _Key = str | tuple[str, str]
 """An image, or a namespace and an image: budgets are the namespace's own."""
 
@@ -110,9 +111,11 @@ class EcrMirror:
         self._follow_seconds = follow_seconds
         self._kept = kept
         self._clock = clock
-        self._new_images = NewImages(claims.client, claims.table, claims.budgets)
+        counted = (claims.client, claims.table, claims.budgets)
+        self._new_images = NewImages(*counted)
+        self._compared = NewImages(*counted, compared_key)
         self._cache: dict[_Key, tuple[float, Copy]] = {}
-        self._silent: tuple[float, Copy] = (0.0, Copy(Presence.UNKNOWN))
+        self._silent: dict[str, tuple[float, Copy]] = {}
         self._caching = threading.Lock()
 
     def ask(
@@ -139,12 +142,12 @@ class EcrMirror:
             if description is None:
                 return self._absent(key, asking, start=start)
             if start and follow and not source.digest:
-                self._follow(key, source, asking.namespace, description)
+                self._follow(key, source, asking, description)
             return self._cached(key, Copy(Presence.PRESENT), PRESENT_SECONDS)
         except (ClientError, BotoCoreError) as failure:
             log.warning("cannot tell whether %s is mirrored: %s", key, error_code(failure))
             unknown = Copy(Presence.UNKNOWN, error_code(failure))
-            self._silent = (self._clock() + SILENT_SECONDS, unknown)
+            self._be_silent(asking.namespace if _throttled(failure) else _EVERYBODY, unknown)
             return unknown
 
     def _known(self, key: str, namespace: str, now: float, *, start: bool) -> Copy | None:
@@ -152,8 +155,20 @@ class EcrMirror:
             cached = self._cache.get(name)
             if cached and now < cached[0] and not (start and cached[1] == _NOT_REQUESTED):
                 return cached[1]
-        until, copy = self._silent
-        return copy if now < until else None
+        for whose in (_EVERYBODY, namespace):
+            silent = self._silent.get(whose)
+            if silent and now < silent[0]:
+                return silent[1]
+        return None
+
+    def _be_silent(self, whose: str, copy: Copy) -> None:
+        """Has the registry left alone: by one namespace, where it has too many questions.
+
+        Such an answer comes at once, and mostly to whom asks most.
+        """
+        now = self._clock()
+        kept = {each: value for each, value in self._silent.items() if now < value[0]}
+        self._silent = {**kept, whose: (now + SILENT_SECONDS, copy)}
 
     def _absent(self, key: str, review: Review, *, start: bool) -> Copy:
         """Requests the copy of an absent image, if nobody has and the namespace's budget lasts."""
@@ -163,32 +178,33 @@ class EcrMirror:
         met = self._new_images.met(namespace, now)
         if met:
             # A copy that another namespace, or an earlier hour, has paid for.
-            copy = self._claims.look(key)
+            copy = self._claims.look(key, namespace=namespace)
             if copy is not None:
-                return self._cached(key, copy, ABSENT_SECONDS)
+                return self._cached(_whose(copy, namespace, key), copy, ABSENT_SECONDS)
         else:
             taken = self._claims.take(key, namespace=namespace)
             if isinstance(taken, Copy):
-                return self._cached(key, taken, ABSENT_SECONDS)
-            met = "" if taken.again else self._spend(key, namespace, now)
+                return self._cached(_whose(taken, namespace, key), taken, ABSENT_SECONDS)
+            met = "" if taken.again else self._spend(self._new_images, key, namespace, now)
             if not met:
                 requested = replace(self._start(key), code=taken.code)
-                return self._cached(key, requested, ABSENT_SECONDS)
+                whose = _whose(requested, namespace, key)
+                return self._cached(whose, requested, ABSENT_SECONDS)
         _log_once(review, met)
         return self._cached((namespace, key), Copy(Presence.ABSENT, met), ABSENT_SECONDS)
 
-    def _spend(self, key: str, namespace: str, now: float) -> str:
+    def _spend(self, budget: NewImages, key: str, namespace: str, now: float) -> str:
         """Counts a claimed image; ends the claim where the budget is met, and returns why."""
         met = "the budget could not be counted"
         try:
-            met = self._new_images.spend(namespace, now)
+            met = budget.spend(namespace, now)
         finally:
             if met:
                 self._claims.release(key)
         return met
 
     def _follow(
-        self, image: str, source: Reference, namespace: str, description: Mapping[str, Any]
+        self, image: str, source: Reference, review: Review, description: Mapping[str, Any]
     ) -> None:
         """Requests the comparison of an old copy with its source; a failure changes nothing.
 
@@ -198,15 +214,21 @@ class EcrMirror:
         age = self._claims.clock() - (pushed.timestamp() if pushed else 0)
         if not self._follow_seconds or age < self._follow_seconds:
             return
-        if copy_name(source) in self._kept:
+        namespace, now = review.namespace, self._claims.clock()
+        if copy_name(source) in self._kept or self._compared.met(namespace, now):
             return
         try:
             # A read costs less than a write, and nearly always there is nothing to do.
-            if self._claims.look(image, there=True) is not None:
+            if self._claims.look(image, there=True, namespace=namespace) is not None:
                 return
             taken = self._claims.take(image, namespace=namespace, there=True)
-            if not isinstance(taken, Copy):
+            if isinstance(taken, Copy):
+                return
+            if taken.again or not self._spend(self._compared, image, namespace, now):
                 self._start(image)
+            else:
+                most = self._claims.budgets.new_images_per_hour
+                _log_once(review, f"it has had {most} copies compared with their sources this hour")
         except (ClientError, BotoCoreError) as failure:
             log.warning("cannot have %s compared with its source: %s", image, error_code(failure))
 
@@ -233,6 +255,16 @@ class EcrMirror:
             self._cache.pop(key, None)  # a renewed entry is the newest again
             self._cache[key] = (self._clock() + seconds, copy)
         return copy
+
+
+def _throttled(failure: Exception) -> bool:
+    """Whether the registry answered that it has no answer now, which took it no time."""
+    return isinstance(failure, ClientError) and passing(failure)
+
+
+def _whose(copy: Copy, namespace: str, image: str) -> _Key:
+    """The key of a cached state: an image that waits waits for each namespace that asks."""
+    return (namespace, image) if copy.presence is Presence.COPYING else image
 
 
 def _log_once(review: Review, sentence: str) -> None:

@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, cast
 
-from images.hosts import cache_of, source_of
+from images.hosts import at_any_port, cache_of, source_of
 from images.reference import DOCKER_HUB, HUB_ALIASES, TLS_PORT, Reference
 
 EVERYTHING = "*"
@@ -68,7 +68,12 @@ def denying(pattern: str) -> str:
         return ".*"
     host, slash, path = normal(pattern).partition("/")
     port = "" if ":" in host else "(?::[0-9]+)?"
-    return f"(?:.*/)?{_with_stars(host, '.*')}{port}{slash}{_with_stars(path, '.*')}(?:/.*)?"
+    names, below = _with_stars(host, ".*"), _with_stars(path, ".*")
+    if host == DOCKER_HUB:
+        # Also as a path behind another registry, and an official image, which people write short.
+        names = f"(?:{'|'.join(map(re.escape, (host, *HUB_ALIASES)))})"
+        below = below if "/" in path or not path else f"(?:library/)?{below}"
+    return f"(?:.*/)?{names}{port}{slash}{below}(?:/.*)?"
 
 
 def namespaced(pattern: str) -> str:
@@ -114,6 +119,11 @@ class Subject:
         there = source_of(origin)
         source = there if origin is image else origin
         also = filter(None, (there.name, cache_of(origin), cache_of(there)))
+        if ":" in origin.registry:
+            plain = at_any_port(origin)
+            behind = source_of(plain)
+            names = (plain.name, behind.name, cache_of(plain), cache_of(behind))
+            also = (*also, *filter(None, names))
         known = not (own and image.hides_origin(registry))
         return cls(origin.name, source.name, str(origin), known, tuple(also), own)
 

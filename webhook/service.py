@@ -202,7 +202,8 @@ def _summary(body: object, response: Mapping[str, Any]) -> dict[str, Any]:
     names = ((key, request.get(key)) for key in ("namespace", "name", "operation"))
     return {
         "uid": response["uid"],
-        **{key: name if isinstance(name, str) else None for key, name in names},
+        # A pod's name is judged after this webhook, and may be anything until then.
+        **{key: name[:253] if isinstance(name, str) else None for key, name in names},
         "allowed": response["allowed"],
         "patched": "patch" in response,
         "warnings": response.get("warnings", []),

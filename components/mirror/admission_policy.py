@@ -152,7 +152,16 @@ def _variables(
     )
     # A mirror of everything may have the name of another mirror in its path.
     carried = {"raw": "i.raw", "name": "i.name", "known": "i.known"}
-    yield "sourced", _mapped("canonical", **carried, source=_source("i.name"))
+    plain = r"i.name.matches(r'^[^/\[]+:[0-9]+/')"
+    cut = "i.name.split(':')[0] + i.name.substring(i.name.indexOf('/'))"
+    yield "portless", _mapped("canonical", **carried, source=f"{plain} ? {cut} : i.name")
+    yield "hub", _mapped("portless", **carried, source=_canonical("i.source"))
+    # The table has "*" for the first label of hosts of which accounts have one each.
+    families = [host[1:] for host in hosts.table().mirrored if host.startswith("*.")]
+    one_of_many = f"i.source.matches({_raw(rf'^[^./]+(?:{_either(families)})/')})"
+    starred = f"{one_of_many} ? '*' + i.source.substring(i.source.indexOf('.')) : i.source"
+    yield "starred", _mapped("hub", **carried, source=starred)
+    yield "sourced", _mapped("starred", **carried, source=_source("i.source"))
     yield "cleaned", _mapped("sourced", **carried, source=_canonical("i.source"))
     yield "sourcedTwice", _mapped("cleaned", **carried, source=_source("i.source"))
     yield "subjects", _mapped("sourcedTwice", **carried, source=_canonical("i.source"))
@@ -272,7 +281,7 @@ def _cached(name: str) -> Iterator[str]:
 
 def _reachable(own: EcrRegistry) -> str:
     """Whether nodes have a login of the registry of ECR, if it is one."""
-    region, end = "[a-z0-9-]+", "(?:/|$)"
+    region, end = "[a-z0-9-]+", "(?::[0-9]+)?(?:/|$)"
 
     def host(suffixes: Iterable[str]) -> str:
         return (
@@ -294,6 +303,10 @@ def _own_hosts(own: EcrRegistry) -> str:
     suffixes = [suffix for suffix, of in ECR_SUFFIXES.items() if of == plain]
     ends = "|".join(map(re.escape, suffixes))
     return rf"^{own.account}\.{ECR_LABELS}\.{re.escape(own.region)}\.(?:{ends})/"
+
+
+def _either(texts: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(texts)))
 
 
 def _text_map(values: Mapping[str, str]) -> str:

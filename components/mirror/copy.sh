@@ -149,7 +149,7 @@ count_bytes() {
   local request said
   request=$(copy_json bytes "$@") || return 1
   said=$(as_target dynamodb update-item --cli-input-json "$request" 2>&1 >/dev/null) && return 0
-  [[ $said != *ConditionalCheckFailedException* ]] || echo "budget -" >"$work/reason"
+  [[ $said != *ConditionalCheckFailedException* ]] || echo "budget${2:+-share} -" >"$work/reason"
   return 1
 }
 

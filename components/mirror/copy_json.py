@@ -40,7 +40,7 @@ def request(outcome: str, image: str, detail: str = "", source: str = "", kept: 
         expression = environment["BEGUN"]
         half = int(environment["FIRST_PAUSE"]) // 2
         values = {":now": {"N": str(now)}, ":half": {"N": str(half)}, ":one": {"N": "1"}}
-    elif detail == "budget":
+    elif detail in ("budget", "budget-share"):
         expression = environment["POSTPONED"]
         end = (now // DAY + 1) * DAY
         values = {":reason": {"S": detail}, ":end": {"N": str(end)}, ":less": {"N": "-1"}}

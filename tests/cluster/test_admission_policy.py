@@ -124,6 +124,7 @@ def test_an_update_and_a_debug_container_bring_none_in(cluster: Cluster) -> None
 
 def test_many_images_are_judged_or_refused_and_never_let_through(cluster: Cluster) -> None:
     assert refusal(cluster, "allow", *[f"quay.io/ours/app:{number}" for number in range(50)]) == ""
+    assert refusal(cluster, "deny", *[f"ghcr.io/a/app:{number}" for number in range(50)]) == ""
     for count in (200, 2000):
         images = [f"quay.io/ours/app:{number}" for number in range(count)]
         said = refusal(cluster, "allow", *images, EVIL)

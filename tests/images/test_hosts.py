@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from images import hosts
-from images.hosts import cache_of, is_domestic, is_private, source_of
+from images.hosts import at_any_port, cache_of, is_domestic, is_private, source_of
 from images.reference import parse
 
 ALIYUN = "registry.cn-hangzhou.aliyuncs.com"
@@ -68,6 +68,7 @@ def test_a_public_registry_is_not(host: str) -> None:
         *("registry-vpc.cn-beijing.aliyuncs.com", "team-registry.cn-shanghai.cr.aliyuncs.com"),
         *("crpi-x.cn-hangzhou.personal.cr.aliyuncs.com", "swr.cn-north-4.myhuaweicloud.com"),
         *("team.tencentcloudcr.com", "team-cn-beijing.cr.volces.com", "team.azurecr.cn"),
+        *("cr-cn-beijing.volces.com", "team-docker.pkg.coding.net"),
         *(
             "ccr-2vdh3abv-pub.cnc.bj.baidubce.com",
             "registry.baidubce.com",
@@ -108,17 +109,37 @@ def test_these_are_not_domestic(host: str) -> None:
         ("K8S-GCR.m.daocloud.io/pause:3.9", "k8s.gcr.io/pause:3.9"),
         (f"{ALIYUN}/google_containers/coredns:v1", "registry.k8s.io/coredns/coredns:v1"),
         (f"{ALIYUN}/google_containers/pause:3.9", "registry.k8s.io/pause:3.9"),
+        ("djkge06j.mirror.aliyuncs.com/python:3", "docker.io/library/python:3"),
+        ("0-5.mirror.swr.myhuaweicloud.com/a/b:1", "docker.io/a/b:1"),
+        ("mcr.azure.cn/dotnet/sdk:8", "mcr.microsoft.com/dotnet/sdk:8"),
         # No mirror, or one of which nobody says what it has
         ("m.daocloud.io/library/python:3", None),
         ("m.daocloud.io/m.daocloud.io/docker.io/x:1", "m.daocloud.io/docker.io/x:1"),
         (f"{ALIYUN}/google_containers/nginx:1", None),
         ("docker.m.daocloud.io:8443/x:1", None),
         ("x.m.daocloud.io/a:1", None),
+        ("a.b.mirror.aliyuncs.com/a/b:1", None),
+        ("mirror.aliyuncs.com/a/b:1", None),
         ("quay.io/a/b:1", None),
     ],
 )
 def test_a_mirror_is_understood_as_its_source(written: str, source: str | None) -> None:
     assert str(source_of(parse(written))) == (source or written)
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("index.docker.io:80/a/b:1", "docker.io/a/b:1"),
+        ("quay.io:8443/a/b:1@sha256:" + "a" * 64, "quay.io/a/b:1@sha256:" + "a" * 64),
+        ("[2606:4700::1111]:8443/a:1", "[2606:4700::1111]:8443/a:1"),
+        ("[2606:4700::1111]/a:1", "[2606:4700::1111]/a:1"),
+        ("registry:5000/a:1", "registry:5000/a:1"),
+        ("quay.io/a/b:1", "quay.io/a/b:1"),
+    ],
+)
+def test_a_registry_is_looked_up_without_its_port(written: str, plain: str) -> None:
+    assert str(at_any_port(parse(written))) == plain
 
 
 def test_tag_and_digest_of_a_mirror_are_those_of_its_source() -> None:
@@ -138,6 +159,8 @@ def test_every_row_has_a_source_and_the_table_a_date() -> None:
     assert date.fromisoformat(TABLE["written"]) >= date(2026, 11, 29)
     for row in (*TABLE["domestic"], *TABLE["mirrors"], TABLE["flattened"], *TABLE["caches"]):
         assert row["source"]
-    for host in (host for row in TABLE["mirrors"] for host in row["hosts"]):
+    hosts_of_mirrors = (host for row in TABLE["mirrors"] for host in row["hosts"])
+    for host in (host.replace("*.", "one.", 1) for host in hosts_of_mirrors):
         assert re.fullmatch(r"[a-z0-9.-]+", host)
         assert str(parse(f"{host}/x").registry) == host
+        assert source_of(parse(f"{host}/docker.io/x")).registry != host

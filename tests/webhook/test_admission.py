@@ -289,6 +289,30 @@ def test_an_image_rendered_for_our_registry_is_fetched_when_missing() -> None:
     assert given["warnings"]
 
 
+@pytest.mark.parametrize(
+    ("source", "started"),
+    [
+        pytest.param(f"{HANGZHOU}/team/x:1", False, id="domestic"),
+        pytest.param("registry.example.cn/team/x:1", False, id="kept by a rule"),
+        pytest.param("registry.example.cn/platform/x:1", True, id="the platform's own"),
+        pytest.param("quay.io/a/b:1", True, id="copied"),
+    ],
+)
+def test_the_name_of_a_copy_has_nothing_copied_that_stays_in_place(
+    source: str, started: bool
+) -> None:
+    mirror = FixedMirror(Presence.ABSENT)
+    policy = replace(
+        POLICY,
+        keeps_domestic=True,
+        rules=(Rule(action=Action.KEEP, registries=("registry.example.cn",)),),
+        platform=frozenset({"registry.example.cn/platform/x:1"}),
+    )
+    given = answer(review_of(pod(f"{OWN}/{source}")), mirror, policy)
+    assert mirror.started == ([source] if started else [])
+    assert "is not in this account's registry yet" in given["warnings"][0]
+
+
 def test_after_its_deadline_a_review_asks_for_no_image_and_tells_so() -> None:
     mirror = SlowMirror()
     deadline = time.monotonic() + 3600

@@ -129,6 +129,49 @@ def test_a_namespace_has_so_many_new_images_an_hour_and_the_next_one_names_the_w
     assert world.ask(mirror, "4").presence is Presence.COPYING
 
 
+def test_an_image_waits_for_each_namespace_that_asks_however_soon_after_another(
+    world: World,
+) -> None:
+    mirror = world.mirror()
+    for namespace in (TEAM, OTHER, OTHER, "third", TEAM):
+        assert world.ask(mirror, "1", namespace).presence is Presence.COPYING
+    row = world.row("quay.io/a/b:1")
+    assert row["waiting"] == {"S": TEAM}
+    assert sorted(row["askers"]["SS"]) == [OTHER, "third"]
+    assert len(world.requested) == 1
+    # What runs already is nobody's turn any more.
+    world.claims.start("quay.io/a/b:1", TEAM)
+    assert world.ask(world.mirror(), "1", "late").presence is Presence.COPYING
+    assert "late" not in world.row("quay.io/a/b:1")["askers"]["SS"]
+    # A new claim begins anew.
+    world.clock.now += 3601
+    assert world.ask(world.mirror(), "1", OTHER).presence is Presence.COPYING
+    assert "askers" not in world.row("quay.io/a/b:1")
+
+
+def test_the_share_of_one_namespace_keeps_no_image_from_another_which_pays_for_it(
+    world: World,
+) -> None:
+    assert world.ask(world.mirror(), "1").presence is Presence.COPYING
+    world.client.update_item(
+        TableName=TABLE,
+        Key={"image": {"S": "quay.io/a/b:1"}},
+        UpdateExpression=POSTPONED,
+        ExpressionAttributeValues={
+            ":reason": {"S": CopyReason.SHARE},
+            ":end": {"N": str(int(world.clock.now) + 7200)},
+            ":less": {"N": "-1"},
+        },
+    )
+    told = world.ask(world.mirror(), "1")
+    assert told.presence is Presence.FAILED
+    assert told.reason.startswith("namespace team-a has had its share of the 2000 GiB")
+    assert world.ask(world.mirror(), "1", OTHER).presence is Presence.COPYING
+    assert len(world.requested) == 2
+    counted = [world.row(hour_key(each, world.clock.now))["amount"] for each in (TEAM, OTHER)]
+    assert counted == [{"N": "1"}, {"N": "1"}]
+
+
 def test_replicas_and_transports_count_together(world: World) -> None:
     replicas = [world.mirror(new_images_per_hour=10) for _ in range(5)]
 
@@ -218,6 +261,27 @@ def test_images_that_are_there_cost_no_write(world: World) -> None:
         for tag in range(5):
             assert world.ask(mirror, str(tag), follow=True).presence is Presence.PRESENT
     assert world.client.calls["update_item"] == 0
+
+
+def test_a_namespace_has_as_many_old_copies_compared_as_it_may_have_new_ones(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    world.ecr.has_all = True
+    replicas = [world.mirror(follow_seconds=60, new_images_per_hour=3) for _ in range(2)]
+    for mirror in replicas:
+        for tag in range(6):
+            assert world.ask(mirror, str(tag), follow=True).presence is Presence.PRESENT
+    assert len(world.requested) == 3
+    assert "it has had 3 copies compared with their sources this hour" in caplog.text
+    assert world.ask(replicas[1], "5", OTHER, follow=True).presence is Presence.PRESENT
+    # New images have a count of their own.
+    world.ecr.has_all = False
+    assert world.ask(replicas[1], "new").presence is Presence.COPYING
+    world.clock.now += 3600
+    world.ecr.has_all = True
+    world.ask(world.mirror(follow_seconds=60, new_images_per_hour=3), "4", follow=True)
+    assert world.requested[-1] == "quay.io/a/b:4"
 
 
 def test_a_budget_that_cannot_be_counted_starts_no_copy(world: World) -> None:

@@ -20,7 +20,7 @@ from tests.webhook.bypasses import (
 )
 from tests.webhook.reviews import OWN, FixedMirror, patched, pod, review_of
 from webhook.admission import Policy, Presence, review
-from webhook.rules import WhenAbsent
+from webhook.rules import Action, Rule, WhenAbsent
 
 ENFORCED = Policy(registry=OWN, enforce=True, keeps_domestic=True, platform=PLATFORM)
 
@@ -145,6 +145,22 @@ def test_a_mirror_that_no_rule_names_does_not_stay(
         body = review_of(pod(image), namespace="team-a")
         given = review(body, policy, mirror)["response"]["allowed"]
         assert given is (allowed and presence is not Presence.UNKNOWN)
+
+
+@pytest.mark.parametrize("image", ["quay.m.daocloud.io/ours/app", "m.daocloud.io/quay.io/ours/app"])
+def test_nor_does_one_that_is_said_to_be_on_the_node_already(image: str) -> None:
+    policy = replace(ENFORCED, rules=rules("allow"))
+    for name, allowed in ((image, False), ("quay.io/ours/app", True)):
+        never = pod(name)
+        never["spec"]["containers"][0]["imagePullPolicy"] = "Never"
+        assert judged(never, policy)[0]["allowed"] is allowed
+
+
+@pytest.mark.parametrize("image", ["nginx", "docker.m.daocloud.io/nginx", "x.io/docker.io/nginx"])
+def test_an_official_image_is_denied_by_its_short_name(image: str) -> None:
+    deny = (Rule(action=Action.DENY, registries=("docker.io/nginx",)),)
+    assert not judged(pod(image), replace(ENFORCED, rules=deny))[0]["allowed"]
+    assert judged(pod("docker.io/library/nginx-lb"), replace(ENFORCED, rules=deny))[0]["allowed"]
 
 
 def test_a_name_too_long_for_a_copy_that_tells_it_is_refused_at_once() -> None:

@@ -123,7 +123,10 @@ def test_a_started_copy_holds_its_claim() -> None:
     (row,) = aws.of("update_item")
     assert row["ExpressionAttributeValues"][":end"] == {"N": "4600"}
     # An attempt is counted by the build, once it has a machine.
-    assert row["UpdateExpression"] == "SET expires = :end REMOVE waiting, reason"
+    assert (
+        row["UpdateExpression"]
+        == "SET expires = :end, claimant = :namespace REMOVE waiting, reason"
+    )
 
 
 def test_nothing_is_called_for_what_is_no_image() -> None:

@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from tests.webhook.copies_table import Atomic, create_table
 from tests.webhook.simulated_builds import Clock, CodeBuild
+from webhook.admission import Copy
 from webhook.budgets import Budgets
 from webhook.claims import MOST_ATTEMPTS, WAITING_KEY, Claims, Taken
 from webhook.copy_job import CopyJob
@@ -131,6 +132,21 @@ def test_one_namespaces_flood_makes_no_other_wait(world: World) -> None:
     assert len(world.builds.of("quay.io/team")) == 4
     world.minutes(2)
     assert all(world.row(image).get("digest") for image in images("team", 4))
+
+
+def test_an_image_in_a_flood_begins_in_the_turn_of_whoever_else_asks_for_it(world: World) -> None:
+    world.builds.seconds = lambda image: 60.0 if image.endswith("029") else None
+    world.use(concurrent_copies=8)
+    flood = images("popular", 30)
+    world.request(*flood, namespace="flood")
+    assert len(world.builds.open) == 4
+    asked = world.claims.take(flood[-1], namespace="team")
+    assert isinstance(asked, Copy)
+    world.claims.take(flood[-1], namespace="third")
+    world.minutes(2)
+    assert "digest" in world.row(flood[-1])
+    assert world.row(flood[-1])["claimant"] == {"S": "team"}
+    assert "askers" not in world.row(flood[0])
 
 
 def test_three_floods_of_slow_copies_make_another_wait_for_less_than_one(
@@ -348,11 +364,15 @@ def test_a_table_that_gives_no_answer_is_an_error_for_lambdas_own_retry(world: W
         pytest.param("a1 a2", "a a b", 4, 2, "", id="a place that nobody may have"),
         pytest.param("a2 a1", "", 9, 9, "a1 a2", id="the older first"),
         pytest.param("a1", "b b b", 3, 9, "", id="all places are taken"),
+        pytest.param("a1 a2 a3+b", "", 2, 2, "a1 a3+b", id="one that another asked for, too"),
+        pytest.param("a1+b", "", 2, 2, "a1+b", id="of two that asked, one copy"),
     ],
 )
 def test_copies_begin_in_turns(
     waiting: str, running: str, most: int, share: int, begins: str
 ) -> None:
-    found = [Waiting(name, name[0], int(name[1])) for name in waiting.split()]
+    found = [
+        Waiting(name, name[0], int(name[1]), others=frozenset(name[3:])) for name in waiting.split()
+    ]
     chosen = fair(found, running.split(), most, share)
     assert [each.image for each in chosen] == begins.split()

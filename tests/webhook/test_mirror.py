@@ -18,7 +18,7 @@ from moto import mock_aws
 from images.reference import Reference, parse
 from tests.webhook.copies_table import Atomic, create_table
 from webhook.admission import Presence
-from webhook.budgets import DEFAULT, Budgets
+from webhook.budgets import DEFAULT, Budgets, Review
 from webhook.claims import BEGUN, COPIED, FAILED, MOST_ATTEMPTS, RETRY_SECONDS, WAITING_KEY, Claims
 from webhook.copy_reasons import CopyReason, words
 from webhook.mirror import (
@@ -246,13 +246,13 @@ def test_an_image_that_waits_for_a_build_is_told_so(world: World) -> None:
     assert told.reason == (
         "it waits for one of the 20 copies that run at once (imageMirror.budgets.concurrentCopies)"
     )
-    world.claims.start(str(IMAGE))
+    world.claims.start(str(IMAGE), "team")
     assert world.mirror().ask(IMAGE, start=True).reason == ""
 
 
 def begun(world: World) -> None:
     """What the copier writes, and then the build when it has a machine."""
-    world.claims.start(str(IMAGE))
+    world.claims.start(str(IMAGE), "team")
     numbers = {":now": int(world.clock.now), ":half": RETRY_SECONDS // 2, ":one": 1}
     world.table.update_item(
         TableName="in-flight",
@@ -431,6 +431,23 @@ def test_a_pod_of_many_images_waits_for_one_time_out_only(world: World) -> None:
     assert {copy.presence for copy in asked} == {Presence.UNKNOWN}
     assert {copy.reason for copy in asked} == {"ConnectTimeoutError"}
     assert len(world.ecr.calls) == 1
+
+
+def test_one_namespaces_too_many_questions_silence_no_other(world: World) -> None:
+    mirror = world.mirror()
+
+    def ask(tag: int, namespace: str) -> Presence:
+        image = parse(f"quay.io/a/b:{tag}")
+        return mirror.ask(image, start=True, review=Review(namespace)).presence
+
+    world.ecr.error = refused("ThrottlingException")
+    assert [ask(tag, "flood") for tag in range(9)] == [Presence.UNKNOWN] * 9
+    assert len(world.ecr.calls) == 1
+    world.ecr.error = None
+    assert ask(1, "team") is Presence.PRESENT
+    assert ask(2, "flood") is Presence.UNKNOWN
+    world.clock.now += SILENT_SECONDS
+    assert ask(2, "flood") is Presence.PRESENT
 
 
 def test_a_failure_is_logged_without_the_text_of_the_error(

@@ -68,15 +68,22 @@ def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
     assert not {"begun", "attempts", "waiting"} & copied.keys()
 
 
-@pytest.mark.parametrize("used_up", day_keys("team", time.time()))
+@pytest.mark.parametrize(
+    ("used_up", "code", "said"),
+    [
+        (day_keys("team", time.time())[0], "budget-share", "namespace team has had its share of"),
+        (day_keys("team", time.time())[1], "budget", "the copies of this day have used up"),
+    ],
+    ids=["of the namespace", "of all"],
+)
 def test_a_budget_that_is_used_up_ends_the_copy_before_anything_is_made(
-    build: Build, table: Any, used_up: str
+    build: Build, table: Any, used_up: str, code: str, said: str
 ) -> None:
     claims = Claims(table, "copies", 3600, budgets=Budgets(gib_per_day=1))
     assert isinstance(claims.take(IMAGE, namespace="team"), Taken)
     new = {"NEW_REPOSITORY": "{}"}
     done = build.run(NAMESPACE="team", USED_UP=used_up, **TABLE, **new)
-    assert (done.returncode, done.stdout) == (1, f"failed {IMAGE} budget\n")
+    assert (done.returncode, done.stdout) == (1, f"failed {IMAGE} {code}\n")
     assert build.of("crane copy") == []
     assert not (build.world / "repositories").exists()
     for request in rows(build):
@@ -84,9 +91,14 @@ def test_a_budget_that_is_used_up_ends_the_copy_before_anything_is_made(
     found = row(table, IMAGE)
     midnight = (int(time.time()) // DAY + 1) * DAY
     assert (found["attempts"], found["expires"]) == ({"N": "0"}, {"N": str(midnight)})
-    told = claims.take(IMAGE)
+    told = claims.take(IMAGE, namespace="team")
     assert not isinstance(told, Taken)
+    assert told.reason.startswith(said)
     assert "1 GiB of imageMirror.budgets.gibPerDay" in told.reason
+    # Whose share is used up keeps no image from the others, and each pays for the attempt.
+    others = code == "budget-share"
+    assert (claims.look(IMAGE, namespace="other") is None) is others
+    assert (claims.take(IMAGE, namespace="other") == Taken(again=False)) is others
 
 
 def test_the_platforms_own_copies_are_not_counted(build: Build) -> None:
