@@ -245,7 +245,7 @@ copy() {
 }
 
 # Logins of the sources' registries, for the guard alone: {"docker.io": {"username": ...}}.
-(program source_logins "${sources[@]}") >"$work/logins"
+(program source_logins "${sources[@]}") >"$work/logins" || echo '{}' >"$work/logins"
 failed=0
 if ! attempt target-login log_in; then
   for source in "${sources[@]}"; do
