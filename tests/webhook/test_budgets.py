@@ -18,9 +18,9 @@ from images.reference import InvalidReference, parse
 from tests.webhook.copies_table import Atomic, create_table
 from tests.webhook.reviews import OWN, pod, review_of
 from webhook import admission
-from webhook.admission import Policy, Presence
+from webhook.admission import Copy, Policy, Presence
 from webhook.budgets import DEFAULT, Budgets, Review, counting, day_keys, hour_key
-from webhook.claims import COPIED, POSTPONED, Claims
+from webhook.claims import COPIED, MOST_ATTEMPTS, POSTPONED, Claims, Taken
 from webhook.copy_reasons import CopyReason
 from webhook.mirror import ABSENT_SECONDS, EcrMirror, asynchronous_request
 
@@ -170,6 +170,26 @@ def test_the_share_of_one_namespace_keeps_no_image_from_another_which_pays_for_i
     assert len(world.requested) == 2
     counted = [world.row(hour_key(each, world.clock.now))["amount"] for each in (TEAM, OTHER)]
     assert counted == [{"N": "1"}, {"N": "1"}]
+
+
+def test_who_uses_up_the_attempts_of_an_image_keeps_it_from_nobody_else(world: World) -> None:
+    image = "quay.io/a/b:1"
+    for _ in range(MOST_ATTEMPTS):
+        assert isinstance(world.claims.take(image, namespace=TEAM), Taken)
+        world.claims.fail(image, CopyReason.NOT_FOUND)
+        world.clock.now += 86400
+    told = world.claims.take(image, namespace=TEAM)
+    assert isinstance(told, Copy)
+    assert told.reason.startswith("tried 8 times")
+    assert world.claims.look(image, namespace=TEAM) == told
+    assert world.claims.look(image, namespace=OTHER) is None
+    assert isinstance(world.claims.take(image, namespace=OTHER), Taken)
+    world.claims.fail(image, CopyReason.NOT_FOUND)
+    # The pause goes on growing, whoever asks.
+    for each in (TEAM, OTHER):
+        told = world.claims.take(image, namespace=each)
+        assert isinstance(told, Copy)
+        assert told.reason == "its registry has no such image"
 
 
 def test_replicas_and_transports_count_together(world: World) -> None:
