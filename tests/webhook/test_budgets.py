@@ -14,12 +14,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from components.mirror.copy_json import day_key
 from images.reference import InvalidReference, parse
 from tests.webhook.copies_table import Atomic, create_table
 from tests.webhook.reviews import OWN, pod, review_of
 from webhook import admission
 from webhook.admission import Copy, Policy, Presence
-from webhook.budgets import DEFAULT, Budgets, Review, counting, day_keys, hour_key
+from webhook.budgets import DEFAULT, Budgets, Review, counting, hour_key
 from webhook.claims import COPIED, MOST_ATTEMPTS, POSTPONED, Claims, Taken
 from webhook.copy_reasons import CopyReason
 from webhook.mirror import ABSENT_SECONDS, EcrMirror, asynchronous_request
@@ -410,7 +411,7 @@ def test_a_review_asks_for_nothing_after_its_time(world: World, deadline: float)
 
 
 def test_bytes_are_counted_until_the_day_is_full(world: World) -> None:
-    _, key = day_keys(TEAM, NINE)
+    key = day_key(NINE)
 
     def copied(amount: int) -> bool:
         try:
@@ -422,10 +423,12 @@ def test_bytes_are_counted_until_the_day_is_full(world: World) -> None:
     assert [copied(amount) for amount in (60, 50, 40, 1)] == [True, False, True, False]
     assert world.row(key)["amount"] == {"N": "100"}
     assert key == "#bytes/2026-09-27"
-    assert day_keys(TEAM, NINE)[0] == "#bytes/2026-09-27/team-a"
+    assert day_key(NINE, TEAM) == "#bytes/2026-09-27/team-a"
 
 
-@pytest.mark.parametrize("key", [hour_key(TEAM, NINE), *day_keys(TEAM, NINE), "#copies"])
+@pytest.mark.parametrize(
+    "key", [hour_key(TEAM, NINE), day_key(NINE), day_key(NINE, TEAM), "#copies"]
+)
 def test_no_image_has_the_key_of_a_budget(key: str) -> None:
     with pytest.raises(InvalidReference):
         parse(key)
