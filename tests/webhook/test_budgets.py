@@ -144,6 +144,10 @@ def test_an_image_waits_for_each_namespace_that_asks_however_soon_after_another(
     world.claims.start("quay.io/a/b:1", TEAM)
     assert world.ask(world.mirror(), "1", "late").presence is Presence.COPYING
     assert "late" not in world.row("quay.io/a/b:1")["askers"]["SS"]
+    # Nor where its build begins between the look at its row and the write.
+    stale = {"waiting": {"S": TEAM}}
+    world.claims._wait_too("quay.io/a/b:1", "late", stale)  # pyright: ignore[reportPrivateUsage]
+    assert "late" not in world.row("quay.io/a/b:1")["askers"]["SS"]
     # A new claim begins anew.
     world.clock.now += 3601
     assert world.ask(world.mirror(), "1", OTHER).presence is Presence.COPYING
