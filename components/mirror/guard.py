@@ -351,7 +351,9 @@ class Source:
         for _ in range(self.bounds.redirects + 1):
             host = origin(url, self._ports)
             headers = {"Host": urlsplit(url).netloc, "Accept": accepted, "Connection": "close"}
-            if authorization and host == first:
+            if host != first:
+                authorization = ""  # for good: the other host chooses where it leads back to
+            if authorization:
                 headers["Authorization"] = authorization
             connection, response = self._exchange(method, host, url, headers)
             location = response.headers.get("Location")

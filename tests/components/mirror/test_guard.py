@@ -242,6 +242,22 @@ def test_what_the_manifest_has_inside_is_read(hostile: HostileRegistry) -> None:
     assert read(source_of(hostile, "x")) == "ok"
 
 
+def test_a_login_does_not_come_back_from_another_host(hostile: HostileRegistry) -> None:
+    """Whoever is redirected to would choose what is asked of the registry with it."""
+
+    def behaviour(asked: Asked) -> Any:
+        if asked.kind != "blobs":
+            return None if asked.authorization == BASIC else with_login("")(asked)
+        there = f"{ELSEWHERE}:PORT/v2/x" if asked.host.startswith(NAME) else f"{NAME}:PORT/v2/back"
+        return [redirect(f"https://{there}/blobs/{asked.reference}")]
+
+    hostile.cases["x"] = behaviour
+    before = len(hostile.asked)
+    assert read(source_of(hostile, "x", LOGIN)) == "ok"
+    back = [asked for asked in hostile.asked[before:] if asked.repository == "back"]
+    assert {asked.authorization for asked in back} == {""}
+
+
 def test_the_login_of_docker_hub_is_given_to_its_documented_realm() -> None:
     asked: list[tuple[str, str]] = []
 
