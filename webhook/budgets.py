@@ -202,12 +202,6 @@ def compared_key(namespace: str, now: float) -> str:
     return hour_key(namespace, now).replace("#new/", "#compared/", 1)
 
 
-def day_keys(namespace: str, now: float) -> tuple[str, str]:
-    """The rows that count the bytes of the day of ``now``: of one namespace, and of all."""
-    day = f"#bytes/{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
-    return f"{day}/{namespace}", day
-
-
 def same_hour(one: float, other: float) -> bool:
     """Whether both times have the same row of ``hour_key``."""
     return one // HOUR == other // HOUR

@@ -30,7 +30,8 @@ RETRY_SECONDS = 120
 """The pause after a copy that failed; doubled after each further attempt."""
 MOST_ATTEMPTS = 8
 """Builds for one image that admissions request before a person has to. The count ends with its row,
-which DynamoDB removes within days after its end."""
+which DynamoDB removes within days after its end, and binds whose pods made the last one: another
+namespace may try once more, so that none uses up the attempts for a tag that is yet to come."""
 WAITING_KEY = "#waiting"
 """The row that exists while images wait for a build, so that nobody looks for them otherwise."""
 _LOOKING_SECONDS = 86400
@@ -57,10 +58,10 @@ BEGUN = (
 """Update expression: a build works on the image since ``:now``, which is an attempt (``:one``). The
 pause (at first twice ``:half``) doubles by adding it to itself, so that this is one call, without a
 read before it."""
-# The used-up share of one namespace postpones no image for another.
+# Neither the used-up share of one namespace nor its attempts keep an image from another.
 _FREE = (
-    "attribute_not_exists(expires) OR "
-    "(expires < :now AND (attribute_not_exists(attempts) OR attempts < :most)) OR "
+    "attribute_not_exists(expires) OR (expires < :now AND "
+    "(attribute_not_exists(attempts) OR attempts < :most OR claimant <> :namespace)) OR "
     "(reason = :share AND claimant <> :namespace)"
 )
 _GONE = f"attribute_exists(digest) OR {_FREE}"
@@ -168,11 +169,11 @@ class Claims:
         response = self.client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
         row: dict[str, Any] = response.get("Item") or {}
         now = int(self.clock())
-        free = "expires" not in row or (
-            _number(row, "expires") < now and _number(row, "attempts") < MOST_ATTEMPTS
-        )
+        others = _claimant(row) not in ("", namespace)
+        left = _number(row, "attempts") < MOST_ATTEMPTS or others
+        free = "expires" not in row or (_number(row, "expires") < now and left)
         share = row.get("reason", {}).get("S") == CopyReason.SHARE
-        if free or ("digest" in row and not there) or (share and _claimant(row) != namespace):
+        if free or ("digest" in row and not there) or (share and others):
             return None
         return self._state(row, now)
 

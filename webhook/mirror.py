@@ -224,7 +224,7 @@ class EcrMirror:
             taken = self._claims.take(image, namespace=namespace, there=True)
             if isinstance(taken, Copy):
                 return
-            if taken.again or not self._spend(self._compared, image, namespace, now):
+            if not self._spend(self._compared, image, namespace, now):
                 self._start(image)
             else:
                 most = self._claims.budgets.new_images_per_hour

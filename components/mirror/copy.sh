@@ -160,7 +160,12 @@ kept() {
   [[ " ${KEPT:-} " == *" ${mark:0:10} "* ]]
 }
 
-present() { bounded crane digest "$1" 2>/dev/null || true; }
+# The digest of a copy, or nothing where there is none. A registry that does not say that there is
+# none is not taken to: what it has might be the platform's. Each step of "attempt" has "said".
+present() {
+  bounded crane digest "$1" || grep --quiet --extended-regexp \
+    'status code 404|(MANIFEST|NAME)_UNKNOWN' "$work/said"
+}
 
 # The digest of the whole source, which is the known one where there is one, wherever the tag is by
 # now. The tag comes first: what a registry lacks is the last that the guard asks it for.
@@ -186,7 +191,9 @@ copy() {
   local source=$1 target=${2%@*} known='' name from digest copied bytes before source_digest
   [ "$target" = "$2" ] || known=${2#*@}
   end=$((SECONDS + ${COPY_SECONDS:-2400}))
-  if [ -n "$known" ] && [ "$(present "$target")" = "$known" ]; then
+  # crane knows no other digest.
+  [[ $source != *@* || $source =~ @sha256:[0-9a-f]{64}$ ]] || fail no-image || return 1
+  if [ -n "$known" ] && [ "$(present "$target" 2>/dev/null)" = "$known" ]; then
     echo "$target already is $known" >&2
     echo "$known $known"
     return 0
@@ -201,12 +208,13 @@ copy() {
   case "$source" in
     *@*)
       digest=$(attempt no-image bounded crane digest "$name@${source#*@}") || return 1
-      source_digest=$digest before=$(present "$target")
+      source_digest=$digest before=$(attempt target-refused present "$target") || return 1
       ;;
     *)
       source_digest=$(whole "$name" "${source##*:}" "$known") || return 1
       [[ $source_digest =~ ^sha256:[0-9a-f]{64}$ ]] || fail no-image || return 1
-      digest=$source_digest from=$name@$source_digest before=$(present "$target")
+      digest=$source_digest from=$name@$source_digest
+      before=$(attempt target-refused present "$target") || return 1
       if [ -n "${PLATFORM:-}" ] && [ "$before" != "$source_digest" ]; then
         digest=$(attempt no-image bounded crane digest --platform "$PLATFORM" "$from") || return 1
       fi
@@ -237,7 +245,7 @@ copy() {
 }
 
 # Logins of the sources' registries, for the guard alone: {"docker.io": {"username": ...}}.
-(program source_logins "${sources[@]}") >"$work/logins"
+(program source_logins "${sources[@]}") >"$work/logins" || echo '{}' >"$work/logins"
 failed=0
 if ! attempt target-login log_in; then
   for source in "${sources[@]}"; do

@@ -76,12 +76,11 @@ def of_the_day(number: str, namespace: str = "") -> str:
     most = int(environment["GIB_PER_DAY"]) * 2**30
     if namespace:
         most //= int(environment["SHARE"])
-    day = time.strftime("#bytes/%Y-%m-%d", time.gmtime(now))
     numbers = {":more": int(number), ":room": most - int(number), ":end": now + 2 * DAY}
     return json.dumps(
         {
             "TableName": environment["TABLE"],
-            "Key": {"image": {"S": f"{day}/{namespace}" if namespace else day}},
+            "Key": {"image": {"S": day_key(now, namespace)}},
             "UpdateExpression": environment["COUNT"],
             "ConditionExpression": environment["BELOW"],
             "ExpressionAttributeValues": {
@@ -89,6 +88,12 @@ def of_the_day(number: str, namespace: str = "") -> str:
             },
         }
     )
+
+
+def day_key(now: float, namespace: str = "") -> str:
+    """The row that counts the bytes of the day of ``now``: of one namespace, or of all."""
+    day = time.strftime("#bytes/%Y-%m-%d", time.gmtime(now))
+    return f"{day}/{namespace}" if namespace else day
 
 
 def repository(name: str) -> str:

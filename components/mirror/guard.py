@@ -53,6 +53,7 @@ from components.mirror.source_rules import (
 )
 
 _REQUEST = re.compile(r"/v2/.+/(manifests|blobs)/(\w[\w.-]{0,127}|sha256:[0-9a-f]{64})", re.ASCII)
+LONGEST_HEAD = 1 << 15
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 HOSTS = {"docker.io": "registry-1.docker.io"}
 """Where the API of a registry is, if not at its own name."""
@@ -137,6 +138,40 @@ def connected(host: str, port: int, watch: Watch, seconds: float) -> socket.sock
     return secured
 
 
+class Head:
+    """A connection's answer, of which the lines before a body are ``LONGEST_HEAD`` at most.
+
+    Python's parser of headers takes 6 MB of them, by steps that grow with the square.
+    """
+
+    def __init__(self, answer: Any) -> None:
+        self._answer, self._left = answer, LONGEST_HEAD
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
+
+    def readline(self, most: int) -> bytes:
+        """The next line."""
+        line: bytes = self._answer.readline(min(most, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException
+        return line
+
+
+class Response(http.client.HTTPResponse):
+    """An answer with a head of bounded length."""
+
+    fp: Any
+
+    def begin(self) -> None:
+        """Reads the head."""
+        answer = self.fp
+        self.fp = Head(answer)
+        super().begin()
+        self.fp = answer
+
+
 @dataclass
 class Source:
     """The registry of one source, as crane gets to see it; for any number of threads.
@@ -218,14 +253,21 @@ class Source:
     def head(self, tag: str) -> tuple[str, str, int] | None:
         """Digest, media type and bytes of a manifest, without a pull that is counted.
 
-        None where the registry does not answer that well enough.
+        None where the registry does not answer that well enough; some take no HEAD.
         """
-        _, response = self._get("HEAD", f"manifests/{tag}")
+        try:
+            _, response = self._get("HEAD", f"manifests/{tag}")
+        except Refused as refused:
+            if refused.code in ("refused", "no-image"):
+                return None
+            raise
         response.close()
         digest = response.headers.get("Docker-Content-Digest") or ""
         size = response.headers.get("Content-Length") or ""
         if not (SHA256.fullmatch(digest) and re.fullmatch("[0-9]{1,7}", size)):
             return None
+        if SHA256.fullmatch(tag) and digest != tag:
+            raise Refused("wrong-digest")
         media_type = _media_type(response)
         return (digest, media_type, int(size)) if media_type else None
 
@@ -309,7 +351,9 @@ class Source:
         for _ in range(self.bounds.redirects + 1):
             host = origin(url, self._ports)
             headers = {"Host": urlsplit(url).netloc, "Accept": accepted, "Connection": "close"}
-            if authorization and host == first:
+            if host != first:
+                authorization = ""  # for good: the other host chooses where it leads back to
+            if authorization:
                 headers["Authorization"] = authorization
             connection, response = self._exchange(method, host, url, headers)
             location = response.headers.get("Location")
@@ -332,6 +376,7 @@ class Source:
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         try:
             client = http.client.HTTPConnection(*host)
+            client.response_class = Response
             client.sock = connection = self.connect(*host, self._watch, self.bounds.wait)
             with self._watch.waiting(connection, self.bounds.wait):
                 client.request(method, target, headers=headers)

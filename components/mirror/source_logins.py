@@ -57,7 +57,9 @@ def logins(images: Iterable[str], secrets: Mapping[str, str]) -> dict[str, dict[
         except subprocess.TimeoutExpired:
             print(f"the secret {secrets[host]} was not read in time", file=sys.stderr)  # noqa: T201
         except (OSError, ValueError) as failure:
-            why = f"the login to {host} in the secret {secrets[host]} cannot be used: {failure}"
+            # A decoder's error quotes what it read.
+            said = MALFORMED if isinstance(failure, UnicodeError) else failure
+            why = f"the login to {host} in the secret {secrets[host]} cannot be used: {said}"
             print(f"{why}; {host} is asked without one", file=sys.stderr)  # noqa: T201
     return found
 

@@ -5,6 +5,7 @@ Runs on the build machine, like ``guard``.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import ipaddress
 import json
@@ -42,6 +43,9 @@ SPECIAL = [
 ]
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 ADDRESS = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_CHALLENGE = re.compile(
+    r'''\b(Bearer|Basic)(?=\s|$)|(?<!\w)(\w{1,32})="([^"]*)"|"[^"]*"''', re.IGNORECASE
+)
 LONGEST_PAUSE = 120
 
 
@@ -124,12 +128,18 @@ def origin(url: str, ports: tuple[int, ...] = (443,)) -> tuple[str, int]:
 
 def challenge(headers: list[str]) -> tuple[str, dict[str, str]]:
     """The scheme and the parameters of the challenge to answer (RFC 7235): Bearer before Basic."""
-    found = [header.strip().partition(" ") for header in headers]
+    # One header may have several; a scheme is a word before another, outside of quotes.
+    found: dict[str, dict[str, str]] = {}
+    for header in headers:
+        parameters: dict[str, str] = {}
+        for scheme, name, value in _CHALLENGE.findall(header):
+            if scheme:
+                parameters = found.setdefault(scheme.lower(), {})
+            elif name:
+                parameters.setdefault(name.lower(), value)
     for wanted in ("bearer", "basic"):
-        for scheme, _, rest in found:
-            if scheme.lower() == wanted:
-                pairs = re.findall(r'(\w+)="([^"]*)"', rest)
-                return wanted, {name.lower(): value for name, value in pairs}
+        if wanted in found:
+            return wanted, found[wanted]
     raise Refused("needs-login")
 
 
@@ -151,22 +161,31 @@ def parsed(body: bytes, declared_type: str, bounds: Bounds) -> Manifest:
             would follow (go-containerregistry pkg/v1/remote/image.go, ``Compressed``).
     """
     try:
-        document = json.loads(body.decode(), object_pairs_hook=_folded)
+        document = json.loads(body.decode(), object_pairs_hook=_folded, parse_constant=_no_constant)
         media_type = declared_type or document.get("mediatype")
         lists = [document.get(key) or [] for key in ("manifests", "layers")]
         config = document.get("config")
         parts = [part for each in lists for part in each] + ([config] if config else [])
-        if media_type not in (*INDEXES, *IMAGES) or not (lists[0] or config):
+        if media_type not in (*INDEXES, *IMAGES):
+            raise Refused("no-image")
+        # What may be read as either is neither (CVE-2021-41190).
+        index = media_type in INDEXES
+        if lists[index] or bool(lists[0]) is not index or bool(config) is index:
             raise Refused("no-image")
         if max(map(len, lists)) > bounds.parts:
             raise Refused("too-large")
+        _texts(document)
         members: dict[str, int] = {}
         blobs: dict[str, int] = {}
         for part in parts:
             digest, size, kind = part["digest"], part["size"], part.get("mediatype")
+            _texts(part)
             if not SHA256.fullmatch(digest) or type(size) is not int or size < 0:
                 raise Refused("no-image")
             if size == 0 and digest != sha256(b""):
+                raise Refused("wrong-digest")
+            data = part.get("data")
+            if data is not None and sha256(base64.b64decode(data, validate=True)) != digest:
                 raise Refused("wrong-digest")
             if kind in NOT_COPIED:
                 continue
@@ -180,6 +199,17 @@ def parsed(body: bytes, declared_type: str, bounds: Bounds) -> Manifest:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Refused("no-image") from None
     return Manifest(body, sha256(body), media_type, members, blobs)
+
+
+def _no_constant(_: str) -> None:
+    raise Refused("no-image")  # NaN, which is no JSON
+
+
+def _texts(part: dict[str, Any]) -> None:
+    """Refuses what Go's parser refuses, which would look like a fault of the target."""
+    annotations = part.get("annotations") or {}
+    if not all(isinstance(each, (str, type(None))) for each in annotations.values()):
+        raise Refused("no-image")
 
 
 def _folded(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

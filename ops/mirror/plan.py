@@ -13,7 +13,7 @@ from images.reference import InvalidReference, Reference, parse
 from ops.cli_errors import Refused
 from rendering import ImageUse
 from rendering.release import NEEDS, Needed
-from webhook.mirror import target_tag
+from webhook.mirror import copy_name, target_tag
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,30 @@ def copy_of(
     target = replace(target, tag=tag, digest=None)
     known = source.digest or locked
     return Copy(source, target, known, needed, None if source.digest else platform)
+
+
+def with_kept(listed: Iterable[Copy], own: Iterable[str], registry: str) -> list[Copy]:
+    """The copies of a list, those of the platform's own images marked as such.
+
+    Args:
+        listed: the copies.
+        own: sources of the platform.
+        registry: ``<host>/<prefix>`` of its copies.
+
+    Raises:
+        Refused: another image would replace one of the platform's.
+    """
+    places = {f"{registry}/{copy_name(source)}": source for source in map(parse, own)}
+    marked: list[Copy] = []
+    for copy in listed:
+        source = places.get(str(copy.target))
+        if source not in (None, copy.source):
+            raise Refused(
+                f"{copy.target} is the platform's copy of {source}, and {copy} would replace it: "
+                "write another target."
+            )
+        marked.append(replace(copy, kept=source is not None))
+    return marked
 
 
 def only(copies: Sequence[Copy], pattern: str | None) -> list[Copy]:

@@ -119,7 +119,8 @@ def opened(
             yield found
         return
     settings = targets.settings_of(stack)
-    locked, platform = _locked(settings), mirror_of(settings).platform
+    own, platform = _inventory(settings), mirror_of(settings).platform
+    locked = {source: digest for source, digest in own.items() if digest}
     lines = None if file is None else image_list.read(image_list.text_of(file), str(file))
     if lines and not any(line.target is None or line.target.ecr_region for line in lines):
         listed = image_list.copies(lines, None, locked, platform, str(file))
@@ -141,6 +142,7 @@ def opened(
     if lines:
         registry = StackContext.of(of_account, login.account, {}).image_prefix
         listed = image_list.copies(lines, registry, locked, platform, str(file))
+        listed = plan.with_kept(listed, own, registry)
         if len(listed) < len(lines):
             messages.print(f"{len(lines) - len(listed)} images of {file} are in ECR already")
     else:
@@ -232,12 +234,12 @@ def tags(settings: Settings, stack: str) -> dict[str, str]:
     }
 
 
-def _locked(settings: Settings) -> dict[str, str]:
+def _inventory(settings: Settings) -> dict[str, str | None]:
+    """Source -> digest of the platform's images, as the locks have them."""
     return {
         image.source: image.digest
         for folder in targets.folders_of_stack(settings)
         for image in locks.load(folder, folder.name).images
-        if image.digest
     }
 
 

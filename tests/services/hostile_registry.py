@@ -268,6 +268,19 @@ TEXTS: dict[str, Case] = {
     "a number of 5,000 digits": Case("no-image", raw(b'{"schemaVersion": ' + b"9" * 5000 + b"}")),
     "a key twice": Case("no-image", raw(image()[:-1] + b', "Layers": []}')),
     "schema 1": Case("no-image", raw(b'{"schemaVersion": 1, "fsLayers": []}', _SCHEMA_1)),
+    "a number that is none": Case("no-image", raw(image(annotations={"a": float("nan")}))),
+    "annotations of numbers": Case("no-image", raw(image(annotations={"a": 1}))),
+    "annotations of a layer": Case("no-image", raw(image({**HONEST, "annotations": [1]}))),
+    "an image called an index": Case("no-image", raw(image(), INDEX)),
+    "an index called an image": Case("no-image", raw(index(part(image(), MANIFEST)))),
+    "an image that is an index": Case("no-image", raw(image(manifests=[part(image(), MANIFEST)]))),
+    "an index with layers": Case(
+        "no-image", raw(index(part(image(), MANIFEST))[:-1] + b', "layers": [{}]}', INDEX)
+    ),
+    "a layer with other content inside": Case(
+        "wrong-digest", raw(image({**HONEST, "data": "AAAA"}))
+    ),
+    "a layer with no content inside": Case("no-image", raw(image({**HONEST, "data": "A"}))),
     "UTF-16": Case("no-image", raw(image().decode().encode("utf-16"))),
 }
 """Manifests that are none, or too much."""
@@ -283,8 +296,9 @@ CASES: dict[str, Case] = {
     "silence": Case("too-slow", endless(lambda: itertools.repeat(0.2))),
     "slow head": Case("too-slow", endless(lambda: drip(b"HTTP/1.1 200 OK\r\nX: ", b"x"))),
     "endless continue": Case(
-        "too-slow", endless(lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n"))
+        "no-image", endless(lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n"))
     ),
+    "slow continue": Case("too-slow", endless(lambda: drip(b"HTTP/1.1 100 Continue\r\n\r\n"))),
     "slow manifest": Case("too-slow", manifests(_NO_END)),
     "slow chunk": Case("too-slow", manifests(endless(lambda: drip(CHUNKED, b"1;", b"x")))),
     "slow layer": Case(
@@ -323,6 +337,13 @@ CASES: dict[str, Case] = {
         "no-image", manifests(always(http("200 OK", _BOMB, _GZIP, f"Content-Type: {MANIFEST}")))
     ),
     "a gzipped layer": Case("wrong-digest", layers(always(http("200 OK", _BOMB, _GZIP)))),
+    "an endless head": Case(
+        "no-image", always(b"HTTP/1.1 200 OK\r\nX: x", *[b"\r\n " + b"x" * 9000] * 90)
+    ),
+    "a type that takes minutes to read": Case(
+        "no-image",
+        always(http("200 OK", b"", "Content-Type: multipart/x" + "\r\n ".join([';"' * 30000] * 9))),
+    ),
     "another manifest": Case("wrong-digest", _lying_head),
     "another layer": Case("wrong-digest", layers(always(http("200 OK", b"x" * 5000)))),
     "a longer layer": Case("wrong-digest", layers(always(http("200 OK", b"x" * 5001)))),
@@ -340,6 +361,10 @@ CASES: dict[str, Case] = {
     "401 without a challenge": Case("needs-login", always(http("401 Unauthorized", _CANARY))),
     "a login that nobody has": Case(
         "needs-login", always(http("401 Unauthorized", b"", 'WWW-Authenticate: Basic realm="x"'))
+    ),
+    "a challenge that takes hours to read": Case(
+        "unsafe-redirect",
+        always(http("401 Unauthorized", b"", "WWW-Authenticate: Bearer " + "a" * 30000)),
     ),
     "a token refused": Case("needs-login", tokens(http("403 Forbidden", _CANARY))),
     "a token of two lines": Case(

@@ -14,13 +14,14 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from components.mirror.copy_json import day_key
 from images.reference import InvalidReference, parse
 from tests.webhook.copies_table import Atomic, create_table
 from tests.webhook.reviews import OWN, pod, review_of
 from webhook import admission
-from webhook.admission import Policy, Presence
-from webhook.budgets import DEFAULT, Budgets, Review, counting, day_keys, hour_key
-from webhook.claims import COPIED, POSTPONED, Claims
+from webhook.admission import Copy, Policy, Presence
+from webhook.budgets import DEFAULT, Budgets, Review, counting, hour_key
+from webhook.claims import COPIED, MOST_ATTEMPTS, POSTPONED, Claims, Taken
 from webhook.copy_reasons import CopyReason
 from webhook.mirror import ABSENT_SECONDS, EcrMirror, asynchronous_request
 
@@ -143,6 +144,10 @@ def test_an_image_waits_for_each_namespace_that_asks_however_soon_after_another(
     world.claims.start("quay.io/a/b:1", TEAM)
     assert world.ask(world.mirror(), "1", "late").presence is Presence.COPYING
     assert "late" not in world.row("quay.io/a/b:1")["askers"]["SS"]
+    # Nor where its build begins between the look at its row and the write.
+    stale = {"waiting": {"S": TEAM}}
+    world.claims._wait_too("quay.io/a/b:1", "late", stale)  # pyright: ignore[reportPrivateUsage]
+    assert "late" not in world.row("quay.io/a/b:1")["askers"]["SS"]
     # A new claim begins anew.
     world.clock.now += 3601
     assert world.ask(world.mirror(), "1", OTHER).presence is Presence.COPYING
@@ -170,6 +175,26 @@ def test_the_share_of_one_namespace_keeps_no_image_from_another_which_pays_for_i
     assert len(world.requested) == 2
     counted = [world.row(hour_key(each, world.clock.now))["amount"] for each in (TEAM, OTHER)]
     assert counted == [{"N": "1"}, {"N": "1"}]
+
+
+def test_who_uses_up_the_attempts_of_an_image_keeps_it_from_nobody_else(world: World) -> None:
+    image = "quay.io/a/b:1"
+    for _ in range(MOST_ATTEMPTS):
+        assert isinstance(world.claims.take(image, namespace=TEAM), Taken)
+        world.claims.fail(image, CopyReason.NOT_FOUND)
+        world.clock.now += 86400
+    told = world.claims.take(image, namespace=TEAM)
+    assert isinstance(told, Copy)
+    assert told.reason.startswith("tried 8 times")
+    assert world.claims.look(image, namespace=TEAM) == told
+    assert world.claims.look(image, namespace=OTHER) is None
+    assert isinstance(world.claims.take(image, namespace=OTHER), Taken)
+    world.claims.fail(image, CopyReason.NOT_FOUND)
+    # The pause goes on growing, whoever asks.
+    for each in (TEAM, OTHER):
+        told = world.claims.take(image, namespace=each)
+        assert isinstance(told, Copy)
+        assert told.reason == "its registry has no such image"
 
 
 def test_replicas_and_transports_count_together(world: World) -> None:
@@ -390,7 +415,7 @@ def test_a_review_asks_for_nothing_after_its_time(world: World, deadline: float)
 
 
 def test_bytes_are_counted_until_the_day_is_full(world: World) -> None:
-    _, key = day_keys(TEAM, NINE)
+    key = day_key(NINE)
 
     def copied(amount: int) -> bool:
         try:
@@ -402,10 +427,12 @@ def test_bytes_are_counted_until_the_day_is_full(world: World) -> None:
     assert [copied(amount) for amount in (60, 50, 40, 1)] == [True, False, True, False]
     assert world.row(key)["amount"] == {"N": "100"}
     assert key == "#bytes/2026-09-27"
-    assert day_keys(TEAM, NINE)[0] == "#bytes/2026-09-27/team-a"
+    assert day_key(NINE, TEAM) == "#bytes/2026-09-27/team-a"
 
 
-@pytest.mark.parametrize("key", [hour_key(TEAM, NINE), *day_keys(TEAM, NINE), "#copies"])
+@pytest.mark.parametrize(
+    "key", [hour_key(TEAM, NINE), day_key(NINE), day_key(NINE, TEAM), "#copies"]
+)
 def test_no_image_has_the_key_of_a_budget(key: str) -> None:
     with pytest.raises(InvalidReference):
         parse(key)

@@ -246,13 +246,13 @@ def test_an_image_that_waits_for_a_build_is_told_so(world: World) -> None:
     assert told.reason == (
         "it waits for one of the 20 copies that run at once (imageMirror.budgets.concurrentCopies)"
     )
-    world.claims.start(str(IMAGE), "team")
+    world.claims.start(str(IMAGE), "")
     assert world.mirror().ask(IMAGE, start=True).reason == ""
 
 
 def begun(world: World) -> None:
     """What the copier writes, and then the build when it has a machine."""
-    world.claims.start(str(IMAGE), "team")
+    world.claims.start(str(IMAGE), "")
     numbers = {":now": int(world.clock.now), ":half": RETRY_SECONDS // 2, ":one": 1}
     world.table.update_item(
         TableName="in-flight",

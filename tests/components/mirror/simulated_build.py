@@ -29,7 +29,9 @@ case "$1 $2" in
   "digest --platform") cat "$(file "$4+$3")" ;;
   digest*)
     cat "$(file "$2")" 2>/dev/null && exit
-    echo "Error: GET https://host/manifests?signature=of-a-url: ${ABSENT:-broken}" >&2
+    said=${ABSENT:-broken}
+    if [[ $2 == "$TARGET_REGISTRY"/* ]]; then said=${UNREADABLE:-MANIFEST_UNKNOWN}; fi
+    echo "Error: GET https://host/manifests?signature=of-a-url: $said" >&2
     exit 1 ;;
   copy*) cat "$WORLD/arrives" 2>/dev/null > "$(file "$3")" || cp "$(file "$2")" "$(file "$3")" ;;
 esac

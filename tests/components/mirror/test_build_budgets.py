@@ -14,9 +14,10 @@ from moto import mock_aws
 
 from components.mirror import copy_json
 from components.mirror.buildspec import VARIABLES
+from components.mirror.copy_json import day_key
 from tests.components.mirror.simulated_build import SHA, Build, build_machine
 from tests.webhook.copies_table import create_table
-from webhook.budgets import DAY, Budgets, day_keys
+from webhook.budgets import DAY, Budgets
 from webhook.claims import Claims, Taken
 
 IMAGE = "quay.io/a/b:1"
@@ -59,7 +60,7 @@ def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
     assert row(table, IMAGE)["attempts"] == {"N": "1"}
     for request in later:
         table.update_item(**request)
-    for key in day_keys("team", time.time()):
+    for key in (day_key(time.time()), day_key(time.time(), "team")):
         found = row(table, key)
         assert found["amount"] == {"N": "1000"}
         assert int(found["expires"]["N"]) > time.time() + DAY
@@ -71,8 +72,8 @@ def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
 @pytest.mark.parametrize(
     ("used_up", "code", "said"),
     [
-        (day_keys("team", time.time())[0], "budget-share", "namespace team has had its share of"),
-        (day_keys("team", time.time())[1], "budget", "the copies of this day have used up"),
+        (day_key(time.time(), "team"), "budget-share", "namespace team has had its share of"),
+        (day_key(time.time()), "budget", "the copies of this day have used up"),
     ],
     ids=["of the namespace", "of all"],
 )

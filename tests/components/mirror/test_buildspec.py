@@ -224,3 +224,8 @@ def test_a_table_that_cannot_be_written_does_not_fail_a_copy(build: Build) -> No
     done = build.run(TABLE="copies", TABLE_FAILS="1")
     assert (done.returncode, done.stdout) == (0, f"ok quay.io/a/b:1 {SHA}\n")
     assert "the table copies was not told about quay.io/a/b:1" in done.stderr
+
+
+def test_logins_that_cannot_be_read_at_all_fail_no_public_image(build: Build) -> None:
+    done = build.run(SOURCE_SECRETS="no JSON")
+    assert (done.returncode, done.stdout) == (0, f"ok quay.io/a/b:1 {SHA}\n")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Generator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from tests.services.hostile_registry import (
     honest,
     hostile_registry,
     http,
+    image,
+    part,
     redirect,
     repository_of,
 )
@@ -73,7 +77,9 @@ def read(source: guard.Source) -> str:
 @pytest.mark.parametrize("name", [*ADDRESSES, *TEXTS, *CASES])
 def test_reading_ends_with_the_code_of_the_case(hostile: HostileRegistry, name: str) -> None:
     wanted = {**ADDRESSES, **TEXTS, **CASES}[name].code
+    begun = time.monotonic()
     assert read(source_of(hostile, repository_of(name))) == wanted
+    assert time.monotonic() - begun < BOUNDS.seconds + 6
     assert hostile.touched == []
     assert CopyReason(wanted)
 
@@ -186,6 +192,70 @@ def test_a_login_is_given_to_its_own_host_alone(
         if asked.authorization:
             seen.setdefault(asked.host.partition(":")[0], set()).add(asked.authorization)
     assert seen == given
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        'Bearer realm="https://{}/token/x",service="s", Basic realm="x"',
+        'Basic realm="Bearer y", Bearer realm="https://{}/token/x",service="a, Basic b"',
+        'bearer  service=s, realm="https://{}/token/x"',
+        'Bearer realm="https://{}/token/x",error="Basic of realm=x"',
+    ],
+)
+def test_one_header_may_have_several_challenges(hostile: HostileRegistry, challenge: str) -> None:
+    header = f"WWW-Authenticate: {challenge.format(f'{NAME}:PORT')}"
+
+    def behaviour(asked: Asked) -> Any:
+        if asked.kind == "token":
+            return [http("200 OK", b'{"token": "t"}')]
+        return None if asked.authorization == "Bearer t" else [http("401 No", b"", header)]
+
+    hostile.cases["x"] = behaviour
+    assert read(source_of(hostile, "x")) == "ok"
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "405 No"])
+def test_a_registry_that_takes_no_head_is_read_all_the_same(
+    hostile: HostileRegistry, status: str
+) -> None:
+    hostile.cases["x"] = lambda asked: [http(status)] if asked.method == "HEAD" else None
+    assert read(source_of(hostile, "x")) == "ok"
+
+
+def test_a_head_of_another_digest_than_asked_for_is_wrong(hostile: HostileRegistry) -> None:
+    hostile.cases["x"] = lambda asked: honest(replace(asked, reference="v1"))
+    with pytest.raises(Refused, match="wrong-digest"):
+        source_of(hostile, "x").head(f"sha256:{'0' * 64}")
+
+
+def test_what_the_manifest_has_inside_is_read(hostile: HostileRegistry) -> None:
+    """As that of an artifact: OCI's empty configuration."""
+    empty = part(b"{}", "application/vnd.oci.empty.v1+json", data="e30=")
+    text = image(config=empty, annotations={"a": "b", "none": None})
+
+    def behaviour(asked: Asked) -> Any:
+        blob = asked.reference == empty["digest"]
+        return [http("200 OK", b"{}")] if blob else honest(asked, text)
+
+    hostile.cases["x"] = behaviour
+    assert read(source_of(hostile, "x")) == "ok"
+
+
+def test_a_login_does_not_come_back_from_another_host(hostile: HostileRegistry) -> None:
+    """Whoever is redirected to would choose what is asked of the registry with it."""
+
+    def behaviour(asked: Asked) -> Any:
+        if asked.kind != "blobs":
+            return None if asked.authorization == BASIC else with_login("")(asked)
+        there = f"{ELSEWHERE}:PORT/v2/x" if asked.host.startswith(NAME) else f"{NAME}:PORT/v2/back"
+        return [redirect(f"https://{there}/blobs/{asked.reference}")]
+
+    hostile.cases["x"] = behaviour
+    before = len(hostile.asked)
+    assert read(source_of(hostile, "x", LOGIN)) == "ok"
+    back = [asked for asked in hostile.asked[before:] if asked.repository == "back"]
+    assert {asked.authorization for asked in back} == {""}
 
 
 def test_the_login_of_docker_hub_is_given_to_its_documented_realm() -> None:

@@ -86,6 +86,29 @@ def test_no_request_replaces_a_copy_of_the_platform_by_what_the_tag_is_now(
     assert done.stdout == (f"ok {SOURCE} {SHA}\n" if copied else f"failed {SOURCE} kept-tag\n")
 
 
+@pytest.mark.parametrize(
+    ("said", "made"),
+    [
+        *((said, False) for said in ("TOOMANYREQUESTS: slow down", "status code 403", "EOF")),
+        *((said, True) for said in ("status code 404 Not Found", "NAME_UNKNOWN: no repository")),
+    ],
+)
+def test_a_copy_is_missing_only_where_its_registry_says_so(
+    build: Build, said: str, made: bool
+) -> None:
+    """What cannot be read may be the platform's own."""
+    done = build.run(KEPT=inventory.marks([SOURCE]), UNREADABLE=said)
+    assert bool(build.of("crane copy")) is made
+    assert done.stdout == (f"ok {SOURCE} {SHA}\n" if made else f"failed {SOURCE} target-refused\n")
+
+
+def test_a_digest_of_another_kind_is_no_image_and_nothing_is_asked(build: Build) -> None:
+    source = f"quay.io/a/b@sha512:{'0' * 128}"
+    done = build.run(source)
+    assert done.stdout == f"failed {source} no-image\n"
+    assert build.of("crane digest") == []
+
+
 def test_a_missing_copy_of_the_platform_is_made_whoever_asks(build: Build) -> None:
     done = build.run(KEPT=inventory.marks([SOURCE]))
     assert (done.returncode, done.stdout) == (0, f"ok {SOURCE} {SHA}\n")

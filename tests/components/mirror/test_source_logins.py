@@ -82,6 +82,12 @@ def test_a_login_that_cannot_be_read_is_left_out_and_its_text_is_not_shown(world
     assert PASSWORD not in done.stderr
 
 
+def test_a_secret_that_is_no_text_is_left_out_and_no_byte_of_it_is_shown(world: Path) -> None:
+    (world / "secrets" / "broken").write_bytes(b'{"username": "u", "password": "\xfe"}')
+    done = run(world, "ghcr.io/a/b:1")
+    assert (done.stdout, MALFORMED in done.stderr, "xfe" in done.stderr) == ("{}", True, False)
+
+
 @pytest.mark.parametrize("key", ["password", "accessToken", "token"])
 def test_a_password_has_one_of_three_keys(key: str) -> None:
     login = login_in(json.dumps({"username": "u", key: "p", "note": 1}))

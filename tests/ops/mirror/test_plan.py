@@ -14,6 +14,7 @@ from ops.mirror import plan
 from ops.mirror.plan import Copy, State, Surveyed, members_and_blobs
 from rendering import ImageUse
 from rendering.release import Needed
+from webhook.mirror import copy_name
 
 REGISTRY = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
@@ -84,6 +85,19 @@ def test_the_platforms_images_do_not_follow_their_tags(
     assert item.due is due
     assert item.moved is (kept and not due)
     assert replace(item, actual=None).due
+
+
+def test_a_list_moves_no_copy_of_the_platform() -> None:
+    own = ["quay.io/a/b:1", f"quay.io/a/c@{B}"]
+    mine, theirs, pinned = (
+        copy(source, f"{REGISTRY}/{copy_name(parse(source))}") for source in ("quay.io/a/b:2", *own)
+    )
+    listed = plan.with_kept([mine, theirs, pinned], own, REGISTRY)
+    assert [item.kept for item in listed] == [False, True, True]
+    assert Surveyed(listed[1], A, A, B).moved
+    other = copy("quay.io/a/other:1", str(theirs.target))
+    with pytest.raises(Refused, match=r"copy of quay.io/a/b:1, and quay.io/a/other:1 would"):
+        plan.with_kept([other], own, REGISTRY)
 
 
 def test_what_a_stack_pulls_from_its_source_needs_no_copy() -> None:
