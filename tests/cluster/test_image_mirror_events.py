@@ -165,8 +165,19 @@ def test_a_pod_with_the_pull_secrets_of_its_service_account_keeps_its_source(wor
             "imagePullSecrets": secrets,
         }
     )
+    private = pod("private", "harbor.company.cn/team/app:1")
+
+    def judged_with_secrets() -> list[str]:
+        return images_of(cluster.create(private, dry_run=True).body)
+
+    # The API server reads accounts from a copy of its own, which follows what is applied.
+    Retrying(
+        retry=retry_if_result(lambda images: images != images_of(private)),
+        stop=stop_after_delay(30),
+        wait=wait_fixed(0.1),
+    )(judged_with_secrets)
     try:
-        made = cluster.create(pod("private", "harbor.company.cn/team/app:1")).body
+        made = cluster.create(private).body
     finally:
         cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
     assert made["spec"]["imagePullSecrets"] == secrets

@@ -22,7 +22,7 @@ from tests.cluster.client import Cluster
 from tests.cluster.conftest import NewCluster
 from tests.cluster.mirrored import namespace, pod
 from tests.rendering.beijing import rendered
-from tests.webhook.serving import serving
+from tests.webhook.serving import PATH, serving
 from webhook.package_defaults import ADDED, MOUNT_PATH, OPT_OUT, Additions, review
 
 PROFILE = "team"
@@ -69,7 +69,7 @@ def configuration() -> Object:
 
 def sent_to(port: int, certificate: Certificate, obj: Object) -> Object:
     bundle = base64.b64encode(certificate.certificate.read_bytes()).decode()
-    url = f"https://127.0.0.1:{port}/admit"
+    url = f"https://127.0.0.1:{port}{PATH}"
     obj["webhooks"][0]["clientConfig"] = {"url": url, "caBundle": bundle}
     return obj
 
