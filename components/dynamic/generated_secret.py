@@ -52,6 +52,7 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
     Args:
         name: of the resource.
         length: characters.
+        alphabet: of the text, where not all letters are allowed.
         generation: any text; another one draws a new value. Empty: the value never changes.
         opts: of the resource.
 
@@ -69,6 +70,7 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
         name: str,
         *,
         length: int,
+        alphabet: str = LETTERS_AND_DIGITS,
         generation: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -77,7 +79,7 @@ class GeneratedSecret(Resource, name="GeneratedSecret"):
             name,
             {
                 "length": length,
-                "alphabet": LETTERS_AND_DIGITS,
+                "alphabet": alphabet,
                 **({"generation": generation} if generation else {}),
                 "value": None,
             },

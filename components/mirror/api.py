@@ -7,6 +7,7 @@ import json
 import pulumi
 import pulumi_aws as aws
 
+from components.dynamic.generated_secret import LETTERS_AND_DIGITS
 from components.mirror.build import log_group
 from components.objects.callers import CallerPaths
 from regions.region import Feature
@@ -46,7 +47,13 @@ class ImageMirrorApi(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:ImageMirrorApi", name, None, opts)
         own = pulumi.ResourceOptions(parent=self)
         api_name = f"{context.cluster}-image-admission"
-        secret = CallerPaths(f"{name}-path", context.mirror.settings.path_rotation, own)
+        secret = CallerPaths(
+            f"{name}-path",
+            context.mirror.settings.path_rotation,
+            own,
+            # As states have it since before there were rotations.
+            alphabet=LETTERS_AND_DIGITS,
+        )
         api = aws.apigatewayv2.Api(
             f"{name}-api",
             name=api_name,

@@ -7,6 +7,7 @@ profile may read, and in a Secret that the pods mount.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ import pulumi
 
 from components.dynamic.generated_secret import GeneratedSecret
 from rendering import Object
+
+SMALL_LETTERS_AND_DIGITS = string.ascii_lowercase + string.digits
 
 
 def admitting(obj: Object, ranges: Sequence[str]) -> Object:
@@ -45,6 +48,8 @@ class CallerPaths:
         name: of the resources; the first path has it without a number.
         rotation: the number of the path, 1 or more.
         opts: of the resources.
+        alphabet: of a path. That of a Service has small letters and digits alone (Kubernetes v1.36
+            staging/src/k8s.io/apiserver/pkg/util/webhook/validation.go, ValidateWebhookService).
 
     Attributes:
         paths: the present path first, without a slash; secrets of letters and digits, which a URL
@@ -53,9 +58,21 @@ class CallerPaths:
         version: a public text that changes with the paths.
     """
 
-    def __init__(self, name: str, rotation: int, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        rotation: int,
+        opts: pulumi.ResourceOptions,
+        *,
+        alphabet: str = SMALL_LETTERS_AND_DIGITS,
+    ) -> None:
         drawn = [
-            GeneratedSecret(name if number == 1 else f"{name}-{number}", length=40, opts=opts)
+            GeneratedSecret(
+                name if number == 1 else f"{name}-{number}",
+                length=40,
+                alphabet=alphabet,
+                opts=opts,
+            )
             for number in (rotation, rotation - 1)
             if number
         ]

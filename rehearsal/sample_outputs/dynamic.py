@@ -22,11 +22,13 @@ def _authorities(resource: SimulatedResource) -> dict[str, Any]:
 
 
 def _secret(resource: SimulatedResource) -> dict[str, Any]:
-    length = int(resource.inputs["length"])
+    length, alphabet = int(resource.inputs["length"]), str(resource.inputs["alphabet"])
     drawn = replace(resource, name=f"{resource.name}{resource.inputs.get('generation', '')}")
     # A replacement has another id too; the id is unrelated to the value.
     identity = replace(drawn, name=f"{drawn.name} of {length}")
-    return {"id": identity.hex(16), "value": drawn.hex(length)}
+    value = drawn.hex(length)
+    # Capitals where they are allowed: what refuses them shall refuse this one, too.
+    return {"id": identity.hex(16), "value": value.upper() if "A" in alphabet else value}
 
 
 def _serving_certificate(resource: SimulatedResource) -> dict[str, Any]:

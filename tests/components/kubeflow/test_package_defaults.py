@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib
 import json
+import re
 import subprocess
 import sys
 from functools import cache
@@ -124,6 +125,11 @@ def test_the_key_is_a_secret() -> None:
     key, paths = (each.visible["data"] for each in made().of("kubernetes:core/v1:Secret"))
     assert key == {"tls.crt": MASKED, "tls.key": MASKED}
     assert paths == {"paths": MASKED}
+
+
+def test_a_service_takes_the_path() -> None:
+    """Kubernetes v1.36 staging/src/k8s.io/apiserver/pkg/util/webhook/validation.go."""
+    assert re.fullmatch(r"/admit/[a-z0-9]+", webhook()["clientConfig"]["service"]["path"])
 
 
 def test_the_api_server_names_the_path_that_the_pods_know() -> None:

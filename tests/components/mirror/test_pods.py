@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -116,6 +117,11 @@ def admitted(recorded: Recorded) -> str:
     """What the API server names."""
     (webhook,) = recorded.only(WEBHOOK).inputs["webhooks"]
     return webhook["clientConfig"]["service"]["path"]
+
+
+def test_a_service_takes_the_path() -> None:
+    """Kubernetes v1.36 staging/src/k8s.io/apiserver/pkg/util/webhook/validation.go."""
+    assert re.fullmatch(r"/admit/[a-z0-9]+", admitted(in_pods()))
 
 
 def test_the_path_is_secret_wherever_it_is() -> None:
