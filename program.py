@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from keyword import iskeyword
 from operator import getitem
 from typing import Any
@@ -111,16 +111,14 @@ def check_release(settings: Settings) -> None:
 
     Of every stack the open ones are warnings.
     """
-    table = of_release(MANIFESTS / settings.release)
-    named = [table.named(each) for each in settings.accepted_advisories]
-    accepted = [each.id for each in named if each]
+    table, accepted = of_release(MANIFESTS / settings.release), settings.accepted_advisories
     for sentence in notices(settings.release, table, accepted):
         pulumi.log.warn(sentence)
     ReleaseAdvisories(
         "release",
         release=settings.release,
         critical=refusals(settings.release, table),
-        accepted=accepted,
+        accepted=sorted(table.ids(accepted)),
     )
 
 
@@ -211,12 +209,13 @@ class Renders:
 
     def digests(self) -> dict[str, str]:
         """Source -> digest, of every image whose lock has one."""
-        return {image.source: image.digest for image in self._locked() if image.digest}
+        return {image.source: image.digest for image in self._locked if image.digest}
 
     def sizes(self) -> dict[str, int]:
         """Source -> bytes of its copy, of every image whose lock has them."""
-        return {image.source: image.bytes for image in self._locked() if image.bytes}
+        return {image.source: image.bytes for image in self._locked if image.bytes}
 
+    @cached_property
     def _locked(self) -> list[locks.LockedImage]:
         return [
             image

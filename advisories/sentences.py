@@ -23,10 +23,10 @@ def refusals(release: str, table: Advisories) -> dict[str, str]:
 
 def notices(release: str, table: Advisories, accepted: Collection[str] = ()) -> list[str]:
     """One sentence per open critical advisory, and one that counts all others; none: nothing."""
-    critical = table.still_open("critical")
+    critical, known = table.still_open("critical"), table.ids(accepted)
     sentences = [
         f"{each.label} is open in release {release}, {each.what}: {each.why} {closes(each)}"
-        f"{' It is accepted.' if each.id in accepted else ''}"
+        f"{' It is accepted.' if each.id in known else ''}"
         for each in critical
     ]
     others = Counter(each.severity for each in table.still_open() if each.severity != "critical")

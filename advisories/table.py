@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -134,6 +135,10 @@ class Advisories(BaseModel):
         """The one with an identifier."""
         return next((each for each in self.advisories if name in each.names), None)
 
+    def ids(self, names: Iterable[str]) -> set[str]:
+        """The own identifiers of those that have any of these names."""
+        return {each.id for name in names if (each := self.named(name))}
+
 
 NONE = Advisories(read=date.min, advisories=())
 """Of a release without a list."""
@@ -150,7 +155,7 @@ def of_release(folder: Path) -> Advisories:
     if not file.exists():
         return NONE
     try:
-        return Advisories.model_validate(yaml.safe_load(file.read_text("utf-8")))
+        return Advisories.model_validate(yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader))
     except yaml.YAMLError:
         raise AdvisoriesInvalid(f"{file} is no YAML: correct it.") from None
     except ValidationError as error:

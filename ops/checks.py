@@ -84,11 +84,11 @@ def _images(stack: Subject) -> Iterator[Finding]:
 
 
 def _advisories(stack: Subject) -> Iterator[Finding]:
-    release, accepted = stack.settings.release, stack.settings.accepted_advisories
+    release = stack.settings.release
     table = of_release(MANIFESTS / release)
+    accepted = table.ids(stack.settings.accepted_advisories)
     for each in table.still_open("critical"):
-        known = any(name in accepted for name in each.names)
-        yield (note if known else problem)(
+        yield (note if each.id in accepted else problem)(
             "advisories", f"{each.label} is open, {each.what}: {each.why} {closes(each)}"
         )
     others = [each for each in table.still_open() if each.severity != "critical"]

@@ -126,6 +126,13 @@ def test_an_image_is_affected_by_its_name_and_version(
     assert only.affects(parse(image)) is affected
 
 
+def test_an_advisory_is_accepted_by_any_of_its_names(tmp_path: Path) -> None:
+    table = listed(tmp_path, f"{HEAD}{ROW}  also: [GHSA-aaaa-bbbb-cccc]")
+    assert table.ids(["GHSA-aaaa-bbbb-cccc"]) == {"CVE-2026-12345"}
+    (told,) = notices("9.9", table, ["GHSA-aaaa-bbbb-cccc"])
+    assert told.endswith(" It is accepted.")
+
+
 # -- what is told ---------------------------------------------------------------------------------
 
 
@@ -140,4 +147,5 @@ def test_critical_ones_come_first_and_by_name_the_others_are_counted(tmp_path: P
     assert worst_of_all == f"CVE-2026-12348 (9.8) {reached}"
     assert accepted == f"CVE-2026-12345 (9.1) {reached} It is accepted."
     assert others.startswith("advisories of release 9.9 open besides: 1 high, 1 medium (`./kf adv")
+    assert table.ids(["CVE-2026-12345", "GHSA-aaaa-bbbb-cccc"]) == {"CVE-2026-12345"}
     assert refusals("9.9", table).keys() == {"CVE-2026-12345", "CVE-2026-12348"}

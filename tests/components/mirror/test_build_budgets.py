@@ -70,16 +70,17 @@ def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
 
 
 @pytest.mark.parametrize(
-    ("used_up", "code", "said"),
+    ("whose", "code", "said"),
     [
-        (day_key(time.time(), "team"), "budget-share", "namespace team has had its share of"),
-        (day_key(time.time()), "budget", "the copies of this day have used up"),
+        (("team",), "budget-share", "namespace team has had its share of"),
+        ((), "budget", "the copies of this day have used up"),
     ],
     ids=["of the namespace", "of all"],
 )
 def test_a_budget_that_is_used_up_ends_the_copy_before_anything_is_made(
-    build: Build, table: Any, used_up: str, code: str, said: str
+    build: Build, table: Any, whose: tuple[str, ...], code: str, said: str
 ) -> None:
+    used_up = day_key(time.time(), *whose)
     claims = Claims(table, "copies", 3600, budgets=Budgets(gib_per_day=1))
     assert isinstance(claims.take(IMAGE, namespace="team"), Taken)
     new = {"NEW_REPOSITORY": "{}"}
