@@ -19,6 +19,7 @@ import pytest
 from rehearsal.engine import EngineFailure
 from tests.harness import TRUST
 from tests.rehearsal.conftest import Started
+from toolchain.file_backend import Lock, lock_files
 
 LOCK_FOLDER = ".pulumi/locks/organization/tiny/tiny"
 SLEEPING = """
@@ -55,16 +56,23 @@ def test_the_lock_of_another_machine_is_refused(started: Started, tmp_path: Path
 
 @contextmanager
 def running(project: Path, build: Path, cli: Path) -> Generator[subprocess.Popen[bytes]]:
-    """An ``up`` in a process group of its own, as soon as it has the stack's lock."""
+    """An ``up`` in a process group of its own, as soon as it has made its role.
+
+    Its lock alone is no sign of the ``up``: making the stack takes one, too, and gives it back.
+    """
     command = [sys.executable, "-c", SLEEPING, *map(str, (project, build, cli))]
     with subprocess.Popen(command, start_new_session=True) as process:
-        while not list((build / "state").glob(f"{LOCK_FOLDER}/*.json")):
+        while not any("iam/role" in path.read_text() for path in build.glob("account*.jsonl")):
             assert process.poll() is None
             time.sleep(0.1)
+        assert list((build / "state").glob(f"{LOCK_FOLDER}/*.json"))
         try:
             yield process
         finally:
             os.killpg(process.pid, signal.SIGKILL)
+            # The lock's owner is the engine, a child of the process, which ends a moment later.
+            while any(Lock.of(path.read_bytes()).alive for path in lock_files(build / "state")):
+                time.sleep(0.1)
 
 
 @pytest.mark.engine
@@ -92,10 +100,7 @@ def test_up_works_after_one_that_was_killed_when_it_had_made_something(
     started: Started, project: Path, tmp_path: Path, cli: Path
 ) -> None:
     build = tmp_path / "build"
-    with running(project, build, cli) as run:
-        while not any("iam/role" in path.read_text() for path in build.glob("account*.jsonl")):
-            assert run.poll() is None
-            time.sleep(0.1)
+    with running(project, build, cli):
         # As where the kill comes while the state is written.
         (torn,) = (build / "state").rglob("tiny.json.attrs")
         torn.write_bytes(b"")
