@@ -244,7 +244,6 @@ class Parts(Strict):
         metacontroller: calls ``pipelines_profiles`` for each namespace.
         workflows: Argo's controller.
         metadata: ML Metadata's server.
-        cache: the cache of Pipelines v1.
         katib: its controller and webhooks.
         katib_database: what writes observations of trials.
         trainer: runs TrainJobs.
@@ -275,7 +274,6 @@ class Parts(Strict):
     metacontroller: Part = Part()
     workflows: Part = Part()
     metadata: Part = Part()
-    cache: Part = Part()
     katib: Part = Part()
     katib_database: Part = Part()
     trainer: Part = Part()
@@ -305,6 +303,7 @@ class DatabaseUser(Strict):
         tls: ``SSL``: refused without TLS; ``NONE``: of a client that cannot.
         rights: on its database, and on no other.
         tables: those that the component has made after its first start.
+        deployment: whose pods log in as the user, and make the tables.
     """
 
     user: SqlName
@@ -313,6 +312,7 @@ class DatabaseUser(Strict):
     tls: Literal["SSL", "NONE"]
     rights: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z]+( [A-Z]+)*$")], ...]
     tables: tuple[str, ...] = ()
+    deployment: ObjectName | None = None
 
 
 class OptionalPart(Strict):
