@@ -99,7 +99,8 @@ def upstream_objects(assembly: Assembly) -> list[Object]:
     if upstream is None:
         file = assembly.own / "release.yaml"
         raise RenderError(f"{file} names no upstream to compare with")
-    return _normalised(assembly, Path("sources") / upstream)
+    below = assembly.own if upstream.startswith("./") else Path("sources")
+    return _normalised(assembly, below / upstream)
 
 
 def _normalised(assembly: Assembly, kustomization: Path) -> list[Object]:

@@ -386,7 +386,8 @@ class Release(Strict):
         sources: upstream repositories.
         files: copied from the sources.
         chart: of an add-on that the Kubernetes provider installs by Helm.
-        upstream: the kustomization below ``sources/`` that this release is a changed copy of.
+        upstream: the kustomization that this release is a changed copy of, below ``sources/``; with
+            ``./`` before it, in the release's own folder, which composes it of several sources.
         pipelines: the Kubeflow Pipelines in it.
         images: those that no object names.
         replicated: Deployment, as ``namespace/name`` -> why two pods of it work side by side, where
