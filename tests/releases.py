@@ -15,3 +15,10 @@ PIPELINES_2 = tuple(
     if (pipelines := load(MANIFESTS / name).pipelines) and not pipelines.version.startswith("1.")
 )
 """Those with Pipelines 2 and what came with it: oauth2-proxy, Trainer, External Secrets."""
+
+
+def version_of_pipelines(release: str) -> str:
+    """The version of Pipelines in a release."""
+    described = load(MANIFESTS / release).pipelines
+    assert described is not None
+    return described.version
