@@ -15,7 +15,7 @@ from typing import Any
 from components.backend.database_users import USERS
 from rendering import Object
 from tests.consumers.stack import AUTHORITIES, HOST, PORT, Secrets, Stack
-from tests.rendering.beijing import Release, containers
+from tests.rendering.beijing import Release
 from tests.rendering.secret_writer import written
 from tests.services import mariadb
 from tests.services.database_job import Job
@@ -61,8 +61,8 @@ class Database:
         """
         workload = self.stack.bound(release.get("Deployment", deployment))
         secrets = self.secrets(release, workload["metadata"]["namespace"])
-        (container,) = containers(workload)
         pod = workload["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
         volumes = {each["name"]: each for each in pod.get("volumes", [])}
         moved: dict[str, str] = {}
         for mount in container.get("volumeMounts", []):
