@@ -15,6 +15,7 @@ from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
 from components.mirror.accounts import build_side
 from program import (
     check_release,
+    database_users,
     deploy_values,
     export_outputs,
     render_stack,
@@ -49,6 +50,7 @@ backend = KubeflowRdsS3Backend(
     KubeflowRdsS3BackendArgs(
         context=context,
         database=settings.database,
+        database_users=database_users(settings),
         artifacts=settings.artifacts,
         shared_files=settings.shared_files,
         profiles=[user.namespace for user in settings.users],

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.backend.database_users import USERS
 from rendering import Object
 from tests.consumers.stack import AUTHORITIES, HOST, PORT, Secrets, Stack
+from tests.database_users import users
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import Release
 from tests.rendering.secret_writer import written
 from tests.services import mariadb
@@ -100,7 +101,8 @@ def _moved(text: str, moved: Mapping[str, str]) -> str:
 
 @contextmanager
 def database(stack: Stack, folder: Path) -> Generator[Database]:
-    """Starts the server and runs the Job; ends with the block."""
+    """Starts the server and runs the newest release's Job; ends with the block."""
+    newest = PIPELINES_2[-1]
     host = stack.values[HOST]
     with mariadb.running(folder, host) as server:
         values = {PORT: str(server.port), AUTHORITIES: server.authority.read_text()}
@@ -108,15 +110,15 @@ def database(stack: Stack, folder: Path) -> Generator[Database]:
         remote = {
             f"<<secret.{component}>>": {
                 **address,
-                "username": user.username,
+                "username": user.user,
                 "password": f"passwordOf{component.replace('-', '')}1",
                 "database": user.database,
             }
-            for component, user in USERS.items()
+            for component, user in users(newest).items()
         }
         master = {**address, "username": mariadb.MASTER, "password": mariadb.MASTER_PASSWORD}
         (folder / "job").mkdir()
-        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote})
+        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote}, newest)
         job.mount()
         done = job.run()
         assert done.returncode == 0, done.stderr

@@ -18,8 +18,7 @@ from ops.findings import Finding, good, problem
 from ops.karpenter_status import conditions
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
-from ops.verification.checks.database import DATABASES
-from ops.verification.database_rows import rows
+from ops.verification.database_rows import rows, users_of
 from ops.verification.examples import example, unsupported
 from ops.verification.once import Once
 from ops.verification.platform import Platform
@@ -180,13 +179,13 @@ def katib_experiment(platform: Platform) -> Iterator[Finding]:
     )
 
 
-def statement(trials: Sequence[str]) -> str:
+def statement(database: str, trials: Sequence[str]) -> str:
     """Counts the rows of each trial. Raises ``Refused``: a name is none of Kubernetes."""
     if not trials or not all(map(_TRIAL.fullmatch, trials)):
         raise Refused("the experiment names no trials whose rows could be looked for.")
     names = ", ".join(f"'{trial}'" for trial in trials)
     return (
-        f"SELECT trial_name, COUNT(*) FROM {DATABASES['katib']}.observation_logs "  # noqa: S608
+        f"SELECT trial_name, COUNT(*) FROM {database}.observation_logs "  # noqa: S608
         f"WHERE trial_name IN ({names}) GROUP BY trial_name"
     )
 
@@ -200,7 +199,8 @@ def katib_rows(platform: Platform) -> Iterator[Finding]:
     searched = SEARCH.of(platform)
     if isinstance(searched, str):
         raise Refused(f"there is no experiment that succeeded: {searched}")
-    counted = {row[0]: int(row[1]) for row in rows(platform, "katib", statement(searched.trials))}
+    asked = statement(users_of(platform)["katib"].database, searched.trials)
+    counted = {row[0]: int(row[1]) for row in rows(platform, "katib", asked)}
     missing = [trial for trial in searched.trials if not counted.get(trial)]
     if missing:
         yield problem(

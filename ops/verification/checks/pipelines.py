@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,9 +18,8 @@ from ops.findings import Finding, good, note, problem
 from ops.live_cluster import LiveCluster
 from ops.verification.bucket_objects import delete_folder, folders_below, keys_below, text_of
 from ops.verification.check import Check
-from ops.verification.checks.database import DATABASES
 from ops.verification.checks.login import SESSION, gateway
-from ops.verification.database_rows import Component, Question, ask
+from ops.verification.database_rows import Question, ask, users_of
 from ops.verification.examples import example, unsupported
 from ops.verification.forward import Forward
 from ops.verification.names import PREFIX, run_of
@@ -42,6 +41,7 @@ from ops.verification.profile import refuse_exceeded_quota, user_of
 from ops.verification.waiting import last_lines, obstacles, pods_of, wait, warnings_of
 from ops.verification.web import Answer
 from ops.verification.workspace import Workspace, alive
+from rendering.release import DatabaseUser
 from settings.sections import User
 
 RUN_SECONDS = 15 * 60
@@ -430,7 +430,7 @@ def pipeline_rows(platform: Platform) -> Iterator[Finding]:
         yield good(about, reason)
         return
     ran = _succeeded(platform)
-    asked = questions(ran.run)
+    asked = questions(ran.run, users_of(platform))
     answers = ask(platform, [question for question, _ in asked.values()])
     for what, (question, least) in asked.items():
         answer = answers.get((question.component, question.name))
@@ -460,7 +460,7 @@ _WRITERS = {
 """What is counted -> the Deployment that writes it."""
 
 
-def questions(run: str) -> dict[str, tuple[Question, int]]:
+def questions(run: str, users: Mapping[str, DatabaseUser]) -> dict[str, tuple[Question, int]]:
     """What is counted -> the question, and the number expected at least.
 
     kubeflow/pipelines 2.16.0 backend/src/apiserver/model (run.go, task.go); the context of a run
@@ -469,18 +469,19 @@ def questions(run: str) -> dict[str, tuple[Question, int]]:
 
     Args:
         run: ID.
+        users: of the release's components.
 
     Raises:
         Refused: it is none.
     """
     if not run.replace("-", "").isalnum():
         raise Refused(f"the ID of the run, {run!r}, is none of Pipelines.")
-    pipelines, metadata = DATABASES["ml-pipeline"], DATABASES["metadata"]
+    pipelines, metadata = users["ml-pipeline"].database, users["metadata"].database
     joined = (
         f"{metadata}.Association JOIN {metadata}.Context "
         f"ON Context.id = Association.context_id WHERE Context.name = '{run}'"
     )
-    counted: tuple[tuple[str, Component, str, int], ...] = (
+    counted: tuple[tuple[str, str, str, int], ...] = (
         ("run_details", "ml-pipeline", f"{pipelines}.run_details WHERE UUID = '{run}'", 1),
         ("tasks", "ml-pipeline", f"{pipelines}.tasks WHERE RunUUID = '{run}'", _STEPS),
         ("context", "metadata", f"{metadata}.Context WHERE name = '{run}'", 1),
