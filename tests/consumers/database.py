@@ -85,8 +85,11 @@ class Database:
     ) -> Mapping[str, str]:
         if "secret" in volume:
             return secrets[volume["secret"]["secretName"]]
-        config_map = release.get("ConfigMap", volume["configMap"]["name"])
-        return self.stack.bound(config_map["data"])
+        name = volume["configMap"]["name"]
+        if volume["configMap"].get("optional"):
+            assert name not in {each["metadata"]["name"] for each in release.all("ConfigMap")}
+            return {}
+        return self.stack.bound(release.get("ConfigMap", name)["data"])
 
 
 def _is_in(obj: Object, namespace: str) -> bool:
