@@ -133,10 +133,18 @@ def advisories_of(settings: Settings) -> Advisories:
     left_out: list[Reference] = []
     for image in locks.load(folder, settings.release).images:
         source = parse(image.source)
-        absent = optional.of_parts(image.where, gone) or patches.of_others(
-            source, image.where, release, settings.patches
-        )
-        (left_out if absent else installed).append(source)
+        if optional.of_parts(image.where, gone):
+            left_out.append(source)
+        elif patches.of_others(source, image.where, release, settings.patches):
+            left_out.append(source)
+            # Not by the lock, which may be older than the list of versions.
+            installed += [
+                patch.other(source, version)
+                for component, version in settings.patches.items()
+                if (patch := release.patches[component]).covers(source)
+            ]
+        else:
+            installed.append(source)
     return of_release(folder).of_installed(installed, left_out)
 
 
