@@ -60,7 +60,7 @@ def test_the_images_of_a_component_have_the_version_everywhere(
     assert str([(one, one) for one, _ in changed]) == back
 
 
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", sorted({release for release, _, _ in CHOICES}))
 def test_the_lock_has_the_images_of_every_version(release: str) -> None:
     form = load(MANIFESTS / release)
     known = {image.image for image in with_images(form, built(release)).images}
@@ -101,8 +101,6 @@ def test_an_image_at_another_version_has_its_suffix_and_no_digest() -> None:
 def test_a_tag_beside_its_hub_gets_the_version() -> None:
     values = '{\n  "hub": "reg.io/a",\n  "proxy": {"image": "proxyv2"},\n  "tag": "1.0.0"\n}'
     objects = [config("istio-sidecar-injector", "values", values)]
-    if not sources(objects):
-        pytest.skip("no image is found in this form")
     choose(objects, {"a": PATCH}, {"a": "1.0.1"})
     assert sources(objects) == {"reg.io/a/proxyv2:1.0.1"}
 
