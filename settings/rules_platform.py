@@ -47,6 +47,20 @@ def _example(start: str, names: Iterable[str]) -> str:
     return ""
 
 
+@RULES.reads("release", "patches")
+def _release_declares_patches(f: Facts) -> Iterator[str]:
+    release = f.settings.release
+    declared = f.releases.get(release, Release()).patches
+    for name, version in f.settings.patches.items():
+        if name not in declared:
+            known = f"has those of {listed(declared, 'and')}" if declared else "has none"
+            yield refusal(("patches", name), version, f"release {release} {known}: remove it")
+        elif version not in declared[name]:
+            way_out = f"use {listed(declared[name])}, or remove it"
+            reason = f"release {release} declares other versions"
+            yield refusal(("patches", name), version, f"{reason}: {way_out}")
+
+
 @RULES.reads("release", "acceptedAdvisories")
 def _accepted_advisories_are_of_the_release(f: Facts) -> Iterator[str]:
     release = f.releases.get(f.settings.release)
@@ -54,6 +68,16 @@ def _accepted_advisories_are_of_the_release(f: Facts) -> Iterator[str]:
         if release and name not in release.advisories:
             reason = f"release {f.settings.release} has no such advisory in its list: remove it"
             yield refusal(("acceptedAdvisories", index), name, reason)
+
+
+@RULES.reads("release", "pipelines.v1")
+def _release_can_leave_v1_out(f: Facts) -> Iterator[str]:
+    release, pipelines = f.releases.get(f.settings.release), f.settings.pipelines
+    written = "v1" in pipelines.model_fields_set
+    if release and written and not pipelines.v1 and not release.asks_for("pipelines.v1"):
+        able = listed(name for name, each in f.releases.items() if each.asks_for("pipelines.v1"))
+        reason = f"release {f.settings.release} always has these servers: remove it, or use {able}"
+        yield refusal("pipelines.v1", False, reason)
 
 
 @RULES.reads("release", "artifacts.credentials")

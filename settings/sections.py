@@ -13,6 +13,7 @@ from settings.account import AwsSettings, IamSettings
 from settings.errors import AWS, full_key, listed
 from settings.image_mirror import ImageMirrorSettings
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
+from settings.release_files import default_kubernetes, default_release
 from settings.section import PROJECT, Section
 
 
@@ -49,7 +50,7 @@ class ClusterSettings(Section):
     """
 
     name: t.ClusterName = "kubeflow"
-    version: t.MinorVersion = "1.36"
+    version: t.MinorVersion = Field(default_factory=default_kubernetes)
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
     api_access: ApiAccess = ApiAccess()
     public_access_cidrs: Annotated[
@@ -344,6 +345,18 @@ class NotebooksSettings(Section):
     idle_minutes: Annotated[int, t.whole(30, 43200, "minutes")] | None = None
 
 
+class PipelinesSettings(Section):
+    """Kubeflow Pipelines.
+
+    Attributes:
+        v1: the servers that only runs of Pipelines v1 use: the cache server, the visualization
+            server and the controller of TensorBoards in Pipelines. Without them such runs start
+            all the same, uncached. Releases before 26.03.1 always have them.
+    """
+
+    v1: bool = False
+
+
 class PackageProxy(Section):
     """The HTTP proxy of pods in profiles.
 
@@ -407,6 +420,8 @@ class Settings(Section):
             its own. None: as ``database.deletionProtection``.
         release: the Kubeflow release, a folder under ``manifests/``; in quotes, because YAML reads
             a number.
+        patches: component of the release -> a later version of its images, of those that the
+            release's folder declares; the objects stay those of the release.
         accepted_advisories: open critical advisories of the release with which the stack runs all
             the same; a new stack, and one that gets another release, is refused without this word.
         bundles: the first place searched for the release's sources: a folder of archives, or a
@@ -426,7 +441,8 @@ class Settings(Section):
     tags: dict[str, str] = {}
     iam: IamSettings = IamSettings()
     deletion_protection: bool | None = None
-    release: t.ReleaseName = "26.03"
+    release: t.ReleaseName = Field(default_factory=default_release)
+    patches: dict[str, t.PatchVersion] = {}
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
@@ -444,6 +460,7 @@ class Settings(Section):
     )
     login: LoginSettings = LoginSettings()
     notebooks: NotebooksSettings = NotebooksSettings()
+    pipelines: PipelinesSettings = PipelinesSettings()
     packages: PackagesSettings = PackagesSettings()
     deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)
