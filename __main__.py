@@ -121,6 +121,7 @@ kubeflow = KubeflowManifests(
         login=settings.login,
         deletable_namespaces=settings.deletable_namespaces,
         rendered=renders.kubeflow,
+        parts=renders.parts,
         values=deploy_values(context, settings, backend, vpc_ranges(settings, aws)),
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
@@ -134,4 +135,4 @@ kubeflow = KubeflowManifests(
     providers,
 )
 
-export_outputs(context, cluster, backend, kubeflow.login_secret_arn)
+export_outputs(context, renders.parts, cluster, backend, kubeflow.login_secret_arn)

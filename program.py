@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from keyword import iskeyword
 from operator import getitem
+from types import MappingProxyType
 from typing import Any
 
 import pulumi
@@ -26,12 +27,12 @@ from components.kubeflow.notebook_form import data_volumes
 from components.mirror.accounts import provider_credentials
 from images.reference import Reference, parse
 from regions.region import Region
-from rendering import Rendered, RenderError, optional, render, require_sources
+from rendering import Rendered, RenderError, optional, patches, render, require_sources
 from rendering import lock as locks
 from rendering.database_users import users_of
 from rendering.release import DatabaseUser as ReleaseUser
+from rendering.release import Parts, stand_alone
 from rendering.release import load as load_release
-from rendering.release import stand_alone
 from settings import Settings, SettingsError, load, package_sources
 from settings.context import StackContext
 from settings.errors import full_key
@@ -45,10 +46,8 @@ from settings.section import MANIFESTS
 
 _IMAGE_PREFIX = "<<image.prefix>>"
 DASHBOARD_PORT = 8080
-GATEWAY_NAMESPACE, GATEWAY = "istio-system", "istio-ingressgateway"
 _UPSTREAMS_IDLE_MINUTES = 1440  # without effect while nothing is stopped
 _LONGEST_REASON = 300  # characters
-_PORT_FORWARD = f"kubectl -n {GATEWAY_NAMESPACE} port-forward svc/{GATEWAY} {DASHBOARD_PORT}:80"
 _ALL_PODS_READY = (
     "kubectl wait pods --all -A --for=condition=Ready "
     "--field-selector='status.phase!=Succeeded' --timeout=10m"
@@ -128,12 +127,24 @@ def check_release(settings: Settings) -> None:
 def advisories_of(settings: Settings) -> Advisories:
     """The list of the stack's release, without holes of images that its settings leave out."""
     folder, chosen = MANIFESTS / settings.release, optional_parts(settings)
-    gone = [part for _, part in optional.left_out(load_release(folder).optional, chosen)]
+    release = load_release(folder)
+    gone = [part for _, part in optional.left_out(release.optional, chosen)]
     installed: list[Reference] = []
     left_out: list[Reference] = []
     for image in locks.load(folder, settings.release).images:
-        among = left_out if optional.of_parts(image.where, gone) else installed
-        among.append(parse(image.source))
+        source = parse(image.source)
+        if optional.of_parts(image.where, gone):
+            left_out.append(source)
+        elif patches.of_others(source, image.where, release, settings.patches):
+            left_out.append(source)
+            # Not by the lock, which may be older than the list of versions.
+            installed += [
+                patch.other(source, version)
+                for component, version in settings.patches.items()
+                if (patch := release.patches[component]).covers(source)
+            ]
+        else:
+            installed.append(source)
     return of_release(folder).of_installed(installed, left_out)
 
 
@@ -219,6 +230,7 @@ class Renders:
 
     Attributes:
         kubeflow: the release.
+        parts: which of its objects do what.
         karpenter: the stack's version of Karpenter; None without GPU pool.
         image_mirror: the pods of the mirror's admission handler; None where it has none.
         package_defaults: the pods that give others their package sources; None without any.
@@ -227,6 +239,7 @@ class Renders:
     """
 
     kubeflow: Rendered
+    parts: Parts
     karpenter: Rendered | None
     image_mirror: Rendered | None
     package_defaults: Rendered | None
@@ -277,7 +290,9 @@ def render_stack(settings: Settings, region: Region) -> Renders:
 
     folders: list[str] = []
 
-    def one(folder: str, parts: Collection[str] = ()) -> Rendered:
+    def one(
+        folder: str, parts: Collection[str] = (), versions: Mapping[str, str] = MappingProxyType({})
+    ) -> Rendered:
         folders.append(folder)
         return render(
             MANIFESTS / folder,
@@ -289,12 +304,14 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             bundles=settings.bundles_path,
             high_availability=settings.node_group.highly_available,
             optional_parts=parts,
+            versions=versions,
         )
 
     try:
         require_sources(MANIFESTS / settings.release, settings.bundles_path)
         return Renders(
-            kubeflow=one(settings.release, optional_parts(settings)),
+            kubeflow=one(settings.release, optional_parts(settings), settings.patches),
+            parts=load_release(MANIFESTS / settings.release).parts,
             karpenter=one(f"addons/{KARPENTER}{settings.gpu_pool.karpenter_version}")
             if settings.gpu_pool.enabled
             else None,
@@ -432,6 +449,7 @@ def deploy_values(
 
 def export_outputs(
     context: StackContext,
+    parts: Parts,
     cluster: EksCluster,
     backend: KubeflowRdsS3Backend,
     login_secret: pulumi.Input[str],
@@ -445,6 +463,8 @@ def export_outputs(
     """
     region = context.region
     cli = context.aws_cli
+    namespace, _, gateway = str(parts.gateway.service).partition("/")
+    forward = f"kubectl -n {namespace} port-forward svc/{gateway} {DASHBOARD_PORT}:80"
     connect = f"{cli} eks update-kubeconfig --region {region.name} --name {context.cluster}"
     outputs: dict[str, Any] = {
         "cluster": cluster.cluster_name,
@@ -454,7 +474,7 @@ def export_outputs(
         "registry": context.image_prefix,
         "roleArns": backend.role_arns,
         "console": region.console_url,
-        "dashboard": f"{connect} && {_PORT_FORWARD}",
+        "dashboard": f"{connect} && {forward}",
         "dashboardUrl": f"http://localhost:{DASHBOARD_PORT}",
         "login": pulumi.Output.concat(
             f"{cli} secretsmanager get-secret-value --region {region.name} --secret-id ",

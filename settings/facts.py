@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
 from packaging.version import Version
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
@@ -15,6 +14,7 @@ from advisories.table import of_release
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
+from settings.release_files import fields
 from settings.sections import Settings
 
 
@@ -36,6 +36,7 @@ class Release(BaseModel):
         pipelines: the version of Kubeflow Pipelines.
         credentials: the kinds of credentials that Pipelines can use for S3.
         optional: parts that a setting asks for, by name.
+        patches: component -> the versions of its images that a stack may choose.
         advisories: all identifiers in its advisories.yaml.
     """
 
@@ -50,6 +51,7 @@ class Release(BaseModel):
         default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
     optional: Mapping[str, OptionalPart] = {}
+    patches: Mapping[str, tuple[str, ...]] = {}
     advisories: tuple[str, ...] = ()
 
     def asks_for(self, setting: str) -> bool:
@@ -97,5 +99,6 @@ def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
 def _read(file: Path) -> Release:
     advisories = of_release(file.parent).advisories
     names = tuple(name for each in advisories for name in each.names)
-    fields = yaml.safe_load(file.read_text("utf-8")) or {}
-    return Release.model_validate({**fields, "advisories": names})
+    found = fields(file)
+    patches = {name: each["versions"] for name, each in (found.get("patches") or {}).items()}
+    return Release.model_validate({**found, "patches": patches, "advisories": names})

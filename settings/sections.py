@@ -13,6 +13,7 @@ from settings.account import AwsSettings, IamSettings
 from settings.errors import AWS, full_key, listed
 from settings.image_mirror import ImageMirrorSettings
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
+from settings.release_files import default_kubernetes, default_release
 from settings.section import PROJECT, Section
 
 
@@ -49,7 +50,7 @@ class ClusterSettings(Section):
     """
 
     name: t.ClusterName = "kubeflow"
-    version: t.MinorVersion = "1.36"
+    version: t.MinorVersion = Field(default_factory=default_kubernetes)
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
     api_access: ApiAccess = ApiAccess()
     public_access_cidrs: Annotated[
@@ -419,6 +420,8 @@ class Settings(Section):
             its own. None: as ``database.deletionProtection``.
         release: the Kubeflow release, a folder under ``manifests/``; in quotes, because YAML reads
             a number.
+        patches: component of the release -> a later version of its images, of those that the
+            release's folder declares; the objects stay those of the release.
         accepted_advisories: open critical advisories of the release with which the stack runs all
             the same; a new stack, and one that gets another release, is refused without this word.
         bundles: the first place searched for the release's sources: a folder of archives, or a
@@ -438,7 +441,8 @@ class Settings(Section):
     tags: dict[str, str] = {}
     iam: IamSettings = IamSettings()
     deletion_protection: bool | None = None
-    release: t.ReleaseName = "26.03"
+    release: t.ReleaseName = Field(default_factory=default_release)
+    patches: dict[str, t.PatchVersion] = {}
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()

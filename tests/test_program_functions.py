@@ -32,7 +32,7 @@ from regions.region import Feature, Region
 from rendering import ImageUse, Rendered
 from rendering.leak_tables import MARKER
 from rendering.objects import strings
-from rendering.release import stand_alone
+from rendering.release import Parts, stand_alone
 from settings import MANIFESTS, from_mapping
 from settings.context import StackContext
 from tests.components.backend.simulated_backend import ACCOUNT, PARTITIONS, component
@@ -261,6 +261,7 @@ def test_a_user_has_a_name_that_iam_takes(cluster: str, start: str) -> None:
 
 RENDERS = Renders(
     kubeflow=rendered("quay.io/b:1", "a:1"),
+    parts=Parts(),
     karpenter=rendered("public.ecr.aws/karpenter/controller:1"),
     image_mirror=None,
     package_defaults=None,
@@ -384,6 +385,24 @@ def test_a_hole_of_a_part_is_open_where_the_settings_ask_for_the_part(
     for asked in (True, False):
         given = {"region": "cn-north-1", "release": "26.03.1", "pipelines": {"v1": asked}}
         assert bool(advisories_of(from_mapping(given)).still_open()) is asked
+
+
+@pytest.mark.parametrize(
+    ("release", "chosen", "closed"),
+    [
+        ("26.03", {"pipelines": "2.16.1"}, "GHSA-ghgh-57qv-h687"),
+        ("26.03.1", {"istio": "1.30.7"}, "CVE-2026-48044"),
+    ],
+)
+def test_a_version_by_the_setting_closes_what_it_mends_and_no_more(
+    release: str, chosen: dict[str, str], closed: str
+) -> None:
+    given = {"region": "cn-north-1", "release": release}
+    before = advisories_of(from_mapping(given))
+    after = advisories_of(from_mapping({**given, "patches": chosen}))
+    assert before.named(closed)
+    assert after.named(closed) is None
+    assert after.named("CVE-2026-77596") == before.named("CVE-2026-77596") is not None
 
 
 def test_every_add_on_of_a_component_is_in_its_table() -> None:

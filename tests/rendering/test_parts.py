@@ -7,12 +7,13 @@ import pytest
 from rendering.objects import pod_spec
 from rendering.release import Parts, load
 from settings import MANIFESTS
+from tests.releases import RELEASES
 from tests.rendering.beijing import kubeflow
 
-RELEASES = sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml"))
+REGISTRY = {"model_registry", "model_registry_ui"}
 ABSENT = {
-    "1.5.1-aws-b1.0.0": {"trainer", "spark", "external_secrets"},
-    "26.03": {"training_operator"},
+    "1.5.1-aws-b1.0.0": {"trainer", "spark", "external_secrets"} | REGISTRY,
+    "26.03": {"training_operator"} | REGISTRY,
     "26.03.1": {"training_operator"},
 }
 
@@ -49,5 +50,4 @@ def test_the_deployment_of_a_database_user_is_rendered_or_optional(release: str)
         for obj in kubeflow(release).all("Deployment")
     }
     named = {f"Deployment {user.deployment}" for user in form.databases.values()}
-    # In the folder of 26.03.1 the cache server is neither yet.
-    assert named - rendered - optional <= {"Deployment kubeflow/cache-server"}
+    assert named - rendered - optional == set()

@@ -27,6 +27,7 @@ import yaml
 
 from components.kubeflow import profiles
 from rendering import Object
+from rendering.release import load
 from settings.sections import User
 from tests.releases import version_of_pipelines
 from tests.rendering.beijing import MANIFESTS, kubeflow
@@ -92,10 +93,11 @@ def owner_access(user: User) -> Object:
 
 def of_profiles(release: str) -> list[Object]:
     """The policies in the namespaces of all users."""
+    parts = load(MANIFESTS / release).parts
     found: list[Object] = []
     for user in USERS:
         made = [*objects(release, name=user.namespace).values()]
-        found += [owner_access(user), *profiles.contributor_objects(user), *made]
+        found += [owner_access(user), *profiles.contributor_objects(user, parts), *made]
     return [obj for obj in found if obj.get("kind", "AuthorizationPolicy") == "AuthorizationPolicy"]
 
 

@@ -81,10 +81,7 @@ def _search(platform: Platform) -> Searched | str:
     try:
         name = str(workspace.create(example(_FILE))["metadata"]["name"])
     except Rejected as rejected:
-        return (
-            f"{rejected}: `kubectl --namespace kubeflow logs deployment/katib-controller` has what "
-            "its webhooks say"
-        )
+        return f"{rejected}: {platform.parts.katib.log} has what its webhooks say"
     path = f"{_API}/namespaces/{namespace}/experiments/{name}"
     selector = f"{_EXPERIMENT}={name}"
 
@@ -133,12 +130,13 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
         trial = next(iter(unavailable), "")
         pod = next((each for each in pods if trial and trial in each["metadata"]["name"]), None)
         printed = last_lines(cluster, pod, _COLLECTOR) if pod else ""
+        database = platform.parts.katib_database
         which = f"{trial} has no metric" if trial else "no trial has a metric"
         return (
             f"{begin}, and {which} of the objective"
             f"{printed and f'; the last lines of its collector are {printed}'}: the collector in "
-            "a trial's pod has to reach katib-db-manager.kubeflow:6789, `kubectl --namespace "
-            "kubeflow logs deployment/katib-db-manager` has the rest"
+            f"a trial's pod has to reach port 6789 of Service {database.service}, {database.log} "
+            "has the rest"
         )
     for trial in status.get("failedTrialList") or []:
         own = conditions(trials.get(trial, {}))
@@ -156,10 +154,7 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
         return f"{begin}: {waiting}"
     told = next((each for each in conditions(experiment)[::-1] if each["status"] == "True"), {})
     said = told.get("message") or "Katib's controller has not looked at it"
-    return (
-        f"{begin} ({said}): `kubectl --namespace kubeflow logs deployment/katib-controller` has "
-        "the reason"
-    )
+    return f"{begin} ({said}): {platform.parts.katib.log} has the reason"
 
 
 def katib_experiment(platform: Platform) -> Iterator[Finding]:
@@ -206,7 +201,7 @@ def katib_rows(platform: Platform) -> Iterator[Finding]:
         yield problem(
             about,
             f"{len(missing)} of {len(searched.trials)} trials have no row, {missing[0]} first: "
-            "`kubectl --namespace kubeflow logs deployment/katib-db-manager` has the reason",
+            f"{platform.parts.katib_database.log} has the reason",
         )
         return
     yield good(about, f"{sum(counted.values())} rows of {len(searched.trials)} trials")
