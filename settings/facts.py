@@ -36,6 +36,7 @@ class Release(BaseModel):
         pipelines: the version of Kubeflow Pipelines.
         credentials: the kinds of credentials that Pipelines can use for S3.
         optional: parts that a setting asks for, by name.
+        patches: component -> the versions of its images that a stack may choose.
         advisories: all identifiers in its advisories.yaml.
     """
 
@@ -50,6 +51,7 @@ class Release(BaseModel):
         default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
     optional: Mapping[str, OptionalPart] = {}
+    patches: Mapping[str, tuple[str, ...]] = {}
     advisories: tuple[str, ...] = ()
 
     def asks_for(self, setting: str) -> bool:
@@ -97,4 +99,6 @@ def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
 def _read(file: Path) -> Release:
     advisories = of_release(file.parent).advisories
     names = tuple(name for each in advisories for name in each.names)
-    return Release.model_validate({**fields(file), "advisories": names})
+    found = fields(file)
+    patches = {name: each["versions"] for name, each in (found.get("patches") or {}).items()}
+    return Release.model_validate({**found, "patches": patches, "advisories": names})
