@@ -502,7 +502,7 @@ def test_the_databases_host_goes_from_the_instance_to_every_pod_in_three_steps(
     # ... which is in a ConfigMap, as `<<database.host>>`, and in every secret of the database; ...
     config = made.only("kubernetes:core/v1:ConfigMap", "kubeflow/pipeline-install-config")
     keys = {key for key, value in config.inputs["data"].items() if value == host}
-    assert keys == {"dbHost", "mysqlHost"}
+    assert keys == {"mysqlHost"}
     secrets = made.of("aws:secretsmanager/secretVersion:SecretVersion")
     texts = [json.loads(r.inputs["secretString"]) for r in secrets if "database" in r.name]
     assert [text["host"] for text in texts] == [host] * 5
@@ -514,7 +514,6 @@ def test_the_databases_host_goes_from_the_instance_to_every_pod_in_three_steps(
         for deployment, variable, source in variables_with_a_source(made)
         if source in from_config | from_secrets
     } == {
-        ("kubeflow/cache-server", "DBCONFIG_HOST_NAME"),
         ("kubeflow/katib-db-manager", "KATIB_MYSQL_DB_HOST"),
         ("kubeflow/ml-pipeline", "DBCONFIG_HOST"),
         ("kubeflow/ml-pipeline", "DBCONFIG_MYSQLCONFIG_HOST"),

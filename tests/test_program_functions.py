@@ -21,6 +21,7 @@ from program import (
     advisories_of,
     aws_provider,
     check_access,
+    database_users,
     deploy_values,
     enabled_add_ons,
     optional_parts,
@@ -360,6 +361,21 @@ def test_a_part_of_the_release_is_in_a_stack_whose_settings_ask_for_it(
     assert optional_parts(from_mapping(given)) == parts
 
 
+@pytest.mark.parametrize(
+    ("sections", "more"),
+    [
+        ({"release": "26.03"}, {"cache"}),
+        ({"release": "26.03.1"}, {"model-registry"}),
+        ({"release": "26.03.1", "pipelines": {"v1": True}}, {"cache", "model-registry"}),
+    ],
+)
+def test_the_database_has_users_of_the_components_that_the_stack_has(
+    sections: dict[str, Any], more: set[str]
+) -> None:
+    made = database_users(from_mapping({"region": "cn-north-1", **sections}))
+    assert made.keys() == {"ml-pipeline", "metadata", "katib"} | more
+
+
 def test_a_hole_of_a_part_is_open_where_the_settings_ask_for_the_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,10 +445,8 @@ def test_only_what_a_cache_serves_is_pulled_from_the_registry_that_caches_fill()
 
 # -- values at deploy time -------------------------------------------------------------------------
 
-SECRETS = {
-    *("secret.ml-pipeline", "secret.cache", "secret.metadata", "secret.katib"),
-    "secret.database-master",
-}
+PRESENT = database_users(from_mapping({"region": "cn-north-1"}))
+SECRETS = {*(f"secret.{component}" for component in PRESENT), "secret.database-master"}
 
 
 def bound(region: str = "cn-north-1", **sections: Any) -> Recorded:

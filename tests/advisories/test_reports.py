@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from advisories.reports import Reported, ReportInvalid, read
+from advisories.table import of_release as list_of
 from images.reference import parse
+from settings import MANIFESTS
 from tests.ops.command import kf
 
 IMAGE = "ghcr.io/kubeflow/kfp-api-server:2.16.0"
@@ -154,7 +156,14 @@ def test_a_report_that_is_not_there_is_refused(tmp_path: Path) -> None:
 # -- the command ----------------------------------------------------------------------------------
 
 
-def test_the_list_of_a_stack_has_open_ones_first() -> None:
+def test_the_list_of_a_stack_has_open_ones_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = list_of(MANIFESTS / "26.03")
+    rows = [
+        each.model_copy(update={"here": "open"}) if each.id == "CVE-2026-77596" else each
+        for each in listed.advisories
+    ]
+    table = listed.model_copy(update={"advisories": tuple(rows)})
+    monkeypatch.setattr("ops.advisories.list_of", lambda _folder: table)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     done = kf("advisories", "--stack", "cn-north-1", "--format", "json")
     rows = json.loads(done.stdout)
     states = [row["here"] == "open" for row in rows]
@@ -164,8 +173,9 @@ def test_the_list_of_a_stack_has_open_ones_first() -> None:
     assert "1 critical; sources were read on" in done.stderr
 
 
-def test_a_release_without_an_open_critical_one_is_good() -> None:
-    done = kf("advisories", "--release", "1.5.1-aws-b1.0.0", "--format", "json")
+@pytest.mark.parametrize("release", ["1.5.1-aws-b1.0.0", "26.03", "26.03.1"])
+def test_a_release_without_an_open_critical_one_is_good(release: str) -> None:
+    done = kf("advisories", "--release", release, "--format", "json")
     assert done.exit_code == 0
 
 

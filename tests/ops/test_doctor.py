@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from advisories.table import Advisories, of_release
-from ops import targets, version_checks
+from ops import checks, targets, version_checks
 from ops.checks import Subject, examine
 from ops.findings import Level, note, report
 from ops.version_checks import calendar_findings
@@ -62,17 +62,30 @@ def test_a_stack_of_defaults_has_no_problem_on_a_machine_with_everything(region:
     assert findings(Level.PROBLEM, region, acceptedAdvisories=ACCEPTED) == {}
 
 
-def test_an_open_critical_advisory_is_a_problem_until_it_is_accepted() -> None:
-    assert "CVE-2026-77596 (9.6) is open, every user" in findings(Level.PROBLEM)["advisories"]
-    accepted = list_findings(Level.NOTE, acceptedAdvisories=ACCEPTED)
-    assert next(each for about, each in accepted if about == "advisories").startswith("CVE-2026-7")
+def test_an_open_critical_advisory_is_a_problem_until_it_is_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = "CVE-2026-77596"
+    listed = of_release(MANIFESTS / "26.03")
+    row = listed.named(known)
+    assert row is not None
+    opened = row.model_copy(update={"here": "open", "by": ()})
+    others = (each for each in listed.advisories if each.id != known)
+    table = listed.model_copy(update={"advisories": (opened, *others)})
+    monkeypatch.setattr(checks, "advisories_of", lambda _settings: table)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    assert f"{known} (9.6) is open, every user" in findings(Level.PROBLEM)["advisories"]
+    accepted = list_findings(Level.NOTE, acceptedAdvisories=[known])
+    assert next(each for about, each in accepted if about == "advisories").startswith(known)
+
+
+def test_open_advisories_that_are_not_critical_are_a_note() -> None:
     assert "that are not critical are open in 1.5.1" in findings(Level.NOTE, **KF151)["advisories"]
 
 
 def test_a_release_of_which_no_advisory_is_open_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = [each for each in of_release(MANIFESTS / "26.03").advisories if each.here != "open"]
     table = Advisories(read=date(2026, 11, 30), advisories=tuple(closed))
-    monkeypatch.setattr("ops.checks.of_release", {MANIFESTS / "26.03": table}.__getitem__)
+    monkeypatch.setattr(checks, "advisories_of", lambda _settings: table)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     told = findings(Level.GOOD, release="26.03")["advisories"]
     assert told == f"none of {len(closed)} known ones is open in 26.03"
 

@@ -1,12 +1,14 @@
-"""Release 26.03 on RDS: how each of the four clients reaches its own database as its own user."""
+"""Releases with Pipelines 2 on RDS: how each client reaches its own database as its own user."""
 
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from tests.database_users import users
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import (
     ROTATION,
     Release,
@@ -22,9 +24,19 @@ from tests.rendering.secret_writer import REMOTE, written
 AUTHORITIES = "/etc/database-authorities"
 
 
+COMPONENTS = [(name, component) for name in PIPELINES_2 for component in users(name)]
+HOSTS = {"26.03": ("dbHost", "dbPort")}
+"""The pair of keys that the cache server reads; later releases have one pair for all."""
+
+
+@pytest.fixture(scope="module", params=PIPELINES_2)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def release() -> Release:
-    return kubeflow()
+def release(name: str) -> Release:
+    return kubeflow(name)
 
 
 def secret_of(release: Release, component: str) -> dict[str, str]:
@@ -32,17 +44,21 @@ def secret_of(release: Release, component: str) -> dict[str, str]:
     return written(release.get("ExternalSecret", name), REMOTE)
 
 
-def test_both_host_pairs_of_pipelines_point_at_the_database(release: Release) -> None:
+def test_every_host_pair_of_pipelines_points_at_the_database(name: str, release: Release) -> None:
     data = release.get("ConfigMap", "pipeline-install-config")["data"]
-    assert (data["mysqlHost"], data["mysqlPort"]) == ("<<database.host>>", "<<database.port>>")
-    assert (data["dbHost"], data["dbPort"]) == ("<<database.host>>", "<<database.port>>")
+    pairs = {("mysqlHost", "mysqlPort"), HOSTS.get(name, ("mysqlHost", "mysqlPort"))}
+    for host, port in pairs:
+        assert (data[host], data[port]) == ("<<database.host>>", "<<database.port>>")
+    assert {key for key in data if re.fullmatch(r"(db|mysql)(Host|Port)", key)} == {
+        key for pair in pairs for key in pair
+    }
 
 
-@pytest.mark.parametrize("component", users())
+@pytest.mark.parametrize(("name", "component"), COMPONENTS)
 def test_a_client_reads_the_secret_of_its_name_and_is_told_within_the_hour(
-    release: Release, component: str
+    name: str, component: str
 ) -> None:
-    external = release.get("ExternalSecret", f"{component}-database-{ROTATION}")
+    external = kubeflow(name).get("ExternalSecret", f"{component}-database-{ROTATION}")
     spec = external["spec"]
     assert spec["dataFrom"] == [{"extract": {"key": f"<<secret.{component}>>"}}]
     assert spec["target"]["name"] == external["metadata"]["name"]
@@ -62,11 +78,12 @@ def test_the_api_server_reads_host_name_user_and_password_of_its_database(
     assert variables["DBCONFIG_MYSQLCONFIG_PASSWORD"] == secret(own, "password")
 
 
-def test_the_cache_server_reads_the_older_host_pair(release: Release) -> None:
+def test_the_cache_server_reads_its_host_pair(name: str, release: Release) -> None:
     variables = release.environment("cache-server")
+    host, port = HOSTS.get(name, ("mysqlHost", "mysqlPort"))
     own = f"cache-database-{ROTATION}"
-    assert variables["DBCONFIG_HOST_NAME"] == config("dbHost")
-    assert variables["DBCONFIG_PORT"] == config("dbPort")
+    assert variables["DBCONFIG_HOST_NAME"] == config(host)
+    assert variables["DBCONFIG_PORT"] == config(port)
     assert variables["DBCONFIG_DB_NAME"] == config("cacheDb")
     assert variables["DBCONFIG_USER"] == secret(own, "username")
     assert variables["DBCONFIG_PASSWORD"] == secret(own, "password")
@@ -132,8 +149,8 @@ def test_the_clients_written_in_go_check_the_servers_certificate(release: Releas
     extra = release.environment("ml-pipeline")["DBCONFIG_MYSQLCONFIG_EXTRAPARAMS"]
     assert json.loads(extra) == {"tls": "true"}
     assert f"--db_extra_params={extra}" in release.container("cache-server")["args"]
-    for name in ("ml-pipeline", "cache-server"):
-        variables = release.environment(name)
+    for deployment in ("ml-pipeline", "cache-server"):
+        variables = release.environment(deployment)
         # added to the public authorities, which S3 needs, never instead of them
         assert variables["SSL_CERT_DIR"] == f"/etc/ssl/certs:{AUTHORITIES}"
         assert "SSL_CERT_FILE" not in variables
@@ -144,10 +161,14 @@ def test_mlmd_trusts_the_authorities_of_the_database_alone(release: Release) -> 
     assert variables == {"SSL_CERT_FILE": f"{AUTHORITIES}/authorities.pem"}
 
 
-@pytest.mark.parametrize("name", ["ml-pipeline", "cache-server", "metadata-grpc-deployment"])
-def test_whoever_checks_the_server_has_the_authorities(release: Release, name: str) -> None:
-    pods = release.get("Deployment", name)["spec"]["template"]["spec"]
-    (volume,) = [v["name"] for v in pods["volumes"] if "configMap" in v]
+@pytest.mark.parametrize("client", ["ml-pipeline", "cache-server", "metadata-grpc-deployment"])
+def test_whoever_checks_the_server_has_the_authorities(release: Release, client: str) -> None:
+    pods = release.get("Deployment", client)["spec"]["template"]["spec"]
+    (volume,) = [
+        each["name"]
+        for each in pods["volumes"]
+        if each.get("configMap", {}).get("name") == "database-authorities"
+    ]
     assert {"name": volume, "mountPath": AUTHORITIES, "readOnly": True} in pods["containers"][0][
         "volumeMounts"
     ]

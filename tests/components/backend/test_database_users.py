@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ EXPECTED = {
     "metadata": ("metadata", "metadb"),
     "katib": ("katib", "kubeflow"),
 }
+OF_26_03: dict[str, Any] = {"release": "26.03"}
 every_region = pytest.mark.parametrize("region", REGIONS)
 every_component = pytest.mark.parametrize("component", EXPECTED)
 
@@ -57,7 +59,8 @@ def test_each_component_has_its_own_user_and_database(
 
 @every_region
 def test_a_release_with_another_component_changes_no_password_and_no_secret(region: str) -> None:
-    before, after = backend(region, release="26.03"), backend(region, release="26.03.1")
+    before = backend(region, release="26.03")
+    after = backend(region, release="26.03.1", pipelines={"v1": True})
     of_users = (DRAWN, SECRET, SECRET_TEXT)
     inputs = {(r.type, r.name): r.inputs for r in after.all if r.type in of_users}
     kept = {(r.type, r.name): r.inputs for r in before.all if r.type in of_users}
@@ -66,10 +69,17 @@ def test_a_release_with_another_component_changes_no_password_and_no_secret(regi
     assert passwords(before).items() < passwords(after).items()
 
 
+def test_a_stack_without_pipelines_v1_has_no_user_of_its_cache() -> None:
+    """Its secret goes with an upgrade; the others stay as they are."""
+    before, after = backend(release="26.03"), backend(release="26.03.1")
+    assert passwords(before).keys() - passwords(after).keys() == {resource("cache")}
+    assert passwords(after).keys() - passwords(before).keys() == {resource("model-registry")}
+
+
 @every_region
 @every_component
 def test_a_components_secret_is_all_it_needs_as_texts(region: str, component: str) -> None:
-    recorded = backend(region)
+    recorded = backend(region, **OF_26_03)
     username, database = EXPECTED[component]
     assert secret_texts(recorded)[resource(component)] == {
         "username": username,
@@ -81,7 +91,7 @@ def test_a_components_secret_is_all_it_needs_as_texts(region: str, component: st
 
 
 def test_every_password_is_its_own_of_letters_and_digits() -> None:
-    recorded = backend()
+    recorded = backend(**OF_26_03)
     assert len(set(passwords(recorded).values())) == len(passwords(recorded)) == 5
     for component in EXPECTED:
         drawn = recorded.only(DRAWN, resource(component)).inputs
@@ -90,7 +100,7 @@ def test_every_password_is_its_own_of_letters_and_digits() -> None:
 
 
 def test_no_password_can_be_read_in_any_input() -> None:
-    recorded = backend()
+    recorded = backend(**OF_26_03)
     everything = json.dumps([r.visible for r in recorded.all]) + json.dumps(recorded.exports)
     assert [name for name, value in passwords(recorded).items() if value in everything] == []
     assert {r.visible["secretString"] for r in recorded.of(SECRET_TEXT)} == {MASKED}
@@ -101,13 +111,13 @@ def test_no_password_can_be_read_in_any_input() -> None:
 def test_a_secret_is_encrypted_by_the_backends_key_and_named_after_its_component(
     region: str, component: str
 ) -> None:
-    secret = backend(region).only(SECRET, resource(component)).inputs
+    secret = backend(region, **OF_26_03).only(SECRET, resource(component)).inputs
     assert secret["kmsKeyId"].startswith(arn(region, f"kms:{region}:{ACCOUNT}:key/"))
     assert secret["namePrefix"] == f"kubeflow/kubeflow/database/{component}-"
 
 
 def test_a_rotation_draws_the_components_passwords_and_not_the_masters() -> None:
-    first, second = backend(), backend(database={"rotation": 2})
+    first, second = backend(**OF_26_03), backend(**OF_26_03, database={"rotation": 2})
     before, after = passwords(first), passwords(second)
     assert {name for name in before if before[name] != after[name]} == {*map(resource, EXPECTED)}
     inputs = {r.urn: r.inputs for r in first.all}

@@ -74,6 +74,7 @@ def printed(told: Told) -> str:
 
 
 def platform(told: Told | None = None, **sections: Any) -> Storage:
+    sections = {"release": "26.03", **sections}
     return storage(printing=printed(right() if told is None else told), **sections)
 
 
