@@ -13,6 +13,7 @@ from settings.account import AwsSettings, IamSettings
 from settings.errors import AWS, full_key, listed
 from settings.image_mirror import ImageMirrorSettings
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
+from settings.release_files import default_kubernetes, default_release
 from settings.section import PROJECT, Section
 
 
@@ -49,7 +50,7 @@ class ClusterSettings(Section):
     """
 
     name: t.ClusterName = "kubeflow"
-    version: t.MinorVersion = "1.36"
+    version: t.MinorVersion = Field(default_factory=default_kubernetes)
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
     api_access: ApiAccess = ApiAccess()
     public_access_cidrs: Annotated[
@@ -344,6 +345,18 @@ class NotebooksSettings(Section):
     idle_minutes: Annotated[int, t.whole(30, 43200, "minutes")] | None = None
 
 
+class PipelinesSettings(Section):
+    """Kubeflow Pipelines.
+
+    Attributes:
+        v1: the servers that only runs of Pipelines v1 use: the cache server, the visualization
+            server and the controller of TensorBoards in Pipelines. Without them such runs start
+            all the same, uncached. Releases before 26.03.1 always have them.
+    """
+
+    v1: bool = False
+
+
 class PackageProxy(Section):
     """The HTTP proxy of pods in profiles.
 
@@ -426,7 +439,7 @@ class Settings(Section):
     tags: dict[str, str] = {}
     iam: IamSettings = IamSettings()
     deletion_protection: bool | None = None
-    release: t.ReleaseName = "26.03"
+    release: t.ReleaseName = Field(default_factory=default_release)
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
@@ -444,6 +457,7 @@ class Settings(Section):
     )
     login: LoginSettings = LoginSettings()
     notebooks: NotebooksSettings = NotebooksSettings()
+    pipelines: PipelinesSettings = PipelinesSettings()
     packages: PackagesSettings = PackagesSettings()
     deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)
