@@ -72,7 +72,7 @@ def test_an_open_critical_advisory_is_a_problem_until_it_is_accepted() -> None:
 def test_a_release_of_which_no_advisory_is_open_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = [each for each in of_release(MANIFESTS / "26.03").advisories if each.here != "open"]
     table = Advisories(read=date(2026, 11, 30), advisories=tuple(closed))
-    monkeypatch.setattr("ops.checks.of_release", {MANIFESTS / "26.03": table}.__getitem__)
+    monkeypatch.setattr("ops.checks.advisories_of", lambda _: table)
     told = findings(Level.GOOD, release="26.03")["advisories"]
     assert told == f"none of {len(closed)} known ones is open in 26.03"
 
