@@ -608,7 +608,7 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
     (
         "open-advisory",
         lambda: deployment(image=f"{OWN}/ghcr.io/kubeflow/kfp-api-server:2.17.0"),
-        "CVE-2026-77596 (9.6), every user uploads pipelines that all namespaces share: take Pip",
+        "GHSA-v83x-544f-ph2r, a run takes a pipeline of another profile: take Pip",
     ),
     (
         "open-advisory",
