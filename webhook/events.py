@@ -42,6 +42,8 @@ _NORMAL = (Outcome.MIRRORED, Outcome.COPYING)
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SELECTABLE = re.compile(r"[A-Za-z0-9._/-]{1,317}=[A-Za-z0-9._-]{0,63}")
 _MOST_LABELS = 8
+_MOST_LOOKS = 20
+"""Looks at copies in a turn: where the table gives no answer each waits for a time-out."""
 # k8s.io/api events/v1, note: at most 1 kB.
 _LONGEST_MESSAGE = 1000
 _LONGEST_TEXT = 300
@@ -296,10 +298,11 @@ class Reporter:
         known: dict[tuple[str, str], str | None] = {}
         for _ in range(len(self._copying)):
             each = self._copying.popleft()
-            if now < each.due or self.clock() < self._silent:
+            key = (each.image, each.namespace)
+            later = now < each.due or self.clock() < self._silent
+            if later or (key not in known and len(known) >= _MOST_LOOKS):
                 self._copying.append(each)
                 continue
-            key = (each.image, each.namespace)
             if key not in known:
                 known[key] = look(*key)
             failed = known[key]

@@ -142,7 +142,7 @@ def opened(
     if lines:
         registry = StackContext.of(of_account, login.account, {}).image_prefix
         listed = image_list.copies(lines, registry, locked, platform, str(file))
-        listed = _with_kept(plan.with_kept(listed, own, registry), login.account)
+        listed = _with_kept(plan.with_kept(listed, own, registry), _platforms(login.account))
         if len(listed) < len(lines):
             messages.print(f"{len(lines) - len(listed)} images of {file} are in ECR already")
     else:
@@ -182,11 +182,13 @@ def _opened_alone(
         raise Refused(f"--registry {registry} is for images of a list: add --from FILE.")
     example = _example_below(registry)
     own = ecr_registry(example.registry)
-    there = [each for each in _platforms(own.account if own else "") if each.place == registry]
+    platforms = list(_platforms(own.account)) if own else []
+    there = [each for each in platforms if each.place == registry]
     locked = {source: digest for each in there for source, digest in each.locked.items()}
-    platform = there[0].only if there else None
+    only = there[0].only if there else None
     lines = image_list.read(image_list.text_of(file), str(file))
-    listed = image_list.copies(lines, registry, locked, platform, str(file))
+    listed = image_list.copies(lines, registry, locked, only, str(file))
+    listed = _with_kept(listed, platforms)
     if not listed:
         raise Refused(f"every image of {file} is in ECR already: nothing needs a copy.")
     if not example.ecr_region:
@@ -201,7 +203,6 @@ def _opened_alone(
         )
     settings = from_mapping({"region": example.ecr_region})
     login = AccountRegistry.of(settings, {}, AT_ONCE).login()
-    listed = _with_kept(listed, login.account)
     cluster = registry.partition("/")[2]
     account = replace(AccountRegistry.of(settings, {"cluster": cluster}), cluster=cluster)
     region = Region.of(settings.region)
@@ -231,7 +232,7 @@ class _Platform:
 
 def _platforms(account: str) -> Generator[_Platform]:
     """Those of every stack of this project whose copies may be in the account's registries."""
-    for file in sorted(targets.PROJECT.glob("Pulumi.*.yaml")) if account else ():
+    for file in sorted(targets.PROJECT.glob("Pulumi.*.yaml")):
         try:
             settings = targets.settings_of(file.name.split(".", 1)[1].removesuffix(".yaml"))
         except SettingsError:
@@ -244,13 +245,13 @@ def _platforms(account: str) -> Generator[_Platform]:
             yield _Platform(place, _inventory(settings), mirror_of(settings).platform)
 
 
-def _with_kept(listed: list[Copy], account: str) -> list[Copy]:
-    """The copies of a list, the platform's own of every stack here marked as such.
+def _with_kept(listed: list[Copy], platforms: Iterable[_Platform]) -> list[Copy]:
+    """The copies of a list, those of platforms marked as such.
 
     Raises:
         Refused: another image would replace one of them.
     """
-    for each in _platforms(account):
+    for each in platforms:
         listed = plan.with_kept(listed, each.own, each.place)
     return listed
 

@@ -608,7 +608,7 @@ BROKEN: Sequence[tuple[str, Callable[[], Stack], str]] = [
     (
         "open-advisory",
         lambda: deployment(image=f"{OWN}/ghcr.io/kubeflow/kfp-api-server:2.17.0"),
-        "GHSA-v83x-544f-ph2r, a run takes a pipeline of another profile: take Pipelines 2.18.0",
+        "GHSA-v83x-544f-ph2r, a run takes a pipeline of another profile: take Pip",
     ),
     (
         "open-advisory",

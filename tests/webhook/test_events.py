@@ -369,6 +369,18 @@ def test_copies_that_are_looked_at_are_bounded() -> None:
     assert len(world.reporter._copying) == 2  # pyright: ignore[reportPrivateUsage]
 
 
+def test_a_table_without_answers_holds_up_one_turn_of_twenty_looks_only() -> None:
+    world, copies = copying([""], pause_seconds=5.0)
+    findings = [
+        report().findings[0]._replace(awaited=f"quay.io/a/b:{number}") for number in range(50)
+    ]
+    world.reporter.offer(replace(report(), findings=findings))
+    world.later(7)
+    assert len(copies.looks) == 20
+    world.later(2)
+    assert len(set(copies.looks)) == 50
+
+
 def test_a_refused_pod_waits_for_nothing() -> None:
     world, copies = copying([FAILED])
     made = waiting()

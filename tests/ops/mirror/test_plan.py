@@ -94,6 +94,9 @@ def test_a_list_moves_no_copy_of_the_platform() -> None:
     )
     listed = plan.with_kept([mine, theirs, pinned], own, REGISTRY)
     assert [item.kept for item in listed] == [False, True, True]
+    # The copies of another platform, in another place, leave these as they are.
+    again = plan.with_kept(listed, own, f"{REGISTRY}/other")
+    assert [item.kept for item in again] == [False, True, True]
     assert Surveyed(listed[1], A, A, B).moved
     other = copy("quay.io/a/other:1", str(theirs.target))
     with pytest.raises(Refused, match=r"copy of quay.io/a/b:1, and quay.io/a/other:1 would"):
