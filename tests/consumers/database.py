@@ -99,10 +99,10 @@ def _moved(text: str, moved: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def database(stack: Stack, folder: Path) -> Generator[Database]:
-    """Starts the server and runs the Job; ends with the block."""
+def database(stack: Stack, folder: Path, *, snapshot: Path | None = None) -> Generator[Database]:
+    """Starts the server, empty or with a snapshot, and runs the Job; ends with the block."""
     host = stack.values[HOST]
-    with mariadb.running(folder, host) as server:
+    with mariadb.running(folder, host, snapshot=snapshot) as server:
         values = {PORT: str(server.port), AUTHORITIES: server.authority.read_text()}
         address = {"host": host, "port": str(server.port)}
         remote = {
