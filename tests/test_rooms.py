@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 MAY_IMPORT: dict[str, str] = {
     "advisories": "images",
+    "upgrades": "",
     "images": "",
     "regions": "",
     "settings": "advisories images regions",
@@ -74,6 +75,7 @@ MAY_IMPORT: dict[str, str] = {
 
 WITHOUT_PULUMI = (
     *("costs", "images", "regions", "review", "settings", "terminal", "webhook", "rendering"),
+    "upgrades",
 )
 
 
