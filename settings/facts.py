@@ -16,6 +16,7 @@ from regions.region import Region
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.sections import Settings
+from upgrades import table as upgrades
 
 
 class Release(BaseModel):
@@ -28,6 +29,7 @@ class Release(BaseModel):
         pipelines: the version of Kubeflow Pipelines.
         credentials: the kinds of credentials that Pipelines can use for S3.
         advisories: all identifiers in its advisories.yaml.
+        conditions: the names of all conditions in its upgrade.yaml.
     """
 
     # The whole model is in ``rendering.release``, which ``settings/`` may not import.
@@ -41,6 +43,7 @@ class Release(BaseModel):
         default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
     advisories: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,5 +86,6 @@ def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
 def _read(file: Path) -> Release:
     advisories = of_release(file.parent).advisories
     names = tuple(name for each in advisories for name in each.names)
+    conditions = sorted(set(upgrades.of_release(file.parent).conditions()))
     fields = yaml.safe_load(file.read_text("utf-8")) or {}
-    return Release.model_validate({**fields, "advisories": names})
+    return Release.model_validate({**fields, "advisories": names, "conditions": conditions})

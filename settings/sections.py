@@ -409,6 +409,8 @@ class Settings(Section):
             a number.
         accepted_advisories: open critical advisories of the release with which the stack runs all
             the same; a new stack, and one that gets another release, is refused without this word.
+        upgrade_confirmed: conditions of an upgrade to the release that somebody has seen to, where
+            the cluster and RDS cannot tell; each is asked before anything changes.
         bundles: the first place searched for the release's sources: a folder of archives, or a
             bundle of ``./kf bundle create``, by its path from the project's folder, for machines
             without git. None: ``./bundles`` and the other default places.
@@ -428,6 +430,7 @@ class Settings(Section):
     deletion_protection: bool | None = None
     release: t.ReleaseName = "26.03"
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
+    upgrade_confirmed: Annotated[list[t.ConditionName], t.Distinct] = []
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
     network: NetworkSettings = NetworkSettings()
