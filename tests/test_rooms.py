@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, str] = {
         "components.mirror program"
     ),
     "policies": "advisories images regions",
-    "review": "costs policies settings",
+    "review": "costs policies settings upgrades",
     "terminal": "",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings terminal toolchain",
