@@ -33,9 +33,10 @@ Inside = Annotated[str, StringConstraints(pattern=r"^\w[\w-]*(\.[\w-]+)*(/[\w-]+
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*$")]
 """An object by ``namespace/name``."""
 KindAndName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+ ([a-z0-9][a-z0-9.-]*/)?[a-z0-9][a-z0-9.:-]*$")
+    str,
+    StringConstraints(pattern=r"^[A-Z][A-Za-z]+ ([a-z0-9][a-z0-9.-]*/)?[a-z0-9][a-z0-9.:<>-]*$"),
 ]
-"""An object by ``Kind namespace/name``, or ``Kind name`` without a namespace."""
+"""An object by ``Kind namespace/name``, or ``Kind name`` without a namespace; markers stay."""
 SqlName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Needed = Literal["install", "feature", "example"]
 """What an image is pulled for: to install the platform, when a feature is used, by an example."""
@@ -316,16 +317,20 @@ class DatabaseUser(Strict):
 
 
 class OptionalPart(Strict):
-    """Objects that are rendered only when a setting asks for them.
+    """Objects that are rendered only when a setting asks for them (``rendering.optional``).
 
     Attributes:
         setting: a boolean, as the stack file writes it.
-        objects: those that are left out while it is false.
+        because: why it is false by default.
+        objects: those that are left out while it is false, as kustomize prints them.
+        images: those of the part that stand in the code of a program.
         databases: components in ``databases`` that belong to these objects alone.
     """
 
     setting: str
+    because: str
     objects: tuple[KindAndName, ...] = Field(min_length=1)
+    images: tuple[CodeImage, ...] = ()
     databases: tuple[Name, ...] = ()
 
 
@@ -381,7 +386,8 @@ class Release(Strict):
         sources: upstream repositories.
         files: copied from the sources.
         chart: of an add-on that the Kubernetes provider installs by Helm.
-        upstream: the kustomization below ``sources/`` that this release is a changed copy of.
+        upstream: the kustomization that this release is a changed copy of, below ``sources/``; with
+            ``./`` before it, in the release's own folder, which composes it of several sources.
         pipelines: the Kubeflow Pipelines in it.
         images: those that no object names.
         replicated: Deployment, as ``namespace/name`` -> why two pods of it work side by side, where

@@ -19,6 +19,14 @@ from settings.sections import Settings
 from upgrades import table as upgrades
 
 
+class OptionalPart(BaseModel):
+    """The setting that asks for a part of a release."""
+
+    model_config = ConfigDict(frozen=True)
+
+    setting: str
+
+
 class Release(BaseModel):
     """The part of a release.yaml that rules read; a missing key is empty.
 
@@ -28,6 +36,7 @@ class Release(BaseModel):
         unserved: Kubernetes version -> API that it removed -> the objects that use the API.
         pipelines: the version of Kubeflow Pipelines.
         credentials: the kinds of credentials that Pipelines can use for S3.
+        optional: parts that a setting asks for, by name.
         advisories: all identifiers in its advisories.yaml.
         conditions: the names of all conditions in its upgrade.yaml.
     """
@@ -42,8 +51,13 @@ class Release(BaseModel):
     credentials: tuple[str, ...] = Field(
         default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
+    optional: Mapping[str, OptionalPart] = {}
     advisories: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
+
+    def asks_for(self, setting: str) -> bool:
+        """Whether a part of the release depends on this setting."""
+        return any(part.setting == setting for part in self.optional.values())
 
 
 @dataclass(frozen=True)

@@ -344,6 +344,18 @@ class NotebooksSettings(Section):
     idle_minutes: Annotated[int, t.whole(30, 43200, "minutes")] | None = None
 
 
+class PipelinesSettings(Section):
+    """Kubeflow Pipelines.
+
+    Attributes:
+        v1: the servers that only runs of Pipelines v1 use: the cache server, the visualization
+            server and the controller of TensorBoards in Pipelines. Without them such runs start
+            all the same, uncached. Releases before 26.03.1 always have them.
+    """
+
+    v1: bool = False
+
+
 class PackageProxy(Section):
     """The HTTP proxy of pods in profiles.
 
@@ -447,6 +459,7 @@ class Settings(Section):
     )
     login: LoginSettings = LoginSettings()
     notebooks: NotebooksSettings = NotebooksSettings()
+    pipelines: PipelinesSettings = PipelinesSettings()
     packages: PackagesSettings = PackagesSettings()
     deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)

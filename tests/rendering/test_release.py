@@ -72,7 +72,7 @@ def test_ranges_hold_both_ends(
         ("{name: x, optional: {a: {setting: b.c, objects: []}}}", "a.objects: .* at least 1 item"),
         ("{name: x, optional: {a: {setting: b.c, objects: [x/y]}}}", "a.objects.0: .*'x/y'"),
         (
-            "{name: x, optional: {a: {setting: b.c, objects: [Pod x/y], databases: [z]}}}",
+            "{name: x, optional: {a: {setting: b, because: c, objects: [Pod d], databases: [z]}}}",
             "optional.a.databases: z is not in databases: add its user there, or remove",
         ),
         (f"{{name: x, patches: {{a: {{{PATCHES}, versions: []}}}}}}", "at least 1 item"),
