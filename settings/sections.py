@@ -36,9 +36,9 @@ class ClusterSettings(Section):
     Attributes:
         name: the name of the EKS cluster; roles, queues, buckets and the database are named after
             it, so that stacks with different names share an account.
-        version: the version of Kubernetes. EKS goes one minor version at a time and never back, and
-            its standard support ends on a date (``settings/support_ends.yaml``), after which it
-            costs more.
+        version: the version of Kubernetes. EKS goes one minor version at a time and, by this key,
+            never back, and its standard support ends on a date (``settings/support_ends.yaml``),
+            after which it costs more.
         admins: every IAM role and user with administration of the cluster, also the one that
             deploys: nobody else has it, not even the creator of the cluster.
         api_access: who reaches the API server from inside the VPC and connected networks, beside
