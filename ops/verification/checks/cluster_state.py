@@ -691,6 +691,7 @@ def _drivers(platform: Platform) -> Iterator[Finding]:
 def metrics(platform: Platform) -> Iterator[Finding]:
     """metrics.k8s.io answers for the nodes, and every autoscaler has the values it scales by."""
     about = "metrics.k8s.io"
+    namespace, _, name = platform.parts.metrics.deployments[0].partition("/")
     service = by_name(platform, "APIService").get("v1beta1.metrics.k8s.io")
     if service is None:
         yield problem(about, "nothing serves it, so that no autoscaler works: run `pulumi up`")
@@ -699,7 +700,7 @@ def metrics(platform: Platform) -> Iterator[Finding]:
     if state.get("status") != "True":
         yield problem(
             about,
-            f"does not answer ({why(state)}): look at `kubectl -n metrics-server get pods`",
+            f"does not answer ({why(state)}): look at `kubectl -n {namespace} get pods`",
         )
         return
     measured = platform.cluster.all("/apis/metrics.k8s.io/v1beta1/nodes")
@@ -708,8 +709,8 @@ def metrics(platform: Platform) -> Iterator[Finding]:
     if missing:
         yield problem(
             about,
-            f"has nothing of {some(missing)}: metrics-server does not reach the kubelet there; "
-            "read `kubectl -n metrics-server logs deploy/metrics-server`",
+            f"has nothing of {some(missing)}: {name} does not reach the kubelet there; read "
+            f"{platform.parts.metrics.log}",
         )
     else:
         yield good(about, f"measures {len(measured)} nodes")
