@@ -37,7 +37,7 @@ class AskedPlatform:
         from kubernetes import client, config
         from urllib3.exceptions import HTTPError
 
-        if not isinstance(self._kubeconfig, str):
+        if not str(self._kubeconfig).startswith("{"):  # Pulumi's own text for an unknown value
             raise Unanswered("the address of the cluster is not known yet")
         try:
             connection: Any = config.new_client_from_config_dict(json.loads(self._kubeconfig))

@@ -16,7 +16,7 @@ from rendering import Rendered, render
 from rendering.objects import WEBHOOK_KINDS, Object, ObjectKey
 from rendering.release import load
 from tests.rendering.beijing import MANIFESTS, REGISTRY
-from upgrades.table import NONE, Stored, Upgrade, UpgradesInvalid, matches, of_release
+from upgrades.table import NONE, Replaced, Stored, Upgrade, UpgradesInvalid, matches, of_release
 
 WAYS = [
     (old, file.parent.name)
@@ -88,17 +88,13 @@ def test_every_object_with_another_immutable_field_is_listed(old: str, new: str)
         changed = changed_paths(before[name], after[name])
         for path in replacing(type_token(after[name]), changed, mutable=_MUTABLE):
             fixed.add((name, path))
-    listed = {(each.object, each.field) for each in way(old, new).replaced}
-    assert {(name, field) for name, field in listed if not _is_about(name, field, fixed)} == set()
-    assert {
-        (name, path)
-        for name, path in fixed
-        if not any(name == other and path.startswith(field) for other, field in listed)
-    } == set()
+    listed = way(old, new).replaced
+    assert [each.object for each in listed if not any(_is(each, *pair) for pair in fixed)] == []
+    assert [pair for pair in fixed if not any(_is(each, *pair) for each in listed)] == []
 
 
-def _is_about(name: str, field: str, fixed: set[tuple[str, str]]) -> bool:
-    return any(name == other and path.startswith(field) for other, path in fixed)
+def _is(each: Replaced, name: str, path: str) -> bool:
+    return matches(name, [each.object]) and path.startswith(each.field)
 
 
 @each_way
