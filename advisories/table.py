@@ -36,7 +36,7 @@ class Advisory(BaseModel):
 
     Attributes:
         id: of the CVE, or of GitHub's advisory.
-        also: its other identifiers.
+        also: its other identifiers, and others of its bulletin for which the row holds as well.
         severity: by the score where there is one.
         score: of CVSS; None: none is known.
         images: ends of the repositories that have it, ``kubeflow/kfp-frontend``.

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from rendering import Object
-from tests.consumers.stack import AUTHORITIES, HOST, PORT, RELEASE, Secrets, Stack
+from tests.consumers.stack import AUTHORITIES, HOST, PORT, Secrets, Stack
 from tests.database_users import users
-from tests.rendering.beijing import Release, containers
+from tests.releases import PIPELINES_2
+from tests.rendering.beijing import Release
 from tests.rendering.secret_writer import written
 from tests.services import mariadb
 from tests.services.database_job import Job
@@ -61,8 +62,8 @@ class Database:
         """
         workload = self.stack.bound(release.get("Deployment", deployment))
         secrets = self.secrets(release, workload["metadata"]["namespace"])
-        (container,) = containers(workload)
         pod = workload["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
         volumes = {each["name"]: each for each in pod.get("volumes", [])}
         moved: dict[str, str] = {}
         for mount in container.get("volumeMounts", []):
@@ -84,8 +85,11 @@ class Database:
     ) -> Mapping[str, str]:
         if "secret" in volume:
             return secrets[volume["secret"]["secretName"]]
-        config_map = release.get("ConfigMap", volume["configMap"]["name"])
-        return self.stack.bound(config_map["data"])
+        name = volume["configMap"]["name"]
+        if volume["configMap"].get("optional"):
+            assert name not in {each["metadata"]["name"] for each in release.all("ConfigMap")}
+            return {}
+        return self.stack.bound(release.get("ConfigMap", name)["data"])
 
 
 def _is_in(obj: Object, namespace: str) -> bool:
@@ -100,7 +104,8 @@ def _moved(text: str, moved: Mapping[str, str]) -> str:
 
 @contextmanager
 def database(stack: Stack, folder: Path) -> Generator[Database]:
-    """Starts the server and runs the Job; ends with the block."""
+    """Starts the server and runs the newest release's Job; ends with the block."""
+    newest = PIPELINES_2[-1]
     host = stack.values[HOST]
     with mariadb.running(folder, host) as server:
         values = {PORT: str(server.port), AUTHORITIES: server.authority.read_text()}
@@ -112,11 +117,11 @@ def database(stack: Stack, folder: Path) -> Generator[Database]:
                 "password": f"passwordOf{component.replace('-', '')}1",
                 "database": user.database,
             }
-            for component, user in users().items()
+            for component, user in users(newest).items()
         }
         master = {**address, "username": mariadb.MASTER, "password": mariadb.MASTER_PASSWORD}
         (folder / "job").mkdir()
-        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote}, RELEASE)
+        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote}, newest)
         job.mount()
         done = job.run()
         assert done.returncode == 0, done.stderr

@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from rendering.release import load
 from tests.releases import PIPELINES_2, version_of_pipelines
 from tests.rendering.beijing import MANIFESTS
 
@@ -20,6 +21,10 @@ KEY_FORMAT = "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/{{pod.n
 FRONTENDS = {
     name: f"ghcr.io/kubeflow/kfp-frontend:{version_of_pipelines(name)}" for name in PIPELINES_2
 }
+WITH_REGISTRY = {
+    name for name in PIPELINES_2 if "model_registry" in load(MANIFESTS / name).parts.present
+}
+REGISTRY_HOST = "model-registry-service.kubeflow.svc.cluster.local"
 ENVIRONMENTS = {
     **{
         name: {
@@ -31,6 +36,7 @@ ENVIRONMENTS = {
             "FRONTEND_IMAGE": image,
             "ARTIFACTS_PROXY_ENABLED": "true",
             "DISABLE_ISTIO_SIDECAR": "false",
+            **({"MODEL_REGISTRY": REGISTRY_HOST} if name in WITH_REGISTRY else {}),
         }
         for name, image in FRONTENDS.items()
     },

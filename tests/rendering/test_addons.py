@@ -8,6 +8,7 @@ import pytest
 
 from components.gpu.node_pools import SLICE_RESOURCE
 from rendering import Object
+from tests.releases import RELEASES
 from tests.rendering import reserved_namespaces
 from tests.rendering.beijing import (
     REGISTRY,
@@ -89,7 +90,8 @@ def test_autoscalers_and_kubectl_top_find_metrics_server() -> None:
 
 
 def test_the_version_of_metrics_server_is_one_for_the_kubernetes_of_the_release() -> None:
-    for name, version in (("26.03", "v0.8.1"), ("1.5.1-aws-b1.0.0", "v0.6.4")):
+    versions = {name: "v0.6.4" if name.startswith("1.5.1") else "v0.8.1" for name in RELEASES}
+    for name, version in versions.items():
         (image,) = [u.source for u in rendered(name).images if "metrics-server" in u.source]
         assert image == f"registry.k8s.io/metrics-server/metrics-server:{version}"
 

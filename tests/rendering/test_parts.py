@@ -10,9 +10,10 @@ from settings import MANIFESTS
 from tests.releases import RELEASES
 from tests.rendering.beijing import kubeflow
 
+REGISTRY = {"model_registry", "model_registry_ui"}
 ABSENT = {
-    "1.5.1-aws-b1.0.0": {"trainer", "spark", "external_secrets"},
-    "26.03": {"training_operator"},
+    "1.5.1-aws-b1.0.0": {"trainer", "spark", "external_secrets"} | REGISTRY,
+    "26.03": {"training_operator"} | REGISTRY,
     "26.03.1": {"training_operator"},
 }
 

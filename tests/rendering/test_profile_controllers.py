@@ -32,6 +32,7 @@ from tests.rendering.profile_hooks import (
     SCRIPTS,
     SETTINGS,
     SYNC,
+    WITH_REGISTRY,
     container,
     namespace,
     objects,
@@ -40,6 +41,7 @@ from tests.rendering.profile_hooks import (
 NEW = PIPELINES_2[-1]
 ARTIFACTS, VISUALIZATION = "ml-pipeline-ui-artifact", "ml-pipeline-visualizationserver"
 KEY = "mlpipeline-minio-artifact"
+SHOWN = ("Service model-registry", "VirtualService model-registry")
 each_release = pytest.mark.parametrize("release", SCRIPTS)
 each_new = pytest.mark.parametrize("release", PIPELINES_2)
 
@@ -60,6 +62,7 @@ each_new = pytest.mark.parametrize("release", PIPELINES_2)
                     f"Service {ARTIFACTS}",
                     f"AuthorizationPolicy {ARTIFACTS}",
                     f"NetworkPolicy {ARTIFACTS}",
+                    *(SHOWN if release in WITH_REGISTRY else ()),
                 ],
             )
             for release in PIPELINES_2
@@ -171,7 +174,7 @@ def test_without_upstreams_proxy_or_a_sidecar_a_profile_gets_configuration_only(
 ) -> None:
     variables = {"ARTIFACTS_PROXY_ENABLED": proxy, "DISABLE_ISTIO_SIDECAR": no_sidecar}
     settings = SYNC[NEW].settings_from({**ENVIRONMENTS[NEW], **variables})
-    kinds = {name.split()[0] for name in objects(NEW, settings)}
+    kinds = {name.split()[0] for name in objects(NEW, settings) if name not in SHOWN}
     of_server = {"Deployment", "Service", "AuthorizationPolicy", "NetworkPolicy"}
     assert kinds == {"ConfigMap", "PodDefault"} | (of_server if served else set())
 
@@ -313,7 +316,7 @@ def test_only_the_api_server_reaches_the_visualization_server() -> None:
         (release, name)
         for release, variables in ENVIRONMENTS.items()
         for name in variables
-        if name not in ("ARTIFACTS_PROXY_ENABLED", "DISABLE_ISTIO_SIDECAR")
+        if name not in ("ARTIFACTS_PROXY_ENABLED", "DISABLE_ISTIO_SIDECAR", "MODEL_REGISTRY")
     ],
 )
 @pytest.mark.parametrize("value", [None, ""])

@@ -12,10 +12,10 @@ from rendering.database_users import NAMESPACE, table, users_of, write
 from rendering.release import DatabaseUser, Release
 from settings import MANIFESTS
 from tests.database_users import users
+from tests.releases import RELEASES
 from tests.rendering import beijing
 from tests.rendering.beijing import ROTATION, kubeflow, secret, strings
 
-RELEASES = sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml"))
 every_release = pytest.mark.parametrize("name", RELEASES)
 
 

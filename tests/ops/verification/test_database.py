@@ -19,7 +19,6 @@ from ops.verification.checks.database import (
     questions,
 )
 from rendering.release import DatabaseUser
-from settings import MANIFESTS
 from tests.database_users import users
 from tests.ops.verification.storage import (
     JOBS,
@@ -31,11 +30,11 @@ from tests.ops.verification.storage import (
     sentences,
     storage,
 )
+from tests.releases import RELEASES
 
 Told = dict[tuple[str, str], list[str]]
 """Component and question -> its lines after these."""
 DENIED = "ERROR 1045 (28000): Access denied for user 'x'@'10.64.0.9' (using password: YES)"
-RELEASES = sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml"))
 CHECKS = (database_reach, database_databases, database_tables, database_rows)
 
 
