@@ -15,8 +15,8 @@ import pulumi
 import pulumi_aws as aws
 
 from advisories.sentences import notices, refusals
-from advisories.table import of_release
-from components.backend import KubeflowRdsS3Backend
+from advisories.table import Advisories, of_release
+from components.backend import DatabaseUser, KubeflowRdsS3Backend
 from components.backend.existing_backend import left_files
 from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
@@ -24,11 +24,14 @@ from components.cluster.existing_vpc import look_up, ranges_of
 from components.dynamic.release_advisories import ReleaseAdvisories
 from components.kubeflow.notebook_form import data_volumes
 from components.mirror.accounts import provider_credentials
-from images.reference import parse
+from images.reference import Reference, parse
 from regions.region import Region
-from rendering import Rendered, RenderError, render, require_sources
+from rendering import Rendered, RenderError, optional, render, require_sources
 from rendering import lock as locks
-from rendering.release import stand_alone
+from rendering.database_users import users_of
+from rendering.release import DatabaseUser as ReleaseUser
+from rendering.release import Parts, stand_alone
+from rendering.release import load as load_release
 from settings import Settings, SettingsError, load, package_sources
 from settings.context import StackContext
 from settings.errors import full_key
@@ -42,10 +45,8 @@ from settings.section import MANIFESTS
 
 _IMAGE_PREFIX = "<<image.prefix>>"
 DASHBOARD_PORT = 8080
-GATEWAY_NAMESPACE, GATEWAY = "istio-system", "istio-ingressgateway"
 _UPSTREAMS_IDLE_MINUTES = 1440  # without effect while nothing is stopped
 _LONGEST_REASON = 300  # characters
-_PORT_FORWARD = f"kubectl -n {GATEWAY_NAMESPACE} port-forward svc/{GATEWAY} {DASHBOARD_PORT}:80"
 _ALL_PODS_READY = (
     "kubectl wait pods --all -A --for=condition=Ready "
     "--field-selector='status.phase!=Succeeded' --timeout=10m"
@@ -111,7 +112,7 @@ def check_release(settings: Settings) -> None:
 
     Of every stack the open ones are warnings.
     """
-    table, accepted = of_release(MANIFESTS / settings.release), settings.accepted_advisories
+    table, accepted = advisories_of(settings), settings.accepted_advisories
     for sentence in notices(settings.release, table, accepted):
         pulumi.log.warn(sentence)
     ReleaseAdvisories(
@@ -120,6 +121,18 @@ def check_release(settings: Settings) -> None:
         critical=refusals(settings.release, table),
         accepted=sorted(table.ids(accepted)),
     )
+
+
+def advisories_of(settings: Settings) -> Advisories:
+    """The list of the stack's release, without holes of images that its settings leave out."""
+    folder, chosen = MANIFESTS / settings.release, optional_parts(settings)
+    gone = [part for _, part in optional.left_out(load_release(folder).optional, chosen)]
+    installed: list[Reference] = []
+    left_out: list[Reference] = []
+    for image in locks.load(folder, settings.release).images:
+        among = left_out if optional.of_parts(image.where, gone) else installed
+        among.append(parse(image.source))
+    return of_release(folder).of_installed(installed, left_out)
 
 
 def check_access(settings: Settings, caller: str) -> None:
@@ -187,12 +200,24 @@ def _refuse(problems: Sequence[str]) -> None:
         raise pulumi.RunError("\n".join(problems))
 
 
+def release_users(settings: Settings) -> dict[str, ReleaseUser]:
+    """Component of the release that the stack has -> its user of the database."""
+    return users_of(load_release(MANIFESTS / settings.release), optional_parts(settings))
+
+
+def database_users(settings: Settings) -> dict[str, DatabaseUser]:
+    """The same for the backend, with what its secrets have."""
+    users = release_users(settings)
+    return {name: DatabaseUser(user.user, user.database) for name, user in users.items()}
+
+
 @dataclass(frozen=True)
 class Renders:
     """Everything that is rendered for one stack.
 
     Attributes:
         kubeflow: the release.
+        parts: which of its objects do what.
         karpenter: the stack's version of Karpenter; None without GPU pool.
         image_mirror: the pods of the mirror's admission handler; None where it has none.
         package_defaults: the pods that give others their package sources; None without any.
@@ -201,6 +226,7 @@ class Renders:
     """
 
     kubeflow: Rendered
+    parts: Parts
     karpenter: Rendered | None
     image_mirror: Rendered | None
     package_defaults: Rendered | None
@@ -251,7 +277,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
 
     folders: list[str] = []
 
-    def one(folder: str) -> Rendered:
+    def one(folder: str, parts: Collection[str] = ()) -> Rendered:
         folders.append(folder)
         return render(
             MANIFESTS / folder,
@@ -262,12 +288,14 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             cached_registries=mirror.cached,
             bundles=settings.bundles_path,
             high_availability=settings.node_group.highly_available,
+            optional_parts=parts,
         )
 
     try:
         require_sources(MANIFESTS / settings.release, settings.bundles_path)
         return Renders(
-            kubeflow=one(settings.release),
+            kubeflow=one(settings.release, optional_parts(settings)),
+            parts=load_release(MANIFESTS / settings.release).parts,
             karpenter=one(f"addons/{KARPENTER}{settings.gpu_pool.karpenter_version}")
             if settings.gpu_pool.enabled
             else None,
@@ -298,12 +326,22 @@ def enabled_add_ons(settings: Settings) -> dict[str, list[str]]:
     return add_ons
 
 
+def optional_parts(settings: Settings) -> list[str]:
+    """The parts of the stack's release that its settings ask for."""
+    values, release = settings.model_dump(by_alias=True), load_release(MANIFESTS / settings.release)
+    return [
+        name
+        for name, part in release.optional.items()
+        if _enabled(values, part.setting, settings.release)
+    ]
+
+
 def _enabled(values: Mapping[str, Any], key: str, folder: str) -> Any:
     try:
         return reduce(getitem, key.split("."), values)
     except (KeyError, TypeError):  # no such key, or a key below a plain value
         raise pulumi.RunError(
-            f"manifests/{folder}/release.yaml, enabled_by: {key} is not a setting: correct the "
+            f"manifests/{folder}/release.yaml: {key} is not a setting: correct the "
             "key, or add it to the models in settings/."
         ) from None
 
@@ -328,6 +366,7 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "database.rotation": str(settings.database.rotation),
         "notebooks.culling": "false" if settings.notebooks.idle_minutes is None else "true",
         "notebooks.idle-minutes": str(settings.notebooks.idle_minutes or _UPSTREAMS_IDLE_MINUTES),
+        "pipelines.v1": str(settings.pipelines.v1).lower(),
         "notebooks.data-volumes": data_volumes(settings.shared_files),
         "serving.domain": settings.serving.domain,
         "serving.url-scheme": settings.serving.url_scheme,
@@ -394,6 +433,7 @@ def deploy_values(
 
 def export_outputs(
     context: StackContext,
+    parts: Parts,
     cluster: EksCluster,
     backend: KubeflowRdsS3Backend,
     login_secret: pulumi.Input[str],
@@ -407,6 +447,8 @@ def export_outputs(
     """
     region = context.region
     cli = context.aws_cli
+    namespace, _, gateway = str(parts.gateway.service).partition("/")
+    forward = f"kubectl -n {namespace} port-forward svc/{gateway} {DASHBOARD_PORT}:80"
     connect = f"{cli} eks update-kubeconfig --region {region.name} --name {context.cluster}"
     outputs: dict[str, Any] = {
         "cluster": cluster.cluster_name,
@@ -416,7 +458,7 @@ def export_outputs(
         "registry": context.image_prefix,
         "roleArns": backend.role_arns,
         "console": region.console_url,
-        "dashboard": f"{connect} && {_PORT_FORWARD}",
+        "dashboard": f"{connect} && {forward}",
         "dashboardUrl": f"http://localhost:{DASHBOARD_PORT}",
         "login": pulumi.Output.concat(
             f"{cli} secretsmanager get-secret-value --region {region.name} --secret-id ",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from images.reference import InvalidReference, Reference, parse
+from images.reference import InvalidReference, Reference, ecr_registry, parse
 
 # Names that no public DNS resolves. RFC 6761: test, localhost, invalid, example; RFC 6762: local,
 # and those of its appendix G; RFC 7686: onion; RFC 8375: home.arpa (all of arpa names addresses);
@@ -82,6 +82,7 @@ class Table:
         flattened: whole name -> the name at its source.
         cached: start of a name -> the start at its source; such a cache has what its source has,
             and yet is a place of its own.
+        pulled_through: prefix in a registry of ECR -> the registry whose images ECR caches there.
         abroad: hosts that ``domestic`` would match.
     """
 
@@ -90,6 +91,7 @@ class Table:
     mirrored: Mapping[str, str]
     flattened: Mapping[str, str]
     cached: Mapping[str, str]
+    pulled_through: Mapping[str, str]
 
 
 @lru_cache(maxsize=1)
@@ -107,6 +109,7 @@ def table() -> Table:
             for image, source in flat["images"].items()
         },
         cached={name: row["of"] for row in read["caches"] for name in row["names"]},
+        pulled_through=read["pulled_through"]["prefixes"],
     )
 
 
@@ -127,12 +130,6 @@ def _mirror_of(registry: str) -> str | None:
     of = _mirrored().get(registry)
     # Accounts of a cloud have a mirror each, at a name of their own.
     return _mirrored().get("*" + registry[registry.find(".") :]) if of is None else of
-
-
-@lru_cache(maxsize=1)
-def _caches() -> frozenset[str]:
-    """The hosts of ``Table.cached``."""
-    return frozenset(name.partition("/")[0] for name in table().cached)
 
 
 @lru_cache(maxsize=4096)
@@ -180,11 +177,44 @@ def at_any_port(image: Reference) -> Reference:
         return image
 
 
-def cache_of(image: Reference) -> str | None:
-    """The name at its source, of an image in a registry that caches another one; None elsewhere."""
-    if image.registry not in _caches():
-        return None
+def handed_on(image: Reference) -> tuple[str, ...]:
+    """The names at its source, of an image with the host of a mirror or a cache in its name.
+
+    Whatever stands before such a host hands on what it has; so each of a name counts.
+
+    Args:
+        image: without a port (``at_any_port``).
+    """
+    parts = image.name.split("/")
+    tails = ("/".join(parts[at:]) for at in range(len(parts) - 1) if "." in parts[at])
+    return tuple(found for found in map(_at_source, tails) if found is not None)
+
+
+def _at_source(name: str) -> str | None:
+    """The name at its source of an image in a mirror or cache; None in another registry."""
+    host, _, rest = name.partition("/")
+    of = _mirror_of(host)
+    prefix, _, below = rest.partition("/")
+    if of == "*":
+        return None  # its path has the source, and is looked at itself
+    if of:
+        return _canonical(f"{of}/{rest}")
+    if prefix in table().pulled_through and below and ecr_registry(host):
+        there = f"{table().pulled_through[prefix]}/{below}"
+        return _canonical(_cached(there) or there)
+    found = table().flattened.get(name) or _cached(name)
+    return _canonical(found) if found else None
+
+
+def _cached(name: str) -> str | None:
     for start, source in table().cached.items():
-        if image.name.startswith(f"{start}/"):
-            return source + image.name.removeprefix(start)
+        if name.startswith(f"{start}/"):
+            return source + name.removeprefix(start)
     return None
+
+
+def _canonical(name: str) -> str:
+    try:
+        return parse(name).name
+    except InvalidReference:
+        return name

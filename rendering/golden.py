@@ -5,7 +5,8 @@ it, object by object, each with its reason from ``reasons.yaml``. It is reviewed
 test compares it with what the sources render to.
 
 Both sides are normalised, so that only what would be applied counts, and neither is rewritten for
-a registry: those changes are the same for every release and have tests of their own.
+a registry: those changes are the same for every release and have tests of their own. Optional parts
+(``Release.optional``) are compared like all else, and listed as what a stack lacks by default.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Annotated, Any, cast
 import typer
 import yaml
 
-from rendering import cache, normalise
+from rendering import cache, database_users, normalise
 from rendering.assembly import Assembly, assemble
 from rendering.differences import ABSENT, Change, Differences, compare
 from rendering.objects import Object, RenderError, is_crd
@@ -99,11 +100,15 @@ def upstream_objects(assembly: Assembly) -> list[Object]:
     if upstream is None:
         file = assembly.own / "release.yaml"
         raise RenderError(f"{file} names no upstream to compare with")
-    return _normalised(assembly, Path("sources") / upstream)
+    below = assembly.own if upstream.startswith("./") else Path("sources")
+    return _normalised(assembly, below / upstream)
 
 
 def _normalised(assembly: Assembly, kustomization: Path) -> list[Object]:
-    objects, crds = normalise.normalise(assembly.build(kustomization))
+    built = assembly.build(kustomization)
+    if kustomization == assembly.own:
+        database_users.write(built, database_users.users_of(assembly.release))
+    objects, crds = normalise.normalise(built)
     return [*objects, *crds]
 
 
@@ -115,8 +120,13 @@ def _document(
     def because(place: str) -> dict[str, str]:
         return {"reason": reasons[place]} if place in reasons else {}
 
+    optional = {
+        name: {"unless": part.setting, "reason": part.because, "objects": sorted(part.objects)}
+        for name, part in assembly.release.optional.items()
+    }
     return {
         "upstream": assembly.release.upstream,
+        **({"optional": optional} if optional else {}),
         "removed": {name: because(f"removed {name}") for name in differences.removed},
         "added": {
             name: {**because(f"added {name}"), **_added(obj, texts)}

@@ -17,6 +17,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import rendered
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -240,8 +241,9 @@ def test_an_alarm_waits_for_as_long_as_prometheus_can_read() -> None:
 
 @cache
 def workloads() -> tuple[dict[str, Any], ...]:
-    """Workloads of the release and of the exporter of GPUs, as a stack in Beijing renders them."""
-    objects = [*rendered("26.03").objects, *rendered("addons/dcgm-exporter").objects]
+    """Workloads of the releases and of the exporter of GPUs, as a stack in Beijing renders them."""
+    folders = (*PIPELINES_2, "addons/dcgm-exporter")
+    objects = [obj for folder in folders for obj in rendered(folder).objects]
     kinds = ("Deployment", "DaemonSet", "StatefulSet")
     return tuple(each for each in objects if each["kind"] in kinds)
 
@@ -300,7 +302,8 @@ def test_a_job_finds_exactly_the_pods_of_its_program() -> None:
 
 def closed_namespaces() -> set[str]:
     """Namespaces in which a NetworkPolicy refuses pods of others."""
-    policies = [each for each in rendered("26.03").objects if each["kind"] == "NetworkPolicy"]
+    objects = [obj for release in PIPELINES_2 for obj in rendered(release).objects]
+    policies = [each for each in objects if each["kind"] == "NetworkPolicy"]
     return {each["metadata"]["namespace"] for each in policies if not each["spec"]["podSelector"]}
 
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, cast
 
-from images.hosts import at_any_port, cache_of, source_of
+from images.hosts import at_any_port, handed_on, source_of
 from images.reference import DOCKER_HUB, HUB_ALIASES, TLS_PORT, Reference
 
 EVERYTHING = "*"
@@ -72,7 +72,9 @@ def denying(pattern: str) -> str:
     if host == DOCKER_HUB:
         # Also as a path behind another registry, and an official image, which people write short.
         names = f"(?:{'|'.join(map(re.escape, (host, *HUB_ALIASES)))})"
-        below = below if "/" in path or not path else f"(?:library/)?{below}"
+        official = path.removeprefix("library/")
+        if path and "/" not in official:
+            below = f"(?:library/)?{_with_stars(official, '.*')}"
     return f"(?:.*/)?{names}{port}{slash}{below}(?:/.*)?"
 
 
@@ -118,14 +120,10 @@ class Subject:
         origin = (image.told_origin(registry) if own else None) or image
         there = source_of(origin)
         source = there if origin is image else origin
-        also = filter(None, (there.name, cache_of(origin), cache_of(there)))
-        if ":" in origin.registry:
-            plain = at_any_port(origin)
-            behind = source_of(plain)
-            names = (plain.name, behind.name, cache_of(plain), cache_of(behind))
-            also = (*also, *filter(None, names))
+        plain = at_any_port(origin)
+        also = (there.name, plain.name, source_of(plain).name, *handed_on(plain))
         known = not (own and image.hides_origin(registry))
-        return cls(origin.name, source.name, str(origin), known, tuple(also), own)
+        return cls(origin.name, source.name, str(origin), known, also, own)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.aws.roles import OidcProvider
-from components.dynamic.crds import CustomResourceDefinitions
+from components.dynamic.crds import CustomResourceDefinitions, ReleaseOfCrds
 from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow.image_readers import image_reader_role
 from components.kubeflow.logins import Logins, generation
@@ -19,7 +19,9 @@ from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
 from rendering.pod_references import account_of
 from rendering.rbac import Rbac
+from rendering.release import Parts
 from settings.context import StackContext
+from settings.existing_backend import instance_name
 from settings.sections import LoginSettings, User
 
 DeployValues = Mapping[str, pulumi.Input[str]]
@@ -34,7 +36,10 @@ class KubeflowManifestsArgs:
         users: the setting ``users``: each has a profile and a login.
         login: the setting of that name.
         deletable_namespaces: the setting of that name.
+        release: the setting of that name.
+        upgrade_confirmed: the setting of that name.
         rendered: the release's objects with markers such as ``<<database.host>>``.
+        parts: which of them do what.
         values: the values of the markers, by name; an Output remains one in the fields that use it.
         profile_roles: namespace -> the IAM role of its ``default-editor``, if it has one.
         kubeconfig: kubeconfig as JSON, for the CRDs, which are no resource of the Kubernetes
@@ -51,7 +56,10 @@ class KubeflowManifestsArgs:
     users: Sequence[User]
     login: LoginSettings
     deletable_namespaces: Collection[str]
+    release: str
+    upgrade_confirmed: Sequence[str] = ()
     rendered: Rendered
+    parts: Parts
     values: DeployValues
     profile_roles: Mapping[str, pulumi.Input[str]]
     kubeconfig: pulumi.Input[str]
@@ -87,6 +95,14 @@ class KubeflowManifests(pulumi.ComponentResource):
             crds=args.rendered.crds,
             kubeconfig=args.kubeconfig,
             cluster=args.cluster_arn,
+            release=ReleaseOfCrds(
+                name=args.release,
+                confirmed=args.upgrade_confirmed,
+                instance=instance_name(args.context.cluster),
+                region=args.context.region.name,
+                credentials=args.context.aws.credentials(),
+                endpoints=args.context.endpoints,
+            ),
             opts=self._child(*args.ready),
         )
         self._logins = Logins(f"{name}-login", args.context, args.users, self._child())
@@ -190,7 +206,7 @@ class KubeflowManifests(pulumi.ComponentResource):
                     ),
                 ),
             )
-            for obj in (*contributor_objects(user), *quota_objects(user)):
+            for obj in (*contributor_objects(user, args.parts), *quota_objects(user)):
                 # Another owner is another namespace: what was in the former is deleted with it.
                 anew = pulumi.ResourceOptions(replace_with=[namespace])
                 register(obj, opts=pulumi.ResourceOptions.merge(self._child(namespace), anew))
@@ -202,8 +218,9 @@ class KubeflowManifests(pulumi.ComponentResource):
         """
         objects = {ObjectKey.of(obj): obj for obj in self._args.rendered.objects}
         rbac, before = Rbac(objects), set[ObjectKey]()
+        names = self._args.parts.profiles.deployments
         for key, obj in objects.items():
-            if key.kind == "Deployment" and key.name.startswith("profiles-"):
+            if key.kind == "Deployment" and key.full_name in names:
                 account = account_of(obj["spec"]["template"]["spec"])
                 before |= {key, *rbac.bindings_of(key.namespace, account)}
         return [self._registered[key] for key in sorted(before)]

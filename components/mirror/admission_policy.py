@@ -128,6 +128,8 @@ def _variables(
     yield "platform", json.dumps(sorted(known))
     yield "mirrors", _text_map(hosts.table().mirrored)
     yield "flattened", _text_map(hosts.table().flattened)
+    yield "pulledThrough", _text_map(hosts.table().pulled_through)
+    yield "handing", json.dumps(_handing())
     yield "bare", _mapped("new", raw="i", name="i.split('@')[0]")
     # A colon before the last slash belongs to a port.
     tagless = "i.name.matches(':[^/]*$') ? i.name.substring(0, i.name.lastIndexOf(':')) : i.name"
@@ -159,8 +161,14 @@ def _variables(
     # The table has "*" for the first label of hosts of which accounts have one each.
     families = [host[1:] for host in hosts.table().mirrored if host.startswith("*.")]
     one_of_many = f"i.source.matches({_raw(rf'^[^./]+(?:{_either(families)})/')})"
+    carried["source"] = "i.source"
+    yield "inside", _mapped("hub", **carried, also=_tails("i.source", families))
+    yield "handed", _mapped("inside", **carried, also=_each_line("i.also", _at_source(families)))
+    yield "uncached", _mapped("handed", **carried, also=_each_line("i.also", _uncached("t")))
+    yield "also", _mapped("uncached", **carried, also=_each_line("i.also", _canonical("t")))
+    carried = {"raw": "i.raw", "name": "i.name", "known": "i.known", "also": "i.also"}
     starred = f"{one_of_many} ? '*' + i.source.substring(i.source.indexOf('.')) : i.source"
-    yield "starred", _mapped("hub", **carried, source=starred)
+    yield "starred", _mapped("also", **carried, source=starred)
     yield "sourced", _mapped("starred", **carried, source=_source("i.source"))
     yield "cleaned", _mapped("sourced", **carried, source=_canonical("i.source"))
     yield "sourcedTwice", _mapped("cleaned", **carried, source=_source("i.source"))
@@ -238,6 +246,68 @@ def _source(name: str) -> str:
     )
 
 
+# Below: names with mirrors and caches anywhere in them, as ``images.hosts.handed_on``; a text has
+# all of one image, in lines, of which no name has any.
+
+
+def _handing() -> list[str]:
+    """The hosts of mirrors and caches; those of which accounts have one each are not here."""
+    table = hosts.table()
+    mirrors = {host for host, of in table.mirrored.items() if of != "*" and host[0] != "*"}
+    names = (*table.cached, *table.flattened)
+    return sorted(mirrors | {name.partition("/")[0] for name in names})
+
+
+def _one_of_many(families: Iterable[str]) -> str:
+    return f"[^./]+(?:{_either(families)})"
+
+
+def _any_ecr() -> str:
+    return rf"[0-9]{{12}}\.{ECR_LABELS}\.[a-z0-9-]+\.(?:{_either(ECR_SUFFIXES)})"
+
+
+def _tails(name: str, families: Iterable[str]) -> str:
+    """The ends of a name that begin with such a host; of one that is there twice, both."""
+    hosted = f"{name}.substring(0, {name}.lastIndexOf('/')).split('/')"
+    many = _raw(f"^(?:{_one_of_many(families)}|{_any_ecr()})$")
+    full = f"('/' + {name})"
+    first, last = (
+        f"{full}.substring({full}.{index}('/' + p + '/') + 1)"
+        for index in ("indexOf", "lastIndexOf")
+    )
+    handing = f"p in variables.handing || p.matches({many})"
+    return f"{hosted}.filter(p, {handing}).map(p, {first} + '\\n' + {last}).join('\\n')"
+
+
+def _each_line(lines: str, expression: str) -> str:
+    """A text with an expression of each line ``t``."""
+    return f"{lines}.split('\\n').map(t, {expression}).join('\\n')"
+
+
+def _at_source(families: Iterable[str]) -> str:
+    """The line ``t`` at its source, but for caches."""
+    host, rest = "t.split('/')[0]", "t.substring(t.indexOf('/') + 1)"
+    mirror = f"{host} in variables.mirrors ? variables.mirrors[{host}] + '/' + {rest}"
+    family = f"variables.mirrors['*' + {host}.substring({host}.indexOf('.'))]"
+    prefixes = _either(hosts.table().pulled_through)
+    through = rf"^{_any_ecr()}/(?:{prefixes})/"
+    return (
+        f"{mirror} : t.matches({_raw(rf'^{_one_of_many(families)}/')}) ? {family} + '/' + {rest} : "
+        f"t.matches({_raw(through)}) ? variables.pulledThrough[t.split('/')[1]] + "
+        "t.substring(t.indexOf('/', t.indexOf('/') + 1)) : "
+        "t in variables.flattened ? variables.flattened[t] : t"
+    )
+
+
+def _uncached(name: str) -> str:
+    """The name at its source, of an image in a cache of another registry."""
+    chain = (
+        f"{name}.startsWith('{start}/') ? '{source}' + {name}.substring({len(start)}) : "
+        for start, source in hosts.table().cached.items()
+    )
+    return "".join(chain) + name
+
+
 def _allowed(rules: Sequence[Rule], own: EcrRegistry) -> str:
     """Whether the first rule that covers ``i`` allows it."""
     here = _reachable(own)
@@ -245,8 +315,8 @@ def _allowed(rules: Sequence[Rule], own: EcrRegistry) -> str:
     for rule in rules:
         where = _any("request.namespace", map(namespaced, rule.namespaces))
         if rule.action is Action.DENY:
-            names = [*("i.name", "i.source"), *_cached("i.name"), *_cached("i.source")]
-            fits = _covers(names, map(denying, rule.registries))
+            read = [denying(each) for each in rule.registries]
+            fits = f"{_covers(['i.name', 'i.source'], read)} || {_any('i.also', read, '(?m)')}"
             covers, then = f"(i.known == 'no' || {fits})", "false"
         else:
             read = [allowing(each) for each in rule.registries]
@@ -265,18 +335,11 @@ def _covers(names: Sequence[str], expressions: Iterable[str]) -> str:
     return "(" + " || ".join(_any(name, listed) for name in names) + ")"
 
 
-def _any(value: str, expressions: Iterable[str]) -> str:
+def _any(value: str, expressions: Iterable[str], flags: str = "") -> str:
     listed = list(expressions)
     if ".*" in listed:
         return "true"
-    return f"{value}.matches({_raw('^(?:' + '|'.join(listed) + ')$')})"
-
-
-def _cached(name: str) -> Iterator[str]:
-    """The names at their source, of images in caches of other registries."""
-    for start, source in hosts.table().cached.items():
-        same = f"'{source}' + {name}.substring({len(start)})"
-        yield f"({name}.startsWith('{start}/') ? {same} : {name})"
+    return f"{value}.matches({_raw(flags + '^(?:' + '|'.join(listed) + ')$')})"
 
 
 def _reachable(own: EcrRegistry) -> str:

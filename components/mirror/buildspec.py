@@ -74,9 +74,15 @@ def _copying() -> str:
     return f"""set -euo pipefail
 export PYTHONPATH
 PYTHONPATH=$(mktemp -d)
-base64 --decode <<<'{_archive()}' | tar --extract --gzip --directory "$PYTHONPATH"
+python3 -c '{_DECODED}' <<'END' | tar --extract --gzip --directory "$PYTHONPATH"
+{_archive()}
+END
 bash "$PYTHONPATH/{_FOLDER}/copy.sh"
 """
+
+
+# Base 85 is a sixteenth shorter than base 64.
+_DECODED = "import base64, sys; sys.stdout.buffer.write(base64.b85decode(sys.stdin.read().strip()))"
 
 
 def _archive() -> str:
@@ -87,7 +93,7 @@ def _archive() -> str:
             member = tarfile.TarInfo(f"{_FOLDER}/{name}")  # of no time and no owner
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    return base64.b64encode(gzip.compress(packed.getvalue(), mtime=0)).decode()
+    return base64.b85encode(gzip.compress(packed.getvalue(), mtime=0)).decode()
 
 
 def _text(name: str) -> str:

@@ -153,6 +153,25 @@ count_bytes() {
   return 1
 }
 
+# Counts what the guard has read in place of the declared bytes ($1, counted at $2) of each namespace:
+# layers that are there already are not read, and a registry declares what it likes.
+count_read() {
+  local bytes each
+  bytes=$(bounded curl --fail --silent --noproxy '*' "http://${3%%/*}/read") || return 0
+  for each in "${@:4}"; do count_bytes "$((bytes - $1))" "$each" "$2" || true; done
+}
+
+transfer() {
+  local copied
+  [ -z "${NEW_REPOSITORY:-}" ] || attempt target-refused make_repository "$3" || return 1
+  attempt target-refused bounded crane copy "$1@$2" "$3" >&2 || return 1
+  copied=$(attempt target-refused bounded crane digest "$3") || return 1
+  if [ "$copied" != "$2" ]; then
+    echo "$3 is another image than $2" >&2
+    fail target-refused
+  fi
+}
+
 # The platform's own copies stay, whoever asks, unless their digest is known.
 kept() {
   local mark
@@ -188,7 +207,7 @@ whole() {
 # about a failure. An image that was asked for by digest is pulled by this digest, which only the
 # whole index has: no platform is picked from it. What the source is comes before anything is made.
 copy() {
-  local source=$1 target=${2%@*} known='' name from digest copied bytes before source_digest
+  local source=$1 target=${2%@*} known='' name from digest bytes before source_digest at whose ended
   [ "$target" = "$2" ] || known=${2#*@}
   end=$((SECONDS + ${COPY_SECONDS:-2400}))
   # crane knows no other digest.
@@ -230,16 +249,19 @@ copy() {
   bytes=$(attempt unknown bounded curl --fail --silent --noproxy '*' \
     "http://${name%%/*}/size/$digest") || return 1
   echo "$source is $digest, of $bytes bytes" >&2
-  if [ -n "${NAMESPACE:-}" ] && [ -n "${TABLE:-}" ]; then
-    attempt unknown count_bytes "$bytes" "$NAMESPACE" || return 1
-    attempt unknown count_bytes "$bytes" || return 1
-  fi
-  [ -z "${NEW_REPOSITORY:-}" ] || attempt target-refused make_repository "$target" || return 1
-  attempt target-refused bounded crane copy "$name@$digest" "$target" >&2 || return 1
-  copied=$(attempt target-refused bounded crane digest "$target") || return 1
-  if [ "$copied" != "$digest" ]; then
-    echo "$target is another image than $digest" >&2
-    fail target-refused || return 1
+  if [ -z "${NAMESPACE:-}" ] || [ -z "${TABLE:-}" ]; then
+    transfer "$name" "$digest" "$target" || return 1
+  else
+    at=$(date +%s) whose=("$NAMESPACE") ended=''
+    attempt unknown count_bytes "$bytes" "$NAMESPACE" "$at" || return 1
+    if attempt unknown count_bytes "$bytes" '' "$at"; then
+      whose+=('')
+      transfer "$name" "$digest" "$target" || ended=1
+    else
+      ended=1
+    fi
+    count_read "$bytes" "$at" "$name" "${whose[@]}"
+    [ -z "$ended" ] || return 1
   fi
   echo "$digest $source_digest"
 }

@@ -9,9 +9,10 @@ of this one are used up), ``FIRST_PAUSE`` (seconds until a copy that failed is t
 ``FOLLOW_SECONDS`` (until the source of a copy is looked at again) and ``REMEMBERED_SECONDS``, how
 long a row stays where that is never (0, or empty). ``repository NAME`` prints the request that
 makes the repository of a copy, from ``NEW_REPOSITORY``, which has all but the name.
-``bytes NUMBER`` and ``bytes NUMBER NAMESPACE`` print the request that uses bytes of the day's
-``GIB_PER_DAY``, of which one namespace has 1/``SHARE``; it fails its condition where they are used
-up. An image larger than all of them is the only one of its day.
+``bytes NUMBER NAMESPACE TIME`` prints the request that uses bytes of ``GIB_PER_DAY`` on the day of
+TIME (epoch seconds), of which one namespace has 1/``SHARE`` (an empty one: those of all); it fails
+its condition where they are used up. A number below zero gives bytes back. An image larger than all
+of them is the only one of its day.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ def request(outcome: str, image: str, detail: str = "", source: str = "", kept: 
     )
 
 
-def of_the_day(number: str, namespace: str = "") -> str:
+def of_the_day(number: str, namespace: str = "", at: str = "") -> str:
     """The update that counts bytes in the row of the day, of all copies or of one namespace."""
-    environment, now = os.environ, int(time.time())
+    environment, now = os.environ, int(at or time.time())
     most = int(environment["GIB_PER_DAY"]) * 2**30
     if namespace:
         most //= int(environment["SHARE"])

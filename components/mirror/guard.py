@@ -117,12 +117,10 @@ def connected(host: str, port: int, watch: Watch, seconds: float) -> socket.sock
         Refused: it has none.
         OSError: none answers, or not as this host.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(address[4][0]) for address in found]
-    public = [address for address in addresses if is_public(address)]
+    plain, end = None, time.monotonic() + seconds
+    public = [address for address in _addresses(host, port, watch, end) if is_public(address)]
     if not public:
         raise Refused("private-address")
-    plain, end = None, time.monotonic() + seconds
     for address in public:
         left = end - time.monotonic()
         if plain is None and left > 0:
@@ -136,6 +134,33 @@ def connected(host: str, port: int, watch: Watch, seconds: float) -> socket.sock
     with watch.waiting(secured, seconds):
         secured.do_handshake()
     return secured
+
+
+def _addresses(host: str, port: int, watch: Watch, end: float) -> list[str]:
+    """The addresses of a host; the resolver of the C library knows no time-out of ours.
+
+    Raises:
+        Refused: none until ``end``, in monotonic seconds.
+        OSError: there are none.
+    """
+    answers: list[list[str]] = []
+    failures: list[Exception] = []
+
+    def resolve() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers.append([str(address[4][0]) for address in found])
+        except (OSError, UnicodeError) as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=resolve, daemon=True)
+    thread.start()
+    thread.join(max(min(end, watch.end) - time.monotonic(), 0))
+    if failures:
+        raise failures[0]
+    if not answers:
+        raise Refused("too-slow" if end < watch.end else "overtime")
+    return answers[0]
 
 
 class Head:
@@ -183,6 +208,7 @@ class Source:
         bounds: of the image.
         connect: makes connections.
         told: gets the failure that stands, as soon as it changes; None: there is none.
+        read: bytes that the registry has sent, but for heads.
     """
 
     host: str
@@ -191,6 +217,7 @@ class Source:
     bounds: Bounds
     connect: Connect
     told: Callable[[Refused | None], None]
+    read: int = field(default=0, init=False)
     _authorization: str = field(default="", init=False)
     _manifests: dict[str, Manifest] = field(default_factory=dict[str, Manifest], init=False)
     _failures: dict[str, Refused] = field(default_factory=dict[str, Refused], init=False)
@@ -323,6 +350,8 @@ class Source:
                 raise Refused("incomplete", 0) from None
             if not piece:
                 break
+            with self._lock:
+                self.read += len(piece)
             waited, since = waited + time.monotonic() - begun, since + len(piece)
             if since >= self.bounds.piece:
                 waited, since = 0.0, 0
@@ -438,7 +467,7 @@ def _media_type(response: http.client.HTTPResponse) -> str:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers crane, and ``/size/<digest>`` to the script around it."""
+    """Answers crane, and ``/size/<digest>`` and ``/read`` to the script around it."""
 
     source: Source
 
@@ -447,7 +476,7 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        """A manifest, a blob or a size; 403 or 404 where the source is not read any further."""
+        """A manifest, a blob or a number; 403 or 404 where the source is not read any further."""
         with suppress(OSError):  # crane has hung up
             try:
                 with self.source.answering(self.path):
@@ -461,6 +490,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200)
         elif self.path.startswith("/size/"):
             self._send(200, str(self.source.size(self.path[6:])).encode())
+        elif self.path == "/read":
+            self._send(200, str(self.source.read).encode())
         elif not found:
             self._send(404)
         elif found[1] == "blobs":

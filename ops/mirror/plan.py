@@ -112,7 +112,7 @@ def with_kept(listed: Iterable[Copy], own: Iterable[str], registry: str) -> list
                 f"{copy.target} is the platform's copy of {source}, and {copy} would replace it: "
                 "write another target."
             )
-        marked.append(replace(copy, kept=source is not None))
+        marked.append(replace(copy, kept=copy.kept or source is not None))
     return marked
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from components.registry.ecr_repositories import mutability
-from images.reference import InvalidReference, Reference, parse
+from images.reference import InvalidReference, Reference, ecr_registry, parse
 from ops import inventories, targets
 from ops.cli_errors import Refused
 from ops.crane import Absent, Crane, find
@@ -23,7 +23,7 @@ from ops.mirror.docker_config import own_logins, replace_config, user_config, wi
 from ops.mirror.plan import Copy
 from regions.region import Region, known_regions
 from rendering import lock as locks
-from settings import Settings, from_mapping
+from settings import Settings, SettingsError, from_mapping
 from settings.context import StackContext, mirror_of
 from settings.mirror_mode import MirrorMode
 from terminal.output import messages
@@ -142,7 +142,7 @@ def opened(
     if lines:
         registry = StackContext.of(of_account, login.account, {}).image_prefix
         listed = image_list.copies(lines, registry, locked, platform, str(file))
-        listed = plan.with_kept(listed, own, registry)
+        listed = _with_kept(plan.with_kept(listed, own, registry), login.account)
         if len(listed) < len(lines):
             messages.print(f"{len(lines) - len(listed)} images of {file} are in ECR already")
     else:
@@ -181,8 +181,12 @@ def _opened_alone(
     if file is None:
         raise Refused(f"--registry {registry} is for images of a list: add --from FILE.")
     example = _example_below(registry)
+    own = ecr_registry(example.registry)
+    there = [each for each in _platforms(own.account if own else "") if each.place == registry]
+    locked = {source: digest for each in there for source, digest in each.locked.items()}
+    platform = there[0].only if there else None
     lines = image_list.read(image_list.text_of(file), str(file))
-    listed = image_list.copies(lines, registry, {}, None, str(file))
+    listed = image_list.copies(lines, registry, locked, platform, str(file))
     if not listed:
         raise Refused(f"every image of {file} is in ECR already: nothing needs a copy.")
     if not example.ecr_region:
@@ -197,11 +201,58 @@ def _opened_alone(
         )
     settings = from_mapping({"region": example.ecr_region})
     login = AccountRegistry.of(settings, {}, AT_ONCE).login()
+    listed = _with_kept(listed, login.account)
     cluster = registry.partition("/")[2]
     account = replace(AccountRegistry.of(settings, {"cluster": cluster}), cluster=cluster)
     region = Region.of(settings.region)
     with _logged_in(listed, pattern, account, login, region) as found:
         yield found
+
+
+@dataclass(frozen=True)
+class _Platform:
+    """The platform's own copies of one stack.
+
+    Attributes:
+        place: ``<host>/<prefix>``.
+        own: source -> digest, from the locks.
+        only: the only platform that is copied of an image; None: all.
+    """
+
+    place: str
+    own: Mapping[str, str | None]
+    only: str | None
+
+    @property
+    def locked(self) -> dict[str, str]:
+        """The digests that are known."""
+        return {source: digest for source, digest in self.own.items() if digest}
+
+
+def _platforms(account: str) -> Generator[_Platform]:
+    """Those of every stack of this project whose copies may be in the account's registries."""
+    for file in sorted(targets.PROJECT.glob("Pulumi.*.yaml")) if account else ():
+        try:
+            settings = targets.settings_of(file.name.split(".", 1)[1].removesuffix(".yaml"))
+        except SettingsError:
+            text = f"{file.name} cannot be read: copies of its platform are treated as others"
+            messages.print(text, style="yellow")
+            continue
+        if mirror_of(settings).copies and not settings.refusal_of(account):
+            of_account = settings.model_copy(update={"account_id": account})
+            place = StackContext.of(of_account, account, {}).image_prefix
+            yield _Platform(place, _inventory(settings), mirror_of(settings).platform)
+
+
+def _with_kept(listed: list[Copy], account: str) -> list[Copy]:
+    """The copies of a list, the platform's own of every stack here marked as such.
+
+    Raises:
+        Refused: another image would replace one of them.
+    """
+    for each in _platforms(account):
+        listed = plan.with_kept(listed, each.own, each.place)
+    return listed
 
 
 def _example_below(registry: str) -> Reference:

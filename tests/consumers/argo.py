@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.cluster.api_server import built
 from tests.consumers.judged_aws import JudgedAws
-from tests.consumers.programs import ARGO_ARTIFACTS
-from tests.consumers.stack import PROFILES
+from tests.consumers.programs import argo_artifacts
+from tests.consumers.stack import PROFILES, RELEASE
 from tests.rendering.beijing import kubeflow
 
 MINE, OTHERS = PROFILES
@@ -28,6 +28,7 @@ class Step:
         folder: for its files.
         namespace: in which the workflow claims to be.
         account: the profile whose service account the pod has.
+        release: whose Argo it is.
     """
 
     judged: JudgedAws
@@ -35,9 +36,10 @@ class Step:
     folder: Path
     namespace: str = MINE
     account: str = MINE
+    release: str = RELEASE
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Runs ``argo-artifacts``."""
+        """Runs Argo's driver."""
         variables = {
             "workflow.namespace": self.namespace,
             "workflow.name": "train-x7k2p",
@@ -49,7 +51,7 @@ class Step:
         role = self.judged.stack.profiles[MINE]
         editor = (self.account, "default-editor")
         return subprocess.run(
-            [str(built(ARGO_ARTIFACTS, print)), *command],
+            [str(built(argo_artifacts(self.release), print)), *command],
             input=json.dumps({"repository": self.repository, "variables": variables}),
             env=self.judged.environment(self.folder / "home", editor, role),
             capture_output=True,
@@ -65,15 +67,15 @@ class Step:
         return done.stdout
 
 
-def of_controller(judged: JudgedAws) -> str:
+def of_controller(judged: JudgedAws, release: str = RELEASE) -> str:
     """The text of the controller's repository."""
-    text = kubeflow().text("workflow-controller-configmap", "artifactRepository")
+    text = kubeflow(release).text("workflow-controller-configmap", "artifactRepository")
     return judged.stack.bound(text)
 
 
-def of_profile(judged: JudgedAws) -> str:
+def of_profile(judged: JudgedAws, release: str = RELEASE) -> str:
     """The text of the first profile's repository, which its workflows use."""
-    made = judged.stack.of_profile(kubeflow(), MINE)["ConfigMap artifact-repositories"]
+    made = judged.stack.of_profile(kubeflow(release), MINE)["ConfigMap artifact-repositories"]
     chosen = made["metadata"]["annotations"]["workflows.argoproj.io/default-artifact-repository"]
     return made["data"][chosen]
 

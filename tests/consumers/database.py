@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.backend.database_users import USERS
 from rendering import Object
 from tests.consumers.stack import AUTHORITIES, HOST, PORT, Secrets, Stack
-from tests.rendering.beijing import Release, containers
+from tests.database_users import users
+from tests.releases import PIPELINES_2
+from tests.rendering.beijing import Release
 from tests.rendering.secret_writer import written
 from tests.services import mariadb
 from tests.services.database_job import Job
@@ -61,8 +62,8 @@ class Database:
         """
         workload = self.stack.bound(release.get("Deployment", deployment))
         secrets = self.secrets(release, workload["metadata"]["namespace"])
-        (container,) = containers(workload)
         pod = workload["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
         volumes = {each["name"]: each for each in pod.get("volumes", [])}
         moved: dict[str, str] = {}
         for mount in container.get("volumeMounts", []):
@@ -84,8 +85,11 @@ class Database:
     ) -> Mapping[str, str]:
         if "secret" in volume:
             return secrets[volume["secret"]["secretName"]]
-        config_map = release.get("ConfigMap", volume["configMap"]["name"])
-        return self.stack.bound(config_map["data"])
+        name = volume["configMap"]["name"]
+        if volume["configMap"].get("optional"):
+            assert name not in {each["metadata"]["name"] for each in release.all("ConfigMap")}
+            return {}
+        return self.stack.bound(release.get("ConfigMap", name)["data"])
 
 
 def _is_in(obj: Object, namespace: str) -> bool:
@@ -99,8 +103,11 @@ def _moved(text: str, moved: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def database(stack: Stack, folder: Path, *, snapshot: Path | None = None) -> Generator[Database]:
-    """Starts the server, empty or with a snapshot, and runs the Job; ends with the block."""
+def database(
+    stack: Stack, folder: Path, *, release: str = PIPELINES_2[-1], snapshot: Path | None = None
+) -> Generator[Database]:
+    """Starts the server, empty or with a snapshot, and runs the Job of a release, or of the newest
+    one; ends with the block."""
     host = stack.values[HOST]
     with mariadb.running(folder, host, snapshot=snapshot) as server:
         values = {PORT: str(server.port), AUTHORITIES: server.authority.read_text()}
@@ -108,15 +115,15 @@ def database(stack: Stack, folder: Path, *, snapshot: Path | None = None) -> Gen
         remote = {
             f"<<secret.{component}>>": {
                 **address,
-                "username": user.username,
+                "username": user.user,
                 "password": f"passwordOf{component.replace('-', '')}1",
                 "database": user.database,
             }
-            for component, user in USERS.items()
+            for component, user in users(release).items()
         }
         master = {**address, "username": mariadb.MASTER, "password": mariadb.MASTER_PASSWORD}
         (folder / "job").mkdir()
-        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote})
+        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote}, release)
         job.mount()
         done = job.run()
         assert done.returncode == 0, done.stderr

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tests.cluster.api_server import built
 from tests.consumers.judged_aws import ADMINISTRATOR, JudgedAws
-from tests.consumers.programs import KFP_LIBRARIES
-from tests.consumers.stack import PROFILES
+from tests.consumers.programs import kfp_libraries
+from tests.consumers.stack import PROFILES, RELEASE
+from tests.releases import version_of_pipelines
 from tests.rendering.beijing import kubeflow
 
 MINE, _ = PROFILES
@@ -26,31 +27,37 @@ class Launcher:
         judged: S3 and STS.
         folder: for its files.
         profile: whose pipeline root the run has.
+        release: whose launcher it is.
     """
 
     judged: JudgedAws
     folder: Path
     profile: str = MINE
+    release: str = RELEASE
 
     @property
-    def root(self) -> str:
-        """The pipeline root, from the ConfigMap that a profile gets."""
-        made = self.judged.stack.of_profile(kubeflow(), self.profile)
-        return made["ConfigMap kfp-launcher"]["data"]["defaultPipelineRoot"]
+    def config(self) -> dict[str, str]:
+        """The ConfigMap of the launcher that a profile gets."""
+        made = self.judged.stack.of_profile(kubeflow(self.release), self.profile)
+        return made["ConfigMap kfp-launcher"]["data"]
 
     def run(self, command: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Runs one of the launcher's commands."""
         role = self.judged.stack.profiles[MINE]
         variables = self.judged.environment(self.folder, (MINE, "default-editor"), role)
-        return run([command, self.root, KEY], variables, text)
+        config = self.config
+        arguments = [command, config["defaultPipelineRoot"], KEY]
+        if not version_of_pipelines(self.release).startswith("2.16."):
+            arguments.append(config["providers"])
+        return run(arguments, variables, text, self.release)
 
 
 def run(
-    arguments: list[str], variables: dict[str, str], text: str = ""
+    arguments: list[str], variables: dict[str, str], text: str = "", release: str = RELEASE
 ) -> subprocess.CompletedProcess[str]:
-    """Runs ``kfp-libraries``."""
+    """Runs the libraries of Pipelines as a release has them."""
     return subprocess.run(
-        [str(built(KFP_LIBRARIES, print)), *arguments],
+        [str(built(kfp_libraries(release), print)), *arguments],
         input=text,
         env=variables,
         capture_output=True,
@@ -70,12 +77,13 @@ def put_artifact(judged: JudgedAws, profile: str, name: str) -> str:
 
 
 def api_server(
-    judged: JudgedAws, folder: Path, *arguments: str
+    judged: JudgedAws, folder: Path, *arguments: str, release: str = RELEASE
 ) -> subprocess.CompletedProcess[str]:
     """Runs one of the API server's commands, with its variables and its role."""
     stack = judged.stack
-    account = stack.bound(kubeflow().get("ServiceAccount", "ml-pipeline"))
+    account = stack.bound(kubeflow(release).get("ServiceAccount", "ml-pipeline"))
     role = account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
     variables = judged.environment(folder, API_SERVER, role)
     # The pod's SSL_CERT_DIR has folders of the image; the test's own authority is in a file.
-    return run([*arguments], {**variables, **stack.variables(kubeflow(), "ml-pipeline")})
+    variables |= stack.variables(kubeflow(release), "ml-pipeline")
+    return run([*arguments], variables, release=release)

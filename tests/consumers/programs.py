@@ -12,8 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rendering.release import folder_digest
+from rendering.release import folder_digest, load
+from settings import MANIFESTS
 from tests.cluster.api_server import built
+from tests.releases import version_of_pipelines
 from tests.services.python_packages import interpreter
 from tests.services.serving_programs import SETTINGS_READER, storage_initializer
 from toolchain.go_programs import GoProgram, Say
@@ -51,8 +53,42 @@ ARGO_ARTIFACTS = _program(
     ".",
     "about three minutes on two cores",
 )
+ARGO_ARTIFACTS_4 = _program(
+    "argo-artifacts-4",
+    "github.com/argoproj/argo-workflows/v4",
+    ".",
+    "about four minutes on two cores",
+)
 KFP_LIBRARIES = _program("kfp-libraries", "gocloud.dev", ".", "about a minute on two cores")
-GO_PROGRAMS = (SETTINGS_READER, KATIB_DB_MANAGER, ARGO_ARTIFACTS, KFP_LIBRARIES)
+KFP_LIBRARIES_2_17 = _program(
+    "kfp-libraries-2.17", "github.com/aws/aws-sdk-go-v2", ".", "about a minute on two cores"
+)
+GO_PROGRAMS = (
+    *(SETTINGS_READER, KATIB_DB_MANAGER),
+    *(ARGO_ARTIFACTS, ARGO_ARTIFACTS_4, KFP_LIBRARIES, KFP_LIBRARIES_2_17),
+)
+
+
+def argo_artifacts(release: str) -> GoProgram:
+    """Of the version of Argo that the release installs."""
+    refs = {
+        remote.ref
+        for source in load(MANIFESTS / release).sources
+        for remote in source.remotes
+        if remote.repository == "argoproj/argo-workflows"
+    }
+    (program,) = (each for each in (ARGO_ARTIFACTS, ARGO_ARTIFACTS_4) if _argo(each) in refs)
+    return program
+
+
+def _argo(program: GoProgram) -> str:
+    return f"v{program.version.partition('-')[0]}"
+
+
+def kfp_libraries(release: str) -> GoProgram:
+    """Of the version of Pipelines that the release installs."""
+    versions = {"2.16.0": KFP_LIBRARIES, "2.17.0": KFP_LIBRARIES_2_17}
+    return versions[version_of_pipelines(release)]
 
 
 def ml_metadata(say: Say) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from images import hosts
-from images.hosts import at_any_port, cache_of, is_domestic, is_private, source_of
+from images.hosts import at_any_port, handed_on, is_domestic, is_private, source_of
 from images.reference import parse
 
 ALIYUN = "registry.cn-hangzhou.aliyuncs.com"
@@ -150,15 +150,45 @@ def test_tag_and_digest_of_a_mirror_are_those_of_its_source() -> None:
 
 def test_a_cache_of_docker_hub_stays_a_place_of_its_own() -> None:
     image = parse("mirror.gcr.io/evil/miner:1")
-    assert (cache_of(image), source_of(image)) == ("docker.io/evil/miner", image)
-    assert cache_of(parse("public.ecr.aws/docker/library/x")) == "docker.io/library/x"
-    assert cache_of(parse("public.ecr.aws/lambda/python")) is None
+    assert (handed_on(image), source_of(image)) == (("docker.io/evil/miner",), image)
+
+
+ECR = "111122223333.dkr.ecr.us-west-2.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("written", "sources"),
+    [
+        ("public.ecr.aws/docker/library/x", ["docker.io/library/x"]),
+        ("public.ecr.aws/lambda/python", []),
+        ("docker.pkg.github.com/team/repository/app:1", ["ghcr.io/team/repository/app"]),
+        (f"{ECR}/docker-hub/team/app", ["docker.io/team/app"]),
+        (f"{ECR}/docker-hub/app", ["docker.io/library/app"]),
+        (f"{ECR}/ecr-public/docker/library/app", ["docker.io/library/app"]),
+        (f"{ECR}/ecr-public/lambda/python", ["public.ecr.aws/lambda/python"]),
+        (f"{ECR}/github/team/app", ["ghcr.io/team/app"]),
+        (f"{ECR}/docker-hub", []),
+        (f"{ECR}/my-quay/team/app", []),
+        ("example.com/docker-hub/team/app", []),
+        ("a.example/docker.m.daocloud.io/team/app", ["docker.io/team/app"]),
+        ("a.example/registry.aliyuncs.com/google_containers/pause", ["registry.k8s.io/pause"]),
+        ("a.example/quay.m.daocloud.io", []),
+        ("m.daocloud.io/m.daocloud.io/docker.io/app", []),
+        (
+            "a.example/ghcr.m.daocloud.io/team/quay.m.daocloud.io/app",
+            ["ghcr.io/team/quay.m.daocloud.io/app", "quay.io/app"],
+        ),
+    ],
+)
+def test_what_mirrors_and_caches_in_a_name_hand_on(written: str, sources: list[str]) -> None:
+    assert list(handed_on(parse(written))) == sources
 
 
 def test_every_row_has_a_source_and_the_table_a_date() -> None:
     assert date.fromisoformat(TABLE["written"]) >= date(2026, 11, 29)
     for row in (*TABLE["domestic"], *TABLE["mirrors"], TABLE["flattened"], *TABLE["caches"]):
         assert row["source"]
+    assert TABLE["pulled_through"]["source"]
     hosts_of_mirrors = (host for row in TABLE["mirrors"] for host in row["hosts"])
     for host in (host.replace("*.", "one.", 1) for host in hosts_of_mirrors):
         assert re.fullmatch(r"[a-z0-9.-]+", host)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from advisories.table import Advisories, of_release
 from ops import targets, version_checks
 from ops.checks import Subject, examine
 from ops.findings import Level, note, report
 from ops.version_checks import calendar_findings
 from regions.region import Region
-from settings import from_mapping
+from settings import MANIFESTS, from_mapping
 from tests.harness import ACCEPTED
 from tests.ops.command import kf
 from tests.ops.programs import install
@@ -65,7 +66,15 @@ def test_an_open_critical_advisory_is_a_problem_until_it_is_accepted() -> None:
     assert "CVE-2026-77596 (9.6) is open, every user" in findings(Level.PROBLEM)["advisories"]
     accepted = list_findings(Level.NOTE, acceptedAdvisories=ACCEPTED)
     assert next(each for about, each in accepted if about == "advisories").startswith("CVE-2026-7")
-    assert "none of 4 known ones is open" in findings(Level.GOOD, **KF151)["advisories"]
+    assert "that are not critical are open in 1.5.1" in findings(Level.NOTE, **KF151)["advisories"]
+
+
+def test_a_release_of_which_no_advisory_is_open_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = [each for each in of_release(MANIFESTS / "26.03").advisories if each.here != "open"]
+    table = Advisories(read=date(2026, 11, 30), advisories=tuple(closed))
+    monkeypatch.setattr("ops.checks.of_release", {MANIFESTS / "26.03": table}.__getitem__)
+    told = findings(Level.GOOD, release="26.03")["advisories"]
+    assert told == f"none of {len(closed)} known ones is open in 26.03"
 
 
 def test_images_whose_digest_nobody_knows_are_a_note_with_the_command_to_fill_them() -> None:

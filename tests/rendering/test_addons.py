@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.backend.database_users import USERS
 from components.gpu.node_pools import SLICE_RESOURCE
 from rendering import Object
+from tests.releases import RELEASES
 from tests.rendering import reserved_namespaces
 from tests.rendering.beijing import (
     REGISTRY,
@@ -90,7 +90,8 @@ def test_autoscalers_and_kubectl_top_find_metrics_server() -> None:
 
 
 def test_the_version_of_metrics_server_is_one_for_the_kubernetes_of_the_release() -> None:
-    for name, version in (("26.03", "v0.8.1"), ("1.5.1-aws-b1.0.0", "v0.6.4")):
+    versions = {name: "v0.6.4" if name.startswith("1.5.1") else "v0.8.1" for name in RELEASES}
+    for name, version in versions.items():
         (image,) = [u.source for u in rendered(name).images if "metrics-server" in u.source]
         assert image == f"registry.k8s.io/metrics-server/metrics-server:{version}"
 
@@ -102,20 +103,6 @@ def database_init() -> Release:
 def pod_of_the_job() -> dict[str, Any]:
     (job,) = database_init().all("Job")
     return job["spec"]["template"]["spec"]
-
-
-def test_the_database_job_has_the_table_of_the_components_that_have_users() -> None:
-    script = database_init().text("database-init", "components", "kubeflow-database")
-    rows = [line.split(maxsplit=3) for line in script.splitlines() if not line.startswith("#")]
-    assert {row[0] for row in rows} == USERS.keys()
-    assert {row[0]: (row[1], row[2]) for row in rows} == {
-        "ml-pipeline": ("caching_sha2_password", "SSL"),
-        "cache": ("caching_sha2_password", "SSL"),
-        # MLMD's client knows no other way to log in
-        "metadata": ("mysql_native_password", "SSL"),
-        # Katib's client has no TLS parameter
-        "katib": ("mysql_native_password", "NONE"),
-    }
 
 
 def test_another_number_of_the_rotation_is_another_run_of_the_database_job() -> None:

@@ -17,6 +17,7 @@ from rendering.objects import containers_of, labels_of
 from rendering.prerequisites import Index
 from rendering.selectors import matches_selector
 from settings.sections import NodeGroupSettings
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import MANIFESTS, REGISTRY
 from tests.rendering.small_objects import obj, service, webhook, workload
 
@@ -176,9 +177,13 @@ TWO = {
         "metrics-server/metrics-server",
     },
 }
+TWO["26.03.1"] = TWO["26.03"] - {"kubeflow/admission-webhook-deployment"} | {
+    "kubeflow/poddefaults-webhook-deployment"
+}
 ALONE_BEHIND_A_REFUSING_WEBHOOK = {
     # No leader election: two would act twice (reasons in each release.yaml).
     "26.03": {"kubeflow/katib-controller"},
+    "26.03.1": {"kubeflow/katib-controller", "kubeflow/kserve-localmodel-controller-manager"},
     "1.5.1-aws-b1.0.0": {
         "kserve/kserve-controller-manager",
         "kubeflow/kfserving-controller-manager",
@@ -297,8 +302,9 @@ def requested(container: Mapping[str, Any]) -> tuple[float, float]:
     return milli, float(memory[:-2]) * MEBIBYTES[memory[-2:]] if memory[:-2] else 0
 
 
-def test_the_default_node_group_has_room_for_all_pods_on_one_node_fewer() -> None:
-    objects = by_key("26.03")
+@pytest.mark.parametrize("name", PIPELINES_2)
+def test_the_default_node_group_has_room_for_all_pods_on_one_node_fewer(name: str) -> None:
+    objects = by_key(name)
     injected = {
         key.name
         for key, each in objects.items()

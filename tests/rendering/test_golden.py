@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 
 from rendering import RenderError, golden
 from rendering.golden import GOLDEN_FILE
+from rendering.release import load
+from rendering.sources import obtain
+from tests.releases import PIPELINES_2
 from tests.rendering.conftest import TinyProject
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +30,12 @@ REASONS = """\
   source: here
   added: ["ConfigMap app/widget-config-*"]
   changed: ["Deployment.apps app/widgets#spec.template.spec.volumes*"]
+"""
+
+COMPOSED = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../../../sources/tiny/base]
 """
 
 
@@ -70,11 +79,28 @@ def test_the_committed_difference_is_what_the_sources_render_to(made: golden.Gol
         "ConfigMap kubeflow/inferenceservice-config",
     ],
 )
-def test_every_consumer_of_the_database_or_the_bucket_is_in_the_difference_of_26_03(
-    consumer: str,
+@pytest.mark.parametrize("release", PIPELINES_2)
+def test_every_consumer_of_the_database_or_the_bucket_is_in_the_difference(
+    release: str, consumer: str
 ) -> None:
-    committed = yaml.safe_load((RELEASES["26.03"] / GOLDEN_FILE).read_text())
+    committed = yaml.safe_load((RELEASES[release] / GOLDEN_FILE).read_text())
     assert committed["changed"][consumer]
+
+
+def test_a_composed_upstream_is_upstreams_example_with_another_pipelines() -> None:
+    folder = RELEASES["26.03.1"]
+    sources, install = "../../../sources", "env/cert-manager/platform-agnostic-multi-user"
+    replaced = {
+        "applications/pipeline/overlays": f"kubeflow-pipelines/manifests/kustomize/{install}"
+    }
+    (source,) = [each for each in load(folder).sources if each.name == "kubeflow-manifests"]
+    example = obtain(source, ROOT).folder / "example/kustomization.yaml"
+    theirs = yaml.safe_load(example.read_text())["resources"]
+    ours = yaml.safe_load((folder / "upstream/kustomization.yaml").read_text())["resources"]
+    paths = [path.removeprefix("../") for path in theirs]
+    assert ours == [
+        f"{sources}/{replaced.get(path, f'kubeflow-manifests/{path}')}" for path in paths
+    ]
 
 
 # -- how it is made, on a release of our own making -----------------------------------------------
@@ -192,6 +218,37 @@ def test_upstream_is_not_built_again_for_a_changed_overlay(
     )
     golden.golden(changed.release)
     assert [folder.name for folder in built] == ["base", "tiny", "tiny"]
+
+
+@pytest.fixture
+def composed(changed: TinyProject) -> TinyProject:
+    """The same, where the release's own folder has the list of what upstream is."""
+    described = changed.release / "release.yaml"
+    described.write_text(described.read_text().replace("upstream: tiny/", "upstream: ./"))
+    (changed.release / "base").mkdir()
+    (changed.release / "base/kustomization.yaml").write_text(COMPOSED)
+    return changed
+
+
+def test_an_upstream_of_several_sources_is_a_list_in_the_releases_folder(
+    composed: TinyProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said = run(composed, monkeypatch)
+    assert (code, said) == (0, "tiny: 0 removed, 1 added, 2 changed (3 values), written\n")
+    assert committed(composed)["upstream"] == "./base"
+
+
+def test_a_composed_upstream_is_built_again_for_its_own_folder_alone(
+    composed: TinyProject, built: list[Path]
+) -> None:
+    golden.golden(composed.release)
+    secret = composed.release / "database.yaml"
+    secret.write_text(secret.read_text().replace("<<database.host>>", "elsewhere"))
+    golden.golden(composed.release)
+    assert [folder.name for folder in built] == ["base", "tiny", "tiny"]
+    (composed.release / "base/kustomization.yaml").write_text(COMPOSED + "namePrefix: new-\n")
+    assert "removed" in golden.golden(composed.release).text()
+    assert [folder.name for folder in built] == ["base", "tiny", "tiny", "base", "tiny"]
 
 
 def test_writing_the_golden_difference_does_not_make_the_render_another(

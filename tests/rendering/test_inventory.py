@@ -211,6 +211,7 @@ def test_release_yaml_overrides_only_what_is_there(folder: str) -> None:
     assert stand_alone(MANIFESTS)[folder].needed.keys() <= known
 
 
-def test_crds_name_no_image() -> None:
-    assert all(is_crd(crd) for crd in rendered("26.03").crds)
-    assert inventory(rendered("26.03").crds) == ()
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_crds_name_no_image(folder: str) -> None:
+    assert all(is_crd(crd) for crd in rendered(folder).crds)
+    assert inventory(rendered(folder).crds) == ()

@@ -23,6 +23,7 @@ from rendering.cache import canonical_json, sha256_of
 from rendering.needs import sources_of_stack
 from rendering.release import Source
 from rendering.sources import GIT_PREFIX, Unpacked, obtain
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import MANIFESTS, rendered
 from tests.rendering.conftest import TinyProject
 from tests.rendering.git_host import GitHost
@@ -75,16 +76,16 @@ Published = tuple[Rendered, list[tuple[Source, Unpacked]]]
 
 @pytest.fixture
 def as_published() -> Published:
-    """26.03 and its sources, by whatever way leads to them on this machine."""
-    wanted = sources_of_stack(MANIFESTS / "26.03", MANIFESTS).values()
-    return rendered("26.03"), [(source, obtain(source, PROJECT)) for source in wanted]
+    """The newest release and its sources, by whatever way leads to them on this machine."""
+    wanted = sources_of_stack(MANIFESTS / PIPELINES_2[-1], MANIFESTS).values()
+    return rendered(PIPELINES_2[-1]), [(source, obtain(source, PROJECT)) for source in wanted]
 
 
 @pytest.fixture
 def from_git(
     as_published: Published, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A cache with nothing but the sources of 26.03, each fetched from a git host of its files."""
+    """A cache with nothing but its sources, each fetched from a git host of its files."""
     host = GitHost(tmp_path / "git-host")
     monkeypatch.setenv(GIT_PREFIX, host.prefix)
     for source, published in as_published[1]:
@@ -98,7 +99,7 @@ def from_git(
 def test_kubeflow_from_git_renders_the_same_without_a_network(
     from_git: Path, as_published: Published, listening: Address
 ) -> None:
-    offline = report_of(MANIFESTS / "26.03", listening, *NAMESPACE)
+    offline = report_of(MANIFESTS / PIPELINES_2[-1], listening, *NAMESPACE)
     assert offline["answer"] == "ENETUNREACH"
     assert (from_git / "render" / f"{offline['digest']}.json").is_file()
     assert offline["objects"] > 500

@@ -1,13 +1,16 @@
-"""Release 26.03: nothing dangles, nothing published and nothing floating is left."""
+"""Releases with Pipelines 2: nothing dangles, nothing published and nothing floating is left."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import pytest
 
+from rendering import Object
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import (
     Release,
     containers,
@@ -18,9 +21,14 @@ from tests.rendering.beijing import (
 from tests.rendering.secret_writer import REMOTE, written
 
 
+@pytest.fixture(scope="module", params=PIPELINES_2)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def release() -> Release:
-    return kubeflow()
+def release(name: str) -> Release:
+    return kubeflow(name)
 
 
 PUBLISHED_CREDENTIALS = [
@@ -141,6 +149,23 @@ def selects(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     )
 
 
+def test_every_page_in_the_menu_of_the_dashboard_has_a_route(release: Release) -> None:
+    (menu,) = [
+        json.loads(obj["data"]["links"])["menuLinks"]
+        for obj in release.all("ConfigMap")
+        if "links" in obj.get("data", {})
+    ]
+    pages = {page["link"].partition("#")[0] for each in menu for page in each.get("items", [each])}
+    routes = {
+        condition["uri"]["prefix"]
+        for obj in release.all("VirtualService")
+        for route in obj["spec"]["http"]
+        for condition in route["match"]
+    }
+    assert len(pages) > 5
+    assert [page for page in pages if not any(map(page.startswith, routes - {"/"}))] == []
+
+
 def test_every_service_account_a_pod_names_exists(release: Release) -> None:
     named = {pair for pair in accounts_of_pods(release) if pair[1]}
     assert named - names_of(release, "ServiceAccount") == set()
@@ -154,6 +179,55 @@ def test_every_service_account_serves_somebody(release: Release) -> None:
     }
     idle = names_of(release, "ServiceAccount") - accounts_of_pods(release) - stores
     assert idle == UNUSED_ACCOUNTS
+
+
+def test_every_issuer_signs_a_certificate(release: Release) -> None:
+    """kustomize takes one Issuer's name for another's where two components call theirs the same."""
+    signing = {
+        (obj["metadata"]["namespace"], obj["spec"]["issuerRef"]["name"])
+        for obj in release.all("Certificate")
+        if "issuerRef" in obj["spec"]
+    }
+    assert names_of(release, "Issuer") == signing
+
+
+def test_whoever_calls_a_webhook_trusts_the_certificate_of_its_server(release: Release) -> None:
+    """cert-manager copies the authority of the Certificate that the annotation names."""
+    covered = {
+        f"{obj['metadata']['namespace']}/{obj['metadata']['name']}": obj["spec"]["dnsNames"]
+        for obj in release.all("Certificate")
+    }
+    callers = [*release.rendered.crds]
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "APIService"):
+        callers += release.all(kind)
+    injected = [
+        (obj, annotations["cert-manager.io/inject-ca-from"])
+        for obj in callers
+        for annotations in [obj["metadata"].get("annotations", {})]
+        if "cert-manager.io/inject-ca-from" in annotations
+    ]
+    assert len(injected) > 10
+    wrong = [
+        (obj["metadata"]["name"], name, certificate)
+        for obj, certificate in injected
+        for name in hosts_called(obj)
+        if name not in covered.get(certificate, [])
+    ]
+    assert wrong == []
+
+
+def hosts_called(obj: Object) -> Iterator[str]:
+    """The hosts of the Services that a webhook configuration or a CRD's conversion calls.
+
+    An object with one version is never converted: JobSet's, in whose annotation kustomize puts what
+    the PVC viewer calls by the same variables.
+    """
+    spec = obj.get("spec", {})
+    versions = spec.get("versions", [])
+    conversion = spec.get("conversion", {}).get("webhook") if len(versions) > 1 else None
+    for hook in [*obj.get("webhooks", []), *([conversion] if conversion else [])]:
+        service = hook["clientConfig"]["service"]
+        yield f"{service['name']}.{service['namespace']}.svc"
 
 
 def test_every_secret_is_read_by_a_pod(release: Release) -> None:

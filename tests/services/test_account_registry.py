@@ -18,10 +18,13 @@ from moto.server import ThreadedMotoServer
 from typer.testing import Result
 
 from components.registry.ecr_repositories import PARALLEL
+from images.reference import parse
 from ops import targets
 from ops.cli_errors import Refused
 from ops.mirror import target
 from ops.mirror.account_registry import AccountRegistry
+from rendering import lock as locks
+from settings import MANIFESTS, from_mapping
 from tests.harness import stack_file
 from tests.ops.command import kf
 from tests.services.certificates import Authority
@@ -285,6 +288,45 @@ def test_a_list_goes_to_a_registry_that_no_stack_names(
     done = kf(*own, f"{elsewhere}/research")
     assert done.exit_code == 2
     assert f"the copies go to {elsewhere}, and the credentials are for {HOST}." in done.stderr
+
+
+@pytest.fixture
+def lab(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The place of the copies of the one stack here."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", aws)
+    monkeypatch.setattr(targets, "PROJECT", tmp_path)
+    (tmp_path / "Pulumi.yaml").write_text("name: kubeflow\n")
+    more = "  kubeflow:imageMirror: {repositoryPrefix: lab}\n"
+    (tmp_path / "Pulumi.lab.yaml").write_text(stack_file(REGION, more))
+    (tmp_path / "Pulumi.broken.yaml").write_text("config: [")
+    return f"{HOST}/lab"
+
+
+def platforms_image() -> str:
+    """A platform's image by a tag of which no lock has a digest."""
+    release = from_mapping({"region": REGION}).release
+    found = locks.load(MANIFESTS / release, release).images
+    return next(each.source for each in found if not each.digest and "@" not in each.source)
+
+
+@pytest.mark.usefixtures("ecr")
+@pytest.mark.parametrize("options", [("none", "lab"), ("none", "other"), ("lab", None)])
+def test_a_list_moves_no_copy_of_the_platform_wherever_it_goes(
+    lab: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str | None]
+) -> None:
+    stack, prefix = options
+    source, file = platforms_image(), tmp_path / "images.txt"
+    name = parse(source).mirrored(lab)
+    file.write_text(f"{source} -> {name}\nquay.io/a/b:v1 -> {HOST}/other/a:v1\n")
+    registry = f"{HOST}/{prefix}" if prefix else None
+    with target.opened(stack, file, None, registry) as (copies, _, _):
+        kept = {str(each.target): each.kept for each in copies}
+    assert kept == {name: True, f"{HOST}/other/a:v1": False}
+    assert "Pulumi.broken.yaml cannot be read" in capsys.readouterr().err
+    file.write_text(f"quay.io/evil/app:v1 -> {name}\n")
+    with pytest.raises(Refused, match="is the platform's copy of"):  # noqa: SIM117
+        with target.opened(stack, file, None, registry):
+            pass
 
 
 def test_repositories_for_a_list_are_marked_as_the_mirror_marks_its_own(

@@ -115,6 +115,29 @@ def test_a_copy_is_remembered_by_its_digest_until_its_source_is_due_again(
     assert Claims(table, TABLE, 3600, lambda: end + 1).take(source, there=True) == Taken()
 
 
+def test_layers_that_are_there_already_use_no_bytes_of_the_day(
+    machine: BuildMachine, upstream: Registry, own: Registry, table: Any
+) -> None:
+    upstream.push("status/layers", "v1", layers=3)
+    source = f"{upstream.host}/status/layers:v1"
+    amounts: list[int] = []
+    for tag in ("v1", "v2"):
+        pair = (source, machine.target(f"status/layers:{tag}"))
+        done = machine.copy(pair, TABLE=TABLE, NAMESPACE="team", GIB_PER_DAY="1")
+        assert done.returncode == 0, done.stderr
+        used = [
+            int(request["ExpressionAttributeValues"][":more"]["N"])
+            for request, _ in machine.told
+            if request["Key"]["image"]["S"].endswith("/team")
+        ]
+        amounts.append(sum(used) - sum(amounts))
+    found = own.manifest(f"{PREFIX}/status/layers", "v2")
+    assert found is not None
+    blobs = sum(blob["size"] for blob in (found[1]["config"], *found[1]["layers"]))
+    assert amounts[0] - amounts[1] == blobs
+    assert 0 < amounts[1] < 5000
+
+
 @pytest.mark.parametrize(("secret", "key"), [("", ROLE_KEY), ("push", PUSH_KEY)])
 def test_the_table_is_told_with_the_key_of_its_own_side(
     machine: BuildMachine, upstream: Registry, secret: str, key: str

@@ -21,6 +21,7 @@ from tests.consumers.database import Database
 from tests.consumers.katib_api import call
 from tests.consumers.katib_manager import running
 from tests.consumers.programs import ml_metadata
+from tests.database_users import users
 from tests.rendering.beijing import kubeflow
 
 _HERE = Path(__file__).parent
@@ -72,6 +73,26 @@ def _recorded() -> list[dict[str, Any]]:
 def versions() -> list[str]:
     """The versions of Pipelines, one start after another."""
     return [step["version"] for step in _recorded()]
+
+
+def install(rds: Database, release: str) -> str:
+    """Runs the Job of a release, with a secret for each of its users; returns what it prints."""
+    server = rds.job.user("ml-pipeline")
+    for component, user in users(release).items():
+        rds.job.remote.setdefault(
+            f"<<secret.{component}>>",
+            {
+                **server,
+                "username": user.user,
+                "password": f"passwordOf{component.replace('-', '')}1",
+                "database": user.database,
+            },
+        )
+    rds.job.release = release
+    rds.job.mount()
+    done = rds.job.run()
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def start_pipelines(rds: Database, step: int) -> list[str]:

@@ -49,6 +49,10 @@ ALLOW_LIST = (
         ((NOTHING_ELSE, TEAMS_QUAY), "quay.io/a/b:1", "team-a", Action.DENY),
         # A pattern of a whole name, or with a star for its last part.
         ((denied("docker.io/library/nginx"),), "nginx:1", "a", Action.DENY),
+        ((denied("docker.io/library/nginx"),), "a.example/docker.io/nginx", "a", Action.DENY),
+        ((denied("docker.io/library/nginx"),), "a.example/docker.io/other", "a", Action.MIRROR),
+        ((denied("ghcr.io/team"),), "docker.pkg.github.com/team/a/app", "a", Action.DENY),
+        ((denied("ghcr.io/team"),), "docker.pkg.github.com/other/a/app", "a", Action.MIRROR),
         ((denied("quay.io/evil/*"),), "quay.io/evil/app:1", "a", Action.DENY),
         ((denied("quay.io/evil/*"),), "quay.io/evil2/app:1", "a", Action.MIRROR),
         ((denied("quay.io"),), "quay.io.example.com/app:1", "a", Action.MIRROR),

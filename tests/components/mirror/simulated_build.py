@@ -56,7 +56,12 @@ case "$1 $2" in
     echo "password-of-${AWS_SECRET_ACCESS_KEY:-the-role}$session" ;;
 esac
 """
-CURL = "#!/bin/bash\necho 1000\n"  # the bytes of the image, from the guard
+# The guard's answers: the declared bytes of the image, and those that were read.
+CURL = r"""#!/bin/bash
+[[ ${*: -1} == */read ]] || { echo 1000; exit; }
+[ -z "${NO_ANSWER:-}" ] || exit 22
+echo "${READ:-1000}"
+"""
 
 
 @dataclass

@@ -69,6 +69,62 @@ def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
     assert not {"begun", "attempts", "waiting"} & copied.keys()
 
 
+def counted(build: Build, table: Any) -> tuple[int, int]:
+    """The bytes of the namespace, and of all, once the build's requests were made."""
+    for request in rows(build):
+        table.update_item(**request)
+    now = time.time()
+    of_team, of_all = row(table, day_key(now, "team")), row(table, day_key(now))
+    return int(of_team["amount"]["N"]), int(of_all["amount"]["N"])
+
+
+@pytest.mark.parametrize(
+    ("more", "amount"),
+    [
+        pytest.param({"READ": "600"}, 600, id="layers that were there"),
+        pytest.param({"READ": "1300"}, 1300, id="a piece that was read twice"),
+        pytest.param({"NO_ANSWER": "1"}, 1000, id="no answer of the guard"),
+    ],
+)
+def test_what_was_read_is_counted_and_not_what_was_declared(
+    build: Build, table: Any, more: dict[str, str], amount: int
+) -> None:
+    assert build.run(NAMESPACE="team", **TABLE, **more).returncode == 0
+    assert counted(build, table) == (amount, amount)
+
+
+@pytest.mark.parametrize("fails", ["copy", "create-repository", "other digest"])
+def test_a_copy_that_fails_gives_back_what_it_did_not_read(
+    build: Build, table: Any, fails: str
+) -> None:
+    more = {"NEW_REPOSITORY": "{}"}
+    if fails == "copy":
+        build.fail("copy", 9)
+    elif fails == "create-repository":
+        more["REPOSITORY_FAILS"] = "AccessDenied"
+    else:
+        (build.world / "arrives").write_text(f"sha256:{'0' * 64}\n")
+    done = build.run(NAMESPACE="team", READ="7", **TABLE, **more)
+    assert done.stdout == f"failed {IMAGE} target-refused\n"
+    assert counted(build, table) == (7, 7)
+
+
+def test_a_namespace_gets_back_what_the_day_had_no_room_for(build: Build, table: Any) -> None:
+    done = build.run(NAMESPACE="team", READ="7", USED_UP=day_key(time.time()), **TABLE)
+    assert done.stdout == f"failed {IMAGE} budget\n"
+    for request in rows(build):
+        table.update_item(**request)
+    assert row(table, day_key(time.time(), "team"))["amount"] == {"N": "7"}
+
+
+def test_bytes_are_given_back_to_the_day_that_they_were_taken_from(table: Any) -> None:
+    yesterday = str(int(time.time()) - DAY)
+    table.update_item(**json.loads(copy_json.of_the_day("9", "team", yesterday)))
+    table.update_item(**json.loads(copy_json.of_the_day("-4", "team", yesterday)))
+    assert row(table, day_key(int(yesterday), "team"))["amount"] == {"N": "5"}
+    assert row(table, day_key(time.time(), "team")) == {}
+
+
 @pytest.mark.parametrize(
     ("whose", "code", "said"),
     [

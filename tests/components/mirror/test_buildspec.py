@@ -176,7 +176,7 @@ def test_a_failed_copy_that_no_admission_claimed_has_the_first_pause(build: Buil
 
 def test_the_programs_arrive_byte_for_byte(build: Build) -> None:
     python = build.world / "bin" / "python3"
-    kept = 'cp -r "$PYTHONPATH" "$WORLD/programs"'
+    kept = 'cp -r "$PYTHONPATH/." "$WORLD/programs"'
     python.write_text(f'#!/bin/bash\n{kept}\n{sys.executable} "$@"\n')
     python.chmod(0o755)
     assert build.run(TABLE="copies").returncode == 0

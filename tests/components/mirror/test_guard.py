@@ -125,6 +125,46 @@ def test_a_name_of_several_addresses_is_connected_to_by_a_public_one_only(
 
 
 @pytest.mark.parametrize(
+    ("seconds", "left", "code"), [(0.2, 9.0, "too-slow"), (9.0, 0.2, "overtime")]
+)
+def test_a_resolver_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, left: float, code: str
+) -> None:
+    ended = threading.Event()
+
+    def resolve(*_: Any, **__: Any) -> None:
+        ended.wait(9.0)
+        raise socket.gaierror(socket.EAI_AGAIN, "too late")
+
+    monkeypatch.setattr(guard.socket, "getaddrinfo", resolve)
+    begun = time.monotonic()
+    with pytest.raises(Refused, match=code):
+        guard.connected("slow.example", 443, guard.Watch(left), seconds)
+    assert time.monotonic() - begun < 2
+    ended.set()
+
+
+def test_a_name_that_nobody_knows_is_an_error_of_the_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def resolve(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(guard.socket, "getaddrinfo", resolve)
+    with pytest.raises(socket.gaierror):
+        guard.connected("unknown.example", 443, guard.Watch(9.0), 9.0)
+
+
+def test_the_bytes_that_were_read_are_counted(hostile: HostileRegistry) -> None:
+    source = source_of(hostile, "honest")
+    assert read(source) == "ok"
+    whole = source.read
+    manifest = source.manifest("v1")
+    assert whole == len(manifest.body) + sum(manifest.blobs.values())
+    assert source.read == whole + len(manifest.body)
+
+
+@pytest.mark.parametrize(
     ("url", "port"),
     [
         ("https://registry-1.docker.io/v2/library/python/manifests/3.9", 443),
@@ -326,7 +366,7 @@ def test_a_certificate_that_nobody_trusts_is_not_trusted(
 def test_what_failed_for_good_is_not_asked_again_and_the_rest_is(hostile: HostileRegistry) -> None:
     """Whoever finds no image by its digest may still ask by tag."""
     told: list[str] = []
-    source = source_of(hostile, "good")
+    source = source_of(hostile, "honest")
     source.told = lambda failure: told.append(failure.code if failure else "")
     absent = f"/v2/good/manifests/sha256:{'0' * 64}"
     before = len(hostile.asked)
@@ -343,7 +383,7 @@ def test_what_failed_for_good_is_not_asked_again_and_the_rest_is(hostile: Hostil
 
 def test_a_failure_that_passes_is_forgotten_when_it_has(hostile: HostileRegistry) -> None:
     told: list[str] = []
-    source = source_of(hostile, "good")
+    source = source_of(hostile, "honest")
     source.told = lambda failure: told.append(failure.code if failure else "")
     for _ in range(2):
         with pytest.raises(Refused), source.answering("/v2/good/manifests/v1"):

@@ -31,6 +31,7 @@ class Settings(hook.CommonSettings):
     bucket: str
     key_format: str  # Argo's, with its {{workflow...}} tags
     artifact_server: bool  # ARTIFACTS_PROXY_ENABLED, and a sidecar, which judges the user
+    model_registry: str  # host of its Service; empty: the release has none
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -42,6 +43,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         bucket=required(environment, "S3_BUCKET"),
         key_format=required(environment, "ARGO_KEYFORMAT"),
         artifact_server=enabled and common["istio_sidecar"],
+        model_registry=environment.get("MODEL_REGISTRY", ""),
     )
 
 
@@ -63,6 +65,8 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         service = hook.service(name, ARTIFACT_SERVER, port=80, target=3000)
         objects += [artifact_deployment(name, settings), service]
         objects += [hook.only_the_ui_for_artifacts(name), only_from_the_ui(name)]
+    if settings.model_registry:
+        objects += registry_shown(name, settings.model_registry)
     return objects
 
 
@@ -173,6 +177,39 @@ def only_from_the_ui(namespace: str) -> Object:
             "ingress": [{"from": [ui]}],
         },
     }
+
+
+def registry_shown(namespace: str, host: str) -> list[Object]:
+    """The platform's one registry of models, where its pages look for registries.
+
+    The pages list the Services of the user's namespace with this label, and ask one at its cluster
+    IP and the port of this name (kubeflow/hub v0.3.8
+    clients/ui/bff/internal/integrations/kubernetes/shared_k8s_client.go). The Service has no pods:
+    the sidecar of the pages sends what goes to it to the registry, by the route beside it.
+    """
+    name = "model-registry"
+    metadata = {"name": name, "namespace": namespace}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            **metadata,
+            "labels": {"component": name},
+            "annotations": {
+                "displayName": "Model registry",
+                "description": "The platform's registry, the same for every profile",
+            },
+        },
+        "spec": {"ports": [{"name": "http-api", "port": 8080, "protocol": "TCP"}]},
+    }
+    to = {"destination": {"host": host, "port": {"number": 8080}}}
+    route = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": metadata,
+        "spec": {"hosts": [f"{name}.{namespace}.svc.cluster.local"], "http": [{"route": [to]}]},
+    }
+    return [service, route]
 
 
 def answer(request: Object, settings: Settings) -> Object:
