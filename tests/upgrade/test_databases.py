@@ -67,7 +67,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Generator[Story]:
-    with database(stack(), tmp_path_factory.mktemp("rds")) as rds:
+    with database(stack(), tmp_path_factory.mktemp("rds"), release=OLD) as rds:
         yield Story(rds, tmp_path_factory.mktemp("upgrade"))
 
 
@@ -159,7 +159,7 @@ def test_the_way_back_without_a_snapshot_keeps_every_row_of_both(story: Story) -
 def test_the_way_back_by_the_snapshot_is_the_moment_before(story: Story) -> None:
     """A new instance; what was written after the snapshot is on the old one alone."""
     folder = story.place("restored")
-    with database(stack(), folder, snapshot=story.folder / "snapshot") as restored:
+    with database(stack(), folder, release=OLD, snapshot=story.folder / "snapshot") as restored:
         assert columns(restored) == story.before
         assert rows(restored, story.before) == story.rows
         assert set(metadata(restored, OLD, story.place("restored-metadata"))) == {"r-1", "r-2"}
