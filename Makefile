@@ -6,7 +6,7 @@ PYTHON_OF_PROJECT := .venv/bin/python
 # Files and output are UTF-8, also where the locale is C.
 export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy diagram screenshots lint test test-cluster test-consumers test-elasticity test-faults test-live wheel mutants bench golden
+.PHONY: help setup preview up destroy diagram screenshots lint test test-cluster test-consumers test-elasticity test-faults test-live test-upgrade wheel mutants bench golden
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -76,6 +76,13 @@ test-live: setup  ## the whole `up` with the real Kubernetes provider on a real 
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.live.programs
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/live
+
+test-upgrade: setup  ## from one release to the next, with users' objects on a real API server and rows in databases
+	@tests/packages.sh etcd-server mariadb-server openssl
+	@$(PYTHON_OF_PROJECT) -m rehearsal setup
+	@$(PYTHON_OF_PROJECT) -m tests.consumers.programs
+	@$(PYTHON_OF_PROJECT) -m tests.live.programs
+	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/upgrade
 
 wheel: setup  ## the image mirror alone, as a package to install (docs/mirror-alone.md), in build/
 	@$(PYTHON_OF_PROJECT) -m components.mirror.wheel

@@ -5,8 +5,9 @@ Read, provider/pkg/await/await.go ssaUpdate): what is stored, cut to what the pr
 compared with what the program gives now; a refresh makes the stored values the program's old ones;
 a field that a controller has written with another value refuses an update.
 
-Stricter than the provider in one thing: the provider shows no difference for an empty list or map
-that Go's ``omitempty`` leaves out.
+Stricter than the provider in two things: the provider shows no difference for an empty list or map
+that Go's ``omitempty`` leaves out, and refuses another role in a binding in previews alone, which
+``pulumi up`` begins with.
 """
 
 # ruff: noqa: N802  (methods of the protocol)
@@ -45,6 +46,24 @@ class KubernetesObjects(SimulatedProvider):
         )
         if reason:
             context.abort(grpc.StatusCode.UNKNOWN, reason)
+
+    def Diff(self, request: Any, context: Any) -> Any:
+        """Refuses another role in a binding.
+
+        A preview of a replacement tries the new object out beside the old one, and for an immutable
+        field under another name, which it knows by the sentence "field is immutable"
+        (provider/pkg/await/await.go Creation). Kubernetes has another one for this field
+        (pkg/apis/rbac/validation/validation.go).
+        """
+        old, new = (protocol.properties(each) for each in (self.before(request), request.news))
+        same_name = old.get("metadata", {}).get("name") == new.get("metadata", {}).get("name")
+        if same_name and "roleRef" in old and old["roleRef"] != new.get("roleRef"):
+            name = new["metadata"]["name"]
+            context.abort(
+                grpc.StatusCode.UNKNOWN,
+                f'{new["kind"]} "{name}" is invalid: roleRef: cannot change roleRef',
+            )
+        return super().Diff(request, context)
 
     def Create(self, request: Any, context: Any) -> Any:
         """Refuses without access to the API server."""

@@ -516,7 +516,7 @@ def stand_alone(manifests: Path) -> dict[str, Release]:
 
 
 MADE_FROM_RENDERS = frozenset(
-    {"golden.yaml", "reasons.yaml", "images.lock", "images.explained.yaml"}
+    {"golden.yaml", "reasons.yaml", "images.lock", "images.explained.yaml", "upgrade.yaml"}
 )
 """Files of a release folder that describe its render and are no input of it."""
 

@@ -16,6 +16,7 @@ from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.release_files import fields
 from settings.sections import Settings
+from upgrades import table as upgrades
 
 
 class OptionalPart(BaseModel):
@@ -38,6 +39,7 @@ class Release(BaseModel):
         optional: parts that a setting asks for, by name.
         patches: component -> the versions of its images that a stack may choose.
         advisories: all identifiers in its advisories.yaml.
+        conditions: the names of all conditions in its upgrade.yaml.
     """
 
     # The whole model is in ``rendering.release``, which ``settings/`` may not import.
@@ -53,6 +55,7 @@ class Release(BaseModel):
     optional: Mapping[str, OptionalPart] = {}
     patches: Mapping[str, tuple[str, ...]] = {}
     advisories: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
 
     def asks_for(self, setting: str) -> bool:
         """Whether a part of the release depends on this setting."""
@@ -100,5 +103,9 @@ def _read(file: Path) -> Release:
     advisories = of_release(file.parent).advisories
     names = tuple(name for each in advisories for name in each.names)
     found = fields(file)
-    patches = {name: each["versions"] for name, each in (found.get("patches") or {}).items()}
-    return Release.model_validate({**found, "patches": patches, "advisories": names})
+    more = {
+        "patches": {name: each["versions"] for name, each in (found.get("patches") or {}).items()},
+        "advisories": names,
+        "conditions": sorted(set(upgrades.of_release(file.parent).conditions())),
+    }
+    return Release.model_validate({**found, **more})

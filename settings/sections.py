@@ -37,9 +37,9 @@ class ClusterSettings(Section):
     Attributes:
         name: the name of the EKS cluster; roles, queues, buckets and the database are named after
             it, so that stacks with different names share an account.
-        version: the version of Kubernetes. EKS goes one minor version at a time and never back, and
-            its standard support ends on a date (``settings/support_ends.yaml``), after which it
-            costs more.
+        version: the version of Kubernetes. EKS goes one minor version at a time and, by this key,
+            never back, and its standard support ends on a date (``settings/support_ends.yaml``),
+            after which it costs more.
         admins: every IAM role and user with administration of the cluster, also the one that
             deploys: nobody else has it, not even the creator of the cluster.
         api_access: who reaches the API server from inside the VPC and connected networks, beside
@@ -424,6 +424,8 @@ class Settings(Section):
             release's folder declares; the objects stay those of the release.
         accepted_advisories: open critical advisories of the release with which the stack runs all
             the same; a new stack, and one that gets another release, is refused without this word.
+        upgrade_confirmed: conditions of an upgrade to the release that somebody has seen to, where
+            the cluster and RDS cannot tell; each is asked before anything changes.
         bundles: the first place searched for the release's sources: a folder of archives, or a
             bundle of ``./kf bundle create``, by its path from the project's folder, for machines
             without git. None: ``./bundles`` and the other default places.
@@ -444,6 +446,7 @@ class Settings(Section):
     release: t.ReleaseName = Field(default_factory=default_release)
     patches: dict[str, t.PatchVersion] = {}
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
+    upgrade_confirmed: Annotated[list[t.ConditionName], t.Distinct] = []
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
     network: NetworkSettings = NetworkSettings()

@@ -106,6 +106,12 @@ class Cluster:
     def get(self, path: str) -> dict[str, Any]:
         return self._send("GET", path).body
 
+    def generations(self, path: str) -> dict[str, int]:
+        """Name -> generation of each object of a collection, without the objects themselves."""
+        partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        listed = self._send("GET", path, accept=partial).body["items"]
+        return {each["metadata"]["name"]: each["metadata"]["generation"] for each in listed}
+
     def post(self, path: str, obj: Object) -> dict[str, Any]:
         """What a subresource makes of an object that is not stored, such as a TokenRequest."""
         return self._send("POST", path, obj, kind="application/json").body
@@ -147,11 +153,12 @@ class Cluster:
         dry_run: bool = False,
         kind: str | None = None,
         query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
     ) -> Answer:
         from kubernetes.client import ApiException
 
         asked = {**(query or {}), **({"dryRun": "All"} if dry_run else {})}
-        headers = {"Accept": "application/json", **({"Content-Type": kind} if kind else {})}
+        headers = {"Accept": accept, **({"Content-Type": kind} if kind else {})}
         try:
             response = self._api.call_api(
                 path,

@@ -103,11 +103,13 @@ def _moved(text: str, moved: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def database(stack: Stack, folder: Path) -> Generator[Database]:
-    """Starts the server and runs the newest release's Job; ends with the block."""
-    newest = PIPELINES_2[-1]
+def database(
+    stack: Stack, folder: Path, *, release: str = PIPELINES_2[-1], snapshot: Path | None = None
+) -> Generator[Database]:
+    """Starts the server, empty or with a snapshot, and runs the Job of a release, or of the newest
+    one; ends with the block."""
     host = stack.values[HOST]
-    with mariadb.running(folder, host) as server:
+    with mariadb.running(folder, host, snapshot=snapshot) as server:
         values = {PORT: str(server.port), AUTHORITIES: server.authority.read_text()}
         address = {"host": host, "port": str(server.port)}
         remote = {
@@ -117,11 +119,11 @@ def database(stack: Stack, folder: Path) -> Generator[Database]:
                 "password": f"passwordOf{component.replace('-', '')}1",
                 "database": user.database,
             }
-            for component, user in users(newest).items()
+            for component, user in users(release).items()
         }
         master = {**address, "username": mariadb.MASTER, "password": mariadb.MASTER_PASSWORD}
         (folder / "job").mkdir()
-        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote}, newest)
+        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote}, release)
         job.mount()
         done = job.run()
         assert done.returncode == 0, done.stderr

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 from collections.abc import Generator
 
 import grpc
 import pytest
 
 from ops.verification.checks.katib import statement
-from tests.cluster.api_server import built
 from tests.consumers.database import Database
-from tests.consumers.katib_api import call, is_healthy
-from tests.consumers.programs import KATIB_DB_MANAGER
+from tests.consumers.katib_api import call
+from tests.consumers.katib_manager import running
 from tests.database_users import users
-from tests.rendering.beijing import kubeflow
 
 TRIAL = "random-experiment-7xkq"
 LOGS = [
@@ -25,31 +20,10 @@ LOGS = [
 ]
 
 
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 @pytest.fixture(scope="module")
 def manager(rds: Database, tmp_path_factory: pytest.TempPathFactory) -> Generator[grpc.Channel]:
-    """The running program; its own port is fixed, so it gets another one by its flag."""
-    folder, address = tmp_path_factory.mktemp("katib"), free_address()
-    arguments, variables = rds.pod(kubeflow(), "katib-db-manager", folder)
-    program = built(KATIB_DB_MANAGER, print)
-    command = rds.command(str(program), *arguments, f"--listen-address={address}")
-    log = folder / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, env={"PATH": os.environ["PATH"], **variables}, stdout=file, stderr=file
-        )
-        try:
-            with grpc.insecure_channel(address) as channel:
-                assert is_healthy(channel), log.read_text()
-                yield channel
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+    with running(rds, tmp_path_factory.mktemp("katib")) as channel:
+        yield channel
 
 
 def logs_of(manager: grpc.Channel, **request: str) -> list[object]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import grpc
 import pytest
 
 from components.objects.kubernetes_objects import bind
@@ -30,11 +29,11 @@ from ops.verification.platform import Platform
 from ops.verification.workspace import Workspace
 from settings import from_mapping
 from settings.context import StackContext
-from tests.cluster.api_server import built
 from tests.consumers.database import Database
-from tests.consumers.katib_api import call, is_healthy
-from tests.consumers.programs import KATIB_DB_MANAGER, ml_metadata
-from tests.consumers.test_katib import LOGS, free_address
+from tests.consumers.katib_api import call
+from tests.consumers.katib_manager import running
+from tests.consumers.programs import ml_metadata
+from tests.consumers.test_katib import LOGS
 from tests.consumers.test_ml_metadata import OWNER, SESSION
 from tests.database_users import users
 from tests.rendering.beijing import Release, kubeflow, rendered
@@ -167,22 +166,9 @@ def problems(findings: list[Finding]) -> list[str]:
 def tables(rds: Database, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tables and rows by Katib's database manager and by ML Metadata; Pipelines', of which no
     registry serves the program, by name alone (database_tables.yaml)."""
-    folder, address = tmp_path_factory.mktemp("verified-katib"), free_address()
-    arguments, variables = rds.pod(kubeflow(), "katib-db-manager", folder)
-    program = str(built(KATIB_DB_MANAGER, print))
-    process = subprocess.Popen(
-        rds.command(program, *arguments, f"--listen-address={address}"),
-        env={"PATH": os.environ["PATH"], **variables},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        with grpc.insecure_channel(address) as channel:
-            assert is_healthy(channel)
-            report = {"trial_name": TRIAL, "observation_log": {"metric_logs": LOGS}}
-            call(channel, "ReportObservationLog", report)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    with running(rds, tmp_path_factory.mktemp("verified-katib")) as manager:
+        report = {"trial_name": TRIAL, "observation_log": {"metric_logs": LOGS}}
+        call(manager, "ReportObservationLog", report)
     folder = tmp_path_factory.mktemp("verified-metadata") / "pod"
     arguments, variables = rds.pod(kubeflow(), "metadata-grpc-deployment", folder)
     flags = dict(argument.split("=", 1) for argument in arguments)

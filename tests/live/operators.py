@@ -34,7 +34,7 @@ class Operators:
     Args:
         cluster: as its administrator.
         authority: PEM certificate that webhook configurations get.
-        seen: how many CRDs had been looked at.
+        seen: CRD -> the generation that was looked at.
     """
 
     cluster: Cluster
@@ -83,19 +83,19 @@ class Operators:
         self._conversions()
 
     def _conversions(self) -> None:
-        """Authorities of conversion webhooks; all CRDs are 10 MB, so they are listed rarely."""
+        """Authorities of conversion webhooks; all CRDs are 10 MB, so only those that changed."""
         if not self._available("cert-manager", "cert-manager-cainjector"):
             return
-        count = self.cluster.get(f"{_CRDS}?limit=1")["metadata"].get("remainingItemCount", 0)
-        if count == self.seen.get("crds"):
-            return
-        for crd in self._listed(_CRDS):
+        for name, generation in self.cluster.generations(f"{_CRDS}?resourceVersion=0").items():
+            if generation == self.seen.get(name):
+                continue
+            crd = self.cluster.get(f"{_CRDS}/{name}")
             conversion = crd["spec"].get("conversion") or {}
             client = (conversion.get("webhook") or {}).get("clientConfig")
             if client and "service" in client and client.get("caBundle") != self._bundle:
                 client["caBundle"] = self._bundle
                 self.cluster.replace(crd, manager="cainjector")
-        self.seen["crds"] = count
+            self.seen[name] = generation
 
     def _authority(self, obj: Object) -> None:
         written = written_back(obj)
@@ -127,12 +127,14 @@ class Operators:
                 self._is_ready(obj)
 
     def _external_secrets(self) -> None:
-        """pkg/controllers/externalsecret: the Secret, then Ready."""
+        """pkg/controllers/externalsecret: the Secret, which goes with its owner, then Ready."""
         for obj in self._listed("/apis/external-secrets.io/v1/externalsecrets"):
             if not _ready(obj) and self._secrets_operator(obj):
                 target = obj["spec"]["target"]
                 keys = target.get("template", {}).get("data", {"password": ""})
-                self._secret(obj, target["name"], dict.fromkeys(keys, b"from AWS"), "Opaque")
+                owned = target.get("creationPolicy", "Owner") == "Owner"
+                data = dict.fromkeys(keys, b"from AWS")
+                self._secret(obj, target["name"], data, "Opaque", owned=owned)
                 self._is_ready(obj)
 
     def _secrets_operator(self, obj: Object) -> bool:
@@ -191,12 +193,25 @@ class Operators:
             {"apiVersion": answer["apiVersion"], "kind": kind, **item} for item in answer["items"]
         ]
 
-    def _secret(self, owner: Object, name: str, data: Mapping[str, bytes], kind: str) -> None:
+    def _secret(
+        self,
+        owner: Object,
+        name: str,
+        data: Mapping[str, bytes],
+        kind: str,
+        *,
+        owned: bool = False,
+    ) -> None:
+        metadata: dict[str, Any] = {"name": name, "namespace": owner["metadata"]["namespace"]}
+        if owned:
+            reference = {key: owner[key] for key in ("apiVersion", "kind")}
+            reference |= {key: owner["metadata"][key] for key in ("name", "uid")}
+            metadata["ownerReferences"] = [{**reference, "controller": True}]
         self.cluster.apply(
             {
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "metadata": {"name": name, "namespace": owner["metadata"]["namespace"]},
+                "metadata": metadata,
                 "type": kind,
                 "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
             },

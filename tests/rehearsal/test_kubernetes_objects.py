@@ -141,6 +141,30 @@ def test_what_upstream_wrote_differs_for_ever_or_is_refused_unless_forced(starte
         assert rehearsal.up().changes["update"] == 1
 
 
+def binding(role: str, name: str = "binding") -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "a", "namespace": "b"}],
+    }
+
+
+@pytest.mark.engine
+def test_a_binding_with_another_role_is_refused_and_one_with_another_name_is_not(
+    started: Started,
+) -> None:
+    """The real one: tests/upgrade, where 26.03 has such a binding."""
+    with started(applying(binding("old"))) as rehearsal:
+        rehearsal.up()
+    refused = pytest.raises(EngineFailure, match="cannot change roleRef")
+    with started(applying(binding("new"))) as rehearsal, refused:
+        rehearsal.preview()
+    with started(applying(binding("new", "another"))) as rehearsal:
+        assert rehearsal.up().changes == {"same": 1, "create": 1, "delete": 1}
+
+
 @pytest.mark.parametrize(
     ("type_", "given", "kept"),
     [

@@ -100,8 +100,9 @@ def kubernetes_version(platform: Platform) -> Iterator[Finding]:
     elif running > (_minor(wanted) or running):
         yield problem(
             about,
-            f"runs {said}, and kubeflow:cluster.version is {wanted}: EKS never goes back, so set "
-            f"it to {version} before the next `pulumi up`",
+            f"runs {said}, and kubeflow:cluster.version is {wanted}: no `pulumi up` goes back, so "
+            f"set it to {version} before the next one, or take the cluster back by hand within "
+            "seven days (docs/upgrade.md#kubernetes-as-from-135-to-136)",
         )
     else:
         yield problem(

@@ -149,6 +149,7 @@ def program(rendered: Rendered, **sections: Any) -> dict[str, Any]:
             users=settings.users,
             login=settings.login,
             deletable_namespaces=settings.deletable_namespaces,
+            release=settings.release,
             rendered=rendered,
             parts=PARTS,
             values={
