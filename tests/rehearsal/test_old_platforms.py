@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
+from adoption.import_file import PlanInvalid, of_plan
+from adoption.old_platform import read
+from adoption.stack_file import adopt
 from components.aws.managed_secret import managed_secret
 from components.backend import database
 from program import check_backend
@@ -17,11 +21,14 @@ from rehearsal.account import BUCKET, DATABASE, SNAPSHOT, Account
 from rehearsal.engine import EngineFailure
 from rehearsal.file_systems import KEY
 from settings import from_mapping
+from tests.adoption.old_facts import COPY, NAME, copy, snapshot, write
 from tests.components.backend.simulated_backend import ACCOUNT, PARTITIONS, component
+from tests.ops.command import kf
 from tests.rehearsal.conftest import Started, steps
+from tests.rehearsal.language_host import language_host
 
 pytestmark = pytest.mark.engine
-BUCKET_NAME, COPY = "old-artifacts", "old-encrypted"
+BUCKET_NAME = "old-artifacts"
 
 
 def key(region: str) -> str:
@@ -29,7 +36,7 @@ def key(region: str) -> str:
     return f"arn:{partition}:kms:{region}:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef"
 
 
-def old_platform(journal: Path, region: str, **snapshot: Any) -> Account:
+def old_platform(journal: Path, region: str, **changes: Any) -> Account:
     """An account with what awslabs' script leaves: a snapshot of its database, and a bucket."""
     account = Account(journal)
     kept = {
@@ -38,7 +45,7 @@ def old_platform(journal: Path, region: str, **snapshot: Any) -> Account:
         "allocatedStorage": 50,
         "kmsKeyId": key(region),
         "username": "admin",
-        **snapshot,
+        **changes,
     }
     for type_, name, inputs in (
         (SNAPSHOT, COPY, kept),
@@ -99,10 +106,70 @@ def test_an_unencrypted_snapshot_is_refused_with_the_way_out(
 ) -> None:
     journal = tmp_path / "account.jsonl"
     account = old_platform(journal, "cn-north-1", kmsKeyId=None)
-    way_out = r"database\.snapshot is old-encrypted: the snapshot is not encrypted.*copy it with"
+    way_out = r"snapshot is kubeflow-db-last-encrypted: the snapshot is not encrypted.*copy it"
     with (
         started(adopting("cn-north-1"), journal=str(journal)) as rehearsal,
         pytest.raises(EngineFailure, match=way_out),
     ):
         rehearsal.preview()
     assert account.inputs_of(DATABASE, "cn-north-1") == {}
+
+
+def test_generated_settings_bring_up_a_stack_that_is_as_planned(
+    started: Started, tmp_path: Path
+) -> None:
+    made = adopt(read(write(tmp_path, snapshot(NAME), copy())))
+    values = {key.removeprefix("kubeflow:"): value for key, value in made.values.items()}
+    settings, journal = from_mapping(values), tmp_path / "account.jsonl"
+    account = old_platform(journal, settings.region)
+
+    def program() -> None:
+        check_backend(settings, aws.Provider("caller", region=settings.region), BUCKET_NAME)
+        component(settings)
+
+    with started(program, journal=str(journal)) as rehearsal:
+        rehearsal.up()
+        assert steps(rehearsal.preview()) == []
+    ((_, instance),) = account.inputs_of(DATABASE, settings.region).items()
+    assert (instance["username"], instance["engineVersion"]) == ("admin", "8.0.45")
+
+
+def owning() -> None:
+    """A stack that shall own the bucket."""
+    component(from_mapping({"region": "cn-north-1", "artifacts": {"bucket": BUCKET_NAME}}))
+
+
+def test_an_imported_bucket_is_changed_in_place(started: Started, tmp_path: Path) -> None:
+    journal, plan, file = (tmp_path / name for name in ("account.jsonl", "plan.json", "i.json"))
+    account = old_platform(journal, "cn-north-1")
+    with started(owning, journal=str(journal)) as rehearsal, language_host() as variables:
+        rehearsal.planned_imports(plan)
+        facts = [f"--from={each}" for each in write(tmp_path, copy())]
+        written = kf("adopt", *facts, f"--plan={plan}", f"--import={file}")
+        assert written.exit_code == 0, written.output
+        assert {each["type"] for each in json.loads(file.read_text())["resources"]} == {
+            *("pulumi:providers:aws", BUCKET),
+            *(f"kubeflow:platform:{name}" for name in ("ArtifactStore", "KubeflowRdsS3Backend")),
+        }
+        rehearsal.import_file(file, variables)
+        after = rehearsal.up()
+        assert "replace" not in after.changes
+        assert ("update", BUCKET, "backend-artifacts") in steps(after)
+        assert steps(rehearsal.preview()) == []
+        with pytest.raises(EngineFailure, match=r"backend-artifacts.* protected"):
+            rehearsal.destroy()
+    assert account.ids(BUCKET, "cn-north-1") == [BUCKET_NAME]
+
+
+def test_a_stack_without_a_bucket_of_its_own_needs_no_import(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    for content, sentence in (
+        ('{"resources": []}', "makes no bucket: with `existing: true` it needs no import"),
+        ("[]", "is no plan: write it by `pulumi preview --import-file"),
+        ('{"resources": [{}]}', "is no plan"),
+    ):
+        plan.write_text(content)
+        with pytest.raises(PlanInvalid, match=sentence):
+            of_plan(plan, BUCKET_NAME)
+    with pytest.raises(PlanInvalid, match="cannot be read"):
+        of_plan(tmp_path / "absent.json", BUCKET_NAME)
