@@ -15,7 +15,7 @@ import pulumi
 import pulumi_aws as aws
 
 from advisories.sentences import notices, refusals
-from advisories.table import of_release
+from advisories.table import Advisories, of_release
 from components.backend import KubeflowRdsS3Backend
 from components.backend.existing_backend import left_files
 from components.backend.existing_backend import look_up as look_up_backend
@@ -24,10 +24,11 @@ from components.cluster.existing_vpc import look_up, ranges_of
 from components.dynamic.release_advisories import ReleaseAdvisories
 from components.kubeflow.notebook_form import data_volumes
 from components.mirror.accounts import provider_credentials
-from images.reference import parse
+from images.reference import Reference, parse
 from regions.region import Region
-from rendering import Rendered, RenderError, render, require_sources
+from rendering import Rendered, RenderError, optional, render, require_sources
 from rendering import lock as locks
+from rendering.release import load as load_release
 from rendering.release import stand_alone
 from settings import Settings, SettingsError, load, package_sources
 from settings.context import StackContext
@@ -111,7 +112,7 @@ def check_release(settings: Settings) -> None:
 
     Of every stack the open ones are warnings.
     """
-    table, accepted = of_release(MANIFESTS / settings.release), settings.accepted_advisories
+    table, accepted = advisories_of(settings), settings.accepted_advisories
     for sentence in notices(settings.release, table, accepted):
         pulumi.log.warn(sentence)
     ReleaseAdvisories(
@@ -120,6 +121,18 @@ def check_release(settings: Settings) -> None:
         critical=refusals(settings.release, table),
         accepted=sorted(table.ids(accepted)),
     )
+
+
+def advisories_of(settings: Settings) -> Advisories:
+    """The list of the stack's release, without holes of images that its settings leave out."""
+    folder, chosen = MANIFESTS / settings.release, optional_parts(settings)
+    gone = [part for _, part in optional.left_out(load_release(folder).optional, chosen)]
+    installed: list[Reference] = []
+    left_out: list[Reference] = []
+    for image in locks.load(folder, settings.release).images:
+        among = left_out if optional.of_parts(image.where, gone) else installed
+        among.append(parse(image.source))
+    return of_release(folder).of_installed(installed, left_out)
 
 
 def check_access(settings: Settings, caller: str) -> None:
@@ -251,7 +264,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
 
     folders: list[str] = []
 
-    def one(folder: str) -> Rendered:
+    def one(folder: str, parts: Collection[str] = ()) -> Rendered:
         folders.append(folder)
         return render(
             MANIFESTS / folder,
@@ -262,12 +275,13 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             cached_registries=mirror.cached,
             bundles=settings.bundles_path,
             high_availability=settings.node_group.highly_available,
+            optional_parts=parts,
         )
 
     try:
         require_sources(MANIFESTS / settings.release, settings.bundles_path)
         return Renders(
-            kubeflow=one(settings.release),
+            kubeflow=one(settings.release, optional_parts(settings)),
             karpenter=one(f"addons/{KARPENTER}{settings.gpu_pool.karpenter_version}")
             if settings.gpu_pool.enabled
             else None,
@@ -298,12 +312,22 @@ def enabled_add_ons(settings: Settings) -> dict[str, list[str]]:
     return add_ons
 
 
+def optional_parts(settings: Settings) -> list[str]:
+    """The parts of the stack's release that its settings ask for."""
+    values, release = settings.model_dump(by_alias=True), load_release(MANIFESTS / settings.release)
+    return [
+        name
+        for name, part in release.optional.items()
+        if _enabled(values, part.setting, settings.release)
+    ]
+
+
 def _enabled(values: Mapping[str, Any], key: str, folder: str) -> Any:
     try:
         return reduce(getitem, key.split("."), values)
     except (KeyError, TypeError):  # no such key, or a key below a plain value
         raise pulumi.RunError(
-            f"manifests/{folder}/release.yaml, enabled_by: {key} is not a setting: correct the "
+            f"manifests/{folder}/release.yaml: {key} is not a setting: correct the "
             "key, or add it to the models in settings/."
         ) from None
 
@@ -328,6 +352,7 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "database.rotation": str(settings.database.rotation),
         "notebooks.culling": "false" if settings.notebooks.idle_minutes is None else "true",
         "notebooks.idle-minutes": str(settings.notebooks.idle_minutes or _UPSTREAMS_IDLE_MINUTES),
+        "pipelines.v1": str(settings.pipelines.v1).lower(),
         "notebooks.data-volumes": data_volumes(settings.shared_files),
         "serving.domain": settings.serving.domain,
         "serving.url-scheme": settings.serving.url_scheme,

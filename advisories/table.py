@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -130,6 +130,22 @@ class Advisories(BaseModel):
         found = (each for each in self.advisories if each.here == "open")
         wanted = [each for each in found if severity in (None, each.severity)]
         return sorted(wanted, key=lambda each: each.rank)
+
+    def of_installed(
+        self, installed: Collection[Reference], left_out: Collection[Reference]
+    ) -> Advisories:
+        """Without those that concern only images that are left out.
+
+        Args:
+            installed: images that the stack has.
+            left_out: images of its release that it does not have.
+        """
+
+        def concerns(each: Advisory, images: Collection[Reference]) -> bool:
+            return any(map(each.affects, images))
+
+        rest = (e for e in self.advisories if concerns(e, installed) or not concerns(e, left_out))
+        return self.model_copy(update={"advisories": tuple(rest)})
 
     def named(self, name: str) -> Advisory | None:
         """The one with an identifier."""

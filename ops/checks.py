@@ -12,9 +12,9 @@ from pathlib import Path
 import botocore.session
 
 from advisories.sentences import closes
-from advisories.table import of_release
 from ops import inventories
 from ops.findings import Finding, good, note, problem
+from program import advisories_of
 from regions.region import Feature, Region
 from rendering import RenderError, sources
 from rendering import lock as locks
@@ -85,7 +85,7 @@ def _images(stack: Subject) -> Iterator[Finding]:
 
 def _advisories(stack: Subject) -> Iterator[Finding]:
     release = stack.settings.release
-    table = of_release(MANIFESTS / release)
+    table = advisories_of(stack.settings)
     accepted = table.ids(stack.settings.accepted_advisories)
     for each in table.still_open("critical"):
         yield (note if each.id in accepted else problem)(

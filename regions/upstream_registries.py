@@ -19,10 +19,10 @@ public-registry-auth.html), which no secret can hold."""
 
 PUBLIC = (
     *("docker.io", "gcr.io", "ghcr.io", "mcr.microsoft.com", "nvcr.io", "public.ecr.aws"),
-    *("quay.io", "registry.k8s.io"),
+    *("quay.io", "registry.istio.io", "registry.k8s.io"),
 )
-"""Registries abroad where most images can be read by anybody: those of the inventory (of release
-26.03, 2026-11), and the two that users of GPUs and of Windows name."""
+"""Registries abroad where most images can be read by anybody: those of the inventories, and the two
+that users of GPUs and of Windows name."""
 
 _ADDRESSES = {"docker.io": "registry-1.docker.io"}
 

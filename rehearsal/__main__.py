@@ -14,10 +14,9 @@ import typer
 
 import rendering
 from advisories.sentences import notices
-from advisories.table import of_release
 from costs import CostChange, cost_of
 from costs.report import own_prices, preview_lines
-from program import render_stack
+from program import advisories_of, render_stack
 from regions.price_list import PricesRejected
 from rehearsal import plan, report
 from rehearsal.api_servers import is_place
@@ -213,7 +212,7 @@ def _write_plan(build: Path, settings: Settings, outcome: Outcome) -> None:
 
 
 def _say_advisories(settings: Settings) -> None:
-    table = of_release(ROOT / "manifests" / settings.release)
+    table = advisories_of(settings)
     for sentence in notices(settings.release, table, settings.accepted_advisories):
         say(sentence)
 

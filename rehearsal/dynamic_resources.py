@@ -2,7 +2,8 @@
 
 A dynamic resource carries its provider, pickled, in its inputs. The provider's check and diff are
 the program's own logic and run as they are; create, update, delete and read, which would reach a
-cluster or a cloud, are simulated as of any other resource.
+cluster or a cloud, are simulated as of any other resource. So are the questions that a check asks a
+cluster (``unmet``): a simulated one has nothing of users in the way.
 """
 
 # ruff: noqa: ARG002, N802  (methods and arguments of the protocol)
@@ -26,7 +27,14 @@ PICKLED = "__provider"
 @lru_cache(maxsize=64)
 def _unpickled(text: str) -> ResourceProvider:
     # The program of this run pickled it; Pulumi's own dynamic provider does the same.
-    return dill.loads(base64.b64decode(text))  # noqa: S301
+    provider = dill.loads(base64.b64decode(text))  # noqa: S301
+    if hasattr(provider, "unmet"):
+        provider.unmet = _nothing
+    return provider
+
+
+def _nothing(*_: object) -> list[str]:
+    return []
 
 
 class DynamicResources(SimulatedProvider):

@@ -81,9 +81,11 @@ class Assembly:
             RenderError: ``files`` of a release.yaml names a file or source that is not there.
         """
         inputs = self.inputs()
-        if kustomization.is_relative_to("sources"):
-            # The overlays are no input of the upstream.
-            inputs |= {"folders": {}, "mounts": self.mounts}
+        if kustomization not in self.parts:
+            # The overlays are no input of the upstream; a composed one has a folder of its own.
+            own = [kustomization] if kustomization.is_relative_to(self.own) else []
+            folders = {str(each): folder_digest(self.project / each) for each in own}
+            inputs |= {"folders": folders, "mounts": self.mounts}
         inputs["kustomization"] = str(kustomization)
         inputs["code"] = cache.code_digest("assembly.py", "kustomize.py")
         key = cache.sha256_of(cache.canonical_json(inputs))

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rendering import cache, sources
+from rendering import cache, optional, sources
 from rendering.assembly import assemble
 from rendering.chart import chart_path
 from rendering.images import ImageUse, Registries
@@ -67,6 +67,7 @@ def render(
     cached_registries: Collection[str] | None = None,
     bundles: Path | None = None,
     high_availability: bool = False,
+    optional_parts: Collection[str] | None = None,
 ) -> Rendered:
     """Renders the release in ``folder`` (``manifests/<...>/<release>``).
 
@@ -79,6 +80,7 @@ def render(
         cached_registries: the only ones whose images ``registry`` serves; None: it serves all.
         bundles: a folder of source archives, before all other ways.
         high_availability: two pods of what the platform stops without (``availability``).
+        optional_parts: names of the parts (``Release.optional``) that are rendered; None: all.
 
     Raises:
         RenderError: one of SourcesUnavailable, SourceRejected, ReleaseInvalid, KustomizeMissing,
@@ -99,6 +101,9 @@ def render(
         "in_region": sorted(in_region_registries),
         "cached": None if cached_registries is None else sorted(cached_registries),
         "high_availability": high_availability,
+        "left_out": sorted(
+            name for name, _ in optional.left_out(assembly.release.optional, optional_parts)
+        ),
         **assembly.inputs(),
     }
     digest = cache.sha256_of(cache.canonical_json({**inputs, "code": cache.code_digest()}))
@@ -113,8 +118,9 @@ def render(
         report("unchanged, from the cache")
         return replace(result, chart=laid_out)
     built = assembly.build(assembly.own)
+    built = optional.without(built, assembly.release.optional, optional_parts)
     report(f"kustomize {assembly.tool.version} has built")
-    parts = tuple(assembly.parts.values())
+    parts = tuple(optional.with_images(part, optional_parts) for part in assembly.parts.values())
     result = rendered(
         built,
         digest=digest,

@@ -5,7 +5,8 @@ it, object by object, each with its reason from ``reasons.yaml``. It is reviewed
 test compares it with what the sources render to.
 
 Both sides are normalised, so that only what would be applied counts, and neither is rewritten for
-a registry: those changes are the same for every release and have tests of their own.
+a registry: those changes are the same for every release and have tests of their own. Optional parts
+(``Release.optional``) are compared like all else, and listed as what a stack lacks by default.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def upstream_objects(assembly: Assembly) -> list[Object]:
     if upstream is None:
         file = assembly.own / "release.yaml"
         raise RenderError(f"{file} names no upstream to compare with")
-    return _normalised(assembly, Path("sources") / upstream)
+    below = assembly.own if upstream.startswith("./") else Path("sources")
+    return _normalised(assembly, below / upstream)
 
 
 def _normalised(assembly: Assembly, kustomization: Path) -> list[Object]:
@@ -115,8 +117,13 @@ def _document(
     def because(place: str) -> dict[str, str]:
         return {"reason": reasons[place]} if place in reasons else {}
 
+    optional = {
+        name: {"unless": part.setting, "reason": part.because, "objects": sorted(part.objects)}
+        for name, part in assembly.release.optional.items()
+    }
     return {
         "upstream": assembly.release.upstream,
+        **({"optional": optional} if optional else {}),
         "removed": {name: because(f"removed {name}") for name in differences.removed},
         "added": {
             name: {**because(f"added {name}"), **_added(obj, texts)}

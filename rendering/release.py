@@ -30,6 +30,14 @@ Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
 GitRef = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w./+-]*$")]
 Inside = Annotated[str, StringConstraints(pattern=r"^\w[\w-]*(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
 """A path below a folder: relative, and without a way up."""
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*$")]
+"""An object by ``namespace/name``."""
+KindAndName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z][A-Za-z]+ ([a-z0-9][a-z0-9.-]*/)?[a-z0-9][a-z0-9.:<>-]*$"),
+]
+"""An object by ``Kind namespace/name``, or ``Kind name`` without a namespace; markers stay."""
+SqlName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Needed = Literal["install", "feature", "example"]
 """What an image is pulled for: to install the platform, when a feature is used, by an example."""
 NEEDS: tuple[Needed, ...] = get_args(Needed)
@@ -176,6 +184,173 @@ class CodeImage(Strict):
     where: str
 
 
+class Part(Strict):
+    """The objects of a part of Kubeflow that programs of this project name; empty: it is absent.
+
+    Attributes:
+        deployments: the first is the one whose pods and log answer for the part.
+        stateful_sets: likewise, of a part that runs in one.
+        container: in whose log the reasons are, where a pod has several.
+        service: through which others reach it.
+        config: the ConfigMap that its program reads.
+        account: the ServiceAccount that it runs as, where others admit it by that.
+    """
+
+    deployments: tuple[ObjectName, ...] = ()
+    stateful_sets: tuple[ObjectName, ...] = ()
+    container: Name | None = None
+    service: ObjectName | None = None
+    config: ObjectName | None = None
+    account: ObjectName | None = None
+
+    @property
+    def workloads(self) -> tuple[tuple[str, str], ...]:
+        """Kind and ``namespace/name`` of all that runs."""
+        return (
+            *(("Deployment", name) for name in self.deployments),
+            *(("StatefulSet", name) for name in self.stateful_sets),
+        )
+
+    @property
+    def log(self) -> str:
+        """The command that prints the log of its first workload.
+
+        Raises:
+            IndexError: the release has no such part.
+        """
+        kind, name = self.workloads[0]
+        namespace, _, own = name.partition("/")
+        container = f" --container {self.container}" if self.container else ""
+        return f"`kubectl --namespace {namespace} logs {kind.lower()}/{own}{container}`"
+
+
+class Parts(Strict):
+    """The parts of Kubeflow whose objects programs of this project name, by what they do.
+
+    Attributes:
+        istio: the mesh's control plane.
+        gateway: by which everybody enters.
+        dex: the identity provider.
+        login: its client, which asks every request for a session.
+        dashboard: the first page.
+        profiles: makes users' namespaces.
+        notebooks: runs notebooks.
+        notebook_form: the page that makes notebooks.
+        volumes: the page of volumes.
+        tensorboards: runs TensorBoards.
+        pipelines: the API of Pipelines.
+        pipelines_ui: its pages, and the proxy to artifacts.
+        pipelines_persistence: writes the state of workflows into Pipelines' database.
+        pipelines_profiles: what Pipelines has in each user's namespace.
+        metacontroller: calls ``pipelines_profiles`` for each namespace.
+        workflows: Argo's controller.
+        metadata: ML Metadata's server.
+        katib: its controller and webhooks.
+        katib_database: what writes observations of trials.
+        trainer: runs TrainJobs.
+        training_operator: runs TFJobs, PyTorchJobs and others.
+        spark: runs Spark applications.
+        kserve: its controller and webhooks.
+        knative: what scales servers.
+        cert_manager: issues certificates.
+        cert_manager_injector: writes authorities into webhook configurations.
+        external_secrets: brings secrets from AWS.
+        metrics: what autoscalers read.
+    """
+
+    istio: Part = Part()
+    gateway: Part = Part()
+    dex: Part = Part()
+    login: Part = Part()
+    dashboard: Part = Part()
+    profiles: Part = Part()
+    notebooks: Part = Part()
+    notebook_form: Part = Part()
+    volumes: Part = Part()
+    tensorboards: Part = Part()
+    pipelines: Part = Part()
+    pipelines_ui: Part = Part()
+    pipelines_persistence: Part = Part()
+    pipelines_profiles: Part = Part()
+    metacontroller: Part = Part()
+    workflows: Part = Part()
+    metadata: Part = Part()
+    katib: Part = Part()
+    katib_database: Part = Part()
+    trainer: Part = Part()
+    training_operator: Part = Part()
+    spark: Part = Part()
+    kserve: Part = Part()
+    knative: Part = Part()
+    cert_manager: Part = Part()
+    cert_manager_injector: Part = Part()
+    external_secrets: Part = Part()
+    metrics: Part = Part()
+
+    @property
+    def present(self) -> dict[str, Part]:
+        """Those that the release has, by name."""
+        parts: dict[str, Part] = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: part for name, part in parts.items() if part != Part()}
+
+
+class DatabaseUser(Strict):
+    """The user of a component in the database of the stack, and the user's own database.
+
+    Attributes:
+        user: at most 32 characters, MySQL's limit.
+        database: its name.
+        login: the plugin that checks the password.
+        tls: ``SSL``: refused without TLS; ``NONE``: of a client that cannot.
+        rights: on its database, and on no other.
+        tables: those that the component has made after its first start.
+        deployment: whose pods log in as the user, and make the tables.
+    """
+
+    user: SqlName
+    database: SqlName
+    login: Literal["caching_sha2_password", "mysql_native_password"]
+    tls: Literal["SSL", "NONE"]
+    rights: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z]+( [A-Z]+)*$")], ...]
+    tables: tuple[str, ...] = ()
+    deployment: ObjectName | None = None
+
+
+class OptionalPart(Strict):
+    """Objects that are rendered only when a setting asks for them (``rendering.optional``).
+
+    Attributes:
+        setting: a boolean, as the stack file writes it.
+        because: why it is false by default.
+        objects: those that are left out while it is false, as kustomize prints them.
+        images: those of the part that stand in the code of a program.
+        databases: components in ``databases`` that belong to these objects alone.
+    """
+
+    setting: str
+    because: str
+    objects: tuple[KindAndName, ...] = Field(min_length=1)
+    images: tuple[CodeImage, ...] = ()
+    databases: tuple[Name, ...] = ()
+
+
+class Patches(Strict):
+    """Later versions of a component's images that work with the objects of this release.
+
+    Attributes:
+        version: that the objects name.
+        versions: the others that a setting may choose, oldest first.
+        images: names, without tag, of the images whose tag has the version; ``*`` stands for any
+            characters.
+        source: where the versions and their compatibility can be read.
+    """
+
+    version: Version
+    versions: tuple[Version, ...] = Field(min_length=1)
+    images: tuple[str, ...] = Field(min_length=1)
+    source: str
+
+
 class GoneImage(Strict):
     """An image of upstream's that its registry is reported to have removed.
 
@@ -211,7 +386,8 @@ class Release(Strict):
         sources: upstream repositories.
         files: copied from the sources.
         chart: of an add-on that the Kubernetes provider installs by Helm.
-        upstream: the kustomization below ``sources/`` that this release is a changed copy of.
+        upstream: the kustomization that this release is a changed copy of, below ``sources/``; with
+            ``./`` before it, in the release's own folder, which composes it of several sources.
         pipelines: the Kubeflow Pipelines in it.
         images: those that no object names.
         replicated: Deployment, as ``namespace/name`` -> why two pods of it work side by side, where
@@ -219,6 +395,11 @@ class Release(Strict):
         gone: images of upstream's without a registry; the first that covers an image counts.
         needed: source image, or a place that names it -> what it is pulled for, where the rules of
             ``inventory`` are wrong.
+        default: this is the release of a stack that names none; of one release only.
+        parts: the objects that programs of this project name.
+        databases: component -> its user in the database.
+        optional: what is rendered only on request.
+        patches: component -> later versions of its images that a setting may choose.
     """
 
     name: str
@@ -239,6 +420,22 @@ class Release(Strict):
     replicated: dict[str, str] = Field(default_factory=dict[str, str])
     gone: tuple[GoneImage, ...] = ()
     needed: dict[str, Needed] = Field(default_factory=dict[str, Needed])
+    default: bool = False
+    parts: Parts = Parts()
+    databases: dict[Name, DatabaseUser] = Field(default_factory=dict[Name, DatabaseUser])
+    optional: dict[Name, OptionalPart] = Field(default_factory=dict[Name, OptionalPart])
+    patches: dict[Name, Patches] = Field(default_factory=dict[Name, Patches])
+
+    @model_validator(mode="after")
+    def _databases_of_optional_parts_exist(self) -> Release:
+        for name, part in self.optional.items():
+            for component in part.databases:
+                if component not in self.databases:
+                    raise ValueError(
+                        f"optional.{name}.databases: {component} is not in databases: add its user "
+                        "there, or remove the name here"
+                    )
+        return self
 
 
 def load(folder: Path) -> Release:
@@ -289,7 +486,7 @@ def stand_alone(manifests: Path) -> dict[str, Release]:
 
 
 MADE_FROM_RENDERS = frozenset(
-    {"golden.yaml", "reasons.yaml", "images.lock", "images.explained.yaml"}
+    {"golden.yaml", "reasons.yaml", "images.lock", "images.explained.yaml", "upgrade.yaml"}
 )
 """Files of a release folder that describe its render and are no input of it."""
 

@@ -22,7 +22,10 @@ from review.registries import strangers
 from review.renamed import same_objects
 from review.resources import Resource
 from review.rights import graded
-from review.sides import Finding, Side
+from review.sides import CRD_RESOURCE, Finding, Side
+from settings.section import MANIFESTS
+from upgrades.asking import old_release
+from upgrades.table import Upgrade, of_release
 
 KINDS = {
     "data": "data is lost",
@@ -154,6 +157,7 @@ def dangers(
     """Every danger, worst first; those of one kind, event and cause are one."""
     resources = [each for each in circumstances.resources.values() if each.concrete]
     found = [
+        *_of_upgrade(circumstances),
         *_of_operations(resources, circumstances),
         *_of_properties(_with_successors(resources), circumstances),
         *_of_protection(resources, circumstances),
@@ -164,6 +168,32 @@ def dangers(
         *_of_policies(broken, circumstances),
     ]
     return tuple(sorted(_joined(found), key=lambda each: (each.rank, each.what, each.names)))
+
+
+def _of_upgrade(circumstances: Circumstances) -> Iterator[Danger]:
+    """What another release does to data; its CRDs tell which release there was."""
+    for resource in circumstances.resources.values():
+        if resource.type == CRD_RESOURCE and "release" in resource.after:
+            new = str(resource.after["release"])
+            ways = of_release(MANIFESTS / new).ways
+            old = old_release(resource.before, resource.after, of_release(MANIFESTS / new))
+            if old and old in ways:
+                cause = circumstances.of(resource, hints=("release",))
+                yield _upgrade(f"{old} to {new}", ways[old], cause)
+
+
+def _upgrade(name: str, way: Upgrade, cause: Cause) -> Danger:
+    rule = table().others["upgrade"]
+    gains = [f"{each.name} gets {', '.join(each.adds)}" for each in way.databases if each.adds]
+    stored = [f"{each.name} is stored as {each.storage}" for each in way.crds]
+    stops = [f"{each.object} is replaced ({each.why})" for each in way.replaced]
+    asked = ", ".join(f"{each.what} (`{each.name}`)" for each in way.before)
+    return replace(
+        _other(rule, name, "changed", cause),
+        happens=". ".join([rule.happens, *gains, *stored, *stops]) + ".",
+        lost="; ".join(way.not_undone),
+        avoid=f"{rule.avoid} It asks for {asked}.",
+    )
 
 
 def _of_operations(resources: Sequence[Resource], circumstances: Circumstances) -> Iterator[Danger]:

@@ -16,6 +16,15 @@ from regions.region import Region
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
 from settings.sections import Settings
+from upgrades import table as upgrades
+
+
+class OptionalPart(BaseModel):
+    """The setting that asks for a part of a release."""
+
+    model_config = ConfigDict(frozen=True)
+
+    setting: str
 
 
 class Release(BaseModel):
@@ -27,7 +36,9 @@ class Release(BaseModel):
         unserved: Kubernetes version -> API that it removed -> the objects that use the API.
         pipelines: the version of Kubeflow Pipelines.
         credentials: the kinds of credentials that Pipelines can use for S3.
+        optional: parts that a setting asks for, by name.
         advisories: all identifiers in its advisories.yaml.
+        conditions: the names of all conditions in its upgrade.yaml.
     """
 
     # The whole model is in ``rendering.release``, which ``settings/`` may not import.
@@ -40,7 +51,13 @@ class Release(BaseModel):
     credentials: tuple[str, ...] = Field(
         default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
+    optional: Mapping[str, OptionalPart] = {}
     advisories: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+
+    def asks_for(self, setting: str) -> bool:
+        """Whether a part of the release depends on this setting."""
+        return any(part.setting == setting for part in self.optional.values())
 
 
 @dataclass(frozen=True)
@@ -83,5 +100,6 @@ def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
 def _read(file: Path) -> Release:
     advisories = of_release(file.parent).advisories
     names = tuple(name for each in advisories for name in each.names)
+    conditions = sorted(set(upgrades.of_release(file.parent).conditions()))
     fields = yaml.safe_load(file.read_text("utf-8")) or {}
-    return Release.model_validate({**fields, "advisories": names})
+    return Release.model_validate({**fields, "advisories": names, "conditions": conditions})

@@ -56,6 +56,26 @@ def _accepted_advisories_are_of_the_release(f: Facts) -> Iterator[str]:
             yield refusal(("acceptedAdvisories", index), name, reason)
 
 
+@RULES.reads("release", "upgradeConfirmed")
+def _confirmed_conditions_are_of_the_release(f: Facts) -> Iterator[str]:
+    release = f.releases.get(f.settings.release)
+    for index, name in enumerate(f.settings.upgrade_confirmed if release else ()):
+        if release and name not in release.conditions:
+            others = f"use {listed(release.conditions)}" if release.conditions else "remove it"
+            reason = f"an upgrade to {f.settings.release} has no such condition: {others}"
+            yield refusal(("upgradeConfirmed", index), name, reason)
+
+
+@RULES.reads("release", "pipelines.v1")
+def _release_can_leave_v1_out(f: Facts) -> Iterator[str]:
+    release, pipelines = f.releases.get(f.settings.release), f.settings.pipelines
+    written = "v1" in pipelines.model_fields_set
+    if release and written and not pipelines.v1 and not release.asks_for("pipelines.v1"):
+        able = listed(name for name, each in f.releases.items() if each.asks_for("pipelines.v1"))
+        reason = f"release {f.settings.release} always has these servers: remove it, or use {able}"
+        yield refusal("pipelines.v1", False, reason)
+
+
 @RULES.reads("release", "artifacts.credentials")
 def _release_can_use_credentials(f: Facts) -> Iterator[str]:
     release = f.releases.get(f.settings.release, Release())

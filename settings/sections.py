@@ -344,6 +344,18 @@ class NotebooksSettings(Section):
     idle_minutes: Annotated[int, t.whole(30, 43200, "minutes")] | None = None
 
 
+class PipelinesSettings(Section):
+    """Kubeflow Pipelines.
+
+    Attributes:
+        v1: the servers that only runs of Pipelines v1 use: the cache server, the visualization
+            server and the controller of TensorBoards in Pipelines. Without them such runs start
+            all the same, uncached. Releases before 26.03.1 always have them.
+    """
+
+    v1: bool = False
+
+
 class PackageProxy(Section):
     """The HTTP proxy of pods in profiles.
 
@@ -409,6 +421,8 @@ class Settings(Section):
             a number.
         accepted_advisories: open critical advisories of the release with which the stack runs all
             the same; a new stack, and one that gets another release, is refused without this word.
+        upgrade_confirmed: conditions of an upgrade to the release that somebody has seen to, where
+            the cluster and RDS cannot tell; each is asked before anything changes.
         bundles: the first place searched for the release's sources: a folder of archives, or a
             bundle of ``./kf bundle create``, by its path from the project's folder, for machines
             without git. None: ``./bundles`` and the other default places.
@@ -428,6 +442,7 @@ class Settings(Section):
     deletion_protection: bool | None = None
     release: t.ReleaseName = "26.03"
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
+    upgrade_confirmed: Annotated[list[t.ConditionName], t.Distinct] = []
     bundles: t.BundlesPath | None = None
     cluster: ClusterSettings = ClusterSettings()
     network: NetworkSettings = NetworkSettings()
@@ -444,6 +459,7 @@ class Settings(Section):
     )
     login: LoginSettings = LoginSettings()
     notebooks: NotebooksSettings = NotebooksSettings()
+    pipelines: PipelinesSettings = PipelinesSettings()
     packages: PackagesSettings = PackagesSettings()
     deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)

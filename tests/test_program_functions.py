@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 import program
 from components.gpu.software import GPU_SOFTWARE
@@ -15,10 +18,12 @@ from components.mirror.accounts import build_side
 from components.mirror.credentials import Purpose, user_name
 from program import (
     Renders,
+    advisories_of,
     aws_provider,
     check_access,
     deploy_values,
     enabled_add_ons,
+    optional_parts,
     render_stack,
     stack_settings,
     stack_tags,
@@ -342,6 +347,43 @@ def test_an_add_on_that_names_no_setting_is_one_sentence(
     monkeypatch.setattr(program, "stand_alone", {MANIFESTS: {name: wrong}}.get)
     with pytest.raises(pulumi.RunError, match=rf"{name}/release.yaml.*dcgmExport is not a setting"):
         enabled_add_ons(from_mapping({"region": "cn-north-1"}))
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "parts"), [({}, []), ({"v1": False}, []), ({"v1": True}, ["pipelines-v1"])]
+)
+def test_a_part_of_the_release_is_in_a_stack_whose_settings_ask_for_it(
+    pipelines: dict[str, bool], parts: list[str]
+) -> None:
+    given = {"region": "cn-north-1", "release": "26.03.1", "pipelines": pipelines}
+    assert optional_parts(from_mapping(given)) == parts
+
+
+def test_a_hole_of_a_part_is_open_where_the_settings_ask_for_the_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = {"setting": "pipelines.v1", "because": "-", "objects": ["Deployment a/cache"]}
+    hole = {
+        **{"id": "CVE-2026-12345", "severity": "high", "images": ["a/cache"], "affected": ["<2"]},
+        **{"what": "-", "here": "open", "why": "-", "way_out": "-", "source": "https://a.example"},
+    }
+    image = {
+        **{"source": "ghcr.io/a/cache:1.0", "target": "ghcr.io/a/cache", "digest": None},
+        **{"needed": "install", "where": ["Deployment a/cache#spec.image"]},
+    }
+    files = {
+        "release.yaml": {"name": "26.03.1", "optional": {"pipelines-v1": part}},
+        "advisories.yaml": {"read": date(2026, 11, 29), "advisories": [hole]},
+        "images.lock": {"release": "26.03.1", "images": [image]},
+    }
+    folder = tmp_path / "26.03.1"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(program, "MANIFESTS", tmp_path)
+    for asked in (True, False):
+        given = {"region": "cn-north-1", "release": "26.03.1", "pipelines": {"v1": asked}}
+        assert bool(advisories_of(from_mapping(given)).still_open()) is asked
 
 
 def test_every_add_on_of_a_component_is_in_its_table() -> None:

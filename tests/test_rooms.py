@@ -23,16 +23,17 @@ ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT: dict[str, str] = {
     "adoption": "settings",
     "advisories": "images",
+    "upgrades": "",
     "images": "",
     "regions": "",
-    "settings": "advisories images regions",
+    "settings": "advisories images regions upgrades",
     "costs": "regions settings",
     "webhook": "images",
     "rendering": "images terminal",
     "components.aws": "regions",
     "components.objects": "components.dynamic rendering",
     "components.registry": "components.aws images regions settings webhook",
-    "components.dynamic": "components.registry images rendering settings webhook",
+    "components.dynamic": "components.registry images rendering settings upgrades webhook",
     "components.cluster": "components.aws components.objects components.registry regions settings",
     "components.backend": ("components.aws components.dynamic components.objects regions settings"),
     "components.kubeflow": (
@@ -56,7 +57,7 @@ MAY_IMPORT: dict[str, str] = {
         "components.mirror program"
     ),
     "policies": "advisories images regions",
-    "review": "costs policies settings",
+    "review": "costs policies settings upgrades",
     "terminal": "",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings terminal toolchain",
@@ -77,6 +78,7 @@ MAY_IMPORT: dict[str, str] = {
 WITHOUT_PULUMI = (
     "adoption",
     *("costs", "images", "regions", "review", "settings", "terminal", "webhook", "rendering"),
+    "upgrades",
 )
 
 

@@ -214,7 +214,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         """A profile reaches its own artifacts, the API server metrics of v1 runs, the UI none.
 
         What the UI shows is read by the role of the profile that owns it, in its artifact server
-        (manifests/26.03/pipelines/profile-controller/sync.py). Definitions of pipelines are in the
+        (manifests/addons/profile-hook/s3/sync.py). Definitions of pipelines are in the
         database; below ``pipelines`` the API server looks for those that Pipelines 1 left.
         """
         prefix, region = self._args.artifacts.prefix, self._args.context.region

@@ -4,6 +4,10 @@ CRDs are 88 % of the bytes of a rendered Kubeflow. As resources they make the st
 written again at every step: after 280 s 133 of 651 objects existed. Applied first, in one
 server-side apply (18 s), the other 577 objects were all created in 133 s with a state of 4 MB
 (docs/decisions/0001-crds-are-one-resource.md).
+
+They are the first of a release in every stack, old ones too, so that this resource also refuses a
+change of the release without a way, or before its conditions hold
+(docs/decisions/0124-the-crds-ask-before-an-upgrade.md).
 """
 
 from __future__ import annotations
@@ -12,14 +16,19 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import Resource
+from pulumi.dynamic import CheckFailure, CheckResult, Resource
 
 from components.dynamic.provider import DynamicProvider
 from rendering import RenderError
 from rendering.build import read_crd_bundle, write_crd_bundle
+from settings.section import MANIFESTS
+from upgrades.asking import old_release, refusal, unmet
+from upgrades.table import Upgrade, of_release
 
 FIELD_MANAGER = "kubeflow-crds"
 ESTABLISH_SECONDS = 120
@@ -44,6 +53,31 @@ class CrdProvider(DynamicProvider):
     replacing = ("cluster",)
     updating = ("digests", "keep")
     identity = "{cluster}/crds"
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse a release to which there is no way, or for which the platform is not ready.
+
+        Previews do it too, and nothing has changed by then.
+        """
+        sentences = self._refusals(_olds, news) if "release" in news else []
+        return CheckResult(news, [CheckFailure("release", each) for each in sentences])
+
+    def _refusals(self, olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
+        new = str(news["release"])
+        ways = of_release(MANIFESTS / new)
+        old = old_release(olds, news, ways)
+        if old is None or old == new:
+            return []
+        if sentence := refusal(old, new, ways):
+            return [sentence]
+        return self.unmet(ways.ways[old], news)
+
+    def unmet(self, way: Upgrade, news: dict[str, Any]) -> list[str]:
+        """A sentence per condition that cluster and RDS do not meet; a rehearsal asks nobody."""
+        # Imported here: every other run asks nothing.
+        from components.dynamic.asked_platform import AskedPlatform
+
+        return list(unmet(way, AskedPlatform(news), news["confirmed"], datetime.now(UTC)))
 
     def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Apply the CRDs that are new or changed."""
@@ -125,6 +159,40 @@ def _await_established(api: Any, name: str) -> None:
         ) from failure
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReleaseOfCrds:
+    """The release that CRDs belong to, and what is asked before a stack gets it.
+
+    Args:
+        name: a folder under ``manifests/``.
+        confirmed: names of conditions that are not asked.
+        instance: the identifier of the database.
+        region: of AWS.
+        credentials: as of ``AwsSettings.credentials``.
+        endpoints: service of AWS -> URL in place of AWS's own.
+    """
+
+    name: str
+    confirmed: Sequence[str]
+    instance: str
+    region: str
+    credentials: Mapping[str, Any]
+    endpoints: Mapping[str, str]
+
+    def inputs(self) -> dict[str, Any]:
+        """The inputs of the resource."""
+        return {
+            "release": self.name,
+            "confirmed": sorted(self.confirmed),
+            "database": {
+                "instance": self.instance,
+                "region": self.region,
+                "credentials": dict(self.credentials),
+                "endpoints": dict(self.endpoints),
+            },
+        }
+
+
 class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
     """Makes: every CRD of ``crds`` on the cluster, applied server-side, awaited until Established.
 
@@ -133,6 +201,7 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
         crds: the CRD objects as rendered.
         kubeconfig: kubeconfig as JSON; stored as a secret.
         cluster: identity of the cluster (its ARN); another cluster replaces the resource.
+        release: that they belong to; None: an add-on, which is upgraded without questions.
         opts: of the resource.
     """
 
@@ -145,6 +214,7 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
         crds: Sequence[Mapping[str, Any]],
         kubeconfig: pulumi.Input[str],
         cluster: pulumi.Input[str],
+        release: ReleaseOfCrds | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         digests = {crd["metadata"]["name"]: digest_of(crd) for crd in crds}
@@ -162,6 +232,7 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
                 # An earlier version's provider deletes the CRDs on destroy unless this is true.
                 "keep": True,
                 "kubeconfig": pulumi.Output.secret(kubeconfig),
+                **(release.inputs() if release else {}),
             },
             opts,
         )

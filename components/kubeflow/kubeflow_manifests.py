@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.aws.roles import OidcProvider
-from components.dynamic.crds import CustomResourceDefinitions
+from components.dynamic.crds import CustomResourceDefinitions, ReleaseOfCrds
 from components.dynamic.generated_secret import GeneratedSecret
 from components.kubeflow.image_readers import image_reader_role
 from components.kubeflow.logins import Logins, generation
@@ -20,6 +20,7 @@ from rendering import Object, ObjectKey, Rendered
 from rendering.pod_references import account_of
 from rendering.rbac import Rbac
 from settings.context import StackContext
+from settings.existing_backend import instance_name
 from settings.sections import LoginSettings, User
 
 DeployValues = Mapping[str, pulumi.Input[str]]
@@ -34,6 +35,8 @@ class KubeflowManifestsArgs:
         users: the setting ``users``: each has a profile and a login.
         login: the setting of that name.
         deletable_namespaces: the setting of that name.
+        release: the setting of that name.
+        upgrade_confirmed: the setting of that name.
         rendered: the release's objects with markers such as ``<<database.host>>``.
         values: the values of the markers, by name; an Output remains one in the fields that use it.
         profile_roles: namespace -> the IAM role of its ``default-editor``, if it has one.
@@ -51,6 +54,8 @@ class KubeflowManifestsArgs:
     users: Sequence[User]
     login: LoginSettings
     deletable_namespaces: Collection[str]
+    release: str
+    upgrade_confirmed: Sequence[str] = ()
     rendered: Rendered
     values: DeployValues
     profile_roles: Mapping[str, pulumi.Input[str]]
@@ -87,6 +92,14 @@ class KubeflowManifests(pulumi.ComponentResource):
             crds=args.rendered.crds,
             kubeconfig=args.kubeconfig,
             cluster=args.cluster_arn,
+            release=ReleaseOfCrds(
+                name=args.release,
+                confirmed=args.upgrade_confirmed,
+                instance=instance_name(args.context.cluster),
+                region=args.context.region.name,
+                credentials=args.context.aws.credentials(),
+                endpoints=args.context.endpoints,
+            ),
             opts=self._child(*args.ready),
         )
         self._logins = Logins(f"{name}-login", args.context, args.users, self._child())

@@ -101,6 +101,14 @@ def test_a_list_that_contradicts_itself_is_refused_by_its_place(
     assert str(tmp_path / "advisories.yaml") in str(refused.value)
 
 
+def test_a_hole_of_what_is_not_installed_is_none_of_the_stack(tmp_path: Path) -> None:
+    table = listed(tmp_path, f"{HEAD}{ROW}")
+    server, other = parse("team/server:1.9"), parse("team/other:1.9")
+    assert table.of_installed([other], [server]).advisories == ()
+    assert table.of_installed([server], [server]) == table
+    assert table.of_installed([other], []) == table
+
+
 def test_a_release_without_a_list_has_no_advisories(tmp_path: Path) -> None:
     assert of_release(tmp_path) is NONE
     assert notices("1.0", NONE) == []

@@ -134,6 +134,7 @@ def program(release: str, **sections: Any) -> Callable[[], None]:
                 users=settings.users,
                 login=settings.login,
                 deletable_namespaces=settings.deletable_namespaces,
+                release=settings.release,
                 rendered=login(release),
                 values={},
                 profile_roles={},

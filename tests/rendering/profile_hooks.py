@@ -1,4 +1,4 @@
-"""The sync hooks of both releases as Python modules, and what they answer."""
+"""The sync hooks of all releases as Python modules, and what they answer."""
 
 from __future__ import annotations
 
@@ -7,26 +7,34 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from tests.releases import PIPELINES_2, version_of_pipelines
 from tests.rendering.beijing import MANIFESTS
 
 HOOK = MANIFESTS / "addons/profile-hook/hook.py"
+OLD = "1.5.1-aws-b1.0.0"
 SCRIPTS = {
-    release: MANIFESTS / release / "pipelines/profile-controller/sync.py"
-    for release in ("26.03", "1.5.1-aws-b1.0.0")
+    **dict.fromkeys(PIPELINES_2, HOOK.parent / "s3/sync.py"),
+    OLD: MANIFESTS / OLD / "pipelines/profile-controller/sync.py",
 }
 KEY_FORMAT = "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/{{pod.name}}"
+FRONTENDS = {
+    name: f"ghcr.io/kubeflow/kfp-frontend:{version_of_pipelines(name)}" for name in PIPELINES_2
+}
 ENVIRONMENTS = {
-    "26.03": {
-        "S3_BUCKET": "kf-artifacts",
-        "S3_ENDPOINT": "s3.cn-north-1.amazonaws.com.cn",
-        "AWS_REGION": "cn-north-1",
-        "KFP_DEFAULT_PIPELINE_ROOT": "s3://kf-artifacts/private-artifacts",
-        "ARGO_KEYFORMAT": KEY_FORMAT,
-        "FRONTEND_IMAGE": "ghcr.io/kubeflow/kfp-frontend:2.16.0",
-        "ARTIFACTS_PROXY_ENABLED": "true",
-        "DISABLE_ISTIO_SIDECAR": "false",
+    **{
+        name: {
+            "S3_BUCKET": "kf-artifacts",
+            "S3_ENDPOINT": "s3.cn-north-1.amazonaws.com.cn",
+            "AWS_REGION": "cn-north-1",
+            "KFP_DEFAULT_PIPELINE_ROOT": "s3://kf-artifacts/private-artifacts",
+            "ARGO_KEYFORMAT": KEY_FORMAT,
+            "FRONTEND_IMAGE": image,
+            "ARTIFACTS_PROXY_ENABLED": "true",
+            "DISABLE_ISTIO_SIDECAR": "false",
+        }
+        for name, image in FRONTENDS.items()
     },
-    "1.5.1-aws-b1.0.0": {
+    OLD: {
         "S3_ENDPOINT": "s3.cn-north-1.amazonaws.com.cn",
         "AWS_REGION": "cn-north-1",
         "KFP_DEFAULT_PIPELINE_ROOT": "s3://kf-artifacts/private-artifacts",

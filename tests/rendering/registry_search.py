@@ -16,7 +16,7 @@ MARKER = "<<image.prefix>>/"
 
 _HOSTS = (
     r"(?:[a-z0-9-]+\.)*(?:docker\.io|gcr\.io|quay\.io|ghcr\.io|registry\.k8s\.io|k8s\.gcr\.io|"
-    r"public\.ecr\.aws|nvcr\.io|mcr\.microsoft\.com|pkg\.dev|azurecr\.io|registry\.gitlab\.com|"
+    r"registry\.istio\.io|public\.ecr\.aws|nvcr\.io|mcr\.microsoft\.com|pkg\.dev|azurecr\.io|registry\.gitlab\.com|"
     r"dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?)"
 )
 _HOST = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d+)?"

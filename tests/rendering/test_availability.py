@@ -176,9 +176,13 @@ TWO = {
         "metrics-server/metrics-server",
     },
 }
+TWO["26.03.1"] = TWO["26.03"] - {"kubeflow/admission-webhook-deployment"} | {
+    "kubeflow/poddefaults-webhook-deployment"
+}
 ALONE_BEHIND_A_REFUSING_WEBHOOK = {
     # No leader election: two would act twice (reasons in each release.yaml).
     "26.03": {"kubeflow/katib-controller"},
+    "26.03.1": {"kubeflow/katib-controller", "kubeflow/kserve-localmodel-controller-manager"},
     "1.5.1-aws-b1.0.0": {
         "kserve/kserve-controller-manager",
         "kubeflow/kfserving-controller-manager",

@@ -29,6 +29,12 @@ REASONS = """\
   changed: ["Deployment.apps app/widgets#spec.template.spec.volumes*"]
 """
 
+COMPOSED = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../../../sources/tiny/base]
+"""
+
 
 def moved(made: golden.Golden) -> list[str]:
     """The lines in which the committed ``golden.yaml`` is not what the sources render to."""
@@ -192,6 +198,37 @@ def test_upstream_is_not_built_again_for_a_changed_overlay(
     )
     golden.golden(changed.release)
     assert [folder.name for folder in built] == ["base", "tiny", "tiny"]
+
+
+@pytest.fixture
+def composed(changed: TinyProject) -> TinyProject:
+    """The same, where the release's own folder has the list of what upstream is."""
+    described = changed.release / "release.yaml"
+    described.write_text(described.read_text().replace("upstream: tiny/", "upstream: ./"))
+    (changed.release / "base").mkdir()
+    (changed.release / "base/kustomization.yaml").write_text(COMPOSED)
+    return changed
+
+
+def test_an_upstream_of_several_sources_is_a_list_in_the_releases_folder(
+    composed: TinyProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said = run(composed, monkeypatch)
+    assert (code, said) == (0, "tiny: 0 removed, 1 added, 2 changed (3 values), written\n")
+    assert committed(composed)["upstream"] == "./base"
+
+
+def test_a_composed_upstream_is_built_again_for_its_own_folder_alone(
+    composed: TinyProject, built: list[Path]
+) -> None:
+    golden.golden(composed.release)
+    secret = composed.release / "database.yaml"
+    secret.write_text(secret.read_text().replace("<<database.host>>", "elsewhere"))
+    golden.golden(composed.release)
+    assert [folder.name for folder in built] == ["base", "tiny", "tiny"]
+    (composed.release / "base/kustomization.yaml").write_text(COMPOSED + "namePrefix: new-\n")
+    assert "removed" in golden.golden(composed.release).text()
+    assert [folder.name for folder in built] == ["base", "tiny", "tiny", "base", "tiny"]
 
 
 def test_writing_the_golden_difference_does_not_make_the_render_another(

@@ -263,11 +263,11 @@ def test_the_error_has_one_line_per_leak_with_object_path_and_value() -> None:
 
 
 # Names under which the registries of Docker, Google, GitHub, Red Hat, NVIDIA, Kubernetes, AWS and
-# Microsoft publish images, aliases and caches included.
+# Microsoft and Istio publish images, aliases and caches included.
 PUBLIC = """
     docker.io index.docker.io registry-1.docker.io gcr.io us.gcr.io eu.gcr.io asia.gcr.io
     mirror.gcr.io us-docker.pkg.dev ghcr.io quay.io nvcr.io registry.k8s.io k8s.gcr.io
-    public.ecr.aws mcr.microsoft.com
+    public.ecr.aws mcr.microsoft.com registry.istio.io
 """
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import kubeflow
 from tests.rendering.profile_hooks import SCRIPTS, objects
 
 each_release = pytest.mark.parametrize("release", SCRIPTS)
+each_new = pytest.mark.parametrize("release", PIPELINES_2)
 Kind = tuple[str, str, str]
 """Group, version and kind."""
 JOB: Kind = ("batch", "v1", "Job")
@@ -32,7 +34,7 @@ def kinds_served(release: str) -> set[Kind]:
 
 def kinds_watched(release: str) -> Iterator[Kind]:
     """What Katib's controller takes for a trial: ``Kind.version.group``, in a file or as flags."""
-    if release == "26.03":
+    if release in PIPELINES_2:
         text = kubeflow(release).text("katib-config", "katib-config.yaml")
         listed: list[str] = yaml.safe_load(text)["init"]["controller"]["trialResources"]
     else:
@@ -79,16 +81,18 @@ def test_the_notebook_form_offers_no_image_for_machines_that_aws_lacks(release: 
     assert [image for image in offered if OTHER_MACHINES.search(image)] == []
 
 
-def test_what_is_not_offered_is_not_copied_either() -> None:
-    copied = [image.source for image in kubeflow().rendered.images]
+@each_new
+def test_what_is_not_offered_is_not_copied_either(release: str) -> None:
+    copied = [image.source for image in kubeflow(release).rendered.images]
     assert [image for image in copied if OTHER_MACHINES.search(image)] == []
 
 
-def test_a_notebook_uses_pipelines_without_a_choice() -> None:
+@each_new
+def test_a_notebook_uses_pipelines_without_a_choice(release: str) -> None:
     """The web app turns a chosen PodDefault into its selector's first label, with "true"."""
-    text = kubeflow().text("jupyter-web-app-config", "spawner_ui_config.yaml")
+    text = kubeflow(release).text("jupyter-web-app-config", "spawner_ui_config.yaml")
     chosen = yaml.safe_load(text)["spawnerFormDefaults"]["configurations"]["value"]
-    made = objects()["PodDefault access-ml-pipeline"]["spec"]
+    made = objects(release)["PodDefault access-ml-pipeline"]["spec"]
     assert made["selector"] == {"matchLabels": {"access-ml-pipeline": "true"}}
     assert "access-ml-pipeline" in chosen
 

@@ -1,6 +1,6 @@
 """The profile controllers' own scripts: what they put into a profile, and what they must not put.
 
-26.03 gives pods a role for S3; Pipelines 1.8.2 of 1.5.1 can use a static key only.
+Pipelines 2 gives pods a role for S3; Pipelines 1.8.2 of 1.5.1 can use a static key only.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from typing import Any
 
 import pytest
 
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import environment, kubeflow, rendered
 from tests.rendering.profile_hooks import (
     ENVIRONMENTS,
+    FRONTENDS,
     HOOK,
     KEY_FORMAT,
+    OLD,
     SCRIPTS,
     SETTINGS,
     SYNC,
@@ -34,28 +37,32 @@ from tests.rendering.profile_hooks import (
     objects,
 )
 
-NEW, OLD = SCRIPTS
+NEW = PIPELINES_2[-1]
 ARTIFACTS, VISUALIZATION = "ml-pipeline-ui-artifact", "ml-pipeline-visualizationserver"
 KEY = "mlpipeline-minio-artifact"
 each_release = pytest.mark.parametrize("release", SCRIPTS)
+each_new = pytest.mark.parametrize("release", PIPELINES_2)
 
 
 @pytest.mark.parametrize(
     ("release", "names"),
     [
-        (
-            NEW,
-            [
-                "ConfigMap kfp-launcher",
-                "ConfigMap metadata-grpc-configmap",
-                "ConfigMap artifact-repositories",
-                "PodDefault keep-node",
-                "PodDefault access-ml-pipeline",
-                f"Deployment {ARTIFACTS}",
-                f"Service {ARTIFACTS}",
-                f"AuthorizationPolicy {ARTIFACTS}",
-                f"NetworkPolicy {ARTIFACTS}",
-            ],
+        *(
+            (
+                release,
+                [
+                    "ConfigMap kfp-launcher",
+                    "ConfigMap metadata-grpc-configmap",
+                    "ConfigMap artifact-repositories",
+                    "PodDefault keep-node",
+                    "PodDefault access-ml-pipeline",
+                    f"Deployment {ARTIFACTS}",
+                    f"Service {ARTIFACTS}",
+                    f"AuthorizationPolicy {ARTIFACTS}",
+                    f"NetworkPolicy {ARTIFACTS}",
+                ],
+            )
+            for release in PIPELINES_2
         ),
         (
             OLD,
@@ -104,7 +111,7 @@ def test_every_profile_has_its_own_prefix_on_s3_and_the_metadata_store(release: 
 @pytest.mark.parametrize(
     ("release", "deployment", "image", "port"),
     [
-        (NEW, ARTIFACTS, "ghcr.io/kubeflow/kfp-frontend:2.16.0", 80),
+        *((release, ARTIFACTS, image, 80) for release, image in FRONTENDS.items()),
         (OLD, ARTIFACTS, "registry.example/frontend:1.8.2", 80),
         (OLD, VISUALIZATION, "registry.example/visualization-server:1.8.2", 8888),
     ],
@@ -138,14 +145,14 @@ def test_policies_select_the_artifact_server_and_admit_the_ui(release: str) -> N
     account = SYNC[release].hook.UI.rpartition("/")[2]
     ui = kubeflow(release).get("Deployment", "ml-pipeline-ui")["spec"]["template"]
     assert ui["spec"]["serviceAccountName"] == account
-    if release == NEW:
+    if release in PIPELINES_2:
         network = objects(release)[f"NetworkPolicy {ARTIFACTS}"]["spec"]
         assert network["podSelector"]["matchLabels"].items() <= labels.items()
         (source,) = network["ingress"][0]["from"]
         assert source["podSelector"]["matchLabels"].items() <= ui["metadata"]["labels"].items()
 
 
-# -- 26.03 ----------------------------------------------------------------------------------------
+# -- Pipelines 2 ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -185,10 +192,12 @@ def test_changed_settings_reach_the_profiles_that_exist_within_minutes(release: 
     assert set(methods.values()) == {"InPlace"}
 
 
-def test_metacontroller_may_make_what_the_script_answers_with() -> None:
-    controller = kubeflow().get("DecoratorController", "kubeflow-pipelines-profile-controller")
+@each_new
+def test_metacontroller_may_make_what_the_script_answers_with(release: str) -> None:
+    rendering = kubeflow(release)
+    controller = rendering.get("DecoratorController", "kubeflow-pipelines-profile-controller")
     attached = {(a["apiVersion"], a["resource"]) for a in controller["spec"]["attachments"]}
-    rules = kubeflow().get("ClusterRole", "kubeflow-metacontroller")["rules"]
+    rules = rendering.get("ClusterRole", "kubeflow-metacontroller")["rules"]
     allowed = {
         (group, resource)
         for rule in rules
@@ -196,7 +205,7 @@ def test_metacontroller_may_make_what_the_script_answers_with() -> None:
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
-    for obj in objects().values():
+    for obj in objects(release).values():
         kind: str = obj["kind"].lower()
         plural = kind.removesuffix("y") + "ies" if kind.endswith("y") else kind + "s"
         assert (obj["apiVersion"], plural) in attached
@@ -205,7 +214,7 @@ def test_metacontroller_may_make_what_the_script_answers_with() -> None:
 
 
 def test_the_launcher_and_argo_use_the_role_of_their_pod_for_s3_of_the_region() -> None:
-    launcher = json.loads(objects()["ConfigMap kfp-launcher"]["data"]["providers"])
+    launcher = json.loads(objects(NEW)["ConfigMap kfp-launcher"]["data"]["providers"])
     assert launcher == {
         "s3": {
             "default": {
@@ -216,7 +225,7 @@ def test_the_launcher_and_argo_use_the_role_of_their_pod_for_s3_of_the_region() 
             }
         }
     }
-    argo = objects()["ConfigMap artifact-repositories"]
+    argo = objects(NEW)["ConfigMap artifact-repositories"]
     default = argo["metadata"]["annotations"]["workflows.argoproj.io/default-artifact-repository"]
     assert json.loads(argo["data"][default]) == {
         "archiveLogs": True,
@@ -240,7 +249,7 @@ def test_the_artifact_server_reads_s3_of_the_region_as_a_restricted_pod() -> Non
         "FRONTEND_SERVER_NAMESPACE": "alice",
     }
     assert expected.items() <= variables.items()
-    pod = objects()[f"Deployment {ARTIFACTS}"]["spec"]["template"]["spec"]
+    pod = objects(NEW)[f"Deployment {ARTIFACTS}"]["spec"]["template"]["spec"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["securityContext"]["runAsNonRoot"] is True
     security = container(NEW, ARTIFACTS)["securityContext"]
@@ -250,7 +259,7 @@ def test_the_artifact_server_reads_s3_of_the_region_as_a_restricted_pod() -> Non
 
 def test_the_artifact_server_has_no_way_to_a_file_a_secret_or_a_host() -> None:
     # The source volume and providerInfo ask Kubernetes, http and https the expression.
-    pod = objects()[f"Deployment {ARTIFACTS}"]["spec"]["template"]["spec"]
+    pod = objects(NEW)[f"Deployment {ARTIFACTS}"]["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
     expression = environment(container(NEW, ARTIFACTS))["ALLOWED_ARTIFACT_DOMAIN_REGEX"]
     for host in ("http://x", "https://kubernetes.default", "http://2130706433"):
@@ -258,8 +267,8 @@ def test_the_artifact_server_has_no_way_to_a_file_a_secret_or_a_host() -> None:
 
 
 def test_no_key_and_no_store_of_our_own_reaches_a_profile() -> None:
-    text = json.dumps(objects())
-    assert "Secret" not in {name.split()[0] for name in objects()}
+    text = json.dumps(objects(NEW))
+    assert "Secret" not in {name.split()[0] for name in objects(NEW)}
     assert not re.search(r"minio|seaweedfs|secretKeyRef|ACCESS_KEY|accessKey|insecure\W+true", text)
 
 
@@ -385,7 +394,7 @@ def post(url: str, body: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def hook_request(release: str, children: dict[str, Any]) -> bytes:
-    if release == NEW:
+    if release in PIPELINES_2:
         whole = {"controller": {}, "object": namespace(), "attachments": {}, "finalizing": False}
         return json.dumps(whole).encode()
     return json.dumps({"parent": namespace(), "children": children}).encode()

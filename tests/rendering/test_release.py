@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from rendering.release import ReleaseInvalid, VersionRange, folder_digest, load, stand_alone
+from rendering.release import (
+    Part,
+    Parts,
+    ReleaseInvalid,
+    VersionRange,
+    folder_digest,
+    load,
+    stand_alone,
+)
 
 REMOTE = f"{{repository: a/c, ref: v1, commit: {'a' * 40}, folder: c"
+USER = "user: a, database: a, login: mysql_native_password, rights: [SELECT]"
+PATCHES = "version: 1.0.0, images: [a], source: a"
 SOURCE = f"{{name: a, repository: a/b, ref: v1, commit: {'a' * 40}, digest: {'0' * 64}}}"
 
 
@@ -53,6 +63,20 @@ def test_ranges_hold_both_ends(
             r"folder: .*'c/../x'",
         ),
         ("{name: x, needed: {a: often}}", r"needed.a: .*'often'"),
+        ("{name: x, parts: {colour: {}}}", "parts.colour: Extra inputs are not permitted"),
+        ("{name: x, parts: {dex: {deployments: [dex]}}}", r"dex.deployments.0: .*'dex'"),
+        ("{name: x, parts: {dex: {config: auth/Dex}}}", r"dex.config: .*'auth/Dex'"),
+        (f"{{name: x, databases: {{a: {{{USER}, tls: X}}}}}}", r"a.tls: .*'X'"),
+        (f"{{name: x, databases: {{a: {{{USER}, tls: SSL, user: A}}}}}}", r"a.user: .*'A'"),
+        (f"{{name: x, databases: {{a: {{{USER}, user: a{'b' * 32}}}}}}}", r"a.user: .*'ab"),
+        ("{name: x, optional: {a: {setting: b.c, objects: []}}}", "a.objects: .* at least 1 item"),
+        ("{name: x, optional: {a: {setting: b.c, objects: [x/y]}}}", "a.objects.0: .*'x/y'"),
+        (
+            "{name: x, optional: {a: {setting: b, because: c, objects: [Pod d], databases: [z]}}}",
+            "optional.a.databases: z is not in databases: add its user there, or remove",
+        ),
+        (f"{{name: x, patches: {{a: {{{PATCHES}, versions: []}}}}}}", "at least 1 item"),
+        (f"{{name: x, patches: {{a: {{{PATCHES}, versions: [new]}}}}}}", "versions.0: .*'new'"),
     ],
 )
 def test_a_wrong_release_gives_its_sentence(
@@ -79,6 +103,14 @@ def test_what_is_made_from_renders_is_no_part_of_them(tmp_path: Path) -> None:
     for name in ("images.lock", "images.explained.yaml"):
         (tmp_path / name).write_text("1")
     assert folder_digest(tmp_path) == before
+
+
+def test_a_part_tells_its_workloads_and_its_log() -> None:
+    one = Part(deployments=("a/b", "a/c"), stateful_sets=("d/e",), container="f")
+    assert one.workloads == (("Deployment", "a/b"), ("Deployment", "a/c"), ("StatefulSet", "d/e"))
+    assert one.log == "`kubectl --namespace a logs deployment/b --container f`"
+    assert Part(stateful_sets=("d/e",)).log == "`kubectl --namespace d logs statefulset/e`"
+    assert Parts(dex=one).present == {"dex": one}
 
 
 def test_what_another_release_includes_is_not_rendered_by_itself(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Release 26.03 on S3: how each consumer learns where its artifacts are."""
+"""Releases with Pipelines 2 on S3: how each consumer learns where its artifacts are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import yaml
 
 from rendering.objects import ObjectKey
 from rendering.rbac import Rbac
+from tests.releases import PIPELINES_2, version_of_pipelines
 from tests.rendering.beijing import (
     KEY_FORMAT,
     REGION,
@@ -22,17 +23,22 @@ from tests.rendering.beijing import (
 )
 
 
+@pytest.fixture(scope="module", params=PIPELINES_2)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def release() -> Release:
-    return kubeflow()
+def release(name: str) -> Release:
+    return kubeflow(name)
 
 
-def test_the_rest_of_the_install_configuration_is_upstreams(release: Release) -> None:
+def test_the_rest_of_the_install_configuration_is_upstreams(name: str, release: Release) -> None:
     data = release.get("ConfigMap", "pipeline-install-config")["data"]
     kept = {"dbType": "mysql", "mlmdDb": "metadb", "cacheDb": "cachedb", "pipelineDb": "mlpipeline"}
     assert kept.items() <= data.items()
     assert data["ConMaxLifeTime"] == "120s"
-    assert data["appVersion"] == "2.16.0"
+    assert data["appVersion"] == version_of_pipelines(name)
     assert "defaultSecurityContextRunAsNonRoot" in data
 
 

@@ -1,4 +1,4 @@
-"""Release 26.03 and the GPU pool: one taint, one label, and work that stays where it runs.
+"""Releases with Trainer and the GPU pool: one taint, one label, and work that stays where it runs.
 
 On EKS the API server itself lets a pod that asks for GPUs onto nodes tainted with the name of what
 it asks for (``tests/cluster/test_gpu_pods.py``), so what is held here is the agreement of names.
@@ -15,15 +15,21 @@ import yaml
 
 from components.gpu import karpenter_objects as karpenter
 from components.gpu.node_pools import Pool
-from tests.rendering.beijing import Release, kubeflow
+from tests.releases import PIPELINES_2
+from tests.rendering.beijing import Release, kubeflow, upstream
 from tests.rendering.profile_hooks import objects as made_in_a_profile
 
 STAYS = {"karpenter.sh/do-not-disrupt": "true"}
 
 
+@pytest.fixture(scope="module", params=PIPELINES_2)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def release() -> Release:
-    return kubeflow()
+def release(name: str) -> Release:
+    return kubeflow(name)
 
 
 @pytest.fixture(scope="module")
@@ -137,24 +143,36 @@ def test_a_trial_and_every_training_stay_on_their_node(release: Release) -> None
     }
 
 
-def test_a_pipelines_step_stays_on_its_node(release: Release) -> None:
+def test_a_pipelines_step_stays_on_its_node_and_all_other_defaults_are_upstreams(
+    name: str, release: Release
+) -> None:
+    """The key is one text, so a patch of ours replaces what upstream has in it."""
+    (theirs,) = [
+        yaml.safe_load(obj["data"].get("workflowDefaults", "{spec: {}}"))
+        for obj in upstream(name)
+        if (obj["kind"], obj["metadata"]["name"]) == ("ConfigMap", "workflow-controller-configmap")
+    ]
     text = release.text("workflow-controller-configmap", "workflowDefaults")
-    assert yaml.safe_load(text) == {"spec": {"podMetadata": {"annotations": STAYS}}}
+    assert "podMetadata" not in theirs["spec"]
+    stays = {"podMetadata": {"annotations": STAYS}}
+    assert yaml.safe_load(text) == {**theirs, "spec": {**theirs["spec"], **stays}}
 
 
 def test_a_notebook_stays_by_a_pod_default_that_is_in_every_profile(
-    spawner: dict[str, Any],
+    name: str, spawner: dict[str, Any]
 ) -> None:
     """The web app turns the chosen PodDefault into its selector's first label, with "true"."""
     chosen = [
-        made_in_a_profile()[f"PodDefault {name}"]["spec"]
-        for name in spawner["configurations"]["value"]
+        made_in_a_profile(name)[f"PodDefault {chosen}"]["spec"]
+        for chosen in spawner["configurations"]["value"]
     ]
     assert [list(each["selector"]["matchLabels"].values()) for each in chosen] == [["true"]] * 2
     assert [each["annotations"] for each in chosen if "annotations" in each] == [STAYS]
 
 
-def test_the_profile_controller_may_make_what_its_script_answers(release: Release) -> None:
+def test_the_profile_controller_may_make_what_its_script_answers(
+    name: str, release: Release
+) -> None:
     """Metacontroller drops attachments of kinds it is not told of; for the rest it needs rights."""
     controller = release.get("DecoratorController", "kubeflow-pipelines-profile-controller")
     attached = {each["resource"] for each in controller["spec"]["attachments"]}
@@ -165,6 +183,6 @@ def test_the_profile_controller_may_make_what_its_script_answers(release: Releas
         if {"create", "update", "delete"} <= set(rule["verbs"])
         for resource in rule["resources"]
     }
-    kinds = {name.split()[0].lower() for name in made_in_a_profile()}
+    kinds = {each.split()[0].lower() for each in made_in_a_profile(name)}
     answered = {f"{re.sub('y$', 'ie', kind)}s" for kind in kinds}
     assert answered <= attached & writes

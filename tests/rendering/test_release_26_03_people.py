@@ -1,4 +1,4 @@
-"""Release 26.03: what a profile gets, and how its people log in."""
+"""Releases with Pipelines 2: what a profile gets, and how its people log in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from components.kubeflow.logins import DexAccount
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import (
     KEY_FORMAT,
     REGION,
@@ -18,22 +19,27 @@ from tests.rendering.beijing import (
     environment,
     kubeflow,
 )
-from tests.rendering.profile_hooks import SYNC
+from tests.rendering.profile_hooks import FRONTENDS, SYNC
+
+
+@pytest.fixture(scope="module", params=PIPELINES_2)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def release() -> Release:
-    return kubeflow()
+def release(name: str) -> Release:
+    return kubeflow(name)
 
 
-def test_the_profile_controllers_settings_are_complete(release: Release) -> None:
+def test_the_profile_controllers_settings_are_complete(name: str, release: Release) -> None:
     variables = release.environment("kubeflow-pipelines-profile-controller")
     installed = release.get("ConfigMap", "pipeline-install-config")["data"]
     resolved = {
         name: value if isinstance(value, str) else installed[value["configMapKeyRef"]["key"]]
         for name, value in variables.items()
     }
-    settings = SYNC["26.03"].settings_from(resolved)
+    settings = SYNC[name].settings_from(resolved)
     assert settings.bucket == "<<bucket.name>>"
     assert settings.endpoint == S3
     assert settings.region == REGION
@@ -41,10 +47,12 @@ def test_the_profile_controllers_settings_are_complete(release: Release) -> None
     assert settings.pipeline_root == "s3://<<bucket.name>>/<<bucket.prefix>>"
 
 
-def test_profiles_run_the_uis_own_image_from_the_account_registry(release: Release) -> None:
+def test_profiles_run_the_uis_own_image_from_the_account_registry(
+    name: str, release: Release
+) -> None:
     image = release.environment("kubeflow-pipelines-profile-controller")["FRONTEND_IMAGE"]
     assert image == release.container("ml-pipeline-ui")["image"]
-    assert image == f"{REGISTRY}/ghcr.io/kubeflow/kfp-frontend:2.16.0"
+    assert image == f"{REGISTRY}/{FRONTENDS[name]}"
 
 
 def test_the_profile_controller_watches_no_secrets(release: Release) -> None:

@@ -328,3 +328,41 @@ def test_the_stacks_own_registry_is_new_to_nobody() -> None:
         "Image from a registry that is new to the stack"
     ]
     assert reviewed([workload, mirror]).dangers == ()
+
+
+# -- another release -------------------------------------------------------------------------------
+
+MARK = "inferencemodels.inference.networking.x-k8s.io"
+
+
+@pytest.mark.parametrize(
+    ("before", "named"),
+    [
+        ({"release": "26.03", "digests": {"a": "1"}}, True),
+        ({"digests": {"a": "1", MARK: "1"}}, True),
+        ({"release": "26.03.1", "digests": {"a": "2"}}, False),
+        ({"release": "1.5.1-aws-b1.0.0", "digests": {"a": "2"}}, False),
+    ],
+)
+def test_what_an_upgrade_does_to_data_is_the_first_danger(
+    before: dict[str, Any], named: bool
+) -> None:
+    crds = row(
+        "pulumi-python:dynamic:CustomResourceDefinitions",
+        "kubeflow-crds",
+        "update",
+        before,
+        {"release": "26.03.1", "digests": {"a": "2", "b": "1"}},
+    )
+    replaced = kubernetes("Deployment", "profiles-deployment", "replace")
+    bucket = row("aws:s3/bucket:Bucket", "artifacts", "replace", {"bucket": "a"}, {"bucket": "b"})
+    dangers = reviewed([replaced, bucket, crds]).dangers
+    assert (dangers[0].what == "Upgrade of Kubeflow") == named
+    if named:
+        first = dangers[0]
+        assert first.names == ("26.03 to 26.03.1",)
+        assert "mlpipeline gets pipeline_tags, pipeline_version_tags" in first.happens
+        assert "llminferenceservices.serving.kserve.io is stored as v1alpha2" in first.happens
+        assert "Deployment.apps kubeflow/profiles-deployment is replaced" in first.happens
+        assert "which the CRDs of 26.03 do not serve" in first.lost
+        assert "a snapshot of the database from the last day (`snapshot`)" in first.avoid

@@ -24,11 +24,10 @@ from components.kubeflow import profiles
 from rendering import Object
 from settings.sections import User
 from tests.rendering.beijing import MANIFESTS, kubeflow
-from tests.rendering.profile_hooks import SCRIPTS, objects
+from tests.rendering.profile_hooks import OLD, SCRIPTS, objects
 from tests.services import mesh
 from tests.services.mesh import Mesh, Workload
 
-NEW, OLD = SCRIPTS
 USERS = [
     User(email="ann@example.org", namespace="team-a"),
     User(email="bea@example.org", namespace="team-b", contributors=["col@example.org"]),

@@ -62,7 +62,7 @@ def required(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise MissingSettingError(
             f"environment variable {name} is absent or empty; it is set in "
-            "pipelines/profile-controller/deployment.yaml of the release's folder in manifests/"
+            "deployment.yaml beside the sync.py of the release, in manifests/"
         )
     return value
 

@@ -16,7 +16,9 @@ from components.dynamic import crds
 from components.dynamic.crds import CrdProvider, CustomResourceDefinitions, digest_of
 from rendering import RenderError
 from rendering.build import crd_bundle_path, write_crd_bundle
+from settings.section import MANIFESTS
 from tests.harness import MASKED, Registered, run
+from upgrades.table import Upgrade, of_release
 
 ROOT = Path(__file__).parents[3]
 TYPE = "pulumi-python:dynamic:CustomResourceDefinitions"
@@ -276,3 +278,49 @@ def test_delete_keeps_the_crds_and_the_users_objects_with_them(api: FakeApi) -> 
 def test_a_refresh_leaves_everything_as_it_is(api: FakeApi) -> None:
     assert CrdProvider().read("id", props(WIDGETS)).outs == props(WIDGETS)
     assert api.connections == []
+
+
+# -- another release ------------------------------------------------------------------------------
+
+WAYS = of_release(MANIFESTS / "26.03.1")
+MARK = "inferencemodels.inference.networking.x-k8s.io"
+
+
+def of(release: str | None, *names: str) -> dict[str, Any]:
+    named = {"release": release, "confirmed": [], "database": {}} if release else {}
+    return {"digests": dict.fromkeys(names, "1"), "kubeconfig": KUBECONFIG, **named}
+
+
+@pytest.mark.parametrize(
+    ("olds", "news", "refused"),
+    [
+        ({}, of("26.03.1", "a"), ""),
+        (of("26.03.1", "a"), of("26.03.1", "a", "b"), ""),
+        (of(None, "a"), of(None, "b"), ""),
+        (of("26.03", "a"), of("26.03.1", "b"), "asked of 26.03"),
+        (of(None, "a", MARK), of("26.03.1", "b"), "asked of 26.03"),
+        (of(None, "a"), of("26.03.1", "b"), "the stack has another release"),
+        (of("1.5.1-aws-b1.0.0", "a"), of("26.03.1", "b"), "the stack has 1.5.1-aws-b1.0.0"),
+        (of("26.03.1", "a"), of("26.03", "a"), "there is a way to 26.03 from none"),
+    ],
+)
+def test_another_release_needs_a_way_and_its_conditions(
+    monkeypatch: pytest.MonkeyPatch, olds: dict[str, Any], news: dict[str, Any], refused: str
+) -> None:
+    def unmet(_self: CrdProvider, way: Upgrade, given: dict[str, Any]) -> list[str]:
+        assert given == news
+        return [f"asked of {next(k for k, v in WAYS.ways.items() if v == way)}"]
+
+    monkeypatch.setattr(CrdProvider, "unmet", unmet)
+    failures = CrdProvider().check(olds, news).failures
+    assert len(failures) == bool(refused)
+    assert all(refused in each.reason for each in failures)
+
+
+def test_what_is_confirmed_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    news = {**of("26.03.1", "a"), "confirmed": sorted(WAYS.conditions())}
+    assert CrdProvider().check(of("26.03", "a"), news).failures == []
+
+
+def test_the_release_is_in_the_state_without_being_a_change() -> None:
+    assert CrdProvider().diff("id", of(None, "a"), of("26.03", "a")).changes is False

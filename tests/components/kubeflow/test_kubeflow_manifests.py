@@ -143,6 +143,7 @@ def program(rendered: Rendered, **sections: Any) -> dict[str, Any]:
             users=settings.users,
             login=settings.login,
             deletable_namespaces=settings.deletable_namespaces,
+            release=settings.release,
             rendered=rendered,
             values={
                 "database.rotation": "2",

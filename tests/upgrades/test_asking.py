@@ -1,0 +1,160 @@
+"""What is asked before an upgrade, and what a stack without a way is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.rendering.beijing import MANIFESTS
+from upgrades.asking import Unanswered, old_release, refusal, unmet
+from upgrades.table import NONE, Upgrade, of_release
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+WAYS = of_release(MANIFESTS / "26.03.1")
+WAY = WAYS.ways["26.03"]
+MARK = WAY.known_by
+TRAINER = "trainer.kubeflow.org/v1alpha1"
+
+
+def named(name: str, **fields: Any) -> dict[str, Any]:
+    return {"metadata": {"namespace": "team-a", "name": name}, **fields}
+
+
+@dataclass
+class Played:
+    """A platform that answers from a table."""
+
+    taken: datetime | None = NOW - timedelta(hours=1)
+    held: Mapping[tuple[str, str], list[dict[str, Any]]] = field(
+        default_factory=dict[tuple[str, str], list[dict[str, Any]]]
+    )
+    silent: str = ""
+
+    def objects(self, api: str, resource: str) -> Iterable[Mapping[str, Any]]:
+        if self.silent:
+            raise Unanswered(self.silent)
+        return self.held.get((api, resource), [])
+
+    def newest_snapshot(self) -> datetime | None:
+        return self.taken
+
+
+def said(platform: Played, *confirmed: str, way: Upgrade = WAY) -> list[str]:
+    return list(unmet(way, platform, confirmed, NOW))
+
+
+def test_a_platform_with_a_snapshot_and_nothing_in_the_way_is_upgraded() -> None:
+    assert said(Played()) == []
+
+
+@pytest.mark.parametrize(
+    ("taken", "sentence"),
+    [
+        (None, "there is none: take one (docs/backup-and-restore.md#take), or add snapshot to"),
+        (NOW - timedelta(hours=24, minutes=1), "the newest is of 2026-11-29 11:59 UTC: take one"),
+    ],
+)
+def test_a_snapshot_is_of_the_last_day(taken: datetime | None, sentence: str) -> None:
+    (found,) = said(Played(taken=taken))
+    assert "needs a snapshot of the database from the last day, because Pipelines 2.17.0" in found
+    assert sentence in found
+    assert said(Played(taken=taken), "snapshot") == []
+    assert said(Played(taken=NOW - timedelta(hours=24))) == []
+
+
+@pytest.mark.parametrize(
+    ("api", "resource", "fields", "in_the_way"),
+    [
+        ("argoproj.io/v1alpha1", "workflows", {}, "runs"),
+        ("argoproj.io/v1alpha1", "workflows", {"status": {"phase": "Running"}}, "runs"),
+        ("argoproj.io/v1alpha1", "workflows", {"status": {"phase": "Error"}}, ""),
+        ("serving.kserve.io/v1alpha1", "llminferenceservices", {"spec": {}}, "llm"),
+        (TRAINER, "trainjobs", {"spec": {"labels": {}}}, "trainer"),
+        (TRAINER, "trainjobs", {"spec": {"trainer": {"numProcPerNode": "auto"}}}, "trainer"),
+        (TRAINER, "trainjobs", {"spec": {"trainer": {"numProcPerNode": 2}}}, ""),
+        (TRAINER, "trainjobs", {"spec": {"runtimeRef": {}}}, ""),
+        (
+            TRAINER,
+            "clustertrainingruntimes",
+            {"spec": {"mlPolicy": {"torch": {"numProcPerNode": 1}}}},
+            "trainer",
+        ),
+    ],
+)
+def test_objects_of_users_are_in_the_way(
+    api: str, resource: str, fields: dict[str, Any], in_the_way: str
+) -> None:
+    platform = Played(held={(api, resource): [named("one", **fields)]})
+    found = said(platform)
+    assert len(found) == bool(in_the_way)
+    assert all(f"there is {resource} team-a/one: " in each for each in found)
+    assert all(f"or add {in_the_way} to kubeflow:upgradeConfirmed." in each for each in found)
+    assert said(platform, *filter(None, [in_the_way])) == []
+
+
+def test_the_runtimes_of_the_release_itself_are_not_in_the_way() -> None:
+    own = named("one", spec={"mlPolicy": {"torch": {"numProcPerNode": 1}}})
+    own["metadata"]["annotations"] = {"pulumi.com/patchForce": "true"}
+    assert said(Played(held={(TRAINER, "clustertrainingruntimes"): [own]})) == []
+
+
+def test_many_are_counted() -> None:
+    held = [named(f"run-{number}") for number in range(5)]
+    (found,) = said(Played(held={("argoproj.io/v1alpha1", "workflows"): held}))
+    assert "workflows team-a/run-2 and 2 more: let it end" in found
+
+
+def test_what_could_not_be_asked_is_not_taken_for_granted() -> None:
+    found = said(Played(silent="the API server does not answer"))
+    assert len(found) == 3
+    assert all("it could not be asked (the API server does not answer)" in each for each in found)
+    assert said(Played(silent="no"), "runs", "llm", "trainer") == []
+
+
+# -- which release a stack has ---------------------------------------------------------------------
+
+NEWS = {"release": "26.03.1", "digests": {"a": "2", "b": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("olds", "old"),
+    [
+        ({}, None),
+        ({"release": "26.03.1", "digests": {"a": "1"}}, "26.03.1"),
+        ({"release": "26.03", "digests": {"a": "1"}}, "26.03"),
+        ({"digests": {"a": "1", MARK: "1"}}, "26.03"),
+        ({"digests": {"a": "1"}}, "26.03.1"),
+        ({"digests": {"a": "1", "c": "1"}}, ""),
+    ],
+    ids=["new", "named", "older", "recognised", "the same CRDs", "others"],
+)
+def test_the_release_of_a_state(olds: dict[str, Any], old: str | None) -> None:
+    assert old_release(olds, NEWS, WAYS) == old
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("26.03", "26.03.1", None),
+        ("26.03.1", "26.03.1", None),
+        ("1.5.1-aws-b1.0.0", "26.03.1", "from 26.03 only. Set it back to 1.5.1-aws-b1.0.0, and"),
+        (
+            "",
+            "26.03.1",
+            "the stack has another release: there is a way to 26.03.1 from 26.03 only.",
+        ),
+        ("26.03.1", "26.03", "there is a way to 26.03 from none. Set it back to 26.03.1, and make"),
+    ],
+)
+def test_a_way_that_is_not_declared_is_refused(old: str, new: str, sentence: str | None) -> None:
+    found = refusal(old, new, of_release(MANIFESTS / new))
+    assert (found is None) == (sentence is None)
+    assert sentence is None or sentence in (found or "")
+
+
+def test_a_release_without_ways_leaves_its_own_stacks_alone() -> None:
+    assert refusal("1.5.1-aws-b1.0.0", "1.5.1-aws-b1.0.0", NONE) is None

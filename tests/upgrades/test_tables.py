@@ -1,0 +1,210 @@
+"""upgrade.yaml of each release, held to what both releases render to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.objects.kubernetes_objects import type_token
+from rehearsal.diff import changed_paths, replacing
+from rendering.objects import WEBHOOK_KINDS, Object, ObjectKey
+from tests.rendering.beijing import MANIFESTS, rendered
+from upgrades.table import NONE, Stored, Upgrade, UpgradesInvalid, matches, of_release
+
+WAYS = [
+    (old, file.parent.name)
+    for file in sorted(MANIFESTS.glob("*/upgrade.yaml"))
+    for old in of_release(file.parent).ways
+]
+each_way = pytest.mark.parametrize(("old", "new"), WAYS)
+_MUTABLE = frozenset({"ConfigMap", "Secret"})
+"""The platform's provider changes them in place (components/cluster/eks_cluster.py)."""
+
+
+def way(old: str, new: str) -> Upgrade:
+    return of_release(MANIFESTS / new).ways[old]
+
+
+def named(key: ObjectKey) -> str:
+    kind = f"{key.kind}.{key.group}" if key.group else key.kind
+    return f"{kind} {key.namespace}/{key.name}" if key.namespace else f"{kind} {key.name}"
+
+
+@cache
+def objects(release: str) -> Mapping[str, Object]:
+    return {named(ObjectKey.of(obj)): obj for obj in rendered(release).objects}
+
+
+@cache
+def crds(release: str) -> Mapping[str, Object]:
+    return {crd["metadata"]["name"]: crd for crd in rendered(release).crds}
+
+
+def test_there_is_a_way_to_the_newest_release() -> None:
+    assert ("26.03", "26.03.1") in WAYS
+
+
+@each_way
+def test_every_object_that_goes_has_one_reason_and_no_reason_is_left(old: str, new: str) -> None:
+    before, after = objects(old), objects(new)
+    gone, come = before.keys() - after.keys(), after.keys() - before.keys()
+    groups = way(old, new).gone
+    assert {name: n for name in gone if (n := _count(name, groups)) != 1} == {}
+    for group in groups:
+        for pattern in group.objects:
+            assert any(matches(name, [pattern]) for name in gone), pattern
+        for pattern in group.to:
+            assert any(matches(name, [pattern]) for name in come), pattern
+
+
+def _count(name: str, groups: Any) -> int:
+    return sum(matches(name, group.objects) for group in groups)
+
+
+@each_way
+def test_every_object_with_another_immutable_field_is_listed(old: str, new: str) -> None:
+    before, after = objects(old), objects(new)
+    fixed: set[tuple[str, str]] = set()
+    for name in before.keys() & after.keys():
+        changed = changed_paths(before[name], after[name])
+        for path in replacing(type_token(after[name]), changed, mutable=_MUTABLE):
+            fixed.add((name, path))
+    listed = {(each.object, each.field) for each in way(old, new).replaced}
+    assert {(name, field) for name, field in listed if not _is_about(name, field, fixed)} == set()
+    assert {
+        (name, path)
+        for name, path in fixed
+        if not any(name == other and path.startswith(field) for other, field in listed)
+    } == set()
+
+
+def _is_about(name: str, field: str, fixed: set[tuple[str, str]]) -> bool:
+    return any(name == other and path.startswith(field) for other, path in fixed)
+
+
+@each_way
+def test_webhooks_that_go_are_behind_what_they_call(old: str, new: str) -> None:
+    before, after = objects(old), objects(new)
+    gone = {
+        name for name, obj in before.items() if obj["kind"] in WEBHOOK_KINDS and name not in after
+    }
+    assert gone == set(way(old, new).webhooks)
+    needs = rendered(old).prerequisites
+    for name in gone:
+        called = {named(each) for each in needs[ObjectKey.of(before[name])]}
+        # Deleted after it, for it depends on them: the engine deletes in the reverse order.
+        assert {each.partition(" ")[0] for each in called} >= {"Service", "Deployment.apps"}
+
+
+@each_way
+def test_crds_that_go_stay_and_those_stored_anew_are_listed(old: str, new: str) -> None:
+    before, after, upgrade = crds(old), crds(new), way(old, new)
+    prefix = "CustomResourceDefinition.apiextensions.k8s.io "
+    stays = {each.what.removeprefix(prefix) for each in upgrade.stays if prefix in each.what}
+    assert stays == before.keys() - after.keys()
+    stored = {
+        (name, _storage(after[name]), _storage(before[name]))
+        for name in before.keys() & after.keys()
+        if _storage(before[name]) != _storage(after[name])
+    }
+    assert {(each.name, each.storage, each.was) for each in upgrade.crds} == stored
+
+
+def _storage(crd: Object) -> str:
+    return next(each["name"] for each in crd["spec"]["versions"] if each["storage"])
+
+
+@each_way
+def test_a_state_without_a_release_is_recognised(old: str, new: str) -> None:
+    known = of_release(MANIFESTS / new)
+    assert known.recognised(crds(old)) == old
+    for other in {path.parent.name for path in MANIFESTS.glob("*/release.yaml")} - {old}:
+        assert known.recognised(crds(other)) is None
+
+
+# -- fields of users' objects ----------------------------------------------------------------------
+
+PLATFORMS_OWN = ("clusterservingruntimes", "inferencegraphs")
+
+
+@each_way
+def test_every_field_that_users_lose_is_asked_for(old: str, new: str) -> None:
+    asked = {
+        (f"{stored.resource}.{stored.api.partition('/')[0]}", path)
+        for condition in way(old, new).before
+        for stored in condition.objects
+        for path in (*stored.having, *stored.texts)
+    }
+    lost = {
+        (name, path)
+        for name in crds(old).keys() & crds(new).keys()
+        for path in _lost(crds(old)[name], crds(new)[name])
+    }
+    assert {pair for pair in asked if pair not in lost} == set()
+    assert {pair for pair in lost if pair not in asked} == set()
+
+
+def _lost(before: Object, after: Object) -> Iterator[str]:
+    """Fields that a version has no more, or whose texts it no longer takes; the outermost ones."""
+    versions = {each["name"]: each["schema"] for each in after["spec"]["versions"]}
+    for version in before["spec"]["versions"]:
+        if (schema := versions.get(version["name"])) is not None:
+            yield from _less(version["schema"]["openAPIV3Schema"], schema["openAPIV3Schema"], "")
+
+
+def _less(before: Any, after: Any, at: str) -> Iterator[str]:
+    if before.get("type") != after.get("type") and "type" in after:
+        yield at
+    if after.get("x-kubernetes-preserve-unknown-fields"):
+        return
+    for name, inner in (before.get("properties") or {}).items():
+        place = f"{at}.{name}" if at else name
+        other = (after.get("properties") or {}).get(name)
+        if other is None:
+            yield place
+        else:
+            yield from _less(inner, other, place)
+    for key in ("items", "additionalProperties"):
+        inner, other = before.get(key), after.get(key)
+        if isinstance(inner, dict) and isinstance(other, dict):
+            yield from _less(inner, other, at)
+
+
+@each_way
+def test_what_is_asked_is_served_by_the_old_release(old: str, new: str) -> None:
+    served = {
+        f"{crd['spec']['group']}/{version['name']} {crd['spec']['names']['plural']}"
+        for crd in crds(old).values()
+        for version in crd["spec"]["versions"]
+        if version["served"]
+    }
+    asked: list[Stored] = [each for one in way(old, new).before for each in one.objects]
+    assert {f"{each.api} {each.resource}" for each in asked} <= served
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+def test_a_release_without_the_file_has_no_way() -> None:
+    assert of_release(MANIFESTS / "1.5.1-aws-b1.0.0") is NONE
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("from: [", "is no YAML"),
+        ('from: {"1": {}}', r"from\.1\.known_by: Field required"),
+        ('from: {"1": {known_by: a, before: [{name: a, what: b, why: c, way_out: d}]}}', "asks no"),
+        ('from: {"1": {known_by: a, gone: [{objects: [a b c], why: d}]}}', "should match pattern"),
+        ('from: {"1": {known_by: a, databases: [{name: a, by: b}]}}', "or neither"),
+        ("to: 1", "Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "upgrade.yaml").write_text(text)
+    with pytest.raises(UpgradesInvalid, match=sentence):
+        of_release(tmp_path)

@@ -1,0 +1,131 @@
+"""Which conditions of an upgrade do not hold, by what a cluster and RDS answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from upgrades.table import Condition, Stored, Upgrade, Upgrades
+
+SETTING = "kubeflow:upgradeConfirmed"
+PAGE = "docs/upgrade.md"
+_OWN = "pulumi.com/patchForce"
+"""The annotation of every object that a stack makes; the release itself changes those."""
+_NAMED = 3
+"""Objects that a sentence names; the others are counted."""
+
+
+class Unanswered(Exception):
+    """A question got no answer; the message is the reason, a part of a sentence."""
+
+
+class Platform(Protocol):
+    """What is asked; each method raises ``Unanswered``."""
+
+    def objects(self, api: str, resource: str) -> Iterable[Mapping[str, Any]]:
+        """All objects of a resource in all namespaces; none where the cluster has no such type."""
+        ...
+
+    def newest_snapshot(self) -> datetime | None:
+        """When the newest complete snapshot of the database was taken; None: there is none."""
+        ...
+
+
+def old_release(olds: Mapping[str, Any], news: Mapping[str, Any], ways: Upgrades) -> str | None:
+    """The release that a stack has, by the inputs of its CRDs before and now.
+
+    Args:
+        olds: of the state: ``release``, which older versions of this project have not written, and
+            ``digests`` of the CRDs; empty where the stack is new.
+        news: of the program.
+        ways: to the release of ``news``.
+
+    Returns:
+        None: a new stack. Empty: another release, which the state does not name.
+    """
+    if not olds:
+        return None
+    if named := olds.get("release"):
+        return str(named)
+    before: Collection[str] = olds.get("digests") or {}
+    same = set(before) <= set(news["digests"])
+    return ways.recognised(before) or (str(news["release"]) if same else "")
+
+
+def refusal(old: str, new: str, ways: Upgrades) -> str | None:
+    """The sentence that refuses a way which is not declared; None: there is no change, or a way."""
+    if old == new or old in ways.ways:
+        return None
+    known = f"from {' and '.join(ways.ways)} only" if ways.ways else "from none"
+    return (
+        f"kubeflow:release is {new}, and the stack has {old or 'another release'}: there is a way "
+        f"to {new} {known}. Set it back{f' to {old}' if old else ''}, and make a second stack with "
+        f"{new} ({PAGE}#kubeflow)."
+    )
+
+
+def unmet(
+    way: Upgrade, platform: Platform, confirmed: Collection[str], now: datetime
+) -> Iterator[str]:
+    """A sentence per condition that does not hold, or of which nobody knows whether it does."""
+    for condition in way.before:
+        if condition.name in confirmed:
+            continue
+        try:
+            found = _in_the_way(condition, platform, now)
+        except Unanswered as unanswered:
+            found = f"it could not be asked ({unanswered})"
+        if found:
+            yield (
+                f"The upgrade needs {condition.what}, because {condition.why}; {found}: "
+                f"{condition.way_out}, or add {condition.name} to {SETTING}."
+            )
+
+
+def _in_the_way(condition: Condition, platform: Platform, now: datetime) -> str:
+    """What is in the way of an upgrade; empty: nothing."""
+    if hours := condition.snapshot_hours:
+        taken = platform.newest_snapshot()
+        if taken is None:
+            return "there is none"
+        if now - taken > timedelta(hours=hours):
+            return f"the newest is of {taken:%Y-%m-%d %H:%M} UTC"
+    names = [name for stored in condition.objects for name in _names(stored, platform)]
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"there is {', '.join(names[:_NAMED])}{more}"
+
+
+def _names(stored: Stored, platform: Platform) -> list[str]:
+    return sorted(
+        f"{stored.resource} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
+        for obj in platform.objects(stored.api, stored.resource)
+        if _counts(stored, obj)
+    )
+
+
+def _counts(stored: Stored, obj: Mapping[str, Any]) -> bool:
+    if _OWN in (obj["metadata"].get("annotations") or {}):
+        return False
+    ended = stored.unless
+    if ended and any(value in ended.values for value in _values(obj, ended.path.split("."))):
+        return False
+    if not (stored.having or stored.texts):
+        return True
+    texts = (value for path in stored.texts for value in _values(obj, path.split(".")))
+    return any(isinstance(value, str) for value in texts) or any(
+        True for path in stored.having for _ in _values(obj, path.split("."))
+    )
+
+
+def _values(value: Any, path: list[str]) -> Iterator[Any]:
+    """The values at a path; a list on the way stands for each of its items."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _values(item, path)
+    elif not path:
+        yield value
+    elif isinstance(value, Mapping) and path[0] in value:
+        yield from _values(value[path[0]], path[1:])
