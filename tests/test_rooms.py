@@ -71,7 +71,7 @@ MAY_IMPORT: dict[str, str] = {
         "adoption "
         "advisories components.gpu components.kubeflow components.mirror components.objects "
         "components.registry costs images program regions rendering review settings terminal "
-        "toolchain webhook"
+        "toolchain upgrades webhook"
     ),
 }
 
