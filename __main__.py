@@ -15,6 +15,7 @@ from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
 from components.mirror.accounts import build_side
 from program import (
     check_release,
+    database_users,
     deploy_values,
     export_outputs,
     render_stack,
@@ -49,6 +50,7 @@ backend = KubeflowRdsS3Backend(
     KubeflowRdsS3BackendArgs(
         context=context,
         database=settings.database,
+        database_users=database_users(settings),
         artifacts=settings.artifacts,
         shared_files=settings.shared_files,
         profiles=[user.namespace for user in settings.users],
@@ -121,6 +123,7 @@ kubeflow = KubeflowManifests(
         release=settings.release,
         upgrade_confirmed=settings.upgrade_confirmed,
         rendered=renders.kubeflow,
+        parts=renders.parts,
         values=deploy_values(context, settings, backend, vpc_ranges(settings, aws)),
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
@@ -134,4 +137,4 @@ kubeflow = KubeflowManifests(
     providers,
 )
 
-export_outputs(context, cluster, backend, kubeflow.login_secret_arn)
+export_outputs(context, renders.parts, cluster, backend, kubeflow.login_secret_arn)

@@ -16,7 +16,7 @@ import pulumi_aws as aws
 
 from advisories.sentences import notices, refusals
 from advisories.table import Advisories, of_release
-from components.backend import KubeflowRdsS3Backend
+from components.backend import DatabaseUser, KubeflowRdsS3Backend
 from components.backend.existing_backend import left_files
 from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
@@ -28,8 +28,10 @@ from images.reference import Reference, parse
 from regions.region import Region
 from rendering import Rendered, RenderError, optional, render, require_sources
 from rendering import lock as locks
+from rendering.database_users import users_of
+from rendering.release import DatabaseUser as ReleaseUser
+from rendering.release import Parts, stand_alone
 from rendering.release import load as load_release
-from rendering.release import stand_alone
 from settings import Settings, SettingsError, load, package_sources
 from settings.context import StackContext
 from settings.errors import full_key
@@ -43,10 +45,8 @@ from settings.section import MANIFESTS
 
 _IMAGE_PREFIX = "<<image.prefix>>"
 DASHBOARD_PORT = 8080
-GATEWAY_NAMESPACE, GATEWAY = "istio-system", "istio-ingressgateway"
 _UPSTREAMS_IDLE_MINUTES = 1440  # without effect while nothing is stopped
 _LONGEST_REASON = 300  # characters
-_PORT_FORWARD = f"kubectl -n {GATEWAY_NAMESPACE} port-forward svc/{GATEWAY} {DASHBOARD_PORT}:80"
 _ALL_PODS_READY = (
     "kubectl wait pods --all -A --for=condition=Ready "
     "--field-selector='status.phase!=Succeeded' --timeout=10m"
@@ -200,12 +200,24 @@ def _refuse(problems: Sequence[str]) -> None:
         raise pulumi.RunError("\n".join(problems))
 
 
+def release_users(settings: Settings) -> dict[str, ReleaseUser]:
+    """Component of the release that the stack has -> its user of the database."""
+    return users_of(load_release(MANIFESTS / settings.release), optional_parts(settings))
+
+
+def database_users(settings: Settings) -> dict[str, DatabaseUser]:
+    """The same for the backend, with what its secrets have."""
+    users = release_users(settings)
+    return {name: DatabaseUser(user.user, user.database) for name, user in users.items()}
+
+
 @dataclass(frozen=True)
 class Renders:
     """Everything that is rendered for one stack.
 
     Attributes:
         kubeflow: the release.
+        parts: which of its objects do what.
         karpenter: the stack's version of Karpenter; None without GPU pool.
         image_mirror: the pods of the mirror's admission handler; None where it has none.
         package_defaults: the pods that give others their package sources; None without any.
@@ -214,6 +226,7 @@ class Renders:
     """
 
     kubeflow: Rendered
+    parts: Parts
     karpenter: Rendered | None
     image_mirror: Rendered | None
     package_defaults: Rendered | None
@@ -282,6 +295,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
         require_sources(MANIFESTS / settings.release, settings.bundles_path)
         return Renders(
             kubeflow=one(settings.release, optional_parts(settings)),
+            parts=load_release(MANIFESTS / settings.release).parts,
             karpenter=one(f"addons/{KARPENTER}{settings.gpu_pool.karpenter_version}")
             if settings.gpu_pool.enabled
             else None,
@@ -419,6 +433,7 @@ def deploy_values(
 
 def export_outputs(
     context: StackContext,
+    parts: Parts,
     cluster: EksCluster,
     backend: KubeflowRdsS3Backend,
     login_secret: pulumi.Input[str],
@@ -432,6 +447,8 @@ def export_outputs(
     """
     region = context.region
     cli = context.aws_cli
+    namespace, _, gateway = str(parts.gateway.service).partition("/")
+    forward = f"kubectl -n {namespace} port-forward svc/{gateway} {DASHBOARD_PORT}:80"
     connect = f"{cli} eks update-kubeconfig --region {region.name} --name {context.cluster}"
     outputs: dict[str, Any] = {
         "cluster": cluster.cluster_name,
@@ -441,7 +458,7 @@ def export_outputs(
         "registry": context.image_prefix,
         "roleArns": backend.role_arns,
         "console": region.console_url,
-        "dashboard": f"{connect} && {_PORT_FORWARD}",
+        "dashboard": f"{connect} && {forward}",
         "dashboardUrl": f"http://localhost:{DASHBOARD_PORT}",
         "login": pulumi.Output.concat(
             f"{cli} secretsmanager get-secret-value --region {region.name} --secret-id ",

@@ -26,8 +26,9 @@ import typer
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
 from ops.live_cluster import CurrentCluster, connect_command, current_cluster
-from program import DASHBOARD_PORT, GATEWAY, GATEWAY_NAMESPACE
-from settings import Settings
+from program import DASHBOARD_PORT
+from rendering.release import load
+from settings import MANIFESTS, Settings
 from settings.errors import listed
 from terminal.application import interruptible
 from terminal.exit_codes import FAILED
@@ -86,7 +87,13 @@ def dashboard(
             f"Log in as {users}; `pulumi stack output login --stack {stack}` prints the command "
             "that shows the passwords. Ctrl-C ends."
         )
-        _forward(Forwarding(kubectl, stack, current.context, port), login, open_=open_)
+        gateway = load(MANIFESTS / settings.release).parts.gateway.service
+        namespace, _, name = str(gateway).partition("/")
+        forwarding = Forwarding(
+            *(kubectl, stack, current.context, port, namespace, f"service/{name}", GATEWAY_PORT),
+            what="the gateway",
+        )
+        _forward(forwarding, login, open_=open_)
 
 
 def of_the_way(stack: str, settings: Settings, current: CurrentCluster) -> str:
@@ -127,6 +134,7 @@ class Forwarding:
         namespace: of the service.
         resource: the gateway, another service, or a pod.
         remote_port: of the service or the pod.
+        what: the resource in words; empty: by its name.
         lines: the last ones of kubectl.
     """
 
@@ -134,9 +142,10 @@ class Forwarding:
     stack: str
     context: str
     port: int
-    namespace: str = GATEWAY_NAMESPACE
-    resource: str = f"service/{GATEWAY}"
-    remote_port: int = GATEWAY_PORT
+    namespace: str
+    resource: str
+    remote_port: int
+    what: str = ""
     lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=3))
 
     @property
@@ -172,8 +181,7 @@ class Forwarding:
         """What kubectl printed last, and the way out, as one sentence."""
         told = " ".join(" ".join(self.lines).split()) or "it printed nothing"
         ways = (way for pattern, way in _WAYS_OUT if re.search(pattern, told, re.IGNORECASE))
-        what = "the gateway" if self.resource == f"service/{GATEWAY}" else self.resource
-        way_out = next(ways).format(stack=self.stack, what=what)
+        way_out = next(ways).format(stack=self.stack, what=self.what or self.resource)
         return f"kubectl port-forward ended ({told}): {way_out}."
 
 

@@ -30,7 +30,16 @@ from pulumi.runtime.proto import (
 )
 
 from regions.region import Region
-from rehearsal import api_servers, databases, diff, file_systems, inputs, offers, protocol
+from rehearsal import (
+    api_servers,
+    databases,
+    diff,
+    file_systems,
+    inputs,
+    kubernetes_versions,
+    offers,
+    protocol,
+)
 from rehearsal.account import BUCKET, DATABASE, LOG_GROUP, Account, RefusedByAws
 from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from rehearsal.sample_outputs.eks import CLUSTER
@@ -50,6 +59,7 @@ _SUBNET, _ENDPOINT = "aws:ec2/subnet:Subnet", "aws:ec2/vpcEndpoint:VpcEndpoint"
 _ENDPOINT_SERVICE = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
 _REMEMBERED = (
     *(_SUBNET, CLUSTER, LOG_GROUP, BUCKET, offers.TEMPLATE, databases.PARAMETER_GROUP),
+    offers.NODE_GROUP,
     *(file_systems.FILE_SYSTEM, file_systems.TARGET, file_systems.KEY, file_systems.ALIAS),
     *(api_servers.RULE, api_servers.ENTRY, api_servers.POLICY),
 )
@@ -233,9 +243,10 @@ class SimulatedProvider(ResourceProviderServicer):
         database: dict[str, Any] = {}
         outputs = partial(cloud.outputs, request.type, request.name, plain)
         if request.type.startswith("aws:") and not request.preview:
+            existing = getattr(request, "id", "")
             offers.check(self.accounts, request.type, plain, region)
+            kubernetes_versions.check(self.accounts, request.type, plain, region.name, existing)
             if request.type == DATABASE:
-                existing = getattr(request, "id", "")
                 database = databases.changed(self.accounts, region.name, plain, existing)
         if request.type == _DRAWN and not (request.preview or hasattr(request, "id")):
             identifier, properties = self.accounts.draw(request.name, outputs)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rendering import cache, optional, sources
+from rendering import cache, database_users, optional, sources
 from rendering.assembly import assemble
 from rendering.chart import chart_path
 from rendering.images import ImageUse, Registries
@@ -119,6 +119,7 @@ def render(
         return replace(result, chart=laid_out)
     built = assembly.build(assembly.own)
     built = optional.without(built, assembly.release.optional, optional_parts)
+    database_users.write(built, database_users.users_of(assembly.release, optional_parts))
     report(f"kustomize {assembly.tool.version} has built")
     parts = tuple(optional.with_images(part, optional_parts) for part in assembly.parts.values())
     result = rendered(

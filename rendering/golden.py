@@ -20,7 +20,7 @@ from typing import Annotated, Any, cast
 import typer
 import yaml
 
-from rendering import cache, normalise
+from rendering import cache, database_users, normalise
 from rendering.assembly import Assembly, assemble
 from rendering.differences import ABSENT, Change, Differences, compare
 from rendering.objects import Object, RenderError, is_crd
@@ -105,7 +105,10 @@ def upstream_objects(assembly: Assembly) -> list[Object]:
 
 
 def _normalised(assembly: Assembly, kustomization: Path) -> list[Object]:
-    objects, crds = normalise.normalise(assembly.build(kustomization))
+    built = assembly.build(kustomization)
+    if kustomization == assembly.own:
+        database_users.write(built, database_users.users_of(assembly.release))
+    objects, crds = normalise.normalise(built)
     return [*objects, *crds]
 
 

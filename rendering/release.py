@@ -37,7 +37,9 @@ KindAndName = Annotated[
     StringConstraints(pattern=r"^[A-Z][A-Za-z]+ ([a-z0-9][a-z0-9.-]*/)?[a-z0-9][a-z0-9.:<>-]*$"),
 ]
 """An object by ``Kind namespace/name``, or ``Kind name`` without a namespace; markers stay."""
-SqlName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+SqlUser = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+SqlDatabase = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,31}$")]
+"""Without ``_``, which stands for any character in a GRANT."""
 Needed = Literal["install", "feature", "example"]
 """What an image is pulled for: to install the platform, when a feature is used, by an example."""
 NEEDS: tuple[Needed, ...] = get_args(Needed)
@@ -243,6 +245,8 @@ class Parts(Strict):
         pipelines_persistence: writes the state of workflows into Pipelines' database.
         pipelines_profiles: what Pipelines has in each user's namespace.
         metacontroller: calls ``pipelines_profiles`` for each namespace.
+        model_registry: the registry of models.
+        model_registry_ui: its pages.
         workflows: Argo's controller.
         metadata: ML Metadata's server.
         katib: its controller and webhooks.
@@ -273,6 +277,8 @@ class Parts(Strict):
     pipelines_persistence: Part = Part()
     pipelines_profiles: Part = Part()
     metacontroller: Part = Part()
+    model_registry: Part = Part()
+    model_registry_ui: Part = Part()
     workflows: Part = Part()
     metadata: Part = Part()
     katib: Part = Part()
@@ -307,13 +313,13 @@ class DatabaseUser(Strict):
         deployment: whose pods log in as the user, and make the tables.
     """
 
-    user: SqlName
-    database: SqlName
+    user: SqlUser
+    database: SqlDatabase
     login: Literal["caching_sha2_password", "mysql_native_password"]
     tls: Literal["SSL", "NONE"]
     rights: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z]+( [A-Z]+)*$")], ...]
     tables: tuple[str, ...] = ()
-    deployment: ObjectName | None = None
+    deployment: ObjectName
 
 
 class OptionalPart(Strict):
@@ -425,6 +431,19 @@ class Release(Strict):
     databases: dict[Name, DatabaseUser] = Field(default_factory=dict[Name, DatabaseUser])
     optional: dict[Name, OptionalPart] = Field(default_factory=dict[Name, OptionalPart])
     patches: dict[Name, Patches] = Field(default_factory=dict[Name, Patches])
+
+    @model_validator(mode="after")
+    def _each_component_has_a_database_of_its_own(self) -> Release:
+        owners: dict[str, str] = {}
+        for component, user in self.databases.items():
+            for name in (f"user {user.user}", f"database {user.database}"):
+                if owner := owners.get(name):
+                    raise ValueError(
+                        f"databases.{component}: {name} is that of {owner}: give it another name, "
+                        "because components have tables of the same names"
+                    )
+                owners[name] = component
+        return self
 
     @model_validator(mode="after")
     def _databases_of_optional_parts_exist(self) -> Release:

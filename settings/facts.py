@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
 from packaging.version import Version
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
@@ -15,6 +14,7 @@ from advisories.table import of_release
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import KARPENTER
+from settings.release_files import fields
 from settings.sections import Settings
 from upgrades import table as upgrades
 
@@ -101,5 +101,4 @@ def _read(file: Path) -> Release:
     advisories = of_release(file.parent).advisories
     names = tuple(name for each in advisories for name in each.names)
     conditions = sorted(set(upgrades.of_release(file.parent).conditions()))
-    fields = yaml.safe_load(file.read_text("utf-8")) or {}
-    return Release.model_validate({**fields, "advisories": names, "conditions": conditions})
+    return Release.model_validate({**fields(file), "advisories": names, "conditions": conditions})

@@ -13,6 +13,7 @@ from settings.account import AwsSettings, IamSettings
 from settings.errors import AWS, full_key, listed
 from settings.image_mirror import ImageMirrorSettings
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
+from settings.release_files import default_kubernetes, default_release
 from settings.section import PROJECT, Section
 
 
@@ -36,9 +37,9 @@ class ClusterSettings(Section):
     Attributes:
         name: the name of the EKS cluster; roles, queues, buckets and the database are named after
             it, so that stacks with different names share an account.
-        version: the version of Kubernetes. EKS goes one minor version at a time and never back, and
-            its standard support ends on a date (``settings/support_ends.yaml``), after which it
-            costs more.
+        version: the version of Kubernetes. EKS goes one minor version at a time and, by this key,
+            never back, and its standard support ends on a date (``settings/support_ends.yaml``),
+            after which it costs more.
         admins: every IAM role and user with administration of the cluster, also the one that
             deploys: nobody else has it, not even the creator of the cluster.
         api_access: who reaches the API server from inside the VPC and connected networks, beside
@@ -49,7 +50,7 @@ class ClusterSettings(Section):
     """
 
     name: t.ClusterName = "kubeflow"
-    version: t.MinorVersion = "1.36"
+    version: t.MinorVersion = Field(default_factory=default_kubernetes)
     admins: Annotated[list[t.PrincipalArn], t.Distinct] = []
     api_access: ApiAccess = ApiAccess()
     public_access_cidrs: Annotated[
@@ -440,7 +441,7 @@ class Settings(Section):
     tags: dict[str, str] = {}
     iam: IamSettings = IamSettings()
     deletion_protection: bool | None = None
-    release: t.ReleaseName = "26.03"
+    release: t.ReleaseName = Field(default_factory=default_release)
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
     upgrade_confirmed: Annotated[list[t.ConditionName], t.Distinct] = []
     bundles: t.BundlesPath | None = None

@@ -30,6 +30,7 @@ from rehearsal.protocol import properties
 from rehearsal.recording import Planned, Recorder
 from rehearsal.sample_outputs.existing_network import Network, network_of
 from settings import MANIFESTS
+from settings.release_files import default_release
 from tests.type_tokens import TYPE_TOKENS
 
 # A stack trace per resource, which no test reads: 13 % of a program's CPU time.
@@ -56,7 +57,7 @@ TRUST = json.dumps(
 """The trust policy of a role of which a test needs nothing but the role."""
 
 
-ACCEPTED = [each.id for each in of_release(MANIFESTS / "26.03").still_open("critical")]
+ACCEPTED = [each.id for each in of_release(MANIFESTS / default_release()).still_open("critical")]
 """The open critical advisories of the release that a stack has by default."""
 
 

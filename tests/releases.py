@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from rendering.release import load
 from settings import MANIFESTS
+from settings.release_files import default_release
 
 RELEASES = tuple(sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml")))
+DEFAULT = default_release()
+"""That of a stack that names none."""
 PIPELINES_2 = tuple(
     name
     for name in RELEASES

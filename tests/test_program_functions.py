@@ -32,7 +32,7 @@ from regions.region import Feature, Region
 from rendering import ImageUse, Rendered
 from rendering.leak_tables import MARKER
 from rendering.objects import strings
-from rendering.release import stand_alone
+from rendering.release import Parts, stand_alone
 from settings import MANIFESTS, from_mapping
 from settings.context import StackContext
 from tests.components.backend.simulated_backend import ACCOUNT, PARTITIONS, component
@@ -261,6 +261,7 @@ def test_a_user_has_a_name_that_iam_takes(cluster: str, start: str) -> None:
 
 RENDERS = Renders(
     kubeflow=rendered("quay.io/b:1", "a:1"),
+    parts=Parts(),
     karpenter=rendered("public.ecr.aws/karpenter/controller:1"),
     image_mirror=None,
     package_defaults=None,

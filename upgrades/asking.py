@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from upgrades.table import Condition, Stored, Upgrade, Upgrades
 
 SETTING = "kubeflow:upgradeConfirmed"
-PAGE = "docs/upgrade.md"
+PAGE = "docs/upgrade.md#back-or-without-a-way"
 _OWN = "pulumi.com/patchForce"
 """The annotation of every object that a stack makes; the release itself changes those."""
 _NAMED = 3
@@ -60,8 +60,8 @@ def refusal(old: str, new: str, ways: Upgrades) -> str | None:
     known = f"from {' and '.join(ways.ways)} only" if ways.ways else "from none"
     return (
         f"kubeflow:release is {new}, and the stack has {old or 'another release'}: there is a way "
-        f"to {new} {known}. Set it back{f' to {old}' if old else ''}, and make a second stack with "
-        f"{new} ({PAGE}#kubeflow)."
+        f"to {new} {known}. Set it back{f' to {old}' if old else ''}, or move the data by hand "
+        f"({PAGE})."
     )
 
 

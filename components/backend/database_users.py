@@ -25,23 +25,16 @@ class DatabaseUser:
     database: str
 
 
-USERS: Mapping[str, DatabaseUser] = {
-    "ml-pipeline": DatabaseUser("ml_pipeline", "mlpipeline"),
-    "cache": DatabaseUser("cache", "cachedb"),
-    "metadata": DatabaseUser("metadata", "metadb"),
-    "katib": DatabaseUser("katib", "kubeflow"),
-}
-"""Component -> its user. The databases are named as in the AWS distribution of Kubeflow 1.5.1."""
-
-
 class DatabaseUsers(pulumi.ComponentResource):
-    """Makes: a generated password and a secret for each of ``USERS``.
+    """Makes: a generated password and a secret for each user.
 
     Each secret is a JSON object of texts: username, password, host, port, database.
 
     Args:
         name: of the component.
         context: what all components of the stack share.
+        users: component -> its user. Names of resources and secrets have the component in them, so
+            that another component leaves the others as they are.
         rotation: the setting ``database.rotation``; another number draws new passwords.
         database: the instance that the users belong to.
         key_arn: KMS key of the secrets.
@@ -58,6 +51,7 @@ class DatabaseUsers(pulumi.ComponentResource):
         name: str,
         context: StackContext,
         *,
+        users: Mapping[str, DatabaseUser],
         rotation: int,
         database: Database,
         key_arn: pulumi.Input[str],
@@ -66,7 +60,7 @@ class DatabaseUsers(pulumi.ComponentResource):
         super().__init__("kubeflow:platform:DatabaseUsers", name, {}, opts)
         self.secrets = {}
         child = pulumi.ResourceOptions(parent=self)
-        for component, user in USERS.items():
+        for component, user in users.items():
             resource = f"{name}-{component}"
             password = GeneratedSecret(resource, length=32, generation=str(rotation), opts=child)
             self.secrets[component] = managed_secret(

@@ -14,7 +14,7 @@ from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore
 from components.backend.database import Database
-from components.backend.database_users import USERS, DatabaseUsers
+from components.backend.database_users import DatabaseUser, DatabaseUsers
 from components.backend.policies import (
     LONGEST_INLINE,
     api_server_access,
@@ -58,6 +58,7 @@ class KubeflowRdsS3BackendArgs:
     Args:
         context: what all components of the stack share.
         database: the section ``database``.
+        database_users: component of the release -> its user of the database.
         artifacts: the section ``artifacts``.
         shared_files: the section ``sharedFiles``.
         profiles: the profiles' namespaces, the first user's first.
@@ -73,6 +74,7 @@ class KubeflowRdsS3BackendArgs:
 
     context: StackContext
     database: DatabaseSettings
+    database_users: Mapping[str, DatabaseUser]
     artifacts: ArtifactsSettings
     shared_files: SharedFilesSettings
     profiles: Sequence[str]
@@ -100,8 +102,8 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         bucket_name: of the artifact bucket.
         database: its ``host`` and ``port`` are for the manifests.
         database_authorities: PEM text of the roots that signed the database's certificate.
-        secrets: by name: one per component of ``database_users.USERS``, ``database-master`` and,
-            with a static key, ``artifacts``.
+        secrets: by name: one per component of ``database_users``, ``database-master`` and, with a
+            static key, ``artifacts``.
         role_arns: ``database-clients`` (reads all secrets but the master's) and
             ``database-init`` (reads the database's, the master's too); without a static key also
             ``ml-pipeline`` and ``profile-default-editor`` (the first user's).
@@ -150,6 +152,7 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         users = DatabaseUsers(
             f"{name}-database-users",
             args.context,
+            users=args.database_users,
             rotation=args.database.rotation,
             database=self.database,
             key_arn=self._key_arn,
@@ -261,7 +264,11 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         clients = [(_KUBEFLOW, "database-clients"), (_KUBEFLOW, "kubeflow-secrets-manager-sa")]
         for role, accounts, secrets in (
             ("database-clients", clients, [name for name in self.secrets if name != _MASTER]),
-            ("database-init", [("kubeflow-database", "database-init")], [*USERS, _MASTER]),
+            (
+                "database-init",
+                [("kubeflow-database", "database-init")],
+                [*self._args.database_users, _MASTER],
+            ),
         ):
             secret_arns = [self.secrets[name].arn for name in secrets]
             policy = pulumi.Output.all(self._key_arn, *secret_arns).apply(

@@ -19,6 +19,7 @@ from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
 from rendering.pod_references import account_of
 from rendering.rbac import Rbac
+from rendering.release import Parts
 from settings.context import StackContext
 from settings.existing_backend import instance_name
 from settings.sections import LoginSettings, User
@@ -38,6 +39,7 @@ class KubeflowManifestsArgs:
         release: the setting of that name.
         upgrade_confirmed: the setting of that name.
         rendered: the release's objects with markers such as ``<<database.host>>``.
+        parts: which of them do what.
         values: the values of the markers, by name; an Output remains one in the fields that use it.
         profile_roles: namespace -> the IAM role of its ``default-editor``, if it has one.
         kubeconfig: kubeconfig as JSON, for the CRDs, which are no resource of the Kubernetes
@@ -57,6 +59,7 @@ class KubeflowManifestsArgs:
     release: str
     upgrade_confirmed: Sequence[str] = ()
     rendered: Rendered
+    parts: Parts
     values: DeployValues
     profile_roles: Mapping[str, pulumi.Input[str]]
     kubeconfig: pulumi.Input[str]
@@ -203,7 +206,7 @@ class KubeflowManifests(pulumi.ComponentResource):
                     ),
                 ),
             )
-            for obj in (*contributor_objects(user), *quota_objects(user)):
+            for obj in (*contributor_objects(user, args.parts), *quota_objects(user)):
                 # Another owner is another namespace: what was in the former is deleted with it.
                 anew = pulumi.ResourceOptions(replace_with=[namespace])
                 register(obj, opts=pulumi.ResourceOptions.merge(self._child(namespace), anew))
@@ -215,8 +218,9 @@ class KubeflowManifests(pulumi.ComponentResource):
         """
         objects = {ObjectKey.of(obj): obj for obj in self._args.rendered.objects}
         rbac, before = Rbac(objects), set[ObjectKey]()
+        names = self._args.parts.profiles.deployments
         for key, obj in objects.items():
-            if key.kind == "Deployment" and key.name.startswith("profiles-"):
+            if key.kind == "Deployment" and key.full_name in names:
                 account = account_of(obj["spec"]["template"]["spec"])
                 before |= {key, *rbac.bindings_of(key.namespace, account)}
         return [self._registered[key] for key in sorted(before)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from rendering.release import Parts
 from settings.sections import QuotaSettings, User, binding_name
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -14,11 +15,6 @@ _ROLE = "edit"
 _QUOTA = "profile-quota"
 _SMALLEST = {"cpu": "100m", "memory": "128Mi"}
 """What a container is counted with that requests nothing."""
-_CALLERS = [
-    "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account",
-    "cluster.local/ns/kubeflow/sa/ml-pipeline-ui",
-]
-"""Whose requests carry a header with the user's e-mail address."""
 
 
 def profile(user: User, role_arn: pulumi.Input[str] | None) -> dict[str, Any]:
@@ -42,11 +38,17 @@ def profile(user: User, role_arn: pulumi.Input[str] | None) -> dict[str, Any]:
     }
 
 
-def contributor_objects(user: User) -> Iterator[dict[str, Any]]:
+def contributor_objects(user: User, parts: Parts) -> Iterator[dict[str, Any]]:
     """What the dashboard's "Manage Contributors" makes, so that it lists and removes them too.
 
     kubeflow/dashboard components/access-management/kfam/bindings.go: names, annotations and rules.
+
+    Args:
+        user: who lets them in.
+        parts: of the release; gateway and Pipelines' UI send a header with a user's address.
     """
+    accounts = [str(part.account).split("/") for part in (parts.gateway, parts.pipelines_ui)]
+    callers = [f"cluster.local/ns/{namespace}/sa/{name}" for namespace, name in accounts]
     for email in user.contributors:
         metadata = {
             "name": binding_name(email),
@@ -61,7 +63,7 @@ def contributor_objects(user: User) -> Iterator[dict[str, Any]]:
             "subjects": [{"apiGroup": _RBAC, "kind": "User", "name": email}],
         }
         header = {"key": "request.headers[kubeflow-userid]", "values": [email]}
-        caller = {"source": {"principals": _CALLERS}}
+        caller = {"source": {"principals": callers}}
         yield {
             "apiVersion": "security.istio.io/v1beta1",
             "kind": "AuthorizationPolicy",

@@ -7,19 +7,18 @@ security are those with which the platform made its users, in every release and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ops.cli_errors import Refused
 from ops.verification.finished_jobs import output_of
 from ops.verification.platform import Platform
+from program import release_users
+from rendering.release import DatabaseUser
 
 NAMESPACE = "kubeflow-database"
-Component = Literal["ml-pipeline", "cache", "metadata", "katib"]
-COMPONENTS: tuple[Component, ...] = ("ml-pipeline", "cache", "metadata", "katib")
-BY_NAME: Mapping[str, Component] = {each: each for each in COMPONENTS}
 Row = tuple[str, ...]
 _SCRIPT = Path(__file__).with_suffix(".sh")
 _FOLDER = "/etc/database-secrets"
@@ -40,11 +39,12 @@ class Question:
     """A statement that one component's user runs.
 
     Attributes:
+        component: of the release, whose user asks.
         name: of the question, among those of the component.
         plain: whether the connection is one without TLS.
     """
 
-    component: Component
+    component: str
     name: str
     statement: str
     plain: bool = False
@@ -62,7 +62,7 @@ class Answer:
     error: str = ""
 
 
-Answers = Mapping[tuple[Component, str], Answer]
+Answers = Mapping[tuple[str, str], Answer]
 """By component and name; a question that was not asked after an error is absent."""
 
 
@@ -88,6 +88,11 @@ class InitJob:
 
 class InitJobMissing(Refused):
     """The platform has no Job ``database-init``."""
+
+
+def users_of(platform: Platform) -> dict[str, DatabaseUser]:
+    """Component of the release that the platform has -> its user."""
+    return release_users(platform.settings)
 
 
 def init_job(platform: Platform) -> InitJob:
@@ -121,10 +126,11 @@ def ask(platform: Platform, questions: Sequence[Question]) -> Answers:
         Refused: the pod cannot be made or does not end (``JobFailed``), or the answer is cut off.
     """
     job = job_of(init_job(platform), questions)
-    return answers(output_of(platform, NAMESPACE, job, "the answers of the database"))
+    printed = output_of(platform, NAMESPACE, job, "the answers of the database")
+    return answers(printed, {each.component for each in questions})
 
 
-def rows(platform: Platform, component: Component, statement: str) -> list[list[str]]:
+def rows(platform: Platform, component: str, statement: str) -> list[list[str]]:
     """What a statement of a component's user returns.
 
     Args:
@@ -178,21 +184,20 @@ def job_of(init: InitJob, questions: Iterable[Question]) -> dict[str, Any]:
     }
 
 
-def answers(printed: str) -> Answers:
+def answers(printed: str, components: Collection[str]) -> Answers:
     """What the script has printed.
 
     Raises:
-        Refused: its last line is missing.
+        Refused: its last line is missing, or a line is of none of the components.
     """
     lines = printed.splitlines()
     if not lines or lines[-1] != "end":
         raise Refused("the answers of the database are cut off: run the command again.")
-    found: dict[tuple[Component, str], Answer] = {}
+    found: dict[tuple[str, str], Answer] = {}
     for line in lines[:-1]:
-        named, name, kind, *columns = line.split("\t")
-        component = BY_NAME.get(named)
-        if component is None:
-            raise Refused(f"the answers of the database name {named!r}: run the command again.")
+        component, name, kind, *columns = line.split("\t")
+        if component not in components:
+            raise Refused(f"the answers of the database name {component!r}: run the command again.")
         before = found.get((component, name), Answer())
         if kind == "row":
             row = tuple(map(_unescaped, columns))

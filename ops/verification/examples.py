@@ -10,8 +10,6 @@ import yaml
 
 from ops.targets import PROJECT
 from ops.verification.platform import Platform
-from rendering.release import load
-from settings import MANIFESTS
 
 _FOLDER = PROJECT / "examples"
 
@@ -34,10 +32,9 @@ def example(file: str, **replaced: str) -> dict[str, Any]:
 def unsupported(platform: Platform) -> str:
     """Why no example can run on the stack; empty: they can.
 
-    Their images are those of 26.03, and Pipelines 1 has no API v2beta1.
+    Pipelines 1 has no API v2beta1.
     """
-    release = platform.settings.release
-    pipelines = load(MANIFESTS / release).pipelines
+    release, pipelines = platform.settings.release, platform.release.pipelines
     if pipelines is None or pipelines.version.startswith("1."):
         return f"not run, because examples/ is for Pipelines 2, and the stack has release {release}"
     return ""

@@ -20,6 +20,7 @@ from ops.dashboard import Forwarding
 from ops.live_cluster import Unavailable, connect_command, current_cluster
 from ops.verification.platform import Platform
 from ops.verification.web import Answer, Form, NoConnection, request
+from rendering.release import Part
 
 OPEN_SECONDS = 60.0
 _FORWARDING = re.compile(r"Forwarding from (127\.0\.0\.1:\d+) ->")
@@ -44,6 +45,12 @@ class Forward:
         self._platform, self._place = platform, (namespace, resource, port)
         self._process: subprocess.Popen[str] | None = None
         self._url = ""
+
+    @classmethod
+    def to(cls, platform: Platform, part: Part, port: int) -> Forward:
+        """A way to the Service of a part of the release."""
+        namespace, _, name = str(part.service).partition("/")
+        return cls(platform, namespace, f"service/{name}", port)
 
     def __enter__(self) -> Forward:
         return self

@@ -14,10 +14,11 @@ from urllib.parse import urlencode
 
 from ops.verification.forward import Forward
 from ops.verification.platform import Platform
+from rendering.release import Part
 
 AUDIENCE = "pipelines.kubeflow.org"
 ACCOUNT = "default-editor"
-NAMESPACE, SERVICE, PORT = "kubeflow", "ml-pipeline", 8888
+PORT = 8888
 _API = "/apis/v2beta1"
 _TOKEN_SECONDS = 3600
 _PAGE = 100
@@ -26,7 +27,6 @@ FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 _EXECUTOR = "executor"
 """Display name of the task that is the pod of a step; Argo skips it where the driver found the
 step's result in the cache."""
-_LOGS = f"`kubectl --namespace {NAMESPACE} logs deployment/{SERVICE}` has the reason"
 
 
 class ApiFailed(Exception):
@@ -73,10 +73,17 @@ class Pipelines:
         forward: to the API server of Pipelines.
         bearer: a token of the profile.
         namespace: of the profile.
+        part: the API server of Pipelines, for the ways out.
     """
 
-    def __init__(self, forward: Forward, bearer: str, namespace: str) -> None:
+    def __init__(self, forward: Forward, bearer: str, namespace: str, part: Part) -> None:
         self._forward, self._bearer, self._namespace = forward, bearer, namespace
+        self._part = part
+
+    @classmethod
+    def of(cls, platform: Platform, forward: Forward, namespace: str) -> Pipelines:
+        """With a token of its own. Raises ``Refused``."""
+        return cls(forward, token(platform, namespace), namespace, platform.parts.pipelines)
 
     def create_experiment(self, name: str) -> str:
         """Makes an experiment; returns its ID."""
@@ -160,8 +167,8 @@ class Pipelines:
             case 401:
                 return (
                     f"{said}: it does not take the token of {who}; Deployment "
-                    f"{NAMESPACE}/{SERVICE} needs the audience {AUDIENCE} and the right to create "
-                    "tokenreviews"
+                    f"{self._part.deployments[0]} needs the audience {AUDIENCE} and the right to "
+                    "create tokenreviews"
                 )
             case 403:
                 return (
@@ -170,7 +177,7 @@ class Pipelines:
                     f"{self._namespace}` shows whether the profile controller made it"
                 )
             case _:
-                return f"{said}: {_LOGS}"
+                return f"{said}: {self._part.log} has the reason"
 
 
 def step_of(pod: Mapping[str, Any]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ops.live_cluster import LiveCluster
 from ops.verification.workspace import Workspace
-from settings import Settings
+from rendering.release import Parts, Release, load
+from settings import MANIFESTS, Settings
 from settings.context import StackContext
 
 
@@ -34,3 +36,13 @@ class Platform:
     client: Callable[[str], Any]
     workspace: Callable[[str], Workspace]
     user: str | None = None
+
+    @cached_property
+    def release(self) -> Release:
+        """The release of the stack."""
+        return load(MANIFESTS / self.settings.release)
+
+    @property
+    def parts(self) -> Parts:
+        """The objects of the release, by what they do."""
+        return self.release.parts

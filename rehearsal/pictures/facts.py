@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from regions.region import Region
 from rehearsal.architecture import COMPONENT, component_of
+from rendering.release import Parts, load
+from settings import MANIFESTS
 
 Row = Mapping[str, Any]
 
@@ -19,26 +21,36 @@ _NOT_COUNTED = ("pulumi:providers:", COMPONENT, "eks:index:")
 _EFS = ("fileSystem:FileSystem", "mountTarget:MountTarget")
 
 _PARTS = {
-    "Istio": ("istiod",),
-    "Dex": ("dex",),
-    "oauth2-proxy": ("oauth2-proxy",),
-    "Dashboard": ("centraldashboard",),
-    "Profiles": ("profiles-deployment",),
-    "Notebooks": ("notebook-controller-deployment",),
-    "Volumes": ("volumes-web-app-deployment",),
-    "TensorBoard": ("tensorboard-controller-deployment",),
-    "Pipelines": ("ml-pipeline",),
-    "ML Metadata": ("metadata-grpc-deployment",),
-    "Katib": ("katib-controller",),
-    "Trainer": ("kubeflow-trainer-controller-manager",),
-    "Training operator": ("training-operator",),
-    "Spark": ("spark-operator-controller",),
-    "KServe": ("kserve-controller-manager",),
-    "Knative": ("autoscaler",),
-    "cert-manager": ("cert-manager",),
-    "External Secrets": ("external-secrets-kubeflow",),
+    "Istio": "istio",
+    "Dex": "dex",
+    "oauth2-proxy": "login",
+    "Dashboard": "dashboard",
+    "Profiles": "profiles",
+    "Notebooks": "notebooks",
+    "Volumes": "volumes",
+    "TensorBoard": "tensorboards",
+    "Pipelines": "pipelines",
+    "ML Metadata": "metadata",
+    "Katib": "katib",
+    "Trainer": "trainer",
+    "Training operator": "training_operator",
+    "Spark": "spark",
+    "KServe": "kserve",
+    "Knative": "knative",
+    "cert-manager": "cert_manager",
+    "External Secrets": "external_secrets",
 }
-"""A part of Kubeflow -> the Deployments, or StatefulSets, of which one shows that it is there."""
+"""A part of Kubeflow in a picture -> its name in release.yaml (``rendering.release.Parts``)."""
+
+
+@cache
+def _workloads() -> Mapping[str, set[tuple[str, str]]]:
+    """Name of a part -> kind and name of what runs in it, in any release."""
+    found: dict[str, set[tuple[str, str]]] = {name: set() for name in Parts.model_fields}
+    for file in MANIFESTS.glob("*/release.yaml"):
+        for name, part in load(file.parent).parts.present.items():
+            found[name].update(part.workloads)
+    return found
 
 
 @dataclass(frozen=True)
@@ -224,11 +236,11 @@ class Facts:
         """The parts of Kubeflow that the plan has."""
         kinds = ("Deployment", "StatefulSet")
         present = {
-            each["metadata"]["name"]
+            (kind, f"{each['metadata']['namespace']}/{each['metadata']['name']}")
             for kind in kinds
             for each in self.inputs(f"kubernetes:apps/v1:{kind}")
         }
-        return tuple(part for part, names in _PARTS.items() if present & set(names))
+        return tuple(part for part, name in _PARTS.items() if present & _workloads()[name])
 
     @property
     def users(self) -> int:

@@ -12,8 +12,7 @@ from advisories.table import NONE, Advisories, AdvisoriesInvalid, of_release
 from images.reference import parse
 from rendering import lock
 from settings import MANIFESTS
-
-RELEASES = sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml"))
+from tests.releases import RELEASES
 
 
 @pytest.fixture(params=RELEASES)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.backend.database_users import USERS
 from rendering import Object
-from tests.consumers.stack import AUTHORITIES, HOST, PORT, Secrets, Stack
+from tests.consumers.stack import AUTHORITIES, HOST, PORT, RELEASE, Secrets, Stack
+from tests.database_users import users
 from tests.rendering.beijing import Release, containers
 from tests.rendering.secret_writer import written
 from tests.services import mariadb
@@ -108,15 +108,15 @@ def database(stack: Stack, folder: Path) -> Generator[Database]:
         remote = {
             f"<<secret.{component}>>": {
                 **address,
-                "username": user.username,
+                "username": user.user,
                 "password": f"passwordOf{component.replace('-', '')}1",
                 "database": user.database,
             }
-            for component, user in USERS.items()
+            for component, user in users().items()
         }
         master = {**address, "username": mariadb.MASTER, "password": mariadb.MASTER_PASSWORD}
         (folder / "job").mkdir()
-        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote})
+        job = Job(server, folder / "job", {"<<secret.database-master>>": master, **remote}, RELEASE)
         job.mount()
         done = job.run()
         assert done.returncode == 0, done.stderr

@@ -10,12 +10,12 @@ from collections.abc import Generator
 import grpc
 import pytest
 
-from components.backend.database_users import USERS
 from ops.verification.checks.katib import statement
 from tests.cluster.api_server import built
 from tests.consumers.database import Database
 from tests.consumers.katib_api import call, is_healthy
 from tests.consumers.programs import KATIB_DB_MANAGER
+from tests.database_users import users
 from tests.rendering.beijing import kubeflow
 
 TRIAL = "random-experiment-7xkq"
@@ -59,7 +59,7 @@ def logs_of(manager: grpc.Channel, **request: str) -> list[object]:
 
 def rows_of(rds: Database, statement: str) -> tuple[int, str]:
     """The answer to a statement of Katib's own user, who connects without TLS as Katib does."""
-    return rds.job.query("katib", f"USE {USERS['katib'].database}; {statement}", tls=False)
+    return rds.job.query("katib", f"USE {users()['katib'].database}; {statement}", tls=False)
 
 
 def test_observations_are_written_read_and_deleted(manager: grpc.Channel, rds: Database) -> None:
@@ -70,7 +70,7 @@ def test_observations_are_written_read_and_deleted(manager: grpc.Channel, rds: D
     assert logs_of(manager, metric_name="loss", start_time="2026-11-29T10:00:30Z") == [LOGS[1]]
     assert rows_of(rds, "SELECT count(*) FROM observation_logs") == (0, "3\n")
     # As ./kf verify counts them, who else is asked for has none.
-    asked = statement([TRIAL, "another-trial"])
+    asked = statement(users()["katib"].database, [TRIAL, "another-trial"])
     assert rds.job.query("katib", asked, tls=False) == (0, f"{TRIAL}\t3\n")
     call(manager, "DeleteObservationLog", {"trial_name": TRIAL})
     assert logs_of(manager) == []

@@ -20,14 +20,12 @@ from components.objects.kubernetes_objects import bind
 from ops.findings import Finding, Level
 from ops.live_cluster import LiveCluster
 from ops.verification.checks.database import (
-    DATABASES,
-    TABLES,
     database_databases,
     database_reach,
     database_rows,
     database_tables,
 )
-from ops.verification.database_rows import COMPONENTS, NAMESPACE, rows
+from ops.verification.database_rows import NAMESPACE, rows
 from ops.verification.platform import Platform
 from ops.verification.workspace import Workspace
 from settings import from_mapping
@@ -38,6 +36,7 @@ from tests.consumers.katib_api import call, is_healthy
 from tests.consumers.programs import KATIB_DB_MANAGER, ml_metadata
 from tests.consumers.test_katib import LOGS, free_address
 from tests.consumers.test_ml_metadata import OWNER, SESSION
+from tests.database_users import users
 from tests.rendering.beijing import Release, kubeflow, rendered
 from tests.services import mariadb
 from tests.services.certificates import Authority
@@ -199,9 +198,9 @@ def tables(rds: Database, tmp_path_factory: pytest.TempPathFactory) -> None:
     )
     assert done.returncode == 0, done.stderr
     for component in ("ml-pipeline", "cache"):
-        database = DATABASES[component]
+        user = users()[component]
         made = "; ".join(
-            f"CREATE TABLE IF NOT EXISTS {database}.{table} (id INT)" for table in TABLES[component]
+            f"CREATE TABLE IF NOT EXISTS {user.database}.{table} (id INT)" for table in user.tables
         )
         assert rds.job.query(component, made)[0] == 0
 
@@ -235,7 +234,7 @@ def test_a_right_platform_passes_by_one_pod(pods: Pods) -> None:
     assert problems(findings) == []
     assert len(pods.printed) == 1
     text = {f"{each.about}: {each.sentence}" for each in findings if each.level is Level.GOOD}
-    assert f"database metadb: has the {len(TABLES['metadata'])} tables of metadata" in text
+    assert f"database metadb: has the {len(users()['metadata'].tables)} tables of metadata" in text
     assert any(each.startswith("metadb.Artifact: ") for each in text)
     assert any(each.startswith("metadb.Execution: ") for each in text)
     assert any(each.startswith("kubeflow.observation_logs: ") for each in text)
@@ -339,7 +338,7 @@ def test_a_server_that_is_stopped_unknown_or_another_one(
     file.write_text(f"{file.read_text()}{line.replace('OTHER', str(other.file))}\n")
     told = problems(examined(pods, database_reach))
     assert sentence in told[0]
-    assert len(told) == len(COMPONENTS)
+    assert len(told) == len(users())
 
 
 @pytest.mark.check("database-reach", broken=True)

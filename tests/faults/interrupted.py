@@ -19,7 +19,7 @@ import pulumi
 
 from components.backend import KubeflowRdsS3Backend, KubeflowRdsS3BackendArgs
 from components.cluster import EksCluster, EksClusterArgs
-from program import stack_context, stack_settings
+from program import database_users, stack_context, stack_settings
 from rehearsal.account import Account
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.providers import Simulation, serve
@@ -54,6 +54,7 @@ def program(rotation: int) -> None:
         KubeflowRdsS3BackendArgs(
             context=context,
             database=database,
+            database_users=database_users(settings),
             artifacts=settings.artifacts,
             shared_files=settings.shared_files,
             profiles=[user.namespace for user in settings.users],

@@ -22,6 +22,7 @@ from rehearsal.engine import EngineFailure, Outcome, Rehearsal
 from rehearsal.protocol import properties
 from rehearsal.providers import Simulation
 from rendering import Object, ObjectKey, Rendered, render
+from rendering.release import load
 from settings import from_mapping
 from settings.context import StackContext
 from tests.rehearsal.conftest import TINY
@@ -136,6 +137,7 @@ def program(release: str, **sections: Any) -> Callable[[], None]:
                 deletable_namespaces=settings.deletable_namespaces,
                 release=settings.release,
                 rendered=login(release),
+                parts=load(MANIFESTS / release).parts,
                 values={},
                 profile_roles={},
                 kubeconfig="{}",

@@ -20,13 +20,13 @@ from tests.elasticity.plots import Row as Scenario
 from tests.elasticity.report import renewed
 from tests.judges.plans import PLANS, made
 from tests.rehearsal.svg_layout import faults, parsed, width
+from tests.releases import RELEASES
 from tests.rendering.beijing import kubeflow
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "docs" / "pictures"
 MEASURED = (ROOT / "docs" / "elasticity.md").read_text()
 CHINA, PLAIN = "cn-north-1", "us-west-2"
-RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
 
 each_plan = pytest.mark.parametrize("name", PLANS)
 
@@ -206,7 +206,7 @@ def test_the_path_of_an_image_has_its_name_before_and_after() -> None:
 
 def test_parts_of_kubeflow_are_those_whose_deployments_are_planned() -> None:
     assert Facts(rows(CHINA)).parts == ()
-    katib = {"metadata": {"name": "katib-controller"}}
+    katib = {"metadata": {"name": "katib-controller", "namespace": "kubeflow"}}
     row = {
         "type": "kubernetes:apps/v1:Deployment",
         "name": "k",

@@ -22,8 +22,8 @@ from rendering.objects import ObjectKey
 from settings import from_mapping
 from settings.context import StackContext
 from tests.rehearsal.conftest import TINY, steps
-from tests.rendering.beijing import MANIFESTS, rendered, strings
-from tests.upgrades.test_tables import named, objects
+from tests.rendering.beijing import MANIFESTS, strings
+from tests.upgrades.test_tables import named, objects, rendered
 from upgrades.table import Upgrade, matches, of_release
 
 pytestmark = pytest.mark.engine

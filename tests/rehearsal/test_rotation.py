@@ -9,10 +9,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 
-from components.backend.database_users import USERS
 from components.objects.kubernetes_objects import bind, register
 from settings import from_mapping
 from tests.components.backend.simulated_backend import component
+from tests.database_users import users
 from tests.rehearsal.conftest import Started, steps
 
 pytestmark = pytest.mark.engine
@@ -69,7 +69,7 @@ def test_a_rotation_replaces_the_components_passwords_and_nothing_else(started: 
             "pulumi-python:dynamic:GeneratedSecret",
             "aws:secretsmanager/secretVersion:SecretVersion",
         )
-        for name in USERS
+        for name in users()
     }
 
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from components.backend.database_users import USERS
 from rendering import Object
+from tests.database_users import users
 
 Remote = Mapping[str, Mapping[str, str]]
 """Name of a secret in Secrets Manager -> the JSON object it holds."""
@@ -27,11 +27,11 @@ REMOTE: Remote = {
     **{
         f"<<secret.{component}>>": {
             **ADDRESS,
-            "username": user.username,
-            "password": f"passwordOf{user.username}",
+            "username": user.user,
+            "password": f"passwordOf{user.user}",
             "database": user.database,
         }
-        for component, user in USERS.items()
+        for component, user in users("26.03.1").items()
     },
 }
 """Secrets Manager as the stack fills it, with passwords that a test can look for."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from components.backend.database_users import USERS
 from components.gpu.node_pools import SLICE_RESOURCE
 from rendering import Object
 from tests.rendering import reserved_namespaces
@@ -102,20 +101,6 @@ def database_init() -> Release:
 def pod_of_the_job() -> dict[str, Any]:
     (job,) = database_init().all("Job")
     return job["spec"]["template"]["spec"]
-
-
-def test_the_database_job_has_the_table_of_the_components_that_have_users() -> None:
-    script = database_init().text("database-init", "components", "kubeflow-database")
-    rows = [line.split(maxsplit=3) for line in script.splitlines() if not line.startswith("#")]
-    assert {row[0] for row in rows} == USERS.keys()
-    assert {row[0]: (row[1], row[2]) for row in rows} == {
-        "ml-pipeline": ("caching_sha2_password", "SSL"),
-        "cache": ("caching_sha2_password", "SSL"),
-        # MLMD's client knows no other way to log in
-        "metadata": ("mysql_native_password", "SSL"),
-        # Katib's client has no TLS parameter
-        "katib": ("mysql_native_password", "NONE"),
-    }
 
 
 def test_another_number_of_the_rotation_is_another_run_of_the_database_job() -> None:

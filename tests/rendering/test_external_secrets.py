@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.backend.database_users import USERS
 from rendering import ObjectKey
+from tests.database_users import users
 from tests.rendering.beijing import REGION, REGISTRY, Release, kubeflow, rendered
 from tests.rendering.secret_writer import REMOTE, written
 
@@ -130,15 +130,15 @@ def test_the_job_is_given_the_master_user_and_every_components_user() -> None:
         "ssl-mode=VERIFY_IDENTITY",
         "ssl-ca=/etc/database-authorities/authorities.pem",
     ]
-    for component, user in USERS.items():
-        assert files[f"{component}.username"] == user.username
+    for component, user in users().items():
+        assert files[f"{component}.username"] == user.user
         assert files[f"{component}.database"] == user.database
-        assert files[f"{component}.password"] == f"passwordOf{user.username}"
+        assert files[f"{component}.password"] == f"passwordOf{user.user}"
         assert files[f"{component}.cnf"].splitlines() == [
             "!include /etc/database-secrets/client.cnf",
             "[client]",
-            f"user={user.username}",
-            f"password=passwordOf{user.username}",
+            f"user={user.user}",
+            f"password=passwordOf{user.user}",
         ]
 
 

@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 
 from rendering import RenderError, golden
 from rendering.golden import GOLDEN_FILE
+from rendering.release import load
+from rendering.sources import obtain
+from tests.releases import PIPELINES_2
 from tests.rendering.conftest import TinyProject
 
 ROOT = Path(__file__).parents[2]
@@ -76,11 +79,28 @@ def test_the_committed_difference_is_what_the_sources_render_to(made: golden.Gol
         "ConfigMap kubeflow/inferenceservice-config",
     ],
 )
-def test_every_consumer_of_the_database_or_the_bucket_is_in_the_difference_of_26_03(
-    consumer: str,
+@pytest.mark.parametrize("release", PIPELINES_2)
+def test_every_consumer_of_the_database_or_the_bucket_is_in_the_difference(
+    release: str, consumer: str
 ) -> None:
-    committed = yaml.safe_load((RELEASES["26.03"] / GOLDEN_FILE).read_text())
+    committed = yaml.safe_load((RELEASES[release] / GOLDEN_FILE).read_text())
     assert committed["changed"][consumer]
+
+
+def test_a_composed_upstream_is_upstreams_example_with_another_pipelines() -> None:
+    folder = RELEASES["26.03.1"]
+    sources, install = "../../../sources", "env/cert-manager/platform-agnostic-multi-user"
+    replaced = {
+        "applications/pipeline/overlays": f"kubeflow-pipelines/manifests/kustomize/{install}"
+    }
+    (source,) = [each for each in load(folder).sources if each.name == "kubeflow-manifests"]
+    example = obtain(source, ROOT).folder / "example/kustomization.yaml"
+    theirs = yaml.safe_load(example.read_text())["resources"]
+    ours = yaml.safe_load((folder / "upstream/kustomization.yaml").read_text())["resources"]
+    paths = [path.removeprefix("../") for path in theirs]
+    assert ours == [
+        f"{sources}/{replaced.get(path, f'kubeflow-manifests/{path}')}" for path in paths
+    ]
 
 
 # -- how it is made, on a release of our own making -----------------------------------------------

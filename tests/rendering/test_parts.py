@@ -7,9 +7,9 @@ import pytest
 from rendering.objects import pod_spec
 from rendering.release import Parts, load
 from settings import MANIFESTS
+from tests.releases import RELEASES
 from tests.rendering.beijing import kubeflow
 
-RELEASES = sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml"))
 ABSENT = {
     "1.5.1-aws-b1.0.0": {"trainer", "spark", "external_secrets"},
     "26.03": {"training_operator"},

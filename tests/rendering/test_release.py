@@ -17,7 +17,10 @@ from rendering.release import (
 )
 
 REMOTE = f"{{repository: a/c, ref: v1, commit: {'a' * 40}, folder: c"
-USER = "user: a, database: a, login: mysql_native_password, rights: [SELECT]"
+USER = (
+    "user: a, database: a, deployment: a/b, tls: SSL, rights: [SELECT], "
+    "login: mysql_native_password"
+)
 PATCHES = "version: 1.0.0, images: [a], source: a"
 SOURCE = f"{{name: a, repository: a/b, ref: v1, commit: {'a' * 40}, digest: {'0' * 64}}}"
 
@@ -69,6 +72,15 @@ def test_ranges_hold_both_ends(
         (f"{{name: x, databases: {{a: {{{USER}, tls: X}}}}}}", r"a.tls: .*'X'"),
         (f"{{name: x, databases: {{a: {{{USER}, tls: SSL, user: A}}}}}}", r"a.user: .*'A'"),
         (f"{{name: x, databases: {{a: {{{USER}, user: a{'b' * 32}}}}}}}", r"a.user: .*'ab"),
+        (f"{{name: x, databases: {{a: {{{USER}, database: a_b}}}}}}", r"a.database: .*'a_b'"),
+        (
+            f"{{name: x, databases: {{a: {{{USER}}}, b: {{{USER}}}}}}}",
+            "databases.b: user a is that of a: give it another name, because components",
+        ),
+        (
+            f"{{name: x, databases: {{a: {{{USER}}}, b: {{{USER}, user: b}}}}}}",
+            "databases.b: database a is that of a: give it another name, because components",
+        ),
         ("{name: x, optional: {a: {setting: b.c, objects: []}}}", "a.objects: .* at least 1 item"),
         ("{name: x, optional: {a: {setting: b.c, objects: [x/y]}}}", "a.objects.0: .*'x/y'"),
         (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.backend.database_users import USERS
+from tests.database_users import users
 from tests.rendering.beijing import (
     REGION,
     REGISTRY,
@@ -36,7 +36,7 @@ def database_class(release: Release) -> dict[str, Any]:
     return release.get("SecretProviderClass", f"rds-secret-{ROTATION}")["spec"]
 
 
-@pytest.mark.parametrize("component", USERS)
+@pytest.mark.parametrize("component", users("1.5.1-aws-b1.0.0"))
 def test_the_driver_copies_a_components_whole_secret_from_secrets_manager(
     database_class: dict[str, Any], component: str
 ) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from components.backend.database_users import USERS
+from tests.database_users import users
 from tests.rendering.beijing import (
     ROTATION,
     Release,
@@ -38,7 +38,7 @@ def test_both_host_pairs_of_pipelines_point_at_the_database(release: Release) ->
     assert (data["dbHost"], data["dbPort"]) == ("<<database.host>>", "<<database.port>>")
 
 
-@pytest.mark.parametrize("component", USERS)
+@pytest.mark.parametrize("component", users())
 def test_a_client_reads_the_secret_of_its_name_and_is_told_within_the_hour(
     release: Release, component: str
 ) -> None:

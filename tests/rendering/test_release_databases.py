@@ -1,46 +1,69 @@
-"""Every release on RDS: its four clients read their own secrets, and follow a rotation."""
+"""Every release on RDS: its clients read their own secrets, and follow a rotation."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from components.backend.database_users import USERS
-from tests.rendering.beijing import ROTATION, Release, kubeflow, secret, strings
+from rendering import RenderError, render
+from rendering.database_users import NAMESPACE, table, users_of, write
+from rendering.release import DatabaseUser, Release
+from settings import MANIFESTS
+from tests.database_users import users
+from tests.rendering import beijing
+from tests.rendering.beijing import ROTATION, kubeflow, secret, strings
 
-CLIENTS = {
-    "ml-pipeline": "ml-pipeline",
-    "cache": "cache-server",
-    "metadata": "metadata-grpc-deployment",
-    "katib": "katib-db-manager",
-}
-
-
-@pytest.fixture(params=["26.03", "1.5.1-aws-b1.0.0"])
-def release(request: pytest.FixtureRequest) -> Release:
-    return kubeflow(request.param)
+RELEASES = sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml"))
+every_release = pytest.mark.parametrize("name", RELEASES)
 
 
-def test_each_client_reads_its_own_secret_and_no_other(release: Release) -> None:
-    assert CLIENTS.keys() == USERS.keys()
-    for component, name in CLIENTS.items():
-        texts = " ".join(strings(release.get("Deployment", name)))
+def clients(name: str) -> dict[str, str]:
+    """Component -> the Deployment that logs in as its user."""
+    return {
+        component: user.deployment.removeprefix("kubeflow/")
+        for component, user in users(name).items()
+    }
+
+
+@every_release
+def test_each_client_reads_its_own_secret_and_no_other(name: str) -> None:
+    release = kubeflow(name)
+    for component, deployment in clients(name).items():
+        texts = " ".join(strings(release.get("Deployment", deployment)))
         secrets = set(re.findall(r"[a-z-]+-database-<<[a-z.]+>>", texts))
         assert secrets == {f"{component}-database-{ROTATION}"}
 
 
-def test_the_databases_that_pipelines_asks_for_are_those_its_users_have(release: Release) -> None:
-    data = release.get("ConfigMap", "pipeline-install-config")["data"]
+@every_release
+def test_nobody_else_reads_the_secret_of_a_user(name: str) -> None:
+    release = kubeflow(name)
+    readers = {
+        obj["metadata"]["name"]
+        for kind in ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
+        for obj in release.all(kind)
+        if re.search(r"-database-<<", " ".join(strings(obj)))
+    }
+    assert readers == set(clients(name).values())
+
+
+@every_release
+def test_the_databases_that_pipelines_asks_for_are_those_its_users_have(name: str) -> None:
+    data = kubeflow(name).get("ConfigMap", "pipeline-install-config")["data"]
     keys = {"pipelineDb": "ml-pipeline", "cacheDb": "cache", "mlmdDb": "metadata"}
     for key, component in keys.items():
-        assert data[key] == USERS[component].database
-    assert (data["dbHost"], data["dbPort"]) == ("<<database.host>>", "<<database.port>>")
+        assert data[key] == users(name)[component].database
+    # Pipelines 2.17 has the other pair alone.
+    pairs = {("mysqlHost", "mysqlPort"), ("dbHost", "dbPort")}
+    for host, port in [pair for pair in pairs if pair[0] in data]:
+        assert (data[host], data[port]) == ("<<database.host>>", "<<database.port>>")
 
 
-def test_katib_reads_the_whole_database_address_from_its_secret(release: Release) -> None:
+@every_release
+def test_katib_reads_the_whole_database_address_from_its_secret(name: str) -> None:
     own = f"katib-database-{ROTATION}"
-    assert release.environment("katib-db-manager") == {
+    assert kubeflow(name).environment("katib-db-manager") == {
         "DB_NAME": "mysql",
         "DB_USER": secret(own, "username"),
         "DB_PASSWORD": secret(own, "password"),
@@ -50,7 +73,137 @@ def test_katib_reads_the_whole_database_address_from_its_secret(release: Release
     }
 
 
-def test_another_number_of_the_rotation_replaces_every_clients_pods(release: Release) -> None:
-    for name in CLIENTS.values():
-        template = release.get("Deployment", name)["spec"]["template"]
-        assert any(ROTATION in text for text in strings(template)), name
+@every_release
+def test_another_number_of_the_rotation_replaces_every_clients_pods(name: str) -> None:
+    for deployment in clients(name).values():
+        template = kubeflow(name).get("Deployment", deployment)["spec"]["template"]
+        assert any(ROTATION in text for text in strings(template)), deployment
+
+
+# -- the Job that makes the users ------------------------------------------------------------------
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            yield line.split(maxsplit=3)
+
+
+@every_release
+def test_the_job_has_the_table_of_the_components_that_have_users(name: str) -> None:
+    release = kubeflow(name)
+    text = release.text("database-init", "components", NAMESPACE)
+    assert {row[0]: (row[1], row[2], row[3]) for row in rows(text)} == {
+        component: (user.login, user.tls, ", ".join(user.rights))
+        for component, user in users(name).items()
+    }
+    login = {row[0]: (row[1], row[2]) for row in rows(text)}
+    # MLMD's client knows no other way to log in, and Katib's has no TLS parameter.
+    assert login.pop("metadata") == ("mysql_native_password", "SSL")
+    assert login.pop("katib") == ("mysql_native_password", "NONE")
+    assert set(login.values()) == {("caching_sha2_password", "SSL")}
+
+
+@every_release
+def test_no_user_may_give_rights_away_or_has_all_of_them(name: str) -> None:
+    for user in users(name).values():
+        assert not {right for right in user.rights if re.search("ALL|GRANT|SUPER|FILE", right)}
+
+
+@every_release
+def test_the_job_reads_the_secrets_of_the_users_and_the_masters(name: str) -> None:
+    release = kubeflow(name)
+    own = [
+        obj
+        for kind in ("ExternalSecret", "SecretProviderClass")
+        for obj in release.all(kind)
+        if obj["metadata"]["namespace"] == NAMESPACE
+    ]
+    read = set(re.findall(r"<<secret\.([a-z-]+)>>", " ".join(strings({"all": own}))))
+    assert read == {*users(name), "database-master"}
+
+
+@every_release
+def test_the_clients_store_reads_the_secrets_of_the_users_alone(name: str) -> None:
+    release = kubeflow(name)
+    own = [
+        obj
+        for kind in ("ExternalSecret", "SecretProviderClass")
+        for obj in release.all(kind)
+        if obj["metadata"]["namespace"] == "kubeflow"
+    ]
+    read = set(re.findall(r"<<secret\.([a-z-]+)>>", " ".join(strings({"all": own}))))
+    assert read - {"artifacts"} == set(users(name))
+
+
+def job_of(release: beijing.Release) -> dict[str, str]:
+    (job,) = [each for each in release.all("Job") if each["metadata"]["namespace"] == NAMESPACE]
+    return job["spec"]["template"]["metadata"]["annotations"]
+
+
+def test_another_table_of_components_is_another_run_of_the_job() -> None:
+    one, other = (job_of(kubeflow(name))["checksum/components"] for name in ("26.03", "26.03.1"))
+    assert one != other
+    # The same users, the same pod: a release that has none of its own changes nothing.
+    older = job_of(kubeflow("1.5.1-aws-b1.0.0"))
+    assert (older["checksum/components"] == one) == (
+        table(users("1.5.1-aws-b1.0.0")) == table(users("26.03"))
+    )
+    assert older["eks.amazonaws.com/skip-containers"] == "option-files,database-init"
+
+
+USER = DatabaseUser(
+    user="a",
+    database="a",
+    deployment="a/b",
+    login="mysql_native_password",
+    tls="SSL",
+    rights=("SELECT",),
+)
+
+
+def test_users_without_the_job_are_refused() -> None:
+    with pytest.raises(RenderError, match=r"no ConfigMap with init\.sh in namespace kubeflow-data"):
+        write([], {"a": USER})
+    write([], {})
+
+
+def test_an_optional_part_that_is_off_has_no_user() -> None:
+    old = {"setting": "a.b", "because": "c", "objects": ["Pod a/b"], "databases": ["b"]}
+    release = Release.model_validate(
+        {
+            "name": "x",
+            "databases": {
+                "a": USER.model_dump(),
+                "b": {**USER.model_dump(), "user": "b", "database": "b"},
+            },
+            "optional": {"old": old},
+        }
+    )
+    assert list(users_of(release)) == ["a", "b"]
+    assert list(users_of(release, ["old"])) == ["a", "b"]
+    assert list(users_of(release, [])) == ["a"]
+
+
+def test_the_job_makes_no_user_of_a_part_that_is_not_rendered() -> None:
+    for parts in ([], ["pipelines-v1"]):
+        made = beijing.Release(
+            render(
+                MANIFESTS / "26.03.1",
+                partition="aws-cn",
+                dns_suffix="amazonaws.com.cn",
+                registry=beijing.REGISTRY,
+                optional_parts=parts,
+            )
+        )
+        expected = users("26.03.1", tuple(parts)).keys()
+        text = made.text("database-init", "components", NAMESPACE)
+        assert [row[0] for row in rows(text)] == list(expected)
+        job = made.get("ExternalSecret", f"database-init-{ROTATION}", NAMESPACE)
+        assert ("cache.cnf" in job["spec"]["target"]["template"]["data"]) == bool(parts)
+        clients = {
+            obj["metadata"]["name"].removesuffix(f"-database-{ROTATION}")
+            for obj in made.all("ExternalSecret")
+            if obj["metadata"]["namespace"] == "kubeflow"
+        }
+        assert clients == expected

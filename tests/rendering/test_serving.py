@@ -9,13 +9,16 @@ import pytest
 
 from components.objects.kubernetes_objects import bind
 from program import static_values
-from settings import from_mapping
+from rendering.release import load
+from settings import MANIFESTS, from_mapping
 from settings.context import StackContext
+from tests.releases import DEFAULT, RELEASES
 from tests.rendering.beijing import kubeflow
 
-RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
 each_release = pytest.mark.parametrize("release", RELEASES)
-NAMESPACES = {"26.03": "kubeflow", "1.5.1-aws-b1.0.0": "kserve"}
+NAMESPACES = {
+    name: load(MANIFESTS / name).parts.kserve.workloads[0][1].partition("/")[0] for name in RELEASES
+}
 
 
 def data(release: str, name: str, namespace: str, **serving: Any) -> dict[str, str]:
@@ -50,9 +53,9 @@ def test_kserve_has_the_same_domain(release: str) -> None:
 
 def test_urls_have_the_scheme_of_what_is_before_the_gateway() -> None:
     for scheme in ("http", "https"):
-        found = data("26.03", "inferenceservice-config", "kubeflow", urlScheme=scheme)
+        found = data(DEFAULT, "inferenceservice-config", "kubeflow", urlScheme=scheme)
         assert json.loads(found["ingress"])["urlScheme"] == scheme
-        network = data("26.03", "config-network", "knative-serving", urlScheme=scheme)
+        network = data(DEFAULT, "config-network", "knative-serving", urlScheme=scheme)
         assert network["default-external-scheme"] == scheme
 
 

@@ -11,21 +11,27 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rendering.beijing import Release, rendered
+from tests.database_users import users
+from tests.rendering.beijing import ROTATION, kubeflow
 from tests.rendering.secret_writer import written
 from tests.services import mariadb
 
-COMPONENTS = ("ml-pipeline", "cache", "metadata", "katib")
+COMPONENTS = tuple(users("26.03.1"))
+"""Of the release that has the most."""
 NAMESPACE = "kubeflow-database"
 
 
 @dataclass
 class Job:
-    """The Job's files below one folder; ``remote`` has the names of users and databases."""
+    """The Job's files below one folder; ``remote`` has the names of users and databases.
+
+    ``release`` is the one whose Job it is.
+    """
 
     server: mariadb.Server
     folder: Path
     remote: dict[str, dict[str, str]]
+    release: str = "26.03.1"
 
     def user(self, component: str) -> dict[str, str]:
         return self.remote[f"<<secret.{component}>>"]
@@ -37,9 +43,10 @@ class Job:
         return answer.returncode, answer.stdout + answer.stderr
 
     def mount(self) -> None:
-        release = Release(rendered("addons/database-init"))
+        release = kubeflow(self.release)
         script = release.get("ConfigMap", "database-init", NAMESPACE)
-        (credentials,) = release.all("ExternalSecret")
+        name = f"database-init-{ROTATION}"
+        credentials = release.get("ExternalSecret", name, NAMESPACE)
         self.put("script", script["data"])
         secrets = written(credentials, self.remote)
         secrets["client.cnf"] = self.server.options(mariadb.MASTER, mariadb.MASTER_PASSWORD)

@@ -18,11 +18,11 @@ from rendering import Object
 from settings import from_mapping
 from settings.context import StackContext
 from tests.harness import REGIONS
+from tests.releases import RELEASES
 from tests.rendering.beijing import Release, kubeflow
 from tests.services.serving_programs import domain_of_services, left_to_the_kubelet
 
 ACCOUNT = "111122223333"
-RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
 each_release = pytest.mark.parametrize("release", RELEASES)
 each_region = pytest.mark.parametrize("region", REGIONS)
 STACKS = {

@@ -5,24 +5,31 @@ Stand-ins: the gateway's login (a request has the header kubeflow-userid that it
 the applications. The UI's does as its source says: it hands a request for artifacts with
 ``namespace`` and all its headers to the artifact server of that namespace (kubeflow/pipelines
 2.16.0 frontend/server/handlers/artifacts.ts, getArtifactsProxyHandler), and takes a request for its
-open proxy by path or by Referer (proxy-middleware.ts). Its paths are Express's (app.ts; expressjs
+open proxy by path or by Referer (proxy-middleware.ts), in 2.17.0 for a TensorBoard by a signed path
+(handlers/tensorboard-proxy.ts). Its paths are Express's (app.ts; expressjs
 4.21 lib/router/layer.js): in any letters, as they came, not decoded. No registry has the real one;
 docs/known-risks.md has what was seen with it.
 """
 
 from __future__ import annotations
 
+import hmac
+import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Generator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import pytest
 import yaml
 
 from components.kubeflow import profiles
 from rendering import Object
+from rendering.release import load
 from settings.sections import User
+from tests.releases import version_of_pipelines
 from tests.rendering.beijing import MANIFESTS, kubeflow
 from tests.rendering.profile_hooks import OLD, SCRIPTS, objects
 from tests.services import mesh
@@ -41,6 +48,10 @@ GATEWAY = Workload(
 LOCAL_GATEWAY = "istio-system/cluster-local-gateway-service-account"
 """The account of the pods behind Service knative-local-gateway."""
 MIDDLEWARE = "/apis/v1beta1/_proxy/"
+TENSORBOARD = "/apps/tensorboard/proxy/"
+PUBLISHED_KEY = "minio123"
+"""What signs the path of a TensorBoard where nothing else is set (configs.ts of 2.17.0)."""
+OF_TENSORBOARDS = re.compile(f"(/pipeline)?{TENSORBOARD}.*", re.IGNORECASE)
 OF_ARTIFACTS = re.compile("(/pipeline)?/artifacts/.*", re.IGNORECASE)
 """Paths of the UI's artifact handler, with its base path and without (app.ts)."""
 LOGIN = {"istio-ingressgateway-oauth2-proxy", "istio-ingressgateway-require-jwt"}
@@ -82,25 +93,48 @@ def owner_access(user: User) -> Object:
 
 def of_profiles(release: str) -> list[Object]:
     """The policies in the namespaces of all users."""
+    parts = load(MANIFESTS / release).parts
     found: list[Object] = []
     for user in USERS:
         made = [*objects(release, name=user.namespace).values()]
-        found += [owner_access(user), *profiles.contributor_objects(user), *made]
+        found += [owner_access(user), *profiles.contributor_objects(user, parts), *made]
     return [obj for obj in found if obj.get("kind", "AuthorizationPolicy") == "AuthorizationPolicy"]
+
+
+def signing_key(release: str) -> str:
+    """Of paths of TensorBoards, as the UI's variables say."""
+    variables = kubeflow(release).environment("ml-pipeline-ui")
+    given = variables.get("TENSORBOARD_PROXY_SIGNING_SECRET", PUBLISHED_KEY)
+    return str(uuid4()) if given == {"fieldRef": {"fieldPath": "metadata.uid"}} else given
+
+
+def token(key: str) -> str:
+    """Of the TensorBoard `board` in team-b (tensorboard-proxy.ts, createTensorboardProxyPath)."""
+    payload = json.dumps({"namespace": "team-b", "viewerName": "board"}, separators=(",", ":"))
+    signed = hmac.digest(key.encode(), payload.encode(), "sha256")
+    parts = (urlsafe_b64encode(part).decode().rstrip("=") for part in (payload.encode(), signed))
+    return ".".join(parts)
 
 
 class Applications:
     """What stands behind the sidecars."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: str) -> None:
         self.mesh: Mesh | None = None
+        self.generic_proxy = version_of_pipelines(release).startswith(("1.", "2.16."))
+        self.token = token(signing_key(release))
         self.handed_on: list[tuple[str, Mapping[str, str]]] = []
         """Namespace and headers: whoever edits it may own what answers there, without a sidecar."""
 
     def ui(self, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
-        if MIDDLEWARE in path.lower() or MIDDLEWARE in headers.get("referer", "").lower():
+        referer = headers.get("referer", "").lower()
+        if self.generic_proxy and (MIDDLEWARE in path.lower() or MIDDLEWARE in referer):
             return 200, "proxied to any host"
         asked = urlsplit(path)
+        if not self.generic_proxy and OF_TENSORBOARDS.fullmatch(asked.path):
+            given = asked.path.partition(TENSORBOARD)[2].partition("/")[0]
+            admitted = hmac.compare_digest(given, self.token)
+            return (200, "a TensorBoard") if admitted else (403, "Invalid TensorBoard proxy target")
         (namespace,) = parse_qs(asked.query).get("namespace", [""])
         if not namespace or not OF_ARTIFACTS.fullmatch(asked.path):
             return 200, "the UI itself"
@@ -138,7 +172,7 @@ def platform(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[tuple[str, Mesh, Applications]]:
     release: str = request.param
-    applications = Applications()
+    applications = Applications(release)
     ui = Workload(
         "ml-pipeline-ui.kubeflow",
         "kubeflow/ml-pipeline-ui",
@@ -353,6 +387,42 @@ def test_the_open_proxy_is_closed_by_path(platform: Any, prefix: str, path: str)
             assert found == (403, "RBAC: access denied")
         found = run.ask("team-a/default-editor", "ml-pipeline-ui.kubeflow", asked, headers)
         assert (found.status_code, found.text) == (403, "RBAC: access denied")
+
+
+TENSORBOARDS = [
+    f"{TENSORBOARD}TOKEN/",
+    f"{TENSORBOARD}TOKEN/data/runs?x=y",
+    "/apps/tensorboard?namespace=team-b",
+    "/apps/%74ensorboard/proxy/TOKEN/",
+    "/runs/../apps/tensorboard/proxy/TOKEN/",
+]
+
+
+@pytest.mark.parametrize("prefix", ["", "/pipeline"])
+@pytest.mark.parametrize("path", TENSORBOARDS)
+def test_tensorboards_of_pipelines_are_closed_even_with_a_right_signature(
+    platform: Any, prefix: str, path: str
+) -> None:
+    release, run, applications = platform
+    if applications.generic_proxy:
+        pytest.skip(f"{release} has its proxies to TensorBoards at the open proxy")
+    asked = prefix + path.replace("TOKEN", applications.token)
+    headers = {"authorization": "Bearer token"}
+    if prefix:
+        assert by_browser(platform, "bea@example.org", asked) == (403, "RBAC: access denied")
+    found = run.ask("team-a/default-editor", "ml-pipeline-ui.kubeflow", asked, headers)
+    assert (found.status_code, found.text) == (403, "RBAC: access denied")
+
+
+def test_no_published_key_signs_the_path_of_a_tensorboard(platform: Any) -> None:
+    """Express takes the route in any letters, and the token after the small ones."""
+    release, _, applications = platform
+    if applications.generic_proxy:
+        pytest.skip(f"{release} signs none")
+    for key in (PUBLISHED_KEY, "", "minio"):
+        path = f"/pipeline/Apps/tensorboard/proxy{TENSORBOARD}{token(key)}/"
+        found = by_browser(platform, "bea@example.org", path)
+        assert found == (403, "Invalid TensorBoard proxy target")
 
 
 REFERERS = [

@@ -141,13 +141,13 @@ def test_the_release_of_a_state(olds: dict[str, Any], old: str | None) -> None:
     [
         ("26.03", "26.03.1", None),
         ("26.03.1", "26.03.1", None),
-        ("1.5.1-aws-b1.0.0", "26.03.1", "from 26.03 only. Set it back to 1.5.1-aws-b1.0.0, and"),
+        ("1.5.1-aws-b1.0.0", "26.03.1", "from 26.03 only. Set it back to 1.5.1-aws-b1.0.0, or"),
         (
             "",
             "26.03.1",
             "the stack has another release: there is a way to 26.03.1 from 26.03 only.",
         ),
-        ("26.03.1", "26.03", "there is a way to 26.03 from none. Set it back to 26.03.1, and make"),
+        ("26.03.1", "26.03", "there is a way to 26.03 from none. Set it back to 26.03.1, or move"),
     ],
 )
 def test_a_way_that_is_not_declared_is_refused(old: str, new: str, sentence: str | None) -> None:

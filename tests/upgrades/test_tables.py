@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from components.objects.kubernetes_objects import type_token
 from rehearsal.diff import changed_paths, replacing
+from rendering import Rendered, render
 from rendering.objects import WEBHOOK_KINDS, Object, ObjectKey
-from tests.rendering.beijing import MANIFESTS, rendered
+from rendering.release import load
+from tests.rendering.beijing import MANIFESTS, REGISTRY
 from upgrades.table import NONE, Stored, Upgrade, UpgradesInvalid, matches, of_release
 
 WAYS = [
@@ -32,6 +35,18 @@ def way(old: str, new: str) -> Upgrade:
 def named(key: ObjectKey) -> str:
     kind = f"{key.kind}.{key.group}" if key.group else key.kind
     return f"{kind} {key.namespace}/{key.name}" if key.namespace else f"{kind} {key.name}"
+
+
+@cache
+def rendered(release: str) -> Rendered:
+    """A release as a Beijing stack has it by default, without parts that a setting asks for."""
+    return render(
+        MANIFESTS / release,
+        partition="aws-cn",
+        dns_suffix="amazonaws.com.cn",
+        registry=REGISTRY,
+        optional_parts=(),
+    )
 
 
 @cache
@@ -126,6 +141,21 @@ def test_a_state_without_a_release_is_recognised(old: str, new: str) -> None:
         assert known.recognised(crds(other)) is None
 
 
+@each_way
+def test_databases_get_the_tables_that_the_release_names(old: str, new: str) -> None:
+    before, after = (
+        {user.database: set(user.tables) for user in load(MANIFESTS / name).databases.values()}
+        for name in (old, new)
+    )
+    listed = {each.name: each for each in way(old, new).databases}
+    unused = {each.what for each in way(old, new).stays}
+    kept = {name for name in after if f"the database {name} with its user" not in unused}
+    assert set(listed) == kept
+    for name, each in listed.items():
+        tables = {table for table in each.adds if "." not in table}
+        assert tables == after[name] - before.get(name, set()), name
+
+
 # -- fields of users' objects ----------------------------------------------------------------------
 
 PLATFORMS_OWN = ("clusterservingruntimes", "inferencegraphs")
@@ -208,3 +238,9 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) 
     (tmp_path / "upgrade.yaml").write_text(text)
     with pytest.raises(UpgradesInvalid, match=sentence):
         of_release(tmp_path)
+
+
+@pytest.mark.parametrize("page", ["upgrade.md", "upgrade.zh-CN.md"])
+def test_the_page_has_a_row_for_each_condition_of_the_newest_way(page: str) -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", (MANIFESTS.parent / "docs" / page).read_text(), re.M)
+    assert rows == [each.name for each in way(*WAYS[-1]).before]

@@ -387,7 +387,8 @@ def webhook_authorities(platform: Platform) -> Iterator[Finding]:
 
 def _authority(platform: Platform, hook: Hook) -> str:
     """``verified``, ``unseen``, or what is wrong with the way out."""
-    refused = f"so that the API server trusts no answer of {hook.service}: {_written_by(hook)}"
+    way_out = _written_by(platform, hook)
+    refused = f"so that the API server trusts no answer of {hook.service}: {way_out}"
     try:
         trusted = _loaded(hook.bundle)
     except ValueError:
@@ -408,12 +409,10 @@ def _authority(platform: Platform, hook: Hook) -> str:
     return "verified" if right else f"the caBundle of {hook.name} {wrong}, {refused}"
 
 
-def _written_by(hook: Hook) -> str:
+def _written_by(platform: Platform, hook: Hook) -> str:
     if any(key.startswith("cert-manager.io/inject-ca-from") for key in annotations_of(hook.obj)):
-        return (
-            "restart `kubectl -n cert-manager rollout restart deploy/cert-manager-cainjector`, "
-            "which writes it"
-        )
+        namespace, _, name = platform.parts.cert_manager_injector.deployments[0].partition("/")
+        return f"restart `kubectl -n {namespace} rollout restart deploy/{name}`, which writes it"
     if hook.service.partition("/")[0] in (MIRROR_NAMESPACE, "package-defaults"):
         return "run `pulumi up`, which writes it"
     namespace, _, _ = hook.service.partition("/")
@@ -430,7 +429,7 @@ def _known_authority(platform: Platform, hook: Hook) -> tuple[str, bytes] | None
     # pilot/pkg/serviceregistry/kube/controller/namespacecontroller.go).
     name = "istio-system/istio-ca-root-cert"
     found = by_name(platform, "ConfigMap").get(name)
-    if hook.service == "istio-system/istiod" and found:
+    if hook.service in platform.parts.istio.deployments and found:
         return f"ConfigMap {name}", str((found.get("data") or {}).get("root-cert.pem")).encode()
     return None
 

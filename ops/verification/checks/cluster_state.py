@@ -100,8 +100,9 @@ def kubernetes_version(platform: Platform) -> Iterator[Finding]:
     elif running > (_minor(wanted) or running):
         yield problem(
             about,
-            f"runs {said}, and kubeflow:cluster.version is {wanted}: EKS never goes back, so set "
-            f"it to {version} before the next `pulumi up`",
+            f"runs {said}, and kubeflow:cluster.version is {wanted}: no `pulumi up` goes back, so "
+            f"set it to {version} before the next one, or take the cluster back by hand within "
+            "seven days (docs/upgrade.md#kubernetes-as-from-135-to-136)",
         )
     else:
         yield problem(
@@ -690,6 +691,7 @@ def _drivers(platform: Platform) -> Iterator[Finding]:
 def metrics(platform: Platform) -> Iterator[Finding]:
     """metrics.k8s.io answers for the nodes, and every autoscaler has the values it scales by."""
     about = "metrics.k8s.io"
+    namespace, _, name = platform.parts.metrics.deployments[0].partition("/")
     service = by_name(platform, "APIService").get("v1beta1.metrics.k8s.io")
     if service is None:
         yield problem(about, "nothing serves it, so that no autoscaler works: run `pulumi up`")
@@ -698,7 +700,7 @@ def metrics(platform: Platform) -> Iterator[Finding]:
     if state.get("status") != "True":
         yield problem(
             about,
-            f"does not answer ({why(state)}): look at `kubectl -n metrics-server get pods`",
+            f"does not answer ({why(state)}): look at `kubectl -n {namespace} get pods`",
         )
         return
     measured = platform.cluster.all("/apis/metrics.k8s.io/v1beta1/nodes")
@@ -707,8 +709,8 @@ def metrics(platform: Platform) -> Iterator[Finding]:
     if missing:
         yield problem(
             about,
-            f"has nothing of {some(missing)}: metrics-server does not reach the kubelet there; "
-            "read `kubectl -n metrics-server logs deploy/metrics-server`",
+            f"has nothing of {some(missing)}: {name} does not reach the kubelet there; read "
+            f"{platform.parts.metrics.log}",
         )
     else:
         yield good(about, f"measures {len(measured)} nodes")

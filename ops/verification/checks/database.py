@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -14,29 +12,26 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, good, note, problem
 from ops.verification.check import Check
 from ops.verification.database_rows import (
-    BY_NAME,
-    COMPONENTS,
     NAMESPACE,
     Answer,
     Answers,
-    Component,
     InitJob,
     InitJobMissing,
     Question,
     ask,
     init_job,
+    users_of,
 )
 from ops.verification.finished_jobs import JobFailed
 from ops.verification.once import Once
 from ops.verification.platform import Platform
+from rendering.release import DatabaseUser
 from review.blocks import counted
-from settings import MANIFESTS
 from settings.errors import listed
 
-_DATA: Any = yaml.safe_load(Path(__file__).with_name("database_tables.yaml").read_text("utf-8"))
-DATABASES: Mapping[Component, str] = _DATA["databases"]
-TABLES: Mapping[Component, Sequence[str]] = _DATA["tables"]
-_COUNTED: Mapping[Component, Mapping[str, Mapping[str, str]]] = _DATA["counted"]
+COUNTED: Mapping[str, Mapping[str, Mapping[str, str]]] = yaml.safe_load(
+    Path(__file__).with_name("database_tables.yaml").read_text("utf-8")
+)
 _MOST = 100_000
 """Rows that are counted of a table, because InnoDB reads each of them."""
 _SELECT_TABLES = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE "
@@ -47,28 +42,26 @@ _SELECT_RIGHTS = (
 )
 _COUNT = f"SELECT COUNT(*) FROM (SELECT 1 FROM NAME LIMIT {_MOST}) AS counted"  # noqa: S608
 _SHARED = frozenset({"information_schema", "performance_schema", "INFORMATION_SCHEMA"})
-_COMPONENTS_FILE = MANIFESTS / "addons" / "database-init" / "components"
 
 
-def _questions() -> Iterator[Question]:
-    for component in COMPONENTS:
-        database = DATABASES[component]
+def questions(users: Mapping[str, DatabaseUser]) -> Iterator[Question]:
+    """What every component's user is asked."""
+    for component, user in users.items():
         # The first one decides whether the others are asked.
         yield Question(component, "login", "SELECT VERSION(), CURRENT_USER()")
         names = "'Ssl_cipher', 'Ssl_version'"
         yield Question(component, "cipher", f"SHOW SESSION STATUS WHERE Variable_name IN ({names})")
         yield Question(component, "plain", "SELECT 1", plain=True)
         yield Question(component, "databases", "SHOW DATABASES")
-        tables = f"TABLE_SCHEMA = '{database}' AND TABLE_TYPE = 'BASE TABLE'"
+        tables = f"TABLE_SCHEMA = '{user.database}' AND TABLE_TYPE = 'BASE TABLE'"
         yield Question(component, "tables", _SELECT_TABLES + tables)
         yield Question(component, "rights", _SELECT_RIGHTS)
-        for table in _COUNTED[component]:
-            name = f"`{database}`.`{table}`"
+        for table in COUNTED.get(component, {}):
+            name = f"`{user.database}`.`{table}`"
             yield Question(component, table, _COUNT.replace("NAME", name))
 
 
-QUESTIONS = tuple(_questions())
-_ANSWERS: Once[Answers] = Once(lambda platform: ask(platform, QUESTIONS))
+_ANSWERS: Once[Answers] = Once(lambda platform: ask(platform, [*questions(users_of(platform))]))
 _INIT_JOB: Once[InitJob] = Once(init_job)
 
 
@@ -92,12 +85,11 @@ def database_reach(platform: Platform) -> Iterator[Finding]:
     except JobFailed as failed:
         yield problem(f"pod in {NAMESPACE}", str(failed).rstrip("."))
         return
-    without_tls = {row.component: row.tls == "NONE" for row in components()}
-    for component in COMPONENTS:
-        yield _login(component, answers, init, plain=without_tls[component])
+    for component, user in users_of(platform).items():
+        yield _login(component, answers, init, plain=user.tls == "NONE")
 
 
-def _login(component: Component, answers: Answers, init: InitJob, *, plain: bool) -> Finding:
+def _login(component: str, answers: Answers, init: InitJob, *, plain: bool) -> Finding:
     about = f"user of {component}"
     login = answers.get((component, "login"))
     if login is None:
@@ -163,36 +155,41 @@ def explained(error: str, init: InitJob) -> str:
 class _Users:
     """The components that could log in, with the answers to one question each.
 
+    Attributes:
+        all: component of the release -> its user.
+        logged_in: those of them that could.
+
     Raises:
         Refused: none could, or nothing was asked.
     """
 
     def __init__(self, platform: Platform) -> None:
+        self.all = users_of(platform)
         self._answers = _ANSWERS.of(platform)
-        self.logged_in: list[Component] = [
+        self.logged_in = [
             component
-            for component in COMPONENTS
+            for component in self.all
             if not self._answers.get((component, "login"), _NOT_ASKED).error
         ]
         if not self.logged_in:
             raise Refused("no component's user can log in: see database-reach.")
 
     def without_login(self) -> Iterator[Finding]:
-        for component in COMPONENTS:
+        for component in self.all:
             if component not in self.logged_in:
                 yield problem(f"user of {component}", "cannot log in: see database-reach")
 
-    def answer(self, component: Component, question: str) -> Answer:
+    def answer(self, component: str, question: str) -> Answer:
         return self._answers.get((component, question), _NOT_ASKED)
 
 
 def database_databases(platform: Platform) -> Iterator[Finding]:
     """Every user sees its own database and no other, with the rights of ``database-init``."""
     users = _Users(platform)
-    rights = {row.component: row.rights for row in components()}
     yield from users.without_login()
     for component in users.logged_in:
-        own, about = DATABASES[component], f"database {DATABASES[component]}"
+        own, needed = users.all[component].database, frozenset(users.all[component].rights)
+        about = f"database {own}"
         shown = users.answer(component, "databases")
         granted = users.answer(component, "rights")
         if error := shown.error or granted.error:
@@ -205,7 +202,7 @@ def database_databases(platform: Platform) -> Iterator[Finding]:
             continue
         pairs = {(schema.replace("\\", ""), right) for schema, right in granted.rows}
         has = {right for schema, right in pairs if schema == own}
-        lacking = rights[component] - has
+        lacking = needed - has
         if lacking:
             names = listed(sorted(lacking), "and")
             yield problem(about, f"{component} lacks {names} in it: {repair}")
@@ -213,8 +210,8 @@ def database_databases(platform: Platform) -> Iterator[Finding]:
         if others := sorted(seen - {own} | elsewhere):
             named = listed(["every database" if each == "*" else each for each in others], "and")
             yield problem(about, f"{component} may use {named} too: revoke that as the master user")
-        elif has > rights[component]:
-            names = listed(sorted(has - rights[component]), "and")
+        elif has > needed:
+            names = listed(sorted(has - needed), "and")
             yield note(about, f"{component} has {names} in it too, which it does not need")
         elif not lacking:
             yield good(about, f"{component} sees it alone, with {len(has)} rights in it")
@@ -225,33 +222,27 @@ def database_tables(platform: Platform) -> Iterator[Finding]:
     users = _Users(platform)
     yield from users.without_login()
     for component in users.logged_in:
-        about = f"database {DATABASES[component]}"
+        user = users.all[component]
+        about = f"database {user.database}"
         answer = users.answer(component, "tables")
         if answer.error:
             yield problem(about, f"{component} cannot ask for its tables: {answer.error}")
             continue
         # MySQL's names of tables have a case on Linux.
-        has, wanted = {row[0] for row in answer.rows}, set(TABLES[component])
+        has, wanted = {row[0] for row in answer.rows}, set(user.tables)
         missing = sorted(wanted - has)
         if not has:
-            way_out = f"the log of the pods of {_POD[component]} in namespace kubeflow says why"
+            namespace, _, name = user.deployment.partition("/")
+            way_out = f"`kubectl --namespace {namespace} logs deployment/{name}` says why"
             yield problem(about, f"has no table: {component} has not started with it: {way_out}")
         elif missing:
             reason = f"lacks {listed(missing, 'and')} of its {counted(len(wanted), 'table')}"
             yield problem(
-                about, f"{reason}: restart Deployment {_POD[component]}, which makes them"
+                about, f"{reason}: restart Deployment {user.deployment}, which makes them"
             )
         else:
             more = f" and {counted(len(has - wanted), 'other')}" if has - wanted else ""
             yield good(about, f"has the {counted(len(wanted), 'table')} of {component}{more}")
-
-
-_POD: Mapping[Component, str] = {
-    "ml-pipeline": "ml-pipeline",
-    "cache": "cache-server",
-    "metadata": "metadata-grpc-deployment",
-    "katib": "katib-db-manager",
-}
 
 
 def database_rows(platform: Platform) -> Iterator[Finding]:
@@ -259,8 +250,8 @@ def database_rows(platform: Platform) -> Iterator[Finding]:
     users = _Users(platform)
     yield from users.without_login()
     for component in users.logged_in:
-        for table, words in _COUNTED[component].items():
-            about = f"{DATABASES[component]}.{table}"
+        for table, words in COUNTED.get(component, {}).items():
+            about = f"{users.all[component].database}.{table}"
             answer = users.answer(component, table)
             if answer.error:
                 yield problem(about, f"cannot be read: {answer.error}: see database-tables")
@@ -273,33 +264,6 @@ def database_rows(platform: Platform) -> Iterator[Finding]:
                 command = f"`./kf verify --stack {platform.stack} --deep` runs one"
                 reason = f"no {words['many']}, because {words['first']} has not run yet"
                 yield note(about, f"{reason}: {command}")
-
-
-@dataclass(frozen=True)
-class ComponentRights:
-    """A line of the file of ``database-init``.
-
-    Attributes:
-        component: of the user.
-        tls: SSL or NONE.
-        rights: in its own database.
-    """
-
-    component: Component
-    tls: str
-    rights: frozenset[str]
-
-    @classmethod
-    def of(cls, line: str) -> ComponentRights:
-        """Reads a line."""
-        named, _, tls, rights = line.split(None, 3)
-        return cls(BY_NAME[named], tls, frozenset(right.strip() for right in rights.split(",")))
-
-
-def components() -> list[ComponentRights]:
-    """What the Job ``database-init`` gives each user."""
-    lines = _COMPONENTS_FILE.read_text("utf-8").splitlines()
-    return [ComponentRights.of(line) for line in lines if line and not line.startswith("#")]
 
 
 CHECKS: tuple[Check, ...] = (

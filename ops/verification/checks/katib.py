@@ -18,8 +18,7 @@ from ops.findings import Finding, good, problem
 from ops.karpenter_status import conditions
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
-from ops.verification.checks.database import DATABASES
-from ops.verification.database_rows import rows
+from ops.verification.database_rows import rows, users_of
 from ops.verification.examples import example, unsupported
 from ops.verification.once import Once
 from ops.verification.platform import Platform
@@ -82,10 +81,7 @@ def _search(platform: Platform) -> Searched | str:
     try:
         name = str(workspace.create(example(_FILE))["metadata"]["name"])
     except Rejected as rejected:
-        return (
-            f"{rejected}: `kubectl --namespace kubeflow logs deployment/katib-controller` has what "
-            "its webhooks say"
-        )
+        return f"{rejected}: {platform.parts.katib.log} has what its webhooks say"
     path = f"{_API}/namespaces/{namespace}/experiments/{name}"
     selector = f"{_EXPERIMENT}={name}"
 
@@ -134,12 +130,13 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
         trial = next(iter(unavailable), "")
         pod = next((each for each in pods if trial and trial in each["metadata"]["name"]), None)
         printed = last_lines(cluster, pod, _COLLECTOR) if pod else ""
+        database = platform.parts.katib_database
         which = f"{trial} has no metric" if trial else "no trial has a metric"
         return (
             f"{begin}, and {which} of the objective"
             f"{printed and f'; the last lines of its collector are {printed}'}: the collector in "
-            "a trial's pod has to reach katib-db-manager.kubeflow:6789, `kubectl --namespace "
-            "kubeflow logs deployment/katib-db-manager` has the rest"
+            f"a trial's pod has to reach port 6789 of Service {database.service}, {database.log} "
+            "has the rest"
         )
     for trial in status.get("failedTrialList") or []:
         own = conditions(trials.get(trial, {}))
@@ -157,10 +154,7 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
         return f"{begin}: {waiting}"
     told = next((each for each in conditions(experiment)[::-1] if each["status"] == "True"), {})
     said = told.get("message") or "Katib's controller has not looked at it"
-    return (
-        f"{begin} ({said}): `kubectl --namespace kubeflow logs deployment/katib-controller` has "
-        "the reason"
-    )
+    return f"{begin} ({said}): {platform.parts.katib.log} has the reason"
 
 
 def katib_experiment(platform: Platform) -> Iterator[Finding]:
@@ -180,13 +174,13 @@ def katib_experiment(platform: Platform) -> Iterator[Finding]:
     )
 
 
-def statement(trials: Sequence[str]) -> str:
+def statement(database: str, trials: Sequence[str]) -> str:
     """Counts the rows of each trial. Raises ``Refused``: a name is none of Kubernetes."""
     if not trials or not all(map(_TRIAL.fullmatch, trials)):
         raise Refused("the experiment names no trials whose rows could be looked for.")
     names = ", ".join(f"'{trial}'" for trial in trials)
     return (
-        f"SELECT trial_name, COUNT(*) FROM {DATABASES['katib']}.observation_logs "  # noqa: S608
+        f"SELECT trial_name, COUNT(*) FROM {database}.observation_logs "  # noqa: S608
         f"WHERE trial_name IN ({names}) GROUP BY trial_name"
     )
 
@@ -200,13 +194,14 @@ def katib_rows(platform: Platform) -> Iterator[Finding]:
     searched = SEARCH.of(platform)
     if isinstance(searched, str):
         raise Refused(f"there is no experiment that succeeded: {searched}")
-    counted = {row[0]: int(row[1]) for row in rows(platform, "katib", statement(searched.trials))}
+    asked = statement(users_of(platform)["katib"].database, searched.trials)
+    counted = {row[0]: int(row[1]) for row in rows(platform, "katib", asked)}
     missing = [trial for trial in searched.trials if not counted.get(trial)]
     if missing:
         yield problem(
             about,
             f"{len(missing)} of {len(searched.trials)} trials have no row, {missing[0]} first: "
-            "`kubectl --namespace kubeflow logs deployment/katib-db-manager` has the reason",
+            f"{platform.parts.katib_database.log} has the reason",
         )
         return
     yield good(about, f"{sum(counted.values())} rows of {len(searched.trials)} trials")

@@ -23,21 +23,21 @@ from ops.verification.once import Once
 from ops.verification.passwords import password_of
 from ops.verification.platform import Platform
 from ops.verification.profile import user_of
-from program import GATEWAY, GATEWAY_NAMESPACE
 
 _PORT = 80
 _IDENTITY = "/api/workgroup/env-info"
 """Who the dashboard takes a request to be from, and the namespaces that person is in
 (kubeflow/dashboard v2.0.0 components/centraldashboard/app/api_workgroup.ts)."""
-_LOGS = (
-    "`kubectl --namespace oauth2-proxy logs deployment/oauth2-proxy` and `kubectl --namespace auth "
-    "logs deployment/dex` have the reason"
-)
+
+
+def _logs(platform: Platform) -> str:
+    parts = platform.parts
+    return f"{parts.login.log} and {parts.dex.log} have the reason"
 
 
 def gateway(platform: Platform) -> Forward:
     """A way to the gateway, as a browser's."""
-    return Forward(platform, GATEWAY_NAMESPACE, f"service/{GATEWAY}", _PORT)
+    return Forward.to(platform, platform.parts.gateway, _PORT)
 
 
 def _logged_in(platform: Platform) -> Session:
@@ -76,10 +76,10 @@ def login(platform: Platform) -> Iterator[Finding]:
             )
             return
         except LoginFailed as failure:
-            yield problem(about, f"{failure}: {_LOGS}")
+            yield problem(about, f"{failure}: {_logs(platform)}")
             return
         password = password_of(platform, user)
-        yield from _wrong(forward, user.email, password)
+        yield from _wrong(platform, forward, user.email, password)
         try:
             session = log_in(forward, user.email, password)
         except WrongPassword as failure:
@@ -90,12 +90,12 @@ def login(platform: Platform) -> Iterator[Finding]:
             )
             return
         except LoginFailed as failure:
-            yield problem(about, f"{failure}: {_LOGS}")
+            yield problem(about, f"{failure}: {_logs(platform)}")
             return
-        yield from _identity(session, forward, user.email, user.namespace)
+        yield from _identity(platform, session, forward)
 
 
-def _wrong(forward: Forward, email: str, password: str) -> Iterator[Finding]:
+def _wrong(platform: Platform, forward: Forward, email: str, password: str) -> Iterator[Finding]:
     """One attempt with another password, of the same length."""
     wrong = secrets.token_hex(len(password))[: len(password)]
     try:
@@ -103,20 +103,22 @@ def _wrong(forward: Forward, email: str, password: str) -> Iterator[Finding]:
     except WrongPassword:
         yield good(email, "Dex refuses a wrong password (401)")
     except LoginFailed as failure:
-        yield problem(email, f"a wrong password is not simply refused; {failure}: {_LOGS}")
+        sentence = f"a wrong password is not simply refused; {failure}"
+        yield problem(email, f"{sentence}: {_logs(platform)}")
     else:
         yield problem(
             email,
             "a password drawn at random opens the dashboard: look for another connector in "
-            "ConfigMap auth/dex, and run `pulumi up`",
+            f"ConfigMap {platform.parts.dex.config}, and run `pulumi up`",
         )
 
 
-def _identity(session: Session, forward: Forward, email: str, namespace: str) -> Iterator[Finding]:
+def _identity(platform: Platform, session: Session, forward: Forward) -> Iterator[Finding]:
+    email, namespace = user_of(platform).email, user_of(platform).namespace
     answer = session.get(forward, _IDENTITY)
     told = answer.json
     if answer.status != 200 or not isinstance(told, dict):
-        yield problem(email, f"logged in, but {said(_IDENTITY, answer)}: {_LOGS}")
+        yield problem(email, f"logged in, but {said(_IDENTITY, answer)}: {_logs(platform)}")
         return
     if told.get("user") != email:
         yield problem(

@@ -19,7 +19,6 @@ from ops.verification.waiting import obstacles, pods_of, wait, warnings_of
 
 READY_SECONDS = 15 * 60
 GONE_SECONDS = 5 * 60
-_WEB_APP = "/apis/apps/v1/namespaces/kubeflow/deployments/jupyter-web-app-deployment"
 _FORM = "spawner_ui_config.yaml"
 _API = "/apis/kubeflow.org/v1/namespaces"
 Object = Mapping[str, Any]
@@ -27,14 +26,17 @@ Object = Mapping[str, Any]
 
 def form_of(platform: Platform) -> dict[str, Any]:
     """The defaults of the form, as the web app has them now. Raises ``Refused``: it has none."""
-    deployment = platform.cluster.one(_WEB_APP) or {}
+    name = platform.parts.notebook_form.deployments[0]
+    namespace, _, own = name.partition("/")
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{own}"
+    deployment = platform.cluster.one(path) or {}
     pod = ((deployment.get("spec") or {}).get("template") or {}).get("spec") or {}
     maps = [each["configMap"]["name"] for each in pod.get("volumes") or [] if "configMap" in each]
-    for name in maps:
-        found = platform.cluster.one(f"/api/v1/namespaces/kubeflow/configmaps/{name}") or {}
+    for each in maps:
+        found = platform.cluster.one(f"/api/v1/namespaces/{namespace}/configmaps/{each}") or {}
         if text := (found.get("data") or {}).get(_FORM):
             return yaml.safe_load(text)["spawnerFormDefaults"]
-    raise Refused(f"Deployment kubeflow/jupyter-web-app-deployment mounts no {_FORM}: `pulumi up`.")
+    raise Refused(f"Deployment {name} mounts no {_FORM}: `pulumi up`.")
 
 
 def notebook_objects(form: Object, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -145,10 +147,7 @@ def _reason(platform: Platform, name: str) -> str:
     if own:
         last = max(own, key=lambda event: event.get("lastTimestamp") or "")
         return f"{_involved(last).get('kind', 'an object')}: {said_last([last])}"
-    return (
-        "it has no pod: `kubectl --namespace kubeflow logs "
-        "deployment/notebook-controller-deployment` has the reason"
-    )
+    return f"it has no pod: {platform.parts.notebooks.log} has the reason"
 
 
 def _involved(event: Object) -> Mapping[str, Any]:

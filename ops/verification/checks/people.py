@@ -34,7 +34,6 @@ from ops.verification.checks.live_objects import (
     some,
 )
 from ops.verification.platform import Platform
-from rendering import release
 from rendering.objects import (
     Object,
     annotations_of,
@@ -44,7 +43,6 @@ from rendering.objects import (
     pod_template,
 )
 from rendering.pod_references import named_by
-from settings import MANIFESTS
 from settings.errors import listed as in_words
 from settings.sections import User, binding_name
 
@@ -63,12 +61,6 @@ _NEW_MINUTES = 5
 _ADMINISTRATOR = "cluster-admin"
 _EVERYBODY = ("system:authenticated", "system:unauthenticated", "system:serviceaccounts")
 _OF_ACCOUNTS = "system:serviceaccounts:"
-_LOGIN = (
-    ("Deployment", "auth/dex"),
-    ("Deployment", "oauth2-proxy/oauth2-proxy"),
-    ("StatefulSet", "istio-system/authservice"),
-)
-_GATEWAY = "istio-system/istio-ingressgateway"
 _GUARDED: tuple[tuple[str, str, str], ...] = (
     ("", "secrets", "get"),
     ("", "secrets", "list"),
@@ -138,11 +130,7 @@ def _user(platform: Platform, user: User, profile: Object | None) -> Iterator[Fi
     if namespace is None:
         young = age_minutes(profile) < _NEW_MINUTES
         sentence = f"Profile {user.namespace} has no namespace"
-        way_out = (
-            "it is new, look again"
-            if young
-            else ("read `kubectl -n kubeflow logs deploy/profiles-deployment -c manager`")
-        )
+        way_out = "it is new, look again" if young else f"read {platform.parts.profiles.log}"
         yield (note if young else problem)(about, f"{sentence}: {way_out}")
         return
     yield from (problem(about, sentence) for sentence in _namespace(platform, user, namespace))
@@ -174,10 +162,11 @@ def _namespace(platform: Platform, user: User, namespace: Object) -> Iterator[st
 def _labels_of_profiles(platform: Platform) -> dict[str, str]:
     """What the profile controller writes on every namespace; values that are empty remove one."""
     labels = {_INJECTION: "enabled"}
-    controller = by_name(platform, "Deployment").get("kubeflow/profiles-deployment") or {}
+    deployment = platform.parts.profiles.deployments[0]
+    controller = by_name(platform, "Deployment").get(deployment) or {}
     # Former ones, each with another hash in its name, stay in the cluster.
     mounted = {
-        f"kubeflow/{each.name}"
+        f"{deployment.partition('/')[0]}/{each.name}"
         for each in named_by(pod_spec(controller) or {})
         if each.kind == "ConfigMap"
     }
@@ -194,8 +183,8 @@ def _accounts(platform: Platform, user: User, profile: Object) -> Iterator[str]:
     for name in _ACCOUNTS:
         if f"{user.namespace}/{name}" not in accounts:
             yield (
-                f"ServiceAccount {user.namespace}/{name} is missing: read `kubectl -n kubeflow "
-                "logs deploy/profiles-deployment -c manager`"
+                f"ServiceAccount {user.namespace}/{name} is missing: read "
+                f"{platform.parts.profiles.log}"
             )
     plugins: Iterable[Mapping[str, Any]] = profile["spec"].get("plugins") or []
     roles = [str(each["spec"]["awsIamRole"]) for each in plugins if each["kind"] == _IDENTITY]
@@ -507,11 +496,11 @@ def _allowed(platform: Platform, question: Question) -> str | None:
 def profile_policies(platform: Platform) -> Iterator[Finding]:
     """In each profile stand the policies that let its owner in, and no others who do not belong."""
     policies = by_name(platform, "AuthorizationPolicy")
-    networks = release.load(MANIFESTS / platform.settings.release).pipelines
+    networks = platform.release.pipelines
     network_policies = networks is not None and not networks.version.startswith("1.")
     right = 0
     for name, profile in sorted(by_name(platform, "Profile").items()):
-        troubles = list(_owner_policy(name, _owner(profile), policies))
+        troubles = list(_owner_policy(platform, name, _owner(profile), policies))
         artifacts = f"{name}/{_ARTIFACTS}"
         if artifacts in by_name(platform, "Deployment"):
             wanted = ["AuthorizationPolicy", *(["NetworkPolicy"] if network_policies else [])]
@@ -519,7 +508,7 @@ def profile_policies(platform: Platform) -> Iterator[Finding]:
                 problem(
                     f"{kind} {artifacts}",
                     "is missing, so that others than Pipelines' UI reach the artifacts of this "
-                    "profile: look at `kubectl -n kubeflow logs statefulset/metacontroller`",
+                    f"profile: look at {platform.parts.metacontroller.log}",
                 )
                 for kind in wanted
                 if artifacts not in by_name(platform, kind)
@@ -530,10 +519,12 @@ def profile_policies(platform: Platform) -> Iterator[Finding]:
     yield good("policies", f"{right} profiles let in their owner and contributors alone")
 
 
-def _owner_policy(namespace: str, owner: str, policies: Mapping[str, Object]) -> Iterator[Finding]:
+def _owner_policy(
+    platform: Platform, namespace: str, owner: str, policies: Mapping[str, Object]
+) -> Iterator[Finding]:
     about = f"AuthorizationPolicy {namespace}/{_OWNER_POLICY}"
     policy = policies.get(f"{namespace}/{_OWNER_POLICY}")
-    controller = "read `kubectl -n kubeflow logs deploy/profiles-deployment -c manager`"
+    controller = f"read {platform.parts.profiles.log}"
     if policy is None:
         yield problem(
             about,
@@ -603,16 +594,18 @@ def _admits_all(rule: Mapping[str, Any]) -> bool:
 
 def gateway(platform: Platform) -> Iterator[Finding]:
     """The gateway that everybody enters by has ready pods and, if it asks for one, an address."""
-    about = f"Service {_GATEWAY}"
-    service = by_name(platform, "Service").get(_GATEWAY)
+    name = str(platform.parts.gateway.service)
+    namespace, _, own = name.partition("/")
+    about = f"Service {name}"
+    service = by_name(platform, "Service").get(name)
     if service is None:
         yield problem(about, "is missing, so that nobody reaches the dashboard: run `pulumi up`")
         return
-    if _GATEWAY not in ready_services(platform):
+    if name not in ready_services(platform):
         yield problem(
             about,
             "has no ready pod, so that nobody reaches the dashboard: look at `kubectl -n "
-            "istio-system describe deploy/istio-ingressgateway`",
+            f"{namespace} describe deploy/{own}`",
         )
         return
     kind = service["spec"].get("type", "ClusterIP")
@@ -626,15 +619,16 @@ def gateway(platform: Platform) -> Iterator[Finding]:
     else:
         yield problem(
             about,
-            "asks for a load balancer and has no address: read `kubectl -n istio-system describe "
-            "service istio-ingressgateway`",
+            f"asks for a load balancer and has no address: read `kubectl -n {namespace} describe "
+            f"service {own}`",
         )
 
 
 def login_services(platform: Platform) -> Iterator[Finding]:
     """Dex and its client are ready, and what they are configured by exists."""
+    workloads = platform.parts.dex.workloads + platform.parts.login.workloads
     present = 0
-    for kind, name in _LOGIN:
+    for kind, name in workloads:
         workload = by_name(platform, kind).get(name)
         if workload is None:
             continue
@@ -665,7 +659,7 @@ def login_services(platform: Platform) -> Iterator[Finding]:
         else:
             yield good(f"{kind} {name}", f"has {ready} ready pods and all of its configuration")
     if present < 2:
-        found = [name for kind, name in _LOGIN if name in by_name(platform, kind)]
+        found = [name for kind, name in workloads if name in by_name(platform, kind)]
         yield problem(
             "login",
             "it takes Dex and its client, and there is "
@@ -687,7 +681,8 @@ def mesh(platform: Platform) -> Iterator[Finding]:
             "no AuthorizationPolicy in istio-system denies what no other one allows: run "
             "`pulumi up`",
         )
-    if "oauth2-proxy/oauth2-proxy" in by_name(platform, "Deployment") and not any(
+    asked = next(iter(platform.parts.login.deployments), "")
+    if asked in by_name(platform, "Deployment") and not any(
         namespace_of(obj) == "istio-system"
         and (obj.get("spec") or {}).get("action") == "CUSTOM"
         and _selects_the_gateway(platform, obj)
@@ -695,8 +690,9 @@ def mesh(platform: Platform) -> Iterator[Finding]:
     ):
         yield problem(
             "mesh",
-            "no AuthorizationPolicy in istio-system asks oauth2-proxy about its pods, so that the "
-            "gateway lets everybody in without a login: run `pulumi up --refresh`",
+            f"no AuthorizationPolicy in istio-system asks {asked.partition('/')[2]} about its "
+            "pods, so that the gateway lets everybody in without a login: run `pulumi up "
+            "--refresh`",
         )
     for name, obj in sorted(policies.items()):
         if is_own_namespace(platform, namespace_of(obj)) and _admits_everybody(obj):
@@ -725,7 +721,7 @@ def mesh(platform: Platform) -> Iterator[Finding]:
             some(sorted(without)),
             f"{len(without)} pods run without the sidecar {_PROXY}, so that no AuthorizationPolicy "
             f"judges their requests: `kubectl -n {namespace} delete pod {name}`, its "
-            "successor gets one if istiod's webhook answers",
+            "successor gets one if Istio's webhook answers",
         )
     yield from _peer_authentications(platform)
     if denials and not without:
@@ -738,7 +734,8 @@ def mesh(platform: Platform) -> Iterator[Finding]:
 
 def _selects_the_gateway(platform: Platform, policy: Object) -> bool:
     wanted = ((policy["spec"].get("selector") or {}).get("matchLabels") or {}).items()
-    gateway = by_name(platform, "Deployment").get(_GATEWAY) or {}
+    deployment = platform.parts.gateway.deployments[0]
+    gateway = by_name(platform, "Deployment").get(deployment) or {}
     labels = labels_of(pod_template(gateway) or {})
     return bool(policy["spec"].get("rules")) and (not gateway or wanted <= labels.items())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,30 +18,27 @@ from ops.findings import Finding, good, note, problem
 from ops.live_cluster import LiveCluster
 from ops.verification.bucket_objects import delete_folder, folders_below, keys_below, text_of
 from ops.verification.check import Check
-from ops.verification.checks.database import DATABASES
 from ops.verification.checks.login import SESSION, gateway
-from ops.verification.database_rows import Component, Question, ask
+from ops.verification.database_rows import Question, ask, users_of
 from ops.verification.examples import example, unsupported
 from ops.verification.forward import Forward
 from ops.verification.names import PREFIX, run_of
 from ops.verification.once import Once
 from ops.verification.pipelines_api import (
-    NAMESPACE,
     PORT,
-    SERVICE,
     ApiFailed,
     Executors,
     Pipelines,
     failed,
     final_state,
     step_of,
-    token,
 )
 from ops.verification.platform import Platform
 from ops.verification.profile import refuse_exceeded_quota, user_of
 from ops.verification.waiting import last_lines, obstacles, pods_of, wait, warnings_of
 from ops.verification.web import Answer
 from ops.verification.workspace import Workspace, alive
+from rendering.release import DatabaseUser, Part, Parts
 from settings.sections import User
 
 RUN_SECONDS = 15 * 60
@@ -52,11 +49,11 @@ _PIPELINE = "pipeline/line.yaml"
 _STEPS = 2
 _ROWS = 100
 _ARTIFACT = "points"
+_ARTIFACTS = "ml-pipeline-ui-artifact"
+"""Of each profile (addons/profile-hook/hook.py)."""
 _PRINTED = (re.compile(r"^\d+(\.0)? points$", re.M), re.compile(r"^slope \d\.\d{3}$", re.M))
 """The line of each step; its name alone also stands in the log of its driver."""
 _WORKFLOWS = "/apis/argoproj.io/v1alpha1"
-_UI = "ml-pipeline-ui"
-_PERSISTENCE = "ml-pipeline-persistenceagent"
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,7 @@ class Place:
         bucket: of its pipeline root.
         root: key of the folder of its artifacts, with ``/`` at its end; empty: the bucket itself.
         logs: key of the folder of its workflows' logs, likewise.
+        parts: of the release.
     """
 
     cluster: LiveCluster
@@ -105,6 +103,7 @@ class Place:
     bucket: str
     root: str
     logs: str
+    parts: Parts
 
     @classmethod
     def of(cls, platform: Platform) -> Place:
@@ -115,16 +114,15 @@ class Place:
         root = str(((launcher or {}).get("data") or {}).get("defaultPipelineRoot") or "")
         if not root.startswith("s3://"):
             raise NoPipelineRoot(
-                f"ConfigMap {user.namespace}/kfp-launcher has no pipeline root: `kubectl "
-                "--namespace kubeflow logs deployment/kubeflow-pipelines-profile-controller` has "
-                "the reason."
+                f"ConfigMap {user.namespace}/kfp-launcher has no pipeline root: "
+                f"{platform.parts.pipelines_profiles.log} has the reason."
             )
         bucket, _, key = root.removeprefix("s3://").partition("?")[0].partition("/")
         logs = f"{platform.settings.artifacts.prefix}/{user.namespace}/"
         workspace = platform.workspace(user.namespace)
         folder = key.strip("/")
         root = f"{folder}/" if folder else ""
-        return cls(platform.cluster, user, workspace, bucket, root, logs)
+        return cls(platform.cluster, user, workspace, bucket, root, logs, platform.parts)
 
     @property
     def namespace(self) -> str:
@@ -134,7 +132,7 @@ class Place:
 
 def forward_of(platform: Platform) -> Forward:
     """A way to the API server of Pipelines."""
-    return Forward(platform, NAMESPACE, f"service/{SERVICE}", PORT)
+    return Forward.to(platform, platform.parts.pipelines, PORT)
 
 
 def pipeline(name: str) -> dict[str, Any]:
@@ -160,7 +158,7 @@ def _first(platform: Platform) -> Ran | str:
     name = place.workspace.run
     try:
         with forward_of(platform) as forward:
-            api = Pipelines(forward, token(platform, place.namespace), place.namespace)
+            api = Pipelines.of(platform, forward, place.namespace)
             api.experiments(name)
             what = f"the experiment {name} of Pipelines"
             place.workspace.undo(what, lambda: clean(platform, name))
@@ -176,7 +174,7 @@ def _second(platform: Platform) -> Ran | str:
     name = f"{place.workspace.run}-again"
     try:
         with forward_of(platform) as forward:
-            api = Pipelines(forward, token(platform, place.namespace), place.namespace)
+            api = Pipelines.of(platform, forward, place.namespace)
             return _run(place, api, before.experiment, name, CACHED_SECONDS)
     except (RunFailed, ApiFailed) as failure:
         return str(failure)
@@ -269,11 +267,11 @@ def _reason(place: Place, run: dict[str, Any], pods: list[dict[str, Any]], secon
         return f"{begin}: {waiting}"
     message = str((run.get("error") or {}).get("message") or "")
     if pods:
-        way_out = f"`kubectl --namespace {NAMESPACE} logs deployment/{_PERSISTENCE}`"
+        way_out = place.parts.pipelines_persistence.log
         sentence = "its pods have ended, and Pipelines does not know it"
         return f"{begin}: {message or sentence}: {way_out} has the reason"
-    way_out = "`kubectl --namespace kubeflow logs deployment/workflow-controller` has the reason"
-    return f"{begin}: {message or 'it has no pod'}: {way_out}"
+    way_out = place.parts.workflows.log
+    return f"{begin}: {message or 'it has no pod'}: {way_out} has the reason"
 
 
 def pipeline_run(platform: Platform) -> Iterator[Finding]:
@@ -289,8 +287,8 @@ def pipeline_run(platform: Platform) -> Iterator[Finding]:
     if not ran.executors.executed + ran.executors.cached:
         yield problem(
             about,
-            f"run {ran.run} succeeded, and Pipelines has none of its steps: `kubectl --namespace "
-            f"{NAMESPACE} logs deployment/{_PERSISTENCE}` has the reason",
+            f"run {ran.run} succeeded, and Pipelines has none of its steps: "
+            f"{platform.parts.pipelines_persistence.log} has the reason",
         )
         return
     if ran.executors.executed < _STEPS:
@@ -317,8 +315,8 @@ def pipeline_cache(platform: Platform) -> Iterator[Finding]:
         yield problem(
             about,
             f"the same run again executed {ran.executors.executed} of {_STEPS} steps: table tasks "
-            "of the database mlpipeline has no fingerprint of the first run, `kubectl --namespace "
-            f"{NAMESPACE} logs deployment/{SERVICE}` has the reason",
+            "of the database mlpipeline has no fingerprint of the first run, "
+            f"{platform.parts.pipelines.log} has the reason",
         )
         return
     yield good(
@@ -363,7 +361,7 @@ def _through_the_ui(platform: Platform, place: Place, key: str, written: str) ->
     try:
         session = SESSION.of(platform)
     except Refused:
-        with Forward(platform, NAMESPACE, f"service/{_UI}", 80) as forward:
+        with Forward.to(platform, platform.parts.pipelines_ui, 80) as forward:
             answer = forward.request(path, headers={"kubeflow-userid": place.user.email})
         way = f"the UI's pod, as {place.user.email}"
     else:
@@ -380,17 +378,18 @@ def _not_shown(place: Place, answer: Answer, way: str) -> str:
     if answer.status == 200:
         return (
             f"through {way} come {len(answer.text)} characters, and not what is in the bucket: "
-            f"`kubectl --namespace {NAMESPACE} logs deployment/{_UI}` has the reason"
+            f"{place.parts.pipelines_ui.log} has the reason"
         )
     said = " ".join(answer.text.split())[:200]
     begin = f"through {way} the answer is {answer.status}{said and f' ({said})'}"
     if answer.status == 403 and "RBAC" in said:
         return (
             f"{begin}: Istio refuses {place.user.email}; AuthorizationPolicy "
-            f"{place.namespace}/ns-owner-access-istio has to admit the owner through {_UI}"
+            f"{place.namespace}/ns-owner-access-istio has to admit the owner through "
+            f"{place.parts.pipelines_ui.account}"
         )
     return (
-        f"{begin}: `kubectl --namespace {place.namespace} logs deployment/{_UI}-artifact` has what "
+        f"{begin}: `kubectl --namespace {place.namespace} logs deployment/{_ARTIFACTS}` has what "
         "S3 answered to the role of default-editor"
     )
 
@@ -430,7 +429,7 @@ def pipeline_rows(platform: Platform) -> Iterator[Finding]:
         yield good(about, reason)
         return
     ran = _succeeded(platform)
-    asked = questions(ran.run)
+    asked = questions(ran.run, users_of(platform))
     answers = ask(platform, [question for question, _ in asked.values()])
     for what, (question, least) in asked.items():
         answer = answers.get((question.component, question.name))
@@ -446,21 +445,21 @@ def pipeline_rows(platform: Platform) -> Iterator[Finding]:
                 yield problem(
                     about,
                     f"{what}: {number} rows of run {ran.run}, at least {least} are expected: "
-                    f"`kubectl --namespace {NAMESPACE} logs deployment/{_WRITERS[what]}` has the "
-                    "reason",
+                    f"{_writers(platform.parts)[what].log} has the reason",
                 )
 
 
-_WRITERS = {
-    "run_details": SERVICE,
-    "tasks": _PERSISTENCE,
-    "context": "metadata-grpc-deployment",
-    "executions": "metadata-grpc-deployment",
-}
-"""What is counted -> the Deployment that writes it."""
+def _writers(parts: Parts) -> dict[str, Part]:
+    """What is counted -> the part that writes it."""
+    return {
+        "run_details": parts.pipelines,
+        "tasks": parts.pipelines_persistence,
+        "context": parts.metadata,
+        "executions": parts.metadata,
+    }
 
 
-def questions(run: str) -> dict[str, tuple[Question, int]]:
+def questions(run: str, users: Mapping[str, DatabaseUser]) -> dict[str, tuple[Question, int]]:
     """What is counted -> the question, and the number expected at least.
 
     kubeflow/pipelines 2.16.0 backend/src/apiserver/model (run.go, task.go); the context of a run
@@ -469,18 +468,19 @@ def questions(run: str) -> dict[str, tuple[Question, int]]:
 
     Args:
         run: ID.
+        users: of the release's components.
 
     Raises:
         Refused: it is none.
     """
     if not run.replace("-", "").isalnum():
         raise Refused(f"the ID of the run, {run!r}, is none of Pipelines.")
-    pipelines, metadata = DATABASES["ml-pipeline"], DATABASES["metadata"]
+    pipelines, metadata = users["ml-pipeline"].database, users["metadata"].database
     joined = (
         f"{metadata}.Association JOIN {metadata}.Context "
         f"ON Context.id = Association.context_id WHERE Context.name = '{run}'"
     )
-    counted: tuple[tuple[str, Component, str, int], ...] = (
+    counted: tuple[tuple[str, str, str, int], ...] = (
         ("run_details", "ml-pipeline", f"{pipelines}.run_details WHERE UUID = '{run}'", 1),
         ("tasks", "ml-pipeline", f"{pipelines}.tasks WHERE RunUUID = '{run}'", _STEPS),
         ("context", "metadata", f"{metadata}.Context WHERE name = '{run}'", 1),
@@ -511,7 +511,7 @@ def clean(platform: Platform, name: str) -> None:
 
 def _clean(platform: Platform, place: Place, forward: Forward, name: str) -> None:
     """As ``clean``, through an open way."""
-    api = Pipelines(forward, token(platform, place.namespace), place.namespace)
+    api = Pipelines.of(platform, forward, place.namespace)
     for each in api.experiments(name):
         if each.get("display_name") == name:
             api.delete_experiment(str(each["experiment_id"]))
@@ -538,7 +538,7 @@ def sweep(platform: Platform) -> None:
 
 def _left(platform: Platform, place: Place, forward: Forward, s3: Any) -> set[str]:
     """The verifications that have experiments or folders in the profile of the user."""
-    api = Pipelines(forward, token(platform, place.namespace), place.namespace)
+    api = Pipelines.of(platform, forward, place.namespace)
     names = [str(each.get("display_name")) for each in api.experiments(PREFIX)]
     # Whoever may not read the bucket cannot have written there either.
     with suppress(CallFailed):

@@ -91,8 +91,7 @@ def inference_service(platform: Platform) -> Iterator[Finding]:
     except Rejected as rejected:
         yield problem(
             about,
-            f"{rejected}: `kubectl --namespace kubeflow logs deployment/kserve-controller-manager` "
-            "has what its webhook says",
+            f"{rejected}: {platform.parts.kserve.log} has what its webhook says",
         )
         return
     path = f"{_KSERVE}/namespaces/{place.namespace}/inferenceservices/{name}"

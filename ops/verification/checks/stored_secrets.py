@@ -51,11 +51,6 @@ _NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>\d+)")
 _HASHES = "auth/dex-passwords"
 _CLIENT_SECRETS = ("OIDC_CLIENT_SECRET", "CLIENT_SECRET", "client-secret")
 """Keys of the secret between Dex and its client: of Dex, of authservice, of oauth2-proxy."""
-_LOGIN_WORKLOADS = (
-    ("Deployment", "auth/dex"),
-    ("Deployment", "oauth2-proxy/oauth2-proxy"),
-    ("StatefulSet", "istio-system/authservice"),
-)
 
 
 # -- inside the cluster ----------------------------------------------------------------------------
@@ -430,7 +425,7 @@ def _aware(time: datetime) -> datetime:
 def _client_secrets(platform: Platform) -> Iterator[Finding]:
     """The secret between Dex and its client, which each reads from a Secret of its own."""
     found: dict[str, bytes] = {}
-    for kind, name in _LOGIN_WORKLOADS:
+    for kind, name in platform.parts.dex.workloads + platform.parts.login.workloads:
         workload = by_name(platform, kind).get(name)
         if workload is None:
             continue

@@ -10,9 +10,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.roles import OidcProvider
-from components.backend import KubeflowRdsS3Backend, KubeflowRdsS3BackendArgs
+from components.backend import DatabaseUser, KubeflowRdsS3Backend, KubeflowRdsS3BackendArgs
 from settings import Settings
 from settings.context import StackContext
+from tests.database_users import users
 from tests.harness import Recorded, Registered, run
 
 ACCOUNT = "111122223333"
@@ -48,6 +49,10 @@ def component(settings: Settings) -> KubeflowRdsS3Backend:
         KubeflowRdsS3BackendArgs(
             context=StackContext.of(settings, ACCOUNT, TAGS),
             database=settings.database,
+            database_users={
+                name: DatabaseUser(user.user, user.database)
+                for name, user in users(settings.release).items()
+            },
             artifacts=settings.artifacts,
             shared_files=settings.shared_files,
             profiles=[user.namespace for user in settings.users],

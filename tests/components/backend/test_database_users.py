@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from components.backend.database_users import USERS
 from components.dynamic.generated_secret import LETTERS_AND_DIGITS
 from tests.components.backend.simulated_backend import (
     ACCOUNT,
@@ -17,6 +16,7 @@ from tests.components.backend.simulated_backend import (
     backend,
     secret_texts,
 )
+from tests.database_users import users
 from tests.harness import MASKED, REGIONS, Recorded
 
 EXPECTED = {
@@ -38,10 +38,32 @@ def passwords(recorded: Recorded) -> dict[str, str]:
     return {r.name: r.outputs["value"] for r in recorded.of(DRAWN)}
 
 
-def test_each_component_has_its_own_user_and_database() -> None:
-    assert {name: (user.username, user.database) for name, user in USERS.items()} == EXPECTED
-    assert len({user.username for user in USERS.values()}) == len(USERS)
-    assert len({user.database for user in USERS.values()}) == len(USERS)
+@pytest.mark.parametrize(
+    ("release", "more"),
+    [
+        ("1.5.1-aws-b1.0.0", {}),
+        ("26.03", {}),
+        ("26.03.1", {"model-registry": ("model_registry", "modelregistry")}),
+    ],
+)
+def test_each_component_has_its_own_user_and_database(
+    release: str, more: dict[str, tuple[str, str]]
+) -> None:
+    """Other names would be other users and databases for stacks that exist."""
+    assert {
+        name: (user.user, user.database) for name, user in users(release).items()
+    } == EXPECTED | more
+
+
+@every_region
+def test_a_release_with_another_component_changes_no_password_and_no_secret(region: str) -> None:
+    before, after = backend(region, release="26.03"), backend(region, release="26.03.1")
+    of_users = (DRAWN, SECRET, SECRET_TEXT)
+    inputs = {(r.type, r.name): r.inputs for r in after.all if r.type in of_users}
+    kept = {(r.type, r.name): r.inputs for r in before.all if r.type in of_users}
+    assert {key: inputs[key] for key in kept} == kept
+    assert {name for _, name in inputs.keys() - kept.keys()} == {resource("model-registry")}
+    assert passwords(before).items() < passwords(after).items()
 
 
 @every_region

@@ -8,7 +8,6 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.backend.database_users import USERS
 from settings import from_mapping
 from tests.components.backend.simulated_backend import (
     ACCOUNT,
@@ -21,6 +20,7 @@ from tests.components.backend.simulated_backend import (
     issuer,
 )
 from tests.consumers.access_decisions import allowed
+from tests.database_users import users
 from tests.harness import REGIONS, Recorded, run
 
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
@@ -219,7 +219,7 @@ def test_the_longest_namespace_still_gives_a_role_name() -> None:
 
 # -- who reads which secret ------------------------------------------------------------------------
 
-COMPONENTS = [f"backend-database-users-{component}" for component in USERS]
+COMPONENTS = [f"backend-database-users-{component}" for component in users()]
 READ = [
     ("database-clients", "irsa", COMPONENTS),
     ("database-clients", "static-key", [*COMPONENTS, "backend-artifacts"]),
@@ -254,7 +254,7 @@ def test_the_secrets_come_out_under_the_names_the_manifests_use(
 ) -> None:
     recorded = backend(artifacts={"credentials": credentials})
     told = recorded.exports["secrets"]
-    assert set(told) == {*USERS, "database-master"} | more
+    assert set(told) == {*users(), "database-master"} | more
     assert set(told.values()) == {r.outputs["name"] for r in recorded.of(SECRET)}
 
 

@@ -18,6 +18,7 @@ from components.aws.roles import OidcProvider
 from components.kubeflow.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs, profile
 from rehearsal.clouds import ACCOUNT
 from rendering import ObjectKey, Rendered
+from rendering.release import Part, Parts
 from settings import from_mapping
 from settings.context import StackContext
 from settings.sections import User
@@ -32,6 +33,11 @@ USERS = [
     {"email": "ann@example.org", "namespace": "team-a"},
     {"email": "bo@example.org", "namespace": "team-b"},
 ]
+PARTS = Parts(
+    gateway=Part(account="app/gateway"),
+    pipelines_ui=Part(account="app/ui"),
+    profiles=Part(deployments=("app/profiles-deployment",)),
+)
 ROLES = {"team-a": "arn:aws-cn:iam::111122223333:role/a", "team-b": "arn:of:role/b"}
 
 # Just enough of a release: each object stands for a rule. Markers as in manifests/26.03.
@@ -145,6 +151,7 @@ def program(rendered: Rendered, **sections: Any) -> dict[str, Any]:
             deletable_namespaces=settings.deletable_namespaces,
             release=settings.release,
             rendered=rendered,
+            parts=PARTS,
             values={
                 "database.rotation": "2",
                 "database.host": pulumi.Output.from_input("db.example"),

@@ -21,6 +21,7 @@ from program import package_values
 from settings import from_mapping
 from settings.package_sources import BUNDLE
 from tests.harness import MASKED, REGIONS, Recorded, run
+from tests.releases import RELEASES
 from tests.rendering.beijing import rendered
 from webhook.package_defaults import MOUNT_PATH, OPT_OUT, Additions
 from webhook.package_defaults_server import LIMITS
@@ -85,7 +86,7 @@ def test_it_comes_after_the_webhooks_that_add_containers() -> None:
     mutating_webhook_manager.go, mergeMutatingWebhookConfigurations.
     """
     own = made().only(CONFIGURATION).inputs["metadata"]["name"]
-    for release in ("26.03", "1.5.1-aws-b1.0.0"):
+    for release in RELEASES:
         names = [
             obj["metadata"]["name"]
             for obj in rendered(release).objects

@@ -9,16 +9,18 @@ import pytest
 
 from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE
 from components.kubeflow.profiles import contributor_objects, limits_of, quota_objects
+from rendering.release import load
+from settings import MANIFESTS
 from settings.sections import QuotaSettings, User, binding_name
+from tests.releases import DEFAULT, RELEASES
 from tests.rendering.beijing import kubeflow
 
-RELEASES = ("26.03", "1.5.1-aws-b1.0.0")
 ANN = User(email="ann@example.org", namespace="team-a", contributors=["Bo.Li@example.org"])
 NAME = "user-bo-li-example-org-clusterrole-edit"
 
 
-def objects() -> tuple[dict[str, Any], dict[str, Any]]:
-    binding, policy = contributor_objects(ANN)
+def objects(release: str = DEFAULT) -> tuple[dict[str, Any], dict[str, Any]]:
+    binding, policy = contributor_objects(ANN, load(MANIFESTS / release).parts)
     return binding, policy
 
 
@@ -68,7 +70,7 @@ def test_a_contributor_gets_what_the_dashboard_would_make() -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_release_has_what_the_objects_name(release: str) -> None:
-    binding, policy = objects()
+    binding, policy = objects(release)
     (rule,) = policy["spec"]["rules"]
     rendered = kubeflow(release).rendered
     names = {

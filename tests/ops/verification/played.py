@@ -43,7 +43,8 @@ from regions.region import Feature
 from rendering import Object
 from rendering.objects import annotations_of, labels_of, pod_spec, pod_template
 from rendering.pod_references import classes_of, named_by
-from settings import Settings, from_stack_file
+from rendering.release import load
+from settings import MANIFESTS, Settings, from_stack_file
 from settings.context import StackContext
 from settings.sections import User
 from tests.cluster.platform import platform as of_program
@@ -912,9 +913,10 @@ def objects_with(stack: str, settings: Settings) -> list[Object]:
     """What the stack applies for the users of these settings."""
     context = StackContext.of(settings, ACCOUNT, {})
     role = context.region.arn("iam", "role/editor", account=ACCOUNT, region="")
+    parts = load(MANIFESTS / settings.release).parts
     objects = [obj for obj in of_program(stack).objects.values() if obj["kind"] != "Profile"]
     for user in settings.users:
-        own = (profile(user, role), *contributor_objects(user), *quota_objects(user))
+        own = (profile(user, role), *contributor_objects(user, parts), *quota_objects(user))
         objects += copy.deepcopy(own)
     return objects
 

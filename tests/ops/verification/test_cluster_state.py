@@ -514,7 +514,7 @@ def test_a_broken_platform_gets_the_true_reason(
         ),
         (
             "v1.37.0-eks-1234567",
-            "EKS never goes back, so set it to 1.37 before the next `pulumi up`",
+            "no `pulumi up` goes back, so set it to 1.37 before the next one, or take the",
         ),
     ],
 )

@@ -8,20 +8,19 @@ from typing import Any
 
 import pytest
 
-from components.backend.database_users import USERS
 from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks.database import (
-    DATABASES,
-    QUESTIONS,
-    TABLES,
-    components,
+    COUNTED,
     database_databases,
     database_reach,
     database_rows,
     database_tables,
+    questions,
 )
-from ops.verification.database_rows import COMPONENTS
+from rendering.release import DatabaseUser
+from settings import MANIFESTS
+from tests.database_users import users
 from tests.ops.verification.storage import (
     JOBS,
     NAMESPACE,
@@ -36,32 +35,32 @@ from tests.ops.verification.storage import (
 Told = dict[tuple[str, str], list[str]]
 """Component and question -> its lines after these."""
 DENIED = "ERROR 1045 (28000): Access denied for user 'x'@'10.64.0.9' (using password: YES)"
+RELEASES = sorted(file.parent.name for file in MANIFESTS.glob("*/release.yaml"))
 CHECKS = (database_reach, database_databases, database_tables, database_rows)
 
 
-def right() -> Told:
+def right(of: Mapping[str, DatabaseUser] | None = None) -> Told:
     """What a platform answers on which something of everything has run."""
     told: Told = {}
-    for row in components():
-        component = row.component
-        name = DATABASES[component]
-        user = f"{USERS[component].username}@%"
-        plain = ["row\t1"] if row.tls == "NONE" else [f"error\t{DENIED}"]
+    of = of or users()
+    for component, user in of.items():
+        name = user.database
+        plain = ["row\t1"] if user.tls == "NONE" else [f"error\t{DENIED}"]
         told |= {
-            (component, "login"): [f"row\t8.4.7\t{user}"],
+            (component, "login"): [f"row\t8.4.7\t{user.user}@%"],
             (component, "cipher"): [
                 "row\tSsl_cipher\tTLS_AES_256_GCM_SHA384",
                 "row\tSsl_version\tTLSv1.3",
             ],
             (component, "plain"): plain,
             (component, "databases"): [f"row\t{name}", "row\tinformation_schema"],
-            (component, "tables"): [f"row\t{table}" for table in TABLES[component]],
+            (component, "tables"): [f"row\t{table}" for table in user.tables],
             (component, "rights"): [
                 "row\t*\tUSAGE",
-                *(f"row\t{name}\t{right}" for right in sorted(row.rights)),
+                *(f"row\t{name}\t{right}" for right in sorted(user.rights)),
             ],
         }
-        for each in QUESTIONS:
+        for each in questions(of):
             if (each.component, each.name) not in told and each.component == component:
                 told[component, each.name] = ["row\t7"]
     return told
@@ -87,7 +86,7 @@ def examined(check: Callable[..., Iterator[Finding]], told: Told | None = None) 
 def test_every_user_logs_in_over_tls() -> None:
     findings = examined(database_reach)
     assert passes(findings)
-    assert [each.about for each in findings] == [f"user of {each}" for each in COMPONENTS]
+    assert [each.about for each in findings] == [f"user of {each}" for each in users()]
     assert findings[0].sentence == (
         "ml_pipeline@% logs in to MySQL 8.4.7 over TLSv1.3, TLS_AES_256_GCM_SHA384, and not "
         "without TLS"
@@ -256,7 +255,7 @@ def test_missing_tables_are_named_with_what_makes_them() -> None:
     assert cache.startswith("database cachedb: has no table: cache has not started with it")
     assert metadata == (
         "database metadb: lacks EventPath of its 15 tables: restart Deployment "
-        "metadata-grpc-deployment, which makes them"
+        "kubeflow/metadata-grpc-deployment, which makes them"
     )
 
 
@@ -326,7 +325,29 @@ def test_a_pod_that_nobody_could_make_has_the_reason_of_its_job() -> None:
     assert f"Job {NAMESPACE}/{job} failed: FailedCreate: Error creating: exceeded quota" in problem
 
 
-def test_the_data_has_the_databases_and_users_of_the_program() -> None:
-    assert {component: user.database for component, user in USERS.items()} == DATABASES
-    assert set(TABLES) == set(USERS) == {row.component for row in components()}
-    assert tuple(USERS) == COMPONENTS
+@pytest.mark.parametrize("v1", [False, True])
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_platform_is_asked_for_the_components_that_it_has(
+    check: Callable[..., Iterator[Finding]], v1: bool
+) -> None:
+    present = users("26.03.1", ("pipelines-v1",) if v1 else ())
+    assert ("cache" in present) == v1
+    sections = {"release": "26.03.1", "pipelines": {"v1": v1}}
+    findings = found(check, platform(right(present), **sections).platform)
+    assert passes(findings)
+    if check is database_reach:
+        assert [each.about for each in findings] == [f"user of {each}" for each in present]
+
+
+def test_rows_are_counted_in_tables_that_a_release_has() -> None:
+    """Every one is in some release, and a component's questions are about its own tables."""
+    asked = {
+        (each.component, each.name)
+        for release in RELEASES
+        for each in questions(users(release))
+        if each.statement.startswith("SELECT COUNT")
+    }
+    counted = {(name, table) for name, tables in COUNTED.items() for table in tables}
+    assert asked == counted
+    every = {(name, t) for r in RELEASES for name, user in users(r).items() for t in user.tables}
+    assert counted <= every

@@ -36,7 +36,7 @@ def test_rows_are_split_at_tabs_and_unescaped() -> None:
         "katib\ttwo\trow\ta\\tb\\n\\\\n\tc\nkatib\ttwo\trow\t\nkatib\ttwo\tdone\n"
         "cache\tnone\tdone\nend\n"
     )
-    assert answers(printed) == {
+    assert answers(printed, ["katib", "cache"]) == {
         ("katib", "two"): Answer((("a\tb\n\\n", "c"), ("",))),
         ("cache", "none"): Answer(),
     }
@@ -47,16 +47,18 @@ def test_of_an_error_the_sentence_of_the_server_counts() -> None:
         "katib\tone\terror\tmysql: [Warning] something\n"
         "katib\tone\terror\tERROR 1045 (28000): Access denied\nkatib\tone\terror\tmore\nend\n"
     )
-    assert answers(printed) == {("katib", "one"): Answer(error="ERROR 1045 (28000): Access denied")}
+    assert answers(printed, ["katib"]) == {
+        ("katib", "one"): Answer(error="ERROR 1045 (28000): Access denied")
+    }
     # MariaDB's client about a missing file.
     printed = "katib\tone\terror\tCould not open\nkatib\tone\terror\tFatal error\nend\n"
-    assert answers(printed) == {("katib", "one"): Answer(error="Could not open")}
+    assert answers(printed, ["katib"]) == {("katib", "one"): Answer(error="Could not open")}
 
 
 @pytest.mark.parametrize("printed", ["", "katib\tone\trow\t1\n", "\nend of\n", "a\tb\tc\nend\n"])
 def test_answers_that_are_cut_off_are_refused(printed: str) -> None:
     with pytest.raises(Refused, match="the answers of the database"):
-        answers(printed)
+        answers(printed, ["katib"])
 
 
 def test_rows_of_one_statement_come_as_lists() -> None:

@@ -183,7 +183,7 @@ def test_trials_without_a_metric_are_told_with_the_collectors_words(deep: DeepPl
     said = problem_of(deep)
     assert f"it is Failed, and {FOUR[0]} has no metric of the objective" in said
     assert "Failed to Report logs: connection refused`" in said
-    assert "katib-db-manager.kubeflow:6789" in said
+    assert "port 6789 of Service kubeflow/katib-db-manager" in said
 
 
 def test_a_success_without_an_optimal_trial_is_a_problem(deep: DeepPlatform) -> None:

@@ -304,6 +304,7 @@ def test_a_run_that_failed_is_not_run_again_for_the_next_check(deep: Deep) -> No
 def test_a_token_without_its_audience_or_of_another_profile_is_refused(deep: Deep) -> None:
     """The stand-in does as Pipelines does, so the checks above prove something."""
     forward = pipelines.forward_of(deep.whole.platform)
+    parts = deep.whole.platform.parts
     with forward:
         for token, status in (
             ("", 401),
@@ -311,7 +312,7 @@ def test_a_token_without_its_audience_or_of_another_profile_is_refused(deep: Dee
             ("bob/default-editor/pipelines.kubeflow.org", 403),
             ("alice/default/pipelines.kubeflow.org", 403),
         ):
-            api = Pipelines(forward, token, "alice")
+            api = Pipelines(forward, token, "alice", parts.pipelines)
             with pytest.raises(pipelines.ApiFailed) as failed:
                 api.create_experiment("mine")
             assert failed.value.status == status
