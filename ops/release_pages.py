@@ -22,7 +22,7 @@ from rendering.golden import GOLDEN_FILE
 from rendering.reasons import load_reasons
 from rendering.release import NEEDS, Release, load
 from settings import MANIFESTS
-from settings.sections import Settings
+from settings.release_files import default_release
 from settings.support_ends import EKS, READ
 from upgrades.table import Upgrade
 from upgrades.table import of_release as ways_to
@@ -74,7 +74,7 @@ class _Page:
         return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("|  |", "| |")
 
     def _head(self) -> Iterator[str]:
-        default = str(Settings.model_fields["release"].get_default())
+        default = default_release()
         which = "default" if self._name == default else "not_default"
         yield f"# {self._say('title')}"
         yield self._say("other")
