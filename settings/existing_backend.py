@@ -46,6 +46,7 @@ class ExistingBackend:
         database: None: neither the instance nor a snapshot to make it from.
         bucket: whether the bucket that the settings name as existing is there.
         key: whether the key that they name is there and enabled.
+        own_key: whether that key is the account's own, and not one that AWS has for one service.
         files: whether the file system that they name is there.
         only_zone: the zone of that file system; empty: it is in all of the region.
     """
@@ -53,6 +54,7 @@ class ExistingBackend:
     database: ExistingDatabase | None = None
     bucket: bool = True
     key: bool = True
+    own_key: bool = True
     files: bool = True
     only_zone: str = ""
 
@@ -78,6 +80,10 @@ def problems_of_backend(settings: Settings, existing: ExistingBackend, bucket: s
         reason = "KMS has no such key, or not enabled: `aws kms cancel-key-deletion` saves one"
         key = settings.artifacts.kms_key_arn
         problems.append(refusal(_KEY, key, f"{reason} in its last 30 days"))
+    elif not existing.own_key:
+        reason = "AWS has this key for one service, and others cannot use it: make one of your own"
+        way_out = "(`aws kms create-key`), and for a snapshot copy it with that"
+        problems.append(refusal(_KEY, settings.artifacts.kms_key_arn, f"{reason} {way_out}"))
     if not existing.files:
         key, value = "sharedFiles.fileSystemId", settings.shared_files.file_system_id
         reason = "EFS has no such file system in the account and region: correct it"

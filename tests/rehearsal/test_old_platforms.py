@@ -173,3 +173,15 @@ def test_a_stack_without_a_bucket_of_its_own_needs_no_import(tmp_path: Path) -> 
             of_plan(plan, BUCKET_NAME)
     with pytest.raises(PlanInvalid, match="cannot be read"):
         of_plan(tmp_path / "absent.json", BUCKET_NAME)
+
+
+def test_a_copy_with_the_key_of_rds_is_refused(started: Started, tmp_path: Path) -> None:
+    journal = tmp_path / "account.jsonl"
+    account = old_platform(journal, "cn-north-1")
+    identifier = key("cn-north-1").rpartition("/")[2]
+    account.remember(KEY, "cn-north-1", identifier, {"keyManager": "AWS"})
+    with (
+        started(adopting("cn-north-1"), journal=str(journal)) as rehearsal,
+        pytest.raises(EngineFailure, match=r"artifacts\.kmsKeyArn is .*AWS has this key for one"),
+    ):
+        rehearsal.preview()
