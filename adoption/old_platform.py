@@ -63,6 +63,11 @@ class Snapshot:
     taken: str
 
     @property
+    def automated(self) -> bool:
+        """Whether RDS or AWS Backup has taken it (their user guides, names with a colon)."""
+        return ":" in self.name
+
+    @property
     def region(self) -> str:
         """Where it is."""
         return self.arn.split(":")[3]
@@ -74,7 +79,8 @@ class OldPlatform:
 
     Attributes:
         profiles: by namespace.
-        snapshots: the newest data first, and of the same data the encrypted ones first.
+        snapshots: those that are complete: the newest data first, and of the same data the
+            encrypted ones first.
         bucket: of pipeline artifacts; empty: no file names it.
         objects: kind, namespace and name of everything else in the cluster.
     """
@@ -97,7 +103,7 @@ def read(files: Iterable[Path]) -> OldPlatform:
         content = _content(file)
         if "DBSnapshots" in content or "DBSnapshot" in content:
             described = content.get("DBSnapshots", [content.get("DBSnapshot")])
-            snapshots += [_read(file, each) for each in described]
+            snapshots += [_read(file, each) for each in described if _is_complete(each)]
         elif content.get("kind") == "List" or "apiVersion" in content:
             items += content["items"] if isinstance(content.get("items"), list) else [content]
         else:
@@ -135,6 +141,10 @@ def _read(file: Path, described: Any) -> Snapshot:
     except (AttributeError, KeyError, IndexError, TypeError, ValueError):
         reason = f"{file} has a snapshot that RDS did not describe"
         raise FactsInvalid(f"{reason}: {_WAY_OUT}.") from None
+
+
+def _is_complete(described: Any) -> bool:
+    return _part({"it": described}, "it").get("Status", "available") == "available"
 
 
 def _snapshot(described: Mapping[str, Any]) -> Snapshot:

@@ -109,7 +109,10 @@ def adopt(old: OldPlatform) -> Adoption:
 
 
 def _chosen(snapshots: Iterable[Snapshot]) -> Snapshot:
-    known = list(snapshots)
+    # RDS takes one by itself every day, also of a database that nobody writes to any more.
+    every = list(snapshots)
+    by_hand = [each for each in every if each.key_arn or not each.automated]
+    known = by_hand or every
     if not known:
         raise NothingToRestore(
             "no file has a snapshot: write one with `aws rds describe-db-snapshots --output json`."
@@ -117,10 +120,11 @@ def _chosen(snapshots: Iterable[Snapshot]) -> Snapshot:
     chosen = next((each for each in known if each.key_arn), None)
     if chosen is None or chosen.taken < known[0].taken:
         newest = known[0].name
+        copy = newest.rpartition(":")[2]
         raise NothingToRestore(
             f"the snapshot {newest} is not encrypted, and so would its database be: copy it with a "
             f"key (`aws rds copy-db-snapshot --source-db-snapshot-identifier {newest} "
-            f"--target-db-snapshot-identifier {newest}-encrypted --kms-key-id <ARN of your own "
+            f"--target-db-snapshot-identifier {copy}-encrypted --kms-key-id <ARN of your own "
             "key>`), and describe the snapshots again."
         )
     if not re.match(r"8\.[04]\.", chosen.version):

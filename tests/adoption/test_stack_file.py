@@ -93,6 +93,16 @@ def test_without_a_user_the_default_user_is_left(tmp_path: Path, profiles: Any) 
     assert "kubeflow:users" not in adopted(tmp_path, copy(), items=profiles).values
 
 
+def test_a_copy_counts_when_it_is_complete_and_until_somebody_takes_another(tmp_path: Path) -> None:
+    nightly = snapshot("rds:kubeflow-db", SnapshotCreateTime="2026-11-30T03:00:00+00:00")
+    made = adopted(tmp_path, nightly, copy(), snapshot(NAME))
+    assert made.values["kubeflow:database"]["snapshot"] == COPY
+    with pytest.raises(stack_file.NothingToRestore, match=" kubeflow-db-encrypted "):
+        adopted(tmp_path, nightly)
+    with pytest.raises(stack_file.NothingToRestore, match="no file has a snapshot"):
+        adopted(tmp_path, copy(Status="creating"))
+
+
 @pytest.mark.parametrize(
     ("snapshots", "sentence"),
     [
