@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from components.backend.database_users import USERS
+from tests.database_users import users
 from tests.documents import ROOT
 from tests.services import mariadb
-from tests.services.database_job import COMPONENTS, Job
+from tests.services.database_job import Job
 
 BEFORE = (ROOT / "adoption/before.sql").read_text()
 TABLES = Path(__file__).with_name("old_tables.sql").read_text()
@@ -53,13 +53,13 @@ def test_users_are_made_beside_what_is_there(server: mariadb.Server, tmp_path: P
     master = {"username": "unused", "password": "unused", "host": "unused", "port": "0"}
     logins = {
         f"<<secret.{component}>>": {
-            "username": USERS[component].username,
+            "username": user.user,
             "password": f"passwordOf{component.replace('-', '')}1",
             "host": mariadb.HOST,
             "port": str(server.port),
-            "database": USERS[component].database,
+            "database": user.database,
         }
-        for component in COMPONENTS
+        for component, user in users("26.03.1").items()
     }
     job = Job(server, tmp_path, {"<<secret.database-master>>": master, **logins})
     job.mount()
