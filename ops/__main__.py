@@ -32,6 +32,10 @@ COMMANDS = {
         "ops.advisories",
         "Lists published holes of a release: which are open here, the most severe first.",
     ),
+    "adopt": (
+        "ops.adopt",
+        "Writes the settings of a new stack that takes the data of another Kubeflow.",
+    ),
     "doctor": ("ops.doctor", "Lists obstacles to the deployment of a stack file; read-only."),
     "leftovers": (
         "ops.leftovers",

@@ -13,11 +13,11 @@ from rendering import packing
 from rendering.bundle import SUFFIX, Contents
 from rendering.cache import file_sha256
 from rendering.needs import sources_of_stack
-from settings import Settings
+from settings.release_files import default_release
 from terminal.application import application
 from terminal.output import Columns, Format, format_option, messages, say, show
 
-DEFAULT_RELEASE = str(Settings.model_fields["release"].default)
+DEFAULT_RELEASE = default_release()
 
 app = application(no_args_is_help=True, help="Bundles of sources, for machines without GitHub.")
 

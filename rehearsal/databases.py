@@ -19,7 +19,7 @@ ANSWERED = (INSTANCES, INSTANCE, "aws:rds/getSnapshot:getSnapshot")
 """Data sources."""
 _REPORTED = (
     *("identifier", "engineVersion", "allocatedStorage", "kmsKeyId", "parameterGroupName"),
-    "autoMinorVersionUpgrade",
+    *("autoMinorVersionUpgrade", "username"),
 )
 
 
@@ -41,6 +41,22 @@ def instance(account: Account, region: str, name: str) -> tuple[str, dict[str, A
 def snapshot(account: Account, region: str, name: str) -> dict[str, Any] | None:
     """What RDS has of a snapshot, by its name or ARN."""
     return account.inputs_of(SNAPSHOT, region).get(name.rpartition(":")[2])
+
+
+def master_user(account: Account, region: str, identifier: str) -> dict[str, Any]:
+    """What the provider reads of an instance's master user into its state, which it compares.
+
+    A snapshot keeps its own, whatever the inputs name: RestoreDBInstanceFromDBSnapshot has no such
+    member (botocore rds), and the provider sets ``username``, which forces a replacement, on every
+    read (hashicorp/terraform-provider-aws internal/service/rds/instance.go).
+
+    Args:
+        account: has the instances.
+        region: of the instance.
+        identifier: its id.
+    """
+    username = account.inputs_of(DATABASE, region).get(identifier, {}).get("username")
+    return {"username": username} if username else {}
 
 
 def changed(
@@ -65,10 +81,10 @@ def changed(
     made = {key: plain.get(key) for key in _REPORTED} | {"engineVersion": _newest(wanted)}
     if not identifier:
         if plain.get("snapshotIdentifier"):
-            made["engineVersion"] = _restored(account, region, plain)
+            made |= _restored(account, region, plain)
     else:
         before = account.inputs_of(DATABASE, region)[identifier]
-        has = before["engineVersion"]
+        has, made["username"] = before["engineVersion"], before["username"]
         made["engineVersion"] = has
         if not is_version(has, wanted):
             made["engineVersion"] = new = _newest(wanted)
@@ -89,7 +105,8 @@ def changed(
     return made
 
 
-def _restored(account: Account, region: str, plain: Mapping[str, Any]) -> str:
+def _restored(account: Account, region: str, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """What an instance has of the snapshot that it is made from."""
     kept = snapshot(account, region, plain["snapshotIdentifier"])
     if kept is None:
         raise RefusedByAws(f"DBSnapshotNotFound: {plain['snapshotIdentifier']} not found")
@@ -102,7 +119,7 @@ def _restored(account: Account, region: str, plain: Mapping[str, Any]) -> str:
         # A restore has no key of its own (botocore rds, RestoreDBInstanceFromDBSnapshot), so that
         # the next preview would replace the instance.
         raise RefusedByAws(f"the restored instance has the key {kept['kmsKeyId']}")
-    return str(kept["engineVersion"])
+    return {key: kept[key] for key in ("engineVersion", "username")}
 
 
 def _check_group(account: Account, region: str, made: Mapping[str, Any]) -> None:

@@ -10,12 +10,13 @@ changes. Nothing here opens a connection beyond the loopback interface.
 from __future__ import annotations
 
 import gc
+import json
 import re
 import runpy
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial, partialmethod
@@ -279,6 +280,36 @@ class Rehearsal:
     """Reads every resource back from the simulated clouds."""
     destroy = partialmethod(_perform, "destroy")
     """Deletes everything."""
+
+    def planned_imports(self, file: Path) -> None:
+        """Writes the resources that ``up`` would make, as ``preview --import-file`` does."""
+        if self._handle is None:
+            raise RuntimeError("a rehearsal runs inside `with rehearsal.started():`")
+        self._run = _Run()
+        self._handle.preview(import_file=str(file), suppress_outputs=True)
+
+    def import_file(self, file: Path, variables: Mapping[str, str]) -> None:
+        """Takes what a file names into the state, protected, as ``pulumi import`` does.
+
+        Args:
+            file: of ``pulumi import``.
+            variables: that attach the engine to a language host.
+        """
+        if self._handle is None:
+            raise RuntimeError("a rehearsal runs inside `with rehearsal.started():`")
+        workspace = self._handle.workspace
+        before, workspace.env_vars = workspace.env_vars, {**workspace.env_vars, **variables}
+        content = json.loads(file.read_text("utf-8"))
+        try:
+            with channels_closed():
+                self._handle.import_resources(
+                    resources=content["resources"],
+                    name_table=content["nameTable"],
+                    protect=True,
+                    generate_code=False,
+                )
+        finally:
+            workspace.env_vars = before
 
     def _inline(self) -> Any:
         """The program as the engine calls it back: recorded, and its own failure kept."""

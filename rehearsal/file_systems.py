@@ -91,7 +91,9 @@ def answer(
         if not account.has(KEY, region.name, key):
             raise LookupError(f"reading KMS Key ({asked}): NotFoundException: it does not exist")
         arn = region.arn("kms", f"key/{key}", account=number)
-        return {**args, "keyState": "Enabled", "arn": arn}
+        made = account.inputs_of(KEY, region.name).get(key, {})
+        manager = made.get("keyManager", "CUSTOMER")
+        return {**args, "keyState": "Enabled", "keyManager": manager, "arn": arn}
     tags: Mapping[str, str] = args.get("tags") or {}
     found = [
         (identifier, inputs)

@@ -194,6 +194,9 @@ class SimulatedProvider(ResourceProviderServicer):
     def Diff(self, request: Any, context: Any) -> Any:
         """Every changed path, and those that force a replacement."""
         old, new = (protocol.properties(each) for each in (self.before(request), request.news))
+        if request.type == DATABASE:
+            region = self.cloud(context).region_name
+            old |= databases.master_user(self.accounts, region, request.id)
         paths = diff.changed_paths(old, new)
         ignored = tuple(request.ignoreChanges)
         paths = [path for path in paths if not path.startswith(ignored)] if ignored else paths
@@ -258,6 +261,7 @@ class SimulatedProvider(ResourceProviderServicer):
             self._remember(request, identifier, plain, cloud)
         if database:
             self.accounts.remember(DATABASE, region.name, identifier, database)
+            properties |= databases.master_user(self.accounts, region.name, identifier)
         if request.type == _ROLE and not request.preview:
             self.accounts.trust(properties["arn"], plain["assumeRolePolicy"])
         return identifier, protocol.answer(sent, plain, properties)

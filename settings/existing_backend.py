@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from settings.errors import full_key, refusal
 from settings.sections import Settings
 
+_KEY = "artifacts.kmsKeyArn"
+
 
 def instance_name(cluster: str) -> str:
     """The identifier of a cluster's database."""
@@ -44,6 +46,7 @@ class ExistingBackend:
         database: None: neither the instance nor a snapshot to make it from.
         bucket: whether the bucket that the settings name as existing is there.
         key: whether the key that they name is there and enabled.
+        own_key: whether that key is the account's own, and not one that AWS has for one service.
         files: whether the file system that they name is there.
         only_zone: the zone of that file system; empty: it is in all of the region.
     """
@@ -51,6 +54,7 @@ class ExistingBackend:
     database: ExistingDatabase | None = None
     bucket: bool = True
     key: bool = True
+    own_key: bool = True
     files: bool = True
     only_zone: str = ""
 
@@ -75,7 +79,11 @@ def problems_of_backend(settings: Settings, existing: ExistingBackend, bucket: s
     if not existing.key:
         reason = "KMS has no such key, or not enabled: `aws kms cancel-key-deletion` saves one"
         key = settings.artifacts.kms_key_arn
-        problems.append(refusal("artifacts.kmsKeyArn", key, f"{reason} in its last 30 days"))
+        problems.append(refusal(_KEY, key, f"{reason} in its last 30 days"))
+    elif not existing.own_key:
+        reason = "AWS has this key for one service, and others cannot use it: make one of your own"
+        way_out = "(`aws kms create-key`), and for a snapshot copy it with that"
+        problems.append(refusal(_KEY, settings.artifacts.kms_key_arn, f"{reason} {way_out}"))
     if not existing.files:
         key, value = "sharedFiles.fileSystemId", settings.shared_files.file_system_id
         reason = "EFS has no such file system in the account and region: correct it"
@@ -123,8 +131,11 @@ def _problems_of_database(settings: Settings, existing: ExistingDatabase) -> lis
     if existing.snapshot and database.storage_gib < existing.storage_gib:
         reason = f"the snapshot has {existing.storage_gib}: write that or more"
         refuse("database.storageGib", database.storage_gib, reason)
-    if existing.snapshot and existing.key_arn != settings.artifacts.kms_key_arn:
-        reason = f"the snapshot is encrypted with {existing.key_arn or 'no key'}, which it keeps: "
-        way_out = "write that" if existing.key_arn else "copy it with a key (copy-db-snapshot)"
-        refuse("artifacts.kmsKeyArn", settings.artifacts.kms_key_arn, reason + way_out)
+    if existing.snapshot and not existing.key_arn:
+        reason = "the snapshot is not encrypted, and so would its database be: copy it with a key"
+        way_out = f"(`aws rds copy-db-snapshot --kms-key-id`), and name that in {full_key(_KEY)}"
+        refuse("database.snapshot", database.snapshot, f"{reason} {way_out} and the copy here")
+    elif existing.snapshot and existing.key_arn != settings.artifacts.kms_key_arn:
+        reason = f"the snapshot is encrypted with {existing.key_arn}, which it keeps: write that"
+        refuse(_KEY, settings.artifacts.kms_key_arn, reason)
     return problems

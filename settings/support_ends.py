@@ -19,7 +19,7 @@ class Support(BaseModel):
 
 
 _TABLE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
-_READ: date = _TABLE["read"]
+READ: date = _TABLE["read"]
 _ENDS = TypeAdapter(dict[str, Support])
 
 EKS = _ENDS.validate_python(_TABLE["eks"])
@@ -28,5 +28,5 @@ EKS = _ENDS.validate_python(_TABLE["eks"])
 MYSQL = _ENDS.validate_python(_TABLE["mysql"])
 """Major version of RDS for MySQL (``8.4``) -> its ends."""
 
-KUBERNETES = tuple(version for version, support in EKS.items() if support.extended >= _READ)
+KUBERNETES = tuple(version for version, support in EKS.items() if support.extended >= READ)
 """Versions that EKS offers, on the day when the table was read."""

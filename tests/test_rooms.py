@@ -21,6 +21,7 @@ from components.mirror.wheel import modules
 ROOT = Path(__file__).resolve().parent.parent
 
 MAY_IMPORT: dict[str, str] = {
+    "adoption": "settings",
     "advisories": "images",
     "upgrades": "",
     "images": "",
@@ -67,13 +68,15 @@ MAY_IMPORT: dict[str, str] = {
         "advisories costs program regions rehearsal rendering review settings terminal toolchain"
     ),
     "ops": (
+        "adoption "
         "advisories components.gpu components.kubeflow components.mirror components.objects "
         "components.registry costs images program regions rendering review settings terminal "
-        "toolchain webhook"
+        "toolchain upgrades webhook"
     ),
 }
 
 WITHOUT_PULUMI = (
+    "adoption",
     *("costs", "images", "regions", "review", "settings", "terminal", "webhook", "rendering"),
     "upgrades",
 )

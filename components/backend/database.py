@@ -35,6 +35,7 @@ _PARAMETERS = {
 # rejects the parameter. The master user gets the plugin that is the default when the instance is
 # created, so the parameter group must exist before the instance.
 _PARAMETERS_BY_FAMILY = {"mysql8.4": {"authentication_policy": "*:mysql_native_password"}}
+_MASTER_USER = "kubeflow"
 _AT_RESTART = frozenset({"authentication_policy"})
 _LOGS = ("error", "slowquery")
 _LOG_DAYS = 90
@@ -65,7 +66,8 @@ class Database(pulumi.ComponentResource):
 
     The Job ``database-init`` creates the databases of ``database_users`` and their users. It alone
     logs in as the master user, whose password is stored in its secret only and is not rotated: RDS
-    applies a new one with a delay.
+    applies a new one with a delay. A snapshot keeps the name of its own master user, and gets the
+    new password.
 
     Args:
         name: of the component.
@@ -113,7 +115,7 @@ class Database(pulumi.ComponentResource):
             engine="mysql",
             engine_version=settings.engine_version,
             instance_class=settings.instance_class,
-            username="kubeflow",
+            username=_MASTER_USER,
             password=password.value,
             port=PORT,
             allocated_storage=settings.storage_gib,
@@ -152,8 +154,9 @@ class Database(pulumi.ComponentResource):
                 protect=context.protected,
                 # The identifier is unused only after the deletion, which takes the final snapshot.
                 delete_before_replace=True,
-                # The snapshot is where the instance comes from; another one would replace it.
-                ignore_changes=["snapshotIdentifier"],
+                # The snapshot is where the instance comes from; another one would replace it. So
+                # would its master user, which an instance keeps whatever name is given here.
+                ignore_changes=["snapshotIdentifier", "username"],
                 depends_on=self._logs(),
             ),
         )

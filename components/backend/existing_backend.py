@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pulumi
 import pulumi_aws as aws
@@ -42,11 +42,13 @@ def look_up(settings: Settings, provider: aws.Provider, bucket: str) -> Existing
     found = (
         _one(lambda: aws.efs.get_file_system(file_system_id=files, opts=call)) if files else None
     )
+    described = _one(lambda: aws.kms.get_key(key_id=key, opts=call)) if key else None
     return ExistingBackend(
         database=_database(settings, call),
-        bucket=not existing or _present(lambda: aws.s3.get_bucket(bucket=bucket, opts=call)),
-        key=key is None
-        or _present(lambda: aws.kms.get_key(key_id=key, opts=call), key_state="Enabled"),
+        bucket=not existing
+        or _one(lambda: aws.s3.get_bucket(bucket=bucket, opts=call)) is not None,
+        key=key is None or (described is not None and described.key_state == "Enabled"),
+        own_key=described is None or described.key_manager == "CUSTOMER",
         files=files is None or found is not None,
         only_zone=found.availability_zone_name if found else "",
     )
@@ -102,12 +104,6 @@ def _database(settings: Settings, call: pulumi.InvokeOptions) -> ExistingDatabas
         key_arn=found.kms_key_id,
         snapshot=True,
     )
-
-
-def _present(look: Callable[[], Any], **state: str) -> bool:
-    """Whether a data source of one thing finds it, in this state."""
-    found = _one(look)
-    return found is not None and all(getattr(found, key) == value for key, value in state.items())
 
 
 def _one(look: Callable[[], _Found]) -> _Found | None:

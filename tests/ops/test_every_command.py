@@ -26,6 +26,7 @@ import ops.__main__
 import rehearsal.__main__
 from ops import targets
 from terminal import output
+from tests.adoption import old_facts
 from tests.ops import waiting_pods
 from tests.ops.api_of_lists import ApiOfLists, Lists, kubeconfig, serving
 from tests.ops.command import kf
@@ -41,6 +42,7 @@ LISTING = {
     "bundle verify": ("bundle", "verify", BUNDLE),
     "users": ("users",),
     "verify": ("verify", "--only", "running"),
+    "adopt": ("adopt", "--from", "cluster.json", "--from", "snapshots.json"),
 }
 """Commands that list rows, with what they need; the others of them, which call AWS or a registry,
 are asked in their own tests (leftovers, images check)."""
@@ -162,6 +164,7 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str
     }
     made = kf("bundle", "create", "--out", str(folder / BUNDLE))
     assert made.exit_code == 0, made.output
+    old_facts.write(folder, old_facts.copy())
     with serving(ApiOfLists(lists, adds=[waiting_pods.TOLERATION])) as api:
         config = kubeconfig(folder, api.url)
         yield {"KUBECONFIG": str(config), "FOLDER": str(folder), "COLUMNS": "80"}

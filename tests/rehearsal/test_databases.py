@@ -18,6 +18,7 @@ INPUTS: dict[str, Any] = {
     "kmsKeyId": "key",
     "parameterGroupName": "old",
     "autoMinorVersionUpgrade": True,
+    "username": "kubeflow",
     "password": "not kept",
 }
 
@@ -102,6 +103,17 @@ def test_a_restore_has_version_and_key_of_a_snapshot_that_exists(account: Accoun
     ):
         with pytest.raises(RefusedByAws, match=error):
             restored(account, **inputs)
+
+
+def test_a_restore_has_the_master_user_of_its_snapshot(account: Account) -> None:
+    account.delete(DATABASE, REGION, "db-1", {"finalSnapshotIdentifier": "last"})
+    made = restored(account, username="another")
+    account.create(DATABASE, REGION, lambda _: ("db-2", {"identifier": "other"}))
+    account.remember(DATABASE, REGION, "db-2", made)
+    given = {**INPUTS, "username": "another", "identifier": "other"}
+    account.remember(DATABASE, REGION, "db-2", databases.changed(account, REGION, given, "db-2"))
+    assert databases.master_user(account, REGION, "db-2") == {"username": "kubeflow"}
+    assert databases.master_user(account, REGION, "db-3") == {}
 
 
 def test_the_control_planes_log_group_comes_back_bare() -> None:

@@ -110,8 +110,9 @@ def test_a_snapshot_is_restored_as_it_is() -> None:
         (
             {"key": ""},
             (
-                f"kubeflow:artifacts.kmsKeyArn is {KEY[:57]}...: the snapshot is encrypted with no "
-                "key, which it keeps: copy it with a key (copy-db-snapshot)."
+                "kubeflow:database.snapshot is last: the snapshot is not encrypted, and so would "
+                "its database be: copy it with a key (`aws rds copy-db-snapshot --kms-key-id`), "
+                "and name that in kubeflow:artifacts.kmsKeyArn and the copy here."
             ),
         ),
     ],

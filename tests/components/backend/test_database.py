@@ -142,7 +142,7 @@ def test_a_snapshot_makes_the_instance_and_never_replaces_it() -> None:
     assert "snapshotIdentifier" not in backend().only(INSTANCE).inputs
     instance = backend(database={"snapshot": "last"}).only(INSTANCE)
     assert instance.inputs["snapshotIdentifier"] == "last"
-    assert list(instance.options.ignoreChanges) == ["snapshotIdentifier"]
+    assert list(instance.options.ignoreChanges) == ["snapshotIdentifier", "username"]
 
 
 def test_a_replaced_database_gives_up_its_name_first() -> None:

@@ -42,7 +42,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(aws.rds, "get_instance", found)
     monkeypatch.setattr(aws.rds, "get_snapshot", found)
     monkeypatch.setattr(aws.s3, "get_bucket", answers())
-    monkeypatch.setattr(aws.kms, "get_key", answers(key_state="Enabled"))
+    monkeypatch.setattr(aws.kms, "get_key", answers(key_state="Enabled", key_manager="CUSTOMER"))
     monkeypatch.setattr(aws.efs, "get_file_system", answers(availability_zone_name=""))
     return monkeypatch
 
@@ -83,9 +83,19 @@ def test_what_is_absent_is_no_error(account: pytest.MonkeyPatch, sentence: str) 
 
 
 def test_a_key_that_waits_for_its_deletion_is_none(account: pytest.MonkeyPatch) -> None:
-    account.setattr(aws.kms, "get_key", answers(key_state="PendingDeletion"))
+    account.setattr(
+        aws.kms, "get_key", answers(key_state="PendingDeletion", key_manager="CUSTOMER")
+    )
     assert looked_up() == ExistingBackend(key=False)
     with pytest.raises(pulumi.RunError, match="KMS has no such key"):
+        check_backend(settings(), PROVIDER, "bucket")
+
+
+def test_a_key_of_aws_own_is_refused(account: pytest.MonkeyPatch) -> None:
+    account.setattr(aws.kms, "get_key", answers(key_state="Enabled", key_manager="AWS"))
+    assert looked_up() == ExistingBackend(own_key=False)
+    sentence = r"AWS has this key for one service.*make one of your own \(`aws kms create-key`\)"
+    with pytest.raises(pulumi.RunError, match=sentence):
         check_backend(settings(), PROVIDER, "bucket")
 
 

@@ -1,0 +1,1 @@
+"""Settings and an import file for a new stack, from what another Kubeflow on AWS is; no Pulumi."""

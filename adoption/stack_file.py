@@ -1,0 +1,242 @@
+"""The stack file of a new stack that takes the data of an old platform, and what does not move."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from adoption.old_platform import OldPlatform, Profile, Snapshot
+from settings import SettingsError, from_mapping
+from settings.errors import full_key
+from settings.sections import DatabaseSettings
+
+Moves = Literal["settings", "data", "hand", "no"]
+"""settings: the stack file makes it. data: it is in the database or the bucket. hand: somebody has
+to apply it. no: it stays behind."""
+
+KINDS: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
+    Path(__file__).with_name("kinds.yaml").read_text("utf-8")
+)
+"""Kind -> how its objects move, and what to do."""
+
+_BUCKET = "files stay where they are; runs of before show no previews of them"
+_UNKNOWN = {"moves": "hand", "what": "nothing is known of this kind: read its YAML"}
+_SECTIONS = {
+    "database": (
+        "Restored from the copy, on its own line of MySQL: 8.4 comes afterwards, with\n"
+        "applyImmediately (docs/upgrade.md#the-database)."
+    ),
+    "artifacts": (
+        "The key of the copy. The bucket is used as it is and never deleted, but gets this\n"
+        "platform's policy: HTTPS alone, which awslabs' 1.5.1 does not speak. Stop that one first."
+    ),
+    "users": "The same namespaces: rows of runs name them. Passwords are new.",
+}
+_UNITS = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "m": -3}
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50}
+_QUOTA: Mapping[str, tuple[tuple[str, ...], int]] = {
+    "cpus": (("requests.cpu", "cpu"), 1),
+    "memoryGib": (("requests.memory", "memory"), 1 << 30),
+    "gpus": (("requests.nvidia.com/gpu", "nvidia.com/gpu"), 1),
+    "storageGib": (("requests.storage",), 1 << 30),
+    "pods": (("pods", "count/pods"), 1),
+}
+"""Key of a user's quota -> the resources of a ResourceQuota that say the same, and the unit."""
+
+
+class NothingToRestore(ValueError):
+    """No snapshot can become the new database; the message is one sentence with the way out."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One thing of the old platform, and what becomes of it."""
+
+    kind: str
+    namespace: str
+    name: str
+    moves: Moves
+    what: str
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What the new stack gets.
+
+    Attributes:
+        values: the ``config`` of its stack file.
+        moved: everything that the files name.
+    """
+
+    values: Mapping[str, Any]
+    moved: tuple[Moved, ...]
+
+
+def adopt(old: OldPlatform) -> Adoption:
+    """The new stack's settings, and the list of what moves.
+
+    Raises:
+        NothingToRestore: there is no encrypted snapshot, or none of a line that the platform runs.
+    """
+    snapshot = _chosen(old.snapshots)
+    database: dict[str, Any] = {
+        "snapshot": snapshot.name,
+        "engineVersion": ".".join(snapshot.version.split(".")[:2]),
+    }
+    if snapshot.storage_gib > DatabaseSettings().storage_gib:
+        database["storageGib"] = snapshot.storage_gib
+    artifacts: dict[str, Any] = {"kmsKeyArn": snapshot.key_arn}
+    if old.bucket:
+        artifacts |= {"bucket": old.bucket, "existing": True}
+    values = {"region": snapshot.region, "database": database, "artifacts": artifacts}
+    users, of_profiles = _accepted_users(old.profiles, values)
+    moved = [
+        Moved("DBSnapshot", "", snapshot.name, "data", f"data of {snapshot.taken}"),
+        *([Moved("Bucket", "", old.bucket, "data", _BUCKET)] if old.bucket else []),
+        *of_profiles,
+    ]
+    for kind, namespace, name in old.objects:
+        row = KINDS.get(kind, _UNKNOWN)
+        moved.append(Moved(kind, namespace, name, row["moves"], row["what"]))
+    values |= {"users": users} if users else {}
+    return Adoption({full_key(key): value for key, value in values.items()}, tuple(moved))
+
+
+def _chosen(snapshots: Iterable[Snapshot]) -> Snapshot:
+    # RDS takes one by itself every day, also of a database that nobody writes to any more.
+    every = list(snapshots)
+    by_hand = [each for each in every if each.key_arn or not each.automated]
+    known = by_hand or every
+    if not known:
+        raise NothingToRestore(
+            "no file has a snapshot: write one with `aws rds describe-db-snapshots --output json`."
+        )
+    chosen = next((each for each in known if each.key_arn), None)
+    if chosen is None or chosen.taken < known[0].taken:
+        newest = known[0].name
+        copy = newest.rpartition(":")[2]
+        raise NothingToRestore(
+            f"the snapshot {newest} is not encrypted, and so would its database be: copy it with a "
+            f"key (`aws rds copy-db-snapshot --source-db-snapshot-identifier {newest} "
+            f"--target-db-snapshot-identifier {copy}-encrypted --kms-key-id <ARN of your own "
+            "key>`), and describe the snapshots again."
+        )
+    if not re.match(r"8\.[04]\.", chosen.version):
+        raise NothingToRestore(
+            f"the snapshot {chosen.name} is of MySQL {chosen.version}, and the platform runs on "
+            "8.4 or 8.0: upgrade it (`aws rds modify-db-snapshot --db-snapshot-identifier "
+            f"{chosen.name} --engine-version <8.0...>`), and describe the snapshots again."
+        )
+    return chosen
+
+
+def _accepted_users(
+    profiles: Iterable[Profile], values: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[Moved]]:
+    """As ``_users``, without those that the settings refuse; their reason is what becomes of them.
+
+    Raises:
+        SettingsError: another value is refused.
+    """
+    accepted, refused = list(profiles), list[Moved]()
+    while True:
+        users, moved = _users(accepted)
+        try:
+            from_mapping({**values, "users": users} if users else values)
+        except SettingsError as error:
+            wrong = {
+                user["namespace"]: problem
+                for index, user in enumerate(users)
+                for problem in error.problems
+                if problem.startswith((f"{full_key(('users', index))}.",))
+            }
+            if not wrong:
+                raise
+            refused += [Moved("Profile", "", name, "hand", why) for name, why in wrong.items()]
+            accepted = [each for each in accepted if each.namespace not in wrong]
+        else:
+            return users, sorted([*moved, *refused], key=lambda each: each.name)
+
+
+def _users(profiles: Iterable[Profile]) -> tuple[list[dict[str, Any]], list[Moved]]:
+    """Entries of ``users``, and what becomes of each profile."""
+    known = list(profiles)
+    owners: dict[str, Profile] = {}
+    for each in known:
+        if each.owner:
+            owners.setdefault(each.owner, each)
+    users: list[dict[str, Any]] = []
+    moved: list[Moved] = []
+    for each in known:
+        if owners.get(each.owner) is not each:
+            what = "its owner is no user, or has another namespace in the settings: name a user"
+            moved.append(Moved("Profile", "", each.namespace, "hand", what))
+            continue
+        strangers = [email for email in each.contributors if email not in owners]
+        contributors = [email for email in each.contributors if email in owners]
+        quota, rest = _quota(each.hard)
+        parts = {"contributors": contributors, "quota": quota}
+        users.append(
+            {"email": each.owner, "namespace": each.namespace}
+            | {key: value for key, value in parts.items() if value}
+        )
+        notes = ["passwords are new"]
+        notes += [f"{email} has no profile and cannot contribute" for email in strangers]
+        notes += [f"no setting for {name} of its quota" for name in rest]
+        notes += [f"plugin {kind}: its role is replaced by the stack's" for kind in each.plugins]
+        moved.append(Moved("Profile", "", each.namespace, "settings", "; ".join(notes)))
+    return users, moved
+
+
+def _quota(hard: Mapping[str, str]) -> tuple[dict[str, int], list[str]]:
+    """The settings that say the same, rounded up, and the resources without one."""
+    settings: dict[str, int] = {}
+    said: set[str] = set()
+    for key, (resources, unit) in _QUOTA.items():
+        for resource in resources:
+            amount = _amount(hard.get(resource, ""))
+            if amount is not None and key not in settings:
+                settings[key] = int((amount / unit).to_integral_value(ROUND_UP))
+                said.add(resource)
+    return settings, sorted(set(hard) - said)
+
+
+def _amount(quantity: str) -> Decimal | None:
+    """A Kubernetes quantity (apimachinery pkg/api/resource/quantity.go); None: it is none."""
+    found = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
+    if found is None:
+        return None
+    number, unit = found.groups()
+    try:
+        if unit in _BINARY:
+            return Decimal(number) * (1 << _BINARY[unit])
+        return Decimal(number).scaleb(_UNITS[unit]) if unit in _UNITS else None
+    except InvalidOperation:
+        return None
+
+
+def text(adoption: Adoption, sources: Iterable[str]) -> str:
+    """A whole stack file, with the reasons as comments.
+
+    Args:
+        adoption: what it has.
+        sources: names of the files that it was made from.
+    """
+    return "\n".join(_lines(adoption, sources)) + "\n"
+
+
+def _lines(adoption: Adoption, sources: Iterable[str]) -> Iterator[str]:
+    yield f"# Written by `./kf adopt` from {', '.join(sources)}. What else a stack needs, such as"
+    yield "# cluster.admins and a cluster.name that the account does not have: docs/settings.md."
+    yield "config:"
+    for key, value in adoption.values.items():
+        for line in _SECTIONS.get(key.partition(":")[2], "").splitlines():
+            yield f"  # {line}"
+        dumped = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=1000)
+        yield from (f"  {line}" for line in dumped.splitlines())

@@ -1,0 +1,167 @@
+"""Settings from the facts of an old platform are what the new stack takes, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from adoption import stack_file
+from adoption.old_platform import FactsInvalid, read
+from settings import from_mapping
+from tests.adoption.old_facts import COPY, KEPT, KEY, NAME, copy, item, profile, snapshot, write
+from tests.ops.command import kf
+
+
+def adopted(folder: Path, *snapshots: dict[str, Any], items: Any = None) -> stack_file.Adoption:
+    return stack_file.adopt(read(write(folder, *snapshots, items=items)))
+
+
+def test_the_stack_file_is_what_the_settings_read(tmp_path: Path) -> None:
+    made = adopted(tmp_path, snapshot(NAME), copy())
+    file = tmp_path / "Pulumi.new.yaml"
+    file.write_text(stack_file.text(made, ["cluster.json"]))
+    assert yaml.safe_load(file.read_text()) == {"config": made.values}
+    values = {key.removeprefix("kubeflow:"): value for key, value in made.values.items()}
+    settings = from_mapping(values)
+    assert settings.region == "cn-north-1"
+    assert settings.database.snapshot == COPY
+    assert (settings.database.engine_version, settings.database.storage_gib) == ("8.0", 100)
+    assert settings.artifacts.kms_key_arn == KEY
+    assert (settings.artifacts.bucket, settings.artifacts.existing) == ("old-artifacts", True)
+    alice, bob = settings.users
+    assert (alice.email, alice.namespace, alice.contributors) == (
+        "alice@x.org",
+        "team-a",
+        ["bob@x.org"],
+    )
+    assert alice.quota is not None
+    assert (alice.quota.cpus, alice.quota.memory_gib, alice.quota.pods) == (2, 8, None)
+    assert (bob.email, bob.namespace, bob.quota) == ("bob@x.org", "team-b", None)
+
+
+def test_everything_of_the_old_platform_is_in_the_list(tmp_path: Path) -> None:
+    made = adopted(tmp_path, copy(), snapshot(NAME))
+    told = {(each.kind, each.name): each for each in made.moved}
+    assert {key: each.moves for key, each in told.items()} == {
+        ("DBSnapshot", COPY): "data",
+        ("Bucket", "old-artifacts"): "data",
+        ("Profile", "team-a"): "settings",
+        ("Profile", "team-b"): "settings",
+        ("Profile", "team-b-two"): "hand",
+        ("Profile", "kubeflow"): "hand",
+        ("Profile", "robots"): "hand",
+        ("Notebook", "n1"): "hand",
+        ("Gadget", "g1"): "hand",
+        ("Secret", "mlpipeline-minio-artifact"): "no",
+    }
+    assert "stranger@x.org has no profile" in told["Profile", "team-a"].what
+    assert "plugin AwsIamForServiceAccount" in told["Profile", "team-b"].what
+    assert "the platform itself uses it" in told["Profile", "kubeflow"].what
+    assert "read its YAML" in told["Gadget", "g1"].what
+
+
+def test_a_larger_snapshot_and_a_quota_in_other_words(tmp_path: Path) -> None:
+    hard = {
+        "requests.cpu": "4",
+        "cpu": "9",
+        "requests.memory": "1500M",
+        "requests.nvidia.com/gpu": "2",
+        "requests.storage": "1Ti",
+        "count/pods": "1k",
+        "services": "3",
+        "memory": "many",
+    }
+    items = [profile("team-a", "a@x.org", resourceQuotaSpec={"hard": hard})]
+    made = adopted(tmp_path, copy(AllocatedStorage=400), items=items)
+    assert made.values["kubeflow:database"]["storageGib"] == 400
+    (user,) = made.values["kubeflow:users"]
+    quota = {"cpus": 4, "memoryGib": 2, "gpus": 2, "storageGib": 1024, "pods": 1000}
+    assert user["quota"] == quota
+    assert made.values["kubeflow:artifacts"] == {"kmsKeyArn": KEY}
+    told = next(each for each in made.moved if each.kind == "Profile")
+    for name in ("cpu", "services", "memory"):
+        assert f"no setting for {name} of its quota" in told.what
+
+
+@pytest.mark.parametrize("profiles", [[], [profile("robots", "robots", kind="Group")]])
+def test_without_a_user_the_default_user_is_left(tmp_path: Path, profiles: Any) -> None:
+    assert "kubeflow:users" not in adopted(tmp_path, copy(), items=profiles).values
+
+
+def test_a_copy_counts_when_it_is_complete_and_until_somebody_takes_another(tmp_path: Path) -> None:
+    nightly = snapshot("rds:kubeflow-db", SnapshotCreateTime="2026-11-30T03:00:00+00:00")
+    made = adopted(tmp_path, nightly, copy(), snapshot(NAME))
+    assert made.values["kubeflow:database"]["snapshot"] == COPY
+    with pytest.raises(stack_file.NothingToRestore, match=" kubeflow-db-encrypted "):
+        adopted(tmp_path, nightly)
+    with pytest.raises(stack_file.NothingToRestore, match="no file has a snapshot"):
+        adopted(tmp_path, copy(Status="creating"))
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "sentence"),
+    [
+        ([], "no file has a snapshot"),
+        ([snapshot(NAME)], f"the snapshot {NAME} is not encrypted.*copy-db-snapshot.*--kms-key-id"),
+        # An encrypted copy of older data is not what somebody means who has just taken another.
+        (
+            [copy(), snapshot("later", SnapshotCreateTime="2026-11-30T08:00:00+00:00")],
+            "the snapshot later is not encrypted",
+        ),
+        ([copy(EngineVersion="5.7.44")], "is of MySQL 5.7.44.*modify-db-snapshot"),
+    ],
+)
+def test_what_cannot_be_restored_is_refused(
+    tmp_path: Path, snapshots: list[Any], sentence: str
+) -> None:
+    with pytest.raises(stack_file.NothingToRestore, match=sentence):
+        adopted(tmp_path, *snapshots)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "is no JSON"),
+        ("[]", "is no answer of kubectl or RDS"),
+        ("{}", "is no answer of kubectl or RDS"),
+        ('{"DBSnapshot": null}', "a snapshot that RDS did not describe"),
+        ('{"DBSnapshots": [{}]}', "a snapshot that RDS did not describe"),
+        (
+            json.dumps({"DBSnapshots": [copy(DBSnapshotArn="last")]}),
+            "a snapshot that RDS did not describe",
+        ),
+        ('{"kind": "List", "items": [{"kind": "Profile"}]}', "an object without a name"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: str, sentence: str) -> None:
+    file = tmp_path / "facts.json"
+    file.write_text(content)
+    with pytest.raises(FactsInvalid, match=rf"facts\.json {sentence}|facts\.json has {sentence}"):
+        read([file])
+
+
+def test_one_snapshot_and_one_object_are_read_too(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    one.write_text(json.dumps({"DBSnapshot": copy()}))
+    other.write_text(json.dumps(item("ConfigMap", "pipeline-install-config", "kubeflow")))
+    old = read([one, other])
+    assert ([each.name for each in old.snapshots], old.bucket) == ([COPY], "")
+
+
+def test_the_command_lists_and_writes_once(tmp_path: Path) -> None:
+    files = [f"--from={file}" for file in write(tmp_path, copy())]
+    target = tmp_path / "Pulumi.new.yaml"
+    made = kf("adopt", *files, f"--write={target}", "--format=json")
+    assert made.exit_code == 0, made.output
+    assert {each["moves"] for each in json.loads(made.stdout)} == {"settings", "data", "hand", "no"}
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert KEPT not in target.read_text() + made.output
+    again = kf("adopt", *files, f"--write={target}")
+    assert (again.exit_code, "exists: name another file" in again.output) == (2, True)
+    alone = kf("adopt", *files, "--plan=plan.json")
+    assert (alone.exit_code, "belong together" in alone.output) == (2, True)

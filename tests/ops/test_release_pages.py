@@ -1,0 +1,133 @@
+"""The page of each release is what its folder has, in both languages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from advisories.table import of_release
+from ops.release_pages import (
+    COMPONENTS,
+    FOLDER,
+    LANGUAGES,
+    Language,
+    components,
+    counted,
+    file_of,
+    page,
+    releases,
+)
+from rendering import lock as locks
+from rendering.reasons import load_reasons
+from rendering.release import load
+from settings import MANIFESTS
+from settings.support_ends import EKS
+from tests.documents import ROOT, broken, links, text_of
+from upgrades.table import of_release as ways_to
+
+each_release = pytest.mark.parametrize("release", releases())
+each_language = pytest.mark.parametrize("language", LANGUAGES)
+
+
+def code(text: str) -> set[str]:
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+@each_language
+@each_release
+def test_a_page_is_as_its_release(release: str, language: Language) -> None:
+    assert text_of(file_of(release, language)) == page(release, language), (
+        "run `python -m ops.release_pages`"
+    )
+    assert broken(file_of(release, language)) == []
+    index = ROOT / f"docs/README{'' if language == 'en' else '.zh-CN'}.md"
+    assert (f"releases/{file_of(release, language).name}", "") in links(text_of(index))
+
+
+def test_every_page_is_of_a_release() -> None:
+    pages = {file_of(release, language) for release in releases() for language in LANGUAGES}
+    assert set(FOLDER.iterdir()) == pages
+    assert len(releases()) >= 3
+
+
+@each_release
+def test_nothing_of_a_release_is_left_out(release: str) -> None:
+    folder, text = MANIFESTS / release, page(release, "en")
+    known = load(folder)
+    for advisory in of_release(folder).advisories:
+        assert f"[{advisory.id}]({advisory.source})" in text
+    assert {each.id for each in load_reasons(folder)} <= code(text)
+    assert {each.user for each in known.databases.values()} <= code(text)
+    assert {each.setting for each in known.optional.values()} <= code(text)
+    for source in known.sources:
+        assert source.commit in text
+    for image in locks.load(folder, release).images:
+        name = image.source.partition("@")[0]
+        assert f"`{name}" in text
+    for version, ends in EKS.items():
+        row = f"| {version} | {ends.standard} | {ends.extended} |"
+        assert (row in text) is known.kubernetes.holds(version)
+
+
+@each_release
+def test_ways_are_told_at_both_ends(release: str) -> None:
+    text = page(release, "en")
+    for old, way in ways_to(MANIFESTS / release).ways.items():
+        assert {each.name for each in way.before} <= code(text)
+        assert {name for each in way.gone for name in each.objects} <= code(text)
+        anchor = f"from-{old.replace('.', '')}"
+        assert (f"{release}.md", anchor) in links(page(old, "en"))
+        assert way.not_undone[0] in text
+
+
+@each_release
+def test_differences_are_counted_whole(release: str) -> None:
+    golden = MANIFESTS / release / "golden.yaml"
+    if not golden.exists():
+        assert "It is compared with nothing." in page(release, "en")
+        return
+    content: dict[str, Any] = yaml.load(golden.read_bytes(), Loader=yaml.CSafeLoader)
+    removed, changed = content["removed"], content["changed"]
+    assert counted(removed).total() == len(removed)
+    assert counted(changed).total() == sum(map(len, changed.values()))
+    sentence = f"{len(removed)} objects removed, {len(content['added'])} added, "
+    assert f"{sentence}{sum(map(len, changed.values()))} values changed" in page(release, "en")
+
+
+def test_every_component_is_one_of_a_release() -> None:
+    found = {name: list(components(MANIFESTS / name)) for name in releases()}
+    assert {name for rows in found.values() for name, _, _ in rows} == set(COMPONENTS)
+    for rows in found.values():
+        assert len(rows) > 12
+        assert all(version for _, _, version in rows)
+
+
+@each_release
+def test_both_languages_have_the_same_rows(release: str) -> None:
+    shape = re.compile(r"^(?:#+ |- |\| )", re.MULTILINE)
+    english, chinese = (page(release, language) for language in LANGUAGES)
+    assert shape.findall(english) == shape.findall(chinese)
+    first, second = (re.findall(r"^\| .*$", text, re.MULTILINE) for text in (english, chinese))
+    for one, other in zip(first, second, strict=True):
+        assert one.count(" | ") == other.count(" | "), one
+
+
+def test_a_size_that_is_known_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = locks.load(MANIFESTS / "26.03", "26.03")
+    first, *others = lock.images
+    sized = first.model_copy(update={"bytes": 3 << 20, "needed": "example"})
+    known = lock.model_copy(update={"images": (sized, *others)})
+
+    def load_known(folder: Path, name: str) -> locks.Lock:
+        del folder, name
+        return known
+
+    monkeypatch.setattr(locks, "load", load_known)
+    text = page("26.03", "en")
+    assert "3 MiB in 1 of them are known." in text
+    assert "| image | for | MiB |" in text
+    assert f"| `{sized.source}` | an example | 3 |" in text
