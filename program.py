@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from keyword import iskeyword
 from operator import getitem
+from types import MappingProxyType
 from typing import Any
 
 import pulumi
@@ -26,7 +27,7 @@ from components.kubeflow.notebook_form import data_volumes
 from components.mirror.accounts import provider_credentials
 from images.reference import Reference, parse
 from regions.region import Region
-from rendering import Rendered, RenderError, optional, render, require_sources
+from rendering import Rendered, RenderError, optional, patches, render, require_sources
 from rendering import lock as locks
 from rendering.database_users import users_of
 from rendering.release import DatabaseUser as ReleaseUser
@@ -126,12 +127,24 @@ def check_release(settings: Settings) -> None:
 def advisories_of(settings: Settings) -> Advisories:
     """The list of the stack's release, without holes of images that its settings leave out."""
     folder, chosen = MANIFESTS / settings.release, optional_parts(settings)
-    gone = [part for _, part in optional.left_out(load_release(folder).optional, chosen)]
+    release = load_release(folder)
+    gone = [part for _, part in optional.left_out(release.optional, chosen)]
     installed: list[Reference] = []
     left_out: list[Reference] = []
     for image in locks.load(folder, settings.release).images:
-        among = left_out if optional.of_parts(image.where, gone) else installed
-        among.append(parse(image.source))
+        source = parse(image.source)
+        if optional.of_parts(image.where, gone):
+            left_out.append(source)
+        elif patches.of_others(source, image.where, release, settings.patches):
+            left_out.append(source)
+            # Not by the lock, which may be older than the list of versions.
+            installed += [
+                patch.other(source, version)
+                for component, version in settings.patches.items()
+                if (patch := release.patches[component]).covers(source)
+            ]
+        else:
+            installed.append(source)
     return of_release(folder).of_installed(installed, left_out)
 
 
@@ -277,7 +290,9 @@ def render_stack(settings: Settings, region: Region) -> Renders:
 
     folders: list[str] = []
 
-    def one(folder: str, parts: Collection[str] = ()) -> Rendered:
+    def one(
+        folder: str, parts: Collection[str] = (), versions: Mapping[str, str] = MappingProxyType({})
+    ) -> Rendered:
         folders.append(folder)
         return render(
             MANIFESTS / folder,
@@ -289,12 +304,13 @@ def render_stack(settings: Settings, region: Region) -> Renders:
             bundles=settings.bundles_path,
             high_availability=settings.node_group.highly_available,
             optional_parts=parts,
+            versions=versions,
         )
 
     try:
         require_sources(MANIFESTS / settings.release, settings.bundles_path)
         return Renders(
-            kubeflow=one(settings.release, optional_parts(settings)),
+            kubeflow=one(settings.release, optional_parts(settings), settings.patches),
             parts=load_release(MANIFESTS / settings.release).parts,
             karpenter=one(f"addons/{KARPENTER}{settings.gpu_pool.karpenter_version}")
             if settings.gpu_pool.enabled

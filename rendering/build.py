@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rendering import cache, database_users, optional, sources
+from rendering import cache, database_users, optional, patches, sources
 from rendering.assembly import assemble
 from rendering.chart import chart_path
 from rendering.images import ImageUse, Registries
@@ -68,6 +68,7 @@ def render(
     bundles: Path | None = None,
     high_availability: bool = False,
     optional_parts: Collection[str] | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> Rendered:
     """Renders the release in ``folder`` (``manifests/<...>/<release>``).
 
@@ -81,6 +82,8 @@ def render(
         bundles: a folder of source archives, before all other ways.
         high_availability: two pods of what the platform stops without (``availability``).
         optional_parts: names of the parts (``Release.optional``) that are rendered; None: all.
+        versions: component -> a version of ``Release.patches``; None: the objects' own, and the
+            inventory has the images of all.
 
     Raises:
         RenderError: one of SourcesUnavailable, SourceRejected, ReleaseInvalid, KustomizeMissing,
@@ -104,6 +107,7 @@ def render(
         "left_out": sorted(
             name for name, _ in optional.left_out(assembly.release.optional, optional_parts)
         ),
+        "versions": None if versions is None else dict(versions),
         **assembly.inputs(),
     }
     digest = cache.sha256_of(cache.canonical_json({**inputs, "code": cache.code_digest()}))
@@ -121,7 +125,11 @@ def render(
     built = optional.without(built, assembly.release.optional, optional_parts)
     database_users.write(built, database_users.users_of(assembly.release, optional_parts))
     report(f"kustomize {assembly.tool.version} has built")
+    if versions is not None:
+        patches.choose(built, assembly.release.patches, versions)
     parts = tuple(optional.with_images(part, optional_parts) for part in assembly.parts.values())
+    if versions is None:
+        parts = tuple(patches.with_images(part, built) for part in parts)
     result = rendered(
         built,
         digest=digest,

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from images.reference import Reference, parse
 from rendering.cache import file_sha256
 from rendering.objects import RenderError
 
@@ -355,6 +356,16 @@ class Patches(Strict):
     versions: tuple[Version, ...] = Field(min_length=1)
     images: tuple[str, ...] = Field(min_length=1)
     source: str
+
+    def covers(self, image: Reference) -> bool:
+        """Whether it is one of these images, at the version that the objects name."""
+        tag, _, _ = (image.tag or "").partition("-")
+        return tag == self.version and any(fnmatchcase(image.name, each) for each in self.images)
+
+    def other(self, image: Reference, version: str) -> Reference:
+        """One of these images at another version, whose digest nobody here knows."""
+        tag = (image.tag or "").replace(self.version, version, 1)
+        return parse(f"{image.name}:{tag}")
 
 
 class GoneImage(Strict):

@@ -37,6 +37,7 @@ class Release(BaseModel):
         pipelines: the version of Kubeflow Pipelines.
         credentials: the kinds of credentials that Pipelines can use for S3.
         optional: parts that a setting asks for, by name.
+        patches: component -> the versions of its images that a stack may choose.
         advisories: all identifiers in its advisories.yaml.
         conditions: the names of all conditions in its upgrade.yaml.
     """
@@ -52,6 +53,7 @@ class Release(BaseModel):
         default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
     optional: Mapping[str, OptionalPart] = {}
+    patches: Mapping[str, tuple[str, ...]] = {}
     advisories: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
 
@@ -100,5 +102,10 @@ def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
 def _read(file: Path) -> Release:
     advisories = of_release(file.parent).advisories
     names = tuple(name for each in advisories for name in each.names)
-    conditions = sorted(set(upgrades.of_release(file.parent).conditions()))
-    return Release.model_validate({**fields(file), "advisories": names, "conditions": conditions})
+    found = fields(file)
+    more = {
+        "patches": {name: each["versions"] for name, each in (found.get("patches") or {}).items()},
+        "advisories": names,
+        "conditions": sorted(set(upgrades.of_release(file.parent).conditions())),
+    }
+    return Release.model_validate({**found, **more})

@@ -47,6 +47,20 @@ def _example(start: str, names: Iterable[str]) -> str:
     return ""
 
 
+@RULES.reads("release", "patches")
+def _release_declares_patches(f: Facts) -> Iterator[str]:
+    release = f.settings.release
+    declared = f.releases.get(release, Release()).patches
+    for name, version in f.settings.patches.items():
+        if name not in declared:
+            known = f"has those of {listed(declared, 'and')}" if declared else "has none"
+            yield refusal(("patches", name), version, f"release {release} {known}: remove it")
+        elif version not in declared[name]:
+            way_out = f"use {listed(declared[name])}, or remove it"
+            reason = f"release {release} declares other versions"
+            yield refusal(("patches", name), version, f"{reason}: {way_out}")
+
+
 @RULES.reads("release", "acceptedAdvisories")
 def _accepted_advisories_are_of_the_release(f: Facts) -> Iterator[str]:
     release = f.releases.get(f.settings.release)

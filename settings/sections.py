@@ -420,6 +420,8 @@ class Settings(Section):
             its own. None: as ``database.deletionProtection``.
         release: the Kubeflow release, a folder under ``manifests/``; in quotes, because YAML reads
             a number.
+        patches: component of the release -> a later version of its images, of those that the
+            release's folder declares; the objects stay those of the release.
         accepted_advisories: open critical advisories of the release with which the stack runs all
             the same; a new stack, and one that gets another release, is refused without this word.
         upgrade_confirmed: conditions of an upgrade to the release that somebody has seen to, where
@@ -442,6 +444,7 @@ class Settings(Section):
     iam: IamSettings = IamSettings()
     deletion_protection: bool | None = None
     release: t.ReleaseName = Field(default_factory=default_release)
+    patches: dict[str, t.PatchVersion] = {}
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
     upgrade_confirmed: Annotated[list[t.ConditionName], t.Distinct] = []
     bundles: t.BundlesPath | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples import FOLDER, OBJECTS, containers, object_of
+from tests.releases import DEFAULT
 from tests.rendering.beijing import kubeflow
 
 READMES = [FOLDER / "README.md", FOLDER / "README.zh-CN.md"]
@@ -25,7 +26,7 @@ def test_the_articles_exercises_are_all_there() -> None:
 
 @each_file
 def test_every_image_is_in_the_inventory(file: Path) -> None:
-    copied = {image.source for image in kubeflow().rendered.images}
+    copied = {image.source for image in kubeflow(DEFAULT).rendered.images}
     used = [each["image"] for each in containers(object_of(file))]
     assert used or file == FOLDER / "inference-service.yaml"
     assert [image for image in used if image not in copied] == []

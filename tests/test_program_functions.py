@@ -387,6 +387,24 @@ def test_a_hole_of_a_part_is_open_where_the_settings_ask_for_the_part(
         assert bool(advisories_of(from_mapping(given)).still_open()) is asked
 
 
+@pytest.mark.parametrize(
+    ("release", "chosen", "closed"),
+    [
+        ("26.03", {"pipelines": "2.16.1"}, "GHSA-ghgh-57qv-h687"),
+        ("26.03.1", {"istio": "1.30.7"}, "CVE-2026-48044"),
+    ],
+)
+def test_a_version_by_the_setting_closes_what_it_mends_and_no_more(
+    release: str, chosen: dict[str, str], closed: str
+) -> None:
+    given = {"region": "cn-north-1", "release": release}
+    before = advisories_of(from_mapping(given))
+    after = advisories_of(from_mapping({**given, "patches": chosen}))
+    assert before.named(closed)
+    assert after.named(closed) is None
+    assert after.named("CVE-2026-77596") == before.named("CVE-2026-77596") is not None
+
+
 def test_every_add_on_of_a_component_is_in_its_table() -> None:
     parts = {
         folder.removeprefix("addons/"): release.part_of

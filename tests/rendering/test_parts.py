@@ -50,5 +50,4 @@ def test_the_deployment_of_a_database_user_is_rendered_or_optional(release: str)
         for obj in kubeflow(release).all("Deployment")
     }
     named = {f"Deployment {user.deployment}" for user in form.databases.values()}
-    # In the folder of 26.03.1 the cache server is neither yet.
-    assert named - rendered - optional <= {"Deployment kubeflow/cache-server"}
+    assert named - rendered - optional == set()

@@ -15,7 +15,15 @@ from pulumi.runtime.config import set_all_config
 from pydantic import ValidationError
 
 from regions.region import Feature, Region, known_regions
-from settings import SECTIONS, Settings, SettingsError, from_mapping, from_stack_file, node_pools
+from settings import (
+    SECTIONS,
+    Settings,
+    SettingsError,
+    from_mapping,
+    from_stack_file,
+    node_pools,
+    release_files,
+)
 from settings import load as load_settings
 from settings.checked_values import is_setting
 from settings.errors import from_pydantic
@@ -35,8 +43,9 @@ SECRETS = ["hunter2", "AKIAIOSFODNN7EXAMPLE", "8f14e45fceea167a", "AAABANcVc3h6Z
 
 
 @pytest.fixture
-def manifests(tmp_path: Path) -> Path:
+def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two releases with their versions, as the table of wrong stack files expects."""
+    monkeypatch.setattr(release_files, "MANIFESTS", tmp_path / "manifests")
     gone = '{"1.22": {rbac/v1beta1: [Role a, Role b]}, "1.25": {policy/v1beta1: [Budget c/d]}}'
     for name, kubernetes, unserved, pipelines, credentials in (
         ("26.03", '{min: "1.33", max: "1.36"}', "{}", "2.16.0", "[irsa, static-key]"),
@@ -47,6 +56,7 @@ def manifests(tmp_path: Path) -> Path:
         (folder / "release.yaml").write_text(
             f"kubernetes: {kubernetes}\nunserved: {unserved}\n"
             f'pipelines: {{version: "{pipelines}", credentials: {credentials}}}\n'
+            f"default: {str(name == '26.03').lower()}\n"
         )
     karpenter = tmp_path / "manifests" / "addons" / "karpenter-1.14.1"
     karpenter.mkdir(parents=True)
