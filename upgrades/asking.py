@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from upgrades.table import Condition, Stored, Upgrade, Upgrades
@@ -90,7 +90,7 @@ def _in_the_way(condition: Condition, platform: Platform, now: datetime) -> str:
         if taken is None:
             return "there is none"
         if now - taken > timedelta(hours=hours):
-            return f"the newest is of {taken:%Y-%m-%d %H:%M} UTC"
+            return f"the newest is of {taken.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     names = [name for stored in condition.objects for name in _names(stored, platform)]
     if not names:
         return ""
@@ -99,10 +99,11 @@ def _in_the_way(condition: Condition, platform: Platform, now: datetime) -> str:
 
 
 def _names(stored: Stored, platform: Platform) -> list[str]:
+    objects = platform.objects(stored.api, stored.resource)
+    found = [obj["metadata"] for obj in objects if _counts(stored, obj)]
     return sorted(
-        f"{stored.resource} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
-        for obj in platform.objects(stored.api, stored.resource)
-        if _counts(stored, obj)
+        f"{stored.resource} {'/'.join(filter(None, (each.get('namespace'), each['name'])))}"
+        for each in found
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rendering.await_annotations import PATCH_FORCE
 from tests.rendering.beijing import MANIFESTS
 from upgrades.asking import Unanswered, old_release, refusal, unmet
 from upgrades.table import NONE, Upgrade, of_release
@@ -98,8 +99,14 @@ def test_objects_of_users_are_in_the_way(
 
 def test_the_runtimes_of_the_release_itself_are_not_in_the_way() -> None:
     own = named("one", spec={"mlPolicy": {"torch": {"numProcPerNode": 1}}})
-    own["metadata"]["annotations"] = {"pulumi.com/patchForce": "true"}
+    own["metadata"]["annotations"] = {PATCH_FORCE: "true"}
     assert said(Played(held={(TRAINER, "clustertrainingruntimes"): [own]})) == []
+
+
+def test_what_has_no_namespace_has_its_name_alone() -> None:
+    runtime = {"metadata": {"name": "one"}, "spec": {"mlPolicy": {"torch": {"elasticPolicy": {}}}}}
+    (found,) = said(Played(held={(TRAINER, "clustertrainingruntimes"): [runtime]}))
+    assert "there is clustertrainingruntimes one: " in found
 
 
 def test_many_are_counted() -> None:
