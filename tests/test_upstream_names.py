@@ -17,14 +17,8 @@ WORDS = {"activator", "autoscaler", "controller", "dashboard", "webhook"}
 """Names that are words as well: only with their namespace, or as kubectl takes them."""
 OTHER_THINGS = {
     # A component of the database, after which its secret in Secrets Manager is named.
-    ("components/backend/database_users.py", "ml-pipeline"),
     ("components/backend/kubeflow_rds_s3_backend.py", "ml-pipeline"),
-    ("ops/verification/checks/database.py", "ml-pipeline"),
-    ("ops/verification/checks/database.py", "cache-server"),
-    ("ops/verification/checks/database.py", "katib-db-manager"),
-    ("ops/verification/checks/database.py", "metadata-grpc-deployment"),
     ("ops/verification/checks/pipelines.py", "ml-pipeline"),
-    ("ops/verification/database_rows.py", "ml-pipeline"),
     # Labels of a picture, and words in sentences.
     ("rehearsal/pictures/facts.py", "dex"),
     ("rehearsal/pictures/facts.py", "oauth2-proxy"),

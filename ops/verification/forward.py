@@ -116,6 +116,12 @@ class Forward:
                 process.stdout.close()
             process.wait()
 
+    @property
+    def _is_gateway(self) -> bool:
+        namespace, resource, _ = self._place
+        _, _, name = resource.partition("/")
+        return f"{namespace}/{name}" == self._platform.parts.gateway.service
+
     def _open(self) -> None:
         kubectl = shutil.which("kubectl")
         if kubectl is None:
@@ -126,7 +132,8 @@ class Forward:
         namespace, resource, port = self._place
         current = current_cluster(connect_command(self._platform.settings))
         forwarding = Forwarding(
-            kubectl, self._platform.stack, current.context, 0, namespace, resource, port
+            *(kubectl, self._platform.stack, current.context, 0, namespace, resource, port),
+            what="the gateway" if self._is_gateway else "",
         )
         process = subprocess.Popen(
             ["sh", "-c", _SUPERVISED, "sh", *forwarding.words],
