@@ -176,6 +176,13 @@ class _Decision:
     presence: Presence | None = None
     origin: str = ""
     """Of an image that named its copy already, the source."""
+    source: str = ""
+    """Of an image that the pod names by its copy."""
+
+    @property
+    def awaited(self) -> str:
+        """The image whose copy is under way, and that the pod needs."""
+        return self.source if self.presence is Presence.COPYING and not self.denied else ""
 
     def outcome(self, image: str) -> Outcome | None:
         """What became of the image of that name; None: nothing that its pod's owner has to know."""
@@ -302,7 +309,8 @@ def _report(
         outcome = decision.outcome(image)
         named = decision.origin or image
         if outcome is not None:
-            findings.append(Finding(outcome, named, decision.image, decision.warning))
+            finding = Finding(outcome, named, decision.image, decision.warning, decision.awaited)
+            findings.append(finding)
         elif decision.origin and ANNOTATION in mapping(metadata.get("annotations")):
             before.append(Finding(Outcome.MIRRORED, named, image, ""))
     if not findings:
@@ -453,7 +461,7 @@ def _supplied(
         written, target, source, copy, (rule and rule.when_absent) or policy.when_absent
     )
     if policy.enforce and copy.presence is Presence.UNKNOWN:
-        return replace(decision, warning=f"{_warning(source, copy)}; try again", denied=True)
+        return replace(decision, warning=f"{warning_of(str(source), copy)}; try again", denied=True)
     if decision.image == target and (why := _private(source, copy, with_secrets, for_all)):
         decision = _Decision(written, f"{why}; {_STAYS}", presence=copy.presence)
     return _waiting(decision, copy, looked_up=looked_up and decision.image == target)
@@ -521,7 +529,9 @@ def _present(
         return _Decision(written)
     copied = str(origin) in policy.platform or not stays(origin, rule, policy)
     copy = mirror.copy_of(origin, start=copied)
-    named = _Decision(written, _warning(origin, copy), presence=copy.presence, origin=str(origin))
+    name = str(origin)
+    told = warning_of(name, copy)
+    named = _Decision(written, told, presence=copy.presence, origin=name, source=name)
     return _waiting(named, copy, looked_up=looked_up)
 
 
@@ -549,9 +559,9 @@ def _mirrored(
 ) -> _Decision:
     if copy.presence is Presence.NEVER:
         return _Decision(image)
-    warning = _warning(source, copy)
+    warning = warning_of(str(source), copy)
     if copy.presence is Presence.PRESENT or when_absent is WhenAbsent.REWRITE:
-        return _Decision(target, warning, presence=copy.presence)
+        return _Decision(target, warning, presence=copy.presence, source=str(source))
     if when_absent is WhenAbsent.DENY and copy.presence is not Presence.UNKNOWN:
         return _Decision(image, warning, denied=True)
     return _Decision(image, f"{warning}; {_STAYS}", presence=copy.presence)
@@ -570,12 +580,13 @@ def _private(source: Reference, copy: Copy, with_secrets: bool, for_all: bool) -
     if copy.code == CopyReason.PRIVATE_ADDRESS or (
         with_secrets and copy.code in _OF_PRIVATE_IMAGES
     ):
-        failed = _warning(source, Copy(Presence.FAILED, words(copy.code)))
+        failed = warning_of(str(source), Copy(Presence.FAILED, words(copy.code)))
         return f"{failed}, and its pod has pull secrets" if with_secrets else failed
     return ""
 
 
-def _warning(source: Reference, copy: Copy) -> str:
+def warning_of(source: str, copy: Copy) -> str:
+    """The sentence about the state of a copy, without its end; empty where it is there."""
     reason = f": {copy.reason}" if copy.reason else ""
     warning = _WARNINGS[copy.presence].format(source)
     return f"{warning}{reason}" if warning else ""

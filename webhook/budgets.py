@@ -9,6 +9,7 @@ claimed already, costs none.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ HOUR, DAY = 3600, 86400
 LOOKUP_SECONDS = 1.0
 """The time that one review may spend on AWS, if its deadline is not sooner: the API server goes on
 without an answer after seconds."""
+REVIEWS_A_MINUTE = 12
+"""Reviews of the most images, of which one namespace may have so many in a minute and process."""
 SHARE = 2
 """One namespace may hold 1/SHARE of the copies that run at once, and of the bytes of a day."""
 
@@ -34,6 +37,10 @@ _PER_REVIEW = (
 _PER_HOUR = (
     "namespace {} has had {} new images copied in this hour "
     "(imageMirror.budgets.newImagesPerHour): create the pod again after {}"
+)
+_PER_MINUTE = (
+    "namespace {} has had {} images looked up in this minute "
+    "(imageMirror.budgets.imagesPerReview): create the pod again in a minute"
 )
 _NO_TIME = "the time of this review ended before: create the pod again"
 _WAITS = "it waits for one of the {} copies that run at once (imageMirror.budgets.concurrentCopies)"
@@ -129,6 +136,30 @@ class Review:
         if now >= self._end:
             return _NO_TIME
         self.looked_up += 1
+        return ""
+
+
+class LookUps:
+    """Counts how often AWS is asked for the pods of each namespace, in this process.
+
+    New names are cheap, and every one would be a call to ECR: the calls of an account and region
+    have a limit, which all namespaces share.
+    """
+
+    def __init__(self, budgets: Budgets) -> None:
+        self._most = REVIEWS_A_MINUTE * budgets.images_per_review
+        self._minute, self._used = 0, dict[str, int]()
+        self._counting = threading.Lock()
+
+    def refusal(self, namespace: str, now: float) -> str:
+        """Counts one more image to look up at ``now``; returns why it is not, or nothing."""
+        with self._counting:
+            if int(now // 60) != self._minute:
+                self._minute, self._used = int(now // 60), {}
+            used = self._used.get(namespace, 0)
+            if used >= self._most:
+                return _PER_MINUTE.format(namespace, self._most)
+            self._used[namespace] = used + 1
         return ""
 
 

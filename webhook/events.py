@@ -5,6 +5,9 @@ At its admission a pod of a controller has neither uid nor, often, a name. A rev
 the uid of the review in its annotation, or on the owner of a pod that was refused. A refused pod
 without an owner is named as its author named it: an Event needs no object that exists.
 
+A copy may fail minutes after the review that asked for it, when the pod waits and nobody reviews
+it any more: the thread looks at the table of copies for the pods that it has posted Events on.
+
 Nothing of this waits for a review or holds one up. What is too much is left out and counted, what
 the API server refuses is logged and left out.
 
@@ -56,6 +59,9 @@ class Limits:
         repeat_seconds: how long they are not.
         silent_seconds: how long an API server that gave no answer is not called.
         look_seconds: after a review, when its pod is looked for; the last failure is the end.
+        copies: copies that are looked at until they have ended.
+        copy_seconds: how long one is looked at.
+        pause_seconds: between two looks at it; a failure stands in the table for 120.
     """
 
     a_minute: int = 60
@@ -64,6 +70,9 @@ class Limits:
     repeat_seconds: float = 300.0
     silent_seconds: float = 10.0
     look_seconds: tuple[float, ...] = (2.0, 6.0, 20.0)
+    copies: int = 512
+    copy_seconds: float = 3600.0
+    pause_seconds: float = 45.0
 
 
 class Api(Protocol):
@@ -88,6 +97,7 @@ class _Waiting:
         involved: the object, as an Event refers to it; without uid it has to be found.
         selectors: that find it.
         messages: by outcome, with the number of earlier ones that were not posted.
+        awaited: images whose copies are under way.
         due: monotonic seconds.
         looks: how often it was looked for.
     """
@@ -97,8 +107,28 @@ class _Waiting:
     involved: Mapping[str, str]
     selectors: tuple[tuple[str, str], ...]
     messages: tuple[tuple[Outcome, str, int], ...]
+    awaited: tuple[str, ...]
     due: float
     looks: int = 0
+
+
+@dataclass(frozen=True)
+class _Copying:
+    """A copy that a pod waits for.
+
+    Attributes:
+        image: in the table of copies.
+        namespace: of the pod.
+        involved: the pod.
+        due: monotonic seconds.
+        end: likewise; then it is looked at no more.
+    """
+
+    image: str
+    namespace: str
+    involved: Mapping[str, str]
+    due: float
+    end: float
 
 
 _ALIKE = attrgetter("namespace", "selectors")
@@ -114,12 +144,15 @@ class Reporter:
         instance: the name of this pod.
         limits: bounds.
         clock: monotonic seconds.
+        failure_of_copy: of ``service``; None: copies are not looked at.
     """
 
     api: Api
     instance: str = ""
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.monotonic
+    failure_of_copy: Callable[[str, str], str | None] | None = None
+    _copying: deque[_Copying] = field(default_factory=deque[_Copying])
     _queue: deque[_Waiting] = field(default_factory=deque[_Waiting])
     _minute: int = 0
     _used: dict[str, int] = field(default_factory=dict[str, int])
@@ -152,9 +185,11 @@ class Reporter:
             known = report.refused or "uid" in involved
             due = now if known else now + self.limits.look_seconds[0]
             selectors = () if known else tuple(_selectors(report.metadata).items())
-            self._queue.append(
-                _Waiting(report.review, report.namespace, involved, selectors, messages, due)
-            )
+            awaited = tuple(dict.fromkeys(each.awaited for each in report.findings if each.awaited))
+            if report.refused:
+                awaited = ()
+            whose = (report.review, report.namespace, involved, selectors)
+            self._queue.append(_Waiting(*whose, messages, awaited, due))
 
     def start(self) -> None:
         """Runs until the process ends."""
@@ -182,6 +217,7 @@ class Reporter:
                     self._post(each, each.involved)
         with self._lock:
             self._queue.extend(chain.from_iterable(groups))
+        self._look_at_copies(now)
 
     def _run(self) -> None:
         while True:
@@ -245,6 +281,44 @@ class Reporter:
                 self.api.create_event(each.namespace, event)
             except FAILURES as failure:
                 self._failed(f"no Event {outcome} in {each.namespace}", failure)
+
+        now = self.clock()
+        if self.failure_of_copy is not None:
+            for image in each.awaited[: self.limits.copies - len(self._copying)]:
+                due, end = now + self.limits.pause_seconds, now + self.limits.copy_seconds
+                self._copying.append(_Copying(image, each.namespace, involved, due, end))
+
+    def _look_at_copies(self, now: float) -> None:
+        """Posts an Event for each copy that has failed; only this thread has the queue."""
+        look = self.failure_of_copy
+        if look is None:
+            return
+        known: dict[tuple[str, str], str | None] = {}
+        for _ in range(len(self._copying)):
+            each = self._copying.popleft()
+            if now < each.due or self.clock() < self._silent:
+                self._copying.append(each)
+                continue
+            key = (each.image, each.namespace)
+            if key not in known:
+                known[key] = look(*key)
+            failed = known[key]
+            if failed == "" and now < each.end:
+                self._copying.append(replace(each, due=now + self.limits.pause_seconds))
+            elif failed and self._may_post(each.namespace):
+                message = ((Outcome.COPY_FAILED, failed[:_LONGEST_MESSAGE], 0),)
+                waiting = _Waiting("", each.namespace, each.involved, (), message, (), now)
+                self._post(waiting, each.involved)
+
+    def _may_post(self, namespace: str) -> bool:
+        """Counts one more Event of a namespace, or that there are too many."""
+        with self._lock:
+            used = self._used.get(namespace, 0)
+            if used >= self.limits.a_minute:
+                self._left_out += 1
+                return False
+            self._used[namespace] = used + 1
+            return True
 
     def _failed(self, what: str, failure: Exception) -> None:
         """Logs the kind of a failure, with the status of a refusal: other texts may quote a pod."""

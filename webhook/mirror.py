@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from images.reference import Reference
 from webhook.admission import Copy, Presence
-from webhook.budgets import NewImages, Review, compared_key
+from webhook.budgets import LookUps, NewImages, Review, compared_key
 from webhook.claims import Claims, error_code, passing
 from webhook.copy_reasons import CopyReason, words
 
@@ -114,6 +114,7 @@ class EcrMirror:
         counted = (claims.client, claims.table, claims.budgets)
         self._new_images = NewImages(*counted)
         self._compared = NewImages(*counted, compared_key)
+        self._look_ups = LookUps(claims.budgets)
         self._cache: dict[_Key, tuple[float, Copy]] = {}
         self._silent: dict[str, tuple[float, Copy]] = {}
         self._caching = threading.Lock()
@@ -133,7 +134,7 @@ class EcrMirror:
         known = self._known(key, asking.namespace, now, start=start)
         if known is not None:
             return known
-        refusal = asking.refusal(now, deadline)
+        refusal = asking.refusal(now, deadline) or self._look_ups.refusal(asking.namespace, now)
         if refusal:
             _log_once(asking, refusal)
             return Copy(Presence.UNKNOWN, refusal)

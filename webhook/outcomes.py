@@ -42,12 +42,14 @@ class Finding(NamedTuple):
         image: as the pod named it.
         pulled: as the pod names it now.
         warning: of its author; empty: there is none.
+        awaited: the image in the table of copies, whose copy is under way; empty: none is.
     """
 
     outcome: Outcome
     image: str
     pulled: str
     warning: str
+    awaited: str = ""
 
     @property
     def text(self) -> str:

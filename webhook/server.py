@@ -375,7 +375,8 @@ def _decision() -> service.Decide:
     environment, api = service.Environment.read(os.environ), ClusterApi.of_pod(os.environ)
     if api is None:
         return service.decision(environment)
-    reporter = Reporter(api, instance=os.environ.get("HOSTNAME", ""))
+    failure_of_copy = service.failure_of_copy(environment)
+    reporter = Reporter(api, os.environ.get("HOSTNAME", ""), failure_of_copy=failure_of_copy)
     reporter.start()
     return service.decision(environment, reporter.offer)
 

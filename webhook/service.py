@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from webhook import admission, inventory
 from webhook.budgets import DEFAULT, Budgets
@@ -153,6 +154,29 @@ def _mirror(environment: Environment) -> admission.Mirror:
         follow_seconds=environment.follow_seconds,
         kept=inventory.load(),
     )
+
+
+def failure_of_copy(environment: Environment) -> Callable[[str, str], str | None] | None:
+    """Image and namespace -> the sentence about its copy that failed, empty while it is under way.
+
+    The answer None: nothing is to be waited for. No function where ECR copies by itself.
+    """
+    if environment.cached:
+        return None
+    table = claims(environment, FAST)
+
+    def failure(image: str, namespace: str) -> str | None:
+        try:
+            copy = table.look(image, namespace=namespace)
+        except (ClientError, BotoCoreError) as error:
+            log.warning("cannot tell how the copy of %s goes: %s", image, error_code(error))
+            return ""
+        if copy is None:
+            return None
+        failed = copy.presence is admission.Presence.FAILED
+        return admission.warning_of(image, copy) if failed else ""
+
+    return failure
 
 
 def reply(

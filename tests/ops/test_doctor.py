@@ -20,6 +20,7 @@ from settings import MANIFESTS, from_mapping
 from tests.harness import ACCEPTED
 from tests.ops.command import kf
 from tests.ops.programs import install
+from tests.releases import DEFAULT
 
 KF151: dict[str, Any] = {
     "release": "1.5.1-aws-b1.0.0",
@@ -91,7 +92,7 @@ def test_a_release_of_which_no_advisory_is_open_is_good(monkeypatch: pytest.Monk
 
 
 def test_images_whose_digest_nobody_knows_are_a_note_with_the_command_to_fill_them() -> None:
-    assert "`./kf images lock --release 26.03`" in findings(Level.NOTE)["images"]
+    assert f"`./kf images lock --release {DEFAULT}`" in findings(Level.NOTE)["images"]
 
 
 def test_the_references_install_is_told_that_eks_and_registries_have_moved_on() -> None:

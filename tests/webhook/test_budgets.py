@@ -20,7 +20,7 @@ from tests.webhook.copies_table import Atomic, create_table
 from tests.webhook.reviews import OWN, pod, review_of
 from webhook import admission
 from webhook.admission import Copy, Policy, Presence
-from webhook.budgets import DEFAULT, Budgets, Review, counting, hour_key
+from webhook.budgets import DEFAULT, REVIEWS_A_MINUTE, Budgets, Review, counting, hour_key
 from webhook.claims import COPIED, MOST_ATTEMPTS, POSTPONED, Claims, Taken
 from webhook.copy_reasons import CopyReason
 from webhook.mirror import ABSENT_SECONDS, EcrMirror, asynchronous_request
@@ -383,6 +383,37 @@ def test_a_pod_of_ten_thousand_images_is_answered_within_two_seconds() -> None:
 class Functions:
     def invoke(self, **_request: Any) -> None:
         """Takes the event."""
+
+
+def test_the_registry_is_asked_so_often_for_one_namespace_and_minute(world: World) -> None:
+    mirror, most = world.mirror(images_per_review=2), 2 * REVIEWS_A_MINUTE
+    world.ecr.has_all = True
+    found = [world.ask(mirror, str(number)).presence for number in range(most)]
+    assert found == [Presence.PRESENT] * most
+    met = world.ask(mirror, "one-more")
+    assert met.presence is Presence.UNKNOWN
+    assert met.reason == (
+        f"namespace {TEAM} has had {most} images looked up in this minute "
+        "(imageMirror.budgets.imagesPerReview): create the pod again in a minute"
+    )
+    # What is known already costs nothing, and another namespace has its own.
+    assert world.ask(mirror, "0").presence is Presence.PRESENT
+    assert world.ecr.calls == most
+    assert world.ask(mirror, "one-more", OTHER).presence is Presence.PRESENT
+    world.clock.now += 60
+    assert world.ask(mirror, "two-more").presence is Presence.PRESENT
+
+
+def test_a_met_bound_of_look_ups_is_one_line_of_the_log_per_review(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror, review = world.mirror(images_per_review=1), Review(TEAM)
+    for number in range(REVIEWS_A_MINUTE):
+        world.ask(mirror, str(number))
+    caplog.clear()
+    for number in range(3):
+        world.ask(mirror, f"more-{number}", review=review)
+    assert len(caplog.records) == 1
 
 
 def test_a_review_that_asks_for_too_many_says_which_budget(world: World) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -287,3 +287,92 @@ def test_an_offer_takes_microseconds_also_while_a_call_hangs() -> None:
     for number in range(20_000):
         reporter.offer(report(number, namespace=f"team-{number % 500}"))
     assert (time.perf_counter() - begin) / 20_000 < 0.0005
+
+
+# -- copies that fail after the review ------------------------------------------------------------
+
+FAILED = "quay.io/a/b:1 could not be copied to this account's registry: there is no such image"
+
+
+def waiting(number: int = 1, **more: Any) -> Report:
+    made = report(number, **more)
+    findings = [each._replace(awaited="quay.io/a/b:1") for each in made.findings]
+    return replace(made, findings=findings)
+
+
+@dataclass
+class Copies:
+    """The table of copies: the answer to each look, the last of them for ever."""
+
+    answers: list[str | None]
+    looks: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def __call__(self, image: str, namespace: str) -> str | None:
+        self.looks.append((image, namespace))
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def copying(answers: list[str | None], **limits: Any) -> tuple[World, Copies]:
+    """A world with pods "web-1" to "web-9", and the looks at copies."""
+    world, copies = World(limits=Limits(**limits)), Copies(answers)
+    world.reporter.failure_of_copy = copies
+    world.api.stored = [stored(number, f"web-{number}") for number in range(1, 10)]
+    return world, copies
+
+
+def test_a_copy_that_fails_later_is_told_to_the_pod_that_waits_for_it() -> None:
+    world, copies = copying(["", "", FAILED])
+    world.reporter.offer(waiting())
+    world.later(100)
+    assert world.posted == [("web-1", "ImageCopying", "Normal")]
+    world.later(100)
+    assert world.posted[1:] == [("web-1", "ImageCopyFailed", "Warning")]
+    assert world.api.events[1]["involvedObject"] == world.api.events[0]["involvedObject"]
+    assert world.api.events[1]["message"] == FAILED
+    assert copies.looks == [("quay.io/a/b:1", "team")] * 3
+    world.later(200)
+    assert len(copies.looks) == 3
+
+
+def test_a_copy_that_came_or_takes_too_long_is_looked_at_no_more() -> None:
+    world, copies = copying([None])
+    world.reporter.offer(waiting())
+    world.later(200)
+    assert len(copies.looks) == 1
+    world, copies = copying([""], copy_seconds=100.0)
+    world.reporter.offer(waiting())
+    world.later(400)
+    assert len(copies.looks) == 3
+    assert len(world.posted) == 1
+
+
+def test_one_look_answers_for_all_pods_and_the_minute_bounds_their_events() -> None:
+    world, copies = copying([FAILED], a_minute=9)
+    for number in range(1, 10):
+        world.reporter.offer(waiting(number))
+    world.later(90)
+    assert len(copies.looks) == 1
+    assert len(world.posted) == 18
+    world, copies = copying([FAILED], a_minute=2, pause_seconds=5.0)
+    for number in (1, 2):
+        world.reporter.offer(waiting(number))
+    world.later(40)
+    assert len(world.posted) < 4
+
+
+def test_copies_that_are_looked_at_are_bounded() -> None:
+    world, copies = copying([""], copies=2, pause_seconds=5.0)
+    for number in range(1, 10):
+        world.reporter.offer(waiting(number, namespace="team"))
+    world.later(6)
+    assert len(copies.looks) <= 1
+    assert len(world.reporter._copying) == 2  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_refused_pod_waits_for_nothing() -> None:
+    world, copies = copying([FAILED])
+    made = waiting()
+    refused = [*made.findings, made.findings[0]._replace(outcome=Outcome.REFUSED)]
+    world.reporter.offer(replace(made, findings=refused))
+    world.later(100)
+    assert copies.looks == []

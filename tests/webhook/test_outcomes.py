@@ -78,6 +78,8 @@ def test_each_decision_has_its_word_and_sentence(
     (finding,) = report.findings
     assert (finding.outcome, finding.text, finding.image) == (outcome, text, "python:3.9")
     assert (report.namespace, report.review, report.created) == ("team", "u-1", True)
+    awaits = outcome == "ImageCopying"
+    assert finding.awaited == ("docker.io/library/python:3.9" if awaits else "")
     assert report.refused == (not answer["allowed"]) == (outcome == "ImageRefused")
     if answer["allowed"]:
         copy = {} if outcome == "ImageKept" else {"copy": PYTHON}
@@ -86,6 +88,12 @@ def test_each_decision_has_its_word_and_sentence(
             "review": "u-1",
             "images": [{"image": "python:3.9", **copy, "outcome": outcome}],
         }
+
+
+def test_a_pod_that_names_a_copy_waits_for_it_too() -> None:
+    body = review_of(pod(PYTHON), namespace="team")
+    _, (report,) = told(body, FixedMirror(Presence.COPYING))
+    assert [each.awaited for each in report.findings] == ["docker.io/library/python:3.9"]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,16 @@ import logging
 import sys
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
+from tests.webhook.copies_table import create_table
+from webhook import service
+from webhook.claims import Claims
+from webhook.copy_reasons import CopyReason
 from webhook.rules import WhenAbsent
-from webhook.service import Environment, reply
+from webhook.service import Environment, failure_of_copy, reply
 
 VARIABLES = {
     "MIRROR_REGISTRY": "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow",
@@ -79,3 +85,32 @@ def test_one_line_is_logged_and_nothing_else_that_a_pod_holds(
         "patched": False,
         "warnings": [],
     }
+
+
+def test_a_copy_is_under_way_has_failed_or_is_nothing_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "cn-north-1")
+    image = "quay.io/a/b:1"
+    with mock_aws():
+        client: Any = boto3.client("dynamodb")
+        failure = failure_of_copy(Environment.read(VARIABLES))
+        assert failure is not None
+        assert failure(image, "team") == ""  # a table that does not answer tells nothing
+        create_table(client, "in-flight")
+        assert failure(image, "team") is None
+        claims = Claims(client, "in-flight", 3600)
+        claims.take(image, namespace="team")
+        assert failure(image, "team") == ""
+        claims.fail(image, CopyReason.NOT_FOUND)
+        assert failure(image, "team") == (
+            f"{image} could not be copied to this account's registry: its registry has no such "
+            "image"
+        )
+
+
+def test_where_ecr_copies_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "client", None)
+    assert failure_of_copy(Environment.read(VARIABLES | {"MIRROR_CACHED": "quay.io"})) is None
