@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from ops.verification.checks.bucket_access import access_job
-from ops.verification.checks.database import QUESTIONS
+from ops.verification.checks.database import questions
 from ops.verification.database_rows import NAMESPACE, InitJob, job_of
 from rendering import Object
 from tests.cluster.conftest import CURRENT
 from tests.cluster.installation import Installation
+from tests.database_users import users
+from tests.releases import DEFAULT
 
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 
@@ -44,7 +46,8 @@ def test_the_pod_that_asks_the_database_is_accepted_beside_the_job_that_made_its
     installed: Installation,
 ) -> None:
     (live,) = installed.cluster.get(JOBS)["items"]
-    job = job_of(InitJob(1, failed=False, template=live["spec"]["template"]), QUESTIONS)
+    asked = [*questions(users(DEFAULT, ()))]
+    job = job_of(InitJob(1, failed=False, template=live["spec"]["template"]), asked)
     pod = accepted(installed, job)
     (before,) = live["spec"]["template"]["spec"]["containers"]
     (after,) = pod["spec"]["containers"]

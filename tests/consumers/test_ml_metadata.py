@@ -14,6 +14,7 @@ import pytest
 from ops.verification.checks.pipelines import questions
 from tests.consumers.database import Database
 from tests.consumers.programs import ml_metadata
+from tests.database_users import users
 from tests.rendering.beijing import kubeflow
 from tests.services.certificates import Authority
 
@@ -82,7 +83,7 @@ def test_an_artifact_is_written_and_read_with_its_run(session: Run, rds: Databas
     # As ./kf verify counts the rows of a run.
     counted = {
         what: rds.job.query("metadata", question.statement)
-        for what, (question, _) in questions(RUN).items()
+        for what, (question, _) in questions(RUN, users()).items()
         if question.component == "metadata"
     }
     assert counted == {"context": (0, "1\n"), "executions": (0, "3\n")}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from advisories.table import Advisories, of_release
-from ops import checks, targets, version_checks
+from ops import targets, version_checks
 from ops.checks import Subject, examine
 from ops.findings import Level, note, report
 from ops.version_checks import calendar_findings
