@@ -25,11 +25,12 @@ from components.cluster.existing_vpc import look_up, ranges_of
 from components.dynamic.release_advisories import ReleaseAdvisories
 from components.kubeflow.notebook_form import data_volumes
 from components.mirror.accounts import provider_credentials
-from images.reference import Reference, parse
+from images.reference import parse
 from regions.region import Region
-from rendering import Rendered, RenderError, optional, patches, render, require_sources
+from rendering import Rendered, RenderError, render, require_sources
 from rendering import lock as locks
 from rendering.database_users import users_of
+from rendering.installed import installed
 from rendering.release import DatabaseUser as ReleaseUser
 from rendering.release import Parts, stand_alone
 from rendering.release import load as load_release
@@ -128,24 +129,10 @@ def advisories_of(settings: Settings) -> Advisories:
     """The list of the stack's release, without holes of images that its settings leave out."""
     folder, chosen = MANIFESTS / settings.release, optional_parts(settings)
     release = load_release(folder)
-    gone = [part for _, part in optional.left_out(release.optional, chosen)]
-    installed: list[Reference] = []
-    left_out: list[Reference] = []
-    for image in locks.load(folder, settings.release).images:
-        source = parse(image.source)
-        if optional.of_parts(image.where, gone):
-            left_out.append(source)
-        elif patches.of_others(source, image.where, release, settings.patches):
-            left_out.append(source)
-            # Not by the lock, which may be older than the list of versions.
-            installed += [
-                patch.other(source, version)
-                for component, version in settings.patches.items()
-                if (patch := release.patches[component]).covers(source)
-            ]
-        else:
-            installed.append(source)
-    return of_release(folder).of_installed(installed, left_out)
+    locked = locks.load(folder, settings.release).images
+    sources = {image.source for image in installed(release, locked, chosen, settings.patches)}
+    left_out = [parse(image.source) for image in locked if image.source not in sources]
+    return of_release(folder).of_installed([*map(parse, sources)], left_out)
 
 
 def check_access(settings: Settings, caller: str) -> None:

@@ -59,10 +59,12 @@ def with_images(release: Release, chosen: Collection[str] | None) -> Release:
     return release.model_copy(update={"images": (*release.images, *more)})
 
 
-def of_parts(places: Iterable[str], parts: Iterable[OptionalPart]) -> bool:
-    """Whether every place that names an image (``where`` of a lock) is in one of these parts."""
+def places_beside(places: Iterable[str], parts: Iterable[OptionalPart]) -> list[str]:
+    """The places that name an image (``where`` of a lock) and are in none of these parts."""
     objects, code = set[str](), set[str]()
     for part in parts:
         objects |= {*part.objects}
         code |= {image.where for image in part.images}
-    return all(place in code or place.partition("#")[0] in objects for place in places)
+    return [
+        place for place in places if place not in code and place.partition("#")[0] not in objects
+    ]

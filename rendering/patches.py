@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from images.reference import Reference, parse
+from images.reference import parse
 from rendering.images import inventory, occurrences
 from rendering.objects import Object, Path, RenderError, set_at, strings, value_at
 from rendering.release import CodeImage, Patches, Release
@@ -83,25 +83,3 @@ def with_images(release: Release, objects: Iterable[Object]) -> Release:
 def where(component: str, version: str) -> str:
     """The place that a lock has for an image that is there by choice only."""
     return f"{component} {version}, where the setting `patches` chooses it"
-
-
-def of_others(
-    image: Reference, places: Iterable[str], release: Release, versions: Mapping[str, str]
-) -> bool:
-    """Whether an image of a lock is none of a stack's: of a version that the stack has not chosen.
-
-    Args:
-        image: its source.
-        places: that name it.
-        release: with all patches.
-        versions: component -> version, chosen by the stack.
-    """
-    chosen = {where(*each) for each in versions.items()}
-    by_choice = {
-        where(component, version)
-        for component, patch in release.patches.items()
-        for version in patch.versions
-    }
-    if all(place in by_choice for place in places):
-        return not chosen.intersection(places)
-    return any(release.patches[component].covers(image) for component in versions)

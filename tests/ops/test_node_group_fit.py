@@ -79,7 +79,7 @@ def test_every_pod_is_counted_with_its_sidecar_and_its_replicas() -> None:
     assert pods["istio-cni-node"].count is None
     assert "nvidia-device-plugin-daemonset" not in pods
     assert pods["dex"].cpus == 0
-    sidecar = pods["centraldashboard"].cpus
+    sidecar = pods["dashboard"].cpus
     assert 0 < sidecar < 0.2
     assert round(pods["ml-pipeline"].cpus - sidecar, 3) == 0.25
     assert pods["karpenter"].count == 2

@@ -247,7 +247,7 @@ def test_every_pod_that_is_not_ready_is_reported_with_its_reason(
     ("namespace", "image", "level"),
     [
         ("kubeflow-user-example-com", "docker.io/me/trian:1", "note"),
-        ("kubeflow-user-example-com", "docker.io/alpine/k8s:1.32.3", "problem"),
+        ("kubeflow-user-example-com", "docker.io/alpine/k8s:1.36.2", "problem"),
         ("kubeflow", "docker.io/me/trian:1", "problem"),
     ],
 )

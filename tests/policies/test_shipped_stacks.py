@@ -85,8 +85,8 @@ def test_a_whole_stack_is_advised_of_open_advisories_and_of_nothing_else(
         if each.level != "exempt"
     ]
     assert {(each.policy, each.level) for each in left} == {("open-advisory", "advisory")}
-    assert {each.severity for each in left} == {"critical", "high", "medium"}
-    assert [each for each in left if "kfp-api-server:2.16.0" in each.message]
+    assert {each.severity for each in left} == {"high", "medium"}
+    assert [each for each in left if "kfp-api-server:2.17.0" in each.message]
 
 
 def test_rights_for_every_resource_are_actions_that_take_no_other(

@@ -14,6 +14,7 @@ import pytest
 from rendering.needs import missing_of_stack, sources_of_stack
 from settings import MANIFESTS
 from terminal.exit_codes import incomplete_fails
+from tests.releases import DEFAULT
 from tests.rendering.conftest import own_cache
 
 __all__ = ["own_cache"]
@@ -21,7 +22,7 @@ __all__ = ["own_cache"]
 PROJECT = MANIFESTS.parent
 NEEDED = (
     "external-secrets v2.9.0, k8s-device-plugin v0.20.0, karpenter-provider-aws v1.14.1, "
-    "kubeflow-manifests 26.03"
+    "kubeflow-manifests 26.03.1, kubeflow-pipelines 2.17.0"
 )
 
 
@@ -56,7 +57,7 @@ def run(alone: Path) -> Run:
 
 def test_only_what_the_stack_renders_is_missed(alone: Path) -> None:
     manifests = alone / "manifests"
-    assert ", ".join(map(str, missing_of_stack(manifests, "26.03"))) == NEEDED
+    assert ", ".join(map(str, missing_of_stack(manifests, DEFAULT))) == NEEDED
     missed = {each.name for each in missing_of_stack(manifests, "1.5.1-aws-b1.0.0")}
     assert {"awslabs", "secrets-store-csi-driver"} <= missed
     assert "external-secrets" not in missed

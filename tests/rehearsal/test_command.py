@@ -150,12 +150,13 @@ def test_up_ends_with_the_outputs_of_the_stack(root: Path, monkeypatch: pytest.M
     monkeypatch.setattr(command, "missing_of_stack", lambda *_: [])  # pyright: ignore[reportUnknownLambdaType]
     monkeypatch.setattr(command, "_tools", lambda: Tool(Path("pulumi"), "3.0.0", "here"))
     monkeypatch.setattr(command, "_rehearsal", lambda *_: Ended())  # pyright: ignore[reportUnknownLambdaType]
-    *_, title, first, second, last = run("up", "--stack", "x").stdout.splitlines()
+    *_, title, first, second, advisories, last = run("up", "--stack", "x").stdout.splitlines()
     assert [title, first.split(), second.split(maxsplit=1)] == [
         "outputs",
         ["kubeconfig", "[secret]"],
         ["verify", "kubectl wait pods"],
     ]
+    assert advisories.startswith("advisories of release ")
     assert last == "up of x on simulated clouds: nothing"
 
 

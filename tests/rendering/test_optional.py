@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from rendering import Rendered, RenderError, render
-from rendering.optional import of_parts
+from rendering.optional import places_beside
 from rendering.release import CodeImage, OptionalPart
 from tests.rendering.beijing import MANIFESTS
 from tests.rendering.conftest import TinyProject
@@ -80,6 +80,5 @@ def test_what_a_part_names_must_be_there_chosen_or_not(tiny: TinyProject) -> Non
 def test_a_part_is_told_by_the_places_of_an_image() -> None:
     code = CodeImage(image="docker.io/tiny/draft:v1", needed="feature", where="the designer")
     part = OptionalPart(setting="a.b", because="-", objects=("Deployment a/b",), images=(code,))
-    assert of_parts(["Deployment a/b#spec.image", "the designer"], [part])
-    assert not of_parts(["Deployment a/b#spec.image", "Deployment a/c#spec.image"], [part])
-    assert not of_parts(["Deployment a/bc#spec.image"], [part])
+    others = ["Deployment a/c#spec.image", "Deployment a/bc#spec.image"]
+    assert places_beside(["Deployment a/b#spec.image", "the designer", *others], [part]) == others

@@ -21,9 +21,12 @@ from ops.cli_errors import Refused
 from ops.karpenter_status import conditions
 from ops.live_cluster import REMEMBERED_SECONDS, LiveCluster, connect_command
 from ops.verification.platform import Platform
+from program import optional_parts
 from rendering import lock as locks
 from rendering.await_annotations import PATCH_FORCE
+from rendering.installed import installed
 from rendering.objects import Object, annotations_of, labels_of
+from rendering.release import load
 from settings import MANIFESTS, Settings
 from settings.context import StackContext
 from settings.errors import listed as in_words
@@ -269,15 +272,24 @@ def locked(settings: Settings) -> Mapping[str, tuple[Place, ...]]:
         for folder in targets.folders_of_stack(settings)
         if not folder.name.startswith(KARPENTER) or folder.name == karpenter
     ]
-    return _locked(tuple(folders), settings.release)
+    parts, patches = tuple(optional_parts(settings)), tuple(settings.patches.items())
+    return _locked(tuple(folders), settings.release, parts, patches)
 
 
 @cache
-def _locked(folders: tuple[Path, ...], release: str) -> Mapping[str, tuple[Place, ...]]:
+def _locked(
+    folders: tuple[Path, ...],
+    release: str,
+    parts: tuple[str, ...],
+    patches: tuple[tuple[str, str], ...],
+) -> Mapping[str, tuple[Place, ...]]:
     places: dict[str, tuple[Place, ...]] = {}
     for folder in folders:
         name = folder.relative_to(MANIFESTS).as_posix()
-        for image in _images(folder, name):
+        images = _images(folder, name)
+        if name == release:
+            images = installed(load(folder), images, parts, dict(patches))
+        for image in images:
             found = tuple(
                 Place(match["kind"], match["name"], match["container"], name == release)
                 for match in map(_PLACE.fullmatch, image.where)

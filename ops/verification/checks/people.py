@@ -46,7 +46,7 @@ from rendering.pod_references import named_by
 from settings.errors import listed as in_words
 from settings.sections import User, binding_name
 
-_LABELS = "kubeflow/namespace-labels-data"
+_LABELS = "namespace-labels.yaml"
 _INJECTION = "istio-injection"
 _INJECT = "sidecar.istio.io/inject"
 _PROXY = "istio-proxy"
@@ -171,10 +171,10 @@ def _labels_of_profiles(platform: Platform) -> dict[str, str]:
         if each.kind == "ConfigMap"
     }
     for name, obj in by_name(platform, "ConfigMap").items():
-        if name.startswith(_LABELS) and name in mounted:
-            for text in (obj.get("data") or {}).values():
-                found = yaml.safe_load(str(text))
-                labels |= {str(key): str(value) for key, value in (found or {}).items() if value}
+        text = (obj.get("data") or {}).get(_LABELS)
+        if text is not None and name in mounted:
+            found = yaml.safe_load(str(text))
+            labels |= {str(key): str(value) for key, value in (found or {}).items() if value}
     return labels
 
 

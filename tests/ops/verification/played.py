@@ -378,9 +378,10 @@ def _profile(live: Live, user: User) -> None:
     (labels,) = [
         yaml.safe_load(text)
         for key, obj in live.objects.items()
-        if key[0] == "ConfigMap" and key[1].startswith("kubeflow/namespace-labels-data")
-        for text in obj["data"].values()
-    ] or [{}]
+        if key[0] == "ConfigMap"
+        for file, text in (obj.get("data") or {}).items()
+        if file == "namespace-labels.yaml"
+    ]
     kept = {key: str(value) for key, value in (labels or {}).items() if value}
     namespace = live.put(
         {

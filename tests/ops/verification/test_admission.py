@@ -46,7 +46,7 @@ def examined(name: str, live: Live, cluster: PlayedCluster | None = None) -> lis
         pytest.param(
             "webhooks",
             "webhooks",
-            "44 webhooks of 30 configurations have ready pods behind 15 Services",
+            "45 webhooks of 30 configurations have ready pods behind 15 Services",
             marks=pytest.mark.check("webhooks", broken=False),
         ),
         pytest.param(
@@ -385,8 +385,8 @@ def test_an_image_that_stays_foreign_is_a_problem_with_both_names() -> None:
     live = live_of(CN)
     _, found = examined("image-mirror", live, Unanswered(live))
     assert found.level is Level.PROBLEM
-    assert "gets docker.io/alpine/k8s:1.32.3, and should get " in found.sentence
-    assert "amazonaws.com.cn/kubeflow/docker.io/alpine/k8s:1.32.3" in found.sentence
+    assert "gets docker.io/alpine/k8s:1.36.2, and should get " in found.sentence
+    assert "amazonaws.com.cn/kubeflow/docker.io/alpine/k8s:1.36.2" in found.sentence
 
 
 def test_rules_and_absent_copies_are_as_the_settings_promise() -> None:
@@ -396,7 +396,7 @@ def test_rules_and_absent_copies_are_as_the_settings_promise() -> None:
     assert (found.level, found.sentence) == (
         Level.GOOD,
         (
-            "a pod with docker.io/alpine/k8s:1.32.3 gets docker.io/alpine/k8s:1.32.3, and "
+            "a pod with docker.io/alpine/k8s:1.36.2 gets docker.io/alpine/k8s:1.36.2, and "
             "kubeflow:imageMirror.rules keep it"
         ),
     )

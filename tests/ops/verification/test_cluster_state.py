@@ -23,6 +23,7 @@ from tests.ops.verification.played import (
     platform,
     wrong,
 )
+from tests.releases import DEFAULT
 
 CN = "cn-north-1"
 BY_NAME = {check.name: check for check in CHECKS}
@@ -55,8 +56,8 @@ def examined(name: str, live: Live, cluster: PlayedCluster | None = None) -> lis
         ),
         pytest.param(
             "release-version",
-            "release 26.03",
-            "54 workloads run the images of its lock",
+            f"release {DEFAULT}",
+            "53 workloads run the images of its lock",
             marks=pytest.mark.check("release-version", broken=False),
         ),
         pytest.param(
@@ -326,15 +327,15 @@ def autoscaler_blind(live: Live) -> None:
             "release-version",
             deployment_runs("ghcr.io/kubeflow/kfp-api-server:2.15.0"),
             "Deployment kubeflow/ml-pipeline",
-            "runs ghcr.io/kubeflow/kfp-api-server:2.15.0, and 26.03 has "
-            "ghcr.io/kubeflow/kfp-api-server:2.16.0: run `pulumi up`",
+            "runs ghcr.io/kubeflow/kfp-api-server:2.15.0, and 26.03.1 has "
+            "ghcr.io/kubeflow/kfp-api-server:2.17.0: run `pulumi up`",
             marks=pytest.mark.check("release-version", broken=True),
         ),
         (
             "release-version",
             no_deployment("kubeflow/katib-ui"),
             "Deployment kubeflow/katib-ui",
-            "26.03 has it, and the cluster does not",
+            "26.03.1 has it, and the cluster does not",
         ),
         pytest.param(
             "karpenter-version",
@@ -524,7 +525,7 @@ def test_another_control_plane_than_the_stack_file_says(version: str, sentence: 
     findings = wrong(examined("kubernetes-version", live_of(CN), cluster))
     assert sentence in dict(findings)["control plane"]
     # Neither this release nor this Karpenter is known to run on a newer one.
-    newer = {"release 26.03", "Karpenter 1.14.1"} if "1.37" in version else set[str]()
+    newer = {f"release {DEFAULT}", "Karpenter 1.14.1"} if "1.37" in version else set[str]()
     assert {about for about, _ in findings} == {"control plane", *newer}
 
 
@@ -560,7 +561,7 @@ def test_an_older_release_is_told_once_and_not_for_each_workload() -> None:
         for container in deployment["spec"]["template"]["spec"]["containers"]:
             container["image"] = f"{container['image'].partition('@')[0]}-older"
     ((about, sentence),) = wrong(examined("release-version", live))
-    assert about == "release 26.03"
+    assert about == f"release {DEFAULT}"
     assert "of its images are not what runs, such as Deployment " in sentence
 
 
