@@ -36,8 +36,8 @@ def crd(*fields: str, **schema: Any) -> Object:
     }
 
 
-def widget(spec: Any, version: str = "v1", **annotations: Any) -> Object:
-    metadata = {"name": "one", "namespace": "app", "annotations": annotations}
+def widget(spec: Any, version: str = "v1", annotations: Any = None) -> Object:
+    metadata = {"name": "one", "namespace": "app", "annotations": annotations or {}}
     return {
         "apiVersion": f"tiny.example/{version}",
         "kind": "Widget",
@@ -52,7 +52,7 @@ def stack(types: Object, spec: Any, *, awaits: bool) -> Callable[[], None]:
         crds = CustomResourceDefinitions("crds", crds=[types], kubeconfig="{}", cluster="arn:of:it")
         known = {PATCH_FORCE: crds.applied.apply(lambda _: "true")} if awaits else {}
         opts = pulumi.ResourceOptions(provider=cluster, depends_on=[crds])
-        register(widget(spec, **known), opts=opts)
+        register(widget(spec, annotations=known), opts=opts)
 
     return program
 
