@@ -201,7 +201,7 @@ class KubeflowManifests(pulumi.ComponentResource):
         """
         known = self._crds.applied.apply(lambda _: "true")
         metadata = obj["metadata"]
-        annotations = {**metadata.get("annotations", {}), PATCH_FORCE: known}
+        annotations = {**(metadata.get("annotations") or {}), PATCH_FORCE: known}
         return {**obj, "metadata": {**metadata, "annotations": annotations}}
 
     def _profiles(self) -> None:
