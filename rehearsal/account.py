@@ -111,6 +111,7 @@ class Account:
         self._existing: set[tuple[str, str, str]] = set()
         self._trusts: dict[str, str] = {}
         self._drawn: Counter[str] = Counter()
+        self._crds: dict[tuple[str, str], str] = {}
         self._inputs: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     @property
@@ -142,6 +143,9 @@ class Account:
                 change = json.loads(line)
                 if "drawn" in change:
                     self._drawn[change["drawn"]] += 1
+                    continue
+                if "crds" in change:
+                    self._crds[change["server"], change["name"]] = change["crds"]
                     continue
                 if "trust" in change:
                     self._trusts[change["id"]] = change["trust"]
@@ -223,6 +227,18 @@ class Account:
         with self._lock:
             self._trusts[role_arn] = policy
             self._write({"id": role_arn, "trust": policy})
+
+    def apply_crds(self, server: str, name: str, bundle: str) -> None:
+        """Stores the bundle of CRDs that a resource has applied to an API server; empty: none."""
+        with self._lock:
+            self._crds[server, name] = bundle
+            self._write({"server": server, "name": name, "crds": bundle})
+
+    def crds_of(self, server: str) -> list[str]:
+        """The bundles of CRDs that an API server has."""
+        with self._lock:
+            self._read()
+            return [crds for (where, _), crds in self._crds.items() if where == server and crds]
 
     def remember(self, type_: str, region: str, identifier: str, inputs: Mapping[str, Any]) -> None:
         """Stores the inputs of something that exists."""

@@ -18,7 +18,8 @@ import dill  # pyright: ignore[reportMissingTypeStubs]
 from pulumi.dynamic import ResourceProvider
 from pulumi.runtime.proto import provider_pb2
 
-from rehearsal import protocol
+from rehearsal import custom_resources, protocol
+from rehearsal.custom_resources import CRDS
 from rehearsal.providers import SimulatedProvider, check_failures
 
 PICKLED = "__provider"
@@ -48,6 +49,28 @@ class DynamicResources(SimulatedProvider):
             return check_failures((each.property, each.reason) for each in result.failures)
         # What check left alone is echoed, so that its secrets stay secret.
         return provider_pb2.CheckResponse(inputs=protocol.answer(request.news, news, result.inputs))
+
+    def Update(self, request: Any, context: Any) -> Any:
+        """Simulated; of CRDs a preview has the inputs alone, as with Pulumi's own server."""
+        if request.type == CRDS:
+            if request.preview:
+                return provider_pb2.UpdateResponse(properties=request.news)
+            custom_resources.apply(self.accounts, request.name, protocol.properties(request.news))
+        return super().Update(request, context)
+
+    def Create(self, request: Any, context: Any) -> Any:
+        """Simulated; the cluster has these CRDs from then on."""
+        if request.type == CRDS and not request.preview:
+            inputs = protocol.properties(request.properties)
+            custom_resources.apply(self.accounts, request.name, inputs)
+        return super().Create(request, context)
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        """Simulated."""
+        if request.type == CRDS:
+            inputs = protocol.properties(request.properties)
+            custom_resources.forget(self.accounts, request.name, inputs)
+        return super().Delete(request, context)
 
     def Diff(self, request: Any, context: Any) -> Any:
         """The diff of the program's own provider."""

@@ -3,7 +3,8 @@
 Behaves as pulumi-kubernetes does with server-side apply (provider/pkg/provider/provider.go Diff and
 Read, provider/pkg/await/await.go ssaUpdate): what is stored, cut to what the program gave, is
 compared with what the program gives now; a refresh makes the stored values the program's old ones;
-a field that a controller has written with another value refuses an update.
+a field that a controller has written with another value refuses an update; so does a field that the
+cluster's CRD does not declare, also in a preview, unless a value of the object is unknown by then.
 
 Stricter than the provider in two things: the provider shows no difference for an empty list or map
 that Go's ``omitempty`` leaves out, and refuses another role in a binding in previews alone, which
@@ -14,13 +15,14 @@ that Go's ``omitempty`` leaves out, and refuses another role in a binding in pre
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 import grpc
 from google.protobuf.struct_pb2 import Struct, Value
 
-from rehearsal import api_servers, protocol
+from rehearsal import api_servers, custom_resources, protocol
 from rehearsal.diff import changed_paths
 from rehearsal.providers import SimulatedProvider
 from rehearsal.sample_outputs.controllers import written_back
@@ -65,10 +67,19 @@ class KubernetesObjects(SimulatedProvider):
             )
         return super().Diff(request, context)
 
+    def _refuse_undeclared(self, sent: Struct, context: Any) -> None:
+        obj = protocol.properties(sent)
+        kubeconfig = self.configuration(context).get("kubeconfig")
+        if not (kubeconfig and _is_object(sent)) or protocol.UNKNOWN in json.dumps(obj):
+            return
+        if refusal := custom_resources.refusal(self.accounts, kubeconfig, obj):
+            context.abort(grpc.StatusCode.UNKNOWN, refusal)
+
     def Create(self, request: Any, context: Any) -> Any:
-        """Refuses without access to the API server."""
+        """Refuses without access to the API server, and fields that the CRDs lack."""
         if not request.preview:
             self._refuse_without_access(context)
+        self._refuse_undeclared(request.properties, context)
         return super().Create(request, context)
 
     def Delete(self, request: Any, context: Any) -> Any:
@@ -82,9 +93,10 @@ class KubernetesObjects(SimulatedProvider):
         return identifier, stored(request.type, state) if _is_object(state) else state
 
     def Update(self, request: Any, context: Any) -> Any:
-        """Refuses without access, and to change a field that a controller has written."""
+        """Refuses without access, other values than a controller's, and fields that CRDs lack."""
         if not request.preview:
             self._refuse_without_access(context)
+        self._refuse_undeclared(request.news, context)
         conflict = (
             _conflict(protocol.properties(request.news)) if _is_object(request.news) else None
         )

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, str] = {
     "components.backend": ("components.aws components.dynamic components.objects regions settings"),
     "components.kubeflow": (
         "components.aws components.dynamic components.objects components.registry "
-        "rendering settings"
+        "rendering settings upgrades"
     ),
     "components.gpu": (
         "components.aws components.dynamic components.objects components.registry "

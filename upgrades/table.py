@@ -164,6 +164,8 @@ class Upgrade(_Part):
         before: what must be true.
         gone: every object that the new release has not.
         replaced: every object with a field that cannot change.
+        awaits_crds: objects with fields that the old release's CRDs do not declare: no preview
+            shows them to an API server that still has those.
         webhooks: configurations in ``gone``, deleted before the Service and the Deployment behind
             them, since nothing could be created in between.
         stays: what is left.
@@ -176,6 +178,7 @@ class Upgrade(_Part):
     before: tuple[Condition, ...] = ()
     gone: tuple[Gone, ...] = ()
     replaced: tuple[Replaced, ...] = ()
+    awaits_crds: tuple[Object, ...] = ()
     webhooks: tuple[Object, ...] = ()
     stays: tuple[Stays, ...] = ()
     crds: tuple[Crd, ...] = ()
@@ -196,6 +199,11 @@ class Upgrades(_Part):
         """The names of all conditions."""
         for way in self.ways.values():
             yield from (each.name for each in way.before)
+
+    @property
+    def awaits_crds(self) -> tuple[str, ...]:
+        """Those of all ways: a program does not know from which release its stack comes."""
+        return tuple(each for way in self.ways.values() for each in way.awaits_crds)
 
     def recognised(self, crds: Collection[str]) -> str | None:
         """The release with these CRDs; None: none of those with a way."""

@@ -7,7 +7,9 @@ server-side apply (18 s), the other 577 objects were all created in 133 s with a
 
 They are the first of a release in every stack, old ones too, so that this resource also refuses a
 change of the release without a way, or before its conditions hold
-(docs/decisions/0124-the-crds-ask-before-an-upgrade.md).
+(docs/decisions/0124-the-crds-ask-before-an-upgrade.md). What a preview cannot show to an API server
+that has the old ones gets a value of this resource that is unknown until then (``applied``;
+docs/decisions/0131-a-preview-awaits-the-crds.md).
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ class CrdProvider(DynamicProvider):
         before: dict[str, str] = _olds.get("digests", {})
         after: dict[str, str] = news["digests"]
         _apply(news, [name for name, digest in after.items() if before.get(name) != digest])
-        return news
+        return {**news, "applied": digest_of(after)}
 
 
 def _apply(props: dict[str, Any], names: Sequence[str]) -> None:
@@ -203,9 +205,16 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
         cluster: identity of the cluster (its ARN); another cluster replaces the resource.
         release: that they belong to; None: an add-on, which is upgraded without questions.
         opts: of the resource.
+
+    Attributes:
+        applied: a digest of all; unknown in a preview that changes a CRD, and where the state is of
+            a version that did not write it. Nothing else of the resource is: the engine answers the
+            preview of an update with the inputs, for Pulumi's server of dynamic resources previews
+            none.
     """
 
     digests: pulumi.Output[dict[str, str]]
+    applied: pulumi.Output[str]
 
     def __init__(
         self,
@@ -226,6 +235,7 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
             CrdProvider(),
             name,
             {
+                "applied": None,
                 "bundle": bundle,
                 "cluster": cluster,
                 "digests": dict(sorted(digests.items())),

@@ -17,12 +17,16 @@ from components.kubeflow.profiles import contributor_objects, profile, quota_obj
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
+from rendering.await_annotations import PATCH_FORCE
+from rendering.differences import named
 from rendering.pod_references import account_of
 from rendering.rbac import Rbac
 from rendering.release import Parts
 from settings.context import StackContext
 from settings.existing_backend import instance_name
+from settings.section import MANIFESTS
 from settings.sections import LoginSettings, User
+from upgrades.table import matches, of_release
 
 DeployValues = Mapping[str, pulumi.Input[str]]
 
@@ -163,6 +167,7 @@ class KubeflowManifests(pulumi.ComponentResource):
     def _objects(self) -> None:
         rendered = self._args.rendered
         values, versions = self._deploy_values()
+        awaits_crds = of_release(MANIFESTS / self._args.release).awaits_crds
         # The release's ConfigMaps and Secrets, with public versions in place of secrets.
         configuration = {
             ObjectKey.of(obj): _bound(obj, versions, self._logins.versions)
@@ -179,11 +184,25 @@ class KubeflowManifests(pulumi.ComponentResource):
                 before.extend(self._args.ready)
             read = [configuration[source] for source in read_by(obj) if source in configuration]
             bound = _bound(obj, values, self._logins.hashes)
+            if matches(named(obj), awaits_crds):
+                bound = self._after_the_crds(bound)
             self._registered[key] = register(
                 with_checksum(bound, read),
                 hooks=self._args.unready_pods,
                 opts=self._child(*before),
             )
+
+    def _after_the_crds(self, obj: Object) -> Object:
+        """An object that a preview shows to the API server only while the CRDs do not change.
+
+        Its annotation, which every object has, is unknown until they are applied, and the provider
+        tries no object with an unknown value out (pulumi-kubernetes v4.34
+        provider/pkg/provider/provider.go, ``hasComputedValue`` in Create and Update).
+        """
+        known = self._crds.applied.apply(lambda _: "true")
+        metadata = obj["metadata"]
+        annotations = {**(metadata.get("annotations") or {}), PATCH_FORCE: known}
+        return {**obj, "metadata": {**metadata, "annotations": annotations}}
 
     def _profiles(self) -> None:
         """A namespace per user, deleted before the controller that runs its finalizer.

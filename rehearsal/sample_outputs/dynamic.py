@@ -9,6 +9,10 @@ from typing import Any
 from rehearsal.sample_outputs.resource import SimulatedResource
 
 
+def _crds(resource: SimulatedResource) -> dict[str, Any]:
+    return {"applied": replace(resource, name=str(resource.inputs["digests"])).hex(16)}
+
+
 def _hash(resource: SimulatedResource) -> dict[str, Any]:
     salted = replace(resource, name=f"{resource.name} {resource.inputs.get('password')}")
     return {"value": f"$2b$12$simulated{salted.hex(44)}"}
@@ -39,6 +43,7 @@ def _serving_certificate(resource: SimulatedResource) -> dict[str, Any]:
 
 OUTPUTS = {
     "pulumi-python:dynamic:BcryptHash": _hash,
+    "pulumi-python:dynamic:CustomResourceDefinitions": _crds,
     "pulumi-python:dynamic:DatabaseAuthorities": _authorities,
     "pulumi-python:dynamic:GeneratedSecret": _secret,
     "pulumi-python:dynamic:ServingCertificate": _serving_certificate,

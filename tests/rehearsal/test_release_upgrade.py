@@ -83,9 +83,10 @@ def program(release: str) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class Run:
-    """What the engine did: the first release, the next one, and a preview of that."""
+    """What the engine did: the first release, a preview of the next one, that, and a preview."""
 
     first: Outcome
+    shown: Outcome
     upgrade: Outcome
     preview: Outcome
     back: list[str]
@@ -108,11 +109,12 @@ def run(cli: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     with rehearsal(OLD).started() as started:
         first = started.up()
     with rehearsal(NEW).started() as started:
+        shown = started.preview()
         upgrade = started.up()
         preview = started.preview()
     with rehearsal(OLD).started() as started, pytest.raises(EngineFailure) as refused:
         started.preview()
-    return Run(first, upgrade, preview, refused.value.problems)
+    return Run(first, shown, upgrade, preview, refused.value.problems)
 
 
 def touched(outcome: Outcome) -> Mapping[str, str]:
@@ -130,6 +132,13 @@ def touched(outcome: Outcome) -> Mapping[str, str]:
 
 def test_a_preview_after_the_upgrade_shows_nothing(run: Run) -> None:
     assert steps(run.preview) == []
+
+
+def test_a_preview_before_it_shows_the_upgrade(run: Run) -> None:
+    """Also objects with fields that the API server does not know by then."""
+    assert touched(run.shown) == touched(run.upgrade)
+    awaiting = {name for name in objects(NEW) if matches(name, WAY.awaits_crds)}
+    assert {touched(run.shown)[name] for name in awaiting} == {"create", "update"}
 
 
 def test_what_is_deleted_and_replaced_is_what_the_table_says(run: Run) -> None:

@@ -10,13 +10,14 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
 
 from advisories.sentences import refusals
 from advisories.table import of_release as advisories_of
-from rehearsal.engine import EngineFailure
+from rehearsal.engine import EngineFailure, Outcome
 from rendering import Object, ObjectKey, render
 from settings import MANIFESTS
 from tests.cluster.client import Refused
@@ -45,11 +46,13 @@ class Story:
 
     Attributes:
         objects: of users, before the upgrade.
+        shown: how many resources the preview has, by operation.
         work: what users were refused during it.
         unanswered: connections to webhooks' servers that broke during it, by host.
     """
 
     objects: dict[str, Object] = field(default_factory=dict[str, Object])
+    shown: Mapping[str, int] = field(default_factory=dict[str, int])
     work: users.Work = field(default_factory=users.Work)
     unanswered: Counter[str] = field(default_factory=Counter[str])
 
@@ -98,22 +101,42 @@ def test_what_could_be_lost_refuses_the_upgrade_until_somebody_has_seen_to_it(
     live.set(lambda config: config.update({"kubeflow:upgradeConfirmed": CONFIRMED}))
 
 
-def test_the_upgrade_replaces_what_is_declared_and_nothing_else(
+def test_a_preview_shows_the_upgrade_to_an_api_server_with_the_old_types(
     live: LiveStack, story: Story
 ) -> None:
-    """Without a preview: it tries objects out on a server that does not know their fields yet."""
-    before = live.cluster.network.unanswered.copy()
-    with users.at_work(live.cluster.cluster) as story.work:
-        outcome = live.run("up", checkpoints=False)
-    story.unanswered = live.cluster.network.unanswered - before
-    replaced = [
+    """It shows every object to that server but those with fields that the old types lack."""
+    types = live.cluster.cluster.generations(_CRDS)
+    outcome = live.run("preview")
+    assert live.cluster.cluster.generations(_CRDS) == types
+    assert len(replaced(outcome)) == len(way().replaced)
+    shown = {urn.rpartition("::")[2]: done for urn, done in outcome.operations.items()}
+    awaiting = [each.partition(" ")[2] for each in way().awaits_crds]
+    done = {shown[name] for name in shown if matches(name, awaiting)}
+    assert done == {"create", "update"}
+    story.shown = outcome.changes
+
+
+def replaced(outcome: Outcome) -> list[str]:
+    """The objects that are deleted and created."""
+    return [
         urn.rpartition("::")[2]
         for urn, operation in outcome.operations.items()
         if operation == "replace" and "kubernetes:" in urn
     ]
+
+
+def test_the_upgrade_replaces_what_is_declared_and_nothing_else(
+    live: LiveStack, story: Story
+) -> None:
+    before = live.cluster.network.unanswered.copy()
+    with users.at_work(live.cluster.cluster) as story.work:
+        outcome = live.run("up", checkpoints=False)
+    assert outcome.changes == story.shown
+    story.unanswered = live.cluster.network.unanswered - before
+    names = replaced(outcome)
     declared = [each.object.partition(" ")[2] for each in way().replaced]
-    assert all(matches(name, declared) for name in replaced)
-    assert len(replaced) == len(declared)
+    assert all(matches(name, declared) for name in names)
+    assert len(names) == len(declared)
 
 
 def test_nobody_lost_an_object_or_a_field_of_one(live: LiveStack, story: Story) -> None:

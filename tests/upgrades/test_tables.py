@@ -11,12 +11,22 @@ from typing import Any
 import pytest
 
 from components.objects.kubernetes_objects import type_token
+from rehearsal.custom_resources import schemas_of, undeclared
 from rehearsal.diff import changed_paths, replacing
 from rendering import Rendered, render
 from rendering.objects import WEBHOOK_KINDS, Object, ObjectKey
 from rendering.release import load
 from tests.rendering.beijing import MANIFESTS, REGISTRY
-from upgrades.table import NONE, Replaced, Stored, Upgrade, UpgradesInvalid, matches, of_release
+from upgrades.table import (
+    NONE,
+    Replaced,
+    Stored,
+    Upgrade,
+    Upgrades,
+    UpgradesInvalid,
+    matches,
+    of_release,
+)
 
 WAYS = [
     (old, file.parent.name)
@@ -95,6 +105,20 @@ def test_every_object_with_another_immutable_field_is_listed(old: str, new: str)
 
 def _is(each: Replaced, name: str, path: str) -> bool:
     return matches(name, [each.object]) and path.startswith(each.field)
+
+
+@each_way
+def test_every_object_with_a_field_that_the_old_crds_lack_is_listed(old: str, new: str) -> None:
+    schemas = schemas_of(crds(old).values())
+    refused = {name for name, obj in objects(new).items() if undeclared(obj, schemas)}
+    patterns = way(old, new).awaits_crds
+    assert {name for name in objects(new) if matches(name, patterns)} == refused
+    assert [each for each in patterns if not any(matches(name, [each]) for name in refused)] == []
+
+
+def test_a_program_awaits_what_any_way_awaits() -> None:
+    ways = {old: {"known_by": "a", "awaits_crds": [f"Widget {old}"]} for old in ("1", "2")}
+    assert Upgrades.model_validate({"from": ways}).awaits_crds == ("Widget 1", "Widget 2")
 
 
 @each_way

@@ -104,6 +104,12 @@ def props(*given: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
     }
 
 
+def outputs(*given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is in the state of the resource."""
+    made = props(*given)
+    return {**made, "applied": digest_of(made["digests"])}
+
+
 def registered(given: Sequence[Mapping[str, Any]]) -> Registered:
     def program() -> None:
         # Made inside: an Output outside needs an event loop that an earlier test may have closed.
@@ -170,6 +176,20 @@ def test_unchanged_crds_are_no_change() -> None:
     assert CrdProvider().diff("id", props(WIDGETS), props(WIDGETS)).changes is False
 
 
+def test_a_state_of_a_version_that_wrote_no_digest_of_all_is_no_change() -> None:
+    assert CrdProvider().diff("id", outputs(WIDGETS), props(WIDGETS)).changes is False
+    assert CrdProvider().diff("id", props(WIDGETS), props(WIDGETS)).changes is False
+
+
+def test_the_digest_of_all_is_known_once_they_are_applied(api: FakeApi) -> None:
+    assert "applied" not in registered([WIDGETS]).inputs
+    before, after = props(WIDGETS), props(WIDGETS, GADGETS)
+    made = [CrdProvider().create(before), CrdProvider().update("id", before, after)]
+    first, second = (each.outs["applied"] for each in made if each.outs)
+    assert first != second
+    assert set(api.applied) == {"widgets.tiny.example", "gadgets.tiny.example"}
+
+
 @pytest.mark.parametrize(
     "given",
     [[crd("widgets.tiny.example", scope="Cluster")], [WIDGETS, GADGETS], []],
@@ -199,7 +219,7 @@ def test_create_applies_every_crd_on_the_cluster_of_its_kubeconfig(api: FakeApi)
     made = CrdProvider().create(props(WIDGETS, GADGETS))
     assert api.applied == {"gadgets.tiny.example": GADGETS, "widgets.tiny.example": WIDGETS}
     assert api.connections == [KUBECONFIG]
-    assert made.outs == props(WIDGETS, GADGETS)
+    assert made.outs == outputs(WIDGETS, GADGETS)
     assert made.id == "arn:aws-cn:eks:cn-north-1:111122223333:cluster/kubeflow/crds"
 
 
@@ -267,7 +287,7 @@ def test_update_applies_only_what_changed_or_is_new(api: FakeApi) -> None:
 def test_a_crd_that_left_the_release_stays_on_the_cluster(api: FakeApi) -> None:
     made = CrdProvider().update("id", props(WIDGETS, GADGETS), props(WIDGETS))
     assert api.connections == []
-    assert made.outs == props(WIDGETS)
+    assert made.outs == outputs(WIDGETS)
 
 
 def test_delete_keeps_the_crds_and_the_users_objects_with_them(api: FakeApi) -> None:

@@ -18,6 +18,7 @@ from components.aws.roles import OidcProvider
 from components.kubeflow.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs, profile
 from rehearsal.clouds import ACCOUNT
 from rendering import ObjectKey, Rendered
+from rendering.await_annotations import PATCH_FORCE
 from rendering.release import Part, Parts
 from settings import from_mapping
 from settings.context import StackContext
@@ -233,6 +234,22 @@ def test_an_object_without_prerequisites_waits_for_nothing(made: Recorded) -> No
 
 def test_a_custom_resource_waits_for_the_crds(made: Recorded) -> None:
     assert before(made, WIDGET) == {(CRDS, "kubeflow-crds"), *identities(made, NAMESPACE)}
+
+
+def test_an_object_with_a_new_field_has_an_annotation_that_the_crds_give() -> None:
+    runtime: dict[str, Any] = {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "ClusterTrainingRuntime",
+        "metadata": {"name": "jax-distributed", "annotations": {"a": "b"}},
+    }
+    other = {**runtime, "metadata": {"name": "torch-distributed"}}
+    given = replace(release(), objects=(*OBJECTS, runtime, other))
+    recorded = run(lambda: program(given, release="26.03.1"))
+    made = recorded.of("kubernetes:trainer.kubeflow.org/v1alpha1:ClusterTrainingRuntime")
+    crds = {(CRDS, "kubeflow-crds")}
+    assert [recorded.dependencies_of(each) for each in made] == [crds, crds]
+    annotations = [each.inputs["metadata"]["annotations"] for each in made]
+    assert annotations == [{"a": "b", PATCH_FORCE: "true"}, {PATCH_FORCE: "true"}]
 
 
 def test_namespaces_wait_for_what_runs_pods_which_so_outlives_them(made: Recorded) -> None:
