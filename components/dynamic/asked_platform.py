@@ -73,7 +73,9 @@ class AskedPlatform:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            pages = aws_client("rds", self._database).get_paginator("describe_db_snapshots")
+            connect, read = _SECONDS
+            rds = aws_client("rds", self._database, connect_timeout=connect, read_timeout=read)
+            pages = rds.get_paginator("describe_db_snapshots")
             found = [
                 snapshot["SnapshotCreateTime"]
                 for page in pages.paginate(DBInstanceIdentifier=self._database["instance"])

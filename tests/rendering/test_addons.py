@@ -113,7 +113,7 @@ def test_another_number_of_the_rotation_is_another_run_of_the_database_job() -> 
         "secretName": "database-init-<<database.rotation>>",
         "defaultMode": 0o440,
     }
-    script = database_init().get("ConfigMap", "database-init", "kubeflow-database")
+    script = database_init().get("ConfigMap", "database-script", "kubeflow-database")
     assert volumes["script"]["configMap"]["name"] == script["metadata"]["name"]
 
 

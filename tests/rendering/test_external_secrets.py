@@ -8,6 +8,7 @@ import pytest
 
 from rendering import ObjectKey
 from tests.database_users import users
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import REGION, REGISTRY, Release, kubeflow, rendered
 from tests.rendering.secret_writer import REMOTE, written
 
@@ -96,8 +97,9 @@ def test_a_controller_may_write_secrets_of_its_namespace_and_nothing_elsewhere(
 def test_a_controller_signs_in_as_the_stores_account_only(
     operator: Release, namespace: str, account: str
 ) -> None:
-    token = rules(operator, namespace)["/serviceaccounts/token"]
-    assert (token["verbs"], token["resourceNames"]) == (["create"], [account])
+    for built in (operator, *map(kubeflow, PIPELINES_2)):
+        token = rules(built, namespace)["/serviceaccounts/token"]
+        assert (token["verbs"], token["resourceNames"]) == (["create"], [account])
     store = kubeflow().get("SecretStore", "secrets-manager", namespace)
     assert store["spec"] == {
         "provider": {

@@ -92,7 +92,7 @@ def rows(text: str) -> Iterator[list[str]]:
 @every_release
 def test_the_job_has_the_table_of_the_components_that_have_users(name: str) -> None:
     release = kubeflow(name)
-    text = release.text("database-init", "components", NAMESPACE)
+    text = release.text("database-script", "components", NAMESPACE)
     assert {row[0]: (row[1], row[2], row[3]) for row in rows(text)} == {
         component: (user.login, user.tls, ", ".join(user.rights))
         for component, user in users(name).items()
@@ -197,7 +197,7 @@ def test_the_job_makes_no_user_of_a_part_that_is_not_rendered() -> None:
             )
         )
         expected = users("26.03.1", tuple(parts)).keys()
-        text = made.text("database-init", "components", NAMESPACE)
+        text = made.text("database-script", "components", NAMESPACE)
         assert [row[0] for row in rows(text)] == list(expected)
         job = made.get("ExternalSecret", f"database-init-{ROTATION}", NAMESPACE)
         assert ("cache.cnf" in job["spec"]["target"]["template"]["data"]) == bool(parts)

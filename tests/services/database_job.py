@@ -44,7 +44,7 @@ class Job:
 
     def mount(self) -> None:
         release = kubeflow(self.release)
-        script = release.get("ConfigMap", "database-init", NAMESPACE)
+        script = release.get("ConfigMap", "database-script", NAMESPACE)
         name = f"database-init-{ROTATION}"
         credentials = release.get("ExternalSecret", name, NAMESPACE)
         self.put("script", script["data"])

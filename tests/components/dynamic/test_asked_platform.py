@@ -14,7 +14,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from components.dynamic import asked_platform
 from components.dynamic.asked_platform import AskedPlatform
+from components.dynamic.provider import aws_client
 from upgrades.asking import Unanswered
 
 REGION = "cn-north-1"
@@ -128,6 +130,23 @@ def test_the_newest_snapshot_is_that_of_this_database(monkeypatch: pytest.Monkey
         taken = platform().newest_snapshot()
         assert taken is not None
         assert abs((datetime.now(UTC) - taken).total_seconds()) < 60
+
+
+def test_an_rds_that_nobody_reaches_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten attempts of botocore's minute each would hold a preview for ten minutes."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    clients = list[Any]()
+
+    def remembered(*args: Any, **options: Any) -> Any:
+        clients.append(aws_client(*args, **options))
+        return clients[0]
+
+    monkeypatch.setattr(asked_platform, "aws_client", remembered)
+    with mock_aws():
+        platform().newest_snapshot()
+    config = clients[0].meta.config
+    assert config.connect_timeout * config.retries["total_max_attempts"] <= 60
 
 
 def test_rds_that_refuses_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
