@@ -17,9 +17,9 @@ from components.kubeflow.profiles import contributor_objects, profile, quota_obj
 from components.objects.config_checksums import CONFIGURATION, read_by, with_checksum
 from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
+from rendering.parts import Parts
 from rendering.pod_references import account_of
 from rendering.rbac import Rbac
-from rendering.release import Parts
 from settings.context import StackContext
 from settings.existing_backend import instance_name
 from settings.sections import LoginSettings, User

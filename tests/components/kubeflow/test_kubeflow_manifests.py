@@ -18,7 +18,7 @@ from components.aws.roles import OidcProvider
 from components.kubeflow.kubeflow_manifests import KubeflowManifests, KubeflowManifestsArgs, profile
 from rehearsal.clouds import ACCOUNT
 from rendering import ObjectKey, Rendered
-from rendering.release import Part, Parts
+from rendering.parts import Part, Parts
 from settings import from_mapping
 from settings.context import StackContext
 from settings.sections import User
