@@ -73,6 +73,8 @@ def test_the_lock_has_the_images_of_every_version(release: str) -> None:
             assert not of_others(covered[0], place, form, {component: version})
             assert of_others(covered[0], ("Pod a/b#c",), form, {component: version})
             assert not of_others(covered[0], ("Pod a/b#c",), form, {})
+            every = {name: each.versions[-1] for name, each in form.patches.items()}
+            assert of_others(covered[0], ("Pod a/b#c",), form, every)
 
 
 PATCH = Patches(version="1.0.0", versions=("1.0.1",), images=("reg.io/a/*",), source="x")
