@@ -17,7 +17,7 @@ import pulumi_aws as aws
 
 from advisories.sentences import notices, refusals
 from advisories.table import Advisories, of_release
-from components.backend import DatabaseUser, KubeflowRdsS3Backend
+from components.backend import KubeflowRdsS3Backend
 from components.backend.existing_backend import left_files
 from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
@@ -31,8 +31,8 @@ from rendering import Rendered, RenderError, render, require_sources
 from rendering import lock as locks
 from rendering.database_users import users_of
 from rendering.installed import installed
-from rendering.release import DatabaseUser as ReleaseUser
-from rendering.release import Parts, stand_alone
+from rendering.parts import Parts
+from rendering.release import DatabaseUser, stand_alone
 from rendering.release import load as load_release
 from settings import Settings, SettingsError, load, package_sources
 from settings.context import StackContext
@@ -200,15 +200,9 @@ def _refuse(problems: Sequence[str]) -> None:
         raise pulumi.RunError("\n".join(problems))
 
 
-def release_users(settings: Settings) -> dict[str, ReleaseUser]:
+def database_users(settings: Settings) -> dict[str, DatabaseUser]:
     """Component of the release that the stack has -> its user of the database."""
     return users_of(load_release(MANIFESTS / settings.release), optional_parts(settings))
-
-
-def database_users(settings: Settings) -> dict[str, DatabaseUser]:
-    """The same for the backend, with what its secrets have."""
-    users = release_users(settings)
-    return {name: DatabaseUser(user.user, user.database) for name, user in users.items()}
 
 
 @dataclass(frozen=True)

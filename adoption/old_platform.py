@@ -79,8 +79,7 @@ class OldPlatform:
 
     Attributes:
         profiles: by namespace.
-        snapshots: those that are complete: the newest data first, and of the same data the
-            encrypted ones first.
+        snapshots: those that are complete: the newest data first.
         bucket: of pipeline artifacts; empty: no file names it.
         objects: kind, namespace and name of everything else in the cluster.
     """
@@ -110,7 +109,7 @@ def read(files: Iterable[Path]) -> OldPlatform:
             raise FactsInvalid(f"{file} is no answer of kubectl or RDS: {_WAY_OUT}.")
         if not all(isinstance(_part(each, "metadata").get("name"), str) for each in items):
             raise FactsInvalid(f"{file} has an object without a name: {_WAY_OUT}.")
-    snapshots.sort(key=lambda each: (each.taken, bool(each.key_arn), each.name), reverse=True)
+    snapshots.sort(key=lambda each: (each.taken, each.name), reverse=True)
     bindings = [each for each in items if each.get("kind") == "RoleBinding"]
     profiles = [_profile(each, bindings) for each in items if each.get("kind") == "Profile"]
     return OldPlatform(
@@ -144,7 +143,7 @@ def _read(file: Path, described: Any) -> Snapshot:
 
 
 def _is_complete(described: Any) -> bool:
-    return _part({"it": described}, "it").get("Status", "available") == "available"
+    return _part(described).get("Status", "available") == "available"
 
 
 def _snapshot(described: Mapping[str, Any]) -> Snapshot:
@@ -163,7 +162,7 @@ def _snapshot(described: Mapping[str, Any]) -> Snapshot:
 
 
 def _part(value: Any, *keys: str) -> dict[str, Any]:
-    """A mapping inside mappings; empty where there is none."""
+    """A mapping, or one inside it; empty where there is none."""
     for key in keys:
         value = cast(dict[str, Any], value).get(key) if isinstance(value, dict) else None
     return cast(dict[str, Any], value) if isinstance(value, dict) else {}
@@ -185,7 +184,7 @@ def _profile(item: Mapping[str, Any], bindings: Iterable[Mapping[str, Any]]) -> 
         owner=email,
         contributors=tuple(sorted(shared - {email, ""})),
         hard={k: str(v) for k, v in _part(item, "spec", "resourceQuotaSpec", "hard").items()},
-        plugins=tuple(str(_part({"p": each}, "p").get("kind", "")) for each in plugins),
+        plugins=tuple(str(_part(each).get("kind", "")) for each in plugins),
     )
 
 

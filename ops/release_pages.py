@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import yaml
 
@@ -18,9 +18,10 @@ from advisories.table import NAME as ADVISORIES
 from advisories.table import of_release as advisories_of
 from images.reference import parse
 from rendering import lock as locks
+from rendering.field_types import NEEDS
 from rendering.golden import GOLDEN_FILE
 from rendering.reasons import load_reasons
-from rendering.release import NEEDS, Release, load
+from rendering.release import Release, load
 from settings import MANIFESTS
 from settings.release_files import default_release
 from settings.support_ends import EKS, READ
@@ -28,10 +29,12 @@ from upgrades.table import Upgrade
 from upgrades.table import of_release as ways_to
 
 Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 FOLDER = MANIFESTS.parent / "docs/releases"
 _DATA: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 COMPONENTS: Mapping[str, Sequence[str]] = _DATA["components"]
 _MIB = 1 << 20
+_VERBS = ("removed", "added", "changed")
 
 
 def releases() -> list[str]:
@@ -230,9 +233,6 @@ class _Page:
         yield self._table("source_table", rows)
 
 
-_VERBS = ("removed", "added", "changed")
-
-
 def counted(differences: Mapping[str, Any]) -> Counter[str]:
     """Reason -> how many differences of one section of ``golden.yaml`` it has."""
     entries: list[Mapping[str, Any]] = []
@@ -273,8 +273,6 @@ def _anchor(heading: str) -> str:
     """As GitHub makes it: letters in small, without punctuation, hyphens for spaces."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
-
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

@@ -104,9 +104,7 @@ def render(
         "in_region": sorted(in_region_registries),
         "cached": None if cached_registries is None else sorted(cached_registries),
         "high_availability": high_availability,
-        "left_out": sorted(
-            name for name, _ in optional.left_out(assembly.release.optional, optional_parts)
-        ),
+        "left_out": sorted(optional.left_out(assembly.release.optional, optional_parts)),
         "versions": None if versions is None else dict(versions),
         **assembly.inputs(),
     }

@@ -20,7 +20,7 @@ from typing import IO, Annotated, Literal
 from pydantic import StringConstraints, ValidationError
 
 from rendering.cache import errors_of, file_sha256
-from rendering.release import Commit, Name, Sha256, Strict
+from rendering.field_types import Commit, Name, Sha256, Strict
 from rendering.source_files import SourceRejected, member
 
 SUFFIX = ".bundle.tar"

@@ -12,6 +12,7 @@ from typing import Any
 
 from rendering.cache import sha256_of
 from rendering.objects import Object, RenderError, annotate, pod_template
+from rendering.optional import left_out
 from rendering.release import DatabaseUser, Release
 
 NAMESPACE = "kubeflow-database"
@@ -33,8 +34,7 @@ def users_of(
     """
     gone = {
         component
-        for name, part in release.optional.items()
-        if optional_parts is not None and name not in optional_parts
+        for part in left_out(release.optional, optional_parts).values()
         for component in part.databases
     }
     return {name: user for name, user in release.databases.items() if name not in gone}

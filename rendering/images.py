@@ -15,6 +15,7 @@ from typing import Any, cast
 from images.reference import InvalidReference, Reference, parse
 from images.text import Span, is_image_key, plausible, spans_of_text
 from rendering.cache import table
+from rendering.field_types import Needed
 from rendering.objects import (
     Object,
     ObjectKey,
@@ -26,7 +27,6 @@ from rendering.objects import (
     strings,
     value_at,
 )
-from rendering.release import Needed
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def installed(
         Each with the places that name it in the stack. One of a chosen version has the places of
         the image that it replaces, and no digest where the lock is older than the version.
     """
-    gone = [part for _, part in optional.left_out(release.optional, parts)]
+    gone = optional.left_out(release.optional, parts).values()
     by_choice = {
         patches.where(component, version)
         for component, patch in release.patches.items()

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from images.reference import parse
+from rendering.field_types import NEEDS, Needed
 from rendering.images import NO_COPIES, ImageUse, Registries, inventory
 from rendering.objects import Object
-from rendering.release import NEEDS, Needed, Release
+from rendering.release import Release
 
 _RULES: tuple[tuple[re.Pattern[str], Needed], ...] = (
     # The pods of built-in workloads start with the install.

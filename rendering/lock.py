@@ -11,8 +11,9 @@ from pydantic import Field, StringConstraints
 
 from images.reference import parse
 from rendering.cache import write_atomically
+from rendering.field_types import Needed, Strict
 from rendering.images import ImageUse
-from rendering.release import Needed, Strict, read
+from rendering.release import read
 
 NAME = "images.lock"
 

@@ -34,27 +34,27 @@ def without(
             raise RenderError(
                 f"release.yaml, optional.{name}: the build has no {absent[0]}: correct the name"
             )
-    gone = set[str]().union(*(part.objects for _, part in left_out(parts, chosen)))
+    gone = set[str]().union(*(part.objects for part in left_out(parts, chosen).values()))
     return [obj for obj in objects if name_of(obj) not in gone]
 
 
 def left_out(
     parts: Mapping[str, OptionalPart], chosen: Collection[str] | None
-) -> list[tuple[str, OptionalPart]]:
-    """The parts that are not chosen, with their names.
+) -> dict[str, OptionalPart]:
+    """The parts that are not chosen, by name.
 
     Args:
         parts: of the release, by name.
         chosen: names of parts; None: all of them.
     """
-    return [
-        (name, part) for name, part in parts.items() if chosen is not None if name not in chosen
-    ]
+    if chosen is None:
+        return {}
+    return {name: part for name, part in parts.items() if name not in chosen}
 
 
 def with_images(release: Release, chosen: Collection[str] | None) -> Release:
     """The release with the images that only its chosen parts have in the code of a program."""
-    gone = {name for name, _ in left_out(release.optional, chosen)}
+    gone = left_out(release.optional, chosen)
     more = (i for name, part in release.optional.items() if name not in gone for i in part.images)
     return release.model_copy(update={"images": (*release.images, *more)})
 

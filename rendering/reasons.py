@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from rendering.differences import Differences
-from rendering.release import Name, ReleaseInvalid, Strict, read
+from rendering.field_types import Name, Strict
+from rendering.release import ReleaseInvalid, read
 
 REASONS_FILE = "reasons.yaml"
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from packaging.version import Version as ParsedVersion
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     TypeAdapter,
@@ -21,40 +19,27 @@ from pydantic import (
 
 from images.reference import Reference, parse
 from rendering.cache import file_sha256
+from rendering.field_types import (
+    Commit,
+    GitRef,
+    Inside,
+    KindAndName,
+    Name,
+    Needed,
+    ObjectName,
+    Repository,
+    Sha256,
+    SqlDatabase,
+    SqlUser,
+    Strict,
+    Version,
+)
 from rendering.objects import RenderError
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
-Version = Annotated[str, StringConstraints(pattern=r"^v?\d+(\.\d+){0,2}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
-GitRef = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w./+-]*$")]
-Inside = Annotated[str, StringConstraints(pattern=r"^\w[\w-]*(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
-"""A path below a folder: relative, and without a way up."""
-ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*$")]
-"""An object by ``namespace/name``."""
-KindAndName = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Z][A-Za-z]+ ([a-z0-9][a-z0-9.-]*/)?[a-z0-9][a-z0-9.:<>-]*$"),
-]
-"""An object by ``Kind namespace/name``, or ``Kind name`` without a namespace; markers stay."""
-SqlUser = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-SqlDatabase = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,31}$")]
-"""Without ``_``, which stands for any character in a GRANT."""
-Needed = Literal["install", "feature", "example"]
-"""What an image is pulled for: to install the platform, when a feature is used, by an example."""
-NEEDS: tuple[Needed, ...] = get_args(Needed)
-"""The strongest first."""
+from rendering.parts import Parts
 
 
 class ReleaseInvalid(RenderError):
     """A file of a release folder is unreadable, or a key or value in it is not allowed."""
-
-
-class Strict(BaseModel):
-    """Part of a file of this project: unknown keys are refused, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class VersionRange(Strict):
@@ -185,120 +170,6 @@ class CodeImage(Strict):
     image: str
     needed: Needed
     where: str
-
-
-class Part(Strict):
-    """The objects of a part of Kubeflow that programs of this project name; empty: it is absent.
-
-    Attributes:
-        deployments: the first is the one whose pods and log answer for the part.
-        stateful_sets: likewise, of a part that runs in one.
-        container: in whose log the reasons are, where a pod has several.
-        service: through which others reach it.
-        config: the ConfigMap that its program reads.
-        account: the ServiceAccount that it runs as, where others admit it by that.
-    """
-
-    deployments: tuple[ObjectName, ...] = ()
-    stateful_sets: tuple[ObjectName, ...] = ()
-    container: Name | None = None
-    service: ObjectName | None = None
-    config: ObjectName | None = None
-    account: ObjectName | None = None
-
-    @property
-    def workloads(self) -> tuple[tuple[str, str], ...]:
-        """Kind and ``namespace/name`` of all that runs."""
-        return (
-            *(("Deployment", name) for name in self.deployments),
-            *(("StatefulSet", name) for name in self.stateful_sets),
-        )
-
-    @property
-    def log(self) -> str:
-        """The command that prints the log of its first workload.
-
-        Raises:
-            IndexError: the release has no such part.
-        """
-        kind, name = self.workloads[0]
-        namespace, _, own = name.partition("/")
-        container = f" --container {self.container}" if self.container else ""
-        return f"`kubectl --namespace {namespace} logs {kind.lower()}/{own}{container}`"
-
-
-class Parts(Strict):
-    """The parts of Kubeflow whose objects programs of this project name, by what they do.
-
-    Attributes:
-        istio: the mesh's control plane.
-        gateway: by which everybody enters.
-        dex: the identity provider.
-        login: its client, which asks every request for a session.
-        dashboard: the first page.
-        profiles: makes users' namespaces.
-        notebooks: runs notebooks.
-        notebook_form: the page that makes notebooks.
-        volumes: the page of volumes.
-        tensorboards: runs TensorBoards.
-        pipelines: the API of Pipelines.
-        pipelines_ui: its pages, and the proxy to artifacts.
-        pipelines_persistence: writes the state of workflows into Pipelines' database.
-        pipelines_profiles: what Pipelines has in each user's namespace.
-        metacontroller: calls ``pipelines_profiles`` for each namespace.
-        model_registry: the registry of models.
-        model_registry_ui: its pages.
-        workflows: Argo's controller.
-        metadata: ML Metadata's server.
-        katib: its controller and webhooks.
-        katib_database: what writes observations of trials.
-        trainer: runs TrainJobs.
-        training_operator: runs TFJobs, PyTorchJobs and others.
-        spark: runs Spark applications.
-        kserve: its controller and webhooks.
-        knative: what scales servers.
-        cert_manager: issues certificates.
-        cert_manager_injector: writes authorities into webhook configurations.
-        external_secrets: brings secrets from AWS.
-        metrics: what autoscalers read.
-    """
-
-    istio: Part = Part()
-    gateway: Part = Part()
-    dex: Part = Part()
-    login: Part = Part()
-    dashboard: Part = Part()
-    profiles: Part = Part()
-    notebooks: Part = Part()
-    notebook_form: Part = Part()
-    volumes: Part = Part()
-    tensorboards: Part = Part()
-    pipelines: Part = Part()
-    pipelines_ui: Part = Part()
-    pipelines_persistence: Part = Part()
-    pipelines_profiles: Part = Part()
-    metacontroller: Part = Part()
-    model_registry: Part = Part()
-    model_registry_ui: Part = Part()
-    workflows: Part = Part()
-    metadata: Part = Part()
-    katib: Part = Part()
-    katib_database: Part = Part()
-    trainer: Part = Part()
-    training_operator: Part = Part()
-    spark: Part = Part()
-    kserve: Part = Part()
-    knative: Part = Part()
-    cert_manager: Part = Part()
-    cert_manager_injector: Part = Part()
-    external_secrets: Part = Part()
-    metrics: Part = Part()
-
-    @property
-    def present(self) -> dict[str, Part]:
-        """Those that the release has, by name."""
-        parts: dict[str, Part] = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: part for name, part in parts.items() if part != Part()}
 
 
 class DatabaseUser(Strict):

@@ -8,11 +8,12 @@ from functools import cache
 from rendering.database_users import users_of
 from rendering.release import DatabaseUser, load
 from settings import MANIFESTS
+from tests.releases import DEFAULT
 
 
 @cache
 def users(
-    release: str = "26.03", optional_parts: tuple[str, ...] | None = None
+    release: str = DEFAULT, optional_parts: tuple[str, ...] | None = None
 ) -> Mapping[str, DatabaseUser]:
     """Component -> its user, with those of the optional parts; None: of all."""
     return users_of(load(MANIFESTS / release), optional_parts)

@@ -28,6 +28,7 @@ from tests.documents import (
     text_of,
     unknown_words,
 )
+from tests.releases import DEFAULT
 
 DOCS = ROOT / "docs"
 INDEX = DOCS / "README.md"
@@ -122,7 +123,7 @@ def test_versions_of_components_are_those_of_the_locks(chinese: bool) -> None:
     page = DOCS / "components.md"
     text = text_of(in_chinese(page) if chinese else page)
     named = re.findall(r"^\| [^|]+ \| `([^`]+)` \|", text, flags=re.MULTILINE)
-    folders = [ROOT / "manifests/26.03", *(ROOT / "manifests/addons").iterdir()]
+    folders = [ROOT / "manifests" / DEFAULT, *(ROOT / "manifests/addons").iterdir()]
     locks = [path for folder in folders if (path := folder / "images.lock").exists()]
     images = {
         image["source"].partition("@")[0].partition("/")[2]

@@ -33,11 +33,13 @@ from regions.region import Feature, Region
 from rendering import ImageUse, Rendered
 from rendering.leak_tables import MARKER
 from rendering.objects import strings
-from rendering.release import Parts, stand_alone
+from rendering.parts import Parts
+from rendering.release import stand_alone
 from settings import MANIFESTS, from_mapping
 from settings.context import StackContext
 from tests.components.backend.simulated_backend import ACCOUNT, PARTITIONS, component
 from tests.harness import REGIONS, Recorded, Registered, run
+from tests.releases import PIPELINES_2
 from tests.rendering import beijing
 
 PROVIDER = "pulumi:providers:aws"
@@ -513,7 +515,11 @@ def test_idle_notebooks_are_stopped_where_a_setting_says_when(
     assert (exports["notebooks.culling"], exports["notebooks.idle-minutes"]) == values
 
 
-@pytest.mark.parametrize("sections", [{"release": "26.03"}, STATIC_KEY], ids=["26.03", "1.5.1"])
+@pytest.mark.parametrize(
+    "sections",
+    [*({"release": name} for name in PIPELINES_2), STATIC_KEY],
+    ids=[*PIPELINES_2, "1.5.1"],
+)
 def test_a_release_has_a_place_for_every_value_of_the_backend(sections: dict[str, Any]) -> None:
     texts = [
         text for obj in beijing.rendered(sections["release"]).objects for _, text in strings(obj)

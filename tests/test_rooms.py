@@ -35,7 +35,9 @@ MAY_IMPORT: dict[str, str] = {
     "components.registry": "components.aws images regions settings webhook",
     "components.dynamic": "components.registry images rendering settings upgrades webhook",
     "components.cluster": "components.aws components.objects components.registry regions settings",
-    "components.backend": ("components.aws components.dynamic components.objects regions settings"),
+    "components.backend": (
+        "components.aws components.dynamic components.objects regions rendering settings"
+    ),
     "components.kubeflow": (
         "components.aws components.dynamic components.objects components.registry "
         "rendering settings upgrades"

@@ -73,12 +73,12 @@ def unmet(
         if condition.name in confirmed:
             continue
         try:
-            found = _in_the_way(condition, platform, now)
+            obstacle = _in_the_way(condition, platform, now)
         except Unanswered as unanswered:
-            found = f"it could not be asked ({unanswered})"
-        if found:
+            obstacle = f"it could not be asked ({unanswered})"
+        if obstacle:
             yield (
-                f"The upgrade needs {condition.what}, because {condition.why}; {found}: "
+                f"The upgrade needs {condition.what}, because {condition.why}; {obstacle}: "
                 f"{condition.way_out}, or add {condition.name} to {SETTING}."
             )
 
@@ -100,14 +100,15 @@ def _in_the_way(condition: Condition, platform: Platform, now: datetime) -> str:
 
 def _names(stored: Stored, platform: Platform) -> list[str]:
     objects = platform.objects(stored.api, stored.resource)
-    found = [obj["metadata"] for obj in objects if _counts(stored, obj)]
+    counted = [obj["metadata"] for obj in objects if _counts(stored, obj)]
     return sorted(
         f"{stored.resource} {'/'.join(filter(None, (each.get('namespace'), each['name'])))}"
-        for each in found
+        for each in counted
     )
 
 
 def _counts(stored: Stored, obj: Mapping[str, Any]) -> bool:
+    """Whether an object is a user's, has not ended, and has one of the fields, if any are named."""
     if _OWN in (obj["metadata"].get("annotations") or {}):
         return False
     ended = stored.unless

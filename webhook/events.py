@@ -283,12 +283,20 @@ class Reporter:
                 self.api.create_event(each.namespace, event)
             except FAILURES as failure:
                 self._failed(f"no Event {outcome} in {each.namespace}", failure)
-
-        now = self.clock()
         if self.failure_of_copy is not None:
-            for image in each.awaited[: self.limits.copies - len(self._copying)]:
-                due, end = now + self.limits.pause_seconds, now + self.limits.copy_seconds
-                self._copying.append(_Copying(image, each.namespace, involved, due, end))
+            self._await_copies(each, involved)
+
+    def _await_copies(self, each: _Waiting, involved: Mapping[str, str]) -> None:
+        """Puts the copies that a pod waits for among those that are looked at, while there is room.
+
+        Args:
+            each: what was posted.
+            involved: the pod, with its uid.
+        """
+        now = self.clock()
+        due, end = now + self.limits.pause_seconds, now + self.limits.copy_seconds
+        for image in each.awaited[: self.limits.copies - len(self._copying)]:
+            self._copying.append(_Copying(image, each.namespace, involved, due, end))
 
     def _look_at_copies(self, now: float) -> None:
         """Posts an Event for each copy that has failed; only this thread has the queue."""

@@ -1,9 +1,8 @@
 """What Kubeflow stores outside the cluster: a database, its users, a bucket and their keys."""
 
-from components.backend.database_users import DatabaseUser
 from components.backend.kubeflow_rds_s3_backend import (
     KubeflowRdsS3Backend,
     KubeflowRdsS3BackendArgs,
 )
 
-__all__ = ["DatabaseUser", "KubeflowRdsS3Backend", "KubeflowRdsS3BackendArgs"]
+__all__ = ["KubeflowRdsS3Backend", "KubeflowRdsS3BackendArgs"]

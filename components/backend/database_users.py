@@ -7,22 +7,14 @@ master user's, which nothing else reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pulumi
 
 from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.backend.database import Database
 from components.dynamic.generated_secret import GeneratedSecret
+from rendering.release import DatabaseUser
 from settings.context import StackContext
-
-
-@dataclass(frozen=True)
-class DatabaseUser:
-    """A MySQL user (at most 32 characters) and its one database."""
-
-    username: str
-    database: str
 
 
 class DatabaseUsers(pulumi.ComponentResource):
@@ -68,7 +60,7 @@ class DatabaseUsers(pulumi.ComponentResource):
                 prefix=f"{context.cluster}/kubeflow/database/{component}-",
                 description=f"Database user of {component} on {context.cluster}",
                 values={
-                    "username": user.username,
+                    "username": user.user,
                     "password": password.value,
                     "host": database.host,
                     "port": database.port,

@@ -14,7 +14,7 @@ from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore
 from components.backend.database import Database
-from components.backend.database_users import DatabaseUser, DatabaseUsers
+from components.backend.database_users import DatabaseUsers
 from components.backend.policies import (
     LONGEST_INLINE,
     api_server_access,
@@ -25,6 +25,7 @@ from components.backend.policies import (
 )
 from components.backend.shared_files import SharedFiles
 from components.dynamic.database_authorities import DatabaseAuthorities
+from rendering.release import DatabaseUser
 from settings import certificates
 from settings.context import StackContext
 from settings.errors import refusal

@@ -19,9 +19,9 @@ from components.objects.kubernetes_objects import bind, register
 from rendering import Object, ObjectKey, Rendered
 from rendering.await_annotations import PATCH_FORCE
 from rendering.differences import named
+from rendering.parts import Parts
 from rendering.pod_references import account_of
 from rendering.rbac import Rbac
-from rendering.release import Parts
 from settings.context import StackContext
 from settings.existing_backend import instance_name
 from settings.section import MANIFESTS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from rendering.release import Parts
+from rendering.parts import Parts
 from settings.sections import QuotaSettings, User, binding_name
 
 _RBAC = "rbac.authorization.k8s.io"

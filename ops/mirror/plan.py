@@ -12,7 +12,7 @@ from typing import Any
 from images.reference import InvalidReference, Reference, parse
 from ops.cli_errors import Refused
 from rendering import ImageUse
-from rendering.release import NEEDS, Needed
+from rendering.field_types import NEEDS, Needed
 from webhook.mirror import copy_name, target_tag
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ops.cli_errors import Refused
 from ops.verification.finished_jobs import output_of
 from ops.verification.platform import Platform
-from program import release_users
+from program import database_users
 from rendering.release import DatabaseUser
 
 NAMESPACE = "kubeflow-database"
@@ -92,7 +92,7 @@ class InitJobMissing(Refused):
 
 def users_of(platform: Platform) -> dict[str, DatabaseUser]:
     """Component of the release that the platform has -> its user."""
-    return release_users(platform.settings)
+    return database_users(platform.settings)
 
 
 def init_job(platform: Platform) -> InitJob:

@@ -20,7 +20,7 @@ from ops.dashboard import Forwarding
 from ops.live_cluster import Unavailable, connect_command, current_cluster
 from ops.verification.platform import Platform
 from ops.verification.web import Answer, Form, NoConnection, request
-from rendering.release import Part
+from rendering.parts import Part
 
 OPEN_SECONDS = 60.0
 _FORWARDING = re.compile(r"Forwarding from (127\.0\.0\.1:\d+) ->")

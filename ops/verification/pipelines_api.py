@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from ops.verification.forward import Forward
 from ops.verification.platform import Platform
-from rendering.release import Part
+from rendering.parts import Part
 
 AUDIENCE = "pipelines.kubeflow.org"
 ACCOUNT = "default-editor"

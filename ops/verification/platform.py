@@ -9,7 +9,8 @@ from typing import Any
 
 from ops.live_cluster import LiveCluster
 from ops.verification.workspace import Workspace
-from rendering.release import Parts, Release, load
+from rendering.parts import Parts
+from rendering.release import Release, load
 from settings import MANIFESTS, Settings
 from settings.context import StackContext
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from regions.region import Region
 from rehearsal.architecture import COMPONENT, component_of
-from rendering.release import Parts, load
+from rendering.parts import Parts
+from rendering.release import load
 from settings import MANIFESTS
 
 Row = Mapping[str, Any]

@@ -13,6 +13,7 @@ import yaml
 from adoption import stack_file
 from adoption.old_platform import FactsInvalid, read
 from settings import from_mapping
+from settings.sections import DatabaseSettings
 from tests.adoption.old_facts import COPY, KEPT, KEY, NAME, copy, item, profile, snapshot, write
 from tests.ops.command import kf
 
@@ -79,6 +80,8 @@ def test_a_larger_snapshot_and_a_quota_in_other_words(tmp_path: Path) -> None:
     items = [profile("team-a", "a@x.org", resourceQuotaSpec={"hard": hard})]
     made = adopted(tmp_path, copy(AllocatedStorage=400), items=items)
     assert made.values["kubeflow:database"]["storageGib"] == 400
+    usual = copy(AllocatedStorage=DatabaseSettings().storage_gib)
+    assert "storageGib" not in adopted(tmp_path, usual).values["kubeflow:database"]
     (user,) = made.values["kubeflow:users"]
     quota = {"cpus": 4, "memoryGib": 2, "gpus": 2, "storageGib": 1024, "pods": 1000}
     assert user["quota"] == quota

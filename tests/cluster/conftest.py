@@ -19,7 +19,7 @@ from tests.cluster.platform import Platform, platform, stack_on, usual
 CURRENT = [minor for minor in CHOSEN if stack_on(minor) == stack_on(max(VERSIONS))] or [
     max(VERSIONS)
 ]
-"""The chosen versions that release 26.03 runs on; the newest where none is chosen."""
+"""The chosen versions that the default release runs on; the newest where none is chosen."""
 
 
 @dataclass

@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.cluster.api_server import built
 from tests.consumers.judged_aws import JudgedAws
 from tests.consumers.programs import argo_artifacts
-from tests.consumers.stack import PROFILES, RELEASE
+from tests.consumers.stack import PROFILES
+from tests.releases import DEFAULT
 from tests.rendering.beijing import kubeflow
 
 MINE, OTHERS = PROFILES
@@ -36,7 +37,7 @@ class Step:
     folder: Path
     namespace: str = MINE
     account: str = MINE
-    release: str = RELEASE
+    release: str = DEFAULT
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs Argo's driver."""
@@ -67,15 +68,15 @@ class Step:
         return done.stdout
 
 
-def of_controller(judged: JudgedAws, release: str = RELEASE) -> str:
+def of_controller(judged: JudgedAws, release: str = DEFAULT) -> str:
     """The text of the controller's repository."""
     text = kubeflow(release).text("workflow-controller-configmap", "artifactRepository")
     return judged.stack.bound(text)
 
 
-def of_profile(judged: JudgedAws, release: str = RELEASE) -> str:
+def of_profile(judged: JudgedAws, release: str = DEFAULT) -> str:
     """The text of the first profile's repository, which its workflows use."""
-    made = judged.stack.of_profile(kubeflow(release), MINE)["ConfigMap artifact-repositories"]
+    made = judged.stack.of_profile(release, MINE)["ConfigMap artifact-repositories"]
     chosen = made["metadata"]["annotations"]["workflows.argoproj.io/default-artifact-repository"]
     return made["data"][chosen]
 

@@ -24,7 +24,7 @@ def running(rds: Database, folder: Path, release: Release | None = None) -> Gene
     Args:
         rds: its database.
         folder: an empty one, for the files that its pod mounts and its log.
-        release: that has its pod; None: the first of them.
+        release: that has its pod; None: the default.
     """
     address = f"127.0.0.1:{free_port()}"
     arguments, variables = rds.pod(release or kubeflow(), "katib-db-manager", folder)

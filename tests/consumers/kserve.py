@@ -11,6 +11,8 @@ from tests.rendering.beijing import kubeflow
 from tests.services.serving_programs import environment_by_kserve, storage_initializer
 
 MODEL = b"a model" * 1000
+RELEASE = "26.03"
+"""With the KServe that is built here."""
 MINE, _ = PROFILES
 DOWNLOAD = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"
 """What the image's entry point does (kserve/kserve, python/storage-initializer/scripts)."""
@@ -37,7 +39,7 @@ def _put(judged: JudgedAws, bucket: str, folder: str) -> str:
 
 def download(judged: JudgedAws, uri: str, folder: Path, home: Path, profile: str = MINE) -> str:
     """Runs the storage initializer for a pod of a profile; returns its last line, if it fails."""
-    config = kubeflow().get("ConfigMap", "inferenceservice-config")
+    config = kubeflow(RELEASE).get("ConfigMap", "inferenceservice-config")
     by_kserve = environment_by_kserve(judged.stack.bound(config))
     # The pod identity webhook keeps a region that KServe's, which comes first, has named.
     assert "AWS_DEFAULT_REGION" in by_kserve

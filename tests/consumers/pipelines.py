@@ -9,8 +9,8 @@ from pathlib import Path
 from tests.cluster.api_server import built
 from tests.consumers.judged_aws import ADMINISTRATOR, JudgedAws
 from tests.consumers.programs import kfp_libraries
-from tests.consumers.stack import PROFILES, RELEASE
-from tests.releases import version_of_pipelines
+from tests.consumers.stack import PROFILES
+from tests.releases import DEFAULT, version_of_pipelines
 from tests.rendering.beijing import kubeflow
 
 MINE, _ = PROFILES
@@ -33,12 +33,12 @@ class Launcher:
     judged: JudgedAws
     folder: Path
     profile: str = MINE
-    release: str = RELEASE
+    release: str = DEFAULT
 
     @property
     def config(self) -> dict[str, str]:
         """The ConfigMap of the launcher that a profile gets."""
-        made = self.judged.stack.of_profile(kubeflow(self.release), self.profile)
+        made = self.judged.stack.of_profile(self.release, self.profile)
         return made["ConfigMap kfp-launcher"]["data"]
 
     def run(self, command: str, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ class Launcher:
 
 
 def run(
-    arguments: list[str], variables: dict[str, str], text: str = "", release: str = RELEASE
+    arguments: list[str], variables: dict[str, str], text: str = "", release: str = DEFAULT
 ) -> subprocess.CompletedProcess[str]:
     """Runs the libraries of Pipelines as a release has them."""
     return subprocess.run(
@@ -77,7 +77,7 @@ def put_artifact(judged: JudgedAws, profile: str, name: str) -> str:
 
 
 def api_server(
-    judged: JudgedAws, folder: Path, *arguments: str, release: str = RELEASE
+    judged: JudgedAws, folder: Path, *arguments: str, release: str = DEFAULT
 ) -> subprocess.CompletedProcess[str]:
     """Runs one of the API server's commands, with its variables and its role."""
     stack = judged.stack

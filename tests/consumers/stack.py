@@ -20,10 +20,9 @@ from tests.components.backend.simulated_backend import ACCOUNT, USERS, backend, 
 from tests.consumers.access_decisions import Caller, Document, UnknownConstruct
 from tests.consumers.aws_requests import Token
 from tests.harness import Recorded
-from tests.rendering.beijing import Release
+from tests.rendering.beijing import Release, kubeflow
 from tests.rendering.profile_hooks import SYNC, namespace
 
-RELEASE = "26.03"
 PROFILES = tuple(user["namespace"] for user in USERS)
 Secrets = Mapping[str, Mapping[str, str]]
 AUTHORITIES = "database.authorities"
@@ -150,10 +149,10 @@ class Stack:
                 values[name] = secrets[reference["name"]][reference["key"]]
         return values
 
-    def of_profile(self, release: Release, profile: str) -> dict[str, dict[str, Any]]:
+    def of_profile(self, release: str, profile: str) -> dict[str, dict[str, Any]]:
         """``Kind name`` -> an object that the release's hook makes in a profile."""
-        variables = self.variables(release, "kubeflow-pipelines-profile-controller")
-        sync = SYNC[RELEASE]
+        variables = self.variables(kubeflow(release), "kubeflow-pipelines-profile-controller")
+        sync = SYNC[release]
         objects = sync.desired(namespace(profile), sync.settings_from(variables))
         return {f"{each['kind']} {each['metadata']['name']}": each for each in objects}
 

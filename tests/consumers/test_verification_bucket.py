@@ -17,7 +17,7 @@ from ops.verification.checks.bucket_access import bucket_access
 from tests.consumers.judged_aws import ADMINISTRATOR, JudgedAws, judged_aws
 from tests.consumers.stack import PROFILES, Role, stack
 from tests.ops.verification.storage import Storage, found, passes, sentences, storage
-from tests.rendering.beijing import kubeflow
+from tests.releases import DEFAULT
 
 MINE, OTHERS = PROFILES
 USERS = [{"email": f"{name}@example.com", "namespace": name} for name in PROFILES]
@@ -41,7 +41,7 @@ def platform(judged: JudgedAws, folder: Path, **more: str) -> Storage:
     """
     role = judged.stack.profiles[MINE]
     variables = judged.environment(folder, (MINE, "default-editor"), role)
-    made = judged.stack.of_profile(kubeflow(), MINE)
+    made = judged.stack.of_profile(DEFAULT, MINE)
     root = made["ConfigMap kfp-launcher"]["data"]["defaultPipelineRoot"]
 
     def printing(job: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ from tests.consumers.programs import ml_metadata
 from tests.consumers.test_katib import LOGS
 from tests.consumers.test_ml_metadata import OWNER, SESSION
 from tests.database_users import users
+from tests.releases import DEFAULT
 from tests.rendering.beijing import Release, kubeflow, rendered
 from tests.services import mariadb
 from tests.services.certificates import Authority
@@ -324,7 +325,7 @@ def test_a_server_that_is_stopped_unknown_or_another_one(
     file.write_text(f"{file.read_text()}{line.replace('OTHER', str(other.file))}\n")
     told = problems(examined(pods, database_reach))
     assert sentence in told[0]
-    assert len(told) == len(users())
+    assert len(told) == len(users(DEFAULT, ()))
 
 
 @pytest.mark.check("database-reach", broken=True)

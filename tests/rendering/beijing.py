@@ -14,6 +14,7 @@ from typing import Any, cast
 from rendering import Object, Rendered, render
 from rendering.assembly import assemble
 from rendering.golden import upstream_objects
+from tests.releases import DEFAULT
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 REGISTRY = "<<image.prefix>>"
@@ -35,7 +36,7 @@ def rendered(folder: str) -> Rendered:
 
 
 @cache
-def kubeflow(release: str = "26.03") -> Release:
+def kubeflow(release: str = DEFAULT) -> Release:
     return Release(rendered(release))
 
 

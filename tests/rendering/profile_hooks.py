@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from rendering.release import load
-from tests.releases import PIPELINES_2, version_of_pipelines
+from tests.releases import DEFAULT, PIPELINES_2, version_of_pipelines
 from tests.rendering.beijing import MANIFESTS
 
 HOOK = MANIFESTS / "addons/profile-hook/hook.py"
@@ -74,7 +74,7 @@ def namespace(name: str = "alice", enabled: str | None = "true") -> dict[str, An
 
 
 def objects(
-    release: str = "26.03", settings: Any = None, name: str = "alice"
+    release: str = DEFAULT, settings: Any = None, name: str = "alice"
 ) -> dict[str, dict[str, Any]]:
     """``Kind name`` -> an object that the release's hook makes in a profile."""
     desired = SYNC[release].desired(namespace(name), settings or SETTINGS[release])

@@ -151,7 +151,7 @@ def test_an_external_secret_is_written_before_the_pods_that_read_it_and_deleted_
         store = ObjectKey(version, "SecretStore", namespace, "secrets-manager")
         controller = f"external-secrets-{namespace}"
         assert ObjectKey("apps/v1", "Deployment", "external-secrets", controller) in order[store]
-    for name in ("katib", "cache", "metadata", "ml-pipeline"):
+    for name in users():
         external = ObjectKey(
             version, "ExternalSecret", "kubeflow", f"{name}-database-<<database.rotation>>"
         )
@@ -160,5 +160,7 @@ def test_an_external_secret_is_written_before_the_pods_that_read_it_and_deleted_
 
 def test_the_job_runs_before_the_clients_of_its_users() -> None:
     job = ObjectKey("batch/v1", "Job", "kubeflow-database", "database-init-<<database.rotation>>")
-    after = {key.name for key, needs in kubeflow().rendered.prerequisites.items() if job in needs}
-    assert after == {"ml-pipeline", "cache-server", "metadata-grpc-deployment", "katib-db-manager"}
+    after = {
+        key.full_name for key, needs in kubeflow().rendered.prerequisites.items() if job in needs
+    }
+    assert after == {user.deployment for user in users().values()}

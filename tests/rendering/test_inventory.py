@@ -11,10 +11,11 @@ import yaml
 
 from images.reference import parse
 from rendering import ImageUse, Object
+from rendering.field_types import Needed
 from rendering.images import Registries, inventory
 from rendering.inventory import complete, floating, floating_uses
 from rendering.objects import is_crd
-from rendering.release import CodeImage, Needed, Release, stand_alone
+from rendering.release import CodeImage, Release, stand_alone
 from rendering.sources import obtain
 from tests.rendering.beijing import MANIFESTS, rendered
 from tests.rendering.registry_search import Hit, search

@@ -8,7 +8,6 @@ import yaml
 from rendering import Rendered, RenderError, render
 from rendering.optional import places_beside
 from rendering.release import CodeImage, OptionalPart
-from tests.rendering.beijing import MANIFESTS
 from tests.rendering.conftest import TinyProject
 
 PART: dict[str, object] = {
@@ -17,7 +16,6 @@ PART: dict[str, object] = {
     "objects": ["Deployment app/widgets", "Service app/widgets"],
     "images": [{"image": "docker.io/tiny/draft:v1", "needed": "feature", "where": "the designer"}],
 }
-RELEASES = sorted(path.parent.name for path in MANIFESTS.glob("*/release.yaml"))
 
 
 @pytest.fixture

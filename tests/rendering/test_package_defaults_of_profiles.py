@@ -10,10 +10,11 @@ import pytest
 
 from settings import from_mapping
 from settings.package_sources import variables
+from tests.releases import DEFAULT
 from tests.rendering.beijing import rendered
 from tests.rendering.profile_hooks import SCRIPTS, SETTINGS, SYNC, namespace, objects
 
-HOOK: Any = SYNC["26.03"].hook
+HOOK: Any = SYNC[DEFAULT].hook
 DEFAULTS, AUTHORITIES = "ConfigMap package-defaults", "ConfigMap package-authorities"
 PROXY = {"https": "http://proxy.corp.example:3128"}
 each_release = pytest.mark.parametrize("release", SCRIPTS)

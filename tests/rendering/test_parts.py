@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rendering.objects import pod_spec
-from rendering.release import Parts, load
+from rendering.parts import Parts
+from rendering.release import load
 from settings import MANIFESTS
 from tests.releases import RELEASES
 from tests.rendering.beijing import kubeflow

@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rendering.release import (
-    Part,
-    Parts,
-    ReleaseInvalid,
-    VersionRange,
-    folder_digest,
-    load,
-    stand_alone,
-)
+from rendering.parts import Part, Parts
+from rendering.release import ReleaseInvalid, VersionRange, folder_digest, load, stand_alone
 
 REMOTE = f"{{repository: a/c, ref: v1, commit: {'a' * 40}, folder: c"
 USER = (

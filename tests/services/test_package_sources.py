@@ -25,12 +25,13 @@ from regions.package_mirrors import package_mirrors
 from settings import from_mapping
 from settings.package_sources import BUNDLE
 from tests.conftest import NOTHING_IS_LEFT_OUT
+from tests.releases import DEFAULT
 from tests.rendering.profile_hooks import SYNC
 from tests.services.kfp_sdk import kfp_sdk
 from tests.services.package_hosts import PackageHosts, index, node_archive, package_hosts
 from tests.services.python_packages import interpreter
 
-HOOK: Any = SYNC["26.03"].hook
+HOOK: Any = SYNC[DEFAULT].hook
 MIRRORS = {kind: urlsplit(url) for kind, url in package_mirrors("aws-cn").items()}
 PYPI, NPM, HUB = (MIRRORS[kind].netloc for kind in ("pypi", "npm", "hugging_face"))
 OWN = "pypi.corp.example"

@@ -109,10 +109,11 @@ def test_what_has_no_namespace_has_its_name_alone() -> None:
     assert "there is clustertrainingruntimes one: " in found
 
 
-def test_many_are_counted() -> None:
-    held = [named(f"run-{number}") for number in range(5)]
+@pytest.mark.parametrize(("count", "rest"), [(5, " and 2 more"), (3, "")])
+def test_three_are_named_and_the_others_counted(count: int, rest: str) -> None:
+    held = [named(f"run-{number}") for number in range(count)]
     (found,) = said(Played(held={("argoproj.io/v1alpha1", "workflows"): held}))
-    assert "workflows team-a/run-2 and 2 more: let it end" in found
+    assert f"workflows team-a/run-2{rest}: let it end" in found
 
 
 def test_what_could_not_be_asked_is_not_taken_for_granted() -> None:
@@ -134,10 +135,11 @@ NEWS = {"release": "26.03.1", "digests": {"a": "2", "b": "1"}}
         ({"release": "26.03.1", "digests": {"a": "1"}}, "26.03.1"),
         ({"release": "26.03", "digests": {"a": "1"}}, "26.03"),
         ({"digests": {"a": "1", MARK: "1"}}, "26.03"),
+        ({"digests": {"a": "1", "b": "1"}}, "26.03.1"),
         ({"digests": {"a": "1"}}, "26.03.1"),
         ({"digests": {"a": "1", "c": "1"}}, ""),
     ],
-    ids=["new", "named", "older", "recognised", "the same CRDs", "others"],
+    ids=["new", "named", "older", "recognised", "all CRDs", "some of the CRDs", "others"],
 )
 def test_the_release_of_a_state(olds: dict[str, Any], old: str | None) -> None:
     assert old_release(olds, NEWS, WAYS) == old

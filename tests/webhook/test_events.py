@@ -339,10 +339,10 @@ def test_a_copy_that_came_or_takes_too_long_is_looked_at_no_more() -> None:
     world.reporter.offer(waiting())
     world.later(200)
     assert len(copies.looks) == 1
-    world, copies = copying([""], copy_seconds=100.0)
+    world, copies = copying([""], copy_seconds=90.0, pause_seconds=45.0)
     world.reporter.offer(waiting())
     world.later(400)
-    assert len(copies.looks) == 3
+    assert len(copies.looks) == 2
     assert len(world.posted) == 1
 
 
@@ -363,10 +363,25 @@ def test_one_look_answers_for_all_pods_and_the_minute_bounds_their_events() -> N
 def test_copies_that_are_looked_at_are_bounded() -> None:
     world, copies = copying([""], copies=2, pause_seconds=5.0)
     for number in range(1, 10):
-        world.reporter.offer(waiting(number, namespace="team"))
+        made = report(number)
+        findings = [each._replace(awaited=f"quay.io/a/b:{number}") for each in made.findings]
+        world.reporter.offer(replace(made, findings=findings))
+    world.later(20)
+    assert len(world.posted) == 9
+    assert len(set(copies.looks)) == 2
+
+
+def test_an_api_server_that_falls_silent_hears_of_the_other_copies_later() -> None:
+    world, copies = copying([""], pause_seconds=5.0)
+    for number in range(1, 10):
+        world.reporter.offer(waiting(number))
+    world.later(3)
+    copies.answers, world.api.failure = [FAILED], TimeoutError()
     world.later(6)
-    assert len(copies.looks) <= 1
-    assert len(world.reporter._copying) == 2  # pyright: ignore[reportPrivateUsage]
+    world.api.failure = None
+    world.later(20)
+    failed = [name for name, reason, _ in world.posted if reason == "ImageCopyFailed"]
+    assert len(failed) == 8
 
 
 def test_a_table_without_answers_holds_up_one_turn_of_twenty_looks_only() -> None:

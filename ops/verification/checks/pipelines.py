@@ -38,7 +38,8 @@ from ops.verification.profile import refuse_exceeded_quota, user_of
 from ops.verification.waiting import last_lines, obstacles, pods_of, wait, warnings_of
 from ops.verification.web import Answer
 from ops.verification.workspace import Workspace, alive
-from rendering.release import DatabaseUser, Part, Parts
+from rendering.parts import Part, Parts
+from rendering.release import DatabaseUser
 from settings.sections import User
 
 RUN_SECONDS = 15 * 60

@@ -15,13 +15,14 @@ from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
 from settings.context import StackContext
 from tests.harness import REGIONS, Recorded, run
+from tests.releases import DEFAULT
 from tests.rendering.beijing import rendered
 
 OIDC = OidcProvider(arn="arn:of:oidc", issuer="https://oidc.example/id/1")
 READERS = {"system:serviceaccount:kubeflow:argo", "system:serviceaccount:kubeflow:katib-controller"}
 
 
-def made(region: str, release: str = "26.03", **sections: Any) -> Recorded:
+def made(region: str, release: str = DEFAULT, **sections: Any) -> Recorded:
     context = StackContext.of(from_mapping({"region": region, **sections}), ACCOUNT, {})
     objects = rendered(release)
     return run(

@@ -19,7 +19,7 @@ from components.kubeflow.kubeflow_manifests import KubeflowManifests, KubeflowMa
 from rehearsal.clouds import ACCOUNT
 from rendering import ObjectKey, Rendered
 from rendering.await_annotations import PATCH_FORCE
-from rendering.release import Part, Parts
+from rendering.parts import Part, Parts
 from settings import from_mapping
 from settings.context import StackContext
 from settings.sections import User

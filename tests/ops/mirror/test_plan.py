@@ -13,7 +13,7 @@ from ops.cli_errors import Refused
 from ops.mirror import plan
 from ops.mirror.plan import Copy, State, Surveyed, members_and_blobs
 from rendering import ImageUse
-from rendering.release import Needed
+from rendering.field_types import Needed
 from webhook.mirror import copy_name
 
 REGISTRY = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"

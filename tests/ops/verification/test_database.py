@@ -35,13 +35,15 @@ from tests.releases import RELEASES
 Told = dict[tuple[str, str], list[str]]
 """Component and question -> its lines after these."""
 DENIED = "ERROR 1045 (28000): Access denied for user 'x'@'10.64.0.9' (using password: YES)"
+RELEASE = "26.03"
+"""In which every stack has all users of the database."""
 CHECKS = (database_reach, database_databases, database_tables, database_rows)
 
 
 def right(of: Mapping[str, DatabaseUser] | None = None) -> Told:
     """What a platform answers on which something of everything has run."""
     told: Told = {}
-    of = of or users()
+    of = of or users(RELEASE)
     for component, user in of.items():
         name = user.database
         plain = ["row\t1"] if user.tls == "NONE" else [f"error\t{DENIED}"]
@@ -74,7 +76,7 @@ def printed(told: Told) -> str:
 
 
 def platform(told: Told | None = None, **sections: Any) -> Storage:
-    sections = {"release": "26.03", **sections}
+    sections = {"release": RELEASE, **sections}
     return storage(printing=printed(right() if told is None else told), **sections)
 
 
@@ -86,7 +88,7 @@ def examined(check: Callable[..., Iterator[Finding]], told: Told | None = None) 
 def test_every_user_logs_in_over_tls() -> None:
     findings = examined(database_reach)
     assert passes(findings)
-    assert [each.about for each in findings] == [f"user of {each}" for each in users()]
+    assert [each.about for each in findings] == [f"user of {each}" for each in users(RELEASE)]
     assert findings[0].sentence == (
         "ml_pipeline@% logs in to MySQL 8.4.7 over TLSv1.3, TLS_AES_256_GCM_SHA384, and not "
         "without TLS"
