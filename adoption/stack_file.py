@@ -242,7 +242,8 @@ def text(adoption: Adoption, sources: Iterable[str]) -> str:
 
 def _lines(adoption: Adoption, sources: Iterable[str]) -> Iterator[str]:
     yield f"# Written by `./kf adopt` from {', '.join(sources)}. What else a stack needs, such as"
-    yield "# cluster.admins and a cluster.name that the account does not have: docs/settings.md."
+    yield "# cluster.admins, cluster.publicAccessCidrs and a cluster.name that the account does not"
+    yield "# have: docs/settings.md."
     yield "config:"
     for key, value in adoption.values.items():
         for line in _SECTIONS.get(key.partition(":")[2], "").splitlines():

@@ -26,6 +26,8 @@ def test_the_stack_file_is_what_the_settings_read(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.new.yaml"
     file.write_text(stack_file.text(made, ["cluster.json"]))
     assert yaml.safe_load(file.read_text()) == {"config": made.values}
+    for key in ("cluster.admins", "cluster.publicAccessCidrs", "cluster.name"):
+        assert key in file.read_text().partition("config:")[0]
     values = {key.removeprefix("kubeflow:"): value for key, value in made.values.items()}
     settings = from_mapping(values)
     assert settings.region == "cn-north-1"
