@@ -35,6 +35,7 @@ def of_plan(plan: Path, bucket: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(plan.read_bytes())
         resources = {str(each["name"]): each for each in cast(list[Any], content["resources"])}
         made = next(each for each in resources.values() if each["type"] == BUCKET)
+        needed = _above(made, resources)
     except StopIteration:
         raise PlanInvalid(
             f"the stack of {plan} makes no bucket: with `existing: true` it needs no import; "
@@ -42,11 +43,10 @@ def of_plan(plan: Path, bucket: str) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise PlanInvalid(f"{plan} cannot be read ({error.strerror}).") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise PlanInvalid(
             f"{plan} is no plan: write it by `pulumi preview --import-file {plan}`."
         ) from None
-    needed = _above(made, resources)
     kept = [each for each in resources.values() if each["name"] in needed]
     return {"nameTable": content.get("nameTable", {}), "resources": [*kept, {**made, "id": bucket}]}
 

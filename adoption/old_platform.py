@@ -49,7 +49,9 @@ class Snapshot:
     Attributes:
         name: its identifier.
         arn: its ARN.
-        version: of MySQL in full.
+        database: the instance that it was taken of; empty: unknown.
+        engine: of that instance, such as mysql.
+        version: of the engine in full.
         storage_gib: what is allocated.
         key_arn: of the KMS key; empty: it is not encrypted.
         taken: when its data was taken, in ISO 8601; of a copy, the original's.
@@ -57,6 +59,8 @@ class Snapshot:
 
     name: str
     arn: str
+    database: str
+    engine: str
     version: str
     storage_gib: int
     key_arn: str
@@ -101,14 +105,18 @@ def read(files: Iterable[Path]) -> OldPlatform:
     for file in files:
         content = _content(file)
         if "DBSnapshots" in content or "DBSnapshot" in content:
-            described = content.get("DBSnapshots", [content.get("DBSnapshot")])
-            snapshots += [_read(file, each) for each in described if _is_complete(each)]
+            described: Any = content.get("DBSnapshots", [content.get("DBSnapshot")])
+            if not isinstance(described, list):
+                raise FactsInvalid(f"{file} has no list of snapshots: {_WAY_OUT}.")
+            every = cast(list[Any], described)
+            snapshots += [_read(file, each) for each in every if _is_complete(each)]
         elif content.get("kind") == "List" or "apiVersion" in content:
             items += content["items"] if isinstance(content.get("items"), list) else [content]
         else:
             raise FactsInvalid(f"{file} is no answer of kubectl or RDS: {_WAY_OUT}.")
         if not all(isinstance(_part(each, "metadata").get("name"), str) for each in items):
             raise FactsInvalid(f"{file} has an object without a name: {_WAY_OUT}.")
+    items = list({_identity(each): each for each in items}.values())
     snapshots.sort(key=lambda each: (each.taken, each.name), reverse=True)
     bindings = [each for each in items if each.get("kind") == "RoleBinding"]
     profiles = [_profile(each, bindings) for each in items if each.get("kind") == "Profile"]
@@ -124,7 +132,10 @@ def _content(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise FactsInvalid(f"{file} has more than {MOST_BYTES >> 20} MiB: write several files.")
-        content: object = json.loads(file.read_bytes())
+        text = file.read_bytes()
+        content: object = json.loads(text)
+        if b"\\u" in text:  # Half a character by its number: no output could have it.
+            json.dumps(content, ensure_ascii=False).encode()
     except OSError as error:
         raise FactsInvalid(f"{file} cannot be read ({error.strerror}): {_WAY_OUT}.") from None
     except (ValueError, RecursionError):
@@ -137,7 +148,7 @@ def _content(file: Path) -> dict[str, Any]:
 def _read(file: Path, described: Any) -> Snapshot:
     try:
         return _snapshot(described)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         reason = f"{file} has a snapshot that RDS did not describe"
         raise FactsInvalid(f"{reason}: {_WAY_OUT}.") from None
 
@@ -152,8 +163,10 @@ def _snapshot(described: Mapping[str, Any]) -> Snapshot:
         name=str(described["DBSnapshotIdentifier"]),
         arn=str(described["DBSnapshotArn"]),
         version=str(described["EngineVersion"]),
+        database=str(described.get("DBInstanceIdentifier") or ""),
+        engine=str(described.get("Engine") or "mysql"),
         storage_gib=int(described["AllocatedStorage"]),
-        key_arn=str(described.get("KmsKeyId") or "") if described["Encrypted"] else "",
+        key_arn=str(described.get("KmsKeyId") or "") if described["Encrypted"] is True else "",
         taken=str(taken or ""),
     )
     if len(made.arn.split(":")) < 7:
@@ -168,6 +181,12 @@ def _part(value: Any, *keys: str) -> dict[str, Any]:
     return cast(dict[str, Any], value) if isinstance(value, dict) else {}
 
 
+def _identity(item: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What an object is known by; two files may have the same one."""
+    metadata = _part(item, "metadata")
+    return str(item.get("kind")), str(metadata.get("namespace")), str(metadata.get("name"))
+
+
 def _profile(item: Mapping[str, Any], bindings: Iterable[Mapping[str, Any]]) -> Profile:
     namespace, owner = item["metadata"]["name"], _part(item, "spec", "owner")
     email = str(owner.get("name", "")).lower() if owner.get("kind") == "User" else ""
@@ -178,7 +197,8 @@ def _profile(item: Mapping[str, Any], bindings: Iterable[Mapping[str, Any]]) -> 
         if _part(each, "metadata").get("namespace") == namespace
         and _part(each, "metadata", "annotations").get("role") in ("edit", "admin")
     }
-    plugins: list[Any] = _part(item, "spec").get("plugins") or []
+    found: Any = _part(item, "spec").get("plugins")
+    plugins = cast(list[Any], found) if isinstance(found, list) else []
     return Profile(
         namespace=namespace,
         owner=email,

@@ -110,12 +110,20 @@ def adopt(old: OldPlatform) -> Adoption:
 
 def _chosen(snapshots: Iterable[Snapshot]) -> Snapshot:
     # RDS takes one by itself every day, also of a database that nobody writes to any more.
-    every = list(snapshots)
+    every = [each for each in snapshots if each.engine == "mysql"]
+    databases = sorted({each.database for each in every})
+    if len(databases) > 1:
+        raise NothingToRestore(
+            f"the files have snapshots of {len(databases)} databases ({', '.join(databases)}): "
+            "describe those of one alone (`aws rds describe-db-snapshots "
+            "--db-instance-identifier <name> --output json`)."
+        )
     by_hand = [each for each in every if each.key_arn or not each.automated]
     known = by_hand or every
     if not known:
         raise NothingToRestore(
-            "no file has a snapshot: write one with `aws rds describe-db-snapshots --output json`."
+            "no file has a complete snapshot of a MySQL database: write one with "
+            "`aws rds describe-db-snapshots --output json`."
         )
     chosen = next((each for each in known if each.key_arn), None)
     if chosen is None or chosen.taken < known[0].taken:
@@ -209,7 +217,8 @@ def _quota(hard: Mapping[str, str]) -> tuple[dict[str, int], list[str]]:
 
 def _amount(quantity: str) -> Decimal | None:
     """A Kubernetes quantity (apimachinery pkg/api/resource/quantity.go); None: it is none."""
-    found = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
+    # The API server accepts longer ones, but no node has as much.
+    found = re.fullmatch(r"([0-9.]{1,20})([A-Za-z]*)", quantity)
     if found is None:
         return None
     number, unit = found.groups()
@@ -233,7 +242,8 @@ def text(adoption: Adoption, sources: Iterable[str]) -> str:
 
 def _lines(adoption: Adoption, sources: Iterable[str]) -> Iterator[str]:
     yield f"# Written by `./kf adopt` from {', '.join(sources)}. What else a stack needs, such as"
-    yield "# cluster.admins and a cluster.name that the account does not have: docs/settings.md."
+    yield "# cluster.admins, cluster.publicAccessCidrs and a cluster.name that the account does not"
+    yield "# have: docs/settings.md."
     yield "config:"
     for key, value in adoption.values.items():
         for line in _SECTIONS.get(key.partition(":")[2], "").splitlines():

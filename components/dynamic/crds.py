@@ -9,7 +9,7 @@ They are the first of a release in every stack, old ones too, so that this resou
 change of the release without a way, or before its conditions hold
 (docs/decisions/0124-the-crds-ask-before-an-upgrade.md). What a preview cannot show to an API server
 that has the old ones gets a value of this resource that is unknown until then (``applied``;
-docs/decisions/0131-a-preview-awaits-the-crds.md).
+docs/decisions/0130-a-preview-awaits-the-crds.md).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from adoption import stack_file
+from adoption import import_file, stack_file
 from adoption.old_platform import FactsInvalid, read
 from settings import from_mapping
 from settings.sections import DatabaseSettings
@@ -27,6 +27,8 @@ def test_the_stack_file_is_what_the_settings_read(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.new.yaml"
     file.write_text(stack_file.text(made, ["cluster.json"]))
     assert yaml.safe_load(file.read_text()) == {"config": made.values}
+    for key in ("cluster.admins", "cluster.publicAccessCidrs", "cluster.name"):
+        assert key in file.read_text().partition("config:")[0]
     values = {key.removeprefix("kubeflow:"): value for key, value in made.values.items()}
     settings = from_mapping(values)
     assert settings.region == "cn-north-1"
@@ -102,14 +104,14 @@ def test_a_copy_counts_when_it_is_complete_and_until_somebody_takes_another(tmp_
     assert made.values["kubeflow:database"]["snapshot"] == COPY
     with pytest.raises(stack_file.NothingToRestore, match=" kubeflow-db-encrypted "):
         adopted(tmp_path, nightly)
-    with pytest.raises(stack_file.NothingToRestore, match="no file has a snapshot"):
+    with pytest.raises(stack_file.NothingToRestore, match="no file has a complete snapshot"):
         adopted(tmp_path, copy(Status="creating"))
 
 
 @pytest.mark.parametrize(
     ("snapshots", "sentence"),
     [
-        ([], "no file has a snapshot"),
+        ([], "no file has a complete snapshot"),
         ([snapshot(NAME)], f"the snapshot {NAME} is not encrypted.*copy-db-snapshot.*--kms-key-id"),
         # An encrypted copy of older data is not what somebody means who has just taken another.
         (
@@ -117,6 +119,11 @@ def test_a_copy_counts_when_it_is_complete_and_until_somebody_takes_another(tmp_
             "the snapshot later is not encrypted",
         ),
         ([copy(EngineVersion="5.7.44")], "is of MySQL 5.7.44.*modify-db-snapshot"),
+        ([copy(Engine="postgres", EngineVersion="8.4.1")], "no file has a complete snapshot"),
+        (
+            [copy(), copy(DBInstanceIdentifier="shop")],
+            r"of 2 databases \(kubeflow-db, shop\).*--db-instance-identifier",
+        ),
     ],
 )
 def test_what_cannot_be_restored_is_refused(
@@ -134,6 +141,12 @@ def test_what_cannot_be_restored_is_refused(
         ("{}", "is no answer of kubectl or RDS"),
         ('{"DBSnapshot": null}', "a snapshot that RDS did not describe"),
         ('{"DBSnapshots": [{}]}', "a snapshot that RDS did not describe"),
+        ('{"DBSnapshots": null}', "no list of snapshots"),
+        ('{"kind": "List", "items": [{"metadata": {"name": "a\\ud800"}}]}', "is no JSON"),
+        (
+            json.dumps({"DBSnapshots": [copy(AllocatedStorage=float("inf"))]}),
+            "a snapshot that RDS did not describe",
+        ),
         (
             json.dumps({"DBSnapshots": [copy(DBSnapshotArn="last")]}),
             "a snapshot that RDS did not describe",
@@ -146,6 +159,43 @@ def test_other_files_are_refused(tmp_path: Path, content: str, sentence: str) ->
     file.write_text(content)
     with pytest.raises(FactsInvalid, match=rf"facts\.json {sentence}|facts\.json has {sentence}"):
         read([file])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[" * 100_000,
+        '{"resources": null}',
+        '{"resources": [{"name": "a", "type": "aws:s3/bucket:Bucket", "parent": "a"}]}',
+        '{"resources": [{"name": "a", "type": "aws:s3/bucket:Bucket", "parent": ["a"]}]}',
+    ],
+)
+def test_what_is_no_plan_is_refused(tmp_path: Path, content: str) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(content)
+    with pytest.raises(import_file.PlanInvalid, match="is no plan: write it by"):
+        import_file.of_plan(plan, "old-artifacts")
+
+
+def test_every_kind_has_its_way_and_one_sentence() -> None:
+    assert {kind: set(row) for kind, row in stack_file.KINDS.items()} == {
+        kind: {"moves", "what"} for kind in stack_file.KINDS
+    }
+
+
+def test_odd_parts_of_a_profile_are_left_out(tmp_path: Path) -> None:
+    hard = {"cpu": "9" * 5000, "pods": "7"}
+    odd = profile("team-a", "a@x.org", plugins=5, resourceQuotaSpec={"hard": hard})
+    made = adopted(tmp_path, copy(), items=[odd])
+    assert made.values["kubeflow:users"][0]["quota"] == {"pods": 7}
+    assert "no setting for cpu of its quota" in made.moved[-1].what
+
+
+def test_the_same_object_in_two_files_is_one(tmp_path: Path) -> None:
+    files = write(tmp_path, copy())
+    once, twice = stack_file.adopt(read(files)), stack_file.adopt(read([*files, files[0]]))
+    assert once == twice
 
 
 def test_one_snapshot_and_one_object_are_read_too(tmp_path: Path) -> None:
