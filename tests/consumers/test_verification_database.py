@@ -36,7 +36,6 @@ from tests.consumers.programs import ml_metadata
 from tests.consumers.test_katib import LOGS
 from tests.consumers.test_ml_metadata import OWNER, SESSION
 from tests.database_users import users
-from tests.releases import DEFAULT
 from tests.rendering.beijing import Release, kubeflow, rendered
 from tests.services import mariadb
 from tests.services.certificates import Authority
@@ -129,7 +128,7 @@ class InitJobOnly:
 
 
 def platform(pods: Pods) -> Platform:
-    settings = from_mapping({"region": "cn-north-1"})
+    settings = from_mapping({"region": "cn-north-1", "pipelines": {"v1": True}})
 
     def client(service: str) -> Any:
         raise AssertionError(f"{service} is asked")
@@ -154,7 +153,7 @@ def examined(pods: Pods, *checks: Callable[[Platform], Any]) -> list[Finding]:
     findings: list[Finding] = [each for check in checks for each in check(made)]
     seen = "\n".join([*pods.printed, *(f"{each.about} {each.sentence}" for each in findings)])
     passwords = [user["password"] for user in pods.rds.job.remote.values()]
-    assert len(passwords) == 5
+    assert len(passwords) == len(users()) + 1  # and the master's
     assert not [each for each in passwords if each in seen]
     return findings
 
@@ -165,8 +164,8 @@ def problems(findings: list[Finding]) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def tables(rds: Database, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tables and rows by Katib's database manager and by ML Metadata; Pipelines', of which no
-    registry serves the program, by name alone (database_tables.yaml)."""
+    """Tables and rows by Katib's database manager and by ML Metadata; those of Pipelines and of the
+    model registry, of which no registry serves the program, by name alone (release.yaml)."""
     with running(rds, tmp_path_factory.mktemp("verified-katib")) as manager:
         report = {"trial_name": TRIAL, "observation_log": {"metric_logs": LOGS}}
         call(manager, "ReportObservationLog", report)
@@ -184,7 +183,7 @@ def tables(rds: Database, tmp_path_factory: pytest.TempPathFactory) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for component in ("ml-pipeline", "cache"):
+    for component in ("ml-pipeline", "cache", "model-registry"):
         user = users()[component]
         made = "; ".join(
             f"CREATE TABLE IF NOT EXISTS {user.database}.{table} (id INT)" for table in user.tables
@@ -325,7 +324,7 @@ def test_a_server_that_is_stopped_unknown_or_another_one(
     file.write_text(f"{file.read_text()}{line.replace('OTHER', str(other.file))}\n")
     told = problems(examined(pods, database_reach))
     assert sentence in told[0]
-    assert len(told) == len(users(DEFAULT, ()))
+    assert len(told) == len(users())
 
 
 @pytest.mark.check("database-reach", broken=True)
