@@ -63,4 +63,4 @@ def test_the_pod_at_the_bucket_is_accepted_with_its_copied_image(installed: Inst
     # The profile controller, which makes default-editor, does not run here.
     pod = accepted(installed, job, "serviceAccountName")
     (container,) = pod["spec"]["containers"]
-    assert container["image"].endswith("kserve/storage-initializer:v0.16.0")
+    assert container["image"].endswith("kserve/storage-initializer:v0.18.0")

@@ -179,6 +179,6 @@ def test_a_call_no_table_answers_names_the_call_and_the_way_out(started: Started
 
     with started(program) as rehearsal, pytest.raises(EngineFailure) as failed:
         rehearsal.preview()
-    (problem,) = failed.value.problems
-    assert "aws:iam/getPolicy:getPolicy" in problem
+    # The SDK may add that it was interrupted.
+    problem = next(each for each in failed.value.problems if "aws:iam/getPolicy:getPolicy" in each)
     assert "rehearsal/sample_outputs" in problem

@@ -190,12 +190,12 @@ def test_copies_for_another_account_are_refused(stack: Path, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("stack")
 def test_a_list_puts_no_other_image_where_the_platform_has_its_own(tmp_path: Path) -> None:
-    own = f"{HOST}/kubeflow/docker.io/alpine/k8s:1.32.3"
+    own = f"{HOST}/kubeflow/docker.io/alpine/k8s:1.36.2"
     (tmp_path / "images.txt").write_text(f"quay.io/a/b:v1 -> {own}\n")
     done = images("mirror", "--from", str(tmp_path / "images.txt"))
     assert done.exit_code == 2
     assert done.stderr == (
-        f"{own} is the platform's copy of docker.io/alpine/k8s:1.32.3, and quay.io/a/b:v1 would "
+        f"{own} is the platform's copy of docker.io/alpine/k8s:1.36.2, and quay.io/a/b:v1 would "
         "replace it: write another target.\n"
     )
 

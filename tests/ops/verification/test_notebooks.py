@@ -20,7 +20,7 @@ NAME = f"{RUN}-notebook"
 NOTEBOOK = f"/apis/kubeflow.org/v1/namespaces/alice/notebooks/{NAME}"
 CLAIM = f"/api/v1/namespaces/alice/persistentvolumeclaims/{NAME}-workspace"
 PODS = "/api/v1/namespaces/alice/pods"
-IMAGE = "registry.test/ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.10.0"
+IMAGE = "registry.test/ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.11.0"
 
 
 @pytest.fixture
