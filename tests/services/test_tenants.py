@@ -68,7 +68,7 @@ _BLOCKS = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", _SERVING, re.DOTA
 
 
 def proxies_anything(release: str) -> bool:
-    """Whether the UI of Pipelines proxies to any host; later ones sign the paths of TensorBoards."""
+    """Whether the UI of Pipelines proxies to any host; later ones sign paths of TensorBoards."""
     return version_of_pipelines(release).startswith(("1.", "2.16."))
 
 
@@ -422,7 +422,6 @@ def test_tensorboards_of_pipelines_are_closed_even_with_a_right_signature(
 @pytest.mark.parametrize("platform", WITH_SIGNED_PATHS, indirect=True)
 def test_no_published_key_signs_the_path_of_a_tensorboard(platform: Any) -> None:
     """Express takes the route in any letters, and the token after the small ones."""
-    _, _, applications = platform
     for key in (PUBLISHED_KEY, "", "minio"):
         path = f"/pipeline/Apps/tensorboard/proxy{TENSORBOARD}{token(key)}/"
         found = by_browser(platform, "bea@example.org", path)
