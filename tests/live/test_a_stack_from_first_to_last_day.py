@@ -30,7 +30,7 @@ SECOND_PROFILE = {
 DASHBOARD = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
-    "metadata": {"name": "centraldashboard", "namespace": "kubeflow"},
+    "metadata": {"name": "dashboard", "namespace": "kubeflow"},
 }
 LEFT_SECONDS = 60
 """For the garbage collector, which deletes what belonged to deleted objects."""
@@ -99,7 +99,7 @@ def test_a_value_that_somebody_edited_is_named_and_put_back(live: LiveStack) -> 
     live.cluster.cluster.patch(DASHBOARD, {"spec": {"replicas": 3}})
     drift = live.run("refresh")
     (urn,) = changed(drift)
-    assert "centraldashboard" in urn
+    assert urn.endswith("kubeflow/dashboard")
     assert changed(live.run("preview")) == {urn}
     assert changed(live.run("up")) == {urn}
     assert live.cluster.cluster.read(DASHBOARD)["spec"]["replicas"] == 1
