@@ -22,7 +22,7 @@ from rendering.field_types import NEEDS
 from rendering.golden import GOLDEN_FILE
 from rendering.reasons import load_reasons
 from rendering.release import Release, load
-from settings import MANIFESTS
+from settings import MANIFESTS, facts
 from settings.release_files import default_release
 from settings.support_ends import EKS, READ
 from upgrades.table import Upgrade
@@ -39,7 +39,7 @@ _VERBS = ("removed", "added", "changed")
 
 def releases() -> list[str]:
     """The releases, by name."""
-    return sorted(path.parent.name for path in MANIFESTS.glob("*/release.yaml"))
+    return list(facts.releases(MANIFESTS))
 
 
 def file_of(release: str, language: Language) -> Path:
