@@ -12,11 +12,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, TypedDict
 
 from ops.findings import Finding, good, problem
 from ops.live_cluster import LiveCluster
-from ops.side_processes import terminated_as_interrupted
+from ops.side_processes import one_signal_later, terminated_as_interrupted
 from ops.verification.check import Check, Verdict
 from ops.verification.platform import Platform
 from ops.verification.workspace import AHEAD_SECONDS, alive
@@ -77,11 +78,16 @@ def making(platform: Platform) -> Iterator[Finding]:
             workspace.wait("a moment", lambda: None, PAUSE_SECONDS)
         collection = f"/api/v1/namespaces/{namespace}/configmaps"
         others = f"{workspace.run}{OF_ANOTHER}"
+        path = f"{collection}/{others}"
         metadata = {"name": others, "labels": {"made-by": "another"}}
-        platform.cluster.create(
-            collection, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-        )
-        workspace.adopt(f"{collection}/{others}")
+        # As the check of pipelines: what nobody owns yet at a signal is taken away by this.
+        workspace.undo(f"the ConfigMap {others}", partial(platform.cluster.delete, path))
+        # Left to the sweep alone: an object whose request is under way at the signal.
+        with one_signal_later():
+            platform.cluster.create(
+                collection, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+            )
+        workspace.adopt(path)
     first = NAMESPACES[0]
     path = f"/api/v1/namespaces/{first}/configmaps/{platform.workspace(first).run}-made"
     there = platform.cluster.one(path) is not None
