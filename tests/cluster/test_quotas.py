@@ -5,6 +5,8 @@ The controller that counts is part of kube-controller-manager; ``counted`` write
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.cluster.installation import Installation
 
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 NAMESPACE = "team-a"
+CACHE_SECONDS = 60
 LIMITS = {"cpus": 2, "memoryGib": 4, "gpus": 1, "storageGib": 10, "pods": 20}
 
 
@@ -38,11 +41,32 @@ def cluster(new_cluster: NewCluster) -> Generator[Installation]:
 
 
 def counted(cluster: Installation, quota: Object) -> None:
-    """As kubernetes/kubernetes pkg/controller/resourcequota/resource_quota_controller.go."""
+    """As kubernetes/kubernetes pkg/controller/resourcequota/resource_quota_controller.go.
+
+    Returns when the admission of the API server, which reads a cache, has the status.
+    """
     stored = cluster.cluster.read(quota)
     hard = stored["spec"]["hard"]
     stored["status"] = {"hard": hard, "used": dict.fromkeys(hard, "0")}
     cluster.cluster.replace_status(stored, manager="kube-controller-manager")
+    probe = pod("probe", {"cpu": "1000"}) if "pods" in hard else claim("probe", "1Ti")
+    until(cluster, probe, "(failed|exceeded) quota")
+
+
+def until(cluster: Installation, probe: Object, sentence: str) -> None:
+    """Tries an object, which is never stored, until its refusal matches; empty: is accepted."""
+    limit = time.monotonic() + CACHE_SECONDS
+    while not re.search(sentence or "^$", answer := tried(cluster, probe)):
+        assert time.monotonic() < limit, answer or "accepted"
+        time.sleep(0.1)
+
+
+def tried(cluster: Installation, probe: Object) -> str:
+    try:
+        cluster.cluster.create(probe, dry_run=True)
+    except Refused as refused:
+        return str(refused)
+    return ""
 
 
 def pod(name: str, *containers: dict[str, str], image: str = "registry.example/train") -> Object:
@@ -85,6 +109,7 @@ def test_a_pod_that_requests_nothing_starts_and_is_counted(cluster: Installation
     with pytest.raises(Refused, match=r"failed quota: profile-quota: must specify requests\.cpu"):
         cluster.cluster.create(pod("driver", {}))
     cluster.apply(smallest)
+    until(cluster, pod("probe", {}), "")
     made = cluster.cluster.create(pod("driver", {})).body
     requests = [each["resources"]["requests"] for each in made["spec"]["containers"]]
     assert requests == [{"cpu": "100m", "memory": "128Mi"}]
@@ -108,6 +133,7 @@ def test_what_exceeds_the_quota_is_refused_with_its_numbers(
     quota, smallest = objects(**LIMITS)
     cluster.apply_all([quota, smallest])
     counted(cluster, quota)
+    until(cluster, pod("probe", {}), "")
     with pytest.raises(Refused, match=sentence):
         cluster.cluster.create(pod("train", requests))
     whole: Any = dict.fromkeys(requests, "1")
