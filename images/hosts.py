@@ -11,7 +11,7 @@ import ipaddress
 import json
 import pkgutil
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -82,7 +82,10 @@ class Table:
         flattened: whole name -> the name at its source.
         cached: start of a name -> the start at its source; such a cache has what its source has,
             and yet is a place of its own.
+        within: registry -> parts of a path, behind any host, that begin a name of that registry.
         pulled_through: prefix in a registry of ECR -> the registry whose images ECR caches there.
+        realms: of ECR (``reference.EcrRegistry``), in which it offers such caches. In all others
+            the same prefix is one that a team chose for repositories of its own.
         abroad: hosts that ``domestic`` would match.
     """
 
@@ -91,7 +94,9 @@ class Table:
     mirrored: Mapping[str, str]
     flattened: Mapping[str, str]
     cached: Mapping[str, str]
+    within: Mapping[str, Sequence[str]]
     pulled_through: Mapping[str, str]
+    realms: Collection[str]
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +114,9 @@ def table() -> Table:
             for image, source in flat["images"].items()
         },
         cached={name: row["of"] for row in read["caches"] for name in row["names"]},
+        within={row["of"]: row["paths"] for row in read["within"]},
         pulled_through=read["pulled_through"]["prefixes"],
+        realms=read["pulled_through"]["realms"],
     )
 
 
@@ -187,23 +194,32 @@ def handed_on(image: Reference) -> tuple[str, ...]:
     """
     parts = image.name.split("/")
     tails = ("/".join(parts[at:]) for at in range(len(parts) - 1) if "." in parts[at])
-    return tuple(found for found in map(_at_source, tails) if found is not None)
+    return tuple(_canonical(found) for tail in tails for found in _at_source(tail))
 
 
-def _at_source(name: str) -> str | None:
-    """The name at its source of an image in a mirror or cache; None in another registry."""
+def _at_source(name: str) -> Iterator[str]:
+    """The names at its source of an image in a mirror or cache; none in another registry.
+
+    What a mirror or a cache has may be a cache of yet another registry.
+    """
     host, _, rest = name.partition("/")
     of = _mirror_of(host)
     prefix, _, below = rest.partition("/")
     if of == "*":
-        return None  # its path has the source, and is looked at itself
-    if of:
-        return _canonical(f"{of}/{rest}")
-    if prefix in table().pulled_through and below and ecr_registry(host):
+        return  # its path has the source, and is looked at itself
+    there = f"{of}/{rest}" if of else table().flattened.get(name)
+    if prefix in table().pulled_through and below and _has_caches(host):
         there = f"{table().pulled_through[prefix]}/{below}"
-        return _canonical(_cached(there) or there)
-    found = table().flattened.get(name) or _cached(name)
-    return _canonical(found) if found else None
+    if there:
+        yield there
+    if cached := _cached(there or name):
+        yield cached
+
+
+def _has_caches(host: str) -> bool:
+    """Whether a registry may have images by a pull-through cache of ECR."""
+    registry = ecr_registry(host)
+    return registry is not None and registry.realm in table().realms
 
 
 def _cached(name: str) -> str | None:

@@ -20,9 +20,15 @@ from functools import cached_property, lru_cache
 DOCKER_HUB = "docker.io"
 """The registry of a name without one."""
 
-HUB_ALIASES = ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
+HUB_ALIASES = (
+    "index.docker.io",
+    "registry-1.docker.io",
+    "registry.hub.docker.com",
+    "registry.ipv6.docker.com",
+)
 """Its other names: of distribution/reference normalize.go (legacyDefaultDomain), of the host that
-containerd asks instead (core/remotes/docker/registry.go), and of Docker's own former pages."""
+containerd asks instead (core/remotes/docker/registry.go), of Docker's own former pages, and for
+IPv6 (www.docker.com/blog/beta-ipv6-support-on-docker-hub-registry)."""
 
 TLS_PORT = "443"
 """The port of a registry without one: such a name and one with the port are the same registry."""

@@ -370,7 +370,7 @@ def _decide(
     image, subject = seen.image, seen.subject
     rule = rule_for(policy.rules, subject, namespace)
     doubt = _doubt(image, subject, rule, namespace, policy)
-    if doubt and subject.full not in policy.platform:
+    if doubt and not _of_the_platform(image, subject, policy):
         return _Decision(place.image, doubt, denied=_refused(subject, rule, policy))
     if subject.own:
         return _present(place.image, image, rule, policy, mirror, looked_up=looked_up)
@@ -393,6 +393,12 @@ def _decide(
     return _without_ways_around(
         decision, place.image, seen, rule, namespace=namespace, policy=policy
     )
+
+
+def _of_the_platform(image: Reference, subject: Subject, policy: Policy) -> bool:
+    """Whether an image is one of the platform's own, or its copy, and no namesake of that."""
+    copied = not subject.own or image.origin(policy.registry) is not None
+    return copied and subject.full in policy.platform
 
 
 class _Seen(NamedTuple):
@@ -478,9 +484,12 @@ def _doubt(
                 f"{image.name} is a copy whose name was too long to tell its source, and images of "
                 f"some sources are {where}: {_ASK}"
             )
-        copied = f", of which {image.name} is a copy" if subject.name != image.name else ""
-        name = subject.name
-        return f"images of {name} are {where} by a rule of this cluster{copied}: {_ASK}"
+        name = rule.denied(subject) or subject.name
+        by_rule = f"images of {name} are {where} by a rule of this cluster"
+        if name != subject.name:
+            return f"{by_rule}, and {image.name} may be one of them: {_ASK}"
+        copied = f", of which {image.name} is a copy" if name != image.name else ""
+        return f"{by_rule}{copied}: {_ASK}"
     if image.ecr is None or image.ecr.realm == _realm(policy.registry):
         return ""
     # A rule that names the registry knows of a login that the pod has.

@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, cast
 
-from images.hosts import at_any_port, handed_on, source_of
+from images.hosts import at_any_port, handed_on, source_of, table
 from images.reference import DOCKER_HUB, HUB_ALIASES, TLS_PORT, Reference
 
 EVERYTHING = "*"
@@ -71,7 +71,8 @@ def denying(pattern: str) -> str:
     names, below = _with_stars(host, ".*"), _with_stars(path, ".*")
     if host == DOCKER_HUB:
         # Also as a path behind another registry, and an official image, which people write short.
-        names = f"(?:{'|'.join(map(re.escape, (host, *HUB_ALIASES)))})"
+        hub = (host, *HUB_ALIASES, *table().within.get(host, ()))
+        names = f"(?:{'|'.join(map(re.escape, hub))})"
         official = path.removeprefix("library/")
         if path and "/" not in official:
             below = f"(?:library/)?{_with_stars(official, '.*')}"
@@ -148,14 +149,17 @@ class Rule:
 
     def covers(self, image: Subject) -> bool:
         """Whether this rule applies to an image, whatever the namespace."""
-        fits = self._names.fullmatch
         if self.action is Action.DENY:
-            names = (image.name, image.source, *image.also)
-            return not image.known or any(fits(name) for name in names)
+            return not image.known or self.denied(image) is not None
         if not image.known:
             return EVERYTHING in self.registries
         # What stays in place is pulled under its own name.
         return self.names_source(image) or self.names(image)
+
+    def denied(self, image: Subject) -> str | None:
+        """The name of an image by which a denying rule covers it; None: it has none."""
+        fits = self._names.fullmatch
+        return next((name for name in (image.name, image.source, *image.also) if fits(name)), None)
 
     def names(self, image: Subject) -> bool:
         """Whether the rule covers an image as it is written."""

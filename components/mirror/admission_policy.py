@@ -164,7 +164,9 @@ def _variables(
     carried["source"] = "i.source"
     yield "inside", _mapped("hub", **carried, also=_tails("i.source", families))
     yield "handed", _mapped("inside", **carried, also=_each_line("i.also", _at_source(families)))
-    yield "uncached", _mapped("handed", **carried, also=_each_line("i.also", _uncached("t")))
+    # What a mirror has may be a cache of another registry, and both names count.
+    both = "i.also + '\\n' + " + _each_line("i.also", _uncached("t"))
+    yield "uncached", _mapped("handed", **carried, also=both)
     yield "also", _mapped("uncached", **carried, also=_each_line("i.also", _canonical("t")))
     carried = {"raw": "i.raw", "name": "i.name", "known": "i.known", "also": "i.also"}
     starred = f"{one_of_many} ? '*' + i.source.substring(i.source.indexOf('.')) : i.source"
@@ -262,14 +264,17 @@ def _one_of_many(families: Iterable[str]) -> str:
     return f"[^./]+(?:{_either(families)})"
 
 
-def _any_ecr() -> str:
-    return rf"[0-9]{{12}}\.{ECR_LABELS}\.[a-z0-9-]+\.(?:{_either(ECR_SUFFIXES)})"
+def _ecr_with_caches() -> str:
+    """Every host of ECR where it offers caches, and of GovCloud, which shares the suffix."""
+    realms = hosts.table().realms
+    suffixes = [suffix for suffix, realm in ECR_SUFFIXES.items() if realm in realms]
+    return rf"[0-9]{{12}}\.{ECR_LABELS}\.[a-z0-9-]+\.(?:{_either(suffixes)})"
 
 
 def _tails(name: str, families: Iterable[str]) -> str:
     """The ends of a name that begin with such a host; of one that is there twice, both."""
     hosted = f"{name}.substring(0, {name}.lastIndexOf('/')).split('/')"
-    many = _raw(f"^(?:{_one_of_many(families)}|{_any_ecr()})$")
+    many = _raw(f"^(?:{_one_of_many(families)}|{_ecr_with_caches()})$")
     full = f"('/' + {name})"
     first, last = (
         f"{full}.substring({full}.{index}('/' + p + '/') + 1)"
@@ -290,10 +295,11 @@ def _at_source(families: Iterable[str]) -> str:
     mirror = f"{host} in variables.mirrors ? variables.mirrors[{host}] + '/' + {rest}"
     family = f"variables.mirrors['*' + {host}.substring({host}.indexOf('.'))]"
     prefixes = _either(hosts.table().pulled_through)
-    through = rf"^{_any_ecr()}/(?:{prefixes})/"
+    through = rf"^{_ecr_with_caches()}/(?:{prefixes})/"
+    cached = f"t.matches({_raw(through)}) && !t.matches('^[^/]*-gov-')"
     return (
         f"{mirror} : t.matches({_raw(rf'^{_one_of_many(families)}/')}) ? {family} + '/' + {rest} : "
-        f"t.matches({_raw(through)}) ? variables.pulledThrough[t.split('/')[1]] + "
+        f"{cached} ? variables.pulledThrough[t.split('/')[1]] + "
         "t.substring(t.indexOf('/', t.indexOf('/') + 1)) : "
         "t in variables.flattened ? variables.flattened[t] : t"
     )

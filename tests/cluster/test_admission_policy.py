@@ -18,10 +18,14 @@ from tests.cluster.conftest import CURRENT, NewCluster
 from tests.cluster.mirrored import OWN, namespace, pod
 from tests.webhook.bypasses import (
     ALLOWED,
+    AWS,
+    CACHES,
+    OTHERS,
     OURS,
     PLACES,
     PLATFORM,
     REFUSED,
+    REPOSITORIES,
     UNLISTED,
     placed,
     rules,
@@ -30,17 +34,28 @@ from tests.webhook.bypasses import (
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 
 EVIL = "docker.io/evil/miner:1"
+INVALID = "quay.io/evil:1:2"
 GOOD = f"{OWN}/quay.io/ours/app:1"
+IN_AWS = "aws-"
+"""Before the name of a list, in the name of the namespace that has it for the registry of AWS."""
+NAMESPACES = (
+    "allow",
+    "deny",
+    "others",
+    *(f"{IN_AWS}{name}" for name in ("deny", "others", "team")),
+)
 
 
 @pytest.fixture(scope="module")
 def cluster(new_cluster: NewCluster) -> Generator[Cluster]:
     """A server with a namespace for each list of rules, named like it."""
     with new_cluster("admission-policy") as installation:
-        for name in ("allow", "deny"):
+        for name in NAMESPACES:
             installation.apply(namespace(name))
             labels = {"matchLabels": {"kubernetes.io/metadata.name": name}}
-            policy, binding = admission_policy(OWN, rules(name), PLATFORM, labels)
+            registry = AWS if name.startswith(IN_AWS) else OWN
+            listed = rules(name.removeprefix(IN_AWS))
+            policy, binding = admission_policy(registry, listed, PLATFORM, labels)
             for obj in (policy, binding):
                 obj["metadata"]["name"] = name
             binding["spec"]["policyName"] = name
@@ -48,7 +63,7 @@ def cluster(new_cluster: NewCluster) -> Generator[Cluster]:
             installation.cluster.apply(binding)
 
         def refuses() -> bool:
-            return all(refusal(installation.cluster, name, EVIL) for name in ("allow", "deny"))
+            return all(refusal(installation.cluster, name, INVALID) for name in NAMESPACES)
 
         retrying = Retrying(
             retry=retry_if_result(lambda done: not done),
@@ -81,6 +96,22 @@ def test_no_way_around_passes_the_policy(cluster: Cluster) -> None:
         if not by_policy(said := refusal(cluster, name, image))
     }
     assert wrong == {}
+
+
+def test_further_names_of_other_registries_do_not_pass_it(cluster: Cluster) -> None:
+    said = {image: refusal(cluster, "others", image) for image in OTHERS}
+    assert {image: why for image, why in said.items() if not by_policy(why)} == {}
+
+
+def test_it_knows_caches_of_ecr_from_the_repositories_of_a_team(cluster: Cluster) -> None:
+    said = [(row, refusal(cluster, IN_AWS + row[0], row[1])) for row in CACHES]
+    assert [row for row, why in said if not by_policy(why)] == []
+    in_aws = AWS.partition("/")[0]
+    wheres = [IN_AWS + name if at.startswith(in_aws) else name for name, at in REPOSITORIES]
+    said = [
+        (row, refusal(cluster, at, row[1])) for row, at in zip(REPOSITORIES, wheres, strict=True)
+    ]
+    assert [row for row, why in said if why] == []
 
 
 def test_what_nobody_allowed_does_not_pass_it(cluster: Cluster) -> None:

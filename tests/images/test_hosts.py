@@ -13,7 +13,9 @@ import pytest
 from images import hosts
 from images.hosts import at_any_port, handed_on, is_domestic, is_private, source_of
 from images.reference import parse
+from regions.region import Feature, Region
 
+REGIONS = ("us-east-1", "cn-north-1", "cn-northwest-1", "us-gov-west-1", "eusc-de-east-1")
 ALIYUN = "registry.cn-hangzhou.aliyuncs.com"
 TABLE: dict[str, Any] = json.loads(Path(hosts.__file__).with_name("registries.json").read_text())
 
@@ -164,7 +166,23 @@ ECR = "111122223333.dkr.ecr.us-west-2.amazonaws.com"
         ("docker.pkg.github.com/team/repository/app:1", ["ghcr.io/team/repository/app"]),
         (f"{ECR}/docker-hub/team/app", ["docker.io/team/app"]),
         (f"{ECR}/docker-hub/app", ["docker.io/library/app"]),
-        (f"{ECR}/ecr-public/docker/library/app", ["docker.io/library/app"]),
+        (
+            f"{ECR}/ecr-public/docker/library/app",
+            ["public.ecr.aws/docker/library/app", "docker.io/library/app"],
+        ),
+        (
+            "ecr-public.aws.com/docker/library/x",
+            ["public.ecr.aws/docker/library/x", "docker.io/library/x"],
+        ),
+        (
+            "mcr.azure.cn/mirror/docker/x",
+            ["mcr.microsoft.com/mirror/docker/x", "docker.io/library/x"],
+        ),
+        (f"{ECR}/chainguard/chainguard/python", ["cgr.dev/chainguard/python"]),
+        # No cache of ECR is in China, GovCloud, and the other partitions
+        ("111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/quay/app", []),
+        ("111122223333.dkr.ecr.us-gov-west-1.amazonaws.com/quay/app", []),
+        ("111122223333.dkr-ecr.us-gov-west-1.on.aws/quay/app", []),
         (f"{ECR}/ecr-public/lambda/python", ["public.ecr.aws/lambda/python"]),
         (f"{ECR}/github/team/app", ["ghcr.io/team/app"]),
         (f"{ECR}/docker-hub", []),
@@ -184,11 +202,20 @@ def test_what_mirrors_and_caches_in_a_name_hand_on(written: str, sources: list[s
     assert list(handed_on(parse(written))) == sources
 
 
+def test_ecr_has_caches_where_the_regions_say() -> None:
+    regions = [Region.of(name) for name in REGIONS]
+    images = [f"{region.ecr_registry('111122223333')}/quay/app" for region in regions]
+    found = [bool(handed_on(parse(image))) for image in images]
+    assert found == [region.has(Feature.PULL_THROUGH_CACHE) for region in regions]
+    assert {*found} == {True, False}
+
+
 def test_every_row_has_a_source_and_the_table_a_date() -> None:
     assert date.fromisoformat(TABLE["written"]) >= date(2026, 11, 29)
     for row in (*TABLE["domestic"], *TABLE["mirrors"], TABLE["flattened"], *TABLE["caches"]):
         assert row["source"]
     assert TABLE["pulled_through"]["source"]
+    assert all(row["source"] for row in TABLE["within"])
     hosts_of_mirrors = (host for row in TABLE["mirrors"] for host in row["hosts"])
     for host in (host.replace("*.", "one.", 1) for host in hosts_of_mirrors):
         assert re.fullmatch(r"[a-z0-9.-]+", host)

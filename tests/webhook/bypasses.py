@@ -13,7 +13,14 @@ import yaml
 from tests.webhook.reviews import OWN, SHA
 from webhook.rules import Rule, read
 
-_SHORT = {"$own": OWN, "$ecr": OWN.partition("/")[0], "$sha": SHA}
+AWS = "111122223333.dkr.ecr.us-east-1.amazonaws.com/kubeflow"
+"""``$aws`` with prefix."""
+_SHORT = {
+    "$own": OWN,
+    "$ecr": OWN.partition("/")[0],
+    "$aws": AWS.partition("/")[0],
+    "$sha": SHA,
+}
 PLATFORM = frozenset({"gcr.io/platform/app:1"})
 
 
@@ -29,6 +36,9 @@ TABLE: dict[str, Any] = yaml.safe_load(
 RULES: dict[str, list[dict[str, Any]]] = TABLE["rules"]
 REFUSED: list[str] = TABLE["refused"]
 UNLISTED: list[str] = TABLE["unlisted"]
+OTHERS: list[str] = TABLE["others"]
+CACHES: list[tuple[str, str]] = [tuple(row) for row in TABLE["caches"]]
+REPOSITORIES: list[tuple[str, str]] = [tuple(row) for row in TABLE["repositories"]]
 ALLOWED: list[str] = TABLE["allowed"]
 OURS: list[tuple[str, str]] = [tuple(row) for row in TABLE["ours"]]
 PLACES: dict[str, dict[str, Any]] = TABLE["places"]

@@ -10,10 +10,14 @@ import pytest
 from images.reference import parse
 from tests.webhook.bypasses import (
     ALLOWED,
+    AWS,
+    CACHES,
+    OTHERS,
     OURS,
     PLACES,
     PLATFORM,
     REFUSED,
+    REPOSITORIES,
     UNLISTED,
     placed,
     rules,
@@ -42,6 +46,42 @@ def test_a_way_around_is_refused_where_enforced_and_told_elsewhere(name: str, im
     told, asked = judged(pod(image), replace(policy, enforce=False))
     assert told.get("warnings") or not told["allowed"]
     assert asked == []
+
+
+@pytest.mark.parametrize("image", OTHERS)
+def test_further_names_of_other_registries_are_refused_too(image: str) -> None:
+    policy = replace(ENFORCED, rules=rules("others"))
+    response, asked = judged(pod(image), policy)
+    assert not response["allowed"]
+    assert asked == []
+
+
+@pytest.mark.parametrize(("name", "image"), CACHES)
+def test_what_ecr_may_have_by_a_cache_is_refused(name: str, image: str) -> None:
+    response, asked = judged(pod(image), replace(ENFORCED, registry=AWS, rules=rules(name)))
+    assert not response["allowed"]
+    assert asked == []
+
+
+@pytest.mark.parametrize(("name", "image"), REPOSITORIES)
+def test_the_repository_of_a_team_is_no_cache(name: str, image: str) -> None:
+    registry = AWS if image.startswith(AWS.partition("/")[0]) else OWN
+    for enforce in (True, False):
+        policy = replace(ENFORCED, registry=registry, rules=rules(name), enforce=enforce)
+        response, _ = judged(pod(image), policy)
+        assert response["allowed"], response
+        assert not patched(response)
+
+
+def test_who_meets_a_doubt_reads_what_is_denied_and_the_way_out() -> None:
+    image = f"{AWS.partition('/')[0]}/quay/team/app:1"
+    policy = replace(ENFORCED, registry=AWS, rules=rules("deny"))
+    response, _ = judged(pod(image), policy)
+    assert response["status"]["message"] == (
+        "image-mirror: images of quay.io/team/app are not allowed in namespace team-a by a rule of "
+        f"this cluster, and {image[:-2]} may be one of them: use another image, or ask an "
+        "administrator for a rule (imageMirror.rules)"
+    )
 
 
 @pytest.mark.parametrize("image", UNLISTED)
