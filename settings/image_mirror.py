@@ -89,7 +89,9 @@ class ImageMirrorSettings(Section):
             images mirror`` copies them apart from ``pulumi up``.
         transport: how admission reaches the mirror. in-cluster: two pods serve the admission
             webhook; api-gateway: a Lambda function, which in China answers only after an ICP
-            filing. None: pods where a filing is needed.
+            filing. Pods tell in Events what became of a pod's images; a Lambda function does not
+            reach the API server, and the annotation ``image-mirror/decisions`` of the pod is all.
+            None: pods where a filing is needed.
         path_rotation: the number of the secret path by which the webhook's handler knows the API
             server; one more draws another, and the one before ends with the next.
         when_absent: what happens to a pod whose image has no copy yet. rewrite: it names the copy,
@@ -104,8 +106,10 @@ class ImageMirrorSettings(Section):
         rules: exceptions by registry and namespace: the first match applies, and an image that no
             rule matches is mirrored.
         enforce: whether a pod is refused unless the admission webhook has judged its images, and
-            where an image is not known to be allowed. false: then pods start unchanged, and their
-            authors are warned.
+            where an image is not known to be allowed. The answer to who creates it has the reason,
+            and so has an Event of its controller: of the webhook where ``transport`` is
+            in-cluster, else ``FailedCreate`` of Kubernetes. false: then pods start unchanged, and
+            their authors are warned.
         admission_policy: whether the rules are also a ValidatingAdmissionPolicy, by which the API
             server refuses by itself. None: where ``enforce`` is true and Kubernetes has such
             policies.
