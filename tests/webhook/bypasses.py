@@ -52,6 +52,6 @@ def rules(name: str) -> tuple[Rule, ...]:
 def placed(place: str, image: str) -> dict[str, Any]:
     """Metadata and spec of a pod with the image in a place of the table."""
     body: dict[str, Any] = copy.deepcopy(PLACES[place])
-    body = json.loads(json.dumps(body).replace("$evil", image))
+    body = json.loads(json.dumps(body).replace("$evil", json.dumps(image)[1:-1]))
     spec = {"containers": [{"name": "c", "image": f"{OWN}/quay.io/ours/app:1"}], **body["spec"]}
     return {"metadata": body.get("metadata", {}), "spec": spec}
