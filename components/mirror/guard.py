@@ -304,6 +304,11 @@ class Source:
         waiting = [digest]
         while waiting:
             manifest = self.manifest(waiting.pop())
+            # Of one that is attached to another, crane writes a second tag, "sha256-...", which
+            # nobody has asked for (go-containerregistry pkg/v1/remote/write.go,
+            # commitSubjectReferrers). BuildKit attaches to members of the same index.
+            if manifest.subject and manifest.subject not in sizes:
+                raise Refused("no-image")
             waiting += [member for member in manifest.members if member not in sizes]
             sizes.update(manifest.blobs)
             sizes[manifest.digest] = len(manifest.body)

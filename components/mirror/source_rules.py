@@ -93,13 +93,18 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest as the registry gave it, and what it consists of: digest -> declared bytes."""
+    """A manifest as the registry gave it, and what it consists of: digest -> declared bytes.
+
+    Attributes:
+        subject: digest of the manifest that it is attached to; empty: of none.
+    """
 
     body: bytes
     digest: str
     media_type: str
     members: dict[str, int]
     blobs: dict[str, int]
+    subject: str
 
 
 def is_public(address: str) -> bool:
@@ -174,12 +179,16 @@ def parsed(body: bytes, declared_type: str, bounds: Bounds) -> Manifest:
             raise Refused("no-image")
         if max(map(len, lists)) > bounds.parts:
             raise Refused("too-large")
-        _texts(document)
+        _typed(document)
+        subject = document.get("subject") or {}
+        _typed(subject)
+        attached_to = str(subject["digest"]) if subject else ""
         members: dict[str, int] = {}
         blobs: dict[str, int] = {}
         for part in parts:
             digest, size, kind = part["digest"], part["size"], part.get("mediatype")
-            _texts(part)
+            _typed(part)
+            _typed(part.get("platform") or {})
             if not SHA256.fullmatch(digest) or type(size) is not int or size < 0:
                 raise Refused("no-image")
             if size == 0 and digest != sha256(b""):
@@ -198,17 +207,34 @@ def parsed(body: bytes, declared_type: str, bounds: Bounds) -> Manifest:
                 raise Refused("too-large")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Refused("no-image") from None
-    return Manifest(body, sha256(body), media_type, members, blobs)
+    return Manifest(body, sha256(body), media_type, members, blobs, attached_to)
 
 
 def _no_constant(_: str) -> None:
     raise Refused("no-image")  # NaN, which is no JSON
 
 
-def _texts(part: dict[str, Any]) -> None:
+# go-containerregistry pkg/v1/manifest.go and platform.go, in lower case.
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("mediatype", "artifacttype", "architecture", "os", "os.version"), str),
+    "variant": str,
+    "schemaversion": int,
+    **dict.fromkeys(("layers", "manifests", "urls", "features", "os.features"), list),
+    **dict.fromkeys(("config", "subject", "platform", "annotations"), dict),
+}
+
+
+def _typed(part: dict[str, Any]) -> None:
     """Refuses what Go's parser refuses, which would look like a fault of the target."""
-    annotations = part.get("annotations") or {}
-    if not all(isinstance(each, (str, type(None))) for each in annotations.values()):
+    for name, kind in _TYPES.items():
+        value = part.get(name)
+        if value is not None and type(value) is not kind:
+            raise Refused("no-image")
+    texts = [each for name in ("urls", "features", "os.features") for each in part.get(name) or ()]
+    texts += (part.get("annotations") or {}).values()
+    if not all(isinstance(each, (str, type(None))) for each in texts):
+        raise Refused("no-image")
+    if abs(part.get("schemaversion") or 0) >= 1 << 63:
         raise Refused("no-image")
 
 

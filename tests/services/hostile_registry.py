@@ -83,8 +83,9 @@ def image(*layers: dict[str, Any], config: dict[str, Any] | None = None, **more:
     return json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, **given, **more}).encode()
 
 
-def index(*members: dict[str, Any]) -> bytes:
-    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": members}).encode()
+def index(*members: dict[str, Any], **more: Any) -> bytes:
+    given = {"schemaVersion": 2, "mediaType": INDEX, "manifests": members, **more}
+    return json.dumps(given).encode()
 
 
 CONTENT = {"config": b'{"os": "linux"}', "layer": b"a layer ".ljust(5000, b".")}
@@ -196,6 +197,18 @@ def at_a_url(key: str) -> Behaviour:
     return behaviour
 
 
+def _elsewhere(asked: Asked) -> Answer:
+    """Sends to another host, whose answer is a realm in the builder's own network."""
+    if asked.host.startswith(ELSEWHERE):
+        return [bearer("https://127.0.0.1:PORT/")]
+    return [redirect(f"https://{ELSEWHERE}:PORT/v2/{asked.repository}/manifests/v1")]
+
+
+def _trailers() -> Answer:
+    """A first byte of a layer, and then lines behind the last chunk without an end."""
+    return itertools.chain([CHUNKED, b"1\r\nx\r\n0\r\n"], itertools.repeat(b"X: y\r\n" * 100))
+
+
 PRIVATE = (
     *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "017700000001", "0", "0.0.0.0"),  # noqa: S104
     *("localhost", "169.254.169.254", "169.254.170.2", "10.0.0.1", "172.31.255.254"),
@@ -281,6 +294,23 @@ TEXTS: dict[str, Case] = {
         "wrong-digest", raw(image({**HONEST, "data": "AAAA"}))
     ),
     "a layer with no content inside": Case("no-image", raw(image({**HONEST, "data": "A"}))),
+    "a version in words": Case("no-image", raw(image(schemaVersion="2"))),
+    "half a version": Case("no-image", raw(image(schemaVersion=2.5))),
+    "a version of 20 digits": Case("no-image", raw(image(schemaVersion=10**20))),
+    "a subject that is a number": Case("no-image", raw(image(subject=7))),
+    "a type that is a number": Case("no-image", raw(image({**HONEST, "mediaType": 5}))),
+    "an artifact that is a number": Case("no-image", raw(image({**HONEST, "artifactType": 5}))),
+    "URLs that are a text": Case("no-image", raw(image({**HONEST, "urls": ""}))),
+    "layers that are a text": Case(
+        "no-image", raw(index(part(image(), MANIFEST), layers=""), INDEX)
+    ),
+    "a platform that is a text": Case(
+        "no-image", raw(index(part(image(), MANIFEST, platform="linux/amd64")), INDEX)
+    ),
+    "a system that is a number": Case(
+        "no-image", raw(index(part(image(), MANIFEST, platform={"os": 5})), INDEX)
+    ),
+    "a byte order mark": Case("no-image", raw(b"\xef\xbb\xbf" + image())),
     "UTF-16": Case("no-image", raw(image().decode().encode("utf-16"))),
 }
 """Manifests that are none, or too much."""
@@ -297,6 +327,18 @@ CASES: dict[str, Case] = {
     "slow head": Case("too-slow", endless(lambda: drip(b"HTTP/1.1 200 OK\r\nX: ", b"x"))),
     "endless continue": Case(
         "no-image", endless(lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n"))
+    ),
+    "redirect without a scheme": Case(
+        "private-address", always(redirect("//127.0.0.1:PORT/latest/meta-data"))
+    ),
+    "a realm of another host, at a private address": Case("needs-login", _elsewhere),
+    "endless trailers": Case("too-slow", layers(endless(_trailers))),
+    "two lengths": Case(
+        "wrong-digest", layers(always(http("200 OK", CONTENT["layer"], "Content-Length: 1")))
+    ),
+    "a version of Go's in words": Case("no-image", raw(image(schemaVersion="2"))),
+    "attached to another image": Case(
+        "no-image", raw(image(subject=part(b"another image", MANIFEST)))
     ),
     "slow continue": Case("too-slow", endless(lambda: drip(b"HTTP/1.1 100 Continue\r\n\r\n"))),
     "slow manifest": Case("too-slow", manifests(_NO_END)),

@@ -27,14 +27,17 @@ from tests.services.hostile_registry import (
     Asked,
     HostileRegistry,
     bearer,
+    digest,
     honest,
     hostile_registry,
     http,
     image,
+    index,
     part,
     redirect,
     repository_of,
 )
+from tests.services.registry import MANIFEST
 from webhook.copy_reasons import CopyReason
 
 BOUNDS = Bounds(seconds=3.0, wait=0.5, piece=30, manifests=10)
@@ -391,3 +394,16 @@ def test_a_failure_that_passes_is_forgotten_when_it_has(hostile: HostileRegistry
     with source.answering("/v2/good/manifests/v1"):
         source.manifest("v1")
     assert told == ["unavailable", "unavailable", ""]
+
+
+def test_what_is_attached_to_a_member_of_the_same_index_is_read(hostile: HostileRegistry) -> None:
+    """As BuildKit attaches the attestations of an image."""
+    plain = image()
+    attested = image(subject=part(plain, MANIFEST))
+    whole = index(part(plain, MANIFEST), part(attested, MANIFEST))
+    texts = {digest(text): text for text in (plain, attested)}
+    hostile.cases["attested"] = lambda asked: honest(asked, texts.get(asked.reference, whole))
+    source = source_of(hostile, "attested")
+    assert source.size(digest(whole)) > len(whole)
+    with pytest.raises(Refused, match="no-image"):
+        source.size(digest(attested))
