@@ -105,6 +105,7 @@ if renders.karpenter is not None:
             kubeconfig_json=cluster.kubeconfig_json,
             oidc=cluster.oidc,
             karpenter=renders.karpenter,
+            upgrade_confirmed=settings.upgrade_confirmed,
             add_ons=renders.add_ons.get("gpu", {}),
             ready=ready,
             unready_pods=cluster.unready_pods,

@@ -23,6 +23,7 @@ from components.backend.existing_backend import look_up as look_up_backend
 from components.cluster import EksCluster
 from components.cluster.existing_vpc import look_up, ranges_of
 from components.dynamic.release_advisories import ReleaseAdvisories
+from components.gpu.node_images import absent_images
 from components.kubeflow.notebook_form import data_volumes
 from components.mirror.accounts import provider_credentials
 from images.reference import parse
@@ -41,6 +42,7 @@ from settings.existing_backend import problems_of_backend
 from settings.existing_vpc import problems_of_vpc
 from settings.field_types import PRIVATE_RANGES
 from settings.mirror_mode import MirrorMode
+from settings.node_images import problems_of_images
 from settings.node_pools import KARPENTER
 from settings.rules_access import problems_of_caller
 from settings.section import MANIFESTS
@@ -105,6 +107,7 @@ def stack_context(settings: Settings) -> tuple[StackContext, aws.Provider]:
     check_network(settings, provider)
     context = StackContext.of(settings, identity.account_id, tags)
     check_backend(settings, provider, context.bucket(settings.artifacts))
+    check_node_images(settings, provider)
     kept = context.keeps_key or leaves_files(settings, context, provider)
     return replace(context, keeps_key=kept), provider
 
@@ -174,6 +177,16 @@ def check_backend(settings: Settings, provider: aws.Provider, bucket: str) -> No
     with _looking_up("database"):
         existing = look_up_backend(settings, provider, bucket)
         _refuse(problems_of_backend(settings, existing, bucket))
+
+
+def check_node_images(settings: Settings, provider: aws.Provider) -> None:
+    """Refuses a version of Kubernetes for which an image of a pool's machines is not published.
+
+    Raises:
+        pulumi.RunError: one sentence per setting.
+    """
+    with _looking_up("gpuPool.amiAlias"):
+        _refuse(problems_of_images(settings, absent_images(settings, provider)))
 
 
 def leaves_files(settings: Settings, context: StackContext, provider: aws.Provider) -> bool:

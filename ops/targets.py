@@ -11,6 +11,7 @@ from rendering import packing, sources
 from rendering.needs import sources_of_stack
 from rendering.release import stand_alone
 from settings import MANIFESTS, Settings, from_stack_file
+from settings.node_pools import KARPENTER
 from terminal.application import DEFAULT_STACK, Stack
 
 PROJECT = MANIFESTS.parent
@@ -59,8 +60,17 @@ def release_folder(name: str) -> Path:
 
 
 def folders_of_stack(settings: Settings) -> list[Path]:
-    """The release of a stack and the add-ons, each of which has a lock of its own."""
-    add_ons = [name for name in stand_alone(MANIFESTS) if name.startswith("addons/")]
+    """The release of a stack and the add-ons, each of which has a lock of its own.
+
+    Of Karpenter it is the version that the stack has.
+    """
+    karpenter = f"addons/{KARPENTER}"
+    own = f"{karpenter}{settings.gpu_pool.karpenter_version}"
+    add_ons = [
+        name
+        for name in stand_alone(MANIFESTS)
+        if name.startswith("addons/") and (name == own or not name.startswith(karpenter))
+    ]
     return [MANIFESTS / name for name in (settings.release, *add_ons)]
 
 

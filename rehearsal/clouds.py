@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regions.region import Region, known_regions
-from rehearsal.sample_outputs import aws, dynamic, eks, existing_network
+from rehearsal.sample_outputs import aws, dynamic, eks, existing_network, node_images
 from rehearsal.sample_outputs.resource import SimulatedResource, name_property
 
 ACCOUNT = "111122223333"
 """The documentation account id AWS uses in its own examples."""
 
 _OUTPUTS = dynamic.OUTPUTS | eks.OUTPUTS
-_INVOKES = aws.INVOKES | eks.INVOKES
+_INVOKES = aws.INVOKES | eks.INVOKES | node_images.INVOKES
 
 
 @dataclass(frozen=True)

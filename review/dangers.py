@@ -24,7 +24,7 @@ from review.resources import Resource
 from review.rights import graded
 from review.sides import CRD_RESOURCE, Finding, Side
 from settings.section import MANIFESTS
-from upgrades.asking import old_release
+from upgrades.asking import KARPENTER, old_release
 from upgrades.table import Upgrade, of_release
 
 KINDS = {
@@ -177,8 +177,9 @@ def _of_upgrade(circumstances: Circumstances) -> Iterator[Danger]:
             new = str(resource.after["release"])
             ways = of_release(MANIFESTS / new).ways
             old = old_release(resource.before, resource.after, of_release(MANIFESTS / new))
-            if old and old in ways:
-                cause = circumstances.of(resource, hints=("release",))
+            if old and old in ways and ways[old].changes_data:
+                key = "gpuPool.karpenterVersion" if new.startswith(KARPENTER) else "release"
+                cause = circumstances.of(resource, hints=(key,))
                 yield _upgrade(f"{old} to {new}", ways[old], cause)
 
 
@@ -192,7 +193,7 @@ def _upgrade(name: str, way: Upgrade, cause: Cause) -> Danger:
         _other(rule, name, "changed", cause),
         happens=". ".join([rule.happens, *gains, *stored, *stops]) + ".",
         lost="; ".join(way.not_undone),
-        avoid=f"{rule.avoid} It asks for {asked}.",
+        avoid=f"{rule.avoid} It asks for {asked}." if asked else rule.avoid,
     )
 
 

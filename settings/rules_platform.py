@@ -70,12 +70,14 @@ def _accepted_advisories_are_of_the_release(f: Facts) -> Iterator[str]:
             yield refusal(("acceptedAdvisories", index), name, reason)
 
 
-@RULES.reads("release", "upgradeConfirmed")
+@RULES.reads("release", "upgradeConfirmed", "gpuPool.karpenterVersion")
 def _confirmed_conditions_are_of_the_release(f: Facts) -> Iterator[str]:
     release = f.releases.get(f.settings.release)
+    karpenter = f.karpenter.get(f.settings.gpu_pool.karpenter_version, Release())
+    known = sorted({*release.conditions, *karpenter.conditions}) if release else []
     for index, name in enumerate(f.settings.upgrade_confirmed if release else ()):
-        if release and name not in release.conditions:
-            others = f"use {listed(release.conditions)}" if release.conditions else "remove it"
+        if name not in known:
+            others = f"use {listed(known)}" if known else "remove it"
             reason = f"an upgrade to {f.settings.release} has no such condition: {others}"
             yield refusal(("upgradeConfirmed", index), name, reason)
 

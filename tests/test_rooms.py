@@ -51,8 +51,8 @@ MAY_IMPORT: dict[str, str] = {
         "regions rendering settings webhook"
     ),
     "program": (
-        "advisories components.backend components.cluster components.dynamic components.kubeflow "
-        "components.mirror images regions rendering settings"
+        "advisories components.backend components.cluster components.dynamic components.gpu "
+        "components.kubeflow components.mirror images regions rendering settings"
     ),
     "__main__": (
         "components.backend components.cluster components.gpu components.kubeflow "

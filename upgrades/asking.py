@@ -10,6 +10,9 @@ from upgrades.table import Condition, Stored, Upgrade, Upgrades
 
 SETTING = "kubeflow:upgradeConfirmed"
 PAGE = "docs/upgrade.md#back-or-without-a-way"
+KARPENTER = "addons/karpenter-"
+"""The start of the name of the folder of each version of Karpenter."""
+_KARPENTERS_PAGE = "docs/upgrade.md#karpenter-and-the-image-of-gpu-machines"
 _OWN = "pulumi.com/patchForce"
 """The annotation of every object that a stack makes; the release itself changes those."""
 _NAMED = 3
@@ -33,7 +36,7 @@ class Platform(Protocol):
 
 
 def old_release(olds: Mapping[str, Any], news: Mapping[str, Any], ways: Upgrades) -> str | None:
-    """The release that a stack has, by the inputs of its CRDs before and now.
+    """The release, or the version of Karpenter, that a stack has, by inputs of its CRDs.
 
     Args:
         olds: of the state: ``release``, which older versions of this project have not written, and
@@ -57,11 +60,15 @@ def refusal(old: str, new: str, ways: Upgrades) -> str | None:
     """The sentence that refuses a way which is not declared; None: there is no change, or a way."""
     if old == new or old in ways.ways:
         return None
-    known = f"from {' and '.join(ways.ways)} only" if ways.ways else "from none"
+    key, way_out = "kubeflow:release", f"or move the data by hand ({PAGE})"
+    if new.startswith(KARPENTER):
+        key, way_out = "kubeflow:gpuPool.karpenterVersion", f"and see {_KARPENTERS_PAGE}"
+    names = [each.removeprefix(KARPENTER) for each in ways.ways]
+    known = f"from {' and '.join(names)} only" if names else "from none"
+    has, wanted = old.removeprefix(KARPENTER), new.removeprefix(KARPENTER)
     return (
-        f"kubeflow:release is {new}, and the stack has {old or 'another release'}: there is a way "
-        f"to {new} {known}. Set it back{f' to {old}' if old else ''}, or move the data by hand "
-        f"({PAGE})."
+        f"{key} is {wanted}, and the stack has {has or 'another release'}: there is a way to "
+        f"{wanted} {known}. Set it back{f' to {has}' if has else ''}, {way_out}."
     )
 
 

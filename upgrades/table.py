@@ -160,7 +160,8 @@ class Upgrade(_Part):
 
     Attributes:
         known_by: a CRD that no other release has: by it a state is recognised that names no
-            release, as all do that an older version of this project has written.
+            release, as all do that an older version of this project has written. None: there is
+            no such CRD.
         before: what must be true.
         gone: every object that the new release has not.
         replaced: every object with a field that cannot change.
@@ -174,7 +175,7 @@ class Upgrade(_Part):
         not_undone: what no way back brings back.
     """
 
-    known_by: Words
+    known_by: Words | None = None
     before: tuple[Condition, ...] = ()
     gone: tuple[Gone, ...] = ()
     replaced: tuple[Replaced, ...] = ()
@@ -185,13 +186,19 @@ class Upgrade(_Part):
     databases: tuple[Database, ...] = ()
     not_undone: tuple[Words, ...] = ()
 
+    @property
+    def changes_data(self) -> bool:
+        """Whether anything is stored in another way, or is not to be had back."""
+        changed = any(each.adds for each in self.databases)
+        return changed or bool(self.crds or self.replaced or self.not_undone)
+
     def condition(self, name: str) -> Condition | None:
         """The condition of a name."""
         return next((each for each in self.before if each.name == name), None)
 
 
 class Upgrades(_Part):
-    """All ways to one release, by the release that a stack has."""
+    """All ways to one release, by the release that a stack has: its folder below ``manifests/``."""
 
     ways: dict[str, Upgrade] = Field(default_factory=dict[str, Upgrade], alias="from")
 

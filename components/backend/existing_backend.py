@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import TypeVar
-
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.look_ups import one_or_none
 from settings.context import StackContext
 from settings.existing_backend import (
     ExistingBackend,
@@ -18,11 +15,7 @@ from settings.existing_backend import (
 )
 from settings.sections import TAGS_OF_EVERYTHING, Settings
 
-# hashicorp/terraform-provider-aws internal/tfresource/not_found_error.go, and of s3 and kms the
-# errors of HeadBucket and DescribeKey.
-_ABSENT = re.compile("no results|no matching|couldn't find|empty result|NotFound")
 _SEVERAL = "multiple EFS file systems matched"
-_Found = TypeVar("_Found")
 
 
 def look_up(settings: Settings, provider: aws.Provider, bucket: str) -> ExistingBackend:
@@ -40,13 +33,15 @@ def look_up(settings: Settings, provider: aws.Provider, bucket: str) -> Existing
     key, existing = settings.artifacts.kms_key_arn, settings.artifacts.existing
     files = settings.shared_files.file_system_id if settings.shared_files.enabled else None
     found = (
-        _one(lambda: aws.efs.get_file_system(file_system_id=files, opts=call)) if files else None
+        one_or_none(lambda: aws.efs.get_file_system(file_system_id=files, opts=call))
+        if files
+        else None
     )
-    described = _one(lambda: aws.kms.get_key(key_id=key, opts=call)) if key else None
+    described = one_or_none(lambda: aws.kms.get_key(key_id=key, opts=call)) if key else None
     return ExistingBackend(
         database=_database(settings, call),
         bucket=not existing
-        or _one(lambda: aws.s3.get_bucket(bucket=bucket, opts=call)) is not None,
+        or one_or_none(lambda: aws.s3.get_bucket(bucket=bucket, opts=call)) is not None,
         key=key is None or (described is not None and described.key_state == "Enabled"),
         own_key=described is None or described.key_manager == "CUSTOMER",
         files=files is None or found is not None,
@@ -74,7 +69,7 @@ def left_files(settings: Settings, context: StackContext, provider: aws.Provider
     call, named = pulumi.InvokeOptions(provider=provider), context.named("shared-files")
     tags = {key: named[key] for key in ("Name", *TAGS_OF_EVERYTHING) if key in named}
     try:
-        files = _one(lambda: aws.efs.get_file_system(tags=tags, opts=call))
+        files = one_or_none(lambda: aws.efs.get_file_system(tags=tags, opts=call))
     except Exception as failure:  # the SDK has no narrower class for a look-up that fails
         if _SEVERAL in str(failure):
             return True
@@ -83,7 +78,7 @@ def left_files(settings: Settings, context: StackContext, provider: aws.Provider
     if files is None or (shared.enabled and shared.file_system_id is None):
         return False  # the only one is the stack's own, which the settings do not keep
     alias = f"alias/{key_alias(context.cluster)}"
-    key = _one(lambda: aws.kms.get_key(key_id=alias, opts=call))
+    key = one_or_none(lambda: aws.kms.get_key(key_id=alias, opts=call))
     return key is not None and key.arn.endswith(files.kms_key_id)
 
 
@@ -95,7 +90,7 @@ def _database(settings: Settings, call: pulumi.InvokeOptions) -> ExistingDatabas
         return ExistingDatabase(version=instance.engine_version)
     if snapshot is None:
         return None
-    found = _one(lambda: aws.rds.get_snapshot(db_snapshot_identifier=snapshot, opts=call))
+    found = one_or_none(lambda: aws.rds.get_snapshot(db_snapshot_identifier=snapshot, opts=call))
     if found is None:
         return ExistingDatabase(version="", snapshot=True)
     return ExistingDatabase(
@@ -104,13 +99,3 @@ def _database(settings: Settings, call: pulumi.InvokeOptions) -> ExistingDatabas
         key_arn=found.kms_key_id,
         snapshot=True,
     )
-
-
-def _one(look: Callable[[], _Found]) -> _Found | None:
-    """What a data source of one thing finds; None: there is none."""
-    try:
-        return look()
-    except Exception as failure:  # the SDK has no narrower class for a look-up that fails
-        if _ABSENT.search(str(failure)):
-            return None
-        raise

@@ -28,6 +28,8 @@ from pulumi.dynamic import CheckFailure, CheckResult, Resource
 from components.dynamic.provider import DynamicProvider
 from rendering import RenderError
 from rendering.build import read_crd_bundle, write_crd_bundle
+from settings.context import StackContext
+from settings.existing_backend import instance_name
 from settings.section import MANIFESTS
 from upgrades.asking import old_release, refusal, unmet
 from upgrades.table import Upgrade, of_release
@@ -166,20 +168,14 @@ class ReleaseOfCrds:
     """The release that CRDs belong to, and what is asked before a stack gets it.
 
     Args:
-        name: a folder under ``manifests/``.
+        name: a folder under ``manifests/``: of a release, or of a version of Karpenter.
         confirmed: names of conditions that are not asked.
-        instance: the identifier of the database.
-        region: of AWS.
-        credentials: as of ``AwsSettings.credentials``.
-        endpoints: service of AWS -> URL in place of AWS's own.
+        context: of the stack, whose database is asked for.
     """
 
     name: str
     confirmed: Sequence[str]
-    instance: str
-    region: str
-    credentials: Mapping[str, Any]
-    endpoints: Mapping[str, str]
+    context: StackContext
 
     def inputs(self) -> dict[str, Any]:
         """The inputs of the resource."""
@@ -187,10 +183,10 @@ class ReleaseOfCrds:
             "release": self.name,
             "confirmed": sorted(self.confirmed),
             "database": {
-                "instance": self.instance,
-                "region": self.region,
-                "credentials": dict(self.credentials),
-                "endpoints": dict(self.endpoints),
+                "instance": instance_name(self.context.cluster),
+                "region": self.context.region.name,
+                "credentials": dict(self.context.aws.credentials()),
+                "endpoints": dict(self.context.endpoints),
             },
         }
 
@@ -203,7 +199,7 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
         crds: the CRD objects as rendered.
         kubeconfig: kubeconfig as JSON; stored as a secret.
         cluster: identity of the cluster (its ARN); another cluster replaces the resource.
-        release: that they belong to; None: an add-on, which is upgraded without questions.
+        release: that they belong to; None: they are changed without questions.
         opts: of the resource.
 
     Attributes:

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.aws.roles import OidcProvider
-from components.dynamic.crds import CustomResourceDefinitions
+from components.dynamic.crds import CustomResourceDefinitions, ReleaseOfCrds
 from components.gpu import chart
 from components.gpu.controller import KarpenterController
 from components.gpu.interruptions import KarpenterInterruptions
@@ -24,7 +24,7 @@ from components.objects.config_checksums import CONFIGURATION, read_by, with_che
 from components.objects.kubernetes_objects import bind, register
 from rendering import ObjectKey, Rendered
 from settings.context import StackContext
-from settings.node_pools import GpuPoolSettings
+from settings.node_pools import KARPENTER, GpuPoolSettings
 
 _INSTALL_SECONDS = 600
 
@@ -45,6 +45,7 @@ class KarpenterGpuPoolArgs:
         kubeconfig_json: for the CRDs; a secret.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         karpenter: the rendered folder of Karpenter's version: CRDs, chart and images.
+        upgrade_confirmed: the setting of that name.
         add_ons: key of ``software.GPU_SOFTWARE`` -> its rendered objects.
         ready: needed by pods: nodes, network, DNS. On destroy, they are deleted after the pools.
         unready_pods: hooks of Karpenter's release (``EksCluster.unready_pods``).
@@ -62,6 +63,7 @@ class KarpenterGpuPoolArgs:
     karpenter: Rendered
     add_ons: Mapping[str, Rendered]
     oidc: OidcProvider
+    upgrade_confirmed: Sequence[str] = ()
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
 
@@ -137,6 +139,11 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             crds=args.karpenter.crds,
             kubeconfig=args.kubeconfig_json,
             cluster=args.cluster_arn,
+            release=ReleaseOfCrds(
+                name=f"addons/{KARPENTER}{args.gpu_pool.karpenter_version}",
+                confirmed=args.upgrade_confirmed,
+                context=args.context,
+            ),
             opts=self._child,
         )
         return k8s.helm.v3.Release(

@@ -23,7 +23,6 @@ from rendering.parts import Parts
 from rendering.pod_references import account_of
 from rendering.rbac import Rbac
 from settings.context import StackContext
-from settings.existing_backend import instance_name
 from settings.section import MANIFESTS
 from settings.sections import LoginSettings, User
 from upgrades.table import matches, of_release
@@ -102,10 +101,7 @@ class KubeflowManifests(pulumi.ComponentResource):
             release=ReleaseOfCrds(
                 name=args.release,
                 confirmed=args.upgrade_confirmed,
-                instance=instance_name(args.context.cluster),
-                region=args.context.region.name,
-                credentials=args.context.aws.credentials(),
-                endpoints=args.context.endpoints,
+                context=args.context,
             ),
             opts=self._child(*args.ready),
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from settings.node_pools import Budget
 from tests.elasticity import measuring, report
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.cluster import ControlPlane
 from tests.elasticity.conftest import NewScenario
 from tests.elasticity.events import ec2_events
-from tests.elasticity.pools import consolidating, rendered
+from tests.elasticity.pools import consolidating, on_kwok, rendered
 from tests.elasticity.trials import Trial
 
 _ZONE = "topology.kubernetes.io/zone"
@@ -82,4 +83,37 @@ def test_consolidation_moves_a_training_only_if_it_may(
         else:
             made.moved(training, first)
             assert measuring.by_type(made.seen.machines) == {"g4dn.12xlarge": 1, "g4dn.xlarge": 1}
+        report.add(made)
+
+
+def test_machines_of_another_version_are_replaced_only_when_a_budget_allows_it(
+    plane: ControlPlane, new_scenario: NewScenario
+) -> None:
+    """As after an upgrade of the control plane, by which the alias of the image is another image.
+
+    Machines of kwok have no image, so that a label of the pool drifts in its place: budgets,
+    replacement and drain do not ask for the reason (Karpenter 1.14.0, disruption/drift.go).
+    """
+    training = Trial("training", None)
+    before = rendered(consolidate_after=_AFTER)
+    kept, allowed = (
+        rendered(consolidate_after=_AFTER, labels={"example.com/kubernetes": "new"}, **budgets)
+        for budgets in ({}, {"budgets": (Budget(nodes="1", reasons=["Drifted"]),)})
+    )
+    with new_scenario("drifted", before) as made:
+        made.start([training])
+        first = made.running(training)
+        assert not made.seen.saw("DisruptionBlocked", "Drifted")
+        plane.cluster.apply(on_kwok(kept))
+        # Told where a machine has drifted, and only there.
+        made.seen.until(
+            lambda: made.seen.saw("DisruptionBlocked", "Drifted due to blocking budget"),
+            60,
+            "the budget keeps the machine",
+        )
+        assert [pod.name for pod in made.pods_of(training)] == [first.name]
+        assert len(made.seen.machines) == 1
+        plane.cluster.apply(on_kwok(allowed))
+        made.moved(training, first)
+        assert len(made.seen.machines) == 2
         report.add(made)

@@ -14,6 +14,8 @@ from images.reference import parse
 from ops import inventories, registry_reach, targets
 from rendering import ImageUse
 from rendering import lock as locks
+from settings import from_mapping
+from settings.facts import karpenter_releases
 from tests.ops.command import kf
 from tests.ops.test_crane import program
 
@@ -46,6 +48,21 @@ def test_the_pool_the_operator_and_the_database_job_are_in_the_list() -> None:
         "nvcr.io/nvidia/k8s-device-plugin",
         "docker.io/library/mysql",
     } <= names
+
+
+def test_of_karpenter_a_stack_has_the_images_of_its_own_version() -> None:
+    names = {
+        version: [
+            folder.name
+            for folder in targets.folders_of_stack(
+                from_mapping({"region": "cn-north-1", "gpuPool": {"karpenterVersion": version}})
+            )
+            if folder.name.startswith("karpenter-")
+        ]
+        for version in karpenter_releases(targets.MANIFESTS)
+    }
+    assert len(names) > 1
+    assert names == {version: [f"karpenter-{version}"] for version in names}
 
 
 def test_a_program_reads_the_same_as_json() -> None:

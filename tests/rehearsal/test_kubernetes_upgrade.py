@@ -11,6 +11,7 @@ import pulumi_aws as aws
 import pytest
 
 from components.cluster import EksCluster
+from program import check_node_images
 from rehearsal import kubernetes_versions
 from rehearsal.account import Account, RefusedByAws
 from rehearsal.engine import EngineFailure
@@ -24,17 +25,21 @@ REGION = "cn-north-1"
 ADMIN = "arn:aws-cn:iam::111122223333:role/platform-admin"
 
 
-def cluster(version: str) -> Callable[[], Any]:
+def cluster(version: str, alias: str = "al2023@v20260714") -> Callable[[], Any]:
+    """The cluster, after the look-ups of the program."""
     section = {
         "name": "kubeflow",
         "version": version,
         "publicAccessCidrs": ["203.0.113.10/32"],
         "admins": [ADMIN],
     }
-    settings = from_mapping({"region": REGION, "cluster": section})
+    pool = {"amiAlias": alias}
+    settings = from_mapping({"region": REGION, "cluster": section, "gpuPool": pool})
 
     def program() -> None:
-        provider = pulumi.ResourceOptions(providers=[aws.Provider("aws", region=REGION)])
+        account = aws.Provider("aws", region=REGION)
+        check_node_images(settings, account)
+        provider = pulumi.ResourceOptions(providers=[account])
         EksCluster("cluster", cluster_args(settings, {"team": "ml"}), provider)
 
     return program
@@ -61,6 +66,21 @@ def test_the_control_plane_is_first_and_nothing_is_replaced(
         pytest.raises(EngineFailure, match=r"minor version update from 1\.36 to 1\.35"),
     ):
         rehearsal.up()
+
+
+@pytest.mark.engine
+def test_an_alias_without_images_of_the_new_version_keeps_the_control_plane(
+    started: Started, tmp_path: Path
+) -> None:
+    journal, alias = str(tmp_path / "account.jsonl"), "al2023@v20260423"
+    with started(cluster("1.35", alias), journal=journal) as rehearsal:
+        rehearsal.up()
+    with started(cluster("1.36", alias), journal=journal) as rehearsal:
+        for run in (rehearsal.preview, rehearsal.up):
+            with pytest.raises(EngineFailure, match=f"gpuPool.amiAlias is {alias}: {REGION} has"):
+                run()
+    (made,) = Account(tmp_path / "account.jsonl").inputs_of(CLUSTER, REGION).values()
+    assert made["version"] == "1.35"
 
 
 def account(control_plane: str, nodes: str) -> Account:

@@ -11,7 +11,7 @@ import pytest
 
 from rendering.await_annotations import PATCH_FORCE
 from tests.rendering.beijing import MANIFESTS
-from upgrades.asking import Unanswered, old_release, refusal, unmet
+from upgrades.asking import KARPENTER, Unanswered, old_release, refusal, unmet
 from upgrades.table import NONE, Upgrade, of_release
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -163,6 +163,16 @@ def test_a_way_that_is_not_declared_is_refused(old: str, new: str, sentence: str
     found = refusal(old, new, of_release(MANIFESTS / new))
     assert (found is None) == (sentence is None)
     assert sentence is None or sentence in (found or "")
+
+
+def test_the_refusal_of_a_version_of_karpenter_names_its_own_setting() -> None:
+    new = f"{KARPENTER}1.14.1"
+    assert refusal(f"{KARPENTER}1.14.0", new, of_release(MANIFESTS / new)) is None
+    assert refusal(f"{KARPENTER}1.15.0", new, of_release(MANIFESTS / new)) == (
+        "kubeflow:gpuPool.karpenterVersion is 1.14.1, and the stack has 1.15.0: there is a way to "
+        "1.14.1 from 1.14.0 only. Set it back to 1.15.0, and see "
+        "docs/upgrade.md#karpenter-and-the-image-of-gpu-machines."
+    )
 
 
 def test_a_release_without_ways_leaves_its_own_stacks_alone() -> None:

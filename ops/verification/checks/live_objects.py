@@ -30,7 +30,6 @@ from rendering.release import load
 from settings import MANIFESTS, Settings
 from settings.context import StackContext
 from settings.errors import listed as in_words
-from settings.node_pools import KARPENTER
 
 PATHS: Mapping[str, tuple[str, ...]] = {
     "APIService": ("/apis/apiregistration.k8s.io/v1/apiservices",),
@@ -266,12 +265,7 @@ class Place:
 
 def locked(settings: Settings) -> Mapping[str, tuple[Place, ...]]:
     """Source of an image -> the containers that run it, by the locks of release and add-ons."""
-    karpenter = f"{KARPENTER}{settings.gpu_pool.karpenter_version}"
-    folders = [
-        folder
-        for folder in targets.folders_of_stack(settings)
-        if not folder.name.startswith(KARPENTER) or folder.name == karpenter
-    ]
+    folders = targets.folders_of_stack(settings)
     parts, patches = tuple(optional_parts(settings)), tuple(settings.patches.items())
     return _locked(tuple(folders), settings.release, parts, patches)
 

@@ -18,6 +18,7 @@ from rendering import RenderError
 from rendering.build import crd_bundle_path, write_crd_bundle
 from settings.section import MANIFESTS
 from tests.harness import MASKED, Registered, run
+from upgrades.asking import KARPENTER
 from upgrades.table import Upgrade, of_release
 
 ROOT = Path(__file__).parents[3]
@@ -322,6 +323,8 @@ def of(release: str | None, *names: str) -> dict[str, Any]:
         (of(None, "a"), of("26.03.1", "b"), "the stack has another release"),
         (of("1.5.1-aws-b1.0.0", "a"), of("26.03.1", "b"), "the stack has 1.5.1-aws-b1.0.0"),
         (of("26.03.1", "a"), of("26.03", "a"), "there is a way to 26.03 from none"),
+        (of(None, "a"), of(f"{KARPENTER}1.14.1", "a", "b"), ""),
+        (of(f"{KARPENTER}1.15.0", "a"), of(f"{KARPENTER}1.14.1", "a"), "the stack has 1.15.0"),
     ],
 )
 def test_another_release_needs_a_way_and_its_conditions(
@@ -340,6 +343,12 @@ def test_another_release_needs_a_way_and_its_conditions(
 def test_what_is_confirmed_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     news = {**of("26.03.1", "a"), "confirmed": sorted(WAYS.conditions())}
     assert CrdProvider().check(of("26.03", "a"), news).failures == []
+
+
+def test_a_version_of_karpenter_without_conditions_asks_nobody() -> None:
+    """The kubeconfig and the database here would fail."""
+    olds, news = (of(f"{KARPENTER}{version}", "a") for version in ("1.14.0", "1.14.1"))
+    assert CrdProvider().check(olds, news).failures == []
 
 
 def test_the_release_is_in_the_state_without_being_a_change() -> None:

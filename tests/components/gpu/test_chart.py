@@ -11,11 +11,13 @@ from components.gpu import chart
 from regions.region import Region
 from rendering.release import load
 from settings import MANIFESTS, from_mapping
+from settings.facts import karpenter_releases
 from tests.harness import REGIONS
 from tests.rendering.beijing import rendered
 
 REGISTRY = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/kubeflow"
-DIGEST = "sha256:723130949e4cab989461ff07d1be4cd781d63515432494641b33c235f300ae23"
+DIGEST = "sha256:445baefaaa689029cc12ac1f659b916b0b82fb14308ce536f8521fcf079116fa"
+VERSIONS = tuple(karpenter_releases(MANIFESTS))
 
 
 def _values(region: str = "cn-north-1", **changed: Any) -> dict[str, Any]:
@@ -117,6 +119,14 @@ def test_the_digest_is_that_of_the_controller_among_the_images_of_the_version() 
     folder = load(MANIFESTS / "addons" / "karpenter-1.14.1")
     assert chart.controller_digest(each.image for each in folder.images) == DIGEST
     assert chart.controller_digest(["public.ecr.aws/karpenter/other:1.14.1"]) is None
+
+
+def test_no_version_is_pulled_by_the_digest_of_another_one() -> None:
+    """As 1.14.1 was, whose values in its repository have the digest of 1.14.0."""
+    folders = [load(MANIFESTS / "addons" / f"karpenter-{each}") for each in VERSIONS]
+    digests = [chart.controller_digest(each.image for each in folder.images) for folder in folders]
+    assert len(digests) > 1
+    assert len(set(digests)) == len(digests)
 
 
 def test_the_charts_pods_read_no_configuration_that_could_change_without_them() -> None:

@@ -187,6 +187,12 @@ def test_karpenters_values_have_its_role_and_its_queue(made: Recorded, region: R
     assert values["settings"]["interruptionQueue"] == queue
 
 
+def test_the_crds_know_their_version_of_karpenter_and_what_is_confirmed(made: Recorded) -> None:
+    inputs = made.only("pulumi-python:dynamic:CustomResourceDefinitions").inputs
+    assert (inputs["release"], inputs["confirmed"]) == ("addons/karpenter-1.14.1", [])
+    assert inputs["database"]["instance"] == "kubeflow-kubeflow"
+
+
 def test_karpenter_starts_after_its_crds_its_permissions_and_nodes(
     made: Recorded,
 ) -> None:
