@@ -24,8 +24,8 @@ from review.blocks import (
 from review.change_sections import object_section, resource_section
 from review.changes import ABSENT
 from review.cost_section import cost_in_words, cost_section
+from review.danger_rules import KINDS
 from review.danger_section import title
-from review.dangers import KINDS
 from review.findings import SILENCED_BY
 from review.renamed import same_images
 from review.review import Review

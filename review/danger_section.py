@@ -19,7 +19,8 @@ from review.blocks import (
     counted,
     listed,
 )
-from review.dangers import KINDS, Danger
+from review.danger import Danger
+from review.danger_rules import KINDS
 from review.review import Review
 from review.settings_changes import short
 from review.wording import PATHS_PER_OBJECT, arrow

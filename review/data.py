@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from review.changes import ABSENT, Change
-from review.dangers import Danger
+from review.danger import Danger
 from review.review import Review
 from review.sides import Finding
 from review.values import plain, shown, without_secrets

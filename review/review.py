@@ -11,7 +11,8 @@ from review.access import Access, access
 from review.causes import Circumstances, leads_to_changes
 from review.changes import Change
 from review.common import Common, common
-from review.dangers import Danger, dangers
+from review.danger import Danger
+from review.dangers import dangers
 from review.findings import Findings, broken, compared
 from review.resources import OPERATIONS, Resource, paired
 from review.settings_changes import settings_changes

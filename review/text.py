@@ -6,8 +6,9 @@ import textwrap
 
 from review.blocks import Piece, Text
 from review.content import summary
+from review.danger import Danger
+from review.danger_rules import KINDS
 from review.danger_section import by_cause, refused, sentence, title
-from review.dangers import KINDS, Danger
 from review.findings import SILENCED_BY, name_of
 from review.review import Review
 from review.settings_changes import short

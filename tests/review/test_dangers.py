@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from review.changes import ABSENT, Change
-from review.dangers import KINDS, table
+from review.danger_rules import KINDS, table
 from review.review import Review
 from review.review import review as review_of_sides
 from review.settings_changes import short
