@@ -43,11 +43,14 @@ def summary(review: Review) -> Text:
     pieces: list[Piece] = [Strong(review.stack), f": {counts or 'no resource changes'}"]
     if review.emptied:
         pieces.append(f"; with the cluster: {counted(review.emptied, 'object')}")
-    kinds = Counter(each.kind for each in review.dangers)
+    kinds = Counter(each.kind for each in review.decisions)
     if kinds:
         named = ", ".join(f"{KINDS[kind]}: {kinds[kind]}" for kind in KINDS if kinds[kind])
-        pieces += [". ", Strong(counted(len(review.dangers), "danger")), f" ({named})"]
-    else:
+        pieces += [". ", Strong(counted(len(review.decisions), "danger")), f" ({named})"]
+    if review.with_release:
+        held = review.with_release
+        pieces.append(f"{',' if kinds else '.'} {len(held)} of the release {held[0].release}")
+    elif not kinds:
         pieces.append(". No known danger")
     widened = wider(review.access)
     attached = [each for each in review.access.attachments if each.new and not each.created]
@@ -83,10 +86,11 @@ def _verdicts(review: Review) -> str:
 def worst(review: Review, most: int = 4) -> Text:
     """The worst dangers by name on one line; empty without any."""
     pieces: list[Piece] = []
-    for each in review.dangers[:most]:
+    dangers = review.decisions or review.with_release
+    for each in dangers[:most]:
         pieces += ["; " if pieces else "", *title(each, most=2)]
-    if len(review.dangers) > most:
-        pieces.append(f"; and {len(review.dangers) - most} more")
+    if len(dangers) > most:
+        pieces.append(f"; and {len(dangers) - most} more")
     return tuple(pieces)
 
 

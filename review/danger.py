@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from review.causes import Cause
@@ -27,6 +27,11 @@ class Danger:
         unlock: what makes the engine accept it; empty where nothing refuses it.
         values: property changes that are the danger.
         taken: kinds of things that are replaced with it, and how many.
+        objects: in the cluster, as ``upgrade.yaml`` names them; none of what is elsewhere.
+        doable: whether the way out is something to do, and no value to put back.
+        before: what must be true first, one sentence each.
+        release: the newer release of Kubeflow, where the change of the release alone is the cause.
+        reasons: why that release does it, and to which of the objects.
     """
 
     rank: int
@@ -41,10 +46,30 @@ class Danger:
     unlock: str = ""
     values: tuple[Change, ...] = ()
     taken: Mapping[str, int] = field(default_factory=dict[str, int])
+    objects: tuple[str, ...] = ()
+    doable: bool = False
+    before: tuple[str, ...] = ()
+    release: str = ""
+    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    @property
+    def comes_with_release(self) -> bool:
+        """Whether it is of a release's own objects, and loses no data: nobody decides about it."""
+        return bool(self.release and self.objects) and self.kind != "data"
 
 
-def danger_by(rule: Rule, name: str, event: str, cause: Cause) -> Danger:
-    """The danger of one thing that a rule describes."""
+def danger_by(
+    rule: Rule, name: str, event: str, cause: Cause, objects: Iterable[str] = ()
+) -> Danger:
+    """The danger of one thing that a rule describes.
+
+    Args:
+        rule: of ``dangers.yaml``.
+        name: of the thing.
+        event: see ``Danger``.
+        cause: why.
+        objects: see ``Danger``; empty names are left out.
+    """
     return Danger(
         rank=rule.rank,
         kind=rule.kind,
@@ -55,4 +80,6 @@ def danger_by(rule: Rule, name: str, event: str, cause: Cause) -> Danger:
         lost=rule.lost,
         avoid=rule.avoid,
         cause=cause,
+        objects=tuple(filter(None, objects)),
+        doable=rule.doable,
     )

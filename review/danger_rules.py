@@ -44,6 +44,7 @@ class Rule:
     path: str = ""
     when: tuple[Any, ...] = ()
     created: bool = False
+    doable: bool = False
 
     def is_about(self, type_: str) -> bool:
         """Whether the rule is about resources of a type."""

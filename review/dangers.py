@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,11 +20,13 @@ from review.renamed import same_objects
 from review.resources import Resource
 from review.rights import graded
 from review.sides import Finding, Side
-from review.upgrade_dangers import of_upgrade
+from review.upgrade_dangers import marked, new_release, of_upgrade
 
 _EVENTS = {"replace": "replaced", "delete": "deleted", "create": "created", "update": "changed"}
 _NEW_ROLE = 34
 """The rank of a role in the cluster that is made, at the worst."""
+_RELEASE = "release"
+"""The setting of which an upgrade's own danger says more than the rule."""
 
 
 def dangers(
@@ -36,18 +38,25 @@ def dangers(
 ) -> tuple[Danger, ...]:
     """Every danger, worst first; those of one kind, event and cause are one."""
     resources = [each for each in circumstances.resources.values() if each.concrete]
+    release = new_release(circumstances)
+    upgrade = list(of_upgrade(release, circumstances))
     found = [
-        *of_upgrade(circumstances),
+        *upgrade,
         *_of_operations(resources, circumstances),
         *_of_properties(_with_successors(resources), circumstances),
         *_of_protection(resources, circumstances),
         *_of_crds(base, head, circumstances),
         *_of_access(access, circumstances),
         *_of_objects(base, resources, circumstances),
-        *_of_settings(circumstances),
+        *_of_settings(circumstances, besides={_RELEASE} if upgrade else set()),
         *_of_policies(broken, circumstances),
     ]
-    return tuple(sorted(_joined(found), key=lambda each: (each.rank, each.what, each.names)))
+    return tuple(sorted(_joined(marked(each, release) for each in found), key=order))
+
+
+def order(danger: Danger) -> tuple[bool, int, str, tuple[str, ...]]:
+    """What comes with a release is last: somebody decides about each danger before it."""
+    return danger.comes_with_release, danger.rank, danger.what, danger.names
 
 
 def _of_operations(resources: Sequence[Resource], circumstances: Circumstances) -> Iterator[Danger]:
@@ -89,16 +98,16 @@ def _danger(
     happens = getattr(rule, resource.operation, "") or rule.happens
     cause = circumstances.of(resource, hints=_hints(rule, resource))
     lost = rule.retained if resource.retained and rule.retained else rule.lost
-    return Danger(
-        rank=rule.rank,
+    found = danger_by(
+        rule, _name(resource), _EVENTS[resource.operation], cause, [resource.object_name]
+    )
+    return replace(
+        found,
         kind="left" if resource.retained and rule.retained else rule.kind,
         what=rule.what if rule.what != "Protected resource" else resource.kind,
-        event=_EVENTS[resource.operation],
-        names=(_name(resource),),
         happens=happens,
         lost=lost,
         avoid=(resource.operation == "delete" and rule.avoid_delete) or rule.avoid,
-        cause=cause,
         unlock=(rule.unlock or table().unlock) if resource.protected else "",
         taken=dict(sorted(taken.items())),
         values=() if cause.certain else _forcing(resource),
@@ -161,18 +170,12 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
                 paths = [change.path for change in hits]
                 hits = [each for each in hits if _is_outermost(each.path, paths)]
                 taken |= set(paths)
-                yield Danger(
-                    rank=rule.rank,
-                    kind=rule.kind,
-                    what=rule.what,
-                    event=_EVENTS[resource.operation] if created else "changed",
-                    names=(_name(resource),),
-                    happens=rule.happens,
-                    lost=rule.lost,
-                    avoid=rule.avoid,
-                    cause=circumstances.of(resource, paths, _hints(rule, resource)),
-                    values=tuple(hits),
+                event = _EVENTS[resource.operation] if created else "changed"
+                cause = circumstances.of(resource, paths, _hints(rule, resource))
+                found_danger = danger_by(
+                    rule, _name(resource), event, cause, [resource.object_name]
                 )
+                yield replace(found_danger, values=tuple(hits))
 
 
 def _overlap(path: str, place: str) -> bool:
@@ -250,12 +253,17 @@ def _of_crds(base: Side, head: Side, circumstances: Circumstances) -> Iterator[D
     cause = Cause(release or circumstances.settings, circumstances.files[:4], bool(release))
     for name in removed:
         rule = table().others["crds_left" if kept else "crds_deleted"]
-        yield danger_by(rule, name, "removed from the release" if kept else "deleted", cause)
+        event = "removed from the release" if kept else "deleted"
+        yield danger_by(rule, name, event, cause, [f"{_CRD} {name}"])
     for each in circumstances.resources.values():
         is_crd = each.kubernetes and each.type.endswith(":CustomResourceDefinition")
         if is_crd and each.operation == "delete":
             rule = table().others["crds_deleted"]
-            yield danger_by(rule, each.label, "deleted", circumstances.of(each))
+            cause = circumstances.of(each)
+            yield danger_by(rule, each.label, "deleted", cause, [each.object_name])
+
+
+_CRD = "CustomResourceDefinition.apiextensions.k8s.io"
 
 
 def _of_access(access: Access, circumstances: Circumstances) -> Iterator[Danger]:
@@ -282,7 +290,8 @@ def _of_objects(
         cause = circumstances.of(resource, [change.path], _hints(rule, resource))
         # A role that is new has nobody yet; what binds it is judged by itself.
         rank = max(rule.rank, _NEW_ROLE) if resource.operation == "create" else rule.rank
-        yield replace(danger_by(rule, _name(resource), event, cause), values=(change,), rank=rank)
+        found_danger = danger_by(rule, _name(resource), event, cause, [resource.object_name])
+        yield replace(found_danger, values=(change,), rank=rank)
 
 
 def _of_policies(broken: Iterable[Finding], circumstances: Circumstances) -> Iterator[Danger]:
@@ -298,9 +307,11 @@ def _of_policies(broken: Iterable[Finding], circumstances: Circumstances) -> Ite
         yield replace(danger_by(rule, name, "broken", cause), values=(change,))
 
 
-def _of_settings(circumstances: Circumstances) -> Iterator[Danger]:
+def _of_settings(circumstances: Circumstances, besides: Container[str]) -> Iterator[Danger]:
     for change in circumstances.settings:
         key = change.path.removeprefix("kubeflow:")
+        if key in besides:
+            continue
         for rule in table().settings:
             if re.fullmatch(rule.path, key) and any(holds(when, change) for when in rule.when):
                 cause = Cause((change,), (), True)
@@ -320,6 +331,8 @@ def _joined(found: Iterable[Danger]) -> Iterator[Danger]:
             each.happens,
             each.lost,
             each.unlock,
+            each.avoid,
+            each.release,
             through,
             settings,
             each.cause.files,
@@ -330,9 +343,15 @@ def _joined(found: Iterable[Danger]) -> Iterator[Danger]:
         taken = sum((Counter(each.taken) for each in members), Counter[str]())
         names = sorted({name for each in members for name in each.names})
         values = {str(change): change for each in members for change in each.values}
+        whys = dict.fromkeys(why for each in members for why in each.reasons)
         yield replace(
             first,
             names=tuple(names),
             taken=dict(sorted(taken.items())),
             values=tuple(values[key] for key in sorted(values)),
+            objects=tuple(sorted({name for each in members for name in each.objects})),
+            reasons={
+                why: tuple(sorted({name for each in members for name in each.reasons.get(why, ())}))
+                for why in sorted(whys)
+            },
         )

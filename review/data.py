@@ -47,6 +47,9 @@ def _danger(danger: Danger) -> Mapping[str, Any]:
         "lost": danger.lost,
         "avoid": danger.avoid,
         "unlock": danger.unlock,
+        "before": list(danger.before),
+        "release": danger.release,
+        "reasons": {why: list(names) for why, names in danger.reasons.items()},
         "values": _changes(danger.values),
         "taken": dict(danger.taken),
         "cause": {
