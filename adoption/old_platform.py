@@ -16,6 +16,7 @@ MOST_BYTES = 64 << 20
 INSTALL_CONFIG = "pipeline-install-config"
 """The ConfigMap of Pipelines that names the bucket, as ``bucketName``."""
 
+CONFIG_COMMAND = f"kubectl --namespace kubeflow get configmap {INSTALL_CONFIG} --output json"
 _WAY_OUT = "docs/from-awslabs.md names the commands that write such files"
 
 

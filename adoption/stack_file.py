@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import yaml
 
-from adoption.old_platform import OldPlatform, Profile, Snapshot
+from adoption.old_platform import CONFIG_COMMAND, OldPlatform, Profile, Snapshot
 from settings import SettingsError, from_mapping
 from settings.errors import full_key
 from settings.sections import DatabaseSettings
@@ -106,6 +106,21 @@ def adopt(old: OldPlatform) -> Adoption:
         moved.append(Moved(kind, namespace, name, row["moves"], row["what"]))
     values |= {"users": users} if users else {}
     return Adoption({full_key(key): value for key, value in values.items()}, tuple(moved))
+
+
+def absent(old: OldPlatform) -> Iterator[str]:
+    """What the files do not have although the stack needs it, and what it gets in its place."""
+    if not old.profiles:
+        yield (
+            "No file has a profile: the stack gets the default user alone, and finds no runs of "
+            "others. Add `kubectl get profiles.kubeflow.org,rolebindings --all-namespaces --output "
+            "json`."
+        )
+    if not old.bucket:
+        yield (
+            "No file names the bucket: the stack makes an empty one, and finds no files of earlier "
+            f"runs. Add `{CONFIG_COMMAND}`."
+        )
 
 
 def _chosen(snapshots: Iterable[Snapshot]) -> Snapshot:

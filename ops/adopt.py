@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from adoption import import_file, stack_file
-from adoption.old_platform import FactsInvalid, OldPlatform, read
+from adoption.old_platform import CONFIG_COMMAND, FactsInvalid, OldPlatform, read
 from ops.cli_errors import Refused, errors_reported
 from terminal.output import Columns, Format, Row, format_option, messages, show
 
@@ -64,16 +64,15 @@ def adopt(
     rows: list[Row] = [vars(each) for each in adoption.moved]
     columns: Columns = {"kind": "kind", "namespace": "namespace", "name": "name", "moves": "moves"}
     show(rows, format_, {**columns, "what": "what"}, optional=["what"])
+    for sentence in stack_file.absent(old):
+        messages.print(sentence, style="yellow")
     by_hand = sum(each.moves == "hand" for each in adoption.moved)
     messages.print(f"{len(rows)} things, {by_hand} of them by hand (docs/from-awslabs.md)")
 
 
 def _bucket(old: OldPlatform) -> str:
     if not old.bucket:
-        raise Refused(
-            "no file names the bucket: add `kubectl --namespace kubeflow get configmap "
-            "pipeline-install-config --output json`."
-        )
+        raise Refused(f"no file names the bucket: add `{CONFIG_COMMAND}`.")
     return old.bucket
 
 

@@ -26,6 +26,8 @@ _APART = frozenset(
 _NAMES = ("name", "bucket", "identifier", "metadata.name", "spec.owner.name")
 """What of a thing that is made or goes away tells it apart from others."""
 _OWN_NAMES = ("name", "identifier", "description")
+_WORDS = frozenset({"acceptedAdvisories", "bundles", "upgradeConfirmed"})
+"""Settings of which nothing is deployed: they let a plan pass, or say where sources are."""
 _SHORTEST = 3
 """Characters of a setting's value that may stand inside a property by intent, not by chance."""
 
@@ -54,6 +56,13 @@ class Circumstances:
     settings: tuple[Change, ...]
     files: tuple[str, ...]
     resources: Mapping[str, Resource]
+
+    @cached_property
+    def candidates(self) -> tuple[Change, ...]:
+        """The changed settings that can be the cause of anything."""
+        return tuple(
+            each for each in self.settings if each.path.removeprefix("kubeflow:") not in _WORDS
+        )
 
     def roots(self, resource: Resource, paths: Sequence[str] = ()) -> Resource:
         """The replaced resource at the beginning of the chain that ends at this one."""
@@ -135,14 +144,14 @@ class Circumstances:
         proven = self._proven(found, hints)
         if proven:
             return Cause(proven, (), True, through)
-        if len(self.settings) == 1 and not self.files:
-            return Cause(self.settings, (), True, through)
-        settings = self.hinted(hints) or self.settings
+        if len(self.candidates) == 1 and not self.files:
+            return Cause(self.candidates, (), True, through)
+        settings = self.hinted(hints) or self.candidates
         return Cause(settings, self._files(root), False, through)
 
     def hinted(self, hints: Sequence[str]) -> tuple[Change, ...]:
         """The changed settings that are one of these keys, or part of one."""
-        keys = [(each, each.path.removeprefix("kubeflow:")) for each in self.settings]
+        keys = [(each, each.path.removeprefix("kubeflow:")) for each in self.candidates]
         return tuple(
             each for each, key in keys if any(within(key, h) or within(h, key) for h in hints)
         )
@@ -164,10 +173,10 @@ class Circumstances:
                 ),
                 default=0,
             )
-            for setting in self.settings
+            for setting in self.candidates
         }
         best = max(scores.values(), default=0)
-        fitting = [each for each in self.settings if best and scores[each.path] == best]
+        fitting = [each for each in self.candidates if best and scores[each.path] == best]
         return tuple([each for each in fitting if each in hinted] or fitting)
 
     def _files(self, resource: Resource) -> tuple[str, ...]:

@@ -24,8 +24,8 @@ from review.blocks import (
 from review.change_sections import object_section, resource_section
 from review.changes import ABSENT
 from review.cost_section import cost_in_words, cost_section
+from review.danger_rules import KINDS
 from review.danger_section import title
-from review.dangers import KINDS
 from review.findings import SILENCED_BY
 from review.renamed import same_images
 from review.review import Review
@@ -43,11 +43,14 @@ def summary(review: Review) -> Text:
     pieces: list[Piece] = [Strong(review.stack), f": {counts or 'no resource changes'}"]
     if review.emptied:
         pieces.append(f"; with the cluster: {counted(review.emptied, 'object')}")
-    kinds = Counter(each.kind for each in review.dangers)
+    kinds = Counter(each.kind for each in review.decisions)
     if kinds:
         named = ", ".join(f"{KINDS[kind]}: {kinds[kind]}" for kind in KINDS if kinds[kind])
-        pieces += [". ", Strong(counted(len(review.dangers), "danger")), f" ({named})"]
-    else:
+        pieces += [". ", Strong(counted(len(review.decisions), "danger")), f" ({named})"]
+    if review.with_release:
+        held = review.with_release
+        pieces.append(f"{',' if kinds else '.'} {len(held)} of the release {held[0].release}")
+    elif not kinds:
         pieces.append(". No known danger")
     widened = wider(review.access)
     attached = [each for each in review.access.attachments if each.new and not each.created]
@@ -83,10 +86,11 @@ def _verdicts(review: Review) -> str:
 def worst(review: Review, most: int = 4) -> Text:
     """The worst dangers by name on one line; empty without any."""
     pieces: list[Piece] = []
-    for each in review.dangers[:most]:
+    dangers = review.decisions or review.with_release
+    for each in dangers[:most]:
         pieces += ["; " if pieces else "", *title(each, most=2)]
-    if len(review.dangers) > most:
-        pieces.append(f"; and {len(review.dangers) - most} more")
+    if len(dangers) > most:
+        pieces.append(f"; and {len(dangers) - most} more")
     return tuple(pieces)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -11,6 +12,7 @@ from review.blocks import (
     Code,
     Entries,
     Entry,
+    Folded,
     Paragraph,
     Piece,
     Section,
@@ -19,7 +21,8 @@ from review.blocks import (
     counted,
     listed,
 )
-from review.dangers import KINDS, Danger
+from review.danger import Danger
+from review.danger_rules import KINDS
 from review.review import Review
 from review.settings_changes import short
 from review.wording import PATHS_PER_OBJECT, arrow
@@ -34,16 +37,49 @@ def title(danger: Danger, most: int = 6) -> Text:
 
 
 def danger_section(review: Review) -> Section | None:
-    """Dangers, worst first; those with one cause that follow each other stand below it."""
+    """Dangers, worst first; those with one cause that follow each other stand below it.
+
+    What comes with a release is folded behind one line after all others.
+    """
     if not review.dangers:
         return None
     blocks: list[Block] = []
     number = 1
-    for cause, members in by_cause(review.dangers, review):
+    for cause, members in by_cause(review.decisions, review):
         items = tuple(map(_entry, members))
         blocks += [Paragraph(cause), Entries(items, "dangers", start=number)]
         number += len(items)
+    if review.with_release:
+        items = tuple(map(_entry, review.with_release))
+        entries = Entries(items, "dangers that come with the release", start=number)
+        blocks += [
+            Paragraph(with_release(review)),
+            Folded((f"{counted(len(items), 'danger')} with values and reasons",), (entries,)),
+        ]
     return Section("Dangers", tuple(blocks), weight=6, stack=review.stack)
+
+
+def with_release(review: Review) -> Text:
+    """What all dangers that come with a release have alike; its way out is that of each."""
+    held = review.with_release
+    kinds = Counter(each.kind for each in held)
+    named = ", ".join(f"{KINDS[kind]}: {kinds[kind]}" for kind in KINDS if kinds[kind])
+    release = held[0].release
+    alike = (
+        f", {counted(len(held), 'danger')} ({named}): they come with its own objects, and no "
+        "setting changes them. Where this project's files have the reason, it is beside them; the "
+        "rest is as upstream ships it. "
+    )
+    return (
+        Strong(f"Of the release {release}"),
+        alike,
+        Strong("Way out:"),
+        " read them once, or leave ",
+        Code("release"),
+        " as it was. The page of the release: ",
+        Code(f"docs/releases/{release}.md"),
+        ".",
+    )
 
 
 def _entry(danger: Danger) -> Entry:
@@ -53,12 +89,23 @@ def _entry(danger: Danger) -> Entry:
     below: list[Text] = [
         (Code(each.path), ": ", *arrow(each, 200)) for each in danger.values[:PATHS_PER_OBJECT]
     ]
+    below += [(Strong("Before:"), " ", *sentence(each)) for each in danger.before]
+    below += [(Strong("Reason:"), " ", *reason(danger, why)) for why in danger.reasons]
     if danger.lost:
         below.append((Strong("Lost:"), " ", *sentence(danger.lost)))
-    below.append((Strong("Way out:"), " ", *sentence(danger.avoid)))
+    if danger.doable or not danger.comes_with_release:
+        below.append((Strong("Way out:"), " ", *sentence(danger.avoid)))
     if danger.unlock:
         below.append((Strong("Protected:"), *refused(danger)))
     return Entry(tuple(pieces), tuple(below))
+
+
+def reason(danger: Danger, why: str) -> Text:
+    """A reason, and what it is the reason for where that is not everything."""
+    names = danger.reasons[why]
+    if len(names) == len(danger.names):
+        return sentence(why)
+    return (*listed(names, len(names)), ": ", *sentence(why))
 
 
 def taken(danger: Danger) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from review.changes import ABSENT, Change
-from review.dangers import Danger
+from review.danger import Danger
 from review.review import Review
 from review.sides import Finding
 from review.values import plain, shown, without_secrets
@@ -47,6 +47,9 @@ def _danger(danger: Danger) -> Mapping[str, Any]:
         "lost": danger.lost,
         "avoid": danger.avoid,
         "unlock": danger.unlock,
+        "before": list(danger.before),
+        "release": danger.release,
+        "reasons": {why: list(names) for why, names in danger.reasons.items()},
         "values": _changes(danger.values),
         "taken": dict(danger.taken),
         "cause": {

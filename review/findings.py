@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from review.causes import Cause
 from review.changes import ABSENT, Change
-from review.dangers import Danger
+from review.danger import Danger
 from review.sides import Finding, Side
 from review.values import shown
 

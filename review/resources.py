@@ -91,6 +91,14 @@ class Resource:
         return str(self.row["name"])
 
     @property
+    def object_name(self) -> str:
+        """``Deployment.apps kubeflow/ml-pipeline``, of objects in the cluster; else empty."""
+        if not self.kubernetes:
+            return ""
+        group = self.type.partition(":")[2].partition("/")[0]
+        return f"{self.kind}{'' if group == 'core' else f'.{group}'} {self.label}"
+
+    @property
     def physical(self) -> str:
         """The name that the inputs of the older side give it, or else the one of Pulumi."""
         if self.kubernetes:

@@ -11,7 +11,8 @@ from review.access import Access, access
 from review.causes import Circumstances, leads_to_changes
 from review.changes import Change
 from review.common import Common, common
-from review.dangers import Danger, dangers
+from review.danger import Danger
+from review.dangers import dangers, order
 from review.findings import Findings, broken, compared
 from review.resources import OPERATIONS, Resource, paired
 from review.settings_changes import settings_changes
@@ -83,6 +84,16 @@ class Review:
     emptied: int = 0
 
     @property
+    def decisions(self) -> tuple[Danger, ...]:
+        """The dangers that somebody decides about, or that lose data, worst first."""
+        return tuple(each for each in self.dangers if not each.comes_with_release)
+
+    @property
+    def with_release(self) -> tuple[Danger, ...]:
+        """Those of the own objects of a release of Kubeflow, worst first."""
+        return tuple(each for each in self.dangers if each.comes_with_release)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing would happen: no resource changes, no verdict, no image and no price."""
         return not (
@@ -135,7 +146,7 @@ def review(
         counts={each: counted[each] for each in OPERATIONS if counted[each]},
         settings=settings,
         files=files,
-        dangers=tuple(sorted(found, key=lambda each: (each.rank, each.what, each.names))),
+        dangers=tuple(sorted(found, key=order)),
         access=rights,
         aws=aws,
         kubernetes=objects,

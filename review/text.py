@@ -6,8 +6,9 @@ import textwrap
 
 from review.blocks import Piece, Text
 from review.content import summary
-from review.danger_section import by_cause, refused, sentence, title
-from review.dangers import KINDS, Danger
+from review.danger import Danger
+from review.danger_rules import KINDS
+from review.danger_section import by_cause, refused, sentence, title, with_release
 from review.findings import SILENCED_BY, name_of
 from review.review import Review
 from review.settings_changes import short
@@ -25,14 +26,18 @@ def text(review: Review) -> list[str]:
     if review.empty:
         return lines
     number = 1
-    dangers = review.dangers[:_MOST_DANGERS]
+    dangers = review.decisions[:_MOST_DANGERS]
     for cause, members in by_cause(dangers, review):
         lines += ["", *_wrapped(cause)]
         for danger in members:
             lines += _of_danger(danger, number)
             number += 1
-    if len(review.dangers) > _MOST_DANGERS:
-        lines.append(f"and {len(review.dangers) - _MOST_DANGERS} more dangers")
+    if len(review.decisions) > _MOST_DANGERS:
+        lines.append(f"and {len(review.decisions) - _MOST_DANGERS} more dangers")
+    if review.with_release:
+        lines += ["", *_wrapped(with_release(review))]
+        for danger in review.with_release:
+            lines += _wrapped((*title(danger, most=2), f" ({KINDS[danger.kind]})"), "  - ")
     silenced = review.findings.silenced
     if silenced:
         lines += ["", f"Silenced by {SILENCED_BY}"]
@@ -56,7 +61,8 @@ def _of_danger(danger: Danger, number: int) -> list[str]:
     lines = _wrapped(head, lead)
     for change in danger.values[:_MOST_VALUES]:
         lines += _wrapped((change.path, ": ", *arrow(change, 160)), "   ")
-    for word, said in (("Lost", danger.lost), ("Way out", danger.avoid)):
+    before = [("Before", each) for each in danger.before]
+    for word, said in (*before, ("Lost", danger.lost), ("Way out", danger.avoid)):
         if said:
             lines += _wrapped((f"{word}: ", *sentence(said)), "   ")
     if danger.unlock:

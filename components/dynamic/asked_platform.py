@@ -67,20 +67,27 @@ class AskedPlatform:
     def newest_snapshot(self) -> datetime | None:
         """When the newest complete snapshot was taken, by hand or by RDS itself; None: none was.
 
+        Of the instance that runs: snapshots of an earlier one of the same identifier, as of a stack
+        that was torn down, are listed with its own, and are told apart by ``DbiResourceId``. A copy
+        is as old as what it was copied from.
+
         Raises:
-            Unanswered: RDS does not answer, or refuses.
+            Unanswered: RDS does not answer, refuses, or has no such instance.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             connect, read = _SECONDS
             rds = aws_client("rds", self._database, connect_timeout=connect, read_timeout=read)
+            name = self._database["instance"]
+            (instance,) = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
             pages = rds.get_paginator("describe_db_snapshots")
             found = [
-                snapshot["SnapshotCreateTime"]
-                for page in pages.paginate(DBInstanceIdentifier=self._database["instance"])
+                snapshot.get("OriginalSnapshotCreateTime") or snapshot["SnapshotCreateTime"]
+                for page in pages.paginate(DBInstanceIdentifier=name)
                 for snapshot in page["DBSnapshots"]
                 if snapshot["Status"] == "available"
+                and snapshot["DbiResourceId"] == instance["DbiResourceId"]
             ]
         except ClientError as failure:
             raise Unanswered(str(failure.response["Error"].get("Code"))) from None

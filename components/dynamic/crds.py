@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CheckFailure, CheckResult, Resource
+from pulumi.dynamic import CheckFailure, CheckResult, ReadResult, Resource
 
 from components.dynamic.provider import DynamicProvider
 from rendering import RenderError
@@ -82,6 +82,14 @@ class CrdProvider(DynamicProvider):
         from components.dynamic.asked_platform import AskedPlatform
 
         return list(unmet(way, AskedPlatform(news), news["confirmed"], datetime.now(UTC)))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Add the digest of all to a state whose version did not write it; nobody is asked.
+
+        Without it every preview shows the objects that await it as updates, which do nothing.
+        """
+        known = {"applied": digest_of(props["digests"])} if "digests" in props else {}
+        return ReadResult(id_, {**known, **props})
 
     def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Apply the CRDs that are new or changed."""
@@ -204,9 +212,9 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
 
     Attributes:
         applied: a digest of all; unknown in a preview that changes a CRD, and where the state is of
-            a version that did not write it. Nothing else of the resource is: the engine answers the
-            preview of an update with the inputs, for Pulumi's server of dynamic resources previews
-            none.
+            a version that did not write it, until a refresh. Nothing else of the resource is: the
+            engine answers the preview of an update with the inputs, for Pulumi's server of dynamic
+            resources previews none.
     """
 
     digests: pulumi.Output[dict[str, str]]

@@ -198,6 +198,33 @@ def test_the_same_object_in_two_files_is_one(tmp_path: Path) -> None:
     assert once == twice
 
 
+@pytest.mark.parametrize(
+    ("config", "profiles", "absent"),
+    [
+        (True, True, []),
+        (False, True, ["No file names the bucket"]),
+        (True, False, ["No file has a profile"]),
+        (False, False, ["No file has a profile", "No file names the bucket"]),
+    ],
+)
+def test_a_file_that_was_forgotten_is_said(
+    tmp_path: Path, config: bool, profiles: bool, absent: list[str]
+) -> None:
+    """The stack would begin with another bucket, or with the default user alone."""
+    items = [profile("team-a", "alice@x.org")] if profiles else []
+    data = {"data": {"bucketName": "old-artifacts"}}
+    items += [item("ConfigMap", "pipeline-install-config", "kubeflow") | data] if config else []
+    files = write(tmp_path, copy(), items=items)
+    assert [each.partition(":")[0] for each in stack_file.absent(read(files))] == absent
+    told = " ".join(kf("adopt", *(f"--from={file}" for file in files)).stderr.split())
+    commands = {
+        "No file names the bucket": "get configmap pipeline-install-config --output json",
+        "No file has a profile": "get profiles.kubeflow.org",
+    }
+    for sentence, command in commands.items():
+        assert (sentence in told) == (command in told) == (sentence in absent)
+
+
 def test_one_snapshot_and_one_object_are_read_too(tmp_path: Path) -> None:
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     one.write_text(json.dumps({"DBSnapshot": copy()}))

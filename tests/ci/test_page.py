@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from review.dangers import KINDS
+from review.danger_rules import KINDS
 from tests.ci.test_live_stack import Acting
 from tests.ci.test_scripts import arguments, git, repository
 from tests.documents import kf_command

@@ -94,8 +94,9 @@ def test_differences_are_counted_whole(release: str) -> None:
     removed, changed = content["removed"], content["changed"]
     assert counted(removed).total() == len(removed)
     assert counted(changed).total() == sum(map(len, changed.values()))
-    sentence = f"{len(removed)} objects removed, {len(content['added'])} added, "
-    assert f"{sentence}{sum(map(len, changed.values()))} values changed" in page(release, "en")
+    added, values = len(content["added"]), sum(map(len, changed.values()))
+    sentence = f"{len(removed)} objects are removed, {added} are added, and {values} values are"
+    assert sentence in page(release, "en")
 
 
 def test_every_component_is_one_of_a_release() -> None:
@@ -128,6 +129,6 @@ def test_a_size_that_is_known_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(locks, "load", load_known)
     text = page("26.03", "en")
-    assert "3 MiB in 1 of them are known." in text
-    assert "| image | for | MiB |" in text
+    assert "The size of 1 is known, 3 MiB together." in text
+    assert "| image | used by | MiB |" in text
     assert f"| `{sized.source}` | an example | 3 |" in text

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ from components.aws.roles import OidcProvider
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
 from program import package_values, static_values
 from rehearsal.engine import EngineFailure, Outcome, Rehearsal
+from rehearsal.plan import rows_of
 from rehearsal.providers import Simulation
 from rendering.objects import ObjectKey
 from rendering.release import load
+from review.review import Review
+from review.review import review as reviewed
+from review.sides import Side, base_of
 from settings import from_mapping
 from settings.context import StackContext
 from tests.rehearsal.conftest import TINY, steps
@@ -128,6 +133,36 @@ def touched(outcome: Outcome) -> Mapping[str, str]:
         elif urn.endswith("kubeflow-crds"):
             found["CRDs"] = step.operation
     return found
+
+
+@pytest.fixture(scope="module")
+def review(run: Run) -> Review:
+    """What a reviewer reads of the preview, as ``./kf plan`` makes it of two versions."""
+    rows = rows_of(run.shown.resources, run.shown.steps)
+    old, new = ({"kubeflow:region": REGION, "kubeflow:release": each} for each in (OLD, NEW))
+    before = replace(base_of(rows), settings=old)
+    after = Side("head", tuple(rows), {}, {}, (), new)
+    return reviewed("tiny", before, after)
+
+
+def test_a_reviewer_reads_first_what_bears_data_and_what_the_release_brings_last(
+    review: Review,
+) -> None:
+    assert [each.what for each in review.decisions] == ["Upgrade of Kubeflow"]
+    conditions = [each.partition("`")[2].partition("`")[0] for each in review.decisions[0].before]
+    assert conditions == [each.name for each in WAY.before]
+    assert len(review.with_release) > 15
+    assert Counter(each.kind for each in review.with_release)["open"] > 5
+    for danger in review.with_release:
+        assert danger.release == NEW
+        assert danger.doable or danger.avoid.startswith(f"It comes with {NEW}")
+
+
+def test_what_goes_and_what_is_replaced_has_a_reason_for_the_reviewer(review: Review) -> None:
+    ended = [each for each in review.with_release if each.event in ("deleted", "replaced")]
+    assert len(ended) > 3
+    for danger in ended:
+        assert {name for names in danger.reasons.values() for name in names} == set(danger.names)
 
 
 def test_a_preview_after_the_upgrade_shows_nothing(run: Run) -> None:

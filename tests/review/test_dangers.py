@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from review.changes import ABSENT, Change
-from review.dangers import KINDS, table
+from review.danger_rules import KINDS, table
 from review.review import Review
 from review.review import review as review_of_sides
 from review.settings_changes import short
@@ -26,6 +27,7 @@ from tests.review.plans import (
     urn_of,
 )
 
+PROJECT = Path(__file__).resolve().parent.parent.parent
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("dangers.yaml").read_bytes())
 
 
@@ -99,6 +101,23 @@ def test_each_rule_is_whole_and_of_a_known_kind() -> None:
         assert rule.what, rule
         assert rule.avoid.endswith("."), rule.what
         assert rule.happens or rule.replace or rule.delete, rule.what
+
+
+def test_each_setting_that_a_way_out_names_is_one() -> None:
+    """So that nobody is sent to a key that no stack file may have."""
+    rules = [*table().resources, *table().changes, *table().others.values(), *table().settings]
+    rows = yaml.safe_load((PROJECT / "settings" / "reference.yaml").read_bytes())["settings"]
+    sections = {key.partition(".")[0] for key in rows}
+    named = {
+        key
+        for rule in rules
+        for text in (rule.avoid, rule.avoid_delete, rule.unlock)
+        for key in re.findall(r"\b[a-z]\w+\.[a-z]\w+", text)
+        if key.partition(".")[0] in sections
+    }
+    assert len(named) > 8
+    assert named - set(rows) == set()
+    assert {key for rule in rules for key in rule.settings} - {*rows, *sections} == set()
 
 
 def test_a_renamed_cluster_is_a_handful_of_dangers_and_not_hundreds() -> None:
@@ -328,41 +347,3 @@ def test_the_stacks_own_registry_is_new_to_nobody() -> None:
         "Image from a registry that is new to the stack"
     ]
     assert reviewed([workload, mirror]).dangers == ()
-
-
-# -- another release -------------------------------------------------------------------------------
-
-MARK = "inferencemodels.inference.networking.x-k8s.io"
-
-
-@pytest.mark.parametrize(
-    ("before", "named"),
-    [
-        ({"release": "26.03", "digests": {"a": "1"}}, True),
-        ({"digests": {"a": "1", MARK: "1"}}, True),
-        ({"release": "26.03.1", "digests": {"a": "2"}}, False),
-        ({"release": "1.5.1-aws-b1.0.0", "digests": {"a": "2"}}, False),
-    ],
-)
-def test_what_an_upgrade_does_to_data_is_the_first_danger(
-    before: dict[str, Any], named: bool
-) -> None:
-    crds = row(
-        "pulumi-python:dynamic:CustomResourceDefinitions",
-        "kubeflow-crds",
-        "update",
-        before,
-        {"release": "26.03.1", "digests": {"a": "2", "b": "1"}},
-    )
-    replaced = kubernetes("Deployment", "profiles-deployment", "replace")
-    bucket = row("aws:s3/bucket:Bucket", "artifacts", "replace", {"bucket": "a"}, {"bucket": "b"})
-    dangers = reviewed([replaced, bucket, crds]).dangers
-    assert (dangers[0].what == "Upgrade of Kubeflow") == named
-    if named:
-        first = dangers[0]
-        assert first.names == ("26.03 to 26.03.1",)
-        assert "mlpipeline gets pipeline_tags, pipeline_version_tags" in first.happens
-        assert "llminferenceservices.serving.kserve.io is stored as v1alpha2" in first.happens
-        assert "Deployment.apps kubeflow/profiles-deployment is replaced" in first.happens
-        assert "which the CRDs of 26.03 do not serve" in first.lost
-        assert "a snapshot of the database from the last day (`snapshot`)" in first.avoid

@@ -10,10 +10,12 @@ from typing import Any, cast, get_args
 import pytest
 import yaml
 
+from advisories.table import of_release
 from settings import from_mapping
 from settings.errors import AWS, SettingsError
 from settings.field_types import Whole
 from settings.reference import PAGES, Setting, example, page, settings_of_models, type_name
+from settings.release_files import default_release
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATA = cast(
@@ -74,6 +76,13 @@ def test_every_type_and_unit_has_a_name_in_both_languages_and_is_used() -> None:
     assert all(row.keys() == {"en", "zh"} for row in DATA["types"].values())
     checks = [getattr(part, "func", None) for part in types]
     assert {check.unit for check in checks if isinstance(check, Whole)} == set(DATA["units"])
+
+
+def test_the_example_of_an_accepted_advisory_is_open() -> None:
+    """A closed one would be read as if the platform had the hole."""
+    (named,) = example(SETTINGS["acceptedAdvisories"]).values()
+    table = of_release(ROOT / "manifests" / default_release())
+    assert {each.id for each in table.still_open()} >= set(named)
 
 
 @pytest.mark.parametrize("setting", VALUES, ids=lambda setting: setting.path)

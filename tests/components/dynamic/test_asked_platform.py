@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, cast
@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from moto import mock_aws
+from moto.rds.models import DBInstance, DBSnapshot, rds_backends
 
 from components.dynamic import asked_platform
 from components.dynamic.asked_platform import AskedPlatform
@@ -115,27 +116,104 @@ def test_a_kubeconfig_that_is_none_is_no_answer(kubeconfig: Any) -> None:
         workflows(kubeconfig)
 
 
-def test_the_newest_snapshot_is_that_of_this_database(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def rds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An RDS whose instances have resource identifiers of their own, as AWS's have.
+
+    moto gives every instance the same one, so a second instance of a name would pass for the first.
+    """
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    made = iter(range(100))
+
+    def identified(self: DBInstance, *args: Any, **options: Any) -> None:
+        of_moto(self, *args, **options)
+        self.dbi_resource_id = f"db-{next(made):026}"
+
+    of_moto = DBInstance.__init__
+    monkeypatch.setattr(DBInstance, "__init__", identified)
     with mock_aws():
-        rds: Any = boto3.client("rds", region_name=REGION)
-        assert platform().newest_snapshot() is None
-        for name in ("another", "kubeflow-kubeflow"):
-            assert platform().newest_snapshot() is None
-            # RDS takes a snapshot of its own when it has made an instance, and each day.
-            rds.create_db_instance(
-                DBInstanceIdentifier=name, Engine="mysql", DBInstanceClass="db.m6g.large"
-            )
-        taken = platform().newest_snapshot()
-        assert taken is not None
-        assert abs((datetime.now(UTC) - taken).total_seconds()) < 60
+        yield boto3.client("rds", region_name=REGION)
 
 
-def test_an_rds_that_nobody_reaches_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def install(rds: Any, name: str = "kubeflow-kubeflow") -> None:
+    """An instance; RDS takes a snapshot of its own when it has made one, and each day."""
+    rds.create_db_instance(
+        DBInstanceIdentifier=name, Engine="mysql", DBInstanceClass="db.m6g.large"
+    )
+
+
+def kept_snapshots() -> Mapping[str, DBSnapshot]:
+    """What moto has of them: its API cannot set their state or their time."""
+    backend: Any = rds_backends["123456789012"][REGION]
+    return backend.database_snapshots
+
+
+def age(taken: datetime | None) -> float:
+    assert taken is not None
+    return (datetime.now(UTC) - taken).total_seconds()
+
+
+def test_the_newest_snapshot_is_that_of_this_database(rds: Any) -> None:
+    install(rds, "another")
+    with pytest.raises(Unanswered, match="DBInstanceNotFound"):
+        platform().newest_snapshot()
+    install(rds)
+    assert abs(age(platform().newest_snapshot())) < 60
+
+
+def test_a_snapshot_of_an_earlier_database_of_the_name_is_none(rds: Any) -> None:
+    """As of a stack that was torn down: its rows are not those of this database."""
+    install(rds)
+    rds.create_db_snapshot(
+        DBInstanceIdentifier="kubeflow-kubeflow", DBSnapshotIdentifier="before-the-end"
+    )
+    rds.delete_db_instance(
+        DBInstanceIdentifier="kubeflow-kubeflow", FinalDBSnapshotIdentifier="final"
+    )
+    install(rds)
+    rds.delete_db_snapshot(
+        DBSnapshotIdentifier=next(each for each in kept_snapshots() if each.startswith("rds:"))
+    )
+    held = rds.describe_db_snapshots(DBInstanceIdentifier="kubeflow-kubeflow")["DBSnapshots"]
+    assert {each["DBSnapshotIdentifier"] for each in held} == {"before-the-end", "final"}
+    assert platform().newest_snapshot() is None
+
+
+def test_only_a_complete_snapshot_counts(rds: Any) -> None:
+    install(rds)
+    for each in kept_snapshots().values():
+        each.status = "creating"
+    assert platform().newest_snapshot() is None
+
+
+def test_a_copy_is_as_old_as_what_it_was_copied_from(rds: Any) -> None:
+    install(rds)
+    (first,) = kept_snapshots().values()
+    first.created = first.original_snapshot_create_time = datetime(2026, 1, 1, tzinfo=UTC)
+    rds.copy_db_snapshot(
+        SourceDBSnapshotIdentifier=first.db_snapshot_identifier,
+        TargetDBSnapshotIdentifier="copied-today",
+    )
+    assert platform().newest_snapshot() == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_the_newest_is_by_time_and_not_by_name(rds: Any) -> None:
+    install(rds)
+    for name, day in (("a", 1), ("b", 3), ("c", 2)):
+        rds.create_db_snapshot(DBInstanceIdentifier="kubeflow-kubeflow", DBSnapshotIdentifier=name)
+        taken = datetime(2026, 6, day, tzinfo=UTC)
+        kept_snapshots()[name].original_snapshot_create_time = taken
+    automated = next(each for each in kept_snapshots() if each.startswith("rds:"))
+    rds.delete_db_snapshot(DBSnapshotIdentifier=automated)
+    assert platform().newest_snapshot() == datetime(2026, 6, 3, tzinfo=UTC)
+
+
+def test_an_rds_that_nobody_reaches_is_given_up_soon(
+    rds: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ten attempts of botocore's minute each would hold a preview for ten minutes."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    install(rds)
     clients = list[Any]()
 
     def remembered(*args: Any, **options: Any) -> Any:
@@ -143,8 +221,7 @@ def test_an_rds_that_nobody_reaches_is_given_up_soon(monkeypatch: pytest.MonkeyP
         return clients[0]
 
     monkeypatch.setattr(asked_platform, "aws_client", remembered)
-    with mock_aws():
-        platform().newest_snapshot()
+    platform().newest_snapshot()
     config = clients[0].meta.config
     assert config.connect_timeout * config.retries["total_max_attempts"] <= 60
 

@@ -297,7 +297,14 @@ def test_delete_keeps_the_crds_and_the_users_objects_with_them(api: FakeApi) -> 
 
 
 def test_a_refresh_leaves_everything_as_it_is(api: FakeApi) -> None:
-    assert CrdProvider().read("id", props(WIDGETS)).outs == props(WIDGETS)
+    state = {**outputs(WIDGETS), "applied": "of another version"}
+    assert CrdProvider().read("id", state).outs == state
+    assert CrdProvider().read("id", {}).outs == {}
+    assert api.connections == []
+
+
+def test_a_refresh_adds_the_digest_that_an_older_version_did_not_write(api: FakeApi) -> None:
+    assert CrdProvider().read("id", props(WIDGETS)).outs == outputs(WIDGETS)
     assert api.connections == []
 
 
