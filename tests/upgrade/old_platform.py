@@ -16,7 +16,7 @@ import yaml
 
 from tests.consumers.database import Database
 from tests.upgrade.databases import metadata_pod, metadata_session, pipelines_statements
-from tests.upgrade.schema_recorder import NEW_VERSION
+from tests.upgrade.schema_recorder import NEW_VERSION, OLD_RECORD, OLD_ROWS
 
 NEW = "26.03.1"
 OLD_SCHEMA = 7
@@ -73,14 +73,12 @@ _FOREIGN_KEYS = (
     "SELECT table_name, constraint_name, referenced_table_name, delete_rule, update_rule"
     " FROM information_schema.referential_constraints"
 )
-_HERE = Path(__file__).parent
-_ROWS = _HERE / "old_pipelines_rows.sql"
 
 
 @cache
 def recorded() -> dict[str, Any]:
     """What ``schema_recorder`` recorded of the old versions."""
-    return yaml.safe_load((_HERE / "old_pipelines_schema.yaml").read_text())
+    return yaml.safe_load(OLD_RECORD.read_text())
 
 
 def old_metadata(rds: Database, folder: Path) -> None:
@@ -94,22 +92,19 @@ def old_metadata(rds: Database, folder: Path) -> None:
 def old_pipelines(rds: Database, version: str) -> None:
     """Tables of a version as its API server makes them in the database of its own making, with
     rows; the master user does all of it, as on awslabs' platforms."""
-    statements: list[str] = _of(version)["statements"]
-    # MySQL 8.0 has utf8mb4 where CREATE DATABASE names none.
-    made = [
-        "DROP DATABASE IF EXISTS mlpipeline",
-        "CREATE DATABASE mlpipeline CHARACTER SET utf8mb4",
-    ]
-    query(rds, script([*made, "USE mlpipeline", *statements]) + _ROWS.read_text())
+    query(rds, pipelines_made(version) + OLD_ROWS.read_text())
 
 
-def start_new_pipelines(rds: Database, version: str) -> list[str]:
-    """The first start of the new API server on tables of an old version, by its own user; returns
-    the statements."""
+def pipelines_made(version: str) -> str:
+    """The statements that make the tables of a version, in a database without any."""
+    return script([*_anew("mlpipeline"), *_of(version)["statements"]])
+
+
+def start_new_pipelines(rds: Database, version: str) -> None:
+    """The first start of the new API server on tables of an old version, by its own user."""
     statements: list[str] = _of(version)[NEW_VERSION]
     code, answer = rds.job.query("ml-pipeline", script(["USE mlpipeline", *statements]))
     assert code == 0, answer
-    return statements
 
 
 def new_pipelines(rds: Database) -> None:
