@@ -12,7 +12,7 @@ from rendering.database_users import NAMESPACE, table, users_of, write
 from rendering.release import DatabaseUser, Release
 from settings import MANIFESTS
 from tests.database_users import users
-from tests.releases import RELEASES
+from tests.releases import PIPELINES_2, RELEASES
 from tests.rendering import beijing
 from tests.rendering.beijing import ROTATION, kubeflow, secret, strings
 
@@ -207,3 +207,16 @@ def test_the_job_makes_no_user_of_a_part_that_is_not_rendered() -> None:
             if obj["metadata"]["namespace"] == "kubeflow"
         }
         assert clients == expected
+
+
+@pytest.mark.parametrize("name", PIPELINES_2)
+def test_whoever_changes_old_tables_at_its_start_has_an_hour_for_it(name: str) -> None:
+    """The kubelet asks for liveness after the startup probe alone (Kubernetes, Pod lifecycle)."""
+    for deployment in ("ml-pipeline", "metadata-grpc-deployment"):
+        every = beijing.containers(kubeflow(name).get("Deployment", deployment))
+        (pod,) = (each for each in every if "startupProbe" in each)
+        probe = pod["startupProbe"]
+        assert probe["failureThreshold"] * probe["periodSeconds"] == 3600
+        assert {key for key in ("httpGet", "tcpSocket") if probe.get(key)} & set(
+            pod["livenessProbe"]
+        )

@@ -152,18 +152,27 @@ def test_the_sql_check_shows_databases_tables_and_rows_of_each_component(tmp_pat
         for component in ("ml-pipeline", "cache", "metadata", "katib"):
             options = server.options(mariadb.MASTER, mariadb.MASTER_PASSWORD)
             (tmp_path / f"secrets/{component}.cnf").write_text(options)
-        done = subprocess.run(
-            [*check[:-1], str(tmp_path / "secrets")],
-            env={"PATH": f"{client.parent}:{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("==")] == [
-        f"== {component}" for component in ("ml-pipeline", "cache", "metadata", "katib")
-    ]
+
+        def run() -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [*check[:-1], str(tmp_path / "secrets")],
+                env={"PATH": f"{client.parent}:{os.environ['PATH']}"},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+
+        done = run()
+        (tmp_path / "secrets/cache.cnf").unlink()
+        without_cache = run()
+    for each, components in (
+        (done, ["ml-pipeline", "cache", "metadata", "katib"]),
+        (without_cache, ["ml-pipeline", "metadata", "katib"]),
+    ):
+        assert each.returncode == 0, each.stderr
+        told = [line for line in each.stdout.splitlines() if line.startswith("==")]
+        assert told == [f"== {component}" for component in components]
     assert "| katib" in done.stdout
     assert "| observation_logs |      2 |" in done.stdout
     assert "| order            |      0 |" in done.stdout

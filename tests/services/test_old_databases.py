@@ -1,11 +1,12 @@
 """Databases of an old platform, on a real server: what is asked before, and users made afterwards.
 
-The columns are those that gorm 1 made of kubeflow/pipelines 1.8.2 backend/src/apiserver/model
-(text without a size is varchar(255)), and of google/ml-metadata v1.5.0, as far as they matter here.
+The tables of Pipelines are those that kubeflow/pipelines 1.8.2 makes; those of ML Metadata and
+Katib have the columns that matter here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.database_users import users
 from tests.documents import ROOT
 from tests.services import mariadb
 from tests.services.database_job import Job
+from tests.upgrade.old_platform import OLD_ROWS, pipelines_made, recorded
 
 BEFORE = (ROOT / "adoption/before.sql").read_text()
 TABLES = Path(__file__).with_name("old_tables.sql").read_text()
@@ -23,7 +25,7 @@ TABLES = Path(__file__).with_name("old_tables.sql").read_text()
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mariadb.Server]:
     with mariadb.running(tmp_path_factory.mktemp("mariadb")) as server:
-        made = server.query(TABLES)
+        made = server.query(pipelines_made("1.8.2") + OLD_ROWS.read_text() + TABLES)
         assert made.returncode == 0, made.stderr
         yield server
 
@@ -34,19 +36,35 @@ def test_too_long_values_and_numbers_of_rows_are_told(server: mariadb.Server) ->
     rows = [line.split("\t") for line in asked.stdout.splitlines()]
     assert sorted(row for row in rows if len(row) == 4) == sorted(
         [
-            ["experiments.Name", "e1", "129", "128"],
-            ["experiments.Namespace", "e1", "64", "63"],
-            ["pipelines.Name", "p2", "129", "128"],
-            ["pipeline_versions.Name", "v2", "128", "127"],
-            ["run_details.Namespace", "r2", "64", "63"],
-            ["run_details.Conditions", "r2", "126", "125"],
-            ["run_metrics.Name", "r1", "192", "191"],
-            ["run_metrics.NodeID", "r1", "192", "191"],
+            ["experiments.Name", "e-3", "129", "128"],
+            ["experiments.Namespace", "e-3", "64", "63"],
+            ["pipelines.Name", "p-2", "129", "128"],
+            ["pipeline_versions.Name", "v-2", "128", "127"],
+            ["run_details.Namespace", "r-2", "64", "63"],
+            ["run_details.Conditions", "r-2", "126", "125"],
+            ["run_metrics.Name", "r-1", "192", "191"],
+            ["run_metrics.NodeID", "r-1", "192", "191"],
         ]
     )
     counts = dict(row for row in rows if len(row) == 2)
-    assert (counts["runs"], counts["pipelines"], counts["events"]) == ("2", "2", "3")
+    assert (counts["runs"], counts["pipelines"], counts["events"]) == ("4", "3", "3")
+    assert (counts["archived runs"], counts["archived experiments"]) == ("1", "1")
+    assert counts["events that are there already"] == "1"
     assert counts["schema of ML Metadata"] == "7"
+    # By the run's reference to a version of the pipeline, and by its own column.
+    assert [row for row in rows if len(row) == 3] == [["p-1", "n" * 128, "team-a"]]
+
+
+def test_every_value_that_people_write_is_asked_for_its_length() -> None:
+    written_by_programs = {"DefaultExperimentId", "ExperimentUUID", "PipelineId", "ReferenceUUID"}
+    written_by_programs |= {"ResourceUUID", "RunUUID", "UUID"}
+    limits = {
+        (f"{table}.{column}", str(most))
+        for table, column, most in recorded()["lengths"]
+        if column not in written_by_programs
+    }
+    asked = r"SELECT '([\w.]+)'.*CHAR_LENGTH\(\w+\)(?: AS characters)?, (\d+)"
+    assert set(re.findall(asked, BEFORE)) == limits
 
 
 def test_users_are_made_beside_what_is_there(server: mariadb.Server, tmp_path: Path) -> None:
@@ -68,9 +86,9 @@ def test_users_are_made_beside_what_is_there(server: mariadb.Server, tmp_path: P
         assert answer.returncode == 0, answer.stderr
     # As the components do at their first start: a column shortened, a table made anew.
     pipelines = "ALTER TABLE mlpipeline.jobs MODIFY UUID varchar(191); SELECT COUNT(*) FROM "
-    assert job.query("ml-pipeline", f"{pipelines}mlpipeline.run_details") == (0, "2\n")
+    assert job.query("ml-pipeline", f"{pipelines}mlpipeline.run_details") == (0, "4\n")
     renewed = (
-        "USE metadb; CREATE TABLE EventTemp (id int PRIMARY KEY);"
+        "USE metadb; CREATE TABLE EventTemp LIKE Event;"
         " INSERT INTO EventTemp SELECT * FROM Event; DROP TABLE Event;"
         " ALTER TABLE EventTemp RENAME TO Event; SELECT COUNT(*) FROM Event"
     )

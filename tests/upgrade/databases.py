@@ -97,9 +97,14 @@ def install(rds: Database, release: str) -> str:
 
 def start_pipelines(rds: Database, step: int) -> list[str]:
     """The API server's start number ``step``; returns its statements that changed the schema."""
-    statements: list[str] = _recorded()[step]["statements"]
+    statements = pipelines_statements(step)
     _run(rds, statements)
     return statements
+
+
+def pipelines_statements(step: int) -> list[str]:
+    """Those of the API server's start number ``step``."""
+    return _recorded()[step]["statements"]
 
 
 def use_pipelines(rds: Database) -> None:
@@ -117,19 +122,31 @@ def _run(rds: Database, statements: Sequence[str]) -> None:
 
 def metadata(rds: Database, release: str, folder: Path, *runs: str) -> dict[str, list[list[str]]]:
     """Starts ML Metadata of a release; writes an artifact for each run, returns those of all."""
+    done = metadata_session(rds, metadata_pod(rds, release, folder), _SESSION, *runs)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def metadata_pod(rds: Database, release: str, folder: Path) -> tuple[Path, dict[str, str]]:
+    """The configuration file and the environment of a release's ML Metadata."""
     arguments, variables = rds.pod(kubeflow(release), "metadata-grpc-deployment", folder)
     flags = dict(argument.split("=", 1) for argument in arguments)
-    file = flags["--metadata_store_server_config_file"]
-    done = subprocess.run(
-        rds.command(str(ml_metadata(print)), "-c", _SESSION, file, *runs),
+    return Path(flags["--metadata_store_server_config_file"]), variables
+
+
+def metadata_session(
+    rds: Database, pod: tuple[Path, dict[str, str]], script: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a script on ML Metadata's core, with the file as its first argument."""
+    file, variables = pod
+    return subprocess.run(
+        rds.command(str(ml_metadata(print)), "-c", script, str(file), *arguments),
         env={"PATH": os.environ["PATH"], "PYTHONUTF8": "1", **variables},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def katib(rds: Database, release: str, folder: Path, *values: str) -> list[str]:
