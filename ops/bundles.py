@@ -17,14 +17,14 @@ from settings.release_files import default_release
 from terminal.application import application
 from terminal.output import Columns, Format, format_option, messages, say, show
 
-DEFAULT_RELEASE = default_release()
-
 app = application(no_args_is_help=True, help="Bundles of sources, for machines without GitHub.")
 
 
 @app.command()
 def create(
-    release: Annotated[str, typer.Option(help="A folder under manifests/.")] = DEFAULT_RELEASE,
+    release: Annotated[
+        str | None, typer.Option(help="A folder under manifests/. Default: that of a new stack.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Default: bundles/<release>.bundle.tar.")] = None,
 ) -> None:
     """Packs every source of a release, its includes and the add-ons into one file.
@@ -32,7 +32,7 @@ def create(
     Example: `./kf bundle create --release 26.03`
     """
     with errors_reported():
-        folder = targets.release_folder(release)
+        folder = targets.release_folder(release or default_release())
         file = out or targets.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
         if file.is_dir() or not file.name.endswith(".tar"):
             raise Refused(f"{file} cannot be the bundle: name a file that ends in {SUFFIX}.")

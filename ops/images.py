@@ -110,7 +110,9 @@ def lock(
             name = folder.relative_to(targets.MANIFESTS).as_posix()
             targets.use_bundle(bundle, folder)
             uses = inventories.of_release(folder)
-            updated = locks.load(folder, name).updated(uses)
+            # A folder that began as a copy of another has the lock of that one, with its digests.
+            before = locks.load(folder, name).model_copy(update={"release": name})
+            updated = before.updated(uses)
             if not uses:
                 continue
             if from_account:

@@ -14,7 +14,7 @@ import yaml
 
 from rendering import cache, chart, kustomize, sources
 from rendering.objects import Object, RenderError
-from rendering.release import Release, folder_digest, load
+from rendering.release import Release, folder_digest, load, refuse_digests_of_others
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ def assemble(folder: Path, bundles: Path | None = None) -> Assembly:
     if manifests is None:
         raise RenderError(f"{folder} must be below a folder named manifests, as its bases expect")
     project, release = manifests.parent, load(folder)
+    refuse_digests_of_others(folder, release)
     parts = {folder.relative_to(project): release}
     for included in release.includes:
         parts[Path("manifests") / included] = load(manifests / included)

@@ -85,10 +85,11 @@ def build(kustomize: Kustomize, folder: Path) -> str:
     Raises:
         KustomizeFailed: with kustomize's own error, or the remote base it would fetch.
     """
-    for file, base in remote_bases(folder):
+    if remote := remote_bases(folder):
+        named = "; ".join(f"{file} builds on {base}" for file, base in remote)
         raise KustomizeFailed(
-            f"{file} builds on {base}, which is not on this machine: name it under remotes of its "
-            "source in release.yaml, with its commit"
+            f"{named}; not on this machine: name it under remotes of its source in release.yaml, "
+            "with its commit, and let `python -m rendering.new_release` write the new digest"
         )
     try:
         done = subprocess.run(

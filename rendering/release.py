@@ -386,6 +386,24 @@ def stand_alone(manifests: Path) -> dict[str, Release]:
     return {name: release for name, release in releases.items() if name not in included}
 
 
+def refuse_digests_of_others(folder: Path, release: Release) -> None:
+    """Refuses a copied folder with a new commit and old digests: these would render old files.
+
+    Raises:
+        ReleaseInvalid: another folder beside this one has the digest with another commit.
+    """
+    own = folder / "release.yaml"
+    for other in sorted(folder.parent.glob("*/release.yaml")):
+        text = "" if other == own else other.read_text("utf-8")
+        for source in release.sources:
+            if source.commit not in text and any(each in text for each in source.digests):
+                raise ReleaseInvalid(
+                    f"{own}: {source.name} has the digest of {other.parent.name} and another "
+                    f"commit: `python -m rendering.new_release {folder.name}` writes the digest of "
+                    f"{source.commit}"
+                )
+
+
 MADE_FROM_RENDERS = frozenset(
     {"golden.yaml", "reasons.yaml", "images.lock", "images.explained.yaml", "upgrade.yaml"}
 )

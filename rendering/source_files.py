@@ -32,6 +32,18 @@ class SourceRejected(RenderError):
     """An archive, a bundle or a clone has not the files that ``release.yaml`` describes."""
 
 
+class OtherFiles(SourceRejected):
+    """It has other files.
+
+    Attributes:
+        digest: of these.
+    """
+
+    def __init__(self, sentence: str, digest: str) -> None:
+        super().__init__(sentence)
+        self.digest = digest
+
+
 def files_digest(folder: Path) -> str:
     """sha256 over the names and contents of every file of a folder; a link counts by its target."""
     digest = hashlib.sha256()

@@ -21,11 +21,12 @@ from rendering.cache import cache_folder, errors_of
 from rendering.checkout import GIT_PREFIX, CloneFailed
 from rendering.objects import RenderError
 from rendering.release import Source
-from rendering.source_files import SourceRejected, files_digest, unpack
+from rendering.source_files import OtherFiles, SourceRejected, files_digest, unpack
 
 log = logging.getLogger(__name__)
 
 BUNDLES = "KUBEFLOW_BUNDLES"
+_UNKNOWN = "0" * 64
 
 
 class SourcesUnavailable(RenderError):
@@ -73,6 +74,23 @@ def obtain(source: Source, project: Path, bundles: Path | None = None) -> Unpack
     return (
         _named(source, bundles) or _cached(source) or _beside(source, project) or _fetched(source)
     )
+
+
+def digest_found(source: Source, project: Path) -> str:
+    """The digest of the files that are found for a source, which nobody has compared yet.
+
+    They are searched as ``obtain`` searches them; its archive comes before its repository.
+
+    Raises:
+        SourcesUnavailable: as of ``obtain``.
+        SourceRejected: what was found is damaged, or has another commit than release.yaml names.
+    """
+    unknown = source.model_copy(update={"digest": _UNKNOWN, "checkout": None})
+    try:
+        obtain(unknown, project)
+    except OtherFiles as found:
+        return found.digest
+    raise AssertionError(f"no files have the digest {_UNKNOWN}")
 
 
 def check(path: Path, source: Source) -> None:
@@ -146,9 +164,10 @@ def _empty(source: Source) -> Generator[Path]:
 def _verified(folder: Path, source: Source, where: str) -> str:
     digest = files_digest(folder)
     if digest not in source.digests:
-        raise SourceRejected(
+        raise OtherFiles(
             f"{where} is damaged or of another version: its files of {source} have the digest "
-            f"{digest}, but release.yaml names {' or '.join(source.digests)}; replace it"
+            f"{digest}, but release.yaml names {' or '.join(source.digests)}; replace it",
+            digest,
         )
     return digest
 
@@ -222,10 +241,11 @@ def _archive_at(place: Path, source: Source) -> _Archive | None:
             return _Archive(place, packed)
         for packed in contents.sources:
             if packed.name == source.name:
-                raise SourceRejected(
+                raise OtherFiles(
                     f"{place} is a bundle of release {contents.release} with {packed.digest} as "
                     f"the digest of {source.name}, but release.yaml names "
-                    f"{' or '.join(source.digests)}; take the bundle of this release"
+                    f"{' or '.join(source.digests)}; take the bundle of this release",
+                    packed.digest,
                 )
     return None
 

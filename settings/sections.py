@@ -448,7 +448,7 @@ class Settings(Section):
     accepted_advisories: Annotated[list[t.AdvisoryId], t.Distinct] = []
     upgrade_confirmed: Annotated[list[t.ConditionName], t.Distinct] = []
     bundles: t.BundlesPath | None = None
-    cluster: ClusterSettings = ClusterSettings()
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     network: NetworkSettings = NetworkSettings()
     node_group: NodeGroupSettings = NodeGroupSettings()
     database: DatabaseSettings = DatabaseSettings()

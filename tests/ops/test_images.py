@@ -124,6 +124,13 @@ def test_a_lock_can_be_written_without_asking_anybody(tiny_lock: Path) -> None:
     assert (image.source, image.target, image.digest) == ("quay.io/a/b:v1", "quay.io/a/b", None)
 
 
+def test_a_lock_copied_from_another_release_becomes_that_of_the_folder(full_lock: Path) -> None:
+    before = locks.load(full_lock, "tiny")
+    locks.write(full_lock, before.model_copy(update={"release": "older"}))
+    assert kf("images", "lock", "--release", "tiny", "--offline").exit_code == 0
+    assert locks.load(full_lock, "tiny") == before
+
+
 def test_a_digest_that_nobody_tells_fails_the_command_and_keeps_the_lock(
     tiny_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from settings import MANIFESTS, from_mapping, release_files
+from settings.errors import SettingsError
 from settings.release_files import default_kubernetes, default_release
 from settings.support_ends import EKS
 
@@ -50,5 +54,48 @@ def test_the_default_kubernetes_is_the_newest_inside_the_range(folders: Path) ->
 def test_one_release_is_the_default(folders: Path, chosen: list[str], said: str) -> None:
     for name in chosen:
         choose(folders / name)
-    with pytest.raises(ValueError, match=f"{said}.*belongs into that of one release"):
+    with pytest.raises(SettingsError, match=f"{said}.*belongs into that of one release"):
         default_release()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: {", "line 2: this is no YAML"),
+        ("new", "it has no keys"),
+        ("name: new\ndefault: true\n", r"kubernetes is None: give it `min` and `max`"),
+        (
+            'default: true\nkubernetes: {min: "1.10", max: "1.11"}\n',
+            r"with a version of EKS between them \(.*1\.3",
+        ),
+    ],
+)
+def test_a_release_yaml_that_says_no_default_is_a_sentence(
+    folders: Path, text: str, said: str
+) -> None:
+    (folders / "new/release.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        default_kubernetes()
+
+
+def test_a_second_default_is_a_sentence_where_the_default_is_asked_for(tmp_path: Path) -> None:
+    """Whoever copies a release's folder has two defaults first."""
+    copy = tmp_path / "project"
+    left = shutil.ignore_patterns(".*", "build", "tests", "docs", "__pycache__")
+    shutil.copytree(MANIFESTS.parent, copy, ignore=left)
+    shutil.copytree(copy / "manifests" / default_release(), copy / "manifests/99.1")
+
+    def kf(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ops", *arguments],
+            cwd=copy,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+    run = kf("bundle", "create")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "belongs into that of one release" in " ".join(run.stderr.split())
+    assert "Traceback" not in run.stderr
+    assert kf("images", "lock", "--help").returncode == 0

@@ -18,6 +18,7 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 WAYS = of_release(MANIFESTS / "26.03.1")
 WAY = WAYS.ways["26.03"]
 MARK = WAY.known_by
+ARGO = "argoproj.io/v1alpha1"
 TRAINER = "trainer.kubeflow.org/v1alpha1"
 
 
@@ -52,6 +53,10 @@ def test_a_platform_with_a_snapshot_and_nothing_in_the_way_is_upgraded() -> None
     assert said(Played()) == []
 
 
+def sync(field: str) -> dict[str, Any]:
+    return {"synchronization": {field: {"name": "one"}}}
+
+
 @pytest.mark.parametrize(
     ("taken", "sentence"),
     [
@@ -70,9 +75,15 @@ def test_a_snapshot_is_of_the_last_day(taken: datetime | None, sentence: str) ->
 @pytest.mark.parametrize(
     ("api", "resource", "fields", "in_the_way"),
     [
-        ("argoproj.io/v1alpha1", "workflows", {}, "runs"),
-        ("argoproj.io/v1alpha1", "workflows", {"status": {"phase": "Running"}}, "runs"),
-        ("argoproj.io/v1alpha1", "workflows", {"status": {"phase": "Error"}}, ""),
+        (ARGO, "workflows", {}, "runs"),
+        (ARGO, "workflows", {"status": {"phase": "Running"}}, "runs"),
+        (ARGO, "workflows", {"status": {"phase": "Error"}}, ""),
+        (ARGO, "cronworkflows", {"spec": {"schedule": "0 2 * * *"}}, "argo"),
+        (ARGO, "cronworkflows", {"spec": {"schedules": ["0 2 * * *"]}}, ""),
+        (ARGO, "cronworkflows", {"spec": {"workflowSpec": sync("mutex")}}, "argo"),
+        (ARGO, "workflowtemplates", {"spec": sync("mutexes")}, ""),
+        (ARGO, "workflowtemplates", {"spec": {"templates": [{}, sync("semaphore")]}}, "argo"),
+        (ARGO, "clusterworkflowtemplates", {"spec": {"templateDefaults": sync("mutex")}}, "argo"),
         ("serving.kserve.io/v1alpha1", "llminferenceservices", {"spec": {}}, "llm"),
         (TRAINER, "trainjobs", {"spec": {"labels": {}}}, "trainer"),
         (TRAINER, "trainjobs", {"spec": {"trainer": {"numProcPerNode": "auto"}}}, "trainer"),
@@ -118,9 +129,9 @@ def test_three_are_named_and_the_others_counted(count: int, rest: str) -> None:
 
 def test_what_could_not_be_asked_is_not_taken_for_granted() -> None:
     found = said(Played(silent="the API server does not answer"))
-    assert len(found) == 3
+    assert len(found) == 4
     assert all("it could not be asked (the API server does not answer)" in each for each in found)
-    assert said(Played(silent="no"), "runs", "llm", "trainer") == []
+    assert said(Played(silent="no"), "runs", "argo", "llm", "trainer") == []
 
 
 # -- which release a stack has ---------------------------------------------------------------------

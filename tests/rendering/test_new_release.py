@@ -1,0 +1,141 @@
+"""A release's folder begins as a copy of another one, at another commit."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from rendering import new_release
+from rendering.assembly import assemble
+from rendering.release import ReleaseInvalid, load
+from rendering.source_files import files_digest
+from tests.rendering.conftest import TINY, TinyProject, archive
+from tests.rendering.git_host import GitHost
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def host(tmp_path: Path, tiny: TinyProject, monkeypatch: pytest.MonkeyPatch) -> GitHost:
+    """Serves another commit of the tiny source, and the project's own archive is gone."""
+    monkeypatch.setattr(new_release, "ROOT", tiny.root)
+    served = GitHost(tmp_path / "git")
+    served.folder.mkdir()
+    monkeypatch.setenv("KUBEFLOW_GIT_PREFIX", served.prefix)
+    described = tiny.release / "release.yaml"
+    described.write_text(f"# Of most stacks.\ndefault: true\n{described.read_text()}")
+    for name in ("golden.yaml", "upgrade.yaml", "reasons.yaml"):
+        (tiny.release / name).write_text("{}\n")
+    return served
+
+
+def publish(host: GitHost, ref: str) -> tuple[str, str]:
+    """Publishes the tiny source with one more file; returns its commit and digest."""
+    files = host.folder.parent / f"files-{ref}"
+    shutil.copytree(TINY / "source", files)
+    (files / "more.yaml").write_text("{}\n")
+    return host.publish_folder("tiny/tiny", ref, files), files_digest(files)
+
+
+def begin(*arguments: str) -> tuple[int, str]:
+    done = RUNNER.invoke(new_release.app, arguments)
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_a_copy_has_the_new_name_commit_and_digest(tiny: TinyProject, host: GitHost) -> None:
+    commit, digest = publish(host, "26.10")
+    code, said = begin("26.10", "--like", "tiny", "--source", "tiny", "--at", f"26.10@{commit}")
+    assert code == 0, said
+    folder = tiny.root / "manifests/26.10"
+    release = load(folder)
+    source = release.sources[0]
+    assert (release.name, release.default) == ("26.10", False)
+    assert (source.ref, source.commit, source.digests) == ("26.10", commit, (digest,))
+    assert not [name for name in ("golden.yaml", "upgrade.yaml") if (folder / name).exists()]
+    before = (tiny.release / "release.yaml").read_text().splitlines()
+    after = (folder / "release.yaml").read_text().splitlines()
+    # Comments are the reasons; they stay, but for that of the default and those at changed values.
+    assert len(after) == len(before) - 2
+    assert after[0] == before[2]
+    assert load(tiny.release).default
+
+
+def test_a_tree_without_git_is_an_archive(
+    tiny: TinyProject, host: GitHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = host.folder / "files"
+    shutil.copytree(TINY / "source", files)
+    (files / "more.yaml").write_text("{}\n")
+    place = host.folder / "archives"
+    place.mkdir()
+    (place / "tiny-main.tar.gz").write_bytes(archive(files, "anything"))
+    monkeypatch.setenv("KUBEFLOW_BUNDLES", str(place))
+    code, said = begin("next", "--like", "tiny", "--source", "tiny", "--at", f"main@{'1' * 40}")
+    assert code == 0, said
+    assert load(tiny.root / "manifests/next").sources[0].digest == files_digest(files)
+
+
+def test_a_second_run_writes_what_a_changed_commit_has(tiny: TinyProject, host: GitHost) -> None:
+    first, _ = publish(host, "v1")
+    assert begin("next", "--like", "tiny", "--source", "tiny", "--at", f"v1@{first}")[0] == 0
+    shutil.rmtree(host.folder / "tiny")
+    shutil.rmtree(host.folder.parent / "work")
+    commit = host.publish("tiny/tiny", "v2", {"other.yaml": "{}\n"})
+    file = tiny.root / "manifests/next/release.yaml"
+    file.write_text(file.read_text().replace(first, commit).replace("ref: v1", "ref: v2"))
+    before = load(file.parent).sources[0].digest
+    assert begin("next") == (0, f"new digests: tiny {file.parent}")
+    assert load(file.parent).sources[0].digest != before
+    assert begin("next") == (0, f"new digests: none {file.parent}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["tiny", "--like", "tiny", "--at", f"a@{'1' * 40}"], "manifests/tiny exists"),
+        (["next", "--like", "tiny", "--at", "a@b"], "--at a@b: write <ref>@<commit>"),
+        (["next", "--like", "tiny", "--at", f"a@{'1' * 40}"], "no source 'kubeflow-manifests'"),
+        (["next", "--like", "none", "--at", f"a@{'1' * 40}"], "it has no release.yaml"),
+        (["../next", "--like", "tiny"], "'../next' is no name of a release"),
+        (["next"], "it has no release.yaml"),
+        (
+            ["next", "--like", "tiny", "--source", "tiny", "--at", f"-x@{'1' * 40}"],
+            "sources.0.ref",
+        ),
+        (
+            ["next", "--like", "tiny", "--source", "tiny", "--at", f"a@{'1' * 40}"],
+            "tiny a: .* does not answer",
+        ),
+    ],
+)
+def test_what_cannot_begin_is_a_sentence(
+    arguments: list[str], sentence: str, tiny: TinyProject, host: GitHost
+) -> None:
+    tiny.bundle.unlink()
+    code, said = begin(*arguments)
+    assert code == 2
+    assert re.search(sentence, said), said
+    assert "Traceback" not in said
+
+
+def test_a_name_that_looks_like_a_number_stays_a_text(tiny: TinyProject, host: GitHost) -> None:
+    commit, _ = publish(host, "26.10")
+    begin("26.10", "--like", "tiny", "--source", "tiny", "--at", f"26.10@{commit}")
+    document = yaml.safe_load((tiny.root / "manifests/26.10/release.yaml").read_text())
+    assert (document["name"], document["sources"][0]["ref"]) == ("26.10", "26.10")
+
+
+def test_a_new_commit_with_the_digest_of_another_release_is_refused(tiny: TinyProject) -> None:
+    """The digest alone decides what is rendered: the old files would pass for the new ones."""
+    copy = tiny.root / "manifests/next"
+    shutil.copytree(tiny.release, copy)
+    assemble(copy)
+    file = copy / "release.yaml"
+    file.write_text(re.sub(r"commit: .*", f"commit: {'a1' * 20}", file.read_text()))
+    with pytest.raises(ReleaseInvalid, match=f"digest of tiny and another commit: .* {'a1' * 20}$"):
+        assemble(copy)
