@@ -10,10 +10,11 @@ from pathlib import Path
 
 import grpc
 
-from tests.cluster.api_server import built, free_port
+from tests.cluster.api_server import built
 from tests.consumers.database import Database
 from tests.consumers.katib_api import is_healthy
 from tests.consumers.programs import KATIB_DB_MANAGER
+from tests.ports import free_port
 from tests.rendering.beijing import Release, kubeflow
 
 

@@ -23,6 +23,7 @@ from ops.dashboard import PATIENCE_SECONDS, of_the_way
 from ops.live_cluster import CurrentCluster
 from settings import from_mapping
 from tests.ops.command import kf
+from tests.ports import free_port
 from tests.services.tunnels import served
 
 # kubernetes/kubernetes v1.34.0 staging/src/k8s.io/kubectl/pkg/cmd/portforward/portforward.go and
@@ -170,12 +171,6 @@ def machine(tmp_path: Path) -> Generator[Machine]:
 
     with served(ThreadingHTTPServer(("127.0.0.1", 0), Files)) as server:
         yield Machine(tmp_path, server.server_address[1])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def body(url: str) -> str:
