@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -167,16 +168,18 @@ def test_ten_thousand_images_in_one_pod_are_answered_in_two_seconds(pair: Certif
     used: list[float] = []
     status = 0
     with started(pair) as (process, port), Memory(process.pid) as memory:
-        # On a busy machine, the first answers may be that the review took too long.
         for _ in range(20):
-            with connected(port, pair.certificate) as connection:
-                connection.settimeout(600)
-                begun = with_children(process.pid)
+            begun = with_children(process.pid)
+            # A busy machine may take too long to send it, or to answer.
+            with (
+                suppress(OSError, HTTPException),
+                connected(port, pair.certificate) as connection,
+            ):
                 status = ask(connection, request).status
-                used.append(with_children(process.pid) - begun)
+            used.append(with_children(process.pid) - begun)
             if status == 200:
                 break
-            assert status == 504
+            assert status in (0, 504)
     assert status == 200
     assert max(used) < SECONDS
     assert memory.most < RSS_MIB
