@@ -43,4 +43,4 @@ def running(rds: Database, folder: Path, release: Release | None = None) -> Gene
                 yield channel
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=300)
