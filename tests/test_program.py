@@ -1,6 +1,6 @@
 """The whole program, as the engine would see it, for each of the four regions.
 
-Runs ``__main__.py`` itself on the real sources of release 26.03 and the stack files of this
+Runs ``__main__.py`` itself on the real sources of the default release and the stack files of this
 repository; only AWS, Kubernetes and the engine are simulated.
 """
 

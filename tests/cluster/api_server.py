@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,11 +24,12 @@ from rich.console import Console
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tests.cluster import openapi_definitions
+from tests.ports import free_port
 from toolchain.go_programs import GoProgram, Say, obtain
 from toolchain.tools import ToolMissing
 
 _MODULES = Path(__file__).parent / "kube-apiserver"
-_READY_SECONDS = 60
+_READY_SECONDS = 300
 _READY = ("/readyz", "/api/v1/namespaces/default", "/api/v1/namespaces/kube-system")
 """1.21 is ready before its bootstrap controller has made the namespaces."""
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -215,13 +215,6 @@ def _await_ready(server: subprocess.Popen[bytes], port: int, token: str, log: Pa
     if not until(settled) or server.poll() is not None:
         last = "\n".join(log.read_text().splitlines()[-5:])
         raise RuntimeError(f"kube-apiserver did not become ready: {log}\n{last}")
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

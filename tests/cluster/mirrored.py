@@ -19,6 +19,7 @@ from rendering import Object
 from tests.cluster.client import Answer, Cluster
 from tests.cluster.installation import Installation
 from tests.cluster.stand_ins import webhook_clients
+from tests.ports import free_port
 from tests.webhook.serving import PATH, serving
 from webhook.admission import Copy, Policy, Presence, review
 from webhook.budgets import Review
@@ -89,7 +90,8 @@ class Mirrored:
         self.decide: Decide = self.judge.decide
         self._certificate = certificate
         self._running = ExitStack()
-        self._port = 0
+        # Given up and taken again: nobody else may have it meanwhile.
+        self._port = free_port()
         self.start()
         url = f"https://127.0.0.1:{self._port}{PATH}"
         configuration = webhook_configuration(url, enforce=enforce, conditions=True)
@@ -107,8 +109,7 @@ class Mirrored:
         return self.decide(body, deadline)
 
     def start(self) -> None:
-        server = serving(self._certificate, self._decided, port=self._port)
-        self._port = self._running.enter_context(server)
+        self._running.enter_context(serving(self._certificate, self._decided, port=self._port))
 
     def stop(self) -> None:
         self._running.close()
@@ -186,7 +187,7 @@ def in_effect(
         try:
             asked = Retrying(
                 retry=retry_if_result(lambda found: not found),
-                stop=stop_after_delay(30),
+                stop=stop_after_delay(300),
                 wait=wait_fixed(0.1),
             )
             # The API server reads a new configuration when it gets to it.

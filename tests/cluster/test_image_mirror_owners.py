@@ -24,6 +24,7 @@ from tests.cluster.mirrored import (
     in_effect,
     pod,
 )
+from tests.releases import DEFAULT
 from tests.rendering.beijing import rendered
 from webhook.admission import Copy, Presence
 
@@ -35,7 +36,7 @@ PYTHON = f"{OWN}/docker.io/library/python:3.9"
 @pytest.fixture(scope="module")
 def kept(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mirrored]:
     folder = tmp_path_factory.mktemp("image-mirror-certificate")
-    crds = [crd for crd in rendered("26.03").crds if crd["spec"]["group"] in GROUPS]
+    crds = [crd for crd in rendered(DEFAULT).crds if crd["spec"]["group"] in GROUPS]
     with in_effect(new_cluster, "image-mirror-owners", folder, crds) as made:
         yield made
 

@@ -22,7 +22,7 @@ from tests.cluster.installation import Installation
 
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 NAMESPACE = "team-a"
-CACHE_SECONDS = 60
+CACHE_SECONDS = 300
 LIMITS = {"cpus": 2, "memoryGib": 4, "gpus": 1, "storageGib": 10, "pods": 20}
 
 

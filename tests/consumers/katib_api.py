@@ -64,11 +64,11 @@ def call(channel: grpc.Channel, method: str, request: Mapping[str, Any]) -> dict
         response_deserializer=message("Reply").FromString,
     )
     sent = json_format.ParseDict(dict(request), message("Request")())
-    reply = stub(sent, timeout=30)
+    reply = stub(sent, timeout=120)
     return json_format.MessageToDict(reply, preserving_proto_field_name=True)
 
 
 def is_healthy(channel: grpc.Channel) -> bool:
     """What the kubelet's gRPC probe asks; it waits for the server."""
     check = channel.unary_unary("/grpc.health.v1.Health/Check")
-    return check(b"", timeout=60, wait_for_ready=True) == _SERVING
+    return check(b"", timeout=300, wait_for_ready=True) == _SERVING

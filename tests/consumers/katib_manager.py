@@ -10,10 +10,11 @@ from pathlib import Path
 
 import grpc
 
-from tests.cluster.api_server import built, free_port
+from tests.cluster.api_server import built
 from tests.consumers.database import Database
 from tests.consumers.katib_api import is_healthy
 from tests.consumers.programs import KATIB_DB_MANAGER
+from tests.ports import free_port
 from tests.rendering.beijing import Release, kubeflow
 
 
@@ -42,4 +43,4 @@ def running(rds: Database, folder: Path, release: Release | None = None) -> Gene
                 yield channel
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=300)

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import yaml
 
+from tests.releases import PIPELINES_2
 from tests.rendering.beijing import rendered
 
 ROOT = Path(__file__).parents[2]
@@ -70,9 +71,9 @@ def late_values(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str
 
 @cache
 def places() -> list[Place]:
-    """Every place of the release."""
+    """Every place of the releases with Pipelines 2."""
     found: set[Place] = set()
-    for obj in rendered("26.03").objects:
+    for obj in (obj for release in PIPELINES_2 for obj in rendered(release).objects):
         metadata = obj["metadata"]
         where = f"{obj['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
         found |= {Place(f"{where} {path}", name) for path, name in late_values(obj)}

@@ -17,11 +17,12 @@ from components.dynamic.crds import CrdProvider, digest_of
 from components.gpu.karpenter_objects import NAMESPACE
 from rendering import Object
 from rendering.build import write_crd_bundle
-from tests.cluster.api_server import api_server, free_port, process
+from tests.cluster.api_server import api_server, process
 from tests.cluster.client import Cluster
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.programs import Programs
 from tests.elasticity.stages import configuration
+from tests.ports import free_port
 
 _CONTROLLERS = (
     "daemonset-controller",

@@ -16,6 +16,7 @@ _FIRST_NODE_CLAIM_SECONDS = 4
 """One second of batching, and what two busy cores need for the API calls around it."""
 
 
+@pytest.mark.alone
 def test_a_trial_gets_the_cheapest_machine_that_fits_and_leaves_none(
     new_scenario: NewScenario,
 ) -> None:

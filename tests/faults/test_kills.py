@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -85,15 +86,14 @@ class Cloud:
             pids: dict[str, int] = json.loads(first) if first else {}
             while run.poll() is None and self.steps < before + after:
                 time.sleep(0.005)
-            if run.poll() is not None:
-                return False
-            os.kill(pids[victim] if victim in pids else engine_below(run.pid), signal.SIGKILL)
+            killed = ended(pids[victim] if victim in pids else engine_below(run.pid))
             try:
-                run.wait(20)
+                # What comes too late for its victim lets the run end.
+                run.wait(20 if killed else None)
             except subprocess.TimeoutExpired:
                 os.killpg(run.pid, signal.SIGKILL)
         end(run.pid)
-        return True
+        return killed
 
     def planned(self) -> list[dict[str, Any]]:
         """What the next `up` would create."""
@@ -129,20 +129,37 @@ class Cloud:
         return [each for each in resources if each["type"].startswith("aws:") and each["custom"]]
 
 
-def engine_below(pid: int) -> int:
-    """The CLI that a run has started."""
+def engine_below(pid: int) -> int | None:
+    """The CLI that a run has started; None: it has ended."""
     children = Path(f"/proc/{pid}/task").glob("*/children")
-    pids = [int(each) for file in children for each in file.read_text().split()]
-    return next(p for p in pids if Path(f"/proc/{p}/comm").read_text().strip() == "pulumi")
+    pids = [int(each) for file in children for each in _read(file).split()]
+    return next((p for p in pids if _read(Path(f"/proc/{p}/comm")).strip() == "pulumi"), None)
+
+
+def ended(process: int | None) -> bool:
+    """Kills a process; False: it has ended by itself."""
+    if process is None:
+        return False
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def end(group: int) -> None:
-    """Kills what is left of a run."""
+    """Kills what is left of a run; returns when nothing is."""
+    with suppress(ProcessLookupError):
+        while True:
+            os.killpg(group, signal.SIGKILL)
+            time.sleep(0.05)
+
+
+def _read(file: Path) -> str:
     try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    time.sleep(0.2)
+        return file.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def comparable(things: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

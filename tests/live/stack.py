@@ -25,7 +25,7 @@ from toolchain.go_programs import Say
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "cn-north-1"
 _PROGRAM_FILES = ("Pulumi.yaml", "__main__.py", "program.py", "manifests")
-_SETTLED_SECONDS = 60
+_SETTLED_SECONDS = 300
 _OF_THE_SERVER = {"Event", "Lease", "APIService", "CustomResourceDefinition", "ComponentStatus"}
 """Kinds that API server and controllers make for themselves; CRDs outlive a stack on purpose
 (docs/decisions/0001-crds-are-one-resource.md)."""

@@ -32,7 +32,7 @@ DASHBOARD = {
     "kind": "Deployment",
     "metadata": {"name": "dashboard", "namespace": "kubeflow"},
 }
-LEFT_SECONDS = 60
+LEFT_SECONDS = 300
 """For the garbage collector, which deletes what belonged to deleted objects."""
 
 

@@ -202,7 +202,7 @@ def test_offline_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_check_runs_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    together = threading.Barrier(4, timeout=20)
+    together = threading.Barrier(4, timeout=120)
 
     def waiting(number: int) -> Any:
         def check(*_: Any) -> Iterator[Finding]:

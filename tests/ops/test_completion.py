@@ -80,7 +80,7 @@ def terminal(shell: str, folder: Path, script: Path) -> Generator[int]:
 def typed(end: int, keys: str, until: str) -> str:
     """The part of a pattern that the terminal shows after these keys."""
     os.write(end, keys.encode())
-    shown, limit = "", time.monotonic() + 30
+    shown, limit = "", time.monotonic() + 300
     while (match := re.search(until, shown)) is None:
         ready, _, _ = select.select([end], [], [], max(0.0, limit - time.monotonic()))
         assert ready, f"{until!r} not in {shown!r}"

@@ -127,7 +127,7 @@ def test_blobs_are_reported_as_they_are_copied(tmp_path: Path) -> None:
 
 
 def test_stopping_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
-    tool = Crane(program(tmp_path, f"touch {tmp_path}/begun; exec sleep 60"))
+    tool = Crane(program(tmp_path, f"touch {tmp_path}/begun; exec sleep 600"))
     caught: list[BaseException] = []
 
     def ask() -> None:
@@ -138,11 +138,11 @@ def test_stopping_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None
 
     asking = threading.Thread(target=ask)
     asking.start()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and time.monotonic() < end:
         time.sleep(0.02)
     tool.stop()
-    asking.join(20)
+    asking.join(60)
     assert [type(error) for error in caught] == [Stopped]
     with pytest.raises(Stopped):
         tool.digest("h/a:v1")
@@ -159,6 +159,6 @@ def test_crane_has_its_configuration_and_is_stopped_after_the_block(tmp_path: Pa
 def test_a_query_without_an_answer_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crane, "QUERY_SECONDS", 0.2)
     monkeypatch.setattr(crane, "ATTEMPTS", 1)
-    tool = Crane(program(tmp_path, "exec sleep 60"))
+    tool = Crane(program(tmp_path, "exec sleep 600"))
     with pytest.raises(CraneFailed, match="takes longer than"):
         tool.digest("h/a:v1")

@@ -12,7 +12,7 @@ def test_results_are_in_the_order_of_the_items() -> None:
 
     def do(item: int) -> int:
         if item == 1:
-            assert second_ended.wait(20)
+            assert second_ended.wait(120)
         else:
             second_ended.set()
         return item * 10
@@ -28,7 +28,7 @@ def test_items_that_have_not_begun_are_dropped_when_the_caller_leaves() -> None:
     def do(item: int) -> None:
         begun.append(item)
         if first_result.is_set():
-            assert left.wait(20)
+            assert left.wait(120)
         first_result.set()
 
     results = in_parallel(range(100), do, 1)
@@ -36,5 +36,5 @@ def test_items_that_have_not_begun_are_dropped_when_the_caller_leaves() -> None:
     results.close()
     left.set()
     for thread in set(threading.enumerate()) - before:
-        thread.join(20)
+        thread.join(120)
     assert len(begun) <= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Generator
 from pathlib import Path
 from threading import Barrier
@@ -185,7 +186,7 @@ class DeadNodes(LiveCluster):
     """Three exporters, of which none answers before two are asked."""
 
     def __init__(self) -> None:
-        self.together = Barrier(2, timeout=5)
+        self.together = Barrier(2, timeout=120)
 
     def all(self, path: str, **selected: str) -> list[Any]:
         assert (path, *selected) == (SYSTEM_PODS, "labelSelector")
@@ -454,12 +455,14 @@ def test_a_problem_counts_more_than_what_was_not_checked(cluster: ApiOfLists) ->
 
 
 def test_one_check_runs_where_it_is_named_alone(cluster: ApiOfLists) -> None:
+    begun = time.monotonic()
     done = kf(*NAMED, "pods", "--format", "json")
+    spent = time.monotonic() - begun
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)
     assert (row["check"], row["about"], row["level"]) == ("pods", "pods", "good")
     assert row["looks_at"] == "every other pod that has not succeeded"
-    assert 0 <= row["waited"] <= row["seconds"] < 5
+    assert 0 <= row["waited"] <= row["seconds"] <= spent + 1
     assert {path for path, _ in cluster.asked} == {"/version", PODS, EVENTS}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -27,12 +27,15 @@ from settings import from_mapping
 from settings.context import StackContext
 from tests.rehearsal.conftest import TINY
 from tests.rehearsal.conftest import steps as run_steps
+from tests.releases import DEFAULT, RELEASES
 
 pytestmark = pytest.mark.engine
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-RELEASES = {"26.03": "oauth2-proxy", "1.5.1-aws-b1.0.0": "authservice"}
-"""Release, and the workload at the other end of Dex's OAuth client."""
+OLD = "1.5.1-aws-b1.0.0"
+PARTNERS = {DEFAULT: "oauth2-proxy", OLD: "authservice"}
+"""Release, and the workload at the other end of Dex's OAuth client. Another one logs in as one of
+these, or is here."""
 BEFORE: tuple[str, ...] = ("ann", "bo", "cy")
 CHANGES: dict[str, tuple[str, ...]] = {
     "another order": ("cy", "ann", "bo"),
@@ -70,11 +73,11 @@ SERVICE = dict.fromkeys(
     ("istio-system/oidc-authservice-client", "istio-system/authservice"), "update"
 )
 ROTATIONS: dict[tuple[str, str], dict[str, str]] = {
-    ("26.03", "cy.b@example.cn"): PASSWORD,
-    ("26.03", "kubeflow-dex-client"): CLIENT | PROXY,
-    ("26.03", "kubeflow-oauth2-cookie"): COOKIE | PROXY,
+    (DEFAULT, "cy.b@example.cn"): PASSWORD,
+    (DEFAULT, "kubeflow-dex-client"): CLIENT | PROXY,
+    (DEFAULT, "kubeflow-oauth2-cookie"): COOKIE | PROXY,
     # All three at once; authservice has no cookie key.
-    ("1.5.1-aws-b1.0.0", "kubeflow-oauth2-cookie"): PASSWORD | CLIENT | COOKIE | SERVICE,
+    (OLD, "kubeflow-oauth2-cookie"): PASSWORD | CLIENT | COOKIE | SERVICE,
 }
 """Release, and what is drawn anew -> everything that changes: the secrets and their readers."""
 
@@ -190,7 +193,21 @@ def touched(outcome: Outcome) -> dict[str, str]:
     return {name: operation for operation, _, name in run_steps(outcome)}
 
 
-@pytest.fixture(scope="module", params=RELEASES)
+def of_any_size(objects: Iterable[Object]) -> list[Object]:
+    return json.loads(json.dumps([*objects]), object_hook=_of_any_size)
+
+
+def _of_any_size(mapping: Object) -> Object:
+    return {key: value for key, value in mapping.items() if key not in ("image", "replicas")}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_release_logs_in_as_one_of_those_that_are_tried_here(release: str) -> None:
+    tried = [of_any_size(login(partner).objects) for partner in PARTNERS]
+    assert of_any_size(login(release).objects) in tried
+
+
+@pytest.fixture(scope="module", params=PARTNERS)
 def steps(
     request: pytest.FixtureRequest, cli: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Step]:
@@ -255,7 +272,7 @@ def test_dex_starts_anew_when_the_set_of_people_is_another_and_only_then(step: S
 
 
 def test_the_other_end_of_the_oauth_client_runs_on(step: Step) -> None:
-    partner = RELEASES[step.release]
+    partner = PARTNERS[step.release]
     assert template(step.before, partner) == template(step.after, partner)
 
 
@@ -324,7 +341,7 @@ def test_a_namespace_is_deleted_with_its_content_only_after_the_settings_list_it
     now: dict[str, Any] = {}
 
     def people() -> None:
-        program("26.03", **now)()
+        program(DEFAULT, **now)()
 
     rehearsal = Rehearsal(
         project=TINY,

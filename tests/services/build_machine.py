@@ -26,7 +26,7 @@ from tests.services.guarded_sources import SOURCES
 PREFIX = "kubeflow"
 PUSH_KEY = "secret-key-that-pushes"
 ROLE_KEY = "secret-key-of-the-role"
-BUILD_SECONDS = 120
+BUILD_SECONDS = 600
 
 _PYTHON = f"""#!/bin/bash
 if [ "$1" = "$PYTHONPATH/components/mirror/guard.py" ]; then

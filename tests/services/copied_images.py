@@ -16,7 +16,7 @@ from tests.services.registry import Registry
 from webhook.mirror import target_tag
 
 STACK = "cn-north-1"
-MIRROR_SECONDS = 120
+MIRROR_SECONDS = 300
 
 
 class Images:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from tenacity import retry, stop_after_delay, wait_fixed
 
+from tests.ports import free_port
 from tests.services.certificates import Authority
 
 HOST = "localhost"
@@ -71,7 +71,7 @@ class Server:
         file.write_text(self.options(user, password, tls=tls))
         command = [tool("mariadb"), f"--defaults-file={file}", "--batch", "--skip-column-names"]
         return subprocess.run(
-            command, input=statement, capture_output=True, text=True, timeout=60, check=False
+            command, input=statement, capture_output=True, text=True, timeout=300, check=False
         )
 
     def snapshot(self, to: Path) -> None:
@@ -117,7 +117,7 @@ def running(folder: Path, *names: str, snapshot: Path | None = None) -> Generato
         shutil.copytree(snapshot, data)
     authority = Authority(folder)
     certificate, key = authority.sign(HOST, folder, *names)
-    server = Server(_free_port(), authority.file, folder)
+    server = Server(free_port(), authority.file, folder)
     basics = ["--no-defaults", f"--datadir={data}", f"--tmpdir={folder}"]
     if os.geteuid() == 0:
         # The server refuses to be root by accident, and the folder belongs to root here.
@@ -144,7 +144,7 @@ def running(folder: Path, *names: str, snapshot: Path | None = None) -> Generato
             yield server
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=300)
 
 
 def _install(basics: list[str]) -> None:
@@ -161,18 +161,12 @@ def _install(basics: list[str]) -> None:
         ([tool("mariadbd"), *basics, "--bootstrap"], statements),
     ):
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=120, check=False
+            command, input=text, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@retry(stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True)
+@retry(stop=stop_after_delay(300), wait=wait_fixed(0.2), reraise=True)
 def _await(server: Server) -> None:
     answer = server.query("SELECT 1")
     assert answer.returncode == 0, answer.stderr

@@ -22,19 +22,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import envoy
 import requests
 
 from rendering import Object
+from tests.ports import free_port
 from tests.services.certificates import Authority
 
 Config = dict[str, Any]
 _FILTERS = "type.googleapis.com/envoy.extensions.filters"
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -405,12 +405,6 @@ def request(
         prepared = session.prepare_request(requests.Request(method, url, headers=dict(headers)))
         prepared.url = url
         return session.send(prepared, timeout=10, **tls)
-
-
-def free_port() -> int:
-    with socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _address(port: int) -> Config:

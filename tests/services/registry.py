@@ -18,6 +18,8 @@ import requests
 import yaml
 from tenacity import retry, stop_after_delay, wait_fixed
 
+from tests.ports import free_port
+
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -156,9 +158,7 @@ def registry(
     program = shutil.which("docker-registry", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         raise RegistryMissing("no docker-registry here: run `tests/packages.sh docker-registry`")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     described = folder / "registry.yml"
     settings: dict[str, Any] = {
         "version": "0.1",
@@ -184,6 +184,6 @@ def registry(
             server.kill()
 
 
-@retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
+@retry(stop=stop_after_delay(120), wait=wait_fixed(0.1), reraise=True)
 def _await_port(port: int) -> None:
     socket.create_connection(("127.0.0.1", port), timeout=5).close()

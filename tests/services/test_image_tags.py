@@ -18,7 +18,7 @@ from rendering import Object
 from settings import from_mapping
 from settings.context import StackContext
 from tests.harness import REGIONS
-from tests.releases import RELEASES
+from tests.releases import PIPELINES_2, RELEASES
 from tests.rendering.beijing import Release, kubeflow
 from tests.services.serving_programs import domain_of_services, left_to_the_kubelet
 
@@ -59,12 +59,13 @@ def test_tags_of_the_accounts_registry_are_left_to_the_kubelet(
     assert answers == dict.fromkeys(images, True)
 
 
+@pytest.mark.parametrize("release", PIPELINES_2)
 @each_region
-def test_no_serving_runtime_needs_a_digest_of_the_mirror(region: str) -> None:
-    images = runtime_images(kubeflow("26.03"))
+def test_no_serving_runtime_needs_a_digest_of_the_mirror(region: str, release: str) -> None:
+    images = runtime_images(kubeflow(release))
     assert len(images) > 5
     mirrored = bound({"images": images}, region=region)["images"]
-    answers = left_to_the_kubelet(bound(config_deployment("26.03"), region=region), mirrored)
+    answers = left_to_the_kubelet(bound(config_deployment(release), region=region), mirrored)
     assert answers == dict.fromkeys(mirrored, True)
 
 

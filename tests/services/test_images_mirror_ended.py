@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from ops import targets
-from tests.services.copied_images import Images, await_until, command_line, to_copy
+from tests.services.copied_images import (
+    MIRROR_SECONDS,
+    Images,
+    await_until,
+    command_line,
+    to_copy,
+)
 from tests.services.disturbances import HANG, Way, healthy, way_to
 from tests.services.registry import Registry
 
@@ -62,7 +68,7 @@ def ended(images: Images, way: Way, by: signal.Signals) -> tuple[int, str]:
             # As a terminal does it; SIGTERM comes to one process, from whoever started it.
             send = os.kill if by is signal.SIGTERM else os.killpg
             send(process.pid, by)
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=MIRROR_SECONDS)
         finally:
             process.kill()
     return process.returncode, said

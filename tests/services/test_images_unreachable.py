@@ -32,7 +32,7 @@ def test_where_no_registry_answers_mirror_says_so_once(
             images.add(f"{(one, two)[number % 2]}/image-{number}:v1", "")
         begun = time.monotonic()
         done = images.mirror(*more)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < SECONDS * 60
     assert done.exit_code == 1
     first, second = sorted([one, two])
     assert done.stderr.splitlines()[-1] == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -26,15 +27,16 @@ def test_a_registry_that_answers_anything_is_reached(upstream: Registry) -> None
         return "403 Forbidden"
 
     with way_to(upstream.host, forbidding) as way:
-        assert unreachable([way.host, upstream.host]) == {}
+        assert unreachable([way.host, upstream.host], seconds=120) == {}
 
 
 def test_dropped_packets_cost_the_seconds_once_for_all_registries() -> None:
-    with blackhole() as first, blackhole() as second:
+    with ExitStack() as dropping:
+        hosts = [dropping.enter_context(blackhole()) for _ in range(30)]
         begun = time.monotonic()
-        down = unreachable([first, second, first], seconds=1.5)
-        assert time.monotonic() - begun < 4
-    assert down == dict.fromkeys([first, second], "gives no answer within 2 s")
+        down = unreachable([*hosts, hosts[0]], seconds=1.5)
+        assert time.monotonic() - begun < 1.5 * len(hosts)
+    assert down == dict.fromkeys(hosts, "gives no answer within 2 s")
 
 
 def test_a_registry_that_takes_the_connection_and_is_silent_counts_as_down() -> None:
@@ -53,14 +55,14 @@ def test_a_registry_that_hangs_up_in_the_handshake_counts_as_down() -> None:
 
         ended = threading.Thread(target=hang_up)
         ended.start()
-        down = unreachable([f"127.0.0.1:{rude.getsockname()[1]}"], seconds=3)
+        down = unreachable([f"127.0.0.1:{rude.getsockname()[1]}"], seconds=120)
         ended.join()
     assert list(down.values()) == ["closes the connection"]
 
 
 def test_reasons_are_told_apart() -> None:
-    down = unreachable(["127.0.0.1:1", "no-such-host.invalid"], seconds=3)
-    assert down["127.0.0.1:1"] == "refuses the connection"
+    assert unreachable(["127.0.0.1:1"], seconds=120) == {"127.0.0.1:1": "refuses the connection"}
+    down = unreachable(["no-such-host.invalid"], seconds=3)
     assert down["no-such-host.invalid"] in (
         "has a name that no name server knows",
         "gives no answer within 3 s",
@@ -69,7 +71,7 @@ def test_reasons_are_told_apart() -> None:
 
 def test_a_proxy_that_refuses_is_told_and_its_login_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://me:hidden@127.0.0.1:1")
-    down = unreachable(["quay.io"], seconds=2)
+    down = unreachable(["quay.io"], seconds=120)
     sentence = none_answers(down, "run this elsewhere")
     assert sentence == (
         "no registry answers this machine (quay.io refuses the connection; HTTPS_PROXY is "
@@ -79,13 +81,16 @@ def test_a_proxy_that_refuses_is_told_and_its_login_is_not(monkeypatch: pytest.M
 
 
 def test_a_name_server_that_hangs_holds_nothing_up() -> None:
+    released = threading.Event()
+
     def hanging(_: str) -> str | None:
-        time.sleep(5)
+        released.wait()
         return None
 
-    begun = time.monotonic()
-    assert unreachable(["quay.io"], 0.2, hanging) == {"quay.io": "gives no answer within 0 s"}
-    assert time.monotonic() - begun < 3
+    try:
+        assert unreachable(["quay.io"], 0.2, hanging) == {"quay.io": "gives no answer within 0 s"}
+    finally:
+        released.set()
 
 
 def test_one_cause_of_many_registries_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:

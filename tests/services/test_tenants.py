@@ -45,6 +45,7 @@ GATEWAY = Workload(
     "istio-system/istio-ingressgateway-service-account",
     {"app": "istio-ingressgateway", "istio": "ingressgateway"},
 )
+OF_NOTEBOOKS = "cluster.local/ns/kubeflow/sa/notebook-controller-service-account"
 LOCAL_GATEWAY = "istio-system/cluster-local-gateway-service-account"
 """The account of the pods behind Service knative-local-gateway."""
 MIDDLEWARE = "/apis/v1beta1/_proxy/"
@@ -72,25 +73,36 @@ def proxies_anything(release: str) -> bool:
     return version_of_pipelines(release).startswith(("1.", "2.16."))
 
 
-def owner_access(user: User) -> Object:
+def owner_access(user: User, release: str) -> Object:
     """What the profile controller makes of a Profile.
 
-    kubeflow/dashboard v2.0.0 components/profile-controller/controllers/profile_controller.go,
-    getAuthorizationPolicy; the principals are those of the rendered ConfigMap profiles-config.
+    components/profile-controller/controllers/profile_controller.go, getAuthorizationPolicy, of
+    kubeflow/kubeflow v1.10.0 and kubeflow/dashboard v2.0.0; the principals are those of the
+    rendered ConfigMap profiles-config. That of v1.5.0 believes the header of every caller.
     """
-    principals = kubeflow().get("ConfigMap", "profiles-config")["data"]
-    callers = [principals["ISTIO_INGRESS_GATEWAY_PRINCIPAL"], principals["KFP_UI_PRINCIPAL"]]
+    config = kubeflow(release).get("ConfigMap", "profiles-config")["data"]
     header = {"key": "request.headers[kubeflow-userid]", "values": [user.email]}
+    owner: Object = {"when": [header]}
+    notebooks = OF_NOTEBOOKS
+    if release != OLD:
+        callers = [config["ISTIO_INGRESS_GATEWAY_PRINCIPAL"], config["KFP_UI_PRINCIPAL"]]
+        owner["from"] = [{"source": {"principals": callers}}]
+        notebooks = config["NOTEBOOK_CONTROLLER_PRINCIPAL"]
     own = {"key": "source.namespace", "values": [user.namespace]}
     probed = {"paths": ["/healthz", "/metrics", "/wait-for-drain"]}
+    kernels = {"methods": ["GET"], "paths": ["*/api/kernels"]}
     return {
         "metadata": {"name": "ns-owner-access-istio", "namespace": user.namespace},
         "spec": {
             "action": "ALLOW",
             "rules": [
-                {"from": [{"source": {"principals": callers}}], "when": [header]},
+                owner,
                 {"when": [own]},
                 {"to": [{"operation": probed}]},
+                {
+                    "from": [{"source": {"principals": [notebooks]}}],
+                    "to": [{"operation": kernels}],
+                },
             ],
         },
     }
@@ -102,7 +114,7 @@ def of_profiles(release: str) -> list[Object]:
     found: list[Object] = []
     for user in USERS:
         made = [*objects(release, name=user.namespace).values()]
-        found += [owner_access(user), *profiles.contributor_objects(user, parts), *made]
+        found += [owner_access(user, release), *profiles.contributor_objects(user, parts), *made]
     return [obj for obj in found if obj.get("kind", "AuthorizationPolicy") == "AuthorizationPolicy"]
 
 
@@ -338,9 +350,35 @@ def test_a_model_answers_its_users_where_the_gateway_of_the_login_asks_its_pod(
 def test_a_model_answers_nobody_else(
     platform: Any, account: str | None, headers: dict[str, str]
 ) -> None:
-    _, run, _ = platform
+    """In 1.5.1, whoever claims to be its user is believed (docs/known-risks.md)."""
+    release, run, _ = platform
     found = run.ask(account, "iris-predictor.team-b", PREDICT, headers, method="POST")
-    assert (found.status_code, found.text) == (403, "RBAC: access denied")
+    believed = release == OLD and headers == BEA
+    refused = (403, "RBAC: access denied")
+    expected = (200, "predicted in team-b") if believed else refused
+    assert (found.status_code, found.text) == expected
+
+
+KERNELS = "/notebook/team-b/train/api/kernels"
+
+
+@pytest.mark.parametrize(
+    ("account", "method", "path", "status"),
+    [
+        ("kubeflow/notebook-controller-service-account", "GET", KERNELS, 200),
+        ("kubeflow/notebook-controller-service-account", "POST", KERNELS, 403),
+        ("kubeflow/notebook-controller-service-account", "GET", f"{KERNELS}/1", 403),
+        ("team-a/default-editor", "GET", KERNELS, 403),
+        (None, "GET", KERNELS, 403),
+    ],
+)
+def test_the_notebook_controller_reads_kernels_and_nothing_else(
+    platform: Any, account: str | None, method: str, path: str, status: int
+) -> None:
+    """At every pod of a profile; the server of a model stands for a notebook's."""
+    _, run, _ = platform
+    found = run.ask(account, "iris-predictor.team-b", path, {}, method=method)
+    assert found.status_code == status
 
 
 def test_knatives_probes_reach_a_model(platform: Any) -> None:
@@ -361,9 +399,9 @@ def test_knatives_probes_reach_a_model(platform: Any) -> None:
 def test_an_administrator_opens_one_model_to_its_user_behind_the_local_gateway(
     platform: Any, account: str | None, headers: dict[str, str], status: int
 ) -> None:
-    _, run, _ = platform
+    release, run, _ = platform
     found = run.ask(account, "iris-predictor.team-a", PREDICT, headers, method="POST")
-    assert found.status_code == status
+    assert found.status_code == (200 if release == OLD and headers == ANN else status)
 
 
 # -- the open proxy -------------------------------------------------------------------------------

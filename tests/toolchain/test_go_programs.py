@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,10 @@ def test_who_comes_second_waits_and_finds_it(program: GoProgram, tmp_path: Path)
     with alone(program.folder, said.append):
         second = threading.Thread(target=lambda: said.append(str(obtain(program, said.append))))
         second.start()
-        second.join(0.2)
+        limit = time.monotonic() + 60
+        while not said and time.monotonic() < limit:
+            time.sleep(0.01)
         assert said == ["Another process is getting this tool; waiting for it"]
         program.path.write_text("made by the first")
-    second.join(5)
+    second.join(60)
     assert said[1:] == [str(program.path)]

@@ -32,7 +32,7 @@ _WEBHOOKS = tuple(
 _OF_THE_SERVER = {"Event", "EndpointSlice", "Endpoints", "Lease"}
 _WRITTEN = ("managedFields", "resourceVersion")
 _EVERY_SECONDS = 0.5
-_SETTLED_ROUNDS = 30
+_SETTLED_ROUNDS = 150
 
 
 @cache

@@ -321,7 +321,8 @@ def test_after_its_deadline_a_review_asks_for_no_image_and_tells_so() -> None:
     given = review(review_of(obj), policy, mirror, deadline)["response"]
     assert not given.get("warnings")
     assert set(mirror.deadlines) == {deadline}
-    late = review(review_of(obj), policy, mirror, time.monotonic() + 0.05)["response"]
+    mirror.pause = 2
+    late = review(review_of(obj), policy, mirror, time.monotonic() + 1)["response"]
     assert len(mirror.asked) == 6
     assert list(patched(late).values()) == [f"{OWN}/docker.io/library/python:0"]
     assert late["warnings"][-1] == (
@@ -331,10 +332,12 @@ def test_after_its_deadline_a_review_asks_for_no_image_and_tells_so() -> None:
 
 
 class SlowMirror(FixedMirror):
-    """Answers after 0.1 s."""
+    """Answers after a pause, in seconds."""
+
+    pause = 0.0
 
     def ask(self, source: Reference, **asked: Any) -> Copy:
-        time.sleep(0.1)
+        time.sleep(self.pause)
         return super().ask(source, **asked)
 
 

@@ -6,6 +6,7 @@ Real API servers take them in ``tests/cluster/test_image_mirror_events.py``.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -275,18 +276,24 @@ def test_odd_metadata_is_no_error(metadata: Any, outcome: Outcome) -> None:
 
 
 def test_an_offer_takes_microseconds_also_while_a_call_hangs() -> None:
+    begun, released = threading.Event(), threading.Event()
+
     class Hanging(FakeApi):
         def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
-            time.sleep(2)
+            begun.set()
+            released.wait(300)
 
     reporter = Reporter(Hanging())
     reporter.start()
     reporter.offer(report(1, Outcome.REFUSED, name="x"))
-    time.sleep(1.1)  # the thread is in its call
-    begin = time.perf_counter()
+    assert begun.wait(300)
+    begin = time.thread_time()
     for number in range(20_000):
         reporter.offer(report(number, namespace=f"team-{number % 500}"))
-    assert (time.perf_counter() - begin) / 20_000 < 0.0005
+    assert (time.thread_time() - begin) / 20_000 < 0.0005
+    # None waited for the call.
+    assert not released.is_set()
+    released.set()
 
 
 # -- copies that fail after the review ------------------------------------------------------------

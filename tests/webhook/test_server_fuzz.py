@@ -87,6 +87,15 @@ def given(port: int, authority: Path, request: bytes) -> str:
         return type(failure).__name__
 
 
+def answers(port: int, authority: Path) -> bool:
+    """Whether the server still answers; a busy machine is too late for ``LIMITS`` many times."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        if given(port, authority, admit()) == "200":
+            return True
+    return False
+
+
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_any_bytes_are_answered_or_the_connection_ends(
     pair: Certificate, caplog: pytest.LogCaptureFixture
@@ -96,10 +105,11 @@ def test_any_bytes_are_answered_or_the_connection_ends(
     until = time.monotonic() + SECONDS
     chance = random.Random(0)  # noqa: S311 - a seed, so that a failure comes again
     with serving(pair, decide, LIMITS) as port:
-        while time.monotonic() < until:
+        # A round in which no request was whole would test little.
+        while (now := time.monotonic()) < until or (not ended["200"] and now < until + 120):
             ended[given(port, pair.certificate, odd(chance))] += 1
             if ended.total() % 100 == 0:
-                assert "200" in {given(port, pair.certificate, admit()) for _ in range(20)}
+                assert answers(port, pair.certificate)
     log.info("%d requests: %s", ended.total(), dict(ended))
     assert ended["200"]
     assert not ended["500"]
@@ -118,4 +128,4 @@ def test_noise_instead_of_a_handshake_ends_the_connection(pair: Certificate) -> 
                         pass
                 except ConnectionError:
                     pass
-        assert "200" in {given(port, pair.certificate, admit()) for _ in range(20)}
+        assert answers(port, pair.certificate)

@@ -92,7 +92,7 @@ def test_sigterm_answers_what_is_under_way_and_then_ends(pair: Certificate) -> N
         assert process.poll() is None
         given = ask(busy, request[-10:])
         assert (given.status, given.headers["Connection"]) == (200, "close")
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=300) == 0
 
 
 def test_the_log_of_the_process_names_a_pod_and_quotes_nothing_of_it(pair: Certificate) -> None:
@@ -110,7 +110,7 @@ def test_the_log_of_the_process_names_a_pod_and_quotes_nothing_of_it(pair: Certi
             connection.sendall(f"{SECRET}\r\n\r\n".encode())
             assert answer(connection).status == 400
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=10)
+        _, log = process.communicate(timeout=300)
     assert '"namespace": "team"' in log
     assert SECRET not in log
 
@@ -130,7 +130,7 @@ def test_a_process_without_its_environment_names_what_is_missing_and_ends(
 ) -> None:
     given = {**VARIABLES, **files(pair), **changes}
     with program({name: value for name, value in given.items() if value}) as process:
-        _, log = process.communicate(timeout=30)
+        _, log = process.communicate(timeout=300)
     assert process.returncode == 2
     assert named in log
     assert "Traceback" not in log

@@ -40,7 +40,10 @@ from tests.services.hostile_registry import (
 from tests.services.registry import MANIFEST
 from webhook.copy_reasons import CopyReason
 
-BOUNDS = Bounds(seconds=3.0, wait=0.5, piece=30, manifests=10)
+BOUNDS = Bounds(seconds=300.0, wait=120.0, piece=30, manifests=10)
+"""More than a busy machine takes; those of codes that tell of time are ``SHORT``."""
+SHORT = {"too-slow": replace(BOUNDS, wait=0.5), "overtime": replace(BOUNDS, seconds=3.0)}
+MOST_CPU_SECONDS = 6
 LOGIN = {"username": "reader", "password": "secret-of-the-reader"}
 BASIC = "Basic cmVhZGVyOnNlY3JldC1vZi10aGUtcmVhZGVy"
 
@@ -52,7 +55,10 @@ def hostile() -> Generator[HostileRegistry]:
 
 
 def source_of(
-    hostile: HostileRegistry, repository: str, login: dict[str, str] | None = None
+    hostile: HostileRegistry,
+    repository: str,
+    login: dict[str, str] | None = None,
+    bounds: Bounds = BOUNDS,
 ) -> guard.Source:
     def connect(host: str, port: int, watch: guard.Watch, seconds: float) -> socket.socket:
         if f"{host}:{port}" not in hostile.hosts:
@@ -60,7 +66,7 @@ def source_of(
         return socket.create_connection(("127.0.0.1", hostile.port), timeout=seconds)
 
     host = f"{NAME}:{hostile.port}"
-    return guard.Source(host, repository, login or {}, BOUNDS, connect, lambda _: None)
+    return guard.Source(host, repository, login or {}, bounds, connect, lambda _: None)
 
 
 def read(source: guard.Source) -> str:
@@ -80,9 +86,10 @@ def read(source: guard.Source) -> str:
 @pytest.mark.parametrize("name", [*ADDRESSES, *TEXTS, *CASES])
 def test_reading_ends_with_the_code_of_the_case(hostile: HostileRegistry, name: str) -> None:
     wanted = {**ADDRESSES, **TEXTS, **CASES}[name].code
-    begun = time.monotonic()
-    assert read(source_of(hostile, repository_of(name))) == wanted
-    assert time.monotonic() - begun < BOUNDS.seconds + 6
+    begun = time.process_time()
+    bounds = SHORT.get(wanted, BOUNDS)
+    assert read(source_of(hostile, repository_of(name), bounds=bounds)) == wanted
+    assert time.process_time() - begun < MOST_CPU_SECONDS
     assert hostile.touched == []
     assert CopyReason(wanted)
 
@@ -128,7 +135,7 @@ def test_a_name_of_several_addresses_is_connected_to_by_a_public_one_only(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "left", "code"), [(0.2, 9.0, "too-slow"), (9.0, 0.2, "overtime")]
+    ("seconds", "left", "code"), [(0.2, 600.0, "too-slow"), (600.0, 0.2, "overtime")]
 )
 def test_a_resolver_that_does_not_answer_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, seconds: float, left: float, code: str
@@ -136,15 +143,15 @@ def test_a_resolver_that_does_not_answer_is_not_waited_for(
     ended = threading.Event()
 
     def resolve(*_: Any, **__: Any) -> None:
-        ended.wait(9.0)
+        ended.wait()
         raise socket.gaierror(socket.EAI_AGAIN, "too late")
 
     monkeypatch.setattr(guard.socket, "getaddrinfo", resolve)
-    begun = time.monotonic()
-    with pytest.raises(Refused, match=code):
-        guard.connected("slow.example", 443, guard.Watch(left), seconds)
-    assert time.monotonic() - begun < 2
-    ended.set()
+    try:
+        with pytest.raises(Refused, match=code):
+            guard.connected("slow.example", 443, guard.Watch(left), seconds)
+    finally:
+        ended.set()
 
 
 def test_a_name_that_nobody_knows_is_an_error_of_the_system(
@@ -328,7 +335,7 @@ def test_a_handshake_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(Refused, match="too-slow"):
-            guard.connected("127.0.0.1", port, guard.Watch(5.0), 0.3)
+            guard.connected("127.0.0.1", port, guard.Watch(600.0), 0.3)
 
 
 def test_a_certificate_that_nobody_trusts_is_not_trusted(
@@ -357,7 +364,7 @@ def test_a_certificate_that_nobody_trusts_is_not_trusted(
                     pass
 
         threading.Thread(target=serve, daemon=True).start()
-        watch = guard.Watch(20.0)
+        watch = guard.Watch(600.0)
         with pytest.raises(ssl.SSLCertVerificationError):
             guard.connected("registry.example", port, watch, 5.0)
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
