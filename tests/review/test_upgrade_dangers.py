@@ -217,6 +217,7 @@ def test_an_upgrade_asks_first_and_says_what_is_confirmed_instead() -> None:
     assert [each.partition("`")[2].partition("`")[0] for each in first.before] == [
         "snapshot",
         "runs",
+        "argo",
         "llm",
         "trainer",
     ]
@@ -230,4 +231,4 @@ def test_an_upgrade_asks_first_and_says_what_is_confirmed_instead() -> None:
     for page in ("\n".join(text(upgraded())), markdown([upgraded()]), html([upgraded()])):
         begins = page.index("Before:")
         assert begins < page.index("Lost:") < page.index("Way out:")
-        assert page.count("Before:") == 4
+        assert page.count("Before:") == 5
