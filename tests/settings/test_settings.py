@@ -76,6 +76,19 @@ def problems_of(raw: Mapping[str, object], **more: Any) -> list[str]:
     return refusal.value.problems
 
 
+def test_conditions_of_the_own_version_of_karpenter_can_be_confirmed(
+    tmp_path: Path, manifests: Path
+) -> None:
+    stored = {"api": "karpenter.sh/v1", "resource": "nodeclaims"}
+    condition = {"name": "machines", "what": "a", "why": "b", "way_out": "c", "objects": [stored]}
+    ways = {"from": {"addons/karpenter-1.13.1": {"before": [condition]}}}
+    own = manifests / "addons" / "karpenter-1.14.1" / "upgrade.yaml"
+    own.write_text(yaml.safe_dump(ways))
+    file = tmp_path / "Pulumi.own.yaml"
+    file.write_text(stack_file("cn-north-1", "  kubeflow:upgradeConfirmed: [machines]\n"))
+    assert from_stack_file(file, manifests=manifests).upgrade_confirmed == ["machines"]
+
+
 @pytest.mark.parametrize("case", WRONG, ids=[case["name"] for case in WRONG])
 def test_a_wrong_stack_file_gives_exactly_these_sentences(
     case: dict[str, Any], tmp_path: Path, manifests: Path

@@ -82,6 +82,11 @@ def test_from_each_version_of_karpenter_there_is_a_way_to_the_next_one_and_back(
     assert {*pairwise(folders), *pairwise(reversed(folders))} <= set(WAYS)
 
 
+def test_a_way_that_stores_nothing_anew_is_no_danger_to_data() -> None:
+    assert way("26.03", "26.03.1").changes_data
+    assert not way(f"{KARPENTER}1.14.0", f"{KARPENTER}1.14.1").changes_data
+
+
 @each_way
 def test_every_object_that_goes_has_one_reason_and_no_reason_is_left(old: str, new: str) -> None:
     before, after = objects(old), objects(new)
