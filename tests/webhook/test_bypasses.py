@@ -144,9 +144,38 @@ def test_an_update_brings_in_no_image(field: str) -> None:
     [
         (("serving.knative.dev", "Service"), {"spec": {"template": pod("evil/m")}}),
         (("serving.knative.dev", "Revision"), pod("evil/m")),
+        (("serving.knative.dev", "Configuration"), {"spec": {"template": pod("evil/m")}}),
+        (
+            ("serving.knative.dev", "Service"),
+            {"spec": {"template": pod("quay.io/ours/a", initContainers=[{"image": "evil/m"}])}},
+        ),
+        (
+            ("serving.knative.dev", "Service"),
+            {"spec": {"template": pod(volumes=[{"name": "m", "image": {"reference": "evil/m"}}])}},
+        ),
         (
             ("argoproj.io", "Workflow"),
             {"spec": {"templates": [{"name": "a", "script": {"image": "evil/m"}}]}},
+        ),
+        (
+            ("argoproj.io", "Workflow"),
+            {"spec": {"templates": [{"name": "a", "sidecars": [{"image": "evil/m"}]}]}},
+        ),
+        (
+            ("argoproj.io", "WorkflowTemplate"),
+            {"spec": {"templates": [{"containerSet": {"containers": [{"image": "evil/m"}]}}]}},
+        ),
+        (
+            ("argoproj.io", "ClusterWorkflowTemplate"),
+            {
+                "spec": {
+                    "templates": [{"steps": [[{"inline": {"container": {"image": "evil/m"}}}]]}]
+                }
+            },
+        ),
+        (
+            ("argoproj.io", "CronWorkflow"),
+            {"spec": {"workflowSpec": {"templates": [{"container": {"image": "evil/m"}}]}}},
         ),
     ],
 )
