@@ -223,10 +223,19 @@ def _has_caches(host: str) -> bool:
 
 
 def _cached(name: str) -> str | None:
-    for start, source in table().cached.items():
-        if name.startswith(f"{start}/"):
+    for start, source in _caches().get(name.partition("/")[0], ()):
+        if name.startswith(start):
             return source + name.removeprefix(start)
     return None
+
+
+@lru_cache(maxsize=1)
+def _caches() -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Host -> the starts of ``Table.cached`` there and those at their source, with a slash each."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for start, source in table().cached.items():
+        found.setdefault(start.partition("/")[0], []).append((f"{start}/", f"{source}/"))
+    return found
 
 
 def _canonical(name: str) -> str:

@@ -20,6 +20,7 @@ from tests.webhook.bypasses import (
     ALLOWED,
     AWS,
     CACHES,
+    GOV,
     OTHERS,
     OURS,
     PLACES,
@@ -27,6 +28,7 @@ from tests.webhook.bypasses import (
     REFUSED,
     REPOSITORIES,
     UNLISTED,
+    account_of,
     placed,
     rules,
 )
@@ -36,26 +38,22 @@ pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="s
 EVIL = "docker.io/evil/miner:1"
 INVALID = "quay.io/evil:1:2"
 GOOD = f"{OWN}/quay.io/ours/app:1"
-IN_AWS = "aws-"
-"""Before the name of a list, in the name of the namespace that has it for the registry of AWS."""
-NAMESPACES = (
-    "allow",
-    "deny",
-    "others",
-    *(f"{IN_AWS}{name}" for name in ("deny", "others", "team")),
-)
+LISTS = {
+    **{name: (OWN, name) for name in ("allow", "deny", "others")},
+    **{f"aws-{name}": (AWS, name) for name in ("deny", "others", "team")},
+    "gov-deny": (GOV, "deny"),
+}
+"""Namespace -> registry and list of rules of its policy."""
 
 
 @pytest.fixture(scope="module")
 def cluster(new_cluster: NewCluster) -> Generator[Cluster]:
     """A server with a namespace for each list of rules, named like it."""
     with new_cluster("admission-policy") as installation:
-        for name in NAMESPACES:
+        for name, (registry, listed) in LISTS.items():
             installation.apply(namespace(name))
             labels = {"matchLabels": {"kubernetes.io/metadata.name": name}}
-            registry = AWS if name.startswith(IN_AWS) else OWN
-            listed = rules(name.removeprefix(IN_AWS))
-            policy, binding = admission_policy(registry, listed, PLATFORM, labels)
+            policy, binding = admission_policy(registry, rules(listed), PLATFORM, labels)
             for obj in (policy, binding):
                 obj["metadata"]["name"] = name
             binding["spec"]["policyName"] = name
@@ -63,7 +61,7 @@ def cluster(new_cluster: NewCluster) -> Generator[Cluster]:
             installation.cluster.apply(binding)
 
         def refuses() -> bool:
-            return all(refusal(installation.cluster, name, INVALID) for name in NAMESPACES)
+            return all(refusal(installation.cluster, name, INVALID) for name in LISTS)
 
         retrying = Retrying(
             retry=retry_if_result(lambda done: not done),
@@ -104,14 +102,14 @@ def test_further_names_of_other_registries_do_not_pass_it(cluster: Cluster) -> N
 
 
 def test_it_knows_caches_of_ecr_from_the_repositories_of_a_team(cluster: Cluster) -> None:
-    said = [(row, refusal(cluster, IN_AWS + row[0], row[1])) for row in CACHES]
-    assert [row for row, why in said if not by_policy(why)] == []
-    in_aws = AWS.partition("/")[0]
-    wheres = [IN_AWS + name if at.startswith(in_aws) else name for name, at in REPOSITORIES]
-    said = [
-        (row, refusal(cluster, at, row[1])) for row, at in zip(REPOSITORIES, wheres, strict=True)
-    ]
-    assert [row for row, why in said if why] == []
+    where = {place: name for name, place in LISTS.items()}
+    caches = [(row, refusal(cluster, where[AWS, row[0]], row[1])) for row in CACHES]
+    assert [row for row, why in caches if not by_policy(why)] == []
+    said = {
+        image: refusal(cluster, where[account_of(image), name], image)
+        for name, image in REPOSITORIES
+    }
+    assert {image: why for image, why in said.items() if why} == {}
 
 
 def test_what_nobody_allowed_does_not_pass_it(cluster: Cluster) -> None:

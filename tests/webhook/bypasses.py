@@ -14,11 +14,13 @@ from tests.webhook.reviews import OWN, SHA
 from webhook.rules import Rule, read
 
 AWS = "111122223333.dkr.ecr.us-east-1.amazonaws.com/kubeflow"
-"""``$aws`` with prefix."""
+GOV = "111122223333.dkr.ecr.us-gov-west-1.amazonaws.com/kubeflow"
+"""``$aws`` and ``$gov`` with prefix."""
 _SHORT = {
     "$own": OWN,
     "$ecr": OWN.partition("/")[0],
     "$aws": AWS.partition("/")[0],
+    "$gov": GOV.partition("/")[0],
     "$sha": SHA,
 }
 PLATFORM = frozenset({"gcr.io/platform/app:1"})
@@ -42,6 +44,12 @@ REPOSITORIES: list[tuple[str, str]] = [tuple(row) for row in TABLE["repositories
 ALLOWED: list[str] = TABLE["allowed"]
 OURS: list[tuple[str, str]] = [tuple(row) for row in TABLE["ours"]]
 PLACES: dict[str, dict[str, Any]] = TABLE["places"]
+
+
+def account_of(image: str) -> str:
+    """The registry with prefix in whose account an image is; that of ``$own`` where in none."""
+    host = image.partition("/")[0]
+    return next((each for each in (AWS, GOV) if each.startswith(f"{host}/")), OWN)
 
 
 def rules(name: str) -> tuple[Rule, ...]:

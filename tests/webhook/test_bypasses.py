@@ -19,6 +19,7 @@ from tests.webhook.bypasses import (
     REFUSED,
     REPOSITORIES,
     UNLISTED,
+    account_of,
     placed,
     rules,
 )
@@ -65,7 +66,7 @@ def test_what_ecr_may_have_by_a_cache_is_refused(name: str, image: str) -> None:
 
 @pytest.mark.parametrize(("name", "image"), REPOSITORIES)
 def test_the_repository_of_a_team_is_no_cache(name: str, image: str) -> None:
-    registry = AWS if image.startswith(AWS.partition("/")[0]) else OWN
+    registry = account_of(image)
     for enforce in (True, False):
         policy = replace(ENFORCED, registry=registry, rules=rules(name), enforce=enforce)
         response, _ = judged(pod(image), policy)
@@ -144,9 +145,38 @@ def test_an_update_brings_in_no_image(field: str) -> None:
     [
         (("serving.knative.dev", "Service"), {"spec": {"template": pod("evil/m")}}),
         (("serving.knative.dev", "Revision"), pod("evil/m")),
+        (("serving.knative.dev", "Configuration"), {"spec": {"template": pod("evil/m")}}),
+        (
+            ("serving.knative.dev", "Service"),
+            {"spec": {"template": pod("quay.io/ours/a", initContainers=[{"image": "evil/m"}])}},
+        ),
+        (
+            ("serving.knative.dev", "Service"),
+            {"spec": {"template": pod(volumes=[{"name": "m", "image": {"reference": "evil/m"}}])}},
+        ),
         (
             ("argoproj.io", "Workflow"),
             {"spec": {"templates": [{"name": "a", "script": {"image": "evil/m"}}]}},
+        ),
+        (
+            ("argoproj.io", "Workflow"),
+            {"spec": {"templates": [{"name": "a", "sidecars": [{"image": "evil/m"}]}]}},
+        ),
+        (
+            ("argoproj.io", "WorkflowTemplate"),
+            {"spec": {"templates": [{"containerSet": {"containers": [{"image": "evil/m"}]}}]}},
+        ),
+        (
+            ("argoproj.io", "ClusterWorkflowTemplate"),
+            {
+                "spec": {
+                    "templates": [{"steps": [[{"inline": {"container": {"image": "evil/m"}}}]]}]
+                }
+            },
+        ),
+        (
+            ("argoproj.io", "CronWorkflow"),
+            {"spec": {"workflowSpec": {"templates": [{"container": {"image": "evil/m"}}]}}},
         ),
     ],
 )
