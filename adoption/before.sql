@@ -37,6 +37,9 @@ UNION ALL SELECT 'archived experiments', COUNT(*) FROM mlpipeline.experiments WH
 UNION ALL SELECT 'pipelines', COUNT(*) FROM mlpipeline.pipelines
 UNION ALL SELECT 'pipeline versions', COUNT(*) FROM mlpipeline.pipeline_versions
 UNION ALL SELECT 'recurring runs', COUNT(*) FROM mlpipeline.jobs
+UNION ALL SELECT 'tables of another collation', COUNT(*) FROM information_schema.TABLES AS t
+  JOIN information_schema.SCHEMATA AS s ON s.SCHEMA_NAME = t.TABLE_SCHEMA
+  WHERE t.TABLE_SCHEMA = 'mlpipeline' AND t.TABLE_COLLATION <> s.DEFAULT_COLLATION_NAME
 UNION ALL SELECT 'executions', COUNT(*) FROM metadb.Execution
 UNION ALL SELECT 'artifacts', COUNT(*) FROM metadb.Artifact
 UNION ALL SELECT 'events', COUNT(*) FROM metadb.Event

@@ -52,6 +52,9 @@ def test_everything_of_the_old_platform_is_in_the_list(tmp_path: Path) -> None:
     told = {(each.kind, each.name): each for each in made.moved}
     assert {key: each.moves for key, each in told.items()} == {
         ("DBSnapshot", COPY): "data",
+        ("Pipeline", "without a namespace"): "hand",
+        ("Run", "archived"): "hand",
+        ("Event", "of ML Metadata, twice"): "no",
         ("Bucket", "old-artifacts"): "data",
         ("Profile", "team-a"): "settings",
         ("Profile", "team-b"): "settings",

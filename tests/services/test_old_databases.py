@@ -51,8 +51,17 @@ def test_too_long_values_and_numbers_of_rows_are_told(server: mariadb.Server) ->
     assert (counts["archived runs"], counts["archived experiments"]) == ("1", "1")
     assert counts["events that are there already"] == "1"
     assert counts["schema of ML Metadata"] == "7"
+    assert counts["tables of another collation"] == "0"
     # By the run's reference to a version of the pipeline, and by its own column.
     assert [row for row in rows if len(row) == 3] == [["p-1", "n" * 128, "team-a"]]
+
+
+def test_tables_are_counted_whose_collation_the_database_has_not(server: mariadb.Server) -> None:
+    """New tables have the database's, and a foreign key needs the same on both sides."""
+    changed = "ALTER DATABASE mlpipeline COLLATE "
+    asked = server.query(f"{changed} utf8mb4_unicode_ci; {BEFORE}")
+    assert "tables of another collation\t10" in asked.stdout.splitlines()
+    assert server.query(f"{changed} utf8mb4_general_ci").returncode == 0
 
 
 def test_every_value_that_people_write_is_asked_for_its_length() -> None:

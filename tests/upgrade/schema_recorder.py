@@ -45,9 +45,7 @@ _FUNCTIONS = (
     *("addDisplayNameColumn", "initPipelineVersionsFromPipelines"),
     "backfillExperimentIDToRunTable",
 )
-_OLD_FUNCTIONS = (
-    *("initDBClient", "initPipelineVersionsFromPipelines", "backfillExperimentIDToRunTable"),
-)
+_OLD_FUNCTIONS = ("initDBClient", *_FUNCTIONS[-2:])
 _LIBRARIES = ("gorm.io/gorm", "gorm.io/driver/mysql", "github.com/go-sql-driver/mysql")
 _OLD_LIBRARIES = ("github.com/jinzhu/gorm", "github.com/go-sql-driver/mysql")
 _UTIL = """\
