@@ -24,7 +24,7 @@ from rendering.objects import Object, RenderError, is_crd
 
 _SCHEMA, MARK = "openAPIV3Schema", "x-kubeflow-on-eks-schema"
 _LOADER = yaml.CSafeLoader
-_OBJECTS = ("resources", "bases")
+_OBJECTS = {"resources", "bases"}
 _CHANGES = ("components", "transformers", "generators", "validators")
 _DOCUMENT = re.compile(r"^(?=---)", re.MULTILINE)
 _CRD = re.compile(r"^kind: *([\"']?)CustomResourceDefinition\1 *$", re.MULTILINE)
@@ -69,7 +69,7 @@ class SetAside:
         """
         try:
             nodes = {mark: yaml.compose(text, _LOADER) for mark, text in self.texts.items()}
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeError) as error:
             raise SchemasDoNotFit(f"a schema is not readable by itself: {error}") from None
         return {mark: _value(node) for mark, node in nodes.items()}
 
@@ -88,9 +88,10 @@ def set_aside(folder: Path, work: Path) -> SetAside:
         folder: has a kustomization.
         work: files outside stay as they are.
     """
-    folders = reachable([folder.resolve()], _folders)
-    changing = {each for each in folders if _may_change_schemas(each)}
-    files = _object_files(folders) - _object_files(reachable(changing, _folders))
+    tree = _Kustomizations()
+    folders = reachable([folder.resolve()], tree.below)
+    changing = {each for each in folders if tree.may_change_schemas(each)}
+    files = tree.files(folders) - tree.files(reachable(changing, tree.below))
     texts: dict[str, str] = {}
     originals: dict[Path, str] = {}
     for file in sorted(file for file in files if file.is_relative_to(work)):
@@ -143,41 +144,49 @@ def _places(crd: Object) -> Iterator[dict[str, Any]]:
     return (owner for owner in owners if isinstance(owner, dict))
 
 
-def _folders(folder: Path) -> set[Path]:
-    """The folders whose objects a kustomization builds on."""
-    return {path for path in _paths(folder, (*_OBJECTS, "components")) if path.is_dir()}
+class _Kustomizations(dict[Path, dict[str, set[Path]]]):
+    """Folder -> key of its kustomization -> the files and folders that it names there."""
+
+    def __missing__(self, folder: Path) -> dict[str, set[Path]]:
+        self[folder] = {
+            key: {
+                path.resolve()
+                for text in _strings(value)
+                # Others are texts, such as a patch.
+                if "\n" not in text and len(text) < 256 and (path := folder / text).exists()
+            }
+            for file in _kustomization_files(folder)
+            for key, value in kustomize.fields(file).items()
+        }
+        return self[folder]
+
+    def below(self, folder: Path) -> set[Path]:
+        """The folders whose objects a kustomization builds on."""
+        return {path for path in self._named(folder, (*_OBJECTS, "components")) if path.is_dir()}
+
+    def files(self, folders: Collection[Path]) -> set[Path]:
+        """The files with objects that the kustomizations in these folders name."""
+        named = (path for folder in folders for path in self._named(folder, _OBJECTS))
+        return {path for path in named if path.is_file()}
+
+    def may_change_schemas(self, folder: Path) -> bool:
+        """Whether something that changes the objects of a kustomization names schemas."""
+        # Besides files, a kustomization takes changes from these folders.
+        others = {path for path in self._named(folder, _CHANGES) if path.is_dir()}
+        beside = reachable(others, self.below)
+        files = self.files(beside)
+        for each in (folder, *beside):
+            named = self._named(each, self[each].keys() - _OBJECTS)
+            files.update(path for path in named if path.is_file() and path.is_relative_to(each))
+            files.update(_kustomization_files(each))
+        return any(_SCHEMA.encode() in file.read_bytes() for file in files)
+
+    def _named(self, folder: Path, keys: Collection[str]) -> set[Path]:
+        return {path for key in keys for path in self[folder].get(key, ())}
 
 
-def _object_files(folders: Collection[Path]) -> set[Path]:
-    named = (path for folder in folders for path in _paths(folder, _OBJECTS))
-    return {path for path in named if path.is_file()}
-
-
-def _may_change_schemas(folder: Path) -> bool:
-    """Whether something that changes the objects of a kustomization names schemas."""
-    # Besides files, a kustomization takes changes from these folders.
-    others = {path for path in _paths(folder, _CHANGES) if path.is_dir()}
-    beside = reachable(others, _folders)
-    files = _object_files(beside)
-    for each in (folder, *beside):
-        own = [file for name in kustomize.FILES if (file := each / name).is_file()]
-        keys = {key for file in own for key in kustomize.fields(file)} - {*_OBJECTS}
-        named = (path for path in _paths(each, keys) if path.is_relative_to(each))
-        files.update(own, (path for path in named if path.is_file()))
-    return any(_SCHEMA.encode() in file.read_bytes() for file in files)
-
-
-def _paths(folder: Path, keys: Collection[str]) -> set[Path]:
-    """The files and folders that the kustomization in a folder names under these keys."""
-    return {
-        path.resolve()
-        for name in kustomize.FILES
-        for key, value in kustomize.fields(folder / name).items()
-        if key in keys
-        for text in _strings(value)
-        # Others are texts, such as a patch.
-        if "\n" not in text and len(text) < 256 and (path := folder / text).exists()
-    }
+def _kustomization_files(folder: Path) -> list[Path]:
+    return [file for name in kustomize.FILES if (file := folder / name).is_file()]
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -190,13 +199,11 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _read(file: Path) -> str:
-    with file.open(encoding="utf-8", newline="") as stream:
-        return stream.read()
+    return file.read_bytes().decode("utf-8", "surrogateescape")
 
 
 def _write(file: Path, text: str) -> None:
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        stream.write(text)
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def _value(node: Any) -> Any:

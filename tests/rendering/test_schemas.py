@@ -195,6 +195,20 @@ def test_a_value_that_kustomize_may_print_otherwise_is_not_read_here(
         schemas.set_aside(work, work).parsed()
 
 
+def test_a_file_in_another_encoding_is_not_read_here(tmp_path: Path) -> None:
+    work = written(tmp_path, {"kustomization.yaml": BASE})
+    text = CRD.replace("\n", "\r\n").encode().replace(b"Teeth", b"Z\xe4hne")
+    (work / "gears.yaml").write_bytes(text)
+    assert not schemas.set_aside(work, work).texts  # Lines end otherwise.
+    text = text.replace(b"\r", b"")
+    (work / "gears.yaml").write_bytes(text)
+    aside = schemas.set_aside(work, work)
+    with pytest.raises(SchemasDoNotFit):
+        aside.parsed()
+    aside.put_back()
+    assert (work / "gears.yaml").read_bytes() == text
+
+
 def test_a_build_that_changed_marks_is_refused(tmp_path: Path) -> None:
     work = written(tmp_path, {"kustomization.yaml": BASE, "gears.yaml": CRD})
     parsed = schemas.set_aside(work, work).parsed()
