@@ -177,13 +177,13 @@ def _cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def _main(what: str, stack: str, cli: str, count: str) -> None:
+def _main(what: str, stack: str, release_or_cli: str, count: str) -> None:
     if what == "render":
-        result = _render(stack, cli)
+        result = _render(stack, release_or_cli)
     elif what == "stack":
-        result = _preview(stack, cli, None, what)
+        result = _preview(stack, release_or_cli, None, what)
     else:
-        result = _preview(stack, cli, _empties(int(count)), what)
+        result = _preview(stack, release_or_cli, _empties(int(count)), what)
     sys.stdout.write(json.dumps(result) + "\n")
 
 

@@ -130,7 +130,7 @@ class Assembly:
             except (kustomize.KustomizeFailed, schemas.SchemasDoNotFit) as reason:
                 if not aside.texts:
                     raise
-                log.info("%s: built with its schemas in place: %s", kustomization, reason)
+                log.debug("%s: built with its schemas in place: %s", kustomization, reason)
                 aside.put_back()
                 return _parsed(kustomize.build(self.tool, folder))
 

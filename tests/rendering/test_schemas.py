@@ -244,7 +244,7 @@ def test_what_does_not_fit_is_built_with_its_schemas_in_place(
     assembly = assemble(tiny.release)
     with assembly.laid_out() as work:
         whole, _ = built(work / assembly.own)
-    with caplog.at_level(logging.INFO, logger="rendering.assembly"):
+    with caplog.at_level(logging.DEBUG, logger="rendering.assembly"):
         assert assembly.build(assembly.own) == whole
     assert "built with its schemas in place" in caplog.text
 
