@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import gc
+import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
-from rendering import cache, chart, kustomize, sources
+from rendering import cache, chart, kustomize, schemas, sources
 from rendering.objects import Object, RenderError
 from rendering.release import Release, folder_digest, load, refuse_digests_of_others
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Assembly:
             folders = {str(each): folder_digest(self.project / each) for each in own}
             inputs |= {"folders": folders, "mounts": self.mounts}
         inputs["kustomization"] = str(kustomization)
-        inputs["code"] = cache.code_digest("assembly.py", "kustomize.py")
+        inputs["code"] = cache.code_digest("assembly.py", "kustomize.py", "schemas.py")
         key = cache.sha256_of(cache.canonical_json(inputs))
         objects: list[Object] | None = cache.read("build", key)
         if objects is None:
@@ -95,35 +100,54 @@ class Assembly:
             cache.write("build", key, objects)
         return objects
 
-    def _build(self, kustomization: Path) -> list[Object]:
+    @contextmanager
+    def laid_out(self) -> Generator[Path]:
+        """A temporary folder with copies of everything that a build reads."""
         with tempfile.TemporaryDirectory(prefix="kubeflow-render-") as temporary:
             # kustomize compares real paths, and the temporary folder can be behind a link (macOS).
             work = Path(temporary).resolve()
-            (work / "sources").mkdir()
             for name in self.obtained:
-                self._link_source(name, work / "sources" / name)
+                self._copy_source(name, work / "sources" / name)
             for inside, part in self.parts.items():
                 shutil.copytree(self.project / inside, work / inside)
                 for item in part.files:
                     self._copy(item.source, item.path, work / inside, item.to)
-            return _parsed(kustomize.build(self.tool, work / kustomization))
+            yield work
 
-    def _link_source(self, name: str, place: Path) -> None:
-        """Links a source; one with others mounted inside is copied, and those are links in it."""
-        folder = self.obtained[name].folder
-        mounts = self.mounts.get(name)
-        if not mounts:
-            place.symlink_to(folder, target_is_directory=True)
-            return
-        shutil.copytree(folder, place, symlinks=True)
-        for inside, other in mounts.items():
+    def _build(self, kustomization: Path) -> list[Object]:
+        with self.laid_out() as work, _collection_off():
+            folder = work / kustomization
+            aside = schemas.set_aside(folder, work)
+            try:
+                # Two processes at work: kustomize on all else, and this one on the schemas.
+                with ThreadPoolExecutor(max_workers=1) as beside:
+                    printing = beside.submit(kustomize.build, self.tool, folder)
+                    parsed = aside.parsed()
+                printed = printing.result()
+                built = _parsed(printed)
+                schemas.put_in(built, printed, parsed)
+                return built
+            except (kustomize.KustomizeFailed, schemas.SchemasDoNotFit) as reason:
+                if not aside.texts:
+                    raise
+                log.debug("%s: built with its schemas in place: %s", kustomization, reason)
+                aside.put_back()
+                return _parsed(kustomize.build(self.tool, folder))
+
+    def _copy_source(self, name: str, place: Path) -> None:
+        """Copies a source; others mounted inside are links, to copies too."""
+        # Without times and modes, which no build reads: these take longer than the contents.
+        shutil.copytree(
+            self.obtained[name].folder, place, symlinks=True, copy_function=shutil.copyfile
+        )
+        for inside, other in self.mounts.get(name, {}).items():
             if other not in self.obtained:
                 raise RenderError(
                     f"release.yaml mounts {other} in {name}, which is none of its sources"
                 )
             if (place / inside).exists():
                 raise RenderError(f"release.yaml mounts {other} over {inside}, which {name} has")
-            (place / inside).symlink_to(self.obtained[other].folder, target_is_directory=True)
+            (place / inside).symlink_to(place.parent / other, target_is_directory=True)
 
     def _inside(self, source: str, path: str) -> Path:
         if source not in self.obtained:
@@ -169,11 +193,16 @@ def assemble(folder: Path, bundles: Path | None = None) -> Assembly:
     return Assembly(project, parts, obtained, kustomize.find(release.kustomize))
 
 
-def _parsed(text: str) -> list[Object]:
+@contextmanager
+def _collection_off() -> Generator[None]:
     # Garbage collection during parsing finds nothing and takes half as long again (1.8 s to 2.7 s).
     gc.disable()
     try:
-        documents = yaml.load_all(text, Loader=yaml.CSafeLoader)
-        return [cast("Object", document) for document in documents if document]
+        yield
     finally:
         gc.enable()
+
+
+def _parsed(text: str) -> list[Object]:
+    documents = yaml.load_all(text, Loader=yaml.CSafeLoader)
+    return [cast("Object", document) for document in documents if document]

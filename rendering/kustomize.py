@@ -27,7 +27,7 @@ from rendering.release import VersionRange
 log = logging.getLogger(__name__)
 
 BUILD_SECONDS = 600
-_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REMOTE = re.compile(r"(?:[a-z+]+:)+//|git::|[\w.-]+@[\w.-]+:|(?:www\.)?github\.com[/:]")
 _VERSION = r"v(\d+\.\d+\.\d+)"
 _HARMLESS = ("deprecated", "well-defined vars that were never replaced", "kustomize edit fix")
@@ -120,21 +120,25 @@ def build(kustomize: Kustomize, folder: Path) -> str:
 
 def kustomizations(folder: Path) -> list[Path]:
     """Every kustomization file below a folder."""
-    return sorted(path for path in folder.rglob("*") if path.name in _FILES)
+    return sorted(path for path in folder.rglob("*") if path.name in FILES)
+
+
+def fields(file: Path) -> dict[str, Any]:
+    """The content of a kustomization; empty when it is unreadable."""
+    try:
+        kustomization = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
+    except (OSError, yaml.YAMLError):
+        return {}  # kustomize reports what is wrong with the file.
+    return cast("dict[str, Any]", kustomization) if isinstance(kustomization, dict) else {}
 
 
 def bases(file: Path) -> list[str]:
     """The files, folders and URLs that a kustomization builds on; none when it is unreadable."""
-    try:
-        kustomization = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
-    except (OSError, yaml.YAMLError):
-        return []  # kustomize reports what is wrong with the file.
-    if not isinstance(kustomization, dict):
-        return []
+    kustomization = fields(file)
     return [
         entry
         for key in ("resources", "bases", "components", "crds", "transformers", "generators")
-        for entry in cast("dict[str, Any]", kustomization).get(key) or []
+        for entry in kustomization.get(key) or []
         if isinstance(entry, str) and "\n" not in entry
     ]
 
@@ -149,7 +153,7 @@ def remote_bases(folder: Path) -> list[tuple[Path, str]]:
     remote: list[tuple[Path, str]] = []
 
     def local_bases(inside: Path) -> Iterator[Path]:
-        for file in (inside / name for name in _FILES):
+        for file in (inside / name for name in FILES):
             for base in bases(file):
                 if is_remote(base):
                     remote.append((file, base))

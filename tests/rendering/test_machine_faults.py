@@ -145,7 +145,7 @@ def test_a_render_that_fills_the_cache_is_one_sentence_and_leaves_no_part(
     for kind in ("build", "render"):
         for entry in (own_cache / kind).iterdir():
             entry.unlink()
-    with no_file_over(2000):
+    with no_file_over(2500):
         sentence = fault(tiny.render)
     assert sentence.startswith(f"{own_cache}/build/")
     assert f"(`ulimit -f`), or {ABSOLUTE}." in sentence

@@ -1,0 +1,220 @@
+"""Schemas of CRDs, set aside while kustomize builds.
+
+Most of a release's bytes are schemas (86 % of 26.03.1's). Kustomizations pass them on as they are,
+and yet kustomize parses, copies and prints each of them several times. So a mark stands for each
+in the files that kustomize reads, and each mark in its output becomes the schema again.
+
+Where that is not sure to give what kustomize alone prints, ``SchemasDoNotFit`` is raised.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from rendering import kustomize
+from rendering.graphs import reachable
+from rendering.objects import Object, RenderError, is_crd
+
+_SCHEMA, MARK = "openAPIV3Schema", "x-kubeflow-on-eks-schema"
+_LOADER = yaml.CSafeLoader
+_OBJECTS = {"resources", "bases"}
+_CHANGES = ("components", "transformers", "generators", "validators")
+_DOCUMENT = re.compile(r"^(?=---)", re.MULTILINE)
+_CRD = re.compile(r"^kind: *([\"']?)CustomResourceDefinition\1 *$", re.MULTILINE)
+# The lines that are indented more than the key, with empty ones between them.
+_BLOCK = re.compile(
+    rf"^(?P<indent> *){_SCHEMA}: *\n(?P<schema>(?:(?: *\n)*(?P=indent) +[^ \n].*(?:\n|\Z))++)",
+    re.MULTILINE,
+)
+_TAG = "tag:yaml.org,2002:"
+# In these spellings a value is the same in YAML 1.1, in YAML 1.2 and after a way through JSON,
+# which kustomize takes with some patches. A null has none, because some patches remove nulls.
+_SPELLINGS = {
+    "bool": re.compile("true|false"),
+    "int": re.compile(r"-?(0|[1-9]\d{0,14})"),
+    "float": re.compile(r"-?(0|[1-9]\d{0,8})\.\d{0,5}[1-9]"),
+}
+# Numbers of YAML 1.2 alone, as kustomize reads them.
+_NUMBER = re.compile(r"[-+]?(0[obx][\da-fA-F_]+|\.?\d[\d_]*\.?[\d_]*([eE][-+]?\d+)?)")
+
+
+class SchemasDoNotFit(RenderError):
+    """A build with marks may give other objects than a build without."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """What ``set_aside`` took out.
+
+    Attributes:
+        texts: each schema's, by its mark.
+        originals: files with marks, as they were.
+    """
+
+    texts: Mapping[str, str]
+    originals: Mapping[Path, str]
+
+    def parsed(self) -> dict[str, Object]:
+        """The schemas by their marks.
+
+        Raises:
+            SchemasDoNotFit: one has a value that kustomize perhaps changes.
+        """
+        try:
+            nodes = {mark: yaml.compose(text, _LOADER) for mark, text in self.texts.items()}
+        except (yaml.YAMLError, UnicodeError) as error:
+            raise SchemasDoNotFit(f"a schema is not readable by itself: {error}") from None
+        return {mark: _value(node) for mark, node in nodes.items()}
+
+    def put_back(self) -> None:
+        """Writes the files as they were."""
+        for file, text in self.originals.items():
+            _write(file, text)
+
+
+def set_aside(folder: Path, work: Path) -> SetAside:
+    """Puts marks into the files of objects that a build of ``folder`` reads.
+
+    The objects of a kustomization that names schemas itself, in a patch perhaps, stay whole.
+
+    Args:
+        folder: has a kustomization.
+        work: files outside stay as they are.
+    """
+    tree = _Kustomizations()
+    folders = reachable([folder.resolve()], tree.below)
+    changing = {each for each in folders if tree.may_change_schemas(each)}
+    files = tree.files(folders) - tree.files(reachable(changing, tree.below))
+    texts: dict[str, str] = {}
+    originals: dict[Path, str] = {}
+    for file in sorted(file for file in files if file.is_relative_to(work)):
+        text = _read(file)
+        documents = _DOCUMENT.split(text)
+        marked = [_marked(each, texts) if _CRD.search(each) else each for each in documents]
+        if marked != documents:
+            originals[file] = text
+            _write(file, "".join(marked))
+    return SetAside(texts, originals)
+
+
+def put_in(built: Sequence[Object], printed: str, parsed: Mapping[str, Object]) -> None:
+    """Puts the schemas into objects, in place of their marks.
+
+    Args:
+        built: changed.
+        printed: from which they were read.
+        parsed: as of ``SetAside.parsed``.
+
+    Raises:
+        SchemasDoNotFit: a mark was changed, copied, or moved out of its place.
+    """
+    waiting = dict(parsed)
+    for place in (place for crd in built if is_crd(crd) for place in _places(crd)):
+        value = place.get(_SCHEMA)
+        if not isinstance(value, dict) or MARK not in value:
+            continue
+        marked = cast("Object", value)
+        if len(marked) > 1 or marked[MARK] not in waiting:
+            raise SchemasDoNotFit("a build changed the schema of a CRD, or copied it")
+        place[_SCHEMA] = waiting.pop(marked[MARK])
+    placed, marks = len(parsed) - len(waiting), printed.count(MARK)
+    if placed != marks:
+        raise SchemasDoNotFit(f"{placed} of {marks} schemas have a place in their CRD")
+
+
+def _marked(document: str, texts: dict[str, str]) -> str:
+    def mark(block: re.Match[str]) -> str:
+        number = f"schema {len(texts)}"
+        texts[number] = block["schema"]
+        return f"{block['indent']}{_SCHEMA}: {{{MARK}: {number}}}\n"
+
+    return _BLOCK.sub(mark, document)
+
+
+def _places(crd: Object) -> Iterator[dict[str, Any]]:
+    spec = crd.get("spec") or {}
+    owners = [spec.get("validation"), *(each.get("schema") for each in spec.get("versions") or ())]
+    return (owner for owner in owners if isinstance(owner, dict))
+
+
+class _Kustomizations(dict[Path, dict[str, set[Path]]]):
+    """Folder -> key of its kustomization -> the files and folders that it names there."""
+
+    def __missing__(self, folder: Path) -> dict[str, set[Path]]:
+        self[folder] = {
+            key: {
+                path.resolve()
+                for text in _strings(value)
+                # Others are texts, such as a patch.
+                if "\n" not in text and len(text) < 256 and (path := folder / text).exists()
+            }
+            for file in _kustomization_files(folder)
+            for key, value in kustomize.fields(file).items()
+        }
+        return self[folder]
+
+    def below(self, folder: Path) -> set[Path]:
+        """The folders whose objects a kustomization builds on."""
+        return {path for path in self._named(folder, (*_OBJECTS, "components")) if path.is_dir()}
+
+    def files(self, folders: Collection[Path]) -> set[Path]:
+        """The files with objects that the kustomizations in these folders name."""
+        named = (path for folder in folders for path in self._named(folder, _OBJECTS))
+        return {path for path in named if path.is_file()}
+
+    def may_change_schemas(self, folder: Path) -> bool:
+        """Whether something that changes the objects of a kustomization names schemas."""
+        # Besides files, a kustomization takes changes from these folders.
+        others = {path for path in self._named(folder, _CHANGES) if path.is_dir()}
+        beside = reachable(others, self.below)
+        files = self.files(beside)
+        for each in (folder, *beside):
+            named = self._named(each, self[each].keys() - _OBJECTS)
+            files.update(path for path in named if path.is_file() and path.is_relative_to(each))
+            files.update(_kustomization_files(each))
+        return any(_SCHEMA.encode() in file.read_bytes() for file in files)
+
+    def _named(self, folder: Path, keys: Collection[str]) -> set[Path]:
+        return {path for key in keys for path in self[folder].get(key, ())}
+
+
+def _kustomization_files(folder: Path) -> list[Path]:
+    return [file for name in kustomize.FILES if (file := folder / name).is_file()]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        children = cast("Any", value.values() if isinstance(value, dict) else value)
+        for child in children:
+            yield from _strings(child)
+
+
+def _read(file: Path) -> str:
+    return file.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _value(node: Any) -> Any:
+    """The value of a node, in half the time of yaml's constructors."""
+    if isinstance(node, yaml.MappingNode):
+        return {_value(key): _value(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(child) for child in node.value]
+    kind, text = node.tag.removeprefix(_TAG), node.value
+    if kind == "str" and (node.style or not _NUMBER.fullmatch(text)):
+        return text
+    if kind not in _SPELLINGS or not _SPELLINGS[kind].fullmatch(text):
+        raise SchemasDoNotFit(f"kustomize perhaps prints {text} in a schema otherwise")
+    return json.loads(text)
