@@ -47,6 +47,12 @@ KATIB_DB_MANAGER = _program(
     "github.com/kubeflow/katib/cmd/db-manager/v1beta1",
     "under a minute on two cores",
 )
+MODEL_REGISTRY = _program(
+    "model-registry",
+    "github.com/kubeflow/model-registry",
+    "github.com/kubeflow/model-registry",
+    "about two minutes on two cores",
+)
 ARGO_ARTIFACTS = _program(
     "argo-artifacts",
     "github.com/argoproj/argo-workflows/v3",
@@ -64,7 +70,7 @@ KFP_LIBRARIES_2_17 = _program(
     "kfp-libraries-2.17", "github.com/aws/aws-sdk-go-v2", ".", "about a minute on two cores"
 )
 GO_PROGRAMS = (
-    *(SETTINGS_READER, KATIB_DB_MANAGER),
+    *(SETTINGS_READER, KATIB_DB_MANAGER, MODEL_REGISTRY),
     *(ARGO_ARTIFACTS, ARGO_ARTIFACTS_4, KFP_LIBRARIES, KFP_LIBRARIES_2_17),
 )
 
