@@ -1,7 +1,7 @@
 """The server of the model registry as a running program, with the arguments of its pod.
 
 It is v0.3.0 of 2025-08, the newest that the Go module proxy serves; 26.03.1 has v0.3.9. The later
-ones have as many migrations, of the same numbers and with the same tables, and fill tables elsewhere
+ones have as many migrations, by number and with the same tables, and fill tables elsewhere
 (kubeflow/hub bd07139, internal/platform/db/mysql/migrations).
 """
 
