@@ -148,7 +148,7 @@ _DOWNLOADS = (
         ),
     ),
     (
-        r"AccessDenied|\b403\b|Forbidden",
+        r"Access ?[Dd]enied|\b403\b|Forbidden",
         (
             "the role of service account {account} does not reach it: put the model below the "
             "profile's own prefix of the bucket"

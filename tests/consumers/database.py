@@ -6,6 +6,7 @@ A consumer finds it by a file in place of /etc/hosts, in a mount namespace of it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Database:
         values = self.stack.variables(release, deployment, secrets)
         arguments: list[str] = container.get("args", [])
         return (
-            [_moved(text, moved) for text in arguments],
+            [_moved(_expanded(text, values), moved) for text in arguments],
             {name: _moved(value, moved) for name, value in values.items()},
         )
 
@@ -94,6 +95,11 @@ class Database:
 
 def _is_in(obj: Object, namespace: str) -> bool:
     return obj["metadata"]["namespace"] == namespace
+
+
+def _expanded(text: str, values: Mapping[str, str]) -> str:
+    """An argument as the kubelet gives it: with the container's variables in place of $(NAME)."""
+    return re.sub(r"\$\(([^)]*)\)", lambda found: values.get(found[1], found[0]), text)
 
 
 def _moved(text: str, moved: Mapping[str, str]) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.consumers.judged_aws import ADMINISTRATOR, JudgedAws
+from tests.consumers.programs import version_of_kserve
 from tests.consumers.stack import PROFILES, TEAM_BUCKET
+from tests.releases import DEFAULT
 from tests.rendering.beijing import kubeflow
 from tests.services.serving_programs import environment_by_kserve, storage_initializer
 
 MODEL = b"a model" * 1000
-RELEASE = "26.03"
-"""With the KServe that is built here."""
 MINE, _ = PROFILES
-DOWNLOAD = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"
+ENTRY_POINT = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"
 """What the image's entry point does (kserve/kserve, python/storage-initializer/scripts)."""
 
 
@@ -37,19 +39,50 @@ def _put(judged: JudgedAws, bucket: str, folder: str) -> str:
     return f"s3://{bucket}/{folder}"
 
 
-def download(judged: JudgedAws, uri: str, folder: Path, home: Path, profile: str = MINE) -> str:
-    """Runs the storage initializer for a pod of a profile; returns its last line, if it fails."""
-    config = kubeflow(RELEASE).get("ConfigMap", "inferenceservice-config")
-    by_kserve = environment_by_kserve(judged.stack.bound(config))
-    # The pod identity webhook keeps a region that KServe's, which comes first, has named.
-    assert "AWS_DEFAULT_REGION" in by_kserve
-    by_eks = judged.environment(home, (profile, "default-editor"), judged.stack.profiles[profile])
-    done = subprocess.run(
-        [str(storage_initializer(print)), "-c", DOWNLOAD, uri, str(folder)],
-        env={**by_eks, **by_kserve},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+@dataclass(frozen=True)
+class Downloader:
+    """The storage initializer of pods.
+
+    Attributes:
+        judged: S3 and STS.
+        home: for files of the pod.
+        release: whose KServe makes the pod; its variables are made by the one that is built here.
+        profile: of the pod.
+    """
+
+    judged: JudgedAws
+    home: Path
+    release: str = DEFAULT
+    profile: str = MINE
+
+    @property
+    def command(self) -> list[str]:
+        """What the container runs, of which the first part is a Python."""
+        container = kubeflow(self.release).get("ClusterStorageContainer", "default")
+        return container["spec"]["container"].get("command") or ["python3", "-c", ENTRY_POINT]
+
+    def run(self, uri: str, folder: Path, command: Sequence[str] | None = None) -> str:
+        """Downloads a model into a folder; returns the last line, if that fails.
+
+        Args:
+            uri: of the model.
+            folder: where it will be.
+            command: in place of the rendered one.
+        """
+        stack, account = self.judged.stack, (self.profile, "default-editor")
+        config = kubeflow(self.release).get("ConfigMap", "inferenceservice-config")
+        by_kserve = environment_by_kserve(stack.bound(config))
+        # The pod identity webhook keeps a region that KServe's, which comes first, has named.
+        assert "AWS_DEFAULT_REGION" in by_kserve
+        by_eks = self.judged.environment(self.home, account, stack.profiles[self.profile])
+        python = storage_initializer(version_of_kserve(self.release), print)
+        _, *arguments = command or self.command
+        done = subprocess.run(
+            [str(python), *arguments, uri, str(folder)],
+            env={**by_eks, **by_kserve},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.stderr.strip().splitlines()[-1] if done.returncode else ""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from rich.console import Console
 from rendering.release import folder_digest, load
 from settings import MANIFESTS
 from tests.cluster.api_server import built
-from tests.releases import version_of_pipelines
+from tests.releases import PIPELINES_2, version_of_pipelines
+from tests.rendering.beijing import kubeflow
 from tests.services.python_packages import interpreter
 from tests.services.serving_programs import SETTINGS_READER, storage_initializer
 from toolchain.go_programs import GoProgram, Say
@@ -47,6 +49,12 @@ KATIB_DB_MANAGER = _program(
     "github.com/kubeflow/katib/cmd/db-manager/v1beta1",
     "under a minute on two cores",
 )
+MODEL_REGISTRY = _program(
+    "model-registry",
+    "github.com/kubeflow/model-registry",
+    "github.com/kubeflow/model-registry",
+    "about two minutes on two cores",
+)
 ARGO_ARTIFACTS = _program(
     "argo-artifacts",
     "github.com/argoproj/argo-workflows/v3",
@@ -64,7 +72,7 @@ KFP_LIBRARIES_2_17 = _program(
     "kfp-libraries-2.17", "github.com/aws/aws-sdk-go-v2", ".", "about a minute on two cores"
 )
 GO_PROGRAMS = (
-    *(SETTINGS_READER, KATIB_DB_MANAGER),
+    *(SETTINGS_READER, KATIB_DB_MANAGER, MODEL_REGISTRY),
     *(ARGO_ARTIFACTS, ARGO_ARTIFACTS_4, KFP_LIBRARIES, KFP_LIBRARIES_2_17),
 )
 
@@ -91,6 +99,12 @@ def kfp_libraries(release: str) -> GoProgram:
     return versions[version_of_pipelines(release)]
 
 
+def version_of_kserve(release: str) -> str:
+    """The version of the storage initializer that the release installs."""
+    settings = json.loads(kubeflow(release).text("inferenceservice-config", "storageInitializer"))
+    return settings["image"].rpartition(":v")[2]
+
+
 def ml_metadata(say: Say) -> Path:
     """The Python that has ML Metadata, from the cache or installed.
 
@@ -107,7 +121,7 @@ def all_programs(say: Say) -> Iterator[Path]:
         ToolMissing: one could not be had.
     """
     yield from (built(program, say) for program in GO_PROGRAMS)
-    yield storage_initializer(say)
+    yield from (storage_initializer(version_of_kserve(each), say) for each in PIPELINES_2)
     yield ml_metadata(say)
 
 

@@ -20,7 +20,7 @@ from tests.components.backend.simulated_backend import ACCOUNT
 from tests.consumers.access_decisions import Access, like, matches, statements
 from tests.consumers.argo import Step, life_of_a_folder, life_of_a_log, of_profile
 from tests.consumers.judged_aws import JudgedAws, judged_aws
-from tests.consumers.kserve import download, put_model, put_team_model
+from tests.consumers.kserve import Downloader, put_model, put_team_model
 from tests.consumers.pipelines import METRICS, MINE, Launcher, api_server, put_artifact
 from tests.consumers.stack import TEAM_PREFIX, Role, planned, roles_of, stack
 from tests.harness import Recorded
@@ -126,8 +126,9 @@ def _argo(judged: JudgedAws, folder: Path) -> None:
 
 
 def _kserve(judged: JudgedAws, folder: Path) -> None:
+    downloader = Downloader(judged, folder / "home")
     for number, uri in enumerate((put_model(judged, MINE), put_team_model(judged, TEAM_PREFIX))):
-        assert download(judged, uri, folder / f"models-{number}", folder / "home") == ""
+        assert downloader.run(uri, folder / f"models-{number}") == ""
 
 
 def _launcher(judged: JudgedAws, folder: Path) -> None:

@@ -152,6 +152,14 @@ def test_a_service_without_a_revision_is_told_too() -> None:
             ),
         ),
         (
+            "RuntimeError: Access denied to S3 resource 'models'. Verify permissions.",
+            {},
+            (
+                "the role of service account default-editor does not reach it: put the model below "
+                "the profile's own prefix of the bucket"
+            ),
+        ),
+        (
             "RuntimeError: Failed to fetch model. No model found in s3://models/iris.",
             {},
             "nothing is there: correct storageUri",

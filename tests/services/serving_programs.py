@@ -25,7 +25,6 @@ from toolchain.go_programs import GoProgram, Say
 from toolchain.tools import ToolMissing
 
 _HERE = Path(__file__).parent / "serving"
-_PACKAGES = _HERE / "storage-initializer.txt"
 
 
 def _pinned(requirement: str) -> str:
@@ -82,13 +81,18 @@ def registry_user(host: str, environment: Mapping[str, str]) -> str:
     return json.loads(_read_settings({}, "login", host, environment=environment))
 
 
-def storage_initializer(say: Say) -> Path:
+def storage_initializer(version: str, say: Say) -> Path:
     """The Python that has the storage initializer's packages, from the cache or installed.
+
+    Args:
+        version: of KServe, one of those that the releases install.
+        say: gets one line before an installation.
 
     Raises:
         ToolMissing: pip could not install them; with its last line.
     """
-    return interpreter(_PACKAGES, "KServe's storage initializer", say)
+    packages = Path(__file__).with_name(f"storage-initializer-{version}.txt")
+    return interpreter(packages, f"KServe's storage initializer {version}", say)
 
 
 @cache
