@@ -65,7 +65,7 @@ def cluster(new_cluster: NewCluster) -> Generator[Cluster]:
 
         retrying = Retrying(
             retry=retry_if_result(lambda done: not done),
-            stop=stop_after_delay(60),
+            stop=stop_after_delay(300),
             wait=wait_fixed(0.2),
         )
         retrying(refuses)

@@ -103,7 +103,7 @@ def cluster(
         installation.apply(namespace("no-profile"))
         in_effect = Retrying(
             retry=retry_if_result(lambda found: not found),
-            stop=stop_after_delay(30),
+            stop=stop_after_delay(300),
             wait=wait_fixed(0.1),
         )
         # The API server reads new configurations when it gets to it.
