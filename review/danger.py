@@ -55,7 +55,7 @@ class Danger:
     @property
     def comes_with_release(self) -> bool:
         """Whether it is of a release's own objects, and loses no data: nobody decides about it."""
-        return bool(self.release and self.objects) and self.kind != "data"
+        return bool(self.release and self.objects) and self.kind not in ("data", "left")
 
 
 def danger_by(

@@ -68,7 +68,7 @@ def with_release(review: Review) -> Text:
     alike = (
         f", {counted(len(held), 'danger')} ({named}): they come with its own objects, and no "
         "setting changes them. Where this project's files have the reason, it is beside them; the "
-        "rest is as upstream ships it. "
+        "rest is as upstream ships it, or follows from that. "
     )
     return (
         Strong(f"Of the release {release}"),

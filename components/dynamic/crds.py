@@ -88,8 +88,9 @@ class CrdProvider(DynamicProvider):
 
         Without it every preview shows the objects that await it as updates, which do nothing.
         """
-        known = {"applied": digest_of(props["digests"])} if "digests" in props else {}
-        return ReadResult(id_, {**known, **props})
+        if props.get("applied") or "digests" not in props:
+            return ReadResult(id_, props)
+        return ReadResult(id_, {**props, "applied": digest_of(props["digests"])})
 
     def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
         """Apply the CRDs that are new or changed."""

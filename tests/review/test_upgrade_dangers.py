@@ -117,17 +117,17 @@ def test_a_reason_is_that_of_the_files_of_the_release() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "files"),
+    ("more", "files", "proven"),
     [
-        ({"kubeflow:nodeGroup": {"max": 9}}, ()),
-        ({}, ("manifests/26.03.1/pipelines/ui.yaml",)),
+        ({"kubeflow:nodeGroup": {"max": 9}}, (), ["CRD"]),
+        ({}, ("manifests/26.03.1/pipelines/ui.yaml",), []),
     ],
 )
 def test_what_something_else_may_have_caused_is_not_the_releases(
-    more: Mapping[str, Any], files: Sequence[str]
+    more: Mapping[str, Any], files: Sequence[str], proven: list[str]
 ) -> None:
     review = upgraded(*OWN, more=more, files=files)
-    assert [each.what for each in review.with_release] in ([], ["CRD"])
+    assert [each.what for each in review.with_release] == proven
     assert "Put action, selector and rules back." in {each.avoid for each in review.decisions}
     assert "of a change of `release` alone" in review.decisions[0].avoid
     assert "of a change of `release` alone" not in upgraded(*OWN).decisions[0].avoid
@@ -168,6 +168,22 @@ def test_every_page_has_the_decisions_first_and_the_rest_in_one_group() -> None:
     data = as_data(review)["dangers"]
     assert [each["release"] for each in data] == [NEW] * 7
     assert data[0]["before"][0].startswith("`snapshot`: a snapshot of the database from the last")
+
+
+def test_a_reason_names_what_it_is_for_unless_that_is_all() -> None:
+    gone = [
+        policy_of("delete", name, NETWORK)
+        for name in ("centraldashboard", "central-dashboard", "cache-server")
+    ]
+    comment = markdown([upgraded(*gone)])
+    dashboards = (
+        "**Reason:** `kubeflow/central-dashboard`, `kubeflow/centraldashboard`: Dashboard 2"
+    )
+    assert dashboards.replace("central-dashboard`, `kubeflow/", "") not in comment
+    assert "**Reason:** `kubeflow/cache-server`: servers of Pipelines v1" in comment
+    assert "**Reason:** Dashboard 2 has another name" in markdown([upgraded(gone[0])])
+    # The way out of all is said once, in front of them.
+    assert "It comes with 26.03.1" not in comment
 
 
 def test_a_release_without_a_danger_of_a_users_own_has_its_group_alone() -> None:

@@ -72,6 +72,18 @@ def test_a_snapshot_is_of_the_last_day(taken: datetime | None, sentence: str) ->
     assert said(Played(taken=NOW - timedelta(hours=24))) == []
 
 
+@pytest.mark.parametrize("page", ["upgrade.md", "upgrade.zh-CN.md"])
+def test_the_page_shows_what_a_preview_says(page: str) -> None:
+    """Word for word, apart from the line breaks: an old snapshot, a run, and the way back."""
+    at_work = {("argoproj.io/v1alpha1", "workflows"): [named("train-x2x4q")]}
+    sentences = said(Played(taken=NOW - timedelta(hours=30), held=at_work))
+    back = refusal("26.03.1", "26.03", of_release(MANIFESTS / "26.03"))
+    text = " ".join((MANIFESTS.parent / "docs" / page).read_text("utf-8").split())
+    assert len(sentences) == 2
+    for sentence in (*sentences, str(back)):
+        assert sentence in text
+
+
 @pytest.mark.parametrize(
     ("api", "resource", "fields", "in_the_way"),
     [

@@ -304,7 +304,8 @@ def test_a_refresh_leaves_everything_as_it_is(api: FakeApi) -> None:
 
 
 def test_a_refresh_adds_the_digest_that_an_older_version_did_not_write(api: FakeApi) -> None:
-    assert CrdProvider().read("id", props(WIDGETS)).outs == outputs(WIDGETS)
+    for state in (props(WIDGETS), {**props(WIDGETS), "applied": None}):
+        assert CrdProvider().read("id", state).outs == outputs(WIDGETS)
     assert api.connections == []
 
 
