@@ -13,6 +13,7 @@ from typing import Any, cast
 import yaml
 
 from rendering import cache, chart, kustomize, sources
+from rendering.kubernetes_yaml import Loader
 from rendering.objects import Object, RenderError
 from rendering.release import Release, folder_digest, load, refuse_digests_of_others
 
@@ -87,7 +88,7 @@ class Assembly:
             folders = {str(each): folder_digest(self.project / each) for each in own}
             inputs |= {"folders": folders, "mounts": self.mounts}
         inputs["kustomization"] = str(kustomization)
-        inputs["code"] = cache.code_digest("assembly.py", "kustomize.py")
+        inputs["code"] = cache.code_digest("assembly.py", "kubernetes_yaml.py", "kustomize.py")
         key = cache.sha256_of(cache.canonical_json(inputs))
         objects: list[Object] | None = cache.read("build", key)
         if objects is None:
@@ -173,7 +174,7 @@ def _parsed(text: str) -> list[Object]:
     # Garbage collection during parsing finds nothing and takes half as long again (1.8 s to 2.7 s).
     gc.disable()
     try:
-        documents = yaml.load_all(text, Loader=yaml.CSafeLoader)
+        documents = yaml.load_all(text, Loader=Loader)
         return [cast("Object", document) for document in documents if document]
     finally:
         gc.enable()
