@@ -33,6 +33,7 @@ from rehearsal.recording import Planned
 from rehearsal.steps import Step, deleted_row, row
 from rendering.cache import errors_of
 from rendering.graphs import in_order
+from rendering.kubernetes_yaml import Dumper
 
 CRD_RESOURCE = "pulumi-python:dynamic:CustomResourceDefinitions"
 """The one resource that holds all CRDs of a release; its input ``bundle`` names their bodies."""
@@ -128,12 +129,8 @@ def kubernetes_yaml(ordered: Sequence[Planned], crds_of: Bodies) -> str:
     return "".join(documents)
 
 
-# libyaml's emitter is about ten times as fast; PyYAML has it wherever wheels are.
-_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-
 def _document(body: Mapping[str, Any]) -> str:
     text: str = yaml.dump(
-        dict(body), Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=2**20
+        dict(body), Dumper=Dumper, sort_keys=True, allow_unicode=True, width=2**20
     )
     return f"---\n{text}"

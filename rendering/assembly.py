@@ -16,6 +16,7 @@ from typing import Any, cast
 import yaml
 
 from rendering import cache, chart, kustomize, schemas, sources
+from rendering.kubernetes_yaml import Loader
 from rendering.objects import Object, RenderError
 from rendering.release import Release, folder_digest, load, refuse_digests_of_others
 
@@ -92,7 +93,9 @@ class Assembly:
             folders = {str(each): folder_digest(self.project / each) for each in own}
             inputs |= {"folders": folders, "mounts": self.mounts}
         inputs["kustomization"] = str(kustomization)
-        inputs["code"] = cache.code_digest("assembly.py", "kustomize.py", "schemas.py")
+        inputs["code"] = cache.code_digest(
+            "assembly.py", "kubernetes_yaml.py", "kustomize.py", "schemas.py"
+        )
         key = cache.sha256_of(cache.canonical_json(inputs))
         objects: list[Object] | None = cache.read("build", key)
         if objects is None:
@@ -204,5 +207,5 @@ def _collection_off() -> Generator[None]:
 
 
 def _parsed(text: str) -> list[Object]:
-    documents = yaml.load_all(text, Loader=yaml.CSafeLoader)
+    documents = yaml.load_all(text, Loader=Loader)
     return [cast("Object", document) for document in documents if document]

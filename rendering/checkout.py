@@ -23,6 +23,7 @@ import yaml
 
 from rendering import kustomize
 from rendering.cache import canonical_json
+from rendering.kubernetes_yaml import Loader
 from rendering.objects import RenderError
 from rendering.release import Remote, Source, VersionRange
 from rendering.source_files import SourceRejected, files_digest
@@ -156,7 +157,7 @@ def _build_asset(home: Path, base: str, images: Mapping[str, str]) -> None:
     _write_kustomization(overlay, resources=[f"../{base}"], images=changed)
     built = kustomize.build(kustomize.find(VersionRange()), overlay)
     # In one spelling, so that versions of kustomize that only format differently give equal files.
-    documents = yaml.load_all(built, Loader=yaml.CSafeLoader)
+    documents = yaml.load_all(built, Loader=Loader)
     objects = [canonical_json(document) for document in documents if document]
     (asset / "manifests.yaml").write_bytes(b"".join(b"---\n%s\n" % obj for obj in objects))
     _write_kustomization(asset, resources=["manifests.yaml"])

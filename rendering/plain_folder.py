@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import yaml
 
+from rendering.kubernetes_yaml import Loader
 from rendering.objects import Object, RenderError
 
 _READ = frozenset({"apiVersion", "kind", "namespace", "resources"})
@@ -41,5 +42,5 @@ def objects_of(folder: Path) -> list[Object]:
 
 
 def _documents(file: Path) -> list[Object]:
-    documents = yaml.load_all(file.read_bytes(), Loader=yaml.CSafeLoader)
+    documents = yaml.load_all(file.read_bytes(), Loader=Loader)
     return [cast("Object", document) for document in documents if document]

@@ -125,7 +125,9 @@ def _counts(stored: Stored, obj: Mapping[str, Any]) -> bool:
         return True
     texts = (value for path in stored.texts for value in _values(obj, path.split(".")))
     return any(isinstance(value, str) for value in texts) or any(
-        True for path in stored.having for _ in _values(obj, path.split("."))
+        value != stored.filled.get(path)
+        for path in stored.having
+        for value in _values(obj, path.split("."))
     )
 
 

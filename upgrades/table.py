@@ -50,6 +50,7 @@ class Stored(_Part):
         api: ``<group>/<version>`` that the old release serves.
         resource: their plural name.
         having: only objects with any of these fields are, or with any of ``texts``; neither: all.
+        filled: field in ``having`` -> the value that the old API server itself fills in.
         texts: fields that may hold a text or a number, and hold a text.
         unless: those that have ended are not.
     """
@@ -57,6 +58,7 @@ class Stored(_Part):
     api: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/v\w+$")]
     resource: Id
     having: tuple[Words, ...] = ()
+    filled: dict[Words, Words] = Field(default_factory=dict[str, str])
     texts: tuple[Words, ...] = ()
     unless: Ended | None = None
 

@@ -6,10 +6,13 @@ import json
 import re
 
 import pytest
+from packaging.version import Version
 
+from rendering.release import load
 from tests.database_users import users
 from tests.releases import PIPELINES_2
 from tests.rendering.beijing import (
+    MANIFESTS,
     ROTATION,
     Release,
     config,
@@ -25,8 +28,14 @@ AUTHORITIES = "/etc/database-authorities"
 
 
 COMPONENTS = [(name, component) for name in PIPELINES_2 for component in users(name)]
-HOSTS = {"26.03": ("dbHost", "dbPort")}
-"""The pair of keys that the cache server reads; later releases have one pair for all."""
+
+
+def hosts(name: str) -> tuple[str, str]:
+    """The pair of keys that the cache server reads; from Pipelines 2.17 on one pair is for all."""
+    pipelines = load(MANIFESTS / name).pipelines
+    assert pipelines is not None
+    old = Version(pipelines.version) < Version("2.17")
+    return ("dbHost", "dbPort") if old else ("mysqlHost", "mysqlPort")
 
 
 @pytest.fixture(scope="module", params=PIPELINES_2)
@@ -46,7 +55,7 @@ def secret_of(release: Release, component: str) -> dict[str, str]:
 
 def test_every_host_pair_of_pipelines_points_at_the_database(name: str, release: Release) -> None:
     data = release.get("ConfigMap", "pipeline-install-config")["data"]
-    pairs = {("mysqlHost", "mysqlPort"), HOSTS.get(name, ("mysqlHost", "mysqlPort"))}
+    pairs = {("mysqlHost", "mysqlPort"), hosts(name)}
     for host, port in pairs:
         assert (data[host], data[port]) == ("<<database.host>>", "<<database.port>>")
     assert {key for key in data if re.fullmatch(r"(db|mysql)(Host|Port)", key)} == {
@@ -80,7 +89,7 @@ def test_the_api_server_reads_host_name_user_and_password_of_its_database(
 
 def test_the_cache_server_reads_its_host_pair(name: str, release: Release) -> None:
     variables = release.environment("cache-server")
-    host, port = HOSTS.get(name, ("mysqlHost", "mysqlPort"))
+    host, port = hosts(name)
     own = f"cache-database-{ROTATION}"
     assert variables["DBCONFIG_HOST_NAME"] == config(host)
     assert variables["DBCONFIG_PORT"] == config(port)

@@ -53,6 +53,10 @@ def test_a_platform_with_a_snapshot_and_nothing_in_the_way_is_upgraded() -> None
     assert said(Played()) == []
 
 
+def torch(**policy: Any) -> dict[str, Any]:
+    return {"spec": {"mlPolicy": {"torch": policy}}}
+
+
 def sync(field: str) -> dict[str, Any]:
     return {"synchronization": {field: {"name": "one"}}}
 
@@ -101,6 +105,10 @@ def test_the_page_shows_what_a_preview_says(page: str) -> None:
         (TRAINER, "trainjobs", {"spec": {"trainer": {"numProcPerNode": "auto"}}}, "trainer"),
         (TRAINER, "trainjobs", {"spec": {"trainer": {"numProcPerNode": 2}}}, ""),
         (TRAINER, "trainjobs", {"spec": {"runtimeRef": {}}}, ""),
+        # The API server of 26.03 writes it into every runtime for torch.
+        (TRAINER, "trainingruntimes", torch(numProcPerNode="auto"), ""),
+        (TRAINER, "trainingruntimes", torch(numProcPerNode="gpu"), "trainer"),
+        (TRAINER, "trainingruntimes", torch(numProcPerNode="auto", elasticPolicy={}), "trainer"),
         (
             TRAINER,
             "clustertrainingruntimes",

@@ -255,6 +255,20 @@ def _less(before: Any, after: Any, at: str) -> Iterator[str]:
 
 
 @each_way
+def test_what_is_filled_in_is_the_default_of_the_old_release(old: str, new: str) -> None:
+    for condition in way(old, new).before:
+        for stored in condition.objects:
+            crd = crds(old)[f"{stored.resource}.{stored.api.partition('/')[0]}"]
+            assert stored.filled.keys() <= {*stored.having}
+            for path, value in stored.filled.items():
+                for version in crd["spec"]["versions"]:
+                    schema = version["schema"]["openAPIV3Schema"]
+                    for part in path.split("."):
+                        schema = schema["properties"][part]
+                    assert schema["default"] == value
+
+
+@each_way
 def test_no_object_of_users_becomes_one_that_is_refused_unasked(old: str, new: str) -> None:
     """Patterns, lengths and rules may get stricter: a value that stays is accepted (KEP-4008)."""
     asked = {
