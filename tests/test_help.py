@@ -18,6 +18,7 @@ import benchmarks.__main__
 import ops.__main__
 import rehearsal.__main__
 import rendering.golden
+import rendering.new_release
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = {
@@ -25,6 +26,7 @@ APPS = {
     "python -m benchmarks": benchmarks.__main__.app,
     "python -m rehearsal": rehearsal.__main__.app,
     "python -m rendering.golden": rendering.golden.app,
+    "python -m rendering.new_release": rendering.new_release.app,
 }
 
 
@@ -89,6 +91,7 @@ def test_every_program_with_a_command_line_is_asked() -> None:
         "ops/__main__.py",
         "rehearsal/__main__.py",
         "rendering/golden.py",
+        "rendering/new_release.py",
     }
     assert len(ALL) > 15
 

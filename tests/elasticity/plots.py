@@ -42,7 +42,7 @@ PAGES: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
         ("Disturbances", "各种干扰"),
         (
             *("spot-interruption", "zone-sold-out", "refused"),
-            *("training-protected", "training-unprotected"),
+            *("training-protected", "training-unprotected", "drifted"),
         ),
     ),
 }
