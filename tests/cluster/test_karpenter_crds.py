@@ -21,7 +21,7 @@ from toolchain.go_programs import go_environment
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 
 _MODULE = "github.com/aws/karpenter-provider-aws"
-# sum.golang.org; of 1.14.0 also in tests/elasticity/modules/interruption/go.sum.
+# Of the Go checksum database; of 1.14.0 also in tests/elasticity/modules/interruption/go.sum.
 _SUMS = {
     "1.13.1": "h1:brfauuAII/2+xjWO+JLYTEPmAP5Z3WgPcCaMqHXEE74=",
     "1.14.0": "h1:QVQ947vQKzxM87aDbpZBtUnlVRVcU75c/RMlgVyX7nc=",
