@@ -197,7 +197,8 @@ def may_run(image: str) -> bool:
     if found is None:
         return False
     ours = ("quay.io/ours", f"{OWN}/quay.io/ours", f"{OWN.partition('/')[0]}/team")
-    host = found.registry.partition("/")[0]
+    # A copy in the account's registry is what it is a copy of.
+    host = found.name.removeprefix(f"{OWN}/").partition("/")[0]
     one_more = host.removesuffix(".allowed.example.com")
     return (
         any(below(found.name, each) for each in ours)
