@@ -43,7 +43,6 @@ from settings.existing_vpc import problems_of_vpc
 from settings.field_types import PRIVATE_RANGES
 from settings.mirror_mode import MirrorMode
 from settings.node_images import problems_of_images
-from settings.node_pools import KARPENTER
 from settings.rules_access import problems_of_caller
 from settings.section import MANIFESTS
 
@@ -306,7 +305,7 @@ def render_stack(settings: Settings, region: Region) -> Renders:
         return Renders(
             kubeflow=one(settings.release, optional_parts(settings), settings.patches),
             parts=load_release(MANIFESTS / settings.release).parts,
-            karpenter=one(f"addons/{KARPENTER}{settings.gpu_pool.karpenter_version}")
+            karpenter=one(settings.gpu_pool.karpenter_folder)
             if settings.gpu_pool.enabled
             else None,
             image_mirror=one("addons/image-mirror")

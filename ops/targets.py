@@ -65,7 +65,7 @@ def folders_of_stack(settings: Settings) -> list[Path]:
     Of Karpenter it is the version that the stack has.
     """
     karpenter = f"addons/{KARPENTER}"
-    own = f"{karpenter}{settings.gpu_pool.karpenter_version}"
+    own = settings.gpu_pool.karpenter_folder
     add_ons = [
         name
         for name in stand_alone(MANIFESTS)

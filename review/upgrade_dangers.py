@@ -12,7 +12,7 @@ from review.resources import Resource
 from review.sides import CRD_RESOURCE
 from settings.section import MANIFESTS
 from upgrades import reasons
-from upgrades.asking import KARPENTER, old_release
+from upgrades.asking import old_release, setting_of
 from upgrades.table import Condition, Database, Upgrade, of_release
 
 RELEASE = "release"
@@ -48,8 +48,7 @@ def new_releases(circumstances: Circumstances) -> Iterator[NewRelease]:
             ways = of_release(MANIFESTS / new)
             old = old_release(resource.before, resource.after, ways)
             if old is not None and old != new:
-                setting = "gpuPool.karpenterVersion" if new.startswith(KARPENTER) else RELEASE
-                yield NewRelease(setting, old, new, ways.ways.get(old), resource)
+                yield NewRelease(setting_of(new), old, new, ways.ways.get(old), resource)
 
 
 def of_upgrade(release: NewRelease, circumstances: Circumstances) -> Iterator[Danger]:

@@ -141,6 +141,11 @@ class GpuPoolSettings(PoolSettings):
     prices: Literal["api", "table"] | None = None
     dcgm_exporter: bool = False
 
+    @property
+    def karpenter_folder(self) -> str:
+        """The folder of the version of Karpenter, below ``manifests``."""
+        return f"addons/{KARPENTER}{self.karpenter_version}"
+
     def asks_for_prices(self, region: Region) -> bool:
         """Whether Karpenter calls the price API from that region."""
         return self.prices != "table" and region.has(Feature.PRICE_API)

@@ -56,19 +56,24 @@ def old_release(olds: Mapping[str, Any], news: Mapping[str, Any], ways: Upgrades
     return ways.recognised(before) or (str(news["release"]) if same else "")
 
 
+def setting_of(new: str) -> str:
+    """The setting whose value a folder is: of a release, or of a version of Karpenter."""
+    return "gpuPool.karpenterVersion" if new.startswith(KARPENTER) else "release"
+
+
 def refusal(old: str, new: str, ways: Upgrades) -> str | None:
     """The sentence that refuses a way which is not declared; None: there is no change, or a way."""
     if old == new or old in ways.ways:
         return None
-    key, way_out = "kubeflow:release", f"or move the data by hand ({PAGE})"
+    way_out = f"or move the data by hand ({PAGE})"
     if new.startswith(KARPENTER):
-        key, way_out = "kubeflow:gpuPool.karpenterVersion", f"and see {_KARPENTERS_PAGE}"
+        way_out = f"and see {_KARPENTERS_PAGE}"
     names = [each.removeprefix(KARPENTER) for each in ways.ways]
     known = f"from {' and '.join(names)} only" if names else "from none"
     has, wanted = old.removeprefix(KARPENTER), new.removeprefix(KARPENTER)
     return (
-        f"{key} is {wanted}, and the stack has {has or 'another release'}: there is a way to "
-        f"{wanted} {known}. Set it back{f' to {has}' if has else ''}, {way_out}."
+        f"kubeflow:{setting_of(new)} is {wanted}, and the stack has {has or 'another release'}: "
+        f"there is a way to {wanted} {known}. Set it back{f' to {has}' if has else ''}, {way_out}."
     )
 
 

@@ -24,7 +24,7 @@ from components.objects.config_checksums import CONFIGURATION, read_by, with_che
 from components.objects.kubernetes_objects import bind, register
 from rendering import ObjectKey, Rendered
 from settings.context import StackContext
-from settings.node_pools import KARPENTER, GpuPoolSettings
+from settings.node_pools import GpuPoolSettings
 
 _INSTALL_SECONDS = 600
 
@@ -140,7 +140,7 @@ class KarpenterGpuPool(pulumi.ComponentResource):
             kubeconfig=args.kubeconfig_json,
             cluster=args.cluster_arn,
             release=ReleaseOfCrds(
-                name=f"addons/{KARPENTER}{args.gpu_pool.karpenter_version}",
+                name=args.gpu_pool.karpenter_folder,
                 confirmed=args.upgrade_confirmed,
                 context=args.context,
             ),

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from components.gpu.karpenter_objects import ec2_node_class, node_pool
+from components.gpu.karpenter_objects import node_pool
 from components.gpu.node_pools import Pool
 from rendering import Object
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
+from tests.cluster.node_classes import node_class_of
 from tests.rendering.beijing import rendered
 from toolchain.go_programs import go_environment
 
@@ -82,14 +83,7 @@ def test_machines_and_pools_outlive_the_custom_resources_of_another_version(
     old: str, new_cluster: NewCluster, tmp_path: Path
 ) -> None:
     pool = Pool(families=["g4dn"], max_gpus=8)
-    made_for_ec2 = ec2_node_class(
-        pool,
-        cluster_name="kubeflow",
-        subnets=[{"id": "subnet-0123456789abcdef0"}],
-        security_group="sg-0123456789abcdef0",
-        instance_profile="profile",
-        tags={"stack": "test"},
-    )
+    made_for_ec2 = node_class_of(pool)
     ours = node_pool(pool)
     machine, balanced = node_claim(ours), _with_policy(ours, "Balanced")
     with new_cluster(f"karpenter-{old}") as made:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.gpu.karpenter_objects import ec2_node_class, node_pool
+from components.gpu.karpenter_objects import node_pool
 from components.gpu.karpenter_pools import overlays_of
 from components.gpu.node_pools import pools_of
 from components.gpu.software import device_plugin, on_gpu_pools
@@ -14,6 +14,7 @@ from regions.region import Region
 from settings import from_mapping
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
+from tests.cluster.node_classes import node_class_of
 from tests.rendering.beijing import rendered
 
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
@@ -50,17 +51,7 @@ def test_every_kind_of_pool_is_accepted_and_a_misspelt_field_is_not(
         {"region": region.name, "gpuPool": {"prices": "table"}, "nodePools": POOLS}
     )
     pools = pools_of(settings, region)
-    classes = [
-        ec2_node_class(
-            pool,
-            cluster_name="kubeflow",
-            subnets=[{"id": "subnet-0123456789abcdef0"}],
-            security_group="sg-0123456789abcdef0",
-            instance_profile="profile",
-            tags={"stack": "test"},
-        )
-        for pool in pools
-    ]
+    classes = [node_class_of(pool) for pool in pools]
     overlays = overlays_of(pools, settings.gpu_pool.prices, region)
     assert len(overlays) > 20
     node_pools = [node_pool(pool) for pool in pools]
