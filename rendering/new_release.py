@@ -122,7 +122,7 @@ def main(
 ) -> None:
     """Copies a release's folder at another commit, and writes the digests of its sources.
 
-    Example: `python -m rendering.new_release 26.10 --like 26.03.1 --at 26.10@<commit>`
+    Example: `python -m rendering.new_release 26.10 --like 26.03.1 --at @<commit>`
     """
     folder = ROOT / "manifests" / release
     try:
