@@ -23,6 +23,7 @@ State = Literal["open", "closed", "unused"]
 """open: somebody who may log in can use the hole. closed: a file of this project closes it. unused:
 what has the hole is not used here."""
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+_ID = r"^(CVE-\d{4}-\d{4,}|GHSA(-[a-z0-9]{4}){3}|[\w.-]+/[\w.-]+#\d+)$"
 _LEAST = {"critical": 9.0, "high": 7.0, "medium": 4.0, "low": 0.0}
 """The score from which a severity begins (https://www.first.org/cvss/v3.1/specification-document)."""
 
@@ -35,7 +36,8 @@ class Advisory(BaseModel):
     """One published hole, and what it means in the platform that this project renders.
 
     Attributes:
-        id: of the CVE, or of GitHub's advisory.
+        id: of the CVE, of GitHub's advisory, or of the pull request that closed a hole without
+            either, ``kubeflow/pipelines#13127``.
         also: its other identifiers, and others of its bulletin for which the row holds as well.
         severity: by the score where there is one.
         score: of CVSS; None: none is known.
@@ -51,7 +53,7 @@ class Advisory(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: Annotated[str, StringConstraints(pattern=r"^(CVE-\d{4}-\d{4,}|GHSA(-[a-z0-9]{4}){3})$")]
+    id: Annotated[str, StringConstraints(pattern=_ID)]
     also: tuple[str, ...] = ()
     severity: Severity
     score: Annotated[float, Field(ge=0, le=10)] | None = None

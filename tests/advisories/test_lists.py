@@ -85,6 +85,7 @@ def listed(folder: Path, text: str) -> Advisories:
         (ROW * 2, "CVE-2026-12345 is there twice"),
         (f"{ROW}  also: [CVE-2026-12345]", "CVE-2026-12345 is there twice"),
         (ROW.replace("CVE-2026-12345", "CVE-26-1"), "advisories.0.id: String should match"),
+        (ROW.replace("CVE-2026-12345", "server#7"), "advisories.0.id: String should match"),
         (ROW.replace("  what: a hole\n", ""), "advisories.0.what: Field required"),
         (f"{ROW}  note: x", "advisories.0.note: Extra inputs"),
         (ROW.replace("https", "http"), "advisories.0.source: String should match"),
@@ -98,6 +99,14 @@ def test_a_list_that_contradicts_itself_is_refused_by_its_place(
         listed(tmp_path, f"{HEAD}{wrong}")
     assert told in str(refused.value)
     assert str(tmp_path / "advisories.yaml") in str(refused.value)
+
+
+def test_a_hole_without_a_number_has_that_of_the_pull_request_which_closed_it(
+    tmp_path: Path,
+) -> None:
+    table = listed(tmp_path, f"{HEAD}{ROW.replace('CVE-2026-12345', 'team/server#7')}")
+    (told,) = refusals("9.9", table).values()
+    assert "add team/server#7 to kubeflow:acceptedAdvisories" in told
 
 
 def test_a_hole_of_what_is_not_installed_is_none_of_the_stack(tmp_path: Path) -> None:
