@@ -33,8 +33,6 @@ from tests.releases import DEFAULT
 DOCS = ROOT / "docs"
 INDEX = DOCS / "README.md"
 ARTICLE = DOCS / "article.md"
-# For those who read sources; Chinese pages link to it.
-ENGLISH_ONLY = {"database-tls.md"}
 # Of the programs' rights, which a program writes.
 TABLE_IN_ENGLISH_ONLY = {"consumers.md"}
 PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("README*.md"), *ROOT.glob("examples/README*.md")])
@@ -47,9 +45,7 @@ def short(page: Path) -> str:
 
 
 each_page = pytest.mark.parametrize("page", [*PAGES, GUIDE], ids=short)
-each_pair = pytest.mark.parametrize(
-    "page", [page for page in ENGLISH if page.name not in ENGLISH_ONLY], ids=short
-)
+each_pair = pytest.mark.parametrize("page", ENGLISH, ids=short)
 each_language = pytest.mark.parametrize("chinese", [False, True], ids=["en", "zh-CN"])
 
 
@@ -76,8 +72,6 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
 def test_the_index_names_every_page(chinese: bool) -> None:
     index = in_chinese(INDEX) if chinese else INDEX
     present = {page.name for page in DOCS.glob("*.md") if page.name.endswith(CHINESE) == chinese}
-    if chinese:
-        present |= ENGLISH_ONLY
     named = {file for file, _ in links(text_of(index))}
     assert sorted(present - named - {index.name}) == []
 
