@@ -71,8 +71,11 @@ KFP_LIBRARIES = _program("kfp-libraries", "gocloud.dev", ".", "about a minute on
 KFP_LIBRARIES_2_17 = _program(
     "kfp-libraries-2.17", "github.com/aws/aws-sdk-go-v2", ".", "about a minute on two cores"
 )
+OLD_OBJECTS = _program(
+    "old-objects", "github.com/argoproj/argo-workflows/v4", ".", "about a minute on two cores"
+)
 GO_PROGRAMS = (
-    *(SETTINGS_READER, KATIB_DB_MANAGER, MODEL_REGISTRY),
+    *(SETTINGS_READER, KATIB_DB_MANAGER, MODEL_REGISTRY, OLD_OBJECTS),
     *(ARGO_ARTIFACTS, ARGO_ARTIFACTS_4, KFP_LIBRARIES, KFP_LIBRARIES_2_17),
 )
 

@@ -57,6 +57,12 @@ def torch(**policy: Any) -> dict[str, Any]:
     return {"spec": {"mlPolicy": {"torch": policy}}}
 
 
+def in_a_step(template: dict[str, Any]) -> dict[str, Any]:
+    """A template of Workflows whose second group of steps has a template of its own in it."""
+    steps = [[{"name": "one"}], [{"name": "two"}, {"name": "three", "inline": template}]]
+    return {"spec": {"templates": [{"name": "main", "steps": steps}]}}
+
+
 def sync(field: str) -> dict[str, Any]:
     return {"synchronization": {field: {"name": "one"}}}
 
@@ -99,6 +105,8 @@ def test_the_page_shows_what_a_preview_says(page: str) -> None:
         (ARGO, "cronworkflows", {"spec": {"workflowSpec": sync("mutex")}}, "argo"),
         (ARGO, "workflowtemplates", {"spec": sync("mutexes")}, ""),
         (ARGO, "workflowtemplates", {"spec": {"templates": [{}, sync("semaphore")]}}, "argo"),
+        (ARGO, "workflowtemplates", in_a_step(sync("mutex")), "argo"),
+        (ARGO, "workflowtemplates", in_a_step(sync("mutexes")), ""),
         (ARGO, "clusterworkflowtemplates", {"spec": {"templateDefaults": sync("mutex")}}, "argo"),
         ("serving.kserve.io/v1alpha1", "llminferenceservices", {"spec": {}}, "llm"),
         (TRAINER, "trainjobs", {"spec": {"labels": {}}}, "trainer"),
