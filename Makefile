@@ -66,7 +66,7 @@ test-faults: setup  ## runs killed at random moments, and refused by AWS in part
 	@$(PYTHON_OF_PROJECT) -m pytest --dist load tests/faults
 
 test-consumers: setup  ## the programs that use RDS, S3 and STS, with what we render for them
-	@tests/packages.sh mariadb-server
+	@tests/packages.sh mariadb-server npm
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.consumers.programs
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/consumers

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
+from rendering.cache import cache_folder
 from rendering.release import folder_digest, load
 from settings import MANIFESTS
 from tests.cluster.api_server import built
@@ -20,7 +23,7 @@ from tests.releases import PIPELINES_2, version_of_pipelines
 from tests.rendering.beijing import kubeflow
 from tests.services.python_packages import interpreter
 from tests.services.serving_programs import SETTINGS_READER, storage_initializer
-from toolchain.go_programs import GoProgram, Say
+from toolchain.go_programs import GoProgram, Say, alone
 from toolchain.tools import ToolMissing
 
 _HERE = Path(__file__).parent
@@ -117,6 +120,32 @@ def ml_metadata(say: Say) -> Path:
     return interpreter(_ML_METADATA, "ML Metadata", say)
 
 
+def ui_packages(version: str, say: Say) -> Path:
+    """Express and its router as the server of Pipelines' UI has them, from the cache or installed.
+
+    Args:
+        version: of Pipelines.
+        say: gets one line before an installation.
+
+    Raises:
+        ToolMissing: npm could not install them; with its last line.
+    """
+    module = _MODULES / f"kfp-ui-routes-{version}"
+    folder = cache_folder("tools") / f"{module.name}-{folder_digest(module)[:12]}"
+    packages = folder / "node_modules"
+    with alone(folder, say):
+        if not (folder / "complete").exists():
+            say(f"npm packages: installing the router of Pipelines' UI {version} into {folder}")
+            shutil.copytree(module, folder, dirs_exist_ok=True)
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                raise ToolMissing(f"npm could not install Express: {last}")
+            (folder / "complete").touch()
+    return packages
+
+
 def all_programs(say: Say) -> Iterator[Path]:
     """Every program, built or installed where it is absent.
 
@@ -125,6 +154,7 @@ def all_programs(say: Say) -> Iterator[Path]:
     """
     yield from (built(program, say) for program in GO_PROGRAMS)
     yield from (storage_initializer(version_of_kserve(each), say) for each in PIPELINES_2)
+    yield from (ui_packages(version_of_pipelines(each), say) for each in PIPELINES_2)
     yield ml_metadata(say)
 
 

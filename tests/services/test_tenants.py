@@ -6,8 +6,8 @@ the applications. The UI's does as its source says: it hands a request for artif
 ``namespace`` and all its headers to the artifact server of that namespace (kubeflow/pipelines
 2.16.0 frontend/server/handlers/artifacts.ts, getArtifactsProxyHandler), and takes a request for its
 open proxy by path or by Referer (proxy-middleware.ts), in 2.17.0 for a TensorBoard by a signed path
-(handlers/tensorboard-proxy.ts). Its paths are Express's (app.ts; expressjs
-4.21 lib/router/layer.js): in any letters, as they came, not decoded. No registry has the real one;
+(handlers/tensorboard-proxy.ts). Its paths are Express's: in any letters, as
+they came, not decoded (tests/consumers/test_ui_routes.py). No registry has the real one;
 docs/known-risks.md has what was seen with it.
 """
 
