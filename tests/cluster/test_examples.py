@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rendering import Object
 from tests.cluster.conftest import CURRENT
 from tests.cluster.installation import Installation
+from tests.documents import FENCE, ROOT, text_of
 from tests.examples import OBJECTS, object_of
 from tests.rendering.profile_hooks import objects
 
+SERVING = ROOT / "docs/serving.md"
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 
 
@@ -50,3 +53,13 @@ def test_the_token_for_pipelines_is_accepted_as_a_pod_default_and_in_a_pod(
     metadata = {"name": "notebook", "namespace": "default"}
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     assert installed.cluster.create(pod, dry_run=True).warnings == ()
+
+
+def test_the_templates_for_language_models_are_accepted(installed: Installation) -> None:
+    """What docs/serving.md has for an administrator and for a user, with no field unknown."""
+    blocks = [yaml.safe_load(block[2]) for block in FENCE.findall(text_of(SERVING))]
+    written = [each for each in blocks if each["kind"].startswith("LLMInferenceService")]
+    assert len(written) == 2
+    for obj in written:
+        obj["metadata"]["namespace"] = "default"
+        assert installed.cluster.create(obj, dry_run=True).warnings == ()

@@ -48,12 +48,14 @@ class Downloader:
         home: for files of the pod.
         release: whose KServe makes the pod; its variables are made by the one that is built here.
         profile: of the pod.
+        of_kserve: whether KServe makes the container, and with it its variables.
     """
 
     judged: JudgedAws
     home: Path
     release: str = DEFAULT
     profile: str = MINE
+    of_kserve: bool = True
 
     @property
     def command(self) -> list[str]:
@@ -70,10 +72,7 @@ class Downloader:
             command: in place of the rendered one.
         """
         stack, account = self.judged.stack, (self.profile, "default-editor")
-        config = kubeflow(self.release).get("ConfigMap", "inferenceservice-config")
-        by_kserve = environment_by_kserve(stack.bound(config))
-        # The pod identity webhook keeps a region that KServe's, which comes first, has named.
-        assert "AWS_DEFAULT_REGION" in by_kserve
+        by_kserve = self._by_kserve() if self.of_kserve else {}
         by_eks = self.judged.environment(self.home, account, stack.profiles[self.profile])
         python = storage_initializer(version_of_kserve(self.release), print)
         _, *arguments = command or self.command
@@ -86,3 +85,10 @@ class Downloader:
             check=False,
         )
         return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+    def _by_kserve(self) -> dict[str, str]:
+        config = kubeflow(self.release).get("ConfigMap", "inferenceservice-config")
+        variables = environment_by_kserve(self.judged.stack.bound(config))
+        # The pod identity webhook keeps a region that KServe's, which comes first, has named.
+        assert "AWS_DEFAULT_REGION" in variables
+        return variables
