@@ -16,7 +16,7 @@ import yaml
 
 from advisories.table import of_release
 from settings import MANIFESTS
-from tests.releases import PIPELINES_2
+from tests.releases import RELEASES
 from tests.rendering.beijing import Release, kubeflow
 
 OF_CODE = {"CVE-2026-33186"}
@@ -153,7 +153,7 @@ TAKES: dict[str, tuple[Callable[[Release], None], ...]] = {
 }
 
 
-@pytest.mark.parametrize("name", PIPELINES_2)
+@pytest.mark.parametrize("name", RELEASES)
 def test_what_an_unused_hole_takes_is_not_rendered(name: str) -> None:
     unused = {each.id for each in of_release(MANIFESTS / name).advisories if each.here == "unused"}
     assert unused - OF_CODE <= {*TAKES}
@@ -163,5 +163,5 @@ def test_what_an_unused_hole_takes_is_not_rendered(name: str) -> None:
 
 
 def test_every_check_is_of_an_unused_hole() -> None:
-    rows = [row for name in PIPELINES_2 for row in of_release(MANIFESTS / name).advisories]
+    rows = [row for name in RELEASES for row in of_release(MANIFESTS / name).advisories]
     assert {row.id for row in rows if row.here == "unused"} == {*TAKES, *OF_CODE}
