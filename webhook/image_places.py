@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 OPT_OUT = "image-mirror/skip"
 """Label of a namespace: ``"true"`` leaves the images of its pods as they are. On a pod it has no
@@ -35,8 +34,7 @@ _NODES = "system:nodes"
 _NEVER = "Never"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """One image of an object.
 
     Attributes:
@@ -74,7 +72,7 @@ def places(request: Mapping[str, Any], obj: Mapping[str, Any]) -> list[Place]:
         request: of an AdmissionReview; its ``kind`` says what the object is, by default a pod.
         obj: ``object`` or ``oldObject`` of the request.
     """
-    if _of_kubelet(request, obj):
+    if not obj or _of_kubelet(request, obj):
         return []
     kind = mapping(request.get("kind"))
     find = _FINDERS.get((text(kind.get("group")), text(kind.get("kind"))), _pod)
@@ -96,15 +94,22 @@ def _of_kubelet(request: Mapping[str, Any], obj: Mapping[str, Any]) -> bool:
 
 
 def _pod(pod: Mapping[str, Any]) -> Iterator[Place]:
-    for field, path in _OF_POD.items():
-        yield from _items(mapping(pod.get("spec")), "/spec", (), field, path)
+    return _pod_spec(mapping(pod.get("spec")), "/spec")
 
 
 def _revision_template(obj: Mapping[str, Any]) -> Iterator[Place]:
     """Of a Service or Configuration of Knative."""
     template = mapping(mapping(obj.get("spec")).get("template"))
-    spec, at = mapping(template.get("spec")), "/spec/template/spec"
-    return chain.from_iterable(_items(spec, at, (), field, path) for field, path in _OF_POD.items())
+    return _pod_spec(mapping(template.get("spec")), "/spec/template/spec")
+
+
+def _pod_spec(spec: Mapping[str, Any], at: str) -> Iterator[Place]:
+    for field, path in _OF_POD.items():
+        for index, each in enumerate(_list(spec.get(field))):
+            item = mapping(each)
+            # A name that is no text may be too deep or too long to compare.
+            owner = (field, text(item.get("name")))
+            yield from _place(item, f"{at}/{field}/{index}", owner, path)
 
 
 def _workflow(obj: Mapping[str, Any]) -> Iterator[Place]:
@@ -221,19 +226,6 @@ def _commanded(*containers: object) -> bool:
     return any(mapping(container).get("command") for container in containers)
 
 
-def _items(
-    holder: Mapping[str, Any],
-    pointer: str,
-    owner: tuple[str, ...],
-    field: str,
-    path: tuple[str, ...],
-) -> Iterator[Place]:
-    for index, item in enumerate(_list(holder.get(field))):
-        # A name that is no text may be too deep or too long to compare.
-        named = (*owner, field, text(mapping(item).get("name")))
-        yield from _place(mapping(item), f"{pointer}/{field}/{index}", named, path)
-
-
 def _place(
     item: Mapping[str, Any],
     pointer: str,
@@ -307,4 +299,4 @@ def text(value: object) -> str:
 
 def mapping(value: object) -> Mapping[str, Any]:
     """The value, if it is a JSON object, else an empty one: a request may hold anything."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
