@@ -380,11 +380,11 @@ def _decide(
         about_source = rule is None or rule.action is Action.DENY or rule.names_source(subject)
         decision = _supplied(
             place.image,
-            seen.copy if about_source else image.mirrored(policy.registry),
             seen.source if about_source else image,
             rule,
             policy,
             mirror,
+            target=seen.copy if about_source else image.mirrored(policy.registry),
             looked_up=looked_up,
             with_secrets=with_secrets,
         )
@@ -460,12 +460,12 @@ def _without_ways_around(
 
 def _supplied(
     written: str,
-    target: str,
     source: Reference,
     rule: Rule | None,
     policy: Policy,
     mirror: _AskedOnce,
     *,
+    target: str,
     looked_up: bool,
     with_secrets: bool,
 ) -> _Decision:

@@ -50,13 +50,7 @@ class Place(NamedTuple):
     never_pulled: bool = False
 
 
-# List in a pod's spec -> the path to the image of an item.
-_OF_POD = {
-    "initContainers": ("image",),
-    "containers": ("image",),
-    "ephemeralContainers": ("image",),
-    "volumes": ("image", "reference"),
-}
+_LISTS_OF_POD = ("initContainers", "containers", "ephemeralContainers", "volumes")
 # A patch that may set these, in JSON or YAML; one that is a parameter as a whole may set anything.
 _REPLACING_PATCH = re.compile(r"\s*\{\{|.*\b(?:command|image)\b", re.DOTALL)
 # Containers that stand alone in a template.
@@ -104,12 +98,15 @@ def _revision_template(obj: Mapping[str, Any]) -> Iterator[Place]:
 
 
 def _pod_spec(spec: Mapping[str, Any], at: str) -> Iterator[Place]:
-    for field, path in _OF_POD.items():
+    for field in _LISTS_OF_POD:
         for index, each in enumerate(_list(spec.get(field))):
-            item = mapping(each)
+            item, pointer = mapping(each), f"{at}/{field}/{index}"
             # A name that is no text may be too deep or too long to compare.
             owner = (field, text(item.get("name")))
-            yield from _place(item, f"{at}/{field}/{index}", owner, path)
+            if field != "volumes":
+                yield from _place(item, pointer, owner)
+            elif volume := mapping(item.get("image")):
+                yield from _place(volume, f"{pointer}/image", owner, "reference", "pullPolicy")
 
 
 def _workflow(obj: Mapping[str, Any]) -> Iterator[Place]:
@@ -227,19 +224,15 @@ def _commanded(*containers: object) -> bool:
 
 
 def _place(
-    item: Mapping[str, Any],
+    holder: Mapping[str, Any],
     pointer: str,
     owner: tuple[str, ...],
-    path: tuple[str, ...] = ("image",),
+    key: str = "image",
+    policy: str = "imagePullPolicy",
 ) -> Iterator[Place]:
-    *parents, last = path
-    holder = item
-    for key in parents:
-        holder = mapping(holder.get(key))
-    image = holder.get(last)
+    image = holder.get(key)
     if isinstance(image, str) and image:
-        policy = holder.get("pullPolicy" if parents else "imagePullPolicy")
-        yield Place(f"{pointer}/{'/'.join(path)}", owner, image, policy == _NEVER)
+        yield Place(f"{pointer}/{key}", owner, image, holder.get(policy) == _NEVER)
 
 
 _FINDERS: dict[tuple[str, str], Callable[[Mapping[str, Any]], Iterator[Place]]] = {
