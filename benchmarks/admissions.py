@@ -23,6 +23,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 from rich.console import Console
@@ -34,7 +35,7 @@ from webhook.admission import Policy, review
 from webhook.claims import Claims
 from webhook.mirror import EcrMirror
 from webhook.secret_path import SecretPaths
-from webhook.server import AdmissionServer, serve_until_signal
+from webhook.server import AdmissionServer, log_to_standard_error, serve_until_signal
 from webhook.serving_certificate import ServingCertificate
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +107,26 @@ def one_admission(times: int = 2000) -> tuple[Cost, Cost]:
         statistics.quantiles(spent[times // 10 :], n=100) for spent in (clock, processor)
     )
     return Cost(clocks[49], processors[49]), Cost(clocks[98], processors[98])
+
+
+def calls(containers: int) -> int:
+    """Python functions that one warm admission calls: a number that no machine changes."""
+    body, decide = _body(containers), _warm_decision()
+    called = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal called
+        called += event == "call"
+
+    with _quiet():
+        service.reply(body, decide)
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            service.reply(body, decide)
+        finally:
+            sys.setprofile(before)
+    return called
 
 
 def throughput(seconds: float = 5.0) -> Throughput:
@@ -235,7 +256,7 @@ def _server(folder: Path) -> Generator[tuple[subprocess.Popen[str], int]]:
 
 
 def _serve(folder: Path) -> None:
-    logging.basicConfig(level=logging.INFO)
+    log_to_standard_error()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     certificate = ServingCertificate(folder / "tls.crt", folder / "tls.key")

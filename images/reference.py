@@ -237,7 +237,7 @@ class Reference:
         """Whether this is a copy under ``registry`` whose name had to be hashed."""
         return (self.below(registry) or "").startswith(f"{_HASHED}/")
 
-    @property
+    @cached_property
     def ecr(self) -> EcrRegistry | None:
         """The private registry of ECR, of any account and at any port; None for every other one."""
         return ecr_registry(self.registry.partition(":")[0])

@@ -81,11 +81,10 @@ def _reason(pod: Object, state: ClusterState) -> Obstacle:
     obstacles = [_obstacle(pod, pool, state) for pool in pools if pool.has_gpus]
     if obstacles:
         return max(obstacles, key=lambda obstacle: obstacle.cause)
-    missing = (
-        f"no NodePool has machines with GPUs (there is {listed([p.name for p in pools], 'and')})"
-        if pools
-        else "there is no NodePool, so Karpenter starts no machine"
-    )
+    missing = "there is no NodePool, so Karpenter starts no machine"
+    if pools:
+        names = listed([pool.name for pool in pools], "and")
+        missing = f"no NodePool has machines with GPUs (the cluster has {names})"
     return Obstacle(
         Cause.NO_POOL, f"{missing}: set kubeflow:gpuPool.enabled to true and run `pulumi up`"
     )

@@ -11,8 +11,8 @@ from rendering import packing, sources
 from rendering.needs import sources_of_stack
 from rendering.release import stand_alone
 from settings import MANIFESTS, Settings, from_stack_file
-from settings.node_pools import KARPENTER
 from terminal.application import DEFAULT_STACK, Stack
+from upgrades.asking import KARPENTER
 
 PROJECT = MANIFESTS.parent
 
@@ -64,12 +64,11 @@ def folders_of_stack(settings: Settings) -> list[Path]:
 
     Of Karpenter it is the version that the stack has.
     """
-    karpenter = f"addons/{KARPENTER}"
     own = settings.gpu_pool.karpenter_folder
     add_ons = [
         name
         for name in stand_alone(MANIFESTS)
-        if name.startswith("addons/") and (name == own or not name.startswith(karpenter))
+        if name.startswith("addons/") and (name == own or not name.startswith(KARPENTER))
     ]
     return [MANIFESTS / name for name in (settings.release, *add_ons)]
 

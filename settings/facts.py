@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from packaging.version import Version
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from advisories.table import of_release
 from regions.region import Region
 from settings.mirror_mode import MirrorMode
-from settings.node_pools import KARPENTER
+from settings.node_pools import karpenter_versions
 from settings.release_files import fields
 from settings.sections import Settings
 from upgrades import table as upgrades
+from upgrades.asking import KARPENTER
 
 
 class OptionalPart(BaseModel):
@@ -94,9 +94,10 @@ def releases(manifests: Path) -> Mapping[str, Release]:
 @lru_cache(maxsize=8)
 def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
     """The versions of Karpenter in ``addons/karpenter-<version>`` below a folder, oldest first."""
-    files = manifests.glob(f"addons/{KARPENTER}*/release.yaml")
-    by_version = {file.parent.name.removeprefix(KARPENTER): _read(file) for file in files}
-    return {version: by_version[version] for version in sorted(by_version, key=Version)}
+    return {
+        version: _read(manifests / f"{KARPENTER}{version}" / "release.yaml")
+        for version in karpenter_versions(manifests)
+    }
 
 
 def _read(file: Path) -> Release:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from packaging.version import Version
@@ -10,6 +11,7 @@ from pydantic import Field
 from regions.region import Feature, Region
 from settings import field_types as t
 from settings.section import MANIFESTS, Section
+from upgrades.asking import KARPENTER
 
 CapacityType = Literal["on-demand", "spot", "reserved"]
 ConsolidationPolicy = Literal["WhenEmpty", "WhenEmptyOrUnderutilized", "Balanced"]
@@ -21,8 +23,6 @@ BOTTLEROCKET = "bottlerocket@"
 """The start of the alias of every Bottlerocket AMI; all others are AL2023."""
 DISCOVERY_TAG = "karpenter.sh/discovery"
 """Tag of a cluster's capacity reservations (Karpenter's docs, nodeclasses)."""
-KARPENTER = "karpenter-"
-"""The start of the name of the folder of each version of Karpenter, under ``manifests/addons``."""
 
 
 class Taint(Section):
@@ -56,10 +56,16 @@ class Budget(Section):
     duration: t.BudgetDuration | None = None
 
 
+def karpenter_versions(manifests: Path) -> list[str]:
+    """The versions of Karpenter that have a folder, oldest first."""
+    files = manifests.glob(f"{KARPENTER}*/release.yaml")
+    folders = (file.parent.relative_to(manifests).as_posix() for file in files)
+    return sorted((folder.removeprefix(KARPENTER) for folder in folders), key=Version)
+
+
 def newest_karpenter() -> str:
-    """The newest version of Karpenter that has a folder in ``manifests/addons``."""
-    folders = (MANIFESTS / "addons").glob(f"{KARPENTER}*")
-    return max((folder.name.removeprefix(KARPENTER) for folder in folders), key=Version)
+    """The newest version of Karpenter that has a folder in ``manifests``."""
+    return karpenter_versions(MANIFESTS)[-1]
 
 
 class PoolSettings(Section):
@@ -144,7 +150,7 @@ class GpuPoolSettings(PoolSettings):
     @property
     def karpenter_folder(self) -> str:
         """The folder of the version of Karpenter, below ``manifests``."""
-        return f"addons/{KARPENTER}{self.karpenter_version}"
+        return f"{KARPENTER}{self.karpenter_version}"
 
     def asks_for_prices(self, region: Region) -> bool:
         """Whether Karpenter calls the price API from that region."""

@@ -106,15 +106,16 @@ def _in_the_way(condition: Condition, platform: Platform, now: datetime) -> str:
     names = [name for stored in condition.objects for name in _names(stored, platform)]
     if not names:
         return ""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"there is {', '.join(names[:_NAMED])}{more}"
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    *others, last = [*names[:_NAMED], *more]
+    return f"{', '.join(others)} and {last} exist" if others else f"{last} exists"
 
 
 def _names(stored: Stored, platform: Platform) -> list[str]:
     objects = platform.objects(stored.api, stored.resource)
     counted = [obj["metadata"] for obj in objects if _counts(stored, obj)]
     return sorted(
-        f"{stored.resource} {'/'.join(filter(None, (each.get('namespace'), each['name'])))}"
+        f"the {stored.kind} {'/'.join(filter(None, (each.get('namespace'), each['name'])))}"
         for each in counted
     )
 

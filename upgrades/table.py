@@ -49,6 +49,7 @@ class Stored(_Part):
     Attributes:
         api: ``<group>/<version>`` that the old release serves.
         resource: their plural name.
+        kind: the name of one, for sentences.
         having: only objects with any of these fields are, or with any of ``texts``; neither: all.
         filled: field in ``having`` -> the value that the old API server itself fills in.
         texts: fields that may hold a text or a number, and hold a text.
@@ -57,6 +58,7 @@ class Stored(_Part):
 
     api: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/v\w+$")]
     resource: Id
+    kind: Words
     having: tuple[Words, ...] = ()
     filled: dict[Words, Words] = Field(default_factory=dict[str, str])
     texts: tuple[Words, ...] = ()

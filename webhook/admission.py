@@ -15,7 +15,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
@@ -64,7 +64,6 @@ NO_TIME = "the time of this review was over"
 """Why an image was not asked for."""
 
 _WARNINGS = {
-    Presence.PRESENT: "",
     Presence.COPYING: "{} is being copied to this account's registry",
     Presence.ABSENT: "{} is not in this account's registry yet",
     Presence.FAILED: "{} could not be copied to this account's registry",
@@ -168,8 +167,7 @@ class Policy:
         return named or source.registry in self.logins or source.registry in self.public
 
 
-@dataclass(frozen=True)
-class _Decision:
+class _Decision(NamedTuple):
     image: str
     warning: str = ""
     denied: bool = False
@@ -224,7 +222,7 @@ def review(
     if request.get("operation") not in ("CREATE", "UPDATE"):
         return _response(uid, {"allowed": True})
     obj = mapping(request.get("object"))
-    if not isinstance(obj.get("spec"), Mapping):
+    if not isinstance(obj.get("spec"), dict):
         return refusal(uid, "the request has no pod in request.object")
     asked = _AskedOnce(
         mirror,
@@ -300,7 +298,7 @@ def _report(
     the first one had.
     """
     metadata = mapping(request.get("object")).get("metadata")
-    if not isinstance(metadata, Mapping):
+    if not isinstance(metadata, dict):
         return None
     metadata = mapping(metadata)
     findings: list[Finding] = []
@@ -322,7 +320,7 @@ def _report(
 def _annotated(report: Report) -> dict[str, Any]:
     """The step of a patch that adds the annotation to a new pod."""
     value = annotation(report.review, report.findings)
-    if isinstance(report.metadata.get("annotations"), Mapping):
+    if isinstance(report.metadata.get("annotations"), dict):
         pointer = "/metadata/annotations/" + ANNOTATION.replace("/", "~1")
         return {"op": "add", "path": pointer, "value": value}
     return {"op": "add", "path": "/metadata/annotations", "value": {ANNOTATION: value}}
@@ -334,21 +332,22 @@ class _AskedOnce:
     def __init__(self, mirror: Mirror, *, start: bool, deadline: float, review: Review) -> None:
         self._mirror, self._start, self._deadline = mirror, start, deadline
         self._review = review
-        self._copies: dict[tuple[Reference, bool, bool], Copy] = {}
+        self._copies: dict[tuple[str, bool, bool], Copy] = {}
 
     def copy_of(self, source: Reference, *, follow: bool = False, start: bool = True) -> Copy:
-        key = (source, follow, start)
-        if key not in self._copies:
+        key = (str(source), follow, start)
+        copy = self._copies.get(key)
+        if copy is None:
             if time.monotonic() >= self._deadline:
                 return Copy(Presence.UNKNOWN, NO_TIME)
-            self._copies[key] = self._mirror.ask(
+            copy = self._copies[key] = self._mirror.ask(
                 source,
                 start=self._start and start,
                 follow=follow,
                 deadline=self._deadline,
                 review=self._review,
             )
-        return self._copies[key]
+        return copy
 
 
 def _decide(
@@ -385,6 +384,7 @@ def _decide(
             rule,
             policy,
             mirror,
+            target=seen.copy if about_source else image.mirrored(policy.registry),
             looked_up=looked_up,
             with_secrets=with_secrets,
         )
@@ -402,11 +402,19 @@ def _of_the_platform(image: Reference, subject: Subject, policy: Policy) -> bool
 
 
 class _Seen(NamedTuple):
-    """An image, what rules see of it, and what it is an image of."""
+    """What a text names, whoever asks.
+
+    Attributes:
+        image: the reference.
+        subject: what rules see of it.
+        source: what it is an image of.
+        copy: the name of that in the account's registry.
+    """
 
     image: Reference
     subject: Subject
     source: Reference
+    copy: str
 
 
 @lru_cache(maxsize=1024)
@@ -419,7 +427,8 @@ def _read(text: str, registry: str) -> _Seen:
     image = parse(text)
     if image.registry.startswith("<<"):
         raise InvalidReference("a marker is no registry", "its registry is no host name")
-    return _Seen(image, Subject.of(image, registry), source_of(image))
+    source = source_of(image)
+    return _Seen(image, Subject.of(image, registry), source, source.mirrored(registry))
 
 
 def _without_ways_around(
@@ -440,12 +449,12 @@ def _without_ways_around(
         copy = _read(decision.image, policy.registry)
         later = rule_for(policy.rules, copy.subject, namespace)
         doubt = _doubt(copy.image, copy.subject, later, namespace, policy)
-        return replace(decision, warning=doubt, denied=True) if doubt else decision
+        return decision._replace(warning=doubt, denied=True) if doubt else decision
     if rule is None or rule.action is not Action.MIRROR or rule.names(seen.subject):
         return decision
     if decision.image == written:
         said = f"{decision.warning}; " if decision.warning else ""
-        return replace(decision, warning=f"{said}{_MIRROR_STAYS}", denied=True)
+        return decision._replace(warning=f"{said}{_MIRROR_STAYS}", denied=True)
     return decision
 
 
@@ -456,18 +465,19 @@ def _supplied(
     policy: Policy,
     mirror: _AskedOnce,
     *,
+    target: str,
     looked_up: bool,
     with_secrets: bool,
 ) -> _Decision:
     """An image that comes from the account's registry."""
     for_all = not with_secrets or policy.copies_for_pods_with_secrets(source, rule)
     copy = mirror.copy_of(source, follow=True, start=for_all)
-    target = source.mirrored(policy.registry)
     decision = _mirrored(
-        written, target, source, copy, (rule and rule.when_absent) or policy.when_absent
+        written, target, str(source), copy, (rule and rule.when_absent) or policy.when_absent
     )
     if policy.enforce and copy.presence is Presence.UNKNOWN:
-        return replace(decision, warning=f"{warning_of(str(source), copy)}; try again", denied=True)
+        asked = warning_of(str(source), copy)
+        return decision._replace(warning=f"{asked}; try again", denied=True)
     if decision.image == target and (why := _private(source, copy, with_secrets, for_all)):
         decision = _Decision(written, f"{why}; {_STAYS}", presence=copy.presence)
     return _waiting(decision, copy, looked_up=looked_up and decision.image == target)
@@ -514,9 +524,9 @@ def stays(image: Reference, rule: Rule | None, policy: Policy) -> bool:
         return True
     if image.ecr is not None or is_private(image.registry):
         return True
-    named = rule is not None and not rule.everywhere
-    mirrors = source_of(image) is not image
-    return policy.keeps_domestic and is_domestic(image.registry) and not named and not mirrors
+    if not policy.keeps_domestic or (rule is not None and not rule.everywhere):
+        return False
+    return is_domestic(image.registry) and source_of(image) is image
 
 
 def _present(
@@ -560,17 +570,17 @@ def _waiting(decision: _Decision, copy: Copy, *, looked_up: bool) -> _Decision:
     """
     if not looked_up or copy.presence not in _WITHOUT_COPY:
         return decision
-    return replace(decision, warning=f"{decision.warning}; {_NO_COMMAND}", denied=True)
+    return decision._replace(warning=f"{decision.warning}; {_NO_COMMAND}", denied=True)
 
 
 def _mirrored(
-    image: str, target: str, source: Reference, copy: Copy, when_absent: WhenAbsent
+    image: str, target: str, source: str, copy: Copy, when_absent: WhenAbsent
 ) -> _Decision:
     if copy.presence is Presence.NEVER:
         return _Decision(image)
-    warning = warning_of(str(source), copy)
+    warning = warning_of(source, copy)
     if copy.presence is Presence.PRESENT or when_absent is WhenAbsent.REWRITE:
-        return _Decision(target, warning, presence=copy.presence, source=str(source))
+        return _Decision(target, warning, presence=copy.presence, source=source)
     if when_absent is WhenAbsent.DENY and copy.presence is not Presence.UNKNOWN:
         return _Decision(image, warning, denied=True)
     return _Decision(image, f"{warning}; {_STAYS}", presence=copy.presence)
@@ -596,9 +606,10 @@ def _private(source: Reference, copy: Copy, with_secrets: bool, for_all: bool) -
 
 def warning_of(source: str, copy: Copy) -> str:
     """The sentence about the state of a copy, without its end; empty where it is there."""
+    if copy.presence is Presence.PRESENT:
+        return ""
     reason = f": {copy.reason}" if copy.reason else ""
-    warning = _WARNINGS[copy.presence].format(source)
-    return f"{warning}{reason}" if warning else ""
+    return f"{_WARNINGS[copy.presence].format(source)}{reason}"
 
 
 def _response(uid: str, answer: dict[str, Any]) -> dict[str, Any]:

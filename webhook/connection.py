@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from webhook import admission, http_head, service
 from webhook.http_head import Head, Refused
 from webhook.large_bodies import LargeBodies
-from webhook.memory import MOST_PER_BYTE, Memory, cost, is_deep
+from webhook.memory import MOST_PER_BYTE, Memory, cost, is_deep, marks_of
 from webhook.secret_path import SecretPaths
 
 log = logging.getLogger(__name__)
@@ -194,13 +194,14 @@ class Connection:
                 body = b"".join(chunks)
                 if len(body) < length:
                     return False  # the client is gone
-                if not is_deep(body):
-                    share.shrink(cost(body))
+                marks = marks_of(body)
+                if not is_deep(marks):
+                    share.shrink(cost(body, marks))
                     return self._replied(head, body, deadline)
             chunks = iter((body,))
         last_moment = self._began + limits.answer_seconds
         body = self._server.large.small(chunks, length, last_moment)
-        with memory.share(cost(body), last_moment):
+        with memory.share(cost(body, marks_of(body)), last_moment):
             return self._replied(head, body, deadline)
 
     def _replied(self, head: Head, body: bytes, deadline: float) -> bool:

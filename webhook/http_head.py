@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 LONGEST_LINE = 2048
@@ -13,7 +15,7 @@ LONGEST = 16 << 10
 """Bytes of a head."""
 
 _LINE = re.compile(rb"([A-Z]{3,16}) (/[!-~]*) HTTP/1\.([01])")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00\r\n]*)")
 
 
 class Refused(Exception):
@@ -74,15 +76,16 @@ def read(head: bytes) -> Head:
         field = _FIELD.fullmatch(line)
         if not field:
             raise Refused(HTTPStatus.BAD_REQUEST)
+        value = field[2].strip(b" \t")
         match field[1].lower():
             case b"content-length":
-                lengths.append(field[2])
+                lengths.append(value)
             case b"transfer-encoding":
                 chunked = True
             case b"connection":
-                last = last or b"close" in field[2].lower()
+                last = last or b"close" in value.lower()
             case b"expect":
-                expects = field[2].lower() == b"100-continue"
+                expects = value.lower() == b"100-continue"
             case _:
                 pass
     if chunked:
@@ -104,7 +107,12 @@ def answer(status: int, body: bytes, kind: str = "application/json", *, last: bo
     """Head and body in one piece: two packets would wait 40 ms for each other."""
     close = "Connection: close\r\n" if last else ""
     head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nDate: {formatdate(usegmt=True)}\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nDate: {_date(int(time.time()))}\r\n"
         f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n{close}\r\n"
     )
     return head.encode() + body
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 OPT_OUT = "image-mirror/skip"
 """Label of a namespace: ``"true"`` leaves the images of its pods as they are. On a pod it has no
@@ -35,8 +34,7 @@ _NODES = "system:nodes"
 _NEVER = "Never"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """One image of an object.
 
     Attributes:
@@ -52,13 +50,7 @@ class Place:
     never_pulled: bool = False
 
 
-# List in a pod's spec -> the path to the image of an item.
-_OF_POD = {
-    "initContainers": ("image",),
-    "containers": ("image",),
-    "ephemeralContainers": ("image",),
-    "volumes": ("image", "reference"),
-}
+_LISTS_OF_POD = ("initContainers", "containers", "ephemeralContainers", "volumes")
 # A patch that may set these, in JSON or YAML; one that is a parameter as a whole may set anything.
 _REPLACING_PATCH = re.compile(r"\s*\{\{|.*\b(?:command|image)\b", re.DOTALL)
 # Containers that stand alone in a template.
@@ -74,7 +66,7 @@ def places(request: Mapping[str, Any], obj: Mapping[str, Any]) -> list[Place]:
         request: of an AdmissionReview; its ``kind`` says what the object is, by default a pod.
         obj: ``object`` or ``oldObject`` of the request.
     """
-    if _of_kubelet(request, obj):
+    if not obj or _of_kubelet(request, obj):
         return []
     kind = mapping(request.get("kind"))
     find = _FINDERS.get((text(kind.get("group")), text(kind.get("kind"))), _pod)
@@ -96,15 +88,25 @@ def _of_kubelet(request: Mapping[str, Any], obj: Mapping[str, Any]) -> bool:
 
 
 def _pod(pod: Mapping[str, Any]) -> Iterator[Place]:
-    for field, path in _OF_POD.items():
-        yield from _items(mapping(pod.get("spec")), "/spec", (), field, path)
+    return _pod_spec(mapping(pod.get("spec")), "/spec")
 
 
 def _revision_template(obj: Mapping[str, Any]) -> Iterator[Place]:
     """Of a Service or Configuration of Knative."""
     template = mapping(mapping(obj.get("spec")).get("template"))
-    spec, at = mapping(template.get("spec")), "/spec/template/spec"
-    return chain.from_iterable(_items(spec, at, (), field, path) for field, path in _OF_POD.items())
+    return _pod_spec(mapping(template.get("spec")), "/spec/template/spec")
+
+
+def _pod_spec(spec: Mapping[str, Any], at: str) -> Iterator[Place]:
+    for field in _LISTS_OF_POD:
+        for index, each in enumerate(_list(spec.get(field))):
+            item, pointer = mapping(each), f"{at}/{field}/{index}"
+            # A name that is no text may be too deep or too long to compare.
+            owner = (field, text(item.get("name")))
+            if field != "volumes":
+                yield from _place(item, pointer, owner)
+            elif volume := mapping(item.get("image")):
+                yield from _place(volume, f"{pointer}/image", owner, "reference", "pullPolicy")
 
 
 def _workflow(obj: Mapping[str, Any]) -> Iterator[Place]:
@@ -221,33 +223,16 @@ def _commanded(*containers: object) -> bool:
     return any(mapping(container).get("command") for container in containers)
 
 
-def _items(
+def _place(
     holder: Mapping[str, Any],
     pointer: str,
     owner: tuple[str, ...],
-    field: str,
-    path: tuple[str, ...],
+    key: str = "image",
+    policy: str = "imagePullPolicy",
 ) -> Iterator[Place]:
-    for index, item in enumerate(_list(holder.get(field))):
-        # A name that is no text may be too deep or too long to compare.
-        named = (*owner, field, text(mapping(item).get("name")))
-        yield from _place(mapping(item), f"{pointer}/{field}/{index}", named, path)
-
-
-def _place(
-    item: Mapping[str, Any],
-    pointer: str,
-    owner: tuple[str, ...],
-    path: tuple[str, ...] = ("image",),
-) -> Iterator[Place]:
-    *parents, last = path
-    holder = item
-    for key in parents:
-        holder = mapping(holder.get(key))
-    image = holder.get(last)
+    image = holder.get(key)
     if isinstance(image, str) and image:
-        policy = holder.get("pullPolicy" if parents else "imagePullPolicy")
-        yield Place(f"{pointer}/{'/'.join(path)}", owner, image, policy == _NEVER)
+        yield Place(f"{pointer}/{key}", owner, image, holder.get(policy) == _NEVER)
 
 
 _FINDERS: dict[tuple[str, str], Callable[[Mapping[str, Any]], Iterator[Place]]] = {
@@ -307,4 +292,4 @@ def text(value: object) -> str:
 
 def mapping(value: object) -> Mapping[str, Any]:
     """The value, if it is a JSON object, else an empty one: a request may hold anything."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

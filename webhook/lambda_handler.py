@@ -19,7 +19,7 @@ from typing import Any
 from botocore.config import Config
 
 from webhook import admission, copy_job, copy_queue, inventory, service
-from webhook.memory import cost
+from webhook.memory import cost, marks_of
 
 logging.getLogger().setLevel(logging.INFO)
 logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -33,7 +33,7 @@ def admit(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers one request of an HTTP API (payload 2.0): ``service.reply``."""
     deadline = time.monotonic() + service.REVIEW_SECONDS
     body = _body(event)
-    if cost(body) > _MOST_MEMORY:
+    if cost(body, marks_of(body)) > _MOST_MEMORY:
         status, message = (
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "the object is too large to be judged",

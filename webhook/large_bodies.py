@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from webhook.http_head import Refused
-from webhook.memory import DEEPEST, cost
+from webhook.memory import DEEPEST, cost, marks_of
 
 MEMORY = 80 << 20
 """Bytes of a child's data. An object of 3 MiB takes 40 with its old one; without the parts below,
@@ -165,7 +165,8 @@ def _small(length: int, unread: Collection[str]) -> tuple[_Left, bytes]:
         return _Left.TOO_MUCH_MEMORY, b""
     except (ValueError, RecursionError):
         return _Left.NO_JSON, b""
-    return (_Left.SMALL, small) if cost(small) <= MOST_LEFT else (_Left.STILL_LARGE, b"")
+    fits = cost(small, marks_of(small)) <= MOST_LEFT
+    return (_Left.SMALL, small) if fits else (_Left.STILL_LARGE, b"")
 
 
 def _is_deep(value: object) -> bool:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from http import HTTPStatus
 
 from webhook.http_head import Refused
@@ -17,36 +15,39 @@ MOST_PER_BYTE = 60
 """No JSON takes more per byte of its text: lists within lists, two bytes each."""
 DEEPEST = 64
 """Levels of JSON in JSON that a thread of the server decodes."""
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_NO_MARKS = bytes(byte for byte in range(256) if byte not in b"[]{},")
 # A list of one item, a dictionary of one key, and a short text, in CPython 3.11 to 3.13.
 _OF_LIST, _OF_DICTIONARY, _OF_ITEM = 112, 216, 88
 
 
-def cost(body: bytes | bytearray) -> int:
-    """Bytes of memory that decoding this JSON takes at most, its own included.
+def marks_of(body: bytes) -> bytes:
+    """The brackets and commas of JSON, from which its cost and its depth follow.
 
-    Brackets and commas inside of texts count too, so it may be more than is used. Takes
-    microseconds.
+    Those inside of texts count too, so either may be less in truth. Takes microseconds.
     """
+    return body.translate(None, _NO_MARKS)
+
+
+def cost(body: bytes, marks: bytes) -> int:
+    """Bytes of memory that decoding this JSON takes at most, its own included."""
     # Decoded as a whole first, at one to four bytes a character, then its texts one by one.
     per_byte = 4 if body.isascii() else 10
     return (
         len(body) * per_byte
-        + body.count(b"{") * _OF_DICTIONARY
-        + body.count(b"[") * _OF_LIST
-        + body.count(b",") * _OF_ITEM
+        + marks.count(b"{") * _OF_DICTIONARY
+        + marks.count(b"[") * _OF_LIST
+        + marks.count(b",") * _OF_ITEM
     )
 
 
-def is_deep(body: bytes | bytearray) -> bool:
+def is_deep(marks: bytes) -> bool:
     """Whether JSON may be nested deeper than any object of a cluster.
 
     Each level takes stack when it is decoded, and a thread never gives back what its stack took.
-    Brackets inside of texts may make a flat one look deep.
     """
-    if body.count(b"[") + body.count(b"{") <= 4 * DEEPEST:
+    if marks.count(b"[") + marks.count(b"{") <= 4 * DEEPEST:
         return False
-    brackets = body.translate(None, _NO_BRACKETS)
+    brackets = marks.replace(b",", b"")
     for _ in range(DEEPEST):
         before = len(brackets)
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
@@ -56,10 +57,16 @@ def is_deep(body: bytes | bytearray) -> bool:
 
 
 class Share:
-    """A part of the bound, which can be made smaller."""
+    """A part of the bound until the end of a block, which can be made smaller before."""
 
     def __init__(self, memory: Memory, size: int) -> None:
         self._memory, self.size = memory, size
+
+    def __enter__(self) -> Share:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.give_back(self.size)
 
     def shrink(self, size: int) -> None:
         """Gives back what is more than ``size``."""
@@ -80,9 +87,8 @@ class Memory:
         self._changed = threading.Condition()
         self._waiting = 0
 
-    @contextmanager
-    def share(self, size: int, deadline: float) -> Generator[Share]:
-        """Waits until so many bytes are free, and has them until the end of the block.
+    def share(self, size: int, deadline: float) -> Share:
+        """Waits until so many bytes are free; at the end of a ``with`` block they are again.
 
         Raises:
             Refused: they are not before the deadline, in monotonic seconds.
@@ -97,11 +103,7 @@ class Memory:
                 finally:
                     self._waiting -= 1
             self._free -= size
-        share = Share(self, size)
-        try:
-            yield share
-        finally:
-            self.give_back(share.size)
+        return Share(self, size)
 
     def give_back(self, size: int) -> None:
         """Frees bytes of a share."""

@@ -154,7 +154,7 @@ class EcrMirror:
     def _known(self, key: str, namespace: str, now: float, *, start: bool) -> Copy | None:
         for name in (key, (namespace, key)):
             cached = self._cache.get(name)
-            if cached and now < cached[0] and not (start and cached[1] == _NOT_REQUESTED):
+            if cached and now < cached[0] and not (start and cached[1] is _NOT_REQUESTED):
                 return cached[1]
         for whose in (_EVERYBODY, namespace):
             silent = self._silent.get(whose)

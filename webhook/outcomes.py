@@ -17,6 +17,7 @@ ANNOTATION = "image-mirror/decisions"
 what each image was, the copy that replaced it, and the outcome; ``more`` counts those left out."""
 _MOST_IMAGES = 16
 _LONGEST_NAME = 512
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Outcome(StrEnum):
@@ -95,4 +96,4 @@ def annotation(review: str, findings: Sequence[Finding]) -> str:
     left_out = len(findings) - len(images)
     more = {"more": left_out} if left_out else {}
     value = {"review": review[:_LONGEST_NAME], "images": images, **more}
-    return json.dumps(value, separators=(",", ":"))
+    return _encoded(value)

@@ -186,8 +186,10 @@ class Rule:
 
 def rule_for(rules: Iterable[Rule], image: Subject, namespace: str) -> Rule | None:
     """The first that covers the image of a pod in that namespace; None: no rule does."""
-    covering = (rule for rule in rules if rule.in_namespace(namespace) and rule.covers(image))
-    return next(covering, None)
+    for rule in rules:
+        if rule.in_namespace(namespace) and rule.covers(image):
+            return rule
+    return None
 
 
 def read(text: str) -> tuple[Rule, ...]:

@@ -343,14 +343,22 @@ def serve_until_signal(server: AdmissionServer) -> None:
     log.info("ended")
 
 
+def log_to_standard_error() -> None:
+    """Configures the log of a server's process."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    # No line has them, and each record would ask for them (docs.python.org, Logging HOWTO,
+    # "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
 def serve(
     decision: Callable[[], service.Decide],
     limits: Limits | None = None,
     unread: Collection[str] = UNREAD,
 ) -> None:
     """Serves a decision in a pod, on all its addresses; exits with 2 for a wrong environment."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    log_to_standard_error()
     try:
         files = (Path(os.environ.get(name, path)) for name, path in _FILES.items())
         certificate = ServingCertificate(*files)

@@ -15,6 +15,13 @@ def test_an_admission_of_twenty_containers_takes_less_than_five_milliseconds() -
     assert 0 < half.processor <= most.processor < bench.P99_LIMIT_MS
 
 
+def test_an_admission_calls_few_functions() -> None:
+    usual, most = bench.calls(3), bench.calls(20)
+    assert 0 < usual < 300
+    # Of them, for each further container:
+    assert (most - usual) / 17 < 35
+
+
 def test_a_core_answers_a_thousand_admissions_a_second_over_https() -> None:
     measured = bench.throughput(seconds=1.0)
     assert 0 < measured.processor < 1000 / bench.PER_SECOND_GOAL

@@ -19,7 +19,8 @@ from tests.elasticity.cluster import SERVER, commands
 from tests.elasticity.programs import KWOK, Programs, sources
 from tests.elasticity.stages import configuration_of
 from tests.live.egress import Answerer, Egress, Pair, admitting, egress
-from tests.live.operators import Operators, acting
+from tests.live.operators import EVERY_SECONDS, Operators
+from tests.meanwhile import meanwhile
 
 _NODES = 4
 _MACHINE = {"cpu": "4", "memory": "16Gi", "pods": "58", "ephemeral-storage": "80Gi"}
@@ -62,7 +63,7 @@ def live_cluster(programs: Programs, folder: Path) -> Generator[LiveCluster]:
         operators = Operators(cluster, network.authority.file.read_bytes())
         network.pair_of = lambda host: _own_pair(cluster, host, folder)
         network.lookup = lambda host: _answerer(operators, host)
-        running.enter_context(acting(operators.act))
+        running.enter_context(meanwhile(operators.act, every=EVERY_SECONDS))
         yield LiveCluster(cluster, network, folder)
 
 

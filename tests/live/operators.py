@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import base64
 import copy
-import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +21,8 @@ from rendering import Object
 from rendering.objects import annotations_of
 from tests.cluster.client import Cluster, Refused
 
-_EVERY_SECONDS = 0.5
+EVERY_SECONDS = 0.5
+"""Between two rounds of them all."""
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -258,21 +258,3 @@ _FINALIZERS: Sequence[tuple[str, str, str, str]] = (
 def _ready(obj: Object) -> bool:
     conditions: list[dict[str, Any]] = (obj.get("status") or {}).get("conditions") or []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-@contextmanager
-def acting(act: Callable[[], None]) -> Generator[None]:
-    """Calls ``act`` again and again in a thread until the end of the block."""
-    done = threading.Event()
-
-    def run() -> None:
-        while not done.wait(_EVERY_SECONDS):
-            act()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

@@ -64,7 +64,7 @@ def test_without_any_node_pool_the_setting_that_makes_one_is_named() -> None:
 def test_pools_without_gpus_are_named_as_such() -> None:
     cause, sentence = why(pod(), cpu_pool(), cpu_pool("spot"))
     assert cause is Cause.NO_POOL
-    assert "(there is cpu and spot)" in sentence
+    assert "no NodePool has machines with GPUs (the cluster has cpu and spot): set" in sentence
 
 
 # -- taints ---------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def problems_of(raw: Mapping[str, object], **more: Any) -> list[str]:
 def test_conditions_of_the_own_version_of_karpenter_can_be_confirmed(
     tmp_path: Path, manifests: Path
 ) -> None:
-    stored = {"api": "karpenter.sh/v1", "resource": "nodeclaims"}
+    stored = {"api": "karpenter.sh/v1", "resource": "nodeclaims", "kind": "NodeClaim"}
     condition = {"name": "machines", "what": "a", "why": "b", "way_out": "c", "objects": [stored]}
     ways = {"from": {"addons/karpenter-1.13.1": {"before": [condition]}}}
     own = manifests / "addons" / "karpenter-1.14.1" / "upgrade.yaml"
@@ -260,7 +260,9 @@ def test_the_newest_karpenter_that_has_a_folder_is_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for version in ("1.9.0", "1.14.1", "1.14.10", "1.2.30"):
-        (tmp_path / "addons" / f"karpenter-{version}").mkdir(parents=True)
+        folder = tmp_path / "addons" / f"karpenter-{version}"
+        folder.mkdir(parents=True)
+        (folder / "release.yaml").touch()
     monkeypatch.setattr(node_pools, "MANIFESTS", tmp_path)
     assert GpuPoolSettings().karpenter_version == "1.14.10"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Mapping
@@ -17,6 +16,7 @@ import yaml
 
 from rendering import Object
 from tests.cluster.client import Cluster, Refused
+from tests.meanwhile import meanwhile
 
 NAMESPACE = "team-a"
 POD: Object = {
@@ -163,7 +163,7 @@ def at_work(cluster: Cluster) -> Generator[Work]:
 
     Webhooks answer to a dry run as to any other request.
     """
-    work, done, start = Work(), threading.Event(), time.monotonic()
+    work, start = Work(), time.monotonic()
     others = [POD, *(obj for obj in objects() if obj["metadata"].get("namespace"))]
 
     def again(obj: Object) -> None:
@@ -175,17 +175,11 @@ def at_work(cluster: Cluster) -> Generator[Work]:
             moment = time.monotonic() - start
             work.refused.setdefault(obj["kind"], []).append((moment, str(refused)))
 
-    def run() -> None:
-        while not done.wait(_EVERY_SECONDS):
-            for obj in others:
-                again(obj)
-            work.unserved.update(unserved(cluster))
-            work.rounds += 1
+    def round_of_all() -> None:
+        for obj in others:
+            again(obj)
+        work.unserved.update(unserved(cluster))
+        work.rounds += 1
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
+    with meanwhile(round_of_all, every=_EVERY_SECONDS):
         yield work
-    finally:
-        done.set()
-        thread.join()

@@ -131,7 +131,10 @@ def test_objects_of_users_are_in_the_way(
     platform = Played(held={(api, resource): [named("one", **fields)]})
     found = said(platform)
     assert len(found) == bool(in_the_way)
-    assert all(f"there is {resource} team-a/one: " in each for each in found)
+    (kind,) = (
+        each.kind for part in WAY.before for each in part.objects if each.resource == resource
+    )
+    assert all(f"; the {kind} team-a/one exists: " in each for each in found)
     assert all(f"or add {in_the_way} to kubeflow:upgradeConfirmed." in each for each in found)
     assert said(platform, *filter(None, [in_the_way])) == []
 
@@ -145,14 +148,22 @@ def test_the_runtimes_of_the_release_itself_are_not_in_the_way() -> None:
 def test_what_has_no_namespace_has_its_name_alone() -> None:
     runtime = {"metadata": {"name": "one"}, "spec": {"mlPolicy": {"torch": {"elasticPolicy": {}}}}}
     (found,) = said(Played(held={(TRAINER, "clustertrainingruntimes"): [runtime]}))
-    assert "there is clustertrainingruntimes one: " in found
+    assert "; the ClusterTrainingRuntime one exists: " in found
 
 
-@pytest.mark.parametrize(("count", "rest"), [(5, " and 2 more"), (3, "")])
-def test_three_are_named_and_the_others_counted(count: int, rest: str) -> None:
-    held = [named(f"run-{number}") for number in range(count)]
-    (found,) = said(Played(held={("argoproj.io/v1alpha1", "workflows"): held}))
-    assert f"workflows team-a/run-2{rest}: let it end" in found
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [
+        (1, "the Workflow team-a/0 exists"),
+        (2, "the Workflow team-a/0 and the Workflow team-a/1 exist"),
+        (3, "the Workflow team-a/0, the Workflow team-a/1 and the Workflow team-a/2 exist"),
+        (5, "the Workflow team-a/0, the Workflow team-a/1, the Workflow team-a/2 and 2 more exist"),
+    ],
+)
+def test_three_are_named_and_the_others_counted(count: int, names: str) -> None:
+    held = [named(str(number)) for number in range(count)]
+    (found,) = said(Played(held={(ARGO, "workflows"): held}))
+    assert f"; {names}: let it end" in found
 
 
 def test_what_could_not_be_asked_is_not_taken_for_granted() -> None:

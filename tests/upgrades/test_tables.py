@@ -345,13 +345,14 @@ def test_what_refuses_an_object_is_found(after: Object, reasons: list[str]) -> N
 @each_way
 def test_what_is_asked_is_served_by_the_old_release(old: str, new: str) -> None:
     served = {
-        f"{crd['spec']['group']}/{version['name']} {crd['spec']['names']['plural']}"
+        (f"{crd['spec']['group']}/{version['name']}", names["plural"], names["kind"])
         for crd in crds(old).values()
+        for names in (crd["spec"]["names"],)
         for version in crd["spec"]["versions"]
         if version["served"]
     }
     asked: list[Stored] = [each for one in way(old, new).before for each in one.objects]
-    assert {f"{each.api} {each.resource}" for each in asked} <= served
+    assert {(each.api, each.resource, each.kind) for each in asked} <= served
 
 
 # -- the file --------------------------------------------------------------------------------------

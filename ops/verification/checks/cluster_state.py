@@ -47,7 +47,7 @@ from rendering.objects import Object, annotations_of, containers_of, labels_of
 from settings import MANIFESTS
 from settings.errors import listed as in_words
 from settings.existing_backend import instance_name
-from settings.node_pools import KARPENTER
+from upgrades.asking import KARPENTER
 
 _NODE_GROUP = "eks.amazonaws.com/nodegroup"
 _ZONE = "topology.kubernetes.io/zone"
@@ -122,7 +122,7 @@ def _versioned(platform: Platform) -> Iterator[tuple[str, str]]:
     yield f"release {settings.release}", settings.release
     if settings.gpu_pool.enabled:
         version = settings.gpu_pool.karpenter_version
-        yield f"Karpenter {version}", f"addons/{KARPENTER}{version}"
+        yield f"Karpenter {version}", f"{KARPENTER}{version}"
 
 
 def node_versions(platform: Platform) -> Iterator[Finding]:
