@@ -24,7 +24,8 @@ from tests.cluster.mirrored import OWN, TEAM, Judge, Mirrored, images_of, in_eff
 from tests.rendering.beijing import rendered
 from webhook.admission import Copy, Policy, Presence, review
 from webhook.cluster_api import CallRefused, ClusterApi
-from webhook.events import Limits, Reporter
+from webhook.event_notices import Limits
+from webhook.events import Reporter
 from webhook.outcomes import ANNOTATION
 from webhook.rules import Action, Rule, WhenAbsent
 
