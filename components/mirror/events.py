@@ -37,8 +37,8 @@ after these are made."""
 _TIMEOUT_SECONDS = 60
 _RETRIES = 1
 _LONGEST_WAIT_SECONDS = 300
-# Lambda takes up to 20 minutes to delete the interfaces of a function that is gone
-# (docs.aws.amazon.com lambda/latest/dg/configuration-vpc.html).
+# Lambda takes some 20 minutes to delete the interfaces of a function that is gone, seldom 45
+# (hashicorp/terraform-provider-aws #10329).
 _DELETION = pulumi.CustomTimeouts(delete="45m")
 
 
@@ -137,7 +137,8 @@ class ImageMirrorEvents(pulumi.ComponentResource):
         """The function's security group, and the only way from it.
 
         The group is deleted when Lambda has deleted the function's interfaces, for which it needs
-        the rights of the role; then the subnets can go.
+        the rights of the role (terraform-aws-modules/terraform-aws-lambda #310); then the subnets
+        can go.
         """
         server, context = self._server, self._context
         after_subnets = pulumi.Output.all(server.vpc_id, server.subnet_ids)
