@@ -136,7 +136,7 @@ def _described(cluster: str, provider: aws.Provider) -> ApiServer | None:
         reason = " ".join(str(failure).split())[:_LONGEST_REASON]
         raise pulumi.RunError(
             f"cluster {cluster} cannot be described, which Events take: {reason}; give the caller "
-            "eks:DescribeCluster, or the function image_mirror an api_server."
+            "eks:DescribeCluster, or image_mirror an api_server."
         ) from failure
     mode = next((each.authentication_mode for each in found.access_configs), "")
     if mode not in _WITH_ENTRIES:
