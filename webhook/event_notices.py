@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SELECTABLE = re.compile(r"[A-Za-z0-9._/-]{1,317}=[A-Za-z0-9._-]{0,63}")
+_SELECTORS = ("fieldSelector", "labelSelector")
 _MOST_LABELS = 8
 LONGEST_MESSAGE = 1000
 """Of an Event: k8s.io/api events/v1, note: at most 1 kB."""
@@ -107,7 +108,11 @@ class Notice:
             text(given.get("namespace"))[:_LONGEST_NAME],
             involved=_texts(given.get("involved"), _LONGEST_NAME),
             refused=given.get("refused") is True,
-            selectors=tuple(_texts(given.get("selectors"), _LONGEST_QUERY).items()),
+            selectors=tuple(
+                (key, each)
+                for key, each in _texts(given.get("selectors"), _LONGEST_QUERY).items()
+                if key in _SELECTORS
+            ),
             messages=tuple(map(_message, mapping(given.get("messages")).items())),
         )
 

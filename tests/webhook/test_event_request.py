@@ -96,6 +96,11 @@ def test_what_is_no_notice_is_refused(event: Mapping[str, Any]) -> None:
         Notice.read({**Notice.of(report()).as_json(), **event})
 
 
+def test_a_notice_is_no_other_query_of_the_api_server() -> None:
+    event = {**Notice.of(report()).as_json(), "selectors": {"watch": "true", "limit": "9"}}
+    assert Notice.read(event).selectors == ()
+
+
 @pytest.mark.parametrize("event", [{}, None, [], "x", {"namespace": {}, "involved": []}])
 def test_an_empty_notice_has_no_event(event: Any) -> None:
     api = FakeApi()
