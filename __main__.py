@@ -11,7 +11,7 @@ from components.cluster import EksCluster, EksClusterArgs
 from components.gpu import KarpenterGpuPool, KarpenterGpuPoolArgs
 from components.gpu.node_pools import pools_of
 from components.kubeflow import KubeflowManifests, KubeflowManifestsArgs
-from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
+from components.mirror import ApiServer, ImageMirrorWebhook, ImageMirrorWebhookArgs
 from components.mirror.accounts import build_side
 from program import (
     check_release,
@@ -84,6 +84,14 @@ if context.mirror.enabled:
             ready=cluster.ready,
             unready_pods=cluster.unready_pods,
             kubernetes=settings.cluster.version,
+            api_server=ApiServer(
+                cluster=cluster.cluster_name,
+                endpoint=cluster.endpoint,
+                authority=cluster.certificate_authority,
+                vpc_id=cluster.vpc_id,
+                subnet_ids=cluster.private_subnet_ids,
+                security_group_id=cluster.security_group_id,
+            ),
         ),
         providers,
     )

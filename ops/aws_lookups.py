@@ -630,8 +630,17 @@ def _route_table_association(account: Account, inputs: Inputs) -> Iterator[Thing
                 yield Thing(f"{subnet}/{table}", state_id=association["RouteTableAssociationId"])
 
 
+@_finds("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+def _egress_rule(account: Account, inputs: Inputs) -> Iterator[Thing]:
+    return _rule(account, inputs, egress=True)
+
+
 @_finds("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
 def _ingress_rule(account: Account, inputs: Inputs) -> Iterator[Thing]:
+    return _rule(account, inputs, egress=False)
+
+
+def _rule(account: Account, inputs: Inputs, *, egress: bool) -> Iterator[Thing]:
     filters = [{"Name": "group-id", "Values": [text(inputs, "securityGroupId")]}]
     described = [
         (inputs.get(given), key)
@@ -647,7 +656,7 @@ def _ingress_rule(account: Account, inputs: Inputs) -> Iterator[Thing]:
     ):
         source = item.get("ReferencedGroupInfo", {}).get("GroupId")
         if (
-            not item["IsEgress"]
+            item["IsEgress"] is egress
             and source == inputs.get("referencedSecurityGroupId")
             and all(item.get(key) == value for value, key in described)
         ):

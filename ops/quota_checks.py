@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from components.mirror.events import EVENTS_AT_ONCE
 from components.mirror.functions import ADMISSIONS_AT_ONCE
 from ops.account_calls import CallFailed, Session, aws_call, client, cluster_of, quota_value
 from ops.checks import Subject
@@ -138,7 +139,7 @@ def lambda_findings(stack: Subject, session: Session) -> Iterator[Finding]:
     with aws_call("lambda"):
         answer = client(settings, session, "lambda").get_account_settings()
     free = int(answer["AccountLimit"]["UnreservedConcurrentExecutions"])
-    own = ADMISSIONS_AT_ONCE
+    own = ADMISSIONS_AT_ONCE + EVENTS_AT_ONCE
     needed = _LEAST_UNRESERVED + own
     sentence = f"Lambda has {free} concurrent executions that no function reserves"
     if free >= needed:

@@ -24,6 +24,8 @@ POLICY = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
 CREATOR = "creator"
 """The key, beside a cluster's inputs, of the principal that made it."""
 
+# docs.aws.amazon.com eks/latest/userguide/create-k8s-group-access-entry.html
+_RESERVED = ("system:", "eks:", "aws:", "amazon:", "iam:")
 _ADDRESS = "10.64.12.34"
 _UNREACHABLE = (
     "configured Kubernetes cluster is unreachable: unable to load schema information from the API "
@@ -84,9 +86,22 @@ def check_entry(account: Account, region: str, entry: Mapping[str, Any]) -> None
     """Checks a new access entry.
 
     Raises:
-        RefusedByAws: its principal is the creator of the cluster, who has an entry from EKS.
+        RefusedByAws: its principal is the creator of the cluster, who has an entry from EKS; the
+            cluster has no entries at all; or a group has a name of Kubernetes' or AWS's own.
     """
     made = account.inputs_of(CLUSTER, region).get(entry["clusterName"], {})
+    mode = (made.get("accessConfig") or {}).get("authenticationMode")
+    if mode == "CONFIG_MAP":
+        raise RefusedByAws(
+            "InvalidRequestException: The cluster's authentication mode must be set to one of "
+            "[API, API_AND_CONFIG_MAP] to perform this operation."
+        )
+    for group in entry.get("kubernetesGroups") or ():
+        if group.startswith(_RESERVED):
+            raise RefusedByAws(
+                f"InvalidParameterException: The kubernetes group name {group} is invalid, it "
+                f"cannot start with {', '.join(_RESERVED)}"
+            )
     if _has_hidden_entry(made) and is_listed(made[CREATOR], [entry["principalArn"]]):
         raise RefusedByAws(
             "ResourceInUseException: The specified access entry resource is already in use on this "

@@ -35,6 +35,7 @@ from rehearsal import (
     databases,
     diff,
     file_systems,
+    functions,
     inputs,
     kubernetes_versions,
     offers,
@@ -62,6 +63,7 @@ _REMEMBERED = (
     offers.NODE_GROUP,
     *(file_systems.FILE_SYSTEM, file_systems.TARGET, file_systems.KEY, file_systems.ALIAS),
     *(api_servers.RULE, api_servers.ENTRY, api_servers.POLICY),
+    *(functions.FUNCTION, functions.GROUP, functions.RIGHTS),
 )
 _LIMIT = 400 * 1024 * 1024  # bytes per message, as the SDK's own channels
 _OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
@@ -245,6 +247,8 @@ class SimulatedProvider(ResourceProviderServicer):
         if request.type.startswith("aws:") and not request.preview:
             existing = getattr(request, "id", "")
             offers.check(self.accounts, request.type, plain, region)
+            if request.type == functions.FUNCTION:
+                functions.check_creation(self.accounts, region.name, plain)
             kubernetes_versions.check(self.accounts, request.type, plain, region.name, existing)
             if request.type == DATABASE:
                 database = databases.changed(self.accounts, region.name, plain, existing)
@@ -339,6 +343,7 @@ class SimulatedProvider(ResourceProviderServicer):
         try:
             databases.check_deletion(self.accounts, region, request.type, request.id)
             file_systems.check_deletion(self.accounts, region, request.type, request.id)
+            functions.check_deletion(self.accounts, region, request.type, request.id)
             self.accounts.delete(request.type, region, request.id, plain)
         except RefusedByAws as refused:
             sentence = f"deleting {request.type}: {refused}"

@@ -1,7 +1,7 @@
 """Values that AWS or Kubernetes refuses although their type is right.
 
-Networks and ports; words, from the request models of botocore; policy documents; Lambda handlers
-that their archive lacks; keys and encodings of Secrets and ConfigMaps.
+Networks and ports; words and numbers, from the request models of botocore; policy documents; Lambda
+handlers that their archive lacks; keys and encodings of Secrets and ConfigMaps.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def _request(type_: str) -> tuple[str, str] | None:
 
 
 def _words(request: tuple[str, str] | None, value: Any, at: str) -> Impossible:
-    """Words that the service does not list for a parameter of the property's name."""
+    """Words and numbers that the service does not list for a parameter of the property's name."""
     model = _models(request[0]) if request else None
     if request is None or model is None:
         return
@@ -255,6 +255,10 @@ def _words(request: tuple[str, str] | None, value: Any, at: str) -> Impossible:
     elif shape["type"] == "list" and isinstance(value, list):
         for number, item in enumerate(value):
             yield from _words((service, shape["member"]["shape"]), item, f"{at}[{number}]")
+    elif isinstance(value, (int, float)) and shape["type"] == "integer":
+        least, most = shape.get("min", value), shape.get("max", value)
+        if not least <= value <= most:
+            yield at, f"must be from {least} to {most}"
     elif isinstance(value, str) and value not in (
         *shape.get("enum", [value]),
         protocol.UNKNOWN,

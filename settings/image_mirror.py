@@ -89,9 +89,8 @@ class ImageMirrorSettings(Section):
             images mirror`` copies them apart from ``pulumi up``.
         transport: how admission reaches the mirror. in-cluster: two pods serve the admission
             webhook; api-gateway: a Lambda function, which in China answers only after an ICP
-            filing. Pods tell in Events what became of a pod's images; a Lambda function does not
-            reach the API server, and the annotation ``image-mirror/decisions`` of the pod is all.
-            None: pods where a filing is needed.
+            filing, and a second one in the cluster's network, which posts Events on pods. None:
+            pods where a filing is needed.
         path_rotation: the number of the secret path by which the webhook's handler knows the API
             server; one more draws another, and the one before ends with the next.
         when_absent: what happens to a pod whose image has no copy yet. rewrite: it names the copy,

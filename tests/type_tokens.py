@@ -8,8 +8,8 @@ from __future__ import annotations
 
 _COMPONENTS = """
     ArtifactStore BlockStorage ControlPlane Database DatabaseUsers EksCluster
-    ImageMirrorApi ImageMirrorBuild ImageMirrorFunctions ImageMirrorPods
-    ImageMirrorWebhook KarpenterController KarpenterGpuPool KarpenterInterruptions
+    ImageMirrorApi ImageMirrorBuild ImageMirrorEvents ImageMirrorFunctions
+    ImageMirrorPods ImageMirrorWebhook KarpenterController KarpenterGpuPool KarpenterInterruptions
     KarpenterNodes KarpenterPools KubeflowManifests KubeflowRdsS3Backend Logins
     Network NodeGroup PackageDefaults PullThroughCache SharedFiles VpcEndpoints
 """

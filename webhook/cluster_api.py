@@ -5,13 +5,15 @@ A pod's projected token is renewed by the kubelet in its file, so it is read for
 
 from __future__ import annotations
 
+import base64
 import json
-import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
+from ssl import SSLContext, create_default_context
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from webhook.image_places import mapping
 
@@ -29,16 +31,19 @@ class CallRefused(Exception):
 
 
 class ClusterApi:
-    """The API server, as seen from a pod.
+    """The API server.
 
     Args:
         host: of the server.
         port: of the server.
-        account: folder with ``token`` and ``ca.crt``.
+        token: of the caller; asked for before each call.
+        trust: the certificates of the server; likewise.
     """
 
-    def __init__(self, host: str, port: int, account: Path = ACCOUNT) -> None:
-        self._address, self._account = (host, port), account
+    def __init__(
+        self, host: str, port: int, *, token: Callable[[], str], trust: Callable[[], SSLContext]
+    ) -> None:
+        self._address, self._token, self._trust = (host, port), token, trust
 
     @classmethod
     def of_pod(cls, variables: Mapping[str, str], account: Path = ACCOUNT) -> ClusterApi | None:
@@ -50,7 +55,30 @@ class ClusterApi:
         host, port = (variables.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
         if not (host and port.isdigit() and (account / "token").is_file()):
             return None
-        return cls(host, int(port), account)
+        return cls(
+            host,
+            int(port),
+            token=lambda: (account / "token").read_text("utf-8").strip(),
+            trust=lambda: create_default_context(cafile=str(account / "ca.crt")),
+        )
+
+    @classmethod
+    def of_endpoint(cls, endpoint: str, authority: str, token: Callable[[], str]) -> ClusterApi:
+        """The API server as EKS describes it.
+
+        Args:
+            endpoint: its URL.
+            authority: the certificates that it has its own from, PEM in base64.
+            token: of the caller.
+
+        Raises:
+            ValueError: this is no such URL, or no such certificate.
+        """
+        url = urlsplit(endpoint)
+        if url.scheme != "https" or not url.hostname:
+            raise ValueError("the endpoint is no https URL")
+        trust = create_default_context(cadata=base64.b64decode(authority).decode("ascii"))
+        return cls(url.hostname, url.port or 443, token=token, trust=lambda: trust)
 
     def pods(self, namespace: str, selectors: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
         """The metadata of the pods of a namespace that selectors find, at most 500.
@@ -64,16 +92,19 @@ class ClusterApi:
         return [mapping(mapping(item).get("metadata")) for item in answer.get("items") or ()]
 
     def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
-        """Creates an Event; raises as ``pods`` does."""
+        """Creates an Event, unless there is one of its name; raises as ``pods`` does."""
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/events"
-        self._call("POST", path, event, "application/json")
+        try:
+            self._call("POST", path, event, "application/json")
+        except CallRefused as refused:
+            if str(refused) != str(HTTPStatus.CONFLICT.value):
+                raise
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None, accept: str
     ) -> Mapping[str, Any]:
-        trust = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        token = (self._account / "token").read_text("utf-8").strip()
-        connection = HTTPSConnection(*self._address, timeout=_SECONDS, context=trust)
+        token = self._token()
+        connection = HTTPSConnection(*self._address, timeout=_SECONDS, context=self._trust())
         try:
             headers = {
                 "Authorization": f"Bearer {token}",

@@ -276,12 +276,13 @@ def _log_once(review: Review, sentence: str) -> None:
 
 def asynchronous_request(client: Any, function: str) -> Callable[[str], None]:
     """A ``request`` of ``EcrMirror`` that queues the image for the Lambda ``function``."""
+    return lambda image: invoke_later(client, function, {"image": image})
 
-    def request(image: str) -> None:
-        client.invoke(
-            FunctionName=function,
-            InvocationType="Event",
-            Payload=json.dumps({"image": image}).encode(),
-        )
 
-    return request
+def invoke_later(client: Any, function: str, event: Mapping[str, Any]) -> None:
+    """Queues an event for a Lambda function.
+
+    Raises:
+        ClientError, BotoCoreError: Lambda does not take it.
+    """
+    client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())

@@ -70,6 +70,7 @@ class Environment:
         enforce: not empty: refuse what is not known to be allowed.
         domestic: ``keep``: images of registries in China stay there.
         budgets: a JSON object of those that are not the default, see ``webhook.budgets``.
+        events: name of the ``post_events`` function, which ``admit`` alone invokes.
         project: CodeBuild project; ``start_copy`` only, like all below.
         build_region: its region.
         credentials_secret: secret with keys for the project; empty inside one partition, where the
@@ -89,6 +90,7 @@ class Environment:
     enforce: bool = False
     domestic: str = ""
     budgets: Budgets = DEFAULT
+    events: str = ""
     project: str = ""
     build_region: str = ""
     credentials_secret: str = ""
@@ -116,6 +118,7 @@ class Environment:
             enforce=bool(variables.get("MIRROR_ENFORCE", "")),
             domestic=variables.get("MIRROR_DOMESTIC", ""),
             budgets=Budgets.read(variables.get("MIRROR_BUDGETS", "{}")),
+            events=variables.get("MIRROR_EVENTS", ""),
             project=variables.get("MIRROR_PROJECT", ""),
             build_region=variables.get("MIRROR_BUILD_REGION", ""),
             credentials_secret=variables.get("MIRROR_CREDENTIALS_SECRET", ""),

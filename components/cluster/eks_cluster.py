@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -62,6 +63,7 @@ class EksCluster(pulumi.ComponentResource):
         cluster_name: known in the first preview; its dependents wait for the control plane.
         cluster_arn: likewise.
         endpoint: URL of the API server.
+        certificate_authority: what it has its certificate from, PEM in base64.
         kubeconfig_json: secret; it gets tokens from the AWS CLI and contains none.
         oidc: for trust policies of IAM roles for service accounts.
         vpc_id: see Network.
@@ -69,6 +71,7 @@ class EksCluster(pulumi.ComponentResource):
         control_plane_cidrs: see Network.
         mount_target_subnet_ids: see Network; none without shared files.
         node_security_group_id: the group of every node.
+        security_group_id: of EKS, around the private endpoint.
         kubernetes_provider: for every object in the cluster.
         ready: needed by everything that runs pods.
         unready_pods: hooks of every workload in the cluster; they report pods that are not ready.
@@ -77,6 +80,7 @@ class EksCluster(pulumi.ComponentResource):
     cluster_name: pulumi.Output[str]
     cluster_arn: pulumi.Output[str]
     endpoint: pulumi.Output[str]
+    certificate_authority: pulumi.Output[str]
     kubeconfig_json: pulumi.Output[str]
     oidc: OidcProvider
     vpc_id: pulumi.Output[str]
@@ -84,6 +88,7 @@ class EksCluster(pulumi.ComponentResource):
     control_plane_cidrs: Sequence[str]
     mount_target_subnet_ids: Sequence[pulumi.Output[str]]
     node_security_group_id: pulumi.Output[str]
+    security_group_id: pulumi.Output[str]
     kubernetes_provider: k8s.Provider
     ready: Sequence[pulumi.Resource]
     unready_pods: pulumi.ResourceHookBinding
@@ -147,8 +152,10 @@ class EksCluster(pulumi.ComponentResource):
             lambda name: region.arn("eks", f"cluster/{name}", account=account)
         )
         self.endpoint = control_plane.kubeconfig_json.apply(server_of)
+        self.certificate_authority = control_plane.kubeconfig_json.apply(authority_of)
         self.kubeconfig_json = pulumi.Output.secret(control_plane.kubeconfig_json)
         self.node_security_group_id = control_plane.node_security_group_id
+        self.security_group_id = control_plane.cluster_security_group_id
         self.vpc_id = network.vpc_id
         self.private_subnet_ids = network.private_subnet_ids
         self.control_plane_cidrs = network.control_plane_cidrs
@@ -236,4 +243,13 @@ class EksCluster(pulumi.ComponentResource):
 
 def server_of(kubeconfig: str) -> str:
     """The API server's URL in a kubeconfig (JSON) of one cluster."""
-    return str(json.loads(kubeconfig)["clusters"][0]["cluster"]["server"])
+    return str(_cluster_of(kubeconfig)["server"])
+
+
+def authority_of(kubeconfig: str) -> str:
+    """The API server's certificate authority in a kubeconfig (JSON) of one cluster, in base64."""
+    return str(_cluster_of(kubeconfig)["certificate-authority-data"])
+
+
+def _cluster_of(kubeconfig: str) -> dict[str, Any]:
+    return json.loads(kubeconfig)["clusters"][0]["cluster"]

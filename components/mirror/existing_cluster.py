@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -11,6 +10,7 @@ import pulumi_aws as aws
 
 from components.aws.roles import OidcProvider
 from components.mirror.accounts import account_of, build_side
+from components.mirror.events import PODS, ApiServer
 from components.mirror.image_mirror_webhook import ImageMirrorWebhook, ImageMirrorWebhookArgs
 from images.reference import InvalidReference, parse
 from regions.region import Region
@@ -21,11 +21,14 @@ from settings.errors import AWS, SettingsError
 from settings.mirror_alone import MirrorAlone, mirror_alone
 from settings.mirror_context import MirrorContext
 from settings.mirror_mode import POLICIES_SINCE, MirrorMode
+from webhook.outcomes import ANNOTATION
 
-PODS = Path(__file__).resolve().parents[2] / "manifests" / "addons" / "image-mirror"
-"""The folder of the objects of pods that answer admissions."""
 _CREDENTIALS = ("profile", "assumeRole", "assumeRoles")
 _ISSUER = ":oidc-provider/"
+_WITH_ENTRIES = ("API", "API_AND_CONFIG_MAP")
+# hashicorp/terraform-provider-aws internal/tfresource/not_found_error.go
+_ABSENT = "couldn't find resource"
+_LONGEST_REASON = 300  # characters
 
 
 def image_mirror(
@@ -41,6 +44,7 @@ def image_mirror(
     settings: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
     ready: Sequence[pulumi.Resource] = (),
+    api_server: ApiServer | None = None,
     opts: pulumi.ResourceOptions | None = None,
 ) -> ImageMirrorWebhook:
     """Makes: the image mirror of a cluster.
@@ -60,6 +64,8 @@ def image_mirror(
         settings: the section ``imageMirror``; None: as in the stack file.
         tags: of everything that can have AWS tags; None: project, stack and cluster.
         ready: prerequisites of pods, such as nodes that the program makes.
+        api_server: for Events behind an API Gateway, of a cluster that the program makes; None:
+            as EKS describes the cluster.
         opts: of the component.
 
     Raises:
@@ -91,6 +97,7 @@ def image_mirror(
             oidc=OidcProvider(oidc_provider_arn, _issuer_of(oidc_provider_arn)),
             ready=ready,
             kubernetes=kubernetes_version,
+            api_server=None if pods else api_server or _described(cluster, aws_provider),
         ),
         pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(providers=[aws_provider, kubernetes_provider])
@@ -111,6 +118,52 @@ def pods_of(mirror: MirrorMode) -> Rendered | None:
         registries=Registries(
             "<<image.prefix>>", [region.ecr_registry(region.eks_addon_account)], mirror.cached
         ),
+    )
+
+
+def _described(cluster: str, provider: aws.Provider) -> ApiServer | None:
+    """The API server of a cluster; a warning where a function cannot post Events to it.
+
+    Raises:
+        pulumi.RunError: AWS does not describe the cluster.
+    """
+    try:
+        found = aws.eks.get_cluster(name=cluster, opts=pulumi.InvokeOptions(provider=provider))
+    except Exception as failure:  # the SDK has no narrower class for a look-up that fails
+        if _ABSENT in str(failure):
+            _warn(f"there is no cluster {cluster} yet", "give image_mirror its api_server")
+            return None
+        reason = " ".join(str(failure).split())[:_LONGEST_REASON]
+        raise pulumi.RunError(
+            f"cluster {cluster} cannot be described, which Events take: {reason}; give the caller "
+            "eks:DescribeCluster, or image_mirror an api_server."
+        ) from failure
+    mode = next((each.authentication_mode for each in found.access_configs), "")
+    if mode not in _WITH_ENTRIES:
+        _warn(
+            f"cluster {cluster} has the authentication mode {mode or 'CONFIG_MAP'}, in which no "
+            "role has an access entry",
+            "set it to API_AND_CONFIG_MAP",
+        )
+        return None
+    network = found.vpc_config
+    if not network.endpoint_private_access:
+        _warn(f"cluster {cluster} has no private endpoint", "turn its private access on")
+        return None
+    return ApiServer(
+        cluster=found.name,
+        endpoint=found.endpoint,
+        authority=found.certificate_authorities[0].data,
+        vpc_id=network.vpc_id,
+        subnet_ids=network.subnet_ids,
+        security_group_id=network.cluster_security_group_id,
+    )
+
+
+def _warn(reason: str, way_out: str) -> None:
+    pulumi.log.warn(
+        f"{reason}: what became of a pod's images is told by its annotation {ANNOTATION} and by no "
+        f"Event; {way_out}, or set imageMirror.transport to in-cluster."
     )
 
 

@@ -8,16 +8,13 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.trust import service_trust
 from components.mirror import policies
-from components.mirror.build import ImageMirrorBuild, log_group
-from components.mirror.handler import Copies, handler_archive, handler_variables
+from components.mirror.build import ImageMirrorBuild
+from components.mirror.events import ImageMirrorEvents
+from components.mirror.handler import Copies, handler_variables
+from components.mirror.lambda_function import FunctionNames, function_role, lambda_function
 from settings.mirror_context import MirrorContext
 
-_RUNTIME = "python3.12"
-# Graviton is not offered by Lambda in every partition; x86 is.
-_ARCHITECTURE = "x86_64"
-_NAME_LIMIT = 64  # of a Lambda function
 ADMISSIONS_AT_ONCE = 20
 """Leaves the account's concurrency to its other functions when many pods start at once."""
 
@@ -33,6 +30,7 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         build: the project that makes copies; None where nothing is copied.
         data: files beside the handler's code: name within the archive -> text.
         answers_admissions: False where pods of the cluster do instead.
+        events: posts what became of pods' images; None: nobody does.
 
     Attributes:
         admission: the function that answers AdmissionReviews; None where pods do.
@@ -47,20 +45,32 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         *,
         data: Mapping[str, str],
         answers_admissions: bool,
+        events: ImageMirrorEvents | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("kubeflow:platform:ImageMirrorFunctions", name, None, opts)
-        self._context, self._data = context, data
+        self._context, self._data, self._events = context, data, events
         self.copies = self._copies(f"{name}-copier", build) if build else None
         self.admission = self._admission(f"{name}-admission") if answers_admissions else None
         self.register_outputs({"admission": self.admission.arn if self.admission else None})
 
     def _copies(self, name: str, build: ImageMirrorBuild) -> Copies:
-        context = self._context
-        function_name = _function_name(context.cluster, "image-copier")
-        copier = self._function(
-            name,
-            function_name=function_name,
+        context, own = self._context, pulumi.ResourceOptions(parent=self)
+        names = FunctionNames.of(name, context, "image-copier")
+        policy = pulumi.Output.from_input(build.start_secret_arn).apply(
+            lambda secret_arn: json.dumps(
+                policies.copier_policy(
+                    table_arn=build.table_arn,
+                    log_arn=names.log_arn,
+                    project_arn=build.project_arn,
+                    secret_arn=secret_arn,
+                )
+            )
+        )
+        copier = lambda_function(
+            names,
+            context,
+            function_role(names, context, policy, own),
             handler="webhook.lambda_handler.start_copy",
             timeout=90,
             environment={
@@ -72,32 +82,19 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
                 "MIRROR_BUILD_REGION": build.region.name,
                 "MIRROR_CREDENTIALS_SECRET": build.start_secret_name,
             },
-            policy=pulumi.Output.from_input(build.start_secret_arn).apply(
-                lambda secret_arn: json.dumps(
-                    policies.copier_policy(
-                        table_arn=build.table_arn,
-                        log_arn=self._log_arn(function_name),
-                        project_arn=build.project_arn,
-                        secret_arn=secret_arn,
-                    )
-                )
-            ),
+            data=self._data,
+            own=own,
         )
         aws.lambda_.FunctionEventInvokeConfig(
             name,
             function_name=copier.name,
             maximum_retry_attempts=2,
             maximum_event_age_in_seconds=3600,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=own,
         )
-        self._search(f"{name}-search", copier, function_name)
+        self._search(f"{name}-search", copier, names.function)
         return Copies(
-            table=build.table,
-            table_arn=build.table_arn,
-            copier=copier,
-            copier_arn=context.region.arn(
-                "lambda", f"function:{function_name}", account=context.account_id
-            ),
+            table=build.table, table_arn=build.table_arn, copier=copier, copier_arn=names.arn
         )
 
     def _search(self, name: str, copier: aws.lambda_.Function, function_name: str) -> None:
@@ -127,73 +124,27 @@ class ImageMirrorFunctions(pulumi.ComponentResource):
         )
 
     def _admission(self, name: str) -> aws.lambda_.Function:
-        context, copies = self._context, self.copies
-        function_name = _function_name(context.cluster, "image-admission")
-        log_arn = self._log_arn(function_name)
-        return self._function(
-            name,
-            function_name=function_name,
+        context, copies, events = self._context, self.copies, self._events
+        own = pulumi.ResourceOptions(parent=self)
+        names = FunctionNames.of(name, context, "image-admission")
+        invoked = [*([copies.copier_arn] if copies else []), *([events.arn] if events else [])]
+        policy = policies.admission_policy(
+            context,
+            table_arn=copies.table_arn if copies else None,
+            invoked=invoked,
+            log_arn=names.log_arn,
+        )
+        return lambda_function(
+            names,
+            context,
+            function_role(names, context, json.dumps(policy), own),
             handler="webhook.lambda_handler.admit",
             timeout=5,
-            environment=handler_variables(context, copies),
+            environment={
+                **handler_variables(context, copies),
+                "MIRROR_EVENTS": events.function.name if events else "",
+            },
+            data=self._data,
             reserved_concurrency=ADMISSIONS_AT_ONCE,
-            policy=json.dumps(
-                policies.admission_policy(
-                    context,
-                    table_arn=copies.table_arn,
-                    copier_arn=copies.copier_arn,
-                    log_arn=log_arn,
-                )
-                if copies
-                else policies.log_policy(log_arn)
-            ),
+            own=own,
         )
-
-    def _function(
-        self,
-        name: str,
-        *,
-        function_name: str,
-        handler: str,
-        timeout: int,
-        environment: Mapping[str, pulumi.Input[str]],
-        policy: pulumi.Input[str],
-        reserved_concurrency: int | None = None,
-    ) -> aws.lambda_.Function:
-        context, own = self._context, pulumi.ResourceOptions(parent=self)
-        group = log_group(f"{name}-log", f"/aws/lambda/{function_name}", context, own)
-        role = aws.iam.Role(
-            f"{name}-role",
-            description=f"Lambda function {function_name} of the image mirror",
-            assume_role_policy=json.dumps(service_trust(context.region, "lambda")),
-            **context.identity,
-            tags=context.tagged(f"{name}-role"),
-            opts=own,
-        )
-        rights = aws.iam.RolePolicy(f"{name}-role", role=role.name, policy=policy, opts=own)
-        return aws.lambda_.Function(
-            name,
-            name=function_name,
-            runtime=_RUNTIME,
-            architectures=[_ARCHITECTURE],
-            handler=handler,
-            code=handler_archive(self._data),
-            role=role.arn,
-            memory_size=512,
-            timeout=timeout,
-            environment={"variables": {key: value for key, value in environment.items() if value}},
-            logging_config={"log_format": "Text", "log_group": group.name},
-            reserved_concurrent_executions=reserved_concurrency,
-            tags=context.tagged(function_name),
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[rights], delete_before_replace=True
-            ),
-        )
-
-    def _log_arn(self, function_name: str) -> str:
-        group = f"log-group:/aws/lambda/{function_name}"
-        return self._context.region.arn("logs", group, account=self._context.account_id)
-
-
-def _function_name(cluster: str, role: str) -> str:
-    return f"{cluster[: _NAME_LIMIT - len(role) - 1]}-{role}"

@@ -16,6 +16,7 @@ from components.dynamic.mirrored_images import MirroredImages
 from components.mirror.admission_policy import admission_policy
 from components.mirror.api import TIMEOUT_SECONDS, ImageMirrorApi
 from components.mirror.build import BuildSide, ImageMirrorBuild
+from components.mirror.events import ApiServer, ImageMirrorEvents
 from components.mirror.functions import ImageMirrorFunctions
 from components.mirror.pods import ImageMirrorPods
 from components.objects import kubernetes_objects
@@ -46,6 +47,8 @@ class ImageMirrorWebhookArgs:
         ready: prerequisites of pods: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
         kubernetes: the cluster's version.
+        api_server: of the cluster, for Events where an API Gateway serves admission; None: the
+            annotation of pods has what they would say.
     """
 
     context: MirrorContext
@@ -59,6 +62,7 @@ class ImageMirrorWebhookArgs:
     ready: Sequence[pulumi.Resource] = ()
     unready_pods: pulumi.ResourceHookBinding | None = None
     kubernetes: str = POLICIES_SINCE
+    api_server: ApiServer | None = None
 
 
 class ImageMirrorWebhook(pulumi.ComponentResource):
@@ -93,12 +97,16 @@ class ImageMirrorWebhook(pulumi.ComponentResource):
         else:
             build, filled = self._copies(name, args, args.build)
         inventory = {FILE: text(args.images, args.digests)}
+        events = None
+        if args.pods is None and args.api_server is not None:
+            events = ImageMirrorEvents(f"{name}-events", context, args.api_server, own)
         functions = ImageMirrorFunctions(
             f"{name}-functions",
             context,
             build,
             data=inventory,
             answers_admissions=args.pods is None,
+            events=events,
             opts=own,
         )
         client: pulumi.Input[str] | Mapping[str, Any]

@@ -100,7 +100,7 @@ class ImageMirrorPods(pulumi.ComponentResource):
             description="Admission of the image mirror: looks at copies and hands missing ones on",
             trust=oidc.trust(context.region, [(NAMESPACE, SERVICE)]),
             policy=policies.admission_policy(
-                context, table_arn=copies.table_arn, copier_arn=copies.copier_arn
+                context, table_arn=copies.table_arn, invoked=[copies.copier_arn]
             ),
             identity=context.identity,
             tags=context.named("image-mirror"),

@@ -1,8 +1,9 @@
 """The rights of each part of the image mirror, as data.
 
 Every statement names its actions, and each is limited to one repository prefix, table, function,
-project or secret. The only ``Resource: "*"`` is ``ecr:GetAuthorizationToken``, which has no
-resource (docs.aws.amazon.com service-authorization list_amazonelasticcontainerregistry).
+project or secret. ``Resource: "*"`` has ``ecr:GetAuthorizationToken``, which has no resource
+(docs.aws.amazon.com service-authorization list_amazonelasticcontainerregistry), and what Lambda
+does for a function in a network, see ``events_policy``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ _OVERRIDES = (
     "codebuild:serviceRole",
 )
 
+# Of AWS's own policy for functions in a VPC (AWSLambdaVPCAccessExecutionRole).
+_INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+
 # The repository of a copy, then one image pushed through the registry API: check, upload, put, and
 # read back to verify.
 _PUSH = (
@@ -44,23 +55,43 @@ _PUSH = (
 
 
 def admission_policy(
-    context: MirrorContext, *, table_arn: str, copier_arn: str, log_arn: str | None = None
+    context: MirrorContext,
+    *,
+    table_arn: str | None,
+    invoked: Sequence[str],
+    log_arn: str | None = None,
 ) -> Document:
-    """Admission: describe copies, claim a missing one, invoke the copier. No secret.
+    """Admission: describe copies, claim a missing one, invoke what goes on with it. No secret.
 
-    Without ``log_arn`` for pods, whose log is the cluster's.
+    Args:
+        context: of the cluster and its account.
+        table_arn: of copies; None where ECR pulls through by itself.
+        invoked: functions: the copier, and the one that posts Events.
+        log_arn: None for pods, whose log is the cluster's.
     """
-    return document(
+    looks = [
         allow(("ecr:DescribeImages",), repositories(context)),
-        allow(("dynamodb:GetItem", "dynamodb:UpdateItem"), table_arn),
-        allow(("lambda:InvokeFunction",), copier_arn),
+        allow(("dynamodb:GetItem", "dynamodb:UpdateItem"), table_arn or ""),
+    ]
+    one_or_more = list(invoked) if len(invoked) > 1 else "".join(invoked)
+    return document(
+        *(looks if table_arn else []),
+        *([allow(("lambda:InvokeFunction",), one_or_more)] if invoked else []),
         *([_write_log(log_arn)] if log_arn else []),
     )
 
 
-def log_policy(log_arn: str) -> Document:
-    """A function that calls nothing of AWS but its own log."""
-    return document(_write_log(log_arn))
+def events_policy(*, function_arn: str, log_arn: str) -> Document:
+    """The function that posts Events: its log, and what puts it into the network of the cluster.
+
+    Lambda itself makes the interfaces, by the function's role, and the function is denied it
+    (docs.aws.amazon.com lambda/latest/dg/configuration-vpc.html). Lambda tries the right when the
+    function is made, without a resource.
+    """
+    interfaces = allow(_INTERFACES, "*")
+    by_function = {"ArnEquals": {"lambda:SourceFunctionArn": function_arn}}
+    denied = {**interfaces, "Effect": "Deny", "Condition": by_function}
+    return document(interfaces, denied, _write_log(log_arn))
 
 
 def copier_policy(

@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.mirror.existing_cluster import PODS
+from components.mirror.events import PODS
 from components.objects.webhook_code import handler_sources
 
 PACKAGE = "eks_image_mirror"
@@ -32,9 +32,10 @@ _ENTRY = "components.mirror.existing_cluster"
 _OTHER_REQUIREMENTS = ("pulumi-kubernetes",)
 _EXPORTS = '''"""An image mirror for any EKS cluster (docs/mirror-alone.md of its repository)."""
 
+from {package}.components.mirror.events import ApiServer
 from {package}.components.mirror.existing_cluster import image_mirror
 
-__all__ = ["image_mirror"]
+__all__ = ["ApiServer", "image_mirror"]
 '''
 
 

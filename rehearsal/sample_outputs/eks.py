@@ -93,10 +93,22 @@ def _clusters(_: SimulatedResource) -> dict[str, Any]:
 def _described(call: SimulatedResource) -> dict[str, Any]:
     name = call.inputs["name"]
     issuer = f"https://{_issuer(call)}"
+    of_it = replace(call, type=CLUSTER, name=name)
+    server = kubeconfig(call)["clusters"][0]["cluster"]
     return {
+        "accessConfigs": [{"authenticationMode": "API"}],
         "arn": call.arn("eks", f"cluster/{name}"),
+        "certificateAuthorities": [{"data": server["certificate-authority-data"]}],
+        "endpoint": server["server"],
         "identities": [{"oidcs": [{"issuer": issuer}]}],
+        "name": name,
         "version": "1.36",
+        "vpcConfig": {
+            "clusterSecurityGroupId": security_group(of_it),
+            "endpointPrivateAccess": True,
+            "subnetIds": [f"subnet-{of_it.hex(16)}{number}" for number in range(2)],
+            "vpcId": f"vpc-{of_it.hex()}",
+        },
     }
 
 

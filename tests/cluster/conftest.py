@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from rich.console import Console
@@ -38,7 +39,19 @@ class Journal:
             self.stages[name] = time.monotonic() - start
 
 
-NewCluster = Callable[[str], AbstractContextManager[Installation]]
+class NewCluster(Protocol):
+    """Starts an empty API server.
+
+    Args:
+        name: of its folder, which keeps the logs of the last three runs.
+        more: arguments of the server.
+    """
+
+    def __call__(
+        self, name: str, *, more: Sequence[str] = ()
+    ) -> AbstractContextManager[Installation]: ...
+
+
 _JOURNAL = pytest.StashKey[Journal]()
 
 
@@ -85,10 +98,10 @@ def whole(version: str, journal: Journal) -> Platform:
 
 @pytest.fixture(scope="session")
 def new_cluster(program: Path, tmp_path_factory: pytest.TempPathFactory) -> NewCluster:
-    """Starts an empty API server; its folder, named so, keeps the logs of the last three runs."""
+    """See ``NewCluster``."""
 
-    def start(name: str) -> AbstractContextManager[Installation]:
-        return installation(program, tmp_path_factory.mktemp(name))
+    def start(name: str, *, more: Sequence[str] = ()) -> AbstractContextManager[Installation]:
+        return installation(program, tmp_path_factory.mktemp(name), more=more)
 
     return start
 

@@ -95,9 +95,20 @@ class Installation:
 
 
 @contextmanager
-def installation(program: Path, folder: Path) -> Generator[Installation]:
-    """A new API server with its stand-ins; ``folder`` gets data, keys and logs."""
-    with admission_server(folder) as admission, api_server(program, folder) as kubeconfig:
+def installation(
+    program: Path, folder: Path, *, more: Sequence[str] = ()
+) -> Generator[Installation]:
+    """A new API server with its stand-ins; ``folder`` gets data, keys and logs.
+
+    Args:
+        program: the kube-apiserver.
+        folder: see ``api_server``.
+        more: see ``api_server``.
+    """
+    with (
+        admission_server(folder) as admission,
+        api_server(program, folder, more=more) as kubeconfig,
+    ):
         made = Installation(Cluster(kubeconfig), admission)
         admission.backed = made.backends.answer
         for namespace in SYSTEM_NAMESPACES:

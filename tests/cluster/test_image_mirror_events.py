@@ -1,32 +1,40 @@
 """Events of pods whose images were changed or refused, as the API server stores them.
 
-The webhook is called by the server, and its reporter calls the server back with the token of its
-own service account and the rights of ``manifests/addons/image-mirror``. Pods are created as their
-controllers do it.
+The webhook is called by the server, and its reporter calls the server back: in a pod with the token
+of its own service account, behind an API Gateway in another function with that of a role. Both have
+the rights of ``manifests/addons/image-mirror``. Pods are created as their controllers do it.
 """
 
 from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from components.mirror.events import GROUP, rights
 from rendering import Object
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
+from tests.cluster.event_function import CLUSTER, ROLE, Invocation, functions, token_reviews
 from tests.cluster.mirrored import OWN, TEAM, Judge, Mirrored, images_of, in_effect, namespace, pod
 from tests.rendering.beijing import rendered
+from webhook import lambda_handler
 from webhook.admission import Copy, Policy, Presence, review
 from webhook.cluster_api import CallRefused, ClusterApi
-from webhook.events import Limits, Reporter
-from webhook.outcomes import ANNOTATION
+from webhook.event_notices import Limits, Notice
+from webhook.events import Api, Reporter
+from webhook.outcomes import ANNOTATION, Finding, Outcome, Report
 from webhook.rules import Action, Rule, WhenAbsent
+from webhook.service import Decide
 
 pytestmark = pytest.mark.parametrize("version", CURRENT, indirect=True, scope="session")
 ACCOUNT = "/api/v1/namespaces/image-mirror/serviceaccounts/image-mirror"
@@ -35,18 +43,26 @@ PYTHON = f"{OWN}/docker.io/library/python:3.9"
 
 @dataclass
 class World:
-    """The webhook with its reporter, behind a real API server."""
+    """The webhook with its reporter, behind a real API server.
+
+    Attributes:
+        mirrored: the webhook.
+        api: the server, as the reporter calls it.
+        caller: as the server knows the reporter: a user, and its groups.
+        decided: from the decision that gets a ``tell`` to the one that answers.
+    """
 
     mirrored: Mirrored
-    api: ClusterApi
-    reporter: Reporter
+    api: Api
+    caller: dict[str, Any]
+    decided: Callable[[Callable[[Callable[[Report], None]], Decide]], Decide]
 
     def judged(self, copy: Copy, **policy: Any) -> None:
         """From now on, every image has this state."""
         judge = Judge(copy=copy)
         stack = Policy(registry=OWN, **policy)
-        self.mirrored.decide = lambda body, deadline: review(
-            body, stack, judge, deadline, self.reporter.offer
+        self.mirrored.decide = self.decided(
+            lambda tell: lambda body, deadline: review(body, stack, judge, deadline, tell)
         )
 
     def events(self, name: str, kind: str = "Pod", *, least: int = 1) -> list[Any]:
@@ -96,38 +112,72 @@ def of(owner: Object, image: str = "python:3.9", **spec: Any) -> Object:
     return made
 
 
-@pytest.fixture(scope="module")
-def world(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
-    folder = tmp_path_factory.mktemp("image-mirror-events")
-    with in_effect(new_cluster, "image-mirror-events", folder) as made:
-        cluster = made.cluster
-        cluster.apply(namespace("image-mirror"))
-        account: Object = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "image-mirror", "namespace": "image-mirror"},
-        }
-        cluster.apply(account)
-        for obj in rendered("addons/image-mirror").objects:
-            if obj["kind"] in ("ClusterRole", "ClusterRoleBinding"):
-                cluster.apply(obj)
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        token = cluster.post(f"{ACCOUNT}/token", request)["status"]["token"]
-        (folder / "token").write_text(token)
-        server = cluster.kubeconfig["clusters"][0]["cluster"]
-        authority = base64.b64decode(server["certificate-authority-data"])
-        (folder / "ca.crt").write_bytes(authority)
-        address = urlsplit(server["server"])
-        variables = {
-            "KUBERNETES_SERVICE_HOST": str(address.hostname),
-            "KUBERNETES_SERVICE_PORT": str(address.port),
-        }
-        api = ClusterApi.of_pod(variables, folder)
-        assert api is not None
-        limits = Limits(a_minute=30, look_seconds=(1.0, 3.0, 9.0))
-        reporter = Reporter(api, "image-mirror-0", limits)
-        reporter.start()
-        yield World(made, api, reporter)
+LIMITS = Limits(a_minute=30, look_seconds=(1.0, 3.0, 9.0))
+
+
+@pytest.fixture(scope="module", params=["pods", "function"])
+def world(
+    request: pytest.FixtureRequest,
+    new_cluster: NewCluster,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Generator[World]:
+    folder = tmp_path_factory.mktemp(f"image-mirror-events-by-{request.param}")
+    with ExitStack() as until_end:
+        begin = in_pods if request.param == "pods" else in_a_function
+        yield begin(new_cluster, folder, until_end)
+
+
+def in_pods(new_cluster: NewCluster, folder: Path, until_end: ExitStack) -> World:
+    """The reporter of a pod."""
+    made = until_end.enter_context(in_effect(new_cluster, "image-mirror-events", folder))
+    cluster = made.cluster
+    cluster.apply(namespace("image-mirror"))
+    account: Object = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "image-mirror", "namespace": "image-mirror"},
+    }
+    cluster.apply(account)
+    for obj in rendered("addons/image-mirror").objects:
+        if obj["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+            cluster.apply(obj)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = cluster.post(f"{ACCOUNT}/token", request)["status"]["token"]
+    (folder / "token").write_text(token)
+    server = cluster.kubeconfig["clusters"][0]["cluster"]
+    authority = base64.b64decode(server["certificate-authority-data"])
+    (folder / "ca.crt").write_bytes(authority)
+    address = urlsplit(server["server"])
+    variables = {
+        "KUBERNETES_SERVICE_HOST": str(address.hostname),
+        "KUBERNETES_SERVICE_PORT": str(address.port),
+    }
+    api = ClusterApi.of_pod(variables, folder)
+    assert api is not None
+    reporter = Reporter(api, "image-mirror-0", LIMITS)
+    reporter.start()
+    caller = {"user": "system:serviceaccount:image-mirror:image-mirror"}
+    return World(made, api, caller, lambda decision: decision(reporter.offer))
+
+
+def in_a_function(new_cluster: NewCluster, folder: Path, until_end: ExitStack) -> World:
+    """The reporter of the function that posts Events."""
+    reviews = until_end.enter_context(token_reviews(folder))
+    own = folder / "webhook"
+    own.mkdir()
+    more = partial(new_cluster, more=reviews.arguments)
+    made = until_end.enter_context(in_effect(more, "image-mirror-event-function", own))
+    for obj in rights():
+        made.cluster.apply(obj)
+    server = made.cluster.kubeconfig["clusters"][0]["cluster"]
+    both = until_end.enter_context(functions(server, LIMITS))
+
+    def decided(decision: Callable[[Callable[[Report], None]], Decide]) -> Decide:
+        both.decision = decision
+        return both.admit
+
+    api = lambda_handler._reporter().api  # pyright: ignore[reportPrivateUsage]
+    return World(made, api, {"user": ROLE, "groups": [GROUP]}, decided)
 
 
 def test_the_pod_of_a_deployment_says_where_its_images_come_from(world: World) -> None:
@@ -266,7 +316,7 @@ def test_the_account_may_look_for_pods_and_post_and_nothing_else(
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
-            "user": "system:serviceaccount:image-mirror:image-mirror",
+            **world.caller,
             "resourceAttributes": {"namespace": TEAM, "verb": verb, "resource": resource},
         },
     }
@@ -277,3 +327,28 @@ def test_the_account_may_look_for_pods_and_post_and_nothing_else(
 def test_a_call_that_is_refused_shows_the_status_alone(world: World) -> None:
     with pytest.raises(CallRefused, match=r"^403$"):
         world.api.pods(TEAM, {"watch": "true"})
+
+
+def test_another_clusters_token_posts_nothing(new_cluster: NewCluster, tmp_path: Path) -> None:
+    """What the API server of EKS refuses, it refuses here; Lambda's queue hears of it."""
+    with ExitStack() as until_end:
+        reviews = until_end.enter_context(token_reviews(tmp_path))
+        made = until_end.enter_context(new_cluster("other-cluster", more=reviews.arguments))
+        for obj in rights():
+            made.cluster.apply(obj)
+        made.cluster.apply(namespace(TEAM))
+        server = made.cluster.kubeconfig["clusters"][0]["cluster"]
+        until_end.enter_context(functions(server, LIMITS))
+        found = [Finding(Outcome.REFUSED, "python:3.9", "python:3.9", "python:3.9 is not allowed")]
+        notice = Notice.of(Report("r", TEAM, {"name": "alone"}, found, created=True)).as_json()
+        reviews.judge = replace(reviews.judge, cluster="another")
+        with pytest.raises(lambda_handler.EventsNotPosted):
+            lambda_handler.post_events(notice, Invocation())
+        assert reviews.refused == ["SignatureDoesNotMatch"]
+        path = f"/api/v1/namespaces/{TEAM}/events"
+        assert made.cluster.get(path)["items"] == []
+        reviews.judge = replace(reviews.judge, cluster=CLUSTER)
+        for _ in range(2):  # Lambda's queue may hand on an event twice
+            lambda_handler._reporter.cache_clear()  # pyright: ignore[reportPrivateUsage]
+            lambda_handler.post_events(notice, Invocation())
+        assert len(made.cluster.get(path)["items"]) == 1

@@ -130,6 +130,18 @@ def ingress_rule() -> tuple[Inputs, str]:
     return {**ports, "securityGroupId": group, "cidrIpv4": "10.1.0.0/16"}, id_
 
 
+def egress_rule() -> tuple[Inputs, str]:
+    """To another group; everywhere else, and back, are rules besides."""
+    group, other = security_group()[1], security_group()[1]
+    rule = {"FromPort": 443, "ToPort": 443, "IpProtocol": "tcp"}
+    to_other = {"IpPermissions": [{**rule, "UserIdGroupPairs": [{"GroupId": other}]}]}
+    client("ec2").authorize_security_group_ingress(GroupId=group, **to_other)
+    made = client("ec2").authorize_security_group_egress(GroupId=group, **to_other)
+    id_ = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    ports = {"fromPort": 443, "toPort": 443, "ipProtocol": "tcp"}
+    return {**ports, "securityGroupId": group, "referencedSecurityGroupId": other}, id_
+
+
 def vpc_endpoint() -> tuple[Inputs, str]:
     inputs = {"vpcId": vpc()[1], "serviceName": f"com.amazonaws.{REGION}.s3", "tags": TAGS}
     parameters = {"VpcId": inputs["vpcId"], "ServiceName": inputs["serviceName"]}
@@ -416,11 +428,12 @@ MADE: dict[str, Maker] = {
     "aws:s3/bucket:Bucket": bucket,
     "aws:secretsmanager/secret:Secret": secret,
     "aws:sqs/queue:Queue": queue,
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": egress_rule,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ingress_rule,
 }
 # What else the inputs of a type may name, which exists without the thing itself.
 ELSEWHERE = {"apiId", "vpcId", "subnetId", "routeTableId", "securityGroupId", "targetKeyId"} | {
-    "fileSystemId"
+    *("fileSystemId", "referencedSecurityGroupId")
 }
 
 

@@ -108,7 +108,7 @@ def test_a_family_of_another_quota_is_not_compared() -> None:
     assert list(node_group_findings(stack, session(quotas()))) == []
 
 
-@pytest.mark.parametrize(("free", "level"), [(120, Level.GOOD), (119, Level.PROBLEM)])
+@pytest.mark.parametrize(("free", "level"), [(124, Level.GOOD), (123, Level.PROBLEM)])
 def test_lambda_has_concurrency_for_admissions(free: int, level: Level) -> None:
     limit = {"AccountLimit": {"UnreservedConcurrentExecutions": free}}
     stack = subject(imageMirror={"enabled": True})

@@ -15,6 +15,7 @@ from webhook import lambda_handler
 ROUTE, FUNCTION = "aws:ec2/route:Route", "aws:lambda/function:Function"
 RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 INTEGRATION = "aws:apigatewayv2/integration:Integration"
+ATTEMPTS = "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig"
 PROJECT = "aws:codebuild/project:Project"
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
 POLICY, USER_POLICY = "aws:iam/policy:Policy", "aws:iam/userPolicy:UserPolicy"
@@ -204,6 +205,18 @@ def test_a_refusal_names_what_is_missing() -> None:
     assert check(SECRET, inputs) == [Failure("data", "has no tls.crt, which its type requires")]
     assert check(INTEGRATION, {"apiId": "a", "integrationType": "X"}) == [
         Failure("integrationType", "must be one of AWS, HTTP, MOCK, HTTP_PROXY, AWS_PROXY")
+    ]
+
+
+def test_a_refusal_of_a_number_names_the_range() -> None:
+    def attempts(retries: int, age: int) -> list[Failure]:
+        numbers = {"maximumRetryAttempts": retries, "maximumEventAgeInSeconds": age}
+        return check(ATTEMPTS, {"functionName": "f", **numbers})
+
+    assert attempts(2, 60) == attempts(0, 21600) == []
+    assert attempts(3, 59) == [
+        Failure("maximumEventAgeInSeconds", "must be from 60 to 21600"),
+        Failure("maximumRetryAttempts", "must be from 0 to 2"),
     ]
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from webhook.cluster_api import CallRefused
-from webhook.events import Limits, Reporter
+from webhook.event_notices import Limits
+from webhook.events import Reporter
 from webhook.outcomes import ANNOTATION, Finding, Outcome, Report, annotation
 
 TEXT = "quay.io/a/b:1 is being copied to this account's registry"

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from benchmarks.certificates import self_signed
+from components.mirror.api import TIMEOUT_SECONDS
+from regions.region import Region
 from tests.webhook.copies_table import create_table
+from tests.webhook.eks_authenticator import Authenticator
 from tests.webhook.hostile_clients import bomb, large
 from tests.webhook.reviews import patched, pod, review_of
 from tests.webhook.serving import decide
-from webhook import lambda_handler
+from tests.webhook.test_events import FakeApi, report
+from webhook import lambda_handler, service
 from webhook.claims import Claims, Taken
+from webhook.cluster_api import CallRefused
+from webhook.event_notices import Notice
+from webhook.event_request import EventRequest
+from webhook.events import Reporter
+from webhook.outcomes import Outcome
 
 ECR = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
 VARIABLES = {
@@ -49,8 +64,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def _forget() -> None:
-    lambda_handler._environment.cache_clear()  # pyright: ignore[reportPrivateUsage]
-    lambda_handler._decision.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    for each in ("_environment", "_decision", "_notices", "_reporter"):
+        getattr(lambda_handler, each).cache_clear()
 
 
 BODY = json.dumps(REVIEW)
@@ -143,3 +158,210 @@ def test_a_large_object_is_judged_by_the_function_too(monkeypatch: pytest.Monkey
     monkeypatch.setattr(lambda_handler, "_decide", decide)
     given = lambda_handler.admit({"body": large(5 << 20).decode()}, None)
     assert (given["statusCode"], len(patched(json.loads(given["body"])["response"]))) == (200, 1)
+
+
+# -- Events ---------------------------------------------------------------------------------------
+
+
+EVENTS = "research-image-events"
+
+
+class Invocation:
+    """What Lambda hands to a handler beside its event."""
+
+    seconds = 60.0
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+@dataclass
+class Functions:
+    """Lambda, as ``invoke`` of its client: what each function was given.
+
+    Attributes:
+        failure: of each call for Events.
+        hanging: each call for Events waits for it.
+    """
+
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, Any]])
+    failure: Exception | None = None
+    hanging: threading.Event | None = None
+
+    def invoke(self, **request: Any) -> None:
+        assert request["InvocationType"] == "Event"
+        if request["FunctionName"] == EVENTS:
+            if self.hanging:
+                self.hanging.wait(60)
+            if self.failure:
+                raise self.failure
+        self.asked.append((request["FunctionName"], json.loads(request["Payload"])))
+
+
+@pytest.fixture
+def functions(monkeypatch: pytest.MonkeyPatch) -> Functions:
+    made = Functions()
+    given = lambda_handler.service.client
+
+    def client(service: str, *arguments: Any, **more: Any) -> Any:
+        return made if service == "lambda" else given(service, *arguments, **more)
+
+    monkeypatch.setattr(lambda_handler.service, "client", client)
+    monkeypatch.setenv("MIRROR_EVENTS", EVENTS)
+    fresh = EventRequest(lambda_handler._queue)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(lambda_handler, "_EVENTS", fresh)
+    # However busy the machine is: what is asked for at once is asked for in time.
+    monkeypatch.setattr(lambda_handler, "_ASKING_SECONDS", 60)
+    monkeypatch.setattr(lambda_handler, "_ANSWER_SECONDS", 60)
+    return made
+
+
+def told(functions: Functions) -> list[Any]:
+    return [event for name, event in functions.asked if name == EVENTS]
+
+
+def test_a_review_with_something_to_tell_asks_for_its_events(functions: Functions) -> None:
+    given = lambda_handler.admit({"body": BODY}, None)
+    assert json.loads(given["body"])["response"]["allowed"]
+    (event,) = told(functions)
+    assert (event["review"], event["namespace"]) == ("u-1", "team")
+    assert list(event["messages"]) == ["ImageCopying"]
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        {**REVIEW, "request": {**REVIEW["request"], "dryRun": True}},
+        review_of(pod(f"{ECR}/own:1"), namespace="team"),
+        {},
+    ],
+)
+def test_a_review_with_nothing_to_tell_asks_for_none(functions: Functions, silent: Any) -> None:
+    lambda_handler.admit({"body": json.dumps(silent)}, None)
+    assert not told(functions)
+
+
+def test_without_a_function_of_events_none_is_asked_for(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MIRROR_EVENTS")
+    lambda_handler.admit({"body": BODY}, None)
+    assert [name for name, _ in functions.asked] == ["copier"]
+
+
+def test_no_failure_of_that_call_changes_the_answer(
+    functions: Functions, caplog: pytest.LogCaptureFixture
+) -> None:
+    calm = lambda_handler.admit({"body": BODY}, None)
+    functions.failure = RuntimeError("AKIASECRET")
+    again = lambda_handler.admit({"body": BODY}, None)
+    assert again == calm
+    assert len(told(functions)) == 1
+    assert "a review got no Event: RuntimeError" in caplog.text
+    assert "AKIASECRET" not in caplog.text
+
+
+def test_no_delay_of_that_call_changes_the_answer(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm = lambda_handler.admit({"body": BODY}, None)
+    functions.hanging = threading.Event()
+    monkeypatch.setattr(lambda_handler, "_ASKING_SECONDS", 0.01)
+    assert lambda_handler.admit({"body": BODY}, None) == calm
+    assert len(told(functions)) == 1, "the answer came before the call had ended"
+    functions.hanging.set()
+
+
+def test_the_answer_leaves_the_api_server_time() -> None:
+    """Before the API gives the function up, and before the API server gives up the API."""
+    asking, answer = lambda_handler._ASKING_SECONDS, lambda_handler._ANSWER_SECONDS  # pyright: ignore[reportPrivateUsage]
+    assert service.REVIEW_SECONDS < answer < TIMEOUT_SECONDS - 0.5
+    assert asking < answer
+
+
+def test_a_review_that_took_its_time_asks_for_no_event(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lambda_handler, "_ANSWER_SECONDS", -1)
+    assert lambda_handler.admit({"body": BODY}, None)["statusCode"] == 200
+    assert not told(functions)
+
+
+NOTICE = Notice.of(report(created=False, name="web-0", uid="u")).as_json()
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    """The API server behind a new reporter of each container."""
+    api = FakeApi()
+    reporters = cache(lambda: Reporter(api, EVENTS))
+    monkeypatch.setattr(lambda_handler, "_reporter", reporters)
+    return api
+
+
+def test_a_notice_becomes_events(cluster: FakeApi) -> None:
+    lambda_handler.post_events(NOTICE, Invocation())
+    (event,) = cluster.events
+    assert (event["involvedObject"]["name"], event["reason"]) == ("web-0", "ImageCopying")
+    assert event["reportingInstance"] == EVENTS
+
+
+@pytest.mark.parametrize("event", [{}, {"image": "x"}, {**NOTICE, "messages": {"Deleted": []}}])
+def test_what_is_no_notice_ends_without_a_word_of_it(
+    cluster: FakeApi, caplog: pytest.LogCaptureFixture, event: Any
+) -> None:
+    with caplog.at_level("DEBUG"):
+        lambda_handler.post_events(event, Invocation())
+    assert not cluster.events
+    assert "Deleted" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [TimeoutError("AKIASECRET"), CallRefused("503"), CallRefused("401"), KeyError("AKIASECRET")],
+)
+def test_what_was_not_posted_is_tried_again_by_the_queue(
+    cluster: FakeApi, caplog: pytest.LogCaptureFixture, failure: Exception
+) -> None:
+    refused = Notice.of(report(outcome=Outcome.REFUSED, name="alone")).as_json()
+    cluster.failure = failure
+    with pytest.raises(lambda_handler.EventsNotPosted) as raised:
+        lambda_handler.post_events(refused, Invocation())
+    told = "".join(traceback.format_exception(raised.value)) + caplog.text
+    assert "AKIASECRET" not in told
+    cluster.failure = None
+    lambda_handler.post_events(refused, Invocation())
+    assert len(cluster.events) == 1
+
+
+def test_an_invocation_ends_before_lambda_ends_it(cluster: FakeApi) -> None:
+    """A pod that never comes is given up while there is time for all calls under way."""
+    invocation = Invocation()
+    invocation.seconds = lambda_handler._LAST_CALLS_SECONDS + 0.01  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(lambda_handler.EventsNotPosted):
+        lambda_handler.post_events(Notice.of(report()).as_json(), invocation)
+    assert not cluster.events
+
+
+def test_an_api_server_is_what_eks_describes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = self_signed(tmp_path).certificate.read_bytes()
+    variables = {
+        "AWS_REGION": "cn-north-1",
+        "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "session",
+        "MIRROR_CLUSTER": "research",
+        "MIRROR_API_SERVER": "https://ABC.gr7.cn-north-1.eks.amazonaws.com.cn",
+        "MIRROR_API_AUTHORITY": base64.b64encode(authority).decode(),
+        "MIRROR_STS_HOST": Region.of("cn-north-1").service_host("sts"),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    api: Any = lambda_handler._reporter().api  # pyright: ignore[reportPrivateUsage]
+    keys = {"ASIAEXAMPLE": "secret session"}
+    judge = Authenticator("research", Region.of("cn-north-1"), keys)
+    assert judge.caller(api._token()) == "ASIAEXAMPLE"
+    assert api._address == ("abc.gr7.cn-north-1.eks.amazonaws.com.cn", 443)
+    assert len(api._trust().get_ca_certs()) == 1

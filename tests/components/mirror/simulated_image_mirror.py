@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.roles import OidcProvider
-from components.mirror import ImageMirrorWebhook, ImageMirrorWebhookArgs
+from components.mirror import ApiServer, ImageMirrorWebhook, ImageMirrorWebhookArgs
 from components.mirror.build import BuildSide
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
@@ -28,6 +28,14 @@ EKS = "918309763551.dkr.ecr.cn-north-1.amazonaws.com.cn/eks/pause:3.10"
 IMAGES = ("python:3.9", "python:3.10", f"quay.io/a/b@{SHA}", "reg.example.com:5000/x:1", EKS)
 DIGESTS = {"python:3.9": SHA}
 CONTROL_PLANE = ("10.64.255.208/28", "10.64.255.224/28")
+SERVER = ApiServer(
+    cluster="kubeflow",
+    endpoint="https://0123456789ABCDEF.gr7.eks.test",
+    authority="LS0t",
+    vpc_id="vpc-0123456789abcdef0",
+    subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    security_group_id="sg-0123456789abcdef0",
+)
 NODES = ("aws:eks/nodeGroup:NodeGroup", "nodes")
 
 
@@ -82,6 +90,7 @@ def mirror_program(
                 oidc=OidcProvider(Region.of(region).arn("iam", "oidc-provider/issuer"), "issuer"),
                 callers=CONTROL_PLANE,
                 ready=[nodes],
+                api_server=SERVER,
             ),
             pulumi.ResourceOptions(providers=[own]),
         )

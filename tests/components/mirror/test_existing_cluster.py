@@ -11,9 +11,10 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 import pytest
 
+from components.mirror import ApiServer
 from components.mirror.existing_cluster import image_mirror
 from regions.region import Region
-from rehearsal.clouds import ACCOUNT
+from rehearsal.clouds import ACCOUNT, SimulatedCloud
 from tests.harness import Recorded, run
 
 PARTITIONS = ["cn-north-1", "us-west-2", "us-gov-west-1"]
@@ -27,6 +28,7 @@ def alone(
     settings: Mapping[str, object] | None = None,
     config: Mapping[str, object] | None = None,
     version: str = "1.36",
+    api_server: ApiServer | None = None,
 ) -> Recorded:
     provider = Region.of(region).arn(
         "iam", "oidc-provider/oidc.test/id/A", account=ACCOUNT, region=""
@@ -43,6 +45,7 @@ def alone(
             kubernetes_provider=kubernetes.Provider("objects", context="research"),
             images=images,
             settings=settings,
+            api_server=api_server,
         )
         return {"registry": mirror.registry, "nodePolicy": mirror.node_policy}
 
@@ -150,3 +153,132 @@ def test_what_is_wrong_ends_the_program_with_one_sentence(
         alone("cn-north-1", **wrong)
     assert str(refused.value).startswith(sentence)
     assert "\n" not in str(refused.value)
+
+
+# -- Events behind an API Gateway -----------------------------------------------------------------
+
+DESCRIBED = "aws:eks/getCluster:getCluster"
+BEHIND_AN_API = {"transport": "api-gateway"}
+ANNOTATION_ALONE = (
+    "what became of a pod's images is told by its annotation image-mirror/decisions and by no "
+    "Event; {}, or set imageMirror.transport to in-cluster."
+)
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a run warns of."""
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, *_, **__: told.append(text))
+    return told
+
+
+def describes(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
+    """Has EKS describe clusters otherwise; an exception is the answer."""
+    real = SimulatedCloud.invoke
+
+    def invoke(cloud: SimulatedCloud, token: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        answer = real(cloud, token, args)
+        if token != DESCRIBED:
+            return answer
+        if "failure" in facts:
+            raise LookupError(facts["failure"])
+        return answer | facts
+
+    monkeypatch.setattr(SimulatedCloud, "invoke", invoke)
+
+
+@pytest.mark.parametrize("region", PARTITIONS)
+def test_a_cluster_that_exists_is_asked_where_its_api_server_is(
+    region: str, warnings: list[str]
+) -> None:
+    made = alone(region, settings=BEHIND_AN_API)
+    described = SimulatedCloud(region).invoke(DESCRIBED, {"name": "research"})
+    function = made.only("aws:lambda/function:Function", "images-events").inputs
+    network = described["vpcConfig"]
+    assert function["vpcConfig"]["subnetIds"] == network["subnetIds"]
+    variables = function["environment"]["variables"]
+    assert variables["MIRROR_API_SERVER"] == described["endpoint"]
+    assert variables["MIRROR_API_AUTHORITY"] == described["certificateAuthorities"][0]["data"]
+    assert variables["MIRROR_CLUSTER"] == "research"
+    group = made.only("aws:ec2/securityGroup:SecurityGroup").inputs
+    assert group["vpcId"] == network["vpcId"]
+    rule = made.only("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule").inputs
+    assert rule["securityGroupId"] == network["clusterSecurityGroupId"]
+    assert made.only("aws:eks/accessEntry:AccessEntry").inputs["clusterName"] == "research"
+    assert warnings == []
+
+
+@pytest.mark.parametrize("region", PARTITIONS)
+def test_pods_ask_nobody_where_the_api_server_is(region: str) -> None:
+    made = alone(region, settings={"transport": "in-cluster"})
+    assert DESCRIBED not in {token for token, _ in made.asked}
+    assert made.none("aws:eks/accessEntry:AccessEntry")
+
+
+NO_ENTRIES = "cluster research has the authentication mode CONFIG_MAP, in which no role has an "
+CLOSED = {"endpointPrivateAccess": False, "subnetIds": [], "vpcId": "v"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason", "way_out"),
+    [
+        (
+            {"accessConfigs": [{"authenticationMode": "CONFIG_MAP"}]},
+            f"{NO_ENTRIES}access entry",
+            "set it to API_AND_CONFIG_MAP",
+        ),
+        ({"accessConfigs": []}, f"{NO_ENTRIES}access entry", "set it to API_AND_CONFIG_MAP"),
+        (
+            {"vpcConfig": {**CLOSED, "clusterSecurityGroupId": "sg-1"}},
+            "cluster research has no private endpoint",
+            "turn its private access on",
+        ),
+        (
+            {"failure": "reading EKS Cluster (research): couldn't find resource"},
+            "there is no cluster research yet",
+            "give image_mirror its api_server",
+        ),
+    ],
+)
+def test_a_cluster_that_takes_no_events_has_the_annotation_and_a_warning(
+    facts: dict[str, Any],
+    reason: str,
+    way_out: str,
+    warnings: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    describes(monkeypatch, **facts)
+    made = alone("us-west-2")
+    assert warnings == [f"{reason}: {ANNOTATION_ALONE.format(way_out)}"]
+    (function,) = made.of("aws:lambda/function:Function")
+    assert "MIRROR_EVENTS" not in function.inputs["environment"]["variables"]
+    assert made.none("aws:eks/accessEntry:AccessEntry")
+
+
+def test_a_cluster_that_cannot_be_described_ends_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its function would be deleted where a warning were enough."""
+    describes(monkeypatch, failure="AccessDeniedException: no\nright")
+    with pytest.raises(pulumi.RunError) as refused:
+        alone("us-west-2")
+    sentence = str(refused.value)
+    assert sentence.startswith("cluster research cannot be described, which Events take: ")
+    assert "AccessDeniedException: no right" in sentence
+    assert sentence.endswith("give the caller eks:DescribeCluster, or image_mirror an api_server.")
+
+
+def test_a_program_that_makes_its_cluster_gives_the_api_server() -> None:
+    server = ApiServer(
+        cluster=pulumi.Output.from_input("research"),
+        endpoint=pulumi.Output.from_input("https://of-the-program.test"),
+        authority="LS0t",
+        vpc_id="vpc-1",
+        subnet_ids=["subnet-1"],
+        security_group_id="sg-1",
+    )
+    made = alone("us-west-2", api_server=server)
+    assert DESCRIBED not in {token for token, _ in made.asked}
+    function = made.only("aws:lambda/function:Function", "images-events").inputs
+    assert function["environment"]["variables"]["MIRROR_API_SERVER"].startswith("https://of-the-")

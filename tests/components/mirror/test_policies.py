@@ -20,6 +20,7 @@ ACCOUNT = "111122223333"
 LOG = "log-arn"
 TABLE = "table-arn"
 COPIER = "copier-arn"
+EVENTS = "events-arn"
 PROJECT = "project-arn"
 SECRET = "secret-arn"
 
@@ -30,7 +31,7 @@ def context(region: str) -> StackContext:
 
 def admission(region: str) -> Document:
     return policies.admission_policy(
-        context(region), table_arn=TABLE, copier_arn=COPIER, log_arn=LOG
+        context(region), table_arn=TABLE, invoked=[COPIER, EVENTS], log_arn=LOG
     )
 
 
@@ -55,6 +56,10 @@ def start() -> Document:
 def all_of(region: str) -> dict[str, Document]:
     return {
         "admission": admission(region),
+        "admission of a cache": policies.admission_policy(
+            context(region), table_arn=None, invoked=[EVENTS], log_arn=LOG
+        ),
+        "events": policies.events_policy(function_arn=EVENTS, log_arn=LOG),
         "copier across": copier(SECRET),
         "copier within": copier(None),
         "push": push(region),
@@ -79,7 +84,8 @@ def test_rights_name_actions_and_end_at_the_prefix_and_the_partition(region: str
     for name, policy in all_of(region).items():
         for action, resource in allowed(policy).items():
             assert "*" not in action, name
-            assert (resource == "*") == (action == "ecr:GetAuthorizationToken"), name
+            unlimited = action == "ecr:GetAuthorizationToken" or action.startswith("ec2:")
+            assert (resource == "*") == unlimited, name
             if action.startswith("ecr:") and resource != "*":
                 assert resource == own, name
 
@@ -94,6 +100,14 @@ def test_the_function_that_faces_the_network_holds_no_secret(region: str) -> Non
         "logs:CreateLogStream",
         "logs:PutLogEvents",
     }
+
+
+def test_a_function_in_a_network_is_denied_what_lambda_does_for_it() -> None:
+    policy = policies.events_policy(function_arn=EVENTS, log_arn=LOG)
+    (denied,) = statements(policy, "Deny")
+    own = {"ArnEquals": {"lambda:SourceFunctionArn": EVENTS}}
+    assert (denied["Condition"], denied["Resource"]) == (own, "*")
+    assert {a for a in allowed(policy) if a.startswith("ec2:")} == {*denied["Action"]}
 
 
 def test_the_copier_reads_one_secret_across_partitions_and_none_within() -> None:

@@ -151,8 +151,8 @@ def test_ecr_makes_and_tags_repositories_below_the_prefix_only(region: str) -> N
 def test_nothing_copies(region: str, transport: str) -> None:
     recorded = with_logins(region, transport)
     assert [kind for kind in COPYING if not recorded.none(kind)] == []
-    copiers = [r.name for r in recorded.of(LAMBDA) if not r.name.endswith("-admission")]
-    assert copiers == []
+    functions = [r.name.rpartition("-")[2] for r in recorded.of(LAMBDA)]
+    assert functions == (["events", "admission"] if transport == "api-gateway" else [])
     # The simulation's own provider; none of another region.
     assert {r.provider_name for r in recorded.all if r.package == "aws"} == {"aws"}
 
@@ -171,12 +171,14 @@ def test_the_handler_knows_the_caches_and_asks_aws_for_nothing(region: str, tran
         if "cache" not in policy.name:
             assert "ecr:" not in policy.inputs["policy"]
             assert "dynamodb:" not in policy.inputs["policy"]
-            assert "lambda:" not in policy.inputs["policy"]
+            admits = policy.name.endswith("-admission-role")
+            assert ("lambda:InvokeFunction" in policy.inputs["policy"]) == admits
 
 
 def variables_of(recorded: Recorded, transport: str) -> dict[str, str]:
     if transport == "api-gateway":
-        return recorded.only(LAMBDA).inputs["environment"]["variables"]
+        (admission,) = [r for r in recorded.of(LAMBDA) if r.name.endswith("-admission")]
+        return admission.inputs["environment"]["variables"]
     (container,) = recorded.only("kubernetes:apps/v1:Deployment").inputs["spec"]["template"][
         "spec"
     ]["containers"]
