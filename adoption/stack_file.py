@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from adoption.old_platform import CONFIG_COMMAND, OldPlatform, Profile, Snapshot
+from rendering.kubernetes_yaml import Dumper
 from settings import SettingsError, from_mapping
 from settings.errors import full_key
 from settings.sections import DatabaseSettings
@@ -272,5 +273,7 @@ def _lines(adoption: Adoption, sources: Iterable[str]) -> Iterator[str]:
     for key, value in adoption.values.items():
         for line in _SECTIONS.get(key.partition(":")[2], "").splitlines():
             yield f"  # {line}"
-        dumped = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=1000)
+        dumped = yaml.dump(
+            {key: value}, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000
+        )
         yield from (f"  {line}" for line in dumped.splitlines())

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,22 +32,68 @@ from rehearsal.report import peak_mib
 from rendering import SourcesUnavailable, absent_sources_allowed, kustomize, render
 from rendering.assembly import assemble
 from rendering.cache import cache_folder
+from rendering.release import load
 from settings import from_stack_file
 from settings.mirror_mode import MirrorMode
-from tests.releases import DEFAULT, PIPELINES_2
+from settings.release_files import default_release
 
 _ROOT = Path(__file__).resolve().parent.parent
-PREVIEW_LIMIT, RENDER_LIMIT, RELEASE_LIMIT = 2.0, 1.2, 1.25
+_MANIFESTS = _ROOT / "manifests"
+PREVIEW_LIMIT, RENDER_LIMIT, RELEASE_LIMIT, PEAK_LIMIT = 2.0, 1.2, 1.1, 1024
 EMPTY_TYPE = "aws:bench/empty:Empty"
+Sample = dict[str, Any]
 
 
-def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> None:
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        name: what is measured.
+        pairs: ours and what it is compared with, of each round; empty: not measured.
+        unit: of both.
+        limit: of the median of their ratios.
+    """
+
+    name: str
+    pairs: Sequence[tuple[float, float]]
+    unit: str
+    limit: float
+
+    @property
+    def ratio(self) -> float:
+        """The median of the ratios of all rounds."""
+        return statistics.median(one / other for one, other in self.pairs)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Of the table."""
+        if not self.pairs:
+            return (self.name, "", "", "not measured", f"{self.limit:.2f}")
+        medians = (statistics.median(side) for side in zip(*self.pairs, strict=True))
+        sides = (f"{median:.1f} {self.unit}" for median in medians)
+        return (self.name, *sides, f"{self.ratio:.2f}", f"{self.limit:.2f}")
+
+    @property
+    def fault(self) -> str:
+        """A sentence, where the promise is not kept or not measured; else empty."""
+        if not self.pairs:
+            return f"{self.name}: not measured, for want of a release's sources."
+        if self.ratio > self.limit:
+            return f"{self.name}: {self.ratio:.2f}, above its limit of {self.limit:.2f}."
+        return ""
+
+
+def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> list[str]:
     """Measures and prints ``rounds`` pairs of each.
+
+    Returns:
+        A sentence for each row that is above its limit or could not be measured.
 
     Raises:
         subprocess.CalledProcessError: a measured run failed; the reason is on its standard error.
     """
-    previews: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    previews: list[tuple[Sample, Sample]] = []
     count = str(_measured("stack", stack, str(pulumi_cli), "0")["resources"])  # also warms up
     for number in range(1, rounds + 1):
         sides = ("stack", "empty") if number % 2 else ("empty", "stack")
@@ -57,38 +104,66 @@ def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> Non
             f"preview {number}: {full['resources']} resources {full['seconds']:.1f} s, "
             f"empty {empty['seconds']:.1f} s"
         )
+    releases = compared_releases()
     renders = [
-        {name: _measured("render", stack, name, "0") for name in PIPELINES_2} for _ in range(rounds)
+        {name: _measured("render", stack, name, "0") for name in releases} for _ in range(rounds)
     ]
     table = Table(box=None, pad_edge=False)
     for heading in ("measured", "ours", "beside", "ratio", "limit"):
         table.add_column(heading, justify="left" if heading == "measured" else "right")
-    pairs = [(full["seconds"], empty["seconds"]) for full, empty in previews]
-    table.add_row("preview / as many empty resources", *_row(pairs), f"{PREVIEW_LIMIT:.1f}")
-    for name in PIPELINES_2:
-        pairs = [(each[name]["cpu"], each[name]["kustomize"]) for each in renders if each[name]]
-        if pairs:
-            row = _row(pairs, "s of CPU")
-            table.add_row(f"cold render of {name} / kustomize build", *row, f"{RENDER_LIMIT:.1f}")
-    for name in PIPELINES_2:
-        sides = [(each[DEFAULT], each[name]) for each in renders if each[DEFAULT] and each[name]]
-        if sides and name != DEFAULT:
-            row = _row(
-                [(one["an object"], other["an object"]) for one, other in sides], "ms of CPU"
-            )
-            table.add_row(
-                f"an object of {DEFAULT}'s cold render / of {name}'s", *row, f"{RELEASE_LIMIT:.2f}"
-            )
+    rows = [*preview_rows(previews), *render_rows(renders, releases)]
+    for row in rows:
+        table.add_row(*row.cells)
     peak = max(full["peak"] for full, _ in previews)
-    table.add_row("peak memory of our process", f"{peak} MiB", "", "", "1024 MiB")
+    table.add_row("peak memory of our process", f"{peak} MiB", "", "", f"{PEAK_LIMIT} MiB")
     console.print(table)
+    faults = [row.fault for row in rows if row.fault]
+    if peak > PEAK_LIMIT:
+        faults.append(f"peak memory of our process: {peak} MiB, above {PEAK_LIMIT} MiB.")
+    return faults
 
 
-def _row(pairs: list[tuple[float, float]], unit: str = "s") -> tuple[str, str, str]:
-    ours = statistics.median(one for one, _ in pairs)
-    beside = statistics.median(other for _, other in pairs)
-    ratio = statistics.median(one / other for one, other in pairs)
-    return f"{ours:.1f} {unit}", f"{beside:.1f} {unit}", f"{ratio:.2f}"
+def compared_releases() -> list[str]:
+    """The default release first, and the others with its major version of Pipelines."""
+    majors = {
+        file.parent.name: described.version.partition(".")[0]
+        for file in sorted(_MANIFESTS.glob("*/release.yaml"))
+        if (described := load(file.parent).pipelines)
+    }
+    default = default_release()
+    others = [name for name in majors if majors[name] == majors[default] and name != default]
+    return [default, *others]
+
+
+def preview_rows(previews: Sequence[tuple[Sample, Sample]]) -> list[Row]:
+    """The row of the stack's previews and those of empty resources."""
+    pairs = [(full["seconds"], empty["seconds"]) for full, empty in previews]
+    return [Row("preview / as many empty resources", pairs, "s", PREVIEW_LIMIT)]
+
+
+def render_rows(renders: Sequence[Mapping[str, Sample]], releases: Sequence[str]) -> list[Row]:
+    """The rows of cold renders.
+
+    Args:
+        renders: of each round, by release; empty ones are not measured.
+        releases: to all after the first, the first is compared.
+    """
+    rows = [
+        Row(
+            f"cold render of {name} / kustomize build",
+            [(each[name]["cpu"], each[name]["kustomize"]) for each in renders if each[name]],
+            "s of CPU",
+            RENDER_LIMIT,
+        )
+        for name in releases
+    ]
+    default, *others = releases
+    for name in others:
+        both = [(each[default], each[name]) for each in renders if each[default] and each[name]]
+        pairs = [(one["an object"], other["an object"]) for one, other in both]
+        what = f"an object of {default}'s cold render / of {name}'s"
+        rows.append(Row(what, pairs, "ms of CPU", RELEASE_LIMIT))
+    return rows
 
 
 def _measured(what: str, *arguments: str) -> dict[str, Any]:
@@ -141,7 +216,7 @@ def _render(stack: str, release: str) -> dict[str, Any]:
     settings = from_stack_file(_ROOT / f"Pulumi.{stack}.yaml")
     region = Region.of(settings.region)
     mirror = MirrorMode(settings.image_mirror, region)
-    folder = _ROOT / "manifests" / release
+    folder = _MANIFESTS / release
     kept = cache_folder()
     cold = Path(tempfile.mkdtemp(prefix="kubeflow-bench-"))
     try:

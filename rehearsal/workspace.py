@@ -19,6 +19,7 @@ from pulumi import automation as auto
 from pulumi.automation._stack import StackInitMode  # the type of a public argument
 from semver import VersionInfo
 
+from rendering.kubernetes_yaml import Dumper
 from toolchain.tools import PULUMI_OLDEST
 
 _ENVIRONMENT = {
@@ -104,7 +105,7 @@ def _copy_project(project: Path, stack: str, work: Path) -> None:
     copied = {"encryptionsalt": before["encryptionsalt"]} if "encryptionsalt" in before else {}
     # Another passphrase or key encrypted the real stack's secrets; no rehearsal can read them.
     copied["config"] = _without_secure(original.get("config") or {})
-    target.write_text(yaml.safe_dump(copied), "utf-8")
+    target.write_text(yaml.dump(copied, Dumper=Dumper), "utf-8")
 
 
 def _without_secure(value: Any) -> Any:

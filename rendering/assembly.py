@@ -19,6 +19,7 @@ from rendering import cache, chart, kustomize, schemas, sources
 from rendering.kubernetes_yaml import Loader
 from rendering.objects import Object, RenderError
 from rendering.release import Release, folder_digest, load, refuse_digests_of_others
+from rendering.schema_text import SchemasDoNotFit
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Assembly:
             inputs |= {"folders": folders, "mounts": self.mounts}
         inputs["kustomization"] = str(kustomization)
         inputs["code"] = cache.code_digest(
-            "assembly.py", "kubernetes_yaml.py", "kustomize.py", "schemas.py"
+            "assembly.py", "kubernetes_yaml.py", "kustomize.py", "schema_text.py", "schemas.py"
         )
         key = cache.sha256_of(cache.canonical_json(inputs))
         objects: list[Object] | None = cache.read("build", key)
@@ -130,7 +131,7 @@ class Assembly:
                 built = _parsed(printed)
                 schemas.put_in(built, printed, parsed)
                 return built
-            except (kustomize.KustomizeFailed, schemas.SchemasDoNotFit) as reason:
+            except (kustomize.KustomizeFailed, SchemasDoNotFit) as reason:
                 if not aside.texts:
                     raise
                 log.debug("%s: built with its schemas in place: %s", kustomization, reason)

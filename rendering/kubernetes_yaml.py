@@ -3,7 +3,7 @@
 PyYAML has the types of YAML 1.1, and the readers of Kubernetes (sigs.k8s.io/yaml v1.6.0,
 goyaml.v2/resolve.go) have others: to them ``1e3`` and ``089`` are numbers and ``y`` is a boolean,
 which PyYAML writes without quotes where they are texts; ``1:30``, ``2024-01-01`` and ``=`` are
-texts.
+texts. Pulumi's reader of stack files takes the same texts for numbers.
 """
 
 from __future__ import annotations

@@ -9,44 +9,25 @@ Where that is not sure to give what kustomize alone prints, ``SchemasDoNotFit`` 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from rendering import kustomize
 from rendering.graphs import reachable
-from rendering.objects import Object, RenderError, is_crd
+from rendering.objects import Object, is_crd
+from rendering.schema_text import SchemaReader, SchemasDoNotFit
 
 _SCHEMA, MARK = "openAPIV3Schema", "x-kubeflow-on-eks-schema"
-_LOADER = yaml.CSafeLoader
 _OBJECTS = {"resources", "bases"}
 _CHANGES = ("components", "transformers", "generators", "validators")
-_DOCUMENT = re.compile(r"^(?=---)", re.MULTILINE)
 _CRD = re.compile(r"^kind: *([\"']?)CustomResourceDefinition\1 *$", re.MULTILINE)
 # The lines that are indented more than the key, with empty ones between them.
 _BLOCK = re.compile(
-    rf"^(?P<indent> *){_SCHEMA}: *\n(?P<schema>(?:(?: *\n)*(?P=indent) +[^ \n].*(?:\n|\Z))++)",
-    re.MULTILINE,
+    rf"\n(?P<indent> *){_SCHEMA}: *\n(?P<schema>(?:(?: *\n)*(?P=indent) +[^ \n].*(?:\n|\Z))++)"
 )
-_TAG = "tag:yaml.org,2002:"
-# In these spellings a value is the same in YAML 1.1, in YAML 1.2 and after a way through JSON,
-# which kustomize takes with some patches. A null has none, because some patches remove nulls.
-_SPELLINGS = {
-    "bool": re.compile("true|false"),
-    "int": re.compile(r"-?(0|[1-9]\d{0,14})"),
-    "float": re.compile(r"-?(0|[1-9]\d{0,8})\.\d{0,5}[1-9]"),
-}
-# Numbers of YAML 1.2 alone, as kustomize reads them.
-_NUMBER = re.compile(r"[-+]?(0[obx][\da-fA-F_]+|\.?\d[\d_]*\.?[\d_]*([eE][-+]?\d+)?)")
-
-
-class SchemasDoNotFit(RenderError):
-    """A build with marks may give other objects than a build without."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +48,8 @@ class SetAside:
         Raises:
             SchemasDoNotFit: one has a value that kustomize perhaps changes.
         """
-        try:
-            nodes = {mark: yaml.compose(text, _LOADER) for mark, text in self.texts.items()}
-        except (yaml.YAMLError, UnicodeError) as error:
-            raise SchemasDoNotFit(f"a schema is not readable by itself: {error}") from None
-        return {mark: _value(node) for mark, node in nodes.items()}
+        reader = SchemaReader()
+        return {mark: reader.read(text) for mark, text in self.texts.items()}
 
     def put_back(self) -> None:
         """Writes the files as they were."""
@@ -96,11 +74,12 @@ def set_aside(folder: Path, work: Path) -> SetAside:
     originals: dict[Path, str] = {}
     for file in sorted(file for file in files if file.is_relative_to(work)):
         text = _read(file)
-        documents = _DOCUMENT.split(text)
-        marked = [_marked(each, texts) if _CRD.search(each) else each for each in documents]
+        *others, last = text.split("\n---")
+        documents = [*(f"{each}\n" for each in others), last]
+        marked = [_marked(each, texts) for each in documents]
         if marked != documents:
             originals[file] = text
-            _write(file, "".join(marked))
+            _write(file, "---".join(marked))
     return SetAside(texts, originals)
 
 
@@ -133,9 +112,10 @@ def _marked(document: str, texts: dict[str, str]) -> str:
     def mark(block: re.Match[str]) -> str:
         number = f"schema {len(texts)}"
         texts[number] = block["schema"]
-        return f"{block['indent']}{_SCHEMA}: {{{MARK}: {number}}}\n"
+        return f"\n{block['indent']}{_SCHEMA}: {{{MARK}: {number}}}\n"
 
-    return _BLOCK.sub(mark, document)
+    is_crd = _SCHEMA in document and _CRD.search(document)
+    return _BLOCK.sub(mark, document) if is_crd else document
 
 
 def _places(crd: Object) -> Iterator[dict[str, Any]]:
@@ -204,17 +184,3 @@ def _read(file: Path) -> str:
 
 def _write(file: Path, text: str) -> None:
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
-
-
-def _value(node: Any) -> Any:
-    """The value of a node, in half the time of yaml's constructors."""
-    if isinstance(node, yaml.MappingNode):
-        return {_value(key): _value(value) for key, value in node.value}
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(child) for child in node.value]
-    kind, text = node.tag.removeprefix(_TAG), node.value
-    if kind == "str" and (node.style or not _NUMBER.fullmatch(text)):
-        return text
-    if kind not in _SPELLINGS or not _SPELLINGS[kind].fullmatch(text):
-        raise SchemasDoNotFit(f"kustomize perhaps prints {text} in a schema otherwise")
-    return json.loads(text)

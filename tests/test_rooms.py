@@ -21,7 +21,7 @@ from components.mirror.wheel import modules
 ROOT = Path(__file__).resolve().parent.parent
 
 MAY_IMPORT: dict[str, str] = {
-    "adoption": "settings",
+    "adoption": "rendering settings",
     "advisories": "images",
     "upgrades": "",
     "images": "",

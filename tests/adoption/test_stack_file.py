@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from settings import from_mapping
 from settings.sections import DatabaseSettings
 from tests.adoption.old_facts import COPY, KEPT, KEY, NAME, copy, item, profile, snapshot, write
 from tests.ops.command import kf
+from toolchain import tools
 
 
 def adopted(folder: Path, *snapshots: dict[str, Any], items: Any = None) -> stack_file.Adoption:
@@ -45,6 +48,37 @@ def test_the_stack_file_is_what_the_settings_read(tmp_path: Path) -> None:
     assert alice.quota is not None
     assert (alice.quota.cpus, alice.quota.memory_gib, alice.quota.pods) == (2, 8, None)
     assert (bob.email, bob.namespace, bob.quota) == ("bob@x.org", "team-b", None)
+
+
+def test_pulumi_reads_a_name_of_digits_as_a_name(tmp_path: Path) -> None:
+    """Its reader is that of YAML 1.2, to which they are numbers where PyYAML sees none."""
+    names = ("012345678909", "1e3", "0o17", "y")
+    profiles = [profile(name, f"{number}@x.org") for number, name in enumerate(names)]
+    bucket = item("ConfigMap", "pipeline-install-config", "kubeflow", data={"bucketName": names[0]})
+    made = adopted(tmp_path, snapshot(NAME), copy(), items=[*profiles, bucket])
+    (tmp_path / "Pulumi.yaml").write_text("name: names\nruntime: python\n", "utf-8")
+    (tmp_path / "Pulumi.new.yaml").write_text(stack_file.text(made, ["cluster.json"]), "utf-8")
+    (tmp_path / "state").mkdir()
+    environment = {
+        **os.environ,
+        "PULUMI_BACKEND_URL": (tmp_path / "state").as_uri(),
+        "PULUMI_HOME": str(tmp_path / "home"),
+        "PULUMI_CONFIG_PASSPHRASE": "",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+
+    def pulumi(*arguments: str) -> str:
+        command = [tools.pulumi(print).path, "--non-interactive", *arguments]
+        run = subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        return run.stdout
+
+    pulumi("stack", "init", "new")
+    read_ = json.loads(pulumi("config", "--json", "--stack=new"))
+    assert read_["kubeflow:artifacts"]["objectValue"]["bucket"] == names[0]
+    users = read_["kubeflow:users"]["objectValue"]
+    assert {user["namespace"] for user in users} == set(names)
 
 
 def test_everything_of_the_old_platform_is_in_the_list(tmp_path: Path) -> None:

@@ -116,6 +116,21 @@ def test_a_later_run_has_the_salt_that_the_secrets_of_the_first_need(
     assert yaml.safe_load(file.read_text())["encryptionsalt"] == first
 
 
+def test_a_text_of_digits_in_the_stack_file_is_one_to_the_engine(
+    started: Started, project: Path, tmp_path: Path
+) -> None:
+    file = project / "Pulumi.tiny.yaml"
+    file.write_text(f"{file.read_text('utf-8')}  tiny:account: {{id: '012345678909'}}\n", "utf-8")
+    found: list[object] = []
+
+    def program() -> None:
+        found.append(pulumi.Config("tiny").require_object("account"))
+
+    with started(program) as rehearsal:
+        rehearsal.preview()
+    assert found == [{"id": "012345678909"}]
+
+
 def test_the_passphrase_is_the_builders_own_and_the_checkout_stays_clean(
     started: Started, project: Path, tmp_path: Path
 ) -> None:

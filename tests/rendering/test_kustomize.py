@@ -90,3 +90,17 @@ def test_known_warnings_are_not_shown_and_others_are(
     with caplog.at_level("INFO"):
         assert kustomize.build(Kustomize((str(place), "build"), "5.7.1"), path) == "a: 1\n"
     assert caplog.messages == ["kustomize: something odd"]
+
+
+def test_a_build_has_half_a_gibibyte_before_its_collector_works_or_what_the_user_gives_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOGC", raising=False)
+    monkeypatch.delenv("GOMEMLIMIT", raising=False)
+    tool = Kustomize(
+        (str(program(path / "kustomize", "5.7.1", "echo $GOGC $GOMEMLIMIT")),), "5.7.1"
+    )
+    assert kustomize.build(tool, path) == "off 512MiB\n"
+    monkeypatch.setenv("GOGC", "50")
+    monkeypatch.setenv("GOMEMLIMIT", "100MiB")
+    assert kustomize.build(tool, path) == "50 100MiB\n"

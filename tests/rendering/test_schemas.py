@@ -14,7 +14,7 @@ from rendering import cache, kustomize, schemas
 from rendering.assembly import assemble
 from rendering.objects import Object
 from rendering.release import VersionRange, stand_alone
-from rendering.schemas import SchemasDoNotFit
+from rendering.schema_text import SchemasDoNotFit
 from tests.rendering.conftest import TinyProject
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
