@@ -3,7 +3,8 @@
 Upstream kustomizations name bases of other repositories by URL, and kustomize would fetch them
 unverified while it renders. ``remotes`` in release.yaml lists each with its commit: they are
 fetched from the same host and copied into ``remote/`` of the clone, and the lines with the URLs
-name those folders instead. Nothing else of the clone changes.
+name those folders instead. Nothing else of the clone changes. An archive as a git host makes
+it gets its remote bases in the same way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +80,38 @@ def check_out(source: Source, target: Path) -> None:
     if files_digest(target) in source.digests:
         return
     _require_commit(source, commit)
+    add_remotes(source, target)
+
+
+def names_remotes(source: Source, folder: Path) -> bool:
+    """Whether files of a source name one of its ``remotes`` by URL, as its repository's do."""
+    named = (
+        base
+        for file in (kustomize.kustomizations(folder) if source.remotes else ())
+        for base in kustomize.bases(file)
+        if kustomize.is_remote(base)
+    )
+    return any(_local(remote, base) for base in named for remote in source.remotes)
+
+
+def add_remotes(source: Source, folder: Path) -> None:
+    """Writes the remote bases of a source into its folder, from git, and names them there.
+
+    Raises:
+        CloneFailed, SourceRejected, KustomizeMissing, KustomizeFailed: as of ``check_out``.
+    """
     for remote in source.remotes:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".remote.") as temporary:
+        if os.path.lexists(folder / _home(remote)):
+            raise SourceRejected(
+                f"{source} has a folder {_home(remote).as_posix()} of its own, and names its files "
+                "by URL all the same; take the repository's own files, or those of a bundle"
+            )
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".remote.") as temporary:
             clone = Path(temporary) / "clone"
             _require_commit(remote, _fetch(remote, (remote.folder,), clone))
-            _copy_remote(remote, clone, target / _home(remote))
-    for file in kustomize.kustomizations(target) if source.remotes else ():
-        _name_local_bases(source, target, file)
+            _copy_remote(remote, clone, folder / _home(remote))
+    for file in kustomize.kustomizations(folder) if source.remotes else ():
+        _name_local_bases(source, folder, file)
 
 
 def _fetch(repository: Source | Remote, paths: Sequence[str], target: Path) -> str:
@@ -106,13 +133,20 @@ def _fetch(repository: Source | Remote, paths: Sequence[str], target: Path) -> s
         if _git(["sparse-checkout", "set", "--no-cone", *named], target, _ANSWER_SECONDS) is None:
             raise CloneFailed("git 2.25 or newer is needed, which can check out some folders only")
     # The commit serves where the mirror lacks the ref, or the ref is one.
-    for name in (repository.ref, repository.commit):
-        if _git([*fetch, "origin", name], target, _FETCH_SECONDS) is not None:
+    refused: list[str] = []
+    for name in dict.fromkeys((repository.ref, repository.commit)):
+        done = _ran([*fetch, "origin", name], target, _FETCH_SECONDS)
+        if done.output is not None:
             break
+        refused.append(done.reason)
     else:
-        raise CloneFailed(f"{url} could not be fetched at {repository.ref}")
-    if _git(["checkout", "--quiet", "FETCH_HEAD"], target, _FETCH_SECONDS) is None:
-        raise CloneFailed(f"{url} could not be checked out at {repository.ref}")
+        reasons = ", then ".join(dict.fromkeys(refused))
+        raise CloneFailed(f"{url} could not be fetched at {repository.ref} (git: {reasons})")
+    done = _ran(["checkout", "--quiet", "FETCH_HEAD"], target, _FETCH_SECONDS)
+    if done.output is None:
+        raise CloneFailed(
+            f"{url} could not be checked out at {repository.ref} (git: {done.reason})"
+        )
     commit = (_git(["rev-parse", "HEAD"], target, _ANSWER_SECONDS) or "").strip()
     shutil.rmtree(target / ".git")
     return commit
@@ -198,8 +232,25 @@ def _local(remote: Remote, base: str) -> Path | None:
     return _home(remote) / (url["path"] or "").strip("/") if url else None
 
 
+@dataclass(frozen=True)
+class _Ran:
+    """What git answered.
+
+    Attributes:
+        output: None when it is not installed, fails or takes longer.
+        reason: why, in git's own words.
+    """
+
+    output: str | None
+    reason: str = ""
+
+
 def _git(arguments: list[str], folder: Path, seconds: int) -> str | None:
-    """The output of git; None when it is not installed, fails or takes longer.
+    return _ran(arguments, folder, seconds).output
+
+
+def _ran(arguments: list[str], folder: Path, seconds: int) -> _Ran:
+    """Runs git.
 
     Raises:
         OSError: the disk of the folder is full.
@@ -222,8 +273,19 @@ def _git(arguments: list[str], folder: Path, seconds: int) -> str | None:
             timeout=seconds,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    except OSError as error:
+        return _Ran(None, error.strerror or str(error))
+    except subprocess.TimeoutExpired:
+        return _Ran(None, f"no end after {seconds} s")
     if done.returncode and os.strerror(errno.ENOSPC) in done.stderr:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-    return done.stdout if done.returncode == 0 else None
+    return _Ran(done.stdout) if done.returncode == 0 else _Ran(None, _reason(done.stderr))
+
+
+def _reason(errors: str) -> str:
+    """The line of git's error output that tells most: the host's own, or the first fatal one."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    for beginning in ("remote:", "fatal:"):
+        if line := next((each for each in lines if each.startswith(beginning)), None):
+            return line.rstrip(". ")
+    return lines[-1] if lines else "no reason given"

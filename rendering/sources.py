@@ -192,7 +192,21 @@ def _unpacked(archive: _Archive, source: Source) -> Generator[tuple[Path, str]]:
         _empty(source) as folder,
     ):
         unpack(file, source.paths, folder, str(path))
+        if packed is None:
+            _complete(folder, source)
         yield folder, _verified(folder, source, str(path))
+
+
+def _complete(folder: Path, source: Source) -> None:
+    """Adds the remote bases to the files of an archive that has none, as a git host's own has."""
+    if files_digest(folder) in source.digests or not checkout.names_remotes(source, folder):
+        return
+    try:
+        checkout.add_remotes(source, folder)
+    except CloneFailed as failed:
+        raise SourcesUnavailable(
+            [source], f"its archive names other repositories: {failed}"
+        ) from None
 
 
 def _used(archive: _Archive, source: Source) -> Unpacked:
@@ -205,12 +219,12 @@ def _used(archive: _Archive, source: Source) -> Unpacked:
 def _named(source: Source, bundles: Path | None) -> Unpacked | None:
     """From a place that the user named: verified every time, and refused if it does not fit."""
     named = [Path(entry) for entry in os.environ.get(BUNDLES, "").split(os.pathsep) if entry]
-    refused: list[SourceRejected] = []
+    refused: list[RenderError] = []
     for place in [*([bundles] if bundles else []), *named]:
         try:
             if archive := _archive_at(place.expanduser(), source):
                 return _used(archive, source)
-        except SourceRejected as rejected:
+        except (SourceRejected, SourcesUnavailable) as rejected:
             refused.append(rejected)
     if refused:
         raise refused[0]

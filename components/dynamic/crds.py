@@ -36,6 +36,7 @@ from upgrades.table import Upgrade, of_release
 
 FIELD_MANAGER = "kubeflow-crds"
 ESTABLISH_SECONDS = 120
+_LEAST_ATTEMPTS = 10
 _PARALLEL_REQUESTS = 8
 # Responses of an API server that is busy, or that EKS scales or replaces; an apply and a read may
 # be repeated.
@@ -123,12 +124,22 @@ def _connect(kubeconfig: str) -> Any:
 
 
 def _retrying() -> Any:
-    """Repeats a request once a second, for ``ESTABLISH_SECONDS``, after a transient response."""
-    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+    """Repeats a request after transient responses: ``ESTABLISH_SECONDS``, ten times at least.
+
+    A server that is too busy answers 504 after a minute: two of them would be all of the time.
+    """
+    from tenacity import (
+        Retrying,
+        retry_if_exception,
+        stop_after_attempt,
+        stop_after_delay,
+        stop_all,
+        wait_fixed,
+    )
 
     return Retrying(
         retry=retry_if_exception(lambda error: getattr(error, "status", None) in _TRANSIENT),
-        stop=stop_after_delay(ESTABLISH_SECONDS),
+        stop=stop_all(stop_after_delay(ESTABLISH_SECONDS), stop_after_attempt(_LEAST_ATTEMPTS)),
         wait=wait_fixed(1),
         reraise=True,
     )
@@ -153,7 +164,7 @@ def _apply_one(api: Any, crd: Mapping[str, Any]) -> None:
 
 
 def _await_established(api: Any, name: str) -> None:
-    from tenacity import RetryError, retry_if_result
+    from tenacity import RetryError, retry_if_result, stop_after_delay
 
     def established() -> bool:
         response = api.read_custom_resource_definition_status(name, _preload_content=False)
@@ -164,7 +175,9 @@ def _await_established(api: Any, name: str) -> None:
     retrying = _retrying()
     not_yet = retry_if_result(lambda done: not done)
     try:
-        retrying.copy(retry=retrying.retry | not_yet, reraise=False)(established)
+        retrying.copy(
+            retry=retrying.retry | not_yet, stop=stop_after_delay(ESTABLISH_SECONDS), reraise=False
+        )(established)
     except RetryError as failure:
         raise TimeoutError(
             f"CRD {name} is not Established after {ESTABLISH_SECONDS} s: "

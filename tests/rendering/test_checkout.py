@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rendering.kustomize import KustomizeFailed
 from rendering.release import Source, VersionRange
 from rendering.source_files import SourceRejected, files_digest
 from rendering.sources import Unpacked, obtain
+from tests.rendering.conftest import archive
 from tests.rendering.git_host import GitHost, config_map, widgets
 
 
@@ -113,6 +115,63 @@ def test_an_absent_repository_is_named(host: GitHost, tmp_path: Path) -> None:
     described["remotes"][0]["repository"] = "tiny/gone"
     with pytest.raises(SourcesUnavailable, match="tiny/gone could not be fetched at v2"):
         obtained(tmp_path, described)
+
+
+def test_what_git_says_is_in_the_sentence(host: GitHost, tmp_path: Path) -> None:
+    described = widgets(host)
+    described |= {"ref": "v7", "commit": "a" * 40}
+    with pytest.raises(SourcesUnavailable) as failure:
+        obtained(tmp_path, described)
+    said = str(failure.value)
+    assert "tiny/widgets could not be fetched at v7 (git: " in said
+    assert "couldn't find remote ref v7" in said
+    assert f"not our ref {'a' * 40}" in said
+    assert "\n" not in said
+
+
+# -- an archive as a git host makes it -------------------------------------------------------------
+
+
+@pytest.fixture
+def made_by_host(host: GitHost, tmp_path: Path) -> dict[str, Any]:
+    """A source whose repository is out of reach; its archive has the files of the repository."""
+    described = widgets(host)
+    bundles = tmp_path / "project" / "bundles"
+    bundles.mkdir(parents=True)
+    repository = host.folder.parent / "work" / "tiny" / "widgets"
+    shutil.rmtree(repository / ".git")
+    (bundles / "widgets-v1.tar.gz").write_bytes(archive(repository, "widgets-v1"))
+    return described
+
+
+def test_such_an_archive_becomes_what_a_clone_becomes(
+    made_by_host: dict[str, Any], host: GitHost, tmp_path: Path
+) -> None:
+    digest = files_digest(checked_out(tmp_path, made_by_host))
+    shutil.rmtree(host.folder / "tiny" / "widgets")
+    made_by_host["checkout"] = digest
+    assert obtained(tmp_path, made_by_host).digest == digest
+
+
+def test_such_an_archive_without_the_others_names_the_one_that_is_missing(
+    made_by_host: dict[str, Any], host: GitHost, tmp_path: Path, own_cache: Path
+) -> None:
+    shutil.rmtree(host.folder / "tiny" / "gizmos")
+    with pytest.raises(SourcesUnavailable, match=r"names other repositories: .*tiny/gizmos could"):
+        obtained(tmp_path, made_by_host)
+    assert list((own_cache / "sources").iterdir()) == []
+
+
+def test_such_an_archive_that_already_has_another_folder_there_is_refused(
+    made_by_host: dict[str, Any], host: GitHost, tmp_path: Path
+) -> None:
+    repository = host.folder.parent / "work" / "tiny" / "widgets"
+    (repository / "remote" / "gadgets-v2" / "config").mkdir(parents=True)
+    (repository / "remote" / "gadgets-v2" / "config" / "x.yaml").write_text("{}\n")
+    place = tmp_path / "project" / "bundles" / "widgets-v1.tar.gz"
+    place.write_bytes(archive(repository, "widgets-v1"))
+    with pytest.raises(SourceRejected, match=r"has a folder remote/gadgets-v2 of its own"):
+        obtained(tmp_path, made_by_host)
 
 
 def test_nothing_half_done_stays_in_the_cache(

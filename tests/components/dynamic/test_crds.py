@@ -262,6 +262,20 @@ def test_requests_to_a_busy_api_server_are_repeated(api: FakeApi, status: int, c
     assert api.applied == {"widgets.tiny.example": WIDGETS}
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_request_that_took_all_of_the_time_is_repeated(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API server gives up a request after a minute, with 504."""
+    monkeypatch.setattr(crds, "ESTABLISH_SECONDS", 0)
+    api.failures = [504] * 9
+    CrdProvider().create(props(WIDGETS))
+    assert api.failures == []
+    api.failures = [504] * 10
+    with pytest.raises(ApiException, match="504"):
+        CrdProvider().create(props(GADGETS))
+
+
 @pytest.mark.parametrize("status", [401, 403, 422])
 def test_other_errors_of_the_api_server_are_not_repeated(api: FakeApi, status: int) -> None:
     api.failures = [status]
