@@ -35,7 +35,7 @@ def check(region: str, type_: str, inputs: dict[str, Any], template: str = "m5.x
         ("cn-north-1", DATABASE, MYSQL | {"engineVersion": "8.4.99"}, "Cannot find version 8.4.99"),
         ("cn-north-1", DATABASE, MYSQL | {"instanceClass": "db.m7i.large"}, "db.m7i.large"),
         ("cn-north-1", DATABASE, POSTGRES | {"engineVersion": "17.99"}, "17.99 for postgres"),
-        ("us-gov-west-1", DATABASE, POSTGRES | {"instanceClass": "db.t2.micro"}, "postgresql-lic"),
+        ("cn-north-1", DATABASE, POSTGRES | {"instanceClass": "db.m7i.large"}, "postgresql-lic"),
         ("cn-north-1", CLUSTER, {"version": "1.21"}, "unsupported Kubernetes version"),
         ("cn-north-1", offers.NODE_GROUP, {"instanceTypes": ["m7a.large"]}, r"\[m7a.large\]"),
         ("cn-north-1", CACHE, {}, "UnsupportedUpstreamRegistryException"),
