@@ -35,7 +35,7 @@ from tests.services import postgres
 RELEASE = max(WITH_CATALOG)
 DEPLOYMENT = "model-catalog-server"
 HOST = "kubeflow-model-catalog.abc.rds.cn-north-1.amazonaws.com.cn"
-SOURCE = {"id": "team", "name": "团队的模型", "file": "examples/model-catalog.yaml"}
+SOURCE = {"id": "team", "name": "团队的模型", "file": "examples/catalogs/team.yaml"}
 _FIRST_FAILURE = "(attempt 1/25)"
 
 
