@@ -66,7 +66,7 @@ test-faults: setup  ## runs killed at random moments, and refused by AWS in part
 	@$(PYTHON_OF_PROJECT) -m pytest --dist load tests/faults
 
 test-consumers: setup  ## the programs that use RDS, S3 and STS, with what we render for them
-	@tests/packages.sh mariadb-server npm
+	@tests/packages.sh mariadb-server npm postgresql
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.consumers.programs
 	@$(PYTHON_OF_PROJECT) -m pytest -n 0 tests/consumers
@@ -88,7 +88,7 @@ wheel: setup  ## the image mirror alone, as a package to install (docs/mirror-al
 	@$(PYTHON_OF_PROJECT) -m components.mirror.wheel
 
 mutants: setup  ## COUNT one-token mutants of the product, chosen by SEED, against the tests that cover them
-	@tests/packages.sh mariadb-server docker-registry openssl
+	@tests/packages.sh mariadb-server postgresql docker-registry openssl
 	@$(PYTHON_OF_PROJECT) -m rehearsal setup
 	@$(PYTHON_OF_PROJECT) -m tests.services.serving_programs
 	@$(PYTHON_OF_PROJECT) -m tests.services.kfp_sdk

@@ -15,6 +15,7 @@ from components.mirror import ApiServer, ImageMirrorWebhook, ImageMirrorWebhookA
 from components.mirror.accounts import build_side
 from program import (
     check_release,
+    config_files,
     database_users,
     deploy_values,
     export_outputs,
@@ -51,6 +52,7 @@ backend = KubeflowRdsS3Backend(
         context=context,
         database=settings.database,
         database_users=database_users(settings),
+        model_catalog=settings.model_catalog,
         artifacts=settings.artifacts,
         shared_files=settings.shared_files,
         profiles=[user.namespace for user in settings.users],
@@ -134,6 +136,7 @@ kubeflow = KubeflowManifests(
         rendered=renders.kubeflow,
         parts=renders.parts,
         values=deploy_values(context, settings, backend, vpc_ranges(settings, aws)),
+        files=config_files(settings),
         profile_roles=backend.profile_role_arns,
         kubeconfig=cluster.kubeconfig_json,
         cluster_arn=cluster.cluster_arn,

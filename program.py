@@ -35,7 +35,7 @@ from rendering.installed import installed
 from rendering.parts import Parts
 from rendering.release import DatabaseUser, stand_alone
 from rendering.release import load as load_release
-from settings import Settings, SettingsError, load, package_sources
+from settings import Settings, SettingsError, load, model_catalog, package_sources
 from settings.context import StackContext
 from settings.errors import full_key
 from settings.existing_backend import problems_of_backend
@@ -376,6 +376,7 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "notebooks.culling": "false" if settings.notebooks.idle_minutes is None else "true",
         "notebooks.idle-minutes": str(settings.notebooks.idle_minutes or _UPSTREAMS_IDLE_MINUTES),
         "pipelines.v1": str(settings.pipelines.v1).lower(),
+        "model-catalog.sources": model_catalog.sources_yaml(settings.model_catalog),
         "notebooks.data-volumes": data_volumes(settings.shared_files),
         "serving.domain": settings.serving.domain,
         "serving.url-scheme": settings.serving.url_scheme,
@@ -385,6 +386,11 @@ def static_values(context: StackContext, settings: Settings) -> dict[str, str]:
         "user.email": settings.users[0].email,
         "user.namespace": settings.users[0].namespace,
     }
+
+
+def config_files(settings: Settings) -> dict[str, dict[str, str]]:
+    """ConfigMap, ``namespace/name`` -> the files that the stack adds to it."""
+    return {"kubeflow/model-catalog-sources": model_catalog.files(settings.model_catalog)}
 
 
 def vpc_ranges(settings: Settings, provider: aws.Provider) -> list[str]:

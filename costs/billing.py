@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
@@ -243,13 +243,19 @@ def _endpoint(_plan: Plan, row: Row, region: str) -> Iterator[Charge]:
     yield Use(region, "endpoint.data")
 
 
+_OF_POSTGRESQL = "the price lists have hours of MySQL, and PostgreSQL has other prices"
+
+
 @_rule("aws:rds/instance:Instance")
 def _database(plan: Plan, row: Row, region: str) -> Iterator[Charge]:
     inputs = row["inputs"]
     zones = "multi-az" if inputs.get("multiAz") else "single-az"
-    yield Item(region, "database", 1, 1, "database", f"{inputs['instanceClass']} {zones}")
+    catalog = inputs.get("engine", "mysql") != "mysql"
+    purpose = "database of the model catalog" if catalog else "database"
+    item = Item(region, "database", 1, 1, purpose, f"{inputs['instanceClass']} {zones}")
+    yield replace(item, refused=_OF_POSTGRESQL) if catalog else item
     size, kind = float(inputs["allocatedStorage"]), inputs.get("storageType", "gp2")
-    yield _one(region, f"rds.{kind}.{zones}", "database", size)
+    yield _one(region, f"rds.{kind}.{zones}", purpose, size)
     # What is in the price of gp3, of MySQL: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/
     # CHAP_Storage.html, "gp3 storage".
     included = {
@@ -259,8 +265,9 @@ def _database(plan: Plan, row: Row, region: str) -> Iterator[Charge]:
     for name, part in (("iops", "iops"), ("storageThroughput", "throughput")):
         more = float(inputs.get(name) or 0) - (included[name] if kind == "gp3" else 0)
         if more > 0 and f"rds.{kind}.{part}.{zones}" in KEYS:
-            yield _one(region, f"rds.{kind}.{part}.{zones}", "database", more)
-    if _support_ended(".".join(inputs["engineVersion"].split(".")[:2]), MYSQL, plan.today):
+            yield _one(region, f"rds.{kind}.{part}.{zones}", purpose, more)
+    line = ".".join(inputs["engineVersion"].split(".")[:2])
+    if not catalog and _support_ended(line, MYSQL, plan.today):
         copies = 2 if zones == "multi-az" else 1
         yield _one(region, "rds.extended", "database", copies * _vcpus(inputs["instanceClass"]))
     if int(inputs.get("backupRetentionPeriod", 0)):

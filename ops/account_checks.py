@@ -136,6 +136,7 @@ CHECKS: tuple[AccountCheck, ...] = (
     bucket_checks.state_findings,
     version_checks.eks_findings,
     version_checks.mysql_findings,
+    version_checks.postgres_findings,
     network_checks.existing_vpc_findings,
     network_checks.offer_findings,
     quota_checks.new_vpc_findings,

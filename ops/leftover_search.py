@@ -24,7 +24,7 @@ from ops.aws_lookups import Account, Tags, plain_tags
 from ops.cli_errors import Refused
 from ops.mirror.target import tags as tags_of_stack
 from ops.parallel import in_order
-from settings import Settings
+from settings import Settings, model_catalog
 from settings.context import StackContext
 from settings.errors import full_key
 from settings.existing_backend import instance_name
@@ -292,6 +292,7 @@ def _place(side: str, settings: Settings, account: Account, context: StackContex
         "partition": region.partition,
         "cluster": context.cluster,
         "database": instance_name(context.cluster),
+        "catalog": model_catalog.instance_name(context.cluster),
         "bucket": context.bucket(settings.artifacts),
         "prefix": context.repository_prefix,
         "builds": context.name_of_builds,

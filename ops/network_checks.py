@@ -114,15 +114,19 @@ def offer_findings(stack: Subject, session: Session) -> Iterator[Finding]:
             subnets = ec2.describe_subnets(Filters=ids)["Subnets"]
         zones = {subnet["AvailabilityZone"] for subnet in subnets}
     group, database = settings.node_group, settings.database
-    offers = (
+    catalog = settings.model_catalog
+    offers = [
         ("nodeGroup.instanceType", group.instance_type, 1, _machine_zones(ec2, group)),
         (
             "database.instanceClass",
             database.instance_class,
             2 if database.multi_az else 1,
-            _database_zones(rds, database),
+            _database_zones(rds, "mysql", database),
         ),
-    )
+    ]
+    if catalog.enabled:
+        least, found = 2 if catalog.multi_az else 1, _database_zones(rds, "postgres", catalog)
+        offers.append(("modelCatalog.instanceClass", catalog.instance_class, least, found))
     for key, name, least, offered in offers:
         usable = sorted(offered if zones is None else offered & zones)
         if len(usable) >= least:
@@ -143,10 +147,10 @@ def _machine_zones(ec2: Any, group: Any) -> set[str]:
     return {offering["Location"] for offering in answer["InstanceTypeOfferings"]}
 
 
-def _database_zones(rds: Any, database: Any) -> set[str]:
+def _database_zones(rds: Any, engine: str, database: Any) -> set[str]:
     with aws_call("rds"):
         pages = rds.get_paginator("describe_orderable_db_instance_options").paginate(
-            Engine="mysql", DBInstanceClass=database.instance_class, Vpc=True
+            Engine=engine, DBInstanceClass=database.instance_class, Vpc=True
         )
         return {
             zone["Name"]

@@ -16,7 +16,8 @@ _SOON_DAYS = 120
 """Between two versions of EKS: time to plan an upgrade."""
 
 _KUBERNETES, _MYSQL = "cluster.version", "database.engineVersion"
-_ABOUT = {_KUBERNETES: "Kubernetes", _MYSQL: "MySQL"}
+_POSTGRES = "modelCatalog.engineVersion"
+_ABOUT = {_KUBERNETES: "Kubernetes", _MYSQL: "MySQL", _POSTGRES: "PostgreSQL"}
 
 
 def today() -> date:
@@ -83,6 +84,22 @@ def mysql_findings(stack: Subject, session: Session) -> Iterator[Finding]:
         for cycle in each["SupportedEngineLifecycles"]
     }
     yield from _told(_MYSQL, version, ends.get("standard"), ends.get("extended"))
+
+
+def postgres_findings(stack: Subject, session: Session) -> Iterator[Finding]:
+    """Whether RDS offers the version of the catalog's database in this region."""
+    catalog = stack.settings.model_catalog
+    if not catalog.enabled:
+        return
+    version, rds = catalog.engine_version, client(stack.settings, session, "rds")
+    with aws_call("rds"):
+        found = rds.describe_db_engine_versions(Engine="postgres", EngineVersion=version)
+        if found["DBEngineVersions"]:
+            yield good(_ABOUT[_POSTGRES], f"AWS offers {version}")
+            return
+        answer = rds.describe_db_engine_versions(Engine="postgres")
+    others = [each["EngineVersion"] for each in answer["DBEngineVersions"]]
+    yield _not_offered(stack, _POSTGRES, version, others)
 
 
 def _major(stack: Subject) -> str:

@@ -1,4 +1,4 @@
-"""Instance types, database classes and versions of MySQL that regions offer (``offers.json``).
+"""Instance types, classes and versions of databases that regions offer (``offers.json``).
 
 The table has its date and source; ``python -m tests.regions.offers_of_cfn_lint`` writes it anew,
 and a test compares it with the installed cfn-lint.
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 TABLE = Path(__file__).with_suffix(".json")
-Kind = Literal["instances", "databases"]
-"""Machines of EC2 (``m5.xlarge``), or of RDS for MySQL (``db.m6g.large``)."""
+Kind = Literal["instances", "databases", "postgresDatabases"]
+"""Machines of EC2 (``m5.xlarge``), of RDS for MySQL (``db.m6g.large``) or for PostgreSQL."""
 
 
 @lru_cache(maxsize=1)
@@ -35,7 +35,7 @@ def families(kind: Kind, region: str) -> Mapping[str, tuple[str, ...]]:
 
 def names(kind: Kind, region: str) -> tuple[str, ...]:
     """Every type or class that a region offers; none where the table lacks the region."""
-    start = "db." if kind == "databases" else ""
+    start = "" if kind == "instances" else "db."
     of_region = families(kind, region).items()
     return tuple(f"{start}{family}.{size}" for family, sizes in of_region for size in sizes)
 
@@ -59,6 +59,16 @@ def mysql_versions(version: str) -> list[str]:
 def has_mysql(version: str) -> bool:
     """Whether RDS has a version of MySQL 8; a prefix stands for its newest patch."""
     return bool(mysql_versions(version))
+
+
+def postgres_versions(version: str) -> list[str]:
+    """The versions of PostgreSQL from 17 on that RDS has and that begin with these parts."""
+    return [each for each in _table()["postgres"].split() if is_version(each, version)]
+
+
+def has_postgres(version: str) -> bool:
+    """Whether RDS has a version of PostgreSQL; a prefix stands for its newest patch."""
+    return bool(postgres_versions(version))
 
 
 def is_version(version: str, asked: str) -> bool:

@@ -5,12 +5,13 @@ The errors are RDS' own words where a report has them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from packaging.version import Version
 
-from regions.offers import is_version, mysql_versions
+from regions.offers import is_version, mysql_versions, postgres_versions
 from rehearsal.account import DATABASE, SNAPSHOT, Account, RefusedByAws
 
 PARAMETER_GROUP = "aws:rds/parameterGroup:ParameterGroup"
@@ -18,18 +19,27 @@ INSTANCES, INSTANCE = "aws:rds/getInstances:getInstances", "aws:rds/getInstance:
 ANSWERED = (INSTANCES, INSTANCE, "aws:rds/getSnapshot:getSnapshot")
 """Data sources."""
 _REPORTED = (
-    *("identifier", "engineVersion", "allocatedStorage", "kmsKeyId", "parameterGroupName"),
-    *("autoMinorVersionUpgrade", "username"),
+    *("identifier", "engine", "engineVersion", "allocatedStorage", "kmsKeyId"),
+    *("parameterGroupName", "autoMinorVersionUpgrade", "username"),
 )
+_ENGINES = {"mysql": (mysql_versions, 2), "postgres": (postgres_versions, 1)}
+"""Its versions, and how many of their parts are the line: 8.4, 17."""
+_LEAST_GIB = 20
+"""Of gp3 (RDS user guide, CHAP_Storage.html)."""
+_RESERVED = frozenset({"rdsadmin", "admin", "rds_superuser", "all", "user", "table", "default"})
+"""Some of the names that no master user has. What an engine reserves is in its own manual
+(botocore rds, CreateDBInstance, MasterUsername; PostgreSQL manual, appendix "SQL Key Words")."""
 
 
-def _newest(prefix: str) -> str:
-    plain = [each for each in mysql_versions(prefix) if "-" not in each]
+def _newest(engine: str, prefix: str) -> str:
+    versions, _ = _ENGINES[engine]
+    plain = [each for each in versions(prefix) if "-" not in each]
     return max(plain, key=Version)
 
 
-def _line(version: str) -> str:
-    return ".".join(version.split(".")[:2])
+def _line(engine: str, version: str) -> str:
+    _, parts = _ENGINES[engine]
+    return ".".join(version.split(".")[:parts])
 
 
 def instance(account: Account, region: str, name: str) -> tuple[str, dict[str, Any]] | None:
@@ -77,9 +87,11 @@ def changed(
     Raises:
         RefusedByAws: see above.
     """
-    wanted = str(plain.get("engineVersion", "8.4"))
-    made = {key: plain.get(key) for key in _REPORTED} | {"engineVersion": _newest(wanted)}
+    engine, wanted = str(plain.get("engine", "mysql")), str(plain.get("engineVersion", "8.4"))
+    made = {key: plain.get(key) for key in _REPORTED}
+    made |= {"engine": engine, "engineVersion": _newest(engine, wanted)}
     if not identifier:
+        _check_names(engine, plain)
         if plain.get("snapshotIdentifier"):
             made |= _restored(account, region, plain)
     else:
@@ -87,12 +99,12 @@ def changed(
         has, made["username"] = before["engineVersion"], before["username"]
         made["engineVersion"] = has
         if not is_version(has, wanted):
-            made["engineVersion"] = new = _newest(wanted)
+            made["engineVersion"] = new = _newest(engine, wanted)
             if Version(new) < Version(has):
                 raise RefusedByAws(
-                    f"InvalidParameterCombination: Cannot upgrade mysql from {has} to {new}"
+                    f"InvalidParameterCombination: Cannot upgrade {engine} from {has} to {new}"
                 )
-            if _line(new) != _line(has):
+            if _line(engine, new) != _line(engine, has):
                 if not plain.get("allowMajorVersionUpgrade"):
                     raise RefusedByAws(
                         "InvalidParameterCombination: The AllowMajorVersionUpgrade flag must be "
@@ -103,6 +115,30 @@ def changed(
                     return {**made, **{key: before[key] for key in waiting}}
     _check_group(account, region, made)
     return made
+
+
+def _check_names(engine: str, plain: Mapping[str, Any]) -> None:
+    """What RDS refuses of a new instance beside its version (botocore rds, CreateDBInstance)."""
+    storage, type_ = plain.get("allocatedStorage", _LEAST_GIB), plain.get("storageType", "gp2")
+    if type_ == "gp3" and storage < _LEAST_GIB:
+        raise RefusedByAws(
+            f"InvalidParameterValue: Invalid storage size for engine name {engine} and storage "
+            f"type {type_}: {storage}"
+        )
+    user = str(plain.get("username", ""))
+    if user.lower() in _RESERVED:
+        raise RefusedByAws(
+            f"InvalidParameterValue: MasterUsername {user} cannot be used as it is a reserved "
+            "word used by the engine"
+        )
+    for key, most in (("username", 63 if engine == "postgres" else 32), ("dbName", 63)):
+        name = plain.get(key)
+        if name is not None and not re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{0,{most - 1}}}", name):
+            member = {"username": "MasterUsername", "dbName": "DBName"}[key]
+            raise RefusedByAws(
+                f"InvalidParameterValue: {member} must begin with a letter and contain only "
+                "alphanumeric characters."
+            )
 
 
 def _restored(account: Account, region: str, plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +161,8 @@ def _restored(account: Account, region: str, plain: Mapping[str, Any]) -> dict[s
 def _check_group(account: Account, region: str, made: Mapping[str, Any]) -> None:
     name = str(made.get("parameterGroupName"))
     group = account.inputs_of(PARAMETER_GROUP, region).get(name)
-    family = f"mysql{_line(made['engineVersion'])}"
+    engine = made["engine"]
+    family = f"{engine}{_line(engine, made['engineVersion'])}"
     if group and group["family"] != family:
         raise RefusedByAws(
             f"InvalidParameterCombination: The parameter group {name} can't be used for this "
@@ -152,7 +189,8 @@ def maintain(account: Account, region: str) -> None:
     """A maintenance window: instances that upgrade by themselves get the newest patch."""
     for id_, made in account.inputs_of(DATABASE, region).items():
         if made.get("autoMinorVersionUpgrade", True):
-            newest = _newest(_line(made["engineVersion"]))
+            engine = made["engine"]
+            newest = _newest(engine, _line(engine, made["engineVersion"]))
             account.remember(DATABASE, region, id_, {**made, "engineVersion": newest})
 
 

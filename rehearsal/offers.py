@@ -5,10 +5,10 @@ The errors are AWS's own words where a report has them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from regions.offers import has_mysql, lacks
+from regions.offers import Kind, has_mysql, has_postgres, lacks
 from regions.region import Feature, Region
 from rehearsal.account import DATABASE, Account, RefusedByAws
 from rehearsal.sample_outputs.eks import CLUSTER
@@ -23,6 +23,10 @@ _ENDPOINTS = {
     "vpc": "ec2",
 }
 """Module of a type -> the prefix of its service's hosts, where that is not the module."""
+_ENGINES: dict[str, tuple[Callable[[str], bool], Kind, str]] = {
+    "mysql": (has_mysql, "databases", "general-public-license"),
+    "postgres": (has_postgres, "postgresDatabases", "postgresql-license"),
+}
 _FEATURES = {
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": (
         Feature.PULL_THROUGH_CACHE,
@@ -78,15 +82,16 @@ def _check_database(plain: Mapping[str, Any], region: str) -> None:
     engine, version, class_ = (
         plain.get(key, "") for key in ("engine", "engineVersion", "instanceClass")
     )
-    if engine != "mysql":
+    if engine not in _ENGINES:
         return
-    if version and not has_mysql(version):
+    has, kind, license_ = _ENGINES[engine]
+    if version and not has(version):
         raise RefusedByAws(
             f"InvalidParameterCombination: Cannot find version {version} for {engine}"
         )
-    if lacks("databases", region, class_):
+    if lacks(kind, region, class_):
         raise RefusedByAws(
             "InvalidParameterCombination: RDS does not support creating a DB instance with the "
             f"following combination: DBInstanceClass={class_}, Engine={engine}, "
-            f"EngineVersion={version}, LicenseModel=general-public-license."
+            f"EngineVersion={version}, LicenseModel={license_}."
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
-from rendering.objects import Object, ObjectKey, RenderError
+from rendering.objects import Object, ObjectKey, RenderError, pod_spec
 from rendering.release import OptionalPart, Release
 
 
@@ -20,22 +21,37 @@ def without(
     """The objects of a build without those of the parts that are not chosen.
 
     Args:
-        built: as kustomize prints them.
+        built: as kustomize prints them; what stays loses the variables of such parts in place.
         parts: of the release, by name.
         chosen: names of parts; None: all of them.
 
     Raises:
-        RenderError: a part names an object that the build lacks, chosen or not.
+        RenderError: a part names an object or a variable that the build lacks, chosen or not.
     """
-    objects = list(built)
-    present = {name_of(obj) for obj in objects}
+    by_name = {name_of(obj): obj for obj in built}
+    gone = left_out(parts, chosen)
     for name, part in parts.items():
-        if absent := sorted(set(part.objects) - present):
-            raise RenderError(
-                f"release.yaml, optional.{name}: the build has no {absent[0]}: correct the name"
-            )
-    gone = set[str]().union(*(part.objects for part in left_out(parts, chosen).values()))
-    return [obj for obj in objects if name_of(obj) not in gone]
+        if absent := sorted({*part.objects, *part.variables} - by_name.keys()):
+            raise _absent(name, absent[0])
+        for each, variables in part.variables.items():
+            containers = _containers(by_name[each])
+            has = {entry["name"] for one in containers for entry in one.get("env", [])}
+            if lost := sorted(set(variables) - has):
+                raise _absent(name, f"variable {lost[0]} in {each}")
+            for container in containers if name in gone else ():
+                container["env"] = [e for e in container["env"] if e["name"] not in variables]
+    objects = set[str]().union(*(part.objects for part in gone.values()))
+    return [obj for name, obj in by_name.items() if name not in objects]
+
+
+def _absent(part: str, what: str) -> RenderError:
+    return RenderError(f"release.yaml, optional.{part}: the build has no {what}: correct the name")
+
+
+def _containers(workload: Object) -> list[dict[str, Any]]:
+    """The containers of a workload that have variables."""
+    containers: list[dict[str, Any]] = (pod_spec(workload) or {}).get("containers", [])
+    return [each for each in containers if "env" in each]
 
 
 def left_out(

@@ -65,7 +65,8 @@ class Parts(Strict):
         pipelines_profiles: what Pipelines has in each user's namespace.
         metacontroller: calls ``pipelines_profiles`` for each namespace.
         model_registry: the registry of models.
-        model_registry_ui: its pages.
+        model_registry_ui: its pages, and those of the catalog.
+        model_catalog: the catalog of models.
         workflows: Argo's controller.
         metadata: ML Metadata's server.
         katib: its controller and webhooks.
@@ -98,6 +99,7 @@ class Parts(Strict):
     metacontroller: Part = Part()
     model_registry: Part = Part()
     model_registry_ui: Part = Part()
+    model_catalog: Part = Part()
     workflows: Part = Part()
     metadata: Part = Part()
     katib: Part = Part()

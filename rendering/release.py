@@ -203,6 +203,7 @@ class OptionalPart(Strict):
         objects: those that are left out while it is false, as kustomize prints them.
         images: those of the part that stand in the code of a program.
         databases: components in ``databases`` that belong to these objects alone.
+        variables: object that stays -> variables of its containers that are for the part alone.
     """
 
     setting: str
@@ -210,6 +211,9 @@ class OptionalPart(Strict):
     objects: tuple[KindAndName, ...] = Field(min_length=1)
     images: tuple[CodeImage, ...] = ()
     databases: tuple[Name, ...] = ()
+    variables: dict[KindAndName, tuple[str, ...]] = Field(
+        default_factory=dict[KindAndName, tuple[str, ...]]
+    )
 
 
 class Patches(Strict):

@@ -21,7 +21,7 @@ import yaml
 from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
 
 from regions.region import Region
-from settings import certificates, cron
+from settings import catalog_files, certificates, cron
 from settings.durations import seconds
 from settings.section import PROJECT
 
@@ -280,6 +280,9 @@ RegionName = Annotated[str, _checked(Region.of)]
 Cidr = Annotated[str, _checked(network_of)]
 ClientCidr = Annotated[str, _checked(_client)]
 PublicCidr = Annotated[str, _checked(_public)]
+CatalogFile = Annotated[str, _checked(catalog_files.read)]
+CatalogSourceId = Annotated[str, _form("CatalogSourceId")]
+CatalogSourceName = Annotated[str, _form("CatalogSourceName")]
 CertificateFile = Annotated[str, _checked(certificates.read)]
 BundlesPath = Annotated[str, _checked(_holds_sources)]
 ReleaseName = Annotated[str, _form("ReleaseName")]
@@ -304,6 +307,8 @@ SecurityGroupId = Annotated[str, _form("SecurityGroupId")]
 Platform = Annotated[str, _form("Platform")]
 InstanceType = Annotated[str, _form("InstanceType"), _checked(_not_arm), _form("PlatformSize")]
 DatabaseClass = Annotated[str, _form("DatabaseClass")]
+PostgresClass = Annotated[str, _form("PostgresClass")]
+PostgresVersion = Annotated[str, _form("PostgresVersion")]
 SnapshotName = Annotated[str, _form("SnapshotName")]
 KeyArn = Annotated[str, _form("KeyArn")]
 TeamBucketName = Annotated[str, _form("TeamBucketName")]

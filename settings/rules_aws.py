@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from math import ceil
 
 from regions.endpoints import endpoint_names
-from regions.offers import Kind, has_mysql, lacks, names
+from regions.offers import Kind, has_mysql, has_postgres, lacks, names
 from regions.region import GPU_FAMILIES
 from settings.errors import full_key, listed, looks_secret, refusal
 from settings.existing_vpc import ADDRESSES_OF_A_NODE
@@ -207,6 +207,27 @@ def _runs_mysql_8(database_class: str) -> bool:
     return not reason_against("DatabaseClass", database_class)
 
 
+@RULES.reads("modelCatalog.enabled", "modelCatalog.instanceClass", "region")
+def _region_offers_the_catalogs_database(f: Facts) -> Iterator[str]:
+    catalog = f.settings.model_catalog
+    if catalog.enabled:
+        key, name = "modelCatalog.instanceClass", catalog.instance_class
+        yield from _not_offered(f, "postgresDatabases", key, name, _runs_postgres_17)
+
+
+def _runs_postgres_17(database_class: str) -> bool:
+    return not reason_against("PostgresClass", database_class)
+
+
+@RULES.reads("modelCatalog.engineVersion")
+def _rds_has_the_catalogs_version(f: Facts) -> Iterator[str]:
+    version = f.settings.model_catalog.engine_version
+    if not has_postgres(version):
+        line = version.partition(".")[0]
+        reason = f"RDS has no such version: write {line} for its newest, in quotes"
+        yield refusal("modelCatalog.engineVersion", version, reason)
+
+
 def _is_special(instance_type: str) -> bool:
     family = instance_type.partition(".")[0]
     return family in GPU_FAMILIES or SPECIAL_FAMILY.fullmatch(family) is not None
@@ -225,7 +246,7 @@ def _not_offered(
         return
     offered = [each for each in names(kind, f.region.name) if usable(each)]
     family, _, size = name.rpartition(".")
-    series = name[: len("db.m" if kind == "databases" else "m")]
+    series = name[: len("m" if kind == "instances" else "db.m")]
     forms = (rf"{series}.*\.{size}", rf"{family}\..*", r"(db\.)?m.*\.xlarge")
     alike = ([each for each in offered if re.fullmatch(form, each)] for form in forms)
     reason = f"{f.region.name} does not offer it: use {listed(next(filter(None, alike)))}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from settings import catalog_files
 from settings.errors import full_key, refusal
 from settings.facts import Facts
 from settings.rule_frame import Rules
@@ -94,3 +95,26 @@ def _a_quota_limits_something(f: Facts) -> Iterator[str]:
         if user.quota is not None and not user.quota.model_dump(exclude_none=True):
             reason = "it limits nothing: add cpus, memoryGib, gpus, gpuSlices, storageGib or pods"
             yield refusal(("users", index, "quota"), {}, f"{reason}, or remove the line")
+
+
+@RULES.reads("modelCatalog.sources")
+def _sources_of_the_catalog_differ(f: Facts) -> Iterator[str]:
+    seen = set[str]()
+    for index, each in enumerate(f.settings.model_catalog.sources):
+        if each.id in seen:
+            reason = "another source has it too: give each its own"
+            yield refusal(("modelCatalog", "sources", index, "id"), each.id, reason)
+        seen.add(each.id)
+
+
+@RULES.reads("modelCatalog.sources")
+def _sources_of_the_catalog_are_one_object(f: Facts) -> Iterator[str]:
+    size = 0
+    for index, each in enumerate(f.settings.model_catalog.sources):
+        size += len(catalog_files.read(each.file).encode())
+        if size > catalog_files.MOST_BYTES:
+            most = f"{catalog_files.MOST_BYTES // 1024} KiB"
+            reason = f"with those before it the files have more than {most}, and one ConfigMap has"
+            path = ("modelCatalog", "sources", index, "file")
+            yield refusal(path, each.file, f"{reason} them all: shorten them, or leave some out")
+            return

@@ -92,6 +92,15 @@ def _release_can_leave_v1_out(f: Facts) -> Iterator[str]:
         yield refusal("pipelines.v1", False, reason)
 
 
+@RULES.reads("release", "modelCatalog.enabled")
+def _release_has_a_catalog(f: Facts) -> Iterator[str]:
+    key, release = "modelCatalog.enabled", f.releases.get(f.settings.release)
+    if release and f.settings.model_catalog.enabled and not release.asks_for(key):
+        able = listed(name for name, each in f.releases.items() if each.asks_for(key))
+        reason = f"release {f.settings.release} has no catalog of models: remove it, or use {able}"
+        yield refusal(key, True, reason)
+
+
 @RULES.reads("release", "artifacts.credentials")
 def _release_can_use_credentials(f: Facts) -> Iterator[str]:
     release = f.releases.get(f.settings.release, Release())

@@ -12,6 +12,7 @@ from settings import field_types as t
 from settings.account import AwsSettings, IamSettings
 from settings.errors import AWS, full_key, listed
 from settings.image_mirror import ImageMirrorSettings
+from settings.model_catalog import ModelCatalogSettings
 from settings.node_pools import GpuPoolSettings, NodePoolSettings
 from settings.release_files import default_kubernetes, default_release
 from settings.section import PROJECT, Section
@@ -464,6 +465,7 @@ class Settings(Section):
     login: LoginSettings = LoginSettings()
     notebooks: NotebooksSettings = NotebooksSettings()
     pipelines: PipelinesSettings = PipelinesSettings()
+    model_catalog: ModelCatalogSettings = ModelCatalogSettings()
     packages: PackagesSettings = PackagesSettings()
     deletable_namespaces: Annotated[list[t.ProfileNamespace], t.Distinct] = []
     aws: AwsSettings = Field(default=AwsSettings(), alias=AWS)

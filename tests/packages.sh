@@ -10,6 +10,7 @@ for package in "$@"; do
   case "$package" in
     etcd-server) program=etcd ;;
     mariadb-server) program=mariadbd ;;
+    postgresql) program=pg_ctlcluster ;;
     *) program="$package" ;;
   esac
   # Debian keeps servers in sbin, which is not on everybody's PATH.

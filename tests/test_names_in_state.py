@@ -29,9 +29,9 @@ def names_of(recorded: Recorded) -> set[str]:
 
 
 def names_made() -> set[str]:
-    """Of the stacks as they are shipped, and with the cache of Pipelines v1, which 26.03 has."""
-    with_cache = stack(STACKS[0], pipelines={"v1": True})
-    return names_of(with_cache).union(*(names_of(stack(name)) for name in STACKS))
+    """Of the stacks as they are shipped, and with what is optional in a release."""
+    optional = stack(STACKS[0], pipelines={"v1": True}, modelCatalog={"enabled": True})
+    return names_of(optional).union(*(names_of(stack(name)) for name in STACKS))
 
 
 def test_every_name_is_one_that_states_have() -> None:

@@ -7,7 +7,7 @@ make them again. Names are added, never edited; one is removed with its resource
 from __future__ import annotations
 
 _COMPONENTS = """
-    ArtifactStore BlockStorage ControlPlane Database DatabaseUsers EksCluster
+    ArtifactStore BlockStorage CatalogDatabase ControlPlane Database DatabaseUsers EksCluster
     ImageMirrorApi ImageMirrorBuild ImageMirrorEvents ImageMirrorFunctions
     ImageMirrorPods ImageMirrorWebhook KarpenterController KarpenterGpuPool KarpenterInterruptions
     KarpenterNodes KarpenterPools KubeflowManifests KubeflowRdsS3Backend Logins

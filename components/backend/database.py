@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.adopted_log_group import adopted_log_group
 from components.aws.managed_secret import ManagedSecret, managed_secret
+from components.backend.instance_surroundings import firewall, log_groups
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
 from settings.existing_backend import instance_name
@@ -38,7 +38,6 @@ _PARAMETERS_BY_FAMILY = {"mysql8.4": {"authentication_policy": "*:mysql_native_p
 _MASTER_USER = "kubeflow"
 _AT_RESTART = frozenset({"authentication_policy"})
 _LOGS = ("error", "slowquery")
-_LOG_DAYS = 90
 
 
 def family(engine_version: str) -> str:
@@ -83,8 +82,10 @@ class Database(pulumi.ComponentResource):
         host: DNS name of the instance.
         port: as text.
         master: the master user's secret, a JSON object of texts: username, password, host, port.
+        subnet_group: its name.
     """
 
+    subnet_group: pulumi.Output[str]
     host: pulumi.Output[str]
     port: pulumi.Output[str]
     master: ManagedSecret
@@ -109,9 +110,21 @@ class Database(pulumi.ComponentResource):
         # Letters and digits only: RDS rejects / @ " and space.
         password = GeneratedSecret(f"{name}-password", length=32, opts=self._child)
         insights = has_insights(settings.instance_class)
+        identifier = instance_name(context.cluster)
+        self.subnet_group = self._subnets(subnet_ids).name
+        admitted = firewall(
+            name,
+            engine="MySQL",
+            port=PORT,
+            cluster=context.cluster,
+            vpc_id=vpc_id,
+            clients=client_security_group_ids,
+            tags=self._tags,
+            opts=self._child,
+        )
         instance = aws.rds.Instance(
             name,
-            identifier=instance_name(context.cluster),
+            identifier=identifier,
             engine="mysql",
             engine_version=settings.engine_version,
             instance_class=settings.instance_class,
@@ -123,8 +136,8 @@ class Database(pulumi.ComponentResource):
             storage_type="gp3",
             storage_encrypted=True,
             kms_key_id=key_arn,
-            db_subnet_group_name=self._subnets(subnet_ids).name,
-            vpc_security_group_ids=[self._firewall(vpc_id, client_security_group_ids).id],
+            db_subnet_group_name=self.subnet_group,
+            vpc_security_group_ids=[admitted.id],
             parameter_group_name=self._parameters(settings.engine_version).name,
             publicly_accessible=False,
             multi_az=settings.multi_az,
@@ -135,7 +148,7 @@ class Database(pulumi.ComponentResource):
             # Unique for each instance: the snapshot of a destroyed stack keeps its name.
             final_snapshot_identifier=None
             if settings.skip_final_snapshot
-            else pulumi.Output.concat(f"{instance_name(context.cluster)}-final-", password.version),
+            else pulumi.Output.concat(f"{identifier}-final-", password.version),
             delete_automated_backups=False,
             enabled_cloudwatch_logs_exports=list(_LOGS),
             # RDS would leave a version that the settings have in full, and never comes back to it.
@@ -157,7 +170,7 @@ class Database(pulumi.ComponentResource):
                 # The snapshot is where the instance comes from; another one would replace it. So
                 # would its master user, which an instance keeps whatever name is given here.
                 ignore_changes=["snapshotIdentifier", "username"],
-                depends_on=self._logs(),
+                depends_on=log_groups(name, identifier, _LOGS, tags=self._tags, parent=self),
             ),
         )
         self.host = instance.address
@@ -178,19 +191,6 @@ class Database(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def _logs(self) -> list[aws.cloudwatch.LogGroup]:
-        """The log groups, which RDS would make itself, without expiry, and never delete."""
-        return [
-            adopted_log_group(
-                f"{self._name}-log-{log}",
-                f"/aws/rds/instance/{instance_name(self._cluster)}/{log}",
-                days=_LOG_DAYS,
-                tags=self._tags,
-                parent=self,
-            )
-            for log in _LOGS
-        ]
-
     def _subnets(
         self, subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     ) -> aws.rds.SubnetGroup:
@@ -201,30 +201,6 @@ class Database(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
-
-    def _firewall(
-        self, vpc_id: pulumi.Input[str], clients: Sequence[pulumi.Input[str]]
-    ) -> aws.ec2.SecurityGroup:
-        group = aws.ec2.SecurityGroup(
-            f"{self._name}-clients",
-            description=f"MySQL for the nodes of {self._cluster}",
-            vpc_id=vpc_id,
-            tags=self._tags,
-            opts=self._child,
-        )
-        for index, client in enumerate(clients):
-            aws.vpc.SecurityGroupIngressRule(
-                f"{self._name}-from-nodes-{index}",
-                security_group_id=group.id,
-                referenced_security_group_id=client,
-                ip_protocol="tcp",
-                from_port=PORT,
-                to_port=PORT,
-                description="MySQL from cluster nodes",
-                tags=self._tags,
-                opts=self._child,
-            )
-        return group
 
     def _parameters(self, version: str) -> aws.rds.ParameterGroup:
         return aws.rds.ParameterGroup(

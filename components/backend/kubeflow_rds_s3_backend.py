@@ -13,6 +13,7 @@ from components.aws.keys import account_key
 from components.aws.managed_secret import ManagedSecret, managed_secret
 from components.aws.roles import OidcProvider, ServiceAccount, role_with_rights
 from components.backend.artifact_store import ArtifactStore
+from components.backend.catalog_database import CatalogDatabase
 from components.backend.database import Database
 from components.backend.database_users import DatabaseUsers
 from components.backend.policies import (
@@ -30,6 +31,7 @@ from settings import certificates
 from settings.context import StackContext
 from settings.errors import refusal
 from settings.existing_backend import key_alias
+from settings.model_catalog import ModelCatalogSettings
 from settings.sections import (
     ArtifactsSettings,
     DatabaseSettings,
@@ -42,6 +44,7 @@ _EDITOR = "default-editor"
 """The service account of Pipelines' runs, notebooks and Katib trials in every profile."""
 _API_SERVER = "ml-pipeline"
 _MASTER = "database-master"
+_CATALOG = "model-catalog"
 # RDS and EBS use the key through grants, which the database's creator makes.
 _USE_KEY = [
     "kms:CreateGrant",
@@ -60,6 +63,7 @@ class KubeflowRdsS3BackendArgs:
         context: what all components of the stack share.
         database: the section ``database``.
         database_users: component of the release -> its user of the database.
+        model_catalog: the section ``modelCatalog``.
         artifacts: the section ``artifacts``.
         shared_files: the section ``sharedFiles``.
         profiles: the profiles' namespaces, the first user's first.
@@ -76,6 +80,7 @@ class KubeflowRdsS3BackendArgs:
     context: StackContext
     database: DatabaseSettings
     database_users: Mapping[str, DatabaseUser]
+    model_catalog: ModelCatalogSettings
     artifacts: ArtifactsSettings
     shared_files: SharedFilesSettings
     profiles: Sequence[str]
@@ -93,7 +98,8 @@ class KubeflowRdsS3BackendArgs:
 class KubeflowRdsS3Backend(pulumi.ComponentResource):
     """Makes: one KMS key, database and users, the bucket, roles for service accounts.
 
-    With ``shared_files.enabled`` also a shared file system.
+    With ``shared_files.enabled`` also a shared file system, with ``model_catalog.enabled`` the
+    database of the catalog of models.
 
     With ``artifacts.credentials: static-key``, for releases whose Pipelines cannot assume a role,
     an IAM user limited to the bucket replaces the roles that reach artifacts, with its access key
@@ -103,8 +109,8 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         bucket_name: of the artifact bucket.
         database: its ``host`` and ``port`` are for the manifests.
         database_authorities: PEM text of the roots that signed the database's certificate.
-        secrets: by name: one per component of ``database_users``, ``database-master`` and, with a
-            static key, ``artifacts``.
+        secrets: by name: one per component of ``database_users``, ``database-master``, of the
+            catalog ``model-catalog`` and, with a static key, ``artifacts``.
         role_arns: ``database-clients`` (reads all secrets but the master's) and
             ``database-init`` (reads the database's, the master's too); without a static key also
             ``ml-pipeline`` and ``profile-default-editor`` (the first user's).
@@ -160,6 +166,8 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
             opts=self._child,
         )
         self.secrets = {**users.secrets, _MASTER: self.database.master}
+        if args.model_catalog.enabled:
+            self.secrets[_CATALOG] = self._catalog_database().secret
         self.role_arns, self.profile_role_arns = {}, {}
         if args.artifacts.credentials == "static-key":
             self.secrets["artifacts"] = self._static_key()
@@ -168,6 +176,20 @@ class KubeflowRdsS3Backend(pulumi.ComponentResource):
         self._reader_roles()
         self.ready = self._shared_files()
         self.register_outputs({})
+
+    def _catalog_database(self) -> CatalogDatabase:
+        args = self._args
+        return CatalogDatabase(
+            f"{self._name}-model-catalog",
+            args.context,
+            args.model_catalog,
+            args.database,
+            vpc_id=args.vpc_id,
+            subnet_group=self.database.subnet_group,
+            client_security_group_ids=args.client_security_group_ids,
+            key_arn=self._key_arn,
+            opts=self._child,
+        )
 
     def _shared_files(self) -> Sequence[pulumi.Resource]:
         args = self._args

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -44,6 +44,7 @@ class KubeflowManifestsArgs:
         rendered: the release's objects with markers such as ``<<database.host>>``.
         parts: which of them do what.
         values: the values of the markers, by name; an Output remains one in the fields that use it.
+        files: ConfigMap, ``namespace/name`` -> file -> its text, in which nothing is a marker.
         profile_roles: namespace -> the IAM role of its ``default-editor``, if it has one.
         kubeconfig: kubeconfig as JSON, for the CRDs, which are no resource of the Kubernetes
             provider.
@@ -64,6 +65,7 @@ class KubeflowManifestsArgs:
     rendered: Rendered
     parts: Parts
     values: DeployValues
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     profile_roles: Mapping[str, pulumi.Input[str]]
     kubeconfig: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
@@ -166,7 +168,7 @@ class KubeflowManifests(pulumi.ComponentResource):
         awaits_crds = of_release(MANIFESTS / self._args.release).awaits_crds
         # The release's ConfigMaps and Secrets, with public versions in place of secrets.
         configuration = {
-            ObjectKey.of(obj): _bound(obj, versions, self._logins.versions)
+            ObjectKey.of(obj): self._bound(obj, versions, self._logins.versions)
             for obj in rendered.objects
             if obj["kind"] in CONFIGURATION
         }
@@ -179,7 +181,7 @@ class KubeflowManifests(pulumi.ComponentResource):
                 # Everything in the namespace depends on the nodes through it.
                 before.extend(self._args.ready)
             read = [configuration[source] for source in read_by(obj) if source in configuration]
-            bound = _bound(obj, values, self._logins.hashes)
+            bound = self._bound(obj, values, self._logins.hashes)
             if matches(named(obj), awaits_crds):
                 bound = self._after_the_crds(bound)
             self._registered[key] = register(
@@ -187,6 +189,14 @@ class KubeflowManifests(pulumi.ComponentResource):
                 hooks=self._args.unready_pods,
                 opts=self._child(*before),
             )
+
+    def _bound(self, obj: Object, values: DeployValues, hashes: DeployValues) -> Object:
+        bound, key = bind(obj, values), ObjectKey.of(obj)
+        if obj["kind"] == "Secret" and obj["metadata"]["name"] == "dex-passwords":
+            bound["stringData"] = dict(hashes)
+        if key.kind == "ConfigMap" and (files := self._args.files.get(key.full_name)):
+            bound["data"] = {**bound["data"], **files}
+        return bound
 
     def _after_the_crds(self, obj: Object) -> Object:
         """An object that a preview shows to the API server only while the CRDs do not change.
@@ -239,10 +249,3 @@ class KubeflowManifests(pulumi.ComponentResource):
                 account = account_of(obj["spec"]["template"]["spec"])
                 before |= {key, *rbac.bindings_of(key.namespace, account)}
         return [self._registered[key] for key in sorted(before)]
-
-
-def _bound(obj: Object, values: DeployValues, hashes: DeployValues) -> Object:
-    bound = bind(obj, values)
-    if obj["kind"] == "Secret" and obj["metadata"]["name"] == "dex-passwords":
-        bound["stringData"] = dict(hashes)
-    return bound

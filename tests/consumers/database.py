@@ -18,12 +18,17 @@ from tests.consumers.stack import AUTHORITIES, HOST, PORT, Secrets, Stack
 from tests.database_users import users
 from tests.releases import PIPELINES_2
 from tests.rendering.beijing import Release
-from tests.rendering.secret_writer import written
+from tests.rendering.secret_writer import OF_CATALOG, Remote, written
 from tests.services import mariadb
 from tests.services.database_job import Job
 
 _NAMESPACE = ("unshare", "--map-root-user", "--mount")
 _WITH_HOSTS = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+
+
+def with_hosts(hosts: Path, *command: str) -> list[str]:
+    """A command that reads the file in place of /etc/hosts."""
+    return [*_NAMESPACE, "sh", "-c", _WITH_HOSTS, "sh", str(hosts), *command]
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,20 @@ class Database:
     job: Job
     hosts: Path
 
+    @property
+    def remote(self) -> Remote:
+        """Secrets Manager."""
+        return {**OF_CATALOG, **self.job.remote}
+
     def command(self, *command: str) -> list[str]:
         """A command that finds the server by the name of RDS."""
-        return [*_NAMESPACE, "sh", "-c", _WITH_HOSTS, "sh", str(self.hosts), *command]
+        return with_hosts(self.hosts, *command)
 
     def secrets(self, release: Release, namespace: str) -> dict[str, dict[str, str]]:
         """Name -> content of each Secret that External Secrets would write."""
         listed = [each for each in release.all("ExternalSecret") if _is_in(each, namespace)]
         return {
-            self.stack.bound(each["spec"]["target"]["name"]): written(each, self.job.remote)
+            self.stack.bound(each["spec"]["target"]["name"]): written(each, self.remote)
             for each in listed
         }
 

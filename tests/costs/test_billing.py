@@ -145,6 +145,10 @@ def test_an_interface_endpoint_counts_in_each_zone_and_a_gateway_endpoint_not_at
             ],
         ),
         (
+            {"engine": "postgres", "engineVersion": "17", "storageType": "gp3"},
+            [("database", 1, 1), ("rds.gp3.single-az", 100, 100)],
+        ),
+        (
             {"storageType": "io1", "iops": 2000},
             [
                 ("database", 1, 1),
@@ -159,6 +163,14 @@ def test_a_database_is_its_class_its_storage_and_its_support(
 ) -> None:
     rest: Row = {"instanceClass": "db.m6g.large", "allocatedStorage": 100, "engineVersion": "8.4"}
     assert units(row("aws:rds/instance:Instance", **{**rest, **inputs})) == expected
+
+
+def test_an_hour_of_postgresql_has_no_price_of_mysql() -> None:
+    inputs = {"instanceClass": "db.m6g.large", "allocatedStorage": 20, "engineVersion": "17"}
+    made = row("aws:rds/instance:Instance", engine="postgres", storageType="gp3", **inputs)
+    cost = cost_of([made], "us-west-2")
+    (sentence,) = [each for each in cost.unknown if each.startswith("db.m6g.large single-az")]
+    assert "PostgreSQL has other prices" in sentence
 
 
 TYPE = "service.beta.kubernetes.io/aws-load-balancer-type"

@@ -55,6 +55,7 @@ def program(rotation: int) -> None:
             context=context,
             database=database,
             database_users=database_users(settings),
+            model_catalog=settings.model_catalog,
             artifacts=settings.artifacts,
             shared_files=settings.shared_files,
             profiles=[user.namespace for user in settings.users],

@@ -153,6 +153,11 @@ def orderable(*zones: str, version: str = "8.4.7") -> dict[str, Any]:
         (orderable("us-west-2a"), {}, "only us-west-2a of us-west-2 offers it, and 2 must"),
         (orderable("us-west-2a"), {"database": {"multiAz": False}}, ""),
         (
+            orderable("us-west-2a", "us-west-2b"),
+            {"modelCatalog": {"enabled": True}},
+            "modelCatalog.instanceClass is db.t4g.micro: no zone of us-west-2 offers it",
+        ),
+        (
             orderable("us-west-2a", "us-west-2b", version="8.0.40"),
             {},
             "no zone of us-west-2 offers",

@@ -9,7 +9,7 @@ import pytest
 
 from ops import version_checks
 from ops.findings import Level
-from ops.version_checks import calendar_findings, eks_findings, mysql_findings
+from ops.version_checks import calendar_findings, eks_findings, mysql_findings, postgres_findings
 from settings.support_ends import EKS, KUBERNETES, MYSQL
 from tests.ops.account import problems, session, subject, told
 
@@ -118,3 +118,16 @@ def test_rds_is_asked_in_the_region() -> None:
     assert told(mysql_findings(subject(), session(mysql("8.4.7"))), Level.GOOD) == [
         "AWS offers 8.4"
     ]
+
+
+@pytest.mark.usefixtures("aws")
+def test_rds_is_asked_for_the_catalogs_version_where_there_is_a_catalog() -> None:
+    answers = session(mysql("17.6", "17.7"))
+    assert list(postgres_findings(subject(), answers)) == []
+    catalog = subject(modelCatalog={"enabled": True})
+    assert told(postgres_findings(catalog, answers), Level.GOOD) == ["AWS offers 17"]
+    (found,) = postgres_findings(catalog, session(mysql("16.4", "16.5")))
+    assert found.sentence == (
+        "kubeflow:modelCatalog.engineVersion is 17: RDS does not offer it in us-west-2: use 16.4 "
+        "or 16.5"
+    )

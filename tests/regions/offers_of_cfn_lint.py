@@ -7,6 +7,7 @@ cfn-lint takes the instance types of each region from AWS's price lists, and the
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import distribution
@@ -22,10 +23,10 @@ def _read(name: str) -> Any:
     return json.loads((_SCHEMAS / f"{name}.json").read_text("utf-8"))
 
 
-def _mysql(schema: Mapping[str, Any], wanted: str) -> Iterator[str]:
-    """The values that a schema lists for the property of a MySQL instance."""
+def _of_engine(engine: str, schema: Mapping[str, Any], wanted: str) -> Iterator[str]:
+    """The values that a schema lists for the property of an instance of that engine."""
     for case in schema["allOf"]:
-        if case["if"]["properties"].get("Engine", {}).get("const") == "mysql":
+        if case["if"]["properties"].get("Engine", {}).get("const") == engine:
             yield from case["then"]["properties"][wanted]["enum"]
 
 
@@ -49,19 +50,30 @@ def text() -> str:
     """The file's text: JSON with one line for each family and set of sizes."""
     instances = _read("extensions/aws_ec2_instance/instancetype_enum")
     databases = _read("extensions/aws_rds_dbinstance/dbinstanceclass_enum")
-    versions = set(_mysql(_read("extensions/aws_rds_dbinstance/engine_version"), "EngineVersion"))
+    schema = _read("extensions/aws_rds_dbinstance/engine_version")
+    versions = set(_of_engine("mysql", schema, "EngineVersion"))
+    postgres = set(_of_engine("postgres", schema, "EngineVersion"))
     regions = instances.keys() & databases.keys() - {"all"}
     table = {
         "date": _read("version")["schema_date"][:10],
         "source": f"aws-cloudformation/cfn-lint {distribution('cfn-lint').version}, "
         "src/cfnlint/data/schemas/extensions: aws_ec2_instance, aws_rds_dbinstance",
         "mysql": " ".join(sorted(each for each in versions if each.startswith("8."))),
+        # Without the lines themselves, which are no versions (18, 17).
+        "postgres": " ".join(sorted(each for each in postgres if re.match(r"1[7-9]\.", each))),
         "instances": _by_family(
             {r: instances[r]["enum"] for r in regions if "enum" in instances[r]}
         ),
-        "databases": _by_family(
-            {r: _mysql(databases[r], "DBInstanceClass") for r in regions if "allOf" in databases[r]}
-        ),
+        **{
+            kind: _by_family(
+                {
+                    r: _of_engine(engine, databases[r], "DBInstanceClass")
+                    for r in regions
+                    if "allOf" in databases[r]
+                }
+            )
+            for kind, engine in (("databases", "mysql"), ("postgresDatabases", "postgres"))
+        },
     }
     return f"{json.dumps(table, indent=1)}\n"
 

@@ -125,3 +125,50 @@ def test_the_control_planes_log_group_comes_back_bare() -> None:
     assert account.inputs_of(LOG_GROUP, REGION) == {group: {"name": group}}
     with pytest.raises(RefusedByAws, match="ResourceAlreadyExistsException"):
         account.create(LOG_GROUP, REGION, lambda _: (group, {}))
+
+
+# -- PostgreSQL ------------------------------------------------------------------------------------
+
+POSTGRES = {
+    "identifier": "catalog",
+    "engine": "postgres",
+    "engineVersion": "17",
+    "allocatedStorage": 20,
+    "storageType": "gp3",
+    "username": "kubeflow",
+    "dbName": "modelcatalog",
+}
+
+
+def test_postgresql_has_lines_of_one_number(account: Account) -> None:
+    made = databases.changed(account, REGION, POSTGRES, "")
+    assert made["engineVersion"].startswith("17.")
+    assert made["engine"] == "postgres"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error"),
+    [
+        ({"username": "admin"}, "MasterUsername admin cannot be used as it is a reserved word"),
+        ({"username": "rdsadmin"}, "reserved word used by the engine"),
+        ({"username": "7kubeflow"}, "MasterUsername must begin with a letter"),
+        ({"username": "k" * 64}, "MasterUsername must begin with a letter"),
+        ({"dbName": "model-catalog"}, "DBName must begin with a letter"),
+        ({"allocatedStorage": 19}, "Invalid storage size for engine name postgres .* gp3: 19"),
+    ],
+)
+def test_postgresql_that_cannot_be_made(
+    account: Account, inputs: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(RefusedByAws, match=error):
+        databases.changed(account, REGION, {**POSTGRES, **inputs}, "")
+
+
+def test_a_parameter_group_is_of_the_engine_and_its_line(account: Account) -> None:
+    account.create(PARAMETER_GROUP, REGION, lambda _: ("mine", {}))
+    account.remember(PARAMETER_GROUP, REGION, "mine", {"family": "postgres16"})
+    inputs = {**POSTGRES, "parameterGroupName": "mine"}
+    with pytest.raises(RefusedByAws, match="DBParameterGroupFamily postgres17"):
+        databases.changed(account, REGION, inputs, "")
+    account.remember(PARAMETER_GROUP, REGION, "mine", {"family": "postgres17"})
+    assert databases.changed(account, REGION, inputs, "")["parameterGroupName"] == "mine"

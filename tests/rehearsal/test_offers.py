@@ -19,6 +19,7 @@ DATABASE, PROJECT = "aws:rds/instance:Instance", "aws:codebuild/project:Project"
 CACHE = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"
 IDENTITY = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 MYSQL = {"engine": "mysql", "engineVersion": "8.4", "instanceClass": "db.m6g.large"}
+POSTGRES = {"engine": "postgres", "engineVersion": "17", "instanceClass": "db.t4g.micro"}
 
 
 def check(region: str, type_: str, inputs: dict[str, Any], template: str = "m5.xlarge") -> None:
@@ -33,6 +34,8 @@ def check(region: str, type_: str, inputs: dict[str, Any], template: str = "m5.x
     [
         ("cn-north-1", DATABASE, MYSQL | {"engineVersion": "8.4.99"}, "Cannot find version 8.4.99"),
         ("cn-north-1", DATABASE, MYSQL | {"instanceClass": "db.m7i.large"}, "db.m7i.large"),
+        ("cn-north-1", DATABASE, POSTGRES | {"engineVersion": "17.99"}, "17.99 for postgres"),
+        ("cn-north-1", DATABASE, POSTGRES | {"instanceClass": "db.m7i.large"}, "postgresql-lic"),
         ("cn-north-1", CLUSTER, {"version": "1.21"}, "unsupported Kubernetes version"),
         ("cn-north-1", offers.NODE_GROUP, {"instanceTypes": ["m7a.large"]}, r"\[m7a.large\]"),
         ("cn-north-1", CACHE, {}, "UnsupportedUpstreamRegistryException"),
@@ -62,6 +65,10 @@ def test_a_node_group_is_refused_the_machines_of_its_template() -> None:
         ("cn-north-1", DATABASE, MYSQL),
         ("cn-north-1", DATABASE, MYSQL | {"engineVersion": "8.4.7"}),
         ("cn-north-1", DATABASE, MYSQL | {"engine": "postgres", "engineVersion": "17.4"}),
+        ("cn-north-1", DATABASE, POSTGRES),
+        ("cn-northwest-1", DATABASE, POSTGRES),
+        ("us-gov-west-1", DATABASE, POSTGRES),
+        ("us-west-2", DATABASE, POSTGRES),
         ("us-iso-east-1", DATABASE, MYSQL | {"instanceClass": "db.m7i.large"}),
         ("cn-north-1", CLUSTER, {"version": "1.35"}),
         ("cn-north-1", CLUSTER, {}),

@@ -25,6 +25,8 @@ WITH_REGISTRY = {
     name for name in PIPELINES_2 if "model_registry" in load(MANIFESTS / name).parts.present
 }
 REGISTRY_HOST = "model-registry-service.kubeflow.svc.cluster.local"
+CATALOG_HOST = "model-catalog.kubeflow.svc.cluster.local"
+WITH_CATALOG = {name for name in PIPELINES_2 if "model-catalog" in load(MANIFESTS / name).optional}
 ENVIRONMENTS = {
     **{
         name: {

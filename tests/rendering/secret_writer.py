@@ -18,7 +18,19 @@ Remote = Mapping[str, Mapping[str, str]]
 """Name of a secret in Secrets Manager -> the JSON object it holds."""
 
 ADDRESS = {"host": "db.example.rds.cn-north-1.amazonaws.com.cn", "port": "3306"}
+CATALOG = "<<secret.model-catalog>>"
+OF_CATALOG: Remote = {
+    CATALOG: {
+        "host": "catalog.example.rds.cn-north-1.amazonaws.com.cn",
+        "port": "5432",
+        "username": "kubeflow",
+        "password": "passwordOfcatalog",
+        "database": "modelcatalog",
+    }
+}
+"""The login of Hub's catalog, in an instance of its own."""
 REMOTE: Remote = {
+    **OF_CATALOG,
     "<<secret.database-master>>": {
         **ADDRESS,
         "username": "kubeflow",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from rendering import Rendered, RenderError, render
-from rendering.optional import places_beside
+from rendering import Object, Rendered, RenderError, render
+from rendering.optional import places_beside, without
 from rendering.release import CodeImage, OptionalPart
 from tests.rendering.conftest import TinyProject
 
@@ -80,3 +80,63 @@ def test_a_part_is_told_by_the_places_of_an_image() -> None:
     part = OptionalPart(setting="a.b", because="-", objects=("Deployment a/b",), images=(code,))
     others = ["Deployment a/c#spec.image", "Deployment a/bc#spec.image"]
     assert places_beside(["Deployment a/b#spec.image", "the designer", *others], [part]) == others
+
+
+# -- variables of what stays -----------------------------------------------------------------------
+
+
+def workload(*variables: str) -> Object:
+    env = [{"name": each, "value": "-"} for each in variables]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "keeper", "namespace": "app"},
+        "spec": {"template": {"spec": {"containers": [{"name": "a", "env": env}, {"name": "b"}]}}},
+    }
+
+
+SERVICE: Object = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "designer", "namespace": "app"},
+}
+
+
+def parts(**variables: tuple[str, ...]) -> dict[str, OptionalPart]:
+    return {
+        "designer": OptionalPart(
+            setting="a.b",
+            because="-",
+            objects=("Service app/designer",),
+            variables={f"Deployment app/{name}": each for name, each in variables.items()},
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("chosen", "left"),
+    [(None, {"URL", "DESIGNER"}), (["designer"], {"URL", "DESIGNER"}), ([], {"URL"})],
+)
+def test_variables_of_a_part_are_only_where_it_is_chosen(
+    chosen: list[str] | None, left: set[str]
+) -> None:
+    built = without([SERVICE, workload("URL", "DESIGNER")], parts(keeper=("DESIGNER",)), chosen)
+    (first, second) = built[-1]["spec"]["template"]["spec"]["containers"]
+    assert {entry["name"] for entry in first["env"]} == left
+    assert "env" not in second
+    assert (SERVICE in built) == ("DESIGNER" in left)
+
+
+@pytest.mark.parametrize("chosen", [[], ["designer"]])
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"keeper": ("DESINGER",)}, "variable DESINGER in Deployment app/keeper: correct the name"),
+        ({"keepr": ("DESIGNER",)}, "no Deployment app/keepr: correct the name"),
+    ],
+)
+def test_a_variable_that_a_part_names_must_be_there_chosen_or_not(
+    named: dict[str, tuple[str, ...]], sentence: str, chosen: list[str]
+) -> None:
+    with pytest.raises(RenderError, match=sentence):
+        without([SERVICE, workload("DESIGNER")], parts(**named), chosen)

@@ -11,7 +11,7 @@ from settings import MANIFESTS
 from tests.releases import RELEASES
 from tests.rendering.beijing import kubeflow
 
-REGISTRY = {"model_registry", "model_registry_ui"}
+REGISTRY = {"model_registry", "model_registry_ui", "model_catalog"}
 ABSENT = {
     "1.5.1-aws-b1.0.0": {"trainer", "spark", "external_secrets"} | REGISTRY,
     "26.03": {"training_operator"} | REGISTRY,

@@ -1,8 +1,9 @@
-"""Check of the RDS instance: what it is against the stack file, and what RDS will do to it."""
+"""Check of the RDS instances: what each is against the stack file, and what RDS will do to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from ops.findings import Finding, good, note, problem
 from ops.verification.check import Check
 from ops.verification.checks.keys import key_of
 from ops.verification.platform import Platform
-from settings.errors import listed
+from settings import model_catalog
+from settings.errors import full_key, listed
 from settings.existing_backend import instance_name
 
 _REPAIR = "`pulumi up --refresh`"
@@ -38,9 +40,74 @@ _FULL = 0.1
 _GIB = 1024**3
 
 
+@dataclass(frozen=True)
+class _Expected:
+    """An instance as the stack file has it.
+
+    Attributes:
+        name: its identifier.
+        section: of the stack file.
+        engine: as RDS writes it.
+        title: as people write it.
+        version: the setting of its section.
+        multi_az: likewise.
+        protected: whether RDS refuses to delete it.
+        clients: who uses it.
+    """
+
+    name: str
+    section: str
+    engine: str
+    title: str
+    version: str
+    multi_az: bool
+    protected: bool
+    clients: str
+
+    def key(self, name: str) -> str:
+        """A setting of its section."""
+        return full_key(f"{self.section}.{name}")
+
+
+def _expected(platform: Platform) -> Iterator[_Expected]:
+    settings, protected = platform.settings, platform.context.protected
+    cluster, database, catalog = settings.cluster.name, settings.database, settings.model_catalog
+    yield _Expected(
+        name=instance_name(cluster),
+        section="database",
+        engine="mysql",
+        title="MySQL",
+        version=database.engine_version,
+        multi_az=database.multi_az,
+        protected=protected and database.deletion_protection,
+        clients="Kubeflow's components use",
+    )
+    if catalog.enabled:
+        yield _Expected(
+            name=model_catalog.instance_name(cluster),
+            section="modelCatalog",
+            engine="postgres",
+            title="PostgreSQL",
+            version=catalog.engine_version,
+            multi_az=catalog.multi_az,
+            protected=protected and catalog.deletion_protection,
+            clients="the model catalog uses",
+        )
+
+
 def database_instance(platform: Platform) -> Iterator[Finding]:
-    """The instance against the stack file, and what RDS will do to it."""
-    name = instance_name(platform.settings.cluster.name)
+    """Each instance against the stack file, and what RDS will do to it."""
+    for expected in _expected(platform):
+        yield from _findings(platform, expected)
+    if snapshot := platform.settings.database.snapshot:
+        try:
+            yield _snapshot(next(_expected(platform)), platform, snapshot)
+        except CallFailed as failure:
+            yield note(f"snapshot {snapshot}", f"not checked: {failure}".rstrip("."))
+
+
+def _findings(platform: Platform, expected: _Expected) -> Iterator[Finding]:
+    name = expected.name
     rds, about = platform.client("rds"), f"database {name}"
     with aws_call("rds:DescribeDBInstances"):
         try:
@@ -52,19 +119,14 @@ def database_instance(platform: Platform) -> Iterator[Finding]:
         yield problem(about, f"RDS has no such instance in {place}: {_REPAIR} makes it")
         return
     yield _state(about, instance)
-    yield _version(about, platform, instance)
-    yield from _protection(about, platform, instance)
+    yield _version(about, expected, instance)
+    yield from _protection(about, expected, instance)
     yield _backups(about, platform, instance)
     for look in (_encryption, _storage, _certificate, _maintenance):
         try:
             yield from look(about, platform, instance)
         except CallFailed as failure:
             yield note(about, f"not checked: {failure}".rstrip("."))
-    if snapshot := platform.settings.database.snapshot:
-        try:
-            yield _snapshot(about, platform, snapshot)
-        except CallFailed as failure:
-            yield note(f"snapshot {snapshot}", f"not checked: {failure}".rstrip("."))
 
 
 def _state(about: str, instance: Mapping[str, Any]) -> Finding:
@@ -78,39 +140,41 @@ def _state(about: str, instance: Mapping[str, Any]) -> Finding:
     return problem(about, f"is {state}: {way_out}")
 
 
-def _version(about: str, platform: Platform, instance: Mapping[str, Any]) -> Finding:
-    wanted, has = platform.settings.database.engine_version, instance["EngineVersion"]
+def _version(about: str, expected: _Expected, instance: Mapping[str, Any]) -> Finding:
+    wanted, has = expected.version, instance["EngineVersion"]
+    title, key = expected.title, expected.key("engineVersion")
     parts = wanted.split(".")
-    if instance["Engine"] != "mysql":
-        return problem(about, f"is {instance['Engine']}, and Kubeflow's components use mysql")
+    if instance["Engine"] != expected.engine:
+        reason = f"is {instance['Engine']}, and {expected.clients} {expected.engine}"
+        return problem(about, reason)
     if has.split(".")[: len(parts)] == parts:
-        return good(about, f"runs MySQL {has}, as kubeflow:database.engineVersion {wanted} asks")
+        return good(about, f"runs {title} {has}, as {key} {wanted} asks")
     pending = (instance.get("PendingModifiedValues") or {}).get("EngineVersion")
     if pending and pending.split(".")[: len(parts)] == parts:
         window = instance.get("PreferredMaintenanceWindow", "its maintenance window")
-        return note(about, f"runs MySQL {has}, and becomes {pending} in its window {window}")
-    reason = f"runs MySQL {has}, and kubeflow:database.engineVersion is {wanted}"
+        return note(about, f"runs {title} {has}, and becomes {pending} in its window {window}")
+    reason = f"runs {title} {has}, and {key} is {wanted}"
     return problem(about, f"{reason}: {_REPAIR} upgrades it, or write the version that it has")
 
 
-def _protection(about: str, platform: Platform, instance: Mapping[str, Any]) -> Iterator[Finding]:
-    settings = platform.settings.database
+def _protection(about: str, expected: _Expected, instance: Mapping[str, Any]) -> Iterator[Finding]:
+    key, asked = expected.key("multiAz"), str(expected.multi_az).lower()
     if instance.get("PubliclyAccessible"):
         yield problem(about, f"is public: {_REPAIR} makes it private again")
     else:
         yield good(about, "has no public address")
     pending = instance.get("PendingModifiedValues") or {}
-    if pending.get("MultiAZ", instance["MultiAZ"]) == settings.multi_az:
-        zones = "a standby in another zone" if settings.multi_az else "one zone alone"
-        yield good(about, f"has {zones}, as kubeflow:database.multiAz asks")
+    if pending.get("MultiAZ", instance["MultiAZ"]) == expected.multi_az:
+        zones = "a standby in another zone" if expected.multi_az else "one zone alone"
+        yield good(about, f"has {zones}, as {key} asks")
     else:
         has = "a standby in another zone" if instance["MultiAZ"] else "no standby"
-        reason = f"has {has}, and kubeflow:database.multiAz is {str(settings.multi_az).lower()}"
+        reason = f"has {has}, and {key} is {asked}"
         yield problem(about, f"{reason}: {_REPAIR} changes that")
-    wanted = platform.context.protected and settings.deletion_protection
+    wanted = expected.protected
     if instance["DeletionProtection"] == wanted:
         state = "is protected from deletion" if wanted else "may be deleted"
-        yield good(about, f"{state}, as kubeflow:database.deletionProtection asks")
+        yield good(about, f"{state}, as {expected.key('deletionProtection')} asks")
     elif wanted:
         yield problem(about, f"may be deleted: {_REPAIR} turns deletion protection on again")
     else:
@@ -251,7 +315,7 @@ def _maintenance(about: str, platform: Platform, instance: Mapping[str, Any]) ->
         yield good(about, f"waits for no change and no maintenance; its window is {window}")
 
 
-def _snapshot(about: str, platform: Platform, name: str) -> Finding:
+def _snapshot(expected: _Expected, platform: Platform, name: str) -> Finding:
     """The snapshot that the settings name, without effect on an instance that exists."""
     rds, subject = platform.client("rds"), f"snapshot {name}"
     with aws_call("rds:DescribeDBSnapshots"):
@@ -260,7 +324,8 @@ def _snapshot(about: str, platform: Platform, name: str) -> Finding:
         except rds.exceptions.DBSnapshotNotFoundFault:
             found = None
     if found and found["Status"] == "available":
-        return good(subject, f"is there, of {found['EngineVersion']}; {about} needs it no more")
+        needless = f"database {expected.name} needs it no more"
+        return good(subject, f"is there, of {found['EngineVersion']}; {needless}")
     state = f"is {found['Status']}" if found else "is gone"
     way_out = "remove kubeflow:database.snapshot, or name another"
     return note(subject, f"{state}, so that no new database could be made from it: {way_out}")
@@ -269,7 +334,7 @@ def _snapshot(about: str, platform: Platform, name: str) -> Finding:
 CHECKS: tuple[Check, ...] = (
     Check(
         "database-instance",
-        "the RDS instance: state, version, zones, encryption, backups, storage, certificate, "
+        "the RDS instances: state, version, zones, encryption, backups, storage, certificate, "
         "maintenance",
         database_instance,
     ),

@@ -50,6 +50,7 @@ def component(settings: Settings) -> KubeflowRdsS3Backend:
             context=StackContext.of(settings, ACCOUNT, TAGS),
             database=settings.database,
             database_users=database_users(settings),
+            model_catalog=settings.model_catalog,
             artifacts=settings.artifacts,
             shared_files=settings.shared_files,
             profiles=[user.namespace for user in settings.users],

@@ -270,3 +270,64 @@ def test_a_missing_right_leaves_the_rest_checked(call: str) -> None:
     (told,) = sentences(findings, Level.NOTE)
     assert f"not checked: the right {call.replace('.', ':')} is missing" in told
     assert len(findings) > 8
+
+
+# -- the database of the model catalog -------------------------------------------------------------
+
+CATALOG = "kubeflow-model-catalog"
+
+
+def with_catalog(region: str = "cn-north-1", **changes: Any) -> list[Finding]:
+    """The findings about both instances; the catalog's differs in some fields."""
+    arn = key(region)
+    own = {
+        **{"DBInstanceIdentifier": CATALOG, "Engine": "postgres", "EngineVersion": "17.6"},
+        **{"MultiAZ": False, "AllocatedStorage": 20, "MaxAllocatedStorage": 20},
+    }
+    instances = {
+        "kubeflow-kubeflow": {"KmsKeyId": arn, **described(region)},
+        CATALOG: {"KmsKeyId": arn, **described(region, **own), **changes},
+    }
+
+    def asked(params: dict[str, Any]) -> dict[str, Any]:
+        return {"DBInstances": [instances[params["body"]["DBInstanceIdentifier"]]]}
+
+    end = datetime.now(UTC) + timedelta(days=9000)
+    point = {"Timestamp": datetime.now(UTC), "Minimum": 19 * GIB}
+    answers = {
+        "rds.DescribeDBInstances": asked,
+        "rds.DescribeCertificates": {"Certificates": [{"ValidTill": end}]},
+        "rds.DescribePendingMaintenanceActions": {"PendingMaintenanceActions": []},
+        "cloudwatch.GetMetricStatistics": {"Datapoints": [point]},
+    }
+    sections = {"modelCatalog": {"enabled": True}}
+    return found(database_instance, storage(region, answers=answers, **sections).platform)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_catalogs_instance_is_looked_at_beside_the_other(region: str) -> None:
+    findings = with_catalog(region)
+    assert passes(findings), sentences(findings)
+    text = "\n".join(sentences(findings, Level.GOOD))
+    assert "runs MySQL 8.4.7, as kubeflow:database.engineVersion 8.4 asks" in text
+    assert "runs PostgreSQL 17.6, as kubeflow:modelCatalog.engineVersion 17 asks" in text
+    assert "has one zone alone, as kubeflow:modelCatalog.multiAz asks" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"Engine": "mysql"}, "is mysql, and the model catalog uses postgres"),
+        ({"EngineVersion": "16.4"}, "kubeflow:modelCatalog.engineVersion is 17"),
+        ({"MultiAZ": True}, "kubeflow:modelCatalog.multiAz is false"),
+        ({"DeletionProtection": False}, "may be deleted"),
+        ({"PubliclyAccessible": True}, "is public"),
+        ({"StorageEncrypted": False}, "is not encrypted"),
+    ],
+)
+def test_what_is_broken_of_the_catalogs_instance_is_named(
+    changes: dict[str, Any], sentence: str
+) -> None:
+    (told,) = [each for each in with_catalog(**changes) if each.level is Level.PROBLEM]
+    assert told.about == f"database {CATALOG}"
+    assert sentence in told.sentence

@@ -32,6 +32,7 @@ class Settings(hook.CommonSettings):
     key_format: str  # Argo's, with its {{workflow...}} tags
     artifact_server: bool  # ARTIFACTS_PROXY_ENABLED, and a sidecar, which judges the user
     model_registry: str  # host of its Service; empty: the release has none
+    model_catalog: str  # likewise; empty: the stack has none
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -44,6 +45,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         key_format=required(environment, "ARGO_KEYFORMAT"),
         artifact_server=enabled and common["istio_sidecar"],
         model_registry=environment.get("MODEL_REGISTRY", ""),
+        model_catalog=environment.get("MODEL_CATALOG", ""),
     )
 
 
@@ -66,7 +68,9 @@ def desired(namespace: Object, settings: Settings) -> list[Object]:
         objects += [artifact_deployment(name, settings), service]
         objects += [hook.only_the_ui_for_artifacts(name), only_from_the_ui(name)]
     if settings.model_registry:
-        objects += registry_shown(name, settings.model_registry)
+        objects += shown(name, "model-registry", "Model registry", settings.model_registry)
+    if settings.model_catalog:
+        objects += shown(name, "model-catalog", "Model catalog", settings.model_catalog)
     return objects
 
 
@@ -179,16 +183,16 @@ def only_from_the_ui(namespace: str) -> Object:
     }
 
 
-def registry_shown(namespace: str, host: str) -> list[Object]:
-    """The platform's one registry of models, where its pages look for registries.
+def shown(namespace: str, name: str, title: str, host: str) -> list[Object]:
+    """The platform's one registry or catalog of models, where Hub's pages look for it.
 
-    The pages list the Services of the user's namespace with this label, and ask one at its cluster
-    IP and the port of this name (kubeflow/hub v0.3.8
-    clients/ui/bff/internal/integrations/kubernetes/shared_k8s_client.go). The Service has no pods:
-    the sidecar of the pages sends what goes to it to the registry, by the route beside it.
+    They list the Services of the user's namespace with this label, of the catalog take the one of
+    this name, and ask it at its cluster IP and the port of this name (kubeflow/hub v0.3.8
+    clients/ui/bff/internal/integrations/kubernetes/shared_k8s_client.go,
+    clients/ui/bff/internal/repositories/model_catalog.go). The Service has no pods: the sidecar of
+    the pages sends what goes to it to the one server, by the route beside it.
     """
-    name = "model-registry"
-    metadata = {"name": name, "namespace": namespace}
+    metadata, kind = {"name": name, "namespace": namespace}, title.rpartition(" ")[2]
     service = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -196,8 +200,8 @@ def registry_shown(namespace: str, host: str) -> list[Object]:
             **metadata,
             "labels": {"component": name},
             "annotations": {
-                "displayName": "Model registry",
-                "description": "The platform's registry, the same for every profile",
+                "displayName": title,
+                "description": f"The platform's {kind}, the same for every profile",
             },
         },
         "spec": {"ports": [{"name": "http-api", "port": 8080, "protocol": "TCP"}]},

@@ -1,0 +1,158 @@
+"""The PostgreSQL instance of Hub's catalog of models, which stores nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.managed_secret import ManagedSecret, managed_secret
+from components.backend.database import has_insights
+from components.backend.instance_surroundings import firewall, log_groups
+from components.dynamic.generated_secret import GeneratedSecret
+from settings.context import StackContext
+from settings.model_catalog import STORAGE_GIB, ModelCatalogSettings, instance_name
+from settings.sections import DatabaseSettings
+
+PORT = 5432
+_USER, _DATABASE = "kubeflow", "modelcatalog"
+# On in the default group of this line (RDS user guide, PostgreSQL.Concepts.General.SSL), which is
+# not the stack's.
+_PARAMETERS = {"rds.force_ssl": "1"}
+_LOGS = ("postgresql", "upgrade")
+
+
+def family(engine_version: str) -> str:
+    """The parameter group family of ``17`` or ``17.9``: ``postgres17``."""
+    return f"postgres{engine_version.partition('.')[0]}"
+
+
+class CatalogDatabase(pulumi.ComponentResource):
+    """Makes: security group, parameter and log groups, password, instance, secret.
+
+    The catalog logs in as the master user. There is nobody else in the instance to whom a user of
+    its own would close anything, and it makes its tables itself.
+
+    Args:
+        name: of the component.
+        context: what all components of the stack share.
+        settings: the section ``modelCatalog``.
+        kept: the section ``database``, for backups, final snapshot, changes and rotation.
+        vpc_id: of the subnets.
+        subnet_group: of RDS, in private subnets.
+        client_security_group_ids: the only ones whose members may connect.
+        key_arn: KMS key of storage, snapshots and the secret.
+        opts: of the component.
+
+    Attributes:
+        secret: the user's, a JSON object of texts: username, password, host, port, database.
+    """
+
+    secret: ManagedSecret
+
+    def __init__(
+        self,
+        name: str,
+        context: StackContext,
+        settings: ModelCatalogSettings,
+        kept: DatabaseSettings,
+        *,
+        vpc_id: pulumi.Input[str],
+        subnet_group: pulumi.Input[str],
+        client_security_group_ids: Sequence[pulumi.Input[str]],
+        key_arn: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("kubeflow:platform:CatalogDatabase", name, None, opts)
+        child, tags = pulumi.ResourceOptions(parent=self), context.named("model-catalog")
+        identifier = instance_name(context.cluster)
+        protected = context.protected and settings.deletion_protection
+        insights = has_insights(settings.instance_class)
+        # Letters and digits only: RDS rejects / @ " and space. RDS has one password of a user: with
+        # another rotation the pod of before gets no new connection, and its successor has the new
+        # one.
+        password = GeneratedSecret(
+            f"{name}-password", length=32, generation=str(kept.rotation), opts=child
+        )
+        admitted = firewall(
+            name,
+            engine="PostgreSQL",
+            port=PORT,
+            cluster=context.cluster,
+            vpc_id=vpc_id,
+            clients=client_security_group_ids,
+            tags=tags,
+            opts=child,
+        )
+        parameters = aws.rds.ParameterGroup(
+            f"{name}-parameters",
+            family=family(settings.engine_version),
+            description="Model catalog of Hub",
+            parameters=[
+                {"name": key, "value": value, "apply_method": "immediate"}
+                for key, value in _PARAMETERS.items()
+            ],
+            tags=tags,
+            opts=child,
+        )
+        instance = aws.rds.Instance(
+            name,
+            identifier=identifier,
+            engine="postgres",
+            engine_version=settings.engine_version,
+            instance_class=settings.instance_class,
+            db_name=_DATABASE,
+            username=_USER,
+            password=password.value,
+            port=PORT,
+            allocated_storage=STORAGE_GIB,
+            storage_type="gp3",
+            storage_encrypted=True,
+            kms_key_id=key_arn,
+            db_subnet_group_name=subnet_group,
+            vpc_security_group_ids=[admitted.id],
+            parameter_group_name=parameters.name,
+            publicly_accessible=False,
+            multi_az=settings.multi_az,
+            backup_retention_period=kept.backup_days,
+            copy_tags_to_snapshot=True,
+            deletion_protection=protected,
+            skip_final_snapshot=kept.skip_final_snapshot,
+            # Unique for each instance: the snapshot of one that was turned off keeps its name.
+            final_snapshot_identifier=None
+            if kept.skip_final_snapshot
+            else pulumi.Output.concat(f"{identifier}-final-", password.version),
+            delete_automated_backups=False,
+            enabled_cloudwatch_logs_exports=list(_LOGS),
+            # As of the other database: a version in full stays.
+            auto_minor_version_upgrade="." not in settings.engine_version,
+            ca_cert_identifier="rds-ca-rsa2048-g1",
+            apply_immediately=kept.apply_immediately,
+            performance_insights_enabled=insights,
+            performance_insights_kms_key_id=key_arn if insights else None,
+            tags=context.named("model-catalog"),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=protected,
+                # The identifier is unused only after the deletion, which takes the final snapshot.
+                delete_before_replace=True,
+                depends_on=log_groups(name, identifier, _LOGS, tags=tags, parent=self),
+            ),
+        )
+        self.secret = managed_secret(
+            f"{name}-user",
+            prefix=f"{context.cluster}/kubeflow/database/model-catalog-",
+            description=f"Database user of the model catalog on {context.cluster}",
+            values={
+                "username": instance.username,
+                "password": password.value,
+                "host": instance.address,
+                "port": instance.port.apply(str),
+                "database": instance.db_name,
+            },
+            key_arn=key_arn,
+            tags=tags,
+            opts=child,
+        )
+        self.register_outputs({})
