@@ -38,8 +38,9 @@ _MOST_MEMORY = 256 << 20
 # After a review, of the five seconds that the API server waits (components/mirror/api.py).
 _ASKING_SECONDS, _ANSWER_SECONDS = 1.5, 3.0
 _HASTY = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1})
-# In one invocation, which has begun some tenths of a second after the review.
-_LIMITS = Limits(look_seconds=(1.0, 4.0, 12.0))
+# In one invocation, which has begun some tenths of a second after the review; what ``admit`` leaves
+# out as a repetition is none of this function's own.
+_LIMITS = Limits(look_seconds=(1.0, 4.0, 12.0), repeat_seconds=240.0)
 # For one search and five Events of a review, each with a time-out.
 _LAST_CALLS_SECONDS = 30.0
 _PATIENT = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 4})

@@ -66,9 +66,10 @@ class ApiServer:
 class ImageMirrorEvents(pulumi.ComponentResource):
     """A function in the network of the cluster, which posts Events with the rights of the pods.
 
-    The function that answers admissions invokes it and does not wait. It reaches the private
-    endpoint and nothing else: a role of AWS signs its own token, which is no call. Its access entry
-    has no policy of EKS, only a group to which the rights of the pods are bound.
+    The function that answers admissions queues a notice for it and does not wait for Events. It
+    reaches the private endpoint and nothing else: a role of AWS signs its own token, which is no
+    call. Its access entry has no policy of EKS, only a group to which the rights of the pods are
+    bound.
 
     Args:
         context: of the cluster and its account.

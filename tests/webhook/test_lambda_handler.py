@@ -28,7 +28,7 @@ from tests.webhook.test_events import FakeApi, report
 from webhook import lambda_handler, service
 from webhook.claims import Claims, Taken
 from webhook.cluster_api import CallRefused
-from webhook.event_notices import Notice
+from webhook.event_notices import Limits, Notice
 from webhook.event_request import EventRequest
 from webhook.events import Reporter
 from webhook.outcomes import Outcome
@@ -277,6 +277,12 @@ def test_the_answer_leaves_the_api_server_time() -> None:
     asking, answer = lambda_handler._ASKING_SECONDS, lambda_handler._ANSWER_SECONDS  # pyright: ignore[reportPrivateUsage]
     assert service.REVIEW_SECONDS < answer < TIMEOUT_SECONDS - 0.5
     assert asking < answer
+
+
+def test_no_repetition_that_admissions_tell_is_left_out_where_it_is_posted() -> None:
+    """Both count by clocks of their own, and the queue between them takes its time."""
+    of_admissions, own = Limits(), lambda_handler._LIMITS  # pyright: ignore[reportPrivateUsage]
+    assert own.repeat_seconds <= of_admissions.repeat_seconds - 60
 
 
 def test_a_review_that_took_its_time_asks_for_no_event(

@@ -209,6 +209,14 @@ def test_a_cluster_that_exists_is_asked_where_its_api_server_is(
     assert warnings == []
 
 
+def test_a_cluster_with_both_ways_in_takes_events(
+    warnings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describes(monkeypatch, accessConfigs=[{"authenticationMode": "API_AND_CONFIG_MAP"}])
+    assert alone("us-west-2").of("aws:eks/accessEntry:AccessEntry")
+    assert warnings == []
+
+
 @pytest.mark.parametrize("region", PARTITIONS)
 def test_pods_ask_nobody_where_the_api_server_is(region: str) -> None:
     made = alone(region, settings={"transport": "in-cluster"})
