@@ -62,6 +62,11 @@ CURL = r"""#!/bin/bash
 [ -z "${NO_ANSWER:-}" ] || exit 22
 echo "${READ:-1000}"
 """
+# The time that "copy.sh" asks for: NOW where a test gives it.
+DATE = r"""#!/bin/bash
+[ -z "${NOW:-}" ] || { echo "$NOW"; exit; }
+PATH=/usr/bin:/bin exec date "$@"
+"""
 
 
 @dataclass
@@ -120,7 +125,7 @@ def build_machine(folder: Path) -> Build:
     """A machine that knows one source, ``quay.io/a/b:1``, whose digest is ``SHA``."""
     for name in ("bin", "digests", "failures"):
         (folder / name).mkdir()
-    for name, text in {"crane": CRANE, "aws": AWS, "curl": CURL}.items():
+    for name, text in {"crane": CRANE, "aws": AWS, "curl": CURL, "date": DATE}.items():
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
     (folder / "secret").write_text('{"accessKeyId": "AKIAPUSH", "secretAccessKey": "push-key"}')

@@ -21,7 +21,9 @@ from webhook.budgets import DAY, Budgets
 from webhook.claims import Claims, Taken
 
 IMAGE = "quay.io/a/b:1"
-TABLE = {"TABLE": "copies", "GIB_PER_DAY": "1"}
+NOW = 1_800_000_000 // DAY * DAY - 1
+"""The last second of a day, in which each build counts its bytes."""
+TABLE = {"TABLE": "copies", "GIB_PER_DAY": "1", "NOW": str(NOW)}
 GIB = 2**30
 
 
@@ -60,10 +62,9 @@ def test_the_bytes_of_a_copy_are_counted_for_its_namespace_and_the_day(
     assert row(table, IMAGE)["attempts"] == {"N": "1"}
     for request in later:
         table.update_item(**request)
-    for key in (day_key(time.time()), day_key(time.time(), "team")):
+    for key in (day_key(NOW), day_key(NOW, "team")):
         found = row(table, key)
-        assert found["amount"] == {"N": "1000"}
-        assert int(found["expires"]["N"]) > time.time() + DAY
+        assert (found["amount"], found["expires"]) == ({"N": "1000"}, {"N": str(NOW + 2 * DAY)})
     copied = row(table, IMAGE)
     assert copied["digest"] == {"S": SHA}
     assert not {"begun", "attempts", "waiting"} & copied.keys()
@@ -73,8 +74,7 @@ def counted(build: Build, table: Any) -> tuple[int, int]:
     """The bytes of the namespace, and of all, once the build's requests were made."""
     for request in rows(build):
         table.update_item(**request)
-    now = time.time()
-    of_team, of_all = row(table, day_key(now, "team")), row(table, day_key(now))
+    of_team, of_all = row(table, day_key(NOW, "team")), row(table, day_key(NOW))
     return int(of_team["amount"]["N"]), int(of_all["amount"]["N"])
 
 
@@ -110,19 +110,19 @@ def test_a_copy_that_fails_gives_back_what_it_did_not_read(
 
 
 def test_a_namespace_gets_back_what_the_day_had_no_room_for(build: Build, table: Any) -> None:
-    done = build.run(NAMESPACE="team", READ="7", USED_UP=day_key(time.time()), **TABLE)
+    done = build.run(NAMESPACE="team", READ="7", USED_UP=day_key(NOW), **TABLE)
     assert done.stdout == f"failed {IMAGE} budget\n"
     for request in rows(build):
         table.update_item(**request)
-    assert row(table, day_key(time.time(), "team"))["amount"] == {"N": "7"}
+    assert row(table, day_key(NOW, "team"))["amount"] == {"N": "7"}
 
 
 def test_bytes_are_given_back_to_the_day_that_they_were_taken_from(table: Any) -> None:
-    yesterday = str(int(time.time()) - DAY)
+    yesterday = str(NOW - DAY)
     table.update_item(**json.loads(copy_json.of_the_day("9", "team", yesterday)))
     table.update_item(**json.loads(copy_json.of_the_day("-4", "team", yesterday)))
     assert row(table, day_key(int(yesterday), "team"))["amount"] == {"N": "5"}
-    assert row(table, day_key(time.time(), "team")) == {}
+    assert row(table, day_key(NOW, "team")) == {}
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_bytes_are_given_back_to_the_day_that_they_were_taken_from(table: Any) -
 def test_a_budget_that_is_used_up_ends_the_copy_before_anything_is_made(
     build: Build, table: Any, whose: tuple[str, ...], code: str, said: str
 ) -> None:
-    used_up = day_key(time.time(), *whose)
-    claims = Claims(table, "copies", 3600, budgets=Budgets(gib_per_day=1))
+    used_up, begun = day_key(NOW, *whose), time.time()
+    claims = Claims(table, "copies", 3600, lambda: begun, Budgets(gib_per_day=1))
     assert isinstance(claims.take(IMAGE, namespace="team"), Taken)
     new = {"NEW_REPOSITORY": "{}"}
     done = build.run(NAMESPACE="team", USED_UP=used_up, **TABLE, **new)
@@ -147,8 +147,10 @@ def test_a_budget_that_is_used_up_ends_the_copy_before_anything_is_made(
     for request in rows(build):
         table.update_item(**request)
     found = row(table, IMAGE)
-    midnight = (int(time.time()) // DAY + 1) * DAY
-    assert (found["attempts"], found["expires"]) == ({"N": "0"}, {"N": str(midnight)})
+    # The clock of the program that writes the row is the machine's.
+    midnights = {(int(now) // DAY + 1) * DAY for now in (begun, time.time())}
+    assert found["attempts"] == {"N": "0"}
+    assert int(found["expires"]["N"]) in midnights
     told = claims.take(IMAGE, namespace="team")
     assert not isinstance(told, Taken)
     assert told.reason.startswith(said)
@@ -184,7 +186,7 @@ def test_one_namespace_has_half_of_the_day(
 ) -> None:
     def counted(namespace: str, size: int) -> bool:
         try:
-            table.update_item(**json.loads(copy_json.of_the_day(str(size), namespace)))
+            table.update_item(**json.loads(copy_json.of_the_day(str(size), namespace, str(NOW))))
         except table.exceptions.ConditionalCheckFailedException:
             return False
         return True
@@ -193,6 +195,6 @@ def test_one_namespace_has_half_of_the_day(
 
 
 def test_all_copies_share_the_day(table: Any) -> None:
-    table.update_item(**json.loads(copy_json.of_the_day(str(GIB))))
+    table.update_item(**json.loads(copy_json.of_the_day(str(GIB), at=str(NOW))))
     with pytest.raises(table.exceptions.ConditionalCheckFailedException):
-        table.update_item(**json.loads(copy_json.of_the_day("1")))
+        table.update_item(**json.loads(copy_json.of_the_day("1", at=str(NOW))))
