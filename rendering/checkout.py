@@ -36,6 +36,7 @@ GIT_PREFIX = "KUBEFLOW_GIT_PREFIX"
 _ANSWER_SECONDS = 10
 _FETCH_SECONDS = 600
 _SLOW_FAILURE_SECONDS = 3
+_LOGIN = re.compile(r"(?<=:)//[^/\s]*@")
 
 
 class CloneFailed(RenderError):
@@ -45,6 +46,11 @@ class CloneFailed(RenderError):
 def prefix() -> str:
     """The part of a repository's URL before ``owner/name``, with its last slash."""
     return os.environ.get(GIT_PREFIX, "https://github.com/").rstrip("/") + "/"
+
+
+def shown(text: str) -> str:
+    """A text without the user and password that a URL in it has."""
+    return _LOGIN.sub("//", text)
 
 
 _unreachable: set[str] = set()
@@ -141,11 +147,13 @@ def _fetch(repository: Source | Remote, paths: Sequence[str], target: Path) -> s
         refused.append(done.reason)
     else:
         reasons = ", then ".join(dict.fromkeys(refused))
-        raise CloneFailed(f"{url} could not be fetched at {repository.ref} (git: {reasons})")
+        raise CloneFailed(
+            f"{shown(url)} could not be fetched at {repository.ref} (git: {shown(reasons)})"
+        )
     done = _ran(["checkout", "--quiet", "FETCH_HEAD"], target, _FETCH_SECONDS)
     if done.output is None:
         raise CloneFailed(
-            f"{url} could not be checked out at {repository.ref} (git: {done.reason})"
+            f"{shown(url)} could not be checked out at {repository.ref} (git: {shown(done.reason)})"
         )
     commit = (_git(["rev-parse", "HEAD"], target, _ANSWER_SECONDS) or "").strip()
     shutil.rmtree(target / ".git")
@@ -154,8 +162,9 @@ def _fetch(repository: Source | Remote, paths: Sequence[str], target: Path) -> s
 
 def _require_commit(repository: Source | Remote, commit: str) -> None:
     if commit != repository.commit:
+        url = shown(prefix()) + repository.repository
         raise SourceRejected(
-            f"{prefix()}{repository.repository} has the commit {commit} at {repository.ref}, but "
+            f"{url} has the commit {commit} at {repository.ref}, but "
             f"release.yaml names {repository.commit}; the tag was moved, or the mirror is another "
             "repository"
         )

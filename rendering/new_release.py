@@ -2,28 +2,32 @@
 
 With ``--like`` a copy of another one, at another commit of a source. Without, what a folder has
 already: the digests of its sources are written again, after a change of a commit or of remotes.
+Both print what the folder names and its sources do not have.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
 import yaml
 
-from rendering import sources
+from rendering import kustomize, sources
 from rendering.cache import write_atomically
 from rendering.golden import GOLDEN_FILE
 from rendering.objects import RenderError
-from rendering.release import ReleaseInvalid, load
+from rendering.release import ReleaseInvalid, Source, load
 from terminal.application import application, run
 from terminal.exit_codes import BAD_INPUT
 from terminal.output import fail, messages, say
 
 ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = "example/kustomization.yaml"
+"""Where kubeflow/manifests lists its components."""
 _OF_ONE_RELEASE = (GOLDEN_FILE, "upgrade.yaml")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
@@ -80,6 +84,46 @@ def write_digests(folder: Path, project: Path) -> list[str]:
     return changed
 
 
+def absent(folder: Path, project: Path) -> list[str]:
+    """Entries of a release's kustomizations that its sources do not have, one sentence each.
+
+    Raises:
+        RenderError: a source is out of reach, or its digest is not that of release.yaml.
+    """
+    described = {each.name: each for each in load(folder).sources}
+    unpacked = {name: sources.obtain(each, project).folder for name, each in described.items()}
+    sentences: list[str] = []
+    for file in kustomize.kustomizations(folder):
+        inside = file.relative_to(folder.parent.parent).parent
+        for entry in kustomize.bases(file):
+            top, *inner = PurePosixPath(os.path.normpath(inside / entry)).parts
+            if top != "sources" or not inner or inner[0] not in described:
+                continue
+            path = PurePosixPath(*inner[1:])
+            mounted = any(path.is_relative_to(each) for each in described[inner[0]].mounts)
+            if not mounted and not (unpacked[inner[0]] / path).exists():
+                name = file.relative_to(folder.parent).as_posix()
+                sentences.append(f"{name} names {path}, which {inner[0]} does not have")
+    return sentences
+
+
+def example_changes(old: Source, new: Source, project: Path) -> list[str]:
+    """The entries that upstream's ``example`` lost (``-``) and got (``+``) between two commits.
+
+    None where the old commit is out of reach.
+    """
+    try:
+        before, after = (
+            kustomize.bases(sources.obtain(each, project).folder / EXAMPLE) for each in (old, new)
+        )
+    except sources.SourcesUnavailable:
+        return []
+    return [
+        *(f"- {each}" for each in before if each not in after),
+        *(f"+ {each}" for each in after if each not in before),
+    ]
+
+
 def _with(text: str, source: str, values: dict[str, str | None]) -> str:
     """The text of a release.yaml with other values of one source; None removes a key.
 
@@ -91,14 +135,20 @@ def _with(text: str, source: str, values: dict[str, str | None]) -> str:
         raise RenderError(f"release.yaml: begin the entry of {source} with `- name: {source}`")
     entry, inside = block[0], " " * (len(block["dash"]) + 2)
     for key, value in values.items():
+        # With a key that goes the comment goes that is its reason.
+        above = rf"(?:{inside}#.*\n)*" if value is None else ""
         line = "" if value is None else f"{inside}{key}: {_quoted(value)}\n"
-        entry = re.sub(rf"(?m)^{inside}{key}:.*\n", lambda _, new=line: new, entry)
+        entry = re.sub(rf"(?m)^{above}{inside}{key}:.*\n", lambda _, new=line: new, entry)
     return text[: block.start()] + entry + text[block.end() :]
 
 
 def _quoted(value: str) -> str:
     """A text as YAML, which reads a version such as 26.04 as a number without quotes."""
     return yaml.safe_dump(value, width=1000).removesuffix("...\n").strip()
+
+
+def _source(folder: Path, name: str) -> Source:
+    return next(each for each in load(folder).sources if each.name == name)
 
 
 def _ref_and_commit(at: str) -> tuple[str, str]:
@@ -125,6 +175,7 @@ def main(
     Example: `python -m rendering.new_release 26.10 --like 26.03.1 --at @<commit>`
     """
     folder = ROOT / "manifests" / release
+    begun = False
     try:
         if not _NAME.fullmatch(release):
             raise RenderError(
@@ -134,10 +185,21 @@ def main(
             if folder.exists():
                 raise RenderError(f"manifests/{release} exists: run this without --like")
             begin(folder, folder.with_name(like), source, *_ref_and_commit(at))
+            begun = True
         changed = write_digests(folder, ROOT)
+        notices = absent(folder, ROOT)
+        if like:
+            old, new = (_source(each, source) for each in (folder.with_name(like), folder))
+            notices += [f"{EXAMPLE}: {each}" for each in example_changes(old, new, ROOT)]
     except RenderError as error:
-        raise fail([f"{error}."], BAD_INPUT) from None
+        sentences = [f"{error}."]
+        if begun:
+            way_out = "correct its release.yaml and run this without --like, or delete it"
+            sentences.append(f"manifests/{release} is begun: {way_out}.")
+        raise fail(sentences, BAD_INPUT) from None
     messages.print(f"new digests: {', '.join(changed) or 'none'}")
+    for notice in notices:
+        messages.print(notice, markup=False)
     say(folder)
 
 

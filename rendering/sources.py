@@ -38,7 +38,7 @@ class SourcesUnavailable(RenderError):
 
     def __init__(self, missing: Sequence[Source], reason: str = "") -> None:
         self.missing = tuple(missing)
-        why = reason or f"{checkout.prefix()} does not serve them"
+        why = reason or f"{checkout.shown(checkout.prefix())} does not serve them"
         super().__init__(
             f"without {', '.join(map(str, missing))}: {why} and no bundle here has them; way out: "
             f"a git mirror in {GIT_PREFIX}, or the file that `./kf bundle create` makes on a "
@@ -273,7 +273,7 @@ def _fitting(contents: bundle.Contents, source: Source) -> bundle.Packed | None:
 
 
 def _fetched(source: Source) -> Unpacked:
-    url = checkout.prefix() + source.repository
+    url = checkout.shown(checkout.prefix()) + source.repository
     if not checkout.answers(source.repository):
         raise SourcesUnavailable([source], f"{url} does not answer")
     started = time.monotonic()

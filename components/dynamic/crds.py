@@ -108,11 +108,33 @@ def _apply(props: dict[str, Any], names: Sequence[str]) -> None:
     api = _connect(props["kubeconfig"])
 
     def apply(name: str) -> None:
-        _apply_one(api, bodies[name])
-        _await_established(api, name)
+        try:
+            _apply_one(api, bodies[name])
+            _await_established(api, name)
+        except Exception as failure:
+            raise _named(name, failure) from None
 
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
         list(pool.map(apply, names))
+
+
+class CrdRefused(Exception):
+    """The API server did not take a CRD; the message is its own sentence, and the way out."""
+
+
+def _named(name: str, failure: Exception) -> Exception:
+    """A refusal of the API server without its headers; any other failure as it is."""
+    body = getattr(failure, "body", None)
+    if not body:
+        return failure
+    try:
+        said = str(json.loads(body)["message"])
+    except (ValueError, TypeError, KeyError):
+        return failure
+    return CrdRefused(
+        f"CRD {name} is refused by the API server: {said.rstrip('. ')}. Remove what is in the way, "
+        "such as a webhook for all objects whose server does not answer, and run it again."
+    )
 
 
 def _connect(kubeconfig: str) -> Any:

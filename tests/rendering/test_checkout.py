@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from rendering import SourcesUnavailable, kustomize
-from rendering.checkout import GIT_PREFIX, check_out
+from rendering.checkout import GIT_PREFIX, CloneFailed, check_out, shown
 from rendering.kustomize import KustomizeFailed
 from rendering.release import Source, VersionRange
 from rendering.source_files import SourceRejected, files_digest
@@ -127,6 +127,35 @@ def test_what_git_says_is_in_the_sentence(host: GitHost, tmp_path: Path) -> None
     assert "couldn't find remote ref v7" in said
     assert f"not our ref {'a' * 40}" in said
     assert "\n" not in said
+
+
+def test_a_login_in_the_prefix_is_in_no_sentence(
+    host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = widgets(host)
+    described |= {"ref": "v7", "commit": "a" * 40}
+    monkeypatch.setenv(GIT_PREFIX, f"file://bot:hunter2@{host.folder}")
+    for _ in range(2):
+        with pytest.raises(SourcesUnavailable) as failure:
+            obtained(tmp_path, described)
+        assert "hunter2" not in str(failure.value)
+        with pytest.raises(CloneFailed) as failed:
+            check_out(Source.model_validate(described), tmp_path / f"clone-{_}")
+        assert "hunter2" not in str(failed.value)
+        assert f"file://{host.folder}/tiny/widgets" in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("https://bot:pw@git.example/a", "https://git.example/a"),
+        ("fatal: 'https://t@k@git.example/' x@y", "fatal: 'https://git.example/' x@y"),
+        ("https://git.example/a@b", "https://git.example/a@b"),
+        ("git@git.example:a/b", "git@git.example:a/b"),
+    ],
+)
+def test_only_the_login_of_a_url_is_left_out(text: str, said: str) -> None:
+    assert shown(text) == said
 
 
 # -- an archive as a git host makes it -------------------------------------------------------------

@@ -80,12 +80,75 @@ def test_a_tree_without_git_is_an_archive(
     assert load(tiny.root / "manifests/next").sources[0].digest == files_digest(files)
 
 
+def test_what_upstream_moved_is_named_at_once(tiny: TinyProject, host: GitHost) -> None:
+    """Of all kustomizations of the folder; kustomize itself stops at the first."""
+    (tiny.release / "upstream").mkdir()
+    (tiny.release / "upstream" / "kustomization.yaml").write_text(
+        "resources: [../../../sources/tiny/base, ../../../sources/tiny/gone/too, ../x.yaml]\n"
+    )
+    files = host.folder.parent / "moved"
+    shutil.copytree(TINY / "source", files)
+    (files / "base").rename(files / "other")
+    commit = host.publish_folder("tiny/tiny", "26.10", files)
+    code, said = begin("26.10", "--like", "tiny", "--source", "tiny", "--at", f"26.10@{commit}")
+    assert code == 0, said
+    assert "26.10/kustomization.yaml names base, which tiny does not have" in said
+    assert "26.10/upstream/kustomization.yaml names base, which tiny does not have" in said
+    assert "26.10/upstream/kustomization.yaml names gone/too, which tiny does not have" in said
+    assert "x.yaml" not in said
+
+
+def test_what_upstreams_list_lost_and_got_is_printed(tiny: TinyProject, host: GitHost) -> None:
+    said = ""
+    for number, listed in enumerate(("a, b, c", "a, [b], c")):
+        files = host.folder.parent / f"files-{number}"
+        shutil.copytree(TINY / "source", files)
+        (files / "example").mkdir()
+        entries = listed.replace("[b]", "d, e")
+        (files / "example" / "kustomization.yaml").write_text(f"resources: [{entries}]\n")
+        shutil.rmtree(host.folder.parent / "work", ignore_errors=True)
+        shutil.rmtree(host.folder / "tiny", ignore_errors=True)
+        commit = host.publish_folder("tiny/tiny", f"v{number}", files)
+        release, like = [("one", "tiny"), ("two", "one")][number]
+        code, said = begin(
+            release, "--like", like, "--source", "tiny", "--at", f"v{number}@{commit}"
+        )
+        assert code == 0, said
+    changes = [f"example/kustomization.yaml: {each}" for each in ("- b", "+ d", "+ e")]
+    assert " ".join(changes) in said
+
+
+def test_a_key_that_goes_takes_its_comment_with_it(tiny: TinyProject, host: GitHost) -> None:
+    described = tiny.release / "release.yaml"
+    text = described.read_text()
+    line = f"    checkout: {'2' * 63}a\n"
+    text = re.sub(r"(    digest: .*\n)", rf"\1    # Of a clone.\n    # Twice.\n{line}", text)
+    described.write_text(text)
+    assert load(tiny.release).sources[0].checkout
+    commit, _ = publish(host, "26.10")
+    begin("26.10", "--like", "tiny", "--source", "tiny", "--at", f"26.10@{commit}")
+    after = (tiny.root / "manifests/26.10/release.yaml").read_text()
+    assert "checkout" not in after
+    assert "Of a clone" not in after
+    assert "Twice" not in after
+    assert "digest: " in after
+
+
+def test_a_folder_that_is_begun_has_a_way_out(tiny: TinyProject, host: GitHost) -> None:
+    tiny.bundle.unlink()
+    code, said = begin("next", "--like", "tiny", "--source", "tiny", "--at", f"a@{'1' * 40}")
+    assert code == 2
+    assert "manifests/next is begun: correct its release.yaml and run this without --like" in said
+    assert (tiny.root / "manifests/next/release.yaml").exists()
+    assert "is begun" not in begin("next")[1]
+
+
 def test_a_second_run_writes_what_a_changed_commit_has(tiny: TinyProject, host: GitHost) -> None:
     first, _ = publish(host, "v1")
     assert begin("next", "--like", "tiny", "--source", "tiny", "--at", f"v1@{first}")[0] == 0
     shutil.rmtree(host.folder / "tiny")
     shutil.rmtree(host.folder.parent / "work")
-    commit = host.publish("tiny/tiny", "v2", {"other.yaml": "{}\n"})
+    commit = host.publish("tiny/tiny", "v2", {"base/kustomization.yaml": "{}\n"})
     file = tiny.root / "manifests/next/release.yaml"
     file.write_text(file.read_text().replace(first, commit).replace("ref: v1", "ref: v2"))
     before = load(file.parent).sources[0].digest

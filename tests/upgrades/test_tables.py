@@ -380,7 +380,10 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) 
 
 
 @pytest.mark.parametrize("page", ["upgrade.md", "upgrade.zh-CN.md"])
-def test_the_page_has_a_row_for_each_condition_of_the_newest_way(page: str) -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \|", (MANIFESTS.parent / "docs" / page).read_text(), re.M)
-    newest = [each for each in WAYS if not each[1].startswith(KARPENTER)][-1]
-    assert rows == [each.name for each in way(*newest).before]
+def test_the_page_has_a_row_for_each_condition_of_the_way_that_it_describes(page: str) -> None:
+    """Other ways are on the pages of their releases, so that a new one changes no page by hand."""
+    text = (MANIFESTS.parent / "docs" / page).read_text()
+    (heading,) = re.findall(r"^## Kubeflow.*", text, re.M)
+    old, new = re.findall(r"\d+(?:\.\d+)+", heading)
+    rows = re.findall(r"^\| `([a-z-]+)` \|", text, re.M)
+    assert rows == [each.name for each in way(old, new).before]

@@ -283,6 +283,34 @@ def test_other_errors_of_the_api_server_are_not_repeated(api: FakeApi, status: i
         CrdProvider().create(props(WIDGETS))
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_refusal_names_the_crd_and_what_the_api_server_said(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook with the scope * refuses CRDs too, whatever namespaces it selects."""
+    monkeypatch.setattr(crds, "ESTABLISH_SECONDS", 0)
+    said = 'failed calling webhook "no.example": connection refused.'
+    monkeypatch.setattr(ApiException, "body", json.dumps({"message": said}), raising=False)
+    for status, number in ((500, 10), (422, 1)):
+        api.failures = [status] * number
+        with pytest.raises(crds.CrdRefused) as refused:
+            CrdProvider().create(props(WIDGETS))
+        assert str(refused.value).startswith(
+            f"CRD widgets.tiny.example is refused by the API server: {said} Remove what is in"
+        )
+        assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("body", [None, b"", b"no JSON", b"[]", b"{}", b"null"])
+def test_a_refusal_without_a_sentence_stays_as_it_is(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, body: bytes | None
+) -> None:
+    monkeypatch.setattr(ApiException, "body", body, raising=False)
+    api.failures = [403]
+    with pytest.raises(ApiException, match="403"):
+        CrdProvider().create(props(WIDGETS))
+
+
 def test_a_crd_that_is_never_established_is_named(
     api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
