@@ -21,6 +21,7 @@ from program import (
     advisories_of,
     aws_provider,
     check_access,
+    config_files,
     database_users,
     deploy_values,
     enabled_add_ons,
@@ -28,6 +29,7 @@ from program import (
     render_stack,
     stack_settings,
     stack_tags,
+    static_values,
 )
 from regions.region import Feature, Region
 from rendering import ImageUse, Rendered
@@ -354,13 +356,31 @@ def test_an_add_on_that_names_no_setting_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("pipelines", "parts"), [({}, []), ({"v1": False}, []), ({"v1": True}, ["pipelines-v1"])]
+    ("sections", "parts"),
+    [
+        ({}, []),
+        ({"pipelines": {"v1": False}}, []),
+        ({"pipelines": {"v1": True}}, ["pipelines-v1"]),
+        ({"modelCatalog": {"enabled": True}}, ["model-catalog"]),
+    ],
 )
 def test_a_part_of_the_release_is_in_a_stack_whose_settings_ask_for_it(
-    pipelines: dict[str, bool], parts: list[str]
+    sections: dict[str, Any], parts: list[str]
 ) -> None:
-    given = {"region": "cn-north-1", "release": "26.03.1", "pipelines": pipelines}
+    given = {"region": "cn-north-1", "release": "26.03.1", **sections}
     assert optional_parts(from_mapping(given)) == parts
+
+
+def test_the_catalog_gets_its_list_and_the_files_that_it_names() -> None:
+    file = "examples/catalogs/team.yaml"
+    sources = [{"id": "team", "file": file}]
+    catalog = {"enabled": True, "sources": sources}
+    settings = from_mapping({"region": "cn-north-1", "modelCatalog": catalog})
+    values = static_values(StackContext.of(settings, "111122223333", {}), settings)
+    (listed,) = yaml.safe_load(values["model-catalog.sources"])["model_catalogs"]
+    files = config_files(settings)["kubeflow/model-catalog-sources"]
+    text = (Path(__file__).parents[1] / file).read_text("utf-8")
+    assert files == {listed["properties"]["yamlCatalogPath"]: text}
 
 
 @pytest.mark.parametrize(

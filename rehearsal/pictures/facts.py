@@ -270,8 +270,9 @@ class Facts:
 
     @cached_property
     def database(self) -> Database:
-        """Of Pipelines, Katib and ML Metadata."""
-        (found,) = self.inputs("aws:rds/instance:Instance")
+        """Of Pipelines, Katib and ML Metadata; the catalog's own is PostgreSQL."""
+        all_of_them = self.inputs("aws:rds/instance:Instance")
+        (found,) = (each for each in all_of_them if each["engine"] == "mysql")
         return Database(
             found["instanceClass"],
             found["engineVersion"],

@@ -166,7 +166,7 @@ def test_a_database_is_its_class_its_storage_and_its_support(
 
 
 def test_an_hour_of_postgresql_has_no_price_of_mysql() -> None:
-    inputs = {"instanceClass": "db.m6g.large", "allocatedStorage": 20, "engineVersion": "17"}
+    inputs: Row = {"instanceClass": "db.m6g.large", "allocatedStorage": 20, "engineVersion": "17"}
     made = row("aws:rds/instance:Instance", engine="postgres", storageType="gp3", **inputs)
     cost = cost_of([made], "us-west-2")
     (sentence,) = [each for each in cost.unknown if each.startswith("db.m6g.large single-az")]

@@ -35,7 +35,10 @@ MADE = "KUBEFLOW_MADE_PLANS"
 """Environment variable with the folder of one run's plans; tests/conftest.py makes it."""
 REPOSITORIES = "pulumi-python:dynamic:ImageRepositories"
 _EKS = "eks:index:Cluster"
-_RENDERED = {"region", "release", "bundles", "gpu_pool", "image_mirror", "node_group", "packages"}
+_RENDERED = {
+    *("region", "release", "bundles", "gpu_pool", "image_mirror", "model_catalog"),
+    *("node_group", "packages"),
+}
 _RENDERS: dict[str, Renders] = {}
 """By the settings that change a render."""
 

@@ -138,7 +138,9 @@ def numbered() -> Rendered:
     return replace(release(), objects=(NUMBERED, NUMBERS_USER), prerequisites=before)
 
 
-def program(rendered: Rendered, **sections: Any) -> dict[str, Any]:
+def program(
+    rendered: Rendered, files: dict[str, dict[str, str]] | None = None, **sections: Any
+) -> dict[str, Any]:
     settings = from_mapping({"region": "cn-north-1", "users": USERS, **sections})
     account = aws.Provider("aws", region="cn-north-1")
     cluster = kubernetes.Provider("kubernetes", kubeconfig="{}")
@@ -158,6 +160,7 @@ def program(rendered: Rendered, **sections: Any) -> dict[str, Any]:
                 "database.host": pulumi.Output.from_input("db.example"),
                 "region.name": "cn-north-1",
             },
+            files=files or {},
             profile_roles=ROLES,
             kubeconfig='{"users": []}',
             cluster_arn="arn:of:cluster",
@@ -179,6 +182,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def made(own_cache: None) -> Recorded:
     return run(lambda: program(release()))
+
+
+def test_files_of_the_stack_are_in_their_config_map_as_they_are(own_cache: None) -> None:
+    text = "<<no.marker>> {{ no template }}"
+    added = {"app/user": {"models.yaml": text}, "app/login": {"b": "c"}}
+    recorded = run(lambda: program(numbered(), files=added))
+    (user,) = [each for each in recorded.all if each.inputs.get("kind") == "ConfigMap"]
+    assert user.inputs["data"] == {"login": "login-2", "models.yaml": text}
 
 
 def found(recorded: Recorded, obj: dict[str, Any]) -> Registered:

@@ -300,7 +300,7 @@ def with_catalog(region: str = "cn-north-1", **changes: Any) -> list[Finding]:
         "rds.DescribePendingMaintenanceActions": {"PendingMaintenanceActions": []},
         "cloudwatch.GetMetricStatistics": {"Datapoints": [point]},
     }
-    sections = {"modelCatalog": {"enabled": True}}
+    sections: dict[str, Any] = {"modelCatalog": {"enabled": True}}
     return found(database_instance, storage(region, answers=answers, **sections).platform)
 
 
