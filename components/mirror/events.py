@@ -145,7 +145,7 @@ class ImageMirrorEvents(pulumi.ComponentResource):
         after_subnets = pulumi.Output.all(server.vpc_id, server.subnet_ids)
         group = aws.ec2.SecurityGroup(
             f"{self._name}-group",
-            description="The image mirror's function that posts Events",
+            description="Function that posts Events of the image mirror",
             vpc_id=after_subnets.apply(lambda both: both[0]),
             tags=context.tagged(f"{self._name}-group"),
             opts=pulumi.ResourceOptions.merge(

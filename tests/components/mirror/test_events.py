@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -52,6 +53,8 @@ def test_the_function_of_events_is_in_the_network_of_the_cluster(
     group = made.only("aws:ec2/securityGroup:SecurityGroup", f"{NAME}-group")
     assert group.inputs["vpcId"] == SERVER.vpc_id
     assert not {"ingress", "egress"} & group.inputs.keys()
+    # EC2 takes few characters (CreateSecurityGroup, GroupDescription).
+    assert re.fullmatch(r"[A-Za-z0-9 ._:/()#,@+=&;{}!$*\[\]-]{1,255}", group.inputs["description"])
     assert function(made).inputs["vpcConfig"]["subnetIds"] == SERVER.subnet_ids
     assert group_of(made) not in ("", SERVER.security_group_id)
     assert (group.type, group.name) in made.dependencies_of(function(made))

@@ -169,7 +169,7 @@ ANNOTATION_ALONE = (
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a run warns of."""
     told: list[str] = []
-    monkeypatch.setattr(pulumi.log, "warn", lambda text, *_, **__: told.append(text))
+    monkeypatch.setattr(pulumi.log, "warn", told.append)
     return told
 
 
