@@ -39,7 +39,7 @@ from settings.release_files import default_release
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MANIFESTS = _ROOT / "manifests"
-PREVIEW_LIMIT, RENDER_LIMIT, RELEASE_LIMIT, PEAK_LIMIT = 2.0, 1.2, 1.1, 1024
+PREVIEW_LIMIT, RENDER_LIMIT, RELEASE_LIMIT, PEAK_LIMIT = 2.0, 1.2, 1.15, 1024
 EMPTY_TYPE = "aws:bench/empty:Empty"
 Sample = dict[str, Any]
 

@@ -16,7 +16,8 @@ import yaml
 from rendering.objects import RenderError
 
 _LOADER = yaml.CSafeLoader
-# A key, a list's item or both, and the value with its further lines, which are indented more.
+# A key, a list's item or both, and the value with its further lines, which are indented more; of a
+# line in another form, a value alone. No character is left out.
 _ENTRY = re.compile(
     r"(?!\Z)(?P<indent> *)(?P<item>- (?! ))?(?:(?P<key>[A-Za-z_$][\w$-]*):(?=[ \n]|\Z))?"
     r"(?: *(?:\n|\Z)\n*"
@@ -68,13 +69,11 @@ class SchemaReader:
         opened: list[tuple[int, Any]] = [(-1, top)]
         # A key whose value is in the lines that follow.
         waiting: tuple[dict[str, Any], str, int] | None = (top, "", -1)
-        end = 0
         for entry in _ENTRY.finditer(text):
             indent, item, key, value = entry.groups()
             place = 2 * len(indent) + bool(item)
-            if entry.start() != end or not (key or (item and value)):
+            if not (key or (item and value)):
                 raise _Irregular
-            end = entry.end()
             if waiting:
                 owner, name, outside = waiting
                 if place <= outside:
@@ -100,7 +99,7 @@ class SchemaReader:
                 waiting = inside, key, 2 * column
             else:
                 inside[key] = self._scalar(value, column)
-        if waiting or end != len(text):
+        if waiting:
             raise _Irregular
         return top[""]
 

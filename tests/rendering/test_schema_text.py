@@ -203,7 +203,8 @@ def test_pyyaml_reads_each_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(yaml, "compose", compose)
     entries = "".join(
-        f"  p{number}:\n    description: Teeth,\n      all of them.\n    type: string\n"
+        f"  p{number}:\n    description: Teeth,\n      all of them.\n    type:\n"
+        "    - type: string\n      description: Teeth,\n        all of them.\n"
         for number in range(100)
     )
     reader, text = SchemaReader(), f"properties:\n{entries}"
