@@ -26,7 +26,7 @@ BEIJING = ("cn-north-1", "cn-north-1-kf151")
 OPTIONAL: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "cn-north-1": {"modelCatalog": {"enabled": True}, "pipelines": {"v1": True}}
 }
-"""By stack, sections whose parts are off until somebody asks: on, for API servers judge them too."""
+"""By stack, sections of parts that are off by default, on here so that API servers judge them."""
 
 CRDS = "pulumi-python:dynamic:CustomResourceDefinitions"
 Rank = Callable[[ObjectKey], tuple[int, ObjectKey]]
