@@ -22,8 +22,8 @@ _REPORTED = (
     *("identifier", "engine", "engineVersion", "allocatedStorage", "kmsKeyId"),
     *("parameterGroupName", "autoMinorVersionUpgrade", "username"),
 )
-_ENGINES = {"mysql": (mysql_versions, 2), "postgres": (postgres_versions, 1)}
-"""Its versions, and how many of their parts are the line: 8.4, 17."""
+_ENGINES = {"mysql": (mysql_versions, 2, "8.4"), "postgres": (postgres_versions, 1, "17")}
+"""Its versions, how many of their parts are the line, and the line of an instance without one."""
 _LEAST_GIB = 20
 """Of gp3 (RDS user guide, CHAP_Storage.html)."""
 _RESERVED = frozenset({"rdsadmin", "admin", "rds_superuser", "all", "user", "table", "default"})
@@ -32,13 +32,13 @@ _RESERVED = frozenset({"rdsadmin", "admin", "rds_superuser", "all", "user", "tab
 
 
 def _newest(engine: str, prefix: str) -> str:
-    versions, _ = _ENGINES[engine]
+    versions, _, _ = _ENGINES[engine]
     plain = [each for each in versions(prefix) if "-" not in each]
     return max(plain, key=Version)
 
 
 def _line(engine: str, version: str) -> str:
-    _, parts = _ENGINES[engine]
+    _, parts, _ = _ENGINES[engine]
     return ".".join(version.split(".")[:parts])
 
 
@@ -87,7 +87,8 @@ def changed(
     Raises:
         RefusedByAws: see above.
     """
-    engine, wanted = str(plain.get("engine", "mysql")), str(plain.get("engineVersion", "8.4"))
+    engine = str(plain.get("engine", "mysql"))
+    wanted = str(plain.get("engineVersion", _ENGINES[engine][2]))
     made = {key: plain.get(key) for key in _REPORTED}
     made |= {"engine": engine, "engineVersion": _newest(engine, wanted)}
     if not identifier:

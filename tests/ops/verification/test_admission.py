@@ -46,13 +46,13 @@ def examined(name: str, live: Live, cluster: PlayedCluster | None = None) -> lis
         pytest.param(
             "webhooks",
             "webhooks",
-            "45 webhooks of 30 configurations have ready pods behind 15 Services",
+            "46 webhooks of 31 configurations have ready pods behind 16 Services",
             marks=pytest.mark.check("webhooks", broken=False),
         ),
         pytest.param(
             "certificates",
             "cert-manager",
-            "6 certificates are issued and not due for renewal",
+            "7 certificates are issued and not due for renewal",
             marks=pytest.mark.check("certificates", broken=False),
         ),
         pytest.param(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Generator
 
 import pytest
 
@@ -13,6 +14,14 @@ NUMBERS = [
     (signal.SIGTERM, SystemExit),
     (signal.SIGHUP, SystemExit),
 ]
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Generator[None]:
+    """A shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(("number", "ends"), NUMBERS)

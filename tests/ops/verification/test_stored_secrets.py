@@ -79,7 +79,7 @@ def test_a_right_platform_is_good_and_the_sentence_has_numbers(
 
 def test_what_was_seen_is_counted() -> None:
     assert [each.sentence for each in examined("secrets-equal", live_of(CN))] == [
-        "5 have on both sides the same values, of 5 secrets",
+        "7 have on both sides the same values, of 7 secrets",
         "the same secret in auth/dex-oidc-client and oauth2-proxy/oauth2-proxy-tg4m9982d4",
         "1 of 1 in Secrets Manager open Dex's logins",
     ]
