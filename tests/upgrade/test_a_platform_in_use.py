@@ -96,10 +96,10 @@ def test_what_could_be_lost_refuses_the_upgrade_until_somebody_has_seen_to_it(
         live.run("up", checkpoints=False)
     assert live.cluster.cluster.generations(_CRDS) == types
     sentences = str(refused.value)
-    assert "llminferenceservices team-a/qwen" in sentences
+    assert "the LLMInferenceService team-a/qwen" in sentences
     # Its Workflow has ended, and its TrainJob has no field that is gone.
-    assert "workflows team-a" not in sentences
-    assert "trainjobs team-a" not in sentences
+    assert "Workflow team-a" not in sentences
+    assert "TrainJob team-a" not in sentences
     live.set(lambda config: config.update({"kubeflow:upgradeConfirmed": CONFIRMED}))
 
 
