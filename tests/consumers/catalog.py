@@ -14,7 +14,6 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import requests
@@ -24,6 +23,7 @@ from settings import from_mapping
 from settings.model_catalog import files, sources_yaml
 from tests.cluster.api_server import built
 from tests.consumers.database import with_hosts
+from tests.consumers.model_registry import first_line
 from tests.consumers.programs import MODEL_REGISTRY
 from tests.consumers.stack import AUTHORITIES, Stack
 from tests.ports import free_port
@@ -124,20 +124,7 @@ def refusal(rds: CatalogDatabase, folder: Path, **changed: str) -> str:
     """The message about its first attempt to connect, with other values for some variables."""
     command = with_hosts(rds.hosts, *_storing(f"127.0.0.1:{free_port()}"))
     variables = rds.variables(folder, **changed)
-    with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) as process:
-        limit = Timer(120, process.kill)
-        limit.start()
-        try:
-            assert process.stderr is not None
-            lines: list[str] = []
-            for line in process.stderr:
-                lines.append(line)
-                if _FIRST_FAILURE in line:
-                    return line
-            raise AssertionError("".join(lines))
-        finally:
-            limit.cancel()
-            process.kill()
+    return first_line(command, variables, containing=_FIRST_FAILURE, seconds=120)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,15 +112,27 @@ def refusal(
     command, variables = _command(rds, folder)
     command = [text for argument in command if (text := changed(argument)) is not None]
     command += ["--hostname=127.0.0.1", f"--port={free_port()}"]
+    return first_line(command, variables, containing=_FIRST_FAILURE, seconds=60)
+
+
+def first_line(
+    command: Sequence[str], variables: Mapping[str, str], *, containing: str, seconds: float
+) -> str:
+    """The first line on a program's standard error that has a text; the program is killed then.
+
+    Raises:
+        AssertionError: with everything that the program printed, if it ended or was killed after
+            that time without such a line.
+    """
     with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) as process:
-        limit = Timer(60, process.kill)
+        limit = Timer(seconds, process.kill)
         limit.start()
         try:
             assert process.stderr is not None
             lines: list[str] = []
             for line in process.stderr:
                 lines.append(line)
-                if _FIRST_FAILURE in line:
+                if containing in line:
                     return line
             raise AssertionError("".join(lines))
         finally:
