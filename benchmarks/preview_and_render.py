@@ -2,22 +2,19 @@
 
 The preview of the whole stack against a preview of as many empty resources by the same engine and
 the same simulated providers; the cold render of a release against ``kustomize build`` of the same
-files, and of its objects against those of another release. Every number is taken in a fresh
-process, the sides in turns, so that a busy machine disturbs both; renders are compared by CPU time.
+files; an object's part of a render, and of ``make preview``, against that of another release. Every
+number is taken in a fresh process, the sides in turns, so that a busy machine disturbs both;
+releases are compared by CPU time.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,13 +22,15 @@ import pulumi
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import Row, Sample, cache_beside, cpu_seconds
+from benchmarks.plans import plan_rows, plans_of
 from regions.region import Region
 from rehearsal.engine import Rehearsal
 from rehearsal.providers import Simulation
 from rehearsal.report import peak_mib
 from rendering import SourcesUnavailable, absent_sources_allowed, kustomize, render
 from rendering.assembly import assemble
-from rendering.cache import cache_folder
+from rendering.cache import CACHE
 from rendering.release import load
 from settings import from_stack_file
 from settings.mirror_mode import MirrorMode
@@ -41,47 +40,6 @@ _ROOT = Path(__file__).resolve().parent.parent
 _MANIFESTS = _ROOT / "manifests"
 PREVIEW_LIMIT, RENDER_LIMIT, RELEASE_LIMIT, PEAK_LIMIT = 2.0, 1.2, 1.15, 1024
 EMPTY_TYPE = "aws:bench/empty:Empty"
-Sample = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table.
-
-    Attributes:
-        name: what is measured.
-        pairs: ours and what it is compared with, of each round; empty: not measured.
-        unit: of both.
-        limit: of the median of their ratios.
-    """
-
-    name: str
-    pairs: Sequence[tuple[float, float]]
-    unit: str
-    limit: float
-
-    @property
-    def ratio(self) -> float:
-        """The median of the ratios of all rounds."""
-        return statistics.median(one / other for one, other in self.pairs)
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Of the table."""
-        if not self.pairs:
-            return (self.name, "", "", "not measured", f"{self.limit:.2f}")
-        medians = (statistics.median(side) for side in zip(*self.pairs, strict=True))
-        sides = (f"{median:.1f} {self.unit}" for median in medians)
-        return (self.name, *sides, f"{self.ratio:.2f}", f"{self.limit:.2f}")
-
-    @property
-    def fault(self) -> str:
-        """A sentence, where the promise is not kept or not measured; else empty."""
-        if not self.pairs:
-            return f"{self.name}: not measured, for want of a release's sources."
-        if self.ratio > self.limit:
-            return f"{self.name}: {self.ratio:.2f}, above its limit of {self.limit:.2f}."
-        return ""
 
 
 def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> list[str]:
@@ -108,10 +66,16 @@ def bench(stack: str, pulumi_cli: Path, *, rounds: int, console: Console) -> lis
     renders = [
         {name: _measured("render", stack, name, "0") for name in releases} for _ in range(rounds)
     ]
+    plans = {
+        warm: plans_of(stack, releases, warm=warm, rounds=rounds, console=console)
+        for warm in (False, True)
+    }
     table = Table(box=None, pad_edge=False)
     for heading in ("measured", "ours", "beside", "ratio", "limit"):
         table.add_column(heading, justify="left" if heading == "measured" else "right")
     rows = [*preview_rows(previews), *render_rows(renders, releases)]
+    for warm, measured in plans.items():
+        rows += plan_rows(measured, releases, warm=warm)
     for row in rows:
         table.add_row(*row.cells)
     peak = max(full["peak"] for full, _ in previews)
@@ -217,39 +181,28 @@ def _render(stack: str, release: str) -> dict[str, Any]:
     region = Region.of(settings.region)
     mirror = MirrorMode(settings.image_mirror, region)
     folder = _MANIFESTS / release
-    kept = cache_folder()
-    cold = Path(tempfile.mkdtemp(prefix="kubeflow-bench-"))
     try:
-        for part in ("sources", "tools"):
-            (kept / part).mkdir(exist_ok=True)
-            (cold / part).symlink_to(kept / part)
-        os.environ["KUBEFLOW_CACHE"] = str(cold)
-        start = _cpu_seconds()
-        rendered = render(
-            folder,
-            partition=region.partition,
-            dns_suffix=region.dns_suffix,
-            registry="<<image.prefix>>" if mirror.enabled else None,
-            in_region_registries=[region.ecr_registry(region.eks_addon_account)],
-            cached_registries=mirror.cached,
-        )
-        cpu = _cpu_seconds() - start
-        assembly = assemble(folder)
-        with assembly.laid_out() as work:
-            start = _cpu_seconds()
-            kustomize.build(assembly.tool, work / assembly.own)
-            alone = _cpu_seconds() - start
+        with cache_beside() as cold:
+            os.environ[CACHE] = str(cold)
+            start = cpu_seconds()
+            rendered = render(
+                folder,
+                partition=region.partition,
+                dns_suffix=region.dns_suffix,
+                registry="<<image.prefix>>" if mirror.enabled else None,
+                in_region_registries=[region.ecr_registry(region.eks_addon_account)],
+                cached_registries=mirror.cached,
+            )
+            cpu = cpu_seconds() - start
+            assembly = assemble(folder)
+            with assembly.laid_out() as work:
+                start = cpu_seconds()
+                kustomize.build(assembly.tool, work / assembly.own)
+                alone = cpu_seconds() - start
     except SourcesUnavailable:
         return {}
-    finally:
-        shutil.rmtree(cold)
     count = len(rendered.objects) + len(rendered.crds)
     return {"cpu": cpu, "kustomize": alone, "an object": 1000 * cpu / count}
-
-
-def _cpu_seconds() -> float:
-    """Of this process and of those that it started and that ended."""
-    return sum(os.times()[:4])
 
 
 def _main(what: str, stack: str, release_or_cli: str, count: str) -> None:

@@ -26,7 +26,7 @@ from rehearsal import engine
 from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.plan import CRD_RESOURCE, in_dependency_order, kubernetes_yaml
 from rehearsal.providers import Simulation
-from rendering.build import read_crd_bundle
+from rendering.crd_bundle import crd_documents
 from terminal.output import messages
 from tests.cluster.api_server import built
 from tests.elasticity.programs import of_kubernetes
@@ -268,7 +268,7 @@ def _objects(stack: LiveStack, folder: Path) -> str:
     for planned in resources:
         for hook in planned.inputs.get("webhooks") or ():
             hook["clientConfig"]["caBundle"] = authority
-    text = kubernetes_yaml(in_dependency_order(resources), read_crd_bundle)
+    text = kubernetes_yaml(in_dependency_order(resources), crd_documents)
     return text.replace("[secret]", base64.b64encode(b"secret").decode())
 
 

@@ -29,7 +29,7 @@ from rehearsal.recording import Planned
 from rehearsal.report import BAD_INPUT, console, fail, failures_as_sentences, say
 from rehearsal.sample_outputs.existing_network import network_of
 from rehearsal.sources import incomplete
-from rendering.build import read_crd_bundle
+from rendering.crd_bundle import crd_documents
 from rendering.needs import missing_of_stack
 from rendering.steps import steps_shown
 from review.review import review
@@ -203,7 +203,7 @@ def _write_plan(build: Path, settings: Settings, outcome: Outcome) -> None:
         build,
         outcome.resources,
         _images(settings),
-        read_crd_bundle,
+        crd_documents,
         steps=outcome.steps,
         findings=outcome.findings,
     )

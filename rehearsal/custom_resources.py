@@ -91,7 +91,7 @@ def _server(kubeconfig: str) -> str:
 @lru_cache(maxsize=8)
 def _schemas(bundle: str) -> Schemas:
     # Imported here: most previews change no custom resource.
-    from rendering.build import read_crd_bundle
+    from rendering.crd_bundle import read_crd_bundle
 
     with suppress(RenderError):  # an emptied cache
         return schemas_of(read_crd_bundle(bundle))

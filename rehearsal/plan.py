@@ -25,29 +25,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rehearsal.architecture import diagram
 from rehearsal.findings import Finding, findings_json
 from rehearsal.recording import Planned
 from rehearsal.steps import Step, deleted_row, row
 from rendering.cache import errors_of
 from rendering.graphs import in_order
-from rendering.kubernetes_yaml import Dumper
+from rendering.kubernetes_yaml import document
 
 CRD_RESOURCE = "pulumi-python:dynamic:CustomResourceDefinitions"
 """The one resource that holds all CRDs of a release; its input ``bundle`` names their bodies."""
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-Bodies = Callable[[str], Sequence[Mapping[str, Any]]]
+Documents = Callable[[str], str]
 
 
 def write(
     folder: Path,
     resources: Sequence[Planned],
     images: Mapping[str, str],
-    crds_of: Bodies,
+    crds_of: Documents,
     *,
     steps: Mapping[str, Step] | None = None,
     findings: Sequence[Finding] = (),
@@ -58,7 +56,7 @@ def write(
         folder: is made when it is missing.
         resources: as recorded by a run of the engine.
         images: every image the platform pulls, and where it is pulled from.
-        crds_of: the CRDs behind the ``bundle`` input of a CRD resource.
+        crds_of: the documents of the CRDs behind the ``bundle`` input of a CRD resource.
         steps: by URN what the engine does; None: it creates everything.
         findings: of the policies.
 
@@ -118,19 +116,12 @@ def kubernetes_object(planned: Planned) -> Mapping[str, Any] | None:
     return inputs if planned.type.startswith("kubernetes:") and "apiVersion" in inputs else None
 
 
-def kubernetes_yaml(ordered: Sequence[Planned], crds_of: Bodies) -> str:
+def kubernetes_yaml(ordered: Sequence[Planned], crds_of: Documents) -> str:
     """Every Kubernetes object as a YAML stream, in order; CRDs where their resource is."""
     documents: list[str] = []
     for planned in ordered:
         if planned.type == CRD_RESOURCE:
-            documents += [_document(crd) for crd in crds_of(planned.inputs["bundle"])]
+            documents.append(crds_of(planned.inputs["bundle"]))
         elif (obj := kubernetes_object(planned)) is not None:
-            documents.append(_document(obj))
+            documents.append(document(obj))
     return "".join(documents)
-
-
-def _document(body: Mapping[str, Any]) -> str:
-    text: str = yaml.dump(
-        dict(body), Dumper=Dumper, sort_keys=True, allow_unicode=True, width=2**20
-    )
-    return f"---\n{text}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
@@ -15,10 +14,11 @@ from typing import Any
 from rendering import cache, database_users, optional, patches, sources
 from rendering.assembly import assemble
 from rendering.chart import chart_path
+from rendering.crd_bundle import CrdBundle
 from rendering.images import ImageUse, Registries
 from rendering.machine_faults import machine_faults_reported
 from rendering.needs import missing_of_stack
-from rendering.objects import Object, ObjectKey, RenderError
+from rendering.objects import ObjectKey
 from rendering.release import load
 from rendering.rendered import Rendered, rendered
 
@@ -115,8 +115,8 @@ def render(
         log.info("%s: %s after %.1f s", assembly.release.name, what, time.monotonic() - started)
 
     laid_out = assembly.lay_out_chart()
-    if stored := cache.read("render", digest):
-        result = _from_stored(digest, stored)
+    stored = cache.read("render", digest)
+    if stored and (result := _from_stored(digest, stored)):
         report("unchanged, from the cache")
         return replace(result, chart=laid_out)
     built = assembly.build(assembly.own)
@@ -139,55 +139,18 @@ def render(
         if high_availability
         else None,
     )
-    cache.write("render", digest, _to_stored(result))
-    counts = f"{len(result.objects)} objects, {len(result.crds)} CRDs"
+    crds = CrdBundle.of(result.crds)
+    cache.write("render", digest, _to_stored(result, crds))
+    counts = f"{len(result.objects)} objects, {len(crds)} CRDs"
     report(f"{counts}, {len(result.images)} images")
-    return replace(result, chart=laid_out)
+    return replace(result, crds=crds, chart=laid_out)
 
 
-@machine_faults_reported()
-def write_crd_bundle(crds: Sequence[Mapping[str, Any]]) -> str:
-    """Writes CRDs to the cache, named by their content; returns the sha256 in that name.
-
-    Raises:
-        MachineFault: the cache cannot be written.
-    """
-    content = cache.canonical_json(sorted(crds, key=lambda crd: crd["metadata"]["name"]))
-    digest = cache.sha256_of(content)
-    path = crd_bundle_path(digest)
-    if not path.exists() or cache.file_sha256(path) != digest:
-        cache.write_atomically(path, content)
-    return digest
-
-
-@machine_faults_reported()
-def read_crd_bundle(digest: str) -> list[Object]:
-    """The CRDs that ``write_crd_bundle`` wrote on this machine.
-
-    Raises:
-        RenderError: they are missing or damaged.
-        MachineFault: the cache cannot be read.
-    """
-    path = crd_bundle_path(digest)
-    content = path.read_bytes() if path.exists() else b""
-    if cache.sha256_of(content) != digest:
-        raise RenderError(
-            f"{path} is {'damaged' if content else 'missing'}: run the command again, which writes "
-            "that file anew."
-        )
-    return json.loads(content)
-
-
-def crd_bundle_path(digest: str) -> Path:
-    """The file that ``write_crd_bundle`` writes for this digest on this machine."""
-    return cache.cache_folder("crds") / f"{digest}.json"
-
-
-def _to_stored(result: Rendered) -> dict[str, Any]:
+def _to_stored(result: Rendered, crds: CrdBundle) -> dict[str, Any]:
     number = {ObjectKey.of(obj): place for place, obj in enumerate(result.objects)}
     return {
         "objects": result.objects,
-        "crds": result.crds,
+        "crds": [crds.digest, dict(crds.digests)],
         "prerequisites": [
             [number[key], [number[need] for need in needs]]
             for key, needs in result.prerequisites.items()
@@ -196,7 +159,11 @@ def _to_stored(result: Rendered) -> dict[str, Any]:
     }
 
 
-def _from_stored(digest: str, stored: Mapping[str, Any]) -> Rendered:
+def _from_stored(digest: str, stored: Mapping[str, Any]) -> Rendered | None:
+    """A render of the cache; None: the file of its CRDs is missing or damaged."""
+    crds = CrdBundle.stored(*stored["crds"])
+    if crds is None:
+        return None
     keys = [ObjectKey.of(obj) for obj in stored["objects"]]
     prerequisites = {
         keys[place]: tuple(keys[need] for need in needs) for place, needs in stored["prerequisites"]
@@ -204,7 +171,7 @@ def _from_stored(digest: str, stored: Mapping[str, Any]) -> Rendered:
     uses = (ImageUse(s, t, tuple(where), needed) for s, t, where, needed in stored["images"])
     return Rendered(
         tuple(stored["objects"]),
-        tuple(stored["crds"]),
+        crds,
         MappingProxyType(prerequisites),
         tuple(uses),
         digest,

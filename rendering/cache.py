@@ -1,8 +1,8 @@
 """The cache: files that can be made again, named by a digest of everything they were made from.
 
-``${KUBEFLOW_CACHE:-~/.cache/kubeflow-on-eks}/{sources,build,render,crds,inputs,manifests,tools}``;
-deleting any of it is always safe. What is damaged in it is made again: each file has a digest of
-its content in its first line or in its name.
+``${KUBEFLOW_CACHE:-~/.cache/kubeflow-on-eks}``, with ``sources``, ``build``, ``render``, ``crds``,
+``documents``, ``inputs``, ``manifests`` and ``tools``; deleting any of it is always safe. What is
+damaged in it is made again: each file has a digest of its content in its first line or in its name.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Rendered:
 
     Attributes:
         objects: in the order of creation, without CRDs.
-        crds: the CustomResourceDefinitions.
+        crds: the CustomResourceDefinitions; of ``render`` a ``CrdBundle``, read when needed.
         prerequisites: direct prerequisites of each object that has any.
         images: every image that the release can pull.
         digest: of the inputs: equal digests, equal objects.
@@ -27,7 +27,7 @@ class Rendered:
     """
 
     objects: tuple[Object, ...]
-    crds: tuple[Object, ...]
+    crds: Sequence[Object]
     prerequisites: Mapping[ObjectKey, tuple[ObjectKey, ...]]
     images: tuple[ImageUse, ...]
     digest: str

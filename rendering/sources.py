@@ -161,8 +161,8 @@ def _empty(source: Source) -> Generator[Path]:
         yield Path(temporary) / "files"
 
 
-def _verified(folder: Path, source: Source, where: str) -> str:
-    digest = files_digest(folder)
+def _verified(digest: str, source: Source, where: str) -> str:
+    """The digest of files, which ``release.yaml`` names."""
     if digest not in source.digests:
         raise OtherFiles(
             f"{where} is damaged or of another version: its files of {source} have the digest "
@@ -192,14 +192,16 @@ def _unpacked(archive: _Archive, source: Source) -> Generator[tuple[Path, str]]:
         _empty(source) as folder,
     ):
         unpack(file, source.paths, folder, str(path))
-        if packed is None:
-            _complete(folder, source)
-        yield folder, _verified(folder, source, str(path))
+        digest = files_digest(folder)
+        # An archive that a git host makes has no remote bases.
+        if packed is None and digest not in source.digests:
+            _add_remotes(folder, source)
+            digest = files_digest(folder)
+        yield folder, _verified(digest, source, str(path))
 
 
-def _complete(folder: Path, source: Source) -> None:
-    """Adds the remote bases to the files of an archive that has none, as a git host's own has."""
-    if files_digest(folder) in source.digests or not checkout.names_remotes(source, folder):
+def _add_remotes(folder: Path, source: Source) -> None:
+    if not checkout.names_remotes(source, folder):
         return
     try:
         checkout.add_remotes(source, folder)
@@ -283,6 +285,6 @@ def _fetched(source: Source) -> Unpacked:
             checkout.check_out(source, folder)
         except CloneFailed as failed:
             raise SourcesUnavailable([source], str(failed)) from None
-        unpacked = _keep(folder, source, _verified(folder, source, url))
+        unpacked = _keep(folder, source, _verified(files_digest(folder), source, url))
     log.info("fetched %s in %.1f s", source, time.monotonic() - started)
     return unpacked

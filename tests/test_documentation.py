@@ -122,7 +122,7 @@ def test_the_files_a_readme_promises_under_build_are_the_ones_written(
     name: str, tmp_path: Path
 ) -> None:
     promised = set(re.findall(r"`([a-z]+\.[a-z]+)`", section(name, READMES[name])))
-    assert promised == {path.name for path in plan.write(tmp_path, [], {}, lambda _: ())}
+    assert promised == {path.name for path in plan.write(tmp_path, [], {}, lambda _: "")}
 
 
 @each_readme

@@ -14,7 +14,6 @@ docs/decisions/0130-a-preview-awaits-the-crds.md).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from pulumi.dynamic import CheckFailure, CheckResult, ReadResult, Resource
 
 from components.dynamic.provider import DynamicProvider
 from rendering import RenderError
-from rendering.build import read_crd_bundle, write_crd_bundle
+from rendering.crd_bundle import CrdBundle, digest_of, read_crd_bundle
 from settings.context import StackContext
 from settings.existing_backend import instance_name
 from settings.section import MANIFESTS
@@ -41,11 +40,6 @@ _PARALLEL_REQUESTS = 8
 # Responses of an API server that is busy, or that EKS scales or replaces; an apply and a read may
 # be repeated.
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
-
-
-def digest_of(crd: Mapping[str, Any]) -> str:
-    """Return sixteen hexadecimal digits that change when the CRD does."""
-    return hashlib.sha256(json.dumps(crd, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class CrdProvider(DynamicProvider):
@@ -266,9 +260,8 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
         release: ReleaseOfCrds | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        digests = {crd["metadata"]["name"]: digest_of(crd) for crd in crds}
         try:
-            bundle = write_crd_bundle(crds)
+            bundle = CrdBundle.of(crds)
         except RenderError as error:
             raise pulumi.RunError(str(error)) from error
         super().__init__(
@@ -276,9 +269,9 @@ class CustomResourceDefinitions(Resource, name="CustomResourceDefinitions"):
             name,
             {
                 "applied": None,
-                "bundle": bundle,
+                "bundle": bundle.digest,
                 "cluster": cluster,
-                "digests": dict(sorted(digests.items())),
+                "digests": dict(bundle.digests),
                 # An earlier version's provider deletes the CRDs on destroy unless this is true.
                 "keep": True,
                 "kubeconfig": pulumi.Output.secret(kubeconfig),

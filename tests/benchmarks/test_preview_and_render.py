@@ -10,12 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
+from benchmarks.plans import PLAN_LIMIT, plan_rows, stack_on
 from benchmarks.preview_and_render import (
     RELEASE_LIMIT,
     compared_releases,
     preview_rows,
     render_rows,
 )
+from settings import MANIFESTS, Settings, from_stack_file
 from terminal.exit_codes import FAILED
 from tests.releases import DEFAULT, PIPELINES_2
 
@@ -60,6 +62,26 @@ def test_a_row_above_its_limit_and_one_without_numbers_are_a_sentence() -> None:
     assert rows[-1].cells[3] == "not measured"
     (preview,) = preview_rows([({"seconds": 9.0}, {"seconds": 3.0})])
     assert preview.fault == "preview / as many empty resources: 3.00, above its limit of 2.00."
+
+
+@pytest.mark.parametrize(("warm", "which"), [(False, "first"), (True, "second")])
+def test_a_preview_is_compared_by_object_with_that_of_another_release(
+    warm: bool, which: str
+) -> None:
+    rounds = [{"new": {"an object": 22.0}, "old": {"an object": 20.0}}, {"new": {}, "old": {}}]
+    (row,) = plan_rows(rounds, ["new", "old"], warm=warm)
+    assert row.fault == (
+        f"an object of new's {which} preview / of old's: 1.10, above its limit of {PLAN_LIMIT}."
+    )
+
+
+def test_the_stack_of_a_release_is_another_in_that_alone_and_its_file_is_taken_away() -> None:
+    def settings(stack: str) -> Settings:
+        return from_stack_file(MANIFESTS.parent / f"Pulumi.{stack}.yaml")
+
+    with stack_on("26.03", "cn-north-1") as name:
+        assert settings(name) == settings("cn-north-1").model_copy(update={"release": "26.03"})
+    assert not (MANIFESTS.parent / f"Pulumi.{name}.yaml").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from components.dynamic.crds import FIELD_MANAGER as CRD_MANAGER
-from components.dynamic.crds import CrdProvider, digest_of
+from components.dynamic.crds import CrdProvider
 from rendering import Object, ObjectKey
-from rendering.build import write_crd_bundle
+from rendering.crd_bundle import CrdBundle
 from tests.cluster.admission_server import AdmissionServer, admission_server
 from tests.cluster.api_server import api_server
 from tests.cluster.client import Answer, Cluster, Refused
@@ -41,12 +41,12 @@ class Installation:
 
     def crds(self, crds: Sequence[Object]) -> None:
         """All CRDs at once, by the program's own resource; returns when they are Established."""
-        theirs = [redirected(crd, self.admission) for crd in crds]
+        bundle = CrdBundle.of([redirected(crd, self.admission) for crd in crds])
         CrdProvider().create(
             {
-                "bundle": write_crd_bundle(theirs),
+                "bundle": bundle.digest,
                 "cluster": "test",
-                "digests": {crd["metadata"]["name"]: digest_of(crd) for crd in theirs},
+                "digests": dict(bundle.digests),
                 "keep": True,
                 "kubeconfig": json.dumps(self.cluster.kubeconfig),
             }

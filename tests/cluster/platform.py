@@ -7,14 +7,13 @@ Karpenter's controller is missing: it is a Helm release and its chart is not amo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
 from rendering import Object, ObjectKey
-from rendering.build import crd_bundle_path
+from rendering.crd_bundle import read_crd_bundle
 from rendering.graphs import in_order, reachable
 from rendering.order import FIRST_KINDS
 from rendering.release import load
@@ -88,9 +87,9 @@ def platform(stack_name: str) -> Platform:
     registered = stack(stack_name, **OPTIONAL.get(stack_name, {})).all
     made = {r.urn: ObjectKey.of(r.inputs) for r in registered if _is_object(r)}
     edges = {r.urn: (*r.dependencies, r.parent) for r in registered}
-    bundles = [crd_bundle_path(r.inputs["bundle"]) for r in registered if r.type == CRDS]
+    bundles = [r.inputs["bundle"] for r in registered if r.type == CRDS]
     return Platform(
-        crds=tuple(crd for bundle in bundles for crd in json.loads(bundle.read_text())),
+        crds=tuple(crd for bundle in bundles for crd in read_crd_bundle(bundle)),
         objects={made[r.urn]: _whole(r.inputs) for r in registered if r.urn in made},
         needs={key: _behind(urn, edges, made) for urn, key in made.items()},
     )

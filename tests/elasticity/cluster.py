@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.dynamic.crds import CrdProvider, digest_of
+from components.dynamic.crds import CrdProvider
 from components.gpu.karpenter_objects import NAMESPACE
 from rendering import Object
-from rendering.build import write_crd_bundle
+from rendering.crd_bundle import CrdBundle
 from tests.cluster.api_server import api_server, process
 from tests.cluster.client import Cluster
 from tests.elasticity.catalogue import catalogue
@@ -90,11 +90,12 @@ class ControlPlane:
 
     def crds(self, crds: Sequence[Object]) -> None:
         """All at once, by the program's own resource; returns when they are Established."""
+        bundle = CrdBundle.of(crds)
         CrdProvider().create(
             {
-                "bundle": write_crd_bundle(crds),
+                "bundle": bundle.digest,
                 "cluster": "test",
-                "digests": {crd["metadata"]["name"]: digest_of(crd) for crd in crds},
+                "digests": dict(bundle.digests),
                 "keep": True,
                 "kubeconfig": json.dumps(self.cluster.kubeconfig),
             }

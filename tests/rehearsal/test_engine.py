@@ -88,7 +88,7 @@ def test_the_plan_has_late_values_and_the_children_of_the_cluster_but_no_secret(
         rehearsal.up()
     written = "".join(
         path.read_text()
-        for path in plan.write(tmp_path / "plan", outcome.resources, {}, lambda _: ())
+        for path in plan.write(tmp_path / "plan", outcome.resources, {}, lambda _: "")
     )
     assert "arn:aws-cn:iam::111122223333:role/role-" in written
     assert only(outcome, "roles").inputs["data"]["far"].startswith("arn:aws:iam::")

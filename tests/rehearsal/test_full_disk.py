@@ -73,7 +73,7 @@ def test_a_plan_file_that_cannot_be_written_is_named_and_the_former_one_stays(
 ) -> None:
     (tmp_path / "plan.json").write_text("[]")
     with no_file_over(0), pytest.raises(OSError, match="File too large") as full:
-        plan.write(tmp_path, [], {}, lambda _: [])
+        plan.write(tmp_path, [], {}, lambda _: "")
     assert full.value.filename == str(tmp_path / "plan.json")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("plan.json", "[]")]
 

@@ -42,8 +42,8 @@ POD = obj("Pod", "ape", SPACE, ROLE, CRDS)
 EVERYTHING = [BUCKET, ROLE, SPACE, CRDS, POD]
 
 
-def crds_of(bundle: str) -> list[dict[str, Any]]:
-    return [{"kind": "CustomResourceDefinition", "metadata": {"name": bundle}}]
+def crds_of(bundle: str) -> str:
+    return f"---\nkind: CustomResourceDefinition\nmetadata:\n  name: {bundle}\n"
 
 
 def test_objects_come_after_what_they_need_and_crds_at_their_place() -> None:

@@ -37,7 +37,7 @@ def main(folder: str, host: str, port: str) -> None:
         "crds": len(rendered.crds),
         "images": len(rendered.images),
         "digest": rendered.digest,
-        "content": sha256_of(canonical_json([rendered.objects, rendered.crds])),
+        "content": sha256_of(canonical_json([rendered.objects, list(rendered.crds)])),
     }
     sys.stdout.write(json.dumps(report))
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from rehearsal.plan import kubernetes_yaml
 from rendering.assembly import assemble
-from rendering.kubernetes_yaml import Dumper, Loader
+from rendering.kubernetes_yaml import Dumper, Loader, document
 from tests.rehearsal.test_plan import planned
+from tests.releases import RELEASES
+from tests.rendering.beijing import rendered
 from tests.rendering.conftest import TinyProject
 
 # As kubectl 1.36.1 printed a plain scalar with `annotate --local -o json`.
@@ -58,6 +63,13 @@ MORE = [
     "1.0",
     "<<",
 ]
+TEXTS = st.text() | st.text(" \t\n:#-?'\"\\\x85\u2028ay0", max_size=40)
+KEYS = TEXTS | st.text("a \n", min_size=120, max_size=140)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
 # The plain forms of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#1032-tag-resolution).
 CORE = re.compile(
     r"null|Null|NULL|~||true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|"
@@ -91,12 +103,38 @@ def test_other_values_are_written_as_before(value: Any) -> None:
     )
 
 
+def as_pyyaml_writes_it(value: Any) -> str:
+    text: str = yaml.dump(value, Dumper=Dumper, allow_unicode=True, width=2**20)
+    return f"---\n{text}"
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+@settings(deadline=None)
+@example({"on": 1, "a": [True, 1, 1.0, "1", "1.0", None, "true", 0, False]})
+@example({"a": {"b": [[], {}, [[1, [2]], [{"c": {}, "d": [{}]}]], {"e": "1\n\n2\n3\n"}]}})
+@example({"a": 1, "b" * 200: {"c": "d"}})
+@example({"a": {"b": "\u2028"}, "c": {"d": "\x85"}, "e": {"f": "\r"}})
+def test_a_document_has_the_bytes_that_pyyaml_writes(value: dict[str, Any]) -> None:
+    assert document(value) == as_pyyaml_writes_it(value)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_crds_have_the_bytes_that_pyyaml_writes(release: str) -> None:
+    for crd in itertools.islice(rendered(release).crds, 0, None, 9):
+        assert document(crd) == as_pyyaml_writes_it(crd)
+
+
+def test_what_a_value_has_twice_is_written_twice() -> None:
+    port = {"port": 80}
+    assert document({"a": port, "b": [port]}) == "---\na:\n  port: 80\nb:\n- port: 80\n"
+
+
 def test_the_plan_has_an_account_of_a_leading_zero_as_text() -> None:
     data = {"account": "012345678909", "commit": "12345e6"}
     found = planned(
         "kubernetes:core/v1:ConfigMap", "a", apiVersion="v1", kind="ConfigMap", data=data
     )
-    assert read(kubernetes_yaml([found], lambda _: []))["data"] == data
+    assert read(kubernetes_yaml([found], lambda _: ""))["data"] == data
 
 
 def test_what_upstream_writes_plainly_is_read_as_kubectl_reads_it(tiny: TinyProject) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from rendering import checkout
-from rendering.build import read_crd_bundle, write_crd_bundle
 from rendering.cache import CACHE, cache_folder
 from rendering.machine_faults import MachineFault, machine_faults_reported, sentence_of
 from rendering.source_files import files_digest, pack, unpack
@@ -173,23 +172,6 @@ def test_a_clone_that_fills_the_cache_is_no_fault_of_the_host(
     monkeypatch.setenv("PATH", f"{git.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(checkout, "_unreachable", set[str]())
     assert "No space left on device" in reported(lambda: checkout.answers("tiny/widgets"))
-
-
-# -- bundles of CRDs ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("damage", [b"", b"[]", b'[{"metadata": {"na'])
-def test_a_damaged_bundle_of_crds_is_refused_and_written_again(
-    damage: bytes, own_cache: Path
-) -> None:
-    crds = [{"metadata": {"name": "widgets.tiny.example"}}]
-    digest = write_crd_bundle(crds)
-    (path,) = (own_cache / "crds").iterdir()
-    path.write_bytes(damage)
-    with pytest.raises(Exception, match=f"{path} is (damaged|missing): run the command again"):
-        read_crd_bundle(digest)
-    assert write_crd_bundle(crds) == digest
-    assert read_crd_bundle(digest) == crds
 
 
 # -- the C locale ---------------------------------------------------------------------------------

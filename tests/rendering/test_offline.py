@@ -106,4 +106,4 @@ def test_kubeflow_from_git_renders_the_same_without_a_network(
     assert offline["crds"] > 50
     assert offline["images"] > 80
     rendered = as_published[0]
-    assert offline["content"] == sha256_of(canonical_json([rendered.objects, rendered.crds]))
+    assert offline["content"] == sha256_of(canonical_json([rendered.objects, list(rendered.crds)]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from rendering import (
     render,
     runtime_fields,
 )
-from rendering.build import crd_bundle_path, write_crd_bundle
 from tests.rendering.conftest import TinyProject
 
 DIGEST = "sha256:" + "a" * 64
@@ -156,13 +153,6 @@ def test_a_damaged_cache_entry_is_made_again(
             entry.write_bytes(damage(entry.read_bytes()))
             assert tiny.render() == first
         assert len(built) == builds
-
-
-def test_crds_are_a_file_named_by_its_content(tiny: TinyProject) -> None:
-    rendered = tiny.render()
-    path = crd_bundle_path(write_crd_bundle(rendered.crds))
-    assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert json.loads(path.read_text()) == list(rendered.crds)
 
 
 def test_a_leak_stops_the_render_and_is_not_cached(tiny: TinyProject, own_cache: Path) -> None:

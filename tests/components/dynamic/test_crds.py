@@ -13,9 +13,9 @@ import pulumi
 import pytest
 
 from components.dynamic import crds
-from components.dynamic.crds import CrdProvider, CustomResourceDefinitions, digest_of
+from components.dynamic.crds import CrdProvider, CustomResourceDefinitions
 from rendering import RenderError
-from rendering.build import crd_bundle_path, write_crd_bundle
+from rendering.crd_bundle import CrdBundle, crd_bundle_path, digest_of
 from settings.section import MANIFESTS
 from tests.harness import MASKED, Registered, run
 from upgrades.asking import KARPENTER
@@ -95,10 +95,11 @@ def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
 
 def props(*given: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
     """What the resource of these CRDs hands to its provider."""
+    bundle = CrdBundle.of(given)
     return {
-        "bundle": write_crd_bundle(given),
+        "bundle": bundle.digest,
         "cluster": "arn:aws-cn:eks:cn-north-1:111122223333:cluster/kubeflow",
-        "digests": {each["metadata"]["name"]: digest_of(each) for each in given},
+        "digests": dict(bundle.digests),
         "keep": True,
         "kubeconfig": KUBECONFIG,
         **changed,
