@@ -194,7 +194,7 @@ def _unpacked(archive: _Archive, source: Source) -> Generator[tuple[Path, str]]:
         unpack(file, source.paths, folder, str(path))
         digest = files_digest(folder)
         # An archive that a git host makes has no remote bases.
-        if packed is None and digest not in source.digests:
+        if digest not in source.digests:
             _add_remotes(folder, source)
             digest = files_digest(folder)
         yield folder, _verified(digest, source, str(path))

@@ -56,6 +56,7 @@ def test_a_bundle_is_a_file_named_by_its_content_whatever_the_order(
     (file,) = (own_cache / "crds").iterdir()
     assert (file, bundle.digest) == (bundle.file, hashlib.sha256(file.read_bytes()).hexdigest())
     assert json.loads(file.read_text()) == list(bundle) == [GADGETS, WIDGETS]
+    assert len(bundle) == 2
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -95,6 +96,7 @@ def test_a_bundle_whose_file_has_gone_meanwhile_is_written_from_what_was_read() 
 def test_documents_are_the_crds_by_name(own_cache: Path) -> None:
     text = crd_documents(CrdBundle.of([WIDGETS, GADGETS]).digest)
     assert list(yaml.safe_load_all(text)) == [GADGETS, WIDGETS]
+    assert list(yaml.safe_load_all(crd_documents(CrdBundle.of([GADGETS]).digest))) == [GADGETS]
 
 
 def test_documents_are_written_once(own_cache: Path, request: pytest.FixtureRequest) -> None:
