@@ -33,8 +33,17 @@ def copy_chart(origin: Path, target: Path, version: str) -> None:
         description = copy / "Chart.yaml"
         text = _VERSIONS.sub(rf"\1: {version}", description.read_text("utf-8"))
         description.write_text(text, "utf-8")
+        if _equal(target, copy):
+            return
         if target.exists():
-            if files_digest(target) == files_digest(copy):
-                return
             target.replace(previous)
-        copy.replace(target)
+        try:
+            copy.replace(target)
+        except OSError:
+            # Another process has made it since.
+            if not _equal(target, copy):
+                raise
+
+
+def _equal(target: Path, copy: Path) -> bool:
+    return target.exists() and files_digest(target) == files_digest(copy)

@@ -19,6 +19,9 @@ Say = Callable[[str], None]
 
 _BUILD_SECONDS = 3600
 _REPORT_SECONDS = 60
+_NO_DEBUGGER = ("-gcflags", "all=-dwarf=false", "-ldflags")
+"""No package's debug information is made, which takes a fifth of a build (measured: 96 instead of
+120 CPU seconds for 477 packages), and none is linked: a third less to keep. Stack traces stay."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,6 @@ class GoProgram:
             one on PATH.
         prepare: makes what the module lacks, in a writable copy of it; returns more arguments for
             ``go build``, or None when it failed, after the reason went to ``say``.
-        stripped: built without symbols and debug information, a third smaller.
     """
 
     name: str
@@ -47,7 +49,6 @@ class GoProgram:
     takes: str
     toolchain: str | None = None
     prepare: Callable[[Path, Say], list[str] | None] | None = None
-    stripped: bool = False
 
     @property
     def folder(self) -> Path:
@@ -76,19 +77,20 @@ def build(program: GoProgram, say: Say) -> bool:
         return False
     say(f"Building {program.name} {program.version} with Go: {program.takes}, once")
     if program.module is None:
-        install = ["install", "-v", f"{program.package}@v{program.version}"]
+        package = f"{program.package}@v{program.version}"
+        install = ["install", "-v", *_NO_DEBUGGER, "-s -w", package]
         made = program.folder / "bin" / program.name
         return go(install, say, program.folder, made, program.path, GOBIN=str(made.parent))
     # A copy, so that Go never writes into the project.
     source = program.folder / "source"
     shutil.copytree(program.module, source, dirs_exist_ok=True)
-    flags = " ".join(f"-X {variable}={value}" for variable, value in program.variables.items())
-    flags = f"-s -w {flags}" if program.stripped else flags
+    variables = (f"-X {variable}={value}" for variable, value in program.variables.items())
+    flags = " ".join(["-s -w", *variables])
     made = program.folder / f"{program.name}.new"
     more = program.prepare(source, say) if program.prepare else []
     if more is None:
         return False
-    command = ["build", "-v", *more, "-o", str(made), "-ldflags", flags, program.package]
+    command = ["build", "-v", *more, *_NO_DEBUGGER, flags, "-o", str(made), program.package]
     toolchain = {"GOTOOLCHAIN": program.toolchain} if program.toolchain else {}
     return go(command, say, source, made, program.path, **toolchain)
 

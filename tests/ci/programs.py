@@ -17,5 +17,4 @@ ACTIONLINT = GoProgram(
     package="github.com/rhysd/actionlint/cmd/actionlint",
     variables={"github.com/rhysd/actionlint.version": "1.7.12"},
     takes="about a minute on two cores",
-    stripped=True,
 )

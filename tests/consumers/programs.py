@@ -42,7 +42,6 @@ def _program(name: str, requirement: str, package: str, takes: str) -> GoProgram
         package=package,
         variables={},
         takes=takes,
-        stripped=True,
     )
 
 

@@ -58,7 +58,6 @@ KUBERNETES_PROVIDER = GoProgram(
     variables={},
     takes="about 7 minutes on two cores",
     prepare=_with_schema,
-    stripped=True,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,33 @@ def test_an_equal_copy_is_left_and_another_one_is_replaced(chart: Path, tmp_path
     copy_chart(chart, copy, "1.0.0")
     assert (copy / "templates" / "pod.yaml").read_text() == "version: 0.9.0\n"
     assert not (copy / "templates" / "more.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "outcome"),
+    [("1.0.0", nullcontext()), ("2.0.0", pytest.raises(OSError, match="not empty"))],
+)
+def test_a_copy_that_another_process_makes_meanwhile_is_taken_if_it_is_equal(
+    chart: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    outcome: AbstractContextManager[object],
+) -> None:
+    """As of two workers in a fresh clone."""
+    copy = tmp_path / "build" / "one"
+    renamed = Path.replace
+
+    def after_another(path: Path, target: Path) -> Path:
+        monkeypatch.undo()
+        copy_chart(chart, copy, version)
+        return renamed(path, target)
+
+    monkeypatch.setattr(Path, "replace", after_another)
+    with outcome:
+        copy_chart(chart, copy, "1.0.0")
+    assert [path.name for path in copy.parent.iterdir()] == ["one"]
+    assert yaml.safe_load((copy / "Chart.yaml").read_text())["version"] == version
 
 
 def test_karpenters_chart_is_laid_out_where_the_release_names_it() -> None:
