@@ -21,7 +21,9 @@ def refusals(release: str, table: Advisories) -> dict[str, str]:
     }
 
 
-def notices(release: str, table: Advisories, accepted: Collection[str] = ()) -> list[str]:
+def notices(
+    release: str, table: Advisories, accepted: Collection[str] = (), *, stack: str
+) -> list[str]:
     """One sentence per open critical advisory, and one that counts all others; none: nothing."""
     critical, known = table.still_open("critical"), table.ids(accepted)
     sentences = [
@@ -34,7 +36,7 @@ def notices(release: str, table: Advisories, accepted: Collection[str] = ()) -> 
         counted = ", ".join(f"{others[each]} {each}" for each in SEVERITIES if others[each])
         sentences.append(
             f"advisories of release {release} open besides: {counted} "
-            f"(`./kf advisories --release {release}`, read on {table.read})"
+            f"(`./kf advisories --stack {stack}`, read on {table.read})"
         )
     return sentences
 

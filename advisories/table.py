@@ -28,6 +28,11 @@ _LEAST = {"critical": 9.0, "high": 7.0, "medium": 4.0, "low": 0.0}
 """The score from which a severity begins (https://www.first.org/cvss/v3.1/specification-document)."""
 
 
+def severity_of(score: float) -> Severity:
+    """The severity of a score of CVSS."""
+    return next(each for each in SEVERITIES if score >= _LEAST[each])
+
+
 class AdvisoriesInvalid(ValueError):
     """A file of advisories cannot be read; the message is one sentence that names the file."""
 
@@ -73,9 +78,8 @@ class Advisory(BaseModel):
                 SpecifierSet(text)
             except InvalidSpecifier:
                 raise ValueError(f"{self.id}: {text!r} in affected is no range") from None
-        by_score = next((each for each in SEVERITIES if (self.score or 0) >= _LEAST[each]), None)
-        if self.score is not None and by_score != self.severity:
-            raise ValueError(f"{self.id}: a score of {self.score} is {by_score}")
+        if self.score is not None and severity_of(self.score) != self.severity:
+            raise ValueError(f"{self.id}: a score of {self.score} is {severity_of(self.score)}")
         if bool(self.by) != (self.here == "closed"):
             raise ValueError(f"{self.id}: by names what closes it, if and only if it is closed")
         return self
@@ -95,9 +99,13 @@ class Advisory(BaseModel):
         """Identifier and score: ``CVE-2026-54745 (10.0)``."""
         return self.id if self.score is None else f"{self.id} ({self.score})"
 
+    def is_of(self, image: Reference) -> bool:
+        """Whether it is about an image of this name in any registry."""
+        return any(f"/{image.repository}".endswith(f"/{name}") for name in self.images)
+
     def affects(self, image: Reference) -> bool:
-        """Whether it is about an image: its name in any registry, and its version."""
-        if not any(f"/{image.repository}".endswith(f"/{name}") for name in self.images):
+        """Whether it is about an image, by its name and its version."""
+        if not self.is_of(image):
             return False
         try:
             version = Version((image.tag or "").removeprefix("v").partition("-")[0])

@@ -40,6 +40,12 @@ class Subject:
     file: Path | None = None
 
     @property
+    def option(self) -> str:
+        """What names the stack to a command; empty without a file."""
+        name = self.file.name.removeprefix("Pulumi.").removesuffix(".yaml") if self.file else ""
+        return f"--stack {name}" if name else ""
+
+    @property
     def mirror(self) -> MirrorMode:
         """How images reach the stack."""
         return MirrorMode(self.settings.image_mirror, self.region)
@@ -96,7 +102,7 @@ def _advisories(stack: Subject) -> Iterator[Finding]:
         yield note(
             "advisories",
             f"{len(others)} that are not critical are open in {release}: `./kf advisories "
-            f"--release {release}` lists them",
+            f"{stack.option or f'--release {release}'}` lists them",
         )
     if not table.still_open():
         yield good("advisories", f"none of {len(table.advisories)} known ones is open in {release}")

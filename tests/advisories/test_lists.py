@@ -119,7 +119,7 @@ def test_a_hole_of_what_is_not_installed_is_none_of_the_stack(tmp_path: Path) ->
 
 def test_a_release_without_a_list_has_no_advisories(tmp_path: Path) -> None:
     assert of_release(tmp_path) is NONE
-    assert notices("1.0", NONE) == []
+    assert notices("1.0", NONE, stack="a") == []
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_an_image_is_affected_by_its_name_and_version(
 def test_an_advisory_is_accepted_by_any_of_its_names(tmp_path: Path) -> None:
     table = listed(tmp_path, f"{HEAD}{ROW}  also: [GHSA-aaaa-bbbb-cccc]")
     assert table.ids(["GHSA-aaaa-bbbb-cccc"]) == {"CVE-2026-12345"}
-    (told,) = notices("9.9", table, ["GHSA-aaaa-bbbb-cccc"])
+    (told,) = notices("9.9", table, ["GHSA-aaaa-bbbb-cccc"], stack="a")
     assert told.endswith(" It is accepted.")
 
 
@@ -158,10 +158,11 @@ def test_critical_ones_come_first_and_by_name_the_others_are_counted(tmp_path: P
     worst = ROW.replace("12345", "12348").replace("9.1", "9.8")
     closed = f"{ROW.replace('12345', '12349').replace('open', 'closed')}  by: [a.yaml]"
     table = listed(tmp_path, f"{HEAD}{lesser}{high}{ROW}{worst}{closed}")
-    worst_of_all, accepted, others = notices("9.9", table, ["CVE-2026-12345"])
+    worst_of_all, accepted, others = notices("9.9", table, ["CVE-2026-12345"], stack="a")
     reached = "is open in release 9.9, a hole: Everybody reaches it. server 2.0 closes it."
     assert worst_of_all == f"CVE-2026-12348 (9.8) {reached}"
     assert accepted == f"CVE-2026-12345 (9.1) {reached} It is accepted."
-    assert others.startswith("advisories of release 9.9 open besides: 1 high, 1 medium (`./kf adv")
+    told = "advisories of release 9.9 open besides: 1 high, 1 medium (`./kf advisories --stack a`"
+    assert others.startswith(told)
     assert table.ids(["CVE-2026-12345", "GHSA-aaaa-bbbb-cccc"]) == {"CVE-2026-12345"}
     assert refusals("9.9", table).keys() == {"CVE-2026-12345", "CVE-2026-12348"}
