@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -24,6 +24,7 @@ State = Literal["open", "closed", "unused"]
 what has the hole is not used here."""
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _ID = r"^(CVE-\d{4}-\d{4,}|GHSA(-[a-z0-9]{4}){3}|[\w.-]+/[\w.-]+#\d+)$"
+Id = Annotated[str, StringConstraints(pattern=_ID)]
 _LEAST = {"critical": 9.0, "high": 7.0, "medium": 4.0, "low": 0.0}
 """The score from which a severity begins (https://www.first.org/cvss/v3.1/specification-document)."""
 
@@ -58,8 +59,8 @@ class Advisory(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: Annotated[str, StringConstraints(pattern=_ID)]
-    also: tuple[str, ...] = ()
+    id: Id
+    also: tuple[Id, ...] = ()
     severity: Severity
     score: Annotated[float, Field(ge=0, le=10)] | None = None
     images: Annotated[tuple[Words, ...], Field(min_length=1)]
@@ -181,10 +182,26 @@ def of_release(folder: Path) -> Advisories:
     if not file.exists():
         return NONE
     try:
-        return Advisories.model_validate(yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader))
+        found: object = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         raise AdvisoriesInvalid(f"{file} is no YAML: correct it.") from None
+    try:
+        return Advisories.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise AdvisoriesInvalid(f"{file}, {place or 'the whole'}: {first['msg']}.") from None
+        value = first["input"]
+        shown = f" (found {value!r})" if isinstance(value, (str, int, float)) else ""
+        id_ = _id_of_row(found, first["loc"])
+        named = f" of {id_}" if id_ else ""
+        told = first["msg"].removeprefix("Value error, ")
+        sentence = f"{file}, {place or 'the whole'}{named}: {told}{shown}."
+        raise AdvisoriesInvalid(sentence) from None
+
+
+def _id_of_row(found: Any, place: tuple[int | str, ...]) -> str:
+    """The identifier of the row to which a place in the file belongs; empty: it has none."""
+    try:
+        return str(found["advisories"][place[1]]["id"])
+    except (LookupError, TypeError):
+        return ""
