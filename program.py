@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from keyword import iskeyword
 from operator import getitem
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -130,9 +131,21 @@ def check_release(settings: Settings) -> None:
 def advisories_of(settings: Settings) -> Advisories:
     """The list of the stack's release, without holes of images that its settings leave out."""
     folder, chosen = MANIFESTS / settings.release, optional_parts(settings)
-    release = load_release(folder)
-    locked = locks.load(folder, settings.release).images
-    sources = {image.source for image in installed(release, locked, chosen, settings.patches)}
+    return advisories_with(folder, chosen, settings.patches)
+
+
+def advisories_with(
+    folder: Path, parts: Collection[str], versions: Mapping[str, str]
+) -> Advisories:
+    """The list of a release, without holes of images that nobody has who chooses these.
+
+    Args:
+        folder: of the release.
+        parts: names of its optional parts.
+        versions: component -> a version of ``Release.patches``.
+    """
+    release, locked = load_release(folder), locks.load(folder, folder.name).images
+    sources = {image.source for image in installed(release, locked, parts, versions)}
     left_out = [parse(image.source) for image in locked if image.source not in sources]
     return of_release(folder).of_installed([*map(parse, sources)], left_out)
 

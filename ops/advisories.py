@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from advisories.reports import Report, Reported, ReportInvalid, read
 from advisories.table import SEVERITIES, Advisories, AdvisoriesInvalid, Advisory
 from advisories.table import of_release as list_of
 from images.reference import Reference, parse
-from ops import targets
+from ops import advisory_settings, targets
 from ops.cli_errors import Refused, errors_reported
 from program import advisories_of
 from rendering import lock as locks
@@ -40,7 +40,7 @@ def advisories(
     ] = None,
     format_: Annotated[
         Format | None,
-        format_option("id, severity, score, images, here, what, why, wayOut, source"),
+        format_option("id, severity, score, images, here, what, why, wayOut, closedBy, source"),
     ] = None,
 ) -> None:
     """Lists published holes of a release: which are open here, the most severe first.
@@ -64,9 +64,11 @@ def advisories(
     if reported is not None:
         _show_missing(name, known, reported, pulled, format_)
         return
-    rows = [_row(each) for each in sorted(here.advisories, key=_open_first)]
+    closing = advisory_settings.that_close(folder)
+    rows = [_row(each, closing) for each in sorted(here.advisories, key=_open_first)]
     columns: Columns = {"advisory": "id", "": "severity", "here": "here", "what": "what"}
-    show(rows, format_, {**columns, "way out": "wayOut"}, optional=["way out"])
+    columns = {**columns, "way out": "wayOut", "closed by": "closedBy"}
+    show(rows, format_, columns, optional=["way out", "closed by"])
     critical = here.still_open("critical")
     others = len(known.advisories) - len(rows)
     elsewhere = f"; {others} more are about images that this stack leaves out" if others else ""
@@ -82,7 +84,7 @@ def _open_first(advisory: Advisory) -> tuple[bool, tuple[int, float, str]]:
     return advisory.here != "open", advisory.rank
 
 
-def _row(advisory: Advisory) -> Row:
+def _row(advisory: Advisory, closing: Mapping[str, str]) -> Row:
     return {
         "id": advisory.id,
         "severity": advisory.severity,
@@ -92,6 +94,7 @@ def _row(advisory: Advisory) -> Row:
         "what": advisory.what,
         "why": advisory.why,
         "wayOut": advisory.way_out,
+        "closedBy": closing.get(advisory.id, ""),
         "source": advisory.source,
     }
 

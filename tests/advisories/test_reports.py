@@ -319,6 +319,13 @@ def test_the_list_of_a_stack_has_what_its_preview_and_the_doctor_count(
     assert f"`./kf advisories --stack {stack}` lists them" in doctor
 
 
+def test_a_row_has_the_patch_that_closes_it() -> None:
+    done = kf("advisories", "--release", "26.03.1", "--format", "json")
+    closed_by = {row["id"]: row["closedBy"] for row in json.loads(done.stdout)}
+    assert closed_by["CVE-2026-73547"] == "patches: {istio: 1.30.7}"
+    assert closed_by["CVE-2026-88981"] == ""
+
+
 @pytest.mark.parametrize("release", ["26.03.1", "26.03", "1.5.1-aws-b1.0.0"])
 def test_no_release_has_an_open_critical_one(release: str) -> None:
     done = kf("advisories", "--release", release, "--format", "json")
