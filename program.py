@@ -17,7 +17,7 @@ import pulumi
 import pulumi_aws as aws
 
 from advisories.sentences import notices, refusals
-from advisories.table import Advisories, of_release
+from advisories.table import NONE, Advisories, of_release
 from components.backend import KubeflowRdsS3Backend
 from components.backend.existing_backend import left_files
 from components.backend.existing_backend import look_up as look_up_backend
@@ -147,7 +147,8 @@ def advisories_with(
     release, locked = load_release(folder), locks.load(folder, folder.name).images
     sources = {image.source for image in installed(release, locked, parts, versions)}
     left_out = [parse(image.source) for image in locked if image.source not in sources]
-    return of_release(folder).of_installed([*map(parse, sources)], left_out)
+    table = of_release(folder)
+    return table if table is NONE else table.of_installed([*map(parse, sources)], left_out)
 
 
 def check_access(settings: Settings, caller: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from advisories.reports import Report, Reported, ReportInvalid, read
-from advisories.table import SEVERITIES, Advisories, AdvisoriesInvalid, Advisory
+from advisories.table import NONE, SEVERITIES, Advisories, AdvisoriesInvalid, Advisory
 from advisories.table import of_release as list_of
 from images.reference import Reference, parse
 from ops import advisory_settings, targets
@@ -60,9 +60,20 @@ def advisories(
             reported = None if file is None else read(file)
         except (AdvisoriesInvalid, ReportInvalid) as invalid:
             raise Refused(str(invalid)) from None
-        pulled = locks.load(folder, name).images
+        if known is NONE and reported is None:
+            raise Refused(
+                f"{name} has no advisories.yaml, for nobody has looked: write one "
+                "(docs/advisories.md), or compare a scanner's report with it (--from)."
+            )
+        whose = f"release {name}" if settings is None else f"stack {stack}"
+        folders = [folder] if settings is None else targets.folders_of_stack(settings)
+        pulled = [
+            image
+            for each in folders
+            for image in locks.load(each, each.relative_to(MANIFESTS).as_posix()).images
+        ]
     if reported is not None:
-        _show_missing(name, known, reported, pulled, format_)
+        _show_missing(name, reported, missing(known, reported.found, pulled), whose, format_)
         return
     closing = advisory_settings.that_close(folder)
     rows = [_row(each, closing) for each in sorted(here.advisories, key=_open_first)]
@@ -106,7 +117,7 @@ class Missing:
     Attributes:
         rows: the most severe first, one per advisory and image.
         listed: how many the list has for these images.
-        elsewhere: how many are of images that the release does not pull.
+        elsewhere: how many are of other images.
     """
 
     rows: Sequence[Reported]
@@ -122,7 +133,7 @@ def missing(
     Args:
         known: the release's list.
         reported: of a scanner.
-        pulled: the images of the release.
+        pulled: the images of the release, or of the whole stack.
     """
     own = [(parse(each.source), each.digest) for each in pulled]
     lacking: dict[_Key, Reported] = {}
@@ -165,13 +176,8 @@ def _is(image: Reference, pulled: Reference, digest: str | None) -> bool:
 
 
 def _show_missing(
-    name: str,
-    known: Advisories,
-    report: Report,
-    pulled: Sequence[LockedImage],
-    format_: Format | None,
+    name: str, report: Report, found: Missing, whose: str, format_: Format | None
 ) -> None:
-    found = missing(known, report.found, pulled)
     rows: list[Row] = [
         {
             "id": each.names[0],
@@ -186,9 +192,7 @@ def _show_missing(
     columns = {**columns, "image": "image", "what": "what"}
     show(rows, format_, columns, optional=["image", "what"])
     elsewhere = (
-        f", {found.elsewhere} about images that release {name} does not pull"
-        if found.elsewhere
-        else ""
+        f", {found.elsewhere} about images that {whose} does not pull" if found.elsewhere else ""
     )
     messages.print(
         f"{len(rows) + found.listed + found.elsewhere} in the report, {len(rows)} of them not in "

@@ -5,14 +5,12 @@ They follow from the optional parts and the patches in release.yaml, and so a li
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 from program import advisories_with
 from rendering.release import load
 
 
-@lru_cache(maxsize=8)
 def that_open(folder: Path) -> dict[str, str]:
     """Identifier of an open advisory -> the one setting with which a stack has it.
 
@@ -27,7 +25,6 @@ def that_open(folder: Path) -> dict[str, str]:
     }
 
 
-@lru_cache(maxsize=8)
 def that_close(folder: Path) -> dict[str, str]:
     """Identifier of an open advisory -> the patch with the least change that closes it.
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import botocore.session
 
-from advisories.sentences import closes
+from advisories.sentences import UNKNOWN, closes
+from advisories.table import NONE
 from ops import inventories
 from ops.findings import Finding, good, note, problem
 from program import advisories_of
@@ -92,6 +93,9 @@ def _images(stack: Subject) -> Iterator[Finding]:
 def _advisories(stack: Subject) -> Iterator[Finding]:
     release = stack.settings.release
     table = advisories_of(stack.settings)
+    if table is NONE:
+        yield note("advisories", f"release {release} {UNKNOWN}")
+        return
     accepted = table.ids(stack.settings.accepted_advisories)
     for each in table.still_open("critical"):
         yield (note if each.id in accepted else problem)(

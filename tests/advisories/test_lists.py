@@ -126,9 +126,13 @@ def test_a_hole_of_what_is_not_installed_is_none_of_the_stack(tmp_path: Path) ->
     assert table.of_installed([other], []) == table
 
 
-def test_a_release_without_a_list_has_no_advisories(tmp_path: Path) -> None:
+def test_a_release_without_a_list_is_told_and_refuses_nothing(tmp_path: Path) -> None:
     assert of_release(tmp_path) is NONE
-    assert notices("1.0", NONE, stack="a") == []
+    (told,) = notices("1.0", NONE, stack="a")
+    assert (
+        told == "release 1.0 has no advisories.yaml: nobody has looked which holes are open in it"
+    )
+    assert refusals("1.0", NONE) == {}
 
 
 @pytest.mark.parametrize(

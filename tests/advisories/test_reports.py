@@ -393,6 +393,17 @@ def test_only_what_is_surely_of_another_image_is_left_out(
     assert ("about images that release 26.03.1 does not pull" in told) is not counted
 
 
+def test_add_ons_of_a_stack_are_images_of_it_and_not_of_its_release(tmp_path: Path) -> None:
+    karpenter = of_image(ArtifactName="public.ecr.aws/karpenter/controller:1.14.1")
+    code, rows, told = shown(tmp_path, karpenter)
+    assert (code, rows) == (0, [])
+    assert "2 about images that release 26.03.1 does not pull" in told
+    code, rows, told = shown(tmp_path, karpenter, "--stack", "us-west-2")
+    assert (code, len(rows)) == (1, 2)
+    _, _, told = shown(tmp_path, of_image(ArtifactName=OTHER), "--stack", "us-west-2")
+    assert "2 about images that stack us-west-2 does not pull" in told
+
+
 def test_a_digest_of_the_lock_tells_the_version() -> None:
     own = LockedImage(source=IMAGE, target="a", digest=DIGEST, needed="install", where=("x",))
     for digest, mine in ((DIGEST, 1), (f"sha256:{'2' * 64}", 0)):
@@ -460,6 +471,10 @@ def test_a_report_of_which_everything_is_listed_is_good(tmp_path: Path) -> None:
     [
         (("--release", "26.30"), "there is no release '26.30' under manifests/: did you mean"),
         (("--release", "26.03", "--from", "none.json"), "none.json cannot be read"),
+        (
+            ("--release", "addons/karpenter-1.14.1"),
+            "has no advisories.yaml, for nobody has looked: write one (docs/advisories.md), or",
+        ),
     ],
 )
 def test_wrong_options_are_one_sentence(options: tuple[str, ...], told: str) -> None:
