@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from keyword import iskeyword
 from operator import getitem
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +17,7 @@ import pulumi
 import pulumi_aws as aws
 
 from advisories.sentences import notices, refusals
-from advisories.table import Advisories, of_release
+from advisories.table import NONE, Advisories, of_release
 from components.backend import KubeflowRdsS3Backend
 from components.backend.existing_backend import left_files
 from components.backend.existing_backend import look_up as look_up_backend
@@ -117,7 +118,7 @@ def check_release(settings: Settings) -> None:
     Of every stack the open ones are warnings.
     """
     table, accepted = advisories_of(settings), settings.accepted_advisories
-    for sentence in notices(settings.release, table, accepted):
+    for sentence in notices(settings.release, table, accepted, stack=pulumi.get_stack()):
         pulumi.log.warn(sentence)
     ReleaseAdvisories(
         "release",
@@ -130,11 +131,24 @@ def check_release(settings: Settings) -> None:
 def advisories_of(settings: Settings) -> Advisories:
     """The list of the stack's release, without holes of images that its settings leave out."""
     folder, chosen = MANIFESTS / settings.release, optional_parts(settings)
-    release = load_release(folder)
-    locked = locks.load(folder, settings.release).images
-    sources = {image.source for image in installed(release, locked, chosen, settings.patches)}
+    return advisories_with(folder, chosen, settings.patches)
+
+
+def advisories_with(
+    folder: Path, parts: Collection[str], versions: Mapping[str, str]
+) -> Advisories:
+    """The list of a release, without holes of images that nobody has who chooses these.
+
+    Args:
+        folder: of the release.
+        parts: names of its optional parts.
+        versions: component -> a version of ``Release.patches``.
+    """
+    release, locked = load_release(folder), locks.load(folder, folder.name).images
+    sources = {image.source for image in installed(release, locked, parts, versions)}
     left_out = [parse(image.source) for image in locked if image.source not in sources]
-    return of_release(folder).of_installed([*map(parse, sources)], left_out)
+    table = of_release(folder)
+    return table if table is NONE else table.of_installed([*map(parse, sources)], left_out)
 
 
 def check_access(settings: Settings, caller: str) -> None:

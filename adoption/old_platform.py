@@ -183,9 +183,11 @@ def _part(value: Any, *keys: str) -> dict[str, Any]:
 
 
 def _identity(item: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What an object is known by; two files may have the same one."""
+    """What an object is known by; two files may have the same one, in another version too."""
     metadata = _part(item, "metadata")
-    return str(item.get("kind")), str(metadata.get("namespace")), str(metadata.get("name"))
+    group = str(item.get("apiVersion")).rpartition("/")[0]
+    kind = f"{item.get('kind')}.{group}"
+    return kind, str(metadata.get("namespace")), str(metadata.get("name"))
 
 
 def _profile(item: Mapping[str, Any], bindings: Iterable[Mapping[str, Any]]) -> Profile:

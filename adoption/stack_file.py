@@ -101,14 +101,15 @@ def adopt(old: OldPlatform) -> Adoption:
     if snapshot.storage_gib > DatabaseSettings().storage_gib:
         database["storageGib"] = snapshot.storage_gib
     artifacts: dict[str, Any] = {"kmsKeyArn": snapshot.key_arn}
-    if old.bucket:
-        artifacts |= {"bucket": old.bucket, "existing": True}
     values = {"region": snapshot.region, "database": database, "artifacts": artifacts}
+    bucket = _bucket(old.bucket, values) if old.bucket else None
+    if bucket and bucket.moves == "data":
+        artifacts |= _existing(old.bucket)
     users, of_profiles = _accepted_users(old.profiles, values)
     moved = [
         Moved("DBSnapshot", "", snapshot.name, "data", f"data of {snapshot.taken}"),
         *_ROWS_BY_HAND,
-        *([Moved("Bucket", "", old.bucket, "data", _BUCKET)] if old.bucket else []),
+        *([bucket] if bucket else []),
         *of_profiles,
     ]
     for kind, namespace, name in old.objects:
@@ -169,6 +170,25 @@ def _chosen(snapshots: Iterable[Snapshot]) -> Snapshot:
     return chosen
 
 
+def _existing(bucket: str) -> dict[str, Any]:
+    return {"bucket": bucket, "existing": True}
+
+
+def _bucket(name: str, values: Mapping[str, Any]) -> Moved:
+    """What becomes of the bucket: the settings refuse some names, such as one with dots."""
+    tried = {**values, "artifacts": {**values["artifacts"], **_existing(name)}}
+    key = full_key(("artifacts", "bucket"))
+    try:
+        from_mapping(tried)
+    except SettingsError as error:
+        for problem in error.problems:
+            if problem.startswith(f"{key} "):
+                reason = problem.removeprefix(f"{key} is {name}: ").rpartition(":")[0]
+                what = f"{reason}: the stack makes another; copy the files (`aws s3 sync`)"
+                return Moved("Bucket", "", name, "hand", what)
+    return Moved("Bucket", "", name, "data", _BUCKET)
+
+
 def _accepted_users(
     profiles: Iterable[Profile], values: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], list[Moved]]:
@@ -183,11 +203,12 @@ def _accepted_users(
         try:
             from_mapping({**values, "users": users} if users else values)
         except SettingsError as error:
+            # Without the place: the profile is not in the stack file.
             wrong = {
-                user["namespace"]: problem
+                user["namespace"]: problem.removeprefix(place)
                 for index, user in enumerate(users)
                 for problem in error.problems
-                if problem.startswith((f"{full_key(('users', index))}.",))
+                if problem.startswith(place := f"{full_key(('users', index))}.")
             }
             if not wrong:
                 raise

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from advisories.table import SEVERITIES, Advisories, Advisory
+from advisories.table import NONE, SEVERITIES, Advisories, Advisory
 
+UNKNOWN = "has no advisories.yaml: nobody has looked which holes are open in it"
 SETTING = "kubeflow:acceptedAdvisories"
 
 
@@ -21,8 +22,12 @@ def refusals(release: str, table: Advisories) -> dict[str, str]:
     }
 
 
-def notices(release: str, table: Advisories, accepted: Collection[str] = ()) -> list[str]:
+def notices(
+    release: str, table: Advisories, accepted: Collection[str] = (), *, stack: str
+) -> list[str]:
     """One sentence per open critical advisory, and one that counts all others; none: nothing."""
+    if table is NONE:
+        return [f"release {release} {UNKNOWN}"]
     critical, known = table.still_open("critical"), table.ids(accepted)
     sentences = [
         f"{each.label} is open in release {release}, {each.what}: {each.why} {closes(each)}"
@@ -34,7 +39,7 @@ def notices(release: str, table: Advisories, accepted: Collection[str] = ()) -> 
         counted = ", ".join(f"{others[each]} {each}" for each in SEVERITIES if others[each])
         sentences.append(
             f"advisories of release {release} open besides: {counted} "
-            f"(`./kf advisories --release {release}`, read on {table.read})"
+            f"(`./kf advisories --stack {stack}`, read on {table.read})"
         )
     return sentences
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -24,8 +24,14 @@ State = Literal["open", "closed", "unused"]
 what has the hole is not used here."""
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _ID = r"^(CVE-\d{4}-\d{4,}|GHSA(-[a-z0-9]{4}){3}|[\w.-]+/[\w.-]+#\d+)$"
+Id = Annotated[str, StringConstraints(pattern=_ID)]
 _LEAST = {"critical": 9.0, "high": 7.0, "medium": 4.0, "low": 0.0}
 """The score from which a severity begins (https://www.first.org/cvss/v3.1/specification-document)."""
+
+
+def severity_of(score: float) -> Severity:
+    """The severity of a score of CVSS."""
+    return next(each for each in SEVERITIES if score >= _LEAST[each])
 
 
 class AdvisoriesInvalid(ValueError):
@@ -53,8 +59,8 @@ class Advisory(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: Annotated[str, StringConstraints(pattern=_ID)]
-    also: tuple[str, ...] = ()
+    id: Id
+    also: tuple[Id, ...] = ()
     severity: Severity
     score: Annotated[float, Field(ge=0, le=10)] | None = None
     images: Annotated[tuple[Words, ...], Field(min_length=1)]
@@ -73,9 +79,8 @@ class Advisory(BaseModel):
                 SpecifierSet(text)
             except InvalidSpecifier:
                 raise ValueError(f"{self.id}: {text!r} in affected is no range") from None
-        by_score = next((each for each in SEVERITIES if (self.score or 0) >= _LEAST[each]), None)
-        if self.score is not None and by_score != self.severity:
-            raise ValueError(f"{self.id}: a score of {self.score} is {by_score}")
+        if self.score is not None and severity_of(self.score) != self.severity:
+            raise ValueError(f"{self.id}: a score of {self.score} is {severity_of(self.score)}")
         if bool(self.by) != (self.here == "closed"):
             raise ValueError(f"{self.id}: by names what closes it, if and only if it is closed")
         return self
@@ -95,9 +100,13 @@ class Advisory(BaseModel):
         """Identifier and score: ``CVE-2026-54745 (10.0)``."""
         return self.id if self.score is None else f"{self.id} ({self.score})"
 
+    def is_of(self, image: Reference) -> bool:
+        """Whether it is about an image of this name in any registry."""
+        return any(f"/{image.repository}".endswith(f"/{name}") for name in self.images)
+
     def affects(self, image: Reference) -> bool:
-        """Whether it is about an image: its name in any registry, and its version."""
-        if not any(f"/{image.repository}".endswith(f"/{name}") for name in self.images):
+        """Whether it is about an image, by its name and its version."""
+        if not self.is_of(image):
             return False
         try:
             version = Version((image.tag or "").removeprefix("v").partition("-")[0])
@@ -173,10 +182,26 @@ def of_release(folder: Path) -> Advisories:
     if not file.exists():
         return NONE
     try:
-        return Advisories.model_validate(yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader))
+        found: object = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         raise AdvisoriesInvalid(f"{file} is no YAML: correct it.") from None
+    try:
+        return Advisories.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise AdvisoriesInvalid(f"{file}, {place or 'the whole'}: {first['msg']}.") from None
+        value = first["input"]
+        shown = f" (found {value!r})" if isinstance(value, (str, int, float)) else ""
+        id_ = _id_of_row(found, first["loc"])
+        named = f" of {id_}" if id_ else ""
+        told = first["msg"].removeprefix("Value error, ")
+        sentence = f"{file}, {place or 'the whole'}{named}: {told}{shown}."
+        raise AdvisoriesInvalid(sentence) from None
+
+
+def _id_of_row(found: Any, place: tuple[int | str, ...]) -> str:
+    """The identifier of the row to which a place in the file belongs; empty: it has none."""
+    try:
+        return str(found["advisories"][place[1]]["id"])
+    except (LookupError, TypeError):
+        return ""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import botocore.session
 
-from advisories.sentences import closes
+from advisories.sentences import UNKNOWN, closes
+from advisories.table import NONE
 from ops import inventories
 from ops.findings import Finding, good, note, problem
 from program import advisories_of
@@ -38,6 +39,12 @@ class Subject:
     settings: Settings
     region: Region
     file: Path | None = None
+
+    @property
+    def option(self) -> str:
+        """What names the stack to a command; empty without a file."""
+        name = self.file.name.removeprefix("Pulumi.").removesuffix(".yaml") if self.file else ""
+        return f"--stack {name}" if name else ""
 
     @property
     def mirror(self) -> MirrorMode:
@@ -86,6 +93,9 @@ def _images(stack: Subject) -> Iterator[Finding]:
 def _advisories(stack: Subject) -> Iterator[Finding]:
     release = stack.settings.release
     table = advisories_of(stack.settings)
+    if table is NONE:
+        yield note("advisories", f"release {release} {UNKNOWN}")
+        return
     accepted = table.ids(stack.settings.accepted_advisories)
     for each in table.still_open("critical"):
         yield (note if each.id in accepted else problem)(
@@ -96,7 +106,7 @@ def _advisories(stack: Subject) -> Iterator[Finding]:
         yield note(
             "advisories",
             f"{len(others)} that are not critical are open in {release}: `./kf advisories "
-            f"--release {release}` lists them",
+            f"{stack.option or f'--release {release}'}` lists them",
         )
     if not table.still_open():
         yield good("advisories", f"none of {len(table.advisories)} known ones is open in {release}")

@@ -15,8 +15,10 @@ from typing import Any, Literal, cast, get_args
 import yaml
 
 from advisories.table import NAME as ADVISORIES
+from advisories.table import Advisory
 from advisories.table import of_release as advisories_of
 from images.reference import parse
+from ops.advisory_settings import that_close, that_open
 from rendering import lock as locks
 from rendering.field_types import NEEDS
 from rendering.golden import GOLDEN_FILE
@@ -124,9 +126,12 @@ class _Page:
             yield self._say("advisories_none")
             return
         table = advisories_of(self._folder)
-        still_open = len(table.still_open())
-        counts = {"all": len(table.advisories), "critical": len(table.still_open("critical"))}
-        yield self._say("advisories_note", open=still_open, read=table.read, **counts)
+        by_choice, closing = that_open(self._folder), that_close(self._folder)
+        still_open = [each for each in table.still_open() if each.id not in by_choice]
+        critical = sum(each.severity == "critical" for each in still_open)
+        counts = {"all": len(table.advisories), "open": len(still_open), "critical": critical}
+        more = self._say("by_choice", count=len(by_choice)) if by_choice else ""
+        yield self._say("advisories_note", read=table.read, more=more, **counts)
         order = sorted(table.advisories, key=lambda each: (each.here != "open", each.rank))
         yield self._table(
             "advisory_table",
@@ -134,14 +139,21 @@ class _Page:
                 (
                     f"[{each.id}]({each.source})",
                     f"{self._words['severity'][each.severity]} {each.score or ''}".strip(),
-                    self._words["state"][each.here],
+                    self._state(each, by_choice),
                     each.what,
                     each.why,
-                    each.way_out,
+                    f"{each.way_out} (`{closing[each.id]}`)"
+                    if each.id in closing
+                    else each.way_out,
                 )
                 for each in order
             ),
         )
+
+    def _state(self, advisory: Advisory, by_choice: Mapping[str, str]) -> str:
+        if setting := by_choice.get(advisory.id):
+            return self._say("open_with", setting=setting)
+        return self._words["state"][advisory.here]
 
     def _components(self) -> Iterator[str]:
         yield f"## {self._say('components')}"

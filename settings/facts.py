@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
 
-from advisories.table import of_release
+from advisories.table import AdvisoriesInvalid, of_release
 from regions.region import Region
+from settings.errors import SettingsError
 from settings.mirror_mode import MirrorMode
 from settings.node_pools import karpenter_versions
 from settings.release_files import fields
@@ -25,6 +26,14 @@ class OptionalPart(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     setting: str
+
+
+class Patches(BaseModel):
+    """The versions of a component's images that a stack may choose."""
+
+    model_config = ConfigDict(frozen=True)
+
+    versions: tuple[str, ...]
 
 
 class Release(BaseModel):
@@ -53,7 +62,7 @@ class Release(BaseModel):
         default=(), validation_alias=AliasPath("pipelines", "credentials")
     )
     optional: Mapping[str, OptionalPart] = {}
-    patches: Mapping[str, tuple[str, ...]] = {}
+    patches: Mapping[str, Patches] = {}
     advisories: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
 
@@ -101,12 +110,16 @@ def karpenter_releases(manifests: Path) -> Mapping[str, Release]:
 
 
 def _read(file: Path) -> Release:
-    advisories = of_release(file.parent).advisories
-    names = tuple(name for each in advisories for name in each.names)
     found = fields(file)
-    more = {
-        "patches": {name: each["versions"] for name, each in (found.get("patches") or {}).items()},
-        "advisories": names,
-        "conditions": sorted(set(upgrades.of_release(file.parent).conditions())),
-    }
-    return Release.model_validate({**found, **more})
+    try:
+        advisories = of_release(file.parent).advisories
+        conditions = sorted(set(upgrades.of_release(file.parent).conditions()))
+        names = tuple(name for each in advisories for name in each.names)
+        more = {"advisories": names, "conditions": conditions}
+        return Release.model_validate({**found, **more})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SettingsError([f"{file}, {place}: {first['msg']}: correct it."]) from None
+    except (AdvisoriesInvalid, upgrades.UpgradesInvalid) as invalid:
+        raise SettingsError([str(invalid)]) from None

@@ -55,8 +55,8 @@ def _release_declares_patches(f: Facts) -> Iterator[str]:
         if name not in declared:
             known = f"has those of {listed(declared, 'and')}" if declared else "has none"
             yield refusal(("patches", name), version, f"release {release} {known}: remove it")
-        elif version not in declared[name]:
-            way_out = f"use {listed(declared[name])}, or remove it"
+        elif version not in declared[name].versions:
+            way_out = f"use {listed(declared[name].versions)}, or remove it"
             reason = f"release {release} declares other versions"
             yield refusal(("patches", name), version, f"{reason}: {way_out}")
 

@@ -247,4 +247,7 @@ def of_release(folder: Path) -> Upgrades:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise UpgradesInvalid(f"{file}, {place or 'the whole'}: {first['msg']}.") from None
+        value = first["input"]
+        shown = f" (found {value!r})" if isinstance(value, (str, int, float)) else ""
+        told = first["msg"].removeprefix("Value error, ")
+        raise UpgradesInvalid(f"{file}, {place or 'the whole'}: {told}{shown}.") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -14,10 +15,11 @@ import yaml
 
 from adoption import import_file, stack_file
 from adoption.old_platform import FactsInvalid, read
-from settings import from_mapping
+from settings import MANIFESTS, from_mapping
 from settings.sections import DatabaseSettings
 from tests.adoption.old_facts import COPY, KEPT, KEY, NAME, copy, item, profile, snapshot, write
 from tests.ops.command import kf
+from tests.upgrades.test_tables import crds
 from toolchain import tools
 
 
@@ -103,6 +105,50 @@ def test_everything_of_the_old_platform_is_in_the_list(tmp_path: Path) -> None:
     assert "plugin AwsIamForServiceAccount" in told["Profile", "team-b"].what
     assert "the platform itself uses it" in told["Profile", "kubeflow"].what
     assert "read its YAML" in told["Gadget", "g1"].what
+
+
+def test_models_of_both_groups_are_in_the_list(tmp_path: Path) -> None:
+    """1.5.1 has InferenceServices of KServe and of KFServing, which may have one name."""
+    both = [
+        {**item("InferenceService", "m", "team-a"), "apiVersion": f"{group}/v1beta1"}
+        for group in ("serving.kserve.io", "serving.kubeflow.org")
+    ]
+    made = adopted(tmp_path, copy(), items=[profile("team-a", "a@x.org"), *both, *both])
+    assert [each.name for each in made.moved if each.kind == "InferenceService"] == ["m", "m"]
+
+
+@pytest.mark.parametrize("page", ["from-awslabs.md", "from-awslabs.zh-CN.md"])
+def test_the_page_asks_for_every_type_of_which_something_is_known(page: str) -> None:
+    text = (MANIFESTS.parent / "docs" / page).read_text("utf-8")
+    (pattern,) = re.findall(r"grep -E '([^']+)'", text)
+    kinds = {
+        crd["spec"]["names"]["kind"]: crd["metadata"]["name"]
+        for crd in crds("1.5.1-aws-b1.0.0").values()
+        if re.search(pattern, crd["metadata"]["name"]) and crd["spec"]["scope"] == "Namespaced"
+    }
+    assert {"Notebook", "InferenceService", "Tensorboard", "TFJob", "Trial"} <= kinds.keys()
+    # What 1.7 has besides: KServe 0.10 and Training Operator 1.6.
+    assert {*kinds, "InferenceGraph", "ServingRuntime", "PaddleJob"} <= stack_file.KINDS.keys()
+    assert re.search(pattern, "profiles.kubeflow.org")
+
+
+def test_a_bucket_of_a_refused_name_is_copied_by_hand(tmp_path: Path) -> None:
+    bucket = item("ConfigMap", "pipeline-install-config", "kubeflow", data={"bucketName": "a.b.c"})
+    made = adopted(tmp_path, copy(), items=[profile("team-a", "a@x.org"), bucket])
+    assert made.values["kubeflow:artifacts"] == {"kmsKeyArn": KEY}
+    (told,) = [each for each in made.moved if each.kind == "Bucket"]
+    assert (told.name, told.moves) == ("a.b.c", "hand")
+    assert "dots break TLS host names" in told.what
+    assert told.what.endswith("the stack makes another; copy the files (`aws s3 sync`)")
+    assert "kubeflow:users" in made.values
+
+
+def test_a_profile_that_is_refused_has_the_reason_without_a_place_in_no_file(
+    tmp_path: Path,
+) -> None:
+    made = adopted(tmp_path, copy(), items=[profile("kube-system", "a@x.org")])
+    (told,) = [each for each in made.moved if each.kind == "Profile"]
+    assert told.what.startswith("namespace is kube-system: the platform itself uses it")
 
 
 def test_a_larger_snapshot_and_a_quota_in_other_words(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ def release(request: pytest.FixtureRequest) -> str:
 def test_every_release_has_a_list(release: str) -> None:
     table = of_release(MANIFESTS / release)
     assert table.advisories
-    assert date(2026, 11, 1) <= table.read
+    assert date(2026, 11, 1) <= table.read <= datetime.now(UTC).date() + timedelta(days=1)
 
 
 def test_every_advisory_is_about_an_image_that_the_release_pulls(release: str) -> None:
@@ -79,16 +79,25 @@ def listed(folder: Path, text: str) -> Advisories:
     ("wrong", "told"),
     [
         (ROW.replace("critical", "high"), "CVE-2026-12345: a score of 9.1 is critical"),
+        (ROW.replace("critical", "grave"), "0.severity of CVE-2026-12345: Input should be"),
+        (ROW.replace("critical", "grave"), "(found 'grave')."),
+        (f"{ROW}  also: [GHSA-rjr3]", "advisories.0.also.0 of CVE-2026-12345: String should match"),
         (ROW.replace("<2.0", "before 2"), "'before 2' in affected is no range"),
         (ROW.replace("open", "closed"), "by names what closes it, if and only if it is closed"),
         (f"{ROW}  by: [a.yaml]", "by names what closes it, if and only if it is closed"),
         (ROW * 2, "CVE-2026-12345 is there twice"),
         (f"{ROW}  also: [CVE-2026-12345]", "CVE-2026-12345 is there twice"),
-        (ROW.replace("CVE-2026-12345", "CVE-26-1"), "advisories.0.id: String should match"),
-        (ROW.replace("CVE-2026-12345", "server#7"), "advisories.0.id: String should match"),
-        (ROW.replace("  what: a hole\n", ""), "advisories.0.what: Field required"),
-        (f"{ROW}  note: x", "advisories.0.note: Extra inputs"),
-        (ROW.replace("https", "http"), "advisories.0.source: String should match"),
+        (ROW.replace("CVE-2026-12345", "CVE-26-1"), "advisories.0.id of CVE-26-1: String should"),
+        (ROW.replace("CVE-2026-12345", "server#7"), "advisories.0.id of server#7: String should"),
+        (
+            ROW.replace("  what: a hole\n", ""),
+            "0.what of CVE-2026-12345: Field required",
+        ),
+        (f"{ROW}  note: x", "advisories.0.note of CVE-2026-12345: Extra inputs"),
+        (
+            ROW.replace("https", "http"),
+            "0.source of CVE-2026-12345: String should match",
+        ),
         (": [", "is no YAML"),
     ],
 )
@@ -117,9 +126,13 @@ def test_a_hole_of_what_is_not_installed_is_none_of_the_stack(tmp_path: Path) ->
     assert table.of_installed([other], []) == table
 
 
-def test_a_release_without_a_list_has_no_advisories(tmp_path: Path) -> None:
+def test_a_release_without_a_list_is_told_and_refuses_nothing(tmp_path: Path) -> None:
     assert of_release(tmp_path) is NONE
-    assert notices("1.0", NONE) == []
+    (told,) = notices("1.0", NONE, stack="a")
+    assert (
+        told == "release 1.0 has no advisories.yaml: nobody has looked which holes are open in it"
+    )
+    assert refusals("1.0", NONE) == {}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +158,7 @@ def test_an_image_is_affected_by_its_name_and_version(
 def test_an_advisory_is_accepted_by_any_of_its_names(tmp_path: Path) -> None:
     table = listed(tmp_path, f"{HEAD}{ROW}  also: [GHSA-aaaa-bbbb-cccc]")
     assert table.ids(["GHSA-aaaa-bbbb-cccc"]) == {"CVE-2026-12345"}
-    (told,) = notices("9.9", table, ["GHSA-aaaa-bbbb-cccc"])
+    (told,) = notices("9.9", table, ["GHSA-aaaa-bbbb-cccc"], stack="a")
     assert told.endswith(" It is accepted.")
 
 
@@ -158,10 +171,11 @@ def test_critical_ones_come_first_and_by_name_the_others_are_counted(tmp_path: P
     worst = ROW.replace("12345", "12348").replace("9.1", "9.8")
     closed = f"{ROW.replace('12345', '12349').replace('open', 'closed')}  by: [a.yaml]"
     table = listed(tmp_path, f"{HEAD}{lesser}{high}{ROW}{worst}{closed}")
-    worst_of_all, accepted, others = notices("9.9", table, ["CVE-2026-12345"])
+    worst_of_all, accepted, others = notices("9.9", table, ["CVE-2026-12345"], stack="a")
     reached = "is open in release 9.9, a hole: Everybody reaches it. server 2.0 closes it."
     assert worst_of_all == f"CVE-2026-12348 (9.8) {reached}"
     assert accepted == f"CVE-2026-12345 (9.1) {reached} It is accepted."
-    assert others.startswith("advisories of release 9.9 open besides: 1 high, 1 medium (`./kf adv")
+    told = "advisories of release 9.9 open besides: 1 high, 1 medium (`./kf advisories --stack a`"
+    assert others.startswith(told)
     assert table.ids(["CVE-2026-12345", "GHSA-aaaa-bbbb-cccc"]) == {"CVE-2026-12345"}
     assert refusals("9.9", table).keys() == {"CVE-2026-12345", "CVE-2026-12348"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,16 @@ from typing import Any
 import pytest
 
 from advisories.reports import Reported, ReportInvalid, read
-from advisories.table import Advisories, of_release
+from advisories.sentences import notices
+from advisories.table import NONE, Advisories, of_release
 from images.reference import parse
-from settings import MANIFESTS
+from ops.advisories import missing
+from ops.checks import Subject, examine
+from ops.targets import settings_of, stack_file
+from program import advisories_of
+from regions.region import Region
+from rendering.lock import LockedImage
+from settings import MANIFESTS, Settings, from_mapping
 from tests.ops.command import kf
 
 IMAGE = "ghcr.io/kubeflow/kfp-api-server:2.16.0"
@@ -45,6 +54,7 @@ TRIVY = {
 }
 OSV: dict[str, Any] = {
     "id": "GHSA-aaaa-bbbb-cccc",
+    "modified": "2026-11-01T00:00:00Z",
     "aliases": ["CVE-2026-88888"],
     "summary": "a hole",
     "affected": [{"package": {"ecosystem": "Go", "name": "example.org/a"}}],
@@ -67,8 +77,17 @@ SCANNER = {
 
 def file(folder: Path, content: object) -> Path:
     path = folder / "report.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    if not isinstance(content, bytes):
+        content = (content if isinstance(content, str) else json.dumps(content)).encode()
+    path.write_bytes(content)
     return path
+
+
+def shown(folder: Path, content: object, *options: str) -> tuple[int, list[dict[str, str]], str]:
+    """Exit code, rows and standard error of the command about a report, of 26.03.1 by default."""
+    options = options or ("--release", "26.03.1")
+    done = kf("advisories", *options, "--from", str(file(folder, content)), "--format", "json")
+    return done.exit_code, json.loads(done.stdout), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -81,14 +100,14 @@ def file(folder: Path, content: object) -> Path:
                     ("CVE-2026-77596",),
                     "github.com/kubeflow/pipelines v2.16.0",
                     "critical",
-                    parse(IMAGE),
+                    (parse(IMAGE),),
                     "",
                 ),
                 Reported(
                     ("CVE-2026-99999",),
                     "stdlib v1.24.1",
                     "high",
-                    parse(IMAGE),
+                    (parse(IMAGE),),
                     "net/http: [31m a hole",
                 ),
             ],
@@ -100,11 +119,11 @@ def file(folder: Path, content: object) -> Path:
                     ("CVE-2026-77596",),
                     "github.com/kubeflow/pipelines v2.16.0",
                     "critical",
-                    None,
+                    (),
                     "",
                 ),
                 Reported(
-                    ("CVE-2026-99999",), "stdlib v1.24.1", "high", None, "net/http: [31m a hole"
+                    ("CVE-2026-99999",), "stdlib v1.24.1", "high", (), "net/http: [31m a hole"
                 ),
             ],
         ),
@@ -115,7 +134,7 @@ def file(folder: Path, content: object) -> Path:
                     ("GHSA-aaaa-bbbb-cccc", "CVE-2026-88888"),
                     "stdlib 1.24.1",
                     "medium",
-                    parse(IMAGE),
+                    (parse(IMAGE),),
                     "a hole",
                 )
             ],
@@ -127,7 +146,7 @@ def file(folder: Path, content: object) -> Path:
                     ("GHSA-aaaa-bbbb-cccc", "CVE-2026-88888"),
                     "example.org/a",
                     "medium",
-                    None,
+                    (),
                     "a hole",
                 )
             ],
@@ -138,11 +157,25 @@ def file(folder: Path, content: object) -> Path:
     ids=["trivy", "trivy-cluster", "osv-scanner", "osv", "nothing-osv", "nothing-trivy"],
 )
 def test_each_form_is_read(tmp_path: Path, content: object, found: list[Reported]) -> None:
-    assert read(file(tmp_path, content)) == found
+    assert read(file(tmp_path, content)).found == found
 
 
 @pytest.mark.parametrize(
-    "content", ["", "<html>", "[" * 100_000, "{}", "[]", '{"a": 1}', "7", '{"Results": 5}']
+    "content",
+    [
+        *("", "<html>", "[" * 100_000, "{}", "[]", "null", '{"a": 1}', "7", '{"Results": 5}'),
+        '{"SchemaVersion": 2, "Results": 5}',
+        '{"SchemaVersion": 2, "Results": [{"Vulnerabilities": [{"ID": "CVE-2026-1"}]}]}',
+        '{"id": 7}',
+        '{"id": "abc", "name": "of something else"}',
+        # Of Semgrep, SARIF and CycloneDX.
+        '{"results": [{"check_id": "a"}], "errors": []}',
+        '{"version": "2.1.0", "runs": [{"results": []}]}',
+        '{"bomFormat": "CycloneDX", "vulnerabilities": [{"id": "CVE-2026-1"}]}',
+        # One of them is a report.
+        json.dumps([TRIVY, {"runs": []}]),
+        f"{json.dumps(TRIVY)} x",
+    ],
 )
 def test_what_is_no_report_is_refused_with_the_way_out(tmp_path: Path, content: str) -> None:
     with pytest.raises(ReportInvalid, match=r"report\.json .*trivy image --format json"):
@@ -152,6 +185,81 @@ def test_what_is_no_report_is_refused_with_the_way_out(tmp_path: Path, content: 
 def test_a_report_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReportInvalid, match=r"cannot be read \(No such file"):
         read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_report_is_read_in_the_encodings_of_json(tmp_path: Path, encoding: str) -> None:
+    assert len(read(file(tmp_path, json.dumps(TRIVY).encode(encoding))).found) == 2
+
+
+def test_reports_one_after_the_other_are_all_read(tmp_path: Path) -> None:
+    several = "\n".join(json.dumps({**OSV, "id": f"GHSA-aaaa-bbbb-ccc{n}"}) for n in range(3))
+    assert len(read(file(tmp_path, several)).found) == 3
+
+
+def test_a_compressed_report_and_an_endless_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReportInvalid, match="is compressed: unpack it first, by `gunzip`"):
+        read(file(tmp_path, gzip.compress(b"{}")))
+    with pytest.raises(ReportInvalid, match="has more than 256 MiB: split the report"):
+        read(Path("/dev/zero"))
+
+
+def test_a_withdrawn_record_is_no_hole(tmp_path: Path) -> None:
+    withdrawn = {**OSV, "id": "GHSA-dddd-bbbb-cccc", "withdrawn": "2026-11-02T00:00:00Z"}
+    assert [each.names[0] for each in read(file(tmp_path, [OSV, withdrawn])).found] == [OSV["id"]]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"vulns": [OSV]}, {"results": [{}, {"vulns": [OSV], "next_page_token": "a"}]}],
+    ids=["query", "querybatch"],
+)
+def test_answers_of_the_api_of_osv_are_read(tmp_path: Path, answer: object) -> None:
+    assert [each.names[0] for each in read(file(tmp_path, answer)).found] == [OSV["id"]]
+
+
+def test_records_of_several_databases_about_one_hole_are_one(tmp_path: Path) -> None:
+    # As google/osv-scanner internal/ci/testdata/vulns/test-vuln-results-a.json, v2.5.0.
+    go = {"id": "GO-2026-1", "modified": "2026-11-01T00:00:00Z", "upstream": ["CVE-2026-1"]}
+    groups = [{"ids": [OSV["id"], "GO-2026-1"], "aliases": ["CVE-2026-2"], "max_severity": "9.8"}]
+    package = {
+        "package": {"name": "stdlib", "version": "1.24.1", "ecosystem": "Go"},
+        "vulnerabilities": [go, {**OSV, "database_specific": {}}],
+        "groups": groups,
+    }
+    source = {"path": "go.mod", "type": "lockfile"}
+    (one,) = read(file(tmp_path, {"results": [{"source": source, "packages": [package]}]})).found
+    assert {*one.names} == {"GO-2026-1", OSV["id"], *OSV["aliases"], "CVE-2026-1", "CVE-2026-2"}
+    assert (one.severity, one.what, one.images) == ("critical", "a hole", ())
+
+
+@pytest.mark.parametrize(
+    ("vector", "severity"),
+    [
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "critical"),
+        ("CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", "high"),
+        ("CVSS:3.1/AV:N/AC:L/PR:L/UI:N/S:C/C:H/I:H/A:N", "critical"),
+        ("AV:N/AC:M/Au:N/C:N/I:P/A:N", "medium"),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", ""),
+        ("CVSS:3.1/AV:Q", ""),
+        ("nan", ""),
+    ],
+)
+def test_a_record_without_a_word_has_the_severity_of_its_vector(
+    tmp_path: Path, vector: str, severity: str
+) -> None:
+    record = {**OSV, "database_specific": {}, "severity": [{"type": "CVSS", "score": vector}]}
+    of_package = {**OSV, "database_specific": {}, "affected": [{"severity": record["severity"]}]}
+    for each in (record, of_package):
+        assert read(file(tmp_path, each)).found[0].severity == severity
+
+
+@pytest.mark.parametrize("highest", ["nan", "-1", "11", "", None, "high"])
+def test_a_score_that_is_none_is_unknown(tmp_path: Path, highest: object) -> None:
+    record = {**OSV, "database_specific": {}}
+    groups = [{"ids": [OSV["id"]], "max_severity": highest}]
+    package = {"vulnerabilities": [record], "groups": groups}
+    assert read(file(tmp_path, {"results": [{"packages": [package]}]})).found[0].severity == ""
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -165,7 +273,8 @@ def test_the_list_of_a_stack_has_open_ones_first(monkeypatch: pytest.MonkeyPatch
     def told(_folder: Path) -> Advisories:
         return table
 
-    monkeypatch.setattr("ops.advisories.list_of", told)
+    for module in ("ops.advisories.list_of", "program.of_release"):
+        monkeypatch.setattr(module, told)
     done = kf("advisories", "--stack", "cn-north-1", "--format", "json")
     rows = json.loads(done.stdout)
     states = [row["here"] == "open" for row in rows]
@@ -173,6 +282,48 @@ def test_the_list_of_a_stack_has_open_ones_first(monkeypatch: pytest.MonkeyPatch
     assert rows[0]["severity"] == worst.severity == "critical"
     assert done.exit_code == 1
     assert "1 critical; sources were read on" in done.stderr
+
+
+@pytest.mark.parametrize("stack", ["cn-north-1", "us-gov-west-1", "cn-north-1-kf151"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"pipelines": {"v1": True}},
+        {"patches": {"istio": "1.30.7"}},
+        {"patches": {"istio": "1.30.7", "pipelines": "2.17.2"}},
+    ],
+    ids=str,
+)
+def test_the_list_of_a_stack_has_what_its_preview_and_the_doctor_count(
+    monkeypatch: pytest.MonkeyPatch, stack: str, changed: dict[str, Any]
+) -> None:
+    settings = settings_of(stack)
+    if changed:
+        settings = from_mapping({"region": settings.region, **changed})
+
+    def of_stack(_stack: str) -> Settings:
+        return settings
+
+    monkeypatch.setattr("ops.targets.settings_of", of_stack)
+    done = kf("advisories", "--stack", stack, "--format", "json")
+    listed = {row["id"] for row in json.loads(done.stdout) if row["here"] == "open"}
+    counted = advisories_of(settings)
+    assert listed == {each.id for each in counted.still_open()}
+    (told,) = notices(settings.release, counted, stack=stack)
+    assert f"`./kf advisories --stack {stack}`" in told
+    assert sum(map(int, re.findall(r"(\d+) (?:high|medium|low)", told))) == len(listed)
+    subject = Subject(settings, Region.of(settings.region), stack_file(stack))
+    (doctor,) = (each.sentence for each in examine(subject) if each.about == "advisories")
+    assert doctor.startswith(f"{len(listed)} that are not critical are open in {settings.release}")
+    assert f"`./kf advisories --stack {stack}` lists them" in doctor
+
+
+def test_a_row_has_the_patch_that_closes_it() -> None:
+    done = kf("advisories", "--release", "26.03.1", "--format", "json")
+    closed_by = {row["id"]: row["closedBy"] for row in json.loads(done.stdout)}
+    assert closed_by["CVE-2026-73547"] == "patches: {istio: 1.30.7}"
+    assert closed_by["CVE-2026-88981"] == ""
 
 
 @pytest.mark.parametrize("release", ["26.03.1", "26.03", "1.5.1-aws-b1.0.0"])
@@ -191,7 +342,121 @@ def test_a_report_shows_what_the_list_lacks(tmp_path: Path) -> None:
     ]
     assert done.exit_code == 1
     assert "5 in the report, 2 of them not in manifests/26.03/advisories.yaml" in done.stderr
-    assert "1 about images that release 26.03 does not pull" in done.stderr
+    assert "2 about images that release 26.03 does not pull" in done.stderr
+
+
+OTHER = "docker.io/library/postgres:16"
+DIGEST = f"sha256:{'1' * 64}"
+UNNAMED = {"ArtifactName": "out/image.tar", "ArtifactType": "container_image"}
+ACCOUNT = "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
+SERVER = "ghcr.io/kubeflow/kfp-api-server"
+
+
+def of_image(**fields: object) -> dict[str, object]:
+    return {**TRIVY, "ArtifactType": "container_image", **fields}
+
+
+@pytest.mark.parametrize(
+    ("report", "counted"),
+    [
+        (of_image(ArtifactName=f"{SERVER}:2.17.0"), True),
+        # A version that the setting `patches` chooses, and one that nothing does.
+        (of_image(ArtifactName=f"{SERVER}:2.17.2"), True),
+        (of_image(ArtifactName=f"{SERVER}:2.15.0"), False),
+        # The copies of this account and of another registry.
+        (
+            of_image(
+                ArtifactName=f"1{'0' * 11}.dkr.ecr.cn-north-1.amazonaws.com.cn/k/{SERVER}:2.17.0"
+            ),
+            True,
+        ),
+        (of_image(ArtifactName="harbor.example.org/kubeflow/kfp-api-server:2.17.0"), True),
+        (of_image(ArtifactName=OTHER), False),
+        # The lock has no digest for it, so it may be the one.
+        (of_image(ArtifactName=f"{SERVER}@{DIGEST}"), True),
+        (of_image(ArtifactName=f"docker.io/library/postgres@{DIGEST}"), False),
+        (of_image(**UNNAMED, Metadata={"RepoTags": [f"{SERVER}:2.17.0"]}), True),
+        (of_image(**UNNAMED, Metadata={"RepoTags": [OTHER]}), False),
+        # An archive, a folder and a disk that look like an image of Docker Hub.
+        (of_image(**UNNAMED), True),
+        (of_image(ArtifactName="pipelines/backend", ArtifactType="filesystem"), True),
+        (of_image(ArtifactName="pipelines:main", ArtifactType="repository"), True),
+        (of_image(ArtifactName="disk.img", ArtifactType="vm"), True),
+    ],
+)
+def test_only_what_is_surely_of_another_image_is_left_out(
+    tmp_path: Path, report: object, counted: bool
+) -> None:
+    code, rows, told = shown(tmp_path, report)
+    assert [row["id"] for row in rows] == ["CVE-2026-99999"] * counted
+    assert code == counted
+    assert ("about images that release 26.03.1 does not pull" in told) is not counted
+
+
+def test_add_ons_of_a_stack_are_images_of_it_and_not_of_its_release(tmp_path: Path) -> None:
+    karpenter = of_image(ArtifactName="public.ecr.aws/karpenter/controller:1.14.1")
+    code, rows, told = shown(tmp_path, karpenter)
+    assert (code, rows) == (0, [])
+    assert "2 about images that release 26.03.1 does not pull" in told
+    code, rows, told = shown(tmp_path, karpenter, "--stack", "us-west-2")
+    assert (code, len(rows)) == (1, 2)
+    _, _, told = shown(tmp_path, of_image(ArtifactName=OTHER), "--stack", "us-west-2")
+    assert "2 about images that stack us-west-2 does not pull" in told
+
+
+def test_a_digest_of_the_lock_tells_the_version() -> None:
+    own = LockedImage(source=IMAGE, target="a", digest=DIGEST, needed="install", where=("x",))
+    for digest, mine in ((DIGEST, 1), (f"sha256:{'2' * 64}", 0)):
+        image = parse(f"ghcr.io/kubeflow/kfp-api-server@{digest}")
+        found = missing(NONE, [Reported(("CVE-2026-1",), "", "high", (image,), "")], [own])
+        assert (len(found.rows), found.elsewhere) == (mine, 1 - mine)
+
+
+@pytest.mark.parametrize("resources", ["Resources", "Findings"])
+@pytest.mark.parametrize("as_list", [True, False])
+def test_workloads_of_a_cluster_have_the_images_of_their_containers(
+    tmp_path: Path, resources: str, as_list: bool
+) -> None:
+    def workload(name: str, *tags: str) -> dict[str, object]:
+        metadata: list[object] = [{"RepoTags": [tag], "RepoDigests": []} for tag in tags]
+        of_it = metadata if as_list else {"RepoTags": list(tags)}
+        return {"Kind": "Pod", "Name": name, "Metadata": of_it, "Results": TRIVY["Results"]}
+
+    both = [workload("a", OTHER), workload("b", f"{SERVER}:2.17.0", OTHER)]
+    code, rows, told = shown(tmp_path, {"ClusterName": "c", resources: both})
+    assert [(row["id"], row["image"]) for row in rows] == [("CVE-2026-99999", f"{SERVER}:2.17.0")]
+    assert code == 1
+    assert "4 in the report, 1 of them not in" in told
+    assert "2 about images that release 26.03.1 does not pull" in told
+
+
+def test_what_a_scanner_could_not_look_at_is_told_and_is_not_good(tmp_path: Path) -> None:
+    lost = {"Namespace": "kubeflow", "Kind": "Deployment", "Name": "minio", "Error": "denied"}
+    code, rows, told = shown(tmp_path, {"ClusterName": "c", "Resources": [lost]})
+    assert (code, rows) == (1, [])
+    assert "not scanned: Deployment kubeflow minio: the report has the reason" in told
+
+
+def test_a_row_about_another_image_says_nothing_about_this_one(tmp_path: Path) -> None:
+    """Two images have one Envoy; whether a hole is exposed was looked up for the first alone."""
+    hole = {"VulnerabilityID": "CVE-2026-73547", "PkgName": "envoy", "Severity": "HIGH"}
+    results = [{"Target": "envoy", "Vulnerabilities": [hole]}]
+    for image, lacking in (
+        ("registry.istio.io/release/proxyv2:1.30.1", 0),
+        ("ghcr.io/kubeflow/kfp-metadata-envoy:2.17.0", 1),
+    ):
+        code, rows, _ = shown(tmp_path, of_image(ArtifactName=image, Results=results))
+        assert (code, len(rows)) == (lacking, lacking)
+
+
+def test_packages_of_one_image_with_the_same_hole_are_one(tmp_path: Path) -> None:
+    hole = {"VulnerabilityID": "CVE-2026-1", "PkgName": "a", "InstalledVersion": "1"}
+    results = [
+        {"Vulnerabilities": [hole, {**hole, "PkgName": "b"}, {"VulnerabilityID": "CVE-2026-2"}]}
+    ]
+    code, rows, told = shown(tmp_path, of_image(ArtifactName=f"{SERVER}:2.17.0", Results=results))
+    assert (code, [row["package"] for row in rows]) == (1, ["a 1", ""])
+    assert "2 in the report, 2 of them not in" in told
 
 
 def test_a_report_of_which_everything_is_listed_is_good(tmp_path: Path) -> None:
@@ -206,6 +471,10 @@ def test_a_report_of_which_everything_is_listed_is_good(tmp_path: Path) -> None:
     [
         (("--release", "26.30"), "there is no release '26.30' under manifests/: did you mean"),
         (("--release", "26.03", "--from", "none.json"), "none.json cannot be read"),
+        (
+            ("--release", "addons/karpenter-1.14.1"),
+            "has no advisories.yaml, for nobody has looked: write one (docs/advisories.md), or",
+        ),
     ],
 )
 def test_wrong_options_are_one_sentence(options: tuple[str, ...], told: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from advisories.table import Advisories, of_release
+from advisories.table import NONE, Advisories, of_release
 from ops import targets, version_checks
 from ops.checks import Subject, examine
 from ops.findings import Level, note, report
@@ -95,6 +95,15 @@ def test_a_release_of_which_no_advisory_is_open_is_good(monkeypatch: pytest.Monk
     tell(table, monkeypatch)
     told = findings(Level.GOOD, release="26.03")["advisories"]
     assert told == f"none of {len(closed)} known ones is open in 26.03"
+
+
+def test_a_release_without_a_list_is_not_called_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(NONE, monkeypatch)
+    assert "advisories" not in findings(Level.GOOD, release="26.03")
+    told = findings(Level.NOTE, release="26.03")["advisories"]
+    assert (
+        told == "release 26.03 has no advisories.yaml: nobody has looked which holes are open in it"
+    )
 
 
 def test_images_whose_digest_nobody_knows_are_a_note_with_the_command_to_fill_them() -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from advisories.table import of_release
+from ops.advisory_settings import that_close, that_open
 from ops.release_pages import (
     COMPONENTS,
     FOLDER,
@@ -21,10 +22,11 @@ from ops.release_pages import (
     page,
     releases,
 )
+from program import advisories_of
 from rendering import lock as locks
 from rendering.reasons import load_reasons
 from rendering.release import load
-from settings import MANIFESTS
+from settings import MANIFESTS, Settings, from_mapping
 from settings.support_ends import EKS
 from tests.documents import ROOT, broken, links, text_of
 from upgrades.table import of_release as ways_to
@@ -35,6 +37,12 @@ each_language = pytest.mark.parametrize("language", LANGUAGES)
 
 def code(text: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", text))
+
+
+def plain_stack(release: str) -> Settings:
+    """Settings that choose nothing of a release but itself."""
+    settings = from_mapping({"region": "us-west-2"})
+    return settings.model_copy(update={"release": release})
 
 
 @each_language
@@ -71,6 +79,37 @@ def test_nothing_of_a_release_is_left_out(release: str) -> None:
     for version, ends in EKS.items():
         row = f"| {version} | {ends.standard} | {ends.extended} |"
         assert (row in text) is known.kubernetes.holds(version)
+
+
+@each_release
+def test_a_page_counts_what_a_stack_of_defaults_has(release: str) -> None:
+    settings = plain_stack(release)
+    counted_by_preview = advisories_of(settings).still_open()
+    text, every = page(release, "en"), of_release(MANIFESTS / release)
+    assert f"{len(counted_by_preview)} of {len(every.advisories)} advisories are open" in text
+    assert len(re.findall(r"^\| \[.* \| open \| ", text, re.M)) == len(counted_by_preview)
+    more = len(every.still_open()) - len(counted_by_preview)
+    assert (f", and {more} more with a part that is off" in text) is bool(more)
+    assert len(re.findall(r" \| open with `[\w.]+` \| ", text)) == more
+
+
+def test_settings_that_open_or_close_an_advisory_are_told() -> None:
+    folder = MANIFESTS / "26.03.1"
+    assert that_open(folder) == {"CVE-2026-88982": "pipelines.v1"}
+    found = of_release(folder)
+    by_istio = {
+        each.id for each in found.still_open() if each.way_out in ("Istio 1.30.4", "Istio 1.30.7")
+    }
+    assert that_close(folder) == dict.fromkeys(by_istio, "patches: {istio: 1.30.7}")
+    assert "| Istio 1.30.4 (`patches: {istio: 1.30.7}`) |" in page("26.03.1", "zh")
+
+
+@each_release
+def test_a_setting_that_closes_an_advisory_is_taken_and_closes_it(release: str) -> None:
+    for id_, setting in that_close(MANIFESTS / release).items():
+        chosen = yaml.safe_load(setting)
+        settings = from_mapping({"region": "us-west-2", "release": release, **chosen})
+        assert not advisories_of(settings).named(id_)
 
 
 @each_release

@@ -12,6 +12,7 @@ import yaml
 
 from settings import MANIFESTS, from_mapping, release_files
 from settings.errors import SettingsError
+from settings.facts import releases
 from settings.release_files import default_kubernetes, default_release
 from settings.support_ends import EKS
 
@@ -99,3 +100,35 @@ def test_a_second_default_is_a_sentence_where_the_default_is_asked_for(tmp_path:
     assert "belongs into that of one release" in " ".join(run.stderr.split())
     assert "Traceback" not in run.stderr
     assert kf("images", "lock", "--help").returncode == 0
+
+
+@pytest.mark.parametrize("file", ["advisories.yaml", "upgrade.yaml"])
+@pytest.mark.parametrize("text", ["a: [", "unknown: 1"])
+def test_a_wrong_file_beside_a_release_yaml_is_a_sentence(
+    tmp_path: Path, file: str, text: str
+) -> None:
+    folder = tmp_path / "1.0"
+    folder.mkdir()
+    (folder / "release.yaml").write_text("name: a\n")
+    (folder / file).write_text(text)
+    with pytest.raises(SettingsError, match=f"1.0/{file}"):
+        releases(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("patches: 5", "patches"),
+        ("patches: {istio: {}}", "patches.istio"),
+        ("patches: {istio: {versions: 1}}", "patches.istio"),
+        ("optional: {a: {}}", "optional.a.setting"),
+    ],
+)
+def test_a_release_yaml_with_a_key_of_another_form_is_a_sentence(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    folder = tmp_path / "1.0"
+    folder.mkdir()
+    (folder / "release.yaml").write_text(f"name: a\n{text}\n")
+    with pytest.raises(SettingsError, match=rf"1\.0/release\.yaml, {told}"):
+        releases(tmp_path)
