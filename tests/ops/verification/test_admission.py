@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,29 +14,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from ops.cli_errors import Refused
-from ops.findings import Finding, Level
+from ops.findings import Level
 from ops.live_cluster import Rejected, Unavailable
 from ops.verification.checks import admission
-from ops.verification.checks.admission import CHECKS
 from settings.context import StackContext
 from settings.image_mirror import ImageMirrorSettings, MirrorRule
-from tests.ops.verification.played import (
-    Live,
-    PlayedCluster,
-    certificate,
-    condition,
-    live_of,
-    platform,
-    wrong,
-)
-
-CN = "cn-north-1"
-BY_NAME = {check.name: check for check in CHECKS}
-Change = Callable[[Live], object]
-
-
-def examined(name: str, live: Live, cluster: PlayedCluster | None = None) -> list[Finding]:
-    return list(BY_NAME[name].examine(platform(live, cluster)))
+from tests.ops.verification.played.api_server import PlayedCluster
+from tests.ops.verification.played.certificates import certificate
+from tests.ops.verification.played.live import Change, Live, condition
+from tests.ops.verification.played.platforms import CN, examined, live_of, wrong
 
 
 @pytest.mark.parametrize(

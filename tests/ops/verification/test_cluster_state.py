@@ -4,39 +4,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 import pytest
 
 from ops import version_checks
-from ops.findings import Finding, Level
-from ops.verification.checks.cluster_state import CHECKS
-from tests.ops.verification.played import (
-    CREATED,
-    Live,
-    PlayedCluster,
-    condition,
-    just_now,
-    live_of,
-    platform,
-    wrong,
-)
+from ops.findings import Level
+from tests.ops.verification.played.api_server import PlayedCluster
+from tests.ops.verification.played.live import CREATED, Change, Live, condition, just_now
+from tests.ops.verification.played.platforms import CN, examined, live_of, wrong
 from tests.releases import DEFAULT
-
-CN = "cn-north-1"
-BY_NAME = {check.name: check for check in CHECKS}
-Change = Callable[[Live], object]
 
 
 @pytest.fixture(autouse=True)
 def _today(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(version_checks, "today", lambda: date(2026, 11, 29))
-
-
-def examined(name: str, live: Live, cluster: PlayedCluster | None = None) -> list[Finding]:
-    return list(BY_NAME[name].examine(platform(live, cluster)))
 
 
 @pytest.mark.parametrize(
