@@ -25,13 +25,17 @@ from ops.live_cluster import LiveCluster
 from ops.verification.check import Check
 from ops.verification.checks import (
     admission,
-    cluster_state,
     isolation,
     mesh,
+    metrics,
+    nodes,
     profile_policies,
+    storage,
     stored_secrets,
     supply,
     users,
+    versions,
+    workloads,
 )
 from rendering import Object
 from rendering.objects import WEBHOOK_KINDS
@@ -58,7 +62,8 @@ USERS = (
 CHECKS: tuple[Check, ...] = tuple(
     check
     for module in (
-        *(cluster_state, admission, supply, stored_secrets),
+        *(versions, nodes, workloads, storage, metrics),
+        *(admission, supply, stored_secrets),
         *(users, isolation, profile_policies, mesh),
     )
     for check in module.CHECKS

@@ -23,6 +23,7 @@ from tests.ops.verification.played.api_server import PlayedCluster
 from tests.ops.verification.played.certificates import certificate
 from tests.ops.verification.played.live import Change, Live, condition
 from tests.ops.verification.played.platforms import CN, examined, live_of, wrong
+from tests.ops.verification.told import assert_right
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,7 @@ from tests.ops.verification.played.platforms import CN, examined, live_of, wrong
 def test_a_right_platform_is_good_and_the_sentence_has_numbers(
     name: str, about: str, sentence: str
 ) -> None:
-    findings = examined(name, live_of(CN))
-    assert wrong(findings) == []
-    assert sentence in next(each.sentence for each in findings if each.about == about)
+    assert_right(name, about, sentence)
 
 
 def no_service(live: Live) -> None:

@@ -15,6 +15,7 @@ from settings.image_mirror import MirrorRule
 from tests.ops.verification.played.live import Change, Live
 from tests.ops.verification.played.platforms import CN, examined, live_of, wrong
 from tests.ops.verification.played.pods import image_id
+from tests.ops.verification.told import assert_right
 
 USER = "kubeflow-user-example-com"
 NOTEBOOK = "quay.io/someone/notebook:1"
@@ -53,9 +54,7 @@ SHA = "sha256:" + "0123456789abcdef" * 4
 def test_a_right_platform_is_good_and_the_sentence_has_numbers(
     name: str, about: str, sentence: str
 ) -> None:
-    findings = examined(name, live_of(CN))
-    assert wrong(findings) == []
-    assert sentence in next(each.sentence for each in findings if each.about == about)
+    assert_right(name, about, sentence)
 
 
 def pod(live: Live, image: str, *, ran: str = "", kind: str = "containers", **noted: str) -> Any:

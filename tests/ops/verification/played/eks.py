@@ -8,12 +8,13 @@ pkg/apis/v1/ec2nodeclass_status.go.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from regions.region import Feature
 from rendering import Object
 from rendering.objects import labels_of
-from tests.ops.verification.played.live import Live, binding, condition
+from tests.ops.verification.played.live import CREATED, Live, binding, condition, just_now
 
 ZONES = ("a", "b", "c")
 _SYSTEM = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -152,3 +153,20 @@ def karpenter_objects(live: Live) -> None:
         unknown = condition("NodeRegistrationHealthy", "Unknown", reason="AwaitingReconciliation")
         conditions = [*(condition(kind, reason=kind) for kind in kinds), unknown]
         obj["status"] = {"conditions": conditions, "resources": {"nodes": "0"}}
+
+
+def node_comes(live: Live) -> None:
+    """A node that has no pods yet."""
+    node = copy.deepcopy(live.all("Node")[0])
+    node["metadata"] |= {"name": "ip-10-64-9-9", "creationTimestamp": just_now(), "labels": {}}
+    live.put(node)
+    for each in live.all("DaemonSet"):
+        each["status"]["desiredNumberScheduled"] += 1
+
+
+def node_leaves(live: Live) -> None:
+    """A node that is being deleted."""
+    node_comes(live)
+    node = live.get("Node", "ip-10-64-9-9")
+    node["metadata"] |= {"creationTimestamp": CREATED, "deletionTimestamp": just_now()}
+    node["status"]["conditions"] = [condition("Ready", "Unknown", reason="NodeStatusUnknown")]
