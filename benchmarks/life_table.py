@@ -2,7 +2,7 @@
 
 Each step with the real Kubernetes provider, beside the engine's floor (as many empty resources) and
 the reference's way (``kubectl apply`` until it passes), each side in processes of its own and in
-turns. AWS, nodes and pods are simulated.
+turns. AWS, nodes and pods are simulated, as in the live tier of the tests, whose program runs.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.stack_life import STEPS, Numbers
-
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench"
+STEPS = ("first preview", "up", "unchanged preview", "refresh", "one value changed", "destroy")
 SIZES = (100, 500, 2000, 5000)
 TITLE = "real API server and Kubernetes provider; AWS, nodes and pods simulated"
 UP_LIMIT, UNCHANGED_LIMIT, GROWTH_LIMIT, WRITTEN_LIMIT = 1.1, 1.5, 1.1, 60e6
+Numbers = dict[str, float]
 Rounds = Mapping[str, Sequence[Numbers]]
 """Side -> the numbers of each round."""
 
@@ -64,7 +64,7 @@ def life_bench(console: Console, *, rounds: int, sizes: Sequence[int] = SIZES) -
 
 def _measured(side: str, *arguments: int) -> Numbers:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.stack_life", side, *map(str, arguments)],
+        [sys.executable, "-m", "tests.live.stack_life", side, *map(str, arguments)],
         cwd=ROOT,
         check=True,
         stdout=subprocess.PIPE,

@@ -20,7 +20,8 @@ from typing import Any
 import yaml
 
 from ops.account_calls import CallFailed
-from ops.aws_lookups import Account, Tags, plain_tags
+from ops.aws_lookups.account import Account
+from ops.aws_lookups.look_up import Tags, plain_tags
 from ops.cli_errors import Refused
 from ops.mirror.target import tags as tags_of_stack
 from ops.parallel import in_order

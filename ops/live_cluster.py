@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
@@ -17,7 +16,6 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 from kubernetes import client, config
-from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 from ops.cli_errors import Refused
@@ -236,7 +234,6 @@ class LiveCluster:
             raise _no_kubeconfig(error, connect) from None
         self.host = str(settings.host)
         self._api: Any = client.ApiClient(settings)
-        self._as: list[tuple[str, str]] = []
         self._kinds: dict[str, dict[str, Object]] = {}
         self._memory = _Memory()
 
@@ -263,7 +260,7 @@ class LiveCluster:
             Unreachable: no answer.
             Refused: the user has no right to it, or another error as the answer.
         """
-        key = (path, *sorted(selected.items()), *self._as)
+        key = (path, *sorted(selected.items()))
         read_at, content = self._memory.lists.get(key, (0.0, b""))
         if not (self._memory.on and read_at > time.monotonic() - REMEMBERED_SECONDS):
             try:
@@ -356,15 +353,6 @@ class LiveCluster:
         place = f"/namespaces/{namespace}" if resource["namespaced"] else ""
         return f"{root}{place}/{resource['name']}"
 
-    def as_user(self, user: str, *groups: str) -> LiveCluster:
-        """The same cluster as another user has it, for whom may impersonate.
-
-        https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation
-        """
-        other = copy.copy(self)
-        other._as = [("Impersonate-User", user), *(("Impersonate-Group", each) for each in groups)]
-        return other
-
     def time(self) -> datetime:
         """The time of the server's clock. Raises as ``answer``."""
         return parsedate_to_datetime(self._asked("GET", "/version", {}).date)
@@ -401,15 +389,11 @@ class LiveCluster:
         body: Object | None = None,
         accept: str = _JSON,
     ) -> _Answer:
-        # Not `call_api` of the client, which has one value per header.
-        headers = HTTPHeaderDict()
-        for name, value in (
-            *self._api.default_headers.items(),
-            ("Accept", accept),
-            ("Content-Type", _MERGE_PATCH if method == "PATCH" else _JSON),
-            *self._as,
-        ):
-            headers.add(name, value)
+        headers = {
+            **self._api.default_headers,
+            "Accept": accept,
+            "Content-Type": _MERGE_PATCH if method == "PATCH" else _JSON,
+        }
         asked = list(query.items())
         try:
             self._api.update_params_for_auth(headers, asked, ["BearerToken"])

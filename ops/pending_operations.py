@@ -17,7 +17,9 @@ from functools import cached_property
 from typing import Any
 
 from ops.account_calls import CallFailed
-from ops.aws_lookups import HARMLESS, LOOK_UPS, Account, Thing, Undescribed, tags_of, things
+from ops.aws_lookups import HARMLESS, LOOK_UPS, things
+from ops.aws_lookups.account import Account
+from ops.aws_lookups.look_up import Thing, Undescribed, tags_of
 from ops.cli_errors import Refused
 from settings.errors import listed
 

@@ -25,7 +25,7 @@ import yaml
 
 from rendering import kustomize
 from rendering.cache import canonical_json
-from rendering.kubernetes_yaml import Loader
+from rendering.kubernetes_yaml import Dumper, Loader
 from rendering.objects import RenderError
 from rendering.release import Remote, Source, VersionRange
 from rendering.source_files import SourceRejected, files_digest
@@ -209,7 +209,7 @@ def _build_asset(home: Path, base: str, images: Mapping[str, str]) -> None:
 
 def _write_kustomization(folder: Path, **fields: Any) -> None:
     head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-    text = yaml.safe_dump({**head, **fields}, sort_keys=False)
+    text = yaml.dump({**head, **fields}, Dumper=Dumper, sort_keys=False)
     (folder / "kustomization.yaml").write_text(text, encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -49,6 +50,10 @@ class Rule:
     def is_about(self, type_: str) -> bool:
         """Whether the rule is about resources of a type."""
         return any(fnmatchcase(type_, each) for each in self.types)
+
+    def has_name(self, label: str) -> bool:
+        """Whether the rule is about a resource of that name, among those of its types."""
+        return not self.named or re.fullmatch(self.named, label) is not None
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ def _of_operations(resources: Sequence[Resource], circumstances: Circumstances) 
 
 def _rule_of(resource: Resource) -> Rule | None:
     rules, _ = rules_of(resource.type)
-    return next((rule for rule in rules if getattr(rule, resource.operation)), None)
+    fitting = (rule for rule in rules if rule.has_name(resource.label))
+    return next((rule for rule in fitting if getattr(rule, resource.operation)), None)
 
 
 def _danger(
@@ -140,7 +141,7 @@ def _of_properties(resources: Sequence[Resource], circumstances: Circumstances) 
         if resource.operation in ("same", "delete"):
             continue
         _, rules = rules_of(resource.type)
-        rules = [rule for rule in rules if re.fullmatch(rule.named or ".*", resource.label)]
+        rules = [rule for rule in rules if rule.has_name(resource.label)]
         if not rules:
             continue
         created = resource.operation == "create"

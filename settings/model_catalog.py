@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
-
-import yaml
 
 from settings import catalog_files
 from settings import field_types as t
@@ -64,7 +63,7 @@ def instance_name(cluster: str) -> str:
 
 
 def sources_yaml(settings: ModelCatalogSettings) -> str:
-    """The catalog's list of its sources (kubeflow/hub v0.3.8 basecatalog/source_types.go)."""
+    """The catalog's file of its sources (kubeflow/hub v0.3.8 basecatalog/source_types.go)."""
     sources = [
         {
             "id": each.id,
@@ -75,7 +74,8 @@ def sources_yaml(settings: ModelCatalogSettings) -> str:
         }
         for each in settings.sources
     ]
-    return yaml.safe_dump({"model_catalogs": sources}, allow_unicode=True, sort_keys=False)
+    # As JSON: without quotes the catalog takes texts for numbers that PyYAML does not.
+    return json.dumps({"model_catalogs": sources}, ensure_ascii=False, indent=2)
 
 
 def files(settings: ModelCatalogSettings) -> dict[str, str]:

@@ -63,9 +63,7 @@ MAY_IMPORT: dict[str, str] = {
     "terminal": "",
     "toolchain": "rendering",
     "rehearsal": "regions rendering settings terminal toolchain",
-    "benchmarks": (
-        "components.objects regions rehearsal rendering settings terminal tests toolchain webhook"
-    ),
+    "benchmarks": "regions rehearsal rendering settings terminal toolchain webhook",
     "rehearsal.__main__": (
         "advisories costs program regions rehearsal rendering review settings terminal toolchain"
     ),

@@ -8,8 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.managed_secret import ManagedSecret, managed_secret
-from components.backend.database import has_insights
-from components.backend.instance_surroundings import firewall, log_groups
+from components.backend.rds_instance import firewall, log_groups, shared_arguments
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
 from settings.model_catalog import STORAGE_GIB, ModelCatalogSettings, instance_name
@@ -38,7 +37,7 @@ class CatalogDatabase(pulumi.ComponentResource):
         name: of the component.
         context: what all components of the stack share.
         settings: the section ``modelCatalog``.
-        kept: the section ``database``, for backups, final snapshot, changes and rotation.
+        database: the section ``database``, for backups, final snapshot, changes and rotation.
         vpc_id: of the subnets.
         subnet_group: of RDS, in private subnets.
         client_security_group_ids: the only ones whose members may connect.
@@ -56,7 +55,7 @@ class CatalogDatabase(pulumi.ComponentResource):
         name: str,
         context: StackContext,
         settings: ModelCatalogSettings,
-        kept: DatabaseSettings,
+        database: DatabaseSettings,
         *,
         vpc_id: pulumi.Input[str],
         subnet_group: pulumi.Input[str],
@@ -68,12 +67,11 @@ class CatalogDatabase(pulumi.ComponentResource):
         child, tags = pulumi.ResourceOptions(parent=self), context.named("model-catalog")
         identifier = instance_name(context.cluster)
         protected = context.protected and settings.deletion_protection
-        insights = has_insights(settings.instance_class)
         # Letters and digits only: RDS rejects / @ " and space. RDS has one password of a user: with
         # another rotation the pod of before gets no new connection, and its successor has the new
         # one.
         password = GeneratedSecret(
-            f"{name}-password", length=32, generation=str(kept.rotation), opts=child
+            f"{name}-password", length=32, generation=str(database.rotation), opts=child
         )
         admitted = firewall(
             name,
@@ -98,40 +96,29 @@ class CatalogDatabase(pulumi.ComponentResource):
         )
         instance = aws.rds.Instance(
             name,
-            identifier=identifier,
+            **shared_arguments(
+                identifier,
+                database,
+                instance_class=settings.instance_class,
+                key_arn=key_arn,
+                snapshot_suffix=password.version,
+            ),
             engine="postgres",
             engine_version=settings.engine_version,
-            instance_class=settings.instance_class,
             db_name=_DATABASE,
             username=_USER,
             password=password.value,
             port=PORT,
             allocated_storage=STORAGE_GIB,
-            storage_type="gp3",
-            storage_encrypted=True,
-            kms_key_id=key_arn,
             db_subnet_group_name=subnet_group,
             vpc_security_group_ids=[admitted.id],
             parameter_group_name=parameters.name,
-            publicly_accessible=False,
             multi_az=settings.multi_az,
-            backup_retention_period=kept.backup_days,
-            copy_tags_to_snapshot=True,
             deletion_protection=protected,
-            skip_final_snapshot=kept.skip_final_snapshot,
-            # Unique for each instance: the snapshot of one that was turned off keeps its name.
-            final_snapshot_identifier=None
-            if kept.skip_final_snapshot
-            else pulumi.Output.concat(f"{identifier}-final-", password.version),
-            delete_automated_backups=False,
             enabled_cloudwatch_logs_exports=list(_LOGS),
             # As of the other database: a version in full stays.
             auto_minor_version_upgrade="." not in settings.engine_version,
-            ca_cert_identifier="rds-ca-rsa2048-g1",
-            apply_immediately=kept.apply_immediately,
-            performance_insights_enabled=insights,
-            performance_insights_kms_key_id=key_arn if insights else None,
-            tags=context.named("model-catalog"),
+            tags=tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=protected,

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.managed_secret import ManagedSecret, managed_secret
-from components.backend.instance_surroundings import firewall, log_groups
+from components.backend.rds_instance import firewall, log_groups, shared_arguments
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
 from settings.existing_backend import instance_name
@@ -48,16 +48,6 @@ def family(engine_version: str) -> str:
 def parameters(engine_version: str) -> dict[str, str]:
     """Parameters under which KFP, Katib and MLMD can all connect."""
     return {**_PARAMETERS, **_PARAMETERS_BY_FAMILY.get(family(engine_version), {})}
-
-
-def has_insights(instance_class: str) -> bool:
-    """Whether an instance class such as ``db.m6g.large`` has Performance Insights for MySQL.
-
-    All have, except t2, and micro and small of t3 and t4g (RDS user guide,
-    USER_PerfInsights.Overview.Engines.html).
-    """
-    _, kind, size = instance_class.split(".", 2)
-    return kind != "t2" and not (kind in ("t3", "t4g") and size in ("micro", "small"))
 
 
 class Database(pulumi.ComponentResource):
@@ -109,7 +99,6 @@ class Database(pulumi.ComponentResource):
         self._tags = context.named("database")
         # Letters and digits only: RDS rejects / @ " and space.
         password = GeneratedSecret(f"{name}-password", length=32, opts=self._child)
-        insights = has_insights(settings.instance_class)
         identifier = instance_name(context.cluster)
         self.subnet_group = self._subnets(subnet_ids).name
         admitted = firewall(
@@ -124,42 +113,31 @@ class Database(pulumi.ComponentResource):
         )
         instance = aws.rds.Instance(
             name,
-            identifier=identifier,
+            **shared_arguments(
+                identifier,
+                settings,
+                instance_class=settings.instance_class,
+                key_arn=key_arn,
+                snapshot_suffix=password.version,
+            ),
             engine="mysql",
             engine_version=settings.engine_version,
-            instance_class=settings.instance_class,
             username=_MASTER_USER,
             password=password.value,
             port=PORT,
             allocated_storage=settings.storage_gib,
             max_allocated_storage=settings.max_storage_gib,
-            storage_type="gp3",
-            storage_encrypted=True,
-            kms_key_id=key_arn,
             db_subnet_group_name=self.subnet_group,
             vpc_security_group_ids=[admitted.id],
             parameter_group_name=self._parameters(settings.engine_version).name,
-            publicly_accessible=False,
             multi_az=settings.multi_az,
-            backup_retention_period=settings.backup_days,
-            copy_tags_to_snapshot=True,
             deletion_protection=context.protected and settings.deletion_protection,
-            skip_final_snapshot=settings.skip_final_snapshot,
-            # Unique for each instance: the snapshot of a destroyed stack keeps its name.
-            final_snapshot_identifier=None
-            if settings.skip_final_snapshot
-            else pulumi.Output.concat(f"{identifier}-final-", password.version),
-            delete_automated_backups=False,
             enabled_cloudwatch_logs_exports=list(_LOGS),
             # RDS would leave a version that the settings have in full, and never comes back to it.
             auto_minor_version_upgrade=settings.engine_version.count(".") < 2,
-            ca_cert_identifier="rds-ca-rsa2048-g1",
-            apply_immediately=settings.apply_immediately,
             # An upgrade that waits for its window blocks the deletion of the old parameter group.
             allow_major_version_upgrade=settings.apply_immediately or None,
             snapshot_identifier=settings.snapshot,
-            performance_insights_enabled=insights,
-            performance_insights_kms_key_id=key_arn if insights else None,
             tags=context.named("kubeflow"),
             opts=pulumi.ResourceOptions(
                 parent=self,

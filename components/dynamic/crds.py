@@ -24,7 +24,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, ReadResult, Resource
 
-from components.dynamic.provider import DynamicProvider
+from components.dynamic.provider import DynamicProvider, Refused
 from rendering import RenderError
 from rendering.crd_bundle import CrdBundle, digest_of, read_crd_bundle
 from settings.context import StackContext
@@ -112,7 +112,7 @@ def _apply(props: dict[str, Any], names: Sequence[str]) -> None:
         list(pool.map(apply, names))
 
 
-class CrdRefused(Exception):
+class CrdRefused(Refused):
     """The API server did not take a CRD; the message is its own sentence, and the way out."""
 
 
@@ -194,11 +194,11 @@ def _await_established(api: Any, name: str) -> None:
         retrying.copy(
             retry=retrying.retry | not_yet, stop=stop_after_delay(ESTABLISH_SECONDS), reraise=False
         )(established)
-    except RetryError as failure:
-        raise TimeoutError(
+    except RetryError:
+        raise Refused(
             f"CRD {name} is not Established after {ESTABLISH_SECONDS} s: "
             f"look at its conditions with `kubectl describe crd {name}`."
-        ) from failure
+        ) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
-from components.dynamic.provider import DynamicProvider
+from components.dynamic.provider import DynamicProvider, Refused
 from settings import certificates
 
 _ATTEMPTS = 4
@@ -19,7 +19,7 @@ _MOST_BYTES = 512 * 1024
 """Of a bundle: a region's has under 10 KiB, and a ConfigMap takes less than 1 MiB."""
 
 
-class AuthoritiesUnreachable(Exception):
+class AuthoritiesUnreachable(Refused):
     """The download failed; the message is one sentence with the way out."""
 
 
@@ -57,7 +57,7 @@ def downloaded(url: str) -> str:
         raise AuthoritiesUnreachable(
             f"The root certificates of the region's databases cannot be downloaded from {url} "
             f"({failure}): set kubeflow:database.caBundle to a file with them."
-        ) from failure
+        ) from None
 
 
 def _fetched(url: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import ReadResult, Resource
 
-from components.dynamic.provider import DynamicProvider, aws_client
+from components.dynamic.provider import DynamicProvider, Refused, aws_client, refusals_as_sentences
 from components.registry.ecr_repositories import PARALLEL, EcrRepositories, copied_to, mutability
 from components.registry.policies import lifecycle_policy
 
@@ -30,6 +30,7 @@ class ImageRepositoriesProvider(DynamicProvider):
         _registry(news).prepare(news["repositories"])
         return {**news, "kept": sorted({*_olds.get("kept", ()), *news["repositories"]})}
 
+    @refusals_as_sentences()
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Delete what was ever named, unless stacks share it, others name it or made it."""
         registry = _registry(_props)
@@ -43,6 +44,7 @@ class ImageRepositoriesProvider(DynamicProvider):
                 f"or uses: {', '.join(remaining)}\n"
             )
 
+    @refusals_as_sentences()
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Leave out the repositories that no longer exist."""
         names = _registry(props).existing()
@@ -54,7 +56,7 @@ def _registry(props: dict[str, Any]) -> EcrRepositories:
     ecr = aws_client("ecr", props, max_pool_connections=PARALLEL)
     account, own = props["registry"].partition(".")[0], ecr.describe_registry()["registryId"]
     if account != own:
-        raise ValueError(
+        raise Refused(
             f"the credentials are of account {own} and the images belong to {account}: choose "
             "another AWS_PROFILE"
         )

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from components.dynamic.provider import Refused
 from images.reference import Reference, parse
 from webhook.claims import error_code
 from webhook.copy_job import overrides
@@ -76,7 +77,7 @@ class Digests:
     source: str = ""
 
 
-class ImagesMissing(Exception):
+class ImagesMissing(Refused):
     """Some images could not be copied; the message names each with its reason and the way out."""
 
     def __init__(self, failed: dict[str, str]) -> None:

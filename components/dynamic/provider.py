@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pulumi
@@ -11,8 +13,15 @@ from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateRes
 
 from settings.errors import CREDENTIALS_ENDED, is_expired
 
+_MOST_CALLS = 1000
+"""Python's own limit of a traceback."""
 
-class CredentialsEnded(Exception):
+
+class Refused(Exception):
+    """A resource cannot be made; the message is one sentence with the way out."""
+
+
+class CredentialsEnded(Refused):
     """The AWS credentials ended while a resource was made; what exists by then stays."""
 
 
@@ -50,13 +59,8 @@ class DynamicProvider(ResourceProvider):
         return UpdateResult(outs=self._made(_news, _olds))
 
     def _made(self, news: dict[str, Any], olds: dict[str, Any]) -> dict[str, Any]:
-        # Waits of hours outlast a session that nothing renews.
-        try:
+        with refusals_as_sentences():
             return self.outputs(news, olds)
-        except Exception as failure:
-            if is_expired(failure):
-                raise CredentialsEnded(CREDENTIALS_ENDED) from None
-            raise
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compare the state with new inputs."""
@@ -64,6 +68,28 @@ class DynamicProvider(ResourceProvider):
         changed = [key for key in keys if _olds.get(key) != _news.get(key)]
         replaces = [key for key in changed if key in self.replacing]
         return DiffResult(changes=bool(changed), replaces=replaces)
+
+
+@contextmanager
+def refusals_as_sentences() -> Generator[None]:
+    """Shortens what the engine shows of a ``Refused``, and of credentials that ended, to the text.
+
+    Pulumi's server of dynamic providers answers ``traceback.format_exc()`` (pulumi/pulumi
+    sdk/python/lib/pulumi/dynamic/__main__.py v3.259.0, _abort_with_traceback), which has as many
+    calls as ``sys.tracebacklimit`` says.
+
+    Raises:
+        CredentialsEnded: in place of what AWS answers to expired credentials.
+    """
+    try:
+        yield
+    except Exception as failure:
+        # Waits of hours outlast a session that nothing renews.
+        expired = is_expired(failure)
+        sys.tracebacklimit = 0 if expired or isinstance(failure, Refused) else _MOST_CALLS
+        if expired:
+            raise CredentialsEnded(CREDENTIALS_ENDED) from None
+        raise
 
 
 def with_secret_outputs(

@@ -137,8 +137,11 @@ make_repository() {
 tell() {
   echo "${*:1:3}"
   [ -n "${TABLE:-}" ] || return 0
-  local request
-  if ! { request=$(copy_json "$@") &&
+  local request at
+  at=$(date +%s)
+  # A budget is free again after the day on which its bytes were refused.
+  [[ ${3:-} != budget* ]] || at=$(<"$work/counted")
+  if ! { request=$(copy_json "${@:1:2}" "$at" "${@:3}") &&
     as_target dynamodb update-item --cli-input-json "$request" >&2; }; then
     echo "the table $TABLE was not told about $2" >&2
   fi
@@ -252,7 +255,7 @@ copy() {
   if [ -z "${NAMESPACE:-}" ] || [ -z "${TABLE:-}" ]; then
     transfer "$name" "$digest" "$target" || return 1
   else
-    at=$(date +%s) whose=("$NAMESPACE") ended=''
+    at=$(date +%s | tee "$work/counted") whose=("$NAMESPACE") ended=''
     attempt unknown count_bytes "$bytes" "$NAMESPACE" "$at" || return 1
     if attempt unknown count_bytes "$bytes" '' "$at"; then
       whose+=('')

@@ -1,8 +1,9 @@
 """The JSON that ``copy.sh`` reads and writes. Runs on the build machine: Python's own library only.
 
 ``keys`` reads a secret on standard input and prints its access key id and secret access key.
-``begun IMAGE``, ``ok IMAGE DIGEST SOURCE_DIGEST KEPT`` and ``failed IMAGE CODE`` print the request
-that writes how a copy goes (``aws dynamodb update-item --cli-input-json``); KEPT is empty, or the
+``begun IMAGE TIME``, ``ok IMAGE TIME DIGEST SOURCE_DIGEST KEPT`` and ``failed IMAGE TIME CODE``
+print the request that writes how a copy goes (``aws dynamodb update-item --cli-input-json``); TIME
+is in epoch seconds, of a used up budget that at which its bytes were refused; KEPT is empty, or the
 row is of an image that is never compared with its source again. Their environment: ``TABLE``, the
 expressions ``BEGUN``, ``COPIED``, ``FAILED`` and ``POSTPONED`` (until the next day, when the bytes
 of this one are used up), ``FIRST_PAUSE`` (seconds until a copy that failed is tried again),
@@ -10,7 +11,7 @@ of this one are used up), ``FIRST_PAUSE`` (seconds until a copy that failed is t
 long a row stays where that is never (0, or empty). ``repository NAME`` prints the request that
 makes the repository of a copy, from ``NEW_REPOSITORY``, which has all but the name.
 ``bytes NUMBER NAMESPACE TIME`` prints the request that uses bytes of ``GIB_PER_DAY`` on the day of
-TIME (epoch seconds), of which one namespace has 1/``SHARE`` (an empty one: those of all); it fails
+TIME, of which one namespace has 1/``SHARE`` (an empty one: those of all); it fails
 its condition where they are used up. A number below zero gives bytes back. An image larger than all
 of them is the only one of its day.
 """
@@ -23,6 +24,7 @@ import sys
 import time
 
 DAY = 86400
+KEPT_SECONDS = 10 * 365 * DAY
 
 
 def key_pair(secret: str) -> str:
@@ -31,12 +33,17 @@ def key_pair(secret: str) -> str:
     return f"{keys['accessKeyId']} {keys['secretAccessKey']}"
 
 
-KEPT_SECONDS = 10 * 365 * 86400
+def request(outcome: str, image: str, at: str, *details: str) -> str:
+    """The update of the row of ``image``.
 
-
-def request(outcome: str, image: str, detail: str = "", source: str = "", kept: str = "") -> str:
-    """The update of the row of ``image``; ``detail`` is the copy's digest, or a code."""
-    environment, now = os.environ, int(time.time())
+    Args:
+        outcome: ``begun``, ``ok`` or ``failed``.
+        image: the source.
+        at: epoch seconds.
+        details: of an ``ok`` the copy's digest, the source's and KEPT, of a failure its code.
+    """
+    environment, now = os.environ, int(at)
+    detail, source, kept = (*details, "", "", "")[:3]
     if outcome == "begun":
         expression = environment["BEGUN"]
         half = int(environment["FIRST_PAUSE"]) // 2
@@ -71,9 +78,9 @@ def request(outcome: str, image: str, detail: str = "", source: str = "", kept: 
     )
 
 
-def of_the_day(number: str, namespace: str = "", at: str = "") -> str:
+def of_the_day(number: str, namespace: str, at: str) -> str:
     """The update that counts bytes in the row of the day, of all copies or of one namespace."""
-    environment, now = os.environ, int(at or time.time())
+    environment, now = os.environ, int(at)
     most = int(environment["GIB_PER_DAY"]) * 2**30
     if namespace:
         most //= int(environment["SHARE"])

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.life_table import Rounds, exponent, life_table, plot
-from benchmarks.stack_life import STEPS, state_file
+from benchmarks.life_table import STEPS, Rounds, exponent, life_table, plot
+from tests.live.stack_life import state_file
 
 MADE: Rounds = {
     "ours": [

@@ -23,7 +23,20 @@ from ops import version_checks
 from ops.findings import Level
 from ops.live_cluster import LiveCluster
 from ops.verification.check import Check
-from ops.verification.checks import admission, cluster_state, people, stored_secrets, supply
+from ops.verification.checks import (
+    admission,
+    isolation,
+    mesh,
+    metrics,
+    nodes,
+    profile_policies,
+    storage,
+    stored_secrets,
+    supply,
+    users,
+    versions,
+    workloads,
+)
 from rendering import Object
 from rendering.objects import WEBHOOK_KINDS
 from settings import from_stack_file
@@ -34,18 +47,9 @@ from tests.cluster.installation import Installation
 from tests.cluster.platform import Platform, usual
 from tests.cluster.stand_ins import default_account, redirected
 from tests.harness import SHIPPED
-from tests.ops.verification.played import (
-    Key,
-    Live,
-    PlayedCluster,
-    binding,
-    condition,
-    live_of,
-    objects_with,
-    platform,
-    played,
-    user_subject,
-)
+from tests.ops.verification.played.api_server import PlayedCluster
+from tests.ops.verification.played.live import Key, Live, binding, condition, user_subject
+from tests.ops.verification.played.platforms import live_of, objects_with, platform, played
 from tests.test_program import ROOT
 
 NEWEST = max(CURRENT, key=lambda version: tuple(map(int, version.split("."))))
@@ -57,7 +61,11 @@ USERS = (
 )
 CHECKS: tuple[Check, ...] = tuple(
     check
-    for module in (cluster_state, admission, supply, stored_secrets, people)
+    for module in (
+        *(versions, nodes, workloads, storage, metrics),
+        *(admission, supply, stored_secrets),
+        *(users, isolation, profile_policies, mesh),
+    )
     for check in module.CHECKS
     # Secrets Manager and RDS are played in tests/ops/verification.
     if check.name != "secrets-equal"

@@ -141,7 +141,7 @@ def serving(stack: Stack, folder: Path) -> Generator[str]:
     listed = stack.with_values({"model-catalog.sources": sources_yaml(catalog)})
     (config,) = (content for mount, content in _mounts(listed).items() if mount == "/catalog")
     for name, text in {**config, **files(catalog)}.items():
-        (place / name).write_text(text.replace("model_catalogs:", "catalogs:"))
+        (place / name).write_text(text.replace("model_catalogs", "catalogs"))
     container = release.container(DEPLOYMENT)
     _, *subcommand = container["command"]
     arguments = [text.replace("/catalog/", f"{place}/") for text in container["args"]]

@@ -20,7 +20,8 @@ from typing import IO, Any, cast
 
 import pytest
 
-from ops.aws_lookups import HARMLESS, Thing
+from ops.aws_lookups import HARMLESS
+from ops.aws_lookups.look_up import Thing
 from ops.pending_operations import Operation, Settlement, in_words
 from ops.pulumi_cli import PulumiCli
 from ops.resume import lift_lock, settle

@@ -12,7 +12,9 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from ops.account_calls import CallFailed
-from ops.aws_lookups import HARMLESS, LOOK_UPS, Account, Thing, Undescribed, tags_of, things
+from ops.aws_lookups import HARMLESS, LOOK_UPS, things
+from ops.aws_lookups.account import Account
+from ops.aws_lookups.look_up import Thing, Undescribed, tags_of
 from ops.rights import key_of, rights_table
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import children

@@ -50,7 +50,7 @@ def deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deleted
     """An empty account with two profiles; what the tagging API returns although it is gone."""
     account.with_two_profiles(tmp_path, monkeypatch)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
-    monkeypatch.setattr("ops.aws_lookups.aws_session", Session)
+    monkeypatch.setattr("ops.aws_lookups.account.aws_session", Session)
     with mock_aws(config={"core": {"mock_credentials": False}}):
         yield tagging.as_aws(monkeypatch)
 
@@ -313,7 +313,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> None:
                 return client_of(service, self._region)
             return made.client(service, region_name=self._region)
 
-    monkeypatch.setattr("ops.aws_lookups.aws_session", Refusing)
+    monkeypatch.setattr("ops.aws_lookups.account.aws_session", Refusing)
 
 
 def test_a_refused_call_is_named_and_the_list_is_incomplete(
@@ -374,7 +374,7 @@ def test_an_absent_profile_of_the_build_account_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "credentials").write_text(f"[default]\n{KEYS}")
-    monkeypatch.setattr("ops.aws_lookups.aws_session", of_a_file)
+    monkeypatch.setattr("ops.aws_lookups.account.aws_session", of_a_file)
     (row,) = listed(BEIJING, 3)
     assert row["status"] == "not checked"
     assert row["why"].startswith(

@@ -18,7 +18,7 @@ from moto import mock_aws
 
 from ops import aws_lookups, resume, targets
 from ops.account_calls import CallFailed
-from ops.aws_lookups import Thing
+from ops.aws_lookups.look_up import Thing
 from ops.cli_errors import Refused
 from ops.pending_operations import Decision, Deployment, Outcome, Settlement
 from ops.pulumi_cli import PulumiCli

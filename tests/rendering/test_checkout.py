@@ -69,6 +69,16 @@ def test_an_asset_is_flat_so_that_names_in_it_are_final(host: GitHost, tmp_path:
     assert pod["metadata"]["name"] == "gizmos-gizmo"
 
 
+def test_a_tag_that_kustomize_would_take_for_a_number_is_a_text(
+    host: GitHost, tmp_path: Path
+) -> None:
+    described = widgets(host)
+    described["remotes"][1]["images"] = {"staging.example/gizmo": "registry.example/gizmo:1e3"}
+    asset = checked_out(tmp_path, described) / "remote" / "gizmos-v3" / "asset"
+    (pod,) = yaml.safe_load_all((asset / "manifests.yaml").read_text())
+    assert pod["spec"]["containers"][0]["image"] == "registry.example/gizmo:1e3"
+
+
 def test_a_base_nobody_made_local_is_refused_when_it_is_built(
     host: GitHost, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from review.changes import ABSENT, Change
-from review.danger_rules import KINDS, table
+from review.danger_rules import KINDS, rules_of, table
 from review.review import Review
 from review.review import review as review_of_sides
 from review.settings_changes import short
@@ -51,7 +51,7 @@ def review_of(case: dict[str, Any]) -> Review:
     verb = next((each for each in ("create", "delete", "replace") if each in case), "update")
     changed = row(
         case["type"],
-        "thing",
+        case.get("name", "thing"),
         verb,
         case.get("before"),
         case.get("after"),
@@ -101,6 +101,15 @@ def test_each_rule_is_whole_and_of_a_known_kind() -> None:
         assert rule.what, rule
         assert rule.avoid.endswith("."), rule.what
         assert rule.happens or rule.replace or rule.delete, rule.what
+
+
+def test_entries_of_a_stack_for_administrators_and_for_nodes_are_told_apart() -> None:
+    entry = "aws:eks/accessEntry:AccessEntry"
+    lines = (PROJECT / "tests" / "names_in_state.txt").read_text().splitlines()
+    names = [line.rpartition(" ")[2] for line in lines if f"{entry} " in line]
+    rules, _ = rules_of(entry)
+    found = [next(rule.what for rule in rules if rule.has_name(name)) for name in names]
+    assert found == [*["Access to the cluster"] * 2, "Access of Karpenter's nodes"]
 
 
 def test_each_setting_that_a_way_out_names_is_one() -> None:

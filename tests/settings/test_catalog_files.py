@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rendering.kubernetes_yaml import Loader
 from settings import Settings, SettingsError, catalog_files
 from settings.model_catalog import files, sources_yaml
 from settings.stack_settings import from_mapping
@@ -63,6 +64,15 @@ def test_the_list_of_sources_names_the_files_beside_it(tmp_path: Path) -> None:
     named = {each["properties"]["yamlCatalogPath"] for each in listed}
     assert files(catalog) == dict.fromkeys(named, Path(path).read_text())
     assert yaml.safe_load(sources_yaml(of().model_catalog)) == {"model_catalogs": []}
+
+
+def test_the_catalog_reads_every_id_and_name_as_a_text(tmp_path: Path) -> None:
+    path = written(tmp_path, MODEL)
+    names = ["1e3", "089", "y", "true", "1_000", "2024-01-01"]
+    catalog = of(*({"id": f"s{i}", "name": n, "file": path} for i, n in enumerate(names)))
+    text = sources_yaml(catalog.model_catalog)
+    listed = yaml.load(text, Loader=Loader)["model_catalogs"]  # noqa: S506 a safe one
+    assert [each["name"] for each in listed] == names
 
 
 def test_all_files_together_are_one_object(tmp_path: Path) -> None:

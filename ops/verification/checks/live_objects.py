@@ -88,6 +88,8 @@ _PLACE = re.compile(
     r"(?P<kind>Deployment|StatefulSet|DaemonSet) (?P<name>[^#]+)"
     r"#spec\.template\.spec\.(?:initContainers|containers)\[(?P<container>[^\]]+)\]\.image"
 )
+ROLLING_MINUTES = 15
+"""A new pod of the platform is ready in less, also where its image is pulled first."""
 
 
 @dataclass

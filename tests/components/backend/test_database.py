@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from components.backend.database import family, has_insights, parameters
+from components.backend.database import family, parameters
+from components.backend.rds_instance import has_insights
 from tests.components.backend.simulated_backend import (
     ACCOUNT,
     DRAWN,

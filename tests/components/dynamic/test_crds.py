@@ -14,6 +14,7 @@ import pytest
 
 from components.dynamic import crds
 from components.dynamic.crds import CrdProvider, CustomResourceDefinitions
+from components.dynamic.provider import Refused
 from rendering import RenderError
 from rendering.crd_bundle import CrdBundle, crd_bundle_path, digest_of
 from settings.section import MANIFESTS
@@ -317,7 +318,7 @@ def test_a_crd_that_is_never_established_is_named(
 ) -> None:
     monkeypatch.setattr(crds, "ESTABLISH_SECONDS", 0)
     api.conditions = [[]]
-    with pytest.raises(TimeoutError, match=r"^CRD widgets\.tiny\.example is not Established after"):
+    with pytest.raises(Refused, match=r"^CRD widgets\.tiny\.example is not Established after"):
         CrdProvider().create(props(WIDGETS))
 
 

@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from components.dynamic.image_repositories import ImageRepositories, ImageRepositoriesProvider
+from components.dynamic.provider import Refused
 from components.registry.ecr_repositories import EcrRepositories, copied_to, mutability
 from components.registry.policies import lifecycle_policy
 from regions.region import Region
@@ -288,7 +289,7 @@ def test_another_registry_is_another_resource_and_all_else_an_update(
 
 def test_credentials_of_another_account_make_nothing(region: Region, ecr: Any) -> None:
     wanted = registered(region, "quay.io/a/b:1", account="999988887777").inputs
-    with pytest.raises(ValueError, match=rf"of account {ACCOUNT} and .* 999988887777"):
+    with pytest.raises(Refused, match=rf"of account {ACCOUNT} and .* 999988887777"):
         ImageRepositoriesProvider().create(wanted)
     assert names(ecr) == set()
 

@@ -43,6 +43,7 @@ case "$1 $2" in
   dynamodb*)
     if grep --quiet --fixed-strings "\"${USED_UP:-no row}\"" <<<"$4"; then
       echo "An error occurred (ConditionalCheckFailedException) when calling UpdateItem" >&2
+      [ -z "${LATER:-}" ] || echo "$LATER" > "$WORLD/now"
       exit 254
     fi
     echo "$4" >> "$WORLD/rows"; exit "${TABLE_FAILS:-0}" ;;
@@ -62,8 +63,9 @@ CURL = r"""#!/bin/bash
 [ -z "${NO_ANSWER:-}" ] || exit 22
 echo "${READ:-1000}"
 """
-# The time that "copy.sh" asks for: NOW where a test gives it.
+# The time that "copy.sh" asks for: NOW where a test gives it, and LATER after a refused update.
 DATE = r"""#!/bin/bash
+cat "$WORLD/now" 2>/dev/null && exit
 [ -z "${NOW:-}" ] || { echo "$NOW"; exit; }
 PATH=/usr/bin:/bin exec date "$@"
 """

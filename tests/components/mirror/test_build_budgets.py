@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,21 +135,19 @@ def test_bytes_are_given_back_to_the_day_that_they_were_taken_from(table: Any) -
 def test_a_budget_that_is_used_up_ends_the_copy_before_anything_is_made(
     build: Build, table: Any, whose: tuple[str, ...], code: str, said: str
 ) -> None:
-    used_up, begun = day_key(NOW, *whose), time.time()
-    claims = Claims(table, "copies", 3600, lambda: begun, Budgets(gib_per_day=1))
+    claims = Claims(table, "copies", 3600, lambda: NOW, Budgets(gib_per_day=1))
     assert isinstance(claims.take(IMAGE, namespace="team"), Taken)
-    new = {"NEW_REPOSITORY": "{}"}
-    done = build.run(NAMESPACE="team", USED_UP=used_up, **TABLE, **new)
+    midnight = NOW + 1
+    more = {"NEW_REPOSITORY": "{}", "USED_UP": day_key(NOW, *whose), "LATER": str(midnight)}
+    done = build.run(NAMESPACE="team", **TABLE, **more)
     assert (done.returncode, done.stdout) == (1, f"failed {IMAGE} {code}\n")
     assert build.of("crane copy") == []
     assert not (build.world / "repositories").exists()
     for request in rows(build):
         table.update_item(**request)
     found = row(table, IMAGE)
-    # The clock of the program that writes the row is the machine's.
-    midnights = {(int(now) // DAY + 1) * DAY for now in (begun, time.time())}
     assert found["attempts"] == {"N": "0"}
-    assert int(found["expires"]["N"]) in midnights
+    assert found["expires"] == {"N": str(midnight)}
     told = claims.take(IMAGE, namespace="team")
     assert not isinstance(told, Taken)
     assert told.reason.startswith(said)
@@ -195,6 +192,6 @@ def test_one_namespace_has_half_of_the_day(
 
 
 def test_all_copies_share_the_day(table: Any) -> None:
-    table.update_item(**json.loads(copy_json.of_the_day(str(GIB), at=str(NOW))))
+    table.update_item(**json.loads(copy_json.of_the_day(str(GIB), "", str(NOW))))
     with pytest.raises(table.exceptions.ConditionalCheckFailedException):
-        table.update_item(**json.loads(copy_json.of_the_day("1", at=str(NOW))))
+        table.update_item(**json.loads(copy_json.of_the_day("1", "", str(NOW))))

@@ -12,6 +12,7 @@ import yaml
 from components.mirror.events import PODS
 from regions.region import Region
 from rehearsal.clouds import ACCOUNT
+from review.danger_rules import rules_of
 from tests.components.mirror.simulated_image_mirror import CACHED, CROSSING, SERVER, WITHIN, stack
 from tests.harness import Recorded, Registered
 from webhook.service import Environment
@@ -85,6 +86,12 @@ def test_its_token_is_for_the_cluster_and_of_the_partition(way: tuple[Region, Re
         "MIRROR_STS_HOST": f"sts.{region.name}.{region.dns_suffix}",
     }
     assert function(made).inputs["handler"] == "webhook.lambda_handler.post_events"
+
+
+def test_a_review_knows_its_access_entry_from_those_of_administrators() -> None:
+    (name,) = {stack(*each).only(ENTRY).name for each in WAYS}
+    rule = next(each for each in rules_of(ENTRY)[0] if each.has_name(name))
+    assert rule.what == "Access of the function that posts Events"
 
 
 def test_its_role_has_the_rights_of_the_pods_and_no_other(way: tuple[Region, Recorded]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,29 +14,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from ops.cli_errors import Refused
-from ops.findings import Finding, Level
+from ops.findings import Level
 from ops.live_cluster import Rejected, Unavailable
 from ops.verification.checks import admission
-from ops.verification.checks.admission import CHECKS
 from settings.context import StackContext
 from settings.image_mirror import ImageMirrorSettings, MirrorRule
-from tests.ops.verification.played import (
-    Live,
-    PlayedCluster,
-    certificate,
-    condition,
-    live_of,
-    platform,
-    wrong,
-)
-
-CN = "cn-north-1"
-BY_NAME = {check.name: check for check in CHECKS}
-Change = Callable[[Live], object]
-
-
-def examined(name: str, live: Live, cluster: PlayedCluster | None = None) -> list[Finding]:
-    return list(BY_NAME[name].examine(platform(live, cluster)))
+from tests.ops.verification.played.api_server import PlayedCluster
+from tests.ops.verification.played.certificates import certificate
+from tests.ops.verification.played.live import Change, Live, condition
+from tests.ops.verification.played.platforms import CN, examined, live_of, wrong
+from tests.ops.verification.told import assert_right
 
 
 @pytest.mark.parametrize(
@@ -72,9 +58,7 @@ def examined(name: str, live: Live, cluster: PlayedCluster | None = None) -> lis
 def test_a_right_platform_is_good_and_the_sentence_has_numbers(
     name: str, about: str, sentence: str
 ) -> None:
-    findings = examined(name, live_of(CN))
-    assert wrong(findings) == []
-    assert sentence in next(each.sentence for each in findings if each.about == about)
+    assert_right(name, about, sentence)
 
 
 def no_service(live: Live) -> None:

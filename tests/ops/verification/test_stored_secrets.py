@@ -15,15 +15,9 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks import stored_secrets
 from ops.verification.checks.stored_secrets import CHECKS
-from tests.ops.verification.played import (
-    PASSWORD,
-    Live,
-    condition,
-    live_of,
-    platform,
-    secrets_manager,
-    wrong,
-)
+from tests.ops.verification.played.live import Live, condition
+from tests.ops.verification.played.platforms import live_of, platform, secrets_manager, wrong
+from tests.ops.verification.played.stored_secrets import PASSWORD
 
 CN, KF151 = "cn-north-1", "cn-north-1-kf151"
 BY_NAME = {check.name: check for check in CHECKS}

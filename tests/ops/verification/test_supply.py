@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from typing import Any
 
 import bcrypt
 import pytest
 
 from ops.cli_errors import Refused
-from ops.findings import Finding, Level
-from ops.verification.checks.supply import CHECKS
+from ops.findings import Level
 from settings.context import StackContext
 from settings.image_mirror import MirrorRule
-from tests.ops.verification.played import Live, image_id, live_of, platform, wrong
+from tests.ops.verification.played.live import Change, Live
+from tests.ops.verification.played.platforms import CN, examined, live_of, wrong
+from tests.ops.verification.played.pods import image_id
+from tests.ops.verification.told import assert_right
 
-CN, USER = "cn-north-1", "kubeflow-user-example-com"
-BY_NAME = {check.name: check for check in CHECKS}
-Change = Callable[[Live], object]
+USER = "kubeflow-user-example-com"
 NOTEBOOK = "quay.io/someone/notebook:1"
 SHA = "sha256:" + "0123456789abcdef" * 4
-
-
-def examined(name: str, live: Live) -> list[Finding]:
-    return list(BY_NAME[name].examine(platform(live)))
 
 
 @pytest.mark.parametrize(
@@ -59,9 +54,7 @@ def examined(name: str, live: Live) -> list[Finding]:
 def test_a_right_platform_is_good_and_the_sentence_has_numbers(
     name: str, about: str, sentence: str
 ) -> None:
-    findings = examined(name, live_of(CN))
-    assert wrong(findings) == []
-    assert sentence in next(each.sentence for each in findings if each.about == about)
+    assert_right(name, about, sentence)
 
 
 def pod(live: Live, image: str, *, ran: str = "", kind: str = "containers", **noted: str) -> Any:

@@ -1,15 +1,66 @@
-"""What every instance of RDS has around it: who may connect, and where its logs go."""
+"""What the stack's RDS instances share: arguments, who may connect, where their logs go."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.aws.adopted_log_group import adopted_log_group
+from settings.sections import DatabaseSettings
 
 _LOG_DAYS = 90
+
+
+def has_insights(instance_class: str) -> bool:
+    """Whether an instance class such as ``db.m6g.large`` has Performance Insights.
+
+    All have, except t2, and micro and small of t3 and t4g (RDS user guide,
+    USER_PerfInsights.Overview.Engines.html).
+    """
+    _, kind, size = instance_class.split(".", 2)
+    return kind != "t2" and not (kind in ("t3", "t4g") and size in ("micro", "small"))
+
+
+def shared_arguments(
+    identifier: str,
+    database: DatabaseSettings,
+    *,
+    instance_class: str,
+    key_arn: pulumi.Input[str],
+    snapshot_suffix: pulumi.Input[str],
+) -> dict[str, Any]:
+    """Arguments of an instance that follow from its identifier, class and key.
+
+    Args:
+        identifier: of the instance.
+        database: the section ``database``, for backups, final snapshot and time of changes.
+        instance_class: of the instance.
+        key_arn: KMS key of storage, snapshots and Performance Insights.
+        snapshot_suffix: unique for each instance: the final snapshot of a former one keeps its
+            name.
+    """
+    insights = has_insights(instance_class)
+    final_snapshot = pulumi.Output.concat(f"{identifier}-final-", snapshot_suffix)
+    return {
+        "identifier": identifier,
+        "instance_class": instance_class,
+        "storage_type": "gp3",
+        "storage_encrypted": True,
+        "kms_key_id": key_arn,
+        "publicly_accessible": False,
+        "backup_retention_period": database.backup_days,
+        "copy_tags_to_snapshot": True,
+        "skip_final_snapshot": database.skip_final_snapshot,
+        "final_snapshot_identifier": None if database.skip_final_snapshot else final_snapshot,
+        "delete_automated_backups": False,
+        "ca_cert_identifier": "rds-ca-rsa2048-g1",
+        "apply_immediately": database.apply_immediately,
+        "performance_insights_enabled": insights,
+        "performance_insights_kms_key_id": key_arn if insights else None,
+    }
 
 
 def firewall(

@@ -1,7 +1,8 @@
-"""One run of a measured stack, in a process of its own: ``python -m benchmarks.stack_life SIDE``.
+"""One run of a stack that ``make bench`` measures: ``python -m tests.live.stack_life SIDE``.
 
-Each prints its numbers as one line of JSON. The cluster is the live tier's: a real API server,
-controllers, scheduler and Kubernetes provider; nodes, pods and AWS are simulated.
+Each is a process of its own and prints its numbers as one line of JSON. The cluster is that of this
+tier: a real API server, controllers, scheduler and Kubernetes provider; nodes, pods and AWS are
+simulated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, cast
 import pulumi
 from pulumi import automation as auto
 
+from benchmarks.life_table import STEPS, Numbers
 from rehearsal import engine
 from rehearsal.engine import Outcome, Rehearsal
 from rehearsal.plan import CRD_RESOURCE, in_dependency_order, kubernetes_yaml
@@ -35,13 +37,11 @@ from tests.live.engine import LiveRehearsal
 from tests.live.stack import ROOT, STACK, LiveStack, live_stack
 from toolchain import tools
 
-STEPS = ("first preview", "up", "unchanged preview", "refresh", "one value changed", "destroy")
 _VERBS = ("preview", "up", "preview", "refresh", "up", "destroy")
 _EMPTY_TYPE = "aws:bench/empty:Empty"
 _KUBECTL = of_kubernetes("kubectl", "about a minute on two cores")
 _APPLY_AGAIN_SECONDS = 10
 _MOST_APPLIES = 20
-Numbers = dict[str, float]
 
 
 def _say(line: str) -> None:
