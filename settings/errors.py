@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -63,6 +64,15 @@ def visible(text: str) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def not_ascii(text: str) -> str:
+    """Which character of a text is not ASCII, since it may look like one that is; or nothing."""
+    for each in text:
+        if not each.isascii():
+            name = unicodedata.name(each, "unnamed")
+            return f"{visible(each)} in it is {name} (U+{ord(each):04X}), not ASCII"
+    return ""
 
 
 def key_part(part: str) -> str:
