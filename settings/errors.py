@@ -222,6 +222,14 @@ _REMOVED = {
 }
 
 
+def _instead(path: Path, names: Sequence[str]) -> str:
+    name = str(path[-1])
+    section, _, inner = name.partition(".")
+    if inner and section in names:  # the spelling of sentences and of documents
+        return f"write {key_part(inner)} below {full_key((*path[:-1], section))}."
+    return suggestion(name, names)
+
+
 def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
     """The sentence of one pydantic error.
 
@@ -234,7 +242,7 @@ def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
     if kind == "missing":
         return f"{key} is missing: add it (an entry has {listed(names, 'and')})."
     if kind == "extra_forbidden":
-        way_out = _REMOVED.get(re.sub(r"\[\d+\]", "", key)) or suggestion(str(path[-1]), names)
+        way_out = _REMOVED.get(re.sub(r"\[\d+\]", "", key)) or _instead(path, names)
         return f"{key} is not a setting: {way_out}"
     if kind == "literal_error":
         # Pydantic's list: 'a', 'b' or 'c'; numbers stand in it without quotes.
