@@ -14,6 +14,15 @@ import yaml
 
 from ops.cli_errors import Refused
 
+_WAYS_OUT = {
+    "PULUMI_ACCESS_TOKEN must be set": (
+        "`pulumi login` comes first, with the URL of the state, such as "
+        "'s3://my-pulumi-state?region=cn-north-1'"
+    ),
+    "no stack named": "`pulumi stack ls` lists those of the state that `pulumi login` has chosen",
+}
+"""What the CLI says -> what it does not say: what to do."""
+
 
 class CliFailed(Refused):
     """A command of the Pulumi CLI without a result."""
@@ -98,5 +107,6 @@ class PulumiCli:
             errors = " ".join((done.stderr + done.stdout).partition("error: ")[2].split())
             reason = errors[:500] or f"exit code {done.returncode}"
             command = " ".join(arguments[:2] if arguments[0] == "stack" else arguments[:1])
-            raise CliFailed(f"`pulumi {command}` of {self.stack} fails: {reason}")
+            ways_out = "".join(f": {way}" for said, way in _WAYS_OUT.items() if said in reason)
+            raise CliFailed(f"`pulumi {command}` of {self.stack} fails: {reason}{ways_out}")
         return done.stdout

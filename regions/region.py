@@ -120,7 +120,7 @@ class Region:
             ValueError: no partition has it; the message ends with similar names.
         """
         if name not in _partitions():
-            similar = get_close_matches(name, known_regions(), n=3, cutoff=0.6)
+            similar = get_close_matches(name.lower(), known_regions(), n=3, cutoff=0.6)
             hint = f"did you mean {' or '.join(similar)}?" if similar else f"try {EXAMPLE_REGION}."
             raise ValueError(f"no AWS partition has a region of this name: {hint}")
         return cls(name, *_partitions()[name])

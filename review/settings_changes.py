@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 from review.changes import ABSENT, Change, changes
 from review.sides import Side
@@ -14,8 +15,25 @@ def settings_changes(base: Side, head: Side) -> tuple[Change, ...]:
     """Every key with its value on both sides, by key; none when a side's settings are unknown."""
     if base.from_state or head.from_state:
         return ()
-    sections = changes(dict(base.settings), dict(head.settings))
+    old, new = dict(base.settings), dict(head.settings)
+    differ = {each.path for each in changes(_without_quotes(old), _without_quotes(new))}
+    sections = (each for each in changes(old, new) if each.path in differ)
     return tuple(key for section in sections for key in _keys(section))
+
+
+def _without_quotes(value: Any) -> Any:
+    """One form of what a stack file may write in quotes or without.
+
+    ``pulumi stack init`` and ``pulumi config set`` put truth values in quotes.
+    """
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value).items()
+        return {key: _without_quotes(item) for key, item in items}
+    if isinstance(value, list):
+        return [_without_quotes(item) for item in cast("list[Any]", value)]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value
 
 
 def _keys(change: Change) -> Iterator[Change]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -63,6 +64,15 @@ def visible(text: str) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def not_ascii(text: str) -> str:
+    """Which character of a text is not ASCII, since it may look like one that is; or nothing."""
+    for each in text:
+        if not each.isascii():
+            name = unicodedata.name(each, "unnamed")
+            return f"{visible(each)} in it is {name} (U+{ord(each):04X}), not ASCII"
+    return ""
 
 
 def key_part(part: str) -> str:
@@ -212,6 +222,14 @@ _REMOVED = {
 }
 
 
+def _instead(path: Path, names: Sequence[str]) -> str:
+    name = str(path[-1])
+    section, _, inner = name.partition(".")
+    if inner and section in names:  # the spelling of sentences and of documents
+        return f"write {key_part(inner)} below {full_key((*path[:-1], section))}."
+    return suggestion(name, names)
+
+
 def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
     """The sentence of one pydantic error.
 
@@ -224,7 +242,7 @@ def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
     if kind == "missing":
         return f"{key} is missing: add it (an entry has {listed(names, 'and')})."
     if kind == "extra_forbidden":
-        way_out = _REMOVED.get(re.sub(r"\[\d+\]", "", key)) or suggestion(str(path[-1]), names)
+        way_out = _REMOVED.get(re.sub(r"\[\d+\]", "", key)) or _instead(path, names)
         return f"{key} is not a setting: {way_out}"
     if kind == "literal_error":
         # Pydantic's list: 'a', 'b' or 'c'; numbers stand in it without quotes.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import tarfile
-import unicodedata
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
 from regions.region import Region
 from settings import catalog_files, certificates, cron
 from settings.durations import seconds
+from settings.errors import not_ascii
 from settings.section import PROJECT
 
 _FORMS: dict[str, dict[str, str]] = yaml.safe_load(
@@ -38,12 +38,15 @@ def reason_against(form: str, text: str) -> str:
 
 
 def _foreign(text: str) -> str:
-    """Which character of a text is not ASCII, since it may look like one that is."""
-    for each in text:
-        if not each.isascii():
-            name = unicodedata.name(each, "unnamed")
-            return f"{each} in it is {name} (U+{ord(each):04X}), not ASCII: "
-    return ""
+    found = not_ascii(text)
+    return found and f"{found}: "
+
+
+def _region(name: str) -> None:
+    try:
+        Region.of(name)
+    except ValueError as error:
+        raise ValueError(f"{_foreign(name)}{error}") from None
 
 
 def _form(name: str) -> AfterValidator:
@@ -81,7 +84,7 @@ class Whole:
         if isinstance(value, bool):  # Python would take true for 1
             raise ValueError("it must be a whole number")
         if isinstance(value, str) and not re.fullmatch(r"-?(0|[1-9][0-9]*)", value):
-            raise ValueError("it must be a whole number")
+            raise ValueError(f"{_foreign(value)}it must be a whole number")
         number: int = convert(value)
         if not self.low <= number <= self.high:
             raise ValueError(f"use {self.low} to {self.high} {self.unit}")
@@ -276,7 +279,7 @@ def _a_source(url: str) -> None:
         _reachable(url)
 
 
-RegionName = Annotated[str, _checked(Region.of)]
+RegionName = Annotated[str, _checked(_region)]
 Cidr = Annotated[str, _checked(network_of)]
 ClientCidr = Annotated[str, _checked(_client)]
 PublicCidr = Annotated[str, _checked(_public)]

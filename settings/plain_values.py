@@ -14,8 +14,8 @@ DEEPEST = 10
 """Levels of lists and mappings; the deepest setting has six."""
 
 _UNCLEAR = (
-    "readers of YAML differ over it: write a number in digits only, without a zero in front, and "
-    "text in quotes"
+    "readers of YAML differ over it: put text, such as an ID or a version, in quotes, and write a "
+    "number in digits only, without a zero in front"
 )
 # Letters and signs by their category (Python calls them printable), without a form of their own.
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0"

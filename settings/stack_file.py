@@ -24,6 +24,7 @@ from settings.errors import (
 )
 from settings.files import read_text
 from settings.plain_values import Unclear
+from settings.yaml_faults import fault, without_quoted
 
 MOST_BYTES = 256 * 1024
 _MOST_NODES, _DEEPEST = 10_000, 20
@@ -159,18 +160,16 @@ def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, obje
     except FileNotFoundError:
         stacks = sorted(file.stem.removeprefix("Pulumi.") for file in path.parent.glob(_STACKS))
         problem = f" does not exist: {_way_to_a_stack(path.stem.removeprefix('Pulumi.'), stacks)}"
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         problem = f" cannot be read ({error}): make it a text file."
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = f" cannot be read (line {line} is not UTF-8): save it as UTF-8."
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        said = _without_quoted(str(getattr(error, "problem", "")))
-        where = f" (line {mark.line + 1}: {said})" if mark else ""
-        if isinstance(error, yaml.reader.ReaderError):
-            line = text.count("\n", 0, error.position) + 1
-            where = f" (line {line}: invisible character U+{error.character:04X})"
-        problem = f" is not valid YAML{where}: correct that line."
+        where = fault(error, text)
+        problem = f" is not valid YAML{where and f' ({where})'}: correct that line."
     except ValueError as error:  # a date of another package that there is not
-        problem = f" is not valid YAML ({_without_quoted(str(error))}): correct that value."
+        problem = f" is not valid YAML ({without_quoted(str(error))}): correct that value."
     except (LookupError, TypeError, AttributeError, OverflowError):
         problem = " is not valid YAML: a value is not of the type in its tag (!!): correct that."
     else:
@@ -178,11 +177,6 @@ def read_stack_file(path: Path, sections: Iterable[str]) -> tuple[dict[str, obje
     if problem:
         raise SettingsError([f"{path.name}{problem}"])
     return _values(data["config"], list(sections))
-
-
-def _without_quoted(problem: str) -> str:
-    """A parser's words without those of the file: the name of an alias may be a secret."""
-    return re.sub("'([^']*)'", lambda m: "..." if m[1][1:] and m[1][0] != "<" else m[0], problem)
 
 
 def _misshapen(data: Any, example: str) -> str:

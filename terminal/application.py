@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import signal
 import sys
+import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-from terminal.exit_codes import INTERRUPTED
+from terminal.exit_codes import BAD_INPUT, INTERRUPTED
 from terminal.output import messages
 
 DEFAULT_STACK = "cn-north-1"
+_MINUS = "\N{MINUS SIGN}"
+_DASHES = 2
+"""Of the characters of a word, those in which the hyphens of an option are."""
 
 Stack = Annotated[
     str, typer.Option(help="The stack: Pulumi.<stack>.yaml.", envvar="KF_STACK", metavar="STACK")
@@ -35,6 +39,9 @@ def run(app: typer.Typer, name: str) -> None:
         name: of the program, for its help.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pasted := next(filter(None, map(_pasted, sys.argv[1:])), ""):
+        messages.print(pasted)
+        sys.exit(BAD_INPUT)
     try:
         app(prog_name=name)
     except KeyboardInterrupt:
@@ -42,6 +49,22 @@ def run(app: typer.Typer, name: str) -> None:
     finally:
         # Threads of calls that do not answer are waited for.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _pasted(word: str) -> str:
+    """The sentence about an option with a sign that web pages have in place of an ASCII one."""
+    for place, each in enumerate(word):
+        category = "" if each.isascii() else unicodedata.category(each)
+        if place < _DASHES and (category == "Pd" or each == _MINUS):
+            name = word.lstrip(word[: place + 1])
+            wanted, instead = "a hyphen", f"{'--' if name[1:] else '-'}{name}"
+        elif category == "Zs" and (word.startswith("-") or f"{each}-" in word):
+            wanted, instead = "a space", word.replace(each, " ")
+        else:
+            continue
+        sign = f"{unicodedata.name(each)} (U+{ord(each):04X})"
+        return f"{word!r} has {sign} for {wanted}: write {instead}."
+    return ""
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import benchmarks.__main__
 import ops.__main__
 import rehearsal.__main__
 from ops import targets
-from terminal import output
+from terminal import application, output
 from tests.adoption import old_facts
 from tests.ops import waiting_pods
 from tests.ops.api_of_lists import ApiOfLists, Lists, kubeconfig, serving
@@ -144,6 +144,44 @@ def test_the_stack_of_the_environment_is_the_default(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("app", "words", "command"), OURS)
 def test_a_wrong_option_is_bad_input(app: typer.Typer, words: Sequence[str], command: Any) -> None:
     assert CliRunner().invoke(app, [*words, "--quux"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["doctor", "—offline"], "'—offline' has EM DASH (U+2014) for a hyphen: write --offline."),
+        (["users", "-–help"], "'-–help' has EN DASH (U+2013) for a hyphen: write --help."),
+        (["−h"], "'−h' has MINUS SIGN (U+2212) for a hyphen: write -h."),
+        (
+            ["doctor\xa0--stack", "x"],
+            "'doctor\\xa0--stack' has NO-BREAK SPACE (U+00A0) for a space: write doctor --stack.",
+        ),
+        (
+            ["users", "--stack\u3000x"],
+            "'--stack\\u3000x' has IDEOGRAPHIC SPACE (U+3000) for a space: write --stack x.",
+        ),
+    ],
+)
+def test_signs_of_a_web_page_are_told(
+    words: Sequence[str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["kf", *words])
+    with pytest.raises(SystemExit) as end:
+        application.run(ops.__main__.app, "kf")
+    assert end.value.code == 2
+    assert capsys.readouterr() == ("", f"{sentence}\n")
+
+
+def test_a_value_may_have_such_signs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["kf", "advisories", "--from", "报告\u3000一—二.json"])
+    with pytest.raises(SystemExit):
+        application.run(ops.__main__.app, "kf")
+    assert " for a " not in capsys.readouterr().err
 
 
 # -- Formats --------------------------------------------------------------------------------------

@@ -21,11 +21,12 @@ from ops.account_calls import CallFailed
 from ops.aws_lookups.look_up import Thing
 from ops.cli_errors import Refused
 from ops.pending_operations import Decision, Deployment, Outcome, Settlement
-from ops.pulumi_cli import PulumiCli
+from ops.pulumi_cli import CliFailed, PulumiCli
 from ops.stack_locks import locks
 from terminal.output import messages
 from tests.harness import stack_file
 from tests.ops.command import kf
+from toolchain import tools
 from toolchain.file_backend import Lock
 from toolchain.tools import Tool
 
@@ -566,6 +567,32 @@ def test_what_the_cli_refuses_is_its_own_sentence(folder: Path) -> None:
     result = kf("resume", "--stack", REGION)
     assert result.exit_code == 2
     assert f"`pulumi whoami` of {REGION} fails: no such stack" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("backend", "sentence"),
+    [
+        (False, "PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions: "),
+        (
+            True,
+            "no stack named 'x' found: `pulumi stack ls` lists those of the state ",
+        ),
+    ],
+)
+def test_a_state_that_is_not_there_is_told_with_the_way_to_it(
+    backend: bool, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: kubeflow\nruntime: python\n")
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("PULUMI_ACCESS_TOKEN", raising=False)
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    if backend:
+        monkeypatch.setenv("PULUMI_BACKEND_URL", tmp_path.as_uri())
+    cli = PulumiCli(tools.pulumi(messages.print).path, tmp_path, "x")
+    with pytest.raises(CliFailed) as refusal:
+        cli.export() if backend else cli.backend()
+    assert sentence in str(refusal.value)
+    assert "pulumi login" in str(refusal.value)
 
 
 def test_locks_are_those_of_this_machine_by_its_host_name() -> None:

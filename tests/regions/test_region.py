@@ -209,7 +209,12 @@ def test_a_service_has_an_endpoint_in_a_region(name: str, service: str, offered:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("cn-noth-1", "did you mean cn-north-1"), ("us-wset-2", "us-west-2"), ("aws-global", "")],
+    [
+        ("cn-noth-1", "did you mean cn-north-1"),
+        ("CN-NORTHWEST-1", "did you mean cn-northwest-1"),
+        ("us-wset-2", "us-west-2"),
+        ("aws-global", ""),
+    ],
 )
 def test_an_unknown_region_is_refused_with_the_nearest_names(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match="no AWS partition") as refusal:

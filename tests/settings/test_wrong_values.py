@@ -94,11 +94,25 @@ def test_a_value_beside_wrong_ones_passes(given: str, place: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"config:\n  kubeflow:region: \xff\n", "cannot be read ("),
-        ("config: {}\n".encode("utf-16"), "cannot be read ("),
+        (b"config:\n  kubeflow:region: \xff\n", "cannot be read (line 2 is not UTF-8): save it"),
+        (
+            "config: {} # 北京\n".encode("utf-16"),
+            "cannot be read (line 1 is not UTF-8): save it",
+        ),
+        (
+            "config: {} # 北京\n".encode("gb18030"),
+            "cannot be read (line 1 is not UTF-8): save it",
+        ),
         (b"config:\n  a: b\x07\n", "(line 2: invisible character U+0007)"),
+        (
+            "config:\r  a:b: {}\x85  c：d\r\n  e:f: {}\r\n".encode(),
+            "(line 3: ： in it",
+        ),
+        ("config:\n  a:b: 一，二\n  a:b: 一\n".encode(), "(line 3: a:b occurs twice)"),
         (b"config: {}\n---\nconfig: {}\n", "but found another document"),
-        (b"config:\n\tkubeflow:region: a\n", "line 2"),
+        (b"config:\n\tkubeflow:region: a\n", "(line 2: a tab, where YAML has spaces only)"),
+        (b"config:\n  a:b:\tc\n", "(line 2: a tab, where YAML has spaces only)"),
+        (b"config:\n  a:b: {}\n  \ta:c: {}\n", "(line 3: a tab, where YAML has spaces only)"),
         (b"config:\n  foo:bar: 2026-13-45\n", "is not valid YAML (month must be in 1..12)"),
         (b"#" * 300_000, "it has more than 256 KiB"),
         (b"config: [" + b"a, " * 11_000 + b"]", "far more values than settings"),
