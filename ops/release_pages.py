@@ -192,11 +192,15 @@ class _Page:
     def _databases(self) -> Iterator[str]:
         if users := self._release.databases:
             yield f"## {self._say('databases')}"
-            rows = (
+            parts = self._release.optional.values()
+            settings = {name: f"`{part.setting}`" for part in parts for name in part.databases}
+            rows = [
                 (name, f"`{each.user}`", f"`{each.database}`", self._words["tls"][each.tls])
                 for name, each in users.items()
-            )
-            yield self._table("database_table", rows)
+            ]
+            if settings:
+                rows = [(*row, settings.get(row[0], "")) for row in rows]
+            yield self._table("database_table", rows, *([self._say("only_with")] * bool(settings)))
 
     def _images(self) -> Iterator[str]:
         images = locks.load(self._folder, self._name).images

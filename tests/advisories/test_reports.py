@@ -254,6 +254,26 @@ def test_a_record_without_a_word_has_the_severity_of_its_vector(
         assert read(file(tmp_path, each)).found[0].severity == severity
 
 
+@pytest.mark.parametrize(
+    ("scores", "severity"),
+    [
+        ({"nvd": {"V2Score": 10, "V3Score": 7.5}, "ghsa": {"V40Score": 9.3}}, "critical"),
+        ({"nvd": {"V3Score": 5.3}}, "medium"),
+        ({"nvd": {"V3Score": "9.8", "V40Score": -1}, "ghsa": None}, ""),
+        (None, ""),
+    ],
+)
+def test_what_trivy_calls_unknown_has_the_severity_of_its_score(
+    tmp_path: Path, scores: object, severity: str
+) -> None:
+    # aquasecurity/trivy-db pkg/types/types.go: VendorCVSS.
+    hole = {"VulnerabilityID": "CVE-2026-1", "Severity": "UNKNOWN", "CVSS": scores}
+    report = {**TRIVY, "Results": [{"Vulnerabilities": [hole]}]}
+    assert read(file(tmp_path, report)).found[0].severity == severity
+    known = {**TRIVY, "Results": [{"Vulnerabilities": [{**hole, "Severity": "LOW"}]}]}
+    assert read(file(tmp_path, known)).found[0].severity == "low"
+
+
 @pytest.mark.parametrize("highest", ["nan", "-1", "11", "", None, "high"])
 def test_a_score_that_is_none_is_unknown(tmp_path: Path, highest: object) -> None:
     record = {**OSV, "database_specific": {}}

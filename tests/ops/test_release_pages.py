@@ -24,6 +24,7 @@ from ops.release_pages import (
 )
 from program import advisories_of
 from rendering import lock as locks
+from rendering.database_users import users_of
 from rendering.reasons import load_reasons
 from rendering.release import load
 from settings import MANIFESTS, Settings, from_mapping
@@ -91,6 +92,18 @@ def test_a_page_counts_what_a_stack_of_defaults_has(release: str) -> None:
     more = len(every.still_open()) - len(counted_by_preview)
     assert (f", and {more} more with a part that is off" in text) is bool(more)
     assert len(re.findall(r" \| open with `[\w.]+` \| ", text)) == more
+
+
+@each_release
+def test_a_database_of_a_part_that_is_off_has_its_setting(release: str) -> None:
+    known, text = load(MANIFESTS / release), page(release, "en")
+    always = users_of(known, ())
+    for name, user in known.databases.items():
+        (row,) = re.findall(rf"^\| {name} \| `{user.user}` .*$", text, re.M)
+        settings = [each.setting for each in known.optional.values() if name in each.databases]
+        assert (name in always) is not bool(settings)
+        assert row.endswith(f"| `{settings[0]}` |" if settings else " |")
+        assert bool(settings) is ("`" in row.rpartition(" | ")[2])
 
 
 def test_settings_that_open_or_close_an_advisory_are_told() -> None:
