@@ -226,10 +226,18 @@ def _of_trivy(report: Mapping[str, Any], images: tuple[Reference, ...]) -> Itera
             yield Reported(
                 tuple(dict.fromkeys(filter(None, names))),
                 package.strip(),
-                _severity(each.get("Severity")),
+                _severity(each.get("Severity")) or _severity_of_vendors(each.get("CVSS")),
                 images,
                 _text(each.get("Title")),
             )
+
+
+def _severity_of_vendors(cvss_: object) -> str:
+    """That of the highest score of any vendor, of CVSS 3 or 4."""
+    vendors = map(_mapping, _mapping(cvss_).values())
+    scores = [each.get(key) for each in vendors for key in ("V3Score", "V40Score")]
+    known = [each for each in scores if isinstance(each, (int, float)) and 0 <= each <= 10]
+    return severity_of(max(known)) if known else ""
 
 
 def _images_of(scanned: Mapping[str, Any]) -> tuple[Reference, ...]:

@@ -22,6 +22,7 @@ from ops.advisory_settings import that_close, that_open
 from rendering import lock as locks
 from rendering.field_types import NEEDS
 from rendering.golden import GOLDEN_FILE
+from rendering.installed import installed
 from rendering.reasons import load_reasons
 from rendering.release import Release, load
 from settings import MANIFESTS, facts
@@ -192,27 +193,51 @@ class _Page:
     def _databases(self) -> Iterator[str]:
         if users := self._release.databases:
             yield f"## {self._say('databases')}"
-            rows = (
+            parts = self._release.optional.values()
+            settings = {name: f"`{part.setting}`" for part in parts for name in part.databases}
+            rows = [
                 (name, f"`{each.user}`", f"`{each.database}`", self._words["tls"][each.tls])
                 for name, each in users.items()
-            )
-            yield self._table("database_table", rows)
+            ]
+            if settings:
+                rows = [(*row, settings.get(row[0], "")) for row in rows]
+            yield self._table("database_table", rows, *([self._say("only_with")] * bool(settings)))
 
     def _images(self) -> Iterator[str]:
         images = locks.load(self._folder, self._name).images
-        known = [image.bytes for image in images if image.bytes]
+        settings = self._settings_of(images)
+        of_defaults = [image for image in images if image.source not in settings]
+        known = [image.bytes for image in of_defaults if image.bytes]
         sizes = self._say("sizes_unknown")
         if known:
             sizes = self._say("sizes", known=len(known), mib=round(sum(known) / _MIB))
-        counts = Counter(image.needed for image in images)
+        counts = Counter(image.needed for image in of_defaults)
+        more = self._say("images_more", count=len(settings)) if settings else ""
+        needed = self._words["needed"]
         by_need = {need: counts[need] for need in NEEDS}
         yield f"## {self._say('images')}"
-        yield self._say("images_note", all=len(images), sizes=sizes, **by_need)
-        rows = [(f"`{_short(each.source)}`", self._words["needed"][each.needed]) for each in images]
-        if known:
+        all_ = len(of_defaults)
+        yield self._say("images_note", all=all_, more=more, sizes=sizes, **by_need)
+        rows = [
+            (f"`{_short(each.source)}`", settings.get(each.source, needed[each.needed]))
+            for each in images
+        ]
+        if any(image.bytes for image in images):
             amounts = (round(each.bytes / _MIB) if each.bytes else "" for each in images)
             rows = [(*row, str(amount)) for row, amount in zip(rows, amounts, strict=True)]
-        yield self._table("image_table", rows, *([self._say("size")] if known else []))
+        yield self._table("image_table", rows, *([self._say("size")] if len(rows[0]) > 2 else []))
+
+    def _settings_of(self, images: Sequence[locks.LockedImage]) -> dict[str, str]:
+        """Source of an image that a stack of defaults has not -> the setting that brings it."""
+
+        def sources(*parts: str) -> set[str]:
+            return {image.source for image in installed(self._release, images, parts, {})}
+
+        of_defaults = sources()
+        found = {image.source: "`patches`" for image in images if image.source not in of_defaults}
+        for name, part in self._release.optional.items():
+            found |= dict.fromkeys(sources(name) - of_defaults, f"`{part.setting}`")
+        return found
 
     def _differences(self) -> Iterator[str]:
         yield f"## {self._say('differences')}"

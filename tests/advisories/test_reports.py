@@ -254,6 +254,26 @@ def test_a_record_without_a_word_has_the_severity_of_its_vector(
         assert read(file(tmp_path, each)).found[0].severity == severity
 
 
+@pytest.mark.parametrize(
+    ("scores", "severity"),
+    [
+        ({"nvd": {"V2Score": 10, "V3Score": 7.5}, "ghsa": {"V40Score": 9.3}}, "critical"),
+        ({"nvd": {"V3Score": 5.3}}, "medium"),
+        ({"nvd": {"V3Score": "9.8", "V40Score": -1}, "ghsa": None}, ""),
+        (None, ""),
+    ],
+)
+def test_what_trivy_calls_unknown_has_the_severity_of_its_score(
+    tmp_path: Path, scores: object, severity: str
+) -> None:
+    # aquasecurity/trivy-db pkg/types/types.go: VendorCVSS.
+    hole = {"VulnerabilityID": "CVE-2026-1", "Severity": "UNKNOWN", "CVSS": scores}
+    report = {**TRIVY, "Results": [{"Vulnerabilities": [hole]}]}
+    assert read(file(tmp_path, report)).found[0].severity == severity
+    known = {**TRIVY, "Results": [{"Vulnerabilities": [{**hole, "Severity": "LOW"}]}]}
+    assert read(file(tmp_path, known)).found[0].severity == "low"
+
+
 @pytest.mark.parametrize("highest", ["nan", "-1", "11", "", None, "high"])
 def test_a_score_that_is_none_is_unknown(tmp_path: Path, highest: object) -> None:
     record = {**OSV, "database_specific": {}}
@@ -406,8 +426,10 @@ def test_add_ons_of_a_stack_are_images_of_it_and_not_of_its_release(tmp_path: Pa
 
 def test_a_digest_of_the_lock_tells_the_version() -> None:
     own = LockedImage(source=IMAGE, target="a", digest=DIGEST, needed="install", where=("x",))
-    for digest, mine in ((DIGEST, 1), (f"sha256:{'2' * 64}", 0)):
-        image = parse(f"ghcr.io/kubeflow/kfp-api-server@{digest}")
+    other = f"sha256:{'2' * 64}"
+    # One platform of an image has another digest than all of them together, and the same tag.
+    for name, mine in ((DIGEST, 1), (other, 0), (f"2.16.0@{other}", 1), (f"2.15.0@{DIGEST}", 1)):
+        image = parse(f"{SERVER}{'@' if name.startswith('sha256') else ':'}{name}")
         found = missing(NONE, [Reported(("CVE-2026-1",), "", "high", (image,), "")], [own])
         assert (len(found.rows), found.elsewhere) == (mine, 1 - mine)
 
@@ -422,7 +444,7 @@ def test_workloads_of_a_cluster_have_the_images_of_their_containers(
         of_it = metadata if as_list else {"RepoTags": list(tags)}
         return {"Kind": "Pod", "Name": name, "Metadata": of_it, "Results": TRIVY["Results"]}
 
-    both = [workload("a", OTHER), workload("b", f"{SERVER}:2.17.0", OTHER)]
+    both = [workload("a", OTHER), workload("b", OTHER, f"{SERVER}:2.17.0")]
     code, rows, told = shown(tmp_path, {"ClusterName": "c", resources: both})
     assert [(row["id"], row["image"]) for row in rows] == [("CVE-2026-99999", f"{SERVER}:2.17.0")]
     assert code == 1

@@ -98,7 +98,10 @@ def test_a_release_of_which_no_advisory_is_open_is_good(monkeypatch: pytest.Monk
 
 
 def test_a_release_without_a_list_is_not_called_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    tell(NONE, monkeypatch)
+    def no_list(_folder: Path) -> Advisories:
+        return NONE
+
+    monkeypatch.setattr("program.of_release", no_list)
     assert "advisories" not in findings(Level.GOOD, release="26.03")
     told = findings(Level.NOTE, release="26.03")["advisories"]
     assert (

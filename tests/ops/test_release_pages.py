@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from ops.release_pages import (
 )
 from program import advisories_of
 from rendering import lock as locks
+from rendering.database_users import users_of
+from rendering.installed import installed
 from rendering.reasons import load_reasons
 from rendering.release import load
 from settings import MANIFESTS, Settings, from_mapping
@@ -91,6 +94,44 @@ def test_a_page_counts_what_a_stack_of_defaults_has(release: str) -> None:
     more = len(every.still_open()) - len(counted_by_preview)
     assert (f", and {more} more with a part that is off" in text) is bool(more)
     assert len(re.findall(r" \| open with `[\w.]+` \| ", text)) == more
+
+
+@each_release
+def test_a_database_of_a_part_that_is_off_has_its_setting(release: str) -> None:
+    known, text = load(MANIFESTS / release), page(release, "en")
+    always = users_of(known, ())
+    for name, user in known.databases.items():
+        (row,) = re.findall(rf"^\| {name} \| `{user.user}` .*$", text, re.M)
+        settings = [each.setting for each in known.optional.values() if name in each.databases]
+        assert (name in always) is not bool(settings)
+        assert row.endswith(f"| `{settings[0]}` |" if settings else " |")
+        assert bool(settings) is ("`" in row.rpartition(" | ")[2])
+
+
+@each_release
+def test_images_are_counted_as_a_stack_of_defaults_has_them(release: str) -> None:
+    known, text = load(MANIFESTS / release), page(release, "en")
+    images = locks.load(MANIFESTS / release, release).images
+    of_defaults = installed(known, images, (), {})
+    needed = Counter(each.needed for each in of_defaults)
+    assert (
+        f"{len(of_defaults)} images in a stack of defaults: {needed['install']} run after the "
+        f"installation, {needed['feature']} when a feature is used, {needed['example']} are named"
+    ) in text
+    table = text.partition("| image | used by |")[2].partition("\n\n")[0]
+    used = re.findall(r"^\| `\S+` \| (.+?) \|", table, re.M)
+    chosen = [each for each in used if each.startswith("`")]
+    assert (len(used), len(chosen)) == (len(images), len(images) - len(of_defaults))
+    assert (f"; {len(chosen)} more with a setting" in text) is bool(chosen)
+    settings = {each.setting for each in known.optional.values()}
+    assert {each.strip("`") for each in chosen} <= {*settings, "patches"}
+
+
+def test_an_image_of_a_setting_names_it() -> None:
+    text = page("26.03.1", "zh")
+    assert "| `ghcr.io/kubeflow/kfp-cache-server:2.17.0` | `pipelines.v1` |" in text
+    assert "| `registry.istio.io/release/proxyv2:1.30.7` | `patches` |" in text
+    assert "| `registry.istio.io/release/proxyv2:1.30.1` | 安装 |" in text
 
 
 def test_settings_that_open_or_close_an_advisory_are_told() -> None:
