@@ -25,17 +25,17 @@ from ops.live_cluster import LiveCluster
 from ops.verification.check import Check
 from ops.verification.checks import (
     admission,
+    controllers,
     isolation,
-    mesh,
+    machines,
     metrics,
-    nodes,
     profile_policies,
     storage,
     stored_secrets,
     supply,
+    traffic,
     users,
     versions,
-    workloads,
 )
 from rendering import Object
 from rendering.objects import WEBHOOK_KINDS
@@ -62,9 +62,9 @@ USERS = (
 CHECKS: tuple[Check, ...] = tuple(
     check
     for module in (
-        *(versions, nodes, workloads, storage, metrics),
+        *(versions, machines, controllers, storage, metrics),
         *(admission, supply, stored_secrets),
-        *(users, isolation, profile_policies, mesh),
+        *(users, isolation, profile_policies, traffic),
     )
     for check in module.CHECKS
     # Secrets Manager and RDS are played in tests/ops/verification.

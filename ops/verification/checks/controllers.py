@@ -1,4 +1,4 @@
-"""Checks of workloads: their pods, the budgets of their evictions, and Jobs.
+"""Checks of what controllers run: workloads, budgets of evictions, and Jobs.
 
 Conditions: k8s.io/api apps/v1, batch/v1, core/v1, policy/v1.
 """
