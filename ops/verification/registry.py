@@ -5,6 +5,7 @@ from __future__ import annotations
 from ops.verification.check import Check
 from ops.verification.checks import (
     admission,
+    authorities,
     bucket,
     bucket_access,
     bucket_content,
@@ -47,6 +48,7 @@ CHECKS: tuple[Check, ...] = (
     *storage.CHECKS,
     *metrics.CHECKS,
     *admission.CHECKS,
+    *authorities.CHECKS,
     *supply.CHECKS,
     *stored_secrets.CHECKS,
     *users.CHECKS,

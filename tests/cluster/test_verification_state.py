@@ -25,6 +25,7 @@ from ops.live_cluster import LiveCluster
 from ops.verification.check import Check
 from ops.verification.checks import (
     admission,
+    authorities,
     controllers,
     isolation,
     machines,
@@ -63,7 +64,7 @@ CHECKS: tuple[Check, ...] = tuple(
     check
     for module in (
         *(versions, machines, controllers, storage, metrics),
-        *(admission, supply, stored_secrets),
+        *(admission, authorities, supply, stored_secrets),
         *(users, isolation, profile_policies, traffic),
     )
     for check in module.CHECKS
