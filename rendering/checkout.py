@@ -292,7 +292,7 @@ def _ran(arguments: list[str], folder: Path, seconds: int) -> _Ran:
 
 
 def _reason(errors: str) -> str:
-    """The line of git's error output that tells most: the host's own, or the first fatal one."""
+    """The most specific line of git's error output: the host's own, or the first fatal one."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     for beginning in ("remote:", "fatal:"):
         if line := next((each for each in lines if each.startswith(beginning)), None):

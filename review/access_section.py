@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from review.access import Attachment, Grant, Widening, held_conditions, wider
+from review.access import Attachment, Widening, wider
 from review.blocks import (
     Block,
     Code,
@@ -19,6 +19,7 @@ from review.blocks import (
     counted,
     listed,
 )
+from review.grants import Grant, held_conditions
 from review.resources import Resource
 from review.review import Review
 from review.rights import said_condition, said_key, said_principal, under_another_condition

@@ -13,17 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from review.access import (
-    POD_IDENTITY,
-    Access,
-    Grant,
-    Widening,
-    covers,
-    held_conditions,
-    is_admin,
-    is_public,
-)
+from review.access import POD_IDENTITY, Access, Widening
 from review.changes import ABSENT, Change
+from review.grants import Grant, covers, held_conditions, is_admin, is_public
 from review.resources import Resource
 
 # Managed policies of AWS that are a service, or everything: .../policy/AmazonS3FullAccess.

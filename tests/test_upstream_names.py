@@ -23,7 +23,7 @@ OTHER_THINGS = {
     ("rehearsal/pictures/facts.py", "dex"),
     ("rehearsal/pictures/facts.py", "oauth2-proxy"),
     ("rehearsal/pictures/facts.py", "cert-manager"),
-    ("ops/verification/checks/admission.py", "cert-manager"),
+    ("ops/verification/checks/authorities.py", "cert-manager"),
     # A pod of 26.03 that is admitted over and over.
     ("benchmarks/admissions.py", "ml-pipeline"),
 }

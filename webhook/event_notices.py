@@ -1,7 +1,7 @@
-"""What the Events of a review take: on which object, what they say, and whether there is room.
+"""The content of a review's Events, the object they are on, and the bounds of their number.
 
-A ``Notice`` is all that is left of a review; it fits into an asynchronous invocation of a Lambda
-function (256 kB, docs.aws.amazon.com lambda/latest/dg/gettingstarted-limits.html).
+A ``Notice`` is all of a review that its Events need; it fits into an asynchronous invocation of a
+Lambda function (256 kB, docs.aws.amazon.com lambda/latest/dg/gettingstarted-limits.html).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Notice:
-    """What the Events of one review take; small, whatever the review was.
+    """What the Events of one review need; of bounded size.
 
     Attributes:
         review: its uid.
@@ -129,8 +129,8 @@ class Notice:
 
 
 @dataclass
-class Sieve:
-    """Which notices are posted: few for each namespace, and a refusal once however often it comes.
+class EventFilter:
+    """Bounds what is posted: few Events for each namespace, and none that repeats a refusal.
 
     For one thread at a time.
 
@@ -193,7 +193,7 @@ class Sieve:
         return not crowded and used < self.limits.a_minute
 
     def _new(self, notice: Notice, now: float) -> Iterator[tuple[Outcome, str, int]]:
-        """The messages, without those that were posted for the same object a moment ago."""
+        """The messages, without those posted for the same object in the last ``repeat_seconds``."""
         if not notice.refused:
             yield from notice.messages
             return
@@ -234,7 +234,7 @@ def _involved(report: Report) -> dict[str, str]:
                 keys = ("apiVersion", "kind", "name", "uid")
                 return {key: text(owner.get(key))[:_LONGEST_NAME] for key in keys}
     pod = {"apiVersion": "v1", "kind": "Pod", **name_and_uid(metadata)}
-    # Before its creation a uid is nobody's, whoever wrote it.
+    # The API server sets the uid after admission: before, its value is the author's.
     if report.created:
         pod.pop("uid", None)
     return pod

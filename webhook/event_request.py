@@ -1,7 +1,7 @@
-"""What owners of pods read, on its way from an admission to the function that posts it.
+"""Notices of reviews, from the function that answers admissions to the one that posts Events.
 
-A function of an API Gateway ends with its answer, and is not in the network of the cluster. So it
-queues a notice for another function, which is, once the answer is made and while there is time.
+The former ends with its answer and is outside the network of the cluster. Once the answer is made,
+it queues the notice for the latter, which is inside.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from webhook.claims import error_code
-from webhook.event_notices import Limits, Notice, Sieve
+from webhook.event_notices import EventFilter, Limits, Notice
 from webhook.outcomes import Report
 
 log = logging.getLogger(__name__)
@@ -35,14 +35,14 @@ class EventRequest:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue, self._clock = queue, clock
-        self._sieve = Sieve(limits or Limits())
+        self._filter = EventFilter(limits or Limits())
         self._kept: Notice | None = None
         self._under_way: threading.Thread | None = None
 
     def keep(self, report: Report) -> None:
         """Keeps the notice of a review until ``send``, unless there are too many."""
         now = self._clock()
-        self._kept = self._sieve.admit(report.namespace, lambda: Notice.of(report), now)
+        self._kept = self._filter.admit(report.namespace, lambda: Notice.of(report), now)
 
     def send(self, seconds: float) -> None:
         """Hands on what was kept, and waits for it no longer than that; never raises.

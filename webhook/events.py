@@ -35,7 +35,7 @@ from operator import attrgetter
 from typing import Any, Protocol
 
 from webhook.cluster_api import FAILURES, CallRefused
-from webhook.event_notices import LONGEST_MESSAGE, Limits, Notice, Sieve, name_and_uid
+from webhook.event_notices import LONGEST_MESSAGE, EventFilter, Limits, Notice, name_and_uid
 from webhook.image_places import mapping, text
 from webhook.outcomes import ANNOTATION, Outcome, Report
 
@@ -126,7 +126,7 @@ class Reporter:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._sieve = Sieve(self.limits)
+        self._filter = EventFilter(self.limits)
 
     def offer(self, report: Report) -> None:
         """Takes a report, or leaves it out when there are too many; returns at once."""
@@ -140,7 +140,7 @@ class Reporter:
         with self._lock:
             now = self.clock()
             full = len(self._queue) >= self.limits.waiting
-            notice = self._sieve.admit(namespace, noticed, now, full=full)
+            notice = self._filter.admit(namespace, noticed, now, full=full)
             if notice is None:
                 return
             due = now + self.limits.look_seconds[0] if notice.selectors else now
@@ -175,7 +175,7 @@ class Reporter:
         """
         with self._lock:
             now = self.clock()
-            self._sieve.begin(now)
+            self._filter.begin(now)
             if now < self._silent:
                 return
             due = sorted((each for each in self._queue if each.due <= now), key=_ALIKE)
@@ -271,7 +271,7 @@ class Reporter:
 
     def _may_post(self, namespace: str) -> bool:
         with self._lock:
-            return self._sieve.admit_one(namespace)
+            return self._filter.admit_one(namespace)
 
     def _failed(self, what: str, failure: Exception) -> None:
         """Logs the kind of a failure, with the status of a refusal: other texts may quote a pod."""

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.managed_secret import ManagedSecret, managed_secret
-from components.backend.rds_instance import firewall, log_groups, shared_arguments
+from components.backend.rds_instance import firewall, log_groups, parameter_group, shared_arguments
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
 from settings.model_catalog import STORAGE_GIB, ModelCatalogSettings, instance_name
@@ -83,14 +83,11 @@ class CatalogDatabase(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        parameters = aws.rds.ParameterGroup(
-            f"{name}-parameters",
-            family=family(settings.engine_version),
+        parameters = parameter_group(
+            name,
+            family(settings.engine_version),
+            _PARAMETERS,
             description="Model catalog of Hub",
-            parameters=[
-                {"name": key, "value": value, "apply_method": "immediate"}
-                for key, value in _PARAMETERS.items()
-            ],
             tags=tags,
             opts=child,
         )

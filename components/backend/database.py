@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.managed_secret import ManagedSecret, managed_secret
-from components.backend.rds_instance import firewall, log_groups, shared_arguments
+from components.backend.rds_instance import firewall, log_groups, parameter_group, shared_arguments
 from components.dynamic.generated_secret import GeneratedSecret
 from settings.context import StackContext
 from settings.existing_backend import instance_name
@@ -99,7 +99,6 @@ class Database(pulumi.ComponentResource):
         self._tags = context.named("database")
         # Letters and digits only: RDS rejects / @ " and space.
         password = GeneratedSecret(f"{name}-password", length=32, opts=self._child)
-        identifier = instance_name(context.cluster)
         self.subnet_group = self._subnets(subnet_ids).name
         admitted = firewall(
             name,
@@ -111,46 +110,7 @@ class Database(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
-        instance = aws.rds.Instance(
-            name,
-            **shared_arguments(
-                identifier,
-                settings,
-                instance_class=settings.instance_class,
-                key_arn=key_arn,
-                snapshot_suffix=password.version,
-            ),
-            engine="mysql",
-            engine_version=settings.engine_version,
-            username=_MASTER_USER,
-            password=password.value,
-            port=PORT,
-            allocated_storage=settings.storage_gib,
-            max_allocated_storage=settings.max_storage_gib,
-            db_subnet_group_name=self.subnet_group,
-            vpc_security_group_ids=[admitted.id],
-            parameter_group_name=self._parameters(settings.engine_version).name,
-            multi_az=settings.multi_az,
-            deletion_protection=context.protected and settings.deletion_protection,
-            enabled_cloudwatch_logs_exports=list(_LOGS),
-            # RDS would leave a version that the settings have in full, and never comes back to it.
-            auto_minor_version_upgrade=settings.engine_version.count(".") < 2,
-            # An upgrade that waits for its window blocks the deletion of the old parameter group.
-            allow_major_version_upgrade=settings.apply_immediately or None,
-            snapshot_identifier=settings.snapshot,
-            tags=context.named("kubeflow"),
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # RDS refuses when its turn comes, which is after hundreds of deletions.
-                protect=context.protected,
-                # The identifier is unused only after the deletion, which takes the final snapshot.
-                delete_before_replace=True,
-                # The snapshot is where the instance comes from; another one would replace it. So
-                # would its master user, which an instance keeps whatever name is given here.
-                ignore_changes=["snapshotIdentifier", "username"],
-                depends_on=log_groups(name, identifier, _LOGS, tags=self._tags, parent=self),
-            ),
-        )
+        instance = self._instance(context, settings, password, admitted, key_arn)
         self.host = instance.address
         self.port = instance.port.apply(str)
         self.master = managed_secret(
@@ -169,6 +129,65 @@ class Database(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
+    def _instance(
+        self,
+        context: StackContext,
+        settings: DatabaseSettings,
+        password: GeneratedSecret,
+        admitted: aws.ec2.SecurityGroup,
+        key_arn: pulumi.Input[str],
+    ) -> aws.rds.Instance:
+        identifier = instance_name(context.cluster)
+        group = parameter_group(
+            self._name,
+            family(settings.engine_version),
+            parameters(settings.engine_version),
+            description="KFP, Katib and MLMD",
+            at_restart=_AT_RESTART,
+            tags=self._tags,
+            opts=self._child,
+        )
+        return aws.rds.Instance(
+            self._name,
+            **shared_arguments(
+                identifier,
+                settings,
+                instance_class=settings.instance_class,
+                key_arn=key_arn,
+                snapshot_suffix=password.version,
+            ),
+            engine="mysql",
+            engine_version=settings.engine_version,
+            username=_MASTER_USER,
+            password=password.value,
+            port=PORT,
+            allocated_storage=settings.storage_gib,
+            max_allocated_storage=settings.max_storage_gib,
+            db_subnet_group_name=self.subnet_group,
+            vpc_security_group_ids=[admitted.id],
+            parameter_group_name=group.name,
+            multi_az=settings.multi_az,
+            deletion_protection=context.protected and settings.deletion_protection,
+            enabled_cloudwatch_logs_exports=list(_LOGS),
+            # RDS would leave a version that the settings have in full, and never comes back to it.
+            auto_minor_version_upgrade=settings.engine_version.count(".") < 2,
+            # An upgrade that waits for its window blocks the deletion of the old parameter group.
+            allow_major_version_upgrade=settings.apply_immediately or None,
+            snapshot_identifier=settings.snapshot,
+            tags=context.named("kubeflow"),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # RDS refuses when its turn comes, which is after hundreds of deletions.
+                protect=context.protected,
+                # The identifier is unused only after the deletion, which takes the final snapshot.
+                delete_before_replace=True,
+                # The snapshot is where the instance comes from; another one would replace it. So
+                # would its master user, which an instance keeps whatever name is given here.
+                ignore_changes=["snapshotIdentifier", "username"],
+                depends_on=log_groups(self._name, identifier, _LOGS, tags=self._tags, parent=self),
+            ),
+        )
+
     def _subnets(
         self, subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     ) -> aws.rds.SubnetGroup:
@@ -176,23 +195,6 @@ class Database(pulumi.ComponentResource):
             f"{self._name}-subnets",
             description=f"Private subnets of {self._cluster}",
             subnet_ids=subnet_ids,
-            tags=self._tags,
-            opts=self._child,
-        )
-
-    def _parameters(self, version: str) -> aws.rds.ParameterGroup:
-        return aws.rds.ParameterGroup(
-            f"{self._name}-parameters",
-            family=family(version),
-            description="KFP, Katib and MLMD",
-            parameters=[
-                {
-                    "name": name,
-                    "value": value,
-                    "apply_method": "pending-reboot" if name in _AT_RESTART else "immediate",
-                }
-                for name, value in sorted(parameters(version).items())
-            ],
             tags=self._tags,
             opts=self._child,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -106,6 +106,44 @@ def firewall(
             opts=opts,
         )
     return group
+
+
+def parameter_group(
+    name: str,
+    family: str,
+    values: Mapping[str, str],
+    *,
+    description: str,
+    at_restart: Collection[str] = (),
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> aws.rds.ParameterGroup:
+    """Makes: a parameter group.
+
+    Args:
+        name: how its name begins.
+        family: of engine and version.
+        values: of the parameters.
+        description: of the group.
+        at_restart: parameters that take effect at the next restart of the instance.
+        tags: of the group.
+        opts: likewise.
+    """
+    return aws.rds.ParameterGroup(
+        f"{name}-parameters",
+        family=family,
+        description=description,
+        parameters=[
+            {
+                "name": key,
+                "value": value,
+                "apply_method": "pending-reboot" if key in at_restart else "immediate",
+            }
+            for key, value in sorted(values.items())
+        ],
+        tags=dict(tags),
+        opts=opts,
+    )
 
 
 def log_groups(

@@ -1,4 +1,4 @@
-"""What becomes of pods' images as Events on them, where API Gateway serves admission."""
+"""Events about pods' images where API Gateway serves admissions: a function that posts them."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ class FunctionNames:
     log_arn: str
 
     @classmethod
-    def of(cls, resource: str, context: MirrorContext, role: str) -> FunctionNames:
-        """The names of the function with that role in the image mirror of a cluster."""
-        function = f"{context.cluster[: _NAME_LIMIT - len(role) - 1]}-{role}"
+    def of(cls, resource: str, context: MirrorContext, suffix: str) -> FunctionNames:
+        """The names of a function of a cluster: as long as Lambda takes, with the suffix whole."""
+        function = f"{context.cluster[: _NAME_LIMIT - len(suffix) - 1]}-{suffix}"
         arn, account = context.region.arn, context.account_id
         return cls(
             resource=resource,
@@ -94,7 +94,7 @@ def function_role(
 def lambda_function(
     names: FunctionNames,
     context: MirrorContext,
-    given: FunctionRole,
+    role: FunctionRole,
     *,
     handler: str,
     timeout: int,
@@ -110,7 +110,7 @@ def lambda_function(
     Args:
         names: of the function.
         context: of the cluster and its account.
-        given: role and log.
+        role: with its log.
         handler: ``module.function`` of ``webhook``.
         timeout: seconds.
         environment: variables; empty ones are left out.
@@ -127,15 +127,15 @@ def lambda_function(
         architectures=[_ARCHITECTURE],
         handler=handler,
         code=handler_archive(data),
-        role=given.role.arn,
+        role=role.role.arn,
         memory_size=memory,
         timeout=timeout,
         environment={"variables": {key: value for key, value in environment.items() if value}},
-        logging_config={"log_format": "Text", "log_group": given.log.name},
+        logging_config={"log_format": "Text", "log_group": role.log.name},
         reserved_concurrent_executions=reserved_concurrency,
         vpc_config=network,
         tags=context.tagged(names.function),
         opts=pulumi.ResourceOptions.merge(
-            own, pulumi.ResourceOptions(depends_on=[given.rights], delete_before_replace=True)
+            own, pulumi.ResourceOptions(depends_on=[role.rights], delete_before_replace=True)
         ),
     )

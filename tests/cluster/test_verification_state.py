@@ -25,17 +25,18 @@ from ops.live_cluster import LiveCluster
 from ops.verification.check import Check
 from ops.verification.checks import (
     admission,
+    authorities,
+    controllers,
     isolation,
-    mesh,
+    machines,
     metrics,
-    nodes,
     profile_policies,
     storage,
     stored_secrets,
     supply,
+    traffic,
     users,
     versions,
-    workloads,
 )
 from rendering import Object
 from rendering.objects import WEBHOOK_KINDS
@@ -62,9 +63,9 @@ USERS = (
 CHECKS: tuple[Check, ...] = tuple(
     check
     for module in (
-        *(versions, nodes, workloads, storage, metrics),
-        *(admission, supply, stored_secrets),
-        *(users, isolation, profile_policies, mesh),
+        *(versions, machines, controllers, storage, metrics),
+        *(admission, authorities, supply, stored_secrets),
+        *(users, isolation, profile_policies, traffic),
     )
     for check in module.CHECKS
     # Secrets Manager and RDS are played in tests/ops/verification.

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from review.access import Grant, Widening, covers, documents, wider
+from review.access import Widening, wider
 from review.blocks import Code
 from review.content import sections, summary
+from review.grants import Grant, covers, documents
 from review.markdown import markdown
 from review.resources import Resource, paired
 from tests.review.plans import policy, reviewed, row, sides

@@ -45,7 +45,7 @@ _GUARDED: tuple[tuple[str, str, str], ...] = (
     ("kubeflow.org", "experiments", "list"),
     ("serving.kserve.io", "inferenceservices", "list"),
 )
-"""Group, resource and verb that a profile keeps from others: its secrets and its work."""
+"""Group, resource and verb of the secrets and the work in a profile, which are its members' own."""
 _FEWEST_PAIRS, _MOST_PAIRS = 12, 30
 _THREADS = 8
 

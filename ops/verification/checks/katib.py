@@ -19,7 +19,7 @@ from ops.karpenter_status import conditions
 from ops.live_cluster import Rejected
 from ops.verification.check import Check
 from ops.verification.database_rows import rows, users_of
-from ops.verification.examples import example, unsupported
+from ops.verification.examples import example, where_examples_run
 from ops.verification.once import Once
 from ops.verification.platform import Platform
 from ops.verification.profile import refuse_used_up_quota, user_of
@@ -157,12 +157,10 @@ def _reason(platform: Platform, experiment: Object, end: str | None) -> str:
     return f"{begin} ({said}): {platform.parts.katib.log} has the reason"
 
 
+@where_examples_run(_FILE)
 def katib_experiment(platform: Platform) -> Iterator[Finding]:
     """The experiment with its optimal trial."""
     about = f"{user_of(platform).namespace}/{_FILE}"
-    if reason := unsupported(platform):
-        yield good(about, reason)
-        return
     searched = SEARCH.of(platform)
     if isinstance(searched, str):
         yield problem(about, searched)
@@ -185,12 +183,10 @@ def statement(database: str, trials: Sequence[str]) -> str:
     )
 
 
+@where_examples_run("observation_logs")
 def katib_rows(platform: Platform) -> Iterator[Finding]:
     """The metrics of every trial in Katib's database."""
     about = f"{user_of(platform).namespace}/observation_logs"
-    if reason := unsupported(platform):
-        yield good(about, reason)
-        return
     searched = SEARCH.of(platform)
     if isinstance(searched, str):
         raise Refused(f"there is no experiment that succeeded: {searched}")

@@ -12,12 +12,12 @@ from ops.live_cluster import Rejected
 from ops.serving_status import MODEL, Serving, explain_serving
 from ops.verification.bucket_objects import delete_folder
 from ops.verification.check import Check
-from ops.verification.checks.pipelines import Place
-from ops.verification.examples import example, unsupported
+from ops.verification.examples import example, where_examples_run
 from ops.verification.finished_jobs import JobFailed, output_of
 from ops.verification.forward import Forward
+from ops.verification.pipeline_runs import Place
 from ops.verification.platform import Platform
-from ops.verification.profile import refuse_used_up_quota, user_of
+from ops.verification.profile import refuse_used_up_quota
 from ops.verification.waiting import pods_of, wait, warnings_of
 from ops.verification.web import Answer
 
@@ -65,11 +65,9 @@ def state_of(platform: Platform, model: Object) -> str:
     return state.sentence if state else ""
 
 
+@where_examples_run("iris")
 def inference_service(platform: Platform) -> Iterator[Finding]:
     """Training, readiness, a prediction in the pod, and who gets one."""
-    if reason := unsupported(platform):
-        yield good(f"{user_of(platform).namespace}/iris", reason)
-        return
     place = Place.of(platform)
     workspace, cluster = place.workspace, platform.cluster
     folder = f"{place.root}{workspace.run}/"

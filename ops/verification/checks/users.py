@@ -22,7 +22,7 @@ from ops.verification.checks.live_objects import (
     listed,
     namespace_of,
 )
-from ops.verification.checks.mesh import INJECTION
+from ops.verification.checks.traffic import INJECTION
 from ops.verification.platform import Platform
 from rendering.objects import (
     Object,

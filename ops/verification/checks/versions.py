@@ -40,10 +40,10 @@ def _minor(version: str) -> tuple[int, int] | None:
 
 
 def _running(platform: Platform) -> tuple[str, tuple[int, int]]:
-    """What the API server says of itself, and its minor version.
+    """The version that the API server reports, in full and as major and minor.
 
     Raises:
-        Refused: it says no version.
+        Refused: the answer has none.
     """
     said = str(platform.cluster.answer("GET", "/version", {}).get("gitVersion") or "")
     minor = _minor(said)

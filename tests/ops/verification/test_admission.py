@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from ops.cli_errors import Refused
 from ops.findings import Level
 from ops.live_cluster import Rejected, Unavailable
-from ops.verification.checks import admission
+from ops.verification.checks import authorities
 from settings.context import StackContext
 from settings.image_mirror import ImageMirrorSettings, MirrorRule
 from tests.ops.verification.played.api_server import PlayedCluster
@@ -276,7 +276,7 @@ def test_serving_certificates_end_and_the_days_are_counted(
     monkeypatch: pytest.MonkeyPatch, days: int, about: str, sentence: str
 ) -> None:
     later = datetime.now(UTC) + timedelta(days=days)
-    monkeypatch.setattr(admission, "now", lambda: later)
+    monkeypatch.setattr(authorities, "now", lambda: later)
     findings = dict(wrong(examined("certificates", live_of(CN))))
     assert sentence in findings[about]
 
@@ -284,7 +284,7 @@ def test_serving_certificates_end_and_the_days_are_counted(
 @pytest.mark.parametrize("days", [7, 30])
 def test_a_short_certificate_is_not_late_with_a_day_left(days: int) -> None:
     secret = live_of(CN).get("Secret", "knative-serving/webhook-certs")
-    soon = admission._soon(secret, timedelta(days=days))  # pyright: ignore[reportPrivateUsage]
+    soon = authorities.warning_time(secret, timedelta(days=days))
     assert soon < timedelta(hours=14)
 
 

@@ -14,13 +14,16 @@ import pytest
 from ops import targets
 from ops.cli_errors import Refused
 from ops.findings import Finding, Level
+from ops.verification import pipeline_runs
 from ops.verification.bucket_objects import delete_folder
 from ops.verification.check import Check
 from ops.verification.checks import gpu, katib, pipelines
 from ops.verification.checks import serving as model_serving
-from ops.verification.checks.pipelines import CHECKS, PREFIX, sweep
+from ops.verification.checks.pipelines import CHECKS
 from ops.verification.database_rows import Answer, Question
-from ops.verification.pipelines_api import Executors, Pipelines, step_of
+from ops.verification.names import PREFIX
+from ops.verification.pipeline_runs import sweep
+from ops.verification.pipelines_api import ApiFailed, Executors, Pipelines, step_of
 from ops.verification.profile import QuotaUsedUp, user_of
 from tests.ops.command import kf
 from tests.ops.verification.deep_platform import (
@@ -138,7 +141,7 @@ def test_the_folder_of_artifacts_is_below_the_pipeline_root(
         "/api/v1/namespaces/alice/configmaps",
         {"metadata": {"name": "kfp-launcher"}, "data": {"defaultPipelineRoot": root}},
     )
-    place = pipelines.Place.of(deep.whole.platform)
+    place = pipeline_runs.Place.of(deep.whole.platform)
     assert (place.bucket, place.root) == (BUCKET, folder)
 
 
@@ -155,7 +158,7 @@ def test_where_nobody_logs_in_by_password_the_uis_own_pod_is_asked(
 
 
 def test_what_the_check_expects_is_what_the_examples_own_program_writes() -> None:
-    assert pipelines.points(100) == points(100)
+    assert pipeline_runs.points(100) == points(100)
 
 
 class Database:
@@ -303,7 +306,7 @@ def test_a_run_that_failed_is_not_run_again_for_the_next_check(deep: Deep) -> No
 
 def test_a_token_without_its_audience_or_of_another_profile_is_refused(deep: Deep) -> None:
     """The stand-in does as Pipelines does, so the checks above prove something."""
-    forward = pipelines.forward_of(deep.whole.platform)
+    forward = pipeline_runs.forward_of(deep.whole.platform)
     parts = deep.whole.platform.parts
     with forward:
         for token, status in (
@@ -313,7 +316,7 @@ def test_a_token_without_its_audience_or_of_another_profile_is_refused(deep: Dee
             ("alice/default/pipelines.kubeflow.org", 403),
         ):
             api = Pipelines(forward, token, "alice", parts.pipelines)
-            with pytest.raises(pipelines.ApiFailed) as failed:
+            with pytest.raises(ApiFailed) as failed:
                 api.create_experiment("mine")
             assert failed.value.status == status
 
@@ -517,4 +520,4 @@ def test_a_user_of_nobody_is_refused_before_the_cluster_is_asked() -> None:
 
 def test_the_names_that_are_swept_are_those_that_are_made() -> None:
     assert RUN.startswith(PREFIX)
-    assert json.dumps(pipelines.pipeline(RUN))
+    assert json.dumps(pipeline_runs.pipeline(RUN))

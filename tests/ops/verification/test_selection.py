@@ -7,6 +7,7 @@ import re
 import pytest
 
 from ops.cli_errors import Refused
+from ops.verification.registry import CHECKS as EVERY
 from ops.verification.selection import selected
 from tests.ops.verification.checks import check
 
@@ -44,6 +45,13 @@ def test_a_name_a_first_word_a_group_and_what_they_need(
     only: tuple[str, ...], expected: list[str]
 ) -> None:
     assert names(*only) == expected
+
+
+def test_the_name_of_a_check_is_no_group_with_other_checks() -> None:
+    names = {each.name for each in EVERY}
+    assert {(each.group, each.name) for each in EVERY if each.group in names} == {
+        (each.name, each.name) for each in EVERY if each.group == each.name
+    }
 
 
 def test_what_a_deep_check_needs_runs_with_it_in_order() -> None:

@@ -35,7 +35,7 @@ from tests.ops.verification.team import ANN, assert_broken, team
         ),
         pytest.param(
             "network-policies",
-            "of the platform; the VPC CNI keeps them",
+            "of the platform; the VPC CNI enforces them",
             marks=pytest.mark.check("network-policies", broken=False),
         ),
     ],
@@ -92,7 +92,7 @@ def plain_text(live: Live) -> None:
     )
 
 
-def policies_not_kept(live: Live) -> None:
+def policies_not_enforced(live: Live) -> None:
     containers = live.get("DaemonSet", "kube-system/aws-node")["spec"]["template"]["spec"][
         "containers"
     ]
@@ -165,7 +165,7 @@ def policies_not_kept(live: Live) -> None:
         ),
         pytest.param(
             "network-policies",
-            policies_not_kept,
+            policies_not_enforced,
             Level.PROBLEM,
             "NetworkPolicies",
             "aws-eks-nodeagent runs without --enable-network-policy=true",

@@ -31,7 +31,7 @@ from settings.errors import listed as in_words
 INJECTION = "istio-injection"
 _INJECT = "sidecar.istio.io/inject"
 _PROXY = "istio-proxy"
-_KEPT_SINCE = (1, 25)
+_ENFORCED_SINCE = (1, 25)
 """EKS user guide, cni-network-policy.html."""
 
 
@@ -218,19 +218,21 @@ def _minor(version: str) -> tuple[int, ...]:
 
 
 def network_policies(platform: Platform) -> Iterator[Finding]:
-    """NetworkPolicies are there, and the network of the nodes keeps them."""
+    """NetworkPolicies exist, and the network of the nodes enforces them."""
     every = listed(platform, "NetworkPolicy")
     own = [obj for obj in every if is_own_namespace(platform, namespace_of(obj))]
     about = "NetworkPolicies"
-    if _minor(platform.settings.cluster.version) < _KEPT_SINCE:
-        yield note(about, f"there are {len(every)}; the VPC CNI keeps none before Kubernetes 1.25")
+    if _minor(platform.settings.cluster.version) < _ENFORCED_SINCE:
+        yield note(
+            about, f"there are {len(every)}; the VPC CNI enforces none before Kubernetes 1.25"
+        )
         return
     node = by_name(platform, "DaemonSet").get("kube-system/aws-node")
     if node is None:
         yield note(
             about,
             f"there are {len(every)}, and no DaemonSet kube-system/aws-node: whether another "
-            "network keeps them is not known here",
+            "network enforces them is not known here",
         )
         return
     # aws/amazon-vpc-cni-k8s charts/aws-vpc-cni/templates/daemonset.yaml, aws-eks-nodeagent.
@@ -241,12 +243,12 @@ def network_policies(platform: Platform) -> Iterator[Finding]:
     ]
     if "--enable-network-policy=true" in arguments:
         yield good(
-            about, f"{len(every)}, of them {len(own)} of the platform; the VPC CNI keeps them"
+            about, f"{len(every)}, of them {len(own)} of the platform; the VPC CNI enforces them"
         )
     else:
         yield problem(
             about,
-            f"the VPC CNI does not keep the {len(every)} that there are (aws-eks-nodeagent runs "
+            f"the VPC CNI does not enforce the {len(every)} that there are (aws-eks-nodeagent runs "
             "without --enable-network-policy=true): run `pulumi up`",
         )
 
@@ -256,6 +258,8 @@ CHECKS: tuple[Check, ...] = (
     Check("login-services", "Dex, its client and their configuration", login_services),
     Check("mesh", "sidecars and the policies that deny", mesh),
     Check(
-        "network-policies", "NetworkPolicies and whether the network keeps them", network_policies
+        "network-policies",
+        "NetworkPolicies and whether the network enforces them",
+        network_policies,
     ),
 )

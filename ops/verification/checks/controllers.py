@@ -1,4 +1,4 @@
-"""Checks of workloads: their pods, the budgets of their evictions, and Jobs.
+"""Checks of what controllers run: workloads, budgets of evictions, and Jobs.
 
 Conditions: k8s.io/api apps/v1, batch/v1, core/v1, policy/v1.
 """
@@ -96,7 +96,7 @@ def _few_pods(obj: Object, moving: int) -> tuple[str, bool] | None:
     failed = progress.get("status") == "False" or condition(obj, "ReplicaFailure")
     since = time_of(progress.get("lastUpdateTime") or metadata.get("creationTimestamp"))
     rolling = not failed and since is not None and _minutes_since(obj, progress) < ROLLING_MINUTES
-    # As many as its strategy wants at least: an autoscaler has added one, or a node was drained.
+    # As many as its strategy requires: an autoscaler has added one, or a node was drained.
     rolling = rolling or (not failed and is_true(obj, "Available"))
     # Of a StatefulSet, which has no such conditions, one pod at a time is replaced.
     updates = status.get("currentRevision") != status.get("updateRevision")
