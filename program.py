@@ -117,7 +117,7 @@ def check_release(settings: Settings) -> None:
     Of every stack the open ones are warnings.
     """
     table, accepted = advisories_of(settings), settings.accepted_advisories
-    for sentence in notices(settings.release, table, accepted):
+    for sentence in notices(settings.release, table, accepted, stack=pulumi.get_stack()):
         pulumi.log.warn(sentence)
     ReleaseAdvisories(
         "release",

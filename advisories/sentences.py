@@ -21,7 +21,9 @@ def refusals(release: str, table: Advisories) -> dict[str, str]:
     }
 
 
-def notices(release: str, table: Advisories, accepted: Collection[str] = ()) -> list[str]:
+def notices(
+    release: str, table: Advisories, accepted: Collection[str] = (), *, stack: str = ""
+) -> list[str]:
     """One sentence per open critical advisory, and one that counts all others; none: nothing."""
     critical, known = table.still_open("critical"), table.ids(accepted)
     sentences = [
@@ -32,9 +34,10 @@ def notices(release: str, table: Advisories, accepted: Collection[str] = ()) -> 
     others = Counter(each.severity for each in table.still_open() if each.severity != "critical")
     if others:
         counted = ", ".join(f"{others[each]} {each}" for each in SEVERITIES if others[each])
+        of_it = f"--stack {stack}" if stack else f"--release {release}"
         sentences.append(
             f"advisories of release {release} open besides: {counted} "
-            f"(`./kf advisories --release {release}`, read on {table.read})"
+            f"(`./kf advisories {of_it}`, read on {table.read})"
         )
     return sentences
 

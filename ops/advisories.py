@@ -14,6 +14,7 @@ from advisories.table import of_release as list_of
 from images.reference import Reference, parse
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
+from program import advisories_of
 from rendering import lock as locks
 from settings import MANIFESTS
 from terminal.exit_codes import FAILED
@@ -39,17 +40,21 @@ def advisories(
         format_option("id, severity, score, images, here, what, why, wayOut, source"),
     ] = None,
 ) -> None:
-    """Lists published holes of a release: which are open here, the most severe first.
+    """Lists published holes of a stack, or of a whole release: open ones first.
+
+    Of a stack those of what it leaves out, or has in a later version (`patches`), are none.
 
     Ends with 1 if a critical one is open, or if the list lacks one of the report.
 
     Example: `./kf advisories --release 26.03 --from trivy.json`
     """
     with errors_reported():
-        name = release or targets.settings_of(stack).release
+        settings = None if release else targets.settings_of(stack)
+        name = release or (settings.release if settings else "")
         folder = targets.release_folder(name)
         try:
             known = list_of(folder)
+            shown = advisories_of(settings) if settings else known
             reported = None if file is None else read(file)
         except (AdvisoriesInvalid, ReportInvalid) as invalid:
             raise Refused(str(invalid)) from None
@@ -57,12 +62,12 @@ def advisories(
     if reported is not None:
         _show_missing(name, known, reported, pulled, format_)
         return
-    rows = [_row(each) for each in sorted(known.advisories, key=_open_first)]
+    rows = [_row(each) for each in sorted(shown.advisories, key=_open_first)]
     columns: Columns = {"advisory": "id", "": "severity", "here": "here", "what": "what"}
     show(rows, format_, {**columns, "way out": "wayOut"}, optional=["way out"])
-    critical = known.still_open("critical")
+    critical = shown.still_open("critical")
     messages.print(
-        f"release {name}: {len(known.still_open())} of {len(rows)} open, {len(critical)} critical; "
+        f"release {name}: {len(shown.still_open())} of {len(rows)} open, {len(critical)} critical; "
         f"sources were read on {known.read}"
     )
     if critical:

@@ -93,10 +93,12 @@ def _advisories(stack: Subject) -> Iterator[Finding]:
         )
     others = [each for each in table.still_open() if each.severity != "critical"]
     if others:
+        name = stack.file.stem.removeprefix("Pulumi.") if stack.file else ""
+        of_it = f"--stack {name}" if name else f"--release {release}"
         yield note(
             "advisories",
-            f"{len(others)} that are not critical are open in {release}: `./kf advisories "
-            f"--release {release}` lists them",
+            f"{len(others)} that are not critical are open in {release}: `./kf advisories {of_it}` "
+            "lists them",
         )
     if not table.still_open():
         yield good("advisories", f"none of {len(table.advisories)} known ones is open in {release}")

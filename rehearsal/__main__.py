@@ -175,7 +175,7 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
             with step("plan files"):
                 _write_plan(rehearsal.build, settings, outcome)
     _say_outcome(outcome, times, engine)
-    _say_advisories(settings)
+    _say_advisories(settings, stack)
     if outcome.resources:
         _say_cost(rehearsal.build / "plan.json", settings.region, stack)
     counted = ", ".join(f"{number} {kind}" for kind, number in outcome.changes.items())
@@ -211,9 +211,9 @@ def _write_plan(build: Path, settings: Settings, outcome: Outcome) -> None:
         say(f"wrote {path.relative_to(ROOT)}")
 
 
-def _say_advisories(settings: Settings) -> None:
+def _say_advisories(settings: Settings, stack: str) -> None:
     table = advisories_of(settings)
-    for sentence in notices(settings.release, table, settings.accepted_advisories):
+    for sentence in notices(settings.release, table, settings.accepted_advisories, stack=stack):
         say(sentence)
 
 

@@ -162,6 +162,9 @@ def test_critical_ones_come_first_and_by_name_the_others_are_counted(tmp_path: P
     reached = "is open in release 9.9, a hole: Everybody reaches it. server 2.0 closes it."
     assert worst_of_all == f"CVE-2026-12348 (9.8) {reached}"
     assert accepted == f"CVE-2026-12345 (9.1) {reached} It is accepted."
-    assert others.startswith("advisories of release 9.9 open besides: 1 high, 1 medium (`./kf adv")
+    counted = "advisories of release 9.9 open besides: 1 high, 1 medium"
+    assert others == f"{counted} (`./kf advisories --release 9.9`, read on {table.read})"
+    of_a_stack = notices("9.9", table, stack="x")[-1]
+    assert of_a_stack == f"{counted} (`./kf advisories --stack x`, read on {table.read})"
     assert table.ids(["CVE-2026-12345", "GHSA-aaaa-bbbb-cccc"]) == {"CVE-2026-12345"}
     assert refusals("9.9", table).keys() == {"CVE-2026-12345", "CVE-2026-12348"}

@@ -12,7 +12,7 @@ import pytest
 from advisories.reports import Reported, ReportInvalid, read
 from advisories.table import Advisories, of_release
 from images.reference import parse
-from settings import MANIFESTS
+from settings import MANIFESTS, from_mapping
 from tests.ops.command import kf
 
 IMAGE = "ghcr.io/kubeflow/kfp-api-server:2.16.0"
@@ -162,10 +162,10 @@ def test_the_list_of_a_stack_has_open_ones_first(monkeypatch: pytest.MonkeyPatch
     worst = shipped[0].model_copy(update={"here": "open", "by": ()})
     table = Advisories(read=date(2026, 11, 30), advisories=(*shipped[1:], worst))
 
-    def told(_folder: Path) -> Advisories:
+    def told(_: object) -> Advisories:
         return table
 
-    monkeypatch.setattr("ops.advisories.list_of", told)
+    monkeypatch.setattr("ops.advisories.advisories_of", told)
     done = kf("advisories", "--stack", "cn-north-1", "--format", "json")
     rows = json.loads(done.stdout)
     states = [row["here"] == "open" for row in rows]
@@ -173,6 +173,25 @@ def test_the_list_of_a_stack_has_open_ones_first(monkeypatch: pytest.MonkeyPatch
     assert rows[0]["severity"] == worst.severity == "critical"
     assert done.exit_code == 1
     assert "1 critical; sources were read on" in done.stderr
+
+
+def still_open(*options: str) -> set[str]:
+    rows = json.loads(kf("advisories", *options, "--format", "json").stdout)
+    return {row["id"] for row in rows if row["here"] == "open"}
+
+
+def test_a_stack_has_no_holes_of_what_it_leaves_out_or_has_in_a_later_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_the_release = still_open("--release", "26.03.1")
+    of_the_cache = "CVE-2026-88982"
+    assert still_open("--stack", "cn-north-1") == of_the_release - {of_the_cache}
+    sections = {"region": "cn-north-1", "patches": {"istio": "1.30.7"}, "pipelines": {"v1": True}}
+    settings = from_mapping({"release": "26.03.1", **sections})
+    monkeypatch.setattr("ops.targets.settings_of", {"x": settings}.get)
+    patched = still_open("--stack", "x")
+    assert of_the_cache in patched
+    assert patched < of_the_release
 
 
 @pytest.mark.parametrize("release", ["26.03.1", "26.03", "1.5.1-aws-b1.0.0"])
