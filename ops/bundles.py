@@ -34,7 +34,8 @@ def create(
     with errors_reported():
         folder = targets.release_folder(release or default_release())
         file = out or targets.PROJECT / "bundles" / f"{folder.name}{SUFFIX}"
-        if file.is_dir() or not file.name.endswith(".tar"):
+        # A folder of bundles is searched by this end of a name.
+        if file.is_dir() or not file.name.endswith(SUFFIX):
             raise Refused(f"{file} cannot be the bundle: name a file that ends in {SUFFIX}.")
         contents = packing.create(
             folder, file, project=targets.PROJECT, created_by=f"kf {version()}"

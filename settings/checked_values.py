@@ -51,7 +51,9 @@ def read(
                         f"for example `{full_key('region')}: {EXAMPLE_REGION}`."
                     )
                 else:
-                    possible = list(names) if len(path) == 1 else _names_at(model, path)
+                    within = detail["type"].startswith("model")
+                    place = (*path, "") if within else path
+                    possible = list(names) if len(place) == 1 else _names_at(model, place)
                     problems.append(from_pydantic(detail, possible))
                 wrong = _remove_wrong_value(rest, path)
                 if detail["type"] != "extra_forbidden":

@@ -24,6 +24,8 @@ _SECRET_WORDS = re.compile(secrecy.WORDS, re.IGNORECASE)
 # Keys that look secret and have the name of a method as value, such as ``irsa``.
 _NOT_SECRET = {"kubeflow:artifacts.credentials", "kubeflow:imageMirror.credentials"}
 _LONGEST = 60
+_FEW = 8
+"""Of the names of a section, as many as a sentence has room for."""
 _QUERY = re.compile(r"(://[^\s?#]*[?#])\S+")
 
 _EXPIRED = re.compile(
@@ -235,7 +237,7 @@ def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
 
     Args:
         error: one of ``ValidationError.errors()``.
-        names: of the settings that are possible in that place.
+        names: of the settings that are possible in that place; of a mapping that is none, in it.
     """
     kind, path, value = str(error["type"]), cast(Path, error["loc"]), error["input"]
     key = full_key(path)
@@ -251,4 +253,6 @@ def from_pydantic(error: Mapping[str, Any], names: Sequence[str]) -> str:
         return refusal(path, value, suggestion(str(value), choices))
     if kind == "value_error":
         return refusal(path, value, str(error["ctx"]["error"]))
+    if kind.startswith("model") and len(names) <= _FEW:
+        return refusal(path, value, f"it must be a mapping of {listed(names, 'and')}")
     return refusal(path, value, _TYPES.get(kind.partition("_")[0], str(error["msg"])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -54,7 +55,9 @@ def _release_declares_patches(f: Facts) -> Iterator[str]:
     for name, version in f.settings.patches.items():
         if name not in declared:
             known = f"has those of {listed(declared, 'and')}" if declared else "has none"
-            yield refusal(("patches", name), version, f"release {release} {known}: remove it")
+            similar = get_close_matches(name.lower(), declared, n=1)
+            way_out = f"did you mean {similar[0]}?" if similar else "remove it"
+            yield refusal(("patches", name), version, f"release {release} {known}: {way_out}")
         elif version not in declared[name].versions:
             way_out = f"use {listed(declared[name].versions)}, or remove it"
             reason = f"release {release} declares other versions"

@@ -88,6 +88,7 @@ def test_the_bundle_of_another_release_is_refused(made: Path) -> None:
             ["create", "--release", "26.03", "--out", "x.zip"],
             "name a file that ends in .bundle.tar",
         ),
+        (["create", "--out", "26.03.1.tar"], "name a file that ends in .bundle.tar"),
         (["verify", "absent.bundle.tar"], "absent.bundle.tar"),
     ],
 )
