@@ -25,7 +25,7 @@ import typer
 
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
-from ops.live_cluster import CurrentCluster, connect_command, current_cluster
+from ops.current_cluster import CurrentCluster, connect_command, current_cluster
 from program import DASHBOARD_PORT
 from rendering.release import load
 from settings import MANIFESTS, Settings

@@ -13,7 +13,8 @@ import typer
 
 from ops import targets
 from ops.cli_errors import Refused, errors_reported
-from ops.live_cluster import LiveCluster, Unreachable
+from ops.current_cluster import Unreachable
+from ops.live_cluster import LiveCluster
 from ops.side_processes import one_signal_later, terminated_as_interrupted
 from ops.verification import results, workspace
 from ops.verification.check import Check, Verdict

@@ -78,7 +78,7 @@ def parsed(text: Any) -> Any:
 
 
 def is_document(value: Any) -> bool:
-    """Whether a value is an IAM document, as data or as text; ``review.access`` compares those."""
+    """Whether a value is an IAM document, as data or as text; ``review.grants`` compares those."""
     data = parsed(value) if isinstance(value, str) else value
     return isinstance(data, Mapping) and "Statement" in data
 

@@ -16,8 +16,9 @@ from http.cookiejar import CookieJar
 from threading import Event, Timer
 
 from ops.cli_errors import Refused
+from ops.current_cluster import connect_command, current_cluster
 from ops.dashboard import Forwarding
-from ops.live_cluster import Unavailable, connect_command, current_cluster
+from ops.live_cluster import Unavailable
 from ops.verification.platform import Platform
 from ops.verification.web import Answer, Form, NoConnection, request
 from rendering.parts import Part

@@ -7,7 +7,8 @@ from typing import Any
 
 from ops.account_calls import Session, aws_call, client
 from ops.cli_errors import Refused
-from ops.live_cluster import LiveCluster, connect_command, current_cluster
+from ops.current_cluster import connect_command, current_cluster
+from ops.live_cluster import LiveCluster
 from ops.verification.platform import Platform
 from ops.verification.workspace import Workspace
 from settings import Settings

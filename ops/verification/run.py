@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ops.account_calls import aws_call
 from ops.cli_errors import Refused
+from ops.current_cluster import Unreachable
 from ops.findings import Finding, Level, note, problem
-from ops.live_cluster import Unreachable
 from ops.verification.check import Check, Result, Verdict
 from ops.verification.platform import Platform
 from ops.verification.progress import Progress

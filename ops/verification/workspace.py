@@ -18,8 +18,9 @@ from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
 from ops.cli_errors import Refused
+from ops.current_cluster import Unreachable
 from ops.karpenter_status import Object
-from ops.live_cluster import LiveCluster, NotFound, Rejected, Unavailable, Unreachable
+from ops.live_cluster import LiveCluster, NotFound, Rejected, Unavailable
 from ops.verification.names import new_run
 from ops.verification.progress import Progress
 

@@ -19,8 +19,8 @@ from urllib.request import urlopen
 import pytest
 
 from ops import targets
+from ops.current_cluster import CurrentCluster
 from ops.dashboard import PATIENCE_SECONDS, of_the_way
-from ops.live_cluster import CurrentCluster
 from settings import from_mapping
 from tests.ops.command import kf
 from tests.ports import free_port

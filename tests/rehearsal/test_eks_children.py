@@ -10,7 +10,7 @@ import pulumi_aws as aws
 import pytest
 
 from components.cluster import EksCluster
-from ops.live_cluster import CurrentCluster
+from ops.current_cluster import CurrentCluster
 from regions.region import Region
 from rehearsal.clouds import SimulatedCloud
 from rehearsal.sample_outputs.eks_children import Child, children

@@ -18,8 +18,9 @@ from weakref import WeakKeyDictionary
 from images.reference import InvalidReference, Reference, parse
 from ops import targets
 from ops.cli_errors import Refused
+from ops.current_cluster import connect_command
 from ops.karpenter_status import conditions
-from ops.live_cluster import REMEMBERED_SECONDS, LiveCluster, connect_command
+from ops.live_cluster import REMEMBERED_SECONDS, LiveCluster
 from ops.verification.platform import Platform
 from program import optional_parts
 from rendering import lock as locks

@@ -9,11 +9,12 @@ from datetime import timedelta
 from components.objects.pod_reasons import reason_of
 from images.reference import InvalidReference, parse
 from ops.cli_errors import Refused
+from ops.current_cluster import Unreachable
 from ops.findings import Finding, Level, good, note, problem
 from ops.gpu_holders import holders, nodes_of_holders
 from ops.image_pulls import pull_trouble
 from ops.karpenter_status import REASONS, ClusterState, Object
-from ops.live_cluster import LiveCluster, Unreachable
+from ops.live_cluster import LiveCluster
 from ops.node_pool_fit import GPU, NodePool
 from ops.parallel import in_order
 from ops.pending_pods import Cause, explain, waits_for_gpus

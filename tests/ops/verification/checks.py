@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
+from ops.current_cluster import Unreachable
 from ops.findings import Finding, good
-from ops.live_cluster import Unreachable
 from ops.verification.check import Check
 from ops.verification.platform import Platform
 from ops.verification.progress import Progress

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ops.cli_errors import Refused
+from ops.current_cluster import Unreachable
 from ops.findings import good, note, problem
-from ops.live_cluster import Unreachable
 from ops.verification.check import Verdict
 from ops.verification.once import Once
 from ops.verification.platform import Platform

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ops.cli_errors import Refused
-from ops.live_cluster import LiveCluster, Rejected, Unavailable, Unreachable
+from ops.current_cluster import Unreachable
+from ops.live_cluster import LiveCluster, Rejected, Unavailable
 from ops.verification import progress, workspace
 from ops.verification.progress import Progress
 from ops.verification.workspace import Workspaces, alive, sweep
