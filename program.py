@@ -118,12 +118,13 @@ def check_release(settings: Settings) -> None:
     Of every stack the open ones are warnings.
     """
     table, accepted = advisories_of(settings), settings.accepted_advisories
-    for sentence in notices(settings.release, table, accepted, stack=pulumi.get_stack()):
+    patches, stack = patches_that_close(MANIFESTS / settings.release), pulumi.get_stack()
+    for sentence in notices(settings.release, table, accepted, stack=stack, patches=patches):
         pulumi.log.warn(sentence)
     ReleaseAdvisories(
         "release",
         release=settings.release,
-        critical=refusals(settings.release, table),
+        critical=refusals(settings.release, table, patches),
         accepted=sorted(table.ids(accepted)),
     )
 
@@ -149,6 +150,26 @@ def advisories_with(
     left_out = [parse(image.source) for image in locked if image.source not in sources]
     table = of_release(folder)
     return table if table is NONE else table.of_installed([*map(parse, sources)], left_out)
+
+
+def patches_that_close(folder: Path) -> dict[str, str]:
+    """Identifier of an open advisory -> the setting with the least change that closes it.
+
+    Args:
+        folder: of the release.
+    """
+    release = load_release(folder)
+
+    def still_open(versions: Mapping[str, str]) -> set[str]:
+        return {each.id for each in advisories_with(folder, parts, versions).still_open()}
+
+    parts, found = list(release.optional), dict[str, str]()
+    every = still_open({})
+    for component, patch in release.patches.items():
+        for version in patch.versions:
+            for id_ in every - still_open({component: version}):
+                found.setdefault(id_, f"patches: {{{component}: {version}}}")
+    return found
 
 
 def check_access(settings: Settings, caller: str) -> None:

@@ -13,9 +13,9 @@ from advisories.reports import Report, Reported, ReportInvalid, read
 from advisories.table import NONE, SEVERITIES, Advisories, AdvisoriesInvalid, Advisory
 from advisories.table import of_release as list_of
 from images.reference import Reference, parse
-from ops import advisory_settings, targets
+from ops import targets
 from ops.cli_errors import Refused, errors_reported
-from program import advisories_of
+from program import advisories_of, patches_that_close
 from rendering import lock as locks
 from rendering.lock import LockedImage
 from settings import MANIFESTS
@@ -75,7 +75,7 @@ def advisories(
     if reported is not None:
         _show_missing(name, reported, missing(known, reported.found, pulled), whose, format_)
         return
-    closing = advisory_settings.that_close(folder)
+    closing = patches_that_close(folder)
     rows = [_row(each, closing) for each in sorted(here.advisories, key=_open_first)]
     columns: Columns = {"advisory": "id", "": "severity", "here": "here", "what": "what"}
     columns = {**columns, "way out": "wayOut", "closed by": "closedBy"}
@@ -167,7 +167,8 @@ def _is(image: Reference, pulled: Reference, digest: str | None) -> bool:
         pulled: as upstream names it.
         digest: of the lock.
     """
-    own_names = (pulled.repository, pulled.mirrored_repository)
+    # Docker Hub's own images have `library/` there alone.
+    own_names = (pulled.repository.removeprefix("library/"), pulled.mirrored_repository)
     if not any(f"/{image.repository}".endswith(f"/{name}") for name in own_names):
         return False
     if image.digest and digest:

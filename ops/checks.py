@@ -15,7 +15,7 @@ from advisories.sentences import UNKNOWN, closes
 from advisories.table import NONE
 from ops import inventories
 from ops.findings import Finding, good, note, problem
-from program import advisories_of
+from program import advisories_of, patches_that_close
 from regions.region import Feature, Region
 from rendering import RenderError, sources
 from rendering import lock as locks
@@ -97,9 +97,10 @@ def _advisories(stack: Subject) -> Iterator[Finding]:
         yield note("advisories", f"release {release} {UNKNOWN}")
         return
     accepted = table.ids(stack.settings.accepted_advisories)
+    patches = patches_that_close(MANIFESTS / release)
     for each in table.still_open("critical"):
         yield (note if each.id in accepted else problem)(
-            "advisories", f"{each.label} is open, {each.what}: {each.why} {closes(each)}"
+            "advisories", f"{each.label} is open, {each.what}: {each.why} {closes(each, patches)}"
         )
     others = [each for each in table.still_open() if each.severity != "critical"]
     if others:

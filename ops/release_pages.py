@@ -18,7 +18,7 @@ from advisories.table import NAME as ADVISORIES
 from advisories.table import Advisory
 from advisories.table import of_release as advisories_of
 from images.reference import parse
-from ops.advisory_settings import that_close, that_open
+from program import advisories_with, patches_that_close
 from rendering import lock as locks
 from rendering.field_types import NEEDS
 from rendering.golden import GOLDEN_FILE
@@ -127,7 +127,7 @@ class _Page:
             yield self._say("advisories_none")
             return
         table = advisories_of(self._folder)
-        by_choice, closing = that_open(self._folder), that_close(self._folder)
+        by_choice, closing = parts_that_open(self._folder), patches_that_close(self._folder)
         still_open = [each for each in table.still_open() if each.id not in by_choice]
         critical = sum(each.severity == "critical" for each in still_open)
         counts = {"all": len(table.advisories), "open": len(still_open), "critical": critical}
@@ -287,6 +287,24 @@ def components(folder: Path) -> Iterator[tuple[str, str, str]]:
         )
         if image := next(found, None):
             yield component, image.repository, image.tag or ""
+
+
+def parts_that_open(folder: Path) -> dict[str, str]:
+    """Identifier of an open advisory -> the one setting with which a stack has it.
+
+    Args:
+        folder: of the release.
+    """
+
+    def still_open(*parts: str) -> set[str]:
+        return {each.id for each in advisories_with(folder, parts, {}).still_open()}
+
+    by_default = still_open()
+    return {
+        id_: part.setting
+        for name, part in load(folder).optional.items()
+        for id_ in still_open(name) - by_default
+    }
 
 
 def _short(source: str) -> str:

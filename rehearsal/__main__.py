@@ -16,7 +16,7 @@ import rendering
 from advisories.sentences import notices
 from costs import CostChange, cost_of
 from costs.report import own_prices, preview_lines
-from program import advisories_of, render_stack
+from program import advisories_of, patches_that_close, render_stack
 from regions.price_list import PricesRejected
 from rehearsal import plan, report
 from rehearsal.api_servers import is_place
@@ -35,7 +35,7 @@ from rendering.steps import steps_shown
 from review.review import review
 from review.sides import base_of, read_side
 from review.text import text
-from settings import Settings, from_stack_file
+from settings import MANIFESTS, Settings, from_stack_file
 from settings.context import StackContext
 from terminal.application import DEFAULT_STACK, Stack, application, run
 from terminal.exit_codes import incomplete_fails
@@ -213,7 +213,8 @@ def _write_plan(build: Path, settings: Settings, outcome: Outcome) -> None:
 
 def _say_advisories(settings: Settings, stack: str) -> None:
     table, accepted = advisories_of(settings), settings.accepted_advisories
-    for sentence in notices(settings.release, table, accepted, stack=stack):
+    patches = patches_that_close(MANIFESTS / settings.release)
+    for sentence in notices(settings.release, table, accepted, stack=stack, patches=patches):
         say(sentence)
 
 

@@ -118,6 +118,14 @@ def test_a_hole_without_a_number_has_that_of_the_pull_request_which_closed_it(
     assert "add team/server#7 to kubeflow:acceptedAdvisories" in told
 
 
+def test_a_patch_that_closes_a_hole_is_told_before_it_is_accepted(tmp_path: Path) -> None:
+    table, patches = listed(tmp_path, f"{HEAD}{ROW}"), {"CVE-2026-12345": "patches: {a: 2.1}"}
+    (refused,) = refusals("9.9", table, patches).values()
+    assert "Take server 2.0 (kubeflow:patches: {a: 2.1}), or add CVE-2026-12345 to" in refused
+    (told,) = notices("9.9", table, stack="a", patches=patches)
+    assert told.endswith("server 2.0 (kubeflow:patches: {a: 2.1}) closes it.")
+
+
 def test_a_hole_of_what_is_not_installed_is_none_of_the_stack(tmp_path: Path) -> None:
     table = listed(tmp_path, f"{HEAD}{ROW}")
     server, other = parse("team/server:1.9"), parse("team/other:1.9")

@@ -424,6 +424,14 @@ def test_add_ons_of_a_stack_are_images_of_it_and_not_of_its_release(tmp_path: Pa
     assert "2 about images that stack us-west-2 does not pull" in told
 
 
+def test_an_official_image_of_docker_hub_is_known_in_another_registry() -> None:
+    source = "docker.io/library/busybox:1.36"
+    own = LockedImage(source=source, target="a", digest=None, needed="install", where=("x",))
+    for name, mine in (("busybox:1.36", 1), ("harbor.example.org/k/busybox:1.36", 1), ("box:1", 0)):
+        found = missing(NONE, [Reported(("CVE-2026-1",), "", "", (parse(name),), "")], [own])
+        assert len(found.rows) == mine
+
+
 def test_a_digest_of_the_lock_tells_the_version() -> None:
     own = LockedImage(source=IMAGE, target="a", digest=DIGEST, needed="install", where=("x",))
     other = f"sha256:{'2' * 64}"

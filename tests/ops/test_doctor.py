@@ -85,6 +85,23 @@ def test_an_open_critical_advisory_is_a_problem_until_it_is_accepted(
     assert next(each for about, each in accepted if about == "advisories").startswith("CVE-2026-7")
 
 
+def test_the_patch_that_closes_a_critical_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = of_release(MANIFESTS / "26.03.1")
+    changed = {"severity": "critical", "score": 9.1}
+    grave = [
+        each.model_copy(update=changed) if each.id == "CVE-2026-73550" else each
+        for each in shipped.advisories
+    ]
+
+    def with_a_critical_one(_folder: Path) -> Advisories:
+        return shipped.model_copy(update={"advisories": tuple(grave)})
+
+    monkeypatch.setattr("program.of_release", with_a_critical_one)
+    told = findings(Level.PROBLEM)["advisories"]
+    assert told.endswith("Istio 1.30.4 (kubeflow:patches: {istio: 1.30.7}) closes it.")
+    assert "advisories" not in findings(Level.PROBLEM, patches={"istio": "1.30.7"})
+
+
 def test_what_is_open_and_not_critical_is_counted() -> None:
     assert "that are not critical are open in 1.5.1" in findings(Level.NOTE, **KF151)["advisories"]
 

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from advisories.table import of_release
-from ops.advisory_settings import that_close, that_open
 from ops.release_pages import (
     COMPONENTS,
     FOLDER,
@@ -21,9 +20,10 @@ from ops.release_pages import (
     counted,
     file_of,
     page,
+    parts_that_open,
     releases,
 )
-from program import advisories_of
+from program import advisories_of, patches_that_close
 from rendering import lock as locks
 from rendering.database_users import users_of
 from rendering.installed import installed
@@ -136,18 +136,18 @@ def test_an_image_of_a_setting_names_it() -> None:
 
 def test_settings_that_open_or_close_an_advisory_are_told() -> None:
     folder = MANIFESTS / "26.03.1"
-    assert that_open(folder) == {"CVE-2026-88982": "pipelines.v1"}
+    assert parts_that_open(folder) == {"CVE-2026-88982": "pipelines.v1"}
     found = of_release(folder)
     by_istio = {
         each.id for each in found.still_open() if each.way_out in ("Istio 1.30.4", "Istio 1.30.7")
     }
-    assert that_close(folder) == dict.fromkeys(by_istio, "patches: {istio: 1.30.7}")
+    assert patches_that_close(folder) == dict.fromkeys(by_istio, "patches: {istio: 1.30.7}")
     assert "| Istio 1.30.4 (`patches: {istio: 1.30.7}`) |" in page("26.03.1", "zh")
 
 
 @each_release
 def test_a_setting_that_closes_an_advisory_is_taken_and_closes_it(release: str) -> None:
-    for id_, setting in that_close(MANIFESTS / release).items():
+    for id_, setting in patches_that_close(MANIFESTS / release).items():
         chosen = yaml.safe_load(setting)
         settings = from_mapping({"region": "us-west-2", "release": release, **chosen})
         assert not advisories_of(settings).named(id_)
