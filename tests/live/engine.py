@@ -28,6 +28,9 @@ _OF_AWS = ("DatabaseAuthorities", "ImageRepositories", "MirroredImages")
 """Dynamic resources that talk to AWS or to a registry: simulated."""
 _ENVIRONMENT = {
     "PULUMI_K8S_CLIENT_TIMEOUT": "60",
+    # By the provider's own 50 requests a second a refresh waits for two thirds of its time.
+    "PULUMI_K8S_CLIENT_QPS": "1000",
+    "PULUMI_K8S_CLIENT_BURST": "2000",
     "PULUMI_DIY_BACKEND_ZSTD": "true",  # as docs/first-experiment.md has it
 }
 _Method = Callable[[Any, Any], Any]
