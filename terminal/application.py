@@ -16,8 +16,6 @@ from terminal.output import messages
 
 DEFAULT_STACK = "cn-north-1"
 _MINUS = "\N{MINUS SIGN}"
-_DASHES = 2
-"""Of the characters of a word, those in which the hyphens of an option are."""
 
 Stack = Annotated[
     str, typer.Option(help="The stack: Pulumi.<stack>.yaml.", envvar="KF_STACK", metavar="STACK")
@@ -55,7 +53,7 @@ def _pasted(word: str) -> str:
     """The sentence about an option with a sign that web pages have in place of an ASCII one."""
     for place, each in enumerate(word):
         category = "" if each.isascii() else unicodedata.category(each)
-        if place < _DASHES and (category == "Pd" or each == _MINUS):
+        if word[:place] in ("", "-") and (category == "Pd" or each == _MINUS):
             name = word.lstrip(word[: place + 1])
             wanted, instead = "a hyphen", f"{'--' if name[1:] else '-'}{name}"
         elif category == "Zs" and (word.startswith("-") or f"{each}-" in word):

@@ -178,7 +178,7 @@ def test_signs_of_a_web_page_are_told(
 def test_a_value_may_have_such_signs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["kf", "advisories", "--from", "报告\u3000一—二.json"])
+    monkeypatch.setattr(sys, "argv", ["kf", "advisories", "--from", "一—二\u3000三.json"])
     with pytest.raises(SystemExit):
         application.run(ops.__main__.app, "kf")
     assert " for a " not in capsys.readouterr().err
