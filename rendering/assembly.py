@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, cast
 import yaml
 
 from rendering import cache, chart, kustomize, schemas, sources
+from rendering.graphs import reachable
 from rendering.kubernetes_yaml import Loader
 from rendering.objects import Object, RenderError
 from rendering.release import Release, folder_digest, load, refuse_digests_of_others
@@ -105,21 +107,28 @@ class Assembly:
         return objects
 
     @contextmanager
-    def laid_out(self) -> Generator[Path]:
-        """A temporary folder with copies of everything that a build reads."""
+    def laid_out(self, kustomization: Path | None = None) -> Generator[Path]:
+        """A temporary folder with copies of everything that a build reads.
+
+        Args:
+            kustomization: as of ``build``: of sources only what it reaches is copied; None: all.
+        """
         with tempfile.TemporaryDirectory(prefix="kubeflow-render-") as temporary:
             # kustomize compares real paths, and the temporary folder can be behind a link (macOS).
             work = Path(temporary).resolve()
-            for name in self.obtained:
-                self._copy_source(name, work / "sources" / name)
             for inside, part in self.parts.items():
                 shutil.copytree(self.project / inside, work / inside)
                 for item in part.files:
                     self._copy(item.source, item.path, work / inside, item.to)
+            if kustomization is None or self.mounts:
+                self._copy_sources(work)
+            else:
+                for folder in self._reached(work, kustomization):
+                    _copy_folder(self._origin(work, folder), work / folder)
             yield work
 
     def _build(self, kustomization: Path) -> list[Object]:
-        with self.laid_out() as work, _collection_off():
+        with self.laid_out(kustomization) as work, _collection_off():
             folder = work / kustomization
             aside = schemas.set_aside(folder, work)
             try:
@@ -132,18 +141,46 @@ class Assembly:
                 schemas.put_in(built, printed, parsed)
                 return built
             except (kustomize.KustomizeFailed, SchemasDoNotFit) as reason:
-                if not aside.texts:
-                    raise
-                log.debug("%s: built with its schemas in place: %s", kustomization, reason)
+                log.debug("%s: built with all files as they are: %s", kustomization, reason)
                 aside.put_back()
+                shutil.rmtree(work / "sources", ignore_errors=True)
+                self._copy_sources(work)
                 return _parsed(kustomize.build(self.tool, folder))
+
+    def _reached(self, work: Path, kustomization: Path) -> list[Path]:
+        """The folders of sources that a build reads, below ``work``, without those inside others.
+
+        kustomize reads files below the folders of kustomizations and nowhere else
+        (kubernetes-sigs/kustomize api/internal/loader/loadrestrictions.go, RestrictionRootOnly).
+        """
+
+        def named(folder: Path) -> Iterator[Path]:
+            for file in kustomize.files(self._origin(work, folder)):
+                for name in kustomize.names(kustomize.fields(file)):
+                    below = Path(os.path.normpath(folder / name))
+                    if self._origin(work, below).is_dir():
+                        yield below
+
+        folders = {
+            folder for folder in reachable([kustomization], named) if folder.parts[0] == "sources"
+        }
+        return sorted(folder for folder in folders if folders.isdisjoint(folder.parents))
+
+    def _origin(self, work: Path, folder: Path) -> Path:
+        """Where the files of a folder of ``work`` are before sources are copied."""
+        match folder.parts:
+            case ("sources", source, *inside) if source in self.obtained:
+                return self.obtained[source].folder.joinpath(*inside)
+            case _:
+                return work / folder
+
+    def _copy_sources(self, work: Path) -> None:
+        for name in self.obtained:
+            self._copy_source(name, work / "sources" / name)
 
     def _copy_source(self, name: str, place: Path) -> None:
         """Copies a source; others mounted inside are links, to copies too."""
-        # Without times and modes, which no build reads: these take longer than the contents.
-        shutil.copytree(
-            self.obtained[name].folder, place, symlinks=True, copy_function=shutil.copyfile
-        )
+        _copy_folder(self.obtained[name].folder, place)
         for inside, other in self.mounts.get(name, {}).items():
             if other not in self.obtained:
                 raise RenderError(
@@ -195,6 +232,11 @@ def assemble(folder: Path, bundles: Path | None = None) -> Assembly:
     described = {source.name: source for part in parts.values() for source in part.sources}
     obtained = {name: sources.obtain(s, project, bundles) for name, s in described.items()}
     return Assembly(project, parts, obtained, kustomize.find(release.kustomize))
+
+
+def _copy_folder(folder: Path, place: Path) -> None:
+    # Without times and modes, which no build reads: these take longer than the contents.
+    shutil.copytree(folder, place, symlinks=True, copy_function=shutil.copyfile)
 
 
 @contextmanager

@@ -123,6 +123,22 @@ def kustomizations(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.name in FILES)
 
 
+def files(folder: Path) -> list[Path]:
+    """The kustomization files in a folder: one, or none, or kustomize's own refusal."""
+    return [file for name in FILES if (file := folder / name).is_file()]
+
+
+def names(value: Any) -> Iterator[str]:
+    """Every text of a kustomization, or of a part of it, that can name a file or folder."""
+    if isinstance(value, dict | list):
+        children = cast("Any", value.values() if isinstance(value, dict) else value)
+        for child in children:
+            yield from names(child)
+    # Others are texts, such as a patch.
+    elif isinstance(value, str) and "\n" not in value and len(value) < 256:
+        yield value
+
+
 def fields(file: Path) -> dict[str, Any]:
     """The content of a kustomization; empty when it is unreadable."""
     try:
@@ -153,7 +169,7 @@ def remote_bases(folder: Path) -> list[tuple[Path, str]]:
     remote: list[tuple[Path, str]] = []
 
     def local_bases(inside: Path) -> Iterator[Path]:
-        for file in (inside / name for name in FILES):
+        for file in files(inside):
             for base in bases(file):
                 if is_remote(base):
                     remote.append((file, base))

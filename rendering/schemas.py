@@ -131,11 +131,10 @@ class _Kustomizations(dict[Path, dict[str, set[Path]]]):
         self[folder] = {
             key: {
                 path.resolve()
-                for text in _strings(value)
-                # Others are texts, such as a patch.
-                if "\n" not in text and len(text) < 256 and (path := folder / text).exists()
+                for name in kustomize.names(value)
+                if (path := folder / name).exists()
             }
-            for file in _kustomization_files(folder)
+            for file in kustomize.files(folder)
             for key, value in kustomize.fields(file).items()
         }
         return self[folder]
@@ -158,24 +157,11 @@ class _Kustomizations(dict[Path, dict[str, set[Path]]]):
         for each in (folder, *beside):
             named = self._named(each, self[each].keys() - _OBJECTS)
             files.update(path for path in named if path.is_file() and path.is_relative_to(each))
-            files.update(_kustomization_files(each))
+            files.update(kustomize.files(each))
         return any(_SCHEMA.encode() in file.read_bytes() for file in files)
 
     def _named(self, folder: Path, keys: Collection[str]) -> set[Path]:
         return {path for key in keys for path in self[folder].get(key, ())}
-
-
-def _kustomization_files(folder: Path) -> list[Path]:
-    return [file for name in kustomize.FILES if (file := folder / name).is_file()]
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        children = cast("Any", value.values() if isinstance(value, dict) else value)
-        for child in children:
-            yield from _strings(child)
 
 
 def _read(file: Path) -> str:
