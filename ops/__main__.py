@@ -30,7 +30,7 @@ COMMANDS = {
     ),
     "advisories": (
         "ops.advisories",
-        "Lists published holes of a stack, or of a whole release: open ones first.",
+        "Lists published holes of a release: which are open here, the most severe first.",
     ),
     "adopt": (
         "ops.adopt",

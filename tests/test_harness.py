@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from typing import Any
 
 import pulumi
@@ -106,6 +108,20 @@ def test_nothing_of_one_run_is_left_in_the_next() -> None:
     after = run(lambda: {"region": pulumi.Config("kubeflow").get("region")})
     assert after.exports == {"region": None}
     assert after.all == []
+
+
+def test_many_runs_do_not_use_up_the_files_that_select_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    most = len(os.listdir("/dev/fd")) + 30  # noqa: PTH208 paths are not needed
+    monkeypatch.setattr("tests.harness._MOST_OPEN_FILES", most)
+    gc.disable()
+    try:
+        for _ in range(30):
+            run(queue)
+    finally:
+        gc.enable()
+    assert len(os.listdir("/dev/fd")) < most + 30  # noqa: PTH208
 
 
 def test_exactly_one_must_be_there_to_be_the_only_one(made: Recorded) -> None:
