@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from advisories import cvss
+from advisories.scores import base_score
 from advisories.table import severity_of
 from images.reference import InvalidReference, Reference, parse
 
@@ -207,7 +207,7 @@ def _severity_of_group(
         for fields in (*records, *affected)
         for each in _mappings(fields.get("severity"))
     ]
-    scores = [cvss.base_score(each) for each in vectors]
+    scores = [base_score(each) for each in vectors]
     highest = _text(group.get("max_severity"))
     if _SCORE.fullmatch(highest):
         scores.append(float(highest))

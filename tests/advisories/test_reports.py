@@ -240,7 +240,7 @@ def test_records_of_several_databases_about_one_hole_are_one(tmp_path: Path) -> 
         ("CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", "high"),
         ("CVSS:3.1/AV:N/AC:L/PR:L/UI:N/S:C/C:H/I:H/A:N", "critical"),
         ("AV:N/AC:M/Au:N/C:N/I:P/A:N", "medium"),
-        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", ""),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", "critical"),
         ("CVSS:3.1/AV:Q", ""),
         ("nan", ""),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from advisories.cvss import base_score
+from advisories.scores import base_score
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,10 @@ from advisories.cvss import base_score
         ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N", 0.0),
         # With temporal metrics, which the base score leaves out.
         ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N/E:P/RL:O", 7.5),
+        # https://www.first.org/cvss/v4.0/examples
+        ("CVSS:4.0/AV:L/AC:L/AT:P/PR:L/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 7.3),
+        ("CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:P/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 7.7),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H", 10.0),
         # https://www.first.org/cvss/v2/guide, section 3.3
         ("AV:N/AC:L/Au:N/C:N/I:N/A:C", 7.8),
         ("(AV:N/AC:L/Au:N/C:C/I:C/A:C)", 10.0),
@@ -41,5 +45,5 @@ def test_a_vector_has_its_score(vector: str, score: float) -> None:
     "text",
     ["", "9.8", "CVSS:3.1", "CVSS:3.1/AV:N", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H", "AV:N/AC:Q"],
 )
-def test_what_is_no_vector_of_version_2_or_3_has_none(text: str) -> None:
+def test_what_is_no_vector_has_none(text: str) -> None:
     assert base_score(text) is None
