@@ -138,14 +138,27 @@ class Assembly:
                     parsed = aside.parsed()
                 printed = printing.result()
                 built = _parsed(printed)
-                schemas.put_in(built, printed, parsed)
+                if parsed:
+                    schemas.put_in(built, printed, parsed)
                 return built
             except (kustomize.KustomizeFailed, SchemasDoNotFit) as reason:
+                lacks_files = self._lacks_files(work)
+                if not (lacks_files or aside.originals):
+                    raise
                 log.debug("%s: built with all files as they are: %s", kustomization, reason)
                 aside.put_back()
-                shutil.rmtree(work / "sources", ignore_errors=True)
-                self._copy_sources(work)
+                if lacks_files:
+                    shutil.rmtree(work / "sources", ignore_errors=True)
+                    self._copy_sources(work)
                 return _parsed(kustomize.build(self.tool, folder))
+
+    def _lacks_files(self, work: Path) -> bool:
+        """Whether a file of a source is not among the copies."""
+        return any(
+            not os.path.lexists(work / "sources" / name / path.relative_to(source.folder))
+            for name, source in self.obtained.items()
+            for path in source.folder.rglob("*")
+        )
 
     def _reached(self, work: Path, kustomization: Path) -> list[Path]:
         """The folders of sources that a build reads, below ``work``, without those inside others.

@@ -11,7 +11,7 @@ import yaml
 
 from rendering import kustomize
 from rendering.assembly import Assembly, assemble
-from rendering.kustomize import Kustomize
+from rendering.schemas import MARK
 from rendering.source_files import files_digest
 from tests.rendering.conftest import TinyProject, archive
 
@@ -38,10 +38,10 @@ UNREACHED = {
 
 
 @pytest.fixture
-def assembled(tiny: TinyProject, tmp_path: Path) -> Callable[[Mapping[str, str]], Assembly]:
+def assembled(tiny: TinyProject, tmp_path: Path) -> Callable[..., Assembly]:
     """Assembles the release over a source with these files, of which it builds on ``top``."""
 
-    def make(files: Mapping[str, str]) -> Assembly:
+    def make(files: Mapping[str, str], mounts: str = "") -> Assembly:
         source = tmp_path / "source"
         for name, text in files.items():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +52,7 @@ def assembled(tiny: TinyProject, tmp_path: Path) -> Callable[[Mapping[str, str]]
         tiny.bundle.write_bytes(archive(source, "tiny-source"))
         described, _, _ = (tiny.release / "release.yaml").read_text().partition("files:")
         digest = f'"{files_digest(source)}"'
+        described = f"{described.rstrip()}\n    mounts: {{{mounts}}}\n"
         (tiny.release / "release.yaml").write_text(re.sub(r'"[0-9a-f]{64}"', digest, described))
         (tiny.release / "kustomization.yaml").write_text(
             f"{KUSTOMIZATION}resources:\n- ../../sources/tiny/top\n"
@@ -66,7 +67,7 @@ def below(folder: Path) -> set[str]:
 
 
 def test_folders_that_a_kustomization_reaches_are_copied_whole_and_no_others(
-    assembled: Callable[[Mapping[str, str]], Assembly],
+    assembled: Callable[..., Assembly],
 ) -> None:
     assembly = assembled({**REACHED, **UNREACHED})
     with assembly.laid_out(assembly.own) as work:
@@ -81,12 +82,13 @@ def test_folders_that_a_kustomization_reaches_are_copied_whole_and_no_others(
         ({}, 1),
         ({"alias": "-> base", "top/kustomization.yaml": "../base -> ../alias"}, 1),
         ({"top/inner": "-> ../base", "top/kustomization.yaml": "../base -> inner"}, 2),
+        ({"base/account.yaml": f"kind: ServiceAccount -> kind: ConfigMap\ndata: {{{MARK}: x}}"}, 1),
     ],
-    ids=["folders", "a link to a folder", "a link inside a folder to another one"],
+    ids=["folders", "a link to a folder", "a link inside a folder to another one", "a mark's word"],
 )
 def test_a_build_has_the_objects_of_one_that_copies_everything(
-    assembled: Callable[[Mapping[str, str]], Assembly],
-    monkeypatch: pytest.MonkeyPatch,
+    assembled: Callable[..., Assembly],
+    built: list[Path],
     changed: Mapping[str, str],
     runs: int,
 ) -> None:
@@ -94,16 +96,48 @@ def test_a_build_has_the_objects_of_one_that_copies_everything(
     for name, text in changed.items():
         old, arrow, new = text.partition(" -> ")
         files[name] = files[name].replace(old, new) if arrow and name in files else text
-    assembly, printed = assembled(files), list[str]()
-    really: Callable[[Kustomize, Path], str] = kustomize.build
-
-    def record(tool: Kustomize, folder: Path) -> str:
-        printed.append(str(folder))
-        return really(tool, folder)
-
-    monkeypatch.setattr(kustomize, "build", record)
+    assembly = assembled(files)
     objects = assembly.build(assembly.own)
     assert sorted(each["metadata"]["name"].partition("-")[0] for each in objects) == ["x", "x"]
-    assert len(printed) == runs
+    assert len(built) == runs
     with assembly.laid_out() as work:
-        assert objects == list(yaml.safe_load_all(really(assembly.tool, work / assembly.own)))
+        printed = kustomize.build(assembly.tool, work / assembly.own)
+    assert objects == list(yaml.safe_load_all(printed))
+
+
+CRD = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gears.tiny.example}
+spec:
+  versions:
+  - name: v1
+    schema:
+      openAPIV3Schema:
+        type: object
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "mounts", "runs"),
+    [
+        ({}, "", 1),
+        (UNREACHED, "", 2),
+        (UNREACHED, "inside: tiny", 1),
+        ({"base/account.yaml": CRD}, "", 2),
+        ({**UNREACHED, "base/account.yaml": CRD}, "inside: tiny", 2),
+    ],
+    ids=["all", "some folders", "all for a mount", "no schemas", "no schemas for a mount"],
+)
+def test_a_build_that_fails_is_repeated_where_files_or_schemas_were_left_out(
+    assembled: Callable[..., Assembly],
+    built: list[Path],
+    changed: Mapping[str, str],
+    mounts: str,
+    runs: int,
+) -> None:
+    top = REACHED["top/kustomization.yaml"].replace("resources:", "resources:\n- absent.yaml")
+    assembly = assembled({**REACHED, **changed, "top/kustomization.yaml": top}, mounts)
+    with pytest.raises(kustomize.KustomizeFailed, match=r"absent\.yaml"):
+        assembly.build(assembly.own)
+    assert len(built) == runs
