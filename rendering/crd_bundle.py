@@ -53,7 +53,7 @@ class CrdBundle(Sequence[Object]):
 
     @classmethod
     def stored(cls, digest: str, digests: Mapping[str, str]) -> CrdBundle | None:
-        """A bundle that was written on this machine; None: its file is missing or damaged."""
+        """A bundle that was written on this machine; None: its file is not as it was written."""
         file = crd_bundle_path(digest)
         return cls(file, digests) if digest == _digest_in_cache(file) else None
 
@@ -87,8 +87,8 @@ def read_crd_bundle(digest: str) -> list[Object]:
     """The CRDs of a bundle that was written on this machine.
 
     Raises:
-        RenderError: they are missing or damaged.
-        MachineFault: the cache cannot be read.
+        RenderError: they are missing, damaged or unreadable.
+        MachineFault: the cache has no folder.
     """
     return _read(crd_bundle_path(digest))
 
@@ -98,7 +98,7 @@ def crd_documents(digest: str) -> str:
     """The YAML stream of the CRDs of a bundle that was written on this machine.
 
     Raises:
-        RenderError: they are missing or damaged.
+        RenderError: they are missing, damaged or unreadable.
         MachineFault: the cache cannot be used.
     """
     code = cache.code_digest("crd_bundle.py", "kubernetes_yaml.py")
@@ -116,17 +116,23 @@ def crd_bundle_path(digest: str) -> Path:
 
 
 def _read(file: Path) -> list[Object]:
-    content = file.read_bytes() if file.exists() else b""
+    content, fault = b"", "damaged"
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        fault = "missing"
+    except OSError as error:
+        fault = f"unreadable ({error.strerror})"
     if cache.sha256_of(content) != file.stem:
-        raise RenderError(
-            f"{file} is {'damaged' if content else 'missing'}: run the command again, which writes "
-            "that file anew."
-        )
+        raise RenderError(f"{file} is {fault}: run the command again, which writes that file anew.")
     return json.loads(content)
 
 
 def _digest_in_cache(file: Path) -> str | None:
-    return cache.file_sha256(file) if file.exists() else None
+    try:
+        return cache.file_sha256(file)
+    except OSError:
+        return None
 
 
 def _name(crd: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ def test_a_bundle_is_a_file_named_by_its_content_whatever_the_order(
 def test_a_damaged_bundle_is_refused_and_written_again(damage: bytes, own_cache: Path) -> None:
     bundle = CrdBundle.of([WIDGETS])
     bundle.file.write_bytes(damage)
-    with pytest.raises(RenderError, match=f"{bundle.file} is (damaged|missing): run the command"):
+    with pytest.raises(RenderError, match=f"{bundle.file} is damaged: run the command"):
         read_crd_bundle(bundle.digest)
     assert CrdBundle.stored(bundle.digest, bundle.digests) is None
     assert CrdBundle.of([WIDGETS]) == bundle
@@ -88,6 +88,25 @@ def test_a_bundle_whose_file_has_gone_meanwhile_is_written_from_what_was_read() 
     bundle.file.unlink()
     assert CrdBundle.of(bundle) == bundle
     assert bundle.file.exists()
+
+
+def test_a_file_that_becomes_unreadable_after_a_render_is_one_sentence_and_made_again(
+    tiny: TinyProject,
+) -> None:
+    first = tiny.render()
+    crds = CrdBundle.of(tiny.render().crds)
+    crds.file.unlink()
+    # No user reads a link to itself, root neither.
+    crds.file.symlink_to(crds.file)
+    with pytest.raises(RenderError) as refused:
+        list(crds)
+    assert str(refused.value) == (
+        f"{crds.file} is unreadable (Too many levels of symbolic links): run the command again, "
+        "which writes that file anew."
+    )
+    again = tiny.render()
+    assert list(again.crds) == list(first.crds)
+    assert list(crds) == list(first.crds)
 
 
 # -- as documents ---------------------------------------------------------------------------------
