@@ -24,7 +24,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, ReadResult, Resource
 
-from components.dynamic.provider import DynamicProvider, Refused
+from components.dynamic.provider import DynamicProvider, Refused, refusals_as_sentences
 from rendering import RenderError
 from rendering.crd_bundle import CrdBundle, digest_of, read_crd_bundle
 from settings.context import StackContext
@@ -53,6 +53,7 @@ class CrdProvider(DynamicProvider):
     updating = ("digests", "keep")
     identity = "{cluster}/crds"
 
+    @refusals_as_sentences()
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse a release to which there is no way, or for which the platform is not ready.
 
@@ -98,7 +99,10 @@ class CrdProvider(DynamicProvider):
 def _apply(props: dict[str, Any], names: Sequence[str]) -> None:
     if not names:
         return
-    bodies = {crd["metadata"]["name"]: crd for crd in read_crd_bundle(props["bundle"])}
+    try:
+        bodies = {crd["metadata"]["name"]: crd for crd in read_crd_bundle(props["bundle"])}
+    except RenderError as failure:
+        raise Refused(str(failure)) from None
     api = _connect(props["kubeconfig"])
 
     def apply(name: str) -> None:

@@ -25,6 +25,30 @@ class CredentialsEnded(Refused):
     """The AWS credentials ended while a resource was made; what exists by then stays."""
 
 
+@contextmanager
+def refusals_as_sentences() -> Generator[None]:
+    """Shortens what the engine shows of a ``Refused``, and of credentials that ended, to the text.
+
+    Pulumi's server of dynamic providers answers ``traceback.format_exc()``, after its own calls
+    (pulumi/pulumi sdk/python/lib/pulumi/dynamic/__main__.py v3.259.0, _abort_with_traceback): the
+    process's ``sys.tracebacklimit`` alone leaves these out, and cutting ``__traceback__`` does not.
+    Each call that can fail is inside, because a limit stays until the next failure. Of failures at
+    the same moment one can be shown as the other is: with calls or without.
+
+    Raises:
+        CredentialsEnded: in place of what AWS answers to expired credentials.
+    """
+    try:
+        yield
+    except Exception as failure:
+        # Waits of hours outlast a session that nothing renews.
+        expired = is_expired(failure)
+        sys.tracebacklimit = 0 if expired or isinstance(failure, Refused) else _MOST_CALLS
+        if expired:
+            raise CredentialsEnded(CREDENTIALS_ENDED) from None
+        raise
+
+
 class DynamicProvider(ResourceProvider):
     """A provider whose diff compares some inputs; all others may change without effect.
 
@@ -49,18 +73,16 @@ class DynamicProvider(ResourceProvider):
         """
         raise NotImplementedError
 
+    @refusals_as_sentences()
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the resource."""
-        outs = self._made(props, {})
+        outs = self.outputs(props, {})
         return CreateResult(id_=self.identity.format_map(outs) or secrets.token_hex(8), outs=outs)
 
+    @refusals_as_sentences()
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Change the resource."""
-        return UpdateResult(outs=self._made(_news, _olds))
-
-    def _made(self, news: dict[str, Any], olds: dict[str, Any]) -> dict[str, Any]:
-        with refusals_as_sentences():
-            return self.outputs(news, olds)
+        return UpdateResult(outs=self.outputs(_news, _olds))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compare the state with new inputs."""
@@ -68,28 +90,6 @@ class DynamicProvider(ResourceProvider):
         changed = [key for key in keys if _olds.get(key) != _news.get(key)]
         replaces = [key for key in changed if key in self.replacing]
         return DiffResult(changes=bool(changed), replaces=replaces)
-
-
-@contextmanager
-def refusals_as_sentences() -> Generator[None]:
-    """Shortens what the engine shows of a ``Refused``, and of credentials that ended, to the text.
-
-    Pulumi's server of dynamic providers answers ``traceback.format_exc()`` (pulumi/pulumi
-    sdk/python/lib/pulumi/dynamic/__main__.py v3.259.0, _abort_with_traceback), which has as many
-    calls as ``sys.tracebacklimit`` says.
-
-    Raises:
-        CredentialsEnded: in place of what AWS answers to expired credentials.
-    """
-    try:
-        yield
-    except Exception as failure:
-        # Waits of hours outlast a session that nothing renews.
-        expired = is_expired(failure)
-        sys.tracebacklimit = 0 if expired or isinstance(failure, Refused) else _MOST_CALLS
-        if expired:
-            raise CredentialsEnded(CREDENTIALS_ENDED) from None
-        raise
 
 
 def with_secret_outputs(

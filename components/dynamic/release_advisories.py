@@ -12,7 +12,7 @@ from typing import Any, cast
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, Resource
 
-from components.dynamic.provider import DynamicProvider
+from components.dynamic.provider import DynamicProvider, refusals_as_sentences
 
 
 class ReleaseAdvisoriesProvider(DynamicProvider):
@@ -21,6 +21,7 @@ class ReleaseAdvisoriesProvider(DynamicProvider):
     updating = ("release", "accepted")
     identity = "{release}"
 
+    @refusals_as_sentences()
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Compare what is open with what the settings accept; previews do it too."""
         failures: list[CheckFailure] = []

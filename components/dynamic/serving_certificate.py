@@ -15,7 +15,7 @@ from typing import Any, cast
 import pulumi
 from pulumi.dynamic import DiffResult, Resource
 
-from components.dynamic.provider import DynamicProvider, with_secret_outputs
+from components.dynamic.provider import DynamicProvider, refusals_as_sentences, with_secret_outputs
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 730
@@ -38,6 +38,7 @@ class ServingCertificateProvider(DynamicProvider):
         own = {"certificate": certificate, "key": key, "ends": ends}
         return {**news, "authority": signer[0], "authorityKey": signer[1], **own}
 
+    @refusals_as_sentences()
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compare the hosts, and the end of the certificate with today."""
         left = datetime.fromisoformat(_olds["ends"]) - datetime.now(UTC)

@@ -15,7 +15,6 @@ import pytest
 from components.dynamic import crds
 from components.dynamic.crds import CrdProvider, CustomResourceDefinitions
 from components.dynamic.provider import Refused
-from rendering import RenderError
 from rendering.crd_bundle import CrdBundle, crd_bundle_path, digest_of
 from settings.section import MANIFESTS
 from tests.harness import MASKED, Registered, run
@@ -142,7 +141,7 @@ def test_a_cache_that_cannot_have_the_crds_ends_the_program_in_one_sentence(
 def test_crds_that_are_damaged_in_the_cache_are_not_applied(api: FakeApi) -> None:
     given = props(WIDGETS)
     crd_bundle_path(given["bundle"]).write_bytes(b'[{"metadata"')
-    with pytest.raises(RenderError, match="is damaged: run the command again"):
+    with pytest.raises(Refused, match="is damaged: run the command again"):
         CrdProvider().create(given)
     assert api.connections == []
 

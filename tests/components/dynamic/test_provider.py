@@ -12,8 +12,12 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import provider_pb2
 
+from components.dynamic.crds import CrdProvider
 from components.dynamic.database_authorities import DatabaseAuthoritiesProvider
 from components.dynamic.generated_secret import GeneratedSecretProvider
+from components.dynamic.provider import DynamicProvider
+from components.dynamic.release_advisories import ReleaseAdvisoriesProvider
+from components.dynamic.serving_certificate import ServingCertificateProvider
 from tests.components.dynamic import pulumi_plugin
 
 
@@ -59,3 +63,25 @@ def test_a_refusal_is_shown_as_its_sentence_and_a_fault_with_its_calls(url: str)
             assert url in text
             fault = refusal(plugin.Create, provider_pb2.CreateRequest(properties=faulty))
             assert "components/dynamic/generated_secret.py" in fault
+
+
+@pytest.mark.parametrize(
+    ("provider", "call"),
+    [
+        (CrdProvider(), "Check"),
+        (ReleaseAdvisoriesProvider(), "Check"),
+        (ServingCertificateProvider(), "Diff"),
+    ],
+    ids=["an upgrade's conditions", "open advisories", "the end of a certificate"],
+)
+def test_a_fault_after_a_refusal_has_its_calls(provider: DynamicProvider, call: str) -> None:
+    crds = {"digests": {"widgets.tiny.example": "0"}, "bundle": "0" * 64, "cluster": "c"}
+    news = pulumi_plugin.sent(serialize_provider(CrdProvider()), **crds)
+    serialized = serialize_provider(provider)
+    olds, faulty = pulumi_plugin.sent(serialized), pulumi_plugin.sent(serialized, release=7)
+    with pulumi_plugin.started() as plugin:
+        refused = refusal(plugin.Create, provider_pb2.CreateRequest(properties=news))
+        assert "components/" not in refused
+        assert refused.endswith(" is missing: run the command again, which writes that file anew.")
+        request: Any = getattr(provider_pb2, f"{call}Request")(olds=olds, news=faulty)
+        assert "components/dynamic/" in refusal(getattr(plugin, call), request)
