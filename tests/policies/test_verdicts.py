@@ -14,8 +14,8 @@ from policies import exemptions, loading
 from policies.exemptions import Exemption
 from policies.model import UNKNOWN, Stack, Violation, policy
 from policies.verdicts import OWN_POLICIES, findings
+from tests.policies.changes import POOL, put
 from tests.policies.stacks import changed, resource, stack
-from tests.policies.test_policies import POOL, put
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "policies"
