@@ -13,7 +13,7 @@ from ops.karpenter_status import Object
 from ops.live_cluster import LiveCluster
 from settings import Settings
 from settings.errors import listed
-from settings.sections import TeamBucket, User
+from settings.users import TeamBucket, User
 from terminal.output import Columns, Format, Row, format_option, messages, show, tab_separated
 
 _PROFILES = "/apis/kubeflow.org/v1/profiles"

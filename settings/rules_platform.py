@@ -16,9 +16,9 @@ from settings.facts import Facts, Release
 from settings.files import read_text
 from settings.rule_frame import Rules
 from settings.section import PROJECT
-from settings.sections import binding_name
 from settings.stack_file import MOST_BYTES
 from settings.support_ends import KUBERNETES
+from settings.users import binding_name
 
 _RESERVED = frozenset[str](
     yaml.safe_load(Path(__file__).with_name("reserved_namespaces.yaml").read_text("utf-8"))

@@ -32,12 +32,8 @@ from settings.context import StackContext
 from settings.errors import refusal
 from settings.existing_backend import key_alias
 from settings.model_catalog import ModelCatalogSettings
-from settings.sections import (
-    ArtifactsSettings,
-    DatabaseSettings,
-    SharedFilesSettings,
-    TeamBucket,
-)
+from settings.sections import ArtifactsSettings, DatabaseSettings, SharedFilesSettings
+from settings.users import TeamBucket
 
 _KUBEFLOW = "kubeflow"
 _EDITOR = "default-editor"

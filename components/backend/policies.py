@@ -8,7 +8,7 @@ from typing import Any
 
 from components.aws.documents import Document, allow, deny_without_tls, document
 from regions.region import Region
-from settings.sections import TeamBucket
+from settings.users import TeamBucket
 
 _ALGORITHM = "s3:x-amz-server-side-encryption"
 _KEY = f"{_ALGORITHM}-aws-kms-key-id"

@@ -24,7 +24,7 @@ from rendering.pod_references import account_of
 from rendering.rbac import Rbac
 from settings.context import StackContext
 from settings.section import MANIFESTS
-from settings.sections import LoginSettings, User
+from settings.users import LoginSettings, User
 from upgrades.table import matches, of_release
 
 DeployValues = Mapping[str, pulumi.Input[str]]

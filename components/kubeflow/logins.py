@@ -16,7 +16,7 @@ import pulumi
 from components.aws.managed_secret import managed_secret
 from components.dynamic.generated_secret import BcryptHash, GeneratedSecret
 from settings.context import StackContext
-from settings.sections import User
+from settings.users import User
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from rendering.parts import Parts
-from settings.sections import QuotaSettings, User, binding_name
+from settings.users import QuotaSettings, User, binding_name
 
 _RBAC = "rbac.authorization.k8s.io"
 _ROLE = "edit"

@@ -8,7 +8,7 @@ import os
 from ops.account_calls import aws_call
 from ops.cli_errors import Refused
 from ops.verification.platform import Platform
-from settings.sections import User
+from settings.users import User
 
 VARIABLE = "KUBEFLOW_LOGIN_PASSWORD"
 """Has the password, for whoever may not read the secret."""

@@ -32,7 +32,7 @@ from ops.verification.profile import refuse_exceeded_quota, user_of
 from ops.verification.waiting import last_lines, obstacles, pods_of, wait, warnings_of
 from ops.verification.workspace import Workspace, alive
 from rendering.parts import Parts
-from settings.sections import User
+from settings.users import User
 
 RUN_SECONDS = 15 * 60
 """Of the first run: a node may have to pull four images."""

@@ -9,7 +9,7 @@ from ops.cli_errors import Refused
 from ops.verification.platform import Platform
 from settings import Settings
 from settings.errors import listed
-from settings.sections import User
+from settings.users import User
 
 _EXCEEDED = "exceeded quota: "
 

@@ -16,7 +16,7 @@ import pytest
 from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE
 from components.kubeflow.profiles import quota_objects
 from rendering import Object
-from settings.sections import User
+from settings.users import User
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
 from tests.cluster.installation import Installation

@@ -41,7 +41,7 @@ from ops.verification.checks import (
 from rendering import Object
 from rendering.objects import WEBHOOK_KINDS
 from settings import from_stack_file
-from settings.sections import User
+from settings.users import User
 from tests.cluster.client import Refused
 from tests.cluster.conftest import CURRENT, NewCluster
 from tests.cluster.installation import Installation

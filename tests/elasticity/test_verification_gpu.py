@@ -15,7 +15,7 @@ from ops.verification.platform import Platform
 from ops.verification.progress import Progress
 from ops.verification.workspace import Workspace, Workspaces
 from settings.context import StackContext
-from settings.sections import User
+from settings.users import User
 from tests.elasticity import measuring
 from tests.elasticity.catalogue import catalogue
 from tests.elasticity.cluster import ControlPlane

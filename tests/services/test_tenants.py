@@ -28,7 +28,7 @@ import yaml
 from components.kubeflow import profiles
 from rendering import Object
 from rendering.release import load
-from settings.sections import User
+from settings.users import User
 from tests.releases import version_of_pipelines
 from tests.rendering.beijing import MANIFESTS, kubeflow
 from tests.rendering.profile_hooks import OLD, SCRIPTS, objects

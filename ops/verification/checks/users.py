@@ -31,7 +31,7 @@ from rendering.objects import (
     pod_spec,
 )
 from rendering.pod_references import named_by
-from settings.sections import User, binding_name
+from settings.users import User, binding_name
 
 _LABELS = "namespace-labels.yaml"
 _IDENTITY = "AwsIamForServiceAccount"

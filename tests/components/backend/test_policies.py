@@ -10,7 +10,7 @@ import pytest
 
 from components.backend import policies
 from regions.region import Region
-from settings.sections import TeamBucket
+from settings.users import TeamBucket
 from tests.consumers.access_decisions import allowed
 from tests.harness import REGIONS
 

@@ -22,7 +22,7 @@ from rendering.await_annotations import PATCH_FORCE
 from rendering.parts import Part, Parts
 from settings import from_mapping
 from settings.context import StackContext
-from settings.sections import User
+from settings.users import User
 from tests.harness import MASKED, Recorded, Registered, run
 
 CRDS = "pulumi-python:dynamic:CustomResourceDefinitions"

@@ -14,7 +14,7 @@ from components.kubeflow.logins import DexAccount, Logins
 from rehearsal.clouds import ACCOUNT
 from settings import from_mapping
 from settings.context import StackContext
-from settings.sections import User
+from settings.users import User
 from tests.harness import MASKED, REGIONS, Recorded, run
 
 DRAWN = "pulumi-python:dynamic:GeneratedSecret"

@@ -11,7 +11,7 @@ from components.gpu.node_pools import GPU_RESOURCE, SLICE_RESOURCE
 from components.kubeflow.profiles import contributor_objects, limits_of, quota_objects
 from rendering.release import load
 from settings import MANIFESTS
-from settings.sections import QuotaSettings, User, binding_name
+from settings.users import QuotaSettings, User, binding_name
 from tests.releases import DEFAULT, RELEASES
 from tests.rendering.beijing import kubeflow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from ops.findings import Level
-from settings.sections import User
+from settings.users import User
 from tests.ops.verification.played.live import Change, Live
 from tests.ops.verification.played.platforms import CN, examined, live_with
 

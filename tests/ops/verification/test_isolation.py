@@ -9,7 +9,7 @@ import pytest
 
 from ops.findings import Level
 from ops.verification.checks.isolation import Tenant, pairs
-from settings.sections import User
+from settings.users import User
 from tests.ops.verification.played.api_server import PlayedCluster
 from tests.ops.verification.played.live import Change, Live, binding, user_subject
 from tests.ops.verification.played.platforms import CN, examined, live_of, wrong

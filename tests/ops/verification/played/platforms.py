@@ -21,7 +21,7 @@ from rendering import Object
 from rendering.release import load
 from settings import MANIFESTS, Settings, from_stack_file
 from settings.context import StackContext
-from settings.sections import User
+from settings.users import User
 from tests.cluster.platform import platform as of_program
 from tests.ops.verification.played.api_server import PlayedCluster
 from tests.ops.verification.played.certificates import certificates

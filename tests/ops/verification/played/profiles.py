@@ -11,7 +11,7 @@ import yaml
 
 from rendering import Object
 from rendering.objects import labels_of, pod_spec
-from settings.sections import User
+from settings.users import User
 from tests.ops.verification.played.live import Live, binding, user_subject
 from tests.rendering.profile_hooks import SYNC
 
