@@ -14,6 +14,7 @@ from components.gpu.node_pools import Pool, pools_of
 from ops.account_calls import CallFailed, Session, aws_call, client, quota_value
 from ops.checks import Subject
 from ops.findings import Finding, good, note, problem
+from regions.machines import Machine
 from regions.region import Region
 from settings.errors import full_key, listed
 
@@ -38,18 +39,10 @@ _VALUES = 200
 
 
 @dataclass(frozen=True)
-class Machine:
+class OfferedMachine(Machine):
     """One instance type of a pool, with the zones of the region that offer it."""
 
-    name: str
-    vcpus: int
-    gpus: int
     zones: tuple[str, ...]
-
-    @property
-    def family(self) -> str:
-        """The part of the name before the size."""
-        return self.name.partition(".")[0]
 
 
 def pool_findings(stack: Subject, session: Session) -> Iterator[Finding]:
@@ -86,7 +79,7 @@ def pool_findings(stack: Subject, session: Session) -> Iterator[Finding]:
                     yield _sufficient(pool, f"{name} ({code})", value, counted)
 
 
-def _machines(ec2: Any, pool: Pool) -> list[Machine]:
+def _machines(ec2: Any, pool: Pool) -> list[OfferedMachine]:
     """The instance types a pool may use that a zone of the region offers."""
     families = [f"{family}.*" for family in pool.families]
     described = {
@@ -107,7 +100,7 @@ def _machines(ec2: Any, pool: Pool) -> list[Machine]:
             for offering in page["InstanceTypeOfferings"]:
                 zones[offering["InstanceType"]].append(offering["Location"])
     return [
-        Machine(
+        OfferedMachine(
             name,
             described[name]["VCpuInfo"]["DefaultVCpus"],
             _gpus(described[name]),
@@ -139,7 +132,7 @@ def _fits(pool: Pool, described: dict[str, Any]) -> bool:
     )
 
 
-def _offered(pool: Pool, region: Region, machines: Sequence[Machine]) -> Iterator[Finding]:
+def _offered(pool: Pool, region: Region, machines: Sequence[OfferedMachine]) -> Iterator[Finding]:
     zones: dict[str, set[str]] = {family: set() for family in pool.families}
     for machine in machines:
         zones[machine.family].update(machine.zones)
@@ -171,10 +164,10 @@ def _offered(pool: Pool, region: Region, machines: Sequence[Machine]) -> Iterato
 
 
 def _by_quota(
-    capacity_type: str, machines: Sequence[Machine]
-) -> dict[tuple[str, str], list[Machine]]:
+    capacity_type: str, machines: Sequence[OfferedMachine]
+) -> dict[tuple[str, str], list[OfferedMachine]]:
     """Code and name of each quota -> the machines it counts; none counts reservations."""
-    counted: dict[tuple[str, str], list[Machine]] = {}
+    counted: dict[tuple[str, str], list[OfferedMachine]] = {}
     for machine in machines:
         family = machine.family
         kinds = ("standard",) if STANDARD.fullmatch(family) else (family[:2], family[:1])
@@ -185,7 +178,7 @@ def _by_quota(
     return counted
 
 
-def _sufficient(pool: Pool, quota: str, value: float, machines: list[Machine]) -> Finding:
+def _sufficient(pool: Pool, quota: str, value: float, machines: list[OfferedMachine]) -> Finding:
     """Whether a quota allows the limit of a pool, packed as densely as these machines allow."""
     smallest = min(machines, key=lambda machine: machine.vcpus)
     if pool.max_gpus is None:

@@ -68,21 +68,20 @@ def _buckets(stack: Stack) -> Iterator[Violation]:
         for each in stack.only(f"aws:s3/{kind[0].lower()}{kind[1:]}:{kind}")
         if any(rule == UNKNOWN or switch in rule for rule in listed(each.inputs.get("rules")))
     ]
-    for bucket in _uncovered(stack.only(*_BUCKETS), configurations, "bucket"):
+    for bucket in _uncovered(stack.only(*_BUCKETS), configurations):
         yield bucket.finding("bucket", f"it has no {kind} with a rule; add one with a KMS key.")
 
 
-def _uncovered(
-    holders: Iterable[Resource], beside: Sequence[Resource], key: str
-) -> Iterator[Resource]:
-    """The resources that no other one names; of names that do not exist yet each is for one."""
-    names = [each.inputs.get(key) for each in beside]
+def _uncovered(buckets: Iterable[Resource], beside: Sequence[Resource]) -> Iterator[Resource]:
+    """The buckets that no other one names; of names that do not exist yet each is for one."""
+    names = [each.inputs.get("bucket") for each in beside]
     late = names.count(UNKNOWN)
-    for holder in holders:
-        if holder.inputs.get(key) not in names or holder.inputs.get(key) == UNKNOWN:
+    for bucket in buckets:
+        name = bucket.inputs.get("bucket")
+        if name not in names or name == UNKNOWN:
             late -= 1
             if late < 0:
-                yield holder
+                yield bucket
 
 
 def _disks(resource: Resource, path: str) -> Iterator[Violation]:
@@ -108,7 +107,7 @@ def customer_key(stack: Stack) -> Iterator[Violation]:
 def encryption_in_transit(stack: Stack) -> Iterator[Violation]:
     """Buckets, file systems and databases refuse connections without TLS."""
     policies = [each for each in stack.of("aws:s3/bucketPolicy:") if _refuses_plain(each, "s3:*")]
-    for bucket in _uncovered(stack.only(*_BUCKETS), policies, "bucket"):
+    for bucket in _uncovered(stack.only(*_BUCKETS), policies):
         yield bucket.finding(
             "bucket",
             "its policy admits requests without TLS; deny s3:* where aws:SecureTransport is false.",

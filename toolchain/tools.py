@@ -136,14 +136,14 @@ def kustomize(say: Say) -> Kustomize:
     return tool
 
 
-def _output(command: list[str], seconds: float = 60, **env: str) -> str | None:
+def _output(command: list[str], **env: str) -> str | None:
     """The output of a command; None when it fails, hangs or does not exist."""
     try:
         done = subprocess.run(
             command,
             capture_output=True,
             encoding="utf-8",
-            timeout=seconds,
+            timeout=60,
             check=True,
             env={**os.environ, **env},
         )

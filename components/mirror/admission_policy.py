@@ -162,12 +162,12 @@ def _variables(
     families = [host[1:] for host in hosts.table().mirrored if host.startswith("*.")]
     one_of_many = f"i.source.matches({_raw(rf'^[^./]+(?:{_either(families)})/')})"
     carried["source"] = "i.source"
-    yield "inside", _mapped("hub", **carried, also=_tails("i.source", families))
-    yield "handed", _mapped("inside", **carried, also=_each_line("i.also", _at_source(families)))
+    yield "inside", _mapped("hub", **carried, also=_tails(families))
+    yield "handed", _mapped("inside", **carried, also=_each_line(_at_source(families)))
     # What a mirror has may be a cache of another registry, and both names count.
-    both = "i.also + '\\n' + " + _each_line("i.also", _uncached("t"))
+    both = "i.also + '\\n' + " + _each_line(_uncached())
     yield "uncached", _mapped("handed", **carried, also=both)
-    yield "also", _mapped("uncached", **carried, also=_each_line("i.also", _canonical("t")))
+    yield "also", _mapped("uncached", **carried, also=_each_line(_canonical("t")))
     carried = {"raw": "i.raw", "name": "i.name", "known": "i.known", "also": "i.also"}
     starred = f"{one_of_many} ? '*' + i.source.substring(i.source.indexOf('.')) : i.source"
     yield "starred", _mapped("also", **carried, source=starred)
@@ -271,11 +271,11 @@ def _ecr_with_caches() -> str:
     return rf"[0-9]{{12}}\.{ECR_LABELS}\.[a-z0-9-]+\.(?:{_either(suffixes)})"
 
 
-def _tails(name: str, families: Iterable[str]) -> str:
-    """The ends of a name that begin with such a host; of one that is there twice, both."""
-    hosted = f"{name}.substring(0, {name}.lastIndexOf('/')).split('/')"
+def _tails(families: Iterable[str]) -> str:
+    """The ends of ``i.source`` that begin with such a host; of one that is there twice, both."""
+    hosted = "i.source.substring(0, i.source.lastIndexOf('/')).split('/')"
     many = _raw(f"^(?:{_one_of_many(families)}|{_ecr_with_caches()})$")
-    full = f"('/' + {name})"
+    full = "('/' + i.source)"
     first, last = (
         f"{full}.substring({full}.{index}('/' + p + '/') + 1)"
         for index in ("indexOf", "lastIndexOf")
@@ -284,9 +284,9 @@ def _tails(name: str, families: Iterable[str]) -> str:
     return f"{hosted}.filter(p, {handing}).map(p, {first} + '\\n' + {last}).join('\\n')"
 
 
-def _each_line(lines: str, expression: str) -> str:
-    """A text with an expression of each line ``t``."""
-    return f"{lines}.split('\\n').map(t, {expression}).join('\\n')"
+def _each_line(expression: str) -> str:
+    """``i.also`` with an expression of each line ``t``."""
+    return f"i.also.split('\\n').map(t, {expression}).join('\\n')"
 
 
 def _at_source(families: Iterable[str]) -> str:
@@ -305,13 +305,13 @@ def _at_source(families: Iterable[str]) -> str:
     )
 
 
-def _uncached(name: str) -> str:
-    """The name at its source, of an image in a cache of another registry."""
+def _uncached() -> str:
+    """The line ``t`` at its source, of an image in a cache of another registry."""
     chain = (
-        f"{name}.startsWith('{start}/') ? '{source}' + {name}.substring({len(start)}) : "
+        f"t.startsWith('{start}/') ? '{source}' + t.substring({len(start)}) : "
         for start, source in hosts.table().cached.items()
     )
-    return "".join(chain) + name
+    return f"{''.join(chain)}t"
 
 
 def _allowed(rules: Sequence[Rule], own: EcrRegistry) -> str:

@@ -100,14 +100,12 @@ _UNITS = re.compile(rf"\s+|[{_FAR_EAST}]{_STOPS}|[^\s/{_FAR_EAST}]+/?{_STOPS}|/"
 """What a line may end after."""
 
 
-def width_of(text: str, size: float, *, bold: bool = False, mono: bool = False) -> float:
+def width_of(text: str, size: float, *, bold: bool = False) -> float:
     """At most so many units wide is a text."""
     total = 0.0
     for each in text:
         if re.match(rf"[{_FAR_EAST}]", each):
             total += 1.0
-        elif mono:
-            total += 0.61
         elif each in _NARROW:
             total += 0.42
         elif each in _WIDE:
@@ -117,13 +115,11 @@ def width_of(text: str, size: float, *, bold: bool = False, mono: bool = False) 
     return total * size * (1.1 if bold else 1.0)
 
 
-def wrapped(
-    text: str, most: float, size: float, *, bold: bool = False, mono: bool = False
-) -> list[str]:
+def wrapped(text: str, most: float, size: float, *, bold: bool = False) -> list[str]:
     """The lines of a text, each at most so wide; a word that is wider has a line of its own."""
     lines = [""]
     for unit in _UNITS.findall(text):
-        if width_of((lines[-1] + unit).rstrip(), size, bold=bold, mono=mono) > most and lines[-1]:
+        if width_of((lines[-1] + unit).rstrip(), size, bold=bold) > most and lines[-1]:
             lines.append("")
         lines[-1] += unit if lines[-1] or not unit.isspace() else ""
     return [line.rstrip() for line in lines if line.strip()]
@@ -207,12 +203,11 @@ class Canvas:
         *,
         size: float = 16,
         bold: bool = False,
-        mono: bool = False,
         colour: str = INK,
     ) -> float:
         """Text in lines of at most so many units; the base line of the line that would follow."""
-        for line in wrapped(self.say(words), most, size, bold=bold, mono=mono):
-            self.text(x, y, line, size=size, bold=bold, mono=mono, colour=colour)
+        for line in wrapped(self.say(words), most, size, bold=bold):
+            self.text(x, y, line, size=size, bold=bold, colour=colour)
             y += size * LINE
         return y
 

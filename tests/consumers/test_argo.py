@@ -6,7 +6,7 @@ Argo is that of the release.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,17 +23,10 @@ from tests.consumers.argo import (
     of_controller,
     of_profile,
 )
-from tests.consumers.judged_aws import JudgedAws, judged_aws
-from tests.consumers.stack import stack
+from tests.consumers.judged_aws import JudgedAws
 from tests.releases import PIPELINES_2
 
 each_release = pytest.mark.parametrize("release", PIPELINES_2)
-
-
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Generator[JudgedAws]:
-    with judged_aws(stack(), tmp_path_factory.mktemp("aws")) as running:
-        yield running
 
 
 @each_release

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.api_server import built
 from tests.consumers.database import Database
-from tests.consumers.judged_aws import JudgedAws, judged_aws
+from tests.consumers.judged_aws import JudgedAws
 from tests.consumers.pipelines import KEY, METRICS, MINE, Launcher, api_server, put_artifact, run
 from tests.consumers.programs import kfp_libraries
 from tests.consumers.stack import PROFILES, stack
@@ -23,12 +22,6 @@ from tests.services.certificates import Authority
 
 _, OTHERS = PROFILES
 each_release = pytest.mark.parametrize("release", PIPELINES_2)
-
-
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Generator[JudgedAws]:
-    with judged_aws(stack(), tmp_path_factory.mktemp("aws")) as running:
-        yield running
 
 
 @each_release

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops import crane
+from tests.services.build_machine import BuildMachine
 from tests.services.copied_images import Images
 from tests.services.private_registry import Private, private_registry
 from tests.services.registry import Registry, registry
@@ -36,6 +37,11 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Generator[Private]:
 def tool() -> Path:
     """crane, built before any test's time limit begins."""
     return crane.find()
+
+
+@pytest.fixture
+def machine(tool: Path, own: Registry, tmp_path: Path) -> BuildMachine:
+    return BuildMachine.set_up(tmp_path / "machine", tool, own.host)
 
 
 @pytest.fixture

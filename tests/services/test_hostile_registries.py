@@ -138,11 +138,6 @@ def test_a_repository_is_made_only_after_the_manifest_was_read(done: Done) -> No
 
 
 @pytest.fixture
-def machine(tool: Path, own: Registry, tmp_path: Path) -> BuildMachine:
-    return BuildMachine.set_up(tmp_path / "machine", tool, own.host)
-
-
-@pytest.fixture
 def hostile() -> Generator[HostileRegistry]:
     with hostile_registry() as running:
         yield running

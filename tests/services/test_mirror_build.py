@@ -10,18 +10,11 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-import pytest
-
 from components.mirror.buildspec import CRANE_SHA256
 from tests.services.build_machine import PREFIX, BuildMachine, specification
 from tests.services.copied_images import await_until
 from tests.services.disturbances import HANG, Way, healthy, way_to
 from tests.services.registry import INDEX, Registry
-
-
-@pytest.fixture
-def machine(tool: Path, own: Registry, tmp_path: Path) -> BuildMachine:
-    return BuildMachine.set_up(tmp_path / "machine", tool, own.host)
 
 
 def arrived_whole(own: Registry, upstream: Registry, name: str, tag: str, digest: str) -> None:

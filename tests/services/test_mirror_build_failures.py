@@ -22,11 +22,6 @@ USERS = {
 }
 
 
-@pytest.fixture
-def machine(tool: Path, own: Registry, tmp_path: Path) -> BuildMachine:
-    return BuildMachine.set_up(tmp_path / "machine", tool, own.host)
-
-
 @pytest.mark.parametrize(
     ("fault", "code"),
     [

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from tests.services.build_machine import PREFIX, BuildMachine
 from tests.services.registry import Registry
 from webhook import inventory
 
 GONE = f"sha256:{'e' * 64}"
-
-
-@pytest.fixture
-def machine(tool: Path, own: Registry, tmp_path: Path) -> BuildMachine:
-    return BuildMachine.set_up(tmp_path / "machine", tool, own.host)
 
 
 def test_a_tag_that_moved_is_copied_by_the_known_digest(

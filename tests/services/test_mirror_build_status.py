@@ -7,7 +7,6 @@ send to DynamoDB is sent to moto's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -43,11 +42,6 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         client: Any = boto3.client("dynamodb", region_name="cn-north-1")
         create_table(client, TABLE)
         yield client
-
-
-@pytest.fixture
-def machine(tool: Path, own: Registry, tmp_path: Path) -> BuildMachine:
-    return BuildMachine.set_up(tmp_path / "machine", tool, own.host)
 
 
 def row(table: Any, image: str) -> dict[str, Any]:

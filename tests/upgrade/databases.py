@@ -172,7 +172,7 @@ def columns(rds: Database) -> Columns:
         "ORDER BY table_schema, table_name, ordinal_position"
     )
     found: dict[str, list[str]] = {}
-    for line in _ask(rds, asked):
+    for line in query(rds, asked):
         schema, table, column = line.split("\t")
         found.setdefault(f"{schema}.{table}", []).append(column)
     return found
@@ -180,7 +180,7 @@ def columns(rds: Database) -> Columns:
 
 def rows(rds: Database, of: Columns) -> Rows:
     """What these columns hold."""
-    return {table: _ask(rds, _sorted_rows(table, names)) for table, names in of.items()}
+    return {table: query(rds, _sorted_rows(table, names)) for table, names in of.items()}
 
 
 def _sorted_rows(table: str, names: Sequence[str]) -> str:
@@ -188,7 +188,8 @@ def _sorted_rows(table: str, names: Sequence[str]) -> str:
     return f"SELECT {listed} FROM {table} ORDER BY {listed}"  # noqa: S608 - names of the schema
 
 
-def _ask(rds: Database, statement: str) -> list[str]:
-    answer = rds.server.query(statement)
+def query(rds: Database, statements: str) -> list[str]:
+    """The rows that the master user gets."""
+    answer = rds.server.query(statements)
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.splitlines()

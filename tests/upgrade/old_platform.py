@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from tests.consumers.database import Database
-from tests.upgrade.databases import metadata_pod, metadata_session, pipelines_statements
+from tests.upgrade.databases import metadata_pod, metadata_session, pipelines_statements, query
 from tests.upgrade.schema_recorder import NEW_VERSION, OLD_RECORD, OLD_ROWS
 
 NEW = "26.03.1"
@@ -137,10 +137,3 @@ def _of(version: str) -> dict[str, Any]:
 def script(statements: Sequence[str]) -> str:
     """Statements as the client reads them."""
     return "".join(f"{each.rstrip().rstrip(';')};\n" for each in statements)
-
-
-def query(rds: Database, statements: str) -> list[str]:
-    """The rows that the master user gets."""
-    answer = rds.server.query(statements)
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout.splitlines()

@@ -45,11 +45,6 @@ def response(body: bytes) -> dict[str, Any]:
     return json.loads(body)["response"]
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return self_signed(tmp_path_factory.mktemp("certificate"))
-
-
 @pytest.fixture
 def connection(pair: Certificate) -> Generator[ssl.SSLSocket]:
     with serving(pair, decide) as port, connected(port, pair.certificate) as secured:

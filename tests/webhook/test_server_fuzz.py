@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.certificates import Certificate, self_signed
+from benchmarks.certificates import Certificate
 from tests.webhook.serving import PATH, admit, answer, connected, decide, serving
 from webhook.connection import Limits
 
@@ -68,11 +68,6 @@ def odd(chance: random.Random) -> bytes:
         piece = chance.choice(PIECES) if chance.random() < 0.8 else chance.randbytes(3)
         request[at:end] = piece * chance.choice([1, 1, 2])
     return bytes(request)
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return self_signed(tmp_path_factory.mktemp("certificate"))
 
 
 def given(port: int, authority: Path, request: bytes) -> str:

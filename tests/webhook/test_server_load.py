@@ -20,9 +20,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from benchmarks.certificates import Certificate, self_signed
+from benchmarks.certificates import Certificate
 from images.reference import Reference
 from tests.webhook.reviews import OWN, FixedMirror, patched, pod, review_of
 from tests.webhook.serving import ask, connected, post, serving
@@ -34,11 +32,6 @@ RSS_MIB, P99_MS, MEDIAN_MS = 200, 30.0, 1000.0
 SECONDS = 2
 ROUNDS = 2
 CALL_SECONDS = 0.01
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return self_signed(tmp_path_factory.mktemp("certificate"))
 
 
 class Memory:

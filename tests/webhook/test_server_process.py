@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.certificates import Certificate, self_signed
+from benchmarks.certificates import Certificate
 from tests.webhook.reviews import OWN, review_of
 from tests.webhook.serving import (
     admit,
@@ -39,11 +39,6 @@ VARIABLES = {
     # No call to AWS for an image that stays at its source.
     "MIRROR_RULES": '[{"action": "keep"}]',
 }
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return self_signed(tmp_path_factory.mktemp("certificate"))
 
 
 def program(variables: Mapping[str, str]) -> subprocess.Popen[str]:

@@ -26,17 +26,6 @@ from tests.components.cluster.simulated_cluster import (
 )
 from tests.harness import REGIONS, Recorded
 
-
-@pytest.fixture(scope="module", params=REGIONS)
-def made(request: pytest.FixtureRequest) -> tuple[Region, Recorded]:
-    return Region.of(request.param), cluster(request.param)
-
-
-@pytest.fixture(scope="module")
-def beijing() -> Recorded:
-    return cluster()
-
-
 # Reaching it
 
 

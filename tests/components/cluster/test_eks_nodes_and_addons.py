@@ -20,17 +20,7 @@ from tests.components.cluster.simulated_cluster import (
     names,
     policy,
 )
-from tests.harness import REGIONS, Recorded
-
-
-@pytest.fixture(scope="module", params=REGIONS)
-def made(request: pytest.FixtureRequest) -> tuple[Region, Recorded]:
-    return Region.of(request.param), cluster(request.param)
-
-
-@pytest.fixture(scope="module")
-def beijing() -> Recorded:
-    return cluster()
+from tests.harness import Recorded
 
 
 def test_nodes_have_the_three_policies_of_their_partition(made: tuple[Region, Recorded]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from ops.findings import Level
 from tests.ops.verification.played.eks import node_comes, node_leaves
-from tests.ops.verification.played.live import Change, Live, condition, just_now
+from tests.ops.verification.played.live import Change, Live, condition, just_now, next_rotation
 from tests.ops.verification.played.platforms import CN, examined, live_of
 from tests.ops.verification.told import assert_broken, assert_of_others, assert_right
 
@@ -77,12 +77,6 @@ def failed_job(live: Live) -> None:
     message = "Job has reached the specified backoff limit"
     failed = condition("Failed", reason="BackoffLimitExceeded", message=message)
     job["status"] = {"conditions": [failed], "failed": 5}
-
-
-def another_rotation(live: Live) -> None:
-    live.settings = live.settings.model_copy(
-        update={"database": live.settings.database.model_copy(update={"rotation": 2})}
-    )
 
 
 def autoscaler_adds_one(live: Live) -> None:
@@ -169,7 +163,7 @@ def job(name: str, **labels: str) -> Change:
         ),
         (
             "platform-jobs",
-            another_rotation,
+            next_rotation,
             "Job kubeflow-database/database-init-2",
             "so that the database users of kubeflow:database.rotation 2 may be missing",
         ),

@@ -15,7 +15,7 @@ from ops.cli_errors import Refused
 from ops.findings import Finding, Level
 from ops.verification.checks import stored_secrets
 from ops.verification.checks.stored_secrets import CHECKS
-from tests.ops.verification.played.live import Live, condition
+from tests.ops.verification.played.live import Live, condition, next_rotation
 from tests.ops.verification.played.platforms import live_of, platform, secrets_manager, wrong
 from tests.ops.verification.played.stored_secrets import PASSWORD
 
@@ -96,12 +96,6 @@ def read_long_ago(live: Live) -> None:
 def no_store(live: Live) -> None:
     state = condition("Ready", "False", reason="InvalidProviderConfig", message="unable to assume")
     live.get("SecretStore", "kubeflow/secrets-manager")["status"]["conditions"] = [state]
-
-
-def next_rotation(live: Live) -> None:
-    live.settings = live.settings.model_copy(
-        update={"database": live.settings.database.model_copy(update={"rotation": 2})}
-    )
 
 
 @pytest.mark.parametrize(

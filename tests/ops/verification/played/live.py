@@ -134,5 +134,12 @@ def binding(
     }
 
 
+def next_rotation(live: Live) -> None:
+    """Counts the passwords of the database one up in the stack file alone."""
+    live.settings = live.settings.model_copy(
+        update={"database": live.settings.database.model_copy(update={"rotation": 2})}
+    )
+
+
 def in_base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
