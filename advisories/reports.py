@@ -272,7 +272,7 @@ def _severity(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Text in one line without characters that nobody sees: a report is text of anybody."""
+    """Text in one line without invisible characters: anybody may have written a report."""
     if not isinstance(value, str):
         return ""
     return " ".join("".join(each if each.isprintable() else " " for each in value).split())

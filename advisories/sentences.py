@@ -1,4 +1,4 @@
-"""What previews, the doctor and pages say about a release's advisories."""
+"""The sentences of previews, of the doctor and of pages about a release's advisories."""
 
 from __future__ import annotations
 

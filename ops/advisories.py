@@ -141,7 +141,7 @@ def missing(
     elsewhere: set[_Key] = set()
     for each in reported:
         key = (each.names[0], each.images)
-        mine = [image for image in each.images if any(_is(image, *one) for one in own)]
+        mine = [image for image in each.images if any(_may_be(image, *one) for one in own)]
         rows = list(filter(None, map(known.named, each.names)))
         if each.images and not mine:
             elsewhere.add(key)
@@ -157,10 +157,10 @@ def missing(
 _Key = tuple[str, tuple[Reference, ...]]
 
 
-def _is(image: Reference, pulled: Reference, digest: str | None) -> bool:
-    """Whether a scanned image is one that the release pulls, or may be.
+def _may_be(image: Reference, pulled: Reference, digest: str | None) -> bool:
+    """Whether a scanned image may be one that the release pulls.
 
-    A digest alone tells no version where the lock has none.
+    An image without a tag counts as one where the lock has no digest to compare.
 
     Args:
         image: as the report names it; a copy has the source's owner and name in another registry.

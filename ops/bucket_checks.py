@@ -90,7 +90,7 @@ def state_findings(stack: Subject, session: Session) -> Iterator[Finding]:
 
 
 def _backend() -> str:
-    """The URL of the backend; empty where the CLI, which would tell, is missing."""
+    """The URL of the backend; empty without the CLI, from which it is read."""
     if BACKEND in os.environ:
         return os.environ[BACKEND]
     path = shutil.which("pulumi")

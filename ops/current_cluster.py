@@ -31,7 +31,7 @@ class Unreachable(Refused):
 
 @dataclass(frozen=True)
 class CurrentCluster:
-    """What the current context of the kubeconfig says of its cluster; empty: nothing.
+    """The cluster of the kubeconfig's current context, by its entries; empty where they have none.
 
     ``aws eks update-kubeconfig`` names a cluster by its ARN, and its user's command has name and
     region; EKS has the region in each endpoint (aws/aws-cli awscli/customizations/eks/

@@ -18,7 +18,7 @@ from ops.cli_errors import Refused, errors_reported
 from ops.crane import Crane, find
 from ops.lock_digests import add_digests, digest_of, to_query
 from ops.mirror import commands as mirror_commands
-from ops.mirror.account_copies import told_by_copies
+from ops.mirror.account_copies import sources_of_copies
 from ops.mirror.docker_config import own_logins
 from rendering import ImageUse
 from rendering import lock as locks
@@ -116,7 +116,7 @@ def lock(
             if not uses:
                 continue
             if from_account:
-                updated, differing = _told_by_account(updated, str(stack), refresh=refresh)
+                updated, differing = _filled_from_account(updated, str(stack), refresh=refresh)
                 problems += differing
             locks.write(folder, updated)
             problems += floating_uses(uses)
@@ -132,11 +132,11 @@ def lock(
         raise fail(problems, FAILED)
 
 
-def _told_by_account(lock: Lock, stack: str, *, refresh: bool) -> tuple[Lock, list[str]]:
-    """The lock with what the copies of the stack's account tell, and where both differ."""
+def _filled_from_account(lock: Lock, stack: str, *, refresh: bool) -> tuple[Lock, list[str]]:
+    """The lock with the digests of the stack account's copies, and a sentence per difference."""
     sources = [image.source for image in lock.images]
-    told = told_by_copies(targets.settings_of(stack), sources)
-    digests = {source: each.digest for source, each in told.items() if each.digest}
+    known = sources_of_copies(targets.settings_of(stack), sources)
+    digests = {source: each.digest for source, each in known.items() if each.digest}
     differing = [
         f"{image.source} is {digests[image.source]} in the account, and {image.digest} in the lock"
         for image in lock.images
@@ -148,7 +148,7 @@ def _told_by_account(lock: Lock, stack: str, *, refresh: bool) -> tuple[Lock, li
         else {s: digests[s] for s in to_query(lock, refresh=False) if s in digests}
     )
     origin = f"the copies of stack {stack}, {datetime.now(UTC).date()}"
-    sizes = {source: each.bytes for source, each in told.items() if each.bytes}
+    sizes = {source: each.bytes for source, each in known.items() if each.bytes}
     return lock.filled(new, origin).measured(sizes), differing
 
 

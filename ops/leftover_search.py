@@ -396,7 +396,7 @@ def _existing(place: Place, kind: Mapping[str, Any], named: Mapping[str, str]) -
 
 
 def _held(place: Place, kind: Mapping[str, Any], arn: str) -> str:
-    """What needs it, whatever the settings say; empty where nothing does."""
+    """What needs it under any settings; empty where nothing does."""
     if "held" not in kind:
         return ""
     held = kind["held"]

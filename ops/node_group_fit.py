@@ -89,7 +89,7 @@ def node_group_findings(stack: Subject) -> Iterator[Finding]:
 
 
 def capacity(instance_type: str) -> Capacity | None:
-    """What a node of this type offers; None where its name says nothing.
+    """What a node of this type offers; None where its name reveals no size.
 
     AL2023 reserves CPU and memory for the kubelet (awslabs/amazon-eks-ami
     nodeadm/internal/kubelet/config.go); 7.5 % of the memory is the hypervisor's (karpenter.sh,

@@ -61,7 +61,7 @@ class Requirement:
 
 
 class NodePool:
-    """A NodePool as scheduling sees it.
+    """A NodePool, with what scheduling reads of it.
 
     Args:
         obj: of karpenter.sh/v1.

@@ -1,8 +1,8 @@
 """What an interrupted run of Pulumi had begun, and what becomes of each of its operations.
 
-A provider that dies alone takes its operations with it: the engine forgets a creation that failed
-(pulumi/pulumi, pkg/backend/snapshot.go, ``createSnapshotMutation.End``), although AWS may have done
-it. Therefore what the next ``up`` would create is looked up too.
+Where a provider ends and the engine does not, operations are lost: the engine drops a creation that
+failed (pulumi/pulumi, pkg/backend/snapshot.go, ``createSnapshotMutation.End``), although AWS may
+have done it. Therefore what the next ``up`` would create is looked up too.
 """
 
 from __future__ import annotations
@@ -316,7 +316,7 @@ class Settlement:
     def _open(
         self, operation: Operation, reason: str, hint: str = "", *, exists: bool = True
     ) -> Decision:
-        """An operation that a person decides, with the words that do."""
+        """An operation that a person decides, with the commands for it."""
         command = ["./kf", "resume", "--stack", self._stack]
         absent = shlex.join([*command, "--absent", operation.urn])
         present = shlex.join([*command, "--exists", f"{operation.urn}=ID"])

@@ -21,7 +21,7 @@ _WAYS_OUT = {
     ),
     "no stack named": "`pulumi stack ls` lists those of the state that `pulumi login` has chosen",
 }
-"""What the CLI says -> what it does not say: what to do."""
+"""A message of the CLI -> the way out, which the CLI does not print."""
 
 
 class CliFailed(Refused):

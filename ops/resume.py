@@ -141,7 +141,7 @@ def _repair(cli: PulumiCli, deployment: Deployment, decisions: list[Decision]) -
         and (each.outcome is Outcome.TAKEN or each.operation.urn in deployment.ids)
     ]
     urns = list(dict.fromkeys([*read, *deployment.unread]))
-    # A provider that dies alone takes its operations with it: what it deleted is in the state.
+    # Where a provider ended and the engine did not, the state still has what was deleted.
     whole = not deployment.operations and bool(deployment.resources)
     if urns or whole:
         of_what = "every resource" if whole else f"{len(urns)} resources"

@@ -75,7 +75,7 @@ def _model(
     if download:
         return download
     services = [state for part in parts if (state := _service(part, revisions, pods))]
-    # What has failed says more than what waits.
+    # A failure explains more than a part that still starts.
     for state in sorted(services, key=lambda each: each.starting):
         return state
     status = model.get("status") or {}

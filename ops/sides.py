@@ -40,7 +40,7 @@ _LEFT_OUT = ("home", "kubernetes.yaml", "architecture.md", "account.run.jsonl", 
 _LONGEST = 600
 _NO_REASON = re.compile(
     r"(Preview failed: .*|preview failed|update failed"
-    # Steps that a rehearsal tells about while it works (toolchain/, rendering/build.py).
+    # Steps that a rehearsal prints while it works (toolchain/, rendering/build.py).
     r"|(Pulumi CLI|kustomize) [\d.]+: .*|\S+: .* after [\d.]+ s|\d+ packages after \d+ s"
     r"|(Building|Built|Downloading) .*|.*(; looking for another|; waiting for it))"
 )

@@ -62,7 +62,7 @@ def eks_findings(stack: Subject, session: Session) -> Iterator[Finding]:
         yield _not_offered(stack, _KUBERNETES, version, list(offered))
         return
     ends = (offered[version].get(f"endOf{kind}SupportDate") for kind in ("Standard", "Extended"))
-    yield from _told(_KUBERNETES, version, *ends)
+    yield from _of_dates(_KUBERNETES, version, *ends)
 
 
 def mysql_findings(stack: Subject, session: Session) -> Iterator[Finding]:
@@ -83,7 +83,7 @@ def mysql_findings(stack: Subject, session: Session) -> Iterator[Finding]:
         for each in major["DBMajorEngineVersions"]
         for cycle in each["SupportedEngineLifecycles"]
     }
-    yield from _told(_MYSQL, version, ends.get("standard"), ends.get("extended"))
+    yield from _of_dates(_MYSQL, version, ends.get("standard"), ends.get("extended"))
 
 
 def postgres_findings(stack: Subject, session: Session) -> Iterator[Finding]:
@@ -113,7 +113,7 @@ def _not_offered(stack: Subject, key: str, version: str, offered: list[str]) -> 
     return problem(_ABOUT[key], refusal(key, version, reason).rstrip("."))
 
 
-def _told(key: str, version: str, standard: Any, extended: Any) -> Iterator[Finding]:
+def _of_dates(key: str, version: str, standard: Any, extended: Any) -> Iterator[Finding]:
     """A finding by the dates that AWS answers, where it answers some."""
     if standard and extended:
         yield _support(key, version, Support(standard=standard.date(), extended=extended.date()))

@@ -64,7 +64,7 @@ class Credentials:
         """Jobs that read one of the remote secrets whose copy a workload's pods read.
 
         Such a Job puts the secret in force, for instance by creating the database user in it. This
-        rule orders no Jobs among themselves: their references do not tell which is first.
+        rule orders no Jobs among themselves: their references contain no order.
         """
         spec = pod_spec(self._by_key[key])
         if spec is None or key.kind == "Job":

@@ -26,8 +26,8 @@ _HASH = re.compile(r"(?<=-)[2456789bcdfghkmt]{10}$")
 """kustomize respells hexadecimal digits so that no word can appear (api/hasher/hasher.go)."""
 
 _NAMING = ("name", "mountPath", "containerPort", "port", "key")
-"""Fields that tell the items of a list apart, the first that does wins (API conventions, map lists;
-``mountPath`` before others, because one volume can be mounted twice)."""
+"""Fields that distinguish the items of a list; the first one that does is used (API conventions,
+map lists; ``mountPath`` before others, because one volume can be mounted twice)."""
 
 INTO_TEXT = " > "
 """Stands in a path before the part inside the structure of a text."""
@@ -133,7 +133,7 @@ def _of_lists(upstream: list[Any], ours: list[Any], path: str) -> Iterator[Chang
 
 
 def _names(field: str, *lists: list[Any]) -> bool:
-    """Whether ``field`` tells the items of each list apart."""
+    """Whether ``field`` distinguishes the items of each list."""
     for items in lists:
         names = [item.get(field) if isinstance(item, dict) else None for item in items]
         if not items or None in names or len(set(map(str, names))) < len(items):

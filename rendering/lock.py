@@ -87,7 +87,7 @@ class Lock(Strict):
 
         Args:
             digests: source -> digest.
-            digest_from: who says so; None: the registries.
+            digest_from: the origin of the digests; None: the registries.
         """
         images = tuple(
             image.model_copy(

@@ -238,7 +238,7 @@ class Patches(Strict):
         return tag == self.version and any(fnmatchcase(image.name, each) for each in self.images)
 
     def other(self, image: Reference, version: str) -> Reference:
-        """One of these images at another version, whose digest nobody here knows."""
+        """One of these images at another version, without digest: only its registry has that."""
         tag = (image.tag or "").replace(self.version, version, 1)
         return parse(f"{image.name}:{tag}")
 

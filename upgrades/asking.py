@@ -80,7 +80,7 @@ def refusal(old: str, new: str, ways: Upgrades) -> str | None:
 def unmet(
     way: Upgrade, platform: Platform, confirmed: Collection[str], now: datetime
 ) -> Iterator[str]:
-    """A sentence per condition that does not hold, or of which nobody knows whether it does."""
+    """A sentence per condition that does not hold, or whose answer is missing."""
     for condition in way.before:
         if condition.name in confirmed:
             continue

@@ -1,4 +1,4 @@
-"""Why an upgrade changes an object, as far as the files of the new release say so.
+"""Why an upgrade changes an object, as far as the files of the new release have the reason.
 
 ``upgrade.yaml`` has the reason for what goes, is replaced or stays; ``golden.yaml`` and
 ``reasons.yaml`` have that for each difference of the release to its upstream. What has none of them

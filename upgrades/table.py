@@ -69,7 +69,7 @@ class Condition(_Part):
     """What must be true before an upgrade, asked before anything changes.
 
     Attributes:
-        name: by which a stack confirms what the answer cannot know.
+        name: by which a stack confirms a condition that no answer can show.
         what: the condition, as a part of a sentence.
         why: the reason, as a part of a sentence.
         way_out: how it becomes true, as a part of a sentence.
@@ -213,7 +213,7 @@ class Upgrades(_Part):
 
     @property
     def awaits_crds(self) -> tuple[str, ...]:
-        """Those of all ways: a program does not know from which release its stack comes."""
+        """Those of all ways: the release from which a stack comes is in its state alone."""
         return tuple(each for way in self.ways.values() for each in way.awaits_crds)
 
     def recognised(self, crds: Collection[str]) -> str | None:

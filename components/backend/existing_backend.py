@@ -76,7 +76,7 @@ def left_files(settings: Settings, context: StackContext, provider: aws.Provider
         raise
     shared = settings.shared_files
     if files is None or (shared.enabled and shared.file_system_id is None):
-        return False  # the only one is the stack's own, which the settings do not keep
+        return False  # the only one is the stack's own, and a destroy deletes it by the settings
     alias = f"alias/{key_alias(context.cluster)}"
     key = one_or_none(lambda: aws.kms.get_key(key_id=alias, opts=call))
     return key is not None and key.arn.endswith(files.kms_key_id)

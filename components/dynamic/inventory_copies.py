@@ -174,7 +174,7 @@ class InventoryCopies:
             return True
         if before and before.source:
             return (digest, known) == (before.copy, before.source)
-        # Of a copy of one platform that an earlier version made, the digest tells nothing.
+        # Without a record of both digests, a copy of one platform counts as right: it has its own.
         return present.get("imageManifestMediaType") not in (None, *_INDEXES)
 
     def _digests(

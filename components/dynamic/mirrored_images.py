@@ -21,7 +21,7 @@ class MirroredImagesProvider(DynamicProvider):
     identity = "{registry}"
 
     def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
-        """Copy every image that the registry lacks, and remember the digests of all."""
+        """Copy every image that the registry lacks, and record the digests of all."""
         return {**news, "copied": _copy(news, _olds.get("copied") or {})}
 
 

@@ -1,7 +1,7 @@
 """The release of a stack, refused while a critical advisory of it is open and not accepted.
 
-A dynamic resource, because the state tells a new stack, or one that gets another release, from one
-that exists: an advisory that is published later stops no change of a stack that runs already.
+A dynamic resource, because the state alone distinguishes a new stack, or one that gets another
+release, from one that exists: an advisory that is published later stops no change of that one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which images of Karpenter's machines are not published, as AWS tells; nothing is made."""
+"""Which images of Karpenter's machines are not published, looked up in AWS; makes nothing."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ class KubeflowManifests(pulumi.ComponentResource):
         """An object that a preview shows to the API server only while the CRDs do not change.
 
         Its annotation, which every object has, is unknown until they are applied, and the provider
-        tries no object with an unknown value out (pulumi-kubernetes v4.34
+        sends no object with an unknown value to the server (pulumi-kubernetes v4.34
         provider/pkg/provider/provider.go, ``hasComputedValue`` in Create and Update).
         """
         known = self._crds.applied.apply(lambda _: "true")

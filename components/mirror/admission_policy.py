@@ -1,10 +1,10 @@
 """The boundary without any pod: a stack's rules as a policy that the API server judges by.
 
-A webhook is a program that may be away, and decides what becomes of an image; the policy only
-admits or refuses what came of it. It is generated from the same rules, with the same expressions
-(``webhook.rules``), so that one table of ways around both judges them. Where the common expression
-language has no means for what the handler does, it refuses: a copy whose name tells its source by
-an escape, a port with leading zeros.
+The webhook is a program, which may be down, and rewrites images; the policy, which is part of the
+API server, admits or refuses the result. It is generated from the same rules, with the same
+expressions (``webhook.rules``), so that one table of ways around both judges them. Where the common
+expression language has no means for what the handler does, the policy refuses: a copy whose name
+contains its source in escapes, a port with leading zeros.
 
 k8s.io/api admissionregistration/v1; the libraries of expressions are those of Kubernetes
 (kubernetes.io/docs/reference/using-api/cel).
@@ -204,7 +204,7 @@ def _mapped(variable: str, /, **fields: str) -> str:
 
 
 def _origin(item: str) -> str:
-    """The source that the name of a copy tells; the name itself of every other image."""
+    """The source that is part of a copy's name; the name itself of every other image."""
     rest = f"{item}.rest"
     port = f"({rest}.startsWith('port-443/') ? '' : ':' + {rest}.split('/')[0].substring(5))"
     behind = f"{rest}.substring({rest}.indexOf('/', {rest}.indexOf('/') + 1))"

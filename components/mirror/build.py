@@ -174,7 +174,7 @@ class ImageMirrorBuild(pulumi.ComponentResource):
             "NEW_REPOSITORY": _new_repository(context),
             "LIFECYCLE": json.dumps(lifecycle_policy()),
             # Both end before the claim does: a copy that outlives it would be started again beside
-            # it, and the build has to say why it ended.
+            # it, and the build needs time to record why it ended.
             "COPY_SECONDS": str(mirror.in_flight_minutes * 40),
         }
         aws.codebuild.Project(

@@ -43,12 +43,12 @@ class ImageMirrorWebhookArgs:
             admissions; None: an API Gateway does.
         oidc: the cluster's OIDC provider, for the roles of service accounts.
         callers: ranges of the API server's network interfaces, from which alone it is answered by
-            pods; none: not known, and whoever knows the secret path is answered.
+            pods; none: unknown ranges, and every request with the secret path is answered.
         ready: prerequisites of pods: nodes, DNS, the CNI.
         unready_pods: hooks of workloads (``EksCluster.unready_pods``).
         kubernetes: the cluster's version.
         api_server: of the cluster, for Events where an API Gateway serves admission; None: the
-            annotation of pods has what they would say.
+            annotation of pods has the content of those Events.
     """
 
     context: MirrorContext

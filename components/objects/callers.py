@@ -1,7 +1,7 @@
 """Who may call an admission webhook: the API server, by its addresses and by a secret path.
 
-EKS gives the API server no client certificate for webhooks (``webhook.secret_path``), so whoever
-knows the path of a webhook may ask it. The path is in the webhook configuration, which no role of a
+EKS gives the API server no client certificate for webhooks (``webhook.secret_path``), so the
+path of a webhook is its password. The path is in the webhook configuration, which no role of a
 profile may read, and in a Secret that the pods mount.
 """
 

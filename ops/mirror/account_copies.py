@@ -1,4 +1,4 @@
-"""What the copies in an account's registry tell of their sources: digests and bytes.
+"""Digests and bytes of sources, read from their copies in an account's registry.
 
 For a lock where no registry is reached: the builds read each source, and left its digest in the
 table of copies. A copy of all platforms has the digest of its source itself.
@@ -28,8 +28,8 @@ _INDEXES = (
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a copy tells of its source; None: it does not.
+class SourceFacts:
+    """A source, read from its copy; None: the copy has no record of it.
 
     Attributes:
         digest: of the whole source.
@@ -40,8 +40,8 @@ class Told:
     bytes: int | None
 
 
-def told_by_copies(settings: Settings, sources: Sequence[str]) -> dict[str, Told]:
-    """Source -> what its copy tells, of the stack's account.
+def sources_of_copies(settings: Settings, sources: Sequence[str]) -> dict[str, SourceFacts]:
+    """Source -> what its copy in the stack's account records of it.
 
     Raises:
         Refused: no credentials, those of another account, or a call fails.
@@ -62,21 +62,21 @@ def told_by_copies(settings: Settings, sources: Sequence[str]) -> dict[str, Told
     with aws_call("dynamodb:BatchGetItem"):
         rows = _rows(dynamodb, context.copies_table, sources)
 
-    def one(source: str) -> Told:
+    def one(source: str) -> SourceFacts:
         with aws_call("ecr:DescribeImages"):
             found = described(ecr, context.repository_prefix, parse(source))
-        return _told(parse(source), rows.get(source), found)
+        return _facts(parse(source), rows.get(source), found)
 
     return dict(zip(sources, in_order(sources, one, 8, "looking up copies"), strict=True))
 
 
-def _told(source: Reference, recorded: str | None, found: Mapping[str, Any] | None) -> Told:
+def _facts(source: Reference, recorded: str | None, found: Mapping[str, Any] | None) -> SourceFacts:
     if found is None:
-        return Told(None, None)
+        return SourceFacts(None, None)
     whole = found.get("imageManifestMediaType") in _INDEXES
     digest = source.digest or recorded or (str(found["imageDigest"]) if whole else None)
     size = None if whole else found.get("imageSizeInBytes")
-    return Told(digest, int(size) if size else None)
+    return SourceFacts(digest, int(size) if size else None)
 
 
 def _rows(dynamodb: Any, table: str, sources: Sequence[str]) -> dict[str, str]:

@@ -28,7 +28,7 @@ class Copy:
         needed: why the platform pulls it.
         platform: of an index, the only one that is copied; None: all of them. What is pinned is
             copied as it is, for only the whole index has its digest.
-        kept: whether it is the platform's own, which does not follow its tag.
+        kept: whether it is an image of the platform, whose copy does not follow the source's tag.
     """
 
     source: Reference

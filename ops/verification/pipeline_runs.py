@@ -124,7 +124,7 @@ def forward_of(platform: Platform) -> Forward:
 
 
 def pipeline(name: str) -> dict[str, Any]:
-    """The example under a name of its own, by which also the cache tells pipelines apart.
+    """The example under a name of its own, which is part of the cache's key too.
 
     kubeflow/pipelines 2.16.0 backend/src/v2/driver/cache.go: a step that a user has run before is
     another pipeline's, and nobody's later run finds a step of this one, whose artifact is deleted.

@@ -15,7 +15,7 @@ _EXCEEDED = "exceeded quota: "
 
 
 class QuotaUsedUp(Refused):
-    """The quota of a profile has no room for a verification, which tells nothing of the rest."""
+    """The quota of a profile has no room for a verification; whatever it would find stays open."""
 
 
 def refuse_used_up_quota(warnings: Iterable[Mapping[str, Any]], run: str) -> None:

@@ -215,7 +215,7 @@ def _dry_run(platform: Platform) -> Iterator[Finding]:
     try:
         admitted = platform.cluster.answer("POST", path, {"dryRun": "All"}, pod)
     except Rejected as rejected:
-        # Not for want of a right or of an answer, and not by another webhook.
+        # A missing right, a missing answer or another webhook is no finding about the mirror.
         if f'"{_MIRROR_HOOK}" denied' not in str(rejected):
             raise
         yield problem(

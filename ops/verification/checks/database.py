@@ -47,7 +47,7 @@ _SHARED = frozenset({"information_schema", "performance_schema", "INFORMATION_SC
 def questions(users: Mapping[str, DatabaseUser]) -> Iterator[Question]:
     """What every component's user is asked."""
     for component, user in users.items():
-        # The first one decides whether the others are asked.
+        # Where the first one fails, the others are not asked.
         yield Question(component, "login", "SELECT VERSION(), CURRENT_USER()")
         names = "'Ssl_cipher', 'Ssl_version'"
         yield Question(component, "cipher", f"SHOW SESSION STATUS WHERE Variable_name IN ({names})")

@@ -43,7 +43,7 @@ Object = Mapping[str, Any]
 
 
 class GpusInUse(Refused):
-    """Other pods hold every GPU that the pool may have, which tells nothing of its machines."""
+    """Other pods hold every GPU that the pool may have, and no machine can be tried."""
 
 
 def trial(pool: Pool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from ops.mirror import account_copies
-from ops.mirror.account_copies import Told, told_by_copies
+from ops.mirror.account_copies import SourceFacts, sources_of_copies
 from settings import Settings
 from tests.webhook.copies_table import create_table
 
@@ -41,12 +41,12 @@ def test_digests_come_from_rows_of_builds_and_from_copies_of_all_platforms(ecr: 
     create_table(table, "kubeflow-image-copies")
     row = {"image": {"S": RECORDED}, "digest": {"S": "sha256:b"}, "source_digest": {"S": A}}
     table.put_item(TableName="kubeflow-image-copies", Item=row)
-    told = told_by_copies(Settings(region="cn-north-1"), [RECORDED, WHOLE, ALONE, ABSENT])
-    assert told[RECORDED].digest == A
+    facts = sources_of_copies(Settings(region="cn-north-1"), [RECORDED, WHOLE, ALONE, ABSENT])
+    assert facts[RECORDED].digest == A
     whole = ecr.describe_images(repositoryName="kubeflow/quay.io/a/whole")["imageDetails"][0]
-    assert told[WHOLE] == Told(whole["imageDigest"], None)
-    assert told[ALONE].digest is None
-    assert told[ABSENT] == Told(None, None)
+    assert facts[WHOLE] == SourceFacts(whole["imageDigest"], None)
+    assert facts[ALONE].digest is None
+    assert facts[ABSENT] == SourceFacts(None, None)
 
 
 def test_many_rows_are_asked_for_in_parts(ecr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
