@@ -1,4 +1,4 @@
-"""A tiny release of our own making, so that these tests need no upstream sources."""
+"""The releases of Beijing, and a tiny one of our own making that needs no upstream sources."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 
 from rendering import Rendered, cache, checkout, kustomize, render
 from rendering.source_files import files_digest
+from tests.releases import PIPELINES_2
+from tests.rendering.beijing import Release, kubeflow
 
 TINY = Path(__file__).parent / "tiny"
 
@@ -81,3 +83,13 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr(kustomize, "build", record)
     return folders
+
+
+@pytest.fixture(scope="module", params=PIPELINES_2)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def release(name: str) -> Release:
+    return kubeflow(name)

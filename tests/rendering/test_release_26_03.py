@@ -10,7 +10,7 @@ import yaml
 
 from rendering.objects import ObjectKey
 from rendering.rbac import Rbac
-from tests.releases import PIPELINES_2, version_of_pipelines
+from tests.releases import version_of_pipelines
 from tests.rendering.beijing import (
     KEY_FORMAT,
     REGION,
@@ -19,18 +19,7 @@ from tests.rendering.beijing import (
     config,
     containers,
     environment,
-    kubeflow,
 )
-
-
-@pytest.fixture(scope="module", params=PIPELINES_2)
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def release(name: str) -> Release:
-    return kubeflow(name)
 
 
 def test_the_rest_of_the_install_configuration_is_upstreams(name: str, release: Release) -> None:

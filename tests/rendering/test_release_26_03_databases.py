@@ -38,16 +38,6 @@ def hosts(name: str) -> tuple[str, str]:
     return ("dbHost", "dbPort") if old else ("mysqlHost", "mysqlPort")
 
 
-@pytest.fixture(scope="module", params=PIPELINES_2)
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def release(name: str) -> Release:
-    return kubeflow(name)
-
-
 def secret_of(release: Release, component: str) -> dict[str, str]:
     name = f"{component}-database-{ROTATION}"
     return written(release.get("ExternalSecret", name), REMOTE)

@@ -15,21 +15,10 @@ import yaml
 
 from components.gpu import karpenter_objects as karpenter
 from components.gpu.node_pools import Pool
-from tests.releases import PIPELINES_2
-from tests.rendering.beijing import Release, kubeflow, upstream
+from tests.rendering.beijing import Release, upstream
 from tests.rendering.profile_hooks import objects as made_in_a_profile
 
 STAYS = {"karpenter.sh/do-not-disrupt": "true"}
-
-
-@pytest.fixture(scope="module", params=PIPELINES_2)
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def release(name: str) -> Release:
-    return kubeflow(name)
 
 
 @pytest.fixture(scope="module")

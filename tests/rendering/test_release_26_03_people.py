@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
 import yaml
 
 from components.kubeflow.logins import DexAccount
-from tests.releases import PIPELINES_2
 from tests.rendering.beijing import (
     KEY_FORMAT,
     REGION,
@@ -17,19 +15,8 @@ from tests.rendering.beijing import (
     Release,
     containers,
     environment,
-    kubeflow,
 )
 from tests.rendering.profile_hooks import FRONTENDS, SYNC
-
-
-@pytest.fixture(scope="module", params=PIPELINES_2)
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def release(name: str) -> Release:
-    return kubeflow(name)
 
 
 def test_the_profile_controllers_settings_are_complete(name: str, release: Release) -> None:

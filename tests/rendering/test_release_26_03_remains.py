@@ -10,26 +10,13 @@ from typing import Any, cast
 import pytest
 
 from rendering import Object
-from tests.releases import PIPELINES_2
 from tests.rendering.beijing import (
     Release,
     containers,
     environment,
-    kubeflow,
     strings,
 )
 from tests.rendering.secret_writer import REMOTE, written
-
-
-@pytest.fixture(scope="module", params=PIPELINES_2)
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def release(name: str) -> Release:
-    return kubeflow(name)
-
 
 PUBLISHED_CREDENTIALS = [
     "12341234",

@@ -22,14 +22,9 @@ SERVER, CONTROLLER = "model-catalog-server", "kubeflow-pipelines-profile-control
 AUTHORITIES = "/etc/database-authorities"
 
 
-@pytest.fixture(params=sorted(WITH_CATALOG))
+@pytest.fixture(scope="module", params=sorted(WITH_CATALOG))
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
-
-
-@pytest.fixture
-def release(name: str) -> Release:
-    return kubeflow(name)
 
 
 def without(name: str) -> Rendered:

@@ -13,14 +13,9 @@ AUTHORITIES = "/etc/database-authorities"
 SERVER, UI = "model-registry-deployment", "model-registry-ui"
 
 
-@pytest.fixture(params=sorted(WITH_REGISTRY))
+@pytest.fixture(scope="module", params=sorted(WITH_REGISTRY))
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
-
-
-@pytest.fixture
-def release(name: str) -> Release:
-    return kubeflow(name)
 
 
 def test_the_registry_reads_the_whole_login_from_its_own_secret(release: Release) -> None:
