@@ -551,6 +551,14 @@ def test_one_change_breaks_the_policy(
     assert matching[0].endswith((".", ")."))
 
 
+def test_one_configuration_of_an_unknown_bucket_is_for_one_of_two() -> None:
+    kind = "BucketServerSideEncryptionConfiguration"
+    encrypted = resource(f"aws:s3/b{kind[1:]}:{kind}", "a", bucket=UNKNOWN, rules=[UNKNOWN])
+    buckets = [resource("aws:s3/bucket:Bucket", name, bucket=UNKNOWN) for name in ("a", "b")]
+    (found,) = violations("encryption-at-rest", Stack([*buckets, encrypted]))
+    assert found.sentence.startswith("aws:s3/bucket:Bucket b: ")
+
+
 def test_every_policy_is_broken_by_a_test() -> None:
     assert {name for name, _, _ in BROKEN} == POLICIES.keys()
 
