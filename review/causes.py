@@ -21,6 +21,7 @@ _MOST_FILES = 4
 _KUBERNETES = "pulumi:providers:kubernetes"
 _APART = frozenset(
     {"docs", "tests", "examples", "benchmarks", "rehearsal", "review", "costs", "policies", "ops"}
+    | {"adoption", "toolchain"}
 )
 """Folders of which nothing is deployed."""
 _NAMES = ("name", "bucket", "identifier", "metadata.name", "spec.owner.name")

@@ -67,6 +67,7 @@ def test_the_older_side_is_what_the_run_has_read_and_written(made: Path) -> None
         (".venv/lib.py", False),
         ("venv/lib.py", False),
         ("bundles/kubeflow.tar.gz", False),
+        ("node_modules/a.js", False),
         ("components/__pycache__/a.pyc", False),
         ("build/x/plan.json", False),
     ],
