@@ -3,6 +3,13 @@ SEED ?= 1
 COUNT ?= 200
 WORKERS ?= 1
 PYTHON_OF_PROJECT := .venv/bin/python
+# To make, a name in another case is another variable, and the target would run with its default.
+READ := STACK FROM ACCOUNT SEED COUNT WORKERS AGAIN
+GIVEN := $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst :, ,$(subst =, ,$(word)))))
+upper = $(shell printf '%s' '$(subst ','\'',$(1))' | tr '[:lower:]' '[:upper:]')
+refused = $(error $(1) is no variable of this Makefile: write $(2)=$(value $(1)))
+$(foreach name,$(filter-out $(READ),$(GIVEN)),$(if $(findstring command line,$(origin $(name))),\
+  $(foreach meant,$(filter $(READ),$(call upper,$(name))),$(call refused,$(name),$(meant)))))
 # Files and output are UTF-8, also where the locale is C.
 export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help

@@ -77,6 +77,11 @@ class Snapshot:
         """Where it is."""
         return self.arn.split(":")[3]
 
+    @property
+    def account(self) -> str:
+        """Whose it is."""
+        return self.arn.split(":")[4]
+
 
 @dataclass(frozen=True, kw_only=True)
 class OldPlatform:
@@ -85,12 +90,14 @@ class OldPlatform:
     Attributes:
         profiles: by namespace.
         snapshots: those that are complete: the newest data first.
+        coming: names of encrypted snapshots that RDS is still making.
         bucket: of pipeline artifacts; empty: no file names it.
         objects: kind, namespace and name of everything else in the cluster.
     """
 
     profiles: tuple[Profile, ...]
     snapshots: tuple[Snapshot, ...]
+    coming: tuple[str, ...]
     bucket: str
     objects: tuple[tuple[str, str, str], ...]
 
@@ -103,6 +110,7 @@ def read(files: Iterable[Path]) -> OldPlatform:
     """
     items: list[dict[str, Any]] = []
     snapshots: list[Snapshot] = []
+    coming: list[str] = []
     for file in files:
         content = _content(file)
         if "DBSnapshots" in content or "DBSnapshot" in content:
@@ -111,6 +119,7 @@ def read(files: Iterable[Path]) -> OldPlatform:
                 raise FactsInvalid(f"{file} has no list of snapshots: {_WAY_OUT}.")
             every = cast(list[Any], described)
             snapshots += [_read(file, each) for each in every if _is_complete(each)]
+            coming += [name for each in every if (name := _coming(each))]
         elif content.get("kind") == "List" or "apiVersion" in content:
             items += content["items"] if isinstance(content.get("items"), list) else [content]
         else:
@@ -124,6 +133,7 @@ def read(files: Iterable[Path]) -> OldPlatform:
     return OldPlatform(
         profiles=tuple(sorted(profiles, key=lambda each: each.namespace)),
         snapshots=tuple(snapshots),
+        coming=tuple(sorted(coming)),
         bucket=_bucket(items),
         objects=tuple(sorted(_others(items, {each.namespace for each in profiles}))),
     )
@@ -156,6 +166,13 @@ def _read(file: Path, described: Any) -> Snapshot:
 
 def _is_complete(described: Any) -> bool:
     return _part(described).get("Status", "available") == "available"
+
+
+def _coming(described: Any) -> str:
+    """The name of an encrypted snapshot that is being made; empty: it is none."""
+    parts = _part(described)
+    is_made = parts.get("Status") == "creating" and parts.get("Encrypted") is True
+    return str(parts.get("DBSnapshotIdentifier") or "") if is_made else ""
 
 
 def _snapshot(described: Mapping[str, Any]) -> Snapshot:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal, InvalidOperation
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import yaml
 from adoption.old_platform import CONFIG_COMMAND, OldPlatform, Profile, Snapshot
 from rendering.kubernetes_yaml import Dumper
 from settings import SettingsError, from_mapping
-from settings.errors import full_key
+from settings.errors import full_key, shown
 from settings.sections import DatabaseSettings
 
 Moves = Literal["settings", "data", "hand", "no"]
@@ -33,12 +34,15 @@ _SECTIONS = {
         "Restored from the copy, on its own line of MySQL: 8.4 comes afterwards, with\n"
         "applyImmediately (docs/upgrade.md#the-database)."
     ),
-    "artifacts": (
-        "The key of the copy. The bucket is used as it is and never deleted, but gets this\n"
-        "platform's policy: HTTPS alone, which awslabs' 1.5.1 does not speak. Stop that one first."
-    ),
+    "artifacts": "The key of the copy.",
     "users": "The same namespaces: rows of runs name them. Passwords are new.",
 }
+_EXISTING = (
+    "The bucket is used as it is and never deleted, but gets this platform's policy:\n"
+    "HTTPS alone, which awslabs' 1.5.1 does not speak. Stop that one first."
+)
+_MOST_GIB = 65536
+"""Of RDS for MySQL."""
 _UNITS = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "m": -3}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50}
 _QUOTA: Mapping[str, tuple[tuple[str, ...], int]] = {
@@ -93,13 +97,15 @@ def adopt(old: OldPlatform) -> Adoption:
     Raises:
         NothingToRestore: there is no encrypted snapshot, or none of a line that the platform runs.
     """
-    snapshot = _chosen(old.snapshots)
+    snapshot = _chosen(old.snapshots, old.coming)
     database: dict[str, Any] = {
         "snapshot": snapshot.name,
         "engineVersion": ".".join(snapshot.version.split(".")[:2]),
     }
     if snapshot.storage_gib > DatabaseSettings().storage_gib:
         database["storageGib"] = snapshot.storage_gib
+    if (limit := _limit(snapshot.storage_gib)) is not None:
+        database["maxStorageGib"] = limit
     artifacts: dict[str, Any] = {"kmsKeyArn": snapshot.key_arn}
     values = {"region": snapshot.region, "database": database, "artifacts": artifacts}
     bucket = _bucket(old.bucket, values) if old.bucket else None
@@ -134,10 +140,36 @@ def absent(old: OldPlatform) -> Iterator[str]:
         )
 
 
-def _chosen(snapshots: Iterable[Snapshot]) -> Snapshot:
+def _limit(storage_gib: int) -> int | None:
+    """The limit of the storage; None: the default leaves room.
+
+    RDS asks for 10 % more than there is (its user guide, "Managing capacity automatically with
+    Amazon RDS storage autoscaling").
+    """
+    least = ceil(storage_gib * 1.1)
+    if least <= DatabaseSettings().max_storage_gib:
+        return None
+    return min(2 * storage_gib, _MOST_GIB) if least <= _MOST_GIB else 0
+
+
+def _names(snapshots: Iterable[Snapshot]) -> list[str]:
+    """The databases of which these are; with region and account where the name is not enough."""
+    every = {(each.database, each.region, each.account) for each in snapshots}
+    alone = len({name for name, _, _ in every}) == len(every)
+    return sorted(name if alone else f"{name} in {at} of {whose}" for name, at, whose in every)
+
+
+def _chosen(snapshots: Iterable[Snapshot], coming: Iterable[str]) -> Snapshot:
     # RDS takes one by itself every day, also of a database that nobody writes to any more.
-    every = [each for each in snapshots if each.engine == "mysql"]
-    databases = sorted({each.database for each in every})
+    described = list(snapshots)
+    every = [each for each in described if each.engine == "mysql"]
+    if described and not every:
+        raise NothingToRestore(
+            f"the snapshot {described[0].name} is of {described[0].engine}, and the platform runs "
+            "on MySQL: load the databases into an RDS for MySQL (mysqldump), and describe a "
+            "snapshot of that."
+        )
+    databases = _names(every)
     if len(databases) > 1:
         raise NothingToRestore(
             f"the files have snapshots of {len(databases)} databases ({', '.join(databases)}): "
@@ -146,13 +178,19 @@ def _chosen(snapshots: Iterable[Snapshot]) -> Snapshot:
         )
     by_hand = [each for each in every if each.key_arn or not each.automated]
     known = by_hand or every
+    chosen = next((each for each in known if each.key_arn), None)
+    late = chosen is None or chosen.taken < known[0].taken
+    for name in coming if late else ():
+        raise NothingToRestore(
+            f"the snapshot {name} is creating: wait for it (`aws rds wait db-snapshot-available "
+            f"--db-snapshot-identifier {name}`), and describe the snapshots again."
+        )
     if not known:
         raise NothingToRestore(
             "no file has a complete snapshot of a MySQL database: write one with "
             "`aws rds describe-db-snapshots --output json`."
         )
-    chosen = next((each for each in known if each.key_arn), None)
-    if chosen is None or chosen.taken < known[0].taken:
+    if chosen is None or late:
         newest = known[0].name
         copy = newest.rpartition(":")[2]
         raise NothingToRestore(
@@ -183,7 +221,7 @@ def _bucket(name: str, values: Mapping[str, Any]) -> Moved:
     except SettingsError as error:
         for problem in error.problems:
             if problem.startswith(f"{key} "):
-                reason = problem.removeprefix(f"{key} is {name}: ").rpartition(":")[0]
+                reason = problem.removeprefix(f"{key} is {shown(name, key)}: ").rpartition(":")[0]
                 what = f"{reason}: the stack makes another; copy the files (`aws s3 sync`)"
                 return Moved("Bucket", "", name, "hand", what)
     return Moved("Bucket", "", name, "data", _BUCKET)
@@ -292,7 +330,9 @@ def _lines(adoption: Adoption, sources: Iterable[str]) -> Iterator[str]:
     yield "# have: docs/settings.md."
     yield "config:"
     for key, value in adoption.values.items():
-        for line in _SECTIONS.get(key.partition(":")[2], "").splitlines():
+        section = key.partition(":")[2]
+        comments = [_SECTIONS.get(section, ""), _EXISTING if "existing" in value else ""]
+        for line in "\n".join(filter(None, comments)).splitlines():
             yield f"  # {line}"
         dumped = yaml.dump(
             {key: value}, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000

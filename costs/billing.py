@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ HOURS = 730
 """Of a month, as AWS's own calculator has it (https://calculator.aws, 8760 / 12)."""
 
 Row = Mapping[str, Any]
-_UNITS = {"machine": "hour", "database": "hour"}
+_UNITS = {"machine": "hour", "database": "hour", "postgresql": "hour"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Item:
     """Something that is charged as long as it exists.
 
     Attributes:
-        kind: a key of the price lists, ``machine`` or ``database``.
+        kind: a key of the price lists, ``machine``, ``database`` (MySQL) or ``postgresql``.
         name: of the machine, or class and zones of the database; else empty.
         units: at the smallest size; where the price is for an hour, how many there are.
         most: as ``units``, in the busiest hour.
@@ -243,20 +243,17 @@ def _endpoint(_plan: Plan, row: Row, region: str) -> Iterator[Charge]:
     yield Use(region, "endpoint.data")
 
 
-_OF_POSTGRESQL = "the price lists have hours of MySQL, and PostgreSQL has other prices"
-
-
 @_rule("aws:rds/instance:Instance")
 def _database(plan: Plan, row: Row, region: str) -> Iterator[Charge]:
     inputs = row["inputs"]
     zones = "multi-az" if inputs.get("multiAz") else "single-az"
     catalog = inputs.get("engine", "mysql") != "mysql"
     purpose = "database of the model catalog" if catalog else "database"
-    item = Item(region, "database", 1, 1, purpose, f"{inputs['instanceClass']} {zones}")
-    yield replace(item, refused=_OF_POSTGRESQL) if catalog else item
+    engine = "postgresql" if catalog else "database"
+    yield Item(region, engine, 1, 1, purpose, f"{inputs['instanceClass']} {zones}")
     size, kind = float(inputs["allocatedStorage"]), inputs.get("storageType", "gp2")
     yield _one(region, f"rds.{kind}.{zones}", purpose, size)
-    # What is in the price of gp3, of MySQL: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/
+    # What is in the price of gp3, of both engines: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/
     # CHAP_Storage.html, "gp3 storage".
     included = {
         "iops": 12000 if size >= 400 else 3000,

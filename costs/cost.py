@@ -126,9 +126,10 @@ class _Account:
             return None
         if item.kind == "machine":
             return prices.machines.get(item.name)
-        if item.kind == "database":
+        if item.kind in ("database", "postgresql"):
             class_, _, zones = item.name.partition(" ")
-            return prices.databases.get((class_, zones))
+            of_engine = prices.databases if item.kind == "database" else prices.postgresql
+            return of_engine.get((class_, zones))
         return prices.prices.get(item.kind)
 
 
@@ -233,6 +234,8 @@ def _label(item: Item, home: str) -> str:
 
 
 def _what(item: Item) -> str:
+    if item.kind == "postgresql":
+        return f"{item.name}, PostgreSQL"
     if item.kind in ("machine", "database"):
         return item.name
     return KEYS[item.kind].charged_for if item.kind in KEYS else item.kind
@@ -307,6 +310,8 @@ def _unknown(
 def _key(item: Item) -> str:
     if item.kind in ("machine", "database"):
         return f"{item.kind}s: {item.name}"
+    if item.kind == "postgresql":
+        return f"postgresql: {item.name}"
     return item.kind if item.kind in KEYS else "a kind that no table knows"
 
 

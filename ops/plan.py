@@ -47,7 +47,7 @@ from toolchain import tools
 
 _STACK_FILE = re.compile(r"Pulumi\.([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})\.yaml")
 _NO_PART = re.compile(
-    r"(benchmarks|costs|docs|examples|ops|review|terminal|tests|\.ci|\.github)/.*"
+    r"(adoption|benchmarks|costs|docs|examples|ops|review|terminal|tests|\.ci|\.github)/.*"
     r"|[^/]*\.md|LICENSE|Makefile|\.gitignore|kf|renovate\.json|requirements-dev\.txt"
 )
 """Files that no program of a stack reads. Price tables count for both sides alike."""

@@ -36,7 +36,10 @@ _KEPT = 12
 _A_DAY = 24 * 3600
 _FORMAT = 2
 """Of what is kept; another number makes all of it anew."""
-_LEFT_OUT = ("home", "kubernetes.yaml", "architecture.md", "account.run.jsonl", "history", "*.bak*")
+_LEFT_OUT = (
+    *("home", "kubernetes.yaml", "architecture.md", "account.run.jsonl", "history", "*.bak*"),
+    "last-up",
+)
 _LONGEST = 600
 _NO_REASON = re.compile(
     r"(Preview failed: .*|preview failed|update failed"

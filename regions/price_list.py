@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
@@ -116,6 +116,7 @@ class _Table(BaseModel):
     prices: dict[str, _Row] = {}
     machines: _Machines | None = None
     databases: _Databases | None = None
+    postgresql: _Databases | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class PriceList:
         prices: key -> price.
         machines: instance type -> price of an hour, on demand, Linux.
         databases: class of RDS for MySQL and its zones -> price of an hour.
+        postgresql: the same of RDS for PostgreSQL, whose hours have other prices.
     """
 
     region: str
@@ -141,6 +143,9 @@ class PriceList:
     prices: Mapping[str, Price] = field(default_factory=dict[str, Price])
     machines: Mapping[str, Price] = field(default_factory=dict[str, Price])
     databases: Mapping[tuple[str, str], Price] = field(default_factory=dict[tuple[str, str], Price])
+    postgresql: Mapping[tuple[str, str], Price] = field(
+        default_factory=dict[tuple[str, str], Price]
+    )
 
 
 class PricesRejected(Exception):
@@ -164,6 +169,7 @@ def prices_of(region: str, own: Path | None = None) -> PriceList:
         {**shipped.prices, **mine.prices},
         {**shipped.machines, **mine.machines},
         {**shipped.databases, **mine.databases},
+        {**shipped.postgresql, **mine.postgresql},
     )
 
 
@@ -179,12 +185,12 @@ def _shipped(region: str) -> PriceList:
         return known
     source = Source.model_validate({"date": other.date, "from": other.source})
     machines = {name: Price(float(price), source) for name, price in other.of(other.prices).items()}
-    return PriceList(region, currency, known.prices, machines, known.databases)
+    return replace(known, machines=machines)
 
 
 def _list(region: str, table: _Table) -> PriceList:
     sources = table.sources
-    machines, databases = table.machines, table.databases
+    machines = table.machines
     return PriceList(
         region,
         table.currency,
@@ -196,14 +202,21 @@ def _list(region: str, table: _Table) -> PriceList:
         }
         if machines
         else {},
-        {
-            (name, zones): Price(price, sources[databases.source])
-            for name, by_zones in databases.prices.items()
-            for zones, price in by_zones.items()
-        }
-        if databases
-        else {},
+        _by_class(table.databases, sources),
+        _by_class(table.postgresql, sources),
     )
+
+
+def _by_class(
+    part: _Databases | None, sources: Mapping[str, Source]
+) -> dict[tuple[str, str], Price]:
+    if part is None:
+        return {}
+    return {
+        (name, zones): Price(price, sources[part.source])
+        for name, by_zones in part.prices.items()
+        for zones, price in by_zones.items()
+    }
 
 
 # -- A file of one's own --------------------------------------------------------------------------
@@ -257,7 +270,7 @@ def _first(error: ValidationError) -> str:
 
 def _asked_for(where: list[str], location: tuple[int | str, ...]) -> str:
     match where:
-        case [_, "machines" | "databases", "prices", _, _]:
+        case [_, "machines" | "databases" | "postgresql", "prices", _, _]:
             return "zones" if "[key]" in location else "price"
         case [_, *_, last]:
             return last
@@ -295,7 +308,8 @@ def _names(region: str, table: _Table) -> Iterator[tuple[str, str, Sequence[str]
     for key, row in table.prices.items():
         yield "prices", key, list(KEYS)
         yield f"prices.{key}.source", row.source, sources
-    for name, part in (("machines", table.machines), ("databases", table.databases)):
+    classes = (("databases", table.databases), ("postgresql", table.postgresql))
+    for name, part in (("machines", table.machines), *classes):
         if part:
             yield f"{name}.source", part.source, sources
     offered = offers.families("instances", region)
@@ -304,10 +318,12 @@ def _names(region: str, table: _Table) -> Iterator[tuple[str, str, Sequence[str]
             yield "machines.prices", family, list(offered)
         for size in sizes:
             yield f"machines.prices.{family}", size, offered.get(family) or _sizes_like(size)
-    for database in table.databases.prices if table.databases else ():
-        start, _, size = database.rpartition(".")
-        named = [f"{start}.{each}" for each in _sizes_like(size) if start.startswith("db.")]
-        yield "databases.prices", database, list(offers.names("databases", region)) or named
+    for name, part in classes:
+        known = offers.names("databases" if name == "databases" else "postgresDatabases", region)
+        for database in part.prices if part else ():
+            start, _, size = database.rpartition(".")
+            named = [f"{start}.{each}" for each in _sizes_like(size) if start.startswith("db.")]
+            yield f"{name}.prices", database, list(known) or named
 
 
 _SIZES = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "metal")

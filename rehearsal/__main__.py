@@ -32,6 +32,7 @@ from rehearsal.sources import incomplete
 from rendering.crd_bundle import crd_documents
 from rendering.needs import missing_of_stack
 from rendering.steps import steps_shown
+from review.last_up import keep, last_up
 from review.review import review
 from review.sides import base_of, read_side
 from review.text import text
@@ -174,6 +175,8 @@ def _rehearse(stack: str, verb: str, place: str, account: str) -> None:
                 refuse_leaks(settings, outcome.resources)
             with step("plan files"):
                 _write_plan(rehearsal.build, settings, outcome)
+                if verb == "up":
+                    keep(rehearsal.build, ROOT, ROOT / f"Pulumi.{stack}.yaml")
     _say_outcome(outcome, times, engine)
     _say_advisories(settings, stack)
     if outcome.resources:
@@ -229,11 +232,14 @@ def _say_cost(plan_file: Path, region: str, stack: str) -> None:
 
 def _say_review(build: Path, stack: str, region: str) -> None:
     """Prints the review of the plan against the state, as ``./kf plan`` does of two versions."""
-    head = read_side(build, ROOT / f"Pulumi.{stack}.yaml", "the program")
-    base = base_of(head.rows, "the state")
+    stack_file = ROOT / f"Pulumi.{stack}.yaml"
+    head = read_side(build, stack_file, "the program")
+    known = last_up(build, ROOT, stack_file)
+    base = known.side if known else base_of(head.rows, "the state")
+    files = known.changed_files if known else ()
     cost = CostChange(*(cost_of(side.rows, region, own=own_prices()) for side in (base, head)))
     say("")
-    for line in text(review(stack, base, head, cost=cost)):
+    for line in text(review(stack, base, head, changed_files=files, cost=cost)):
         say(line)
 
 

@@ -21,6 +21,7 @@ _MOST_FILES = 4
 _KUBERNETES = "pulumi:providers:kubernetes"
 _APART = frozenset(
     {"docs", "tests", "examples", "benchmarks", "rehearsal", "review", "costs", "policies", "ops"}
+    | {"adoption", "toolchain"}
 )
 """Folders of which nothing is deployed."""
 _NAMES = ("name", "bucket", "identifier", "metadata.name", "spec.owner.name")
@@ -165,6 +166,7 @@ class Circumstances:
                 (
                     max(
                         _fits(setting, change.old, change.new),
+                        _fits_by_key(setting, change),
                         _fits_by_hint(setting, change) if setting in hinted else 0,
                     )
                     for change in changes
@@ -278,6 +280,16 @@ def _fits(setting: Change, old: Any, new: Any) -> int:
             if value in held:
                 return 3 if len(value) > _SHORTEST else 0
     return 0
+
+
+def _fits_by_key(setting: Change, change: Change) -> int:
+    """The same of a thing that comes or goes with the keys of a section that has its name."""
+    if change.path not in _NAMES:
+        return 0
+    goes = change.new is ABSENT and setting.new is ABSENT
+    comes = change.old is ABSENT and setting.old is ABSENT
+    named = (change.old if goes else change.new) in re.split(r"[.:]", setting.path)
+    return 3 if (goes or comes) and named else 0
 
 
 def _fits_by_hint(setting: Change, change: Change) -> int:

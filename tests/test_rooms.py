@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from components.mirror.wheel import modules
+from review.causes import leads_to_changes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -130,6 +131,16 @@ def test_the_table_has_every_room_and_no_other() -> None:
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_imports_what_its_row_allows(room: str) -> None:
     assert sorted(arrows()[room]) == MAY_IMPORT[room].split()
+
+
+def test_a_file_that_no_program_imports_is_no_cause_of_a_change() -> None:
+    reached, coming = set[str](), {"__main__", "program"}
+    while coming:
+        reached |= coming
+        coming = {other for room in coming for other in arrows()[room]} - reached
+    apart = {room.partition(".")[0] for room in set(arrows()) - reached}
+    assert {"adoption", "ops", "review"} <= apart
+    assert [room for room in sorted(apart) if leads_to_changes(f"{room}/any.py")] == []
 
 
 def test_no_room_imports_itself_by_way_of_others() -> None:

@@ -136,11 +136,22 @@ def test_a_bucket_of_a_refused_name_is_copied_by_hand(tmp_path: Path) -> None:
     bucket = item("ConfigMap", "pipeline-install-config", "kubeflow", data={"bucketName": "a.b.c"})
     made = adopted(tmp_path, copy(), items=[profile("team-a", "a@x.org"), bucket])
     assert made.values["kubeflow:artifacts"] == {"kmsKeyArn": KEY}
+    assert "is used as it is" not in stack_file.text(made, ["cluster.json"])
     (told,) = [each for each in made.moved if each.kind == "Bucket"]
     assert (told.name, told.moves) == ("a.b.c", "hand")
     assert "dots break TLS host names" in told.what
     assert told.what.endswith("the stack makes another; copy the files (`aws s3 sync`)")
     assert "kubeflow:users" in made.values
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "x: y", "-bad"])
+def test_a_refused_bucket_has_the_reason_without_a_key_in_no_file(
+    tmp_path: Path, name: str
+) -> None:
+    bucket = item("ConfigMap", "pipeline-install-config", "kubeflow", data={"bucketName": name})
+    made = adopted(tmp_path, copy(), items=[bucket])
+    (told,) = [each for each in made.moved if each.kind == "Bucket"]
+    assert told.what.startswith("bucket names have 3 to 63")
 
 
 def test_a_profile_that_is_refused_has_the_reason_without_a_place_in_no_file(
@@ -176,6 +187,19 @@ def test_a_larger_snapshot_and_a_quota_in_other_words(tmp_path: Path) -> None:
         assert f"no setting for {name} of its quota" in told.what
 
 
+@pytest.mark.parametrize(
+    ("storage", "limit"),
+    [(100, None), (454, None), (455, 910), (800, 1600), (40000, 65536), (59578, 65536), (65000, 0)],
+)
+def test_a_database_of_any_size_leaves_room_to_grow(
+    tmp_path: Path, storage: int, limit: int | None
+) -> None:
+    """The default limit is refused for one of half a tebibyte, and RDS has no more than 64."""
+    made = adopted(tmp_path, copy(AllocatedStorage=storage))
+    assert made.values["kubeflow:database"].get("maxStorageGib") == limit
+    from_mapping({key.removeprefix("kubeflow:"): value for key, value in made.values.items()})
+
+
 @pytest.mark.parametrize("profiles", [[], [profile("robots", "robots", kind="Group")]])
 def test_without_a_user_the_default_user_is_left(tmp_path: Path, profiles: Any) -> None:
     assert "kubeflow:users" not in adopted(tmp_path, copy(), items=profiles).values
@@ -187,8 +211,8 @@ def test_a_copy_counts_when_it_is_complete_and_until_somebody_takes_another(tmp_
     assert made.values["kubeflow:database"]["snapshot"] == COPY
     with pytest.raises(stack_file.NothingToRestore, match=" kubeflow-db-encrypted "):
         adopted(tmp_path, nightly)
-    with pytest.raises(stack_file.NothingToRestore, match="no file has a complete snapshot"):
-        adopted(tmp_path, copy(Status="creating"))
+    made = adopted(tmp_path, copy(), snapshot(NAME), copy(DBSnapshotIdentifier="b", Status="x"))
+    assert made.values["kubeflow:database"]["snapshot"] == COPY
 
 
 @pytest.mark.parametrize(
@@ -202,7 +226,26 @@ def test_a_copy_counts_when_it_is_complete_and_until_somebody_takes_another(tmp_
             "the snapshot later is not encrypted",
         ),
         ([copy(EngineVersion="5.7.44")], "is of MySQL 5.7.44.*modify-db-snapshot"),
-        ([copy(Engine="postgres", EngineVersion="8.4.1")], "no file has a complete snapshot"),
+        (
+            [copy(Engine="postgres", EngineVersion="8.4.1")],
+            r"kubeflow-db-last-encrypted is of postgres.*RDS for MySQL \(mysqldump\)",
+        ),
+        # The copy is on its way: another one would be refused, for its name.
+        (
+            [snapshot(NAME), copy(Status="creating")],
+            f"the snapshot {COPY} is creating: wait for it .*db-snapshot-identifier {COPY}",
+        ),
+        ([copy(Status="failed")], "no file has a complete snapshot"),
+        ([snapshot(NAME, Status="creating")], "no file has a complete snapshot"),
+        # Of a region that somebody else has asked, the newest data would be taken.
+        (
+            [copy(), copy(DBSnapshotArn=f"arn:aws:rds:us-west-2:111122223333:snapshot:{COPY}")],
+            r"of 2 databases \(kubeflow-db in cn-north-1 of \d+, kubeflow-db in us-west-2 of ",
+        ),
+        (
+            [copy(), copy(DBSnapshotArn=f"arn:aws-cn:rds:cn-north-1:444455556666:snapshot:{COPY}")],
+            r"of 2 databases .*cn-north-1 of 444455556666\)",
+        ),
         (
             [copy(), copy(DBInstanceIdentifier="shop")],
             r"of 2 databases \(kubeflow-db, shop\).*--db-instance-identifier",

@@ -146,7 +146,7 @@ def test_an_interface_endpoint_counts_in_each_zone_and_a_gateway_endpoint_not_at
         ),
         (
             {"engine": "postgres", "engineVersion": "17", "storageType": "gp3"},
-            [("database", 1, 1), ("rds.gp3.single-az", 100, 100)],
+            [("postgresql", 1, 1), ("rds.gp3.single-az", 100, 100)],
         ),
         (
             {"storageType": "io1", "iops": 2000},
@@ -165,12 +165,31 @@ def test_a_database_is_its_class_its_storage_and_its_support(
     assert units(row("aws:rds/instance:Instance", **{**rest, **inputs})) == expected
 
 
-def test_an_hour_of_postgresql_has_no_price_of_mysql() -> None:
-    inputs: Row = {"instanceClass": "db.m6g.large", "allocatedStorage": 20, "engineVersion": "17"}
-    made = row("aws:rds/instance:Instance", engine="postgres", storageType="gp3", **inputs)
-    cost = cost_of([made], "us-west-2")
-    (sentence,) = [each for each in cost.unknown if each.startswith("db.m6g.large single-az")]
-    assert "PostgreSQL has other prices" in sentence
+def catalog(class_: str, **inputs: Any) -> Row:
+    """The database of the model catalog."""
+    rest: Row = {"allocatedStorage": 20, "engineVersion": "17", "storageType": "gp3"}
+    instance: Row = {**rest, "instanceClass": class_, **inputs}
+    return row("aws:rds/instance:Instance", engine="postgres", **instance)
+
+
+def test_an_hour_of_postgresql_has_its_own_price_and_none_of_mysql() -> None:
+    mysql = catalog("db.m6g.large", engineVersion="8.4")
+    mysql["inputs"]["engine"] = "mysql"
+    of_both = cost_of([mysql, catalog("db.m6g.large")], "us-west-2")
+    hours = {line.label: line.price for line in of_both.lines if line.unit == "hour"}
+    assert hours == {
+        "db.m6g.large single-az: database": 0.152,
+        "db.m6g.large single-az, PostgreSQL: database of the model catalog": 0.159,
+    }
+
+
+def test_a_price_of_postgresql_that_no_table_has_is_named_with_its_key() -> None:
+    cost = cost_of([catalog("db.t4g.micro", multiAz=True)], "us-west-2")
+    (sentence,) = [each for each in cost.unknown if each.startswith("db.t4g.micro")]
+    assert sentence == (
+        "db.t4g.micro multi-az, PostgreSQL in us-west-2, 730 hours a month: no price "
+        "(postgresql: db.t4g.micro multi-az)."
+    )
 
 
 TYPE = "service.beta.kubernetes.io/aws-load-balancer-type"

@@ -210,6 +210,7 @@ def test_the_example_of_the_page_is_taken(page: str, tmp_path: Path) -> None:
     known = prices_of("cn-north-1", path)
     assert (known.prices["eks.cluster"].amount, known.machines["m5.xlarge"].amount) == (1, 4)
     assert known.databases["db.m6g.large", "multi-az"].amount == 3
+    assert known.postgresql["db.t4g.micro", "single-az"].amount == 5
 
 
 def test_a_wrong_file_ends_a_preview_too(

@@ -250,8 +250,10 @@ def test_only_stacks_that_can_differ_are_rehearsed(project: Project) -> None:
     project.stack("b")
     project.stack("gone")
     project.commit()
-    (project.folder / "docs").mkdir()
-    (project.folder / "docs" / "page.md").touch()
+    for folder in ("adoption", "docs"):
+        (project.folder / folder).mkdir()
+        (project.folder / folder / "page.md").touch()
+        (project.folder / folder / "any.py").touch()
     (project.folder / "Pulumi.gone.yaml").unlink()
     project.stack("b", size=2)
     project.stack("new")

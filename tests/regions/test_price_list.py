@@ -33,7 +33,8 @@ def test_the_shipped_stacks_have_a_table() -> None:
 @pytest.mark.parametrize("region", TABLES)
 def test_every_price_has_a_source_with_a_day_in_the_past(region: str) -> None:
     known = prices_of(region)
-    prices = [*known.prices.values(), *known.machines.values(), *known.databases.values()]
+    databases = [*known.databases.values(), *known.postgresql.values()]
+    prices = [*known.prices.values(), *known.machines.values(), *databases]
     assert prices
     assert all(price.amount > 0 for price in prices)
     for day, text_ in {(price.source.date, price.source.text) for price in prices}:
@@ -45,13 +46,14 @@ def test_every_price_has_a_source_with_a_day_in_the_past(region: str) -> None:
 @pytest.mark.parametrize("region", TABLES)
 def test_a_table_has_no_unused_source_and_no_unknown_name(region: str) -> None:
     table = yaml.safe_load((FOLDER / f"{region}.yaml").read_text())
-    parts = [table.get(name, {}) for name in ("machines", "databases")]
+    parts = [table.get(name, {}) for name in ("machines", "databases", "postgresql")]
     used = {row["source"] for row in table.get("prices", {}).values()}
     used |= {part["source"] for part in parts if part}
     assert used == set(table["sources"])
     known = prices_of(region)
     assert set(known.prices) <= set(KEYS)
     assert {name for name, _ in known.databases} <= set(names("databases", region))
+    assert {name for name, _ in known.postgresql} <= set(names("postgresDatabases", region))
     assert known.machines.keys() <= set(names("instances", region))
 
 
@@ -107,6 +109,7 @@ DAY = "write the day on which the price was valid, such as 2026-11-01, none to c
 EXAMPLE = "write it as docs/cost.md has it."
 MACHINES = VALID + "  machines: {source: contract, prices: {m5: {xlarge: 1}}}\n"
 DATABASES = VALID + "  databases: {source: contract, prices: {db.m6g.large: {multi-az: 1}}}\n"
+POSTGRESQL = VALID + "  postgresql: {source: contract, prices: {db.t4g.micro: {multi-az: 1}}}\n"
 OTHER = VALID.replace("us-west-2", "eu-west-1")
 REJECTED = {
     "- a": f"the file is [a]: {EXAMPLE}",
@@ -178,6 +181,18 @@ REJECTED = {
     ),
     DATABASES.replace("db.m6g", "m6g"): (
         "us-west-2.databases.prices: m6g.large is unknown: did you mean db.m6g.large?"
+    ),
+    POSTGRESQL.replace("multi-az", "two"): (
+        "us-west-2.postgresql.prices.db.t4g.micro.two is two: write single-az or multi-az."
+    ),
+    POSTGRESQL.replace("multi-az: 1", "multi-az: one"): (
+        f"us-west-2.postgresql.prices.db.t4g.micro.multi-az is one: {AMOUNT}"
+    ),
+    POSTGRESQL.replace("t4g.micro", "m6gd.12xlarg"): (
+        "us-west-2.postgresql.prices: db.m6gd.12xlarg is unknown: did you mean db.m6gd.12xlarge?"
+    ),
+    POSTGRESQL.replace("source: contract, prices", "source: x, prices"): (
+        "us-west-2.postgresql.source: x is unknown: docs/cost.md lists what there is."
     ),
 }
 

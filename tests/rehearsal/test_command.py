@@ -169,6 +169,10 @@ class Previewed:
     def started(self) -> nullcontext[None]:
         return nullcontext()
 
+    def up(self) -> Outcome:
+        queue = planned("aws:sqs/queue:Queue", "queue", size=1)
+        return Outcome({"create": 1}, {queue.urn: "create"}, [queue], {})
+
     def preview(self) -> Outcome:
         queue = planned("aws:sqs/queue:Queue", "queue", size=2)
         old = events.StepEventStateMetadata(
@@ -179,6 +183,23 @@ class Previewed:
         if self._refused:
             raise EngineFailure(["The engine refuses."], outcome=outcome)
         return outcome
+
+
+def test_a_preview_after_an_up_names_what_changed_since(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack_file = root / "Pulumi.x.yaml"
+    shutil.copyfile(ROOT / "Pulumi.us-west-2.yaml", stack_file)
+    monkeypatch.setattr(command, "missing_of_stack", lambda *_: [])  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(command, "_tools", lambda: Tool(Path("pulumi"), "3.0.0", "here"))
+    rehearsal = Previewed(root / "build" / "x", refused=False)
+    monkeypatch.setattr(command, "_rehearsal", lambda *_: rehearsal)  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(command, "_images", lambda _: {})  # pyright: ignore[reportUnknownLambdaType]
+    assert run("up", "--stack", "x").exit_code == 0
+    stack_file.write_text(f"{stack_file.read_text()}  kubeflow:tags: {{team: ml}}\n")
+    changed = run("preview", "--stack", "x").stdout
+    _, _, settings = changed.partition("Changed settings\n")
+    assert settings.splitlines() == ["  tags.team: added ml"]
 
 
 @pytest.mark.parametrize("refused", [False, True])

@@ -32,18 +32,19 @@ CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("dangers.y
 
 
 def nested(flat: dict[str, Any], side: int) -> dict[str, Any]:
-    """A stack file's settings from ``section.key`` and ``users[email]`` to both values."""
+    """A stack file's settings from ``section.key.key`` and ``users[email]`` to both values."""
     made: dict[str, Any] = {"kubeflow:region": "cn-north-1"}
     for path, values in flat.items():
         if values[side] is None:
             continue
-        section, _, key = path.partition(".")
         if "[" in path:
             made.setdefault(path.partition("[")[0], []).append(values[side])
-        elif key:
-            made.setdefault(section, {})[key] = values[side]
-        else:
-            made[path] = values[side]
+            continue
+        *sections, key = path.split(".")
+        place = made
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = values[side]
     return made
 
 
