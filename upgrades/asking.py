@@ -114,27 +114,35 @@ def _in_the_way(condition: Condition, platform: Platform, now: datetime) -> str:
 def _names(stored: Stored, platform: Platform) -> list[str]:
     objects = platform.objects(stored.api, stored.resource)
     counted = [obj["metadata"] for obj in objects if _counts(stored, obj)]
-    return sorted(
-        f"the {stored.kind} {'/'.join(filter(None, (each.get('namespace'), each['name'])))}"
-        for each in counted
-    )
+    return sorted(f"the {stored.kind} {_called(each)}" for each in counted)
+
+
+def _called(metadata: Mapping[str, Any]) -> str:
+    return "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
 
 
 def _counts(stored: Stored, obj: Mapping[str, Any]) -> bool:
-    """Whether an object is a user's, has not ended, and has one of the fields, if any are named."""
+    """Whether an object is a user's, has not ended, and has one of the names and fields, if any."""
     if _OWN in (obj["metadata"].get("annotations") or {}):
         return False
-    ended = stored.unless
-    if ended and any(value in ended.values for value in _values(obj, ended.path.split("."))):
+    if stored.named and _called(obj["metadata"]) not in stored.named:
         return False
-    if not (stored.having or stored.texts):
+    ended = stored.unless
+    if ended and any(value in ended.values for value in _at(obj, ended.path)):
+        return False
+    if not (stored.having or stored.texts or stored.holding):
         return True
-    texts = (value for path in stored.texts for value in _values(obj, path.split(".")))
-    return any(isinstance(value, str) for value in texts) or any(
-        value != stored.filled.get(path)
-        for path in stored.having
-        for value in _values(obj, path.split("."))
+    return (
+        any(isinstance(value, str) for path in stored.texts for value in _at(obj, path))
+        or any(value == each for path, each in stored.holding.items() for value in _at(obj, path))
+        or any(
+            value != stored.filled.get(path) for path in stored.having for value in _at(obj, path)
+        )
     )
+
+
+def _at(obj: Mapping[str, Any], path: str) -> Iterator[Any]:
+    return _values(obj, path.split("."))
 
 
 def _values(value: Any, path: list[str]) -> Iterator[Any]:
@@ -144,5 +152,7 @@ def _values(value: Any, path: list[str]) -> Iterator[Any]:
             yield from _values(item, path)
     elif not path:
         yield value
-    elif isinstance(value, Mapping) and path[0] in value:
-        yield from _values(value[path[0]], path[1:])
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if path[0] in (name, "*"):
+                yield from _values(inner, path[1:])

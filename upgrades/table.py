@@ -50,18 +50,23 @@ class Stored(_Part):
         api: ``<group>/<version>`` that the old release serves.
         resource: their plural name.
         kind: the name of one, for sentences.
-        having: only objects with any of these fields are, or with any of ``texts``; neither: all.
+        named: only those called so are, ``<namespace>/<name>`` where the kind has namespaces.
+        having: only objects with any of these fields are, or with any of ``texts`` or ``holding``;
+            none of the three: all. In a path, ``*`` stands for any field.
         filled: field in ``having`` -> the value that the old API server itself fills in.
         texts: fields that may hold a text or a number, and hold a text.
+        holding: field -> a value that it has.
         unless: those that have ended are not.
     """
 
     api: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/v\w+$")]
     resource: Id
     kind: Words
+    named: tuple[Words, ...] = ()
     having: tuple[Words, ...] = ()
     filled: dict[Words, Words] = Field(default_factory=dict[str, str])
     texts: tuple[Words, ...] = ()
+    holding: dict[Words, Words] = Field(default_factory=dict[str, str])
     unless: Ended | None = None
 
 

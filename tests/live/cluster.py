@@ -51,7 +51,7 @@ def live_cluster(programs: Programs, folder: Path) -> Generator[LiveCluster]:
         (folder / "network").mkdir()
         network = running.enter_context(egress(folder / "network"))
         selector = folder / "egress.yaml"
-        selector.write_text(json.dumps(_through(network)))
+        selector.write_text(json.dumps(through(network)))
         more = (*SERVER, f"--egress-selector-config-file={selector}")
         kubeconfig = running.enter_context(api_server(programs.api_server, folder, more=more))
         cluster = Cluster(kubeconfig)
@@ -67,7 +67,8 @@ def live_cluster(programs: Programs, folder: Path) -> Generator[LiveCluster]:
         yield LiveCluster(cluster, network, folder)
 
 
-def _through(network: Egress) -> dict[str, Any]:
+def through(network: Egress) -> dict[str, Any]:
+    """The API server's configuration by which it reaches Services through a proxy."""
     transport = {"uds": {"udsName": str(network.socket)}}
     connection = {"proxyProtocol": "HTTPConnect", "transport": transport}
     return {

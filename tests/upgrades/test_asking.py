@@ -20,6 +20,8 @@ WAY = WAYS.ways["26.03"]
 MARK = WAY.known_by
 ARGO = "argoproj.io/v1alpha1"
 TRAINER = "trainer.kubeflow.org/v1alpha1"
+SERVING, RUNTIMES = "serving.kserve.io/v1beta1", "serving.kserve.io/v1alpha1"
+PATH = {"env": [{"name": "HOME"}, {"name": "PYTHONPATH", "value": "/app"}]}
 
 
 def named(name: str, **fields: Any) -> dict[str, Any]:
@@ -51,6 +53,10 @@ def said(platform: Played, *confirmed: str, way: Upgrade = WAY) -> list[str]:
 
 def test_a_platform_with_a_snapshot_and_nothing_in_the_way_is_upgraded() -> None:
     assert said(Played()) == []
+
+
+def served(**spec: Any) -> dict[str, Any]:
+    return {"spec": spec}
 
 
 def torch(**policy: Any) -> dict[str, Any]:
@@ -113,6 +119,21 @@ def test_the_page_shows_what_a_preview_says(page: str) -> None:
         (TRAINER, "trainjobs", {"spec": {"trainer": {"numProcPerNode": "auto"}}}, "trainer"),
         (TRAINER, "trainjobs", {"spec": {"trainer": {"numProcPerNode": 2}}}, ""),
         (TRAINER, "trainjobs", {"spec": {"runtimeRef": {}}}, ""),
+        (SERVING, "inferenceservices", served(predictor={"model": PATH}), "serving"),
+        (SERVING, "inferenceservices", served(predictor={"initContainers": [{}, PATH]}), "serving"),
+        (
+            SERVING,
+            "inferenceservices",
+            served(predictor={"workerSpec": {"containers": [PATH]}}),
+            "serving",
+        ),
+        (SERVING, "inferenceservices", served(transformer={"containers": [PATH]}), "serving"),
+        (SERVING, "inferenceservices", served(explainer={"art": PATH}), "serving"),
+        (SERVING, "inferenceservices", served(predictor={"model": {"env": [{"name": "A"}]}}), ""),
+        (SERVING, "inferenceservices", served(predictor={"model": {"name": "PYTHONPATH"}}), ""),
+        (RUNTIMES, "servingruntimes", served(containers=[PATH]), "serving"),
+        (RUNTIMES, "clusterservingruntimes", served(workerSpec={"containers": [PATH]}), "serving"),
+        (RUNTIMES, "clusterservingruntimes", served(containers=[{}]), ""),
         # The API server of 26.03 writes it into every runtime for torch.
         (TRAINER, "trainingruntimes", torch(numProcPerNode="auto"), ""),
         (TRAINER, "trainingruntimes", torch(numProcPerNode="gpu"), "trainer"),
@@ -131,9 +152,9 @@ def test_objects_of_users_are_in_the_way(
     platform = Played(held={(api, resource): [named("one", **fields)]})
     found = said(platform)
     assert len(found) == bool(in_the_way)
-    (kind,) = (
+    (kind,) = {
         each.kind for part in WAY.before for each in part.objects if each.resource == resource
-    )
+    }
     assert all(f"; the {kind} team-a/one exists: " in each for each in found)
     assert all(f"or add {in_the_way} to kubeflow:upgradeConfirmed." in each for each in found)
     assert said(platform, *filter(None, [in_the_way])) == []
@@ -149,6 +170,31 @@ def test_what_has_no_namespace_has_its_name_alone() -> None:
     runtime = {"metadata": {"name": "one"}, "spec": {"mlPolicy": {"torch": {"elasticPolicy": {}}}}}
     (found,) = said(Played(held={(TRAINER, "clustertrainingruntimes"): [runtime]}))
     assert "; the ClusterTrainingRuntime one exists: " in found
+
+
+@pytest.mark.parametrize(
+    ("api", "resource", "metadata", "sentence"),
+    [
+        (TRAINER, "clustertrainingruntimes", {"name": "jax-distributed"}, True),
+        (TRAINER, "clustertrainingruntimes", {"name": "of-a-team"}, False),
+        ("apps/v1", "deployments", {"namespace": "kubeflow", "name": "dashboard"}, True),
+        ("apps/v1", "deployments", {"namespace": "team-a", "name": "dashboard"}, False),
+        (
+            "apps/v1",
+            "deployments",
+            {"namespace": "kubeflow", "name": "dashboard", "annotations": {PATCH_FORCE: "true"}},
+            False,
+        ),
+    ],
+)
+def test_a_name_that_the_release_takes_is_in_the_way_where_a_user_has_it(
+    api: str, resource: str, metadata: dict[str, Any], sentence: bool
+) -> None:
+    held = {(api, resource): [{"metadata": metadata, "spec": {}}]}
+    found = said(Played(held=held))
+    assert len(found) == sentence
+    assert all(f"{metadata['name']} exists: keep what you need" in each for each in found)
+    assert said(Played(held=held), "names") == []
 
 
 @pytest.mark.parametrize(
@@ -168,9 +214,10 @@ def test_three_are_named_and_the_others_counted(count: int, names: str) -> None:
 
 def test_what_could_not_be_asked_is_not_taken_for_granted() -> None:
     found = said(Played(silent="the API server does not answer"))
-    assert len(found) == 4
+    assert len(found) == 6
     assert all("it could not be asked (the API server does not answer)" in each for each in found)
-    assert said(Played(silent="no"), "runs", "argo", "llm", "trainer") == []
+    others = {each.name for each in WAY.before} - {"snapshot"}
+    assert said(Played(silent="no"), *others) == []
 
 
 # -- which release a stack has ---------------------------------------------------------------------
